@@ -163,7 +163,7 @@ def main() -> None:
         found = asyncio.run(sample(arguments, Path(folder)))
     arguments.into.mkdir(parents=True, exist_ok=True)
     for name, stacks in found.items():
-        short = {"node kr": "origin-node", "node fr": "destination-node"}.get(name, name)
+        short = {"node jp": "origin-node", "node fr": "destination-node"}.get(name, name)
         path = arguments.into / f"profile-{short}-{arguments.label}.svg"
         path.write_text(draw(f"{short}: CPU under load", stacks), "utf-8")
         print(f"{path}: {sum(stacks.values())} samples")

@@ -38,7 +38,7 @@ from benchmarks import kept_audit
 from benchmarks._figures import Report, add_json_option, peak_mb
 from benchmarks.floor import cpu_us
 from benchmarks.kept_audit import alone, leaves
-from benchmarks.store import BATCH, FR, KR, NOW, PARIS, SEOUL, Signing, incoming
+from benchmarks.store import BATCH, FR, JP, NOW, PARIS, TOKYO, Signing, incoming
 from exchange.audit.reconcile import reconcile
 from exchange.audit.verify import LogMirror, VerifyPlan, verify_mirror
 from keys.directory.cards import NodeCard
@@ -57,8 +57,8 @@ from protocol.log.tiles import TileTree
 from protocol.statement import DeskStatement, sign_statement
 
 BEGIN = datetime(2026, 11, 1, tzinfo=UTC)
-SIGNERS = {"kr": KR, "fr": FR}
-DESKS = {"kr": SEOUL, "fr": PARIS}
+SIGNERS = {"jp": JP, "fr": FR}
+DESKS = {"jp": TOKYO, "fr": PARIS}
 KEYS = {node: generate_desk_keys() for node in DESKS}
 ENROLLED = BEGIN - timedelta(days=1)
 REPORT = Report("audit")
@@ -129,22 +129,22 @@ def message(number: int, sender: Writer, receiver: Writer, *, stated: bool) -> N
 
 def write_pair(folder: Path, entries: int) -> None:
     """Two honest logs of about so many entries each, a third of them statements."""
-    kr, fr = Writer(folder, "kr"), Writer(folder, "fr")
+    jp, fr = Writer(folder, "jp"), Writer(folder, "fr")
     number = 0
     while fr.tree.size < entries:
-        message(number, kr, fr, stated=True)
-        message(number, fr, kr, stated=True)
+        message(number, jp, fr, stated=True)
+        message(number, fr, jp, stated=True)
         number += 1
-    kr.close()
+    jp.close()
     fr.close()
 
 
 def write_one(folder: Path, entries: int, *, stated: bool) -> None:
     """The log of a node that only receives: half of its entries are statements, or none."""
-    kr, fr = Writer(folder / "other", "kr"), Writer(folder, "fr")
+    jp, fr = Writer(folder / "other", "jp"), Writer(folder, "fr")
     number = 0
     while fr.tree.size < entries:
-        message(number, kr, fr, stated=stated)
+        message(number, jp, fr, stated=stated)
         number += 1
     fr.close()
 
@@ -181,12 +181,12 @@ def measure_verify(folder: Path, node: str, given: list[Any], jobs: int) -> tupl
 def measure_reconcile(folder: Path, given: list[Any], jobs: int) -> tuple[float, float, float, int, int]:
     """Seconds of all, of its CPU in this process and of the matching; messages; and the most memory in MB."""
     began, began_cpu = time.perf_counter(), time.process_time()
-    kr, fr = (
+    jp, fr = (
         verify_mirror(LogMirror(folder / node, node, SIGNERS[node].verifier), directory(given), VerifyPlan(jobs=jobs))
-        for node in ("kr", "fr")
+        for node in ("jp", "fr")
     )
     verified = time.perf_counter()
-    result = reconcile(kr, fr)
+    result = reconcile(jp, fr)
     ended = time.perf_counter()
     assert result.ok, result.rows[:3]
     assert not result.rows
@@ -199,9 +199,9 @@ def measure_reconcile(folder: Path, given: list[Any], jobs: int) -> tuple[float,
 
 async def seed(path: Path, size: int) -> SqliteStore:
     """A store whose log has ``size`` entries: their rows, every tile, and the head, signed. Its messages are purged."""
-    store = SqliteStore(path, KR.origin)
+    store = SqliteStore(path, JP.origin)
     await store.open()
-    store.apply([FoundLog(NOW)], Signing(KR))
+    store.apply([FoundLog(NOW)], Signing(JP))
     store.release()
     await store.close()
     connection = sqlite3.connect(path, isolation_level=None)
@@ -219,7 +219,7 @@ async def seed(path: Path, size: int) -> SqliteStore:
             connection.executemany("INSERT OR REPLACE INTO tile (level, idx, hashes) VALUES (?, ?, ?)", changed)
             tiles = {key: tiles[key] for key in tiles if key[0]} | {(level, n): hashes for level, n, hashes in changed}
     root = tree.root()
-    note = sign_checkpoint(Checkpoint(KR.origin, size, root), KR, NOW)
+    note = sign_checkpoint(Checkpoint(JP.origin, size, root), JP, NOW)
     connection.execute("INSERT INTO checkpoint (size, root, note) VALUES (?, ?, ?)", (size, root, note))
     connection.execute("COMMIT")
     connection.close()
@@ -232,8 +232,8 @@ def append_us(store: SqliteStore, batches: int) -> float:
     """CPU microseconds of appending one transfer (two leaves), signing left out; the median of batches."""
     costs = []
     for _ in range(batches):
-        operations = [AcceptTransfer(incoming(PARIS, SEOUL), "fr", (SEOUL,), NOW) for _ in range(BATCH)]
-        signing = Signing(KR)
+        operations = [AcceptTransfer(incoming(PARIS, TOKYO), "fr", (TOKYO,), NOW) for _ in range(BATCH)]
+        signing = Signing(JP)
         began = time.process_time()
         store.apply(operations, signing)
         costs.append((time.process_time() - began - signing.cpu_s) / BATCH * 1e6)

@@ -102,7 +102,7 @@ def programs(made: World, office: Path) -> dict[str, list[str]]:
         "comity duty show": [*comity, "duty", "show", *desk],
         "comity inbox": [*comity, "inbox", *desk],
         "comity agenda": [*comity, "agenda", *desk],
-        "comity send": [*comity, "send", str(EXAMPLE), "--home", str(made.root / "desk-kr"), "--json"],
+        "comity send": [*comity, "send", str(EXAMPLE), "--home", str(made.root / "desk-jp"), "--json"],
         "comity duty show, office's derivation": [*comity, "duty", "show", "--home", str(office), "--json"],
         "comity inbox, office's derivation": [*comity, "inbox", "--home", str(office), "--json"],
         "comity-node --help": [*node, "--help"],

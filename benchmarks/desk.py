@@ -33,7 +33,7 @@ from protocol.address import Address
 from protocol.encoding.ids import new_message_id
 from protocol.messages.parse import ComposedMessage, compose_message
 from protocol.messages.types.reply import reply_draft
-from tests.worlds.desks import FR, KR, PASSPHRASE, World
+from tests.worlds.desks import FR, JP, PASSPHRASE, World
 
 LARGE = 50
 PAGE = 1_000
@@ -62,7 +62,7 @@ def main() -> None:
     given = parser.parse_args()
     with REPORT.shown(given.json), tempfile.TemporaryDirectory() as folder:
         world = World(Path(folder), _Patch())  # type: ignore[arg-type]
-        home = world.home(KR)
+        home = world.home(JP)
         large = fill(home, given.messages, given.cases)
         asyncio.run(measure(world, large))
         size = sum(file.stat().st_size for file in home.glob("desk.sqlite*"))
@@ -97,7 +97,7 @@ def fill(home: Path, messages: int, cases: int) -> UUID:
 
 
 def _case(count: int, at: datetime, number: int) -> list[StoredMessage]:
-    opening = _composed({**request(), "own_reference": f"REF-{number}", "to": [str(KR)]}, FR, at)
+    opening = _composed({**request(), "own_reference": f"REF-{number}", "to": [str(JP)]}, FR, at)
     found = [_stored(opening, FR, at)]
     for step in range(1, count):
         at += timedelta(minutes=1)
@@ -120,7 +120,7 @@ def _stored(composed: ComposedMessage, sender: Address, at: datetime) -> StoredM
         type=message.type,
         urgency=message.urgency,
         sender=sender,
-        recipients=(KR,),
+        recipients=(JP,),
         own_reference=message.own_reference,
         sent_at=at,
         stored_at=at,
@@ -133,7 +133,7 @@ def _stored(composed: ComposedMessage, sender: Address, at: datetime) -> StoredM
 async def measure(world: World, large: UUID) -> None:
     """Print each figure with its floor and goal."""
     began = time.perf_counter()
-    async with world.open(KR) as desk:
+    async with world.open(JP) as desk:
         REPORT.add("desk: start", (time.perf_counter() - began) * 1000, "ms")
         print(f"start {(time.perf_counter() - began) * 1000:.0f} ms (goal 2,000)")
         floor = await _read_floor(desk, 100)

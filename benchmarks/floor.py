@@ -61,7 +61,7 @@ def cpu_us(work: Callable[[], object], rounds: int) -> float:
 def crypto_floor(rounds: int = 400) -> dict[str, float]:
     """CPU microseconds of each cryptographic and codec part of one leg."""
     now = datetime.now(UTC)
-    sender, recipient = Address.parse("24-7@kr"), RECIPIENT
+    sender, recipient = Address.parse("24-7@jp"), RECIPIENT
     signer, opener = Ed25519Signer(os.urandom(32)), HybridOpener(os.urandom(32))
     verifier, key = Ed25519Verifier(signer.public_key), SealingKey(opener.public_key)
     routing = Routing(

@@ -20,7 +20,7 @@ from typing import Any
 from uuid import UUID
 
 from benchmarks._figures import Report, peak_mb
-from benchmarks.store import KR, NOW
+from benchmarks.store import JP, NOW
 from exchange.audit import Keeper
 from exchange.audit.mirror import TileFolderSource, mirror
 from exchange.audit.trace import trace
@@ -95,8 +95,8 @@ def serve(folder: Path, sizes: tuple[int, ...]) -> None:
             _take(place, tree, tiles)
             for (level, index), hashes in tiles.items():
                 _write(place, tile_path(level, index, len(hashes) // 32), hashes)
-            head = Checkpoint(KR.origin, tree.size, tree.root())
-            _write(place, "checkpoint", sign_checkpoint(head, KR, NOW))
+            head = Checkpoint(JP.origin, tree.size, tree.root())
+            _write(place, "checkpoint", sign_checkpoint(head, JP, NOW))
             if tree.size != sizes[-1]:
                 grown = folder / str(sizes[sizes.index(tree.size) + 1])
                 shutil.copytree(place, grown, copy_function=os.link)
@@ -148,14 +148,14 @@ def plan_of(kept: Path) -> VerifyPlan:
 def verified(folder: Path, kept: Path | None) -> VerifiedLog:
     """The mirror, verified; it has no finding."""
     plan = EVERYTHING if kept is None else plan_of(kept)
-    log = verify_mirror(LogMirror(folder, "kr", KR.verifier), NOBODY, plan)
+    log = verify_mirror(LogMirror(folder, "jp", JP.verifier), NOBODY, plan)
     assert log.ok, log.findings[:3]
     return log
 
 
 def measure_mirror(served: Path, folder: Path) -> Cost:
     """Mirroring a log, or what is new of it."""
-    return costing(lambda: asyncio.run(mirror(TileFolderSource(served), folder, KR.verifier)))[1]
+    return costing(lambda: asyncio.run(mirror(TileFolderSource(served), folder, JP.verifier)))[1]
 
 
 def measure_verify(folder: Path, kept: Path | None) -> Cost:

@@ -45,15 +45,15 @@ PATH = (
     ("sender", "compose<", "desk: draft checked against law, case and directory"),
     ("sender", "seal<", "desk: sealed, signed and durable"),
     ("sender", "submit>", "desk: thread to event loop"),
-    ("kr", "submit head>", "request signed and sent, node woken"),
-    ("kr", "submit head<", "node: request's signature"),
-    ("kr", "accept>", "node: body read, envelope checked"),
-    ("kr", "write>", "node: event loop to writer's thread"),
-    ("kr", "commit<", "node: rows, leaves, checkpoint signed, commit"),
-    ("kr", "write<", "node: checkpoint file"),
-    ("kr", "accept<", "node: writer's thread to event loop"),
-    ("kr", "due<", "node: queue to the partner read"),
-    ("kr", "transfer>", "node: delivery began"),
+    ("jp", "submit head>", "request signed and sent, node woken"),
+    ("jp", "submit head<", "node: request's signature"),
+    ("jp", "accept>", "node: body read, envelope checked"),
+    ("jp", "write>", "node: event loop to writer's thread"),
+    ("jp", "commit<", "node: rows, leaves, checkpoint signed, commit"),
+    ("jp", "write<", "node: checkpoint file"),
+    ("jp", "accept<", "node: writer's thread to event loop"),
+    ("jp", "due<", "node: queue to the partner read"),
+    ("jp", "transfer>", "node: delivery began"),
     ("fr", "transfer head>", "request signed and sent, node woken"),
     ("fr", "transfer head<", "partner: request's signature"),
     ("fr", "accept>", "partner: body read, envelope checked"),
@@ -145,7 +145,7 @@ class TracedBench(Bench):
         self.commands = TracedCommands(root / "passphrase")
         context = multiprocessing.get_context("spawn")
         self.pipes, self.processes = {}, []
-        for name, role, node in (("sender", sender, "kr"), ("recipient", recipient, "fr")):
+        for name, role, node in (("sender", sender, "jp"), ("recipient", recipient, "fr")):
             self.pipes[name], theirs = context.Pipe()
             self.processes.append(context.Process(target=run_desk, args=(role, self.homes[node], theirs), name=name))
 
@@ -162,8 +162,8 @@ class TracedBench(Bench):
 
     def traces(self) -> dict[str, list[tuple[int, str]]]:
         """What each process noted; after :meth:`stop`."""
-        homes = {node: self.federation.node_home(node) for node in ("kr", "fr")}
-        homes |= {"sender": self.homes["kr"], "recipient": self.homes["fr"]}
+        homes = {node: self.federation.node_home(node) for node in ("jp", "fr")}
+        homes |= {"sender": self.homes["jp"], "recipient": self.homes["fr"]}
         return {name: json.loads((home / "trace.json").read_text("utf-8")) for name, home in homes.items()}
 
 

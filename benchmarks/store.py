@@ -48,8 +48,8 @@ NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 BATCH = 64
 INSERT = "floor: bare insert of the bytes"
 ENVELOPE_BYTES = 3072
-SEOUL, PARIS = Address.parse("24-7@kr"), Address.parse("24-7@fr")
-KR = SoftLogSigner("kr.example/log", bytes(32), bytes([1]) * 32)
+TOKYO, PARIS = Address.parse("24-7@jp"), Address.parse("24-7@fr")
+JP = SoftLogSigner("jp.example/log", bytes(32), bytes([1]) * 32)
 FR = SoftLogSigner("fr.example/log", bytes([2]) * 32, bytes([3]) * 32)
 DESK = Ed25519Signer(bytes([9]) * 32)
 
@@ -67,7 +67,7 @@ def incoming(sender: Address, recipient: Address) -> Incoming:
 
 
 def handover(message: Incoming) -> RecordStatement:
-    statement = DeskStatement(EventName.ContentHandover, message.message_id, message.digest, SEOUL, NOW, ())
+    statement = DeskStatement(EventName.ContentHandover, message.message_id, message.digest, TOKYO, NOW, ())
     signed = parse_statement(sign_statement(statement, DESK))
     return RecordStatement(verify_statement(signed, Ed25519Verifier(DESK.public_key)), NOW)
 
@@ -96,7 +96,7 @@ REPORT = Report("store")
 _FLOOR: dict[str, float] = {}
 
 
-def run(store: SqliteStore, name: str, operations: Sequence[Operation], signer: SoftLogSigner = KR) -> list[Done]:
+def run(store: SqliteStore, name: str, operations: Sequence[Operation], signer: SoftLogSigner = JP) -> list[Done]:
     signing = Signing(signer)
     outcomes: list[Done] = []
     slowest = 0.0
@@ -154,29 +154,29 @@ def floor_fsync(folder: Path, count: int = 50) -> None:
 
 
 async def measure(folder: Path, count: int) -> None:
-    store = SqliteStore(folder / "node.db", KR.origin)
+    store = SqliteStore(folder / "node.db", JP.origin)
     partner = SqliteStore(folder / "partner.db", FR.origin)
     await store.open()
     await partner.open()
-    for one, signer in ((store, KR), (partner, FR)):
+    for one, signer in ((store, JP), (partner, FR)):
         one.apply([FoundLog(NOW)], Signing(signer))
         one.release()
 
-    received = [incoming(PARIS, SEOUL) for _ in range(count)]
-    transfers = [AcceptTransfer(message, "fr", (SEOUL,), NOW) for message in received]
+    received = [incoming(PARIS, TOKYO) for _ in range(count)]
+    transfers = [AcceptTransfer(message, "fr", (TOKYO,), NOW) for message in received]
     run(store, "AcceptTransfer", transfers)
     with timed("mailbox read, 100 at a time", count):
         after = 0
-        while entries := await store.reads.mailbox(SEOUL, after, 100, 1 << 22):
+        while entries := await store.reads.mailbox(TOKYO, after, 100, 1 << 22):
             after = entries[-1].seq
     run(store, "AcceptTransfer, repeated", transfers[-2048:])
     run(store, "RecordStatement (handover)", [handover(message) for message in received])
     rows = await store.reads.due_outbound("fr", OutboundKind.RECEIPTS, NOW, Portion(count, 1 << 40))
     run(store, "MarkReceiptsSent", [MarkReceiptsSent((row.outbound_id,)) for row in rows])
 
-    sent = [incoming(SEOUL, PARIS) for _ in range(count)]
+    sent = [incoming(TOKYO, PARIS) for _ in range(count)]
     run(store, "AcceptSubmission, onward", [AcceptSubmission(message, (), {"fr": (PARIS,)}, NOW) for message in sent])
-    done = run(partner, "AcceptTransfer at the partner", [AcceptTransfer(m, "kr", (PARIS,), NOW) for m in sent], FR)
+    done = run(partner, "AcceptTransfer at the partner", [AcceptTransfer(m, "jp", (PARIS,), NOW) for m in sent], FR)
     queued = {
         row.digest: row
         for row in await store.reads.due_outbound("fr", OutboundKind.ENVELOPE, NOW, Portion(count, 1 << 40))
@@ -207,10 +207,10 @@ def main() -> None:
         folder = Path(name)
         floor_fsync(folder)
         floor_inserts(folder, count)
-        signing = Signing(KR)
+        signing = Signing(JP)
         with timed("floor: one checkpoint signature", 50):
             for _ in range(50):
-                signing(Checkpoint(KR.origin, 1, bytes(32)), NOW)
+                signing(Checkpoint(JP.origin, 1, bytes(32)), NOW)
         asyncio.run(measure(folder, count))
 
 

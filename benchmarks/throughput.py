@@ -187,15 +187,15 @@ class Bench:
         write_file(passphrase_file, PASSPHRASE, mode=0o600)
         self.commands = Commands(passphrase_file)
         self.federation: NodeHomes = make_homes(root, PASSPHRASE, passphrase_file)
-        for node in ("kr", "fr"):
+        for node in ("jp", "fr"):
             self._fast_limits(node)
-        self.homes = {node: self._desk(node) for node in ("kr", "fr")}
+        self.homes = {node: self._desk(node) for node in ("jp", "fr")}
         self.nodes: dict[str, RunningNode] = {}
         self.pids: dict[str, int] = {}
         context = multiprocessing.get_context("spawn")
         self.pipes: dict[str, Connection] = {}
         self.processes = []
-        for name, role, node in (("sender", sender, "kr"), ("recipient", recipient, "fr")):
+        for name, role, node in (("sender", sender, "jp"), ("recipient", recipient, "fr")):
             ours, theirs = context.Pipe()
             self.pipes[name] = ours
             self.processes.append(context.Process(target=run_desk, args=(role, self.homes[node], theirs), name=name))
@@ -224,12 +224,12 @@ class Bench:
 
     def all_homes(self) -> dict[str, Path]:
         """The folders that nodes and desks write, by the names of their processes."""
-        nodes = {f"node {node}": self.federation.node_home(node) for node in ("kr", "fr")}
-        return {**nodes, "sender": self.homes["kr"], "recipient": self.homes["fr"]}
+        nodes = {f"node {node}": self.federation.node_home(node) for node in ("jp", "fr")}
+        return {**nodes, "sender": self.homes["jp"], "recipient": self.homes["fr"]}
 
     async def start(self) -> None:
         """Start the nodes, then the desks."""
-        for node in ("kr", "fr"):
+        for node in ("jp", "fr"):
             self.nodes[node] = await self.commands.start_node(self.federation.node_home(node))
             self.pids[f"node {node}"] = self.nodes[node].process.pid
         for process in self.processes:
@@ -300,7 +300,7 @@ async def measure(arguments: argparse.Namespace, report: Report) -> float:
             took = bench.pings(arguments.pings)
             print(f"idle, submit to opened: p50 {statistics.median(took):.1f} ms, p99 {percentile(took, 0.99):.1f} ms")
             bench.legs(min(200, arguments.messages), arguments.batch)
-            memory = {name: memory_mb(bench.pids[name]) for name in ("node kr", "node fr")}
+            memory = {name: memory_mb(bench.pids[name]) for name in ("node jp", "node fr")}
             homes = bench.all_homes()
             disk = {name: home_bytes(home) for name, home in homes.items()}
             seconds, cpu = bench.legs(arguments.messages, arguments.batch)
@@ -334,7 +334,7 @@ def soak(bench: Bench, count: int, batch: int) -> dict[str, float]:
 
     The slope is the median of the slopes between all pairs of instants, so that no single one decides it.
     """
-    seen: dict[str, list[tuple[int, float]]] = {name: [] for name in ("node kr", "node fr")}
+    seen: dict[str, list[tuple[int, float]]] = {name: [] for name in ("node jp", "node fr")}
     for part in range(10):
         seconds, _ = bench.legs(count // 10, batch)
         for name, samples in seen.items():

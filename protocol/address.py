@@ -1,4 +1,4 @@
-"""Addresses: ``<contact point>@<node>``, such as ``24-7@kr``.
+"""Addresses: ``<contact point>@<node>``, such as ``24-7@jp``.
 
 A node is an ISO 3166-1 alpha-2 code, one of those that stand beside them (``xk``, ``eu``, ``un``), or an organisation's
 registered name of three characters or more. Addresses are lower-case ASCII, so that
@@ -27,7 +27,7 @@ MISTAKEN_COUNTRIES: Mapping[str, str] = MappingProxyType({"UK": "GB", "EL": "GR"
 def parse_node(text: str) -> str:
     """Return ``text`` if it is a node name (2 to 32 characters), else raise :class:`InvalidAddressError`."""
     if not _NODE.match(text):
-        raise InvalidAddressError("a node is named by 2 to 32 of a-z, 0-9 and -, such as kr or europol")
+        raise InvalidAddressError("a node is named by 2 to 32 of a-z, 0-9 and -, such as jp or europol")
     return text
 
 
@@ -57,7 +57,7 @@ def check_new_country(text: str) -> str:
     if code in MISTAKEN_COUNTRIES:
         raise UsageError(f"{code} is not a country code of ISO 3166: did you mean {MISTAKEN_COUNTRIES[code]}?")
     if code not in load_codes("country"):
-        raise UsageError("write the country as its two letters of ISO 3166, such as KR; an organisation has none")
+        raise UsageError("write the country as its two letters of ISO 3166, such as JP; an organisation has none")
     return code
 
 
@@ -79,7 +79,7 @@ class Address:
         """Read ``<contact point>@<node>``; raises :class:`InvalidAddressError`."""
         contact_point, at, node = text.partition("@")
         if not at:
-            raise InvalidAddressError("an address has one @, such as 24-7@kr")
+            raise InvalidAddressError("an address has one @, such as 24-7@jp")
         return Address(contact_point, node)
 
     def __str__(self) -> str:

@@ -35,7 +35,7 @@ from benchmarks.throughput import CYCLES
 AT_ONCE = 8
 # Accounts that every Debian has and that own nothing here: postfix refuses to run as root alone.
 OWNER, GROUP = "daemon", "games"
-SEOUL, PARIS = "24-7@seoul.example", "24-7@paris.example"
+TOKYO, PARIS = "24-7@tokyo.example", "24-7@paris.example"
 
 
 class Keyring:
@@ -223,33 +223,33 @@ def _part(arrived: bytes, kind: bytes) -> bytes:
 
 async def exchange(count: int, folder: Path) -> float:
     """Seconds for ``count`` mails, each with its verified receipt."""
-    seoul, paris = Keyring(folder, SEOUL), Keyring(folder, PARIS)
-    seoul.learn(paris.public())
-    paris.learn(seoul.public())
+    tokyo, paris = Keyring(folder, TOKYO), Keyring(folder, PARIS)
+    tokyo.learn(paris.public())
+    paris.learn(tokyo.public())
     inbox, receipts = Mailbox(), Mailbox()
     await inbox.open()
     await receipts.open()
-    postfix = Postfix(folder, {SEOUL.partition("@")[2]: receipts.port, PARIS.partition("@")[2]: inbox.port})
+    postfix = Postfix(folder, {TOKYO.partition("@")[2]: receipts.port, PARIS.partition("@")[2]: inbox.port})
     await asyncio.to_thread(postfix.start)
     limit = asyncio.Semaphore(AT_ONCE)
     content = os.urandom(CONTENT_BYTES // 2).hex().encode()
 
     async def send() -> None:
         async with limit:
-            sealed = await asyncio.to_thread(seoul.seal, content, PARIS)
-            await _submit(postfix.port, SEOUL, PARIS, sealed)
+            sealed = await asyncio.to_thread(tokyo.seal, content, PARIS)
+            await _submit(postfix.port, TOKYO, PARIS, sealed)
 
     async def answer() -> None:
         sealed = _part(await inbox.arrived.get(), b"PGP MESSAGE")
         async with limit:
             opened = await asyncio.to_thread(paris.open, sealed)
             receipt = await asyncio.to_thread(paris.sign, f"received, {len(opened)} bytes".encode())
-            await _submit(postfix.port, PARIS, SEOUL, receipt)
+            await _submit(postfix.port, PARIS, TOKYO, receipt)
 
     async def check() -> None:
         signed = _part(await receipts.arrived.get(), b"PGP SIGNED MESSAGE")
         async with limit:
-            await asyncio.to_thread(seoul.verify, signed)
+            await asyncio.to_thread(tokyo.verify, signed)
 
     try:
         began = time.perf_counter()
@@ -262,7 +262,7 @@ async def exchange(count: int, folder: Path) -> float:
         await asyncio.to_thread(postfix.stop)
         for mailbox in (inbox, receipts):
             await mailbox.close()
-        for keyring in (seoul, paris):
+        for keyring in (tokyo, paris):
             keyring.stop()
 
 

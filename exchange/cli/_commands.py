@@ -32,8 +32,8 @@ ROWS = (
         "exchange.cli.setup.setup:init",
         _(
             "Make a desk's home and its enrolment request.\n\n"
-            "Example: comity init 24-7@kr --bootstrap kr.json --office Cyber --agency KNPA --telephone "
-            "+82220000247"
+            "Example: comity init 24-7@jp --bootstrap jp.json --office Cyber --agency NPA --telephone "
+            "+81350000247"
         ),
     ),
     CommandRow(

@@ -18,7 +18,7 @@ from exchange.demo.processes import Commands
 from keys.local.files import write_file
 
 FEDERATION = "comity-demo"
-NATIONS = {"kr": "Republic of Korea", "fr": "France"}
+NATIONS = {"jp": "Japan", "fr": "France"}
 HOLDERS = ("government of A", "government of B", "UN")
 OFFICES = ("justice", "interior")
 

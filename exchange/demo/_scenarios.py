@@ -48,7 +48,7 @@ class Cast:
     """The two desks of a scenario, and what they said."""
 
     stage: Stage
-    seoul: Desk
+    tokyo: Desk
     paris: Desk
     said: list[tuple[Desk, SentMessage]]
 
@@ -78,7 +78,7 @@ class Cast:
 
     async def give_under_conditions(self, by: Desk, draft: Mapping[str, Any]) -> UUID:
         """Offer what ``draft`` gives, have its conditions accepted by the other, and give it; the offer's id."""
-        other = self.paris if by is self.seoul else self.seoul
+        other = self.paris if by is self.tokyo else self.tokyo
         offer = await self._sent(by, await by.messages.offer(draft), "offer")
         await self.reply(other, offer, "condition.accept", targets=None)
         await self._sent(by, await by.messages.give(offer), str(draft["type"]))
@@ -106,7 +106,7 @@ class Cast:
 
     async def _sent(self, by: Desk, sent: SentMessage, what: str) -> UUID:
         self.said.append((by, sent))
-        other = self.paris if by is self.seoul else self.seoul
+        other = self.paris if by is self.tokyo else self.tokyo
 
         async def arrived(desk: Desk) -> bool:
             return any(row.id == sent.id for row in await desk.messages.inbox())
@@ -133,11 +133,11 @@ class Scenario:
 async def play(stage: Stage, names: Sequence[str]) -> dict[str, Any]:
     """Play scenarios one after the other; the result object of ``comity demo --scenario``."""
     results = {}
-    async with _desks(stage) as (seoul, paris):
+    async with _desks(stage) as (tokyo, paris):
         for name in names:
             scenario = SCENARIOS[name]
             stage.tell("\n" + labelled(name, _(scenario.title)))
-            cast = Cast(stage, seoul, paris, [])
+            cast = Cast(stage, tokyo, paris, [])
             results[name] = await _outcome(cast, scenario, await scenario.play(cast))
     return {"scenarios": results, "ok": all(result["ok"] for result in results.values())}
 
@@ -146,27 +146,27 @@ async def play(stage: Stage, names: Sequence[str]) -> dict[str, Any]:
 
 
 async def _produced(cast: Cast) -> UUID:
-    seoul, paris = cast.seoul, cast.paris
-    request = await cast.open_case(seoul, "preservation-request.json")
+    tokyo, paris = cast.tokyo, cast.paris
+    request = await cast.open_case(tokyo, "preservation-request.json")
     await cast.acknowledge(paris, request)
     answer, expiry = await cast.preserve(paris, request, {"t1": 60, "t2": 60})
     until = expiry + 90 * _DAY
     extension = await cast.reply(
-        seoul, answer, "preservation.extend", targets=["t1", "t2"], until=_text(until), **_LATER
+        tokyo, answer, "preservation.extend", targets=["t1", "t2"], until=_text(until), **_LATER
     )
     extended = [
         {"target": name, "result": "preserved", "preserved_at": _text(_now()), "expires_at": _text(until)}
         for name in ("t1", "t2")
     ]
     await cast.reply(paris, extension, "preservation.answer", targets=extended)
-    follow_up = await cast.reply(seoul, request, "preservation.follow-up", targets=["t1", "t2"], **_submitted())
+    follow_up = await cast.reply(tokyo, request, "preservation.follow-up", targets=["t1", "t2"], **_submitted())
     await cast.acknowledge(paris, follow_up)
     await cast.answer_under_conditions(paris, follow_up, **_answer_of("t1", "t2"))
     return request
 
 
 async def _refused_in_part(cast: Cast) -> UUID:
-    request = await cast.open_case(cast.seoul, "preservation-request.json")
+    request = await cast.open_case(cast.tokyo, "preservation-request.json")
     now = _now()
     await cast.reply(
         cast.paris,
@@ -190,19 +190,19 @@ async def _refused_in_part(cast: Cast) -> UUID:
 
 
 async def _risk(cast: Cast) -> UUID:
-    request = await cast.open_case(cast.seoul, "preservation-request.json")
+    request = await cast.open_case(cast.tokyo, "preservation-request.json")
     risk = await cast.reply(cast.paris, request, "preservation.risk", targets=["t1", "t2"])
-    await cast.reply(cast.seoul, risk, "preservation.risk-reply", targets=["t1", "t2"])
+    await cast.reply(cast.tokyo, risk, "preservation.risk-reply", targets=["t1", "t2"])
     await cast.preserve(cast.paris, request, {"t1": 60, "t2": 60})
     return request
 
 
 async def _lapse_prevented(cast: Cast) -> UUID:
     """Both agendas are looked at for each of the coming days; the last warning before the lapse is acted on."""
-    seoul, paris = cast.seoul, cast.paris
-    request = await cast.open_case(seoul, "preservation-request.json")
+    tokyo, paris = cast.tokyo, cast.paris
+    request = await cast.open_case(tokyo, "preservation-request.json")
     answer, expiry = await cast.preserve(paris, request, {"t1": 60, "t2": 60})
-    for desk in (seoul, paris):
+    for desk in (tokyo, paris):
         warned = await _levels(desk, request, expiry)
         text = _("{desk} would be told: {levels}")
         cast.stage.tell("   " + text.format(desk=_name(desk), levels=", ".join(warned)))
@@ -210,14 +210,14 @@ async def _lapse_prevented(cast: Cast) -> UUID:
             raise DemoStepError(f"{desk.address} would be told {warned}")
     until = expiry + 90 * _DAY
     extension = await cast.reply(
-        seoul, answer, "preservation.extend", targets=["t1", "t2"], until=_text(until), **_LATER
+        tokyo, answer, "preservation.extend", targets=["t1", "t2"], until=_text(until), **_LATER
     )
     extended = [
         {"target": name, "result": "preserved", "preserved_at": _text(_now()), "expires_at": _text(until)}
         for name in ("t1", "t2")
     ]
     await cast.reply(paris, extension, "preservation.answer", targets=extended)
-    for desk in (seoul, paris):
+    for desk in (tokyo, paris):
         if await _levels(desk, request, expiry):
             raise DemoStepError(f"{desk.address} would still be told of the old expiry")
     return request
@@ -237,41 +237,41 @@ async def _levels(desk: Desk, thread: UUID, expiry: datetime) -> list[str]:
 
 async def _emergency(cast: Cast) -> UUID:
     due = _text(_now() + 5 * _DAY)
-    request = await cast.open_case(cast.seoul, "messages/emergency.request.json", needed_by=None, supplement_by=due)
+    request = await cast.open_case(cast.tokyo, "messages/emergency.request.json", needed_by=None, supplement_by=due)
     shown = await cast.paris.messages.show(request)
     call_back = shown.message.model_dump(mode="json")["call_back"]
     text = _("Paris calls {person} back, on a number that Paris found out by itself")
     cast.stage.tell("   " + text.format(person=call_back["name"]))
     await cast.acknowledge(cast.paris, request)
     await cast.reply(cast.paris, request, "answer", **_answer_of("t1"))
-    await cast.reply(cast.seoul, request, "emergency.supplement", targets=["t1"])
+    await cast.reply(cast.tokyo, request, "emergency.supplement", targets=["t1"])
     return request
 
 
 async def _assistance(cast: Cast) -> UUID:
     request = await cast.open_case(
-        cast.seoul, "messages/assistance.request.json", wanted_by=None, wanted_by_reason=None
+        cast.tokyo, "messages/assistance.request.json", wanted_by=None, wanted_by_reason=None
     )
     await cast.acknowledge(cast.paris, request)
     await cast.answer_under_conditions(cast.paris, request, **_answer_of())
-    await cast.reply(cast.seoul, request, "closure", reason="answered", text=None)
+    await cast.reply(cast.tokyo, request, "closure", reason="answered", text=None)
     return request
 
 
 async def _clarification(cast: Cast) -> UUID:
     request = await cast.open_case(
-        cast.seoul,
+        cast.tokyo,
         _ASSISTANCE,
         **_UNDATED,
         legal_basis={"instrument": "eu_police_exchange"},
     )
     question = await cast.reply(cast.paris, request, "clarification.ask", pauses_clock=True, questions=[_QUESTION])
-    for desk in (cast.seoul, cast.paris):
+    for desk in (cast.tokyo, cast.paris):
         items = [item for item in await desk.cases.agenda() if item.thread == request and item.what == "answer"]
         if [item.due for item in items] != [None]:
             raise DemoStepError(f"the clock of the answer does not stand still at {desk.address}")
     cast.stage.tell("   " + _("the clock of the answer stands still on both sides"))
-    await cast.reply(cast.seoul, question, "clarification.reply")
+    await cast.reply(cast.tokyo, question, "clarification.reply")
     items = [item for item in await cast.paris.cases.agenda() if item.thread == request and item.what == "answer"]
     cast.stage.tell("   " + _("the answer is due not later than {due}").format(due=safe(items[0].due)))
     return request
@@ -279,7 +279,7 @@ async def _clarification(cast: Cast) -> UUID:
 
 async def _misdirected(cast: Cast) -> UUID:
     request = await cast.open_case(
-        cast.seoul, "messages/assistance.request.json", wanted_by=None, wanted_by_reason=None
+        cast.tokyo, "messages/assistance.request.json", wanted_by=None, wanted_by_reason=None
     )
     await cast.reply(cast.paris, request, "misdirected", forwarded_at=_text(_now()))
     return request
@@ -292,15 +292,15 @@ async def _information(cast: Cast) -> UUID:
 
 
 async def _withdrawn(cast: Cast) -> UUID:
-    request = await cast.open_case(cast.seoul, "preservation-request.json")
+    request = await cast.open_case(cast.tokyo, "preservation-request.json")
     await cast.acknowledge(cast.paris, request)
-    await cast.reply(cast.seoul, request, "withdrawal", targets=None)
+    await cast.reply(cast.tokyo, request, "withdrawal", targets=None)
     return request
 
 
-_FACTS = "The group rents servers in Busan; the list of addresses was found on one of them."
+_FACTS = "The group rents servers in Osaka; the list of addresses was found on one of them."
 _QUESTION = {"question": "q1", "text": "Is the time that of the firewall or of the server?"}
-_LATER = {"follow_up_expected_at": None, "previous_reference": "KNPA-CY-2026-004417"}
+_LATER = {"follow_up_expected_at": None, "previous_reference": "NPA-CY-2026-004417"}
 _BOTH = ("t1", "t2")
 SCENARIOS: Mapping[str, Scenario] = {
     "produced": Scenario(
@@ -329,8 +329,8 @@ SCENARIOS: Mapping[str, Scenario] = {
 
 @asynccontextmanager
 async def _desks(stage: Stage) -> AsyncIterator[tuple[Desk, Desk]]:
-    async with Desk.open(stage.seoul, PASSPHRASE) as seoul, Desk.open(stage.paris, PASSPHRASE) as paris:
-        yield seoul, paris
+    async with Desk.open(stage.tokyo, PASSPHRASE) as tokyo, Desk.open(stage.paris, PASSPHRASE) as paris:
+        yield tokyo, paris
 
 
 async def _outcome(cast: Cast, scenario: Scenario, thread: UUID) -> dict[str, Any]:
@@ -338,7 +338,7 @@ async def _outcome(cast: Cast, scenario: Scenario, thread: UUID) -> dict[str, An
     receipts = [await _receipts(by, sent.id) for by, sent in cast.said]
     now = datetime.now(UTC)
     sides = {}
-    for desk in (cast.seoul, cast.paris):
+    for desk in (cast.tokyo, cast.paris):
         case = await desk.cases.case(thread)
         sides[str(desk.address)] = {
             "state": str(case.state_at(now)),
@@ -393,7 +393,7 @@ def _example(name: str) -> dict[str, Any]:
 
 
 def _name(desk: Desk) -> str:
-    return {"kr": "Seoul", "fr": "Paris"}[desk.address.node]
+    return {"jp": "Tokyo", "fr": "Paris"}[desk.address.node]
 
 
 def _now() -> datetime:

@@ -21,9 +21,9 @@ class Stage:
 
     def __init__(self, root: Path, *, quiet: bool) -> None:
         self.root = root
-        self.seoul = root / "desk-kr"
+        self.tokyo = root / "desk-jp"
         self.paris = root / "desk-fr"
-        self.auditor = root / "auditor-kr"
+        self.auditor = root / "auditor-jp"
         self._quiet = quiet
         passphrase_file = root / "passphrase"
         write_file(passphrase_file, PASSPHRASE + b"\n", mode=0o600)
@@ -55,9 +55,9 @@ class Stage:
 
     async def _make_desks(self) -> None:
         desks = (
-            (self.seoul, "24-7@kr", "Cyber Terror Response Division", "Korean National Police Agency", "Kim Seo-yeon"),
+            (self.tokyo, "24-7@jp", "Cyber Terror Response Division", "National Police Agency of Japan", "Sato Yui"),
             (self.paris, "24-7@fr", "Office anti-cybercriminalité", "Police nationale", "Camille Martin"),
-            (self.auditor, "audit@kr", "Inspectorate", "Board of Audit and Inspection", None),
+            (self.auditor, "audit@jp", "Inspectorate", "Board of Audit and Inspection", None),
             (self.root / "auditor-fr", "audit@fr", "Contrôle interne", "Cour des comptes", None),
         )
         enrolments: dict[str, list[Path]] = {}

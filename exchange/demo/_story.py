@@ -1,4 +1,4 @@
-"""The main job, step by step: Seoul asks Paris to preserve data; each step with what is proved of it."""
+"""The main job, step by step: Tokyo asks Paris to preserve data; each step with what is proved of it."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Story:
     def __init__(self, stage: Stage) -> None:
         self._root = stage.root
         self._commands = stage.commands
-        self._seoul, self._paris, self._auditor = stage.seoul, stage.paris, stage.auditor
+        self._tokyo, self._paris, self._auditor = stage.tokyo, stage.paris, stage.auditor
         self._tell = stage.tell
 
     async def run(self) -> dict[str, Any]:
-        request = await self._commands.comity(self._seoul, "send", str(example("preservation-request.json")))
-        self._tell(_("3. Seoul sealed and submitted the request: {message}").format(message=request["id"]))
+        request = await self._commands.comity(self._tokyo, "send", str(example("preservation-request.json")))
+        self._tell(_("3. Tokyo sealed and submitted the request: {message}").format(message=request["id"]))
         await self._receive(self._paris, request["id"])
         shown = await self._commands.comity(self._paris, "show", request["id"])
         names = [target["target"] for target in shown["message"]["targets"]]
@@ -50,14 +50,14 @@ class Story:
         answered = await self._commands.comity(self._paris, "answer", request["id"], str(self._answer_file(names, now)))
         text = _("6. Paris answered, one target preserved, one not held: {message}")
         self._tell(text.format(message=answered["id"]))
-        await self._receive(self._seoul, answered["id"])
+        await self._receive(self._tokyo, answered["id"])
         tracked = [
-            await self._proved(self._seoul, request["id"], PROVED_REQUEST),
+            await self._proved(self._tokyo, request["id"], PROVED_REQUEST),
             await self._proved(self._paris, acknowledged["id"], PROVED_REPLY),
             await self._proved(self._paris, answered["id"], PROVED_REPLY),
         ]
-        final = await self._commands.comity(self._seoul, "track", request["id"])
-        self._tell(_("7. Seoul can prove of its request:"))
+        final = await self._commands.comity(self._tokyo, "track", request["id"])
+        self._tell(_("7. Tokyo can prove of its request:"))
         self._tell_receipts(tracked[0])
         for target in final["targets"]:
             self._tell(f"   {target['target']}: {target['state']} {target['expires_at'] or ''}")

@@ -3,7 +3,7 @@
 ::
 
     report = await desk.evidence.verify(message.id)
-    contents = await desk.evidence.gather(message.id, disclose=True, to="The court of Seoul", purpose="proceedings")
+    contents = await desk.evidence.gather(message.id, disclose=True, to="The court of Tokyo", purpose="proceedings")
     ...                                            # write_bag makes the file; then say that it was given:
     await desk.evidence.note_given(message.id, "bag", file)
 

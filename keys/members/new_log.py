@@ -20,7 +20,7 @@ _GENERATION = re.compile(r"(.+)\.([1-9][0-9]{0,3})\Z")
 
 
 def next_origin(origin: str) -> str:
-    """The origin of the log that follows: ``net/kr``, ``net.2/kr``, ``net.3/kr`` and so on."""
+    """The origin of the log that follows: ``net/jp``, ``net.2/jp``, ``net.3/jp`` and so on."""
     base, _, node = origin.rpartition("/")
     match = _GENERATION.match(base)
     name, generation = (match[1], int(match[2]) + 1) if match else (base, 2)

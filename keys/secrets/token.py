@@ -7,7 +7,7 @@ So a stolen keystore with its passphrase signs nothing without the token.
 The token is described by a TOML file::
 
     module = "/usr/lib/softhsm/libsofthsm2.so"   # the maker's PKCS#11 library
-    token = "comity kr"                          # the token's label
+    token = "comity jp"                          # the token's label
     pin_file = "/etc/comity/token-pin"           # its first line is the user PIN; mode 0600
 
 A PIN that is refused is never tried again by itself: tokens lock after a few wrong ones.

@@ -44,7 +44,7 @@ def auditors(
     """Say on the node's card what auditors of other nations may read of its log.
 
     Without a word there, each reads entries of messages from and to its own nation. Example: comity-node cards
-    auditors directory kr audit@fr --reads all --keys nation-kr.cbor --key justice --registry registry
+    auditors directory jp audit@fr --reads all --keys nation-jp.cbor --key justice --registry registry
     """
     with edge(as_json):
         from keys.directory.cards import NodeCard

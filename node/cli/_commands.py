@@ -11,7 +11,7 @@ ROWS = (
         "node.cli._setup:init",
         _(
             "Make a node: keys, TLS certificate, settings, and the card that its nation signs.\n\n"
-            'Example: comity-node init kr --node kr --name "Republic of Korea" --url '
+            'Example: comity-node init jp --node jp --name "Japan" --url '
             'https://node.example:8443\n--federation "Example Network"'
         ),
     ),
@@ -20,13 +20,13 @@ ROWS = (
         "node.cli._setup:join",
         _(
             "Take the federation's bootstrap file: the root of trust and the first node to ask.\n\n"
-            "Example: comity-node join kr bootstrap.json"
+            "Example: comity-node join jp bootstrap.json"
         ),
     ),
     CommandRow(
         "card",
         "node.cli._setup:card",
-        _("Show the node's card as it was made, for its nation to sign.\n\nExample: comity-node card kr"),
+        _("Show the node's card as it was made, for its nation to sign.\n\nExample: comity-node card jp"),
     ),
     CommandRow(
         "bootstrap",
@@ -45,7 +45,7 @@ ROWS = (
             "url, admin.\n\n"
             "After a restart of the machine it asks its partners how far its log went, and signs nothing "
             "until one has answered.\n\n"
-            "Example: comity-node run kr --passphrase-file passphrase"
+            "Example: comity-node run jp --passphrase-file passphrase"
         ),
     ),
     CommandRow(
@@ -53,7 +53,7 @@ ROWS = (
         "node.cli._operation:health",
         _(
             "Ask the running node for its state: 0 ok or attention, 4 failing or not running.\n\n"
-            "Example: comity-node health kr"
+            "Example: comity-node health jp"
         ),
     ),
     CommandRow(
@@ -62,7 +62,7 @@ ROWS = (
         _(
             "Why a message is where it is: what was logged, what waits, and the last error. The node may be "
             "running.\n\n"
-            "Example: comity-node trace kr 7f3a"
+            "Example: comity-node trace jp 7f3a"
         ),
     ),
     CommandRow(
@@ -70,7 +70,7 @@ ROWS = (
         "node.cli._inspection:partners",
         _(
             "Show what waits for each partner, and how far its log was seen. The node may be running.\n\n"
-            "Example: comity-node partners kr"
+            "Example: comity-node partners jp"
         ),
     ),
     CommandRow(
@@ -79,7 +79,7 @@ ROWS = (
         _(
             "Write a consistent copy of the node with a list of hashes. The node may be running, but not "
             "for --final.\n\n"
-            "Example: comity-node backup kr /backup/kr-monday"
+            "Example: comity-node backup jp /backup/jp-monday"
         ),
     ),
     CommandRow(
@@ -88,7 +88,7 @@ ROWS = (
         _(
             "Make a home from a backup, every file verified. The node signs nothing before ``log "
             "reconcile``.\n\n"
-            "Example: comity-node restore /backup/kr-monday --into kr"
+            "Example: comity-node restore /backup/jp-monday --into jp"
         ),
     ),
     CommandRow("keys", "node.cli._keys:app", _("Keys of those who sign the directory.")),

@@ -68,7 +68,7 @@ def create(
 ) -> None:
     """Found a federation: the root of trust, k of n governments, and an empty member list.
 
-    Example: comity-node federation create directory --name "Example Network" --keys root-keys.cbor --holder KR
+    Example: comity-node federation create directory --name "Example Network" --keys root-keys.cbor --holder JP
     --holder FR --threshold 2 --registry registry.json
     """
     with edge(as_json):
@@ -99,7 +99,7 @@ def sign(
 ) -> None:
     """Review what is staged for a role in a folder that was carried here, and sign it.
 
-    Example: comity-node federation sign directory root --keys root-keys.cbor --key KR
+    Example: comity-node federation sign directory root --keys root-keys.cbor --key JP
     """
     with edge(as_json):
         ring, approval = (
@@ -165,7 +165,7 @@ def bootstrap(
 ) -> None:
     """Write the bootstrap file: what a new desk or node needs to begin.
 
-    Example: comity-node federation bootstrap directory kr --out bootstrap.json
+    Example: comity-node federation bootstrap directory jp --out bootstrap.json
     """
     with edge(as_json):
         from keys.directory.cards import NodeCard
@@ -207,8 +207,8 @@ def admit(
 ) -> None:
     """Admit a nation: from then on it publishes its own cards, and nobody else can.
 
-    Example: comity-node nation admit directory kr --key justice.json --key interior.json --threshold 2 --keys
-    root-keys.cbor --holder KR --holder FR
+    Example: comity-node nation admit directory jp --key justice.json --key interior.json --threshold 2 --keys
+    root-keys.cbor --holder JP --holder FR
     """
     with edge(as_json):
         from keys.directory.metadata.repository import TARGETS
@@ -241,7 +241,7 @@ def publish_card(
 
     Without keys at hand they are only staged: export them for the nation's key holders.
 
-    Example: comity-node cards publish directory kr/card.json --keys nation-kr.cbor --key justice --registry
+    Example: comity-node cards publish directory jp/card.json --keys nation-jp.cbor --key justice --registry
     registry
     """
     with edge(as_json):
@@ -258,7 +258,7 @@ def new_profile(
 ) -> None:
     """Begin a legal profile with what public sources say of the nation's law: complete it, then publish it.
 
-    Example: comity-node cards new-profile kr --out kr-profile.json
+    Example: comity-node cards new-profile jp --out jp-profile.json
     """
     with edge(as_json):
         from keys.directory.legal_profile import LegalProfile, profile_to_bytes, shipped_profile
@@ -292,7 +292,7 @@ def revoke_key(
 ) -> None:
     """Revoke one key from now on; what was signed before stays valid.
 
-    Example: comity-node cards revoke-key directory 24-7@kr KID --keys nation-kr.cbor --key justice --registry
+    Example: comity-node cards revoke-key directory 24-7@jp KID --keys nation-jp.cbor --key justice --registry
     registry
     """
     with edge(as_json):
@@ -329,7 +329,7 @@ def set_status(
 ) -> None:
     """Suspend, revoke or reactivate a node or a contact point from now on.
 
-    Example: comity-node cards set-status directory 24-7@kr suspended --keys nation-kr.cbor --key justice
+    Example: comity-node cards set-status directory 24-7@jp suspended --keys nation-jp.cbor --key justice
     --registry registry
     """
     with edge(as_json):
@@ -359,7 +359,7 @@ def show_cards(
 ) -> None:
     """The published cards.
 
-    Example: comity-node cards show directory kr
+    Example: comity-node cards show directory jp
     """
     with edge(as_json):
         from keys.directory.cards import NodeCard

@@ -38,7 +38,7 @@ def create(
 
     With --token-file the keys are made in the token and stay there; the keystore only names them.
 
-    Example: comity-node keys create root-keys.cbor --holder KR
+    Example: comity-node keys create root-keys.cbor --holder JP
     """
     with edge(as_json):
         from keys.members.identity import generate_directory_key, store_directory_key_in
@@ -70,7 +70,7 @@ def public(
 ) -> None:
     """Show the public directory keys of a keystore, one JSON object per line or all in one with --json.
 
-    Example: comity-node keys public nation-kr.cbor --holder justice
+    Example: comity-node keys public nation-jp.cbor --holder justice
     """
     with edge(as_json):
         from keys.secrets.keystore import Keystore

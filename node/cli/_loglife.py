@@ -43,7 +43,7 @@ def erase(
 ) -> None:
     """Erase the data of old entries; their hashes stay, and with them every proof. The node may be running.
 
-    Entries of messages that are not over stay. Example: comity-node log erase kr --older-than 3650 --yes
+    Entries of messages that are not over stay. Example: comity-node log erase jp --older-than 3650 --yes
     """
     import asyncio
 
@@ -95,7 +95,7 @@ def reconcile(
 
     Exit code 3: entries are missing; it says how many, who holds receipts, and the ways out.
 
-    Example: comity-node log reconcile kr
+    Example: comity-node log reconcile jp
     """
     import asyncio
 
@@ -161,7 +161,7 @@ def import_entries(
 ) -> None:
     """Append entries that the database lost, proved by the checkpoint that this log had signed. Stop the node first.
 
-    Example: comity-node log import-entries kr mirrors/kr
+    Example: comity-node log import-entries jp mirrors/jp
     """
     import asyncio
 
@@ -206,7 +206,7 @@ def export_tiles(
 ) -> None:
     """Write the log as static files in the layout of C2SP tlog-tiles. The node may be running.
 
-    Example: comity-node log export-tiles kr tiles
+    Example: comity-node log export-tiles jp tiles
     """
     with edge(as_json):
         from node.log.tile_export import export_tiles
@@ -228,7 +228,7 @@ def verify_tiles(
 ) -> None:
     """Verify a folder of tiles of this node's log from its entries up: hashes, tiles, checkpoint, signatures.
 
-    Example: comity-node log verify-tiles kr tiles
+    Example: comity-node log verify-tiles jp tiles
     """
     with edge(as_json):
         from node.log.tile_export import verify_tiles
@@ -257,7 +257,7 @@ def found_anew(
 
     The old keys are destroyed, the old database is put aside, and messages that wait in it are to be sent again.
 
-    Example: comity-node log found-anew kr --yes
+    Example: comity-node log found-anew jp --yes
     """
     import asyncio
 

@@ -74,7 +74,7 @@ def bring_back(
 ) -> None:
     """Take over the signatures of files that came back. Twice does no harm; a mismatch is refused with its reason.
 
-    Example: comity-node federation import directory seoul.json paris.json
+    Example: comity-node federation import directory tokyo.json paris.json
     """
     with edge(as_json):
         at = open_ceremony(folder)
@@ -101,7 +101,7 @@ def rotate_root(
 ) -> None:
     """Stage other root holders, another threshold, or other registry keys. Old and new holders sign it.
 
-    Example: comity-node federation rotate-root directory --holder kr.json --holder fr.json --holder jp.json
+    Example: comity-node federation rotate-root directory --holder jp.json --holder fr.json --holder gr.json
     --threshold 2
     """
     with edge(as_json):
@@ -123,7 +123,7 @@ def rotate_keys(
 ) -> None:
     """Stage other keys for a nation. The root holders sign the member list, the new keys the nation's cards.
 
-    Example: comity-node nation rotate-keys directory kr --key justice.json --key interior.json --threshold 2
+    Example: comity-node nation rotate-keys directory jp --key justice.json --key interior.json --threshold 2
     """
     with edge(as_json):
         ring, at = KeyRing.open(keys, passphrase_file), open_ceremony(folder)
@@ -135,7 +135,7 @@ def rotate_keys(
 def suspend(folder: Folder, node: NationArgument, as_json: AsJson = False) -> None:
     """Stage that a nation is suspended: nobody accepts what it signs from now on. Root holders sign it.
 
-    Example: comity-node nation suspend directory kr
+    Example: comity-node nation suspend directory jp
     """
     from keys.directory.metadata.standing import Standing
 
@@ -146,7 +146,7 @@ def suspend(folder: Folder, node: NationArgument, as_json: AsJson = False) -> No
 def readmit(folder: Folder, node: NationArgument, as_json: AsJson = False) -> None:
     """Stage that a nation's suspension ends. Root holders sign it.
 
-    Example: comity-node nation readmit directory kr
+    Example: comity-node nation readmit directory jp
     """
     _sanction(folder, node, None, as_json)
 
@@ -155,7 +155,7 @@ def readmit(folder: Folder, node: NationArgument, as_json: AsJson = False) -> No
 def expel(folder: Folder, node: NationArgument, as_json: AsJson = False) -> None:
     """Stage that a nation is expelled, for good. Its earlier signatures can still be verified. Root holders sign it.
 
-    Example: comity-node nation expel directory kr
+    Example: comity-node nation expel directory jp
     """
     from keys.directory.metadata.standing import Standing
 
@@ -200,7 +200,7 @@ def show_file(
 ) -> None:
     """All that the change would change, who signed it, and the digest over all of it to read to each other.
 
-    Example: comity-node ceremony show targets.ceremony.json --keys kr.cbor
+    Example: comity-node ceremony show targets.ceremony.json --keys jp.cbor
     """
     with edge(as_json):
         show_judged(_read(file), Approval(keys, state, root_fingerprint), as_json, file)
@@ -220,7 +220,7 @@ def sign(
 ) -> None:
     """Review a change and sign it with your key; the file gets your signature and goes back.
 
-    Example: comity-node ceremony sign targets.ceremony.json --keys kr.cbor --key KR
+    Example: comity-node ceremony sign targets.ceremony.json --keys jp.cbor --key JP
     """
     with edge(as_json):
         from keys.local.files import write_file

@@ -118,7 +118,7 @@ def health(
 def status(home: Home, as_json: AsJson = False) -> None:
     """The last checkpoint that this node signed, and whether it may go on signing. The node may be running.
 
-    Example: comity-node log status kr
+    Example: comity-node log status jp
     """
     with edge(as_json):
         from node.log.checkpoint_file import CheckpointFile
@@ -147,7 +147,7 @@ def status(home: Home, as_json: AsJson = False) -> None:
 def count(home: Home, as_json: AsJson = False) -> None:
     """The log in the database: its size, its root, and how many entries of each event. The node may be running.
 
-    Example: comity-node log count kr
+    Example: comity-node log count jp
     """
     import asyncio
 
@@ -172,7 +172,7 @@ def monitor_status(home: Home, as_json: AsJson = False) -> None:
     """The proved checkpoint of each partner's log, the partners whose log contradicted itself and the proofs of it,
     and how far this node's own log is cosigned.
 
-    Example: comity-node monitor status kr
+    Example: comity-node monitor status jp
     """
     with edge(as_json):
         from node.monitor.monitor import MonitorState
@@ -217,7 +217,7 @@ def proof(
 ) -> None:
     """Write a proof that a partner's log lied, for others to verify: with comity audit proof, or without Comity.
 
-    Example: comity-node monitor proof kr fr --out fr.proof
+    Example: comity-node monitor proof jp fr --out fr.proof
     """
     with edge(as_json):
         from keys.local.files import write_file
@@ -244,7 +244,7 @@ def evidence(
 ) -> None:
     """Write the checkpoints with which a partner's log contradicted itself.
 
-    Example: comity-node monitor evidence kr fr --out evidence
+    Example: comity-node monitor evidence jp fr --out evidence
     """
     with edge(as_json):
         from keys.local.files import write_file
@@ -269,7 +269,7 @@ def reinstate(
 ) -> None:
     """Trust a partner's receipts again, from its present checkpoint on. Stop the node first; keep the evidence.
 
-    Example: comity-node monitor reinstate kr fr
+    Example: comity-node monitor reinstate jp fr
     """
     with edge(as_json):
         from node.log.sequencer import utc_now
@@ -295,7 +295,7 @@ def rebuild(
 ) -> None:
     """Make a damaged monitor.cbor anew. Stop the node first. The damaged file is kept, and nobody is trusted again.
 
-    Example: comity-node monitor rebuild kr
+    Example: comity-node monitor rebuild jp
     """
     with edge(as_json):
         from node.monitor.reinstate import rebuild_monitor

@@ -10,7 +10,7 @@ import typer
 from node.i18n import _
 
 OutFile = Annotated[Path, typer.Option(help=_("File to write."))]
-NationArgument = Annotated[str, typer.Argument(help=_("The nation's node, such as kr."))]
+NationArgument = Annotated[str, typer.Argument(help=_("The nation's node, such as jp."))]
 NationKeys = Annotated[list[str], typer.Option(help=_("Key of the nation in the keystore."))]
 RoleArgument = Annotated[str, typer.Argument(help=_("root, targets, nation-<nn>, snapshot or timestamp."))]
 QuickKeystore = Annotated[

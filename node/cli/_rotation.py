@@ -38,7 +38,7 @@ def begin(
 ) -> None:
     """Make new keys beside the present ones (all, or those named) and a card with both, for the nation to publish.
 
-    Example: comity-node rotate begin kr --tls
+    Example: comity-node rotate begin jp --tls
     """
     with edge(as_json):
         from keys.members.rotation import RotatedPart, begin
@@ -60,7 +60,7 @@ def begin(
 def switch(home: Home, passphrase_file: PassphraseFile = None, as_json: AsJson = False) -> None:
     """Put the new keys in place of the present ones, once the directory lists the new ones. Then restart the node.
 
-    Example: comity-node rotate switch kr
+    Example: comity-node rotate switch jp
     """
     with edge(as_json):
         from keys.members.rotation import switch
@@ -80,7 +80,7 @@ def switch(home: Home, passphrase_file: PassphraseFile = None, as_json: AsJson =
 def finish(home: Home, passphrase_file: PassphraseFile = None, as_json: AsJson = False) -> None:
     """Make the card on which the replaced keys have ended, for the nation to publish.
 
-    Example: comity-node rotate finish kr
+    Example: comity-node rotate finish jp
     """
     with edge(as_json):
         from keys.members.rotation import finish
@@ -99,7 +99,7 @@ def finish(home: Home, passphrase_file: PassphraseFile = None, as_json: AsJson =
 def status(home: Home, passphrase_file: PassphraseFile = None, as_json: AsJson = False) -> None:
     """Show which new keys wait, and which keys the published card lists.
 
-    Example: comity-node rotate status kr
+    Example: comity-node rotate status jp
     """
     with edge(as_json):
         from keys.members.rotation import begun

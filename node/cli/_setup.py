@@ -21,7 +21,7 @@ Home = Annotated[Path, typer.Argument(help=_("The node's home folder."))]
 
 def init(
     home: Home,
-    node: Annotated[str, typer.Option(help=_("The node's name, such as kr."))],
+    node: Annotated[str, typer.Option(help=_("The node's name, such as jp."))],
     name: Annotated[str, typer.Option(help=_("The name people read."))],
     federation: Annotated[str, typer.Option(help=_("The federation's name; it becomes part of the log's origin."))],
     url: Annotated[

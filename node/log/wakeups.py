@@ -1,6 +1,6 @@
 """Who has something new to fetch: wakes long polls, event streams and deliveries after a commit.
 
-Keys are a desk's address (``24-7@kr``) for its mailbox, a node's name (``fr``) for the outbound queue to it, and
+Keys are a desk's address (``24-7@jp``) for its mailbox, a node's name (``fr``) for the outbound queue to it, and
 :func:`calling` for what that node asks of this one. An address has an @, a node name has none, so they never meet.
 """
 

@@ -24,7 +24,7 @@ class InvalidAddressError(MalformedError):
     """The address is not of the form <contact point>@<node>."""
 
     code = "invalid-address"
-    advice = "Write the address as <contact point>@<node>, in lower case, such as 24-7@kr."
+    advice = "Write the address as <contact point>@<node>, in lower case, such as 24-7@jp."
 
 
 class WrongFileError(MalformedError):

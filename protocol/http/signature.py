@@ -48,7 +48,7 @@ _FIELD_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?\Z")
 
 @dataclass(frozen=True, slots=True)
 class KeyRef:
-    """A key of a holder: ``holder`` is an address (``24-7@kr``) or a node (``kr``)."""
+    """A key of a holder: ``holder`` is an address (``24-7@jp``) or a node (``jp``)."""
 
     holder: str
     kid: bytes

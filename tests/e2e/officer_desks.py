@@ -37,7 +37,7 @@ GUIDE = (ROOT / "docs" / "officer-guide.md").read_text("utf-8")
 READ_AT = datetime.fromisoformat("2026-11-23T12:00:00Z")  # when the guide's story happens
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d)")
 ID = re.compile(r"^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}): (?:submitted|proposed)", re.M)
-KR, FR, THIRD = "kr", "fr", "third"
+JP, FR, THIRD = "jp", "fr", "third"
 
 
 def blocks() -> list[tuple[str, str]]:
@@ -119,7 +119,7 @@ class Step:
     """
 
     line: str
-    by: str = KR
+    by: str = JP
     ids: Mapping[str, str] = field(default_factory=dict)
     keep: str | None = None
     before: Before | None = None
@@ -180,9 +180,9 @@ async def two_nations(root: Path) -> AsyncIterator[Office]:
     now = datetime.now(UTC)
     federation = make_homes(root, PASSPHRASE, passphrase_file)
     office = Office(World(root, Commands(passphrase_file), federation), now)
-    office.folder(KR).mkdir()
-    office.file(KR, "bootstrap-kr.json").write_bytes(federation.bootstrap("kr").read_bytes())
-    write_file(office.file(KR, "passphrase"), PASSPHRASE, mode=0o600)
+    office.folder(JP).mkdir()
+    office.file(JP, "bootstrap-jp.json").write_bytes(federation.bootstrap("jp").read_bytes())
+    write_file(office.file(JP, "passphrase"), PASSPHRASE, mode=0o600)
     make_desk(office, FR, "24-7@fr", country="FR", phones=("+33123456789",))
     make_desk(office, THIRD, "lab@fr")
     publish_law(office)
@@ -195,7 +195,7 @@ async def two_nations(root: Path) -> AsyncIterator[Office]:
 
 def set_up(office: Office, tables: str) -> None:
     """Put the guide's tables into the desk's settings. Who is told outside is only read: nobody is told in a test."""
-    path = Home(office.folder(KR) / "home").settings
+    path = Home(office.folder(JP) / "home").settings
     before = DeskSettings.load(path).model_dump(exclude_none=True)
     changed = DeskSettings.model_validate({**before, **tomllib.loads(tables)})
     if changed.email is None:

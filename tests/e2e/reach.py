@@ -1,6 +1,6 @@
 """Six nations with five nodes, in processes of their own on loopback; three of them cannot be reached as usual.
 
-kr, de, fr listen. la listens nowhere: it pulls from fr, and its desk reaches it by files. ki has no network: it trades
+jp, de, fr listen. la listens nowhere: it pulls from fr, and its desk reaches it by files. ki has no network: it trades
 bundles with de, and listens for its own desk alone. va has no node: de hosts its contact point.
 """
 
@@ -33,7 +33,7 @@ from tests.worlds.processes import Typed
 
 PASSPHRASE = b"reach"
 FEDERATION = "Reach"
-OPEN = ("kr", "de", "fr")
+OPEN = ("jp", "de", "fr")
 NODES = (*OPEN, "la", "ki")
 NATIONS = (*NODES, "va")
 RELAYS = {"la": "fr", "ki": "de"}

@@ -68,9 +68,9 @@ class Audit:
         return f"{self.now + timedelta(days=days):%Y-%m-%dT%H:%M:%SZ}"
 
     async def type(self, line: str, *, code: int = 0) -> str:
-        """Type a command; who names no home is the office 24-7@kr."""
+        """Type a command; who names no home is the office 24-7@jp."""
         environment = {
-            "COMITY_HOME": str(self.world.root / "desk-kr"),
+            "COMITY_HOME": str(self.world.root / "desk-jp"),
             "COMITY_PASSPHRASE_FILE": str(self.world.commands.passphrase_file),
         }
         return await asyncio.to_thread(typed, line, self.folder, environment, code=code)
@@ -90,14 +90,14 @@ class Audit:
 
 
 async def enrolled(audit: Audit) -> None:
-    """The nation signs the request; the nodes start; Seoul asks Paris, whose officer opens it."""
+    """The nation signs the request; the nodes start; Tokyo asks Paris, whose officer opens it."""
     made = audit.world
     made.federation.enrol(Home(audit.folder / "auditor").enrolment, audit.now)
-    await made.start("kr")
-    async with Desk.open(made.root / "desk-kr", PASSPHRASE) as seoul:
-        sent = await seoul.messages.send(request_draft())
+    await made.start("jp")
+    async with Desk.open(made.root / "desk-jp", PASSPHRASE) as tokyo:
+        sent = await tokyo.messages.send(request_draft())
         # Paris is away: so the message waits, and can be carried.
-        home, carried = made.federation.node_home("kr"), audit.folder / "carried.bundle"
+        home, carried = made.federation.node_home("jp"), audit.folder / "carried.bundle"
         await made.commands.node("bundle", "export", str(home), "--to", "fr", str(carried))
         await made.start("fr")
         async with Desk.open(made.root / "desk-fr", PASSPHRASE) as paris:
@@ -112,17 +112,17 @@ async def enrolled(audit: Audit) -> None:
         async def proved(desk: Desk) -> bool:
             return {row.event for row in await desk.messages.receipts(sent.id) if row.verified} >= PROVED
 
-        await seoul.wait_for(proved)
+        await tokyo.wait_for(proved)
     audit.words[GUIDES_ID] = str(sent.id)
 
 
 async def mirrors_are_cosigned(audit: Audit) -> None:
-    for node in ("kr", "fr"):
+    for node in ("jp", "fr"):
         await audit.lines_up(node)
 
 
 async def a_mirror_elsewhere(audit: Audit) -> None:
-    shutil.copytree(audit.mirror("kr"), audit.folder / "evidence" / "kr")
+    shutil.copytree(audit.mirror("jp"), audit.folder / "evidence" / "jp")
 
 
 async def fr_signed_another_tree(audit: Audit) -> None:
@@ -229,40 +229,40 @@ class Step:
             assert text in said, f"{line}\n{said}"
 
 
-INIT = 'comity init audit@kr --auditor --bootstrap bootstrap-kr.json --office Inspectorate --agency "Board of Audit"'
+INIT = 'comity init audit@jp --auditor --bootstrap bootstrap-jp.json --office Inspectorate --agency "Board of Audit"'
 MONTH = "--from 2026-11-01T00:00:00Z --to 2026-12-01T00:00:00Z"
 STEPS = (
     Step("comity demo --scenario all --keep demo", run=plays_elsewhere),
     Step(f"{INIT} --home auditor", ("enrolment.json",), extra=" --quick-derivation"),
     Step("comity evidence root --home auditor", (FEDERATION,)),
     Step(
-        f"{INIT} --scope-node kr --scope-node fr --scope-from 2026-11-01T00:00:00Z "
+        f"{INIT} --scope-node jp --scope-node fr --scope-from 2026-11-01T00:00:00Z "
         "--scope-to 2026-12-01T00:00:00Z --home limited",
         ("enrolment.json",),
         extra=" --quick-derivation",
     ),
-    Step("comity audit mirror kr --home auditor", ("comity-demo/kr", "No findings."), before=enrolled),
+    Step("comity audit mirror jp --home auditor", ("comity-demo/jp", "No findings."), before=enrolled),
     Step("comity audit mirror fr --home auditor", ("comity-demo/fr", "No findings.")),
     Step(
-        "comity audit verify kr fr --home auditor",
-        ("Witnessed up to", "fr (1/1)", "kr (1/1)"),
+        "comity audit verify jp fr --home auditor",
+        ("Witnessed up to", "fr (1/1)", "jp (1/1)"),
         before=mirrors_are_cosigned,
     ),
     Step(
-        f"comity audit verify kr=/media/evidence/kr {MONTH} --jobs 2 --home auditor",
+        f"comity audit verify jp=/media/evidence/jp {MONTH} --jobs 2 --home auditor",
         ("No findings.",),
         before=a_mirror_elsewhere,
     ),
     Step(
-        "comity audit verify kr --envelopes carried.bundle --home auditor",
+        "comity audit verify jp --envelopes carried.bundle --home auditor",
         ("Envelopes of this log that were verified: 1", "No findings."),
     ),
     Step(
-        f"comity audit trace {GUIDES_ID} kr fr --proofs proofs --home auditor",
+        f"comity audit trace {GUIDES_ID} jp fr --proofs proofs --home auditor",
         (*sorted(PROVED), "Entries with their cryptographic proofs in proofs: 6"),
     ),
     Step(
-        f"comity audit reconcile kr fr {MONTH} --proofs proofs --home auditor",
+        f"comity audit reconcile jp fr {MONTH} --proofs proofs --home auditor",
         ("matched", "Unexplained: 0", "Entries with their cryptographic proofs in proofs: 0"),
     ),
     Step("comity audit prove fr --home auditor", ("two-trees",), before=fr_signed_another_tree),
@@ -294,30 +294,30 @@ STEPS = (
     ),
     Step("python3 -I verify_bag.py evidence.zip --root-sha256 FINGERPRINT", before=a_bag_by_hand, run=without_comity),
     Step(
-        "comity audit report kr fr --from 2026-10-01T00:00:00Z --to 2026-11-01T00:00:00Z --out report.pdf"
+        "comity audit report jp fr --from 2026-10-01T00:00:00Z --to 2026-11-01T00:00:00Z --out report.pdf"
         " --home auditor",
         ("report.pdf",),
     ),
     Step(
-        "comity audit report kr fr --out report.html --language fr --home auditor",
+        "comity audit report jp fr --out report.html --language fr --home auditor",
         ("report.html",),
     ),
     Step(
-        "comity audit report kr fr --from 2026-08-01T00:00:00Z --to 2026-09-01T00:00:00Z --out public.html"
+        "comity audit report jp fr --from 2026-08-01T00:00:00Z --to 2026-09-01T00:00:00Z --out public.html"
         " --suppress-below 5 --home auditor",
         ("public.html",),
     ),
-    Step("comity audit report kr fr --json --home auditor", ('"messages": 1',)),
+    Step("comity audit report jp fr --json --home auditor", ('"messages": 1',)),
     Step(
-        "comity audit report kr fr --out report.pdf --sign-with board.p12 --sign-passphrase-file secret --home auditor",
+        "comity audit report jp fr --out report.pdf --sign-with board.p12 --sign-passphrase-file secret --home auditor",
         ("report.pdf",),
         before=a_key_to_sign_with,
     ),
-    Step("comity records head", ("comity-records/24-7@kr",), before=the_head_was_kept),
+    Step("comity records head", ("comity-records/24-7@jp",), before=the_head_was_kept),
     Step("comity records export ./records", ("Records written",)),
-    Step("comity records verify ./records 24-7@kr --list --home auditor", ("records hold.", "disclosure")),
-    Step("comity records verify ./records 24-7@kr --seen head-of-march.txt --home auditor", ("records hold.",)),
-    Step("comity audit policy kr --out kr.policy --home auditor", ("kr.policy",)),
+    Step("comity records verify ./records 24-7@jp --list --home auditor", ("records hold.", "disclosure")),
+    Step("comity records verify ./records 24-7@jp --seen head-of-march.txt --home auditor", ("records hold.",)),
+    Step("comity audit policy jp --out jp.policy --home auditor", ("jp.policy",)),
 )
 
 
@@ -333,8 +333,8 @@ async def follow(root: Path) -> Audit:
     for written, days in (("2026-10-01", -2), ("2026-11-01", -1), ("2026-12-01", 1)):
         audit.words[f"{written}T00:00:00Z"] = audit.day(days)
     audit.folder.mkdir()
-    shutil.copy(audit.world.federation.bootstrap("kr"), audit.folder)
-    for node in ("kr", "fr"):
+    shutil.copy(audit.world.federation.bootstrap("jp"), audit.folder)
+    for node in ("jp", "fr"):
         audit.world.make_desk(node)
     try:
         for step in STEPS:
@@ -365,14 +365,14 @@ def test_every_command_of_the_guide_does_what_the_guide_says(audit: Audit) -> No
 
 def vkeys_of(audit: Audit, what: str, kind: int) -> list[str]:
     """The verifier keys of that type in the policy that the guide's last command wrote, of the log or of witnesses."""
-    lines = (audit.folder / "kr.policy").read_text("utf-8").splitlines()
+    lines = (audit.folder / "jp.policy").read_text("utf-8").splitlines()
     keys = [words[-1] for words in map(str.split, lines) if words[:1] == [what]]
     # C2SP signed-note: <name>+<key id>+<base64 of the type and the key>
     return [key for key in keys if b64decode(key.split("+", 2)[2])[0] == kind]
 
 
 def test_go_verifies_the_cosigned_mirror_and_the_inclusion_of_every_real_entry(audit: Audit) -> None:
-    mirror = audit.mirror("kr")
+    mirror = audit.mirror("jp")
     head = parse_checkpoint((mirror / "checkpoint").read_bytes())
 
     (log,), witnesses = vkeys_of(audit, "log", 0x01), vkeys_of(audit, "witness", 0x04)
@@ -387,14 +387,14 @@ def test_go_verifies_the_cosigned_mirror_and_the_inclusion_of_every_real_entry(a
 def test_noble_verifies_the_post_quantum_lines_of_a_real_checkpoint(audit: Audit, name: str) -> None:
     vkeys = vkeys_of(audit, "log", 0x06) + vkeys_of(audit, "witness", 0x06)
 
-    told = run_node("cosignatures.mjs", note=(audit.mirror("kr") / name).read_text("utf-8"), vkeys=vkeys)
+    told = run_node("cosignatures.mjs", note=(audit.mirror("jp") / name).read_text("utf-8"), vkeys=vkeys)
 
-    assert sorted(told) == [f"{FEDERATION}/kr", f"{FEDERATION}/witness/fr"]
+    assert sorted(told) == [f"{FEDERATION}/jp", f"{FEDERATION}/witness/fr"]
 
 
 def test_go_verifies_the_proofs_of_a_trace_and_of_a_bundle_as_its_readme_says(audit: Audit) -> None:
     logs = audit.folder / "bag" / "data" / "logs"
-    for node in ("kr", "fr"):
+    for node in ("jp", "fr"):
         traced = sorted((audit.folder / "proofs").glob(f"{node}-*.tlog-proof"))
         bundled = [
             path
@@ -403,23 +403,23 @@ def test_go_verifies_the_proofs_of_a_trace_and_of_a_bundle_as_its_readme_says(au
         ]
         proved = verify_proofs_with_go(logs / f"{node}.vkeys", [*traced, *bundled])
         half = len(traced)
-        assert half == len(bundled) == {"kr": 2, "fr": 4}[node]
+        assert half == len(bundled) == {"jp": 2, "fr": 4}[node]
         assert [proof.index for proof in proved[:half]] == [proof.index for proof in proved[half:]]
         assert {(proof.origin, proof.ignored_signatures) for proof in proved} == {(f"{FEDERATION}/{node}", 3)}
 
 
 def test_go_refuses_the_proof_of_an_entry_that_was_altered(audit: Audit, tmp_path: Path) -> None:
-    proof = next(iter((audit.folder / "proofs").glob("kr-*.tlog-proof")))
+    proof = next(iter((audit.folder / "proofs").glob("jp-*.tlog-proof")))
     shutil.copy(proof, tmp_path)
     entry = bytearray(proof.with_suffix(".entry").read_bytes())
     entry[-1] ^= 1
     (tmp_path / proof.with_suffix(".entry").name).write_bytes(entry)
     with pytest.raises(GoRefusedError):
-        verify_proofs_with_go(audit.folder / "bag/data/logs/kr.vkeys", [tmp_path / proof.name])
+        verify_proofs_with_go(audit.folder / "bag/data/logs/jp.vkeys", [tmp_path / proof.name])
 
 
 def test_pymerkle_agrees_on_the_root_and_on_the_inclusion_of_every_real_entry(audit: Audit) -> None:
-    for node in ("kr", "fr"):
+    for node in ("jp", "fr"):
         mirror = audit.mirror(node)
         head = parse_checkpoint((mirror / "checkpoint").read_bytes())
         # Of another nation's log it is a scoped bundle, in which nothing is withheld here.

@@ -27,8 +27,8 @@ from node.cli.main import app
 from protocol.errors import RevokedError
 
 ROOT = Path(__file__).resolve().parents[2]
-GOVERNMENTS = ("AR", "BR", "DE", "FR", "JP", "KR", "ZA")
-NATIONS = ("ar", "br", "de", "fr", "kr")
+GOVERNMENTS = ("AR", "BR", "DE", "FR", "GR", "JP", "ZA")
+NATIONS = ("ar", "br", "de", "fr", "jp")
 OFFICES = ("justice", "interior", "police")
 
 
@@ -213,7 +213,7 @@ async def test_a_federation_lives_through_every_ceremony(network: Network) -> No
 
 async def refused_signature(network: Network, holder: str) -> Any:
     """Let a holder who has no part in it sign the member list."""
-    await network.run("nation", "suspend", network.directory, "kr", phrase=False)
+    await network.run("nation", "suspend", network.directory, "jp", phrase=False)
     file = network.home(holder) / "targets.json"
     await network.run("federation", "export", network.directory, "targets", "--out", file, phrase=False)
     keystore = network.home(holder) / "keys.cbor"

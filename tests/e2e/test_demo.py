@@ -53,7 +53,7 @@ def test_one_target_is_preserved_with_an_expiry_and_one_is_not_held(result: dict
 
 
 def test_the_auditor_proved_that_both_logs_tell_the_same_story(result: dict[str, Any]) -> None:
-    assert set(result["logs"]) == {"kr", "fr"}
+    assert set(result["logs"]) == {"jp", "fr"}
     assert all(log["verified"] is True for log in result["logs"].values())
     assert result["audit"]["reconcile"]["ok"] is True
     assert not result["audit"]["reconcile"]["findings"]
@@ -66,20 +66,20 @@ def test_an_auditor_goes_on_with_the_kept_federation_as_it_is_told_to(result: di
         subprocess.Popen(
             ["sh", "-c", f'{read} comity-node run "$COMITY_DEMO/node-{node}"'], stdout=PIPE, stderr=DEVNULL
         )
-        for node in ("kr", "fr")
+        for node in ("jp", "fr")
     ]
     try:
         for node in nodes:
             assert node.stdout is not None
             assert json.loads(node.stdout.readline())["event"] == "ready"
-        command = f'{read} comity audit mirror kr --home "$COMITY_DEMO/auditor-fr" --json'
+        command = f'{read} comity audit mirror jp --home "$COMITY_DEMO/auditor-fr" --json'
         mirrored = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
     finally:
         for node in nodes:
             node.terminate()
             node.communicate(timeout=60)
     assert mirrored.returncode == 0, mirrored.stdout + mirrored.stderr
-    assert json.loads(mirrored.stdout)["size"] >= result["logs"]["kr"]["size"]
+    assert json.loads(mirrored.stdout)["size"] >= result["logs"]["jp"]["size"]
 
 
 def test_a_folder_that_has_something_in_it_is_not_taken(result: dict[str, Any]) -> None:
@@ -93,13 +93,13 @@ def test_a_folder_that_has_something_in_it_is_not_taken(result: dict[str, Any]) 
     assert (run.returncode, "is not empty" in run.stderr) == (2, True)
 
 
-@pytest.mark.parametrize("node", ["kr", "fr"])
+@pytest.mark.parametrize("node", ["jp", "fr"])
 def test_go_verifies_the_logs_of_the_nodes_that_ran(result: dict[str, Any], node: str) -> None:
     def unreachable(name: str) -> bytes:
         raise NotFoundError(name)
 
     folder = Path(result["folder"])
-    with DirectoryClient(folder / "desk-kr" / "directory", None, unreachable) as client:
+    with DirectoryClient(folder / "desk-jp" / "directory", None, unreachable) as client:
         verifier = client.load(datetime.now(UTC)).log_verifier(node)
     report = verify_log_with_go(folder / f"mirror-{node}", verifier.vkeys[0])
     assert report.size == result["logs"][node]["size"]

@@ -26,8 +26,8 @@ from tests.worlds.processes import NodeHomes, make_homes
 
 PASSPHRASE = b"correct horse"
 PROVED_IN_ONE_LEG = {
-    ("SubmissionAcceptance", "kr"),
-    ("RelayAcceptance", "kr"),
+    ("SubmissionAcceptance", "jp"),
+    ("RelayAcceptance", "jp"),
     ("RelayAcceptance", "fr"),
     ("ContentConsignment", "fr"),
     ("ContentHandover", "fr"),
@@ -42,7 +42,7 @@ class Federation:
         write_file(passphrase_file, PASSPHRASE, mode=0o600)
         self.made: NodeHomes = make_homes(root, PASSPHRASE, passphrase_file)
         self.nodes: dict[str, Node] = {}
-        for node in ("kr", "fr"):
+        for node in ("jp", "fr"):
             self.enrol(Address("24-7", node))
 
     def home(self, address: Address) -> Path:
@@ -76,7 +76,7 @@ class Federation:
 async def running(root: Path) -> AsyncIterator[Federation]:
     federation = Federation(root)
     try:
-        for name in ("kr", "fr"):
+        for name in ("jp", "fr"):
             await federation.start(name)
         yield federation
     finally:
@@ -97,24 +97,24 @@ async def proved(desk: Desk, message_id: Any) -> set[tuple[str, str]]:
 
 
 async def test_a_request_is_delivered_proved_and_answered_across_two_nodes(federation: Federation) -> None:
-    async with federation.desk("24-7@kr") as kr, federation.desk("24-7@fr") as fr:
-        sent = await kr.messages.send(request())
+    async with federation.desk("24-7@jp") as jp, federation.desk("24-7@fr") as fr:
+        sent = await jp.messages.send(request())
         assert (sent.status, sent.error) == (SendStatus.SUBMITTED, None)
         await fr.wait_for(lambda desk: has_message(desk, sent.id))
-        await kr.wait_for(lambda desk: reached(desk, sent.id, PROVED_IN_ONE_LEG))
+        await jp.wait_for(lambda desk: reached(desk, sent.id, PROVED_IN_ONE_LEG))
 
         await fr.messages.show(sent.id)
         until = datetime.now(UTC) + timedelta(days=90)
         acknowledged = await fr.replies.acknowledge(sent.id, will_answer="yes", form="message", eta=until)
         preserved = {"target": "t1", "result": "preserved", "preserved_at": acknowledged_at(), "expires_at": until}
         answered = await fr.replies.answer(sent.id, [preserved])
-        await kr.wait_for(lambda desk: has_message(desk, answered.id))
-        await fr.wait_for(lambda desk: reached(desk, answered.id, {("ContentHandover", "kr")}))
-        await kr.wait_for(lambda desk: reached(desk, sent.id, {("ContentAccessTracking", "fr")}))
+        await jp.wait_for(lambda desk: has_message(desk, answered.id))
+        await fr.wait_for(lambda desk: reached(desk, answered.id, {("ContentHandover", "jp")}))
+        await jp.wait_for(lambda desk: reached(desk, sent.id, {("ContentAccessTracking", "fr")}))
 
-        tracking = await kr.messages.track(sent.id)
-        report = await kr.evidence.verify(sent.id)
-        cases = [await desk.cases.case(sent.thread) for desk in (kr, fr)]
+        tracking = await jp.messages.track(sent.id)
+        report = await jp.evidence.verify(sent.id)
+        cases = [await desk.cases.case(sent.thread) for desk in (jp, fr)]
 
     assert acknowledged.status is SendStatus.SUBMITTED
     assert [row.state for row in tracking.targets] == ["preserved", "acknowledged"]
@@ -124,19 +124,19 @@ async def test_a_request_is_delivered_proved_and_answered_across_two_nodes(feder
 
 
 async def test_an_unreachable_node_delays_a_message_and_loses_nothing(federation: Federation) -> None:
-    async with federation.desk("24-7@kr") as kr:
-        await kr.messages.send(request())  # to have fr's cards
-        await federation.stop("kr")
-        sent = await kr.messages.send(request())
+    async with federation.desk("24-7@jp") as jp:
+        await jp.messages.send(request())  # to have fr's cards
+        await federation.stop("jp")
+        sent = await jp.messages.send(request())
         assert (sent.status, sent.error) == (SendStatus.QUEUED, "unavailable")
-        await federation.start("kr")
+        await federation.start("jp")
 
-        assert (await kr.messages.sync()).submitted == (sent.id,)
+        assert (await jp.messages.sync()).submitted == (sent.id,)
 
 
 async def test_a_batch_of_messages_is_delivered_each_once(federation: Federation) -> None:
-    async with federation.desk("24-7@kr") as kr, federation.desk("24-7@fr") as fr:
-        sent = await kr.messages.send_many([request(own_reference=f"R-{number}") for number in range(100)])
+    async with federation.desk("24-7@jp") as jp, federation.desk("24-7@fr") as fr:
+        sent = await jp.messages.send_many([request(own_reference=f"R-{number}") for number in range(100)])
         assert {message.status for message in sent} == {SendStatus.SUBMITTED}
         received = 0
         async with asyncio.timeout(60):
@@ -148,12 +148,12 @@ async def test_a_batch_of_messages_is_delivered_each_once(federation: Federation
 
 
 async def test_a_desk_of_the_same_node_is_reached_without_a_partner(federation: Federation) -> None:
-    federation.enrol(Address.parse("night@kr"))
-    await federation.nodes["kr"].context.directory.refresh()
-    async with federation.desk("24-7@kr") as day, federation.desk("night@kr") as night:
-        sent = await day.messages.send(request(to=["night@kr"]))
+    federation.enrol(Address.parse("night@jp"))
+    await federation.nodes["jp"].context.directory.refresh()
+    async with federation.desk("24-7@jp") as day, federation.desk("night@jp") as night:
+        sent = await day.messages.send(request(to=["night@jp"]))
         await night.wait_for(lambda desk: has_message(desk, sent.id))
-        await day.wait_for(lambda desk: reached(desk, sent.id, {("ContentHandover", "kr")}))
+        await day.wait_for(lambda desk: reached(desk, sent.id, {("ContentHandover", "jp")}))
 
 
 def acknowledged_at() -> str:

@@ -25,22 +25,22 @@ def home(made: World, node: str) -> str:
 
 
 async def test_a_trace_says_why_a_message_is_where_it_is(tmp_path: Path) -> None:
-    async with world(tmp_path) as made, desk(made, "kr") as kr, desk(made, "fr") as fr:
+    async with world(tmp_path) as made, desk(made, "jp") as jp, desk(made, "fr") as fr:
         await made.kill("fr")
-        sent = await kr.messages.send(request_draft())
-        while not (waiting := (await ask("partners", home(made, "kr")))["waiting"]) or not waiting[0]["last_error"]:
+        sent = await jp.messages.send(request_draft())
+        while not (waiting := (await ask("partners", home(made, "jp")))["waiting"]) or not waiting[0]["last_error"]:
             pass  # each question reads the node's files: that is pause enough
-        (held,) = (await ask("trace", home(made, "kr"), str(sent.id)))["messages"]
+        (held,) = (await ask("trace", home(made, "jp"), str(sent.id)))["messages"]
 
         await made.start("fr")
         while not (await sync(made, fr)).received:
             pass
-        while len(await kr.messages.receipts(sent.id)) < 5:
-            await sync(made, kr)
+        while len(await jp.messages.receipts(sent.id)) < 5:
+            await sync(made, jp)
         (there,) = (await ask("trace", home(made, "fr"), str(sent.id)[-8:]))["messages"]
-        (here,) = (await ask("trace", home(made, "kr"), str(sent.id)))["messages"]
+        (here,) = (await ask("trace", home(made, "jp"), str(sent.id)))["messages"]
         log = await ask("log", "count", home(made, "fr"))
-        seen = (await ask("partners", home(made, "kr")))["logs_seen"]
+        seen = (await ask("partners", home(made, "jp")))["logs_seen"]
 
     assert waiting[0]["partner"] == "fr"
     assert waiting[0]["envelopes"] == 1
@@ -48,7 +48,7 @@ async def test_a_trace_says_why_a_message_is_where_it_is(tmp_path: Path) -> None
     assert held["queued"][0]["error"] == "unavailable"
     assert held["payload_held"]
     assert there["where"] == "done"
-    assert there["peer"] == "kr"
+    assert there["peer"] == "jp"
     assert [event["name"] for event in there["events"]] == ["RelayAcceptance", "ContentConsignment", "ContentHandover"]
     assert here["where"] == "done"
     assert not here["payload_held"]
@@ -64,11 +64,11 @@ async def test_a_trace_says_why_a_message_is_where_it_is(tmp_path: Path) -> None
 
 async def test_what_is_no_message_and_no_node_is_refused_with_its_code(tmp_path: Path) -> None:
     async with world(tmp_path) as made:
-        unknown = await ask("trace", home(made, "kr"), "00000000", expect=1)
-        no_id = await ask("trace", home(made, "kr"), "xyz'--", expect=2)
-        wildcard = await ask("trace", home(made, "kr"), "%%%%", expect=2)
-    (tmp_path / "node-kr" / "node.sqlite").unlink()
-    no_database = await ask("partners", home(made, "kr"), expect=1)
+        unknown = await ask("trace", home(made, "jp"), "00000000", expect=1)
+        no_id = await ask("trace", home(made, "jp"), "xyz'--", expect=2)
+        wildcard = await ask("trace", home(made, "jp"), "%%%%", expect=2)
+    (tmp_path / "node-jp" / "node.sqlite").unlink()
+    no_database = await ask("partners", home(made, "jp"), expect=1)
     (tmp_path / "node-fr" / "node.sqlite").write_bytes(b"not a database" * 1000)
     damaged = await ask("partners", home(made, "fr"), expect=1)
 

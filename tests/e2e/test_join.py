@@ -67,7 +67,7 @@ class Laptop:
         self.pids += [int(pid) for pid in re.findall(r"pid:(\d+)", text)]
         # What changes the shell itself is done again in front of the next block; what makes files is not.
         kept = [line for line in block.splitlines() if line.startswith(("umask", "export"))]
-        moved = [line.replace("mkdir comity-jp && ", "") for line in block.splitlines() if " && cd " in line]
+        moved = [line.replace("mkdir comity-gr && ", "") for line in block.splitlines() if " && cd " in line]
         self.script += "\n".join([*moved, *kept]) + "\n"
         return text
 
@@ -76,7 +76,7 @@ def heard(registry: Path) -> dict[str, str]:
     """What is read to the newcomer by telephone: another member's first root, and what the registry was shown."""
     root = (registry / "directory" / "metadata" / "1.root.json").read_bytes()
     words = {"FINGERPRINT": sha256(root).hexdigest()}
-    file = registry / "nation-jp.json"
+    file = registry / "nation-gr.json"
     return words | ({"DIGEST": review(CeremonyFile.from_bytes(file.read_bytes())).digest()} if file.exists() else {})
 
 
@@ -97,7 +97,7 @@ async def test_a_newcomer_joins_by_the_guide_and_is_reached(tmp_path: Path) -> N
     async with world(tmp_path) as made:
         mine = Laptop(tmp_path, {"8443": free_port(), "9443": free_port()})
         theirs = Laptop(tmp_path, {})
-        folder = tmp_path / "comity-jp"
+        folder = tmp_path / "comity-gr"
         try:
             for who, block in blocks():
                 if who == NEWCOMER:
@@ -111,23 +111,23 @@ async def test_a_newcomer_joins_by_the_guide_and_is_reached(tmp_path: Path) -> N
                         registry_signs(made, *([TARGETS] if "targets.json" in before else []))
                         await theirs.run(after.partition("\n")[2])
                 post(tmp_path, folder)
-            async with desk(made, "kr") as kr:
-                draft = {**request_draft(), "to": ["24-7@jp"]}
-                while "jp" not in (await kr.refresh_directory()).nodes():
-                    await sync(made, kr, wait=1)  # its node looks for news every few seconds
-                sent = await kr.messages.send(draft)
+            async with desk(made, "jp") as jp:
+                draft = {**request_draft(), "to": ["24-7@gr"]}
+                while "gr" not in (await jp.refresh_directory()).nodes():
+                    await sync(made, jp, wait=1)  # its node looks for news every few seconds
+                sent = await jp.messages.send(draft)
                 while True:
-                    await sync(made, kr)
-                    if "ContentHandover" in {row.event for row in await kr.messages.receipts(sent.id) if row.verified}:
+                    await sync(made, jp)
+                    if "ContentHandover" in {row.event for row in await jp.messages.receipts(sent.id) if row.verified}:
                         break
                     await mine.run("comity inbox --wait 2")
             listed = await mine.run("comity inbox")
-            tested = await mine.run("comity contact-test results 24-7@kr --json")
+            tested = await mine.run("comity contact-test results 24-7@jp --json")
         finally:
             for pid in mine.pids:
                 os.kill(pid, 15)
 
-    assert "24-7@kr" in listed
+    assert "24-7@jp" in listed
     (result,) = json.loads(tested.partition("pid:")[0])["contact_points"]
     assert result["standing"] == "replies"
     assert result["latest"]["reply_s"] >= result["latest"]["handover_s"] >= 0
@@ -135,10 +135,10 @@ async def test_a_newcomer_joins_by_the_guide_and_is_reached(tmp_path: Path) -> N
 
 async def reply_to_test(made: World) -> None:
     """The officer at the partner's desk."""
-    async with desk(made, "kr") as kr:
-        while not (tests := await kr.cases.unanswered_contact_tests()):
-            await sync(made, kr, wait=1)
-        await kr.replies.answer_contact_test(tests[0].id)
+    async with desk(made, "jp") as jp:
+        while not (tests := await jp.cases.unanswered_contact_tests()):
+            await sync(made, jp, wait=1)
+        await jp.replies.answer_contact_test(tests[0].id)
 
 
 def post(registry: Path, folder: Path) -> None:
@@ -152,7 +152,7 @@ def post(registry: Path, folder: Path) -> None:
     ):
         if source.exists():
             shutil.copy(source, target)
-    here, there = registry / "nation-jp.json", folder / "nation-jp.json"
+    here, there = registry / "nation-gr.json", folder / "nation-gr.json"
     if here.exists() and (not there.exists() or here.stat().st_mtime_ns > there.stat().st_mtime_ns):
         shutil.copy2(here, there)
     elif there.exists():

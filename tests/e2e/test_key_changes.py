@@ -23,21 +23,21 @@ from protocol.log.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from tests.worlds.processes import PASSPHRASE, World, desk, proved, request_draft, sync, world
 
 ALL_STEPS = {
-    ("SubmissionAcceptance", "kr"),
-    ("RelayAcceptance", "kr"),
+    ("SubmissionAcceptance", "jp"),
+    ("RelayAcceptance", "jp"),
     ("RelayAcceptance", "fr"),
     ("ContentConsignment", "fr"),
     ("ContentHandover", "fr"),
 }
 
 
-async def deliver(made: World, kr: Any, fr: Any) -> Any:
-    """A message from kr to fr, until the sender has the proof of its handover."""
-    sent = await kr.messages.send(request_draft())
+async def deliver(made: World, jp: Any, fr: Any) -> Any:
+    """A message from jp to fr, until the sender has the proof of its handover."""
+    sent = await jp.messages.send(request_draft())
     async with asyncio.timeout(60):
-        while not {(row.event, row.node) for row in await kr.messages.receipts(sent.id) if row.verified} >= ALL_STEPS:
+        while not {(row.event, row.node) for row in await jp.messages.receipts(sent.id) if row.verified} >= ALL_STEPS:
             await sync(made, fr, wait=1)
-            await sync(made, kr, wait=1)
+            await sync(made, jp, wait=1)
     return sent.id
 
 
@@ -50,7 +50,7 @@ def publish(made: World, node: str) -> NodeCard:
 
 
 async def rotate(made: World, *step: str) -> Any:
-    home = str(made.federation.node_home("kr"))
+    home = str(made.federation.node_home("jp"))
     return await made.typed.node("rotate", step[0], home, *step[1:])
 
 
@@ -68,21 +68,21 @@ async def until_published(made: World, *step: str) -> Any:
 
 
 def keystore(made: World) -> Keystore:
-    return Keystore.open(made.federation.node_home("kr") / "keystore.cbor", PASSPHRASE)
+    return Keystore.open(made.federation.node_home("jp") / "keystore.cbor", PASSPHRASE)
 
 
 async def test_a_node_changes_all_its_keys_while_messages_flow(tmp_path: Path) -> None:
-    async with world(tmp_path) as made, desk(made, "kr") as kr, desk(made, "fr") as fr:
-        before = await deliver(made, kr, fr)
+    async with world(tmp_path) as made, desk(made, "jp") as jp, desk(made, "fr") as fr:
+        before = await deliver(made, jp, fr)
         old = keystore(made)
-        old_log = old.log_signer("comity-demo/kr")
+        old_log = old.log_signer("comity-demo/jp")
 
         await rotate(made, "begin")
         with pytest.raises(DemoStepError, match="does not list the new tls key yet"):
             await rotate(made, "switch")
         with pytest.raises(DemoStepError, match="switch to them first"):
             await rotate(made, "finish")
-        assert len(publish(made, "kr").tls_certificates) == 2
+        assert len(publish(made, "jp").tls_certificates) == 2
         switched = await until_published(made, "switch")
         assert switched == {"switched": ["tls", "signing", "log", "witness"]}
         with pytest.raises(DemoStepError, match="no new keys were begun"):
@@ -90,28 +90,28 @@ async def test_a_node_changes_all_its_keys_while_messages_flow(tmp_path: Path) -
         with pytest.raises(DemoStepError, match="restart it first"):
             await rotate(made, "finish")
 
-        # The desk of kr missed all this: it still knows only the old certificate.
-        await made.nodes.pop("kr").stop()
-        await made.start("kr")
-        during = await deliver(made, kr, fr)
-        assert proved(await kr.messages.receipts(during)) >= ALL_STEPS
+        # The desk of jp missed all this: it still knows only the old certificate.
+        await made.nodes.pop("jp").stop()
+        await made.start("jp")
+        during = await deliver(made, jp, fr)
+        assert proved(await jp.messages.receipts(during)) >= ALL_STEPS
 
         await rotate(made, "finish")
-        card = publish(made, "kr")
+        card = publish(made, "jp")
         assert len(card.tls_certificates) == 1
         assert card.previous_logs[0].final_size is not None
         async with asyncio.timeout(60):
-            while (await kr.refresh_directory()).node("kr").previous_logs[0].final_size is None:
-                await sync(made, kr, wait=1)
-        after = await deliver(made, kr, fr)
+            while (await jp.refresh_directory()).node("jp").previous_logs[0].final_size is None:
+                await sync(made, jp, wait=1)
+        after = await deliver(made, jp, fr)
         for message in (before, during, after):
-            report = await kr.evidence.verify(message)
+            report = await jp.evidence.verify(message)
             assert report.ok, report
             assert report.complete
         assert await rotate(made, "finish") == {"card": None}
 
-        directory = kr.directory
-        verifier = directory.log_verifier("kr")
+        directory = jp.directory
+        verifier = directory.log_verifier("jp")
         final = card.previous_logs[0].final
         assert final is not None
         # What a thief of the old keys can do now.
@@ -123,8 +123,8 @@ async def test_a_node_changes_all_its_keys_while_messages_flow(tmp_path: Path) -
         stolen = old.signer(Purpose.HTTP)
         (entry,) = [key for key in card.signing_keys if key.public == stolen.public_key]
         assert not entry.is_valid(datetime.now(UTC))
-        assert not await shakes_hands(old, directory.tls_certificates("kr"))
-        assert await shakes_hands(keystore(made), directory.tls_certificates("kr"))
+        assert not await shakes_hands(old, directory.tls_certificates("jp"))
+        assert await shakes_hands(keystore(made), directory.tls_certificates("jp"))
         for name in (Purpose.HTTP, Purpose.LOG_ED25519, Purpose.LOG_ML_DSA_44, Purpose.TLS):
             assert keystore(made).entry(name).secret != old.entry(name).secret
 
@@ -173,19 +173,19 @@ async def test_a_desk_changes_its_keys_by_its_officers_commands(tmp_path: Path) 
         await comity("keys", "switch-signing")
         await published({("sign", "valid"), ("sign", "ended"), ("seal", "valid"), ("seal", "future")})
 
-        async with desk(made, "kr") as kr, desk(made, "fr") as fr:
-            await kr.refresh_directory()
+        async with desk(made, "jp") as jp, desk(made, "fr") as fr:
+            await jp.refresh_directory()
             await fr.refresh_directory()
-            assert await deliver(made, kr, fr)
+            assert await deliver(made, jp, fr)
             # What the new signing key signs is accepted by node and partner.
             (row,) = await fr.messages.inbox()
             await fr.replies.acknowledge(
                 row.id, will_answer="yes", form="message", eta=datetime.now(UTC) + timedelta(hours=4)
             )
             async with asyncio.timeout(60):
-                while not await kr.messages.inbox():
+                while not await jp.messages.inbox():
                     await sync(made, fr, wait=1)
-                    await sync(made, kr, wait=1)
+                    await sync(made, jp, wait=1)
         assert await comity("keys", "retire") == {"destroyed": []}
         kid = next(row["kid"] for row in (await comity("keys", "status"))["keys"] if row["state"] == "future")
         refused = await comity("keys", "retire", "--kid", kid, codes=(1,))
@@ -194,16 +194,16 @@ async def test_a_desk_changes_its_keys_by_its_officers_commands(tmp_path: Path) 
 
 async def test_a_stolen_desk_key_is_of_no_use_once_it_is_revoked(tmp_path: Path) -> None:
     async with world(tmp_path) as made, desk(made, "fr") as fr:
-        async with desk(made, "kr") as kr:
-            before = await deliver(made, kr, fr)
-            address, kid = str(kr.address), kr.directory.contact_point(kr.address).signing_keys[0].kid
+        async with desk(made, "jp") as jp:
+            before = await deliver(made, jp, fr)
+            address, kid = str(jp.address), jp.directory.contact_point(jp.address).signing_keys[0].kid
         federation = made.federation
         revoked = with_revoked_key(fr.directory.contact_point(Address.parse(address)), kid, datetime.now(UTC))
-        publish_cards(federation.ceremony, [revoked], federation.nations["kr"], federation.registry, datetime.now(UTC))
+        publish_cards(federation.ceremony, [revoked], federation.nations["jp"], federation.registry, datetime.now(UTC))
         async with asyncio.timeout(60):
             while (await fr.refresh_directory()).contact_point(revoked.address).signing_keys[0].revoked_at is None:
                 await sync(made, fr, wait=1)
-        async with desk(made, "kr") as thief:
+        async with desk(made, "jp") as thief:
             refusals = set()
             async with asyncio.timeout(60):
                 while "revoked" not in refusals:

@@ -26,7 +26,7 @@ from exchange.settings import Home
 from tests.e2e.officer_desks import (
     FR,
     ID,
-    KR,
+    JP,
     ROOT,
     THIRD,
     Office,
@@ -57,10 +57,10 @@ def fill_in(path: Path, **fields: Any) -> None:
 
 async def enrolled(office: Office) -> None:
     """The nation signs the enrolment request of the first desk; the nodes start, and everybody is in the directory."""
-    card = office.world.federation.enrol(Home(office.folder(KR) / "home").enrolment, office.now)
-    assert (card.country, card.time_zone, card.languages) == ("KR", "Asia/Seoul", ("ko", "en"))
-    assert card.phones == ("+82220000247",)
-    for node in ("kr", "fr"):
+    card = office.world.federation.enrol(Home(office.folder(JP) / "home").enrolment, office.now)
+    assert (card.country, card.time_zone, card.languages) == ("JP", "Asia/Tokyo", ("ko", "en"))
+    assert card.phones == ("+81350000247",)
+    for node in ("jp", "fr"):
         await office.world.start(node)
 
 
@@ -68,14 +68,14 @@ async def fill_in_the_request(office: Office) -> None:
     """An incomplete draft is refused as the guide shows it; then it is complete."""
     request = example("preservation-request.json")
     lacking = {name: value for name, value in request.items() if name not in {"authority", "necessity"}}
-    write_draft(office.file(KR, "request.json"), lacking)
+    write_draft(office.file(JP, "request.json"), lacking)
     (shown,) = (block for _, block in blocks() if block.startswith("refused (invalid-message)"))
-    assert await office.type(KR, "comity send request.json", code=1) == shown
-    write_draft(office.file(KR, "request.json"), request)
+    assert await office.type(JP, "comity send request.json", code=1) == shown
+    write_draft(office.file(JP, "request.json"), request)
 
 
 async def make_a_table(office: Office) -> None:
-    header = (await office.type(KR, "comity targets template ipv4")).strip()
+    header = (await office.type(JP, "comity targets template ipv4")).strip()
     cells = {
         "kind": "ipv4",
         "address": "203.0.113.78",
@@ -90,20 +90,20 @@ async def make_a_table(office: Office) -> None:
         "custodian_name": "Example Hosting SAS",
     }
     row = ",".join(cells.get(column, "") for column in header.split(","))
-    office.file(KR, "targets.csv").write_text(f"{header}\n{row}\n", "utf-8")
+    office.file(JP, "targets.csv").write_text(f"{header}\n{row}\n", "utf-8")
 
 
 async def get_an_export(office: Office) -> None:
     rows = "Time,Account,IP Address\n2026-11-21 03:12:46,kim,203.0.113.79:51546\n"
-    office.file(KR, "sessions.csv").write_text(rows, "utf-8")
+    office.file(JP, "sessions.csv").write_text(rows, "utf-8")
 
 
 async def write_a_case_file(office: Office) -> None:
-    office.file(KR, "case.yaml").write_text("facts: An unknown person entered the payment system.\n", "utf-8")
+    office.file(JP, "case.yaml").write_text("facts: An unknown person entered the payment system.\n", "utf-8")
 
 
 async def rename_the_template(office: Office) -> None:
-    fill_in(office.file(KR, "mine.json"), template="our-preservation")
+    fill_in(office.file(JP, "mine.json"), template="our-preservation")
 
 
 async def relayed(office: Office) -> None:
@@ -117,12 +117,12 @@ async def write_the_answer(office: Office) -> None:
 
 
 async def fill_in_the_extension(office: Office) -> None:
-    async with office.open(KR) as kr:
-        while str((await kr.messages.track(UUID(office.ids["request"]))).state) != "partly_preserved":
-            await kr.messages.sync(2)
+    async with office.open(JP) as jp:
+        while str((await jp.messages.track(UUID(office.ids["request"]))).state) != "partly_preserved":
+            await jp.messages.sync(2)
     fill_in(
-        office.file(KR, "extend.json"),
-        previous_reference="KNPA-CY-2026-004417",
+        office.file(JP, "extend.json"),
+        previous_reference="NPA-CY-2026-004417",
         targets=["t1"],
         until=(office.now + timedelta(days=180)).isoformat(timespec="seconds"),
         reason="The request for mutual assistance is being translated.",
@@ -132,18 +132,18 @@ async def fill_in_the_extension(office: Office) -> None:
 
 async def messages_cross(office: Office) -> None:
     """A request is withdrawn, and answered before the withdrawal is there."""
-    async with office.open(KR) as kr, office.open(FR) as fr, asyncio.timeout(20):
-        request = await kr.messages.send(
-            {**example("preservation-request.json"), "own_reference": "KNPA-CY-2026-004418"}
+    async with office.open(JP) as jp, office.open(FR) as fr, asyncio.timeout(20):
+        request = await jp.messages.send(
+            {**example("preservation-request.json"), "own_reference": "NPA-CY-2026-004418"}
         )
         while request.id not in {row.id for row in await fr.messages.inbox()}:
             await fr.messages.sync(2)
-        await kr.messages.send(
-            await kr.replies.draft(request.id, "withdrawal", reason="The suspect gave the data himself.")
+        await jp.messages.send(
+            await jp.replies.draft(request.id, "withdrawal", reason="The suspect gave the data himself.")
         )
         answer = await fr.replies.answer(request.id, [{"target": "t1", "result": "not_held"}])
-        while not (await kr.cases.case(request.thread)).out_of_order:
-            await kr.messages.sync(2)
+        while not (await jp.cases.case(request.thread)).out_of_order:
+            await jp.messages.sync(2)
     office.ids["too late"] = str(answer.id)
 
 
@@ -151,15 +151,15 @@ async def an_offer_comes(office: Office) -> None:
     async with office.open(FR) as fr:
         offer = await fr.messages.send(example("messages/information.spontaneous.json"))
     office.ids["offer"] = str(offer.id)
-    await office.arrived(KR, "offer")
-    await office.type(KR, f"comity show {offer.id}")
+    await office.arrived(JP, "offer")
+    await office.type(JP, f"comity show {offer.id}")
 
 
 async def write_the_information(office: Office) -> None:
     offer = example("messages/information.spontaneous.json")
     given = {name: value for name, value in offer.items() if name != "commitment"}
     write_draft(
-        office.file(FR, "information.json"), {**given, "stage": "disclosure", "facts": "The servers stand in Busan."}
+        office.file(FR, "information.json"), {**given, "stage": "disclosure", "facts": "The servers stand in Osaka."}
     )
 
 
@@ -167,8 +167,8 @@ async def the_offer_is_accepted(office: Office) -> None:
     """As long as it is not, nothing is given."""
     offer = office.ids["own offer"]
     assert "offer-needed" in await office.type(FR, f"comity give {offer}", code=1)
-    await office.arrived(KR, "own offer")
-    await office.type(KR, f"comity accept-conditions {offer}")
+    await office.arrived(JP, "own offer")
+    await office.type(JP, f"comity accept-conditions {offer}")
     async with office.open(FR) as fr, asyncio.timeout(20):
         while str((await fr.messages.track(UUID(offer))).state) != "conditions_agreed":
             await fr.messages.sync(2)
@@ -180,8 +180,8 @@ async def consent_is_asked(office: Office) -> None:
 
 async def consent_is_used(office: Office) -> None:
     """What was forbidden is allowed while the consent counts, and the third office sees whose message it is."""
-    await office.arrived(KR, "consent")
-    said = await office.type(KR, f"comity forward {office.ids['offer']} --to lab@fr --reason 'For your case.'")
+    await office.arrived(JP, "consent")
+    said = await office.type(JP, f"comity forward {office.ids['offer']} --to lab@fr --reason 'For your case.'")
     (office.ids["passed on"],) = ID.findall(said)
     await office.arrived(THIRD, "passed on")
     shown = await office.type(THIRD, f"comity show {office.ids['passed on']}")
@@ -196,7 +196,7 @@ async def read_in_another_language(office: Office) -> None:
     assert "Demande de conservation [preservation.request]" in shown
     assert "(en)\N{NO-BREAK SPACE}: On 21 November 2026 an unknown person" in shown
     for line in (f"comity track {request}", f"comity case show {request}", "comity agenda"):
-        french, arabic = [await office.type(KR, line, language=language) for language in ("fr", "ar")]
+        french, arabic = [await office.type(JP, line, language=language) for language in ("fr", "ar")]
         assert "onserv" in french
         assert "حفظ" in arabic
 
@@ -209,28 +209,28 @@ async def contact_tests_arrive(office: Office) -> None:
 
 
 async def contact_replies_arrive(office: Office) -> None:
-    async with office.open(KR) as kr, asyncio.timeout(20):
-        while sum(row.type == "contact.test-reply" for row in await kr.messages.inbox()) < 2:
-            await kr.messages.sync(2)
+    async with office.open(JP) as jp, asyncio.timeout(20):
+        while sum(row.type == "contact.test-reply" for row in await jp.messages.inbox()) < 2:
+            await jp.messages.sync(2)
 
 
 async def the_node_writes_a_bundle(office: Office) -> None:
-    home, out = office.world.federation.node_home("kr"), office.world.root / "for-desk"
-    await office.world.commands.node("bundle", "export", str(home), "--to", "24-7@kr", str(out))
+    home, out = office.world.federation.node_home("jp"), office.world.root / "for-desk"
+    await office.world.commands.node("bundle", "export", str(home), "--to", "24-7@jp", str(out))
 
 
 async def a_draft_waits(office: Office) -> None:
-    said = await office.type(KR, "comity --officer kim send request.json")
+    said = await office.type(JP, "comity --officer kim send request.json")
     (office.ids["draft"],) = ID.findall(said)
 
 
 async def nothing_is_read_without_an_officer(office: Office) -> None:
-    assert "officer-needed" in await office.type(KR, f"comity show {office.ids['request']}", code=1)
+    assert "officer-needed" in await office.type(JP, f"comity show {office.ids['request']}", code=1)
 
 
 async def an_old_case(office: Office) -> None:
     """What was erased is told apart from what never was there."""
-    said = await office.type(KR, f"comity track {office.ids['request']}")
+    said = await office.type(JP, f"comity track {office.ids['request']}")
     assert "Erased [erased]" in said.splitlines()[0]
 
 
@@ -247,11 +247,11 @@ async def keeps_watch(office: Office, line: str) -> None:
         stdout=PIPE,
         stderr=PIPE,
         cwd=ROOT,
-        env={**os.environ, "COMITY_HOME": str(office.folder(KR) / "home"), "COMITY_PASSPHRASE_FILE": secret},
+        env={**os.environ, "COMITY_HOME": str(office.folder(JP) / "home"), "COMITY_PASSPHRASE_FILE": secret},
     )
     assert watching.stdout is not None
     async with office.open(FR) as fr:
-        query = await fr.messages.send({**example("messages/contact.test.json"), "to": ["24-7@kr"]})
+        query = await fr.messages.send({**example("messages/contact.test.json"), "to": ["24-7@jp"]})
     async with asyncio.timeout(30):
         told = b""
         while str(query.id).encode() not in told:
@@ -273,13 +273,13 @@ STEPS = (
     Step("comity demo --scenario all", run=plays_elsewhere),
     Step("comity demo --scenario lapse-prevented", run=plays_elsewhere),
     Step(
-        'comity init 24-7@kr --bootstrap bootstrap-kr.json --office "Cyber Division" '
-        '--agency "Korean National Police Agency" --country KR --time-zone Asia/Seoul --language ko --language en '
-        '--telephone +82220000247 --officer "Kim Seo-yeon"',
+        'comity init 24-7@jp --bootstrap bootstrap-jp.json --office "Cyber Division" '
+        '--agency "National Police Agency of Japan" --country JP --time-zone Asia/Tokyo --language ko --language en '
+        '--telephone +81350000247 --officer "Sato Yui"',
         says=("enrolment.json",),
         extra=QUICK,
     ),
-    Step("comity directory", before=enrolled, says=("24-7@kr", "24-7@fr", "lab@fr")),
+    Step("comity directory", before=enrolled, says=("24-7@jp", "24-7@fr", "lab@fr")),
     Step("comity directory 24-7@fr", says=("+33123456789",)),
     Step("comity directory --country FR --language en --on-duty", says=("24-7@fr",)),
     Step("comity new preservation.request --out request.json", says=("Art. 29.2 (a)",)),
@@ -290,14 +290,14 @@ STEPS = (
     Step("comity targets import request.json targets.csv --split", before=make_a_table, says=("request.json: 3",)),
     Step("comity targets export request.json table.csv", says=("table.csv",)),
     Step(
-        "comity targets import request.json sessions.csv --zone Asia/Seoul --protocol tcp",
+        "comity targets import request.json sessions.csv --zone Asia/Tokyo --protocol tcp",
         before=get_an_export,
         says=("request.json: 4", "columns"),
     ),
     Step("comity template list", says=("preservation-ip",)),
     Step("comity template show preservation-ip", says=("{{port}}",)),
     Step(
-        "comity new --template preservation-ip --set port=51544 --set reference=KNPA-2026-17 --out request2.json",
+        "comity new --template preservation-ip --set port=51544 --set reference=NPA-2026-17 --out request2.json",
         says=("Placeholders without a value",),
     ),
     Step("comity new --template preservation-ip --from case.yaml --out request3.json", before=write_a_case_file),
@@ -311,7 +311,7 @@ STEPS = (
     Step("comity search 203.0.113.77", says=("Preservation request",)),
     Step("comity track 7f3a --wait 20", ids=REQUEST, before=relayed, says=("RelayAcceptance", "ContentConsignment")),
     Step("comity inbox --wait 20", by=FR, says=("Preservation request",)),
-    Step("comity show 7f3a", by=FR, ids=REQUEST, says=("Kim Seo-yeon",)),
+    Step("comity show 7f3a", by=FR, ids=REQUEST, says=("Sato Yui",)),
     Step("comity acknowledge 7f3a --will-answer yes --eta 2026-11-24T09:00:00+01:00", by=FR, ids=REQUEST),
     Step("comity answer 7f3a answer.json", by=FR, ids=REQUEST, before=write_the_answer),
     Step("comity new preservation.extend --reply-to 7f3a --out extend.json", ids=REQUEST, says=("Art. 42",)),
@@ -347,12 +347,12 @@ STEPS = (
         before=consent_is_used,
     ),
     Step("comity case show 7f3a", ids=REQUEST, says=("Preserved",)),
-    Step("comity case assign 7f3a 'Park Ji-ho'", ids=REQUEST),
+    Step("comity case assign 7f3a 'Suzuki Ren'", ids=REQUEST),
     Step("comity case note 7f3a 'Called Paris; they have it.'", ids=REQUEST),
     Step("comity case wait 7f3a 2026-12-01T09:00:00+09:00 --for 'the translation'", ids=REQUEST, says=("waits",)),
     Step("comity verify 7f3a", ids=REQUEST, before=read_in_another_language, says=("log still consistent",)),
     Step(
-        "comity evidence bag 7f3a --out evidence.zip --disclose --to 'Seoul Central District Court' "
+        "comity evidence bag 7f3a --out evidence.zip --disclose --to 'Tokyo Central District Court' "
         "--purpose proceedings",
         ids=REQUEST,
         says=("of the processing log",),
@@ -379,12 +379,11 @@ STEPS = (
         extra=NEW_OFFICER,
     ),
     Step(
-        "comity --officer boss officer add kim --name 'Kim Seo-yeon' --job-title Inspector --role drafter "
-        "--role releaser",
+        "comity --officer boss officer add kim --name 'Sato Yui' --job-title Inspector --role drafter --role releaser",
         extra=NEW_OFFICER,
     ),
     Step(
-        "comity --officer boss officer add lee --name 'Lee Min-ho' --job-title Inspector --role releaser",
+        "comity --officer boss officer add lee --name 'Mori Kaito' --job-title Inspector --role releaser",
         extra=NEW_OFFICER,
     ),
     Step("comity officer list", says=("boss", "kim", "lee")),
@@ -411,14 +410,14 @@ STEPS = (
     Step("comity --officer lee duty take-over", says=("Paris calls back at 6.",)),
     Step(
         "comity --officer kim --because 'Trial 12/26' --purpose proceedings evidence bag 7f3a --disclose "
-        "--out evidence.zip --to 'Seoul Central District Court'",
+        "--out evidence.zip --to 'Tokyo Central District Court'",
         ids=REQUEST,
     ),
     Step("comity records list --operation disclosure", says=("Trial 12/26",)),
     Step("comity records check", says=("Records that hold: ",)),
-    Step("comity records head", says=("comity-records/24-7@kr",)),
+    Step("comity records head", says=("comity-records/24-7@jp",)),
     Step("comity records export ./records"),
-    Step("comity records verify ./records 24-7@kr --list", says=("Trial 12/26",)),
+    Step("comity records verify ./records 24-7@jp --list", says=("Trial 12/26",)),
     Step("comity erase due --dry-run", says=("Kept longer",)),
     Step("comity --officer boss erase due", says=("0 messages erased.",)),
     Step("comity --officer boss erase case 7f3a --ground ordered", ids=REQUEST, says=("messages erased.",)),

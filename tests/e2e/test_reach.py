@@ -38,7 +38,7 @@ async def exchange(made: Reach, opened: dict[str, Desk]) -> Counter[tuple[str, s
 
 def expected(opened: dict[str, Desk], sender: str, recipient: str) -> set[tuple[str, str]]:
     """(event, node) of every step on the way, by the directory."""
-    path = node_path(opened["kr"].directory, serving(sender), serving(recipient))
+    path = node_path(opened["jp"].directory, serving(sender), serving(recipient))
     last = path[-1]
     steps = {("SubmissionAcceptance", path[0]), ("ContentConsignment", last), ("ContentHandover", last)}
     return steps | ({("RelayAcceptance", node) for node in path} if len(path) > 1 else set())
@@ -68,7 +68,7 @@ async def everything_arrives_once_and_proved(
 async def test_a_message_between_every_two_nations_arrives_exactly_once_with_verified_receipts(tmp_path: Path) -> None:
     async with reach(tmp_path) as made, desks(made) as opened:
         assert made.nodes["la"].ready["url"] == ""
-        await opened["kr"].refresh_directory(everything=True)
+        await opened["jp"].refresh_directory(everything=True)
         assert expected(opened, "la", "ki") >= {("RelayAcceptance", node) for node in ("la", "fr", "de", "ki")}
         sent: dict[tuple[str, str], UUID] = {}
         for sender, desk in opened.items():
@@ -82,7 +82,7 @@ async def test_a_message_between_every_two_nations_arrives_exactly_once_with_ver
 
 @pytest.mark.parametrize("victim", ["fr", "de"])
 async def test_a_relay_killed_mid_way_loses_nothing_and_repeats_nothing(tmp_path: Path, victim: str) -> None:
-    pairs = [("kr", "la"), ("la", "ki"), ("ki", "kr"), ("va", "la")]
+    pairs = [("jp", "la"), ("la", "ki"), ("ki", "jp"), ("va", "la")]
     async with reach(tmp_path) as made, desks(made) as opened:
         sent = {
             (sender, recipient): (await opened[sender].messages.send(draft(recipient))).id

@@ -35,7 +35,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_both_desks_compute_the_state_that_the_scenario_names(result: dict[str, Any], name: str) -> None:
     played, scenario = result["scenarios"][name], SCENARIOS[name]
     expected = {"state": scenario.state, "targets": dict(scenario.targets), "out_of_order": []}
-    assert played["sides"] == {"24-7@kr": expected, "24-7@fr": expected}
+    assert played["sides"] == {"24-7@jp": expected, "24-7@fr": expected}
     assert played["ok"] is True
     # Of each message at least: submitted, relayed twice, consigned, handed over.
     assert played["receipts"] >= 5 * len(played["messages"])

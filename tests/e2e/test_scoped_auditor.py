@@ -34,17 +34,17 @@ AUDIT = (Function.AUDIT,)
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    """Two nodes, and three messages from Seoul to Paris that Paris has opened."""
-    world = World.of(tmp_path, "kr", "fr")
-    for nation in ("kr", "fr"):
+    """Two nodes, and three messages from Tokyo to Paris that Paris has opened."""
+    world = World.of(tmp_path, "jp", "fr")
+    for nation in ("jp", "fr"):
         await world.start(nation)
-    seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
+    tokyo, paris = world.desks["24-7@jp"], world.desks["24-7@fr"]
     for _ in range(3):
-        envelope = world.seal(seoul, [paris])
-        await world.submit(seoul, envelope)
+        envelope = world.seal(tokyo, [paris])
+        await world.submit(tokyo, envelope)
         await world.mailbox(paris, wait=10)
         await world.state(paris, EventName.ContentHandover, envelope)
-    await world.events(seoul, 12)
+    await world.events(tokyo, 12)
     yield world
     await world.close()
 
@@ -71,14 +71,14 @@ def messages(log: VerifiedLog) -> set[bytes]:
 
 
 async def test_an_auditor_of_one_message_proves_its_way_and_sees_no_other(world: World, tmp_path: Path) -> None:
-    everything = world.add_desk("all@kr", AUDIT)
-    whole = [await mirrored(world, everything, node, tmp_path / f"whole/{node}") for node in ("kr", "fr")]
+    everything = world.add_desk("all@jp", AUDIT)
+    whole = [await mirrored(world, everything, node, tmp_path / f"whole/{node}") for node in ("jp", "fr")]
     (chosen, *_others) = sorted({row.message_id: row for row in whole[0].index.by_message()}.values())
     wanted = trace(_id(chosen.message_id), whole)
     scope = AuditScope(messages=(_id(chosen.message_id),))
-    limited = world.add_desk("one@kr", AUDIT, audit_scope=scope)
+    limited = world.add_desk("one@jp", AUDIT, audit_scope=scope)
 
-    logs = [await mirrored(world, limited, node, tmp_path / "mirrors" / node) for node in ("kr", "fr")]
+    logs = [await mirrored(world, limited, node, tmp_path / "mirrors" / node) for node in ("jp", "fr")]
 
     assert [log.findings for log in logs] == [(), ()]
     # Enrolling the second auditor was logged too: its tree extends the first one's.
@@ -96,7 +96,7 @@ async def test_an_auditor_of_one_message_proves_its_way_and_sees_no_other(world:
 
 async def test_what_is_withheld_reaches_the_auditor_as_hashes_and_nothing_more(world: World, tmp_path: Path) -> None:
     scope = AuditScope(until=world.clock() - timedelta(days=1))
-    auditor = world.add_desk("past@kr", AUDIT, audit_scope=scope)
+    auditor = world.add_desk("past@jp", AUDIT, audit_scope=scope)
     log = await mirrored(world, auditor, "fr", tmp_path / "mirrors/fr")
     items = decode_scoped_bundle((tmp_path / "mirrors/fr" / scoped_path(0, log.tree.size)).read_bytes())
     shown = [item for item in items if not isinstance(item, Withheld)]
@@ -110,21 +110,21 @@ async def test_what_is_withheld_reaches_the_auditor_as_hashes_and_nothing_more(w
 
 
 async def test_a_card_that_does_not_name_a_node_opens_nothing_there(world: World, tmp_path: Path) -> None:
-    auditor = world.add_desk("korea@kr", AUDIT, audit_scope=AuditScope(nodes=("kr",)))
-    log = await mirrored(world, auditor, "kr", tmp_path / "mirrors/kr")
+    auditor = world.add_desk("korea@jp", AUDIT, audit_scope=AuditScope(nodes=("jp",)))
+    log = await mirrored(world, auditor, "jp", tmp_path / "mirrors/jp")
     assert (log.ok, log.withheld) == (True, 0)
     with pytest.raises(ForbiddenError):
         await mirrored(world, auditor, "fr", tmp_path / "mirrors/fr")
 
 
 async def test_limited_auditor_gets_scoped_bundles_only_and_who_is_no_auditor_gets_none(world: World) -> None:
-    limited = world.add_desk("one@kr", AUDIT, audit_scope=AuditScope(nodes=("kr",)))
-    whole = world.add_desk("all@kr", AUDIT)
-    seoul = world.desks["24-7@kr"]
+    limited = world.add_desk("one@jp", AUDIT, audit_scope=AuditScope(nodes=("jp",)))
+    whole = world.add_desk("all@jp", AUDIT)
+    tokyo = world.desks["24-7@jp"]
     refused = [
         await world.desk_call(limited, "GET", "/log/tile/entries/000.p/2"),
-        await world.desk_call(seoul, "GET", "/log/tile/entries/000.p/2"),
-        await world.desk_call(seoul, "GET", "/log/scoped/000.p/2"),
+        await world.desk_call(tokyo, "GET", "/log/tile/entries/000.p/2"),
+        await world.desk_call(tokyo, "GET", "/log/scoped/000.p/2"),
     ]
     assert [(reply.status, reply.code) for reply in refused] == [(403, "forbidden")] * 3
     # To whom nothing is withheld, the scoped bundle shows what is kept when something was erased.
@@ -136,17 +136,17 @@ async def test_limited_auditor_gets_scoped_bundles_only_and_who_is_no_auditor_ge
 
 
 async def test_hashes_that_are_not_the_logs_do_not_pass_as_withheld(world: World, tmp_path: Path) -> None:
-    limited = world.add_desk("one@kr", AUDIT, audit_scope=AuditScope(since=world.clock() + timedelta(days=1)))
-    log = await mirrored(world, limited, "kr", tmp_path / "mirrors/kr")
+    limited = world.add_desk("one@jp", AUDIT, audit_scope=AuditScope(since=world.clock() + timedelta(days=1)))
+    log = await mirrored(world, limited, "jp", tmp_path / "mirrors/jp")
     assert world.directory is not None
-    verifier = world.directory.log_verifier("kr")
-    path = tmp_path / "mirrors/kr" / scoped_path(0, log.tree.size)
+    verifier = world.directory.log_verifier("jp")
+    path = tmp_path / "mirrors/jp" / scoped_path(0, log.tree.size)
     items = decode_scoped_bundle(path.read_bytes())
     path.write_bytes(encode_scoped_bundle([*items[:-1], Withheld(leaf_hash(b"another"))]))
-    changed = verify_mirror(LogMirror(tmp_path / "mirrors/kr", "kr", verifier), world.directory)
+    changed = verify_mirror(LogMirror(tmp_path / "mirrors/jp", "jp", verifier), world.directory)
     assert [finding.code for finding in changed.findings] == ["altered-entry"]
     with pytest.raises(ProofInvalidError):
-        await mirror(TileFolderSource(tmp_path / "mirrors/kr"), tmp_path / "again", verifier, form=SCOPED)
+        await mirror(TileFolderSource(tmp_path / "mirrors/jp"), tmp_path / "again", verifier, form=SCOPED)
 
 
 def _id(raw: bytes) -> UUID:
@@ -161,13 +161,13 @@ def fields(scope: object, functions: tuple[str, ...] = ("audit",)) -> dict[str, 
     from keys.members.identity import generate_desk_keys
 
     card = contact_point_card(
-        Address.parse("audit@kr"), generate_desk_keys(), NOW, office="O", agency="A", functions=AUDIT
+        Address.parse("audit@jp"), generate_desk_keys(), NOW, office="O", agency="A", functions=AUDIT
     )
     return {**card.model_dump(), "functions": functions, "audit_scope": scope}
 
 
 def test_a_scope_survives_its_card_and_a_card_without_one_stays_as_it_was() -> None:
-    scope = AuditScope(nodes=("kr", "fr"), since=NOW, messages=(new_message_id(NOW, bytes(10)),))
+    scope = AuditScope(nodes=("jp", "fr"), since=NOW, messages=(new_message_id(NOW, bytes(10)),))
     card = make_contact_point_card(**fields(scope))
     assert parse_contact_point_card(card_to_bytes(card)).audit_scope == scope
     assert b"audit_scope" not in card_to_bytes(make_contact_point_card(**fields(None)))
@@ -177,7 +177,7 @@ def test_a_scope_survives_its_card_and_a_card_without_one_stays_as_it_was() -> N
     "scope",
     [
         {},
-        {"nodes": ["KR"]},
+        {"nodes": ["JP"]},
         {"since": NOW, "until": NOW},
         {"since": "2026-11-23T03:00:00"},
         {"messages": ["6ba7b810-9dad-11d1-80b4-00c04fd430c8"]},
@@ -190,4 +190,4 @@ def test_a_scope_that_limits_nothing_or_cannot_be_is_refused(scope: dict[str, ob
 
 def test_only_an_auditors_card_has_a_scope() -> None:
     with pytest.raises(MalformedError):
-        make_contact_point_card(**fields({"nodes": ["kr"]}, functions=("exchange",)))
+        make_contact_point_card(**fields({"nodes": ["jp"]}, functions=("exchange",)))

@@ -13,31 +13,31 @@ from tests.worlds.nodes import World
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World.of(tmp_path, "kr", "fr")
+    world = World.of(tmp_path, "jp", "fr")
     yield world
     await world.close()
 
 
 async def test_sender_gets_proof_of_every_step_from_submission_to_handover(world: World) -> None:
-    seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
-    await world.start("kr")
+    tokyo, paris = world.desks["24-7@jp"], world.desks["24-7@fr"]
+    await world.start("jp")
     await world.start("fr")
-    envelope = world.seal(seoul, [paris])
+    envelope = world.seal(tokyo, [paris])
 
-    (submitted,) = await world.submit(seoul, envelope)
+    (submitted,) = await world.submit(tokyo, envelope)
     entries, head = await world.mailbox(paris, wait=10)
     (stated,) = await world.state(paris, EventName.ContentHandover, envelope)
-    proved = await world.events(seoul, 4)
+    proved = await world.events(tokyo, 4)
 
     assert [world.verify(receipt).event.name for receipt in submitted.receipts] == [EventName.SubmissionAcceptance]
     assert [entry.envelope for entry in entries] == [envelope.raw]
     assert head == entries[-1].seq
     assert [world.verify(receipt).event.name for receipt in stated.receipts] == [EventName.ContentHandover]
     names = [(receipt.origin, receipt.event.name) for receipt in proved]
-    kr, fr = "test-federation/kr", "test-federation/fr"
+    jp, fr = "test-federation/jp", "test-federation/fr"
     assert sorted(names) == sorted(
         [
-            (kr, EventName.RelayAcceptance),
+            (jp, EventName.RelayAcceptance),
             (fr, EventName.RelayAcceptance),
             (fr, EventName.ContentConsignment),
             (fr, EventName.ContentHandover),

@@ -25,8 +25,8 @@ async def test_a_running_watch_tells_of_a_message_as_it_arrives_and_ends_in_orde
             env={**os.environ, "COMITY_PASSPHRASE_FILE": str(made.commands.passphrase_file)},
         )
         assert watching.stdout is not None
-        async with desk(made, "kr") as seoul, asyncio.timeout(60):
-            sent = await seoul.messages.send(request_draft())
+        async with desk(made, "jp") as tokyo, asyncio.timeout(60):
+            sent = await tokyo.messages.send(request_draft())
             told: dict[str, object] = {}
             while told.get("received") != [str(sent.id)]:
                 told = json.loads(await watching.stdout.readline())

@@ -42,39 +42,39 @@ async def _witnessed(federation: Federation) -> None:
 async def test_receipts_are_upgraded_kept_and_exported_with_what_the_witnesses_signed(
     federation: Federation,
 ) -> None:
-    async with federation.desk("24-7@kr") as kr, federation.desk("24-7@fr") as fr:
-        sent = await kr.messages.send(request())
+    async with federation.desk("24-7@jp") as jp, federation.desk("24-7@fr") as fr:
+        sent = await jp.messages.send(request())
         await fr.wait_for(lambda desk: has_message(desk, sent.id))
-        await kr.wait_for(lambda desk: reached(desk, sent.id, PROVED_IN_ONE_LEG))
-        before = await kr.evidence.verify(sent.id, online=False)
+        await jp.wait_for(lambda desk: reached(desk, sent.id, PROVED_IN_ONE_LEG))
+        before = await jp.evidence.verify(sent.id, online=False)
         await _witnessed(federation)
 
-        report = await kr.evidence.verify(sent.id)
+        report = await jp.evidence.verify(sent.id)
 
         assert (report.ok, report.complete, report.witnessed) == (True, True, True), report
-        # One other member, so it alone is the majority; kr's entries fr vouches for, and the other way round.
+        # One other member, so it alone is the majority; jp's entries fr vouches for, and the other way round.
         said = {(item.receipt.node, item.witnesses.detail) for item in report.receipts}
-        assert said == {("kr", "1 of 1: fr"), ("fr", "1 of 1: kr")}
+        assert said == {("jp", "1 of 1: fr"), ("fr", "1 of 1: jp")}
         assert not before.witnessed
         assert len(before.receipts) == len(report.receipts)
-        assert [row.verified for row in await kr.messages.receipts(sent.id)] == [True] * len(report.receipts)
+        assert [row.verified for row in await jp.messages.receipts(sent.id)] == [True] * len(report.receipts)
 
         for name in tuple(federation.nodes):
             await federation.stop(name)
-        offline = await kr.evidence.verify(sent.id, online=False)
+        offline = await jp.evidence.verify(sent.id, online=False)
         assert (offline.ok, offline.witnessed) == (True, True)
         given = {"to": "The court", "purpose": "case_work"}
-        contents = await kr.evidence.gather(sent.id, disclose=True, online=False, **given)
+        contents = await jp.evidence.gather(sent.id, disclose=True, online=False, **given)
         bag = read_bag(write_bag(contents))
         names = {line.name for receipt in bag.receipts()[0] for line in parse_note(receipt.checkpoint).signatures}
-        assert {"comity-demo/witness/kr", "comity-demo/witness/fr"} <= names
+        assert {"comity-demo/witness/jp", "comity-demo/witness/fr"} <= names
         file = await fr.evidence.verify_bag(bag)
         assert (file.ok, file.witnessed) == (True, True)
 
 
 async def test_officers_and_auditors_see_by_command_who_vouches(federation: Federation) -> None:
-    async with federation.desk("24-7@kr") as kr, federation.desk("24-7@fr") as fr:
-        sent = await kr.messages.send(request())
+    async with federation.desk("24-7@jp") as jp, federation.desk("24-7@fr") as fr:
+        sent = await jp.messages.send(request())
         await fr.wait_for(lambda desk: has_message(desk, sent.id))
     await _witnessed(federation)
 
@@ -82,14 +82,14 @@ async def test_officers_and_auditors_see_by_command_who_vouches(federation: Fede
     policy = parse_policy((await _comity(federation, "audit", "policy", "fr"))["policy"].encode())
 
     assert (verified["ok"], verified["witnessed"]) == (True, True)
-    assert {item["witnesses"]["detail"] for item in verified["receipts"]} <= {"1 of 1: fr", "1 of 1: kr"}
+    assert {item["witnesses"]["detail"] for item in verified["receipts"]} <= {"1 of 1: fr", "1 of 1: jp"}
     assert {key.key.name for key in policy.logs} == {"comity-demo/fr"}
-    assert policy.is_met_by(["kr.ed25519", "kr.ml-dsa-44"])
+    assert policy.is_met_by(["jp.ed25519", "jp.ml-dsa-44"])
 
 
 async def _comity(federation: Federation, *arguments: str) -> Any:
-    """What a command of the desk of kr prints, as JSON."""
-    home = federation.home(Address.parse("24-7@kr"))
+    """What a command of the desk of jp prints, as JSON."""
+    home = federation.home(Address.parse("24-7@jp"))
     passphrase = ["--passphrase-file", str(federation.made.root / "passphrase")]
     words = [*arguments, "--home", str(home), *passphrase, "--json"]
     result = await asyncio.to_thread(CliRunner().invoke, app, words)
@@ -98,10 +98,10 @@ async def _comity(federation: Federation, *arguments: str) -> Any:
 
 
 async def test_evidence_that_was_exported_before_is_upgraded_when_it_is_verified(federation: Federation) -> None:
-    async with federation.desk("24-7@kr") as kr, federation.desk("24-7@fr") as fr:
-        sent = await kr.messages.send(request())
+    async with federation.desk("24-7@jp") as jp, federation.desk("24-7@fr") as fr:
+        sent = await jp.messages.send(request())
         await fr.wait_for(lambda desk: has_message(desk, sent.id))
-        contents = await kr.evidence.gather(sent.id, disclose=True, online=False, to="The court", purpose="case_work")
+        contents = await jp.evidence.gather(sent.id, disclose=True, online=False, to="The court", purpose="case_work")
         await _witnessed(federation)
         report = await fr.evidence.verify_bag(read_bag(write_bag(contents)))
     assert (report.ok, report.witnessed) == (True, True)

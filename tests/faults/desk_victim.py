@@ -22,7 +22,7 @@ def numbered(number: int) -> StoredMessage:
     """The message of a number."""
     digest = sha256(number.to_bytes(8, "big")).digest()
     message_id = UUID(bytes=digest[:16])
-    own, other = Address.parse("24-7@kr"), Address.parse("24-7@fr")
+    own, other = Address.parse("24-7@jp"), Address.parse("24-7@fr")
     head = Head(
         message_id, message_id, None, Direction.SENT, "t", "routine", own, (other,), None, NOW, NOW,
         NOW + timedelta(days=1), digest,

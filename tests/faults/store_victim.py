@@ -21,8 +21,8 @@ from protocol.encoding.ids import new_message_id
 from protocol.log.checkpoint import SoftLogSigner, parse_checkpoint
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
-SIGNER = SoftLogSigner("kr.example/log", bytes([1]) * 32, bytes([2]) * 32)
-DESK, SENDER = Address.parse("24-7@kr"), Address.parse("24-7@fr")
+SIGNER = SoftLogSigner("jp.example/log", bytes([1]) * 32, bytes([2]) * 32)
+DESK, SENDER = Address.parse("24-7@jp"), Address.parse("24-7@fr")
 
 
 def numbered(number: int) -> AcceptTransfer:

@@ -34,15 +34,15 @@ from protocol.errors import (
 from tests.worlds.nodes import Nation, World
 from tests.worlds.processes import request_draft
 
-ADDRESS = "24-7@kr"
+ADDRESS = "24-7@jp"
 PASSPHRASE = b"test"
 
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    """kr with a desk by file and a desk beside it, fr with a node."""
-    world = World.of(tmp_path, Nation("kr", desks=()), Nation("fr", desks=()))
-    for address, transport in ((ADDRESS, "file"), ("busan@kr", "https")):
+    """jp with a desk by file and a desk beside it, fr with a node."""
+    world = World.of(tmp_path, Nation("jp", desks=()), Nation("fr", desks=()))
+    for address, transport in ((ADDRESS, "file"), ("osaka@jp", "https")):
         assert world.directory is not None
         card = create_desk(
             world.path / address,
@@ -54,18 +54,18 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
                 transport=transport,  # type: ignore[arg-type]
             ),
             PASSPHRASE,
-            bootstrap_file_of(world.directory, world.found().repository, "kr"),
+            bootstrap_file_of(world.directory, world.found().repository, "jp"),
             world.clock(),
             derivation=FAST,
         )
-        world.publish("kr", card)
-    await world.start("kr")
+        world.publish("jp", card)
+    await world.start("jp")
     yield world
     await world.close()
 
 
 async def from_node(world: World, to: str = ADDRESS, size: int = DEFAULT_PART_BYTES) -> list[BundlePart]:
-    return [parse_part(part, to) for part in await world.nodes["kr"].bundles.export(to, size)]
+    return [parse_part(part, to) for part in await world.nodes["jp"].bundles.export(to, size)]
 
 
 def opened(world: World, address: str = ADDRESS, carried: Any = None) -> Any:
@@ -75,7 +75,7 @@ def opened(world: World, address: str = ADDRESS, carried: Any = None) -> Any:
 async def carry(world: World, desk: Desk) -> None:
     """There and back once."""
     for part in await desk.messages.export_bundle():
-        await world.nodes["kr"].bundles.take(part)
+        await world.nodes["jp"].bundles.take(part)
     for part in await from_node(world):
         await desk.messages.import_bundle(part)
 
@@ -94,29 +94,29 @@ async def test_a_desk_without_a_directory_needs_one_from_a_bundle(world: World) 
 
 
 def part_version(world: World) -> int:
-    return world.nodes["kr"].context.directory.current.version
+    return world.nodes["jp"].context.directory.current.version
 
 
 async def test_messages_go_both_ways_by_files_with_every_receipt_verified(world: World) -> None:
     (first,) = await from_node(world)
-    async with opened(world, carried=first.contents.directory) as desk, opened(world, "busan@kr") as busan:
-        sent = await desk.messages.send(draft("busan@kr"))
+    async with opened(world, carried=first.contents.directory) as desk, opened(world, "osaka@jp") as osaka:
+        sent = await desk.messages.send(draft("osaka@jp"))
         assert str(sent.status) == "queued"
         await carry(world, desk)
         assert {row.event for row in await desk.messages.receipts(sent.id)} == {
             "SubmissionAcceptance",
             "ContentConsignment",
         }
-        await busan.messages.sync()
-        answer = await busan.messages.send(draft(ADDRESS))
+        await osaka.messages.sync()
+        answer = await osaka.messages.send(draft(ADDRESS))
         await carry(world, desk)
         assert [row.id for row in await desk.messages.inbox()] == [answer.id]
         receipts = await desk.messages.receipts(sent.id)
         assert all(row.verified for row in receipts)
         assert {"SubmissionAcceptance", "ContentHandover"} <= {row.event for row in receipts}
         await carry(world, desk)  # brings the desk's own statement to the node
-        await busan.messages.sync()
-        assert {row.event for row in await busan.messages.receipts(answer.id) if row.verified} >= {"ContentHandover"}
+        await osaka.messages.sync()
+        assert {row.event for row in await osaka.messages.receipts(answer.id) if row.verified} >= {"ContentHandover"}
 
 
 async def test_a_desk_by_file_opens_no_connection(world: World) -> None:
@@ -130,15 +130,15 @@ async def test_a_desk_by_file_opens_no_connection(world: World) -> None:
 
 async def test_a_bundle_again_of_another_or_altered_is_refused_and_changes_nothing(world: World) -> None:
     (part,) = await from_node(world)
-    async with opened(world, carried=part.contents.directory) as desk, opened(world, "busan@kr") as busan:
-        message = await busan.messages.send(draft(ADDRESS))
-        raw = (await world.nodes["kr"].bundles.export(ADDRESS, DEFAULT_PART_BYTES))[0]
+    async with opened(world, carried=part.contents.directory) as desk, opened(world, "osaka@jp") as osaka:
+        message = await osaka.messages.send(draft(ADDRESS))
+        raw = (await world.nodes["jp"].bundles.export(ADDRESS, DEFAULT_PART_BYTES))[0]
         altered = bytearray(raw)
         altered[-10] ^= 1
         with pytest.raises(BundleAlteredError):
             await desk.messages.import_bundle(parse_part(bytes(altered), ADDRESS))
         with pytest.raises(BundleElsewhereError):
-            parse_part(raw, "busan@kr")
+            parse_part(raw, "osaka@jp")
         await desk.messages.import_bundle(parse_part(raw, ADDRESS))
         with pytest.raises(ReplayedError):
             await desk.messages.import_bundle(parse_part(raw, ADDRESS))
@@ -153,7 +153,7 @@ async def test_a_bundle_of_a_node_that_does_not_serve_the_desk_is_refused(world:
         with pytest.raises(ForbiddenError):
             await desk.messages.import_bundle(parse_part(foreign, ADDRESS))
         (odd,) = write_bundle(
-            "kr", ADDRESS, now, Contents(envelopes=(b"x",)), world.node_keys["kr"].signer(), DEFAULT_PART_BYTES
+            "jp", ADDRESS, now, Contents(envelopes=(b"x",)), world.node_keys["jp"].signer(), DEFAULT_PART_BYTES
         )
         with pytest.raises(MalformedError):
             await desk.messages.import_bundle(parse_part(odd, ADDRESS))
@@ -161,10 +161,10 @@ async def test_a_bundle_of_a_node_that_does_not_serve_the_desk_is_refused(world:
 
 async def test_a_part_that_would_pass_over_messages_is_refused_until_the_one_before_it_is_there(world: World) -> None:
     (part,) = await from_node(world)
-    async with opened(world, carried=part.contents.directory) as desk, opened(world, "busan@kr") as busan:
+    async with opened(world, carried=part.contents.directory) as desk, opened(world, "osaka@jp") as osaka:
         target = {**draft(ADDRESS)["targets"][0], "description": "x" * 2_000}
         targets = [{**target, "target": f"t{n}"} for n in range(250)]
-        sent = await busan.messages.send_many([{**draft(ADDRESS), "targets": targets}] * 5)
+        sent = await osaka.messages.send_many([{**draft(ADDRESS), "targets": targets}] * 5)
         parts = await from_node(world, size=MIN_PART_BYTES)
         assert len(parts) > 1
         with pytest.raises(BundleGapError):
@@ -175,12 +175,12 @@ async def test_a_part_that_would_pass_over_messages_is_refused_until_the_one_bef
 
 
 async def test_the_commands_write_and_take_bundles_and_refuse_with_code_and_exit_code(world: World) -> None:
-    desk_home, node_home = str(world.path / ADDRESS), str(world.home("kr").path)
+    desk_home, node_home = str(world.path / ADDRESS), str(world.home("jp").path)
     passphrase = world.path / "passphrase"
     passphrase.write_text("test\n")
     passphrase.chmod(0o600)
-    settings = f'node = "kr"\nlisten = "127.0.0.1:{world.ports["kr"]}"\nallow_networks = ["127.0.0.0/8"]\n'
-    world.home("kr").settings.write_text(settings)
+    settings = f'node = "jp"\nlisten = "127.0.0.1:{world.ports["jp"]}"\nallow_networks = ["127.0.0.0/8"]\n'
+    world.home("jp").settings.write_text(settings)
     secret = ["--passphrase-file", str(passphrase)]
 
     async def run(app: Any, *arguments: str, code: int = 0) -> Any:
@@ -211,7 +211,7 @@ async def test_the_commands_write_and_take_bundles_and_refuse_with_code_and_exit
     unknown = await run(node_app, "bundle", "export", node_home, str(world.path / "x"), "--to", "zz", code=1)
     assert unknown["error"]["code"] == "unknown-node"
     # The same with the node stopped: the command works in its place.
-    await world.stop("kr")
+    await world.stop("jp")
     fresh = world.path / "fresh"
     await run(desk_app, "bundle", "export", str(fresh), "--home", desk_home)
     stopped = await run(node_app, "bundle", "import", node_home, str(fresh))
@@ -219,7 +219,7 @@ async def test_the_commands_write_and_take_bundles_and_refuse_with_code_and_exit
 
 
 async def test_part_files_of_a_desk_are_read_for_that_desk_alone(world: World) -> None:
-    parts = await world.nodes["kr"].bundles.export(ADDRESS, DEFAULT_PART_BYTES)
+    parts = await world.nodes["jp"].bundles.export(ADDRESS, DEFAULT_PART_BYTES)
     paths = write_parts(world.path / "for-desk", parts)
     with pytest.raises(BundleElsewhereError):
-        read_parts(paths, "busan@kr")
+        read_parts(paths, "osaka@jp")

@@ -25,7 +25,7 @@ from exchange.views import SendStatus
 from protocol.errors import StorageFullError
 from protocol.event import EventName, decode_event
 from tests.faults.desk_victim import CIPHER, numbered
-from tests.worlds.desks import FR, KR, Client, World, request
+from tests.worlds.desks import FR, JP, Client, World, request
 
 ROOT = Path(__file__).resolve().parents[2]
 STORE_STEPS = ("add_sent", "record_submission", "take", "open_message", "record_stated")
@@ -91,20 +91,20 @@ def events(world: World, node: str) -> Counter[tuple[EventName, bytes]]:
 
 
 async def the_whole_story(world: World) -> None:
-    async with world.open(KR) as kr:
-        sent = await kr.messages.send(request())
+    async with world.open(JP) as jp:
+        sent = await jp.messages.send(request())
     async with world.open(FR) as fr:
         await fr.messages.sync()
         await fr.messages.show(sent.id)
         await fr.messages.sync()
-    async with world.open(KR) as kr:
-        await kr.messages.sync()
+    async with world.open(JP) as jp:
+        await jp.messages.sync()
 
 
 async def settle(world: World) -> None:
     """Start again after the crash and let everything that is under way end."""
     for _ in range(2):
-        for address in (KR, FR):
+        for address in (JP, FR):
             async with world.open(address) as desk:
                 await desk.messages.sync()
 
@@ -131,37 +131,37 @@ async def test_a_crash_at_any_step_loses_nothing_and_does_nothing_twice(
 
 
 async def check_invariants(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        sent, received = await kr.messages.inbox(sent=True), await fr.messages.inbox()
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent, received = await jp.messages.inbox(sent=True), await fr.messages.inbox()
         assert len(sent) <= 1
         assert [row.id for row in received] == [row.id for row in sent]
         assert await fr.messages.quarantine() == []
         for row in sent:
             assert row.status is SendStatus.SUBMITTED
-            tracking = await kr.messages.track(row.id)
+            tracking = await jp.messages.track(row.id)
             opened = received[0].opened_at is not None
             assert tracking.recipients[0].reached == ("ContentAccessTracking" if opened else "ContentHandover")
             proved = [(r.event, r.node) for r in tracking.recipients[0].receipts]
             assert len(proved) == len(set(proved))
             assert all(r.verified for r in tracking.recipients[0].receipts)
             assert (await fr.evidence.verify(row.id)).ok
-    for node in ("kr", "fr"):
+    for node in ("jp", "fr"):
         assert set(events(world, node).values()) <= {1}
 
 
 async def test_lost_answers_are_asked_for_again_and_mean_nothing_happened_twice(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        world.nodes["kr"].lose_answers = 2
-        sent = await kr.messages.send(request())
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        world.nodes["jp"].lose_answers = 2
+        sent = await jp.messages.send(request())
         assert sent.status is SendStatus.QUEUED
-        await kr.messages.sync()
-        assert (await kr.messages.sync()).submitted == (sent.id,)
+        await jp.messages.sync()
+        assert (await jp.messages.sync()).submitted == (sent.id,)
         world.nodes["fr"].lose_answers = 1
         first = await fr.messages.sync()
         assert (len(first.received), first.statements) == (1, 0)
         assert (await fr.messages.sync()).statements == 1
 
-    assert set(events(world, "kr").values()) == {1}
+    assert set(events(world, "jp").values()) == {1}
     assert set(events(world, "fr").values()) == {1}
 
 
@@ -171,8 +171,8 @@ async def test_a_full_disk_accepts_nothing_and_the_message_comes_again(
     def full(*_: Any) -> None:
         raise StorageFullError
 
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.messages.send(request())
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await jp.messages.send(request())
         await fr.refresh_directory()
         with monkeypatch.context() as patched:
             patched.setattr(MessageTable, "insert", full)
@@ -187,8 +187,8 @@ async def test_a_full_disk_accepts_nothing_and_the_message_comes_again(
 
 
 async def test_an_opening_is_stated_after_a_crash_before_the_statement_left(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.messages.send(request())
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await jp.messages.send(request())
         await fr.messages.sync()
         world.nodes["fr"].down = True
         await fr.messages.show(sent.id)
@@ -200,12 +200,12 @@ async def test_an_opening_is_stated_after_a_crash_before_the_statement_left(worl
 
 
 async def test_two_programs_use_one_desk_at_once_and_a_message_of_either_is_durable_for_both(world: World) -> None:
-    world.nodes["kr"].down = True
-    async with world.open(KR) as first, world.open(KR) as second:
+    world.nodes["jp"].down = True
+    async with world.open(JP) as first, world.open(JP) as second:
         sent = [await first.messages.send(request()), await second.messages.send(request())]
         assert {message.status for message in sent} == {SendStatus.QUEUED}
-    world.nodes["kr"].down = False
-    async with world.open(KR) as third:
+    world.nodes["jp"].down = False
+    async with world.open(JP) as third:
         assert set((await third.messages.sync()).submitted) == {message.id for message in sent}
 
 
@@ -237,13 +237,13 @@ async def test_a_desk_that_is_cancelled_while_it_sends_finds_the_message_in_its_
     async def never(traffic: NodeSync, batch: Any) -> Any:
         raise CrashError
 
-    async with world.open(KR) as kr:
+    async with world.open(JP) as jp:
         with monkeypatch.context() as patched:
             patched.setattr(NodeSync, "_submit", never)
             with pytest.raises(CrashError):
-                await kr.messages.send(request())
-    async with world.open(KR) as kr:
-        assert len((await kr.messages.sync()).submitted) == 1
+                await jp.messages.send(request())
+    async with world.open(JP) as jp:
+        assert len((await jp.messages.sync()).submitted) == 1
 
 
 async def test_a_desk_closes_its_database_only_when_what_was_cancelled_has_ended(
@@ -262,8 +262,8 @@ async def test_a_desk_closes_its_database_only_when_what_was_cancelled_has_ended
     monkeypatch.setattr(OutboxTable, "count", slow)
     monkeypatch.setattr(DeskStore, "close", lambda store: (ended_first.append(done.is_set()), close(store)))
 
-    async with world.open(KR) as kr:
-        syncing = asyncio.create_task(kr.messages.sync())
+    async with world.open(JP) as jp:
+        syncing = asyncio.create_task(jp.messages.sync())
         await asyncio.to_thread(started.wait)
         syncing.cancel()
         with contextlib.suppress(asyncio.CancelledError):

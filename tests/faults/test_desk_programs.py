@@ -34,14 +34,14 @@ def example(name: str) -> dict[str, Any]:
 
 
 async def give_under_conditions(made: World, count: int) -> list[str]:
-    """fr offers so many answers to requests of kr under a condition; the offers wait in the mailbox of kr."""
+    """fr offers so many answers to requests of jp under a condition; the offers wait in the mailbox of jp."""
     asked = {**example("assistance.request"), "wanted_by": None, "wanted_by_reason": None}
     draft = {key: value for key, value in asked.items() if value is not None}
     condition = {"condition": "c1", "kind": "confidential", "text": "To be kept confidential."}
     item = {**example("answer")["items"][0], "conditions": [condition], "targets": [], "available_at": "By post."}
     item.pop("attachment", None)
-    async with desk(made, "kr") as kr, desk(made, "fr") as fr:
-        sent = await kr.messages.send_many([draft for _ in range(count)])
+    async with desk(made, "jp") as jp, desk(made, "fr") as fr:
+        sent = await jp.messages.send_many([draft for _ in range(count)])
         while len(await fr.messages.inbox(limit=1000)) < count:
             await fr.messages.sync(2)
         given = [await fr.replies.draft(m.id, "answer", completeness="final", items=[item]) for m in sent]
@@ -50,7 +50,7 @@ async def give_under_conditions(made: World, count: int) -> list[str]:
 
 async def run_programs(made: World, folder: Path, given: list[str]) -> list[dict[str, Any]]:
     """What the programs did; a watch runs beside them until they are done."""
-    home = str(made.root / "desk-kr")
+    home = str(made.root / "desk-jp")
     template = folder / "request.json"
     template.write_text(json.dumps(request_draft()))
     programs = []
@@ -88,11 +88,11 @@ async def run_programs(made: World, folder: Path, given: list[str]) -> list[dict
 
 
 async def caught_up(made: World) -> tuple[list[Any], Counter[str]]:
-    """What fr received of kr, and for kr which events are proved of what it received, when all has arrived."""
-    async with desk(made, "kr") as kr, desk(made, "fr") as fr:
-        while await kr.messages.queued() or await in_thread(kr, kr._works.context.store.statements.count):
-            await kr.messages.sync(1)
-        sent = {row.id for row in await kr.messages.inbox(sent=True, limit=1000)}
+    """What fr received of jp, and for jp which events are proved of what it received, when all has arrived."""
+    async with desk(made, "jp") as jp, desk(made, "fr") as fr:
+        while await jp.messages.queued() or await in_thread(jp, jp._works.context.store.statements.count):
+            await jp.messages.sync(1)
+        sent = {row.id for row in await jp.messages.inbox(sent=True, limit=1000)}
         with suppress(TimeoutError):
             async with asyncio.timeout(60):
                 while not sent <= {row.id for row in await fr.messages.inbox(limit=1000)}:
@@ -100,15 +100,15 @@ async def caught_up(made: World) -> tuple[list[Any], Counter[str]]:
         received = await fr.messages.inbox(limit=1000)
         assert sent == {row.id for row in received}
         assert await fr.messages.quarantine() == []
-        return received, await opened(kr)
+        return received, await opened(jp)
 
 
-async def opened(kr: Desk) -> Counter[str]:
-    """How often the node of kr logged that each message was opened."""
+async def opened(jp: Desk) -> Counter[str]:
+    """How often the node of jp logged that each message was opened."""
     counts: Counter[str] = Counter()
-    for row in await kr.messages.inbox(limit=1000):
-        head = (await in_thread(kr, kr._works.context.store.messages.head, row.id)).head
-        events = proved_events(await in_thread(kr, kr._works.context.store.receipts.of, head.digest))
+    for row in await jp.messages.inbox(limit=1000):
+        head = (await in_thread(jp, jp._works.context.store.messages.head, row.id)).head
+        events = proved_events(await in_thread(jp, jp._works.context.store.receipts.of, head.digest))
         counts[str(row.id)] = sum(event.name is EventName.ContentAccessTracking for event in events)
     return counts
 
@@ -140,7 +140,7 @@ async def test_eight_programs_that_are_killed_as_they_work_refuse_lose_and_doubl
         accepted = Counter(str(row.in_reply_to) for row in received if row.type == "condition.accept")
         assert accepted == Counter(given)
         assert openings == Counter(given)
-        async with desk(made, "kr") as kr:
-            head = (made.root / "desk-kr" / "records.checkpoint").read_bytes()
-            assert await kr.office.check_records(head) is not None
-            assert await kr.messages.quarantine() == []
+        async with desk(made, "jp") as jp:
+            head = (made.root / "desk-jp" / "records.checkpoint").read_bytes()
+            assert await jp.office.check_records(head) is not None
+            assert await jp.messages.quarantine() == []

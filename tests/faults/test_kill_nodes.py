@@ -13,8 +13,8 @@ from protocol.log.checkpoint import parse_checkpoint
 from tests.worlds.processes import World, desk, proved, request_draft, sync, world
 
 DELIVERED = {
-    ("SubmissionAcceptance", "kr"),
-    ("RelayAcceptance", "kr"),
+    ("SubmissionAcceptance", "jp"),
+    ("RelayAcceptance", "jp"),
     ("RelayAcceptance", "fr"),
     ("ContentConsignment", "fr"),
     ("ContentHandover", "fr"),
@@ -35,12 +35,12 @@ async def receive(made: World, paris: Desk, count: int) -> list[str]:
     return ids
 
 
-async def prove(made: World, seoul: Desk, message_id: UUID, expected: set[tuple[str, str]]) -> None:
+async def prove(made: World, tokyo: Desk, message_id: UUID, expected: set[tuple[str, str]]) -> None:
     for _ in range(ROUNDS):
-        if expected <= proved(await seoul.messages.receipts(message_id)):
+        if expected <= proved(await tokyo.messages.receipts(message_id)):
             return
-        await sync(made, seoul)
-    assert expected <= proved(await seoul.messages.receipts(message_id))
+        await sync(made, tokyo)
+    assert expected <= proved(await tokyo.messages.receipts(message_id))
 
 
 def head(made: World, node: str) -> int:
@@ -49,21 +49,21 @@ def head(made: World, node: str) -> int:
 
 
 @pytest.mark.parametrize("stage", ["submitted", "relayed", "fetched", "stated"])
-@pytest.mark.parametrize("victim", ["kr", "fr"])
+@pytest.mark.parametrize("victim", ["jp", "fr"])
 async def test_a_node_killed_at_this_stage_loses_nothing_and_repeats_nothing(
     tmp_path: Path, stage: str, victim: str
 ) -> None:
-    async with world(tmp_path) as made, desk(made, "kr") as seoul, desk(made, "fr") as paris:
+    async with world(tmp_path) as made, desk(made, "jp") as tokyo, desk(made, "fr") as paris:
         if stage == "submitted":
             await made.kill("fr")
-        sent = await seoul.messages.send(request_draft())
+        sent = await tokyo.messages.send(request_draft())
         assert sent.status == "submitted"
         if stage == "submitted":
-            if victim == "kr":
-                await made.restart("kr")
+            if victim == "jp":
+                await made.restart("jp")
             await made.start("fr")
         if stage == "relayed":
-            await prove(made, seoul, sent.id, {("RelayAcceptance", "fr")})
+            await prove(made, tokyo, sent.id, {("RelayAcceptance", "fr")})
             before = head(made, victim)
             await made.restart(victim)
             assert head(made, victim) >= before
@@ -72,40 +72,40 @@ async def test_a_node_killed_at_this_stage_loses_nothing_and_repeats_nothing(
         if stage == "fetched":
             await made.restart(victim)
         if stage == "stated":
-            await prove(made, seoul, sent.id, {("ContentHandover", "fr")})
+            await prove(made, tokyo, sent.id, {("ContentHandover", "fr")})
             await made.restart(victim)
-        await prove(made, seoul, sent.id, DELIVERED)
+        await prove(made, tokyo, sent.id, DELIVERED)
         again = await sync(made, paris, 0)
         assert again is None or not again.received
-        report = await seoul.evidence.verify(sent.id)
+        report = await tokyo.evidence.verify(sent.id)
         assert report.ok, report
 
 
 async def test_random_kills_under_load_lose_nothing_and_hand_nothing_over_twice(tmp_path: Path) -> None:
     chance = random.Random(7)
     count = 24
-    async with world(tmp_path) as made, desk(made, "kr") as seoul, desk(made, "fr") as paris:
-        sending = asyncio.create_task(send_through(made, seoul, count))
+    async with world(tmp_path) as made, desk(made, "jp") as tokyo, desk(made, "fr") as paris:
+        sending = asyncio.create_task(send_through(made, tokyo, count))
         receiving = asyncio.create_task(receive(made, paris, count))
         for _ in range(6):
-            await made.restart(chance.choice(["kr", "fr"]))
+            await made.restart(chance.choice(["jp", "fr"]))
         sent = await sending
         received = await receiving
         assert sorted(received) == sorted(sent)
         extra = await sync(made, paris, 0)
         assert extra is None or not extra.received
-        for row in await seoul.messages.inbox(sent=True, limit=count):
-            await prove(made, seoul, row.id, DELIVERED)
+        for row in await tokyo.messages.inbox(sent=True, limit=count):
+            await prove(made, tokyo, row.id, DELIVERED)
 
 
-async def send_through(made: World, seoul: Desk, count: int) -> list[str]:
+async def send_through(made: World, tokyo: Desk, count: int) -> list[str]:
     """Send ``count`` messages; one that a dead node did not take stays in the outbox and goes with a later sync."""
     ids = []
     for _ in range(count):
-        ids.append(str((await seoul.messages.send(request_draft())).id))
-        await sync(made, seoul, 0)
+        ids.append(str((await tokyo.messages.send(request_draft())).id))
+        await sync(made, tokyo, 0)
     for _ in range(ROUNDS):
-        if await seoul.messages.queued() == 0:
+        if await tokyo.messages.queued() == 0:
             break
-        await sync(made, seoul)
+        await sync(made, tokyo)
     return ids

@@ -18,20 +18,20 @@ from tests.worlds.nodes import World
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World.of(tmp_path, "kr", "fr")
+    world = World.of(tmp_path, "jp", "fr")
     yield world
     await world.close()
 
 
 async def test_the_largest_messages_are_submitted_relayed_and_fetched_in_pages_that_a_desk_takes(world: World) -> None:
-    await world.start("kr")
+    await world.start("jp")
     await world.start("fr")
-    seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
-    sent = [world.seal(seoul, [paris], os.urandom(MAX_CONTENT_BYTES)) for _ in range(4)]
+    tokyo, paris = world.desks["24-7@jp"], world.desks["24-7@fr"]
+    sent = [world.seal(tokyo, [paris], os.urandom(MAX_CONTENT_BYTES)) for _ in range(4)]
     assert all(MAX_CONTENT_BYTES < len(envelope.raw) <= MAX_ENVELOPE_BYTES for envelope in sent)
     for pair in (sent[:2], sent[2:]):
-        assert [answer.code for answer in await world.submit(seoul, *pair)] == [None, None]
-    await world.events(seoul, 4)
+        assert [answer.code for answer in await world.submit(tokyo, *pair)] == [None, None]
+    await world.events(tokyo, 4)
     after, pages = 0, []
     while (found := await world.mailbox(paris, after))[0]:
         entries, _ = found
@@ -43,21 +43,21 @@ async def test_the_largest_messages_are_submitted_relayed_and_fetched_in_pages_t
 
 
 async def test_more_than_a_body_holds_is_refused_and_the_messages_one_by_one_are_not(world: World) -> None:
-    await world.start("kr")
-    seoul = world.desks["24-7@kr"]
-    sent = [world.seal(seoul, [seoul], os.urandom(MAX_CONTENT_BYTES)) for _ in range(4)]
-    reply = await world.desk_call(seoul, "POST", "/v1/submit", [envelope.raw for envelope in sent])
+    await world.start("jp")
+    tokyo = world.desks["24-7@jp"]
+    sent = [world.seal(tokyo, [tokyo], os.urandom(MAX_CONTENT_BYTES)) for _ in range(4)]
+    reply = await world.desk_call(tokyo, "POST", "/v1/submit", [envelope.raw for envelope in sent])
     assert (reply.status, reply.code) == (413, "too-large")
     for envelope in sent:
-        assert [answer.code for answer in await world.submit(seoul, envelope)] == [None]
+        assert [answer.code for answer in await world.submit(tokyo, envelope)] == [None]
 
 
 async def test_the_smallest_parts_of_a_bundle_hold_the_largest_message(world: World) -> None:
-    node = await world.start("kr")
-    seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
-    sent = [world.seal(seoul, [paris], os.urandom(MAX_CONTENT_BYTES)) for _ in range(3)]
+    node = await world.start("jp")
+    tokyo, paris = world.desks["24-7@jp"], world.desks["24-7@fr"]
+    sent = [world.seal(tokyo, [paris], os.urandom(MAX_CONTENT_BYTES)) for _ in range(3)]
     for envelope in sent:
-        await world.submit(seoul, envelope)
+        await world.submit(tokyo, envelope)
     parts = await node.bundles.export("fr", MIN_PART_BYTES)
     assert all(len(part) <= MIN_PART_BYTES for part in parts)
     carried = [raw for part in parts for raw in parse_part(part, "fr").contents.envelopes]

@@ -42,8 +42,8 @@ from protocol.log.checkpoint import parse_checkpoint
 from tests.faults.small_disk import mounted_disk
 
 ROOT = Path(__file__).parents[2]
-ORIGIN = "test-federation/kr"
-DESK, SENDER = Address.parse("24-7@kr"), Address.parse("24-7@fr")
+ORIGIN = "test-federation/jp"
+DESK, SENDER = Address.parse("24-7@jp"), Address.parse("24-7@fr")
 YEAR_AGO = datetime.now(UTC) - timedelta(days=365)
 MESSAGES = 700
 
@@ -74,16 +74,16 @@ async def fill(home: Path, first: int, count: int, at: datetime, purge_before: d
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home whose log has entries of a year ago, of messages that are over."""
     folder = tmp_path_factory.mktemp("template")
-    home, now = folder / "kr", datetime.now(UTC)
+    home, now = folder / "jp", datetime.now(UTC)
     home.mkdir(mode=0o700)
-    keys = generate_node_keys("kr", ["127.0.0.1"], now)
+    keys = generate_node_keys("jp", ["127.0.0.1"], now)
     keystore = Keystore.create(home / "keystore.cbor", b"test", FAST)
     keys.store(keystore, ORIGIN, now)
     keystore.save()
-    card = node_card("kr", keys, ORIGIN, now, name="kr", urls=["https://127.0.0.1:1"])
+    card = node_card("jp", keys, ORIGIN, now, name="jp", urls=["https://127.0.0.1:1"])
     (home / "card.json").write_bytes(card_to_bytes(card))
     (home / "bootstrap.json").write_text("{}")
-    (home / "node.toml").write_text('node = "kr"\nlisten = ""\nadmin = ""\n[log]\nboot_folder = "/nowhere"\n')
+    (home / "node.toml").write_text('node = "jp"\nlisten = ""\nadmin = ""\n[log]\nboot_folder = "/nowhere"\n')
     write_file(folder / "passphrase", b"test\n", mode=0o600)
     asyncio.run(fill(home, 0, MESSAGES, YEAR_AGO, YEAR_AGO + timedelta(days=2)))
     return folder
@@ -91,9 +91,9 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def home(template: Path, tmp_path: Path) -> Path:
-    shutil.copytree(template / "kr", tmp_path / "kr")
+    shutil.copytree(template / "jp", tmp_path / "jp")
     shutil.copy(template / "passphrase", tmp_path / "passphrase")
-    return tmp_path / "kr"
+    return tmp_path / "jp"
 
 
 def environment(home: Path) -> dict[str, str]:
@@ -456,7 +456,7 @@ def test_full_disk_during_a_backup_leaves_nothing(home: Path, command: Command, 
 
 
 def test_memory_of_another_boot_another_user_or_a_link_vouches_for_nothing(tmp_path: Path) -> None:
-    memory = VolatileCheckpoint(tmp_path, tmp_path / "kr")
+    memory = VolatileCheckpoint(tmp_path, tmp_path / "jp")
     assert memory.read() is None
     memory.write(b"note")
     assert memory.read() == b"note"

@@ -81,7 +81,7 @@ class Operator:
         assert process.returncode == UNVERIFIED
         return json.loads(said)["error"]
 
-    def home(self, node: str = "kr") -> str:
+    def home(self, node: str = "jp") -> str:
         return str(self.world.home(node).path)
 
 
@@ -96,10 +96,10 @@ def write_settings(world: World, node: str) -> None:
 
 
 async def make_world(path: Path) -> World:
-    made = World.of(path, Nation("kr", auditors=("audit",)), "fr")
-    for node in ("kr", "fr"):
+    made = World.of(path, Nation("jp", auditors=("audit",)), "fr")
+    for node in ("jp", "fr"):
         write_settings(made, node)
-    for node in ("kr", "fr"):
+    for node in ("jp", "fr"):
         await made.start(node)
     return made
 
@@ -116,11 +116,11 @@ async def federation(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[
 async def world(federation: World) -> AsyncIterator[World]:
     yield federation
     kept = federation.path / "kept"
-    if kept.exists() and "kr" not in federation.nodes:  # what a test did to the home of kr is undone
-        shutil.rmtree(federation.home("kr").path)
-        kept.rename(federation.home("kr").path)
+    if kept.exists() and "jp" not in federation.nodes:  # what a test did to the home of jp is undone
+        shutil.rmtree(federation.home("jp").path)
+        kept.rename(federation.home("jp").path)
     shutil.rmtree(kept, ignore_errors=True)
-    for node in ("kr", "fr"):
+    for node in ("jp", "fr"):
         if node not in federation.nodes:
             await federation.start(node)
     await federation.until(lambda: all(node.context.sequencer.held is None for node in federation.nodes.values()))
@@ -132,9 +132,9 @@ def _ask_soon_again(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def keep_home(world: World) -> None:
-    """Remember the home of kr, whose node is stopped: it is put back after the test."""
+    """Remember the home of jp, whose node is stopped: it is put back after the test."""
     shutil.copytree(
-        world.home("kr").path, world.path / "kept", ignore=lambda _, names: [n for n in names if n.endswith(".sock")]
+        world.home("jp").path, world.path / "kept", ignore=lambda _, names: [n for n in names if n.endswith(".sock")]
     )
 
 
@@ -152,9 +152,9 @@ def operator(federation: World) -> Operator:
 
 
 async def exchange(world: World, count: int = 1) -> None:
-    """Messages from kr to fr and back, each handed over: kr's log grows, and fr holds receipts of it."""
+    """Messages from jp to fr and back, each handed over: jp's log grows, and fr holds receipts of it."""
     for _ in range(count):
-        for sender, recipient in (("24-7@kr", "24-7@fr"), ("24-7@fr", "24-7@kr")):
+        for sender, recipient in (("24-7@jp", "24-7@fr"), ("24-7@fr", "24-7@jp")):
             await deliver(world, world.desks[sender], world.desks[recipient])
 
 
@@ -174,19 +174,19 @@ async def deliver(world: World, sender: Desk, recipient: Desk) -> None:
     assert (await world.state(recipient, EventName.ContentHandover, envelope))[0].code is None
 
 
-async def size(world: World, node: str = "kr") -> int:
+async def size(world: World, node: str = "jp") -> int:
     return await world.nodes[node].context.store.reads.log_size()
 
 
-async def known_to(world: World, partner: str, node: str = "kr") -> None:
+async def known_to(world: World, partner: str, node: str = "jp") -> None:
     """Let ``partner`` see the newest checkpoint of ``node``'s log."""
     assert await world.nodes[partner].relay.monitor.check(node) is Checked.PROVED
 
 
 def replace_home(world: World, source: Path) -> None:
-    """The home of kr is lost; ``source`` takes its place, the keystore is put back from elsewhere."""
+    """The home of jp is lost; ``source`` takes its place, the keystore is put back from elsewhere."""
     keep_home(world)
-    home = world.home("kr").path
+    home = world.home("jp").path
     keystore = (home / "keystore.cbor").read_bytes()
     shutil.rmtree(home)
     source.rename(home)
@@ -206,9 +206,9 @@ def forget_boot(world: World) -> None:
 async def test_restarted_node_starts_at_once_although_its_partner_is_down(world: World) -> None:
     await exchange(world)
     await world.stop("fr")
-    await world.stop("kr")
+    await world.stop("jp")
 
-    node = await world.start("kr")
+    node = await world.start("jp")
 
     assert node.context.sequencer.held is None
 
@@ -216,15 +216,15 @@ async def test_restarted_node_starts_at_once_although_its_partner_is_down(world:
 async def test_node_of_a_restarted_machine_signs_nothing_until_a_partner_answers(world: World) -> None:
     await exchange(world)
     await world.stop("fr")
-    await world.stop("kr")
+    await world.stop("jp")
     forget_boot(world)
 
-    node = await world.start("kr")
+    node = await world.start("jp")
 
-    held = world.seal(world.desks["24-7@kr"], [world.desks["24-7@fr"]])
-    reply = await world.desk_call(world.desks["24-7@kr"], "POST", "/v1/submit", [held.raw])
+    held = world.seal(world.desks["24-7@jp"], [world.desks["24-7@fr"]])
+    reply = await world.desk_call(world.desks["24-7@jp"], "POST", "/v1/submit", [held.raw])
     assert (reply.status, reply.code) == (503, "log-unconfirmed")
-    assert (await world.node_call("fr", "kr", "GET", "/log/checkpoint")).code == "log-unconfirmed"
+    assert (await world.node_call("fr", "jp", "GET", "/log/checkpoint")).code == "log-unconfirmed"
     await world.start("fr")
     await world.until(lambda: node.context.sequencer.held is None)
     await exchange(world)
@@ -233,10 +233,10 @@ async def test_node_of_a_restarted_machine_signs_nothing_until_a_partner_answers
 async def test_two_nodes_restarted_together_confirm_each_other(world: World) -> None:
     await exchange(world)
     await world.stop("fr")
-    await world.stop("kr")
+    await world.stop("jp")
     forget_boot(world)
 
-    await world.start("kr")
+    await world.start("jp")
     await world.start("fr")
 
     await world.until(lambda: all(node.context.sequencer.held is None for node in world.nodes.values()))
@@ -245,7 +245,7 @@ async def test_two_nodes_restarted_together_confirm_each_other(world: World) -> 
 
 async def test_operator_may_start_a_node_that_can_ask_nobody(world: World, operator: Operator) -> None:
     await world.stop("fr")
-    await world.stop("kr")
+    await world.stop("jp")
     forget_boot(world)
 
     with operator.process("run", operator.home(), "--without-witnesses") as process:
@@ -263,21 +263,21 @@ async def test_old_database_with_its_old_checkpoint_file_is_caught_by_a_partner(
     world: World, operator: Operator
 ) -> None:
     await exchange(world)
-    await world.stop("kr")
-    home = world.home("kr").path
+    await world.stop("jp")
+    home = world.home("jp").path
     copies = {name: (home / name).read_bytes() for name in ("node.sqlite", "log-checkpoint")}
-    await world.start("kr")
+    await world.start("jp")
     await exchange(world)
     await known_to(world, "fr")
     signed = await size(world)
-    await world.stop("kr")
+    await world.stop("jp")
     keep_home(world)
     for name, content in copies.items():
         (home / name).write_bytes(content)
     forget_boot(world)
 
     with pytest.raises(LogRolledBackError, match=f"the log had {signed} entries"):
-        await world.start("kr")
+        await world.start("jp")
 
     refused = await operator.run_refused()
     assert refused["code"] == "log-rolled-back"
@@ -285,49 +285,49 @@ async def test_old_database_with_its_old_checkpoint_file_is_caught_by_a_partner(
 
 
 async def test_memory_of_this_boot_alone_shows_that_both_files_are_old(world: World) -> None:
-    await world.stop("kr")
-    home = world.home("kr").path
+    await world.stop("jp")
+    home = world.home("jp").path
     copies = {name: (home / name).read_bytes() for name in ("node.sqlite", "log-checkpoint")}
-    await world.start("kr")
+    await world.start("jp")
     await exchange(world)
-    await world.stop("kr")
+    await world.stop("jp")
     await world.stop("fr")
     keep_home(world)
     for name, content in copies.items():
         (home / name).write_bytes(content)
 
     with pytest.raises(LogRolledBackError):
-        await world.start("kr")
+        await world.start("jp")
 
 
 async def test_home_that_lost_its_database_founds_no_second_log(world: World) -> None:
     await exchange(world)
     await known_to(world, "fr")
-    await world.stop("kr")
+    await world.stop("jp")
     keep_home(world)
-    home = world.home("kr").path
+    home = world.home("jp").path
     for path in home.glob("node.sqlite*"):
         path.unlink()
     (home / "log-checkpoint").unlink()
     forget_boot(world)
 
     with pytest.raises(LogRolledBackError):
-        await world.start("kr")
+        await world.start("jp")
 
 
 async def test_partner_shows_what_it_saw_to_partners_only(world: World) -> None:
     await exchange(world)
     await known_to(world, "fr")
-    origin = world.nodes["fr"].context.directory.current.origin("kr")
-    verifier = world.nodes["fr"].context.directory.current.log_verifier("kr")
+    origin = world.nodes["fr"].context.directory.current.origin("jp")
+    verifier = world.nodes["fr"].context.directory.current.log_verifier("jp")
 
-    reply = await world.node_call("kr", "fr", "GET", f"/v1/head?origin={origin}")
+    reply = await world.node_call("jp", "fr", "GET", f"/v1/head?origin={origin}")
     notes = decode_head(reply.body, "fr")
     assert {open_checkpoint(note, verifier).size for note in notes} == {await size(world)}
-    unknown = await world.node_call("kr", "fr", "GET", "/v1/head?origin=other/kr")
+    unknown = await world.node_call("jp", "fr", "GET", "/v1/head?origin=other/jp")
     assert unknown.code == "not-found"
     for target in ("/v1/head", f"/v1/head?origin={origin}&origin={origin}"):
-        assert (await world.node_call("kr", "fr", "GET", target)).code == "malformed"
+        assert (await world.node_call("jp", "fr", "GET", target)).code == "malformed"
     desk = await world.desk_call(world.desks["24-7@fr"], "GET", f"/v1/head?origin={origin}")
     assert desk.code == "forbidden"
     assert (await world.desk_call(world.desks["24-7@fr"], "GET", "/witness/receipts?from=0")).code == "forbidden"
@@ -346,13 +346,13 @@ async def test_restored_backup_signs_nothing_and_says_why_and_how(
     await exchange(world)
     await known_to(world, "fr")
     signed = await size(world)
-    await world.stop("kr")
+    await world.stop("jp")
     await operator.do("restore", str(backup), "--into", str(tmp_path / "new"))
     replace_home(world, tmp_path / "new")
     forget_boot(world)
 
     with pytest.raises(LogRolledBackError, match="restored from a backup"):
-        await world.start("kr")
+        await world.start("jp")
 
     report = await operator.do("log", "reconcile", operator.home(), code=UNVERIFIED)
     assert (report["size"], report["missing"]) == (made["size"], signed - made["size"])
@@ -363,7 +363,7 @@ async def test_restored_backup_signs_nothing_and_says_why_and_how(
         assert part in told
     # What the partners know is not forgotten when they are gone.
     await world.stop("fr")
-    known = parse_checkpoint((world.home("kr").path / "log-checkpoint").read_bytes())
+    known = parse_checkpoint((world.home("jp").path / "log-checkpoint").read_bytes())
     assert known.size == signed
 
 
@@ -373,9 +373,9 @@ async def test_newer_backup_is_a_way_out_and_desks_miss_nothing(
     await exchange(world)
     backup = tmp_path / "newest"
     await operator.do("backup", operator.home(), str(backup), "--with-keystore")
-    _, before = await world.mailbox(world.desks["24-7@kr"])
+    _, before = await world.mailbox(world.desks["24-7@jp"])
     signed = await size(world)
-    await world.stop("kr")
+    await world.stop("jp")
     await operator.do("restore", str(backup), "--into", str(tmp_path / "new"))
     replace_home(world, tmp_path / "new")
     forget_boot(world)
@@ -383,11 +383,11 @@ async def test_newer_backup_is_a_way_out_and_desks_miss_nothing(
     report = await operator.do("log", "reconcile", operator.home())
 
     assert report["ok"]
-    await world.start("kr")
+    await world.start("jp")
     assert await size(world) >= signed
-    seoul = world.desks["24-7@kr"]
-    await deliver(world, world.desks["24-7@fr"], seoul)
-    _, after = await world.mailbox(seoul)
+    tokyo = world.desks["24-7@jp"]
+    await deliver(world, world.desks["24-7@fr"], tokyo)
+    _, after = await world.mailbox(tokyo)
     assert after > before + 1_000_000  # numbers that the lost days may have used are not given again
     await known_to(world, "fr")
 
@@ -399,8 +399,8 @@ async def mirrored(operator: Operator, tmp_path: Path) -> Path:
 
 
 def size_of_queue(world: World) -> int:
-    """How many envelopes wait for fr at kr."""
-    with closing(sqlite3.connect(world.home("kr").path / "node.sqlite", timeout=10)) as database:
+    """How many envelopes wait for fr at jp."""
+    with closing(sqlite3.connect(world.home("jp").path / "node.sqlite", timeout=10)) as database:
         (count,) = database.execute("SELECT count(*) FROM outbound WHERE kind = 0").fetchone()
     return int(count)
 
@@ -408,22 +408,22 @@ def size_of_queue(world: World) -> int:
 async def test_mirror_brings_lost_entries_back_and_the_log_goes_on_without_a_fork(
     world: World, operator: Operator, tmp_path: Path
 ) -> None:
-    seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
-    open_before = await arrive(world, paris, seoul)
+    tokyo, paris = world.desks["24-7@jp"], world.desks["24-7@fr"]
+    open_before = await arrive(world, paris, tokyo)
     await world.stop("fr")
-    queued_before = world.seal(seoul, [paris])
-    await world.submit(seoul, queued_before)
+    queued_before = world.seal(tokyo, [paris])
+    await world.submit(tokyo, queued_before)
     backup = tmp_path / "old"
     await operator.do("backup", operator.home(), str(backup))
     await world.start("fr")
     await world.until(lambda: size_of_queue(world) == 0)
-    await world.state(seoul, EventName.ContentHandover, open_before)
-    lost = await arrive(world, paris, seoul)
+    await world.state(tokyo, EventName.ContentHandover, open_before)
+    lost = await arrive(world, paris, tokyo)
     await exchange(world)
     await world.stop("fr")
     tiles = await mirrored(operator, tmp_path)
     head = parse_checkpoint((tiles / "checkpoint").read_bytes())
-    await world.stop("kr")
+    await world.stop("jp")
     await world.start("fr", log={"ask_witnesses_at_start": False, "boot_folder": world.path})
     await operator.do("restore", str(backup), "--into", str(tmp_path / "new"))
     replace_home(world, tmp_path / "new")
@@ -435,12 +435,12 @@ async def test_mirror_brings_lost_entries_back_and_the_log_goes_on_without_a_for
     assert done["size"] == head.size
     assert done["unfinished"] == [str(lost.routing.id)]
     assert report["ok"]
-    await world.start("kr")
+    await world.start("jp")
     await known_to(world, "fr")
-    entries, _ = await world.mailbox(seoul)
+    entries, _ = await world.mailbox(tokyo)
     assert [entry.envelope for entry in entries if entry.envelope] == []  # it was handed over in the lost time
     assert size_of_queue(world) == 0  # and the other one delivered
-    again = await world.state(seoul, EventName.ContentHandover, open_before)
+    again = await world.state(tokyo, EventName.ContentHandover, open_before)
     assert again[0].receipts[0].index < head.size
     await exchange(world)
 
@@ -452,17 +452,17 @@ async def test_the_time_at_which_a_tree_was_signed_anew_outlives_a_backup_and_it
     await exchange(later)
     later.clock.shift = timedelta(minutes=4)
     await known_to(later, "fr")
-    again = fr.proved_note("kr")
+    again = fr.proved_note("jp")
     assert again is not None
-    assert again != await later.nodes["kr"].context.store.reads.checkpoint()
+    assert again != await later.nodes["jp"].context.store.reads.checkpoint()
     await operator.do("backup", operator.home(), str(tmp_path / "backup"), "--with-keystore")
-    await later.stop("kr")
+    await later.stop("jp")
     later.clock.shift = timedelta(0)  # as on a machine whose clock is behind
 
     await operator.do("restore", str(tmp_path / "backup"), "--into", str(tmp_path / "new"))
     replace_home(later, tmp_path / "new")
     assert (await operator.do("log", "reconcile", operator.home()))["ok"]
-    await later.start("kr")
+    await later.start("jp")
 
     shown = await AuditorSource(later).read("checkpoint")
     assert claimed_time(shown) == claimed_time(again)
@@ -476,7 +476,7 @@ async def test_altered_mirror_brings_nothing_back(world: World, operator: Operat
     await operator.do("backup", operator.home(), str(backup))
     await exchange(world)
     tiles = await mirrored(operator, tmp_path)
-    await world.stop("kr")
+    await world.stop("jp")
     await operator.do("restore", str(backup), "--into", str(tmp_path / "new"))
     replace_home(world, tmp_path / "new")
     bundle = next(tiles.glob("tile/entries/*.p/*"))
@@ -487,7 +487,7 @@ async def test_altered_mirror_brings_nothing_back(world: World, operator: Operat
     refused = await operator.do("log", "import-entries", operator.home(), str(tiles), code=UNVERIFIED)
 
     assert refused["error"]["code"] == "proof-invalid"
-    with sqlite3.connect(world.home("kr").path / "node.sqlite") as database:
+    with sqlite3.connect(world.home("jp").path / "node.sqlite") as database:
         (entries,) = database.execute("SELECT count(*) FROM event").fetchone()
     database.close()
     assert entries == json.loads((backup / "manifest.json").read_text())["size"]
@@ -503,7 +503,7 @@ async def test_log_that_is_lost_for_good_is_closed_and_another_is_founded(
     signed = await size(world)
     refused = await operator.do("log", "found-anew", operator.home(), "--yes", code=REFUSED)
     assert refused["error"]["code"] == "new-log"  # nothing is lost yet
-    await world.stop("kr")
+    await world.stop("jp")
     await operator.do("restore", str(backup), "--into", str(tmp_path / "new"))
     replace_home(world, tmp_path / "new")
     await operator.do("log", "reconcile", operator.home(), code=UNVERIFIED)
@@ -512,12 +512,12 @@ async def test_log_that_is_lost_for_good_is_closed_and_another_is_founded(
     again = await operator.do("log", "found-anew", operator.home(), "--yes")
 
     assert founded == again
-    card = parse_node_card(world.home("kr").card.read_bytes())
-    assert (card.log.origin, card.previous_logs[0].final_size) == ("test-federation.2/kr", signed)
-    world.publish("kr", card)
+    card = parse_node_card(world.home("jp").card.read_bytes())
+    assert (card.log.origin, card.previous_logs[0].final_size) == ("test-federation.2/jp", signed)
+    world.publish("jp", card)
     await world.nodes["fr"].context.directory.refresh()
-    await world.start("kr")
-    assert world.nodes["kr"].context.sequencer.held is None
+    await world.start("jp")
+    assert world.nodes["jp"].context.sequencer.held is None
     await exchange(world)
     await known_to(world, "fr")
 
@@ -535,21 +535,21 @@ async def test_reconciling_killed_at_any_step_is_repeated_and_the_log_goes_on(
     backup = tmp_path / "newest"
     await operator.do("backup", operator.home(), str(backup), "--with-keystore")
     signed = await size(world)
-    await world.stop("kr")
+    await world.stop("jp")
     await operator.do("restore", str(backup), "--into", str(tmp_path / "new"))
     replace_home(world, tmp_path / "new")
-    home = world.home("kr").path
+    home = world.home("jp").path
     file, written = home / "log-checkpoint", (home / "log-checkpoint").stat().st_ino
 
     for reached in ((home / "node.sqlite-wal").exists, lambda: file.stat().st_ino != written):
         process = operator.process("log", "reconcile", operator.home())
         await asyncio.to_thread(kill_when, process, reached)
         with pytest.raises(LogRolledBackError) if (home / "log-restored").exists() else nullcontext():
-            await world.start("kr")
-            await world.stop("kr")
+            await world.start("jp")
+            await world.stop("jp")
 
     await operator.do("log", "reconcile", operator.home())
-    await world.start("kr")
+    await world.start("jp")
     assert await size(world) >= signed
     await exchange(world)
     await known_to(world, "fr")
@@ -563,12 +563,12 @@ async def test_moved_log_goes_on_elsewhere_and_never_here(world: World, operator
     running = await operator.do("backup", operator.home(), str(tmp_path / "x"), "--final", code=REFUSED)
     assert running["error"]["code"] == "store-in-use"
     signed = await size(world)
-    await world.stop("kr")
-    backup, home = tmp_path / "final", world.home("kr").path
+    await world.stop("jp")
+    backup, home = tmp_path / "final", world.home("jp").path
     await operator.do("backup", operator.home(), str(backup), "--final", "--with-keystore")
 
     with pytest.raises(LogMovedError):
-        await world.start("kr")
+        await world.start("jp")
     assert (await operator.run_refused())["code"] == "log-moved"
     assert (await operator.do("log", "reconcile", operator.home(), code=UNVERIFIED))["error"]["code"] == "log-moved"
 
@@ -576,7 +576,7 @@ async def test_moved_log_goes_on_elsewhere_and_never_here(world: World, operator
     await operator.do("restore", str(backup), "--into", str(home))
     forget_boot(world)
     assert (await operator.do("log", "reconcile", operator.home()))["size"] == signed
-    await world.start("kr")
+    await world.start("jp")
     await exchange(world)
     await known_to(world, "fr")
 
@@ -587,8 +587,8 @@ async def test_moved_log_goes_on_elsewhere_and_never_here(world: World, operator
 async def test_erased_entries_keep_every_proof_and_leave_no_trace_of_who_wrote(later: World, tmp_path: Path) -> None:
     operator = Operator(later)
     await exchange(later, 2)
-    open_message = await arrive(later, later.desks["24-7@fr"], later.desks["24-7@kr"], timedelta(days=20))
-    auditor = later.desks["audit@kr"]
+    open_message = await arrive(later, later.desks["24-7@fr"], later.desks["24-7@jp"], timedelta(days=20))
+    auditor = later.desks["audit@jp"]
     before = await size(later)
     kept = await later.desk_call(auditor, "GET", f"/log/tile/entries/000.p/{before}")
     assert kept.status == 200
@@ -610,36 +610,36 @@ async def test_erased_entries_keep_every_proof_and_leave_no_trace_of_who_wrote(l
     assert alive
     assert not set(gone) & set(alive)
     # The desk still gets its message, with receipts of entries that are older than the rest.
-    assert any(entry.envelope == open_message.raw for entry in (await later.mailbox(later.desks["24-7@kr"]))[0])
+    assert any(entry.envelope == open_message.raw for entry in (await later.mailbox(later.desks["24-7@jp"]))[0])
     tiles = tmp_path / "tiles"
     done = await operator.do("log", "export-tiles", operator.home(), str(tiles))
     assert done["withheld"] == erased["erased"]
     assert (await operator.do("log", "verify-tiles", operator.home(), str(tiles)))["withheld"] == erased["erased"]
-    await later.stop("kr")
-    database = (later.home("kr").path / "node.sqlite").read_bytes()
+    await later.stop("jp")
+    database = (later.home("jp").path / "node.sqlite").read_bytes()
     assert not [entry for entry in gone if entry in database]
     assert [entry for entry in alive if entry in database] == alive
-    await later.start("kr")
+    await later.start("jp")
     await known_to(later, "fr")
 
 
 class AuditorSource:
-    """The log of kr as its auditor reads it."""
+    """The log of jp as its auditor reads it."""
 
     def __init__(self, world: World) -> None:
         self._world = world
 
     async def read(self, path: str) -> bytes:
-        reply = await self._world.desk_call(self._world.desks["audit@kr"], "GET", f"/log/{path}")
+        reply = await self._world.desk_call(self._world.desks["audit@jp"], "GET", f"/log/{path}")
         if reply.status != 200:
-            raise problem_of(reply.body, "kr")
+            raise problem_of(reply.body, "jp")
         return reply.body
 
 
 async def test_new_mirror_counts_what_was_erased_and_an_old_one_keeps_it(later: World, tmp_path: Path) -> None:
     assert later.directory is not None
     directory, source, operator = later.directory, AuditorSource(later), Operator(later)
-    verifier = directory.log_verifier("kr")
+    verifier = directory.log_verifier("jp")
     await exchange(later, 2)
     await mirror(source, tmp_path / "old", verifier)
     later.clock.shift = timedelta(days=10)
@@ -649,7 +649,7 @@ async def test_new_mirror_counts_what_was_erased_and_an_old_one_keeps_it(later: 
 
     for folder, withheld in (("old", 0), ("new", erased["erased"])):
         await mirror(source, tmp_path / folder, verifier)
-        log = verify_mirror(LogMirror(tmp_path / folder, "kr", verifier), directory)
+        log = verify_mirror(LogMirror(tmp_path / folder, "jp", verifier), directory)
         assert (log.withheld, log.findings) == (withheld, ())
 
 
@@ -660,12 +660,12 @@ async def purge_all(later: World) -> None:
 
 async def test_repeat_of_an_envelope_whose_entries_were_erased_is_refused_as_expired(later: World) -> None:
     operator = Operator(later)
-    seoul, paris = later.desks["24-7@kr"], later.desks["24-7@fr"]
-    envelope = await arrive(later, seoul, paris)
+    tokyo, paris = later.desks["24-7@jp"], later.desks["24-7@fr"]
+    envelope = await arrive(later, tokyo, paris)
     await later.state(paris, EventName.ContentHandover, envelope)
-    await later.events(seoul, 3)
+    await later.events(tokyo, 3)
     later.clock.shift = timedelta(days=10)
     await purge_all(later)
     assert (await operator.do("log", "erase", operator.home(), "--older-than", "5", "--yes"))["erased"]
 
-    assert (await later.submit(seoul, envelope))[0].code == "expired"
+    assert (await later.submit(tokyo, envelope))[0].code == "expired"

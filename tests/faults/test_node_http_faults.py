@@ -33,29 +33,29 @@ LIMITS = {"body_timeout_s": 0.3, "idle_timeout_s": 0.5, "failures_burst": 100_00
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World.of(tmp_path, "kr", "fr")
+    world = World.of(tmp_path, "jp", "fr")
     yield world
     await world.close()
 
 
 @pytest.fixture
-async def kr(world: World) -> World:
-    """The world with the node kr running under tight time-outs."""
-    await world.start("kr", limits=LIMITS)
+async def jp(world: World) -> World:
+    """The world with the node jp running under tight time-outs."""
+    await world.start("jp", limits=LIMITS)
     return world
 
 
 async def _works(world: World) -> None:
     """The node still serves its desk."""
-    seoul = world.desks["24-7@kr"]
-    (answer,) = await world.submit(seoul, world.seal(seoul, [seoul]))
+    tokyo = world.desks["24-7@jp"]
+    (answer,) = await world.submit(tokyo, world.seal(tokyo, [tokyo]))
     assert answer.code is None
 
 
 async def _raw(world: World, *parts: bytes, finish: bool = False) -> bytes:
     """What the node answers to raw bytes until it closes; ``finish`` closes our side after sending."""
-    tls = client_context([world.node_keys["kr"].tls.certificate])
-    reader, writer = await asyncio.open_connection("127.0.0.1", world.ports["kr"], ssl=tls)
+    tls = client_context([world.node_keys["jp"].tls.certificate])
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.ports["jp"], ssl=tls)
     try:
         for part in parts:
             writer.write(part)
@@ -70,8 +70,8 @@ async def _raw(world: World, *parts: bytes, finish: bool = False) -> bytes:
 
 def _signed_head(world: World, body: bytes) -> bytes:
     """The head of a request to submit ``body``, rightly signed."""
-    desk = world.desks["24-7@kr"]
-    url = world.url("kr") + "/v1/submit"
+    desk = world.desks["24-7@jp"]
+    url = world.url("jp") + "/v1/submit"
     headers = sign_request(
         "POST",
         url,
@@ -81,7 +81,7 @@ def _signed_head(world: World, body: bytes) -> bytes:
         world.clock(),
         os.urandom(16),
     )
-    lines = ["POST /v1/submit HTTP/1.1", f"Host: 127.0.0.1:{world.ports['kr']}", f"Content-Length: {len(body)}"]
+    lines = ["POST /v1/submit HTTP/1.1", f"Host: 127.0.0.1:{world.ports['jp']}", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode()
 
@@ -102,103 +102,103 @@ def _signed_head(world: World, body: bytes) -> bytes:
         cbor.encode([b"x"]) + b"trailing",
     ],
 )
-async def test_a_body_that_is_no_batch_is_refused_with_a_problem(kr: World, body: bytes) -> None:
-    desk = kr.desks["24-7@kr"]
-    reply = await kr.call("kr", "POST", "/v1/submit", body, holder=str(desk.address), signer=desk.signer())
+async def test_a_body_that_is_no_batch_is_refused_with_a_problem(jp: World, body: bytes) -> None:
+    desk = jp.desks["24-7@jp"]
+    reply = await jp.call("jp", "POST", "/v1/submit", body, holder=str(desk.address), signer=desk.signer())
     assert reply.status in {400, 413}
     assert reply.headers["Content-Type"].startswith("application/problem+json")
     assert reply.code in {"malformed", "non-canonical", "too-large"}
-    await _works(kr)
+    await _works(jp)
 
 
-async def test_random_bodies_never_meet_a_defect(kr: World) -> None:
-    desk, generator = kr.desks["24-7@kr"], random.Random(5)
-    whole = kr.seal(desk, [desk]).raw
+async def test_random_bodies_never_meet_a_defect(jp: World) -> None:
+    desk, generator = jp.desks["24-7@jp"], random.Random(5)
+    whole = jp.seal(desk, [desk]).raw
     for _ in range(60):
         damaged = bytearray(whole)
         for _ in range(generator.randint(1, 4)):
             damaged[generator.randrange(len(damaged))] ^= 1 << generator.randrange(8)
-        reply = await kr.desk_call(desk, "POST", "/v1/submit", [bytes(damaged), generator.randbytes(40)])
+        reply = await jp.desk_call(desk, "POST", "/v1/submit", [bytes(damaged), generator.randbytes(40)])
         assert all(answer.code not in {None, "internal"} for answer in answers(reply))
-    assert "internal" not in kr.logs["kr"].getvalue()
+    assert "internal" not in jp.logs["jp"].getvalue()
 
 
-async def test_an_oversized_body_is_refused_by_its_announced_length_before_it_is_read(kr: World) -> None:
-    head = _signed_head(kr, b"x").replace(b"Content-Length: 1\r\n", b"Content-Length: 99999999\r\n")
-    assert b" 413 " in (await _raw(kr, head)).split(b"\r\n")[0]
-    await _works(kr)
+async def test_an_oversized_body_is_refused_by_its_announced_length_before_it_is_read(jp: World) -> None:
+    head = _signed_head(jp, b"x").replace(b"Content-Length: 1\r\n", b"Content-Length: 99999999\r\n")
+    assert b" 413 " in (await _raw(jp, head)).split(b"\r\n")[0]
+    await _works(jp)
 
 
-async def test_an_oversized_chunked_body_is_cut_off(kr: World) -> None:
-    head = _signed_head(kr, b"x").replace(b"Content-Length: 1\r\n", b"Transfer-Encoding: chunked\r\n")
+async def test_an_oversized_chunked_body_is_cut_off(jp: World) -> None:
+    head = _signed_head(jp, b"x").replace(b"Content-Length: 1\r\n", b"Transfer-Encoding: chunked\r\n")
     chunk = b"100000\r\n" + bytes(0x100000) + b"\r\n"
-    assert b" 413 " in (await _raw(kr, head, *[chunk] * 5)).split(b"\r\n")[0]
-    await _works(kr)
+    assert b" 413 " in (await _raw(jp, head, *[chunk] * 5)).split(b"\r\n")[0]
+    await _works(jp)
 
 
-async def test_half_a_body_times_out(kr: World) -> None:
+async def test_half_a_body_times_out(jp: World) -> None:
     body = cbor.encode([bytes(1000)])
-    answer = await _raw(kr, _signed_head(kr, body), body[:100])
+    answer = await _raw(jp, _signed_head(jp, body), body[:100])
     assert b" 408 " in answer.split(b"\r\n")[0]
     assert b"body-timeout" in answer
-    await _works(kr)
+    await _works(jp)
 
 
-async def test_a_body_that_breaks_off_is_nothing(kr: World) -> None:
-    body = cbor.encode([kr.seal(kr.desks["24-7@kr"], [kr.desks["24-7@fr"]]).raw])
-    await _raw(kr, _signed_head(kr, body), body[:-10], finish=True)
-    await _works(kr)
-    assert "internal" not in kr.logs["kr"].getvalue()
+async def test_a_body_that_breaks_off_is_nothing(jp: World) -> None:
+    body = cbor.encode([jp.seal(jp.desks["24-7@jp"], [jp.desks["24-7@fr"]]).raw])
+    await _raw(jp, _signed_head(jp, body), body[:-10], finish=True)
+    await _works(jp)
+    assert "internal" not in jp.logs["jp"].getvalue()
 
 
-async def test_headers_that_never_end_are_cut_off(kr: World) -> None:
-    assert await _raw(kr, b"POST /v1/submit HTTP/1.1\r\nHost: x\r\nX-Slow: ") == b""
-    await _works(kr)
+async def test_headers_that_never_end_are_cut_off(jp: World) -> None:
+    assert await _raw(jp, b"POST /v1/submit HTTP/1.1\r\nHost: x\r\nX-Slow: ") == b""
+    await _works(jp)
 
 
-async def test_a_connection_that_says_nothing_is_closed(kr: World) -> None:
-    assert await _raw(kr) == b""
+async def test_a_connection_that_says_nothing_is_closed(jp: World) -> None:
+    assert await _raw(jp) == b""
 
 
-async def test_bytes_that_are_not_http_are_refused(kr: World) -> None:
-    assert b" 400 " in (await _raw(kr, b"\x16\x03\x01 nonsense\r\n\r\n")).split(b"\r\n")[0]
-    await _works(kr)
+async def test_bytes_that_are_not_http_are_refused(jp: World) -> None:
+    assert b" 400 " in (await _raw(jp, b"\x16\x03\x01 nonsense\r\n\r\n")).split(b"\r\n")[0]
+    await _works(jp)
 
 
 @pytest.mark.parametrize(
     "extra",
     [{"Content-Encoding": "gzip"}, {"Upgrade": "websocket", "Connection": "Upgrade"}, {"Content-Encoding": "identity"}],
 )
-async def test_compression_and_change_of_protocol_are_refused(kr: World, extra: dict[str, str]) -> None:
-    desk = kr.desks["24-7@kr"]
-    reply = await kr.desk_call(desk, "POST", "/v1/submit", [b"x"], extra=extra)
+async def test_compression_and_change_of_protocol_are_refused(jp: World, extra: dict[str, str]) -> None:
+    desk = jp.desks["24-7@jp"]
+    reply = await jp.desk_call(desk, "POST", "/v1/submit", [b"x"], extra=extra)
     assert (reply.status, reply.code) == (400, "malformed")
 
 
-async def test_another_content_type_is_refused(kr: World) -> None:
-    desk = kr.desks["24-7@kr"]
-    reply = await kr.desk_call(desk, "POST", "/v1/submit", [b"x"], extra={"Content-Type": "application/json"})
+async def test_another_content_type_is_refused(jp: World) -> None:
+    desk = jp.desks["24-7@jp"]
+    reply = await jp.desk_call(desk, "POST", "/v1/submit", [b"x"], extra={"Content-Type": "application/json"})
     assert (reply.status, reply.code) == (400, "malformed")
 
 
-async def test_a_get_with_a_body_is_refused(kr: World) -> None:
-    desk = kr.desks["24-7@kr"]
-    assert (await kr.desk_call(desk, "GET", "/v1/mailbox", [b"x"])).status == 400
+async def test_a_get_with_a_body_is_refused(jp: World) -> None:
+    desk = jp.desks["24-7@jp"]
+    assert (await jp.desk_call(desk, "GET", "/v1/mailbox", [b"x"])).status == 400
 
 
 @pytest.mark.parametrize(
     "query", ["after=-1", "after=x", "after=1&after=2", "limit=1000", "wait=31", "after=" + "9" * 30]
 )
-async def test_query_parameters_out_of_their_range_are_refused(kr: World, query: str) -> None:
-    desk = kr.desks["24-7@kr"]
-    assert (await kr.desk_call(desk, "GET", f"/v1/mailbox?{query}")).status == 400
+async def test_query_parameters_out_of_their_range_are_refused(jp: World, query: str) -> None:
+    desk = jp.desks["24-7@jp"]
+    assert (await jp.desk_call(desk, "GET", f"/v1/mailbox?{query}")).status == 400
 
 
-async def test_unknown_paths_and_methods_are_problems_too(kr: World) -> None:
-    desk = kr.desks["24-7@kr"]
-    lost = await kr.desk_call(desk, "GET", "/v2/nothing")
-    wrong = await kr.desk_call(desk, "DELETE", "/v1/mailbox")
-    climbing = await kr.desk_call(desk, "GET", "/directory/metadata/..%2F..%2Fkeystore.cbor")
+async def test_unknown_paths_and_methods_are_problems_too(jp: World) -> None:
+    desk = jp.desks["24-7@jp"]
+    lost = await jp.desk_call(desk, "GET", "/v2/nothing")
+    wrong = await jp.desk_call(desk, "DELETE", "/v1/mailbox")
+    climbing = await jp.desk_call(desk, "GET", "/directory/metadata/..%2F..%2Fkeystore.cbor")
     assert (lost.status, lost.code) == (404, "not-found")
     assert (wrong.status, wrong.code) == (405, "method-not-allowed")
     assert climbing.status == 404
@@ -207,97 +207,97 @@ async def test_unknown_paths_and_methods_are_problems_too(kr: World) -> None:
 # --- Callers that are not who they say ---------------------------------------------------------------------------
 
 
-async def test_an_unsigned_request_is_refused(kr: World) -> None:
-    desk = kr.desks["24-7@kr"]
-    reply = await kr.desk_call(desk, "GET", "/v1/mailbox", headers={})
+async def test_an_unsigned_request_is_refused(jp: World) -> None:
+    desk = jp.desks["24-7@jp"]
+    reply = await jp.desk_call(desk, "GET", "/v1/mailbox", headers={})
     assert (reply.status, reply.code) == (401, "unauthenticated")
 
 
-async def test_a_request_counts_once(kr: World) -> None:
-    desk, nonce, now = kr.desks["24-7@kr"], bytes(16), kr.clock()
-    first = await kr.desk_call(desk, "GET", "/v1/mailbox", nonce=nonce, now=now)
-    again = await kr.desk_call(desk, "GET", "/v1/mailbox", nonce=nonce, now=now)
+async def test_a_request_counts_once(jp: World) -> None:
+    desk, nonce, now = jp.desks["24-7@jp"], bytes(16), jp.clock()
+    first = await jp.desk_call(desk, "GET", "/v1/mailbox", nonce=nonce, now=now)
+    again = await jp.desk_call(desk, "GET", "/v1/mailbox", nonce=nonce, now=now)
     assert first.status == 200
     assert (again.status, again.code) == (409, "replayed")
 
 
-async def test_a_restart_does_not_forget_which_requests_were_made(kr: World) -> None:
-    desk, nonce, now = kr.desks["24-7@kr"], bytes(16), kr.clock()
-    assert (await kr.desk_call(desk, "GET", "/v1/mailbox", nonce=nonce, now=now)).status == 200
-    await kr.stop("kr")
-    await kr.start("kr")
-    assert (await kr.desk_call(desk, "GET", "/v1/mailbox", nonce=nonce, now=now)).code == "replayed"
+async def test_a_restart_does_not_forget_which_requests_were_made(jp: World) -> None:
+    desk, nonce, now = jp.desks["24-7@jp"], bytes(16), jp.clock()
+    assert (await jp.desk_call(desk, "GET", "/v1/mailbox", nonce=nonce, now=now)).status == 200
+    await jp.stop("jp")
+    await jp.start("jp")
+    assert (await jp.desk_call(desk, "GET", "/v1/mailbox", nonce=nonce, now=now)).code == "replayed"
 
 
 @pytest.mark.parametrize("minutes", [-2, 2])
-async def test_a_signature_from_another_time_is_refused(kr: World, minutes: int) -> None:
-    desk = kr.desks["24-7@kr"]
-    reply = await kr.desk_call(desk, "GET", "/v1/mailbox", now=kr.clock() + timedelta(minutes=minutes))
+async def test_a_signature_from_another_time_is_refused(jp: World, minutes: int) -> None:
+    desk = jp.desks["24-7@jp"]
+    reply = await jp.desk_call(desk, "GET", "/v1/mailbox", now=jp.clock() + timedelta(minutes=minutes))
     assert (reply.status, reply.code) == (401, "clock-skew")
 
 
-async def test_a_request_signed_for_another_server_is_refused_here(kr: World) -> None:
-    desk = kr.desks["24-7@kr"]
+async def test_a_request_signed_for_another_server_is_refused_here(jp: World) -> None:
+    desk = jp.desks["24-7@jp"]
     other = "https://fr.example/v1/mailbox"
-    misled = await kr.desk_call(desk, "GET", "/v1/mailbox", sign_url=other)
-    carried = await kr.desk_call(desk, "GET", "/v1/mailbox", sign_url=other, extra={"Host": "fr.example"})
+    misled = await jp.desk_call(desk, "GET", "/v1/mailbox", sign_url=other)
+    carried = await jp.desk_call(desk, "GET", "/v1/mailbox", sign_url=other, extra={"Host": "fr.example"})
     assert misled.status in {401, 403}
     assert (carried.status, carried.code) == (401, "unauthenticated")
 
 
-async def test_a_key_that_the_directory_does_not_list_is_refused(kr: World) -> None:
-    desk = kr.desks["24-7@kr"]
-    reply = await kr.call("kr", "GET", "/v1/mailbox", holder=str(desk.address), signer=generate_desk_keys().signer())
-    nobody = await kr.call("kr", "GET", "/v1/mailbox", holder="nobody@kr", signer=desk.signer())
+async def test_a_key_that_the_directory_does_not_list_is_refused(jp: World) -> None:
+    desk = jp.desks["24-7@jp"]
+    reply = await jp.call("jp", "GET", "/v1/mailbox", holder=str(desk.address), signer=generate_desk_keys().signer())
+    nobody = await jp.call("jp", "GET", "/v1/mailbox", holder="nobody@jp", signer=desk.signer())
     assert (reply.status, reply.code) == (403, "unknown-key")
     assert (nobody.status, nobody.code) == (404, "unknown-contact-point")
 
 
-async def test_a_desk_enrolled_a_moment_ago_is_known_at_its_first_request(kr: World) -> None:
-    busan = kr.add_desk("busan@kr")
-    assert (await kr.desk_call(busan, "GET", "/v1/mailbox")).status == 200
+async def test_a_desk_enrolled_a_moment_ago_is_known_at_its_first_request(jp: World) -> None:
+    osaka = jp.add_desk("osaka@jp")
+    assert (await jp.desk_call(osaka, "GET", "/v1/mailbox")).status == 200
 
 
-async def test_a_revoked_card_is_refused_after_the_refresh(kr: World) -> None:
-    desk = kr.desks["24-7@kr"]
-    kr.publish("kr", with_status(desk.card, CardStatus.REVOKED, kr.clock()))
-    await kr.nodes["kr"].context.directory.refresh()
-    reply = await kr.desk_call(desk, "GET", "/v1/mailbox")
+async def test_a_revoked_card_is_refused_after_the_refresh(jp: World) -> None:
+    desk = jp.desks["24-7@jp"]
+    jp.publish("jp", with_status(desk.card, CardStatus.REVOKED, jp.clock()))
+    await jp.nodes["jp"].context.directory.refresh()
+    reply = await jp.desk_call(desk, "GET", "/v1/mailbox")
     assert (reply.status, reply.code) == (403, "revoked")
 
 
-async def test_each_call_is_for_those_it_is_made_for(kr: World) -> None:
-    seoul, paris = kr.desks["24-7@kr"], kr.desks["24-7@fr"]
-    auditor = kr.add_desk("audit@kr", (Function.AUDIT,))
+async def test_each_call_is_for_those_it_is_made_for(jp: World) -> None:
+    tokyo, paris = jp.desks["24-7@jp"], jp.desks["24-7@fr"]
+    auditor = jp.add_desk("audit@jp", (Function.AUDIT,))
     foreign = {"holder": str(paris.address), "signer": paris.signer()}
     refused = [
-        await kr.desk_call(seoul, "POST", "/v1/transfer", [b"x"]),
-        await kr.desk_call(seoul, "POST", "/v1/receipts", [[], []]),
-        await kr.desk_call(seoul, "GET", "/log/tile/entries/000"),
-        await kr.node_call("fr", "kr", "POST", "/v1/submit", [b"x"]),
-        await kr.node_call("fr", "kr", "GET", "/v1/mailbox"),
-        await kr.node_call("fr", "kr", "GET", "/log/tile/entries/000"),
-        await kr.node_call("kr", "kr", "POST", "/v1/transfer", [b"x"]),
-        await kr.call("kr", "GET", "/v1/mailbox", **foreign),
-        await kr.desk_call(auditor, "GET", "/v1/mailbox"),
-        await kr.desk_call(auditor, "POST", "/v1/submit", [b"x"]),
+        await jp.desk_call(tokyo, "POST", "/v1/transfer", [b"x"]),
+        await jp.desk_call(tokyo, "POST", "/v1/receipts", [[], []]),
+        await jp.desk_call(tokyo, "GET", "/log/tile/entries/000"),
+        await jp.node_call("fr", "jp", "POST", "/v1/submit", [b"x"]),
+        await jp.node_call("fr", "jp", "GET", "/v1/mailbox"),
+        await jp.node_call("fr", "jp", "GET", "/log/tile/entries/000"),
+        await jp.node_call("jp", "jp", "POST", "/v1/transfer", [b"x"]),
+        await jp.call("jp", "GET", "/v1/mailbox", **foreign),
+        await jp.desk_call(auditor, "GET", "/v1/mailbox"),
+        await jp.desk_call(auditor, "POST", "/v1/submit", [b"x"]),
     ]
     assert [(reply.status, reply.code) for reply in refused] == [(403, "forbidden")] * len(refused)
-    assert (await kr.call("kr", "GET", "/log/checkpoint", **foreign)).status == 200
-    await _works(kr)
-    assert (await kr.desk_call(auditor, "GET", "/log/tile/entries/000.p/2")).status == 200
+    assert (await jp.call("jp", "GET", "/log/checkpoint", **foreign)).status == 200
+    await _works(jp)
+    assert (await jp.desk_call(auditor, "GET", "/log/tile/entries/000.p/2")).status == 200
 
 
 async def test_a_caller_over_its_rate_is_told_to_wait(world: World) -> None:
-    await world.start("kr", limits={"desk_requests_per_s": 0.001, "desk_burst": 2})
-    desk = world.desks["24-7@kr"]
+    await world.start("jp", limits={"desk_requests_per_s": 0.001, "desk_burst": 2})
+    desk = world.desks["24-7@jp"]
     replies = [await world.desk_call(desk, "GET", "/v1/mailbox") for _ in range(3)]
     assert [reply.status for reply in replies] == [200, 200, 429]
 
 
 async def test_an_address_whose_requests_keep_failing_is_not_verified_any_more(world: World) -> None:
-    await world.start("kr", limits={"failures_per_s": 0.001, "failures_burst": 2})
-    desk = world.desks["24-7@kr"]
+    await world.start("jp", limits={"failures_per_s": 0.001, "failures_burst": 2})
+    desk = world.desks["24-7@jp"]
     replies = [await world.desk_call(desk, "GET", "/v1/mailbox", headers={}) for _ in range(3)]
     assert [reply.status for reply in replies] == [401, 401, 429]
 
@@ -305,15 +305,15 @@ async def test_an_address_whose_requests_keep_failing_is_not_verified_any_more(w
 # --- Envelopes that are wrong --------------------------------------------------------------------------------------
 
 
-async def test_a_bad_envelope_is_refused_alone(kr: World) -> None:
-    seoul, paris = kr.desks["24-7@kr"], kr.desks["24-7@fr"]
-    good = kr.seal(seoul, [paris])
-    others = kr.seal(paris, [seoul])
-    forged = kr.seal(seoul, [paris], signer=Ed25519Signer(bytes(32)))
-    expired = kr.seal(seoul, [paris], created=kr.clock() - timedelta(days=2))
-    early = kr.seal(seoul, [paris], created=kr.clock() + timedelta(hours=1))
+async def test_a_bad_envelope_is_refused_alone(jp: World) -> None:
+    tokyo, paris = jp.desks["24-7@jp"], jp.desks["24-7@fr"]
+    good = jp.seal(tokyo, [paris])
+    others = jp.seal(paris, [tokyo])
+    forged = jp.seal(tokyo, [paris], signer=Ed25519Signer(bytes(32)))
+    expired = jp.seal(tokyo, [paris], created=jp.clock() - timedelta(days=2))
+    early = jp.seal(tokyo, [paris], created=jp.clock() + timedelta(hours=1))
     batch = [good, others, forged, expired, early, good]
-    got = await kr.submit(seoul, *batch)
+    got = await jp.submit(tokyo, *batch)
     assert [answer.code for answer in got] == [
         None,
         "sender-mismatch",
@@ -325,52 +325,52 @@ async def test_a_bad_envelope_is_refused_alone(kr: World) -> None:
     assert got[0].receipts == got[5].receipts
 
 
-async def test_an_envelope_to_nobody_is_refused_and_the_refusal_is_logged(kr: World) -> None:
-    seoul = kr.desks["24-7@kr"]
-    ghost = kr.add_desk("ghost@kr")
-    ghost.address = Address.parse("nobody@kr")
-    before = await kr.nodes["kr"].context.store.reads.log_size()
-    (answer,) = await kr.submit(seoul, kr.seal(seoul, [ghost]))
+async def test_an_envelope_to_nobody_is_refused_and_the_refusal_is_logged(jp: World) -> None:
+    tokyo = jp.desks["24-7@jp"]
+    ghost = jp.add_desk("ghost@jp")
+    ghost.address = Address.parse("nobody@jp")
+    before = await jp.nodes["jp"].context.store.reads.log_size()
+    (answer,) = await jp.submit(tokyo, jp.seal(tokyo, [ghost]))
     assert answer.code == "unknown-contact-point"
-    store = kr.nodes["kr"].context.store
+    store = jp.nodes["jp"].context.store
     logged = [decode_entry(await store.reads.leaf(index)) for index in range(before, await store.reads.log_size())]
     assert [entry.name for entry in logged if isinstance(entry, Event)] == [EventName.SubmissionRejection]
 
 
-async def test_the_same_id_with_other_content_is_refused(kr: World) -> None:
+async def test_the_same_id_with_other_content_is_refused(jp: World) -> None:
     from protocol.crypto.hpke import SealingKey
     from protocol.envelope import parse_envelope, seal
 
-    seoul = kr.desks["24-7@kr"]
-    first = kr.seal(seoul, [seoul])
-    key = SealingKey(seoul.keys.opener().public_key)
-    other = parse_envelope(seal(b"other", first.routing, seoul.signer(), {seoul.address: key}, os.urandom))
-    (accepted,) = await kr.submit(seoul, first)
-    (refused,) = await kr.submit(seoul, other)
+    tokyo = jp.desks["24-7@jp"]
+    first = jp.seal(tokyo, [tokyo])
+    key = SealingKey(tokyo.keys.opener().public_key)
+    other = parse_envelope(seal(b"other", first.routing, tokyo.signer(), {tokyo.address: key}, os.urandom))
+    (accepted,) = await jp.submit(tokyo, first)
+    (refused,) = await jp.submit(tokyo, other)
     assert (accepted.code, refused.code) == (None, "id-conflict")
 
 
-async def test_a_node_may_not_hand_over_what_is_not_of_its_own_desks(kr: World) -> None:
-    seoul, paris = kr.desks["24-7@kr"], kr.desks["24-7@fr"]
-    own = kr.seal(paris, [seoul])
-    stolen = kr.seal(seoul, [seoul])
-    elsewhere = kr.seal(paris, [paris])
-    reply = await kr.node_call("fr", "kr", "POST", "/v1/transfer", [own.raw, stolen.raw, elsewhere.raw])
+async def test_a_node_may_not_hand_over_what_is_not_of_its_own_desks(jp: World) -> None:
+    tokyo, paris = jp.desks["24-7@jp"], jp.desks["24-7@fr"]
+    own = jp.seal(paris, [tokyo])
+    stolen = jp.seal(tokyo, [tokyo])
+    elsewhere = jp.seal(paris, [paris])
+    reply = await jp.node_call("fr", "jp", "POST", "/v1/transfer", [own.raw, stolen.raw, elsewhere.raw])
     assert [answer.code for answer in answers(reply)] == [None, "not-on-route", "not-on-route"]
 
 
-async def test_a_statement_about_a_message_of_another_desk_is_refused(kr: World) -> None:
-    seoul, busan = kr.desks["24-7@kr"], kr.add_desk("busan@kr")
-    envelope = kr.seal(seoul, [busan])
-    await kr.submit(seoul, envelope)
-    (answer,) = await kr.state(seoul, EventName.ContentHandover, envelope)
+async def test_a_statement_about_a_message_of_another_desk_is_refused(jp: World) -> None:
+    tokyo, osaka = jp.desks["24-7@jp"], jp.add_desk("osaka@jp")
+    envelope = jp.seal(tokyo, [osaka])
+    await jp.submit(tokyo, envelope)
+    (answer,) = await jp.state(tokyo, EventName.ContentHandover, envelope)
     assert answer.code == "not-found"
 
 
-async def test_receipts_of_the_called_nodes_own_log_are_refused(kr: World) -> None:
-    seoul = kr.desks["24-7@kr"]
-    (answer,) = await kr.submit(seoul, kr.seal(seoul, [seoul]))
-    reply = await kr.node_call("fr", "kr", "POST", "/v1/receipts", receipts_to_value(answer.receipts))
+async def test_receipts_of_the_called_nodes_own_log_are_refused(jp: World) -> None:
+    tokyo = jp.desks["24-7@jp"]
+    (answer,) = await jp.submit(tokyo, jp.seal(tokyo, [tokyo]))
+    reply = await jp.node_call("fr", "jp", "POST", "/v1/receipts", receipts_to_value(answer.receipts))
     assert all(b"forbidden" in verdict.encode() for verdict in reply.cbor())
 
 
@@ -448,73 +448,73 @@ BAD_ANSWERS = {
 
 
 @pytest.mark.parametrize("name", BAD_ANSWERS)
-async def test_a_partner_that_answers_nonsense_loses_nothing(kr: World, name: str) -> None:
-    seoul, paris = kr.desks["24-7@kr"], kr.desks["24-7@fr"]
-    envelope = kr.seal(seoul, [paris])
-    async with FakePartner(kr, BAD_ANSWERS[name]) as partner:
-        await kr.submit(seoul, envelope)
-        await kr.until(lambda: partner.requests >= 2)
-    await kr.start("fr")
-    proved = await kr.events(seoul, 3)
+async def test_a_partner_that_answers_nonsense_loses_nothing(jp: World, name: str) -> None:
+    tokyo, paris = jp.desks["24-7@jp"], jp.desks["24-7@fr"]
+    envelope = jp.seal(tokyo, [paris])
+    async with FakePartner(jp, BAD_ANSWERS[name]) as partner:
+        await jp.submit(tokyo, envelope)
+        await jp.until(lambda: partner.requests >= 2)
+    await jp.start("fr")
+    proved = await jp.events(tokyo, 3)
     assert {receipt.event.name for receipt in proved} == {EventName.RelayAcceptance, EventName.ContentConsignment}
-    assert [entry.envelope for entry in (await kr.mailbox(paris))[0]] == [envelope.raw]
+    assert [entry.envelope for entry in (await jp.mailbox(paris))[0]] == [envelope.raw]
 
 
-async def test_receipts_about_another_message_do_not_count(kr: World) -> None:
-    seoul, paris = kr.desks["24-7@kr"], kr.desks["24-7@fr"]
-    await kr.start("fr")
-    earlier = kr.seal(seoul, [paris])
-    reply = await kr.node_call("kr", "fr", "POST", "/v1/transfer", [earlier.raw])
+async def test_receipts_about_another_message_do_not_count(jp: World) -> None:
+    tokyo, paris = jp.desks["24-7@jp"], jp.desks["24-7@fr"]
+    await jp.start("fr")
+    earlier = jp.seal(tokyo, [paris])
+    reply = await jp.node_call("jp", "fr", "POST", "/v1/transfer", [earlier.raw])
     true_answer = reply.body
     assert answers(reply)[0].code is None
-    await kr.stop("fr")
-    async with FakePartner(kr, _answering(true_answer)) as partner:
-        await kr.submit(seoul, kr.seal(seoul, [paris]))
-        await kr.until(lambda: partner.requests >= 2)
-    assert all(entry.envelope is not None for entry in (await kr.mailbox(seoul))[0])
+    await jp.stop("fr")
+    async with FakePartner(jp, _answering(true_answer)) as partner:
+        await jp.submit(tokyo, jp.seal(tokyo, [paris]))
+        await jp.until(lambda: partner.requests >= 2)
+    assert all(entry.envelope is not None for entry in (await jp.mailbox(tokyo))[0])
 
 
-async def test_a_partner_that_is_down_gets_its_messages_when_it_is_back(kr: World) -> None:
-    seoul, paris = kr.desks["24-7@kr"], kr.desks["24-7@fr"]
-    sent = [kr.seal(seoul, [paris]) for _ in range(3)]
-    await kr.submit(seoul, *sent)
-    await kr.start("fr")
-    assert len(await kr.events(seoul, 9)) == 9
-    assert {entry.envelope for entry in (await kr.mailbox(paris))[0]} == {envelope.raw for envelope in sent}
+async def test_a_partner_that_is_down_gets_its_messages_when_it_is_back(jp: World) -> None:
+    tokyo, paris = jp.desks["24-7@jp"], jp.desks["24-7@fr"]
+    sent = [jp.seal(tokyo, [paris]) for _ in range(3)]
+    await jp.submit(tokyo, *sent)
+    await jp.start("fr")
+    assert len(await jp.events(tokyo, 9)) == 9
+    assert {entry.envelope for entry in (await jp.mailbox(paris))[0]} == {envelope.raw for envelope in sent}
 
 
 async def test_a_partner_that_hangs_delays_no_other(world: World) -> None:
     world.add_nation("br")
     rio = world.add_desk("24-7@br")
-    seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
-    await world.start("kr", delivery={"timeout_s": 600, "first_backoff_s": 60, "cosign_s": 3600})
+    tokyo, paris = world.desks["24-7@jp"], world.desks["24-7@fr"]
+    await world.start("jp", delivery={"timeout_s": 600, "first_backoff_s": 60, "cosign_s": 3600})
     await world.start("br")
     async with FakePartner(world, _silent) as partner:
-        await world.submit(seoul, world.seal(seoul, [paris]))
+        await world.submit(tokyo, world.seal(tokyo, [paris]))
         await world.until(lambda: partner.requests == 1)
-        await world.submit(seoul, world.seal(seoul, [rio]))
+        await world.submit(tokyo, world.seal(tokyo, [rio]))
         entries, _ = await world.mailbox(rio, wait=10)
         assert len(entries) == 1
-        assert len(await world.events(seoul, 3)) == 3
+        assert len(await world.events(tokyo, 3)) == 3
         assert partner.requests == 1
-        await world.stop("kr")
+        await world.stop("jp")
 
 
 async def test_a_message_that_expires_undelivered_is_reported_to_its_sender(world: World) -> None:
-    seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
-    await world.start("kr", housekeeping_s=0.02)
-    await world.submit(seoul, world.seal(seoul, [paris], lifetime=timedelta(hours=1)))
+    tokyo, paris = world.desks["24-7@jp"], world.desks["24-7@fr"]
+    await world.start("jp", housekeeping_s=0.02)
+    await world.submit(tokyo, world.seal(tokyo, [paris], lifetime=timedelta(hours=1)))
     world.clock.shift = timedelta(hours=2)
-    (failure,) = await world.events(seoul, 1)
+    (failure,) = await world.events(tokyo, 1)
     assert (failure.event.name, failure.event.reasons) == (EventName.RelayFailure, ("expired",))
 
 
-async def test_a_final_refusal_of_the_partner_reaches_the_sender(kr: World) -> None:
-    seoul, paris = kr.desks["24-7@kr"], kr.desks["24-7@fr"]
+async def test_a_final_refusal_of_the_partner_reaches_the_sender(jp: World) -> None:
+    tokyo, paris = jp.desks["24-7@jp"], jp.desks["24-7@fr"]
     problem = '{"type":"urn:comity:error:signature-invalid","status":403}'
-    async with FakePartner(kr, _answering(cbor.encode({1: [{2: problem}], 2: [[], []]}))):
-        await kr.submit(seoul, kr.seal(seoul, [paris]))
-        (refused,) = await kr.events(seoul, 1)
+    async with FakePartner(jp, _answering(cbor.encode({1: [{2: problem}], 2: [[], []]}))):
+        await jp.submit(tokyo, jp.seal(tokyo, [paris]))
+        (refused,) = await jp.events(tokyo, 1)
     assert (refused.event.name, refused.event.reasons) == (EventName.RelayRejection, ("signature-invalid",))
 
 
@@ -523,35 +523,35 @@ def _log_of(world: World, nation: str) -> SoftLogSigner:
     return SoftLogSigner(f"test-federation/{nation}", keys.log_ed25519_seed, keys.log_mldsa_seed)
 
 
-async def test_a_partner_whose_log_contradicts_itself_is_not_trusted_any_more(kr: World) -> None:
-    seoul, paris = kr.desks["24-7@kr"], kr.desks["24-7@fr"]
-    await kr.start("fr")
-    await kr.submit(seoul, kr.seal(seoul, [paris]))
-    await kr.events(seoul, 3)
-    monitor = kr.nodes["kr"].relay.monitor
-    other_history = sign_checkpoint(Checkpoint("test-federation/fr", 1, bytes(32)), _log_of(kr, "fr"), kr.clock())
+async def test_a_partner_whose_log_contradicts_itself_is_not_trusted_any_more(jp: World) -> None:
+    tokyo, paris = jp.desks["24-7@jp"], jp.desks["24-7@fr"]
+    await jp.start("fr")
+    await jp.submit(tokyo, jp.seal(tokyo, [paris]))
+    await jp.events(tokyo, 3)
+    monitor = jp.nodes["jp"].relay.monitor
+    other_history = sign_checkpoint(Checkpoint("test-federation/fr", 1, bytes(32)), _log_of(jp, "fr"), jp.clock())
     monitor._state.proved["fr"] = other_history
 
     assert await monitor.check("fr") is Checked.CONTRADICTED
 
     assert monitor.distrusted == ("fr",)
-    await kr.submit(seoul, kr.seal(seoul, [paris]))
-    reply = await kr.node_call("fr", "kr", "POST", "/v1/receipts", [[], []])
+    await jp.submit(tokyo, jp.seal(tokyo, [paris]))
+    reply = await jp.node_call("fr", "jp", "POST", "/v1/receipts", [[], []])
     assert reply.status == 413
-    await kr.until(lambda: '"log-fork"' in kr.logs["kr"].getvalue())
-    await kr.stop("kr")
-    await kr.start("kr")
-    assert kr.nodes["kr"].relay.monitor.distrusted == ("fr",)
+    await jp.until(lambda: '"log-fork"' in jp.logs["jp"].getvalue())
+    await jp.stop("jp")
+    await jp.start("jp")
+    assert jp.nodes["jp"].relay.monitor.distrusted == ("fr",)
 
 
-async def test_a_log_that_grows_is_proved_and_remembered(kr: World) -> None:
-    seoul, paris = kr.desks["24-7@kr"], kr.desks["24-7@fr"]
-    await kr.start("fr")
-    witness = kr.nodes["kr"].relay.monitor
+async def test_a_log_that_grows_is_proved_and_remembered(jp: World) -> None:
+    tokyo, paris = jp.desks["24-7@jp"], jp.desks["24-7@fr"]
+    await jp.start("fr")
+    witness = jp.nodes["jp"].relay.monitor
     assert await witness.check("fr") is Checked.PROVED
     for _ in range(3):
-        await kr.submit(seoul, kr.seal(seoul, [paris]))
-        await kr.events(seoul, 3)
+        await jp.submit(tokyo, jp.seal(tokyo, [paris]))
+        await jp.events(tokyo, 3)
         assert await witness.check("fr") is Checked.PROVED
     assert witness.distrusted == ()
 
@@ -559,33 +559,33 @@ async def test_a_log_that_grows_is_proved_and_remembered(kr: World) -> None:
 # --- Stopping -----------------------------------------------------------------------------------------------------
 
 
-async def test_stopping_answers_those_who_wait(kr: World) -> None:
-    seoul = kr.desks["24-7@kr"]
-    poll = asyncio.create_task(kr.mailbox(seoul, wait=30))
-    await kr.until(lambda: kr.nodes["kr"].http.polls.of["24-7@kr"] == 1)
-    await kr.stop("kr")
+async def test_stopping_answers_those_who_wait(jp: World) -> None:
+    tokyo = jp.desks["24-7@jp"]
+    poll = asyncio.create_task(jp.mailbox(tokyo, wait=30))
+    await jp.until(lambda: jp.nodes["jp"].http.polls.of["24-7@jp"] == 1)
+    await jp.stop("jp")
     assert await poll == ([], 0)
 
 
-async def test_an_event_stream_tells_that_something_came_and_nothing_else(kr: World) -> None:
-    seoul = kr.desks["24-7@kr"]
-    url = kr.url("kr") + "/v1/mailbox/events?after=0"
-    headers = sign_request("GET", url, None, str(seoul.address), seoul.signer(), kr.clock(), os.urandom(16))
-    async with kr.session("kr").get(url, headers=headers) as stream:
+async def test_an_event_stream_tells_that_something_came_and_nothing_else(jp: World) -> None:
+    tokyo = jp.desks["24-7@jp"]
+    url = jp.url("jp") + "/v1/mailbox/events?after=0"
+    headers = sign_request("GET", url, None, str(tokyo.address), tokyo.signer(), jp.clock(), os.urandom(16))
+    async with jp.session("jp").get(url, headers=headers) as stream:
         assert await stream.content.readuntil(b"\n\n") == b": comity\n\n"
-        await kr.submit(seoul, kr.seal(seoul, [seoul]))
+        await jp.submit(tokyo, jp.seal(tokyo, [tokyo]))
         event = await stream.content.readuntil(b"\n\n")
-    _, head = await kr.mailbox(seoul)
+    _, head = await jp.mailbox(tokyo)
     assert event == f"event: mailbox\ndata: {head}\n\n".encode()
 
 
-async def test_nothing_of_a_message_or_its_parties_is_in_the_logs(kr: World) -> None:
-    seoul, paris = kr.desks["24-7@kr"], kr.desks["24-7@fr"]
-    await kr.start("fr")
-    envelope = kr.seal(seoul, [paris], b"a name that nobody may read")
-    await kr.submit(seoul, envelope)
-    await kr.events(seoul, 3)
-    text = kr.logs["kr"].getvalue() + kr.logs["fr"].getvalue()
+async def test_nothing_of_a_message_or_its_parties_is_in_the_logs(jp: World) -> None:
+    tokyo, paris = jp.desks["24-7@jp"], jp.desks["24-7@fr"]
+    await jp.start("fr")
+    envelope = jp.seal(tokyo, [paris], b"a name that nobody may read")
+    await jp.submit(tokyo, envelope)
+    await jp.events(tokyo, 3)
+    text = jp.logs["jp"].getvalue() + jp.logs["fr"].getvalue()
     assert text
     for secret in ("24-7@", str(envelope.routing.id), envelope.digest.hex(), "nobody may read"):
         assert secret not in text

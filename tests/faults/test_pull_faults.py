@@ -1,6 +1,6 @@
 """A node that nobody can reach exchanges everything through its relay, by requests of its own.
 
-la listens nowhere and pulls from de; kr reaches it through de.
+la listens nowhere and pulls from de; jp reaches it through de.
 """
 
 from collections.abc import AsyncIterator
@@ -18,10 +18,10 @@ from protocol.receipt import VerifiedReceipt
 from protocol.statement import DeskStatement, sign_statement
 from tests.worlds.nodes import Desk, Nation, World
 
-KR, DE, LA = (f"test-federation/{node}" for node in ("kr", "de", "la"))
+JP, DE, LA = (f"test-federation/{node}" for node in ("jp", "de", "la"))
 TO_LA = {
-    (KR, EventName.RelayAcceptance, "de"),
-    (DE, EventName.RelayAcceptance, "kr"),
+    (JP, EventName.RelayAcceptance, "de"),
+    (DE, EventName.RelayAcceptance, "jp"),
     (DE, EventName.RelayAcceptance, "la"),
     (LA, EventName.RelayAcceptance, "de"),
     (LA, EventName.ContentConsignment, None),
@@ -30,8 +30,8 @@ TO_LA = {
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World.of(tmp_path, "kr", "de", Nation("la", relay="de", reachable=False))
-    await world.start("kr")
+    world = World.of(tmp_path, "jp", "de", Nation("la", relay="de", reachable=False))
+    await world.start("jp")
     await world.start("de")
     await world.start("la", listen="")
     yield world
@@ -60,37 +60,37 @@ async def proved(world: World, desk: Desk, expected: set[Any]) -> list[VerifiedR
 
 
 async def test_a_message_reaches_a_node_that_listens_nowhere_and_every_hop_is_proved(world: World) -> None:
-    seoul, vientiane = world.desks["24-7@kr"], world.desks["24-7@la"]
+    tokyo, vientiane = world.desks["24-7@jp"], world.desks["24-7@la"]
     assert world.nodes["la"].url == ""
-    envelope = world.seal(seoul, [vientiane])
-    await world.submit(seoul, envelope)
+    envelope = world.seal(tokyo, [vientiane])
+    await world.submit(tokyo, envelope)
     assert await in_mailbox(world, vientiane, 1) == [envelope.raw]
-    await proved(world, seoul, TO_LA)
+    await proved(world, tokyo, TO_LA)
     said = DeskStatement(
         EventName.ContentHandover, envelope.routing.id, envelope.digest, vientiane.address, world.clock()
     )
     relay = world.nodes["la"].relay
     (answer,) = await relay.intake.state([sign_statement(said, vientiane.signer())], vientiane.address)
     assert answer.refusal is None
-    await proved(world, seoul, TO_LA | {(LA, EventName.ContentHandover, None)})
+    await proved(world, tokyo, TO_LA | {(LA, EventName.ContentHandover, None)})
 
 
 async def test_what_such_a_node_sends_leaves_through_its_relay_and_its_receipts_come_back(world: World) -> None:
-    seoul, vientiane = world.desks["24-7@kr"], world.desks["24-7@la"]
-    envelope = world.seal(vientiane, [seoul])
+    tokyo, vientiane = world.desks["24-7@jp"], world.desks["24-7@la"]
+    envelope = world.seal(vientiane, [tokyo])
     context, relay = world.nodes["la"].context, world.nodes["la"].relay
     (answer,) = await relay.intake.submit([envelope.raw], vientiane.address)
     assert answer.refusal is None
-    entries, _ = await world.mailbox(seoul, wait=20)
+    entries, _ = await world.mailbox(tokyo, wait=20)
     assert [entry.envelope for entry in entries] == [envelope.raw]
-    await world.state(seoul, EventName.ContentHandover, envelope)
+    await world.state(tokyo, EventName.ContentHandover, envelope)
     wanted = {
         (LA, EventName.RelayAcceptance, "de"),
         (DE, EventName.RelayAcceptance, "la"),
-        (DE, EventName.RelayAcceptance, "kr"),
-        (KR, EventName.RelayAcceptance, "de"),
-        (KR, EventName.ContentConsignment, None),
-        (KR, EventName.ContentHandover, None),
+        (DE, EventName.RelayAcceptance, "jp"),
+        (JP, EventName.RelayAcceptance, "de"),
+        (JP, EventName.ContentConsignment, None),
+        (JP, EventName.ContentHandover, None),
     }
     seen: set[Any] = set()
     with context.sequencer.wakeups.watch(str(vientiane.address)) as watch:
@@ -105,7 +105,7 @@ async def test_what_such_a_node_sends_leaves_through_its_relay_and_its_receipts_
 async def test_a_pull_that_is_lost_on_the_way_loses_and_repeats_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
-    seoul, vientiane = world.desks["24-7@kr"], world.desks["24-7@la"]
+    tokyo, vientiane = world.desks["24-7@jp"], world.desks["24-7@la"]
     await world.stop("la")
     pull = PartnerClient.pull
     failures = 3
@@ -123,20 +123,20 @@ async def test_a_pull_that_is_lost_on_the_way_loses_and_repeats_nothing(
 
     monkeypatch.setattr(PartnerClient, "pull", failing)
     await world.start("la", listen="")
-    envelopes = [world.seal(seoul, [vientiane]) for _ in range(3)]
-    await world.submit(seoul, *envelopes)
+    envelopes = [world.seal(tokyo, [vientiane]) for _ in range(3)]
+    await world.submit(tokyo, *envelopes)
     found = await in_mailbox(world, vientiane, 3)
     assert sorted(found) == sorted(envelope.raw for envelope in envelopes)
-    receipts = await proved(world, seoul, TO_LA)
+    receipts = await proved(world, tokyo, TO_LA)
     assert failures == 0
     assert len({(r.origin, r.index) for r in receipts}) == len(receipts)
 
 
 async def test_what_is_said_without_proof_takes_nothing_off_the_queue(world: World) -> None:
-    seoul, vientiane = world.desks["24-7@kr"], world.desks["24-7@la"]
+    tokyo, vientiane = world.desks["24-7@jp"], world.desks["24-7@la"]
     await world.stop("la")
-    envelope = world.seal(seoul, [vientiane])
-    (submitted,) = await world.submit(seoul, envelope)
+    envelope = world.seal(tokyo, [vientiane])
+    (submitted,) = await world.submit(tokyo, envelope)
     store = world.nodes["de"].context.store
     waiting = Waiting()
     while not waiting:
@@ -152,12 +152,12 @@ async def test_what_is_said_without_proof_takes_nothing_off_the_queue(world: Wor
 
 
 async def test_a_node_gets_only_what_is_queued_for_itself_and_a_desk_gets_nothing(world: World) -> None:
-    seoul, vientiane = world.desks["24-7@kr"], world.desks["24-7@la"]
+    tokyo, vientiane = world.desks["24-7@jp"], world.desks["24-7@la"]
     await world.stop("la")
-    await world.submit(seoul, world.seal(seoul, [vientiane]))
-    await proved(world, seoul, {(DE, EventName.RelayAcceptance, "kr")})
+    await world.submit(tokyo, world.seal(tokyo, [vientiane]))
+    await proved(world, tokyo, {(DE, EventName.RelayAcceptance, "jp")})
     nothing = {1: [], 2: [], 3: [[], []]}
-    reply = await world.node_call("kr", "de", "POST", "/v1/pull", nothing)
+    reply = await world.node_call("jp", "de", "POST", "/v1/pull", nothing)
     assert not wire.decode_waiting(reply.body, "de").envelopes
     refused = await world.desk_call(world.desks["24-7@de"], "POST", "/v1/pull", nothing)
     assert (refused.status, refused.code) == (403, "forbidden")
@@ -170,13 +170,13 @@ async def test_a_body_that_is_no_pull_is_refused_and_costs_nothing(world: World)
 
 
 async def test_what_waited_while_the_relay_was_down_arrives_when_it_is_back(world: World) -> None:
-    seoul, vientiane = world.desks["24-7@kr"], world.desks["24-7@la"]
+    tokyo, vientiane = world.desks["24-7@jp"], world.desks["24-7@la"]
     await world.stop("la")
-    envelope = world.seal(seoul, [vientiane])
-    await world.submit(seoul, envelope)
-    await proved(world, seoul, {(DE, EventName.RelayAcceptance, "kr")})
+    envelope = world.seal(tokyo, [vientiane])
+    await world.submit(tokyo, envelope)
+    await proved(world, tokyo, {(DE, EventName.RelayAcceptance, "jp")})
     await world.stop("de")
     await world.start("la", listen="")
     await world.start("de")
     assert await in_mailbox(world, vientiane, 1) == [envelope.raw]
-    await proved(world, seoul, TO_LA)
+    await proved(world, tokyo, TO_LA)

@@ -1,6 +1,6 @@
 """A relay on the way: it hands on, proves custody, and can neither lose, repeat nor change a message unseen.
 
-kr reaches fr through the relay de. What the relay does wrong is done to its requests and answers, with its own keys.
+jp reaches fr through the relay de. What the relay does wrong is done to its requests and answers, with its own keys.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from protocol.http.wire import EnvelopeAnswer as WireAnswer
 from protocol.receipt import Receipt, VerifiedReceipt
 from tests.worlds.nodes import Desk, Nation, World, answers
 
-KR, DE, FR = (f"test-federation/{node}" for node in ("kr", "de", "fr"))
+JP, DE, FR = (f"test-federation/{node}" for node in ("jp", "de", "fr"))
 Step = tuple[str, str, str | None]
 WHOLE_WAY: set[Step] = {
-    (KR, "RelayAcceptance", "de"),
-    (DE, "RelayAcceptance", "kr"),
+    (JP, "RelayAcceptance", "de"),
+    (DE, "RelayAcceptance", "jp"),
     (DE, "RelayAcceptance", "fr"),
     (FR, "RelayAcceptance", "de"),
     (FR, "ContentConsignment", None),
@@ -32,8 +32,8 @@ WHOLE_WAY: set[Step] = {
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World.of(tmp_path, "kr", "de", Nation("fr", relay="de"))
-    for nation in ("kr", "de", "fr"):
+    world = World.of(tmp_path, "jp", "de", Nation("fr", relay="de"))
+    for nation in ("jp", "de", "fr"):
         await world.start(nation)
     yield world
     await world.close()
@@ -70,11 +70,11 @@ def relay_client(world: World, to: str) -> PartnerClient:
 
 
 async def test_a_relay_hands_on_and_every_hop_is_proved_to_the_senders_desk(world: World) -> None:
-    seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
-    envelope = world.seal(seoul, [paris])
-    await world.submit(seoul, envelope)
+    tokyo, paris = world.desks["24-7@jp"], world.desks["24-7@fr"]
+    envelope = world.seal(tokyo, [paris])
+    await world.submit(tokyo, envelope)
     await arrives_once(world, paris, envelope)
-    receipts = await proved(world, seoul, WHOLE_WAY)
+    receipts = await proved(world, tokyo, WHOLE_WAY)
     assert steps(receipts) == WHOLE_WAY
     custody = [r.event.recipient for r in receipts if r.origin == DE and r.event.recipient is not None]
     assert custody == [paris.address]
@@ -86,14 +86,14 @@ async def test_a_relay_hands_on_and_every_hop_is_proved_to_the_senders_desk(worl
     assert references["fr"].leaf_hash == next(
         r.leaf_hash for r in receipts if r.origin == FR and r.event.name is EventName.RelayAcceptance
     )
-    assert set(accepted) == {KR, DE, FR}
+    assert set(accepted) == {JP, DE, FR}
 
 
 async def test_a_message_does_not_wait_for_an_earlier_request_that_the_partner_answers_late(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seoul, berlin = world.desks["24-7@kr"], world.desks["24-7@de"]
-    client = world.nodes["kr"].context.partners.get("de")
+    tokyo, berlin = world.desks["24-7@jp"], world.desks["24-7@de"]
+    client = world.nodes["jp"].context.partners.get("de")
     transfer, asked, late, carried = client.transfer, asyncio.Event(), asyncio.Event(), list[bytes]()
 
     async def answer_late(envelopes: Sequence[bytes]) -> list[WireAnswer]:
@@ -105,10 +105,10 @@ async def test_a_message_does_not_wait_for_an_earlier_request_that_the_partner_a
         return await transfer(envelopes)
 
     monkeypatch.setattr(client, "transfer", answer_late)
-    first, second = world.seal(seoul, [berlin]), world.seal(seoul, [berlin])
-    await world.submit(seoul, first)
+    first, second = world.seal(tokyo, [berlin]), world.seal(tokyo, [berlin])
+    await world.submit(tokyo, first)
     await asked.wait()
-    await world.submit(seoul, second)
+    await world.submit(tokyo, second)
     await arrives_once(world, berlin, second)
     late.set()
     await arrives_once(world, berlin, first)
@@ -116,34 +116,34 @@ async def test_a_message_does_not_wait_for_an_earlier_request_that_the_partner_a
 
 
 async def test_a_message_to_the_relay_and_behind_it_is_handed_over_once(world: World) -> None:
-    seoul, berlin, paris = (world.desks[f"24-7@{node}"] for node in ("kr", "de", "fr"))
-    envelope = world.seal(seoul, [berlin, paris])
-    await world.submit(seoul, envelope)
+    tokyo, berlin, paris = (world.desks[f"24-7@{node}"] for node in ("jp", "de", "fr"))
+    envelope = world.seal(tokyo, [berlin, paris])
+    await world.submit(tokyo, envelope)
     await arrives_once(world, berlin, envelope)
     await arrives_once(world, paris, envelope)
-    await proved(world, seoul, WHOLE_WAY | {(DE, "ContentConsignment", None)})
+    await proved(world, tokyo, WHOLE_WAY | {(DE, "ContentConsignment", None)})
 
 
 async def test_a_node_refuses_what_the_directory_does_not_send_its_way(world: World) -> None:
-    seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
-    envelope = world.seal(seoul, [paris])
-    around = await world.node_call("kr", "fr", "POST", "/v1/transfer", [envelope.raw])
+    tokyo, paris = world.desks["24-7@jp"], world.desks["24-7@fr"]
+    envelope = world.seal(tokyo, [paris])
+    around = await world.node_call("jp", "fr", "POST", "/v1/transfer", [envelope.raw])
     back = await world.node_call("fr", "de", "POST", "/v1/transfer", [envelope.raw])
     assert [answer.code for reply in (around, back) for answer in answers(reply)] == ["not-on-route"] * 2
 
 
 async def test_relays_that_name_each_other_are_refused_with_the_reason_and_a_receipt(world: World) -> None:
-    seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
-    envelope = world.seal(seoul, [paris])
+    tokyo, paris = world.desks["24-7@jp"], world.desks["24-7@fr"]
+    envelope = world.seal(tokyo, [paris])
     assert world.directory is not None
     card = world.directory.node("de")
-    # kr has not heard of it yet and hands over; de knows and refuses.
+    # jp has not heard of it yet and hands over; de knows and refuses.
     world.publish("de", card.model_copy(update={"relay": "fr", "updated_at": world.clock()}))
     assert await world.nodes["de"].context.directory.refresh()
-    await world.submit(seoul, envelope)
-    (receipt,) = await world.events(seoul, 1)
+    await world.submit(tokyo, envelope)
+    (receipt,) = await world.events(tokyo, 1)
     assert (receipt.origin, receipt.event.name, receipt.event.reasons) == (
-        KR,
+        JP,
         EventName.RelayRejection,
         ("relay-loop",),
     )
@@ -153,8 +153,8 @@ async def test_relays_that_name_each_other_are_refused_with_the_reason_and_a_rec
 async def test_a_relay_that_drops_delays_duplicates_or_reorders_loses_and_repeats_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
-    onward, back = relay_client(world, "fr"), relay_client(world, "kr")
+    tokyo, paris = world.desks["24-7@jp"], world.desks["24-7@fr"]
+    onward, back = relay_client(world, "fr"), relay_client(world, "jp")
     transfer, receipts = onward.transfer, back.receipts
     failures = {"transfer": 2, "receipts": 2}
 
@@ -189,13 +189,13 @@ async def test_a_relay_that_drops_delays_duplicates_or_reorders_loses_and_repeat
 
     monkeypatch.setattr(onward, "transfer", bad_transfer)
     monkeypatch.setattr(back, "receipts", bad_receipts)
-    envelopes = [world.seal(seoul, [paris]) for _ in range(3)]
-    await world.submit(seoul, *envelopes)
+    envelopes = [world.seal(tokyo, [paris]) for _ in range(3)]
+    await world.submit(tokyo, *envelopes)
     await arrives_once(world, paris, *envelopes)
     wanted = {(*step, envelope.digest) for step in WHOLE_WAY for envelope in envelopes}
     count, seen = len(wanted), set[tuple[str, str, str | None, bytes]]()
     while not wanted <= seen:
-        found = await world.events(seoul, count)
+        found = await world.events(tokyo, count)
         keys = [(r.origin, r.index) for r in found]
         assert len(keys) == len(set(keys)), "a receipt came twice"
         seen = {(r.origin, r.event.name.value, r.event.peer, r.event.digest) for r in found}
@@ -205,7 +205,7 @@ async def test_a_relay_that_drops_delays_duplicates_or_reorders_loses_and_repeat
 async def test_an_envelope_that_the_relay_altered_is_refused_and_the_sender_learns_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
+    tokyo, paris = world.desks["24-7@jp"], world.desks["24-7@fr"]
     client = relay_client(world, "fr")
     transfer = client.transfer
 
@@ -213,9 +213,9 @@ async def test_an_envelope_that_the_relay_altered_is_refused_and_the_sender_lear
         return await transfer([raw[:-1] + bytes([raw[-1] ^ 1]) for raw in envelopes])
 
     monkeypatch.setattr(client, "transfer", tampering)
-    envelope = world.seal(seoul, [paris])
-    await world.submit(seoul, envelope)
-    receipts = await proved(world, seoul, {(DE, "RelayRejection", "fr")})
+    envelope = world.seal(tokyo, [paris])
+    await world.submit(tokyo, envelope)
+    receipts = await proved(world, tokyo, {(DE, "RelayRejection", "fr")})
     assert [r.event.reasons for r in receipts if r.event.name is EventName.RelayRejection] == [("signature-invalid",)]
     entries, _ = await world.mailbox(paris)
     assert entries == []
@@ -225,10 +225,10 @@ async def test_an_envelope_that_the_relay_altered_is_refused_and_the_sender_lear
 async def test_a_relay_without_proof_of_custody_is_not_believed_and_the_message_stays_queued(
     world: World, monkeypatch: pytest.MonkeyPatch, forgery: str
 ) -> None:
-    seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
-    client = world.nodes["kr"].context.partners.get("de")
+    tokyo, paris = world.desks["24-7@jp"], world.desks["24-7@fr"]
+    client = world.nodes["jp"].context.partners.get("de")
     transfer = client.transfer
-    other = world.seal(seoul, [paris])
+    other = world.seal(tokyo, [paris])
     asked = 0
 
     async def forging(envelopes: list[bytes]) -> list[WireAnswer]:
@@ -244,49 +244,49 @@ async def test_a_relay_without_proof_of_custody_is_not_believed_and_the_message_
         return answered
 
     monkeypatch.setattr(client, "transfer", forging)
-    envelope = world.seal(seoul, [paris])
-    await world.submit(seoul, envelope)
+    envelope = world.seal(tokyo, [paris])
+    await world.submit(tokyo, envelope)
     await world.until(lambda: asked > 3)
-    receipts = await proved(world, seoul, {(KR, "RelayAcceptance", "de"), (FR, "ContentConsignment", None)})
+    receipts = await proved(world, tokyo, {(JP, "RelayAcceptance", "de"), (FR, "ContentConsignment", None)})
     assert all(receipt.event.digest in {envelope.digest, other.digest} for receipt in receipts)
-    assert sum((r.origin, r.event.peer, r.event.digest) == (KR, "de", envelope.digest) for r in receipts) == 1
+    assert sum((r.origin, r.event.peer, r.event.digest) == (JP, "de", envelope.digest) for r in receipts) == 1
 
 
 async def test_receipts_that_the_relay_altered_are_refused_and_those_it_withholds_are_missed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
-    client = relay_client(world, "kr")
+    tokyo, paris = world.desks["24-7@jp"], world.desks["24-7@fr"]
+    client = relay_client(world, "jp")
     receipts = client.receipts
 
     async def tampering(items: list[Receipt]) -> list[Any]:
         return await receipts([_altered(item) for item in items])
 
     monkeypatch.setattr(client, "receipts", tampering)
-    envelope = world.seal(seoul, [paris])
-    await world.submit(seoul, envelope)
+    envelope = world.seal(tokyo, [paris])
+    await world.submit(tokyo, envelope)
     await arrives_once(world, paris, envelope)
-    counted = world.nodes["kr"].metrics
+    counted = world.nodes["jp"].metrics
     await world.until(
         lambda: b'comity_refusals_total{code="proof-invalid",route="receipts"}' in counted.render(None, 0, False)
     )
-    found = await world.events(seoul, 3)
+    found = await world.events(tokyo, 3)
     # What de proved itself in its answer stands; that it arrived is not proved, and the sender sees that it is not.
-    assert steps(found) == {(KR, "RelayAcceptance", "de"), (DE, "RelayAcceptance", "kr")}
+    assert steps(found) == {(JP, "RelayAcceptance", "de"), (DE, "RelayAcceptance", "jp")}
 
 
 async def test_a_relay_killed_mid_way_and_started_again_hands_on_what_it_had(world: World) -> None:
-    seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
+    tokyo, paris = world.desks["24-7@jp"], world.desks["24-7@fr"]
     await world.stop("fr")
-    envelope = world.seal(seoul, [paris])
-    await world.submit(seoul, envelope)
-    await proved(world, seoul, {(DE, "RelayAcceptance", "kr")})
+    envelope = world.seal(tokyo, [paris])
+    await world.submit(tokyo, envelope)
+    await proved(world, tokyo, {(DE, "RelayAcceptance", "jp")})
     await world.stop("de")
-    await world.stop("kr")
-    for node in ("fr", "de", "kr"):
+    await world.stop("jp")
+    for node in ("fr", "de", "jp"):
         await world.start(node)
     await arrives_once(world, paris, envelope)
-    await proved(world, seoul, WHOLE_WAY)
+    await proved(world, tokyo, WHOLE_WAY)
 
 
 def _altered(receipt: Receipt) -> Receipt:

@@ -22,7 +22,7 @@ from node.store.sqlite.store import SqliteStore
 from protocol.errors import MigrationError, StorageFullError, StoreDamagedError, UnavailableError
 from protocol.log.checkpoint import Checkpoint, open_checkpoint
 from protocol.log.merkle import verify_consistency
-from tests.conformance.store import KR, NOW, ORIGIN, apply, done, inbox, incoming, sign, transfer, verified
+from tests.conformance.store import JP, NOW, ORIGIN, apply, done, inbox, incoming, sign, transfer, verified
 from tests.faults.small_disk import mounted_disk
 from tests.faults.store_victim import DESK, SIGNER, new_sequencer, numbered
 
@@ -120,7 +120,7 @@ async def test_commit_that_failed_but_reached_the_disk_is_found_and_not_signed_t
     assert outcome.duplicate
     assert verified(outcome.receipts[0]).index == size
     assert store.size() == size + 2
-    assert open_checkpoint(outcome.receipts[0].checkpoint, KR.verifier) == Checkpoint(
+    assert open_checkpoint(outcome.receipts[0].checkpoint, JP.verifier) == Checkpoint(
         ORIGIN, size + 2, store.root_at(size + 2)
     )
 

@@ -28,9 +28,9 @@ AUDIT = (Function.AUDIT,)
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    """kr and fr have exchanged a message, and so have fr and us; each nation has an auditor by its own word."""
-    world = World.of(tmp_path, *(Nation(nation, auditors=("audit",)) for nation in ("kr", "fr", "us")))
-    for nation in ("kr", "fr", "us"):
+    """jp and fr have exchanged a message, and so have fr and us; each nation has an auditor by its own word."""
+    world = World.of(tmp_path, *(Nation(nation, auditors=("audit",)) for nation in ("jp", "fr", "us")))
+    for nation in ("jp", "fr", "us"):
         await world.start(nation)
     yield world
     await world.close()
@@ -69,88 +69,88 @@ async def allow(world: World, node: str, entries: dict[str, dict[str, object] | 
 
 
 async def test_an_auditor_by_its_own_word_sees_only_messages_of_its_nation_in_anothers_log(world: World) -> None:
-    ours, theirs = await exchanged(world, "kr", "fr"), await exchanged(world, "fr", "us")
-    assert (await read(world, "audit@kr", "fr"))[0] == {ours.routing.id}
+    ours, theirs = await exchanged(world, "jp", "fr"), await exchanged(world, "fr", "us")
+    assert (await read(world, "audit@jp", "fr"))[0] == {ours.routing.id}
     assert (await read(world, "audit@us", "fr"))[0] == {theirs.routing.id}
     assert await read(world, "audit@fr", "fr") == ({ours.routing.id, theirs.routing.id}, 0)
     width = await world.nodes["fr"].context.store.reads.log_size()
     plain = f"/log/tile/entries/000.p/{width}"
-    assert (await ask(world, world.desks["audit@kr"], "fr", plain)).code == "forbidden"
+    assert (await ask(world, world.desks["audit@jp"], "fr", plain)).code == "forbidden"
     assert len(decode_bundle((await ask(world, world.desks["audit@fr"], "fr", plain)).body)) == width
 
 
 async def test_only_the_nation_of_a_log_opens_it_further_or_closes_it(world: World) -> None:
-    ours, theirs = await exchanged(world, "kr", "fr"), await exchanged(world, "fr", "us")
-    await allow(world, "fr", {"audit@kr": {"auditor": "audit@kr", "reads": "all"}})
-    assert await read(world, "audit@kr", "fr") == ({ours.routing.id, theirs.routing.id}, 0)
+    ours, theirs = await exchanged(world, "jp", "fr"), await exchanged(world, "fr", "us")
+    await allow(world, "fr", {"audit@jp": {"auditor": "audit@jp", "reads": "all"}})
+    assert await read(world, "audit@jp", "fr") == ({ours.routing.id, theirs.routing.id}, 0)
     scope = {"messages": [str(theirs.routing.id)]}
-    await allow(world, "fr", {"audit@kr": {"auditor": "audit@kr", "reads": "scoped", "scope": scope}})
-    assert (await read(world, "audit@kr", "fr"))[0] == {ours.routing.id, theirs.routing.id}
-    await allow(world, "fr", {"audit@kr": {"auditor": "audit@kr", "reads": "nothing"}})
-    assert (await ask(world, world.desks["audit@kr"], "fr", "/log/scoped/000.p/1")).code == "forbidden"
-    await allow(world, "fr", {"audit@kr": None})
-    assert (await read(world, "audit@kr", "fr"))[0] == {ours.routing.id}
+    await allow(world, "fr", {"audit@jp": {"auditor": "audit@jp", "reads": "scoped", "scope": scope}})
+    assert (await read(world, "audit@jp", "fr"))[0] == {ours.routing.id, theirs.routing.id}
+    await allow(world, "fr", {"audit@jp": {"auditor": "audit@jp", "reads": "nothing"}})
+    assert (await ask(world, world.desks["audit@jp"], "fr", "/log/scoped/000.p/1")).code == "forbidden"
+    await allow(world, "fr", {"audit@jp": None})
+    assert (await read(world, "audit@jp", "fr"))[0] == {ours.routing.id}
     # What fr says of its log opens no other.
-    assert (await read(world, "audit@kr", "us"))[0] == set()
+    assert (await read(world, "audit@jp", "us"))[0] == set()
 
 
 async def test_what_is_forgotten_of_a_message_is_shown_to_its_nations_and_to_no_other(world: World) -> None:
-    ours = await exchanged(world, "kr", "fr")
+    ours = await exchanged(world, "jp", "fr")
     await exchanged(world, "fr", "us")
     world.clock.shift = timedelta(days=400)
     await world.nodes["fr"].context.sequencer.submit(_purge(world))
     world.clock.shift = timedelta(0)
-    assert (await read(world, "audit@kr", "fr"))[0] == {ours.routing.id}
+    assert (await read(world, "audit@jp", "fr"))[0] == {ours.routing.id}
 
 
 async def test_a_refused_message_is_shown_to_the_nation_that_handed_it_over(world: World) -> None:
-    paris, seoul = world.desks["24-7@fr"], world.desks["24-7@kr"]
-    forged = world.seal(seoul, [paris])
-    await world.node_call("kr", "fr", "POST", "/v1/transfer", [forged.raw[:-1] + bytes([forged.raw[-1] ^ 1])])
-    assert (await read(world, "audit@kr", "fr"))[0] == {forged.routing.id}
+    paris, tokyo = world.desks["24-7@fr"], world.desks["24-7@jp"]
+    forged = world.seal(tokyo, [paris])
+    await world.node_call("jp", "fr", "POST", "/v1/transfer", [forged.raw[:-1] + bytes([forged.raw[-1] ^ 1])])
+    assert (await read(world, "audit@jp", "fr"))[0] == {forged.routing.id}
     assert (await read(world, "audit@us", "fr"))[0] == set()
 
 
 async def test_a_proof_with_an_entry_is_shown_to_auditors_who_may_see_the_entry(world: World) -> None:
     """As in bundles: a proof of misbehaviour is kept at any node, whichever log it is about."""
-    ours = await exchanged(world, "kr", "fr")
+    ours = await exchanged(world, "jp", "fr")
     store = world.nodes["fr"].context.store
     receipts = [await store.reads.receipt(index) for index in range(await store.reads.log_size())]
     held = next(one for one in receipts if _consigns(one.leaf, ours))
     origin = world.nodes["fr"].context.directory.current.origin("fr")
     proof = PostDated(origin, held.checkpoint, held.index, held.leaf, held.path)
     written = encode_proof(proof)
-    for node in ("kr", "us"):
+    for node in ("jp", "us"):
         world.nodes[node].relay.monitor.proofs.add(proof, written)
 
     async def status(auditor: str, node: str) -> int:
         target = f"/v1/misbehaviour/{proof_digest(written).hex()}"
         return (await ask(world, world.desks[auditor], node, target)).status
 
-    assert (await status("audit@kr", "kr"), await status("audit@fr", "us")) == (200, 200)
-    assert (await status("audit@us", "us"), await status("audit@us", "kr")) == (404, 404)
+    assert (await status("audit@jp", "jp"), await status("audit@fr", "us")) == (200, 200)
+    assert (await status("audit@us", "us"), await status("audit@us", "jp")) == (404, 404)
     await allow(world, "fr", {"audit@us": {"auditor": "audit@us", "reads": "all"}})
     await world.nodes["us"].context.directory.refresh()
     assert await status("audit@us", "us") == 200
 
 
 async def test_exported_tiles_for_an_auditor_hold_what_it_may_see_and_no_more(world: World, tmp_path: Path) -> None:
-    await exchanged(world, "kr", "fr")
+    await exchanged(world, "jp", "fr")
     await exchanged(world, "fr", "us")
     assert world.directory is not None
     directory, home = world.directory, world.home("fr")
-    right = audit_right(directory.node("fr"), directory.contact_point(world.desks["audit@kr"].address))
+    right = audit_right(directory.node("fr"), directory.contact_point(world.desks["audit@jp"].address))
     database, verifier = home.path / "node.sqlite", directory.log_verifier("fr")
-    done = export_tiles(database, tmp_path / "for-kr", verifier, _still, entries=True, right=right)
-    assert done.withheld == (await read(world, "audit@kr", "fr"))[1] > 0
+    done = export_tiles(database, tmp_path / "for-jp", verifier, _still, entries=True, right=right)
+    assert done.withheld == (await read(world, "audit@jp", "fr"))[1] > 0
     export_tiles(database, tmp_path / "for-all", verifier, _still, entries=True)
     with pytest.raises(UsageError):
         export_tiles(database, tmp_path / "for-all", verifier, _still, entries=True, right=right)
 
 
 def test_an_auditors_own_card_narrows_what_it_is_given_and_widens_nothing(tmp_path: Path) -> None:
-    world = World.of(tmp_path, Nation("kr", desks=()), Nation("fr", desks=()))
-    auditor = world.add_desk("audit@kr", AUDIT, audit_scope=AuditScope(since=world.clock())).card
+    world = World.of(tmp_path, Nation("jp", desks=()), Nation("fr", desks=()))
+    auditor = world.add_desk("audit@jp", AUDIT, audit_scope=AuditScope(since=world.clock())).card
     assert world.directory is not None
     before, at = world.clock() - timedelta(days=1), world.clock() + timedelta(days=1)
     message = UUID("01a20b16-cef1-7175-a0cc-88f5831eaab2")
@@ -159,8 +159,8 @@ def test_an_auditors_own_card_narrows_what_it_is_given_and_widens_nothing(tmp_pa
         card = world.directory.node("fr").model_copy(update={"foreign_auditors": entries})
         right = audit_right(card, auditor)
         assert not right.everything
-        assert not right.covers(before, message, {"kr"})
-        assert right.covers(at, message, {"kr", "fr"})
+        assert not right.covers(before, message, {"jp"})
+        assert right.covers(at, message, {"jp", "fr"})
         assert right.covers(at, message, {"fr"}) is fr_only
 
 

@@ -72,7 +72,7 @@ def nation(members: dict[str, Any], name: str) -> dict[str, Any]:
 
 def share_key(members: dict[str, Any]) -> None:
     keyid = nation(members, "fr")["keyids"][0]
-    nation(members, "kr")["keyids"][0] = keyid
+    nation(members, "jp")["keyids"][0] = keyid
     drop_unused(members)
 
 
@@ -82,9 +82,9 @@ def drop_unused(members: dict[str, Any]) -> None:
 
 
 def decoy(members: dict[str, Any], name: str, **more: Any) -> None:
-    """A delegation beside that of kr: its own keys, a name that reads like kr's."""
-    role = {"name": name, "keyids": [], "threshold": 1, "terminating": True, "paths": ["kr/*"], **more}
-    add_key(members["delegations"], role, "kr justice")
+    """A delegation beside that of jp: its own keys, a name that reads like jp's."""
+    role = {"name": name, "keyids": [], "threshold": 1, "terminating": True, "paths": ["jp/*"], **more}
+    add_key(members["delegations"], role, "jp justice")
     members["delegations"]["roles"].insert(0, role)
 
 
@@ -101,13 +101,13 @@ def no_registry(root: dict[str, Any]) -> None:
 
 def by_prefix(members: dict[str, Any]) -> None:
     """A thousand roles in one line, none of them named."""
-    role: dict[str, Any] = {"keyids": [], "threshold": 1, "bit_length": 10, "name_prefix": "nation-kr"}
+    role: dict[str, Any] = {"keyids": [], "threshold": 1, "bit_length": 10, "name_prefix": "nation-jp"}
     members["delegations"] = {"keys": {}, "succinct_roles": role}
-    add_key(members["delegations"], role, "kr justice")
+    add_key(members["delegations"], role, "jp justice")
 
 
 def nobody(members: dict[str, Any]) -> None:
-    nation(members, "kr")["keyids"] = []
+    nation(members, "jp")["keyids"] = []
     drop_unused(members)
 
 
@@ -147,40 +147,40 @@ ROOT_FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
 }
 
 MEMBER_FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
-    "a decoy named as the node": (lambda members: decoy(members, "kr"), "no nation"),
-    "a decoy with another spelling": (lambda members: decoy(members, "Nation-kr"), "no nation"),
-    "a delegation of another's paths": (lambda members: decoy(members, "nation-jp"), "other paths"),
-    "a delegation that goes on": (lambda members: nation(members, "kr").update(terminating=False), "other paths"),
+    "a decoy named as the node": (lambda members: decoy(members, "jp"), "no nation"),
+    "a decoy with another spelling": (lambda members: decoy(members, "Nation-jp"), "no nation"),
+    "a delegation of another's paths": (lambda members: decoy(members, "nation-gr"), "other paths"),
+    "a delegation that goes on": (lambda members: nation(members, "jp").update(terminating=False), "other paths"),
     "a delegation by hashes": (
-        lambda members: ([nation(members, "kr").pop("paths"), nation(members, "kr").update(path_hash_prefixes=["0"])]),
+        lambda members: ([nation(members, "jp").pop("paths"), nation(members, "jp").update(path_hash_prefixes=["0"])]),
         "other paths",
     ),
     "one key of two nations": (share_key, "already has a role"),
     "a holder's name twice": (
-        lambda members: add_key(members["delegations"], nation(members, "kr"), "kr justice"),
+        lambda members: add_key(members["delegations"], nation(members, "jp"), "jp justice"),
         "listed twice",
     ),
     "a key without a role": (
-        lambda members: add_key(members["delegations"], {"keyids": []}, "kr justice"),
+        lambda members: add_key(members["delegations"], {"keyids": []}, "jp justice"),
         "has no role",
     ),
     "no list of members": (lambda members: members.pop("delegations"), "one by one"),
     "members by a prefix": (by_prefix, "one by one"),
     "a key that is named and not listed": (
-        lambda members: nation(members, "kr")["keyids"].append("0" * 64),
+        lambda members: nation(members, "jp")["keyids"].append("0" * 64),
         "not listed",
     ),
     "a nation of nobody": (nobody, "has 1 to 64 keys"),
     "more signatures than holders": (
-        lambda members: nation(members, "kr").update(threshold=3),
+        lambda members: nation(members, "jp").update(threshold=3),
         "threshold is 1 to 2",
     ),
     "targets of its own": (
-        lambda members: members["targets"].update({"kr/node.json": {"length": 1, "hashes": {"sha256": "0" * 64}}}),
+        lambda members: members["targets"].update({"jp/node.json": {"length": 1, "hashes": {"sha256": "0" * 64}}}),
         "no targets",
     ),
     "an unknown member": (lambda members: members.update({"x-comity-more": "y"}), "does not know"),
-    "an unknown member of a delegation": (lambda members: nation(members, "kr").update(note="y"), "does not know"),
+    "an unknown member of a delegation": (lambda members: nation(members, "jp").update(note="y"), "does not know"),
     "an unknown member of the delegations": (lambda members: members["delegations"].update(note="y"), "does not know"),
     "a standing of no member": (
         lambda members: members.update(
@@ -191,16 +191,16 @@ MEMBER_FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
 }
 
 OTHER_FAULTS: dict[str, tuple[str, Callable[[dict[str, Any]], object], str]] = {
-    "a custom member": ("nation-kr", lambda role: first_target(role).update(custom={"a": 1}), "does not know"),
-    "a second hash": ("nation-kr", lambda role: first_target(role)["hashes"].update(md5="0" * 32), "form"),
+    "a custom member": ("nation-jp", lambda role: first_target(role).update(custom={"a": 1}), "does not know"),
+    "a second hash": ("nation-jp", lambda role: first_target(role)["hashes"].update(md5="0" * 32), "form"),
     "a delegation of its own": (
-        "nation-kr",
+        "nation-jp",
         lambda role: role.update(delegations={"keys": {}, "roles": []}),
         "cannot delegate",
     ),
-    "an unknown member of a nation": ("nation-kr", lambda role: role.update(note="y"), "does not know"),
+    "an unknown member of a nation": ("nation-jp", lambda role: role.update(note="y"), "does not know"),
     "another nation's card": (
-        "nation-kr",
+        "nation-jp",
         lambda role: role["targets"].update({"fr/node.json": first_target(role)}),
         "another nation",
     ),
@@ -257,8 +257,8 @@ def test_what_breaks_a_rule_is_neither_signed_nor_published_nor_read(
             world.ceremony.release(SOON, world.registry)
     world.publish_blindly(role, encoded)
     for folder in (tmp_path / "member", tmp_path / "newcomer"):
-        if role == "nation-kr":  # a nation cannot take the directory away from the others
-            assert reason in world.read(folder).problems["kr"]
+        if role == "nation-jp":  # a nation cannot take the directory away from the others
+            assert reason in world.read(folder).problems["jp"]
         else:
             with pytest.raises(DirectoryUntrustedError, match=reason):
                 world.read(folder)
@@ -290,7 +290,7 @@ def test_a_key_of_a_nation_among_the_root_holders_is_neither_signed_nor_publishe
     world: Published, tmp_path: Path
 ) -> None:
     """The member list that it is in does not change, so only both together show it."""
-    key = world.nations["kr"][0].public_key
+    key = world.nations["jp"][0].public_key
 
     def hide(root: dict[str, Any], role: dict[str, Any]) -> None:
         root["keys"][key.keyid] = key.to_dict()
@@ -333,7 +333,7 @@ def test_a_chain_that_a_member_trusted_before_is_not_refused_for_what_it_was(wor
     # As a member had it that verified this root before there were rules.
     (tmp_path / "member" / "root_history" / "2.root.json").write_bytes(encoded)
 
-    assert world.read(tmp_path / "member").nodes() == ["fr", "kr"]
+    assert world.read(tmp_path / "member").nodes() == ["fr", "jp"]
 
 
 # --- Cards: each member of each card is seen -----------------------------------------------------------------------
@@ -343,19 +343,19 @@ CardChange = Callable[[dict[str, Any]], bytes | None]
 
 
 def with_card(world: Published, change: CardChange) -> CeremonyFile:
-    """Stage a version of kr in which one file is what ``change`` makes of it, whatever our own commands would say."""
+    """Stage a version of jp in which one file is what ``change`` makes of it, whatever our own commands would say."""
     name = "contact-24-7.json"
     name = "contact-24-7.json"
-    old = next((world.path / "targets" / "kr").glob(f"*.{name}"))
+    old = next((world.path / "targets" / "jp").glob(f"*.{name}"))
     card = json.loads(old.read_bytes())
     changed = change(card)
     encoded = json.dumps(card).encode() if changed is None else changed
     digest = sha256(encoded).hexdigest()
-    folder = world.path / "staged" / "targets" / "kr"
+    folder = world.path / "staged" / "targets" / "jp"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{digest}.{name}").write_bytes(encoded)
     entry = {"length": len(encoded), "hashes": {"sha256": digest}}
-    return world.stage("nation-kr", lambda role: role["targets"].update({f"kr/{name}": entry}))
+    return world.stage("nation-jp", lambda role: role["targets"].update({f"jp/{name}": entry}))
 
 
 @pytest.mark.parametrize(
@@ -375,19 +375,19 @@ def with_card(world: Published, change: CardChange) -> CeremonyFile:
 def test_a_card_that_cannot_be_shown_whole_is_not_signed(world: Published, change: CardChange, reason: str) -> None:
     file = with_card(world, change)
     with pytest.raises(ComityError, match=reason):
-        sign_file(file, world.nations["kr"][0], SOON)
+        sign_file(file, world.nations["jp"][0], SOON)
     with pytest.raises(ComityError, match=reason):
-        world.ceremony.sign("nation-kr", world.nations["kr"][0])
+        world.ceremony.sign("nation-jp", world.nations["jp"][0])
 
 
 def test_a_target_of_an_unknown_kind_is_not_signed(world: Published) -> None:
-    folder = world.path / "staged" / "targets" / "kr"
+    folder = world.path / "staged" / "targets" / "jp"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{sha256(b'{}').hexdigest()}.powers.json").write_bytes(b"{}")
     entry = {"length": 2, "hashes": {"sha256": sha256(b"{}").hexdigest()}}
-    file = world.stage("nation-kr", lambda role: role["targets"].update({"kr/powers.json": entry}))
-    with pytest.raises(CeremonyError, match="does not know what kr/powers"):
-        sign_file(file, world.nations["kr"][0], SOON)
+    file = world.stage("nation-jp", lambda role: role["targets"].update({"jp/powers.json": entry}))
+    with pytest.raises(CeremonyError, match="does not know what jp/powers"):
+        sign_file(file, world.nations["jp"][0], SOON)
 
 
 def test_a_card_whose_bytes_are_missing_or_others_is_not_signed(world: Published) -> None:
@@ -399,13 +399,13 @@ def test_a_card_whose_bytes_are_missing_or_others_is_not_signed(world: Published
         ({**file.cards, **file.replaced}, "not list"),
     ):
         with pytest.raises(CeremonyError, match=reason):
-            sign_file(replace(file, cards=cards), world.nations["kr"][0], SOON)
+            sign_file(replace(file, cards=cards), world.nations["jp"][0], SOON)
     with pytest.raises(CeremonyError, match="is missing"):
-        sign_file(replace(file, replaced={}), world.nations["kr"][0], SOON)
+        sign_file(replace(file, replaced={}), world.nations["jp"][0], SOON)
 
 
 def test_a_change_that_is_not_the_next_or_of_another_kind_is_not_signed(world: Published) -> None:
-    world.ceremony.sanction("kr", Standing.SUSPENDED, SOON)
+    world.ceremony.sanction("jp", Standing.SUSPENDED, SOON)
     file = world.ceremony.export(TARGETS)
     office = with_card(world, lambda card: card.update(office="Another"))
     for version in (2, 3, 5, 9):
@@ -427,15 +427,15 @@ def first_version(file: CeremonyFile) -> bytes:
 
 def test_a_file_of_a_nation_that_brings_more_than_its_cards_stages_nothing(world: Published, tmp_path: Path) -> None:
     own = world.copied(tmp_path / "own")
-    desk = next(card for card in own.repository.cards("kr") if card.holder == "24-7@kr")
-    own.ceremony.stage_cards("kr", [desk.model_copy(update={"escalation_contact": "Another"})], SOON)
-    staged = own.path / "staged" / "nation-kr.json"
+    desk = next(card for card in own.repository.cards("jp") if card.holder == "24-7@jp")
+    own.ceremony.stage_cards("jp", [desk.model_copy(update={"escalation_contact": "Another"})], SOON)
+    staged = own.path / "staged" / "nation-jp.json"
     value = json.loads(staged.read_bytes())
     value["signed"]["note"] = "y"
     staged.write_text(json.dumps(value))
-    own.sign_blindly("nation-kr")
+    own.sign_blindly("nation-jp")
     with pytest.raises(CeremonyError, match="does not know: note"):
-        world.ceremony.bring_back(own.ceremony.export("nation-kr"), SOON)
+        world.ceremony.bring_back(own.ceremony.export("nation-jp"), SOON)
     assert world.ceremony.staged() == []
 
 
@@ -443,12 +443,12 @@ def test_the_end_of_a_long_value_and_a_key_among_many_are_seen(world: Published)
     entry = with_card(world, lambda card: card.update(agency="A" * 299 + "B"))
     assert ("agency", "Police", "A" * 299 + "B") in {(c.what, c.before, c.after) for c in review(entry).changes}
 
-    world.ceremony.discard("nation-kr")
-    desk = next(card for card in world.repository.cards("kr") if card.holder == "24-7@kr")
+    world.ceremony.discard("nation-jp")
+    desk = next(card for card in world.repository.cards("jp") if card.holder == "24-7@jp")
     stolen = signers("x")[0].public_key.public
     added = type(desk.signing_keys[0]).of("ed25519", stolen, NOW, NOW.replace(year=2030))
-    world.ceremony.stage_cards("kr", [desk.model_copy(update={"signing_keys": (*desk.signing_keys, added)})], SOON)
-    rows = {c.what for c in review(world.ceremony.export("nation-kr")).changes}
+    world.ceremony.stage_cards("jp", [desk.model_copy(update={"signing_keys": (*desk.signing_keys, added)})], SOON)
+    rows = {c.what for c in review(world.ceremony.export("nation-jp")).changes}
     assert f"signing_keys.{added.kid.hex()}.public" in rows
 
 
@@ -487,17 +487,17 @@ def altered(value: Any, path: tuple[Any, ...]) -> Any:
     return made
 
 
-@pytest.mark.parametrize("role", [ROOT, TARGETS, "nation-kr", SNAPSHOT, TIMESTAMP])
+@pytest.mark.parametrize("role", [ROOT, TARGETS, "nation-jp", SNAPSHOT, TIMESTAMP])
 def test_no_leaf_of_what_is_signed_can_change_without_another_line_and_another_digest(
     world: Published, role: str
 ) -> None:
     if role == TARGETS:
-        world.ceremony.sanction("kr", Standing.SUSPENDED, SOON)
-    elif role == "nation-kr":
-        desk = next(card for card in world.repository.cards("kr") if card.holder == "24-7@kr")
+        world.ceremony.sanction("jp", Standing.SUSPENDED, SOON)
+    elif role == "nation-jp":
+        desk = next(card for card in world.repository.cards("jp") if card.holder == "24-7@jp")
         changed = with_revoked_key(desk, desk.signing_keys[0].kid, SOON)
-        world.ceremony.stage_cards("kr", [changed], SOON)
-    file = world.ceremony.export(role) if role in {TARGETS, "nation-kr"} else world.stage(role, lambda _: None)
+        world.ceremony.stage_cards("jp", [changed], SOON)
+    file = world.ceremony.export(role) if role in {TARGETS, "nation-jp"} else world.stage(role, lambda _: None)
     shown, signed = review(file), json.loads(file.metadata)["signed"]
     seen = refused = 0
     for path in leaves(signed):
@@ -526,7 +526,7 @@ def first_root(world: Published) -> str:
 
 @pytest.fixture
 def suspension(world: Published) -> CeremonyFile:
-    world.ceremony.sanction("kr", Standing.SUSPENDED, SOON)
+    world.ceremony.sanction("jp", Standing.SUSPENDED, SOON)
     return world.ceremony.export(TARGETS)
 
 
@@ -570,7 +570,7 @@ def forged(encoded: bytes, change: Callable[[dict[str, Any]], object]) -> bytes:
 
 def hide_a_nation(members: dict[str, Any]) -> None:
     """The attacker's nation is "published" already, so that the difference does not show it."""
-    decoy(members, "nation-jp", paths=["jp/*"])
+    decoy(members, "nation-gr", paths=["gr/*"])
 
 
 @pytest.mark.parametrize(
@@ -610,7 +610,7 @@ def test_a_first_root_that_its_own_holders_did_not_sign_is_refused(
 def test_a_further_root_needs_the_holders_before_and_its_own(
     world: Published, suspension: CeremonyFile, tmp_path: Path, by: str
 ) -> None:
-    came = signers("DE", "JP")
+    came = signers("DE", "GR")
     world.ceremony.rotate_root([key.public_key for key in came], 2, SOON)
     root = world.sign_blindly(ROOT, came if by == "its own holders" else world.holders)
     with holder(tmp_path) as chain:
@@ -622,11 +622,11 @@ def test_a_further_root_needs_the_holders_before_and_its_own(
 def test_an_older_published_version_than_one_seen_here_is_refused(world: Published, tmp_path: Path) -> None:
     old = world.copied(tmp_path / "old")
     for number in range(2):
-        world.ceremony.sanction("kr", None if number else Standing.SUSPENDED, SOON)
+        world.ceremony.sanction("jp", None if number else Standing.SUSPENDED, SOON)
         for signer in world.holders[:2]:
             world.ceremony.sign(TARGETS, signer)
         world.ceremony.release(SOON, world.registry)
-    world.ceremony.sanction("kr", Standing.SUSPENDED, SOON)
+    world.ceremony.sanction("jp", Standing.SUSPENDED, SOON)
     old.ceremony.sanction("fr", Standing.EXPELLED, SOON)
     with holder(tmp_path) as chain:
         chain.judge(world.ceremony.export(TARGETS), first_root(world))
@@ -636,7 +636,7 @@ def test_an_older_published_version_than_one_seen_here_is_refused(world: Publish
 
 def test_another_published_version_of_the_same_number_is_refused(world: Published, tmp_path: Path) -> None:
     other = world.copied(tmp_path / "other")
-    for one, node in ((world, "kr"), (other, "fr")):
+    for one, node in ((world, "jp"), (other, "fr")):
         one.ceremony.sanction(node, Standing.SUSPENDED, SOON)
         for signer in one.holders[:2]:
             one.ceremony.sign(TARGETS, signer)
@@ -650,13 +650,13 @@ def test_another_published_version_of_the_same_number_is_refused(world: Publishe
 
 def test_another_root_of_the_same_number_is_refused(world: Published, tmp_path: Path) -> None:
     other = world.copied(tmp_path / "other")
-    for one, name in ((world, "DE"), (other, "JP")):
+    for one, name in ((world, "DE"), (other, "GR")):
         one.ceremony.rotate_root([*(key.public_key for key in one.holders), signers(name)[0].public_key], 2, SOON)
         for role in (ROOT, TARGETS):
             for signer in one.holders[:2]:
                 one.ceremony.sign(role, signer)
         one.ceremony.release(SOON, one.registry)
-        one.ceremony.sanction("kr", Standing.SUSPENDED, SOON)
+        one.ceremony.sanction("jp", Standing.SUSPENDED, SOON)
     with holder(tmp_path) as chain:
         chain.judge(world.ceremony.export(TARGETS), first_root(world))
         with pytest.raises(CeremonyError, match="another version 2 of root"):
@@ -667,9 +667,9 @@ CARELESS: list[tuple[str, Callable[[dict[str, Any]], object], str, Callable[[dic
     (ROOT, both(lambda root, role: add_key(root, role, "BR")), TARGETS, lambda _: None),
     (TARGETS, lambda signed: signed.update({"x-more": "y"}), TARGETS, lambda signed: signed.pop("x-more")),
     (
-        "nation-kr",
+        "nation-jp",
         lambda role: first_target(role).update(custom={"a": 1}),
-        "nation-kr",
+        "nation-jp",
         lambda role: first_target(role).pop("custom"),
     ),
     (SNAPSHOT, lambda signed: signed.update(note="y"), SNAPSHOT, lambda _: None),
@@ -841,7 +841,7 @@ def test_nothing_is_signed_without_the_digest_or_somebody_who_types_it(
 
 def test_a_terminal_obeys_nothing_that_stands_in_a_file(world: Published, tmp_path: Path) -> None:
     evil = "\x1b]0;owned\x07\x1b[2A\x9b2J\u202e\u2066"
-    world.ceremony.sanction("kr", Standing.SUSPENDED, SOON)
+    world.ceremony.sanction("jp", Standing.SUSPENDED, SOON)
     file = world.ceremony.export(TARGETS)
     office = with_card(world, lambda card: card.update({f"x{evil}": "y"}))
 
@@ -849,14 +849,14 @@ def test_a_terminal_obeys_nothing_that_stands_in_a_file(world: Published, tmp_pa
         return replace(file, metadata=forged(file.metadata, change))
 
     named = forged(file.roots[0], lambda root: root.update({"x-comity-federation": evil}))
-    elsewhere = forged(office.metadata, lambda role: role["targets"].update({f"kr/{evil}": first_target(role)}))
+    elsewhere = forged(office.metadata, lambda role: role["targets"].update({f"jp/{evil}": first_target(role)}))
     files = [
         replace(file, federation=evil),
         replace(file, role=f"nation-{evil}"),
         replace(file, roots=(named,)),
         members(lambda signed: decoy(signed, evil)),
         members(lambda signed: signed.update({evil: "y"})),
-        members(lambda signed: add_key(signed["delegations"], nation(signed, "kr"), evil)),
+        members(lambda signed: add_key(signed["delegations"], nation(signed, "jp"), evil)),
         replace(office, metadata=elsewhere),
         office,
     ]

@@ -63,7 +63,7 @@ def republish(world: Published, role: str, change: Change = lambda _: None) -> N
 
 
 def suspension(world: Published) -> CeremonyFile:
-    world.ceremony.sanction("kr", Standing.SUSPENDED, SOON)
+    world.ceremony.sanction("jp", Standing.SUSPENDED, SOON)
     return world.ceremony.export(TARGETS)
 
 
@@ -138,7 +138,7 @@ def test_what_holders_signed_as_another_role_is_no_root(world: Published, tmp_pa
     [
         (ROOT, lambda root: root.update(note="y"), "the root has a member"),
         (TARGETS, lambda members: members.update(note="y"), "the member list has a member"),
-        ("nation-kr", lambda nation: nation.update(note="y"), "the role of kr has a member"),
+        ("nation-jp", lambda nation: nation.update(note="y"), "the role of jp has a member"),
         (SNAPSHOT, lambda snapshot: snapshot.update(note="y"), "the snapshot has a member"),
         (TIMESTAMP, lambda timestamp: timestamp.update(note="y"), "the timestamp has a member"),
     ],
@@ -175,15 +175,15 @@ def test_a_root_that_gives_up_ml_dsa_44_is_not_built_on(world: Published, tmp_pa
 
 
 def test_the_published_version_of_a_role_is_verified_and_does_not_vanish(world: Published, tmp_path: Path) -> None:
-    file = next_of(world, "nation-kr")
+    file = next_of(world, "nation-jp")
     assert file.published is not None
     bare = json.dumps({**json.loads(file.published), "signatures": []}).encode()
     with holder(tmp_path) as chain:
-        with pytest.raises(CeremonyError, match="published nation-kr is signed by 0 of 2"):
+        with pytest.raises(CeremonyError, match="published nation-jp is signed by 0 of 2"):
             chain.judge(replace(file, published=bare), first_root(world))
         for _ in range(2):
             assert not chain.judge(file, first_root(world)).proposed
-        with pytest.raises(CeremonyError, match="shows no published version of nation-kr, and there is one"):
+        with pytest.raises(CeremonyError, match="shows no published version of nation-jp, and there is one"):
             chain.judge(replace(file, published=None))
 
 
@@ -250,17 +250,17 @@ def empty(kind: str) -> bytes:
     return Metadata(signed).to_bytes()
 
 
-@pytest.mark.parametrize("role", [ROOT, TARGETS, "nation-kr", SNAPSHOT, TIMESTAMP, "mallory"])
+@pytest.mark.parametrize("role", [ROOT, TARGETS, "nation-jp", SNAPSHOT, TIMESTAMP, "mallory"])
 def test_a_role_is_of_its_kind_alone(world: Published, role: str) -> None:
     file = suspension(world)
-    kinds = {ROOT: ROOT, TARGETS: "members", "nation-kr": "targets", SNAPSHOT: "snapshot", TIMESTAMP: "timestamp"}
+    kinds = {ROOT: ROOT, TARGETS: "members", "nation-jp": "targets", SNAPSHOT: "snapshot", TIMESTAMP: "timestamp"}
     for kind in kinds.values():
         metadata = file.roots[0] if kind == ROOT else empty(kind)
         roots, proposed = ((), None) if role == ROOT else (file.roots, None)
         made = replace(file, role=role, metadata=metadata, roots=roots, members=None, proposed=proposed)
         if kind == "snapshot":
             made = replace(made, metadata=forged(metadata, lambda signed: signed.update(meta={})))
-        if kinds.get(role) == kind or (kind == "members" and role == "nation-kr"):
+        if kinds.get(role) == kind or (kind == "members" and role == "nation-jp"):
             continue
         why = "another kind" if kind != "targets" or role != TARGETS else "one by one"
         with pytest.raises(CeremonyError, match=why):
@@ -276,7 +276,7 @@ def test_a_role_is_of_its_kind_alone(world: Published, role: str) -> None:
 
 def test_a_file_brings_cards_for_a_nation_alone(world: Published) -> None:
     file = suspension(world)
-    name = next(path.relative_to(world.path).as_posix() for path in world.path.glob("targets/kr/*.node.json"))
+    name = next(path.relative_to(world.path).as_posix() for path in world.path.glob("targets/jp/*.node.json"))
     for more in ({"cards": {name: b"{}"}}, {"replaced": {name: b"{}"}}):
         with pytest.raises(CeremonyError, match="brings a card that its metadata does not list"):
             review(replace(file, **more))
@@ -299,7 +299,7 @@ def test_a_member_list_is_judged_under_a_root(
 
 
 def test_a_member_list_is_judged_under_the_root_that_is_proposed_with_it(world: Published) -> None:
-    key = world.nations["kr"][0].public_key
+    key = world.nations["jp"][0].public_key
 
     def hide(root: dict[str, Any]) -> None:
         root["keys"][key.keyid] = key.to_dict()
@@ -316,20 +316,20 @@ def test_a_member_list_is_judged_under_the_root_that_is_proposed_with_it(world: 
 
 
 def test_an_older_or_anothers_legal_profile_is_not_signed(world: Published) -> None:
-    profile = LegalProfile.model_validate({"node": "kr", "updated_at": SOON})
-    world.ceremony.stage_profile("kr", profile, SOON)
-    for signer in world.nations["kr"]:
-        world.ceremony.sign("nation-kr", signer)
+    profile = LegalProfile.model_validate({"node": "jp", "updated_at": SOON})
+    world.ceremony.stage_profile("jp", profile, SOON)
+    for signer in world.nations["jp"]:
+        world.ceremony.sign("nation-jp", signer)
     world.ceremony.release(SOON, world.registry)
     older = profile_to_bytes(profile.model_copy(update={"updated_at": NOW}))
     digest = sha256(older).hexdigest()
-    path = world.path / "staged" / "targets" / "kr" / f"{digest}.legal-profile.json"
+    path = world.path / "staged" / "targets" / "jp" / f"{digest}.legal-profile.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(older)
     entry = {"length": len(older), "hashes": {"sha256": digest}}
-    file = world.stage("nation-kr", lambda role: role["targets"].update({"kr/legal-profile.json": entry}))
+    file = world.stage("nation-jp", lambda role: role["targets"].update({"jp/legal-profile.json": entry}))
     with pytest.raises(ComityError, match="older"):
-        sign_file(file, world.nations["kr"][0], SOON)
+        sign_file(file, world.nations["jp"][0], SOON)
 
 
 def test_keys_are_shown_whole_or_by_their_hash_and_by_their_holders(world: Published) -> None:
@@ -378,9 +378,9 @@ def rows(file: CeremonyFile) -> set[tuple[str, str, str, str]]:
 
 
 def test_keys_on_a_card_are_shown_whole_where_they_are_short(world: Published) -> None:
-    desk = contact_point_card(Address("night", "kr"), generate_desk_keys(), NOW, office="Office", agency="Police")
-    world.ceremony.stage_cards("kr", [desk], SOON)
-    shown = {what: after for what, _, _, after in rows(world.ceremony.export("nation-kr"))}
+    desk = contact_point_card(Address("night", "jp"), generate_desk_keys(), NOW, office="Office", agency="Police")
+    world.ceremony.stage_cards("jp", [desk], SOON)
+    shown = {what: after for what, _, _, after in rows(world.ceremony.export("nation-jp"))}
     signing, sealing = desk.signing_keys[0], desk.sealing_keys[0]
     assert (
         shown[f"signing_keys.{signing.kid.hex()}.public"]
@@ -416,7 +416,7 @@ def test_a_file_of_another_form_is_refused(world: Published, fields: dict[str, A
 
 def test_a_file_holds_as_much_as_it_may(world: Published, monkeypatch: pytest.MonkeyPatch) -> None:
     file = suspension(world)
-    name = "targets/kr/" + "0" * 64 + ".node.json"
+    name = "targets/jp/" + "0" * 64 + ".node.json"
     more = replace(file, roots=file.roots * 2, cards={name: b"1"}, replaced={name: b"1"})
     size = len(more.to_bytes())
     for limit, most, error in (
@@ -438,7 +438,7 @@ def test_a_file_holds_as_much_as_it_may(world: Published, monkeypatch: pytest.Mo
 
 
 def test_holders_are_named_by_what_can_name_holders(world: Published) -> None:
-    file = next_of(world, "nation-kr")
+    file = next_of(world, "nation-jp")
     snapshot = world.repository.role_bytes(SNAPSHOT)
     with pytest.raises(MalformedError, match="list of holders is not of its form"):
         replace(file, proposed=snapshot).delegators()

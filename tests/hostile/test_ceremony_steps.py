@@ -112,10 +112,10 @@ def test_what_is_staged_lies_where_it_is_to_lie_and_lasts_as_long_as_it_is_to_la
 @pytest.mark.parametrize(
     "act",
     [
-        lambda ceremony: ceremony.sanction("kr", Standing.SUSPENDED, NOW),
+        lambda ceremony: ceremony.sanction("jp", Standing.SUSPENDED, NOW),
         lambda ceremony: ceremony.renew(ROOT, NOW),
-        lambda ceremony: ceremony.admit_nation("kr", public(signers("kr")), 1, NOW),
-        lambda ceremony: ceremony.stage_cards("kr", [], NOW),
+        lambda ceremony: ceremony.admit_nation("jp", public(signers("jp")), 1, NOW),
+        lambda ceremony: ceremony.stage_cards("jp", [], NOW),
     ],
 )
 def test_where_no_federation_was_founded_nothing_is_staged(tmp_path: Path, act: Callable[[Ceremony], object]) -> None:
@@ -135,22 +135,22 @@ def test_where_no_federation_was_founded_nothing_is_staged(tmp_path: Path, act: 
         (lambda w: w.ceremony.rotate_root(public(w.holders), 4, SOON), "its threshold is 1 to 3, not 4"),
         (lambda w: w.ceremony.rotate_root(public(w.holders), 2, SOON, registry=[]), "registry has 1 to 64 keys"),
         (
-            lambda w: w.ceremony.rotate_root(public(w.holders), 2, SOON, registry=public(w.nations["kr"][:1])),
+            lambda w: w.ceremony.rotate_root(public(w.holders), 2, SOON, registry=public(w.nations["jp"][:1])),
             "already has a role",
         ),
         (
             lambda w: w.ceremony.rotate_root(public(w.holders), 2, SOON, registry=public(w.holders[:1])),
             "already has a role",
         ),
-        (lambda w: w.ceremony.rotate_root(public([*w.holders, *w.nations["kr"]]), 2, SOON), "already has a role"),
+        (lambda w: w.ceremony.rotate_root(public([*w.holders, *w.nations["jp"]]), 2, SOON), "already has a role"),
         (lambda w: w.ceremony.sanction("de", Standing.SUSPENDED, SOON), "de is not admitted"),
-        (lambda w: w.ceremony.sanction("kr", None, SOON), "kr is not suspended"),
+        (lambda w: w.ceremony.sanction("jp", None, SOON), "jp is not suspended"),
         (lambda w: w.ceremony.renew("mallory", SOON), "is not a role that is authored"),
         (lambda w: w.ceremony.renew(SNAPSHOT, SOON), "is not a role that is authored"),
         (lambda w: w.ceremony.stage_profile("de", LegalProfile(node="de", updated_at=NOW), SOON), "not admitted"),
-        (lambda w: w.ceremony.stage_profile("kr", LegalProfile(node="fr", updated_at=NOW), SOON), "fr"),
+        (lambda w: w.ceremony.stage_profile("jp", LegalProfile(node="fr", updated_at=NOW), SOON), "fr"),
         (lambda w: w.ceremony.sign(ROOT, w.holders[0]), "nothing is staged for root"),
-        (lambda w: w.ceremony.stage_release(SOON, ["nation-kr"]), "nothing is staged for nation-kr"),
+        (lambda w: w.ceremony.stage_release(SOON, ["nation-jp"]), "nothing is staged for nation-jp"),
         (lambda w: w.ceremony.publish(SOON), "no release is staged"),
     ],
 )
@@ -202,21 +202,21 @@ def test_a_nations_first_cards_are_its_node_or_offices_that_others_host(world: P
 
 
 def test_a_suspended_nation_changes_its_cards_and_is_suspended_until_that_is_lifted(world: Published) -> None:
-    world.ceremony.sanction("kr", Standing.SUSPENDED, SOON)
-    desk = next(card for card in world.repository.cards("kr") if card.holder == "24-7@kr")
-    world.ceremony.stage_cards("kr", [desk.model_copy(update={"updated_at": SOON})], SOON)
-    world.ceremony.sanction("kr", None, SOON)
-    assert set(world.ceremony.staged()) == {TARGETS, "nation-kr"}
+    world.ceremony.sanction("jp", Standing.SUSPENDED, SOON)
+    desk = next(card for card in world.repository.cards("jp") if card.holder == "24-7@jp")
+    world.ceremony.stage_cards("jp", [desk.model_copy(update={"updated_at": SOON})], SOON)
+    world.ceremony.sanction("jp", None, SOON)
+    assert set(world.ceremony.staged()) == {TARGETS, "nation-jp"}
 
 
 def test_who_was_expelled_changes_no_card_and_is_not_taken_back(world: Published) -> None:
-    world.ceremony.sanction("kr", Standing.EXPELLED, SOON)
+    world.ceremony.sanction("jp", Standing.EXPELLED, SOON)
     for act in (
-        lambda: world.ceremony.stage_cards("kr", [], SOON),
-        lambda: world.ceremony.sanction("kr", None, SOON),
-        lambda: world.ceremony.sanction("kr", Standing.SUSPENDED, SOON),
+        lambda: world.ceremony.stage_cards("jp", [], SOON),
+        lambda: world.ceremony.sanction("jp", None, SOON),
+        lambda: world.ceremony.sanction("jp", Standing.SUSPENDED, SOON),
     ):
-        with pytest.raises(CeremonyError, match="kr was expelled"):
+        with pytest.raises(CeremonyError, match="jp was expelled"):
             act()
 
 
@@ -230,12 +230,12 @@ def test_a_snapshot_that_lists_no_member_is_not_signed(world: Published) -> None
 
 
 def nations_file(world: Published, folder: Path) -> CeremonyFile:
-    """New cards of kr as its holders staged and signed them on a machine of their own."""
+    """New cards of jp as its holders staged and signed them on a machine of their own."""
     own = world.copied(folder)
-    desk = next(card for card in own.repository.cards("kr") if card.holder == "24-7@kr")
-    own.ceremony.stage_cards("kr", [desk.model_copy(update={"escalation_contact": "Another"})], SOON)
-    signed(own, "nation-kr")
-    return own.ceremony.export("nation-kr")
+    desk = next(card for card in own.repository.cards("jp") if card.holder == "24-7@jp")
+    own.ceremony.stage_cards("jp", [desk.model_copy(update={"escalation_contact": "Another"})], SOON)
+    signed(own, "nation-jp")
+    return own.ceremony.export("nation-jp")
 
 
 def resigned(file: CeremonyFile, change: Callable[[dict[str, Any]], object], by: list[DirectorySigner]) -> CeremonyFile:
@@ -250,16 +250,16 @@ def resigned(file: CeremonyFile, change: Callable[[dict[str, Any]], object], by:
 
 
 def without_sha256(role: dict[str, Any]) -> None:
-    role["targets"]["kr/node.json"]["hashes"] = {"sha512": "0" * 128}
+    role["targets"]["jp/node.json"]["hashes"] = {"sha512": "0" * 128}
 
 
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda w, f: resigned(f, lambda _: None, w.holders[:1]), "holds no key of nation-kr"),
+        (lambda w, f: resigned(f, lambda _: None, w.holders[:1]), "holds no key of nation-jp"),
         (lambda w, f: replace(f, metadata=f.metadata.replace(b'"sig":"', b'"sig":"00')), "not over the staged"),
-        (lambda w, f: resigned(f, without_sha256, w.nations["kr"]), "has a SHA-256"),
-        (lambda w, f: resigned(f, lambda role: role.update(note="y"), w.nations["kr"]), "does not know: note"),
+        (lambda w, f: resigned(f, without_sha256, w.nations["jp"]), "has a SHA-256"),
+        (lambda w, f: resigned(f, lambda role: role.update(note="y"), w.nations["jp"]), "does not know: note"),
         (
             lambda w, f: resigned(replace(f, metadata=f.roots[0]), lambda r: r.update(version=3), []),
             "nothing is staged",
@@ -275,28 +275,28 @@ def test_a_nations_file_that_does_not_fit_stages_nothing(
     with pytest.raises((CeremonyError, MalformedError), match=why):
         world.ceremony.bring_back(change(world, file), SOON)
     assert world.ceremony.staged() == []
-    assert world.ceremony.bring_back(file, SOON) == ["kr interior", "kr justice"]
+    assert world.ceremony.bring_back(file, SOON) == ["jp interior", "jp justice"]
 
 
 def test_a_file_of_a_member_list_brings_no_cards_and_a_staged_file_of_another_kind_is_refused(world: Published) -> None:
-    role = world.repository.targets("nation-kr")
+    role = world.repository.targets("nation-jp")
     assert role is not None
     listed = {path: target.to_dict() for path, target in role.signed.targets.items()}
     file = world.stage(TARGETS, lambda members: members.update(targets=listed))
     assert (file.cards, file.replaced) == ({}, {})
-    world.stage("nation-kr", lambda _: None)
+    world.stage("nation-jp", lambda _: None)
     root = json.loads(world.repository.root_bytes(1))
     root["signed"]["version"] = 3
-    (world.path / "staged" / "nation-kr.json").write_text(json.dumps(root))
+    (world.path / "staged" / "nation-jp.json").write_text(json.dumps(root))
     with pytest.raises(CeremonyError, match="another kind"):
-        world.ceremony.judge("nation-kr")
+        world.ceremony.judge("nation-jp")
 
 
 # --- Publishing ------------------------------------------------------------------------------------------------------
 
 
 def test_what_lacks_signatures_is_neither_released_nor_published(world: Published) -> None:
-    world.ceremony.sanction("kr", Standing.SUSPENDED, SOON)
+    world.ceremony.sanction("jp", Standing.SUSPENDED, SOON)
     with pytest.raises(CeremonyError, match="targets has 0 of 2 signatures; not signed by: AR, BR, FR"):
         world.ceremony.stage_release(SOON, [TARGETS])
     assert world.ceremony.staged() == [TARGETS]
@@ -315,12 +315,12 @@ def test_what_lacks_signatures_is_neither_released_nor_published(world: Publishe
 
 
 def test_what_was_published_already_is_staged_no_longer(world: Published) -> None:
-    encoded = world.repository.role_bytes("nation-kr")
+    encoded = world.repository.role_bytes("nation-jp")
     assert encoded is not None
-    (world.path / "staged" / "nation-kr.json").write_bytes(encoded)
+    (world.path / "staged" / "nation-jp.json").write_bytes(encoded)
     assert world.ceremony.staged() == []
     with pytest.raises(CeremonyError, match="nothing is staged"):
-        world.ceremony.to_sign("nation-kr")
+        world.ceremony.to_sign("nation-jp")
 
 
 def test_a_refresh_leaves_cards_of_a_nation_that_never_published_staged(world: Published) -> None:
@@ -337,11 +337,11 @@ def test_a_refresh_leaves_cards_of_a_nation_that_never_published_staged(world: P
 
 
 def test_a_nation_that_is_unusable_does_not_keep_the_others_from_publishing(world: Published) -> None:
-    world.stage("nation-kr", lambda role: role.update(note="y"))
-    world.publish_blindly("nation-kr", world.sign_blindly("nation-kr"))
+    world.stage("nation-jp", lambda role: role.update(note="y"))
+    world.publish_blindly("nation-jp", world.sign_blindly("nation-jp"))
     world.ceremony.sanction("fr", Standing.SUSPENDED, SOON)
     signed(world, TARGETS)
-    assert set(world.ceremony.release(SOON, world.registry).problems) == {"kr"}
+    assert set(world.ceremony.release(SOON, world.registry).problems) == {"jp"}
     new = signers("fr two")
     world.ceremony.rotate_nation("fr", public(new), 1, SOON)
     signed(world, TARGETS)
@@ -350,7 +350,7 @@ def test_a_nation_that_is_unusable_does_not_keep_the_others_from_publishing(worl
 
 
 def test_a_new_member_list_counts_for_the_holders_of_the_new_root_alone(world: Published) -> None:
-    new = signers("JP", "ZA")
+    new = signers("GR", "ZA")
     world.ceremony.rotate_root(public(new), 2, SOON)
     for signer in new:
         world.ceremony.sign(TARGETS, signer)

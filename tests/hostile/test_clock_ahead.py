@@ -30,8 +30,8 @@ DAY = timedelta(days=1)
 @pytest.fixture
 async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     monkeypatch.setattr(clock_module, "LOOK_S", 0.02)
-    world = World.of(tmp_path, "kr", Nation("fr", desks=()))
-    world.clocks["kr"] = Clock()
+    world = World.of(tmp_path, "jp", Nation("fr", desks=()))
+    world.clocks["jp"] = Clock()
     yield world
     await world.close()
 
@@ -43,65 +43,65 @@ async def problems(node: Node) -> tuple[int, list[str]]:
 
 async def submit(world: World) -> str | None:
     """What a desk beside the node, with the same clock, is told."""
-    seoul, now = world.desks["24-7@kr"], world.clocks["kr"]()
-    envelope = world.seal(seoul, [seoul], created=now)
-    reply = await world.desk_call(seoul, "POST", "/v1/submit", [envelope.raw], now=now)
+    tokyo, now = world.desks["24-7@jp"], world.clocks["jp"]()
+    envelope = world.seal(tokyo, [tokyo], created=now)
+    reply = await world.desk_call(tokyo, "POST", "/v1/submit", [envelope.raw], now=now)
     return answers(reply)[0].code if reply.status == 200 else reply.code
 
 
 async def settled(world: World) -> None:
-    watch = world.nodes["kr"].clock_watch
-    await world.until(lambda: watch.problem is None and world.nodes["kr"].context.sequencer.held is None)
+    watch = world.nodes["jp"].clock_watch
+    await world.until(lambda: watch.problem is None and world.nodes["jp"].context.sequencer.held is None)
 
 
 async def test_a_node_that_starts_with_a_clock_ahead_signs_nothing_until_it_is_set(world: World) -> None:
     await world.start("fr")
-    world.clocks["kr"].shift = DAY
-    kr = await world.start("kr")
-    status, told = await problems(kr)
+    world.clocks["jp"].shift = DAY
+    jp = await world.start("jp")
+    status, told = await problems(jp)
     assert (status, told[0]) == (503, "clock-ahead")
     assert await submit(world) == "clock-ahead"
-    assert await kr.context.store.reads.log_size() == 0
-    world.clocks["kr"].shift = timedelta(0)
+    assert await jp.context.store.reads.log_size() == 0
+    world.clocks["jp"].shift = timedelta(0)
     await settled(world)
     assert await submit(world) is None
-    assert (await problems(kr))[0] == 200
+    assert (await problems(jp))[0] == 200
 
 
 async def test_a_clock_that_jumps_ahead_stops_the_signing_and_no_longer_than_it_is_ahead(world: World) -> None:
     await world.start("fr")
-    kr = await world.start("kr")
+    jp = await world.start("jp")
     assert await submit(world) is None
     await settled(world)
-    size = await kr.context.store.reads.log_size()
-    world.clocks["kr"].shift = DAY
+    size = await jp.context.store.reads.log_size()
+    world.clocks["jp"].shift = DAY
     assert await submit(world) in {"clock-ahead", "clock-unconfirmed"}
-    await world.until(lambda: getattr(kr.clock_watch.problem, "code", "") == "clock-ahead")
-    assert "clock-ahead" in (await problems(kr))[1]
-    assert await kr.context.store.reads.log_size() == size
-    signed = claimed_time(await kr.context.sequencer.newest())
+    await world.until(lambda: getattr(jp.clock_watch.problem, "code", "") == "clock-ahead")
+    assert "clock-ahead" in (await problems(jp))[1]
+    assert await jp.context.store.reads.log_size() == size
+    signed = claimed_time(await jp.context.sequencer.newest())
     assert signed is not None
     assert signed - datetime.now(UTC) < timedelta(minutes=5)
-    world.clocks["kr"].shift = timedelta(0)
+    world.clocks["jp"].shift = timedelta(0)
     await settled(world)
     assert await submit(world) is None
 
 
 async def test_a_log_that_signed_ahead_says_so_and_can_be_closed_for_another(world: World) -> None:
-    world.clocks["kr"].shift = DAY
-    await world.start("kr")  # nobody is there to be asked
+    world.clocks["jp"].shift = DAY
+    await world.start("jp")  # nobody is there to be asked
     assert await submit(world) is None
-    await world.stop("kr")
-    world.clocks["kr"].shift = timedelta(0)
-    kr = await world.start("kr")
+    await world.stop("jp")
+    world.clocks["jp"].shift = timedelta(0)
+    jp = await world.start("jp")
     assert await submit(world) == "clock-behind"
-    status, told = await problems(kr)
+    status, told = await problems(jp)
     assert (status, told[0]) == (503, "clock-behind")
-    await world.stop("kr")
-    home, passphrase = world.home("kr"), world.path / "passphrase"
+    await world.stop("jp")
+    home, passphrase = world.home("jp"), world.path / "passphrase"
     passphrase.touch(mode=0o600)
     passphrase.write_text("test\n")
-    home.settings.write_text('node = "kr"\n')
+    home.settings.write_text('node = "jp"\n')
     command = ["log", "found-anew", str(home.path), "--yes", "--passphrase-file", str(passphrase), "--json"]
     done = await asyncio.to_thread(CliRunner().invoke, app, command)
     assert done.exit_code == 0, done.output
@@ -110,12 +110,12 @@ async def test_a_log_that_signed_ahead_says_so_and_can_be_closed_for_another(wor
 
 async def test_no_log_is_reconciled_under_a_clock_that_is_ahead(world: World) -> None:
     await world.start("fr")
-    await world.start("kr")
-    await world.stop("kr")
-    world.clocks["kr"].shift = DAY
+    await world.start("jp")
+    await world.stop("jp")
+    world.clocks["jp"].shift = DAY
     places = {"log": {"boot_folder": world.path}, "directory": {"folder": world.folder}}
-    settings = NodeSettings.of({"node": "kr", "admin": "", "allow_networks": ["127.0.0.0/8"], **places})
-    node = Node(world.home("kr"), settings, Keystore.open(world.home("kr").keystore, b"test"), clock=world.clocks["kr"])
+    settings = NodeSettings.of({"node": "jp", "admin": "", "allow_networks": ["127.0.0.0/8"], **places})
+    node = Node(world.home("jp"), settings, Keystore.open(world.home("jp").keystore, b"test"), clock=world.clocks["jp"])
     await node.open_unsigned()
     try:
         with pytest.raises(ClockAheadError):
@@ -135,7 +135,7 @@ class Watched:
             lambda: self.elapsed_s,
             VolatileCheckpoint(folder, folder),
             Metrics(),
-            make_log("kr", "error"),
+            make_log("jp", "error"),
         )
 
     async def settle(self) -> str | None:
@@ -165,16 +165,16 @@ async def test_a_partner_that_lies_does_not_stop_a_clock_that_was_agreed_with(tm
 
 async def test_after_a_jump_ahead_nobody_answering_means_waiting_and_the_majority_counts(tmp_path: Path) -> None:
     watched = Watched(tmp_path)
-    watched.partners = {"fr": timedelta(0), "de": timedelta(0), "jp": timedelta(0)}
+    watched.partners = {"fr": timedelta(0), "de": timedelta(0), "gr": timedelta(0)}
     assert await watched.settle() is None
     watched.passes(4000)
     watched.ahead = timedelta(minutes=6)
     assert watched.watch.problem is not None
     watched.partners = dict.fromkeys(watched.partners)
     assert await watched.settle() == "clock-unconfirmed"
-    watched.partners = {"fr": timedelta(minutes=6), "de": timedelta(0), "jp": timedelta(0)}
+    watched.partners = {"fr": timedelta(minutes=6), "de": timedelta(0), "gr": timedelta(0)}
     assert await watched.settle() == "clock-ahead"
-    watched.partners = {"fr": timedelta(minutes=6), "de": timedelta(minutes=6), "jp": timedelta(0)}
+    watched.partners = {"fr": timedelta(minutes=6), "de": timedelta(minutes=6), "gr": timedelta(0)}
     assert await watched.settle() is None
     assert watched.watch.problem is None
 

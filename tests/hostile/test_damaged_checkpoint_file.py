@@ -19,26 +19,26 @@ from tests.worlds.nodes import World
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World.of(tmp_path, "kr", "fr")
-    for nation in ("kr", "fr"):
+    world = World.of(tmp_path, "jp", "fr")
+    for nation in ("jp", "fr"):
         await world.start(nation)
     yield world
     await world.close()
 
 
 async def exchange(world: World) -> None:
-    """A message from kr to fr: fr saw a checkpoint of kr's log then."""
-    seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
-    envelope = world.seal(seoul, [paris])
-    (answer,) = await world.submit(seoul, envelope)
+    """A message from jp to fr: fr saw a checkpoint of jp's log then."""
+    tokyo, paris = world.desks["24-7@jp"], world.desks["24-7@fr"]
+    envelope = world.seal(tokyo, [paris])
+    (answer,) = await world.submit(tokyo, envelope)
     assert answer.code is None
-    await world.events(seoul, 2, envelope)
-    await world.nodes["fr"].relay.monitor.check("kr")
+    await world.events(tokyo, 2, envelope)
+    await world.nodes["fr"].relay.monitor.check("jp")
 
 
 async def reconciled(world: World) -> Reconciled:
-    home = world.home("kr")
-    values = {"node": "kr", "admin": "", "allow_networks": ["127.0.0.0/8"], "log": {"boot_folder": world.path}}
+    home = world.home("jp")
+    values = {"node": "jp", "admin": "", "allow_networks": ["127.0.0.0/8"], "log": {"boot_folder": world.path}}
     settings = NodeSettings.of({**values, "directory": {"folder": world.folder}})
     node = Node(home, settings, Keystore.open(home.keystore, b"test"), clock=world.clock)
     await node.open_unsigned()
@@ -68,39 +68,39 @@ def changed(note: bytes) -> bytes:
 
 
 async def test_it_is_made_anew_from_the_database_and_the_partners(world: World) -> None:
-    path = world.home("kr").path / "log-checkpoint"
+    path = world.home("jp").path / "log-checkpoint"
     await exchange(world)
     for damage in (emptied, cut, zeroed, changed):
-        size = await world.nodes["kr"].context.store.reads.log_size()
-        await world.stop("kr")
+        size = await world.nodes["jp"].context.store.reads.log_size()
+        await world.stop("jp")
         whole = path.read_bytes()
         path.write_bytes(damage(whole))
         with pytest.raises(ComityError) as refused:
-            await world.start("kr")
+            await world.start("jp")
         assert "log reconcile" in f"{refused.value.detail} {refused.value.advice}"
         report = await reconciled(world)
         assert report.ok
         assert report.damaged is not None
         assert (path.parent / report.damaged).read_bytes() == damage(whole)
-        await world.start("kr")
-        await world.submit(world.desks["24-7@kr"], world.seal(world.desks["24-7@kr"], [world.desks["24-7@kr"]]))
-        assert await world.nodes["kr"].context.store.reads.log_size() > size
+        await world.start("jp")
+        await world.submit(world.desks["24-7@jp"], world.seal(world.desks["24-7@jp"], [world.desks["24-7@jp"]]))
+        assert await world.nodes["jp"].context.store.reads.log_size() > size
 
 
 async def test_a_database_that_was_put_back_too_is_still_found_out(world: World) -> None:
     await exchange(world)
-    await world.stop("kr")
-    home = world.home("kr").path
+    await world.stop("jp")
+    home = world.home("jp").path
     shutil.copyfile(home / "node.sqlite", home / "old")
-    await world.start("kr")
+    await world.start("jp")
     await exchange(world)
-    await world.stop("kr")
+    await world.stop("jp")
     shutil.copyfile(home / "old", home / "node.sqlite")
     (home / "log-checkpoint").write_bytes(b"")
-    settings = NodeSettings.of({"node": "kr", "log": {"boot_folder": world.path}})
-    LogFiles.of(world.home("kr"), settings, Keystore.open(world.home("kr").keystore, b"test")).memory.path.unlink()
+    settings = NodeSettings.of({"node": "jp", "log": {"boot_folder": world.path}})
+    LogFiles.of(world.home("jp"), settings, Keystore.open(world.home("jp").keystore, b"test")).memory.path.unlink()
     report = await reconciled(world)
     assert not report.ok
     assert report.missing > 0
     with pytest.raises(LogRolledBackError):
-        await world.start("kr")
+        await world.start("jp")

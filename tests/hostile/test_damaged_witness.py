@@ -33,7 +33,7 @@ def test_who_is_distrusted_outlives_the_witness_file(tmp_path: Path, damage: byt
 
 
 def _home(of: Command) -> tuple[str, NodeHome]:
-    home = of.path("kr")
+    home = of.path("jp")
     (Path(home) / "node.sqlite").touch()
     return home, NodeHome(Path(home))
 

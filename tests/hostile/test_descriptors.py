@@ -31,15 +31,15 @@ FLOOD = 3 * LIMIT
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World.of(tmp_path, "kr", Nation("fr", desks=()))
+    world = World.of(tmp_path, "jp", Nation("fr", desks=()))
     yield world
     await world.close()
 
 
 async def works(world: World) -> None:
     """The node serves its desk, over a connection of its own."""
-    seoul = world.desks["24-7@kr"]
-    (answer,) = await world.submit(seoul, world.seal(seoul, [seoul]))
+    tokyo = world.desks["24-7@jp"]
+    (answer,) = await world.submit(tokyo, world.seal(tokyo, [tokyo]))
     assert answer.code is None
 
 
@@ -50,14 +50,14 @@ async def bare_connections(world: World, count: int, held: ExitStack) -> list[so
         bare = held.enter_context(socket.socket())
         bare.setblocking(False)
         async with asyncio.timeout(PATIENCE_S):
-            await loop.sock_connect(bare, ("127.0.0.1", world.ports["kr"]))
+            await loop.sock_connect(bare, ("127.0.0.1", world.ports["jp"]))
         opened.append(bare)
     return opened
 
 
 async def test_bare_connections_push_out_their_own_and_nobody_else(world: World) -> None:
-    node = await world.start("kr", limits={"unknown_connections": 16, "unknown_connections_per_network": 8})
-    seoul = world.desks["24-7@kr"]
+    node = await world.start("jp", limits={"unknown_connections": 16, "unknown_connections_per_network": 8})
+    tokyo = world.desks["24-7@jp"]
     with ExitStack() as held:
         opened = await bare_connections(world, 40, held)
         async with asyncio.timeout(PATIENCE_S):
@@ -65,26 +65,26 @@ async def test_bare_connections_push_out_their_own_and_nobody_else(world: World)
             assert await asyncio.get_running_loop().sock_recv(opened[0], 1) == b""
         await works(world)
         assert node.http.connections.unknown <= 8
-        assert (await world.desk_call(seoul, "GET", "/v1/mailbox")).status == 200
+        assert (await world.desk_call(tokyo, "GET", "/v1/mailbox")).status == 200
 
 
 async def start_process(world: World) -> tuple[asyncio.subprocess.Process, dict[str, Any]]:
-    """The node kr as a process of its own, which may have few descriptors."""
-    home = world.home("kr")
+    """The node jp as a process of its own, which may have few descriptors."""
+    home = world.home("jp")
     assert world.directory is not None
     bundle = bootstrap_file_of(world.directory, world.found().repository, next(iter(world.nations)))
     home.bootstrap.write_bytes(bundle.to_bytes())
     (home.path / "passphrase").write_text("test\n")
     (home.path / "passphrase").chmod(0o600)
     home.settings.write_text(
-        f'node = "kr"\nlisten = "127.0.0.1:{world.ports["kr"]}"\nadmin = "127.0.0.1:{world.free_port()}"\n'
+        f'node = "jp"\nlisten = "127.0.0.1:{world.ports["jp"]}"\nadmin = "127.0.0.1:{world.free_port()}"\n'
         f'passphrase_file = "{home.path / "passphrase"}"\nhousekeeping_s = 0.2\n'
         f'[directory]\nfolder = "{world.folder}"\nrefresh_s = 0.2\n'
         f'[log]\nboot_folder = "{world.path}"\nask_witnesses_at_start = false\n'
         "[delivery]\nmonitor_s = 0.2\ncosign_s = 0.2\n"
     )
     home.path.chmod(0o700)
-    with (world.path / "kr.log").open("wb") as log:
+    with (world.path / "jp.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "node.cli.main", "run", str(home.path)),
             stdin=DEVNULL,
@@ -95,7 +95,7 @@ async def start_process(world: World) -> tuple[asyncio.subprocess.Process, dict[
     assert process.stdout is not None
     async with asyncio.timeout(PATIENCE_S):
         ready = await process.stdout.readline()
-    assert ready, (world.path / "kr.log").read_text()
+    assert ready, (world.path / "jp.log").read_text()
     return process, json.loads(ready)
 
 
@@ -112,7 +112,7 @@ async def test_a_node_with_few_descriptors_outlives_a_flood_of_bare_connections(
             await works(world)
         await works(world)
         assert process.returncode is None
-        assert "task-ended" not in (world.path / "kr.log").read_text()
+        assert "task-ended" not in (world.path / "jp.log").read_text()
     finally:
         if process.returncode is None:
             process.terminate()
@@ -139,7 +139,7 @@ DEFECTS = (
 
 async def test_no_background_task_ends_by_an_error_that_passes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("node.operations.tasks._AGAIN_S", 0)
-    node = await world.start("kr")
+    node = await world.start("jp")
     left, done = list(PASSING), asyncio.Event()
 
     async def work() -> None:
@@ -152,11 +152,11 @@ async def test_no_background_task_ends_by_an_error_that_passes(world: World, mon
     async with asyncio.timeout(PATIENCE_S):
         await done.wait()
     assert not node.failed.is_set()
-    assert world.logs["kr"].getvalue().count('"task-interrupted"') == len(PASSING)
+    assert world.logs["jp"].getvalue().count('"task-interrupted"') == len(PASSING)
 
 
 async def test_a_queue_to_a_partner_that_ended_is_begun_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    await world.start("kr")
+    await world.start("jp")
     paris, begun, again = world.add_desk("24-7@fr"), asyncio.Event(), asyncio.Event()
 
     async def run(self: PartnerQueue) -> None:
@@ -167,15 +167,15 @@ async def test_a_queue_to_a_partner_that_ended_is_begun_again(world: World, monk
         await asyncio.Event().wait()
 
     monkeypatch.setattr(PartnerQueue, "run", run)
-    seoul = world.desks["24-7@kr"]
+    tokyo = world.desks["24-7@jp"]
     for event in (begun, again):
-        await world.submit(seoul, world.seal(seoul, [paris]))
+        await world.submit(tokyo, world.seal(tokyo, [paris]))
         async with asyncio.timeout(PATIENCE_S):
             await event.wait()
 
 
 async def test_a_defect_still_ends_the_node_that_has_it(world: World) -> None:
-    node = await world.start("kr")
+    node = await world.start("jp")
     for problem in DEFECTS:
         node.failed.clear()
 
@@ -199,17 +199,17 @@ async def test_accepting_goes_on_after_any_error_of_the_system(world: World, mon
 
     monkeypatch.setattr("node.http.listener.PAUSE_S", 0)
     monkeypatch.setattr(loop, "sock_accept", failing)
-    await world.start("kr")
+    await world.start("jp")
     await works(world)
     assert not left
-    assert world.logs["kr"].getvalue().count('"accepting-paused"') >= 1
+    assert world.logs["jp"].getvalue().count('"accepting-paused"') >= 1
 
 
 async def test_a_connection_that_would_take_a_spare_descriptor_is_not_kept(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("node.http.listener.PAUSE_S", 0)
-    node = await world.start("kr")
+    node = await world.start("jp")
     with ExitStack() as held:
         (rests,) = await bare_connections(world, 1, held)
         async with asyncio.timeout(PATIENCE_S):

@@ -105,10 +105,10 @@ def parts(world: Published, node: str) -> list[bytes]:
 
 
 def other_card(world: Published) -> Published:
-    """kr publishes another version of a card."""
-    (card,) = [card for card in world.repository.cards("kr") if card.holder == "24-7@kr"]
+    """jp publishes another version of a card."""
+    (card,) = [card for card in world.repository.cards("jp") if card.holder == "24-7@jp"]
     changed = card.model_copy(update={"updated_at": SOON, "office": "Other"})
-    publish_cards(world.ceremony, [changed], world.nations["kr"], world.registry, SOON)
+    publish_cards(world.ceremony, [changed], world.nations["jp"], world.registry, SOON)
     return world
 
 
@@ -116,12 +116,12 @@ def other_card(world: Published) -> Published:
 
 
 def test_an_archive_is_the_role_and_then_the_targets_in_the_order_of_their_paths(world: Published) -> None:
-    for node in ("kr", "fr"):
+    for node in ("jp", "fr"):
         files = parts(world, node)
         assert len(files) == 3
         assert archive(world, node) == b"".join(files)
-    assert archive_name("kr", 2) == "archives/2.nation-kr.bin"
-    assert [archive_node(name) for name in ("archives/2.nation-kr.bin", "metadata/2.nation-kr.json")] == ["kr", None]
+    assert archive_name("jp", 2) == "archives/2.nation-jp.bin"
+    assert [archive_node(name) for name in ("archives/2.nation-jp.bin", "metadata/2.nation-jp.json")] == ["jp", None]
 
 
 def test_a_first_reading_asks_for_one_file_a_nation_and_a_change_for_that_nations_alone(
@@ -129,13 +129,13 @@ def test_a_first_reading_asks_for_one_file_a_nation_and_a_change_for_that_nation
 ) -> None:
     with source.client(tmp_path / "member") as client:
         first = client.refresh(SOON)
-        assert sorted(name for name in source.taken() if "nation" in name or "/kr/" in name) == [
-            archive_name(node, world.repository.version(nation_role(node))) for node in ("fr", "kr")
+        assert sorted(name for name in source.taken() if "nation" in name or "/jp/" in name) == [
+            archive_name(node, world.repository.version(nation_role(node))) for node in ("fr", "jp")
         ]
         other_card(world)
         second = client.refresh(SOON)
         assert [name for name in source.taken() if "nation" in name] == [
-            archive_name("kr", world.repository.version("nation-kr"))
+            archive_name("jp", world.repository.version("nation-jp"))
         ]
         assert second.node("fr") is first.node("fr")
         assert {card.office for card in second.contact_points()} > {"Other"}
@@ -146,9 +146,9 @@ def test_archives_come_with_what_is_published_and_go_with_it(world: Published, t
     with DirectoryClient(tmp_path / "member", world.repository.root_bytes(1), world.repository.read) as client:
         mirror(client, served, SOON)
         names = {f"{ARCHIVES}/{path.name}" for path in (served.path / ARCHIVES).glob("*")}
-        assert {archive_node(name) for name in names} == {"fr", "kr"}
+        assert {archive_node(name) for name in names} == {"fr", "jp"}
         assert all(served.read(name) == world.repository.read(name) for name in names)
-        old = archive_name("kr", world.repository.version("nation-kr"))
+        old = archive_name("jp", world.repository.version("nation-jp"))
         other_card(world)
         mirror(client, served, SOON)
         assert served.read(old)  # for who is reading the directory before
@@ -156,35 +156,35 @@ def test_archives_come_with_what_is_published_and_go_with_it(world: Published, t
         mirror(client, served, SOON)
         with pytest.raises(NotFoundError):
             served.read(old)
-        assert served.read(archive_name("kr", world.repository.version("nation-kr"))) == archive(world, "kr")
+        assert served.read(archive_name("jp", world.repository.version("nation-jp"))) == archive(world, "jp")
 
 
 def test_a_nation_of_more_bytes_than_a_file_may_have_has_no_archive_and_is_read_file_by_file(
     world: Published, source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limit = len(archive(world, "kr"))
+    limit = len(archive(world, "jp"))
     for most, made in ((limit, True), (limit - 1, False)):
         monkeypatch.setattr(repository_module, "MAX_FILE_BYTES", most)
         copy = MetadataRepository(tmp_path / f"copy-{most}")
         files = [path.relative_to(world.path).as_posix() for path in world.path.glob("*/*.json")]
         files += [path.relative_to(world.path).as_posix() for path in world.path.glob("targets/*/*.json")]
         copy.install({name: world.repository.read(name) for name in files if not name.startswith("staged")})
-        name = archive_name("kr", world.repository.version("nation-kr"))
+        name = archive_name("jp", world.repository.version("nation-jp"))
         assert (copy.path / name).exists() is made
         source.repository = copy
         with source.client(tmp_path / f"member-{most}") as client:
-            assert client.refresh(SOON).nodes() == ["fr", "kr"]
+            assert client.refresh(SOON).nodes() == ["fr", "jp"]
         assert source.unused == []
 
 
 def test_where_a_file_is_missing_no_archive_is_published(world: Published, tmp_path: Path) -> None:
     copy = MetadataRepository(tmp_path / "copy")
-    role = metadata_name("nation-kr", world.repository.version("nation-kr"))
+    role = metadata_name("nation-jp", world.repository.version("nation-jp"))
     copy.install({role: world.repository.read(role)})
     assert copy.read(role)
     assert not (copy.path / ARCHIVES).exists()
     with pytest.raises(MalformedError):
-        copy.install({archive_name("kr", 1): b"given"})
+        copy.install({archive_name("jp", 1): b"given"})
 
 
 # --- What it may not be ----------------------------------------------------------------------------------------------
@@ -195,9 +195,9 @@ def flipped(content: bytes, position: int) -> bytes:
 
 
 def hostile(world: Published) -> Iterator[tuple[str, bytes]]:
-    """Archives for kr that are not the files that kr signed."""
-    right = archive(world, "kr")
-    role, first, second = parts(world, "kr")
+    """Archives for jp that are not the files that jp signed."""
+    right = archive(world, "jp")
+    role, first, second = parts(world, "jp")
     yield "nothing", b""
     yield "role alone", role
     yield "role altered", flipped(right, 10)
@@ -223,29 +223,29 @@ def test_no_archive_that_is_anything_else_is_used_and_the_files_are_fetched_one_
     world: Published, tmp_path: Path
 ) -> None:
     for number, (what, content) in enumerate(hostile(world)):
-        source = Source(world, lambda name, right, given=content: given if archive_node(name) == "kr" else right)  # type: ignore[misc]
+        source = Source(world, lambda name, right, given=content: given if archive_node(name) == "jp" else right)  # type: ignore[misc]
         with source.client(tmp_path / str(number)) as client:
             directory = client.refresh(SOON)
-            assert (directory.nodes(), dict(directory.problems)) == (["fr", "kr"], {}), what
-            assert source.unused == (["kr"] if len(content) <= MAX_FILE_BYTES else []), what
+            assert (directory.nodes(), dict(directory.problems)) == (["fr", "jp"], {}), what
+            assert source.unused == (["jp"] if len(content) <= MAX_FILE_BYTES else []), what
             assert [name for name in source.taken() if name.startswith("targets/")], what
-            (kept,) = (tmp_path / str(number) / ARCHIVES).glob("*.nation-kr.bin")
-            assert kept.read_bytes() == archive(world, "kr"), what
+            (kept,) = (tmp_path / str(number) / ARCHIVES).glob("*.nation-jp.bin")
+            assert kept.read_bytes() == archive(world, "jp"), what
             # What is passed on is what was signed.
             served = MetadataRepository(tmp_path / f"served-{number}")
             served.install(client.files())
-            assert served.read(f"{ARCHIVES}/{kept.name}") == archive(world, "kr"), what
+            assert served.read(f"{ARCHIVES}/{kept.name}") == archive(world, "jp"), what
 
 
 def test_an_archive_of_an_older_version_is_not_used_under_the_name_of_the_new_one(
     world: Published, source: Source, tmp_path: Path
 ) -> None:
-    old = archive(world, "kr")
+    old = archive(world, "jp")
     other_card(world)
-    source.change = lambda name, content: old if archive_node(name) == "kr" else content
+    source.change = lambda name, content: old if archive_node(name) == "jp" else content
     with source.client(tmp_path / "member") as client:
         assert {card.office for card in client.refresh(SOON).contact_points()} > {"Other"}
-    assert source.unused == ["kr"]
+    assert source.unused == ["jp"]
 
 
 def test_a_source_that_alters_archive_and_files_alike_is_refused_and_the_last_directory_stays(
@@ -274,7 +274,7 @@ def test_an_archive_that_does_not_come_is_no_reason_to_fail(source: Source, tmp_
 
     source.change = change
     with source.client(tmp_path / "member") as client:
-        assert client.refresh(SOON).nodes() == ["fr", "kr"]
+        assert client.refresh(SOON).nodes() == ["fr", "jp"]
     assert source.unused == []
 
 
@@ -289,7 +289,7 @@ def test_a_source_without_archives_is_asked_for_a_few_and_no_more(
     source.change = change
     monkeypatch.setattr(reading_module, "_MOST_MISSING", 1)
     with source.client(tmp_path / "member") as client:
-        assert client.refresh(SOON).nodes() == ["fr", "kr"]
+        assert client.refresh(SOON).nodes() == ["fr", "jp"]
     assert len([name for name in source.taken() if name.startswith(ARCHIVES)]) == 1
 
 
@@ -316,19 +316,19 @@ def test_a_desk_that_shares_its_folder_takes_no_hostile_archive_either(
     source.change = lambda name, content: (
         content.replace(b"Police", b"Bandit") if name.startswith(ARCHIVES) else content
     )
-    assert b"Police" in archive(world, "kr")
+    assert b"Police" in archive(world, "jp")
     client = SharedDirectoryClient(tmp_path / "desk", world.repository.root_bytes(1), source.fetch)
     assert {card.agency for card in client.refresh(SOON).contact_points()} == {"Police"}
-    assert client.files().keys() >= {metadata_name("nation-kr", world.repository.version("nation-kr"))}
+    assert client.files().keys() >= {metadata_name("nation-jp", world.repository.version("nation-jp"))}
     again = SharedDirectoryClient(tmp_path / "desk", world.repository.root_bytes(1), source.fetch)
-    assert again.load(SOON).nodes() == ["fr", "kr"]
+    assert again.load(SOON).nodes() == ["fr", "jp"]
 
 
 async def test_a_node_names_the_source_whose_archive_is_not_what_was_signed(
     world: Published, source: Source, tmp_path: Path
 ) -> None:
     log = StringIO()
-    source.change = lambda name, content: content + b"x" if archive_node(name) == "kr" else content
+    source.change = lambda name, content: content + b"x" if archive_node(name) == "jp" else content
     named = type("Named", (), {"name": "de", "fetch": staticmethod(source.fetch)})()
     service = DirectoryService(
         DirectoryHome(tmp_path / "node", world.repository.root_bytes(1), MetadataRepository(tmp_path / "served")),
@@ -339,24 +339,24 @@ async def test_a_node_names_the_source_whose_archive_is_not_what_was_signed(
     )
     await service.start()
     service.close()
-    assert service.current.nodes() == ["fr", "kr"]
+    assert service.current.nodes() == ["fr", "jp"]
     told = [json.loads(line) for line in log.getvalue().splitlines()]
     unused = [(line["source"], line["partner"]) for line in told if line["event"] == "directory-archive-unused"]
-    assert unused == [("de", "kr")]
-    assert service.served.read(archive_name("kr", world.repository.version("nation-kr"))) == archive(world, "kr")
+    assert unused == [("de", "jp")]
+    assert service.served.read(archive_name("jp", world.repository.version("nation-jp"))) == archive(world, "jp")
 
 
 async def test_a_node_serves_the_archives_of_what_it_verified_to_holders_of_the_directory(tmp_path: Path) -> None:
-    nodes = Nodes.of(tmp_path, "kr", "fr")
+    nodes = Nodes.of(tmp_path, "jp", "fr")
     try:
         fr = await nodes.start("fr")
-        kr = await nodes.start("kr")
+        jp = await nodes.start("jp")
         name = archive_name("fr", MetadataRepository(nodes.folder).version("nation-fr"))
-        served = await kr.context.partners.get("fr").directory_file(name)
+        served = await jp.context.partners.get("fr").directory_file(name)
         assert served == fr.context.directory.served.read(name) == MetadataRepository(nodes.folder).read(name)
         for other in ("archives/1.targets.bin", "archives/999.nation-fr.bin", "archives/../metadata/timestamp.json"):
             with pytest.raises(NotFoundError):
-                await kr.context.partners.get("fr").directory_file(other)
+                await jp.context.partners.get("fr").directory_file(other)
     finally:
         await nodes.close()
 
@@ -367,9 +367,9 @@ async def test_a_node_serves_the_archives_of_what_it_verified_to_holders_of_the_
 def test_a_nation_that_was_read_before_is_left_out_when_its_role_has_expired(
     world: Published, source: Source, tmp_path: Path
 ) -> None:
-    role = parse_metadata(parts(world, "kr")[0], Targets)
+    role = parse_metadata(parts(world, "jp")[0], Targets)
     with source.client(tmp_path / "member") as client:
-        assert client.refresh(SOON).nodes() == ["fr", "kr"]
+        assert client.refresh(SOON).nodes() == ["fr", "jp"]
         end = role.signed.expires
         for renewed in ("root", TARGETS, "nation-fr"):
             world.ceremony.renew(renewed, end)
@@ -379,23 +379,23 @@ def test_a_nation_that_was_read_before_is_left_out_when_its_role_has_expired(
         world.ceremony.release(end, world.registry)
         directory = client.refresh(end)
         assert directory.nodes() == ["fr"]
-        assert "expired" in directory.problems["kr"]
+        assert "expired" in directory.problems["jp"]
 
 
 def test_a_nation_whose_keys_changed_is_judged_again_although_its_files_did_not(
     world: Published, source: Source, tmp_path: Path
 ) -> None:
-    new = signers("kr new", "kr newer")
+    new = signers("jp new", "jp newer")
     with source.client(tmp_path / "member") as client:
-        assert client.refresh(SOON).nodes() == ["fr", "kr"]
-        world.ceremony.admit_nation("kr", [signer.public_key for signer in new], 2, SOON)
+        assert client.refresh(SOON).nodes() == ["fr", "jp"]
+        world.ceremony.admit_nation("jp", [signer.public_key for signer in new], 2, SOON)
         for signer in world.holders[:2]:
             world.ceremony.sign(TARGETS, signer)
         members = (world.path / "staged" / "targets.json").read_bytes()
         world.publish_blindly(TARGETS, members)
         directory = client.refresh(SOON)
         assert directory.nodes() == ["fr"]
-        assert "does not verify" in directory.problems["kr"]
+        assert "does not verify" in directory.problems["jp"]
 
 
 def test_a_member_list_that_was_verified_before_is_refused_when_other_holders_sign_it_now(
@@ -418,17 +418,17 @@ def test_a_member_list_that_was_verified_before_is_refused_when_other_holders_si
 def test_a_suspension_counts_for_cards_that_were_read_before(world: Published, source: Source, tmp_path: Path) -> None:
     with source.client(tmp_path / "member") as client:
         before = client.refresh(SOON)
-        world.ceremony.sanction("kr", Standing.SUSPENDED, SOON)
+        world.ceremony.sanction("jp", Standing.SUSPENDED, SOON)
         for signer in world.holders[:2]:
             world.ceremony.sign(TARGETS, signer)
         world.ceremony.release(SOON, world.registry)
         after = client.refresh(SOON)
-        assert (before.node("kr").status, after.node("kr").status) == ("active", "suspended")
-        world.ceremony.sanction("kr", None, SOON)
+        assert (before.node("jp").status, after.node("jp").status) == ("active", "suspended")
+        world.ceremony.sanction("jp", None, SOON)
         for signer in world.holders[:2]:
             world.ceremony.sign(TARGETS, signer)
         world.ceremony.release(SOON, world.registry)
-        assert client.refresh(SOON).node("kr").status == "active"
+        assert client.refresh(SOON).node("jp").status == "active"
 
 
 @pytest.mark.parametrize("damaged", [None, b"", b"damaged"])
@@ -438,9 +438,9 @@ def test_a_client_that_lost_an_archive_says_so_once_and_fetches_it_again(
     with source.client(tmp_path / "member") as client:
         client.refresh(SOON)
         whole = client.files()
-        (kept,) = (tmp_path / "member" / ARCHIVES).glob("*.nation-kr.bin")
+        (kept,) = (tmp_path / "member" / ARCHIVES).glob("*.nation-jp.bin")
         kept.unlink() if damaged is None else kept.write_bytes(damaged)
-        with pytest.raises(DirectoryUnavailableError, match="kr"):
+        with pytest.raises(DirectoryUnavailableError, match="jp"):
             client.files()
         client.refresh(SOON)
         assert client.files() == whole
@@ -486,5 +486,5 @@ def test_archives_are_durable_before_the_state_that_says_that_they_are_here(
         monkeypatch.setattr(client_module, "make_durable", made_durable)
         monkeypatch.setattr(client_module, "write_file", wrote)
         client.refresh(SOON)
-    names = [Path(archive_name(node, world.repository.version(nation_role(node)))).name for node in ("fr", "kr")]
+    names = [Path(archive_name(node, world.repository.version(nation_role(node)))).name for node in ("fr", "jp")]
     assert order == [*sorted(names), client_module.STATE_NAME]

@@ -86,14 +86,14 @@ def unreachable(name: str) -> bytes:
 
 
 def around(world: Published) -> bytes:
-    """A role of kr with something beside what is signed."""
-    world.stage("nation-kr", lambda _: None)
-    return json.dumps({**json.loads(world.sign_blindly("nation-kr")), "note": "y"}).encode()
+    """A role of jp with something beside what is signed."""
+    world.stage("nation-jp", lambda _: None)
+    return json.dumps({**json.loads(world.sign_blindly("nation-jp")), "note": "y"}).encode()
 
 
 def within(world: Published) -> bytes:
-    world.stage("nation-kr", lambda role: role.update(note="y"))
-    return world.sign_blindly("nation-kr")
+    world.stage("nation-jp", lambda role: role.update(note="y"))
+    return world.sign_blindly("nation-jp")
 
 
 @pytest.mark.parametrize("made", [around, within])
@@ -101,20 +101,20 @@ def test_a_nation_whose_role_breaks_a_rule_is_left_out_each_time_and_takes_nobod
     world: Published, tmp_path: Path, made: Callable[[Published], bytes]
 ) -> None:
     """Its role is in the client's folder from the first time on, and is not fetched again."""
-    world.publish_blindly("nation-kr", made(world))
+    world.publish_blindly("nation-jp", made(world))
     folder = tmp_path / "member"
     for _ in range(2):
         directory = world.read(folder)
         assert directory.nodes() == ["fr"]
-        assert directory.problems["kr"].startswith("its metadata breaks the rules: ")
-        assert directory.problems["kr"].endswith("has a member that this version does not know: note")
+        assert directory.problems["jp"].startswith("its metadata breaks the rules: ")
+        assert directory.problems["jp"].endswith("has a member that this version does not know: note")
         refreshed(world)
     with client_of(world, folder, fetch=unreachable) as client:
-        assert "breaks the rules" in client.load(SOON).problems["kr"]
+        assert "breaks the rules" in client.load(SOON).problems["jp"]
 
 
 def hide_a_nations_key(world: Published) -> Callable[[dict[str, Any]], object]:
-    key = world.nations["kr"][0].public_key
+    key = world.nations["jp"][0].public_key
 
     def change(root: dict[str, Any]) -> None:
         root["keys"][key.keyid] = key.to_dict()
@@ -153,9 +153,9 @@ def test_nothing_is_read_that_breaks_a_rule_by_itself_or_with_the_rest(
 def test_a_nation_without_cards_or_that_has_not_published_is_left_out_with_the_reason(
     world: Published, tmp_path: Path
 ) -> None:
-    republish(world, "nation-kr", lambda role: role["targets"].pop("kr/node.json"))
-    assert "no node card" in world.read(tmp_path / "newcomer").problems["kr"]
-    republish(world, "nation-kr", lambda role: role.update(targets={}))
+    republish(world, "nation-jp", lambda role: role["targets"].pop("jp/node.json"))
+    assert "no node card" in world.read(tmp_path / "newcomer").problems["jp"]
+    republish(world, "nation-jp", lambda role: role.update(targets={}))
     of_de = signers("de one")
     world.ceremony.admit_nation("de", [signer.public_key for signer in of_de], 1, SOON)
     for holder in world.holders[:2]:
@@ -163,7 +163,7 @@ def test_a_nation_without_cards_or_that_has_not_published_is_left_out_with_the_r
     world.ceremony.release(SOON, world.registry)
     with client_of(world, tmp_path / "member") as client:
         problems = client.refresh(SOON).problems
-        assert "no node card" in problems["kr"]
+        assert "no node card" in problems["jp"]
         assert "has not published its cards" in problems["de"]
     hosted = contact_point_card(
         Address("24-7", "de"),
@@ -176,24 +176,24 @@ def test_a_nation_without_cards_or_that_has_not_published_is_left_out_with_the_r
     with client_of(world, tmp_path / "desk", nations=("fr", "de")) as client:
         client.refresh(SOON)
     with client_of(world, tmp_path / "desk", nations=("fr", "de"), fetch=unreachable) as client:
-        assert client.load(SOON).unread == {"kr", "de"}
+        assert client.load(SOON).unread == {"jp", "de"}
     world.nations["de"] = of_de
     publish_cards(world.ceremony, [hosted], of_de, world.registry, SOON)
     directory = world.read(tmp_path / "later")
-    assert set(directory.problems) == {"kr"}
+    assert set(directory.problems) == {"jp"}
     assert directory.contact_point(hosted.address) == hosted
 
 
 def test_a_role_that_does_not_verify_is_the_mirrors_fault_unless_the_snapshot_says_that_it_is_so(
     world: Published, tmp_path: Path
 ) -> None:
-    world.stage("nation-kr", lambda _: None)
-    world.publish_blindly("nation-kr", world.sign_blindly("nation-kr", world.nations["kr"][:1]))
+    world.stage("nation-jp", lambda _: None)
+    world.publish_blindly("nation-jp", world.sign_blindly("nation-jp", world.nations["jp"][:1]))
     files = stored(world)
-    assert "does not verify" in loaded(world, tmp_path / "one", files).problems["kr"]
+    assert "does not verify" in loaded(world, tmp_path / "one", files).problems["jp"]
     name = metadata_name(SNAPSHOT, world.repository.version(SNAPSHOT))
     snapshot = Metadata[Any].from_bytes(files[name])
-    snapshot.signed.meta["nation-kr.json"].hashes = None
+    snapshot.signed.meta["nation-jp.json"].hashes = None
     snapshot.signatures.clear()
     for signer in world.keys_of(SNAPSHOT):
         snapshot.sign(signer)
@@ -226,7 +226,7 @@ def test_what_was_stored_before_is_judged_by_the_rules_only_where_that_is_asked(
     world: Published, tmp_path: Path
 ) -> None:
     republish(world, TARGETS, lambda members: members.update(note="y"))
-    assert loaded(world, tmp_path / "own", stored(world)).nodes() == ["fr", "kr"]
+    assert loaded(world, tmp_path / "own", stored(world)).nodes() == ["fr", "jp"]
     with pytest.raises(DirectoryUntrustedError, match="does not know: note"):
         loaded(world, tmp_path / "carried", {}, carried=stored(world))
 
@@ -240,14 +240,14 @@ def test_a_federation_that_is_known_from_a_later_root_did_not_have_ml_dsa_44_fro
             old.ceremony.sign(role, signer)
     old.ceremony.release(SOON, old.registry)
     with DirectoryClient(tmp_path / "member", old.repository.root_bytes(2), old.repository.read) as client:
-        assert client.refresh(SOON).nodes() == ["fr", "kr"]
+        assert client.refresh(SOON).nodes() == ["fr", "jp"]
 
 
 def test_a_directory_has_as_many_nations_as_it_may(
     world: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client_module, "MAX_NATIONS", 2)
-    assert world.read(tmp_path / "one").nodes() == ["fr", "kr"]
+    assert world.read(tmp_path / "one").nodes() == ["fr", "jp"]
     monkeypatch.setattr(client_module, "MAX_NATIONS", 1)
     with pytest.raises(DirectoryUntrustedError, match="more than 1 nations"):
         world.read(tmp_path / "other")
@@ -270,21 +270,21 @@ def test_cards_are_counted_and_measured_before_they_are_fetched(world: Published
         return world.repository.read(name)
 
     def problem(targets: dict[str, Any], folder: str) -> str:
-        republish(world, "nation-kr", lambda role: role.update(targets=targets))
+        republish(world, "nation-jp", lambda role: role.update(targets=targets))
         fetched.clear()
         with client_of(world, tmp_path / folder, fetch=counted) as client:
             try:
-                return client.refresh(SOON).problems["kr"]
+                return client.refresh(SOON).problems["jp"]
             except DirectoryUnavailableError:
                 return "a card was fetched"
 
     def named(count: int, **more: Any) -> dict[str, Any]:
-        return {f"kr/contact-{number}.json": {**entry, **more} for number in range(count)}
+        return {f"jp/contact-{number}.json": {**entry, **more} for number in range(count)}
 
     assert problem(named(1_024), "most") == "a card was fetched"
     assert problem(named(1_025), "more") == "it has more than 1024 cards"
     assert problem(named(1, length=65_537), "long") == "a card has more than 65536 bytes"
-    assert not any(name.startswith("targets/kr/") for name in fetched)
+    assert not any(name.startswith("targets/jp/") for name in fetched)
 
 
 def test_a_card_that_a_source_altered_is_neither_taken_nor_kept(world: Published, tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ def test_a_card_that_a_source_altered_is_neither_taken_nor_kept(world: Published
     assert not any(b"Bandit" in path.read_bytes() for path in kept)
     with client_of(world, tmp_path / "member") as client:
         client.refresh(SOON)
-    card = kept_of(tmp_path / "member", "kr")
+    card = kept_of(tmp_path / "member", "jp")
     assert b"Police" in card.read_bytes()
     card.write_bytes(card.read_bytes().replace(b"Police", b"Bandit"))
     refreshed(world)
@@ -318,7 +318,7 @@ def kept_of(folder: Path, nation: str) -> Path:
 def test_a_client_that_has_verified_nothing_lacks_serves_and_loads_nothing(world: Published, tmp_path: Path) -> None:
     with client_of(world, tmp_path / "member") as client:
         assert not client.lacks()
-        for act in (client.files, lambda: client.extract(["kr"]), lambda: client.load(SOON)):
+        for act in (client.files, lambda: client.extract(["jp"]), lambda: client.load(SOON)):
             with pytest.raises(DirectoryUnavailableError):
                 act()
         (tmp_path / "member" / STATE_NAME).write_bytes(cbor.encode(["a list"]))
@@ -332,30 +332,30 @@ def test_a_client_that_has_verified_nothing_lacks_serves_and_loads_nothing(world
 def test_who_deals_with_some_nations_lacks_what_is_asked_for_and_vouches_for_no_other(
     world: Published, tmp_path: Path
 ) -> None:
-    with client_of(world, tmp_path / "away", nations=("kr",)) as client:
+    with client_of(world, tmp_path / "away", nations=("jp",)) as client:
         client.refresh(SOON)
-    with client_of(world, tmp_path / "away", nations=("kr", "fr"), fetch=unreachable) as client:
+    with client_of(world, tmp_path / "away", nations=("jp", "fr"), fetch=unreachable) as client:
         directory = client.load(SOON)
-        assert (directory.nodes(), directory.unread, dict(directory.problems)) == (["kr"], {"fr"}, {})
-    with client_of(world, tmp_path / "desk", nations=("kr",)) as client:
+        assert (directory.nodes(), directory.unread, dict(directory.problems)) == (["jp"], {"fr"}, {})
+    with client_of(world, tmp_path / "desk", nations=("jp",)) as client:
         directory = client.refresh(SOON)
         assert not client.lacks()
         with pytest.raises(DirectoryUnavailableError, match="not read here: fr"):
-            client.extract(["kr", "fr"])
+            client.extract(["jp", "fr"])
         with pytest.raises(DirectoryUnavailableError, match="only some nations were read here"):
             client.files()
         with pytest.raises(UnknownNodeError):
             directory.node("fr")
         assert client.lacks()
-        assert client.refresh(SOON).nodes() == ["fr", "kr"]
+        assert client.refresh(SOON).nodes() == ["fr", "jp"]
     cards = kept_of(tmp_path / "desk", "fr").read_bytes()
-    with client_of(world, tmp_path / "other", nations=("kr",)) as client:
+    with client_of(world, tmp_path / "other", nations=("jp",)) as client:
         client.refresh(SOON, everything=True)
-        assert client.refresh(SOON).nodes() == ["fr", "kr"]
+        assert client.refresh(SOON).nodes() == ["fr", "jp"]
         refreshed(world)
         assert client.refresh(SOON).unread == {"fr"}
         assert kept_of(tmp_path / "other", "fr").read_bytes() == cards
-        assert client.load(SOON, everything=True).nodes() == ["fr", "kr"]
+        assert client.load(SOON, everything=True).nodes() == ["fr", "jp"]
 
 
 def test_a_trust_anchor_that_is_given_replaces_the_one_that_was_kept(world: Published, tmp_path: Path) -> None:
@@ -372,7 +372,7 @@ def test_what_is_loaded_is_verified_again_although_it_was_verified_before(world:
     with client_of(world, tmp_path / "member") as client:
         client.refresh(SOON)
         path = tmp_path / "member" / STATE_NAME
-        path.write_bytes(path.read_bytes().replace(b"nation-kr", b"nation-xx"))
+        path.write_bytes(path.read_bytes().replace(b"nation-jp", b"nation-xx"))
         with pytest.raises((DirectoryUntrustedError, DirectoryUnavailableError)):
             client.load(SOON)
 
@@ -380,18 +380,18 @@ def test_what_is_loaded_is_verified_again_although_it_was_verified_before(world:
 def test_what_was_missing_is_read_when_it_is_there_again(world: Published, tmp_path: Path) -> None:
     with client_of(world, tmp_path / "member") as client:
         client.refresh(SOON)
-    kept_of(tmp_path / "member", "kr").unlink()
+    kept_of(tmp_path / "member", "jp").unlink()
     with client_of(world, tmp_path / "member") as client:
-        assert client.load(SOON).problems == {"kr": "its files are not in the local copy"}
+        assert client.load(SOON).problems == {"jp": "its files are not in the local copy"}
         assert not client.refresh(SOON).problems
     path = tmp_path / "member" / STATE_NAME
     state = cbor.decode(path.read_bytes(), max_bytes=10**7)
     assert isinstance(state, dict)
-    path.write_bytes(cbor.encode({name: part for name, part in state.items() if "nation-kr" not in str(name)}))
-    kept_of(tmp_path / "member", "kr").unlink()
+    path.write_bytes(cbor.encode({name: part for name, part in state.items() if "nation-jp" not in str(name)}))
+    kept_of(tmp_path / "member", "jp").unlink()
     with client_of(world, tmp_path / "member", fetch=unreachable) as client:
         directory = client.load(SOON)
-        assert (set(directory.problems), directory.unread) == ({"kr"}, frozenset())
+        assert (set(directory.problems), directory.unread) == ({"jp"}, frozenset())
 
 
 def test_a_card_that_did_not_change_is_not_parsed_again(world: Published, tmp_path: Path) -> None:
@@ -400,7 +400,7 @@ def test_a_card_that_did_not_change_is_not_parsed_again(world: Published, tmp_pa
         refreshed(world)
         after = client.refresh(SOON)
         assert after.version > before.version
-        assert after.node("kr") is before.node("kr")
+        assert after.node("jp") is before.node("jp")
 
 
 def test_only_what_outlives_the_program_is_written_durably(
@@ -440,13 +440,13 @@ def test_an_extract_holds_what_vouches_for_its_cards_and_older_roots_and_nothing
     republish(world, ROOT)
     with client_of(world, tmp_path / "member") as client:
         client.refresh(SOON)
-        files = client.extract(["kr"])
+        files = client.extract(["jp"])
     first, second = world.repository.root_bytes(1), world.repository.root_bytes(2)
     given = {**files, metadata_name(ROOT, 1): first, metadata_name("nation-de", 1): b"{}"}
     for root, name in ((first, 1), (second, 2)):
         extract = read_extract(given, root)
         assert extract.used == {**files, metadata_name(ROOT, 1): first}
-        assert extract.directory.nodes() == ["kr"]
+        assert extract.directory.nodes() == ["jp"]
         assert trusted_root_in(given, sha256(root).hexdigest()) == given[metadata_name(ROOT, name)]
     for other in (sha256(files[metadata_name(TIMESTAMP, 1)]).hexdigest(), "0" * 64):
         with pytest.raises(DirectoryUntrustedError, match="none of the roots"):
@@ -461,7 +461,7 @@ def test_a_damaged_state_is_no_reason_not_to_fetch_a_new_one(world: Published, t
         shared(world, tmp_path / "desk").load(SOON)
     shared(world, tmp_path / "desk").refresh(SOON)
     (tmp_path / "desk" / STATE_NAME).write_bytes(b"damaged")
-    assert shared(world, tmp_path / "desk").refresh(SOON).nodes() == ["fr", "kr"]
+    assert shared(world, tmp_path / "desk").refresh(SOON).nodes() == ["fr", "jp"]
 
 
 def test_a_refresh_without_news_reads_nothing_again(
@@ -475,10 +475,10 @@ def test_a_refresh_without_news_reads_nothing_again(
 
 
 def test_what_a_look_up_asked_for_is_read_by_the_next_refresh(world: Published, tmp_path: Path) -> None:
-    client = shared(world, tmp_path / "desk", nations=("kr",))
+    client = shared(world, tmp_path / "desk", nations=("jp",))
     with pytest.raises(UnknownNodeError):
         client.refresh(SOON).node("fr")
-    assert client.refresh(SOON).nodes() == ["fr", "kr"]
+    assert client.refresh(SOON).nodes() == ["fr", "jp"]
 
 
 def test_an_older_directory_is_refused_where_nobody_brought_the_folder_further(
@@ -509,12 +509,12 @@ def test_a_state_that_is_replaced_while_it_is_read_is_read_again_where_something
     client.refresh(SOON)
     stamps = iter(range(10**6))
     monkeypatch.setattr(SharedDirectoryClient, "_stamp", lambda _: (next(stamps), 0, 0))
-    assert client.load(SOON).nodes() == ["fr", "kr"]
-    kept_of(tmp_path / "desk", "kr").unlink()
+    assert client.load(SOON).nodes() == ["fr", "jp"]
+    kept_of(tmp_path / "desk", "jp").unlink()
     with pytest.raises(DeskBusyError):
         shared(world, tmp_path / "desk").load(SOON)
     monkeypatch.undo()
-    assert set(shared(world, tmp_path / "desk").load(SOON).problems) == {"kr"}
+    assert set(shared(world, tmp_path / "desk").load(SOON).problems) == {"jp"}
 
 
 def test_only_what_was_left_behind_long_ago_is_removed(

@@ -48,7 +48,7 @@ class Silent:
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World.of(tmp_path, "kr")
+    world = World.of(tmp_path, "jp")
     yield world
     await world.close()
 
@@ -63,8 +63,8 @@ def copied(world: World, name: str) -> Path:
 
 
 def publish(world: World) -> int:
-    card = world.desks["24-7@kr"].card
-    return publish_cards(world.found(), [card], world.nations["kr"], world.registry, world.clock()).version
+    card = world.desks["24-7@jp"].card
+    return publish_cards(world.found(), [card], world.nations["jp"], world.registry, world.clock()).version
 
 
 def service(world: World, metrics: Metrics, sources: list[Source], log: StringIO | None = None) -> DirectoryService:
@@ -152,34 +152,34 @@ async def test_a_running_node_takes_the_news_that_one_of_its_sources_does_not_ha
     for nation in ("fr", "de"):
         world.add_nation(nation)
         await world.start(nation)
-    await world.start("kr")
-    await world.stop("kr")
-    kr = await world.start("kr", folder=False, directory={"upstream": ["fr", "de"]})
+    await world.start("jp")
+    await world.stop("jp")
+    jp = await world.start("jp", folder=False, directory={"upstream": ["fr", "de"]})
     # fr does not refresh any more: what it has is valid for days.
     world.nodes["fr"].context.directory._sources = lambda _: []
     version = publish(world)
     await world.nodes["de"].context.directory.refresh()
-    await kr.context.directory.refresh()
-    assert kr.context.directory.current.version == version
+    await jp.context.directory.refresh()
+    assert jp.context.directory.current.version == version
 
 
 async def test_a_node_that_is_not_admitted_yet_is_told_so(world: World) -> None:
-    await world.start("kr")
-    world.add_nation("jp")
-    await world.nodes["kr"].context.directory.refresh()
+    await world.start("jp")
+    world.add_nation("gr")
+    await world.nodes["jp"].context.directory.refresh()
     strangers = World(world.path / "strangers")
     (world.path / "strangers").mkdir()
-    strangers.add_nation("jp")
+    strangers.add_nation("gr")
     # Its keys are those of no card: it made them anew, or its nation has not published them.
-    shutil.copyfile(strangers.home("jp").keystore, world.home("jp").keystore)
+    shutil.copyfile(strangers.home("gr").keystore, world.home("gr").keystore)
     with pytest.raises(NotAdmittedError) as refused:
-        await world.start("jp", folder=False)
+        await world.start("gr", folder=False)
     assert "connection" not in refused.value.advice
     assert "card.json" in refused.value.advice
 
 
 async def test_health_names_a_node_that_no_directory_has(world: World) -> None:
-    kr = await world.start("kr")
-    object.__setattr__(kr.context, "name", "xx")
-    async with aiohttp.ClientSession() as session, session.get(f"{kr.admin_url}/health") as answer:
+    jp = await world.start("jp")
+    object.__setattr__(jp.context, "name", "xx")
+    async with aiohttp.ClientSession() as session, session.get(f"{jp.admin_url}/health") as answer:
         assert "not-admitted" in (await answer.json())["problems"]

@@ -18,7 +18,7 @@ from exchange.desk.desk import Desk
 from exchange.office.officers import Login
 from protocol.errors import ForbiddenError, HandlingError, RecipientNeededError, UsageError
 from protocol.processing_log import Operation, ProcessingRecord
-from tests.worlds.desks import FR, KR, PASSPHRASE, World, request
+from tests.worlds.desks import FR, JP, PASSPHRASE, World, request
 
 
 @pytest.fixture
@@ -27,8 +27,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 async def received(world: World, tlp: str = "AMBER") -> UUID:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.messages.send(request(handling={"tlp": tlp}))
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await jp.messages.send(request(handling={"tlp": tlp}))
         await fr.messages.sync()
         return sent.id
 
@@ -65,7 +65,7 @@ async def test_giving_a_file_to_a_contact_point_is_passing_the_message_on(world:
         for way_out in ways_out(fr, message, to="24-7@gh")[:2]:
             with pytest.raises(HandlingError):
                 await way_out()
-        for to in ("24-7@kr", "24-7@fr", "cyber@fr", "Tribunal judiciaire de Lille", "Greffe, greffe@justice.example"):
+        for to in ("24-7@jp", "24-7@fr", "cyber@fr", "Tribunal judiciaire de Lille", "Greffe, greffe@justice.example"):
             await fr.evidence.disclose(message, to=to)
 
 
@@ -111,8 +111,8 @@ def test_only_what_was_given_is_recorded_as_given_with_the_digest_of_the_file(wo
 
 
 async def test_a_message_that_the_node_refused_is_recorded_as_not_sent(world: World) -> None:
-    async with world.open(KR) as kr:
-        world.nodes["kr"].refuse = ForbiddenError("not today")
-        sent = await kr.messages.send(request())
-        told = [(record.operation.value, record.act, record.message) for record in await records(kr)]
+    async with world.open(JP) as jp:
+        world.nodes["jp"].refuse = ForbiddenError("not today")
+        sent = await jp.messages.send(request())
+        told = [(record.operation.value, record.act, record.message) for record in await records(jp)]
         assert told == [("disclosure", "send", sent.id), ("alteration", "send.refused", sent.id)]

@@ -23,7 +23,7 @@ from tests.worlds.nodes import World
 @pytest.fixture
 async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     monkeypatch.setattr(disk_module, "PROBE_S", 0.02)
-    world = World.of(tmp_path, "kr")
+    world = World.of(tmp_path, "jp")
     yield world
     await world.close()
 
@@ -50,9 +50,9 @@ def lines(world: World, node: str, event: str) -> list[dict[str, Any]]:
     return [line for line in found if line["event"] == event]
 
 
-async def submit(world: World, to: str = "24-7@kr") -> str | None:
-    seoul = world.desks["24-7@kr"]
-    (answer,) = await world.submit(seoul, world.seal(seoul, [world.desks[to]]))
+async def submit(world: World, to: str = "24-7@jp") -> str | None:
+    tokyo = world.desks["24-7@jp"]
+    (answer,) = await world.submit(tokyo, world.seal(tokyo, [world.desks[to]]))
     return answer.code
 
 
@@ -63,19 +63,19 @@ def fill(ballast: Path) -> None:
 
 
 async def test_a_full_disk_is_told_once_with_file_and_cause_although_nobody_sends(world: World, small: Path) -> None:
-    kr = await world.start("kr", database=small / "node.sqlite")
+    jp = await world.start("jp", database=small / "node.sqlite")
     assert await submit(world) is None
     ballast = small / "ballast"
     fill(ballast)
-    await until_health(kr, lambda status, problems: status == 503 and "disk:small:writing:ENOSPC" in problems)
+    await until_health(jp, lambda status, problems: status == 503 and "disk:small:writing:ENOSPC" in problems)
     assert (
         'comity_disk_failing{cause="ENOSPC",file="small",use="writing"} 1.0'
-        in kr.metrics.render(None, 0, False).decode()
+        in jp.metrics.render(None, 0, False).decode()
     )
     assert await submit(world) in {None, "storage-full"}
     ballast.unlink()
-    await until_health(kr, lambda status, _: status == 200)
-    (told,) = [line for line in lines(world, "kr", "disk-failing") if line["cause"] == "ENOSPC"]
+    await until_health(jp, lambda status, _: status == 200)
+    (told,) = [line for line in lines(world, "jp", "disk-failing") if line["cause"] == "ENOSPC"]
     assert (told["level"], told["file"]) == ("error", str(small))
     assert await submit(world) is None
 
@@ -83,34 +83,34 @@ async def test_a_full_disk_is_told_once_with_file_and_cause_although_nobody_send
 async def test_a_disk_that_fails_is_told_with_what_the_system_said(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kr = await world.start("kr")
+    jp = await world.start("jp")
 
     def failing(folder: Path) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
     with monkeypatch.context() as broken:
         broken.setattr(disk_module, "probe", failing)
-        problems = await until_health(kr, lambda status, _: status == 503)
-        assert "disk:kr:writing:EIO" in problems
-        assert {line["cause"] for line in lines(world, "kr", "disk-failing")} == {"EIO"}
-    await until_health(kr, lambda status, _: status == 200)
-    assert lines(world, "kr", "disk-works")
+        problems = await until_health(jp, lambda status, _: status == 503)
+        assert "disk:jp:writing:EIO" in problems
+        assert {line["cause"] for line in lines(world, "jp", "disk-failing")} == {"EIO"}
+    await until_health(jp, lambda status, _: status == 200)
+    assert lines(world, "jp", "disk-works")
 
 
 async def test_a_partner_is_not_blamed_for_the_own_disk(world: World, small: Path) -> None:
     world.add_nation("fr")
     paris = world.add_desk("24-7@fr")
-    kr = await world.start("kr", database=small / "node.sqlite")
+    jp = await world.start("jp", database=small / "node.sqlite")
     ballast = small / "ballast"
     assert await submit(world, "24-7@fr") is None
     fill(ballast)
-    await until_health(kr, lambda status, _: status == 503)
-    failed = len(lines(world, "kr", "delivery-failed"))
-    await world.start("fr")  # it answers; what it says cannot be recorded at kr
-    await world.until(lambda: bool(lines(world, "kr", "delivery-not-recorded")))
-    later = lines(world, "kr", "delivery-failed")[failed:]
+    await until_health(jp, lambda status, _: status == 503)
+    failed = len(lines(world, "jp", "delivery-failed"))
+    await world.start("fr")  # it answers; what it says cannot be recorded at jp
+    await world.until(lambda: bool(lines(world, "jp", "delivery-not-recorded")))
+    later = lines(world, "jp", "delivery-failed")[failed:]
     assert [line["code"] for line in later if line["code"] != "unavailable"] == []
-    assert kr.metrics.partner_up.labels("fr")._value.get() == 1
+    assert jp.metrics.partner_up.labels("fr")._value.get() == 1
     ballast.unlink()
     assert (await world.mailbox(paris, wait=10))[0]
 
@@ -152,17 +152,17 @@ async def test_nothing_is_acknowledged_into_a_database_that_is_not_there_any_mor
 ) -> None:
     (tmp_path / "data").mkdir()
     database = tmp_path / "data" / "node.sqlite"
-    kr = await world.start("kr", database=database)
+    jp = await world.start("jp", database=database)
     assert await submit(world) is None
     happens(database)
     assert await submit(world) == "store-replaced"
-    status, problems = await health(kr)
+    status, problems = await health(jp)
     assert status == 503
     assert "store-replaced" in problems
-    assert "store-replaced" in {line["code"] for line in lines(world, "kr", "disk-failing")}
-    size = await kr.context.store.reads.log_size()
+    assert "store-replaced" in {line["code"] for line in lines(world, "jp", "disk-failing")}
+    size = await jp.context.store.reads.log_size()
     assert await submit(world) == "store-replaced"
-    assert await kr.context.store.reads.log_size() == size
+    assert await jp.context.store.reads.log_size() == size
 
 
 @pytest.mark.parametrize("happens", [removed, replaced])
@@ -171,26 +171,26 @@ async def test_a_database_that_is_gone_is_noticed_although_nobody_sends(
 ) -> None:
     (tmp_path / "data").mkdir()
     database = tmp_path / "data" / "node.sqlite"
-    kr = await world.start("kr", database=database)
+    jp = await world.start("jp", database=database)
     happens(database)
-    await until_health(kr, lambda status, problems: status == 503 and "store-replaced" in problems)
+    await until_health(jp, lambda status, problems: status == 503 and "store-replaced" in problems)
 
 
 async def test_a_damaged_database_is_told_by_who_reads_it(world: World, tmp_path: Path) -> None:
-    kr = await world.start("kr")
-    seoul = world.desks["24-7@kr"]
-    (answer,) = await world.submit(seoul, world.seal(seoul, [seoul]))
+    jp = await world.start("jp")
+    tokyo = world.desks["24-7@jp"]
+    (answer,) = await world.submit(tokyo, world.seal(tokyo, [tokyo]))
     assert answer.code is None
-    await world.stop("kr")
-    database = world.home("kr").path / "node.sqlite"
+    await world.stop("jp")
+    database = world.home("jp").path / "node.sqlite"
     with closing(sqlite3.connect(database)) as connection:
         (page,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'mailbox'").fetchone()
     content = bytearray(database.read_bytes())
     content[(page - 1) * 8192 : page * 8192] = b"\xff" * 8192
     database.write_bytes(content)
-    kr = await world.start("kr")
-    reply = await world.desk_call(seoul, "GET", "/v1/mailbox?after=0")
+    jp = await world.start("jp")
+    reply = await world.desk_call(tokyo, "GET", "/v1/mailbox?after=0")
     assert (reply.status, reply.code) == (500, "store-damaged")
-    status, problems = await health(kr)
+    status, problems = await health(jp)
     assert status == 503
     assert any(problem.startswith("disk:node.sqlite:reading:SQLITE_") for problem in problems)

@@ -18,7 +18,7 @@ from exchange.settings import OfficeSettings, RetentionSettings
 from keys.secrets.keystore import FAST
 from protocol.address import Address
 from protocol.errors import ErasedError, ErasureError
-from tests.worlds.desks import FR, KR, ROOT, World, in_thread, request
+from tests.worlds.desks import FR, JP, ROOT, World, in_thread, request
 
 GH = Address.parse("24-7@gh")
 SECRET = "Grunewaldstrasse"
@@ -58,8 +58,8 @@ async def test_erasing_a_case_reaches_drafts_notes_hand_overs_and_all_words_howe
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await one_officer(world)
-    async with world.open(KR) as kr, world.open(FR, BOSS) as fr:
-        sent = await kr.messages.send(request(facts=f"They met at {SECRET} 12."))
+    async with world.open(JP) as jp, world.open(FR, BOSS) as fr:
+        sent = await jp.messages.send(request(facts=f"They met at {SECRET} 12."))
         await fr.messages.sync()
         assert len((await fr.cases.search(SECRET)).messages) == 1
         case = sent.thread
@@ -70,7 +70,7 @@ async def test_erasing_a_case_reaches_drafts_notes_hand_overs_and_all_words_howe
         await fr.cases.add_note(case, EntryKind.NOTE, f"Called about {SECRET}.")
         await fr.cases.add_note(case, EntryKind.ASSIGNED, "boss")
         await fr.office.hand_over("lee", f"Somebody waits in {SECRET}.")
-        other = await kr.messages.send(request(facts="Another case."))
+        other = await jp.messages.send(request(facts="Another case."))
         await fr.messages.sync()
         about = await fr.replies.draft(other.id, "clarification.ask", pauses_clock=False)
         kept = await fr.messages.send({**about, "questions": question["questions"]})
@@ -104,10 +104,10 @@ async def test_erasing_a_case_reaches_drafts_notes_hand_overs_and_all_words_howe
 
 
 async def test_what_was_offered_and_not_given_is_erased_with_its_case(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
+    async with world.open(JP) as jp, world.open(FR) as fr:
         fields = {name: value for name, value in example("information.spontaneous").items() if name != "commitment"}
         offer = await fr.messages.offer({**fields, "stage": "disclosure", "facts": f"They live in {SECRET}."})
-        await kr.messages.sync()
+        await jp.messages.sync()
         with pytest.raises(ErasureError):
             await fr.office.erase_case(offer.thread, "retention")
         assert (await fr.office.erase_case(offer.thread, "ordered")).drafts == 1
@@ -116,8 +116,8 @@ async def test_what_was_offered_and_not_given_is_erased_with_its_case(world: Wor
 
 
 async def test_an_erasure_names_the_other_cases_that_hold_a_copy(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.messages.send(request(handling={"tlp": "GREEN"}))
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await jp.messages.send(request(handling={"tlp": "GREEN"}))
         await fr.messages.sync()
         passed = await fr.messages.forward(sent.id, [GH], "This concerns you.")
         assert (await fr.office.erase_case(sent.thread, "ordered")).elsewhere == (passed.thread,)
@@ -126,41 +126,41 @@ async def test_an_erasure_names_the_other_cases_that_hold_a_copy(world: World) -
 # --- By the clock ---------------------------------------------------------------------------------------------------
 
 
-async def preserved(world: World, kr: Desk, fr: Desk) -> Any:
+async def preserved(world: World, jp: Desk, fr: Desk) -> Any:
     """A request whose targets are preserved for 60 days; with the answer."""
-    sent = await kr.messages.send(request())
+    sent = await jp.messages.send(request())
     await fr.messages.sync()
     ends = (world.clock() + timedelta(days=DAYS)).isoformat()
     target = {"result": "preserved", "preserved_at": world.clock().isoformat(), "expires_at": ends}
     names = [target["target"] for target in request()["targets"]]
     await fr.replies.answer(sent.id, [{**target, "target": name} for name in names])
-    await kr.messages.sync()
+    await jp.messages.sync()
     return sent
 
 
-async def lapsed(world: World, kr: Desk, fr: Desk) -> UUID:
-    return UUID(str((await preserved(world, kr, fr)).thread))
+async def lapsed(world: World, jp: Desk, fr: Desk) -> UUID:
+    return UUID(str((await preserved(world, jp, fr)).thread))
 
 
-async def closed_after_lapse(world: World, kr: Desk, fr: Desk) -> UUID:
-    sent = await preserved(world, kr, fr)
+async def closed_after_lapse(world: World, jp: Desk, fr: Desk) -> UUID:
+    sent = await preserved(world, jp, fr)
     world.clock.advance(days=DAYS + 1)
-    await kr.messages.send(await kr.replies.draft(sent.id, "closure", reason="answered"))
+    await jp.messages.send(await jp.replies.draft(sent.id, "closure", reason="answered"))
     await fr.messages.sync()
     return UUID(str(sent.thread))
 
 
-async def expired_unanswered(world: World, kr: Desk, fr: Desk) -> UUID:
+async def expired_unanswered(world: World, jp: Desk, fr: Desk) -> UUID:
     wanted = (world.clock() + timedelta(days=20)).isoformat()
-    sent = await kr.messages.send(
+    sent = await jp.messages.send(
         {**example("assistance.request"), "wanted_by": wanted, "wanted_by_reason": "The trial begins."}
     )
     await fr.messages.sync()
     return UUID(str(sent.thread))
 
 
-async def told(world: World, kr: Desk, fr: Desk) -> UUID:
-    sent = await kr.messages.send({**example("contact.test"), "to": [str(FR)]})
+async def told(world: World, jp: Desk, fr: Desk) -> UUID:
+    sent = await jp.messages.send({**example("contact.test"), "to": [str(FR)]})
     await fr.messages.sync()
     return UUID(str(sent.thread))
 
@@ -169,14 +169,14 @@ async def told(world: World, kr: Desk, fr: Desk) -> UUID:
 async def test_a_case_that_ended_by_the_clock_or_asks_for_nothing_is_erased_when_its_time_is_over(
     world: World, ending: Any
 ) -> None:
-    for address in (KR, FR):
+    for address in (JP, FR):
         world.change_settings(address, retention=RetentionSettings(cases_days=365))
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        case = await ending(world, kr, fr)
-        for desk in (kr, fr):
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        case = await ending(world, jp, fr)
+        for desk in (jp, fr):
             assert await desk.office.erasable_cases() == []
         world.clock.advance(days=366)
-        for desk in (kr, fr):
+        for desk in (jp, fr):
             assert [due.thread for due in await desk.office.erasable_cases()] == [case]
             assert (await desk.office.erase_case(case, "retention")).messages > 0
 
@@ -184,10 +184,10 @@ async def test_a_case_that_ended_by_the_clock_or_asks_for_nothing_is_erased_when
 async def test_a_preservation_that_a_request_followed_in_time_and_an_open_request_are_kept_whatever_the_clock_says(
     world: World,
 ) -> None:
-    for address in (KR, FR):
+    for address in (JP, FR):
         world.change_settings(address, retention=RetentionSettings(cases_days=365))
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await preserved(world, kr, fr)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await preserved(world, jp, fr)
         fields = {
             name: value
             for name, value in example("preservation.follow-up").items()
@@ -196,14 +196,14 @@ async def test_a_preservation_that_a_request_followed_in_time_and_an_open_reques
         names = [target["target"] for target in request()["targets"]]
         given = {**fields, "targets": names, "previous_request": None, "issued_at": world.clock().isoformat()}
         given = {name: value for name, value in given.items() if value is not None and name != "submitted_at"}
-        await kr.messages.send(await kr.replies.draft(sent.id, "preservation.follow-up", **given))
+        await jp.messages.send(await jp.replies.draft(sent.id, "preservation.follow-up", **given))
         await fr.messages.sync()
-        await kr.messages.sync()
+        await jp.messages.sync()
         undated = {name: value for name, value in example("assistance.request").items() if "wanted_by" not in name}
-        asked = await kr.messages.send(undated)
+        asked = await jp.messages.send(undated)
         await fr.messages.sync()
         world.clock.advance(days=3650)
-        for desk in (kr, fr):
+        for desk in (jp, fr):
             assert await desk.office.erasable_cases() == []
             for case in (sent.thread, asked.thread):
                 with pytest.raises(ErasureError):

@@ -94,7 +94,7 @@ def test_both_say_which_receipts_there_are_how_far_the_logs_were_seen_and_what_c
     from exchange.evidence.bag_reader import BagTrust, bag_in, judge_bag
     from tests.worlds.forged_bags import CARRIED
 
-    folder, files = court.files_of(replace(case, statement={9: 3}, officer="Kim Ji-woo"))
+    folder, files = court.files_of(replace(case, statement={9: 3}, officer="Ito Aoi"))
     trust = BagTrust(court.directory, court.directory, CARRIED)
     report = judge_bag(bag_in(folder, files), trust, case.now).report
     (ours,) = (check.detail for check in report.checks if check.name == "maker")
@@ -103,7 +103,7 @@ def test_both_say_which_receipts_there_are_how_far_the_logs_were_seen_and_what_c
     program.Bag(folder, files, args).verify(lines)
     (other,) = (text for name, _, text in lines if name == "maker")
     for text in (ours, other):
-        assert text.startswith(f"{case.maker} (Kim Ji-woo) signed, at ")
+        assert text.startswith(f"{case.maker} (Ito Aoi) signed, at ")
         assert f"{len(case.receipts)} receipts, and 3 that did not hold were left out" in text
         assert all(f"test/{node} up to " in text for node in case.books)
         assert "Nobody can see what it left out before it signed" in text

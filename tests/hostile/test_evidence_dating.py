@@ -24,7 +24,7 @@ from protocol.encoding.instants import from_ms, to_ms, to_text
 from protocol.errors import RevokedError
 from protocol.messages.types.forward import Original, original_receipts
 from protocol.receipt import encode_receipts
-from tests.worlds.desks import FR, KR, World, request
+from tests.worlds.desks import FR, JP, World, request
 from tests.worlds.forged_bags import Book, Case, Court, Head, events, full
 
 Cards = tuple[Directory, Any]
@@ -38,19 +38,19 @@ def court(tmp_path_factory: pytest.TempPathFactory) -> Court:
 
 @pytest.fixture
 def case() -> Case:
-    """kr wrote to fr; all of its entries are shown."""
+    """jp wrote to fr; all of its entries are shown."""
     random = Random(7)
     while True:
         found = full(random)
-        if (found.sender, found.recipients) == ("24-7@kr", ["24-7@fr"]):
+        if (found.sender, found.recipients) == ("24-7@jp", ["24-7@fr"]):
             return replace(found, maker="24-7@fr", signs=False)
 
 
 def revoked(court: Court, at: datetime) -> Cards:
-    """The cards after kr's desk revoked its key with effect from ``at``."""
+    """The cards after jp's desk revoked its key with effect from ``at``."""
 
     def change(card: Any) -> Any:
-        if card.get("address") == "24-7@kr":
+        if card.get("address") == "24-7@jp":
             card["signing_keys"][0]["revoked_at"] = to_text(at)
         return card
 
@@ -76,7 +76,7 @@ def only(case: Case, *shown: tuple[str, str]) -> Case:
 def colluding(case: Case, *, cosigned: dict[str, datetime] | None = None) -> Case:
     """A third member's log says that it took the message when the thief says that it was made."""
     at = created(case) + timedelta(minutes=1)
-    entry = {2: "RelayAcceptance", 3: to_ms(at), 7: "kr", 9: bytes(16)}
+    entry = {2: "RelayAcceptance", 3: to_ms(at), 7: "jp", 9: bytes(16)}
     books = {**case.books, "de": Book([entry], [Head(1, at, cosigned or {})])}
     return replace(case, books=books, receipts=[*case.receipts, ("de", 0, 0)])
 
@@ -102,7 +102,7 @@ def test_the_log_of_a_member_that_served_neither_side_dates_nothing(court: Court
 
 
 @pytest.mark.parametrize(
-    "shown", [("kr", "SubmissionAcceptance"), ("fr", "RelayAcceptance"), ("fr", "ContentConsignment")]
+    "shown", [("jp", "SubmissionAcceptance"), ("fr", "RelayAcceptance"), ("fr", "ContentConsignment")]
 )
 def test_the_log_of_a_node_that_served_one_side_then_dates_by_its_word(
     court: Court, case: Case, shown: tuple[str, str]
@@ -115,18 +115,18 @@ def test_the_log_of_a_node_that_served_one_side_then_dates_by_its_word(
     assert grades(court, one, revoked(court, logged)) == {(False, "none", True)}
     (verdict, _) = court.both(one, revoked(court, logged))
     assert "signature" in (verdict.failed or [])
-    assert verdict.sentence.startswith("It is NOT shown that 24-7@kr signed message ")
+    assert verdict.sentence.startswith("It is NOT shown that 24-7@jp signed message ")
 
 
 def test_a_node_that_served_before_and_not_then_dates_nothing(court: Court, case: Case) -> None:
-    # kr's desk moved from de to its own node before; de logs an acceptance as of now, as if it still served it.
+    # jp's desk moved from de to its own node before; de logs an acceptance as of now, as if it still served it.
     stolen = colluding(replace(case, receipts=[]))
     for moved, grade in ((-timedelta(minutes=10), "none"), (timedelta(minutes=10), "log")):
 
         def change(card: Any, moved: timedelta = moved) -> Any:
-            if card.get("address") == "24-7@kr":
+            if card.get("address") == "24-7@jp":
                 start, end = to_text(created(case) - timedelta(days=9)), to_text(created(case) + moved)
-                card["hosting"] = [{"node": "de", "since": start}, {"node": "kr", "since": end}]
+                card["hosting"] = [{"node": "de", "since": start}, {"node": "jp", "since": end}]
             return card
 
         assert {verdict.grade for verdict in court.both(stolen, court.with_cards(change))} == {grade}
@@ -134,7 +134,7 @@ def test_a_node_that_served_before_and_not_then_dates_nothing(court: Court, case
 
 def test_enough_witnesses_date_whoever_keeps_the_log_and_by_their_own_clocks(court: Court, case: Case) -> None:
     seen = created(case).replace(microsecond=0) + timedelta(hours=1)  # cosigners count in seconds
-    both = colluding(replace(case, receipts=[]), cosigned={"kr": seen, "fr": seen + timedelta(hours=1)})
+    both = colluding(replace(case, receipts=[]), cosigned={"jp": seen, "fr": seen + timedelta(hours=1)})
     one = colluding(replace(case, receipts=[]), cosigned={"fr": seen})
 
     # When the second of the two that are needed had cosigned, and not when the log says.
@@ -197,7 +197,7 @@ def test_only_what_is_dated_and_checked_ends_with_exit_code_0(
     grade = "dated (log of " if dated else "not dated: "
     for text in (done.stdout, said):
         first, *_ = text.strip().splitlines()
-        assert f"24-7@kr signed message {program.UUID(bytes=case.routing[2])} for 24-7@fr, at " in first
+        assert f"24-7@jp signed message {program.UUID(bytes=case.routing[2])} for 24-7@fr, at " in first
         assert grade in first
         assert ("NOT CHECKED, and so no success: dated" in text) is not dated
     for shown in (json.loads(_comity(court, file, "--json").stdout), _json(court, file, monkeypatch, capsys)):
@@ -249,15 +249,15 @@ async def test_what_is_passed_on_is_proved_by_an_acceptance_from_before_the_key_
     note: str,
 ) -> None:
     world = World(tmp_path, monkeypatch, "gh")
-    gh = replace(KR, node="gh")
-    async with world.open(KR) as kr, world.open(FR) as fr, world.open(gh) as third:
-        sent = await kr.messages.send(request(handling={"tlp": "GREEN"}))
+    gh = replace(JP, node="gh")
+    async with world.open(JP) as jp, world.open(FR) as fr, world.open(gh) as third:
+        sent = await jp.messages.send(request(handling={"tlp": "GREEN"}))
         await fr.messages.sync()
         logged = world.clock()
         draft = await fr.messages.forward_draft(sent.id, [gh], "This concerns you.")
         assert len(b64decode(draft["original"]["acceptance"])) < 8_000
         world.clock.advance(minutes=5)
-        card = world.cards[KR]
+        card = world.cards[JP]
         (key,) = card.signing_keys
         ended = key.model_copy(update={"revoked_at": logged + timedelta(minutes=minutes)})
         world.publish(card.model_copy(update={"signing_keys": (ended,), "updated_at": world.clock()}))

@@ -84,7 +84,7 @@ def _named(court: Court, end: str) -> str:
 
 
 def _unknown(court: Court, random: Random) -> dict[str, bytes]:
-    name = random.choice(("metadata/{}.targets.json", "metadata/{}.nation-kr.json", "targets/kr/" + "0" * 64 + ".x{}"))
+    name = random.choice(("metadata/{}.targets.json", "metadata/{}.nation-jp.json", "targets/jp/" + "0" * 64 + ".x{}"))
     return court.files | {DIRECTORY + name.format(random.randrange(50, 99)): b"{}"}
 
 
@@ -135,7 +135,7 @@ DIRECTORY_RULES: dict[str, Breach] = {
     "the timestamp is signed by its holders": _signature("timestamp.json"),
     "the snapshot is signed by its holders": _signature("snapshot.json"),
     "the members are signed by their holders": _signature(".targets.json"),
-    "a nation's cards are signed by that nation": _signature("nation-kr.json"),
+    "a nation's cards are signed by that nation": _signature("nation-jp.json"),
     "a version is the one that was listed": _version("nation-fr.json"),
 }
 

@@ -72,7 +72,7 @@ class Forger:
 
 @dataclass
 class Stage:
-    """The node kr, which sent a message to Paris, and the log of every node."""
+    """The node jp, which sent a message to Paris, and the log of every node."""
 
     world: World
     relay: RelayContext
@@ -110,11 +110,11 @@ class Stage:
 
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    world = World.of(tmp_path, "kr", "fr", "us")
-    node = await world.start("kr", offline=True)
-    seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
-    envelope = world.seal(seoul, [paris])
-    assert (await world.submit(seoul, envelope))[0].code is None
+    world = World.of(tmp_path, "jp", "fr", "us")
+    node = await world.start("jp", offline=True)
+    tokyo, paris = world.desks["24-7@jp"], world.desks["24-7@fr"]
+    envelope = world.seal(tokyo, [paris])
+    assert (await world.submit(tokyo, envelope))[0].code is None
     logs = {
         name: Log(SoftLogSigner(f"test-federation/{name}", keys.log_ed25519_seed, keys.log_mldsa_seed))
         for name, keys in world.node_keys.items()
@@ -129,22 +129,22 @@ async def test_what_a_recipients_node_and_desk_truly_say_counts(stage: Stage) ->
 
 
 async def test_a_statement_that_the_desk_did_not_sign_does_not_count(stage: Stage) -> None:
-    paris, seoul = stage.world.desks["24-7@fr"].signer(), stage.world.desks["24-7@kr"].signer()
+    paris, tokyo = stage.world.desks["24-7@fr"].signer(), stage.world.desks["24-7@jp"].signer()
     for name in DESK_EVENTS:
-        forged = stage.stated(name, Forger(paris, seoul))
+        forged = stage.stated(name, Forger(paris, tokyo))
         stage.refused(stage.logs["fr"].receipt(forged), SignatureInvalidError)
 
 
 async def test_a_statement_under_a_key_of_somebody_else_does_not_count(stage: Stage) -> None:
     for name in DESK_EVENTS:
-        for signer in (stage.world.desks["24-7@kr"].signer(), stage.world.node_keys["fr"].signer()):
+        for signer in (stage.world.desks["24-7@jp"].signer(), stage.world.node_keys["fr"].signer()):
             stage.refused(stage.logs["fr"].receipt(stage.stated(name, signer)), UnknownKeyError)
 
 
 async def test_a_statement_of_another_desk_does_not_count(stage: Stage) -> None:
-    """The event says Paris, the statement in it Seoul: rightly signed by Seoul."""
-    seoul = stage.world.desks["24-7@kr"]
-    own = stage.stated(EventName.ContentHandover, seoul.signer(), seoul.address)
+    """The event says Paris, the statement in it Tokyo: rightly signed by Tokyo."""
+    tokyo = stage.world.desks["24-7@jp"]
+    own = stage.stated(EventName.ContentHandover, tokyo.signer(), tokyo.address)
     with pytest.raises(ComityError) as caught:
         stage.relay.judge.prove(stage.logs["fr"].receipt(replace(own, recipient=PARIS)))
     assert caught.value.code == "malformed"
@@ -168,7 +168,7 @@ async def test_a_statement_of_a_desk_that_was_revoked_before_does_not_count(stag
 
 
 async def test_a_node_that_does_not_serve_the_recipient_cannot_say_what_happened_there(stage: Stage) -> None:
-    for host in ("us", "kr"):
+    for host in ("us", "jp"):
         for name in AT_RECIPIENT:
             stage.refused(stage.logs[host].receipt(stage.at_recipient(name)), ForbiddenError)
 
@@ -181,8 +181,8 @@ async def test_nothing_counts_about_a_recipient_whom_the_directory_does_not_know
 
 
 async def test_a_receipt_of_another_members_log_is_not_the_partners_word(stage: Stage) -> None:
-    foreign = stage.logs["us"].receipt(stage.event(EventName.RelayAcceptance, peer="kr"))
-    assert stage.relay.judge.judge(foreign, "us").event.peer == "kr"
+    foreign = stage.logs["us"].receipt(stage.event(EventName.RelayAcceptance, peer="jp"))
+    assert stage.relay.judge.judge(foreign, "us").event.peer == "jp"
     with pytest.raises(PeerFailedError):
         stage.relay.judge.judge(foreign, "fr")
 
@@ -207,7 +207,7 @@ class Distrusting:
 async def test_what_a_log_says_that_contradicted_itself_or_dates_falsely_does_not_count(stage: Stage) -> None:
     judge, fork = stage.relay.judge, LogForkError("two trees of one size")
     consigned = stage.logs["fr"].receipt(stage.at_recipient(EventName.ContentConsignment))
-    foreign = stage.logs["us"].receipt(stage.event(EventName.RelayAcceptance, peer="kr"))
+    foreign = stage.logs["us"].receipt(stage.event(EventName.RelayAcceptance, peer="jp"))
     for witness in (Distrusting(fork, lambda node: node != "fr"), Distrusting(fork, lambda node: True, dated=False)):
         judge._monitor = witness  # type: ignore[assignment]
         with pytest.raises(LogForkError):
@@ -219,7 +219,7 @@ async def test_what_a_log_says_that_contradicted_itself_or_dates_falsely_does_no
 
 async def test_a_node_on_the_way_may_name_a_recipient_and_a_recipients_node_need_not(stage: Stage) -> None:
     for node, event in (
-        ("us", stage.event(EventName.RelayAcceptance, peer="kr", recipient=PARIS)),
+        ("us", stage.event(EventName.RelayAcceptance, peer="jp", recipient=PARIS)),
         ("fr", stage.event(EventName.ContentConsignment)),
     ):
         assert stage.relay.judge.prove(stage.logs[node].receipt(event)).event.recipient == event.recipient
@@ -230,14 +230,14 @@ async def test_a_node_on_the_way_may_name_a_recipient_and_a_recipients_node_need
 
 async def test_of_the_receipts_that_a_partner_brings_only_true_ones_are_kept(stage: Stage) -> None:
     world = stage.world
-    paris, seoul = world.desks["24-7@fr"].signer(), world.desks["24-7@kr"].signer()
+    paris, tokyo = world.desks["24-7@fr"].signer(), world.desks["24-7@jp"].signer()
     outcomes = EventName.ContentHandover
     brought = [
-        (stage.logs["fr"].receipt(stage.stated(outcomes, Forger(paris, seoul))), "signature-invalid"),
-        (stage.logs["fr"].receipt(stage.stated(outcomes, seoul)), "unknown-key"),
+        (stage.logs["fr"].receipt(stage.stated(outcomes, Forger(paris, tokyo))), "signature-invalid"),
+        (stage.logs["fr"].receipt(stage.stated(outcomes, tokyo)), "unknown-key"),
         (stage.logs["us"].receipt(stage.stated(outcomes, paris)), "forbidden"),
         (stage.logs["us"].receipt(stage.at_recipient(EventName.ContentConsignment)), "forbidden"),
-        (stage.logs["kr"].receipt(stage.event(EventName.SubmissionAcceptance)), "forbidden"),
+        (stage.logs["jp"].receipt(stage.event(EventName.SubmissionAcceptance)), "forbidden"),
         (stage.logs["fr"].receipt(stage.at_recipient(outcomes, digest=bytes(32))), "not-found"),
         (stage.logs["fr"].receipt(stage.at_recipient(EventName.ContentConsignment)), None),
         (stage.logs["fr"].receipt(stage.stated(outcomes, paris)), None),
@@ -247,7 +247,7 @@ async def test_of_the_receipts_that_a_partner_brings_only_true_ones_are_kept(sta
     own = verdicts[4]
     assert own is not None
     assert "own log" in own.detail
-    entries, _ = await world.mailbox(world.desks["24-7@kr"])
+    entries, _ = await world.mailbox(world.desks["24-7@jp"])
     kept = [receipt.leaf for entry in entries for receipt in entry.receipts if receipt.leaf in stage.logs["fr"].leaves]
     assert sorted(kept) == sorted(receipt.leaf for receipt, code in brought if code is None)
 
@@ -261,8 +261,8 @@ async def hosted_in_turn(stage: Stage) -> None:
         world.publish("fr", paris.card.model_copy(update={"hosting": hosting, "updated_at": stage.now}))
         world.clock.shift += timedelta(minutes=10)
     await stage.relay.node.directory.refresh()
-    stage.envelope = world.seal(world.desks["24-7@kr"], [paris])
-    assert (await world.submit(world.desks["24-7@kr"], stage.envelope))[0].code is None
+    stage.envelope = world.seal(world.desks["24-7@jp"], [paris])
+    assert (await world.submit(world.desks["24-7@jp"], stage.envelope))[0].code is None
 
 
 async def test_a_node_that_served_the_recipient_until_the_message_was_made_cannot_say_what_happened_there(
@@ -278,7 +278,7 @@ async def test_a_node_that_served_the_recipient_until_the_message_was_made_canno
     ]
     verdicts = await take_receipts(stage.relay, "us", [receipt for receipt, _ in brought])
     assert [None if verdict is None else verdict.code for verdict in verdicts] == [code for _, code in brought]
-    accepted = stage.event(EventName.RelayAcceptance, peer="kr")
+    accepted = stage.event(EventName.RelayAcceptance, peer="jp")
     for node, counts in (("us", False), ("fr", True)):
         log = stage.logs[node]
         operation = await outcome(stage, [log.receipt(accepted), log.receipt(since)], partner=node)
@@ -331,16 +331,16 @@ async def test_an_envelope_leaves_the_queue_only_for_the_partners_own_word_about
     stage: Stage,
 ) -> None:
     fr, us = stage.logs["fr"], stage.logs["us"]
-    accepted = stage.event(EventName.RelayAcceptance, peer="kr")
+    accepted = stage.event(EventName.RelayAcceptance, peer="jp")
     consigned = stage.at_recipient(EventName.ContentConsignment)
     other = {"digest": b"\x01" * 32}
     assert isinstance(await outcome(stage, [fr.receipt(accepted), fr.receipt(consigned)]), RecordRelayed)
-    onward = stage.event(EventName.RelayAcceptance, peer="kr", recipient=PARIS)
+    onward = stage.event(EventName.RelayAcceptance, peer="jp", recipient=PARIS)
     assert isinstance(await outcome(stage, [fr.receipt(accepted), fr.receipt(onward)]), RecordRelayed)
     refused = {
         "no acceptance": [fr.receipt(consigned)],
         "no recipient": [fr.receipt(accepted)],
-        "refused": [fr.receipt(stage.event(EventName.RelayRejection, peer="kr")), fr.receipt(consigned)],
+        "refused": [fr.receipt(stage.event(EventName.RelayRejection, peer="jp")), fr.receipt(consigned)],
         "none at all": [],
         "accepted from another node": [
             fr.receipt(stage.event(EventName.RelayAcceptance, peer="us")),
@@ -352,7 +352,7 @@ async def test_an_envelope_leaves_the_queue_only_for_the_partners_own_word_about
             fr.receipt(stage.event(EventName.RelayAcceptance, peer="us", recipient=PARIS)),
         ],
         "another message accepted": [
-            fr.receipt(stage.event(EventName.RelayAcceptance, peer="kr", **other)),
+            fr.receipt(stage.event(EventName.RelayAcceptance, peer="jp", **other)),
             fr.receipt(consigned),
         ],
         "another message consigned": [
@@ -371,7 +371,7 @@ async def test_an_envelope_leaves_the_queue_only_for_the_partners_own_word_about
 
 def honest_answer(stage: Stage) -> EnvelopeAnswer:
     """What the node fr truly answers to the message."""
-    accepted = stage.event(EventName.RelayAcceptance, peer="kr")
+    accepted = stage.event(EventName.RelayAcceptance, peer="jp")
     consigned = stage.at_recipient(EventName.ContentConsignment)
     return EnvelopeAnswer(tuple(stage.logs["fr"].receipt(event) for event in (accepted, consigned)))
 
@@ -459,11 +459,11 @@ async def test_a_receipt_leaves_the_queue_when_it_stands_or_is_refused_for_good(
 
 async def test_a_node_logs_no_statement_that_is_not_the_callers_own_true_and_timely_word(stage: Stage) -> None:
     world = stage.world
-    seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
-    note = world.seal(seoul, [seoul])
-    await world.submit(seoul, note)
-    said = DeskStatement(EventName.ContentHandover, note.routing.id, note.digest, seoul.address, stage.now)
-    own, late = seoul.signer(), replace(said, at=stage.now + timedelta(minutes=6))
+    tokyo, paris = world.desks["24-7@jp"], world.desks["24-7@fr"]
+    note = world.seal(tokyo, [tokyo])
+    await world.submit(tokyo, note)
+    said = DeskStatement(EventName.ContentHandover, note.routing.id, note.digest, tokyo.address, stage.now)
+    own, late = tokyo.signer(), replace(said, at=stage.now + timedelta(minutes=6))
     before = await stage.relay.node.store.reads.log_size()
     cases = {
         "signature-invalid": sign_statement(said, Forger(own, paris.signer())),
@@ -473,38 +473,38 @@ async def test_a_node_logs_no_statement_that_is_not_the_callers_own_true_and_tim
         "not-found": sign_statement(replace(said, digest=bytes(32)), own),
     }
     for code, statement in cases.items():
-        (answer,) = await stage.relay.intake.state([statement], seoul.address)
+        (answer,) = await stage.relay.intake.state([statement], tokyo.address)
         assert answer.refusal is not None
         assert answer.refusal.code == code
     assert await stage.relay.node.store.reads.log_size() == before
-    (true,) = await stage.relay.intake.state([sign_statement(said, own)], seoul.address)
+    (true,) = await stage.relay.intake.state([sign_statement(said, own)], tokyo.address)
     assert true.refusal is None
 
 
 async def test_a_desk_submits_no_envelope_of_another_sender(stage: Stage) -> None:
     world = stage.world
-    seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
-    foreign = world.seal(paris, [seoul])
-    (answer,) = await stage.relay.intake.submit([foreign.raw], seoul.address)
+    tokyo, paris = world.desks["24-7@jp"], world.desks["24-7@fr"]
+    foreign = world.seal(paris, [tokyo])
+    (answer,) = await stage.relay.intake.submit([foreign.raw], tokyo.address)
     assert answer.refusal is not None
     assert answer.refusal.code == "sender-mismatch"
 
 
 async def test_a_node_takes_envelopes_and_statements_by_its_own_clock(stage: Stage) -> None:
     world, intake = stage.world, stage.relay.intake
-    seoul = world.desks["24-7@kr"]
-    note = world.seal(seoul, [seoul])
+    tokyo = world.desks["24-7@jp"]
+    note = world.seal(tokyo, [tokyo])
     now = note.routing.created
     intake._clock = lambda: note.routing.expires
-    (answer,) = await intake.submit([note.raw], seoul.address)
+    (answer,) = await intake.submit([note.raw], tokyo.address)
     assert answer.refusal is not None
     assert answer.refusal.code == "expired"
     intake._clock = lambda: now
-    await intake.submit([note.raw], seoul.address)
+    await intake.submit([note.raw], tokyo.address)
     edge = now + timedelta(minutes=5)
     for at, code in ((edge + timedelta(milliseconds=1), "not-yet-valid"), (edge, None)):
-        said = DeskStatement(EventName.ContentHandover, note.routing.id, note.digest, seoul.address, at)
-        (answer,) = await intake.state([sign_statement(said, seoul.signer())], seoul.address)
+        said = DeskStatement(EventName.ContentHandover, note.routing.id, note.digest, tokyo.address, at)
+        (answer,) = await intake.state([sign_statement(said, tokyo.signer())], tokyo.address)
         assert (answer.refusal.code if answer.refusal else None) == code
 
 
@@ -512,10 +512,10 @@ async def test_a_refusal_is_logged_when_it_is_final_and_of_an_envelope(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     intake, store = stage.relay.intake, stage.relay.node.store
-    seoul = stage.world.desks["24-7@kr"]
-    note = stage.world.seal(seoul, [seoul])
+    tokyo = stage.world.desks["24-7@jp"]
+    note = stage.world.seal(tokyo, [tokyo])
     before = await store.reads.log_size()
-    (answer,) = await intake.submit([b"no envelope"], seoul.address)
+    (answer,) = await intake.submit([b"no envelope"], tokyo.address)
     assert answer.refusal is not None
     assert await store.reads.log_size() == before
     for problem, logged in ((PeerFailedError("later"), 0), (ForbiddenError("no"), 1)):
@@ -524,6 +524,6 @@ async def test_a_refusal_is_logged_when_it_is_final_and_of_an_envelope(
             raise problem
 
         monkeypatch.setattr(intake, "_admit", refuse)
-        (answer,) = await intake.submit([note.raw], seoul.address)
+        (answer,) = await intake.submit([note.raw], tokyo.address)
         assert answer.refusal is problem
         assert await store.reads.log_size() == before + logged

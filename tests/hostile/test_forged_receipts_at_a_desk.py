@@ -23,14 +23,14 @@ from protocol.event import Event, EventName, decode_event
 from protocol.receipt import Receipt
 from protocol.routing import MAX_CLOCK_SKEW
 from protocol.statement import DeskStatement, sign_statement
-from tests.worlds.desks import FR, KR, NOW, World
+from tests.worlds.desks import FR, JP, NOW, World
 
 GH = Address.parse("24-7@gh")
 SENT = NOW - timedelta(minutes=30)
 ABOUT = MessageRef(
     id=new_message_id(SENT, bytes(10)),
     digest=bytes([7]) * 32,
-    sender=KR,
+    sender=JP,
     recipients=(FR,),
     sent_at=SENT,
     expires_at=SENT + timedelta(days=7),
@@ -41,7 +41,7 @@ MALLORY = Ed25519Signer(bytes([9]) * 32)
 
 @dataclass(frozen=True)
 class Stage:
-    """The federation, a judge at the desk in Seoul, and who signs for Paris."""
+    """The federation, a judge at the desk in Tokyo, and who signs for Paris."""
 
     world: World
     judge: ReceiptJudge
@@ -92,8 +92,8 @@ class Impostor:
 
 def test_what_the_right_nodes_and_the_recipient_say_is_proved(stage: Stage) -> None:
     for receipt in (
-        stage.logged("kr", EventName.SubmissionAcceptance),
-        stage.logged("fr", EventName.RelayAcceptance, peer="kr"),
+        stage.logged("jp", EventName.SubmissionAcceptance),
+        stage.logged("fr", EventName.RelayAcceptance, peer="jp"),
         stage.logged("fr", EventName.ContentConsignment, recipient=FR),
         stage.handed_over(),
     ):
@@ -110,7 +110,7 @@ def test_a_statement_that_its_desk_did_not_sign_proves_nothing(stage: Stage) -> 
     [
         (lambda world: MALLORY, "unknown-key"),
         (lambda world: world.keystore(GH).signer(), "unknown-key"),
-        (lambda world: world.keystore(KR).signer(), "unknown-key"),
+        (lambda world: world.keystore(JP).signer(), "unknown-key"),
     ],
     ids=["a stranger", "another member", "the asker itself"],
 )
@@ -121,7 +121,7 @@ def test_a_statement_under_the_key_of_somebody_else_proves_nothing(
 
 
 @pytest.mark.parametrize("name", [EventName.ContentConsignment, EventName.ContentHandover])
-@pytest.mark.parametrize("node", ["kr", "gh"])
+@pytest.mark.parametrize("node", ["jp", "gh"])
 def test_a_node_that_does_not_serve_the_recipient_cannot_say_what_happened_to_its_mail(
     stage: Stage, node: str, name: EventName
 ) -> None:
@@ -142,7 +142,7 @@ def test_a_node_that_does_not_serve_the_sender_cannot_say_that_it_took_the_messa
 def test_the_acceptance_of_another_message_is_no_proof_of_this_one(
     stage: Stage, name: EventName, changes: dict[str, Any]
 ) -> None:
-    node, more = ("kr", {}) if name is EventName.SubmissionAcceptance else ("fr", {"recipient": FR})
+    node, more = ("jp", {}) if name is EventName.SubmissionAcceptance else ("fr", {"recipient": FR})
     assert stage.proved(stage.logged(node, name, **changes, **more)) == "proof-invalid"
 
 
@@ -164,8 +164,8 @@ def test_an_event_of_the_recipients_node_that_names_no_recipient_is_no_proof(sta
 def test_an_entry_from_before_the_message_was_made_is_no_proof_but_for_the_difference_of_clocks(stage: Stage) -> None:
     earliest = SENT - MAX_CLOCK_SKEW
     for at, code in ((earliest, ""), (earliest - timedelta(milliseconds=1), "proof-invalid")):
-        assert stage.proved(stage.logged("kr", EventName.SubmissionAcceptance, at=at)) == code
-        assert stage.proved(stage.logged("fr", EventName.RelayAcceptance, peer="kr", at=at)) == code
+        assert stage.proved(stage.logged("jp", EventName.SubmissionAcceptance, at=at)) == code
+        assert stage.proved(stage.logged("fr", EventName.RelayAcceptance, peer="jp", at=at)) == code
 
 
 def test_only_the_very_statement_that_a_desk_made_itself_needs_no_verification(stage: Stage) -> None:

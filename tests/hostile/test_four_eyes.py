@@ -28,7 +28,7 @@ from protocol.errors import (
     OfficerRoleError,
 )
 from protocol.processing_log import RecordedOfficer
-from tests.worlds.desks import KR, World, in_thread, request
+from tests.worlds.desks import JP, World, in_thread, request
 
 BOTH = (Role.DRAFTER, Role.RELEASER)
 TYPES = OfficeSettings(four_eyes=("all",))
@@ -44,45 +44,45 @@ def login(officer: str) -> Login:
 
 
 async def register(world: World, by: str | None, officer: str, *roles: Role) -> None:
-    key = new_officer_key(world.home(KR) / "officers", officer, officer.encode(), FAST, world.clock())
-    async with world.open(KR, *([login(by)] if by else [])) as desk:
+    key = new_officer_key(world.home(JP) / "officers", officer, officer.encode(), FAST, world.clock())
+    async with world.open(JP, *([login(by)] if by else [])) as desk:
         await desk.office.add_officer(officer, officer.title(), "Inspector", frozenset(roles), key)
 
 
 async def take_key(world: World, officer: str) -> None:
-    folder = world.home(KR) / "officers"
-    async with world.open(KR, login(officer)) as desk:
+    folder = world.home(JP) / "officers"
+    async with world.open(JP, login(officer)) as desk:
         key = new_officer_key(folder, officer, officer.encode(), FAST, world.clock(), waiting=True)
         await desk.office.change_own_key(key)
 
 
 async def confirm(world: World, by: str, officer: str) -> None:
-    async with world.open(KR, login(by)) as desk:
+    async with world.open(JP, login(by)) as desk:
         await desk.office.confirm_officer(officer)
 
 
 async def office_of_two(world: World) -> None:
     """boss, who administrates, and kim, who is another person."""
-    world.change_settings(KR, office=TYPES)
+    world.change_settings(JP, office=TYPES)
     await register(world, None, "boss", Role.ADMINISTRATOR, *BOTH)
     await register(world, "boss", "kim", *BOTH)
     await take_key(world, "kim")
 
 
 async def draft(world: World, by: str) -> str:
-    async with world.open(KR, login(by)) as desk:
+    async with world.open(JP, login(by)) as desk:
         proposed = await desk.messages.send(request())
     assert proposed.status is SendStatus.PROPOSED
     return str(proposed.id)
 
 
 async def release(world: World, by: str, proposal: str) -> None:
-    async with world.open(KR, login(by)) as desk:
+    async with world.open(JP, login(by)) as desk:
         assert (await desk.office.release(proposal)).status is SendStatus.SUBMITTED
 
 
 async def sent(world: World) -> int:
-    async with world.open(KR, login("boss")) as desk:
+    async with world.open(JP, login("boss")) as desk:
         return len(await desk.messages.inbox(sent=True))
 
 
@@ -128,7 +128,7 @@ async def test_an_id_is_another_persons_when_its_holder_has_a_key_of_its_own_and
 
 async def test_whose_an_id_is_follows_the_chain_of_registrars_to_a_confirmed_one(world: World) -> None:
     await office_of_two(world)
-    async with world.open(KR, login("kim")) as desk:
+    async with world.open(JP, login("kim")) as desk:
         officers = {officer.id: officer for officer in await desk.office.officers()}
         assert {name: person_of(name, officers.values()) for name in officers} == {"boss": "boss", "kim": "kim"}
         with pytest.raises(NothingOpenError):
@@ -142,14 +142,14 @@ async def test_of_two_officers_who_release_one_draft_at_once_one_does(world: Wor
     await office_of_two(world)
     await register(world, "boss", "lee", *BOTH)
     proposal = await draft(world, "kim")
-    async with world.open(KR, login("lee")) as desk:
+    async with world.open(JP, login("lee")) as desk:
         seen = await in_thread(desk, desk._works.office.releasable, proposal)
-    async with world.open(KR, login("boss")) as desk:
+    async with world.open(JP, login("boss")) as desk:
         done = await asyncio.gather(
             desk.office.release(proposal), desk.office.release(proposal), return_exceptions=True
         )
         assert sorted(type(outcome).__name__ for outcome in done) == ["NothingOpenError", "SentMessage"]
-    async with world.open(KR, login("lee")) as desk:  # who had looked at it before it was sent
+    async with world.open(JP, login("lee")) as desk:  # who had looked at it before it was sent
         desk._works.office.releasable = _returning(seen)
         with pytest.raises(NothingOpenError):
             await desk.office.release(proposal)
@@ -170,7 +170,7 @@ async def test_a_draft_that_was_returned_or_dropped_meanwhile_is_not_sent_and_a_
     ]
     for act in acts:
         proposal = await draft(world, "kim")
-        async with world.open(KR, login("boss")) as desk:
+        async with world.open(JP, login("boss")) as desk:
             seen = await in_thread(desk, desk._works.office.releasable, proposal)
             await act(desk, proposal)
             desk._works.office.releasable = _returning(seen)
@@ -179,7 +179,7 @@ async def test_a_draft_that_was_returned_or_dropped_meanwhile_is_not_sent_and_a_
     assert await sent(world) == 0
     proposal = await draft(world, "kim")
     await release(world, "boss", proposal)
-    async with world.open(KR, login("boss")) as desk:
+    async with world.open(JP, login("boss")) as desk:
         for act in acts:
             with pytest.raises(NothingOpenError):
                 await act(desk, proposal)
@@ -214,7 +214,7 @@ async def test_a_kill_around_the_release_sends_the_draft_once_or_leaves_it_waiti
     victim = multiprocessing.get_context("fork").Process(target=dying)
     await asyncio.to_thread(_run, victim)
     assert victim.exitcode == -signal.SIGKILL
-    async with world.open(KR, login("boss")) as desk:
+    async with world.open(JP, login("boss")) as desk:
         kept = await desk.office.proposal(proposal)
         assert kept.state is (ProposalState.RELEASED if committed else ProposalState.WAITING)
         assert len(await desk.messages.inbox(sent=True)) == committed
@@ -238,7 +238,7 @@ def _run(victim: Any) -> None:
 
 async def test_every_registration_leaves_the_id_the_key_and_the_roles_in_the_records(world: World) -> None:
     await office_of_two(world)
-    async with world.open(KR, login("boss")) as desk:
+    async with world.open(JP, login("boss")) as desk:
         await desk.office.change_roles("kim", frozenset({Role.READER}))
         await desk.office.change_roles("kim", frozenset(BOTH))
         keys = {officer.id: ed25519_kid(officer.public_key) for officer in await desk.office.officers()}
@@ -254,11 +254,11 @@ async def test_every_registration_leaves_the_id_the_key_and_the_roles_in_the_rec
 
 async def test_a_key_that_was_put_into_the_register_past_the_program_does_not_act(world: World) -> None:
     await office_of_two(world)
-    folder = world.home(KR) / "officers"
+    folder = world.home(JP) / "officers"
     (folder / "kim.cbor").unlink()
     (folder / "kim.new.cbor").unlink(missing_ok=True)
     stolen = new_officer_key(folder, "kim", b"kim", FAST, world.clock())
-    async with world.open(KR, login("boss")) as desk:
+    async with world.open(JP, login("boss")) as desk:
         known = {officer.id: officer for officer in await desk.office.officers()}
 
         def swap() -> None:
@@ -267,7 +267,7 @@ async def test_a_key_that_was_put_into_the_register_past_the_program_does_not_ac
 
         await in_thread(desk, swap)
     with pytest.raises(DatabaseDamagedError):
-        async with world.open(KR, login("kim")):
+        async with world.open(JP, login("kim")):
             pass
 
 
@@ -277,7 +277,7 @@ def _fields(officer: Any) -> dict[str, Any]:
 
 async def test_nobody_takes_a_key_that_is_an_officers_already(world: World) -> None:
     await office_of_two(world)
-    async with world.open(KR, login("kim")) as desk:
+    async with world.open(JP, login("kim")) as desk:
         for officer in await desk.office.officers():
             with pytest.raises(ForbiddenError):
                 await desk.office.change_own_key(officer.public_key)

@@ -21,9 +21,9 @@ ORIGIN = "test-federation/fr"
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    made = World.of(tmp_path, "kr", "fr")
+    made = World.of(tmp_path, "jp", "fr")
     made.add_desk("audit@fr", (Function.AUDIT,))
-    await made.start("kr", offline=True)
+    await made.start("jp", offline=True)
     yield made
     await made.close()
 
@@ -40,8 +40,8 @@ def root(size: int) -> bytes:
 
 
 async def know(world: World, place: str, note: bytes) -> None:
-    """Let kr know this checkpoint of fr's log."""
-    node, size = world.nodes["kr"], parse_checkpoint(note).size
+    """Let jp know this checkpoint of fr's log."""
+    node, size = world.nodes["jp"], parse_checkpoint(note).size
     if place == "seen":
         await node.context.sequencer.perform(RecordPeerCheckpoint(ORIGIN, size, root(size), note, world.clock()))
     elif place == "cosigned":
@@ -51,13 +51,13 @@ async def know(world: World, place: str, note: bytes) -> None:
 
 
 async def head(world: World) -> list[bytes]:
-    reply = await world.node_call("fr", "kr", "GET", f"/v1/head?origin={ORIGIN}")
+    reply = await world.node_call("fr", "jp", "GET", f"/v1/head?origin={ORIGIN}")
     assert reply.status == 200
     return list(cbor.decode(reply.body))
 
 
 async def listed(world: World) -> list[list[object]]:
-    reply = await world.node_call("fr", "kr", "GET", "/v1/heads")
+    reply = await world.node_call("fr", "jp", "GET", "/v1/heads")
     return list(cbor.decode(reply.body)[1])
 
 
@@ -78,7 +78,7 @@ async def test_of_the_largest_tree_the_checkpoint_signed_first_and_the_latest_ar
 
 async def asked(world: World, holder: str, target: str) -> Reply:
     signer = world.desks[holder].signer() if holder in world.desks else world.node_keys[holder].signer()
-    return await world.call("kr", "GET", target, holder=holder, signer=signer)
+    return await world.call("jp", "GET", target, holder=holder, signer=signer)
 
 
 async def test_nobody_but_partners_and_auditors_is_told_of_a_head(world: World) -> None:
@@ -86,21 +86,21 @@ async def test_nobody_but_partners_and_auditors_is_told_of_a_head(world: World) 
     for target in ("/v1/heads", f"/v1/head?origin={ORIGIN}"):
         for reader in ("fr", "audit@fr"):
             assert (await asked(world, reader, target)).status == 200
-        for other in ("kr", "24-7@kr", "24-7@fr"):
+        for other in ("jp", "24-7@jp", "24-7@fr"):
             assert (await asked(world, other, target)).code == "forbidden"
         stranger = Ed25519Signer(bytes([7]) * 32)
-        assert (await world.call("kr", "GET", target, holder="fr", signer=stranger)).code == "unknown-key"
-        unsigned = await world.call("kr", "GET", target, holder="fr", signer=stranger, headers={})
+        assert (await world.call("jp", "GET", target, holder="fr", signer=stranger)).code == "unknown-key"
+        unsigned = await world.call("jp", "GET", target, holder="fr", signer=stranger, headers={})
         assert unsigned.code == "unauthenticated"
 
 
 async def test_while_a_node_may_not_sign_it_tells_partners_alone_what_it_saw(world: World) -> None:
     await know(world, "seen", note(world, 3))
     target = f"/v1/head?origin={ORIGIN}"
-    world.nodes["kr"].context.sequencer._held = LogUnconfirmedError()
+    world.nodes["jp"].context.sequencer._held = LogUnconfirmedError()
     assert (await asked(world, "fr", target)).status == 200
     assert (await asked(world, "audit@fr", target)).code == "log-unconfirmed"
-    assert (await asked(world, "24-7@kr", target)).code == "forbidden"
+    assert (await asked(world, "24-7@jp", target)).code == "forbidden"
     assert (await asked(world, "fr", "/v1/heads")).code == "log-unconfirmed"
 
 

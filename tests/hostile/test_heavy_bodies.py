@@ -23,8 +23,8 @@ TAKING = [endpoint for endpoint in ENDPOINTS if endpoint.max_bytes]
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World.of(tmp_path, "kr", Nation("fr", desks=()))
-    await world.start("kr")
+    world = World.of(tmp_path, "jp", Nation("fr", desks=()))
+    await world.start("jp")
     yield world
     await world.close()
 
@@ -44,18 +44,18 @@ async def test_no_call_decodes_a_body_of_more_items_than_any_honest_one_has(
     for endpoint in TAKING:
         body = bomb(min(endpoint.max_bytes, 1024 * 1024))
         codes = set()
-        for holder, keys in (("24-7@kr", world.desks["24-7@kr"].signer()), ("fr", world.node_keys["fr"].signer())):
-            url = world.url("kr") + endpoint.path
+        for holder, keys in (("24-7@jp", world.desks["24-7@jp"].signer()), ("fr", world.node_keys["fr"].signer())):
+            url = world.url("jp") + endpoint.path
             headers = sign_request(
                 "POST", url, SignedBody(body, endpoint.body_type), holder, keys, world.clock(), os.urandom(NONCE_BYTES)
             )
-            reply = await world.call("kr", "POST", endpoint.path, body, holder=holder, signer=keys, headers=headers)
+            reply = await world.call("jp", "POST", endpoint.path, body, holder=holder, signer=keys, headers=headers)
             codes.add(reply.code)
         # Who may not call it at all is told that; who may, that the body is too much.
         assert codes <= {"forbidden", "too-large", "malformed"}
     assert all(size <= cbor.MAX_ITEMS for size in decoded)
-    seoul = world.desks["24-7@kr"]
-    assert answers(await world.desk_call(seoul, "POST", "/v1/submit", [world.seal(seoul, [seoul]).raw]))[0].code is None
+    tokyo = world.desks["24-7@jp"]
+    assert answers(await world.desk_call(tokyo, "POST", "/v1/submit", [world.seal(tokyo, [tokyo]).raw]))[0].code is None
 
 
 def test_an_answer_cannot_have_one_receipt_verified_again_and_again() -> None:

@@ -188,20 +188,20 @@ def test_a_federation_that_was_founded_without_it_takes_it_up_and_keeps_it(old: 
         world.ceremony.sign(TARGETS, signer)
     world.ceremony.release(SOON, world.registry)
     # Its nations change when they can; a new one begins with it, and one that has it keeps it.
-    assert world.read(tmp_path / "member").nodes() == ["fr", "kr"]
+    assert world.read(tmp_path / "member").nodes() == ["fr", "jp"]
     world.ceremony.admit_nation("de", [signers("de justice", hybrid=False)[0].public_key], 1, SOON)
     with pytest.raises(CeremonyError, match="have no ML-DSA-44"):
         world.ceremony.sign(TARGETS, world.holders[0])
     world.ceremony.discard(TARGETS)
-    changed = signers("kr justice", "kr interior")
-    world.ceremony.rotate_nation("kr", [key.public_key for key in changed], 2, SOON)
+    changed = signers("jp justice", "jp interior")
+    world.ceremony.rotate_nation("jp", [key.public_key for key in changed], 2, SOON)
     for signer in world.holders[:2]:
         world.ceremony.sign(TARGETS, signer)
     for signer in changed:
-        world.ceremony.sign("nation-kr", signer)
+        world.ceremony.sign("nation-jp", signer)
     world.ceremony.release(SOON, world.registry)
     assert not world.read(tmp_path / "member").problems
-    world.ceremony.rotate_nation("kr", [key.public_key for key in world.nations["kr"]], 2, SOON)
+    world.ceremony.rotate_nation("jp", [key.public_key for key in world.nations["jp"]], 2, SOON)
     with pytest.raises(CeremonyError, match="have no ML-DSA-44"):
         world.ceremony.sign(TARGETS, world.holders[0])
     with pytest.raises(DirectoryUntrustedError, match="have no ML-DSA-44"):
@@ -221,9 +221,9 @@ def test_holders_of_one_role_have_it_all_or_none(old: Published, tmp_path: Path)
         world.ceremony.sign(ROOT, world.holders[0])
     world.ceremony.discard(ROOT)
     world.ceremony.discard(TARGETS)
-    two = [world.nations["kr"][0].public_key, signers("kr police")[0].public_key]
-    world.ceremony.rotate_nation("kr", two, 2, SOON)
-    with pytest.raises(CeremonyError, match="all keys of nation-kr have ML-DSA-44, or none"):
+    two = [world.nations["jp"][0].public_key, signers("jp police")[0].public_key]
+    world.ceremony.rotate_nation("jp", two, 2, SOON)
+    with pytest.raises(CeremonyError, match="all keys of nation-jp have ML-DSA-44, or none"):
         world.ceremony.sign(TARGETS, world.holders[0])
 
 

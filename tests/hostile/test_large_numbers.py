@@ -30,7 +30,7 @@ EMPTY = receipts_to_value([])
 
 
 def mailbox(number: int) -> Any:
-    return wire.decode_mailbox(wire.encode_mailbox([(number, None, ())], 0), 0, "the node kr").entries[0]
+    return wire.decode_mailbox(wire.encode_mailbox([(number, None, ())], 0), 0, "the node jp").entries[0]
 
 
 INPUTS: dict[str, Callable[[int], Any]] = {
@@ -61,14 +61,14 @@ def test_it_is_refused_where_it_is_decoded(name: str, number: int) -> None:
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World.of(tmp_path, "kr", Nation("fr", desks=()))
-    await world.start("kr")
+    world = World.of(tmp_path, "jp", Nation("fr", desks=()))
+    await world.start("jp")
     yield world
     await world.close()
 
 
 async def test_a_node_meets_no_defect_whatever_number_is_asked_for(world: World) -> None:
-    seoul = world.desks["24-7@kr"]
+    tokyo = world.desks["24-7@jp"]
     for number in (*NUMBERS, (1 << 63) - 1, 10**19, 10**40):
         for target in (
             f"/v1/mailbox?after={number}",
@@ -79,25 +79,25 @@ async def test_a_node_meets_no_defect_whatever_number_is_asked_for(world: World)
             f"/log/tile/0/{number}",
             f"/witness/receipts?from={number}",
         ):
-            reply = await world.desk_call(seoul, "GET", target)
+            reply = await world.desk_call(tokyo, "GET", target)
             assert reply.status < 500, (target, reply.body)
-            partner = await world.node_call("fr", "kr", "GET", target)
+            partner = await world.node_call("fr", "jp", "GET", target)
             assert partner.status < 500, (target, partner.body)
     for number in NUMBERS:
         taken = {1: [], 2: [[number, [None]]], 3: EMPTY}
-        reply = await world.node_call("fr", "kr", "POST", "/v1/pull", taken)
+        reply = await world.node_call("fr", "jp", "POST", "/v1/pull", taken)
         assert (reply.status, reply.code) == (400, "malformed")
         receipts = [[NOTE], [[b"leaf", number, b"", 0]]]
-        reply = await world.node_call("fr", "kr", "POST", "/v1/receipts", receipts)
+        reply = await world.node_call("fr", "jp", "POST", "/v1/receipts", receipts)
         assert (reply.status, reply.code) == (400, "malformed")
-    assert world.nodes["kr"].metrics.internal_errors._value.get() == 0
-    assert not [line for line in world.logs["kr"].getvalue().splitlines() if json.loads(line)["event"] == "internal"]
+    assert world.nodes["jp"].metrics.internal_errors._value.get() == 0
+    assert not [line for line in world.logs["jp"].getvalue().splitlines() if json.loads(line)["event"] == "internal"]
 
 
 async def test_a_reader_of_the_store_refuses_what_its_integers_do_not_hold(world: World) -> None:
-    store = world.nodes["kr"].context.store
+    store = world.nodes["jp"].context.store
     with pytest.raises(MalformedError):
-        await store.reads.mailbox(Address.parse("24-7@kr"), 1 << 63, 1, 1)
+        await store.reads.mailbox(Address.parse("24-7@jp"), 1 << 63, 1, 1)
     with pytest.raises(ComityError):
         await store.reads.outbound_items("fr", [1 << 64])
 

@@ -44,7 +44,7 @@ from tests.worlds.lying_nodes import (
 )
 from tests.worlds.nodes import Desk, Nation, Reply, World
 
-HONEST = ("kr", "us", "br", "jp")
+HONEST = ("jp", "us", "br", "gr")
 DELIVERY = {"first_backoff_s": 0.02, "max_backoff_s": 0.2, "timeout_s": 5, "monitor_s": 3600}
 
 
@@ -114,14 +114,14 @@ class Federation:
             with pytest.raises(LogForkError):
                 monitor.require_trusted("fr")
             assert '"partner-log-lied"' in self.world.logs[node].getvalue()
-        await self.send("kr", receipts=0)
-        kept = await self.world.nodes["kr"].context.store.reads.stats()
+        await self.send("jp", receipts=0)
+        kept = await self.world.nodes["jp"].context.store.reads.stats()
         assert kept.outbound["fr"] >= 1
 
 
 @pytest.fixture
 async def federation(tmp_path: Path) -> AsyncIterator[Federation]:
-    desks = {"kr", "us", "fr"}
+    desks = {"jp", "us", "fr"}
     nations = (Nation(name, desks=("24-7",) if name in desks else ()) for name in (*HONEST, "fr"))
     world = World.of(tmp_path, *nations)
     yield Federation(world)
@@ -131,7 +131,7 @@ async def federation(tmp_path: Path) -> AsyncIterator[Federation]:
 async def test_an_honest_federation_accuses_nobody(federation: Federation) -> None:
     await federation.start()
     before = {name: len(federation.world.logs[name].getvalue()) for name in HONEST}
-    for sender in ("kr", "us", "kr"):
+    for sender in ("jp", "us", "jp"):
         await federation.send(sender)
         await federation.exchange()
     for name in HONEST:
@@ -144,20 +144,20 @@ async def test_a_liar_who_asks_for_witnesses_is_proved_by_its_own_request(
     federation: Federation, tmp_path: Path
 ) -> None:
     await federation.start(Node)
-    await federation.send("kr")
+    await federation.send("jp")
     await federation.exchange()
     await federation.lie_while_stopped(lambda leaves: [leaves[0], entry(99, federation.world.clock()), *leaves[2:]])
 
     await federation.exchange()
 
     # What it asked to be cosigned has the size of what was seen, or more.
-    assert federation.kinds("kr") & {MisbehaviourKind.FORK, MisbehaviourKind.TWO_TREES}
-    assert federation.verify_alone("kr", tmp_path) & {"fork", "two-trees"}
+    assert federation.kinds("jp") & {MisbehaviourKind.FORK, MisbehaviourKind.TWO_TREES}
+    assert federation.verify_alone("jp", tmp_path) & {"fork", "two-trees"}
 
 
 async def test_a_rewritten_entry_is_proved_within_one_exchange(federation: Federation, tmp_path: Path) -> None:
     await federation.start()
-    await federation.send("kr")
+    await federation.send("jp")
     await federation.exchange()
     await federation.lie_while_stopped(lambda leaves: [leaves[0], entry(99, federation.world.clock()), *leaves[2:]])
     await federation.send("us")
@@ -165,14 +165,14 @@ async def test_a_rewritten_entry_is_proved_within_one_exchange(federation: Feder
     await federation.exchange()
 
     assert all(federation.kinds(name) for name in HONEST)
-    assert federation.verify_alone("kr", tmp_path) >= {"rewritten", "index-twice"}
+    assert federation.verify_alone("jp", tmp_path) >= {"rewritten", "index-twice"}
     await federation.require_price(*HONEST)
 
 
 async def test_a_dropped_entry_is_proved_within_one_exchange(federation: Federation, tmp_path: Path) -> None:
     await federation.start()
     for _ in range(2):
-        await federation.send("kr")
+        await federation.send("jp")
     await federation.exchange()
     await federation.lie_while_stopped(lambda leaves: leaves[:-1])
     await federation.send("us")
@@ -180,7 +180,7 @@ async def test_a_dropped_entry_is_proved_within_one_exchange(federation: Federat
     await federation.exchange()
 
     assert all(federation.kinds(name) for name in HONEST)
-    assert federation.verify_alone("kr", tmp_path) >= {"dropped", "fork"}
+    assert federation.verify_alone("jp", tmp_path) >= {"dropped", "fork"}
     await federation.require_price(*HONEST)
 
 
@@ -189,17 +189,17 @@ async def test_a_rewritten_entry_is_proved_by_those_who_cosigned_an_older_tree_o
 ) -> None:
     world = federation.world
     await federation.start()
-    await federation.send("kr")
+    await federation.send("jp")
     older = await world.nodes["fr"].context.store.reads.checkpoint()
     for name in HONEST:
         await world.nodes[name].http.witness.add(AddCheckpoint(0, (), older))
-    await federation.send("kr")
+    await federation.send("jp")
     await federation.exchange()
     await federation.lie_while_stopped(lambda leaves: [leaves[0], entry(99, world.clock()), *leaves[2:]])
 
     await federation.exchange()
 
-    assert federation.verify_alone("kr", tmp_path) == {"two-trees"}
+    assert federation.verify_alone("jp", tmp_path) == {"two-trees"}
     await federation.require_price(*HONEST)
 
 
@@ -207,13 +207,13 @@ async def test_a_log_that_was_cut_and_signed_again_is_proved_within_one_exchange
     federation: Federation, tmp_path: Path
 ) -> None:
     await federation.start()
-    await federation.send("kr")
+    await federation.send("jp")
     await federation.exchange()
     await federation.lie_while_stopped(lambda leaves: leaves[:-2])
 
     await federation.exchange()
 
-    assert federation.kinds("kr") == {MisbehaviourKind.SHRUNK}
+    assert federation.kinds("jp") == {MisbehaviourKind.SHRUNK}
     for name in HONEST:
         assert federation.verify_alone(name, tmp_path) == {"shrunk"}
     await federation.require_price(*HONEST)
@@ -224,15 +224,15 @@ async def test_a_second_receipt_for_one_index_or_size_is_proved_by_itself(
     federation: Federation, tmp_path: Path, cut: int, kind: MisbehaviourKind
 ) -> None:
     await federation.start()
-    await federation.send("kr")
+    await federation.send("jp")
     await federation.lie_while_stopped(lambda leaves: leaves[:-cut])
 
-    await federation.send("kr", receipts=0)
-    kr = federation.world.nodes["kr"].relay
-    await federation.world.until(lambda: bool(kr.monitor.distrusted))
+    await federation.send("jp", receipts=0)
+    jp = federation.world.nodes["jp"].relay
+    await federation.world.until(lambda: bool(jp.monitor.distrusted))
 
-    assert federation.kinds("kr") == {kind}
-    assert federation.verify_alone("kr", tmp_path) == {kind.value}
+    assert federation.kinds("jp") == {kind}
+    assert federation.verify_alone("jp", tmp_path) == {kind.value}
     await federation.exchange()
     await federation.require_price(*HONEST)
 
@@ -241,7 +241,7 @@ async def test_receipts_for_one_partner_that_the_others_cannot_see_are_proved_wi
     federation: Federation, tmp_path: Path
 ) -> None:
     await federation.start(TwoFacedNode)
-    await federation.send("kr")
+    await federation.send("jp")
     await federation.send("us")
     await federation.send("us")
 
@@ -258,12 +258,12 @@ async def test_an_event_of_an_earlier_time_is_proved_by_its_receipt_alone(
     federation: Federation, tmp_path: Path
 ) -> None:
     await federation.start(BackDatingNode)
-    await federation.send("kr", receipts=0)
-    kr = federation.world.nodes["kr"].relay
-    await federation.world.until(lambda: bool(kr.monitor.distrusted))
+    await federation.send("jp", receipts=0)
+    jp = federation.world.nodes["jp"].relay
+    await federation.world.until(lambda: bool(jp.monitor.distrusted))
 
-    assert federation.verify_alone("kr", tmp_path) == {"back-dated"}
-    await federation.require_price("kr")
+    assert federation.verify_alone("jp", tmp_path) == {"back-dated"}
+    await federation.require_price("jp")
     # The proof shows an entry, which is for the parties and for auditors: it is not handed to the others.
     await federation.exchange()
     assert not federation.kinds("us")
@@ -271,12 +271,12 @@ async def test_an_event_of_an_earlier_time_is_proved_by_its_receipt_alone(
 
 async def test_an_event_of_a_later_time_is_proved_by_its_receipt_alone(federation: Federation, tmp_path: Path) -> None:
     await federation.start(PostDatingNode)
-    await federation.send("kr", receipts=0)
-    kr = federation.world.nodes["kr"].relay
-    await federation.world.until(lambda: bool(kr.monitor.distrusted))
+    await federation.send("jp", receipts=0)
+    jp = federation.world.nodes["jp"].relay
+    await federation.world.until(lambda: bool(jp.monitor.distrusted))
 
-    assert federation.verify_alone("kr", tmp_path) == {"post-dated"}
-    await federation.require_price("kr")
+    assert federation.verify_alone("jp", tmp_path) == {"post-dated"}
+    await federation.require_price("jp")
 
 
 async def test_a_log_shown_as_it_was_before_its_receipts_raises_the_alarm_without_proof(
@@ -286,15 +286,15 @@ async def test_a_log_shown_as_it_was_before_its_receipts_raises_the_alarm_withou
     store = federation.world.nodes["fr"].context.store
     assert isinstance(store, StaleStore)
     await store.reads.freeze()
-    await federation.send("kr")
+    await federation.send("jp")
 
     await federation.exchange()
 
-    kr = federation.world.nodes["kr"].relay
-    assert kr.monitor.distrusted == ("fr",)
-    assert federation.kinds("kr") == set()
+    jp = federation.world.nodes["jp"].relay
+    assert jp.monitor.distrusted == ("fr",)
+    assert federation.kinds("jp") == set()
     with pytest.raises(LogForkError):
-        kr.monitor.require_trusted("fr")
+        jp.monitor.require_trusted("fr")
 
 
 async def test_a_log_that_signs_its_tree_of_before_its_receipts_anew_is_proved_within_one_exchange(
@@ -304,7 +304,7 @@ async def test_a_log_that_signs_its_tree_of_before_its_receipts_anew_is_proved_w
     store = federation.world.nodes["fr"].context.store
     assert isinstance(store, StaleStore)
     await store.reads.freeze()
-    await federation.send("kr")
+    await federation.send("jp")
     federation.world.clock.shift = timedelta(seconds=2)  # a checkpoint says whole seconds
 
     await federation.exchange()
@@ -320,7 +320,7 @@ async def test_a_log_that_shows_what_it_signed_long_before_has_not_answered(fede
     store, us = world.nodes["fr"].context.store, world.nodes["us"].relay
     assert isinstance(store, StaleStore)
     await store.reads.freeze()
-    await federation.send("kr")
+    await federation.send("jp")
 
     world.clock.shift = FRESH_WITHIN + timedelta(minutes=1)
     assert await us.monitor.check("fr") is Checked.STALE
@@ -346,7 +346,7 @@ async def test_a_log_that_shows_an_old_tree_long_after_is_distrusted_by_all_to_w
     store = world.nodes["fr"].context.store
     assert isinstance(store, StaleStore)
     await store.reads.freeze()
-    await federation.send("kr")
+    await federation.send("jp")
     world.clock.shift = FRESH_WITHIN + timedelta(minutes=1)
 
     await federation.exchange()
@@ -361,59 +361,59 @@ async def test_the_operators_decision_holds_against_what_was_signed_before_and_n
 ) -> None:
     world = federation.world
     await federation.start()
-    await federation.send("kr")
+    await federation.send("jp")
     await federation.exchange()
     await federation.lie_while_stopped(lambda leaves: [leaves[0], entry(99, world.clock()), *leaves[2:]])
     await federation.send("us")
     await federation.exchange()
     await federation.require_price(*HONEST)
 
-    await world.stop("kr")
-    await world.start("kr", delivery=DELIVERY)
-    assert world.nodes["kr"].relay.monitor.distrusted == ("fr",)
-    await world.stop("kr")
-    reinstate_trust(world.home("kr"), world.home("kr").path / "node.sqlite", "fr", world.clock() + timedelta(seconds=3))
+    await world.stop("jp")
+    await world.start("jp", delivery=DELIVERY)
+    assert world.nodes["jp"].relay.monitor.distrusted == ("fr",)
+    await world.stop("jp")
+    reinstate_trust(world.home("jp"), world.home("jp").path / "node.sqlite", "fr", world.clock() + timedelta(seconds=3))
     with pytest.raises(NotFoundError):
-        reinstate_trust(world.home("kr"), world.home("kr").path / "node.sqlite", "fr", world.clock())
+        reinstate_trust(world.home("jp"), world.home("jp").path / "node.sqlite", "fr", world.clock())
     world.clock.shift = timedelta(seconds=4)
-    await world.start("kr", delivery=DELIVERY)
-    kr = world.nodes["kr"].relay
+    await world.start("jp", delivery=DELIVERY)
+    jp = world.nodes["jp"].relay
 
     # The message that was kept arrives, and what the others still hold does not count here any more.
-    await world.events(federation.desk("kr"), 6)
+    await world.events(federation.desk("jp"), 6)
     await federation.exchange()
-    assert (kr.monitor.distrusted, len(kr.monitor.proofs.all())) == ((), 2)
+    assert (jp.monitor.distrusted, len(jp.monitor.proofs.all())) == ((), 2)
     assert world.nodes["us"].relay.monitor.distrusted == ("fr",)
 
     await federation.lie_while_stopped(lambda leaves: [*leaves[:-1], entry(98, world.clock())])
     await federation.exchange()
-    assert kr.monitor.distrusted == ("fr",)
-    assert federation.kinds("kr")
+    assert jp.monitor.distrusted == ("fr",)
+    assert federation.kinds("jp")
 
 
 async def test_partners_and_auditors_read_heads_and_proofs_and_only_auditors_of_a_party_those_with_entries(
     federation: Federation,
 ) -> None:
     world = federation.world
-    for nation in ("us", "kr"):
+    for nation in ("us", "jp"):
         world.add_desk(f"audit@{nation}", (Function.AUDIT,))
     await federation.start()
-    await federation.send("kr")
+    await federation.send("jp")
     await federation.exchange()
     await federation.lie_while_stopped(lambda leaves: [leaves[0], entry(99, world.clock()), *leaves[2:]])
     await federation.send("us")
     await federation.exchange()
-    held = {kept.proof.kind: kept for kept in federation.proofs("kr").open()}
+    held = {kept.proof.kind: kept for kept in federation.proofs("jp").open()}
     rewritten, hashes = held[MisbehaviourKind.REWRITTEN].digest.hex(), held[MisbehaviourKind.INDEX_TWICE].digest.hex()
 
     async def status(holder: str, signer: Signer, target: str) -> int:
-        return (await world.call("kr", "GET", target, holder=holder, signer=signer)).status
+        return (await world.call("jp", "GET", target, holder=holder, signer=signer)).status
 
-    seoul = world.desks["24-7@kr"]
+    tokyo = world.desks["24-7@jp"]
     for holder, signer, entries in (
         ("us", world.node_keys["us"].signer(), 404),
         ("audit@us", world.desks["audit@us"].signer(), 404),
-        ("audit@kr", world.desks["audit@kr"].signer(), 200),
+        ("audit@jp", world.desks["audit@jp"].signer(), 200),
     ):
         assert await status(holder, signer, "/v1/heads") == 200
         assert await status(holder, signer, "/v1/head?origin=test-federation/fr") == 200
@@ -422,28 +422,28 @@ async def test_partners_and_auditors_read_heads_and_proofs_and_only_auditors_of_
         assert await status(holder, signer, f"/v1/misbehaviour/{hashes}") == 200
         assert await status(holder, signer, f"/v1/misbehaviour/{rewritten}") == entries
     for target in ("/v1/heads", "/v1/head?origin=test-federation/fr", f"/v1/misbehaviour/{hashes}"):
-        assert await status("24-7@kr", seoul.signer(), target) == 403
+        assert await status("24-7@jp", tokyo.signer(), target) == 403
 
 
 async def test_a_proof_from_a_partner_is_verified_before_it_is_believed(federation: Federation) -> None:
     world = federation.world
     await federation.start()
-    keys = world.node_keys["jp"]
-    jp = SoftLogSigner("test-federation/jp", keys.log_ed25519_seed, keys.log_mldsa_seed)
-    stranger = SoftLogSigner("test-federation/jp", bytes(32), bytes(32))
+    keys = world.node_keys["gr"]
+    gr = SoftLogSigner("test-federation/gr", keys.log_ed25519_seed, keys.log_mldsa_seed)
+    stranger = SoftLogSigner("test-federation/gr", bytes(32), bytes(32))
     lie = [entry(1)], [entry(2)]
 
     async def offer(signer: SoftLogSigner) -> Reply:
         first, second = (signed(leaves, signer=signer) for leaves in lie)
         proof = encode_proof(TwoTrees(signer.origin, first, second))
         us = world.node_keys["us"].signer()
-        return await world.call("kr", "POST", "/v1/misbehaviour", proof, holder="us", signer=us)
+        return await world.call("jp", "POST", "/v1/misbehaviour", proof, holder="us", signer=us)
 
-    witness = world.nodes["kr"].relay.monitor
+    witness = world.nodes["jp"].relay.monitor
     assert (await offer(stranger)).code == "checkpoint-invalid"
     assert (witness.distrusted, witness.proofs.all()) == ((), [])
     for _ in range(2):
-        assert (await offer(jp)).status == 200
-    assert (witness.distrusted, len(witness.proofs.all())) == (("jp",), 1)
-    health = await world.session("kr").get(f"{world.nodes['kr'].admin_url}/health")
-    assert {"partner-log-distrusted:jp", "proved-to-lie:jp"} <= set((await health.json())["problems"])
+        assert (await offer(gr)).status == 200
+    assert (witness.distrusted, len(witness.proofs.all())) == (("gr",), 1)
+    health = await world.session("jp").get(f"{world.nodes['jp'].admin_url}/health")
+    assert {"partner-log-distrusted:gr", "proved-to-lie:gr"} <= set((await health.json())["problems"])

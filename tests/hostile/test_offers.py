@@ -26,7 +26,7 @@ from protocol.errors import (
     UsageError,
 )
 from protocol.messages.types.offer import NOT_COMMITTED, SALT_BYTES, check_commitment, commitment_to
-from tests.worlds.desks import FR, KR, ROOT, World, in_thread, without_rules
+from tests.worlds.desks import FR, JP, ROOT, World, in_thread, without_rules
 
 CONFIDENTIAL = {"condition": "c1", "kind": "confidential", "text": "To be kept confidential."}
 LIMITED = {"condition": "c2", "kind": "use_limited", "text": "For the investigation named only."}
@@ -43,8 +43,8 @@ def example(name: str) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in {"wanted_by", "wanted_by_reason"}}
 
 
-async def asked(kr: Desk, fr: Desk, kind: str = "assistance.request") -> Any:
-    sent = await kr.messages.send(example(kind))
+async def asked(jp: Desk, fr: Desk, kind: str = "assistance.request") -> Any:
+    sent = await jp.messages.send(example(kind))
     await fr.messages.sync()
     return sent
 
@@ -64,9 +64,9 @@ def information(**changes: Any) -> dict[str, Any]:
     return {**fields, "stage": "disclosure", "facts": f"The servers stand in {SECRET}.", **changes}
 
 
-async def accepted(kr: Desk, fr: Desk, offer: Any) -> None:
-    await kr.messages.sync()
-    await kr.replies.accept_conditions(offer.id)
+async def accepted(jp: Desk, fr: Desk, offer: Any) -> None:
+    await jp.messages.sync()
+    await jp.replies.accept_conditions(offer.id)
     await fr.messages.sync()
 
 
@@ -77,24 +77,24 @@ async def accepted(kr: Desk, fr: Desk, offer: Any) -> None:
 async def test_what_is_under_conditions_is_at_the_other_desk_only_when_they_are_accepted(
     world: World, kind: str
 ) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        draft = information() if kind == "information" else await answer(fr, await asked(kr, fr), CONFIDENTIAL, LIMITED)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        draft = information() if kind == "information" else await answer(fr, await asked(jp, fr), CONFIDENTIAL, LIMITED)
         for early in (fr.messages.send(draft), fr.messages.send_many([draft])):
             with pytest.raises((OfferNeededError, InvalidMessageError)):
                 await early
         offer = await fr.messages.offer(draft)
-        with pytest.raises(OfferNeededError, match=str(KR)):
+        with pytest.raises(OfferNeededError, match=str(JP)):
             await fr.messages.give(offer.id)
-        (received,) = (await kr.messages.sync()).received
-        shown = await kr.messages.show(received.id)
+        (received,) = (await jp.messages.sync()).received
+        shown = await jp.messages.show(received.id)
         assert {condition.condition for condition in shown.message.conditions} == {"c1", "c2"}
         assert SECRET.encode() not in shown.content
-        await kr.replies.accept_conditions(offer.id)
+        await jp.replies.accept_conditions(offer.id)
         await fr.messages.sync()
         given = await fr.messages.give(offer.id)
-        await kr.messages.sync()
-        assert SECRET.encode() in (await kr.messages.show(given.id)).content
-        assert [str((await desk.cases.case(offer.thread)).state_at(world.clock())) for desk in (kr, fr)] == [
+        await jp.messages.sync()
+        assert SECRET.encode() in (await jp.messages.show(given.id)).content
+        assert [str((await desk.cases.case(offer.thread)).state_at(world.clock())) for desk in (jp, fr)] == [
             "answered"
         ] * 2
         with pytest.raises(NothingOpenError):
@@ -102,11 +102,11 @@ async def test_what_is_under_conditions_is_at_the_other_desk_only_when_they_are_
 
 
 async def test_what_came_without_an_offer_is_not_found_peeked_or_counted_and_moves_no_state(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        request = await asked(kr, fr)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        request = await asked(jp, fr)
         with without_rules(fr):
             given = await fr.messages.send(await answer(fr, request, CONFIDENTIAL))
-        await kr.messages.sync()
+        await jp.messages.sync()
 
         async def seen(desk: Desk) -> tuple[int, str, int]:
             figures = await desk.cases.figures(Period(None, None), Suppression())
@@ -115,50 +115,50 @@ async def test_what_came_without_an_offer_is_not_found_peeked_or_counted_and_mov
             state = str((await desk.cases.case(request.thread)).state_at(world.clock()))
             return len((await desk.cases.search(SECRET)).messages), state, answered
 
-        before = await seen(kr)
+        before = await seen(jp)
         assert before[:2] == (0, "delivered")
-        assert (await kr.messages.track(request.id)).state == "delivered"
+        assert (await jp.messages.track(request.id)).state == "delivered"
         assert str((await fr.cases.case(request.thread)).state_at(world.clock())) == "delivered"
         for reading in (
-            kr.messages.show(given.id),
-            kr.messages.peek(given.id),
-            kr.evidence.gather(given.id, disclose=True),
+            jp.messages.show(given.id),
+            jp.messages.peek(given.id),
+            jp.evidence.gather(given.id, disclose=True),
         ):
             with pytest.raises(ConditionsOpenError):
                 await reading
-        await kr.replies.accept_conditions(given.id)
+        await jp.replies.accept_conditions(given.id)
         await fr.messages.sync()
-        after = await seen(kr)
+        after = await seen(jp)
         assert after[:2] == (1, "answered")
         assert (before[2], bool(after[2])) == (0, True)
         assert str((await fr.cases.case(request.thread)).state_at(world.clock())) == "answered"
-    async with world.open(KR) as kr:
-        assert len((await kr.cases.search(SECRET)).messages) == 1
+    async with world.open(JP) as jp:
+        assert len((await jp.cases.search(SECRET)).messages) == 1
 
 
 async def test_in_an_emergency_content_comes_and_opens_at_once(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        request = await asked(kr, fr, "emergency.request")
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        request = await asked(jp, fr, "emergency.request")
         draft = await answer(fr, request, CONFIDENTIAL)
         with pytest.raises(UsageError):
             await fr.messages.offer(draft)
         given = await fr.messages.send(draft)
         urgent = information(urgency="emergency", urgency_reason="An attack is under way.")
         told = await fr.messages.send(urgent)
-        await kr.messages.sync()
+        await jp.messages.sync()
         for message in (given, told):
-            assert SECRET.encode() in (await kr.messages.show(message.id)).content
-        assert len((await kr.cases.search(SECRET)).messages) == 2
-        assert str((await kr.cases.case(request.thread)).state_at(world.clock())) == "supplement_due"
+            assert SECRET.encode() in (await jp.messages.show(message.id)).content
+        assert len((await jp.cases.search(SECRET)).messages) == 2
+        assert str((await jp.cases.case(request.thread)).state_at(world.clock())) == "supplement_due"
 
 
 # --- The commitment -------------------------------------------------------------------------------------------------
 
 
 async def test_other_content_than_was_offered_is_neither_sent_nor_taken(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
+    async with world.open(JP) as jp, world.open(FR) as fr:
         offer = await fr.messages.offer(information())
-        await accepted(kr, fr, offer)
+        await accepted(jp, fr, offer)
         draft = await in_thread(fr, fr._works.offers.opening_draft, offer.id)
         opening = draft["offer"]
         changes = [
@@ -178,26 +178,26 @@ async def test_other_content_than_was_offered_is_neither_sent_nor_taken(world: W
         with without_rules(fr):
             for altered in drafts:
                 await fr.messages.send(altered)
-                result = await kr.messages.sync()
+                result = await jp.messages.sync()
                 assert (result.received, [row.code for row in result.quarantined]) == ((), ["commitment-mismatch"])
             await fr.messages.give(offer.id)
-        assert [row.type for row in (await kr.messages.sync()).received] == ["information.spontaneous"]
+        assert [row.type for row in (await jp.messages.sync()).received] == ["information.spontaneous"]
 
 
 async def test_an_answer_accepted_on_a_commitment_is_not_given_past_it(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        request = await asked(kr, fr)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        request = await asked(jp, fr)
         offer = await fr.messages.offer(await answer(fr, request, CONFIDENTIAL))
-        await accepted(kr, fr, offer)
+        await accepted(jp, fr, offer)
         other = await answer(fr, request, CONFIDENTIAL, text="Something else.")
         with pytest.raises(CommitmentMismatchError):
             await fr.messages.send(other)
         with without_rules(fr):
             await fr.messages.send(other)
-        assert [row.code for row in (await kr.messages.sync()).quarantined] == ["commitment-mismatch"]
+        assert [row.code for row in (await jp.messages.sync()).quarantined] == ["commitment-mismatch"]
         await fr.messages.give(offer.id)
-        await kr.messages.sync()
-        assert len((await kr.cases.search(SECRET)).messages) == 1
+        await jp.messages.sync()
+        assert len((await jp.cases.search(SECRET)).messages) == 1
 
 
 def test_a_commitment_binds_every_member_that_is_known_before_it_is_sent() -> None:
@@ -223,12 +223,12 @@ def test_a_commitment_binds_every_member_that_is_known_before_it_is_sent() -> No
 
 
 async def test_what_was_offered_is_given_once_also_by_two_at_once(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
+    async with world.open(JP) as jp, world.open(FR) as fr:
         offer = await fr.messages.offer(information())
-        await accepted(kr, fr, offer)
+        await accepted(jp, fr, offer)
         done = await asyncio.gather(fr.messages.give(offer.id), fr.messages.give(offer.id), return_exceptions=True)
         assert sorted(type(outcome).__name__ for outcome in done) == ["NothingOpenError", "SentMessage"]
-        assert len((await kr.messages.sync()).received) == 1
+        assert len((await jp.messages.sync()).received) == 1
 
 
 async def with_two_officers(world: World, *four_eyes: str) -> dict[str, Login]:
@@ -251,9 +251,9 @@ async def test_an_offer_is_for_the_second_pair_of_eyes_of_what_it_gives_and_of_w
     world: World, offered_as: str
 ) -> None:
     logins = await with_two_officers(world, offered_as)
-    async with world.open(KR) as kr:
+    async with world.open(JP) as jp:
         async with world.open(FR, logins["kim"]) as fr:
-            request = await asked(kr, fr)
+            request = await asked(jp, fr)
             proposed = await fr.messages.offer(await answer(fr, request, CONFIDENTIAL))
             assert proposed.status is SendStatus.PROPOSED
             with pytest.raises(OfficerRoleError):
@@ -268,14 +268,14 @@ async def test_with_a_second_pair_of_eyes_an_offer_and_its_opening_are_both_rele
     async with world.open(FR, logins["kim"]) as fr:
         proposed = await fr.messages.offer(information())
         assert proposed.status is SendStatus.PROPOSED
-    async with world.open(KR) as kr:
+    async with world.open(JP) as jp:
         async with world.open(FR, logins["boss"]) as fr:
             offer = await fr.office.release(str(proposed.id))
             assert (await fr.messages.row(offer.id)).type == "information.spontaneous"
-            await accepted(kr, fr, offer)
+            await accepted(jp, fr, offer)
             opening = await fr.messages.give(offer.id)
             assert opening.status is SendStatus.PROPOSED
         async with world.open(FR, logins["kim"]) as fr:
             given = await fr.office.release(str(opening.id))
-        await kr.messages.sync()
-        assert SECRET.encode() in (await kr.messages.show(given.id)).content
+        await jp.messages.sync()
+        assert SECRET.encode() in (await jp.messages.show(given.id)).content

@@ -24,7 +24,7 @@ from tests.worlds.desks import NOW, request
 
 ID = new_message_id(NOW, bytes(range(10)))
 ROUTING = Routing(
-    ID, Address("24-7", "kr"), (Address("24-7", "fr"),), NOW, NOW + timedelta(days=1), Priority(0), None, bytes(32)
+    ID, Address("24-7", "jp"), (Address("24-7", "fr"),), NOW, NOW + timedelta(days=1), Priority(0), None, bytes(32)
 )
 
 
@@ -51,7 +51,7 @@ def test_a_time_at_the_end_of_time_is_refused_or_read_and_is_no_crash(last_ms: i
 )
 @pytest.mark.parametrize("field", ["id", "thread"])
 def test_a_desk_takes_a_message_id_in_its_one_form_only(field: str, other: Callable[[str], str]) -> None:
-    composed = compose_message(request(), message_id=ID, sender="24-7@kr", sent_at=NOW)
+    composed = compose_message(request(), message_id=ID, sender="24-7@jp", sent_at=NOW)
     inside = json.loads(composed.content)
 
     assert parse_message(composed.content).id == ID
@@ -61,10 +61,10 @@ def test_a_desk_takes_a_message_id_in_its_one_form_only(field: str, other: Calla
 
 @pytest.mark.parametrize("status", [CardStatus.REVOKED, CardStatus.SUSPENDED])
 def test_a_nation_cannot_put_its_own_end_after_the_one_that_the_root_holders_signed(status: CardStatus) -> None:
-    keys = generate_node_keys("kr", ["127.0.0.1"], NOW)
-    card = node_card("kr", keys, "test/kr", NOW, name="kr", urls=["https://x.example"])
+    keys = generate_node_keys("jp", ["127.0.0.1"], NOW)
+    card = node_card("jp", keys, "test/jp", NOW, name="jp", urls=["https://x.example"])
     later = card.model_copy(update={"status": status, "status_since": NOW + timedelta(days=400)})
     for standing in Standing:
-        (judged,) = sanctioned([("kr", later)], {"kr": Sanction(standing, NOW)})
+        (judged,) = sanctioned([("jp", later)], {"jp": Sanction(standing, NOW)})
         assert isinstance(judged, NodeCard)
         assert (judged.status is CardStatus.ACTIVE, judged.status_since) == (False, NOW)

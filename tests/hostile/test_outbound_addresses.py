@@ -23,8 +23,8 @@ from protocol.errors import CertificateUnknownError, NetworkNotAllowedError, Not
 from tests.worlds.nodes import World
 
 SIGNER = Ed25519Signer(b"\x31" * 32)
-TLS = make_certificate("kr", ["127.0.0.1"], datetime.now(UTC))
-OTHER = make_certificate("kr", ["127.0.0.1"], datetime.now(UTC))
+TLS = make_certificate("jp", ["127.0.0.1"], datetime.now(UTC))
+OTHER = make_certificate("jp", ["127.0.0.1"], datetime.now(UTC))
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 INSIDE = (
@@ -76,7 +76,7 @@ async def listening(shown: Any = TLS) -> AsyncIterator[tuple[int, list[bytes]]]:
 
 
 def partner(port: int, reach: Reach, *, host: str = "127.0.0.1", is_first: bool = False) -> PartnerClient:
-    server = Server("kr", f"https://{host}:{port}", (TLS.certificate,))
+    server = Server("jp", f"https://{host}:{port}", (TLS.certificate,))
     return PartnerClient(server, Requester("fr", SIGNER, lambda: datetime.now(UTC)), reach, is_first=is_first)
 
 
@@ -105,19 +105,19 @@ async def test_the_directory_is_fetched_over_an_unknown_certificate_from_the_fir
         await client.close()
 
 
-@pytest.mark.parametrize("own_node", ["xx", "kr"])
+@pytest.mark.parametrize("own_node", ["xx", "jp"])
 async def test_a_desk_fetches_over_an_unknown_certificate_from_the_node_that_it_began_with_alone(own_node: str) -> None:
     class Moved(DeskDirectory):
-        """Served by ``own_node``, which shows an unknown certificate. It began with kr."""
+        """Served by ``own_node``, which shows an unknown certificate. It began with jp."""
 
         def __init__(self, port: int) -> None:
             self._carried = None
             self._connected = None
             self._port = port
-            self._caller = Requester("24-7@kr", SIGNER, lambda: datetime.now(UTC))
+            self._caller = Requester("24-7@jp", SIGNER, lambda: datetime.now(UTC))
             settings = {"transport": "https", "request_timeout_s": 5}
             self._settings = type("Settings", (), settings)()  # type: ignore[assignment]
-            self._bootstrap = type("Bundle", (), {"node": "kr"})()  # type: ignore[assignment]
+            self._bootstrap = type("Bundle", (), {"node": "jp"})()  # type: ignore[assignment]
 
         def route(self, node: str) -> Server:
             return Server(node, f"https://127.0.0.1:{self._port}", (TLS.certificate,))
@@ -132,7 +132,7 @@ async def test_a_desk_fetches_over_an_unknown_certificate_from_the_node_that_it_
             trust._connected.close()
 
     async with listening(OTHER) as (port, heads):
-        if own_node == "kr":
+        if own_node == "jp":
             assert await asyncio.to_thread(fetched, Moved(port)) == b"ok"
         else:
             with pytest.raises(CertificateUnknownError):
@@ -141,16 +141,16 @@ async def test_a_desk_fetches_over_an_unknown_certificate_from_the_node_that_it_
 
 
 async def test_a_node_reaches_partners_in_networks_that_its_settings_name_alone(tmp_path: Path) -> None:
-    world = World.of(tmp_path, "kr", "fr")
+    world = World.of(tmp_path, "jp", "fr")
     try:
         await world.start("fr")
-        kr = await world.start("kr", allow_networks=["127.0.0.9/32"])
+        jp = await world.start("jp", allow_networks=["127.0.0.9/32"])
         with pytest.raises(NetworkNotAllowedError):
-            await kr.context.partners.get("fr").checkpoint()
-        await world.stop("kr")
-        kr = await world.start("kr")
-        assert await kr.context.partners.get("fr").checkpoint()
+            await jp.context.partners.get("fr").checkpoint()
+        await world.stop("jp")
+        jp = await world.start("jp")
+        assert await jp.context.partners.get("fr").checkpoint()
         with pytest.raises(NotFoundError):
-            await kr.context.partners.get("fr").directory_file("metadata/999.root.json")
+            await jp.context.partners.get("fr").directory_file("metadata/999.root.json")
     finally:
         await world.close()

@@ -14,7 +14,7 @@ from tests.worlds.nodes import World
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World.of(tmp_path, "kr", "fr")
+    world = World.of(tmp_path, "jp", "fr")
     yield world
     await world.close()
 
@@ -23,12 +23,12 @@ async def test_what_waits_for_a_partner_is_handed_over_as_soon_as_it_calls(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(DeliverySettings, "pause_s", lambda _, doublings: 0.01 if doublings < 3 else 3000.0)
-    seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
+    tokyo, paris = world.desks["24-7@jp"], world.desks["24-7@fr"]
     # Its own checks of logs find nothing out: only what the partner asks tells that it is there.
     delivery = {"first_backoff_s": 0.01, "max_backoff_s": 3000, "timeout_s": 5, "cosign_s": 3600, "monitor_s": 3600}
-    await world.start("kr", delivery=delivery)
-    await world.submit(seoul, world.seal(seoul, [paris]))
-    await world.until(lambda: world.logs["kr"].getvalue().count("delivery-failed") >= 4)
+    await world.start("jp", delivery=delivery)
+    await world.submit(tokyo, world.seal(tokyo, [paris]))
+    await world.until(lambda: world.logs["jp"].getvalue().count("delivery-failed") >= 4)
     await world.start("fr")
     async with asyncio.timeout(20):
         assert (await world.mailbox(paris, wait=20))[0]

@@ -21,7 +21,7 @@ from protocol.errors import ComityError, DirectoryUnavailableError, ForwardTooLa
 from protocol.messages.handling_rules import Action
 from protocol.messages.parse import message_to_bytes
 from protocol.messages.types.forward import can_be_passed_on
-from tests.worlds.desks import FR, KR, ROOT, World, in_thread, request, without_rules
+from tests.worlds.desks import FR, JP, ROOT, World, in_thread, request, without_rules
 
 GH, US = Address.parse("24-7@gh"), Address.parse("24-7@us")
 OFFICER = {"name": "Claire Martin", "role": "Duty officer"}
@@ -32,9 +32,9 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     return World(tmp_path, monkeypatch, "gh", "us")
 
 
-async def held(kr: Desk, fr: Desk, tlp: str, *codes: str, **more: Any) -> UUID:
-    """A request of kr under these labels, as fr holds it."""
-    sent = await kr.messages.send(request(handling={"tlp": tlp, "codes": list(codes), **more}))
+async def held(jp: Desk, fr: Desk, tlp: str, *codes: str, **more: Any) -> UUID:
+    """A request of jp under these labels, as fr holds it."""
+    sent = await jp.messages.send(request(handling={"tlp": tlp, "codes": list(codes), **more}))
     await fr.messages.sync()
     return sent.id
 
@@ -59,12 +59,12 @@ async def consented(originator: Desk, holder: Desk, message: UUID, to: Address) 
 
 
 async def test_a_written_forward_is_held_to_the_labels_by_every_way_of_sending_it(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        message = await held(kr, fr, "RED")
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        message = await held(jp, fr, "RED")
         draft = await passing_on(fr, message, GH, handling={"tlp": "CLEAR"})
         for send in (
             fr.messages.send(draft),
-            fr.messages.send_many([request(to=[str(KR)]), draft]),
+            fr.messages.send_many([request(to=[str(JP)]), draft]),
             fr.messages.forward(message, [GH], "Yours."),
         ):
             with pytest.raises(HandlingError):
@@ -77,9 +77,9 @@ async def test_a_written_forward_is_held_to_the_labels_by_every_way_of_sending_i
 
 
 async def test_what_may_not_be_passed_on_is_not_taken_either(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr, world.open(GH) as gh:
+    async with world.open(JP) as jp, world.open(FR) as fr, world.open(GH) as gh:
         for tlp, codes in (("RED", ()), ("AMBER+STRICT", ()), ("AMBER", ()), ("GREEN", ("H2",))):
-            draft = await passing_on(fr, await held(kr, fr, tlp, *codes), GH)
+            draft = await passing_on(fr, await held(jp, fr, tlp, *codes), GH)
             for labels in (draft["handling"], {"tlp": "CLEAR"}):
                 with without_rules(fr):
                     await fr.messages.send({**draft, "handling": labels})
@@ -87,8 +87,8 @@ async def test_what_may_not_be_passed_on_is_not_taken_either(world: World) -> No
 
 
 async def test_what_may_not_be_passed_on_is_not_taken_from_a_carried_bundle_either(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr, world.open(GH) as gh:
-        draft = await passing_on(fr, await held(kr, fr, "RED"), GH)
+    async with world.open(JP) as jp, world.open(FR) as fr, world.open(GH) as gh:
+        draft = await passing_on(fr, await held(jp, fr, "RED"), GH)
         with without_rules(fr):
             await fr.messages.send(draft)
         contents = Contents(mailbox=tuple(world.nodes["gh"].box(GH).entries), after=0)
@@ -112,9 +112,9 @@ WEAKER = {
 
 async def test_labels_around_an_original_are_never_weaker_than_its_own(world: World) -> None:
     labels = {"pap": "AMBER", "text": "Only for the anti-fraud unit."}
-    async with world.open(KR) as kr, world.open(FR) as fr, world.open(GH) as gh:
-        message = await held(kr, fr, "GREEN", "H1", "H3", **labels)
-        await consented(kr, fr, message, GH)
+    async with world.open(JP) as jp, world.open(FR) as fr, world.open(GH) as gh:
+        message = await held(jp, fr, "GREEN", "H1", "H3", **labels)
+        await consented(jp, fr, message, GH)
         draft = await passing_on(fr, message, GH)
         for change in WEAKER.values():
             given = {key: value for key, value in {**draft["handling"], **change}.items() if value is not None}
@@ -130,9 +130,9 @@ async def test_labels_around_an_original_are_never_weaker_than_its_own(world: Wo
 
 
 async def test_consent_is_proved_to_who_gets_the_message_and_a_forwarders_word_is_none(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr, world.open(GH) as gh, world.open(US) as us:
-        message = await held(kr, fr, "RED")
-        await consented(kr, fr, message, GH)
+    async with world.open(JP) as jp, world.open(FR) as fr, world.open(GH) as gh, world.open(US) as us:
+        message = await held(jp, fr, "RED")
+        await consented(jp, fr, message, GH)
         draft = await passing_on(fr, message, GH)
         (carried,) = draft["consents"]
         assert {original["type"] for original in carried.values()} == {"consent.request", "consent.reply"}
@@ -147,19 +147,19 @@ async def test_consent_is_proved_to_who_gets_the_message_and_a_forwarders_word_i
 
 async def test_a_forged_consent_opens_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The forwarder writes the originator's reply itself, commits to it, and signs the envelope with its own key."""
-    async with world.open(KR) as kr, world.open(FR) as fr, world.open(GH) as gh:
-        message = await held(kr, fr, "RED")
+    async with world.open(JP) as jp, world.open(FR) as fr, world.open(GH) as gh:
+        message = await held(jp, fr, "RED")
         asked = await fr.replies.ask_consent(message, Action.FORWARD, [GH], "Their investigation 12/26")
-        await kr.messages.sync()
+        await jp.messages.sync()
         reply = json.loads((ROOT / "examples/messages/consent.reply.json").read_text())
         items = [{"item": {"message": str(message)}, "consent": "granted"}]
         thread = {"thread": str(message), "in_reply_to": str(asked.id)}
         outbox: Outbox = fr._works.outbox
-        (composed,) = await in_thread(fr, outbox.compose, [{**reply, **thread, "to": [str(KR)], "items": items}])
+        (composed,) = await in_thread(fr, outbox.compose, [{**reply, **thread, "to": [str(JP)], "items": items}])
         composed = composed.complete
-        forged = composed.message.model_copy(update={"sender": str(KR), "to": (str(FR),)})
+        forged = composed.message.model_copy(update={"sender": str(JP), "to": (str(FR),)})
         with monkeypatch.context() as patched:
-            patched.setattr(outbox, "_address", KR)
+            patched.setattr(outbox, "_address", JP)
             content = forged.model_dump_json(by_alias=True, exclude_none=True).encode()
             (stored,) = await in_thread(fr, lambda: [outbox._seal(type(composed)(forged, content), None)])
         draft = await passing_on(fr, message, GH)
@@ -172,7 +172,7 @@ async def test_a_forged_consent_opens_nothing(world: World, monkeypatch: pytest.
         request_row = thread_rows[asked.id]
         carried = {
             "request": _original("consent.request", str(FR), request_row),
-            "reply": _original("consent.reply", str(KR), stored),
+            "reply": _original("consent.reply", str(JP), stored),
         }
         with without_rules(fr):
             sent = await fr.messages.send({**draft, "consents": [carried]})
@@ -200,9 +200,9 @@ def _original(kind: str, originator: str, stored: Any) -> dict[str, str]:
 
 
 async def test_what_was_passed_on_once_goes_further_only_by_the_first_originators_consent(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr, world.open(GH) as gh, world.open(US) as us:
-        message = await held(kr, fr, "AMBER")
-        await consented(kr, fr, message, GH)
+    async with world.open(JP) as jp, world.open(FR) as fr, world.open(GH) as gh, world.open(US) as us:
+        message = await held(jp, fr, "AMBER")
+        await consented(jp, fr, message, GH)
         passed = await fr.messages.forward(message, [GH], "This concerns you.")
         await gh.messages.sync()
         for desk, to in ((gh, US), (fr, US)):  # also not by who passed it on: the message around it is its own
@@ -217,9 +217,9 @@ async def test_what_was_passed_on_once_goes_further_only_by_the_first_originator
             await gh.messages.forward(passed.id, [US], "This concerns you.")
         # The desk knows by itself whom to ask.
         asked = await gh.replies.ask_consent(passed.id, Action.FORWARD, [US], "Their investigation 12/26")
-        assert (await gh.messages.row(asked.id)).recipients == (KR,)
-        await kr.messages.sync()
-        await kr.replies.answer_consent(asked.id, "granted")
+        assert (await gh.messages.row(asked.id)).recipients == (JP,)
+        await jp.messages.sync()
+        await jp.replies.answer_consent(asked.id, "granted")
         await gh.messages.sync()
         again = await gh.messages.forward(passed.id, [US], "This concerns you.")
         await us.messages.sync()
@@ -228,8 +228,8 @@ async def test_what_was_passed_on_once_goes_further_only_by_the_first_originator
 
 
 async def test_nothing_is_passed_on_that_the_desk_does_not_hold(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr, world.open(GH) as gh:
-        message = await held(kr, fr, "GREEN")
+    async with world.open(JP) as jp, world.open(FR) as fr, world.open(GH) as gh:
+        message = await held(jp, fr, "GREEN")
         draft = await passing_on(fr, message, GH)
         common = {"language": "en", "handling": {"tlp": "GREEN"}, "officer": OFFICER}
         test = await gh.messages.send({"type": "contact.test", "to": [str(US)], **common})
@@ -248,8 +248,8 @@ async def test_what_is_too_long_to_be_passed_on_is_told_before_anybody_writes_or
         some = [{**target, "target": f"t{n}", "identifier": {"kind": "url", "url": f"{url}{n}"}} for n in range(count)]
         return request(targets=some, handling={"tlp": "CLEAR", "codes": []})
 
-    async with world.open(KR) as kr, world.open(FR) as fr, world.open(GH) as gh:
-        fits, too_long = [await kr.messages.send(large(count)) for count in (170, 215)]
+    async with world.open(JP) as jp, world.open(FR) as fr, world.open(GH) as gh:
+        fits, too_long = [await jp.messages.send(large(count)) for count in (170, 215)]
         await fr.messages.sync()
         for sent, can in ((fits, True), (too_long, False)):
             content = message_to_bytes(await fr.messages.peek(sent.id))

@@ -19,7 +19,7 @@ from protocol.crypto.signing import Ed25519Signer
 from protocol.encoding import cbor
 
 SIGNER = Ed25519Signer(b"\x31" * 32)
-TLS = make_certificate("kr", ["127.0.0.1"], datetime.now(UTC))
+TLS = make_certificate("jp", ["127.0.0.1"], datetime.now(UTC))
 LOOPBACK = ip_network("127.0.0.0/8")
 ANSWER = cbor.encode([])
 
@@ -65,7 +65,7 @@ async def dropping() -> AsyncIterator[DroppingServer]:
 
 @asynccontextmanager
 async def a_desk(url: str) -> AsyncIterator[Callable[[], Awaitable[object]]]:
-    client = NodeClient(Server("kr", url, (TLS.certificate,)), Requester("24-7@kr", SIGNER, now), timeout_s=5)
+    client = NodeClient(Server("jp", url, (TLS.certificate,)), Requester("24-7@jp", SIGNER, now), timeout_s=5)
     yield client.checkpoint
     await client.close()
 
@@ -73,7 +73,7 @@ async def a_desk(url: str) -> AsyncIterator[Callable[[], Awaitable[object]]]:
 @asynccontextmanager
 async def a_node(url: str) -> AsyncIterator[Callable[[], Awaitable[object]]]:
     client = PartnerClient(
-        Server("kr", url, (TLS.certificate,)), Requester("fr", SIGNER, now), Reach(5, networks=(LOOPBACK,))
+        Server("jp", url, (TLS.certificate,)), Requester("fr", SIGNER, now), Reach(5, networks=(LOOPBACK,))
     )
     yield client.checkpoint
     await client.close()

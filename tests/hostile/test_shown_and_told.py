@@ -14,7 +14,7 @@ import pytest
 from exchange.cli.main import app
 from keys.local.terminal import run_program
 from protocol.errors import ClockSkewError, ComityError, NotEnrolledError, RateLimitedError, StorageFullError
-from tests.worlds.desks import FR, KR, PASSPHRASE, World, request
+from tests.worlds.desks import FR, JP, PASSPHRASE, World, request
 
 Comity = Callable[..., tuple[int, str, str]]
 
@@ -46,11 +46,11 @@ def comity(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 
 
 def received(world: World) -> str:
-    """A request from Seoul that has arrived in Paris; its id."""
+    """A request from Tokyo that has arrived in Paris; its id."""
 
     async def exchange() -> str:
-        async with world.open(KR) as kr, world.open(FR) as fr:
-            sent = await kr.messages.send(request())
+        async with world.open(JP) as jp, world.open(FR) as fr:
+            sent = await jp.messages.send(request())
             await fr.messages.sync()
             return str(sent.id)
 

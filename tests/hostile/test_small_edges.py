@@ -30,7 +30,7 @@ from tests.worlds.nodes import World
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World.of(tmp_path, "kr")
+    world = World.of(tmp_path, "jp")
     yield world
     await world.close()
 
@@ -43,26 +43,26 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 def test_a_port_that_is_none_is_refused_and_not_cut(name: str, port: int) -> None:
     where = f"127.0.0.1:{port}"
     with pytest.raises(SettingsError, match=r"65535"):
-        NodeSettings.of({"node": "kr", name: [where] if name == "authorities" else where})
-    assert NodeSettings.of({"node": "kr", "listen": "127.0.0.1:65535"}).listeners == ("127.0.0.1:65535",)
+        NodeSettings.of({"node": "jp", name: [where] if name == "authorities" else where})
+    assert NodeSettings.of({"node": "jp", "listen": "127.0.0.1:65535"}).listeners == ("127.0.0.1:65535",)
 
 
 def test_init_takes_no_port_that_is_none(tmp_path: Path) -> None:
-    common = ["--node", "kr", "--name", "x", "--federation", "Test", "--json"]
+    common = ["--node", "jp", "--name", "x", "--federation", "Test", "--json"]
     for options in (["--url", "https://a.example:99999"], ["--url", "https://a.example", "--listen", "0.0.0.0:99999"]):
-        done = CliRunner().invoke(app, ["init", str(tmp_path / "kr"), *common, *options])
+        done = CliRunner().invoke(app, ["init", str(tmp_path / "jp"), *common, *options])
         assert done.exit_code in {USAGE, REFUSED}, done.output
-        assert not (tmp_path / "kr").exists()
+        assert not (tmp_path / "jp").exists()
 
 
 async def test_a_card_whose_address_is_none_is_refused_by_name(world: World) -> None:
-    keys = world.node_keys["kr"]
-    server = Server("kr", "https://127.0.0.1:99999", (keys.tls.certificate,))
+    keys = world.node_keys["jp"]
+    server = Server("jp", "https://127.0.0.1:99999", (keys.tls.certificate,))
     client = PartnerClient(server, Requester("fr", keys.signer(), world.clock), Reach(5, networks=()))
     with pytest.raises(MalformedError):
         await client.checkpoint()
     await client.close()
-    desk = NodeClient(server, Requester("24-7@kr", keys.signer(), world.clock))
+    desk = NodeClient(server, Requester("24-7@jp", keys.signer(), world.clock))
     with pytest.raises(MalformedError):
         await desk.checkpoint()
     await desk.close()
@@ -72,7 +72,7 @@ async def test_a_card_whose_address_is_none_is_refused_by_name(world: World) -> 
 
 
 async def said(world: World, host: str, port: int, request: bytes) -> bytes:
-    tls = client_context([world.node_keys["kr"].tls.certificate])
+    tls = client_context([world.node_keys["jp"].tls.certificate])
     reader, writer = await asyncio.open_connection(host, port, ssl=tls)
     writer.write(request)
     try:
@@ -86,13 +86,13 @@ async def said(world: World, host: str, port: int, request: bytes) -> bytes:
 
 async def test_one_listener_is_for_both_families_and_there_may_be_several(world: World) -> None:
     other = world.free_port()
-    both, single = f"[::]:{world.ports['kr']}", f"127.0.0.1:{other}"
-    await world.start("kr", listen=[both, single])
+    both, single = f"[::]:{world.ports['jp']}", f"127.0.0.1:{other}"
+    await world.start("jp", listen=[both, single])
     request = b"GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    for host, port in (("127.0.0.1", world.ports["kr"]), ("::1", world.ports["kr"]), ("127.0.0.1", other)):
+    for host, port in (("127.0.0.1", world.ports["jp"]), ("::1", world.ports["jp"]), ("127.0.0.1", other)):
         assert (await said(world, host, port, request)).startswith(b"HTTP/1.1 4")
-    seoul = world.desks["24-7@kr"]
-    (answer,) = await world.submit(seoul, world.seal(seoul, [seoul]))
+    tokyo = world.desks["24-7@jp"]
+    (answer,) = await world.submit(tokyo, world.seal(tokyo, [tokyo]))
     assert answer.code is None
 
 
@@ -108,10 +108,10 @@ GARBAGE = (
 
 
 async def test_a_refusal_of_garbage_repeats_nothing_of_it_and_names_no_version(world: World) -> None:
-    await world.start("kr", listen=f"127.0.0.1:{world.ports['kr']}")
+    await world.start("jp", listen=f"127.0.0.1:{world.ports['jp']}")
     answered = 0
     for request in GARBAGE:
-        answer = await said(world, "127.0.0.1", world.ports["kr"], request)
+        answer = await said(world, "127.0.0.1", world.ports["jp"], request)
         assert b"secret-in-the-request" not in answer, request
         assert b"aiohttp" not in answer.lower(), request
         assert b"python" not in answer.lower(), request
@@ -122,7 +122,7 @@ async def test_a_refusal_of_garbage_repeats_nothing_of_it_and_names_no_version(w
             answered += 1
     assert answered >= 5
     for target in ("/health", "/metrics", "/nowhere"):
-        reader, writer = await asyncio.open_connection("127.0.0.1", int(world.nodes["kr"].admin_url.rpartition(":")[2]))
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(world.nodes["jp"].admin_url.rpartition(":")[2]))
         writer.write(f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         answer = await reader.read()
         writer.close()
@@ -134,11 +134,11 @@ async def test_a_refusal_of_garbage_repeats_nothing_of_it_and_names_no_version(w
 
 async def test_a_home_that_others_may_look_into_does_not_start(world: World) -> None:
     for mode in (0o755, 0o750, 0o701, 0o770):
-        world.home("kr").path.chmod(mode)
+        world.home("jp").path.chmod(mode)
         with pytest.raises(HomeNotPrivateError, match=f"{mode:04o}"):
-            await world.start("kr")
-    world.home("kr").path.chmod(0o700)
-    await world.start("kr")
+            await world.start("jp")
+    world.home("jp").path.chmod(0o700)
+    await world.start("jp")
 
 
 # --- Health through a proxy, metrics, publishing --------------------------------------------------------------------
@@ -169,29 +169,29 @@ def proxy():  # type: ignore[no-untyped-def]
 
 
 async def test_health_asks_the_node_and_no_proxy(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    kr = await world.start("kr")
+    jp = await world.start("jp")
     with proxy() as (url, seen):
         for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "https_proxy"):
             monkeypatch.setenv(name, url)
         monkeypatch.delenv("no_proxy", raising=False)
         done = await asyncio.to_thread(
-            CliRunner().invoke, app, ["health", str(world.home("kr").path), "--url", kr.admin_url, "--json"]
+            CliRunner().invoke, app, ["health", str(world.home("jp").path), "--url", jp.admin_url, "--json"]
         )
         assert (done.exit_code, seen) == (OK, []), done.output
-        assert json.loads(done.stdout)["node"] == "kr"
-    await world.stop("kr")
+        assert json.loads(done.stdout)["node"] == "jp"
+    await world.stop("jp")
     done = await asyncio.to_thread(
-        CliRunner().invoke, app, ["health", str(world.home("kr").path), "--url", kr.admin_url, "--json"]
+        CliRunner().invoke, app, ["health", str(world.home("jp").path), "--url", jp.admin_url, "--json"]
     )
     assert done.exit_code == UNAVAILABLE
 
 
 async def test_the_health_of_a_home_is_never_that_of_another_homes_node(world: World, tmp_path: Path) -> None:
-    kr = await world.start("kr")
+    jp = await world.start("jp")
     copied = tmp_path / "copied"
     copied.mkdir(mode=0o700)
-    admin = kr.admin_url.removeprefix("http://")
-    (copied / "node.toml").write_text(f'node = "kr"\nadmin = "{admin}"\n', "utf-8")
+    admin = jp.admin_url.removeprefix("http://")
+    (copied / "node.toml").write_text(f'node = "jp"\nadmin = "{admin}"\n', "utf-8")
     (copied / "node.toml").chmod(0o600)
     done = await asyncio.to_thread(CliRunner().invoke, app, ["health", str(copied), "--json"])
     assert done.exit_code == UNAVAILABLE
@@ -199,14 +199,14 @@ async def test_the_health_of_a_home_is_never_that_of_another_homes_node(world: W
 
 
 async def test_open_mailboxes_count_messages_that_a_desk_has_not_taken_and_go_back_to_none(world: World) -> None:
-    kr = await world.start("kr")
-    seoul = world.desks["24-7@kr"]
-    envelopes = [world.seal(seoul, [seoul]) for _ in range(3)]
-    await world.submit(seoul, *envelopes)
-    assert (await kr.context.store.reads.stats()).mailbox_open == 3
+    jp = await world.start("jp")
+    tokyo = world.desks["24-7@jp"]
+    envelopes = [world.seal(tokyo, [tokyo]) for _ in range(3)]
+    await world.submit(tokyo, *envelopes)
+    assert (await jp.context.store.reads.stats()).mailbox_open == 3
     for envelope in envelopes:
-        await world.state(seoul, EventName.ContentHandover, envelope)
-    assert (await kr.context.store.reads.stats()).mailbox_open == 0
+        await world.state(tokyo, EventName.ContentHandover, envelope)
+    assert (await jp.context.store.reads.stats()).mailbox_open == 0
 
 
 def test_publishing_that_lacks_signatures_is_no_success(tmp_path: Path) -> None:
@@ -214,14 +214,14 @@ def test_publishing_that_lacks_signatures_is_no_success(tmp_path: Path) -> None:
     passphrase.touch(mode=0o600)
     passphrase.write_text("test\n")
     given = ["--passphrase-file", str(passphrase), "--json"]
-    for name, holders in (("root", ["KR", "FR"]), ("registry", ["registry"])):
+    for name, holders in (("root", ["JP", "FR"]), ("registry", ["registry"])):
         options = [word for holder in holders for word in ("--holder", holder)]
         made = run.invoke(app, ["keys", "create", str(tmp_path / f"{name}.cbor"), *options, "--demonstration", *given])
         assert made.exit_code == OK, made.output
         for key in json.loads(made.stdout)["keys"]:
             (tmp_path / f"{key['holder']}.json").write_text(json.dumps(key))
     founding = ["federation", "create", folder, "--name", "Test", "--threshold", "2"]
-    holders = [word for name in ("KR", "FR") for word in ("--holder", str(tmp_path / f"{name}.json"))]
+    holders = [word for name in ("JP", "FR") for word in ("--holder", str(tmp_path / f"{name}.json"))]
     made = run.invoke(app, [*founding, *holders, "--registry", str(tmp_path / "registry.json"), "--json"])
     assert made.exit_code == OK, made.output
     publishing = ["federation", "publish", folder, "--keys", str(tmp_path / "registry.cbor"), "--registry", "registry"]

@@ -20,30 +20,30 @@ SECOND = timedelta(seconds=1)
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World.of(tmp_path, "kr", "fr")
-    await world.start("kr")
+    world = World.of(tmp_path, "jp", "fr")
+    await world.start("jp")
     yield world
     await world.close()
 
 
 async def test_refusals_of_what_no_known_sender_signed_do_not_fill_the_log(world: World) -> None:
-    seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
-    store = world.nodes["kr"].context.store
+    tokyo, paris = world.desks["24-7@jp"], world.desks["24-7@fr"]
+    store = world.nodes["jp"].context.store
     stranger = Forger(paris.signer())
     before = await store.reads.log_size()
     for _ in range(4):
-        forged = [world.seal(paris, [seoul], signer=stranger).raw for _ in range(32)]
-        refused = answers(await world.node_call("fr", "kr", "POST", "/v1/transfer", forged))
+        forged = [world.seal(paris, [tokyo], signer=stranger).raw for _ in range(32)]
+        refused = answers(await world.node_call("fr", "jp", "POST", "/v1/transfer", forged))
         assert {answer.code for answer in refused} == {"signature-invalid"}
-        others = [world.seal(paris, [seoul]).raw for _ in range(16)]
-        refused = answers(await world.desk_call(seoul, "POST", "/v1/submit", others))
+        others = [world.seal(paris, [tokyo]).raw for _ in range(16)]
+        refused = answers(await world.desk_call(tokyo, "POST", "/v1/submit", others))
         assert {answer.code for answer in refused} == {"sender-mismatch"}
     # The node itself logs which directory it works with.
     assert 2 * UNSIGNED_BURST <= await store.reads.log_size() - before <= 2 * UNSIGNED_BURST + 1
     # What a known sender signed is logged, as before.
     size = await store.reads.log_size()
-    late = world.seal(seoul, [paris], lifetime=SECOND, created=world.clock() - 10 * SECOND)
-    (answer,) = await world.submit(seoul, late)
+    late = world.seal(tokyo, [paris], lifetime=SECOND, created=world.clock() - 10 * SECOND)
+    (answer,) = await world.submit(tokyo, late)
     assert answer.code == "expired"
     assert await store.reads.log_size() == size + 1
 
@@ -62,8 +62,8 @@ def test_the_memory_of_verified_paths_does_not_grow_with_the_leaves_that_are_sho
 
 
 async def test_files_of_directories_before_do_not_pile_up(world: World) -> None:
-    node = world.nodes["kr"]
-    served = world.home("kr").served
+    node = world.nodes["jp"]
+    served = world.home("jp").served
 
     def files() -> set[str]:
         return {path.relative_to(served).as_posix() for path in served.rglob("*.json")}
@@ -71,18 +71,18 @@ async def test_files_of_directories_before_do_not_pile_up(world: World) -> None:
     published: list[int] = []
     registry: list[DirectorySigner] = world.registry
     for _ in range(6):
-        card = world.desks["24-7@kr"].card
-        world.directory = publish_cards(world.found(), [card], world.nations["kr"], registry, world.clock())
+        card = world.desks["24-7@jp"].card
+        world.directory = publish_cards(world.found(), [card], world.nations["jp"], registry, world.clock())
         assert await node.context.directory.refresh()
         published.append(len(files()))
         current = await node.context.directory.files()
         assert set(current) <= files()
     assert published[-1] == published[-2] == published[-3]
-    await world.stop("kr")
+    await world.stop("jp")
     (served / "metadata" / "1.snapshot.json").write_bytes(b"{}")
-    node = await world.start("kr")
+    node = await world.start("jp")
     world.directory = publish_cards(
-        world.found(), [world.desks["24-7@kr"].card], world.nations["kr"], registry, world.clock()
+        world.found(), [world.desks["24-7@jp"].card], world.nations["jp"], registry, world.clock()
     )
     assert await node.context.directory.refresh()
     assert not (served / "metadata" / "1.snapshot.json").exists()

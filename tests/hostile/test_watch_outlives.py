@@ -31,7 +31,7 @@ class RefusingDesk:
 
     def __init__(self, errors: list[BaseException]) -> None:
         self.settings = SimpleNamespace(transport="https")
-        self.address = "24-7@kr"
+        self.address = "24-7@jp"
         self._left = {name: list(errors) for name in ("listen", "notices", "next_change", "check")}
         self.messages = SimpleNamespace(listen=self._listen)
         self.cases = SimpleNamespace(telling=self._telling, notices=self._notices, next_change=self._next_change)

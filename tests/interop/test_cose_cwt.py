@@ -60,7 +60,7 @@ def run_cwt(data: bytes, context: bytes, key: Ed25519Signer = SIGNER, **more: An
 
 
 def an_envelope() -> bytes:
-    recipient = Address.parse("24-7@kr")
+    recipient = Address.parse("24-7@jp")
     routing = Routing(
         id=new_message_id(NOW, bytes(10)),
         sender=Address.parse("24-7@fr"),
@@ -76,7 +76,7 @@ def an_envelope() -> bytes:
 
 def a_statement() -> bytes:
     statement = DeskStatement(
-        EventName.ContentHandover, new_message_id(NOW, bytes(10)), bytes(32), Address.parse("24-7@kr"), NOW
+        EventName.ContentHandover, new_message_id(NOW, bytes(10)), bytes(32), Address.parse("24-7@jp"), NOW
     )
     return sign_statement(statement, SIGNER)
 

@@ -34,7 +34,7 @@ from tests.interop.node_program import NodeRefusedError, run_node
 SIGNING_SEED = b"\x01" * 32
 SIGNER = Ed25519Signer(SIGNING_SEED)
 VERIFIER = Ed25519Verifier(SIGNER.public_key)
-SEEDS = {Address.parse("24-7@kr"): b"\x02" * 32, Address.parse("mla@kr"): b"\x03" * 32}
+SEEDS = {Address.parse("24-7@jp"): b"\x02" * 32, Address.parse("mla@jp"): b"\x03" * 32}
 OPENERS = {address: HybridOpener(seed) for address, seed in SEEDS.items()}
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 ROUTING = Routing(
@@ -104,7 +104,7 @@ def test_node_opens_what_we_sealed(content: bytes) -> None:
             "1": 1,
             "2": routing.id.bytes.hex(),
             "3": "24-7@fr",
-            "4": ["24-7@kr", "mla@kr"],
+            "4": ["24-7@jp", "mla@jp"],
             "5": to_ms(NOW),
             "6": to_ms(NOW + timedelta(days=90)),
             "7": 2,

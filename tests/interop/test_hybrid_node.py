@@ -55,7 +55,7 @@ def altered(signature: str, place: int) -> str:
     return signature[:place] + other + signature[place:][1:]
 
 
-@pytest.mark.parametrize("role", [ROOT, TARGETS, "nation-kr"])
+@pytest.mark.parametrize("role", [ROOT, TARGETS, "nation-jp"])
 @pytest.mark.parametrize(
     "change",
     [

@@ -16,7 +16,7 @@ from protocol.log.tiles import TileTree
 from protocol.log.witness import SoftWitnessSigner, cosign, with_lines
 from tests.interop.go_log import GoRefusedError, verify_log_with_go, write_log
 
-SIGNER = SoftLogSigner("node.example/log/kr", b"\x11" * 32, b"\x22" * 32)
+SIGNER = SoftLogSigner("node.example/log/jp", b"\x11" * 32, b"\x22" * 32)
 AT = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 
 

@@ -13,7 +13,7 @@ from protocol.log.note import NoteSignature
 from protocol.log.witness import SoftWitnessSigner, cosign, with_lines
 from tests.interop.node_program import NodeRefusedError, run_node
 
-LOG = SoftLogSigner("node.example/log/kr", b"\x11" * 32, b"\x22" * 32)
+LOG = SoftLogSigner("node.example/log/jp", b"\x11" * 32, b"\x22" * 32)
 WITNESSES = [
     SoftWitnessSigner(f"node.example/witness/{node}", bytes([n]) * 32, bytes([n]) * 32)
     for n, node in ((1, "fr"), (2, "de"))

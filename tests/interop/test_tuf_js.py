@@ -55,7 +55,7 @@ def found(path: Path, now: datetime) -> Network:
     federation = Federation.found(path, now, holders=holders, threshold=2, registry=registry, classical=True)
     ceremony = federation.ceremony
     network = Network(ceremony, holders, registry, path, {})
-    for node in ("kr", "fr"):
+    for node in ("jp", "fr"):
         _, card = federation.admit_node(node, signers(f"{node} justice", f"{node} interior"), now)
         _, desk = federation.enrol(Address("24-7", node), now, office="Büro", agency="경찰청", languages=("ko", "en"))
         network.cards |= {card_path(item.holder): card_to_bytes(item) for item in (card, desk)}
@@ -106,11 +106,11 @@ def network(tmp_path: Path) -> Network:
 def test_tuf_js_reads_every_card_through_a_changed_root(network: Network, tmp_path: Path) -> None:
     assert len(network.ceremony.repository.root_versions()) == 2
     assert read(network, tmp_path / "client", *network.cards) == network.cards
-    assert read(network, tmp_path / "client", "kr/contact-nobody.json") == {"kr/contact-nobody.json": None}
+    assert read(network, tmp_path / "client", "jp/contact-nobody.json") == {"jp/contact-nobody.json": None}
 
 
 @pytest.mark.parametrize(
-    "pattern", ["*.root.json", "*.targets.json", "*.nation-kr.json", "*.snapshot.json", "timestamp.json"]
+    "pattern", ["*.root.json", "*.targets.json", "*.nation-jp.json", "*.snapshot.json", "timestamp.json"]
 )
 def test_tuf_js_refuses_any_altered_metadata(network: Network, tmp_path: Path, pattern: str) -> None:
     newest = max((network.folder / "metadata").glob(pattern), key=lambda path: path.stat().st_mtime_ns)
@@ -123,10 +123,10 @@ def test_tuf_js_refuses_any_altered_metadata(network: Network, tmp_path: Path, p
 
 
 def test_tuf_js_refuses_an_altered_card(network: Network, tmp_path: Path) -> None:
-    (card,) = (network.folder / "targets" / "kr").glob("*.node.json")
-    card.write_bytes(card.read_bytes().replace(b'"name":"kr"', b'"name":"fr"'))
+    (card,) = (network.folder / "targets" / "jp").glob("*.node.json")
+    card.write_bytes(card.read_bytes().replace(b'"name":"jp"', b'"name":"fr"'))
     with pytest.raises(NodeRefusedError, match="hash"):
-        read(network, tmp_path / "client", "kr/node.json")
+        read(network, tmp_path / "client", "jp/node.json")
 
 
 def test_tuf_js_refuses_an_older_directory(network: Network, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from protocol.lifecycle.rules import Side
 
 T0 = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
-SEOUL, PARIS, STRANGER = "24-7@kr", "24-7@fr", "24-7@zz"
+TOKYO, PARIS, STRANGER = "24-7@jp", "24-7@fr", "24-7@zz"
 
 
 def uid(number: int) -> UUID:
@@ -37,7 +37,7 @@ REQUEST = uid(1)
 OPENING = f.Submitted(
     message_id=REQUEST,
     at=T0,
-    by=SEOUL,
+    by=TOKYO,
     targets=("t1", "t2"),
     thread=REQUEST,
     requested=(PARIS,),
@@ -66,10 +66,10 @@ REFUSED = f.Refused(
     message_id=uid(3), at=T0 + DAY, by=PARIS, about=REQUEST, targets=("t2",), ground="political_offence"
 )
 EXTENSION = f.ExtensionAsked(
-    message_id=uid(4), at=T0 + 80 * DAY, by=SEOUL, about=uid(3), targets=("t1",), until=EXPIRY + 90 * DAY
+    message_id=uid(4), at=T0 + 80 * DAY, by=TOKYO, about=uid(3), targets=("t1",), until=EXPIRY + 90 * DAY
 )
 EXTENDED = replace(preserved(5, T0 + 81 * DAY, expires_at=EXPIRY + 90 * DAY), about=uid(4))
-FOLLOW_UP = f.FollowedUp(message_id=uid(6), at=T0 + 85 * DAY, by=SEOUL, about=uid(3), targets=("t1",))
+FOLLOW_UP = f.FollowedUp(message_id=uid(6), at=T0 + 85 * DAY, by=TOKYO, about=uid(3), targets=("t1",))
 FOLLOW_UP_RECEIVED = f.Delivered(message_id=uid(6), at=T0 + 86 * DAY, by=PARIS)
 
 
@@ -94,7 +94,7 @@ _ids = st.integers(min_value=1, max_value=8).map(uid)
 _common = {
     "message_id": _ids,
     "at": _instants,
-    "by": st.sampled_from([SEOUL, PARIS, STRANGER]),
+    "by": st.sampled_from([TOKYO, PARIS, STRANGER]),
     "about": st.none() | _ids,
     "targets": st.sampled_from([(), ("t1",), ("t2",), ("t1", "t2"), ("t9",)]),
 }
@@ -135,7 +135,7 @@ def test_every_step_follows_a_row_of_the_table_and_every_refusal_has_a_reason(th
     case = fold_facts(thread)
     for step in case.history:
         rule = RULE_FOR[step.before, type(step.fact)]
-        side = Side.REQUESTER if step.fact.by == SEOUL else Side.REQUESTED
+        side = Side.REQUESTER if step.fact.by == TOKYO else Side.REQUESTED
         assert rule.side in (None, side)
         assert rule.after in (None, step.after)
         assert step.fact.by != STRANGER
@@ -205,7 +205,7 @@ def test_one_target_answered_leaves_the_other_open() -> None:
 
 @pytest.mark.parametrize(
     ("fact", "wrong_side"),
-    [(EXTENSION, PARIS), (FOLLOW_UP, PARIS), (PRESERVED, SEOUL), (REFUSED, SEOUL)],
+    [(EXTENSION, PARIS), (FOLLOW_UP, PARIS), (PRESERVED, TOKYO), (REFUSED, TOKYO)],
     ids=lambda value: getattr(value, "NAME", value),
 )
 def test_step_of_the_wrong_side_is_kept_and_refused(fact: f.CaseFact, wrong_side: str) -> None:
@@ -222,7 +222,7 @@ def test_stranger_in_the_thread_moves_nothing() -> None:
 
 
 def test_receipt_of_someone_who_got_a_copy_is_no_step_and_no_offence() -> None:
-    copied = f.Delivered(message_id=REQUEST, at=T0, by="mla@kr")
+    copied = f.Delivered(message_id=REQUEST, at=T0, by="mla@jp")
     assert fold_facts([OPENING, copied]) == fold_facts([OPENING])
 
 
@@ -308,7 +308,7 @@ def test_follow_up_received_after_the_expiry_does_not_bring_the_data_back() -> N
 def test_followed_up_ends_produced_or_refused_and_released() -> None:
     produced = f.Answered(message_id=uid(7), at=EXPIRY + 90 * DAY, by=PARIS, about=uid(6), targets=("t1",))
     refused = f.FollowUpRefused(message_id=uid(7), at=EXPIRY + 90 * DAY, by=PARIS, about=uid(6), targets=("t1",))
-    released = f.Released(message_id=uid(8), at=EXPIRY + 91 * DAY, by=SEOUL, about=uid(7), targets=("t1",))
+    released = f.Released(message_id=uid(8), at=EXPIRY + 91 * DAY, by=TOKYO, about=uid(7), targets=("t1",))
     before = [OPENING, PRESERVED, FOLLOW_UP, FOLLOW_UP_RECEIVED]
     assert state_of(fold_facts([*before, produced])) is State.PRODUCED
     assert state_of(fold_facts([*before, refused])) is State.FOLLOW_UP_REFUSED
@@ -330,9 +330,9 @@ def test_data_produced_after_an_unproved_but_timely_follow_up_are_produced() -> 
 
 def test_clarification_and_risk_return_to_review() -> None:
     asked = f.ClarificationAsked(message_id=uid(2), at=T0 + DAY, by=PARIS, about=REQUEST)
-    replied = f.ClarificationReplied(message_id=uid(3), at=T0 + 2 * DAY, by=SEOUL, about=uid(2))
+    replied = f.ClarificationReplied(message_id=uid(3), at=T0 + 2 * DAY, by=TOKYO, about=uid(2))
     risk = f.RiskRaised(message_id=uid(4), at=T0 + 3 * DAY, by=PARIS, about=REQUEST, targets=("t1",))
-    accepted = f.RiskAccepted(message_id=uid(5), at=T0 + 4 * DAY, by=SEOUL, about=uid(4), targets=("t1",))
+    accepted = f.RiskAccepted(message_id=uid(5), at=T0 + 4 * DAY, by=TOKYO, about=uid(4), targets=("t1",))
     course = [OPENING, asked, replied, risk, accepted]
     states = [state_of(fold_facts(course[: n + 1])) for n in range(1, len(course))]
     assert states == [State.CLARIFICATION, State.UNDER_REVIEW, State.RISK_DIALOGUE, State.UNDER_REVIEW]
@@ -347,7 +347,7 @@ def test_nothing_is_preserved_while_the_requester_weighs_a_risk() -> None:
 
 @pytest.mark.parametrize("before", [(), (ACKNOWLEDGED,), (PRESERVED,), (PRESERVED, EXTENSION), (PRESERVED, FOLLOW_UP)])
 def test_withdrawal_ends_any_state_that_is_not_terminal(before: tuple[f.CaseFact, ...]) -> None:
-    withdrawn = f.Withdrawn(message_id=uid(9), at=T0 + 87 * DAY, by=SEOUL, about=REQUEST, targets=("t1",))
+    withdrawn = f.Withdrawn(message_id=uid(9), at=T0 + 87 * DAY, by=TOKYO, about=REQUEST, targets=("t1",))
     assert state_of(fold_facts([OPENING, *before, withdrawn])) is State.WITHDRAWN
 
 
@@ -367,8 +367,8 @@ def test_unknown_target_is_named_and_the_rest_of_the_fact_counts() -> None:
 
 
 def test_the_same_instant_under_another_offset_is_the_same_fact() -> None:
-    seoul = timezone(timedelta(hours=9))
-    elsewhere = replace(PRESERVED, at=PRESERVED.at.astimezone(seoul), expires_at=EXPIRY.astimezone(seoul))
+    tokyo = timezone(timedelta(hours=9))
+    elsewhere = replace(PRESERVED, at=PRESERVED.at.astimezone(tokyo), expires_at=EXPIRY.astimezone(tokyo))
     assert fold_facts([OPENING, elsewhere, PRESERVED]) == fold_facts([OPENING, PRESERVED])
 
 

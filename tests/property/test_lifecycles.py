@@ -22,7 +22,7 @@ from protocol.lifecycle.rules import Side
 
 T0 = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-SEOUL, PARIS, STRANGER = "24-7@kr", "24-7@fr", "24-7@zz"
+TOKYO, PARIS, STRANGER = "24-7@jp", "24-7@fr", "24-7@zz"
 KINDS: dict[str, Any] = {
     "preservation.request": RULES,
     "assistance.request": ASSISTANCE_RULES,
@@ -42,7 +42,7 @@ def opening(kind: str, targets: tuple[str, ...] = ("t1", "t2"), **fields: Any) -
     return f.Submitted(
         message_id=uid(1),
         at=T0,
-        by=SEOUL,
+        by=TOKYO,
         targets=() if kind == "information.spontaneous" else targets,
         thread=uid(1),
         requested=(PARIS,),
@@ -55,9 +55,9 @@ def opening(kind: str, targets: tuple[str, ...] = ("t1", "t2"), **fields: Any) -
 def random_fact(random: Random, kind: str, number: int, at: datetime) -> f.CaseFact:
     """A fact of this lifecycle by either side: often one that the rules allow, often one that they do not."""
     rule = random.choice(KINDS[kind])
-    by = random.choice([SEOUL, PARIS])
+    by = random.choice([TOKYO, PARIS])
     if rule.side is not None and random.random() < 0.9:
-        by = SEOUL if rule.side is Side.REQUESTER else PARIS
+        by = TOKYO if rule.side is Side.REQUESTER else PARIS
     targets: tuple[str, ...] = () if kind == "information.spontaneous" else random.choice([(), ("t1",), ("t2",)])
     common: dict[str, Any] = {"message_id": uid(number), "at": at, "by": by, "about": uid(1), "targets": targets}
     match rule.fact:
@@ -190,7 +190,7 @@ def assistance(**fields: Any) -> Story:
 def test_assistance_is_accepted_executed_answered_in_part_answered_and_closed() -> None:
     story = assistance(targets=())
     kinds = (f.Acknowledged, f.Accepted, f.ExecutionStarted, f.AnsweredInPart, f.Answered)
-    states = [story.state, *(story.add(kind, PARIS).state for kind in kinds), story.add(f.Closed, SEOUL).state]
+    states = [story.state, *(story.add(kind, PARIS).state for kind in kinds), story.add(f.Closed, TOKYO).state]
     assert states == [
         "delivered",
         "acknowledged",
@@ -205,14 +205,14 @@ def test_assistance_is_accepted_executed_answered_in_part_answered_and_closed() 
 def test_conditions_are_agreed_when_all_of_the_last_proposal_are_accepted() -> None:
     story = assistance().add(f.ConditionsProposed, PARIS, conditions=("c1", "c2"))
     assert story.state == "accepted_with_conditions"
-    assert story.add(f.ConditionsAccepted, SEOUL, conditions=("c1",)).state == "accepted_with_conditions"
-    assert story.add(f.ConditionsAccepted, SEOUL, conditions=("c2",)).state == "conditions_agreed"
+    assert story.add(f.ConditionsAccepted, TOKYO, conditions=("c1",)).state == "accepted_with_conditions"
+    assert story.add(f.ConditionsAccepted, TOKYO, conditions=("c2",)).state == "conditions_agreed"
 
 
 def test_a_counter_proposal_is_answered_by_the_other_side() -> None:
     story = assistance().add(f.ConditionsProposed, PARIS, conditions=("c1",))
-    story.add(f.ConditionsProposed, SEOUL, conditions=("d1",))
-    own = story.add(f.ConditionsAccepted, SEOUL, conditions=("d1",)).case.out_of_order
+    story.add(f.ConditionsProposed, TOKYO, conditions=("d1",))
+    own = story.add(f.ConditionsAccepted, TOKYO, conditions=("d1",)).case.out_of_order
     assert [str(entry.reason) for entry in own] == [
         "only the other side can answer the conditions that one side proposed"
     ]
@@ -221,7 +221,7 @@ def test_a_counter_proposal_is_answered_by_the_other_side() -> None:
 
 
 def test_after_declined_conditions_the_requested_side_may_still_give() -> None:
-    story = assistance().add(f.ConditionsProposed, PARIS, conditions=("c1",)).add(f.ConditionsDeclined, SEOUL)
+    story = assistance().add(f.ConditionsProposed, PARIS, conditions=("c1",)).add(f.ConditionsDeclined, TOKYO)
     assert story.state == "conditions_declined"
     assert story.add(f.Answered, PARIS).state == "answered"
 
@@ -246,7 +246,7 @@ def test_one_target_is_refused_and_the_other_answered() -> None:
 
 
 def test_a_request_is_withdrawn_also_where_one_target_was_decided() -> None:
-    story = assistance().add(f.Refused, PARIS, "t1").add(f.Withdrawn, SEOUL)
+    story = assistance().add(f.Refused, PARIS, "t1").add(f.Withdrawn, TOKYO)
     assert story.state == "closed"
     assert [str(target.state) for target in story.case.targets] == ["refused", "withdrawn"]
 
@@ -260,28 +260,28 @@ def test_an_answer_after_the_date_of_use_is_shown_as_late_and_still_counts() -> 
 def test_an_emergency_is_closed_by_its_supplement_alone() -> None:
     story = Story("emergency.request", supplement_by=T0 + 5 * DAY).add(f.Answered, PARIS)
     assert story.state == "supplement_due"
-    closed = story.add(f.Closed, SEOUL).case.out_of_order
+    closed = story.add(f.Closed, TOKYO).case.out_of_order
     assert [str(entry.reason) for entry in closed] == ["not possible while the state of the target is: supplement due"]
     story.facts.pop()
     assert [d.what for d in deadlines(story.case)] == ["supplement"]
     assert [d.what for d in overdue(story.case, T0 + 6 * DAY)] == ["supplement"]
-    assert story.add(f.Supplemented, SEOUL).state == "closed"
+    assert story.add(f.Supplemented, TOKYO).state == "closed"
     assert deadlines(story.case) == ()
 
 
 def test_a_supplement_that_came_before_the_disclosure_is_not_owed_again() -> None:
-    story = Story("emergency.request").add(f.Supplemented, SEOUL).add(f.Answered, PARIS)
+    story = Story("emergency.request").add(f.Supplemented, TOKYO).add(f.Answered, PARIS)
     assert story.state == "closed"
 
 
 def test_information_under_conditions_is_given_when_they_are_accepted() -> None:
-    early = Story("information.spontaneous").add(f.Answered, SEOUL)
+    early = Story("information.spontaneous").add(f.Answered, TOKYO)
     assert [str(entry.reason) for entry in early.case.out_of_order] == [
         "not possible while the state of the request is: delivered"
     ]
     story = Story("information.spontaneous").add(f.ConditionsAccepted, PARIS, conditions=("c1",))
     assert story.state == "conditions_agreed"
-    assert story.add(f.Answered, SEOUL).state == "answered"
+    assert story.add(f.Answered, TOKYO).state == "answered"
     assert isinstance(story.case, ConversationCase)
     assert deadlines(story.case) == ()
 
@@ -330,7 +330,7 @@ def test_a_clarification_pauses_the_clock_where_it_says_so_and_the_profile_allow
     assert due(story, "answer").due is None
     assert due(story, "acknowledgement").due is not None
     assert overdue(story.case, T0 + 300 * DAY) == tuple(d for d in deadlines(story.case) if d.what == "acknowledgement")
-    story.add(f.ClarificationReplied, SEOUL, about=asked.message_id.int)
+    story.add(f.ClarificationReplied, TOKYO, about=asked.message_id.int)
     assert due(story, "answer").due == RECEIVED + 8 * HOUR + (story.facts[-1].at - asked.at)
 
     plain = assistance(instrument="eu_police_exchange", urgency="urgent").add(f.ClarificationAsked, PARIS)
@@ -353,7 +353,7 @@ def test_each_running_expiry_of_a_preservation_is_due_of_the_requester() -> None
         ("expiry", "t1", Side.REQUESTER, T0 + 60 * DAY)
     ]
     preserved = story.facts[-2]
-    story.add(f.FollowedUp, SEOUL, "t1", about=preserved.message_id.int)
+    story.add(f.FollowedUp, TOKYO, "t1", about=preserved.message_id.int)
     story.facts.append(f.Delivered(message_id=story.facts[-1].message_id, at=T0 + DAY, by=PARIS))
     assert isinstance(story.case, PreservationCase)
     assert deadlines(story.case) == ()

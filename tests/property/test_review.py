@@ -61,7 +61,7 @@ def test_the_difference_leads_from_one_value_to_the_other(one: Any, other: Any) 
 
 KEYS = [generate_directory_key(f"holder {number}").public() for number in range(9)]
 REGISTRY = [generate_directory_key(f"registry {number}").public().classical() for number in range(3)]
-NODES = ("de", "fr", "kr")
+NODES = ("de", "fr", "jp")
 
 
 @dataclass(frozen=True)

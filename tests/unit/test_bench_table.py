@@ -16,7 +16,7 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
 def line(value: float, floor: float | None = None, *, more: bool = False, name: str = "legs") -> dict[str, object]:
-    report = Report("throughput", slopes={"CPU µs a message, node kr": value})
+    report = Report("throughput", slopes={"CPU µs a message, node jp": value})
     report.add(name, value, "/s" if more else "ms", floor, more_is_better=more)
     told: dict[str, object] = json.loads(report.line())
     return told
@@ -29,7 +29,7 @@ def test_a_ratio_is_of_one_round_and_every_value_the_median_of_the_rounds() -> N
         table.take(line(value, floor))
     (row,) = table.as_json()["rows"]
     assert (row["value"], row["floor"], row["times_floor"], row["rounds"]) == (12.0, 6.0, 2.0, 3)
-    assert table.as_json()["slopes"] == {"CPU µs a message, node kr": 12.0}
+    assert table.as_json()["slopes"] == {"CPU µs a message, node jp": 12.0}
 
 
 @pytest.mark.parametrize(("more", "value", "floor", "times"), [(False, 8.0, 2.0, 4.0), (True, 2.0, 8.0, 4.0)])
@@ -56,15 +56,15 @@ def test_a_peer_is_compared_round_by_round_and_one_that_is_missing_says_why() ->
 
 def test_what_a_day_needs_follows_from_the_slopes_of_the_busier_node_and_desk_alone() -> None:
     slopes = {
-        "CPU µs a message, node kr": 1000.0,
+        "CPU µs a message, node jp": 1000.0,
         "CPU µs a message, node fr": 500.0,
-        "disk bytes a message, node kr": 1000.0,
+        "disk bytes a message, node jp": 1000.0,
         "disk bytes a message, node fr": 2000.0,
         "disk bytes a message, sender": 3000.0,
         "disk bytes a message, recipient": 4000.0,
-        "memory MB, node kr": 60.0,
+        "memory MB, node jp": 60.0,
         "memory MB, node fr": 50.0,
-        "memory bytes a message, node kr": -5.0,
+        "memory bytes a message, node jp": -5.0,
     }
     rows = list(capacity_rows(slopes, shown))
     count = MESSAGES_A_DAY[-1]

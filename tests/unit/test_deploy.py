@@ -63,7 +63,7 @@ def test_the_example_settings_name_every_setting_and_no_other() -> None:
 
 
 def test_the_example_settings_are_the_defaults() -> None:
-    assert NodeSettings.of(tomllib.loads(EXAMPLE)) == NodeSettings.of({"node": "kr"})
+    assert NodeSettings.of(tomllib.loads(EXAMPLE)) == NodeSettings.of({"node": "jp"})
 
 
 def test_what_the_example_leaves_unset_can_be_set_as_it_shows() -> None:
@@ -121,7 +121,7 @@ def test_the_unit_gives_the_service_no_more_than_it_needs(key: str, value: str) 
 def test_the_unit_lets_the_node_finish_before_it_is_killed() -> None:
     service = unit("comity-node.service")["Service"]
     assert service["KillSignal"] == ["SIGTERM"]
-    assert float(service["TimeoutStopSec"][0].removesuffix("s")) > 2 * NodeSettings.of({"node": "kr"}).stop_timeout_s
+    assert float(service["TimeoutStopSec"][0].removesuffix("s")) > 2 * NodeSettings.of({"node": "jp"}).stop_timeout_s
 
 
 def test_a_refusal_is_not_started_again() -> None:
@@ -153,7 +153,7 @@ def test_the_wheel_carries_the_example_request_to_where_the_demonstration_looks(
 
 
 def test_the_units_memory_is_above_all_that_the_limits_allow_at_once() -> None:
-    limits = NodeSettings.of({"node": "kr"}).limits
+    limits = NodeSettings.of({"node": "jp"}).limits
     units = {"M": 1 << 20, "G": 1 << 30}
     high, most = (
         int(value[:-1]) * units[value[-1]]

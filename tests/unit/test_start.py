@@ -13,7 +13,7 @@ import pytest
 
 from exchange.cli._commands import ROWS as COMITY
 from node.cli._commands import ROWS as NODE
-from tests.worlds.desks import KR, PASSPHRASE, World
+from tests.worlds.desks import JP, PASSPHRASE, World
 
 ROOT = Path(__file__).resolve().parents[2]
 _IMPORTED = """
@@ -118,7 +118,7 @@ def test_a_help_of_the_program_imports_none_of_its_commands() -> None:
 
 @pytest.mark.outside
 def test_a_desk_that_opens_imports_what_it_needs_for_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    home, secret = World(tmp_path, monkeypatch).home(KR), tmp_path / "secret"
+    home, secret = World(tmp_path, monkeypatch).home(JP), tmp_path / "secret"
     secret.write_bytes(PASSPHRASE + b"\n")
     secret.chmod(0o600)
     words = ["duty", "show", "--home", str(home), "--passphrase-file", str(secret), "--json"]

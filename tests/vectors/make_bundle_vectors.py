@@ -24,9 +24,9 @@ RECEIPT = Receipt(b"a log entry", 7, (bytes([1]) * 32, bytes([2]) * 32), b"a che
 KEY = sha256(b"an envelope").digest()
 
 CASES: dict[str, tuple[str, str, Contents]] = {
-    "empty": ("kr", "fr", Contents()),
+    "empty": ("jp", "fr", Contents()),
     "node to node": (
-        "kr",
+        "jp",
         "fr",
         Contents(
             directory={"metadata/timestamp.json": b"{}"},

@@ -42,8 +42,8 @@ CREATED = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 SENDER = Address.parse("24-7@fr")
 
 # Address and sealing seed of each recipient, in the order of the routing header.
-_ONE = (("24-7@kr", bytes(range(0x20, 0x40))),)
-_THREE = (("24-7@jp", b"\x01" * 32), ("24-7@kr", bytes(range(0x20, 0x40))), ("mla@kr", b"\x02" * 32))
+_ONE = (("24-7@jp", bytes(range(0x20, 0x40))),)
+_THREE = (("24-7@gr", b"\x01" * 32), ("24-7@jp", bytes(range(0x20, 0x40))), ("mla@jp", b"\x02" * 32))
 _CASES = (
     ("one recipient, smallest padding", _ONE, b'{"type":"preservation.request"}', Priority.ROUTINE, None),
     ("three recipients, acknowledgement due", _THREE, "보전 요청 ".encode() * 40, Priority.EMERGENCY, 24),

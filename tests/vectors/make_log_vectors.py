@@ -29,14 +29,14 @@ from protocol.statement import DeskStatement, sign_statement
 
 TARGET = Path(__file__).with_name("log.json")
 
-ORIGIN = "node.example/log/kr"
+ORIGIN = "node.example/log/jp"
 ED25519_SEED = bytes(range(32))
 MLDSA_SEED = bytes(range(32, 64))
 DESK_SEED = bytes(range(64, 96))
 AT = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 ID = new_message_id(AT, bytes(10))
 DIGEST = bytes(range(128, 160))
-RECIPIENT = Address.parse("24-7@kr")
+RECIPIENT = Address.parse("24-7@jp")
 
 
 def events() -> list[Event]:

@@ -273,7 +273,7 @@ def _of_checkpoints() -> Iterator[Case]:
         ("an extension line", NOTE.replace(b"\n\n", b"\nextension\n\n", 1)),
         ("a size with a leading zero", NOTE.replace(b"\n6\n", b"\n06\n", 1)),
         ("another size", NOTE.replace(b"\n6\n", b"\n5\n", 1)),
-        ("another origin", NOTE.replace(b"node.example/log/kr\n", b"node.example/log/fr\n", 1)),
+        ("another origin", NOTE.replace(b"node.example/log/jp\n", b"node.example/log/fr\n", 1)),
         ("no newline at the end", NOTE[:-1]),
         ("a control character", NOTE.replace(b"\n\n", b"\r\n\n", 1)),
     ):

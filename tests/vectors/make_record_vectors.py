@@ -22,7 +22,7 @@ from tests.vectors.make_witness_vectors import write
 
 TARGET = Path(__file__).with_name("processing-log.json")
 SEED = bytes(range(64, 96))
-ADDRESS = Address.parse("24-7@kr")
+ADDRESS = Address.parse("24-7@jp")
 AT = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 
 

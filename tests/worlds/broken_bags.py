@@ -112,7 +112,7 @@ def _flip(random: Random, raw: bytes) -> bytes:
 
 
 def _name(random: Random) -> str:
-    return random.choice(("officer-confession.txt", "receipts/9999.note", "x.html", "logs/kr.vkeys.old")) + str(
+    return random.choice(("officer-confession.txt", "receipts/9999.note", "x.html", "logs/jp.vkeys.old")) + str(
         random.randrange(99)
     )
 
@@ -379,7 +379,7 @@ entry(
 entry(
     "it names a recipient of this message",
     "ContentConsignment",
-    lambda r, v, c: _put(v, 6, r.choice((c.sender, "24-7@jp", "x@kr", v[6].upper(), f"{v[6]} "))),
+    lambda r, v, c: _put(v, 6, r.choice((c.sender, "24-7@gr", "x@jp", v[6].upper(), f"{v[6]} "))),
 )
 entry("what happens to one recipient names it", "ContentConsignment", lambda r, v, c: _put(v, 6, None))
 entry(
@@ -397,7 +397,7 @@ entry(
 entry(
     "the peer is a node",
     "RelayAcceptance",
-    lambda r, v, c: _put(v, 7, r.choice(("KR", "k", "kr ", "kr\n", "x" * 33, b"kr", ""))),
+    lambda r, v, c: _put(v, 7, r.choice(("JP", "k", "jp ", "jp\n", "x" * 33, b"jp", ""))),
 )
 entry(
     "a reference is a place in a log, and has a peer",
@@ -407,12 +407,12 @@ entry(
         11,
         r.choice(
             (
-                ["test/kr", -1, bytes(32)],
-                ["test/kr", 1, bytes(31)],
+                ["test/jp", -1, bytes(32)],
+                ["test/jp", 1, bytes(31)],
                 ["", 1, bytes(32)],
-                ["test/kr", 1],
+                ["test/jp", 1],
                 ["x" * 256, 1, bytes(32)],
-                ["test/kr", True, bytes(32)],
+                ["test/jp", True, bytes(32)],
             )
         ),
     ),
@@ -863,7 +863,7 @@ made(
                 (
                     {log: size - 1 for log, size in sizes.items()},
                     {},
-                    {**sizes, "test/jp": 9},
+                    {**sizes, "test/gr": 9},
                     {log: -size for log, size in sizes.items()},
                 )
             )

@@ -51,14 +51,14 @@ T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
-KR, FR = Address.parse("24-7@kr"), Address.parse("24-7@fr")
+JP, FR = Address.parse("24-7@jp"), Address.parse("24-7@fr")
 PASSPHRASE = b"correct horse"
 OFFICER = OfficerSettings(name="Claire Martin", role="Duty officer", telephone="+33140000247")
 REQUEST: dict[str, Any] = json.loads((ROOT / "examples/preservation-request.json").read_text("utf-8"))
 
 
 def request(**changes: Any) -> dict[str, Any]:
-    """A valid draft of a preservation request from kr to fr."""
+    """A valid draft of a preservation request from jp to fr."""
     return {**copy.deepcopy(REQUEST), **changes}
 
 
@@ -316,7 +316,7 @@ def home_of(path: Path, address: Address) -> Path:
 
 
 class World:
-    """The federation of kr, fr and more nations, each with the desk ``24-7``: a copy of one that was founded once."""
+    """The federation of jp, fr and more nations, each with the desk ``24-7``: a copy of one that was founded once."""
 
     def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch, *more: str) -> None:
         self.path = path
@@ -324,7 +324,7 @@ class World:
         self.senders: dict[bytes, Address] = {}
         self.directory_reads = 0
         self._salts = 0
-        founded = copied(path, _found, "kr", "fr", *more)
+        founded = copied(path, _found, "jp", "fr", *more)
         self.federation = founded.federation.copied(path / "published")
         self.directory = founded.directory
         self.node_keys = dict(founded.node_keys)

@@ -21,7 +21,7 @@ from exchange.evidence.bag_reader import BagReport, read_bag, verify_bag
 from exchange.evidence.bag_writer import MANIFEST, TAG_MANIFEST, EvidenceContents, write_bag
 from exchange.evidence.disclosure import Disclosure
 from keys.directory.metadata.extract import trusted_root_in
-from tests.worlds.desks import FR, KR, NOW, World, request
+from tests.worlds.desks import FR, JP, NOW, World, request
 
 PROGRAM = Path(__file__).resolve().parents[2] / "exchange/verifiers/verify_bag.py"
 
@@ -50,17 +50,17 @@ def exchanged(path: Path) -> Iterator[Made]:
 
 
 async def _exchange(world: World) -> Made:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.messages.send(request())
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await jp.messages.send(request())
         await fr.messages.sync()
         await fr.messages.show(sent.id)
         await fr.messages.sync()
-        await kr.messages.sync()
+        await jp.messages.sync()
         return Made(
             world,
-            await kr.evidence.gather(sent.id, disclose=True),
-            await kr.evidence.gather(sent.id, disclose=False),
-            await kr.evidence.disclose(sent.id),
+            await jp.evidence.gather(sent.id, disclose=True),
+            await jp.evidence.gather(sent.id, disclose=False),
+            await jp.evidence.disclose(sent.id),
             world.ceremony.repository.root_bytes(1),
         )
 

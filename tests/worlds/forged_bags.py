@@ -48,7 +48,7 @@ from protocol.log.witness import SoftWitnessSigner, cosign, with_lines
 from protocol.statement import STATEMENT_CONTEXT, STATEMENT_TYPE
 from tests.worlds.desks import NOW, World, in_thread, request
 
-NODES = ("kr", "fr", "de")
+NODES = ("jp", "fr", "de")
 CARRIED = Check("directory", True)
 OFFICER = Ed25519Signer(bytes(range(32)))
 Value = dict[int, Any]
@@ -251,7 +251,7 @@ class Court:
             tiles.update({(level, index): hashes for level, index, hashes in tree.take_changed_tiles()})
             notes[node] = []
             for head in book.heads:
-                log = self.logs[node[:2]]  # "kr2" is another history of the log of kr
+                log = self.logs[node[:2]]  # "jp2" is another history of the log of jp
                 checkpoint = Checkpoint(log.origin, head.size, tree.root(head.size))
                 note = sign_checkpoint(checkpoint, log, head.at)
                 lines = [
@@ -414,7 +414,7 @@ def honest(random: Random) -> Case:
         made_at,
         made_at + timedelta(days=random.randrange(3_000)),
         disclosed=random.random() < 0.7,
-        officer=random.choice((None, "Kim Ji-woo", "Amélie")),
+        officer=random.choice((None, "Ito Aoi", "Amélie")),
         signs=random.random() < 0.3,
     )
 
@@ -434,7 +434,7 @@ def variant(random: Random, case: Case) -> Case:
         maker=random.choice([case.sender, *case.recipients]),
         made_at=case.made_at + timedelta(seconds=random.randrange(9_000)),
         disclosed=random.random() < 0.7,
-        officer=random.choice((None, "Kim Ji-woo", "Amélie")),
+        officer=random.choice((None, "Ito Aoi", "Amélie")),
         statement={
             9: random.randrange(4),
             8: lambda sizes: {log: size + random.randrange(9) for log, size in sizes.items()},
@@ -503,7 +503,7 @@ def _sealed_by(world: World, path: Path, patch: pytest.MonkeyPatch) -> list[Any]
     import asyncio
 
     async def send() -> bytes:
-        async with world.open(Address("24-7", "kr")) as desk:
+        async with world.open(Address("24-7", "jp")) as desk:
             sent = await desk.messages.send(request())
             return bytes((await in_thread(desk, desk._works.context.store.messages.get, sent.id)).envelope)
 
@@ -515,7 +515,7 @@ def _extract(world: World) -> dict[str, bytes]:
     import asyncio
 
     async def read() -> dict[str, bytes]:
-        async with world.open(Address("24-7", "kr")) as desk:
+        async with world.open(Address("24-7", "jp")) as desk:
             await desk.refresh_directory(everything=True)
             found: dict[str, bytes] = await desk._works.link.with_trust(lambda trust: trust.extract(NODES))
             return found

@@ -41,7 +41,7 @@ def signers(*names: str, hybrid: bool = True) -> list[DirectorySigner]:
 
 @dataclass
 class Published:
-    """Three root holders (2 of 3), one registry, the nations kr and fr (2 of 2) with a node and an office each."""
+    """Three root holders (2 of 3), one registry, the nations jp and fr (2 of 2) with a node and an office each."""
 
     path: Path
     holders: list[DirectorySigner]
@@ -52,7 +52,7 @@ class Published:
     def found(cls, path: Path, *, hybrid: bool = True) -> Published:
         holders, registry = signers("AR", "BR", "FR", hybrid=hybrid), signers("registry")
         federation = Federation.found(path, NOW, holders=holders, threshold=2, registry=registry, classical=not hybrid)
-        for node in ("kr", "fr"):
+        for node in ("jp", "fr"):
             federation.admit_node(node, signers(f"{node} justice", f"{node} interior", hybrid=hybrid), NOW)
             federation.enrol(Address("24-7", node), NOW, phones=["+82 2 123 45"])
         return cls(path, holders, registry, federation.nations)

@@ -22,7 +22,7 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 def entry(number: int, at: datetime = NOON) -> bytes:
     """The ``number``-th event about some message, logged at ``at``."""
     message_id = UUID(int=(0x7 << 76) | (0x8 << 60) | number)
-    return encode_event(Event(EventName.RelayAcceptance, at, message_id, bytes(32), bytes(16), peer="kr"))
+    return encode_event(Event(EventName.RelayAcceptance, at, message_id, bytes(32), bytes(16), peer="jp"))
 
 
 def entries(count: int, at: datetime = NOON) -> list[bytes]:

@@ -157,7 +157,7 @@ class RenewingStaleNode(HostileNode):
 class TwoFacedNode(UnwitnessedNode):
     """Keeps a second log under the same origin and keys, and shows it to the partners ``deceived`` and nobody else."""
 
-    deceived: ClassVar[frozenset[str]] = frozenset({"kr"})
+    deceived: ClassVar[frozenset[str]] = frozenset({"jp"})
 
     async def _open(self) -> None:
         await super()._open()

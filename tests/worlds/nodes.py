@@ -172,7 +172,7 @@ class World:
 
     def founded(self) -> Federation:
         if self.federation is None:
-            holders = signers("KR", "FR")
+            holders = signers("JP", "FR")
             self.federation = Federation.found(self.folder, self.clock(), name=FEDERATION, holders=holders)
         return self.federation
 

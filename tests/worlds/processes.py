@@ -35,7 +35,7 @@ from tests.worlds.federation import Federation, make_node_home, signers
 from tests.worlds.moulds import copied
 
 FEDERATION = "comity-demo"
-NATIONS = {"kr": "Republic of Korea", "fr": "France"}
+NATIONS = {"jp": "Japan", "fr": "France"}
 PASSPHRASE = b"end to end"
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "preservation-request.json"
 
@@ -227,9 +227,9 @@ async def world(root: Path) -> AsyncIterator[World]:
     """A federation whose two nodes run; they are stopped at the end."""
     passphrase_file = root / "passphrase"
     write_file(passphrase_file, PASSPHRASE, mode=0o600)
-    made = World(root, Commands(passphrase_file), make_homes(root, PASSPHRASE, passphrase_file, "kr", "fr"))
+    made = World(root, Commands(passphrase_file), make_homes(root, PASSPHRASE, passphrase_file, "jp", "fr"))
     try:
-        for node in ("kr", "fr"):
+        for node in ("jp", "fr"):
             await made.start(node)
         yield made
     finally:

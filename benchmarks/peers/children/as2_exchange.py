@@ -1,4 +1,4 @@
-"""Run by the Python of the peer's own environment: two AS2 partners, ``seoul`` who sends and ``paris`` who answers.
+"""Run by the Python of the peer's own environment: two AS2 partners, ``tokyo`` who sends and ``paris`` who answers.
 
 as2_exchange.py prepare|serve|send FOLDER PORT [COUNT SIZE]
 """
@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 ROLE, FOLDER, PORT = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-PARTNERS = ("seoul", "paris")
+PARTNERS = ("tokyo", "paris")
 PASS = os.environ.get("BENCH_PASS", "bench")
 
 
@@ -122,7 +122,7 @@ def serve() -> None:
 
 
 def send(count: int, size: int) -> None:
-    start("seoul")
+    start("tokyo")
     from pyas2.models import Message, Organization, Partner
     from pyas2lib import Message as As2Message
 

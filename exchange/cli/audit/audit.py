@@ -69,7 +69,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True)
 
 
-@app.command(help=_("Mirror a node's log and verify it.\n\nExample: comity audit mirror kr --into mirrors/kr"))
+@app.command(help=_("Mirror a node's log and verify it.\n\nExample: comity audit mirror jp --into mirrors/jp"))
 def mirror(
     node: NodeArgument,
     into: Annotated[
@@ -121,7 +121,7 @@ def mirror(
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
-@app.command(help=_("Verify mirrors from their entries up.\n\nExample: comity audit verify kr fr=mirrors/fr"))
+@app.command(help=_("Verify mirrors from their entries up.\n\nExample: comity audit verify jp fr=mirrors/fr"))
 def verify(
     mirrors: MirrorsArgument,
     since: FromOption = None,
@@ -166,7 +166,7 @@ def verify(
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
-@app.command(help=_("Show a message's way through the logs.\n\nExample: comity audit trace ID kr fr=mirrors/fr"))
+@app.command(help=_("Show a message's way through the logs.\n\nExample: comity audit trace ID jp fr=mirrors/fr"))
 def trace(
     message_id: Annotated[str, typer.Argument(help=_("The message's whole id."))],
     mirrors: MirrorsArgument,
@@ -234,7 +234,7 @@ app.command(
     "reconcile",
     help=_(
         "Match every message that two logs mention, and prove what does not match.\n\n"
-        "Example: comity audit reconcile kr fr --from 2026-11-01T00:00:00Z --to 2026-12-01T00:00:00Z --proofs proofs"
+        "Example: comity audit reconcile jp fr --from 2026-11-01T00:00:00Z --to 2026-12-01T00:00:00Z --proofs proofs"
     ),
 )(reconcile)
 
@@ -242,7 +242,7 @@ app.command(
 @app.command(
     help=_(
         "Write a report of verified logs in numbers: messages, times, events, findings, the logs' health."
-        "\n\nExample: comity audit report kr=mirrors/kr fr=mirrors/fr --out report.pdf"
+        "\n\nExample: comity audit report jp=mirrors/jp fr=mirrors/fr --out report.pdf"
     )
 )
 def report(
@@ -289,7 +289,7 @@ def report(
 
 
 @app.command(
-    help=_("Write whose cosignatures a node's log needs, as a C2SP tlog-policy.\n\nExample: comity audit policy kr")
+    help=_("Write whose cosignatures a node's log needs, as a C2SP tlog-policy.\n\nExample: comity audit policy jp")
 )
 def policy(
     node: NodeArgument,

@@ -159,7 +159,7 @@ def note(
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
-@app.command(help=_("Say who works on a case.\n\nExample: comity case assign 7f3a 'Park Ji-ho'"))
+@app.command(help=_("Say who works on a case.\n\nExample: comity case assign 7f3a 'Suzuki Ren'"))
 def assign(
     message_id: IdArgument,
     officer: Annotated[str, typer.Argument(help=_("The officer; empty: nobody."))],

@@ -50,7 +50,7 @@ _MEANING = {
     help=_(
         "Prove that a node lied, from the mirror, checkpoints and receipts at hand."
         " Exit code 5: nothing contradicts. 6: not everything could be compared."
-        "\n\nExample: comity audit prove kr --evidence evidence.zip"
+        "\n\nExample: comity audit prove jp --evidence evidence.zip"
     )
 )
 def prove(
@@ -109,7 +109,7 @@ def prove(
 
 
 @audit.command(
-    help=_("Verify a proof that a node lied, and say what it proves.\n\nExample: comity audit proof kr.proof")
+    help=_("Verify a proof that a node lied, and say what it proves.\n\nExample: comity audit proof jp.proof")
 )
 def proof(
     file: Annotated[Path, typer.Argument(help=_("The proof file."))],

@@ -46,7 +46,7 @@ def import_(
         typer.Option("--format", help=_("table, log, xarf, misp or stix; else it is found out.")),
     ] = None,
     zone: Annotated[
-        str | None, typer.Option("--zone", help=_("The zone of times that say none: Asia/Seoul, +09:00 or UTC."))
+        str | None, typer.Option("--zone", help=_("The zone of times that say none: Asia/Tokyo, +09:00 or UTC."))
     ] = None,
     dates: Annotated[
         str, typer.Option("--dates", help=_("The order of day and month in 03/04/2026: dmy or mdy."))
@@ -167,7 +167,7 @@ def _read(content: bytes, name: str, form: str, zone: str | None, dates: str, *,
 
     read = read_export(content, name, form, Times(parse_zone(zone) if zone else None, dates))
     if read.zone_missing and zone is None and ask and at_a_terminal():
-        said = ask_person(_("The file does not say the time zone of its times (such as Asia/Seoul, +09:00, UTC)"))
+        said = ask_person(_("The file does not say the time zone of its times (such as Asia/Tokyo, +09:00, UTC)"))
         read = read_export(content, name, form, Times(parse_zone(said.strip()), dates))
     return read
 

@@ -40,7 +40,7 @@ RolesOption = Annotated[
     "add",
     help=_(
         "Register an officer and make the officer's key; the first is an administrator.\n\n"
-        "Example: comity officer add kim --name 'Kim Minsu' --job-title Inspector --role drafter --role releaser"
+        "Example: comity officer add kim --name 'Tanaka Kenta' --job-title Inspector --role drafter --role releaser"
     ),
 )
 def add(

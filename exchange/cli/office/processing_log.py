@@ -119,7 +119,7 @@ def export(
 
 @app.command(
     "verify",
-    help=_("Verify exported records, as a supervisor does.\n\nExample: comity records verify ./records 24-7@kr --list"),
+    help=_("Verify exported records, as a supervisor does.\n\nExample: comity records verify ./records 24-7@jp --list"),
 )
 def verify(
     folder: Annotated[Path, typer.Argument(help=_("The folder of the export."))],

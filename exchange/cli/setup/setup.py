@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def init(
-    address: Annotated[str, typer.Argument(help=_("The contact point's address, such as 24-7@kr."))],
+    address: Annotated[str, typer.Argument(help=_("The contact point's address, such as 24-7@jp."))],
     bootstrap: Annotated[Path, typer.Option("--bootstrap", help=_("The federation's bootstrap file."))],
     office: Annotated[str, typer.Option("--office", help=_("The office's name."))],
     agency: Annotated[str, typer.Option("--agency", help=_("The agency it belongs to."))],
@@ -41,10 +41,10 @@ def init(
     role: Annotated[str, typer.Option("--officer-role", help=_("The officer's function."))] = "duty officer",
     telephone: Annotated[
         list[str] | None,
-        typer.Option("--telephone", help=_("The office's number on its card, such as +82220000247; may be repeated.")),
+        typer.Option("--telephone", help=_("The office's number on its card, such as +81350000247; may be repeated.")),
     ] = None,
-    country: Annotated[str | None, typer.Option("--country", help=_("The office's country, such as KR."))] = None,
-    time_zone: Annotated[str, typer.Option("--time-zone", help=_("Its time zone, such as Asia/Seoul."))] = "UTC",
+    country: Annotated[str | None, typer.Option("--country", help=_("The office's country, such as JP."))] = None,
+    time_zone: Annotated[str, typer.Option("--time-zone", help=_("Its time zone, such as Asia/Tokyo."))] = "UTC",
     deputy: Annotated[
         str | None, typer.Option("--deputy", help=_("The contact point to turn to when this one does not answer."))
     ] = None,

@@ -58,7 +58,7 @@ _TARGET_NAME = re.compile(r"targets/[a-z][a-z0-9-]{1,31}/[0-9a-f]{64}\.[a-z0-9][
 
 
 def nation_role(node: str) -> str:
-    """The delegated role of a nation: ``nation-kr``. The prefix keeps it apart from TUF's own role names."""
+    """The delegated role of a nation: ``nation-jp``. The prefix keeps it apart from TUF's own role names."""
     return NATION_PREFIX + node
 
 
@@ -73,7 +73,7 @@ def role_node(role: str) -> str | None:
 
 
 def card_path(card_holder: str) -> str:
-    """The target path of the card of a node (``kr/node.json``) or address (``kr/contact-24-7.json``)."""
+    """The target path of the card of a node (``jp/node.json``) or address (``jp/contact-24-7.json``)."""
     if "@" not in card_holder:
         return f"{parse_node(card_holder)}/node.json"
     address = Address.parse(card_holder)
@@ -81,7 +81,7 @@ def card_path(card_holder: str) -> str:
 
 
 def profile_path(node: str) -> str:
-    """The target path of a nation's legal profile (``kr/legal-profile.json``)."""
+    """The target path of a nation's legal profile (``jp/legal-profile.json``)."""
     return f"{parse_node(node)}/legal-profile.json"
 
 

@@ -156,7 +156,7 @@ def _address(value: str) -> str:
     try:
         return str(Address.parse(value))
     except InvalidAddressError:
-        raise problem("address", "write the address as <contact point>@<node>, such as 24-7@kr") from None
+        raise problem("address", "write the address as <contact point>@<node>, such as 24-7@jp") from None
 
 
 AddressText = Annotated[str, StringConstraints(max_length=80), AfterValidator(_address)]
@@ -302,7 +302,7 @@ def _zone(value: str) -> str:
     if not value:
         raise problem("blank", "fill in this field: it is empty")
     if not _ZONE.fullmatch(value):
-        raise problem("time_zone", "write the IANA name of the time zone, such as Asia/Seoul")
+        raise problem("time_zone", "write the IANA name of the time zone, such as Asia/Tokyo")
     return value
 
 

@@ -30,7 +30,7 @@ from exchange.views import AgendaItem, SyncResult
 from protocol.address import Address
 from protocol.encoding import cbor
 from protocol.errors import SettingsError, UnavailableError
-from tests.worlds.desks import FR, KR, PASSPHRASE, World, in_thread, request
+from tests.worlds.desks import FR, JP, PASSPHRASE, World, in_thread, request
 
 HOUR = timedelta(hours=1)
 ROUTINE = {"urgency": "routine", "urgency_reason": None}
@@ -52,10 +52,10 @@ def brief(items: list[AgendaItem]) -> list[tuple[str, str, bool, str | None]]:
     return [(item.what, item.target, item.ours, item.level) for item in items]
 
 
-async def asked(kr: Desk, fr: Desk, **fields: Any) -> UUID:
-    sent = await kr.messages.send(request(**fields))
+async def asked(jp: Desk, fr: Desk, **fields: Any) -> UUID:
+    sent = await jp.messages.send(request(**fields))
     await fr.messages.sync()
-    await kr.messages.sync()
+    await jp.messages.sync()
     return sent.id
 
 
@@ -63,49 +63,49 @@ async def asked(kr: Desk, fr: Desk, **fields: Any) -> UUID:
 
 
 async def test_an_unacknowledged_request_is_on_both_agendas_until_it_is_acknowledged(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await asked(kr, fr)
-        assert brief(await kr.cases.agenda()) == [("acknowledgement", "", False, None)]
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await asked(jp, fr)
+        assert brief(await jp.cases.agenda()) == [("acknowledgement", "", False, None)]
         assert brief(await fr.cases.agenda()) == [("acknowledgement", "", True, None)]
         await fr.replies.acknowledge(sent, will_answer="yes", form="message", eta=world.clock() + 3 * HOUR)
-        await kr.messages.sync()
+        await jp.messages.sync()
         assert brief(await fr.cases.agenda()) == [("next_update", "", True, "4h")]
-        assert brief(await kr.cases.agenda()) == [("next_update", "", False, "4h")]
+        assert brief(await jp.cases.agenda()) == [("next_update", "", False, "4h")]
 
 
 async def test_levels_follow_the_time_alone_and_survive_a_restart(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        await asked(kr, fr, urgency="urgent", urgency_reason="It is overwritten tonight.")
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        await asked(jp, fr, urgency="urgent", urgency_reason="It is overwritten tonight.")
     seen = []
     for hours in (0, 4, 3, 1, 1, 0):
         world.clock.advance(hours=hours)
-        async with world.open(KR) as kr:
-            seen += [item.level for item in await kr.cases.agenda()]
+        async with world.open(JP) as jp:
+            seen += [item.level for item in await jp.cases.agenda()]
     world.clock.advance(hours=1)
-    async with world.open(KR) as kr:
-        seen += [item.level for item in await kr.cases.agenda()]
+    async with world.open(JP) as jp:
+        seen += [item.level for item in await jp.cases.agenda()]
     assert seen == [None, "4h", "1h", "deputy", "escalation", "escalation", "escalation"]
 
 
 async def test_a_case_that_is_answered_and_closed_leaves_the_agenda(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await asked(kr, fr)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await asked(jp, fr)
         await fr.replies.answer(sent, [outcome("t1", world.clock(), 90)])
-        await kr.messages.sync()
-        assert brief(await kr.cases.agenda()) == [("expiry", "t1", True, None)]
+        await jp.messages.sync()
+        assert brief(await jp.cases.agenda()) == [("expiry", "t1", True, None)]
         assert brief(await fr.cases.agenda()) == [("expiry", "t1", False, None)]
-        release = await kr.replies.draft(sent, "preservation.release", targets=["t1"], reason="No longer needed.")
-        await kr.messages.send(release)
+        release = await jp.replies.draft(sent, "preservation.release", targets=["t1"], reason="No longer needed.")
+        await jp.messages.send(release)
         await fr.messages.sync()
-        assert (await kr.cases.agenda(), await fr.cases.agenda()) == ([], [])
+        assert (await jp.cases.agenda(), await fr.cases.agenda()) == ([], [])
 
 
 async def test_a_follow_up_takes_the_expiry_off_the_agenda_when_its_receipt_is_proved(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await asked(kr, fr)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await asked(jp, fr)
         await fr.replies.answer(sent, [outcome("t1", world.clock(), 90)])
-        await kr.messages.sync()
-        draft = await kr.replies.draft(
+        await jp.messages.sync()
+        draft = await jp.replies.draft(
             sent,
             "preservation.follow-up",
             targets=["t1"],
@@ -114,18 +114,18 @@ async def test_a_follow_up_takes_the_expiry_off_the_agenda_when_its_receipt_is_p
             authority={"organisation": "Ministry of Justice"},
             issued_at=world.clock(),
         )
-        await kr.messages.send(draft)
-        assert brief(await kr.cases.agenda()) == [("expiry", "t1", True, None)]
+        await jp.messages.send(draft)
+        assert brief(await jp.cases.agenda()) == [("expiry", "t1", True, None)]
         await fr.messages.sync()
-        await kr.messages.sync()
-        assert await kr.cases.agenda() == []
+        await jp.messages.sync()
+        assert await jp.cases.agenda() == []
 
 
 async def test_an_old_database_gets_its_agenda_when_it_is_opened(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        await asked(kr, fr)
-        execute = kr._works.context.store.database.execute
-        await in_thread(kr, _under_the_desk_key, kr._works.context.store)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        await asked(jp, fr)
+        execute = jp._works.context.store.database.execute
+        await in_thread(jp, _under_the_desk_key, jp._works.context.store)
         for table in (
             "agenda",
             "agenda_stale",
@@ -136,11 +136,11 @@ async def test_an_old_database_gets_its_agenda_when_it_is_opened(world: World) -
             "short_id_left",
             *OFFICE_TABLES,
         ):
-            await in_thread(kr, execute, f"DROP TABLE {table}")
-        await in_thread(kr, execute, "ALTER TABLE message DROP COLUMN slot")
-        await in_thread(kr, execute, "DELETE FROM migration WHERE number >= 3")
-    async with world.open(KR) as kr:
-        assert brief(await kr.cases.agenda()) == [("acknowledgement", "", False, None)]
+            await in_thread(jp, execute, f"DROP TABLE {table}")
+        await in_thread(jp, execute, "ALTER TABLE message DROP COLUMN slot")
+        await in_thread(jp, execute, "DELETE FROM migration WHERE number >= 3")
+    async with world.open(JP) as jp:
+        assert brief(await jp.cases.agenda()) == [("acknowledgement", "", False, None)]
 
 
 def _under_the_desk_key(store: DeskStore) -> None:
@@ -165,8 +165,8 @@ def comity(world: World, address: Address, *arguments: str) -> tuple[int, str]:
 
 
 async def _overdue(world: World) -> UUID:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await asked(kr, fr)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await asked(jp, fr)
     return sent
 
 
@@ -176,7 +176,7 @@ def test_the_agenda_and_the_watch_name_the_case_and_whom_to_call(world: World, m
     world.publish(card)
     sent = asyncio.run(_overdue(world))
     world.clock.advance(hours=10)
-    code, out = comity(world, KR, "agenda", "--json")
+    code, out = comity(world, JP, "agenda", "--json")
     assert code == 0
     (item,) = json.loads(out)["items"]
     assert (item["thread"], item["what"], item["level"], item["ours"]) == (
@@ -185,11 +185,11 @@ def test_the_agenda_and_the_watch_name_the_case_and_whom_to_call(world: World, m
         "escalation",
         False,
     )
-    assert json.loads(comity(world, KR, "agenda", "--ours", "--json")[1])["items"] == []
-    assert str(sent) in comity(world, KR, "agenda")[1]
-    code, out = comity(world, KR, "watch", "--once", "--json")
+    assert json.loads(comity(world, JP, "agenda", "--ours", "--json")[1])["items"] == []
+    assert str(sent) in comity(world, JP, "agenda")[1]
+    code, out = comity(world, JP, "watch", "--once", "--json")
     assert (code, json.loads(out)["call"]) == (0, ["+33 1 23 45 67 89"])
-    assert comity(world, KR, "watch", "--once", "--json") == (0, "")
+    assert comity(world, JP, "watch", "--once", "--json") == (0, "")
 
 
 # --- Notices --------------------------------------------------------------------------------------------------------
@@ -207,29 +207,29 @@ async def test_each_level_is_told_once_on_each_channel_and_again_when_telling_fa
             self.told += len(notices)
 
     channel = Broken()
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        await asked(kr, fr, **ROUTINE)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        await asked(jp, fr, **ROUTINE)
         world.clock.advance(hours=21)
-        failure = await tell(kr, channel)  # type: ignore[arg-type]
+        failure = await tell(jp, channel)  # type: ignore[arg-type]
         assert failure is not None
         assert (failure.channel, failure.error.code) == ("broken", "unavailable")
-        notices = await kr.cases.notices(DESK_CHANNEL)
+        notices = await jp.cases.notices(DESK_CHANNEL)
         assert [notice.item.level for notice in notices] == ["4h"]
-        await kr.cases.note_given(notices)
-        assert await kr.cases.notices(DESK_CHANNEL) == []
+        await jp.cases.note_given(notices)
+        assert await jp.cases.notices(DESK_CHANNEL) == []
         channel.failing = False
-        assert await tell(kr, channel) is None  # type: ignore[arg-type]
-        assert await tell(kr, channel) is None  # type: ignore[arg-type]
+        assert await tell(jp, channel) is None  # type: ignore[arg-type]
+        assert await tell(jp, channel) is None  # type: ignore[arg-type]
         assert channel.told == 1
-    async with world.open(KR) as kr:
-        assert await kr.cases.notices(DESK_CHANNEL) == []
+    async with world.open(JP) as jp:
+        assert await jp.cases.notices(DESK_CHANNEL) == []
         world.clock.advance(hours=4)
-        assert [notice.item.level for notice in await kr.cases.notices(DESK_CHANNEL)] == ["overdue"]
+        assert [notice.item.level for notice in await jp.cases.notices(DESK_CHANNEL)] == ["overdue"]
 
 
 async def test_watch_gives_what_arrives_and_what_becomes_due(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        await kr.messages.send(request(**ROUTINE))
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        await jp.messages.send(request(**ROUTINE))
         seen: list[Any] = []
 
         async def keep_watch() -> None:
@@ -278,8 +278,8 @@ def hook() -> Iterator[tuple[str, type[_Hook]]]:
 
 
 async def _notices(world: World) -> list[Notice]:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        await asked(kr, fr, **ROUTINE)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        await asked(jp, fr, **ROUTINE)
         world.clock.advance(hours=25)
         return await fr.cases.notices("webhook")
 
@@ -340,13 +340,13 @@ async def test_the_mail_says_how_many_and_not_what_about(world: World) -> None:
     assert mail["To"] == "officer@police.example"
     text = str(mail.get_payload())
     assert "Overdue: 1." in text
-    for secret in (str(notices[0].item.thread), str(KR), "Seoul"):
+    for secret in (str(notices[0].item.thread), str(JP), "Tokyo"):
         assert secret not in mails[0].decode()
 
 
 def test_settings_name_the_channels_and_refuse_what_would_leak(tmp_path: Path) -> None:
     email = EmailSettings(host="mail.example", sender="a@b.example", to=("c@d.example",))
-    settings = DeskSettings(address=str(KR), email=email)
+    settings = DeskSettings(address=str(JP), email=email)
     home = Home(tmp_path)
     settings.save(home.settings)
     assert DeskSettings.load(home.settings) == settings
@@ -371,18 +371,18 @@ class Year:
         self.world = world
         self.random = Random(29)
         self.told: dict[Address, dict[tuple[UUID, str, datetime], list[str]]] = {
-            KR: defaultdict(list),
+            JP: defaultdict(list),
             FR: defaultdict(list),
         }
         self.given: dict[tuple[UUID, str], list[datetime]] = defaultdict(list)
         self.planned: list[tuple[UUID, str, datetime]] = []
 
-    async def open_case(self, kr: Desk, fr: Desk) -> None:
+    async def open_case(self, jp: Desk, fr: Desk) -> None:
         """A request that is granted for some months; about half of them will be acted on before they expire."""
         now, days = self.world.clock(), self.random.choice([60, 90, 120])
-        sent = await asked(kr, fr)
+        sent = await asked(jp, fr)
         await fr.replies.answer(sent, [outcome("t1", now, days)])
-        await kr.messages.sync()
+        await jp.messages.sync()
         self.given[sent, "t1"].append(now + timedelta(days=days))
         if self.random.random() < 0.5:
             action = self.random.choice(["extend", "follow", "release"])
@@ -422,12 +422,12 @@ async def test_in_a_simulated_year_no_preservation_lapses_unseen_on_either_side(
             begins, due = step % 40 == 0 and step < steps // 2, year.due_now()
             if begins or due or year.random.random() < 0.8:
                 if not desks:
-                    desks = [await running.enter_async_context(world.open(side)) for side in (KR, FR)]
-                kr, fr = desks
+                    desks = [await running.enter_async_context(world.open(side)) for side in (JP, FR)]
+                jp, fr = desks
                 if begins:
-                    await year.open_case(kr, fr)
+                    await year.open_case(jp, fr)
                 for sent, action in due:
-                    await _act(world, kr, fr, sent, action, year.given)
+                    await _act(world, jp, fr, sent, action, year.given)
                 for desk in desks:
                     await year.look(desk)
                     if step % 8 == 0:
@@ -436,23 +436,23 @@ async def test_in_a_simulated_year_no_preservation_lapses_unseen_on_either_side(
                 await running.aclose()
                 desks = []
             world.clock.advance(hours=12)
-    assert year.told[KR] == year.told[FR]
-    for levels in year.told[KR].values():
+    assert year.told[JP] == year.told[FR]
+    for levels in year.told[JP].values():
         assert levels == [level for level in ("21d", "7d", "2d", "overdue") if level in levels]
         # Each lapse was announced at every step before.
         assert "overdue" not in levels or len(levels) == 4
-    assert len(year.told_of_lapse(KR)) > 4
+    assert len(year.told_of_lapse(JP)) > 4
 
 
 async def _act(
-    world: World, kr: Desk, fr: Desk, sent: UUID, action: str, given: dict[tuple[UUID, str], list[datetime]]
+    world: World, jp: Desk, fr: Desk, sent: UUID, action: str, given: dict[tuple[UUID, str], list[datetime]]
 ) -> None:
     now = world.clock()
     if action == "release":
-        draft = await kr.replies.draft(sent, "preservation.release", targets=["t1"], reason="No longer needed.")
-        await kr.messages.send(draft)
+        draft = await jp.replies.draft(sent, "preservation.release", targets=["t1"], reason="No longer needed.")
+        await jp.messages.send(draft)
     elif action == "follow":
-        draft = await kr.replies.draft(
+        draft = await jp.replies.draft(
             sent,
             "preservation.follow-up",
             targets=["t1"],
@@ -461,31 +461,31 @@ async def _act(
             authority={"organisation": "Ministry of Justice"},
             issued_at=now,
         )
-        await kr.messages.send(draft)
+        await jp.messages.send(draft)
     else:
         until = given[sent, "t1"][-1] + timedelta(days=90)
-        draft = await kr.replies.draft(
+        draft = await jp.replies.draft(
             sent,
             "preservation.extend",
-            previous_reference="KR-1",
+            previous_reference="JP-1",
             targets=["t1"],
             until=until,
             reason="The request for assistance is being translated.",
         )
-        extension = await kr.messages.send(draft)
+        extension = await jp.messages.send(draft)
         await fr.messages.sync()
         first = given[sent, "t1"][0]
         answer = {**outcome("t1", first - timedelta(days=60), 60), "expires_at": until.isoformat()}
         await fr.replies.answer(extension.id, [answer])
         given[sent, "t1"].append(until)
     await fr.messages.sync()
-    await kr.messages.sync()
+    await jp.messages.sync()
 
 
 async def _lapsed(desk: Desk) -> set[tuple[UUID, str]]:
     """What is lapsed by the cases themselves, whatever the agenda says."""
     found = set()
-    rows = await desk.messages.inbox(sent=desk.address == KR, limit=1000)
+    rows = await desk.messages.inbox(sent=desk.address == JP, limit=1000)
     for row in rows:
         if row.type != "preservation.request":
             continue

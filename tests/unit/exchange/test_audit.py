@@ -29,7 +29,7 @@ from tests.interop.go_log import write_log
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 LOGS = {
-    node: SoftLogSigner(f"test/{node}", bytes([n]) * 32, bytes([n + 9]) * 32) for n, node in enumerate(("kr", "fr"))
+    node: SoftLogSigner(f"test/{node}", bytes([n]) * 32, bytes([n + 9]) * 32) for n, node in enumerate(("jp", "fr"))
 }
 PARIS = Address.parse("24-7@fr")
 # No desk is in this directory: what a desk stated cannot be verified under it.
@@ -58,18 +58,18 @@ def write(folder: Path, node: str, events: Sequence[Event | bytes], signed_at: d
 
 
 def story(count: int) -> tuple[list[Event], list[Event]]:
-    """What Seoul's and Paris's nodes log of ``count`` messages from Seoul to Paris."""
-    seoul: list[Event] = []
+    """What Tokyo's and Paris's nodes log of ``count`` messages from Tokyo to Paris."""
+    tokyo: list[Event] = []
     paris: list[Event] = []
     for number in range(count):
-        taken = event(EventName.RelayAcceptance, number, peer="kr")
+        taken = event(EventName.RelayAcceptance, number, peer="jp")
         reference = LeafReference(LOGS["fr"].origin, len(paris), leaf_hash(encode_event(taken)))
         paris += [taken, event(EventName.ContentConsignment, number, recipient=PARIS)]
-        seoul += [
+        tokyo += [
             event(EventName.SubmissionAcceptance, number),
             event(EventName.RelayAcceptance, number, peer="fr", reference=reference),
         ]
-    return seoul, paris
+    return tokyo, paris
 
 
 def verified(folder: Path, node: str) -> VerifiedLog:
@@ -78,7 +78,7 @@ def verified(folder: Path, node: str) -> VerifiedLog:
 
 async def test_an_honest_pair_of_logs_is_mirrored_verified_and_tells_one_story(tmp_path: Path) -> None:
     logs = []
-    for node, events in zip(("kr", "fr"), story(300), strict=True):
+    for node, events in zip(("jp", "fr"), story(300), strict=True):
         served = write(tmp_path / f"served-{node}", node, events)
         done = await mirror(TileFolderSource(served), tmp_path / node, LOGS[node].verifier)
         assert done.new_entries == 600
@@ -94,34 +94,34 @@ async def test_an_honest_pair_of_logs_is_mirrored_verified_and_tells_one_story(t
 
 
 async def test_a_mirror_is_continued_from_where_it_was(tmp_path: Path) -> None:
-    seoul, _ = story(400)
+    tokyo, _ = story(400)
     for size, new in ((0, 0), (1, 1), (300, 299), (600, 300), (800, 200), (800, 0)):
-        served = write(tmp_path / "served", "kr", seoul[:size])
-        done = await mirror(TileFolderSource(served), tmp_path / "mirror", LOGS["kr"].verifier)
+        served = write(tmp_path / "served", "jp", tokyo[:size])
+        done = await mirror(TileFolderSource(served), tmp_path / "mirror", LOGS["jp"].verifier)
         assert (done.checkpoint.size, done.new_entries) == (size, new)
-    assert verified(tmp_path / "mirror", "kr").ok
+    assert verified(tmp_path / "mirror", "jp").ok
 
 
 @pytest.mark.parametrize("change", ["shorter", "other-past", "other-head"])
 async def test_a_log_that_changes_its_past_is_caught_and_the_proof_kept(tmp_path: Path, change: str) -> None:
-    seoul, _ = story(10)
-    await mirror(TileFolderSource(write(tmp_path / "served", "kr", seoul)), tmp_path / "mirror", LOGS["kr"].verifier)
+    tokyo, _ = story(10)
+    await mirror(TileFolderSource(write(tmp_path / "served", "jp", tokyo)), tmp_path / "mirror", LOGS["jp"].verifier)
     other = event(EventName.SubmissionAcceptance, 999)
-    lies = {"shorter": seoul[:-1], "other-past": [other, *seoul[1:], other], "other-head": [*seoul[:-1], other]}
-    served = write(tmp_path / "served", "kr", lies[change])
+    lies = {"shorter": tokyo[:-1], "other-past": [other, *tokyo[1:], other], "other-head": [*tokyo[:-1], other]}
+    served = write(tmp_path / "served", "jp", lies[change])
     with pytest.raises((LogForkError, ProofInvalidError)):
-        await mirror(TileFolderSource(served), tmp_path / "mirror", LOGS["kr"].verifier)
-    assert verified(tmp_path / "mirror", "kr").checkpoint.size == 20
+        await mirror(TileFolderSource(served), tmp_path / "mirror", LOGS["jp"].verifier)
+    assert verified(tmp_path / "mirror", "jp").checkpoint.size == 20
 
 
 def test_the_log_of_another_node_is_refused(tmp_path: Path) -> None:
     folder = write(tmp_path / "fr", "fr", story(1)[1])
     with pytest.raises(WrongOriginError):
-        verify_mirror(LogMirror(folder, "kr", LOGS["kr"].verifier), NOBODY)
+        verify_mirror(LogMirror(folder, "jp", LOGS["jp"].verifier), NOBODY)
 
 
 def test_a_head_that_the_log_signed_long_before_it_was_asked_is_a_finding(tmp_path: Path) -> None:
-    log = verified(write(tmp_path / "kr", "kr", story(1)[0]), "kr")
+    log = verified(write(tmp_path / "jp", "jp", story(1)[0]), "jp")
     assert log.shown_at(NOW + FRESH_WITHIN) == log
     late = log.shown_at(NOW + FRESH_WITHIN + timedelta(seconds=1))
     assert [finding.code for finding in late.findings] == ["checkpoint-stale"]
@@ -130,7 +130,7 @@ def test_a_head_that_the_log_signed_long_before_it_was_asked_is_a_finding(tmp_pa
 
 
 def test_an_entry_that_is_no_event_is_a_finding(tmp_path: Path) -> None:
-    log = verified(write(tmp_path / "kr", "kr", [b"nonsense", *story(1)[0]]), "kr")
+    log = verified(write(tmp_path / "jp", "jp", [b"nonsense", *story(1)[0]]), "jp")
     assert [(finding.index, finding.code) for finding in log.findings] == [(0, "malformed")]
 
 
@@ -141,7 +141,7 @@ def test_an_event_without_what_must_precede_it_is_a_finding(tmp_path: Path) -> N
 
 def test_an_event_logged_twice_is_a_finding(tmp_path: Path) -> None:
     accepted = event(EventName.SubmissionAcceptance, 1)
-    log = verified(write(tmp_path / "kr", "kr", [accepted, replace(accepted, salt=bytes([1]) * 16)]), "kr")
+    log = verified(write(tmp_path / "jp", "jp", [accepted, replace(accepted, salt=bytes([1]) * 16)]), "jp")
     assert [finding.code for finding in log.findings] == ["repeated"]
 
 

@@ -29,24 +29,24 @@ from protocol.log.merkle import leaf_hash, verify_inclusion
 from protocol.log.proof import decode_tlog_proof
 from tests.interop.go_log import write_log
 from tests.unit.exchange.test_audit import event
-from tests.worlds.desks import FR, KR, NOW, PASSPHRASE, Log, World, request
+from tests.worlds.desks import FR, JP, NOW, PASSPHRASE, Log, World, request
 
 CARRIER = Ed25519Signer(bytes([3]) * 32)
 
 
 class Auditing:
-    """A home with mirrors of kr and fr, after one request that Paris received."""
+    """A home with mirrors of jp and fr, after one request that Paris received."""
 
     def __init__(self, world: World, path: Path) -> None:
         self.world = world
-        self.home = world.home(KR)
+        self.home = world.home(JP)
         self.path = path
         self.secret = path / "secret"
         self.secret.write_bytes(PASSPHRASE)
         self.secret.chmod(0o600)
         repository = world.ceremony.repository
         with DirectoryClient(
-            self.home / "directory", repository.root_bytes(1), repository.read, nations=("kr", "fr")
+            self.home / "directory", repository.root_bytes(1), repository.read, nations=("jp", "fr")
         ) as client:
             client.refresh(world.clock())
         self.mirror()
@@ -57,7 +57,7 @@ class Auditing:
             write_log(self.home / "mirrors" / name, log.checkpoint(), log.tree, log._tiles, log.leaves)
 
     def bundle(self, *envelopes: bytes) -> Path:
-        (part,) = write_bundle("kr", "fr", NOW, Contents(envelopes=envelopes), CARRIER, DEFAULT_PART_BYTES)
+        (part,) = write_bundle("jp", "fr", NOW, Contents(envelopes=envelopes), CARRIER, DEFAULT_PART_BYTES)
         file = self.path / "carried"
         file.write_bytes(part)
         return file
@@ -75,8 +75,8 @@ class Auditing:
 @pytest.fixture
 async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     world = World(tmp_path, monkeypatch)
-    async with world.open(KR) as seoul, world.open(FR) as paris:
-        await seoul.messages.send(request())
+    async with world.open(JP) as tokyo, world.open(FR) as paris:
+        await tokyo.messages.send(request())
         await paris.messages.sync()
     return world
 
@@ -96,10 +96,10 @@ def raw(world: World) -> bytes:
 
 
 def test_mirrors_in_the_home_are_named_by_their_nodes_alone(auditing: Auditing) -> None:
-    result = auditing.run("reconcile", "kr", "fr", "--proofs", str(auditing.path / "proofs"))
+    result = auditing.run("reconcile", "jp", "fr", "--proofs", str(auditing.path / "proofs"))
     assert (result["ok"], result["messages"], result["counts"]["matched"], result["rows"]) == (True, 1, 1, [])
     assert list((auditing.path / "proofs").iterdir()) == []
-    verified = auditing.run("verify", "kr", f"fr={auditing.home / 'mirrors/fr'}", "--jobs", "2")
+    verified = auditing.run("verify", "jp", f"fr={auditing.home / 'mirrors/fr'}", "--jobs", "2")
     assert [(log["size"], log["withheld"], log["findings"]) for log in verified["logs"].values()] == [
         (2, 0, []),
         (3, 0, []),
@@ -107,36 +107,36 @@ def test_mirrors_in_the_home_are_named_by_their_nodes_alone(auditing: Auditing) 
 
 
 def test_what_one_log_alone_tells_ends_with_exit_code_3_and_its_proofs(auditing: Auditing) -> None:
-    kr = auditing.world.nodes["kr"].log
+    jp = auditing.world.nodes["jp"].log
     refusal = event(EventName.RelayRejection, 7, peer="fr", reasons=("expired",))
-    kr.add(event(EventName.SubmissionAcceptance, 7), refusal)
+    jp.add(event(EventName.SubmissionAcceptance, 7), refusal)
     auditing.world.clock.advance(hours=1)
     auditing.world.nodes["fr"].log.add()
     auditing.mirror()
     proofs = auditing.path / "proofs"
-    result = auditing.run("reconcile", "kr", "fr", "--proofs", str(proofs), code=3)
+    result = auditing.run("reconcile", "jp", "fr", "--proofs", str(proofs), code=3)
     (row,) = result["rows"]
-    assert (row["status"], row["proofs"], result["unexplained"]) == ("unmatched", ["kr-3.tlog-proof"], 1)
-    assert sorted(path.name for path in proofs.iterdir()) == ["kr-3.entry", "kr-3.tlog-proof"]
-    assert "unmatched" in auditing.run("reconcile", "kr", "fr", code=3, text=True)
+    assert (row["status"], row["proofs"], result["unexplained"]) == ("unmatched", ["jp-3.tlog-proof"], 1)
+    assert sorted(path.name for path in proofs.iterdir()) == ["jp-3.entry", "jp-3.tlog-proof"]
+    assert "unmatched" in auditing.run("reconcile", "jp", "fr", code=3, text=True)
     before = to_text(NOW)
-    assert auditing.run("reconcile", "kr", "fr", "--to", before)["messages"] == 0
+    assert auditing.run("reconcile", "jp", "fr", "--to", before)["messages"] == 0
 
 
 def test_an_altered_entry_is_told_in_one_line(auditing: Auditing) -> None:
-    path = auditing.home / "mirrors/kr" / entries_path(0, 2)
+    path = auditing.home / "mirrors/jp" / entries_path(0, 2)
     path.write_bytes(encode_bundle([decode_bundle(path.read_bytes())[0], b"other"]))
-    result = auditing.run("verify", "kr", code=3)
-    assert [(finding["index"], finding["code"]) for finding in result["logs"]["kr"]["findings"]] == [
+    result = auditing.run("verify", "jp", code=3)
+    assert [(finding["index"], finding["code"]) for finding in result["logs"]["jp"]["findings"]] == [
         (1, "altered-entry")
     ]
-    assert "altered-entry" in auditing.run("verify", "kr", code=3, text=True)
+    assert "altered-entry" in auditing.run("verify", "jp", code=3, text=True)
 
 
 def test_a_trace_writes_the_entries_that_it_shows_and_their_proofs(auditing: Auditing) -> None:
     sent = str(event_message(auditing.world))
     proofs = auditing.path / "proofs"
-    traced = auditing.run("trace", sent, "kr", "fr", "--proofs", str(proofs))
+    traced = auditing.run("trace", sent, "jp", "fr", "--proofs", str(proofs))
     assert traced["proofs"] == len(traced["events"]) == 5
     for row in traced["events"]:
         name = f"{row['node']}-{row['index']}"
@@ -148,31 +148,31 @@ def test_a_trace_writes_the_entries_that_it_shows_and_their_proofs(auditing: Aud
 
 
 def test_a_message_that_no_log_mentions_is_not_traced_as_if_nothing_had_happened_to_it(auditing: Auditing) -> None:
-    refused = auditing.run("trace", "01a20b16-cef1-7175-a0cc-88f5831eaab2", "kr", "fr", code=5)
+    refused = auditing.run("trace", "01a20b16-cef1-7175-a0cc-88f5831eaab2", "jp", "fr", code=5)
     assert refused["error"]["type"] == "urn:comity:error:not-found"
 
 
 def test_a_folder_without_a_mirror_is_refused_by_that_name(auditing: Auditing) -> None:
     nowhere = auditing.path / "nowhere"
-    for arguments in (("verify", f"kr={nowhere}"), ("prove", "kr", "--mirror", str(nowhere), "--offline")):
+    for arguments in (("verify", f"jp={nowhere}"), ("prove", "jp", "--mirror", str(nowhere), "--offline")):
         assert auditing.run(*arguments, code=1)["error"]["type"] == "urn:comity:error:no-mirror"
 
 
 def test_where_nothing_contradicts_nothing_is_proved_and_that_is_no_error(auditing: Auditing) -> None:
-    nothing = {"node": "kr", "proofs": [], "undecided": [], "partial": False, "unseen": 0}
-    assert auditing.run("prove", "kr", "--offline", code=5) == nothing
-    assert "Nothing at hand contradicts" in auditing.run("prove", "kr", "--offline", code=5, text=True)
+    nothing = {"node": "jp", "proofs": [], "undecided": [], "partial": False, "unseen": 0}
+    assert auditing.run("prove", "jp", "--offline", code=5) == nothing
+    assert "Nothing at hand contradicts" in auditing.run("prove", "jp", "--offline", code=5, text=True)
 
 
 def test_nothing_found_refused_and_could_not_check_have_exit_codes_of_their_own(auditing: Auditing) -> None:
-    assert auditing.run("prove", "kr", "--offline", code=5)["undecided"] == []
+    assert auditing.run("prove", "jp", "--offline", code=5)["undecided"] == []
     stray = auditing.path / "stray"
     stray.write_bytes(b"no checkpoint")
-    refused = auditing.run("prove", "kr", "--offline", "--checkpoint", str(stray), code=1)
+    refused = auditing.run("prove", "jp", "--offline", "--checkpoint", str(stray), code=1)
     assert refused["error"]["code"] == "wrong-file"
-    head = (auditing.home / "mirrors/kr/checkpoint").read_bytes()
+    head = (auditing.home / "mirrors/jp/checkpoint").read_bytes()
     stray.write_bytes(head.replace(b"\n", b"\n0", 1))  # a size has no leading zeros
-    assert "error" in auditing.run("prove", "kr", "--offline", "--checkpoint", str(stray), code=3)
+    assert "error" in auditing.run("prove", "jp", "--offline", "--checkpoint", str(stray), code=3)
     # A tile is gone that an older head must be held against: that is not the same as having found nothing.
     mirror = auditing.home / "mirrors/fr"
     log = auditing.world.nodes["fr"].log
@@ -206,7 +206,7 @@ def keep_head(mirror: Path, log: Log, at: datetime) -> None:
 @pytest.mark.long
 def test_what_must_be_witnessed_and_is_not_is_a_finding_of_every_command(auditing: Auditing) -> None:
     message = str(event_message(auditing.world))
-    for arguments in (("verify", "kr"), ("reconcile", "kr", "fr"), ("trace", message, "kr"), ("report", "kr")):
+    for arguments in (("verify", "jp"), ("reconcile", "jp", "fr"), ("trace", message, "jp"), ("report", "jp")):
         assert auditing.run(*arguments, code=0)
         told = json.dumps(auditing.run(*arguments, "--require-witnessed", code=3))
         assert "not-witnessed" in told
@@ -215,18 +215,18 @@ def test_what_must_be_witnessed_and_is_not_is_a_finding_of_every_command(auditin
 @pytest.mark.long
 def test_what_cannot_be_meant_is_refused_as_usage(auditing: Auditing) -> None:
     for arguments in (
-        ("reconcile", "kr"),
-        ("reconcile", "kr", "kr"),
-        ("reconcile", "kr", "fr="),
-        ("verify", "kr", "--from", "2026-11-23T00:00:00"),
-        ("verify", "kr", "--from", "2026-11-24T00:00:00Z", "--to", "2026-11-23T00:00:00Z"),
-        ("trace", "01a2", "kr"),
+        ("reconcile", "jp"),
+        ("reconcile", "jp", "jp"),
+        ("reconcile", "jp", "fr="),
+        ("verify", "jp", "--from", "2026-11-23T00:00:00"),
+        ("verify", "jp", "--from", "2026-11-24T00:00:00Z", "--to", "2026-11-23T00:00:00Z"),
+        ("trace", "01a2", "jp"),
     ):
         assert auditing.run(*arguments, code=2)["error"]["type"] == "urn:comity:error:usage", arguments
 
 
 def test_the_senders_of_carried_envelopes_are_verified_against_the_log(auditing: Auditing, world: World) -> None:
-    result = auditing.run("verify", "kr", "fr", "--envelopes", str(auditing.bundle(raw(world))))
+    result = auditing.run("verify", "jp", "fr", "--envelopes", str(auditing.bundle(raw(world))))
     assert [log["envelopes"] for log in result["logs"].values()] == [{"logged": 1, "elsewhere": 0, "findings": []}] * 2
 
 
@@ -234,17 +234,17 @@ def test_an_envelope_whose_sender_did_not_sign_it_is_a_finding(world: World, aud
     envelope = raw(world)
     forged = envelope[:-1] + bytes([envelope[-1] ^ 1])
     log = verify_mirror(
-        LogMirror(auditing.home / "mirrors/kr", "kr", world.directory.log_verifier("kr")), world.directory
+        LogMirror(auditing.home / "mirrors/jp", "jp", world.directory.log_verifier("jp")), world.directory
     )
     elsewhere = check_envelopes(log, [forged, b"nonsense"], world.directory)
     assert (elsewhere.logged, elsewhere.elsewhere) == (0, 1)
     assert [finding.code for finding in elsewhere.findings] == ["malformed"]
     # A node that accepted a forgery: the envelope of this digest stands in its log.
     accepted = parse_envelope(forged)
-    world.nodes["kr"].log.add(world.nodes["kr"].event(EventName.SubmissionAcceptance, accepted))
+    world.nodes["jp"].log.add(world.nodes["jp"].event(EventName.SubmissionAcceptance, accepted))
     auditing.mirror()
     again = verify_mirror(
-        LogMirror(auditing.home / "mirrors/kr", "kr", world.directory.log_verifier("kr")), world.directory
+        LogMirror(auditing.home / "mirrors/jp", "jp", world.directory.log_verifier("jp")), world.directory
     )
     found = check_envelopes(again, [forged], world.directory)
     assert sha256(forged).digest() == accepted.digest
@@ -270,24 +270,24 @@ def test_a_command_goes_on_from_what_the_one_before_verified_and_from_the_beginn
 
     for module in (_kept, verify):
         monkeypatch.setattr(module, "read_all", counting)
-    first = auditing.run("verify", "kr")
+    first = auditing.run("verify", "jp")
     assert read == [0]
-    assert auditing.run("verify", "kr") == first
-    traced = auditing.run("trace", str(event_message(world)), "kr")
+    assert auditing.run("verify", "jp") == first
+    traced = auditing.run("trace", str(event_message(world)), "jp")
     assert [row["event"] for row in traced["events"]] == ["SubmissionAcceptance", "RelayAcceptance"]
     assert read == [0]
-    assert auditing.run("verify", "kr", "--from-the-beginning") == first
+    assert auditing.run("verify", "jp", "--from-the-beginning") == first
     assert read == [0, 0]
 
 
 def test_what_was_kept_and_altered_is_refused_until_it_is_made_anew(auditing: Auditing) -> None:
-    auditing.run("verify", "kr")
+    auditing.run("verify", "jp")
     (ledger,) = (auditing.home / "mirrors/.verified").glob("*.db")
     with closing(sqlite3.connect(ledger)) as connection, connection:
         connection.execute("UPDATE kept SET value = zeroblob(32) WHERE name = 'mac'")
-    for words in (("verify", "kr"), ("trace", "01a20b16-cef1-7175-a0cc-88f5831eaab2", "kr"), ("reconcile", "kr", "fr")):
+    for words in (("verify", "jp"), ("trace", "01a20b16-cef1-7175-a0cc-88f5831eaab2", "jp"), ("reconcile", "jp", "fr")):
         error = auditing.run(*words, code=3)["error"]
         assert error["type"] == "urn:comity:error:kept-audit-altered"
         assert "--from-the-beginning" in str(error)
-    assert auditing.run("verify", "kr", "--from-the-beginning")["ok"]
-    assert auditing.run("verify", "kr")["ok"]
+    assert auditing.run("verify", "jp", "--from-the-beginning")["ok"]
+    assert auditing.run("verify", "jp")["ok"]

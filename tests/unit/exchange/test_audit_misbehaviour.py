@@ -23,7 +23,7 @@ from protocol.misbehaviour.proof import MisbehaviourKind, encode_proof
 from protocol.misbehaviour.verify import verify_proof
 from tests.interop.go_log import write_log
 from tests.unit.protocol.test_misbehaviour import FORKED, LIES, TRUE
-from tests.worlds.desks import FR, KR, PASSPHRASE, World, request
+from tests.worlds.desks import FR, JP, PASSPHRASE, World, request
 from tests.worlds.forged_log import NOON, VERIFIER, entries, entry, later, receipt, signed
 
 
@@ -132,18 +132,18 @@ def comity(world: World, *arguments: str) -> tuple[int, str]:
     secret = world.path / "passphrase"
     secret.write_bytes(PASSPHRASE)
     secret.chmod(0o600)
-    given = {"COMITY_PASSPHRASE_FILE": str(secret), "COMITY_HOME": str(world.home(KR))}
+    given = {"COMITY_PASSPHRASE_FILE": str(secret), "COMITY_HOME": str(world.home(JP))}
     ran = CliRunner().invoke(app, ["audit", *arguments], env=given)
     return ran.exit_code, ran.stdout
 
 
 async def _exchanged(world: World) -> bytes:
-    """A request from Seoul to Paris; the evidence of it."""
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.messages.send(request())
+    """A request from Tokyo to Paris; the evidence of it."""
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await jp.messages.send(request())
         await fr.messages.sync()
-        await kr.messages.sync()
-        return write_bag(await kr.evidence.gather(sent.id, disclose=True))
+        await jp.messages.sync()
+        return write_bag(await jp.evidence.gather(sent.id, disclose=True))
 
 
 @pytest.mark.long

@@ -51,14 +51,14 @@ def partial(auditing: Auditing) -> Auditing:  # noqa: F811 - the fixture
 def commands(world: World, path: Path) -> list[tuple[str, ...]]:  # noqa: F811 - an argument
     message = str(event_message(world))
     return [
-        ("verify", "kr", "fr"),
-        ("trace", message, "kr", "fr"),
+        ("verify", "jp", "fr"),
+        ("trace", message, "jp", "fr"),
         ("trace", message, "fr", "--proofs", str(path / "proofs")),
         ("trace", "01a20b16-cef1-7175-a0cc-88f5831eaab2", "fr"),
-        ("reconcile", "kr", "fr"),
-        ("reconcile", "fr", "kr", "--proofs", str(path / "proofs")),
+        ("reconcile", "jp", "fr"),
+        ("reconcile", "fr", "jp", "--proofs", str(path / "proofs")),
         ("prove", "fr", "--offline"),
-        ("report", "kr", "fr", "--out", str(path / "report.html")),
+        ("report", "jp", "fr", "--out", str(path / "report.html")),
     ]
 
 
@@ -97,24 +97,24 @@ def test_a_report_on_a_partial_mirror_says_so_in_its_head_and_in_its_figures(tmp
     page = render_html(audit_document(figures, Reader("en"))).decode()
     head = page[: page.index("<h2")]
     assert "PARTIAL" in head
-    assert "kr: 3 / 10" in head
+    assert "jp: 3 / 10" in head
 
 
 def test_a_counterpart_that_is_withheld_was_not_checked_and_that_is_no_success(tmp_path: Path) -> None:
-    kr, fr = _scoped(tmp_path, withheld=2), verified(write(tmp_path / "fr", "fr", story(5)[1]), "fr")
-    result = reconcile(kr, fr)
+    jp, fr = _scoped(tmp_path, withheld=2), verified(write(tmp_path / "fr", "fr", story(5)[1]), "fr")
+    result = reconcile(jp, fr)
     assert (result.ok, result.unchecked) == (True, 1)
 
 
 def _scoped(tmp_path: Path, *, withheld: int) -> VerifiedLog:
-    seoul = story(5)[0]
-    folder = write(tmp_path / "kr", "kr", seoul)
-    withhold(folder, [encode_event(event) for event in seoul], withheld)
-    return verified(folder, "kr")
+    tokyo = story(5)[0]
+    folder = write(tmp_path / "jp", "jp", tokyo)
+    withhold(folder, [encode_event(event) for event in tokyo], withheld)
+    return verified(folder, "jp")
 
 
 def test_json_of_a_partial_mirror_names_node_and_counts(partial: Auditing) -> None:
-    told = partial.run("reconcile", "kr", "fr")
+    told = partial.run("reconcile", "jp", "fr")
     assert told["partial"] == {"fr": {"withheld": 1, "unread": 0}}
     log = partial.run("verify", "fr")["logs"]["fr"]
     assert (log["partial"], log["withheld"], json.dumps(log["findings"])) == (True, 1, "[]")

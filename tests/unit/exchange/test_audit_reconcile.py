@@ -33,15 +33,15 @@ def at(moment: datetime, item: Event) -> Event:
     return replace(item, at=moment)
 
 
-def logs(tmp_path: Path, seoul: Sequence[Event], paris: Sequence[Event]) -> tuple[VerifiedLog, VerifiedLog]:
+def logs(tmp_path: Path, tokyo: Sequence[Event], paris: Sequence[Event]) -> tuple[VerifiedLog, VerifiedLog]:
     return (
-        verified(write(tmp_path / "kr", "kr", seoul), "kr"),
+        verified(write(tmp_path / "jp", "jp", tokyo), "jp"),
         verified(write(tmp_path / "fr", "fr", paris), "fr"),
     )
 
 
-def reconciled(tmp_path: Path, seoul: Sequence[Event], paris: Sequence[Event], **more: Any) -> Reconciliation:
-    return reconcile(*logs(tmp_path, seoul, paris), **more)
+def reconciled(tmp_path: Path, tokyo: Sequence[Event], paris: Sequence[Event], **more: Any) -> Reconciliation:
+    return reconcile(*logs(tmp_path, tokyo, paris), **more)
 
 
 def codes(result: Reconciliation) -> list[str]:
@@ -54,118 +54,118 @@ def later(*nodes: str) -> dict[str, Event]:
 
 
 def test_every_message_of_an_honest_pair_is_matched_or_explained(tmp_path: Path) -> None:
-    seoul, paris = story(5)
+    tokyo, paris = story(5)
     refusal = event(REFUSED, 50, peer="fr", reasons=("expired",))
-    seoul += [event(EventName.SubmissionAcceptance, 50), refusal]
-    paris.append(replace(refusal, peer="kr", salt=bytes([3]) * 16))
-    seoul += [event(EventName.SubmissionAcceptance, 51), event(EventName.RelayFailure, 51, peer="fr", reasons=("x",))]
-    seoul += [event(EventName.SubmissionAcceptance, 52), event(EventName.RelayRejection, 52, peer="de", reasons=("x",))]
-    result = reconciled(tmp_path, seoul, paris)
+    tokyo += [event(EventName.SubmissionAcceptance, 50), refusal]
+    paris.append(replace(refusal, peer="jp", salt=bytes([3]) * 16))
+    tokyo += [event(EventName.SubmissionAcceptance, 51), event(EventName.RelayFailure, 51, peer="fr", reasons=("x",))]
+    tokyo += [event(EventName.SubmissionAcceptance, 52), event(EventName.RelayRejection, 52, peer="de", reasons=("x",))]
+    result = reconciled(tmp_path, tokyo, paris)
     assert (result.messages, result.elsewhere, result.unexplained, result.ok) == (8, 1, 0, True)
     assert (result.counts[Status.MATCHED], result.counts[Status.REFUSED], codes(result)) == (5, 1, ["failed"])
 
 
 def test_both_directions_are_matched(tmp_path: Path) -> None:
-    seoul, paris = story(3)
+    tokyo, paris = story(3)
     taken = event(EventName.RelayAcceptance, 70, peer="fr")
-    reference = LeafReference(LOGS["kr"].origin, len(seoul), leaf_hash(encode_event(taken)))
-    seoul.append(taken)
+    reference = LeafReference(LOGS["jp"].origin, len(tokyo), leaf_hash(encode_event(taken)))
+    tokyo.append(taken)
     paris += [
         event(EventName.SubmissionAcceptance, 70),
-        event(EventName.RelayAcceptance, 70, peer="kr", reference=reference),
+        event(EventName.RelayAcceptance, 70, peer="jp", reference=reference),
     ]
-    assert reconciled(tmp_path, seoul, paris).counts[Status.MATCHED] == 4
+    assert reconciled(tmp_path, tokyo, paris).counts[Status.MATCHED] == 4
 
 
 def test_a_hand_over_that_the_senders_log_does_not_mention_is_unmatched(tmp_path: Path) -> None:
-    seoul, paris = story(2)
-    result = reconciled(tmp_path, [*seoul[:3], later("kr")["kr"]], paris)
+    tokyo, paris = story(2)
+    result = reconciled(tmp_path, [*tokyo[:3], later("jp")["jp"]], paris)
     assert (result.counts[Status.MATCHED], codes(result), result.ok) == (1, ["unmatched"], False)
     (row,) = result.rows
     assert [(entry.node, entry.index, entry.event) for entry in row.entries] == [("fr", 2, "RelayAcceptance")]
 
 
 def test_what_was_taken_when_the_other_mirror_ends_is_beyond_it(tmp_path: Path) -> None:
-    seoul, paris = story(2)
-    result = reconciled(tmp_path, seoul[:3], paris)
+    tokyo, paris = story(2)
+    result = reconciled(tmp_path, tokyo[:3], paris)
     assert (codes(result), result.ok) == (["beyond-mirror"], True)
 
 
 def test_a_reference_beyond_the_mirror_is_not_yet_a_contradiction(tmp_path: Path) -> None:
-    seoul, paris = story(2)
-    result = reconciled(tmp_path, seoul, paris[:2])
+    tokyo, paris = story(2)
+    result = reconciled(tmp_path, tokyo, paris[:2])
     assert (result.counts[Status.MATCHED], codes(result)) == (1, ["beyond-mirror"])
 
 
 @pytest.mark.parametrize("wrong", ["hash", "index", "origin", "message"])
 def test_a_reference_to_another_entry_is_contradictory(tmp_path: Path, wrong: str) -> None:
-    seoul, paris = story(2)
-    reference = seoul[3].reference
+    tokyo, paris = story(2)
+    reference = tokyo[3].reference
     assert reference is not None
     changed = {
-        "hash": replace(seoul[3], reference=replace(reference, leaf_hash=bytes(32))),
-        "index": replace(seoul[3], reference=replace(reference, index=1, leaf_hash=leaf_hash(encode_event(paris[1])))),
-        "origin": replace(seoul[3], reference=replace(reference, origin="test/it")),
-        "message": replace(seoul[3], digest=bytes([7]) * 32),
+        "hash": replace(tokyo[3], reference=replace(reference, leaf_hash=bytes(32))),
+        "index": replace(tokyo[3], reference=replace(reference, index=1, leaf_hash=leaf_hash(encode_event(paris[1])))),
+        "origin": replace(tokyo[3], reference=replace(reference, origin="test/it")),
+        "message": replace(tokyo[3], digest=bytes([7]) * 32),
     }
-    result = reconciled(tmp_path, [*seoul[:3], changed[wrong], later("kr")["kr"]], paris)
+    result = reconciled(tmp_path, [*tokyo[:3], changed[wrong], later("jp")["jp"]], paris)
     assert (result.counts[Status.MATCHED], result.unexplained) == (1, 2)
     assert codes(result)[:2] == ["contradictory", "unmatched"]
 
 
 def test_a_second_claim_of_one_hand_over_is_contradictory(tmp_path: Path) -> None:
-    seoul, paris = story(1)
-    result = reconciled(tmp_path, [*seoul, replace(seoul[1], salt=bytes([1]) * 16)], paris)
+    tokyo, paris = story(1)
+    result = reconciled(tmp_path, [*tokyo, replace(tokyo[1], salt=bytes([1]) * 16)], paris)
     assert (result.counts[Status.MATCHED], codes(result)) == (1, ["contradictory"])
 
 
 def test_a_failure_of_what_the_other_took_is_contradictory(tmp_path: Path) -> None:
-    seoul, paris = story(1)
+    tokyo, paris = story(1)
     failure = event(EventName.RelayFailure, 0, peer="fr", reasons=("expired",))
-    result = reconciled(tmp_path, [seoul[0], failure], paris)
+    result = reconciled(tmp_path, [tokyo[0], failure], paris)
     assert codes(result) == ["contradictory"]
-    assert [(entry.node, entry.index) for entry in result.rows[0].entries] == [("kr", 1), ("fr", 0)]
+    assert [(entry.node, entry.index) for entry in result.rows[0].entries] == [("jp", 1), ("fr", 0)]
 
 
 def test_a_refusal_that_only_one_log_holds_is_unmatched(tmp_path: Path) -> None:
-    seoul, paris = story(1)
-    refusal = event(REFUSED, 9, peer="kr", reasons=("expired",))
-    result = reconciled(tmp_path, [*seoul, later("kr")["kr"]], [*paris, refusal])
+    tokyo, paris = story(1)
+    refusal = event(REFUSED, 9, peer="jp", reasons=("expired",))
+    result = reconciled(tmp_path, [*tokyo, later("jp")["jp"]], [*paris, refusal])
     assert codes(result) == ["unmatched"]
 
 
 def test_custody_that_a_relay_takes_for_recipients_behind_it_is_part_of_the_same_hand_over(tmp_path: Path) -> None:
-    seoul, relay = story(2)
-    custody = [event(EventName.RelayAcceptance, n, peer="kr", recipient=Address.parse("24-7@la")) for n in range(2)]
-    result = reconciled(tmp_path, seoul, [*relay, *custody])
+    tokyo, relay = story(2)
+    custody = [event(EventName.RelayAcceptance, n, peer="jp", recipient=Address.parse("24-7@la")) for n in range(2)]
+    result = reconciled(tmp_path, tokyo, [*relay, *custody])
     assert (result.counts[Status.MATCHED], result.rows) == (2, ())
 
 
 def test_a_message_that_was_accepted_and_forgotten_is_open(tmp_path: Path) -> None:
-    seoul, paris = story(1)
+    tokyo, paris = story(1)
     forgotten = event(EventName.SubmissionAcceptance, 60)
-    result = reconciled(tmp_path, [*seoul, forgotten, later("kr")["kr"]], paris)
+    result = reconciled(tmp_path, [*tokyo, forgotten, later("jp")["jp"]], paris)
     assert [(row.status, row.message_id) for row in result.rows] == [(Status.OPEN, forgotten.message_id)]
 
 
 def test_a_message_that_was_taken_and_forgotten_is_open_at_the_receiver(tmp_path: Path) -> None:
-    seoul, paris = story(1)
-    result = reconciled(tmp_path, seoul, [paris[0], later("fr")["fr"]])
+    tokyo, paris = story(1)
+    result = reconciled(tmp_path, tokyo, [paris[0], later("fr")["fr"]])
     assert result.counts[Status.MATCHED] == 1
     assert [(row.status, row.sender, row.entries[0].node) for row in result.rows] == [(Status.OPEN, "fr", "fr")]
 
 
 def delayed(seconds: Sequence[float]) -> tuple[list[Event], list[Event]]:
     """Hand-overs that took so many seconds each."""
-    seoul, paris = story(len(seconds))
+    tokyo, paris = story(len(seconds))
     for number, delay in enumerate(seconds):
         taken = at(NOW + timedelta(seconds=delay), paris[2 * number])
         paris[2 * number] = taken
-        claim = seoul[2 * number + 1]
+        claim = tokyo[2 * number + 1]
         assert claim.reference is not None
         reference = replace(claim.reference, leaf_hash=leaf_hash(encode_event(taken)))
-        seoul[2 * number + 1] = at(taken.at, replace(claim, reference=reference))
-    return seoul, paris
+        tokyo[2 * number + 1] = at(taken.at, replace(claim, reference=reference))
+    return tokyo, paris
 
 
 def test_what_took_longer_than_the_threshold_is_late_with_its_delay(tmp_path: Path) -> None:
@@ -182,24 +182,24 @@ def test_without_a_threshold_late_is_what_is_ten_times_slower_than_usual(tmp_pat
 
 
 def test_a_clock_that_is_hours_wrong_is_contradictory(tmp_path: Path) -> None:
-    seoul, paris = delayed([0])
-    assert codes(reconciled(tmp_path, [at(NOW + HOUR, seoul[0]), seoul[1]], paris)) == ["contradictory"]
+    tokyo, paris = delayed([0])
+    assert codes(reconciled(tmp_path, [at(NOW + HOUR, tokyo[0]), tokyo[1]], paris)) == ["contradictory"]
 
 
 def dated(hours: Sequence[int]) -> tuple[list[Event], list[Event]]:
     """Hand-overs that began at such hours, the receiver a minute after the sender."""
-    seoul: list[Event] = []
+    tokyo: list[Event] = []
     paris: list[Event] = []
     for number, hour in enumerate(sorted(hours)):
         moment = NOW + hour * HOUR
-        taken = at(moment + timedelta(seconds=30), event(EventName.RelayAcceptance, number, peer="kr"))
+        taken = at(moment + timedelta(seconds=30), event(EventName.RelayAcceptance, number, peer="jp"))
         reference = LeafReference(LOGS["fr"].origin, len(paris), leaf_hash(encode_event(taken)))
         paris += [taken, at(taken.at, event(EventName.ContentConsignment, number, recipient=PARIS))]
-        seoul += [
+        tokyo += [
             at(moment, event(EventName.SubmissionAcceptance, number)),
             at(taken.at, event(EventName.RelayAcceptance, number, peer="fr", reference=reference)),
         ]
-    return seoul, paris
+    return tokyo, paris
 
 
 @settings(max_examples=15, deadline=None)
@@ -222,9 +222,9 @@ def test_a_period_that_ends_before_it_begins_is_refused() -> None:
 
 
 def test_the_proof_of_every_row_verifies_without_the_mirror(tmp_path: Path) -> None:
-    seoul, paris = story(300)
-    lie = replace(seoul[3], digest=bytes([7]) * 32)
-    pair = logs(tmp_path, [*seoul[:3], lie, *seoul[4:], later("kr")["kr"]], paris)
+    tokyo, paris = story(300)
+    lie = replace(tokyo[3], digest=bytes([7]) * 32)
+    pair = logs(tmp_path, [*tokyo[:3], lie, *tokyo[4:], later("jp")["jp"]], paris)
     result = reconcile(*pair)
     entries = [cited for row in result.rows for cited in row.entries]
     assert write_proofs(tmp_path / "proofs", entries, {log.node: log for log in pair}) == 2
@@ -238,14 +238,14 @@ def test_the_proof_of_every_row_verifies_without_the_mirror(tmp_path: Path) -> N
 
 def test_an_entry_that_is_gone_from_the_mirror_is_not_made_up(tmp_path: Path) -> None:
     (log, _) = logs(tmp_path, *story(2))
-    (tmp_path / "kr/tile/entries/000.p/4").unlink()
+    (tmp_path / "jp/tile/entries/000.p/4").unlink()
     with pytest.raises(LogUnavailableError):
         log.entry(0)
 
 
 def test_a_reconciliation_is_told_to_a_program_whole(tmp_path: Path) -> None:
-    seoul, paris = story(2)
-    shown = json.loads(json.dumps(plain(reconciled(tmp_path, [*seoul[:3], later("kr")["kr"]], paris))))
+    tokyo, paris = story(2)
+    shown = json.loads(json.dumps(plain(reconciled(tmp_path, [*tokyo[:3], later("jp")["jp"]], paris))))
     assert shown["counts"]["unmatched"] == 1
     assert shown["rows"][0]["entries"][0]["leaf_hash"] == leaf_hash(encode_event(paris[2])).hex()
     assert new_message_id(NOW, (1).to_bytes(10, "big")).hex in shown["rows"][0]["message_id"].replace("-", "")
@@ -256,11 +256,11 @@ def test_reading_in_two_processes_tells_the_same(tmp_path: Path) -> None:
     from exchange.audit.verify import LogMirror, VerifyPlan, verify_mirror
     from tests.unit.exchange.test_audit import NOBODY
 
-    seoul, _ = story(2100)
+    tokyo, _ = story(2100)
     nonsense = b"nonsense"
-    folder = write(tmp_path / "kr", "kr", [*seoul, nonsense])
+    folder = write(tmp_path / "jp", "jp", [*tokyo, nonsense])
     one, two = (
-        verify_mirror(LogMirror(folder, "kr", LOGS["kr"].verifier), NOBODY, VerifyPlan(jobs=jobs)) for jobs in (1, 2)
+        verify_mirror(LogMirror(folder, "jp", LOGS["jp"].verifier), NOBODY, VerifyPlan(jobs=jobs)) for jobs in (1, 2)
     )
     assert one.findings == two.findings
     assert [finding.code for finding in one.findings] == ["malformed"]
@@ -268,7 +268,7 @@ def test_reading_in_two_processes_tells_the_same(tmp_path: Path) -> None:
 
 
 def test_a_log_under_another_recipient_is_still_elsewhere(tmp_path: Path) -> None:
-    seoul, _ = story(0)
+    tokyo, _ = story(0)
     local = [event(EventName.SubmissionAcceptance, 5), event(EventName.ContentConsignment, 5, recipient=PARIS)]
-    result = reconciled(tmp_path, seoul, local)
+    result = reconciled(tmp_path, tokyo, local)
     assert (result.messages, result.elsewhere, result.rows) == (1, 1, ())

@@ -18,7 +18,7 @@ from protocol.statement import DeskStatement, sign_statement
 from tests.unit.exchange.test_audit import LOGS, NOW, PARIS, event, write
 
 LYON = Address.parse("lyon@fr")
-SEOUL = Address.parse("24-7@kr")
+TOKYO = Address.parse("24-7@jp")
 MONACO = Address.parse("24-7@mc")
 DESK = generate_desk_keys()
 URLS = ["https://127.0.0.1:8443"]
@@ -27,7 +27,7 @@ NODE_KEYS = generate_node_keys("fr", ["127.0.0.1"], DAYS_AGO)
 NODE = node_card("fr", NODE_KEYS, LOGS["fr"].origin, DAYS_AGO, name="France", urls=URLS)
 CARDS = [contact_point_card(desk, DESK, DAYS_AGO, office="Office", agency="Police") for desk in (PARIS, LYON)]
 DIRECTORY = Directory(1, NOW + timedelta(days=1), [NODE], CARDS)
-TAKEN = event(EventName.RelayAcceptance, 1, peer="kr")
+TAKEN = event(EventName.RelayAcceptance, 1, peer="jp")
 SUBMITTED = event(EventName.SubmissionAcceptance, 1)
 CONSIGNED = event(EventName.ContentConsignment, 1, recipient=PARIS)
 
@@ -49,8 +49,8 @@ def codes(tmp_path: Path, events: Sequence[Event], directory: Directory = DIRECT
 HANDED = stated(EventName.ContentHandover)
 OPENED = stated(EventName.ContentAccessTracking)
 UNCLAIMED = event(EventName.ContentConsignmentFailure, 1, recipient=PARIS, reasons=("expired-unclaimed",))
-EXPIRED = event(EventName.RelayFailure, 1, peer="kr", reasons=("expired",))
-HANDED_ON = event(EventName.RelayAcceptance, 1, peer="kr", reference=LeafReference(LOGS["kr"].origin, 0, bytes(32)))
+EXPIRED = event(EventName.RelayFailure, 1, peer="jp", reasons=("expired",))
+HANDED_ON = event(EventName.RelayAcceptance, 1, peer="jp", reference=LeafReference(LOGS["jp"].origin, 0, bytes(32)))
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ HANDED_ON = event(EventName.RelayAcceptance, 1, peer="kr", reference=LeafReferen
         [SUBMITTED, HANDED_ON],
         [SUBMITTED, EXPIRED],
         [event(EventName.SubmissionRejection, 1, reasons=("forbidden",)), SUBMITTED],
-        [event(EventName.RelayRejection, 1, peer="kr", reasons=("forbidden",))],
+        [event(EventName.RelayRejection, 1, peer="jp", reasons=("forbidden",))],
         [TAKEN, CONSIGNED, event(EventName.ContentConsignment, 1, recipient=LYON), HANDED],
     ],
 )
@@ -89,7 +89,7 @@ def test_an_event_before_what_it_presupposes_is_a_finding(tmp_path: Path, events
 
 
 def test_a_consignment_to_an_office_of_another_node_is_a_finding(tmp_path: Path) -> None:
-    elsewhere = event(EventName.ContentConsignment, 1, recipient=SEOUL)
+    elsewhere = event(EventName.ContentConsignment, 1, recipient=TOKYO)
     assert codes(tmp_path, [TAKEN, elsewhere]) == [(1, "wrong-place")]
 
 
@@ -105,7 +105,7 @@ def test_the_host_of_an_office_states_what_happened_to_its_messages(tmp_path: Pa
 
 
 def test_custody_for_each_recipient_behind_a_relay_is_in_order(tmp_path: Path) -> None:
-    custody = [event(EventName.RelayAcceptance, 1, peer="kr", recipient=desk) for desk in (SEOUL, LYON)]
+    custody = [event(EventName.RelayAcceptance, 1, peer="jp", recipient=desk) for desk in (TOKYO, LYON)]
     assert codes(tmp_path, [TAKEN, CONSIGNED, *custody]) == []
 
 

@@ -27,7 +27,7 @@ YEAR = timedelta(days=365)
 
 def head(size: int, at_ms: int) -> VerifiedCheckpoint:
     at = NOW + timedelta(milliseconds=at_ms)
-    return VerifiedCheckpoint(Checkpoint(LOGS["kr"].origin, size, bytes(32) if size else EMPTY_ROOT), at, b"", ())
+    return VerifiedCheckpoint(Checkpoint(LOGS["jp"].origin, size, bytes(32) if size else EMPTY_ROOT), at, b"", ())
 
 
 def judged(times_ms: Sequence[int], *heads: VerifiedCheckpoint) -> list[tuple[int, str]]:
@@ -43,10 +43,10 @@ def judged(times_ms: Sequence[int], *heads: VerifiedCheckpoint) -> list[tuple[in
 def test_a_hand_over_dated_ahead_is_found_and_does_not_excuse_the_log_that_hides_it(
     tmp_path: Path, ahead: timedelta
 ) -> None:
-    seoul, paris = story(2)
+    tokyo, paris = story(2)
     paris[2] = replace(paris[2], at=NOW + ahead)
     logs = [
-        verified(write(tmp_path / "kr", "kr", seoul[:3], signed_at=NOW + timedelta(minutes=3)), "kr"),
+        verified(write(tmp_path / "jp", "jp", tokyo[:3], signed_at=NOW + timedelta(minutes=3)), "jp"),
         verified(write(tmp_path / "fr", "fr", paris, signed_at=NOW), "fr"),
     ]
     assert [(finding.index, finding.code) for finding in logs[1].findings] == [(2, "post-dated")]
@@ -57,10 +57,10 @@ def test_a_hand_over_dated_ahead_is_found_and_does_not_excuse_the_log_that_hides
 
 def test_a_false_time_at_the_end_does_not_make_the_other_log_look_silent(tmp_path: Path) -> None:
     """What the mirror reaches is what its checkpoint says: the liar cannot have an honest partner accused."""
-    seoul, paris = story(2)
+    tokyo, paris = story(2)
     ahead = replace(event(EventName.SubmissionAcceptance, 9), at=NOW + YEAR)
     logs = [
-        verified(write(tmp_path / "kr", "kr", [*seoul[:3], ahead], signed_at=NOW), "kr"),
+        verified(write(tmp_path / "jp", "jp", [*tokyo[:3], ahead], signed_at=NOW), "jp"),
         verified(write(tmp_path / "fr", "fr", paris), "fr"),
     ]
     result = reconcile(*logs)
@@ -68,12 +68,12 @@ def test_a_false_time_at_the_end_does_not_make_the_other_log_look_silent(tmp_pat
 
 
 def test_a_hand_over_of_a_false_time_is_matched_and_measures_nothing(tmp_path: Path) -> None:
-    seoul, paris = story(3)
+    tokyo, paris = story(3)
     paris[2] = replace(paris[2], at=NOW + YEAR)
     reference = LeafReference(LOGS["fr"].origin, 2, leaf_hash(encode_event(paris[2])))
-    seoul[3] = replace(seoul[3], reference=reference)
+    tokyo[3] = replace(tokyo[3], reference=reference)
     result = reconcile(
-        verified(write(tmp_path / "kr", "kr", seoul), "kr"),
+        verified(write(tmp_path / "jp", "jp", tokyo), "jp"),
         verified(write(tmp_path / "fr", "fr", paris, signed_at=NOW), "fr"),
     )
     assert (result.counts[Status.MATCHED], result.counts[Status.LATE], result.rows) == (3, 0, ())

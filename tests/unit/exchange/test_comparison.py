@@ -17,7 +17,7 @@ from keys.directory.metadata.repository import nation_role
 from keys.directory.view import Directory, NationsRead
 from protocol.lifecycle.profiles import acknowledgement_clock
 from protocol.messages.parse import complete_message
-from tests.worlds.desks import FR, KR, NOW, PASSPHRASE, World, request
+from tests.worlds.desks import FR, JP, NOW, PASSPHRASE, World, request
 
 EXAMPLE = json.loads(Path("examples/legal-profile.json").read_text("utf-8"))
 SAID = {"source": "a law", "confidence": "verified"}
@@ -31,9 +31,9 @@ def law(**parts: Any) -> LegalProfile:
 
 def hints(world: World, profile: LegalProfile | None, draft: dict[str, Any] | None = None) -> list[Hint]:
     known = {} if profile is None else {"fr": profile}
-    nodes = [world.directory.node(name) for name in ("kr", "fr")]
+    nodes = [world.directory.node(name) for name in ("jp", "fr")]
     directory = Directory(1, NOW + timedelta(days=1), nodes, world.cards.values(), read=NationsRead(known))
-    message = complete_message(draft or request(), sender=str(KR), sent_at=NOW)
+    message = complete_message(draft or request(), sender=str(JP), sent_at=NOW)
     return compare(message, directory, NOW)
 
 
@@ -149,13 +149,13 @@ async def test_the_requested_nations_own_clock_counts_on_both_sides(world: World
     world.ceremony.stage_profile("fr", profile, NOW)
     world.ceremony.sign(nation_role("fr"), world.nation_signer("fr"))
     world.directory = world.ceremony.release(NOW, [world.registry_signer()])
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        for desk in (kr, fr):
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        for desk in (jp, fr):
             await desk.refresh_directory(everything=True)
-        sent = await kr.messages.send(request(urgency="urgent"))
+        sent = await jp.messages.send(request(urgency="urgent"))
         await fr.messages.sync()
-        await kr.messages.sync()
-        for desk in (kr, fr):
+        await jp.messages.sync()
+        for desk in (jp, fr):
             (item,) = await desk.cases.agenda()
             assert (item.what, item.due) == ("acknowledgement", NOW + timedelta(hours=2))
             assert item.source == "a law (fr)"
@@ -174,7 +174,7 @@ def test_the_commands_compare_show_and_hold_back(world: World, tmp_path: Path) -
 
     def comity(*arguments: str) -> Any:
         run = CliRunner().invoke(
-            app, [*arguments, "--home", str(world.home(KR))], env={"COMITY_PASSPHRASE_FILE": str(secret)}
+            app, [*arguments, "--home", str(world.home(JP))], env={"COMITY_PASSPHRASE_FILE": str(secret)}
         )
         return run.exit_code, run.stdout + run.stderr
 
@@ -190,7 +190,7 @@ def test_the_commands_compare_show_and_hold_back(world: World, tmp_path: Path) -
     assert (code, "Ministry of Justice" in shown, "not verified" in shown) == (0, True, True)
     code, profile = comity("profile", "fr")
     assert (code, "Service instruction" in profile) == (0, True)
-    code, refused = comity("profile", "kr")
+    code, refused = comity("profile", "jp")
     assert (code, "not-found" in refused) == (1, True)
     code, held = comity("send", str(draft), "--unless-warned")
     assert (code, "laws-differ" in held) == (1, True)

@@ -13,7 +13,7 @@ from exchange.desk.desk import Desk
 from protocol.address import Address
 from protocol.errors import ForbiddenError
 from protocol.messages.types.contact import ContactTest
-from tests.worlds.desks import FR, KR, World, request
+from tests.worlds.desks import FR, JP, World, request
 
 
 @pytest.fixture
@@ -26,11 +26,11 @@ async def standing(desk: Desk, contact: Address = FR) -> Answering:
 
 
 async def test_the_times_of_handover_and_reply_are_those_of_the_logs(world: World) -> None:
-    async with world.open(KR) as seoul, world.open(FR) as paris:
-        assert await standing(seoul) is Answering.UNTESTED
-        (test,) = await seoul.cases.test_contacts([FR])
+    async with world.open(JP) as tokyo, world.open(FR) as paris:
+        assert await standing(tokyo) is Answering.UNTESTED
+        (test,) = await tokyo.cases.test_contacts([FR])
         assert test.error is None
-        assert await standing(seoul) is Answering.WAITING
+        assert await standing(tokyo) is Answering.WAITING
         world.clock.advance(seconds=4)
         await paris.messages.sync()
         world.clock.advance(seconds=60)
@@ -40,8 +40,8 @@ async def test_the_times_of_handover_and_reply_are_those_of_the_logs(world: Worl
         await paris.replies.answer_contact_test(asked.id, remark="Everything works.")
         assert await paris.cases.unanswered_contact_tests() == []
         world.clock.advance(hours=2)  # when the reply is fetched is of no matter
-        await seoul.messages.sync()
-        (entry,) = await seoul.cases.contact_standings([FR])
+        await tokyo.messages.sync()
+        (entry,) = await tokyo.cases.contact_standings([FR])
 
     assert entry.standing is Answering.REPLIES
     assert entry.latest is not None
@@ -51,72 +51,72 @@ async def test_the_times_of_handover_and_reply_are_those_of_the_logs(world: Worl
 
 
 async def test_who_does_not_reply_in_time_is_silent_and_a_later_reply_is_late(world: World) -> None:
-    async with world.open(KR) as seoul, world.open(FR) as paris:
-        await seoul.cases.test_contacts([FR])
+    async with world.open(JP) as tokyo, world.open(FR) as paris:
+        await tokyo.cases.test_contacts([FR])
         world.clock.advance(hours=24)
-        assert await standing(seoul) is Answering.WAITING
+        assert await standing(tokyo) is Answering.WAITING
         world.clock.advance(seconds=1)
-        assert await standing(seoul) is Answering.SILENT
+        assert await standing(tokyo) is Answering.SILENT
         await paris.messages.sync()
         (asked,) = await paris.cases.unanswered_contact_tests()
         await paris.replies.answer_contact_test(asked.id)
-        await seoul.messages.sync()
-        assert await standing(seoul) is Answering.LATE
+        await tokyo.messages.sync()
+        assert await standing(tokyo) is Answering.LATE
 
 
 async def test_an_old_reply_says_nothing_any_more_and_a_new_test_left_alone_is_silence(world: World) -> None:
-    async with world.open(KR) as seoul, world.open(FR) as paris:
-        await seoul.cases.test_contacts([FR])
+    async with world.open(JP) as tokyo, world.open(FR) as paris:
+        await tokyo.cases.test_contacts([FR])
         await paris.messages.sync()
         (asked,) = await paris.cases.unanswered_contact_tests()
         await paris.replies.answer_contact_test(asked.id)
-        await seoul.messages.sync()
+        await tokyo.messages.sync()
         world.clock.advance(days=35, seconds=-60)
-        assert await standing(seoul) is Answering.REPLIES
+        assert await standing(tokyo) is Answering.REPLIES
         world.clock.advance(days=1)
-        assert await standing(seoul) is Answering.STALE
-        await seoul.cases.test_contacts([FR])
+        assert await standing(tokyo) is Answering.STALE
+        await tokyo.cases.test_contacts([FR])
         world.clock.advance(hours=25)
-        (entry,) = await seoul.cases.contact_standings([FR])
+        (entry,) = await tokyo.cases.contact_standings([FR])
     assert entry.standing is Answering.SILENT
     assert entry.replied is not None
     assert entry.replied != entry.latest
 
 
 async def test_the_results_are_there_after_a_restart_of_the_desk(world: World) -> None:
-    async with world.open(KR) as seoul:
-        await seoul.cases.test_contacts([FR])
-    async with world.open(KR) as seoul:
-        assert await standing(seoul) is Answering.WAITING
+    async with world.open(JP) as tokyo:
+        await tokyo.cases.test_contacts([FR])
+    async with world.open(JP) as tokyo:
+        assert await standing(tokyo) is Answering.WAITING
 
 
 async def test_one_who_cannot_be_sent_to_does_not_keep_others_from_being_tested(world: World) -> None:
     nobody = Address.parse("nobody@fr")
-    async with world.open(KR) as seoul:
+    async with world.open(JP) as tokyo:
         told = {
-            test.contact: (test.sent is not None, test.error) for test in await seoul.cases.test_contacts([nobody, FR])
+            test.contact: (test.sent is not None, test.error) for test in await tokyo.cases.test_contacts([nobody, FR])
         }
     assert told == {nobody: (False, "unknown-contact-point"), FR: (True, None)}
 
 
 async def test_a_test_waits_in_the_outbox_while_the_node_is_away(world: World) -> None:
-    async with world.open(KR) as seoul, world.open(FR) as paris:
-        world.nodes["kr"].down = True
-        await seoul.cases.test_contacts([FR])
-        world.nodes["kr"].down = False
-        await seoul.messages.sync()
+    async with world.open(JP) as tokyo, world.open(FR) as paris:
+        world.nodes["jp"].down = True
+        await tokyo.cases.test_contacts([FR])
+        world.nodes["jp"].down = False
+        await tokyo.messages.sync()
         await paris.messages.sync()
         assert len(await paris.cases.unanswered_contact_tests()) == 1
 
 
 async def test_only_a_received_test_is_replied_to(world: World) -> None:
-    async with world.open(KR) as seoul, world.open(FR) as paris:
-        (test,) = await seoul.cases.test_contacts([FR])
-        asked = await seoul.messages.send(request())
+    async with world.open(JP) as tokyo, world.open(FR) as paris:
+        (test,) = await tokyo.cases.test_contacts([FR])
+        asked = await tokyo.messages.send(request())
         await paris.messages.sync()
         assert test.sent is not None
         with pytest.raises(ForbiddenError):
-            await seoul.replies.answer_contact_test(test.sent.id)
+            await tokyo.replies.answer_contact_test(test.sent.id)
         with pytest.raises(ForbiddenError):
             await paris.replies.answer_contact_test(asked.id)
 

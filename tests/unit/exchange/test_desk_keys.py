@@ -27,7 +27,7 @@ from keys.members.identity import generate_desk_keys
 from keys.secrets.keystore import FAST, Keystore, Purpose
 from protocol.envelope import open_envelope, parse_envelope, verify_envelope
 from protocol.errors import NotARecipientError, RotationError
-from tests.worlds.desks import FR, KR, NOW, PASSPHRASE, World, request
+from tests.worlds.desks import FR, JP, NOW, PASSPHRASE, World, request
 
 QUARTER = timedelta(days=90)
 GRACE = timedelta(days=30)
@@ -156,18 +156,18 @@ async def test_messages_pass_over_a_rotation_and_yesterdays_traffic_stays_closed
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = World(tmp_path, monkeypatch)
-    async with world.open(KR) as seoul:
+    async with world.open(JP) as tokyo:
         async with world.open(FR) as paris:
-            early = await seoul.messages.send(request())
+            early = await tokyo.messages.send(request())
             await paris.messages.sync()
             assert (await paris.messages.show(early.id)).message.id == early.id
         recorded = world.nodes["fr"].box(FR).entries[0].envelope
         card = plan(world.keystore(FR), world.cards[FR], 2, timedelta(days=1), world.clock())
         world.publish(card)
-        await seoul.refresh_directory()
-        late = await seoul.messages.send(request())  # sealed to the present key, fetched after the next one began
+        await tokyo.refresh_directory()
+        late = await tokyo.messages.send(request())  # sealed to the present key, fetched after the next one began
         world.clock.advance(days=2)
-        new = await seoul.messages.send(request())
+        new = await tokyo.messages.send(request())
         async with world.open(FR) as paris:
             assert {row.id for row in (await paris.messages.sync()).received} == {late.id, new.id}
         world.clock.advance(days=36, hours=12)
@@ -175,6 +175,6 @@ async def test_messages_pass_over_a_rotation_and_yesterdays_traffic_stays_closed
         # Whoever recorded the early message and takes the desk now cannot open it.
         assert recorded is not None
         envelope = parse_envelope(recorded)
-        sender = world.directory.signing_key(str(KR), envelope.kid, NOW)
+        sender = world.directory.signing_key(str(JP), envelope.kid, NOW)
         with pytest.raises(NotARecipientError, match="not sealed to a key"):
             open_envelope(verify_envelope(envelope, sender), FR, world.keystore(FR).openers(), NOW)

@@ -15,7 +15,7 @@ from exchange.desk.desk import Desk
 from protocol.encoding.ids import new_message_id
 from protocol.errors import InvalidMessageError
 from protocol.messages.parse import check_outgoing, compose_message, parse_message
-from tests.worlds.desks import FR, KR, NOW, PASSPHRASE, ROOT, World, request
+from tests.worlds.desks import FR, JP, NOW, PASSPHRASE, ROOT, World, request
 
 DAY_1 = {"begins_at": "2026-11-20T00:00:00+09:00", "ends_at": "2026-11-21T00:00:00+09:00"}
 DAY_2 = {"begins_at": "2026-11-22T00:00:00+09:00", "ends_at": "2026-11-23T00:00:00+09:00"}
@@ -58,35 +58,35 @@ async def threads(desk: Desk, draft: dict[str, Any]) -> list[str]:
 async def test_the_same_identifier_is_recognised_however_it_was_written(
     world: World, first: dict[str, Any], second: dict[str, Any], same: bool
 ) -> None:
-    async with world.open(KR) as kr:
-        sent = await kr.messages.send(about(first))
-        assert await threads(kr, about(second)) == ([str(sent.thread)] if same else [])
+    async with world.open(JP) as jp:
+        sent = await jp.messages.send(about(first))
+        assert await threads(jp, about(second)) == ([str(sent.thread)] if same else [])
 
 
 async def test_targets_are_the_same_when_their_times_overlap(world: World) -> None:
     mail = {"kind": "email", "address": "desk@mail.example"}
-    async with world.open(KR) as kr:
-        dated = await kr.messages.send(about(mail, DAY_1))
-        assert await threads(kr, about(mail, DAY_2)) == []
-        assert await threads(kr, about(mail, DAY_1)) == [str(dated.thread)]
-        assert await threads(kr, about(mail)) == [str(dated.thread)]
+    async with world.open(JP) as jp:
+        dated = await jp.messages.send(about(mail, DAY_1))
+        assert await threads(jp, about(mail, DAY_2)) == []
+        assert await threads(jp, about(mail, DAY_1)) == [str(dated.thread)]
+        assert await threads(jp, about(mail)) == [str(dated.thread)]
 
 
 async def test_one_address_used_at_two_instants_is_two_targets(world: World) -> None:
     at = {"kind": "ipv4", "address": "203.0.113.9", "port": 40000, "protocol": "tcp", "precision": "second"}
-    async with world.open(KR) as kr:
-        sent = await kr.messages.send(about({**at, "instant": "2026-11-21T03:00:00+09:00"}))
-        assert await threads(kr, about({**at, "instant": "2026-11-22T03:00:00+09:00"})) == []
-        assert await threads(kr, about({**at, "instant": "2026-11-20T18:00:00Z"})) == [str(sent.thread)]
+    async with world.open(JP) as jp:
+        sent = await jp.messages.send(about({**at, "instant": "2026-11-21T03:00:00+09:00"}))
+        assert await threads(jp, about({**at, "instant": "2026-11-22T03:00:00+09:00"})) == []
+        assert await threads(jp, about({**at, "instant": "2026-11-20T18:00:00Z"})) == [str(sent.thread)]
 
 
 async def test_what_reached_the_office_and_what_it_sent_are_compared_with_each_other(world: World) -> None:
     mail = {"kind": "email", "address": "desk@mail.example"}
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.messages.send(about(mail))
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await jp.messages.send(about(mail))
         (received,) = (await fr.messages.sync()).received
-        assert [item.sender for item in await fr.cases.duplicates_of_draft(about(mail, to=[str(KR)]))] == [KR]
-        again = await kr.messages.send(about(mail))
+        assert [item.sender for item in await fr.cases.duplicates_of_draft(about(mail, to=[str(JP)]))] == [JP]
+        again = await jp.messages.send(about(mail))
         await fr.messages.sync()
         message = await fr.messages.peek(again.id)
         assert [item.message for item in await fr.cases.duplicates(message)] == [received.id]
@@ -94,10 +94,10 @@ async def test_what_reached_the_office_and_what_it_sent_are_compared_with_each_o
 
 
 async def test_replies_have_no_duplicates_and_a_case_is_not_its_own(world: World) -> None:
-    async with world.open(KR) as kr:
-        sent = await kr.messages.send(request())
-        assert await kr.cases.duplicates(await kr.messages.peek(sent.id)) == []
-        assert await kr.cases.duplicates_of_draft(await kr.replies.draft(sent.id, "status.query")) == []
+    async with world.open(JP) as jp:
+        sent = await jp.messages.send(request())
+        assert await jp.cases.duplicates(await jp.messages.peek(sent.id)) == []
+        assert await jp.cases.duplicates_of_draft(await jp.replies.draft(sent.id, "status.query")) == []
 
 
 @pytest.mark.long
@@ -108,7 +108,7 @@ def test_sending_points_duplicates_out_and_stops_when_asked_to(world: World, mon
     draft.write_text(json.dumps(request()))
 
     def comity(*arguments: str) -> tuple[int, Any]:
-        options = ["--home", str(world.home(KR)), "--json"]
+        options = ["--home", str(world.home(JP)), "--json"]
         ran = CliRunner().invoke(app, [*arguments, *options], env={"COMITY_PASSPHRASE_FILE": str(secret)})
         return ran.exit_code, json.loads(ran.stdout)
 
@@ -136,7 +136,7 @@ def test_a_request_that_is_too_large_is_sent_in_parts_when_asked_to(
     draft.write_text(json.dumps(request(targets=targets)))
 
     def comity(*arguments: str) -> tuple[int, Any]:
-        options = ["--home", str(world.home(KR)), "--json"]
+        options = ["--home", str(world.home(JP)), "--json"]
         ran = CliRunner().invoke(app, [*arguments, *options], env={"COMITY_PASSPHRASE_FILE": str(secret)})
         return ran.exit_code, json.loads(ran.stdout)
 
@@ -154,10 +154,10 @@ def test_a_request_that_is_too_large_is_sent_in_parts_when_asked_to(
 
 
 async def test_no_identifier_stands_in_the_database_file(world: World) -> None:
-    async with world.open(KR) as kr:
-        await kr.messages.send(about({"kind": "email", "address": "quetzalcoatl@mail.example"}))
-        assert await threads(kr, about({"kind": "email", "address": "quetzalcoatl@mail.example"}))
-    for file in world.home(KR).glob("desk.sqlite*"):
+    async with world.open(JP) as jp:
+        await jp.messages.send(about({"kind": "email", "address": "quetzalcoatl@mail.example"}))
+        assert await threads(jp, about({"kind": "email", "address": "quetzalcoatl@mail.example"}))
+    for file in world.home(JP).glob("desk.sqlite*"):
         assert b"quetzalcoatl" not in file.read_bytes()
 
 
@@ -167,10 +167,10 @@ async def test_no_identifier_stands_in_the_database_file(world: World) -> None:
 def test_an_emergency_request_without_somebody_to_call_back_is_refused_on_both_sides() -> None:
     draft = json.loads((ROOT / "examples/messages/emergency.request.json").read_text())
     assert check_outgoing(draft) == []
-    composed = compose_message(draft, message_id=new_message_id(NOW, bytes(10)), sender=str(KR), sent_at=NOW)
+    composed = compose_message(draft, message_id=new_message_id(NOW, bytes(10)), sender=str(JP), sent_at=NOW)
     taken = json.loads(composed.content)
     parse_message(composed.content)
-    for call_back in (None, {"name": "Park Ji-ho", "email": "park@police.example"}):
+    for call_back in (None, {"name": "Suzuki Ren", "email": "park@police.example"}):
         changed = (
             {**draft, "call_back": call_back} if call_back else {k: v for k, v in draft.items() if k != "call_back"}
         )

@@ -28,7 +28,7 @@ from protocol.errors import (
     UsageError,
 )
 from protocol.processing_log import Operation, ProcessingRecord
-from tests.worlds.desks import FR, KR, PASSPHRASE, World, in_thread, request
+from tests.worlds.desks import FR, JP, PASSPHRASE, World, in_thread, request
 
 
 @pytest.fixture
@@ -36,12 +36,12 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     return World(tmp_path, monkeypatch)
 
 
-async def ended(kr: Desk, fr: Desk) -> tuple[UUID, UUID]:
+async def ended(jp: Desk, fr: Desk) -> tuple[UUID, UUID]:
     """A case that fr was asked in and that is over: its thread, and the request's id."""
-    sent = await kr.messages.send(request())
+    sent = await jp.messages.send(request())
     await fr.messages.sync()
     await fr.messages.show(sent.id)
-    await kr.messages.send(await kr.replies.draft(sent.id, "withdrawal", reason="The suspect was found otherwise."))
+    await jp.messages.send(await jp.replies.draft(sent.id, "withdrawal", reason="The suspect was found otherwise."))
     await fr.messages.sync()
     return sent.thread, sent.id
 
@@ -52,8 +52,8 @@ def database(world: World) -> bytes:
 
 
 async def test_erased_content_does_not_open_and_its_proofs_still_verify(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        thread, message = await ended(kr, fr)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        thread, message = await ended(jp, fr)
         receipts = await fr.messages.receipts(message)
         assert (await fr.office.erase_case(thread, "retention")).messages == 2
         for refused in (
@@ -67,7 +67,7 @@ async def test_erased_content_does_not_open_and_its_proofs_still_verify(world: W
         assert (await fr.cases.search("Roubaix")).messages == ()
         assert await fr.cases.agenda() == []
         row = await fr.messages.row(message)
-        assert (row.id, row.sender, row.own_reference) == (message, KR, None)
+        assert (row.id, row.sender, row.own_reference) == (message, JP, None)
         assert (await fr.messages.track(message)).state == "erased"
         report = await fr.evidence.verify(message)
         assert await fr.messages.receipts(message) == receipts
@@ -82,8 +82,8 @@ async def test_erased_content_does_not_open_and_its_proofs_still_verify(world: W
 async def test_neither_the_erased_bytes_nor_a_copy_from_before_can_be_opened_again(
     world: World, tmp_path: Path
 ) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        thread, message = await ended(kr, fr)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        thread, message = await ended(jp, fr)
         body = await in_thread(fr, _body, fr, message)
         assert body in database(world)
     copy = tmp_path / "backup.sqlite"
@@ -101,8 +101,8 @@ async def test_neither_the_erased_bytes_nor_a_copy_from_before_can_be_opened_aga
 async def test_a_power_cut_between_the_erasure_and_its_key_is_made_good_at_the_next_start(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        thread, message = await ended(kr, fr)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        thread, message = await ended(jp, fr)
     copy = tmp_path / "backup.sqlite"
     shutil.copy(world.home(FR) / "desk.sqlite", copy)
     async with world.open(FR) as fr:
@@ -125,8 +125,8 @@ def _body(desk: Desk, message: UUID) -> Any:
 
 
 async def test_the_record_of_an_erasure_holds_nothing_of_what_was_erased(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        thread, message = await ended(kr, fr)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        thread, message = await ended(jp, fr)
         await fr.cases.add_note(thread, EntryKind.NOTE, "Mr Dupont called.")
         await fr.office.erase_case(thread, "ordered")
         records = fr._works.context.store.records
@@ -143,8 +143,8 @@ async def test_the_record_of_an_erasure_holds_nothing_of_what_was_erased(world: 
 
 
 async def test_an_open_case_is_erased_only_when_somebody_else_decided_it(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.messages.send(request())
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await jp.messages.send(request())
         await fr.messages.sync()
         for ground in ("retention", "released"):
             with pytest.raises(ErasureError):
@@ -160,30 +160,30 @@ async def test_an_open_case_is_erased_only_when_somebody_else_decided_it(world: 
 
 
 async def test_what_still_waits_to_be_sent_is_not_erased(world: World) -> None:
-    async with world.open(KR) as kr:
-        world.nodes["kr"].down = True
-        sent = await kr.messages.send(request())
+    async with world.open(JP) as jp:
+        world.nodes["jp"].down = True
+        sent = await jp.messages.send(request())
         with pytest.raises(ErasureError):
-            await kr.office.erase_case(sent.thread, "ordered")
-        world.nodes["kr"].down = False
-        await kr.messages.sync()
-        assert (await kr.office.erase_case(sent.thread, "ordered")).messages == 1
+            await jp.office.erase_case(sent.thread, "ordered")
+        world.nodes["jp"].down = False
+        await jp.messages.sync()
+        assert (await jp.office.erase_case(sent.thread, "ordered")).messages == 1
 
 
 async def test_a_message_that_comes_later_in_an_erased_case_is_taken_and_shown(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.messages.send(request())
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await jp.messages.send(request())
         await fr.messages.sync()
         await fr.office.erase_case(sent.thread, "misdirected")
-        await kr.messages.send(await kr.replies.draft(sent.id, "status.query"))
+        await jp.messages.send(await jp.replies.draft(sent.id, "status.query"))
         (received,) = (await fr.messages.sync()).received
         assert (await fr.messages.show(received.id)).message.type == "status.query"
         assert [row.id for row in await fr.cases.thread(sent.thread)] == [sent.id, received.id]
 
 
 async def test_a_replayed_envelope_of_an_erased_message_is_not_taken_again(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        thread, message = await ended(kr, fr)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        thread, message = await ended(jp, fr)
         await fr.office.erase_case(thread, "retention")
         box = world.nodes["fr"].box(FR)
         box.put(box.entries[0].envelope, ())
@@ -194,8 +194,8 @@ async def test_a_replayed_envelope_of_an_erased_message_is_not_taken_again(world
 
 
 async def test_only_an_administrator_erases(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        thread, _ = await ended(kr, fr)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        thread, _ = await ended(jp, fr)
     for officer, role in (("boss", Role.ADMINISTRATOR), ("kim", Role.RELEASER)):
         key = new_officer_key(world.home(FR) / "officers", officer, officer.encode(), FAST, world.clock())
         async with world.open(FR, Login("boss", b"boss") if officer != "boss" else NOBODY) as fr:
@@ -210,9 +210,9 @@ async def test_only_an_administrator_erases(world: World) -> None:
 
 async def test_retention_erases_cases_that_ended_long_ago_and_no_others(world: World) -> None:
     world.change_settings(FR, retention=RetentionSettings(cases_days=365, refused_days=30))
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        old, _ = await ended(kr, fr)
-        open_case = (await kr.messages.send(request())).thread
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        old, _ = await ended(jp, fr)
+        open_case = (await jp.messages.send(request())).thread
         await fr.messages.sync()
         world.clock.advance(days=300)
         assert await fr.office.erasable_cases() == []
@@ -264,17 +264,17 @@ def test_secrets_are_made_before_they_are_used_and_destroyed_for_good(tmp_path: 
 
 
 async def test_a_desk_whose_key_file_is_an_old_copy_says_so_and_takes_nothing(world: World) -> None:
-    async with world.open(KR) as kr:
-        await kr.messages.send(request())
-    (world.home(KR) / "content-keys.bin").write_bytes(b"")
-    async with world.open(KR) as kr:
+    async with world.open(JP) as jp:
+        await jp.messages.send(request())
+    (world.home(JP) / "content-keys.bin").write_bytes(b"")
+    async with world.open(JP) as jp:
         with pytest.raises(DatabaseDamagedError):
-            await kr.messages.send(request())
+            await jp.messages.send(request())
 
 
 async def _ended(world: World) -> UUID:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        return (await ended(kr, fr))[1]
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        return (await ended(jp, fr))[1]
 
 
 @pytest.mark.long

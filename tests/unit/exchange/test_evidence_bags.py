@@ -40,7 +40,7 @@ from protocol.log.note import NoteSignature, SignatureType, note_key_id, parse_n
 from protocol.log.witness import WitnessSigner
 from protocol.receipt import Receipt
 from tests.conftest import require_program
-from tests.worlds.desks import FR, KR, NOW, World, request
+from tests.worlds.desks import FR, JP, NOW, World, request
 from tests.worlds.evidence import PROGRAM, Made, bag_of, comity, exchanged, files_of, listed_anew, standalone, zipped
 
 
@@ -184,7 +184,7 @@ def test_a_disclosure_survives_its_file(made: Made, salt: bytes, content: str) -
 def test_openssl_verifies_the_senders_signature_as_the_readme_says(made: Made, tmp_path: Path) -> None:
     protected, _, payload, signature, kid = program.open_sign1(made.disclosed.envelope, "sealed")
     directory = program.Directory(program.read_zip(bag_of(made.disclosed))[1], made.fingerprint)
-    key = directory.signing_key(str(KR), kid, NOW)
+    key = directory.signing_key(str(JP), kid, NOW)
     signed = cbor.encode(["Signature1", protected, b"comity/v1/envelope", payload])
     (tmp_path / "key.der").write_bytes(bytes.fromhex("302a300506032b6570032100") + key)
     (tmp_path / "to-be-signed.bin").write_bytes(signed)
@@ -228,9 +228,9 @@ def test_any_altered_shortened_lengthened_removed_or_added_file_is_refused_by_bo
         RECEIPTS + "0004.entry",
         DIRECTORY + "metadata/1.root",
         DIRECTORY + "metadata/3.targets",
-        DIRECTORY + "metadata/2.nation-kr",
+        DIRECTORY + "metadata/2.nation-jp",
         DIRECTORY + "targets/fr",
-        DIRECTORY + "targets/kr",
+        DIRECTORY + "targets/jp",
     ],
 )
 def test_what_was_altered_with_its_manifests_is_refused_by_both(made: Made, name: str) -> None:
@@ -241,7 +241,7 @@ def test_what_was_altered_with_its_manifests_is_refused_by_both(made: Made, name
     assert not comity_accepts(made, forged)
 
 
-@pytest.mark.parametrize("name", [DIRECTORY + "metadata/timestamp", DIRECTORY + "metadata/5.snapshot", LOGS + "kr"])
+@pytest.mark.parametrize("name", [DIRECTORY + "metadata/timestamp", DIRECTORY + "metadata/5.snapshot", LOGS + "jp"])
 def test_what_only_comity_judges_is_refused_by_it(made: Made, name: str) -> None:
     forged = zipped(listed_anew(altered(bag_of(made.disclosed), name, flipped)))
 
@@ -267,9 +267,9 @@ async def test_a_message_is_not_proved_by_a_true_receipt_about_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = World(tmp_path, monkeypatch)
-    async with world.open(KR) as kr, world.open(FR):
+    async with world.open(JP) as jp, world.open(FR):
         first, second = [
-            await kr.evidence.gather((await kr.messages.send(request())).id, disclose=True) for _ in range(2)
+            await jp.evidence.gather((await jp.messages.send(request())).id, disclose=True) for _ in range(2)
         ]
     made = Made(world, first, first, first.disclosure, world.ceremony.repository.root_bytes(1))
     mixed = bag_of(replace(first, receipts=second.receipts))
@@ -299,10 +299,10 @@ async def test_a_key_that_was_revoked_before_the_message_proves_nothing_and_one_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: int, holds: bool
 ) -> None:
     world = World(tmp_path, monkeypatch)
-    async with world.open(KR) as kr, world.open(FR) as fr:  # who made the bag still has a key that counts
-        sent = await kr.messages.send(request())
+    async with world.open(JP) as jp, world.open(FR) as fr:  # who made the bag still has a key that counts
+        sent = await jp.messages.send(request())
         await fr.messages.sync()
-        card = world.cards[KR]
+        card = world.cards[JP]
         (key,) = card.signing_keys
         world.clock.advance(minutes=5)
         revoked = key.model_copy(update={"revoked_at": NOW + timedelta(minutes=minutes)})
@@ -320,12 +320,12 @@ async def test_a_desk_judges_a_bag_by_what_was_revoked_since_it_was_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = World(tmp_path, monkeypatch)
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.messages.send(request())
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await jp.messages.send(request())
         await fr.messages.sync()
-        bag = read_bag(bag_of(await kr.evidence.gather(sent.id, disclose=True)))
+        bag = read_bag(bag_of(await jp.evidence.gather(sent.id, disclose=True)))
         before = await fr.evidence.verify_bag(bag)
-        card = world.cards[KR]
+        card = world.cards[JP]
         (key,) = card.signing_keys
         world.clock.advance(minutes=5)
         revoked = key.model_copy(update={"revoked_at": NOW - timedelta(minutes=1)})
@@ -347,9 +347,9 @@ async def test_the_chain_of_roots_is_followed_from_the_one_that_is_trusted(
     world = World(tmp_path, monkeypatch)
     first = world.ceremony.repository.root_bytes(1)
     world.change_root()
-    async with world.open(KR) as kr:
-        await kr.refresh_directory()
-        contents = await kr.evidence.gather((await kr.messages.send(request())).id, disclose=True)
+    async with world.open(JP) as jp:
+        await jp.refresh_directory()
+        contents = await jp.evidence.gather((await jp.messages.send(request())).id, disclose=True)
     made = Made(world, contents, contents, contents.disclosure, first)
     bag = bag_of(contents)
     cut = {name: content for name, content in files_of(bag).items() if not name.endswith("/2.root.json")}
@@ -571,12 +571,12 @@ async def test_an_extract_holds_what_leads_to_its_nations_and_to_no_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = World(tmp_path, monkeypatch, "de")
-    async with world.open(KR) as kr:
-        await kr.refresh_directory(everything=True)
-        files = await kr._works.link.with_trust(lambda trust: trust.extract(["kr", "fr", "xx"]))
+    async with world.open(JP) as jp:
+        await jp.refresh_directory(everything=True)
+        files = await jp._works.link.with_trust(lambda trust: trust.extract(["jp", "fr", "xx"]))
     directory = read_extract(files, world.ceremony.repository.root_bytes(1)).directory
 
-    assert directory.nodes() == ["fr", "kr"]
+    assert directory.nodes() == ["fr", "jp"]
     assert directory.unread == {"de"}
     assert directory.problems == {}
     assert sha256(files["metadata/1.root.json"]).digest() == sha256(world.ceremony.repository.root_bytes(1)).digest()

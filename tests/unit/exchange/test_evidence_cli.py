@@ -19,7 +19,7 @@ from exchange.office.officers import Login
 from keys.members.identity import generate_node_keys
 from protocol.errors import ErasedError, HandlingError
 from protocol.messages.handling_rules import Action
-from tests.worlds.desks import FR, KR, NOW, PASSPHRASE, World, request
+from tests.worlds.desks import FR, JP, NOW, PASSPHRASE, World, request
 from tests.worlds.evidence import Made, bag_of, exchanged
 
 
@@ -33,7 +33,7 @@ def invoke(made: Made, *args: str) -> tuple[int, Any]:
     secret = made.world.path / "passphrase"
     secret.write_bytes(PASSPHRASE + b"\n")
     secret.chmod(0o600)
-    env = {"COMITY_HOME": str(made.world.home(KR)), "COMITY_PASSPHRASE_FILE": str(secret), "LANGUAGE": "en"}
+    env = {"COMITY_HOME": str(made.world.home(JP)), "COMITY_PASSPHRASE_FILE": str(secret), "LANGUAGE": "en"}
     given = ("--to", "The court", "--purpose", "proceedings") if args[0] in {"bag", "disclose"} else ()
     done = CliRunner().invoke(app, ["evidence", *args, *given, "--json"], env=env, catch_exceptions=False)
     return done.exit_code, json.loads(done.stdout)
@@ -100,7 +100,7 @@ def test_an_exported_file_is_verified_in_one_sentence_first_and_offline_is_no_su
     secret, out = made.world.path / "passphrase", tmp_path / "evidence.zip"
     secret.write_bytes(PASSPHRASE + b"\n")
     secret.chmod(0o600)
-    env = {"COMITY_HOME": str(made.world.home(KR)), "COMITY_PASSPHRASE_FILE": str(secret), "LANGUAGE": "en"}
+    env = {"COMITY_HOME": str(made.world.home(JP)), "COMITY_PASSPHRASE_FILE": str(secret), "LANGUAGE": "en"}
 
     def run(*words: str) -> tuple[int, str]:
         done = CliRunner().invoke(app, [*words], env=env, catch_exceptions=False)
@@ -112,7 +112,7 @@ def test_an_exported_file_is_verified_in_one_sentence_first_and_offline_is_no_su
         ended, said = run("verify", str(out), *words)
         first = said.strip().splitlines()[0]
         assert ended == code, said
-        assert first.startswith(f"24-7@kr signed message {made.closed.message_id} for 24-7@fr, at 2026-11-23T03:00:00")
+        assert first.startswith(f"24-7@jp signed message {made.closed.message_id} for 24-7@fr, at 2026-11-23T03:00:00")
         assert "; dated (log of " in first
         assert ("NOT CHECKED, and so no success: consistency" in said) is (code == 6)
 
@@ -125,13 +125,13 @@ def _any_root() -> bytes:
 async def test_what_is_made_ready_to_be_given_is_recorded_first_and_as_given_when_it_was(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         world = World(tmp_path, patch)
-        async with world.open(KR) as kr:
-            sent = await kr.messages.send(request())
-            await kr.evidence.gather(sent.id, disclose=False)
-            await kr.evidence.gather(sent.id, disclose=True)
-            await kr.evidence.disclose(sent.id)
-            await kr.evidence.note_given(sent.id, "disclose", b"the file")
-            entries = [record for _, record in await kr.office.records()]
+        async with world.open(JP) as jp:
+            sent = await jp.messages.send(request())
+            await jp.evidence.gather(sent.id, disclose=False)
+            await jp.evidence.gather(sent.id, disclose=True)
+            await jp.evidence.disclose(sent.id)
+            await jp.evidence.note_given(sent.id, "disclose", b"the file")
+            entries = [record for _, record in await jp.office.records()]
 
     told = [(record.operation.value, record.act, record.message) for record in entries[1:]]
     assert told == [
@@ -146,8 +146,8 @@ async def test_a_label_that_forbids_proceedings_keeps_the_content_out_of_a_bag_f
     with pytest.MonkeyPatch.context() as patch:
         world = World(tmp_path, patch)
         handling = {"tlp": "AMBER", "codes": ["H1"]}
-        async with world.open(KR) as kr:
-            sent = await kr.messages.send(request(handling=handling))
+        async with world.open(JP) as jp:
+            sent = await jp.messages.send(request(handling=handling))
         async with world.open(FR, Login(purpose=Action.PROCEEDINGS)) as fr:
             await fr.messages.sync()
             with pytest.raises(HandlingError):
@@ -160,11 +160,11 @@ async def test_a_label_that_forbids_proceedings_keeps_the_content_out_of_a_bag_f
 async def test_nothing_is_written_of_a_message_that_was_erased(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         world = World(tmp_path, patch)
-        async with world.open(KR) as kr:
-            sent = await kr.messages.send(request())
-            await kr.office.erase_case(sent.thread, "ordered")
+        async with world.open(JP) as jp:
+            sent = await jp.messages.send(request())
+            await jp.office.erase_case(sent.thread, "ordered")
             for disclose in (True, False):
                 with pytest.raises(ErasedError):
-                    await kr.evidence.gather(sent.id, disclose=disclose)
+                    await jp.evidence.gather(sent.id, disclose=disclose)
             with pytest.raises(ErasedError):
-                await kr.evidence.disclose(sent.id)
+                await jp.evidence.disclose(sent.id)

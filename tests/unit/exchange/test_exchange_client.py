@@ -22,8 +22,8 @@ from protocol.http.signature import verify_request
 
 pytestmark = pytest.mark.outside
 SIGNER = Ed25519Signer(b"\x31" * 32)
-TLS = make_certificate("kr", ["127.0.0.1"], datetime.now(UTC))
-OTHER_TLS = make_certificate("kr", ["127.0.0.1"], datetime.now(UTC))
+TLS = make_certificate("jp", ["127.0.0.1"], datetime.now(UTC))
+OTHER_TLS = make_certificate("jp", ["127.0.0.1"], datetime.now(UTC))
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -31,7 +31,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-REQUESTER = Requester("24-7@kr", SIGNER, now)
+REQUESTER = Requester("24-7@jp", SIGNER, now)
 
 
 @asynccontextmanager
@@ -45,7 +45,7 @@ async def node(handler: Handler, certificates: list[bytes] | None = None) -> Asy
     await site.start()
     port = runner.addresses[0][1]
     pinned = certificates if certificates is not None else [TLS.certificate]
-    client = NodeClient(Server("kr", f"https://127.0.0.1:{port}", tuple(pinned)), REQUESTER, timeout_s=5)
+    client = NodeClient(Server("jp", f"https://127.0.0.1:{port}", tuple(pinned)), REQUESTER, timeout_s=5)
     try:
         yield client
     finally:
@@ -82,7 +82,7 @@ async def test_every_request_is_signed_over_its_method_url_and_body() -> None:
         await client.mailbox(0)
         await client.submit([b"envelope"])
 
-    assert seen == ["GET 24-7@kr", "POST 24-7@kr"]
+    assert seen == ["GET 24-7@jp", "POST 24-7@jp"]
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ async def test_a_redirect_is_not_followed() -> None:
 
 
 async def test_a_node_that_is_not_there_is_unavailable() -> None:
-    client = NodeClient(Server("kr", "https://127.0.0.1:1", (TLS.certificate,)), REQUESTER)
+    client = NodeClient(Server("jp", "https://127.0.0.1:1", (TLS.certificate,)), REQUESTER)
     with pytest.raises(UnavailableError):
         await client.checkpoint()
     await client.close()

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from exchange.cli.main import app
-from tests.worlds.desks import FR, KR, PASSPHRASE, ROOT, World, request
+from tests.worlds.desks import FR, JP, PASSPHRASE, ROOT, World, request
 
 
 @pytest.fixture
@@ -31,8 +31,8 @@ def comity(world: World, *arguments: str) -> tuple[int, Any]:
 
 
 async def exchange(world: World) -> str:
-    async with world.open(KR) as seoul, world.open(FR) as paris:
-        sent = await seoul.messages.send(request())
+    async with world.open(JP) as tokyo, world.open(FR) as paris:
+        sent = await tokyo.messages.send(request())
         await paris.messages.sync()
         return str(sent.id)
 
@@ -43,7 +43,7 @@ def test_a_reply_is_addressed_and_only_its_own_fields_are_left(world: World) -> 
     code, told = comity(world, "new", "clarification.ask", "--reply-to", asked, "--out", str(file))
     assert code == 0
     draft = json.loads(file.read_text("utf-8"))
-    assert (draft["to"], draft["in_reply_to"], draft["thread"]) == ([str(KR)], asked, asked)
+    assert (draft["to"], draft["in_reply_to"], draft["thread"]) == ([str(JP)], asked, asked)
     assert {entry["field"].split(".")[0] for entry in told["fields"]}.isdisjoint({"to", "thread", "in_reply_to"})
     assert told["fields"]
 
@@ -65,7 +65,7 @@ def test_codes_that_a_nation_adds_are_shown_with_the_published_ones(world: World
     (folder / "delays.json").write_text(example.group(1), "utf-8")
     code, told = comity(world, "codes", "delay_reason")
     assert code == 0
-    assert told["codes"][-1]["code"] == "x-kr-holiday"
+    assert told["codes"][-1]["code"] == "x-jp-holiday"
     assert len(told["codes"]) > 1
     (folder / "broken.json").write_text("{}", "utf-8")
     code, told = comity(world, "codes")
@@ -74,34 +74,34 @@ def test_codes_that_a_nation_adds_are_shown_with_the_published_ones(world: World
 
 
 async def test_a_reply_to_the_own_request_goes_where_the_request_went(world: World) -> None:
-    async with world.open(KR) as kr:
-        sent = await kr.messages.send(request())
-        draft = await kr.replies.draft(sent.id, "status.query")
+    async with world.open(JP) as jp:
+        sent = await jp.messages.send(request())
+        draft = await jp.replies.draft(sent.id, "status.query")
         assert (draft["to"], draft["thread"], draft.get("own_reference")) == (
             [str(FR)],
             str(sent.id),
             request().get("own_reference"),
         )
-        assert (await kr.messages.send(draft)).error is None
+        assert (await jp.messages.send(draft)).error is None
 
 
 async def test_what_is_said_is_dated_after_all_that_was_seen_although_the_clock_is_behind(world: World) -> None:
     world.clock.advance(hours=1)
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.messages.send(request())
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await jp.messages.send(request())
         await fr.messages.sync()
         world.clock.advance(seconds=90)
         asked = await fr.messages.send(
             await fr.replies.draft(sent.id, "clarification.ask", questions=[QUESTION], pauses_clock=True)
         )
         world.clock.advance(seconds=-90)
-        await kr.messages.sync()
+        await jp.messages.sync()
         # It replies to the request, not to the question: only its time says that it came after.
-        withdrawn = await kr.messages.send(await kr.replies.draft(sent.id, "withdrawal", reason="No longer needed."))
-        assert (await kr.messages.peek(withdrawn.id)).sent_at > (await kr.messages.peek(asked.id)).sent_at
+        withdrawn = await jp.messages.send(await jp.replies.draft(sent.id, "withdrawal", reason="No longer needed."))
+        assert (await jp.messages.peek(withdrawn.id)).sent_at > (await jp.messages.peek(asked.id)).sent_at
         world.clock.advance(minutes=-10)
-        reported = await kr.messages.send(await kr.replies.draft(sent.id, "status.query"))
-        assert (await kr.messages.peek(reported.id)).sent_at == world.clock()
+        reported = await jp.messages.send(await jp.replies.draft(sent.id, "status.query"))
+        assert (await jp.messages.peek(reported.id)).sent_at == world.clock()
 
 
 QUESTION = {"question": "q1", "text": "Which account?"}

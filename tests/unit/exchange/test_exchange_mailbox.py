@@ -26,7 +26,7 @@ from protocol.envelope import ENVELOPE_CONTEXT, SEALED_TYPE, parse_envelope, sea
 from protocol.event import EventName, decode_event
 from protocol.messages.parse import complete_message, message_to_bytes
 from protocol.routing import Priority, Routing
-from tests.worlds.desks import FR, KR, NOW, World, in_thread, request
+from tests.worlds.desks import FR, JP, NOW, World, in_thread, request
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def content_of(message_id: UUID, **changes: Any) -> bytes:
-    message = complete_message(request(), message_id=message_id, sender=str(KR), sent_at=NOW)
+    message = complete_message(request(), message_id=message_id, sender=str(JP), sent_at=NOW)
     fields = {**json.loads(message_to_bytes(message)), **changes}
     return json.dumps(fields).encode()
 
@@ -53,10 +53,10 @@ def craft(
     key: SealingKey | None = None,
     expires_in: timedelta = timedelta(days=1),
 ) -> bytes:
-    """An envelope that kr's desk signed, with what a careless or hostile desk could put into it."""
-    routing = Routing(message_id, KR, (recipient,), NOW, NOW + expires_in, Priority.URGENT, None, bytes(32))
+    """An envelope that jp's desk signed, with what a careless or hostile desk could put into it."""
+    routing = Routing(message_id, JP, (recipient,), NOW, NOW + expires_in, Priority.URGENT, None, bytes(32))
     keys = {recipient: key or world.directory.sealing_key(FR, NOW)}
-    return seal(content or content_of(message_id), routing, world.keystore(KR).signer(), keys, os.urandom)
+    return seal(content or content_of(message_id), routing, world.keystore(JP).signer(), keys, os.urandom)
 
 
 def deliver(world: World, raw: bytes) -> None:
@@ -114,7 +114,7 @@ async def test_recipient_refuses_envelope_resigned_by_another_sender(world: Worl
 
 async def test_recipient_refuses_envelope_resigned_by_another_key_of_the_same_sender(world: World) -> None:
     second = Ed25519Signer(b"\x67" * 32)
-    card = world.cards[KR]
+    card = world.cards[JP]
     entry = type(card.signing_keys[0]).of(ED25519, second.public_key, NOW - timedelta(days=1), NOW + KEY_LIFETIME)
     world.publish(card.model_copy(update={"signing_keys": (*card.signing_keys, entry)}))
     envelope = parse_envelope(craft(world, fresh_id()))
@@ -127,7 +127,7 @@ async def test_recipient_refuses_envelope_under_the_routing_header_of_another_me
     envelope, other = (parse_envelope(craft(world, fresh_id())) for _ in range(2))
     protected = cose.encrypted_protected(envelope.sealed.iv, other.sealed.routing)
     swapped = replace(envelope.sealed, protected=protected, routing=other.sealed.routing)
-    raw = cose.sign1(cose.encode_encrypted(swapped), SEALED_TYPE, ENVELOPE_CONTEXT, world.keystore(KR).signer())
+    raw = cose.sign1(cose.encode_encrypted(swapped), SEALED_TYPE, ENVELOPE_CONTEXT, world.keystore(JP).signer())
 
     assert await refusal_code(world, raw) == "open-failed"
 
@@ -136,7 +136,7 @@ async def test_recipient_refuses_altered_ciphertext_that_its_sender_signed(world
     envelope = parse_envelope(craft(world, fresh_id()))
     ciphertext = bytes([envelope.sealed.ciphertext[0] ^ 1]) + envelope.sealed.ciphertext[1:]
     altered = replace(envelope.sealed, ciphertext=ciphertext)
-    raw = cose.sign1(cose.encode_encrypted(altered), SEALED_TYPE, ENVELOPE_CONTEXT, world.keystore(KR).signer())
+    raw = cose.sign1(cose.encode_encrypted(altered), SEALED_TYPE, ENVELOPE_CONTEXT, world.keystore(JP).signer())
 
     assert await refusal_code(world, raw) == "open-failed"
 
@@ -225,10 +225,10 @@ async def test_bytes_that_are_no_envelope_are_kept_and_do_not_stop_the_rest(worl
 
 async def test_a_message_of_a_key_newer_than_the_directory_is_accepted_after_one_refresh(world: World) -> None:
     new = Ed25519Signer(b"\x68" * 32)
-    card = world.cards[KR]
+    card = world.cards[JP]
     entry = type(card.signing_keys[0]).of(ED25519, new.public_key, NOW - timedelta(days=1), NOW + KEY_LIFETIME)
     message_id = fresh_id()
-    routing = Routing(message_id, KR, (FR,), NOW, NOW + timedelta(days=1), Priority.URGENT, None, bytes(32))
+    routing = Routing(message_id, JP, (FR,), NOW, NOW + timedelta(days=1), Priority.URGENT, None, bytes(32))
     raw = seal(content_of(message_id), routing, new, {FR: world.directory.sealing_key(FR, NOW)}, os.urandom)
     async with world.open(FR) as fr:
         await fr.messages.sync()
@@ -246,7 +246,7 @@ async def test_a_message_logged_before_its_key_was_revoked_is_accepted_afterward
     envelope = parse_envelope(craft(world, fresh_id()))
     world.nodes["fr"].consign(envelope, FR, world.nodes["fr"])
     world.clock.advance(hours=1)
-    card = world.cards[KR]
+    card = world.cards[JP]
     revoked = card.signing_keys[0].model_copy(update={"revoked_at": NOW + timedelta(minutes=30)})
     world.publish(card.model_copy(update={"signing_keys": (revoked,)}))
     async with world.open(FR) as fr:
@@ -257,7 +257,7 @@ async def test_a_message_logged_before_its_key_was_revoked_is_accepted_afterward
 
 
 async def test_a_message_signed_with_a_revoked_key_is_refused(world: World) -> None:
-    card = world.cards[KR]
+    card = world.cards[JP]
     revoked = card.signing_keys[0].model_copy(update={"revoked_at": NOW - timedelta(seconds=1)})
     raw = craft(world, fresh_id())
     world.publish(card.model_copy(update={"signing_keys": (revoked,)}))
@@ -280,13 +280,13 @@ async def test_a_receipt_that_does_not_verify_is_kept_and_never_counted(world: W
     def alter(receipt: Any) -> Any:
         return replace(receipt, leaf=receipt.leaf[:-1] + bytes([receipt.leaf[-1] ^ 1]))
 
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.messages.send(request())
-        await kr.messages.sync()
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await jp.messages.send(request())
+        await jp.messages.sync()
         world.nodes["fr"].tamper = alter
         await fr.messages.sync()
-        result = await kr.messages.sync()
-        tracking = await kr.messages.track(sent.id)
+        result = await jp.messages.sync()
+        tracking = await jp.messages.track(sent.id)
 
     assert result.unverified_receipts == 1
     assert tracking.recipients[0].reached == "ContentConsignment"
@@ -294,38 +294,38 @@ async def test_a_receipt_that_does_not_verify_is_kept_and_never_counted(world: W
 
 
 async def test_a_submission_whose_receipt_does_not_verify_stays_queued_until_one_does(world: World) -> None:
-    node = world.nodes["kr"]
+    node = world.nodes["jp"]
     node.tamper = lambda receipt: replace(receipt, index=receipt.index + 1)
-    async with world.open(KR) as kr:
-        sent = await kr.messages.send(request())
+    async with world.open(JP) as jp:
+        sent = await jp.messages.send(request())
         assert (str(sent.status), sent.error) == ("queued", "proof-invalid")
         node.tamper = lambda receipt: receipt
-        result = await kr.messages.sync()
+        result = await jp.messages.sync()
 
         assert result.submitted == (sent.id,)
-        assert [row.event for row in await kr.messages.receipts(sent.id)].count("SubmissionAcceptance") == 1
+        assert [row.event for row in await jp.messages.receipts(sent.id)].count("SubmissionAcceptance") == 1
 
 
 async def test_a_receipt_of_another_message_does_not_count(world: World) -> None:
-    async with world.open(KR) as kr:
-        first = await kr.messages.send(request())
-        kept = world.nodes["kr"].submitted[first.digest][0]
-        world.nodes["kr"].tamper = lambda _: kept
+    async with world.open(JP) as jp:
+        first = await jp.messages.send(request())
+        kept = world.nodes["jp"].submitted[first.digest][0]
+        world.nodes["jp"].tamper = lambda _: kept
 
-        second = await kr.messages.send(request())
+        second = await jp.messages.send(request())
 
     assert (str(second.status), second.error) == ("queued", "proof-invalid")
 
 
 async def test_only_the_recipients_node_can_say_that_a_message_was_consigned(world: World) -> None:
-    async with world.open(KR) as kr:
-        sent = await kr.messages.send(request())
-        envelope = parse_envelope((await in_thread(kr, kr._works.context.store.messages.get, sent.id)).envelope)
-        node = world.nodes["kr"]
+    async with world.open(JP) as jp:
+        sent = await jp.messages.send(request())
+        envelope = parse_envelope((await in_thread(jp, jp._works.context.store.messages.get, sent.id)).envelope)
+        node = world.nodes["jp"]
         forged = node.log.add(node.event(EventName.ContentConsignment, envelope, recipient=FR))
-        node.box(KR).put(None, forged)
-        await kr.messages.sync()
+        node.box(JP).put(None, forged)
+        await jp.messages.sync()
 
-        (row,) = [row for row in await kr.messages.receipts(sent.id) if row.node == "kr" and "Consignment" in row.event]
+        (row,) = [row for row in await jp.messages.receipts(sent.id) if row.node == "jp" and "Consignment" in row.event]
 
     assert (row.verified, row.error) == (False, "forbidden")

@@ -42,9 +42,9 @@ def message(number: int, direction: Direction = Direction.RECEIVED, thread: int 
         direction=direction,
         type="preservation.request",
         urgency="urgent",
-        sender=Address.parse("24-7@kr"),
+        sender=Address.parse("24-7@jp"),
         recipients=(Address.parse("24-7@fr"),),
-        own_reference="KNPA-CY-2026-004417",
+        own_reference="NPA-CY-2026-004417",
         sent_at=NOW,
         stored_at=NOW,
         expires_at=NOW + timedelta(days=1),
@@ -83,7 +83,7 @@ def test_the_file_is_private_and_holds_nothing_in_the_clear(store: DeskStore, pa
     content = b"".join(file.read_bytes() for file in path.parent.glob("desk.sqlite*"))
 
     assert path.stat().st_mode & 0o077 == 0
-    for plain in (SECRET, b"24-7@kr", b"preservation", b"KNPA", b"envelope", b"leaf of", b"checkpoint of", b"expired"):
+    for plain in (SECRET, b"24-7@jp", b"preservation", b"NPA", b"envelope", b"leaf of", b"checkpoint of", b"expired"):
         assert plain not in content
     for blinded in (kept.head.id.bytes, kept.head.digest, b"a statement", b"nobody there"):
         assert blinded not in content

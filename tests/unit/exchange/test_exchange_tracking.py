@@ -14,7 +14,7 @@ from protocol.address import Address
 from protocol.lifecycle.preservation import PreservationCase
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
-KR, FR, BR = Address("24-7", "kr"), Address("24-7", "fr"), Address("24-7", "br")
+JP, FR, BR = Address("24-7", "jp"), Address("24-7", "fr"), Address("24-7", "br")
 SENT = InboxRow(
     id=UUID("01930f3a-0000-7000-8000-000000000000"),
     thread=UUID("01930f3a-0000-7000-8000-000000000000"),
@@ -22,7 +22,7 @@ SENT = InboxRow(
     direction=Direction.SENT,
     type="preservation.request",
     urgency="urgent",
-    sender=KR,
+    sender=JP,
     recipients=(FR, BR),
     own_reference=None,
     sent_at=NOW,
@@ -34,8 +34,8 @@ SENT = InboxRow(
 )
 RECEIPT = ReceiptRow(
     event="SubmissionAcceptance",
-    node="kr",
-    origin="test/kr",
+    node="jp",
+    origin="test/jp",
     index=0,
     size=1,
     at=NOW,
@@ -45,7 +45,7 @@ RECEIPT = ReceiptRow(
     reference=None,
     verified=True,
 )
-ACCEPTED_THERE = replace(RECEIPT, event="RelayAcceptance", node="fr", origin="test/fr", peer="kr")
+ACCEPTED_THERE = replace(RECEIPT, event="RelayAcceptance", node="fr", origin="test/fr", peer="jp")
 ACCEPTED_HERE = replace(RECEIPT, event="RelayAcceptance", peer="fr")
 FAILED = replace(RECEIPT, event="RelayFailure", peer="br", reasons=("expired",))
 
@@ -86,7 +86,7 @@ def test_what_did_not_verify_proves_nothing() -> None:
 
 
 def test_an_event_on_a_relays_hop_is_about_those_behind_that_hop() -> None:
-    ways = {FR: ("kr", "de", "fr"), BR: ("kr", "br")}
+    ways = {FR: ("jp", "de", "fr"), BR: ("jp", "br")}
     handed_on = replace(RECEIPT, event="RelayAcceptance", node="de", origin="test/de", peer="fr")
     lost = replace(FAILED, node="de", origin="test/de", peer="fr")
     for receipt, reached, failed in ((handed_on, "RelayAcceptance", ()), (lost, None, ("expired",))):

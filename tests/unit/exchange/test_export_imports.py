@@ -83,12 +83,12 @@ def test_times_in_documented_layouts_are_the_instants_that_they_say(text: str, i
 )
 def test_a_zone_that_is_not_said_is_missing_and_one_that_is_given_counts_for_it(text: str) -> None:
     assert Times().read(text).zone_missing
-    found = Times(parse_zone("Asia/Seoul")).read(text)
+    found = Times(parse_zone("Asia/Tokyo")).read(text)
     assert (found.zone_missing, found.instant.endswith("+09:00")) == (False, True)
 
 
 def test_a_zone_in_the_text_counts_before_the_one_that_is_given() -> None:
-    assert Times(parse_zone("Asia/Seoul")).read("2026-03-01 12:34:56 UTC").instant == "2026-03-01T12:34:56Z"
+    assert Times(parse_zone("Asia/Tokyo")).read("2026-03-01 12:34:56 UTC").instant == "2026-03-01T12:34:56Z"
 
 
 @pytest.mark.parametrize("name", ["CST", "IST", "EST", "KST"])
@@ -415,7 +415,7 @@ def test_a_zone_is_asked_for_at_a_terminal_and_missing_elsewhere(
     assert (code, draft.read_bytes()) == (1, before)
     assert "--zone" in said
     monkeypatch.setattr("exchange.cli.messages.targets.at_a_terminal", lambda: True)
-    code, _ = comity("targets", "import", str(draft), str(log), "--around", "5", given="Asia/Seoul\n")
+    code, _ = comity("targets", "import", str(draft), str(log), "--around", "5", given="Asia/Tokyo\n")
     assert code == 0
     (target,) = json.loads(draft.read_text("utf-8"))["targets"]
     assert target["identifier"]["instant"] == "2026-03-01T12:34:56+09:00"

@@ -21,7 +21,7 @@ from protocol.address import Address
 from protocol.codes import load_codes
 from protocol.errors import ComityError, ConditionsOpenError, HandlingError
 from protocol.messages.handling_rules import Action, Objection
-from tests.worlds.desks import FR, KR, OFFICER, PASSPHRASE, ROOT, World, request, without_rules
+from tests.worlds.desks import FR, JP, OFFICER, PASSPHRASE, ROOT, World, request, without_rules
 
 GH = Address.parse("24-7@gh")
 
@@ -40,9 +40,9 @@ def example(name: str) -> dict[str, Any]:
     return fields
 
 
-async def received(kr: Desk, fr: Desk, **changes: Any) -> UUID:
-    """A request of kr as fr has it."""
-    sent = await kr.messages.send(request(**changes))
+async def received(jp: Desk, fr: Desk, **changes: Any) -> UUID:
+    """A request of jp as fr has it."""
+    sent = await jp.messages.send(request(**changes))
     await fr.messages.sync()
     return sent.id
 
@@ -70,8 +70,8 @@ async def forbidding(desk: Desk, message: UUID, action: Action, recipient: Addre
 async def test_each_label_forbids_passing_on_what_it_says(
     world: World, labels: dict[str, Any], codes: list[str]
 ) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        message = await received(kr, fr, **labels)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        message = await received(jp, fr, **labels)
         assert await forbidding(fr, message, Action.FORWARD) == codes
         if codes:
             with pytest.raises(HandlingError):
@@ -80,19 +80,19 @@ async def test_each_label_forbids_passing_on_what_it_says(
 
 
 async def test_the_sender_and_its_recipients_are_no_strangers_to_a_message(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        message = await received(kr, fr, **labelled("RED"), to=[str(FR), str(GH)])
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        message = await received(jp, fr, **labelled("RED"), to=[str(FR), str(GH)])
         assert await forbidding(fr, message, Action.FORWARD, GH) == []
-        assert await forbidding(fr, message, Action.FORWARD, KR) == []
-        assert await forbidding(kr, message, Action.FORWARD, GH) == []
+        assert await forbidding(fr, message, Action.FORWARD, JP) == []
+        assert await forbidding(jp, message, Action.FORWARD, GH) == []
 
 
 @pytest.mark.parametrize(("labels", "codes"), [(labelled("GREEN", "H1"), ["h1"]), (labelled("RED"), [])])
 async def test_only_h1_keeps_a_request_out_of_proceedings(
     world: World, labels: dict[str, Any], codes: list[str]
 ) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        message = await received(kr, fr, **labels)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        message = await received(jp, fr, **labels)
         assert await forbidding(fr, message, Action.PROCEEDINGS, None) == codes
     async with world.open(FR, Login(purpose="proceedings", reason="Trial 12/26")) as fr:
         if codes:
@@ -102,10 +102,10 @@ async def test_only_h1_keeps_a_request_out_of_proceedings(
             assert await fr.evidence.gather(message, disclose=True)
 
 
-async def answered(kr: Desk, fr: Desk, **changes: Any) -> UUID:
-    """An answer of fr with one item, as kr received it."""
+async def answered(jp: Desk, fr: Desk, **changes: Any) -> UUID:
+    """An answer of fr with one item, as jp received it."""
     asked = {**example("assistance.request"), "wanted_by": None, "wanted_by_reason": None}
-    sent = await kr.messages.send({name: value for name, value in asked.items() if value is not None})
+    sent = await jp.messages.send({name: value for name, value in asked.items() if value is not None})
     await fr.messages.sync()
     item = {**example("answer")["items"][0], "targets": [], "attachment": None, "available_at": "By post.", **changes}
     item = {name: value for name, value in item.items() if value is not None}
@@ -113,7 +113,7 @@ async def answered(kr: Desk, fr: Desk, **changes: Any) -> UUID:
     draft = await fr.replies.draft(sent.id, "answer", completeness="final", items=[item], handling=handling)
     with without_rules(fr):
         await fr.messages.send(draft)
-    (got,) = (await kr.messages.sync()).received
+    (got,) = (await jp.messages.sync()).received
     return got.id
 
 
@@ -145,10 +145,10 @@ async def answered(kr: Desk, fr: Desk, **changes: Any) -> UUID:
 async def test_the_items_of_an_answer_forbid_what_they_were_not_given_for(
     world: World, changes: dict[str, Any], forward: list[str], proceedings: list[str]
 ) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        message = await answered(kr, fr, **{"originator": None, "grade": None, "conditions": [], **changes})
-        assert await forbidding(kr, message, Action.FORWARD) == forward
-        assert await forbidding(kr, message, Action.PROCEEDINGS, None) == proceedings
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        message = await answered(jp, fr, **{"originator": None, "grade": None, "conditions": [], **changes})
+        assert await forbidding(jp, message, Action.FORWARD) == forward
+        assert await forbidding(jp, message, Action.PROCEEDINGS, None) == proceedings
 
 
 def test_every_objection_has_a_text_in_the_code_list() -> None:
@@ -160,18 +160,18 @@ def test_every_objection_has_a_text_in_the_code_list() -> None:
 # --- Consent --------------------------------------------------------------------------------------------------------
 
 
-async def consented(kr: Desk, fr: Desk, message: UUID, consent: str, **terms: Any) -> None:
+async def consented(jp: Desk, fr: Desk, message: UUID, consent: str, **terms: Any) -> None:
     asked = await fr.replies.ask_consent(message, Action.FORWARD, [GH], "Their investigation 12/26")
-    await kr.messages.sync()
-    await kr.messages.show(asked.id)
-    await kr.replies.answer_consent(asked.id, consent, **terms)
+    await jp.messages.sync()
+    await jp.messages.show(asked.id)
+    await jp.replies.answer_consent(asked.id, consent, **terms)
     await fr.messages.sync()
 
 
 async def test_consent_allows_what_a_label_forbids_to_whom_it_names_and_nobody_else(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr, world.open(GH) as gh:
-        message = await received(kr, fr, **labelled("AMBER+STRICT", "H2"))
-        await consented(kr, fr, message, "granted")
+    async with world.open(JP) as jp, world.open(FR) as fr, world.open(GH) as gh:
+        message = await received(jp, fr, **labelled("AMBER+STRICT", "H2"))
+        await consented(jp, fr, message, "granted")
         assert await forbidding(fr, message, Action.FORWARD, GH) == []
         assert await forbidding(fr, message, Action.FORWARD, Address.parse("24-7@us")) == ["tlp_amber_strict", "h2"]
         assert await forbidding(fr, message, Action.PROCEEDINGS, None) == []
@@ -186,20 +186,20 @@ async def test_consent_allows_what_a_label_forbids_to_whom_it_names_and_nobody_e
 
 @pytest.mark.parametrize("consent", ["refused", "expired", "taken back", "somebody else's"])
 async def test_consent_that_was_refused_ran_out_or_was_taken_back_allows_nothing(world: World, consent: str) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr, world.open(GH) as gh:
-        message = await received(kr, fr, **labelled("RED"))
+    async with world.open(JP) as jp, world.open(FR) as fr, world.open(GH) as gh:
+        message = await received(jp, fr, **labelled("RED"))
         match consent:
             case "refused":
-                await consented(kr, fr, message, "refused", reason="A trial is pending.")
+                await consented(jp, fr, message, "refused", reason="A trial is pending.")
             case "expired":
                 end = world.clock().replace(day=24)
-                await consented(kr, fr, message, "granted", valid_until=end)
+                await consented(jp, fr, message, "granted", valid_until=end)
                 assert await forbidding(fr, message, Action.FORWARD) == []
                 world.clock.advance(days=2)
             case "taken back":
-                await consented(kr, fr, message, "granted")
+                await consented(jp, fr, message, "granted")
                 world.clock.advance(minutes=1)
-                await consented(kr, fr, message, "refused", reason="A trial began.")
+                await consented(jp, fr, message, "refused", reason="A trial began.")
             case _:
                 asked = await fr.replies.ask_consent(message, Action.FORWARD, [GH], "Their investigation 12/26")
                 items = [{"item": {"message": str(message)}, "consent": "granted"}]
@@ -215,8 +215,8 @@ async def test_consent_that_was_refused_ran_out_or_was_taken_back_allows_nothing
 
 
 async def test_what_is_passed_on_is_proved_and_an_altered_original_is_not(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr, world.open(GH) as gh:
-        message = await received(kr, fr, **labelled("GREEN"))
+    async with world.open(JP) as jp, world.open(FR) as fr, world.open(GH) as gh:
+        message = await received(jp, fr, **labelled("GREEN"))
         draft = await fr.messages.forward_draft(message, [GH], "This concerns you.")
         original = draft["original"]
         envelope = bytearray(b64decode(original["envelope"]))
@@ -249,10 +249,10 @@ async def test_what_is_passed_on_is_proved_and_an_altered_original_is_not(world:
 
 
 async def test_content_whose_conditions_are_not_accepted_is_not_passed_on(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
+    async with world.open(JP) as jp, world.open(FR) as fr:
         condition = {"condition": "c1", "kind": "other", "text": "Tell us when you arrest."}
         message = await answered(
-            kr,
+            jp,
             fr,
             originator=None,
             grade=None,
@@ -261,19 +261,19 @@ async def test_content_whose_conditions_are_not_accepted_is_not_passed_on(world:
             conditions=[condition],
         )
         with pytest.raises(ConditionsOpenError):
-            await kr.messages.forward(message, [GH], "This concerns you.")
-        await kr.replies.accept_conditions(message)
-        assert (await kr.messages.forward(message, [GH], "This concerns you.")).error is None
+            await jp.messages.forward(message, [GH], "This concerns you.")
+        await jp.replies.accept_conditions(message)
+        assert (await jp.messages.forward(message, [GH], "This concerns you.")).error is None
 
 
 async def _one_message(world: World) -> UUID:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        return await received(kr, fr, **labelled("RED"))
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        return await received(jp, fr, **labelled("RED"))
 
 
 async def _take_consent_request(world: World) -> UUID:
-    async with world.open(KR) as kr:
-        (asked,) = (await kr.messages.sync()).received
+    async with world.open(JP) as jp:
+        (asked,) = (await jp.messages.sync()).received
         return asked.id
 
 
@@ -301,8 +301,8 @@ def test_the_commands_refuse_ask_give_and_pass_on(
     assert comity(FR, "consent", "ask", message, "--to", str(GH), "--purpose", "Their case")[0] == 0
     asked = str(asyncio.run(_take_consent_request(world)))
     assert (
-        comity(KR, "consent", "give", asked, "--until", "2099-01-01T00:00:00Z", "--condition", "Police only.")[0] == 0
+        comity(JP, "consent", "give", asked, "--until", "2099-01-01T00:00:00Z", "--condition", "Police only.")[0] == 0
     )
     assert comity(FR, "inbox")[0] == 0
     assert comity(FR, *forward)[0] == 0
-    assert comity(KR, "consent", "refuse", asked, "A trial began.")[0] == 0
+    assert comity(JP, "consent", "refuse", asked, "A trial began.")[0] == 0

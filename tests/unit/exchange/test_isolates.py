@@ -32,7 +32,7 @@ ARABIC = "\u0627\u0644\u0631\u0633\u0627\u0644\u0629"  # "the message"
 ORDERED = (
     "24-7@fr",
     "--out",
-    "+82220000247",
+    "+81350000247",
     "2026-11-23T09:00",
     "2026-11-23 09:00:00Z",
     "/media/usb/for-node.2",
@@ -67,7 +67,7 @@ def arabic(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_a_value_in_a_text_comes_out_in_order(value: str) -> None:
     text = f"{ARABIC} {{value}}: {ARABIC}"
     assert value in seen(shown(isolated(text).format(value=value)))
-    assert value in ("+82220000247", *ORDERED[4:]) or value not in seen(text.format(value=value))
+    assert value in ("+81350000247", *ORDERED[4:]) or value not in seen(text.format(value=value))
 
 
 @pytest.mark.parametrize("value", ORDERED)
@@ -139,7 +139,7 @@ def test_a_value_with_isolates_of_its_own_does_not_turn_the_line(
 
 
 def test_cells_of_a_table_stay_in_their_columns(arabic: None, capsys: pytest.CaptureFixture[str]) -> None:
-    table(ARABIC, [ARABIC, "id"], [(ARABIC, "24-7@fr"), ("+82220000247", ARABIC), (None, "a\u2069")])
+    table(ARABIC, [ARABIC, "id"], [(ARABIC, "24-7@fr"), ("+81350000247", ARABIC), (None, "a\u2069")])
     rows = capsys.readouterr().out.splitlines()
     assert "24-7@fr" in seen("".join(rows))
     for row in rows:
@@ -193,7 +193,7 @@ def test_a_language_from_left_to_right_gets_no_marks(language: str, monkeypatch:
     ("module", "arguments", "holds"),
     [
         ("exchange.cli.main", ("duty", "add", "--help"), ("--from 2026-11-23T20:00:00+09:00", "--to")),
-        ("node.cli.main", ("join", "--help"), ("comity-node join kr bootstrap.json", "--help")),
+        ("node.cli.main", ("join", "--help"), ("comity-node join jp bootstrap.json", "--help")),
     ],
 )
 def test_the_help_of_both_programs_shows_options_and_examples_in_order(

@@ -47,7 +47,7 @@ from protocol.processing_log import Operation
 from tests.unit.exchange.test_agenda import ROUTINE, asked
 from tests.unit.exchange.test_exchange_store import CIPHER, delivery, message
 from tests.unit.protocol.test_open_conditions import CONFIDENTIAL, answered
-from tests.worlds.desks import FR, KR, NOW, PASSPHRASE, Client, World, in_thread, request
+from tests.worlds.desks import FR, JP, NOW, PASSPHRASE, Client, World, in_thread, request
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def logged(world: World, node: str, name: EventName) -> int:
 
 
 async def test_a_desk_is_opened_while_others_have_it_open_and_all_see_what_each_does(world: World) -> None:
-    async with world.open(KR) as watch, world.open(KR) as officer, world.open(KR) as lister:
+    async with world.open(JP) as watch, world.open(JP) as officer, world.open(JP) as lister:
         sent = await officer.messages.send(request())
         assert [row.id for row in await lister.messages.inbox(sent=True)] == [sent.id]
         assert [row.id for row in (await watch.cases.search("example")).messages] == [sent.id]
@@ -85,8 +85,8 @@ async def test_a_desk_is_opened_while_others_have_it_open_and_all_see_what_each_
 
 
 async def test_two_programs_that_fetch_one_page_at_a_time_take_each_message_once(world: World) -> None:
-    async with world.open(KR) as kr:
-        sent = await kr.messages.send_many([request() for _ in range(5)])
+    async with world.open(JP) as jp:
+        sent = await jp.messages.send_many([request() for _ in range(5)])
     both = asyncio.Barrier(2)
 
     async def mailbox(self: Client, after: int, limit: int = 64, wait_s: float = 0) -> Any:
@@ -117,20 +117,20 @@ def test_a_page_that_was_judged_before_another_program_took_one_is_judged_again(
 
 
 async def test_a_page_of_the_mailbox_that_was_read_before_is_not_taken_for_the_new_one(world: World) -> None:
-    async with world.open(KR) as kr:
-        await kr.messages.send(request())
+    async with world.open(JP) as jp:
+        await jp.messages.send(request())
     async with world.open(FR) as slow, world.open(FR) as quick:
         fetched = await slow._works.node_sync._fetch(0, 0)
-        quick._works.context.store.mailbox.begin("kr")  # this desk is hosted elsewhere from now on
+        quick._works.context.store.mailbox.begin("jp")  # this desk is hosted elsewhere from now on
         assert (await slow._works.node_sync._take(fetched)).result.received == ()
-        assert quick._works.context.store.mailbox.place() == Place(0, "kr")
+        assert quick._works.context.store.mailbox.place() == Place(0, "jp")
 
 
 async def test_what_two_programs_submit_at_a_time_is_submitted_once_and_told_by_one(world: World) -> None:
-    async with world.open(KR) as kr:
-        world.nodes["kr"].down = True
-        queued = await kr.messages.send_many([request() for _ in range(3)])
-        world.nodes["kr"].down = False
+    async with world.open(JP) as jp:
+        world.nodes["jp"].down = True
+        queued = await jp.messages.send_many([request() for _ in range(3)])
+        world.nodes["jp"].down = False
     both = asyncio.Barrier(2)
 
     async def submit(self: Client, envelopes: Any) -> Any:
@@ -138,13 +138,13 @@ async def test_what_two_programs_submit_at_a_time_is_submitted_once_and_told_by_
         return await submitted(self, envelopes)
 
     submitted = Client.submit
-    async with world.open(KR) as first, world.open(KR) as second:
+    async with world.open(JP) as first, world.open(JP) as second:
         with patch.object(Client, "submit", submit):
             results = await asyncio.gather(first.messages.sync(), second.messages.sync())
         told = [message_id for result in results for message_id in result.submitted]
         assert sorted(told) == sorted(message.id for message in queued)
         assert await first.messages.queued() == 0
-    assert logged(world, "kr", EventName.SubmissionAcceptance) == 3
+    assert logged(world, "jp", EventName.SubmissionAcceptance) == 3
 
 
 def test_a_refusal_that_comes_after_another_program_recorded_the_acceptance_changes_nothing(
@@ -158,8 +158,8 @@ def test_a_refusal_that_comes_after_another_program_recorded_the_acceptance_chan
 
 
 async def test_conditions_that_two_programs_accept_at_a_time_are_accepted_once(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        given = await answered(kr, fr, CONFIDENTIAL)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        given = await answered(jp, fr, CONFIDENTIAL)
     both = asyncio.Barrier(2)
 
     async def seal(self: Any, *args: Any) -> Any:
@@ -167,7 +167,7 @@ async def test_conditions_that_two_programs_accept_at_a_time_are_accepted_once(w
         return await sealed(self, *args)
 
     sealed = NodeSync._seal
-    async with world.open(KR) as first, world.open(KR) as second:
+    async with world.open(JP) as first, world.open(JP) as second:
         with patch.object(NodeSync, "_seal", seal):
             outcomes = await asyncio.gather(
                 *(desk.replies.accept_conditions(given.id) for desk in (first, second)), return_exceptions=True
@@ -184,7 +184,7 @@ async def test_one_request_that_two_programs_send_unless_it_is_a_duplicate_is_se
         return await sealed(self, *args)
 
     sealed = NodeSync._seal
-    async with world.open(KR) as first, world.open(KR) as second:
+    async with world.open(JP) as first, world.open(JP) as second:
         with patch.object(NodeSync, "_seal", seal):
             outcomes = await asyncio.gather(
                 *(desk.messages.send(request(), unless_duplicate=True) for desk in (first, second)),
@@ -195,8 +195,8 @@ async def test_one_request_that_two_programs_send_unless_it_is_a_duplicate_is_se
 
 
 async def test_what_two_programs_say_in_one_thread_at_a_time_keeps_its_order(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        sent_request = await kr.messages.send(request())
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent_request = await jp.messages.send(request())
         await fr.messages.sync()
         drafts = [
             await fr.replies.acknowledgement_draft(
@@ -231,10 +231,10 @@ async def test_a_watch_opens_what_is_sealed_to_a_key_that_another_program_made(w
         card = plan(keystore, world.cards[FR], 1, timedelta(hours=6), world.clock())
         new = max(card.sealing_keys, key=lambda entry: entry.valid_from)
         world.clock.now = new.valid_from
-        async with world.open(KR) as kr:
+        async with world.open(JP) as jp:
             world.publish(card.model_copy(update={"updated_at": world.clock()}))
-            await kr.refresh_directory()
-            sent = await kr.messages.send(request())
+            await jp.refresh_directory()
+            sent = await jp.messages.send(request())
             assert (await watch.messages.sync()).received[0].id == sent.id
 
 
@@ -251,8 +251,8 @@ async def test_a_key_that_another_program_destroyed_is_not_kept_in_memory(world:
 
 
 async def test_a_program_whose_keystore_got_another_passphrase_takes_nothing_in_any_more(world: World) -> None:
-    async with world.open(KR) as kr:
-        await kr.messages.send(request())
+    async with world.open(JP) as jp:
+        await jp.messages.send(request())
     async with world.open(FR) as watch:
         keystore = world.keystore(FR)
         keystore.change_passphrase(b"another one", FAST)
@@ -319,7 +319,7 @@ def test_who_fetched_an_older_directory_than_another_program_stored_takes_the_ne
     def fetch(name: str) -> bytes:
         content = older.read(name)
         if name == "metadata/timestamp.json":  # meanwhile a newer one is published, and another program stores it
-            world.publish(world.cards[KR].model_copy(update={"updated_at": world.clock()}))
+            world.publish(world.cards[JP].model_copy(update={"updated_at": world.clock()}))
             quick.refresh(world.clock())
         return content
 
@@ -332,14 +332,14 @@ def test_who_fetched_an_older_directory_than_another_program_stored_takes_the_ne
 def test_a_nation_that_only_another_program_reads_stays_in_the_folder(world: World) -> None:
     first, second = shared(world), shared(world)
     first.refresh(world.clock())
-    assert second.refresh(world.clock()).unread == {"kr"}
+    assert second.refresh(world.clock()).unread == {"jp"}
     with pytest.raises(ComityError):
-        first.refresh(world.clock()).contact_point(KR)
-    assert first.refresh(world.clock()).contact_point(KR)
+        first.refresh(world.clock()).contact_point(JP)
+    assert first.refresh(world.clock()).contact_point(JP)
     world.publish(world.cards[FR].model_copy(update={"updated_at": world.clock()}))
     second._fetch = world.ceremony.repository.read
     second.refresh(world.clock())
-    assert shared(world).load(world.clock()).contact_point(KR)
+    assert shared(world).load(world.clock()).contact_point(JP)
 
 
 def test_a_folder_that_stays_locked_is_named_as_the_cause(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -367,7 +367,7 @@ def test_a_list_shows_what_is_here_and_names_what_was_in_the_way_of_the_rest(
     monkeypatch.setattr(NodeSync, "sync", sync)
     ran = CliRunner().invoke(
         app,
-        ["inbox", "--home", str(world.home(KR)), "--passphrase-file", str(passphrase_file(world))],
+        ["inbox", "--home", str(world.home(JP)), "--passphrase-file", str(passphrase_file(world))],
     )
     assert ran.exit_code == 0
     assert f"({cause.code})" in ran.stderr
@@ -379,7 +379,7 @@ def test_a_list_shows_what_is_here_and_names_what_was_in_the_way_of_the_rest(
 
 
 async def test_notices_are_told_by_one_program_and_again_when_it_died_telling(world: World) -> None:
-    async with world.open(KR) as first, world.open(KR) as second, world.open(FR) as fr:
+    async with world.open(JP) as first, world.open(JP) as second, world.open(FR) as fr:
         await asked(first, fr, **ROUTINE)
         world.clock.advance(hours=21)
         async with aclosing(told_here(first)) as telling:
@@ -396,19 +396,19 @@ async def test_notices_are_told_by_one_program_and_again_when_it_died_telling(wo
 
 
 async def test_the_records_of_programs_that_end_in_any_order_lead_to_the_last_signed_head(world: World) -> None:
-    async with world.open(KR) as first:
+    async with world.open(JP) as first:
         await first.messages.send(request())
-        async with world.open(KR) as second:
+        async with world.open(JP) as second:
             await second.messages.send(request())
             await asyncio.gather(*(desk.cases.search("example") for desk in (first, second) for _ in range(3)))
-    async with world.open(KR) as kr:
-        head = (world.home(KR) / "records.checkpoint").read_bytes()
-        assert await kr.office.check_records(head) is not None
-        assert await kr.office.count_records() == 8
+    async with world.open(JP) as jp:
+        head = (world.home(JP) / "records.checkpoint").read_bytes()
+        assert await jp.office.check_records(head) is not None
+        assert await jp.office.count_records() == 8
 
 
 async def test_records_are_verified_while_another_program_adds_some(world: World) -> None:
-    async with world.open(KR) as first, world.open(KR) as second:
+    async with world.open(JP) as first, world.open(JP) as second:
         await first.messages.send(request())
 
         def added(done: int, total: int) -> None:

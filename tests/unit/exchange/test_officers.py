@@ -35,7 +35,7 @@ from protocol.errors import (
 )
 from protocol.messages.officer_signature import PLACEHOLDER, key_text, sign_as_officer, verify_officer
 from protocol.messages.parse import compose_message, parse_message
-from tests.worlds.desks import FR, KR, NOW, PASSPHRASE, World, request
+from tests.worlds.desks import FR, JP, NOW, PASSPHRASE, World, request
 
 SECRETS = {"kim": b"kim's own", "lee": b"lee's own", "boss": b"boss's own", "han": b"han's own"}
 KIM, LEE, BOSS, HAN = (Login(officer, SECRETS[officer]) for officer in ("kim", "lee", "boss", "han"))
@@ -48,26 +48,26 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 async def staffed(world: World) -> None:
-    """kr's office: kim drafts and releases, lee too, boss administrates, han reads."""
-    async with world.open(KR) as kr:
-        await add(world, kr, "boss", Role.ADMINISTRATOR, Role.READER)
-    async with world.open(KR, BOSS) as kr:
-        await add(world, kr, "kim", Role.DRAFTER, Role.RELEASER)
-        await add(world, kr, "lee", Role.DRAFTER, Role.RELEASER)
-        await add(world, kr, "han", Role.READER)
-    async with world.open(KR, KIM) as kr:
-        await own_key(world, kr, "kim")
+    """jp's office: kim drafts and releases, lee too, boss administrates, han reads."""
+    async with world.open(JP) as jp:
+        await add(world, jp, "boss", Role.ADMINISTRATOR, Role.READER)
+    async with world.open(JP, BOSS) as jp:
+        await add(world, jp, "kim", Role.DRAFTER, Role.RELEASER)
+        await add(world, jp, "lee", Role.DRAFTER, Role.RELEASER)
+        await add(world, jp, "han", Role.READER)
+    async with world.open(JP, KIM) as jp:
+        await own_key(world, jp, "kim")
 
 
 async def own_key(world: World, desk: Desk, officer: str) -> None:
     """The officer makes a new key; the passphrase stays what the tests know."""
-    folder = world.home(KR) / "officers"
+    folder = world.home(JP) / "officers"
     key = new_officer_key(folder, officer, SECRETS[officer], FAST, world.clock(), waiting=True)
     await desk.office.change_own_key(key)
 
 
 async def add(world: World, desk: Desk, officer: str, *roles: Role) -> None:
-    key = new_officer_key(world.home(KR) / "officers", officer, SECRETS[officer], FAST, world.clock())
+    key = new_officer_key(world.home(JP) / "officers", officer, SECRETS[officer], FAST, world.clock())
     await desk.office.add_officer(officer, officer.title(), "Inspector", frozenset(roles), key)
 
 
@@ -123,8 +123,8 @@ async def test_a_message_whose_officers_signature_is_wrong_is_never_shown(
     await staffed(world)
     with monkeypatch.context() as patched:
         patched.setattr("protocol.messages.officer_signature.sign_as_officer", lambda composed, signer: composed)
-        async with world.open(KR, KIM) as kr:
-            await kr.messages.send(request())
+        async with world.open(JP, KIM) as jp:
+            await jp.messages.send(request())
     async with world.open(FR) as fr:
         result = await fr.messages.sync()
     assert result.received == ()
@@ -136,8 +136,8 @@ async def test_a_message_whose_officers_signature_is_wrong_is_never_shown(
 
 async def test_a_message_names_the_releasing_officer_and_carries_both_signatures(world: World) -> None:
     await staffed(world)
-    async with world.open(KR, KIM) as kr, world.open(FR) as fr:
-        sent = await kr.messages.send(request(officer={"name": "Somebody Else", "role": "Chief"}))
+    async with world.open(JP, KIM) as jp, world.open(FR) as fr:
+        sent = await jp.messages.send(request(officer={"name": "Somebody Else", "role": "Chief"}))
         (received,) = (await fr.messages.sync()).received
         shown = await fr.messages.show(received.id)
         assert (shown.message.officer.name, shown.message.officer.role) == ("Kim", "Inspector")
@@ -148,16 +148,16 @@ async def test_a_message_names_the_releasing_officer_and_carries_both_signatures
 async def test_without_an_officer_the_desk_keeps_watch_and_shows_nothing(world: World) -> None:
     await staffed(world)
     async with world.open(FR) as fr:
-        sent = await fr.messages.send(request(to=[str(KR)]))
-    async with world.open(KR) as kr:
-        assert len((await kr.messages.sync()).received) == 1
-        assert await kr.cases.agenda()
+        sent = await fr.messages.send(request(to=[str(JP)]))
+    async with world.open(JP) as jp:
+        assert len((await jp.messages.sync()).received) == 1
+        assert await jp.cases.agenda()
         for refused in (
-            kr.messages.show(sent.id),
-            kr.messages.inbox(),
-            kr.cases.search("Roubaix"),
-            kr.messages.send(request()),
-            kr.evidence.gather(sent.id, disclose=True),
+            jp.messages.show(sent.id),
+            jp.messages.inbox(),
+            jp.cases.search("Roubaix"),
+            jp.messages.send(request()),
+            jp.evidence.gather(sent.id, disclose=True),
         ):
             with pytest.raises(OfficerNeededError):
                 await refused
@@ -171,35 +171,35 @@ async def test_each_role_does_what_it_may_and_no_more(
 ) -> None:
     await staffed(world)
     async with world.open(FR) as fr:
-        sent = await fr.messages.send(request(to=[str(KR)]))
-    async with world.open(KR, login) as kr:
-        await kr.messages.sync()
-        assert (await kr.messages.show(sent.id)).readers == ((login.officer, world.clock()),)
+        sent = await fr.messages.send(request(to=[str(JP)]))
+    async with world.open(JP, login) as jp:
+        await jp.messages.sync()
+        assert (await jp.messages.show(sent.id)).readers == ((login.officer, world.clock()),)
         assert can_read
         if can_send:
-            assert (await kr.messages.send(request())).status is SendStatus.SUBMITTED
+            assert (await jp.messages.send(request())).status is SendStatus.SUBMITTED
         else:
             with pytest.raises(OfficerRoleError):
-                await kr.messages.send(request())
+                await jp.messages.send(request())
         if login is not BOSS:
             with pytest.raises(OfficerRoleError):
-                await kr.office.withdraw_officer("lee")
+                await jp.office.withdraw_officer("lee")
 
 
 async def test_a_wrong_passphrase_an_unknown_officer_and_one_who_left_are_refused(world: World) -> None:
     await staffed(world)
     with pytest.raises(KeystoreLockedError):
-        async with world.open(KR, Login("kim", b"guess")):
+        async with world.open(JP, Login("kim", b"guess")):
             pass
     with pytest.raises(NotFoundError):
-        async with world.open(KR, Login("park", b"guess")):
+        async with world.open(JP, Login("park", b"guess")):
             pass
-    async with world.open(KR, BOSS) as kr:
-        await kr.office.withdraw_officer("kim")
+    async with world.open(JP, BOSS) as jp:
+        await jp.office.withdraw_officer("kim")
         with pytest.raises(ForbiddenError):
-            await add_again(world, kr)
+            await add_again(world, jp)
     with pytest.raises(ForbiddenError):
-        async with world.open(KR, KIM):
+        async with world.open(JP, KIM):
             pass
 
 
@@ -212,28 +212,28 @@ async def add_again(world: World, desk: Desk) -> None:
 
 async def test_a_key_file_that_was_replaced_is_refused(world: World) -> None:
     await staffed(world)
-    (world.home(KR) / "officers" / "lee.cbor").unlink()
-    new_officer_key(world.home(KR) / "officers", "lee", SECRETS["lee"], FAST, world.clock())
+    (world.home(JP) / "officers" / "lee.cbor").unlink()
+    new_officer_key(world.home(JP) / "officers", "lee", SECRETS["lee"], FAST, world.clock())
     with pytest.raises(ForbiddenError):
-        async with world.open(KR, LEE):
+        async with world.open(JP, LEE):
             pass
 
 
 async def test_a_desk_keeps_an_administrator_and_the_first_officer_is_one(world: World) -> None:
-    async with world.open(KR) as kr:
+    async with world.open(JP) as jp:
         with pytest.raises(UsageError):
-            await add(world, kr, "kim", Role.READER)
+            await add(world, jp, "kim", Role.READER)
     await staffed_by_boss(world)
-    async with world.open(KR, BOSS) as kr:
+    async with world.open(JP, BOSS) as jp:
         with pytest.raises(ForbiddenError):
-            await kr.office.withdraw_officer("boss")
+            await jp.office.withdraw_officer("boss")
         with pytest.raises(ForbiddenError):
-            await kr.office.change_roles("boss", frozenset({Role.READER}))
+            await jp.office.change_roles("boss", frozenset({Role.READER}))
 
 
 async def staffed_by_boss(world: World) -> None:
-    async with world.open(KR) as kr:
-        await add(world, kr, "boss", Role.ADMINISTRATOR)
+    async with world.open(JP) as jp:
+        await add(world, jp, "boss", Role.ADMINISTRATOR)
 
 
 @pytest.mark.parametrize("officer", ["", "Kim", "../kim", "kim lee", "-kim", "k" * 33, "김"])
@@ -247,56 +247,56 @@ def test_an_id_that_is_none_is_refused(tmp_path: Path, officer: str) -> None:
 
 async def test_a_draft_is_sent_when_another_officer_releases_it(world: World) -> None:
     await staffed(world)
-    world.change_settings(KR, office=EVERYTHING)
-    async with world.open(KR, KIM) as kr:
-        proposed = await kr.messages.send(request())
+    world.change_settings(JP, office=EVERYTHING)
+    async with world.open(JP, KIM) as jp:
+        proposed = await jp.messages.send(request())
         assert (proposed.status, proposed.digest) == (SendStatus.PROPOSED, b"")
-        assert await kr.messages.inbox(sent=True) == []
+        assert await jp.messages.inbox(sent=True) == []
         with pytest.raises(OfficerRoleError):
-            await kr.office.release(str(proposed.id))
-    async with world.open(KR, LEE) as kr, world.open(FR) as fr:
-        (waiting,) = await kr.office.proposals()
+            await jp.office.release(str(proposed.id))
+    async with world.open(JP, LEE) as jp, world.open(FR) as fr:
+        (waiting,) = await jp.office.proposals()
         assert (waiting.drafted_by, waiting.draft["type"]) == ("kim", "preservation.request")
-        sent = await kr.office.release(str(waiting.id)[:8])
+        sent = await jp.office.release(str(waiting.id)[:8])
         assert sent.status is SendStatus.SUBMITTED
-        assert await kr.office.proposals() == []
+        assert await jp.office.proposals() == []
         (received,) = (await fr.messages.sync()).received
         assert (await fr.messages.show(received.id)).message.officer.name == "Lee"
         with pytest.raises(NothingOpenError):
-            await kr.office.release(str(waiting.id))
+            await jp.office.release(str(waiting.id))
 
 
 async def test_a_drafter_who_may_not_release_proposes_whatever_the_policy(world: World) -> None:
     await staffed(world)
-    async with world.open(KR, BOSS) as kr:
-        await kr.office.change_roles("kim", frozenset({Role.DRAFTER}))
-    async with world.open(KR, KIM) as kr:
-        assert (await kr.messages.send(request())).status is SendStatus.PROPOSED
+    async with world.open(JP, BOSS) as jp:
+        await jp.office.change_roles("kim", frozenset({Role.DRAFTER}))
+    async with world.open(JP, KIM) as jp:
+        assert (await jp.messages.send(request())).status is SendStatus.PROPOSED
 
 
 async def test_a_draft_that_could_not_be_sent_is_not_proposed(world: World) -> None:
     await staffed(world)
-    world.change_settings(KR, office=EVERYTHING)
-    async with world.open(KR, KIM) as kr:
+    world.change_settings(JP, office=EVERYTHING)
+    async with world.open(JP, KIM) as jp:
         with pytest.raises(InvalidMessageError):
-            await kr.messages.send(request(facts=None))
-        assert await kr.office.proposals() == []
+            await jp.messages.send(request(facts=None))
+        assert await jp.office.proposals() == []
 
 
 async def test_a_returned_draft_keeps_its_content_and_a_dropped_one_loses_it(world: World) -> None:
     await staffed(world)
-    world.change_settings(KR, office=EVERYTHING)
-    async with world.open(KR, KIM) as kr:
-        first, second = await kr.messages.send(request()), await kr.messages.send(request())
-    async with world.open(KR, LEE) as kr:
-        returned = await kr.office.return_draft(str(first.id), "Name the second account too.")
+    world.change_settings(JP, office=EVERYTHING)
+    async with world.open(JP, KIM) as jp:
+        first, second = await jp.messages.send(request()), await jp.messages.send(request())
+    async with world.open(JP, LEE) as jp:
+        returned = await jp.office.return_draft(str(first.id), "Name the second account too.")
         assert (returned.remark, bool(returned.draft)) == ("Name the second account too.", True)
         with pytest.raises(NothingOpenError):
-            await kr.office.release(str(first.id))
-    async with world.open(KR, KIM) as kr:
+            await jp.office.release(str(first.id))
+    async with world.open(JP, KIM) as jp:
         for proposal in (first, second):
-            assert not (await kr.office.drop_draft(str(proposal.id))).draft
-        assert await kr.office.proposals() == []
+            assert not (await jp.office.drop_draft(str(proposal.id))).draft
+        assert await jp.office.proposals() == []
 
 
 # --- Reading, assignment, duty --------------------------------------------------------------------------------------
@@ -305,58 +305,58 @@ async def test_a_returned_draft_keeps_its_content_and_a_dropped_one_loses_it(wor
 async def test_what_one_officer_read_is_unread_for_another_and_opened_for_the_office(world: World) -> None:
     await staffed(world)
     async with world.open(FR) as fr:
-        sent = await fr.messages.send(request(to=[str(KR)]))
-    async with world.open(KR, KIM) as kr:
-        await kr.messages.sync()
-        await kr.messages.show(sent.id)
-    async with world.open(KR, LEE) as kr:
-        assert await kr.messages.inbox(unopened=True) == []
-        assert await kr.messages.unread([sent.id]) == {sent.id}
+        sent = await fr.messages.send(request(to=[str(JP)]))
+    async with world.open(JP, KIM) as jp:
+        await jp.messages.sync()
+        await jp.messages.show(sent.id)
+    async with world.open(JP, LEE) as jp:
+        assert await jp.messages.inbox(unopened=True) == []
+        assert await jp.messages.unread([sent.id]) == {sent.id}
         world.clock.advance(minutes=1)
-        shown = await kr.messages.show(sent.id)
+        shown = await jp.messages.show(sent.id)
         assert [reader for reader, _ in shown.readers] == ["kim", "lee"]
-        assert await kr.messages.unread([sent.id]) == set()
+        assert await jp.messages.unread([sent.id]) == set()
 
 
 async def test_cases_change_hands_when_the_next_officer_takes_over_and_not_before(world: World) -> None:
     await staffed(world)
-    async with world.open(KR, KIM) as kr:
-        case = (await kr.messages.send(request())).thread
-        other = (await kr.messages.send(request())).thread
-        await kr.cases.add_note(case, EntryKind.ASSIGNED, "kim")
-        await kr.cases.add_note(other, EntryKind.ASSIGNED, "han")
+    async with world.open(JP, KIM) as jp:
+        case = (await jp.messages.send(request())).thread
+        other = (await jp.messages.send(request())).thread
+        await jp.cases.add_note(case, EntryKind.ASSIGNED, "kim")
+        await jp.cases.add_note(other, EntryKind.ASSIGNED, "han")
         with pytest.raises(NotFoundError):
-            await kr.cases.add_note(case, EntryKind.ASSIGNED, "nobody-here")
-        handed = await kr.office.hand_over("lee", "Paris calls back at 6.")
+            await jp.cases.add_note(case, EntryKind.ASSIGNED, "nobody-here")
+        handed = await jp.office.hand_over("lee", "Paris calls back at 6.")
         assert handed.cases == (case,)
-        assert (await kr.cases.notes(case)).assigned_to == "kim"
+        assert (await jp.cases.notes(case)).assigned_to == "kim"
         with pytest.raises(NotFoundError):
-            await kr.office.take_over()
-    async with world.open(KR, LEE) as kr:
-        assert [h.giver for h in (await kr.office.duty()).handovers] == ["kim"]
-        (taken,) = await kr.office.take_over()
+            await jp.office.take_over()
+    async with world.open(JP, LEE) as jp:
+        assert [h.giver for h in (await jp.office.duty()).handovers] == ["kim"]
+        (taken,) = await jp.office.take_over()
         assert (taken.note, taken.cases) == ("Paris calls back at 6.", (case,))
-        assert (await kr.cases.notes(case)).assigned_to == "lee"
-        assert (await kr.cases.notes(other)).assigned_to == "han"
-        assert (await kr.office.duty()).handovers == ()
+        assert (await jp.cases.notes(case)).assigned_to == "lee"
+        assert (await jp.cases.notes(other)).assigned_to == "han"
+        assert (await jp.office.duty()).handovers == ()
 
 
 async def test_the_rota_says_who_is_on_duty_and_when_nobody_is(world: World) -> None:
     await staffed(world)
     now = world.clock()
-    async with world.open(KR, KIM) as kr:
-        await kr.office.add_shift("kim", now - timedelta(hours=1), now + timedelta(hours=7))
-        night = await kr.office.add_shift("lee", now + timedelta(hours=8), now + timedelta(days=9))
-        view = await kr.office.duty()
+    async with world.open(JP, KIM) as jp:
+        await jp.office.add_shift("kim", now - timedelta(hours=1), now + timedelta(hours=7))
+        night = await jp.office.add_shift("lee", now + timedelta(hours=8), now + timedelta(days=9))
+        view = await jp.office.duty()
         assert (view.now, [(gap.begins, gap.ends) for gap in view.gaps]) == (
             ("kim",),
             [(now + timedelta(hours=7), now + timedelta(hours=8))],
         )
-        await kr.office.remove_shift(str(night.id))
-        assert len((await kr.office.duty()).shifts) == 1
+        await jp.office.remove_shift(str(night.id))
+        assert len((await jp.office.duty()).shifts) == 1
         for begins, ends in ((now, now), (now, now + timedelta(days=40))):
             with pytest.raises(UsageError):
-                await kr.office.add_shift("kim", begins, ends)
+                await jp.office.add_shift("kim", begins, ends)
 
 
 def test_gaps_are_what_no_shift_covers() -> None:
@@ -383,7 +383,7 @@ def test_the_commands_take_an_office_from_its_first_officer_to_a_released_draft(
 
     def comity(officer: str | None, *arguments: str) -> tuple[int, Any]:
         who = [] if officer is None else ["--officer", officer, "--officer-passphrase-file", str(files[officer])]
-        options = ["--home", str(world.home(KR)), "--json"]
+        options = ["--home", str(world.home(JP)), "--json"]
         ran = CliRunner().invoke(app, [*who, *arguments, *options], env={"COMITY_PASSPHRASE_FILE": str(files["desk"])})
         return ran.exit_code, json.loads(ran.stdout)
 
@@ -394,7 +394,7 @@ def test_the_commands_take_an_office_from_its_first_officer_to_a_released_draft(
 
     assert add_officer(None, "boss", "administrator")[0] == 0
     assert add_officer(None, "kim", "drafter")[1]["error"]["type"] == "urn:comity:error:officer-needed"
-    assert not (world.home(KR) / "officers" / "kim.cbor").exists()
+    assert not (world.home(JP) / "officers" / "kim.cbor").exists()
     assert add_officer("boss", "kim", "drafter")[0] == 0
     assert add_officer("boss", "lee", "releaser")[0] == 0
     own = ("officer", "key", "--quick-derivation", "--new-passphrase-file")
@@ -423,7 +423,7 @@ def test_the_commands_take_an_office_from_its_first_officer_to_a_released_draft(
     changed = CliRunner().invoke(
         app,
         [
-            *("officer", "passphrase", "lee", "--home", str(world.home(KR))),
+            *("officer", "passphrase", "lee", "--home", str(world.home(JP))),
             *("--old-passphrase-file", old, "--new-passphrase-file", new),
         ],
     )
@@ -435,10 +435,10 @@ def test_the_commands_take_an_office_from_its_first_officer_to_a_released_draft(
 async def test_who_acts_handles_what_is_acknowledged_and_is_reached_at_the_office(world: World) -> None:
     await staffed(world)
     async with world.open(FR) as fr:
-        sent = await fr.messages.send(request(to=[str(KR)]))
-    async with world.open(KR, LEE) as kr:
-        await kr.messages.sync()
-        await kr.replies.acknowledge(sent.id, will_answer="yes", form="message", eta=world.clock() + timedelta(hours=3))
-        (said,) = [row for row in await kr.messages.inbox(sent=True) if row.type == "acknowledgement"]
-        handler = (await kr.messages.show(said.id)).message.handler
+        sent = await fr.messages.send(request(to=[str(JP)]))
+    async with world.open(JP, LEE) as jp:
+        await jp.messages.sync()
+        await jp.replies.acknowledge(sent.id, will_answer="yes", form="message", eta=world.clock() + timedelta(hours=3))
+        (said,) = [row for row in await jp.messages.inbox(sent=True) if row.type == "acknowledgement"]
+        handler = (await jp.messages.show(said.id)).message.handler
         assert (handler.name, handler.job_title, handler.telephone) == ("Lee", "Inspector", "+33140000247")

@@ -30,7 +30,7 @@ ACCOUNT: dict[str, Any] = {"kind": "account", "service": "telegram", "handle": "
 
 def composed(draft: dict[str, Any]) -> Any:
     return json.loads(
-        compose_message(draft, message_id=new_message_id(NOW, bytes(10)), sender="24-7@kr", sent_at=NOW).content
+        compose_message(draft, message_id=new_message_id(NOW, bytes(10)), sender="24-7@jp", sent_at=NOW).content
     )
 
 

@@ -34,7 +34,7 @@ from protocol.log.frontier import Frontier
 from protocol.log.layout import entries_path
 from protocol.log.merkle import leaf_hash
 from protocol.processing_log import MAX_ROLES, Operation, ProcessingRecord, RecordedOfficer
-from tests.worlds.desks import FR, KR, PASSPHRASE, World, in_thread, request
+from tests.worlds.desks import FR, JP, PASSPHRASE, World, in_thread, request
 from tests.worlds.naive_tree import root
 
 TEXT = st.text(min_size=1, max_size=50).filter(lambda text: text.isprintable())
@@ -74,8 +74,8 @@ async def records_of(desk: Desk) -> list[ProcessingRecord]:
     return [record for _, record in await desk.office.records()]
 
 
-async def asked(kr: Desk, fr: Desk) -> UUID:
-    sent = await kr.messages.send(request())
+async def asked(jp: Desk, fr: Desk) -> UUID:
+    sent = await jp.messages.send(request())
     await fr.messages.sync()
     return sent.id
 
@@ -121,13 +121,13 @@ def test_the_frontier_has_the_root_of_the_whole_tree(leaves: list[bytes]) -> Non
 
 
 async def test_sending_receiving_showing_searching_and_exporting_are_recorded(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await asked(kr, fr)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await asked(jp, fr)
         await fr.messages.show(sent)
         await fr.cases.search("Roubaix")
         await fr.evidence.gather(sent, disclose=True)
         await fr.cases.add_note((await fr.messages.row(sent)).thread, EntryKind.NOTE, "Called.")
-        assert [(r.operation, r.act) for r in await records_of(kr)] == [("disclosure", "send")]
+        assert [(r.operation, r.act) for r in await records_of(jp)] == [("disclosure", "send")]
         at_fr = await records_of(fr)
         assert [(r.operation, r.act) for r in at_fr] == [
             ("collection", "receive"),
@@ -138,13 +138,13 @@ async def test_sending_receiving_showing_searching_and_exporting_are_recorded(wo
         ]
         shown = at_fr[1]
         assert (shown.message, shown.officer, shown.purpose) == (sent, "Claire Martin", "case_work")
-        (given,) = await records_of(kr)
+        (given,) = await records_of(jp)
         assert given.recipients == (str(FR),)
 
 
 async def test_records_hold_nothing_of_what_was_read_or_searched_for(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await asked(kr, fr)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await asked(jp, fr)
         content = (await fr.messages.show(sent)).content
         await fr.cases.search("Roubaix")
         records = fr._works.context.store.records
@@ -155,8 +155,8 @@ async def test_records_hold_nothing_of_what_was_read_or_searched_for(world: Worl
 
 
 async def test_where_the_office_wants_a_reason_nothing_opens_without_one(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await asked(kr, fr)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await asked(jp, fr)
     world.change_settings(FR, office=OfficeSettings(justification="required"))
     async with world.open(FR) as fr:
         with pytest.raises(JustificationError):
@@ -182,18 +182,18 @@ async def test_a_purpose_that_is_not_of_the_list_is_refused(world: World) -> Non
 # --- The log of them ------------------------------------------------------------------------------------------------
 
 
-async def filled(world: World, fr: Desk, kr: Desk, *, shows: int = 5) -> None:
-    sent = await asked(kr, fr)
+async def filled(world: World, fr: Desk, jp: Desk, *, shows: int = 5) -> None:
+    sent = await asked(jp, fr)
     for _ in range(shows):
         await fr.messages.show(sent)
 
 
 @pytest.mark.long
 async def test_an_export_verifies_and_extends_the_head_seen_before(world: World, tmp_path: Path) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        await filled(world, fr, kr)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        await filled(world, fr, jp)
         seen = await fr.office.sign_records_head()
-        await filled(world, fr, kr, shows=300)
+        await filled(world, fr, jp, shows=300)
         folder = tmp_path / "export"
         count = await fr.office.export_records(folder)
         verified = verify_export(folder, FR, key_of(world, fr), seen)
@@ -202,8 +202,8 @@ async def test_an_export_verifies_and_extends_the_head_seen_before(world: World,
 
 
 async def test_an_altered_missing_or_foreign_export_is_refused(world: World, tmp_path: Path) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        await filled(world, fr, kr)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        await filled(world, fr, jp)
         keys, folder = key_of(world, fr), tmp_path / "export"
         note = await fr.office.sign_records_head()
         count = await fr.office.export_records(folder)
@@ -216,7 +216,7 @@ async def test_an_altered_missing_or_foreign_export_is_refused(world: World, tmp
         with pytest.raises(ComityError):
             verify_export(folder, FR, keys)
         with pytest.raises(CheckpointInvalidError):
-            open_head(note, KR, keys)
+            open_head(note, JP, keys)
         with pytest.raises(CheckpointInvalidError):
             open_head(note, FR, [os.urandom(32)])
         with pytest.raises(CheckpointInvalidError):
@@ -224,8 +224,8 @@ async def test_an_altered_missing_or_foreign_export_is_refused(world: World, tmp
 
 
 async def test_records_that_were_cut_off_or_written_anew_are_found_out(world: World, tmp_path: Path) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        await filled(world, fr, kr)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        await filled(world, fr, jp)
         signed = await fr.office.sign_records_head()
         assert await fr.office.check_records(signed) is not None
         await in_thread(fr, fr._works.context.store.database.execute, "DELETE FROM record WHERE seq = 3")
@@ -242,16 +242,16 @@ async def test_records_that_were_cut_off_or_written_anew_are_found_out(world: Wo
 
 
 async def test_the_signed_head_is_kept_beside_the_database_when_the_desk_closes(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        await filled(world, fr, kr)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        await filled(world, fr, jp)
         keys = key_of(world, fr)
     head = open_head((world.home(FR) / "records.checkpoint").read_bytes(), FR, keys)
     assert head.size == 6
 
 
 async def _two_desks(world: World) -> UUID:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        return await asked(kr, fr)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        return await asked(jp, fr)
 
 
 @pytest.mark.long

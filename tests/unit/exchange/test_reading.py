@@ -37,7 +37,7 @@ def read_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
 
 
 def message(**changes: Any) -> Message:
-    return complete_message({**REQUEST, **changes}, sender="24-7@kr")
+    return complete_message({**REQUEST, **changes}, sender="24-7@jp")
 
 
 def line_of(lines: list[ReadLine], *path: str) -> ReadLine:
@@ -115,7 +115,7 @@ def test_nothing_of_a_message_is_left_out(file: Path, read_in: Callable[[str], N
 
 
 def parse_example(content: dict[str, Any]) -> Message:
-    return complete_message(content, sender=content.get("from", "24-7@kr"))
+    return complete_message(content, sender=content.get("from", "24-7@jp"))
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -146,10 +146,10 @@ def test_what_is_passed_on_is_read_like_any_other_message_or_shown_as_it_is_writ
 ) -> None:
     read_in("en")
     example = json.loads(Path("examples/messages/forward.json").read_text("utf-8"))
-    whole = compose_message(REQUEST, sender="24-7@kr").content
+    whole = compose_message(REQUEST, sender="24-7@jp").content
     for passed_on, readable in ((whole, True), (b'{"type": 1}', False), (b"no JSON", False)):
         original = {**example["original"], "type": "preservation.request", "content": passed_on.decode()}
-        lines = read_message(complete_message({**example, "original": original}, sender="24-7@kr"))
+        lines = read_message(complete_message({**example, "original": original}, sender="24-7@jp"))
         shown = line_of(lines, "original", "content")
         assert line_of(lines, "original", "type").text == "Preservation request [preservation.request]"
         assert shown.text == (None if readable else passed_on.decode())

@@ -31,7 +31,7 @@ from protocol.event import Event, EventName, LeafReference
 
 T0 = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
-SEOUL, PARIS, ACCRA = (Address("24-7", node) for node in ("kr", "fr", "gh"))
+TOKYO, PARIS, ACCRA = (Address("24-7", node) for node in ("jp", "fr", "gh"))
 NONE = Suppression()
 
 
@@ -62,31 +62,31 @@ def at_desk(name: EventName, number: int, after_s: float, desk: Address = PARIS)
 
 
 def sent_to_paris(took: Sequence[float], submitted_s: float = 0) -> tuple[list[Event], list[Event]]:
-    """The logs of kr and fr of messages that lay at Paris's desk so many seconds after submission."""
+    """The logs of jp and fr of messages that lay at Paris's desk so many seconds after submission."""
     reference = LeafReference("test/fr", 0, bytes(32))
-    seoul, paris = [], []
+    tokyo, paris = [], []
     for number, seconds in enumerate(took):
-        seoul.append(event(EventName.SubmissionAcceptance, number, submitted_s))
-        seoul.append(event(EventName.RelayAcceptance, number, submitted_s + 1, peer="fr", reference=reference))
-        paris.append(event(EventName.RelayAcceptance, number, submitted_s + 1, peer="kr"))
+        tokyo.append(event(EventName.SubmissionAcceptance, number, submitted_s))
+        tokyo.append(event(EventName.RelayAcceptance, number, submitted_s + 1, peer="fr", reference=reference))
+        paris.append(event(EventName.RelayAcceptance, number, submitted_s + 1, peer="jp"))
         paris.append(at_desk(EventName.ContentConsignment, number, submitted_s + seconds))
-    return seoul, paris
+    return tokyo, paris
 
 
 def test_the_median_the_ninth_in_ten_and_the_longest_are_those_of_the_logs() -> None:
-    seoul, paris = sent_to_paris([5, 1, 2, 3, 4, 6, 7, 8, 9, 100])
-    found = figures(log("kr", seoul), log("fr", paris)).times
-    assert found == (StepTimes("kr", "fr", "ContentConsignment", Spread(10, 5_000, 9_000, 100_000)),)
+    tokyo, paris = sent_to_paris([5, 1, 2, 3, 4, 6, 7, 8, 9, 100])
+    found = figures(log("jp", tokyo), log("fr", paris)).times
+    assert found == (StepTimes("jp", "fr", "ContentConsignment", Spread(10, 5_000, 9_000, 100_000)),)
 
 
 def test_every_step_is_measured_from_the_submission() -> None:
-    seoul, paris = sent_to_paris([2])
+    tokyo, paris = sent_to_paris([2])
     paris += [
         at_desk(EventName.ContentHandover, 0, 60),
         at_desk(EventName.ContentAccessTracking, 0, 3600),
         at_desk(EventName.ContentAccessTracking, 0, 7200),
     ]
-    found = figures(log("fr", paris), log("kr", seoul)).times
+    found = figures(log("fr", paris), log("jp", tokyo)).times
     assert [(row.step, row.spread.median_ms) for row in found] == [
         ("ContentConsignment", 2_000),
         ("ContentHandover", 60_000),
@@ -95,63 +95,63 @@ def test_every_step_is_measured_from_the_submission() -> None:
 
 
 def test_the_order_in_which_logs_are_read_changes_nothing() -> None:
-    seoul, paris = sent_to_paris([1, 2, 3])
-    assert figures(log("kr", seoul), log("fr", paris)) == figures(log("fr", paris), log("kr", seoul))
+    tokyo, paris = sent_to_paris([1, 2, 3])
+    assert figures(log("jp", tokyo), log("fr", paris)) == figures(log("fr", paris), log("jp", tokyo))
 
 
 def test_a_time_before_the_submission_is_told_as_a_contradiction_and_not_measured() -> None:
-    seoul, paris = sent_to_paris([-3, 4])
-    assert [row.spread for row in figures(log("kr", seoul), log("fr", paris)).times] == [
+    tokyo, paris = sent_to_paris([-3, 4])
+    assert [row.spread for row in figures(log("jp", tokyo), log("fr", paris)).times] == [
         Spread(1, 4_000, 4_000, 4_000, backwards=1)
     ]
 
 
 def test_messages_are_counted_by_pair_and_month() -> None:
-    seoul, paris = sent_to_paris([1, 2])
-    later_seoul, later_paris = sent_to_paris([0, 0, 5], submitted_s=20 * 86_400)
+    tokyo, paris = sent_to_paris([1, 2])
+    later_tokyo, later_paris = sent_to_paris([0, 0, 5], submitted_s=20 * 86_400)
     # Only the third of the later ones: a message of its own, in the next month.
-    found = figures(log("kr", [*seoul, *later_seoul[4:]]), log("fr", [*paris, *later_paris[4:]]))
-    assert found.deliveries == (Deliveries("kr", "fr", "2026-11", 2), Deliveries("kr", "fr", "2026-12", 1))
+    found = figures(log("jp", [*tokyo, *later_tokyo[4:]]), log("fr", [*paris, *later_paris[4:]]))
+    assert found.deliveries == (Deliveries("jp", "fr", "2026-11", 2), Deliveries("jp", "fr", "2026-12", 1))
     assert found.messages == 3
 
 
 def test_a_message_to_two_desks_counts_for_each() -> None:
-    seoul, paris = sent_to_paris([1])
+    tokyo, paris = sent_to_paris([1])
     paris.append(at_desk(EventName.ContentConsignment, 0, 2, Address.parse("lyon@fr")))
-    assert figures(log("kr", seoul), log("fr", paris)).messages == 2
+    assert figures(log("jp", tokyo), log("fr", paris)).messages == 2
 
 
 def test_without_the_recipients_log_what_was_handed_over_counts() -> None:
-    seoul, paris = sent_to_paris([1, 2])
-    assert figures(log("kr", seoul)).deliveries == (Deliveries("kr", "fr", "2026-11", 2),)
+    tokyo, paris = sent_to_paris([1, 2])
+    assert figures(log("jp", tokyo)).deliveries == (Deliveries("jp", "fr", "2026-11", 2),)
     # Without the sender's log, the receiving node's word for whom it came from.
-    assert figures(log("fr", paris)).deliveries == (Deliveries("kr", "fr", "2026-11", 2),)
+    assert figures(log("fr", paris)).deliveries == (Deliveries("jp", "fr", "2026-11", 2),)
     assert figures(log("fr", paris)).times == ()
 
 
 def test_a_relay_is_no_second_delivery_and_keeps_the_sender() -> None:
     to_relay, on = (LeafReference(f"test/{node}", 0, bytes(32)) for node in ("fr", "gh"))
-    seoul = [
+    tokyo = [
         event(EventName.SubmissionAcceptance, 1),
         event(EventName.RelayAcceptance, 1, peer="fr", reference=to_relay),
     ]
     relay = [
-        event(EventName.RelayAcceptance, 1, 1, peer="kr"),
+        event(EventName.RelayAcceptance, 1, 1, peer="jp"),
         event(EventName.RelayAcceptance, 1, 2, peer="gh", reference=on),
     ]
     accra = [
         event(EventName.RelayAcceptance, 1, 2, peer="fr"),
         at_desk(EventName.ContentConsignment, 1, 3, ACCRA),
     ]
-    wanted = (Deliveries("kr", "gh", "2026-11", 1),)
-    assert figures(log("kr", seoul), log("fr", relay), log("gh", accra)).deliveries == wanted
-    assert figures(log("kr", seoul), log("fr", relay)).deliveries == wanted
+    wanted = (Deliveries("jp", "gh", "2026-11", 1),)
+    assert figures(log("jp", tokyo), log("fr", relay), log("gh", accra)).deliveries == wanted
+    assert figures(log("jp", tokyo), log("fr", relay)).deliveries == wanted
     assert figures(log("fr", relay)).deliveries == wanted
 
 
 def test_an_entry_with_a_finding_is_an_event_and_measures_nothing() -> None:
-    seoul, paris = sent_to_paris([1, 2])
-    found = figures(log("kr", seoul), log("fr", paris, [(3, "wrong-place"), (None, "log-fork"), (3, "repeated")]))
+    tokyo, paris = sent_to_paris([1, 2])
+    found = figures(log("jp", tokyo), log("fr", paris, [(3, "wrong-place"), (None, "log-fork"), (3, "repeated")]))
     assert found.messages == 1
     assert [row.spread.count for row in found.times] == [1]
     assert sum(row.count or 0 for row in found.events if row.event == "ContentConsignment") == 2
@@ -160,12 +160,12 @@ def test_an_entry_with_a_finding_is_an_event_and_measures_nothing() -> None:
 
 
 def test_only_the_period_counts_and_a_message_of_it_may_arrive_later() -> None:
-    seoul, paris = sent_to_paris([1, 7200])
+    tokyo, paris = sent_to_paris([1, 7200])
     period = Period(T0, T0 + timedelta(hours=1))
-    found = figures(log("kr", seoul), log("fr", paris), period=period)
+    found = figures(log("jp", tokyo), log("fr", paris), period=period)
     assert found.messages == 1
     assert [row.spread.count for row in found.times] == [2]
-    assert figures(log("kr", seoul), log("fr", paris), period=Period(T0 + timedelta(days=1))).messages == 0
+    assert figures(log("jp", tokyo), log("fr", paris), period=Period(T0 + timedelta(days=1))).messages == 0
 
 
 def test_reasons_are_counted_and_no_log_can_flood_the_report_with_them() -> None:
@@ -173,20 +173,20 @@ def test_reasons_are_counted_and_no_log_can_flood_the_report_with_them() -> None
         event(EventName.RelayRejection, number, peer="fr", reasons=(f"made-up-{number:03}",)) for number in range(100)
     ]
     refused += [event(EventName.RelayRejection, 200 + n, peer="fr", reasons=("expired", "expired")) for n in range(3)]
-    found = figures(log("kr", refused)).reasons
+    found = figures(log("jp", refused)).reasons
     assert len(found) == MAX_REASONS + 1
     assert ReasonCount("RelayRejection", "expired", 3) in found
     assert found[-1] == ReasonCount("RelayRejection", "", 100 - (MAX_REASONS - 1))
 
 
 def test_a_logs_health_is_its_size_growth_age_and_what_its_checkpoint_lacks() -> None:
-    (health,) = figures(log("kr", sent_to_paris([1])[0], missing_cosignatures=2), period=Period(T0 + SECOND)).logs
+    (health,) = figures(log("jp", sent_to_paris([1])[0], missing_cosignatures=2), period=Period(T0 + SECOND)).logs
     assert (health.size, health.grown, health.behind_ms, health.missing_cosignatures) == (2, 1, 86_400_000, 2)
 
 
 def test_a_report_stands_at_the_youngest_checkpoint_or_at_the_end_of_its_period() -> None:
     old = AuditedLog("fr", "test/fr", 0, T0, ())
-    young = AuditedLog("kr", "test/kr", 0, T0 + timedelta(days=3), ())
+    young = AuditedLog("jp", "test/jp", 0, T0 + timedelta(days=3), ())
     silent = AuditedLog("gh", "test/gh", 0, None, ())
     assert stands_at([old, silent, young], ALWAYS) == T0 + timedelta(days=3)
     assert stands_at([old, young], Period(None, T0 + timedelta(days=1))) == T0 + timedelta(days=1)
@@ -200,10 +200,10 @@ def test_a_report_stands_at_the_youngest_checkpoint_or_at_the_end_of_its_period(
 
 
 def test_what_fewer_than_the_threshold_have_in_common_is_in_no_table() -> None:
-    seoul, paris = sent_to_paris([1, 2, 3])
+    tokyo, paris = sent_to_paris([1, 2, 3])
     month = Period(T0.replace(day=1, hour=0, minute=0), T0.replace(month=T0.month + 1, day=1, hour=0, minute=0))
     after = month.until + timedelta(hours=1) if month.until else T0
-    logs = [replace(log("kr", seoul), signed_at=after), replace(log("fr", paris), signed_at=after)]
+    logs = [replace(log("jp", tokyo), signed_at=after), replace(log("fr", paris), signed_at=after)]
     found = figures(*logs, period=month, below=5)
     assert (found.messages, found.deliveries, found.times, found.events, found.reasons) == (0, (), (), (), ())
     assert [(one.size, one.grown) for one in found.logs] == [(None, 0), (None, 0)]
@@ -240,8 +240,8 @@ def test_a_spread_is_of_times_that_occurred_and_to_publish_tells_no_count(measur
 
 
 def test_figures_hold_no_id_of_a_message_and_no_address_of_an_office() -> None:
-    seoul, paris = sent_to_paris([1])
-    told = repr(asdict(figures(log("kr", seoul), log("fr", paris))))
+    tokyo, paris = sent_to_paris([1])
+    told = repr(asdict(figures(log("jp", tokyo), log("fr", paris))))
     assert "24-7" not in told
-    assert str(seoul[0].message_id) not in told
-    assert seoul[0].digest.hex() not in told
+    assert str(tokyo[0].message_id) not in told
+    assert tokyo[0].digest.hex() not in told

@@ -23,7 +23,7 @@ from protocol.log.tiles import TileTree
 from tests.interop.go_log import write_log
 from tests.unit.exchange.test_report_files import FONTS
 from tests.unit.exchange.test_report_sign import p12, validated
-from tests.worlds.desks import FR, KR, PASSPHRASE, Node, World, request
+from tests.worlds.desks import FR, JP, PASSPHRASE, Node, World, request
 
 
 @pytest.fixture
@@ -57,16 +57,16 @@ async def comity(world: World, address: Address, *arguments: str) -> Result:
 
 async def exchanged(world: World) -> list[str]:
     """One request that Paris opened and acknowledged; the mirrors of both logs."""
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.messages.send(request())
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await jp.messages.send(request())
         world.clock.advance(minutes=5)
         await fr.messages.sync()
         await fr.messages.show(sent.id)
         await fr.messages.sync()
         world.clock.advance(hours=2)
         await fr.replies.acknowledge(sent.id, will_answer="yes", form="message", eta=world.clock() + timedelta(hours=1))
-        await kr.messages.sync()
-    return [mirrored(world.nodes[name], world.path / "mirrors") for name in ("kr", "fr")]
+        await jp.messages.sync()
+    return [mirrored(world.nodes[name], world.path / "mirrors") for name in ("jp", "fr")]
 
 
 def figures(result: Result) -> dict[str, Any]:
@@ -77,9 +77,9 @@ def figures(result: Result) -> dict[str, Any]:
 
 async def test_an_auditor_reads_the_figures_of_verified_mirrors(world: World) -> None:
     mirrors = await exchanged(world)
-    found = figures(await comity(world, KR, "audit", "report", *mirrors, "--json"))
+    found = figures(await comity(world, JP, "audit", "report", *mirrors, "--json"))
     assert found["messages"] == 2
-    assert [(log["node"], log["findings"]) for log in found["logs"]] == [("fr", 0), ("kr", 0)]
+    assert [(log["node"], log["findings"]) for log in found["logs"]] == [("fr", 0), ("jp", 0)]
     to_paris = {row["step"]: row["spread"]["median_ms"] for row in found["times"] if row["recipient"] == "fr"}
     assert to_paris == {"ContentConsignment": 0, "ContentHandover": 300_000, "ContentAccessTracking": 300_000}
     # The report stands where the mirrors stand, not where the clock does.
@@ -107,7 +107,7 @@ async def test_an_office_reads_the_figures_of_its_cases(world: World) -> None:
 async def test_the_report_is_written_in_the_language_that_is_asked_for_and_twice_the_same(world: World) -> None:
     mirrors = await exchanged(world)
     for name in ("report.html", "report.pdf", "again.html", "again.pdf"):
-        done = await comity(world, KR, "audit", "report", *mirrors, "--out", str(world.path / name), "--language", "fr")
+        done = await comity(world, JP, "audit", "report", *mirrors, "--out", str(world.path / name), "--language", "fr")
         assert done.exit_code == 0, done.output
         assert str(world.path / name) in done.stdout
     assert b'<html lang="fr" dir="ltr">' in (world.path / "report.html").read_bytes()
@@ -117,7 +117,7 @@ async def test_the_report_is_written_in_the_language_that_is_asked_for_and_twice
 
 async def test_a_log_that_is_named_twice_is_not_counted_twice(world: World) -> None:
     mirrors = await exchanged(world)
-    done = await comity(world, KR, "audit", "report", mirrors[0], mirrors[0], "--json")
+    done = await comity(world, JP, "audit", "report", mirrors[0], mirrors[0], "--json")
     assert (done.exit_code, json.loads(done.stdout)["error"]["type"]) == (2, "urn:comity:error:usage")
 
 
@@ -127,7 +127,7 @@ async def test_a_signed_report_verifies(world: World) -> None:
     secret.write_bytes(PASSPHRASE)
     secret.chmod(0o600)
     signing = ["--sign-with", str(p12(world.path / "audit.p12")), "--sign-passphrase-file", str(secret)]
-    done = await comity(world, KR, "report", "--out", str(out), *signing, "--json")
+    done = await comity(world, JP, "report", "--out", str(out), *signing, "--json")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["signed"] is True
     assert (await validated(out.read_bytes())).bottom_line
@@ -136,15 +136,15 @@ async def test_a_signed_report_verifies(world: World) -> None:
 @pytest.mark.long
 async def test_a_log_with_findings_is_reported_with_its_own_exit_code(world: World) -> None:
     mirrors = await exchanged(world)
-    node = world.nodes["kr"]
+    node = world.nodes["jp"]
     accepted = next(
         event for event in map(decode_event, node.log.leaves) if event.name is EventName.SubmissionAcceptance
     )
     node.log.add(replace(accepted, salt=bytes(16), at=world.clock()))
     mirrors[0] = mirrored(node, world.path / "later")
-    done = await comity(world, KR, "audit", "report", *mirrors, "--json")
+    done = await comity(world, JP, "audit", "report", *mirrors, "--json")
     assert done.exit_code == 3
-    assert json.loads(done.stdout)["figures"]["findings"] == [{"node": "kr", "code": "repeated", "count": 1}]
+    assert json.loads(done.stdout)["figures"]["findings"] == [{"node": "jp", "code": "repeated", "count": 1}]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ async def test_a_log_with_findings_is_reported_with_its_own_exit_code(world: Wor
 async def test_what_cannot_be_written_is_refused_before_anything_is_read(
     world: World, arguments: list[str], code: str, exit_code: int
 ) -> None:
-    done = await comity(world, KR, "report", *arguments)
+    done = await comity(world, JP, "report", *arguments)
     assert done.exit_code == exit_code
     assert done.stderr.startswith(f"refused ({code}): ")
     assert "Traceback" not in done.output

@@ -32,7 +32,7 @@ from protocol.errors import UsageError
 from protocol.event import Event, EventName, LeafReference
 
 BELOW = 5
-NATIONS = ("fr", "kr", "us")
+NATIONS = ("fr", "jp", "us")
 MONTHS = {month: datetime(2026, month, 1, tzinfo=UTC) for month in (9, 10, 11)}
 PERIODS = {month: Period(MONTHS[month], MONTHS[month + 1]) for month in (9, 10)}
 
@@ -41,21 +41,21 @@ Kind = tuple[int, str, str, str]
 OUTCOMES = ("waits", "handed over", "opened", "unclaimed", "refused", "failed")
 World = Mapping[Kind, int]
 
-# 98 - 97 = 1: what France's log says of all and of Korea's messages told of the one from the United States.
+# 98 - 97 = 1: what France's log says of all and of Japan's messages told of the one from the United States.
 WORLD: World = {
-    (9, "kr", "fr", "handed over"): 97,
+    (9, "jp", "fr", "handed over"): 97,
     (9, "us", "fr", "handed over"): 1,
-    (9, "kr", "fr", "opened"): 12,
-    (9, "kr", "fr", "refused"): 2,
-    (9, "fr", "kr", "failed"): 6,
+    (9, "jp", "fr", "opened"): 12,
+    (9, "jp", "fr", "refused"): 2,
+    (9, "fr", "jp", "failed"): 6,
     (9, "fr", "us", "waits"): 4,
-    (10, "kr", "fr", "handed over"): 5,
-    (10, "us", "kr", "unclaimed"): 3,
-    (10, "us", "kr", "opened"): 30,
+    (10, "jp", "fr", "handed over"): 5,
+    (10, "us", "jp", "unclaimed"): 3,
+    (10, "us", "jp", "opened"): 30,
     (10, "us", "fr", "handed over"): 8,
     (10, "us", "fr", "opened"): 1,
 }
-STRANGE = (10, "kr", "us", "opened")
+STRANGE = (10, "jp", "us", "opened")
 """A kind of which there was nothing: whether there was is not to be told either."""
 
 
@@ -177,7 +177,7 @@ def test_every_count_in_a_report_is_none_or_at_least_the_threshold() -> None:
 
 def test_a_report_does_not_say_that_there_was_nothing_where_something_may_have_been_left_out() -> None:
     month = PERIODS[9]
-    log = AuditedLog("kr", "test/kr", 0, MONTHS[11], ())
+    log = AuditedLog("jp", "test/jp", 0, MONTHS[11], ())
     for below, said in ((0, False), (BELOW, True)):
         figures = audit_figures([log], month, MONTHS[10], Suppression(below))
         text = str(audit_document(figures, Reader("en")))
@@ -200,7 +200,7 @@ def test_a_report_does_not_say_that_there_was_nothing_where_something_may_have_b
 def test_periods_whose_difference_is_of_few_are_refused(
     since: datetime | None, until: datetime | None, signed: datetime | None
 ) -> None:
-    log = AuditedLog("kr", "test/kr", 0, signed, ())
+    log = AuditedLog("jp", "test/jp", 0, signed, ())
     with pytest.raises(UsageError):
         audit_figures([log], Period(since, until), MONTHS[10], Suppression(BELOW))
 
@@ -222,7 +222,7 @@ def office(cases: Mapping[str, int]) -> str:
                 messages.append(CountedMessage(Direction.SENT, "preservation.acknowledgement", at, thread))
             refusals = (CountedRefusal("24-7@fr", kind, at),) if kind.startswith("refused") else ()
             fields = (at, at, None, None, kind, (), (), refusals)
-            courses.append(Course("preservation.request", "24-7@kr", *fields, thread=thread))
+            courses.append(Course("preservation.request", "24-7@jp", *fields, thread=thread))
     refused = [RefusedMessage("open-failed", at)] * cases.get("silent", 0)
     records = OfficeRecords(Address("24-7", "fr"), messages, courses, refused, cases.get("silent", 0))
     return json.dumps(plain(office_figures(records, PERIODS[9], MONTHS[10], Suppression(BELOW))))

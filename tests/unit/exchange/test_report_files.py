@@ -68,20 +68,20 @@ AUDIT = AuditFigures(
     until=AS_OF,
     as_of=AS_OF,
     suppressed_below=5,
-    logs=(LogHealth("kr", "test/kr", 12_345, AS_OF - timedelta(hours=3), 3 * HOUR_MS, 310, 1, 2),),
+    logs=(LogHealth("jp", "test/jp", 12_345, AS_OF - timedelta(hours=3), 3 * HOUR_MS, 310, 1, 2),),
     messages=None,
     deliveries=(
-        Deliveries("kr", "fr", "2026-10", None),
-        Deliveries("kr", "fr", "2026-11", 310),
+        Deliveries("jp", "fr", "2026-10", None),
+        Deliveries("jp", "fr", "2026-11", 310),
         Deliveries(None, "gh", "2026-11", 7),
     ),
-    times=(StepTimes("kr", "fr", "ContentHandover", Spread(310, 1_500, 65_000, 27 * HOUR_MS, backwards=6)),),
-    events=(EventCount("kr", "SubmissionAcceptance", 310),),
+    times=(StepTimes("jp", "fr", "ContentHandover", Spread(310, 1_500, 65_000, 27 * HOUR_MS, backwards=6)),),
+    events=(EventCount("jp", "SubmissionAcceptance", 310),),
     reasons=(ReasonCount("RelayRejection", HOSTILE, 7), ReasonCount("RelayRejection", "", 9)),
-    findings=(FindingCount("kr", HOSTILE, 1),),
+    findings=(FindingCount("jp", HOSTILE, 1),),
 )
 OFFICE = OfficeFigures(
-    office="24-7@kr",
+    office="24-7@jp",
     since=AS_OF - timedelta(days=30),
     until=None,
     as_of=AS_OF,
@@ -200,7 +200,7 @@ for document in english():
 @FONTS
 def test_the_same_figures_give_the_same_bytes_in_any_process_zone_and_environment(tmp_path: Path) -> None:
     here = [f"{sha256(render_html(one)).hexdigest()} {sha256(render_pdf(one)).hexdigest()}" for one in english()]
-    changed = {"PYTHONHASHSEED": "7", "TZ": "Asia/Seoul", "LANG": "fr_FR.UTF-8", "TMPDIR": str(tmp_path)}
+    changed = {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo", "LANG": "fr_FR.UTF-8", "TMPDIR": str(tmp_path)}
     ran = subprocess.run(
         [sys.executable, "-c", _WRITE],
         cwd=ROOT,

@@ -35,12 +35,12 @@ from protocol.address import Address
 from protocol.lifecycle import facts as f
 from protocol.lifecycle.deadlines import deadlines
 from protocol.lifecycle.rules import Side
-from tests.worlds.desks import FR, KR, World, request
+from tests.worlds.desks import FR, JP, World, request
 
 T0 = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 HOUR_MS = 3_600_000
-SEOUL, PARIS = str(KR), str(FR)
+TOKYO, PARIS = str(JP), str(FR)
 EXPIRY = T0 + 90 * DAY
 
 
@@ -51,7 +51,7 @@ def uid(number: int) -> UUID:
 OPENING = f.Submitted(
     message_id=uid(1),
     at=T0,
-    by=SEOUL,
+    by=TOKYO,
     targets=("t1",),
     thread=uid(1),
     requested=(PARIS,),
@@ -81,8 +81,8 @@ def preserved(number: int, at: datetime, expires_at: datetime = EXPIRY, about: i
 PRESERVED = preserved(3, T0 + 3 * HOUR)
 
 
-def by_seoul(kind: type[f.CaseFact], number: int, at: datetime) -> f.CaseFact:
-    return kind(message_id=uid(number), at=at, by=SEOUL, about=uid(3), targets=("t1",))
+def by_tokyo(kind: type[f.CaseFact], number: int, at: datetime) -> f.CaseFact:
+    return kind(message_id=uid(number), at=at, by=TOKYO, about=uid(3), targets=("t1",))
 
 
 def course(*facts: f.CaseFact, as_of: datetime = T0 + 400 * DAY) -> Course:
@@ -93,7 +93,7 @@ def course(*facts: f.CaseFact, as_of: datetime = T0 + 400 * DAY) -> Course:
 
 def figures(
     *courses: Course,
-    office: Address = KR,
+    office: Address = JP,
     period: Period = ALWAYS,
     as_of: datetime = T0 + 400 * DAY,
     below: int = 0,
@@ -109,7 +109,7 @@ def figures(
 def test_acknowledgement_and_answer_are_measured_from_proved_receipt() -> None:
     found = course(*BEGUN, acknowledged(T0 + 2 * HOUR), PRESERVED)
     assert (found.received_at, found.acknowledged_at, found.answered_at) == (T0 + HOUR, T0 + 2 * HOUR, T0 + 3 * HOUR)
-    for office, ours in ((KR, True), (FR, False)):
+    for office, ours in ((JP, True), (FR, False)):
         assert figures(found, office=office).times == (
             WordTimes(ours, "preservation.request", "acknowledgement", Spread(1, HOUR_MS, HOUR_MS, HOUR_MS)),
             WordTimes(ours, "preservation.request", "answer", Spread(1, 2 * HOUR_MS, 2 * HOUR_MS, 2 * HOUR_MS)),
@@ -136,7 +136,7 @@ def test_what_is_not_done_runs_and_is_overdue_from_its_due_time_on(as_of: dateti
 
 
 def test_what_is_withdrawn_was_neither_answered_nor_acknowledged() -> None:
-    withdrawn = f.Withdrawn(message_id=uid(9), at=T0 + 2 * HOUR, by=SEOUL, about=uid(1))
+    withdrawn = f.Withdrawn(message_id=uid(9), at=T0 + 2 * HOUR, by=TOKYO, about=uid(1))
     found = course(*BEGUN, withdrawn)
     assert (found.acknowledged_at, found.answered_at) == (None, None)
     assert [(settled.what, settled.how) for settled in found.settled] == [("acknowledgement", How.ENDED)]
@@ -145,7 +145,7 @@ def test_what_is_withdrawn_was_neither_answered_nor_acknowledged() -> None:
 
 def test_an_expiry_that_is_moved_in_the_time_of_warning_is_a_lapse_prevented() -> None:
     ask = f.ExtensionAsked(
-        message_id=uid(4), at=EXPIRY - 10 * DAY, by=SEOUL, about=uid(3), targets=("t1",), until=EXPIRY + 90 * DAY
+        message_id=uid(4), at=EXPIRY - 10 * DAY, by=TOKYO, about=uid(3), targets=("t1",), until=EXPIRY + 90 * DAY
     )
     extended = preserved(5, EXPIRY - 9 * DAY, EXPIRY + 90 * DAY, about=4)
     before = EXPIRY + 30 * DAY
@@ -159,7 +159,7 @@ def test_an_expiry_that_is_moved_in_the_time_of_warning_is_a_lapse_prevented() -
 
 def test_an_expiry_that_is_moved_long_before_prevents_no_lapse() -> None:
     ask = f.ExtensionAsked(
-        message_id=uid(4), at=T0 + 10 * DAY, by=SEOUL, about=uid(3), targets=("t1",), until=EXPIRY + 90 * DAY
+        message_id=uid(4), at=T0 + 10 * DAY, by=TOKYO, about=uid(3), targets=("t1",), until=EXPIRY + 90 * DAY
     )
     extended = preserved(5, T0 + 11 * DAY, EXPIRY + 90 * DAY, about=4)
     as_of = EXPIRY + 80 * DAY
@@ -168,10 +168,10 @@ def test_an_expiry_that_is_moved_long_before_prevents_no_lapse() -> None:
 
 
 def test_a_follow_up_prevents_the_lapse_when_it_is_received_and_a_release_when_it_is_said() -> None:
-    follow_up = by_seoul(f.FollowedUp, 6, EXPIRY - 5 * DAY)
+    follow_up = by_tokyo(f.FollowedUp, 6, EXPIRY - 5 * DAY)
     received = f.Delivered(message_id=uid(6), at=EXPIRY - 4 * DAY, by=PARIS)
     assert figures(course(*BEGUN, PRESERVED, follow_up, received)).lapses == (Lapses(True, 0, 1, 0, 1, 0, 0),)
-    released = by_seoul(f.Released, 7, EXPIRY - DAY)
+    released = by_tokyo(f.Released, 7, EXPIRY - DAY)
     assert figures(course(*BEGUN, PRESERVED, released)).lapses == (Lapses(True, 0, 0, 1, 1, 0, 0),)
 
 
@@ -179,8 +179,8 @@ def test_a_follow_up_prevents_the_lapse_when_it_is_received_and_a_release_when_i
     "after",
     [
         (),
-        (by_seoul(f.Closed, 8, EXPIRY + DAY),),
-        (by_seoul(f.FollowedUp, 6, EXPIRY - DAY), f.Delivered(message_id=uid(6), at=EXPIRY + DAY, by=PARIS)),
+        (by_tokyo(f.Closed, 8, EXPIRY + DAY),),
+        (by_tokyo(f.FollowedUp, 6, EXPIRY - DAY), f.Delivered(message_id=uid(6), at=EXPIRY + DAY, by=PARIS)),
     ],
 )
 def test_a_lapse_stays_a_lapse_whatever_is_done_later(after: tuple[f.CaseFact, ...]) -> None:
@@ -212,7 +212,7 @@ def test_the_course_does_not_depend_on_the_order_in_which_messages_came(random: 
         *BEGUN,
         acknowledged(T0 + 2 * HOUR),
         PRESERVED,
-        by_seoul(f.FollowedUp, 6, EXPIRY - 5 * DAY),
+        by_tokyo(f.FollowedUp, 6, EXPIRY - 5 * DAY),
         f.Delivered(message_id=uid(6), at=EXPIRY - 4 * DAY, by=PARIS),
     ]
     wanted = course(*facts)
@@ -261,15 +261,15 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 async def test_both_desks_tell_the_same_times_of_one_case(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.messages.send(request())
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await jp.messages.send(request())
         world.clock.advance(minutes=5)
         await fr.messages.sync()
         world.clock.advance(hours=2)
         await fr.replies.acknowledge(sent.id, will_answer="yes", form="message", eta=world.clock() + HOUR)
-        await kr.messages.sync()
+        await jp.messages.sync()
         progress: list[tuple[int, int]] = []
-        asked = await kr.cases.figures(ALWAYS, Suppression(), lambda done, total: progress.append((done, total)))
+        asked = await jp.cases.figures(ALWAYS, Suppression(), lambda done, total: progress.append((done, total)))
         answered = await fr.cases.figures(ALWAYS, Suppression())
     spread = Spread(1, 2 * HOUR_MS, 2 * HOUR_MS, 2 * HOUR_MS)
     assert asked.times == (WordTimes(True, "preservation.request", "acknowledgement", spread),)
@@ -283,25 +283,25 @@ async def test_both_desks_tell_the_same_times_of_one_case(world: World) -> None:
 
 
 async def test_a_past_periods_figures_do_not_change_when_more_happens(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        await kr.messages.send(request())
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        await jp.messages.send(request())
         await fr.messages.sync()
-        await kr.messages.sync()
+        await jp.messages.sync()
         world.clock.advance(hours=1)
         period = Period(None, world.clock())
         world.clock.advance(hours=1)
-        before = await kr.cases.figures(period, Suppression())
-        await kr.messages.send(request())
+        before = await jp.cases.figures(period, Suppression())
+        await jp.messages.send(request())
         world.clock.advance(days=40)
-        assert await kr.cases.figures(period, Suppression()) == before
+        assert await jp.cases.figures(period, Suppression()) == before
         assert (before.sent, before.as_of) == (1, period.until)
 
 
 async def test_a_desks_figures_hold_nothing_of_what_its_cases_are_about(world: World) -> None:
-    async with world.open(KR) as kr:
+    async with world.open(JP) as jp:
         draft = request()
-        sent = await kr.messages.send(draft)
-        told = repr(await kr.cases.figures(ALWAYS, Suppression()))
+        sent = await jp.messages.send(draft)
+        told = repr(await jp.cases.figures(ALWAYS, Suppression()))
     assert str(sent.id) not in told
     assert "Claire" not in told
     for target in draft["targets"]:
@@ -309,8 +309,8 @@ async def test_a_desks_figures_hold_nothing_of_what_its_cases_are_about(world: W
 
 
 async def test_of_an_erased_case_only_its_messages_are_counted(world: World) -> None:
-    async with world.open(KR) as kr:
-        sent = await kr.messages.send(request())
-        await kr.office.erase_case(sent.thread, "ordered")
-        found = await kr.cases.figures(ALWAYS, Suppression())
+    async with world.open(JP) as jp:
+        sent = await jp.messages.send(request())
+        await jp.office.erase_case(sent.thread, "ordered")
+        found = await jp.cases.figures(ALWAYS, Suppression())
     assert (found.sent, found.erased_cases, found.states) == (1, 1, ())

@@ -21,7 +21,7 @@ from keys.local.migrations import load_migrations, migrate_sqlite
 from protocol.errors import DatabaseDamagedError, UsageError
 from tests.unit.exchange.test_agenda import comity
 from tests.unit.exchange.test_exchange_store import CIPHER, delivery, message
-from tests.worlds.desks import FR, KR, Client, World, request
+from tests.worlds.desks import FR, JP, Client, World, request
 
 
 @pytest.fixture
@@ -63,33 +63,33 @@ def test_any_text_has_words_without_blanks_of_bounded_length(text: str) -> None:
 
 
 async def test_a_message_is_found_by_all_of_its_words_and_by_no_other(world: World) -> None:
-    async with world.open(KR) as kr:
-        first = await kr.messages.send(about("The letterbox in Tourcoing is emptied nightly."))
-        second = await kr.messages.send(about("The letterbox in Armentières is emptied weekly."))
-        assert await found(kr, "letterbox emptied") == [str(second.id), str(first.id)]
-        assert await found(kr, "tourcoing LETTERBOX") == [str(first.id)]
-        assert await found(kr, "tourcoing weekly") == []
-        assert await found(kr, "time_window") == []
-        assert await found(kr, "letterbox", limit=1) == [str(second.id)]
+    async with world.open(JP) as jp:
+        first = await jp.messages.send(about("The letterbox in Tourcoing is emptied nightly."))
+        second = await jp.messages.send(about("The letterbox in Armentières is emptied weekly."))
+        assert await found(jp, "letterbox emptied") == [str(second.id), str(first.id)]
+        assert await found(jp, "tourcoing LETTERBOX") == [str(first.id)]
+        assert await found(jp, "tourcoing weekly") == []
+        assert await found(jp, "time_window") == []
+        assert await found(jp, "letterbox", limit=1) == [str(second.id)]
 
 
 @pytest.mark.long
 async def test_what_came_before_the_index_existed_and_what_came_since_is_found_after_a_restart(world: World) -> None:
-    async with world.open(KR) as kr:
-        sent = await kr.messages.send_many([about(f"Number n{number} of many.") for number in range(70)])
-        assert len(await found(kr, "many", limit=100)) == 70
-    async with world.open(KR) as kr:
-        late = await kr.messages.send(about("One of many more."))
-        assert await found(kr, "n3") == [str(sent[3].id)]
-        assert (await found(kr, "many", limit=100))[0] == str(late.id)
+    async with world.open(JP) as jp:
+        sent = await jp.messages.send_many([about(f"Number n{number} of many.") for number in range(70)])
+        assert len(await found(jp, "many", limit=100)) == 70
+    async with world.open(JP) as jp:
+        late = await jp.messages.send(about("One of many more."))
+        assert await found(jp, "n3") == [str(sent[3].id)]
+        assert (await found(jp, "many", limit=100))[0] == str(late.id)
 
 
 async def test_no_word_of_a_message_stands_in_the_database_file(world: World) -> None:
-    async with world.open(KR) as kr:
-        await kr.messages.send(about("Xylophone in Ouagadougou, 研究生命."))
-        assert len(await found(kr, "xylophone")) == 1
-        assert len(await found(kr, "生命")) == 1
-    for file in world.home(KR).glob("desk.sqlite*"):
+    async with world.open(JP) as jp:
+        await jp.messages.send(about("Xylophone in Ouagadougou, 研究生命."))
+        assert len(await found(jp, "xylophone")) == 1
+        assert len(await found(jp, "生命")) == 1
+    for file in world.home(JP).glob("desk.sqlite*"):
         stored = file.read_bytes().lower()
         assert b"xylophone" not in stored
         assert b"ouagadougou" not in stored
@@ -131,8 +131,8 @@ def test_every_target_of_a_large_request_is_found(count: int, tmp_path: Path) ->
 
 async def test_every_target_of_a_request_that_was_sent_is_found_by_its_recipient(world: World) -> None:
     asked = targets(100)
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.messages.send(request(targets=asked))
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await jp.messages.send(request(targets=asked))
         await fr.messages.sync()
         for target in asked[::9]:
             assert await found(fr, target["identifier"]["address"]) == [str(sent.id)]
@@ -143,32 +143,32 @@ async def test_a_search_says_how_many_messages_it_did_not_look_into_and_that_the
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("exchange.cases.search._BEFORE_ANSWER", 2)
-    async with world.open(KR) as kr:
-        await kr.messages.send_many([about(f"Number n{number} of many.") for number in range(5)])
-        first = await kr.cases.search("many")
+    async with world.open(JP) as jp:
+        await jp.messages.send_many([about(f"Number n{number} of many.") for number in range(5)])
+        first = await jp.cases.search("many")
         assert (len(first.messages), first.not_searched, first.more) == (2, 3, False)
-        assert await kr.cases.not_searched() == 3
-        again = await kr.cases.search("many", limit=1)
+        assert await jp.cases.not_searched() == 3
+        again = await jp.cases.search("many", limit=1)
         assert (len(again.messages), again.not_searched, again.more) == (1, 1, True)
-        assert len((await kr.cases.search("many")).messages) == 5
+        assert len((await jp.cases.search("many")).messages) == 5
 
 
 def test_the_command_tells_a_person_and_a_program_what_was_not_searched(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def send() -> None:
-        async with world.open(KR) as kr:
-            await kr.messages.send_many([about(f"Number n{number} of many.") for number in range(3)])
+        async with world.open(JP) as jp:
+            await jp.messages.send_many([about(f"Number n{number} of many.") for number in range(3)])
 
     asyncio.run(send())
     monkeypatch.setattr("exchange.cases.search._BEFORE_ANSWER", 0)
-    code, told = comity(world, KR, "search", "many", "--json")
+    code, told = comity(world, JP, "search", "many", "--json")
     assert (code, json.loads(told)["messages"], json.loads(told)["not_searched"]) == (0, [], 3)
-    code, told = comity(world, KR, "search", "many")
+    code, told = comity(world, JP, "search", "many")
     assert "3 messages not searched" in told
-    code, told = comity(world, KR, "search", "many", "--limit", "2", "--all")
+    code, told = comity(world, JP, "search", "many", "--limit", "2", "--all")
     assert "More messages fit" in told
-    code, told = comity(world, KR, "search", "many", "--all", "--json")
+    code, told = comity(world, JP, "search", "many", "--all", "--json")
     assert (len(json.loads(told)["messages"]), json.loads(told)["not_searched"]) == (3, 0)
 
 
@@ -176,11 +176,11 @@ async def test_a_request_is_compared_with_all_messages_where_a_duplicate_is_not_
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("exchange.desk.cases.INDEXED_BEFORE_SENDING", 0)
-    async with world.open(KR) as kr:
-        sent = await kr.messages.send(request())
-        assert await kr.cases.duplicates_of_draft(request()) == []
-        assert await kr.cases.not_searched() == 1
-        assert {item.message for item in await kr.cases.duplicates_of_draft(request(), everything=True)} == {sent.id}
+    async with world.open(JP) as jp:
+        sent = await jp.messages.send(request())
+        assert await jp.cases.duplicates_of_draft(request()) == []
+        assert await jp.cases.not_searched() == 1
+        assert {item.message for item in await jp.cases.duplicates_of_draft(request(), everything=True)} == {sent.id}
 
 
 def test_an_upgrade_empties_the_index_and_what_is_stored_is_found_again(tmp_path: Path) -> None:
@@ -209,13 +209,13 @@ async def test_a_watch_indexes_what_is_stored_while_nothing_arrives(
     async def mailbox(self: Client, after: int, limit: int = 64, wait_s: float = 0) -> Any:
         await silent.wait()
 
-    async with world.open(KR) as kr:
-        await kr.messages.send_many([about("One of many.") for _ in range(40)])
+    async with world.open(JP) as jp:
+        await jp.messages.send_many([about("One of many.") for _ in range(40)])
         monkeypatch.setattr(Client, "mailbox", mailbox)
-        listening = kr.messages.listen()
+        listening = jp.messages.listen()
         waiting = asyncio.ensure_future(anext(listening))
         async with asyncio.timeout(30):
-            while await kr.cases.not_searched():  # noqa: ASYNC110 - what is waited for has no event
+            while await jp.cases.not_searched():  # noqa: ASYNC110 - what is waited for has no event
                 await asyncio.sleep(0)
         waiting.cancel()
         with suppress(asyncio.CancelledError):
@@ -237,6 +237,6 @@ def test_what_another_program_erases_while_it_is_indexed_gets_no_words(tmp_path:
 
 @pytest.mark.parametrize("query", ["", "  ", "... !", " ".join(f"w{n}" for n in range(MAX_QUERY_WORDS + 1))])
 async def test_a_search_without_words_or_with_too_many_is_refused(world: World, query: str) -> None:
-    async with world.open(KR) as kr:
+    async with world.open(JP) as jp:
         with pytest.raises(UsageError):
-            await kr.cases.search(query)
+            await jp.cases.search(query)

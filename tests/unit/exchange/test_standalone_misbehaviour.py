@@ -86,7 +86,7 @@ def test_a_proof_of_each_kind_is_verified_by_a_program_of_its_own(
 def test_keys_of_another_log_and_files_that_are_no_proofs_cannot_be_used(tmp_path: Path, card: Path) -> None:
     proof = tmp_path / "lie.proof"
     proof.write_bytes(encode_proof(LIES[MisbehaviourKind.FORK]))
-    other = SoftLogSigner("test-federation/kr", bytes(32), bytes(32)).verifier
+    other = SoftLogSigner("test-federation/jp", bytes(32), bytes(32)).verifier
     assert run(proof, "--vkey", other.vkeys[0], "--vkey", other.vkeys[1])[0] == 2
     assert run(tmp_path / "missing", "--card", str(card))[0] == 2
     proof.write_bytes(b"\xa1\x01\x02")

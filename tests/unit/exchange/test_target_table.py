@@ -24,7 +24,7 @@ from protocol.envelope import MAX_CONTENT_BYTES, open_envelope, parse_envelope, 
 from protocol.errors import InvalidMessageError, MalformedError, TooLargeError, UsageError
 from protocol.messages.parse import check_outgoing, compose_message, parse_message
 from protocol.messages.schema.parts import MAX_TARGETS
-from tests.unit.protocol.test_envelope import NOW, PARIS, PARIS_OPENERS, SEOUL_KEY, sealed_to
+from tests.unit.protocol.test_envelope import NOW, PARIS, PARIS_OPENERS, TOKYO_KEY, sealed_to
 from tests.worlds.desks import request
 
 HEADER = "kind,address,data_categories,begins_at,ends_at,relation,location"
@@ -78,14 +78,14 @@ def nat_rows(count: int) -> bytes:
 
 def composed(draft: dict[str, Any]) -> bytes:
     now = datetime(2026, 11, 23, tzinfo=UTC)
-    return compose_message(draft, message_id=new_message_id(now, bytes(10)), sender="24-7@kr", sent_at=now).content
+    return compose_message(draft, message_id=new_message_id(now, bytes(10)), sender="24-7@jp", sent_at=now).content
 
 
 def test_a_thousand_addresses_behind_carrier_nat_fit_one_sealed_request() -> None:
     (draft,) = with_targets({**request(), "targets": []}, nat_rows(MAX_TARGETS))
     content = composed(draft)
     envelope = parse_envelope(sealed_to(PARIS, content=content))
-    opened = open_envelope(verify_envelope(envelope, SEOUL_KEY), PARIS, PARIS_OPENERS, NOW)
+    opened = open_envelope(verify_envelope(envelope, TOKYO_KEY), PARIS, PARIS_OPENERS, NOW)
     assert len(parse_message(opened.content).targets) == MAX_TARGETS
 
 

@@ -29,12 +29,12 @@ from protocol.messages.parse import check_outgoing
 
 IP = {
     "to": "24-7@fr",
-    "reference": "KR-7",
-    "organisation": "Korean National Police Agency",
-    "country": "KR",
-    "person_in_charge": "Kim Seo-yeon",
-    "telephone": "+82220000247",
-    "time_zone": "Asia/Seoul",
+    "reference": "JP-7",
+    "organisation": "National Police Agency of Japan",
+    "country": "JP",
+    "person_in_charge": "Sato Yui",
+    "telephone": "+81350000247",
+    "time_zone": "Asia/Tokyo",
     "offence": "2",
     "offence_title": "Illegal access",
     "provision": "Network Act, Art. 48 (1)",
@@ -55,7 +55,7 @@ IP = {
 def home(tmp_path: Path) -> Path:
     folder = tmp_path / "desk"
     folder.mkdir()
-    DeskSettings(address="24-7@kr").save(Home(folder).settings)
+    DeskSettings(address="24-7@jp").save(Home(folder).settings)
     return folder
 
 
@@ -73,16 +73,16 @@ def test_each_shipped_template_asks_for_nothing_but_its_placeholders_and_what_pe
     template = find_template(tmp_path, name)
     special = {
         "port": 443,
-        "country": "KR",
+        "country": "JP",
         "offence": "2",
         "source": "B",
         "information": "2",
-        "time_zone": "Asia/Seoul",
+        "time_zone": "Asia/Tokyo",
         "handle": "supplier77",
     }
     instants = {"from": "2026-11-20T00:00:00+09:00", "until": "2026-11-22T00:00:00+09:00"}
     instants |= {"instant": "2026-11-21T00:00:00+09:00", "supplement_by": "2126-11-21T00:00:00+09:00"}
-    numbers = dict.fromkeys(("telephone", "call_back_number"), "+82220000247")
+    numbers = dict.fromkeys(("telephone", "call_back_number"), "+81350000247")
     values = {key: f"some {key}" for key in template.placeholders} | {"to": "24-7@fr", "address": "203.0.113.77"}
     given = {**values, **special, **instants, **numbers}
     filled = fill(template, {key: value for key, value in given.items() if key in template.placeholders})
@@ -107,8 +107,8 @@ def test_a_template_with_its_values_and_declaration_is_a_complete_draft(tmp_path
 
 def test_a_placeholder_without_a_value_is_named_and_leaves_its_field_out(tmp_path: Path) -> None:
     template = find_template(tmp_path, "preservation-ip")
-    filled = fill(template, {"reference": "KR-7"})
-    assert filled.draft["own_reference"] == "KR-7"
+    filled = fill(template, {"reference": "JP-7"})
+    assert filled.draft["own_reference"] == "JP-7"
     assert "facts" not in filled.draft
     assert filled.missing.keys() == template.placeholders.keys() - {"reference"}
     with pytest.raises(UsageError, match="has no placeholder colour"):

@@ -34,17 +34,17 @@ from protocol.receipt import Receipt
 from tests.interop.go_log import write_log
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
-KEYS = {node: generate_node_keys(node, ["127.0.0.1"], NOW) for node in ("kr", "fr", "de", "jp")}
+KEYS = {node: generate_node_keys(node, ["127.0.0.1"], NOW) for node in ("jp", "fr", "de", "gr")}
 CARDS = {
     node: node_card(node, keys, f"test/{node}", NOW, name=node, urls=["https://x.example"])
     for node, keys in KEYS.items()
 }
 FOUR = Directory(1, NOW + timedelta(days=1), CARDS.values(), [])  # two of three witness each log
-KR = SoftLogSigner("test/kr", KEYS["kr"].log_ed25519_seed, KEYS["kr"].log_mldsa_seed)
+JP = SoftLogSigner("test/jp", KEYS["jp"].log_ed25519_seed, KEYS["jp"].log_mldsa_seed)
 
 
 class Log:
-    """The log of kr in memory."""
+    """The log of jp in memory."""
 
     def __init__(self, count: int, first: int = 0) -> None:
         self.entries = [entry(number) for number in range(first, first + count)]
@@ -55,9 +55,9 @@ class Log:
         self.tiles.update({(level, index): hashes for level, index, hashes in self.tree.take_changed_tiles()})
 
     def note(self, size: int, *witnesses: str) -> bytes:
-        checkpoint = Checkpoint("test/kr", size, self.tree.root(size))
+        checkpoint = Checkpoint("test/jp", size, self.tree.root(size))
         lines = [line for node in witnesses for line in cosign(checkpoint, witness(node), NOW)]
-        return with_lines(sign_checkpoint(checkpoint, KR, NOW), lines)
+        return with_lines(sign_checkpoint(checkpoint, JP, NOW), lines)
 
     def receipt(self, index: int, size: int, *witnesses: str) -> Receipt:
         path = tuple(self.tree.inclusion_path(index, size))
@@ -92,10 +92,10 @@ LOG = Log(300)
 
 
 def test_a_receipt_is_witnessed_when_enough_cosigned_its_checkpoint() -> None:
-    assert check_witnesses(FOUR, LOG.note(9, "fr", "jp"), NOW) == Check("witnesses", True, None, "2 of 3: fr, jp")
+    assert check_witnesses(FOUR, LOG.note(9, "fr", "gr"), NOW) == Check("witnesses", True, None, "2 of 3: fr, gr")
     one = check_witnesses(FOUR, LOG.note(9, "fr"), NOW)
     assert (one.ok, one.error, one.detail) == (None, "quorum-not-met", "cosigned by 1 of 3 witnesses")
-    alone = Directory(1, NOW + timedelta(days=1), [CARDS["kr"]], [])
+    alone = Directory(1, NOW + timedelta(days=1), [CARDS["jp"]], [])
     assert check_witnesses(alone, LOG.note(9), NOW) == Check("witnesses", True, None, "no witness is required")
     forged = with_lines(LOG.note(9), [NoteSignature(*_of_fr(), bytes(72))])
     assert check_witnesses(FOUR, forged, NOW).ok is False
@@ -119,7 +119,7 @@ class Client:
 
 
 def _checked(receipt: Receipt) -> ReceiptCheck:
-    row = ReceiptRow("x", "kr", "test/kr", receipt.index, 9, NOW, None, None, (), None, True)
+    row = ReceiptRow("x", "jp", "test/jp", receipt.index, 9, NOW, None, None, (), None, True)
     witnesses = check_witnesses(FOUR, receipt.checkpoint, NOW)
     return ReceiptCheck(row, Check("inclusion", True), Check("consistency", True), witnesses)
 
@@ -189,20 +189,20 @@ def test_a_report_says_whether_all_is_witnessed_and_fails_for_a_wrong_cosignatur
 
 
 async def mirrored(served: Path, into: Path) -> Any:
-    await mirror(TileFolderSource(served), into, KR.verifier)
-    return verify_mirror(LogMirror(into, "kr", KR.verifier), FOUR)
+    await mirror(TileFolderSource(served), into, JP.verifier)
+    return verify_mirror(LogMirror(into, "jp", JP.verifier), FOUR)
 
 
 async def test_a_mirror_keeps_the_lines_of_witnesses_and_says_who_vouches_up_to_where(tmp_path: Path) -> None:
-    served = LOG.write(tmp_path / "served", "jp", cosigned=LOG.note(257, "fr", "de"))
+    served = LOG.write(tmp_path / "served", "gr", cosigned=LOG.note(257, "fr", "de"))
     log = await mirrored(served, tmp_path / "mirror")
     seen = witnessed(log, FOUR, NOW)
     assert (seen.size, seen.quorum.cosigned, seen.quorum.met) == (257, ("de", "fr"), True)
-    assert b"test/witness/jp" in (tmp_path / "mirror" / CHECKPOINT).read_bytes()
+    assert b"test/witness/gr" in (tmp_path / "mirror" / CHECKPOINT).read_bytes()
     # Later the head itself is cosigned.
-    served = LOG.write(tmp_path / "served", "fr", "jp", cosigned=LOG.note(257, "fr", "de"))
+    served = LOG.write(tmp_path / "served", "fr", "gr", cosigned=LOG.note(257, "fr", "de"))
     seen = witnessed(await mirrored(served, tmp_path / "mirror"), FOUR, NOW)
-    assert (seen.size, seen.quorum.cosigned) == (300, ("fr", "jp"))
+    assert (seen.size, seen.quorum.cosigned) == (300, ("fr", "gr"))
 
 
 async def test_a_mirror_without_cosignatures_is_verified_and_not_witnessed(tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ async def test_what_nobody_or_too_few_cosigned_is_a_finding_where_it_must_be_wit
         log = await mirrored(LOG.write(tmp_path / f"served-{name}", *witnesses), tmp_path / name)
         found = demand_witnessed(log, witnessed(log, FOUR, NOW), Period())
         assert [one.code for one in found.findings] == ["not-witnessed"]
-    alone = Directory(1, NOW + timedelta(days=1), [CARDS["kr"]], [])
+    alone = Directory(1, NOW + timedelta(days=1), [CARDS["jp"]], [])
     assert not demand_witnessed(log, witnessed(log, alone, NOW), Period()).ok
 
 
@@ -241,14 +241,14 @@ async def test_a_wrong_cosignature_that_a_mirror_keeps_does_not_spoil_the_right_
     log = await mirrored(LOG.write(tmp_path / "served", cosigned=forged), tmp_path / "mirror")
     with pytest.raises(CheckpointInvalidError):
         witnessed(log, FOUR, NOW)
-    log = await mirrored(LOG.write(tmp_path / "served", "fr", "jp"), tmp_path / "mirror")
+    log = await mirrored(LOG.write(tmp_path / "served", "fr", "gr"), tmp_path / "mirror")
     assert witnessed(log, FOUR, NOW).quorum.met
 
 
 async def test_another_history_that_witnesses_cosigned_is_evidence(tmp_path: Path) -> None:
     other = Log(40, first=1_000).note(40, "fr", "de")
     with pytest.raises(LogForkError):
-        await mirror(TileFolderSource(LOG.write(tmp_path / "s", cosigned=other)), tmp_path / "mirror", KR.verifier)
+        await mirror(TileFolderSource(LOG.write(tmp_path / "s", cosigned=other)), tmp_path / "mirror", JP.verifier)
     assert (tmp_path / "mirror" / "checkpoint.conflict").read_bytes() == other
 
 
@@ -262,7 +262,7 @@ async def test_a_cosigned_checkpoint_that_the_entries_do_not_lead_to_is_a_findin
         (LOG.note(257, "fr", "de").replace(b"\n257\n", b"\n256\n"), "extra-file"),
     ):
         path.write_bytes(wrong)
-        log = verify_mirror(LogMirror(tmp_path / "mirror", "kr", KR.verifier), FOUR)
+        log = verify_mirror(LogMirror(tmp_path / "mirror", "jp", JP.verifier), FOUR)
         assert code in {finding.code for finding in log.findings}
         assert wrong not in {seen.note for seen in log.checkpoints}
 

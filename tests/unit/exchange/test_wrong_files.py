@@ -29,7 +29,7 @@ from protocol.errors import MalformedError, TooLargeError, UsageError, WrongFile
 from protocol.messages.registry import MESSAGE_TYPES
 from protocol.misbehaviour.proof import encode_proof
 from tests.unit.protocol.test_misbehaviour import LIES
-from tests.worlds.desks import KR, PASSPHRASE, World
+from tests.worlds.desks import JP, PASSPHRASE, World
 
 K = FileKind
 ROOT = Path(__file__).resolve().parents[3]
@@ -47,7 +47,7 @@ comity verify|what|EVIDENCE|FILE --offline --home HOME
 comity verify|disclosure|DISCLOSURE|BAG --disclosure FILE --offline --home HOME
 comity verify|tsa_roots|CERTIFICATES|BAG --tsa-roots FILE --offline --home HOME
 comity report|sign_with|IDENTITY|--out NEW.pdf --sign-with FILE --home HOME
-comity records verify|seen|CHECKPOINT|FOLDER 24-7@kr --seen FILE --home HOME
+comity records verify|seen|CHECKPOINT|FOLDER 24-7@jp --seen FILE --home HOME
 comity targets import|draft|DRAFT|FILE TABLE
 comity targets import|file|TARGETS|DRAFT FILE
 comity targets export|draft|DRAFT|FILE NEW
@@ -59,35 +59,35 @@ comity evidence stamp|tsa_roots|CERTIFICATES|BAG --tsa https://127.0.0.1:1/ --ts
 comity evidence verify|file|EVIDENCE|FILE --root-sha256 00
 comity evidence verify|disclosure|DISCLOSURE|BAG --disclosure FILE --root-sha256 00
 comity evidence verify|tsa_roots|CERTIFICATES|BAG --tsa-roots FILE --root-sha256 00
-comity audit verify|envelopes|TRANSFER|kr --envelopes FILE --home HOME
-comity audit report|sign_with|IDENTITY|kr --out NEW.pdf --sign-with FILE --home HOME
-comity audit prove|checkpoint|CHECKPOINT|kr --offline --checkpoint FILE --home HOME
-comity audit prove|evidence|EVIDENCE|kr --offline --evidence FILE --home HOME
+comity audit verify|envelopes|TRANSFER|jp --envelopes FILE --home HOME
+comity audit report|sign_with|IDENTITY|jp --out NEW.pdf --sign-with FILE --home HOME
+comity audit prove|checkpoint|CHECKPOINT|jp --offline --checkpoint FILE --home HOME
+comity audit prove|evidence|EVIDENCE|jp --offline --evidence FILE --home HOME
 comity audit proof|file|PROOF|FILE --card CARD
 comity audit proof|card|NODE_CARD|PROOF --card FILE
-comity-node init|token_file|TOKEN|NEW --node kr --name x --federation N --url https://127.0.0.1:1 --token-file FILE
+comity-node init|token_file|TOKEN|NEW --node jp --name x --federation N --url https://127.0.0.1:1 --token-file FILE
 comity-node join|bootstrap|BOOTSTRAP|FOLDER FILE
 comity-node restore|checkpoint|CHECKPOINT|FOLDER --into NEW --checkpoint FILE
-comity-node keys create|token_file|TOKEN|NEW --holder KR --token-file FILE
+comity-node keys create|token_file|TOKEN|NEW --holder JP --token-file FILE
 comity-node keys public|keystore|KEYSTORE|FILE
 comity-node keys public|token_file|TOKEN|KEYS --token-file FILE
 comity-node federation create|keys|KEYSTORE|FOLDER --name N --holder a --threshold 1 --registry b --keys FILE
 comity-node federation create|holder|DIRECTORY_KEY|FOLDER --name N --holder FILE --threshold 1 --registry FILE
-comity-node federation sign|keys|KEYSTORE|FOLDER root --key KR --keys FILE
+comity-node federation sign|keys|KEYSTORE|FOLDER root --key JP --keys FILE
 comity-node federation publish|keys|KEYSTORE|FOLDER --registry r --keys FILE
 comity-node federation import|file|CEREMONY|FOLDER FILE
-comity-node federation rotate-root|keys|KEYSTORE|FOLDER --holder KR --threshold 1 --keys FILE
+comity-node federation rotate-root|keys|KEYSTORE|FOLDER --holder JP --threshold 1 --keys FILE
 comity-node federation witnesses|rule|POLICY|FOLDER --rule FILE
-comity-node nation admit|keys|KEYSTORE|FOLDER kr --key j --threshold 1 --holder KR --keys FILE
-comity-node nation rotate-keys|keys|KEYSTORE|FOLDER kr --key j --threshold 1 --keys FILE
+comity-node nation admit|keys|KEYSTORE|FOLDER jp --key j --threshold 1 --holder JP --keys FILE
+comity-node nation rotate-keys|keys|KEYSTORE|FOLDER jp --key j --threshold 1 --keys FILE
 comity-node cards publish|file|NODE_CARD|FOLDER FILE --key j --registry r
 comity-node cards publish|keys|KEYSTORE|FOLDER CARD --key j --registry r --keys FILE
-comity-node cards revoke-key|keys|KEYSTORE|FOLDER kr 00 --key j --registry r --keys FILE
-comity-node cards set-status|keys|KEYSTORE|FOLDER kr active --key j --registry r --keys FILE
-comity-node cards auditors|keys|KEYSTORE|FOLDER kr audit@fr --reads all --key j --registry r --keys FILE
+comity-node cards revoke-key|keys|KEYSTORE|FOLDER jp 00 --key j --registry r --keys FILE
+comity-node cards set-status|keys|KEYSTORE|FOLDER jp active --key j --registry r --keys FILE
+comity-node cards auditors|keys|KEYSTORE|FOLDER jp audit@fr --reads all --key j --registry r --keys FILE
 comity-node ceremony show|file|CEREMONY|FILE --state FOLDER
-comity-node ceremony sign|file|CEREMONY|FILE --key KR --keys KEYS
-comity-node ceremony sign|keys|KEYSTORE|SAMPLE --key KR --keys FILE
+comity-node ceremony sign|file|CEREMONY|FILE --key JP --keys KEYS
+comity-node ceremony sign|keys|KEYSTORE|SAMPLE --key JP --keys FILE
 comity-node bundle import|file|TRANSFER|NODE FILE
 """
 READS: dict[tuple[str, str], tuple[FileKind, list[str]]] = {
@@ -145,7 +145,7 @@ def zipped(*names: str) -> bytes:
 
 
 ENCODED = json.dumps
-NOTE = b"test/kr\n7\n" + b"A" * 43 + b"=\n\n\xe2\x80\x94 test/kr " + b"A" * 60 + b"\n"
+NOTE = b"test/jp\n7\n" + b"A" * 43 + b"=\n\n\xe2\x80\x94 test/jp " + b"A" * 60 + b"\n"
 SAMPLES: dict[FileKind, bytes] = {
     K.DRAFT: b'{"type": "preservation.request", "to": ["24-7@fr"]}',
     K.TEMPLATE: (ROOT / "exchange/messaging/drafting/shipped_templates/preservation-ip.json").read_bytes(),
@@ -157,13 +157,13 @@ SAMPLES: dict[FileKind, bytes] = {
     K.PROOF: b"\xa4\x01\x75comity/misbehaviour/1\x02\x64fork",
     K.ENTRY_PROOF: b"c2sp.org/tlog-proof@v1\nindex 3\n",
     K.CHECKPOINT: NOTE,
-    K.POLICY: b"# who counts\nwitness kr x+00+AA\ngroup all 1 kr\nquorum all\n",
+    K.POLICY: b"# who counts\nwitness jp x+00+AA\ngroup all 1 jp\nquorum all\n",
     K.CEREMONY: b'{\n "schema": "comity/ceremony/2",\n "federation": "x"}',
-    K.DIRECTORY_KEY: b'{"schema": "comity/directory-key/1", "holder": "KR"}',
+    K.DIRECTORY_KEY: b'{"schema": "comity/directory-key/1", "holder": "JP"}',
     K.DIRECTORY_FILE: b'{"signatures": [], "signed": {"_type": "root"}}',
-    K.NODE_CARD: b'{"schema": "comity/node-card/1", "node": "kr"}',
-    K.CONTACT_POINT_CARD: b'{"schema": "comity/contact-point-card/1", "address": "24-7@kr"}',
-    K.LEGAL_PROFILE: b'{"schema": "comity/legal-profile/1", "country": "KR"}',
+    K.NODE_CARD: b'{"schema": "comity/node-card/1", "node": "jp"}',
+    K.CONTACT_POINT_CARD: b'{"schema": "comity/contact-point-card/1", "address": "24-7@jp"}',
+    K.LEGAL_PROFILE: b'{"schema": "comity/legal-profile/1", "country": "JP"}',
     K.MANIFEST: b'{\n "format": "comity/node-backup/1"}',
     K.ENVELOPE: b"\xd2\x84\x43\xa1\x01\x32",
     K.DATABASE: b"SQLite format 3\0" + bytes(84),
@@ -209,7 +209,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
         (folder / "empty").mkdir()
         node_home = folder / "node"
         node_home.mkdir(mode=0o700)
-        (node_home / "node.toml").write_text('node = "kr"\n')
+        (node_home / "node.toml").write_text('node = "jp"\n')
         keys = folder / "keys.cbor"
         Keystore.create(keys, PASSPHRASE, FAST).save()
         given = {
@@ -218,14 +218,14 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
             "TABLE": b"kind,value\nurl,https://a.example/\n",
             "PEM": SAMPLES[K.CERTIFICATES],
             "BAG": SAMPLES[K.EVIDENCE],
-            "CARD": card_to_bytes(next(iter(world.ceremony.repository.cards("kr")))),
+            "CARD": card_to_bytes(next(iter(world.ceremony.repository.cards("jp")))),
             "PROOF": encode_proof(next(iter(LIES.values()))),
         }
         for name, content in given.items():
             (folder / name).write_bytes(content)
         yield {
             **{name: str(folder / name) for name in given},
-            **{"HOME": str(Home(world.home(KR)).path), "MAIN": str(secret), "NEW": str(folder / "new")},
+            **{"HOME": str(Home(world.home(JP)).path), "MAIN": str(secret), "NEW": str(folder / "new")},
             **{"FOLDER": str(folder / "empty"), "KEYS": str(keys), "NODE": str(node_home)},
             "NEW.pdf": str(folder / "new.pdf"),
         }
@@ -274,10 +274,10 @@ def test_a_wrong_file_is_named_with_what_was_wanted_and_nothing_is_written(
 
 
 FOLDERS = """
-comity records verify|RECORDS|FILE 24-7@kr --home HOME
-comity audit mirror|MIRROR|kr --into FILE --home HOME
-comity audit verify|MIRROR|kr=FILE --home HOME
-comity audit prove|MIRROR|kr --offline --mirror FILE --home HOME
+comity records verify|RECORDS|FILE 24-7@jp --home HOME
+comity audit mirror|MIRROR|jp --into FILE --home HOME
+comity audit verify|MIRROR|jp=FILE --home HOME
+comity audit prove|MIRROR|jp --offline --mirror FILE --home HOME
 comity-node restore|BACKUP|FILE --into NEW
 comity-node log verify-tiles|MIRROR|NODE FILE
 comity-node log import-entries|MIRROR|NODE FILE
@@ -377,7 +377,7 @@ def test_an_exported_message_of_the_former_form_is_refused_with_what_to_ask_for(
 
 
 @pytest.mark.parametrize(
-    "secret", [b"correct horse", b"[Tr0ub4dor}", b"{x", b"\x30\x82\xff", b"GIF8", b"BZh", b"kr: 1"]
+    "secret", [b"correct horse", b"[Tr0ub4dor}", b"{x", b"\x30\x82\xff", b"GIF8", b"BZh", b"jp: 1"]
 )
 def test_whatever_can_be_a_passphrase_is_one(secret: bytes, tmp_path: Path) -> None:
     file = tmp_path / "secret"

@@ -23,7 +23,7 @@ NODE = generate_node_keys("fr", ["127.0.0.1"], NOW)
 FROM_NOW = AuditScope(since=NOW)
 
 
-def auditor(address: str = "audit@kr", **more: Any) -> ContactPointCard:
+def auditor(address: str = "audit@jp", **more: Any) -> ContactPointCard:
     fields = {"functions": ["audit"], "sealing_keys": [], **more}
     return contact_point_card(Address.parse(address), DESK, NOW, office="Audit", agency="Agency", **fields)
 
@@ -33,7 +33,7 @@ def node(*entries: ForeignAuditor) -> NodeCard:
     return made.model_copy(update={"foreign_auditors": entries})
 
 
-def word(reads: str, scope: AuditScope | None = None, to: str = "audit@kr") -> ForeignAuditor:
+def word(reads: str, scope: AuditScope | None = None, to: str = "audit@jp") -> ForeignAuditor:
     return ForeignAuditor(auditor=Address.parse(to), reads=reads, scope=scope)  # type: ignore[arg-type]
 
 
@@ -43,13 +43,13 @@ def word(reads: str, scope: AuditScope | None = None, to: str = "audit@kr") -> F
         (node(), auditor("audit@fr"), AuditRight(None, None)),
         (node(word("nothing")), auditor("audit@fr"), AuditRight(None, None)),
         (node(), auditor("audit@fr", audit_scope=FROM_NOW), AuditRight(FROM_NOW, None)),
-        (node(), auditor(), AuditRight(None, "kr")),
-        (node(), auditor(audit_scope=FROM_NOW), AuditRight(FROM_NOW, "kr")),
-        (node(), auditor(audit_scope=AuditScope(nodes=("fr",))), AuditRight(AuditScope(nodes=("fr",)), "kr")),
+        (node(), auditor(), AuditRight(None, "jp")),
+        (node(), auditor(audit_scope=FROM_NOW), AuditRight(FROM_NOW, "jp")),
+        (node(), auditor(audit_scope=AuditScope(nodes=("fr",))), AuditRight(AuditScope(nodes=("fr",)), "jp")),
         (node(word("all")), auditor(), AuditRight(None, None)),
         (node(word("all")), auditor(audit_scope=FROM_NOW), AuditRight(FROM_NOW, None)),
-        (node(word("scoped", FROM_NOW)), auditor(), AuditRight(None, "kr", FROM_NOW)),
-        (node(word("all", to="other@kr"), word("nothing", to="audit@us")), auditor(), AuditRight(None, "kr")),
+        (node(word("scoped", FROM_NOW)), auditor(), AuditRight(None, "jp", FROM_NOW)),
+        (node(word("all", to="other@jp"), word("nothing", to="audit@us")), auditor(), AuditRight(None, "jp")),
     ],
 )
 def test_the_log_of_ones_own_nation_is_open_and_anothers_as_far_as_that_nation_says(
@@ -65,7 +65,7 @@ def test_the_log_of_ones_own_nation_is_open_and_anothers_as_far_as_that_nation_s
         (node(word("all")), auditor(functions=["exchange"], sealing_keys=[DESK.sealing_entry(NOW, LATER)]), "auditors"),
         (node(word("all")), auditor(audit_scope=AuditScope(nodes=("us",))), "does not name fr"),
         (node(), auditor("audit@fr", audit_scope=AuditScope(nodes=("us",))), "does not name fr"),
-        (node(word("nothing")), auditor(), "does not let audit@kr"),
+        (node(word("nothing")), auditor(), "does not let audit@jp"),
     ],
 )
 def test_who_may_read_nothing_of_a_log_is_told_why(log_of: NodeCard, card: ContactPointCard, why: str) -> None:
@@ -78,16 +78,16 @@ def test_who_may_read_nothing_of_a_log_is_told_why(log_of: NodeCard, card: Conta
     [
         (AuditRight(None, None), NOW, ONE, {"us"}, True),
         (AuditRight(None, None), NOW, ONE, set(), True),
-        (AuditRight(None, "kr"), NOW, ONE, {"kr", "us"}, True),
-        (AuditRight(None, "kr"), NOW, ONE, {"us"}, False),
-        (AuditRight(None, "kr"), NOW, ONE, set(), False),
-        (AuditRight(AuditScope(since=LATER), None), NOW, ONE, {"kr"}, False),
-        (AuditRight(AuditScope(since=LATER), "kr"), NOW, ONE, {"kr"}, False),
-        (AuditRight(AuditScope(since=LATER), "kr"), LATER, ONE, {"kr"}, True),
-        (AuditRight(None, "kr", AuditScope(messages=(ONE,))), NOW, ONE, {"us"}, True),
-        (AuditRight(None, "kr", AuditScope(messages=(ONE,))), NOW, OTHER, {"us"}, False),
-        (AuditRight(None, "kr", AuditScope(messages=(ONE,))), NOW, OTHER, {"kr"}, True),
-        (AuditRight(AuditScope(messages=(OTHER,)), "kr", AuditScope(messages=(ONE,))), NOW, ONE, {"us"}, False),
+        (AuditRight(None, "jp"), NOW, ONE, {"jp", "us"}, True),
+        (AuditRight(None, "jp"), NOW, ONE, {"us"}, False),
+        (AuditRight(None, "jp"), NOW, ONE, set(), False),
+        (AuditRight(AuditScope(since=LATER), None), NOW, ONE, {"jp"}, False),
+        (AuditRight(AuditScope(since=LATER), "jp"), NOW, ONE, {"jp"}, False),
+        (AuditRight(AuditScope(since=LATER), "jp"), LATER, ONE, {"jp"}, True),
+        (AuditRight(None, "jp", AuditScope(messages=(ONE,))), NOW, ONE, {"us"}, True),
+        (AuditRight(None, "jp", AuditScope(messages=(ONE,))), NOW, OTHER, {"us"}, False),
+        (AuditRight(None, "jp", AuditScope(messages=(ONE,))), NOW, OTHER, {"jp"}, True),
+        (AuditRight(AuditScope(messages=(OTHER,)), "jp", AuditScope(messages=(ONE,))), NOW, ONE, {"us"}, False),
     ],
 )
 def test_an_entry_is_shown_where_both_sides_leave_it(
@@ -99,4 +99,4 @@ def test_an_entry_is_shown_where_both_sides_leave_it(
 def test_nothing_is_withheld_only_from_whom_neither_side_narrows() -> None:
     assert AuditRight(None, None).everything
     assert not AuditRight(FROM_NOW, None).everything
-    assert not AuditRight(None, "kr").everything
+    assert not AuditRight(None, "jp").everything

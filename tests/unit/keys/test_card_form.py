@@ -37,10 +37,10 @@ STEP = timedelta(milliseconds=1)
 TEXT, LATER_TEXT = "2026-11-23T03:00:00Z", "2026-11-24T03:00:00Z"
 SMALL_ORDER = "xxdqcD1N2E+6PAt2DRBnDyogU/osOczGTsf9d5KsA3o="
 ONE, OTHER = UUID("01a20b16-cef1-7175-a0cc-88f5831eaab2"), UUID("01a20b16-cef1-7175-a0cc-88f5831eaab3")
-DESK, NODE = generate_desk_keys(), generate_node_keys("kr", ["127.0.0.1"], NOW)
-FRESH = generate_node_keys("kr", ["127.0.0.1"], NOW)
-OFFICE = contact_point_card(Address("24-7", "kr"), DESK, NOW, office="Office", agency="Agency")
-CARD = node_card("kr", NODE, "test/kr", NOW, name="kr", urls=["https://127.0.0.1:1"])
+DESK, NODE = generate_desk_keys(), generate_node_keys("jp", ["127.0.0.1"], NOW)
+FRESH = generate_node_keys("jp", ["127.0.0.1"], NOW)
+OFFICE = contact_point_card(Address("24-7", "jp"), DESK, NOW, office="Office", agency="Agency")
+CARD = node_card("jp", NODE, "test/jp", NOW, name="jp", urls=["https://127.0.0.1:1"])
 Change = Callable[[dict[str, Any]], object]
 
 
@@ -48,8 +48,8 @@ def written(value: Any) -> Any:
     return json.loads(value.model_dump_json(by_alias=True, exclude_none=True))
 
 
-FRESH_LOG = written(FRESH.log_card("test/kr", NOW))
-FRESH_WITNESS = {**written(FRESH.witness_card("test/kr", NOW)), "valid_until": LATER_TEXT}
+FRESH_LOG = written(FRESH.log_card("test/jp", NOW))
+FRESH_WITNESS = {**written(FRESH.witness_card("test/jp", NOW)), "valid_until": LATER_TEXT}
 SEALING = written(OFFICE.sealing_keys[0])
 SIGNING = written(OFFICE.signing_keys[0])
 
@@ -91,10 +91,10 @@ OFFICE_RULES: dict[str, tuple[Change, str | None]] = {
         None,
     ),
     "itself as its deputy": (
-        lambda card: card.update(deputy="24-7@kr"),
+        lambda card: card.update(deputy="24-7@jp"),
         "card: Value error, a contact point is not its own",
     ),
-    "another deputy": (lambda card: card.update(deputy="night@kr"), None),
+    "another deputy": (lambda card: card.update(deputy="night@jp"), None),
     "two hosts at a time": (
         lambda card: card.update(hosting=[{"node": "fr", "since": TEXT}, {"node": "us", "since": TEXT}]),
         "in the order of their time",
@@ -145,7 +145,7 @@ SHORT = base64.b64encode(bytes(31)).decode()
 NODE_RULES: dict[str, tuple[Change, str | None]] = {
     "nothing": (lambda _: None, None),
     "former keys of its log": (former(), None),
-    "a former log of another nation": (former(origin="test/fr"), "ends in /kr"),
+    "a former log of another nation": (former(origin="test/fr"), "ends in /jp"),
     "former keys that end at a size": (former(final_size=3, final_root=ROOT), None),
     "former keys that end at nothing": (former(final_size=0, final_root=EMPTY), None),
     "former keys that end at nothing with a root": (former(final_size=0, final_root=ROOT), "not that of an empty log"),
@@ -162,11 +162,11 @@ NODE_RULES: dict[str, tuple[Change, str | None]] = {
     "neither a URL nor a relay": (lambda card: card.update(urls=[]), "has a URL or a relay"),
     "a relay alone": (lambda card: card.update(urls=[], tls_certificates=[], relay="fr"), None),
     "a URL without a certificate": (lambda card: card.update(tls_certificates=[]), "has a TLS certificate"),
-    "itself as its relay": (lambda card: card.update(relay="kr"), "not its own relay"),
+    "itself as its relay": (lambda card: card.update(relay="jp"), "not its own relay"),
     "no witness": (lambda card: card.pop("witness"), None),
-    "a witness of another nation": (witness(name="test/witness/fr"), "ends in /witness/kr"),
+    "a witness of another nation": (witness(name="test/witness/fr"), "ends in /witness/jp"),
     "a witness with the name of its log": (
-        lambda card: [card["log"].update(origin="test/witness/kr")],
+        lambda card: [card["log"].update(origin="test/witness/jp")],
         "is the origin of a log",
     ),
     "an ML-DSA-44 key of a witness of another length": (witness(ml_dsa_44=SHORT), "an ML-DSA-44 key has"),
@@ -193,7 +193,7 @@ NODE_RULES: dict[str, tuple[Change, str | None]] = {
         "listed twice",
     ),
     "an auditor of its own": (
-        lambda card: card.update(foreign_auditors=[{"auditor": "a@kr", "reads": "all"}]),
+        lambda card: card.update(foreign_auditors=[{"auditor": "a@jp", "reads": "all"}]),
         "not a foreign one",
     ),
     "an auditor with a scope who reads all": (
@@ -205,7 +205,7 @@ NODE_RULES: dict[str, tuple[Change, str | None]] = {
         None,
     ),
     "an auditor with a scope of nodes": (
-        lambda card: card.update(foreign_auditors=[{"auditor": "a@fr", "reads": "scoped", "scope": {"nodes": ["kr"]}}]),
+        lambda card: card.update(foreign_auditors=[{"auditor": "a@fr", "reads": "scoped", "scope": {"nodes": ["jp"]}}]),
         "names no nodes",
     ),
 }
@@ -255,7 +255,7 @@ def test_a_refusal_names_the_place_or_the_card() -> None:
     with pytest.raises(MalformedError, match=r"valid: signing_keys\.0: Value error"):
         judged(OFFICE, entry(kid="00" * 16), None)
     with pytest.raises(MalformedError, match="valid: card: Value error, a node is not its own relay"):
-        make_node_card(**{name: getattr(CARD, name) for name in type(CARD).model_fields} | {"relay": "kr"})
+        make_node_card(**{name: getattr(CARD, name) for name in type(CARD).model_fields} | {"relay": "jp"})
 
 
 def test_a_card_is_as_long_as_it_may_be_and_no_longer() -> None:
@@ -313,16 +313,16 @@ SIGNING_KID = OFFICE.signing_keys[0].kid
 def test_a_cosignature_counts_from_the_beginning_of_its_keys_and_until_their_end(
     until: datetime | None, at: datetime, counts: bool
 ) -> None:
-    keys: WitnessCard = NODE.witness_card("test/kr", NOW).model_copy(update={"valid_until": until})
+    keys: WitnessCard = NODE.witness_card("test/jp", NOW).model_copy(update={"valid_until": until})
     assert keys.counts_at(at) is counts
 
 
 def test_former_keys_of_a_log_count_up_to_their_final_head() -> None:
-    keys: LogCard = NODE.log_card("test/kr", NOW)
+    keys: LogCard = NODE.log_card("test/jp", NOW)
     assert keys.final is None
     final = keys.model_copy(update={"final_size": 3, "final_root": leaf_hash(b"root")}).final
     assert final is not None
-    assert (final.origin, final.size, final.root) == ("test/kr", 3, leaf_hash(b"root"))
+    assert (final.origin, final.size, final.root) == ("test/jp", 3, leaf_hash(b"root"))
 
 
 @pytest.mark.parametrize(
@@ -361,13 +361,13 @@ def test_a_holder_may_act_until_its_status_ends_it() -> None:
 
 def test_an_office_is_served_by_the_host_of_the_time() -> None:
     moved = OFFICE.model_copy(update={"hosting": (Hosting(node="fr", since=NOW), Hosting(node="us", since=LATER))})
-    served = {NOW - STEP: "kr", NOW: "fr", LATER - STEP: "fr", LATER: "us"}
+    served = {NOW - STEP: "jp", NOW: "fr", LATER - STEP: "fr", LATER: "us"}
     assert {at: moved.served_by(at) for at in served} == served
     for start, end, nodes in (
-        (None, NOW - STEP, {"kr"}),
-        (None, NOW, {"kr", "fr"}),
-        (NOW - STEP, NOW - STEP, {"kr"}),
-        (NOW - STEP, NOW, {"kr", "fr"}),
+        (None, NOW - STEP, {"jp"}),
+        (None, NOW, {"jp", "fr"}),
+        (NOW - STEP, NOW - STEP, {"jp"}),
+        (NOW - STEP, NOW, {"jp", "fr"}),
         (NOW, NOW, {"fr"}),
         (NOW + STEP, LATER - STEP, {"fr"}),
         (NOW + STEP, LATER, {"fr", "us"}),

@@ -31,18 +31,18 @@ from protocol.log.merkle import leaf_hash
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 LATER = NOW + timedelta(days=30)
 STEP = timedelta(milliseconds=1)
-KR, FR = (
+JP, FR = (
     node_card(
         node, generate_node_keys(node, ["127.0.0.1"], NOW), f"test/{node}", NOW, name=node, urls=["https://x.example"]
     )
-    for node in ("kr", "fr")
+    for node in ("jp", "fr")
 )
 FRESH = node_card(
-    "kr", generate_node_keys("kr", ["127.0.0.1"], NOW), "test/kr", NOW, name="kr", urls=["https://x.example"]
+    "jp", generate_node_keys("jp", ["127.0.0.1"], NOW), "test/jp", NOW, name="jp", urls=["https://x.example"]
 )
 DESK, OTHER = (
     contact_point_card(Address.parse(text), generate_desk_keys(), NOW, office="Office", agency="Agency")
-    for text in ("24-7@kr", "archive@kr")
+    for text in ("24-7@jp", "archive@jp")
 )
 
 
@@ -136,8 +136,8 @@ def test_only_a_sealing_key_and_only_after_its_end_may_leave_the_card() -> None:
     signing = (key(SIGNING, valid_until=LATER), *OTHER.signing_keys)
     signed = changed(DESK, signing_keys=signing, updated_at=NOW)
     refused(signed, changed(signed, signing_keys=OTHER.signing_keys, updated_at=LATER), "drops key")
-    node = KR.signing_keys[0]
-    served = changed(KR, signing_keys=(key(node, valid_until=LATER), *FRESH.signing_keys), updated_at=NOW)
+    node = JP.signing_keys[0]
+    served = changed(JP, signing_keys=(key(node, valid_until=LATER), *FRESH.signing_keys), updated_at=NOW)
     refused(served, changed(served, signing_keys=FRESH.signing_keys, updated_at=LATER), "drops key")
 
 
@@ -158,8 +158,8 @@ def test_an_office_moves_from_now_on_and_keeps_where_it_was() -> None:
 
 # --- Logs and witnesses of a node ---
 
-FORMER_LOG = KR.log.model_copy(update={"final_size": 3, "final_root": leaf_hash(b"end")})
-FORMER_WITNESS = KR.witness.model_copy(update={"valid_until": LATER}) if KR.witness else None
+FORMER_LOG = JP.log.model_copy(update={"final_size": 3, "final_root": leaf_hash(b"end")})
+FORMER_WITNESS = JP.witness.model_copy(update={"valid_until": LATER}) if JP.witness else None
 
 
 def logs(present: LogCard, *former: LogCard) -> dict[str, Any]:
@@ -170,7 +170,7 @@ def witnesses(present: WitnessCard | None, *former: WitnessCard | None) -> dict[
     return {"witness": present, "previous_witnesses": former}
 
 
-ROTATED = changed(KR, **logs(FRESH.log, FORMER_LOG), **witnesses(FRESH.witness, FORMER_WITNESS))
+ROTATED = changed(JP, **logs(FRESH.log, FORMER_LOG), **witnesses(FRESH.witness, FORMER_WITNESS))
 
 
 def log(**changes: Any) -> dict[str, Any]:
@@ -188,16 +188,16 @@ def _ml_dsa(of: NodeCard) -> bytes:
 
 
 NODE_RULES: dict[str, tuple[NodeCard, dict[str, Any], str]] = {
-    "a log's keys dropped": (KR, logs(FRESH.log), "drops keys of the log"),
+    "a log's keys dropped": (JP, logs(FRESH.log), "drops keys of the log"),
     "former keys of a log dropped": (ROTATED, logs(FRESH.log), "drops keys of the log"),
-    "a log renamed": (KR, logs(KR.log.model_copy(update={"origin": "other/kr"})), "drops keys of the log"),
-    "another ML-DSA-44 key of a log": (KR, logs(KR.log.model_copy(update={"ml_dsa_44": FR.log.ml_dsa_44})), "it said"),
-    "a log's keys since another time": (KR, logs(KR.log.model_copy(update={"valid_from": NOW - STEP})), "it said"),
+    "a log renamed": (JP, logs(JP.log.model_copy(update={"origin": "other/jp"})), "drops keys of the log"),
+    "another ML-DSA-44 key of a log": (JP, logs(JP.log.model_copy(update={"ml_dsa_44": FR.log.ml_dsa_44})), "it said"),
+    "a log's keys since another time": (JP, logs(JP.log.model_copy(update={"valid_from": NOW - STEP})), "it said"),
     "another final size": (ROTATED, log(final_size=4), "up to where"),
     "another final root": (ROTATED, log(final_root=leaf_hash(b"other")), "up to where"),
     "no final size any more": (ROTATED, log(final_size=None, final_root=None), "up to where"),
-    "a witness's keys dropped": (KR, witnesses(FRESH.witness), "drops keys of its witness"),
-    "a witness dropped": (KR, witnesses(None), "drops keys of its witness"),
+    "a witness's keys dropped": (JP, witnesses(FRESH.witness), "drops keys of its witness"),
+    "a witness dropped": (JP, witnesses(None), "drops keys of its witness"),
     "another ML-DSA-44 key of a witness": (ROTATED, witness(ml_dsa_44=_ml_dsa(FR)), "of keys of its witness"),
     "a witness's keys since another time": (ROTATED, witness(valid_from=NOW - STEP), "of keys of its witness"),
     "more time for a witness": (ROTATED, witness(valid_until=LATER + STEP), "more time"),
@@ -211,10 +211,10 @@ def test_what_a_node_said_of_its_logs_and_witness_stays(before: NodeCard, after:
 
 
 def test_former_keys_of_a_node_may_end_and_end_earlier() -> None:
-    check_history(KR, ROTATED)
+    check_history(JP, ROTATED)
     check_history(ROTATED, changed(ROTATED))
     check_history(ROTATED, changed(ROTATED, **witness(valid_until=LATER - STEP)))
-    open_end = changed(KR, **logs(FRESH.log, KR.log))
+    open_end = changed(JP, **logs(FRESH.log, JP.log))
     check_history(open_end, changed(open_end, **log()))
 
 
@@ -222,39 +222,39 @@ def test_former_keys_of_a_node_may_end_and_end_earlier() -> None:
 
 
 def test_a_card_is_checked_as_its_nations_and_by_what_was_published() -> None:
-    check_cards("kr", [KR, DESK], {}, [FR])
+    check_cards("jp", [JP, DESK], {}, [FR])
     with pytest.raises(CeremonyError, match="about the same holder"):
-        check_cards("kr", [DESK, DESK], {}, [FR])
-    for card in (KR, DESK):
-        with pytest.raises(CeremonyError, match="it belongs to kr"):
+        check_cards("jp", [DESK, DESK], {}, [FR])
+    for card in (JP, DESK):
+        with pytest.raises(CeremonyError, match="it belongs to jp"):
             check_cards("fr", [card], {}, [])
     with pytest.raises(CeremonyError, match="older than the published one"):
-        check_cards("kr", [DESK], {DESK.holder: changed(DESK)}, [])
+        check_cards("jp", [DESK], {DESK.holder: changed(DESK)}, [])
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         (lambda: {"signing_keys": FR.signing_keys}, "key .* is on the cards of"),
-        (lambda: witnesses(KR.witness and KR.witness.model_copy(update={"ed25519": FR.witness.ed25519})), "witness"),
-        (lambda: witnesses(KR.witness and KR.witness.model_copy(update={"ml_dsa_44": _ml_dsa(FR)})), "witness"),
+        (lambda: witnesses(JP.witness and JP.witness.model_copy(update={"ed25519": FR.witness.ed25519})), "witness"),
+        (lambda: witnesses(JP.witness and JP.witness.model_copy(update={"ml_dsa_44": _ml_dsa(FR)})), "witness"),
     ],
     ids=["signing key", "Ed25519 key of a witness", "ML-DSA-44 key of a witness"],
 )
 def test_what_is_on_another_nations_card_is_on_no_other(change: Callable[[], dict[str, Any]], words: str) -> None:
     with pytest.raises(CeremonyError, match=words):
-        check_cards("kr", [changed(KR, **change())], {}, [FR])
+        check_cards("jp", [changed(JP, **change())], {}, [FR])
 
 
 def test_a_key_of_an_unchanged_card_or_of_another_office_is_on_no_other() -> None:
     copied = changed(OTHER, sealing_keys=DESK.sealing_keys)
     with pytest.raises(CeremonyError, match="is on the cards of"):
-        check_cards("kr", [copied], {DESK.holder: DESK}, [])
+        check_cards("jp", [copied], {DESK.holder: DESK}, [])
     with pytest.raises(CeremonyError, match="is on the cards of"):
-        check_cards("kr", [copied, DESK], {}, [])
-    check_cards("kr", [changed(DESK)], {DESK.holder: DESK}, [])
+        check_cards("jp", [copied, DESK], {}, [])
+    check_cards("jp", [changed(DESK)], {DESK.holder: DESK}, [])
 
 
 def test_a_certificate_that_nobody_could_read_is_not_published() -> None:
     with pytest.raises(ComityError):
-        check_cards("kr", [changed(KR, tls_certificates=(b"no certificate",))], {}, [])
+        check_cards("jp", [changed(JP, tls_certificates=(b"no certificate",))], {}, [])

@@ -28,9 +28,9 @@ from protocol.encoding.keyid import ed25519_kid
 from protocol.errors import ComityError, MalformedError, RevokedError, TooLargeError, WeakKeyError
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
-ADDRESS = Address("24-7", "kr")
+ADDRESS = Address("24-7", "jp")
 DESK: DeskKeys = generate_desk_keys()
-NODE: NodeKeys = generate_node_keys("kr", ["127.0.0.1"], NOW)
+NODE: NodeKeys = generate_node_keys("jp", ["127.0.0.1"], NOW)
 SMALL_ORDER = bytes.fromhex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a")
 
 
@@ -39,7 +39,7 @@ def _office(**more: Any) -> ContactPointCard:
 
 
 def _node(**more: Any) -> NodeCard:
-    return node_card("kr", NODE, "federation/kr", NOW, name="Korea", urls=["https://127.0.0.1:8443"], **more)
+    return node_card("jp", NODE, "federation/jp", NOW, name="Japan", urls=["https://127.0.0.1:8443"], **more)
 
 
 def _altered(card: ContactPointCard | NodeCard, **changes: Any) -> bytes:
@@ -52,11 +52,11 @@ def test_cards_survive_their_encoding() -> None:
     office = _office(
         languages=["ko", "en-GB"],
         hours=[{"days": ["mon", "fri"], "opens": "09:00", "closes": "18:00"}],
-        time_zone="Asia/Seoul",
+        time_zone="Asia/Tokyo",
         phones=["+82 2 1234 5678"],
         competences=["preservation"],
         functions=["exchange", "audit"],
-        deputy="night@kr",
+        deputy="night@jp",
         escalation_contact="Head of unit",
     )
     assert parse_contact_point_card(card_to_bytes(office)) == office
@@ -120,7 +120,7 @@ def test_oversized_card_is_refused_when_written() -> None:
     "change",
     [
         {"address": "24-7"},
-        {"address": "24-7@KR"},
+        {"address": "24-7@JP"},
         {"languages": []},
         {"languages": ["English"]},
         {"phones": ["call me"]},
@@ -131,7 +131,7 @@ def test_oversized_card_is_refused_when_written() -> None:
         {"office": "two\nlines"},
         {"signing_keys": []},
         {"sealing_keys": []},
-        {"deputy": "24-7@kr"},
+        {"deputy": "24-7@jp"},
         {"updated_at": "2026-11-23T03:00:00"},
     ],
 )
@@ -147,8 +147,8 @@ def test_bad_field_of_an_office_is_refused(change: dict[str, Any]) -> None:
         {"urls": ["https://host/path"]},
         {"urls": []},
         {"tls_certificates": []},
-        {"relay": "kr"},
-        {"country": "Korea"},
+        {"relay": "jp"},
+        {"country": "Japan"},
         {"node": "fr"},
     ],
 )
@@ -178,13 +178,13 @@ _ONE_MESSAGE = {"messages": ["01a20b16-cef1-7175-a0cc-88f5831eaab2"]}
     [
         [_READS_ALL, _READS_ALL],
         [_READS_ALL, {"auditor": "audit@fr", "reads": "nothing"}],
-        [{"auditor": "audit@kr", "reads": "all"}],
+        [{"auditor": "audit@jp", "reads": "all"}],
         [{"auditor": "audit", "reads": "all"}],
         [{"auditor": "audit@fr"}],
         [{"auditor": "audit@fr", "reads": "everything"}],
         [{"auditor": "audit@fr", "reads": "scoped"}],
         [{"auditor": "audit@fr", "reads": "scoped", "scope": {}}],
-        [{"auditor": "audit@fr", "reads": "scoped", "scope": {"nodes": ["kr"]}}],
+        [{"auditor": "audit@fr", "reads": "scoped", "scope": {"nodes": ["jp"]}}],
         [{"auditor": "audit@fr", "reads": "all", "scope": _ONE_MESSAGE}],
         [{"auditor": "audit@fr", "reads": "nothing", "scope": _ONE_MESSAGE}],
         [{"auditor": f"a{number}@fr", "reads": "all"} for number in range(65)],
@@ -211,8 +211,8 @@ def test_what_foreign_auditors_may_read_survives_the_card_and_can_be_taken_back(
 
 
 def test_node_cannot_claim_the_log_of_another() -> None:
-    with pytest.raises(MalformedError, match="/kr"):
-        node_card("kr", NODE, "federation/fr", NOW, name="Korea", urls=["https://127.0.0.1:8443"])
+    with pytest.raises(MalformedError, match="/jp"):
+        node_card("jp", NODE, "federation/fr", NOW, name="Japan", urls=["https://127.0.0.1:8443"])
 
 
 def test_auditor_needs_no_sealing_key() -> None:
@@ -227,7 +227,7 @@ def test_refusal_does_not_repeat_what_the_card_said() -> None:
 
 def test_missing_fields_are_all_named() -> None:
     with pytest.raises(MalformedError) as refusal:
-        make_contact_point_card(address="24-7@kr")
+        make_contact_point_card(address="24-7@jp")
     for name in ("office", "agency", "languages", "signing_keys"):
         assert name in str(refusal.value)
 

@@ -17,8 +17,8 @@ MADE = datetime(2026, 11, 1, tzinfo=UTC)
 CREATED = MADE + timedelta(days=10)
 NOW = CREATED + timedelta(days=5)
 STEP = timedelta(milliseconds=1)
-KEYS: NodeKeys = generate_node_keys("jp", ["127.0.0.1"], MADE)
-CARD = node_card("jp", KEYS, "test.example/jp", MADE, name="Japan", urls=["https://127.0.0.1:1"])
+KEYS: NodeKeys = generate_node_keys("gr", ["127.0.0.1"], MADE)
+CARD = node_card("gr", KEYS, "test.example/gr", MADE, name="Greece", urls=["https://127.0.0.1:1"])
 (ENTRY,) = CARD.signing_keys
 
 
@@ -29,7 +29,7 @@ def judged(created: datetime, now: datetime, *, kid: bytes = ENTRY.kid, **change
     entry = ENTRY.model_copy(update=changes)
     card = CARD.model_copy(update={"signing_keys": (entry,), "status": status, "status_since": since})
     try:
-        verifier = carried_key(Directory(1, NOW, [card], []), "jp", kid, created, now)
+        verifier = carried_key(Directory(1, NOW, [card], []), "gr", kid, created, now)
     except ComityError as problem:
         return type(problem)
     assert verifier.kid == kid

@@ -34,9 +34,9 @@ SOON = NOW + timedelta(minutes=1)
 
 
 def found(path: Path) -> tuple[Federation, NodeKeys]:
-    """Three root holders (2 of 3), one registry, the nation kr (2 of 2)."""
+    """Three root holders (2 of 3), one registry, the nation jp (2 of 2)."""
     made = Federation.found(path, NOW, holders=signers("AR", "BR", "FR"), threshold=2)
-    keys, _ = made.admit_node("kr", signers("one", "two"), NOW)
+    keys, _ = made.admit_node("jp", signers("one", "two"), NOW)
     return made, keys
 
 
@@ -48,7 +48,7 @@ class World:
         founded, self.keys = copied(path, found)
         self.federation = founded.copied(path)
         self.ceremony, self.holders = self.federation.ceremony, self.federation.holders
-        self.registry, self.nation = self.federation.registry, self.federation.nations["kr"]
+        self.registry, self.nation = self.federation.registry, self.federation.nations["jp"]
 
     def read(self, now: datetime = SOON) -> Directory:
         return self.federation.read(self.path.parent / "reader", now)
@@ -64,12 +64,12 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path / "directory")
 
 
-def office(name: str = "24-7@kr", **more: Any) -> Any:
+def office(name: str = "24-7@jp", **more: Any) -> Any:
     return contact_point_card(Address.parse(name), generate_desk_keys(), NOW, office="Office", agency="Police", **more)
 
 
 def test_signatures_made_apart_come_back_in_any_order_and_twice(world: World) -> None:
-    world.ceremony.sanction("kr", Standing.SUSPENDED, SOON)
+    world.ceremony.sanction("jp", Standing.SUSPENDED, SOON)
     file = world.ceremony.export(TARGETS)
     copies = [sign_file(CeremonyFile.from_bytes(file.to_bytes()), holder, SOON) for holder in world.holders]
 
@@ -79,11 +79,11 @@ def test_signatures_made_apart_come_back_in_any_order_and_twice(world: World) ->
     assert world.ceremony.missing(TARGETS).complete
     world.ceremony.release(SOON, world.registry)
     with pytest.raises(RevokedError):
-        world.read().require_active("kr", SOON)
+        world.read().require_active("jp", SOON)
 
 
 def test_a_holder_who_signs_twice_counts_once(world: World) -> None:
-    world.ceremony.sanction("kr", Standing.SUSPENDED, SOON)
+    world.ceremony.sanction("jp", Standing.SUSPENDED, SOON)
     file = sign_file(world.ceremony.export(TARGETS), world.holders[0], SOON)
     again = sign_file(file, world.holders[0], SOON)
     world.ceremony.bring_back(again, SOON)
@@ -93,14 +93,14 @@ def test_a_holder_who_signs_twice_counts_once(world: World) -> None:
 
 
 def test_who_holds_no_key_of_the_role_cannot_sign(world: World) -> None:
-    world.ceremony.sanction("kr", Standing.SUSPENDED, SOON)
+    world.ceremony.sanction("jp", Standing.SUSPENDED, SOON)
 
     with pytest.raises(CeremonyError, match="one holds no key of targets; its holders are: AR, BR, FR"):
         sign_file(world.ceremony.export(TARGETS), world.nation[0], SOON)
 
 
 def test_a_file_that_claims_other_holders_is_refused_when_it_comes_back(world: World) -> None:
-    world.ceremony.sanction("kr", Standing.SUSPENDED, SOON)
+    world.ceremony.sanction("jp", Standing.SUSPENDED, SOON)
     file = world.ceremony.export(TARGETS)
     root = json.loads(file.roots[0])
     stranger = signers("stranger")[0]
@@ -127,7 +127,7 @@ def test_a_file_that_claims_other_holders_is_refused_when_it_comes_back(world: W
     ],
 )
 def test_a_file_that_does_not_fit_is_refused_with_its_reason(world: World, change: Any, reason: str) -> None:
-    world.ceremony.sanction("kr", Standing.SUSPENDED, SOON)
+    world.ceremony.sanction("jp", Standing.SUSPENDED, SOON)
     file = sign_file(world.ceremony.export(TARGETS), world.holders[0], SOON)
     before = world.ceremony.export(TARGETS)
 
@@ -149,23 +149,23 @@ def resigned(file: CeremonyFile, signature: str) -> CeremonyFile:
 
 
 def test_a_draft_that_changed_after_the_export_takes_no_old_signature(world: World) -> None:
-    world.ceremony.sanction("kr", Standing.SUSPENDED, SOON)
+    world.ceremony.sanction("jp", Standing.SUSPENDED, SOON)
     file = sign_file(world.ceremony.export(TARGETS), world.holders[0], SOON)
-    world.ceremony.sanction("kr", None, SOON)
+    world.ceremony.sanction("jp", None, SOON)
 
     with pytest.raises(CeremonyError, match="another draft"):
         world.ceremony.bring_back(file, SOON)
 
 
 def test_an_expired_change_is_not_signed(world: World) -> None:
-    world.ceremony.sanction("kr", Standing.SUSPENDED, SOON)
+    world.ceremony.sanction("jp", Standing.SUSPENDED, SOON)
 
     with pytest.raises(CeremonyError, match="expired"):
         sign_file(world.ceremony.export(TARGETS), world.holders[0], NOW + timedelta(days=400))
 
 
 def test_a_review_names_what_changes_and_nothing_else(world: World) -> None:
-    world.ceremony.sanction("kr", Standing.SUSPENDED, SOON)
+    world.ceremony.sanction("jp", Standing.SUSPENDED, SOON)
     members = {change.what: change for change in review(world.ceremony.export(TARGETS)).changes}
     gone, came = world.holders[0].public_key, signers("ZA")[0].public_key
     world.ceremony.rotate_root([*(h.public_key for h in world.holders[1:]), came], 3, SOON)
@@ -180,7 +180,7 @@ def test_a_review_names_what_changes_and_nothing_else(world: World) -> None:
 
 
 def test_a_new_root_needs_the_old_holders_and_the_new_ones(world: World) -> None:
-    new = signers("JP", "ZA", "KE")
+    new = signers("GR", "ZA", "KE")
     world.ceremony.rotate_root([signer.public_key for signer in new], 2, SOON)
     world.signed_apart(ROOT, new[:2])
     world.signed_apart(TARGETS, new[:2])
@@ -191,8 +191,8 @@ def test_a_new_root_needs_the_old_holders_and_the_new_ones(world: World) -> None
     world.signed_apart(ROOT, world.holders[:2])
     world.ceremony.release(SOON, world.registry)
 
-    assert world.read().nodes() == ["kr"]
-    world.ceremony.sanction("kr", Standing.SUSPENDED, SOON)
+    assert world.read().nodes() == ["jp"]
+    world.ceremony.sanction("jp", Standing.SUSPENDED, SOON)
     with pytest.raises(CeremonyError, match="AR holds no key"):
         sign_file(world.ceremony.export(TARGETS), world.holders[0], SOON)
 
@@ -213,16 +213,16 @@ def test_new_registry_keys_count_from_the_new_root_on(world: World) -> None:
         world.ceremony.release(SOON, world.registry)
     world.ceremony.release(SOON, registry)
 
-    assert world.read().nodes() == ["kr"]
+    assert world.read().nodes() == ["jp"]
 
 
 def test_new_keys_of_a_nation_need_its_cards_signed_again(world: World) -> None:
     new = signers("three", "four")
-    world.ceremony.rotate_nation("kr", [signer.public_key for signer in new], 2, SOON)
+    world.ceremony.rotate_nation("jp", [signer.public_key for signer in new], 2, SOON)
     world.signed_apart(TARGETS, world.holders[:2])
-    with pytest.raises(CeremonyError, match="holds no key of nation-kr"):
-        sign_file(world.ceremony.export("nation-kr"), world.nation[0], SOON)
-    world.signed_apart("nation-kr", new)
+    with pytest.raises(CeremonyError, match="holds no key of nation-jp"):
+        sign_file(world.ceremony.export("nation-jp"), world.nation[0], SOON)
+    world.signed_apart("nation-jp", new)
     world.ceremony.release(SOON, world.registry)
 
     assert not world.read().problems
@@ -232,8 +232,8 @@ def test_a_nation_stages_its_cards_on_its_own_machine(world: World, tmp_path: Pa
     copy = tmp_path / "copy"
     shutil.copytree(world.path, copy)
     own = Ceremony(MetadataRepository(copy))
-    own.stage_cards("kr", [office()], SOON)
-    file = own.export("nation-kr")
+    own.stage_cards("jp", [office()], SOON)
+    file = own.export("nation-jp")
     for signer in world.nation:
         file = sign_file(file, signer, SOON)
 
@@ -241,15 +241,15 @@ def test_a_nation_stages_its_cards_on_its_own_machine(world: World, tmp_path: Pa
     world.ceremony.release(SOON, world.registry)
 
     assert new == ["one", "two"]
-    assert [str(card.address) for card in world.read().contact_points()] == ["24-7@kr"]
+    assert [str(card.address) for card in world.read().contact_points()] == ["24-7@jp"]
 
 
 def test_a_nations_file_with_another_card_than_listed_is_refused(world: World, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(world.path, copy)
     own = Ceremony(MetadataRepository(copy))
-    own.stage_cards("kr", [office()], SOON)
-    file = own.export("nation-kr")
+    own.stage_cards("jp", [office()], SOON)
+    file = own.export("nation-jp")
     name = next(iter(file.cards))
 
     for cards, reason in (
@@ -266,38 +266,38 @@ def test_root_and_member_list_are_not_taken_over_unstaged(world: World, tmp_path
     copy = tmp_path / "copy"
     shutil.copytree(world.path, copy)
     own = Ceremony(MetadataRepository(copy))
-    own.sanction("kr", Standing.EXPELLED, SOON)
+    own.sanction("jp", Standing.EXPELLED, SOON)
 
     with pytest.raises(CeremonyError, match="nothing is staged for targets here"):
         world.ceremony.bring_back(own.export(TARGETS), SOON)
 
 
 def test_who_was_expelled_stays_so_and_changes_no_card(world: World) -> None:
-    world.ceremony.sanction("kr", Standing.EXPELLED, SOON)
+    world.ceremony.sanction("jp", Standing.EXPELLED, SOON)
     world.signed_apart(TARGETS, world.holders[:2])
     world.ceremony.release(SOON, world.registry)
 
     with pytest.raises(CeremonyError, match="expelled"):
-        world.ceremony.sanction("kr", None, SOON)
+        world.ceremony.sanction("jp", None, SOON)
     with pytest.raises(CeremonyError, match="expelled"):
-        world.ceremony.stage_cards("kr", [office()], SOON)
+        world.ceremony.stage_cards("jp", [office()], SOON)
     directory = world.read()
-    assert directory.node("kr").status is CardStatus.REVOKED
-    directory.signing_key("kr", world.keys.signer().kid, NOW)
+    assert directory.node("jp").status is CardStatus.REVOKED
+    directory.signing_key("jp", world.keys.signer().kid, NOW)
     with pytest.raises(RevokedError):
-        directory.signing_key("kr", world.keys.signer().kid, SOON)
+        directory.signing_key("jp", world.keys.signer().kid, SOON)
 
 
 @pytest.mark.parametrize(
     "value",
     [
         [],
-        {"kr": {}},
-        {"kr": {"status": "banned", "since": "2026-11-24T00:00:00Z"}},
-        {"kr": {"status": "suspended", "since": "yesterday"}},
-        {"kr": {"status": "suspended", "since": "2026-11-24T00:00:00"}},
+        {"jp": {}},
+        {"jp": {"status": "banned", "since": "2026-11-24T00:00:00Z"}},
+        {"jp": {"status": "suspended", "since": "yesterday"}},
+        {"jp": {"status": "suspended", "since": "2026-11-24T00:00:00"}},
         {"K R": {"status": "suspended", "since": "2026-11-24T00:00:00Z"}},
-        {"kr": {"status": "suspended", "since": "2026-11-24T00:00:00Z", "why": ""}},
+        {"jp": {"status": "suspended", "since": "2026-11-24T00:00:00Z", "why": ""}},
     ],
 )
 def test_a_standing_that_cannot_be_read_is_neither_signed_nor_published(world: World, value: Any) -> None:
@@ -322,7 +322,7 @@ def test_a_standing_that_cannot_be_read_is_neither_signed_nor_published(world: W
 @given(data=st.data())
 def test_a_damaged_file_is_refused_never_a_traceback(world: World, data: st.DataObject) -> None:
     if TARGETS not in world.ceremony.staged():
-        world.ceremony.sanction("kr", Standing.SUSPENDED, SOON)
+        world.ceremony.sanction("jp", Standing.SUSPENDED, SOON)
     encoded = bytearray(sign_file(world.ceremony.export(TARGETS), world.holders[0], SOON).to_bytes())
     place = data.draw(st.integers(0, len(encoded) - 1))
     encoded[place] = data.draw(st.integers(0, 255))

@@ -47,7 +47,7 @@ class Federation:
     """Three root holders (2 of 3), one registry, nations of two keys (2 of 2)."""
 
     path: Path
-    holders: list[DirectorySigner] = field(default_factory=lambda: _signers("KR", "FR", "BR"))
+    holders: list[DirectorySigner] = field(default_factory=lambda: _signers("JP", "FR", "BR"))
     registry: list[DirectorySigner] = field(default_factory=lambda: _signers("registry"))
     nations: dict[str, list[DirectorySigner]] = field(default_factory=dict)
 
@@ -84,7 +84,7 @@ def test_threshold_that_cannot_be_met_or_asks_for_nobody_is_refused(federation: 
 
 def test_one_holder_cannot_hold_two_shares(federation: Federation) -> None:
     ceremony = Ceremony(MetadataRepository(federation.path))
-    same_name = _signers("KR", "KR")
+    same_name = _signers("JP", "JP")
     with pytest.raises(CeremonyError, match="holder of root is listed twice"):
         ceremony.create_federation("Test", _public(same_name), 2, _public(federation.registry), NOW)
     key = federation.holders[0].public_key
@@ -101,7 +101,7 @@ def test_registry_cannot_hold_a_root_key(federation: Federation) -> None:
 
 def test_small_order_key_cannot_hold_a_role() -> None:
     with pytest.raises(WeakKeyError):
-        DirectoryPublicKey(SMALL_ORDER, "KR")
+        DirectoryPublicKey(SMALL_ORDER, "JP")
 
 
 def test_federation_is_founded_once(federation: Federation) -> None:
@@ -127,7 +127,7 @@ def test_publishing_names_exactly_who_has_not_signed(federation: Federation) -> 
 def test_wrong_holder_is_told_who_the_holders_are(federation: Federation) -> None:
     ceremony = Ceremony(MetadataRepository(federation.path))
     ceremony.create_federation("Test", _public(federation.holders), 2, _public(federation.registry), NOW)
-    with pytest.raises(CeremonyError, match="its holders are: KR, FR, BR"):
+    with pytest.raises(CeremonyError, match="its holders are: JP, FR, BR"):
         ceremony.sign("root", federation.registry[0])
 
 
@@ -159,20 +159,20 @@ def test_signature_over_something_else_is_refused(federation: Federation) -> Non
 
 def test_changing_what_is_staged_drops_the_signatures_over_it(federation: Federation) -> None:
     ceremony = federation.found()
-    ceremony.admit_nation("kr", _public(_signers("kr one")), 1, NOW)
+    ceremony.admit_nation("jp", _public(_signers("jp one")), 1, NOW)
     ceremony.sign("targets", federation.holders[0])
     ceremony.admit_nation("fr", _public(_signers("fr one")), 1, NOW)
     assert ceremony.missing("targets").have == 0
     for holder in federation.holders[1:]:
         ceremony.sign("targets", holder)
     ceremony.release(NOW, federation.registry)
-    assert ceremony.repository.nations() == ["kr", "fr"]
+    assert ceremony.repository.nations() == ["jp", "fr"]
     assert ceremony.repository.version("targets") == 2
 
 
 def test_refreshing_goes_on_while_holders_still_have_to_sign(federation: Federation) -> None:
     ceremony = federation.found()
-    ceremony.admit_nation("kr", _public(_signers("kr one")), 1, NOW)
+    ceremony.admit_nation("jp", _public(_signers("jp one")), 1, NOW)
     directory = refresh_federation(ceremony, federation.registry, NOW + timedelta(days=1))
     assert directory.version == 2
     assert ceremony.staged() == ["targets"]
@@ -183,69 +183,69 @@ def test_refreshing_goes_on_while_holders_still_have_to_sign(federation: Federat
 
 def test_nation_signs_its_own_cards_only(federation: Federation) -> None:
     ceremony = federation.found()
-    federation.enrol(ceremony, "kr")
+    federation.enrol(ceremony, "jp")
     federation.enrol(ceremony, "fr")
-    with pytest.raises(CeremonyError, match="kr cannot sign the card of 24-7@fr"):
-        ceremony.stage_cards("kr", [_office("24-7@fr")], NOW)
+    with pytest.raises(CeremonyError, match="jp cannot sign the card of 24-7@fr"):
+        ceremony.stage_cards("jp", [_office("24-7@fr")], NOW)
     ceremony.stage_cards("fr", [_office("24-7@fr")], NOW)
     with pytest.raises(CeremonyError, match="holds no key of nation-fr"):
-        ceremony.sign(nation_role("fr"), federation.nations["kr"][0])
+        ceremony.sign(nation_role("fr"), federation.nations["jp"][0])
 
 
 def test_nation_key_cannot_serve_two_nations(federation: Federation) -> None:
     ceremony = federation.found()
-    federation.enrol(ceremony, "kr")
+    federation.enrol(ceremony, "jp")
     with pytest.raises(CeremonyError, match="already has a role"):
-        ceremony.admit_nation("fr", _public(federation.nations["kr"]), 2, NOW)
+        ceremony.admit_nation("fr", _public(federation.nations["jp"]), 2, NOW)
     with pytest.raises(CeremonyError, match="already has a role"):
         ceremony.admit_nation("fr", _public(federation.holders[:1]), 1, NOW)
 
 
 def test_cards_wait_for_the_nations_threshold(federation: Federation) -> None:
     ceremony = federation.found()
-    federation.enrol(ceremony, "kr")
-    ceremony.stage_cards("kr", [_office("24-7@kr")], NOW)
-    ceremony.sign("nation-kr", federation.nations["kr"][1])
-    with pytest.raises(CeremonyError, match="nation-kr has 1 of 2 signatures; not signed by: kr one"):
+    federation.enrol(ceremony, "jp")
+    ceremony.stage_cards("jp", [_office("24-7@jp")], NOW)
+    ceremony.sign("nation-jp", federation.nations["jp"][1])
+    with pytest.raises(CeremonyError, match="nation-jp has 1 of 2 signatures; not signed by: jp one"):
         ceremony.release(NOW, federation.registry)
 
 
 def test_nation_that_was_not_admitted_publishes_nothing(federation: Federation) -> None:
     ceremony = federation.found()
     with pytest.raises(CeremonyError, match="not admitted"):
-        ceremony.stage_cards("kr", [federation.node("kr")], NOW)
+        ceremony.stage_cards("jp", [federation.node("jp")], NOW)
 
 
 def test_first_card_of_a_nation_is_its_node(federation: Federation) -> None:
     ceremony = federation.found()
-    ceremony.admit_nation("kr", _public(_signers("kr one")), 1, NOW)
+    ceremony.admit_nation("jp", _public(_signers("jp one")), 1, NOW)
     with pytest.raises(CeremonyError, match="first card"):
-        ceremony.stage_cards("kr", [_office("24-7@kr")], NOW)
+        ceremony.stage_cards("jp", [_office("24-7@jp")], NOW)
 
 
 def test_address_cannot_be_given_twice(federation: Federation) -> None:
     ceremony = federation.found()
-    federation.enrol(ceremony, "kr")
+    federation.enrol(ceremony, "jp")
     with pytest.raises(CeremonyError, match="same holder"):
-        ceremony.stage_cards("kr", [_office("24-7@kr"), _office("24-7@kr")], NOW)
+        ceremony.stage_cards("jp", [_office("24-7@jp"), _office("24-7@jp")], NOW)
 
 
 def test_taken_address_with_other_keys_is_refused(federation: Federation) -> None:
     ceremony = federation.found()
-    federation.enrol(ceremony, "kr")
-    enrol_contact_point(ceremony, _office("24-7@kr"), federation.nations["kr"], federation.registry, NOW)
+    federation.enrol(ceremony, "jp")
+    enrol_contact_point(ceremony, _office("24-7@jp"), federation.nations["jp"], federation.registry, NOW)
     with pytest.raises(CeremonyError, match="drops key"):
-        ceremony.stage_cards("kr", [_office("24-7@kr")], NOW)
+        ceremony.stage_cards("jp", [_office("24-7@jp")], NOW)
 
 
 def test_key_of_another_office_or_nation_is_refused(federation: Federation) -> None:
     ceremony = federation.found()
-    federation.enrol(ceremony, "kr")
+    federation.enrol(ceremony, "jp")
     federation.enrol(ceremony, "fr")
     keys = generate_desk_keys()
-    first = contact_point_card(Address("24-7", "kr"), keys, NOW, office="Office", agency="Police")
-    enrol_contact_point(ceremony, first, federation.nations["kr"], federation.registry, NOW)
-    for address in ("night@kr", "24-7@fr"):
+    first = contact_point_card(Address("24-7", "jp"), keys, NOW, office="Office", agency="Police")
+    enrol_contact_point(ceremony, first, federation.nations["jp"], federation.registry, NOW)
+    for address in ("night@jp", "24-7@fr"):
         again = contact_point_card(Address.parse(address), keys, NOW, office="Office", agency="Police")
         with pytest.raises(CeremonyError, match="is on the cards of"):
             ceremony.stage_cards(again.address.node, [again], NOW)
@@ -253,51 +253,51 @@ def test_key_of_another_office_or_nation_is_refused(federation: Federation) -> N
 
 def test_past_of_a_card_cannot_be_rewritten(federation: Federation) -> None:
     ceremony = federation.found()
-    federation.enrol(ceremony, "kr")
-    card, later = _office("24-7@kr"), NOW + timedelta(hours=1)
+    federation.enrol(ceremony, "jp")
+    card, later = _office("24-7@jp"), NOW + timedelta(hours=1)
     revoked = with_revoked_key(card, card.signing_keys[0].kid, later)
-    publish_cards(ceremony, [card], federation.nations["kr"], federation.registry, NOW)
-    publish_cards(ceremony, [revoked], federation.nations["kr"], federation.registry, later)
+    publish_cards(ceremony, [card], federation.nations["jp"], federation.registry, NOW)
+    publish_cards(ceremony, [revoked], federation.nations["jp"], federation.registry, later)
     taken_back = card.model_copy(update={"updated_at": later})
     with pytest.raises(CeremonyError, match="takes back the revocation"):
-        ceremony.stage_cards("kr", [taken_back], later)
+        ceremony.stage_cards("jp", [taken_back], later)
     with pytest.raises(CeremonyError, match="older than the published"):
-        ceremony.stage_cards("kr", [card], later)
+        ceremony.stage_cards("jp", [card], later)
     gone = with_status(revoked, CardStatus.REVOKED, later)
-    publish_cards(ceremony, [gone], federation.nations["kr"], federation.registry, later)
+    publish_cards(ceremony, [gone], federation.nations["jp"], federation.registry, later)
     with pytest.raises(CeremonyError, match="was revoked"):
-        ceremony.stage_cards("kr", [with_status(gone, CardStatus.ACTIVE, later)], later)
+        ceremony.stage_cards("jp", [with_status(gone, CardStatus.ACTIVE, later)], later)
 
 
 def test_oversized_card_is_refused(federation: Federation) -> None:
     ceremony = federation.found()
-    federation.enrol(ceremony, "kr")
-    card = _office("24-7@kr")
+    federation.enrol(ceremony, "jp")
+    card = _office("24-7@jp")
     with pytest.raises(TooLargeError):
-        ceremony.stage_cards("kr", [card.model_copy(update={"sealing_keys": card.sealing_keys * 40})], NOW)
+        ceremony.stage_cards("jp", [card.model_copy(update={"sealing_keys": card.sealing_keys * 40})], NOW)
 
 
 def test_card_with_a_damaged_certificate_is_refused(federation: Federation) -> None:
     ceremony = federation.found()
-    ceremony.admit_nation("kr", _public(_signers("kr one")), 1, NOW)
-    card = federation.node("kr").model_copy(update={"tls_certificates": (b"no certificate",)})
+    ceremony.admit_nation("jp", _public(_signers("jp one")), 1, NOW)
+    card = federation.node("jp").model_copy(update={"tls_certificates": (b"no certificate",)})
     with pytest.raises(MalformedError):
-        ceremony.stage_cards("kr", [card], NOW)
+        ceremony.stage_cards("jp", [card], NOW)
 
 
 def test_new_nation_keys_need_cards_signed_by_them(federation: Federation) -> None:
     ceremony = federation.found()
-    federation.enrol(ceremony, "kr")
-    fresh = _signers("kr three", "kr four")
-    ceremony.admit_nation("kr", _public(fresh), 2, NOW)
+    federation.enrol(ceremony, "jp")
+    fresh = _signers("jp three", "jp four")
+    ceremony.admit_nation("jp", _public(fresh), 2, NOW)
     for holder in federation.holders[:2]:
         ceremony.sign("targets", holder)
-    with pytest.raises(DirectoryUntrustedError, match="kr"):
+    with pytest.raises(DirectoryUntrustedError, match="jp"):
         ceremony.release(NOW, federation.registry)
-    ceremony.renew("nation-kr", NOW)
+    ceremony.renew("nation-jp", NOW)
     for signer in fresh:
-        ceremony.sign("nation-kr", signer)
-    assert ceremony.release(NOW, federation.registry).nodes() == ["kr"]
+        ceremony.sign("nation-jp", signer)
+    assert ceremony.release(NOW, federation.registry).nodes() == ["jp"]
 
 
 def test_renewed_root_needs_the_old_holders_threshold(federation: Federation, tmp_path: Path) -> None:
@@ -317,10 +317,10 @@ def test_publishing_again_after_a_crash_before_the_timestamp_succeeds(
     federation: Federation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ceremony = federation.found()
-    federation.enrol(ceremony, "kr")
-    ceremony.stage_cards("kr", [_office("24-7@kr")], NOW)
-    for signer in federation.nations["kr"]:
-        ceremony.sign("nation-kr", signer)
+    federation.enrol(ceremony, "jp")
+    ceremony.stage_cards("jp", [_office("24-7@jp")], NOW)
+    for signer in federation.nations["jp"]:
+        ceremony.sign("nation-jp", signer)
     real = MetadataRepository.install
 
     def install_without_timestamp(self: MetadataRepository, files: dict[str, bytes]) -> None:
@@ -331,7 +331,7 @@ def test_publishing_again_after_a_crash_before_the_timestamp_succeeds(
     with pytest.raises(OSError, match="power cut"):
         ceremony.release(NOW, federation.registry)
     monkeypatch.undo()
-    assert ceremony.repository.version("nation-kr") == 1
+    assert ceremony.repository.version("nation-jp") == 1
     directory = ceremony.release(NOW, federation.registry)
     assert len(directory.contact_points()) == 1
     assert ceremony.staged() == []
@@ -339,19 +339,19 @@ def test_publishing_again_after_a_crash_before_the_timestamp_succeeds(
 
 def test_bootstrap_bundle_carries_what_a_new_member_needs(federation: Federation, tmp_path: Path) -> None:
     ceremony = federation.found()
-    federation.enrol(ceremony, "kr")
+    federation.enrol(ceremony, "jp")
     directory = refresh_federation(ceremony, federation.registry, NOW)
-    bundle = BootstrapFile.from_bytes(bootstrap_file_of(directory, ceremony.repository, "kr").to_bytes())
-    assert (bundle.federation, bundle.node, bundle.url) == ("Test federation", "kr", "https://127.0.0.1:8443")
+    bundle = BootstrapFile.from_bytes(bootstrap_file_of(directory, ceremony.repository, "jp").to_bytes())
+    assert (bundle.federation, bundle.node, bundle.url) == ("Test federation", "jp", "https://127.0.0.1:8443")
     with DirectoryClient(tmp_path / "client", bundle.root, ceremony.repository.read) as client:
-        assert client.refresh(NOW).tls_certificates("kr") == list(bundle.tls_certificates)
+        assert client.refresh(NOW).tls_certificates("jp") == list(bundle.tls_certificates)
 
 
 def test_bootstrap_bundle_with_an_unsigned_root_is_refused(federation: Federation) -> None:
     ceremony = federation.found()
-    federation.enrol(ceremony, "kr")
+    federation.enrol(ceremony, "jp")
     directory = refresh_federation(ceremony, federation.registry, NOW)
-    bundle = bootstrap_file_of(directory, ceremony.repository, "kr")
+    bundle = bootstrap_file_of(directory, ceremony.repository, "jp")
     altered = bundle.model_copy(update={"root": bundle.root.replace(b'"threshold":2', b'"threshold":1')})
     with pytest.raises(DirectoryUntrustedError):
         BootstrapFile.from_bytes(altered.to_bytes())

@@ -40,7 +40,7 @@ def _signers(*names: str) -> list[DirectorySigner]:
 
 @dataclass
 class World:
-    """A published federation of kr and fr, its keys, and a client with a fetch that tests can replace."""
+    """A published federation of jp and fr, its keys, and a client with a fetch that tests can replace."""
 
     ceremony: Ceremony
     holders: list[DirectorySigner]
@@ -93,8 +93,8 @@ def founded(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, list[DirectorySigner], list[DirectorySigner], dict[str, list[DirectorySigner]]]:
     path = tmp_path_factory.mktemp("founded") / "directory"
-    made = Federation.found(path, NOW, holders=_signers("KR", "FR", "BR"), threshold=2)
-    for name in ("kr", "fr"):
+    made = Federation.found(path, NOW, holders=_signers("JP", "FR", "BR"), threshold=2)
+    for name in ("jp", "fr"):
         made.admit_node(name, _signers(f"{name} one", f"{name} two"), NOW, urls=["https://127.0.0.1:8443"])
         made.enrol(Address("24-7", name), NOW, office="24/7 office")
     return path, made.holders, made.registry, made.nations
@@ -135,8 +135,8 @@ def _new_role(world: World, node: str, change: Callable[[Targets], None], signer
 
 def test_client_sees_every_nation_and_office(world: World) -> None:
     directory = world.client.refresh(NOW)
-    assert directory.nodes() == ["fr", "kr"]
-    assert [str(card.address) for card in directory.contact_points()] == ["24-7@fr", "24-7@kr"]
+    assert directory.nodes() == ["fr", "jp"]
+    assert [str(card.address) for card in directory.contact_points()] == ["24-7@fr", "24-7@jp"]
     assert (directory.federation, dict(directory.problems)) == ("Test", {})
     assert directory.expires_at == NOW + 3 * DAY
 
@@ -239,10 +239,10 @@ def test_old_snapshot_under_a_new_name_is_refused(world: World) -> None:
 
 
 def test_old_cards_of_a_nation_under_a_new_name_are_refused(world: World) -> None:
-    old = world.repository.role_bytes("nation-kr")
+    old = world.repository.role_bytes("nation-jp")
     assert old is not None
-    world.careless_release("nation-kr", _new_role(world, "kr", lambda _: None, world.nations["kr"]))
-    world.serve({metadata_name("nation-kr", world.repository.version("nation-kr")): old})
+    world.careless_release("nation-jp", _new_role(world, "jp", lambda _: None, world.nations["jp"]))
+    world.serve({metadata_name("nation-jp", world.repository.version("nation-jp")): old})
     with pytest.raises(DirectoryUntrustedError):
         world.client.refresh(NOW)
 
@@ -255,8 +255,8 @@ def test_oversized_file_is_refused(world: World) -> None:
 
 def test_refresh_that_breaks_off_leaves_the_last_directory_loadable(world: World, tmp_path: Path) -> None:
     version = world.client.refresh(NOW).version
-    office = contact_point_card(Address("x", "kr"), generate_desk_keys(), NOW, office="X", agency="Police")
-    enrol_contact_point(world.ceremony, office, world.nations["kr"], world.registry, NOW)
+    office = contact_point_card(Address("x", "jp"), generate_desk_keys(), NOW, office="X", agency="Police")
+    enrol_contact_point(world.ceremony, office, world.nations["jp"], world.registry, NOW)
 
     def without_the_new_card(name: str) -> bytes:
         if name.endswith("contact-x.json"):
@@ -298,7 +298,7 @@ def test_member_list_below_the_threshold_is_refused(world: World) -> None:
 def test_new_root_without_the_old_holders_is_refused(world: World) -> None:
     root = world.repository.root()
     root.signed.version = 2
-    impostors = _signers("KR", "FR", "BR")
+    impostors = _signers("JP", "FR", "BR")
     root.signed.keys.update({impostor.public_key.keyid: impostor.public_key for impostor in impostors})
     root.signed.roles["root"].keyids = [impostor.public_key.keyid for impostor in impostors]
     root.signatures.clear()
@@ -326,12 +326,12 @@ def _usable_are(directory: Directory, *nodes: str) -> None:
 
 
 def test_nation_below_its_threshold_is_left_out_and_the_others_stay(world: World) -> None:
-    world.careless_release("nation-kr", _new_role(world, "kr", lambda _: None, world.nations["kr"][:1]))
+    world.careless_release("nation-jp", _new_role(world, "jp", lambda _: None, world.nations["jp"][:1]))
     directory = world.client.refresh(NOW)
     _usable_are(directory, "fr")
-    assert "does not verify" in directory.problems["kr"]
+    assert "does not verify" in directory.problems["jp"]
     with pytest.raises(UnknownNodeError, match="cannot be used"):
-        directory.node("kr")
+        directory.node("jp")
 
 
 def test_nation_that_signs_the_card_of_another_is_left_out(world: World) -> None:
@@ -340,8 +340,8 @@ def test_nation_that_signs_the_card_of_another_is_left_out(world: World) -> None
     )
     target = TargetFile.from_data("fr/contact-24-7.json", forged, ["sha256"])
     world.careless_release(
-        "nation-kr",
-        _new_role(world, "kr", lambda role: role.targets.update({target.path: target}), world.nations["kr"]),
+        "nation-jp",
+        _new_role(world, "jp", lambda role: role.targets.update({target.path: target}), world.nations["jp"]),
     )
     world.repository.install({target_name(target): forged})
     directory = world.client.refresh(NOW)
@@ -349,27 +349,27 @@ def test_nation_that_signs_the_card_of_another_is_left_out(world: World) -> None
     assert directory.contact_point(Address("24-7", "fr")).office == "24/7 office"
 
 
-@pytest.mark.parametrize("address", ["24-7@fr", "night@kr"])
+@pytest.mark.parametrize("address", ["24-7@fr", "night@jp"])
 def test_card_about_another_holder_than_its_path_is_refused(world: World, address: str) -> None:
     encoded = card_to_bytes(
         contact_point_card(Address.parse(address), generate_desk_keys(), NOW, office="X", agency="X")
     )
-    target = TargetFile.from_data("kr/contact-24-7.json", encoded, ["sha256"])
+    target = TargetFile.from_data("jp/contact-24-7.json", encoded, ["sha256"])
     world.careless_release(
-        "nation-kr",
-        _new_role(world, "kr", lambda role: role.targets.update({target.path: target}), world.nations["kr"]),
+        "nation-jp",
+        _new_role(world, "jp", lambda role: role.targets.update({target.path: target}), world.nations["jp"]),
     )
     world.repository.install({target_name(target): encoded})
     directory = world.client.refresh(NOW)
     _usable_are(directory, "fr")
-    assert address in directory.problems["kr"]
+    assert address in directory.problems["jp"]
 
 
 def test_nation_cannot_name_files_outside_its_folder(world: World) -> None:
-    target = TargetFile(10, {"sha256": "../../../../../etc/passwd"}, "kr/node.json")
+    target = TargetFile(10, {"sha256": "../../../../../etc/passwd"}, "jp/node.json")
     world.careless_release(
-        "nation-kr",
-        _new_role(world, "kr", lambda role: role.targets.update({target.path: target}), world.nations["kr"]),
+        "nation-jp",
+        _new_role(world, "jp", lambda role: role.targets.update({target.path: target}), world.nations["jp"]),
     )
     _usable_are(world.client.refresh(NOW), "fr")
 
@@ -378,23 +378,23 @@ def test_nation_whose_signature_expired_is_left_out(world: World) -> None:
     def expire(role: Targets) -> None:
         role.expires = NOW + DAY
 
-    world.careless_release("nation-kr", _new_role(world, "kr", expire, world.nations["kr"]))
-    _usable_are(world.client.refresh(NOW), "fr", "kr")
+    world.careless_release("nation-jp", _new_role(world, "jp", expire, world.nations["jp"]))
+    _usable_are(world.client.refresh(NOW), "fr", "jp")
     refresh_federation(world.ceremony, world.registry, NOW + DAY)
     directory = world.client.refresh(NOW + DAY)
     _usable_are(directory, "fr")
-    assert "expired" in directory.problems["kr"]
+    assert "expired" in directory.problems["jp"]
 
 
 def test_later_kinds_of_targets_are_ignored(world: World) -> None:
     content = b'{"offences": []}'
-    target = TargetFile.from_data("kr/profile.json", content, ["sha256"])
+    target = TargetFile.from_data("jp/profile.json", content, ["sha256"])
     world.careless_release(
-        "nation-kr",
-        _new_role(world, "kr", lambda role: role.targets.update({target.path: target}), world.nations["kr"]),
+        "nation-jp",
+        _new_role(world, "jp", lambda role: role.targets.update({target.path: target}), world.nations["jp"]),
     )
     world.repository.install({target_name(target): content})
-    _usable_are(world.client.refresh(NOW), "fr", "kr")
+    _usable_are(world.client.refresh(NOW), "fr", "jp")
     assert target_name(target) in world.client.files()
 
 
@@ -435,7 +435,7 @@ def test_restarted_client_loads_without_a_connection(world: World, tmp_path: Pat
             client.load(NOW + 30 * DAY)
         directory = client.load(NOW + 30 * DAY, allow_expired=True)
         assert directory.is_stale(NOW + 30 * DAY)
-        assert directory.nodes() == ["fr", "kr"]
+        assert directory.nodes() == ["fr", "jp"]
 
 
 def test_nothing_to_load_is_unavailable(world: World) -> None:
@@ -447,7 +447,7 @@ def test_altered_local_files_are_not_believed(world: World, tmp_path: Path) -> N
     world.client.refresh(NOW)
     world.client.close()
     state = tmp_path / "client" / client_module.STATE_NAME
-    content = state.read_bytes().replace(b"nation-kr", b"nation-xx")
+    content = state.read_bytes().replace(b"nation-jp", b"nation-xx")
     state.write_bytes(content)
     with DirectoryClient(tmp_path / "client", None, world.read) as client:
         with pytest.raises((DirectoryUntrustedError, DirectoryUnavailableError)):
@@ -458,26 +458,26 @@ def test_altered_local_files_are_not_believed(world: World, tmp_path: Path) -> N
 def test_damaged_cached_card_is_fetched_again(world: World, tmp_path: Path) -> None:
     world.client.refresh(NOW)
     world.client.close()
-    kept = next((tmp_path / "client" / "archives").glob("*.nation-kr.bin"))
+    kept = next((tmp_path / "client" / "archives").glob("*.nation-jp.bin"))
     good = kept.read_bytes()
     for damaged in (b"damaged", good.replace(b"24/7 office", b"24/8 office"), good[:-1], good + b"x"):
         for read in (world.repository.read, world.single):
             kept.write_bytes(damaged)
             with DirectoryClient(tmp_path / "client", None, read) as client:
-                assert client.refresh(NOW).nodes() == ["fr", "kr"]
+                assert client.refresh(NOW).nodes() == ["fr", "jp"]
             assert kept.read_bytes() == good
 
 
 def test_cards_no_longer_listed_are_dropped_from_the_cache(world: World, tmp_path: Path) -> None:
     world.client.refresh(NOW)
-    card = next(card for card in world.repository.cards("kr") if card.holder == "24-7@kr")
+    card = next(card for card in world.repository.cards("jp") if card.holder == "24-7@jp")
     changed = card.model_copy(update={"updated_at": NOW + DAY})
-    world.ceremony.stage_cards("kr", [changed], NOW)
-    for signer in world.nations["kr"]:
-        world.ceremony.sign("nation-kr", signer)
+    world.ceremony.stage_cards("jp", [changed], NOW)
+    for signer in world.nations["jp"]:
+        world.ceremony.sign("nation-jp", signer)
     world.ceremony.release(NOW, world.registry)
     world.client.refresh(NOW)
-    (kept,) = (tmp_path / "client" / "archives").glob("*.nation-kr.bin")
+    (kept,) = (tmp_path / "client" / "archives").glob("*.nation-jp.bin")
     assert card_to_bytes(changed) in kept.read_bytes()
     assert card_to_bytes(card) not in kept.read_bytes()
 
@@ -489,17 +489,17 @@ def test_any_node_can_serve_what_it_verified(world: World, tmp_path: Path) -> No
     served = MetadataRepository(tmp_path / "served")
     mirror(world.client, served, NOW)
     with DirectoryClient(tmp_path / "third", world.repository.root_bytes(1), served.read) as third:
-        assert third.refresh(NOW).nodes() == ["fr", "kr"]
+        assert third.refresh(NOW).nodes() == ["fr", "jp"]
 
 
 def test_mirror_passes_on_an_unusable_nation_as_it_was_given(world: World, tmp_path: Path) -> None:
-    world.careless_release("nation-kr", _new_role(world, "kr", lambda _: None, world.nations["kr"][:1]))
+    world.careless_release("nation-jp", _new_role(world, "jp", lambda _: None, world.nations["jp"][:1]))
     served = MetadataRepository(tmp_path / "served")
     mirror(world.client, served, NOW)
     with DirectoryClient(tmp_path / "third", world.repository.root_bytes(1), served.read) as third:
         directory = third.refresh(NOW)
     _usable_are(directory, "fr")
-    assert "kr" in directory.problems
+    assert "jp" in directory.problems
 
 
 def test_mirror_does_not_install_what_does_not_verify(world: World, tmp_path: Path) -> None:
@@ -517,7 +517,7 @@ def test_directory_travels_in_a_folder(world: World, tmp_path: Path) -> None:
     shutil.copytree(world.repository.path, carried)
     target = MetadataRepository(tmp_path / "served")
     root = world.repository.root_bytes(1)
-    assert import_folder(carried, tmp_path / "import", root, target, NOW).nodes() == ["fr", "kr"]
+    assert import_folder(carried, tmp_path / "import", root, target, NOW).nodes() == ["fr", "jp"]
     assert target.read("metadata/timestamp.json") == world.repository.read("metadata/timestamp.json")
 
 
@@ -527,7 +527,7 @@ def test_directory_travels_in_a_folder(world: World, tmp_path: Path) -> None:
         "../secret",
         "metadata/../../x.json",
         "metadata/root.json",
-        "targets/kr/node.json",
+        "targets/jp/node.json",
         "/etc/passwd",
         "metadata/x.json",
     ],

@@ -18,7 +18,7 @@ from keys.members.federation import (
 )
 from protocol.address import Address
 from protocol.errors import DirectoryUnavailableError, DirectoryUntrustedError, NotFoundError, UnknownNodeError
-from tests.worlds.desks import FR, KR, request
+from tests.worlds.desks import FR, JP, request
 from tests.worlds.desks import World as Desks
 from tests.worlds.federation import Federation, signers
 from tests.worlds.moulds import copied
@@ -29,9 +29,9 @@ DE, BR = Address("24-7", "de"), Address("24-7", "br")
 
 
 def found(path: Path) -> Federation:
-    """kr, fr, de (reached through fr) and ki (without a node, hosted by de)."""
+    """jp, fr, de (reached through fr) and ki (without a node, hosted by de)."""
     made = Federation.found(path / "published", NOW, holders=signers("holder"))
-    for name, relay in (("kr", None), ("fr", None), ("de", "fr")):
+    for name, relay in (("jp", None), ("fr", None), ("de", "fr")):
         made.admit_node(name, signers(name), NOW, relay=relay)
         made.enrol(Address("24-7", name), NOW)
     made.admit("ki", signers("ki"), NOW)
@@ -58,7 +58,7 @@ class World:
 
     def client(self) -> DirectoryClient:
         root = self.ceremony.repository.root_bytes(1)
-        return DirectoryClient(self.path / "client", root, self.fetch, nations=("kr",))
+        return DirectoryClient(self.path / "client", root, self.fetch, nations=("jp",))
 
     def asked_of(self) -> set[str]:
         """The nations of which something was fetched since the last call."""
@@ -90,8 +90,8 @@ def want(client: DirectoryClient, node: str) -> None:
 
 def test_nothing_is_fetched_of_a_nation_that_nobody_asked_for(world: World, client: DirectoryClient) -> None:
     directory = client.refresh(NOW)
-    assert world.asked_of() == {"kr"}
-    assert (directory.nodes(), directory.unread) == (["kr"], {"fr", "de", "ki"})
+    assert world.asked_of() == {"jp"}
+    assert (directory.nodes(), directory.unread) == (["jp"], {"fr", "de", "ki"})
     assert not client.lacks()
 
 
@@ -125,7 +125,7 @@ def test_every_look_up_of_an_unread_nation_fails_as_unknown_and_has_it_read_next
     wider = client.refresh(NOW)
     assert world.asked_of() == {"fr"}
     assert wider is not directory
-    assert wider.nodes() == ["fr", "kr"]
+    assert wider.nodes() == ["fr", "jp"]
     assert not client.lacks()
     assert client.refresh(NOW) is wider
 
@@ -142,7 +142,7 @@ def test_a_nation_that_does_not_exist_is_not_asked_for(world: World, client: Dir
 def test_a_nations_relay_and_its_contact_points_hosts_are_read_with_it(world: World, client: DirectoryClient) -> None:
     client.refresh(NOW)
     want(client, "ki")
-    assert client.refresh(NOW).nodes() == ["de", "fr", "kr"]
+    assert client.refresh(NOW).nodes() == ["de", "fr", "jp"]
     assert client.current is not None
     assert client.current.serving_node(Address("24-7", "ki"), NOW) == "de"
     assert client.current.unread == set()
@@ -155,8 +155,8 @@ def test_what_was_asked_for_is_read_again_after_a_restart_without_being_fetched(
         first.refresh(NOW)
     world.asked_of()
     with world.client() as second:
-        assert second.load(NOW).nodes() == ["fr", "kr"]
-        assert second.refresh(NOW).nodes() == ["fr", "kr"]
+        assert second.load(NOW).nodes() == ["fr", "jp"]
+        assert second.refresh(NOW).nodes() == ["fr", "jp"]
     assert world.asked_of() == set()
 
 
@@ -167,27 +167,27 @@ def test_a_nation_that_was_asked_for_and_never_fetched_stays_unread_offline_and_
         world.change = _broken
         with pytest.raises(DirectoryUnavailableError):
             first.refresh(NOW)
-    with DirectoryClient(world.path / "client", None, world.fetch, nations=("kr", "fr")) as second:
+    with DirectoryClient(world.path / "client", None, world.fetch, nations=("jp", "fr")) as second:
         directory = second.load(NOW)
-        assert (directory.nodes(), dict(directory.problems)) == (["kr"], {})
+        assert (directory.nodes(), dict(directory.problems)) == (["jp"], {})
         assert "fr" in directory.unread
         assert second.lacks()
         world.change = lambda name, content: content
-        assert second.refresh(NOW).nodes() == ["fr", "kr"]
+        assert second.refresh(NOW).nodes() == ["fr", "jp"]
 
 
 def test_everything_is_read_when_that_is_asked_and_kept_for_the_next_time(world: World) -> None:
     with world.client() as first:
-        assert first.refresh(NOW, everything=True).nodes() == ["de", "fr", "kr"]
+        assert first.refresh(NOW, everything=True).nodes() == ["de", "fr", "jp"]
     world.asked_of()
     with world.client() as second:
-        assert second.load(NOW).nodes() == ["kr"]
-        assert second.load(NOW, everything=True).nodes() == ["de", "fr", "kr"]
+        assert second.load(NOW).nodes() == ["jp"]
+        assert second.load(NOW, everything=True).nodes() == ["de", "fr", "jp"]
     refresh_federation(world.ceremony, world.registry, NOW + DAY)
     with world.client() as third:
-        assert third.load(NOW).nodes() == ["kr"]
-        assert third.refresh(NOW + DAY).nodes() == ["kr"]
-        assert third.refresh(NOW + DAY, everything=True).nodes() == ["de", "fr", "kr"]
+        assert third.load(NOW).nodes() == ["jp"]
+        assert third.refresh(NOW + DAY).nodes() == ["jp"]
+        assert third.refresh(NOW + DAY, everything=True).nodes() == ["de", "fr", "jp"]
     assert world.asked_of() == set()
 
 
@@ -226,7 +226,7 @@ def test_an_altered_file_of_a_nation_that_is_read_later_is_refused_and_the_direc
             assert client.current is first
             assert client.lacks()
             world.change = lambda name, content: content
-            assert client.refresh(NOW).nodes() == ["fr", "kr"]
+            assert client.refresh(NOW).nodes() == ["fr", "jp"]
 
 
 def test_an_older_role_of_a_nation_that_is_read_later_is_refused(world: World, client: DirectoryClient) -> None:
@@ -245,7 +245,7 @@ def test_a_damaged_list_of_wanted_nations_costs_a_look_up_and_nothing_else(world
     for content in (b"", b"\xff", b"\xa0", b"\x81\x01"):
         want_file.write_bytes(content)
         with world.client() as client:
-            assert client.load(NOW).nodes() == ["kr"]
+            assert client.load(NOW).nodes() == ["jp"]
 
 
 # --- The desk ---
@@ -261,40 +261,40 @@ async def test_a_page_with_messages_from_several_unread_nations_is_taken_whole_w
 ) -> None:
     for sender in (FR, DE, BR):
         async with desks.open(sender) as desk:
-            await desk.messages.send(request(to=[str(KR)]))
-    async with desks.open(KR) as kr:
-        assert kr.directory.nodes() == ["kr"]
-        result = await kr.messages.sync()
+            await desk.messages.send(request(to=[str(JP)]))
+    async with desks.open(JP) as jp:
+        assert jp.directory.nodes() == ["jp"]
+        result = await jp.messages.sync()
         assert {row.sender for row in result.received} == {FR, DE, BR}
         assert (result.quarantined, result.unverified_receipts) == ((), 0)
-        assert kr.directory.nodes() == ["br", "de", "fr", "kr"]
+        assert jp.directory.nodes() == ["br", "de", "fr", "jp"]
 
 
 async def test_a_message_to_several_unread_nations_is_sealed_to_all_of_them(desks: Desks) -> None:
-    async with desks.open(KR) as kr:
-        sent = await kr.messages.send(request(to=[str(FR), str(DE), str(BR)]))
-        assert [row.error for row in await kr.messages.receipts(sent.id) if not row.verified] == []
+    async with desks.open(JP) as jp:
+        sent = await jp.messages.send(request(to=[str(FR), str(DE), str(BR)]))
+        assert [row.error for row in await jp.messages.receipts(sent.id) if not row.verified] == []
     for recipient in (FR, DE, BR):
         async with desks.open(recipient) as desk:
             assert [row.id for row in (await desk.messages.sync()).received] == [sent.id]
 
 
 async def test_what_is_judged_of_the_directory_is_judged_when_all_it_looks_up_was_read(desks: Desks) -> None:
-    async with desks.open(KR) as kr:
-        nodes = await kr.judged(lambda directory: [directory.node(name).node for name in ("fr", "de", "br")])
+    async with desks.open(JP) as jp:
+        nodes = await jp.judged(lambda directory: [directory.node(name).node for name in ("fr", "de", "br")])
         assert nodes == ["fr", "de", "br"]
         with pytest.raises(UnknownNodeError):
-            await kr.judged(lambda directory: directory.node("xx"))
+            await jp.judged(lambda directory: directory.node("xx"))
 
 
 async def test_a_desk_that_keeps_all_nations_queues_a_message_to_any_while_its_node_is_away(desks: Desks) -> None:
-    settings = desks.home(KR) / "settings.toml"
+    settings = desks.home(JP) / "settings.toml"
     settings.write_text(settings.read_text().replace('nations = "asked"', 'nations = "all"'))
-    async with desks.open(KR) as kr:
-        await kr.messages.sync()
-        assert kr.directory.nodes() == ["br", "de", "fr", "kr"]
-        desks.nodes["kr"].down = True
-        assert (await kr.messages.send(request(to=[str(BR)]))).status is SendStatus.QUEUED
+    async with desks.open(JP) as jp:
+        await jp.messages.sync()
+        assert jp.directory.nodes() == ["br", "de", "fr", "jp"]
+        desks.nodes["jp"].down = True
+        assert (await jp.messages.send(request(to=[str(BR)]))).status is SendStatus.QUEUED
 
 
 def _names(world: World) -> list[str]:

@@ -32,23 +32,23 @@ from protocol.address import Address
 from protocol.errors import DirectoryUntrustedError, MalformedError, NotFoundError
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
-OFFICE = contact_point_card(Address("24-7", "kr"), generate_desk_keys(), NOW, office="Office", agency="Agency")
+OFFICE = contact_point_card(Address("24-7", "jp"), generate_desk_keys(), NOW, office="Office", agency="Agency")
 NODE = node_card(
-    "kr", generate_node_keys("kr", ["127.0.0.1"], NOW), "test/kr", NOW, name="kr", urls=["https://127.0.0.1:1"]
+    "jp", generate_node_keys("jp", ["127.0.0.1"], NOW), "test/jp", NOW, name="jp", urls=["https://127.0.0.1:1"]
 )
-PROFILE = LegalProfile.model_validate({"node": "kr", "updated_at": NOW})
+PROFILE = LegalProfile.model_validate({"node": "jp", "updated_at": NOW})
 HASH = "0" * 64
 
 
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        ("kr/node.json", NODE),
-        ("kr/contact-24-7.json", OFFICE),
-        ("kr/legal-profile.json", PROFILE),
-        ("kr/contact-24-7.txt", None),
-        ("kr/24-7.json", None),
-        ("kr/later.bin", None),
+        ("jp/node.json", NODE),
+        ("jp/contact-24-7.json", OFFICE),
+        ("jp/legal-profile.json", PROFILE),
+        ("jp/contact-24-7.txt", None),
+        ("jp/24-7.json", None),
+        ("jp/later.bin", None),
     ],
 )
 def test_a_path_says_what_a_file_is(path: str, value: Any) -> None:
@@ -61,9 +61,9 @@ def test_a_path_says_what_a_file_is(path: str, value: Any) -> None:
     [
         ("fr/node.json", card_to_bytes(NODE)),
         ("fr/contact-24-7.json", card_to_bytes(OFFICE)),
-        ("kr/contact-night.json", card_to_bytes(OFFICE)),
+        ("jp/contact-night.json", card_to_bytes(OFFICE)),
         ("fr/legal-profile.json", profile_to_bytes(PROFILE)),
-        ("kr/x/legal-profile.json", profile_to_bytes(PROFILE)),
+        ("jp/x/legal-profile.json", profile_to_bytes(PROFILE)),
     ],
 )
 def test_a_file_about_another_than_its_path_says_is_refused(path: str, encoded: bytes) -> None:
@@ -72,13 +72,13 @@ def test_a_file_about_another_than_its_path_says_is_refused(path: str, encoded: 
 
 
 def test_a_holder_has_one_path() -> None:
-    assert card_path("kr") == "kr/node.json"
-    assert card_path("24-7@kr") == "kr/contact-24-7.json"
-    assert profile_path("kr") == "kr/legal-profile.json"
+    assert card_path("jp") == "jp/node.json"
+    assert card_path("24-7@jp") == "jp/contact-24-7.json"
+    assert profile_path("jp") == "jp/legal-profile.json"
 
 
-NAMES = ["metadata/timestamp.json", "metadata/1.root.json", f"targets/kr/{HASH}.node.json"]
-NO_NAMES = ["metadata/root.json", "metadata/0.root.json", "x/1.root.json", "targets/kr/node.json", "../etc/passwd"]
+NAMES = ["metadata/timestamp.json", "metadata/1.root.json", f"targets/jp/{HASH}.node.json"]
+NO_NAMES = ["metadata/root.json", "metadata/0.root.json", "x/1.root.json", "targets/jp/node.json", "../etc/passwd"]
 
 
 def test_only_files_of_a_directory_are_read_and_written(tmp_path: Path) -> None:
@@ -182,4 +182,4 @@ def test_what_ends_now_is_over_and_what_ends_in_a_day_is_within_it(left: timedel
 def test_what_ends_of_a_directory_without_a_name_is_the_directorys() -> None:
     for federation, subject in (("Test", "Test"), ("", "directory")):
         known = Directory(1, NOW, [], [], SignedFacts(federation, {"root": NOW}))
-        assert expiries(known, "kr") == [Expiry("root", subject, NOW)]
+        assert expiries(known, "jp") == [Expiry("root", subject, NOW)]

@@ -34,7 +34,7 @@ EXPIRES = datetime(2030, 1, 1, tzinfo=UTC)
 HOLDERS = [generate_directory_key(name).public() for name in ("AR", "BR")]
 REGISTRY = generate_directory_key("registry").public().classical()
 NATIONS = {
-    node: [generate_directory_key(f"{node} {name}").public() for name in ("one", "two")] for node in ("kr", "fr")
+    node: [generate_directory_key(f"{node} {name}").public() for name in ("one", "two")] for node in ("jp", "fr")
 }
 STRANGER = generate_directory_key("ZA").public()
 
@@ -219,7 +219,7 @@ def test_a_root_keeps_ml_dsa_44_and_may_take_it_up() -> None:
     assert list(step_faults(hybrid, OLD_ROOT)) == ["the root gives up ML-DSA-44, which the one before had"]
 
 
-def nation(value: dict[str, Any], node: str = "kr") -> dict[str, Any]:
+def nation(value: dict[str, Any], node: str = "jp") -> dict[str, Any]:
     return next(role for role in value["delegations"]["roles"] if role["name"] == f"nation-{node}")
 
 
@@ -229,8 +229,8 @@ def by_hashes(value: dict[str, Any]) -> None:
 
 
 def by_prefix(value: dict[str, Any]) -> None:
-    role = {**role_of(NATIONS["kr"], 1), "bit_length": 4, "name_prefix": "nation"}
-    value["delegations"] = {"keys": written(NATIONS["kr"]), "succinct_roles": role}
+    role = {**role_of(NATIONS["jp"], 1), "bit_length": 4, "name_prefix": "nation"}
+    value["delegations"] = {"keys": written(NATIONS["jp"]), "succinct_roles": role}
 
 
 def standing(node: str) -> Change:
@@ -240,12 +240,12 @@ def standing(node: str) -> Change:
 
 
 ONE_BY_ONE = ["the member list names its members one by one"]
-OTHER_PATHS = ["kr was admitted with other paths than its own"]
+OTHER_PATHS = ["jp was admitted with other paths than its own"]
 MEMBER_RULES: dict[str, tuple[Change, list[str]]] = {
     "nothing": (lambda _: None, []),
     "no members": (lambda value: value.update(delegations={"keys": {}, "roles": []}), []),
     "targets": (
-        lambda value: value["targets"].update({"kr/node.json": {"length": 1, "hashes": {"sha256": "0" * 64}}}),
+        lambda value: value["targets"].update({"jp/node.json": {"length": 1, "hashes": {"sha256": "0" * 64}}}),
         ["the member list has no targets of its own"],
     ),
     "an unknown member": (
@@ -259,19 +259,19 @@ MEMBER_RULES: dict[str, tuple[Change, list[str]]] = {
     "no list": (lambda value: value.pop("delegations"), ONE_BY_ONE),
     "a list by a prefix": (by_prefix, ONE_BY_ONE),
     "what is no nation": (
-        lambda value: nation(value).update(name="kr"),
-        ["the member list delegates to kr, which is no nation"],
+        lambda value: nation(value).update(name="jp"),
+        ["the member list delegates to jp, which is no nation"],
     ),
-    "another's paths": (lambda value: nation(value).update(paths=["jp/*"]), OTHER_PATHS),
-    "more paths": (lambda value: nation(value).update(paths=["kr/*", "jp/*"]), OTHER_PATHS),
+    "another's paths": (lambda value: nation(value).update(paths=["gr/*"]), OTHER_PATHS),
+    "more paths": (lambda value: nation(value).update(paths=["jp/*", "gr/*"]), OTHER_PATHS),
     "paths by their hashes": (by_hashes, OTHER_PATHS),
     "a delegation that goes on": (lambda value: nation(value).update(terminating=False), OTHER_PATHS),
     "a key without a role": (
         lambda value: value["delegations"]["keys"].update(written([STRANGER])),
         [f"the key {STRANGER.keyid} is listed and has no role"],
     ),
-    "a standing": (standing("kr"), []),
-    "a standing of no member": (standing("jp"), ["jp has a standing and is no member"]),
+    "a standing": (standing("jp"), []),
+    "a standing of no member": (standing("gr"), ["gr has a standing and is no member"]),
     "a standing of another form": (
         lambda value: value.update({"x-comity-standing": []}),
         ["the member list's standing of members is not of the directory's form"],
@@ -282,11 +282,11 @@ MEMBER_RULES: dict[str, tuple[Change, list[str]]] = {
     ),
     "keys of which one lacks ML-DSA-44": (
         lambda value: [
-            value["delegations"]["keys"].update(written([NATIONS["kr"][1].classical()])),
-            value["delegations"]["keys"].pop(NATIONS["kr"][1].keyid),
-            nation(value).update(role_of([NATIONS["kr"][0], NATIONS["kr"][1].classical()], 2)),
+            value["delegations"]["keys"].update(written([NATIONS["jp"][1].classical()])),
+            value["delegations"]["keys"].pop(NATIONS["jp"][1].keyid),
+            nation(value).update(role_of([NATIONS["jp"][0], NATIONS["jp"][1].classical()], 2)),
         ],
-        ["either all keys of nation-kr have ML-DSA-44, or none"],
+        ["either all keys of nation-jp have ML-DSA-44, or none"],
     ),
 }
 
@@ -296,9 +296,9 @@ def test_a_member_list_that_breaks_one_rule_has_this_fault(change: Change, fault
     assert list(member_faults(members(change), root())) == faults
 
 
-NEW_KEYS = {**OLD_NATIONS, "kr": [STRANGER.classical(), OLD_NATIONS["kr"][0]]}
+NEW_KEYS = {**OLD_NATIONS, "jp": [STRANGER.classical(), OLD_NATIONS["jp"][0]]}
 ALL_OLD, ALL_NEW = members(nations=OLD_NATIONS), members()
-ONE_OLD = members(nations={"kr": OLD_NATIONS["kr"]})
+ONE_OLD = members(nations={"jp": OLD_NATIONS["jp"]})
 
 
 @pytest.mark.parametrize(
@@ -306,15 +306,15 @@ ONE_OLD = members(nations={"kr": OLD_NATIONS["kr"]})
     [
         (None, (NATIONS, 1), root(), True, []),
         (None, (OLD_NATIONS, 1), root(), False, []),
-        (None, (OLD_NATIONS, 1), root(), True, ["kr", "fr"]),
+        (None, (OLD_NATIONS, 1), root(), True, ["jp", "fr"]),
         (ALL_OLD, (OLD_NATIONS, 2), root(), False, []),
-        (ALL_OLD, (NEW_KEYS, 2), root(), False, ["kr"]),
+        (ALL_OLD, (NEW_KEYS, 2), root(), False, ["jp"]),
         (ALL_OLD, (NEW_KEYS, 2), OLD_ROOT, False, []),
         (ALL_OLD, (NEW_KEYS, 3), root(), False, []),
         (ONE_OLD, (OLD_NATIONS, 2), root(), False, ["fr"]),
         (ONE_OLD, (OLD_NATIONS, 3), root(), False, []),
-        (ALL_NEW, (OLD_NATIONS, 3), root(), False, ["kr", "fr"]),
-        (ALL_NEW, (OLD_NATIONS, 2), OLD_ROOT, False, ["kr", "fr"]),
+        (ALL_NEW, (OLD_NATIONS, 3), root(), False, ["jp", "fr"]),
+        (ALL_NEW, (OLD_NATIONS, 2), OLD_ROOT, False, ["jp", "fr"]),
     ],
     ids=[
         "had it from the start",
@@ -406,49 +406,49 @@ def test_a_name_is_a_short_printable_text_without_spaces_at_its_ends(value: obje
 
 HASH = sha256(b"{}").hexdigest()
 TARGET = {"length": 2, "hashes": {"sha256": HASH}}
-NATION = {"_type": "targets", "targets": {"kr/node.json": TARGET}}
+NATION = {"_type": "targets", "targets": {"jp/node.json": TARGET}}
 NOT_OF_THE_FORM = ["a card's name or hash is not of the directory's form"]
 
 
 @pytest.mark.parametrize(
     ("targets", "faults"),
     [
-        ({"kr/node.json": TARGET, "kr/contact-24-7.json": TARGET}, []),
+        ({"jp/node.json": TARGET, "jp/contact-24-7.json": TARGET}, []),
         ({"fr/node.json": TARGET}, ["it signed the card of another nation"]),
-        ({"krx/node.json": TARGET}, ["it signed the card of another nation"]),
-        ({"kr": TARGET}, NOT_OF_THE_FORM),
-        ({"kr/": TARGET}, NOT_OF_THE_FORM),
-        ({"kr/a/node.json": TARGET}, NOT_OF_THE_FORM),
-        ({"kr/../fr.json": TARGET}, NOT_OF_THE_FORM),
-        ({"kr/NODE.json": TARGET}, NOT_OF_THE_FORM),
-        ({"kr/node.json": {"length": 2, "hashes": {"sha512": "0" * 128}}}, NOT_OF_THE_FORM),
-        ({"kr/node.json": {"length": 2, "hashes": {"sha256": HASH, "sha512": "0" * 128}}}, NOT_OF_THE_FORM),
-        ({"kr/node.json": {"length": 2, "hashes": {"sha256": HASH.upper()}}}, NOT_OF_THE_FORM),
+        ({"jpx/node.json": TARGET}, ["it signed the card of another nation"]),
+        ({"jp": TARGET}, NOT_OF_THE_FORM),
+        ({"jp/": TARGET}, NOT_OF_THE_FORM),
+        ({"jp/a/node.json": TARGET}, NOT_OF_THE_FORM),
+        ({"jp/../fr.json": TARGET}, NOT_OF_THE_FORM),
+        ({"jp/NODE.json": TARGET}, NOT_OF_THE_FORM),
+        ({"jp/node.json": {"length": 2, "hashes": {"sha512": "0" * 128}}}, NOT_OF_THE_FORM),
+        ({"jp/node.json": {"length": 2, "hashes": {"sha256": HASH, "sha512": "0" * 128}}}, NOT_OF_THE_FORM),
+        ({"jp/node.json": {"length": 2, "hashes": {"sha256": HASH.upper()}}}, NOT_OF_THE_FORM),
         (
-            {"kr/node.json": {**TARGET, "custom": {"a": 1}}},
-            ["the target kr/node.json has a member that this version does not know: custom"],
+            {"jp/node.json": {**TARGET, "custom": {"a": 1}}},
+            ["the target jp/node.json has a member that this version does not know: custom"],
         ),
     ],
 )
 def test_a_nation_lists_files_of_its_own_under_one_hash(targets: dict[str, Any], faults: list[str]) -> None:
-    assert list(nation_faults("kr", made(Targets, {**NATION, "targets": targets}))) == faults
+    assert list(nation_faults("jp", made(Targets, {**NATION, "targets": targets}))) == faults
 
 
 def test_a_nation_delegates_nothing_and_has_no_unknown_member() -> None:
     delegates = made(Targets, {**NATION, "delegations": {"keys": {}, "roles": []}})
-    assert list(nation_faults("kr", delegates)) == ["kr cannot delegate to others"]
+    assert list(nation_faults("jp", delegates)) == ["jp cannot delegate to others"]
     more = made(Targets, {**NATION, "note": "y"})
-    assert list(nation_faults("kr", more)) == ["the role of kr has a member that this version does not know: note"]
+    assert list(nation_faults("jp", more)) == ["the role of jp has a member that this version does not know: note"]
 
 
 def test_every_file_that_is_new_is_at_hand_and_is_the_one_that_is_listed() -> None:
-    role, name = made(Targets, NATION), f"targets/kr/{HASH}.node.json"
+    role, name = made(Targets, NATION), f"targets/jp/{HASH}.node.json"
     assert list(content_faults(role, {name: b"{}"})) == []
     assert list(content_faults(role, {}, [name])) == []
-    assert list(content_faults(role, {})) == ["the content of kr/node.json is missing"]
+    assert list(content_faults(role, {})) == ["the content of jp/node.json is missing"]
     for other in (b"[]", b"{} "):
         assert list(content_faults(role, {name: other})) == [
-            "the content of kr/node.json is not the one that is listed"
+            "the content of jp/node.json is not the one that is listed"
         ]
 
 
@@ -456,7 +456,7 @@ META = {"version": 1, "length": 2, "hashes": {"sha256": HASH}}
 
 
 def snapshot(meta: dict[str, Any]) -> Snapshot:
-    made_of = {"_type": "snapshot", "meta": {"targets.json": META, "nation-kr.json": META, **meta}}
+    made_of = {"_type": "snapshot", "meta": {"targets.json": META, "nation-jp.json": META, **meta}}
     value: Snapshot = made(Snapshot, made_of)
     return value
 
@@ -468,14 +468,14 @@ def snapshot(meta: dict[str, Any]) -> Snapshot:
         ({"nation-fr.json": META}, []),
         *(
             ({name: META}, [f"the snapshot lists {name}, which is no role of the directory"])
-            for name in ("mallory.json", "root.json", "targets", "nation-kr", "nation-KR.json")
+            for name in ("mallory.json", "root.json", "targets", "nation-jp", "nation-JP.json")
         ),
         *(
             (
                 {name: {key: value for key, value in {**META, **other}.items() if value is not None}},
                 [f"the snapshot lists {name.removesuffix('.json')} without its length and its SHA-256 alone"],
             )
-            for name in ("targets.json", "nation-kr.json")
+            for name in ("targets.json", "nation-jp.json")
             for other in (
                 {"length": None},
                 {"hashes": None},
@@ -484,8 +484,8 @@ def snapshot(meta: dict[str, Any]) -> Snapshot:
             )
         ),
         (
-            {"nation-kr.json": {**META, "note": "y"}},
-            ["the snapshot's nation-kr has a member that this version does not know: note"],
+            {"nation-jp.json": {**META, "note": "y"}},
+            ["the snapshot's nation-jp has a member that this version does not know: note"],
         ),
     ],
 )
@@ -495,7 +495,7 @@ def test_a_snapshot_lists_members_with_length_and_hash(meta: dict[str, Any], fau
 
 def test_a_snapshot_lists_nobody_whom_the_member_list_does_not_name() -> None:
     assert list(listing_faults(snapshot({"nation-fr.json": META}), members())) == []
-    for name in ("nation-jp.json", "mallory.json"):
+    for name in ("nation-gr.json", "mallory.json"):
         assert list(listing_faults(snapshot({name: META}), members())) == [
             f"the snapshot lists {name}, which the member list does not name"
         ]

@@ -25,9 +25,9 @@ from protocol.event import DESK_EVENTS, Event, EventName, LoggedAt
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-OFFICE = Address("24-7", "kr")
+OFFICE = Address("24-7", "jp")
 DESK = generate_desk_keys()
-NODE = generate_node_keys("kr", ["127.0.0.1"], NOW)
+NODE = generate_node_keys("jp", ["127.0.0.1"], NOW)
 KID = DESK.signer().kid
 MESSAGE = new_message_id(NOW, bytes(10))
 
@@ -37,7 +37,7 @@ def _office(**more: Any) -> ContactPointCard:
 
 
 def _node(**more: Any) -> NodeCard:
-    return node_card("kr", NODE, "test/kr", NOW, name="Korea", urls=["https://127.0.0.1:8443"], **more)
+    return node_card("jp", NODE, "test/jp", NOW, name="Japan", urls=["https://127.0.0.1:8443"], **more)
 
 
 def _directory(office: ContactPointCard | None = None, node: NodeCard | None = None) -> Directory:
@@ -47,22 +47,22 @@ def _directory(office: ContactPointCard | None = None, node: NodeCard | None = N
 
 
 def test_signature_verifies_under_the_key_that_the_directory_names() -> None:
-    verifier = _directory().signing_key("24-7@kr", KID, NOW)
+    verifier = _directory().signing_key("24-7@jp", KID, NOW)
     verifier.verify(b"message", DESK.signer().sign(b"message"))
-    _directory().signing_key("kr", NODE.signer().kid, NOW).verify(b"message", NODE.signer().sign(b"message"))
+    _directory().signing_key("jp", NODE.signer().kid, NOW).verify(b"message", NODE.signer().sign(b"message"))
 
 
 def test_look_up_gives_the_same_loaded_key_each_time() -> None:
     directory = _directory()
-    assert directory.signing_key("24-7@kr", KID, NOW) is directory.signing_key("24-7@kr", KID, NOW)
+    assert directory.signing_key("24-7@jp", KID, NOW) is directory.signing_key("24-7@jp", KID, NOW)
     assert directory.sealing_key(OFFICE, NOW) is directory.sealing_key(OFFICE, NOW)
 
 
 def test_key_of_another_holder_is_unknown() -> None:
     with pytest.raises(UnknownKeyError):
-        _directory().signing_key("kr", KID, NOW)
+        _directory().signing_key("jp", KID, NOW)
     with pytest.raises(UnknownKeyError):
-        _directory().signing_key("24-7@kr", DESK.opener().kid, NOW)
+        _directory().signing_key("24-7@jp", DESK.opener().kid, NOW)
 
 
 @pytest.mark.parametrize(
@@ -70,11 +70,11 @@ def test_key_of_another_holder_is_unknown() -> None:
     [
         ("br", UnknownNodeError),
         ("24-7@br", UnknownNodeError),
-        ("day@kr", UnknownContactPointError),
-        ("24-7@kr@kr", UnknownContactPointError),
-        ("24-7@KR", UnknownContactPointError),
-        ("24-7@kr", UnknownKeyError),
-        ("kr", UnknownKeyError),
+        ("day@jp", UnknownContactPointError),
+        ("24-7@jp@jp", UnknownContactPointError),
+        ("24-7@JP", UnknownContactPointError),
+        ("24-7@jp", UnknownKeyError),
+        ("jp", UnknownKeyError),
     ],
 )
 def test_each_absence_has_its_own_refusal(holder: str, refusal: type[Exception]) -> None:
@@ -89,29 +89,29 @@ def test_nation_left_out_says_why() -> None:
 
 def test_revoked_key_is_accepted_before_and_refused_from_its_revocation() -> None:
     directory = _directory(with_revoked_key(_office(), KID, NOW + HOUR))
-    directory.signing_key("24-7@kr", KID, NOW + HOUR - timedelta(milliseconds=1))
+    directory.signing_key("24-7@jp", KID, NOW + HOUR - timedelta(milliseconds=1))
     with pytest.raises(RevokedError):
-        directory.signing_key("24-7@kr", KID, NOW + HOUR)
+        directory.signing_key("24-7@jp", KID, NOW + HOUR)
 
 
 def test_key_is_refused_outside_its_validity() -> None:
     entry = DESK.signing_entry(NOW, NOW + HOUR)
     directory = _directory(_office(signing_keys=(entry,)))
     with pytest.raises(RevokedError):
-        directory.signing_key("24-7@kr", KID, NOW - timedelta(milliseconds=1))
+        directory.signing_key("24-7@jp", KID, NOW - timedelta(milliseconds=1))
     with pytest.raises(RevokedError):
-        directory.signing_key("24-7@kr", KID, NOW + HOUR)
+        directory.signing_key("24-7@jp", KID, NOW + HOUR)
 
 
 @pytest.mark.parametrize("status", [CardStatus.SUSPENDED, CardStatus.REVOKED])
 def test_suspended_office_signed_validly_before_but_not_since(status: CardStatus) -> None:
     directory = _directory(with_status(_office(), status, NOW + HOUR))
-    directory.signing_key("24-7@kr", KID, NOW)
+    directory.signing_key("24-7@jp", KID, NOW)
     directory.sealing_key(OFFICE, NOW)
     for look_up in (
-        lambda: directory.signing_key("24-7@kr", KID, NOW + HOUR),
+        lambda: directory.signing_key("24-7@jp", KID, NOW + HOUR),
         lambda: directory.sealing_key(OFFICE, NOW + HOUR),
-        lambda: directory.require_active("24-7@kr", NOW + HOUR),
+        lambda: directory.require_active("24-7@jp", NOW + HOUR),
     ):
         with pytest.raises(RevokedError, match=status.value):
             look_up()
@@ -120,9 +120,9 @@ def test_suspended_office_signed_validly_before_but_not_since(status: CardStatus
 
 def test_suspended_nation_is_suspended_with_all_its_offices() -> None:
     directory = _directory(node=with_status(_node(), CardStatus.SUSPENDED, NOW + HOUR))
-    directory.signing_key("24-7@kr", KID, NOW)
+    directory.signing_key("24-7@jp", KID, NOW)
     with pytest.raises(RevokedError):
-        directory.signing_key("24-7@kr", KID, NOW + HOUR)
+        directory.signing_key("24-7@jp", KID, NOW + HOUR)
     with pytest.raises(RevokedError):
         directory.sealing_key(OFFICE, NOW + HOUR)
 
@@ -151,12 +151,12 @@ def test_auditor_receives_nothing() -> None:
 
 def test_log_is_found_by_origin_and_by_node() -> None:
     directory = _directory()
-    assert directory.node_of_origin("test/kr") == "kr"
-    assert directory.origin("kr") == "test/kr"
-    verifier = directory.log_verifier("test/kr")
-    assert verifier.origin == "test/kr"
-    assert directory.log_verifier("test/kr") is verifier
-    assert directory.log_verifier("kr").origin == "test/kr"
+    assert directory.node_of_origin("test/jp") == "jp"
+    assert directory.origin("jp") == "test/jp"
+    verifier = directory.log_verifier("test/jp")
+    assert verifier.origin == "test/jp"
+    assert directory.log_verifier("test/jp") is verifier
+    assert directory.log_verifier("jp").origin == "test/jp"
     for unknown in ("test/fr", "br"):
         with pytest.raises(UnknownNodeError):
             directory.log_verifier(unknown)
@@ -165,18 +165,18 @@ def test_log_is_found_by_origin_and_by_node() -> None:
 
 
 def test_earlier_log_of_a_node_stays_verifiable() -> None:
-    earlier = generate_node_keys("kr", ["127.0.0.1"], NOW).log_card("old/kr", NOW - HOUR)
+    earlier = generate_node_keys("jp", ["127.0.0.1"], NOW).log_card("old/jp", NOW - HOUR)
     directory = _directory(node=_node(previous_logs=(earlier,)))
-    assert directory.node_of_origin("old/kr") == "kr"
-    assert directory.log_verifier("old/kr").origin == "old/kr"
+    assert directory.node_of_origin("old/jp") == "jp"
+    assert directory.log_verifier("old/jp").origin == "old/jp"
 
 
 def test_node_without_an_address_of_its_own_is_reached_by_relay() -> None:
-    card = node_card("kr", NODE, "test/kr", NOW, name="Korea", relay="fr")
+    card = node_card("jp", NODE, "test/jp", NOW, name="Japan", relay="fr")
     with pytest.raises(UnknownNodeError, match="relay"):
-        _directory(node=card).url("kr")
-    assert _directory().url("kr") == "https://127.0.0.1:8443"
-    assert _directory().tls_certificates("kr") == [NODE.tls.certificate]
+        _directory(node=card).url("jp")
+    assert _directory().url("jp") == "https://127.0.0.1:8443"
+    assert _directory().tls_certificates("jp") == [NODE.tls.certificate]
 
 
 # --- Offices that another nation's node hosts ---
@@ -186,16 +186,16 @@ HOSTED = (Hosting(node="fr", since=NOW),)
 
 def test_an_office_without_a_node_of_its_nation_acts_where_another_hosts_it() -> None:
     hosted = Directory(7, NOW, [], [_office(hosting=HOSTED)])
-    assert hosted.require_active("24-7@kr", NOW).holder == "24-7@kr"
+    assert hosted.require_active("24-7@jp", NOW).holder == "24-7@jp"
     assert hosted.sealing_key(OFFICE, NOW).kid == DESK.opener().kid
-    assert hosted.legal_profile("kr") is None
+    assert hosted.legal_profile("jp") is None
     with pytest.raises(UnknownContactPointError):
-        hosted.contact_point(Address("day", "kr"))
-    own = Directory(7, NOW, [], [_office()], read=NationsRead(problems={"kr": "it expired"}))
+        hosted.contact_point(Address("day", "jp"))
+    own = Directory(7, NOW, [], [_office()], read=NationsRead(problems={"jp": "it expired"}))
     for look_up in (
-        lambda: own.signing_key("24-7@kr", KID, NOW),
+        lambda: own.signing_key("24-7@jp", KID, NOW),
         lambda: own.sealing_key(OFFICE, NOW),
-        lambda: own.require_active("24-7@kr", NOW),
+        lambda: own.require_active("24-7@jp", NOW),
     ):
         with pytest.raises(UnknownNodeError, match="it expired"):
             look_up()
@@ -204,14 +204,14 @@ def test_an_office_without_a_node_of_its_nation_acts_where_another_hosts_it() ->
 def test_a_nation_that_is_suspended_is_suspended_with_an_office_that_another_hosts() -> None:
     suspended = with_status(_node(), CardStatus.SUSPENDED, NOW + HOUR)
     directory = _directory(_office(hosting=HOSTED), suspended)
-    directory.require_active("24-7@kr", NOW)
-    with pytest.raises(RevokedError, match="kr is suspended"):
-        directory.require_active("24-7@kr", NOW + HOUR)
+    directory.require_active("24-7@jp", NOW)
+    with pytest.raises(RevokedError, match="jp is suspended"):
+        directory.require_active("24-7@jp", NOW + HOUR)
 
 
 def test_a_node_states_only_what_happened_while_it_served() -> None:
     directory = _directory(_office(hosting=(Hosting(node="fr", since=NOW + HOUR),)))
-    directory.require_served(OFFICE, "kr", None, NOW)
+    directory.require_served(OFFICE, "jp", None, NOW)
     directory.require_served(OFFICE, "fr", NOW, NOW + HOUR)
     with pytest.raises(ForbiddenError):
         directory.require_served(OFFICE, "fr", NOW, NOW)
@@ -230,12 +230,12 @@ def test_of_each_event_the_log_that_may_hold_it_is_known(name: EventName) -> Non
         reasons=("too_large",) if name.negative else (),
     )
     other = Address("24-7", "br")
-    # The office is served by kr: of an event at one of its nodes no other log may tell, on the way any may.
+    # The office is served by jp: of an event at one of its nodes no other log may tell, on the way any may.
     for place, sender, node, allowed in (
-        (LoggedAt.SENDERS_NODE, OFFICE, "kr", True),
+        (LoggedAt.SENDERS_NODE, OFFICE, "jp", True),
         (LoggedAt.SENDERS_NODE, OFFICE, "fr", False),
         (LoggedAt.SENDERS_NODE, None, "fr", True),
-        (LoggedAt.RECIPIENTS_NODE, other, "kr", True),
+        (LoggedAt.RECIPIENTS_NODE, other, "jp", True),
         (LoggedAt.RECIPIENTS_NODE, other, "fr", False),
         (LoggedAt.RECIPIENTS_NODE, None, "fr", False),
         (LoggedAt.ON_THE_WAY, OFFICE, "fr", True),
@@ -251,11 +251,11 @@ def test_a_message_that_a_clock_ahead_dated_after_the_event_is_judged_by_the_eve
     moved = _office(hosting=(Hosting(node="fr", since=NOW),))
     directory = Directory(7, NOW, [], [moved])
     before, after = NOW - timedelta(minutes=1), NOW + timedelta(minutes=1)
-    directory.require_served(OFFICE, "kr", after, before)
+    directory.require_served(OFFICE, "jp", after, before)
     with pytest.raises(ForbiddenError):
         directory.require_served(OFFICE, "fr", after, before)
     with pytest.raises(ForbiddenError):
-        directory.require_served(OFFICE, "kr", after, after)
+        directory.require_served(OFFICE, "jp", after, after)
 
 
 def test_who_made_a_message_matters_at_the_senders_node_and_where_the_recipient_was_hosted() -> None:
@@ -272,7 +272,7 @@ def test_who_made_a_message_matters_at_the_senders_node_and_where_the_recipient_
 def test_an_event_at_the_recipients_node_names_the_recipient() -> None:
     event = Event(EventName.ContentConsignment, NOW, MESSAGE, bytes(32), bytes(16))
     with pytest.raises(MalformedError):
-        _directory().require_may_log(event, "kr", OFFICE, None)
+        _directory().require_may_log(event, "jp", OFFICE, None)
 
 
 def test_what_a_desk_states_stands_in_its_own_nodes_log_alone() -> None:
@@ -305,11 +305,11 @@ def test_a_directory_is_stale_from_its_end_on() -> None:
 def test_what_a_directory_is_told_of_itself_it_tells() -> None:
     profile = object()
     told = Directory(
-        7, NOW, [_node()], [], SignedFacts(expiries={"root": NOW}), NationsRead({"kr": profile}, {"fr": "x"})
+        7, NOW, [_node()], [], SignedFacts(expiries={"root": NOW}), NationsRead({"jp": profile}, {"fr": "x"})
     )  # type: ignore[dict-item]
-    assert (dict(told.expiries), dict(told.problems), told.legal_profile("kr")) == ({"root": NOW}, {"fr": "x"}, profile)
+    assert (dict(told.expiries), dict(told.problems), told.legal_profile("jp")) == ({"root": NOW}, {"fr": "x"}, profile)
     bare = Directory(7, NOW, [_node()], [])
-    assert (dict(bare.expiries), dict(bare.problems), bare.legal_profile("kr")) == ({}, {}, None)
+    assert (dict(bare.expiries), dict(bare.problems), bare.legal_profile("jp")) == ({}, {}, None)
 
 
 def test_a_look_up_of_a_nation_that_was_not_read_asks_for_it() -> None:

@@ -33,7 +33,7 @@ def path(tmp_path: Path) -> Path:
 
 def _create(path: Path) -> Keystore:
     keystore = Keystore.create(path, PASSPHRASE, FAST)
-    keystore.put(Entry("sign", Purpose.SIGN, b"s" * 32, NOW, {"office": "24-7@kr"}))
+    keystore.put(Entry("sign", Purpose.SIGN, b"s" * 32, NOW, {"office": "24-7@jp"}))
     keystore.save()
     return keystore
 
@@ -42,7 +42,7 @@ def test_entries_come_back_after_reopening(path: Path) -> None:
     _create(path)
     entry = Keystore.open(path, PASSPHRASE).entry("sign")
     assert (entry.purpose, entry.secret, entry.created_at) == (Purpose.SIGN, b"s" * 32, NOW)
-    assert dict(entry.metadata) == {"office": "24-7@kr"}
+    assert dict(entry.metadata) == {"office": "24-7@jp"}
 
 
 def test_wrong_passphrase_is_refused(path: Path) -> None:
@@ -60,7 +60,7 @@ def test_file_is_private_from_the_start_and_shows_no_secret(path: Path) -> None:
     _create(path)
     assert path.stat().st_mode & 0o777 == 0o600
     assert b"s" * 32 not in path.read_bytes()
-    assert b"24-7@kr" not in path.read_bytes()
+    assert b"24-7@jp" not in path.read_bytes()
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o666, 0o610])
@@ -194,7 +194,7 @@ def test_secrets_are_in_no_repr_and_no_error(path: Path) -> None:
     with pytest.raises(KeystoreError) as refusal:
         keystore.put(Entry("sign", Purpose.SIGN, secret, NOW))
     shown += [str(refusal.value), repr(refusal.value)]
-    desk, node, holder = generate_desk_keys(), generate_node_keys("kr", ["127.0.0.1"], NOW), generate_directory_key("A")
+    desk, node, holder = generate_desk_keys(), generate_node_keys("jp", ["127.0.0.1"], NOW), generate_directory_key("A")
     shown += [repr(desk), repr(node), repr(holder), repr(holder.signer())]
     text = " ".join(shown)
     for hidden in (secret, desk.sign_seed, desk.seal_seed, node.sign_seed, node.log_mldsa_seed, holder.seed):
@@ -225,8 +225,8 @@ def test_desk_opens_with_all_its_sealing_keys_during_a_rotation(path: Path) -> N
 
 def test_node_and_directory_keys_come_back_as_signers(path: Path) -> None:
     keystore = Keystore.create(path, PASSPHRASE, FAST)
-    node, holder = generate_node_keys("kr", ["127.0.0.1"], NOW), generate_directory_key("Ministry of Justice")
-    node.store(keystore, "federation/kr", NOW)
+    node, holder = generate_node_keys("jp", ["127.0.0.1"], NOW), generate_directory_key("Ministry of Justice")
+    node.store(keystore, "federation/jp", NOW)
     holder.store(keystore, "root-holder", NOW)
     keystore.save()
     reopened = Keystore.open(path, PASSPHRASE)
@@ -248,9 +248,9 @@ def test_removed_entry_is_gone(path: Path) -> None:
 
 def test_log_signer_is_the_one_that_the_card_names(path: Path) -> None:
     keystore = Keystore.create(path, PASSPHRASE, FAST)
-    node = generate_node_keys("kr", ["127.0.0.1"], NOW)
-    node.store(keystore, "federation/kr", NOW)
-    card, verifier = node.log_card("federation/kr", NOW), keystore.log_signer("federation/kr").verifier
+    node = generate_node_keys("jp", ["127.0.0.1"], NOW)
+    node.store(keystore, "federation/jp", NOW)
+    card, verifier = node.log_card("federation/jp", NOW), keystore.log_signer("federation/jp").verifier
     assert (verifier.origin, verifier.ed25519_public, verifier.mldsa_public) == (
         card.origin,
         card.ed25519,

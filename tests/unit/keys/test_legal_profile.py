@@ -118,7 +118,7 @@ def with_notes(more: int) -> LegalProfile:
 
 def test_a_member_that_stands_twice_is_refused_and_what_is_no_object_is_named_as_the_profile() -> None:
     with pytest.raises(ProfileError, match="twice"):
-        parse_profile(EXAMPLE.replace(b"{", b'{"node": "kr", ', 1))
+        parse_profile(EXAMPLE.replace(b"{", b'{"node": "jp", ', 1))
     with pytest.raises(ProfileError, match="profile: "):
         parse_profile(b"[]")
 
@@ -229,9 +229,9 @@ def test_a_client_reads_the_profile_that_the_nation_signed(federation: Federatio
 
 def test_a_nation_cannot_sign_the_profile_of_another(federation: Federation) -> None:
     ceremony = federation.found()
-    federation.enrol(ceremony, "kr")
+    federation.enrol(ceremony, "jp")
     with pytest.raises(ProfileError, match="cannot sign the legal profile of fr"):
-        ceremony.stage_profile("kr", profile(), NOW)
+        ceremony.stage_profile("jp", profile(), NOW)
 
 
 def test_only_a_member_publishes_a_profile(federation: Federation) -> None:

@@ -19,7 +19,7 @@ from protocol.log.merkle import leaf_hash
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 LATER = NOW + timedelta(days=30)
-ORIGIN = "test/kr"
+ORIGIN = "test/jp"
 HEAD = Checkpoint(ORIGIN, 1, leaf_hash(b"first"))
 PASSPHRASE = b"correct horse"
 
@@ -27,15 +27,15 @@ PASSPHRASE = b"correct horse"
 @pytest.fixture
 def keystore(tmp_path: Path) -> Keystore:
     made = Keystore.create(tmp_path / "keystore.cbor", PASSPHRASE, FAST)
-    generate_node_keys("kr", ["127.0.0.1", "node.example"], NOW).store(made, ORIGIN, NOW)
+    generate_node_keys("jp", ["127.0.0.1", "node.example"], NOW).store(made, ORIGIN, NOW)
     made.save()
     return made
 
 
 @pytest.fixture
 def card(keystore: Keystore) -> NodeCard:
-    keys = generate_node_keys("kr", ["127.0.0.1"], NOW)
-    made = node_card("kr", keys, ORIGIN, NOW, name="Korea", urls=["https://127.0.0.1:1"])
+    keys = generate_node_keys("jp", ["127.0.0.1"], NOW)
+    made = node_card("jp", keys, ORIGIN, NOW, name="Japan", urls=["https://127.0.0.1:1"])
     signing = made.signing_keys[0].of(
         "ed25519", keystore.signer(Purpose.HTTP).public_key, NOW, NOW + timedelta(days=700)
     )

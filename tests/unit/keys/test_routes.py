@@ -23,7 +23,7 @@ from protocol.errors import (
 )
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
-KEYS = generate_node_keys("kr", ["127.0.0.1"], NOW)
+KEYS = generate_node_keys("jp", ["127.0.0.1"], NOW)
 DESK = generate_desk_keys()
 NAMES = [f"n{letter}" for letter in "abcdefgh"]
 
@@ -42,29 +42,29 @@ def contact_point(*hosting: Hosting) -> ContactPointCard:
 
 
 def test_nodes_without_relay_reach_each_other_directly() -> None:
-    assert node_path(directory({"kr": None, "fr": None}), "kr", "fr") == ("kr", "fr")
+    assert node_path(directory({"jp": None, "fr": None}), "jp", "fr") == ("jp", "fr")
 
 
 def test_the_way_goes_up_the_senders_relays_and_down_the_recipients() -> None:
-    view = directory({"kr": None, "fr": None, "la": "kr", "ki": "fr", "tv": "ki"})
-    assert node_path(view, "la", "tv") == ("la", "kr", "fr", "ki", "tv")
+    view = directory({"jp": None, "fr": None, "la": "jp", "ki": "fr", "tv": "ki"})
+    assert node_path(view, "la", "tv") == ("la", "jp", "fr", "ki", "tv")
 
 
 def test_the_way_turns_at_the_relay_that_both_sides_share() -> None:
-    view = directory({"kr": None, "la": "kr", "ki": "kr", "tv": "ki"})
-    assert node_path(view, "la", "ki") == ("la", "kr", "ki")
-    assert node_path(view, "la", "kr") == ("la", "kr")
+    view = directory({"jp": None, "la": "jp", "ki": "jp", "tv": "ki"})
+    assert node_path(view, "la", "ki") == ("la", "jp", "ki")
+    assert node_path(view, "la", "jp") == ("la", "jp")
     assert node_path(view, "ki", "tv") == ("ki", "tv")
     assert node_path(view, "la", "la") == ("la",)
 
 
 def test_relays_that_name_each_other_are_a_refused_loop() -> None:
     with pytest.raises(RelayLoopError):
-        node_path(directory({"kr": None, "la": "ki", "ki": "la"}), "kr", "la")
+        node_path(directory({"jp": None, "la": "ki", "ki": "la"}), "jp", "la")
 
 
 def test_a_way_of_more_than_four_hops_is_refused() -> None:
-    view = directory({"kr": None, "fr": None, "la": "kr", "ki": "fr", "tv": "ki", "nu": "la"})
+    view = directory({"jp": None, "fr": None, "la": "jp", "ki": "fr", "tv": "ki", "nu": "la"})
     assert MAX_HOPS == 4
     with pytest.raises(TooManyHopsError):
         node_path(view, "nu", "tv")
@@ -72,7 +72,7 @@ def test_a_way_of_more_than_four_hops_is_refused() -> None:
 
 def test_a_relay_that_the_directory_does_not_have_is_refused() -> None:
     with pytest.raises(UnknownNodeError):
-        node_path(directory({"kr": None, "la": "zz"}), "kr", "la")
+        node_path(directory({"jp": None, "la": "zz"}), "jp", "la")
 
 
 @pytest.mark.long
@@ -131,5 +131,5 @@ def test_who_hosted_a_contact_point_cannot_be_rewritten() -> None:
 
 
 def test_cards_of_nodes_keep_their_relay() -> None:
-    card: NodeCard = directory({"kr": None, "la": "kr"}).node("la")
-    assert card.relay == "kr"
+    card: NodeCard = directory({"jp": None, "la": "jp"}).node("la")
+    assert card.relay == "jp"

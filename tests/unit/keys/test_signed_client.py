@@ -27,8 +27,8 @@ from protocol.http.problem import problem_text
 from protocol.http.signature import SignedBody
 
 pytestmark = pytest.mark.outside
-TLS = make_certificate("kr", ["127.0.0.1"], datetime.now(UTC))
-OTHER = make_certificate("kr", ["127.0.0.1"], datetime.now(UTC))
+TLS = make_certificate("jp", ["127.0.0.1"], datetime.now(UTC))
+OTHER = make_certificate("jp", ["127.0.0.1"], datetime.now(UTC))
 REQUESTER = Requester("24-7@fr", Ed25519Signer(b"\x31" * 32), lambda: datetime.now(UTC))
 REQUEST = HttpRequest("/log/checkpoint?x=1", 1000)
 Respond = Callable[[asyncio.StreamWriter], Awaitable[None]]
@@ -47,7 +47,7 @@ class Listener:
     def __init__(self, respond: Respond) -> None:
         self.heads: list[str] = []
         self.connections = 0
-        self.server = Server("kr", "", ())
+        self.server = Server("jp", "", ())
         self._respond = respond
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -70,7 +70,7 @@ async def listening(respond: Respond, shown: object = TLS) -> AsyncIterator[List
     context = server_context(shown.certificate, shown.key_pem)  # type: ignore[attr-defined]
     server = await asyncio.start_server(listener.serve, "127.0.0.1", 0, ssl=context)
     port = server.sockets[0].getsockname()[1]
-    listener.server = Server("kr", f"https://127.0.0.1:{port}/", (TLS.certificate,))
+    listener.server = Server("jp", f"https://127.0.0.1:{port}/", (TLS.certificate,))
     try:
         yield listener
     finally:
@@ -210,7 +210,7 @@ def test_a_thread_of_its_own_needs_no_other_loop_to_get_an_answer_or_to_end() ->
     failed: list[ComityError] = []
 
     def ask() -> None:
-        client = BlockingClient(Server("kr", "https://127.0.0.1:1", (TLS.certificate,)), REQUESTER, Reach(5, 1))
+        client = BlockingClient(Server("jp", "https://127.0.0.1:1", (TLS.certificate,)), REQUESTER, Reach(5, 1))
         try:
             client.run(lambda it: it.call(REQUEST))
         except ComityError as problem:

@@ -24,7 +24,7 @@ from protocol.errors import DirectoryUntrustedError
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 LATER = NOW + timedelta(days=1)
-CARD = contact_point_card(Address("24-7", "kr"), generate_desk_keys(), NOW, office="Office", agency="Agency")
+CARD = contact_point_card(Address("24-7", "jp"), generate_desk_keys(), NOW, office="Office", agency="Agency")
 SUSPENDED = {"status": "suspended", "since": "2026-11-23T03:00:00Z"}
 
 
@@ -37,21 +37,21 @@ def members(value: Any) -> Targets:
     [
         None,
         [],
-        "kr",
-        [["kr", SUSPENDED]],
-        {"kr": None},
-        {"kr": "suspended"},
-        {"kr": ["status", "since"]},
-        {"kr": {"status", "since"}},
-        {"kr": {"status": "suspended"}},
-        {"kr": {"since": "2026-11-23T03:00:00Z"}},
-        {"kr": {**SUSPENDED, "why": "x"}},
-        {"kr": {**SUSPENDED, "status": "active"}},
-        {"kr": {**SUSPENDED, "status": None}},
-        {"kr": {**SUSPENDED, "since": "yesterday"}},
-        {"kr": {**SUSPENDED, "since": 1}},
-        {"KR": SUSPENDED},
-        {"24-7@kr": SUSPENDED},
+        "jp",
+        [["jp", SUSPENDED]],
+        {"jp": None},
+        {"jp": "suspended"},
+        {"jp": ["status", "since"]},
+        {"jp": {"status", "since"}},
+        {"jp": {"status": "suspended"}},
+        {"jp": {"since": "2026-11-23T03:00:00Z"}},
+        {"jp": {**SUSPENDED, "why": "x"}},
+        {"jp": {**SUSPENDED, "status": "active"}},
+        {"jp": {**SUSPENDED, "status": None}},
+        {"jp": {**SUSPENDED, "since": "yesterday"}},
+        {"jp": {**SUSPENDED, "since": 1}},
+        {"JP": SUSPENDED},
+        {"24-7@jp": SUSPENDED},
         {7: SUSPENDED},
     ],
 )
@@ -61,8 +61,8 @@ def test_a_standing_of_another_form_is_refused(value: Any) -> None:
 
 
 def test_a_standing_survives_the_member_list_and_leaves_no_trace_when_it_ends() -> None:
-    listed = members({"kr": SUSPENDED})
-    assert sanctions_of(listed) == {"kr": Sanction(Standing.SUSPENDED, NOW)}
+    listed = members({"jp": SUSPENDED})
+    assert sanctions_of(listed) == {"jp": Sanction(Standing.SUSPENDED, NOW)}
     with_sanctions(listed, {"fr": Sanction(Standing.EXPELLED, LATER)})
     assert sanctions_of(listed) == {"fr": Sanction(Standing.EXPELLED, LATER)}
     with_sanctions(listed, {})
@@ -84,6 +84,6 @@ def test_the_earlier_of_both_ends_counts_and_the_stricter(
     own: CardStatus, since: datetime, standing: Standing, shown: tuple[CardStatus, datetime]
 ) -> None:
     card = CARD if own is CardStatus.ACTIVE else with_status(CARD, own, since)
-    (made,) = sanctioned([("kr", card)], {"kr": Sanction(standing, NOW)})
+    (made,) = sanctioned([("jp", card)], {"jp": Sanction(standing, NOW)})
     assert (made.status, made.status_since) == shown
-    assert sanctioned([("kr", card)], {"fr": Sanction(standing, NOW)}) == [card]
+    assert sanctioned([("jp", card)], {"fr": Sanction(standing, NOW)}) == [card]

@@ -20,7 +20,7 @@ NOW = datetime.now(UTC)
 def _handshake(server: ssl.SSLContext, client: ssl.SSLContext) -> str | None:
     """Shake hands in memory; the protocol version, or the client's or server's ssl.SSLError."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client_end = client.wrap_bio(to_client, to_server, server_hostname="kr")
+    client_end = client.wrap_bio(to_client, to_server, server_hostname="jp")
     server_end = server.wrap_bio(to_server, to_client, server_side=True)
     for _ in range(8):
         for end in (client_end, server_end):
@@ -36,25 +36,25 @@ def _server(identity: TlsIdentity) -> ssl.SSLContext:
 
 
 def test_pinned_certificate_is_accepted_over_tls_1_3_whatever_the_host_name() -> None:
-    identity = make_certificate("kr", ["node.example", "127.0.0.1", "::1"], NOW)
+    identity = make_certificate("jp", ["node.example", "127.0.0.1", "::1"], NOW)
     assert _handshake(_server(identity), client_context([identity.certificate])) == "TLSv1.3"
 
 
 def test_any_of_several_pinned_certificates_is_accepted() -> None:
-    old, new = make_certificate("kr", [], NOW), make_certificate("kr", [], NOW)
+    old, new = make_certificate("jp", [], NOW), make_certificate("jp", [], NOW)
     client = client_context([old.certificate, new.certificate])
     assert _handshake(_server(new), client) == "TLSv1.3"
     assert _handshake(_server(old), client) == "TLSv1.3"
 
 
 def test_another_certificate_of_the_same_name_is_refused() -> None:
-    real, forged = make_certificate("kr", ["127.0.0.1"], NOW), make_certificate("kr", ["127.0.0.1"], NOW)
+    real, forged = make_certificate("jp", ["127.0.0.1"], NOW), make_certificate("jp", ["127.0.0.1"], NOW)
     with pytest.raises(ssl.SSLCertVerificationError):
         _handshake(_server(forged), client_context([real.certificate]))
 
 
 def test_pinned_key_cannot_vouch_for_another_certificate() -> None:
-    pinned = make_certificate("kr", ["127.0.0.1"], NOW)
+    pinned = make_certificate("jp", ["127.0.0.1"], NOW)
     parent = x509.load_der_x509_certificate(pinned.certificate)
     signing_key = serialization.load_pem_private_key(pinned.key_pem, password=None)
     assert isinstance(signing_key, ec.EllipticCurvePrivateKey)
@@ -76,13 +76,13 @@ def test_pinned_key_cannot_vouch_for_another_certificate() -> None:
 
 
 def test_expired_certificate_is_refused() -> None:
-    identity = make_certificate("kr", ["127.0.0.1"], NOW - timedelta(days=10), timedelta(days=1))
+    identity = make_certificate("jp", ["127.0.0.1"], NOW - timedelta(days=10), timedelta(days=1))
     with pytest.raises(ssl.SSLCertVerificationError, match="expired"):
         _handshake(_server(identity), client_context([identity.certificate]))
 
 
 def test_tls_1_2_is_refused_by_both_sides() -> None:
-    identity = make_certificate("kr", ["127.0.0.1"], NOW)
+    identity = make_certificate("jp", ["127.0.0.1"], NOW)
     old_client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     old_client.check_hostname = False
     old_client.verify_mode = ssl.CERT_NONE
@@ -97,7 +97,7 @@ def test_tls_1_2_is_refused_by_both_sides() -> None:
 
 
 def test_certificate_is_no_authority_and_serves_only() -> None:
-    identity = make_certificate("kr", ["127.0.0.1"], NOW)
+    identity = make_certificate("jp", ["127.0.0.1"], NOW)
     certificate = x509.load_der_x509_certificate(identity.certificate)
     assert not certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     assert not certificate.extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
@@ -112,7 +112,7 @@ def test_nothing_to_pin_or_garbage_is_refused() -> None:
 
 
 def test_a_certificate_behind_the_end_of_a_pinned_one_is_refused() -> None:
-    pinned, hidden = make_certificate("kr", [], NOW).certificate, make_certificate("fr", [], NOW).certificate
+    pinned, hidden = make_certificate("jp", [], NOW).certificate, make_certificate("fr", [], NOW).certificate
     assert client_context([pinned, pinned])
     with pytest.raises(MalformedError):
         client_context([pinned + hidden])
@@ -121,4 +121,4 @@ def test_a_certificate_behind_the_end_of_a_pinned_one_is_refused() -> None:
 
 
 def test_private_key_is_in_no_repr() -> None:
-    assert "PRIVATE KEY" not in repr(make_certificate("kr", [], NOW))
+    assert "PRIVATE KEY" not in repr(make_certificate("jp", [], NOW))

@@ -35,7 +35,7 @@ NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def softhsm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder of SoftHSM2 tokens; two of them, ``kr`` and ``fr``. The library of this process looks there."""
+    """A folder of SoftHSM2 tokens; two of them, ``jp`` and ``fr``. The library of this process looks there."""
     module = next((path for path in MODULES if Path(path).exists()), None)
     require(module is not None, "SoftHSM2 (Debian: softhsm2)")
     assert module is not None
@@ -47,7 +47,7 @@ def softhsm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (root / "pin").chmod(0o600)
     before = os.environ.get("SOFTHSM2_CONF")
     os.environ["SOFTHSM2_CONF"] = str(root / "softhsm2.conf")
-    for label in ("kr", "fr"):
+    for label in ("jp", "fr"):
         subprocess.run(
             [program, "--init-token", "--free", "--label", label, "--so-pin", "1234", "--pin", PIN],
             check=True,
@@ -66,7 +66,7 @@ def softhsm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def token(softhsm: Path) -> Iterator[Token]:
-    opened = Token.open(softhsm / "kr.toml")
+    opened = Token.open(softhsm / "jp.toml")
     yield opened
     opened.close()
 
@@ -105,17 +105,17 @@ def test_a_second_key_of_one_name_is_refused(token: Token) -> None:
 
 
 def test_a_wrapped_secret_opens_only_in_its_token_and_for_its_purpose(softhsm: Path, token: Token) -> None:
-    wrapped = token.wrap(b"log of kr", b"s" * 32)
+    wrapped = token.wrap(b"log of jp", b"s" * 32)
     other = Token.open(softhsm / "fr.toml")
     other.wrap(b"log of fr", b"makes the key")
 
-    assert token.unwrap(b"log of kr", wrapped) == b"s" * 32
+    assert token.unwrap(b"log of jp", wrapped) == b"s" * 32
     assert b"s" * 8 not in wrapped
     for opener, purpose, given in (
         (token, b"log of fr", wrapped),
-        (token, b"log of kr", wrapped[:-1] + bytes([wrapped[-1] ^ 1])),
-        (token, b"log of kr", wrapped[:5]),
-        (other, b"log of kr", wrapped),
+        (token, b"log of jp", wrapped[:-1] + bytes([wrapped[-1] ^ 1])),
+        (token, b"log of jp", wrapped[:5]),
+        (other, b"log of jp", wrapped),
     ):
         with pytest.raises(KeystoreError):
             opener.unwrap(purpose, given)
@@ -125,7 +125,7 @@ def test_a_wrapped_secret_opens_only_in_its_token_and_for_its_purpose(softhsm: P
 def test_a_wrong_pin_is_told_apart_and_shown_nowhere(softhsm: Path) -> None:
     (softhsm / "wrong-pin").write_text("111111\n")
     (softhsm / "wrong-pin").chmod(0o600)
-    (softhsm / "wrong.toml").write_text((softhsm / "kr.toml").read_text().replace('"pin"', '"wrong-pin"'))
+    (softhsm / "wrong.toml").write_text((softhsm / "jp.toml").read_text().replace('"pin"', '"wrong-pin"'))
 
     with pytest.raises(TokenLockedError) as caught:
         Token.open(softhsm / "wrong.toml")
@@ -136,7 +136,7 @@ def test_a_wrong_pin_is_told_apart_and_shown_nowhere(softhsm: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "error"),
     [
-        (('token = "kr"', 'token = "nobody"'), TokenUnavailableError),
+        (('token = "jp"', 'token = "nobody"'), TokenUnavailableError),
         (("libsofthsm", "libnothing"), TokenUnavailableError),
         (("token =", "tokens ="), SettingsError),
         (('pin_file = "pin"', ""), SettingsError),
@@ -147,7 +147,7 @@ def test_a_wrong_pin_is_told_apart_and_shown_nowhere(softhsm: Path) -> None:
 def test_a_token_that_cannot_be_opened_is_refused_with_its_reason(
     softhsm: Path, change: tuple[str, str], error: type[Exception]
 ) -> None:
-    (softhsm / "bad.toml").write_text((softhsm / "kr.toml").read_text().replace(*change))
+    (softhsm / "bad.toml").write_text((softhsm / "jp.toml").read_text().replace(*change))
 
     with pytest.raises(error):
         Token.open(softhsm / "bad.toml")
@@ -192,7 +192,7 @@ def test_a_node_made_with_a_token_signs_its_log_there(tmp_path: Path, softhsm: P
     passphrase = tmp_path / "passphrase"
     passphrase.write_text("correct horse\n")
     passphrase.chmod(0o600)
-    home, token_file = tmp_path / "node", softhsm / "kr.toml"
+    home, token_file = tmp_path / "node", softhsm / "jp.toml"
     name = f"n{os.urandom(3).hex()}"
     node_command(
         softhsm,

@@ -61,7 +61,7 @@ def test_the_first_language_that_there_is_counts(tmp_path: Path, environment: di
         {"LANG": "C.UTF-8"},
         {"LANG": "en_US.UTF-8"},
         {"LANGUAGE": "en:fr"},
-        {"LANG": "ko_KR.UTF-8"},
+        {"LANG": "ko_JP.UTF-8"},
         {"LANG": "../fr"},
     ],
 )

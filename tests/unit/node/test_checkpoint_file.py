@@ -16,7 +16,7 @@ from protocol.errors import CheckpointFileDamagedError, UnavailableError
 from protocol.log.checkpoint import Checkpoint, SoftLogSigner, sign_checkpoint
 from tests.conformance.store import NOW
 
-SIGNER = SoftLogSigner("kr.example/log", bytes([1]) * 32, bytes([2]) * 32)
+SIGNER = SoftLogSigner("jp.example/log", bytes([1]) * 32, bytes([2]) * 32)
 NOTES = [sign_checkpoint(Checkpoint(SIGNER.origin, size, bytes([size]) * 32), SIGNER, NOW) for size in range(1, 5)]
 
 

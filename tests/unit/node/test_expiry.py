@@ -17,10 +17,10 @@ from protocol.address import Address
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
-NODE, DESK = generate_node_keys("kr", ["127.0.0.1"], NOW), generate_desk_keys()
-NODE_CARD = node_card("kr", NODE, "test/kr", NOW, name="kr", urls=["https://127.0.0.1:1"])
-OFFICE = contact_point_card(Address.parse("24-7@kr"), DESK, NOW, office="Office", agency="Police")
-ROLES = {"root": NOW + 45 * DAY, "timestamp": NOW + 3 * DAY, "nation-kr": NOW + 20 * DAY, "nation-fr": NOW + 2 * DAY}
+NODE, DESK = generate_node_keys("jp", ["127.0.0.1"], NOW), generate_desk_keys()
+NODE_CARD = node_card("jp", NODE, "test/jp", NOW, name="jp", urls=["https://127.0.0.1:1"])
+OFFICE = contact_point_card(Address.parse("24-7@jp"), DESK, NOW, office="Office", agency="Police")
+ROLES = {"root": NOW + 45 * DAY, "timestamp": NOW + 3 * DAY, "nation-jp": NOW + 20 * DAY, "nation-fr": NOW + 2 * DAY}
 
 
 def directory(**roles: datetime) -> Directory:
@@ -41,16 +41,16 @@ def test_what_is_renewed_daily_is_told_of_on_its_last_day_only(days: int, level:
 
 
 def test_everything_of_ones_own_is_listed_and_nothing_of_another_nation() -> None:
-    found = {(expiry.what, expiry.subject) for expiry in expiries(directory(), "kr")}
+    found = {(expiry.what, expiry.subject) for expiry in expiries(directory(), "jp")}
 
     assert found == {
         ("root", "Test"),
         ("timestamp", "Test"),
-        ("nation-kr", "Test"),
-        ("signing-key", "kr"),
-        ("tls-certificate", "kr"),
-        ("signing-key", "24-7@kr"),
-        ("sealing-key", "24-7@kr"),
+        ("nation-jp", "Test"),
+        ("signing-key", "jp"),
+        ("tls-certificate", "jp"),
+        ("signing-key", "24-7@jp"),
+        ("sealing-key", "24-7@jp"),
     }
 
 
@@ -58,7 +58,7 @@ def test_a_revoked_key_is_not_waited_for() -> None:
     office = with_revoked_key(OFFICE, DESK.opener().kid, NOW)
     known = Directory(1, NOW + DAY, [NODE_CARD], [office])
 
-    assert ("sealing-key", "24-7@kr") not in {(expiry.what, expiry.subject) for expiry in expiries(known, "kr")}
+    assert ("sealing-key", "24-7@jp") not in {(expiry.what, expiry.subject) for expiry in expiries(known, "jp")}
 
 
 class Lines:
@@ -83,7 +83,7 @@ class Clock:
 
 def watch(known: Directory) -> tuple[ExpiryWatch, Lines, Clock, Metrics]:
     lines, clock, metrics = Lines(), Clock(), Metrics()
-    return ExpiryWatch("kr", lambda: known, clock, metrics, lines), lines, clock, metrics
+    return ExpiryWatch("jp", lambda: known, clock, metrics, lines), lines, clock, metrics
 
 
 def test_each_thing_that_is_near_is_logged_once_a_day_and_when_it_comes_nearer() -> None:
@@ -94,7 +94,7 @@ def test_each_thing_that_is_near_is_logged_once_a_day_and_when_it_comes_nearer()
     clock.now += DAY
     watching.look()
 
-    assert first == [("nation-kr", 30), ("root", 60)]
+    assert first == [("nation-jp", 30), ("root", 60)]
     assert len(lines.lines) == 4
 
 
@@ -103,7 +103,7 @@ def test_health_tells_of_what_ends_within_a_week_and_of_what_is_over() -> None:
     assert watching.urgent() == []
     clock.now = NOW + 15 * DAY
 
-    assert watching.urgent() == ["expires:timestamp:Test", "expires:nation-kr:Test"]
+    assert watching.urgent() == ["expires:timestamp:Test", "expires:nation-jp:Test"]
 
 
 def test_the_metric_shows_the_next_end_of_each_kind() -> None:

@@ -59,43 +59,43 @@ def federation(tmp_path: Path) -> Command:
 def found(path: Path) -> None:
     command = Command(path)
     root, nation, folder = command.path("root.cbor"), command.path("nation.cbor"), command.path("directory")
-    command("keys", "create", root, "--holder", "KR", "--holder", "FR", "--holder", "registry", "--demonstration")
+    command("keys", "create", root, "--holder", "JP", "--holder", "FR", "--holder", "registry", "--demonstration")
     made = command("keys", "create", nation, "--holder", "justice", "--demonstration")
     Path(command.path("justice.json")).write_text(json.dumps(made["keys"][0]))
-    at_hand = ["--keys", root, "--holder", "KR", "--holder", "FR"]
+    at_hand = ["--keys", root, "--holder", "JP", "--holder", "FR"]
     command("federation", "create", folder, "--name", "Test", *at_hand, "--threshold", "2", "--registry", "registry")
     command(
-        *("init", command.path("kr"), "--node", "kr", "--name", "Korea", "--url", "https://127.0.0.1:8443"),
+        *("init", command.path("jp"), "--node", "jp", "--name", "Japan", "--url", "https://127.0.0.1:8443"),
         *("--federation", "Test", "--demonstration"),
     )
-    command("nation", "admit", folder, "kr", *at_hand, "--threshold", "1", "--key", command.path("justice.json"))
+    command("nation", "admit", folder, "jp", *at_hand, "--threshold", "1", "--key", command.path("justice.json"))
     publishing = ["--keys", nation, "--key", "justice", "--registry", "registry"]
-    unknown = command("cards", "publish", folder, command.path("kr/card.json"), *publishing, code=REFUSED)
+    unknown = command("cards", "publish", folder, command.path("jp/card.json"), *publishing, code=REFUSED)
     assert unknown["error"]["code"] == "root-unknown"
     heard = sha256((Path(folder) / "metadata" / "1.root.json").read_bytes()).hexdigest()
     publishing += ["--root-fingerprint", heard]
-    staged = command("cards", "publish", folder, command.path("kr/card.json"), *publishing)
+    staged = command("cards", "publish", folder, command.path("jp/card.json"), *publishing)
     assert staged["published"] is False
     command("federation", "publish", folder, "--keys", root, "--registry", "registry")
 
 
 def test_a_federation_a_nation_and_its_node_are_made_by_commands_alone(federation: Command) -> None:
     bundle = federation.path("bootstrap.json")
-    told = federation("federation", "bootstrap", federation.path("directory"), "kr", "--out", bundle)
-    joined = federation("join", federation.path("kr"), bundle)
+    told = federation("federation", "bootstrap", federation.path("directory"), "jp", "--out", bundle)
+    joined = federation("join", federation.path("jp"), bundle)
     root = BootstrapFile.from_bytes(Path(bundle).read_bytes()).root
     source = MetadataRepository(Path(federation.path("directory"))).read
     with DirectoryClient(Path(federation.path("client")), root, source) as client:
         directory = client.refresh(utc_now())
-    assert directory.nodes() == ["kr"]
-    assert directory.origin("kr") == "test/kr"
+    assert directory.nodes() == ["jp"]
+    assert directory.origin("jp") == "test/jp"
     assert told["root_fingerprint"] == joined["root_fingerprint"]
 
 
 def test_a_status_is_set_and_counts_at_once(federation: Command) -> None:
     folder, root = federation.path("directory"), federation.path("root.cbor")
     federation(
-        *("cards", "set-status", folder, "kr", "suspended", "--keys", federation.path("nation.cbor")),
+        *("cards", "set-status", folder, "jp", "suspended", "--keys", federation.path("nation.cbor")),
         *("--key", "justice", "--registry", "registry"),
     )
     federation("federation", "publish", folder, "--keys", root, "--registry", "registry")
@@ -103,7 +103,7 @@ def test_a_status_is_set_and_counts_at_once(federation: Command) -> None:
     with DirectoryClient(Path(federation.path("client")), source.root_bytes(1), source.read) as client:
         directory = client.refresh(utc_now())
     with pytest.raises(RevokedError):
-        directory.require_active("kr", utc_now())
+        directory.require_active("jp", utc_now())
     (shown,) = federation("cards", "show", folder)["cards"]
     assert shown["status"] == "suspended"
 
@@ -114,9 +114,9 @@ def test_a_nation_says_by_command_what_foreign_auditors_read(federation: Command
     signing = ["--keys", federation.path("nation.cbor"), "--key", "justice", "--registry", "registry"]
 
     def say(*arguments: str) -> list[dict[str, Any]]:
-        federation("cards", "auditors", folder, "kr", *arguments, *signing)
+        federation("cards", "auditors", folder, "jp", *arguments, *signing)
         federation("federation", "publish", folder, "--keys", root, "--registry", "registry")
-        (card,) = [one for one in MetadataRepository(Path(folder)).cards("kr") if isinstance(one, NodeCard)]
+        (card,) = [one for one in MetadataRepository(Path(folder)).cards("jp") if isinstance(one, NodeCard)]
         return [entry.model_dump(mode="json", exclude_none=True) for entry in card.foreign_auditors]
 
     everything = {"auditor": "audit@fr", "reads": "all"}
@@ -125,9 +125,9 @@ def test_a_nation_says_by_command_what_foreign_auditors_read(federation: Command
     assert [(entry["auditor"], entry["reads"]) for entry in told[1:]] == [("a@us", "scoped"), ("b@us", "scoped")]
     assert say("a@us", "b@us", "--reads", "default") == [everything]
     for wrong in (["--reads", "some"], ["--reads", "scoped"], ["--reads", "all", "--from", "2026-11-01T00:00:00Z"]):
-        federation("cards", "auditors", folder, "kr", "audit@fr", *wrong, *signing, code=USAGE)
-    for holder in ("audit@kr", "24-7"):
-        refused = federation("cards", "auditors", folder, "kr", holder, "--reads", "all", *signing, code=REFUSED)
+        federation("cards", "auditors", folder, "jp", "audit@fr", *wrong, *signing, code=USAGE)
+    for holder in ("audit@jp", "24-7"):
+        refused = federation("cards", "auditors", folder, "jp", holder, "--reads", "all", *signing, code=REFUSED)
         assert refused["error"]["code"] == "malformed"
 
 
@@ -139,11 +139,11 @@ def test_refreshing_leaves_what_is_staged(federation: Command) -> None:
 
 
 def test_a_new_home_is_private_and_an_old_one_is_not_overwritten(federation: Command) -> None:
-    home = Path(federation.path("kr"))
+    home = Path(federation.path("jp"))
     assert home.stat().st_mode & 0o077 == 0
     assert (home / "keystore.cbor").stat().st_mode & 0o077 == 0
     again = federation(
-        *("init", str(home), "--node", "kr", "--name", "x", "--url", "https://127.0.0.1:1", "--federation", "Test"),
+        *("init", str(home), "--node", "jp", "--name", "x", "--url", "https://127.0.0.1:1", "--federation", "Test"),
         code=REFUSED,
     )
     assert again["error"]["code"] == "keystore"
@@ -169,16 +169,16 @@ def test_node_is_not_made_under_a_mistyped_country(
 
 def test_a_bundle_that_does_not_verify_is_refused(federation: Command) -> None:
     bundle = Path(federation.path("bootstrap.json"))
-    federation("federation", "bootstrap", federation.path("directory"), "kr", "--out", str(bundle))
+    federation("federation", "bootstrap", federation.path("directory"), "jp", "--out", str(bundle))
     parsed = BootstrapFile.from_bytes(bundle.read_bytes())
     bundle.write_bytes(parsed.model_copy(update={"root": parsed.root.replace(b'"Test"', b'"Tesu"')}).to_bytes())
-    assert federation("join", federation.path("kr"), str(bundle), code=UNVERIFIED)["error"]["code"] == (
+    assert federation("join", federation.path("jp"), str(bundle), code=UNVERIFIED)["error"]["code"] == (
         "directory-untrusted"
     )
 
 
 def test_distrust_is_shown_and_taken_back_only_by_the_operator(federation: Command) -> None:
-    home = Path(federation.path("kr"))
+    home = Path(federation.path("jp"))
     MonitorState({}, {"fr": [b"one", b"two"]}).save(NodeHome(home).monitor)
     assert federation("monitor", "status", str(home))["distrusted"] == ["fr"]
     written = federation("monitor", "evidence", str(home), "fr", "--out", federation.path("evidence"))
@@ -197,7 +197,7 @@ def test_the_rule_for_witnesses_is_staged_reviewed_and_signed(federation: Comman
     shown = federation("federation", "export", folder, "targets", "--out", file)
     assert {"what": "quorum", "subject": "witnesses", "before": "", "after": "quorum none\n"} in shown["changes"]
     keys = ["--keys", federation.path("root.cbor")]
-    signing = ["federation", "sign", folder, "targets", *keys, "--key", "KR", "--key", "FR"]
+    signing = ["federation", "sign", folder, "targets", *keys, "--key", "JP", "--key", "FR"]
     federation(*signing, code=USAGE)
     federation(*signing, "--digest", "0" * 64, code=REFUSED)
     federation(*signing, "--digest", shown["digest"])
@@ -212,7 +212,7 @@ def test_the_rule_for_witnesses_is_staged_reviewed_and_signed(federation: Comman
 
 
 def test_proofs_are_shown_exported_and_settled_by_the_operator(federation: Command) -> None:
-    home, out = Path(federation.path("kr")), Path(federation.path("fr.proof"))
+    home, out = Path(federation.path("jp")), Path(federation.path("fr.proof"))
     files = ProofFiles(NodeHome(home).misbehaviour)
     for kind in (MisbehaviourKind.FORK, MisbehaviourKind.SHRUNK):
         files.add(LIES[kind], encode_proof(LIES[kind]))
@@ -233,7 +233,7 @@ def test_proofs_are_shown_exported_and_settled_by_the_operator(federation: Comma
 
 @pytest.mark.outside
 def test_a_node_that_does_not_run_is_unavailable(federation: Command) -> None:
-    home = federation.path("kr")
+    home = federation.path("jp")
     assert federation("health", home, "--url", "http://127.0.0.1:1", code=UNAVAILABLE)["error"]["code"] == "unavailable"
     assert federation("log", "status", home, code=REFUSED)["error"]["code"] == "not-found"
 
@@ -241,8 +241,8 @@ def test_a_node_that_does_not_run_is_unavailable(federation: Command) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["cards", "set-status", "directory", "kr", "asleep", "--key", "x", "--registry", "x"],
-        ["cards", "revoke-key", "directory", "kr", "not hex", "--key", "x", "--registry", "x"],
+        ["cards", "set-status", "directory", "jp", "asleep", "--key", "x", "--registry", "x"],
+        ["cards", "revoke-key", "directory", "jp", "not hex", "--key", "x", "--registry", "x"],
         ["join", "nowhere", "nofile"],
         ["keys", "public", "nofile", "--passphrase-file", os.devnull],
     ],
@@ -253,13 +253,13 @@ def test_wrong_usage_has_its_own_exit_code(command: Command, arguments: list[str
 
 def test_a_node_behind_a_relay_needs_no_address_and_its_desks_get_a_bundle_of_its_own(federation: Command) -> None:
     home, joined = federation.path("la"), federation.path("bootstrap.json")
-    where = ["--relay", "kr", "--listen", "127.0.0.1:8444", "--offline", "--federation", "Test", "--demonstration"]
+    where = ["--relay", "jp", "--listen", "127.0.0.1:8444", "--offline", "--federation", "Test", "--demonstration"]
     federation("init", home, "--node", "la", "--name", "Laos", *where)
     card = parse_node_card(Path(home, "card.json").read_bytes())
-    assert (card.urls, card.relay, len(card.tls_certificates)) == ((), "kr", 1)
+    assert (card.urls, card.relay, len(card.tls_certificates)) == ((), "jp", 1)
     settings = NodeSettings.load(NodeHome(Path(home)).settings)
     assert (settings.listen, settings.offline) == ("127.0.0.1:8444", True)
-    federation("federation", "bootstrap", federation.path("directory"), "kr", "--out", joined)
+    federation("federation", "bootstrap", federation.path("directory"), "jp", "--out", joined)
     federation("join", home, joined)
     desks = federation.path("desks.json")
     federation("bootstrap", home, "--url", "https://127.0.0.1:8444", "--out", desks)
@@ -275,6 +275,6 @@ def test_a_node_that_nobody_could_reach_is_not_made(command: Command) -> None:
 
 def test_a_node_without_a_listener_has_no_certificate_to_show(federation: Command) -> None:
     home = federation.path("la")
-    where = ["--relay", "kr", "--listen", "", "--federation", "Test", "--demonstration"]
+    where = ["--relay", "jp", "--listen", "", "--federation", "Test", "--demonstration"]
     federation("init", home, "--node", "la", "--name", "Laos", *where)
     assert parse_node_card(Path(home, "card.json").read_bytes()).tls_certificates == ()

@@ -52,7 +52,7 @@ def test_when_all_are_too_many_the_network_that_has_most_gives_up_its_oldest() -
 def test_a_connection_on_which_somebody_authenticated_is_not_among_the_unknown() -> None:
     opened = Opened()
     mine = opened.open()
-    opened.connections.authenticated(mine, "24-7@kr")
+    opened.connections.authenticated(mine, "24-7@jp")
     for _ in range(10):
         opened.open()
     assert 0 not in opened.ended

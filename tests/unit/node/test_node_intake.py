@@ -41,7 +41,7 @@ class Written:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     world = World(tmp_path_factory.mktemp("intake"))
-    for nation in ("kr", "fr"):
+    for nation in ("jp", "fr"):
         world.add_nation(nation)
         world.add_desk(f"24-7@{nation}")
     return world
@@ -51,12 +51,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 async def test_refusals_of_what_a_known_sender_signed_are_all_logged_and_of_others_a_burst_for_each_caller(
     world: World,
 ):
-    seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
+    tokyo, paris = world.desks["24-7@jp"], world.desks["24-7@fr"]
     written = Written()
-    intake = Intake("kr", cast(Any, Present(world)), cast(Any, written), world.clock)
+    intake = Intake("jp", cast(Any, Present(world)), cast(Any, written), world.clock)
     forger = Forger(paris.signer())
-    forged = [world.seal(paris, [seoul], signer=forger).raw for _ in range(BURST + 3)]
-    late = [world.seal(paris, [seoul], lifetime=HOUR, created=world.clock() - 2 * HOUR).raw for _ in range(3)]
+    forged = [world.seal(paris, [tokyo], signer=forger).raw for _ in range(BURST + 3)]
+    late = [world.seal(paris, [tokyo], lifetime=HOUR, created=world.clock() - 2 * HOUR).raw for _ in range(3)]
 
     async def logged(take: Awaitable[Any]) -> list[tuple[EventName, str | None, str]]:
         written.operations.clear()
@@ -73,5 +73,5 @@ async def test_refusals_of_what_a_known_sender_signed_are_all_logged_and_of_othe
         await logged(intake.transfer(forged[:2], "us")) == [(EventName.RelayRejection, "us", "signature-invalid")] * 2
     )
     # What another desk sent is refused for the sender that it names, before its signature is looked at.
-    found = await logged(intake.submit(forged[:2], seoul.address))
+    found = await logged(intake.submit(forged[:2], tokyo.address))
     assert found == [(EventName.SubmissionRejection, None, "sender-mismatch")] * 2

@@ -12,7 +12,7 @@ from protocol.http.signature import AuthenticatedRequest, KeyRef
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 
 
-def request(number: int, holder: str = "24-7@kr", at: datetime = NOW) -> AuthenticatedRequest:
+def request(number: int, holder: str = "24-7@jp", at: datetime = NOW) -> AuthenticatedRequest:
     return AuthenticatedRequest(KeyRef(holder, bytes(16)), f"{number:032x}", at, at + timedelta(seconds=60))
 
 

@@ -13,14 +13,14 @@ from protocol.errors import SettingsError
 
 def test_a_file_with_the_name_alone_is_enough(tmp_path: Path) -> None:
     path = tmp_path / "node.toml"
-    path.write_text('node = "kr"\n')
+    path.write_text('node = "jp"\n')
     settings = NodeSettings.load(path)
-    assert (settings.node, settings.limits.body_timeout_s, settings.delivery.monitor_s) == ("kr", 20, 60)
+    assert (settings.node, settings.limits.body_timeout_s, settings.delivery.monitor_s) == ("jp", 20, 60)
 
 
 def test_the_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "node.toml"
-    path.write_text('node = "kr"\nlog_level = "info"\n[limits]\ndesk_burst = 5\nbody_timeout_s = 3\n')
+    path.write_text('node = "jp"\nlog_level = "info"\n[limits]\ndesk_burst = 5\nbody_timeout_s = 3\n')
     monkeypatch.setenv("COMITY_NODE_LOG_LEVEL", "debug")
     monkeypatch.setenv("COMITY_NODE_LIMITS__DESK_BURST", "7")
     settings = NodeSettings.load(path)
@@ -31,11 +31,11 @@ def test_the_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.
     "text",
     [
         "",
-        'node = "KR"',
-        'node = "kr"\nunknown = 1',
-        'node = "kr"\nlisten = "8443"',
+        'node = "JP"',
+        'node = "jp"\nunknown = 1',
+        'node = "jp"\nlisten = "8443"',
         "node =",
-        'node = "kr"\n[limits]\nx = 1',
+        'node = "jp"\n[limits]\nx = 1',
     ],
 )
 def test_settings_that_cannot_be_used_are_refused_by_their_names_without_their_values(
@@ -59,17 +59,17 @@ def test_hosts_and_ports_are_taken_apart() -> None:
 
 def test_a_log_line_has_only_listed_fields() -> None:
     stream = StringIO()
-    make_log("kr", "info", stream).warning("happened", code="expired", address="24-7@kr", body=b"secret", count=2)
+    make_log("jp", "info", stream).warning("happened", code="expired", address="24-7@jp", body=b"secret", count=2)
     line = json.loads(stream.getvalue())
     assert line.pop("timestamp")
-    assert line == {"event": "happened", "level": "warning", "node": "kr", "code": "expired", "count": 2}
+    assert line == {"event": "happened", "level": "warning", "node": "jp", "code": "expired", "count": 2}
 
 
 def test_a_defect_is_logged_by_type_and_place_without_its_values() -> None:
     stream = StringIO()
     with pytest.raises(ValueError, match="secret") as raised:
         int("secret")
-    log_defect(make_log("kr", "info", stream), raised.value, route="submit")
+    log_defect(make_log("jp", "info", stream), raised.value, route="submit")
     line = json.loads(stream.getvalue())
     assert line["error_type"] == "ValueError"
     assert "test_node_settings.py" in line["place"]

@@ -31,7 +31,7 @@ receipts = st.builds(
 )
 an_answer = st.one_of(
     st.builds(EnvelopeAnswer, receipts=st.lists(receipts, max_size=3).map(tuple)),
-    st.sampled_from([EnvelopeAnswer(refusal=ExpiredError()), EnvelopeAnswer(refusal=IdConflictError("of kr"))]),
+    st.sampled_from([EnvelopeAnswer(refusal=ExpiredError()), EnvelopeAnswer(refusal=IdConflictError("of jp"))]),
 )
 
 

@@ -41,12 +41,12 @@ from protocol.log.checkpoint import (
 from protocol.log.freshness import RENEWED_AFTER
 from protocol.misbehaviour.verify import ALLOWED_SKEW
 from tests.conformance.store import (
-    BUSAN,
+    OSAKA,
     FR,
-    KR,
+    JP,
     NOW,
     ORIGIN,
-    SEOUL,
+    TOKYO,
     inbox,
     incoming,
     submission,
@@ -90,7 +90,7 @@ class FailingFile(CheckpointFile):
 
 def new_sequencer(
     folder: Path,
-    signer: SoftLogSigner = KR,
+    signer: SoftLogSigner = JP,
     *,
     now: Callable[[], datetime] = clock,
     limits: BatchLimits = LIMITS,
@@ -202,7 +202,7 @@ async def test_batch_whose_checkpoint_is_not_kept_outside_is_shown_to_nobody(run
     assert isinstance(error(await sequencer.submit(transfer(message))), ReceiptPendingError)
 
     assert await inbox(store) == []
-    assert open_checkpoint(await store.reads.checkpoint(), KR.verifier).size == 0
+    assert open_checkpoint(await store.reads.checkpoint(), JP.verifier).size == 0
     assert isinstance(sequencer.problem, StorageFullError)
 
 
@@ -241,7 +241,7 @@ async def test_withheld_batch_is_released_without_a_new_operation(
     monkeypatch.setattr("node.log.sequencer.RETRY_FILE_S", 0.01)
     sequencer, store, file = running
     file.full = True
-    with sequencer.wakeups.watch(str(SEOUL)) as watch:
+    with sequencer.wakeups.watch(str(TOKYO)) as watch:
         await sequencer.submit(transfer(incoming()))
         file.full = False
         assert await watch.wait(10)
@@ -266,11 +266,11 @@ async def test_commit_wakes_the_mailbox_and_the_partner_it_is_for_or_who_watches
     running: Running, partner: str, woken: list[bool]
 ) -> None:
     sequencer, _, _ = running
-    watches = [sequencer.wakeups.watch(key) for key in ("24-7@kr", "fr", "jp", ANY_PARTNER)]
+    watches = [sequencer.wakeups.watch(key) for key in ("24-7@jp", "fr", "gr", ANY_PARTNER)]
     with ExitStack() as stack:
         for watch in watches:
             stack.enter_context(watch)
-        await sequencer.submit(submission(incoming(BUSAN), local=(SEOUL,), partners=(partner,)))
+        await sequencer.submit(submission(incoming(OSAKA), local=(TOKYO,), partners=(partner,)))
         assert [await watch.wait(0) for watch in watches] == woken
 
 
@@ -305,7 +305,7 @@ async def test_what_a_store_puts_off_it_does_when_nothing_waits(
 
 async def test_change_between_reading_and_waiting_is_not_missed(running: Running) -> None:
     sequencer, _, _ = running
-    with sequencer.wakeups.watch(str(SEOUL)) as watch:
+    with sequencer.wakeups.watch(str(TOKYO)) as watch:
         await sequencer.submit(transfer(incoming()))
         assert await watch.wait(0)
         assert not await watch.wait(0)
@@ -370,7 +370,7 @@ async def test_one_operation_is_taken_whatever_its_size(tmp_path: Path) -> None:
 # --- Starting ------------------------------------------------------------------------------------------------
 
 
-async def run_once(folder: Path, count: int, signer: SoftLogSigner = KR) -> None:
+async def run_once(folder: Path, count: int, signer: SoftLogSigner = JP) -> None:
     sequencer, _, _ = new_sequencer(folder, signer)
     await sequencer.start()
     await sequencer.submit_many([transfer(incoming()) for _ in range(count)])
@@ -472,24 +472,24 @@ async def test_checkpoint_never_says_an_earlier_time_than_one_before(tmp_path: P
     await sequencer.start()
     earlier = NOW - timedelta(seconds=90)
     accepted(await sequencer.submit(replace(transfer(incoming()), at=earlier)))
-    assert verify_checkpoint(await store.reads.checkpoint(), KR.verifier).signed_at == NOW
+    assert verify_checkpoint(await store.reads.checkpoint(), JP.verifier).signed_at == NOW
     await sequencer.stop()
 
     sequencer, store, _ = new_sequencer(tmp_path)
     await sequencer.start()
     accepted(await sequencer.submit(replace(transfer(incoming()), at=earlier)))
-    assert verify_checkpoint(await store.reads.checkpoint(), KR.verifier).signed_at == NOW
+    assert verify_checkpoint(await store.reads.checkpoint(), JP.verifier).signed_at == NOW
     await sequencer.stop()
 
 
 class Resting:
     """A log that was written once, and a clock that goes on."""
 
-    def __init__(self, folder: Path, signer: SoftLogSigner = KR) -> None:
+    def __init__(self, folder: Path, signer: SoftLogSigner = JP) -> None:
         self.now = NOW
         self.sequencer, self.store, self.file = new_sequencer(folder, signer, now=lambda: self.now)
 
-    async def newest(self, signer: SoftLogSigner = KR) -> VerifiedCheckpoint:
+    async def newest(self, signer: SoftLogSigner = JP) -> VerifiedCheckpoint:
         return verify_checkpoint(await self.sequencer.newest(), signer.verifier)
 
 
@@ -511,7 +511,7 @@ async def test_a_log_at_rest_signs_its_tree_anew_for_who_asks_when_that_is_due(r
     shown = await asyncio.gather(*(resting.newest() for _ in range(5)))
 
     assert {note.signed_at for note in shown} == {resting.now}
-    assert shown[0].checkpoint == open_checkpoint(first, KR.verifier)
+    assert shown[0].checkpoint == open_checkpoint(first, JP.verifier)
     assert resting.file.read() == shown[0].note
     # Receipts and the age of entries go by what was signed first.
     assert await resting.store.reads.checkpoint() == first
@@ -535,7 +535,7 @@ async def test_a_tree_that_was_signed_anew_keeps_its_time_through_a_restart(rest
 async def test_a_log_whose_partners_know_a_later_time_of_its_tree_signs_none_before_that(tmp_path: Path) -> None:
     log = Resting(tmp_path)
     await log.sequencer.start()
-    known = verify_checkpoint(sign_checkpoint(tree_of(log), KR, NOW + timedelta(minutes=4)), KR.verifier)
+    known = verify_checkpoint(sign_checkpoint(tree_of(log), JP, NOW + timedelta(minutes=4)), JP.verifier)
     await log.sequencer.stop()
 
     later = Resting(tmp_path)
@@ -558,8 +558,8 @@ async def test_a_time_under_keys_that_were_replaced_does_not_stop_the_log(tmp_pa
     tree = tree_of(log)
     await log.sequencer.stop()
 
-    present = SoftLogSigner(KR.origin, b"\x41" * 32, b"\x42" * 32, (FormerLogKeys(KR.verifier, tree),))
-    stolen = sign_checkpoint(tree, KR, NOW + timedelta(days=365))
+    present = SoftLogSigner(JP.origin, b"\x41" * 32, b"\x42" * 32, (FormerLogKeys(JP.verifier, tree),))
+    stolen = sign_checkpoint(tree, JP, NOW + timedelta(days=365))
     later = Resting(tmp_path, present)
     await later.sequencer.open()
     await later.sequencer.resume([verify_checkpoint(stolen, present.verifier)])
@@ -571,7 +571,7 @@ async def test_a_time_under_keys_that_were_replaced_does_not_stop_the_log(tmp_pa
 def tree_of(log: Resting) -> Checkpoint:
     note = log.file.read()
     assert note is not None
-    return open_checkpoint(note, KR.verifier)
+    return open_checkpoint(note, JP.verifier)
 
 
 async def test_a_log_that_cannot_be_written_shows_what_it_signed_and_its_age(

@@ -17,10 +17,10 @@ from protocol.event import EventName
 from protocol.log.checkpoint import Checkpoint, open_checkpoint
 from protocol.log.merkle import verify_consistency
 from protocol.receipt import Receipt
-from tests.conformance.store import BUSAN, KR, NOW, ORIGIN, SEOUL, apply, incoming, sign, stated, transfer, verified
+from tests.conformance.store import OSAKA, JP, NOW, ORIGIN, TOKYO, apply, incoming, sign, stated, transfer, verified
 
 MESSAGES = [incoming(raw=bytes([number]) * 50) for number in range(4)]
-DESKS = (SEOUL, BUSAN)
+DESKS = (TOKYO, OSAKA)
 
 Action = tuple[str, int, int]  # kind, message, desk (or the recipients as bits)
 Step = tuple[str, list[Action]]
@@ -96,7 +96,7 @@ async def live(path: Path, history: list[Step]) -> None:
     store, model = SqliteStore(path / "node.db", ORIGIN), Model()
     await store.open()
     apply(store, FoundLog(NOW))
-    before = open_checkpoint(await store.reads.checkpoint(), KR.verifier)
+    before = open_checkpoint(await store.reads.checkpoint(), JP.verifier)
     for step, batch in history:
         if step == "restart":
             await store.close()
@@ -115,7 +115,7 @@ async def live(path: Path, history: list[Step]) -> None:
             wanted = [MESSAGES[m].raw for m, d in model.consigned - model.handed if d == at]
             assert sorted(waiting, key=lambda raw: raw or b"") == sorted(wanted)
         assert (await store.reads.stats()).payload_count == len({m for m, _ in model.consigned - model.handed})
-        now = open_checkpoint(await store.reads.checkpoint(), KR.verifier)
+        now = open_checkpoint(await store.reads.checkpoint(), JP.verifier)
         assert now.size == len(model.receipts)
         verify_consistency(
             before.size, before.root, now.size, now.root, await store.reads.consistency_path(before.size)

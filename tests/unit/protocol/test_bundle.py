@@ -77,7 +77,7 @@ contents = st.builds(
 
 
 def written(what: Contents, to: str = "fr", max_part_bytes: int = DEFAULT_PART_BYTES) -> list[bytes]:
-    return write_bundle("kr", to, NOW, what, SIGNER, max_part_bytes)
+    return write_bundle("jp", to, NOW, what, SIGNER, max_part_bytes)
 
 
 def one(what: Contents) -> bytes:
@@ -93,7 +93,7 @@ EXAMPLE = one(Contents(envelopes=(b"an envelope",), directory={"metadata/timesta
 def test_what_is_read_is_what_was_written(what: Contents) -> None:
     part = parse_part(one(what), "fr")
     assert verify_part(part, VERIFIER) == what
-    assert (part.sender, part.recipient, part.created, part.number, part.count) == ("kr", "fr", NOW, 1, 1)
+    assert (part.sender, part.recipient, part.created, part.number, part.count) == ("jp", "fr", NOW, 1, 1)
 
 
 @DEEP
@@ -144,7 +144,7 @@ def test_a_bundle_for_another_is_refused_and_says_for_whom_it_is() -> None:
 
 def test_a_bundle_signed_by_another_key_is_refused_as_altered() -> None:
     stranger = Ed25519Signer(bytes([4]) * 32)
-    (part,) = write_bundle("kr", "fr", NOW, Contents(envelopes=(b"x",)), stranger, DEFAULT_PART_BYTES)
+    (part,) = write_bundle("jp", "fr", NOW, Contents(envelopes=(b"x",)), stranger, DEFAULT_PART_BYTES)
     parsed = parse_part(part, "fr")
     with pytest.raises(BundleAlteredError):
         verify_part(parsed, VERIFIER)
@@ -163,7 +163,7 @@ def test_a_later_version_is_refused_as_such() -> None:
     "section", [{2: []}, {2: ["text"]}, {5: [[0, None, []]]}, {3: [0]}, {10: 1}, {8: -1}, {6: [[b"", 1]]}]
 )
 def test_sections_of_another_shape_are_refused(section: object) -> None:
-    payload = cbor.encode({1: 1, 2: "kr", 3: "fr", 4: 0, 5: bytes(16), 6: 1, 7: 1, 8: section})
+    payload = cbor.encode({1: 1, 2: "jp", 3: "fr", 4: 0, 5: bytes(16), 6: 1, 7: 1, 8: section})
     signed = sign1(payload, BUNDLE_TYPE, BUNDLE_CONTEXT, SIGNER)
     with pytest.raises(BundleAlteredError):
         parse_part(MAGIC + len(signed).to_bytes(8, "big") + signed, "fr")

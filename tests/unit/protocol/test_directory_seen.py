@@ -75,23 +75,23 @@ def test_the_first_and_the_last_version_are_taken() -> None:
 
 
 def test_honest_nodes_have_no_finding(tmp_path: Path) -> None:
-    kr = log(tmp_path, "kr", seen(1), event(EventName.SubmissionAcceptance, 1), seen(2), seen(5, OTHER))
+    jp = log(tmp_path, "jp", seen(1), event(EventName.SubmissionAcceptance, 1), seen(2), seen(5, OTHER))
     fr = log(tmp_path, "fr", seen(2), seen(5, OTHER))
 
-    assert [finding.code for finding in (*kr.findings, *fr.findings)] == []
-    assert split_views([kr, fr]) == []
-    assert list(rollbacks(kr.origin, kr.views)) == []
+    assert [finding.code for finding in (*jp.findings, *fr.findings)] == []
+    assert split_views([jp, fr]) == []
+    assert list(rollbacks(jp.origin, jp.views)) == []
 
 
 def test_two_directories_of_one_version_are_a_split_view(tmp_path: Path) -> None:
-    kr, fr = log(tmp_path, "kr", seen(1), seen(2)), log(tmp_path, "fr", seen(1), seen(2, OTHER))
+    jp, fr = log(tmp_path, "jp", seen(1), seen(2)), log(tmp_path, "fr", seen(1), seen(2, OTHER))
 
-    (finding,) = split_views([kr, fr])
+    (finding,) = split_views([jp, fr])
 
     assert (finding.code, finding.origin, finding.index) == ("split-view", fr.origin, 1)
 
 
 def test_a_node_that_goes_back_to_an_older_directory_is_found(tmp_path: Path) -> None:
-    kr = log(tmp_path, "kr", seen(3), seen(2), seen(2, OTHER))
+    jp = log(tmp_path, "jp", seen(3), seen(2), seen(2, OTHER))
 
-    assert [finding.code for finding in rollbacks(kr.origin, kr.views)] == ["directory-rollback", "split-view"]
+    assert [finding.code for finding in rollbacks(jp.origin, jp.views)] == ["directory-rollback", "split-view"]

@@ -44,9 +44,9 @@ from protocol.errors import (
 from protocol.routing import Priority, Routing, decode_routing, encode_routing
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
-SEOUL, PARIS, ROME = (Address.parse(text) for text in ("24-7@kr", "24-7@fr", "24-7@it"))
-SEOUL_SIGNER = Ed25519Signer(bytes([1]) * 32)
-SEOUL_KEY = Ed25519Verifier(SEOUL_SIGNER.public_key)
+TOKYO, PARIS, ROME = (Address.parse(text) for text in ("24-7@jp", "24-7@fr", "24-7@it"))
+TOKYO_SIGNER = Ed25519Signer(bytes([1]) * 32)
+TOKYO_KEY = Ed25519Verifier(TOKYO_SIGNER.public_key)
 MALLORY = Ed25519Signer(bytes([9]) * 32)
 PARIS_OPENER, ROME_OPENER = HybridOpener(bytes([2]) * 32), HybridOpener(bytes([3]) * 32)
 PARIS_OPENERS = {PARIS_OPENER.kid: PARIS_OPENER}
@@ -60,7 +60,7 @@ CONTENT = b'{"type":"preservation.request"}'
 def routing_to(*recipients: Address) -> Routing:
     return Routing(
         id=new_message_id(NOW, bytes(10)),
-        sender=SEOUL,
+        sender=TOKYO,
         recipients=tuple(sorted(recipients)),
         created=NOW,
         expires=NOW + timedelta(days=7),
@@ -72,23 +72,23 @@ def routing_to(*recipients: Address) -> Routing:
 
 def sealed_to(*recipients: Address, content: bytes = CONTENT) -> bytes:
     routing = routing_to(*recipients)
-    return seal(content, routing, SEOUL_SIGNER, {a: KEYS[a] for a in recipients}, os.urandom)
+    return seal(content, routing, TOKYO_SIGNER, {a: KEYS[a] for a in recipients}, os.urandom)
 
 
-def signed(sealed: cose.Encrypted, signer: Ed25519Signer = SEOUL_SIGNER) -> bytes:
+def signed(sealed: cose.Encrypted, signer: Ed25519Signer = TOKYO_SIGNER) -> bytes:
     return cose.sign1(cose.encode_encrypted(sealed), SEALED_TYPE, ENVELOPE_CONTEXT, signer)
 
 
 def test_recipient_opens_what_the_sender_sealed() -> None:
     envelope = parse_envelope(sealed_to(PARIS))
-    opened = open_envelope(verify_envelope(envelope, SEOUL_KEY), PARIS, PARIS_OPENERS, NOW)
+    opened = open_envelope(verify_envelope(envelope, TOKYO_KEY), PARIS, PARIS_OPENERS, NOW)
     assert opened.content == CONTENT
-    assert opened.verified.routing.sender == SEOUL
+    assert opened.verified.routing.sender == TOKYO
     check_disclosure(envelope, opened.salt, opened.content)
 
 
 def test_each_of_several_recipients_opens_with_its_own_key() -> None:
-    verified = verify_envelope(parse_envelope(sealed_to(PARIS, ROME)), SEOUL_KEY)
+    verified = verify_envelope(parse_envelope(sealed_to(PARIS, ROME)), TOKYO_KEY)
     assert open_envelope(verified, PARIS, PARIS_OPENERS, NOW).content == CONTENT
     assert open_envelope(verified, ROME, {ROME_OPENER.kid: ROME_OPENER}, NOW).content == CONTENT
 
@@ -96,7 +96,7 @@ def test_each_of_several_recipients_opens_with_its_own_key() -> None:
 @settings(max_examples=40)
 @given(st.binary(max_size=3000))
 def test_any_content_survives_sealing_and_opening(content: bytes) -> None:
-    verified = verify_envelope(parse_envelope(sealed_to(PARIS, content=content)), SEOUL_KEY)
+    verified = verify_envelope(parse_envelope(sealed_to(PARIS, content=content)), TOKYO_KEY)
     assert open_envelope(verified, PARIS, PARIS_OPENERS, NOW).content == content
 
 
@@ -121,7 +121,7 @@ def test_any_altered_byte_is_refused(data: st.DataObject) -> None:
     raw = bytearray(ENVELOPE)
     raw[data.draw(st.integers(0, len(raw) - 1))] ^= data.draw(st.integers(1, 255))
     with pytest.raises(ComityError):
-        open_envelope(verify_envelope(parse_envelope(bytes(raw)), SEOUL_KEY), PARIS, PARIS_OPENERS, NOW)
+        open_envelope(verify_envelope(parse_envelope(bytes(raw)), TOKYO_KEY), PARIS, PARIS_OPENERS, NOW)
 
 
 ENVELOPE = sealed_to(PARIS)
@@ -165,9 +165,9 @@ def test_the_largest_content_fits_an_envelope_to_the_most_recipients() -> None:
     openers = {Address("24-7", f"n{i}"): HybridOpener(i.to_bytes(32, "big")) for i in range(1, 33)}
     routing = replace(routing_to(PARIS), recipients=tuple(sorted(openers)))
     keys = {address: SealingKey(opener.public_key) for address, opener in openers.items()}
-    envelope = parse_envelope(seal(bytes(MAX_CONTENT_BYTES), routing, SEOUL_SIGNER, keys, os.urandom))
+    envelope = parse_envelope(seal(bytes(MAX_CONTENT_BYTES), routing, TOKYO_SIGNER, keys, os.urandom))
     last = max(openers)
-    opened = open_envelope(verify_envelope(envelope, SEOUL_KEY), last, {openers[last].kid: openers[last]}, NOW)
+    opened = open_envelope(verify_envelope(envelope, TOKYO_KEY), last, {openers[last].kid: openers[last]}, NOW)
     assert len(opened.content) == MAX_CONTENT_BYTES
 
 
@@ -178,8 +178,8 @@ def test_a_signature_by_another_key_is_refused() -> None:
 
 def test_a_signature_that_names_the_senders_key_but_is_anothers_is_refused() -> None:
     class Impostor:
-        kid = SEOUL_SIGNER.kid
-        public_key = SEOUL_SIGNER.public_key
+        kid = TOKYO_SIGNER.kid
+        public_key = TOKYO_SIGNER.public_key
 
         def sign(self, message: bytes) -> bytes:
             return MALLORY.sign(message)
@@ -187,7 +187,7 @@ def test_a_signature_that_names_the_senders_key_but_is_anothers_is_refused() -> 
     sealed = parse_envelope(ENVELOPE).sealed
     raw = cose.sign1(cose.encode_encrypted(sealed), SEALED_TYPE, ENVELOPE_CONTEXT, Impostor())
     with pytest.raises(SignatureInvalidError):
-        verify_envelope(parse_envelope(raw), SEOUL_KEY)
+        verify_envelope(parse_envelope(raw), TOKYO_KEY)
 
 
 def test_recipient_refuses_envelope_resigned_by_another_sender() -> None:
@@ -200,9 +200,9 @@ def test_recipient_refuses_envelope_resigned_by_another_sender() -> None:
 def test_a_signature_made_for_another_kind_of_object_is_refused() -> None:
     sealed = cose.encode_encrypted(parse_envelope(ENVELOPE).sealed)
     for context in (b"", b"comity/v1/statement", SEALED_CONTEXT):
-        raw = cose.sign1(sealed, SEALED_TYPE, context, SEOUL_SIGNER)
+        raw = cose.sign1(sealed, SEALED_TYPE, context, TOKYO_SIGNER)
         with pytest.raises(SignatureInvalidError):
-            verify_envelope(parse_envelope(raw), SEOUL_KEY)
+            verify_envelope(parse_envelope(raw), TOKYO_KEY)
 
 
 def rerouted(change: Callable[[Routing], Routing]) -> bytes:
@@ -225,14 +225,14 @@ def rerouted(change: Callable[[Routing], Routing]) -> bytes:
     ],
 )
 def test_recipient_refuses_a_swapped_routing_header_even_when_signed(change: Callable[[Routing], Routing]) -> None:
-    verified = verify_envelope(parse_envelope(rerouted(change)), SEOUL_KEY)
+    verified = verify_envelope(parse_envelope(rerouted(change)), TOKYO_KEY)
     with pytest.raises(OpenFailedError):
         open_envelope(verified, PARIS, PARIS_OPENERS, NOW)
 
 
 def test_a_sealed_key_moved_to_another_message_does_not_open() -> None:
     first, second = parse_envelope(ENVELOPE).sealed, parse_envelope(sealed_to(PARIS)).sealed
-    verified = verify_envelope(parse_envelope(signed(replace(second, recipients=first.recipients))), SEOUL_KEY)
+    verified = verify_envelope(parse_envelope(signed(replace(second, recipients=first.recipients))), TOKYO_KEY)
     with pytest.raises(OpenFailedError):
         open_envelope(verified, PARIS, PARIS_OPENERS, NOW)
 
@@ -240,7 +240,7 @@ def test_a_sealed_key_moved_to_another_message_does_not_open() -> None:
 def test_altered_ciphertext_is_refused_even_when_signed() -> None:
     sealed = parse_envelope(ENVELOPE).sealed
     altered = bytes([sealed.ciphertext[0] ^ 1]) + sealed.ciphertext[1:]
-    verified = verify_envelope(parse_envelope(signed(replace(sealed, ciphertext=altered))), SEOUL_KEY)
+    verified = verify_envelope(parse_envelope(signed(replace(sealed, ciphertext=altered))), TOKYO_KEY)
     with pytest.raises(OpenFailedError):
         open_envelope(verified, PARIS, PARIS_OPENERS, NOW)
 
@@ -259,24 +259,24 @@ def test_a_wrong_commitment_is_refused_even_by_a_sender_who_seals_it_well() -> N
             bytes(12), pad(bytes(32), content), cose.content_aad(protected, SEALED_CONTEXT)
         )
         own = cose.recipient_protected(KEYS[PARIS].kid)
-        info = cose.recipient_info(own, cbor.encode([WRAP_CONTEXT, protected, SEOUL_SIGNER.kid]))
+        info = cose.recipient_info(own, cbor.encode([WRAP_CONTEXT, protected, TOKYO_SIGNER.kid]))
         wrapped = KEYS[PARIS].seal(bytes(32), info)
         recipient = cose.Recipient(own, KEYS[PARIS].kid, wrapped[:ENCAPSULATED_BYTES], wrapped[ENCAPSULATED_BYTES:])
         return signed(cose.Encrypted(protected, bytes(12), header, ciphertext, (recipient,)))
 
-    verified = verify_envelope(parse_envelope(lying(CONTENT)), SEOUL_KEY)
+    verified = verify_envelope(parse_envelope(lying(CONTENT)), TOKYO_KEY)
     with pytest.raises(CommitmentMismatchError):
         open_envelope(verified, PARIS, PARIS_OPENERS, NOW)
 
 
 def test_someone_who_is_not_addressed_cannot_open() -> None:
-    verified = verify_envelope(parse_envelope(ENVELOPE), SEOUL_KEY)
+    verified = verify_envelope(parse_envelope(ENVELOPE), TOKYO_KEY)
     with pytest.raises(NotARecipientError):
         open_envelope(verified, ROME, {ROME_OPENER.kid: ROME_OPENER}, NOW)
 
 
 def test_an_addressee_without_the_key_it_was_sealed_to_cannot_open() -> None:
-    verified = verify_envelope(parse_envelope(ENVELOPE), SEOUL_KEY)
+    verified = verify_envelope(parse_envelope(ENVELOPE), TOKYO_KEY)
     with pytest.raises(NotARecipientError):
         open_envelope(verified, PARIS, {ROME_OPENER.kid: ROME_OPENER}, NOW)
 
@@ -284,27 +284,27 @@ def test_an_addressee_without_the_key_it_was_sealed_to_cannot_open() -> None:
 def test_a_recipient_does_not_open_with_a_key_at_another_recipients_place() -> None:
     sealed = parse_envelope(sealed_to(PARIS, ROME)).sealed
     swapped = replace(sealed, recipients=sealed.recipients[::-1])
-    verified = verify_envelope(parse_envelope(signed(swapped)), SEOUL_KEY)
+    verified = verify_envelope(parse_envelope(signed(swapped)), TOKYO_KEY)
     with pytest.raises(NotARecipientError):
         open_envelope(verified, PARIS, PARIS_OPENERS, NOW)
 
 
 def test_an_expired_message_is_refused_and_one_accepted_in_time_can_still_be_read() -> None:
-    verified = verify_envelope(parse_envelope(ENVELOPE), SEOUL_KEY)
+    verified = verify_envelope(parse_envelope(ENVELOPE), TOKYO_KEY)
     with pytest.raises(ExpiredError):
         open_envelope(verified, PARIS, PARIS_OPENERS, NOW + timedelta(days=7))
     assert open_envelope(verified, PARIS, PARIS_OPENERS, None).content == CONTENT
 
 
 def test_a_message_from_the_future_is_refused() -> None:
-    verified = verify_envelope(parse_envelope(ENVELOPE), SEOUL_KEY)
+    verified = verify_envelope(parse_envelope(ENVELOPE), TOKYO_KEY)
     with pytest.raises(NotYetValidError):
         open_envelope(verified, PARIS, PARIS_OPENERS, NOW - timedelta(minutes=6))
 
 
 def test_a_disclosure_of_other_content_is_refused() -> None:
     envelope = parse_envelope(ENVELOPE)
-    opened = open_envelope(verify_envelope(envelope, SEOUL_KEY), PARIS, PARIS_OPENERS, NOW)
+    opened = open_envelope(verify_envelope(envelope, TOKYO_KEY), PARIS, PARIS_OPENERS, NOW)
     for salt, content in ((opened.salt, CONTENT + b" "), (bytes(32), CONTENT), (opened.salt[:31], CONTENT)):
         with pytest.raises(CommitmentMismatchError):
             check_disclosure(envelope, salt, content)
@@ -313,7 +313,7 @@ def test_a_disclosure_of_other_content_is_refused() -> None:
 def test_no_other_split_of_salt_and_content_is_a_disclosure() -> None:
     # The commitment hashes both in a row: only the salt's length keeps a content from being shifted into it.
     envelope = parse_envelope(ENVELOPE)
-    opened = open_envelope(verify_envelope(envelope, SEOUL_KEY), PARIS, PARIS_OPENERS, NOW)
+    opened = open_envelope(verify_envelope(envelope, TOKYO_KEY), PARIS, PARIS_OPENERS, NOW)
     both = opened.salt + opened.content
     check_disclosure(envelope, both[:32], both[32:])
     for length in range(len(both) + 1):
@@ -354,9 +354,9 @@ def test_recipients_and_sealed_keys_must_match_in_number_and_differ() -> None:
 
 
 def test_private_keys_do_not_show_in_repr() -> None:
-    opened = open_envelope(verify_envelope(parse_envelope(ENVELOPE), SEOUL_KEY), PARIS, PARIS_OPENERS, NOW)
+    opened = open_envelope(verify_envelope(parse_envelope(ENVELOPE), TOKYO_KEY), PARIS, PARIS_OPENERS, NOW)
     assert "preservation" not in repr(opened)
-    assert bytes([1]).hex() * 8 not in repr(SEOUL_SIGNER)
+    assert bytes([1]).hex() * 8 not in repr(TOKYO_SIGNER)
     assert "seed" not in repr(PARIS_OPENER)
 
 
@@ -364,4 +364,4 @@ def test_an_envelope_is_sealed_with_one_key_for_each_recipient_and_no_others() -
     one, other, *_ = sorted(KEYS)
     for keys in ({}, {other: KEYS[other]}, {one: KEYS[one], other: KEYS[other]}):
         with pytest.raises(MalformedError, match="one sealing key for each recipient"):
-            seal(CONTENT, routing_to(one), SEOUL_SIGNER, keys, os.urandom)
+            seal(CONTENT, routing_to(one), TOKYO_SIGNER, keys, os.urandom)

@@ -34,7 +34,7 @@ AT = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 ID = new_message_id(AT, b"\x07" * 10)
 REFERENCE = LeafReference("node.example/log/fr", 41, b"\x05" * 32)
 
-PLAIN = Event(EventName.RelayAcceptance, AT, ID, b"\x01" * 32, b"\x02" * 16, peer="kr")
+PLAIN = Event(EventName.RelayAcceptance, AT, ID, b"\x01" * 32, b"\x02" * 16, peer="jp")
 FAILED = Event(
     EventName.ContentHandoverFailure,
     AT,
@@ -51,8 +51,8 @@ FAILED = Event(
 def events(draw: st.DrawFn) -> Event:
     name = draw(st.sampled_from(EventName))
     desk = name in DESK_EVENTS
-    peer = draw(st.none() | st.sampled_from(["kr", "europol"]))
-    addresses = st.sampled_from([Address.parse("24-7@fr"), Address.parse("cyber-desk@kr")])
+    peer = draw(st.none() | st.sampled_from(["jp", "europol"]))
+    addresses = st.sampled_from([Address.parse("24-7@fr"), Address.parse("cyber-desk@jp")])
     reasons = draw(st.lists(st.text(min_size=1, max_size=64), min_size=1, max_size=8)) if name.negative else []
     references = st.builds(
         LeafReference,
@@ -88,7 +88,7 @@ def test_fields_have_the_keys_of_the_specification() -> None:
         3: 1795402800000,
         4: ID.bytes,
         5: b"\x01" * 32,
-        7: "kr",
+        7: "jp",
         9: b"\x02" * 16,
         11: ["node.example/log/fr", 41, b"\x05" * 32],
     }
@@ -136,7 +136,7 @@ def test_any_bytes_give_an_event_or_a_typed_error(data: bytes) -> None:
         {"name": EventName.RelayFailure, "reasons": ("x" * 65,)},
         {"name": EventName.RelayFailure, "reasons": ("\ud800",)},
         {"peer": None, "reference": REFERENCE},
-        {"peer": "KR"},
+        {"peer": "JP"},
         {"digest": b"\x01" * 31},
         {"salt": b""},
         {"message_id": UUID(int=4)},
@@ -185,7 +185,7 @@ def wire(changes: dict[int, object]) -> bytes:
         ({5: "text"}, MalformedError),
         ({6: "nobody"}, MalformedError),
         ({6: 1}, MalformedError),
-        ({7: b"kr"}, MalformedError),
+        ({7: b"jp"}, MalformedError),
         ({8: []}, MalformedError),
         ({8: [1]}, MalformedError),
         ({9: b""}, MalformedError),
@@ -216,7 +216,7 @@ def test_another_encoding_of_the_same_event_is_refused() -> None:
 
 FULL = replace(
     FAILED,
-    peer="kr",
+    peer="jp",
     reasons=("x" * MAX_REASON_CHARS,) * MAX_REASONS,
     statement=bytes(MAX_STATEMENT_BYTES),
     reference=LeafReference("o" * MAX_ORIGIN_BYTES, MAX_INDEX, bytes(32)),
@@ -235,7 +235,7 @@ def test_an_event_with_every_field_at_its_limit_is_read_as_it_was_written() -> N
         {2: ["ContentHandoverFailure"]},
         {5: "x" * 32},
         {9: "x" * 16},
-        {7: b"kr"},
+        {7: b"jp"},
         {8: "late"},
         {8: {0: "late"}},
         {8: ["late"] * (MAX_REASONS + 1)},

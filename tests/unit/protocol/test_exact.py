@@ -29,10 +29,10 @@ from protocol.routing import Priority, Routing, decode_routing, encode_routing
 from protocol.statement import DeskStatement, parse_statement, sign_statement
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
-SEOUL, PARIS, ROME = (Address.parse(text) for text in ("24-7@kr", "24-7@fr", "24-7@it"))
+TOKYO, PARIS, ROME = (Address.parse(text) for text in ("24-7@jp", "24-7@fr", "24-7@it"))
 ID = new_message_id(NOW, bytes(range(10)))
 SIGNER, OPENER, SECOND = Ed25519Signer(bytes(32)), HybridOpener(bytes([1]) * 32), HybridOpener(bytes([2]) * 32)
-ROUTING = Routing(ID, SEOUL, (PARIS,), NOW, NOW + timedelta(days=7), Priority.URGENT, None, bytes(32))
+ROUTING = Routing(ID, TOKYO, (PARIS,), NOW, NOW + timedelta(days=7), Priority.URGENT, None, bytes(32))
 ENVELOPE = seal(b"content", ROUTING, SIGNER, {PARIS: SealingKey(OPENER.public_key)}, os.urandom)
 TO_TWO = seal(
     os.urandom(70_000),

@@ -21,12 +21,12 @@ from protocol.messages.schema.use import ConsentReply, ConsentRequest
 from tests.worlds.desks import ROOT
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
-HOLDER, ORIGINATOR, OTHER = (Address.parse(text) for text in ("24-7@fr", "24-7@kr", "24-7@us"))
-ASKED_FOR, NOT_ASKED_FOR, SAME_NATION = (Address.parse(text) for text in ("24-7@gh", "24-7@jp", "cyber@fr"))
+HOLDER, ORIGINATOR, OTHER = (Address.parse(text) for text in ("24-7@fr", "24-7@jp", "24-7@us"))
+ASKED_FOR, NOT_ASKED_FOR, SAME_NATION = (Address.parse(text) for text in ("24-7@gh", "24-7@gr", "cyber@fr"))
 RECIPIENTS = (ASKED_FOR, NOT_ASKED_FOR, SAME_NATION, ORIGINATOR, None)
 NAMED = {ASKED_FOR, SAME_NATION, ORIGINATOR}
 ABOUT, REQUEST, REPLY = UUID(int=1), UUID(int=2), UUID(int=3)
-# What each recipient is to a message from kr to fr: what TLP says of it.
+# What each recipient is to a message from jp to fr: what TLP says of it.
 TLP = {
     "CLEAR": {},
     "GREEN": {},

@@ -28,21 +28,21 @@ NONCE = bytes(range(16))
 
 
 def resolve(ref: KeyRef) -> Ed25519Verifier:
-    assert ref == KeyRef("24-7@kr", SIGNER.kid)
+    assert ref == KeyRef("24-7@jp", SIGNER.kid)
     return VERIFIER
 
 
 def get_headers() -> dict[str, str]:
-    return sign_request("GET", URL, None, "24-7@kr", SIGNER, NOW, NONCE)
+    return sign_request("GET", URL, None, "24-7@jp", SIGNER, NOW, NONCE)
 
 
 def post_headers() -> dict[str, str]:
-    return sign_request("POST", POST_URL, SignedBody(BODY, "application/cbor"), "24-7@kr", SIGNER, NOW, NONCE)
+    return sign_request("POST", POST_URL, SignedBody(BODY, "application/cbor"), "24-7@jp", SIGNER, NOW, NONCE)
 
 
 def test_a_signed_request_names_its_signer_and_nonce() -> None:
     got = verify_request("GET", URL, get_headers(), b"", NOW, resolve)
-    assert (got.key_ref.holder, got.nonce) == ("24-7@kr", NONCE.hex())
+    assert (got.key_ref.holder, got.nonce) == ("24-7@jp", NONCE.hex())
     assert verify_request("POST", POST_URL, post_headers(), BODY, NOW, resolve).key_ref.kid == SIGNER.kid
 
 
@@ -162,10 +162,10 @@ class _Message:
 def test_an_independent_implementation_verifies_our_signatures(method: str, url: str, body: bytes | None) -> None:
     now = datetime.now(UTC)  # that implementation judges the times by its own clock
     signed = None if body is None else SignedBody(body, "application/cbor")
-    headers = sign_request(method, url, signed, "24-7@kr", SIGNER, now, NONCE)
+    headers = sign_request(method, url, signed, "24-7@jp", SIGNER, now, NONCE)
     verifier = HTTPMessageVerifier(signature_algorithm=_Nacl, key_resolver=_Keys())
     results = verifier.verify(_Message(method, url, headers), expect_tag="comity/v1", body=body or b"")
-    assert [result.parameters["keyid"] for result in results] == [f"24-7@kr/{SIGNER.kid.hex()}"]
+    assert [result.parameters["keyid"] for result in results] == [f"24-7@jp/{SIGNER.kid.hex()}"]
 
 
 @pytest.mark.parametrize(("method", "url", "body"), [("GET", URL, None), ("POST", POST_URL, BODY)])
@@ -174,7 +174,7 @@ def test_we_verify_the_signatures_of_an_independent_implementation(method: str, 
     components = ["@method", "@authority", "@path", "@query", *([] if body is None else ["content-type"])]
     HTTPMessageSigner(signature_algorithm=_Nacl, key_resolver=_Keys()).sign(
         message,
-        key_id=f"24-7@kr/{SIGNER.kid.hex()}",
+        key_id=f"24-7@jp/{SIGNER.kid.hex()}",
         created=NOW,
         expires=NOW + timedelta(seconds=60),
         nonce=NONCE.hex(),

@@ -41,7 +41,7 @@ class Made:
             "created": str(CREATED),
             "expires": str(CREATED + 60),
             "nonce": f'"{bytes(range(16)).hex()}"',
-            "keyid": f'"24-7@kr/{SIGNER.kid.hex()}"',
+            "keyid": f'"24-7@jp/{SIGNER.kid.hex()}"',
             "alg": '"ed25519"',
             "tag": '"comity/v1"',
         }
@@ -170,17 +170,17 @@ RULES: list[tuple[str, Callable[[Made], None], type[ComityError], str]] = [
         UnauthenticatedError,
         "the content digest is not the body's",
     ),
-    ("key id in capitals", parameter("keyid", f'"24-7@kr/{"A" * 32}"'), MalformedError, KEYID),
-    ("short key id", parameter("keyid", '"24-7@kr/aabb"'), MalformedError, KEYID),
+    ("key id in capitals", parameter("keyid", f'"24-7@jp/{"A" * 32}"'), MalformedError, KEYID),
+    ("short key id", parameter("keyid", '"24-7@jp/aabb"'), MalformedError, KEYID),
     (
         "key id that is no number",
-        parameter("keyid", '"24-7@kr/xyz"'),
+        parameter("keyid", '"24-7@jp/xyz"'),
         MalformedError,
         "a key reference ends in the key id in hexadecimal",
     ),
-    ("no key id", parameter("keyid", '"24-7@kr"'), MalformedError, KEYID),
-    ("holder that is no address", parameter("keyid", f'"24-7@@kr/{SIGNER.kid.hex()}"'), InvalidAddressError, ""),
-    ("holder that is no node", parameter("keyid", f'"KR/{SIGNER.kid.hex()}"'), InvalidAddressError, ""),
+    ("no key id", parameter("keyid", '"24-7@jp"'), MalformedError, KEYID),
+    ("holder that is no address", parameter("keyid", f'"24-7@@jp/{SIGNER.kid.hex()}"'), InvalidAddressError, ""),
+    ("holder that is no node", parameter("keyid", f'"JP/{SIGNER.kid.hex()}"'), InvalidAddressError, ""),
     ("key", setting("signer", Ed25519Signer(bytes(32))), SignatureInvalidError, ""),
 ]
 
@@ -253,9 +253,9 @@ def test_what_a_signature_cannot_cover_is_refused_as_that(method: str, url: str)
 
 
 def test_a_path_that_is_not_there_is_the_root_and_a_content_type_that_is_not_said_is_empty() -> None:
-    made = sign_request("GET", "https://127.0.0.1:8443", None, "24-7@kr", SIGNER, NOW, bytes(16))
+    made = sign_request("GET", "https://127.0.0.1:8443", None, "24-7@jp", SIGNER, NOW, bytes(16))
     verify_request("GET", "https://127.0.0.1:8443/", made, b"", NOW, lambda _: VERIFIER)
-    untyped = sign_request("POST", POST_URL, SignedBody(BODY, ""), "24-7@kr", SIGNER, NOW, bytes(16))
+    untyped = sign_request("POST", POST_URL, SignedBody(BODY, ""), "24-7@jp", SIGNER, NOW, bytes(16))
     assert untyped["Content-Type"] == ""
 
 

@@ -195,7 +195,7 @@ def test_one_mistyped_character_is_never_taken_for_another_value(
 NEWER_THAN_OUR_REGISTRIES = [
     {"kind": "iban", "iban": "ZZ73123456789012345678"},
     {"kind": "phone", "number": "+9991234567"},
-    {"kind": "bank_account", "country": "KR", "account": "123", "bic": "CITIZZSX"},
+    {"kind": "bank_account", "country": "JP", "account": "123", "bic": "CITIZZSX"},
 ]
 
 
@@ -214,7 +214,7 @@ def request(identifier: dict[str, Any], **changes: Any) -> dict[str, Any]:
 def sent(draft: dict[str, Any]) -> Any:
     """The message as the other side reads it."""
     number = UUID("0192c2de-7a10-7c4e-9b2f-5d1e8a3c6f01")
-    message = complete_message(draft, message_id=number, sender="24-7@kr")
+    message = complete_message(draft, message_id=number, sender="24-7@jp")
     return parse_message(message_to_bytes(message))
 
 
@@ -224,7 +224,7 @@ def test_what_was_typed_reaches_the_other_side() -> None:
 
 
 def test_recipient_checks_what_the_sender_must_have_checked() -> None:
-    content = message_to_bytes(complete_message(request({"kind": "imei", "imei": "490154203237518"}), sender="24-7@kr"))
+    content = message_to_bytes(complete_message(request({"kind": "imei", "imei": "490154203237518"}), sender="24-7@jp"))
     with pytest.raises(InvalidMessageError):
         parse_message(content.replace(b"490154203237518", b"490154203237519"))
 
@@ -252,13 +252,13 @@ def test_masked_card_shows_first_six_and_last_four() -> None:
 
 # --- Members that are no country, and languages --------------------------------------------------------------
 
-MEMBERS = ["KR", "GB", "GR", "XK", "EU", "UN", "europol", "interpol", "au-afripol", "eurojust"]
+MEMBERS = ["JP", "GB", "GR", "XK", "EU", "UN", "europol", "interpol", "au-afripol", "eurojust"]
 NO_MEMBERS = {
     "UK": "did you mean GB",
     "EL": "did you mean GR",
     "uk": "did you mean GB",
     "el": "did you mean GR",
-    "kr": "upper case",
+    "jp": "upper case",
     "xk": "upper case",
     "france": "in place of its name",
     "Europol": "code",
@@ -339,7 +339,7 @@ NO_LANGUAGES = {
     **{"pt_BR": "hyphens", "zh_Hant": "hyphens", "xx": "registry", "zz": "registry", "uk-": "BCP 47", "-ko": "BCP 47"},
     **{"english": "BCP 47", "Korean": "BCP 47", "k": "BCP 47", "ko-": "BCP 47", "ko--KR": "BCP 47", "xyz": "registry"},
     **{"ko-KOR": "BCP 47", "en-ZZZ": "BCP 47", "zh-Xxxx": "registry", "en-AP": "registry", "en-A1": "BCP 47"},
-    **{"x-private": "BCP 47", "i-klingon": "BCP 47", "en-x-a": "BCP 47", "zh-Hant-u-co": "BCP 47", "ko KR": "BCP 47"},
+    **{"x-private": "BCP 47", "i-klingon": "BCP 47", "en-x-a": "BCP 47", "zh-Hant-u-co": "BCP 47", "ko JP": "BCP 47"},
     **{"ko,en": "BCP 47", "ko/en": "BCP 47", "ko;q=1": "BCP 47", "*": "BCP 47", "한국어": "BCP 47", "кор": "BCP 47"},
     **{"12": "BCP 47", "en-GB-": "BCP 47", "en-12": "BCP 47", "en-": "BCP 47", "ко": "BCP 47", "zh-Hant-": "BCP 47"},
 }

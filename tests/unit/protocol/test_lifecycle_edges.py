@@ -36,7 +36,7 @@ from protocol.lifecycle.warnings import level_at, next_change, step_name
 
 T0 = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-SEOUL, PARIS, LYON, STRANGER = "24-7@kr", "24-7@fr", "lyon@fr", "24-7@zz"
+TOKYO, PARIS, LYON, STRANGER = "24-7@jp", "24-7@fr", "lyon@fr", "24-7@zz"
 PRESERVATION, ASSISTANCE, EMERGENCY = "preservation.request", "assistance.request", "emergency.request"
 EXPIRY = T0 + 60 * DAY
 
@@ -50,7 +50,7 @@ class Story:
 
     def __init__(self, kind: str, targets: tuple[str, ...] = ("t1",), **fields: Any) -> None:
         fields = {"minimum_days": 60 if kind == PRESERVATION else 0, "requested": (PARIS,), **fields}
-        opening = f.Submitted(message_id=uid(1), at=T0, by=SEOUL, targets=targets, thread=uid(1), kind=kind, **fields)
+        opening = f.Submitted(message_id=uid(1), at=T0, by=TOKYO, targets=targets, thread=uid(1), kind=kind, **fields)
         self.facts: list[f.CaseFact] = [opening, f.Delivered(message_id=uid(1), at=T0, by=PARIS)]
 
     def add(
@@ -128,19 +128,19 @@ def test_a_supplement_stays_owed_after_the_date_of_use():
 
 def test_conditions_that_are_answered_one_by_one_move_only_what_waits_for_them():
     story = Story(ASSISTANCE).add(f.Answered, PARIS).add(f.ConditionsProposed, PARIS, conditions=("c1", "c2"))
-    story.add(f.ConditionsAccepted, SEOUL, conditions=("c1",))
+    story.add(f.ConditionsAccepted, TOKYO, conditions=("c1",))
     assert story.states == ["answered"]
     assert story.case.targets[0].open_conditions == ("c2",)
 
 
 def test_conditions_are_agreed_once_all_are():
     story = Story(ASSISTANCE).add(f.ConditionsProposed, PARIS, conditions=("c1", "c2"))
-    assert story.add(f.ConditionsAccepted, SEOUL, conditions=("c1",)).states == ["accepted_with_conditions"]
-    assert story.add(f.ConditionsAccepted, SEOUL, conditions=("c2",)).states == ["conditions_agreed"]
+    assert story.add(f.ConditionsAccepted, TOKYO, conditions=("c1",)).states == ["accepted_with_conditions"]
+    assert story.add(f.ConditionsAccepted, TOKYO, conditions=("c2",)).states == ["conditions_agreed"]
 
 
 def test_the_first_answer_and_the_first_supplement_give_the_time():
-    story = Story(EMERGENCY).add(f.Supplemented, SEOUL).add(f.Supplemented, SEOUL)
+    story = Story(EMERGENCY).add(f.Supplemented, TOKYO).add(f.Supplemented, TOKYO)
     assert story.case.targets[0].supplemented_at == story.facts[-2].at
     story = Story(ASSISTANCE).add(f.Answered, PARIS).add(f.Answered, PARIS)
     assert story.case.targets[0].answered_at == story.facts[-2].at
@@ -153,15 +153,15 @@ def test_no_row_begins_in_a_state_that_only_the_clock_reaches():
 
 @pytest.mark.parametrize("first", [f.Refused, f.Withdrawn])
 def test_an_emergency_that_ended_may_be_closed_again_by_either(first: type[f.CaseFact]):
-    by = SEOUL if first is f.Withdrawn else PARIS
-    for closing in (SEOUL, PARIS):
+    by = TOKYO if first is f.Withdrawn else PARIS
+    for closing in (TOKYO, PARIS):
         assert Story(EMERGENCY).add(first, by).add(f.Closed, closing).reasons == []
 
 
 def test_what_was_disclosed_in_an_emergency_may_be_added_to():
     assert Story(EMERGENCY).add(f.Answered, PARIS).add(f.Answered, PARIS).states == ["supplement_due"]
-    assert Story(EMERGENCY).add(f.Closed, SEOUL).states == ["closed"]
-    assert Story(EMERGENCY).add(f.Answered, PARIS).add(f.Closed, SEOUL).reasons == ["target_state"]
+    assert Story(EMERGENCY).add(f.Closed, TOKYO).states == ["closed"]
+    assert Story(EMERGENCY).add(f.Answered, PARIS).add(f.Closed, TOKYO).reasons == ["target_state"]
 
 
 def test_a_table_has_one_row_for_each_state_and_fact():
@@ -290,7 +290,7 @@ def test_an_outcome_acknowledges_the_request_as_well():
 
 
 def test_who_sent_what_no_rule_allows_is_owed_an_explanation_by_the_other_side():
-    story = Story(ASSISTANCE, urgency="urgent").add(f.Acknowledged, PARIS).add(f.Answered, SEOUL)
+    story = Story(ASSISTANCE, urgency="urgent").add(f.Acknowledged, PARIS).add(f.Answered, TOKYO)
     wrong = story.facts[-1]
     (owed,) = [deadline for deadline in deadlines(story.case) if deadline.what == "explanation"]
     assert (owed.side, owed.due, owed.target) == (Side.REQUESTED, wrong.at + 8 * HOUR, str(wrong.message_id))
@@ -299,7 +299,7 @@ def test_who_sent_what_no_rule_allows_is_owed_an_explanation_by_the_other_side()
     assert [deadline.side for deadline in deadlines(story.case) if deadline.what == "explanation"] == [Side.REQUESTER]
     # A receipt and an explanation that nobody can use need none themselves.
     story = Story(ASSISTANCE).add(f.Explained, STRANGER)
-    story.facts.append(f.Delivered(message_id=uid(1), at=T0 + DAY, by=SEOUL))
+    story.facts.append(f.Delivered(message_id=uid(1), at=T0 + DAY, by=TOKYO))
     assert sorted(story.reasons) == ["no_party", "requested_only"]
     assert "explanation" not in due(story.case)
 
@@ -307,11 +307,11 @@ def test_who_sent_what_no_rule_allows_is_owed_an_explanation_by_the_other_side()
 def test_each_expiry_is_due_until_its_target_is_closed():
     story = Story(PRESERVATION, targets=("t1", "t2")).add(f.Preserved, PARIS, "t1", preserved_at=T0, expires_at=EXPIRY)
     assert due(story.case)["expiry"] == EXPIRY
-    lapsed = story.add(f.Closed, SEOUL, "t1", at=EXPIRY + DAY)
+    lapsed = story.add(f.Closed, TOKYO, "t1", at=EXPIRY + DAY)
     assert lapsed.reasons == []
     assert "expiry" not in due(lapsed.case)
     suspended = Story(PRESERVATION).preserved()
-    suspended.add(f.FollowedUp, SEOUL, about=suspended.last).delivered(T0 + DAY)
+    suspended.add(f.FollowedUp, TOKYO, about=suspended.last).delivered(T0 + DAY)
     assert "expiry" not in due(suspended.case)
 
 
@@ -437,10 +437,10 @@ def test_a_pause_ends_with_the_reply_to_its_own_question():
     story.add(f.AuthorisationAwaited, PARIS, about=question)
     assert [pause.until for pause in story.case.pauses] == [None]
     other = Story(ASSISTANCE).add(f.ClarificationAsked, PARIS)
-    other.add(f.ClarificationReplied, SEOUL, about=other.last)
+    other.add(f.ClarificationReplied, TOKYO, about=other.last)
     assert other.case.pauses == ()
     story = Story(ASSISTANCE).add(f.ClarificationAsked, PARIS, pauses=True)
-    story.add(f.ClarificationReplied, SEOUL, about=story.last)
+    story.add(f.ClarificationReplied, TOKYO, about=story.last)
     assert [pause.until for pause in story.case.pauses] == [story.facts[-1].at]
 
 
@@ -450,8 +450,8 @@ def test_what_no_rule_allows_is_kept_with_its_reason():
     assert inside.reasons == ["new_request"]
     assert Story(ASSISTANCE).add(f.Answered, STRANGER).reasons == ["no_party"]
     assert Story(ASSISTANCE).add(f.Answered, PARIS, "t9").reasons == ["no_such_target"]
-    assert Story(ASSISTANCE).add(f.Answered, SEOUL).reasons == ["requested_only"]
-    assert Story(ASSISTANCE, targets=()).add(f.Supplemented, SEOUL).reasons == ["request_state"]
+    assert Story(ASSISTANCE).add(f.Answered, TOKYO).reasons == ["requested_only"]
+    assert Story(ASSISTANCE, targets=()).add(f.Supplemented, TOKYO).reasons == ["request_state"]
     partly = Story(ASSISTANCE, targets=("t1", "t2")).add(f.Refused, PARIS, "t1").add(f.Refused, PARIS, "t1", "t2")
     assert partly.reasons == ["target_state"]
     whole = Story(ASSISTANCE, targets=("t1", "t2")).add(f.Refused, PARIS, "t1").add(f.Refused, PARIS)
@@ -497,11 +497,11 @@ def test_a_preservation_without_targets_or_with_one_in_draft_is_a_draft():
 
 
 def test_what_comes_before_the_request_moves_nothing():
-    early = f.Withdrawn(message_id=uid(9), at=T0 - HOUR, by=SEOUL)
+    early = f.Withdrawn(message_id=uid(9), at=T0 - HOUR, by=TOKYO)
     story = Story(PRESERVATION)
     story.facts.append(early)
     assert [entry.fact for entry in story.case.out_of_order] == [early]
-    assert Story(PRESERVATION).add(f.Refused, PARIS).add(f.Withdrawn, SEOUL).reasons == ["target_state"]
+    assert Story(PRESERVATION).add(f.Refused, PARIS).add(f.Withdrawn, TOKYO).reasons == ["target_state"]
 
 
 @pytest.mark.parametrize(("until", "reasons"), [(EXPIRY - HOUR, ["below_minimum"]), (EXPIRY, []), (EXPIRY + HOUR, [])])
@@ -519,20 +519,20 @@ def test_an_expiry_is_never_brought_forward(until: datetime, reasons: list[str])
 
 def test_an_extension_is_asked_before_the_expiry_and_for_later():
     story = Story(PRESERVATION).preserved()
-    assert story.add(f.ExtensionAsked, SEOUL, until=EXPIRY).reasons == ["not_later"]
+    assert story.add(f.ExtensionAsked, TOKYO, until=EXPIRY).reasons == ["not_later"]
     story.facts.pop()
-    assert story.add(f.ExtensionAsked, SEOUL, until=EXPIRY + HOUR).reasons == []
+    assert story.add(f.ExtensionAsked, TOKYO, until=EXPIRY + HOUR).reasons == []
     for at, reasons in ((EXPIRY - HOUR, []), (EXPIRY, ["expired"]), (EXPIRY + HOUR, ["expired"])):
         followed = Story(PRESERVATION).preserved()
-        followed.add(f.FollowedUp, SEOUL, about=followed.last).delivered(T0 + DAY)
-        assert followed.add(f.ExtensionAsked, SEOUL, at=at, until=EXPIRY + 99 * DAY).reasons == reasons
+        followed.add(f.FollowedUp, TOKYO, about=followed.last).delivered(T0 + DAY)
+        assert followed.add(f.ExtensionAsked, TOKYO, at=at, until=EXPIRY + 99 * DAY).reasons == reasons
 
 
 @pytest.mark.parametrize(
     ("until", "reasons"), [(EXPIRY + DAY, ["given_too_late"]), (EXPIRY + DAY + HOUR, []), (EXPIRY, ["given_too_late"])]
 )
 def test_an_extension_given_after_the_expiry_reaches_beyond_that_moment(until: datetime, reasons: list[str]):
-    story = Story(PRESERVATION).preserved().add(f.ExtensionAsked, SEOUL, until=EXPIRY + 9 * DAY)
+    story = Story(PRESERVATION).preserved().add(f.ExtensionAsked, TOKYO, until=EXPIRY + 9 * DAY)
     assert story.preserved(at=EXPIRY + DAY, until=until).reasons == reasons
     unasked = Story(PRESERVATION).preserved().preserved(at=EXPIRY + DAY, until=EXPIRY + 9 * DAY)
     assert unasked.reasons == ["not_asked_in_time"]
@@ -558,8 +558,8 @@ def test_a_rule_asks_of_a_target_and_of_a_fact_only_what_they_have():
 def followed_up() -> Story:
     """Message 4 is the request that followed; message 5 asks for an extension."""
     story = Story(PRESERVATION).preserved()
-    story.add(f.FollowedUp, SEOUL, about=story.last)
-    return story.add(f.ExtensionAsked, SEOUL, until=EXPIRY + DAY)
+    story.add(f.FollowedUp, TOKYO, about=story.last)
+    return story.add(f.ExtensionAsked, TOKYO, until=EXPIRY + DAY)
 
 
 @pytest.mark.parametrize(
@@ -591,7 +591,7 @@ def test_the_first_preservation_and_the_first_closing_give_the_time():
     story = Story(PRESERVATION).preserved().preserved(at=T0 + DAY, until=EXPIRY + DAY)
     story.facts[-1] = replace(story.facts[-1], preserved_at=T0 + DAY, expires_at=EXPIRY + 9 * DAY)  # type: ignore[call-arg]
     assert story.case.targets[0].preserved_at == T0
-    story = Story(PRESERVATION).add(f.Refused, PARIS).add(f.Closed, SEOUL).add(f.Closed, PARIS)
+    story = Story(PRESERVATION).add(f.Refused, PARIS).add(f.Closed, TOKYO).add(f.Closed, PARIS)
     assert story.case.targets[0].closed_at == story.facts[-2].at
 
 

@@ -37,7 +37,7 @@ from protocol.log.note import (
 )
 from protocol.log.proof import MAX_PROOF_BYTES, decode_tlog_proof, encode_tlog_proof
 
-ORIGIN = "node.example/log/kr"
+ORIGIN = "node.example/log/jp"
 AT = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 SIGNER = SoftLogSigner(ORIGIN, b"\x11" * 32, b"\x22" * 32)
 CHECKPOINT = Checkpoint(ORIGIN, 3, leaf_hash(b"root"))

@@ -156,7 +156,7 @@ def test_former_keys_of_a_log_sign_smaller_trees_and_the_last_one_and_nothing_el
 
 
 def test_the_checkpoint_of_another_log_under_the_same_keys_is_refused_as_that() -> None:
-    other = SoftLogSigner("node.example/log/kr", b"\x11" * 32, b"\x22" * 32)
+    other = SoftLogSigner("node.example/log/jp", b"\x11" * 32, b"\x22" * 32)
     with pytest.raises(CheckpointInvalidError, match="is of another log"):
         verify_checkpoint(sign_checkpoint(replace(HEAD, origin=other.origin), other, NOW), SIGNER.verifier)
 

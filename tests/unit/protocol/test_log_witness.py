@@ -28,7 +28,7 @@ from protocol.log.note import NoteSignature, parse_note, parse_vkey
 from protocol.log.witness import SoftWitnessSigner, WitnessVerifier, cosign, with_lines, without_cosignatures
 
 AT = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
-LOG = SoftLogSigner("node.example/log/kr", b"\x11" * 32, b"\x22" * 32)
+LOG = SoftLogSigner("node.example/log/jp", b"\x11" * 32, b"\x22" * 32)
 WITNESS = SoftWitnessSigner("node.example/witness/fr", b"\x33" * 32, b"\x44" * 32)
 OTHER = SoftWitnessSigner("node.example/witness/de", b"\x55" * 32, b"\x66" * 32)
 CHECKPOINT = Checkpoint(LOG.origin, 3, leaf_hash(b"root"))
@@ -63,7 +63,7 @@ def test_another_implementation_verifies_both_cosignatures() -> None:
     ed25519, mldsa = LINES
     seconds = int(AT.timestamp())
     text = f"cosignature/v1\ntime {seconds}\n{CHECKPOINT.text}".encode()
-    name, origin = b"node.example/witness/fr", b"node.example/log/kr"
+    name, origin = b"node.example/witness/fr", b"node.example/log/jp"
     structure = (
         b"subtree/v1\n\0"
         + bytes([len(name)])

@@ -22,7 +22,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {name: json.loads(path.read_text("utf-8"))
 
 _BY_DESK = {"id", "thread", "from", "sent_at", "schema_version"}
 _JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=20) | st.just("24-7@kr"),
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20) | st.just("24-7@jp"),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
@@ -35,7 +35,7 @@ def test_every_type_has_an_example() -> None:
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
 def test_example_of_each_type_is_complete_and_written_as_it_was_read(name: str) -> None:
     assert check_outgoing(EXAMPLES[name]) == []
-    message = compose_message(EXAMPLES[name], sender="24-7@kr").message
+    message = compose_message(EXAMPLES[name], sender="24-7@jp").message
     content = message_to_bytes(message)
     again = parse_message(content)
     assert again == message
@@ -61,7 +61,7 @@ def test_any_value_in_any_field_is_taken_or_refused_with_the_name_of_the_field(n
     draft = {**EXAMPLES[name], field: data.draw(_JSON)}
     refusal = None
     try:
-        compose_message(draft, sender="24-7@kr")
+        compose_message(draft, sender="24-7@jp")
     except InvalidMessageError as error:
         refusal = error
     if refusal is not None:

@@ -23,7 +23,7 @@ from protocol.messages.types.consent import (
 from protocol.messages.types.offer import commitment_to
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples" / "messages"
-GIVER, READER, OTHER = "24-7@fr", "24-7@kr", "24-7@us"
+GIVER, READER, OTHER = "24-7@fr", "24-7@jp", "24-7@us"
 THREAD, OFFER, SECOND, ACCEPT, SECOND_ACCEPT, GIVEN, BEFORE = (UUID(int=number) for number in range(1, 8))
 SALT = "5a" * 32
 C1 = {"condition": "c1", "kind": "confidential", "text": "Keep it to yourselves."}

@@ -29,7 +29,7 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 def composed(key: str = KEY, signature: str = PLACEHOLDER, **changes: Any) -> ComposedMessage:
     officer = {"name": "Kim", "role": "Inspector", "key": key, "signature": signature}
-    return compose_message({**json.loads(EXAMPLE.read_text("utf-8")), **changes, "officer": officer}, sender="24-7@kr")
+    return compose_message({**json.loads(EXAMPLE.read_text("utf-8")), **changes, "officer": officer}, sender="24-7@jp")
 
 
 def resigned(content: bytes) -> tuple[str, bytes]:
@@ -66,7 +66,7 @@ def test_an_officer_signs_what_names_the_officer_and_has_one_place_for_the_signa
 
 
 def test_a_message_without_an_officers_signature_is_not_signed_by_one() -> None:
-    plain = compose_message(json.loads(EXAMPLE.read_text("utf-8")), sender="24-7@kr")
+    plain = compose_message(json.loads(EXAMPLE.read_text("utf-8")), sender="24-7@jp")
     assert verify_officer(plain.message, plain.content) is False
     signed = sign_as_officer(composed(), SIGNER)
     for half in ("key", "signature"):

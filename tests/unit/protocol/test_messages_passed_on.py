@@ -25,8 +25,8 @@ from protocol.routing import Priority, Routing
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
-KR, FR, GH, US = (Address.parse(f"24-7@{nation}") for nation in ("kr", "fr", "gh", "us"))
-KEYS = {address: SealingKey(HybridOpener(bytes([n]) * 32).public_key) for n, address in enumerate((KR, FR, GH, US), 1)}
+JP, FR, GH, US = (Address.parse(f"24-7@{nation}") for nation in ("jp", "fr", "gh", "us"))
+KEYS = {address: SealingKey(HybridOpener(bytes([n]) * 32).public_key) for n, address in enumerate((JP, FR, GH, US), 1)}
 SIGNER = Ed25519Signer(b"\1" * 32)
 SALT = b"\7" * 32
 MESSAGE, FIRST, SECOND, OTHER, ASKED, REPLIED = (
@@ -69,16 +69,16 @@ def passed_on(
 
 
 def request(tlp: str = "GREEN", number: UUID = MESSAGE, to: tuple[Address, ...] = (FR,), **handling: Any) -> Any:
-    return made("preservation.request", number, KR, list(to), handling={"tlp": tlp, **handling})
+    return made("preservation.request", number, JP, list(to), handling={"tlp": tlp, **handling})
 
 
 def consent(about: UUID, *to: Address) -> dict[str, Any]:
-    """The request of FR to pass the message on, and KR's consent."""
+    """The request of FR to pass the message on, and JP's consent."""
     thread = {"thread": str(about), "in_reply_to": str(about), "items": [{"message": str(about)}]}
     names = {"recipients": [str(one) for one in to], "countries": None}
-    asked = made("consent.request", ASKED, FR, [KR], **thread, **names)
+    asked = made("consent.request", ASKED, FR, [JP], **thread, **names)
     word = {**thread, "in_reply_to": str(ASKED), "items": [{"item": {"message": str(about)}, "consent": "granted"}]}
-    replied = made("consent.reply", REPLIED, KR, [FR], **word)
+    replied = made("consent.reply", REPLIED, JP, [FR], **word)
     return {"request": original(*asked), "reply": original(*replied)}
 
 
@@ -192,7 +192,7 @@ def codes(message: Message, action: Action, *thread: Message, to: Address | None
 
 def information(**changes: Any) -> Message:
     handling = {"tlp": "GREEN", "grade": {"source": "A", "information": "2"}}
-    return made("information.spontaneous", MESSAGE, KR, [FR], handling=handling, **changes)[0]
+    return made("information.spontaneous", MESSAGE, JP, [FR], handling=handling, **changes)[0]
 
 
 def test_intelligence_that_was_not_asked_for_is_no_evidence_and_its_conditions_hold() -> None:
@@ -233,7 +233,7 @@ def test_consent_is_a_word_of_consent_and_names_whom_it_is_for() -> None:
     asked, replied = map(checked_original, consents_of(passed_on(original(*request()), consents=[given])[0]))
     assert codes(red, Action.FORWARD, asked, replied) == []
     # A question in reply to the request for consent says nothing of it.
-    question, _ = made("clarification.ask", OTHER, KR, [FR], thread=str(red.id), in_reply_to=str(ASKED))
+    question, _ = made("clarification.ask", OTHER, JP, [FR], thread=str(red.id), in_reply_to=str(ASKED))
     assert codes(red, Action.FORWARD, asked, question) == ["tlp_red"]
     assert codes(red, Action.FORWARD, asked, question, replied) == []
     # Somebody who is no contact point is named by no text.
@@ -243,8 +243,8 @@ def test_consent_is_a_word_of_consent_and_names_whom_it_is_for() -> None:
 
 def test_consent_is_asked_for_the_items_of_an_answer_or_for_the_whole() -> None:
     assert items_of(request()[0]) == (None,)
-    answer, _ = made("answer", MESSAGE, KR, [FR], thread=str(OTHER), in_reply_to=str(OTHER))
+    answer, _ = made("answer", MESSAGE, JP, [FR], thread=str(OTHER), in_reply_to=str(OTHER))
     assert items_of(answer) == ("i1", "i2")
     advice = {"items": None, "attachments": None, "text": "There is none."}
-    words, _ = made("answer", MESSAGE, KR, [FR], thread=str(OTHER), in_reply_to=str(OTHER), **advice)
+    words, _ = made("answer", MESSAGE, JP, [FR], thread=str(OTHER), in_reply_to=str(OTHER), **advice)
     assert items_of(words) == (None,)

@@ -34,7 +34,7 @@ def draft() -> dict[str, Any]:
     return loaded
 
 
-def complete(draft: dict[str, Any], number: int = 1, sender: str = "24-7@kr") -> Message:
+def complete(draft: dict[str, Any], number: int = 1, sender: str = "24-7@jp") -> Message:
     return complete_message(draft, message_id=UUID(int=number), sender=sender, sent_at=NOW)
 
 
@@ -156,7 +156,7 @@ def test_ipv4_without_port_and_instant_is_refused_with_the_reason(draft: dict[st
 
 
 def test_everything_wrong_is_listed_at_once(draft: dict[str, Any]) -> None:
-    draft |= {"necessity": "", "period_wanted_days": 0, "own_reference": None, "urgency_reason": "", "to": ["Seoul"]}
+    draft |= {"necessity": "", "period_wanted_days": 0, "own_reference": None, "urgency_reason": "", "to": ["Tokyo"]}
     draft["authority"]["time_zone"] = "KST+9"
     draft["targets"][0]["relation"] = "a\u202eb"
     fields = [field for field, _, _ in check_outgoing(draft)]
@@ -172,7 +172,7 @@ def test_everything_wrong_is_listed_at_once(draft: dict[str, Any]) -> None:
         ({"urgency_reason": None}, "urgency_reason"),
         ({"handling": {"tlp": "AMBER", "codes": ["H3"]}}, "handling.text"),
         ({"handling": {"tlp": "amber"}}, "handling.tlp"),
-        ({"confirmation_contact": {"name": "Park Ji-ho"}}, "confirmation_contact.email"),
+        ({"confirmation_contact": {"name": "Suzuki Ren"}}, "confirmation_contact.email"),
         ({"offences": [{"list": "budapest", "code": "99", "title": "x"}]}, "offences.0.code"),
         ({"offences": [{"list": "budapest", "title": "x"}]}, "offences.0.code"),
         ({"to": ["24-7@fr", "24-7@fr"]}, "to"),
@@ -247,7 +247,7 @@ def test_reply_is_addressed_labelled_and_referenced_by_what_it_answers(draft: di
     request = complete(draft)
     reply = complete(acknowledgement(request), 2, "24-7@fr")
     assert isinstance(reply, Acknowledgement)
-    assert (reply.to, reply.thread, reply.in_reply_to) == (("24-7@kr",), request.id, request.id)
+    assert (reply.to, reply.thread, reply.in_reply_to) == (("24-7@jp",), request.id, request.id)
     assert (reply.peer_reference, reply.handling) == (request.own_reference, request.handling)
 
 
@@ -296,7 +296,7 @@ def test_message_is_written_the_same_every_time_and_read_back_equal(draft: dict[
     assert parse_message(content) == message
     assert message_to_bytes(parse_message(content)) == content
     assert b"null" not in content
-    assert json.loads(content)["from"] == "24-7@kr"
+    assert json.loads(content)["from"] == "24-7@jp"
     assert json.loads(content)["targets"][0]["identifier"]["instant"].endswith("+09:00")
 
 
@@ -328,7 +328,7 @@ def test_bytes_that_are_no_message_are_a_typed_refusal(content: bytes) -> None:
 
 
 def test_repeated_name_deep_inside_is_refused(draft: dict[str, Any]) -> None:
-    content = message_to_bytes(complete(draft)).replace(b'"country":"KR"', b'"country":"KR","country":"FR"', 1)
+    content = message_to_bytes(complete(draft)).replace(b'"country":"JP"', b'"country":"JP","country":"FR"', 1)
     with pytest.raises(InvalidMessageError):
         parse_message(content)
 
@@ -359,7 +359,7 @@ def test_newer_version_that_cannot_be_read_and_unknown_type_keep_everything(draf
     for other in (changed, {**raw, "type": "library.offer"}):
         message = parse_message(json.dumps(other).encode())
         assert isinstance(message, UnknownMessage)
-        assert message.sender == "24-7@kr"
+        assert message.sender == "24-7@jp"
         assert message.other_fields["targets"] == other["targets"]
         assert notes_of(message)
 
@@ -380,7 +380,7 @@ def test_message_cannot_be_changed(draft: dict[str, Any]) -> None:
 def test_message_in_a_log_line_shows_its_type_and_id_only(draft: dict[str, Any]) -> None:
     message = complete(draft)
     assert repr(message) == f"PreservationRequest(type='preservation.request', id={message.id!r})"
-    assert "Seoul" not in str(message)
+    assert "Tokyo" not in str(message)
 
 
 # --- From messages to the case ------------------------------------------------------------------------------------

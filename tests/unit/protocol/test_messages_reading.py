@@ -46,7 +46,7 @@ def example(name: str, **changes: Any) -> dict[str, Any]:
 
 def sent(name: str = "preservation.request", **changes: Any) -> dict[str, Any]:
     """The fields of a message as they travel."""
-    composed = compose_message(example(name), message_id=NUMBER, sender="24-7@kr")
+    composed = compose_message(example(name), message_id=NUMBER, sender="24-7@jp")
     found: dict[str, Any] = json.loads(composed.content)
     return {**found, **changes}
 
@@ -176,10 +176,10 @@ def test_codes_are_those_of_the_list_except_in_a_newer_version() -> None:
 
 
 def test_a_code_of_ones_own_is_taken_where_the_list_can_be_added_to() -> None:
-    assert told(sent("closure", reason="x-kr-archived")) == {}
+    assert told(sent("closure", reason="x-jp-archived")) == {}
     assert told(sent("closure", reason="archived")).keys() == {"reason"}
-    assert told(sent("closure", urgency="x-kr-archived")).keys() == {"urgency"}
-    assert told(sent("closure", reason="x-kr")).keys() == {"reason"}
+    assert told(sent("closure", urgency="x-jp-archived")).keys() == {"urgency"}
+    assert told(sent("closure", reason="x-jp")).keys() == {"reason"}
 
 
 def test_a_registry_that_grows_is_asked_of_what_is_made_here() -> None:
@@ -205,13 +205,13 @@ def test_a_registry_that_grows_is_asked_of_what_is_made_here() -> None:
         (Instant, "2026-11-23T04:05:06+09:00", ""),
         (ZoneName, "", "fill in this field: it is empty"),
         (ZoneName, "KST+9", "IANA name"),
-        (ZoneName, "Asia/Seoul", ""),
+        (ZoneName, "Asia/Tokyo", ""),
         (ZoneName, "America/Argentina/Buenos_Aires", ""),
         (Country, "", "fill in this field: it is empty"),
-        (Country, "KR", ""),
+        (Country, "JP", ""),
         (Country, "zz", "not a code of the list country"),
         (Country, "uk", "did you mean GB"),
-        (Country, "kr", "upper case"),
+        (Country, "jp", "upper case"),
         (Country, "xyz", ""),
         (Country, "france", "in place of its name"),
         (Country, "europol", ""),

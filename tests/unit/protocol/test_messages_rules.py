@@ -71,8 +71,8 @@ HANDLING: Rows = [
     ({"handling.codes": ["H9"]}, {"handling.codes.0": "not a code of the list"}),
 ]
 COMMON: Rows = [
-    ({"to": ["24-7@kr", "24-7@kr"]}, {"to": "name each contact point only once"}),
-    ({"to": ["24-7@kr", "24-7@us"]}, {}),
+    ({"to": ["24-7@jp", "24-7@jp"]}, {"to": "name each contact point only once"}),
+    ({"to": ["24-7@jp", "24-7@us"]}, {}),
     ({"urgency": "urgent"}, {"urgency_reason": MISSING}),
     ({"urgency": "urgent", "urgency_reason": "So."}, {}),
     ({"urgency": "routine", "urgency_reason": "So."}, {}),
@@ -228,7 +228,7 @@ RULES: dict[str, Rows] = {
         ),
         ({"authority.telephone": GONE, "authority.email": GONE}, {"authority.email": MISSING}),
         ({"authority.email": GONE}, {}),
-        ({"authority.telephone": GONE, "authority.email": GONE, "authority.mobile": "+82220000248"}, {}),
+        ({"authority.telephone": GONE, "authority.email": GONE, "authority.mobile": "+81350000248"}, {}),
         ({"authority.telephone": "1", "authority.email": GONE}, {"authority.telephone": "E.164"}),
         (
             {"authority.mobile": "1", "authority.telephone": GONE, "authority.email": GONE},
@@ -314,7 +314,7 @@ RULES: dict[str, Rows] = {
     ],
     "emergency.request": [
         ({"call_back.telephone": GONE}, {"call_back.mobile": "of the person to call back"}),
-        ({"call_back.telephone": GONE, "call_back.mobile": "+82220000248"}, {}),
+        ({"call_back.telephone": GONE, "call_back.mobile": "+81350000248"}, {}),
         ({"call_back.telephone": "1"}, {"call_back.telephone": "E.164"}),
         ({"needed_by": SENT_AT}, {"needed_by": "later than the time of sending"}),
         ({"needed_by": LATER}, {}),
@@ -376,7 +376,7 @@ RULES: dict[str, Rows] = {
     ],
     "preservation.request": [
         ({"request_status": "extension"}, {"previous_reference": MISSING}),
-        ({"request_status": "extension", "previous_reference": "KR-1"}, {}),
+        ({"request_status": "extension", "previous_reference": "JP-1"}, {}),
         ({"do_not_notify_reason": GONE}, {"do_not_notify_reason": MISSING}),
         ({"do_not_notify_reason": GONE, "do_not_notify": False}, {}),
         ({"targets.1.target": "t1"}, {"targets": "give each target a short name of its own"}),

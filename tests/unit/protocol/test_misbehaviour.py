@@ -108,7 +108,7 @@ def test_a_lie_of_each_kind_is_proved_by_its_file_alone(kind: MisbehaviourKind) 
 
 @pytest.mark.parametrize("kind", list(MisbehaviourKind))
 def test_a_proof_does_not_count_against_another_log_or_under_other_keys(kind: MisbehaviourKind) -> None:
-    other_log = SoftLogSigner("test-federation/kr", bytes(32), bytes(32)).verifier
+    other_log = SoftLogSigner("test-federation/jp", bytes(32), bytes(32)).verifier
     with pytest.raises(NotProvedError):
         verify_proof(LIES[kind], other_log)
     other_keys = SoftLogSigner(ORIGIN, b"\1" * 32, b"\1" * 32).verifier

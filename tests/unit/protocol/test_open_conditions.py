@@ -11,7 +11,7 @@ import pytest
 from exchange.desk.desk import Desk
 from protocol.errors import ConditionsOpenError, NothingOpenError
 from protocol.event import EventName, decode_event
-from tests.worlds.desks import FR, KR, ROOT, World, without_rules
+from tests.worlds.desks import FR, JP, ROOT, World, without_rules
 
 CONFIDENTIAL = {"condition": "c1", "kind": "confidential", "text": "To be kept confidential."}
 LIMITED = {"condition": "c2", "kind": "use_limited", "text": "To be used in the investigation named only."}
@@ -27,10 +27,10 @@ def example(name: str) -> dict[str, Any]:
     return fields
 
 
-async def answered(kr: Desk, fr: Desk, *conditions: dict[str, str]) -> Any:
-    """An answer of fr to a request of kr, under these conditions and not offered first, as kr received it."""
+async def answered(jp: Desk, fr: Desk, *conditions: dict[str, str]) -> Any:
+    """An answer of fr to a request of jp, under these conditions and not offered first, as jp received it."""
     asked = {**example("assistance.request"), "wanted_by": None, "wanted_by_reason": None}
-    sent = await kr.messages.send({name: value for name, value in asked.items() if value is not None})
+    sent = await jp.messages.send({name: value for name, value in asked.items() if value is not None})
     await fr.messages.sync()
     given = example("answer")
     item = {
@@ -44,98 +44,98 @@ async def answered(kr: Desk, fr: Desk, *conditions: dict[str, str]) -> Any:
     draft = await fr.replies.draft(sent.id, "answer", completeness="final", items=[item])
     with without_rules(fr):
         await fr.messages.send(draft)
-    (received,) = (await kr.messages.sync()).received
+    (received,) = (await jp.messages.sync()).received
     return received
 
 
 def opened(world: World) -> int:
-    names = [decode_event(leaf).name for leaf in world.nodes["kr"].log.leaves]
+    names = [decode_event(leaf).name for leaf in world.nodes["jp"].log.leaves]
     return names.count(EventName.ContentAccessTracking)
 
 
 async def test_conditional_content_opens_when_its_conditions_are_accepted(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        answer = await answered(kr, fr, CONFIDENTIAL, LIMITED)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        answer = await answered(jp, fr, CONFIDENTIAL, LIMITED)
         with pytest.raises(ConditionsOpenError, match=r"c1 \(confidential\): To be kept.*c2 \(use_limited\)"):
-            await kr.messages.show(answer.id)
-        assert [row.opened_at for row in await kr.messages.inbox()] == [None]
-        await kr.messages.sync()
+            await jp.messages.show(answer.id)
+        assert [row.opened_at for row in await jp.messages.inbox()] == [None]
+        await jp.messages.sync()
         assert opened(world) == 0
 
-        await kr.replies.accept_conditions(answer.id)
-        assert (await kr.messages.show(answer.id)).message.type == "answer"
-        await kr.messages.sync()
+        await jp.replies.accept_conditions(answer.id)
+        assert (await jp.messages.show(answer.id)).message.type == "answer"
+        await jp.messages.sync()
         assert opened(world) == 1
         await fr.messages.sync()
         assert [row.type for row in await fr.messages.inbox(limit=1)] == ["condition.accept"]
         with pytest.raises(NothingOpenError):
-            await kr.replies.accept_conditions(answer.id)
+            await jp.replies.accept_conditions(answer.id)
 
 
 async def test_content_whose_conditions_are_not_accepted_is_not_given_out_either(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        answer = await answered(kr, fr, CONFIDENTIAL)
-        prove = kr.evidence
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        answer = await answered(jp, fr, CONFIDENTIAL)
+        prove = jp.evidence
         for give_out in (prove.disclose, lambda message: prove.gather(message, disclose=True)):
             with pytest.raises(ConditionsOpenError):
                 await give_out(answer.id)
-        assert (await kr.evidence.gather(answer.id, disclose=False)).disclosure is None
+        assert (await jp.evidence.gather(answer.id, disclose=False)).disclosure is None
 
-        await kr.replies.accept_conditions(answer.id)
-        assert (await kr.evidence.disclose(answer.id)).message_id == answer.id
+        await jp.replies.accept_conditions(answer.id)
+        assert (await jp.evidence.disclose(answer.id)).message_id == answer.id
 
 
 async def test_accepting_one_of_two_conditions_opens_nothing(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        answer = await answered(kr, fr, CONFIDENTIAL, LIMITED)
-        await kr.messages.send(await kr.replies.draft(answer.id, "condition.accept", conditions=["c1"]))
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        answer = await answered(jp, fr, CONFIDENTIAL, LIMITED)
+        await jp.messages.send(await jp.replies.draft(answer.id, "condition.accept", conditions=["c1"]))
         with pytest.raises(ConditionsOpenError, match=r"^it was given .* here: c2"):
-            await kr.messages.show(answer.id)
+            await jp.messages.show(answer.id)
 
 
 async def test_conditions_that_were_agreed_before_need_not_be_accepted_again(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
+    async with world.open(JP) as jp, world.open(FR) as fr:
         asked = {**example("assistance.request")}
         asked.pop("wanted_by", None)
         asked.pop("wanted_by_reason", None)
-        sent = await kr.messages.send(asked)
+        sent = await jp.messages.send(asked)
         await fr.messages.sync()
         offer = await fr.messages.send(await fr.replies.draft(sent.id, "condition.propose", conditions=[CONFIDENTIAL]))
-        await kr.messages.sync()
-        await kr.messages.send(await kr.replies.draft(offer.id, "condition.accept", conditions=["c1"]))
+        await jp.messages.sync()
+        await jp.messages.send(await jp.replies.draft(offer.id, "condition.accept", conditions=["c1"]))
         await fr.messages.sync()
         item = {**example("answer")["items"][0], "conditions": [{**CONFIDENTIAL, "condition": "x9"}], "targets": []}
         item.pop("attachment")
         item["available_at"] = "By post."
         await fr.messages.send(await fr.replies.draft(sent.id, "answer", completeness="final", items=[item]))
-        (received,) = (await kr.messages.sync()).received
-        assert (await kr.messages.show(received.id)).message.type == "answer"
+        (received,) = (await jp.messages.sync()).received
+        assert (await jp.messages.show(received.id)).message.type == "answer"
 
 
 async def test_the_sender_opens_what_it_gave_and_content_without_conditions_opens_at_once(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        answer = await answered(kr, fr, CONFIDENTIAL)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        answer = await answered(jp, fr, CONFIDENTIAL)
         assert (await fr.messages.show(answer.id)).message.type == "answer"
-        free = await answered(kr, fr)
-        assert (await kr.messages.show(free.id)).message.type == "answer"
+        free = await answered(jp, fr)
+        assert (await jp.messages.show(free.id)).message.type == "answer"
 
 
 async def test_the_other_sides_acceptance_is_not_the_readers(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        answer = await answered(kr, fr, CONFIDENTIAL)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        answer = await answered(jp, fr, CONFIDENTIAL)
         await fr.messages.send(await fr.replies.draft(answer.id, "condition.accept", conditions=["c1"]))
-        await kr.messages.sync()
+        await jp.messages.sync()
         with pytest.raises(ConditionsOpenError):
-            await kr.messages.show(answer.id)
+            await jp.messages.show(answer.id)
 
 
 async def test_what_an_offer_asks_is_accepted_like_what_content_was_given_under(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
+    async with world.open(JP) as jp, world.open(FR) as fr:
         offer = await fr.messages.send({**example("information.spontaneous"), "conditions": [CONFIDENTIAL, LIMITED]})
-        await kr.messages.sync()
-        assert (await kr.messages.show(offer.id)).message.type == "information.spontaneous"
-        await kr.replies.accept_conditions(offer.id)
+        await jp.messages.sync()
+        assert (await jp.messages.show(offer.id)).message.type == "information.spontaneous"
+        await jp.replies.accept_conditions(offer.id)
         await fr.messages.sync()
         assert str((await fr.cases.case(offer.thread)).state_at(world.clock())) == "conditions_agreed"
         with pytest.raises(NothingOpenError):
-            await kr.replies.accept_conditions(offer.id)
+            await jp.replies.accept_conditions(offer.id)

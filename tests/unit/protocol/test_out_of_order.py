@@ -13,7 +13,7 @@ from exchange.views import AgendaItem
 from keys.local import translation
 from protocol.errors import UsageError
 from protocol.lifecycle.case import AnyCase
-from tests.worlds.desks import FR, KR, World, request
+from tests.worlds.desks import FR, JP, World, request
 
 
 @pytest.fixture
@@ -21,19 +21,19 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     return World(tmp_path, monkeypatch)
 
 
-async def crossing(world: World, kr: Desk, fr: Desk, **fields: Any) -> Any:
-    """A release by kr that crosses the answer of fr: when fr gets it, nothing is preserved."""
-    sent = await kr.messages.send(request(**fields))
+async def crossing(world: World, jp: Desk, fr: Desk, **fields: Any) -> Any:
+    """A release by jp that crosses the answer of fr: when fr gets it, nothing is preserved."""
+    sent = await jp.messages.send(request(**fields))
     await fr.messages.sync()
-    await kr.messages.sync()
-    released = await kr.messages.send(
-        await kr.replies.draft(sent.id, "withdrawal", reason="Not needed any more."),
+    await jp.messages.sync()
+    released = await jp.messages.send(
+        await jp.replies.draft(sent.id, "withdrawal", reason="Not needed any more."),
     )
     world.clock.advance(minutes=1)
     held = [{"target": name["target"], "result": "not_held"} for name in request()["targets"]]
     answered = await fr.replies.answer(sent.id, held)
     await fr.messages.sync()
-    await kr.messages.sync()
+    await jp.messages.sync()
     return sent, released, answered
 
 
@@ -46,26 +46,26 @@ def reasons(case: AnyCase) -> list[str]:
 
 
 async def test_who_sent_it_is_told_and_nothing_is_due_then(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        sent, _released, answered = await crossing(world, kr, fr)
-        for desk in (kr, fr):
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent, _released, answered = await crossing(world, jp, fr)
+        for desk in (jp, fr):
             assert set(reasons(await desk.cases.case(sent.thread))) == {"target_state"}
-        assert due(await kr.cases.agenda()) == [("explanation", True)]
+        assert due(await jp.cases.agenda()) == [("explanation", True)]
         assert due(await fr.cases.agenda()) == [("explanation", False)]
-        notice = await kr.replies.explain(answered.id, remark="It crossed our withdrawal.")
+        notice = await jp.replies.explain(answered.id, remark="It crossed our withdrawal.")
         await fr.messages.sync()
-        assert due(await kr.cases.agenda()) == due(await fr.cases.agenda()) == []
+        assert due(await jp.cases.agenda()) == due(await fr.cases.agenda()) == []
         read = await fr.messages.show(notice.id)
         assert read.message.in_reply_to == answered.id
         assert "not possible while the state of the target is: " in read.content.decode()
-        for desk in (kr, fr):
+        for desk in (jp, fr):
             assert (await desk.cases.case(sent.thread)).explained == {answered.id}
 
 
 async def test_the_reason_is_in_the_language_of_the_message(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        _sent, _released, answered = await crossing(world, kr, fr, language="fr")
-        notice = await kr.replies.explain(answered.id)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        _sent, _released, answered = await crossing(world, jp, fr, language="fr")
+        notice = await jp.replies.explain(answered.id)
         await fr.messages.sync()
         content = (await fr.messages.show(notice.id)).message
     (reason,) = {content.reason}
@@ -76,16 +76,16 @@ async def test_the_reason_is_in_the_language_of_the_message(world: World) -> Non
 
 
 async def test_what_is_in_order_is_not_explained(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.messages.send(request())
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await jp.messages.send(request())
         await fr.messages.sync()
         with pytest.raises(UsageError, match="in order"):
             await fr.replies.explain(sent.id)
 
 
 async def test_an_explanation_is_due_as_soon_as_an_acknowledgement_would_be(world: World) -> None:
-    async with world.open(KR) as kr, world.open(FR) as fr:
-        await crossing(world, kr, fr, urgency="urgent")
-        (item,) = [item for item in await kr.cases.agenda() if item.what == "explanation"]
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        await crossing(world, jp, fr, urgency="urgent")
+        (item,) = [item for item in await jp.cases.agenda() if item.what == "explanation"]
         assert item.due is not None
         assert timedelta(hours=7) < item.due - world.clock() <= timedelta(hours=8)

@@ -51,14 +51,14 @@ def test_a_new_member_is_not_made_under_a_code_that_is_no_country(check: Callabl
 
 
 def test_a_new_member_is_a_country_or_an_organisation_with_a_longer_name():
-    assert [check_new_node(name) for name in ("kr", "xk", "europol", "zzz")] == ["kr", "xk", "europol", "zzz"]
-    assert [check_new_country(code) for code in ("KR", "kr", "XK")] == ["KR", "KR", "XK"]
+    assert [check_new_node(name) for name in ("jp", "xk", "europol", "zzz")] == ["jp", "xk", "europol", "zzz"]
+    assert [check_new_country(code) for code in ("JP", "jp", "XK")] == ["JP", "JP", "XK"]
     assert set(MISTAKEN_COUNTRIES) == {"UK", "EL"}
 
 
 @pytest.mark.parametrize(
     ("text", "cause"),
-    [("24-7", "one @"), ("", "one @"), ("24-7@", "a node is named"), ("@kr", "a contact point"), ("a@b@kr", "a node")],
+    [("24-7", "one @"), ("", "one @"), ("24-7@", "a node is named"), ("@jp", "a contact point"), ("a@b@jp", "a node")],
 )
 def test_an_address_has_one_at_sign_between_two_names(text: str, cause: str):
     with pytest.raises(InvalidAddressError, match=cause):

@@ -48,11 +48,11 @@ DIGEST = b"\x01" * 32
 RECIPIENT = Address.parse("24-7@fr")
 DESK = Ed25519Signer(b"\x44" * 32)
 SIGNER = SoftLogSigner("node.example/log/fr", b"\x11" * 32, b"\x22" * 32)
-OTHER = SoftLogSigner("node.example/log/kr", b"\x33" * 32, b"\x44" * 32)
+OTHER = SoftLogSigner("node.example/log/jp", b"\x33" * 32, b"\x44" * 32)
 
 
 def event(number: int) -> Event:
-    return Event(EventName.RelayAcceptance, AT, ID, DIGEST, number.to_bytes(16, "big"), peer="kr")
+    return Event(EventName.RelayAcceptance, AT, ID, DIGEST, number.to_bytes(16, "big"), peer="jp")
 
 
 def handover(**changes: object) -> Event:

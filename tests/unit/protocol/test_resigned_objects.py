@@ -59,7 +59,7 @@ from protocol.statement import (
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 MS = to_ms(NOW)
-TOKYO, PARIS, ACCRA = (Address.parse(text) for text in ("24-7@jp", "24-7@fr", "24-7@gh"))
+ATHENS, PARIS, ACCRA = (Address.parse(text) for text in ("24-7@gr", "24-7@fr", "24-7@gh"))
 SIGNER = Ed25519Signer(bytes([1]) * 32)
 KEY = Ed25519Verifier(SIGNER.public_key)
 SEALING = {PARIS: SealingKey(HybridOpener(bytes([2]) * 32).public_key)}
@@ -70,7 +70,7 @@ ABSENT = object()
 def _sealed(*recipients: Address) -> bytes:
     routing = Routing(
         id=new_message_id(NOW, bytes(10)),
-        sender=TOKYO,
+        sender=ATHENS,
         recipients=recipients,
         created=NOW,
         expires=NOW + timedelta(days=7),
@@ -118,7 +118,7 @@ STATEMENT = sign_statement(
 )
 ENVELOPE = _sealed(PARIS)
 TWO = _sealed(PARIS, ACCRA)
-PART = write_bundle("jp", "fr", NOW, Contents(envelopes=(ENVELOPE,), after=4), SIGNER, DEFAULT_PART_BYTES)[0]
+PART = write_bundle("gr", "fr", NOW, Contents(envelopes=(ENVELOPE,), after=4), SIGNER, DEFAULT_PART_BYTES)[0]
 KINDS = {
     "statement": Kind(STATEMENT, STATEMENT_TYPE, STATEMENT_CONTEXT, _take_statement),
     "envelope": Kind(ENVELOPE, SEALED_TYPE, ENVELOPE_CONTEXT, _take_envelope),
@@ -330,8 +330,8 @@ ROUTING_RULES: dict[str, tuple[dict[Any, Any], type[ComityError]]] = {
     "long id": ({2: bytes(17)}, MalformedError),
     "id as text": ({2: "01935f3e-6a00-7000-8000-000000000000"}, MalformedError),
     "sender without a node": ({3: "24-7"}, InvalidAddressError),
-    "sender in upper case": ({3: "24-7@JP"}, InvalidAddressError),
-    "sender as bytes": ({3: b"24-7@jp"}, MalformedError),
+    "sender in upper case": ({3: "24-7@GR"}, InvalidAddressError),
+    "sender as bytes": ({3: b"24-7@gr"}, MalformedError),
     "recipients as text": ({4: "24-7@fr"}, MalformedError),
     "no recipients": ({4: []}, MalformedError),
     "33 recipients": ({4: MANY}, MalformedError),
@@ -489,8 +489,8 @@ PART_RULES: dict[str, tuple[dict[Any, Any], type[ComityError]]] = {
     "version 2": ({1: 2}, UnsupportedVersionError),
     "version true": ({1: True}, UnsupportedVersionError),
     "no version": ({1: ABSENT}, UnsupportedVersionError),
-    "sender as bytes": ({2: b"jp"}, BundleAlteredError),
-    "sender that is no holder": ({2: "JP"}, BundleAlteredError),
+    "sender as bytes": ({2: b"gr"}, BundleAlteredError),
+    "sender that is no holder": ({2: "GR"}, BundleAlteredError),
     "another recipient": ({3: "gh"}, BundleElsewhereError),
     "time true": ({4: True}, BundleAlteredError),
     "short id": ({5: bytes(15)}, BundleAlteredError),

@@ -18,7 +18,7 @@ from protocol.routing import MAX_RECIPIENTS, Priority, Routing, decode_routing, 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 ROUTING = Routing(
     new_message_id(NOW, bytes(10)),
-    Address.parse("24-7@kr"),
+    Address.parse("24-7@jp"),
     (Address.parse("24-7@fr"),),
     NOW,
     NOW + timedelta(days=1),
@@ -107,7 +107,7 @@ def test_a_received_header_that_breaks_a_rule_is_refused(key: int, value: object
 
 @pytest.mark.parametrize(
     "text",
-    ["", "24-7", "@kr", "24-7@", "24-7@k", "24-7@KR", "24-7@kr\n", "а@kr", "24-7@kr@fr", "-a@kr", "a-@kr", "a b@kr"],
+    ["", "24-7", "@jp", "24-7@", "24-7@k", "24-7@JP", "24-7@jp\n", "а@jp", "24-7@jp@fr", "-a@jp", "a-@jp", "a b@jp"],
 )
 def test_what_is_not_an_address_is_refused(text: str) -> None:
     with pytest.raises(InvalidAddressError):

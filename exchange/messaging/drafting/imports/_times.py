@@ -13,7 +13,7 @@ from protocol.encoding.phrase import phrase
 from protocol.errors import MalformedError, UsageError
 
 NO_ZONE = phrase(
-    "the file does not say the time zone of its times: say it with --zone, such as --zone Asia/Seoul or +09:00"
+    "the file does not say the time zone of its times: say it with --zone, such as --zone Asia/Tokyo or +09:00"
 )
 _WHICH_DAY = phrase("day and month can be told apart in no way here: say their order with --dates, dmy or mdy")
 _UNKNOWN = phrase("this is no date and time in a layout that is known: write it as 2026-11-23T04:05:06+09:00")
@@ -50,7 +50,7 @@ class ReadTime:
 
 
 def parse_zone(text: str) -> tzinfo:
-    """The zone of ``Asia/Seoul``, ``+09:00`` or ``UTC``; raises :class:`UsageError`."""
+    """The zone of ``Asia/Tokyo``, ``+09:00`` or ``UTC``; raises :class:`UsageError`."""
     if text.upper() in _UTC:
         return UTC
     offset = _offset(text)
@@ -59,7 +59,7 @@ def parse_zone(text: str) -> tzinfo:
     try:
         return ZoneInfo(text)
     except (ValueError, OSError, KeyError):
-        raise UsageError("there is no such time zone: write it as Asia/Seoul, +09:00 or UTC") from None
+        raise UsageError("there is no such time zone: write it as Asia/Tokyo, +09:00 or UTC") from None
 
 
 class Times:
@@ -129,7 +129,7 @@ def _said_zone(said: str | None, zone: tzinfo | None, local: datetime) -> tzinfo
     if zone is not None and local.replace(tzinfo=zone).tzname() == name:
         return zone
     raise MalformedError(
-        phrase("the short name of the zone is used by several zones: say which with --zone, such as Asia/Seoul")
+        phrase("the short name of the zone is used by several zones: say which with --zone, such as Asia/Tokyo")
     )
 
 
