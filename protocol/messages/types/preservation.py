@@ -18,6 +18,7 @@ from protocol.messages.schema.parts import (
     Offence,
     TimeWindow,
 )
+from protocol.messages.schema.use import PassingOnConsent
 
 MAX_PERIOD_DAYS = 3650
 
@@ -115,6 +116,7 @@ class PreservationRequest(Message):
     ]
     investigating_authority: Annotated[CompetentAuthority | None, Legal("T-CY(2018)11 item 7")] = None
     prosecuting_authority: CompetentAuthority | None = None
+    passing_on: PassingOnConsent | None = None
 
     @field_validator("previous_reference")
     @classmethod
