@@ -281,7 +281,7 @@ async def _misdirected(cast: Cast) -> UUID:
     request = await cast.open_case(
         cast.tokyo, "messages/assistance.request.json", wanted_by=None, wanted_by_reason=None
     )
-    await cast.reply(cast.paris, request, "misdirected", forwarded_at=_text(_now()))
+    await cast.reply(cast.paris, request, "misdirected", forwarded=False, forwarded_at=None)
     return request
 
 
@@ -318,7 +318,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "clarification": Scenario(
         "a clarification pauses the clock", _clarification, "under_review", {"t1": "under_review"}
     ),
-    "misdirected": Scenario("misdirected and passed on", _misdirected, "forwarded", {"t1": "forwarded"}),
+    "misdirected": Scenario("misdirected, and where it belongs", _misdirected, "refused", {"t1": "refused"}),
     "information": Scenario("spontaneous information under conditions", _information, "answered", {}),
     "withdrawn": Scenario("a request is withdrawn", _withdrawn, "closed", dict.fromkeys(_BOTH, "withdrawn")),
 }
