@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from exchange.cli.output import safe
-from exchange.demo._cast import DAY, CaseWanted, Cast, Play, Scenario, answer_of, example_fields, name_of, now, text
+from exchange.demo._cast import DAY, CaseWanted, Cast, Play, Scenario, answer_of, authorised, example_fields, name_of, now, text
 from exchange.desk.desk import Desk
 from exchange.i18n import _
 from protocol.errors import DemoStepError
@@ -164,7 +164,8 @@ async def _misdirected(cast: Cast) -> UUID:
 async def _information(cast: Cast) -> UUID:
     example_offer = example_fields("messages/information.spontaneous.json")
     draft = {name: value for name, value in example_offer.items() if name != "commitment"}
-    return await cast.give_under_conditions(cast.paris, {**draft, "stage": "disclosure", "facts": _FACTS})
+    given = {**draft, **authorised(), "stage": "disclosure", "facts": _FACTS}
+    return await cast.give_under_conditions(cast.paris, given)
 
 
 async def _withdrawn(cast: Cast) -> UUID:
