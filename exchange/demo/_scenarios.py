@@ -11,7 +11,19 @@ from typing import Any
 from uuid import UUID
 
 from exchange.cli.output import safe
-from exchange.demo._cast import DAY, CaseWanted, Cast, Play, Scenario, answer_of, authorised, example_fields, name_of, now, text
+from exchange.demo._cast import (
+    DAY,
+    CaseWanted,
+    Cast,
+    Play,
+    Scenario,
+    answer_of,
+    authorised,
+    example_fields,
+    name_of,
+    now,
+    text,
+)
 from exchange.desk.desk import Desk
 from exchange.i18n import _
 from protocol.errors import DemoStepError
