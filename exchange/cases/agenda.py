@@ -96,7 +96,10 @@ def _due_in(case: AnyCase, national: NationalClocks) -> list[Any] | None:
     opening, due = case.opening, deadlines(case, national)
     if opening is None or not due:
         return None
-    rows = [[d.what, d.side.value, to_ms(d.due) if d.due else None, d.source, d.confidence, d.target] for d in due]
+    rows = [
+        [d.what, d.side.value, to_ms(d.due) if d.due else None, d.source, d.confidence, d.target, d.kind.value]
+        for d in due
+    ]
     head = [opening.thread.bytes, opening.kind, opening.by, list(opening.requested), opening.urgency]
     return [head, rows]
 
@@ -106,7 +109,7 @@ def _items(value: bytes, own: Address, now: datetime) -> list[AgendaItem]:
 
 
 def _items_of_case(value: list[Any], own: Address, now: datetime) -> list[AgendaItem]:
-    from protocol.lifecycle.deadlines import Deadline
+    from protocol.lifecycle.deadlines import Deadline, DueKind
     from protocol.lifecycle.rules import Side
     from protocol.lifecycle.warnings import level_at, next_change
 
@@ -114,8 +117,9 @@ def _items_of_case(value: list[Any], own: Address, now: datetime) -> list[Agenda
     side = Side.REQUESTER if requester == str(own) else Side.REQUESTED
     peers = tuple(Address.parse(text) for text in (requested if side is Side.REQUESTER else [requester]))
     items = []
-    for what, by, due, source, confidence, target in rows:
-        deadline = Deadline(what, Side(by), from_ms(due) if due is not None else None, source, confidence, target)
+    for what, by, due, source, confidence, target, kind_of_date in rows:
+        at = from_ms(due) if due is not None else None
+        deadline = Deadline(what, Side(by), at, source, confidence, target, DueKind(kind_of_date))
         level = level_at(deadline, urgency, now)
         items.append(
             AgendaItem(

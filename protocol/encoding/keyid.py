@@ -28,8 +28,3 @@ def ed25519_kid(public_key: bytes) -> bytes:
 def seal_kid(public_key: bytes) -> bytes:
     """The id of a hybrid sealing key of 1,216 bytes."""
     return key_id(MLKEM768_X25519, public_key)
-
-
-def mldsa_kid(public_key: bytes) -> bytes:
-    """The id of an ML-DSA-44 key of 1,312 bytes."""
-    return key_id(ML_DSA_44, public_key)
