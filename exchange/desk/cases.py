@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -31,6 +32,7 @@ from exchange.cases.contact_tests import (
 )
 from exchange.cases.duplicates import Duplicate, find_duplicates
 from exchange.cases.listing import inbox_row
+from exchange.cases.parents import parents_found
 from exchange.cases.threads import thread_messages
 from exchange.context.worker import in_desk_thread
 from exchange.desk._works import Draft, Works
@@ -189,6 +191,7 @@ class DeskCases:
         works = self._works
         works.acting.require(*READERS)
         found = works.search.find(query, limit, progress, everything=everything)
+        found = replace(found, parents=parents_found(self._store, query, found.messages))
         works.keep_record(works.book.record(Operation.CONSULTATION, "search", count=len(found.messages)))
         return found
 

@@ -22,6 +22,7 @@ from uuid import UUID
 
 from exchange.cases.duplicates import require_no_duplicate
 from exchange.cases.listing import inbox_row, quarantine_row
+from exchange.cases.parents import grouped
 from exchange.cases.threads import of_several, thread_messages, tracking, ways_of
 from exchange.context.worker import in_desk_thread
 from exchange.desk._opening import require_consent, require_open
@@ -64,15 +65,30 @@ class DeskMessages:
     # --- Sending ---
 
     async def send(
-        self, draft: Draft, *, expires_in: timedelta | None = None, unless_duplicate: bool = False
+        self,
+        draft: Draft,
+        *,
+        expires_in: timedelta | None = None,
+        unless_duplicate: bool = False,
+        at_once: bool = False,
     ) -> SentMessage:
         """Send one message; see :meth:`send_many`."""
-        return (await self.send_many([draft], expires_in=expires_in, unless_duplicate=unless_duplicate))[0]
+        sent = await self.send_many([draft], expires_in=expires_in, unless_duplicate=unless_duplicate, at_once=at_once)
+        return sent[0]
 
     async def send_many(
-        self, drafts: Sequence[Draft], *, expires_in: timedelta | None = None, unless_duplicate: bool = False
+        self,
+        drafts: Sequence[Draft],
+        *,
+        expires_in: timedelta | None = None,
+        unless_duplicate: bool = False,
+        at_once: bool = False,
     ) -> list[SentMessage]:
         """Check, seal, store and submit; one outcome per draft, in order.
+
+        A draft that opens a thread and names several nations goes as a message to each, of which none shows that there
+        are others (:mod:`exchange.messaging.fanning`). They wait for instants of their own, status ``scheduled``,
+        unless ``at_once``. Its outcome has them as ``children``, and :class:`DeskParents` knows how they stand.
 
         Raises :class:`InvalidMessageError` (the problems of all drafts), :class:`TransitionError` or
         :class:`NotFoundError` (a reply in an unknown thread) before anything is stored, and what the directory says
@@ -85,13 +101,17 @@ class DeskMessages:
         if await self._in_thread(lambda: any(needs_release(str(draft.get("type"))) for draft in drafts)):
             return [await self.propose(draft) for draft in drafts]
         if not unless_duplicate:
-            return await node_sync.send(drafts, expires_in)
+            return await self._grouped(await node_sync.send(drafts, expires_in, at_once=at_once))
         await self._in_thread(self._works.search.index)  # here, and not while others wait to write
 
         def checked(message: Message) -> None:
             require_no_duplicate(self._store, self._parsed, self._works.search, message)
 
-        return await node_sync.send(drafts, expires_in, checked)
+        return await self._grouped(await node_sync.send(drafts, expires_in, checked, at_once=at_once))
+
+    @in_desk_thread
+    def _grouped(self, sent: Sequence[SentMessage]) -> list[SentMessage]:
+        return grouped(self._store, sent)
 
     async def offer(self, draft: Draft, *, expires_in: timedelta | None = None) -> SentMessage:
         """Offer what a draft of an answer, or of information, gives under conditions; :meth:`give` sends it.

@@ -22,6 +22,7 @@ from uuid import UUID
 from exchange.cases.threads import check_next_step
 from exchange.context.desk_context import DeskContext
 from exchange.link.client import MAX_SUBMIT_BYTES
+from exchange.messaging.fanning import Fanning, TimedDraft, family_of
 from exchange.messaging.handling import PassingOn
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
 from exchange.office.officers import Acting
@@ -69,6 +70,7 @@ class Composed:
 
     complete: ComposedMessage
     after: int | None
+    draft: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def message(self) -> Message:
@@ -104,7 +106,9 @@ class Outbox:
         acting: Acting,
         book: ProcessingLog,
         passing_on: PassingOn,
+        fanning: Fanning,
     ) -> None:
+        self._fanning = fanning
         self._passing_on = passing_on
         self._acting = acting
         self._book = book
@@ -128,7 +132,12 @@ class Outbox:
         with self._store.database.snapshot():
             return self._compose(drafts)
 
+    def fanned(self, drafts: Sequence[Mapping[str, Any]], *, at_once: bool) -> list[Mapping[str, Any]]:
+        """The drafts as they are sent: a child for each nation in place of one to several."""
+        return self._fanning.expand(drafts, at_once=at_once)
+
     def _compose(self, drafts: Sequence[Mapping[str, Any]]) -> list[Composed]:
+        drafts = self._fanning.expand(drafts)
         messages: list[ComposedMessage] = []
         problems: list[tuple[str, str, str]] = []
         for number, draft in enumerate(drafts):
@@ -143,7 +152,10 @@ class Outbox:
         for composed in messages:
             check_next_step(self._store, self._parsed, composed.message)
             self._passing_on.check_outgoing(composed)
-        return [Composed(composed, self._end_before(composed.message)) for composed in messages]
+        return [
+            Composed(composed, self._end_before(composed.message), draft)
+            for composed, draft in zip(messages, drafts, strict=True)
+        ]
 
     def _end_before(self, message: Message) -> int | None:
         return None if message.thread == message.id else self._store.messages.thread_end(message.thread)
@@ -174,6 +186,7 @@ class Outbox:
                 for message in messages:
                     keeping(message.message)
             self._store.add_sent(sealed, records)
+            self._fanning.keep([message.draft for message in messages], heads)
         return sealed
 
     def record(
@@ -255,6 +268,8 @@ class Outbox:
         what we had read. Further behind than nodes put up with, a clock is wrong, and the time stays what it says.
         """
         now = truncate(self._clock())
+        if isinstance(draft, TimedDraft):
+            now = max(now, draft.at)
         thread = draft.get("thread")
         try:
             seen = self._store.messages.last_sent_at(UUID(str(thread))) if thread else None
@@ -324,11 +339,16 @@ def _starting_with(first: bytes) -> Callable[[int], bytes]:
 
 
 def sealable(messages: Sequence[Composed]) -> Iterator[slice]:
-    """The messages in parts that are sealed and kept together: what that takes of memory does not grow with them."""
+    """The messages in parts that are sealed and kept together: what that takes of memory does not grow with them.
+
+    Those of one family are in one part.
+    """
     start = size = 0
     for at, message in enumerate(messages):
         length = len(message.complete.content)
-        if at > start and (at - start == MAX_ENVELOPES or size + length > MAX_SEALED_BYTES):
+        family = family_of(message.draft)
+        begins = family is None or family != family_of(messages[at - 1].draft)
+        if at > start and begins and (at - start == MAX_ENVELOPES or size + length > MAX_SEALED_BYTES):
             yield slice(start, at)
             start, size = at, 0
         size += length

@@ -51,6 +51,7 @@ _RETRY_MOST_S = 30.0
 _INDEXED_AT_ONCE = 16
 _QUIET_AFTER_S = 0.2
 _TIDY_AFTER_S = 0.05
+_RELEASE_AFTER_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ class NodeSync:
         self._thread = context.in_thread
         self._background = context.background
         self._renew = context.renew
+        self._clock = context.clock
         self._in_flight: set[UUID] = set()  # messages that are being submitted
         self._stating = 0  # statements that are being made
         self._sends = 0
@@ -94,22 +96,32 @@ class NodeSync:
         drafts: Drafts,
         expires_in: timedelta | None,
         keeping: Keeping | None = None,
+        *,
+        at_once: bool = False,
     ) -> list[SentMessage]:
-        """Check, seal, store and submit; one outcome per draft, in order.
+        """Check, seal, store and submit; one outcome per message, in order.
+
+        What is asked of several nations is a message to each: those wait for instants of their own unless ``at_once``.
 
         Raises what :meth:`Outbox.compose` and :meth:`Outbox.seal` raise; a node that cannot be reached is an outcome.
         ``drafts`` may be a function of the desk's thread that writes them from what is stored: it is asked again when
         another program wrote into the same thread before they were stored. ``keeping``: see :meth:`Outbox.seal`; when
         it raises for a message, that one is not sent.
         """
+        if not callable(drafts):
+            written = drafts
+            drafts = await self._thread(lambda: self._outbox.fanned(written, at_once=at_once))
         messages = await self._thread(lambda: self._compose(drafts))
         sent: list[StoredMessage] = []
         outcomes: dict[UUID, Outcome] = {}
         submitting: set[asyncio.Task[Mapping[UUID, Outcome]]] = set()
         try:
             for part in sealable(messages):
-                for batch in batches(await self._seal(messages[part], drafts, part, expires_in, keeping)):
-                    sent += batch
+                sealed = await self._seal(messages[part], drafts, part, expires_in, keeping)
+                sent += sealed
+                held = await self._thread(partial(self._held_among, sealed))
+                outcomes.update(dict.fromkeys(held, Outcome(SendStatus.SCHEDULED)))
+                for batch in batches([message for message in sealed if message.head.id not in held]):
                     submitting.add(asyncio.create_task(self._submit(batch)))
                 if len(submitting) >= _SUBMITTING:
                     done, submitting = await asyncio.wait(submitting, return_when=asyncio.FIRST_COMPLETED)
@@ -123,6 +135,11 @@ class NodeSync:
         self._sends += 1
         self._background.start(self._tidied(self._sends))
         return [_sent(message.head, outcomes[message.head.id]) for message in sent]
+
+    def _held_among(self, sealed: Sequence[StoredMessage]) -> set[UUID]:
+        held = {message.head.id for message in sealed if self._store.outbox.is_held(message.head.id)}
+        self._in_flight.difference_update(held)
+        return held
 
     async def _tidied(self, sends: int) -> None:
         """Tidy the database, unless somebody sends again at once."""
@@ -256,9 +273,21 @@ class NodeSync:
                 left = await self._thread(lambda: self._search.index(_INDEXED_AT_ONCE))
             if not fetching.done():
                 await self._thread(self._store.database.tidy)
+            while not fetching.done() and (pause_s := await self._thread(self._until_release)) is not None:
+                await asyncio.wait({fetching}, timeout=pause_s)
+                if not fetching.done() and await self._thread(self._release):
+                    await self._flush_outbox()
             return await fetching
         finally:
             fetching.cancel()
+
+    def _release(self) -> bool:
+        return self._store.outbox.release(self._clock()) > 0
+
+    def _until_release(self) -> float | None:
+        """Seconds until the next message goes that is held; None when none is."""
+        at = self._store.outbox.held_until()
+        return max(_RELEASE_AFTER_S, (at - self._clock()).total_seconds()) if at is not None else None
 
     async def _fetch(self, after: int, wait: float) -> _Fetched:
         async def ask(client: NodeClient) -> _Fetched:
@@ -335,7 +364,8 @@ class NodeSync:
         """How far the mailbox was read, how many messages wait, how many statements."""
         self._renew()
         self._store.mailbox.begin(self._link.own_node)
-        return self._store.mailbox.cursor(), self._store.outbox.count(), self._store.statements.count()
+        self._store.outbox.release(self._clock())
+        return self._store.mailbox.cursor(), self._store.outbox.pending_count(), self._store.statements.count()
 
 
 def _sent(head: Head, outcome: Outcome) -> SentMessage:

@@ -20,6 +20,7 @@ from exchange.store._content_keys import ContentKeys
 from exchange.store._mailbox import MailboxPlace, QuarantineTable
 from exchange.store._names import RowNames
 from exchange.store._outbox import OutboxTable
+from exchange.store._parents import ParentTable
 from exchange.store._refusals import RefusalTable
 from exchange.store._short_ids import ShortIds
 from exchange.store._state import StateTable
@@ -55,6 +56,7 @@ class DeskStore:
     contact_tests: ContactTestTable
     outbox: OutboxTable
     refusals: RefusalTable
+    parents: ParentTable
     mailbox: MailboxPlace
     quarantine: QuarantineTable
     statements: StatementTable
@@ -81,6 +83,7 @@ class DeskStore:
             self.contact_tests = ContactTestTable(database, names)
             self.outbox = OutboxTable(database, names, self.messages)
             self.refusals = RefusalTable(database, names)
+            self.parents = ParentTable(database, names)
             self.mailbox = MailboxPlace(database, self.state)
             self.quarantine = QuarantineTable(database, names)
             self.statements = StatementTable(database, names)
