@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import socket
-import struct
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,8 +15,9 @@ from typing import Any
 
 from exchange.service import wire
 from exchange.service._warm import WarmProcess
-from exchange.service.callers import Caller, caller_of
+from exchange.service.peers import Peer, peer_of
 from exchange.service.sessions import OfficerSession, Sessions
+from protocol.encoding.json_bounds import require_few_items
 from protocol.errors import ComityError, MalformedError, ServiceBusyError, TooLargeError, UsageError
 
 MAX_CONNECTIONS = 256
@@ -35,7 +35,7 @@ _SIGNALS = frozenset(
     }
 )
 _ENDED_BY = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT})
-_DESCRIPTOR = struct.Struct("i")
+_MAX_ITEMS = 100_000  # names and values: a command line and an environment of 2 MiB have fewer
 
 
 @dataclass(slots=True)
@@ -54,14 +54,14 @@ class _Running:
     """One command that runs: the way to it, and how it ended (``os.waitstatus_to_exitcode``)."""
 
     number: int
-    caller: Caller
+    peer: Peer
     link: socket.socket
     ended: asyncio.Future[int]
     began: float
 
 
 @dataclass(slots=True)
-class Commands:
+class CommandServer:
     """Runs commands for whoever connects. ``lost`` is called when the warm process is gone: the service must end."""
 
     warm: WarmProcess
@@ -145,37 +145,37 @@ class Commands:
         request = _Request(b"", [])
         try:
             try:
-                caller = caller_of(connection)
+                peer = peer_of(connection)
                 async with asyncio.timeout(REQUEST_WITHIN_S):
                     await _read_request(connection, request)
             except TimeoutError:
                 raise ServiceBusyError("the request did not come in time") from None
-            await self._place(connection, caller, request)
+            await self._place(connection, peer, request)
         except ComityError as problem:
             said = json.dumps({"code": problem.code, "detail": problem.detail}).encode()
             await _send(connection, wire.frame(wire.REFUSED, said[: wire.MAX_REPLY_BYTES]))
         finally:
             request.close()
 
-    async def _place(self, connection: socket.socket, caller: Caller, request: _Request) -> None:
+    async def _place(self, connection: socket.socket, peer: Peer, request: _Request) -> None:
         try:
             async with asyncio.timeout(PLACE_WITHIN_S):
                 await self._places.acquire()
         except TimeoutError:
             raise ServiceBusyError(f"{MAX_COMMANDS} commands run at this desk now") from None
         try:
-            await self._run(connection, caller, request)
+            await self._run(connection, peer, request)
         finally:
             self._places.release()
 
-    async def _run(self, connection: socket.socket, caller: Caller, request: _Request) -> None:
+    async def _run(self, connection: socket.socket, peer: Peer, request: _Request) -> None:
         loop = asyncio.get_running_loop()
         if not await _send(connection, wire.frame(wire.TAKEN)):
             return
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         self._last += 1
-        running = _Running(self._last, caller, ours, loop.create_future(), loop.time())
+        running = _Running(self._last, peer, ours, loop.create_future(), loop.time())
         self._running[running.number] = running
         try:
             with theirs:
@@ -240,32 +240,32 @@ class Commands:
                 line, _, rest = bytes(said).partition(b"\n")
                 said = bytearray(rest)
                 try:
-                    answer = {"said": self._act(running.caller, json.loads(line))}
+                    answer = {"said": self._act(running.peer, json.loads(line))}
                 except ComityError as problem:
                     answer = {"code": problem.code, "detail": problem.detail}
                 await loop.sock_sendall(running.link, json.dumps(answer).encode() + b"\n")
 
-    def _act(self, caller: Caller, asked: dict[str, Any]) -> Any:
+    def _act(self, peer: Peer, asked: dict[str, Any]) -> Any:
         sessions, officer = self.sessions, asked.get("officer")
         if asked["act"] == "find":
             proof = asked["proof"]
-            found = sessions.find(caller, officer, proof and bytes.fromhex(proof))
+            found = sessions.find(peer, officer, proof and bytes.fromhex(proof))
             return found and {"officer": found.officer, "seed": base64.b64encode(found.seed()).decode()}
         if asked["act"] == "begin":
             seed, proof = base64.b64decode(asked["seed"]), bytes.fromhex(asked["proof"])
-            return {"officer": sessions.begin(caller, str(officer), seed, proof).officer}
+            return {"officer": sessions.begin(peer, str(officer), seed, proof).officer}
         if asked["act"] == "end":
-            return sessions.end(caller, officer)
+            return sessions.end(peer, officer)
         if asked["act"] == "sessions":
-            return [self._shown(caller, one) for one in sessions.of(caller)]
+            return [self._shown(peer, one) for one in sessions.of(peer)]
         if asked["act"] == "status":
-            return {"commands": self.running, "sessions": len(sessions.of(caller))}
+            return {"commands": self.running, "sessions": len(sessions.of(peer))}
         raise UsageError("the service does not know this act")
 
-    def _shown(self, caller: Caller, session: OfficerSession) -> dict[str, Any]:
+    def _shown(self, peer: Peer, session: OfficerSession) -> dict[str, Any]:
         return {
             "officer": session.officer,
-            "here": session.place == caller.session,
+            "here": session.place == peer.session,
             "leader": session.place.leader,
             "terminal": session.place.terminal,
             "idle_s": round(self.sessions.idle_s(session)),
@@ -291,6 +291,7 @@ async def _read_request(connection: socket.socket, request: _Request) -> None:
 def _checked(content: bytes) -> bytes:
     """``content`` where it is a request's; raises :class:`MalformedError`."""
     try:
+        require_few_items(content, _MAX_ITEMS)
         said = json.loads(content)
         arguments, environment, streams = said["arguments"], said["environment"], said["streams"]
         texts = [*arguments, *environment, *environment.values(), *(one for pair in streams for one in pair)]

@@ -25,7 +25,7 @@ from exchange.desk.notify import channels_of
 from exchange.desk.watch import Seen, watch
 from exchange.office.officers import Login
 from exchange.service._command import CommandRunner
-from exchange.service._commands import Commands
+from exchange.service._commands import CommandServer
 from exchange.service._warm import WarmProcess
 from exchange.service.run_folder import RunNote
 from exchange.service.sessions import OfficerSession, Sessions
@@ -51,7 +51,7 @@ class DeskService:
     sessions: Sessions
     on_seen: list[Callable[[Seen], None]] = field(default_factory=list)
     opened: OpenedDesk | None = None
-    commands: Commands | None = None
+    commands: CommandServer | None = None
     _ending: asyncio.Event = field(default_factory=asyncio.Event)
     _failed: bool = False
 
@@ -100,7 +100,7 @@ class DeskService:
             stack.callback(self.sessions.end_all)
             stack.callback(self.warm.close)
             self.opened = await stack.enter_async_context(open_desk(self.home, b"", keystore=unlocked()))
-            self.commands = Commands(self.warm, self.sessions, self._lose)
+            self.commands = CommandServer(self.warm, self.sessions, self._lose)
             for part in parts:
                 await stack.enter_async_context(part(self))
             await self.commands.listen(note.command_socket)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from exchange.office.officers import key_file
-from exchange.service.callers import Caller, TerminalSession, is_alive
+from exchange.service.peers import Peer, TerminalSession, is_alive
 from protocol.crypto.signing import Ed25519Signer
 from protocol.errors import SessionError
 
@@ -59,7 +59,7 @@ class Sessions:
         self._clock = clock
         self._sessions: dict[tuple[TerminalSession, str], OfficerSession] = {}
 
-    def begin(self, caller: Caller, officer: str, seed: bytes, proof: bytes) -> OfficerSession:
+    def begin(self, caller: Peer, officer: str, seed: bytes, proof: bytes) -> OfficerSession:
         """Sign an officer in, where the caller is; raises :class:`SessionError`.
 
         The caller has shown that it has the key; who the officer is and may do is asked at each command.
@@ -78,7 +78,7 @@ class Sessions:
         self._sessions[caller.session, officer] = begun
         return begun
 
-    def find(self, caller: Caller, officer: str | None, proof: bytes | None = None) -> OfficerSession | None:
+    def find(self, caller: Peer, officer: str | None, proof: bytes | None = None) -> OfficerSession | None:
         """The session of ``officer`` where the caller is, and that it is used now; of whoever signed in first there,
         where no officer is named. With a ``proof``, only if the passphrase was that one.
         """
@@ -92,12 +92,12 @@ class Sessions:
             return session
         return None
 
-    def of(self, caller: Caller) -> list[OfficerSession]:
+    def of(self, caller: Peer) -> list[OfficerSession]:
         """All sessions of the caller's user, the oldest first."""
         self.expire()
         return [session for (place, _), session in self._sessions.items() if place.uid == caller.uid]
 
-    def end(self, caller: Caller, officer: str | None = None) -> list[str]:
+    def end(self, caller: Peer, officer: str | None = None) -> list[str]:
         """Sign out ``officer``, or everybody, where the caller is; who was signed out."""
         gone = [key for key in self._sessions if key[0] == caller.session and officer in (None, key[1])]
         for key in gone:

@@ -152,12 +152,16 @@ def unit(
         Path, typer.Option("--credential", help=_("The file with the desk's passphrase, which root alone can read."))
     ] = Path("/etc/comity/desk-passphrase"),
     home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
 ) -> None:
     """Print the unit."""
     from exchange.service.unit import unit_text
 
-    program = Path(sys.argv[0]).resolve()
-    line(unit_text(program, home.expanduser().resolve(), user, credential))
+    text = unit_text(Path(sys.argv[0]).resolve(), home.expanduser().resolve(), user, credential)
+    if as_json:
+        print_json({"unit": text})
+    else:
+        line(text)
 
 
 def login(

@@ -36,7 +36,7 @@ class TerminalSession:
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class Peer:
     """Who connected. ``session`` is None where its leader has ended: then nothing can be bound to it."""
 
     uid: int
@@ -44,7 +44,7 @@ class Caller:
     session: TerminalSession | None
 
 
-def caller_of(connection: socket.socket) -> Caller:
+def peer_of(connection: socket.socket) -> Peer:
     """Who connected; raises :class:`SessionError` when that process has ended, or is another user's."""
     pid, uid, _gid = _CREDENTIALS.unpack(
         connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
@@ -58,7 +58,7 @@ def caller_of(connection: socket.socket) -> Caller:
             raise SessionError("the process that connected has ended")
     finally:
         os.close(held)
-    return Caller(uid, pid, session)
+    return Peer(uid, pid, session)
 
 
 def session_of(pid: int, uid: int) -> TerminalSession | None:
