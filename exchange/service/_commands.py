@@ -240,6 +240,7 @@ class CommandServer:
                 line, _, rest = bytes(said).partition(b"\n")
                 said = bytearray(rest)
                 try:
+                    require_few_items(line, _MAX_ITEMS)
                     answer = {"said": self._act(running.peer, json.loads(line))}
                 except ComityError as problem:
                     answer = {"code": problem.code, "detail": problem.detail}
