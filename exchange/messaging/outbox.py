@@ -23,10 +23,11 @@ from exchange.cases.threads import check_next_step
 from exchange.context.desk_context import DeskContext
 from exchange.link.client import MAX_SUBMIT_BYTES
 from exchange.messaging.handling import PassingOn
+from exchange.messaging.once import Claim, Once
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
 from exchange.office.officers import Acting
 from exchange.office.processing_log import Giving, ProcessingLog
-from exchange.store.rows import Head, Refusal, StoredMessage, StoredReceipt
+from exchange.store.rows import Head, OnceResult, Refusal, StoredMessage, StoredReceipt
 from exchange.views import Direction, ReceiptRow, SendStatus
 from protocol.address import Address
 from protocol.encoding.ids import RANDOM_BYTES, new_message_id
@@ -104,8 +105,10 @@ class Outbox:
         acting: Acting,
         book: ProcessingLog,
         passing_on: PassingOn,
+        once: Once,
     ) -> None:
         self._passing_on = passing_on
+        self._once = once
         self._acting = acting
         self._book = book
         self._store = context.store
@@ -153,11 +156,14 @@ class Outbox:
         messages: Sequence[Composed],
         expires_in: timedelta | None,
         keeping: Keeping | None = None,
+        claim: Claim | None = None,
+        total: int = 0,
     ) -> list[StoredMessage] | None:
         """Seal messages and keep them, in the outbox.
 
         ``keeping`` is given each in the transaction that keeps them, before the first is kept: between the two no other
-        program keeps one. Its writings are kept with them, and when it raises, none of all this is.
+        program keeps one. Its writings are kept with them, and when it raises, none of all this is. So is what is noted
+        under the key of ``claim``, whose act has ``total`` messages: :class:`OvertakenError`.
         None, with nothing kept, when a thread got another message since one for it was composed: that one is to be
         composed again. Raises what the directory says against a recipient.
         """
@@ -170,6 +176,8 @@ class Outbox:
         with self._store.database.transaction():
             if any(message.after != self._end_before(message.message) for message in messages):
                 return None
+            if claim is not None:
+                self._once.note(claim, [OnceResult(head.id, head.thread) for head in heads], total)
             if keeping is not None:
                 for message in messages:
                     keeping(message.message)

@@ -14,7 +14,7 @@ from exchange.text.labels import code_label
 
 if TYPE_CHECKING:
     from exchange.desk.desk import Desk
-    from exchange.office.release import Proposal
+    from exchange.office.release import KeptDraft
 
 app = typer.Typer(no_args_is_help=True)
 DraftArgument = Annotated[str, typer.Argument(help=_("The draft's id, or its first or last characters."))]
@@ -118,14 +118,14 @@ def drop(
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
-def _print(proposal: Proposal, *, as_json: bool) -> None:
+def _print(proposal: KeptDraft, *, as_json: bool) -> None:
     if as_json:
         print_json(_plain(proposal))
     else:
         line(f"{proposal.id}: {proposal.state}")
 
 
-def _plain(proposal: Proposal) -> dict[str, object]:
+def _plain(proposal: KeptDraft) -> dict[str, object]:
     return {
         "id": proposal.id,
         "type": proposal.type,
