@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from exchange.cli._acting import given_login
+from exchange.cli._acting import give_key, given_key, given_login
 from exchange.i18n import _
 from keys.local.terminal import INTERRUPTED, ask, refuse
 from protocol.errors import ComityError, MalformedError, RecipientNeededError, UsageError
@@ -57,6 +57,14 @@ FromOption = Annotated[str | None, typer.Option("--from", help=_("From this date
 ToOption = Annotated[str | None, typer.Option("--to", help=_("Before this date and time (with time zone)."))]
 CountryOption = Annotated[str | None, typer.Option(help=_("Only of this country, such as FR."))]
 OutOrPrintOption = Annotated[Path | None, typer.Option("--out", help=_("The file to write; else standard output."))]
+KeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--idempotency-key",
+        callback=give_key,
+        help=_("Your own name for this act. Given again, nothing is sent twice; you get the first result."),
+    ),
+]
 DraftArgument = Annotated[Path, typer.Argument(help=_("The draft."))]
 PreservationDraftArgument = Annotated[Path, typer.Argument(help=_("The draft of a preservation.request."))]
 NodeArgument = Annotated[str, typer.Argument(help=_("The node."))]
@@ -202,8 +210,11 @@ def with_desk(
             if keystore.done():
                 break
             import_module(module)
+        from exchange.messaging.once import under_key
+
         async with Desk.open(folder, secret, clock=utc_now, login=read_login(), keystore=_awaited(keystore)) as desk:
-            return await work(desk)
+            with under_key(given_key()):
+                return await work(desk)
 
     return opened
 

@@ -57,8 +57,8 @@ async def as_they_are(works: Works, results: Sequence[OnceResult]) -> list[SentM
             head = store.messages.head(result.id).head
             refusal = store.refusals.of(head.id)
             receipts = tuple(judge.row(one.receipt, None) for one in store.receipts.of(head.digest) if not one.error)
-            status, error = send_status(store, head), refusal.code if refusal is not None else None
-            shown.append(SentMessage(head.id, head.thread, head.digest, status, receipts, error))
+            status, why = send_status(store, head), (refusal.code, refusal.detail) if refusal is not None else ()
+            shown.append(SentMessage(head.id, head.thread, head.digest, status, receipts, *why))
             if status is SendStatus.QUEUED:
                 waiting.append(store.messages.get(head.id))
         return shown, waiting
@@ -66,7 +66,7 @@ async def as_they_are(works: Works, results: Sequence[OnceResult]) -> list[SentM
     shown, waiting = await works.context.in_thread(look)
     outcomes = await works.node_sync.submit_again(waiting) if waiting else {}
     return [
-        SentMessage(one.id, one.thread, one.digest, done.status, done.receipts, done.error)
+        SentMessage(one.id, one.thread, one.digest, done.status, done.receipts, done.error, done.reason)
         if (done := outcomes.get(one.id)) is not None
         else one
         for one in shown

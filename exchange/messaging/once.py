@@ -5,7 +5,7 @@ the same ids. The key is what the caller gives (``--idempotency-key``, the heade
 ``draft_id`` that a draft got when it was first saved. It belongs to the officer who acts: another officer with the same
 key does another act. Under a key that stands for another draft nothing is sent: :class:`IdempotencyKeyUsedError`.
 
-What a draft says is never its own key: two contact tests of one minute say the same, and both are meant.
+A draft without a key is sent each time: two contact tests of one minute say the same, and both are meant.
 
 The key is kept in the transaction that seals the message, or each part of the messages, with a digest of what was asked
 for. So there is no moment at which the message is kept and its key is not. It is kept as long as the desk: when the

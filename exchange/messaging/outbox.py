@@ -35,7 +35,7 @@ from protocol.encoding.instants import to_ms, truncate
 from protocol.encoding.padme import SALT_BYTES
 from protocol.encoding.phrase import phrase
 from protocol.envelope import seal
-from protocol.errors import ComityError, InvalidMessageError
+from protocol.errors import ComityError, InvalidMessageError, PeerFailedError
 from protocol.event import EventName
 from protocol.http.wire import MAX_ENVELOPES, EnvelopeAnswer
 from protocol.processing_log import Operation
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 _PRIORITIES = {"routine": Priority.ROUTINE, "urgent": Priority.URGENT, "emergency": Priority.EMERGENCY}
 _FORMAT_RULE = "message format"
+_NO_PROOF = PeerFailedError("the node gave no proof that it took the message")
 Keeping: TypeAlias = "Callable[[Message], None]"
 """What is done with a message in the transaction that keeps it, before it is kept; it may raise."""
 
@@ -62,6 +63,7 @@ class Outcome:
     status: SendStatus
     error: str | None = None
     receipts: tuple[ReceiptRow, ...] = ()
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,10 +214,10 @@ class Outbox:
         recording.receipts += [receipt.stored(head.digest) for receipt in judged]
         if refusal is not None:
             if refusal.retryable:
-                recording.outcomes[head.id] = Outcome(SendStatus.QUEUED, refusal.code)
+                recording.outcomes[head.id] = Outcome(SendStatus.QUEUED, refusal.code, reason=refusal.detail)
                 return
             recording.refused.append((head.id, Refusal(refusal.code, refusal.detail, self._clock())))
-            recording.outcomes[head.id] = Outcome(SendStatus.REFUSED, refusal.code)
+            recording.outcomes[head.id] = Outcome(SendStatus.REFUSED, refusal.code, reason=refusal.detail)
             return
         proved = [receipt.proved for receipt in judged if receipt.proved is not None]
         rows = tuple(self._judge.proved_row(receipt) for receipt in proved)
@@ -224,8 +226,8 @@ class Outbox:
             recording.outcomes[head.id] = Outcome(SendStatus.SUBMITTED, None, rows)
             return
         # The node's word without its proof counts for nothing: it is submitted again.
-        error = next((receipt.error.code for receipt in judged if receipt.error is not None), "peer-failed")
-        recording.outcomes[head.id] = Outcome(SendStatus.QUEUED, error, rows)
+        wrong = next((receipt.error for receipt in judged if receipt.error is not None), _NO_PROOF)
+        recording.outcomes[head.id] = Outcome(SendStatus.QUEUED, wrong.code, rows, wrong.detail)
 
     def complete(self, draft: Mapping[str, Any]) -> ComposedMessage:
         """The message of one draft, checked by itself and signed by who acts; raises :class:`InvalidMessageError`."""

@@ -190,7 +190,9 @@ class NodeSync:
             answers = await self._link.ask(lambda node: node.submit(envelopes))
             submission = await self._link.settled(lambda final: self._outbox.record(batch, answers, final=final))
         except ComityError as problem:
-            return {message.head.id: Outcome(SendStatus.QUEUED, problem.code) for message in batch}
+            return {
+                message.head.id: Outcome(SendStatus.QUEUED, problem.code, reason=problem.detail) for message in batch
+            }
         finally:
             self._in_flight.difference_update(message.head.id for message in batch)
         if own:
@@ -359,4 +361,6 @@ class NodeSync:
 
 
 def _sent(head: Head, outcome: Outcome) -> SentMessage:
-    return SentMessage(head.id, head.thread, head.digest, outcome.status, outcome.receipts, outcome.error)
+    return SentMessage(
+        head.id, head.thread, head.digest, outcome.status, outcome.receipts, outcome.error, outcome.reason
+    )
