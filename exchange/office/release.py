@@ -3,8 +3,8 @@
 A draft has one id from when it is first saved, its ``draft_id``, until it is gone. It is saved as often as its writer
 likes, complete or not. It is sent; or, where a second pair of eyes is wanted, it waits for another officer: then it is
 complete, was checked, and is not sealed yet. The desk composes the message when it is released, with the releasing
-officer's name and signature. Once a draft is sent, released or dropped its content goes, for good when its key is destroyed: at
-the latest when the desk is opened next.
+officer's name and signature. Once a draft is sent, released or dropped its content goes, for good when its key is
+destroyed: at the latest when the desk is opened next.
 """
 
 from __future__ import annotations
