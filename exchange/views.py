@@ -60,7 +60,8 @@ class ReceiptRow:
 
 @dataclass(frozen=True, slots=True)
 class SentMessage:
-    """The outcome of sending one message. ``error`` is the code of the refusal, or of why it is still queued.
+    """The outcome of sending one message. ``error`` is the code of the refusal, or of why it is still queued, and
+    ``reason`` says that in words.
 
     What was asked of several nations is one outcome: ``id`` is the parent's, which this desk alone knows, ``children``
     are the messages, one to each nation, and ``status`` is that of the child that is least far.
@@ -74,6 +75,7 @@ class SentMessage:
     status: SendStatus
     receipts: tuple[ReceiptRow, ...] = ()
     error: str | None = None
+    reason: str | None = None
     children: tuple[SentMessage, ...] = ()
 
 

@@ -17,6 +17,7 @@ from exchange.messaging.fanning import Fanning
 from exchange.messaging.handling import PassingOn
 from exchange.messaging.inbox import Inbox
 from exchange.messaging.offline import OfflineDesk
+from exchange.messaging.once import Once
 from exchange.messaging.outbox import Keeping, Outbox
 from exchange.messaging.receipts import ReceiptJudge
 from exchange.messaging.replies import Replies
@@ -59,6 +60,7 @@ class Works:
     erasure: Erasure
     case_book: CaseBook
     replies: Replies
+    once: Once
 
     def keep_record(self, record: ProcessingRecord) -> None:
         """Make one record durable. In the desk's thread."""
@@ -87,7 +89,8 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
     judge = ReceiptJudge(context.current)
     passing_on = PassingOn(context)
     fanning = Fanning(context)
-    outbox = Outbox(context, judge, acting, book, passing_on, fanning)
+    once = Once(context, acting)
+    outbox = Outbox(context, judge, acting, book, passing_on, once, fanning)
     mailbox = Inbox(context, judge, book)
     search = Search(
         store,
@@ -114,4 +117,5 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
         erasure=Erasure(context, agenda, acting, book),
         case_book=CaseBook(context, office, acting, book),
         replies=Replies(context, passing_on, acting),
+        once=once,
     )

@@ -140,6 +140,18 @@ def family_of(draft: Draft) -> Family | None:
     return draft.family if isinstance(draft, TimedDraft) else None
 
 
+def numbered(drafts: Sequence[Draft]) -> list[int]:
+    """The number of each draft as its writer counts: the children of one are that one."""
+    numbers: list[int] = []
+    last: Family | None = None
+    for draft in drafts:
+        family = family_of(draft)
+        same = family is not None and family == last
+        numbers.append((numbers[-1] if numbers else -1) + (not same))
+        last = family
+    return numbers
+
+
 def is_held(draft: Draft) -> bool:
     """Whether the message of a draft waits for an instant of its own."""
     return isinstance(draft, TimedDraft) and draft.held

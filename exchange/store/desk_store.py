@@ -19,6 +19,7 @@ from exchange.store._content import ContentSeal
 from exchange.store._content_keys import ContentKeys
 from exchange.store._mailbox import MailboxPlace, QuarantineTable
 from exchange.store._names import RowNames
+from exchange.store._once import OnceTable
 from exchange.store._outbox import OutboxTable
 from exchange.store._parents import ParentTable
 from exchange.store._refusals import RefusalTable
@@ -54,6 +55,7 @@ class DeskStore:
     messages: MessageTable
     short_ids: ShortIds
     contact_tests: ContactTestTable
+    once: OnceTable
     outbox: OutboxTable
     refusals: RefusalTable
     parents: ParentTable
@@ -81,6 +83,7 @@ class DeskStore:
             self.messages = MessageTable(database, names, self.content, self.agenda)
             self.short_ids = self.messages.short_ids
             self.contact_tests = ContactTestTable(database, names)
+            self.once = OnceTable(database, names, self.content)
             self.outbox = OutboxTable(database, names, self.messages)
             self.refusals = RefusalTable(database, names)
             self.parents = ParentTable(database, names)
@@ -198,4 +201,5 @@ class DeskStore:
         """
         seq = self.messages.erase(message)
         self.search.forget_closed(seq)
+        self.once.forget(message.head.id)
         return seq

@@ -280,3 +280,21 @@ class Parent:
         parent, kind, reference, made_at, children = cbor.decode(raw)
         of = tuple(Child(n, UUID(bytes=thread), own, from_ms(at)) for n, thread, own, at in children)
         return cls(UUID(bytes=parent), kind, reference, from_ms(made_at), of)
+
+
+@dataclass(frozen=True, slots=True)
+class OnceResult:
+    """A message that was sealed under a key, or (``draft``) a draft that was kept for another officer."""
+
+    id: UUID
+    thread: UUID
+    draft: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OnceRecord:
+    """What is known of a key: what was asked for (32 bytes; None: erased), how many results that has, those so far."""
+
+    asked: bytes | None
+    total: int
+    results: tuple[OnceResult, ...]

@@ -12,7 +12,6 @@ KID_BYTES = 16
 
 ED25519 = "ed25519"
 MLKEM768_X25519 = "mlkem768-x25519"
-ML_DSA_44 = "ml-dsa-44"
 
 
 def key_id(algorithm: str, public_key: bytes) -> bytes:

@@ -153,9 +153,9 @@ async def test_a_forged_consent_opens_nothing(world: World, monkeypatch: pytest.
         await jp.messages.sync()
         reply = json.loads((ROOT / "examples/messages/consent.reply.json").read_text())
         items = [{"item": {"message": str(message)}, "consent": "granted"}]
-        thread, labels = {"thread": str(message), "in_reply_to": str(asked.id)}, {"handling": {"tlp": "RED"}}
+        thread = {"thread": str(message), "in_reply_to": str(asked.id), "handling": {"tlp": "RED"}}
         outbox: Outbox = fr._works.outbox
-        (composed,) = await in_thread(fr, outbox.compose, [{**reply, **thread, **labels, "to": [str(JP)], "items": items}])
+        (composed,) = await in_thread(fr, outbox.compose, [{**reply, **thread, "to": [str(JP)], "items": items}])
         composed = composed.complete
         forged = composed.message.model_copy(update={"sender": str(JP), "to": (str(FR),)})
         with monkeypatch.context() as patched:

@@ -35,7 +35,7 @@ from tests.worlds.desks import FR, JP, PASSPHRASE, World, in_thread, request
 HOUR = timedelta(hours=1)
 ROUTINE = {"urgency": "routine", "urgency_reason": None}
 
-OFFICE_TABLES = ("officer", "reading", "draft", "duty", "record", "withheld", "closed")
+OFFICE_TABLES = ("officer", "reading", "draft", "duty", "record", "withheld", "closed", "parent", "parent_of", "held")
 
 
 @pytest.fixture
@@ -134,6 +134,10 @@ async def test_an_old_database_gets_its_agenda_when_it_is_opened(world: World) -
             "casework",
             "short_id",
             "short_id_left",
+            "once",
+            "once_result",
+            "event",
+            "webhook",
             *OFFICE_TABLES,
         ):
             await in_thread(jp, execute, f"DROP TABLE {table}")
