@@ -144,9 +144,17 @@ def _legal_of(field: FieldInfo) -> Legal | None:
 
 
 def _strip(annotation: Any) -> Any:
-    while get_origin(annotation) is Annotated:
-        annotation = get_args(annotation)[0]
-    return annotation
+    """The annotation without what is annotated, and without the None of an optional field."""
+    while True:
+        if get_origin(annotation) is Annotated:
+            annotation = get_args(annotation)[0]
+        elif get_origin(annotation) in (Union, UnionType):
+            given = [part for part in get_args(annotation) if part is not NoneType]
+            if len(given) != 1:
+                return annotation
+            annotation = given[0]
+        else:
+            return annotation
 
 
 def _is_sequence(annotation: Any) -> bool:

@@ -9,6 +9,15 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from protocol.messages.schema.base import MAX_BYTES, Grade, Part, Reply
+from protocol.messages.schema.circumstances import (
+    AccuracyMark,
+    Costs,
+    LawApplied,
+    Provider,
+    TransferGround,
+    Translated,
+    UserTold,
+)
 from protocol.messages.schema.fields import (
     INHERITED,
     AddressText,
@@ -99,6 +108,9 @@ class AnswerItem(Part):
         Legal("Regulation (EU) 2016/794 Art. 29", "add the grade of the source and of the information"),
     ] = Field(default=None, validate_default=True)
     conditions: Conditions = ()
+    provider: Provider = None
+    law_applied: LawApplied = None
+    accuracy: AccuracyMark = None
     onward_use: Annotated[str, CodeOf("onward_use"), Legal(_ITEM, "state whether it may be used further")]
     originator: Annotated[
         AddressText | None,
@@ -136,6 +148,7 @@ class Answer(Reply):
     """
 
     TYPE: ClassVar[str] = "answer"
+    SCHEMA_VERSION: ClassVar[int] = 2
 
     type: Literal["answer"]
     completeness: Annotated[
@@ -160,6 +173,10 @@ class Answer(Reply):
         Legal("Budapest Convention Art. 27.7", "say when the next part or update will come"),
     ] = Field(default=None, validate_default=True)
     offer: Opening | None = None
+    cost: Costs = None
+    user_notice: UserTold = None
+    translation: Translated = None
+    transfer: TransferGround = None
 
     @field_validator("items")
     @classmethod

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from protocol.messages.schema.base import Grade, Handling, LegalBasis, Message, Part
+from protocol.messages.schema.circumstances import AccuracyMark, AlsoSentTo, Persons, TransferGround, Translated
 from protocol.messages.schema.fields import INHERITED, CodeOf, Country, Instant, Legal, Line, Note, Prose, problem
 from protocol.messages.schema.identifiers import Identifier
 from protocol.messages.schema.parts import MAX_TARGETS, Conditions, Offence, absent_if, needed_if
@@ -49,6 +50,7 @@ class InformationSpontaneous(Message):
     """
 
     TYPE: ClassVar[str] = "information.spontaneous"
+    SCHEMA_VERSION: ClassVar[int] = 2
 
     type: Literal["information.spontaneous"]
     handling: Annotated[GradedHandling, Legal("handling", "add the handling labels")]
@@ -86,6 +88,11 @@ class InformationSpontaneous(Message):
         Legal("Budapest Convention Art. 26.2", "add the commitment to what is offered", 7),
     ] = Field(default=None, validate_default=True)
     offer: Annotated[Opening | None, absent_if(_is_offer, _TOO_EARLY)] = None
+    persons: Annotated[Persons, absent_if(_is_offer, _TOO_EARLY)] = None
+    also_sent_to: AlsoSentTo = None
+    accuracy: AccuracyMark = None
+    translation: Translated = None
+    transfer: TransferGround = None
 
     @field_validator("stage")
     @classmethod

@@ -7,13 +7,43 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from protocol.messages.schema.base import Contact, LegalBasis, Message, Part, Reply
-from protocol.messages.schema.fields import CodeOf, Instant, Legal, Line, LocalId, MessageId, Note, Prose, problem
+from protocol.messages.schema.circumstances import (
+    AlsoSentTo,
+    ContactedProviders,
+    Costs,
+    Court,
+    LawApplied,
+    Order,
+    Period,
+    Persons,
+    Provider,
+    TransferGround,
+    Translated,
+    UserTold,
+)
+from protocol.messages.schema.fields import (
+    CodeOf,
+    Instant,
+    Legal,
+    Line,
+    LocalId,
+    MessageId,
+    Note,
+    Prose,
+    problem,
+    version_of,
+)
 from protocol.messages.schema.identifiers import Identifier
 from protocol.messages.schema.parts import (
     MAX_TARGETS,
     Authority,
     CompetentAuthority,
     Custodian,
+    DataDetails,
+    FitsRole,
+    Freeze,
+    FurtherIdentifiers,
+    FurtherWindows,
     Ground,
     Offence,
     TimeWindow,
@@ -27,12 +57,16 @@ class Target(Part):
 
     target: Annotated[LocalId, Legal("target", "add the short name of the target, such as t1")]
     identifier: Annotated[Identifier, Legal("Art. 29.2 (c)", "add the identifier of the data to be preserved", 3)]
+    further_identifiers: FurtherIdentifiers = None
     data_categories: Annotated[
         tuple[Annotated[str, CodeOf("data_category")], ...],
         Field(min_length=1, max_length=4),
+        FitsRole,
         Legal("Art. 29.2 (c)", "add the category of the data to be preserved", 3),
     ]
+    data_details: DataDetails = None
     time_window: Annotated[TimeWindow, Legal("Art. 29.2 (c)", "add the time window of the data to be preserved", 3)]
+    further_windows: FurtherWindows = None
     description: Note | None = None
     relation: Annotated[Note, Legal("Art. 29.2 (c)", "explain how the data relate to the offence", 3)]
     custodian: Custodian | None = None
@@ -40,13 +74,23 @@ class Target(Part):
         Line | None,
         Legal("Art. 29.2 (d)", "add the custodian of the data or the location of the computer system", 4),
     ] = Field(default=None, validate_default=True)
+    freeze: Freeze = None
 
     @field_validator("location")
     @classmethod
     def _custodian_or_location(cls, location: str | None, info: ValidationInfo) -> str | None:
-        if location is None and "custodian" in info.data and info.data["custodian"] is None:
+        # Art. 29.2 (d) asks for any *available* information: whoever has none asks all the same, and is cautioned.
+        if version_of(info) < 2 and location is None and info.data.get("custodian", ...) is None:
             raise problem("blank", "add the custodian or the location")
         return location
+
+    def identifiers(self) -> tuple[Identifier, ...]:
+        """All that names what is to be preserved, the main one first."""
+        return (self.identifier, *(self.further_identifiers or ()))
+
+    def windows(self) -> tuple[TimeWindow, ...]:
+        """All times the data stem from, the main one first."""
+        return (self.time_window, *(self.further_windows or ()))
 
 
 class MutualAssistanceIntent(Part):
@@ -63,6 +107,7 @@ class PreservationRequest(Message):
     """A request for the expedited preservation of stored data: one legal authority, 1 to 1000 targets."""
 
     TYPE: ClassVar[str] = "preservation.request"
+    SCHEMA_VERSION: ClassVar[int] = 2
 
     type: Literal["preservation.request"]
     legal_basis: Annotated[LegalBasis, Legal("Art. 29.1", "add the legal basis")]
@@ -115,6 +160,13 @@ class PreservationRequest(Message):
     ]
     investigating_authority: Annotated[CompetentAuthority | None, Legal("T-CY(2018)11 item 7")] = None
     prosecuting_authority: CompetentAuthority | None = None
+    court: Court = None
+    order: Order = None
+    persons: Persons = None
+    contacted_providers: ContactedProviders = None
+    also_sent_to: AlsoSentTo = None
+    translation: Translated = None
+    transfer: TransferGround = None
 
     @field_validator("previous_reference")
     @classmethod
@@ -150,6 +202,11 @@ class TargetAnswer(Part):
         Field(default=None, validate_default=True)
     )
     provider_reference: Line | None = None
+    provider: Provider = None
+    law_applied: LawApplied = None
+    period: Period = None
+    cost: Costs = None
+    user_notice: UserTold = None
     scope: Annotated[Note | None, Legal("Art. 29.3", "state what was preserved and what was not")] = Field(
         default=None, validate_default=True
     )
@@ -197,6 +254,7 @@ class PreservationAnswer(Reply):
     """What was done for each target named; the others stay open. Starts the expiry clock of each."""
 
     TYPE: ClassVar[str] = "preservation.answer"
+    SCHEMA_VERSION: ClassVar[int] = 2
 
     type: Literal["preservation.answer"]
     targets: Annotated[

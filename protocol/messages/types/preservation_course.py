@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from protocol.messages.schema.base import Part, Reply
+from protocol.messages.schema.circumstances import AccuracyMark, NextStep, TransferGround
 from protocol.messages.schema.fields import INHERITED, CodeOf, Instant, Legal, Line, MessageId, Note, problem
 from protocol.messages.schema.identifiers import Identifier
 from protocol.messages.schema.parts import (
@@ -147,6 +148,13 @@ class PathDisclosure(Part):
         ),
         Legal(_PARTIAL, "add the path of the communication"),
     ] = Field(default=(), validate_default=True)
+    next_contact: Annotated[
+        NextStep,
+        absent_if(
+            lambda fields: bool(fields.get("withheld")),
+            "the data of this target are withheld: remove whom to ask next",
+        ),
+    ] = None
 
     @field_validator("withheld")
     @classmethod
@@ -161,6 +169,7 @@ class TrafficPartialDisclosure(Reply):
     """Enough traffic data to identify a provider in another State and the path of the communication (Art. 30)."""
 
     TYPE: ClassVar[str] = "traffic.partial-disclosure"
+    SCHEMA_VERSION: ClassVar[int] = 2
 
     type: Literal["traffic.partial-disclosure"]
     disclosures: Annotated[
@@ -169,3 +178,5 @@ class TrafficPartialDisclosure(Reply):
         distinct("target"),
         Legal(_PARTIAL, "add the provider and the path for at least one target"),
     ]
+    accuracy: AccuracyMark = None
+    transfer: TransferGround = None
