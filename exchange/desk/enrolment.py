@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from exchange.settings import DeskSettings, Home, OfficerSettings
-from keys.directory.cards import ContactPointCard, Function, card_to_bytes
+from keys.directory.cards import ContactPointCard, card_to_bytes
 from keys.local.files import sync_folder, write_file
 from keys.members.bootstrap import BootstrapFile
 from keys.members.federation import contact_point_card
@@ -61,8 +61,6 @@ def create_desk(
     :class:`MalformedError` for a card that is not valid, :class:`UsageError` for a country that does not exist, and
     :class:`PlatformUnfitError`.
     """
-    from protocol.messages.versions import versions_read
-
     check_platform()
     check_new_node(new.address.node)
     fields = dict(new.card_fields)
@@ -72,8 +70,6 @@ def create_desk(
     if home.exists() and (not home.is_dir() or any(home.iterdir())):
         raise KeystoreError(f"{home} already exists and is not empty; choose another folder")
     keys = generate_desk_keys()
-    if Function.EXCHANGE in fields.get("functions", (Function.EXCHANGE,)):
-        fields.setdefault("reads", versions_read())
     card = contact_point_card(
         new.address, keys, now, office=new.office, agency=new.agency, languages=languages, **fields
     )

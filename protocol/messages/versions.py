@@ -5,7 +5,7 @@ The card of a contact point, which its nation signs, says which types a desk rea
 :data:`FOUNDING_TYPES`. Rules:
 
 1. A message is written in the newest version that its sender writes and *all* its recipients read.
-2. What that version cannot say is never left out in silence: the sender is told which fields, and whose desk is too
+2. Nothing that this version cannot say is left out in silence: the sender is told which fields, and whose desk is too
    old. It is left out where the draft names it in ``leave_out``, or where the fields beside it say the same.
 3. A message of a type that a recipient does not read at all is not sent to it.
 
@@ -33,7 +33,7 @@ from protocol.messages.schema.since import Since
 
 Reads = Mapping[str, Collection[int]]
 
-# What every desk reads whose card says nothing of it: version 1 of these.
+# Every desk whose card says nothing of it reads version 1 of these.
 FOUNDING_TYPES = frozenset(
     {
         *("preservation.request", "preservation.answer", "preservation.risk", "preservation.risk-reply"),
@@ -151,7 +151,7 @@ def _in_version(
     try:
         return compose_message(fields, message_id=message.id, sender=message.sender, sent_at=message.sent_at)
     except InvalidMessageError as problem:
-        # What may be missing now, and may not in the older version; codes that its lists lack.
+        # A field that may be missing only now, or a code that the older lists lack.
         raise _unreadable(problem.problems, behind) from None
 
 

@@ -188,10 +188,10 @@ class Ground(Part):
     text: Annotated[Note, Legal("Art. 27.7", "give the reasons")]
 
 
-# --- What is asked for ---------------------------------------------------------------------------------------
+# --- Targets -----------------------------------------------------------------------------------------------
 
 _DETAILS = "Regulation (EU) 2023/1543 Annex I F"
-# What stands for a value that can be frozen.
+# Kinds that stand for a value, which can be frozen.
 _FREEZABLE = frozenset({"account", "crypto_address", "transaction", "iban", "bank_account", "payment_card"})
 # One connection each: two of them are two targets, each with its own result.
 _CONNECTIONS = frozenset({"ipv4", "ipv6", "ip_range"})

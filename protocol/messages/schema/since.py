@@ -5,7 +5,7 @@ A model forbids fields that it does not know, so a new field would break every d
 1. A field that came later says so: ``Annotated[X | None, Since(2)] = None``. Only a message whose ``schema_version`` is
    that or higher may have it, at whatever depth of whatever type it stands.
 2. A code that came later says so in its list (``"since": 2``).
-3. What was required once and may be left out now: :func:`required_before`.
+3. :func:`required_before` marks a field that was required once and may be left out now.
 
 The sender writes the newest version that all recipients read (:mod:`protocol.messages.versions`), so one model reads
 and writes all versions of its type.

@@ -8,6 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from protocol.messages.schema.authorisation import MISSING as AUTHORISATION_MISSING
+from protocol.messages.schema.authorisation import RULE as AUTHORISATION
+from protocol.messages.schema.authorisation import Authorisation, needed_where
 from protocol.messages.schema.base import MAX_BYTES, Grade, Part, Reply
 from protocol.messages.schema.circumstances import (
     AccuracyMark,
@@ -42,6 +45,7 @@ from protocol.messages.schema.parts import (
     distinct,
     needed_if,
 )
+from protocol.messages.schema.since import Since
 from protocol.messages.types.offer import Opening
 
 _ITEM = "answer"
@@ -164,6 +168,12 @@ class Answer(Reply):
         needed_if(lambda fields: not fields.get("text", ...) and not fields.get("not_answered", ...)),
         Legal(_ITEM, "add the items, or an answer in words"),
     ] = Field(default=(), validate_default=True)
+    authorisation: Annotated[
+        Authorisation | None,
+        Since(2),
+        needed_where(lambda fields: bool(fields.get("items"))),
+        Legal(AUTHORISATION, AUTHORISATION_MISSING),
+    ] = Field(default=None, validate_default=True)
     remaining: Annotated[
         TargetNames, absent_if(_is_final, "this is the last part of the answer: remove what remains"), Legal(_ITEM)
     ] = ()

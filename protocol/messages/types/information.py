@@ -7,11 +7,15 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from protocol.messages.schema.authorisation import MISSING as AUTHORISATION_MISSING
+from protocol.messages.schema.authorisation import RULE as AUTHORISATION
+from protocol.messages.schema.authorisation import Authorisation, needed_where
 from protocol.messages.schema.base import Grade, Handling, LegalBasis, Message, Part
 from protocol.messages.schema.circumstances import AccuracyMark, AlsoSentTo, Persons, TransferGround, Translated
 from protocol.messages.schema.fields import INHERITED, CodeOf, Country, Instant, Legal, Line, Note, Prose, problem
 from protocol.messages.schema.identifiers import Identifier
 from protocol.messages.schema.parts import MAX_TARGETS, Conditions, Offence, absent_if, needed_if
+from protocol.messages.schema.since import Since
 from protocol.messages.types.offer import Commitment, Opening
 
 _RULE = "Budapest Convention Art. 26"
@@ -80,6 +84,13 @@ class InformationSpontaneous(Message):
     identifiers: Annotated[
         tuple[ReportedIdentifier, ...], Field(max_length=MAX_TARGETS), absent_if(_is_offer, _TOO_EARLY)
     ] = ()
+    authorisation: Annotated[
+        Authorisation | None,
+        Since(2),
+        needed_where(_is_disclosure),
+        absent_if(_is_offer, _TOO_EARLY),
+        Legal(AUTHORISATION, AUTHORISATION_MISSING),
+    ] = Field(default=None, validate_default=True)
     request_expected: bool = False
     commitment: Annotated[
         Commitment | None,

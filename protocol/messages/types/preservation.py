@@ -6,7 +6,15 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from protocol.messages.schema.base import Contact, LegalBasis, Message, Part, Reply
+from protocol.messages.schema.base import (
+    MAX_ATTACHMENTS,
+    MAX_BYTES,
+    Contact,
+    LegalBasis,
+    Message,
+    Part,
+    Reply,
+)
 from protocol.messages.schema.circumstances import (
     AlsoSentTo,
     ContactedProviders,
@@ -47,7 +55,10 @@ from protocol.messages.schema.parts import (
     Ground,
     Offence,
     TimeWindow,
+    distinct,
 )
+from protocol.messages.schema.since import Since
+from protocol.messages.types.answer import ItemHash
 
 MAX_PERIOD_DAYS = 3650
 
@@ -190,6 +201,14 @@ class PreservationRequest(Message):
         return targets
 
 
+class PreservedFile(Part):
+    """The hash and size of something that is kept: it proves later what was kept now, and tells nothing of it."""
+
+    name: Line | None = None
+    hash: Annotated[ItemHash, Legal("ISO/IEC 27037", "add the hash of the preserved file")]
+    size_bytes: Annotated[int, Field(ge=0, le=MAX_BYTES), Legal("ISO/IEC 27037", "add the size of the preserved file")]
+
+
 class TargetAnswer(Part):
     """The outcome for one target. ``expires_at`` is set by the requested side alone."""
 
@@ -207,6 +226,9 @@ class TargetAnswer(Part):
     period: Period = None
     cost: Costs = None
     user_notice: UserTold = None
+    preserved_files: Annotated[
+        Annotated[tuple[PreservedFile, ...], Field(max_length=MAX_TARGETS)] | None, Since(2), Legal("ISO/IEC 27037")
+    ] = None
     scope: Annotated[Note | None, Legal("Art. 29.3", "state what was preserved and what was not")] = Field(
         default=None, validate_default=True
     )
@@ -250,8 +272,19 @@ _PRESERVED = frozenset({"preserved", "partly_preserved"})
 _NOT_PRESERVED = frozenset({"not_held", "refused"})
 
 
+_DISCLOSES_NOTHING = (
+    "a preservation answer discloses nothing: name each attachment as an acknowledgement or a hash list, and send data "
+    "in an answer, with its authorisation"
+)
+# The names of attachments of this message.
+Attached = Annotated[tuple[Line, ...], Field(max_length=MAX_ATTACHMENTS), distinct()]
+
+
 class PreservationAnswer(Reply):
-    """What was done for each target named; the others stay open. Starts the expiry clock of each."""
+    """What was done for each target named; the others stay open. Starts the expiry clock of each.
+
+    It discloses nothing: files go with it only as acknowledgements of a provider, or as lists of hashes.
+    """
 
     TYPE: ClassVar[str] = "preservation.answer"
     SCHEMA_VERSION: ClassVar[int] = 2
@@ -262,6 +295,23 @@ class PreservationAnswer(Reply):
         Field(min_length=1, max_length=MAX_TARGETS),
         Legal("Art. 29.3", "add the result for at least one target"),
     ]
+
+    acknowledgements: Annotated[Attached | None, Since(2), Legal("attachment")] = None
+    hash_lists: Annotated[Attached | None, Since(2), Legal("attachment"), Field(validate_default=True)] = None
+
+    @field_validator("hash_lists")
+    @classmethod
+    def _discloses_nothing(cls, hash_lists: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
+        # Version 1 could not name what an attachment is: what came from an older desk is read as it was sent.
+        if version_of(info) < 2 or not {"attachments", "acknowledgements"} <= info.data.keys():
+            return hash_lists
+        attached = {attachment.name for attachment in info.data["attachments"]}
+        named = {*(info.data["acknowledgements"] or ()), *(hash_lists or ())}
+        if named - attached:
+            raise problem("attachment", "this names a file that is not attached: attach it, or correct the name")
+        if attached - named:
+            raise problem("disclosure", _DISCLOSES_NOTHING)
+        return hash_lists
 
     @field_validator("targets")
     @classmethod
