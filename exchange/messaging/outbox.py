@@ -232,14 +232,15 @@ class Outbox:
     def complete(self, draft: Mapping[str, Any]) -> ComposedMessage:
         """The message of one draft, checked by itself and signed by who acts; raises :class:`InvalidMessageError`."""
         from protocol.messages.officer_signature import sign_as_officer
-        from protocol.messages.parse import compose_message
+        from protocol.messages.versions import compose_for
 
         now = self._time_of(draft)
         claimed = draft.get("from")
         if claimed is not None and claimed != str(self._address):
             raise _one_problem("from", phrase("this desk sends as {address}", address=self._address))
-        composed = compose_message(
+        composed = compose_for(
             self._named(draft),
+            self._readers(draft),
             message_id=self._new_id(now),
             sender=str(self._address),
             sent_at=now,
@@ -247,6 +248,21 @@ class Outbox:
         if str(self._address) in composed.message.to:
             raise _one_problem("to", phrase("a message is not sent to its own sender"))
         return sign_as_officer(composed, self._acting.signer) if self._acting.signer is not None else composed
+
+    def _readers(self, draft: Mapping[str, Any]) -> dict[str, Mapping[str, tuple[int, ...]] | None]:
+        """What the recipients' desks read, by the cards that their nations signed.
+
+        A recipient that the directory does not have is left out here: sealing says so, after it was asked for.
+        """
+        readers: dict[str, Mapping[str, tuple[int, ...]] | None] = {}
+        given = draft.get("to")
+        for text in given if isinstance(given, list | tuple) else ():
+            try:
+                address = Address.parse(text)
+                readers[text] = self._directory().contact_point(address).reads
+            except (ComityError, TypeError, AttributeError):
+                continue
+        return readers
 
     def _named(self, draft: Mapping[str, Any]) -> Mapping[str, Any]:
         """The draft with the officer who releases it, where officers sign."""

@@ -170,6 +170,8 @@ class NodeSync:
             except _RECIPIENT_MAY_BE_NEW:
                 if not await self._link.renewed(directory):
                     raise
+                # The recipient's card was not known yet: it also says which versions its desk reads.
+                messages = await self._thread(lambda: self._compose(drafts, part))
                 continue
             if sealed is not None:
                 break
