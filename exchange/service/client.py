@@ -84,9 +84,7 @@ def _command(arguments: Sequence[str]) -> str | None:
 
 
 # The options that may stand before the command, each with a value.
-WITH_VALUE = frozenset(
-    ["--officer", "--officer-passphrase-file", "--purpose", "--because", "--home", "--passphrase-file"]
-)
+WITH_VALUE = frozenset(["--officer", "--officer-passphrase-file", "--purpose", "--because", "--home"])
 
 
 def home_of(arguments: Sequence[str], environment: Any) -> str:
