@@ -24,13 +24,18 @@ MAX_SESSIONS = 256
 
 @dataclass(slots=True)
 class OfficerSession:
-    """One officer, signed in. ``proof`` is a keyed hash of the passphrase; ``began`` and ``used`` are monotonic."""
+    """One officer, signed in. ``proof`` is a keyed hash of the passphrase; ``began`` and ``used`` are monotonic.
+
+    ``stays``: the officer signed in, for commands that follow. Otherwise a program gave the passphrase with its
+    command, and gives it with the next one too: the key is only not derived again.
+    """
 
     officer: str
     place: TerminalSession
     stamp: tuple[int, int, int]
     began: float
     used: float
+    stays: bool
     _seed: bytearray = field(repr=False)
     proof: bytes = field(repr=False)
 
@@ -74,7 +79,7 @@ class Sessions:
         if stamp is None:
             raise SessionError(f"{officer} has no key file")
         now = self._clock()
-        begun = OfficerSession(officer, caller.session, stamp, now, now, bytearray(seed), proof)
+        begun = OfficerSession(officer, caller.session, stamp, now, now, stays, bytearray(seed), proof)
         self._sessions[caller.session, officer] = begun
         return begun
 
@@ -85,6 +90,8 @@ class Sessions:
         self.expire()
         for (place, name), session in self._sessions.items():
             if place != caller.session or officer not in (None, name):
+                continue
+            if proof is None and not session.stays:
                 continue
             if proof is not None and not hmac.compare_digest(proof, session.proof):
                 return None
