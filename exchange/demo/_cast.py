@@ -159,10 +159,16 @@ def answer_of(*targets: str) -> dict[str, Any]:
     return {
         "completeness": "final",
         "items": [{**item, "custody": custody}],
+        **authorised(),
         "remaining": None,
         "next_update_by": None,
         "not_answered": None,
     }
+
+
+def authorised() -> dict[str, Any]:
+    """The authorisation of a disclosure, given today."""
+    return {"authorisation": {**example_fields("messages/answer.json")["authorisation"], "date": text(now())[:10]}}
 
 
 def example_fields(name: str) -> dict[str, Any]:

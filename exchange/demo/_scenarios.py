@@ -11,7 +11,19 @@ from typing import Any
 from uuid import UUID
 
 from exchange.cli.output import safe
-from exchange.demo._cast import DAY, CaseWanted, Cast, Play, Scenario, answer_of, example_fields, name_of, now, text
+from exchange.demo._cast import (
+    DAY,
+    CaseWanted,
+    Cast,
+    Play,
+    Scenario,
+    answer_of,
+    authorised,
+    example_fields,
+    name_of,
+    now,
+    text,
+)
 from exchange.desk.desk import Desk
 from exchange.i18n import _
 from protocol.errors import DemoStepError
@@ -157,14 +169,15 @@ async def _misdirected(cast: Cast) -> UUID:
     request = await cast.open_case(
         cast.tokyo, "messages/assistance.request.json", wanted_by=None, wanted_by_reason=None
     )
-    await cast.reply(cast.paris, request, "misdirected", forwarded_at=text(now()))
+    await cast.reply(cast.paris, request, "misdirected", forwarded=False, forwarded_at=None)
     return request
 
 
 async def _information(cast: Cast) -> UUID:
     example_offer = example_fields("messages/information.spontaneous.json")
     draft = {name: value for name, value in example_offer.items() if name != "commitment"}
-    return await cast.give_under_conditions(cast.paris, {**draft, "stage": "disclosure", "facts": _FACTS})
+    given = {**draft, **authorised(), "stage": "disclosure", "facts": _FACTS}
+    return await cast.give_under_conditions(cast.paris, given)
 
 
 async def _withdrawn(cast: Cast) -> UUID:
@@ -205,7 +218,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "clarification": between_two(
         "a clarification pauses the clock", _clarification, "under_review", {"t1": "under_review"}
     ),
-    "misdirected": between_two("misdirected and passed on", _misdirected, "forwarded", {"t1": "forwarded"}),
+    "misdirected": between_two("misdirected, and where it belongs", _misdirected, "refused", {"t1": "refused"}),
     "information": between_two("spontaneous information under conditions", _information, "answered", {}),
     "withdrawn": between_two("a request is withdrawn", _withdrawn, "closed", dict.fromkeys(_BOTH, "withdrawn")),
 }
