@@ -292,6 +292,25 @@ class DeskMessages:
         """Take a part of the own node's bundle; raises as :meth:`OfflineDesk.take`. All that it brought is durable."""
         return await self._works.node_sync.import_bundle(part)
 
+    @in_desk_thread
+    def arrived_after(self, sequence: int | None) -> list[InboxRow]:
+        """What this desk took after the message with that ``sequence``, whichever of its programs did, the oldest
+        first; without one, only the last message.
+        """
+        limit = 1
+        while True:
+            heads = self._store.messages.heads(Direction.RECEIVED, limit, None, unopened=False)
+            if sequence is None or len(heads) < limit or heads[-1][0] <= sequence:
+                break
+            limit *= 8
+        found = [inbox_row(self._store, *row) for row in heads]
+        return [row for row in reversed(found) if sequence is None or row.sequence > sequence]
+
+    @in_desk_thread
+    def changes_of_others(self) -> int:
+        """A number that is another one after another program wrote into this desk's database."""
+        return self._store.database.changes_of_others()
+
     # --- Lists ---
 
     @in_desk_thread
