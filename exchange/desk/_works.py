@@ -102,7 +102,7 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
         passing_on=passing_on,
         outbox=outbox,
         mailbox=mailbox,
-        node_sync=NodeSync(context, link, outbox, mailbox, OfflineDesk(context, outbox, mailbox), search),
+        node_sync=NodeSync(context, link, outbox, mailbox, OfflineDesk(context, outbox, mailbox), search, agenda),
         search=search,
         offers=Offers(context, outbox.complete),
         agenda=agenda,

@@ -90,6 +90,7 @@ def deadline_label(what: str) -> str:
         "supplement": _("Send the supplement"),
         "expiry": _("Preservation expires: extend, follow up or release"),
         "explanation": _("Tell the sender why a message is out of order"),
+        "handover": _("Not delivered: call, or send it anew"),
     }[what]
 
 
