@@ -6,7 +6,7 @@ Two values a thread, in CBOR. Instants are Unix milliseconds, and None where the
     item      [what, appears at, lane, ours, [peer, ...], target, due, kind, source, confidence, since, next command,
                [level reached at, ...], [level, ...], {owes, delivery, proved}]
     standing  [thread, type, urgency, ours, [peer, ...], own reference, peer reference, offence, opened at, owner,
-               [state from, ...], [state, ...], harm at, suspected]
+               [state from, ...], [state, ...], harm at, suspected, proved]
 
 A level or a state is that of the last instant that has come.
 """
@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
+from exchange.cases.calls import REVIEW_WITHIN, Calls
 from exchange.cases.delivery import ALWAYS, Missing, missing_of
 from exchange.cases.threads import proved_events
 from exchange.context.desk_context import DeskContext
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from protocol.event import Event
     from protocol.lifecycle.case import AnyCase
     from protocol.lifecycle.deadlines import Deadline
-    from protocol.lifecycle.thread import ThreadMessage
     from protocol.messages.schema.base import Message
     from protocol.messages.schema.parts import Offence
 
@@ -39,6 +38,7 @@ SHORT_ID = 8
 _EMERGENCY = "emergency"
 _LANE = {lane: number for number, lane in enumerate(Lane)}
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_HOUR = timedelta(hours=1)
 _TICK = timedelta(milliseconds=1)
 # The message by which the other side, or this one, does what is due; comity new writes its draft.
 _BY_MESSAGE = {
@@ -64,6 +64,7 @@ class Derivation:
         self._parsed = context.parsed
         self._directory = context.current
         self._address = str(context.address)
+        self._calls_back = context.settings.office.emergency_call_back == "required"
 
     def of(self, row: bytes) -> tuple[bytes, bytes]:
         """What is due in the thread of this blinded id, and how it stands; empty: nothing."""
@@ -87,7 +88,7 @@ class Derivation:
         )
         if case.opening is None:
             return b"", b""
-        derived = _Thread(self, case, thread)
+        derived = _Thread(self, case, thread, Calls.of(self._store.calls.of_row(row)))
         return derived.due(), derived.standing()
 
     def _read(self, stored: StoredMessage) -> tuple[StoredMessage, Message, Sequence[Event]]:
@@ -102,6 +103,7 @@ class _Thread:
         derivation: Derivation,
         case: AnyCase,
         thread: Sequence[tuple[StoredMessage, Message, Sequence[Event]]],
+        calls: Calls,
     ) -> None:
         from exchange.cases.legal_comparison import clocks_of
         from protocol.lifecycle.rules import Side
@@ -109,6 +111,7 @@ class _Thread:
         assert case.opening is not None  # noqa: S101 - the caller has looked
         self._store = derivation._store
         self._own = derivation._address
+        self._calls_back, self._calls = derivation._calls_back, calls
         self._case, self._thread, self._opening = case, thread, case.opening
         self._side = Side.REQUESTER if self._opening.by == self._own else Side.REQUESTED
         self._peers = list(self._opening.requested) if self._side is Side.REQUESTER else [self._opening.by]
@@ -121,6 +124,7 @@ class _Thread:
 
         items = [self._deadline(deadline) for deadline in deadlines(self._case, self._national)]
         items += [self._missing(missing) for missing in missing_of(self._store, self._thread, self._case)]
+        items += self._calls_due()
         if not items:
             return b""
         head = [
@@ -129,7 +133,7 @@ class _Thread:
             self._opening.urgency,
             self._message.own_reference if self._message is not None else None,
             _ms(self._opening.wanted_by),
-            False,
+            self._calls.suspected,
             _ms(self._harm_at()),
         ]
         return cbor.encode([head, items])
@@ -154,7 +158,8 @@ class _Thread:
                 times,
                 states,
                 _ms(self._harm_at()),
-                False,
+                self._calls.suspected,
+                True,
             ]
         )
 
@@ -207,6 +212,49 @@ class _Thread:
             {"owes": self._own if ours else ", ".join(self._peers)},
         ]
 
+    def _calls_due(self) -> Iterator[list[Any]]:
+        """The asking office is called before anything is disclosed; what passed without is looked at by another."""
+        short = str(self._opening.thread)[-SHORT_ID:]
+        harm_at, asked = self._harm_at(), self._side.value == "requested" and self._opening.kind.endswith(".request")
+        wanted = self._calls_back and asked and self._is_pressing()
+        if wanted and harm_at is not None and self._calls.outcome is None:
+            levels = [(self._opening.at, "call"), (harm_at - _LAST_HOUR, "1h"), (harm_at, "target_passed")]
+            at = Lane.EMERGENCIES
+            yield self._ours("call_back", at, harm_at, self._opening.at, f"comity call show {short}", sorted(levels))
+        broken = self._calls.to_review
+        if broken is not None:
+            due = broken.at + REVIEW_WITHIN
+            levels = [(broken.at, "review"), (due, "target_passed")]
+            yield self._ours("glass_review", Lane.OURS, due, broken.at, f"comity call review {short}", levels)
+
+    def _ours(
+        self,
+        what: str,
+        lane: Lane,
+        due: datetime | None,
+        since: datetime,
+        command: str,
+        levels: Sequence[tuple[datetime, str]],
+    ) -> list[Any]:
+        """What this desk asks of itself."""
+        return [
+            what,
+            None,
+            _LANE[lane],
+            True,
+            self._peers,
+            "",
+            _ms(due),
+            "target",
+            "Comity",
+            "verified",
+            _ms(since),
+            command,
+            [_ms(at) for at, _ in levels],
+            [level for _, level in levels],
+            {"owes": self._own},
+        ]
+
     def _missing(self, missing: Missing) -> list[Any]:
         delivery = missing.delivery
         lane = Lane.EMERGENCIES if self._is_pressing() else Lane.NOT_DELIVERED
@@ -248,6 +296,8 @@ class _Thread:
     def _next(self, what: str, target: str, *, ours: bool) -> str:
         """The command that comes next."""
         short = str(self._opening.thread)[-SHORT_ID:]
+        if self._calls.suspected and ours:
+            return "comity new incident"
         if what == "explanation":
             return f"comity explain {target[-SHORT_ID:]}" if ours else f"comity case show {short}"
         if not ours:

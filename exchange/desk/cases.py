@@ -31,14 +31,15 @@ from exchange.cases.contact_tests import (
 )
 from exchange.cases.delivery import draft_anew, require_lost, settled_value
 from exchange.cases.duplicates import Duplicate, find_duplicates
-from exchange.cases.listing import inbox_row
+from exchange.cases.listing import CaseFilter, inbox_row
 from exchange.cases.threads import thread_messages
 from exchange.context.worker import in_desk_thread
+from exchange.desk._case_calls import CaseCalls
 from exchange.desk._works import Draft, Works
 from exchange.desk.messages import DeskMessages
 from exchange.office.case_notes import CaseEntry, Casework, EntryKind
 from exchange.office.officers import READERS, check_line
-from exchange.views import AgendaItem, InboxRow, SearchResult, SentMessage
+from exchange.views import AgendaItem, CaseRow, InboxRow, SearchResult, SentMessage
 from keys.directory.view import Directory
 from keys.local.files import acquire_lock, release_lock
 from protocol.address import Address
@@ -68,17 +69,16 @@ INDEXED_BEFORE_SENDING = 256
 Progress = Callable[[int, int], None]
 
 
-class DeskCases:
+class DeskCases(CaseCalls):
     """The cases of one desk."""
 
     def __init__(self, works: Works, messages: DeskMessages) -> None:
-        self._works = works
+        super().__init__(works)
         self._messages = messages
         self._context = works.context
         self._store = works.context.store
         self._parsed = works.context.parsed
         self._clock = works.context.clock
-        self._in_thread = works.context.in_thread
 
     # --- One case ---
 
@@ -125,6 +125,12 @@ class DeskCases:
     def agenda(self, at: datetime | None = None) -> list[AgendaItem]:
         """What is due in all cases, as it stands now or would stand ``at``, the earliest first."""
         return self._works.agenda.items(at)
+
+    @in_desk_thread
+    def listing(self, wanted: CaseFilter | None = None) -> list[CaseRow]:
+        """The cases that fit, as a list shows them: open emergencies first, then the newest."""
+        self._works.acting.require(*READERS)
+        return self._works.listing.cases(self._clock(), wanted or CaseFilter())
 
     @in_desk_thread
     def next_change(self) -> datetime | None:

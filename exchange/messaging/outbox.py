@@ -19,6 +19,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
+from exchange.cases.calls import needs_glass, use_glass
 from exchange.cases.delivery import REPLACES, require_lost, settled_value
 from exchange.cases.threads import check_next_step
 from exchange.context.desk_context import DeskContext
@@ -146,10 +147,15 @@ class Outbox:
         for composed, instead_of in zip(messages, replaced, strict=True):
             check_next_step(self._store, self._parsed, composed.message, without=instead_of)
             self._passing_on.check_outgoing(composed)
+            self._needs_glass(composed.message)
         return [
             Composed(composed, self._end_before(composed.message), instead_of)
             for composed, instead_of in zip(messages, replaced, strict=True)
         ]
+
+    def _needs_glass(self, message: Message) -> bool:
+        """As :func:`needs_glass`, where the office asks for a call before it discloses in an emergency."""
+        return self._settings.office.emergency_call_back == "required" and needs_glass(self._store, message)
 
     def _replaced(self, draft: Mapping[str, Any]) -> UUID | None:
         """The message in whose place the draft is sent; raises as :func:`require_lost`."""
@@ -190,6 +196,8 @@ class Outbox:
                     require_lost(self._store, message.replaces, self._clock())  # another program may have sent it anew
                     value = settled_value(message.message.id, "", self._acting.name, self._clock())
                     self._store.settle(message.replaces, value)
+                if self._needs_glass(message.message):  # as it is now: another program may have recorded a call
+                    use_glass(self._store, message.message, self._acting.name, truncate(self._clock()))
                 if keeping is not None:
                     keeping(message.message)
             self._store.add_sent(sealed, records)

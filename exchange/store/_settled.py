@@ -28,9 +28,7 @@ class SettledTable:
         """Those of the messages in whose place another one was sent."""
         named = {self._names.message(message_id): message_id for message_id in ids}
         rows = self._database.among("SELECT id, sealed FROM settled WHERE id IN", named)
-        return {
-            named[row] for row, sealed in rows if cbor.decode(self._cipher.open(b"settled.sealed", row, sealed))[0]
-        }
+        return {named[row] for row, sealed in rows if cbor.decode(self._cipher.open(b"settled.sealed", row, sealed))[0]}
 
     def put(self, message_id: UUID, value: bytes) -> None:
         """Note it, inside a transaction; the last word counts."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from uuid import UUID
 
+from exchange.store._calls import CallTable, CardSeenTable
 from exchange.store._content import ContentSeal
 from exchange.store._content_keys import ContentKeys
 from exchange.store._mailbox import MailboxPlace, QuarantineTable
@@ -57,6 +58,8 @@ class DeskStore:
     outbox: OutboxTable
     refusals: RefusalTable
     settled: SettledTable
+    cards_seen: CardSeenTable
+    calls: CallTable
     mailbox: MailboxPlace
     quarantine: QuarantineTable
     statements: StatementTable
@@ -84,6 +87,8 @@ class DeskStore:
             self.outbox = OutboxTable(database, names, self.messages)
             self.refusals = RefusalTable(database, names)
             self.settled = SettledTable(database, names)
+            self.cards_seen = CardSeenTable(database, names)
+            self.calls = CallTable(database, names, self.content, self.agenda)
             self.mailbox = MailboxPlace(database, self.state)
             self.quarantine = QuarantineTable(database, names)
             self.statements = StatementTable(database, names)
@@ -174,6 +179,7 @@ class DeskStore:
             self.statements.insert(delivery.statements)
             self.receipts.insert(delivery.receipts)
             self.records.insert(delivery.records)
+            self.cards_seen.insert(delivery.cards)
             self.mailbox.move(delivery.cursor)
         return TakenRows(tuple(kept), tuple(held))
 
