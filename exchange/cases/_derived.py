@@ -1,6 +1,7 @@
 """What is kept of a thread: what is due in it, and how it stands, in a form that needs no message to be shown.
 
-Two values a thread, in CBOR. Instants are Unix milliseconds, and None where there is none::
+Two values a thread, in CBOR, each a list with a part for each case of it: a thread to several nations is a case for
+each. Instants are Unix milliseconds, and None where there is none::
 
     due       [[thread, type, urgency, reference, needed by, suspected, harm at], [item, ...]]
     item      [what, appears at, lane, ours, [peer, ...], target, due, kind, source, confidence, since, next command,
@@ -68,14 +69,14 @@ class Derivation:
 
     def of(self, row: bytes) -> tuple[bytes, bytes]:
         """What is due in the thread of this blinded id, and how it stands; empty: nothing."""
-        from protocol.lifecycle.case import fold
+        from protocol.lifecycle.projection import own_cases
         from protocol.lifecycle.thread import ThreadEvent, ThreadMessage
 
         rows = self._store.messages.thread_of_row(row)
         replaced = self._store.settled.replaced(stored.head.id for _, stored, _ in rows)
         kept = [stored for _, stored, _ in rows if not stored.erased and stored.head.id not in replaced]
         thread = [self._read(stored) for stored in kept]
-        case = fold(
+        messages = [
             ThreadMessage(
                 message,
                 tuple(
@@ -85,18 +86,21 @@ class Derivation:
                 ),
             )
             for _, message, events in thread
-        )
-        if case.opening is None:
-            return b"", b""
-        derived = _Thread(self, case, thread, Calls.of(self._store.calls.of_row(row)))
-        return derived.due(), derived.standing()
+        ]
+        # A thread to several nations is a case for each.
+        cases = [case for case in own_cases(messages, self._address).values() if case.opening is not None]
+        calls = Calls.of(self._store.calls.of_row(row))
+        parts = [_Case(self, case, thread, calls) for case in cases]
+        missing = missing_of(self._store, thread, cases) if cases else []
+        due = [part.due(missing if part is parts[0] else ()) for part in parts]
+        return _encoded([part for part in due if part is not None]), _encoded([part.standing() for part in parts])
 
     def _read(self, stored: StoredMessage) -> tuple[StoredMessage, Message, Sequence[Event]]:
         return stored, self._parsed.of(stored), proved_events(self._store.receipts.of(stored.head.digest))
 
 
-class _Thread:
-    """One thread while it is derived."""
+class _Case:
+    """One case of a thread while it is derived."""
 
     def __init__(
         self,
@@ -118,15 +122,15 @@ class _Thread:
         self._national = clocks_of(derivation._directory(), case)
         self._message = next((m for _, m, _ in thread if m.id == self._opening.message_id), None)
 
-    def due(self) -> bytes:
-        """The first value; empty where nothing is due."""
+    def due(self, missing: Sequence[Missing]) -> list[Any] | None:
+        """What is due, with what is ``missing`` in the thread; None where nothing is."""
         from protocol.lifecycle.deadlines import deadlines
 
         items = [self._deadline(deadline) for deadline in deadlines(self._case, self._national)]
-        items += [self._missing(missing) for missing in missing_of(self._store, self._thread, self._case)]
+        items += [self._missing(one) for one in missing]
         items += self._calls_due()
         if not items:
-            return b""
+            return None
         head = [
             self._opening.thread.bytes,
             self._opening.kind,
@@ -136,32 +140,30 @@ class _Thread:
             self._calls.suspected,
             _ms(self._harm_at()),
         ]
-        return cbor.encode([head, items])
+        return [head, items]
 
-    def standing(self) -> bytes:
-        """The second value."""
+    def standing(self) -> list[Any]:
+        """How the case stands."""
         opening, message = self._opening, self._message
         own, peer = _references(message, mine=message is not None and message.sender == self._own)
         times, states = self._states()
-        return cbor.encode(
-            [
-                opening.thread.bytes,
-                opening.kind,
-                opening.urgency,
-                opening.by == self._own,
-                self._peers,
-                own or self._said_reference(mine=True),
-                peer or self._said_reference(mine=False),
-                _offence(message),
-                _ms(opening.at),
-                None,
-                times,
-                states,
-                _ms(self._harm_at()),
-                self._calls.suspected,
-                True,
-            ]
-        )
+        return [
+            opening.thread.bytes,
+            opening.kind,
+            opening.urgency,
+            opening.by == self._own,
+            self._peers,
+            own or self._said_reference(mine=True),
+            peer or self._said_reference(mine=False),
+            _offence(message),
+            _ms(opening.at),
+            None,
+            times,
+            states,
+            _ms(self._harm_at()),
+            self._calls.suspected,
+            True,
+        ]
 
     # --- Inside ---
 
@@ -328,6 +330,10 @@ class _Thread:
             if expires_at is not None:
                 yield expires_at
                 yield expires_at + _TICK
+
+
+def _encoded(parts: Sequence[Any]) -> bytes:
+    return cbor.encode(list(parts)) if parts else b""
 
 
 def _levels(deadline: Deadline, urgency: str) -> Iterator[tuple[datetime, str]]:

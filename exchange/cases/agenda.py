@@ -159,31 +159,35 @@ class _Shown:
 class _Row:
     """What is due in one thread, as :class:`Derivation` wrote it."""
 
-    __slots__ = ("_head", "_items")
+    __slots__ = ("_parts",)
 
-    def __init__(self, head: Sequence[Any], items: Sequence[Sequence[Any]]) -> None:
-        self._head = head
-        self._items = items
+    def __init__(self, parts: Sequence[Sequence[Any]]) -> None:
+        self._parts = parts
 
     @classmethod
     def of(cls, derived: DerivedRow) -> _Row:
         """The row of a derived value: this desk wrote it, and its seal proves that."""
-        head, items = cbor2.loads(derived.value)
-        return cls(head, items)
+        return cls(cbor2.loads(derived.value))
 
     def items(self, now: datetime) -> list[AgendaItem]:
         """What is due at ``now``; what only counts later is not in it."""
         at = to_ms(now)
-        return [self._item(fields, at) for fields in self._items if fields[1] is None or fields[1] <= at]
+        return [
+            self._item(head, fields, at)
+            for head, items in self._parts
+            for fields in items
+            if fields[1] is None or fields[1] <= at
+        ]
 
     def next_change(self, now: datetime) -> datetime | None:
         """When anything of it changes next."""
         at = to_ms(now)
-        changes = [change for fields in self._items if (change := _next_of(fields, self._head[6], at)) is not None]
+        found = (_next_of(fields, head[6], at) for head, items in self._parts for fields in items)
+        changes = [change for change in found if change is not None]
         return from_ms(min(changes)) if changes else None
 
-    def _item(self, fields: Sequence[Any], at: int) -> AgendaItem:
-        thread, type_, urgency, reference, needed_by, suspected, harm_at = self._head
+    def _item(self, head: Sequence[Any], fields: Sequence[Any], at: int) -> AgendaItem:
+        thread, type_, urgency, reference, needed_by, suspected, harm_at = head
         what, _, lane, ours, peers, target, due, kind, source, confidence, since, command, times, levels, extra = fields
         reached = bisect_right(times, at)
         delivery = _delivery(extra["delivery"]) if "delivery" in extra else None

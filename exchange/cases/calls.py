@@ -297,7 +297,8 @@ def is_emergency_here(store: DeskStore, thread: UUID) -> bool:
         head = store.messages.head(thread).head  # a thread has the id of the message that opens it
     except NotFoundError:
         return False
-    return head.direction is Direction.RECEIVED and head.type.endswith(".request") and head.urgency == "emergency"
+    asks = head.type.endswith(".request") or head.type == "forward"
+    return head.direction is Direction.RECEIVED and asks and head.urgency == "emergency"
 
 
 def discloses(message: Message) -> bool:

@@ -73,9 +73,12 @@ class Missing:
 
 
 def missing_of(
-    store: DeskStore, thread: Sequence[tuple[StoredMessage, Message, Sequence[Event]]], case: AnyCase
+    store: DeskStore, thread: Sequence[tuple[StoredMessage, Message, Sequence[Event]]], cases: Sequence[AnyCase]
 ) -> list[Missing]:
-    """The messages of a thread that are not delivered; each with the events that verified receipts prove of it."""
+    """The messages of a thread that are not delivered, given each with the events that verified receipts prove of it.
+
+    ``cases`` are the cases of the thread, one a nation.
+    """
     found = []
     for stored, message, events in thread:
         head = stored.head
@@ -83,7 +86,7 @@ def missing_of(
             continue
         left = tuple(str(one) for one in head.recipients if not _has_arrived(events, str(one)))
         if left:
-            found.append(_missing(store, head, message, events, left, case))
+            found.append(_missing(store, head, events, left, _hanging(message, cases)))
     return found
 
 
@@ -135,10 +138,14 @@ def _has_arrived(events: Iterable[Event], recipient: str) -> bool:
 
 
 def _missing(
-    store: DeskStore, head: Head, message: Message, events: Sequence[Event], left: tuple[str, ...], case: AnyCase
+    store: DeskStore,
+    head: Head,
+    events: Sequence[Event],
+    left: tuple[str, ...],
+    hanging: tuple[str | None, datetime | None],
 ) -> Missing:
     state, reasons, failed_at = _state_of(store, head, events, left)
-    hangs, hangs_at = _hanging(message, case)
+    hangs, hangs_at = hanging
     delivery = Undelivered(
         message=head.id,
         type=head.type,
@@ -176,17 +183,23 @@ def _state_of(
     return "under_way", (), None
 
 
-def _hanging(message: Message, case: AnyCase) -> tuple[str | None, datetime | None]:
+def _hanging(message: Message, cases: Sequence[AnyCase]) -> tuple[str | None, datetime | None]:
     """What is lost, and when, if the message does not arrive."""
     from protocol.lifecycle.preservation import PreservationCase
 
-    if isinstance(case, PreservationCase) and message.type in _KEEPING:
+    if message.type in _KEEPING:
         named = set(getattr(message, "targets", ()))
-        ends = [target.expires_at for target in case.targets if target.name in named and target.expires_at is not None]
+        ends = [
+            target.expires_at
+            for case in cases
+            if isinstance(case, PreservationCase)
+            for target in case.targets
+            if target.name in named and target.expires_at is not None
+        ]
         if ends:
             return EXPIRES, min(ends)
-    wanted_by = case.opening.wanted_by if case.opening is not None else None
-    return (NEEDED, wanted_by) if wanted_by is not None else (None, None)
+    wanted = [case.opening.wanted_by for case in cases if case.opening is not None and case.opening.wanted_by]
+    return (NEEDED, min(wanted)) if wanted else (None, None)
 
 
 def _step_name(step: timedelta) -> str:

@@ -71,7 +71,7 @@ class Listing:
         for item in items:
             if item.due is not None and (item.thread not in due or item.due < (due[item.thread].due or item.due)):
                 due[item.thread] = item
-        rows = (self._row(fields, to_ms(now), due) for fields in self._rows.values())
+        rows = (self._row(fields, to_ms(now), due) for parts in self._rows.values() for fields in parts)
         return sorted((row for row in rows if wanted.fits(row)), key=lambda row: _place(row, now))
 
     def _take_new(self) -> None:
