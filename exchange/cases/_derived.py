@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from exchange.cases.calls import REVIEW_WITHIN, Calls
-from exchange.cases.delivery import ALWAYS, Missing, missing_of
+from exchange.cases.delivery import ALWAYS, NotArrived, missing_of
 from exchange.cases.threads import proved_events
 from exchange.context.desk_context import DeskContext
 from exchange.views import Lane
@@ -57,7 +57,7 @@ _BY_MESSAGE = {
 }
 
 
-class Derivation:
+class ThreadDerivation:
     """Derives what is due in a thread of one desk."""
 
     def __init__(self, context: DeskContext) -> None:
@@ -104,7 +104,7 @@ class _Case:
 
     def __init__(
         self,
-        derivation: Derivation,
+        derivation: ThreadDerivation,
         case: AnyCase,
         thread: Sequence[tuple[StoredMessage, Message, Sequence[Event]]],
         calls: Calls,
@@ -122,7 +122,7 @@ class _Case:
         self._national = clocks_of(derivation._directory(), case)
         self._message = next((m for _, m, _ in thread if m.id == self._opening.message_id), None)
 
-    def due(self, missing: Sequence[Missing]) -> list[Any] | None:
+    def due(self, missing: Sequence[NotArrived]) -> list[Any] | None:
         """What is due, with what is ``missing`` in the thread; None where nothing is."""
         from protocol.lifecycle.deadlines import deadlines
 
@@ -257,7 +257,7 @@ class _Case:
             {"owes": self._own},
         ]
 
-    def _missing(self, missing: Missing) -> list[Any]:
+    def _missing(self, missing: NotArrived) -> list[Any]:
         delivery = missing.delivery
         lane = Lane.EMERGENCIES if self._is_pressing() else Lane.NOT_DELIVERED
         levels = list(missing.levels())

@@ -21,7 +21,7 @@ from uuid import UUID
 
 import cbor2
 
-from exchange.cases._derived import SHORT_ID, Derivation
+from exchange.cases._derived import SHORT_ID, ThreadDerivation
 from exchange.context.desk_context import DeskContext
 from exchange.store.agenda import DerivedRow
 from exchange.views import AgendaItem, Lane, Undelivered
@@ -54,7 +54,7 @@ class Agenda:
     def __init__(self, context: DeskContext) -> None:
         self._store = context.store
         self._clock = context.clock
-        self._derivation = Derivation(context)
+        self._derivation = ThreadDerivation(context)
         self._shown = _Shown(context.store)
 
     def items(self, at: datetime | None = None) -> list[AgendaItem]:
@@ -157,7 +157,7 @@ class _Shown:
 
 
 class _Row:
-    """What is due in one thread, as :class:`Derivation` wrote it."""
+    """What is due in one thread, as :class:`ThreadDerivation` wrote it."""
 
     __slots__ = ("_parts",)
 

@@ -35,7 +35,7 @@ _DISCLOSING = frozenset({"information.spontaneous", "traffic.partial-disclosure"
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class PhoneCard:
     """How an office is called, by the directory of ``version``: numbers, hours in its own zone, deputy, fallback."""
 
     address: Address
@@ -52,7 +52,7 @@ class Reach:
     version: int
 
     @classmethod
-    def of(cls, directory: Directory, address: Address) -> Reach:
+    def of(cls, directory: Directory, address: Address) -> PhoneCard:
         """By the directory as it is now; raises as :meth:`Directory.contact_point`."""
         card = directory.contact_point(address)
         deputy = _deputy(directory, card)
@@ -102,7 +102,7 @@ class Reach:
         )
 
     @classmethod
-    def from_seen(cls, seen: CardSeen) -> Reach:
+    def from_seen(cls, seen: CardSeen) -> PhoneCard:
         """What :meth:`to_bytes` made, with the version of then."""
         address, office, agency, phones, hours, zone, updated, deputy, deputy_office, deputy_phones, fallback = (
             cbor.decode(seen.card)
@@ -123,10 +123,10 @@ class Reach:
         )
 
 
-def reach_or_none(directory: Directory, address: Address) -> Reach | None:
-    """As :meth:`Reach.of`; None for one that the directory does not have."""
+def phone_card(directory: Directory, address: Address) -> PhoneCard | None:
+    """As :meth:`PhoneCard.of`; None for one that the directory does not have."""
     try:
-        return Reach.of(directory, address)
+        return PhoneCard.of(directory, address)
     except ComityError:
         return None
 
@@ -140,7 +140,7 @@ class WrittenNumber:
     differs: bool
 
 
-def written_numbers(message: Message, reach: Reach | None) -> tuple[WrittenNumber, ...]:
+def written_numbers(message: Message, reach: PhoneCard | None) -> tuple[WrittenNumber, ...]:
     """The numbers in a message, each compared with the directory's. One that differs is not to be called."""
     known = reach.numbers if reach is not None else ()
     found = dict.fromkeys(_numbers_in(message.model_dump(mode="json"), ""))
@@ -271,14 +271,14 @@ class CallSheet:
     thread: UUID
     contact: Address
     received: bool
-    recorded: Reach | None
-    now: Reach | None
+    recorded: PhoneCard | None
+    now: PhoneCard | None
     written: tuple[WrittenNumber, ...]
     calls: Calls
     required: bool  # before anything is disclosed
 
     @property
-    def reach(self) -> Reach | None:
+    def reach(self) -> PhoneCard | None:
         """How to call."""
         return self.recorded or self.now
 

@@ -48,7 +48,7 @@ _KEEPING = frozenset({"preservation.extend", "preservation.follow-up"})
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class NotArrived:
     """A message that is not with ``recipients``, and since when that is due."""
 
     delivery: Undelivered
@@ -74,7 +74,7 @@ class Missing:
 
 def missing_of(
     store: DeskStore, thread: Sequence[tuple[StoredMessage, Message, Sequence[Event]]], cases: Sequence[AnyCase]
-) -> list[Missing]:
+) -> list[NotArrived]:
     """The messages of a thread that are not delivered, given each with the events that verified receipts prove of it.
 
     ``cases`` are the cases of the thread, one a nation.
@@ -143,7 +143,7 @@ def _missing(
     events: Sequence[Event],
     left: tuple[str, ...],
     hanging: tuple[str | None, datetime | None],
-) -> Missing:
+) -> NotArrived:
     state, reasons, failed_at = _state_of(store, head, events, left)
     hangs, hangs_at = hanging
     delivery = Undelivered(
@@ -157,7 +157,7 @@ def _missing(
         hangs=hangs,
         hangs_at=hangs_at,
     )
-    return Missing(delivery, left, failed_at or head.sent_at + _clock(head, hangs_at))
+    return NotArrived(delivery, left, failed_at or head.sent_at + _clock(head, hangs_at))
 
 
 def _clock(head: Head, hangs_at: datetime | None) -> timedelta:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from exchange.cases.calls import CallEntry, Calls, CallSheet, Reach, is_emergency_here, reach_or_none, written_numbers
+from exchange.cases.calls import CallEntry, Calls, CallSheet, PhoneCard, is_emergency_here, phone_card, written_numbers
 from exchange.context.worker import in_desk_thread
 from exchange.desk._works import Works
 from exchange.office.officers import READERS, Login
@@ -64,15 +64,15 @@ class CaseCalls:
         """Another officer looked at what went without a call; raises as :meth:`CallBook.review`."""
         return self._works.call_book.review(self._sheet(message_id), remark)
 
-    async def reaches(self, contacts: set[Address]) -> dict[Address, Reach]:
+    async def reaches(self, contacts: set[Address]) -> dict[Address, PhoneCard]:
         """How these contact points are called, by the directory of now; without those that it does not have."""
         try:
             return await self._works.link.judged(
-                lambda directory: {one: reach for one in contacts if (reach := reach_or_none(directory, one))}
+                lambda directory: {one: reach for one in contacts if (reach := phone_card(directory, one))}
             )
         except UnavailableError:
             directory = self._works.context.directory
-            return {one: reach for one in contacts if (reach := reach_or_none(directory, one))}
+            return {one: reach for one in contacts if (reach := phone_card(directory, one))}
 
     async def _refresh(self, message_id: UUID) -> None:
         """Have the other side's nation read, if it can be: a desk reads those that it was asked for."""
@@ -85,8 +85,8 @@ class CaseCalls:
         received = head.direction is Direction.RECEIVED
         contact = head.sender if received else head.recipients[0]
         seen = context.store.cards_seen.of(message_id) if received else None
-        recorded = Reach.from_seen(seen) if seen is not None else None
-        now = reach_or_none(context.directory, contact)
+        recorded = PhoneCard.from_seen(seen) if seen is not None else None
+        now = phone_card(context.directory, contact)
         stored = context.store.messages.get(message_id)
         message = None if stored.erased or not received else context.parsed.of(stored)
         return CallSheet(

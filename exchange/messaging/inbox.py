@@ -25,7 +25,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from exchange.cases.calls import reach_or_none
+from exchange.cases.calls import phone_card
 from exchange.cases.listing import inbox_row, quarantine_row
 from exchange.context.desk_context import DeskContext
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge, readable
@@ -334,7 +334,7 @@ class Inbox:
         directory, found = self._directory(), list[CardSeen]()
         for head in (message.head for message in page.messages):
             if head.thread == head.id or head.urgency == "emergency":
-                reach = reach_or_none(directory, head.sender)
+                reach = phone_card(directory, head.sender)
                 found += [CardSeen(head.id, reach.to_bytes(), reach.version)] if reach is not None else []
         return found
 

@@ -25,7 +25,7 @@ from exchange.text.labels import code_label
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
-    from exchange.cases.calls import CallEntry, CallSheet, Reach
+    from exchange.cases.calls import CallEntry, CallSheet, PhoneCard
     from exchange.desk.desk import Desk
 
 app = typer.Typer(no_args_is_help=True)
@@ -167,7 +167,7 @@ def sheet_object(sheet: CallSheet) -> dict[str, Any]:
     }
 
 
-def reach_object(reach: Reach) -> dict[str, Any]:
+def reach_object(reach: PhoneCard) -> dict[str, Any]:
     """How an office is called, as programs get it: hours as on the card, and the next opening as instants."""
     from keys.directory.duty_hours import on_duty, opening_at
 
@@ -216,7 +216,7 @@ def print_sheet(sheet: CallSheet) -> None:
         line(entry_text(entry))
 
 
-def reach_lines(reach: Reach) -> list[str]:
+def reach_lines(reach: PhoneCard) -> list[str]:
     """How an office is called, a line each."""
     lines = [labelled(_("number"), ", ".join(safe(phone) for phone in reach.phones) or "-"), _hours_text(reach)]
     if reach.deputy is not None:
@@ -264,7 +264,7 @@ def _report(entry: CallEntry, *, as_json: bool) -> None:
         line(entry_text(entry))
 
 
-def _hours_text(reach: Reach) -> str:
+def _hours_text(reach: PhoneCard) -> str:
     """The hours of the card, and the opening of now or next in both zones."""
     from keys.directory.duty_hours import on_duty, opening_at, zone_of
 
