@@ -19,6 +19,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
+from exchange.cases.calls import needs_glass, use_glass
+from exchange.cases.delivery import REPLACES, require_lost, settled_value
 from exchange.cases.threads import check_next_step
 from exchange.context.desk_context import DeskContext
 from exchange.link.client import MAX_SUBMIT_BYTES
@@ -72,6 +74,7 @@ class Composed:
 
     complete: ComposedMessage
     after: int | None
+    replaces: UUID | None = None  # a message of this desk that did not arrive, and never will
 
     @property
     def message(self) -> Message:
@@ -136,19 +139,37 @@ class Outbox:
     def _compose(self, drafts: Sequence[Mapping[str, Any]]) -> list[Composed]:
         messages: list[ComposedMessage] = []
         problems: list[tuple[str, str, str]] = []
+        replaced = [self._replaced(draft) for draft in drafts]
         for number, draft in enumerate(drafts):
             try:
-                messages.append(self.complete(draft))
+                messages.append(self.complete({name: draft[name] for name in draft if name != REPLACES}))
             except InvalidMessageError as problem:
                 if len(drafts) == 1:
                     raise
                 problems += [(f"{number}.{where}", rule, text) for where, rule, text in problem.problems]
         if problems:
             raise InvalidMessageError(phrase("problems of the drafts: {count}", count=len(problems)), (*problems,))
-        for composed in messages:
-            check_next_step(self._store, self._parsed, composed.message)
+        for composed, instead_of in zip(messages, replaced, strict=True):
+            check_next_step(self._store, self._parsed, composed.message, without=instead_of)
             self._passing_on.check_outgoing(composed)
-        return [Composed(composed, self._end_before(composed.message)) for composed in messages]
+            self._needs_glass(composed.message)
+        return [
+            Composed(composed, self._end_before(composed.message), instead_of)
+            for composed, instead_of in zip(messages, replaced, strict=True)
+        ]
+
+    def _needs_glass(self, message: Message) -> bool:
+        """As :func:`needs_glass`, where the office asks for a call before it discloses in an emergency."""
+        return self._settings.office.emergency_call_back == "required" and needs_glass(self._store, message)
+
+    def _replaced(self, draft: Mapping[str, Any]) -> UUID | None:
+        """The message in whose place the draft is sent; raises as :func:`require_lost`."""
+        named = draft.get(REPLACES)
+        if named is None:
+            return None
+        replaced = UUID(str(named))
+        require_lost(self._store, replaced, self._clock())
+        return replaced
 
     def _end_before(self, message: Message) -> int | None:
         return None if message.thread == message.id else self._store.messages.thread_end(message.thread)
@@ -180,8 +201,14 @@ class Outbox:
                 return None
             if claim is not None:
                 self._once.note(claim, [OnceResult(head.id, head.thread) for head in heads], total)
-            if keeping is not None:
-                for message in messages:
+            for message in messages:
+                if message.replaces is not None:
+                    require_lost(self._store, message.replaces, self._clock())  # another program may have sent it anew
+                    value = settled_value(message.message.id, "", self._acting.name, self._clock())
+                    self._store.settle(message.replaces, value)
+                if self._needs_glass(message.message):  # as it is now: another program may have recorded a call
+                    use_glass(self._store, message.message, self._acting.name, truncate(self._clock()))
+                if keeping is not None:
                     keeping(message.message)
             self._store.add_sent(sealed, records)
         return sealed
@@ -206,6 +233,9 @@ class Outbox:
         heads = [message.head for message in messages if message.head.id in gone]
         records = {head.id: self._book.record(Operation.ALTERATION, "send.refused", head) for head in heads}
         taken = self._store.record_submission(recording.done, recording.refused, recording.receipts, records)
+        self._store.note_waiting(
+            {key: one.error for key, one in recording.outcomes.items() if one.status is SendStatus.QUEUED and one.error}
+        )
         return Submission(recording.outcomes, frozenset(taken), len(recording.receipts), unverified)
 
     def _record_one(

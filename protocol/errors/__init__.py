@@ -104,6 +104,10 @@ ComityError                              internal                 _base
 ├─ NothingOpenError                      nothing-open             _messages
 ├─ DuplicateRequestError                 duplicate-request        _messages
 ├─ LawsDifferError                       laws-differ              _messages
+├─ StillUnderWayError                    still-under-way          _cases
+├─ CallBackNeededError                   call-back-needed         _cases
+├─ SuspectedForgeryError                 suspected-forgery        _cases
+├─ ClosingLosesError                     closing-loses            _cases
 ├─ OfferNeededError                      offer-needed             _messages
 ├─ ConditionsOpenError                   conditions-open          _messages
 ├─ IdempotencyKeyUsedError               idempotency-key-used     _messages
@@ -136,6 +140,10 @@ ComityError                              internal                 _base
 from __future__ import annotations
 
 from protocol.errors._base import ComityError as ComityError
+from protocol.errors._cases import CallBackNeededError as CallBackNeededError
+from protocol.errors._cases import ClosingLosesError as ClosingLosesError
+from protocol.errors._cases import StillUnderWayError as StillUnderWayError
+from protocol.errors._cases import SuspectedForgeryError as SuspectedForgeryError
 from protocol.errors._directory import DirectoryUnavailableError as DirectoryUnavailableError
 from protocol.errors._directory import DirectoryUntrustedError as DirectoryUntrustedError
 from protocol.errors._directory import NationUnusableError as NationUnusableError

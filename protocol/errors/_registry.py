@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from protocol.errors import (
     _base,
+    _cases,
     _directory,
     _evidence,
     _formats,
@@ -118,6 +119,10 @@ _CLASS_OF: Mapping[str, type[_base.ComityError]] = MappingProxyType(
         "nothing-open": _messages.NothingOpenError,
         "duplicate-request": _messages.DuplicateRequestError,
         "laws-differ": _messages.LawsDifferError,
+        "still-under-way": _cases.StillUnderWayError,
+        "call-back-needed": _cases.CallBackNeededError,
+        "suspected-forgery": _cases.SuspectedForgeryError,
+        "closing-loses": _cases.ClosingLosesError,
         "offer-needed": _messages.OfferNeededError,
         "conditions-open": _messages.ConditionsOpenError,
         "idempotency-key-used": _messages.IdempotencyKeyUsedError,
