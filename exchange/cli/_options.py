@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from exchange.cli._acting import given_login
+from exchange.cli._codes import code_in
 from exchange.i18n import _
 from keys.local.terminal import INTERRUPTED, ask, refuse
 from protocol.errors import ComityError, MalformedError, RecipientNeededError, UsageError
@@ -55,7 +56,9 @@ LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1000)]
 RemarkOption = Annotated[str | None, typer.Option("--remark", help=_("A remark for the sender."))]
 FromOption = Annotated[str | None, typer.Option("--from", help=_("From this date and time on (with time zone)."))]
 ToOption = Annotated[str | None, typer.Option("--to", help=_("Before this date and time (with time zone)."))]
-CountryOption = Annotated[str | None, typer.Option(help=_("Only of this country, such as FR."))]
+CountryOption = Annotated[
+    str | None, typer.Option(callback=code_in("country"), help=_("Only of this country, such as FR or France."))
+]
 OutOrPrintOption = Annotated[Path | None, typer.Option("--out", help=_("The file to write; else standard output."))]
 DraftArgument = Annotated[Path, typer.Argument(help=_("The draft."))]
 PreservationDraftArgument = Annotated[Path, typer.Argument(help=_("The draft of a preservation.request."))]
@@ -171,7 +174,12 @@ RecipientOption = Annotated[
     str | None, typer.Option("--to", help=_("Who gets it: a court, a person, or a contact point's address."))
 ]
 PurposeOption = Annotated[
-    str | None, typer.Option("--purpose", help=_("What for, a code of the list record_purpose, such as proceedings."))
+    str | None,
+    typer.Option(
+        "--purpose",
+        callback=code_in("record_purpose"),
+        help=_("What for, a code of the list record_purpose, such as proceedings."),
+    ),
 ]
 
 

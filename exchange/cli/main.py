@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from exchange.cli._acting import GivenLogin, give_login
+from exchange.cli._codes import code_in
 from exchange.cli._commands import ROWS
 from exchange.i18n import _
 from keys.commands import program
@@ -38,7 +39,12 @@ def acting(
         ),
     ] = None,
     purpose: Annotated[
-        str | None, typer.Option("--purpose", help=_("Reason: a code of the list record_purpose; else case_work."))
+        str | None,
+        typer.Option(
+            "--purpose",
+            callback=code_in("record_purpose"),
+            help=_("Reason: a code of the list record_purpose; else case_work."),
+        ),
     ] = None,
     because: Annotated[
         str | None, typer.Option("--because", help=_("Reason in words; it stands in the processing log."))
