@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from exchange.messaging.drafting.imports import Times
 from exchange.text.code_words import code_of, find_code, refusal
-from exchange.wizard.step import Draft, Fields, Partner, Reader, Situation, StepProblem
+from exchange.wizard.question import AnswerProblem, Draft, Fields, Partner, Reader, Situation
 from keys.local.isolates import bare
 from keys.local.translation import _
 from protocol.codes import load_codes
@@ -22,7 +22,7 @@ _DAY = re.compile(r"\d{4}-\d{1,2}-\d{1,2}")
 
 
 def said_yes(text: str) -> bool:
-    """Whether an answer is yes; raises :class:`StepProblem` for one that is neither yes nor no."""
+    """Whether an answer is yes; raises :class:`AnswerProblem` for one that is neither yes nor no."""
     word = bare(text.strip().casefold())
     yes = {"y", "yes", "true", "1", bare(_("yes")).casefold()}
     no = {"n", "no", "false", "0", bare(_("no")).casefold()}
@@ -30,13 +30,13 @@ def said_yes(text: str) -> bool:
         return True
     if word in no | {bare(_("no")).casefold()[:1]}:
         return False
-    raise StepProblem(phrase("answer yes or no"))
+    raise AnswerProblem(phrase("answer yes or no"))
 
 
 def instant_of(text: str, situation: Situation) -> str:
     """An instant in RFC 3339: a date and time in the officer's zone where it names none, or ``+8h``, ``+3d`` from now.
 
-    Raises :class:`StepProblem`.
+    Raises :class:`AnswerProblem`.
     """
     span = _SPAN.fullmatch(text.strip())
     if span is not None:
@@ -45,7 +45,7 @@ def instant_of(text: str, situation: Situation) -> str:
     written = f"{text.strip()} 00:00" if _DAY.fullmatch(text.strip()) else text
     read = Times(situation.zone).read(written)
     if read.problem:
-        raise StepProblem(phrase("write the date and time as 2026-12-01 09:00, or as +8h or +3d from now"))
+        raise AnswerProblem(phrase("write the date and time as 2026-12-01 09:00, or as +8h or +3d from now"))
     return read.instant
 
 
@@ -79,7 +79,7 @@ def number(name: str) -> Reader:
 
     def read(text: str, _draft: Draft, _situation: Situation) -> Fields:
         if not re.fullmatch(r"\s*\d{1,9}\s*", text, re.ASCII):
-            raise StepProblem(phrase("write a whole number"))
+            raise AnswerProblem(phrase("write a whole number"))
         return {name: int(text)}
 
     return read
@@ -108,14 +108,14 @@ def several_codes(name: str, codes: str) -> Reader:
 
 
 def chosen_code(codes: str, text: str) -> str:
-    """The code for an answer; raises :class:`StepProblem` with the allowed values and the likely one."""
+    """The code for an answer; raises :class:`AnswerProblem` with the allowed values and the likely one."""
     entries, written = load_codes(codes).entries, text.strip()
     if written.isdecimal() and written not in load_codes(codes) and 0 < int(written) <= len(entries):
         return entries[int(written) - 1].code
     try:
         return code_of(codes, text)
     except UsageError as problem:
-        raise StepProblem.of(problem) from None
+        raise AnswerProblem.of(problem) from None
 
 
 def recipients(text: str, _draft: Draft, situation: Situation) -> Fields:
@@ -137,10 +137,12 @@ def _recipient(part: str, situation: Situation) -> str:
     if len(named) == 1:
         return named[0].address
     if named:
-        raise StepProblem(phrase("there are several contact points: give one of {addresses}", addresses=_named(named)))
+        raise AnswerProblem(
+            phrase("there are several contact points: give one of {addresses}", addresses=_named(named))
+        )
     if country is None:
-        raise StepProblem(refusal("country", part))
-    raise StepProblem(
+        raise AnswerProblem(refusal("country", part))
+    raise AnswerProblem(
         phrase("the directory has no contact point of this country that takes messages: comity directory")
     )
 

@@ -65,7 +65,7 @@ SEVERAL_CHAINS = phrase("several blockchains have such addresses: write which be
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class Understood:
     """An identifier, or why a text is none. ``asks``: what one answer for the whole paste would mend."""
 
     identifier: Mapping[str, Any] | None
@@ -73,20 +73,20 @@ class Read:
     asks: str = ""
 
 
-def checked(fields: Fields) -> Read:
+def checked(fields: Fields) -> Understood:
     """The identifier as its model takes it, in the form that is sent; else the first problem."""
     model = KINDS[fields["kind"]]
     try:
         read = model.model_validate_json(json.dumps(fields, ensure_ascii=False))
     except ValidationError as error:
         (_field, rule, text), *_more = problems_of(error, model)
-        return Read(
+        return Understood(
             None, text if not rule or rule == "message format" else phrase("{text} ({rule})", text=text, rule=rule)
         )
-    return Read(json.loads(read.model_dump_json(exclude_none=True)))
+    return Understood(json.loads(read.model_dump_json(exclude_none=True)))
 
 
-def read_name(text: str, service: str = "", chain: str = "") -> Read:
+def read_name(text: str, service: str = "", chain: str = "") -> Understood:
     """The identifier in ``text``, which is no address of the internet with its port and time.
 
     ``service`` and ``chain`` are of all account names and blockchain addresses that say none themselves.
@@ -100,7 +100,7 @@ def read_name(text: str, service: str = "", chain: str = "") -> Read:
         return (
             checked({"kind": "account", "service": service, "handle": text[1:]})
             if service
-            else Read(None, NO_SERVICE, "service")
+            else Understood(None, NO_SERVICE, "service")
         )
     for kind, pattern in (("url", _URL), ("email", _EMAIL), ("mac", MAC), ("phone", _PHONE), ("iban", _IBAN)):
         if pattern.fullmatch(text):
@@ -109,24 +109,24 @@ def read_name(text: str, service: str = "", chain: str = "") -> Read:
     return _by_letters(text, chain)
 
 
-def _by_letters(text: str, chain: str) -> Read:
+def _by_letters(text: str, chain: str) -> Understood:
     bare = re.sub(r"[ -]", "", text)
     if re.fullmatch(r"89\d{17,18}", bare):
         return checked({"kind": "iccid", "iccid": text})
     if _HEX.fullmatch(text):
-        return Read(None, SEVERAL_HASHES)
+        return Understood(None, SEVERAL_HASHES)
     if (bare.isdigit() and len(bare) in (14, 15, 16, 19)) or _UUID.fullmatch(text):
-        return Read(None, SEVERAL_KINDS)
+        return Understood(None, SEVERAL_KINDS)
     if re.fullmatch(r"0\d{8,10}", re.sub(r"[ ().-]", "", text)):
-        return Read(None, NO_COUNTRY)
+        return Understood(None, NO_COUNTRY)
     if _DOMAIN.fullmatch(text):
         return checked({"kind": "domain", "domain": text})
     if _LONG_NAME.fullmatch(text):
         return _on_a_chain(text, chain)
-    return Read(None, NO_KIND)
+    return Understood(None, NO_KIND)
 
 
-def _on_a_chain(text: str, chain: str) -> Read:
+def _on_a_chain(text: str, chain: str) -> Understood:
     chains = tuple(entry.code for entry in load_codes("chain").entries if entry.code != "other")
     kinds = [{"kind": "crypto_address", "chain": one, "address": text} for one in chains]
     fitting = [found for fields in kinds if (found := checked(fields)).identifier is not None]
@@ -134,11 +134,11 @@ def _on_a_chain(text: str, chain: str) -> Read:
         return fitting[0]
     if chain:
         fitting = [one for one in fitting if one.identifier is not None and one.identifier["chain"] == chain]
-        return fitting[0] if fitting else Read(None, NO_KIND)
-    return Read(None, SEVERAL_CHAINS, "chain") if fitting else Read(None, NO_KIND)
+        return fitting[0] if fitting else Understood(None, NO_KIND)
+    return Understood(None, SEVERAL_CHAINS, "chain") if fitting else Understood(None, NO_KIND)
 
 
-def _labelled(text: str) -> Read | None:
+def _labelled(text: str) -> Understood | None:
     """What stands behind a word for a kind, a service, a blockchain or a hash; None where no such word is there."""
     if found := _HANDLE.fullmatch(text):
         return checked({"kind": "account", "service": found["service"].lower(), "handle": found["handle"]})
@@ -156,7 +156,7 @@ def _labelled(text: str) -> Read | None:
     return _of_kind(kind, word, value)
 
 
-def _of_kind(kind: str, word: str, value: str) -> Read | None:
+def _of_kind(kind: str, word: str, value: str) -> Understood | None:
     if kind in _FIELD:
         return checked({"kind": kind, _FIELD[kind]: value.strip("<>") if kind == "message_id" else value})
     match kind:
@@ -171,31 +171,33 @@ def _of_kind(kind: str, word: str, value: str) -> Read | None:
         case "transaction":
             chain, _space, hashed = value.rpartition(" ")
             chain = _chain(chain)
-            return checked({"kind": kind, "chain": chain, "hash": hashed}) if chain else Read(None, SEVERAL_CHAINS)
+            return (
+                checked({"kind": kind, "chain": chain, "hash": hashed}) if chain else Understood(None, SEVERAL_CHAINS)
+            )
         case "ip_range":
             return read_range(value)
         case _:
             return None
 
 
-def _of_chain(chain: str, value: str) -> Read:
+def _of_chain(chain: str, value: str) -> Understood:
     if hashed := re.fullmatch(r"(?:tx|transaction)\s*:?\s*(\S+)", value, re.IGNORECASE):
         return checked({"kind": "transaction", "chain": chain, "hash": hashed[1]})
     return checked({"kind": "crypto_address", "chain": chain, "address": value})
 
 
-def _of_account(value: str) -> Read:
+def _of_account(value: str) -> Understood:
     if found := _AT_SERVICE.fullmatch(value):
         return checked({"kind": "account", "service": found["service"].lower(), "handle": found["handle"].lstrip("@")})
     service, colon, handle = value.partition(":")
     if not colon or not handle.strip():
         service, _space, handle = value.partition(" ")
     if not handle.strip():
-        return Read(None, NO_SERVICE, "service") if value.startswith("@") else Read(None, NO_SERVICE)
+        return Understood(None, NO_SERVICE, "service") if value.startswith("@") else Understood(None, NO_SERVICE)
     return checked({"kind": "account", "service": service.strip().lower(), "handle": handle.strip().lstrip("@")})
 
 
-def read_range(text: str) -> Read | None:
+def read_range(text: str) -> Understood | None:
     """A range of addresses, as ``first - last`` or with the length of its prefix; None where it is none."""
     from ipaddress import ip_network
 
@@ -206,7 +208,9 @@ def read_range(text: str) -> Read | None:
     try:
         network = ip_network(text)
     except ValueError:
-        return Read(None, phrase("this is no range of addresses: its address has bits behind the length of the prefix"))
+        return Understood(
+            None, phrase("this is no range of addresses: its address has bits behind the length of the prefix")
+        )
     return checked({"kind": "ip_range", "first": str(network[0]), "last": str(network[-1])})
 
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from exchange.wizard import _answers as read
-from exchange.wizard.step import Answered, Draft, Fields, Situation, Step, StepProblem, value_at
+from exchange.wizard.question import AnswerKind, AnswerProblem, Draft, Fields, Situation, WizardStep, value_at
 from protocol.encoding.phrase import phrase
 
 EXTEND, FOLLOW_UP, RELEASE = "preservation.extend", "preservation.follow-up", "preservation.release"
@@ -22,7 +22,7 @@ def _names(text: str, _draft: Draft, situation: Situation) -> Fields:
     if not asked or asked == ["*"] or asked[0].casefold() == "all":
         return {"targets": known}
     if known and not set(asked) <= set(known):
-        raise StepProblem(phrase("the case has no such target; it has {targets}", targets=", ".join(known)))
+        raise AnswerProblem(phrase("the case has no such target; it has {targets}", targets=", ".join(known)))
     return {"targets": asked}
 
 
@@ -30,17 +30,17 @@ def _all_names(_draft: Draft, situation: Situation) -> str:
     return ", ".join(situation.case_targets)
 
 
-NAMES = Step(
+NAMES = WizardStep(
     name="targets",
     fields=("targets",),
     prompt=phrase("Which targets? By their short names"),
-    answered=Answered.LINE,
+    answered=AnswerKind.LINE,
     read=_names,
     proposed=_all_names,
 )
 
 
-def _result(target: str, place: int) -> tuple[Step, ...]:
+def _result(target: str, place: int) -> tuple[WizardStep, ...]:
     """What became of one target."""
     at = f"targets.{place}"
 
@@ -51,91 +51,91 @@ def _result(target: str, place: int) -> tuple[Step, ...]:
         return lambda draft, _situation: value_at(draft, f"{at}.result") == code
 
     return (
-        Step(
+        WizardStep(
             name=f"{at}.result",
             fields=(f"{at}.result",),
             prompt=phrase("What became of {target}?", target=target),
             rule="Art. 29.3",
             codes="preservation_result",
-            answered=Answered.CODE,
+            answered=AnswerKind.CODE,
             read=read.one_code(f"{at}.result", "preservation_result"),
         ),
-        Step(
+        WizardStep(
             name=f"{at}.preserved_at",
             fields=(f"{at}.preserved_at",),
             prompt=phrase("When were the data of {target} preserved?", target=target),
             rule="Art. 29.7",
-            answered=Answered.INSTANT,
+            answered=AnswerKind.INSTANT,
             read=read.instant(f"{at}.preserved_at"),
             needed=preserved,
         ),
-        Step(
+        WizardStep(
             name=f"{at}.expires_at",
             fields=(f"{at}.expires_at",),
             prompt=phrase("Until when are they preserved?"),
             rule="Art. 29.7",
-            answered=Answered.INSTANT,
+            answered=AnswerKind.INSTANT,
             read=read.instant(f"{at}.expires_at"),
             needed=preserved,
             proposed=lambda draft, situation: "+90d",
         ),
-        Step(
+        WizardStep(
             name=f"{at}.provider_reference",
             fields=(f"{at}.provider_reference",),
             prompt=phrase("The provider's reference"),
-            answered=Answered.LINE,
+            answered=AnswerKind.LINE,
             read=read.line(f"{at}.provider_reference"),
             needed=preserved,
             optional=True,
         ),
-        Step(
+        WizardStep(
             name=f"{at}.scope",
             fields=(f"{at}.scope",),
             prompt=phrase("What was preserved and what was not?"),
             rule="Art. 29.3",
-            answered=Answered.LINE,
+            answered=AnswerKind.LINE,
             read=read.line(f"{at}.scope"),
             needed=result_is("partly_preserved"),
         ),
-        Step(
+        WizardStep(
             name=f"{at}.ground.code",
             fields=(f"{at}.ground.code",),
             prompt=phrase("On which ground is it refused?"),
             rule="Art. 29.5",
             codes="refusal_ground",
-            answered=Answered.CODE,
+            answered=AnswerKind.CODE,
             read=read.one_code(f"{at}.ground.code", "refusal_ground"),
             needed=result_is("refused"),
         ),
-        Step(
+        WizardStep(
             name=f"{at}.ground.text",
             fields=(f"{at}.ground.text",),
             prompt=phrase("The reasons that are owed"),
             rule="Art. 27.7",
-            answered=Answered.LINE,
+            answered=AnswerKind.LINE,
             read=read.line(f"{at}.ground.text"),
             needed=result_is("refused"),
         ),
     )
 
 
-def _line(name: str, prompt: str, rule: str = "", **more: Any) -> Step:
-    return Step(
-        name=name, fields=(name,), prompt=prompt, rule=rule, answered=Answered.LINE, read=read.line(name), **more
+def _line(name: str, prompt: str, rule: str = "", **more: Any) -> WizardStep:
+    return WizardStep(
+        name=name, fields=(name,), prompt=prompt, rule=rule, answered=AnswerKind.LINE, read=read.line(name), **more
     )
 
 
-REPLIES: Mapping[str, tuple[Step, ...]] = MappingProxyType(
+REPLIES: Mapping[str, tuple[WizardStep, ...]] = MappingProxyType(
     {
         EXTEND: (
             NAMES,
-            Step(
+            WizardStep(
                 name="until",
                 fields=("until",),
                 prompt=phrase("Until when should the data stay preserved?"),
                 help=phrase("Such as 2026-12-01 09:00 in your own time zone, or +8h or +3d from now."),
                 rule="UN Convention Art. 42",
-                answered=Answered.INSTANT,
+                answered=AnswerKind.INSTANT,
                 read=read.instant("until"),
                 proposed=lambda draft, situation: "+90d",
             ),
@@ -149,6 +149,6 @@ REPLIES: Mapping[str, tuple[Step, ...]] = MappingProxyType(
 )  # fmt: skip
 
 
-def answer_steps(targets: tuple[str, ...]) -> tuple[Step, ...]:
+def answer_steps(targets: tuple[str, ...]) -> tuple[WizardStep, ...]:
     """The steps of an answer about these targets."""
     return tuple(step for place, name in enumerate(targets) for step in _result(name, place))

@@ -10,7 +10,7 @@ from exchange.text.code_words import find_code
 from exchange.wizard import _answers as read
 from exchange.wizard._targets import target_steps
 from exchange.wizard.paste import Pasted
-from exchange.wizard.step import Answered, Draft, Fields, Situation, Step, StepProblem, value_at
+from exchange.wizard.question import AnswerKind, AnswerProblem, Draft, Fields, Situation, WizardStep, value_at
 from protocol.codes import load_codes
 from protocol.encoding.phrase import phrase
 from protocol.messages.types.assistance import CASELESS_KINDS, DATA_KINDS
@@ -101,7 +101,7 @@ def _wants_somebody(draft: Draft, _situation: Situation) -> bool:
 def _person(text: str, _draft: Draft, _situation: Situation) -> Fields:
     name, _colon, link = text.partition(":")
     if not link.strip():
-        raise StepProblem(phrase("write the name or a description, a colon, and the link to the case"))
+        raise AnswerProblem(phrase("write the name or a description, a colon, and the link to the case"))
     return {"persons": [{"description": name.strip(), "link": link.strip()}]}
 
 
@@ -121,53 +121,55 @@ def _declared(text: str, _draft: Draft, _situation: Situation) -> Fields:
     return {"mutual_assistance.declared": read.said_yes(text)}
 
 
-def _line(name: str, prompt: str, *, rule: str = "", **more: Any) -> Step:
-    return Step(
-        name=name, fields=(name,), prompt=prompt, rule=rule, answered=Answered.LINE, read=read.line(name), **more
+def _line(name: str, prompt: str, *, rule: str = "", **more: Any) -> WizardStep:
+    return WizardStep(
+        name=name, fields=(name,), prompt=prompt, rule=rule, answered=AnswerKind.LINE, read=read.line(name), **more
     )
 
 
-def _prose(name: str, prompt: str, *, rule: str = "", **more: Any) -> Step:
-    return Step(
-        name=name, fields=(name,), prompt=prompt, rule=rule, answered=Answered.TEXT, read=read.prose(name), **more
+def _prose(name: str, prompt: str, *, rule: str = "", **more: Any) -> WizardStep:
+    return WizardStep(
+        name=name, fields=(name,), prompt=prompt, rule=rule, answered=AnswerKind.TEXT, read=read.prose(name), **more
     )
 
 
-def _code(name: str, codes: str, prompt: str, **more: Any) -> Step:
-    return Step(
+def _code(name: str, codes: str, prompt: str, **more: Any) -> WizardStep:
+    return WizardStep(
         name=name,
         fields=(name,),
         prompt=prompt,
         codes=codes,
-        answered=Answered.CODE,
+        answered=AnswerKind.CODE,
         read=read.one_code(name, codes),
         **more,
     )
 
 
-def _decide(name: str, prompt: str, **more: Any) -> Step:
-    return Step(name=name, fields=(name,), prompt=prompt, answered=Answered.YES_NO, read=read.yes_no(name), **more)
+def _decide(name: str, prompt: str, **more: Any) -> WizardStep:
+    return WizardStep(
+        name=name, fields=(name,), prompt=prompt, answered=AnswerKind.YES_NO, read=read.yes_no(name), **more
+    )
 
 
-def _at(name: str, prompt: str, **more: Any) -> Step:
-    return Step(
+def _at(name: str, prompt: str, **more: Any) -> WizardStep:
+    return WizardStep(
         name=name,
         fields=(name,),
         prompt=prompt,
         help=phrase("Such as 2026-12-01 09:00 in your own time zone, or +8h or +3d from now."),
-        answered=Answered.INSTANT,
+        answered=AnswerKind.INSTANT,
         read=read.instant(name),
         **more,
     )
 
 
-TO = Step(
+TO = WizardStep(
     name="to",
     fields=("to",),
     prompt=phrase("Which nation is asked? Country, or contact point"),
     help=phrase("Such as France, or 24-7@fr; several with commas."),
     rule="T-CY(2018)11 item 4",
-    answered=Answered.LINE,
+    answered=AnswerKind.LINE,
     read=read.recipients,
 )
 BASIS = _code(
@@ -176,32 +178,32 @@ BASIS = _code(
     phrase("On which legal basis?"),
     proposed=lambda draft, situation: "budapest",
 )
-ARTICLES = Step(
+ARTICLES = WizardStep(
     name="legal_basis.articles",
     fields=("legal_basis.articles",),
     prompt=phrase("Which articles?"),
-    answered=Answered.LINE,
+    answered=AnswerKind.LINE,
     read=_articles,
     optional=True,
     proposed=_proposed_articles,
 )
 REFERENCE = _line("own_reference", phrase("Your own reference or case number"), rule="T-CY(2018)11 item 2")
-OFFENCES = Step(
+OFFENCES = WizardStep(
     name="offences",
     fields=("offences",),
     prompt=phrase("Which offence? By name or article; several with ;"),
     help=phrase("Such as Illegal access; Computer-related fraud. One that is in no list counts as a national offence."),
     rule="Art. 29.2 (b)",
     codes="offence_budapest",
-    answered=Answered.CODES,
+    answered=AnswerKind.CODES,
     read=_offences,
 )
 FACTS = _prose("facts", phrase("What happened?"), rule="Art. 29.2 (b)")
-EARLIER = Step(
+EARLIER = WizardStep(
     name="earlier",
     fields=("request_status",),
     prompt=phrase("Asked already? The reference of the earlier request; empty if this is the first"),
-    answered=Answered.LINE,
+    answered=AnswerKind.LINE,
     read=_earlier,
     optional=True,
     rule="T-CY(2018)11 item 3",
@@ -219,11 +221,11 @@ LABELS = (
         rule="TLP 2.0",
         proposed=lambda draft, situation: "AMBER",
     ),
-    Step(
+    WizardStep(
         name="language",
         fields=("language",),
         prompt=phrase("In which language are your texts?"),
-        answered=Answered.CODE,
+        answered=AnswerKind.CODE,
         rule="BCP 47",
         read=read.one_code("language", "language"),
         proposed=lambda draft, situation: situation.language,
@@ -239,26 +241,26 @@ SILENCE = (
     ),
 )
 
-REQUESTS: Mapping[str, tuple[Step, ...]] = MappingProxyType(
+REQUESTS: Mapping[str, tuple[WizardStep, ...]] = MappingProxyType(
     {
         PRESERVATION: (
             TO, BASIS, ARTICLES, REFERENCE, OFFENCES, FACTS, EARLIER,
             *target_steps(PRESERVATION),
             _prose("necessity", phrase("Why must the data be preserved now?"), rule="Art. 29.2 (e)"),
-            Step(
+            WizardStep(
                 name="mutual_assistance.declared",
                 fields=("mutual_assistance.declared",),
                 prompt=phrase("Will a request for mutual assistance follow? Your declaration is needed"),
                 rule="Art. 29.2 (f)",
-                answered=Answered.YES_NO,
+                answered=AnswerKind.YES_NO,
                 read=_declared,
             ),
-            Step(
+            WizardStep(
                 name="period_wanted_days",
                 fields=("period_wanted_days",),
                 prompt=phrase("For how many days?"),
                 rule="Art. 29.7",
-                answered=Answered.NUMBER,
+                answered=AnswerKind.NUMBER,
                 read=read.number("period_wanted_days"),
                 proposed=lambda draft, situation: "90",
             ),
@@ -290,23 +292,23 @@ REQUESTS: Mapping[str, tuple[Step, ...]] = MappingProxyType(
         ),
         ASSISTANCE: (
             TO, BASIS, ARTICLES, REFERENCE,
-            Step(
+            WizardStep(
                 name="kinds",
                 fields=("kinds",),
                 prompt=phrase("Which assistance?"),
                 rule="UN Convention Art. 40",
                 codes="assistance_kind",
-                answered=Answered.CODES,
+                answered=AnswerKind.CODES,
                 read=read.several_codes("kinds", "assistance_kind"),
             ),
-            Step(
+            WizardStep(
                 name="offences",
                 fields=("offences",),
                 prompt=OFFENCES.prompt,
                 help=OFFENCES.help,
                 rule="UN Convention Art. 40",
                 codes="offence_budapest",
-                answered=Answered.CODES,
+                answered=AnswerKind.CODES,
                 read=_offences,
                 needed=_about_a_case,
             ),
@@ -315,12 +317,12 @@ REQUESTS: Mapping[str, tuple[Step, ...]] = MappingProxyType(
             _prose("description", phrase("What is to be done?"), rule="UN Convention Art. 40"),
             _line("purpose", phrase("What is it needed for?"), rule="UN Convention Art. 40"),
             *target_steps(ASSISTANCE, _wants_data),
-            Step(
+            WizardStep(
                 name="persons",
                 fields=("persons",),
                 prompt=phrase("Who is sought? Name or description, a colon, the link to the case"),
                 rule="Directive (EU) 2023/977 Art. 4",
-                answered=Answered.LINE,
+                answered=AnswerKind.LINE,
                 read=_person,
                 needed=_wants_somebody,
             ),
@@ -334,35 +336,35 @@ REQUESTS: Mapping[str, tuple[Step, ...]] = MappingProxyType(
             *URGENCY, *LABELS,
         ),
         INFORMATION: (
-            Step(name="to", fields=("to",), prompt=phrase("Which nation gets it? Country, or contact point"),
-                 help=TO.help, answered=Answered.LINE, read=read.recipients),
+            WizardStep(name="to", fields=("to",), prompt=phrase("Which nation gets it? Country, or contact point"),
+                 help=TO.help, answered=AnswerKind.LINE, read=read.recipients),
             BASIS, ARTICLES, REFERENCE,
             _line("subject", phrase("Subject, without what is to be protected"), rule="Budapest Convention Art. 26"),
             _line("usefulness", phrase("Why may it help the other State?"), rule="Budapest Convention Art. 26"),
             _code("evidential_status", "evidential_status", phrase("Intelligence or evidence?")),
             _prose("facts", phrase("What is known?"), rule="Budapest Convention Art. 26"),
-            Step(
+            WizardStep(
                 name="conditions",
                 fields=("conditions",),
                 prompt=phrase("Conditions, one a line; they are offered before anything is given. Empty for none"),
                 rule="Budapest Convention Art. 26.2",
-                answered=Answered.TEXT,
+                answered=AnswerKind.TEXT,
                 read=_conditions,
                 optional=True,
             ),
-            Step(
+            WizardStep(
                 name=REPORTED,
                 fields=(REPORTED,),
                 prompt=phrase("Identifiers, one a line; empty for none"),
-                answered=Answered.PASTE,
+                answered=AnswerKind.PASTE,
                 read=read.line(REPORTED),
                 optional=True,
             ),
-            Step(
+            WizardStep(
                 name=f"{REPORTED}.relation",
                 fields=(REPORTED,),
                 prompt=phrase("How do these identifiers relate to the facts?"),
-                answered=Answered.LINE,
+                answered=AnswerKind.LINE,
                 read=_reported_relation,
                 needed=lambda draft, situation: bool(draft.get(REPORTED)),
                 done=lambda draft: all(one.get("relation") for one in draft.get(REPORTED) or ()),

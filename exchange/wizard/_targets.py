@@ -11,7 +11,7 @@ from typing import Any
 
 from exchange.wizard._answers import instant_of, parts_of, said_yes
 from exchange.wizard.paste import Pasted
-from exchange.wizard.step import Answered, Draft, Fields, Situation, Step, StepProblem, value_at
+from exchange.wizard.question import AnswerKind, AnswerProblem, Draft, Fields, Situation, WizardStep, value_at
 from protocol.encoding.instants import parse_instant
 from protocol.encoding.phrase import phrase
 
@@ -91,7 +91,7 @@ def _window(text: str, draft: Draft, situation: Situation) -> Fields:
         }
     first, _middle, last = words.partition(" to ")
     if not last:
-        raise StepProblem(
+        raise AnswerProblem(
             phrase("write minutes before and after each time, such as 60, or 2026-11-20 00:00 to 2026-11-22 00:00")
         )
     window = {"begins_at": instant_of(first, situation), "ends_at": instant_of(last, situation)}
@@ -103,7 +103,7 @@ def _window(text: str, draft: Draft, situation: Situation) -> Fields:
 def _around(target: Mapping[str, Any], around: timedelta) -> dict[str, str]:
     at = value_at(target, "identifier.instant") or value_at(target, "time_window.begins_at")
     if not at or around <= timedelta(0):
-        raise StepProblem(
+        raise AnswerProblem(
             phrase(
                 "{target} has no time of its own: write the window as 2026-11-20 00:00 to 2026-11-22 00:00",
                 target=str(target.get("target")),
@@ -148,10 +148,10 @@ class MoreTargets(Exception):  # noqa: N818 - no error: the officer pastes again
 
 
 def _pasted(_text: str, _draft: Draft, _situation: Situation) -> Fields:
-    raise StepProblem(phrase("paste the targets, one a line"))
+    raise AnswerProblem(phrase("paste the targets, one a line"))
 
 
-def target_steps(message_type: str, needed: Any = None) -> tuple[Step, ...]:
+def target_steps(message_type: str, needed: Any = None) -> tuple[WizardStep, ...]:
     """The steps about targets of a request of this type."""
     preserved = message_type == _PRESERVATION
     wanted = needed or (lambda draft, situation: True)
@@ -161,7 +161,7 @@ def target_steps(message_type: str, needed: Any = None) -> tuple[Step, ...]:
 
     rule = "Art. 29.2 (c)" if preserved else ""
     about = [
-        Step(
+        WizardStep(
             name="targets",
             fields=("targets",),
             prompt=phrase("What is it about? Paste one target a line"),
@@ -170,51 +170,51 @@ def target_steps(message_type: str, needed: Any = None) -> tuple[Step, ...]:
                 "link. Lines of a log or a spreadsheet too."
             ),
             rule=rule,
-            answered=Answered.PASTE,
+            answered=AnswerKind.PASTE,
             read=_pasted,
             needed=wanted,
         ),
-        Step(
+        WizardStep(
             name=f"{EACH}data_categories",
             fields=("targets",),
             prompt=phrase("Which data?"),
             rule=rule,
             codes="data_category",
-            answered=Answered.CODES,
+            answered=AnswerKind.CODES,
             read=_categories,
             needed=given,
             done=_steps_name("data_categories"),
         ),
-        Step(
+        WizardStep(
             name=f"{EACH}time_window",
             fields=("targets",),
             prompt=phrase("From which time? Minutes before and after each time, or a beginning and an end"),
             help=phrase("Such as 60, or 2026-11-20 00:00 to 2026-11-22 00:00."),
             rule=rule,
             optional=not preserved,
-            answered=Answered.LINE,
+            answered=AnswerKind.LINE,
             read=_window,
             needed=given,
             done=_steps_name("time_window.ends_at"),
         ),
-        Step(
+        WizardStep(
             name=f"{EACH}relation",
             fields=("targets",),
             prompt=phrase("How do these data relate to the case?"),
             rule=rule,
-            answered=Answered.LINE,
+            answered=AnswerKind.LINE,
             read=_relation,
             needed=given,
             done=_steps_name("relation"),
         ),
-        Step(
+        WizardStep(
             name=f"{EACH}custodian",
             fields=("targets",),
             prompt=phrase("Who holds the data, as far as you know? Holder, country, service"),
             help=phrase("Such as Example Hosting SAS, France, Mail. Empty if it is not known."),
             rule="Art. 29.2 (d)" if preserved else "",
             optional=True,
-            answered=Answered.LINE,
+            answered=AnswerKind.LINE,
             read=_custodian,
             needed=given,
             done=_steps_name("custodian"),
@@ -222,24 +222,24 @@ def target_steps(message_type: str, needed: Any = None) -> tuple[Step, ...]:
     ]
     if not preserved:
         about.append(
-            Step(
+            WizardStep(
                 name=f"{EACH}held_there",
                 fields=("targets",),
                 prompt=phrase("Why do you believe that the data are held there?"),
                 rule="Directive (EU) 2023/977 Art. 4",
-                answered=Answered.LINE,
+                answered=AnswerKind.LINE,
                 read=_held_there,
                 needed=lambda draft, situation: given(draft, situation) and _no_custodian(draft, situation),
                 done=_steps_name("held_there"),
             )
         )
     about.append(
-        Step(
+        WizardStep(
             name="more_targets",
             fields=("targets",),
             prompt=phrase("More targets, with another window, holder or relation?"),
             optional=True,
-            answered=Answered.YES_NO,
+            answered=AnswerKind.YES_NO,
             read=_more,
             needed=given,
             done=lambda draft: False,

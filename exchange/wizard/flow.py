@@ -6,7 +6,7 @@
     while (step := wizard.current()) is not None:
         try:
             wizard = wizard.answer(step, text)
-        except StepProblem as problem:
+        except AnswerProblem as problem:
             ...                           # show it, ask again
     wizard.problems()                     # empty: it can be sent
 
@@ -22,13 +22,23 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from exchange.messaging.drafting.drafts import empty_draft
+from exchange.messaging.drafting.drafts import empty_field
+from exchange.text.code_words import with_codes
 from exchange.wizard import _answers as read
 from exchange.wizard._replies import ANSWER, REPLIES, answer_steps
 from exchange.wizard._requests import FIXED, REPORTED, REQUESTS, reported
 from exchange.wizard._targets import EACH, MoreTargets, added_targets, targets_of
 from exchange.wizard.paste import Pasted
-from exchange.wizard.step import Answered, Draft, Partner, Situation, Step, StepProblem, value_at, with_fields
+from exchange.wizard.question import (
+    AnswerKind,
+    AnswerProblem,
+    Draft,
+    Partner,
+    Situation,
+    WizardStep,
+    value_at,
+    with_fields,
+)
 from protocol.encoding.phrase import phrase
 from protocol.messages.parse import check_outgoing, json_schema
 from protocol.messages.schema.problems import Problem
@@ -66,14 +76,14 @@ class Wizard:
         """The type of the message."""
         return str(self.draft.get("type"))
 
-    def steps(self) -> tuple[Step, ...]:
+    def steps(self) -> tuple[WizardStep, ...]:
         """The questions of this type that the draft as it stands needs."""
         of_type = REQUESTS.get(self.message_type) or REPLIES.get(self.message_type) or ()
         if self.message_type == ANSWER:
             of_type = answer_steps(tuple(str(one.get("target")) for one in targets_of(self.draft)))
         return tuple(step for step in of_type if step.needed(self.draft, self.situation))
 
-    def current(self) -> Step | None:
+    def current(self) -> WizardStep | None:
         """The next question; None when there is none, and the draft can be looked at as a whole."""
         for step in self.steps():
             if step.name == _TARGETS and self.more:
@@ -83,8 +93,8 @@ class Wizard:
         lacking = (self._for(problem) for problem in self.problems())
         return next((step for step in lacking if step is not None and step.name not in self.skipped), None)
 
-    def answer(self, step: Step, text: str) -> Wizard:
-        """The wizard with this answer; raises :class:`StepProblem` for one that does not do."""
+    def answer(self, step: WizardStep, text: str) -> Wizard:
+        """The wizard with this answer; raises :class:`AnswerProblem` for one that does not do."""
         given = text.strip() or step.proposed(self.draft, self.situation)
         if not given:
             if step.optional:
@@ -96,19 +106,20 @@ class Wizard:
             return replace(self, more=True, skipped=self.skipped - _GROUP)
         if not fields:
             return replace(self, skipped=self.skipped | {step.name})
-        return self._checked(step, with_fields(self.draft, fields))
+        # Codes are typed in words also where a question is made of what the type lacks.
+        return self._checked(step, with_codes(with_fields(self.draft, fields)))
 
-    def pasted(self, step: Step, found: tuple[Pasted, ...]) -> Wizard:
-        """The wizard with the targets of a paste; raises :class:`StepProblem` when there is none, or too many."""
+    def pasted(self, step: WizardStep, found: tuple[Pasted, ...]) -> Wizard:
+        """The wizard with the targets of a paste; raises :class:`AnswerProblem` when there is none, or too many."""
         if not found:
             if step.optional:
                 return replace(self, skipped=self.skipped | {step.name})
-            raise StepProblem(phrase("no line was understood: nothing is taken"), step.rule)
+            raise AnswerProblem(phrase("no line was understood: nothing is taken"), step.rule)
         if step.name == REPORTED:
             return self._checked(step, with_fields(self.draft, reported(found)))
         return replace(self._checked(step, with_fields(self.draft, added_targets(self.draft, found))), more=False)
 
-    def without(self, step: Step) -> Wizard:
+    def without(self, step: WizardStep) -> Wizard:
         """The wizard in which this question is asked again."""
         names = {step.name} if step.name != _TARGETS else _GROUP
         draft = self.draft
@@ -128,7 +139,7 @@ class Wizard:
         if not inner:
             return found
         # A part that is missing as a whole is asked for by the fields that it must have.
-        filled = with_fields(draft, {field: value_at(_empty(self.message_type), field) for field, _, _ in inner})
+        filled = with_fields(draft, {field: _empty(self.message_type, field) for field, _, _ in inner})
         return check_outgoing(filled) or found
 
     def message_draft(self) -> dict[str, Any]:
@@ -141,15 +152,15 @@ class Wizard:
 
     # --- Inside ---
 
-    def _checked(self, step: Step, draft: Draft) -> Wizard:
+    def _checked(self, step: WizardStep, draft: Draft) -> Wizard:
         changed = replace(self, draft=draft, skipped=self.skipped - {step.name})
         of_step = [one for one in check_outgoing(changed.message_draft()) if changed._is_wrong(step, one)]
         if of_step:
             _field, rule, text = of_step[0]
-            raise StepProblem(text, rule)
+            raise AnswerProblem(text, rule)
         return changed
 
-    def _is_wrong(self, step: Step, problem: Problem) -> bool:
+    def _is_wrong(self, step: WizardStep, problem: Problem) -> bool:
         """Whether a problem is of what this step filled in, and not of what a later one asks for."""
         field = problem[0]
         if step.name in (_TARGETS, REPORTED):
@@ -161,25 +172,25 @@ class Wizard:
             return inside[0] == _TARGETS and len(inside) > 2 and inside[2].startswith(step.name.removeprefix(EACH))
         return any(field == one or field.startswith(f"{one}.") for one in step.fields)
 
-    def _missing(self, step: Step) -> StepProblem:
+    def _missing(self, step: WizardStep) -> AnswerProblem:
         """What the type says of the field that was left empty."""
         of_step = [one for one in self.problems() if self._is_wrong(step, one)]
         if of_step:
             _field, rule, text = of_step[0]
-            return StepProblem(text, rule)
-        return StepProblem(phrase("fill in this field"), step.rule)
+            return AnswerProblem(text, rule)
+        return AnswerProblem(phrase("fill in this field"), step.rule)
 
     def _is_object(self, field: str) -> bool:
-        return isinstance(value_at(_empty(self.message_type), field), dict) and value_at(self.draft, field) is None
+        return isinstance(_empty(self.message_type, field), dict) and value_at(self.draft, field) is None
 
-    def _for(self, problem: Problem) -> Step | None:
+    def _for(self, problem: Problem) -> WizardStep | None:
         """A question for what the type still lacks."""
         field, rule, text = problem
-        if field in ("type", "message"):
+        if field == "type" or field.partition(".")[0] not in _fields_of(self.message_type):
             return None
-        value = value_at(_empty(self.message_type), field)
+        value = _empty(self.message_type, field)
         kind, reader = _kind_of(field, value, text)
-        return Step(
+        return WizardStep(
             name=f"field {field}",
             fields=(field,),
             prompt=text,
@@ -190,10 +201,10 @@ class Wizard:
         )
 
 
-@lru_cache(maxsize=64)
-def _empty(message_type: str) -> Draft:
-    """An empty draft of a type; nobody changes it."""
-    return empty_draft(message_type)
+@lru_cache(maxsize=4_096)
+def _empty(message_type: str, field: str) -> Any:
+    """What an empty draft has in a field; nobody changes it."""
+    return empty_field(message_type, field)
 
 
 @lru_cache(maxsize=64)
@@ -208,17 +219,17 @@ _EACH = tuple(f"{EACH}{name}" for name in ("data_categories", "time_window", "re
 _GROUP = frozenset({_TARGETS, _MORE, *_EACH})
 
 
-def _kind_of(field: str, value: Any, text: str) -> tuple[Answered, Any]:
+def _kind_of(field: str, value: Any, text: str) -> tuple[AnswerKind, Any]:
     """How a field is answered that no step of the type is about, by what an empty draft has there."""
     if isinstance(value, bool):
-        return Answered.YES_NO, read.yes_no(field)
+        return AnswerKind.YES_NO, read.yes_no(field)
     if isinstance(value, int):
-        return Answered.NUMBER, read.number(field)
+        return AnswerKind.NUMBER, read.number(field)
     if isinstance(value, list):
-        return Answered.LINE, lambda text, _draft, _situation: {field: read.parts_of(text)}
+        return AnswerKind.LINE, lambda text, _draft, _situation: {field: read.parts_of(text)}
     if field.endswith(("_at", "_by", "until")) or ("time" in text and "date" in text):
-        return Answered.INSTANT, read.instant(field)
-    return Answered.LINE, read.line(field)
+        return AnswerKind.INSTANT, read.instant(field)
+    return AnswerKind.LINE, read.line(field)
 
 
 def _cautions(draft: Draft, situation: Situation) -> Iterator[str]:

@@ -25,7 +25,7 @@ from exchange.messaging.drafting.imports import (
     split_address,
 )
 from exchange.wizard._line_times import LineTime, has_day_alone, take_times
-from exchange.wizard._names import MAC, Fields, Read, checked, read_name, read_range
+from exchange.wizard._names import MAC, Fields, Understood, checked, read_name, read_range
 from protocol.encoding.instants import parse_instant
 from protocol.encoding.phrase import phrase
 from protocol.errors import ComityError, TooLargeError
@@ -246,7 +246,7 @@ class _Reader:
             identifier["protocol"] = self.said.protocol
         self.keep(number, text, checked(identifier), at=at, rest=rest)
 
-    def named(self, number: int, text: str, read: Read, times: list[LineTime], rest: str) -> None:
+    def named(self, number: int, text: str, read: Understood, times: list[LineTime], rest: str) -> None:
         """A line with an identifier that is no single address: one time, or the two of a window, may stand beside."""
         if len(times) > 2:
             self.refuse(number, text, _TWO_TIMES)
@@ -258,7 +258,14 @@ class _Reader:
         self.keep(number, text, read, at=at, until=until, rest=rest)
 
     def keep(
-        self, number: int, text: str, read: Read, *, at: str | None = None, until: str | None = None, rest: str = ""
+        self,
+        number: int,
+        text: str,
+        read: Understood,
+        *,
+        at: str | None = None,
+        until: str | None = None,
+        rest: str = "",
     ) -> None:
         if read.identifier is None:
             self.refuse(number, text, read.why, Ask(read.asks) if read.asks else None)

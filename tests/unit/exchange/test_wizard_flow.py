@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from exchange.wizard.flow import WIZARD_TYPES, Wizard
 from exchange.wizard.paste import Said, read_paste
-from exchange.wizard.step import Answered, Partner, Situation, Step, StepProblem, value_at, with_fields
+from exchange.wizard.question import AnswerKind, AnswerProblem, Partner, Situation, WizardStep, value_at, with_fields
 from protocol.messages.parse import check_outgoing
 from protocol.messages.registry import MESSAGE_TYPES
 
@@ -75,6 +75,12 @@ ANSWERS = {
     "identifiers.relation": "Seen in the logs.",
     "handling.grade.source": "A",
     "handling.grade.information": "1",
+    "field authorisation.basis": "Budapest Convention",
+    "field authorisation.authority": "Tokyo District Court",
+    "field authorisation.provision": "Code of Criminal Procedure Art. 218",
+    "field authorisation.date": "2026-11-22",
+    "field authorisation.file_number": "2026-W-118",
+    "field authorisation.person": "Judge Mori Aoi",
 }
 
 
@@ -84,14 +90,14 @@ def answered(wizard: Wizard, answers: dict[str, str] | None = None) -> Wizard:
     while (step := wizard.current()) is not None:
         assert step.name not in asked, asked
         asked.append(step.name)
-        if step.answered is Answered.PASTE:
+        if step.answered is AnswerKind.PASTE:
             wizard = wizard.pasted(step, read_paste(PASTE, Said(TOKYO, protocol="tcp")).found)
         else:
             wizard = wizard.answer(step, (answers or ANSWERS).get(step.name, ""))
     return wizard
 
 
-def at(message_type: str, name: str, draft: dict[str, Any] | None = None) -> tuple[Wizard, Step]:
+def at(message_type: str, name: str, draft: dict[str, Any] | None = None) -> tuple[Wizard, WizardStep]:
     wizard = Wizard.begin(message_type, SITUATION, draft)
     return wizard, next(step for step in wizard.steps() if step.name == name)
 
@@ -100,7 +106,7 @@ def at(message_type: str, name: str, draft: dict[str, Any] | None = None) -> tup
 def test_the_answers_of_one_officer_make_a_complete_message(message_type: str) -> None:
     wizard = answered(Wizard.begin(message_type, SITUATION))
     assert check_outgoing(wizard.message_draft()) == []
-    assert len(wizard.steps()) <= 27
+    assert len(wizard.steps()) <= 28
 
 
 def test_a_request_says_what_was_answered() -> None:
@@ -160,14 +166,14 @@ def test_an_answer_that_will_not_do_is_refused_at_once_by_the_rule_that_asks(
     name: str, answer: str, rule: str, says: str
 ) -> None:
     wizard, step = at("preservation.request", name)
-    with pytest.raises(StepProblem) as refused:
+    with pytest.raises(AnswerProblem) as refused:
         wizard.answer(step, answer)
     assert (refused.value.rule, says in refused.value.text) == (rule, True), refused.value.text
 
 
 def test_a_paste_of_which_nothing_is_understood_changes_nothing() -> None:
     wizard, step = at("preservation.request", "targets")
-    with pytest.raises(StepProblem, match="no line"):
+    with pytest.raises(AnswerProblem, match="no line"):
         wizard.pasted(step, ())
 
 
@@ -175,7 +181,7 @@ def test_a_second_paste_has_answers_of_its_own() -> None:
     wizard = Wizard.begin("preservation.request", SITUATION)
     for answers in (ANSWERS, {**ANSWERS, "each.relation": "The second server.", "each.custodian": ""}):
         while (step := wizard.current()) is not None and step.name != "more_targets":
-            if step.answered is Answered.PASTE:
+            if step.answered is AnswerKind.PASTE:
                 wizard = wizard.pasted(step, read_paste(PASTE, Said(TOKYO, protocol="udp")).found)
             else:
                 wizard = wizard.answer(step, answers.get(step.name, ""))
@@ -237,7 +243,7 @@ def test_times_are_those_of_the_officers_zone() -> None:
     wizard, step = at("emergency.request", "needed_by")
     assert wizard.answer(step, "2026-12-01 09:00").draft["needed_by"] == "2026-12-01T09:00:00+09:00"
     assert wizard.answer(step, "+8h").draft["needed_by"] == "2026-11-23T20:00:00+09:00"
-    with pytest.raises(StepProblem, match="write the date"):
+    with pytest.raises(AnswerProblem, match="write the date"):
         wizard.answer(step, "tomorrow")
 
 
@@ -255,11 +261,11 @@ def test_no_answer_breaks_the_wizard_or_makes_a_field_that_the_model_refuses(kin
     wizard = Wizard.begin(kind, SITUATION, {"to": ["24-7@fr"]})
     for text in answers:
         step = wizard.current()
-        if step is None or step.answered is Answered.PASTE:
+        if step is None or step.answered is AnswerKind.PASTE:
             break
         try:
             wizard = wizard.answer(step, text)
-        except StepProblem:
+        except AnswerProblem:
             continue
         wrong = {field for field, _, _ in check_outgoing(wizard.message_draft())}
         given_here = [field for field in step.fields if value_at(wizard.draft, field) is not None]

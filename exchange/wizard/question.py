@@ -18,7 +18,7 @@ Draft = Mapping[str, Any]
 Fields = Mapping[str, Any]
 
 
-class Answered(StrEnum):
+class AnswerKind(StrEnum):
     """How a person answers."""
 
     LINE = "line"
@@ -31,7 +31,7 @@ class Answered(StrEnum):
     PASTE = "paste"
 
 
-class StepProblem(Exception):  # noqa: N818 - shown to a person as what is wrong with an answer
+class AnswerProblem(Exception):  # noqa: N818 - shown to a person as what is wrong with an answer
     """Why an answer is not taken, in words for the officer; ``rule`` is what asks for it, where one does."""
 
     def __init__(self, text: str, rule: str = "") -> None:
@@ -40,7 +40,7 @@ class StepProblem(Exception):  # noqa: N818 - shown to a person as what is wrong
         self.rule = rule
 
     @classmethod
-    def of(cls, error: ComityError) -> StepProblem:
+    def of(cls, error: ComityError) -> AnswerProblem:
         """The problem that a typed error tells."""
         return cls(error.detail)
 
@@ -88,7 +88,7 @@ def _nothing(_draft: Draft, _situation: Situation) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class WizardStep:
     """One question. ``fields`` are those that it fills, the first of which says whether it is answered.
 
     ``proposed`` is what an empty answer stands for. ``optional``: an empty answer is one. ``rule`` is the article that
@@ -98,7 +98,7 @@ class Step:
     name: str
     fields: tuple[str, ...]
     prompt: str
-    answered: Answered
+    answered: AnswerKind
     read: Reader
     help: str = ""
     rule: str = ""
