@@ -16,7 +16,7 @@ from protocol.encoding.phrase import phrase
 MOST_LISTED = 20
 _MOST_COMPARED = 80
 _CLOSE = 0.75
-# What a label says before it explains itself, in any language.
+# The end of a name in a label that goes on to explain it, in any language.
 _EXPLAINS = re.compile(r",\s|:\s|\s\(|[\uff0c\uff1a\uff08\u060c]")
 
 

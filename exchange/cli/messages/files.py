@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from exchange.evidence.disclosure import Disclosure
 
 
-# What the file with an answer for each target becomes.
+# The type of the message that the file with an answer for each target becomes.
 ANSWERED = "preservation.answer"
 
 
