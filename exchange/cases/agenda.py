@@ -89,13 +89,16 @@ def _to_bytes(case: AnyCase, national: NationalClocks) -> bytes | None:
     opening, due = case.opening, deadlines(case, national)
     if opening is None or not due:
         return None
-    rows = [[d.what, d.side.value, to_ms(d.due) if d.due else None, d.source, d.confidence, d.target] for d in due]
+    rows = [
+        [d.what, d.side.value, to_ms(d.due) if d.due else None, d.source, d.confidence, d.target, d.kind.value]
+        for d in due
+    ]
     head = [opening.thread.bytes, opening.kind, opening.by, list(opening.requested), opening.urgency]
     return cbor.encode([head, rows])
 
 
 def _items(value: bytes, own: Address, now: datetime) -> list[AgendaItem]:
-    from protocol.lifecycle.deadlines import Deadline
+    from protocol.lifecycle.deadlines import Deadline, DueKind
     from protocol.lifecycle.rules import Side
     from protocol.lifecycle.warnings import level_at, next_change
 
@@ -103,8 +106,9 @@ def _items(value: bytes, own: Address, now: datetime) -> list[AgendaItem]:
     side = Side.REQUESTER if requester == str(own) else Side.REQUESTED
     peers = tuple(Address.parse(text) for text in (requested if side is Side.REQUESTER else [requester]))
     items = []
-    for what, by, due, source, confidence, target in rows:
-        deadline = Deadline(what, Side(by), from_ms(due) if due is not None else None, source, confidence, target)
+    for what, by, due, source, confidence, target, kind_of_date in rows:
+        at = from_ms(due) if due is not None else None
+        deadline = Deadline(what, Side(by), at, source, confidence, target, DueKind(kind_of_date))
         level = level_at(deadline, urgency, now)
         items.append(
             AgendaItem(

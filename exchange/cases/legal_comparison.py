@@ -7,7 +7,7 @@ not sign, and a statement that nobody verified, are said to be so.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
@@ -86,7 +86,15 @@ def clocks_of(directory: Directory, case: AnyCase) -> NationalClocks:
         return NO_NATIONAL_CLOCKS
     (node,) = nodes
     known = directory.legal_profile(node) if node in directory.nodes() else None
-    return known.national_clocks() if known is not None else NO_NATIONAL_CLOCKS
+    clocks = known.national_clocks() if known is not None else NO_NATIONAL_CLOCKS
+    asker = Address.parse(case.opening.by).node if case.opening is not None else node
+    return replace(clocks, nations=frozenset(_country(directory, name) for name in (asker, node)))
+
+
+def _country(directory: Directory, node: str) -> str:
+    """The country code of a node in lower case; the node's name where the directory has none."""
+    country = directory.node(node).country if node in directory.nodes() else None
+    return (country or node).lower()
 
 
 def compare(message: Message, directory: Directory, now: datetime) -> list[Hint]:

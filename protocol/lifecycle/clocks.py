@@ -6,10 +6,11 @@ Every clock starts at receipt: the time at which the requested desk proved that 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from protocol.lifecycle import facts as f
 from protocol.lifecycle.folding import Case, Pause
 from protocol.lifecycle.preservation import PreservationCase, TargetCase, state_at
 from protocol.lifecycle.preservation_rules import LIVING
@@ -49,11 +50,23 @@ def due_at(started_at: datetime, period: timedelta, pauses: Iterable[Pause] = ()
     return due
 
 
+def between(opening: f.Submitted, national: NationalClocks) -> NationalClocks:
+    """``national`` with the nations of the request: those that it names, else those of the addresses' nodes."""
+    if national.nations:
+        return national
+    return replace(national, nations=frozenset(nation_of(address) for address in (opening.by, *opening.requested)))
+
+
+def nation_of(address: str) -> str:
+    """The node of an address: a nation's country code in lower case, or an organisation's name."""
+    return address.rpartition("@")[2]
+
+
 def acknowledgement_due(case: Case[Any], national: NationalClocks = NO_NATIONAL_CLOCKS) -> datetime | None:
     """When the acknowledgement is due; None as long as receipt is not proved."""
     if case.opening is None or case.delivered_at is None:
         return None
-    clock = acknowledgement_clock(case.opening.kind, case.opening.urgency, national)
+    clock = acknowledgement_clock(case.opening.kind, case.opening.urgency, between(case.opening, national))
     return due_at(case.delivered_at, timedelta(hours=clock.hours))
 
 

@@ -2,6 +2,9 @@
 
 Every clock starts at receipt, the time at which the requested desk proved that it has the request, or at the decision
 where its profile says so. It stands still while a clarification is open that pauses it, if its profile allows that.
+
+Each deadline says how it binds (:class:`DueKind`): by law between the two nations, declared by the nation that owes it,
+promised by the side that owes it, or as a target only. Nobody is late by a target: it has passed.
 """
 
 from __future__ import annotations
@@ -9,27 +12,33 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from protocol.codes import Confidence
 from protocol.lifecycle import facts as f
 from protocol.lifecycle.assistance import AssistanceCase
 from protocol.lifecycle.assistance_rules import UNANSWERED, AssistanceState
 from protocol.lifecycle.case import AnyCase
-from protocol.lifecycle.clocks import acknowledgement_due, due_at, expires_in
+from protocol.lifecycle.clocks import acknowledgement_due, between, due_at, expires_in
 from protocol.lifecycle.conversation import ConversationCase
 from protocol.lifecycle.preservation import PreservationCase
 from protocol.lifecycle.preservation_rules import LIVING, TERMINAL
 from protocol.lifecycle.profiles import (
     NO_NATIONAL_CLOCKS,
     AnswerProfile,
+    DueKind,
     NationalClocks,
     acknowledgement_clock,
     acknowledgement_profile,
     answer_profiles,
+    kind_between,
 )
 from protocol.lifecycle.rules import Side
 
+__all__ = ["Deadline", "DueKind", "deadlines", "is_open", "overdue"]
+
 _NEVER = datetime.max.replace(tzinfo=UTC)
+_FROM_OTHERS = frozenset({"provider", "other_authority", "judicial_authorisation"})
 _DECIDED = (f.Accepted, f.ConditionsProposed, f.ExecutionStarted, f.AnsweredInPart, f.Answered, f.Refused, f.Impossible)
 _UNDECIDED = UNANSWERED - {
     AssistanceState.ACCEPTED,
@@ -44,8 +53,10 @@ _UNDECIDED = UNANSWERED - {
 class Deadline:
     """One thing that is still to be done. ``due`` is None while its clock stands still.
 
-    ``what`` is acknowledgement, decision, answer, next_update, supplement, expiry or explanation; ``side`` is who must
-    act; ``target`` which target, empty for the request (of an explanation, the message that is to be explained).
+    ``what`` is one of the names on the page of lifecycles; ``side`` is who must act, the other waits for it; ``target``
+    which target, empty for the request (of an explanation, the message that is to be explained). ``kind`` says how it
+    binds, ``since`` from when it is owed where that is known, ``message`` what is to be answered, ``reason`` (a code of
+    the list ``delay_reason``) why it takes time.
     """
 
     what: str
@@ -54,6 +65,18 @@ class Deadline:
     source: str
     confidence: Confidence
     target: str = ""
+    kind: DueKind = DueKind.TARGET
+    since: datetime | None = None
+    message: UUID | None = None
+    reason: str = ""
+
+    def is_late(self, now: datetime) -> bool:
+        """Whether who owes it is late at ``now``: never by a target."""
+        return self.kind.may_be_late and self.has_passed(now)
+
+    def has_passed(self, now: datetime) -> bool:
+        """Whether its time has passed at ``now``, whatever its kind."""
+        return self.due is not None and self.due < now
 
 
 def deadlines(case: AnyCase, national: NationalClocks = NO_NATIONAL_CLOCKS) -> tuple[Deadline, ...]:
@@ -64,6 +87,7 @@ def deadlines(case: AnyCase, national: NationalClocks = NO_NATIONAL_CLOCKS) -> t
     opening = case.opening
     if opening is None:
         return ()
+    national = between(opening, national)
     found = [*_explanations(case, opening)]
     if not isinstance(case, ConversationCase):
         found += [*_acknowledgement(case, opening, national), *_next_update(case)]
@@ -75,8 +99,8 @@ def deadlines(case: AnyCase, national: NationalClocks = NO_NATIONAL_CLOCKS) -> t
 
 
 def overdue(case: AnyCase, now: datetime, national: NationalClocks = NO_NATIONAL_CLOCKS) -> tuple[Deadline, ...]:
-    """What should have been done before ``now`` and was not."""
-    return tuple(deadline for deadline in deadlines(case, national) if deadline.due is not None and deadline.due < now)
+    """What somebody is late with at ``now``: law, declarations and promises, no targets."""
+    return tuple(deadline for deadline in deadlines(case, national) if deadline.is_late(now))
 
 
 def _sooner(deadline: Deadline) -> tuple[bool, datetime, str, str]:
@@ -109,7 +133,9 @@ def _explanations(case: AnyCase, opening: f.Submitted) -> Iterator[Deadline]:
         side = Side.REQUESTED if fact.by == opening.by else Side.REQUESTER
         clock = acknowledgement_profile(opening.urgency)
         due = due_at(fact.at, timedelta(hours=clock.hours))
-        yield Deadline("explanation", side, due, "a message out of order is answered", "verified", str(fact.message_id))
+        source = "Comity: a message out of order is answered"
+        about = fact.message_id
+        yield Deadline("explanation", side, due, source, "verified", str(about), since=fact.at, message=about)
 
 
 def _acknowledgement(
@@ -119,30 +145,54 @@ def _acknowledgement(
     if due is None or case.acknowledged_at is not None or _is_answered_at_all(case):
         return
     profile = acknowledgement_clock(opening.kind, opening.urgency, national)
-    yield Deadline("acknowledgement", Side.REQUESTED, due, profile.source, profile.confidence)
+    yield Deadline(
+        "acknowledgement",
+        Side.REQUESTED,
+        due,
+        profile.source,
+        profile.confidence,
+        kind=profile.kind,
+        since=case.delivered_at,
+    )
 
 
 def _next_update(case: PreservationCase | AssistanceCase) -> Iterator[Deadline]:
     """What the requested side promised itself."""
     promised = case.eta or case.next_update_by
     if promised is not None and is_open(case):
-        yield Deadline("next_update", Side.REQUESTED, promised, "the requested side's own word", "verified")
+        source = "the requested side's own word"
+        yield Deadline("next_update", Side.REQUESTED, promised, source, "verified", kind=DueKind.PROMISED)
 
 
 def _by_profile(case: AssistanceCase, opening: f.Submitted, national: NationalClocks) -> Iterator[Deadline]:
     states = {target.state for target in case.targets}
-    for profile in _profiles_of(opening, national):
+    for profile in _profiles_of(opening, national, _access(case)):
         still_open = states & (_UNDECIDED if profile.what == "decision" else UNANSWERED)
         started = _decided_at(case) if profile.starts == "decision" else case.delivered_at
         if still_open and started is not None:
             due = due_at(started, timedelta(hours=profile.hours), case.pauses if profile.pauses else ())
-            yield Deadline(profile.what, Side.REQUESTED, due, profile.source, profile.confidence)
+            yield Deadline(
+                profile.what,
+                Side.REQUESTED,
+                due,
+                profile.source,
+                profile.confidence,
+                kind=kind_between(profile, national.nations),
+                since=started,
+            )
 
 
-def _profiles_of(opening: f.Submitted, national: NationalClocks) -> tuple[AnswerProfile, ...]:
+def _access(case: AssistanceCase) -> str:
+    """Whether the requested side said that it has to get the data from others (Directive (EU) 2023/977 Art. 5.1 b)."""
+    return "indirect" if case.delay in _FROM_OTHERS else "direct"
+
+
+def _profiles_of(opening: f.Submitted, national: NationalClocks, access: str) -> tuple[AnswerProfile, ...]:
     """The clocks of the request's instrument; where it sets none, the nation's own; else those for any instrument."""
     fitting = [
-        p for p in answer_profiles() if opening.kind in p.kinds and (not p.urgency or opening.urgency in p.urgency)
+        p
+        for p in answer_profiles()
+        if opening.kind in p.kinds and (not p.urgency or opening.urgency in p.urgency) and p.access in {"", access}
     ]
     own = tuple(profile for profile in fitting if opening.instrument in profile.legal_basis)
     return own or _nations(opening.kind, opening.urgency, national) or tuple(p for p in fitting if not p.legal_basis)
@@ -162,7 +212,8 @@ def _decided_at(case: AssistanceCase) -> datetime | None:
 def _supplement(case: AssistanceCase, opening: f.Submitted) -> Iterator[Deadline]:
     if any(target.state is AssistanceState.SUPPLEMENT_DUE for target in case.targets):
         source = "Second Additional Protocol Art. 9.3"
-        yield Deadline("supplement", Side.REQUESTER, opening.supplement_by, source, "verified")
+        due = opening.supplement_by
+        yield Deadline("supplement", Side.REQUESTER, due, source, "verified", kind=DueKind.PROMISED)
 
 
 def _expiries(case: PreservationCase) -> Iterator[Deadline]:
@@ -173,4 +224,6 @@ def _expiries(case: PreservationCase) -> Iterator[Deadline]:
     for target in case.targets:
         expiry = target.expires_at
         if target.closed_at is None and expiry is not None and expires_in(target, expiry) is not None:
-            yield Deadline("expiry", Side.REQUESTER, expiry, "Budapest Convention Art. 29.7", "verified", target.name)
+            source = "Budapest Convention Art. 29.7"
+            kind = DueKind.DECLARED
+            yield Deadline("expiry", Side.REQUESTER, expiry, source, "verified", target.name, kind)

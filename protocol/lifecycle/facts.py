@@ -163,10 +163,11 @@ class FollowUpRefused(CaseFact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reported(CaseFact):
-    """The requested side says how it stands, and when to expect the answer or the next word."""
+    """The requested side says how it stands, when to expect the answer or the next word, and why it takes longer."""
 
     NAME: ClassVar[str] = "reported"
 
+    delay: str = ""
     eta: datetime | None = None
     next_update_by: datetime | None = None
 

@@ -67,6 +67,7 @@ class OutOfOrder:
 class Case(Generic[T]):
     """What both sides know of a thread.
 
+    ``delay`` is the reason (a code of ``delay_reason``) that the requested side gave last for taking longer.
     ``unread`` are messages of types that this program does not know, ``explained`` those whose sender was told that
     they are out of order.
     """
@@ -80,6 +81,7 @@ class Case(Generic[T]):
     will_answer: str | None = None
     eta: datetime | None = None
     next_update_by: datetime | None = None
+    delay: str = ""
     pauses: tuple[Pause, ...] = ()
     unread: tuple[UUID, ...] = ()
     explained: frozenset[UUID] = frozenset()
@@ -137,6 +139,7 @@ class _Folding(Generic[T]):
         self._acknowledged_at: datetime | None = None
         self._will_answer: str | None = None
         self._expected: f.Acknowledged | f.Reported | None = None
+        self._delay = ""
         self._pauses: dict[UUID, Pause] = {}
         self._explained: set[UUID] = set()
 
@@ -163,6 +166,7 @@ class _Folding(Generic[T]):
             will_answer=self._will_answer,
             eta=self._expected.eta if self._expected else None,
             next_update_by=self._expected.next_update_by if self._expected else None,
+            delay=self._delay,
             pauses=tuple(self._pauses.values()),
             explained=frozenset(self._explained),
         )
@@ -204,6 +208,7 @@ class _Folding(Generic[T]):
     def _note(self, fact: f.CaseFact) -> None:
         if isinstance(fact, f.Reported):
             self._expected = fact
+            self._delay = fact.delay or self._delay
         elif isinstance(fact, f.ClarificationAsked) and fact.pauses:
             self._pauses[fact.message_id] = Pause(fact.at)
         elif isinstance(fact, f.ClarificationReplied) and fact.about in self._pauses:

@@ -1,15 +1,35 @@
-"""Periods and deadlines as data with a source. An unverified number never becomes a minimum that binds."""
+"""Periods and deadlines as data with a source. An unverified number never becomes a minimum that binds.
+
+Each has a kind, which says how it binds. An instrument's clock is law only between nations that it binds both; between
+others the same hours are a target of one's own.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from enum import StrEnum
 from functools import cache
 from importlib import resources
 from typing import Any
 
 from protocol.codes import Confidence
+
+
+class DueKind(StrEnum):
+    """How a due date binds. Only who misses one of the first three is late; a missed target has passed."""
+
+    LAW = "law"  # an instrument that binds both nations
+    DECLARED = "declared"  # the law or practice that the nation that owes it signed into the directory, or an expiry
+    PROMISED = "promised"  # the word of the side that owes it
+    TARGET = "target"  # what one side wishes for, or the network's practice
+
+    @property
+    def may_be_late(self) -> bool:
+        """Whether to miss it is to be late."""
+        return self is not DueKind.TARGET
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +48,18 @@ class PreservationProfile:
 
 @dataclass(frozen=True, slots=True)
 class AcknowledgementProfile:
-    """Within how many hours of receipt a request of this urgency is acknowledged."""
+    """Within how many hours of receipt a request of this urgency is acknowledged.
+
+    ``binds`` are the nations (codes in lower case) between which a clock of the kind *law* is law.
+    """
 
     id: str
     urgency: str
     hours: int
     source: str
     confidence: Confidence
+    kind: DueKind = DueKind.DECLARED
+    binds: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +67,8 @@ class AnswerProfile:
     """Within how many hours of ``starts`` (receipt or decision) a request is decided on or answered (``what``).
 
     ``urgency`` is empty for any; ``legal_basis`` is empty for instruments that have no profile of their own;
-    ``pauses``: an open clarification that says so stops the clock.
+    ``pauses``: an open clarification that says so stops the clock. ``binds`` as for an acknowledgement. ``access`` is
+    *direct* or *indirect* where it counts only for what the requested side has at hand, or has to get from others.
     """
 
     id: str
@@ -55,14 +81,23 @@ class AnswerProfile:
     pauses: bool
     source: str
     confidence: Confidence
+    kind: DueKind = DueKind.DECLARED
+    binds: frozenset[str] = frozenset()
+    access: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class NationalClocks:
-    """What the requested nation says of its own clocks: by the message types that each is for (empty: all)."""
+    """What the requested nation says of its own clocks: by the message types that each is for (empty: all).
+
+    ``nations`` are the two nations' country codes in lower case as the directory has them; empty: as their addresses
+    say. ``renewal``: the nation's law asks for a renewal also of what a request has followed.
+    """
 
     acknowledgement: tuple[tuple[tuple[str, ...], AcknowledgementProfile], ...] = ()
     answer: tuple[AnswerProfile, ...] = ()
+    nations: frozenset[str] = frozenset()
+    renewal: bool = False
 
 
 NO_NATIONAL_CLOCKS = NationalClocks()
@@ -95,7 +130,32 @@ def preservation_profiles() -> tuple[PreservationProfile, ...]:
 @cache
 def acknowledgement_profiles() -> tuple[AcknowledgementProfile, ...]:
     """The acknowledgement clock of each urgency."""
-    return tuple(AcknowledgementProfile(**row) for row in _file()["acknowledgement"])
+    return tuple(
+        AcknowledgementProfile(
+            id=row["id"],
+            urgency=row["urgency"],
+            hours=row["hours"],
+            source=row["source"],
+            confidence=row["confidence"],
+            kind=DueKind(row["kind"]),
+            binds=_bound(row),
+        )
+        for row in _file()["acknowledgement"]
+    )
+
+
+def _bound(row: Mapping[str, Any]) -> frozenset[str]:
+    """The nations that the instrument of a row binds."""
+    groups = _file()["nations"]
+    codes = {code for name in row.get("binds", ()) for code in groups[name]["codes"]}
+    return frozenset(codes - set(row.get("except", ())))
+
+
+def kind_between(profile: AcknowledgementProfile | AnswerProfile, nations: frozenset[str]) -> DueKind:
+    """How the profile's clock binds between these nations: its law is law only where it binds them all."""
+    if profile.kind is DueKind.LAW and not (nations and nations <= profile.binds):
+        return DueKind.TARGET
+    return profile.kind
 
 
 @cache
@@ -106,14 +166,15 @@ def acknowledgement_profile(urgency: str) -> AcknowledgementProfile:
 
 
 def acknowledgement_clock(kind: str, urgency: str, national: NationalClocks) -> AcknowledgementProfile:
-    """The acknowledgement clock of a request of type ``kind``.
+    """The acknowledgement clock of a request of type ``kind``, its kind as it is between ``national.nations``.
 
-    A nation may bind itself to answer sooner than the network asks. Later than that counts only where no law sets the
-    network's own clock.
+    A nation may bind itself to answer sooner than the law between the two asks. Later than that counts only where no
+    law sets the clock.
     """
     general = acknowledgement_profile(urgency)
+    general = replace(general, kind=kind_between(general, national.nations))
     own = [p for kinds, p in national.acknowledgement if p.urgency == urgency and (not kinds or kind in kinds)]
-    if general.confidence == "verified":
+    if general.kind is DueKind.LAW:
         own = [profile for profile in own if profile.hours < general.hours]
     return min(own, key=lambda profile: profile.hours, default=general)
 
@@ -133,6 +194,9 @@ def answer_profiles() -> tuple[AnswerProfile, ...]:
             pauses=row["pauses"],
             source=row["source"],
             confidence=row["confidence"],
+            kind=DueKind(row["kind"]),
+            binds=_bound(row),
+            access=row.get("access", ""),
         )
         for row in _file()["answer"]
     )

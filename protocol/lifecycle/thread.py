@@ -169,7 +169,8 @@ def _question(message: ClarificationAsk) -> Facts:
 
 
 def _report(message: StatusReport) -> Facts:
-    yield f.Reported(**_common(message), eta=message.eta, next_update_by=message.next_update_by)
+    delay = message.delay.code if message.delay else ""
+    yield f.Reported(**_common(message), eta=message.eta, next_update_by=message.next_update_by, delay=delay)
     kind = _REPORTED_STATES.get(message.state)
     if kind is not None:
         yield kind(**_common(message))

@@ -1,9 +1,9 @@
 """When somebody is told of a deadline: by steps before it, when it has passed, and whom to turn to then.
 
 The level of a deadline at an instant is a short stable text: ``21d``, ``7d``, ``2d``, ``4h``, ``1h`` (so long before),
-``overdue``, and for an urgent request that nobody acknowledged ``deputy`` and then ``escalation``: call the deputy,
-then the escalation contact of the other side. A level is reached once for each due time: a new due time is a new
-deadline.
+``overdue`` or, of a target that nobody is bound to, ``target_passed``; and for an urgent request that nobody
+acknowledged ``deputy`` and then ``escalation``: call the deputy, then the escalation contact of the other side. A level
+is reached once for each due time: a new due time is a new deadline.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from protocol.lifecycle.deadlines import Deadline
 from protocol.lifecycle.profiles import escalation_after, warning_steps
 
-OVERDUE, DEPUTY, ESCALATION = "overdue", "deputy", "escalation"
+OVERDUE, TARGET_PASSED, DEPUTY, ESCALATION = "overdue", "target_passed", "deputy", "escalation"
 _URGENT = frozenset({"urgent", "emergency"})
 
 
@@ -24,7 +24,7 @@ def level_at(deadline: Deadline, urgency: str, now: datetime) -> str | None:
         return None
     if now >= due:
         if deadline.what != "acknowledgement" or urgency not in _URGENT:
-            return OVERDUE
+            return OVERDUE if deadline.kind.may_be_late else TARGET_PASSED
         return ESCALATION if now >= due + escalation_after() else DEPUTY
     reached = [step for step in warning_steps(deadline.what) if due - now <= step]
     return step_name(min(reached)) if reached else None

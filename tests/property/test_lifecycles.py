@@ -18,6 +18,7 @@ from protocol.lifecycle.conversation import CONVERSATION_RULES, ConversationCase
 from protocol.lifecycle.deadlines import Deadline, deadlines, overdue
 from protocol.lifecycle.preservation import PreservationCase
 from protocol.lifecycle.preservation_rules import RULES
+from protocol.lifecycle.profiles import NationalClocks
 from protocol.lifecycle.rules import Side
 
 T0 = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
@@ -329,7 +330,9 @@ def test_a_clarification_pauses_the_clock_where_it_says_so_and_the_profile_allow
     asked = story.facts[-1]
     assert due(story, "answer").due is None
     assert due(story, "acknowledgement").due is not None
-    assert overdue(story.case, T0 + 300 * DAY) == tuple(d for d in deadlines(story.case) if d.what == "acknowledgement")
+    union = NationalClocks(nations=frozenset({"fr", "de"}))
+    late = overdue(story.case, T0 + 300 * DAY, union)
+    assert late == tuple(d for d in deadlines(story.case, union) if d.what == "acknowledgement")
     story.add(f.ClarificationReplied, TOKYO, about=asked.message_id.int)
     assert due(story, "answer").due == RECEIVED + 8 * HOUR + (story.facts[-1].at - asked.at)
 

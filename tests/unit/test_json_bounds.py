@@ -28,7 +28,7 @@ OWN_WORDS = {
     "exchange/cli/messages/reading.py",
     "exchange/cli/messages/writing.py",
     "exchange/demo/processes.py",
-    "exchange/demo/_scenarios.py",
+    "exchange/demo/_cast.py",
     "exchange/text/documents.py",
     "exchange/cases/offers.py",
     "exchange/messaging/drafting/splitting.py",

@@ -224,7 +224,7 @@ async def test_each_level_is_told_once_on_each_channel_and_again_when_telling_fa
     async with world.open(JP) as jp:
         assert await jp.cases.notices(DESK_CHANNEL) == []
         world.clock.advance(hours=4)
-        assert [notice.item.level for notice in await jp.cases.notices(DESK_CHANNEL)] == ["overdue"]
+        assert [notice.item.level for notice in await jp.cases.notices(DESK_CHANNEL)] == ["target_passed"]
 
 
 async def test_watch_gives_what_arrives_and_what_becomes_due(world: World) -> None:
@@ -246,7 +246,7 @@ async def test_watch_gives_what_arrives_and_what_becomes_due(world: World) -> No
         async with asyncio.timeout(20):
             await asyncio.gather(keep_watch(), a_day_passes_once_the_handover_is_proved())
         assert any(isinstance(item, SyncResult) and item.received for item in seen)
-        assert seen[-1].item.level == "overdue"
+        assert seen[-1].item.level == "target_passed"
 
 
 # --- Webhook and mail -----------------------------------------------------------------------------------------------
@@ -289,7 +289,7 @@ async def test_the_webhook_gets_numbers_and_no_content(world: World, hook: tuple
     notices = await _notices(world)
     await asyncio.to_thread(Webhook(hook[0]).tell, FR, notices)
     (body,) = hook[1].bodies
-    assert json.loads(body) == {"desk": str(FR), "overdue": 1, "due": 0, "ours": 1, "level": "overdue"}
+    assert json.loads(body) == {"desk": str(FR), "overdue": 1, "due": 0, "ours": 1, "level": "target_passed"}
 
 
 @pytest.mark.outside

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -136,12 +137,15 @@ def test_language_power_authority_and_route_are_told(world: World) -> None:
 
 
 def test_a_nation_binds_itself_sooner_than_the_network_and_never_later_than_the_law() -> None:
-    def hours(national: int) -> int:
+    def hours(national: int, *nations: str) -> int:
         clocks = law(clocks=[{"what": "acknowledgement", "hours": national, **SAID}]).national_clocks()
+        clocks = replace(clocks, nations=frozenset(nations))
         return acknowledgement_clock("preservation.request", "urgent", clocks).hours
 
-    assert hours(2) == 2
-    assert hours(48) == 8
+    assert hours(2, "fr", "de") == 2
+    assert hours(48, "fr", "de") == 8
+    # No law binds these two: the nation's own word counts.
+    assert hours(48, "fr", "jp") == 48
 
 
 async def test_the_requested_nations_own_clock_counts_on_both_sides(world: World) -> None:

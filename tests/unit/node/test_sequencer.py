@@ -41,11 +41,11 @@ from protocol.log.checkpoint import (
 from protocol.log.freshness import RENEWED_AFTER
 from protocol.misbehaviour.verify import ALLOWED_SKEW
 from tests.conformance.store import (
-    OSAKA,
     FR,
     JP,
     NOW,
     ORIGIN,
+    OSAKA,
     TOKYO,
     inbox,
     incoming,

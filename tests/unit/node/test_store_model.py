@@ -17,7 +17,7 @@ from protocol.event import EventName
 from protocol.log.checkpoint import Checkpoint, open_checkpoint
 from protocol.log.merkle import verify_consistency
 from protocol.receipt import Receipt
-from tests.conformance.store import OSAKA, JP, NOW, ORIGIN, TOKYO, apply, incoming, sign, stated, transfer, verified
+from tests.conformance.store import JP, NOW, ORIGIN, OSAKA, TOKYO, apply, incoming, sign, stated, transfer, verified
 
 MESSAGES = [incoming(raw=bytes([number]) * 50) for number in range(4)]
 DESKS = (TOKYO, OSAKA)

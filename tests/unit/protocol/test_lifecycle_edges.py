@@ -17,7 +17,7 @@ from protocol.lifecycle.assistance_rules import ASSISTANCE_RULES, EMERGENCY_RULE
 from protocol.lifecycle.case import AnyCase, fold_any, is_over
 from protocol.lifecycle.clocks import acknowledgement_due, due_at, expires_in, expiry_warnings
 from protocol.lifecycle.conversation import ConversationCase
-from protocol.lifecycle.deadlines import Deadline, deadlines, overdue
+from protocol.lifecycle.deadlines import Deadline, DueKind, deadlines, overdue
 from protocol.lifecycle.folding import Pause
 from protocol.lifecycle.ordering import in_order
 from protocol.lifecycle.preservation import PreservationCase, RequestState, TargetCase, state_at
@@ -39,6 +39,10 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 TOKYO, PARIS, LYON, STRANGER = "24-7@jp", "24-7@fr", "lyon@fr", "24-7@zz"
 PRESERVATION, ASSISTANCE, EMERGENCY = "preservation.request", "assistance.request", "emergency.request"
 EXPIRY = T0 + 60 * DAY
+
+
+UNION = NationalClocks(nations=frozenset({"fr", "de"}))
+BETWEEN_FRANCE_AND_JAPAN = NationalClocks(nations=frozenset({"fr", "jp"}))
 
 
 def uid(number: int) -> UUID:
@@ -266,7 +270,55 @@ def test_what_is_due_first_stands_first_and_is_late_only_afterwards():
     assert [deadline.what for deadline in overdue(story.case, T0 + 3 * HOUR)] == ["next_update"]
     story.add(f.ClarificationAsked, PARIS, pauses=True)
     assert [deadline.what for deadline in deadlines(story.case)] == ["next_update", "acknowledgement", "answer"]
-    assert [deadline.what for deadline in overdue(story.case, T0 + 99 * DAY)] == ["next_update", "acknowledgement"]
+    assert [deadline.what for deadline in overdue(story.case, T0 + 99 * DAY)] == ["next_update"]
+    assert [d.what for d in overdue(story.case, T0 + 99 * DAY, UNION)] == ["next_update", "acknowledgement"]
+
+
+@pytest.mark.parametrize(
+    ("national", "instrument", "kinds"),
+    [
+        (UNION, "eu_police_exchange", {"acknowledgement": "law", "answer": "law"}),
+        (BETWEEN_FRANCE_AND_JAPAN, "eu_police_exchange", {"acknowledgement": "target", "answer": "target"}),
+        (NationalClocks(nations=frozenset({"fr", "dk"})), "eio", {"acknowledgement": "target", "decision": "target"}),
+        (NationalClocks(nations=frozenset({"europol", "fr"})), None, {"acknowledgement": "target"}),
+    ],
+)
+def test_an_instruments_clock_is_law_only_between_nations_that_it_binds(
+    national: NationalClocks, instrument: str | None, kinds: dict[str, str]
+):
+    case = Story(ASSISTANCE, instrument=instrument, urgency="urgent").case
+    assert {d.what: d.kind.value for d in deadlines(case, national)} == kinds
+    late = {d.what for d in overdue(case, T0 + 400 * DAY, national)}
+    assert late == {what for what, kind in kinds.items() if kind == "law"}
+
+
+def test_what_the_addresses_say_decides_where_the_directory_says_nothing():
+    within = Story(ASSISTANCE, urgency="urgent")
+    within.facts[0] = replace(within.facts[0], by="24-7@de")
+    assert [d.kind for d in deadlines(within.case)] == [DueKind.LAW]
+    assert [d.kind for d in deadlines(Story(ASSISTANCE, urgency="urgent").case)] == [DueKind.TARGET]
+
+
+def test_each_due_date_says_whose_it_is():
+    declared = replace(answer(5), acknowledgement=acknowledged(2, "urgent").acknowledgement)
+    story = Story(ASSISTANCE, urgency="urgent").add(f.Reported, PARIS, next_update_by=T0 + DAY)
+    assert {d.what: d.kind.value for d in deadlines(story.case, declared)} == {
+        "acknowledgement": "declared",
+        "answer": "declared",
+        "next_update": "promised",
+    }
+    owed = Story(EMERGENCY, supplement_by=T0 + DAY).add(f.Answered, PARIS)
+    assert {d.what: d.kind.value for d in deadlines(owed.case)} == {"supplement": "promised"}
+    kept = Story(PRESERVATION).preserved()
+    assert {d.what: d.kind.value for d in deadlines(kept.case)} == {"expiry": "declared"}
+
+
+def test_what_must_be_got_from_others_has_three_days_when_it_is_urgent():
+    story = Story(ASSISTANCE, instrument="eu_police_exchange", urgency="urgent")
+    assert due(story.case)["answer"] == T0 + 8 * HOUR
+    assert due(story.add(f.Reported, PARIS, delay="workload").case)["answer"] == T0 + 8 * HOUR
+    story.add(f.Reported, PARIS, delay="provider")
+    assert [d.due for d in deadlines(story.case) if d.what == "answer"] == [T0 + 3 * DAY]
 
 
 def test_what_was_promised_is_due_while_something_is_open_and_the_answer_before_the_next_word():
@@ -357,6 +409,7 @@ def acknowledged(hours: int, urgency: str, *kinds: str) -> NationalClocks:
 @pytest.mark.parametrize(
     ("urgency", "national", "own"),
     [
+        ("urgent", replace(acknowledged(9, "urgent"), nations=frozenset({"fr", "jp"})), True),
         ("urgent", acknowledged(4, "urgent"), True),
         ("urgent", acknowledged(4, "urgent", ASSISTANCE), True),
         ("urgent", acknowledged(4, "urgent", EMERGENCY), False),
@@ -369,6 +422,8 @@ def acknowledged(hours: int, urgency: str, *kinds: str) -> NationalClocks:
 def test_a_nation_binds_itself_to_acknowledge_sooner_and_later_only_where_no_law_says(
     urgency: str, national: NationalClocks, own: bool
 ):
+    if not national.nations:
+        national = replace(national, nations=UNION.nations)
     assert (acknowledgement_clock(ASSISTANCE, urgency, national).id == "own") is own
 
 
@@ -403,8 +458,11 @@ def test_an_instrument_with_a_verified_minimum_has_it_and_any_other_the_general_
     ],
 )
 def test_a_level_is_reached_at_its_very_instant(what: str, urgency: str, after: timedelta, level: str | None):
-    deadline = Deadline(what, Side.REQUESTED, T0, "", "verified")
+    deadline = Deadline(what, Side.REQUESTED, T0, "", "verified", kind=DueKind.LAW)
     assert level_at(deadline, urgency, T0 + after) == level
+    # Of a target nobody says that it is late; whom to call is the same.
+    target = replace(deadline, kind=DueKind.TARGET)
+    assert level_at(target, urgency, T0 + after) == ("target_passed" if level == "overdue" else level)
 
 
 def test_the_next_change_is_the_next_level():
