@@ -28,6 +28,7 @@ from exchange.desk._opening import require_consent, require_open
 from exchange.desk._reading import note_opened, proof_of, read, read_and_opened, receipt_rows, resolved
 from exchange.desk._works import Draft, Works
 from exchange.messaging.offline import BundleImport
+from exchange.messaging.outbox import Composed
 from exchange.office.officers import READERS
 from exchange.office.release import Proposal
 from exchange.store.rows import PendingStatement
@@ -128,7 +129,10 @@ class DeskMessages:
         The outcome's ``thread`` is the one that it replies in, or the draft's own id.
         """
         outbox = self._works.outbox
-        return _proposed(self._works.office.propose(draft, lambda given: outbox.compose([given])), draft)
+        composed: list[Composed] = []
+        proposal = self._works.office.propose(draft, lambda given: composed.extend(outbox.compose([given])))
+        cautions = composed[-1].cautions if composed else ()
+        return replace(_proposed(proposal, draft), cautions=cautions)
 
     async def forward(
         self, message_id: UUID, recipients: Sequence[Address], reason: str, *, purpose: str | None = None

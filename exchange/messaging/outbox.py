@@ -28,7 +28,7 @@ from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
 from exchange.office.officers import Acting
 from exchange.office.processing_log import Giving, ProcessingLog
 from exchange.store.rows import Head, Refusal, StoredMessage, StoredReceipt
-from exchange.views import Direction, ReceiptRow, SendStatus
+from exchange.views import Caution, Direction, ReceiptRow, SendStatus
 from protocol.address import Address
 from protocol.encoding.ids import RANDOM_BYTES, new_message_id
 from protocol.encoding.instants import to_ms, truncate
@@ -70,6 +70,7 @@ class Composed:
 
     complete: ComposedMessage
     after: int | None
+    cautions: tuple[Caution, ...] = ()
 
     @property
     def message(self) -> Message:
@@ -141,11 +142,15 @@ class Outbox:
                 problems += [(f"{number}.{where}", rule, text) for where, rule, text in problem.problems]
         if problems:
             raise InvalidMessageError(phrase("problems of the drafts: {count}", count=len(problems)), (*problems,))
+        cautions: list[tuple[Caution, ...]] = []
         for composed in messages:
             check_next_step(self._store, self._parsed, composed.message)
-            check_composed(self._store, self._parsed, composed.message)
+            cautions.append(check_composed(self._store, self._parsed, composed.message))
             self._passing_on.check_outgoing(composed)
-        return [Composed(composed, self._end_before(composed.message)) for composed in messages]
+        return [
+            Composed(composed, self._end_before(composed.message), found)
+            for composed, found in zip(messages, cautions, strict=True)
+        ]
 
     def _end_before(self, message: Message) -> int | None:
         return None if message.thread == message.id else self._store.messages.thread_end(message.thread)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from math import ceil
@@ -122,7 +122,10 @@ class NodeSync:
                 outcomes.update(finished)
         self._sends += 1
         self._background.start(self._tidied(self._sends))
-        return [_sent(message.head, outcomes[message.head.id]) for message in sent]
+        return [
+            replace(_sent(message.head, outcomes[message.head.id]), cautions=composed.cautions)
+            for message, composed in zip(sent, messages, strict=True)
+        ]
 
     async def _tidied(self, sends: int) -> None:
         """Tidy the database, unless somebody sends again at once."""

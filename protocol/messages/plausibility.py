@@ -163,9 +163,7 @@ def _times(part: BaseModel, path: str, targets: tuple[str, ...]) -> Iterator[tup
             yield place, targets, date.fromisoformat(value)
 
 
-def _of_time(
-    field: str, targets: tuple[str, ...], value: datetime | date, judged: _Judged
-) -> Iterator[Implausible]:
+def _of_time(field: str, targets: tuple[str, ...], value: datetime | date, judged: _Judged) -> Iterator[Implausible]:
     name = field.rpartition(".")[2]
     if not isinstance(value, datetime):
         if value > (judged.latest.astimezone(UTC) + _EASTERNMOST).date():
@@ -183,7 +181,7 @@ def _of_time(
 
 
 def _before(message: Message, opening: Message) -> Iterator[Implausible]:
-    for name in _AFTER_REQUEST.get(type(message), ()):  # type: ignore[call-overload]
+    for name in _AFTER_REQUEST.get(type(message), ()):
         for field, targets, value in _times(message, "", ()):
             if field.rpartition(".")[2] == name and value < opening.sent_at - MAX_CLOCK_SKEW:
                 yield Implausible("before_request", field, targets)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from exchange.cli.cases.laws import print_hints
-from exchange.cli.output import line, print_json, table
+from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _, ngettext
 from exchange.text.labels import code_label, state_label
 from protocol.errors import OutputError
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from exchange.cases.duplicates import Duplicate
     from exchange.cases.legal_comparison import Hint
     from exchange.messaging.drafting.cleaning import Removed
-    from exchange.views import ReceiptRow, SentMessage, TargetRow
+    from exchange.views import Caution, ReceiptRow, SentMessage, TargetRow
 
 
 def receipt_object(row: ReceiptRow) -> dict[str, Any]:
@@ -76,6 +76,7 @@ def _print_sent(
         print_json({**_sent_object(sent), **compared})
     else:
         line(f"{sent.id}: {sent.status}" + (f" ({sent.error})" if sent.error else ""))
+        print_cautions(sent.cautions)
         print_removed(removed or ())
         print_duplicates(duplicates, not_searched)
         if warnings := [hint for hint in hints if hint.warns]:
@@ -117,6 +118,7 @@ def _print_sent_many(
     else:
         for one in sent:
             line(f"{one.id}: {one.status}" + (f" ({one.error})" if one.error else ""))
+            print_cautions(one.cautions)
         print_removed(removed or ())
         print_duplicates(duplicates, not_searched)
         if warnings := [hint for hint in hints if hint.warns]:
@@ -132,8 +134,15 @@ def _sent_object(sent: SentMessage) -> dict[str, Any]:
         "digest": sent.digest,
         "status": sent.status,
         "error": sent.error,
+        "cautions": sent.cautions,
         "receipts": [receipt_object(row) for row in sent.receipts],
     }
+
+
+def print_cautions(cautions: Sequence[Caution]) -> None:
+    """What to look at again in a message, each with the field it stands in."""
+    for caution in cautions:
+        line(f"! {safe(caution.field)}: {code_label(caution.codes, caution.code)}")
 
 
 def print_removed(removed: Sequence[Removed]) -> None:
