@@ -72,7 +72,8 @@ class Caution:
 
 @dataclass(frozen=True, slots=True)
 class SentMessage:
-    """The outcome of sending one message. ``error`` is the code of the refusal, or of why it is still queued.
+    """The outcome of sending one message. ``error`` is the code of the refusal, or of why it is still queued, and
+    ``reason`` says that in words.
 
     A draft that waits for another officer is not sealed yet: its ``digest`` is empty.
     """
@@ -83,6 +84,7 @@ class SentMessage:
     status: SendStatus
     receipts: tuple[ReceiptRow, ...] = ()
     error: str | None = None
+    reason: str | None = None
     cautions: tuple[Caution, ...] = ()
 
 
@@ -193,6 +195,7 @@ class TargetRow:
     expires_at: datetime | None
     expiry_suspended: bool
     refusal_ground: str | None
+    nation: str = ""  # whose case it is of, where several nations are asked in one thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +235,11 @@ class AgendaItem:
 
 @dataclass(frozen=True, slots=True)
 class Tracking:
-    """Where a message and its case stand."""
+    """Where a message and its case stand.
+
+    Where several nations are asked in one thread, ``nations`` has the case with each: ``state`` is the one that they
+    share, or by_nation, ``targets`` are those of each nation, and ``case`` and ``clocks`` are of the first.
+    """
 
     row: InboxRow
     recipients: tuple[RecipientTracking, ...]
@@ -240,6 +247,16 @@ class Tracking:
     state: str
     targets: tuple[TargetRow, ...]
     clocks: Clocks
+    nations: tuple[NationCase, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NationCase:
+    """The case with one of several nations."""
+
+    nation: str
+    state: str
+    case: AnyCase
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ class ActDrafts:
         thread = self._thread(message.thread)
         original, content = message, own_fields(message)
         if isinstance(message, Correction):
-            # What is corrected again is what was said last.
+            # The last words are corrected again.
             original = original_of(message, {other.id: other for other in thread}) or message
             content = dict(message.message)
         fields = {name: value for name, value in {**content, **changes}.items() if value is not None}

@@ -1,7 +1,8 @@
 """What a desk checks of a message beyond its type, in the one place where every message is composed.
 
-Corrections and retractions by their original, notes by their case, times by what they can be. What would harm the other
-side is refused, with each field; the rest is warned of. The same checks say what is implausible in what came.
+Corrections and retractions by their original, notes by their case, times by what they can be. The desk refuses words
+that would harm the other side, with each field, and warns of the rest. The same checks say what is implausible in what
+came.
 
 Blocking; runs in the desk's thread.
 """

@@ -18,6 +18,7 @@ from protocol.errors import (
     _node,
     _office,
     _sealing,
+    _service,
     _transfer,
 )
 
@@ -118,6 +119,8 @@ _CLASS_OF: Mapping[str, type[_base.ComityError]] = MappingProxyType(
         "laws-differ": _messages.LawsDifferError,
         "offer-needed": _messages.OfferNeededError,
         "conditions-open": _messages.ConditionsOpenError,
+        "idempotency-key-used": _messages.IdempotencyKeyUsedError,
+        "draft-changed": _messages.DraftChangedError,
         "officer-needed": _office.OfficerNeededError,
         "officer-role": _office.OfficerRoleError,
         "handling": _office.HandlingError,
@@ -130,6 +133,11 @@ _CLASS_OF: Mapping[str, type[_base.ComityError]] = MappingProxyType(
         "timestamp-unavailable": _evidence.TimestampUnavailableError,
         "signing-identity": _evidence.SigningIdentityError,
         "fonts-missing": _evidence.FontsMissingError,
+        "desk-running": _service.DeskRunningError,
+        "desk-service-busy": _service.ServiceBusyError,
+        "desk-service-lost": _service.ServiceLostError,
+        "run-folder": _service.RunFolderError,
+        "session": _service.SessionError,
         "settings": _machine.SettingsError,
         "usage": _machine.UsageError,
         "output": _machine.OutputError,

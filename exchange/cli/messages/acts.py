@@ -70,7 +70,7 @@ def retract(
 
 def note(
     about: Annotated[str, typer.Argument(help=_("A message of the case; with --service, who gets the note."))],
-    text: Annotated[str, typer.Argument(help=_("The note."))],
+    text: Annotated[str, typer.Argument(help=_("The text of the note."))],
     asks: Annotated[bool, typer.Option("--asks", help=_("A note in return is expected."))] = False,
     service: Annotated[
         str | None, typer.Option("--service", help=_("Without a case: a code of the list service_matter."))
