@@ -83,6 +83,9 @@ DisclosureOption = Annotated[
     Path | None, typer.Option("--disclosure", help=_("A disclosure, for a bag without content."))
 ]
 IdArgument = Annotated[str, typer.Argument(help=_("The message's id, or its first or last characters."))]
+TargetsOption = Annotated[
+    list[str] | None, typer.Option("--target", help=_("The target it is about, such as t1; repeat it."))
+]
 SHORT_ID = 8  # the end of an id: its beginning is a time, alike in neighbours
 # Wanted by most commands once the desk is open: loaded while the key is derived, and only as long as that takes.
 _MEANWHILE = ("aiohttp", "protocol.messages.parse", "protocol.lifecycle.case")
