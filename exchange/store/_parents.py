@@ -6,11 +6,12 @@ Nothing of a child names its parent in the clear: which rows belong together is 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from uuid import UUID
 
 from exchange.store._names import RowNames
 from exchange.store.database import SealedDatabase
-from exchange.store.rows import Parent
+from exchange.store.rows import Child, Head, Parent
 
 
 class ParentTable:
@@ -46,20 +47,39 @@ class ParentTable:
         sealed = self._cipher.seal(b"parent.sealed", row, parent.to_bytes())
         self._database.execute("INSERT INTO parent (id, sealed) VALUES (?, ?)", (row, sealed))
         for child in parent.children:
-            name = self._names.thread(child.thread)
-            held = self._cipher.seal(b"parent_of.sealed", name, parent.id.bytes)
-            self._database.execute("INSERT INTO parent_of (thread, sealed) VALUES (?, ?)", (name, held))
+            self._name(child.thread, parent.id)
+
+    def replace(self, thread: UUID, head: Head) -> None:
+        """Put a case in the place of the one in ``thread``, whose message never arrived. Inside a transaction."""
+        parent = self.of(thread)
+        if parent is None:
+            return
+        children = tuple(
+            Child(child.nation, head.thread, head.own_reference, head.sent_at) if child.thread == thread else child
+            for child in parent.children
+        )
+        self._update(replace(parent, children=children))
+        self._database.execute("DELETE FROM parent_of WHERE thread = ?", (self._names.thread(thread),))
+        self._name(head.thread, parent.id)
 
     def erase(self, thread: UUID) -> None:
         """Take a case that is erased out of its parent; the last one takes the parent with it. In a transaction."""
         parent = self.of(thread)
         if parent is None:
             return
-        row = self._names.parent(parent.id)
         left = parent.without(thread)
         if left.children:
-            sealed = self._cipher.seal(b"parent.sealed", row, left.to_bytes())
-            self._database.execute("UPDATE parent SET sealed = ? WHERE id = ?", (sealed, row))
+            self._update(left)
         else:
-            self._database.execute("DELETE FROM parent WHERE id = ?", (row,))
+            self._database.execute("DELETE FROM parent WHERE id = ?", (self._names.parent(parent.id),))
         self._database.execute("DELETE FROM parent_of WHERE thread = ?", (self._names.thread(thread),))
+
+    def _update(self, parent: Parent) -> None:
+        row = self._names.parent(parent.id)
+        sealed = self._cipher.seal(b"parent.sealed", row, parent.to_bytes())
+        self._database.execute("UPDATE parent SET sealed = ? WHERE id = ?", (sealed, row))
+
+    def _name(self, thread: UUID, parent_id: UUID) -> None:
+        name = self._names.thread(thread)
+        sealed = self._cipher.seal(b"parent_of.sealed", name, parent_id.bytes)
+        self._database.execute("INSERT INTO parent_of (thread, sealed) VALUES (?, ?)", (name, sealed))

@@ -13,7 +13,7 @@ REPLY_REASON = phrase("It replies in a case that is urgent.")
 
 
 def reply_draft(
-    message: Message, reply_type: str, *, by: str | None = None, language: str = "en", **fields: Any
+    message: Message, reply_type: str, /, *, by: str | None = None, language: str = "en", **fields: Any
 ) -> dict[str, Any]:
     """A draft of ``reply_type`` to ``message``: addressed to its sender, in its thread.
 
