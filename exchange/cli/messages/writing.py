@@ -123,6 +123,16 @@ def send(
         bool, typer.Option("--split", help=_("Send several requests when the targets are too many for one message."))
     ] = False,
     clean: CleanOption = False,
+    leave_out: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--leave-out",
+            help=_(
+                "Leave this field out for recipients whose desk is too old for it (all: every such field); may be"
+                " repeated."
+            ),
+        ),
+    ] = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -131,6 +141,8 @@ def send(
 
     async def work(desk: Desk) -> int | None:
         drafts, removed = _complete(file, split=split, clean=clean)
+        if leave_out:
+            drafts = [{**draft, "leave_out": leave_out} for draft in drafts]
         if len(drafts) > 1:
             return await _send_several(desk, drafts, unless_duplicate, unless_warned, removed, as_json=as_json)
         (draft,) = drafts
