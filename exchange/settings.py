@@ -163,12 +163,14 @@ class OfficeSettings(_Table):
 
     ``four_eyes``: the message types that another officer than the drafter releases, or ``all``. ``justification``:
     whether each consultation, and each disclosure that is not a message, needs a reason in words.
+    ``emergency_call_back``: whether the asking office is called back before anything is disclosed in an emergency.
     """
 
     four_eyes: Annotated[
         tuple[Annotated[str, Field(pattern="^[a-z][a-z0-9._-]{0,63}$")], ...], Field(max_length=64)
     ] = ()
     justification: Literal["optional", "required"] = "optional"
+    emergency_call_back: Literal["optional", "required"] = "required"
 
 
 class RetentionSettings(_Table):
@@ -176,6 +178,15 @@ class RetentionSettings(_Table):
 
     cases_days: Annotated[int, Field(ge=1, le=36_600)] | None = None
     refused_days: Annotated[int, Field(ge=1, le=36_600)] | None = None
+
+
+class ServiceSettings(_Table):
+    """The desk as a service: minutes of doing nothing until an officer is signed out, and the folder of its sockets
+    where the home's own path is too long.
+    """
+
+    idle_min: Annotated[int, Field(ge=1, le=24 * 60)] = 15
+    run_folder: Annotated[str, Field(pattern="^/", max_length=90)] | None = None
 
 
 class DeskSettings(_Table):
@@ -199,6 +210,7 @@ class DeskSettings(_Table):
     email: EmailSettings | None = None
     office: OfficeSettings = Field(default_factory=OfficeSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    service: ServiceSettings = Field(default_factory=ServiceSettings)
 
     @field_validator("address")
     @classmethod

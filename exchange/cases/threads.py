@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from uuid import UUID
 from exchange.context.parsed import Parsed
 from exchange.store.desk_store import DeskStore
 from exchange.store.rows import Head, StoredMessage, StoredReceipt
-from exchange.views import Clocks, InboxRow, ReceiptRow, RecipientTracking, TargetRow, Tracking
+from exchange.views import Clocks, InboxRow, NationCase, ReceiptRow, RecipientTracking, TargetRow, Tracking
 from keys.directory.routes import node_path
 from keys.directory.view import Directory
 from protocol.address import Address
@@ -41,7 +42,10 @@ _RANK = {name.value: rank for rank, name in enumerate(_PROGRESS)}
 
 
 def thread_messages(store: DeskStore, parsed: Parsed, thread: UUID) -> list[ThreadMessage]:
-    """The messages of a thread with the events that verified receipts prove of them."""
+    """The messages of a thread with the events that verified receipts prove of them.
+
+    A message that never arrived, and in whose place another one was sent, says nothing.
+    """
     return _with_events(store, parsed, store.messages.thread(thread))
 
 
@@ -55,25 +59,27 @@ def _with_events(
 ) -> list[ThreadMessage]:
     from protocol.lifecycle.thread import ThreadMessage
 
+    replaced = store.settled.replaced(stored.head.id for _, stored, _ in rows)
     return [
         ThreadMessage(parsed.of(stored), _events(store.receipts.of(stored.head.digest)))
         for _, stored, _ in rows
-        if not stored.erased
+        if not stored.erased and stored.head.id not in replaced
     ]
 
 
-def check_next_step(store: DeskStore, parsed: Parsed, message: Message) -> None:
-    """Return if the thread's rules allow ``message`` now.
+def check_next_step(store: DeskStore, parsed: Parsed, message: Message, without: UUID | None = None) -> None:
+    """Return if the thread's rules allow ``message`` now, in the place of the lost message ``without``.
 
     Raises :class:`NotFoundError` when this desk does not have the thread, :class:`TransitionError` with the reason.
     """
-    from protocol.lifecycle.case import check_step
+    from protocol.lifecycle.projection import check_step
 
     if message.thread == message.id:
         return
-    thread = thread_messages(store, parsed, message.thread)
-    if not thread:
+    whole = thread_messages(store, parsed, message.thread)
+    if not whole:
         raise NotFoundError(f"this desk has no thread {message.thread}")
+    thread = [entry for entry in whole if entry.message.id != without]
     against = check_step(thread, message)
     if against:
         raise TransitionError("; ".join(dict.fromkeys(_reason(entry.target, str(entry.reason)) for entry in against)))
@@ -125,6 +131,30 @@ def tracking(
             deadlines=deadlines(case, national),
         ),
     )
+
+
+def of_several(tracked: Tracking, cases: Mapping[str, AnyCase], now: datetime) -> Tracking:
+    """``tracked`` with the case of each nation, where there are several."""
+    if len(cases) < 2:
+        return tracked
+    nations = tuple(NationCase(nation, str(case.state_at(now)), case) for nation, case in cases.items())
+    return replace(tracked, state=shared_state(cases, now), targets=tuple(rows_of(cases, now)), nations=nations)
+
+
+def shared_state(cases: Mapping[str, AnyCase], now: datetime) -> str:
+    """The state that all of the cases are in; by_nation where they differ."""
+    states = {str(case.state_at(now)) for case in cases.values()}
+    return states.pop() if len(states) == 1 else "by_nation"
+
+
+def rows_of(cases: Mapping[str, AnyCase], now: datetime) -> list[TargetRow]:
+    """The targets of all of the cases; each says its nation where there are several."""
+    several = len(cases) > 1
+    return [
+        replace(row, nation=nation) if several else row
+        for nation, case in cases.items()
+        for row in target_rows(case, now)
+    ]
 
 
 def target_rows(case: AnyCase, now: datetime) -> list[TargetRow]:

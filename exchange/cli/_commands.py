@@ -146,6 +146,19 @@ ROWS = (
         ),
     ),
     CommandRow(
+        "call",
+        "exchange.cli.cases.calls:app",
+        _(
+            "Call the other side: the directory's number, what came of it, and what goes without.\n\n"
+            "Example: comity call show 7f3a"
+        ),
+    ),
+    CommandRow(
+        "resend",
+        "exchange.cli.cases.delivery:resend",
+        _("Send a message anew that expired, or was refused on its way.\n\nExample: comity resend 7f3a"),
+    ),
+    CommandRow(
         "report",
         "exchange.cli.office.report:report",
         _(
@@ -172,7 +185,11 @@ ROWS = (
         "exchange.cli.office.officers:app",
         _("Officers of this desk, each with a key and roles of their own."),
     ),
-    CommandRow("draft", "exchange.cli.messages.drafts:app", _("Drafts that another officer is to release.")),
+    CommandRow(
+        "draft",
+        "exchange.cli.messages.drafts:app",
+        _("Drafts that are being written, and those that another officer is to release."),
+    ),
     CommandRow("duty", "exchange.cli.office.rota:app", _("The rota: who is on duty, and the hand-over of a shift.")),
     CommandRow(
         "consent",
@@ -188,6 +205,26 @@ ROWS = (
         "erase",
         "exchange.cli.office.erasure:app",
         _("Erase content for good; cryptographic proofs and logs stay verifiable."),
+    ),
+    CommandRow(
+        "desk",
+        "exchange.cli.setup.service:app",
+        _("The desk as a service: one process for all officers, terminals and programs.\n\nExample: comity desk run"),
+    ),
+    CommandRow(
+        "login",
+        "exchange.cli.setup.service:login",
+        _("Sign in at the running desk, in this terminal.\n\nExample: comity login --officer kim"),
+    ),
+    CommandRow(
+        "logout",
+        "exchange.cli.setup.service:logout",
+        _("Sign out of the running desk, in this terminal.\n\nExample: comity logout"),
+    ),
+    CommandRow(
+        "sessions",
+        "exchange.cli.setup.service:sessions",
+        _("Who is signed in at the running desk.\n\nExample: comity sessions"),
     ),
     CommandRow("keys", "exchange.cli.setup.keys:app", _("The desk's keys.\n\nExample: comity keys status")),
     CommandRow(

@@ -128,8 +128,9 @@ async def _emergency(cast: Cast) -> UUID:
     request = await cast.open_case(cast.tokyo, "messages/emergency.request.json", needed_by=None, supplement_by=due)
     shown = await cast.paris.messages.show(request)
     call_back = shown.message.model_dump(mode="json")["call_back"]
-    told = _("Paris calls {person} back, on a number that Paris found out by itself")
-    cast.stage.tell("   " + told.format(person=call_back["name"]))
+    called = await cast.paris.cases.record_call(request, "verified", spoke_to=call_back["name"])
+    told = _("Paris calls {person} back, on the number that the directory has: {number}")
+    cast.stage.tell("   " + told.format(person=call_back["name"], number=called.number))
     await cast.acknowledge(cast.paris, request)
     await cast.reply(cast.paris, request, "answer", **answer_of("t1"))
     await cast.reply(cast.tokyo, request, "emergency.supplement", targets=["t1"])
@@ -169,7 +170,7 @@ async def _misdirected(cast: Cast) -> UUID:
     request = await cast.open_case(
         cast.tokyo, "messages/assistance.request.json", wanted_by=None, wanted_by_reason=None
     )
-    await cast.reply(cast.paris, request, "misdirected", forwarded_at=text(now()))
+    await cast.reply(cast.paris, request, "misdirected", forwarded=False, forwarded_at=None)
     return request
 
 
@@ -218,7 +219,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "clarification": between_two(
         "a clarification pauses the clock", _clarification, "under_review", {"t1": "under_review"}
     ),
-    "misdirected": between_two("misdirected and passed on", _misdirected, "forwarded", {"t1": "forwarded"}),
+    "misdirected": between_two("misdirected, and where it belongs", _misdirected, "refused", {"t1": "refused"}),
     "information": between_two("spontaneous information under conditions", _information, "answered", {}),
     "withdrawn": between_two("a request is withdrawn", _withdrawn, "closed", dict.fromkeys(_BOTH, "withdrawn")),
 }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from exchange.cases.agenda import Agenda
 from exchange.cases.duplicates import subjects_of
+from exchange.cases.listing import Listing
 from exchange.cases.offers import Offers
 from exchange.cases.search import Search
 from exchange.context.desk_context import DeskContext
@@ -16,10 +17,12 @@ from exchange.link.link import NodeLink
 from exchange.messaging.handling import PassingOn
 from exchange.messaging.inbox import Inbox
 from exchange.messaging.offline import OfflineDesk
+from exchange.messaging.once import Once
 from exchange.messaging.outbox import Keeping, Outbox
 from exchange.messaging.receipts import ReceiptJudge
 from exchange.messaging.replies import Replies
 from exchange.messaging.sync import NodeSync
+from exchange.office.call_book import CallBook
 from exchange.office.case_book import CaseBook
 from exchange.office.erasure import Erasure
 from exchange.office.office import Office
@@ -53,10 +56,13 @@ class Works:
     search: Search
     offers: Offers
     agenda: Agenda
+    listing: Listing
     office: Office
     erasure: Erasure
     case_book: CaseBook
+    call_book: CallBook
     replies: Replies
+    once: Once
 
     def keep_record(self, record: ProcessingRecord) -> None:
         """Make one record durable. In the desk's thread."""
@@ -84,7 +90,8 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
     book = ProcessingLog(acting, context.clock, reason_needed=context.settings.office.justification == "required")
     judge = ReceiptJudge(context.current)
     passing_on = PassingOn(context)
-    outbox = Outbox(context, judge, acting, book, passing_on)
+    once = Once(context, acting)
+    outbox = Outbox(context, judge, acting, book, passing_on, once)
     mailbox = Inbox(context, judge, book)
     search = Search(
         store,
@@ -102,12 +109,15 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
         passing_on=passing_on,
         outbox=outbox,
         mailbox=mailbox,
-        node_sync=NodeSync(context, link, outbox, mailbox, OfflineDesk(context, outbox, mailbox), search),
+        node_sync=NodeSync(context, link, outbox, mailbox, OfflineDesk(context, outbox, mailbox), search, agenda),
         search=search,
         offers=Offers(context, outbox.complete),
         agenda=agenda,
+        listing=Listing(store, agenda),
         office=office,
         erasure=Erasure(context, agenda, acting, book),
         case_book=CaseBook(context, office, acting, book),
+        call_book=CallBook(context, acting, book),
         replies=Replies(context, passing_on, acting),
+        once=once,
     )

@@ -13,10 +13,10 @@ with other cases, and notes do.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from exchange.audit.period import Period
@@ -29,15 +29,17 @@ from exchange.cases.contact_tests import (
     draft_of_test,
     unanswered_tests,
 )
+from exchange.cases.delivery import draft_anew, require_lost, settled_value
 from exchange.cases.duplicates import Duplicate, find_duplicates
-from exchange.cases.listing import inbox_row
+from exchange.cases.listing import CaseFilter, inbox_row
 from exchange.cases.threads import thread_messages
 from exchange.context.worker import in_desk_thread
+from exchange.desk._case_calls import CaseCalls
 from exchange.desk._works import Draft, Works
 from exchange.desk.messages import DeskMessages
 from exchange.office.case_notes import CaseEntry, Casework, EntryKind
-from exchange.office.officers import READERS
-from exchange.views import AgendaItem, InboxRow, SearchResult
+from exchange.office.officers import READERS, check_line
+from exchange.views import AgendaItem, CaseRow, InboxRow, SearchResult, SentMessage
 from keys.directory.view import Directory
 from keys.local.files import acquire_lock, release_lock
 from protocol.address import Address
@@ -49,6 +51,7 @@ from protocol.errors import (
     ErasedError,
     NotFoundError,
     UnavailableError,
+    UsageError,
 )
 from protocol.processing_log import Operation
 
@@ -67,17 +70,16 @@ INDEXED_BEFORE_SENDING = 256
 Progress = Callable[[int, int], None]
 
 
-class DeskCases:
+class DeskCases(CaseCalls):
     """The cases of one desk."""
 
     def __init__(self, works: Works, messages: DeskMessages) -> None:
-        self._works = works
+        super().__init__(works)
         self._messages = messages
         self._context = works.context
         self._store = works.context.store
         self._parsed = works.context.parsed
         self._clock = works.context.clock
-        self._in_thread = works.context.in_thread
 
     # --- One case ---
 
@@ -88,19 +90,37 @@ class DeskCases:
         return [inbox_row(self._store, seq, stored.head, opened_at) for seq, stored, opened_at in rows]
 
     @in_desk_thread
-    def case(self, thread: UUID) -> AnyCase:
-        """The case that the thread's messages and verified receipts make.
+    def case(self, thread: UUID, nation: str | None = None) -> AnyCase:
+        """The case that the thread's messages and verified receipts make; with ``nation`` where several are asked.
+
+        Raises :class:`NotFoundError`, :class:`ErasedError`, and :class:`UsageError` where several are asked and none is
+        named: see :meth:`by_nation`.
+        """
+        cases = self._by_nation(thread)
+        if nation is None and len(cases) > 1:
+            raise UsageError(f"that thread is a case with each of several nations; name one: {', '.join(cases)}")
+        found = cases.get(nation) if nation is not None else next(iter(cases.values()))
+        if found is None:
+            raise NotFoundError(f"there is no case with {nation} in that thread")
+        return found
+
+    @in_desk_thread
+    def by_nation(self, thread: UUID) -> Mapping[str, AnyCase]:
+        """The case with each nation that is asked in the thread, of those in which this desk is a party.
 
         Raises :class:`NotFoundError`, :class:`ErasedError`.
         """
-        from protocol.lifecycle.case import fold
+        return self._by_nation(thread)
+
+    def _by_nation(self, thread: UUID) -> Mapping[str, AnyCase]:
+        from protocol.lifecycle.projection import own_cases
 
         messages = thread_messages(self._store, self._parsed, thread)
         if not messages:
             if self._store.messages.thread(thread):
                 raise ErasedError
             raise NotFoundError(f"this desk has no thread {thread}")
-        return fold(messages)
+        return own_cases(messages, str(self._context.address))
 
     @in_desk_thread
     def notes(self, thread: UUID) -> Casework:
@@ -124,6 +144,12 @@ class DeskCases:
     def agenda(self, at: datetime | None = None) -> list[AgendaItem]:
         """What is due in all cases, as it stands now or would stand ``at``, the earliest first."""
         return self._works.agenda.items(at)
+
+    @in_desk_thread
+    def listing(self, wanted: CaseFilter | None = None) -> list[CaseRow]:
+        """The cases that fit, as a list shows them: open emergencies first, then the newest."""
+        self._works.acting.require(*READERS)
+        return self._works.listing.cases(self._clock(), wanted or CaseFilter())
 
     @in_desk_thread
     def next_change(self) -> datetime | None:
@@ -155,6 +181,41 @@ class DeskCases:
             yield True
         finally:
             release_lock(lock)
+
+    # --- Not delivered ---
+
+    async def resend(self, message_id: UUID) -> SentMessage:
+        """Send a message anew that did not arrive and never will: expired, or refused on its way.
+
+        The new one says the same and takes the place of the old, which counts for nothing from then on. A request
+        begins a new thread. Raises :class:`StillUnderWayError` for one that arrived or may still arrive,
+        :class:`NotFoundError`, :class:`ErasedError`, and as :meth:`DeskMessages.send`.
+        """
+        return await self._messages.send(await self.resend_draft(message_id))
+
+    @in_desk_thread
+    def resend_draft(self, message_id: UUID) -> dict[str, Any]:
+        """The draft that :meth:`resend` sends; raises as that."""
+        require_lost(self._store, message_id, self._clock())
+        stored = self._store.messages.get(message_id)
+        if stored.erased:
+            raise ErasedError
+        return draft_anew(message_id, stored.content, self._works.replies.officer())
+
+    @in_desk_thread
+    def put_aside(self, message_id: UUID, reason: str) -> None:
+        """Note that a message which did not arrive is needed no more, and why; durable. It leaves the agenda.
+
+        Raises as :meth:`resend`, and :class:`UsageError` for a reason that is empty or too long.
+        """
+        works, store = self._works, self._store
+        works.acting.require(*READERS)
+        text, now = check_line(reason, "a reason"), truncate(self._clock())
+        with store.database.transaction():
+            require_lost(store, message_id, now)
+            head = store.messages.head(message_id).head
+            store.settle(message_id, settled_value(None, text, works.acting.name, now))
+            store.records.insert([works.book.record(Operation.ALTERATION, "delivery.put-aside", head)])
 
     # --- Finding ---
 

@@ -20,7 +20,7 @@ from exchange.cases.threads import thread_messages
 from exchange.context.desk_context import DeskContext
 from exchange.office.officers import Acting, Role
 from exchange.office.processing_log import ProcessingLog
-from exchange.office.release import Proposals, ProposalState
+from exchange.office.release import DraftState, KeptDrafts
 from exchange.office.rota import DutyRota
 from exchange.store.rows import StoredMessage
 from protocol.codes import load_codes
@@ -67,10 +67,11 @@ class Erasure:
 
     def __init__(self, context: DeskContext, agenda: Agenda, acting: Acting, book: ProcessingLog) -> None:
         self._store = context.store
-        self._proposals = Proposals(context.store)
+        self._proposals = KeptDrafts(context.store)
         self._withheld = WithheldTable(context.store)
         self._rota = DutyRota(context.store.database)
         self._parsed = context.parsed
+        self._address = context.address
         self._agenda = agenda
         self._acting = acting
         self._book = book
@@ -96,7 +97,7 @@ class Erasure:
         found: list[ErasableCase] = []
         for thread, (at, count) in sorted(last.items(), key=lambda entry: entry[1]):
             if at < before and thread not in busy and self._has_content(thread):
-                case = self._case(thread)
+                case = self._case(thread, now)
                 if is_over(case, now):
                     found.append(ErasableCase(thread, count, at, str(case.state_at(now))))
         return found
@@ -157,15 +158,19 @@ class Erasure:
         return bool(
             self._contents(thread)
             or self._store.case_notes.of(thread)
+            or self._store.calls.of(thread)
             or self._proposals.of_case(thread, ids)
             or any(self._withheld.get(message) for message in ids)
             or any(thread in handover.cases for handover in self._rota.handovers())
         )
 
-    def _case(self, thread: UUID) -> AnyCase:
-        from protocol.lifecycle.case import fold
+    def _case(self, thread: UUID, now: datetime) -> AnyCase:
+        """The case of a thread; where several nations are asked, one that has not ended, if there is one."""
+        from protocol.lifecycle.case import is_over
+        from protocol.lifecycle.projection import own_cases
 
-        return fold(thread_messages(self._store, self._parsed, thread))
+        cases = own_cases(thread_messages(self._store, self._parsed, thread), str(self._address)).values()
+        return next((case for case in cases if not is_over(case, now)), next(iter(cases)))
 
     def _busy(self, now: datetime) -> set[UUID]:
         """The cases in which something is to come due. An overdue item of a case that is over never comes any more."""
@@ -175,7 +180,7 @@ class Erasure:
         from protocol.lifecycle.case import is_over
 
         now = self._clock()
-        case = self._case(thread)
+        case = self._case(thread, now)
         if not is_over(case, now):
             raise ErasureError(f"the case has not ended: it is {case.state_at(now)}")
         if thread in self._busy(now):
@@ -192,6 +197,7 @@ class Erasure:
                 self._store.records.insert([self._book.record(Operation.ERASURE, "erase", message.head, ground=ground)])
             self._store.search.forget(seqs)
             notes = self._store.case_notes.erase(thread) + self._erase_handovers(thread)
+            notes += self._store.calls.erase(thread)
             drafts = self._erase_drafts(thread, ids)
             for act, count in (("erase.notes", notes), ("erase.drafts", drafts)):
                 if count:
@@ -206,7 +212,8 @@ class Erasure:
         now = truncate(self._clock())
         drafts = self._proposals.of_case(thread, ids)
         for proposal in drafts:
-            dropped = replace(proposal, state=ProposalState.DROPPED, draft={}, remark=None)
+            dropped = replace(proposal, state=DraftState.DROPPED, draft={}, remark=None)
+            self._store.once.forget(proposal.id)
             self._proposals.put(replace(dropped, decided_by=self._acting.name, decided_at=now))
         return len(drafts) + sum(self._withheld.remove(message) for message in ids)
 

@@ -222,6 +222,15 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class CardSeen:
+    """What the directory of ``version`` said of the sender when ``message`` came (:mod:`exchange.cases.calls`)."""
+
+    message: UUID
+    card: bytes
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class RecipientDelivery:
     """One page of the mailbox, judged: stored as a whole, together with the cursor behind it.
 
@@ -235,6 +244,7 @@ class RecipientDelivery:
     cursor: int
     records: Sequence[ProcessingRecord] = ()
     judged_at: Place | None = None
+    cards: Sequence[CardSeen] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,3 +253,21 @@ class TakenRows:
 
     messages: tuple[int, ...]
     quarantined: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OnceResult:
+    """A message that was sealed under a key, or (``draft``) a draft that was kept for another officer."""
+
+    id: UUID
+    thread: UUID
+    draft: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OnceRecord:
+    """What is known of a key: what was asked for (32 bytes; None: erased), how many results that has, those so far."""
+
+    asked: bytes | None
+    total: int
+    results: tuple[OnceResult, ...]

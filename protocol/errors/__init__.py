@@ -60,6 +60,8 @@ ComityError                              internal                 _base
 │  ├─ ClockBehindError                   clock-behind             _node
 │  ├─ ClockUnconfirmedError              clock-unconfirmed        _node
 │  ├─ TimestampUnavailableError          timestamp-unavailable    _evidence
+│  ├─ ServiceBusyError                   desk-service-busy        _service
+│  ├─ ServiceLostError                   desk-service-lost        _service
 │  ├─ StorageFullError                   storage-full             _machine
 │  ├─ DeskBusyError                      desk-busy                _machine
 │  └─ FolderBusyError                    folder-busy              _machine
@@ -102,8 +104,14 @@ ComityError                              internal                 _base
 ├─ NothingOpenError                      nothing-open             _messages
 ├─ DuplicateRequestError                 duplicate-request        _messages
 ├─ LawsDifferError                       laws-differ              _messages
+├─ StillUnderWayError                    still-under-way          _cases
+├─ CallBackNeededError                   call-back-needed         _cases
+├─ SuspectedForgeryError                 suspected-forgery        _cases
+├─ ClosingLosesError                     closing-loses            _cases
 ├─ OfferNeededError                      offer-needed             _messages
 ├─ ConditionsOpenError                   conditions-open          _messages
+├─ IdempotencyKeyUsedError               idempotency-key-used     _messages
+├─ DraftChangedError                     draft-changed            _messages
 ├─ OfficerNeededError                    officer-needed           _office
 ├─ OfficerRoleError                      officer-role             _office
 ├─ HandlingError                         handling                 _office
@@ -115,6 +123,9 @@ ComityError                              internal                 _base
 ├─ TimestampInvalidError                 timestamp-invalid        _evidence
 ├─ SigningIdentityError                  signing-identity         _evidence
 ├─ FontsMissingError                     fonts-missing            _evidence
+├─ DeskRunningError                      desk-running             _service
+├─ RunFolderError                        run-folder               _service
+├─ SessionError                          session                  _service
 ├─ SettingsError                         settings                 _machine
 │  ├─ HomeNotPrivateError                home-not-private         _node
 │  └─ MonitorDamagedError                monitor-damaged          _node
@@ -129,6 +140,10 @@ ComityError                              internal                 _base
 from __future__ import annotations
 
 from protocol.errors._base import ComityError as ComityError
+from protocol.errors._cases import CallBackNeededError as CallBackNeededError
+from protocol.errors._cases import ClosingLosesError as ClosingLosesError
+from protocol.errors._cases import StillUnderWayError as StillUnderWayError
+from protocol.errors._cases import SuspectedForgeryError as SuspectedForgeryError
 from protocol.errors._directory import DirectoryUnavailableError as DirectoryUnavailableError
 from protocol.errors._directory import DirectoryUntrustedError as DirectoryUntrustedError
 from protocol.errors._directory import NationUnusableError as NationUnusableError
@@ -196,7 +211,9 @@ from protocol.errors._machine import SettingsError as SettingsError
 from protocol.errors._machine import StorageFullError as StorageFullError
 from protocol.errors._machine import UsageError as UsageError
 from protocol.errors._messages import ConditionsOpenError as ConditionsOpenError
+from protocol.errors._messages import DraftChangedError as DraftChangedError
 from protocol.errors._messages import DuplicateRequestError as DuplicateRequestError
+from protocol.errors._messages import IdempotencyKeyUsedError as IdempotencyKeyUsedError
 from protocol.errors._messages import InvalidCodeListError as InvalidCodeListError
 from protocol.errors._messages import InvalidMessageError as InvalidMessageError
 from protocol.errors._messages import LawsDifferError as LawsDifferError
@@ -237,6 +254,11 @@ from protocol.errors._sealing import RoutingMismatchError as RoutingMismatchErro
 from protocol.errors._sealing import SenderMismatchError as SenderMismatchError
 from protocol.errors._sealing import SignatureInvalidError as SignatureInvalidError
 from protocol.errors._sealing import WeakKeyError as WeakKeyError
+from protocol.errors._service import DeskRunningError as DeskRunningError
+from protocol.errors._service import RunFolderError as RunFolderError
+from protocol.errors._service import ServiceBusyError as ServiceBusyError
+from protocol.errors._service import ServiceLostError as ServiceLostError
+from protocol.errors._service import SessionError as SessionError
 from protocol.errors._transfer import BundleAlteredError as BundleAlteredError
 from protocol.errors._transfer import BundleElsewhereError as BundleElsewhereError
 from protocol.errors._transfer import BundleGapError as BundleGapError

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from protocol.errors import (
     _base,
+    _cases,
     _directory,
     _evidence,
     _formats,
@@ -18,6 +19,7 @@ from protocol.errors import (
     _node,
     _office,
     _sealing,
+    _service,
     _transfer,
 )
 
@@ -117,8 +119,14 @@ _CLASS_OF: Mapping[str, type[_base.ComityError]] = MappingProxyType(
         "nothing-open": _messages.NothingOpenError,
         "duplicate-request": _messages.DuplicateRequestError,
         "laws-differ": _messages.LawsDifferError,
+        "still-under-way": _cases.StillUnderWayError,
+        "call-back-needed": _cases.CallBackNeededError,
+        "suspected-forgery": _cases.SuspectedForgeryError,
+        "closing-loses": _cases.ClosingLosesError,
         "offer-needed": _messages.OfferNeededError,
         "conditions-open": _messages.ConditionsOpenError,
+        "idempotency-key-used": _messages.IdempotencyKeyUsedError,
+        "draft-changed": _messages.DraftChangedError,
         "officer-needed": _office.OfficerNeededError,
         "officer-role": _office.OfficerRoleError,
         "handling": _office.HandlingError,
@@ -131,6 +139,11 @@ _CLASS_OF: Mapping[str, type[_base.ComityError]] = MappingProxyType(
         "timestamp-unavailable": _evidence.TimestampUnavailableError,
         "signing-identity": _evidence.SigningIdentityError,
         "fonts-missing": _evidence.FontsMissingError,
+        "desk-running": _service.DeskRunningError,
+        "desk-service-busy": _service.ServiceBusyError,
+        "desk-service-lost": _service.ServiceLostError,
+        "run-folder": _service.RunFolderError,
+        "session": _service.SessionError,
         "settings": _machine.SettingsError,
         "usage": _machine.UsageError,
         "output": _machine.OutputError,

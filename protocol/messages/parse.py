@@ -36,7 +36,7 @@ MAX_LIST = MAX_TARGETS
 MAX_ITEMS = 100_000
 _CARRIAGE_RETURN = rb"\r"  # as JSON writes it: most drafts have none, and need not be looked through
 # What a draft says to the desk, and no message has: which fields may be left out for older desks.
-DRAFT_ONLY = frozenset({"leave_out"})
+DRAFT_ONLY = frozenset({"leave_out", "draft_id"})
 # Of a forward: the content that others signed, byte for byte.
 _COMMITTED = frozenset({"original", "consents"})
 _NOT_JSON = phrase("this is not JSON with each name used once and lists no longer than {limit}", limit=MAX_LIST)

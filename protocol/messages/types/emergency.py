@@ -30,6 +30,7 @@ from protocol.messages.schema.parts import (
     needed_if,
 )
 from protocol.messages.schema.since import Since
+from protocol.messages.schema.use import PassingOnConsent
 
 _EMERGENCY = "Second Additional Protocol Art. 9"
 _CALL_BACK = "add a telephone number of the person to call back"
@@ -74,6 +75,7 @@ class EmergencyRequest(Message):
     contacted_providers: ContactedProviders = None
     also_sent_to: AlsoSentTo = None
     instructions: Note | None = None
+    passing_on: Annotated[PassingOnConsent | None, Since(2)] = None
     needed_by: Annotated[
         Instant | None, after("sent_at", "the time when the data are needed must be later than the time of sending")
     ] = None

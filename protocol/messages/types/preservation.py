@@ -58,6 +58,7 @@ from protocol.messages.schema.parts import (
     distinct,
 )
 from protocol.messages.schema.since import Since
+from protocol.messages.schema.use import PassingOnConsent
 from protocol.messages.types.answer import ItemHash
 
 MAX_PERIOD_DAYS = 3650
@@ -171,6 +172,7 @@ class PreservationRequest(Message):
     ]
     investigating_authority: Annotated[CompetentAuthority | None, Legal("T-CY(2018)11 item 7")] = None
     prosecuting_authority: CompetentAuthority | None = None
+    passing_on: Annotated[PassingOnConsent | None, Since(2)] = None
     court: Court = None
     order: Order = None
     persons: Persons = None
