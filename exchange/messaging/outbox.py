@@ -24,13 +24,14 @@ from exchange.cases.delivery import REPLACES, require_lost, settled_value
 from exchange.cases.threads import check_next_step
 from exchange.context.desk_context import DeskContext
 from exchange.link.client import MAX_SUBMIT_BYTES
+from exchange.messaging.checks import check_composed
 from exchange.messaging.handling import PassingOn
 from exchange.messaging.once import Claim, Once
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
 from exchange.office.officers import Acting
 from exchange.office.processing_log import Giving, ProcessingLog
 from exchange.store.rows import Head, OnceResult, Refusal, StoredMessage, StoredReceipt
-from exchange.views import Direction, ReceiptRow, SendStatus
+from exchange.views import Caution, Direction, ReceiptRow, SendStatus
 from protocol.address import Address
 from protocol.encoding.ids import RANDOM_BYTES, new_message_id
 from protocol.encoding.instants import to_ms, truncate
@@ -75,6 +76,7 @@ class Composed:
     complete: ComposedMessage
     after: int | None
     replaces: UUID | None = None  # a message of this desk that did not arrive, and never will
+    cautions: tuple[Caution, ...] = ()
 
     @property
     def message(self) -> Message:
@@ -149,13 +151,15 @@ class Outbox:
                 problems += [(f"{number}.{where}", rule, text) for where, rule, text in problem.problems]
         if problems:
             raise InvalidMessageError(phrase("problems of the drafts: {count}", count=len(problems)), (*problems,))
+        cautions: list[tuple[Caution, ...]] = []
         for composed, instead_of in zip(messages, replaced, strict=True):
             check_next_step(self._store, self._parsed, composed.message, without=instead_of)
+            cautions.append(check_composed(self._store, self._parsed, composed.message))
             self._passing_on.check_outgoing(composed)
             self._needs_glass(composed.message)
         return [
-            Composed(composed, self._end_before(composed.message), instead_of)
-            for composed, instead_of in zip(messages, replaced, strict=True)
+            Composed(composed, self._end_before(composed.message), instead_of, found)
+            for composed, instead_of, found in zip(messages, replaced, cautions, strict=True)
         ]
 
     def _needs_glass(self, message: Message) -> bool:

@@ -10,7 +10,7 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from math import ceil
@@ -137,7 +137,10 @@ class NodeSync:
                 outcomes.update(finished)
         self._sends += 1
         self._background.start(self._tidied(self._sends))
-        return [_sent(message.head, outcomes[message.head.id]) for message in sent]
+        return [
+            replace(_sent(message.head, outcomes[message.head.id]), cautions=composed.cautions)
+            for message, composed in zip(sent, messages, strict=True)
+        ]
 
     async def submit_again(self, messages: Sequence[StoredMessage]) -> Mapping[UUID, Outcome]:
         """Submit messages that wait in the outbox now, and not with the next :meth:`sync`; what became of each."""

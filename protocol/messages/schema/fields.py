@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -23,6 +24,7 @@ from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_sc
 
 from protocol.address import MISTAKEN_COUNTRIES, Address, parse_node
 from protocol.codes import LOCAL_CODE_PATTERN, MAX_LOCAL_CODE, Code, is_local_code, load_codes
+from protocol.codes.likely import likely, refusal_of
 from protocol.encoding.instants import as_written, parse_instant
 from protocol.encoding.phrase import Phrase, phrase
 from protocol.errors import InvalidAddressError, MalformedError
@@ -216,6 +218,11 @@ _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+./-]{0,79}")
 _MAX_ENUM = 40
 
 
+@lru_cache(maxsize=1_000)
+def _meant(name: str, written: str) -> str | None:
+    return likely(load_codes(name), written)
+
+
 def is_tolerant(info: ValidationInfo) -> bool:
     """Whether a message of a newer schema version is being read: its codes may be newer than our lists."""
     return bool(info.context and info.context.get("newer"))
@@ -256,9 +263,6 @@ class CodeOf:
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         codes = load_codes(self.name)
         written = frozenset(entry.code for entry in codes.entries if entry.since == 1 and _CODE.fullmatch(entry.code))
-        refusal = phrase(
-            "this is not a code of the list {codes} (version {version})", codes=codes.name, version=codes.version
-        )
 
         def check(value: str, info: ValidationInfo) -> str:
             if value in written:
@@ -272,7 +276,8 @@ class CodeOf:
             if not known and self.beyond is not None and (more := self.beyond(value, is_received(info))) is not None:
                 return more
             if not _CODE.fullmatch(value) or not (known or is_tolerant(info)):
-                raise problem("code", refusal)
+                # Nobody who wrote it reads the refusal of what came in: nothing is looked for then.
+                raise problem("code", refusal_of(codes, None if is_received(info) else _meant(codes.name, value)))
             return value
 
         return core_schema.with_info_after_validator_function(check, handler(source))
