@@ -120,3 +120,23 @@ async def test_what_a_message_claims_of_its_sender_changes_nothing_about_what_is
         sent = await jp.messages.send(newer())
         await fr.messages.sync()
         assert (await fr.messages.read(sent.id)).message.schema_version == 2
+
+
+async def test_a_request_in_another_language_or_for_what_the_office_cannot_do_is_cautioned_and_sent(
+    world: World,
+) -> None:
+    async with world.open(JP) as jp:
+        await jp.refresh_directory(everything=True)
+        for accepted, performs, cautioned in (
+            (("fr",), {"preservation": "carries_out"}, {"language_not_accepted"}),
+            (("en-GB", "fr"), {"preservation": "cannot"}, {"language_not_accepted", "cannot_be_done"}),
+            (("en", "fr"), {"evidence": "cannot"}, set()),
+            (None, None, set()),
+        ):
+            declared = with_reads(world.cards[FR], versions_read(), accepted_languages=accepted, performs=performs)
+            world.publish(declared)
+            await jp.refresh_directory(everything=True)
+            said = await jp.cases.cautions_of_draft(request())
+            assert {one.code for one in said if one.codes == "caution"} == cautioned
+            sent = await jp.messages.send(request())
+            assert {one.code for one in sent.cautions if one.codes == "caution"} == cautioned

@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from protocol.codes import load_codes
-from protocol.messages.cautions import cautions_of
+from protocol.messages.cautions import form_cautions
 from protocol.messages.parse import check_outgoing, compose_message, parse_message
 from protocol.messages.registry import MESSAGE_TYPES
 from protocol.messages.schema.since import Since
@@ -260,9 +260,9 @@ def test_each_detail_of_data_belongs_to_a_category() -> None:
 
 def test_persons_without_a_class_and_subscribers_of_servers_are_cautioned() -> None:
     draft = changed(PRESERVATION, "persons.1.person_class", GONE)
-    assert {field for field, _, _ in cautions_of(compose_message(draft).message)} == {
-        f"targets.{NETWORK}.location",
-        "targets.1.identifier.role",
-        "persons.1.person_class",
+    assert set(form_cautions(compose_message(draft).message)) == {
+        (f"targets.{NETWORK}.location", "no_custodian"),
+        ("targets.1.identifier.role", "subscriber_of_server"),
+        ("persons.1.person_class", "person_without_class"),
     }
-    assert cautions_of(compose_message(EXAMPLES["contact.test"]).message) == ()
+    assert form_cautions(compose_message(EXAMPLES["contact.test"]).message) == ()
