@@ -24,7 +24,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from protocol.address import Address
@@ -80,6 +80,9 @@ TLP_ORDER = ("CLEAR", "GREEN", "AMBER", "AMBER+STRICT", "RED")
 PAP_ORDER = ("CLEAR", "GREEN", "AMBER", "RED")
 _SAME = {"WHITE": "CLEAR"}
 _FREE = "H0"
+# The handling codes that say to whom content may go: not without asking, and as the text says.
+_BY_TEXT = "H3"
+_DISSEMINATION = ("H2", _BY_TEXT)
 
 
 def objections(
@@ -190,6 +193,37 @@ def weakened(outer: Handling, inner: Handling) -> tuple[str, ...]:
         found.append("use_conditions")
     if inner.grade is not None and outer.grade != inner.grade:
         found.append("grade")
+    return tuple(found)
+
+
+def strictest(*labels: Handling) -> dict[str, Any]:
+    """The labels, as JSON, that a reply in a case with these has at least: who may see it, and who may get it next.
+
+    Not what speaks of the content alone that it was set on: judicial use (H0, H1), use conditions, grade.
+    """
+    found: dict[str, Any] = {"tlp": max((one.tlp for one in labels), key=lambda tlp: rank(TLP_ORDER, tlp))}
+    paps = [one.pap for one in labels if one.pap is not None]
+    if paps:
+        found["pap"] = max(paps, key=lambda pap: rank(PAP_ORDER, pap))
+    codes = [code for code in _DISSEMINATION if any(code in one.codes for one in labels)]
+    if codes:
+        found["codes"] = codes
+    texts = dict.fromkeys(one.text for one in labels if one.text is not None and _BY_TEXT in one.codes)
+    if texts:
+        found["text"] = "\n".join(texts)
+    return found
+
+
+def weaker_than_case(handling: Handling, *labels: Handling) -> tuple[str, ...]:
+    """The labels in which a reply is weaker than its case, by the names of their fields; see :func:`strictest`."""
+    least = strictest(*labels)
+    found = [] if rank(TLP_ORDER, handling.tlp) >= rank(TLP_ORDER, least["tlp"]) else ["tlp"]
+    if "pap" in least and (handling.pap is None or rank(PAP_ORDER, handling.pap) < rank(PAP_ORDER, least["pap"])):
+        found.append("pap")
+    if not set(least.get("codes", ())) <= set(handling.codes):
+        found.append("codes")
+    if any(text not in (handling.text or "") for text in least.get("text", "").split("\n") if text):
+        found.append("text")
     return tuple(found)
 
 
