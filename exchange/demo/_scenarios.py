@@ -288,7 +288,9 @@ async def _misdirected(cast: Cast) -> UUID:
 async def _information(cast: Cast) -> UUID:
     example_offer = _example("messages/information.spontaneous.json")
     draft = {name: value for name, value in example_offer.items() if name != "commitment"}
-    return await cast.give_under_conditions(cast.paris, {**draft, "stage": "disclosure", "facts": _FACTS})
+    return await cast.give_under_conditions(
+        cast.paris, {**draft, **_authorised(), "stage": "disclosure", "facts": _FACTS}
+    )
 
 
 async def _withdrawn(cast: Cast) -> UUID:
@@ -377,10 +379,16 @@ def _answer_of(*targets: str) -> dict[str, Any]:
     return {
         "completeness": "final",
         "items": [{**item, "custody": custody}],
+        **_authorised(),
         "remaining": None,
         "next_update_by": None,
         "not_answered": None,
     }
+
+
+def _authorised() -> dict[str, Any]:
+    """The authorisation of a disclosure, given today."""
+    return {"authorisation": {**_example("messages/answer.json")["authorisation"], "date": _text(_now())[:10]}}
 
 
 def _submitted() -> dict[str, Any]:

@@ -111,6 +111,9 @@ def _of_value(
     if isinstance(value, BaseModel):
         yield ReadLine(path, label, None, depth)
         yield from _of_part(value, path, depth + 1, written_in)
+    elif isinstance(value, dict):
+        yield ReadLine(path, label, None, depth)
+        yield from _of_object(value, path, depth + 1, written_in)
     elif isinstance(value, tuple) and any(isinstance(item, BaseModel) for item in value):
         for number, item in enumerate(value):
             place = (*path, str(number))
@@ -120,6 +123,24 @@ def _of_value(
         yield ReadLine(path, label, texts, depth, None if codes else _foreign(field, written_in))
     else:
         yield ReadLine(path, label, _of_code(codes, value), depth, None if codes else _foreign(field, written_in))
+
+
+def _of_object(value: dict[str, Any], path: tuple[str, ...], depth: int, written_in: str) -> Iterator[ReadLine]:
+    """The members of an object that no model describes, such as the content of a correction: all of them, as written.
+
+    Known names have their label; a list is numbered like any other.
+    """
+    for name, inner in value.items():
+        label = field_label(name)
+        numbered = enumerate(inner) if isinstance(inner, list) else ((None, inner),)
+        for number, item in numbered:
+            place = (*path, name) if number is None else (*path, name, str(number))
+            named = label if number is None else f"{label} {number + 1}"
+            if isinstance(item, dict):
+                yield ReadLine(place, named, None, depth)
+                yield from _of_object(item, place, depth + 1, written_in)
+            elif item is not None:
+                yield ReadLine(place, named, _plain(item), depth)
 
 
 def _of_code(codes: str | None, value: Any) -> str:

@@ -13,15 +13,20 @@ from protocol.messages.types.acknowledgement import Acknowledgement
 from protocol.messages.types.answer import Answer
 from protocol.messages.types.assistance import AssistanceRequest
 from protocol.messages.types.clarification import ClarificationAsk, ClarificationReply
+from protocol.messages.types.consultation import ConsultationClose, ConsultationOpen
 from protocol.messages.types.contact import ContactTest, ContactTestReply
+from protocol.messages.types.correcting import Correction, Retract
+from protocol.messages.types.data_protection import DataProtectionNotice
 from protocol.messages.types.decision import Decision
 from protocol.messages.types.emergency import EmergencyRequest, EmergencySupplement
 from protocol.messages.types.ending import Closure, Misdirected, Withdrawal
 from protocol.messages.types.forward import Forward
 from protocol.messages.types.incident import Incident
 from protocol.messages.types.information import InformationSpontaneous
+from protocol.messages.types.note import NoteMessage
 from protocol.messages.types.preservation import PreservationAnswer, PreservationRequest
 from protocol.messages.types.preservation_course import (
+    FollowUpConfirmed,
     PreservationExtend,
     PreservationFollowUp,
     PreservationRelease,
@@ -38,6 +43,7 @@ _TYPES: tuple[type[Message], ...] = (
     PreservationRiskReply,
     PreservationExtend,
     PreservationFollowUp,
+    FollowUpConfirmed,
     PreservationRelease,
     TrafficPartialDisclosure,
     AssistanceRequest,
@@ -49,6 +55,8 @@ _TYPES: tuple[type[Message], ...] = (
     ClarificationReply,
     StatusQuery,
     StatusReport,
+    ConsultationOpen,
+    ConsultationClose,
     Decision,
     ConditionPropose,
     ConditionAccept,
@@ -60,6 +68,10 @@ _TYPES: tuple[type[Message], ...] = (
     ConsentReply,
     Misdirected,
     Withdrawal,
+    Correction,
+    Retract,
+    DataProtectionNotice,
+    NoteMessage,
     Closure,
     ContactTest,
     ContactTestReply,

@@ -36,6 +36,7 @@ from tests.e2e.officer_desks import (
     set_up,
     two_nations,
 )
+from tests.worlds.samples import AUTHORISATION
 
 # --- What happens between the commands ------------------------------------------------------------------------------
 
@@ -159,7 +160,8 @@ async def write_the_information(office: Office) -> None:
     offer = example("messages/information.spontaneous.json")
     given = {name: value for name, value in offer.items() if name != "commitment"}
     write_draft(
-        office.file(FR, "information.json"), {**given, "stage": "disclosure", "facts": "The servers stand in Osaka."}
+        office.file(FR, "information.json"),
+        {**given, "stage": "disclosure", "authorisation": AUTHORISATION, "facts": "The servers stand in Osaka."},
     )
 
 

@@ -20,6 +20,7 @@ from exchange.desk.desk import Desk
 from protocol.event import EventName
 from tests.worlds.desks import in_thread
 from tests.worlds.processes import World, desk, request_draft, world
+from tests.worlds.samples import AUTHORISATION
 
 PROGRAMS = 8
 ROUNDS = int(os.environ.get("COMITY_DESK_ROUNDS", "1"))
@@ -44,7 +45,10 @@ async def give_under_conditions(made: World, count: int) -> list[str]:
         sent = await jp.messages.send_many([draft for _ in range(count)])
         while len(await fr.messages.inbox(limit=1000)) < count:
             await fr.messages.sync(2)
-        given = [await fr.replies.draft(m.id, "answer", completeness="final", items=[item]) for m in sent]
+        given = [
+            await fr.replies.draft(m.id, "answer", completeness="final", items=[item], authorisation=AUTHORISATION)
+            for m in sent
+        ]
         return [str((await fr.messages.offer(answer)).id) for answer in given]
 
 

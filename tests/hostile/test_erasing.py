@@ -19,6 +19,7 @@ from keys.secrets.keystore import FAST
 from protocol.address import Address
 from protocol.errors import ErasedError, ErasureError
 from tests.worlds.desks import FR, JP, ROOT, World, in_thread, request
+from tests.worlds.samples import AUTHORISATION
 
 GH = Address.parse("24-7@gh")
 SECRET = "Grunewaldstrasse"
@@ -106,7 +107,9 @@ async def test_erasing_a_case_reaches_drafts_notes_hand_overs_and_all_words_howe
 async def test_what_was_offered_and_not_given_is_erased_with_its_case(world: World) -> None:
     async with world.open(JP) as jp, world.open(FR) as fr:
         fields = {name: value for name, value in example("information.spontaneous").items() if name != "commitment"}
-        offer = await fr.messages.offer({**fields, "stage": "disclosure", "facts": f"They live in {SECRET}."})
+        offer = await fr.messages.offer(
+            {**fields, "stage": "disclosure", "authorisation": AUTHORISATION, "facts": f"They live in {SECRET}."}
+        )
         await jp.messages.sync()
         with pytest.raises(ErasureError):
             await fr.office.erase_case(offer.thread, "retention")

@@ -27,6 +27,7 @@ from protocol.errors import (
 )
 from protocol.messages.types.offer import NOT_COMMITTED, SALT_BYTES, check_commitment, commitment_to
 from tests.worlds.desks import FR, JP, ROOT, World, in_thread, without_rules
+from tests.worlds.samples import AUTHORISATION
 
 CONFIDENTIAL = {"condition": "c1", "kind": "confidential", "text": "To be kept confidential."}
 LIMITED = {"condition": "c2", "kind": "use_limited", "text": "For the investigation named only."}
@@ -55,13 +56,22 @@ async def answer(fr: Desk, request: Any, *conditions: dict[str, str], **changes:
         **{key: value for key, value in example("answer")["items"][0].items() if key != "attachment"},
         **{"conditions": list(conditions), "targets": [], "available_at": "By post.", "description": f"{SECRET} 12"},
     }
-    return {**await fr.replies.draft(request.id, "answer", completeness="final", items=[item]), **changes}
+    return {
+        **await fr.replies.draft(request.id, "answer", completeness="final", items=[item], authorisation=AUTHORISATION),
+        **changes,
+    }
 
 
 def information(**changes: Any) -> dict[str, Any]:
     """The draft of information under conditions."""
     fields = {name: value for name, value in example("information.spontaneous").items() if name != "commitment"}
-    return {**fields, "stage": "disclosure", "facts": f"The servers stand in {SECRET}.", **changes}
+    return {
+        **fields,
+        "stage": "disclosure",
+        "authorisation": AUTHORISATION,
+        "facts": f"The servers stand in {SECRET}.",
+        **changes,
+    }
 
 
 async def accepted(jp: Desk, fr: Desk, offer: Any) -> None:

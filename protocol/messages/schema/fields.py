@@ -122,6 +122,13 @@ _prose = _checked(
         "control characters, and characters that hide text or change its direction, are not allowed (line breaks are)"
     ),
 )
+
+
+def check_prose(value: str) -> str:
+    """The text, if it has nothing that hides or turns text; raises a problem: for texts that no model holds yet."""
+    return _prose(value)
+
+
 _line = _checked(
     _LINE_REFUSED,
     phrase(

@@ -8,6 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from protocol.messages.schema.authorisation import MISSING as AUTHORISATION_MISSING
+from protocol.messages.schema.authorisation import RULE as AUTHORISATION
+from protocol.messages.schema.authorisation import Authorisation, needed_where
 from protocol.messages.schema.base import MAX_BYTES, Grade, Part, Reply
 from protocol.messages.schema.fields import (
     INHERITED,
@@ -151,6 +154,11 @@ class Answer(Reply):
         needed_if(lambda fields: not fields.get("text", ...) and not fields.get("not_answered", ...)),
         Legal(_ITEM, "add the items, or an answer in words"),
     ] = Field(default=(), validate_default=True)
+    authorisation: Annotated[
+        Authorisation | None,
+        needed_where(lambda fields: bool(fields.get("items"))),
+        Legal(AUTHORISATION, AUTHORISATION_MISSING),
+    ] = Field(default=None, validate_default=True)
     remaining: Annotated[
         TargetNames, absent_if(_is_final, "this is the last part of the answer: remove what remains"), Legal(_ITEM)
     ] = ()

@@ -7,6 +7,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from protocol.messages.schema.authorisation import MISSING as AUTHORISATION_MISSING
+from protocol.messages.schema.authorisation import RULE as AUTHORISATION
+from protocol.messages.schema.authorisation import Authorisation, needed_where
 from protocol.messages.schema.base import Grade, Handling, LegalBasis, Message, Part
 from protocol.messages.schema.fields import INHERITED, CodeOf, Country, Instant, Legal, Line, Note, Prose, problem
 from protocol.messages.schema.identifiers import Identifier
@@ -78,6 +81,12 @@ class InformationSpontaneous(Message):
     identifiers: Annotated[
         tuple[ReportedIdentifier, ...], Field(max_length=MAX_TARGETS), absent_if(_is_offer, _TOO_EARLY)
     ] = ()
+    authorisation: Annotated[
+        Authorisation | None,
+        needed_where(_is_disclosure),
+        absent_if(_is_offer, _TOO_EARLY),
+        Legal(AUTHORISATION, AUTHORISATION_MISSING),
+    ] = Field(default=None, validate_default=True)
     request_expected: bool = False
     commitment: Annotated[
         Commitment | None,

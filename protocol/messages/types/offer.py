@@ -25,6 +25,8 @@ NOT_COMMITTED = frozenset(
     {
         *("schema_version", "id", "thread", "in_reply_to", "from", "sent_at", "officer", "offer"),
         *("urgency", "urgency_reason", "own_reference", "peer_reference"),
+        # It may be given only after the conditions were accepted.
+        "authorisation",
     }
 )
 _DOMAIN = b"comity/v1/offer\0"

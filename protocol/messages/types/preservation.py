@@ -6,7 +6,15 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from protocol.messages.schema.base import Contact, LegalBasis, Message, Part, Reply
+from protocol.messages.schema.base import (
+    MAX_ATTACHMENTS,
+    MAX_BYTES,
+    Contact,
+    LegalBasis,
+    Message,
+    Part,
+    Reply,
+)
 from protocol.messages.schema.fields import CodeOf, Instant, Legal, Line, LocalId, MessageId, Note, Prose, problem
 from protocol.messages.schema.identifiers import Identifier
 from protocol.messages.schema.parts import (
@@ -17,7 +25,9 @@ from protocol.messages.schema.parts import (
     Ground,
     Offence,
     TimeWindow,
+    distinct,
 )
+from protocol.messages.types.answer import ItemHash
 
 MAX_PERIOD_DAYS = 3650
 
@@ -138,6 +148,14 @@ class PreservationRequest(Message):
         return targets
 
 
+class PreservedFile(Part):
+    """The hash and size of something that is kept: it proves later what was kept now, and tells nothing of it."""
+
+    name: Line | None = None
+    hash: Annotated[ItemHash, Legal("ISO/IEC 27037", "add the hash of the preserved file")]
+    size_bytes: Annotated[int, Field(ge=0, le=MAX_BYTES), Legal("ISO/IEC 27037", "add the size of the preserved file")]
+
+
 class TargetAnswer(Part):
     """The outcome for one target. ``expires_at`` is set by the requested side alone."""
 
@@ -150,6 +168,7 @@ class TargetAnswer(Part):
         Field(default=None, validate_default=True)
     )
     provider_reference: Line | None = None
+    preserved_files: Annotated[tuple[PreservedFile, ...], Field(max_length=MAX_TARGETS)] = ()
     scope: Annotated[Note | None, Legal("Art. 29.3", "state what was preserved and what was not")] = Field(
         default=None, validate_default=True
     )
@@ -193,8 +212,19 @@ _PRESERVED = frozenset({"preserved", "partly_preserved"})
 _NOT_PRESERVED = frozenset({"not_held", "refused"})
 
 
+_DISCLOSES_NOTHING = (
+    "a preservation answer discloses nothing: name each attachment as an acknowledgement or a hash list, and send data "
+    "in an answer, with its authorisation"
+)
+# The names of attachments of this message.
+Attached = Annotated[tuple[Line, ...], Field(max_length=MAX_ATTACHMENTS), distinct()]
+
+
 class PreservationAnswer(Reply):
-    """What was done for each target named; the others stay open. Starts the expiry clock of each."""
+    """What was done for each target named; the others stay open. Starts the expiry clock of each.
+
+    It discloses nothing: files go with it only as acknowledgements of a provider, or as lists of hashes.
+    """
 
     TYPE: ClassVar[str] = "preservation.answer"
 
@@ -204,6 +234,22 @@ class PreservationAnswer(Reply):
         Field(min_length=1, max_length=MAX_TARGETS),
         Legal("Art. 29.3", "add the result for at least one target"),
     ]
+
+    acknowledgements: Attached = ()
+    hash_lists: Annotated[Attached, Field(validate_default=True)] = ()
+
+    @field_validator("hash_lists")
+    @classmethod
+    def _discloses_nothing(cls, hash_lists: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if not {"attachments", "acknowledgements"} <= info.data.keys():
+            return hash_lists
+        attached = {attachment.name for attachment in info.data["attachments"]}
+        named = {*info.data["acknowledgements"], *hash_lists}
+        if named - attached:
+            raise problem("attachment", "this names a file that is not attached: attach it, or correct the name")
+        if attached - named:
+            raise problem("disclosure", _DISCLOSES_NOTHING)
+        return hash_lists
 
     @field_validator("targets")
     @classmethod

@@ -10,6 +10,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from protocol.messages.schema.authorisation import MISSING as AUTHORISATION_MISSING
+from protocol.messages.schema.authorisation import RULE as AUTHORISATION
+from protocol.messages.schema.authorisation import Authorisation, needed_where
 from protocol.messages.schema.base import Part, Reply
 from protocol.messages.schema.fields import INHERITED, CodeOf, Instant, Legal, Line, MessageId, Note, problem
 from protocol.messages.schema.identifiers import Identifier
@@ -77,7 +80,10 @@ class PreservationExtend(Reply):
 
 
 class PreservationFollowUp(Reply):
-    """The request that preservation was for has been submitted: the data are kept pending the decision on it."""
+    """The request that preservation was for has been filed, by this route, on this date.
+
+    The expiry stands until the requested side confirms with ``follow-up.confirmed`` that it arrived.
+    """
 
     TYPE: ClassVar[str] = "preservation.follow-up"
 
@@ -93,6 +99,21 @@ class PreservationFollowUp(Reply):
     submitted_at: Instant | None = None
     channel: Annotated[str, CodeOf("request_channel")] | None = None
     request: MessageId | None = None
+
+
+class FollowUpConfirmed(Reply):
+    """The requested side: the request that was announced has arrived at the authority that decides on it.
+
+    Only now is the expiry suspended (Art. 29.7): a request that was filed and never arrived preserves nothing.
+    """
+
+    TYPE: ClassVar[str] = "follow-up.confirmed"
+
+    type: Literal["follow-up.confirmed"]
+    targets: Annotated[TargetNames, Field(min_length=1), Legal(_PERIOD, "add the targets that are followed up")]
+    authority: Annotated[CompetentAuthority, Legal(_PERIOD, "add the authority that received the request")]
+    file_number: Annotated[Line, Legal(_PERIOD, "add the file number that the authority gave it")]
+    received_at: Annotated[Instant, Legal(_PERIOD, "add the date on which the authority received it")]
 
 
 class PreservationRelease(Reply):
@@ -157,6 +178,10 @@ class PathDisclosure(Part):
         return withheld
 
 
+def _any_disclosed(fields: Mapping[str, Any]) -> bool:
+    return any(disclosure.withheld is None for disclosure in fields.get("disclosures", ()))
+
+
 class TrafficPartialDisclosure(Reply):
     """Enough traffic data to identify a provider in another State and the path of the communication (Art. 30)."""
 
@@ -169,3 +194,6 @@ class TrafficPartialDisclosure(Reply):
         distinct("target"),
         Legal(_PARTIAL, "add the provider and the path for at least one target"),
     ]
+    authorisation: Annotated[
+        Authorisation | None, needed_where(_any_disclosed), Legal(AUTHORISATION, AUTHORISATION_MISSING)
+    ] = Field(default=None, validate_default=True)

@@ -22,6 +22,7 @@ from protocol.codes import load_codes
 from protocol.errors import ComityError, ConditionsOpenError, HandlingError
 from protocol.messages.handling_rules import Action, Objection
 from tests.worlds.desks import FR, JP, OFFICER, PASSPHRASE, ROOT, World, request, without_rules
+from tests.worlds.samples import AUTHORISATION
 
 GH = Address.parse("24-7@gh")
 
@@ -110,7 +111,9 @@ async def answered(jp: Desk, fr: Desk, **changes: Any) -> UUID:
     item = {**example("answer")["items"][0], "targets": [], "attachment": None, "available_at": "By post.", **changes}
     item = {name: value for name, value in item.items() if value is not None}
     handling = labelled("GREEN")["handling"]
-    draft = await fr.replies.draft(sent.id, "answer", completeness="final", items=[item], handling=handling)
+    draft = await fr.replies.draft(
+        sent.id, "answer", completeness="final", items=[item], authorisation=AUTHORISATION, handling=handling
+    )
     with without_rules(fr):
         await fr.messages.send(draft)
     (got,) = (await jp.messages.sync()).received

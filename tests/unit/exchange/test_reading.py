@@ -155,3 +155,23 @@ def test_what_is_passed_on_is_read_like_any_other_message_or_shown_as_it_is_writ
         assert shown.text == (None if readable else passed_on.decode())
         facts = [line for line in lines if line.path == ("original", "content", "facts")]
         assert [line.depth for line in facts] == ([2] if readable else [])
+
+
+def test_all_of_a_correction_is_shown_with_the_names_of_its_fields() -> None:
+    draft = json.loads(Path("examples/messages/correction.json").read_text("utf-8"))
+    message = compose_message(draft, sender="24-7@jp").message
+    lines = {line.path: line for line in read_message(message)}
+
+    def leaves(value: object, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        if isinstance(value, dict):
+            for name, part in value.items():
+                yield from leaves(part, (*path, name))
+        elif isinstance(value, list):
+            for number, part in enumerate(value):
+                yield from leaves(part, (*path, str(number)))
+        else:
+            yield path
+
+    assert {*leaves(draft["message"], ("message",))} <= lines.keys()
+    assert lines["message", "facts"].text == draft["message"]["facts"]
+    assert lines["message", "facts"].label == field_label("facts")

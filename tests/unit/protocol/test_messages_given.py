@@ -21,6 +21,7 @@ from protocol.messages.types.consent import (
     open_conditions,
 )
 from protocol.messages.types.offer import commitment_to
+from tests.worlds.samples import AUTHORISATION
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples" / "messages"
 GIVER, READER, OTHER = "24-7@fr", "24-7@jp", "24-7@us"
@@ -51,6 +52,7 @@ def information(*, number: UUID = GIVEN, opens: UUID | None = None, **changes: A
     """Information under C1 and C2."""
     fields = {
         **{"stage": "disclosure", "commitment": None, "facts": "So it is.", "conditions": [C1, C2], "to": [READER]},
+        "authorisation": AUTHORISATION,
         **{"offer": {"message": str(opens), "salt": SALT} if opens else None, **changes},
     }
     return made("information.spontaneous", number, GIVER, **fields)

@@ -32,6 +32,7 @@ from protocol.messages.schema.identifiers import Identifier
 from protocol.messages.schema.parts import Offence
 from protocol.messages.schema.problems import MAX_PROBLEMS
 from tests.unit.protocol.test_messages_rules import MISSING, fits
+from tests.worlds.samples import AUTHORISATION
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 NUMBER = UUID("0192c2de-7a10-7c4e-9b2f-000000000001")
@@ -110,6 +111,7 @@ def test_what_is_too_large_is_told_how_it_becomes_smaller() -> None:
     answers = [{"target": f"t{n}", "result": "not_held", "remark": "x" * 1200} for n in range(1000)]
     seen = {"identifier": {"kind": "domain", "domain": "example.org"}, "relation": "x" * 1200}
     disclosure = {"stage": "disclosure", "facts": "So.", "commitment": None, "conditions": None, "thread": None}
+    disclosure["authorisation"] = AUTHORISATION
     original = {**example("forward")["original"], "content": "x" * MAX_CONTENT_BYTES}
     cases = {
         "a reply": (example("preservation.answer", targets=answers), "shorten its texts"),

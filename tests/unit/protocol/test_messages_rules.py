@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from protocol.messages.parse import check_outgoing
+from tests.worlds.samples import AUTHORISATION
 
 ROOT = Path(__file__).resolve().parents[3]
 GONE = object()
@@ -109,12 +110,27 @@ ADVICE = {**FINAL, **NO_ITEMS}
 DISCLOSED = {
     **{"stage": "disclosure", "commitment": GONE, "facts": "So it is."},
     **{"in_reply_to": ITEM["message"], "thread": ITEM["message"]},
+    "authorisation": AUTHORISATION,
 }
+NO_AUTHORISATION = "add the authorisation for the disclosure"
+AUTHORISED_IN_FULL: Rows = [
+    ({"authorisation": GONE}, {"authorisation": NO_AUTHORISATION}),
+    *(
+        ({f"authorisation.{name}": GONE}, {f"authorisation.{name}": MISSING})
+        for name in ("basis", "authority", "provision", "date", "file_number", "person")
+    ),
+    ({"authorisation.basis": "habit"}, {"authorisation.basis": "not a code"}),
+    ({"authorisation.date": "2026-11-31"}, {"authorisation.date": "year, month and day"}),
+    ({"authorisation.date": "20261130"}, {"authorisation.date": "year, month and day"}),
+    ({"authorisation.date": "2026-11-30T10:00:00Z"}, {"authorisation.date": re.compile("")}),
+    ({"authorisation.date": "2026-11-29"}, {}),
+]
 OPENING = {"message": ITEM["message"], "salt": "a" * 64}
 SEEN = [{"identifier": {"kind": "domain", "domain": "example.org"}, "relation": "It."}]
 TOO_EARLY = "remove the information from the offer"
 NO_PATH = {"disclosures.0.provider": GONE, "disclosures.0.path": GONE}
 A_FILE = file("a")["attachments"]
+RECEIPT = example("preservation.answer")["attachments"]
 NO_TEXT = ("name", "job_title", "function", "role")
 NO_AUTHORITY = ("organisation", "country", "office", "person_in_charge", "address", "fax")
 
@@ -138,6 +154,7 @@ RULES: dict[str, Rows] = {
         ),
     ],
     "answer": [
+        *AUTHORISED_IN_FULL,
         *(
             ({"items.1.hash": {"algorithm": name, "value": "a" * size}}, {"items.1.hash.algorithm": "SHA-256 or"})
             for name, size in (("md5", 32), ("sha1", 40))
@@ -175,6 +192,8 @@ RULES: dict[str, Rows] = {
         ({"attachments.0.name": "a/b"}, {"attachments.0.name": NO_FILE_NAME}),
         ({"not_answered": [NOT_ANSWERED]}, {}),
         ({"not_answered": [NOT_ANSWERED] * 2}, {"not_answered": ONCE}),
+        # Words alone, and a word on what will not come, disclose nothing.
+        ({**ADVICE, "text": "There is none.", "authorisation": GONE}, {}),
         (ADVICE, {"items": "add the items, or an answer in words"}),
         ({**ADVICE, "text": "There is none."}, {}),
         ({**ADVICE, "not_answered": [NOT_ANSWERED]}, {}),
@@ -366,6 +385,9 @@ RULES: dict[str, Rows] = {
         (DISCLOSED, {}),
         ({**DISCLOSED, "offer": OPENING, "identifiers": SEEN, "attachments": A_FILE}, {}),
         ({**DISCLOSED, "facts": GONE}, {"facts": MISSING}),
+        ({**DISCLOSED, "authorisation": GONE}, {"authorisation": NO_AUTHORISATION}),
+        ({**DISCLOSED, "authorisation": GONE, "facts": GONE}, {"authorisation": NO_AUTHORISATION, "facts": MISSING}),
+        ({"authorisation": DISCLOSED["authorisation"]}, {"authorisation": TOO_EARLY}),
         ({**DISCLOSED, "commitment": "a" * 64}, {"commitment": "only an offer has one"}),
         ({**DISCLOSED, "in_reply_to": None}, {"conditions": "offer the conditions first"}),
         ({**DISCLOSED, "in_reply_to": "x"}, {"in_reply_to": "UUID"}),
@@ -406,6 +428,59 @@ RULES: dict[str, Rows] = {
         ({"targets.0.result": "perhaps"}, {"targets.0.result": "not a code"}),
         ({"targets.0.result": "perhaps", "targets.0.expires_at": GONE}, {"targets.0.result": "not a code"}),
         ({"targets.1.target": "t1"}, {"targets": "answer each target only once"}),
+        ({"authorisation": AUTHORISATION}, {"authorisation": "not known"}),
+        ({"items": example("answer")["items"]}, {"items": "not known"}),
+        ({"acknowledgements": GONE}, {"hash_lists": "discloses nothing"}),
+        ({"acknowledgements": GONE, "hash_lists": ["provider-receipt.pdf"]}, {}),
+        ({"attachments": [*RECEIPT, *A_FILE]}, {"hash_lists": "discloses nothing"}),
+        ({"attachments": [*RECEIPT, *A_FILE], "hash_lists": ["a"]}, {}),
+        ({"hash_lists": ["other"]}, {"hash_lists": "names a file that is not attached"}),
+        ({"acknowledgements": ["provider-receipt.pdf"] * 2}, {"acknowledgements": ONCE}),
+        ({"attachments": GONE, "acknowledgements": GONE}, {}),
+        (
+            {"targets.0.preserved_files.0.hash": {"algorithm": "md5", "value": "a" * 32}},
+            {"targets.0.preserved_files.0.hash.algorithm": "SHA-256 or stronger"},
+        ),
+        ({"targets.0.preserved_files.0.size_bytes": GONE}, {"targets.0.preserved_files.0.size_bytes": MISSING}),
+    ],
+    "correction": [
+        ({"corrects": ITEM["message"]}, {"corrects": "must be the message that this replies to"}),
+        ({"message": {}}, {"message": MISSING}),
+        *(
+            ({f"message.{name}": "x"}, {"message": f"remove the field {name}"})
+            for name in ("type", "id", "thread", "from", "to", "in_reply_to", "sent_at", "officer")
+        ),
+        ({"message.facts": "a\u202eb"}, {"message": "characters that hide text"}),
+        ({"message.targets": [{"a\u0000": 1}]}, {"message": "characters that hide text"}),
+        ({"message": {"anything": 1}}, {}),
+    ],
+    "retract": [
+        ({"retracts": ITEM["message"]}, {"retracts": "must be the message that this replies to"}),
+        ({"why": "because"}, {"why": "not a code"}),
+        ({"why": "unlawful"}, {}),
+    ],
+    "data-protection.notice": [
+        *(({"action": action, "because": GONE}, {"because": MISSING}) for action in ("restricted", "kept")),
+        *(({"action": action, "because": GONE}, {}) for action in ("rectified", "erased")),
+    ],
+    "note": [
+        ({"attachments": A_FILE}, {"attachments": "carries no files and no evidence"}),
+        ({"urgency": "emergency", "urgency_reason": "Now."}, {"urgency": "no part of an emergency"}),
+        ({"urgency": "urgent", "urgency_reason": "Now."}, {}),
+        ({"in_reply_to": GONE}, {"in_reply_to": MISSING}),
+        ({"in_reply_to": GONE, "thread": GONE}, {"service": "service matter"}),
+        ({"in_reply_to": GONE, "thread": GONE, "service": "availability"}, {}),
+        ({"service": "gossip"}, {"service": "not a code"}),
+    ],
+    "consultation.open": [
+        ({"answer_by": SENT_AT}, {"answer_by": "later than the time of sending"}),
+        ({"answer_by": LATER}, {}),
+        ({"intends": "shrug"}, {"intends": "not a code"}),
+        ({"targets": GONE}, {}),
+    ],
+    "follow-up.confirmed": [
+        ({"targets": []}, {"targets": MISSING}),
+        ({"authority.organisation": GONE}, {"authority.organisation": MISSING}),
     ],
     "preservation.extend": [
         ({"until": SENT_AT}, {"until": "later than the time of sending"}),
@@ -413,6 +488,8 @@ RULES: dict[str, Rows] = {
         ({"targets": ["t1", "t1"]}, {"targets": ONCE}),
     ],
     "traffic.partial-disclosure": [
+        *AUTHORISED_IN_FULL,
+        ({**NO_PATH, "disclosures.0.withheld": A_GROUND, "authorisation": GONE}, {}),
         ({"disclosures.0.provider": GONE}, {"disclosures.0.provider": MISSING}),
         ({"disclosures.0.path": GONE}, {"disclosures.0.path": MISSING}),
         ({**NO_PATH, "disclosures.0.withheld": A_GROUND}, {}),

@@ -12,6 +12,7 @@ from exchange.desk.desk import Desk
 from protocol.errors import ConditionsOpenError, NothingOpenError
 from protocol.event import EventName, decode_event
 from tests.worlds.desks import FR, JP, ROOT, World, without_rules
+from tests.worlds.samples import AUTHORISATION
 
 CONFIDENTIAL = {"condition": "c1", "kind": "confidential", "text": "To be kept confidential."}
 LIMITED = {"condition": "c2", "kind": "use_limited", "text": "To be used in the investigation named only."}
@@ -41,7 +42,7 @@ async def answered(jp: Desk, fr: Desk, *conditions: dict[str, str]) -> Any:
         "available_at": "By post.",
     }
     item = {name: value for name, value in item.items() if value is not None}
-    draft = await fr.replies.draft(sent.id, "answer", completeness="final", items=[item])
+    draft = await fr.replies.draft(sent.id, "answer", completeness="final", items=[item], authorisation=AUTHORISATION)
     with without_rules(fr):
         await fr.messages.send(draft)
     (received,) = (await jp.messages.sync()).received
@@ -107,7 +108,9 @@ async def test_conditions_that_were_agreed_before_need_not_be_accepted_again(wor
         item = {**example("answer")["items"][0], "conditions": [{**CONFIDENTIAL, "condition": "x9"}], "targets": []}
         item.pop("attachment")
         item["available_at"] = "By post."
-        await fr.messages.send(await fr.replies.draft(sent.id, "answer", completeness="final", items=[item]))
+        await fr.messages.send(
+            await fr.replies.draft(sent.id, "answer", completeness="final", items=[item], authorisation=AUTHORISATION)
+        )
         (received,) = (await jp.messages.sync()).received
         assert (await jp.messages.show(received.id)).message.type == "answer"
 

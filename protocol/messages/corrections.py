@@ -1,0 +1,148 @@
+"""A correction read as a message of the type that it corrects.
+
+Rules; what breaks one changes nothing, and is kept and shown:
+1. The same sender, in the same thread.
+2. The corrected content is a valid message of the original's type. Id, sender, recipients, thread and time stay the
+   original's; the officer is the correction's, who answers for these words.
+3. A correction of a correction corrects the original. What binds others stays: the commitment of an offer, the
+   conditions that content is given under. A message that was passed on, and consent, are not corrected but sent anew.
+4. The labels around the correction are not weaker than those inside: it holds the whole of the message.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from protocol.encoding.instants import as_written
+from protocol.errors import InvalidMessageError
+from protocol.messages.handling_rules import weakened
+from protocol.messages.parse import compose_message, parse_message
+from protocol.messages.schema.base import Message, UnknownMessage
+from protocol.messages.types.consent import content_conditions
+from protocol.messages.types.correcting import KEPT_FIELDS, Correction, Retract
+
+NOT_CORRECTED = frozenset(
+    {"correction", "retract", "forward", "contact.test", "contact.test-reply", "out-of-order", "consent.reply"}
+)
+# Members that bind a message to another one: a correction repeats them as they were.
+_BOUND = ("commitment", "offer")
+_RULE = "correction"
+
+
+def original_of(message: Correction | Retract, messages: Mapping[UUID, Message]) -> Message | None:
+    """The message that is corrected or taken back in the end; None where ``messages`` do not hold it yet.
+
+    A retraction of a correction takes back the correction, so that the original stands again.
+    """
+    if isinstance(message, Retract):
+        return messages.get(message.retracts)
+    seen = {message.id}
+    found = messages.get(message.corrects)
+    while isinstance(found, Correction) and found.sender == message.sender and found.id not in seen:
+        seen.add(found.id)
+        found = messages.get(found.corrects)
+    return None if isinstance(found, Correction) else found
+
+
+def corrected(original: Message, correction: Correction) -> Message:
+    """``original`` as it should have been; raises :class:`InvalidMessageError` for a correction that breaks a rule."""
+    _check(original, correction)
+    try:
+        message = parse_message(_written(_merged(original, correction)))
+    except InvalidMessageError as error:
+        raise _inside(error) from None
+    _check_bound(original, message)
+    _check_labels(correction, message)
+    return message
+
+
+def check_correction(original: Message, correction: Correction) -> None:
+    """As :func:`corrected`, for one that is to be sent: what a desk would not send, it does not send this way."""
+    _check(original, correction)
+    if isinstance(original, UnknownMessage):
+        raise _problem("corrects", "this program does not know the type of that message: update it to correct it")
+    try:
+        message = compose_message(_merged(original, correction)).message
+    except InvalidMessageError as error:
+        raise _inside(error) from None
+    _check_bound(original, message)
+    _check_labels(correction, message)
+
+
+def check_retraction(original: Message, retraction: Retract) -> None:
+    """Return if the retraction takes back a message of its own sender; raises :class:`InvalidMessageError`."""
+    _check_sender(original, retraction, "retracts")
+    if isinstance(original, Retract):
+        raise _problem("retracts", "a retraction is not taken back: send the message again")
+
+
+def own_fields(message: Message) -> dict[str, Any]:
+    """The fields of a message that a correction of it states: all but those that stay as they were."""
+    written = message.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return {name: value for name, value in written.items() if name not in KEPT_FIELDS}
+
+
+def _check(original: Message, correction: Correction) -> None:
+    _check_sender(original, correction, "corrects")
+    if original.type in NOT_CORRECTED:
+        raise _problem("corrects", "a message of this type is not corrected: send another one")
+
+
+def _check_sender(original: Message, message: Message, field: str) -> None:
+    if original.sender != message.sender:
+        raise _problem(field, "only the sender of a message corrects it or takes it back")
+    if original.thread != message.thread:
+        raise _problem(field, "this message is in another case")
+
+
+def _check_bound(original: Message, message: Message) -> None:
+    for name in _BOUND:
+        if getattr(original, name, None) != getattr(message, name, None):
+            raise _problem(f"message.{name}", "repeat this field as it was: the other side relies on it")
+    if _terms(original) != _terms(message):
+        raise _problem("message", "a correction changes no conditions: propose others, and answer again")
+
+
+def _terms(message: Message) -> set[tuple[str, str]]:
+    return {(condition.kind, condition.text) for condition in content_conditions(message)}
+
+
+def _check_labels(correction: Correction, message: Message) -> None:
+    weaker = weakened(correction.handling, message.handling)
+    if weaker:
+        raise _problem("handling", "the labels of the correction are weaker than those of the message in it")
+
+
+def _merged(original: Message, correction: Correction) -> dict[str, Any]:
+    kept: dict[str, Any] = {
+        "type": original.type,
+        "id": str(original.id),
+        "thread": str(original.thread),
+        "from": original.sender,
+        "to": list(original.to),
+        "sent_at": as_written(original.sent_at),
+        "officer": {"name": correction.officer.name, "role": correction.officer.role},
+    }
+    if original.in_reply_to is not None:
+        kept["in_reply_to"] = str(original.in_reply_to)
+    return {**correction.message, **kept}
+
+
+def _written(fields: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(fields, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        raise _problem("message", "the corrected message holds something that JSON cannot carry") from None
+
+
+def _inside(error: InvalidMessageError) -> InvalidMessageError:
+    """The problems of what is inside the correction, by their place in it."""
+    problems = tuple((f"message.{where}", rule, text) for where, rule, text in error.problems)
+    return InvalidMessageError(error.detail, problems)
+
+
+def _problem(where: str, text: str) -> InvalidMessageError:
+    return InvalidMessageError("the correction changes nothing", ((where, _RULE, text),))
