@@ -19,7 +19,7 @@ from protocol.address import Address
 from protocol.directory_seen import DirectorySeen, decode_entry
 from protocol.errors import ComityError, LogUnavailableError, MalformedError, TooLargeError
 from protocol.event import Event
-from protocol.lifecycle.thread import facts_of_thread
+from protocol.lifecycle.corrections import effective
 from protocol.log.layout import TILE_WIDTH
 from protocol.log.scoped import Withheld, item_hash
 from protocol.messages.types.consent import is_given
@@ -85,7 +85,7 @@ def office_records(
         contents = [entry.message for entry in found]
         for closed in (message for message in contents if not is_given(message, contents)):
             del messages[closed.id]
-        course = course_of(facts_of_thread(found), as_of, due)
+        course = course_of(effective(found).facts, as_of, due)
         erased += not found
         if course is not None:
             courses.append(replace(course, thread=thread))
