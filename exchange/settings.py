@@ -178,6 +178,15 @@ class RetentionSettings(_Table):
     refused_days: Annotated[int, Field(ge=1, le=36_600)] | None = None
 
 
+class ServiceSettings(_Table):
+    """The desk as a service: minutes of doing nothing until an officer is signed out, and the folder of its sockets
+    where the home's own path is too long.
+    """
+
+    idle_min: Annotated[int, Field(ge=1, le=24 * 60)] = 15
+    run_folder: Annotated[str, Field(pattern="^/", max_length=90)] | None = None
+
+
 class DeskSettings(_Table):
     """All settings. ``node_url`` is needed only where the desk reaches its node by another address than partners do.
 
@@ -199,6 +208,7 @@ class DeskSettings(_Table):
     email: EmailSettings | None = None
     office: OfficeSettings = Field(default_factory=OfficeSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    service: ServiceSettings = Field(default_factory=ServiceSettings)
 
     @field_validator("address")
     @classmethod

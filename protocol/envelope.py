@@ -68,11 +68,6 @@ class Envelope:
         """The id of the key that claims to have signed."""
         return self.signed.kid
 
-    @property
-    def recipient_kids(self) -> tuple[bytes, ...]:
-        """The ids of the keys it is sealed to."""
-        return tuple(recipient.kid for recipient in self.sealed.recipients)
-
 
 @dataclass(frozen=True, slots=True)
 class VerifiedEnvelope:

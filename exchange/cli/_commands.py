@@ -189,6 +189,26 @@ ROWS = (
         "exchange.cli.office.erasure:app",
         _("Erase content for good; cryptographic proofs and logs stay verifiable."),
     ),
+    CommandRow(
+        "desk",
+        "exchange.cli.setup.service:app",
+        _("The desk as a service: one process for all officers, terminals and programs.\n\nExample: comity desk run"),
+    ),
+    CommandRow(
+        "login",
+        "exchange.cli.setup.service:login",
+        _("Sign in at the running desk, in this terminal.\n\nExample: comity login"),
+    ),
+    CommandRow(
+        "logout",
+        "exchange.cli.setup.service:logout",
+        _("Sign out of the running desk, in this terminal.\n\nExample: comity logout"),
+    ),
+    CommandRow(
+        "sessions",
+        "exchange.cli.setup.service:sessions",
+        _("Who is signed in at the running desk.\n\nExample: comity sessions"),
+    ),
     CommandRow("keys", "exchange.cli.setup.keys:app", _("The desk's keys.\n\nExample: comity keys status")),
     CommandRow(
         "contact-test",

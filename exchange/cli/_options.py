@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
@@ -12,16 +13,18 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from exchange.cli._acting import given_login
+from exchange.cli._acting import GivenLogin, given_login
 from exchange.i18n import _
-from keys.local.terminal import INTERRUPTED, ask, refuse
+from exchange.service.served import a_served_desk, served_desk
+from keys.local.terminal import ask, interrupted, refuse
 from protocol.errors import ComityError, MalformedError, RecipientNeededError, UsageError
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from exchange.desk.desk import Desk
-    from exchange.office.officers import Login
+    from exchange.office.officers import Acting, Login
+    from exchange.service.served import Served, SignedIn
     from keys.secrets.keystore import Keystore
 
 T = TypeVar("T")
@@ -81,11 +84,27 @@ def read_login() -> Login:
     """Who acts, the officer's passphrase read or asked for. :class:`UsageError`, :class:`KeystoreError`."""
     from exchange.office.officers import Login
 
-    given = given_login()
+    given, served = given_login(), a_served_desk()
+    file = given.passphrase_file
+    if served is not None and (given.officer is None or file is None):
+        found = served.signed_in(given.officer)
+        if found is not None:
+            return _signed_in(found, given)
     if given.officer is None:
         return Login(purpose=given.purpose, reason=given.reason)
-    read = read_officer_passphrase(given.passphrase_file, given.officer, "--officer-passphrase-file")
+    read = read_officer_passphrase(file, given.officer, "--officer-passphrase-file")
+    if served is not None:
+        found = served.signed_in(given.officer, read)
+        if found is not None:
+            return _signed_in(found, given)
     return Login(given.officer, read, given.purpose, given.reason)
+
+
+def _signed_in(found: SignedIn, given: GivenLogin) -> Login:
+    from exchange.office.officers import Login
+    from protocol.crypto.signing import Ed25519Signer
+
+    return Login(found.officer, None, given.purpose, given.reason, None, Ed25519Signer(found.seed))
 
 
 def read_passphrase(path: Path | None, *, new: bool = False) -> bytes:
@@ -128,7 +147,7 @@ def run(work: Callable[[], Coroutine[Any, Any, int | None]], *, as_json: bool) -
     except ComityError as error:
         code = refuse(error, as_json=as_json)
     except KeyboardInterrupt:
-        code = INTERRUPTED
+        code = interrupted()
     raise typer.Exit(code or 0)
 
 
@@ -194,18 +213,64 @@ def with_desk(
     """``work`` on the opened desk."""
 
     async def opened() -> int | None:
-        secret, folder = read_passphrase(passphrase_file), home.expanduser()
-        keystore = _begin_to_open(folder, secret)
-        from exchange.desk.desk import Desk, utc_now
-
-        for module in _MEANWHILE:
-            if keystore.done():
-                break
-            import_module(module)
-        async with Desk.open(folder, secret, clock=utc_now, login=read_login(), keystore=_awaited(keystore)) as desk:
+        async with open_desk_here(home, passphrase_file) as desk:
             return await work(desk)
 
     return opened
+
+
+@asynccontextmanager
+async def open_desk_here(
+    home: Path, passphrase_file: Path | None, *, carried: Mapping[str, bytes] | None = None
+) -> AsyncIterator[Desk]:
+    """The desk, opened for who acts: with the keys that a running desk has unlocked, else with its passphrase."""
+    served, folder = served_desk(home), home.expanduser()
+    keystore = None if served is None else _unlocked(served)
+    secret = b"" if keystore is not None else read_passphrase(passphrase_file)
+    awaited = _opening(folder, secret) if keystore is None else _done(keystore)
+    from exchange.desk.desk import open_desk, utc_now
+
+    login = read_login()
+    async with open_desk(folder, secret, clock=utc_now, carried=carried, keystore=awaited) as opened:
+        acting = await opened.acting(login)
+        if served is not None and login.passphrase is not None:
+            _stay_signed_in(served, acting, login.passphrase)
+        yield opened.desk(acting)
+
+
+def _opening(folder: Path, secret: bytes) -> Awaitable[Keystore]:
+    """The keystore that is being opened, while what a desk is made of is imported."""
+    opening = _begin_to_open(folder, secret)
+    for module in ("exchange.desk.desk", *_MEANWHILE):
+        if opening.done() and module in _MEANWHILE:
+            break
+        import_module(module)
+    return _awaited(opening)
+
+
+def _unlocked(served: Served) -> Keystore | None:
+    """The keystore that a running desk unlocked; None when its passphrase is another one by now."""
+    from protocol.errors import KeystoreLockedError
+
+    try:
+        served.keystore.reload()
+    except KeystoreLockedError:
+        return None
+    return served.keystore
+
+
+async def _done(keystore: Keystore) -> Keystore:
+    return keystore
+
+
+def _stay_signed_in(served: Served, acting: Acting, passphrase: bytes) -> None:
+    """Keep the officer, whose passphrase was right, signed in where the command was typed."""
+    from protocol.crypto.signing import Ed25519Signer
+    from protocol.errors import SessionError
+
+    if acting.officer is not None and isinstance(acting.signer, Ed25519Signer):
+        with suppress(SessionError):  # the passphrase is asked again, as it is without a running desk
+            served.sign_in(acting.officer.id, acting.signer.seed(), passphrase)
 
 
 def _begin_to_open(home: Path, passphrase: bytes) -> Future[Keystore]:

@@ -1,56 +1,44 @@
-"""The ``comity`` command. Every command takes ``--json``; exit codes stand in ``comity --help``."""
+"""The ``comity`` command's entry: a running desk runs the command, else this process does.
+
+Little is imported here, so that a command against a running desk starts at once.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+import os
+import sys
+from typing import TYPE_CHECKING, Any
 
-import typer
+if TYPE_CHECKING:
+    from exchange.cli._app import app
 
-from exchange.cli._acting import GivenLogin, give_login
-from exchange.cli._commands import ROWS
-from exchange.i18n import _
-from keys.commands import program
-from keys.local.terminal import run_program
-
-app = program(
-    "comity",
-    ROWS,
-    _(
-        "Secure exchange between the national contact points of a 24/7 network: a desk and an auditor.\n\n"
-        "Exit codes: 0 done, 1 refused (the code says why), 2 wrong command line, 3 something did not verify, "
-        "4 something cannot be reached or is busy, 5 nothing was found, 6 not everything could be checked."
-    ),
-)
-
-
-@app.callback()
-def acting(
-    officer: Annotated[
-        str | None, typer.Option("--officer", envvar="COMITY_OFFICER", help=_("The officer who acts, by id."))
-    ] = None,
-    officer_passphrase_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--officer-passphrase-file",
-            envvar="COMITY_OFFICER_PASSPHRASE_FILE",
-            help=_("A file (mode 0600) whose first line is the officer's passphrase; else it is asked for."),
-        ),
-    ] = None,
-    purpose: Annotated[
-        str | None, typer.Option("--purpose", help=_("Reason: a code of the list record_purpose; else case_work."))
-    ] = None,
-    because: Annotated[
-        str | None, typer.Option("--because", help=_("Reason in words; it stands in the processing log."))
-    ] = None,
-) -> None:
-    """Who acts, and why; before the command."""
-    give_login(GivenLogin(officer, officer_passphrase_file, purpose, because))
+__all__ = ["app", "main"]
 
 
 def main() -> None:
     """The entry point: no traceback reaches a user."""
-    run_program("comity", app)
+    from exchange.service.client import forwarded, interruptible
+
+    interruptible()
+    try:
+        code = forwarded(sys.argv[1:])
+    except Exception as problem:  # noqa: BLE001 - a refusal of the service; whatever else is told as a defect
+        from exchange.cli._app import refuse_to_forward
+
+        code = refuse_to_forward(problem)
+    if code is not None:
+        os._exit(code)  # nothing was opened or written here
+    from exchange.cli._app import run_here
+
+    run_here()
+
+
+def __getattr__(name: str) -> Any:
+    if name != "app":
+        raise AttributeError(f"module 'exchange.cli.main' has no attribute {name!r}")
+    from exchange.cli._app import app
+
+    return app
 
 
 if __name__ == "__main__":

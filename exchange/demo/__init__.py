@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from exchange.cli.output import line, print_json
+from exchange.demo._federation import NATIONS
 from exchange.demo._kept import environment_file, ways_on
-from exchange.demo._scenarios import SCENARIOS, play
+from exchange.demo._playing import play
+from exchange.demo._scenarios import SCENARIOS
 from exchange.demo._stage import Stage
 from exchange.demo._story import Story
 from exchange.i18n import _
@@ -42,17 +44,18 @@ async def run_demo(scenario: str, *, as_json: bool, keep: Path | None) -> int:
         line(_("Everything was proved.") if result["ok"] else _("Something was NOT proved; see above."))
         if keep is not None:
             line("")
-            for text in ways_on(root):
+            for text in ways_on(root, result["nations"]):
                 line(text)
     return 0 if result["ok"] else 1
 
 
 async def _play(root: Path, scenario: str, *, as_json: bool) -> dict[str, Any]:
-    stage = Stage(root, quiet=as_json)
+    names = [] if scenario == MAIN else list(SCENARIOS) if scenario == ALL else [scenario]
+    third = any(SCENARIOS[name].nodes - NATIONS.keys() for name in names)
+    stage = Stage(root, quiet=as_json, third=third)
     async with stage.running():
-        if scenario == MAIN:
-            return await Story(stage).run()
-        return await play(stage, list(SCENARIOS) if scenario == ALL else [scenario])
+        result = await play(stage, names) if names else await Story(stage).run()
+    return {**result, "nations": sorted(stage.nations)}
 
 
 def _new_folder(folder: Path) -> Path:

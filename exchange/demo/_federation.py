@@ -1,15 +1,15 @@
 """The demonstration's federation, made as operators make one: by ``comity-node`` alone, each keystore with its holder.
 
-Three governments found it, two of them needed; two nations join with a node each. In a real federation each keystore
-lies on another machine, and the folder of the directory is carried between them.
+Three governments found it, two of them needed; two or three nations join with a node each. In a real federation each
+keystore lies on another machine, and the folder of the directory is carried between them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from keys.local.files import write_file
 
 FEDERATION = "comity-demo"
 NATIONS = {"jp": "Japan", "fr": "France"}
+THIRD_NATION = {"gh": "Ghana"}
 HOLDERS = ("government of A", "government of B", "UN")
 OFFICES = ("justice", "interior")
 
@@ -29,6 +30,7 @@ class DemoFederation:
 
     root: Path
     commands: Commands
+    nations: Mapping[str, str] = field(default_factory=lambda: NATIONS)
 
     def node_home(self, node: str) -> Path:
         """The home folder of a node."""
@@ -50,17 +52,17 @@ class DemoFederation:
 
     async def admit_nations(self) -> None:
         """Each nation makes its keys and its node, is admitted, publishes the node's card, and the node joins."""
-        await asyncio.gather(*(self._make_nation(node, name) for node, name in NATIONS.items()))
-        for node in NATIONS:
+        await asyncio.gather(*(self._make_nation(node, name) for node, name in self.nations.items()))
+        for node in self.nations:
             await self.commands.node(
                 *("nation", "admit", self._directory, node, "--threshold", "2"),
                 *_each("--key", [self._public(node, office) for office in OFFICES]),
             )
         await self._sign_members()
-        for node in NATIONS:
+        for node in self.nations:
             await self.sign_cards(node, [self.node_home(node) / "card.json"])
         await self._publish()
-        await asyncio.gather(*map(self._join, NATIONS))
+        await asyncio.gather(*map(self._join, self.nations))
 
     async def enrol(self, enrolments: dict[str, list[Path]]) -> None:
         """Each nation signs the cards in its desks' enrolment requests; the registry publishes them.
@@ -71,7 +73,7 @@ class DemoFederation:
             await self.sign_cards(node, files)
         await self._publish()
         for node in enrolments:
-            others = [f"audit@{other}" for other in NATIONS if other != node]
+            others = [f"audit@{other}" for other in self.nations if other != node]
             await self.commands.node(
                 *("cards", "auditors", self._directory, node, *others, "--reads", "all", "--registry", "registry"),
                 *("--keys", self._keystore(node), *_each("--key", OFFICES)),

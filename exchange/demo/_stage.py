@@ -1,4 +1,4 @@
-"""What every demonstration plays on: a federation of two nations, two desks and an auditor, two running nodes."""
+"""What every demonstration plays on: a federation of nations, each with a desk, an auditor and a running node."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from exchange.cli.output import line
-from exchange.demo._federation import NATIONS, DemoFederation
+from exchange.demo._federation import NATIONS, THIRD_NATION, DemoFederation
 from exchange.demo.processes import Commands, RunningNode
 from exchange.i18n import _
 from keys.local.files import write_file
@@ -17,18 +17,25 @@ PASSPHRASE = b"only for this demonstration"
 
 
 class Stage:
-    """The folders of the demonstration. ``tell`` prints a line, unless the result is for programs."""
+    """The folders of the demonstration. ``tell`` prints a line, unless the result is for programs.
 
-    def __init__(self, root: Path, *, quiet: bool) -> None:
+    ``third``: a third nation takes part.
+    """
+
+    def __init__(self, root: Path, *, quiet: bool, third: bool = False) -> None:
         self.root = root
-        self.tokyo = root / "desk-jp"
-        self.paris = root / "desk-fr"
+        self.nations = {**NATIONS, **(THIRD_NATION if third else {})}
+        self.tokyo, self.paris = self.desk("jp"), self.desk("fr")
         self.auditor = root / "auditor-jp"
         self._quiet = quiet
         passphrase_file = root / "passphrase"
         write_file(passphrase_file, PASSPHRASE + b"\n", mode=0o600)
         self.commands = Commands(passphrase_file)
-        self._federation = DemoFederation(root, self.commands)
+        self._federation = DemoFederation(root, self.commands, self.nations)
+
+    def desk(self, node: str) -> Path:
+        """The home of a nation's desk."""
+        return self.root / f"desk-{node}"
 
     def tell(self, text: str) -> None:
         """Print a line."""
@@ -40,11 +47,15 @@ class Stage:
         """Found the federation, make the desks, and run the nodes until the block ends."""
         await self._federation.found()
         await self._federation.admit_nations()
-        self.tell(_("1. Two nations joined a federation whose root three holders signed, two of them needed."))
+        if len(self.nations) == len(NATIONS):
+            told = _("1. Two nations joined a federation whose root three holders signed, two of them needed.")
+        else:
+            told = _("1. Three nations joined a federation whose root three holders signed, two of them needed.")
+        self.tell(told)
         await self._make_desks()
         running: list[RunningNode] = []
         try:
-            for node in NATIONS:
+            for node in self.nations:
                 running.append(await self.commands.start_node(self._federation.node_home(node)))
                 text = _("The node {node} runs at {url}")
                 self.tell("   " + text.format(node=node, url=running[-1].ready.get("url")))
@@ -54,12 +65,15 @@ class Stage:
                 await process.stop()
 
     async def _make_desks(self) -> None:
-        desks = (
+        desks = [
             (self.tokyo, "24-7@jp", "Cyber Terror Response Division", "National Police Agency of Japan", "Sato Yui"),
             (self.paris, "24-7@fr", "Office anti-cybercriminalité", "Police nationale", "Camille Martin"),
             (self.auditor, "audit@jp", "Inspectorate", "Board of Audit and Inspection", None),
             (self.root / "auditor-fr", "audit@fr", "Contrôle interne", "Cour des comptes", None),
-        )
+        ]
+        if "gh" in self.nations:
+            unit = "Ghana Police Service"
+            desks.append((self.desk("gh"), "24-7@gh", "Cybercrime Unit", unit, "Ama Mensah"))
         enrolments: dict[str, list[Path]] = {}
         for home, address, office, agency, officer in desks:
             node = address.partition("@")[2]

@@ -41,7 +41,7 @@ from exchange.desk.replies import DeskReplies
 from exchange.link.client import MAX_WAIT_S, NodeClient
 from exchange.link.directory import DeskDirectory
 from exchange.link.link import NodeLink
-from exchange.office.officers import Login, OfficerRegister, who_acts
+from exchange.office.officers import Acting, Login, OfficerRegister, who_acts
 from exchange.office.processing_log import keep_signed_head
 from exchange.settings import DeskSettings, Home
 from exchange.store.cipher import RowCipher
@@ -58,6 +58,31 @@ NOBODY = Login()
 def utc_now() -> datetime:
     """The present instant, UTC."""
     return datetime.now(UTC)
+
+
+class OpenedDesk:
+    """An opened desk for whoever acts: its keys, its database, its way to the node, once for all its officers.
+
+    :meth:`desk` is the desk as one officer acts on it; any number of officers may, at the same time.
+    """
+
+    def __init__(self, context: DeskContext, link: NodeLink) -> None:
+        self.context = context
+        self.link = link
+
+    async def acting(self, login: Login) -> Acting:
+        """Who acts with ``login``; raises as :func:`exchange.office.officers.who_acts`."""
+        context = self.context
+        default = context.settings.officer.name if context.settings.officer else str(context.address)
+        return await context.in_thread(
+            lambda: who_acts(
+                OfficerRegister(context.store.database), context.store.records, context.home.officers, login, default
+            )
+        )
+
+    def desk(self, acting: Acting) -> Desk:
+        """The desk as ``acting`` acts on it."""
+        return Desk(make_works(self.context, self.link, acting))
 
 
 class Desk:
@@ -88,47 +113,10 @@ class Desk:
 
         ``login`` says which officer acts. A desk with officers opens for nobody too: then it synchronises and keeps
         watch, and refuses whatever shows or sends content with :class:`OfficerNeededError`. Raises what
-        :func:`exchange.office.officers.who_acts` raises, :class:`SettingsError`, :class:`KeystoreLockedError`,
-        :class:`KeystoreError`, :class:`DatabaseDamagedError`, or, for a desk without a directory yet, what keeps it
-        from getting one.
+        :func:`exchange.office.officers.who_acts` raises, and as :func:`open_desk`.
         """
-        files = Home(home)
-        settings = DeskSettings.load(files.settings)
-        address = Address.parse(settings.address)
-        opening = asyncio.to_thread(Keystore.open, files.keystore, passphrase) if keystore is None else keystore
-        opened = await opening
-        cipher = RowCipher(
-            opened.secret(Purpose.DATABASE, Purpose.DATABASE), opened.secret(Purpose.INDEX, Purpose.INDEX)
-        )
-        async with AsyncExitStack() as stack:
-            # Each is closed by the thread that uses it: what a cancelled call left running there ends first.
-            directory_thread = await stack.enter_async_context(own_thread("directory"))
-            keys = LiveKeys(opened)
-            trust = DeskDirectory(files, settings, address, LiveSigner(keys), clock)
-            stack.push_async_callback(directory_thread, trust.close)
-            await directory_thread(lambda: trust.load(carried))
-            thread = await stack.enter_async_context(own_thread("desk"))
-            store = await thread(lambda: DeskStore(files.database, cipher))
-            stack.push_async_callback(thread, store.close)
-            nobody = settings.officer.name if settings.officer else str(address)
-            acting = await thread(
-                lambda: who_acts(OfficerRegister(store.database), store.records, files.officers, login, nobody)
-            )
-            context = DeskContext(
-                address=address,
-                settings=settings,
-                home=files,
-                keys=keys,
-                store=store,
-                clock=clock,
-                in_thread=thread,
-                current=lambda: trust.current,
-            )
-            link = NodeLink(context, trust, directory_thread)
-            stack.push_async_callback(thread, lambda: keep_signed_head(context))
-            stack.push_async_callback(link.close)
-            stack.push_async_callback(context.background.cancel)
-            yield cls(make_works(context, link, acting))
+        async with open_desk(home, passphrase, clock=clock, carried=carried, keystore=keystore) as opened:
+            yield opened.desk(await opened.acting(login))
 
     @property
     def address(self) -> Address:
@@ -172,3 +160,50 @@ class Desk:
         async with asyncio.timeout(timeout_s):
             while not await condition(self):
                 await self.messages.sync(wait=min(timeout_s, MAX_WAIT_S))
+
+
+@asynccontextmanager
+async def open_desk(
+    home: Path,
+    passphrase: bytes,
+    *,
+    clock: Clock = utc_now,
+    carried: Mapping[str, bytes] | None = None,
+    keystore: Awaitable[Keystore] | None = None,
+) -> AsyncIterator[OpenedDesk]:
+    """Open the desk in ``home`` for whoever will act; as :meth:`Desk.open` for the rest.
+
+    Raises :class:`SettingsError`, :class:`KeystoreLockedError`, :class:`KeystoreError`,
+    :class:`DatabaseDamagedError`, or, for a desk without a directory yet, what keeps it from getting one.
+    """
+    files = Home(home)
+    settings = DeskSettings.load(files.settings)
+    address = Address.parse(settings.address)
+    opening = asyncio.to_thread(Keystore.open, files.keystore, passphrase) if keystore is None else keystore
+    opened = await opening
+    cipher = RowCipher(opened.secret(Purpose.DATABASE, Purpose.DATABASE), opened.secret(Purpose.INDEX, Purpose.INDEX))
+    async with AsyncExitStack() as stack:
+        # Each is closed by the thread that uses it: what a cancelled call left running there ends first.
+        directory_thread = await stack.enter_async_context(own_thread("directory"))
+        keys = LiveKeys(opened)
+        trust = DeskDirectory(files, settings, address, LiveSigner(keys), clock)
+        stack.push_async_callback(directory_thread, trust.close)
+        await directory_thread(lambda: trust.load(carried))
+        thread = await stack.enter_async_context(own_thread("desk"))
+        store = await thread(lambda: DeskStore(files.database, cipher))
+        stack.push_async_callback(thread, store.close)
+        context = DeskContext(
+            address=address,
+            settings=settings,
+            home=files,
+            keys=keys,
+            store=store,
+            clock=clock,
+            in_thread=thread,
+            current=lambda: trust.current,
+        )
+        link = NodeLink(context, trust, directory_thread)
+        stack.push_async_callback(thread, lambda: keep_signed_head(context))
+        stack.push_async_callback(link.close)
+        stack.push_async_callback(context.background.cancel)
+        yield OpenedDesk(context, link)

@@ -22,7 +22,7 @@ from uuid import UUID
 
 from exchange.cases.duplicates import require_no_duplicate
 from exchange.cases.listing import inbox_row, quarantine_row
-from exchange.cases.threads import thread_messages, tracking, ways_of
+from exchange.cases.threads import of_several, thread_messages, tracking, ways_of
 from exchange.context.worker import in_desk_thread
 from exchange.desk._opening import require_consent, require_open
 from exchange.desk._reading import note_opened, proof_of, read, read_and_opened, receipt_rows, resolved
@@ -235,15 +235,17 @@ class DeskMessages:
     def track(self, message_id: UUID) -> Tracking:
         """What is proved of a message for each recipient, and where its case stands; :class:`NotFoundError`."""
         from exchange.cases.legal_comparison import clocks_of
-        from protocol.lifecycle.case import fold
+        from protocol.lifecycle.projection import own_cases
 
         directory = self._works.context.directory
         seq, head, opened_at = self._store.messages.head(message_id)
         messages = thread_messages(self._store, self._parsed, head.thread)
-        case = fold(messages)
+        cases = own_cases(messages, str(self._works.context.address))
+        case = next(iter(cases.values()))
         row = inbox_row(self._store, seq, head, opened_at)
         ways, national = ways_of(directory, row), clocks_of(directory, case)
-        tracked = tracking(row, receipt_rows(self._works, head), case, self._clock(), ways, national)
+        now = self._clock()
+        tracked = of_several(tracking(row, receipt_rows(self._works, head), case, now, ways, national), cases, now)
         # The state follows from contents alone: where none is left, nobody can say any more what it was.
         return tracked if messages else replace(tracked, state="erased")
 

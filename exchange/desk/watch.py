@@ -68,9 +68,11 @@ Seen = SyncResult | Notice | TryFailed | LogContradicted | LogStale | Interrupte
 
 
 async def watch(
-    desk: Desk, channels: Sequence[Channel], clock: Clock, turn_s: float = TURN_S
+    desk: Desk, channels: Sequence[Channel], clock: Clock, turn_s: float = TURN_S, *, here: bool = True
 ) -> AsyncGenerator[Seen, None]:
     """What arrives, and each notice once, in the order in which it happens; ends only when closed.
+
+    Without ``here``, notices go over the channels alone: those for a person at the desk wait for one who watches.
 
     A notice counts as given when it was yielded and the next one is asked for: one that a crash cut off is given again.
     """
@@ -83,7 +85,7 @@ async def watch(
                 found = await trying.do("log", turn.look, desk)
                 if found is not None:
                     yield found
-            async with aclosing(_due(desk, channels, trying)) as due:
+            async with aclosing(_due(desk, channels, trying, here=here)) as due:
                 async for told in due:
                     yield told
             until = await trying.do("agenda", _until_next, desk, clock, turn_s)
@@ -101,10 +103,10 @@ async def watch(
             await arrivals.close()
 
 
-async def _due(desk: Desk, channels: Sequence[Channel], trying: _Trying) -> AsyncGenerator[Seen, None]:
+async def _due(desk: Desk, channels: Sequence[Channel], trying: _Trying, *, here: bool) -> AsyncGenerator[Seen, None]:
     """The notices of the desk, one by one, and what keeps them or a channel's from being told."""
     async with aclosing(told_here(desk)) as notices:
-        while (notice := await trying.do("notices", anext, notices, None)) is not None:
+        while here and (notice := await trying.do("notices", anext, notices, None)) is not None:
             yield notice
             if isinstance(notice, Interrupted):
                 break

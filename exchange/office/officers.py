@@ -133,7 +133,8 @@ class Login:
     """Who opens the desk and why: an officer with a passphrase, and the justification of what he will look at.
 
     ``purpose`` is a code of the list record_purpose, ``reason`` is in words. ``recipient`` is who gets what is given
-    out of the desk, in words or as an address, where the act itself does not say.
+    out of the desk, in words or as an address, where the act itself does not say. ``signer`` is the officer's key,
+    where it is unlocked already: then there is no passphrase.
     """
 
     officer: str | None = None
@@ -141,6 +142,7 @@ class Login:
     purpose: str | None = None
     reason: str | None = None
     recipient: str | None = None
+    signer: Signer | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +220,9 @@ def who_acts(
     if officer.withdrawn_at is not None:
         raise ForbiddenError(f"{officer.id} is no longer an officer of this desk")
     check_recorded(officer, records)
-    signer = _signer(folder, officer, login.passphrase or b"")
+    signer = _signer(folder, officer, login.passphrase or b"") if login.signer is None else login.signer
+    if signer.public_key != officer.public_key:
+        raise ForbiddenError(f"the key file of {officer.id} does not hold the key that is registered")
     return replace(acting, name=f"{officer.name} ({officer.id})", officer=officer, signer=signer)
 
 
@@ -230,10 +234,7 @@ def _signer(folder: Path, officer: DeskOfficer, passphrase: bytes) -> Signer:
             if Keystore.open(waiting, passphrase).signer().public_key == officer.public_key:
                 waiting.replace(file)
                 sync_folder(folder)
-    signer = Keystore.open(file, passphrase).signer()
-    if signer.public_key != officer.public_key:
-        raise ForbiddenError(f"the key file of {officer.id} does not hold the key that is registered")
-    return signer
+    return Keystore.open(file, passphrase).signer()
 
 
 def new_officer_key(

@@ -31,12 +31,6 @@ def rule_of(targets: Targets, nodes: Collection[str]) -> Policy | None:
         raise DirectoryUntrustedError(f"the member list's rule for witnesses: {problem.detail}") from problem
 
 
-def rule_text(targets: Targets | None) -> str:
-    """The rule as it was written, empty if there is none: for a review."""
-    value = targets.unrecognized_fields.get(WITNESS_FIELD, "") if targets else ""
-    return value if isinstance(value, str) else ""
-
-
 def with_rule(targets: Targets, rule: str | None, nodes: Collection[str]) -> None:
     """Write the rule into a member list of ``nodes``; raises :class:`CeremonyError` for one that cannot be followed."""
     if rule is None:

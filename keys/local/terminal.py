@@ -18,7 +18,9 @@ from __future__ import annotations
 import errno
 import gc
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -157,25 +159,42 @@ def refuse(error: ComityError, *, as_json: bool) -> int:
     return exit_code(error)
 
 
+def interrupted() -> int:
+    """Say in one line that the person interrupted the command; the exit code."""
+    write(_("interrupted"), to=sys.stderr)
+    return INTERRUPTED
+
+
 def run_program(name: str, app: typer.Typer) -> None:
     """Run a program to its exit code: no traceback reaches a user, whatever happens.
 
     A wrong command line, a refusal that no command caught, an interrupt, a reader that went away and a defect all end
     here.
     """
+    _on_interrupt(signal.default_int_handler)
     _take_any_character()
     gc.set_threshold(OBJECTS_BETWEEN_LOOKS)
     try:
         code = _run(name, app)
+        _on_interrupt(signal.SIG_IGN)  # all is done: nothing is to be said of how Python ends
         sys.stdout.flush()
+    except KeyboardInterrupt:  # once more, while the first was told
+        code = INTERRUPTED
     except BrokenPipeError:
         _silence()
         code = READER_GONE
     except OSError as problem:
         code = _refused_output(problem)
         _silence()
+    _on_interrupt(signal.SIG_IGN)
     gc.freeze()  # else the interpreter walks over every object that was ever loaded before it ends
     sys.exit(code)
+
+
+def _on_interrupt(action: Any) -> None:
+    """What SIGINT does from now on. Whoever ignores it (nohup, a shell's background) goes on doing so."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, action)
 
 
 def _run(name: str, app: typer.Typer) -> int:
@@ -199,22 +218,22 @@ def _run(name: str, app: typer.Typer) -> int:
     except ComityError as error:
         return refuse(error, as_json=as_json)
     except (KeyboardInterrupt, typer.Abort):
-        write(_("interrupted"), to=sys.stderr)
-        return INTERRUPTED
+        return interrupted()
     except BrokenPipeError:
         raise
     except OSError as problem:
         if _is_full_or_failing(problem):
             return _refused_output(problem)
-        return _defect(name, problem)
-    except Exception as defect:  # noqa: BLE001 - the last resort: a defect is named by type, never by its values
-        return _defect(name, defect)
+        return defect(name, problem)
+    except Exception as problem:  # noqa: BLE001 - the last resort: a defect is named by type, never by its values
+        return defect(name, problem)
     return OK
 
 
-def _defect(name: str, defect: Exception) -> int:
+def defect(name: str, problem: Exception) -> int:
+    """Say that the program has a defect, by its type and never by its values; the exit code."""
     text = _("{program}: internal error ({kind})")
-    write(text.format(program=name, kind=type(defect).__name__), to=sys.stderr)
+    write(text.format(program=name, kind=type(problem).__name__), to=sys.stderr)
     return REFUSED
 
 

@@ -152,6 +152,11 @@ def _directed(text: str) -> str:
     return isolated(text) if is_right_to_left() else text
 
 
+def take_language_anew() -> None:
+    """Speak the language that the environment names now, in a process whose environment became another one."""
+    _current.cache_clear()
+
+
 @cache
 def _current() -> gettext.NullTranslations:
     return catalogue(FOLDER, os.environ)

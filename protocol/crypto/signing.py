@@ -49,6 +49,10 @@ class Ed25519Signer:
         """The 64-byte signature over ``message``."""
         return self._key.sign(message).signature
 
+    def seed(self) -> bytes:
+        """The 32 bytes that it was made of, to be kept as secret as the signer is."""
+        return bytes(self._key)
+
     def __repr__(self) -> str:
         return f"Ed25519Signer(kid={self.kid.hex()})"
 

@@ -12,7 +12,6 @@ KID_BYTES = 16
 
 ED25519 = "ed25519"
 MLKEM768_X25519 = "mlkem768-x25519"
-ML_DSA_44 = "ml-dsa-44"
 
 
 def key_id(algorithm: str, public_key: bytes) -> bytes:
@@ -28,8 +27,3 @@ def ed25519_kid(public_key: bytes) -> bytes:
 def seal_kid(public_key: bytes) -> bytes:
     """The id of a hybrid sealing key of 1,216 bytes."""
     return key_id(MLKEM768_X25519, public_key)
-
-
-def mldsa_kid(public_key: bytes) -> bytes:
-    """The id of an ML-DSA-44 key of 1,312 bytes."""
-    return key_id(ML_DSA_44, public_key)

@@ -60,6 +60,8 @@ ComityError                              internal                 _base
 │  ├─ ClockBehindError                   clock-behind             _node
 │  ├─ ClockUnconfirmedError              clock-unconfirmed        _node
 │  ├─ TimestampUnavailableError          timestamp-unavailable    _evidence
+│  ├─ ServiceBusyError                   desk-service-busy        _service
+│  ├─ ServiceLostError                   desk-service-lost        _service
 │  ├─ StorageFullError                   storage-full             _machine
 │  ├─ DeskBusyError                      desk-busy                _machine
 │  └─ FolderBusyError                    folder-busy              _machine
@@ -114,6 +116,9 @@ ComityError                              internal                 _base
 ├─ TimestampInvalidError                 timestamp-invalid        _evidence
 ├─ SigningIdentityError                  signing-identity         _evidence
 ├─ FontsMissingError                     fonts-missing            _evidence
+├─ DeskRunningError                      desk-running             _service
+├─ RunFolderError                        run-folder               _service
+├─ SessionError                          session                  _service
 ├─ SettingsError                         settings                 _machine
 │  ├─ HomeNotPrivateError                home-not-private         _node
 │  └─ MonitorDamagedError                monitor-damaged          _node
@@ -235,6 +240,11 @@ from protocol.errors._sealing import RoutingMismatchError as RoutingMismatchErro
 from protocol.errors._sealing import SenderMismatchError as SenderMismatchError
 from protocol.errors._sealing import SignatureInvalidError as SignatureInvalidError
 from protocol.errors._sealing import WeakKeyError as WeakKeyError
+from protocol.errors._service import DeskRunningError as DeskRunningError
+from protocol.errors._service import RunFolderError as RunFolderError
+from protocol.errors._service import ServiceBusyError as ServiceBusyError
+from protocol.errors._service import ServiceLostError as ServiceLostError
+from protocol.errors._service import SessionError as SessionError
 from protocol.errors._transfer import BundleAlteredError as BundleAlteredError
 from protocol.errors._transfer import BundleElsewhereError as BundleElsewhereError
 from protocol.errors._transfer import BundleGapError as BundleGapError

@@ -18,6 +18,7 @@ from protocol.errors import (
     _node,
     _office,
     _sealing,
+    _service,
     _transfer,
 )
 
@@ -130,6 +131,11 @@ _CLASS_OF: Mapping[str, type[_base.ComityError]] = MappingProxyType(
         "timestamp-unavailable": _evidence.TimestampUnavailableError,
         "signing-identity": _evidence.SigningIdentityError,
         "fonts-missing": _evidence.FontsMissingError,
+        "desk-running": _service.DeskRunningError,
+        "desk-service-busy": _service.ServiceBusyError,
+        "desk-service-lost": _service.ServiceLostError,
+        "run-folder": _service.RunFolderError,
+        "session": _service.SessionError,
         "settings": _machine.SettingsError,
         "usage": _machine.UsageError,
         "output": _machine.OutputError,

@@ -4,7 +4,7 @@ Rules; what breaks one changes nothing, and is kept and shown:
 1. The same sender, in the same thread.
 2. The corrected content is a valid message of the original's type. Id, sender, recipients, thread and time stay the
    original's; the officer is the correction's, who answers for these words.
-3. A correction of a correction corrects the original. What binds others stays: the commitment of an offer, the
+3. A correction of a correction corrects the original. The parts that bind others stay: the commitment of an offer, the
    conditions that content is given under. A message that was passed on, and consent, are not corrected but sent anew.
 4. The labels around the correction are not weaker than those inside: it holds the whole of the message.
 """

@@ -21,7 +21,7 @@ from uuid import UUID
 
 import pytest
 
-from exchange.demo._scenarios import SCENARIOS
+from exchange.demo import SCENARIOS
 from exchange.settings import Home
 from tests.e2e.officer_desks import (
     FR,

@@ -25,6 +25,7 @@ CALLS: Mapping[str, tuple[int, ...]] = {
     "after": (1,),
     "absent_if": (1,),
     "Scenario": (0,),
+    "between_two": (0,),
 }
 # One thing and several: the first two arguments of these calls are the two forms of one text.
 _PLURAL_CALLS = frozenset({"ngettext"})

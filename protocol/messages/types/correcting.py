@@ -14,7 +14,7 @@ from protocol.messages.schema.base import Reply
 from protocol.messages.schema.fields import CodeOf, Legal, MessageId, Note, check_prose, problem
 
 _RULE = "Directive (EU) 2016/680 Art. 7.3"
-# What stays as it was in the message that is corrected; and its officer, who signed that one and not this.
+# These stay as they were in the message that is corrected; and its officer, who signed that one and not this.
 KEPT_FIELDS = frozenset({"type", "id", "thread", "from", "to", "in_reply_to", "sent_at", "officer"})
 _SAME = "this must be the message that this replies to"
 

@@ -1,0 +1,152 @@
+"""The running desk: one process that keeps watch, runs commands and serves the local API.
+
+::
+
+    with owned(home, None, os.environ) as note:
+        service = DeskService.prepare(home, keystore, program)
+        await service.run(note, parts)
+
+It opens the desk once: the keys are unlocked once, there is one connection to the node that listens, and one database
+that all who act share. Each who acts does so as the officer who is signed in (:meth:`DeskService.desk_of`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from exchange.desk.desk import Desk, OpenedDesk, open_desk, utc_now
+from exchange.desk.notify import channels_of
+from exchange.desk.watch import Seen, watch
+from exchange.office.officers import Login
+from exchange.service._command import CommandRunner
+from exchange.service._commands import CommandServer
+from exchange.service._warm import WarmProcess
+from exchange.service.run_folder import RunNote
+from exchange.service.sessions import OfficerSession, Sessions
+from exchange.settings import DeskSettings, Home
+from keys.secrets.keystore import Keystore
+from protocol.errors import UnavailableError
+
+EXPIRY_EVERY_S = 5.0
+_SECRET_BYTES = 32
+
+
+@dataclass(slots=True)
+class DeskService:
+    """A running desk, as its parts see it. ``opened`` is there while :meth:`run` runs.
+
+    A part (such as the local API) is entered when the desk is open, and left before it closes. ``on_seen`` gets what
+    the watch sees: it is called in the event loop, in order, and must not wait.
+    """
+
+    home: Path
+    keystore: Keystore
+    warm: WarmProcess
+    sessions: Sessions
+    on_seen: list[Callable[[Seen], None]] = field(default_factory=list)
+    opened: OpenedDesk | None = None
+    commands: CommandServer | None = None
+    _ending: asyncio.Event = field(default_factory=asyncio.Event)
+    _failed: bool = False
+
+    @classmethod
+    def prepare(cls, home: Path, keystore: Keystore, program: Callable[[], None]) -> DeskService:
+        """Make the process that commands are made from: before this one has threads, an event loop or a database."""
+        settings, files = DeskSettings.load(Home(home).settings), Home(home)
+        sessions = Sessions(files.officers, settings.service.idle_min * 60.0)
+        runner = CommandRunner(home.resolve(), keystore, program, os.urandom(_SECRET_BYTES))
+        return cls(home, keystore, WarmProcess.start(runner), sessions)
+
+    async def desk_of(self, session: OfficerSession, *, purpose: str | None = None, reason: str | None = None) -> Desk:
+        """The desk as the officer of a session acts on it now.
+
+        Raises :class:`SessionError` when the session has ended, and as :func:`exchange.office.officers.who_acts`: an
+        officer who left, or has another key now, is refused.
+        """
+        return await self.desk(Login(session.officer, None, purpose, reason, None, session.signer))
+
+    async def desk(self, login: Login) -> Desk:
+        """The desk as whoever ``login`` names acts on it; raises as :meth:`OpenedDesk.acting`."""
+        if self.opened is None:
+            raise UnavailableError("the desk is not open")
+        return self.opened.desk(await self.opened.acting(login))
+
+    def end(self) -> None:
+        """End the service in order; again is harmless."""
+        self._ending.set()
+
+    async def run(
+        self,
+        note: RunNote,
+        parts: Sequence[Callable[[DeskService], AbstractAsyncContextManager[object]]] = (),
+        ready: Callable[[], Awaitable[None] | None] | None = None,
+    ) -> None:
+        """Run until :meth:`end`: commands that run are let end, then the desk is closed.
+
+        Raises as :func:`open_desk`, and :class:`UnavailableError` when the system ended the process that commands are
+        made from.
+        """
+
+        async def unlocked() -> Keystore:
+            return self.keystore
+
+        async with AsyncExitStack() as stack:
+            stack.callback(self.sessions.end_all)
+            stack.callback(self.warm.close)
+            self.opened = await stack.enter_async_context(open_desk(self.home, b"", keystore=unlocked()))
+            self.commands = CommandServer(self.warm, self.sessions, self._lose)
+            for part in parts:
+                await stack.enter_async_context(part(self))
+            await self.commands.listen(note.command_socket)
+            beside = [asyncio.create_task(self._keep_watch()), asyncio.create_task(self._expire())]
+            try:
+                if ready is not None:
+                    told = ready()
+                    if told is not None:
+                        await told
+                tell_manager("READY=1")
+                await self._ending.wait()
+                tell_manager("STOPPING=1")
+                with suppress(FileNotFoundError):
+                    os.unlink(note.command_socket)
+                await self.commands.close()
+            finally:
+                for task in beside:
+                    task.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
+                self.commands.stop_hearing()
+        if self._failed:
+            raise UnavailableError("the system ended the process that commands are made from")
+
+    def _lose(self) -> None:
+        self._failed = True
+        self.end()
+
+    async def _keep_watch(self) -> None:
+        desk = await self.desk(Login())
+        async with aclosing(watch(desk, channels_of(desk.settings), utc_now, here=False)) as seen:
+            async for each in seen:
+                for hear in self.on_seen:
+                    hear(each)
+
+    async def _expire(self) -> None:
+        while True:
+            await asyncio.sleep(EXPIRY_EVERY_S)
+            self.sessions.expire()
+
+
+def tell_manager(state: str) -> None:
+    """Tell the service manager (sd_notify(3)), where one asked for it."""
+    place = os.environ.get("NOTIFY_SOCKET")
+    if not place:
+        return
+    address = "\0" + place[1:] if place.startswith("@") else place
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.connect(address)
+        manager.sendall(state.encode())
