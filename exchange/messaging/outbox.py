@@ -22,6 +22,7 @@ from uuid import UUID
 from exchange.cases.threads import check_next_step
 from exchange.context.desk_context import DeskContext
 from exchange.link.client import MAX_SUBMIT_BYTES
+from exchange.messaging.checks import check_composed
 from exchange.messaging.handling import PassingOn
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
 from exchange.office.officers import Acting
@@ -142,6 +143,7 @@ class Outbox:
             raise InvalidMessageError(phrase("problems of the drafts: {count}", count=len(problems)), (*problems,))
         for composed in messages:
             check_next_step(self._store, self._parsed, composed.message)
+            check_composed(self._store, self._parsed, composed.message)
             self._passing_on.check_outgoing(composed)
         return [Composed(composed, self._end_before(composed.message)) for composed in messages]
 

@@ -25,17 +25,12 @@ from uuid import UUID
 from protocol.address import Address
 from protocol.errors import ComityError
 from protocol.lifecycle.case import AnyCase, fold
-from protocol.lifecycle.folding import OutOfOrder
+from protocol.lifecycle.folding import OutOfOrder, nation_of
 from protocol.lifecycle.thread import ThreadMessage
 from protocol.messages.handling_rules import REQUESTS, Action, objections, read_original
 from protocol.messages.schema.base import Message
 from protocol.messages.types.ending import Misdirected
 from protocol.messages.types.forward import Forward
-
-
-def nation_of(address: str) -> str:
-    """The nation (or organisation) of a contact point's address: the code behind the @."""
-    return address.rpartition("@")[2]
 
 
 def nations_in(thread: Iterable[ThreadMessage]) -> tuple[str, ...]:

@@ -172,8 +172,8 @@ RULES: dict[str, Rows] = {
         ({"items.1.grade": GONE}, {"items.1.grade": MISSING}),
         ({"items.0.originator": GONE}, {"items.0.originator": MISSING}),
         ({"items.0.onward_use": "forbidden", "items.0.originator": GONE}, {}),
-        ({"items.0.custody.1.at": "2026-12-01T09:59:59+01:00"}, {"items.0.custody": "order of their times"}),
-        ({"items.0.custody.1.at": "2026-12-01T10:00:00+01:00"}, {}),
+        ({"items.0.custody.1.at": "2026-11-23T02:59:59+01:00"}, {"items.0.custody": "order of their times"}),
+        ({"items.0.custody.1.at": "2026-11-23T03:00:00+01:00"}, {}),
         ({"items.0.conditions.1.condition": "c1"}, {"items.0.conditions": ONCE}),
         ({"items.1.item": "i1"}, {"items": ONCE}),
         (
