@@ -21,7 +21,6 @@ from protocol.errors import InvalidMessageError, NotFoundError
 from protocol.lifecycle.profiles import minimum_days
 
 if TYPE_CHECKING:
-    from protocol.messages.plausibility import Implausible
     from protocol.messages.schema.base import Message
 
 _RULE = "plausibility"

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from protocol.lifecycle import facts as f
+from protocol.lifecycle._waiting import Waiting, waiting_after
 from protocol.lifecycle.assistance_rules import (
     ASSISTANCE_RULE_FOR,
     EMERGENCY_RULE_FOR,
@@ -15,7 +16,6 @@ from protocol.lifecycle.assistance_rules import (
     UNANSWERED,
     AssistanceState,
 )
-from protocol.lifecycle._waiting import Waiting, waiting_after
 from protocol.lifecycle.folding import Case, Lifecycle
 
 S = AssistanceState

@@ -59,6 +59,8 @@ CONVERSATION_RULES: tuple[Rule[ConversationState], ...] = (
     ),
 )
 CONVERSATION_RULE_FOR = by_state_and_fact(CONVERSATION_RULES)
+# In which nothing is asked or owed any more.
+OVER = frozenset({S.WITHDRAWN, S.CLOSED})
 _ENDED = frozenset({S.ANSWERED, S.WITHDRAWN, S.CLOSED, S.CONDITIONS_DECLINED})
 # All else in such a thread moves nothing, and is in order whenever it comes.
 _MOVING = frozenset(rule.fact for rule in CONVERSATION_RULES)

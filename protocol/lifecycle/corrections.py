@@ -35,6 +35,9 @@ from protocol.messages.types.correcting import Correction, Retract
 # What was done because of these cannot be seen in the thread: the data may be gone.
 _IRREVOCABLE = (f.Released, f.Withdrawn)
 _IN_FORCE = Standing()
+# The message whose place a version has, and what it states there.
+_Version = tuple[UUID, tuple[f.CaseFact, ...]]
+_Versions = Mapping[UUID, list[_Version]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ class _Reading:
             key=lambda act: (act.sent_at, act.id),
         )
         messages = [entry.message for entry in entries]
-        self._versions: dict[UUID, list[tuple[UUID, tuple[f.CaseFact, ...]]]] = {}
+        self._versions: dict[UUID, list[_Version]] = {}
         self._duplicates: list[f.CaseFact] = []
         for entry in entries:
             stated = facts_stated(entry, messages)
@@ -111,8 +114,11 @@ class _Reading:
             return
         if self._is_retracted(original.id):
             return
+        marker = f.Retracted(**self._common(act), original=original.id)
         if isinstance(original, Correction):
-            self._note(act, original.id, StandingState.RETRACTED, f.Retracted(**self._common(act), original=original.id))
+            self._note(
+                act, original.id, StandingState.RETRACTED, f.Retracted(**self._common(act), original=original.id)
+            )
             return
         marker = f.Retracted(**self._common(act), original=original.id)
         if original.id == original.thread:
@@ -162,7 +168,7 @@ class _Reading:
 
     # --- What the fold says of a version ---
 
-    def _relied(self, candidate: Mapping[UUID, list[tuple[UUID, tuple[f.CaseFact, ...]]]], marker: f.Changed) -> set[str]:
+    def _relied(self, candidate: _Versions, marker: f.Changed) -> set[str]:
         """The targets for which something of the other side was in order before ``marker`` and would not be now."""
         before = self._before(self._versions, marker)
         if not any(fact.by != marker.by and not isinstance(fact, f.Delivered) for fact in before):
@@ -172,7 +178,7 @@ class _Reading:
 
     def _against(
         self,
-        candidate: Mapping[UUID, list[tuple[UUID, tuple[f.CaseFact, ...]]]],
+        candidate: _Versions,
         marker: f.Changed,
         place: UUID,
         relied: set[str],
@@ -184,21 +190,15 @@ class _Reading:
                 return entry.reason
         return None
 
-    def _own(
-        self, versions: Mapping[UUID, list[tuple[UUID, tuple[f.CaseFact, ...]]]], marker: f.Changed, place: UUID
-    ) -> list[OutOfOrder]:
+    def _own(self, versions: _Versions, marker: f.Changed, place: UUID) -> list[OutOfOrder]:
         case = fold_any(self._before(versions, marker))
         return [entry for entry in case.out_of_order if entry.fact.message_id == place]
 
-    def _before(
-        self, versions: Mapping[UUID, list[tuple[UUID, tuple[f.CaseFact, ...]]]], marker: f.Changed
-    ) -> list[f.CaseFact]:
+    def _before(self, versions: _Versions, marker: f.Changed) -> list[f.CaseFact]:
         ordered = in_order((*self._facts(versions), *self._changes, marker))
         return ordered[: ordered.index(marker)]
 
-    def _facts(
-        self, versions: Mapping[UUID, list[tuple[UUID, tuple[f.CaseFact, ...]]]] | None = None
-    ) -> Iterator[f.CaseFact]:
+    def _facts(self, versions: _Versions | None = None) -> Iterator[f.CaseFact]:
         for chain in (versions or self._versions).values():
             for _, facts in chain:
                 yield from facts

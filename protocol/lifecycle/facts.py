@@ -23,8 +23,9 @@ class CaseFact:
 
     # The name in the table and diagrams. A fact that needs one is sorted after others of the same message by it.
     NAME: ClassVar[str] = ""
-    # Whether a table says what it does; all else is in order whenever it comes, and moves no state.
+    # Whether a table says what it does; all else is in order whenever it comes, and moves no state, by this rule.
     MOVES: ClassVar[bool] = True
+    SOURCE: ClassVar[str] = "Comity"
 
     message_id: UUID
     at: datetime
@@ -367,6 +368,7 @@ class StatusAsked(Asked):
     """A party asks how it stands."""
 
     NAME: ClassVar[str] = "status asked"
+    SOURCE: ClassVar[str] = "UN Convention Art. 40"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -374,6 +376,7 @@ class UseAsked(Asked):
     """The provider asks what use was made of what it gave (Art. 28.4)."""
 
     NAME: ClassVar[str] = "use asked"
+    SOURCE: ClassVar[str] = "Art. 28.4"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -381,6 +384,7 @@ class UseReported(NothingMoved):
     """Who got something says what use was made of it."""
 
     NAME: ClassVar[str] = "use reported"
+    SOURCE: ClassVar[str] = "Art. 28.4"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -388,6 +392,7 @@ class ConsentAsked(Asked):
     """Who got something asks to use it or pass it on beyond its conditions."""
 
     NAME: ClassVar[str] = "consent asked"
+    SOURCE: ClassVar[str] = "Second Additional Protocol Art. 14"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -395,6 +400,7 @@ class ConsentDecided(NothingMoved):
     """Who gave something consents, or does not."""
 
     NAME: ClassVar[str] = "consent decided"
+    SOURCE: ClassVar[str] = "Second Additional Protocol Art. 14"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -402,6 +408,7 @@ class ConsultationOpened(Asked):
     """A side asks the other before it decides; ``intends`` is a code of ``consultation_intent`` (Art. 27.6)."""
 
     NAME: ClassVar[str] = "consultation opened"
+    SOURCE: ClassVar[str] = "Art. 27.6"
 
     intends: str = ""
 
@@ -411,8 +418,19 @@ class ConsultationClosed(NothingMoved):
     """What a consultation came to: a code of ``consultation_outcome``. The decision follows."""
 
     NAME: ClassVar[str] = "consultation closed"
+    SOURCE: ClassVar[str] = "Art. 27.6"
 
     outcome: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SilenceRenewed(NothingMoved):
+    """The requester asks that the user is not notified before ``until`` (UN Convention Art. 42)."""
+
+    NAME: ClassVar[str] = "silence renewed"
+    SOURCE: ClassVar[str] = "UN Convention Art. 42 (g)"
+
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -420,6 +438,7 @@ class PathDisclosed(NothingMoved):
     """The requested side named another State's provider and the path of a communication (Art. 30)."""
 
     NAME: ClassVar[str] = "path disclosed"
+    SOURCE: ClassVar[str] = "Art. 30"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -445,6 +464,7 @@ class Corrected(Changed):
     """The sender corrected a message of its own."""
 
     NAME: ClassVar[str] = "corrected"
+    SOURCE: ClassVar[str] = "Directive (EU) 2016/680 Art. 7.3"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -452,6 +472,7 @@ class Retracted(Changed):
     """The sender took back a message of its own."""
 
     NAME: ClassVar[str] = "retracted"
+    SOURCE: ClassVar[str] = "Directive (EU) 2016/680 Art. 7.3"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -459,6 +480,7 @@ class DataProtectionNoted(NothingMoved):
     """The recipient says what it did with the data of the message ``concerned``: a code of its list in ``action``."""
 
     NAME: ClassVar[str] = "data protection noted"
+    SOURCE: ClassVar[str] = "Directive (EU) 2016/680 Art. 16"
 
     concerned: UUID
     action: str = ""

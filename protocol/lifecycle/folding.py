@@ -91,9 +91,11 @@ class OutOfOrder:
 class Case(Generic[T]):
     """What both sides know of a thread.
 
-    ``delay`` is the reason (a code of ``delay_reason``) that the requested side gave last for taking longer. ``owed`` is
-    what one side asked and the other has not answered. ``standings`` say of each message that was corrected or taken
-    back, and of each that did so, how it stands (:mod:`protocol.lifecycle.corrections`). ``unread`` are messages of types that this program does not know, ``explained`` those whose sender was told that
+    ``delay`` is the reason (a code of ``delay_reason``) that the requested side gave last for taking longer.
+    ``silent_until`` is the end of the request not to notify the user, as it was renewed last.
+    ``owed`` is what one side asked and the other has not answered. ``standings`` say of each message that was
+    corrected or taken back, and of each that did so, how it stands (:mod:`protocol.lifecycle.corrections`). ``unread``
+    are messages of types that this program does not know, ``explained`` those whose sender was told that
     they are out of order.
     """
 
@@ -108,6 +110,7 @@ class Case(Generic[T]):
     next_update_by: datetime | None = None
     delay: str = ""
     pauses: tuple[Pause, ...] = ()
+    silent_until: datetime | None = None
     owed: tuple[Owed, ...] = ()
     standings: Mapping[UUID, Standing] = field(default_factory=dict)
     unread: tuple[UUID, ...] = ()
@@ -168,6 +171,7 @@ class _Folding(Generic[T]):
         self._pauses: dict[UUID, Pause] = {}
         self._explained: set[UUID] = set()
         self._owed = OwedBook()
+        self._silent_until = opening.silent_until
         self._consultations: dict[UUID, f.ConsultationOpened] = {}
         self._consulted: set[UUID] = set()
 
@@ -190,7 +194,7 @@ class _Folding(Generic[T]):
             if met.MOVES:
                 self._apply_to_targets(met, side)
             else:
-                self._take_note(met, side)
+                self._take_note(fact, met, side)
 
     def case(self) -> Case[T]:
         return Case(
@@ -205,6 +209,7 @@ class _Folding(Generic[T]):
             next_update_by=self._expected.next_update_by if self._expected else None,
             delay=self._delay,
             pauses=tuple(self._pauses.values()),
+            silent_until=self._silent_until,
             owed=self._owed.items,
             explained=frozenset(self._explained),
         )
@@ -223,16 +228,18 @@ class _Folding(Generic[T]):
                 self._delivered_at = self._delivered_at or fact.at
         return False
 
-    def _take_note(self, fact: f.CaseFact, side: Side) -> None:
-        """Note what moves no state: what is owed by it, or is owed no more."""
+    def _take_note(self, said: f.CaseFact, fact: f.CaseFact, side: Side) -> None:
+        """Note what moves no state, in the history and in what is owed; ``said`` is the fact as it came."""
         names = tuple(name for name in fact.targets if name in self._targets) or tuple(self._targets)
         if isinstance(fact, f.ConsultationOpened) and side is Side.REQUESTED:
             self._consultations[fact.message_id] = replace(fact, targets=names)
-        if isinstance(fact, f.Changed):
-            for name in names:
-                state = self._targets[name].state
-                notes = ("relied_on",) if name in fact.relied else ()
-                self._history.append(Step(fact, name, state, state, "Directive (EU) 2016/680 Art. 7.3", notes))
+        if isinstance(fact, f.SilenceRenewed) and side is Side.REQUESTER:
+            self._silent_until = max(fact.until, self._silent_until or fact.until)
+        relied = fact.relied if isinstance(fact, f.Changed) else ()
+        for name in names:
+            state = self._targets[name].state
+            notes = ("relied_on",) if name in relied else ()
+            self._history.append(Step(said, name, state, state, fact.SOURCE, notes))
         self._owed.take(fact, side, names)
 
     def _apply_to_targets(self, fact: f.CaseFact, side: Side) -> None:
@@ -290,7 +297,8 @@ class _Folding(Generic[T]):
     def _was_consulted(self, at: datetime, name: str) -> bool:
         """Whether the requester was asked and answered, or had the time to that it was given."""
         return any(
-            name in asked.targets and (key in self._consulted or (asked.answer_by is not None and asked.answer_by <= at))
+            name in asked.targets
+            and (key in self._consulted or (asked.answer_by is not None and asked.answer_by <= at))
             for key, asked in self._consultations.items()
         )
 
@@ -319,9 +327,10 @@ class _Folding(Generic[T]):
         self._out_of_order.append(OutOfOrder(fact, target, reason))
 
 
-# What a central authority says in a case of its nation's contact point: of the request that followed, and of its course.
+# What a central authority says in a case of its nation's contact point: of the request that followed, and how it goes.
 _OF_CENTRAL_AUTHORITIES = (
     f.FollowUpConfirmed,
+    f.FollowUpRefused,
     f.Accepted,
     f.Postponed,
     f.Refused,

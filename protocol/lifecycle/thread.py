@@ -358,9 +358,7 @@ def _misdirected(message: Misdirected) -> Facts:
     if message.forwarded:
         yield f.Forwarded(**_common(message), targets=message.targets)
     else:
-        yield f.Refused(
-            **_common(message), targets=message.targets, ground="not_competent_authority", misdirected=True
-        )
+        yield f.Refused(**_common(message), targets=message.targets, ground="not_competent_authority", misdirected=True)
 
 
 def _information(message: InformationSpontaneous) -> Facts:

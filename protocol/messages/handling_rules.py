@@ -155,8 +155,11 @@ def _of_correction(
     whole = {**message.message, **kept, "from": message.sender, "to": list(message.to)}
     whole |= {"sent_at": as_written(message.sent_at), "officer": {"name": "-", "role": "-"}}
     if kind == "note":
-        whole = {name: whole[name] for name in (*kept, "from", "to", "sent_at", "officer", "language", "handling")
-                 if name in whole} | {"text": "-", "asks": False}
+        whole = {
+            name: whole[name]
+            for name in (*kept, "from", "to", "sent_at", "officer", "language", "handling")
+            if name in whole
+        } | {"text": "-", "asks": False}
     try:
         content = parse_message(json.dumps(whole, ensure_ascii=False).encode())
     except InvalidMessageError:

@@ -163,9 +163,7 @@ def _times(part: BaseModel, path: str, targets: tuple[str, ...]) -> Iterator[tup
             yield place, targets, date.fromisoformat(value)
 
 
-def _of_time(
-    field: str, targets: tuple[str, ...], value: datetime | date, judged: _Judged
-) -> Iterator[Implausible]:
+def _of_time(field: str, targets: tuple[str, ...], value: datetime | date, judged: _Judged) -> Iterator[Implausible]:
     name = field.rpartition(".")[2]
     if not isinstance(value, datetime):
         if value > (judged.latest.astimezone(UTC) + _EASTERNMOST).date():

@@ -184,9 +184,19 @@ def test_real_time_collection_may_be_asked_for_a_window_that_is_not_over() -> No
 CASES: list[tuple[str, dict[str, Any], dict[str, str], bool]] = [
     ("acknowledgement", {"eta": after(hours=-1), "received_at": after(hours=-1)}, {"eta": "passed"}, True),
     ("acknowledgement", {"eta": after(hours=1), "received_at": after(hours=1)}, {"received_at": "ahead"}, True),
-    ("acknowledgement", {"eta": after(hours=1), "received_at": after(hours=-9)}, {"received_at": "before_request"}, True),
+    (
+        "acknowledgement",
+        {"eta": after(hours=1), "received_at": after(hours=-9)},
+        {"received_at": "before_request"},
+        True,
+    ),
     ("misdirected", {"forwarded_at": after(hours=1)}, {"forwarded_at": "ahead"}, True),
-    ("preservation.follow-up", {"issued_at": after(days=-1), "submitted_at": after(days=1)}, {"submitted_at": "ahead"}, True),
+    (
+        "preservation.follow-up",
+        {"issued_at": after(days=-1), "submitted_at": after(days=1)},
+        {"submitted_at": "ahead"},
+        True,
+    ),
     ("clarification.ask", {"answer_by": after(days=-1)}, {"answer_by": "passed"}, False),
     ("data-protection.notice", {"at": after(days=1)}, {"at": "ahead"}, True),
     ("use.query", {"answer_by": after(days=4000)}, {"answer_by": "far_ahead"}, False),
@@ -247,7 +257,11 @@ def test_what_was_passed_on_is_judged_where_it_was_said() -> None:
 @pytest.mark.parametrize("name", sorted(MESSAGE_TYPES))
 def test_the_example_of_each_type_is_plausible_when_its_story_is_told(name: str) -> None:
     told = {"assistance.request": "2026-11-22T18:00:00Z", "preservation.request": "2026-11-23T00:00:00Z"}
-    days = {"answer": "2026-12-02T09:00:00Z", "emergency.request": "2026-12-01T09:00:00Z", "use.report": "2027-02-20T09:00:00Z"}
+    days = {
+        "answer": "2026-12-02T09:00:00Z",
+        "emergency.request": "2026-12-01T09:00:00Z",
+        "use.report": "2027-02-20T09:00:00Z",
+    }
     days |= {"emergency.supplement": "2026-12-03T09:00:00Z", "incident": "2027-01-05T09:00:00Z"}
     days |= {"preservation.follow-up": "2027-02-11T09:00:00Z", "follow-up.confirmed": "2027-02-12T12:00:00Z"}
     days |= {"data-protection.notice": "2026-11-24T12:00:00Z", "acknowledgement": "2026-11-23T03:15:00Z"}
