@@ -90,6 +90,22 @@ def deadline_label(what: str) -> str:
         "supplement": _("Send the supplement"),
         "expiry": _("Preservation expires: extend, follow up or release"),
         "explanation": _("Tell the sender why a message is out of order"),
+        "needed_by": _("The answer is of use until then"),
+        "extension": _("Decide on the extension that was asked for, or on the rest of it"),
+        "confirm_follow_up": _("Confirm with your central authority that the request that followed has arrived"),
+        "authorisation": _("An authority of the requested State has to authorise it"),
+        "do_not_notify": _("Confidentiality ends: renew it, or the user may be told"),
+        "clarification": _("Answer the questions"),
+        "status": _("Say how it stands"),
+        "risk": _("Decide on the risk"),
+        "conditions": _("Accept the conditions or decline them"),
+        "disclosure": _("Give the information that was offered"),
+        "consent": _("Decide on the consent that was asked for"),
+        "use": _("Report what use was made of it"),
+        "consultation": _("Answer the consultation"),
+        "consultation_outcome": _("Say what the consultation came to"),
+        "redirect": _("Another authority is the right one: send the request there, or close the case"),
+        "data_protection": _("Say what was done with the data that were corrected or taken back"),
     }[what]
 
 

@@ -9,7 +9,7 @@ from protocol.lifecycle import facts as f
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class AuthorityWait:
     """The requested side waits since ``since`` for an authorisation of its own authorities.
 
     ``reason`` is a code of ``delay_reason``; ``until`` how long that takes, as far as it said.
@@ -41,9 +41,9 @@ _ENDS = (
 )
 
 
-def waiting_after(waiting: Waiting | None, fact: f.CaseFact) -> Waiting | None:
+def waiting_after(waiting: AuthorityWait | None, fact: f.CaseFact) -> AuthorityWait | None:
     """What is waited for after ``fact``: said again, it lasts since it was said first."""
     if isinstance(fact, f.AuthorisationAwaited):
         since = waiting.since if waiting is not None else fact.at
-        return Waiting(since, fact.reason, fact.until)
+        return AuthorityWait(since, fact.reason, fact.until)
     return None if isinstance(fact, _ENDS) else waiting

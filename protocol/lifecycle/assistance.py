@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from protocol.lifecycle import facts as f
-from protocol.lifecycle._waiting import Waiting, waiting_after
+from protocol.lifecycle._waiting import AuthorityWait, waiting_after
 from protocol.lifecycle.assistance_rules import (
     ASSISTANCE_RULE_FOR,
     EMERGENCY_RULE_FOR,
@@ -36,7 +36,7 @@ class WantedCase:
     conditions_by: str | None = None
     answered_at: datetime | None = None
     supplemented_at: datetime | None = None
-    waiting: Waiting | None = None
+    waiting: AuthorityWait | None = None
 
 
 @dataclass(frozen=True, slots=True)

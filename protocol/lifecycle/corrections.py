@@ -24,7 +24,7 @@ from uuid import UUID
 from protocol.errors import InvalidMessageError
 from protocol.lifecycle import facts as f
 from protocol.lifecycle._by_kind import fold_any
-from protocol.lifecycle.folding import Case, OutOfOrder, Standing, StandingState
+from protocol.lifecycle.folding import Case, MessageStanding, OutOfOrder, StandingState
 from protocol.lifecycle.ordering import in_order
 from protocol.lifecycle.reasons import Reason
 from protocol.lifecycle.thread import ThreadMessage, facts_stated, receipts_of
@@ -34,7 +34,7 @@ from protocol.messages.types.correcting import Correction, Retract
 
 # What was done because of these cannot be seen in the thread: the data may be gone.
 _IRREVOCABLE = (f.Released, f.Withdrawn)
-_IN_FORCE = Standing()
+_IN_FORCE = MessageStanding()
 # The message whose place a version has, and what it states there.
 _Version = tuple[UUID, tuple[f.CaseFact, ...]]
 _Versions = Mapping[UUID, list[_Version]]
@@ -46,7 +46,7 @@ class Effective:
 
     facts: tuple[f.CaseFact, ...]
     refused: tuple[OutOfOrder, ...] = ()
-    standings: Mapping[UUID, Standing] | None = None
+    standings: Mapping[UUID, MessageStanding] | None = None
 
 
 def effective(thread: Iterable[ThreadMessage]) -> Effective:
@@ -55,12 +55,12 @@ def effective(thread: Iterable[ThreadMessage]) -> Effective:
     return _Reading(entries).result()
 
 
-def standing(thread: Iterable[ThreadMessage], message_id: UUID) -> Standing:
+def standing(thread: Iterable[ThreadMessage], message_id: UUID) -> MessageStanding:
     """How a message of the thread stands: in force, corrected by, taken back by, or waiting for its original."""
     return standing_of(effective(thread).standings or {}, message_id)
 
 
-def standing_of(standings: Mapping[UUID, Standing], message_id: UUID) -> Standing:
+def standing_of(standings: Mapping[UUID, MessageStanding], message_id: UUID) -> MessageStanding:
     """As :func:`standing`, of a case's :attr:`standings`."""
     return standings.get(message_id, _IN_FORCE)
 
@@ -87,14 +87,14 @@ class _Reading:
                 self._versions[entry.message.id] = [(entry.message.id, stated)]
         self._changes: list[f.CaseFact] = []
         self._refused: list[OutOfOrder] = []
-        self._standings: dict[UUID, Standing] = {}
+        self._standings: dict[UUID, MessageStanding] = {}
 
     def result(self) -> Effective:
         taken_back = {act.retracts: act for act in self._acts if isinstance(act, Retract)}
         for act in self._acts:
             original = original_of(act, self._messages)
             if original is None:
-                self._standings[act.id] = Standing(StandingState.AWAITING_ORIGINAL)
+                self._standings[act.id] = MessageStanding(StandingState.AWAITING_ORIGINAL)
             elif act.sender != original.sender or act.thread != original.thread:
                 self._refuse(act, original.id, Reason("not_its_sender"))
             elif isinstance(act, Retract):
@@ -218,12 +218,12 @@ class _Reading:
 
     def _note(self, act: Message, original: UUID, state: StandingState, fact: f.Changed) -> None:
         self._changes.append(fact)
-        self._standings[original] = Standing(state, act.id, fact.relied)
+        self._standings[original] = MessageStanding(state, act.id, fact.relied)
 
     def _refuse(self, act: Message, original: UUID, reason: Reason) -> None:
         kind = f.Retracted if isinstance(act, Retract) else f.Corrected
         self._refused.append(OutOfOrder(kind(**self._common(act), original=original), "", reason))
-        self._standings[act.id] = Standing(StandingState.NOT_TAKEN)
+        self._standings[act.id] = MessageStanding(StandingState.NOT_TAKEN)
 
 
 def _steps_of_others(case: Case[Any], by: str) -> set[tuple[f.CaseFact, str]]:

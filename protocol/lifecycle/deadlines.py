@@ -16,7 +16,7 @@ from uuid import UUID
 
 from protocol.codes import Confidence
 from protocol.lifecycle import facts as f
-from protocol.lifecycle._waiting import Waiting
+from protocol.lifecycle._waiting import AuthorityWait
 from protocol.lifecycle.assistance import AssistanceCase
 from protocol.lifecycle.assistance_rules import TERMINAL as ASSISTANCE_TERMINAL
 from protocol.lifecycle.assistance_rules import UNANSWERED, AssistanceState
@@ -286,7 +286,7 @@ def _unconfirmed(case: PreservationCase, opening: f.Submitted) -> Iterator[Deadl
 
 def _authorisations(case: PreservationCase | AssistanceCase, opening: f.Submitted) -> Iterator[Deadline]:
     """What the requested side waits for at its own authorities: one entry for targets that wait for the same."""
-    waiting: dict[Waiting, list[str]] = {}
+    waiting: dict[AuthorityWait, list[str]] = {}
     for target in case.targets:
         if target.waiting is not None:
             waiting.setdefault(target.waiting, []).append(target.name)

@@ -186,7 +186,7 @@ class FollowedUp(CaseFact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FollowUpConfirmed(CaseFact):
+class FollowUpArrived(CaseFact):
     """The requested side: its ``authority`` received the request on ``received_at``, under ``file_number``."""
 
     NAME: ClassVar[str] = "follow-up confirmed"

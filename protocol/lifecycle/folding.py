@@ -55,7 +55,7 @@ class StandingState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class MessageStanding:
     """How a message stands; ``by`` is the message that corrected it or took it back, ``relied`` as of that fact."""
 
     state: StandingState = StandingState.IN_FORCE
@@ -112,7 +112,7 @@ class Case(Generic[T]):
     pauses: tuple[Pause, ...] = ()
     silent_until: datetime | None = None
     owed: tuple[Owed, ...] = ()
-    standings: Mapping[UUID, Standing] = field(default_factory=dict)
+    standings: Mapping[UUID, MessageStanding] = field(default_factory=dict)
     unread: tuple[UUID, ...] = ()
     explained: frozenset[UUID] = frozenset()
 
@@ -329,7 +329,7 @@ class _Folding(Generic[T]):
 
 # What a central authority says in a case of its nation's contact point: of the request that followed, and how it goes.
 _OF_CENTRAL_AUTHORITIES = (
-    f.FollowUpConfirmed,
+    f.FollowUpArrived,
     f.FollowUpRefused,
     f.Accepted,
     f.Postponed,

@@ -9,7 +9,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from protocol.lifecycle import facts as f
-from protocol.lifecycle._waiting import Waiting, waiting_after
+from protocol.lifecycle._waiting import AuthorityWait, waiting_after
 from protocol.lifecycle.folding import Case, Lifecycle
 from protocol.lifecycle.preservation_rules import LIVING, RULE_FOR, TERMINAL, State
 
@@ -72,7 +72,7 @@ class TargetCase:
     follow_ups: tuple[UUID, ...] = ()
     central: CentralLeg | None = None
     closed_at: datetime | None = None
-    waiting: Waiting | None = None
+    waiting: AuthorityWait | None = None
     renewal: bool = False
 
     @property
@@ -166,7 +166,7 @@ def _changed(target: TargetCase, after: StrEnum, fact: f.CaseFact) -> TargetCase
             return replace(target, wanted_until=fact.until, extension=asked, extension_asked_at=fact.at)
         case f.Closed():
             return replace(target, closed_at=target.closed_at or fact.at)
-        case f.FollowedUp() | f.FollowUpConfirmed():
+        case f.FollowedUp() | f.FollowUpArrived():
             return replace(target, follow_ups=(*target.follow_ups, fact.message_id))
         case _:
             return target
@@ -191,7 +191,7 @@ def _leg_after(leg: CentralLeg | None, fact: f.CaseFact) -> CentralLeg | None:
                 filed_at=fact.filed_at,
                 reference=fact.reference,
             )
-        case f.FollowUpConfirmed():
+        case f.FollowUpArrived():
             return replace(
                 leg or CentralLeg(),
                 authority=fact.authority,

@@ -108,7 +108,7 @@ def _followed_up_in_time(target: TargetView, fact: f.CaseFact, opening: f.Submit
 
 
 def _received_in_time(target: TargetView, fact: f.CaseFact, opening: f.Submitted) -> Reason | None:
-    if not isinstance(fact, f.FollowUpConfirmed):
+    if not isinstance(fact, f.FollowUpArrived):
         return None
     if fact.received_at > fact.at:
         return Reason("not_received_yet")
@@ -139,10 +139,10 @@ RULES: tuple[Rule[State], ...] = (
     Rule(_EXTENDABLE, f.FollowedUp, _ASKS, S.FOLLOWED_UP, "Art. 29.7", _before_expiry),
     Rule((S.FOLLOWED_UP,), f.FollowedUp, _ASKS, None, "Art. 29.7", _before_expiry),
     # What counts is when the request itself arrived, also where its announcement here came late or never.
-    Rule((*_EXTENDABLE, S.LAPSED), f.FollowUpConfirmed, _DOES, S.FOLLOWED_UP, "Art. 29.7", _received_in_time),
+    Rule((*_EXTENDABLE, S.LAPSED), f.FollowUpArrived, _DOES, S.FOLLOWED_UP, "Art. 29.7", _received_in_time),
     Rule(
         (S.FOLLOWED_UP, S.FOLLOW_UP_REFUSED, S.PRODUCED),
-        f.FollowUpConfirmed,
+        f.FollowUpArrived,
         _DOES,
         None,
         "Art. 29.7",

@@ -207,7 +207,7 @@ def _follow_up(message: PreservationFollowUp) -> Facts:
 
 
 def _confirmation(message: FollowUpConfirmed) -> Facts:
-    yield f.FollowUpConfirmed(
+    yield f.FollowUpArrived(
         **_common(message),
         targets=message.targets,
         authority=message.authority.organisation,

@@ -71,7 +71,7 @@ EXTENSION = f.ExtensionAsked(
 )
 EXTENDED = replace(preserved(5, T0 + 81 * DAY, expires_at=EXPIRY + 90 * DAY), about=uid(4))
 FOLLOW_UP = f.FollowedUp(message_id=uid(6), at=T0 + 85 * DAY, by=TOKYO, about=uid(3), targets=("t1",))
-FOLLOW_UP_CONFIRMED = f.FollowUpConfirmed(
+FOLLOW_UP_CONFIRMED = f.FollowUpArrived(
     message_id=uid(9),
     at=T0 + 87 * DAY,
     by=PARIS,
@@ -112,7 +112,7 @@ _extra: dict[type[f.CaseFact], dict[str, st.SearchStrategy[object]]] = {
     f.Submitted: {"thread": _ids, "requested": st.just((PARIS,)), "minimum_days": st.just(60)},
     f.Preserved: {"preserved_at": _instants, "expires_at": _instants},
     f.ExtensionAsked: {"until": _instants},
-    f.FollowUpConfirmed: {"authority": st.just("x"), "file_number": st.just("1"), "received_at": _instants},
+    f.FollowUpArrived: {"authority": st.just("x"), "file_number": st.just("1"), "received_at": _instants},
 }
 _kinds = sorted({rule.fact for rule in RULES}, key=lambda kind: kind.NAME)
 _any_fact = st.one_of([st.builds(kind, **_common, **_extra.get(kind, {})) for kind in _kinds])

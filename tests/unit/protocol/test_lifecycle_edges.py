@@ -76,7 +76,7 @@ class Story:
     def confirmed(self, received_at: datetime = T0, by: str = PARIS, **fields: Any) -> Story:
         """The request that followed has arrived."""
         told = {"authority": "Ministry of Justice", "file_number": "MOJ-1", "received_at": received_at}
-        return self.add(f.FollowUpConfirmed, by, about=self.last, **told, **fields)
+        return self.add(f.FollowUpArrived, by, about=self.last, **told, **fields)
 
     @property
     def last(self) -> int:
@@ -243,7 +243,9 @@ SUSPENDED = replace(RUNNING, state=State.FOLLOWED_UP, central=CONFIRMED)
         (replace(SUSPENDED, state=State.FOLLOW_UP_REFUSED, central=replace(CONFIRMED, decided_at=EXPIRY)), False),
     ],
 )
-def test_an_expiry_runs_unless_the_request_that_followed_is_confirmed_and_needs_no_renewal(target: TargetCase, runs: bool):
+def test_an_expiry_runs_unless_the_request_that_followed_is_confirmed_and_needs_no_renewal(
+    target: TargetCase, runs: bool
+):
     case = PreservationCase(None, (target,), (), ())
     assert expires_in(target, T0) == (EXPIRY - T0 if runs else None)
     assert case.expires_at == (EXPIRY if runs else None)
@@ -276,7 +278,7 @@ def test_what_is_due_first_stands_first_and_is_late_only_afterwards():
     assert [deadline.what for deadline in overdue(story.case, T0 + 2 * HOUR)] == []
     assert [deadline.what for deadline in overdue(story.case, T0 + 3 * HOUR)] == ["next_update"]
     story.add(f.ClarificationAsked, PARIS, pauses=True)
-    assert [deadline.what for deadline in deadlines(story.case)] == ["next_update", "acknowledgement", "answer"]
+    assert [d.what for d in deadlines(story.case)] == ["next_update", "acknowledgement", "clarification", "answer"]
     assert [deadline.what for deadline in overdue(story.case, T0 + 99 * DAY)] == ["next_update"]
     assert [d.what for d in overdue(story.case, T0 + 99 * DAY, UNION)] == ["next_update", "acknowledgement"]
 
@@ -593,7 +595,7 @@ def test_an_extension_is_asked_before_the_expiry_and_for_later():
     assert story.add(f.ExtensionAsked, TOKYO, until=EXPIRY + HOUR).reasons == []
     for at, reasons in ((EXPIRY - HOUR, []), (EXPIRY, ["expired"]), (EXPIRY + HOUR, ["expired"])):
         followed = Story(PRESERVATION).preserved()
-        followed.add(f.FollowedUp, TOKYO, about=followed.last).delivered(T0 + DAY)
+        followed.add(f.FollowedUp, TOKYO, about=followed.last).confirmed()
         assert followed.add(f.ExtensionAsked, TOKYO, at=at, until=EXPIRY + 99 * DAY).reasons == reasons
 
 
