@@ -3,7 +3,7 @@
 Rules:
 1. Only the sender of a message corrects it or takes it back. Of several corrections the last by (time of sending, id)
    counts. After a retraction nothing is corrected; a retraction of a correction lets the former version stand again.
-2. What is corrected is read where the original stands in the thread's order, under the same guards. A correction that a
+2. The corrected content is read where the original stands in the thread's order, under the same guards. A correction that a
    guard is against is out of order as a whole: the former version stays in force.
 3. Where the other side had acted on the former version, that version stands for the targets concerned, and so does what
    was done. The corrected one counts from its own place on, like any later message.
@@ -32,7 +32,7 @@ from protocol.messages.corrections import corrected, original_of
 from protocol.messages.schema.base import Message
 from protocol.messages.types.correcting import Correction, Retract
 
-# What was done because of these cannot be seen in the thread: the data may be gone.
+# The thread does not show all that was done because of these: the data may be gone.
 _IRREVOCABLE = (f.Released, f.Withdrawn)
 _IN_FORCE = MessageStanding()
 # The message whose place a version has, and what it states there.
@@ -166,7 +166,7 @@ class _Reading:
         messages = [message if other.id == original else other for other in self._messages.values()]
         return facts_stated(entry, messages, said_at=act.sent_at)
 
-    # --- What the fold says of a version ---
+    # --- A version, folded ---
 
     def _relied(self, candidate: _Versions, marker: f.Changed) -> set[str]:
         """The targets for which something of the other side was in order before ``marker`` and would not be now."""

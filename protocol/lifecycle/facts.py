@@ -332,7 +332,7 @@ class Withdrawn(CaseFact):
     NAME: ClassVar[str] = "withdrawn"
 
 
-# --- What moves no state, and puts something on somebody's list or takes it off ---
+# --- Facts that move no state: they put something on somebody's list or take it off ---
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

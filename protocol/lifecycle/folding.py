@@ -327,7 +327,7 @@ class _Folding(Generic[T]):
         self._out_of_order.append(OutOfOrder(fact, target, reason))
 
 
-# What a central authority says in a case of its nation's contact point: of the request that followed, and how it goes.
+# A central authority is heard in a case of its nation's contact point with the request that followed, and how it goes.
 _OF_CENTRAL_AUTHORITIES = (
     f.FollowUpArrived,
     f.FollowUpRefused,

@@ -148,7 +148,7 @@ def _changed(target: TargetCase, after: StrEnum, fact: f.CaseFact) -> TargetCase
     target = replace(target, state=State(after), central=leg, waiting=waiting_after(target.waiting, fact))
     match fact:
         case f.Preserved():
-            # What was granted in half is owed for the rest, unless that was said to be all.
+            # An extension granted in half is owed for the rest, unless that was said to be all.
             rest = target.wanted_until is not None and fact.expires_at < target.wanted_until and not fact.final
             return replace(
                 target,

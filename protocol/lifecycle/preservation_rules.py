@@ -138,7 +138,7 @@ RULES: tuple[Rule[State], ...] = (
     Rule((S.PRESERVED, S.EXTENDED), f.Preserved, _DOES, None, "Art. 29.7", _not_shortened),
     Rule(_EXTENDABLE, f.FollowedUp, _ASKS, S.FOLLOWED_UP, "Art. 29.7", _before_expiry),
     Rule((S.FOLLOWED_UP,), f.FollowedUp, _ASKS, None, "Art. 29.7", _before_expiry),
-    # What counts is when the request itself arrived, also where its announcement here came late or never.
+    # The arrival of the request itself counts, also where its announcement here came late or never.
     Rule((*_EXTENDABLE, S.LAPSED), f.FollowUpArrived, _DOES, S.FOLLOWED_UP, "Art. 29.7", _received_in_time),
     Rule(
         (S.FOLLOWED_UP, S.FOLLOW_UP_REFUSED, S.PRODUCED),
