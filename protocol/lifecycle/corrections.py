@@ -69,28 +69,30 @@ class _Reading:
     """One reading of a thread. ``_versions`` holds, by original, its versions: whose place each has, and its facts."""
 
     def __init__(self, entries: Sequence[ThreadMessage]) -> None:
+        entries, others = _one_of_each(entries)
         self._entries = {entry.message.id: entry for entry in entries}
         self._messages: dict[UUID, Message] = {key: entry.message for key, entry in self._entries.items()}
-        self._receipts = [fact for entry in entries for fact in receipts_of(entry)]
+        self._receipts = [fact for entry in (*entries, *others) for fact in receipts_of(entry)]
         self._acts = sorted(
             (message for message in self._messages.values() if isinstance(message, Correction | Retract)),
             key=lambda act: (act.sent_at, act.id),
         )
-        messages = [entry.message for entry in entries]
-        self._versions: dict[UUID, list[_Version]] = {}
-        self._duplicates: list[f.CaseFact] = []
-        for entry in entries:
-            stated = facts_stated(entry, messages)
-            if entry.message.id in self._versions:
-                self._duplicates += stated
-            else:
-                self._versions[entry.message.id] = [(entry.message.id, stated)]
+        messages = list(self._messages.values())
+        self._versions: dict[UUID, list[_Version]] = {
+            entry.message.id: [(entry.message.id, facts_stated(entry, messages))] for entry in entries
+        }
+        self._of_others = [
+            fact
+            for entry in others
+            if entry.message != self._messages[entry.message.id]
+            for fact in facts_stated(entry, messages)
+        ]
         self._changes: list[f.CaseFact] = []
         self._refused: list[OutOfOrder] = []
         self._standings: dict[UUID, MessageStanding] = {}
 
     def result(self) -> Effective:
-        taken_back = {act.retracts: act for act in self._acts if isinstance(act, Retract)}
+        taken_back = {(act.retracts, act.sender) for act in self._acts if isinstance(act, Retract)}
         for act in self._acts:
             original = original_of(act, self._messages)
             if original is None:
@@ -99,9 +101,7 @@ class _Reading:
                 self._refuse(act, original.id, Reason("not_its_sender"))
             elif isinstance(act, Retract):
                 self._take_back(act, original)
-            elif (back := taken_back.get(act.id)) is not None and back.sender == act.sender:
-                continue  # as if it had not been sent
-            else:
+            elif (act.id, act.sender) not in taken_back:
                 self._correct(act, original)
         facts = (*self._facts(), *self._changes)
         return Effective(tuple(facts), tuple(self._refused), self._standings)
@@ -202,7 +202,7 @@ class _Reading:
         for chain in (versions or self._versions).values():
             for _, facts in chain:
                 yield from facts
-        yield from self._duplicates
+        yield from self._of_others
         yield from self._receipts
 
     # --- Notes ---
@@ -224,6 +224,25 @@ class _Reading:
         kind = f.Retracted if isinstance(act, Retract) else f.Corrected
         self._refused.append(OutOfOrder(kind(**self._common(act), original=original), "", reason))
         self._standings[act.id] = MessageStanding(StandingState.NOT_TAKEN)
+
+
+def _one_of_each(entries: Iterable[ThreadMessage]) -> tuple[list[ThreadMessage], list[ThreadMessage]]:
+    """One entry for each id, and the rest: other receipts of the same message, or another message under its id.
+
+    Of different messages the same one is taken on every machine.
+    """
+    by_id: dict[UUID, list[ThreadMessage]] = {}
+    for entry in entries:
+        known = by_id.setdefault(entry.message.id, [])
+        if entry not in known:
+            known.append(entry)
+    taken, others = [], []
+    for known in by_id.values():
+        if any(entry.message != known[0].message for entry in known):
+            known.sort(key=lambda entry: entry.message.model_dump_json())
+        taken.append(known[0])
+        others += known[1:]
+    return taken, others
 
 
 def _steps_of_others(case: Case[Any], by: str) -> set[tuple[f.CaseFact, str]]:
