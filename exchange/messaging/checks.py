@@ -1,7 +1,8 @@
 """What a desk checks of a message beyond its type, in the one place where every message is composed.
 
-Corrections and retractions by their original, notes by their case, times by what they can be. What would harm the other
-side is refused, with each field; the rest is warned of. The same checks say what is implausible in what came.
+Corrections and retractions by their original, notes by their case, times by what they can be. The desk refuses words
+that would harm the other side, with each field, and warns of the rest. The same checks say what is implausible in what
+came.
 
 Blocking; runs in the desk's thread.
 """
@@ -9,13 +10,12 @@ Blocking; runs in the desk's thread.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from exchange.context.parsed import Parsed
 from exchange.store.desk_store import DeskStore
+from exchange.views import Caution
 from protocol.codes import load_codes
 from protocol.errors import InvalidMessageError, NotFoundError
 from protocol.lifecycle.profiles import minimum_days
@@ -26,48 +26,31 @@ if TYPE_CHECKING:
 _RULE = "plausibility"
 
 
-@dataclass(frozen=True, slots=True)
-class Caution:
-    """Something to look at again: ``code`` is of the list ``codes``, ``field`` where it stands in the message.
-
-    ``refused``: a desk does not send it.
-    """
-
-    codes: str
-    code: str
-    field: str
-    refused: bool = False
-
-    @property
-    def text(self) -> str:
-        """What it is, in English."""
-        return load_codes(self.codes).label(self.code)
-
-
-def check_composed(store: DeskStore, parsed: Parsed, message: Message) -> None:
-    """Return if a composed message may be sent as far as its thread and its times go.
+def check_composed(store: DeskStore, parsed: Parsed, message: Message) -> tuple[Caution, ...]:
+    """What to look at again in a composed message that may be sent as far as its thread and its times go.
 
     Raises :class:`InvalidMessageError` with every field that is amiss.
     """
     thread = _thread(store, parsed, message)
     _check_acts(message, thread)
-    wrong = [caution for caution in cautions(message, message.sent_at, thread) if caution.refused]
-    if wrong:
-        problems = tuple((caution.field, _RULE, caution.text) for caution in wrong)
-        raise InvalidMessageError("what the message says cannot be", problems)
+    found = tuple(cautions(message, thread))
+    problems = [(one.field, _RULE, load_codes(one.codes).label(one.code)) for one in found if one.refused]
+    if problems:
+        raise InvalidMessageError("what the message says cannot be", tuple(problems))
+    return found
 
 
-def cautions_of(store: DeskStore, parsed: Parsed, message: Message) -> list[Caution]:
+def cautions_of(store: DeskStore, parsed: Parsed, message: Message) -> tuple[Caution, ...]:
     """What to look at again in a message of this desk's, sent or received."""
-    return list(cautions(message, message.sent_at, _thread(store, parsed, message)))
+    return tuple(cautions(message, _thread(store, parsed, message)))
 
 
-def cautions(message: Message, at: datetime, thread: Sequence[Message]) -> Iterator[Caution]:
-    """What to look at again in a message, given its thread."""
+def cautions(message: Message, thread: Sequence[Message]) -> Iterator[Caution]:
+    """What to look at again in a message as it was said, given its thread."""
     from protocol.messages.plausibility import implausibilities
     from protocol.messages.types.answer import Answer
 
-    for found in implausibilities(message, at, thread, _minimum_days(message, thread)):
+    for found in implausibilities(message, message.sent_at, thread, _minimum_days(message, thread)):
         yield Caution("implausibility", found.code, found.field, found.refused)
     if isinstance(message, Answer) and "H1" in message.handling.codes:
         for number, item in enumerate(message.items):
@@ -83,7 +66,8 @@ def _of_unauthorised_words(message: Message, thread: Sequence[Message]) -> Itera
     if not isinstance(message, Answer) or message.text is None or message.items:
         return
     opening = next((other for other in thread if other.id == message.thread), None)
-    if opening is not None and getattr(opening, "targets", ()) and not message.not_answered:
+    wanted = getattr(opening, "targets", None)
+    if wanted and not message.not_answered:
         yield Caution("caution", "words_without_authorisation", "text")
 
 

@@ -120,7 +120,7 @@ def _deadlines(figures: OfficeFigures, words: Wording) -> Section:
         "extension": _("Decision on an extension"),
         "confirm_follow_up": _("Confirmation that the request that followed arrived"),
         "authorisation": _("Authorisation by an own authority"),
-        "do_not_notify": _("Renewal of confidentiality"),
+        "renewal": _("Renewal of confidentiality"),
         "clarification": _("Answer to questions"),
         "status": _("Status report"),
         "risk": _("Decision on a risk"),

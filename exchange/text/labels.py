@@ -94,7 +94,6 @@ def deadline_label(what: str) -> str:
         "extension": _("Decide on the extension that was asked for, or on the rest of it"),
         "confirm_follow_up": _("Confirm with your central authority that the request that followed has arrived"),
         "authorisation": _("An authority of the requested State has to authorise it"),
-        "do_not_notify": _("Confidentiality ends: renew it, or the user may be told"),
         "clarification": _("Answer the questions"),
         "status": _("Say how it stands"),
         "risk": _("Decide on the risk"),
@@ -106,6 +105,12 @@ def deadline_label(what: str) -> str:
         "consultation_outcome": _("Say what the consultation came to"),
         "redirect": _("Another authority is the right one: send the request there, or close the case"),
         "data_protection": _("Say what was done with the data that were corrected or taken back"),
+        "handover": _("Not delivered: call, or send it anew"),
+        "call_back": _("Call the asking office back before anything is disclosed"),
+        "glass_review": _("Review what was disclosed without a call"),
+        "own_authority": _("Our own authority decides"),
+        "confirmation": _("Formal confirmation of what came by another way"),
+        "renewal": _("Not to notify ends: renew it, or let it end"),
     }[what]
 
 

@@ -1,6 +1,7 @@
 """What one side asked and the other owes: which word puts something on whose list, and which takes it off.
 
-The table knows no states. Due dates that follow from a state alone (a decision, an expiry) are in :mod:`protocol.lifecycle.deadlines`.
+The table knows no states. Due dates that follow from a state alone (a decision, an expiry) are in
+:mod:`protocol.lifecycle.deadlines`.
 """
 
 from __future__ import annotations

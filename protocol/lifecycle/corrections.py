@@ -3,8 +3,8 @@
 Rules:
 1. Only the sender of a message corrects it or takes it back. Of several corrections the last by (time of sending, id)
    counts. After a retraction nothing is corrected; a retraction of a correction lets the former version stand again.
-2. The corrected content is read where the original stands in the thread's order, under the same guards. A correction that a
-   guard is against is out of order as a whole: the former version stays in force.
+2. The corrected content is read where the original stands in the thread's order, under the same guards. A correction
+   that a guard is against is out of order as a whole: the former version stays in force.
 3. Where the other side had acted on the former version, that version stands for the targets concerned, and so does what
    was done. The corrected one counts from its own place on, like any later message.
 4. "Had acted": something that the other side sent before the correction was in order, and would not be in order with

@@ -312,7 +312,7 @@ def _silence(case: PreservationCase | AssistanceCase, opening: f.Submitted) -> I
     if case.silent_until is not None and not _is_ended(case, ("",)):
         source = "UN Convention Art. 42 (g); the requester's own word"
         due = case.silent_until
-        yield Deadline("do_not_notify", Side.REQUESTER, due, source, "verified", kind=DueKind.DECLARED)
+        yield Deadline("renewal", Side.REQUESTER, due, source, "verified", kind=DueKind.DECLARED)
 
 
 def _asked(case: AnyCase, opening: f.Submitted) -> Iterator[Deadline]:

@@ -43,9 +43,9 @@ PAST = frozenset(
 PROMISED = frozenset({"eta", "next_update_by", "expected_until", "expires_at", "until", "supplement_by", "valid_until"})
 WISHED = frozenset({"answer_by", "needed_by", "wanted_by", "expected_at", "follow_up_expected_at"})
 FREE = frozenset({"begins_at", "ends_at"})
-# What happens to a request happens after it was made.
+# Things that befall a request befall it after it was made.
 _AFTER_REQUEST = {PreservationAnswer: ("preserved_at",), Acknowledgement: ("received_at",)}
-# What those kinds of assistance collect comes into being later (Budapest Convention Art. 33, 34).
+# These kinds of assistance collect data that come into being later (Budapest Convention Art. 33, 34).
 _LIVE = frozenset({"real_time_traffic", "interception"})
 _LONG_AGO = timedelta(days=20 * 366)
 _FAR_AHEAD = timedelta(days=10 * 366)
@@ -181,7 +181,7 @@ def _of_time(field: str, targets: tuple[str, ...], value: datetime | date, judge
 
 
 def _before(message: Message, opening: Message) -> Iterator[Implausible]:
-    for name in _AFTER_REQUEST.get(type(message), ()):  # type: ignore[call-overload]
+    for name in _AFTER_REQUEST.get(type(message), ()):
         for field, targets, value in _times(message, "", ()):
             if field.rpartition(".")[2] == name and value < opening.sent_at - MAX_CLOCK_SKEW:
                 yield Implausible("before_request", field, targets)
