@@ -442,10 +442,10 @@ class PathDisclosed(NothingMoved):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said(NothingMoved):
+class NoteWritten(NothingMoved):
     """A note: words that are part of the file."""
 
-    NAME: ClassVar[str] = "said"
+    NAME: ClassVar[str] = "note written"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

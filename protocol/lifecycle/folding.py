@@ -345,7 +345,7 @@ _OF_CENTRAL_AUTHORITIES = (
     f.ConsultationOpened,
     f.ConsultationClosed,
     f.Changed,
-    f.Said,
+    f.NoteWritten,
 )
 
 

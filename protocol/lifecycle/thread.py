@@ -406,7 +406,7 @@ _FACTS_OF: Mapping[type[Message], Callable[[Any], Facts]] = MappingProxyType(
         ConsentRequest: _asking(f.ConsentAsked),
         ConsentReply: _about_nothing_named(f.ConsentDecided),
         DataProtectionNotice: _protection,
-        NoteMessage: _about_nothing_named(f.Said),
+        NoteMessage: _about_nothing_named(f.NoteWritten),
         Decision: _decision,
         ConditionPropose: _proposal,
         ConditionAccept: _acceptance,

@@ -119,7 +119,7 @@ async def test_a_follow_up_takes_the_expiry_off_the_agenda_when_its_arrival_is_c
         (followed,) = (await fr.messages.sync()).received
         await jp.messages.sync()
         # The other desk has the note; the expiry stands until the request itself has arrived.
-        owed = [("confirm_follow_up", "t1", False, "7d"), ("expiry", "t1", True, None)]
+        owed = [("expiry", "t1", True, None), ("confirm_follow_up", "t1", False, "7d")]
         assert brief(await jp.cases.agenda()) == owed
         await fr.messages.send(
             await fr.replies.draft(
