@@ -46,6 +46,8 @@ def inbox_row(store: DeskStore, sequence: int, head: Head, opened_at: datetime |
 
 def send_status(store: DeskStore, head: Head) -> SendStatus:
     """Where a sent message stands at its first hop."""
+    if store.outbox.is_held(head.id):
+        return SendStatus.SCHEDULED
     if store.outbox.has(head.id):
         return SendStatus.QUEUED
     return SendStatus.REFUSED if store.refusals.of(head.id) else SendStatus.SUBMITTED

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -32,6 +33,7 @@ from exchange.cases.contact_tests import (
 from exchange.cases.delivery import draft_anew, require_lost, settled_value
 from exchange.cases.duplicates import Duplicate, find_duplicates
 from exchange.cases.listing import CaseFilter, inbox_row
+from exchange.cases.parents import parents_found
 from exchange.cases.threads import thread_messages
 from exchange.context.worker import in_desk_thread
 from exchange.desk._case_calls import CaseCalls
@@ -232,6 +234,7 @@ class DeskCases(CaseCalls):
         works = self._works
         works.acting.require(*READERS)
         found = works.search.find(query, limit, progress, everything=everything)
+        found = replace(found, parents=parents_found(self._store, query, found.messages))
         works.keep_record(works.book.record(Operation.CONSULTATION, "search", count=len(found.messages)))
         return found
 

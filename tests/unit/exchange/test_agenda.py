@@ -35,7 +35,7 @@ from tests.worlds.desks import FR, JP, PASSPHRASE, World, in_thread, request
 HOUR = timedelta(hours=1)
 ROUTINE = {"urgency": "routine", "urgency_reason": None}
 
-OFFICE_TABLES = ("officer", "reading", "draft", "duty", "record", "withheld", "closed")
+OFFICE_TABLES = ("officer", "reading", "draft", "duty", "record", "withheld", "closed", "parent", "parent_of", "held")
 DUE_TABLES = ("standing", "waiting", "settled", "card_seen", "message_card", "call_back", "unproved")
 
 

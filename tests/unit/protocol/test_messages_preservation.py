@@ -253,7 +253,11 @@ def test_reply_is_addressed_labelled_and_referenced_by_what_it_answers(draft: di
     reply = complete(acknowledgement(request), 2, "24-7@fr")
     assert isinstance(reply, Acknowledgement)
     assert (reply.to, reply.thread, reply.in_reply_to) == (("24-7@jp",), request.id, request.id)
-    assert (reply.peer_reference, reply.handling) == (request.own_reference, request.handling)
+    assert (reply.peer_reference, reply.own_reference) == (request.own_reference, None)
+    labels = (request.handling.tlp, request.handling.pap)
+    assert (reply.handling.tlp, reply.handling.pap, reply.handling.use_conditions) == (*labels, ())
+    assert (reply.language, reply.urgency) == ("en", request.urgency)
+    assert reply.urgency_reason != request.urgency_reason
 
 
 def test_acknowledgement_says_when_by_one_of_two_ways(draft: dict[str, Any]) -> None:
