@@ -269,6 +269,11 @@ ROWS = (
         "exchange.cli.setup.service:sessions",
         _("Who is signed in at the running desk.\n\nExample: comity sessions"),
     ),
+    CommandRow(
+        "settings",
+        "exchange.cli.setup.settings:app",
+        _("What the desk fills in of itself.\n\nExample: comity settings show"),
+    ),
     CommandRow("keys", "exchange.cli.setup.keys:app", _("The desk's keys.\n\nExample: comity keys status")),
     CommandRow(
         "contact-test",
