@@ -280,6 +280,11 @@ ROWS = (
         "exchange.cli.cases.contact_tests:app",
         _("Test whether contact points answer.\n\nExample: comity contact-test send --all"),
     ),
+    CommandRow(
+        "epoc",
+        "exchange.cli.messages.epoc:app",
+        _("European Production Orders, prepared and read.\n\nExample: comity epoc prepare request.json"),
+    ),
     CommandRow("targets", "exchange.cli.messages.targets:app", _("Targets of a request from a table.")),
     CommandRow("template", "exchange.cli.messages.templates:app", _("Templates of requests that are written often.")),
     CommandRow(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from exchange.settings import DeskSettings
     from keys.directory.cards import ContactPointCard
 
-# Who is named, by the field of a message.
+# The member that names somebody, by the field of a message.
 _NAMED_BY = {"authority": "organisation", "confirmation_contact": "name", "call_back": "name", "officer": "name"}
 _NUMBERS = ("telephone", "mobile", "email")
 
