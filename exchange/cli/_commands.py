@@ -269,11 +269,21 @@ ROWS = (
         "exchange.cli.setup.service:sessions",
         _("Who is signed in at the running desk.\n\nExample: comity sessions"),
     ),
+    CommandRow(
+        "settings",
+        "exchange.cli.setup.settings:app",
+        _("What the desk fills in of itself.\n\nExample: comity settings show"),
+    ),
     CommandRow("keys", "exchange.cli.setup.keys:app", _("The desk's keys.\n\nExample: comity keys status")),
     CommandRow(
         "contact-test",
         "exchange.cli.cases.contact_tests:app",
         _("Test whether contact points answer.\n\nExample: comity contact-test send --all"),
+    ),
+    CommandRow(
+        "epoc",
+        "exchange.cli.messages.epoc:app",
+        _("European Production Orders, prepared and read.\n\nExample: comity epoc prepare request.json"),
     ),
     CommandRow("targets", "exchange.cli.messages.targets:app", _("Targets of a request from a table.")),
     CommandRow("template", "exchange.cli.messages.templates:app", _("Templates of requests that are written often.")),

@@ -260,7 +260,7 @@ class DeskCases(CaseCalls):
         """As :meth:`duplicates`, for a request that is not sent yet; raises :class:`InvalidMessageError`."""
         from protocol.messages.parse import complete_message
 
-        message = complete_message(draft, sender=str(self._context.address))
+        message = complete_message(self._works.outbox.filled(draft), sender=str(self._context.address))
         return await self.duplicates(message, everything=everything)
 
     # --- The law of the other nation ---
@@ -270,7 +270,8 @@ class DeskCases(CaseCalls):
         """What to look at again in a message that is not sent yet; raises :class:`InvalidMessageError`."""
         from protocol.messages.parse import complete_message
 
-        message = complete_message(draft, sender=str(self._context.address), sent_at=truncate(self._clock()))
+        whole = self._works.outbox.filled(draft)
+        message = complete_message(whole, sender=str(self._context.address), sent_at=truncate(self._clock()))
         found = cautions_of(self._store, self._parsed, message)
         return (*found, *cautions_of_cards(message, self._context.directory))
 
@@ -282,7 +283,7 @@ class DeskCases(CaseCalls):
         from exchange.cases.legal_comparison import compare
         from protocol.messages.parse import complete_message
 
-        message = complete_message(draft, sender=str(self._context.address))
+        message = complete_message(self._works.outbox.filled(draft), sender=str(self._context.address))
         try:
             return await self._works.link.judged(lambda directory: compare(message, directory, self._clock()))
         except (UnavailableError, DirectoryUnavailableError):

@@ -208,8 +208,15 @@ class DeskMessages:
             if claim is not None:
                 once.note(claim, [OnceResult(one.id, _thread_of(one), draft=True) for one in kept], len(kept))
 
-        kept = await self._in_thread(lambda: office.propose(drafts, check, note, offered=offered))
+        # Another officer releases what is shown: the desk's own block as it is now, whatever the settings say later.
+        own = [self._works.outbox.filled(draft) for draft in drafts]
+        kept = await self._in_thread(lambda: office.propose(own, check, note, offered=offered))
         return [SentMessage(one.id, _thread_of(one), b"", SendStatus.PROPOSED) for one in kept]
+
+    @in_desk_thread
+    def filled(self, draft: Draft) -> dict[str, Any]:
+        """The draft as it would be sent: with the desk's own block where it leaves that out."""
+        return self._works.outbox.filled(draft)
 
     # --- Drafts that are being written ---
 

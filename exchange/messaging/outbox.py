@@ -293,6 +293,7 @@ class Outbox:
         from protocol.messages.officer_signature import sign_as_officer
         from protocol.messages.versions import compose_for
 
+        draft = self.filled(draft)
         now = self._time_of(draft)
         claimed = draft.get("from")
         if claimed is not None and claimed != str(self._address):
@@ -307,6 +308,19 @@ class Outbox:
         if str(self._address) in composed.message.to:
             raise _one_problem("to", phrase("a message is not sent to its own sender"))
         return sign_as_officer(composed, self._acting.signer) if self._acting.signer is not None else composed
+
+    def filled(self, draft: Mapping[str, Any]) -> dict[str, Any]:
+        """The draft with the desk's own block where it leaves that out."""
+        from exchange.messaging.drafting.own_block import filled, own_fields
+
+        card, country = None, None
+        try:
+            directory = self._directory()
+            card = directory.contact_point(self._address)
+            country = directory.node(self._address.node).country
+        except ComityError:
+            pass  # a desk without a directory fills in what its settings say
+        return filled(draft, own_fields(self._settings, card, country))
 
     def _readers(self, draft: Mapping[str, Any]) -> dict[str, Mapping[str, tuple[int, ...]] | None]:
         """What the recipients' desks read, by the cards that their nations signed.
