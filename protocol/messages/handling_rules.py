@@ -246,17 +246,18 @@ def rank(labels: Sequence[str], label: str) -> int:
 def _forwarding(message: Message, holder: Address, recipient: Address | None) -> Iterator[Barrier]:
     from protocol.messages.types.answer import Answer
 
-    if recipient is not None and (str(recipient) == message.sender or recipient.node in _nations_consented(message)):
+    asked_for = recipient if message.type in REQUESTS else None
+    if asked_for is not None and (str(asked_for) == message.sender or asked_for.node in _nations_consented(message)):
         return
     handling = message.handling
-    if message.type in REQUESTS and recipient is not None and recipient.node == holder.node:
+    if asked_for is not None and asked_for.node == holder.node:
         # Art. 27.9: within the State that was asked it goes to who is competent.
-        if handling.tlp == "RED" and str(recipient) not in message.to:
+        if handling.tlp == "RED" and str(asked_for) not in message.to:
             yield _of(message, Objection("tlp_red"))
         return
     if _leaves_its_state(message, holder, recipient):
         yield _of(message, Objection("third_state"))
-    if recipient is None or str(recipient) not in message.to:
+    if recipient is None or str(recipient) not in (*message.to, message.sender):
         code = _tlp_objection(handling.tlp, holder, recipient)
         if code is not None:
             yield _of(message, Objection(code))
@@ -278,7 +279,7 @@ def _leaves_its_state(message: Message, holder: Address, recipient: Address | No
     """Whether a request would go to a State that neither holds it nor was asked."""
     if message.type not in REQUESTS or recipient is None:
         return False
-    return recipient.node != holder.node and str(recipient) not in message.to
+    return recipient.node != holder.node and str(recipient) not in (message.sender, *message.to)
 
 
 def _nations_consented(message: Message) -> frozenset[str]:
