@@ -216,6 +216,22 @@ ROWS = (
         _("Pass a message on, as its labels allow.\n\nExample: comity forward 7f3a --to 24-7@gh --reason 'Yours.'"),
     ),
     CommandRow(
+        "pass-on",
+        "exchange.cli.messages.referring:pass_on",
+        _(
+            "Pass a request on to the office that it belongs to, and tell who made it.\n\n"
+            "Example: comity pass-on 7f3a --to parquet@fr --reason 'The court of Lyon is competent.'"
+        ),
+    ),
+    CommandRow(
+        "point-to",
+        "exchange.cli.messages.referring:point_to",
+        _(
+            "Tell who made a request whose it is; nothing is sent there.\n\n"
+            "Example: comity point-to 7f3a --country GH --office 'CERT-GH' --reason 'The servers stand in Accra.'"
+        ),
+    ),
+    CommandRow(
         "handling",
         "exchange.cli.messages.handling:handling",
         _("Show what labels and conditions forbid.\n\nExample: comity handling 7f3a --for forward --to 24-7@gh"),

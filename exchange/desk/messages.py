@@ -93,7 +93,7 @@ class DeskMessages:
 
         A draft that opens a thread and names several nations goes as a message to each, of which none shows that there
         are others (:mod:`exchange.messaging.drafting.fanning`). They wait for instants of their own, status
-        ``scheduled``, unless ``at_once``. Its outcome has them as ``children``, and :class:`DeskParents` knows how they
+        ``scheduled``, unless ``at_once``. Its outcome has them as ``children``; :class:`DeskParents` knows how they
         stand.
 
         Raises :class:`InvalidMessageError` (the problems of all drafts), :class:`TransitionError` or
@@ -110,7 +110,7 @@ class DeskMessages:
         """
 
         async def send(done: int) -> list[SentMessage]:
-            rest = self._works.fanning.rest_of(drafts, done)
+            rest = self._works.outbox.rest_of(drafts, done)
             return await self._send(rest, expires_in, unless_duplicate=unless_duplicate, at_once=at_once)
 
         sent = await done_once(self._works, self._claim(drafts, expires_in), send)

@@ -24,8 +24,9 @@ from exchange.cases.delivery import REPLACES, require_lost, settled_value
 from exchange.cases.threads import check_next_step
 from exchange.context.desk_context import DeskContext
 from exchange.link.client import MAX_SUBMIT_BYTES
+from exchange.messaging._referring import TOLD, accompanied
 from exchange.messaging.checks import cautions_of_cards, check_composed
-from exchange.messaging.drafting.fanning import Fanning, TimedDraft, family_of, numbered
+from exchange.messaging.drafting.fanning import Fanning, TimedDraft, family_of, nations_of, numbered
 from exchange.messaging.handling import PassingOn
 from exchange.messaging.once import Claim, Once
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
 _PRIORITIES = {"routine": Priority.ROUTINE, "urgent": Priority.URGENT, "emergency": Priority.EMERGENCY}
 _FORMAT_RULE = "message format"
 _NO_PROOF = PeerFailedError("the node gave no proof that it took the message")
+# What a draft says to this desk alone.
+_OF_THIS_DESK = frozenset({REPLACES, TOLD})
 Keeping: TypeAlias = "Callable[[Message], None]"
 """What is done with a message in the transaction that keeps it, before it is kept; it may raise."""
 
@@ -144,7 +147,15 @@ class Outbox:
 
     def fanned(self, drafts: Sequence[Mapping[str, Any]], *, at_once: bool) -> list[Mapping[str, Any]]:
         """The drafts as they are sent: a child for each nation in place of one to several."""
-        return self._fanning.expand(drafts, at_once=at_once)
+        return [one for child in self._fanning.expand(drafts, at_once=at_once) for one in accompanied(child)]
+
+    def rest_of(self, drafts: Sequence[Mapping[str, Any]], done: int) -> list[Mapping[str, Any]]:
+        """The drafts of which nothing was sent yet, where ``done`` messages were: those of one draft go together."""
+        left = list(drafts)
+        while left and done > 0:
+            draft = left.pop(0)
+            done -= max(1, len(nations_of(draft))) * len(accompanied(draft))
+        return left
 
     def _compose(self, drafts: Sequence[Mapping[str, Any]]) -> list[Composed]:
         flat: list[Mapping[str, Any]] = []
@@ -156,10 +167,12 @@ class Outbox:
         for number, draft in zip(numbers, drafts, strict=True):
             try:
                 instead_of = self._replaced(draft)
-                children = self._fanning.expand([draft])
-                messages += [self.complete(child) for child in children]
-                flat += children
-                replaced += [instead_of for _ in children]
+                for child in self._fanning.expand([draft]):
+                    for one in accompanied(child):
+                        written = self._passing_on.as_it_was(one, [message.message for message in messages])
+                        messages.append(self.complete(written))
+                        flat.append(one)
+                        replaced.append(instead_of)
             except InvalidMessageError as problem:
                 if numbers[-1] == 0:
                     raise
@@ -299,7 +312,7 @@ class Outbox:
         if claimed is not None and claimed != str(self._address):
             raise _one_problem("from", phrase("this desk sends as {address}", address=self._address))
         composed = compose_for(
-            self._named({name: draft[name] for name in draft if name != REPLACES}),
+            self._named({name: draft[name] for name in draft if name not in _OF_THIS_DESK}),
             self._readers(draft),
             message_id=self._new_id(now),
             sender=str(self._address),
