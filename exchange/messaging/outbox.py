@@ -19,6 +19,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
+from exchange.cases.legal_checks import check_law
 from exchange.cases.threads import check_next_step
 from exchange.context.desk_context import DeskContext
 from exchange.link.client import MAX_SUBMIT_BYTES
@@ -150,7 +151,8 @@ class Outbox:
         cautions: list[tuple[Caution, ...]] = []
         for composed in messages:
             check_next_step(self._store, self._parsed, composed.message)
-            cautions.append(check_composed(self._store, self._parsed, composed.message))
+            cautions.append(check_composed(self._store, self._parsed, composed.message, self._directory()))
+            check_law(self._directory(), composed.message)
             self._passing_on.check_outgoing(composed)
         return [
             Composed(composed, self._end_before(composed.message), found)
@@ -176,6 +178,8 @@ class Outbox:
         None, with nothing kept, when a thread got another message since one for it was composed: that one is to be
         composed again. Raises what the directory says against a recipient.
         """
+        for message in messages:
+            check_law(self._directory(), message.message)  # again: a newer directory may know more of both nations
         sealed = [self._seal(message.complete, expires_in) for message in messages]
         heads = [message.head for message in sealed]
         records = [
