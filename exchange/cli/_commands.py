@@ -197,6 +197,19 @@ ROWS = (
         ),
     ),
     CommandRow(
+        "call",
+        "exchange.cli.cases.calls:app",
+        _(
+            "Call the other side: the directory's number, what came of it, and what goes without.\n\n"
+            "Example: comity call show 7f3a"
+        ),
+    ),
+    CommandRow(
+        "resend",
+        "exchange.cli.cases.delivery:resend",
+        _("Send a message anew that expired, or was refused on its way.\n\nExample: comity resend 7f3a"),
+    ),
+    CommandRow(
         "report",
         "exchange.cli.office.report:report",
         _(
@@ -252,7 +265,7 @@ ROWS = (
     CommandRow(
         "login",
         "exchange.cli.setup.service:login",
-        _("Sign in at the running desk, in this terminal.\n\nExample: comity login"),
+        _("Sign in at the running desk, in this terminal.\n\nExample: comity login --officer kim"),
     ),
     CommandRow(
         "logout",

@@ -56,7 +56,7 @@ def cautions_of(store: DeskStore, parsed: Parsed, message: Message, directory: D
 
 def cautions(message: Message, thread: Sequence[Message], directory: Directory) -> Iterator[Caution]:
     """What to look at again in a message as it was said, given its thread and what nations say of their law."""
-    from protocol.messages.grounds import wrong_grounds
+    from protocol.messages.law.grounds import wrong_grounds
     from protocol.messages.plausibility import implausibilities
     from protocol.messages.types.answer import Answer
 

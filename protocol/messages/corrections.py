@@ -130,7 +130,8 @@ def _merged(original: Message, correction: Correction) -> dict[str, Any]:
     }
     if original.in_reply_to is not None:
         kept["in_reply_to"] = str(original.in_reply_to)
-    return {**correction.message, **kept}
+    # Those who read the original read its version: another one is written only where the correction states it.
+    return {"schema_version": original.schema_version, **correction.message, **kept}
 
 
 def _written(fields: Mapping[str, Any]) -> bytes:

@@ -25,7 +25,7 @@ from exchange.text.labels import code_label
 from protocol.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
-    from exchange.cases.legal_bases import Basis, Statement
+    from exchange.cases.law.bases import Basis, Statement
     from exchange.cases.legal_comparison import Hint
     from exchange.desk.desk import Desk
     from keys.directory.legal_profile import LegalProfile, Sourced

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import typer
 
+from exchange.cli._codes import code_in
 from exchange.cli._options import (
     DEFAULT_HOME,
     CleanOption,
@@ -43,7 +44,9 @@ if TYPE_CHECKING:
 
 
 def new(
-    message_type: Annotated[str | None, typer.Argument(help=_("Such as preservation.request."))] = None,
+    message_type: Annotated[
+        str | None, typer.Argument(callback=code_in("message_type"), help=_("Such as preservation.request."))
+    ] = None,
     out: OutOrPrintOption = None,
     reply_to: Annotated[
         str | None,
@@ -302,8 +305,12 @@ def _require_no_warning(hints: Sequence[Hint], cautions: Sequence[Caution]) -> N
 
 def acknowledge(
     message_id: IdArgument,
-    will_answer: Annotated[str, typer.Option("--will-answer", help=_("yes, no or unknown."))] = "yes",
-    form: Annotated[str, typer.Option("--form", help=_("The form of the answer."))] = "message",
+    will_answer: Annotated[
+        str, typer.Option("--will-answer", callback=code_in("will_answer"), help=_("yes, no or unknown."))
+    ] = "yes",
+    form: Annotated[
+        str, typer.Option("--form", callback=code_in("answer_form"), help=_("The form of the answer."))
+    ] = "message",
     eta: Annotated[
         str | None, typer.Option("--eta", help=_("When the answer is expected (date and time with time zone)."))
     ] = None,

@@ -1,4 +1,4 @@
-"""A basis stands between two nations on a day and a territory, or it carries nothing; and where it does not, what does."""
+"""A basis stands between two nations on a day and a territory, or it carries nothing; then others are named."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from exchange.cases.legal_bases import Basis, BasisStanding, NationLaw, bases, basis_between, ways_out
+from exchange.cases.law.bases import Basis, BasisStanding, NationLaw, bases, basis_between, ways_out
 from exchange.cases.legal_comparison import KnownProfile
 from exchange.cli.main import app
 from keys.directory.legal_profile import LegalProfile, SuspensionRule, parse_profile, shipped_profile
@@ -18,7 +18,7 @@ from keys.directory.view import Directory
 from protocol.codes import load_codes
 from protocol.errors import InvalidMessageError, ProfileError, TransferSuspendedError
 from protocol.lifecycle import profiles
-from protocol.messages.instruments import InstrumentKind, instruments
+from protocol.messages.law.instruments import InstrumentKind, instruments
 from tests.worlds.desks import FR, JP, NOW, PASSPHRASE, World, request
 from tests.worlds.samples import AUTHORISATION
 

@@ -10,9 +10,17 @@ from uuid import UUID
 import pytest
 
 from protocol.codes import load_codes
-from protocol.messages.grounds import Act, Effect, WrongGround, ground_rules, rules_under, valid_grounds, wrong_grounds
+from protocol.messages.law.grounds import (
+    Act,
+    Effect,
+    WrongGround,
+    ground_rules,
+    rules_under,
+    valid_grounds,
+    wrong_grounds,
+)
 from protocol.messages.parse import compose_message
-from protocol.messages.schema.base import Message
+from protocol.messages.schema.base import LegalBasis, Message
 
 ROOT = Path(__file__).resolve().parents[3] / "examples"
 THREAD, REPLY, FOLLOW_UP = (UUID(f"0192c2de-7a10-7c4e-9b2f-5d1e8a3c6f0{n}") for n in (1, 2, 3))
@@ -28,7 +36,8 @@ def made(name: str, key: UUID, sender: str, **changes: Any) -> Message:
 
 
 def asked(name: str = "preservation.request", basis: str = "budapest", **changes: Any) -> Message:
-    return made(name, THREAD, TOKYO, to=[PARIS], legal_basis={"instrument": basis}, **changes)
+    request = made(name, THREAD, TOKYO, to=[PARIS], legal_basis={"instrument": "budapest"}, **changes)
+    return request.model_copy(update={"legal_basis": LegalBasis(instrument=basis)})
 
 
 def preserving(code: str, result: str = "refused") -> Message:

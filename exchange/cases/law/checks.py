@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from datetime import UTC, date
 from typing import TYPE_CHECKING
 
-from exchange.cases.legal_bases import Basis, BasisStanding, NationLaw, basis_between, ways_out
+from exchange.cases.law.bases import Basis, BasisStanding, NationLaw, basis_between, ways_out
 from exchange.cases.legal_comparison import Hint, profile_at_hand
 from keys.directory.view import Directory
 from protocol.address import Address
 from protocol.codes import Confidence, load_codes
 from protocol.encoding.phrase import phrase
 from protocol.errors import InvalidMessageError, TransferSuspendedError
-from protocol.messages.instruments import instruments
+from protocol.messages.law.instruments import instruments
 
 if TYPE_CHECKING:
     from protocol.messages.schema.base import Message

@@ -14,7 +14,7 @@ from enum import StrEnum
 from exchange.cases.legal_comparison import KnownProfile
 from keys.directory.legal_profile import TreatyRule
 from protocol.codes import Confidence
-from protocol.messages.instruments import InstrumentKind, InstrumentStatus, instruments
+from protocol.messages.law.instruments import InstrumentKind, InstrumentStatus, instruments
 
 # What remains where a treaty is not in force, in the order in which to look: codes of the list way_out.
 _WAYS = ("budapest_27_9", "bilateral", "reciprocity")
