@@ -46,12 +46,12 @@ def give_options(given: Mapping[str, str]) -> None:
     from exchange.cli._codes import code_in
 
     login, file = given_login(), given.get("--officer-passphrase-file")
-    purpose = code_in("record_purpose")(given.get("--purpose"))
+    purpose = given.get("--purpose")
     give_login(
         GivenLogin(
             given.get("--officer", login.officer),
             login.passphrase_file if file is None else Path(file),
-            purpose or login.purpose,
+            login.purpose if purpose is None else code_in("record_purpose")(purpose),
             given.get("--because", login.reason),
         )
     )

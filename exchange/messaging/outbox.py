@@ -25,7 +25,7 @@ from exchange.cases.law.checks import check_law
 from exchange.cases.threads import check_next_step
 from exchange.context.desk_context import DeskContext
 from exchange.link.client import MAX_SUBMIT_BYTES
-from exchange.messaging.checks import check_composed
+from exchange.messaging.checks import cautions_of_cards, check_composed
 from exchange.messaging.drafting.fanning import Fanning, TimedDraft, family_of, numbered
 from exchange.messaging.handling import PassingOn
 from exchange.messaging.once import Claim, Once
@@ -40,7 +40,7 @@ from protocol.encoding.instants import to_ms, truncate
 from protocol.encoding.padme import SALT_BYTES
 from protocol.encoding.phrase import phrase
 from protocol.envelope import seal
-from protocol.errors import ComityError, InvalidMessageError, PeerFailedError
+from protocol.errors import ComityError, InvalidMessageError, OlderReaderError, PeerFailedError
 from protocol.event import EventName
 from protocol.http.wire import MAX_ENVELOPES, EnvelopeAnswer
 from protocol.processing_log import Operation
@@ -151,6 +151,7 @@ class Outbox:
         flat: list[Mapping[str, Any]] = []
         messages: list[ComposedMessage] = []
         problems: list[tuple[str, str, str]] = []
+        refusals: list[InvalidMessageError] = []
         numbers = numbered(drafts)
         replaced: list[UUID | None] = []
         for number, draft in zip(numbers, drafts, strict=True):
@@ -164,14 +165,19 @@ class Outbox:
                 if numbers[-1] == 0:
                     raise
                 problems += [(f"{number}.{where}", rule, text) for where, rule, text in problem.problems]
+                refusals.append(problem)
+        if problems and all(isinstance(refusal, OlderReaderError) for refusal in refusals):
+            raise OlderReaderError(refusals[0].detail, (*dict.fromkeys(problems),))
         if problems:
             raise InvalidMessageError(
                 phrase("problems of the drafts: {count}", count=len(problems)), (*dict.fromkeys(problems),)
             )
         cautions: list[tuple[Caution, ...]] = []
         for composed, instead_of in zip(messages, replaced, strict=True):
+            # First what names the field that is wrong; the case would only say that such a step does not count.
+            found = check_composed(self._store, self._parsed, composed.message, self._directory())
             check_next_step(self._store, self._parsed, composed.message, without=instead_of)
-            cautions.append(check_composed(self._store, self._parsed, composed.message, self._directory()))
+            cautions.append((*found, *cautions_of_cards(composed.message, self._directory())))
             check_law(self._directory(), composed.message)
             self._passing_on.check_outgoing(composed)
             self._needs_glass(composed.message)

@@ -30,7 +30,8 @@ class RightAuthority(Part):
     country: Annotated[Country, Legal(INHERITED, "add the country of the right authority")]
     address: AddressText | None = None
     contact: Note | None = None
-    law: Annotated[Note | None, Since(2)] = None  # which law or treaty makes it theirs
+    # Which law or treaty makes it theirs.
+    law: Annotated[Note | None, Since(2), Legal(_REFERRED)] = None
 
 
 class Misdirected(Reply):

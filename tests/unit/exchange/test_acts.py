@@ -177,9 +177,13 @@ async def test_what_cannot_be_is_not_sent_and_what_came_so_is_shown_as_such(
         # A desk of another make sends it all the same.
         with monkeypatch.context() as patched:
             patched.setattr("exchange.messaging.outbox.check_composed", lambda *_: ())
+            patched.setattr("exchange.messaging.outbox.check_next_step", lambda *_, **__: None)
             came = await fr.replies.answer(sent.id, answer)
         await exchanged(jp, fr)
         shown = await jp.messages.show(came.id)
+        # What it says of the other target counts.
+        case = await jp.cases.case(sent.thread)
+        assert [str(target.state) for target in case.targets] == ["delivered", "not_held"]
         assert shown.cautions == (Caution("implausibility", "ahead", "targets.0.preserved_at", refused=True),)
 
 

@@ -15,7 +15,7 @@ from protocol.errors import InvalidMessageError
 from protocol.lifecycle.case import check_step, fold
 from protocol.lifecycle.preservation_rules import State
 from protocol.lifecycle.thread import ThreadEvent, ThreadMessage
-from protocol.messages.cautions import cautions_of
+from protocol.messages.cautions import form_cautions
 from protocol.messages.parse import check_outgoing, complete_message, message_to_bytes, notes_of, parse_message
 from protocol.messages.registry import MESSAGE_TYPES
 from protocol.messages.schema.base import Message, UnknownMessage
@@ -36,7 +36,9 @@ def draft() -> dict[str, Any]:
 
 
 def complete(draft: dict[str, Any], number: int = 1, sender: str = "24-7@jp") -> Message:
-    return complete_message(draft, message_id=UUID(int=number), sender=sender, sent_at=NOW)
+    """The message of a draft; an answer is sent when the data are preserved, any other at NOW."""
+    at = datetime(2026, 11, 23, 9, 30, tzinfo=UTC) if draft["type"] == "preservation.answer" else NOW
+    return complete_message(draft, message_id=UUID(int=number), sender=sender, sent_at=at)
 
 
 def acknowledgement(request: Message, **changes: Any) -> dict[str, Any]:
@@ -125,14 +127,14 @@ def test_each_target_specifies_its_data_and_their_relation(draft: dict[str, Any]
 def test_a_request_without_custodian_and_location_is_sent_and_cautioned(draft: dict[str, Any]) -> None:
     custodian = draft["targets"][1].pop("custodian")
     assert check_outgoing(draft) == []
-    assert [(path, rule) for path, rule, _ in cautions_of(complete(draft))] == [("targets.1.location", "Art. 29.2 (d)")]
+    assert form_cautions(complete(draft)) == (("targets.1.location", "no_custodian"),)
     # Desks that read version 1 alone refuse it: to them it cannot be said.
     older = {**draft, "schema_version": 1}
     assert [(path, rule) for path, rule, _ in check_outgoing(older)] == [("targets.1.location", "Art. 29.2 (d)")]
     for known in ({"location": "Roubaix"}, {"custodian": custodian}):
         draft["targets"][1] = {**draft["targets"][1], **known}
         assert check_outgoing({**draft, "schema_version": 1}) == []
-        assert cautions_of(complete(draft)) == ()
+        assert form_cautions(complete(draft)) == ()
         del draft["targets"][1][next(iter(known))]
 
 
