@@ -175,6 +175,14 @@ ROWS = (
         _("Show what is known of a nation's law.\n\nExample: comity profile fr"),
     ),
     CommandRow(
+        "laws",
+        "exchange.cli.cases.laws:laws",
+        _(
+            "Show which legal bases are in force between two nations, and what each rests on.\n\n"
+            "Example: comity laws fr gh --on 2026-11-23"
+        ),
+    ),
+    CommandRow(
         "agenda",
         "exchange.cli.cases.agenda:agenda",
         _("List what is due in all cases, the earliest first.\n\nExample: comity agenda --ours"),

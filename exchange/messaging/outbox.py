@@ -21,6 +21,7 @@ from uuid import UUID
 
 from exchange.cases.calls import needs_glass, use_glass
 from exchange.cases.delivery import REPLACES, require_lost, settled_value
+from exchange.cases.law.checks import check_law
 from exchange.cases.threads import check_next_step
 from exchange.context.desk_context import DeskContext
 from exchange.link.client import MAX_SUBMIT_BYTES
@@ -186,9 +187,11 @@ class Outbox:
             )
         cautions: list[tuple[Caution, ...]] = []
         for composed, instead_of in zip(messages, replaced, strict=True):
+            # First what names the field that is wrong; the case would only say that such a step does not count.
+            found = check_composed(self._store, self._parsed, composed.message, self._directory())
             check_next_step(self._store, self._parsed, composed.message, without=instead_of)
-            found = check_composed(self._store, self._parsed, composed.message)
             cautions.append((*found, *cautions_of_cards(composed.message, self._directory())))
+            check_law(self._directory(), composed.message)
             self._passing_on.check_outgoing(composed)
             self._needs_glass(composed.message)
         return [
@@ -228,6 +231,8 @@ class Outbox:
         None, with nothing kept, when a thread got another message since one for it was composed: that one is to be
         composed again. Raises what the directory says against a recipient.
         """
+        for message in messages:
+            check_law(self._directory(), message.message)  # again: a newer directory may know more of both nations
         sealed = [self._seal(message.complete, expires_in) for message in messages]
         heads = [message.head for message in sealed]
         records = [
