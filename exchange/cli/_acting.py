@@ -21,21 +21,37 @@ class GivenLogin(NamedTuple):
 
 
 _given: ContextVar[GivenLogin | None] = ContextVar("given", default=None)
+_key: ContextVar[str | None] = ContextVar("key", default=None)
 
 
 def give_login(login: GivenLogin) -> None:
     """Keep who acts for the command that follows."""
     _given.set(login)
+    _key.set(None)
+
+
+def give_key(key: str | None) -> str | None:
+    """Keep the key under which the command sends."""
+    _key.set(key)
+    return key
+
+
+def given_key() -> str | None:
+    """The key under which the command sends, if one was given."""
+    return _key.get()
 
 
 def give_options(given: Mapping[str, str]) -> None:
     """Keep who acts, where options say so beside what stands in variables."""
+    from exchange.cli._codes import code_in
+
     login, file = given_login(), given.get("--officer-passphrase-file")
+    purpose = given.get("--purpose")
     give_login(
         GivenLogin(
             given.get("--officer", login.officer),
             login.passphrase_file if file is None else Path(file),
-            given.get("--purpose", login.purpose),
+            login.purpose if purpose is None else code_in("record_purpose")(purpose),
             given.get("--because", login.reason),
         )
     )

@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Any, Required, TypedDict, Unpack
 from uuid import UUID
 
 from exchange.context.worker import in_desk_thread
+from exchange.desk._once import sends_once
 from exchange.desk._works import Draft, Works
 from exchange.desk.messages import DeskMessages
+from exchange.messaging.act_drafts import ActDrafts
 from exchange.views import SentMessage
 from protocol.address import Address
 
@@ -50,7 +52,10 @@ class DeskReplies:
         self._works = works
         self._messages = messages
         self._in_thread = works.context.in_thread
+        context = works.context
+        self._acts = ActDrafts(context.store, context.parsed, works.replies, context.address)
 
+    @sends_once
     async def acknowledge(self, request_id: UUID, **said: Unpack[Acknowledging]) -> SentMessage:
         """Acknowledge a received request; see :meth:`acknowledgement_draft`."""
         return await self._messages.send(await self.acknowledgement_draft(request_id, **said))
@@ -61,6 +66,7 @@ class DeskReplies:
         present = {name: value for name, value in said.items() if value is not None}
         return self._works.replies.acknowledgement(request_id, present)
 
+    @sends_once
     async def answer(
         self,
         request_id: UUID,
@@ -75,6 +81,7 @@ class DeskReplies:
         replies = self._works.replies
         return await self._messages.send(await self._in_thread(lambda: replies.answer(request_id, fields)))
 
+    @sends_once
     async def accept_conditions(self, message_id: UUID) -> SentMessage:
         """Accept all conditions that a received message sets or offers; what was given under them then opens.
 
@@ -91,6 +98,7 @@ class DeskReplies:
         # Written again where another program accepts them at the same time: then nothing is open any more.
         return (await self._works.node_sync.send(draft, None))[0]
 
+    @sends_once
     async def explain(self, message_id: UUID, *, remark: str | None = None) -> SentMessage:
         """Tell the sender of a message that no rule allows that it changed nothing, and why, in the message's language.
 
@@ -99,6 +107,7 @@ class DeskReplies:
         replies = self._works.replies
         return await self._messages.send(await self._in_thread(lambda: replies.explanation(message_id, remark)))
 
+    @sends_once
     async def ask_consent(
         self, message_id: UUID, action: Action, recipients: Sequence[Address], purpose: str, **more: Any
     ) -> SentMessage:
@@ -111,6 +120,7 @@ class DeskReplies:
             await self._in_thread(lambda: replies.consent_request(message_id, action, recipients, purpose, more))
         )
 
+    @sends_once
     async def answer_consent(self, request_id: UUID, consent: str, **terms: Any) -> SentMessage:
         """Say the same of all items of a received consent request: a code of the list consent, with its terms."""
         replies = self._works.replies
@@ -118,10 +128,56 @@ class DeskReplies:
             await self._in_thread(lambda: replies.consent_reply(request_id, consent, terms))
         )
 
+    @sends_once
     async def answer_contact_test(self, test_id: UUID, *, remark: str | None = None) -> SentMessage:
         """Reply to a received contact test."""
         replies = self._works.replies
         return await self._messages.send(await self._in_thread(lambda: replies.contact_reply(test_id, remark)))
+
+    # --- One's own words, and the case beside its course ---
+
+    async def correct(self, message_id: UUID, changes: Mapping[str, Any], *, reason: str) -> SentMessage:
+        """Correct an own message: its content with ``changes``, where None takes a field out."""
+        acts = self._acts
+        return await self._messages.send(await self._in_thread(lambda: acts.correction(message_id, changes, reason)))
+
+    async def retract(self, message_id: UUID, *, why: str, reason: str) -> SentMessage:
+        """Take an own message back; ``why`` is a code of the list retraction_reason."""
+        acts = self._acts
+        return await self._messages.send(await self._in_thread(lambda: acts.retraction(message_id, why, reason)))
+
+    async def note(self, message_id: UUID, text: str, *, asks: bool = False) -> SentMessage:
+        """Send a note in the case of a message, under the strictest labels of the case."""
+        acts = self._acts
+        return await self._messages.send(await self._in_thread(lambda: acts.note(message_id, text, asks=asks)))
+
+    @in_desk_thread
+    def formal_type(self, message_id: UUID, text: str, *, asks: bool = False) -> str | None:
+        """The message type that would say with effect what a note would say in passing; a guess."""
+        return self._acts.formal_type(message_id, text, asks=asks)
+
+    async def service_note(
+        self, recipient: Address, matter: str, text: str, *, asks: bool = False, language: str = "en"
+    ) -> SentMessage:
+        """Send a note without a case; ``matter`` is a code of the list service_matter."""
+        acts = self._acts
+        return await self._messages.send(
+            await self._in_thread(lambda: acts.service_note(recipient, matter, text, asks=asks, language=language))
+        )
+
+    async def confirm_follow_up(self, follow_up_id: UUID, **said: Any) -> SentMessage:
+        """Confirm that an announced request arrived: ``authority``, ``file_number``, ``received_at``, ``targets``."""
+        acts = self._acts
+        return await self._messages.send(await self._in_thread(lambda: acts.confirmation(follow_up_id, said)))
+
+    async def notify_data_protection(self, message_id: UUID, **said: Any) -> SentMessage:
+        """Say what became of the data of a received correction or retraction: ``action``, ``at``, ``because``."""
+        acts = self._acts
+        return await self._messages.send(await self._in_thread(lambda: acts.data_protection_notice(message_id, said)))
+
+    async def reply(self, message_id: UUID, reply_type: str, **fields: Any) -> SentMessage:
+        """Send a reply of any type to a stored message."""
+        return await self._messages.send(await self.draft(message_id, reply_type, **fields))
 
     async def draft(self, message_id: UUID, reply_type: str, **fields: Any) -> dict[str, Any]:
         """A draft of a reply of any type to a stored message: addressed, in its thread, under its labels."""

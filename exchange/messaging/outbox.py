@@ -19,22 +19,27 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
+from exchange.cases.calls import needs_glass, use_glass
+from exchange.cases.delivery import REPLACES, require_lost, settled_value
 from exchange.cases.threads import check_next_step
 from exchange.context.desk_context import DeskContext
 from exchange.link.client import MAX_SUBMIT_BYTES
+from exchange.messaging.checks import cautions_of_cards, check_composed
+from exchange.messaging.drafting.fanning import Fanning, TimedDraft, family_of, numbered
 from exchange.messaging.handling import PassingOn
+from exchange.messaging.once import Claim, Once
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
 from exchange.office.officers import Acting
 from exchange.office.processing_log import Giving, ProcessingLog
-from exchange.store.rows import Head, Refusal, StoredMessage, StoredReceipt
-from exchange.views import Direction, ReceiptRow, SendStatus
+from exchange.store.rows import Head, OnceResult, Refusal, StoredMessage, StoredReceipt
+from exchange.views import Caution, Direction, ReceiptRow, SendStatus
 from protocol.address import Address
 from protocol.encoding.ids import RANDOM_BYTES, new_message_id
 from protocol.encoding.instants import to_ms, truncate
 from protocol.encoding.padme import SALT_BYTES
 from protocol.encoding.phrase import phrase
 from protocol.envelope import seal
-from protocol.errors import ComityError, InvalidMessageError
+from protocol.errors import ComityError, InvalidMessageError, OlderReaderError, PeerFailedError
 from protocol.event import EventName
 from protocol.http.wire import MAX_ENVELOPES, EnvelopeAnswer
 from protocol.processing_log import Operation
@@ -47,6 +52,7 @@ if TYPE_CHECKING:
 
 _PRIORITIES = {"routine": Priority.ROUTINE, "urgent": Priority.URGENT, "emergency": Priority.EMERGENCY}
 _FORMAT_RULE = "message format"
+_NO_PROOF = PeerFailedError("the node gave no proof that it took the message")
 Keeping: TypeAlias = "Callable[[Message], None]"
 """What is done with a message in the transaction that keeps it, before it is kept; it may raise."""
 
@@ -61,6 +67,7 @@ class Outcome:
     status: SendStatus
     error: str | None = None
     receipts: tuple[ReceiptRow, ...] = ()
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,9 @@ class Composed:
 
     complete: ComposedMessage
     after: int | None
+    draft: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    replaces: UUID | None = None  # a message of this desk that did not arrive, and never will
+    cautions: tuple[Caution, ...] = ()
 
     @property
     def message(self) -> Message:
@@ -104,8 +114,12 @@ class Outbox:
         acting: Acting,
         book: ProcessingLog,
         passing_on: PassingOn,
+        once: Once,
+        fanning: Fanning,
     ) -> None:
+        self._fanning = fanning
         self._passing_on = passing_on
+        self._once = once
         self._acting = acting
         self._book = book
         self._store = context.store
@@ -128,22 +142,59 @@ class Outbox:
         with self._store.database.snapshot():
             return self._compose(drafts)
 
+    def fanned(self, drafts: Sequence[Mapping[str, Any]], *, at_once: bool) -> list[Mapping[str, Any]]:
+        """The drafts as they are sent: a child for each nation in place of one to several."""
+        return self._fanning.expand(drafts, at_once=at_once)
+
     def _compose(self, drafts: Sequence[Mapping[str, Any]]) -> list[Composed]:
+        flat: list[Mapping[str, Any]] = []
         messages: list[ComposedMessage] = []
         problems: list[tuple[str, str, str]] = []
-        for number, draft in enumerate(drafts):
+        refusals: list[InvalidMessageError] = []
+        numbers = numbered(drafts)
+        replaced: list[UUID | None] = []
+        for number, draft in zip(numbers, drafts, strict=True):
             try:
-                messages.append(self.complete(draft))
+                instead_of = self._replaced(draft)
+                children = self._fanning.expand([draft])
+                messages += [self.complete(child) for child in children]
+                flat += children
+                replaced += [instead_of for _ in children]
             except InvalidMessageError as problem:
-                if len(drafts) == 1:
+                if numbers[-1] == 0:
                     raise
                 problems += [(f"{number}.{where}", rule, text) for where, rule, text in problem.problems]
+                refusals.append(problem)
+        if problems and all(isinstance(refusal, OlderReaderError) for refusal in refusals):
+            raise OlderReaderError(refusals[0].detail, (*dict.fromkeys(problems),))
         if problems:
-            raise InvalidMessageError(phrase("problems of the drafts: {count}", count=len(problems)), (*problems,))
-        for composed in messages:
-            check_next_step(self._store, self._parsed, composed.message)
+            raise InvalidMessageError(
+                phrase("problems of the drafts: {count}", count=len(problems)), (*dict.fromkeys(problems),)
+            )
+        cautions: list[tuple[Caution, ...]] = []
+        for composed, instead_of in zip(messages, replaced, strict=True):
+            check_next_step(self._store, self._parsed, composed.message, without=instead_of)
+            found = check_composed(self._store, self._parsed, composed.message)
+            cautions.append((*found, *cautions_of_cards(composed.message, self._directory())))
             self._passing_on.check_outgoing(composed)
-        return [Composed(composed, self._end_before(composed.message)) for composed in messages]
+            self._needs_glass(composed.message)
+        return [
+            Composed(composed, self._end_before(composed.message), draft, instead_of, found)
+            for composed, draft, instead_of, found in zip(messages, flat, replaced, cautions, strict=True)
+        ]
+
+    def _needs_glass(self, message: Message) -> bool:
+        """As :func:`needs_glass`, where the office asks for a call before it discloses in an emergency."""
+        return self._settings.office.emergency_call_back == "required" and needs_glass(self._store, message)
+
+    def _replaced(self, draft: Mapping[str, Any]) -> UUID | None:
+        """The message in whose place the draft is sent; raises as :func:`require_lost`."""
+        named = draft.get(REPLACES)
+        if named is None:
+            return None
+        replaced = UUID(str(named))
+        require_lost(self._store, replaced, self._clock())
+        return replaced
 
     def _end_before(self, message: Message) -> int | None:
         return None if message.thread == message.id else self._store.messages.thread_end(message.thread)
@@ -153,11 +204,14 @@ class Outbox:
         messages: Sequence[Composed],
         expires_in: timedelta | None,
         keeping: Keeping | None = None,
+        claim: Claim | None = None,
+        total: int = 0,
     ) -> list[StoredMessage] | None:
         """Seal messages and keep them, in the outbox.
 
         ``keeping`` is given each in the transaction that keeps them, before the first is kept: between the two no other
-        program keeps one. Its writings are kept with them, and when it raises, none of all this is.
+        program keeps one. Its writings are kept with them, and when it raises, none of all this is. So is what is noted
+        under the key of ``claim``, whose act has ``total`` messages: :class:`OvertakenError`.
         None, with nothing kept, when a thread got another message since one for it was composed: that one is to be
         composed again. Raises what the directory says against a recipient.
         """
@@ -170,10 +224,22 @@ class Outbox:
         with self._store.database.transaction():
             if any(message.after != self._end_before(message.message) for message in messages):
                 return None
-            if keeping is not None:
-                for message in messages:
+            if claim is not None:
+                self._once.note(claim, [OnceResult(head.id, head.thread) for head in heads], total)
+            for message in messages:
+                if message.replaces is not None:
+                    require_lost(self._store, message.replaces, self._clock())  # another program may have sent it anew
+                    value = settled_value(message.message.id, "", self._acting.name, self._clock())
+                    self._store.settle(message.replaces, value)
+                if self._needs_glass(message.message):  # as it is now: another program may have recorded a call
+                    use_glass(self._store, message.message, self._acting.name, truncate(self._clock()))
+                if keeping is not None:
                     keeping(message.message)
             self._store.add_sent(sealed, records)
+            self._fanning.keep([message.draft for message in messages], heads)
+            for message, head in zip(messages, heads, strict=True):
+                if message.replaces is not None and family_of(message.draft) is None:
+                    self._store.parents.replace(message.replaces, head)
         return sealed
 
     def record(
@@ -196,6 +262,9 @@ class Outbox:
         heads = [message.head for message in messages if message.head.id in gone]
         records = {head.id: self._book.record(Operation.ALTERATION, "send.refused", head) for head in heads}
         taken = self._store.record_submission(recording.done, recording.refused, recording.receipts, records)
+        self._store.note_waiting(
+            {key: one.error for key, one in recording.outcomes.items() if one.status is SendStatus.QUEUED and one.error}
+        )
         return Submission(recording.outcomes, frozenset(taken), len(recording.receipts), unverified)
 
     def _record_one(
@@ -204,10 +273,10 @@ class Outbox:
         recording.receipts += [receipt.stored(head.digest) for receipt in judged]
         if refusal is not None:
             if refusal.retryable:
-                recording.outcomes[head.id] = Outcome(SendStatus.QUEUED, refusal.code)
+                recording.outcomes[head.id] = Outcome(SendStatus.QUEUED, refusal.code, reason=refusal.detail)
                 return
             recording.refused.append((head.id, Refusal(refusal.code, refusal.detail, self._clock())))
-            recording.outcomes[head.id] = Outcome(SendStatus.REFUSED, refusal.code)
+            recording.outcomes[head.id] = Outcome(SendStatus.REFUSED, refusal.code, reason=refusal.detail)
             return
         proved = [receipt.proved for receipt in judged if receipt.proved is not None]
         rows = tuple(self._judge.proved_row(receipt) for receipt in proved)
@@ -216,20 +285,21 @@ class Outbox:
             recording.outcomes[head.id] = Outcome(SendStatus.SUBMITTED, None, rows)
             return
         # The node's word without its proof counts for nothing: it is submitted again.
-        error = next((receipt.error.code for receipt in judged if receipt.error is not None), "peer-failed")
-        recording.outcomes[head.id] = Outcome(SendStatus.QUEUED, error, rows)
+        wrong = next((receipt.error for receipt in judged if receipt.error is not None), _NO_PROOF)
+        recording.outcomes[head.id] = Outcome(SendStatus.QUEUED, wrong.code, rows, wrong.detail)
 
     def complete(self, draft: Mapping[str, Any]) -> ComposedMessage:
         """The message of one draft, checked by itself and signed by who acts; raises :class:`InvalidMessageError`."""
         from protocol.messages.officer_signature import sign_as_officer
-        from protocol.messages.parse import compose_message
+        from protocol.messages.versions import compose_for
 
         now = self._time_of(draft)
         claimed = draft.get("from")
         if claimed is not None and claimed != str(self._address):
             raise _one_problem("from", phrase("this desk sends as {address}", address=self._address))
-        composed = compose_message(
-            self._named(draft),
+        composed = compose_for(
+            self._named({name: draft[name] for name in draft if name != REPLACES}),
+            self._readers(draft),
             message_id=self._new_id(now),
             sender=str(self._address),
             sent_at=now,
@@ -237,6 +307,21 @@ class Outbox:
         if str(self._address) in composed.message.to:
             raise _one_problem("to", phrase("a message is not sent to its own sender"))
         return sign_as_officer(composed, self._acting.signer) if self._acting.signer is not None else composed
+
+    def _readers(self, draft: Mapping[str, Any]) -> dict[str, Mapping[str, tuple[int, ...]] | None]:
+        """What the recipients' desks read, by the cards that their nations signed.
+
+        A recipient that the directory does not have is left out here: sealing says so, after it was asked for.
+        """
+        readers: dict[str, Mapping[str, tuple[int, ...]] | None] = {}
+        given = draft.get("to")
+        for text in given if isinstance(given, list | tuple) else ():
+            try:
+                address = Address.parse(text)
+                readers[text] = self._directory().contact_point(address).reads
+            except (ComityError, TypeError, AttributeError):
+                continue
+        return readers
 
     def _named(self, draft: Mapping[str, Any]) -> Mapping[str, Any]:
         """The draft with the officer who releases it, where officers sign."""
@@ -255,6 +340,8 @@ class Outbox:
         what we had read. Further behind than nodes put up with, a clock is wrong, and the time stays what it says.
         """
         now = truncate(self._clock())
+        if isinstance(draft, TimedDraft):
+            now = max(now, draft.at)
         thread = draft.get("thread")
         try:
             seen = self._store.messages.last_sent_at(UUID(str(thread))) if thread else None
@@ -324,11 +411,16 @@ def _starting_with(first: bytes) -> Callable[[int], bytes]:
 
 
 def sealable(messages: Sequence[Composed]) -> Iterator[slice]:
-    """The messages in parts that are sealed and kept together: what that takes of memory does not grow with them."""
+    """The messages in parts that are sealed and kept together: what that takes of memory does not grow with them.
+
+    Those of one family are in one part.
+    """
     start = size = 0
     for at, message in enumerate(messages):
         length = len(message.complete.content)
-        if at > start and (at - start == MAX_ENVELOPES or size + length > MAX_SEALED_BYTES):
+        family = family_of(message.draft)
+        begins = family is None or family != family_of(messages[at - 1].draft)
+        if at > start and begins and (at - start == MAX_ENVELOPES or size + length > MAX_SEALED_BYTES):
             yield slice(start, at)
             start, size = at, 0
         size += length

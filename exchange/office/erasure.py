@@ -20,7 +20,7 @@ from exchange.cases.threads import thread_messages
 from exchange.context.desk_context import DeskContext
 from exchange.office.officers import Acting, Role
 from exchange.office.processing_log import ProcessingLog
-from exchange.office.release import Proposals, ProposalState
+from exchange.office.release import DraftState, KeptDrafts
 from exchange.office.rota import DutyRota
 from exchange.store.rows import StoredMessage
 from protocol.codes import load_codes
@@ -67,7 +67,7 @@ class Erasure:
 
     def __init__(self, context: DeskContext, agenda: Agenda, acting: Acting, book: ProcessingLog) -> None:
         self._store = context.store
-        self._proposals = Proposals(context.store)
+        self._proposals = KeptDrafts(context.store)
         self._withheld = WithheldTable(context.store)
         self._rota = DutyRota(context.store.database)
         self._parsed = context.parsed
@@ -158,6 +158,7 @@ class Erasure:
         return bool(
             self._contents(thread)
             or self._store.case_notes.of(thread)
+            or self._store.calls.of(thread)
             or self._proposals.of_case(thread, ids)
             or any(self._withheld.get(message) for message in ids)
             or any(thread in handover.cases for handover in self._rota.handovers())
@@ -195,7 +196,9 @@ class Erasure:
                 seqs.append(self._store.erase(message))
                 self._store.records.insert([self._book.record(Operation.ERASURE, "erase", message.head, ground=ground)])
             self._store.search.forget(seqs)
+            self._store.parents.erase(thread)
             notes = self._store.case_notes.erase(thread) + self._erase_handovers(thread)
+            notes += self._store.calls.erase(thread)
             drafts = self._erase_drafts(thread, ids)
             for act, count in (("erase.notes", notes), ("erase.drafts", drafts)):
                 if count:
@@ -210,7 +213,8 @@ class Erasure:
         now = truncate(self._clock())
         drafts = self._proposals.of_case(thread, ids)
         for proposal in drafts:
-            dropped = replace(proposal, state=ProposalState.DROPPED, draft={}, remark=None)
+            dropped = replace(proposal, state=DraftState.DROPPED, draft={}, remark=None)
+            self._store.once.forget(proposal.id)
             self._proposals.put(replace(dropped, decided_by=self._acting.name, decided_at=now))
         return len(drafts) + sum(self._withheld.remove(message) for message in ids)
 

@@ -63,6 +63,24 @@ class Function(StrEnum):
     AUDIT = "audit"
 
 
+class Limb(StrEnum):
+    """What Art. 35.1 of the Budapest Convention asks of a contact point; codes of the list contact_function."""
+
+    TECHNICAL_ADVICE = "technical_advice"
+    PRESERVATION = "preservation"
+    EVIDENCE = "evidence"
+    LEGAL_INFORMATION = "legal_information"
+    LOCATING_SUSPECTS = "locating_suspects"
+
+
+class Performance(StrEnum):
+    """How it does that: by itself, through another authority, or not at all; codes of the list performance."""
+
+    CARRIES_OUT = "carries_out"
+    FACILITATES = "facilitates"
+    CANNOT = "cannot"
+
+
 class Weekday(StrEnum):
     """ISO 8601 days, Monday first."""
 
@@ -116,6 +134,12 @@ def _no_controls(value: str) -> str:
     return value
 
 
+def _ascending(versions: tuple[int, ...]) -> tuple[int, ...]:
+    if any(later <= earlier for earlier, later in pairwise(versions)):
+        raise ValueError("schema versions are in ascending order, each once")
+    return versions
+
+
 def _check_message_id(value: UUID) -> UUID:
     if not is_message_id(value):
         raise ValueError("a message id is a UUID of version 7")
@@ -144,6 +168,14 @@ TimeZone = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]+(/[A-Za-z0-9_+-]
 ClockTime = Annotated[str, StringConstraints(pattern=r"^([01][0-9]:[0-5][0-9]|2[0-3]:[0-5][0-9]|24:00)$")]
 MessageId = Annotated[UUID, AfterValidator(_check_message_id)]
 Origin = Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)+$", max_length=120)]
+
+
+MessageType = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9._-]{0,63}$")]
+SchemaVersions = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=1_000_000)], ...],
+    Field(min_length=1, max_length=16),
+    AfterValidator(_ascending),
+]
 
 
 class _Frozen(BaseModel):
@@ -414,7 +446,13 @@ class Hosting(_Frozen):
 
 
 class ContactPointCard(_Card):
-    """An office: who it is, when it is reached, which keys it signs and opens with."""
+    """An office: who it is, when it is reached, which keys it signs and opens with, and what its desk reads.
+
+    ``languages`` are those that the office works in; ``accepted_languages`` those in which it accepts requests, which
+    is a declaration: a request in another is answered by asking for a translation. ``performs`` says of each limb of
+    Art. 35.1 how the office does it. ``reads`` names the message types that its desk reads, with the schema versions of
+    each. A card without it is of a desk from before there were versions.
+    """
 
     schema_name: Literal["comity/contact-point-card/1"] = Field(default="comity/contact-point-card/1", alias="schema")
     address: AddressField
@@ -422,6 +460,8 @@ class ContactPointCard(_Card):
     agency: Line
     country: Country | None = None
     languages: Annotated[tuple[Language, ...], Field(min_length=1, max_length=16)]
+    accepted_languages: Annotated[tuple[Language, ...], Field(min_length=1, max_length=16)] | None = None
+    performs: Annotated[dict[Limb, Performance], Field(min_length=1)] | None = None
     hours: Literal["24/7"] | Annotated[tuple[OfficeHours, ...], Field(min_length=1, max_length=14)] = "24/7"
     time_zone: TimeZone = "UTC"
     phones: Annotated[tuple[Phone, ...], Field(max_length=8)] = ()
@@ -431,6 +471,7 @@ class ContactPointCard(_Card):
     escalation_contact: Line | None = None
     deputy: AddressField | None = None
     hosting: Annotated[tuple[Hosting, ...], Field(max_length=16)] = ()
+    reads: Annotated[dict[MessageType, SchemaVersions], Field(max_length=256)] | None = None
     audit_scope: AuditScope | None = None
     updated_at: Instant
 

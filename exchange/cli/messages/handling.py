@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from exchange.cli._codes import code_in
 from exchange.cli._options import (
     DEFAULT_HOME,
     HomeOption,
     IdArgument,
     JsonOption,
+    KeyOption,
     PassphraseOption,
     instant,
     run,
@@ -27,7 +29,12 @@ if TYPE_CHECKING:
     from protocol.messages.handling_rules import Action, Objection
 
 app = typer.Typer(no_args_is_help=True)
-ActionOption = Annotated[str, typer.Option("--for", help=_("What is to be done with it: forward or proceedings."))]
+ActionOption = Annotated[
+    str,
+    typer.Option(
+        "--for", callback=code_in("handling_action"), help=_("What is to be done with it: forward or proceedings.")
+    ),
+]
 ToOption = Annotated[list[str] | None, typer.Option("--to", help=_("To whom it would be passed on; repeat it."))]
 
 
@@ -35,6 +42,7 @@ def forward(
     message_id: IdArgument,
     to: Annotated[list[str], typer.Option("--to", help=_("To whom it is passed on; repeat it."))],
     reason: Annotated[str, typer.Option("--reason", help=_("Reason, shown to the recipient."))],
+    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -92,6 +100,7 @@ def ask(
     answer_by: Annotated[
         str | None, typer.Option("--answer-by", help=_("When the answer is needed (date and time with time zone)."))
     ] = None,
+    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -121,6 +130,7 @@ def give(
     condition: Annotated[
         list[str] | None, typer.Option("--condition", help=_("A condition in words; repeat it."))
     ] = None,
+    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -149,6 +159,7 @@ def give(
 def refuse(
     message_id: IdArgument,
     reason: Annotated[str, typer.Argument(help=_("Reason, shown to the office that asked."))],
+    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,

@@ -8,9 +8,11 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import uuid4
 
 import typer
 
+from exchange.cli._codes import code_in
 from exchange.cli._options import CleanOption, JsonOption, PreservationDraftArgument, run
 from exchange.cli.messages.files import read_document
 from exchange.cli.messages.printing import print_removed
@@ -52,7 +54,12 @@ def import_(
         str, typer.Option("--dates", help=_("The order of day and month in 03/04/2026: dmy or mdy."))
     ] = "",
     protocol: Annotated[
-        str, typer.Option("--protocol", help=_("The transport protocol that the export does not say, such as tcp."))
+        str,
+        typer.Option(
+            "--protocol",
+            callback=code_in("transport_protocol"),
+            help=_("The transport protocol that the export does not say, such as tcp."),
+        ),
     ] = "",
     around: Annotated[
         int | None,
@@ -89,6 +96,8 @@ def import_(
             drafts = with_export(
                 read_document(draft), export, split=split, around=wide, protocol=protocol, removed=removed
             )
+        if len(drafts) > 1:  # each part is a draft of its own
+            drafts = [{**part, "draft_id": str(uuid4())} if "draft_id" in part else part for part in drafts]
         files = [draft] if len(drafts) == 1 else [_part(draft, at) for at in range(1, len(drafts) + 1)]
         _write(drafts, files, replace=len(drafts) == 1)
         counts = [len(part["targets"]) for part in drafts]
