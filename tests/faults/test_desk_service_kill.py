@@ -23,8 +23,8 @@ from tests.worlds.processes import PASSPHRASE, request_draft
 from tests.worlds.served import OFFICERS, Ran, ServedDesk, served_world
 
 SECONDS = float(os.environ.get("COMITY_SERVICE_SECONDS", "0"))
-TURNS = 3  # of each program, without COMITY_SERVICE_SECONDS
-KILLS = 5 if SECONDS else 2
+TURNS = 2  # of each program, without COMITY_SERVICE_SECONDS
+KILLS = 5 if SECONDS else 1
 PROGRAMS = 8
 SEED = int(os.environ.get("COMITY_DESK_SEED", "1"))
 DONE = {0, 7}  # sent, or kept and sent later
