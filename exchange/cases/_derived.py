@@ -14,9 +14,9 @@ A level or a state is that of the last instant that has come.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from exchange.cases.calls import REVIEW_WITHIN, Calls
 from exchange.cases.delivery import ALWAYS, NotArrived, missing_of
@@ -57,10 +57,34 @@ _BY_MESSAGE = {
 }
 
 
-class ThreadDerivation:
-    """Derives what is due in a thread of one desk."""
+class NotedWait(Protocol):
+    """That one of our own authorities is waited for: ``text`` names it, ``until`` is when it should decide."""
 
-    def __init__(self, context: DeskContext) -> None:
+    @property
+    def at(self) -> datetime: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def until(self) -> datetime | None: ...
+
+
+class Noted(Protocol):
+    """What an office noted for itself about a case, as far as it is due: who works on it, whom it waits for."""
+
+    @property
+    def assigned_to(self) -> str | None: ...
+    @property
+    def authority(self) -> NotedWait | None: ...
+
+
+ReadNotes = Callable[[Sequence[bytes]], Noted]
+
+
+class ThreadDerivation:
+    """Derives what is due in a thread of one desk. ``read_notes`` reads what the office noted of a case."""
+
+    def __init__(self, context: DeskContext, read_notes: ReadNotes) -> None:
+        self._read_notes = read_notes
         self._store = context.store
         self._parsed = context.parsed
         self._directory = context.current
@@ -90,7 +114,8 @@ class ThreadDerivation:
         # A thread to several nations is a case for each.
         cases = [case for case in own_cases(messages, self._address).values() if case.opening is not None]
         calls = Calls.of(self._store.calls.of_row(row))
-        parts = [_Case(self, case, thread, calls) for case in cases]
+        noted = self._read_notes(self._store.case_notes.of_row(row))
+        parts = [_Case(self, case, thread, calls, noted) for case in cases]
         missing = missing_of(self._store, thread, cases) if cases else []
         due = [part.due(missing if part is parts[0] else ()) for part in parts]
         return _encoded([part for part in due if part is not None]), _encoded([part.standing() for part in parts])
@@ -108,6 +133,7 @@ class _Case:
         case: AnyCase,
         thread: Sequence[tuple[StoredMessage, Message, Sequence[Event]]],
         calls: Calls,
+        noted: Noted,
     ) -> None:
         from exchange.cases.legal_comparison import clocks_of
         from protocol.lifecycle.rules import Side
@@ -116,6 +142,7 @@ class _Case:
         self._store = derivation._store
         self._own = derivation._address
         self._calls_back, self._calls = derivation._calls_back, calls
+        self._noted = noted
         self._case, self._thread, self._opening = case, thread, case.opening
         self._side = Side.REQUESTER if self._opening.by == self._own else Side.REQUESTED
         self._peers = list(self._opening.requested) if self._side is Side.REQUESTER else [self._opening.by]
@@ -129,6 +156,7 @@ class _Case:
         items = [self._deadline(deadline) for deadline in deadlines(self._case, self._national)]
         items += [self._missing(one) for one in missing]
         items += self._calls_due()
+        items += self._own_authority(told=any(item[2] == _LANE[Lane.OWN_AUTHORITIES] for item in items))
         if not items:
             return None
         head = [
@@ -157,7 +185,7 @@ class _Case:
             peer or self._said_reference(mine=False),
             _offence(message),
             _ms(opening.at),
-            None,
+            self._noted.assigned_to,
             times,
             states,
             _ms(self._harm_at()),
@@ -195,6 +223,10 @@ class _Case:
     def _deadline(self, deadline: Deadline) -> list[Any]:
         ours = deadline.side is self._side
         lane = Lane.EMERGENCIES if self._is_pressing() else Lane.OURS if ours else Lane.THEIRS
+        target, waits = deadline.target, self._noted.authority
+        if deadline.what == "authorisation" and ours:
+            lane = Lane.OWN_AUTHORITIES
+            target = waits.text if waits is not None else target
         levels = list(_levels(deadline, self._opening.urgency))
         return [
             deadline.what,
@@ -202,7 +234,7 @@ class _Case:
             _LANE[lane],
             ours,
             self._peers,
-            deadline.target,
+            target,
             _ms(deadline.due),
             deadline.kind.value,
             deadline.source,
@@ -213,6 +245,17 @@ class _Case:
             [level for _, level in levels],
             {"owes": self._own if ours else ", ".join(self._peers)},
         ]
+
+    def _own_authority(self, *, told: bool) -> Iterator[list[Any]]:
+        """One of our own authorities is waited for, as the office noted; ``told``: the case says so already."""
+        waits = self._noted.authority
+        if waits is None or told:
+            return
+        command = f"comity case authority {str(self._opening.thread)[-SHORT_ID:]} --done"
+        levels = [(waits.until, "target_passed")] if waits.until is not None else []
+        item = self._ours("own_authority", Lane.OWN_AUTHORITIES, waits.until, waits.at, command, levels)
+        item[5] = waits.text
+        yield item
 
     def _calls_due(self) -> Iterator[list[Any]]:
         """The asking office is called before anything is disclosed; what passed without is looked at by another."""

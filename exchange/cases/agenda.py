@@ -21,7 +21,7 @@ from uuid import UUID
 
 import cbor2
 
-from exchange.cases._derived import SHORT_ID, ThreadDerivation
+from exchange.cases._derived import SHORT_ID, ReadNotes, ThreadDerivation
 from exchange.context.desk_context import DeskContext
 from exchange.store.agenda import DerivedRow
 from exchange.views import AgendaItem, Lane, Undelivered
@@ -49,12 +49,15 @@ class Notice:
 
 
 class Agenda:
-    """The agenda of one desk. Blocking; runs in the desk's thread."""
+    """The agenda of one desk. Blocking; runs in the desk's thread.
 
-    def __init__(self, context: DeskContext) -> None:
+    ``read_notes`` reads what the office noted of a case for itself.
+    """
+
+    def __init__(self, context: DeskContext, read_notes: ReadNotes) -> None:
         self._store = context.store
         self._clock = context.clock
-        self._derivation = ThreadDerivation(context)
+        self._derivation = ThreadDerivation(context, read_notes)
         self._shown = _Shown(context.store)
 
     def items(self, at: datetime | None = None) -> list[AgendaItem]:

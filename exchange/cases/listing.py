@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,9 +16,10 @@ from exchange.cases.agenda import Agenda
 from exchange.cases.calls import Calls
 from exchange.store.desk_store import DeskStore
 from exchange.store.rows import Head, Quarantined
-from exchange.views import AgendaItem, CaseRow, Direction, InboxRow, QuarantineRow, SendStatus
+from exchange.views import AgendaItem, CaseRow, Direction, InboxRow, Lane, QuarantineRow, SendStatus
 from protocol.address import Address
 from protocol.encoding.instants import from_ms, to_ms
+from protocol.errors import NotFoundError
 
 _SETTLED = frozenset({"answered", "closed", "refused", "withdrawn", "impossible", "supplement_due", "preserved"})
 
@@ -49,6 +51,24 @@ def send_status(store: DeskStore, head: Head) -> SendStatus:
     if store.outbox.has(head.id):
         return SendStatus.QUEUED
     return SendStatus.REFUSED if store.refusals.of(head.id) else SendStatus.SUBMITTED
+
+
+def emergencies_first(rows: Sequence[InboxRow], pinned: Sequence[InboxRow] = ()) -> list[InboxRow]:
+    """Rows of a list with ``pinned`` ones and emergencies before the others; each part keeps its order."""
+    seen = {row.id for row in pinned}
+    rest = [row for row in rows if row.id not in seen]
+    return [*pinned, *sorted(rest, key=lambda row: row.urgency != "emergency")]
+
+
+def pressing_rows(store: DeskStore, agenda: Agenda, direction: Direction, *, unopened: bool) -> list[InboxRow]:
+    """The requests of the emergencies that wait for something, by the time that is left, however old they are."""
+    threads = dict.fromkeys(item.thread for item in agenda.items() if item.lane is Lane.EMERGENCIES)
+    found = []
+    for thread in threads:
+        with suppress(NotFoundError):
+            row = inbox_row(store, *store.messages.head(thread))
+            found += [row] if row.direction is direction and not (unopened and row.opened_at) else []
+    return found
 
 
 class Listing:

@@ -24,12 +24,15 @@ def lane_label(lane: Lane) -> str:
 
 
 def kind_label(item: AgendaItem) -> str:
-    """Whose date it is."""
+    """Whose date it is. An expiry was declared by the side that keeps the data; the other side owes what is next."""
+    theirs = item.ours if item.what in {"expiry", "handover"} else not item.ours
     if item.kind == "promised":
-        return _("promised by us") if item.ours else _("promised by them")
+        return _("promised by them") if theirs else _("promised by us")
     if item.kind == "declared":
-        return _("declared by us") if item.ours and item.delivery is None else _("declared by them")
-    return {"law": _("law between us")}.get(item.kind, _("our own target"))
+        return _("declared by them") if theirs else _("declared by us")
+    if item.kind == "law":
+        return _("law between us")
+    return _("our own target") if item.ours else _("a target, nobody is bound")
 
 
 def due_text(item: AgendaItem, now: datetime) -> str:
@@ -72,7 +75,7 @@ def item_lines(item: AgendaItem, now: datetime, call: str | None = None) -> list
         lines.append(_INDENT + harm_text(item, now))
     lines.append(_INDENT + due_text(item, now))
     lines.append(_INDENT + ", ".join((_("owed by {who}").format(who=item.owes), kind_label(item))))
-    if item.since is not None:
+    if item.since is not None and (item.due is None or item.lane is Lane.OWN_AUTHORITIES):
         lines.append(_INDENT + _("since {at}").format(at=instant_text(item.since)))
     if item.delivery is not None:
         lines += [_INDENT + text for text in delivery_lines(item)]
