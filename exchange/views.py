@@ -58,6 +58,19 @@ class ReceiptRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Caution:
+    """Something to look at again: ``code`` is of the list ``codes``, ``field`` where it stands in the message.
+
+    ``refused``: a desk does not send it.
+    """
+
+    codes: str
+    code: str
+    field: str
+    refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class SentMessage:
     """The outcome of sending one message. ``error`` is the code of the refusal, or of why it is still queued, and
     ``reason`` says that in words.
@@ -72,6 +85,7 @@ class SentMessage:
     receipts: tuple[ReceiptRow, ...] = ()
     error: str | None = None
     reason: str | None = None
+    cautions: tuple[Caution, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +145,7 @@ class ShownMessage:
     notes: tuple[str, ...]
     receipts: tuple[ReceiptRow, ...]
     digest: bytes
+    cautions: tuple[Caution, ...] = ()
     readers: tuple[tuple[str, datetime], ...] = ()  # officers who read it, and when first
 
 

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 # So many threads are derived in one transaction.
 _AT_ONCE = 256
+# So many are derived before a list that only begins with emergencies.
+_AT_A_LOOK = 16
 _LANES = tuple(Lane)
 _RANK = {lane: rank for rank, lane in enumerate(Lane)}
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -66,6 +68,15 @@ class Agenda:
         if at is not None:
             return self._shown.as_of(at)
         return self._shown.now(self._clock())
+
+    def pressing(self) -> list[UUID]:
+        """The threads of the emergencies that wait for something, in the order of the agenda.
+
+        Of what is still to be derived only a little is, so that a list which begins with them costs little.
+        """
+        self.derive(_AT_A_LOOK)
+        items = self._shown.now(self._clock())
+        return list(dict.fromkeys(item.thread for item in items if item.lane is Lane.EMERGENCIES))
 
     def derive(self, most: int | None = None) -> int:
         """Derive anew what changed, ``most`` threads or all; how many are left. Done when things arrive, a few at once.

@@ -16,7 +16,7 @@ from exchange.cases.agenda import Agenda
 from exchange.cases.calls import Calls
 from exchange.store.desk_store import DeskStore
 from exchange.store.rows import Head, Quarantined
-from exchange.views import AgendaItem, CaseRow, Direction, InboxRow, Lane, QuarantineRow, SendStatus
+from exchange.views import AgendaItem, CaseRow, Direction, InboxRow, QuarantineRow, SendStatus
 from protocol.address import Address
 from protocol.encoding.instants import from_ms, to_ms
 from protocol.errors import NotFoundError
@@ -62,9 +62,8 @@ def emergencies_first(rows: Sequence[InboxRow], pinned: Sequence[InboxRow] = ())
 
 def pressing_rows(store: DeskStore, agenda: Agenda, direction: Direction, *, unopened: bool) -> list[InboxRow]:
     """The requests of the emergencies that wait for something, by the time that is left, however old they are."""
-    threads = dict.fromkeys(item.thread for item in agenda.items() if item.lane is Lane.EMERGENCIES)
     found = []
-    for thread in threads:
+    for thread in agenda.pressing():
         with suppress(NotFoundError):
             row = inbox_row(store, *store.messages.head(thread))
             found += [row] if row.direction is direction and not (unopened and row.opened_at) else []

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from exchange.cli._acting import GivenLogin, give_key, given_key, given_login
+from exchange.cli._codes import code_in
 from exchange.i18n import _
 from exchange.service.served import a_served_desk, served_desk
 from keys.local.terminal import ask, interrupted, refuse
@@ -58,7 +59,9 @@ LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1000)]
 RemarkOption = Annotated[str | None, typer.Option("--remark", help=_("A remark for the sender."))]
 FromOption = Annotated[str | None, typer.Option("--from", help=_("From this date and time on (with time zone)."))]
 ToOption = Annotated[str | None, typer.Option("--to", help=_("Before this date and time (with time zone)."))]
-CountryOption = Annotated[str | None, typer.Option(help=_("Only of this country, such as FR."))]
+CountryOption = Annotated[
+    str | None, typer.Option(callback=code_in("country"), help=_("Only of this country, such as FR or France."))
+]
 OutOrPrintOption = Annotated[Path | None, typer.Option("--out", help=_("The file to write; else standard output."))]
 KeyOption = Annotated[
     str | None,
@@ -80,6 +83,9 @@ DisclosureOption = Annotated[
     Path | None, typer.Option("--disclosure", help=_("A disclosure, for a bag without content."))
 ]
 IdArgument = Annotated[str, typer.Argument(help=_("The message's id, or its first or last characters."))]
+TargetsOption = Annotated[
+    list[str] | None, typer.Option("--target", help=_("The target it is about, such as t1; repeat it."))
+]
 SHORT_ID = 8  # the end of an id: its beginning is a time, alike in neighbours
 # Wanted by most commands once the desk is open: loaded while the key is derived, and only as long as that takes.
 _MEANWHILE = ("aiohttp", "protocol.messages.parse", "protocol.lifecycle.case")
@@ -198,7 +204,12 @@ RecipientOption = Annotated[
     str | None, typer.Option("--to", help=_("Who gets it: a court, a person, or a contact point's address."))
 ]
 PurposeOption = Annotated[
-    str | None, typer.Option("--purpose", help=_("What for, a code of the list record_purpose, such as proceedings."))
+    str | None,
+    typer.Option(
+        "--purpose",
+        callback=code_in("record_purpose"),
+        help=_("What for, a code of the list record_purpose, such as proceedings."),
+    ),
 ]
 
 
@@ -232,9 +243,12 @@ def with_desk(
 
 @asynccontextmanager
 async def open_desk_here(
-    home: Path, passphrase_file: Path | None, *, carried: Mapping[str, bytes] | None = None
+    home: Path, passphrase_file: Path | None, *, carried: Mapping[str, bytes] | None = None, signing_in: bool = False
 ) -> AsyncIterator[Desk]:
-    """The desk, opened for who acts: with the keys that a running desk has unlocked, else with its passphrase."""
+    """The desk, opened for who acts: with the keys that a running desk has unlocked, else with its passphrase.
+
+    An officer who typed a passphrase stays signed in at a running desk; ``signing_in``: also by a file.
+    """
     served, folder = served_desk(home), home.expanduser()
     keystore = None if served is None else _unlocked(served)
     secret = b"" if keystore is not None else read_passphrase(passphrase_file)
@@ -245,7 +259,8 @@ async def open_desk_here(
     async with open_desk(folder, secret, clock=utc_now, carried=carried, keystore=awaited) as opened:
         acting = await opened.acting(login)
         if served is not None and login.passphrase is not None:
-            _stay_signed_in(served, acting, login.passphrase)
+            typed = given_login().passphrase_file is None
+            _stay_signed_in(served, acting, login.passphrase, stays=typed or signing_in)
         yield opened.desk(acting)
 
 
@@ -274,14 +289,14 @@ async def _done(keystore: Keystore) -> Keystore:
     return keystore
 
 
-def _stay_signed_in(served: Served, acting: Acting, passphrase: bytes) -> None:
+def _stay_signed_in(served: Served, acting: Acting, passphrase: bytes, *, stays: bool) -> None:
     """Keep the officer, whose passphrase was right, signed in where the command was typed."""
     from protocol.crypto.signing import Ed25519Signer
     from protocol.errors import SessionError
 
     if acting.officer is not None and isinstance(acting.signer, Ed25519Signer):
         with suppress(SessionError):  # the passphrase is asked again, as it is without a running desk
-            served.sign_in(acting.officer.id, acting.signer.seed(), passphrase)
+            served.sign_in(acting.officer.id, acting.signer.seed(), passphrase, stays=stays)
 
 
 def _begin_to_open(home: Path, passphrase: bytes) -> Future[Keystore]:

@@ -37,9 +37,10 @@ from exchange.context.worker import in_desk_thread
 from exchange.desk._case_calls import CaseCalls
 from exchange.desk._works import Draft, Works
 from exchange.desk.messages import DeskMessages
+from exchange.messaging.checks import cautions_of
 from exchange.office.case_notes import CaseEntry, Casework, EntryKind
 from exchange.office.officers import READERS, check_line
-from exchange.views import AgendaItem, CaseRow, InboxRow, SearchResult, SentMessage
+from exchange.views import AgendaItem, CaseRow, Caution, InboxRow, SearchResult, SentMessage
 from keys.directory.view import Directory
 from keys.local.files import acquire_lock, release_lock
 from protocol.address import Address
@@ -289,6 +290,14 @@ class DeskCases(CaseCalls):
         return await self.duplicates(message, everything=everything)
 
     # --- The law of the other nation ---
+
+    @in_desk_thread
+    def cautions_of_draft(self, draft: Draft) -> tuple[Caution, ...]:
+        """What to look at again in a message that is not sent yet; raises :class:`InvalidMessageError`."""
+        from protocol.messages.parse import complete_message
+
+        message = complete_message(draft, sender=str(self._context.address), sent_at=truncate(self._clock()))
+        return cautions_of(self._store, self._parsed, message)
 
     async def compare_laws(self, draft: Draft) -> list[Hint]:
         """What the laws of both nations say of a request that is not sent yet; raises :class:`InvalidMessageError`.

@@ -30,6 +30,7 @@ from exchange.desk._reading import note_opened, proof_of, read, read_and_opened,
 from exchange.desk._works import Draft, Works
 from exchange.messaging.offline import BundleImport
 from exchange.messaging.once import Claim, claim_of, current_claim
+from exchange.messaging.outbox import Composed
 from exchange.office.draft_ids import DRAFT_ID, common_draft_id, without_draft_id
 from exchange.office.officers import READERS
 from exchange.office.release import KeptDraft
@@ -170,7 +171,10 @@ class DeskMessages:
         """
 
         async def propose(_done: int) -> list[SentMessage]:
-            return await self._propose([draft], lambda given: self._works.outbox.compose([given]))
+            composed: list[Composed] = []
+            check = self._works.outbox.compose
+            (told,) = await self._propose([draft], lambda given: composed.extend(check([given])))
+            return [replace(told, cautions=composed[-1].cautions if composed else ())]
 
         return (await done_once(self._works, self._claim([draft], None, "propose"), propose))[0]
 
@@ -291,6 +295,25 @@ class DeskMessages:
     async def import_bundle(self, part: BundlePart) -> BundleImport:
         """Take a part of the own node's bundle; raises as :meth:`OfflineDesk.take`. All that it brought is durable."""
         return await self._works.node_sync.import_bundle(part)
+
+    @in_desk_thread
+    def arrived_after(self, sequence: int | None) -> list[InboxRow]:
+        """What this desk took after the message with that ``sequence``, whichever of its programs did, the oldest
+        first; without one, only the last message.
+        """
+        limit = 1
+        while True:
+            heads = self._store.messages.heads(Direction.RECEIVED, limit, None, unopened=False)
+            if sequence is None or len(heads) < limit or heads[-1][0] <= sequence:
+                break
+            limit *= 8
+        found = [inbox_row(self._store, *row) for row in heads]
+        return [row for row in reversed(found) if sequence is None or row.sequence > sequence]
+
+    @in_desk_thread
+    def changes_of_others(self) -> int:
+        """A number that is another one after another program wrote into this desk's database."""
+        return self._store.database.changes_of_others()
 
     # --- Lists ---
 

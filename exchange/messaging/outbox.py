@@ -24,13 +24,14 @@ from exchange.cases.delivery import REPLACES, require_lost, settled_value
 from exchange.cases.threads import check_next_step
 from exchange.context.desk_context import DeskContext
 from exchange.link.client import MAX_SUBMIT_BYTES
+from exchange.messaging.checks import check_composed
 from exchange.messaging.handling import PassingOn
 from exchange.messaging.once import Claim, Once
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
 from exchange.office.officers import Acting
 from exchange.office.processing_log import Giving, ProcessingLog
 from exchange.store.rows import Head, OnceResult, Refusal, StoredMessage, StoredReceipt
-from exchange.views import Direction, ReceiptRow, SendStatus
+from exchange.views import Caution, Direction, ReceiptRow, SendStatus
 from protocol.address import Address
 from protocol.encoding.ids import RANDOM_BYTES, new_message_id
 from protocol.encoding.instants import to_ms, truncate
@@ -75,6 +76,7 @@ class Composed:
     complete: ComposedMessage
     after: int | None
     replaces: UUID | None = None  # a message of this desk that did not arrive, and never will
+    cautions: tuple[Caution, ...] = ()
 
     @property
     def message(self) -> Message:
@@ -149,13 +151,15 @@ class Outbox:
                 problems += [(f"{number}.{where}", rule, text) for where, rule, text in problem.problems]
         if problems:
             raise InvalidMessageError(phrase("problems of the drafts: {count}", count=len(problems)), (*problems,))
+        cautions: list[tuple[Caution, ...]] = []
         for composed, instead_of in zip(messages, replaced, strict=True):
             check_next_step(self._store, self._parsed, composed.message, without=instead_of)
+            cautions.append(check_composed(self._store, self._parsed, composed.message))
             self._passing_on.check_outgoing(composed)
             self._needs_glass(composed.message)
         return [
-            Composed(composed, self._end_before(composed.message), instead_of)
-            for composed, instead_of in zip(messages, replaced, strict=True)
+            Composed(composed, self._end_before(composed.message), instead_of, found)
+            for composed, instead_of, found in zip(messages, replaced, cautions, strict=True)
         ]
 
     def _needs_glass(self, message: Message) -> bool:
@@ -262,14 +266,15 @@ class Outbox:
     def complete(self, draft: Mapping[str, Any]) -> ComposedMessage:
         """The message of one draft, checked by itself and signed by who acts; raises :class:`InvalidMessageError`."""
         from protocol.messages.officer_signature import sign_as_officer
-        from protocol.messages.parse import compose_message
+        from protocol.messages.versions import compose_for
 
         now = self._time_of(draft)
         claimed = draft.get("from")
         if claimed is not None and claimed != str(self._address):
             raise _one_problem("from", phrase("this desk sends as {address}", address=self._address))
-        composed = compose_message(
+        composed = compose_for(
             self._named(draft),
+            self._readers(draft),
             message_id=self._new_id(now),
             sender=str(self._address),
             sent_at=now,
@@ -277,6 +282,21 @@ class Outbox:
         if str(self._address) in composed.message.to:
             raise _one_problem("to", phrase("a message is not sent to its own sender"))
         return sign_as_officer(composed, self._acting.signer) if self._acting.signer is not None else composed
+
+    def _readers(self, draft: Mapping[str, Any]) -> dict[str, Mapping[str, tuple[int, ...]] | None]:
+        """What the recipients' desks read, by the cards that their nations signed.
+
+        A recipient that the directory does not have is left out here: sealing says so, after it was asked for.
+        """
+        readers: dict[str, Mapping[str, tuple[int, ...]] | None] = {}
+        given = draft.get("to")
+        for text in given if isinstance(given, list | tuple) else ():
+            try:
+                address = Address.parse(text)
+                readers[text] = self._directory().contact_point(address).reads
+            except (ComityError, TypeError, AttributeError):
+                continue
+        return readers
 
     def _named(self, draft: Mapping[str, Any]) -> Mapping[str, Any]:
         """The draft with the officer who releases it, where officers sign."""

@@ -10,7 +10,7 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from math import ceil
@@ -137,7 +137,10 @@ class NodeSync:
                 outcomes.update(finished)
         self._sends += 1
         self._background.start(self._tidied(self._sends))
-        return [_sent(message.head, outcomes[message.head.id]) for message in sent]
+        return [
+            replace(_sent(message.head, outcomes[message.head.id]), cautions=composed.cautions)
+            for message, composed in zip(sent, messages, strict=True)
+        ]
 
     async def submit_again(self, messages: Sequence[StoredMessage]) -> Mapping[UUID, Outcome]:
         """Submit messages that wait in the outbox now, and not with the next :meth:`sync`; what became of each."""
@@ -182,6 +185,8 @@ class NodeSync:
             except _RECIPIENT_MAY_BE_NEW:
                 if not await self._link.renewed(directory):
                     raise
+                # The recipient's card was not known yet: it also says which versions its desk reads.
+                messages = await self._thread(lambda: self._compose(drafts, part))
                 continue
             if sealed is not None:
                 break
@@ -202,9 +207,10 @@ class NodeSync:
             answers = await self._link.ask(lambda node: node.submit(envelopes))
             submission = await self._link.settled(lambda final: self._outbox.record(batch, answers, final=final))
         except ComityError as problem:
-            ids, code, detail = [message.head.id for message in batch], problem.code, problem.detail
-            await self._thread(lambda: self._store.note_waiting(dict.fromkeys(ids, code)))
-            return {message_id: Outcome(SendStatus.QUEUED, code, reason=detail) for message_id in ids}
+            why = {message.head.id: problem.code for message in batch}
+            waiting = Outcome(SendStatus.QUEUED, problem.code, reason=problem.detail)
+            await self._thread(lambda: self._store.note_waiting(why))
+            return dict.fromkeys(why, waiting)
         finally:
             self._in_flight.difference_update(message.head.id for message in batch)
         if own:

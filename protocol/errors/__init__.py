@@ -98,6 +98,7 @@ ComityError                              internal                 _base
 │  └─ CheckpointFileDamagedError         checkpoint-file-damaged  _node
 ├─ BackupDamagedError                    backup-damaged           _node
 ├─ InvalidMessageError                   invalid-message          _messages
+│  └─ OlderReaderError                   older-reader             _messages
 ├─ InvalidCodeListError                  invalid-code-list        _messages
 ├─ TransitionError                       transition-refused       _messages
 ├─ NothingOpenError                      nothing-open             _messages
@@ -218,6 +219,7 @@ from protocol.errors._messages import InvalidMessageError as InvalidMessageError
 from protocol.errors._messages import LawsDifferError as LawsDifferError
 from protocol.errors._messages import NothingOpenError as NothingOpenError
 from protocol.errors._messages import OfferNeededError as OfferNeededError
+from protocol.errors._messages import OlderReaderError as OlderReaderError
 from protocol.errors._messages import TransitionError as TransitionError
 from protocol.errors._node import BackupDamagedError as BackupDamagedError
 from protocol.errors._node import CheckpointFileDamagedError as CheckpointFileDamagedError

@@ -113,6 +113,7 @@ _CLASS_OF: Mapping[str, type[_base.ComityError]] = MappingProxyType(
         "clock-behind": _node.ClockBehindError,
         "clock-unconfirmed": _node.ClockUnconfirmedError,
         "invalid-message": _messages.InvalidMessageError,
+        "older-reader": _messages.OlderReaderError,
         "invalid-code-list": _messages.InvalidCodeListError,
         "transition-refused": _messages.TransitionError,
         "nothing-open": _messages.NothingOpenError,
