@@ -1,9 +1,13 @@
 """What is kept of a thread: what is due in it, and how it stands, in a form that needs no message to be shown.
 
 Two values a thread, in CBOR, each a list with a part for each case of it: a thread to several nations is a case for
-each. Instants are Unix milliseconds, and None where there is none::
+each. Instants are Unix milliseconds, and None where there is none. So that the order of many threads costs little, what
+is due begins with all that this takes, as 64-bit numbers (-1: None)::
 
-    due       [[thread, type, urgency, reference, needed by, suspected, harm at], [item, ...]]
+    due       index, then [part, ...]
+    index     how many numbers follow, then for each item of all parts: lane, appears at, due, harm at, how many levels,
+              level reached at, ...
+    part      [[thread, type, urgency, reference, needed by, suspected, harm at], [item, ...]]
     item      [what, appears at, lane, ours, [peer, ...], target, due, kind, source, confidence, since, next command,
                [level reached at, ...], [level, ...], {owes, delivery, proved}]
     standing  [thread, type, urgency, ours, [peer, ...], own reference, peer reference, offence, opened at, owner,
@@ -14,6 +18,7 @@ A level or a state is that of the last instant that has come.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
@@ -118,7 +123,7 @@ class ThreadDerivation:
         parts = [_Case(self, case, thread, calls, noted) for case in cases]
         missing = missing_of(self._store, thread, cases) if cases else []
         due = [part.due(missing if part is parts[0] else ()) for part in parts]
-        return _encoded([part for part in due if part is not None]), _encoded([part.standing() for part in parts])
+        return _with_index([part for part in due if part is not None]), _encoded([part.standing() for part in parts])
 
     def _read(self, stored: StoredMessage) -> tuple[StoredMessage, Message, Sequence[Event]]:
         return stored, self._parsed.of(stored), proved_events(self._store.receipts.of(stored.head.digest))
@@ -373,6 +378,24 @@ class _Case:
             if expires_at is not None:
                 yield expires_at
                 yield expires_at + _TICK
+
+
+def _with_index(parts: Sequence[Any]) -> bytes:
+    """What is due with its index; empty where nothing is."""
+    if not parts:
+        return b""
+    numbers: list[int] = []
+    for head, items in parts:
+        for fields in items:
+            lane, appears, due, times, harm_at = fields[2], fields[1], fields[6], fields[12], head[6]
+            numbers += [lane, *(-1 if one is None else one for one in (appears, due, harm_at)), len(times), *times]
+    return struct.pack(f"<q{len(numbers)}q", len(numbers), *numbers) + cbor.encode(list(parts))
+
+
+def split_index(value: bytes) -> tuple[tuple[int, ...], bytes]:
+    """(the numbers of the index, the encoded parts) of what :class:`ThreadDerivation` says is due."""
+    (count,) = struct.unpack_from("<q", value)
+    return struct.unpack_from(f"<{count}q", value, 8), value[8 * (count + 1) :]
 
 
 def _encoded(parts: Sequence[Any]) -> bytes:

@@ -171,15 +171,18 @@ class DeskCases(CaseCalls):
     # --- Due ---
 
     @in_desk_thread
-    def agenda(self, at: datetime | None = None) -> list[AgendaItem]:
-        """What is due in all cases, as it stands now or would stand ``at``, the earliest first."""
-        return self._works.agenda.items(at)
+    def agenda(self, at: datetime | None = None, *, most: int | None = None) -> list[AgendaItem]:
+        """What is due in all cases, as it stands now or would stand ``at``: emergencies first, then lane by lane.
+
+        ``most``: the first so many of each lane.
+        """
+        return self._works.agenda.items(at, most)
 
     @in_desk_thread
-    def listing(self, wanted: CaseFilter | None = None) -> list[CaseRow]:
-        """The cases that fit, as a list shows them: open emergencies first, then the newest."""
+    def listing(self, wanted: CaseFilter | None = None, *, limit: int | None = None) -> list[CaseRow]:
+        """The cases that fit, as a list shows them: open emergencies first, then the newest; ``limit`` at most."""
         self._works.acting.require(*READERS)
-        return self._works.listing.cases(self._clock(), wanted or CaseFilter())
+        return self._works.listing.cases(self._clock(), wanted or CaseFilter(), limit)
 
     @in_desk_thread
     def next_change(self) -> datetime | None:

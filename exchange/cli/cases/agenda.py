@@ -21,7 +21,7 @@ from exchange.cli._options import (
 from exchange.cli.cases.calls import warning_of_forgery
 from exchange.cli.messages.syncing import synced
 from exchange.cli.output import line, plain, print_json, print_json_line, safe
-from exchange.i18n import _, labelled, ngettext
+from exchange.i18n import _, labelled
 from exchange.text.due import item_lines, lane_label
 from exchange.text.labels import code_label, deadline_label
 from protocol.errors import ComityError
@@ -55,9 +55,11 @@ def agenda(
         from exchange.desk.desk import utc_now
 
         reached = await synced(desk, offline=not sync)
+        # A person sees the first of each lane; those alone are made where nothing is left out.
+        most = limit + 1 if not (as_json or ours or pressing) else None
         items = [
             item
-            for item in await desk.cases.agenda()
+            for item in await desk.cases.agenda(most=most)
             if (item.ours or not ours) and (item.level or not pressing) and (lane is None or item.lane.value == lane)
         ]
         calls = await _numbers(desk, items)
@@ -71,19 +73,13 @@ def agenda(
             return
         now = utc_now()
         for heading, found in lanes(items):
-            line(f"{lane_label(heading).upper()} ({len(found)})")
+            line(lane_label(heading).upper())
             for item in found[:limit]:
                 number = calls.get(item.peers[0]) if item.peers and wants_call(item) else None
                 for text in item_lines(item, now, number):
                     line(f"  {text}")
             if len(found) > limit:
-                line(
-                    ngettext(
-                        "  and {count} more: give --limit, or --lane.",
-                        "  and {count} more: give --limit, or --lane.",
-                        len(found) - limit,
-                    ).format(count=len(found) - limit)
-                )
+                line(_("  There are more: give --limit, or --lane."))
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
