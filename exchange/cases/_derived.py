@@ -46,19 +46,33 @@ _LANE = {lane: number for number, lane in enumerate(Lane)}
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_HOUR = timedelta(hours=1)
 _TICK = timedelta(milliseconds=1)
-# The message by which the other side, or this one, does what is due; comity new writes its draft.
+# The message by which this desk does what is due; comity new writes its draft.
 _BY_MESSAGE = {
-    "decision": "decision",
     "answer": "answer",
-    "next_update": "status.report",
-    "supplement": "emergency.supplement",
-    "expiry": "preservation.extend",
     "clarification": "clarification.reply",
-    "status": "status.report",
-    "risk": "preservation.risk-reply",
-    "follow_up": "follow-up.confirmed",
-    "extension": "preservation.answer",
+    "confirm_follow_up": "follow-up.confirmed",
     "consent": "consent.reply",
+    "consultation": "note",
+    "consultation_outcome": "consultation.close",
+    "data_protection": "data-protection.notice",
+    "decision": "decision",
+    "expiry": "preservation.extend",
+    "extension": "preservation.answer",
+    "needed_by": "answer",
+    "next_update": "status.report",
+    "redirect": "closure",
+    "risk": "preservation.risk-reply",
+    "status": "status.report",
+    "supplement": "emergency.supplement",
+    "use": "use.report",
+}
+# The commands of their own.
+_BY_COMMAND = {
+    "acknowledgement": "comity acknowledge {id}",
+    "authorisation": "comity case authority {id} --done",
+    "conditions": "comity accept-conditions {id}",
+    "disclosure": "comity give {id}",
+    "explanation": "comity explain {id}",
 }
 
 
@@ -245,7 +259,7 @@ class _Case:
             deadline.source,
             deadline.confidence,
             _ms(deadline.since),
-            self._next(deadline.what, deadline.target, ours=ours),
+            self._next(deadline, ours=ours),
             [_ms(at) for at, _ in levels],
             [level for _, level in levels],
             {"owes": self._own if ours else ", ".join(self._peers)},
@@ -343,20 +357,20 @@ class _Case:
             },
         ]
 
-    def _next(self, what: str, target: str, *, ours: bool) -> str:
-        """The command that comes next."""
-        short = str(self._opening.thread)[-SHORT_ID:]
+    def _next(self, deadline: Deadline, *, ours: bool) -> str:
+        """The command that comes next; of what a message asked, in reply to that message."""
+        short = str(deadline.message or self._opening.thread)[-SHORT_ID:]
         if self._calls.suspected and ours:
             return "comity new incident"
-        if what == "explanation":
-            return f"comity explain {target[-SHORT_ID:]}" if ours else f"comity case show {short}"
         if not ours:
-            return f"comity new status.query --reply-to {short}"
-        if what == "acknowledgement":
-            return f"comity acknowledge {short}"
-        if what == "answer" and self._opening.kind == "preservation.request":
+            case = str(self._opening.thread)[-SHORT_ID:]
+            asks = self._side.value == "requester"
+            return f"comity new status.query --reply-to {case}" if asks else f"comity case show {case}"
+        if deadline.what == "answer" and self._opening.kind == "preservation.request":
             return f"comity answer {short} answer.json"
-        wanted = _BY_MESSAGE.get(what)
+        if deadline.what in _BY_COMMAND:
+            return _BY_COMMAND[deadline.what].format(id=short)
+        wanted = _BY_MESSAGE.get(deadline.what)
         return f"comity new {wanted} --reply-to {short}" if wanted else f"comity case show {short}"
 
     def _states(self) -> tuple[list[int], list[str]]:
