@@ -20,6 +20,7 @@ from exchange.service.run_folder import RunNote, is_owned, read_note
 HERE = frozenset(
     {
         *(("init",), ("demo",), ("codes",), ("desk",), ("keys",), ("targets",), ("template",)),
+        *(("settings",), ("epoc",)),
         *(("officer", "passphrase"), ("evidence", "stamp"), ("evidence", "verify"), ("evidence", "root")),
     }
 )
