@@ -18,7 +18,7 @@ from exchange.cli._codes import code_in
 from exchange.cli._interrupts import run_interruptible
 from exchange.i18n import _
 from exchange.service.served import a_served_desk, served_desk
-from keys.local.terminal import ask, interrupted, refuse
+from keys.local.terminal import ask, interrupted, is_ending, refuse
 from protocol.errors import ComityError, MalformedError, RecipientNeededError, UsageError
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def run(work: Callable[[], Coroutine[Any, Any, int | None]], *, as_json: bool) -
     try:
         code = run_interruptible(work)
     except ComityError as error:
-        code = refuse(error, as_json=as_json)
+        code = interrupted() if is_ending() else refuse(error, as_json=as_json)
     except KeyboardInterrupt:
         code = interrupted()
     raise typer.Exit(code or 0)
