@@ -42,7 +42,17 @@ PAST = frozenset(
     }
 )
 PROMISED = frozenset({"eta", "next_update_by", "expected_until", "expires_at", "until", "supplement_by", "valid_until"})
-WISHED = frozenset({"answer_by", "needed_by", "wanted_by", "expected_at", "follow_up_expected_at", "deadline_at"})
+WISHED = frozenset(
+    {
+        "answer_by",
+        "do_not_notify_until",
+        "needed_by",
+        "wanted_by",
+        "expected_at",
+        "follow_up_expected_at",
+        "deadline_at",
+    }
+)
 FREE = frozenset({"begins_at", "ends_at"})
 # Things that befall a request befall it after it was made.
 _AFTER_REQUEST = {PreservationAnswer: ("preserved_at",), Acknowledgement: ("received_at",)}
