@@ -1,7 +1,7 @@
 """Which messages of a thread make the case between the requester and one nation. Applied before the fold.
 
 Rules:
-1. A thread that asks several nations is one case per nation. What one nation says moves its own case and no other.
+1. A thread that asks several nations is one case per nation. The words of one nation move its own case and no other.
 2. A message is of a nation's case when a desk of that nation sent it, or when the requester sent it to one and it does
    not answer another nation.
 3. A desk to which the request was passed on is heard when the thread has the forward, signed by a desk that was asked,
@@ -13,7 +13,7 @@ Rules:
    is the wrong one.
 6. The central authority of a nation that was asked is heard in that nation's case without a forward; the fold says in
    what (:mod:`protocol.lifecycle.folding`).
-7. Whoever else writes into a thread is of the first nation's case, where the fold shows it as out of order.
+7. Anybody else who writes into a thread is of the first nation's case, where the fold shows it as out of order.
 
 Each desk projects what it holds: nobody's state depends on a message that they may not have.
 """
