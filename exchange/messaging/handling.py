@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from exchange.cases.standing import withheld_by
 from exchange.context.desk_context import DeskContext
 from exchange.messaging.receipts import ReceiptJudge
 from exchange.store.rows import MessageRef, StoredMessage
@@ -25,6 +26,7 @@ from protocol.errors import (
     HandlingError,
     NotFoundError,
     ProofInvalidError,
+    RetractedError,
 )
 from protocol.messages.handling_rules import Action
 from protocol.receipt import Receipt, encode_receipts
@@ -212,6 +214,8 @@ class PassingOn:
 
         if open_conditions(self._parsed.of(stored), self._thread(stored), str(self._address)):
             raise ConditionsOpenError
+        if withheld_by(self._store, self._parsed, stored) is not None:
+            raise RetractedError
 
     def _open_barriers(
         self, stored: StoredMessage, action: Action, recipients: Iterable[Address]
