@@ -90,17 +90,20 @@ def facts_stated(
     message = entry.message
     if not is_given(message, messages):
         return ()
+    facts = facts_of(message)
+    # An opening opens its thread whatever it says: there would be no case to show it in.
+    if all(isinstance(fact, f.Submitted) for fact in facts):
+        return facts
     held = held_back(message, messages, said_at=said_at)
     unauthorised = discloses_unauthorised(message)
 
     def marked(fact: f.CaseFact) -> f.CaseFact:
         doubt = "no_authorisation" if unauthorised else "implausible" if held.covers(fact.targets) else ""
-        # An opening opens its thread whatever it says: there would be no case to show it in.
-        if isinstance(fact, f.Submitted) or not (doubt or entry.central):
+        if not (doubt or entry.central):
             return fact
         return replace(fact, central=entry.central, doubt=doubt)
 
-    return tuple(marked(fact) for fact in facts_of(message))
+    return tuple(marked(fact) for fact in facts)
 
 
 def receipts_of(entry: ThreadMessage) -> Iterator[f.CaseFact]:
