@@ -298,7 +298,7 @@ def whole() -> dict[str, Any]:
 
 
 def test_what_cannot_be_moves_nothing():
-    thread, _ = kept("t1")
+    thread, _answer = kept("t1")
     ahead = {**preserved("t2", EXPIRY), "preserved_at": text(T0 + 30 * DAY)}
     thread.add("preservation.answer", PARIS, targets=[ahead])
     assert thread.reasons == ["implausible"]
