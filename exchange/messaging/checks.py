@@ -26,17 +26,21 @@ from protocol.lifecycle.profiles import minimum_days
 
 if TYPE_CHECKING:
     from protocol.messages.schema.base import Message
+    from protocol.messages.versions import Reads
 
 _RULE = "plausibility"
 
 
-def check_composed(store: DeskStore, parsed: Parsed, message: Message) -> tuple[Caution, ...]:
+def check_composed(
+    store: DeskStore, parsed: Parsed, message: Message, readers: Mapping[str, Reads | None]
+) -> tuple[Caution, ...]:
     """What to look at again in a composed message that may be sent as far as its thread and its times go.
 
-    Raises :class:`InvalidMessageError` with every field that is amiss.
+    ``readers``: by the address of each recipient, what its desk reads. Raises :class:`InvalidMessageError` with every
+    field that is amiss.
     """
     thread = _thread(store, parsed, message)
-    _check_acts(message, thread)
+    _check_acts(message, thread, readers)
     found = tuple(cautions(message, thread))
     problems = [(one.field, _RULE, load_codes(one.codes).label(one.code)) for one in found if one.refused]
     if problems:
@@ -125,11 +129,12 @@ def _of_unauthorised_words(message: Message, thread: Sequence[Message]) -> Itera
         yield Caution("caution", "words_without_authorisation", "text")
 
 
-def _check_acts(message: Message, thread: Sequence[Message]) -> None:
+def _check_acts(message: Message, thread: Sequence[Message], readers: Mapping[str, Reads | None]) -> None:
     from protocol.messages.corrections import check_correction, check_retraction, original_of
     from protocol.messages.notes import check_note
     from protocol.messages.types.correcting import Correction, Retract
     from protocol.messages.types.note import NoteMessage
+    from protocol.messages.versions import require_readable
 
     if isinstance(message, NoteMessage):
         check_note(message, thread)
@@ -141,6 +146,8 @@ def _check_acts(message: Message, thread: Sequence[Message]) -> None:
         raise NotFoundError(f"the case has no message {named}")
     if isinstance(message, Correction):
         check_correction(original, message)
+        stated = message.message.get("schema_version", original.schema_version)
+        require_readable(original.type, stated, readers, "message.schema_version")
     else:
         check_retraction(original, message)
 

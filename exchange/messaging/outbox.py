@@ -174,8 +174,9 @@ class Outbox:
         cautions: list[tuple[Caution, ...]] = []
         for composed, instead_of in zip(messages, replaced, strict=True):
             check_next_step(self._store, self._parsed, composed.message, without=instead_of)
-            found = check_composed(self._store, self._parsed, composed.message)
-            cautions.append((*found, *cautions_of_cards(composed.message, self._directory())))
+            found = check_composed(self._store, self._parsed, composed.message, self._readers(composed.message.to))
+            told = (Caution("caution", "left_out", name) for name in composed.left_out)
+            cautions.append((*found, *cautions_of_cards(composed.message, self._directory()), *told))
             self._passing_on.check_outgoing(composed)
             self._needs_glass(composed.message)
         return [
@@ -300,7 +301,7 @@ class Outbox:
             raise _one_problem("from", phrase("this desk sends as {address}", address=self._address))
         composed = compose_for(
             self._named({name: draft[name] for name in draft if name != REPLACES}),
-            self._readers(draft),
+            self._readers(draft.get("to")),
             message_id=self._new_id(now),
             sender=str(self._address),
             sent_at=now,
@@ -322,14 +323,13 @@ class Outbox:
             pass  # a desk without a directory fills in what its settings say
         return filled(draft, own_fields(self._settings, card, country))
 
-    def _readers(self, draft: Mapping[str, Any]) -> dict[str, Mapping[str, tuple[int, ...]] | None]:
+    def _readers(self, to: object) -> dict[str, Mapping[str, tuple[int, ...]] | None]:
         """What the recipients' desks read, by the cards that their nations signed.
 
         A recipient that the directory does not have is left out here: sealing says so, after it was asked for.
         """
         readers: dict[str, Mapping[str, tuple[int, ...]] | None] = {}
-        given = draft.get("to")
-        for text in given if isinstance(given, list | tuple) else ():
+        for text in to if isinstance(to, list | tuple) else ():
             try:
                 address = Address.parse(text)
                 readers[text] = self._directory().contact_point(address).reads
