@@ -15,6 +15,7 @@ import typer
 from exchange.cli._codes import code_in
 from exchange.cli._options import (
     DEFAULT_HOME,
+    AtOnceOption,
     CleanOption,
     HomeOption,
     IdArgument,
@@ -139,6 +140,7 @@ def send(
         bool, typer.Option("--split", help=_("Send several requests when the targets are too many for one message."))
     ] = False,
     clean: CleanOption = False,
+    at_once: AtOnceOption = False,
     leave_out: Annotated[
         list[str] | None,
         typer.Option(
@@ -157,7 +159,7 @@ def send(
     """Send a draft."""
     if (file is None) == (saved is None):
         raise UsageError(_("name a file, or a saved draft with --draft"))
-    checks = _Checks(unless_duplicate, unless_warned)
+    checks = _Checks(unless_duplicate, unless_warned, at_once)
 
     async def work(desk: Desk) -> int | None:
         if saved is not None and not check and (sent := await desk.messages.sent_as(saved)):
@@ -204,10 +206,11 @@ def send(
 
 
 class _Checks(NamedTuple):
-    """What keeps a draft from being sent, because the officer said so."""
+    """What keeps a draft from being sent, or apart from its siblings, because the officer said so."""
 
     unless_duplicate: bool
     unless_warned: bool
+    at_once: bool
 
 
 async def _send_one(
@@ -225,7 +228,7 @@ async def _send_one(
         _require_no_warning(hints, await desk.cases.cautions_of_draft(draft))
     if not as_json:
         _say_what_cannot_be_passed_on([draft])
-    sent = await desk.messages.send(draft, unless_duplicate=checks.unless_duplicate)
+    sent = await desk.messages.send(draft, unless_duplicate=checks.unless_duplicate, at_once=checks.at_once)
     return report_sent(
         sent, as_json=as_json, duplicates=duplicates, not_searched=not_searched, hints=hints, removed=removed
     )
@@ -279,7 +282,7 @@ async def _send_several(
     if checks.unless_warned:
         cautions = [caution for part in drafts for caution in await desk.cases.cautions_of_draft(part)]
         _require_no_warning(hints, cautions)
-    sent = await desk.messages.send_many(drafts, unless_duplicate=checks.unless_duplicate)
+    sent = await desk.messages.send_many(drafts, unless_duplicate=checks.unless_duplicate, at_once=checks.at_once)
     return report_sent_many(
         sent,
         as_json=as_json,

@@ -60,6 +60,7 @@ class Decision(Reply):
     """What the requested side decides about what this replies to: a request, or a request that followed."""
 
     TYPE: ClassVar[str] = "decision"
+    SCHEMA_VERSION: ClassVar[int] = 2
 
     type: Literal["decision"]
     decisions: Annotated[

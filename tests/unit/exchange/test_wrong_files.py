@@ -43,6 +43,7 @@ comity correct|file|FIELDS|ffff FILE --reason x --home HOME
 comity send|file|DRAFT|FILE --check
 comity draft save|file|FIELDS|FILE --home HOME
 comity answer|file|ANSWER|7f3a FILE --home HOME
+comity case say|file|DRAFT|7f3a FILE --all --home HOME
 comity offer|file|DRAFT|FILE --home HOME
 comity compare|file|DRAFT|FILE --home HOME
 comity verify|what|EVIDENCE|FILE --offline --home HOME
