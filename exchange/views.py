@@ -59,7 +59,8 @@ class ReceiptRow:
 
 @dataclass(frozen=True, slots=True)
 class SentMessage:
-    """The outcome of sending one message. ``error`` is the code of the refusal, or of why it is still queued.
+    """The outcome of sending one message. ``error`` is the code of the refusal, or of why it is still queued, and
+    ``reason`` says that in words.
 
     A draft that waits for another officer is not sealed yet: its ``digest`` is empty.
     """
@@ -70,6 +71,7 @@ class SentMessage:
     status: SendStatus
     receipts: tuple[ReceiptRow, ...] = ()
     error: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

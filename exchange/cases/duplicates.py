@@ -7,7 +7,7 @@ they ask about overlap. It is pointed out, never refused: an office may have its
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address
@@ -115,10 +115,13 @@ def subject_key(identifier: Identifier) -> str:
     return json.dumps([kind, *values], ensure_ascii=False)
 
 
-def require_no_duplicate(store: DeskStore, parsed: Parsed, search: Search, message: Message) -> None:
-    """Return if no other case is about a target of the request; raises :class:`DuplicateRequestError`."""
+def require_no_duplicate(
+    store: DeskStore, parsed: Parsed, search: Search, message: Message, besides: Collection[UUID] = ()
+) -> None:
+    """Return if no other case but ``besides`` is about a target of the request; :class:`DuplicateRequestError`."""
     search.index()
-    named = sorted({str(found.thread) for found in find_duplicates(store, parsed, search, message)})
+    found = find_duplicates(store, parsed, search, message)
+    named = sorted({str(one.thread) for one in found if one.thread not in besides})
     if named:
         raise DuplicateRequestError(f"other cases are about the same targets: {', '.join(named)}")
 

@@ -22,7 +22,8 @@ app = program(
     _(
         "Secure exchange between the national contact points of a 24/7 network: a desk and an auditor.\n\n"
         "Exit codes: 0 done, 1 refused (the code says why), 2 wrong command line, 3 something did not verify, "
-        "4 something cannot be reached or is busy, 5 nothing was found, 6 not everything could be checked."
+        "4 something cannot be reached or is busy, 5 nothing was found, 6 not everything could be checked, "
+        "7 a message was kept and is not sent yet."
     ),
 )
 

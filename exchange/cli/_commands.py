@@ -172,7 +172,11 @@ ROWS = (
         "exchange.cli.office.officers:app",
         _("Officers of this desk, each with a key and roles of their own."),
     ),
-    CommandRow("draft", "exchange.cli.messages.drafts:app", _("Drafts that another officer is to release.")),
+    CommandRow(
+        "draft",
+        "exchange.cli.messages.drafts:app",
+        _("Drafts that are being written, and those that another officer is to release."),
+    ),
     CommandRow("duty", "exchange.cli.office.rota:app", _("The rota: who is on duty, and the hand-over of a shift.")),
     CommandRow(
         "consent",

@@ -16,6 +16,7 @@ from exchange.link.link import NodeLink
 from exchange.messaging.handling import PassingOn
 from exchange.messaging.inbox import Inbox
 from exchange.messaging.offline import OfflineDesk
+from exchange.messaging.once import Once
 from exchange.messaging.outbox import Keeping, Outbox
 from exchange.messaging.receipts import ReceiptJudge
 from exchange.messaging.replies import Replies
@@ -57,6 +58,7 @@ class Works:
     erasure: Erasure
     case_book: CaseBook
     replies: Replies
+    once: Once
 
     def keep_record(self, record: ProcessingRecord) -> None:
         """Make one record durable. In the desk's thread."""
@@ -84,7 +86,8 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
     book = ProcessingLog(acting, context.clock, reason_needed=context.settings.office.justification == "required")
     judge = ReceiptJudge(context.current)
     passing_on = PassingOn(context)
-    outbox = Outbox(context, judge, acting, book, passing_on)
+    once = Once(context, acting)
+    outbox = Outbox(context, judge, acting, book, passing_on, once)
     mailbox = Inbox(context, judge, book)
     search = Search(
         store,
@@ -110,4 +113,5 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
         erasure=Erasure(context, agenda, acting, book),
         case_book=CaseBook(context, office, acting, book),
         replies=Replies(context, passing_on, acting),
+        once=once,
     )

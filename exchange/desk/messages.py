@@ -14,7 +14,7 @@ An act that shows content needs an officer who may read, and is durable in the p
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -24,13 +24,16 @@ from exchange.cases.duplicates import require_no_duplicate
 from exchange.cases.listing import inbox_row, quarantine_row
 from exchange.cases.threads import of_several, thread_messages, tracking, ways_of
 from exchange.context.worker import in_desk_thread
+from exchange.desk._once import as_they_are, done_once, sends_once
 from exchange.desk._opening import require_consent, require_open
 from exchange.desk._reading import note_opened, proof_of, read, read_and_opened, receipt_rows, resolved
 from exchange.desk._works import Draft, Works
 from exchange.messaging.offline import BundleImport
+from exchange.messaging.once import Claim, claim_of, current_claim
+from exchange.office.draft_ids import DRAFT_ID, common_draft_id, without_draft_id
 from exchange.office.officers import READERS
-from exchange.office.release import Proposal
-from exchange.store.rows import PendingStatement
+from exchange.office.release import KeptDraft
+from exchange.store.rows import OnceResult, PendingStatement
 from exchange.views import (
     Direction,
     InboxRow,
@@ -44,6 +47,7 @@ from exchange.views import (
 )
 from protocol.address import Address
 from protocol.bundle_sizes import DEFAULT_PART_BYTES
+from protocol.errors import NothingOpenError
 
 if TYPE_CHECKING:
     from protocol.bundle import BundlePart
@@ -80,16 +84,50 @@ class DeskMessages:
         stay in the outbox: status ``queued``, and the next :meth:`sync` sends them. Where another officer must release
         one of them, none is sent: all wait as drafts, status ``proposed``. ``unless_duplicate``: raises
         :class:`DuplicateRequestError`, with nothing of the batch stored, when another case is about a target of one.
+
+        Under a key (:mod:`exchange.messaging.once`), which is the drafts' own ``draft_id`` where none is given, they
+        are sent once: asked for again, the outcomes are of the same messages. Raises :class:`IdempotencyKeyUsedError`
+        where the key stands for something else. A draft that is saved under that id counts as sent with them: raises
+        :class:`NothingOpenError` where it was sent already.
         """
+
+        async def send(done: int) -> list[SentMessage]:
+            return await self._send(drafts[done:], expires_in, unless_duplicate=unless_duplicate)
+
+        return await done_once(self._works, self._claim(drafts, expires_in), send)
+
+    async def sent_before(self, drafts: Sequence[Draft], *, expires_in: timedelta | None = None) -> bool:
+        """Whether :meth:`send_many` would send nothing, since it sent these drafts under this key. Raises as it does
+        where the key stands for something else.
+        """
+        claim = self._claim(drafts, expires_in)
+        if claim is None:
+            return False
+        record = await self._in_thread(lambda: self._works.once.standing(claim))
+        return record is not None and len(record.results) >= record.total
+
+    def _claim(self, drafts: Sequence[Draft], expires_in: timedelta | None, act: str = "send") -> Claim | None:
+        own = common_draft_id(drafts)
+        claim = claim_of(act, [list(map(without_draft_id, drafts)), expires_in], own)
+        if claim is not None and own is not None:
+            draft, office = UUID(own), self._works.office
+            claim.first = lambda result: None if result.draft else office.sent_draft(draft, result.id)
+        return claim
+
+    async def _send(
+        self, drafts: Sequence[Draft], expires_in: timedelta | None, *, unless_duplicate: bool
+    ) -> list[SentMessage]:
         node_sync, needs_release = self._works.node_sync, self._works.office.needs_release
         if await self._in_thread(lambda: any(needs_release(str(draft.get("type"))) for draft in drafts)):
-            return [await self.propose(draft) for draft in drafts]
+            return await self._propose(drafts, lambda given: self._works.outbox.compose([given]))
         if not unless_duplicate:
             return await node_sync.send(drafts, expires_in)
         await self._in_thread(self._works.search.index)  # here, and not while others wait to write
+        of_this = set[UUID]()
 
         def checked(message: Message) -> None:
-            require_no_duplicate(self._store, self._parsed, self._works.search, message)
+            require_no_duplicate(self._store, self._parsed, self._works.search, message, of_this)
+            of_this.add(message.thread)
 
         return await node_sync.send(drafts, expires_in, checked)
 
@@ -104,10 +142,14 @@ class DeskMessages:
         def check(given: Draft) -> None:
             outbox.compose([offers.prepare(given).draft])
 
-        if await self._in_thread(lambda: office.needs_release(str(draft.get("type")), offered=True)):
-            return _proposed(await self._in_thread(lambda: office.propose(draft, check, offered=True)), draft)
-        return await self._works.send_offer(draft, expires_in, lambda message: None)
+        async def offer(_done: int) -> list[SentMessage]:
+            if await self._in_thread(lambda: office.needs_release(str(draft.get("type")), offered=True)):
+                return await self._propose([draft], check, offered=True)
+            return [await self._works.send_offer(without_draft_id(draft), expires_in, lambda message: None)]
 
+        return (await done_once(self._works, self._claim([draft], expires_in, "offer"), offer))[0]
+
+    @sends_once
     async def give(self, offer_id: UUID, *, expires_in: timedelta | None = None) -> SentMessage:
         """Send what was offered, now that every recipient accepted its conditions: once.
 
@@ -121,15 +163,83 @@ class DeskMessages:
         (sent,) = await self._works.node_sync.send([draft], expires_in, keeping=lambda message: offers.given(draft))
         return sent
 
-    @in_desk_thread
-    def propose(self, draft: Draft) -> SentMessage:
+    async def propose(self, draft: Draft) -> SentMessage:
         """Keep a complete draft for another officer to release. Raises as :meth:`send_many`, and for who may not draft.
 
         The outcome's ``thread`` is the one that it replies in, or the draft's own id.
         """
-        outbox = self._works.outbox
-        return _proposed(self._works.office.propose(draft, lambda given: outbox.compose([given])), draft)
 
+        async def propose(_done: int) -> list[SentMessage]:
+            return await self._propose([draft], lambda given: self._works.outbox.compose([given]))
+
+        return (await done_once(self._works, self._claim([draft], None, "propose"), propose))[0]
+
+    async def _propose(
+        self, drafts: Sequence[Draft], check: Callable[[Draft], object], *, offered: bool = False
+    ) -> list[SentMessage]:
+        office, once, claim = self._works.office, self._works.once, current_claim()
+        if claim is not None:
+            claim.spend()
+
+        def note(kept: Sequence[KeptDraft]) -> None:
+            if claim is not None:
+                once.note(claim, [OnceResult(one.id, _thread_of(one), draft=True) for one in kept], len(kept))
+
+        kept = await self._in_thread(lambda: office.propose(drafts, check, note, offered=offered))
+        return [SentMessage(one.id, _thread_of(one), b"", SendStatus.PROPOSED) for one in kept]
+
+    # --- Drafts that are being written ---
+
+    @in_desk_thread
+    def save_draft(self, draft: Draft, *, draft_id: UUID | None = None, revision: int | None = None) -> KeptDraft:
+        """Keep a draft that is being written, complete or not, sealed; durable when it returns. Its ``id`` stays.
+
+        ``draft_id`` names the draft that it replaces, else its own field ``draft_id`` does; without one it is a new
+        draft. ``revision`` is that which was read: raises :class:`DraftChangedError` where another was saved since, and
+        without one where another officer saved it last. Saved again unchanged, nothing is written. Raises
+        :class:`NothingOpenError` for a draft that was sent or waits for an officer, :class:`TooLargeError`,
+        :class:`UsageError`.
+        """
+        return self._works.office.save_draft(draft, draft_id, revision)
+
+    @in_desk_thread
+    def saved_drafts(self) -> list[KeptDraft]:
+        """The drafts that are being written, wait for another officer or came back, the oldest first."""
+        return self._works.office.drafts()
+
+    @in_desk_thread
+    def saved_draft(self, draft: str) -> KeptDraft:
+        """One draft, to be looked at: by its id, or the beginning or end of it. Raises :class:`NotFoundError`."""
+        return self._works.office.draft(draft, "draft.show")
+
+    @in_desk_thread
+    def export_draft(self, draft: str) -> dict[str, Any]:
+        """One draft with its ``draft_id``, to be written into a file; raises as :meth:`saved_draft`, and
+        :class:`NothingOpenError` for one whose content is gone.
+        """
+        kept = self._works.office.draft(draft, "draft.export")
+        if not kept.draft:
+            raise NothingOpenError(kept.why_closed)
+        return {DRAFT_ID: str(kept.id), **kept.draft}
+
+    async def sent_as(self, draft: str) -> list[SentMessage]:
+        """What a saved draft was sent as by the officer who acts, as it stands now; empty while it is being written.
+
+        Raises :class:`NotFoundError`, and :class:`NothingOpenError` for one that another officer sent, or that waits.
+        """
+
+        def look() -> tuple[OnceResult, ...]:
+            kept = self._works.office.draft(draft, "draft.show")
+            if kept.is_written:
+                return ()
+            record = self._works.once.done_under(str(kept.id))
+            if record is None or len(record.results) < record.total:
+                raise NothingOpenError(kept.why_closed)
+            return record.results
+
+        return await as_they_are(self._works, await self._in_thread(look))
+
+    @sends_once
     async def forward(
         self, message_id: UUID, recipients: Sequence[Address], reason: str, *, purpose: str | None = None
     ) -> SentMessage:
@@ -304,6 +414,6 @@ class DeskMessages:
         return await self._in_thread(peek)
 
 
-def _proposed(proposal: Proposal, draft: Draft) -> SentMessage:
-    thread = UUID(str(draft["thread"])) if draft.get("thread") else proposal.id
-    return SentMessage(proposal.id, thread, b"", SendStatus.PROPOSED)
+def _thread_of(kept: KeptDraft) -> UUID:
+    """The thread that a draft replies in, or its own id."""
+    return UUID(str(kept.draft["thread"])) if kept.draft.get("thread") else kept.id

@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from exchange.context.worker import in_desk_thread
+from exchange.desk._once import sends_once
 from exchange.desk._works import Works
 from exchange.office.erasure import ErasableCase, Erased
 from exchange.office.office import DutyView
 from exchange.office.officers import Acting, DeskOfficer, Role
 from exchange.office.processing_log import check_table, export_records, signed_head
-from exchange.office.release import Proposal
+from exchange.office.release import KeptDraft
 from exchange.office.rota import Handover, Shift
 from exchange.views import SentMessage
 from protocol.log.checkpoint import Checkpoint
@@ -103,15 +104,16 @@ class DeskOffice:
     # --- Drafts that wait for another officer ---
 
     @in_desk_thread
-    def proposals(self) -> list[Proposal]:
+    def proposals(self) -> list[KeptDraft]:
         """The drafts that wait or came back, the oldest first; :meth:`DeskMessages.propose` makes one."""
         return self._office.proposals()
 
     @in_desk_thread
-    def proposal(self, draft: str) -> Proposal:
+    def proposal(self, draft: str) -> KeptDraft:
         """One draft, to be looked at: by its id, or the beginning or end of it. Raises :class:`NotFoundError`."""
-        return self._office.proposal(draft)
+        return self._office.draft(draft, "draft.show")
 
+    @sends_once
     async def release(self, draft: str, *, expires_in: timedelta | None = None) -> SentMessage:
         """Send a draft that waits, as the acting officer; raises as :meth:`DeskMessages.send_many`.
 
@@ -135,13 +137,13 @@ class DeskOffice:
         return sent
 
     @in_desk_thread
-    def return_draft(self, draft: str, remark: str) -> Proposal:
+    def return_draft(self, draft: str, remark: str) -> KeptDraft:
         """Give a draft back to its drafter with a remark; raises :class:`NotFoundError`, :class:`NothingOpenError`."""
         return self._office.return_draft(draft, remark)
 
     @in_desk_thread
-    def drop_draft(self, draft: str) -> Proposal:
-        """Drop a draft that waits or came back; its drafter or a releaser does it. Raises as :meth:`return_draft`."""
+    def drop_draft(self, draft: str) -> KeptDraft:
+        """Drop a draft; its drafter or a releaser does it. Raises as :meth:`return_draft`."""
         return self._office.drop_draft(draft)
 
     # --- Duty ---

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Required, TypedDict, Unpack
 from uuid import UUID
 
 from exchange.context.worker import in_desk_thread
+from exchange.desk._once import sends_once
 from exchange.desk._works import Draft, Works
 from exchange.desk.messages import DeskMessages
 from exchange.views import SentMessage
@@ -51,6 +52,7 @@ class DeskReplies:
         self._messages = messages
         self._in_thread = works.context.in_thread
 
+    @sends_once
     async def acknowledge(self, request_id: UUID, **said: Unpack[Acknowledging]) -> SentMessage:
         """Acknowledge a received request; see :meth:`acknowledgement_draft`."""
         return await self._messages.send(await self.acknowledgement_draft(request_id, **said))
@@ -61,6 +63,7 @@ class DeskReplies:
         present = {name: value for name, value in said.items() if value is not None}
         return self._works.replies.acknowledgement(request_id, present)
 
+    @sends_once
     async def answer(
         self,
         request_id: UUID,
@@ -75,6 +78,7 @@ class DeskReplies:
         replies = self._works.replies
         return await self._messages.send(await self._in_thread(lambda: replies.answer(request_id, fields)))
 
+    @sends_once
     async def accept_conditions(self, message_id: UUID) -> SentMessage:
         """Accept all conditions that a received message sets or offers; what was given under them then opens.
 
@@ -91,6 +95,7 @@ class DeskReplies:
         # Written again where another program accepts them at the same time: then nothing is open any more.
         return (await self._works.node_sync.send(draft, None))[0]
 
+    @sends_once
     async def explain(self, message_id: UUID, *, remark: str | None = None) -> SentMessage:
         """Tell the sender of a message that no rule allows that it changed nothing, and why, in the message's language.
 
@@ -99,6 +104,7 @@ class DeskReplies:
         replies = self._works.replies
         return await self._messages.send(await self._in_thread(lambda: replies.explanation(message_id, remark)))
 
+    @sends_once
     async def ask_consent(
         self, message_id: UUID, action: Action, recipients: Sequence[Address], purpose: str, **more: Any
     ) -> SentMessage:
@@ -111,6 +117,7 @@ class DeskReplies:
             await self._in_thread(lambda: replies.consent_request(message_id, action, recipients, purpose, more))
         )
 
+    @sends_once
     async def answer_consent(self, request_id: UUID, consent: str, **terms: Any) -> SentMessage:
         """Say the same of all items of a received consent request: a code of the list consent, with its terms."""
         replies = self._works.replies
@@ -118,6 +125,7 @@ class DeskReplies:
             await self._in_thread(lambda: replies.consent_reply(request_id, consent, terms))
         )
 
+    @sends_once
     async def answer_contact_test(self, test_id: UUID, *, remark: str | None = None) -> SentMessage:
         """Reply to a received contact test."""
         replies = self._works.replies

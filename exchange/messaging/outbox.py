@@ -23,10 +23,11 @@ from exchange.cases.threads import check_next_step
 from exchange.context.desk_context import DeskContext
 from exchange.link.client import MAX_SUBMIT_BYTES
 from exchange.messaging.handling import PassingOn
+from exchange.messaging.once import Claim, Once
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
 from exchange.office.officers import Acting
 from exchange.office.processing_log import Giving, ProcessingLog
-from exchange.store.rows import Head, Refusal, StoredMessage, StoredReceipt
+from exchange.store.rows import Head, OnceResult, Refusal, StoredMessage, StoredReceipt
 from exchange.views import Direction, ReceiptRow, SendStatus
 from protocol.address import Address
 from protocol.encoding.ids import RANDOM_BYTES, new_message_id
@@ -34,7 +35,7 @@ from protocol.encoding.instants import to_ms, truncate
 from protocol.encoding.padme import SALT_BYTES
 from protocol.encoding.phrase import phrase
 from protocol.envelope import seal
-from protocol.errors import ComityError, InvalidMessageError
+from protocol.errors import ComityError, InvalidMessageError, PeerFailedError
 from protocol.event import EventName
 from protocol.http.wire import MAX_ENVELOPES, EnvelopeAnswer
 from protocol.processing_log import Operation
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 _PRIORITIES = {"routine": Priority.ROUTINE, "urgent": Priority.URGENT, "emergency": Priority.EMERGENCY}
 _FORMAT_RULE = "message format"
+_NO_PROOF = PeerFailedError("the node gave no proof that it took the message")
 Keeping: TypeAlias = "Callable[[Message], None]"
 """What is done with a message in the transaction that keeps it, before it is kept; it may raise."""
 
@@ -61,6 +63,7 @@ class Outcome:
     status: SendStatus
     error: str | None = None
     receipts: tuple[ReceiptRow, ...] = ()
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +107,10 @@ class Outbox:
         acting: Acting,
         book: ProcessingLog,
         passing_on: PassingOn,
+        once: Once,
     ) -> None:
         self._passing_on = passing_on
+        self._once = once
         self._acting = acting
         self._book = book
         self._store = context.store
@@ -153,11 +158,14 @@ class Outbox:
         messages: Sequence[Composed],
         expires_in: timedelta | None,
         keeping: Keeping | None = None,
+        claim: Claim | None = None,
+        total: int = 0,
     ) -> list[StoredMessage] | None:
         """Seal messages and keep them, in the outbox.
 
         ``keeping`` is given each in the transaction that keeps them, before the first is kept: between the two no other
-        program keeps one. Its writings are kept with them, and when it raises, none of all this is.
+        program keeps one. Its writings are kept with them, and when it raises, none of all this is. So is what is noted
+        under the key of ``claim``, whose act has ``total`` messages: :class:`OvertakenError`.
         None, with nothing kept, when a thread got another message since one for it was composed: that one is to be
         composed again. Raises what the directory says against a recipient.
         """
@@ -170,6 +178,8 @@ class Outbox:
         with self._store.database.transaction():
             if any(message.after != self._end_before(message.message) for message in messages):
                 return None
+            if claim is not None:
+                self._once.note(claim, [OnceResult(head.id, head.thread) for head in heads], total)
             if keeping is not None:
                 for message in messages:
                     keeping(message.message)
@@ -204,10 +214,10 @@ class Outbox:
         recording.receipts += [receipt.stored(head.digest) for receipt in judged]
         if refusal is not None:
             if refusal.retryable:
-                recording.outcomes[head.id] = Outcome(SendStatus.QUEUED, refusal.code)
+                recording.outcomes[head.id] = Outcome(SendStatus.QUEUED, refusal.code, reason=refusal.detail)
                 return
             recording.refused.append((head.id, Refusal(refusal.code, refusal.detail, self._clock())))
-            recording.outcomes[head.id] = Outcome(SendStatus.REFUSED, refusal.code)
+            recording.outcomes[head.id] = Outcome(SendStatus.REFUSED, refusal.code, reason=refusal.detail)
             return
         proved = [receipt.proved for receipt in judged if receipt.proved is not None]
         rows = tuple(self._judge.proved_row(receipt) for receipt in proved)
@@ -216,8 +226,8 @@ class Outbox:
             recording.outcomes[head.id] = Outcome(SendStatus.SUBMITTED, None, rows)
             return
         # The node's word without its proof counts for nothing: it is submitted again.
-        error = next((receipt.error.code for receipt in judged if receipt.error is not None), "peer-failed")
-        recording.outcomes[head.id] = Outcome(SendStatus.QUEUED, error, rows)
+        wrong = next((receipt.error for receipt in judged if receipt.error is not None), _NO_PROOF)
+        recording.outcomes[head.id] = Outcome(SendStatus.QUEUED, wrong.code, rows, wrong.detail)
 
     def complete(self, draft: Mapping[str, Any]) -> ComposedMessage:
         """The message of one draft, checked by itself and signed by who acts; raises :class:`InvalidMessageError`."""

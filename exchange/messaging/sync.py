@@ -22,6 +22,7 @@ from exchange.link.client import MAX_ENTRIES, MAX_WAIT_S, NodeClient
 from exchange.link.link import NodeLink
 from exchange.messaging.inbox import Inbox, TakenPage
 from exchange.messaging.offline import BundleImport, OfflineDesk
+from exchange.messaging.once import Claim, current_claim
 from exchange.messaging.outbox import Composed, Keeping, Outbox, Outcome, batches, sealable
 from exchange.store.rows import Head, PendingStatement, StoredMessage
 from exchange.views import SendStatus, SentMessage, SyncResult
@@ -100,15 +101,24 @@ class NodeSync:
         Raises what :meth:`Outbox.compose` and :meth:`Outbox.seal` raise; a node that cannot be reached is an outcome.
         ``drafts`` may be a function of the desk's thread that writes them from what is stored: it is asked again when
         another program wrote into the same thread before they were stored. ``keeping``: see :meth:`Outbox.seal`; when
-        it raises for a message, that one is not sent.
+        it raises for a message, that one is not sent. All are sent under the key of the act that is being done, if it
+        has one: raises :class:`OvertakenError` where another program sent some of them under it meanwhile.
         """
         messages = await self._thread(lambda: self._compose(drafts))
+        claim = current_claim()
+        if claim is not None:
+            claim.spend()
+        total = len(messages) + (claim.done if claim is not None else 0)
+
+        def seal(part: Sequence[Composed]) -> list[StoredMessage] | None:
+            return self._outbox.seal(part, expires_in, keeping, claim, total)
+
         sent: list[StoredMessage] = []
         outcomes: dict[UUID, Outcome] = {}
         submitting: set[asyncio.Task[Mapping[UUID, Outcome]]] = set()
         try:
             for part in sealable(messages):
-                for batch in batches(await self._seal(messages[part], drafts, part, expires_in, keeping)):
+                for batch in batches(await self._seal(messages[part], drafts, part, seal, claim)):
                     sent += batch
                     submitting.add(asyncio.create_task(self._submit(batch)))
                 if len(submitting) >= _SUBMITTING:
@@ -123,6 +133,14 @@ class NodeSync:
         self._sends += 1
         self._background.start(self._tidied(self._sends))
         return [_sent(message.head, outcomes[message.head.id]) for message in sent]
+
+    async def submit_again(self, messages: Sequence[StoredMessage]) -> Mapping[UUID, Outcome]:
+        """Submit messages that wait in the outbox now, and not with the next :meth:`sync`; what became of each."""
+        under_way = {message.head.id: Outcome(SendStatus.QUEUED) for message in messages}
+        outcomes: dict[UUID, Outcome] = {}
+        for batch in batches([message for message in messages if message.head.id not in self._in_flight]):
+            outcomes.update(await self._submit(batch))
+        return under_way | outcomes
 
     async def _tidied(self, sends: int) -> None:
         """Tidy the database, unless somebody sends again at once."""
@@ -141,14 +159,14 @@ class NodeSync:
         composed: Sequence[Composed],
         drafts: Drafts,
         part: slice,
-        expires_in: timedelta | None,
-        keeping: Keeping | None,
+        seal: Callable[[Sequence[Composed]], list[StoredMessage] | None],
+        claim: Claim | None,
     ) -> list[StoredMessage]:
         messages = composed
         while True:
             directory = self._link.directory
             try:
-                sealed = await self._thread(partial(self._outbox.seal, messages, expires_in, keeping))
+                sealed = await self._thread(partial(seal, messages))
             except _RECIPIENT_MAY_BE_NEW:
                 if not await self._link.renewed(directory):
                     raise
@@ -156,6 +174,8 @@ class NodeSync:
             if sealed is not None:
                 break
             messages = await self._thread(lambda: self._compose(drafts, part))
+        if claim is not None:
+            claim.done += len(sealed)
         self._in_flight.update(message.head.id for message in sealed)
         return sealed
 
@@ -170,7 +190,9 @@ class NodeSync:
             answers = await self._link.ask(lambda node: node.submit(envelopes))
             submission = await self._link.settled(lambda final: self._outbox.record(batch, answers, final=final))
         except ComityError as problem:
-            return {message.head.id: Outcome(SendStatus.QUEUED, problem.code) for message in batch}
+            return {
+                message.head.id: Outcome(SendStatus.QUEUED, problem.code, reason=problem.detail) for message in batch
+            }
         finally:
             self._in_flight.difference_update(message.head.id for message in batch)
         if own:
@@ -339,4 +361,6 @@ class NodeSync:
 
 
 def _sent(head: Head, outcome: Outcome) -> SentMessage:
-    return SentMessage(head.id, head.thread, head.digest, outcome.status, outcome.receipts, outcome.error)
+    return SentMessage(
+        head.id, head.thread, head.digest, outcome.status, outcome.receipts, outcome.error, outcome.reason
+    )

@@ -20,7 +20,7 @@ from exchange.cases.threads import thread_messages
 from exchange.context.desk_context import DeskContext
 from exchange.office.officers import Acting, Role
 from exchange.office.processing_log import ProcessingLog
-from exchange.office.release import Proposals, ProposalState
+from exchange.office.release import DraftState, KeptDrafts
 from exchange.office.rota import DutyRota
 from exchange.store.rows import StoredMessage
 from protocol.codes import load_codes
@@ -67,7 +67,7 @@ class Erasure:
 
     def __init__(self, context: DeskContext, agenda: Agenda, acting: Acting, book: ProcessingLog) -> None:
         self._store = context.store
-        self._proposals = Proposals(context.store)
+        self._proposals = KeptDrafts(context.store)
         self._withheld = WithheldTable(context.store)
         self._rota = DutyRota(context.store.database)
         self._parsed = context.parsed
@@ -210,7 +210,8 @@ class Erasure:
         now = truncate(self._clock())
         drafts = self._proposals.of_case(thread, ids)
         for proposal in drafts:
-            dropped = replace(proposal, state=ProposalState.DROPPED, draft={}, remark=None)
+            dropped = replace(proposal, state=DraftState.DROPPED, draft={}, remark=None)
+            self._store.once.forget(proposal.id)
             self._proposals.put(replace(dropped, decided_by=self._acting.name, decided_at=now))
         return len(drafts) + sum(self._withheld.remove(message) for message in ids)
 

@@ -6,7 +6,7 @@ transaction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 from exchange.cases.offers import offer_type
 from exchange.context.desk_context import DeskContext
 from exchange.office.case_notes import CaseEntry, EntryKind, casework_of, check_text
+from exchange.office.draft_ids import canonical, common_draft_id, draft_id_of, without_draft_id
 from exchange.office.officers import (
     READERS,
     Acting,
@@ -27,22 +28,25 @@ from exchange.office.officers import (
     person_of,
 )
 from exchange.office.processing_log import ProcessingLog
-from exchange.office.release import Proposal, Proposals, ProposalState
+from exchange.office.release import DraftState, KeptDraft, KeptDrafts
 from exchange.office.rota import DutyRota, Gap, Handover, Shift, check_shift, gaps
 from exchange.store.database import in_one_transaction
 from protocol.crypto.signing import check_ed25519_public_key
 from protocol.encoding.instants import truncate
 from protocol.errors import (
+    DraftChangedError,
     ForbiddenError,
     NotFoundError,
     NothingOpenError,
     OfficerNeededError,
     OfficerRoleError,
+    TooLargeError,
     UsageError,
 )
 from protocol.processing_log import Operation
 
 ALL_TYPES = "all"
+MAX_DRAFT_BYTES = 4 * 1024 * 1024
 _LOOK_AHEAD = timedelta(days=7)
 
 
@@ -67,7 +71,7 @@ class Office:
         self._book = book
         self._settings = context.settings.office
         self._clock = context.clock
-        self._proposals = Proposals(context.store)
+        self._drafts = KeptDrafts(context.store)
         self._readings = Readings(context.store.database)
         self._rota = DutyRota(context.store.database)
 
@@ -210,44 +214,122 @@ class Office:
         return self._wants_four_eyes(message_type, offered=offered) or not self._may(Role.RELEASER)
 
     def propose(
-        self, draft: Mapping[str, Any], check: Callable[[Mapping[str, Any]], object], *, offered: bool = False
-    ) -> Proposal:
-        """Keep a draft for another officer to release; ``check`` raises for one that could not be sent.
+        self,
+        drafts: Sequence[Mapping[str, Any]],
+        check: Callable[[Mapping[str, Any]], object],
+        noting: Callable[[Sequence[KeptDraft]], None] = lambda kept: None,
+        *,
+        offered: bool = False,
+    ) -> list[KeptDraft]:
+        """Keep drafts for another officer to release; ``check`` raises for one that could not be sent.
 
-        ``offered``: when it is released, what it gives is offered first.
+        One that was saved keeps its id. ``noting`` is given all of them in the transaction that keeps them; when it
+        raises, none is kept. ``offered``: when one is released, what it gives is offered first.
+        Raises :class:`NothingOpenError` for a draft that was sent, or waits.
         """
         self._acting.require(Role.DRAFTER)
-        check(draft)
-        kind = str(draft.get("type", ""))
-        proposal = Proposal(uuid4(), kind, self._officer_id(), self._now(), dict(draft), offered=offered)
+        for draft in drafts:
+            check(draft)
+        saved = common_draft_id(drafts)
+        own = UUID(saved) if saved is not None else None
         with self._database.transaction():
-            self._keep(proposal, Operation.COLLECTION, "draft")
-        return proposal
+            before = self._written(own) if own is not None else None
+            kept = [self._proposed(draft, own if len(drafts) == 1 else None, offered=offered) for draft in drafts]
+            if before is not None and len(drafts) > 1:
+                self._drafts.put(replace(before, state=DraftState.SENT, draft={}))
+            for proposal in kept:
+                self._keep(proposal, Operation.COLLECTION, "draft")
+            noting(kept)
+        return kept
 
-    def proposals(self) -> list[Proposal]:
+    def _proposed(self, draft: Mapping[str, Any], own: UUID | None, *, offered: bool) -> KeptDraft:
+        content = without_draft_id(draft)
+        kind = str(content.get("type", ""))
+        return KeptDraft(own or uuid4(), kind, self._officer_id(), self._now(), content, offered=offered)
+
+    # --- Drafts that are being written ---
+
+    @in_one_transaction
+    def save_draft(self, draft: Mapping[str, Any], draft_id: UUID | None, revision: int | None) -> KeptDraft:
+        """Keep a draft as it is now; see :meth:`DeskMessages.save_draft`."""
+        self._acting.require(Role.DRAFTER, Role.RELEASER)
+        named = draft_id_of(draft)
+        content = without_draft_id(draft)
+        if len(canonical(content)) > MAX_DRAFT_BYTES:
+            raise TooLargeError(f"a draft that is saved has at most {MAX_DRAFT_BYTES} bytes")
+        key = draft_id or (UUID(named) if named is not None else uuid4())
+        before = self._written(key)
+        if before is not None:
+            if canonical(before.draft) == canonical(content) and before.state is DraftState.SAVED:
+                return before
+            self._require_latest(before, revision)
+        saved = KeptDraft(
+            key,
+            str(content.get("type", "")),
+            self._who(),
+            self._now(),
+            content,
+            DraftState.SAVED,
+            revision=before.revision + 1 if before is not None else 1,
+            remark=before.remark if before is not None else None,
+        )
+        self._keep(saved, Operation.COLLECTION if before is None else Operation.ALTERATION, "draft.save")
+        return saved
+
+    def _require_latest(self, before: KeptDraft, revision: int | None) -> None:
+        if revision is None and before.drafted_by != self._who():
+            raise DraftChangedError(f"{before.drafted_by} saved that draft last: name the revision that you read")
+        if revision is not None and revision != before.revision:
+            raise DraftChangedError(f"{before.drafted_by} saved revision {before.revision}; you read {revision}")
+
+    def _written(self, draft: UUID) -> KeptDraft | None:
+        """The draft of that id, if there is one; raises :class:`NothingOpenError` where its writing is over."""
+        found = self._drafts.of_id(draft)
+        if found is not None and not found.is_written:
+            raise NothingOpenError(
+                "that draft waits for another officer" if found.state is DraftState.WAITING else found.why_closed
+            )
+        return found
+
+    def sent_draft(self, draft: UUID, message: UUID) -> None:
+        """Note that what was saved under an id is sent, inside the transaction that puts it into the outbox.
+
+        Raises :class:`NothingOpenError` where it was sent, dropped or proposed before: then nothing is sent.
+        """
+        before = self._written(draft)
+        if before is not None:
+            done = replace(before, state=DraftState.SENT, decided_by=self._who(), decided_at=self._now(), draft={})
+            self._drafts.put(replace(done, message=message, remark=None))
+
+    def drafts(self) -> list[KeptDraft]:
+        """The drafts that are being written, wait, or came back, the oldest first."""
+        self._acting.require(*READERS)
+        return [draft for draft in self._drafts.all() if draft.is_written or draft.state is DraftState.WAITING]
+
+    def draft(self, text: str, act: str) -> KeptDraft:
+        """One draft, to be looked at or written out; that it was is recorded. Raises :class:`NotFoundError`."""
+        self._acting.require(*READERS)
+        found = self._drafts.get(text)
+        with self._database.transaction():
+            self._store.records.insert([self._book.record(Operation.CONSULTATION, act)])
+        return found
+
+    def proposals(self) -> list[KeptDraft]:
         """The drafts that wait, or came back, the oldest first."""
         self._acting.require(*READERS)
-        open_ = {ProposalState.WAITING, ProposalState.RETURNED}
-        return [proposal for proposal in self._proposals.all() if proposal.state in open_]
+        open_ = {DraftState.WAITING, DraftState.RETURNED}
+        return [proposal for proposal in self._drafts.all() if proposal.state in open_]
 
-    def proposal(self, text: str) -> Proposal:
-        """One draft, to be looked at; that it was is recorded. Raises :class:`NotFoundError`."""
-        self._acting.require(*READERS)
-        proposal = self._proposals.get(text)
-        with self._database.transaction():
-            self._store.records.insert([self._book.record(Operation.CONSULTATION, "draft.show")])
-        return proposal
-
-    def releasable(self, text: str) -> Proposal:
+    def releasable(self, text: str) -> KeptDraft:
         """The draft, if the acting officer may release it.
 
         Raises :class:`OfficerRoleError`, also where a second person is wanted and the drafter counts as oneself, and
         :class:`NothingOpenError` for one that is decided.
         """
         self._acting.require(Role.RELEASER)
-        proposal = self._proposals.get(text)
-        if proposal.state is not ProposalState.WAITING:
-            raise NothingOpenError(f"that draft was {proposal.state} already")
+        proposal = self._drafts.get(text)
+        if proposal.state is not DraftState.WAITING:
+            raise NothingOpenError(proposal.why_closed)
         if self._wants_four_eyes(proposal.type, offered=proposal.offered):
             known = self._register.all()
             if person_of(proposal.drafted_by, known) == person_of(self._officer_id(), known):
@@ -257,38 +339,38 @@ class Office:
                 )
         return proposal
 
-    def released(self, proposal: Proposal, message: UUID) -> None:
+    def released(self, proposal: KeptDraft, message: UUID) -> None:
         """Note what a draft is sent as, inside the transaction that puts the message into the outbox.
 
         Raises :class:`NothingOpenError` when somebody else decided on the draft meanwhile: then nothing is sent.
         """
-        now = self._proposals.get(str(proposal.id))
-        done = now.decided(ProposalState.RELEASED, self._officer_id(), self._now(), message=message)
-        self._proposals.put(done)
+        now = self._drafts.get(str(proposal.id))
+        done = now.decided(DraftState.RELEASED, self._officer_id(), self._now(), message=message)
+        self._drafts.put(done)
         self._store.records.insert([self._book.record(Operation.ALTERATION, "draft.release")])
 
     @in_one_transaction
-    def return_draft(self, text: str, remark: str) -> Proposal:
+    def return_draft(self, text: str, remark: str) -> KeptDraft:
         """Give a draft back to its drafter with a remark; raises as :meth:`releasable`."""
         self._acting.require(Role.RELEASER)
         remark = check_text(remark)
         with self._database.transaction():
-            found = self._proposals.get(text)
-            done = found.decided(ProposalState.RETURNED, self._officer_id(), self._now(), remark=remark)
+            found = self._drafts.get(text)
+            done = found.decided(DraftState.RETURNED, self._officer_id(), self._now(), remark=remark)
             self._keep(done, Operation.ALTERATION, "draft.return")
         return done
 
     @in_one_transaction
-    def drop_draft(self, text: str) -> Proposal:
-        """Drop a draft that waits or came back; its drafter or a releaser does it."""
+    def drop_draft(self, text: str) -> KeptDraft:
+        """Drop a draft that is being written, waits or came back; its drafter or a releaser does it."""
         self._acting.require(Role.DRAFTER, Role.RELEASER)
         with self._database.transaction():
-            proposal = self._proposals.get(text)
-            if proposal.drafted_by != self._officer_id() and not self._may(Role.RELEASER):
+            proposal = self._drafts.get(text)
+            if self._acting.has_officers and proposal.drafted_by != self._who() and not self._may(Role.RELEASER):
                 raise OfficerRoleError("its drafter, or a releaser, drops a draft")
-            if proposal.state is ProposalState.RETURNED:
-                proposal = replace(proposal, state=ProposalState.WAITING)
-            done = proposal.decided(ProposalState.DROPPED, self._officer_id(), self._now())
+            if proposal.is_written:
+                proposal = replace(proposal, state=DraftState.WAITING)
+            done = proposal.decided(DraftState.DROPPED, self._who(), self._now())
             self._keep(done, Operation.ERASURE, "draft.drop")
         return done
 
@@ -297,9 +379,9 @@ class Office:
         types = {message_type, ALL_TYPES} | ({offer_type(message_type)} if offered else set())
         return not types.isdisjoint(self._settings.four_eyes)
 
-    def _keep(self, proposal: Proposal, operation: Operation, act: str) -> None:
+    def _keep(self, proposal: KeptDraft, operation: Operation, act: str) -> None:
         """Keep a draft as it is now, inside a transaction."""
-        self._proposals.put(proposal)
+        self._drafts.put(proposal)
         self._store.records.insert([self._book.record(operation, act)])
 
     # --- Reading ---
@@ -402,6 +484,10 @@ class Office:
         if self._acting.officer is None:
             raise OfficerNeededError("this is for a desk with officers, and for one who gives a name and a passphrase")
         return self._acting.officer.id
+
+    def _who(self) -> str:
+        """Who acts, by id; at a desk without officers, as records call the person."""
+        return self._acting.officer.id if self._acting.officer is not None else self._acting.name
 
     def _now(self) -> datetime:
         return truncate(self._clock())

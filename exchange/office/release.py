@@ -1,8 +1,10 @@
-"""Drafts that wait for another officer to release them: the second pair of eyes.
+"""Drafts that the desk keeps: those that are being written, and those that wait for another officer's release.
 
-A proposal is a complete draft, checked when it was made, and not sealed yet: what is sent is composed when it is
-released, with the releasing officer's name and signature. Once it is released or dropped its content goes, for good
-when its key is destroyed: at the latest when the desk is opened next.
+A draft has one id from when it is first saved, its ``draft_id``, until it is gone. It is saved as often as its writer
+likes, complete or not. It is sent; or, where a second pair of eyes is wanted, it waits for another officer: then it is
+complete, was checked, and is not sealed yet. The desk composes the message when it is released, with the releasing
+officer's name and signature. Once a draft is sent, released or dropped its content goes, for good when its key is
+destroyed: at the latest when the desk is opened next.
 """
 
 from __future__ import annotations
@@ -21,20 +23,23 @@ from protocol.encoding.instants import from_ms, to_ms
 from protocol.errors import NotFoundError, NothingOpenError
 
 
-class ProposalState(StrEnum):
-    """What became of a proposal."""
+class DraftState(StrEnum):
+    """What became of a draft."""
 
-    WAITING = "waiting"
+    SAVED = "saved"  # it is being written
+    SENT = "sent"
+    WAITING = "waiting"  # for another officer
     RELEASED = "released"
     RETURNED = "returned"  # to its drafter, with a remark
     DROPPED = "dropped"
 
 
 @dataclass(frozen=True, slots=True)
-class Proposal:
-    """One draft that waits. ``draft`` is empty once it is decided on; ``message`` is what it was sent as.
+class KeptDraft:
+    """One draft. ``draft`` is empty once it is sent or decided on; ``message`` is what it was sent as.
 
-    ``offered``: it is to be offered first, and what is in it given when its conditions are accepted.
+    ``drafted_by`` is who saved or proposed it last, ``revision`` how often it was saved. ``offered``: it is to be
+    offered first, and what is in it given when its conditions are accepted.
     """
 
     id: UUID
@@ -42,12 +47,13 @@ class Proposal:
     drafted_by: str
     drafted_at: datetime
     draft: Mapping[str, Any] = field(repr=False)
-    state: ProposalState = ProposalState.WAITING
+    state: DraftState = DraftState.WAITING
     decided_by: str | None = None
     decided_at: datetime | None = None
     remark: str | None = None
     message: UUID | None = None
     offered: bool = False
+    revision: int = 0
 
     def to_bytes(self) -> bytes:
         """As it is sealed."""
@@ -64,48 +70,62 @@ class Proposal:
                 self.remark,
                 self.message.bytes if self.message else None,
                 self.offered,
+                self.revision,
             ]
         )
 
     @classmethod
-    def from_bytes(cls, value: bytes) -> Proposal:
+    def from_bytes(cls, value: bytes) -> KeptDraft:
         """What :meth:`to_bytes` made."""
-        id_, kind, by, at, draft, state, decided_by, decided_at, remark, message, offered = cbor.decode(value)
+        id_, kind, by, at, draft, state, decided_by, decided_at, remark, message, *more = cbor.decode(value)
         return cls(
             UUID(bytes=id_),
             kind,
             by,
             from_ms(at),
             json.loads(draft),
-            ProposalState(state),
+            DraftState(state),
             decided_by,
             from_ms(decided_at) if decided_at is not None else None,
             remark,
             UUID(bytes=message) if message else None,
-            offered,
+            *more,
         )
 
     def decided(
-        self, state: ProposalState, by: str, at: datetime, *, remark: str | None = None, message: UUID | None = None
-    ) -> Proposal:
-        """The proposal after a decision, without its content; raises :class:`NothingOpenError` after another one."""
-        if self.state is not ProposalState.WAITING:
-            raise NothingOpenError(f"that draft was {self.state} already")
+        self, state: DraftState, by: str, at: datetime, *, remark: str | None = None, message: UUID | None = None
+    ) -> KeptDraft:
+        """A draft that waits, after a decision, without its content; raises :class:`NothingOpenError` for another."""
+        if self.state is not DraftState.WAITING:
+            raise NothingOpenError(self.why_closed)
         # A returned draft goes back whole: its drafter mends it.
-        draft = self.draft if state is ProposalState.RETURNED else {}
+        draft = self.draft if state is DraftState.RETURNED else {}
         return replace(self, state=state, decided_by=by, decided_at=at, remark=remark, message=message, draft=draft)
 
+    @property
+    def is_written(self) -> bool:
+        """Whether its writer may go on: it was saved, or came back."""
+        return self.state in {DraftState.SAVED, DraftState.RETURNED}
 
-class Proposals:
-    """The proposals of one desk."""
+    @property
+    def why_closed(self) -> str:
+        """Why nothing is decided on it."""
+        if self.state is DraftState.SAVED:
+            return "that draft is being written: it waits for nobody"
+        sent_as = f", as message {self.message}" if self.message is not None else ""
+        return f"that draft was {self.state} already{sent_as}"
+
+
+class KeptDrafts:
+    """The drafts of one desk."""
 
     def __init__(self, store: DeskStore) -> None:
         self._store = store
         self._database = store.database
         self._cipher = store.database.cipher
 
-    def put(self, proposal: Proposal) -> None:
-        """Keep a proposal as it is now, inside a transaction."""
+    def put(self, proposal: KeptDraft) -> None:
+        """Keep a draft as it is now, inside a transaction."""
         row = self._row(proposal.id)
         self._store.content.doom(slot for (slot,) in self._database.all("SELECT slot FROM draft WHERE id = ?", (row,)))
         slot, sealed = self._store.content.seal(b"draft.sealed", row, proposal.to_bytes())
@@ -115,13 +135,13 @@ class Proposals:
             (row, sealed, slot),
         )
 
-    def all(self) -> list[Proposal]:
-        """All proposals, the oldest first."""
+    def all(self) -> list[KeptDraft]:
+        """All drafts, the oldest first."""
         rows = self._database.all("SELECT id, sealed, slot FROM draft ORDER BY seq")
         opened = (self._store.content.open(b"draft.sealed", row, sealed, slot) for row, sealed, slot in rows)
-        return [Proposal.from_bytes(value) for value in opened]
+        return [KeptDraft.from_bytes(value) for value in opened]
 
-    def of_case(self, thread: UUID, messages: Collection[UUID]) -> list[Proposal]:
+    def of_case(self, thread: UUID, messages: Collection[UUID]) -> list[KeptDraft]:
         """The drafts with content that reply in a case, or pass on one of its messages."""
         named = {str(message) for message in messages}
         return [
@@ -135,8 +155,14 @@ class Proposals:
             )
         ]
 
-    def get(self, text: str) -> Proposal:
-        """The one proposal whose id is, begins or ends with ``text``; raises :class:`NotFoundError`."""
+    def of_id(self, draft: UUID) -> KeptDraft | None:
+        """The draft of that id; None where there never was one."""
+        row = self._row(draft)
+        rows = self._database.all("SELECT sealed, slot FROM draft WHERE id = ?", (row,))
+        return KeptDraft.from_bytes(self._store.content.open(b"draft.sealed", row, *rows[0])) if rows else None
+
+    def get(self, text: str) -> KeptDraft:
+        """The one draft whose id is, begins or ends with ``text``; raises :class:`NotFoundError`."""
         wanted = text.strip().lower()
         found = [p for p in self.all() if str(p.id).startswith(wanted) or str(p.id).endswith(wanted)]
         if len(found) != 1 or len(wanted) < 4:

@@ -19,6 +19,7 @@ from exchange.store._content import ContentSeal
 from exchange.store._content_keys import ContentKeys
 from exchange.store._mailbox import MailboxPlace, QuarantineTable
 from exchange.store._names import RowNames
+from exchange.store._once import OnceTable
 from exchange.store._outbox import OutboxTable
 from exchange.store._refusals import RefusalTable
 from exchange.store._short_ids import ShortIds
@@ -53,6 +54,7 @@ class DeskStore:
     messages: MessageTable
     short_ids: ShortIds
     contact_tests: ContactTestTable
+    once: OnceTable
     outbox: OutboxTable
     refusals: RefusalTable
     mailbox: MailboxPlace
@@ -79,6 +81,7 @@ class DeskStore:
             self.messages = MessageTable(database, names, self.content, self.agenda)
             self.short_ids = self.messages.short_ids
             self.contact_tests = ContactTestTable(database, names)
+            self.once = OnceTable(database, names, self.content)
             self.outbox = OutboxTable(database, names, self.messages)
             self.refusals = RefusalTable(database, names)
             self.mailbox = MailboxPlace(database, self.state)
@@ -195,4 +198,5 @@ class DeskStore:
         """
         seq = self.messages.erase(message)
         self.search.forget_closed(seq)
+        self.once.forget(message.head.id)
         return seq

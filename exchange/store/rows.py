@@ -243,3 +243,21 @@ class TakenRows:
 
     messages: tuple[int, ...]
     quarantined: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OnceResult:
+    """A message that was sealed under a key, or (``draft``) a draft that was kept for another officer."""
+
+    id: UUID
+    thread: UUID
+    draft: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OnceRecord:
+    """What is known of a key: what was asked for (32 bytes; None: erased), how many results that has, those so far."""
+
+    asked: bytes | None
+    total: int
+    results: tuple[OnceResult, ...]

@@ -2,8 +2,8 @@
 
 Exit codes: 0 done; 1 refused, with a code; 2 the command line is wrong; 3 something did not verify; 4 something cannot
 be reached or is busy, try again; 5 everything was looked through and nothing was found; 6 nothing failed and not
-everything could be checked, which is no success; 130 and 143 ended by SIGINT and SIGTERM; 141 the reader of the output
-went away.
+everything could be checked, which is no success; 7 a message is kept and not sent yet: it goes out by itself; 130 and
+143 ended by SIGINT and SIGTERM; 141 the reader of the output went away.
 
 With ``--json`` a refusal is one object on standard output, the problem document of RFC 9457 with its code::
 
@@ -46,7 +46,7 @@ from protocol.errors import (
 if TYPE_CHECKING:
     import typer
 
-OK, REFUSED, USAGE, UNVERIFIED, UNAVAILABLE, NOTHING, UNCHECKED = 0, 1, 2, 3, 4, 5, 6
+OK, REFUSED, USAGE, UNVERIFIED, UNAVAILABLE, NOTHING, UNCHECKED, QUEUED = 0, 1, 2, 3, 4, 5, 6, 7
 INTERRUPTED, READER_GONE = 130, 141
 
 # Objects between two looks for unreachable cycles. With Python's 700, a command that opens a desk looks 200 times at

@@ -105,6 +105,8 @@ ComityError                              internal                 _base
 ├─ LawsDifferError                       laws-differ              _messages
 ├─ OfferNeededError                      offer-needed             _messages
 ├─ ConditionsOpenError                   conditions-open          _messages
+├─ IdempotencyKeyUsedError               idempotency-key-used     _messages
+├─ DraftChangedError                     draft-changed            _messages
 ├─ OfficerNeededError                    officer-needed           _office
 ├─ OfficerRoleError                      officer-role             _office
 ├─ HandlingError                         handling                 _office
@@ -200,7 +202,9 @@ from protocol.errors._machine import SettingsError as SettingsError
 from protocol.errors._machine import StorageFullError as StorageFullError
 from protocol.errors._machine import UsageError as UsageError
 from protocol.errors._messages import ConditionsOpenError as ConditionsOpenError
+from protocol.errors._messages import DraftChangedError as DraftChangedError
 from protocol.errors._messages import DuplicateRequestError as DuplicateRequestError
+from protocol.errors._messages import IdempotencyKeyUsedError as IdempotencyKeyUsedError
 from protocol.errors._messages import InvalidCodeListError as InvalidCodeListError
 from protocol.errors._messages import InvalidMessageError as InvalidMessageError
 from protocol.errors._messages import LawsDifferError as LawsDifferError

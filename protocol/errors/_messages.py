@@ -95,3 +95,19 @@ class ConditionsOpenError(ComityError):
         "Accept them with comity accept-conditions, or decline them with condition.decline in reply to the message; "
         "then it opens or stays closed."
     )
+
+
+class IdempotencyKeyUsedError(ComityError):
+    """That key stands for another draft, or another act: nothing was sent."""
+
+    code = "idempotency-key-used"
+    http_status = 422
+    advice = "To send another message give another key; out of a copy of a draft take its draft_id."
+
+
+class DraftChangedError(ComityError):
+    """The draft was changed since it was read: nothing was saved over it."""
+
+    code = "draft-changed"
+    http_status = 409
+    advice = "Read the draft again (comity draft show), and save your changes into what stands there now."

@@ -119,6 +119,8 @@ _CLASS_OF: Mapping[str, type[_base.ComityError]] = MappingProxyType(
         "laws-differ": _messages.LawsDifferError,
         "offer-needed": _messages.OfferNeededError,
         "conditions-open": _messages.ConditionsOpenError,
+        "idempotency-key-used": _messages.IdempotencyKeyUsedError,
+        "draft-changed": _messages.DraftChangedError,
         "officer-needed": _office.OfficerNeededError,
         "officer-role": _office.OfficerRoleError,
         "handling": _office.HandlingError,

@@ -134,9 +134,11 @@ def compose_message(
 ) -> ComposedMessage:
     """The message of a draft, with what the desk fills in: id, sender, time of sending, and the thread if it opens one.
 
-    Raises :class:`InvalidMessageError` with all problems.
+    ``draft_id``, by which a desk knows the draft, is no part of the message. Raises :class:`InvalidMessageError` with
+    all problems.
     """
     fields: dict[str, Any] = {**_FILLED_BY_DESK, **draft}
+    fields.pop("draft_id", None)
     if message_id is not None:
         fields["id"] = str(message_id)
     if sender is not None:

@@ -15,7 +15,7 @@ import pytest
 from exchange.desk.desk import Desk
 from exchange.messaging.outbox import Outbox
 from exchange.office.officers import Login, Role, new_officer_key, person_of
-from exchange.office.release import ProposalState
+from exchange.office.release import DraftState
 from exchange.settings import OfficeSettings
 from exchange.views import SendStatus
 from keys.secrets.keystore import FAST
@@ -196,7 +196,7 @@ async def test_a_kill_around_the_release_sends_the_draft_once_or_leaves_it_waiti
         """In a process of its own: release, and be killed just before or just after the transaction's end."""
         seal = Outbox.seal
 
-        def killed(outbox: Outbox, messages: Any, expires_in: Any, keeping: Any = None) -> None:
+        def killed(outbox: Outbox, messages: Any, expires_in: Any, keeping: Any, *under: Any) -> None:
             insert = outbox._store.add_sent
 
             def noted(*kept: Any) -> None:
@@ -205,7 +205,7 @@ async def test_a_kill_around_the_release_sends_the_draft_once_or_leaves_it_waiti
                     os.kill(os.getpid(), signal.SIGKILL)
 
             outbox._store.add_sent = noted  # type: ignore[method-assign, assignment]
-            seal(outbox, messages, expires_in, keeping)
+            seal(outbox, messages, expires_in, keeping, *under)
             os.kill(os.getpid(), signal.SIGKILL)
 
         Outbox.seal = killed  # type: ignore[method-assign, assignment]
@@ -216,7 +216,7 @@ async def test_a_kill_around_the_release_sends_the_draft_once_or_leaves_it_waiti
     assert victim.exitcode == -signal.SIGKILL
     async with world.open(JP, login("boss")) as desk:
         kept = await desk.office.proposal(proposal)
-        assert kept.state is (ProposalState.RELEASED if committed else ProposalState.WAITING)
+        assert kept.state is (DraftState.RELEASED if committed else DraftState.WAITING)
         assert len(await desk.messages.inbox(sent=True)) == committed
         if committed:
             with pytest.raises(NothingOpenError):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,20 +15,24 @@ from exchange.cli._options import (
     CountryOption,
     HomeOption,
     JsonOption,
+    KeyOption,
     PassphraseOption,
     RemarkOption,
     WaitOption,
     run,
     with_desk,
 )
-from exchange.cli.output import line, print_json, safe, table
+from exchange.cli.messages.printing import code_of, status_line
+from exchange.cli.output import line, plain, print_json, safe, table
 from exchange.i18n import _
+from keys.local.terminal import REFUSED
 from protocol.address import Address
-from protocol.errors import UsageError
+from protocol.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
     from exchange.cases.contact_tests import ContactStanding, ContactTestResult
     from exchange.desk.desk import Desk
+    from exchange.views import SentMessage
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -38,6 +45,7 @@ def send(
     contacts: ContactsArgument = None,
     all_: AllOption = False,
     country: CountryOption = None,
+    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -45,14 +53,18 @@ def send(
     """Send a round of tests."""
 
     async def work(desk: Desk) -> int | None:
-        await desk.messages.sync()
+        with suppress(UnavailableError):  # the tests wait then, and their exit code says so
+            await desk.messages.sync()
         round_ = await desk.cases.test_contacts(await _chosen(desk, contacts, country, all_=all_, needed=True))
         if as_json:
-            print_json({"tests": round_})
+            print_json({"tests": [{**plain(item), **_waiting(item.sent)} for item in round_]})
         else:
+            _say_what_waits([item.sent for item in round_ if item.sent])
             rows = [(item.contact, item.sent.status if item.sent else None, item.error) for item in round_]
             table(_("Contact tests sent"), [_("Contact point"), _("Status"), _("Why not")], rows)
-        return None if all(item.error is None for item in round_) else 1
+        return code_of([item.sent for item in round_ if item.sent]) or (
+            REFUSED if any(i.error for i in round_) else None
+        )
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -61,14 +73,18 @@ def send(
 def reply(
     message_id: Annotated[str | None, typer.Argument(help=_("One test; else all that were not replied to."))] = None,
     remark: RemarkOption = None,
+    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Reply to tests."""
 
-    async def work(desk: Desk) -> None:
-        await desk.messages.sync()
+    async def work(desk: Desk) -> int | None:
+        from exchange.messaging.once import under_key
+
+        with suppress(UnavailableError):  # what was received can be replied to; the reply waits
+            await desk.messages.sync()
         if message_id is not None:
             tests = [await desk.messages.resolve(message_id)]
         else:
@@ -76,12 +92,17 @@ def reply(
         replies = []
         for test in tests:
             await desk.messages.show(test)  # a person replies: the test is opened
-            replies.append(await desk.replies.answer_contact_test(test, remark=remark))
-        await desk.messages.sync()
+            # Each reply is an act of its own.
+            with under_key(sha256(f"{key}/{test}".encode()).hexdigest() if key is not None else None):
+                replies.append(await desk.replies.answer_contact_test(test, remark=remark))
+        with suppress(UnavailableError):
+            await desk.messages.sync()
         if as_json:
-            print_json({"replies": replies})
+            print_json({"replies": [{**plain(sent), **_waiting(sent)} for sent in replies]})
         else:
+            _say_what_waits(replies)
             line(_("Contact tests replied to: {count}").format(count=len(replies)))
+        return code_of(replies)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -112,6 +133,16 @@ def results(
         )
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def _say_what_waits(sent: Sequence[SentMessage]) -> None:
+    for one in sent:
+        if one.status == "queued":
+            line(status_line(one))
+
+
+def _waiting(sent: SentMessage | None) -> dict[str, object]:
+    return {"queued": sent is not None and sent.status == "queued", "reason": sent.reason if sent is not None else None}
 
 
 def standing_text(entry: ContactStanding) -> str:

@@ -1,51 +1,97 @@
-"""``comity draft``: drafts that wait for another officer."""
+"""``comity draft``: drafts that are being written, and those that wait for another officer."""
 
 from __future__ import annotations
 
+import json
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from exchange.cli._options import DEFAULT_HOME, SHORT_ID, HomeOption, JsonOption, PassphraseOption, run, with_desk
+from exchange.cli._options import (
+    DEFAULT_HOME,
+    SHORT_ID,
+    HomeOption,
+    JsonOption,
+    KeyOption,
+    PassphraseOption,
+    run,
+    with_desk,
+)
+from exchange.cli.messages.files import read_document
 from exchange.cli.messages.printing import report_sent
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _
+from exchange.office.draft_ids import DRAFT_ID
 from exchange.text.labels import code_label
+from keys.local.files import PRIVATE_MODE
+from keys.local.given_files import FileKind
+from protocol.errors import UsageError
 
 if TYPE_CHECKING:
     from exchange.desk.desk import Desk
-    from exchange.office.release import Proposal
+    from exchange.office.release import KeptDraft
 
 app = typer.Typer(no_args_is_help=True)
 DraftArgument = Annotated[str, typer.Argument(help=_("The draft's id, or its first or last characters."))]
 
 
-@app.command("list", help=_("List the drafts that wait or came back.\n\nExample: comity draft list"))
+@app.command("list", help=_("List the drafts that are being written, wait or came back.\n\nExample: comity draft list"))
 def list_(
     home: HomeOption = DEFAULT_HOME, passphrase_file: PassphraseOption = None, as_json: JsonOption = False
 ) -> None:
     """List drafts."""
 
     async def work(desk: Desk) -> None:
-        waiting = await desk.office.proposals()
+        kept = await desk.messages.saved_drafts()
         if as_json:
-            print_json({"drafts": [_plain(proposal) for proposal in waiting]})
+            print_json({"drafts": [draft_object(one) for one in kept]})
             return
         table(
             _("Drafts"),
             [_("Id"), _("Type"), _("Written by"), _("At"), _("State"), _("Remark")],
             [
                 (
-                    str(p.id)[-SHORT_ID:],
-                    code_label("message_type", p.type),
-                    p.drafted_by,
-                    p.drafted_at,
-                    p.state,
-                    p.remark,
+                    str(one.id)[-SHORT_ID:],
+                    code_label("message_type", one.type) if one.type else None,
+                    one.drafted_by,
+                    one.drafted_at,
+                    one.state,
+                    one.remark,
                 )
-                for p in waiting
+                for one in kept
             ],
         )
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command(
+    "save",
+    help=_(
+        "Keep a draft at the desk, encrypted, complete or not; comity send --draft sends it.\n\n"
+        "Example: comity draft save request.json"
+    ),
+)
+def save(
+    file: Annotated[Path, typer.Argument(help=_("The draft, JSON or YAML."))],
+    draft: Annotated[
+        str | None, typer.Option("--draft", help=_("The saved draft that it replaces, by its id or part of it."))
+    ] = None,
+    revision: Annotated[
+        int | None, typer.Option("--revision", min=1, help=_("Save only over this revision: the one that you read."))
+    ] = None,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Save a draft."""
+
+    async def work(desk: Desk) -> None:
+        content = read_document(file, FileKind.FIELDS)
+        replaced = (await desk.messages.saved_draft(draft)).id if draft is not None else None
+        _print(await desk.messages.save_draft(content, draft_id=replaced, revision=revision), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -60,14 +106,38 @@ def show(
     """Show a draft."""
 
     async def work(desk: Desk) -> None:
-        proposal = await desk.office.proposal(draft)
+        kept = await desk.messages.saved_draft(draft)
         if as_json:
-            print_json({**_plain(proposal), "draft": proposal.draft})
+            print_json({**draft_object(kept), "draft": kept.draft})
             return
-        line(f"{proposal.id}: {proposal.state}, {safe(proposal.drafted_by)}, {safe(proposal.drafted_at)}")
-        if proposal.offered:
+        line(f"{kept.id}: {kept.state}, {safe(kept.drafted_by)}, {safe(kept.drafted_at)}")
+        if kept.offered:
             line(_("When it is released, this is offered; it is sent when its conditions are accepted."))
-        _print_fields("", dict(proposal.draft))
+        _print_fields("", dict(kept.draft))
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command(
+    "export",
+    help=_("Write a draft into a file that only you can read.\n\nExample: comity draft export 7f3a --out request.json"),
+)
+def export(
+    draft: DraftArgument,
+    out: Annotated[Path, typer.Option("--out", help=_("The file to write; one that is there stays as it is."))],
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a draft."""
+
+    async def work(desk: Desk) -> None:
+        content = await desk.messages.export_draft(draft)
+        _write_new(out, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+        if as_json:
+            print_json({"file": str(out), DRAFT_ID: content[DRAFT_ID]})
+        else:
+            line(str(out))
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -75,6 +145,7 @@ def show(
 @app.command("release", help=_("Send a draft, under your name.\n\nExample: comity draft release 7f3a"))
 def release(
     draft: DraftArgument,
+    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -118,14 +189,25 @@ def drop(
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
-def _print(proposal: Proposal, *, as_json: bool) -> None:
+def _write_new(path: Path, text: str) -> None:
+    """A file for its owner alone; raises :class:`UsageError`, also where there is one."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_MODE)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as problem:
+        raise UsageError(f"cannot write {path}: {problem.strerror}") from problem
+
+
+def _print(proposal: KeptDraft, *, as_json: bool) -> None:
     if as_json:
-        print_json(_plain(proposal))
+        print_json(draft_object(proposal))
     else:
         line(f"{proposal.id}: {proposal.state}")
 
 
-def _plain(proposal: Proposal) -> dict[str, object]:
+def draft_object(proposal: KeptDraft) -> dict[str, object]:
+    """A draft as programs get it, without what it says."""
     return {
         "id": proposal.id,
         "type": proposal.type,
@@ -137,6 +219,7 @@ def _plain(proposal: Proposal) -> dict[str, object]:
         "remark": proposal.remark,
         "message": proposal.message,
         "offered": proposal.offered,
+        "revision": proposal.revision,
     }
 
 

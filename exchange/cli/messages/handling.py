@@ -12,6 +12,7 @@ from exchange.cli._options import (
     HomeOption,
     IdArgument,
     JsonOption,
+    KeyOption,
     PassphraseOption,
     instant,
     run,
@@ -41,6 +42,7 @@ def forward(
     message_id: IdArgument,
     to: Annotated[list[str], typer.Option("--to", help=_("To whom it is passed on; repeat it."))],
     reason: Annotated[str, typer.Option("--reason", help=_("Reason, shown to the recipient."))],
+    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -98,6 +100,7 @@ def ask(
     answer_by: Annotated[
         str | None, typer.Option("--answer-by", help=_("When the answer is needed (date and time with time zone)."))
     ] = None,
+    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -127,6 +130,7 @@ def give(
     condition: Annotated[
         list[str] | None, typer.Option("--condition", help=_("A condition in words; repeat it."))
     ] = None,
+    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -155,6 +159,7 @@ def give(
 def refuse(
     message_id: IdArgument,
     reason: Annotated[str, typer.Argument(help=_("Reason, shown to the office that asked."))],
+    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,

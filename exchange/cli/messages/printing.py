@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from exchange.cli.cases.laws import print_hints
-from exchange.cli.output import line, print_json, table
+from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _, ngettext
 from exchange.text.labels import code_label, state_label
+from keys.local.terminal import QUEUED, REFUSED
 from protocol.errors import OutputError
 
 if TYPE_CHECKING:
@@ -49,7 +50,26 @@ def report_sent(
     """
     with _sent_anyhow([sent]):
         _print_sent(sent, as_json, duplicates, not_searched, hints, removed)
-    return 1 if sent.status == "refused" else None
+    return code_of([sent])
+
+
+def code_of(sent: Sequence[SentMessage]) -> int | None:
+    """The exit code of what was sent: a refusal counts before a message that waits."""
+    statuses = {str(one.status) for one in sent}
+    if "refused" in statuses:
+        return REFUSED
+    return QUEUED if "queued" in statuses else None
+
+
+def status_line(sent: SentMessage) -> str:
+    """What became of one message, in one line: of one that waits, why it does and what happens next."""
+    if sent.status != "queued":
+        return f"{sent.id}: {sent.status}" + (f" ({sent.error})" if sent.error else "")
+    why = safe(_(sent.reason)) if sent.reason else _("another command is sending it")
+    text = _(
+        "{id}: NOT SENT YET, kept here (queued): {reason} ({code}). The desk sends it as soon as the node takes it."
+    )
+    return text.format(id=sent.id, reason=why, code=sent.error or "busy")
 
 
 @contextmanager
@@ -73,9 +93,9 @@ def _print_sent(
         compared = {"duplicates": duplicates, "not_searched": not_searched, "hints": hints}
         if removed is not None:
             compared["removed"] = removed
-        print_json({**_sent_object(sent), **compared})
+        print_json({**sent_object(sent), **compared})
     else:
-        line(f"{sent.id}: {sent.status}" + (f" ({sent.error})" if sent.error else ""))
+        line(status_line(sent))
         print_removed(removed or ())
         print_duplicates(duplicates, not_searched)
         if warnings := [hint for hint in hints if hint.warns]:
@@ -90,15 +110,15 @@ def report_sent_many(
     sent: Sequence[SentMessage],
     *,
     as_json: bool,
-    duplicates: Sequence[Duplicate],
-    not_searched: int,
-    hints: Sequence[Hint],
-    removed: Sequence[Removed] | None,
+    duplicates: Sequence[Duplicate] = (),
+    not_searched: int = 0,
+    hints: Sequence[Hint] = (),
+    removed: Sequence[Removed] | None = None,
 ) -> int | None:
     """What became of the parts of a draft; the exit code. Raises as :func:`report_sent`."""
     with _sent_anyhow(sent):
         _print_sent_many(sent, as_json, duplicates, not_searched, hints, removed)
-    return 1 if any(one.status == "refused" for one in sent) else None
+    return code_of(sent)
 
 
 def _print_sent_many(
@@ -113,10 +133,10 @@ def _print_sent_many(
         compared = {"duplicates": duplicates, "not_searched": not_searched, "hints": hints}
         if removed is not None:
             compared["removed"] = removed
-        print_json({"messages": [_sent_object(one) for one in sent], **compared})
+        print_json({"messages": [sent_object(one) for one in sent], **compared})
     else:
         for one in sent:
-            line(f"{one.id}: {one.status}" + (f" ({one.error})" if one.error else ""))
+            line(status_line(one))
         print_removed(removed or ())
         print_duplicates(duplicates, not_searched)
         if warnings := [hint for hint in hints if hint.warns]:
@@ -125,13 +145,16 @@ def _print_sent_many(
             line(_("Another officer releases it: comity draft list"))
 
 
-def _sent_object(sent: SentMessage) -> dict[str, Any]:
+def sent_object(sent: SentMessage) -> dict[str, Any]:
+    """What became of one message, as programs get it."""
     return {
         "id": sent.id,
         "thread": sent.thread,
         "digest": sent.digest,
         "status": sent.status,
+        "queued": sent.status == "queued",
         "error": sent.error,
+        "reason": sent.reason,
         "receipts": [receipt_object(row) for row in sent.receipts],
     }
 

@@ -8,6 +8,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import uuid4
 
 import typer
 
@@ -95,6 +96,8 @@ def import_(
             drafts = with_export(
                 read_document(draft), export, split=split, around=wide, protocol=protocol, removed=removed
             )
+        if len(drafts) > 1:  # each part is a draft of its own
+            drafts = [{**part, "draft_id": str(uuid4())} if "draft_id" in part else part for part in drafts]
         files = [draft] if len(drafts) == 1 else [_part(draft, at) for at in range(1, len(drafts) + 1)]
         _write(drafts, files, replace=len(drafts) == 1)
         counts = [len(part["targets"]) for part in drafts]

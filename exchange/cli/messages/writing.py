@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from uuid import uuid4
 
 import typer
 
@@ -15,10 +16,10 @@ from exchange.cli._codes import code_in
 from exchange.cli._options import (
     DEFAULT_HOME,
     CleanOption,
-    DraftArgument,
     HomeOption,
     IdArgument,
     JsonOption,
+    KeyOption,
     OutOrPrintOption,
     PassphraseOption,
     RemarkOption,
@@ -85,13 +86,16 @@ def new(
     def write(known: dict[str, Any]) -> None:
         from exchange.messaging.drafting.drafts import empty_draft
         from exchange.messaging.drafting.templates import merge
+        from exchange.office.draft_ids import DRAFT_ID, without_draft_id
         from protocol.messages.parse import check_outgoing
 
         begun, missing = begin()
         wanted = message_type or begun["type"]
         if begun["type"] != wanted:
             raise UsageError(_("the template or file is of another type: {type}").format(type=safe(str(begun["type"]))))
-        draft = merge(merge(empty_draft(wanted), known), begun)
+        draft = merge(merge(empty_draft(wanted), known), without_draft_id(begun))
+        if out is not None:  # from now on it is that draft, however often it is changed and sent
+            draft = {"type": draft["type"], DRAFT_ID: str(uuid4()), **draft}
         text = json.dumps(draft, ensure_ascii=False, indent=2) + "\n"
         if out is None:
             print(text, end="")
@@ -114,7 +118,10 @@ def new(
 
 
 def send(
-    file: DraftArgument,
+    file: Annotated[Path | None, typer.Argument(help=_("The draft."))] = None,
+    saved: Annotated[
+        str | None, typer.Option("--draft", help=_("Or: a saved draft, by its id or its first or last characters."))
+    ] = None,
     check: Annotated[bool, typer.Option("--check", help=_("Only check the draft; send nothing."))] = False,
     unless_duplicate: Annotated[
         bool, typer.Option("--unless-duplicate", help=_("Send nothing when another case is about the same target."))
@@ -126,34 +133,34 @@ def send(
         bool, typer.Option("--split", help=_("Send several requests when the targets are too many for one message."))
     ] = False,
     clean: CleanOption = False,
+    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Send a draft."""
+    if (file is None) == (saved is None):
+        raise UsageError(_("name a file, or a saved draft with --draft"))
+    checks = _Checks(unless_duplicate, unless_warned)
 
     async def work(desk: Desk) -> int | None:
-        drafts, removed = _complete(file, split=split, clean=clean)
+        if saved is not None and not check and (sent := await desk.messages.sent_as(saved)):
+            return report_sent_many(sent, as_json=as_json) if split else report_sent(sent[0], as_json=as_json)
+        drafts, removed = _complete(await given(desk), split=split, clean=clean)
+        if check:
+            say(drafts, removed)
+            return None
         if len(drafts) > 1:
-            return await _send_several(desk, drafts, unless_duplicate, unless_warned, removed, as_json=as_json)
-        (draft,) = drafts
-        # An officer who wants none sent waits until all is indexed; one who only wants to be told does not.
-        duplicates = await desk.cases.duplicates_of_draft(draft, everything=unless_duplicate)
-        not_searched = await desk.cases.not_searched()
-        if unless_duplicate:
-            _require_no_duplicate(duplicates)
-        hints = await desk.cases.compare_laws(draft)
-        if unless_warned:
-            _require_no_warning(hints)
-        if not as_json:
-            _say_what_cannot_be_passed_on(drafts)
-        sent = await desk.messages.send(draft, unless_duplicate=unless_duplicate)
-        return report_sent(
-            sent, as_json=as_json, duplicates=duplicates, not_searched=not_searched, hints=hints, removed=removed
-        )
+            return await _send_several(desk, drafts, checks, removed, as_json=as_json)
+        return await _send_one(desk, drafts[0], checks, removed, as_json=as_json)
 
-    async def check_only() -> None:
-        parts, removed = _complete(file, split=split, clean=clean)
+    async def given(desk: Desk) -> dict[str, Any]:
+        return await desk.messages.export_draft(saved or "") if file is None else read_document(file)
+
+    async def check_file() -> None:
+        say(*_complete(read_document(file or Path()), split=split, clean=clean))
+
+    def say(parts: list[dict[str, Any]], removed: tuple[Removed, ...] | None) -> None:
         if as_json:
             said: dict[str, Any] = {"messages": len(parts)} if split else {}
             said["can_be_passed_on"] = all(map(_can_be_passed_on, parts))
@@ -171,11 +178,42 @@ def send(
         else:
             line(_("The draft is complete."))
 
-    run(check_only if check else with_desk(home, passphrase_file, work), as_json=as_json)
+    on_desk = with_desk(home, passphrase_file, work)
+    run(check_file if check and file is not None else on_desk, as_json=as_json)
 
 
-def _complete(file: Path, *, split: bool, clean: bool) -> tuple[list[dict[str, Any]], tuple[Removed, ...] | None]:
-    """The draft in ``file``, in parts if ``split``, and what was removed from it if ``clean``.
+class _Checks(NamedTuple):
+    """What keeps a draft from being sent, because the officer said so."""
+
+    unless_duplicate: bool
+    unless_warned: bool
+
+
+async def _send_one(
+    desk: Desk, draft: dict[str, Any], checks: _Checks, removed: Sequence[Removed] | None, *, as_json: bool
+) -> int | None:
+    if await desk.messages.sent_before([draft]):
+        return report_sent(await desk.messages.send(draft), as_json=as_json, removed=removed)
+    # An officer who wants none sent waits until all is indexed; one who only wants to be told does not.
+    duplicates = await desk.cases.duplicates_of_draft(draft, everything=checks.unless_duplicate)
+    not_searched = await desk.cases.not_searched()
+    if checks.unless_duplicate:
+        _require_no_duplicate(duplicates)
+    hints = await desk.cases.compare_laws(draft)
+    if checks.unless_warned:
+        _require_no_warning(hints)
+    if not as_json:
+        _say_what_cannot_be_passed_on([draft])
+    sent = await desk.messages.send(draft, unless_duplicate=checks.unless_duplicate)
+    return report_sent(
+        sent, as_json=as_json, duplicates=duplicates, not_searched=not_searched, hints=hints, removed=removed
+    )
+
+
+def _complete(
+    draft: dict[str, Any], *, split: bool, clean: bool
+) -> tuple[list[dict[str, Any]], tuple[Removed, ...] | None]:
+    """The draft, in parts if ``split``, and what was removed from it if ``clean``.
 
     Raises :class:`InvalidMessageError` with all that it lacks.
     """
@@ -183,7 +221,7 @@ def _complete(file: Path, *, split: bool, clean: bool) -> tuple[list[dict[str, A
     from exchange.messaging.drafting.splitting import split_request
     from protocol.messages.parse import check_outgoing
 
-    draft, removed = read_document(file), None
+    removed = None
     if clean:
         draft, removed = cleaned(draft)
     parts = split_request(draft) if split else [draft]
@@ -204,26 +242,22 @@ def _of_whole(field: str, before: int) -> str:
 
 
 async def _send_several(
-    desk: Desk,
-    drafts: list[dict[str, Any]],
-    unless_duplicate: bool,
-    unless_warned: bool,
-    removed: Sequence[Removed] | None,
-    *,
-    as_json: bool,
+    desk: Desk, drafts: list[dict[str, Any]], checks: _Checks, removed: Sequence[Removed] | None, *, as_json: bool
 ) -> int | None:
     """Send the parts of one request: all of them are checked before the first is sent; the exit code."""
-    duplicates = [
-        found for part in drafts for found in await desk.cases.duplicates_of_draft(part, everything=unless_duplicate)
-    ]
-    if unless_duplicate:
+    if await desk.messages.sent_before(drafts):
+        return report_sent_many(await desk.messages.send_many(drafts), as_json=as_json, removed=removed)
+    everything = checks.unless_duplicate
+    found = [await desk.cases.duplicates_of_draft(part, everything=everything) for part in drafts]
+    duplicates = [duplicate for part in found for duplicate in part]
+    if checks.unless_duplicate:
         _require_no_duplicate(duplicates)
     if not as_json:
         _say_what_cannot_be_passed_on(drafts)
     hints = await desk.cases.compare_laws(drafts[0])  # all that the laws speak of is the same in each part
-    if unless_warned:
+    if checks.unless_warned:
         _require_no_warning(hints)
-    sent = await desk.messages.send_many(drafts, unless_duplicate=unless_duplicate)
+    sent = await desk.messages.send_many(drafts, unless_duplicate=checks.unless_duplicate)
     return report_sent_many(
         sent,
         as_json=as_json,
@@ -277,6 +311,7 @@ def acknowledge(
         str | None, typer.Option("--next-update-by", help=_("Or: when the sender will get an update (with time zone)."))
     ] = None,
     remark: RemarkOption = None,
+    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -300,6 +335,7 @@ def acknowledge(
 def answer(
     message_id: IdArgument,
     file: Annotated[Path, typer.Argument(help=_('A JSON object with "targets": what became of each.'))],
+    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -323,6 +359,7 @@ def answer(
 def explain(
     message_id: IdArgument,
     remark: RemarkOption = None,
+    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -339,6 +376,7 @@ def explain(
 
 def accept_conditions(
     message_id: IdArgument,
+    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -355,6 +393,7 @@ def accept_conditions(
 
 def offer(
     file: Annotated[Path, typer.Argument(help=_("The draft of an answer, or of information, JSON or YAML."))],
+    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -369,6 +408,7 @@ def offer(
 
 def give(
     message_id: IdArgument,
+    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,

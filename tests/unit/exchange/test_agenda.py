@@ -134,6 +134,10 @@ async def test_an_old_database_gets_its_agenda_when_it_is_opened(world: World) -
             "casework",
             "short_id",
             "short_id_left",
+            "once",
+            "once_result",
+            "event",
+            "webhook",
             *OFFICE_TABLES,
         ):
             await in_thread(jp, execute, f"DROP TABLE {table}")

@@ -40,6 +40,7 @@ _READS = """
 comity init|bootstrap|BOOTSTRAP|24-7@ki --bootstrap FILE --office o --agency a --home NEW
 comity new|case|FIELDS|preservation.request --from FILE --out NEW
 comity send|file|DRAFT|FILE --check
+comity draft save|file|FIELDS|FILE --home HOME
 comity answer|file|ANSWER|7f3a FILE --home HOME
 comity offer|file|DRAFT|FILE --home HOME
 comity compare|file|DRAFT|FILE --home HOME
@@ -97,6 +98,7 @@ READS: dict[tuple[str, str], tuple[FileKind, list[str]]] = {
 # Those that name what is written, or a folder; or a keystore of which only the name is used.
 OTHERS = {
     *(("comity demo", "keep"), ("comity new", "out"), ("comity report", "out")),
+    ("comity draft export", "out"),
     *(("comity records export", "folder"), ("comity records verify", "folder"), ("comity targets export", "out")),
     *(("comity template export", "out"), ("comity bundle export", "file"), ("comity evidence bag", "out")),
     *(("comity evidence stamp", "out"), ("comity evidence disclose", "out"), ("comity audit mirror", "into")),

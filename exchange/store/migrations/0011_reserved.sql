@@ -1,0 +1,1 @@
+-- This number is kept free: nothing changes here.
