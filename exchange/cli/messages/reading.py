@@ -24,6 +24,7 @@ from exchange.cli._options import (
     run,
     with_desk,
 )
+from exchange.cli._wrapping import columns, wrapped
 from exchange.cli.messages.files import read_disclosure, read_roots
 from exchange.cli.messages.printing import print_duplicates, print_receipts, print_targets, receipt_object
 from exchange.cli.messages.syncing import synced
@@ -329,5 +330,9 @@ def print_reading(lines: Iterable[ReadLine]) -> None:
         name = safe(read.label)
         if read.written_in:
             name = _("{name} ({language})").format(name=name, language=safe(read.written_in))
-        text = _("{name}:").format(name=name) if read.text is None else labelled(name, safe(read.text))
-        line("  " * read.depth + text)
+        indent = "  " * read.depth
+        # Prose keeps its lines; each is shown as one, so that no text draws what is not its own.
+        first, *others = (read.text or "").split("\n")
+        text = _("{name}:").format(name=name) if read.text is None else labelled(name, safe(first))
+        for one in (text, *(f"  {safe(other)}" for other in others)):
+            line("\n".join(wrapped(indent + one, columns(), len(indent) + 4)))
