@@ -9,6 +9,7 @@ from __future__ import annotations
 import select
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -79,6 +80,9 @@ class Asking:
 @contextmanager
 def _interruptible() -> Iterator[None]:
     """Let Ctrl-C end a question at once; an event loop only notes it, and would wait for the answer."""
+    if threading.current_thread() is not threading.main_thread():  # no signal arrives there
+        yield
+        return
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield

@@ -18,6 +18,12 @@ from pathlib import Path
 COLUMNS = 80
 ROOT = Path(__file__).resolve().parents[2]
 COMITY = (sys.executable, "-m", "exchange.cli.main")
+# The pseudo-terminal becomes that of the program, so that Ctrl-C there is a signal.
+_WITH_TERMINAL = (
+    sys.executable,
+    "-c",
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])",
+)
 INTERRUPT = "\x03"
 _PROMPT = "> "
 
@@ -84,8 +90,8 @@ def terminal(
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
     environ = {**os.environ, "TERM": "dumb", "PYTHONPATH": str(ROOT), **(environment or {})}
     with subprocess.Popen(
-        command, stdin=slave, stdout=slave, stderr=slave, cwd=folder, env=environ, start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that Ctrl-C is a signal
+        [*_WITH_TERMINAL, *command],
+        stdin=slave, stdout=slave, stderr=slave, cwd=folder, env=environ, start_new_session=True,
     ) as program:  # fmt: skip
         os.close(slave)
         try:

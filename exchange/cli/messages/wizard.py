@@ -24,6 +24,8 @@ from protocol.errors import ComityError, InvalidMessageError, UnavailableError
 
 if TYPE_CHECKING:
     from exchange.desk.desk import Desk
+    from keys.directory.cards import ContactPointCard
+    from keys.directory.view import Directory
 
 _HELP, _WHOLE = "?", "="
 _SHORT = 8
@@ -454,27 +456,33 @@ def partners_of(desk: Desk) -> tuple[Partner, ...]:
     """The contact points that a message of this desk may go to, by the directory that it has."""
     from exchange.desk.desk import utc_now
     from keys.directory.cards import Function
-    from keys.directory.search import Wanted, country_of, find
+    from keys.directory.search import Wanted, find
 
     directory = desk.directory
     cards = find(directory, Wanted(functions=(Function.EXCHANGE,)), utc_now())
     return tuple(
-        Partner(str(card.address), country_of(directory, card), card.office, tuple(card.languages))
+        Partner(str(card.address), _country(directory, card), card.office, tuple(card.languages))
         for card in cards
         if card.address != desk.address
     )
 
 
-def own_fields(desk: Desk) -> tuple[str | None, dict[str, Any]]:
-    """The desk's time zone, and what its settings and card say of it in every request."""
+def _country(directory: Directory, card: ContactPointCard) -> str | None:
+    """The country of a contact point: of its card, of its node's, or the one that its node is named by."""
     from keys.directory.search import country_of
 
+    named = card.address.node.upper()
+    return country_of(directory, card) or (named if named in load_codes("country") else None)
+
+
+def own_fields(desk: Desk) -> tuple[str | None, dict[str, Any]]:
+    """The desk's time zone, and what its settings and card say of it in every request."""
     officer = desk.settings.officer
     try:
         card = desk.directory.contact_point(desk.address)
     except ComityError:
         return None, {}
-    country = country_of(desk.directory, card)
+    country = _country(desk.directory, card)
     telephone = (officer.telephone if officer else None) or next(iter(card.phones), None)
     reached = {"telephone": telephone, "email": officer.email if officer else None}
     present = {name: value for name, value in reached.items() if value is not None}
