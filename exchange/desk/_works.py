@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from exchange.cases.agenda import Agenda
 from exchange.cases.duplicates import subjects_of
+from exchange.cases.listing import Listing
 from exchange.cases.offers import Offers
 from exchange.cases.search import Search
 from exchange.context.desk_context import DeskContext
 from exchange.link.link import NodeLink
+from exchange.messaging.drafting.fanning import Fanning
 from exchange.messaging.handling import PassingOn
 from exchange.messaging.inbox import Inbox
 from exchange.messaging.offline import OfflineDesk
@@ -21,6 +23,7 @@ from exchange.messaging.outbox import Keeping, Outbox
 from exchange.messaging.receipts import ReceiptJudge
 from exchange.messaging.replies import Replies
 from exchange.messaging.sync import NodeSync
+from exchange.office.call_book import CallBook
 from exchange.office.case_book import CaseBook
 from exchange.office.erasure import Erasure
 from exchange.office.office import Office
@@ -48,15 +51,18 @@ class Works:
     book: ProcessingLog
     judge: ReceiptJudge
     passing_on: PassingOn
+    fanning: Fanning
     outbox: Outbox
     mailbox: Inbox
     node_sync: NodeSync
     search: Search
     offers: Offers
     agenda: Agenda
+    listing: Listing
     office: Office
     erasure: Erasure
     case_book: CaseBook
+    call_book: CallBook
     replies: Replies
     once: Once
 
@@ -86,8 +92,9 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
     book = ProcessingLog(acting, context.clock, reason_needed=context.settings.office.justification == "required")
     judge = ReceiptJudge(context.current)
     passing_on = PassingOn(context)
+    fanning = Fanning(context)
     once = Once(context, acting)
-    outbox = Outbox(context, judge, acting, book, passing_on, once)
+    outbox = Outbox(context, judge, acting, book, passing_on, once, fanning)
     mailbox = Inbox(context, judge, book)
     search = Search(
         store,
@@ -103,15 +110,18 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
         book=book,
         judge=judge,
         passing_on=passing_on,
+        fanning=fanning,
         outbox=outbox,
         mailbox=mailbox,
-        node_sync=NodeSync(context, link, outbox, mailbox, OfflineDesk(context, outbox, mailbox), search),
+        node_sync=NodeSync(context, link, outbox, mailbox, OfflineDesk(context, outbox, mailbox), search, agenda),
         search=search,
         offers=Offers(context, outbox.complete),
         agenda=agenda,
+        listing=Listing(store, agenda),
         office=office,
         erasure=Erasure(context, agenda, acting, book),
         case_book=CaseBook(context, office, acting, book),
+        call_book=CallBook(context, acting, book),
         replies=Replies(context, passing_on, acting),
         once=once,
     )

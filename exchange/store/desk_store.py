@@ -15,13 +15,16 @@ from pathlib import Path
 from types import MappingProxyType
 from uuid import UUID
 
+from exchange.store._calls import CallTable, CardSeenTable
 from exchange.store._content import ContentSeal
 from exchange.store._content_keys import ContentKeys
 from exchange.store._mailbox import MailboxPlace, QuarantineTable
 from exchange.store._names import RowNames
 from exchange.store._once import OnceTable
 from exchange.store._outbox import OutboxTable
+from exchange.store._parents import ParentTable
 from exchange.store._refusals import RefusalTable
+from exchange.store._settled import SettledTable
 from exchange.store._short_ids import ShortIds
 from exchange.store._state import StateTable
 from exchange.store.agenda import AgendaTable
@@ -57,6 +60,10 @@ class DeskStore:
     once: OnceTable
     outbox: OutboxTable
     refusals: RefusalTable
+    parents: ParentTable
+    settled: SettledTable
+    cards_seen: CardSeenTable
+    calls: CallTable
     mailbox: MailboxPlace
     quarantine: QuarantineTable
     statements: StatementTable
@@ -84,6 +91,10 @@ class DeskStore:
             self.once = OnceTable(database, names, self.content)
             self.outbox = OutboxTable(database, names, self.messages)
             self.refusals = RefusalTable(database, names)
+            self.parents = ParentTable(database, names)
+            self.settled = SettledTable(database, names)
+            self.cards_seen = CardSeenTable(database, names)
+            self.calls = CallTable(database, names, self.content, self.agenda)
             self.mailbox = MailboxPlace(database, self.state)
             self.quarantine = QuarantineTable(database, names)
             self.statements = StatementTable(database, names)
@@ -132,11 +143,27 @@ class DeskStore:
         why = dict(refused)
         with self.database.transaction(redone=True):
             taken = self.outbox.remove([*done, *why])
+            self._mark_stale(taken & why.keys())  # what was taken has receipts, which do it
             for message_id in taken & why.keys():
                 self.refusals.put(self._names.message(message_id), why[message_id])
             self.receipts.insert(receipts)
             self.records.insert([record for key, record in records.items() if key in taken])
         return taken
+
+    def note_waiting(self, reasons: Mapping[UUID, str]) -> None:
+        """Note why messages stay in the outbox, by the code of the reason."""
+        with self.database.transaction(redone=True):
+            self._mark_stale(self.outbox.note_reason(reasons))
+
+    def settle(self, message_id: UUID, value: bytes) -> None:
+        """Note what became of a message that was not delivered, inside a transaction."""
+        self.settled.put(message_id, value)
+        self._mark_stale([message_id])
+
+    def _mark_stale(self, messages: Iterable[UUID]) -> None:
+        blinded = [self._names.message(message_id) for message_id in messages]
+        found = self.database.among("SELECT thread FROM message WHERE id IN", blinded)
+        self.agenda.mark_stale(thread for (thread,) in found)
 
     # --- Receiving ---
 
@@ -158,6 +185,7 @@ class DeskStore:
             self.statements.insert(delivery.statements)
             self.receipts.insert(delivery.receipts)
             self.records.insert(delivery.records)
+            self.cards_seen.insert(delivery.cards)
             self.mailbox.move(delivery.cursor)
         return TakenRows(tuple(kept), tuple(held))
 

@@ -32,6 +32,7 @@ from exchange.cli.messages.files import read_document
 from exchange.cli.messages.printing import print_removed, report_sent, report_sent_many
 from exchange.cli.output import line, plain, print_json, safe, table
 from exchange.i18n import _, ngettext
+from exchange.text.labels import code_label
 from keys.local.given_files import FileKind
 from protocol.errors import DuplicateRequestError, InvalidMessageError, LawsDifferError, UsageError
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from exchange.cases.legal_comparison import Hint
     from exchange.desk.desk import Desk
     from exchange.messaging.drafting.cleaning import Removed
+    from exchange.views import Caution
 
 
 def new(
@@ -165,7 +167,8 @@ def send(
         bool, typer.Option("--unless-duplicate", help=_("Send nothing when another case is about the same target."))
     ] = False,
     unless_warned: Annotated[
-        bool, typer.Option("--unless-warned", help=_("Send nothing when the laws of both nations warn of something."))
+        bool,
+        typer.Option("--unless-warned", help=_("Send nothing when the laws or the draft give a warning.")),
     ] = False,
     split: Annotated[
         bool, typer.Option("--split", help=_("Send several requests when the targets are too many for one message."))
@@ -239,7 +242,7 @@ async def _send_one(
         _require_no_duplicate(duplicates)
     hints = await desk.cases.compare_laws(draft)
     if checks.unless_warned:
-        _require_no_warning(hints)
+        _require_no_warning(hints, await desk.cases.cautions_of_draft(draft))
     if not as_json:
         _say_what_cannot_be_passed_on([draft])
     sent = await desk.messages.send(draft, unless_duplicate=checks.unless_duplicate)
@@ -294,7 +297,8 @@ async def _send_several(
         _say_what_cannot_be_passed_on(drafts)
     hints = await desk.cases.compare_laws(drafts[0])  # all that the laws speak of is the same in each part
     if checks.unless_warned:
-        _require_no_warning(hints)
+        cautions = [caution for part in drafts for caution in await desk.cases.cautions_of_draft(part)]
+        _require_no_warning(hints, cautions)
     sent = await desk.messages.send_many(drafts, unless_duplicate=checks.unless_duplicate)
     return report_sent_many(
         sent,
@@ -329,9 +333,12 @@ def _require_no_duplicate(duplicates: Sequence[Duplicate]) -> None:
         raise DuplicateRequestError(f"other cases are about the same targets: {', '.join(named)}")
 
 
-def _require_no_warning(hints: Sequence[Hint]) -> None:
+def _require_no_warning(hints: Sequence[Hint], cautions: Sequence[Caution]) -> None:
     if warnings := sorted({hint.code for hint in hints if hint.warns}):
         raise LawsDifferError(f"the comparison of both nations' laws warns: {', '.join(warnings)}")
+    if cautions:
+        problems = tuple((one.field, "caution", code_label(one.codes, one.code)) for one in cautions)
+        raise InvalidMessageError(_("the draft has something to look at again"), problems)
 
 
 def acknowledge(

@@ -35,7 +35,8 @@ from tests.worlds.desks import FR, JP, PASSPHRASE, World, in_thread, request
 HOUR = timedelta(hours=1)
 ROUTINE = {"urgency": "routine", "urgency_reason": None}
 
-OFFICE_TABLES = ("officer", "reading", "draft", "duty", "record", "withheld", "closed")
+OFFICE_TABLES = ("officer", "reading", "draft", "duty", "record", "withheld", "closed", "parent", "parent_of", "held")
+DUE_TABLES = ("standing", "waiting", "settled", "card_seen", "message_card", "call_back", "unproved")
 
 
 @pytest.fixture
@@ -138,6 +139,7 @@ async def test_an_old_database_gets_its_agenda_when_it_is_opened(world: World) -
             "once_result",
             "event",
             "webhook",
+            *DUE_TABLES,
             *OFFICE_TABLES,
         ):
             await in_thread(jp, execute, f"DROP TABLE {table}")
