@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import typer
 
 from keys.local.terminal import refuse
 from protocol.errors import UsageError
 
-Given = TypeVar("Given", str, None, "list[str] | None")
+Given = TypeVar("Given", bound="str | list[str] | None")
 
 
 def code_in(name: str) -> Callable[[Given], Given]:
@@ -23,11 +23,10 @@ def code_in(name: str) -> Callable[[Given], Given]:
         from exchange.text.code_words import code_of
 
         try:
-            if isinstance(value, list):
-                return [code_of(name, one) for one in value]
-            return code_of(name, value)
+            found = [code_of(name, one) for one in value] if isinstance(value, list) else code_of(name, str(value))
         except UsageError as problem:
             # While the command line is read no command has begun that could show a refusal.
             raise typer.Exit(refuse(problem, as_json="--json" in sys.argv)) from None
+        return cast("Given", found)
 
     return read

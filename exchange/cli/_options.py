@@ -261,7 +261,19 @@ async def open_desk_here(
         if served is not None and login.passphrase is not None:
             typed = given_login().passphrase_file is None
             _stay_signed_in(served, acting, login.passphrase, stays=typed or signing_in)
-        yield opened.desk(acting)
+        desk = opened.desk(acting)
+        _show_times_of(desk)
+        yield desk
+
+
+def _show_times_of(desk: Desk) -> None:
+    """Show times in the zone of the office, as long as the environment names no other."""
+    from exchange.cli.output import show_times_of
+
+    zone = None
+    with suppress(ComityError):
+        zone = desk.directory.contact_point(desk.address).time_zone
+    show_times_of(zone)
 
 
 def _opening(folder: Path, secret: bytes) -> Awaitable[Keystore]:

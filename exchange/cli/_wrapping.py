@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import unicodedata
@@ -37,24 +38,44 @@ def wrapped(text: str, most: int, indent: int = 0) -> list[str]:
     """``text`` in lines of at most ``most`` columns, those after the first ``indent`` further in.
 
     Lines break at spaces and between wide letters; a word that is longer than a line is cut. A date, an id and all that
-    stands between marks of direction stays in one piece, as far as it fits into a line.
+    stands between marks of direction stays in one piece, as far as it fits into a line; what does not is marked in
+    each of its lines.
     """
-    lines: list[str] = []
-    line = ""
-    room = most
+    lines = [""]
     for piece in _pieces(text):
-        if width(line) + width(piece.rstrip(" ")) > room and line.strip():
-            lines.append(line.rstrip(" "))
-            line = ""
-            room = most - indent
-            piece = piece.lstrip(" ")  # noqa: PLW2901
-        while width(piece) > room:
-            head, piece = _cut(bare(piece), room - width(line))  # noqa: PLW2901
-            lines.append((line + head).rstrip(" "))
-            line, room = "", most - indent
-        line += piece
-    lines.append(line.rstrip(" "))
-    return [lines[0], *(f"{' ' * indent}{one}" for one in lines[1:])]
+        room = most - (indent if len(lines) > 1 else 0)
+        if width(lines[-1]) + width(piece.rstrip(" ")) <= room:
+            lines[-1] += piece
+        elif width(piece.rstrip(" ")) <= most - indent:
+            lines.append(piece.lstrip(" "))
+        else:
+            first, *others = _filled(bare(piece), room - width(lines[-1]), most - indent)
+            marks = (OPEN, CLOSE) if OPEN in piece else ("", "")
+            lines[-1] += _marked(first, marks)
+            lines.extend(_marked(one, marks) for one in others)
+    ended = [line.rstrip(" ") for line in lines]
+    return [ended[0], *(f"{' ' * indent}{one}" for one in ended[1:])]
+
+
+def _marked(text: str, marks: tuple[str, str]) -> str:
+    return f"{marks[0]}{text}{marks[1]}" if text else ""
+
+
+def _filled(text: str, first: int, most: int) -> list[str]:
+    """A text without marks in parts, the first of at most ``first`` columns, the others of ``most``."""
+    parts = [""]
+    for word in _words(text):
+        left = word
+        room = first if len(parts) == 1 else most
+        if width(parts[-1]) + width(left.rstrip(" ")) > room and (parts[-1].strip() or len(parts) == 1):
+            parts.append("")
+            left = left.lstrip(" ")
+        while width(left.rstrip(" ")) > most:
+            head, left = _cut(left, most)
+            parts[-1] += head
+            parts.append("")
+        parts[-1] += left
+    return parts
 
 
 def _pieces(text: str) -> list[str]:
@@ -78,7 +99,16 @@ def _pieces(text: str) -> list[str]:
     return [piece for piece in pieces if piece]
 
 
+# A date with its time, as tables show it, is one word.
+_DATED = re.compile(r"(?<=\d{4}-\d\d-\d\d) (?=\d\d:\d\d)")
+_JOINED = "\uf8ff"  # for private use; turned back before anything is shown
+
+
 def _words(text: str) -> list[str]:
+    return [word.replace(_JOINED, " ") for word in _split(_DATED.sub(_JOINED, text))]
+
+
+def _split(text: str) -> list[str]:
     words: list[str] = []
     word = ""
     for character in text:
@@ -103,3 +133,8 @@ def _cut(piece: str, room: int) -> tuple[str, str]:
         if taken > room and place:
             return piece[:place], piece[place:]
     return piece, ""
+
+
+def unbroken(text: str) -> int:
+    """How many columns the longest part of ``text`` takes that stays in one piece."""
+    return max((width(piece.rstrip(" ")) for piece in _pieces(text)), default=0)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from keys.local.translation import FACT, _, current, label_context, language, pgettext
 from protocol.codes import Code, load_codes
+from protocol.codes.likely import names_of
 
 if TYPE_CHECKING:
     from protocol.lifecycle.facts import CaseFact
@@ -27,6 +28,11 @@ def code_label(name: str, code: str) -> str:
     if name == "language" and code not in codes:
         return _language_label(code)
     return pgettext(label_context(name, code), codes.label(code)) if code in codes else code
+
+
+def short_label(name: str, code: str) -> str:
+    """As :func:`code_label`, without what a label says in explanation."""
+    return list(names_of(code_label(name, code)))[-1]
 
 
 def listed_label(name: str, entry: Code) -> str:

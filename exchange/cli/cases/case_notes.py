@@ -18,6 +18,7 @@ from exchange.cli._options import (
     run,
     with_desk,
 )
+from exchange.cli.cases.case_list import case_list
 from exchange.cli.messages.printing import print_targets
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _, labelled
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
     from exchange.office.case_notes import CaseEntry, EntryKind
 
 app = typer.Typer(no_args_is_help=True)
+app.command("list", help=_("List the cases, emergencies first, then the newest.\n\nExample: comity case list --ours"))(
+    case_list
+)
 ByOption = Annotated[str | None, typer.Option("--by", help=_("The officer who notes it, if not that of the settings."))]
 
 

@@ -36,7 +36,7 @@ from exchange.cli.messages.printing import (
 from exchange.cli.messages.syncing import synced
 from exchange.cli.output import line, plain, print_json, progress, safe, table
 from exchange.i18n import _, labelled, ngettext
-from exchange.text.labels import code_label, state_label
+from exchange.text.labels import code_label, short_label, state_label
 from keys.local.given_files import FileKind, read_given, reading_as
 from keys.local.terminal import UNCHECKED, UNVERIFIED, at_once
 from protocol.errors import UsageError
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from exchange.cases.duplicates import Duplicate
     from exchange.desk.desk import Desk
     from exchange.text.rendering import ReadLine
-    from exchange.views import ShownMessage, Tracking, VerificationReport
+    from exchange.views import CaseRow, InboxRow, ShownMessage, Tracking, VerificationReport
 
 OfflineOption = Annotated[bool, typer.Option("--offline", help=_("Do not contact the node."))]
 
@@ -83,7 +83,7 @@ def search(
                     row.sender,
                     ", ".join(map(str, row.recipients)),
                     row.sent_at,
-                    row.thread,
+                    _short(row.thread),
                 )
                 for row in found.messages
             ],
@@ -140,24 +140,34 @@ def inbox(
             print_json({"messages": messages, **reached.members()})
             return
         reached.say()
+        cases = {case.thread: case for case in await desk.cases.listing()}
         table(
             _("Sent") if sent else _("Inbox"),
-            [_("Id"), _("Type"), _("Urgency"), _("With"), _("Sent at"), _("Opened at"), _("Status")],
             [
-                (
-                    str(row.id)[-SHORT_ID:],
-                    code_label("message_type", row.type),
-                    row.urgency,
-                    ", ".join(map(str, row.recipients)) if sent else row.sender,
-                    row.sent_at,
-                    row.opened_at,
-                    row.status,
-                )
-                for row in messages
+                _("Id"), _("Type"), _("Urgency"), _("With"), _("Case"), _("Our reference"), _("Their reference"),
+                _("Subject"), _("Sent at"), _("Opened at"), _("Status"),
             ],
-        )
+            [_inbox_cells(row, cases.get(row.thread), sent=sent) for row in messages],
+        )  # fmt: skip
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def _inbox_cells(row: InboxRow, case: CaseRow | None, *, sent: bool) -> tuple[object, ...]:
+    """A message with its case: both references, and what it is about."""
+    return (
+        str(row.id)[-SHORT_ID:],
+        code_label("message_type", row.type),
+        short_label("urgency", row.urgency),
+        ", ".join(map(str, row.recipients)) if sent else row.sender,
+        str(row.thread)[-SHORT_ID:],
+        case.own_reference if case is not None else row.own_reference if sent else None,
+        case.peer_reference if case is not None else None if sent else row.own_reference,
+        case.offence if case is not None else None,
+        row.sent_at,
+        row.opened_at,
+        row.status,
+    )
 
 
 def show(
