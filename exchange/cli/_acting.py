@@ -43,14 +43,12 @@ def given_key() -> str | None:
 
 def give_options(given: Mapping[str, str]) -> None:
     """Keep who acts, where options say so beside what stands in variables."""
-    from exchange.cli._codes import code_in
-
     login, file = given_login(), given.get("--officer-passphrase-file")
     give_login(
         GivenLogin(
             given.get("--officer", login.officer),
             login.passphrase_file if file is None else Path(file),
-            code_in("record_purpose")(given.get("--purpose", login.purpose)),
+            given.get("--purpose", login.purpose),
             given.get("--because", login.reason),
         )
     )

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import TypeVar, cast
-
-import typer
-
-from keys.local.terminal import refuse
-from protocol.errors import UsageError
 
 Given = TypeVar("Given", bound="str | list[str] | None")
 
 
 def code_in(name: str) -> Callable[[Given], Given]:
-    """A callback that puts codes of the list ``name`` in the place of words; it refuses what is neither."""
+    """A callback that puts codes of the list ``name`` in the place of words.
+
+    The command itself refuses what is neither, where a refusal is shown as every other is.
+    """
 
     def read(value: Given) -> Given:
         if not value:
             return value
-        from exchange.text.code_words import code_of
+        from exchange.text.code_words import find_code
 
-        try:
-            found = [code_of(name, one) for one in value] if isinstance(value, list) else code_of(name, str(value))
-        except UsageError as problem:
-            # While the command line is read no command has begun that could show a refusal.
-            raise typer.Exit(refuse(problem, as_json="--json" in sys.argv)) from None
-        return cast("Given", found)
+        found = (
+            [find_code(name, one) or one for one in value] if isinstance(value, list) else find_code(name, str(value))
+        )
+        return cast("Given", found or value)
 
     return read
+
+
+def required_code(name: str, value: str | None) -> str | None:
+    """The code of a list; raises :class:`UsageError` for what is none, with the allowed values and the likely one."""
+    from exchange.text.code_words import code_of
+
+    return code_of(name, value) if value else None

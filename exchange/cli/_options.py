@@ -105,20 +105,27 @@ def read_login() -> Login:
         if found is not None:
             return _signed_in(found, given)
     if given.officer is None:
-        return Login(purpose=given.purpose, reason=given.reason)
+        return Login(purpose=_purpose(given), reason=given.reason)
     read = read_officer_passphrase(file, given.officer, "--officer-passphrase-file")
     if served is not None:
         found = served.signed_in(given.officer, read)
         if found is not None:
             return _signed_in(found, given)
-    return Login(given.officer, read, given.purpose, given.reason)
+    return Login(given.officer, read, _purpose(given), given.reason)
 
 
 def _signed_in(found: SignedIn, given: GivenLogin) -> Login:
     from exchange.office.officers import Login
     from protocol.crypto.signing import Ed25519Signer
 
-    return Login(found.officer, None, given.purpose, given.reason, None, Ed25519Signer(found.seed))
+    return Login(found.officer, None, _purpose(given), given.reason, None, Ed25519Signer(found.seed))
+
+
+def _purpose(given: GivenLogin) -> str | None:
+    """The code of the purpose that was given, perhaps in words; raises :class:`UsageError`."""
+    from exchange.text.code_words import code_of
+
+    return code_of("record_purpose", given.purpose) if given.purpose else given.purpose
 
 
 def read_passphrase(path: Path | None, *, new: bool = False) -> bytes:
@@ -218,7 +225,7 @@ def read_handing(to: str | None, purpose: str | None) -> tuple[str, str]:
 
     Raises :class:`RecipientNeededError` when nobody can be asked.
     """
-    given = (to, purpose or given_login().purpose)
+    given = (to, purpose or _purpose(given_login()))
     if not all(given) and not sys.stdin.isatty():
         raise RecipientNeededError("it was not said who gets it, or what for")
     questions = (_("Who gets it?"), _("What for (a code of the list record_purpose)?"))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exchange.cli._codes import code_in
+from exchange.cli._codes import code_in, required_code
 from exchange.cli._options import (
     DEFAULT_HOME,
     SHORT_ID,
@@ -59,7 +59,8 @@ def case_list(
     async def work(desk: Desk) -> None:
         from exchange.cases.listing import CaseFilter
 
-        wanted = CaseFilter(nation=nation.lower() if nation else None, owner=owner, ours=ours, text=words)
+        country = required_code("country", nation)
+        wanted = CaseFilter(nation=country.lower() if country else None, owner=owner, ours=ours, text=words)
         found = await desk.cases.listing(wanted)
         if as_json:
             print_json({"cases": found[:limit], "more": max(0, len(found) - limit)})

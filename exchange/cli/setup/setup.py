@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exchange.cli._codes import code_in
+from exchange.cli._codes import code_in, required_code
 from exchange.cli._options import (
     DEFAULT_HOME,
     CountryOption,
@@ -178,7 +178,11 @@ def directory(
             ]
             known = desk.directory
         else:
-            cards = find(known, Wanted(country, language, competence, text, on_duty=duty, inactive=not duty), now)
+            spoken = required_code("language", language)
+            wanted = Wanted(
+                required_code("country", country), spoken, competence, text, on_duty=duty, inactive=not duty
+            )
+            cards = find(known, wanted, now)
         standings = {
             entry.contact: entry for entry in await desk.cases.contact_standings([card.address for card in cards])
         }
