@@ -76,7 +76,7 @@ class SentMessage:
     """The outcome of sending one message. ``error`` is the code of the refusal, or of why it is still queued, and
     ``reason`` says that in words.
 
-    What was asked of several nations is one outcome: ``id`` is the parent's, which this desk alone knows, ``children``
+    A request to several nations has one outcome: ``id`` is the parent's, which this desk alone knows, ``children``
     are the messages, one to each nation, and ``status`` is that of the child that is least far.
 
     A draft that waits for another officer is not sealed yet: its ``digest`` is empty.

@@ -39,7 +39,7 @@ from exchange.context.worker import in_desk_thread
 from exchange.desk._case_calls import CaseCalls
 from exchange.desk._works import Draft, Works
 from exchange.desk.messages import DeskMessages
-from exchange.messaging.checks import cautions_of
+from exchange.messaging.checks import cautions_of, cautions_of_cards
 from exchange.office.case_notes import CaseEntry, Casework, EntryKind
 from exchange.office.officers import READERS, check_line
 from exchange.views import AgendaItem, CaseRow, Caution, InboxRow, SearchResult, SentMessage
@@ -271,7 +271,8 @@ class DeskCases(CaseCalls):
         from protocol.messages.parse import complete_message
 
         message = complete_message(draft, sender=str(self._context.address), sent_at=truncate(self._clock()))
-        return cautions_of(self._store, self._parsed, message)
+        found = cautions_of(self._store, self._parsed, message)
+        return (*found, *cautions_of_cards(message, self._context.directory))
 
     async def compare_laws(self, draft: Draft) -> list[Hint]:
         """What the laws of both nations say of a request that is not sent yet; raises :class:`InvalidMessageError`.

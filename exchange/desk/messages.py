@@ -92,8 +92,9 @@ class DeskMessages:
         """Check, seal, store and submit; one outcome per draft, in order.
 
         A draft that opens a thread and names several nations goes as a message to each, of which none shows that there
-        are others (:mod:`exchange.messaging.drafting.fanning`). They wait for instants of their own, status ``scheduled``,
-        unless ``at_once``. Its outcome has them as ``children``, and :class:`DeskParents` knows how they stand.
+        are others (:mod:`exchange.messaging.drafting.fanning`). They wait for instants of their own, status
+        ``scheduled``, unless ``at_once``. Its outcome has them as ``children``, and :class:`DeskParents` knows how they
+        stand.
 
         Raises :class:`InvalidMessageError` (the problems of all drafts), :class:`TransitionError` or
         :class:`NotFoundError` (a reply in an unknown thread) before anything is stored, and what the directory says

@@ -23,7 +23,7 @@ from exchange.store.rows import Parent
 from exchange.views import SentMessage
 from protocol.errors import UsageError
 
-# What a reply has of the case that it is in, whatever a draft for all of them says.
+# The fields that a reply has of its case, whatever a draft for all of them says.
 _OF_ONE_CASE = frozenset({"to", "thread", "in_reply_to", "own_reference", "peer_reference", "previous_request"})
 
 

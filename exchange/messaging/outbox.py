@@ -24,7 +24,7 @@ from exchange.cases.delivery import REPLACES, require_lost, settled_value
 from exchange.cases.threads import check_next_step
 from exchange.context.desk_context import DeskContext
 from exchange.link.client import MAX_SUBMIT_BYTES
-from exchange.messaging.checks import check_composed
+from exchange.messaging.checks import cautions_of_cards, check_composed
 from exchange.messaging.drafting.fanning import Fanning, TimedDraft, family_of, numbered
 from exchange.messaging.handling import PassingOn
 from exchange.messaging.once import Claim, Once
@@ -39,7 +39,7 @@ from protocol.encoding.instants import to_ms, truncate
 from protocol.encoding.padme import SALT_BYTES
 from protocol.encoding.phrase import phrase
 from protocol.envelope import seal
-from protocol.errors import ComityError, InvalidMessageError, PeerFailedError
+from protocol.errors import ComityError, InvalidMessageError, OlderReaderError, PeerFailedError
 from protocol.event import EventName
 from protocol.http.wire import MAX_ENVELOPES, EnvelopeAnswer
 from protocol.processing_log import Operation
@@ -150,6 +150,7 @@ class Outbox:
         flat: list[Mapping[str, Any]] = []
         messages: list[ComposedMessage] = []
         problems: list[tuple[str, str, str]] = []
+        refusals: list[InvalidMessageError] = []
         numbers = numbered(drafts)
         replaced: list[UUID | None] = []
         for number, draft in zip(numbers, drafts, strict=True):
@@ -163,6 +164,9 @@ class Outbox:
                 if numbers[-1] == 0:
                     raise
                 problems += [(f"{number}.{where}", rule, text) for where, rule, text in problem.problems]
+                refusals.append(problem)
+        if problems and all(isinstance(refusal, OlderReaderError) for refusal in refusals):
+            raise OlderReaderError(refusals[0].detail, (*dict.fromkeys(problems),))
         if problems:
             raise InvalidMessageError(
                 phrase("problems of the drafts: {count}", count=len(problems)), (*dict.fromkeys(problems),)
@@ -170,7 +174,8 @@ class Outbox:
         cautions: list[tuple[Caution, ...]] = []
         for composed, instead_of in zip(messages, replaced, strict=True):
             check_next_step(self._store, self._parsed, composed.message, without=instead_of)
-            cautions.append(check_composed(self._store, self._parsed, composed.message))
+            found = check_composed(self._store, self._parsed, composed.message)
+            cautions.append((*found, *cautions_of_cards(composed.message, self._directory())))
             self._passing_on.check_outgoing(composed)
             self._needs_glass(composed.message)
         return [

@@ -107,7 +107,7 @@ class NodeSync:
     ) -> list[SentMessage]:
         """Check, seal, store and submit; one outcome per message, in order.
 
-        What is asked of several nations is a message to each: those wait for instants of their own unless ``at_once``.
+        A request to several nations is a message to each: those wait for instants of their own unless ``at_once``.
 
         Raises what :meth:`Outbox.compose` and :meth:`Outbox.seal` raise; a node that cannot be reached is an outcome.
         ``drafts`` may be a function of the desk's thread that writes them from what is stored: it is asked again when

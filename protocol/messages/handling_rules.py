@@ -245,12 +245,12 @@ def rank(labels: Sequence[str], label: str) -> int:
 def _forwarding(message: Message, holder: Address, recipient: Address | None) -> Iterator[Barrier]:
     from protocol.messages.types.answer import Answer
 
-    if recipient is not None and (str(recipient) == message.sender or recipient.node in _nations_consented(message)):
+    if recipient is not None and recipient.node in _nations_consented(message):
         return
     handling = message.handling
     if _leaves_its_state(message, holder, recipient):
         yield _of(message, Objection("third_state"))
-    if recipient is None or str(recipient) not in message.to:
+    if recipient is None or str(recipient) not in (*message.to, message.sender):
         code = _tlp_objection(handling.tlp, holder, recipient)
         if code is not None:
             yield _of(message, Objection(code))
@@ -272,7 +272,7 @@ def _leaves_its_state(message: Message, holder: Address, recipient: Address | No
     """Whether a request would go to a State that neither holds it nor was asked."""
     if message.type not in REQUESTS or recipient is None:
         return False
-    return recipient.node != holder.node and str(recipient) not in message.to
+    return recipient.node != holder.node and str(recipient) not in (message.sender, *message.to)
 
 
 def _nations_consented(message: Message) -> frozenset[str]:

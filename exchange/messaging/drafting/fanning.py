@@ -1,8 +1,8 @@
 """What is asked of several nations goes as a message to each, and none of them shows that there are others.
 
 Rules:
-1. What opens a thread and names desks of several nations is sent once to each nation, to that nation's desks alone,
-   unless all may know of each other (:func:`protocol.messages.types.assistance.is_joint`).
+1. A draft that opens a thread and names desks of several nations is sent once to each nation, to that nation's desks
+   alone, unless all may know of each other (:func:`protocol.messages.types.assistance.is_joint`).
 2. Each such child has its own id, thread, salt, envelope, reference and instant of sending. The program makes all of
    them, and none from another one's. The words are the officer's, and the same.
 3. The instants are drawn one by one from the time that the settings give (:class:`SiblingSettings`): a child is sealed

@@ -8,7 +8,7 @@ from protocol.encoding.phrase import phrase
 from protocol.messages.handling_rules import strictest
 from protocol.messages.schema.base import Message
 
-# What is urgent is the case: a reply has a reason of its own, in its own language.
+# The case is urgent, not its words: a reply has a reason of its own, in its own language.
 REPLY_REASON = phrase("It replies in a case that is urgent.")
 
 
@@ -18,8 +18,8 @@ def reply_draft(
     """A draft of ``reply_type`` to ``message``: addressed to its sender, in its thread.
 
     Of the case it has the urgency, the legal basis, and who may see it: TLP, PAP and the limits on passing on (H2, H3).
-    Its ``language`` is that of who writes it, and so are its reason and its references. What the sender of ``message``
-    said of their own words stays theirs: use conditions, judicial use, grade.
+    Its ``language`` is that of who writes it, and so are its reason and its references. The labels that the sender
+    of ``message`` put on their own words stay theirs: use conditions, judicial use, grade.
 
     Where ``by``, who replies, sent ``message`` itself (an extension replies to the own request), it goes to those whom
     that went to, under the same references.

@@ -70,7 +70,7 @@ def test_every_command_that_sends_takes_a_key_and_reports_what_it_sent_in_one_wa
     }
     assert [name for name, function in found.items() if "key" not in inspect.signature(function).parameters] == []
     # Both of these give the exit code and the line of a message that waits.
-    ways = ("report_sent(", "report_sent_many(", "code_of(", "_send_one(")
+    ways = ("report_sent(", "report_sent_many(", "code_of(", "_send_one(", "_reply(")
     assert [name for name, f in found.items() if not any(way in inspect.getsource(f) for way in ways)] == []
 
 
