@@ -9,12 +9,11 @@ from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import typer
 
 from exchange.cli._acting import GivenLogin, give_key, given_key, given_login
-from exchange.cli._codes import code_in
 from exchange.i18n import _
 from exchange.service.served import a_served_desk, served_desk
 from keys.local.terminal import ask, interrupted, refuse
@@ -29,6 +28,34 @@ if TYPE_CHECKING:
     from keys.secrets.keystore import Keystore
 
 T = TypeVar("T")
+
+Given = TypeVar("Given", bound="str | list[str] | None")
+
+
+def code_in(name: str) -> Callable[[Given], Given]:
+    """A callback for an option whose value is a code of the list ``name``: words for it are understood too.
+
+    The command itself refuses what is neither, where a refusal is shown as every other is.
+    """
+
+    def read(value: Given) -> Given:
+        if not value:
+            return value
+        from exchange.text.code_words import find_code
+
+        if isinstance(value, list):
+            return cast("Given", [find_code(name, one) or one for one in value])
+        return cast("Given", find_code(name, str(value)) or value)
+
+    return read
+
+
+def required_code(name: str, value: str | None) -> str | None:
+    """The code of a list; raises :class:`UsageError` for what is none, with the allowed values and the likely one."""
+    from exchange.text.code_words import code_of
+
+    return code_of(name, value) if value else None
+
 
 CleanOption = Annotated[
     bool,

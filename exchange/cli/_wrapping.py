@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import shutil
 import sys
 import unicodedata
 from functools import lru_cache
@@ -19,7 +19,10 @@ def columns() -> int:
     """How many columns the terminal has, 80 where nobody can tell; a pipe has no end of them."""
     if not sys.stdout.isatty():
         return UNLIMITED
-    return max(NARROWEST, shutil.get_terminal_size((USUAL, 24)).columns)
+    try:
+        return max(NARROWEST, os.get_terminal_size(sys.stdout.fileno()).columns or USUAL)
+    except (OSError, ValueError):
+        return USUAL
 
 
 def width(text: str) -> int:

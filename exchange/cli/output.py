@@ -12,9 +12,6 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
-from exchange.cli._tables import lines_of_table
-from exchange.cli._wrapping import columns as width_of_output
-from exchange.text.zones import in_zone, own_zone
 from keys.local.printing import printable_line
 from keys.local.terminal import write, write_json
 from protocol.address import Address
@@ -67,12 +64,18 @@ def safe(value: object) -> str:
     An instant is shown in the officer's zone, to the second: its parts are in ``--json``.
     """
     if isinstance(value, datetime):
+        from exchange.text.zones import in_zone
+
         return in_zone(value, _zone(), seconds=True)
     return "-" if value is None else printable_line(str(plain(value)))
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A table for a person: no wider than the terminal, and nothing of it cut."""
+    # Only here: a program that reads JSON does not wait for what draws.
+    from exchange.cli._tables import lines_of_table
+    from exchange.cli._wrapping import columns as width_of_output
+
     cells = [[safe(cell) for cell in row] for row in rows]
     write("\n".join(lines_of_table(title, columns, cells, width_of_output())))
 
@@ -96,13 +99,15 @@ def progress(text: str, *, as_json: bool, counted: bool = False) -> Iterator[Cal
         yield lambda completed, total: shown.update(task, completed=completed, total=total)
 
 
-_own_zone: ContextVar[tzinfo | None] = ContextVar("own_zone", default=None)
+_own_zone: ContextVar[str | None] = ContextVar("own_zone", default=None)
 
 
 def show_times_of(zone: str | None) -> None:
     """Show times in the officer's own zone from now on: that of the environment, else ``zone`` of its card."""
-    _own_zone.set(own_zone(zone))
+    _own_zone.set(zone)
 
 
 def _zone() -> tzinfo:
-    return _own_zone.get() or own_zone()
+    from exchange.text.zones import own_zone
+
+    return own_zone(_own_zone.get())

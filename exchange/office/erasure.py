@@ -24,7 +24,6 @@ from exchange.office.release import DraftState, KeptDrafts
 from exchange.office.rota import DutyRota
 from exchange.store.rows import StoredMessage
 from protocol.codes import load_codes
-from protocol.codes.likely import likely, refusal_of
 from protocol.encoding.instants import truncate
 from protocol.errors import ErasureError, NotFoundError, UsageError
 from protocol.processing_log import Operation
@@ -112,6 +111,8 @@ class Erasure:
         """
         self._acting.require(Role.ADMINISTRATOR)
         if ground not in load_codes("erasure_ground"):
+            from protocol.codes.likely import likely, refusal_of
+
             raise UsageError(refusal_of(load_codes("erasure_ground"), likely(load_codes("erasure_ground"), ground)))
         if not self._store.messages.thread(thread):
             raise NotFoundError(f"this desk has no thread {thread}")

@@ -25,7 +25,6 @@ from exchange.store.processing_log import ProcessingLogTable
 from keys.local.files import sync_folder
 from keys.secrets.keystore import Derivation, Entry, Keystore, Purpose
 from protocol.codes import load_codes
-from protocol.codes.likely import likely, refusal_of
 from protocol.crypto.signing import SEED_BYTES, Signer
 from protocol.encoding import cbor
 from protocol.encoding.instants import from_ms, to_ms
@@ -284,6 +283,8 @@ def check_line(text: str, what: str) -> str:
 def check_purpose(purpose: str) -> str:
     """Return a code of the list record_purpose; raises :class:`UsageError`."""
     if purpose not in load_codes("record_purpose"):
+        from protocol.codes.likely import likely, refusal_of
+
         raise UsageError(refusal_of(load_codes("record_purpose"), likely(load_codes("record_purpose"), purpose)))
     return purpose
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from keys.local.translation import FACT, _, current, label_context, language, pgettext
 from protocol.codes import Code, load_codes
-from protocol.codes.likely import names_of
 
 if TYPE_CHECKING:
     from protocol.lifecycle.facts import CaseFact
@@ -32,6 +31,8 @@ def code_label(name: str, code: str) -> str:
 
 def short_label(name: str, code: str) -> str:
     """As :func:`code_label`, without what a label says in explanation."""
+    from protocol.codes.likely import names_of
+
     return list(names_of(code_label(name, code)))[-1]
 
 

@@ -23,7 +23,7 @@ from functools import lru_cache
 from typing import Any
 
 from exchange.messaging.drafting.drafts import empty_field
-from exchange.text.code_words import with_codes
+from exchange.text.draft_codes import with_codes
 from exchange.wizard import answers as read
 from exchange.wizard._replies import ANSWER, REPLIES, answer_steps
 from exchange.wizard._requests import FIXED, REPORTED, REQUESTS, reported

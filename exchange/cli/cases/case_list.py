@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exchange.cli._codes import code_in, required_code
 from exchange.cli._options import (
     DEFAULT_HOME,
     SHORT_ID,
@@ -14,6 +13,8 @@ from exchange.cli._options import (
     JsonOption,
     LimitOption,
     PassphraseOption,
+    code_in,
+    required_code,
     run,
     with_desk,
 )

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exchange.cli._codes import required_code
 from exchange.cli._options import (
     DEFAULT_HOME,
     CountryOption,
@@ -20,6 +19,7 @@ from exchange.cli._options import (
     PassphraseOption,
     RemarkOption,
     WaitOption,
+    required_code,
     run,
     with_desk,
 )
@@ -215,10 +215,8 @@ async def _chosen(
     if needed and not all_ and country is None:
         raise UsageError(_("name contact points, a --country, or --all"))
     everything = await desk.refresh_directory(everything=True)
-    cards = find(
     wanted = Wanted(country=required_code("country", country), functions=(Function.EXCHANGE,))
-        everything, wanted, datetime.now(UTC)
-    )
+    cards = find(everything, wanted, datetime.now(UTC))
     found = [card.address for card in cards if card.address != desk.address]
     if not found:
         raise UsageError(_("no other contact point of the directory fits {what}").format(what=safe(country or "--all")))

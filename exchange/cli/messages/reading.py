@@ -24,7 +24,6 @@ from exchange.cli._options import (
     run,
     with_desk,
 )
-from exchange.cli._wrapping import columns, wrapped
 from exchange.cli.messages.files import read_disclosure, read_roots
 from exchange.cli.messages.printing import (
     print_cautions,
@@ -348,6 +347,8 @@ def _short(message_id: UUID) -> str:
 
 def print_reading(lines: Iterable[ReadLine]) -> None:
     """A message in the reader's language."""
+    from exchange.cli._wrapping import columns, wrapped
+
     for read in lines:
         name = safe(read.label)
         if read.written_in:

@@ -13,7 +13,6 @@ from uuid import uuid4
 
 import typer
 
-from exchange.cli._codes import code_in
 from exchange.cli._options import (
     DEFAULT_HOME,
     CleanOption,
@@ -24,6 +23,7 @@ from exchange.cli._options import (
     OutOrPrintOption,
     PassphraseOption,
     RemarkOption,
+    code_in,
     instant,
     run,
     with_desk,

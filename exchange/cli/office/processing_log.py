@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exchange.cli._codes import code_in, required_code
 from exchange.cli._options import (
     DEFAULT_HOME,
     SHORT_ID,
@@ -18,7 +17,9 @@ from exchange.cli._options import (
     JsonOption,
     PassphraseOption,
     ToOption,
+    code_in,
     instant,
+    required_code,
     run,
     with_desk,
 )

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exchange.cli._codes import code_in, required_code
 from exchange.cli._options import (
     DEFAULT_HOME,
     CountryOption,
@@ -17,8 +16,10 @@ from exchange.cli._options import (
     JsonOption,
     PassphraseOption,
     QuickDerivationOption,
+    code_in,
     instant,
     read_passphrase,
+    required_code,
     run,
     with_desk,
 )
@@ -185,10 +186,8 @@ def directory(
             ]
             known = desk.directory
         else:
-            spoken = required_code("language", language)
-            wanted = Wanted(
-                required_code("country", country), spoken, competence, text, on_duty=duty, inactive=not duty
-            )
+            there, spoken = required_code("country", country), required_code("language", language)
+            wanted = Wanted(there, spoken, competence, text, on_duty=duty, inactive=not duty)
             cards = find(known, wanted, now)
         standings = {
             entry.contact: entry for entry in await desk.cases.contact_standings([card.address for card in cards])

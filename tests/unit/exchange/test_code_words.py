@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from exchange.cli.main import app
 from exchange.cli.messages.files import read_document
-from exchange.text.code_words import code_label_bare, code_of, find_code, refusal, with_codes
+from exchange.text.code_words import code_label_bare, code_of, find_code, refusal
+from exchange.text.draft_codes import with_codes
 from keys.local import translation
 from keys.local.isolates import bare
 from keys.local.translation import _

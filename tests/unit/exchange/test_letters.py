@@ -128,7 +128,8 @@ def test_only_what_is_proved_stands_among_the_receipts() -> None:
 
 @pytest.mark.parametrize(
     "hostile",
-    ["#emph[x]", "$ x^2 $", "*bold* _it_", "\\", "`raw`", "// gone", "#read(\"/etc/passwd\")", "<label> @ref", "= Title", "]#[", "#{1+1}"],
+    ["#emph[x]", "$ x^2 $", "*bold* _it_", "\\", "`raw`", "// gone", '#read("/etc/passwd")', "<label> @ref", "= Title",
+     "]#[", "#{1+1}"],
 )  # fmt: skip
 def test_no_text_of_a_stranger_becomes_markup(hostile: str) -> None:
     made = letter(facts=f"Before {hostile} after.")
