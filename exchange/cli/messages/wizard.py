@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,12 @@ async def ask_for_message(
         return await conversation.hold()
     except (KeyboardInterrupt, EOFError):
         conversation.say_how_to_go_on()
-        return INTERRUPTED
+    except asyncio.CancelledError:
+        # Ctrl-C while the desk works: this line is the one that tells of it.
+        if (task := asyncio.current_task()) is not None:
+            task.uncancel()
+        conversation.say_how_to_go_on()
+    return INTERRUPTED
 
 
 class _Conversation:
