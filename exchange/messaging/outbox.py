@@ -55,6 +55,7 @@ _PRIORITIES = {"routine": Priority.ROUTINE, "urgent": Priority.URGENT, "emergenc
 _FORMAT_RULE = "message format"
 _NO_PROOF = PeerFailedError("the node gave no proof that it took the message")
 # What a draft says to this desk alone.
+_SAME_WORDS = Caution("caution", "same_words", "to")
 _OF_THIS_DESK = frozenset({REPLACES, TOLD})
 Keeping: TypeAlias = "Callable[[Message], None]"
 """What is done with a message in the transaction that keeps it, before it is kept; it may raise."""
@@ -185,10 +186,12 @@ class Outbox:
                 phrase("problems of the drafts: {count}", count=len(problems)), (*dict.fromkeys(problems),)
             )
         cautions: list[tuple[Caution, ...]] = []
-        for composed, instead_of in zip(messages, replaced, strict=True):
+        families = [family_of(draft) for draft in flat]
+        for composed, instead_of, family in zip(messages, replaced, families, strict=True):
             check_next_step(self._store, self._parsed, composed.message, without=instead_of)
             found = check_composed(self._store, self._parsed, composed.message)
-            cautions.append((*found, *cautions_of_cards(composed.message, self._directory())))
+            alike = (_SAME_WORDS,) if family is not None and families.count(family) > 1 else ()
+            cautions.append((*found, *cautions_of_cards(composed.message, self._directory()), *alike))
             self._passing_on.check_outgoing(composed)
             self._needs_glass(composed.message)
         return [
