@@ -63,6 +63,10 @@ CleanOption = Annotated[
     typer.Option("--clean", help=_("Take marks that cannot be seen out of identifiers, and say which were removed.")),
 ]
 
+LanguageOption = Annotated[
+    str | None,
+    typer.Option("--language", help=_("The language of your text (a code such as fr), if not that of the settings.")),
+]
 AtOnceOption = Annotated[
     bool,
     typer.Option(

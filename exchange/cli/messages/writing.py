@@ -21,6 +21,7 @@ from exchange.cli._options import (
     IdArgument,
     JsonOption,
     KeyOption,
+    LanguageOption,
     OutOrPrintOption,
     PassphraseOption,
     RemarkOption,
@@ -54,6 +55,7 @@ def new(
         str | None,
         typer.Option("--reply-to", help=_("The message you answer. The draft takes its recipient and thread.")),
     ] = None,
+    language: LanguageOption = None,
     template: Annotated[str | None, typer.Option("--template", help=_("The template to begin with."))] = None,
     case: Annotated[Path | None, typer.Option("--from", help=_("Fields to begin with, JSON or YAML."))] = None,
     values: Annotated[
@@ -80,7 +82,8 @@ def new(
 
     async def reply(desk: Desk) -> None:
         begun, _missing = begin()
-        write(plain(await desk.replies.draft(await desk.messages.resolve(reply_to or ""), begun["type"])))
+        own = {"language": language} if language is not None else {}
+        write(plain(await desk.replies.draft(await desk.messages.resolve(reply_to or ""), begun["type"], **own)))
 
     def begin() -> tuple[dict[str, Any], Mapping[str, str]]:
         """What template and case file give, with the type, and the placeholders without a value."""
@@ -376,6 +379,7 @@ def acknowledge(
         str | None, typer.Option("--next-update-by", help=_("Or: when the sender will get an update (with time zone)."))
     ] = None,
     remark: RemarkOption = None,
+    language: LanguageOption = None,
     key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
@@ -391,6 +395,7 @@ def acknowledge(
             eta=instant(eta),
             next_update_by=instant(next_update_by),
             remark=remark,
+            language=language,
         )
         return report_sent(sent, as_json=as_json)
 
@@ -400,6 +405,7 @@ def acknowledge(
 def answer(
     message_id: IdArgument,
     file: Annotated[Path, typer.Argument(help=_('A JSON object with "targets": what became of each.'))],
+    language: LanguageOption = None,
     key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
@@ -414,7 +420,10 @@ def answer(
         if not isinstance(targets, list) or not all(isinstance(target, dict) for target in targets) or unknown:
             raise UsageError(_('the answer file holds "targets", a list of objects, and perhaps "own_reference"'))
         sent = await desk.replies.answer(
-            await desk.messages.resolve(message_id), targets, own_reference=given.get("own_reference")
+            await desk.messages.resolve(message_id),
+            targets,
+            own_reference=given.get("own_reference"),
+            language=language,
         )
         return report_sent(sent, as_json=as_json)
 
