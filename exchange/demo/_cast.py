@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from exchange.demo._dating import told_now
 from exchange.demo._stage import Stage, example
 from exchange.desk.desk import Desk
 from exchange.views import SentMessage
@@ -172,9 +173,9 @@ def authorised() -> dict[str, Any]:
 
 
 def example_fields(name: str) -> dict[str, Any]:
-    """The fields of an example."""
+    """The fields of an example, with times that could be said now."""
     fields: dict[str, Any] = json.loads(example(name).read_text("utf-8"))
-    return fields
+    return told_now(fields, now())
 
 
 def name_of(desk: Desk) -> str:
