@@ -34,6 +34,9 @@ test-fast: setup-dev ## run the tests for the inner loop: no processes, no conne
 desk-long: setup-dev ## many commands of eight programs on one desk, some of them killed: nothing refused, lost or doubled
 	@COMITY_DESK_ROUNDS=$${ROUNDS:-12} COMITY_DESK_SEED=$${SEED:-1} $(BIN)/python -m pytest -q tests/faults/test_desk_programs.py
 
+desk-service-long: setup-dev ## programs of three officers on one running desk that is killed five times in a minute: nothing lost or doubled
+	@COMITY_SERVICE_SECONDS=$${SERVICE_SECONDS:-60} COMITY_DESK_SEED=$${SEED:-1} $(BIN)/python -m pytest -q -s tests/faults/test_desk_service_kill.py
+
 check: setup-dev lint types layers test ## everything that must hold before a change lands
 
 bench: setup-dev ## one table: every figure, its floor, peers where they can be had (BENCH="--rounds 1 --quick": does it work)

@@ -92,6 +92,8 @@ class SentMessage:
     reason: str | None = None
     cautions: tuple[Caution, ...] = ()
     children: tuple[SentMessage, ...] = ()
+    nation: str = ""  # of a child
+    goes_at: datetime | None = None  # of a child: its own instant
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ import typer
 
 from exchange.cli._acting import GivenLogin, give_key, given_key, given_login
 from exchange.cli._codes import code_in
+from exchange.cli._interrupts import run_interruptible
 from exchange.i18n import _
 from exchange.service.served import a_served_desk, served_desk
 from keys.local.terminal import ask, interrupted, refuse
@@ -33,6 +34,14 @@ T = TypeVar("T")
 CleanOption = Annotated[
     bool,
     typer.Option("--clean", help=_("Take marks that cannot be seen out of identifiers, and say which were removed.")),
+]
+
+AtOnceOption = Annotated[
+    bool,
+    typer.Option(
+        "--at-once",
+        help=_("To several nations: send now. Who compares the times then sees that the messages belong together."),
+    ),
 ]
 
 JsonOption = Annotated[bool, typer.Option("--json", help=_("Print one JSON object."))]
@@ -154,10 +163,8 @@ def instant(text: str | None) -> datetime | None:
 
 def run(work: Callable[[], Coroutine[Any, Any, int | None]], *, as_json: bool) -> None:
     """Run a command to its exit code; a typed error is shown, whatever else is a defect and shown without values."""
-    import asyncio
-
     try:
-        code = asyncio.run(work())
+        code = run_interruptible(work)
     except ComityError as error:
         code = refuse(error, as_json=as_json)
     except KeyboardInterrupt:

@@ -25,8 +25,9 @@ from exchange.cases.law.checks import check_law
 from exchange.cases.threads import check_next_step
 from exchange.context.desk_context import DeskContext
 from exchange.link.client import MAX_SUBMIT_BYTES
+from exchange.messaging._referring import TOLD, accompanied
 from exchange.messaging.checks import cautions_of_cards, check_composed
-from exchange.messaging.drafting.fanning import Fanning, TimedDraft, family_of, numbered
+from exchange.messaging.drafting.fanning import Fanning, TimedDraft, family_of, nations_of, numbered
 from exchange.messaging.handling import PassingOn
 from exchange.messaging.once import Claim, Once
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
 _PRIORITIES = {"routine": Priority.ROUTINE, "urgent": Priority.URGENT, "emergency": Priority.EMERGENCY}
 _FORMAT_RULE = "message format"
 _NO_PROOF = PeerFailedError("the node gave no proof that it took the message")
+# Said by a draft to this desk alone.
+_OF_THIS_DESK = frozenset({REPLACES, TOLD})
 Keeping: TypeAlias = "Callable[[Message], None]"
 """What is done with a message in the transaction that keeps it, before it is kept; it may raise."""
 
@@ -145,7 +148,15 @@ class Outbox:
 
     def fanned(self, drafts: Sequence[Mapping[str, Any]], *, at_once: bool) -> list[Mapping[str, Any]]:
         """The drafts as they are sent: a child for each nation in place of one to several."""
-        return self._fanning.expand(drafts, at_once=at_once)
+        return [one for child in self._fanning.expand(drafts, at_once=at_once) for one in accompanied(child)]
+
+    def rest_of(self, drafts: Sequence[Mapping[str, Any]], done: int) -> list[Mapping[str, Any]]:
+        """The drafts of which nothing was sent yet, where ``done`` messages were: those of one draft go together."""
+        left = list(drafts)
+        while left and done > 0:
+            draft = left.pop(0)
+            done -= max(1, len(nations_of(draft))) * len(accompanied(draft))
+        return left
 
     def _compose(self, drafts: Sequence[Mapping[str, Any]]) -> list[Composed]:
         flat: list[Mapping[str, Any]] = []
@@ -157,10 +168,12 @@ class Outbox:
         for number, draft in zip(numbers, drafts, strict=True):
             try:
                 instead_of = self._replaced(draft)
-                children = self._fanning.expand([draft])
-                messages += [self.complete(child) for child in children]
-                flat += children
-                replaced += [instead_of for _ in children]
+                for child in self._fanning.expand([draft]):
+                    for one in accompanied(child):
+                        written = self._passing_on.as_it_was(one, [message.message for message in messages])
+                        messages.append(self.complete(written))
+                        flat.append(one)
+                        replaced.append(instead_of)
             except InvalidMessageError as problem:
                 if numbers[-1] == 0:
                     raise
@@ -298,12 +311,13 @@ class Outbox:
         from protocol.messages.officer_signature import sign_as_officer
         from protocol.messages.versions import compose_for
 
+        draft = self.filled(draft)
         now = self._time_of(draft)
         claimed = draft.get("from")
         if claimed is not None and claimed != str(self._address):
             raise _one_problem("from", phrase("this desk sends as {address}", address=self._address))
         composed = compose_for(
-            self._named({name: draft[name] for name in draft if name != REPLACES}),
+            self._named({name: draft[name] for name in draft if name not in _OF_THIS_DESK}),
             self._readers(draft),
             message_id=self._new_id(now),
             sender=str(self._address),
@@ -312,6 +326,19 @@ class Outbox:
         if str(self._address) in composed.message.to:
             raise _one_problem("to", phrase("a message is not sent to its own sender"))
         return sign_as_officer(composed, self._acting.signer) if self._acting.signer is not None else composed
+
+    def filled(self, draft: Mapping[str, Any]) -> dict[str, Any]:
+        """The draft with the desk's own block where it leaves that out."""
+        from exchange.messaging.drafting.own_block import filled, own_fields
+
+        card, country = None, None
+        try:
+            directory = self._directory()
+            card = directory.contact_point(self._address)
+            country = directory.node(self._address.node).country
+        except ComityError:
+            pass  # a desk without a directory fills in what its settings say
+        return filled(draft, own_fields(self._settings, card, country))
 
     def _readers(self, draft: Mapping[str, Any]) -> dict[str, Mapping[str, tuple[int, ...]] | None]:
         """What the recipients' desks read, by the cards that their nations signed.

@@ -60,7 +60,7 @@ def answer(request: Message, *targets: dict[str, Any]) -> dict[str, Any]:
 PRESERVED = {
     "target": "t1",
     "result": "preserved",
-    "preserved_at": "2026-11-23T10:00:00+01:00",
+    "preserved_at": "2026-11-23T04:00:00+01:00",
     "expires_at": "2027-02-21T10:00:00+01:00",
     "provider_reference": "LE-2026-1187",
 }
