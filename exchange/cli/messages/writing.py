@@ -106,7 +106,6 @@ def new(
         from exchange.messaging.drafting.own_block import filled
         from exchange.messaging.drafting.templates import merge
         from exchange.office.draft_ids import DRAFT_ID, without_draft_id
-        from protocol.messages.parse import check_outgoing
 
         begun, missing = begin()
         wanted = message_type or begun["type"]
@@ -125,16 +124,23 @@ def new(
                 file.write(text)
         except OSError as problem:
             raise UsageError(f"cannot write {out}: {problem.strerror}") from problem
-        guide = check_outgoing(draft)
-        if as_json:
-            fields = [{"field": f, "rule": r, "text": t} for f, r, t in guide]
-            print_json({"file": str(out), "fields": fields, "placeholders": dict(missing)})
-            return
-        if missing:
-            table(_("Placeholders without a value"), [_("Name"), _("Meaning")], list(missing.items()))
-        table(_("Fields to fill in"), [_("Field"), _("Rule"), _("Meaning")], [(f, _(r), _(t)) for f, r, t in guide])
+        _print_what_is_left(out, draft, missing, as_json=as_json)
 
     run(start if reply_to is None else with_desk(home, passphrase_file, reply), as_json=as_json)
+
+
+def _print_what_is_left(out: Path, draft: dict[str, Any], missing: Mapping[str, str], *, as_json: bool) -> None:
+    """What a person still fills in, in the file of a draft."""
+    from protocol.messages.parse import check_outgoing
+
+    guide = check_outgoing(draft)
+    if as_json:
+        fields = [{"field": f, "rule": r, "text": t} for f, r, t in guide]
+        print_json({"file": str(out), "fields": fields, "placeholders": dict(missing)})
+        return
+    if missing:
+        table(_("Placeholders without a value"), [_("Name"), _("Meaning")], list(missing.items()))
+    table(_("Fields to fill in"), [_("Field"), _("Rule"), _("Meaning")], [(f, _(r), _(t)) for f, r, t in guide])
 
 
 def _is_to_ask(ask: bool | None, *, given: bool, wanted: bool) -> bool:
