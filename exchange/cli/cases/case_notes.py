@@ -18,6 +18,7 @@ from exchange.cli._options import (
     run,
     with_desk,
 )
+from exchange.cli.cases._course import course_lines, course_members
 from exchange.cli.cases.parents import add_parent_commands, show_parent
 from exchange.cli.messages.printing import print_targets, report_sent
 from exchange.cli.output import line, print_json, safe, table
@@ -95,6 +96,7 @@ def show(
                         }
                         for entry in out_of_order
                     ],
+                    **course_members(tuple(cases.values())),
                     "messages": rows,
                     "notes": noted.entries,
                 }
@@ -137,6 +139,8 @@ def show(
             text = _("Out of order: {what} {target}: {why}")
             what, why = fact_label(type(entry.fact)), reason_label(entry.reason)
             line(text.format(what=what, target=safe(entry.target), why=why))
+        for text in course_lines(tuple(cases.values()), targets):
+            line(text)
         if noted.entries:
             table(
                 _("Notes"),
