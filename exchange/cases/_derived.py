@@ -438,7 +438,8 @@ def _references(message: Message | None, *, mine: bool) -> tuple[str | None, str
 
 def _offence(message: Message | None) -> str | None:
     offences: Sequence[Offence] = getattr(message, "offences", None) or ()
-    return offences[0].title if offences else None
+    # Information may name none; its subject says without content what it is about.
+    return offences[0].title if offences else getattr(message, "subject", None)
 
 
 def _ms(at: datetime | None) -> int | None:

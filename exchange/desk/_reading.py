@@ -63,7 +63,7 @@ def receipt_rows(works: Works, head: Head) -> list[ReceiptRow]:
     ]
 
 
-def read(works: Works, message_id: UUID) -> ShownMessage:
+def read(works: Works, message_id: UUID, act: str = "show") -> ShownMessage:
     """The message, and that it was looked at durable in the records before anybody sees it.
 
     Raises what :meth:`Acting.require` and :func:`require_open` raise, and :class:`NotFoundError`.
@@ -75,7 +75,7 @@ def read(works: Works, message_id: UUID) -> ShownMessage:
     stored = store.messages.get(message_id)
     message, head = works.context.parsed.of(stored), stored.head
     require_open(works, stored)
-    works.keep_record(works.book.record(Operation.CONSULTATION, "show", head))
+    works.keep_record(works.book.record(Operation.CONSULTATION, act, head))
     return ShownMessage(
         row=inbox_row(store, *store.messages.head(message_id)),
         message=message,

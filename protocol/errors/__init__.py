@@ -124,6 +124,7 @@ ComityError                              internal                 _base
 ├─ EvidenceUnusableError                 evidence-unusable        _evidence
 ├─ TimestampInvalidError                 timestamp-invalid        _evidence
 ├─ SigningIdentityError                  signing-identity         _evidence
+├─ RedactionError                        redaction                _evidence
 ├─ FontsMissingError                     fonts-missing            _evidence
 ├─ DeskRunningError                      desk-running             _service
 ├─ RunFolderError                        run-folder               _service
@@ -158,6 +159,7 @@ from protocol.errors._directory import UnknownKeyError as UnknownKeyError
 from protocol.errors._directory import UnknownNodeError as UnknownNodeError
 from protocol.errors._evidence import EvidenceUnusableError as EvidenceUnusableError
 from protocol.errors._evidence import FontsMissingError as FontsMissingError
+from protocol.errors._evidence import RedactionError as RedactionError
 from protocol.errors._evidence import SigningIdentityError as SigningIdentityError
 from protocol.errors._evidence import TimestampInvalidError as TimestampInvalidError
 from protocol.errors._evidence import TimestampUnavailableError as TimestampUnavailableError

@@ -140,6 +140,7 @@ _CLASS_OF: Mapping[str, type[_base.ComityError]] = MappingProxyType(
         "timestamp-invalid": _evidence.TimestampInvalidError,
         "timestamp-unavailable": _evidence.TimestampUnavailableError,
         "signing-identity": _evidence.SigningIdentityError,
+        "redaction": _evidence.RedactionError,
         "fonts-missing": _evidence.FontsMissingError,
         "desk-running": _service.DeskRunningError,
         "desk-service-busy": _service.ServiceBusyError,

@@ -27,11 +27,12 @@ from protocol.errors import InvalidMessageError
 from protocol.messages.corrections import corrected, original_of
 from protocol.messages.schema.authorisation import Authorisation
 from protocol.messages.schema.base import Message
+from protocol.messages.schema.parts import TimeWindow, WantedData
 from protocol.messages.types.acknowledgement import Acknowledgement
 from protocol.messages.types.assistance import AssistanceRequest
 from protocol.messages.types.correcting import Correction
 from protocol.messages.types.forward import Forward
-from protocol.messages.types.preservation import PreservationAnswer, PreservationRequest
+from protocol.messages.types.preservation import PreservationAnswer, PreservationRequest, Target
 from protocol.messages.types.preservation_course import FollowUpConfirmed, PreservationFollowUp
 from protocol.routing import MAX_CLOCK_SKEW
 
@@ -217,23 +218,24 @@ def _windows(message: Message, at: datetime) -> Iterator[Implausible]:
     stored = isinstance(message, PreservationRequest)
     live = isinstance(message, AssistanceRequest) and not _LIVE.isdisjoint(message.kinds)
     for number, target in enumerate(getattr(message, "targets", ())):
+        if not isinstance(target, Target | WantedData):
+            continue
         place = f"targets.{number}"
-        windows = list(_windows_of(target, place))
-        for field, window in windows:
+        for field, window in _windows_of(target, place):
             if window.ends_at > at + MAX_CLOCK_SKEW and not live:
                 yield Implausible("window_open", f"{field}.ends_at", (target.target,), stored, holds_back=False)
-        instant = getattr(getattr(target, "identifier", None), "instant", None)
-        if windows and instant is not None and not any(w.begins_at <= instant <= w.ends_at for _, w in windows):
+        # Only the main identifier may be an address: the further ones name an account.
+        windows, instant = target.windows(), getattr(target.identifier, "instant", None)
+        if windows and instant is not None and not any(w.begins_at <= instant <= w.ends_at for w in windows):
             yield Implausible("outside_window", f"{place}.identifier.instant", (target.target,), holds_back=False)
 
 
-def _windows_of(target: Any, place: str) -> Iterator[tuple[str, Any]]:
-    """The time windows of a target, one or several."""
-    one = getattr(target, "time_window", None)
-    if one is not None:
-        yield f"{place}.time_window", one
-    for number, window in enumerate(getattr(target, "time_windows", None) or ()):
-        yield f"{place}.time_windows.{number}", window
+def _windows_of(target: Target | WantedData, place: str) -> Iterator[tuple[str, TimeWindow]]:
+    """The time windows of a target, each with the path to it."""
+    if target.time_window is not None:
+        yield f"{place}.time_window", target.time_window
+    for number, window in enumerate(target.further_windows or ()):
+        yield f"{place}.further_windows.{number}", window
 
 
 def _periods(message: Message, minimum_days: int) -> Iterator[Implausible]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exchange.cli._codes import code_in
 from exchange.cli._options import (
     DEFAULT_HOME,
     CountryOption,
@@ -17,8 +16,10 @@ from exchange.cli._options import (
     JsonOption,
     PassphraseOption,
     QuickDerivationOption,
+    code_in,
     instant,
     read_passphrase,
+    required_code,
     run,
     with_desk,
 )
@@ -189,7 +190,9 @@ def directory(
             ]
             known = desk.directory
         else:
-            cards = find(known, Wanted(country, language, competence, text, on_duty=duty, inactive=not duty), now)
+            there, spoken = required_code("country", country), required_code("language", language)
+            wanted = Wanted(there, spoken, competence, text, on_duty=duty, inactive=not duty)
+            cards = find(known, wanted, now)
         standings = {
             entry.contact: entry for entry in await desk.cases.contact_standings([card.address for card in cards])
         }
