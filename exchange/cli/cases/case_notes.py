@@ -28,6 +28,7 @@ from exchange.i18n import _, labelled
 from exchange.text.labels import (
     code_label,
     deadline_label,
+    due_kind_label,
     entry_label,
     fact_label,
     reason_label,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
     from exchange.desk.desk import Desk
     from exchange.office.case_notes import CaseEntry, EntryKind
+    from protocol.lifecycle.deadlines import Deadline
 
 app = typer.Typer(no_args_is_help=True)
 app.command("list", help=_("List the cases, emergencies first, then the newest.\n\nExample: comity case list --ours"))(
@@ -128,13 +130,14 @@ def show(
         if due:
             table(
                 _("Due"),
-                [_("What"), _("Side"), _("Target"), _("Due"), _("Rule")],
+                [_("What"), _("Side"), _("Target"), _("Due"), _("Kind"), _("Rule")],
                 [
                     (
                         deadline_label(item.what),
                         side_label(item.side),
                         item.target,
-                        item.due or _("paused"),
+                        _when(item, now),
+                        due_kind_label(item.kind),
                         item.source,
                     )
                     for item in due
@@ -154,6 +157,17 @@ def show(
             )
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def _when(item: Deadline, now: datetime) -> str:
+    """When it is due; late is said of law, declarations and promises only."""
+    if item.due is None:
+        return _("paused")
+    if item.is_late(now):
+        return _("late since {at}").format(at=safe(item.due))
+    if item.has_passed(now):
+        return _("target passed {at}").format(at=safe(item.due))
+    return safe(item.due)
 
 
 @app.command(

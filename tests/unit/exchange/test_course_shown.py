@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from exchange.cases.threads import target_rows
 from exchange.cli.cases._course import course_lines, course_members
+from exchange.cli.cases.case_notes import _when
+from protocol.lifecycle.deadlines import Deadline, DueKind
+from protocol.lifecycle.rules import Side
 from tests.worlds.threads import DAY, HOUR, PARIS, T0, TOKYO, Thread, preserved, text
 
 EXPIRY = T0 + 90 * DAY
@@ -96,3 +99,12 @@ def test_corrections_and_refusals_without_consultation_are_in_what_is_told_and_i
         ["t1"],
     )
     assert json.dumps(members, default=str)
+
+
+def test_late_is_said_of_law_declarations_and_promises_only() -> None:
+    def when(kind: DueKind, due: datetime | None = T0) -> str:
+        return _when(Deadline("answer", Side.REQUESTED, due, "", "verified", kind=kind), T0 + HOUR)
+
+    assert [when(kind).split()[0] for kind in DueKind] == ["late", "late", "late", "target"]
+    assert when(DueKind.LAW, T0 + DAY).startswith("2026")
+    assert when(DueKind.LAW, None) == "paused"
