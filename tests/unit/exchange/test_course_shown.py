@@ -83,13 +83,13 @@ def test_corrections_and_refusals_without_consultation_are_in_what_is_told_and_i
         until=text(EXPIRY + 60 * DAY),
     )
     correction = thread.correct(answer, sent_at=EXPIRY - timedelta(minutes=30), targets=[preserved("t1", EXPIRY - DAY)])
+    refused = Thread("assistance.request", wanted_by=None)
     ground = {"code": "political_offence", "text": "A political offence."}
-    decisions = [{"target": "t2", "decision": "refuse", "ground": ground}]
-    thread.add("decision", PARIS, decisions=decisions, consultation=None, eta=None)
-    lines = told(thread)
-    assert any("acted on the former version" in line for line in lines)
-    assert any("not consulted" in line for line in lines)
-    members = course_members([thread.case])
+    decisions = [{"decision": "refuse", "ground": ground}]
+    refused.add("decision", PARIS, decisions=decisions, consultation=None, eta=None)
+    assert any("acted on the former version" in line for line in told(thread))
+    assert any("not consulted" in line for line in told(refused))
+    members = course_members([thread.case, refused.case])
     assert {note["note"] for note in members["history_notes"]} == {"relied_on", "without_consultation"}
     (stands,) = members["standings"]
     assert (stands["message"], stands["state"], stands["by"], stands["relied_on"]) == (
