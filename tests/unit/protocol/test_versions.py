@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -290,3 +291,9 @@ def test_a_code_that_came_later_is_not_written_for_an_older_desk() -> None:
     with pytest.raises(OlderReaderError) as raised:
         compose_for(draft, {"24-7@fr": None}, sender="24-7@jp")
     assert [field for field, _, _ in raised.value.problems] == ["channel"]
+
+
+def test_the_specification_names_the_types_that_a_card_without_versions_does_not_read() -> None:
+    text = (Path(__file__).resolve().parents[3] / "docs/protocol.md").read_text("utf-8")
+    listed = text.partition("but for ")[2].partition(". A type")[0]
+    assert set(re.findall("`([a-z.-]+)`", listed)) == set(MESSAGE_TYPES) - FOUNDING_TYPES
