@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 _PRIORITIES = {"routine": Priority.ROUTINE, "urgent": Priority.URGENT, "emergency": Priority.EMERGENCY}
 _FORMAT_RULE = "message format"
 _NO_PROOF = PeerFailedError("the node gave no proof that it took the message")
+_SAME_WORDS = Caution("caution", "same_words", "to")
 # Said by a draft to this desk alone.
 _OF_THIS_DESK = frozenset({REPLACES, TOLD})
 Keeping: TypeAlias = "Callable[[Message], None]"
@@ -186,11 +187,13 @@ class Outbox:
                 phrase("problems of the drafts: {count}", count=len(problems)), (*dict.fromkeys(problems),)
             )
         cautions: list[tuple[Caution, ...]] = []
-        for composed, instead_of in zip(messages, replaced, strict=True):
+        families = [family_of(draft) for draft in flat]
+        for composed, instead_of, family in zip(messages, replaced, families, strict=True):
             # First what names the field that is wrong; the case would only say that such a step does not count.
             found = check_composed(self._store, self._parsed, composed.message, self._directory())
             check_next_step(self._store, self._parsed, composed.message, without=instead_of)
-            told = (Caution("caution", "left_out", name) for name in composed.left_out)
+            told = [Caution("caution", "left_out", name) for name in composed.left_out]
+            told += [_SAME_WORDS] if family is not None and families.count(family) > 1 else []
             cautions.append((*found, *cautions_of_cards(composed.message, self._directory()), *told))
             check_law(self._directory(), composed.message)
             self._passing_on.check_outgoing(composed)
@@ -312,8 +315,8 @@ class Outbox:
         from protocol.messages.officer_signature import sign_as_officer
         from protocol.messages.versions import compose_for
 
+        now = self._time_of(draft)  # of a child, it goes with the draft
         draft = self.filled(draft)
-        now = self._time_of(draft)
         claimed = draft.get("from")
         if claimed is not None and claimed != str(self._address):
             raise _one_problem("from", phrase("this desk sends as {address}", address=self._address))
