@@ -20,9 +20,11 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, su
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from exchange.context.live_keys import LiveKeys, LiveSigner
 from exchange.desk.desk import Desk, OpenedDesk, open_desk, utc_now
 from exchange.desk.notify import channels_of
 from exchange.desk.watch import Seen, watch
+from exchange.link.directory import DeskDirectory
 from exchange.office.officers import Login
 from exchange.service._command import CommandRunner
 from exchange.service._commands import CommandServer
@@ -31,7 +33,8 @@ from exchange.service.run_folder import RunNote
 from exchange.service.sessions import OfficerSession, Sessions
 from exchange.settings import DeskSettings, Home
 from keys.secrets.keystore import Keystore
-from protocol.errors import UnavailableError
+from protocol.address import Address
+from protocol.errors import ComityError, UnavailableError
 
 EXPIRY_EVERY_S = 5.0
 _SECRET_BYTES = 32
@@ -60,6 +63,7 @@ class DeskService:
         """Make the process that commands are made from: before this one has threads, an event loop or a database."""
         settings, files = DeskSettings.load(Home(home).settings), Home(home)
         sessions = Sessions(files.officers, settings.service.idle_min * 60.0)
+        _rehearse(files, settings, keystore)
         runner = CommandRunner(home.resolve(), keystore, program, os.urandom(_SECRET_BYTES))
         return cls(home, keystore, WarmProcess.start(runner), sessions)
 
@@ -139,6 +143,20 @@ class DeskService:
         while True:
             await asyncio.sleep(EXPIRY_EVERY_S)
             self.sessions.expire()
+
+
+def _rehearse(files: Home, settings: DeskSettings, keystore: Keystore) -> None:
+    """Do once what each command does first: what is made at the first time (models, caches) is there for all of them.
+
+    No thread is started for it and no connection opened.
+    """
+    signer = LiveSigner(LiveKeys(keystore))
+    with suppress(ComityError):  # a desk without a directory yet, or one that commands refuse
+        directory = DeskDirectory(files, settings, Address.parse(settings.address), signer, utc_now)
+        try:
+            directory.load_kept()
+        finally:
+            directory.close()
 
 
 def tell_manager(state: str) -> None:
