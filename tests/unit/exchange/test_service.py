@@ -27,7 +27,7 @@ from keys.commands import functions
 from protocol.errors import DeskRunningError, RunFolderError, SessionError
 
 SEED, PROOF = bytes(range(1, 33)), b"p" * 32
-OPENS = ("with_desk(", "open_desk_here(", "_served(")
+OPENS = ("with_desk(", "open_desk_here(", "_served(", "_reply(")
 
 
 # --- Which commands a running desk runs -------------------------------------------------------------------------------
@@ -60,6 +60,7 @@ def test_a_frame_says_how_long_it_is(content: bytes, kind: bytes) -> None:
 # --- Who owns a home --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.outside
 def test_a_home_has_one_owner_whatever_was_left_behind(tmp_path: Path) -> None:
     assert read_note(tmp_path) is None
     with owned(tmp_path, None, {}) as note:
@@ -76,6 +77,7 @@ def test_a_home_has_one_owner_whatever_was_left_behind(tmp_path: Path) -> None:
         assert not Path(note.command_socket).exists()
 
 
+@pytest.mark.outside
 def test_a_home_with_a_long_path_has_its_sockets_in_the_runtime_folder_or_says_what_to_do(tmp_path: Path) -> None:
     home = tmp_path / ("h" * 100)
     home.mkdir()
