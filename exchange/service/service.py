@@ -28,7 +28,7 @@ from exchange.link.directory import DeskDirectory
 from exchange.office.officers import Login
 from exchange.service._command import CommandRunner
 from exchange.service._commands import CommandServer
-from exchange.service._warm import WarmProcess
+from exchange.service._warm import WarmProcess, keep_memory_private
 from exchange.service.run_folder import RunNote
 from exchange.service.sessions import OfficerSession, Sessions
 from exchange.settings import DeskSettings, Home
@@ -57,6 +57,11 @@ class DeskService:
     commands: CommandServer | None = None
     _ending: asyncio.Event = field(default_factory=asyncio.Event)
     _failed: bool = False
+
+    @staticmethod
+    def begin() -> None:
+        """Call this before a secret is read: from now on this process's memory is its own."""
+        keep_memory_private()
 
     @classmethod
     def prepare(cls, home: Path, keystore: Keystore, program: Callable[[], None]) -> DeskService:

@@ -96,6 +96,7 @@ def run_desk(
     folder = home.expanduser().resolve()
     kept = DeskSettings.load(Home(folder).settings).service.run_folder
     wanted = run_folder.expanduser() if run_folder is not None else Path(kept) if kept else None
+    DeskService.begin()
     with owned(folder, wanted, os.environ) as note:
         keystore = Keystore.open(Home(folder).keystore, read_passphrase(passphrase_file))
         _load_commands()
