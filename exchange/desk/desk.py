@@ -11,7 +11,8 @@
 ``desk.messages`` sends, receives, lists and reads (:class:`DeskMessages`); ``desk.replies`` answers what came
 (:class:`DeskReplies`); ``desk.cases`` knows what threads mean and what is due (:class:`DeskCases`); ``desk.office`` has
 officers, drafts that wait, the rota, the processing log and erasure (:class:`DeskOffice`); ``desk.evidence`` verifies
-and gives out proofs (:class:`DeskEvidence`). Every act is in one part alone, and is awaited.
+and gives out proofs (:class:`DeskEvidence`); ``desk.webhooks`` tells programs of the agency what is due
+(:class:`DeskWebhooks`). Every act is in one part alone, and is awaited.
 
 A message is durable before the network sees it, and stored before its receipt is stated: whatever is interrupted is
 taken up again by the next :meth:`DeskMessages.sync`, nothing is lost and nothing is done twice. Any number of programs
@@ -38,6 +39,7 @@ from exchange.desk.evidence import DeskEvidence
 from exchange.desk.messages import DeskMessages
 from exchange.desk.office import DeskOffice
 from exchange.desk.replies import DeskReplies
+from exchange.desk.webhooks import DeskWebhooks
 from exchange.link.client import MAX_WAIT_S, NodeClient
 from exchange.link.directory import DeskDirectory
 from exchange.link.link import NodeLink
@@ -95,6 +97,7 @@ class Desk:
         self.cases = DeskCases(works, self.messages)
         self.office = DeskOffice(works)
         self.evidence = DeskEvidence(works)
+        self.webhooks = DeskWebhooks(works)
 
     @classmethod
     @asynccontextmanager

@@ -6,13 +6,10 @@ and chat are read by others. A notice that was not told is told again at the nex
 
 from __future__ import annotations
 
-import json
 import smtplib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from email.message import EmailMessage
 from typing import Protocol
-
-import urllib3
 
 from exchange.cases.agenda import Notice, counts
 from exchange.i18n import _
@@ -34,27 +31,28 @@ class Channel(Protocol):
     def tell(self, desk: Address, notices: Sequence[Notice]) -> None: ...
 
 
-class Webhook:
-    """POSTs ``{"desk", "overdue", "due", "ours", "level"}`` as JSON to one URL; anything but 2xx is a failure."""
+async def post(url: str, body: bytes, headers: Mapping[str, str]) -> None:
+    """POST a JSON body to a webhook; raises :class:`UnavailableError` for anything but 2xx within some seconds."""
+    import aiohttp
 
-    name = "webhook"
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-
-    def tell(self, desk: Address, notices: Sequence[Notice]) -> None:
-        """Tell the notices; raises :class:`UnavailableError`."""
-        body = json.dumps({"desk": str(desk), **summary(notices)}).encode()
-        try:
-            with urllib3.PoolManager(ssl_context=public_context(), retries=False, timeout=_TIMEOUT_S) as pool:
-                answer = pool.request(
-                    "POST", self._url, body=body, headers={"Content-Type": "application/json"}, redirect=False
-                )
-        except (urllib3.exceptions.HTTPError, OSError) as problem:
-            # The URL may hold a secret: it is not repeated.
-            raise UnavailableError(f"the webhook cannot be reached ({type(problem).__name__})") from None
-        if not 200 <= answer.status < 300:
-            raise UnavailableError(f"the webhook answered {answer.status}")
+    try:
+        timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
+        async with (
+            aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False) as session,
+            session.post(
+                url,
+                data=body,
+                headers={"Content-Type": "application/json", **headers},
+                ssl=public_context(),
+                allow_redirects=False,
+            ) as answer,
+        ):
+            status = answer.status
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as problem:
+        # The URL may hold a secret: it is not repeated.
+        raise UnavailableError(f"the webhook cannot be reached ({type(problem).__name__})") from None
+    if not 200 <= status < 300:
+        raise UnavailableError(f"the webhook answered {status}")
 
 
 class EmailChannel:
@@ -88,13 +86,8 @@ class EmailChannel:
 
 
 def channels_of(settings: DeskSettings) -> list[Channel]:
-    """The channels that the settings name."""
-    channels: list[Channel] = []
-    if settings.notify.webhook is not None:
-        channels.append(Webhook(settings.notify.webhook))
-    if settings.email is not None:
-        channels.append(EmailChannel(settings.email))
-    return channels
+    """The channels that the settings name, besides webhooks (:mod:`exchange.desk.webhooks`)."""
+    return [EmailChannel(settings.email)] if settings.email is not None else []
 
 
 def summary(notices: Sequence[Notice]) -> dict[str, object]:

@@ -88,7 +88,8 @@ def watch(
                 await _say(desk, seen, as_json=as_json)
 
     async def look_once(desk: Desk, channels: Sequence[Channel]) -> None:
-        from exchange.desk.watch import compare_log, tell, told_here
+        from exchange.desk.watch import TryFailed, compare_log, tell, told_here
+        from exchange.desk.webhooks import CHANNEL
 
         (await synced(desk)).say()
         found = await compare_log(desk)
@@ -101,6 +102,9 @@ def watch(
             failure = await tell(desk, channel)
             if failure is not None:
                 await _say(desk, failure, as_json=as_json)
+        await desk.webhooks.queue()
+        for problem in (await desk.webhooks.deliver()).failed:
+            await _say(desk, TryFailed(CHANNEL, problem), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
