@@ -180,6 +180,7 @@ class TargetRow:
     expires_at: datetime | None
     expiry_suspended: bool
     refusal_ground: str | None
+    nation: str = ""  # whose case it is of, where several nations are asked in one thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +220,11 @@ class AgendaItem:
 
 @dataclass(frozen=True, slots=True)
 class Tracking:
-    """Where a message and its case stand."""
+    """Where a message and its case stand.
+
+    Where several nations are asked in one thread, ``nations`` has the case with each: ``state`` is the one that they
+    share, or by_nation, ``targets`` are those of each nation, and ``case`` and ``clocks`` are of the first.
+    """
 
     row: InboxRow
     recipients: tuple[RecipientTracking, ...]
@@ -227,6 +232,16 @@ class Tracking:
     state: str
     targets: tuple[TargetRow, ...]
     clocks: Clocks
+    nations: tuple[NationCase, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NationCase:
+    """The case with one of several nations."""
+
+    nation: str
+    state: str
+    case: AnyCase
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
 from functools import cache, partial
 from importlib import import_module
 from inspect import getdoc
@@ -26,6 +27,7 @@ from typer.core import TyperCommand, TyperGroup
 from keys.local.isolates import shown
 from keys.local.translation import _, isolated_value
 from protocol.encoding.phrase import phrase
+from protocol.errors import UsageError
 
 _WIDE, _CLOSING = "\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef", "\u3001-\u3011\uff01-\uff0f\uff1a\uff1b"
 _DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
@@ -47,9 +49,23 @@ class CommandRow(NamedTuple):
         return found
 
 
-def program(name: str, rows: Sequence[CommandRow], about: str) -> typer.Typer:
+@dataclass(frozen=True, slots=True)
+class SharedOptions:
+    """Options with a value that may stand before a command, behind it, and between a group and its command alike.
+
+    ``names`` are theirs, such as ``--officer``. ``others`` are pairs of a command's words and such a name, where the
+    command has an option of its own that only has the same name. ``give`` gets what was given, the last of each name,
+    before the command runs; a command that declares one of them gets it besides, as its own.
+    """
+
+    names: frozenset[str]
+    give: Callable[[Mapping[str, str]], None]
+    others: frozenset[tuple[str, str]] = frozenset()
+
+
+def program(name: str, rows: Sequence[CommandRow], about: str, shared: SharedOptions | None = None) -> typer.Typer:
     """A program of these commands. A callback must be registered: without one there is no group."""
-    shape = type("Program", (_Program,), {"rows": tuple(rows)})
+    shape = type("Program", (_Program,), {"rows": tuple(rows), "shared": shared})
     return typer.Typer(
         name=name,
         cls=shape,
@@ -96,13 +112,14 @@ def _registered(group: typer.Typer) -> Iterator[_Registered]:
 class _Commands(MutableMapping[str, Any]):
     """The commands of a program by name, in the order of its rows; each is imported when it is looked up."""
 
-    def __init__(self, rows: Sequence[CommandRow]) -> None:
+    def __init__(self, rows: Sequence[CommandRow], shared: SharedOptions | None) -> None:
         self._rows = {row.name: row for row in rows}
+        self._shared = shared
         self._loaded: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._loaded:
-            self._loaded[name] = _loaded(self._rows[name])
+            self._loaded[name] = _loaded(self._rows[name], self._shared)
         return self._loaded[name]
 
     def __setitem__(self, name: str, command: Any) -> None:
@@ -128,11 +145,14 @@ class _Group(TyperGroup):
 
 class _Program(TyperGroup):
     rows: tuple[CommandRow, ...] = ()
+    shared: SharedOptions | None = None
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
-        self.commands = _Commands(self.rows)
+        self.commands = _Commands(self.rows, self.shared)
         _prepare(self)
+        if self.shared is not None:
+            _share(self, self.shared, ())
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """The list of commands, of which none is imported."""
@@ -144,7 +164,7 @@ def _write_commands(helps: Sequence[tuple[str, str]], formatter: Any) -> None:
         formatter.write_dl([(name, shown(text).strip().partition("\n\n")[0]) for name, text in helps])
 
 
-def _loaded(row: CommandRow) -> Any:
+def _loaded(row: CommandRow, shared: SharedOptions | None) -> Any:
     """The command that a row names, as the framework runs it."""
     alone = typer.Typer(rich_markup_mode=None)
     target = row.target()
@@ -158,7 +178,64 @@ def _loaded(row: CommandRow) -> Any:
             if not command.help:
                 loaded.commands[command.name].help = _(getdoc(command.function) or "")
     _prepare(loaded)
+    if shared is not None:
+        _share(loaded, shared, (row.name,))
     return loaded
+
+
+_GIVEN = "comity.shared-options"
+
+
+def _share(command: Any, shared: SharedOptions, words: tuple[str, ...]) -> None:
+    """Let the shared options stand before this command, behind it, and before those below it."""
+    reads, below = command.parse_args, getattr(command, "commands", None)
+    if below is not None:
+        command.parse_args = partial(_before_a_command, reads, shared)
+        for name, inner in () if isinstance(below, _Commands) else below.items():
+            _share(inner, shared, (*words, name))
+    else:
+        command.parse_args = partial(_behind_a_command, reads, shared, " ".join(words), command)
+
+
+def _before_a_command(reads: Callable[..., Any], shared: SharedOptions, ctx: Any, args: list[str]) -> Any:
+    """Take the shared options from before the next command's name."""
+    given, rest = ctx.meta.setdefault(_GIVEN, []), list(args)
+    while rest and rest[0].partition("=")[0] in shared.names:
+        given.append(_value(rest))
+    return reads(ctx, rest)
+
+
+def _behind_a_command(
+    reads: Callable[..., Any], shared: SharedOptions, words: str, command: Any, ctx: Any, args: list[str]
+) -> Any:
+    """Take the shared options from behind a command, and give it those that it declares itself."""
+    options = [parameter for parameter in command.params if parameter.param_type_name == "option"]
+    with_value = {name for option in options if not option.is_flag for name in option.opts}
+    others = {name for place, name in shared.others if place == words}
+    given, own, rest = [*ctx.meta.get(_GIVEN, ())], list[str](), list(args)
+    while rest and rest[0] != "--":
+        name = rest[0].partition("=")[0]
+        if name in shared.names - others:
+            given.append(_value(rest))
+        elif rest[0] in with_value:
+            own += rest[:2]  # a value may look like an option
+            del rest[:2]
+        else:
+            own.append(rest.pop(0))
+    last = dict(given)
+    shared.give(last)
+    declared = [f"{name}={value}" for name, value in last.items() if name in with_value - others]
+    return reads(ctx, [*declared, *own, *rest])
+
+
+def _value(rest: list[str]) -> tuple[str, str]:
+    """Take an option with its value from the front of ``rest``; raises :class:`UsageError`."""
+    name, equals, value = rest.pop(0).partition("=")
+    if not equals:
+        if not rest:
+            raise UsageError(_("{option} needs a value").format(option=name))
+        value = rest.pop(0)
+    return name, value
 
 
 def _prepare(command: Any) -> None:

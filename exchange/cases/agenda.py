@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from exchange.cases.threads import thread_messages_of
@@ -73,17 +73,24 @@ class Agenda:
 
     def _derive(self) -> None:
         from exchange.cases.legal_comparison import clocks_of
-        from protocol.lifecycle.case import fold
+        from protocol.lifecycle.projection import own_cases
 
         while stale := self._store.agenda.stale(_AT_ONCE):
             derived: dict[bytes, bytes | None] = {}
             for row in stale:
-                case = fold(thread_messages_of(self._store, self._parsed, row))
-                derived[row] = _to_bytes(case, clocks_of(self._directory(), case))
+                thread = thread_messages_of(self._store, self._parsed, row)
+                cases = own_cases(thread, str(self._address)).values()
+                derived[row] = _to_bytes([(case, clocks_of(self._directory(), case)) for case in cases])
             self._store.agenda.put(derived, stale)
 
 
-def _to_bytes(case: AnyCase, national: NationalClocks) -> bytes | None:
+def _to_bytes(cases: Sequence[tuple[AnyCase, NationalClocks]]) -> bytes | None:
+    """What is due in the cases of one thread, each with the nation's own clocks; None if nothing is."""
+    due = [part for case, national in cases if (part := _due_in(case, national)) is not None]
+    return cbor.encode(due) if due else None
+
+
+def _due_in(case: AnyCase, national: NationalClocks) -> list[Any] | None:
     from protocol.lifecycle.deadlines import deadlines
 
     opening, due = case.opening, deadlines(case, national)
@@ -94,15 +101,19 @@ def _to_bytes(case: AnyCase, national: NationalClocks) -> bytes | None:
         for d in due
     ]
     head = [opening.thread.bytes, opening.kind, opening.by, list(opening.requested), opening.urgency]
-    return cbor.encode([head, rows])
+    return [head, rows]
 
 
 def _items(value: bytes, own: Address, now: datetime) -> list[AgendaItem]:
+    return [item for part in cbor.decode(value) for item in _items_of_case(part, own, now)]
+
+
+def _items_of_case(value: list[Any], own: Address, now: datetime) -> list[AgendaItem]:
     from protocol.lifecycle.deadlines import Deadline, DueKind
     from protocol.lifecycle.rules import Side
     from protocol.lifecycle.warnings import level_at, next_change
 
-    (thread, kind, requester, requested, urgency), rows = cbor.decode(value)
+    (thread, kind, requester, requested, urgency), rows = value
     side = Side.REQUESTER if requester == str(own) else Side.REQUESTED
     peers = tuple(Address.parse(text) for text in (requested if side is Side.REQUESTER else [requester]))
     items = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from uuid import UUID
 from exchange.context.parsed import Parsed
 from exchange.store.desk_store import DeskStore
 from exchange.store.rows import Head, StoredMessage, StoredReceipt
-from exchange.views import Clocks, InboxRow, ReceiptRow, RecipientTracking, TargetRow, Tracking
+from exchange.views import Clocks, InboxRow, NationCase, ReceiptRow, RecipientTracking, TargetRow, Tracking
 from keys.directory.routes import node_path
 from keys.directory.view import Directory
 from protocol.address import Address
@@ -67,7 +68,7 @@ def check_next_step(store: DeskStore, parsed: Parsed, message: Message) -> None:
 
     Raises :class:`NotFoundError` when this desk does not have the thread, :class:`TransitionError` with the reason.
     """
-    from protocol.lifecycle.case import check_step
+    from protocol.lifecycle.projection import check_step
 
     if message.thread == message.id:
         return
@@ -125,6 +126,30 @@ def tracking(
             deadlines=deadlines(case, national),
         ),
     )
+
+
+def of_several(tracked: Tracking, cases: Mapping[str, AnyCase], now: datetime) -> Tracking:
+    """``tracked`` with the case of each nation, where there are several."""
+    if len(cases) < 2:
+        return tracked
+    nations = tuple(NationCase(nation, str(case.state_at(now)), case) for nation, case in cases.items())
+    return replace(tracked, state=shared_state(cases, now), targets=tuple(rows_of(cases, now)), nations=nations)
+
+
+def shared_state(cases: Mapping[str, AnyCase], now: datetime) -> str:
+    """The state that all of the cases are in; by_nation where they differ."""
+    states = {str(case.state_at(now)) for case in cases.values()}
+    return states.pop() if len(states) == 1 else "by_nation"
+
+
+def rows_of(cases: Mapping[str, AnyCase], now: datetime) -> list[TargetRow]:
+    """The targets of all of the cases; each says its nation where there are several."""
+    several = len(cases) > 1
+    return [
+        replace(row, nation=nation) if several else row
+        for nation, case in cases.items()
+        for row in target_rows(case, now)
+    ]
 
 
 def target_rows(case: AnyCase, now: datetime) -> list[TargetRow]:

@@ -1,14 +1,18 @@
-"""Who acts, and why, as the command line says it before the command."""
+"""Who acts, and why, as the command line says it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from typing import NamedTuple
 
+# The options that stand before or behind every command.
+SHARED = frozenset(["--officer", "--officer-passphrase-file", "--purpose", "--because", "--home"])
+
 
 class GivenLogin(NamedTuple):
-    """Who acts and why, as the command line says before the command."""
+    """Who acts and why."""
 
     officer: str | None = None
     passphrase_file: Path | None = None
@@ -35,6 +39,19 @@ def give_key(key: str | None) -> str | None:
 def given_key() -> str | None:
     """The key under which the command sends, if one was given."""
     return _key.get()
+
+
+def give_options(given: Mapping[str, str]) -> None:
+    """Keep who acts, where options say so beside what stands in variables."""
+    login, file = given_login(), given.get("--officer-passphrase-file")
+    give_login(
+        GivenLogin(
+            given.get("--officer", login.officer),
+            login.passphrase_file if file is None else Path(file),
+            given.get("--purpose", login.purpose),
+            given.get("--because", login.reason),
+        )
+    )
 
 
 def given_login() -> GivenLogin:

@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from exchange.cli._acting import GivenLogin, give_login
+from exchange.cli._acting import SHARED, GivenLogin, give_login, give_options
 from exchange.cli._commands import ROWS
+from exchange.cli._options import DEFAULT_HOME, HomeOption
 from exchange.i18n import _
-from keys.commands import program
+from keys.commands import SharedOptions, program
 from keys.local.terminal import defect, refuse, run_program
 from protocol.errors import ComityError
 
@@ -23,6 +24,12 @@ app = program(
         "Exit codes: 0 done, 1 refused (the code says why), 2 wrong command line, 3 something did not verify, "
         "4 something cannot be reached or is busy, 5 nothing was found, 6 not everything could be checked, "
         "7 a message was kept and is not sent yet."
+    ),
+    SharedOptions(
+        SHARED,
+        give_options,
+        # How the person is called whom messages name, and what a consent is asked for, in words.
+        frozenset([("init", "--officer"), ("consent ask", "--purpose")]),
     ),
 )
 
@@ -46,8 +53,9 @@ def acting(
     because: Annotated[
         str | None, typer.Option("--because", help=_("Reason in words; it stands in the processing log."))
     ] = None,
+    home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Who acts, and why; before the command."""
+    """Who acts, and why; these options stand before the command or behind it."""
     give_login(GivenLogin(officer, officer_passphrase_file, purpose, because))
 
 

@@ -201,7 +201,7 @@ ROWS = (
     CommandRow(
         "login",
         "exchange.cli.setup.service:login",
-        _("Sign in at the running desk, in this terminal.\n\nExample: comity login"),
+        _("Sign in at the running desk, in this terminal.\n\nExample: comity login --officer kim"),
     ),
     CommandRow(
         "logout",

@@ -232,9 +232,12 @@ def with_desk(
 
 @asynccontextmanager
 async def open_desk_here(
-    home: Path, passphrase_file: Path | None, *, carried: Mapping[str, bytes] | None = None
+    home: Path, passphrase_file: Path | None, *, carried: Mapping[str, bytes] | None = None, signing_in: bool = False
 ) -> AsyncIterator[Desk]:
-    """The desk, opened for who acts: with the keys that a running desk has unlocked, else with its passphrase."""
+    """The desk, opened for who acts: with the keys that a running desk has unlocked, else with its passphrase.
+
+    An officer who typed a passphrase stays signed in at a running desk; ``signing_in``: also by a file.
+    """
     served, folder = served_desk(home), home.expanduser()
     keystore = None if served is None else _unlocked(served)
     secret = b"" if keystore is not None else read_passphrase(passphrase_file)
@@ -245,7 +248,8 @@ async def open_desk_here(
     async with open_desk(folder, secret, clock=utc_now, carried=carried, keystore=awaited) as opened:
         acting = await opened.acting(login)
         if served is not None and login.passphrase is not None:
-            _stay_signed_in(served, acting, login.passphrase)
+            typed = given_login().passphrase_file is None
+            _stay_signed_in(served, acting, login.passphrase, stays=typed or signing_in)
         yield opened.desk(acting)
 
 
@@ -274,14 +278,14 @@ async def _done(keystore: Keystore) -> Keystore:
     return keystore
 
 
-def _stay_signed_in(served: Served, acting: Acting, passphrase: bytes) -> None:
+def _stay_signed_in(served: Served, acting: Acting, passphrase: bytes, *, stays: bool) -> None:
     """Keep the officer, whose passphrase was right, signed in where the command was typed."""
     from protocol.crypto.signing import Ed25519Signer
     from protocol.errors import SessionError
 
     if acting.officer is not None and isinstance(acting.signer, Ed25519Signer):
         with suppress(SessionError):  # the passphrase is asked again, as it is without a running desk
-            served.sign_in(acting.officer.id, acting.signer.seed(), passphrase)
+            served.sign_in(acting.officer.id, acting.signer.seed(), passphrase, stays=stays)
 
 
 def _begin_to_open(home: Path, passphrase: bytes) -> Future[Keystore]:

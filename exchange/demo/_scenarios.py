@@ -169,7 +169,7 @@ async def _misdirected(cast: Cast) -> UUID:
     request = await cast.open_case(
         cast.tokyo, "messages/assistance.request.json", wanted_by=None, wanted_by_reason=None
     )
-    await cast.reply(cast.paris, request, "misdirected", forwarded_at=text(now()))
+    await cast.reply(cast.paris, request, "misdirected", forwarded=False, forwarded_at=None)
     return request
 
 
@@ -218,7 +218,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "clarification": between_two(
         "a clarification pauses the clock", _clarification, "under_review", {"t1": "under_review"}
     ),
-    "misdirected": between_two("misdirected and passed on", _misdirected, "forwarded", {"t1": "forwarded"}),
+    "misdirected": between_two("misdirected, and where it belongs", _misdirected, "refused", {"t1": "refused"}),
     "information": between_two("spontaneous information under conditions", _information, "answered", {}),
     "withdrawn": between_two("a request is withdrawn", _withdrawn, "closed", dict.fromkeys(_BOTH, "withdrawn")),
 }

@@ -13,7 +13,7 @@ with other cases, and notes do.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -49,6 +49,7 @@ from protocol.errors import (
     ErasedError,
     NotFoundError,
     UnavailableError,
+    UsageError,
 )
 from protocol.processing_log import Operation
 
@@ -88,19 +89,37 @@ class DeskCases:
         return [inbox_row(self._store, seq, stored.head, opened_at) for seq, stored, opened_at in rows]
 
     @in_desk_thread
-    def case(self, thread: UUID) -> AnyCase:
-        """The case that the thread's messages and verified receipts make.
+    def case(self, thread: UUID, nation: str | None = None) -> AnyCase:
+        """The case that the thread's messages and verified receipts make; with ``nation`` where several are asked.
+
+        Raises :class:`NotFoundError`, :class:`ErasedError`, and :class:`UsageError` where several are asked and none is
+        named: see :meth:`by_nation`.
+        """
+        cases = self._by_nation(thread)
+        if nation is None and len(cases) > 1:
+            raise UsageError(f"that thread is a case with each of several nations; name one: {', '.join(cases)}")
+        found = cases.get(nation) if nation is not None else next(iter(cases.values()))
+        if found is None:
+            raise NotFoundError(f"there is no case with {nation} in that thread")
+        return found
+
+    @in_desk_thread
+    def by_nation(self, thread: UUID) -> Mapping[str, AnyCase]:
+        """The case with each nation that is asked in the thread, of those in which this desk is a party.
 
         Raises :class:`NotFoundError`, :class:`ErasedError`.
         """
-        from protocol.lifecycle.case import fold
+        return self._by_nation(thread)
+
+    def _by_nation(self, thread: UUID) -> Mapping[str, AnyCase]:
+        from protocol.lifecycle.projection import own_cases
 
         messages = thread_messages(self._store, self._parsed, thread)
         if not messages:
             if self._store.messages.thread(thread):
                 raise ErasedError
             raise NotFoundError(f"this desk has no thread {thread}")
-        return fold(messages)
+        return own_cases(messages, str(self._context.address))
 
     @in_desk_thread
     def notes(self, thread: UUID) -> Casework:

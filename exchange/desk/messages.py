@@ -22,7 +22,7 @@ from uuid import UUID
 
 from exchange.cases.duplicates import require_no_duplicate
 from exchange.cases.listing import inbox_row, quarantine_row
-from exchange.cases.threads import thread_messages, tracking, ways_of
+from exchange.cases.threads import of_several, thread_messages, tracking, ways_of
 from exchange.context.worker import in_desk_thread
 from exchange.desk._once import as_they_are, done_once, sends_once
 from exchange.desk._opening import require_consent, require_open
@@ -292,6 +292,25 @@ class DeskMessages:
         """Take a part of the own node's bundle; raises as :meth:`OfflineDesk.take`. All that it brought is durable."""
         return await self._works.node_sync.import_bundle(part)
 
+    @in_desk_thread
+    def arrived_after(self, sequence: int | None) -> list[InboxRow]:
+        """What this desk took after the message with that ``sequence``, whichever of its programs did, the oldest
+        first; without one, only the last message.
+        """
+        limit = 1
+        while True:
+            heads = self._store.messages.heads(Direction.RECEIVED, limit, None, unopened=False)
+            if sequence is None or len(heads) < limit or heads[-1][0] <= sequence:
+                break
+            limit *= 8
+        found = [inbox_row(self._store, *row) for row in heads]
+        return [row for row in reversed(found) if sequence is None or row.sequence > sequence]
+
+    @in_desk_thread
+    def changes_of_others(self) -> int:
+        """A number that is another one after another program wrote into this desk's database."""
+        return self._store.database.changes_of_others()
+
     # --- Lists ---
 
     @in_desk_thread
@@ -345,15 +364,17 @@ class DeskMessages:
     def track(self, message_id: UUID) -> Tracking:
         """What is proved of a message for each recipient, and where its case stands; :class:`NotFoundError`."""
         from exchange.cases.legal_comparison import clocks_of
-        from protocol.lifecycle.case import fold
+        from protocol.lifecycle.projection import own_cases
 
         directory = self._works.context.directory
         seq, head, opened_at = self._store.messages.head(message_id)
         messages = thread_messages(self._store, self._parsed, head.thread)
-        case = fold(messages)
+        cases = own_cases(messages, str(self._works.context.address))
+        case = next(iter(cases.values()))
         row = inbox_row(self._store, seq, head, opened_at)
         ways, national = ways_of(directory, row), clocks_of(directory, case)
-        tracked = tracking(row, receipt_rows(self._works, head), case, self._clock(), ways, national)
+        now = self._clock()
+        tracked = of_several(tracking(row, receipt_rows(self._works, head), case, now, ways, national), cases, now)
         # The state follows from contents alone: where none is left, nobody can say any more what it was.
         return tracked if messages else replace(tracked, state="erased")
 

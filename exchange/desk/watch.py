@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import ParamSpec, TypeVar
 
@@ -20,7 +20,7 @@ from exchange.context.desk_context import Clock
 from exchange.desk.desk import Desk
 from exchange.desk.notify import Channel
 from exchange.desk.webhooks import CHANNEL
-from exchange.views import SyncResult
+from exchange.views import InboxRow, SyncResult
 from protocol.errors import CheckpointStaleError, ComityError, UnavailableError
 
 DESK_CHANNEL = "desk"
@@ -28,6 +28,8 @@ DESK_CHANNEL = "desk"
 TURN_S = 30.0
 # So often the log of the desk's own node is compared with what was seen of it.
 LOG_EVERY = timedelta(minutes=10)
+# So often a watch looks whether another program of this desk took something.
+OTHERS_EVERY_S = 0.5
 # After an error the node is listened to again: after a random time up to the first, doubled up to the second.
 RETRY_FIRST_S = 0.2
 RETRY_MOST_S = 30.0
@@ -77,13 +79,14 @@ async def watch(
 
     A notice counts as given when it was yielded and the next one is asked for: one that a crash cut off is given again.
     """
-    arrivals = _Arrivals(desk) if desk.settings.transport != "file" else None
+    arrivals = _Arrivals(desk)
     turn = _LogTurn(clock)
     trying = _Trying()
+    await trying.do("begin", arrivals.begin)
     delivery = _Delivery(desk, clock, turn_s)
     try:
         while True:
-            if arrivals is not None:
+            if desk.settings.transport != "file":
                 found = await trying.do("log", turn.look, desk)
                 if found is not None:
                     yield found
@@ -96,16 +99,12 @@ async def watch(
             if isinstance(until, Interrupted):
                 yield until
             wait = until if isinstance(until, float) else turn_s
-            if arrivals is None:
-                await asyncio.sleep(wait)
-                continue
             result = await trying.do("arrivals", arrivals.next, wait)
             if result is not None and result != SyncResult(cursor=getattr(result, "cursor", 0)):
                 yield result
     finally:
         await delivery.close()
-        if arrivals is not None:
-            await arrivals.close()
+        await arrivals.close()
 
 
 async def _due(desk: Desk, channels: Sequence[Channel], trying: _Trying, *, here: bool) -> AsyncGenerator[Seen, None]:
@@ -147,28 +146,47 @@ class _Trying:
 
 
 class _Arrivals:
-    """Listens at the node. When that ends by an error, it begins anew, after a random pause that grows."""
+    """Listens at the node, and looks at what other programs of the desk took: each message is told once, whoever was
+    first to take it. When listening ends by an error, it begins anew, after a random pause that grows.
+    """
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._listens = desk.settings.transport != "file"
         self._listening: AsyncGenerator[SyncResult, None] | None = None
         self._next: asyncio.Task[SyncResult] | None = None
         self._failures = 0
         self._again_at = 0.0  # monotonic
+        self._told: int | None = None  # the sequence of the last message that was told, or was here before
+        self._as_of = -1
 
     async def next(self, timeout_s: float) -> SyncResult | None:
         """What arrived, None after ``timeout_s``; raises what ended the listening."""
-        if self._next is None:
-            pause = self._again_at - time.monotonic()
-            if pause > 0:
-                await asyncio.sleep(min(pause, timeout_s))
-                return None
+        if self._told is None:
+            await self.begin()
+        until = time.monotonic() + timeout_s
+        while (left := until - time.monotonic()) > 0:
+            self._listen()
+            wait = min(left, OTHERS_EVERY_S)
+            if self._next is None:
+                await asyncio.sleep(wait)
+            else:
+                done, _ = await asyncio.wait({self._next}, timeout=wait)
+                if done:
+                    return replace(self._ended(), received=await self._arrived())
+            if received := await self._taken_by_others():
+                return SyncResult(received=received)
+        return None
+
+    def _listen(self) -> None:
+        if self._listens and self._next is None and time.monotonic() >= self._again_at:
             if self._listening is None:
                 self._listening = self._desk.messages.listen()
             self._next = asyncio.ensure_future(anext(self._listening))
-        done, _ = await asyncio.wait({self._next}, timeout=timeout_s)
-        if not done:
-            return None
+
+    def _ended(self) -> SyncResult:
+        """What the listening brought; raises what ended it."""
+        assert self._next is not None  # noqa: S101 - for the type checker
         ended, self._next = self._next, None
         try:
             result = ended.result()
@@ -180,6 +198,23 @@ class _Arrivals:
             raise
         self._failures = 0
         return result
+
+    async def begin(self) -> None:
+        """Tell from now on."""
+        self._as_of = await self._desk.messages.changes_of_others()
+        self._told = max((row.sequence for row in await self._desk.messages.arrived_after(None)), default=0)
+
+    async def _arrived(self) -> tuple[InboxRow, ...]:
+        rows = await self._desk.messages.arrived_after(self._told)
+        self._told = max((row.sequence for row in rows), default=self._told)
+        return tuple(rows)
+
+    async def _taken_by_others(self) -> tuple[InboxRow, ...]:
+        as_of = await self._desk.messages.changes_of_others()
+        if as_of == self._as_of:
+            return ()
+        self._as_of = as_of
+        return await self._arrived()
 
     async def close(self) -> None:
         """Stop listening."""

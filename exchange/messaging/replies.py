@@ -84,12 +84,12 @@ class Replies:
 
     def explanation(self, message_id: UUID, remark: str | None) -> dict[str, Any]:
         """Why a message is out of order, in its own language; :class:`UsageError` when it is not."""
-        from protocol.lifecycle.case import fold
+        from protocol.lifecycle.projection import own_cases
         from protocol.messages.out_of_order import OutOfOrderNotice
 
         head = self._store.messages.head(message_id).head
-        case = fold(thread_messages(self._store, self._parsed, head.thread))
-        against = [entry for entry in case.out_of_order if entry.fact.message_id == message_id]
+        cases = own_cases(thread_messages(self._store, self._parsed, head.thread), str(self._address)).values()
+        against = [entry for case in cases for entry in case.out_of_order if entry.fact.message_id == message_id]
         if not against:
             raise UsageError("this message is in order")
         language = self._parsed.of(self._store.messages.get(message_id)).language

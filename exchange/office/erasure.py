@@ -71,6 +71,7 @@ class Erasure:
         self._withheld = WithheldTable(context.store)
         self._rota = DutyRota(context.store.database)
         self._parsed = context.parsed
+        self._address = context.address
         self._agenda = agenda
         self._acting = acting
         self._book = book
@@ -96,7 +97,7 @@ class Erasure:
         found: list[ErasableCase] = []
         for thread, (at, count) in sorted(last.items(), key=lambda entry: entry[1]):
             if at < before and thread not in busy and self._has_content(thread):
-                case = self._case(thread)
+                case = self._case(thread, now)
                 if is_over(case, now):
                     found.append(ErasableCase(thread, count, at, str(case.state_at(now))))
         return found
@@ -162,10 +163,13 @@ class Erasure:
             or any(thread in handover.cases for handover in self._rota.handovers())
         )
 
-    def _case(self, thread: UUID) -> AnyCase:
-        from protocol.lifecycle.case import fold
+    def _case(self, thread: UUID, now: datetime) -> AnyCase:
+        """The case of a thread; where several nations are asked, one that has not ended, if there is one."""
+        from protocol.lifecycle.case import is_over
+        from protocol.lifecycle.projection import own_cases
 
-        return fold(thread_messages(self._store, self._parsed, thread))
+        cases = own_cases(thread_messages(self._store, self._parsed, thread), str(self._address)).values()
+        return next((case for case in cases if not is_over(case, now)), next(iter(cases)))
 
     def _busy(self, now: datetime) -> set[UUID]:
         """The cases in which something is to come due. An overdue item of a case that is over never comes any more."""
@@ -175,7 +179,7 @@ class Erasure:
         from protocol.lifecycle.case import is_over
 
         now = self._clock()
-        case = self._case(thread)
+        case = self._case(thread, now)
         if not is_over(case, now):
             raise ErasureError(f"the case has not ended: it is {case.state_at(now)}")
         if thread in self._busy(now):

@@ -19,6 +19,7 @@ from protocol.address import Address
 from protocol.directory_seen import DirectorySeen, decode_entry
 from protocol.errors import ComityError, LogUnavailableError, MalformedError, TooLargeError
 from protocol.event import Event
+from protocol.lifecycle.projection import projections
 from protocol.lifecycle.thread import facts_of_thread
 from protocol.log.layout import TILE_WIDTH
 from protocol.log.scoped import Withheld, item_hash
@@ -85,10 +86,11 @@ def office_records(
         contents = [entry.message for entry in found]
         for closed in (message for message in contents if not is_given(message, contents)):
             del messages[closed.id]
-        course = course_of(facts_of_thread(found), as_of, due)
         erased += not found
-        if course is not None:
-            courses.append(replace(course, thread=thread))
+        for of_case in projections(found, str(own)).values():
+            course = course_of(facts_of_thread(of_case), as_of, due)
+            if course is not None:
+                courses.append(replace(course, thread=thread))
         if progress is not None:
             progress(done, len(threads))
     refused = tuple(_refused(store))

@@ -254,7 +254,7 @@ class CommandServer:
             return found and {"officer": found.officer, "seed": base64.b64encode(found.seed()).decode()}
         if asked["act"] == "begin":
             seed, proof = base64.b64decode(asked["seed"]), bytes.fromhex(asked["proof"])
-            return {"officer": sessions.begin(peer, str(officer), seed, proof).officer}
+            return {"officer": sessions.begin(peer, str(officer), seed, proof, stays=asked["stays"] is True).officer}
         if asked["act"] == "end":
             return sessions.end(peer, officer)
         if asked["act"] == "sessions":
@@ -266,6 +266,7 @@ class CommandServer:
     def _shown(self, peer: Peer, session: OfficerSession) -> dict[str, Any]:
         return {
             "officer": session.officer,
+            "stays": session.stays,
             "here": session.place == peer.session,
             "leader": session.place.leader,
             "terminal": session.place.terminal,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from types import FrameType
 from typing import Any, NoReturn
@@ -16,8 +16,13 @@ from typing import Any, NoReturn
 from exchange.service import wire
 from exchange.service.run_folder import RunNote, is_owned, read_note
 
-# These open no desk, or are about the machine and the service itself; all others are given to a running desk.
-HERE = frozenset(["init", "demo", "codes", "audit", "keys", "desk", "report-check"])
+# These open no desk, or are about the home and its service themselves; all others are given to a running desk.
+HERE = frozenset(
+    {
+        *(("init",), ("demo",), ("codes",), ("desk",), ("keys",), ("targets",), ("template",)),
+        *(("officer", "passphrase"), ("evidence", "stamp"), ("evidence", "verify"), ("evidence", "root")),
+    }
+)
 _HELP = frozenset(["--help", "--version"])
 # So long a service that owns the home may take until it listens, or until it has ended.
 _STARTING_S = 15.0
@@ -68,25 +73,22 @@ def _in_background() -> bool:
 
 def for_a_desk(arguments: Sequence[str]) -> bool:
     """Whether a running desk is asked to run the command."""
-    words = [one for one in arguments if not one.startswith("-")]
-    return bool(words) and not _HELP.intersection(arguments) and _command(arguments) not in HERE
+    words = tuple(_words(arguments))
+    return bool(words) and not _HELP.intersection(arguments) and not HERE.intersection({words[:1], words[:2]})
 
 
-def _command(arguments: Sequence[str]) -> str | None:
-    """The name of the command: the first word that is no option and no option's value."""
+def _words(arguments: Sequence[str]) -> Iterator[str]:
+    """The words that are no options; those that name the command come first."""
     known = iter(arguments)
     for one in known:
         if one in WITH_VALUE:
             next(known, None)
         elif not one.startswith("-"):
-            return one
-    return None
+            yield one
 
 
-# The options that may stand before the command, each with a value.
-WITH_VALUE = frozenset(
-    ["--officer", "--officer-passphrase-file", "--purpose", "--because", "--home", "--passphrase-file"]
-)
+# The options with a value that may stand before a command and within its name.
+WITH_VALUE = frozenset(["--officer", "--officer-passphrase-file", "--purpose", "--because", "--home"])
 
 
 def home_of(arguments: Sequence[str], environment: Any) -> str:

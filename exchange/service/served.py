@@ -44,10 +44,13 @@ class Served:
         said = self.ask("find", officer=officer, proof=proof)
         return SignedIn(said["officer"], base64.b64decode(said["seed"])) if said else None
 
-    def sign_in(self, officer: str, seed: bytes, passphrase: bytes) -> None:
-        """Keep an officer signed in, where this command was typed; raises :class:`SessionError`."""
+    def sign_in(self, officer: str, seed: bytes, passphrase: bytes, *, stays: bool) -> None:
+        """Keep an officer signed in, where this command was typed; raises :class:`SessionError`.
+
+        Unless it ``stays``, only for commands that give the same passphrase.
+        """
         seed_text = base64.b64encode(seed).decode()
-        self.ask("begin", officer=officer, seed=seed_text, proof=self.proof(passphrase))
+        self.ask("begin", officer=officer, seed=seed_text, proof=self.proof(passphrase), stays=stays)
 
     def proof(self, passphrase: bytes) -> str:
         """By what the service knows the passphrase of a session again."""

@@ -24,13 +24,18 @@ MAX_SESSIONS = 256
 
 @dataclass(slots=True)
 class OfficerSession:
-    """One officer, signed in. ``proof`` is a keyed hash of the passphrase; ``began`` and ``used`` are monotonic."""
+    """One officer, signed in. ``proof`` is a keyed hash of the passphrase; ``began`` and ``used`` are monotonic.
+
+    ``stays``: the officer signed in, for commands that follow. Otherwise a program gave the passphrase with its
+    command, and gives it with the next one too: the key is only not derived again.
+    """
 
     officer: str
     place: TerminalSession
     stamp: tuple[int, int, int]
     began: float
     used: float
+    stays: bool
     _seed: bytearray = field(repr=False)
     proof: bytes = field(repr=False)
 
@@ -59,32 +64,36 @@ class Sessions:
         self._clock = clock
         self._sessions: dict[tuple[TerminalSession, str], OfficerSession] = {}
 
-    def begin(self, caller: Peer, officer: str, seed: bytes, proof: bytes) -> OfficerSession:
+    def begin(self, peer: Peer, officer: str, seed: bytes, proof: bytes, *, stays: bool = True) -> OfficerSession:
         """Sign an officer in, where the caller is; raises :class:`SessionError`.
 
         The caller has shown that it has the key; who the officer is and may do is asked at each command.
         """
-        if caller.session is None:
+        if peer.session is None:
             raise SessionError("the first process of this terminal session has ended")
         self.expire()
-        self._end((caller.session, officer))
+        before = self._sessions.get((peer.session, officer))
+        stays = stays or (before is not None and before.stays)
+        self._end((peer.session, officer))
         if len(self._sessions) >= MAX_SESSIONS:
             raise SessionError(f"{MAX_SESSIONS} officers are signed in")
         stamp = self._stamp(officer)
         if stamp is None:
             raise SessionError(f"{officer} has no key file")
         now = self._clock()
-        begun = OfficerSession(officer, caller.session, stamp, now, now, bytearray(seed), proof)
-        self._sessions[caller.session, officer] = begun
+        begun = OfficerSession(officer, peer.session, stamp, now, now, stays, bytearray(seed), proof)
+        self._sessions[peer.session, officer] = begun
         return begun
 
-    def find(self, caller: Peer, officer: str | None, proof: bytes | None = None) -> OfficerSession | None:
+    def find(self, peer: Peer, officer: str | None, proof: bytes | None = None) -> OfficerSession | None:
         """The session of ``officer`` where the caller is, and that it is used now; of whoever signed in first there,
         where no officer is named. With a ``proof``, only if the passphrase was that one.
         """
         self.expire()
         for (place, name), session in self._sessions.items():
-            if place != caller.session or officer not in (None, name):
+            if place != peer.session or officer not in (None, name):
+                continue
+            if proof is None and not session.stays:
                 continue
             if proof is not None and not hmac.compare_digest(proof, session.proof):
                 return None
@@ -92,14 +101,14 @@ class Sessions:
             return session
         return None
 
-    def of(self, caller: Peer) -> list[OfficerSession]:
+    def of(self, peer: Peer) -> list[OfficerSession]:
         """All sessions of the caller's user, the oldest first."""
         self.expire()
-        return [session for (place, _), session in self._sessions.items() if place.uid == caller.uid]
+        return [session for (place, _), session in self._sessions.items() if place.uid == peer.uid]
 
-    def end(self, caller: Peer, officer: str | None = None) -> list[str]:
+    def end(self, peer: Peer, officer: str | None = None) -> list[str]:
         """Sign out ``officer``, or everybody, where the caller is; who was signed out."""
-        gone = [key for key in self._sessions if key[0] == caller.session and officer in (None, key[1])]
+        gone = [key for key in self._sessions if key[0] == peer.session and officer in (None, key[1])]
         for key in gone:
             self._end(key)
         return [name for _, name in gone]

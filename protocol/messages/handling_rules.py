@@ -10,7 +10,10 @@ Rules:
    originator: then its further use is lifted by that office.
 3. A message that was passed on stays under the labels of its original, whoever passes it on and however often. The
    labels of the message around it are never weaker; what they add is lifted by who added it.
-4. Consent answers what the holder asked: this action, for this recipient. The last word counts, and a word on the
+4. A request stays with the State that was asked. To another one it goes only with the consent of who made it: in the
+   request itself (``passing_on``, which is consent by rule 2 for the States named), or asked for and given (Budapest
+   Convention Art. 27.8, 28). It may always be given back to who made it.
+5. Consent answers what the holder asked: this action, for this recipient. The last word counts, and a word on the
    message as a whole replaces all earlier words on its items.
 """
 
@@ -27,9 +30,12 @@ from protocol.address import Address
 
 if TYPE_CHECKING:
     from protocol.messages.schema.base import Handling, Message
-    from protocol.messages.schema.use import ConsentReply, ConsentRequest
+    from protocol.messages.schema.use import ConsentReply, ConsentRequest, PassingOnConsent
     from protocol.messages.types.forward import Original
 
+
+REQUESTS = frozenset({"preservation.request", "assistance.request", "emergency.request"})
+"""The types that ask an office of one State to act."""
 
 _GRANTED = frozenset({"granted", "granted_with_conditions"})
 
@@ -163,8 +169,12 @@ def _rank(labels: Sequence[str], label: str) -> int:
 def _forwarding(message: Message, holder: Address, recipient: Address | None) -> Iterator[Barrier]:
     from protocol.messages.types.answer import Answer
 
+    if recipient is not None and (str(recipient) == message.sender or recipient.node in _nations_consented(message)):
+        return
     handling = message.handling
-    if recipient is None or str(recipient) not in (*message.to, message.sender):
+    if _leaves_its_state(message, holder, recipient):
+        yield _of(message, Objection("third_state"))
+    if recipient is None or str(recipient) not in message.to:
         code = _tlp_objection(handling.tlp, holder, recipient)
         if code is not None:
             yield _of(message, Objection(code))
@@ -180,6 +190,19 @@ def _forwarding(message: Message, holder: Address, recipient: Address | None) ->
             if item.onward_use in _ONWARD_CODES:
                 objection = Objection(_ONWARD_CODES[item.onward_use], item.item)
                 yield Barrier(objection, item.originator or message.sender, message.id)
+
+
+def _leaves_its_state(message: Message, holder: Address, recipient: Address | None) -> bool:
+    """Whether a request would go to a State that neither holds it nor was asked."""
+    if message.type not in REQUESTS or recipient is None:
+        return False
+    return recipient.node != holder.node and str(recipient) not in message.to
+
+
+def _nations_consented(message: Message) -> frozenset[str]:
+    """The nations to which who made a request lets it go, whatever labels they put on it: it goes under them."""
+    consent: PassingOnConsent | None = getattr(message, "passing_on", None) if message.type in REQUESTS else None
+    return frozenset(country.lower() for country in consent.countries) if consent is not None else frozenset()
 
 
 def _tlp_objection(tlp: str, holder: Address, recipient: Address | None) -> str | None:

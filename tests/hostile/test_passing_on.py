@@ -246,7 +246,7 @@ async def test_what_is_too_long_to_be_passed_on_is_told_before_anybody_writes_or
     def large(count: int) -> dict[str, Any]:
         url = "https://host.example/" + "a" * 1_900
         some = [{**target, "target": f"t{n}", "identifier": {"kind": "url", "url": f"{url}{n}"}} for n in range(count)]
-        return request(targets=some, handling={"tlp": "CLEAR", "codes": []})
+        return request(targets=some, handling={"tlp": "CLEAR", "codes": []}, passing_on={"countries": ["GH"]})
 
     async with world.open(JP) as jp, world.open(FR) as fr, world.open(GH) as gh:
         fits, too_long = [await jp.messages.send(large(count)) for count in (170, 215)]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import typer
 
+from exchange.cli._acting import SHARED
 from exchange.cli.main import app as desk_app
 from exchange.text.labels import deadline_label
 from keys.directory.cards import ContactPointCard, NodeCard
@@ -35,13 +36,14 @@ LEAVES = [(program, words, found) for program, top in COMMANDS.items() for words
 def check(line: str) -> None:
     """The command line names a command, and only options that it has."""
     words = shlex.split(line, comments=True)
+    shared = SHARED if words[0] == "comity" else frozenset()
     command: Any = COMMANDS[words.pop(0)]
     while words and hasattr(command, "commands") and words[0] in command.commands:
         command = command.commands[words.pop(0)]
     assert words == ["--help"] or not hasattr(command, "commands"), f"{line}: no such command"
     known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     given = {word.partition("=")[0] for word in words if word.startswith("--")}
-    assert given <= known | {"--help"}, f"{line}: {given - known}"
+    assert given <= known | shared | {"--help"}, f"{line}: {given - known}"
 
 
 def commands(page: Path) -> list[str]:

@@ -18,7 +18,7 @@ from exchange.cli._options import (
     run,
     with_desk,
 )
-from exchange.cli.messages.printing import target_cells
+from exchange.cli.messages.printing import print_targets
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _, labelled
 from exchange.text.labels import (
@@ -53,22 +53,25 @@ def show(
 
     async def work(desk: Desk) -> None:
         from exchange.cases.legal_comparison import clocks_of
-        from exchange.cases.threads import target_rows
+        from exchange.cases.threads import rows_of, shared_state
         from protocol.lifecycle.deadlines import deadlines
 
         thread = await _thread(desk, message_id)
         now = datetime.now(UTC)
-        case, rows, noted = (
-            await desk.cases.case(thread),
+        cases, rows, noted = (
+            await desk.cases.by_nation(thread),
             await desk.cases.thread(thread),
             await desk.cases.notes(thread),
         )
-        targets, due = target_rows(case, now), deadlines(case, clocks_of(desk.directory, case))
+        state, targets = shared_state(cases, now), rows_of(cases, now)
+        due = [item for case in cases.values() for item in deadlines(case, clocks_of(desk.directory, case))]
+        out_of_order = [entry for case in cases.values() for entry in case.out_of_order]
         if as_json:
             print_json(
                 {
                     "thread": thread,
-                    "state": str(case.state_at(now)),
+                    "state": state,
+                    "nations": {nation: str(case.state_at(now)) for nation, case in cases.items() if nation},
                     "assigned_to": noted.assigned_to,
                     "waiting_until": noted.waiting_until(now),
                     "targets": targets,
@@ -80,15 +83,17 @@ def show(
                             "reason": str(entry.reason),
                             "rule": entry.reason.code,
                         }
-                        for entry in case.out_of_order
+                        for entry in out_of_order
                     ],
                     "messages": rows,
                     "notes": noted.entries,
                 }
             )
             return
-        state = str(case.state_at(now))
         line(_("Case {thread}: {state} [{code}]").format(thread=thread, state=state_label(state), code=state))
+        if len(cases) > 1:
+            for nation, case in cases.items():
+                line(labelled(safe(nation), state_label(str(case.state_at(now)))))
         line(labelled(_("Works on it"), safe(noted.assigned_to or "-")))
         waits = noted.waiting_until(now)
         if waits is not None:
@@ -102,11 +107,7 @@ def show(
             ],
         )
         if targets:
-            table(
-                _("Targets"),
-                [_("Target"), _("State"), _("Expires at"), _("Ground")],
-                [target_cells(row) for row in targets],
-            )
+            print_targets(targets)
         if due:
             table(
                 _("Due"),
@@ -122,7 +123,7 @@ def show(
                     for item in due
                 ],
             )
-        for entry in case.out_of_order:
+        for entry in out_of_order:
             text = _("Out of order: {what} {target}: {why}")
             what, why = fact_label(type(entry.fact)), reason_label(entry.reason)
             line(text.format(what=what, target=safe(entry.target), why=why))

@@ -196,6 +196,16 @@ def target_cells(row: TargetRow) -> tuple[object, ...]:
     return row.target, state_label(row.state), row.expires_at, ground
 
 
+def print_targets(rows: Sequence[TargetRow]) -> None:
+    """The targets of a request, by nation where several are asked in one thread."""
+    titles = [_("Target"), _("State"), _("Expires at"), _("Ground")]
+    if any(row.nation for row in rows):
+        cells = [(row.nation, *target_cells(row)) for row in rows]
+        table(_("Targets"), [_("Nation"), *titles], cells)
+    else:
+        table(_("Targets"), titles, [target_cells(row) for row in rows])
+
+
 def print_receipts(title: str, receipts: tuple[ReceiptRow, ...]) -> None:
     table(
         title,

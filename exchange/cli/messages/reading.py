@@ -25,7 +25,7 @@ from exchange.cli._options import (
     with_desk,
 )
 from exchange.cli.messages.files import read_disclosure, read_roots
-from exchange.cli.messages.printing import print_duplicates, print_receipts, receipt_object, target_cells
+from exchange.cli.messages.printing import print_duplicates, print_receipts, print_targets, receipt_object
 from exchange.cli.messages.syncing import synced
 from exchange.cli.output import line, plain, print_json, progress, safe, table
 from exchange.i18n import _, labelled, ngettext
@@ -225,11 +225,7 @@ def track(
         line(text.format(what=what, message=tracking.row.id, state=state, code=tracking.state))
         for recipient in tracking.recipients:
             print_receipts(_("Proved for {recipient}").format(recipient=recipient.recipient), recipient.receipts)
-        table(
-            _("Targets"),
-            [_("Target"), _("State"), _("Expires at"), _("Ground")],
-            [target_cells(row) for row in tracking.targets],
-        )
+        print_targets(tracking.targets)
         clocks = tracking.clocks
         still_due = {deadline.what for deadline in clocks.deadlines}
         if "acknowledgement" in still_due:

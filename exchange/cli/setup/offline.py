@@ -12,7 +12,7 @@ from exchange.cli._options import (
     HomeOption,
     JsonOption,
     PassphraseOption,
-    read_passphrase,
+    open_desk_here,
     run,
     with_desk,
 )
@@ -65,7 +65,6 @@ def take(
     """Take messages, receipts and the directory, each verified; again is harmless."""
 
     async def work() -> None:
-        from exchange.desk.desk import Desk
         from exchange.settings import DeskSettings, Home
         from keys.local.bundle_files import read_parts
 
@@ -73,7 +72,7 @@ def take(
         address = DeskSettings.load(Home(where).settings).address
         parts = [part for part, _data in read_parts(file, address)]
         carried = next((part.contents.directory for part in parts if part.contents.directory), None)
-        async with Desk.open(where, read_passphrase(passphrase_file), carried=carried) as desk:
+        async with open_desk_here(home, passphrase_file, carried=carried) as desk:
             done = await _import(desk, parts)
         if as_json:
             print_json({"parts": [_object(item) for item in done]})

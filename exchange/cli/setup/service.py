@@ -174,7 +174,7 @@ def login(
         served = _served(home)
         if officer is None:
             raise OfficerNeededError("it was not said who signs in")
-        async with open_desk_here(home, passphrase_file):
+        async with open_desk_here(home, passphrase_file, signing_in=True):
             found = served.signed_in(officer)
         if found is None:
             raise SessionError("the first process of this terminal session has ended")

@@ -16,10 +16,12 @@ from protocol.messages.schema.parts import (
     EarlierRequest,
     Offence,
     WantedDataList,
+    absent_if,
     after,
     distinct,
     needed_if,
 )
+from protocol.messages.schema.use import PassingOnConsent
 
 _REQUEST = "UN Convention Art. 40"
 _EXCHANGE = "Directive (EU) 2023/977 Art. 4"
@@ -42,6 +44,10 @@ _PERSON_KINDS = frozenset({"locate", "identify", "interview"})
 CASELESS_KINDS = frozenset({"technical_advice", "legal_information", "training"})
 
 
+# The kind in which all who take part may know of each other.
+_JOINT = "joint_investigation"
+
+
 def _asks_for(kinds: frozenset[str]) -> Any:
     return lambda fields: any(kind in kinds for kind in fields.get("kinds", ()))
 
@@ -49,6 +55,15 @@ def _asks_for(kinds: frozenset[str]) -> Any:
 def _is_about_a_case(fields: Mapping[str, Any]) -> bool:
     # Unless it says that it is not: a request without kinds lists all that is missing.
     return any(kind not in CASELESS_KINDS for kind in fields.get("kinds", ("",)))
+
+
+def _is_of_one_nation(fields: Mapping[str, Any]) -> bool:
+    return "kinds" in fields and _JOINT not in fields["kinds"]
+
+
+def is_joint(message: Message) -> bool:
+    """Whether all who get the message may know of each other, and of all that is said in its thread."""
+    return isinstance(message, AssistanceRequest) and message.joint is True
 
 
 class WantedPerson(Part):
@@ -128,6 +143,12 @@ class AssistanceRequest(Message):
         tuple[EarlierRequest, ...], Field(max_length=50), Legal("T-CY(2018)10 item 10")
     ] = ()
     earlier_requests: Annotated[tuple[EarlierRequest, ...], Field(max_length=50), Legal("T-CY(2018)10 item 9")] = ()
+    passing_on: PassingOnConsent | None = None
+    joint: Annotated[
+        Literal[True] | None,
+        absent_if(_is_of_one_nation, "only a joint investigation goes to several nations in one message"),
+        Legal("Second Additional Protocol Art. 12"),
+    ] = None
     confirmation_contact: Annotated[
         Contact, Legal("T-CY(2018)10 item 6", "add the contact for additional confirmation")
     ]

@@ -20,6 +20,7 @@ from protocol.messages.schema.parts import (
     after,
     needed_if,
 )
+from protocol.messages.schema.use import PassingOnConsent
 
 _EMERGENCY = "Second Additional Protocol Art. 9"
 _CALL_BACK = "add a telephone number of the person to call back"
@@ -57,6 +58,7 @@ class EmergencyRequest(Message):
     offences: Annotated[tuple[Offence, ...], Field(max_length=50)] = ()
     investigating_authority: CompetentAuthority | None = None
     instructions: Note | None = None
+    passing_on: PassingOnConsent | None = None
     needed_by: Annotated[
         Instant | None, after("sent_at", "the time when the data are needed must be later than the time of sending")
     ] = None

@@ -29,6 +29,7 @@ class RightAuthority(Part):
     country: Annotated[Country, Legal(INHERITED, "add the country of the right authority")]
     address: AddressText | None = None
     contact: Note | None = None
+    law: Note | None = None  # which law or treaty makes it theirs
 
 
 class Misdirected(Reply):

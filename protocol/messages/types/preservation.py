@@ -27,6 +27,7 @@ from protocol.messages.schema.parts import (
     TimeWindow,
     distinct,
 )
+from protocol.messages.schema.use import PassingOnConsent
 from protocol.messages.types.answer import ItemHash
 
 MAX_PERIOD_DAYS = 3650
@@ -125,6 +126,7 @@ class PreservationRequest(Message):
     ]
     investigating_authority: Annotated[CompetentAuthority | None, Legal("T-CY(2018)11 item 7")] = None
     prosecuting_authority: CompetentAuthority | None = None
+    passing_on: PassingOnConsent | None = None
 
     @field_validator("previous_reference")
     @classmethod

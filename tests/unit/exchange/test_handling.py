@@ -73,11 +73,22 @@ async def test_each_label_forbids_passing_on_what_it_says(
 ) -> None:
     async with world.open(JP) as jp, world.open(FR) as fr:
         message = await received(jp, fr, **labels)
-        assert await forbidding(fr, message, Action.FORWARD) == codes
-        if codes:
-            with pytest.raises(HandlingError):
-                await fr.messages.forward(message, [GH], "This concerns you.")
-            assert await fr.messages.inbox(sent=True) == []
+        # It is a request, which no label lets out of the State that was asked.
+        assert await forbidding(fr, message, Action.FORWARD) == ["third_state", *codes]
+        with pytest.raises(HandlingError):
+            await fr.messages.forward(message, [GH], "This concerns you.")
+        assert await fr.messages.inbox(sent=True) == []
+
+
+async def test_who_made_a_request_can_let_it_go_to_a_state_and_to_no_other(world: World) -> None:
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        message = await received(jp, fr, **labelled("AMBER", "H2"), passing_on={"countries": ["GH"]})
+        assert await forbidding(fr, message, Action.FORWARD, GH) == []
+        assert await forbidding(fr, message, Action.FORWARD, Address.parse("24-7@us")) == [
+            "third_state",
+            "tlp_amber",
+            "h2",
+        ]
 
 
 async def test_the_sender_and_its_recipients_are_no_strangers_to_a_message(world: World) -> None:
@@ -176,7 +187,11 @@ async def test_consent_allows_what_a_label_forbids_to_whom_it_names_and_nobody_e
         message = await received(jp, fr, **labelled("AMBER+STRICT", "H2"))
         await consented(jp, fr, message, "granted")
         assert await forbidding(fr, message, Action.FORWARD, GH) == []
-        assert await forbidding(fr, message, Action.FORWARD, Address.parse("24-7@us")) == ["tlp_amber_strict", "h2"]
+        assert await forbidding(fr, message, Action.FORWARD, Address.parse("24-7@us")) == [
+            "third_state",
+            "tlp_amber_strict",
+            "h2",
+        ]
         assert await forbidding(fr, message, Action.PROCEEDINGS, None) == []
         sent = await fr.messages.forward(message, [GH], "This concerns you.")
         await gh.messages.sync()
@@ -211,7 +226,7 @@ async def test_consent_that_was_refused_ran_out_or_was_taken_back_allows_nothing
                 reply = {**example("consent.reply"), "to": [str(FR)], "thread": str(test.thread), "items": items}
                 await gh.messages.send({**reply, "in_reply_to": str(asked.id)})
                 await fr.messages.sync()
-        assert await forbidding(fr, message, Action.FORWARD) == ["tlp_red"]
+        assert await forbidding(fr, message, Action.FORWARD) == ["third_state", "tlp_red"]
 
 
 # --- Passing on -----------------------------------------------------------------------------------------------------
@@ -219,7 +234,7 @@ async def test_consent_that_was_refused_ran_out_or_was_taken_back_allows_nothing
 
 async def test_what_is_passed_on_is_proved_and_an_altered_original_is_not(world: World) -> None:
     async with world.open(JP) as jp, world.open(FR) as fr, world.open(GH) as gh:
-        message = await received(jp, fr, **labelled("GREEN"))
+        message = await received(jp, fr, **labelled("GREEN"), passing_on={"countries": ["GH"]})
         draft = await fr.messages.forward_draft(message, [GH], "This concerns you.")
         original = draft["original"]
         envelope = bytearray(b64decode(original["envelope"]))
@@ -299,7 +314,10 @@ def test_the_commands_refuse_ask_give_and_pass_on(
     assert (code, refused["error"]["type"]) == (1, "urn:comity:error:handling")
     assert "TLP:RED" in refused["error"]["detail"]
     said = comity(FR, "handling", message, "--for", "forward", "--to", str(GH))[1]
-    assert (said["allowed"], [objection["code"] for objection in said["objections"]]) == (False, ["tlp_red"])
+    assert (said["allowed"], [objection["code"] for objection in said["objections"]]) == (
+        False,
+        ["third_state", "tlp_red"],
+    )
     assert comity(FR, "handling", message, "--for", "publish")[0] == 2
     assert comity(FR, "consent", "ask", message, "--to", str(GH), "--purpose", "Their case")[0] == 0
     asked = str(asyncio.run(_take_consent_request(world)))

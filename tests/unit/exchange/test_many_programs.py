@@ -20,12 +20,14 @@ from typer.testing import CliRunner
 from exchange.cli.main import app
 from exchange.desk.keys import plan, retire
 from exchange.desk.watch import DESK_CHANNEL, told_here
+from exchange.desk.watch import watch as keep_watch
 from exchange.messaging.outbox import Outbox
 from exchange.messaging.sync import NodeSync
 from exchange.store._content_keys import ContentKeys
 from exchange.store.database import SealedDatabase
 from exchange.store.desk_store import DeskStore
 from exchange.store.rows import Place, Refusal
+from exchange.views import SyncResult
 from keys.directory.metadata.client import DirectoryClient
 from keys.directory.metadata.shared_client import SharedDirectoryClient
 from keys.local.files import write_file
@@ -534,3 +536,21 @@ def test_erasing_does_not_say_done_while_another_program_reads_what_it_overwrite
             first.content.destroy_doomed()
     first.content.destroy_doomed()
     assert second.messages.get(sent.head.id).erased
+
+
+async def test_a_watch_tells_once_what_another_program_took_first(world: World) -> None:
+    async with world.open(JP) as jp, world.open(FR) as watching, world.open(FR) as other:
+        before = await jp.messages.send(request())
+        await other.messages.sync()
+        told: list[UUID] = []
+        async with aclosing(keep_watch(watching, [], world.clock, turn_s=0.05)) as seen:
+            sent: list[UUID] = []
+            for number in range(6):
+                sent.append((await jp.messages.send(request())).id)
+                if number:  # the first is taken by the watch itself: it has begun then
+                    await other.messages.sync()
+                while sent[-1] not in told:
+                    result = await anext(seen)
+                    told += [row.id for row in result.received] if isinstance(result, SyncResult) else []
+    assert told == sent
+    assert before.id not in told
