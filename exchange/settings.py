@@ -167,12 +167,14 @@ class OfficeSettings(_Table):
 
     ``four_eyes``: the message types that another officer than the drafter releases, or ``all``. ``justification``:
     whether each consultation, and each disclosure that is not a message, needs a reason in words.
+    ``emergency_call_back``: whether the asking office is called back before anything is disclosed in an emergency.
     """
 
     four_eyes: Annotated[
         tuple[Annotated[str, Field(pattern="^[a-z][a-z0-9._-]{0,63}$")], ...], Field(max_length=64)
     ] = ()
     justification: Literal["optional", "required"] = "optional"
+    emergency_call_back: Literal["optional", "required"] = "required"
 
 
 class RetentionSettings(_Table):

@@ -58,6 +58,19 @@ class ReceiptRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Caution:
+    """Something to look at again: ``code`` is of the list ``codes``, ``field`` where it stands in the message.
+
+    ``refused``: a desk does not send it.
+    """
+
+    codes: str
+    code: str
+    field: str
+    refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class SentMessage:
     """The outcome of sending one message. ``error`` is the code of the refusal, or of why it is still queued, and
     ``reason`` says that in words.
@@ -72,6 +85,7 @@ class SentMessage:
     receipts: tuple[ReceiptRow, ...] = ()
     error: str | None = None
     reason: str | None = None
+    cautions: tuple[Caution, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +107,7 @@ class InboxRow:
     opened_at: datetime | None
     status: SendStatus | None  # of sent messages
     sequence: int = field(compare=False)
+    suspected: bool = False  # the office that it names said that the case is not theirs
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +145,7 @@ class ShownMessage:
     notes: tuple[str, ...]
     receipts: tuple[ReceiptRow, ...]
     digest: bytes
+    cautions: tuple[Caution, ...] = ()
     readers: tuple[tuple[str, datetime], ...] = ()  # officers who read it, and when first
 
 
@@ -196,11 +212,44 @@ class Clocks:
     deadlines: tuple[Deadline, ...] = ()
 
 
+class Lane(StrEnum):
+    """Where an item of the agenda stands; the order of these is the order of the agenda."""
+
+    EMERGENCIES = "emergencies"
+    OURS = "ours"
+    THEIRS = "theirs"
+    NOT_DELIVERED = "not_delivered"
+    OWN_AUTHORITIES = "own_authorities"
+
+
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """A message of this desk that is not proved to be with all of its recipients.
+
+    ``state`` is queued, refused (by the own node), failed (a node or the other desk said so) or under_way; ``reasons``
+    are codes; ``reached`` is the furthest proved event. ``hangs`` is what is lost when it does not arrive in time, and
+    ``hangs_at`` when: ``expiry`` of a preservation, or ``needed_by``.
+    """
+
+    message: UUID
+    type: str
+    state: str
+    reasons: tuple[str, ...]
+    reached: str | None
+    sent_at: datetime
+    expires_at: datetime
+    hangs: str | None
+    hangs_at: datetime | None
+
+
 @dataclass(frozen=True, slots=True)
 class AgendaItem:
     """One thing that is due in a thread. ``ours``: this desk must act; ``due`` is None while its clock stands still.
 
     ``level`` is how pressing it is (:mod:`protocol.lifecycle.warnings`), ``changes_at`` when that changes next.
+    ``kind`` is whose date it is: law, declared, promised or target; only of the first three may be said that it is
+    late. ``needed_by`` is until when an emergency's answer is of use, ``harm_at`` that or the network's clock.
+    ``owes`` is who must act, ``next`` the command that comes next, ``since`` from when on one waits.
     """
 
     thread: UUID
@@ -216,6 +265,49 @@ class AgendaItem:
     changes_at: datetime | None
     source: str
     confidence: str
+    kind: str = "target"
+    lane: Lane = Lane.OURS
+    owes: str = ""
+    next: str = ""
+    needed_by: datetime | None = None
+    harm_at: datetime | None = None
+    since: datetime | None = None
+    reference: str | None = None
+    suspected: bool = False
+    delivery: Undelivered | None = None
+    proved: bool = True
+
+    @property
+    def late(self) -> bool:
+        """Whether somebody is late: an own target that has passed makes nobody so."""
+        return self.overdue and self.kind != "target"
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRow:
+    """One case in a list: ``nation`` is the other side's, ``owner`` who works on it here, ``due`` what is due next.
+
+    ``suspected``: the office that it names said that it is not theirs. ``proved`` is False for what came by another
+    way than Comity.
+    """
+
+    thread: UUID
+    type: str
+    urgency: str
+    state: str
+    ours: bool  # whether this desk asked
+    peers: tuple[Address, ...]
+    nation: str
+    own_reference: str | None
+    peer_reference: str | None
+    offence: str | None
+    opened_at: datetime
+    owner: str | None
+    due: datetime | None
+    due_what: str | None
+    harm_at: datetime | None
+    suspected: bool = False
+    proved: bool = True
 
 
 @dataclass(frozen=True, slots=True)

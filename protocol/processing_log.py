@@ -20,6 +20,8 @@ justification, the time, the person and the recipients. An entry is canonical CB
    15 key          16 bytes, the id of the key of the officer who did it (absent at a desk without officers)
    16 subject      [id, key id, [role, ...]] of the officer whom the act was about, as registered after it
    17 file         32 bytes, SHA-256 of the file that was handed over
+   18 call         [outcome, number, version] of a telephone call: a code of the list call_outcome, the number that was
+                   called as the directory has it, and the version of the directory (0: not known)
 
 An entry names messages and never holds what is in them, so that an erased message leaves nothing here.
 """
@@ -66,6 +68,15 @@ class RecordedOfficer:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordedCall:
+    """A telephone call: what came of it, the directory's number that was called, and the directory's version."""
+
+    outcome: str
+    number: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessingRecord:
     """One entry; ``at`` is exact to the millisecond. Of texts and ids, None is what the act does not have."""
 
@@ -85,6 +96,7 @@ class ProcessingRecord:
     key: bytes | None = None
     subject: RecordedOfficer | None = None
     file: bytes | None = None
+    call: RecordedCall | None = None
 
     def to_bytes(self) -> bytes:
         """The entry of the log."""
@@ -106,6 +118,7 @@ class ProcessingRecord:
             15: self.key,
             16: [self.subject.id, self.subject.key, list(self.subject.roles)] if self.subject else None,
             17: self.file,
+            18: [self.call.outcome, self.call.number, self.call.version] if self.call else None,
         }
         return cbor.encode({key: value for key, value in fields.items() if value is not None})
 
@@ -136,6 +149,7 @@ class ProcessingRecord:
             key=_exactly(value[15], KID_BYTES) if 15 in value else None,
             subject=_subject(value[16]) if 16 in value else None,
             file=_exactly(value[17], 32) if 17 in value else None,
+            call=_call(value[18]) if 18 in value else None,
         )
 
 
@@ -158,6 +172,7 @@ _TYPES: dict[int, type] = {
     15: bytes,
     16: list,
     17: bytes,
+    18: list,
 }
 
 
@@ -201,3 +216,10 @@ def _subject(values: list[Any]) -> RecordedOfficer:
     if sorted(set(roles)) != roles:
         raise MalformedError("the roles of the processing record are not in order, each once")
     return RecordedOfficer(_text(officer), _exactly(key, KID_BYTES), tuple(_text(role) for role in roles))
+
+
+def _call(values: list[Any]) -> RecordedCall:
+    if len(values) != 3 or [type(value) for value in values] != [str, str, int]:
+        raise MalformedError("the call of the processing record is not an outcome, a number and a version")
+    outcome, number, version = values
+    return RecordedCall(_text(outcome), _text(number), _count(version))

@@ -93,11 +93,25 @@ def subjects_of(message: Message) -> Iterator[TargetSubject]:
     if not isinstance(message, PreservationRequest | AssistanceRequest | EmergencyRequest):
         return
     for target in message.targets:
-        window = target.time_window
-        # A request asks who used an address at an instant, whatever the span of the data wanted of them.
-        instant = getattr(target.identifier, "instant", None)
-        begins, ends = (instant, instant) if instant else (window.begins_at, window.ends_at) if window else _EVER
-        yield TargetSubject(target.target, subject_key(target.identifier), begins, ends)
+        spans = [(window.begins_at, window.ends_at) for window in target.windows()] or [_EVER]
+        for identifier in target.identifiers():
+            # A request asks who used an address at an instant, whatever the span of the data wanted of them.
+            instant = getattr(identifier, "instant", None)
+            for key in subject_keys(identifier):
+                for begins, ends in [(instant, instant)] if instant else spans:
+                    yield TargetSubject(target.target, key, begins, ends)
+
+
+def subject_keys(identifier: Identifier) -> tuple[str, ...]:
+    """Each way to find the identifier: an account has a handle, a user id, or both, and is known by either."""
+    if identifier.kind != "account":
+        return (subject_key(identifier),)
+    found = [subject_key(identifier)] if identifier.handle is not None else []
+    if identifier.user_id is not None:
+        names = (identifier.service, identifier.user_id)
+        plain = [value.casefold().replace(" ", "").replace("-", "") for value in names]
+        found.append(json.dumps(["account_id", *plain], ensure_ascii=False))
+    return tuple(found)
 
 
 def subject_key(identifier: Identifier) -> str:

@@ -194,7 +194,7 @@ class _Comparison:
             yield self._hint("manner_needed", said=rule, warns=True)
         if not rule.prospective:
             for target in request.targets:
-                if target.time_window.ends_at > self._now:
+                if any(window.ends_at > self._now for window in target.windows()):
                     yield self._hint("not_prospective", target.target, rule, warns=True)
 
     def _extensions(self, wanted: int, rule: PreservationRule) -> Iterator[Hint]:

@@ -118,6 +118,8 @@ class Offers:
             raise UsageError("nothing in this draft is given under conditions: send it with comity send")
         if message.urgency == "emergency":
             raise UsageError("in an emergency nothing waits for an acceptance: send it with comity send")
+        # It is given as it was committed to, even if the recipients read newer versions by then.
+        opened["schema_version"] = message.schema_version
         salt = os.urandom(SALT_BYTES)
         fields = message.model_dump(mode="json", by_alias=True, exclude_none=True)
         offer = {

@@ -42,7 +42,10 @@ _RANK = {name.value: rank for rank, name in enumerate(_PROGRESS)}
 
 
 def thread_messages(store: DeskStore, parsed: Parsed, thread: UUID) -> list[ThreadMessage]:
-    """The messages of a thread with the events that verified receipts prove of them."""
+    """The messages of a thread with the events that verified receipts prove of them.
+
+    A message that never arrived, and in whose place another one was sent, says nothing.
+    """
     return _with_events(store, parsed, store.messages.thread(thread))
 
 
@@ -56,15 +59,16 @@ def _with_events(
 ) -> list[ThreadMessage]:
     from protocol.lifecycle.thread import ThreadMessage
 
+    replaced = store.settled.replaced(stored.head.id for _, stored, _ in rows)
     return [
         ThreadMessage(parsed.of(stored), _events(store.receipts.of(stored.head.digest)))
         for _, stored, _ in rows
-        if not stored.erased
+        if not stored.erased and stored.head.id not in replaced
     ]
 
 
-def check_next_step(store: DeskStore, parsed: Parsed, message: Message) -> None:
-    """Return if the thread's rules allow ``message`` now.
+def check_next_step(store: DeskStore, parsed: Parsed, message: Message, without: UUID | None = None) -> None:
+    """Return if the thread's rules allow ``message`` now, in the place of the lost message ``without``.
 
     Raises :class:`NotFoundError` when this desk does not have the thread, :class:`TransitionError` with the reason.
     """
@@ -72,9 +76,10 @@ def check_next_step(store: DeskStore, parsed: Parsed, message: Message) -> None:
 
     if message.thread == message.id:
         return
-    thread = thread_messages(store, parsed, message.thread)
-    if not thread:
+    whole = thread_messages(store, parsed, message.thread)
+    if not whole:
         raise NotFoundError(f"this desk has no thread {message.thread}")
+    thread = [entry for entry in whole if entry.message.id != without]
     against = check_step(thread, message)
     if against:
         raise TransitionError("; ".join(dict.fromkeys(_reason(entry.target, str(entry.reason)) for entry in against)))

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from exchange.cli._acting import SHARED, GivenLogin, give_login, give_options
+from exchange.cli._codes import code_in
 from exchange.cli._commands import ROWS
 from exchange.cli._options import DEFAULT_HOME, HomeOption
 from exchange.i18n import _
@@ -48,7 +49,12 @@ def acting(
         ),
     ] = None,
     purpose: Annotated[
-        str | None, typer.Option("--purpose", help=_("Reason: a code of the list record_purpose; else case_work."))
+        str | None,
+        typer.Option(
+            "--purpose",
+            callback=code_in("record_purpose"),
+            help=_("Reason: a code of the list record_purpose; else case_work."),
+        ),
     ] = None,
     because: Annotated[
         str | None, typer.Option("--because", help=_("Reason in words; it stands in the processing log."))

@@ -98,6 +98,49 @@ ROWS = (
         _("Send what was offered, when its conditions are accepted.\n\nExample: comity give 7f3a"),
     ),
     CommandRow(
+        "correct",
+        "exchange.cli.messages.acts:correct",
+        _(
+            "Correct a message that you sent: the fields in FILE replace its own.\n\n"
+            "Example: comity correct 7f3a better.json --reason 'The window ended an hour later.'"
+        ),
+    ),
+    CommandRow(
+        "retract",
+        "exchange.cli.messages.acts:retract",
+        _(
+            "Take back a message that you sent; it stays on record.\n\n"
+            "Example: comity retract 7f3a --why wrong_content --reason 'Another case.'"
+        ),
+    ),
+    CommandRow(
+        "note",
+        "exchange.cli.messages.acts:note",
+        _("Send a note in a case, or on a service matter.\n\nExample: comity note 7f3a 'The provider opens at 8:00.'"),
+    ),
+    CommandRow(
+        "consult",
+        "exchange.cli.messages.acts:app",
+        _("Consult the other side before a decision: partly, or under conditions?"),
+    ),
+    CommandRow(
+        "confirm-follow-up",
+        "exchange.cli.messages.acts:confirm_follow_up",
+        _(
+            "Confirm that the request which a follow-up announced has arrived; it suspends the expiry.\n\n"
+            "Example: comity confirm-follow-up 7f3a --authority 'Ministry of Justice' --file-number B-12 "
+            "--received-at '2026-11-23 10:00+01:00'"
+        ),
+    ),
+    CommandRow(
+        "dp-notice",
+        "exchange.cli.messages.acts:dp_notice",
+        _(
+            "Say what became of data that were corrected or taken back.\n\n"
+            "Example: comity dp-notice 7f3a --action erased"
+        ),
+    ),
+    CommandRow(
         "inbox", "exchange.cli.messages.reading:inbox", _("Fetch and list messages.\n\nExample: comity inbox --wait 20")
     ),
     CommandRow(
@@ -144,6 +187,19 @@ ROWS = (
             "mail address of the settings.\n\n"
             "Example: comity watch"
         ),
+    ),
+    CommandRow(
+        "call",
+        "exchange.cli.cases.calls:app",
+        _(
+            "Call the other side: the directory's number, what came of it, and what goes without.\n\n"
+            "Example: comity call show 7f3a"
+        ),
+    ),
+    CommandRow(
+        "resend",
+        "exchange.cli.cases.delivery:resend",
+        _("Send a message anew that expired, or was refused on its way.\n\nExample: comity resend 7f3a"),
     ),
     CommandRow(
         "report",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from exchange.cli._acting import GivenLogin, give_key, given_key, given_login
+from exchange.cli._codes import code_in
 from exchange.i18n import _
 from exchange.service.served import a_served_desk, served_desk
 from keys.local.terminal import ask, interrupted, refuse
@@ -58,7 +59,9 @@ LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1000)]
 RemarkOption = Annotated[str | None, typer.Option("--remark", help=_("A remark for the sender."))]
 FromOption = Annotated[str | None, typer.Option("--from", help=_("From this date and time on (with time zone)."))]
 ToOption = Annotated[str | None, typer.Option("--to", help=_("Before this date and time (with time zone)."))]
-CountryOption = Annotated[str | None, typer.Option(help=_("Only of this country, such as FR."))]
+CountryOption = Annotated[
+    str | None, typer.Option(callback=code_in("country"), help=_("Only of this country, such as FR or France."))
+]
 OutOrPrintOption = Annotated[Path | None, typer.Option("--out", help=_("The file to write; else standard output."))]
 KeyOption = Annotated[
     str | None,
@@ -80,6 +83,9 @@ DisclosureOption = Annotated[
     Path | None, typer.Option("--disclosure", help=_("A disclosure, for a bag without content."))
 ]
 IdArgument = Annotated[str, typer.Argument(help=_("The message's id, or its first or last characters."))]
+TargetsOption = Annotated[
+    list[str] | None, typer.Option("--target", help=_("The target it is about, such as t1; repeat it."))
+]
 SHORT_ID = 8  # the end of an id: its beginning is a time, alike in neighbours
 # Wanted by most commands once the desk is open: loaded while the key is derived, and only as long as that takes.
 _MEANWHILE = ("aiohttp", "protocol.messages.parse", "protocol.lifecycle.case")
@@ -198,7 +204,12 @@ RecipientOption = Annotated[
     str | None, typer.Option("--to", help=_("Who gets it: a court, a person, or a contact point's address."))
 ]
 PurposeOption = Annotated[
-    str | None, typer.Option("--purpose", help=_("What for, a code of the list record_purpose, such as proceedings."))
+    str | None,
+    typer.Option(
+        "--purpose",
+        callback=code_in("record_purpose"),
+        help=_("What for, a code of the list record_purpose, such as proceedings."),
+    ),
 ]
 
 

@@ -128,8 +128,9 @@ async def _emergency(cast: Cast) -> UUID:
     request = await cast.open_case(cast.tokyo, "messages/emergency.request.json", needed_by=None, supplement_by=due)
     shown = await cast.paris.messages.show(request)
     call_back = shown.message.model_dump(mode="json")["call_back"]
-    told = _("Paris calls {person} back, on a number that Paris found out by itself")
-    cast.stage.tell("   " + told.format(person=call_back["name"]))
+    called = await cast.paris.cases.record_call(request, "verified", spoke_to=call_back["name"])
+    told = _("Paris calls {person} back, on the number that the directory has: {number}")
+    cast.stage.tell("   " + told.format(person=call_back["name"], number=called.number))
     await cast.acknowledge(cast.paris, request)
     await cast.reply(cast.paris, request, "answer", **answer_of("t1"))
     await cast.reply(cast.tokyo, request, "emergency.supplement", targets=["t1"])

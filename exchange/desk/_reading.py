@@ -9,6 +9,7 @@ from uuid import UUID
 from exchange.cases.listing import inbox_row
 from exchange.desk._opening import require_open
 from exchange.desk._works import Works
+from exchange.messaging.checks import cautions_of
 from exchange.messaging.handling import verify_originals
 from exchange.office.officers import READERS
 from exchange.store.desk_store import DeskStore
@@ -81,6 +82,7 @@ def read(works: Works, message_id: UUID) -> ShownMessage:
         notes=notes_of(message),
         receipts=tuple(receipt_rows(works, head)),
         digest=head.digest,
+        cautions=cautions_of(store, works.context.parsed, message),
         readers=tuple(works.office.readers_with_who_acts(message_id)),
     )
 

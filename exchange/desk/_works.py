@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from exchange.cases.agenda import Agenda
 from exchange.cases.duplicates import subjects_of
+from exchange.cases.listing import Listing
 from exchange.cases.offers import Offers
 from exchange.cases.search import Search
 from exchange.context.desk_context import DeskContext
@@ -21,6 +22,7 @@ from exchange.messaging.outbox import Keeping, Outbox
 from exchange.messaging.receipts import ReceiptJudge
 from exchange.messaging.replies import Replies
 from exchange.messaging.sync import NodeSync
+from exchange.office.call_book import CallBook
 from exchange.office.case_book import CaseBook
 from exchange.office.erasure import Erasure
 from exchange.office.office import Office
@@ -54,9 +56,11 @@ class Works:
     search: Search
     offers: Offers
     agenda: Agenda
+    listing: Listing
     office: Office
     erasure: Erasure
     case_book: CaseBook
+    call_book: CallBook
     replies: Replies
     once: Once
 
@@ -105,13 +109,15 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
         passing_on=passing_on,
         outbox=outbox,
         mailbox=mailbox,
-        node_sync=NodeSync(context, link, outbox, mailbox, OfflineDesk(context, outbox, mailbox), search),
+        node_sync=NodeSync(context, link, outbox, mailbox, OfflineDesk(context, outbox, mailbox), search, agenda),
         search=search,
         offers=Offers(context, outbox.complete),
         agenda=agenda,
+        listing=Listing(store, agenda),
         office=office,
         erasure=Erasure(context, agenda, acting, book),
         case_book=CaseBook(context, office, acting, book),
+        call_book=CallBook(context, acting, book),
         replies=Replies(context, passing_on, acting),
         once=once,
     )

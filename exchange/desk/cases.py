@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from exchange.audit.period import Period
@@ -29,15 +29,18 @@ from exchange.cases.contact_tests import (
     draft_of_test,
     unanswered_tests,
 )
+from exchange.cases.delivery import draft_anew, require_lost, settled_value
 from exchange.cases.duplicates import Duplicate, find_duplicates
-from exchange.cases.listing import inbox_row
+from exchange.cases.listing import CaseFilter, inbox_row
 from exchange.cases.threads import thread_messages
 from exchange.context.worker import in_desk_thread
+from exchange.desk._case_calls import CaseCalls
 from exchange.desk._works import Draft, Works
 from exchange.desk.messages import DeskMessages
+from exchange.messaging.checks import cautions_of
 from exchange.office.case_notes import CaseEntry, Casework, EntryKind
-from exchange.office.officers import READERS
-from exchange.views import AgendaItem, InboxRow, SearchResult
+from exchange.office.officers import READERS, check_line
+from exchange.views import AgendaItem, CaseRow, Caution, InboxRow, SearchResult, SentMessage
 from keys.directory.view import Directory
 from keys.local.files import acquire_lock, release_lock
 from protocol.address import Address
@@ -68,17 +71,16 @@ INDEXED_BEFORE_SENDING = 256
 Progress = Callable[[int, int], None]
 
 
-class DeskCases:
+class DeskCases(CaseCalls):
     """The cases of one desk."""
 
     def __init__(self, works: Works, messages: DeskMessages) -> None:
-        self._works = works
+        super().__init__(works)
         self._messages = messages
         self._context = works.context
         self._store = works.context.store
         self._parsed = works.context.parsed
         self._clock = works.context.clock
-        self._in_thread = works.context.in_thread
 
     # --- One case ---
 
@@ -145,6 +147,12 @@ class DeskCases:
         return self._works.agenda.items(at)
 
     @in_desk_thread
+    def listing(self, wanted: CaseFilter | None = None) -> list[CaseRow]:
+        """The cases that fit, as a list shows them: open emergencies first, then the newest."""
+        self._works.acting.require(*READERS)
+        return self._works.listing.cases(self._clock(), wanted or CaseFilter())
+
+    @in_desk_thread
     def next_change(self) -> datetime | None:
         """When the agenda changes next by the time alone."""
         return self._works.agenda.next_change()
@@ -174,6 +182,41 @@ class DeskCases:
             yield True
         finally:
             release_lock(lock)
+
+    # --- Not delivered ---
+
+    async def resend(self, message_id: UUID) -> SentMessage:
+        """Send a message anew that did not arrive and never will: expired, or refused on its way.
+
+        The new one says the same and takes the place of the old, which counts for nothing from then on. A request
+        begins a new thread. Raises :class:`StillUnderWayError` for one that arrived or may still arrive,
+        :class:`NotFoundError`, :class:`ErasedError`, and as :meth:`DeskMessages.send`.
+        """
+        return await self._messages.send(await self.resend_draft(message_id))
+
+    @in_desk_thread
+    def resend_draft(self, message_id: UUID) -> dict[str, Any]:
+        """The draft that :meth:`resend` sends; raises as that."""
+        require_lost(self._store, message_id, self._clock())
+        stored = self._store.messages.get(message_id)
+        if stored.erased:
+            raise ErasedError
+        return draft_anew(message_id, stored.content, self._works.replies.officer())
+
+    @in_desk_thread
+    def put_aside(self, message_id: UUID, reason: str) -> None:
+        """Note that a message which did not arrive is needed no more, and why; durable. It leaves the agenda.
+
+        Raises as :meth:`resend`, and :class:`UsageError` for a reason that is empty or too long.
+        """
+        works, store = self._works, self._store
+        works.acting.require(*READERS)
+        text, now = check_line(reason, "a reason"), truncate(self._clock())
+        with store.database.transaction():
+            require_lost(store, message_id, now)
+            head = store.messages.head(message_id).head
+            store.settle(message_id, settled_value(None, text, works.acting.name, now))
+            store.records.insert([works.book.record(Operation.ALTERATION, "delivery.put-aside", head)])
 
     # --- Finding ---
 
@@ -218,6 +261,14 @@ class DeskCases:
         return await self.duplicates(message, everything=everything)
 
     # --- The law of the other nation ---
+
+    @in_desk_thread
+    def cautions_of_draft(self, draft: Draft) -> tuple[Caution, ...]:
+        """What to look at again in a message that is not sent yet; raises :class:`InvalidMessageError`."""
+        from protocol.messages.parse import complete_message
+
+        message = complete_message(draft, sender=str(self._context.address), sent_at=truncate(self._clock()))
+        return cautions_of(self._store, self._parsed, message)
 
     async def compare_laws(self, draft: Draft) -> list[Hint]:
         """What the laws of both nations say of a request that is not sent yet; raises :class:`InvalidMessageError`.

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from keys.directory.cards import ContactPointCard, KeyEntry, make_contact_point_card
+from keys.directory.cards import ContactPointCard, Function, KeyEntry, make_contact_point_card
 from keys.members.identity import KEY_LIFETIME, SEED_BYTES
 from keys.secrets.keystore import Entry, Keystore, Purpose
 from protocol.crypto.hpke import HybridOpener
@@ -200,5 +200,9 @@ def _shortened(entries: Sequence[KeyEntry], now: datetime) -> tuple[KeyEntry, ..
 
 
 def _changed(card: ContactPointCard, changes: dict[str, Any], now: datetime) -> ContactPointCard:
+    from protocol.messages.versions import versions_read
+
     fields = {name: getattr(card, name) for name in type(card).model_fields}
+    if Function.EXCHANGE in card.functions:
+        fields["reads"] = versions_read()
     return make_contact_point_card(**{**fields, **changes, "updated_at": now})

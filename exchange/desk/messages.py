@@ -30,6 +30,7 @@ from exchange.desk._reading import note_opened, proof_of, read, read_and_opened,
 from exchange.desk._works import Draft, Works
 from exchange.messaging.offline import BundleImport
 from exchange.messaging.once import Claim, claim_of, current_claim
+from exchange.messaging.outbox import Composed
 from exchange.office.draft_ids import DRAFT_ID, common_draft_id, without_draft_id
 from exchange.office.officers import READERS
 from exchange.office.release import KeptDraft
@@ -170,7 +171,10 @@ class DeskMessages:
         """
 
         async def propose(_done: int) -> list[SentMessage]:
-            return await self._propose([draft], lambda given: self._works.outbox.compose([given]))
+            composed: list[Composed] = []
+            check = self._works.outbox.compose
+            (told,) = await self._propose([draft], lambda given: composed.extend(check([given])))
+            return [replace(told, cautions=composed[-1].cautions if composed else ())]
 
         return (await done_once(self._works, self._claim([draft], None, "propose"), propose))[0]
 

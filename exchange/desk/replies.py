@@ -22,6 +22,7 @@ from exchange.context.worker import in_desk_thread
 from exchange.desk._once import sends_once
 from exchange.desk._works import Draft, Works
 from exchange.desk.messages import DeskMessages
+from exchange.messaging.act_drafts import ActDrafts
 from exchange.views import SentMessage
 from protocol.address import Address
 
@@ -51,6 +52,8 @@ class DeskReplies:
         self._works = works
         self._messages = messages
         self._in_thread = works.context.in_thread
+        context = works.context
+        self._acts = ActDrafts(context.store, context.parsed, works.replies, context.address)
 
     @sends_once
     async def acknowledge(self, request_id: UUID, **said: Unpack[Acknowledging]) -> SentMessage:
@@ -130,6 +133,51 @@ class DeskReplies:
         """Reply to a received contact test."""
         replies = self._works.replies
         return await self._messages.send(await self._in_thread(lambda: replies.contact_reply(test_id, remark)))
+
+    # --- One's own words, and the case beside its course ---
+
+    async def correct(self, message_id: UUID, changes: Mapping[str, Any], *, reason: str) -> SentMessage:
+        """Correct an own message: its content with ``changes``, where None takes a field out."""
+        acts = self._acts
+        return await self._messages.send(await self._in_thread(lambda: acts.correction(message_id, changes, reason)))
+
+    async def retract(self, message_id: UUID, *, why: str, reason: str) -> SentMessage:
+        """Take an own message back; ``why`` is a code of the list retraction_reason."""
+        acts = self._acts
+        return await self._messages.send(await self._in_thread(lambda: acts.retraction(message_id, why, reason)))
+
+    async def note(self, message_id: UUID, text: str, *, asks: bool = False) -> SentMessage:
+        """Send a note in the case of a message, under the strictest labels of the case."""
+        acts = self._acts
+        return await self._messages.send(await self._in_thread(lambda: acts.note(message_id, text, asks=asks)))
+
+    @in_desk_thread
+    def formal_type(self, message_id: UUID, text: str, *, asks: bool = False) -> str | None:
+        """The message type that would say with effect what a note would say in passing; a guess."""
+        return self._acts.formal_type(message_id, text, asks=asks)
+
+    async def service_note(
+        self, recipient: Address, matter: str, text: str, *, asks: bool = False, language: str = "en"
+    ) -> SentMessage:
+        """Send a note without a case; ``matter`` is a code of the list service_matter."""
+        acts = self._acts
+        return await self._messages.send(
+            await self._in_thread(lambda: acts.service_note(recipient, matter, text, asks=asks, language=language))
+        )
+
+    async def confirm_follow_up(self, follow_up_id: UUID, **said: Any) -> SentMessage:
+        """Confirm that an announced request arrived: ``authority``, ``file_number``, ``received_at``, ``targets``."""
+        acts = self._acts
+        return await self._messages.send(await self._in_thread(lambda: acts.confirmation(follow_up_id, said)))
+
+    async def notify_data_protection(self, message_id: UUID, **said: Any) -> SentMessage:
+        """Say what became of the data of a received correction or retraction: ``action``, ``at``, ``because``."""
+        acts = self._acts
+        return await self._messages.send(await self._in_thread(lambda: acts.data_protection_notice(message_id, said)))
+
+    async def reply(self, message_id: UUID, reply_type: str, **fields: Any) -> SentMessage:
+        """Send a reply of any type to a stored message."""
+        return await self._messages.send(await self.draft(message_id, reply_type, **fields))
 
     async def draft(self, message_id: UUID, reply_type: str, **fields: Any) -> dict[str, Any]:
         """A draft of a reply of any type to a stored message: addressed, in its thread, under its labels."""

@@ -25,11 +25,13 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from exchange.cases.calls import phone_card
 from exchange.cases.listing import inbox_row, quarantine_row
 from exchange.context.desk_context import DeskContext
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge, readable
 from exchange.office.processing_log import ProcessingLog
 from exchange.store.rows import (
+    CardSeen,
     Head,
     MessageRef,
     PendingStatement,
@@ -306,7 +308,7 @@ class Inbox:
     def _keep(self, page: _Page, cursor: int, place: Place) -> TakenPage | None:
         records = [self._book.record(Operation.COLLECTION, "receive", message.head) for message in page.messages]
         delivery = RecipientDelivery(
-            page.messages, page.quarantined, page.statements, page.receipts, cursor, records, place
+            page.messages, page.quarantined, page.statements, page.receipts, cursor, records, place, self._cards(page)
         )
         rows = self._store.take(delivery)
         if rows is None:
@@ -326,6 +328,15 @@ class Inbox:
             cursor=cursor,
         )
         return TakenPage(result, tuple(page.statements))
+
+    def _cards(self, page: _Page) -> list[CardSeen]:
+        """How the senders of requests are called, by the directory of now: later it may say something else."""
+        directory, found = self._directory(), list[CardSeen]()
+        for head in (message.head for message in page.messages):
+            if head.thread == head.id or head.urgency == "emergency":
+                reach = phone_card(directory, head.sender)
+                found += [CardSeen(head.id, reach.to_bytes(), reach.version)] if reach is not None else []
+        return found
 
     def _statement(
         self, event: EventName, about: MessageRef, reasons: tuple[str, ...], at: datetime

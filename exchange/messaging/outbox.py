@@ -19,16 +19,19 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
+from exchange.cases.calls import needs_glass, use_glass
+from exchange.cases.delivery import REPLACES, require_lost, settled_value
 from exchange.cases.threads import check_next_step
 from exchange.context.desk_context import DeskContext
 from exchange.link.client import MAX_SUBMIT_BYTES
+from exchange.messaging.checks import check_composed
 from exchange.messaging.handling import PassingOn
 from exchange.messaging.once import Claim, Once
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
 from exchange.office.officers import Acting
 from exchange.office.processing_log import Giving, ProcessingLog
 from exchange.store.rows import Head, OnceResult, Refusal, StoredMessage, StoredReceipt
-from exchange.views import Direction, ReceiptRow, SendStatus
+from exchange.views import Caution, Direction, ReceiptRow, SendStatus
 from protocol.address import Address
 from protocol.encoding.ids import RANDOM_BYTES, new_message_id
 from protocol.encoding.instants import to_ms, truncate
@@ -72,6 +75,8 @@ class Composed:
 
     complete: ComposedMessage
     after: int | None
+    replaces: UUID | None = None  # a message of this desk that did not arrive, and never will
+    cautions: tuple[Caution, ...] = ()
 
     @property
     def message(self) -> Message:
@@ -136,19 +141,39 @@ class Outbox:
     def _compose(self, drafts: Sequence[Mapping[str, Any]]) -> list[Composed]:
         messages: list[ComposedMessage] = []
         problems: list[tuple[str, str, str]] = []
+        replaced = [self._replaced(draft) for draft in drafts]
         for number, draft in enumerate(drafts):
             try:
-                messages.append(self.complete(draft))
+                messages.append(self.complete({name: draft[name] for name in draft if name != REPLACES}))
             except InvalidMessageError as problem:
                 if len(drafts) == 1:
                     raise
                 problems += [(f"{number}.{where}", rule, text) for where, rule, text in problem.problems]
         if problems:
             raise InvalidMessageError(phrase("problems of the drafts: {count}", count=len(problems)), (*problems,))
-        for composed in messages:
-            check_next_step(self._store, self._parsed, composed.message)
+        cautions: list[tuple[Caution, ...]] = []
+        for composed, instead_of in zip(messages, replaced, strict=True):
+            check_next_step(self._store, self._parsed, composed.message, without=instead_of)
+            cautions.append(check_composed(self._store, self._parsed, composed.message))
             self._passing_on.check_outgoing(composed)
-        return [Composed(composed, self._end_before(composed.message)) for composed in messages]
+            self._needs_glass(composed.message)
+        return [
+            Composed(composed, self._end_before(composed.message), instead_of, found)
+            for composed, instead_of, found in zip(messages, replaced, cautions, strict=True)
+        ]
+
+    def _needs_glass(self, message: Message) -> bool:
+        """As :func:`needs_glass`, where the office asks for a call before it discloses in an emergency."""
+        return self._settings.office.emergency_call_back == "required" and needs_glass(self._store, message)
+
+    def _replaced(self, draft: Mapping[str, Any]) -> UUID | None:
+        """The message in whose place the draft is sent; raises as :func:`require_lost`."""
+        named = draft.get(REPLACES)
+        if named is None:
+            return None
+        replaced = UUID(str(named))
+        require_lost(self._store, replaced, self._clock())
+        return replaced
 
     def _end_before(self, message: Message) -> int | None:
         return None if message.thread == message.id else self._store.messages.thread_end(message.thread)
@@ -180,8 +205,14 @@ class Outbox:
                 return None
             if claim is not None:
                 self._once.note(claim, [OnceResult(head.id, head.thread) for head in heads], total)
-            if keeping is not None:
-                for message in messages:
+            for message in messages:
+                if message.replaces is not None:
+                    require_lost(self._store, message.replaces, self._clock())  # another program may have sent it anew
+                    value = settled_value(message.message.id, "", self._acting.name, self._clock())
+                    self._store.settle(message.replaces, value)
+                if self._needs_glass(message.message):  # as it is now: another program may have recorded a call
+                    use_glass(self._store, message.message, self._acting.name, truncate(self._clock()))
+                if keeping is not None:
                     keeping(message.message)
             self._store.add_sent(sealed, records)
         return sealed
@@ -206,6 +237,9 @@ class Outbox:
         heads = [message.head for message in messages if message.head.id in gone]
         records = {head.id: self._book.record(Operation.ALTERATION, "send.refused", head) for head in heads}
         taken = self._store.record_submission(recording.done, recording.refused, recording.receipts, records)
+        self._store.note_waiting(
+            {key: one.error for key, one in recording.outcomes.items() if one.status is SendStatus.QUEUED and one.error}
+        )
         return Submission(recording.outcomes, frozenset(taken), len(recording.receipts), unverified)
 
     def _record_one(
@@ -232,14 +266,15 @@ class Outbox:
     def complete(self, draft: Mapping[str, Any]) -> ComposedMessage:
         """The message of one draft, checked by itself and signed by who acts; raises :class:`InvalidMessageError`."""
         from protocol.messages.officer_signature import sign_as_officer
-        from protocol.messages.parse import compose_message
+        from protocol.messages.versions import compose_for
 
         now = self._time_of(draft)
         claimed = draft.get("from")
         if claimed is not None and claimed != str(self._address):
             raise _one_problem("from", phrase("this desk sends as {address}", address=self._address))
-        composed = compose_message(
+        composed = compose_for(
             self._named(draft),
+            self._readers(draft),
             message_id=self._new_id(now),
             sender=str(self._address),
             sent_at=now,
@@ -247,6 +282,21 @@ class Outbox:
         if str(self._address) in composed.message.to:
             raise _one_problem("to", phrase("a message is not sent to its own sender"))
         return sign_as_officer(composed, self._acting.signer) if self._acting.signer is not None else composed
+
+    def _readers(self, draft: Mapping[str, Any]) -> dict[str, Mapping[str, tuple[int, ...]] | None]:
+        """What the recipients' desks read, by the cards that their nations signed.
+
+        A recipient that the directory does not have is left out here: sealing says so, after it was asked for.
+        """
+        readers: dict[str, Mapping[str, tuple[int, ...]] | None] = {}
+        given = draft.get("to")
+        for text in given if isinstance(given, list | tuple) else ():
+            try:
+                address = Address.parse(text)
+                readers[text] = self._directory().contact_point(address).reads
+            except (ComityError, TypeError, AttributeError):
+                continue
+        return readers
 
     def _named(self, draft: Mapping[str, Any]) -> Mapping[str, Any]:
         """The draft with the officer who releases it, where officers sign."""

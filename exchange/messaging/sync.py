@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from math import ceil
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from exchange.cases.agenda import Agenda
 from exchange.cases.search import Search
 from exchange.context.desk_context import DeskContext
 from exchange.link.client import MAX_ENTRIES, MAX_WAIT_S, NodeClient
@@ -50,6 +52,7 @@ _RETRY_FIRST_S = 0.2
 _RETRY_MOST_S = 30.0
 # Messages that are not indexed in quiet moments are indexed by the next searches. Arrivals wait for so many.
 _INDEXED_AT_ONCE = 16
+_DERIVED_AT_ONCE = 16
 _QUIET_AFTER_S = 0.2
 _TIDY_AFTER_S = 0.05
 
@@ -74,12 +77,14 @@ class NodeSync:
         mailbox: Inbox,
         bundles: OfflineDesk,
         search: Search,
+        agenda: Agenda,
     ) -> None:
         self._store = context.store
         self._outbox = outbox
         self._mailbox = mailbox
         self._bundles = bundles
         self._search = search
+        self._agenda = agenda
         self._link = link
         self._thread = context.in_thread
         self._background = context.background
@@ -132,7 +137,10 @@ class NodeSync:
                 outcomes.update(finished)
         self._sends += 1
         self._background.start(self._tidied(self._sends))
-        return [_sent(message.head, outcomes[message.head.id]) for message in sent]
+        return [
+            replace(_sent(message.head, outcomes[message.head.id]), cautions=composed.cautions)
+            for message, composed in zip(sent, messages, strict=True)
+        ]
 
     async def submit_again(self, messages: Sequence[StoredMessage]) -> Mapping[UUID, Outcome]:
         """Submit messages that wait in the outbox now, and not with the next :meth:`sync`; what became of each."""
@@ -146,7 +154,14 @@ class NodeSync:
         """Tidy the database, unless somebody sends again at once."""
         await asyncio.sleep(_TIDY_AFTER_S)
         if self._sends == sends:
+            await self._derive()
             await self._thread(self._store.database.tidy)
+
+    async def _derive(self) -> None:
+        """Derive what is due in the threads that changed, a few at a time: whoever looks does not wait for it."""
+        with suppress(ComityError):  # whoever looks is told
+            while await self._thread(lambda: self._agenda.derive(_DERIVED_AT_ONCE)):
+                pass
 
     def _compose(self, drafts: Drafts, part: slice = _ALL) -> Sequence[Composed]:
         """The messages of drafts, written and checked as things stand at one moment."""
@@ -170,6 +185,8 @@ class NodeSync:
             except _RECIPIENT_MAY_BE_NEW:
                 if not await self._link.renewed(directory):
                     raise
+                # The recipient's card was not known yet: it also says which versions its desk reads.
+                messages = await self._thread(lambda: self._compose(drafts, part))
                 continue
             if sealed is not None:
                 break
@@ -190,9 +207,10 @@ class NodeSync:
             answers = await self._link.ask(lambda node: node.submit(envelopes))
             submission = await self._link.settled(lambda final: self._outbox.record(batch, answers, final=final))
         except ComityError as problem:
-            return {
-                message.head.id: Outcome(SendStatus.QUEUED, problem.code, reason=problem.detail) for message in batch
-            }
+            why = {message.head.id: problem.code for message in batch}
+            waiting = Outcome(SendStatus.QUEUED, problem.code, reason=problem.detail)
+            await self._thread(lambda: self._store.note_waiting(why))
+            return dict.fromkeys(why, waiting)
         finally:
             self._in_flight.difference_update(message.head.id for message in batch)
         if own:
@@ -243,6 +261,7 @@ class NodeSync:
             if following is not None:
                 following.cancel()
             stated = sum(await asyncio.gather(*stating))
+        await self._derive()
         return result + SyncResult(statements=stated)
 
     async def listen(self) -> AsyncGenerator[SyncResult, None]:
@@ -273,6 +292,9 @@ class NodeSync:
         fetching = asyncio.create_task(self._fetch(after, MAX_WAIT_S))
         try:
             await asyncio.wait({fetching}, timeout=_QUIET_AFTER_S)
+            left = 1
+            while left and not fetching.done():
+                left = await self._thread(lambda: self._agenda.derive(_DERIVED_AT_ONCE))
             left = 1
             while left and not fetching.done():
                 left = await self._thread(lambda: self._search.index(_INDEXED_AT_ONCE))

@@ -158,6 +158,7 @@ class Erasure:
         return bool(
             self._contents(thread)
             or self._store.case_notes.of(thread)
+            or self._store.calls.of(thread)
             or self._proposals.of_case(thread, ids)
             or any(self._withheld.get(message) for message in ids)
             or any(thread in handover.cases for handover in self._rota.handovers())
@@ -196,6 +197,7 @@ class Erasure:
                 self._store.records.insert([self._book.record(Operation.ERASURE, "erase", message.head, ground=ground)])
             self._store.search.forget(seqs)
             notes = self._store.case_notes.erase(thread) + self._erase_handovers(thread)
+            notes += self._store.calls.erase(thread)
             drafts = self._erase_drafts(thread, ids)
             for act, count in (("erase.notes", notes), ("erase.drafts", drafts)):
                 if count:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from uuid import UUID
 
@@ -17,6 +17,7 @@ class OutboxTable:
 
     def __init__(self, database: SealedDatabase, names: RowNames, messages: MessageTable) -> None:
         self._database = database
+        self._cipher = database.cipher
         self._names = names
         self._messages = messages
 
@@ -48,6 +49,22 @@ class OutboxTable:
         """Whether the message waits."""
         return bool(self._database.all("SELECT 1 FROM outbox WHERE id = ?", (self._names.message(message_id),)))
 
+    def reason(self, message_id: UUID) -> str | None:
+        """The code of why the message was not taken when it was last offered; None while nobody said."""
+        row = self._names.message(message_id)
+        rows = self._database.all("SELECT sealed FROM waiting WHERE id = ?", (row,))
+        return self._cipher.open(b"waiting.sealed", row, rows[0][0]).decode() if rows else None
+
+    def note_reason(self, reasons: Mapping[UUID, str]) -> list[UUID]:
+        """Note why messages of the outbox were not taken, by the code; those of which it is another one than before."""
+        with self._database.transaction(redone=True):
+            changed = [one for one, code in reasons.items() if self.has(one) and self.reason(one) != code]
+            for message_id in changed:
+                row = self._names.message(message_id)
+                sealed = self._cipher.seal(b"waiting.sealed", row, reasons[message_id].encode())
+                self._database.execute("INSERT OR REPLACE INTO waiting (id, sealed) VALUES (?, ?)", (row, sealed))
+        return changed
+
     def insert(self, rows: Sequence[tuple[int, UUID]]) -> None:
         """Put messages into the outbox by row number and id, inside a transaction."""
         named = [(seq, self._names.message(message_id)) for seq, message_id in rows]
@@ -57,4 +74,5 @@ class OutboxTable:
         """Take messages out, inside a transaction; those that were there."""
         named = {self._names.message(message_id): message_id for message_id in ids}
         gone = self._database.among("DELETE FROM outbox WHERE id IN", named, " RETURNING id")
+        self._database.among("DELETE FROM waiting WHERE id IN", [row for (row,) in gone])
         return {named[row] for (row,) in gone}

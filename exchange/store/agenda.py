@@ -1,10 +1,22 @@
-"""What is due, derived thread by thread and kept until the thread changes, and which notices of it were given."""
+"""What is due and how each case stands, derived thread by thread and kept until the thread changes; notices given."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple
 
 from exchange.store.database import SealedDatabase
+
+Derived = Mapping[bytes, tuple[bytes, bytes]]
+"""By the thread's blinded id: what is due in it, and how it stands; empty: nothing."""
+
+
+class DerivedRow(NamedTuple):
+    """One derived row: its number (a later one is newer), the thread's blinded id, the value (empty: nothing)."""
+
+    seq: int
+    thread: bytes
+    value: bytes
 
 
 class AgendaTable:
@@ -21,6 +33,10 @@ class AgendaTable:
         """
         return dict(self._database.all("SELECT thread, mark FROM agenda_stale LIMIT ?", (limit,)))
 
+    def stale_count(self) -> int:
+        """How many threads are still to be derived again."""
+        return int(self._database.all("SELECT count(*) FROM agenda_stale")[0][0])
+
     def mark_stale(self, threads: Iterable[bytes]) -> None:
         """Note that threads changed, inside a transaction."""
         self._database.execute_all(
@@ -29,31 +45,31 @@ class AgendaTable:
             [(thread,) for thread in sorted(set(threads))],
         )
 
-    def put(self, derived: Mapping[bytes, bytes | None], marks: Mapping[bytes, bytes]) -> None:
-        """Keep what is due by the threads' blinded ids (None: nothing), which are stale no more.
+    def put(self, derived: Derived, marks: Mapping[bytes, bytes]) -> None:
+        """Keep what was derived of threads, which are stale no more.
 
         A thread that another program changed since its mark was read stays stale.
         """
         with self._database.transaction(redone=True):
-            for row, value in derived.items():
+            for row, (due, standing) in derived.items():
                 gone = self._database.execute(
                     "DELETE FROM agenda_stale WHERE thread = ? AND mark = ?", (row, marks[row])
                 ).rowcount
-                if not gone:
-                    continue
-                if value is None:
-                    self._database.execute("DELETE FROM agenda WHERE thread = ?", (row,))
-                else:
-                    self._database.execute(
-                        "INSERT INTO agenda (thread, sealed) VALUES (?, ?)"
-                        " ON CONFLICT DO UPDATE SET sealed = excluded.sealed",
-                        (row, self._cipher.seal(b"agenda.sealed", row, value)),
-                    )
+                if gone:
+                    self._put("agenda", row, due)
+                    self._put("standing", row, standing)
 
-    def all(self) -> list[bytes]:
-        """What is due, thread by thread."""
-        rows = self._database.all("SELECT thread, sealed FROM agenda")
-        return [self._cipher.open(b"agenda.sealed", row, sealed) for row, sealed in rows]
+    def since(self, table: Literal["agenda", "standing"], seq: int) -> list[DerivedRow]:
+        """The rows of ``table`` that were derived after the row ``seq``, in the order of their numbers."""
+        column = f"{table}.sealed".encode()
+        rows = self._database.all(
+            f"SELECT seq, thread, sealed FROM {table} WHERE seq > ? ORDER BY seq",  # noqa: S608 - one of two names
+            (seq,),
+        )
+        return [
+            DerivedRow(number, row, self._cipher.open(column, row, sealed) if sealed else b"")
+            for number, row, sealed in rows
+        ]
 
     def given_notices(self, names: Sequence[bytes]) -> set[bytes]:
         """Those of the names under which a notice was given."""
@@ -66,3 +82,13 @@ class AgendaTable:
             for name in names:
                 row = self._cipher.blind(b"notice", name)
                 self._database.execute("INSERT INTO notice (id) VALUES (?) ON CONFLICT DO NOTHING", (row,))
+
+    def _put(self, table: Literal["agenda", "standing"], row: bytes, value: bytes) -> None:
+        known = self._database.all(f"SELECT 1 FROM {table} WHERE thread = ?", (row,))  # noqa: S608 - one of two names
+        if not value and not known:
+            return
+        sealed = self._cipher.seal(f"{table}.sealed".encode(), row, value) if value else b""
+        self._database.execute(
+            f"INSERT OR REPLACE INTO {table} (thread, sealed) VALUES (?, ?)",  # noqa: S608 - one of two names
+            (row, sealed),
+        )

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from uuid import UUID
 
+from exchange.store._calls import CallTable, CardSeenTable
 from exchange.store._content import ContentSeal
 from exchange.store._content_keys import ContentKeys
 from exchange.store._events import EventTable
@@ -24,6 +25,7 @@ from exchange.store._names import RowNames
 from exchange.store._once import OnceTable
 from exchange.store._outbox import OutboxTable
 from exchange.store._refusals import RefusalTable
+from exchange.store._settled import SettledTable
 from exchange.store._short_ids import ShortIds
 from exchange.store._state import StateTable
 from exchange.store._webhooks import WebhookTable
@@ -71,6 +73,9 @@ class DeskStore:
     once: OnceTable
     outbox: OutboxTable
     refusals: RefusalTable
+    settled: SettledTable
+    cards_seen: CardSeenTable
+    calls: CallTable
     mailbox: MailboxPlace
     quarantine: QuarantineTable
     statements: StatementTable
@@ -100,6 +105,9 @@ class DeskStore:
             self.once = OnceTable(database, names, self.content)
             self.outbox = OutboxTable(database, names, self.messages)
             self.refusals = RefusalTable(database, names)
+            self.settled = SettledTable(database, names)
+            self.cards_seen = CardSeenTable(database, names)
+            self.calls = CallTable(database, names, self.content, self.agenda)
             self.mailbox = MailboxPlace(database, self.state)
             self.quarantine = QuarantineTable(database, names)
             self.statements = StatementTable(database, names)
@@ -151,6 +159,7 @@ class DeskStore:
         why = dict(refused)
         with self.database.transaction(redone=True):
             taken = self.outbox.remove([*done, *why])
+            self._mark_stale(taken & why.keys())  # what was taken has receipts, which do it
             for message_id in taken & why.keys():
                 self.refusals.put(self._names.message(message_id), why[message_id])
             new = self.receipts.insert(receipts)
@@ -172,6 +181,21 @@ class DeskStore:
             ]
             events.append(_of(head, Happened.SUBMITTED, min(proofs, default=head.stored_at)))
         return events
+
+    def note_waiting(self, reasons: Mapping[UUID, str]) -> None:
+        """Note why messages stay in the outbox, by the code of the reason."""
+        with self.database.transaction(redone=True):
+            self._mark_stale(self.outbox.note_reason(reasons))
+
+    def settle(self, message_id: UUID, value: bytes) -> None:
+        """Note what became of a message that was not delivered, inside a transaction."""
+        self.settled.put(message_id, value)
+        self._mark_stale([message_id])
+
+    def _mark_stale(self, messages: Iterable[UUID]) -> None:
+        blinded = [self._names.message(message_id) for message_id in messages]
+        found = self.database.among("SELECT thread FROM message WHERE id IN", blinded)
+        self.agenda.mark_stale(thread for (thread,) in found)
 
     # --- Receiving ---
 
@@ -196,6 +220,7 @@ class DeskStore:
             held = [DeskEvent(Happened.QUARANTINED, one.at, more={"code": one.code}) for one in delivery.quarantined]
             self.events.add([*arrived, *held, *_proved(new)])
             self.records.insert(delivery.records)
+            self.cards_seen.insert(delivery.cards)
             self.mailbox.move(delivery.cursor)
         return TakenRows(tuple(kept), tuple(quarantined))
 

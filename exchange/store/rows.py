@@ -223,6 +223,15 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class CardSeen:
+    """What the directory of ``version`` said of the sender when ``message`` came (:mod:`exchange.cases.calls`)."""
+
+    message: UUID
+    card: bytes
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class RecipientDelivery:
     """One page of the mailbox, judged: stored as a whole, together with the cursor behind it.
 
@@ -236,6 +245,7 @@ class RecipientDelivery:
     cursor: int
     records: Sequence[ProcessingRecord] = ()
     judged_at: Place | None = None
+    cards: Sequence[CardSeen] = ()
 
 
 @dataclass(frozen=True, slots=True)

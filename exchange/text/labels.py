@@ -90,6 +90,12 @@ def deadline_label(what: str) -> str:
         "supplement": _("Send the supplement"),
         "expiry": _("Preservation expires: extend, follow up or release"),
         "explanation": _("Tell the sender why a message is out of order"),
+        "handover": _("Not delivered: call, or send it anew"),
+        "call_back": _("Call the asking office back before anything is disclosed"),
+        "glass_review": _("Review what was disclosed without a call"),
+        "own_authority": _("Our own authority decides"),
+        "confirmation": _("Formal confirmation of what came by another way"),
+        "renewal": _("Not to notify ends: renew it, or let it end"),
     }[what]
 
 

@@ -116,6 +116,12 @@ def _no_controls(value: str) -> str:
     return value
 
 
+def _ascending(versions: tuple[int, ...]) -> tuple[int, ...]:
+    if any(later <= earlier for earlier, later in pairwise(versions)):
+        raise ValueError("schema versions are in ascending order, each once")
+    return versions
+
+
 def _check_message_id(value: UUID) -> UUID:
     if not is_message_id(value):
         raise ValueError("a message id is a UUID of version 7")
@@ -144,6 +150,14 @@ TimeZone = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]+(/[A-Za-z0-9_+-]
 ClockTime = Annotated[str, StringConstraints(pattern=r"^([01][0-9]:[0-5][0-9]|2[0-3]:[0-5][0-9]|24:00)$")]
 MessageId = Annotated[UUID, AfterValidator(_check_message_id)]
 Origin = Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)+$", max_length=120)]
+
+
+MessageType = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9._-]{0,63}$")]
+SchemaVersions = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=1_000_000)], ...],
+    Field(min_length=1, max_length=16),
+    AfterValidator(_ascending),
+]
 
 
 class _Frozen(BaseModel):
@@ -414,7 +428,11 @@ class Hosting(_Frozen):
 
 
 class ContactPointCard(_Card):
-    """An office: who it is, when it is reached, which keys it signs and opens with."""
+    """An office: who it is, when it is reached, which keys it signs and opens with, and what its desk reads.
+
+    ``reads`` names the message types that its desk reads, with the schema versions of each. A card without it is of a
+    desk from before there were versions.
+    """
 
     schema_name: Literal["comity/contact-point-card/1"] = Field(default="comity/contact-point-card/1", alias="schema")
     address: AddressField
@@ -431,6 +449,7 @@ class ContactPointCard(_Card):
     escalation_contact: Line | None = None
     deputy: AddressField | None = None
     hosting: Annotated[tuple[Hosting, ...], Field(max_length=16)] = ()
+    reads: Annotated[dict[MessageType, SchemaVersions], Field(max_length=256)] | None = None
     audit_scope: AuditScope | None = None
     updated_at: Instant
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from typing import Literal, Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from keys.directory.cards import ContactPointCard, Weekday
+from keys.directory.cards import OfficeHours, Weekday
 
 ALWAYS = "24/7"
 # A week and a day: whatever the days on the card are, the next opening lies within.
@@ -14,7 +15,17 @@ _DAYS_AHEAD = 8
 _WEEKDAYS = tuple(Weekday)
 
 
-def on_duty(card: ContactPointCard, at: datetime) -> bool | None:
+class Opens(Protocol):
+    """What has opening hours: a card, or what was kept of one."""
+
+    @property
+    def hours(self) -> Literal["24/7"] | tuple[OfficeHours, ...]: ...
+
+    @property
+    def time_zone(self) -> str: ...
+
+
+def on_duty(card: Opens, at: datetime) -> bool | None:
     """Whether the office is open at the instant ``at``; None when this machine does not know the card's time zone."""
     if card.hours == ALWAYS:
         return True
@@ -26,7 +37,7 @@ def on_duty(card: ContactPointCard, at: datetime) -> bool | None:
     return any(begins <= at < ends for begins, ends in _openings(card, zone, today - timedelta(days=1), 2))
 
 
-def next_on_duty(card: ContactPointCard, at: datetime) -> datetime | None:
+def next_on_duty(card: Opens, at: datetime) -> datetime | None:
     """The next instant at or after ``at`` at which the office is open, in its own zone; None when that is unknown."""
     zone = zone_of(card)
     if zone is None:
@@ -38,7 +49,17 @@ def next_on_duty(card: ContactPointCard, at: datetime) -> datetime | None:
     return min(later).astimezone(zone) if later else None
 
 
-def zone_of(card: ContactPointCard) -> ZoneInfo | None:
+def opening_at(card: Opens, at: datetime) -> tuple[datetime, datetime] | None:
+    """(beginning, end) of the opening at ``at``, else of the next one, in UTC; None when it is always, or unknown."""
+    zone = zone_of(card)
+    if card.hours == ALWAYS or zone is None:
+        return None
+    first = at.astimezone(zone).date() - timedelta(days=1)
+    openings = [span for span in _openings(card, zone, first, _DAYS_AHEAD + 2) if span[1] > at and span[1] > span[0]]
+    return min(openings, default=None)
+
+
+def zone_of(card: Opens) -> ZoneInfo | None:
     """The card's time zone, if this machine's time zone data has it."""
     try:
         return ZoneInfo(card.time_zone)
@@ -46,7 +67,7 @@ def zone_of(card: ContactPointCard) -> ZoneInfo | None:
         return None
 
 
-def _openings(card: ContactPointCard, zone: ZoneInfo, first: date, days: int) -> Iterator[tuple[datetime, datetime]]:
+def _openings(card: Opens, zone: ZoneInfo, first: date, days: int) -> Iterator[tuple[datetime, datetime]]:
     """Beginning and end of every opening on ``days`` days, as UTC instants."""
     if isinstance(card.hours, str):  # always
         return

@@ -10,6 +10,8 @@ import gettext
 import os
 import struct
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -25,6 +27,8 @@ _NAMING_FIELDS = frozenset({"field", "profile_field"})
 # CLDR, characterOrder: not asked of Babel, as nothing that starts fast imports it.
 _RIGHT_TO_LEFT = frozenset({"ar", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"})
 _SOURCE = frozenset({"C", "POSIX", "en"})
+# The catalogue for another reader than the user, where a text is made for one.
+_spoken: ContextVar[gettext.NullTranslations | None] = ContextVar("spoken", default=None)
 # GNU gettext manual, "Locale Environment Variables": the first of these that is set decides.
 _VARIABLES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
 
@@ -33,17 +37,17 @@ def _(text: str) -> str:
     """``text`` in the user's language, or itself; of a phrase the text and each of its values."""
     if isinstance(text, Phrase):
         return _(text.template).format(**{name: value and _(value) for name, value in text.values.items()})
-    return _directed(_current().gettext(text))
+    return _directed(current().gettext(text))
 
 
 def pgettext(context: str, text: str) -> str:
     """As :func:`_`, for a text that needs saying what it names: the same English can be two texts elsewhere."""
-    return _directed(_current().pgettext(context, text))
+    return _directed(current().pgettext(context, text))
 
 
 def ngettext(one: str, many: str, number: int) -> str:
     """The form for ``number`` things, in the user's language; ``one`` and ``many`` are the English ones."""
-    return _directed(_current().ngettext(one, many, number))
+    return _directed(current().ngettext(one, many, number))
 
 
 def labelled(name: str, value: object) -> str:
@@ -60,12 +64,22 @@ def label_context(codes: str, code: str) -> str:
 
 def language() -> str:
     """The language of the texts, such as ``fr``: that of the catalogue in use, else English."""
-    return str(_current().info().get("language") or "en")
+    return str(current().info().get("language") or "en")
 
 
 def current() -> gettext.NullTranslations:
-    """The catalogue of the user's language."""
-    return _current()
+    """The catalogue of the user's language, or of the reader's inside of :func:`speaking`."""
+    return _spoken.get() or _current()
+
+
+@contextmanager
+def speaking(language: str) -> Iterator[None]:
+    """Put all texts of the block into ``language``, for another reader than the user; English where there is none."""
+    token = _spoken.set(translator(language))
+    try:
+        yield
+    finally:
+        _spoken.reset(token)
 
 
 def translator(language: str) -> gettext.NullTranslations:

@@ -19,6 +19,7 @@ from keys.directory.cards import (
     CardStatus,
     CardT,
     ContactPointCard,
+    Function,
     NodeCard,
     make_contact_point_card,
     make_node_card,
@@ -150,7 +151,12 @@ def contact_point_card(
     languages: Sequence[str] = ("en",),
     **more: Any,
 ) -> ContactPointCard:
-    """The card of a new contact point; ``more`` are further card fields. Raises :class:`MalformedError`."""
+    """The card of a new contact point; ``more`` are further card fields. Raises :class:`MalformedError`.
+
+    A desk that exchanges messages reads what this program reads, unless ``more`` says otherwise.
+    """
+    from protocol.messages.versions import versions_read
+
     fields: dict[str, Any] = {
         "address": address,
         "office": office,
@@ -161,6 +167,8 @@ def contact_point_card(
         "status_since": now,
         "updated_at": now,
     }
+    if Function.EXCHANGE in more.get("functions", (Function.EXCHANGE,)):
+        fields["reads"] = versions_read()
     return make_contact_point_card(**{**fields, **more})
 
 

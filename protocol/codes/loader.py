@@ -17,11 +17,17 @@ Confidence = Literal["verified", "second-hand", "unverified"]
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """One entry: the code on the wire and its English label (a gettext message id for the edges)."""
+    """One entry: the code on the wire and its English label (a gettext message id for the edges).
+
+    ``since`` is the schema version from which on messages may have it: an older desk refuses a code that its list
+    lacks. ``of`` is the code of another list that this one is part of, where the list says so.
+    """
 
     code: str
     label: str
     confidence: Confidence
+    since: int = 1
+    of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,10 @@ def load_codes(name: str) -> CodeList:
 def code_list(raw: Mapping[str, Any]) -> CodeList:
     """The list that a file's JSON object states; its fields are known to be there and of their type."""
     general = cast(Confidence, raw["confidence"])
-    entries = tuple(Code(e["code"], e["label"], e.get("confidence", general)) for e in raw["entries"])
+    entries = tuple(
+        Code(e["code"], e["label"], e.get("confidence", general), e.get("since", 1), e.get("of"))
+        for e in raw["entries"]
+    )
     by_code = MappingProxyType({entry.code: entry for entry in entries})
     return CodeList(
         raw["name"], raw["version"], raw["source"], general, entries, by_code, bool(raw.get("extensible", False))

@@ -98,11 +98,16 @@ ComityError                              internal                 _base
 │  └─ CheckpointFileDamagedError         checkpoint-file-damaged  _node
 ├─ BackupDamagedError                    backup-damaged           _node
 ├─ InvalidMessageError                   invalid-message          _messages
+│  └─ OlderReaderError                   older-reader             _messages
 ├─ InvalidCodeListError                  invalid-code-list        _messages
 ├─ TransitionError                       transition-refused       _messages
 ├─ NothingOpenError                      nothing-open             _messages
 ├─ DuplicateRequestError                 duplicate-request        _messages
 ├─ LawsDifferError                       laws-differ              _messages
+├─ StillUnderWayError                    still-under-way          _cases
+├─ CallBackNeededError                   call-back-needed         _cases
+├─ SuspectedForgeryError                 suspected-forgery        _cases
+├─ ClosingLosesError                     closing-loses            _cases
 ├─ OfferNeededError                      offer-needed             _messages
 ├─ ConditionsOpenError                   conditions-open          _messages
 ├─ IdempotencyKeyUsedError               idempotency-key-used     _messages
@@ -135,6 +140,10 @@ ComityError                              internal                 _base
 from __future__ import annotations
 
 from protocol.errors._base import ComityError as ComityError
+from protocol.errors._cases import CallBackNeededError as CallBackNeededError
+from protocol.errors._cases import ClosingLosesError as ClosingLosesError
+from protocol.errors._cases import StillUnderWayError as StillUnderWayError
+from protocol.errors._cases import SuspectedForgeryError as SuspectedForgeryError
 from protocol.errors._directory import DirectoryUnavailableError as DirectoryUnavailableError
 from protocol.errors._directory import DirectoryUntrustedError as DirectoryUntrustedError
 from protocol.errors._directory import NationUnusableError as NationUnusableError
@@ -210,6 +219,7 @@ from protocol.errors._messages import InvalidMessageError as InvalidMessageError
 from protocol.errors._messages import LawsDifferError as LawsDifferError
 from protocol.errors._messages import NothingOpenError as NothingOpenError
 from protocol.errors._messages import OfferNeededError as OfferNeededError
+from protocol.errors._messages import OlderReaderError as OlderReaderError
 from protocol.errors._messages import TransitionError as TransitionError
 from protocol.errors._node import BackupDamagedError as BackupDamagedError
 from protocol.errors._node import CheckpointFileDamagedError as CheckpointFileDamagedError

@@ -28,6 +28,18 @@ class InvalidMessageError(ComityError):
         return members
 
 
+class OlderReaderError(InvalidMessageError):
+    """A recipient's desk, by its nation's signed card, reads only older versions, which cannot say this.
+
+    ``problems`` lists what they cannot say, the detail names the recipients.
+    """
+
+    code = "older-reader"
+    advice = (
+        "Leave out what is listed (--leave-out FIELD, or all), write to the others separately, or call: it is not sent."
+    )
+
+
 class InvalidCodeListError(ComityError):
     """An added code list breaks a rule.
 

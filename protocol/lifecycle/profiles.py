@@ -230,6 +230,16 @@ def warning_steps(what: str) -> tuple[timedelta, ...]:
     return tuple(timedelta(hours=step) for step in sorted(hours.get(what, hours["other"]), reverse=True))
 
 
+@cache
+def handover_period(urgency: str) -> timedelta:
+    """How long after it was sent a message should be with its recipient's desk; an unknown urgency is urgent.
+
+    It is the sender's own target: no law says when a message arrives.
+    """
+    minutes = {row["urgency"]: row["minutes"] for row in _file()["handover"]}
+    return timedelta(minutes=minutes.get(urgency, minutes["urgent"]))
+
+
 def escalation_after() -> timedelta:
     """How long after the deputy the other side's escalation contact is to be called."""
     return timedelta(hours=_file()["warnings"]["escalation_after_hours"])

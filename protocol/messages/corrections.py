@@ -1,7 +1,7 @@
 """A correction read as a message of the type that it corrects.
 
 Rules; what breaks one changes nothing, and is kept and shown:
-1. The same sender, in the same thread.
+1. The same sender, in the same thread, to nobody who does not have the original.
 2. The corrected content is a valid message of the original's type. Id, sender, recipients, thread and time stay the
    original's; the officer is the correction's, who answers for these words.
 3. A correction of a correction corrects the original. The parts that bind others stay: the commitment of an offer, the
@@ -96,6 +96,8 @@ def _check_sender(original: Message, message: Message, field: str) -> None:
         raise _problem(field, "only the sender of a message corrects it or takes it back")
     if original.thread != message.thread:
         raise _problem(field, "this message is in another case")
+    if not set(message.to) <= set(original.to):
+        raise _problem("to", "send it only to those who have the message that it is about")
 
 
 def _check_bound(original: Message, message: Message) -> None:
@@ -128,7 +130,8 @@ def _merged(original: Message, correction: Correction) -> dict[str, Any]:
     }
     if original.in_reply_to is not None:
         kept["in_reply_to"] = str(original.in_reply_to)
-    return {**correction.message, **kept}
+    # Those who read the original read its version: another one is written only where the correction states it.
+    return {"schema_version": original.schema_version, **correction.message, **kept}
 
 
 def _written(fields: Mapping[str, Any]) -> bytes:

@@ -19,6 +19,7 @@ Rules:
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -27,10 +28,13 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from protocol.address import Address
+from protocol.encoding.instants import as_written
+from protocol.errors import InvalidMessageError
 
 if TYPE_CHECKING:
     from protocol.messages.schema.base import Handling, Message
     from protocol.messages.schema.use import ConsentReply, ConsentRequest, PassingOnConsent
+    from protocol.messages.types.correcting import Correction
     from protocol.messages.types.forward import Original
 
 
@@ -72,8 +76,8 @@ _FORWARD_CONDITIONS = frozenset({"no_onward_transfer", "confidential", "use_limi
 _ONWARD_CODES = {"consent_needed": "onward_consent", "forbidden": "onward_forbidden"}
 _USES = {Action.FORWARD: "onward_transfer", Action.PROCEEDINGS: "proceedings"}
 # From free to strict. A label that is not among them is newer than this program: it counts as the strictest.
-_TLP = ("CLEAR", "GREEN", "AMBER", "AMBER+STRICT", "RED")
-_PAP = ("CLEAR", "GREEN", "AMBER", "RED")
+TLP_ORDER = ("CLEAR", "GREEN", "AMBER", "AMBER+STRICT", "RED")
+PAP_ORDER = ("CLEAR", "GREEN", "AMBER", "RED")
 _SAME = {"WHITE": "CLEAR"}
 _FREE = "H0"
 
@@ -113,6 +117,7 @@ def open_barriers(
 
 def barriers(message: Message, action: Action, holder: Address, recipient: Address | None) -> tuple[Barrier, ...]:
     """What forbids the action as long as nobody consents."""
+    from protocol.messages.types.correcting import Correction
     from protocol.messages.types.forward import Forward
 
     inner: tuple[Barrier, ...] = ()
@@ -120,11 +125,47 @@ def barriers(message: Message, action: Action, holder: Address, recipient: Addre
         inner = barriers(read_original(message.original), action, holder, recipient)
     if message.sender == str(holder):
         return inner
+    if isinstance(message, Correction):
+        inner = tuple(_of_correction(message, action, holder, recipient))
     own = _forwarding(message, holder, recipient) if action is Action.FORWARD else _proceedings(message)
     # The labels of what was passed on come from its original: asking there is asking enough.
     said = {replace(barrier.objection, item=None) for barrier in inner}
     added = (barrier for barrier in own if replace(barrier.objection, item=None) not in said)
     return tuple(dict.fromkeys((*inner, *(barrier for barrier in added if barrier.originator != str(holder)))))
+
+
+# A field that only messages of one type have which set terms for what they hold: where it stands, the rest follows.
+_TYPE_BY_FIELD = {
+    "items": "answer",
+    "stage": "information.spontaneous",
+    "decisions": "decision",
+    "proposal": "condition.decline",
+    "conditions": "condition.propose",
+}
+
+
+def _of_correction(
+    message: Correction, action: Action, holder: Address, recipient: Address | None
+) -> Iterator[Barrier]:
+    """What the labels, items and conditions inside a correction forbid; all, where they cannot be read."""
+    from protocol.messages.parse import parse_message
+
+    kind = next((kind for field, kind in _TYPE_BY_FIELD.items() if field in message.message), "note")
+    kept = {"type": kind, "id": str(message.id), "thread": str(message.thread), "in_reply_to": str(message.corrects)}
+    whole = {**message.message, **kept, "from": message.sender, "to": list(message.to)}
+    whole |= {"sent_at": as_written(message.sent_at), "officer": {"name": "-", "role": "-"}}
+    if kind == "note":
+        whole = {
+            name: whole[name]
+            for name in (*kept, "from", "to", "sent_at", "officer", "language", "handling")
+            if name in whole
+        } | {"text": "-", "asks": False}
+    try:
+        content = parse_message(json.dumps(whole, ensure_ascii=False).encode())
+    except InvalidMessageError:
+        yield _of(message, Objection("tlp_red"))
+        return
+    yield from barriers(content, action, holder, recipient)
 
 
 def read_original(original: Original) -> Message:
@@ -137,9 +178,9 @@ def read_original(original: Original) -> Message:
 def weakened(outer: Handling, inner: Handling) -> tuple[str, ...]:
     """The labels in which ``outer`` is weaker than ``inner``, by the names of their fields; empty when in none."""
     found: list[str] = []
-    if _rank(_TLP, outer.tlp) < _rank(_TLP, inner.tlp):
+    if rank(TLP_ORDER, outer.tlp) < rank(TLP_ORDER, inner.tlp):
         found.append("tlp")
-    if inner.pap is not None and (outer.pap is None or _rank(_PAP, outer.pap) < _rank(_PAP, inner.pap)):
+    if inner.pap is not None and (outer.pap is None or rank(PAP_ORDER, outer.pap) < rank(PAP_ORDER, inner.pap)):
         found.append("pap")
     if not set(inner.codes) - {_FREE} <= set(outer.codes):
         found.append("codes")
@@ -161,7 +202,8 @@ def items_of(message: Message) -> tuple[str | None, ...]:
     return (None,)
 
 
-def _rank(labels: Sequence[str], label: str) -> int:
+def rank(labels: Sequence[str], label: str) -> int:
+    """How strict a label is among ``labels``; one that is not among them is the strictest."""
     known = _SAME.get(label, label)
     return labels.index(known) if known in labels else len(labels)
 

@@ -20,6 +20,7 @@ from protocol.envelope import MAX_CONTENT_BYTES
 from protocol.errors import InvalidMessageError, TooLargeError
 from protocol.messages.registry import MESSAGE_TYPES
 from protocol.messages.schema.base import Message, UnknownMessage
+from protocol.messages.schema.fields import NEWEST
 from protocol.messages.schema.parts import MAX_TARGETS
 from protocol.messages.schema.problems import Problem, problems_of
 
@@ -34,6 +35,8 @@ MAX_LIST = MAX_TARGETS
 # All names and values of a message.
 MAX_ITEMS = 100_000
 _CARRIAGE_RETURN = rb"\r"  # as JSON writes it: most drafts have none, and need not be looked through
+# What a draft says to the desk, and no message has: which fields may be left out for older desks.
+DRAFT_ONLY = frozenset({"leave_out", "draft_id"})
 # Of a forward: the content that others signed, byte for byte.
 _COMMITTED = frozenset({"original", "consents"})
 _NOT_JSON = phrase("this is not JSON with each name used once and lists no longer than {limit}", limit=MAX_LIST)
@@ -65,13 +68,15 @@ def parse_message(content: bytes) -> Message:
     model = MESSAGE_TYPES.get(_text_or_empty(head.get("type")))
     if model is None:
         return _validate(content, UnknownMessage, newer=True)
-    version = head.get("schema_version", model.SCHEMA_VERSION)
-    if type(version) is int and version > model.SCHEMA_VERSION:
+    version = head.get("schema_version", 1)
+    if type(version) is not int:
+        version = 1  # what is wrong with it is reported with the other problems
+    if version > model.SCHEMA_VERSION:
         try:
             return _validate(content, model, newer=True)
         except InvalidMessageError:
             return _validate(content, UnknownMessage, newer=True)
-    return _validate(content, model, newer=False)
+    return _validate(content, model, version=version)
 
 
 def message_to_bytes(message: Message) -> bytes:
@@ -134,11 +139,12 @@ def compose_message(
 ) -> ComposedMessage:
     """The message of a draft, with what the desk fills in: id, sender, time of sending, and the thread if it opens one.
 
-    ``draft_id``, by which a desk knows the draft, is no part of the message. Raises :class:`InvalidMessageError` with
-    all problems.
+    A draft that states a ``schema_version`` is written in that one, any other in the newest. Raises
+    :class:`InvalidMessageError` with all problems.
     """
     fields: dict[str, Any] = {**_FILLED_BY_DESK, **draft}
-    fields.pop("draft_id", None)
+    for name in DRAFT_ONLY:
+        fields.pop(name, None)
     if message_id is not None:
         fields["id"] = str(message_id)
     if sender is not None:
@@ -152,12 +158,13 @@ def compose_message(
         text = _TEXTS["type_unknown"] if fields.get("type") else _TEXTS["type_missing"]
         raise _invalid((("type", _FORMAT_RULE, text),))
     fields.setdefault("schema_version", model.SCHEMA_VERSION)
-    if fields["schema_version"] != model.SCHEMA_VERSION:
+    version = fields["schema_version"]
+    if type(version) is not int or not 1 <= version <= model.SCHEMA_VERSION:
         raise _invalid((("schema_version", _FORMAT_RULE, _TEXTS["version"]),))
     written = _dump(fields)
     if _CARRIAGE_RETURN in written:
         written = _dump(_with_line_feeds(fields))
-    message = _validate(written, model, newer=False, received=False)
+    message = _validate(written, model, version=version, received=False)
     content = message_to_bytes(message)
     if len(content) > MAX_CONTENT_BYTES:
         text = phrase(
@@ -209,11 +216,13 @@ def json_schema(message_type: str) -> dict[str, Any]:
     }
 
 
-def _validate(content: bytes, model: type[Message], *, newer: bool, received: bool = True) -> Message:
+def _validate(
+    content: bytes, model: type[Message], *, version: int = NEWEST, newer: bool = False, received: bool = True
+) -> Message:
     try:
         if newer:
             return model.model_validate_json(content, extra="allow", context={"newer": True})
-        return model.model_validate_json(content, context={"received": True} if received else None)
+        return model.model_validate_json(content, context={"received": received, "version": version})
     except ValidationError as error:
         raise _invalid(problems_of(error, model)) from None
 

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from exchange.evidence.disclosure import Disclosure
 
 
+# The type of the message that the file with an answer for each target becomes.
+ANSWERED = "preservation.answer"
+
+
 def write_out(path: Path, content: bytes, mode: int = PUBLIC_MODE) -> None:
     """Write a file that a person asked for, durably, in the place of one that is there; raises :class:`UsageError`."""
     try:
@@ -24,10 +28,15 @@ def write_out(path: Path, content: bytes, mode: int = PUBLIC_MODE) -> None:
 
 
 def read_document(path: Path, wanted: FileKind = FileKind.DRAFT) -> dict[str, Any]:
-    """The object in a file of JSON, or of YAML if its name says so; raises :class:`WrongFileError` and relatives."""
+    """The object in a file of JSON, or of YAML if its name says so, with codes in the place of words for them.
+
+    Raises :class:`WrongFileError` and relatives.
+    """
+    from exchange.text.code_words import with_codes
     from exchange.text.documents import read_object
 
-    return take(path, wanted, lambda content: read_object(content, path.name))
+    of_type = ANSWERED if wanted is FileKind.ANSWER else None
+    return with_codes(take(path, wanted, lambda content: read_object(content, path.name)), of_type)
 
 
 def read_disclosure(path: Path | None) -> Disclosure | None:

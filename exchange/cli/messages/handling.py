@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from exchange.cli._codes import code_in
 from exchange.cli._options import (
     DEFAULT_HOME,
     HomeOption,
@@ -28,7 +29,12 @@ if TYPE_CHECKING:
     from protocol.messages.handling_rules import Action, Objection
 
 app = typer.Typer(no_args_is_help=True)
-ActionOption = Annotated[str, typer.Option("--for", help=_("What is to be done with it: forward or proceedings."))]
+ActionOption = Annotated[
+    str,
+    typer.Option(
+        "--for", callback=code_in("handling_action"), help=_("What is to be done with it: forward or proceedings.")
+    ),
+]
 ToOption = Annotated[list[str] | None, typer.Option("--to", help=_("To whom it would be passed on; repeat it."))]
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from exchange.cases.duplicates import Duplicate
     from exchange.cases.legal_comparison import Hint
     from exchange.messaging.drafting.cleaning import Removed
-    from exchange.views import ReceiptRow, SentMessage, TargetRow
+    from exchange.views import Caution, ReceiptRow, SentMessage, TargetRow
 
 
 def receipt_object(row: ReceiptRow) -> dict[str, Any]:
@@ -96,6 +96,7 @@ def _print_sent(
         print_json({**sent_object(sent), **compared})
     else:
         line(status_line(sent))
+        print_cautions(sent.cautions)
         print_removed(removed or ())
         print_duplicates(duplicates, not_searched)
         if warnings := [hint for hint in hints if hint.warns]:
@@ -137,6 +138,7 @@ def _print_sent_many(
     else:
         for one in sent:
             line(status_line(one))
+            print_cautions(one.cautions)
         print_removed(removed or ())
         print_duplicates(duplicates, not_searched)
         if warnings := [hint for hint in hints if hint.warns]:
@@ -155,8 +157,15 @@ def sent_object(sent: SentMessage) -> dict[str, Any]:
         "queued": sent.status == "queued",
         "error": sent.error,
         "reason": sent.reason,
+        "cautions": sent.cautions,
         "receipts": [receipt_object(row) for row in sent.receipts],
     }
+
+
+def print_cautions(cautions: Sequence[Caution]) -> None:
+    """What to look at again in a message, each with the field it stands in."""
+    for caution in cautions:
+        line(f"! {safe(caution.field)}: {code_label(caution.codes, caution.code)}")
 
 
 def print_removed(removed: Sequence[Removed]) -> None:

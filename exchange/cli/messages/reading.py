@@ -25,7 +25,13 @@ from exchange.cli._options import (
     with_desk,
 )
 from exchange.cli.messages.files import read_disclosure, read_roots
-from exchange.cli.messages.printing import print_duplicates, print_receipts, print_targets, receipt_object
+from exchange.cli.messages.printing import (
+    print_cautions,
+    print_duplicates,
+    print_receipts,
+    print_targets,
+    receipt_object,
+)
 from exchange.cli.messages.syncing import synced
 from exchange.cli.output import line, plain, print_json, progress, safe, table
 from exchange.i18n import _, labelled, ngettext
@@ -183,6 +189,7 @@ def _shown_object(shown: ShownMessage, duplicates: Sequence[Duplicate], not_sear
         "direction": shown.row.direction,
         "stored_at": shown.row.stored_at,
         "notes": shown.notes,
+        "cautions": shown.cautions,
         "receipts": shown.receipts,
         "readers": [{"officer": officer, "at": at} for officer, at in shown.readers],
         "duplicates": duplicates,
@@ -196,6 +203,7 @@ def _print_shown(shown: ShownMessage, duplicates: Sequence[Duplicate], not_searc
 
     for note in shown.notes:
         line(safe(_(note)))
+    print_cautions(shown.cautions)
     for reader, at in shown.readers:
         line(_("Read by: {officer}, {at}").format(officer=safe(reader), at=safe(at)))
     print_duplicates(duplicates, not_searched)

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import typer
 
+from exchange.cli._codes import code_in
 from exchange.cli._options import CleanOption, JsonOption, PreservationDraftArgument, run
 from exchange.cli.messages.files import read_document
 from exchange.cli.messages.printing import print_removed
@@ -53,7 +54,12 @@ def import_(
         str, typer.Option("--dates", help=_("The order of day and month in 03/04/2026: dmy or mdy."))
     ] = "",
     protocol: Annotated[
-        str, typer.Option("--protocol", help=_("The transport protocol that the export does not say, such as tcp."))
+        str,
+        typer.Option(
+            "--protocol",
+            callback=code_in("transport_protocol"),
+            help=_("The transport protocol that the export does not say, such as tcp."),
+        ),
     ] = "",
     around: Annotated[
         int | None,

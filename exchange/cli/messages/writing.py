@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import typer
 
+from exchange.cli._codes import code_in
 from exchange.cli._options import (
     DEFAULT_HOME,
     CleanOption,
@@ -30,6 +31,7 @@ from exchange.cli.messages.files import read_document
 from exchange.cli.messages.printing import print_removed, report_sent, report_sent_many
 from exchange.cli.output import line, plain, print_json, safe, table
 from exchange.i18n import _, ngettext
+from exchange.text.labels import code_label
 from keys.local.given_files import FileKind
 from protocol.errors import DuplicateRequestError, InvalidMessageError, LawsDifferError, UsageError
 
@@ -38,10 +40,13 @@ if TYPE_CHECKING:
     from exchange.cases.legal_comparison import Hint
     from exchange.desk.desk import Desk
     from exchange.messaging.drafting.cleaning import Removed
+    from exchange.views import Caution
 
 
 def new(
-    message_type: Annotated[str | None, typer.Argument(help=_("Such as preservation.request."))] = None,
+    message_type: Annotated[
+        str | None, typer.Argument(callback=code_in("message_type"), help=_("Such as preservation.request."))
+    ] = None,
     out: OutOrPrintOption = None,
     reply_to: Annotated[
         str | None,
@@ -124,7 +129,8 @@ def send(
         bool, typer.Option("--unless-duplicate", help=_("Send nothing when another case is about the same target."))
     ] = False,
     unless_warned: Annotated[
-        bool, typer.Option("--unless-warned", help=_("Send nothing when the laws of both nations warn of something."))
+        bool,
+        typer.Option("--unless-warned", help=_("Send nothing when the laws or the draft give a warning.")),
     ] = False,
     split: Annotated[
         bool, typer.Option("--split", help=_("Send several requests when the targets are too many for one message."))
@@ -198,7 +204,7 @@ async def _send_one(
         _require_no_duplicate(duplicates)
     hints = await desk.cases.compare_laws(draft)
     if checks.unless_warned:
-        _require_no_warning(hints)
+        _require_no_warning(hints, await desk.cases.cautions_of_draft(draft))
     if not as_json:
         _say_what_cannot_be_passed_on([draft])
     sent = await desk.messages.send(draft, unless_duplicate=checks.unless_duplicate)
@@ -253,7 +259,8 @@ async def _send_several(
         _say_what_cannot_be_passed_on(drafts)
     hints = await desk.cases.compare_laws(drafts[0])  # all that the laws speak of is the same in each part
     if checks.unless_warned:
-        _require_no_warning(hints)
+        cautions = [caution for part in drafts for caution in await desk.cases.cautions_of_draft(part)]
+        _require_no_warning(hints, cautions)
     sent = await desk.messages.send_many(drafts, unless_duplicate=checks.unless_duplicate)
     return report_sent_many(
         sent,
@@ -288,15 +295,22 @@ def _require_no_duplicate(duplicates: Sequence[Duplicate]) -> None:
         raise DuplicateRequestError(f"other cases are about the same targets: {', '.join(named)}")
 
 
-def _require_no_warning(hints: Sequence[Hint]) -> None:
+def _require_no_warning(hints: Sequence[Hint], cautions: Sequence[Caution]) -> None:
     if warnings := sorted({hint.code for hint in hints if hint.warns}):
         raise LawsDifferError(f"the comparison of both nations' laws warns: {', '.join(warnings)}")
+    if cautions:
+        problems = tuple((one.field, "caution", code_label(one.codes, one.code)) for one in cautions)
+        raise InvalidMessageError(_("the draft has something to look at again"), problems)
 
 
 def acknowledge(
     message_id: IdArgument,
-    will_answer: Annotated[str, typer.Option("--will-answer", help=_("yes, no or unknown."))] = "yes",
-    form: Annotated[str, typer.Option("--form", help=_("The form of the answer."))] = "message",
+    will_answer: Annotated[
+        str, typer.Option("--will-answer", callback=code_in("will_answer"), help=_("yes, no or unknown."))
+    ] = "yes",
+    form: Annotated[
+        str, typer.Option("--form", callback=code_in("answer_form"), help=_("The form of the answer."))
+    ] = "message",
     eta: Annotated[
         str | None, typer.Option("--eta", help=_("When the answer is expected (date and time with time zone)."))
     ] = None,

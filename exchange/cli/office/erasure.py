@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from exchange.cli._codes import code_in
 from exchange.cli._options import DEFAULT_HOME, HomeOption, IdArgument, JsonOption, PassphraseOption, run, with_desk
 from exchange.cli.output import line, print_json, progress, table
 from exchange.i18n import _, ngettext
@@ -19,7 +20,12 @@ app = typer.Typer(no_args_is_help=True)
 @app.command("case", help=_("Erase one case.\n\nExample: comity erase case 7f3a --ground ordered"))
 def case(
     message_id: IdArgument,
-    ground: Annotated[str, typer.Option("--ground", help=_("Reason: a code of the list erasure_ground."))],
+    ground: Annotated[
+        str,
+        typer.Option(
+            "--ground", callback=code_in("erasure_ground"), help=_("Reason: a code of the list erasure_ground.")
+        ),
+    ],
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,

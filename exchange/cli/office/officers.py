@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from exchange.cli._codes import code_in
 from exchange.cli._options import (
     DEFAULT_HOME,
     HomeOption,
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True)
 OfficerArgument = Annotated[str, typer.Argument(help=_("The officer's id, such as kim."))]
 RolesOption = Annotated[
-    list[str], typer.Option("--role", help=_("reader, drafter, releaser or administrator; repeat it."))
+    list[str],
+    typer.Option(
+        "--role", callback=code_in("officer_role"), help=_("reader, drafter, releaser or administrator; repeat it.")
+    ),
 ]
 
 

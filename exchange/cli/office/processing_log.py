@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from exchange.cli._codes import code_in
 from exchange.cli._options import (
     DEFAULT_HOME,
     SHORT_ID,
@@ -34,7 +35,12 @@ if TYPE_CHECKING:
 _MORE = ("ground", "count", "key", "subject", "file")
 app = typer.Typer(no_args_is_help=True)
 OperationOption = Annotated[
-    str | None, typer.Option("--operation", help=_("Only this operation, a code of the list record_operation."))
+    str | None,
+    typer.Option(
+        "--operation",
+        callback=code_in("record_operation"),
+        help=_("Only this operation, a code of the list record_operation."),
+    ),
 ]
 
 

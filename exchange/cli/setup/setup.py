@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from exchange.cli._codes import code_in
 from exchange.cli._options import (
     DEFAULT_HOME,
     CountryOption,
@@ -43,7 +44,9 @@ def init(
         list[str] | None,
         typer.Option("--telephone", help=_("The office's number on its card, such as +81350000247; may be repeated.")),
     ] = None,
-    country: Annotated[str | None, typer.Option("--country", help=_("The office's country, such as JP."))] = None,
+    country: Annotated[
+        str | None, typer.Option("--country", callback=code_in("country"), help=_("The office's country, such as JP."))
+    ] = None,
     time_zone: Annotated[str, typer.Option("--time-zone", help=_("Its time zone, such as Asia/Tokyo."))] = "UTC",
     deputy: Annotated[
         str | None, typer.Option("--deputy", help=_("The contact point to turn to when this one does not answer."))
@@ -144,7 +147,9 @@ def _scope(
 def directory(
     address: Annotated[str | None, typer.Argument(help=_("A contact point, or nothing for all."))] = None,
     country: CountryOption = None,
-    language: Annotated[str | None, typer.Option(help=_("Only who works in this language, such as fr."))] = None,
+    language: Annotated[
+        str | None, typer.Option(callback=code_in("language"), help=_("Only who works in this language, such as fr."))
+    ] = None,
     competence: Annotated[str | None, typer.Option(help=_("Only who has this competence, or part of it."))] = None,
     text: Annotated[str | None, typer.Option(help=_("Only who has this word on the card."))] = None,
     duty: Annotated[bool, typer.Option("--on-duty", help=_("Only who is on duty now."))] = False,

@@ -20,6 +20,31 @@ def empty_draft(message_type: str) -> dict[str, Any]:
     return {"type": draft.pop("type"), **{name: value for name, value in draft.items() if name not in _OWN}}
 
 
+def empty_field(message_type: str, field: str) -> Any:
+    """What an empty draft has in a dotted field of the type, also in an optional one; None where there is no such one.
+
+    Raises :class:`UsageError` for an unknown type.
+    """
+    schema = root = _schema(message_type)
+    for part in field.split("."):
+        schema = _objects_first(schema, root)
+        inner = schema.get("items") if part.isdigit() else schema.get("properties", {}).get(part)
+        if inner is None:
+            return None
+        schema = inner
+    return _empty(_objects_first(schema, root), root, depth=0)
+
+
+def _objects_first(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
+    """What a schema refers to; of several choices the first."""
+    while "$ref" in schema or "anyOf" in schema or "oneOf" in schema or "allOf" in schema:
+        if "$ref" in schema:
+            schema = root["$defs"][schema["$ref"].rsplit("/", 1)[1]]
+        else:
+            schema = next(schema[choice] for choice in ("anyOf", "oneOf", "allOf") if choice in schema)[0]
+    return schema
+
+
 def _schema(message_type: str) -> dict[str, Any]:
     if message_type not in MESSAGE_TYPES:
         raise UsageError(f"there is no message type {message_type}; known: {', '.join(sorted(MESSAGE_TYPES))}")

@@ -156,6 +156,35 @@ def refuse_range(first: str, last: str) -> None:
         )
 
 
+def network(text: str) -> str:
+    """A network with the length of its prefix, such as 203.0.113.0/24; its address is that of the network itself."""
+    if _DEFANGED.search(text):
+        raise problem("cidr", _DEFANGED_ADVICE)
+    if not re.fullmatch(r"[0-9A-Fa-f:.]+/[0-9]{1,3}", text):
+        raise problem("cidr", "write the network with the length of its prefix, such as 203.0.113.0/24")
+    try:
+        found = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise problem("cidr", "write the network with the length of its prefix, such as 203.0.113.0/24") from None
+    if str(found.network_address) != str(ipaddress.ip_address(text.partition("/")[0])):
+        raise problem(
+            "cidr",
+            "the address lies inside the network: write {network} if all of it is meant, and the kind of a single"
+            " address if one is",
+            network=found,
+        )
+    return str(found)
+
+
+def network_ends(text: str) -> tuple[str, str] | None:
+    """The first and the last address of a network; None where :func:`network` refuses it."""
+    try:
+        found = ipaddress.ip_network(text.strip(), strict=False)
+    except ValueError:
+        return None
+    return str(found.network_address), str(found.broadcast_address)
+
+
 # --- Domain names --------------------------------------------------------------------------------------------
 
 

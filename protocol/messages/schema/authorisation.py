@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, StringConstraints, ValidationInfo
 
 from protocol.messages.schema.base import LegalInstrument, Part
-from protocol.messages.schema.fields import INHERITED, Legal, Line, problem
+from protocol.messages.schema.fields import INHERITED, Legal, Line, problem, version_of
 
 RULE = "authorisation"
 MISSING = "add the authorisation for the disclosure: basis, authority, provision, date, file number and person"
@@ -58,10 +58,11 @@ def needed_where(discloses: Callable[[Mapping[str, Any]], bool]) -> AfterValidat
     """Annotates an optional authorisation that is owed when ``discloses`` holds for the fields before it.
 
     Where it does not hold the field stays empty: an authorisation of nothing would suggest that something was given.
+    Version 1 of the types had no place for it: what an older desk discloses says nothing of it.
     """
 
     def check(value: Authorisation | None, info: ValidationInfo) -> Authorisation | None:
-        if value is None and discloses(info.data):
+        if value is None and version_of(info) >= 2 and discloses(info.data):
             raise problem("blank", MISSING)
         return value
 

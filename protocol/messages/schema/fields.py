@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -22,12 +23,15 @@ from pydantic import (
 from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
 
 from protocol.address import MISTAKEN_COUNTRIES, Address, parse_node
-from protocol.codes import LOCAL_CODE_PATTERN, MAX_LOCAL_CODE, is_local_code, load_codes
+from protocol.codes import LOCAL_CODE_PATTERN, MAX_LOCAL_CODE, Code, is_local_code, load_codes
+from protocol.codes.likely import likely, refusal_of
 from protocol.encoding.instants import as_written, parse_instant
 from protocol.encoding.phrase import Phrase, phrase
 from protocol.errors import InvalidAddressError, MalformedError
 from protocol.messages.schema.languages import language_tag
 
+# Stands for the newest version of each message type.
+NEWEST = 1_000_001
 # The rule of a field that is part of what asks for it: the rule (and rank) of the field around it.
 INHERITED = ""
 
@@ -214,6 +218,11 @@ _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+./-]{0,79}")
 _MAX_ENUM = 40
 
 
+@lru_cache(maxsize=1_000)
+def _meant(name: str, written: str) -> str | None:
+    return likely(load_codes(name), written)
+
+
 def is_tolerant(info: ValidationInfo) -> bool:
     """Whether a message of a newer schema version is being read: its codes may be newer than our lists."""
     return bool(info.context and info.context.get("newer"))
@@ -222,6 +231,22 @@ def is_tolerant(info: ValidationInfo) -> bool:
 def is_received(info: ValidationInfo) -> bool:
     """Whether a message that came in is being read: it may be made with newer registries than ours."""
     return bool(info.context and (info.context.get("received") or info.context.get("newer")))
+
+
+def version_of(info: ValidationInfo) -> int:
+    """The schema version of the message that is being read or written; the newest where none is said."""
+    version: int = info.context.get("version", NEWEST) if info.context else NEWEST
+    return version
+
+
+def require_code_of_version(entry: Code, info: ValidationInfo) -> None:
+    """Return if a message of this version may have the code; raises a problem."""
+    if version_of(info) < entry.since:
+        raise problem(
+            "since",
+            "this code exists from version {version} of the message type on, and the message states an earlier one",
+            version=entry.since,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,10 +262,7 @@ class CodeOf:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         codes = load_codes(self.name)
-        written = frozenset(entry.code for entry in codes.entries if _CODE.fullmatch(entry.code))
-        refusal = phrase(
-            "this is not a code of the list {codes} (version {version})", codes=codes.name, version=codes.version
-        )
+        written = frozenset(entry.code for entry in codes.entries if entry.since == 1 and _CODE.fullmatch(entry.code))
 
         def check(value: str, info: ValidationInfo) -> str:
             if value in written:
@@ -249,10 +271,13 @@ class CodeOf:
                 raise problem("blank", "fill in this field: it is empty")
             # A local code is judged by its form alone: both sides must judge alike, whatever lists they have added.
             known = value in codes or (codes.extensible and is_local_code(value))
+            if value in codes:
+                require_code_of_version(codes[value], info)
             if not known and self.beyond is not None and (more := self.beyond(value, is_received(info))) is not None:
                 return more
             if not _CODE.fullmatch(value) or not (known or is_tolerant(info)):
-                raise problem("code", refusal)
+                # Nobody who wrote it reads the refusal of what came in: nothing is looked for then.
+                raise problem("code", refusal_of(codes, None if is_received(info) else _meant(codes.name, value)))
             return value
 
         return core_schema.with_info_after_validator_function(check, handler(source))

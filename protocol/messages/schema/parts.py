@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
@@ -23,8 +24,10 @@ from protocol.messages.schema.fields import (
     Token,
     ZoneName,
     problem,
+    require_code_of_version,
 )
-from protocol.messages.schema.identifiers import Identifier
+from protocol.messages.schema.identifiers import SERVER, Identifier
+from protocol.messages.schema.since import Since
 
 MAX_TARGETS = 1000
 MAX_CONDITIONS = 50
@@ -80,6 +83,11 @@ def distinct(name: str | None = None) -> AfterValidator:
 
     return AfterValidator(check)
 
+
+# Decimal digits, with a point before the fraction: as registers and exchanges write amounts, never a float.
+Amount = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,23})(\.[0-9]{1,24})?$", max_length=49)]
+# ISO 4217, or the sign of a crypto asset.
+Currency = Annotated[str, Field(pattern="^[A-Z0-9]{2,12}$")]
 
 TargetName = Annotated[LocalId, Legal("target", "add the short name of the target, such as t1")]
 # The targets of the request that something is about.
@@ -146,6 +154,7 @@ class Offence(Part):
             raise problem("blank", "add the code that the offence has in the published list")
         if code not in load_codes(f"offence_{published}"):
             raise problem("code", "this code is not in the list of offences named beside it")
+        require_code_of_version(load_codes(f"offence_{published}")[code], info)
         return code
 
 
@@ -179,18 +188,136 @@ class Ground(Part):
     text: Annotated[Note, Legal("Art. 27.7", "give the reasons")]
 
 
+# --- Targets -----------------------------------------------------------------------------------------------
+
+_DETAILS = "Regulation (EU) 2023/1543 Annex I F"
+# Kinds that stand for a value, which can be frozen.
+_FREEZABLE = frozenset({"account", "crypto_address", "transaction", "iban", "bank_account", "payment_card"})
+# One connection each: two of them are two targets, each with its own result.
+_CONNECTIONS = frozenset({"ipv4", "ipv6", "ip_range"})
+
+
+class FreezeWish(Part):
+    """Beside the data: that what lies in an account, or at an address, be held until an order comes.
+
+    A wish, never an order: the requested side says what its law allows, and what it needs for it.
+    """
+
+    reason: Annotated[Note, Legal(INHERITED, "give the reason for the freeze")]
+    amount: Amount | None = None
+    currency: Annotated[
+        Currency | None,
+        needed_if(lambda fields: fields.get("amount") is not None),
+        Legal(INHERITED, "add the currency or the asset of the amount"),
+    ] = Field(default=None, validate_default=True)
+    until: Instant | None = None
+    order_expected: Annotated[Note | None, Legal(INHERITED, "state which order follows, and when")] = None
+
+
+def _fits_categories(details: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
+    codes, categories = load_codes("data_detail"), info.data.get("data_categories")
+    for detail in details or ():
+        category = codes[detail].of if detail in codes else None
+        if categories is not None and category is not None and category not in categories:
+            raise problem(
+                "detail",
+                "the detail {detail} is part of the category {category}, which is not asked for: add the category, or"
+                " remove the detail",
+                detail=detail,
+                category=category,
+            )
+    return details
+
+
+def _windows_are_apart(windows: tuple[TimeWindow, ...] | None, info: ValidationInfo) -> tuple[TimeWindow, ...] | None:
+    if not windows:
+        return windows
+    first = info.data.get("time_window", ...)
+    if first is None:
+        raise problem("order", "put the first time window into time_window, and only the others here")
+    every = sorted((*windows, *(() if first is ... else (first,))), key=lambda window: window.begins_at)
+    if any(later.begins_at < earlier.ends_at for earlier, later in pairwise(every)):
+        raise problem(
+            "window", "two time windows overlap: write them as one, from the earlier beginning to the later end"
+        )
+    return windows
+
+
+def _name_one_account(others: tuple[Identifier, ...] | None, info: ValidationInfo) -> tuple[Identifier, ...] | None:
+    first = info.data.get("identifier")
+    if not others or first is None:
+        return others
+    if any(one.kind in _CONNECTIONS for one in (first, *others)):
+        raise problem(
+            "identifiers",
+            "these identifiers name one account: make each IP address a target of its own, with its own result",
+        )
+    if len({one.model_dump_json() for one in (first, *others)}) != 1 + len(others):
+        raise problem("repeated", "name each entry of this list only once")
+    return others
+
+
+def _categories_fit_role(categories: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+    if "user_identification" in categories and getattr(info.data.get("identifier"), "role", None) == SERVER:
+        raise problem(
+            "server",
+            "the address of a server identifies no user: remove this category, or name the connection with its port,"
+            " protocol and time",
+        )
+    return categories
+
+
+def _can_be_frozen(wish: FreezeWish | None, info: ValidationInfo) -> FreezeWish | None:
+    identifier = info.data.get("identifier")
+    if wish is not None and identifier is not None and identifier.kind not in _FREEZABLE:
+        raise problem("freeze", "only an account, a card, or an address or transaction of a crypto asset can be frozen")
+    return wish
+
+
+# The categories of a target, checked against its identifier, which stands before them.
+FitsRole = AfterValidator(_categories_fit_role)
+FurtherIdentifiers = Annotated[
+    Annotated[tuple[Identifier, ...], Field(max_length=50)] | None,
+    Since(2),
+    Legal("Art. 29.2 (c)", "add the other identifiers of the same account"),
+    AfterValidator(_name_one_account),
+]
+DataDetails = Annotated[
+    Annotated[tuple[Annotated[str, CodeOf("data_detail")], ...], Field(max_length=50), distinct()] | None,
+    Since(2),
+    Legal(_DETAILS, "state which data of the category are meant"),
+    AfterValidator(_fits_categories),
+]
+FurtherWindows = Annotated[
+    Annotated[tuple[TimeWindow, ...], Field(max_length=100)] | None,
+    Since(2),
+    Legal("Art. 29.2 (c)", "add the other time windows"),
+    AfterValidator(_windows_are_apart),
+]
+Freeze = Annotated[
+    FreezeWish | None,
+    Since(2),
+    Legal("Budapest Convention Art. 25, 27", "state the freeze that is wished for"),
+    AfterValidator(_can_be_frozen),
+]
+
+
 class WantedData(Part):
     """One thing that is asked for: what it is, and why it is believed to be held there."""
 
     target: TargetName
     identifier: Annotated[Identifier, Legal(INHERITED, "add the identifier of the data that are requested")]
+    further_identifiers: FurtherIdentifiers = None
     data_categories: Annotated[
         tuple[Annotated[str, CodeOf("data_category")], ...],
         Field(min_length=1, max_length=4),
         distinct(),
+        FitsRole,
         Legal(INHERITED, "add the category of the data that are requested"),
     ]
+    data_details: DataDetails = None
     time_window: TimeWindow | None = None
+    further_windows: FurtherWindows = None
     description: Note | None = None
     relation: Annotated[Note, Legal(INHERITED, "explain how the data relate to the case")]
     custodian: Custodian | None = None
@@ -200,6 +327,16 @@ class WantedData(Part):
         needed_if(lambda fields: fields.get("custodian", ...) is None),
     ] = Field(default=None, validate_default=True)
     preserved_under: Line | None = None
+    freeze: Freeze = None
+
+    def identifiers(self) -> tuple[Identifier, ...]:
+        """All that names what is asked for, the main one first."""
+        return (self.identifier, *(self.further_identifiers or ()))
+
+    def windows(self) -> tuple[TimeWindow, ...]:
+        """All times that are asked about, the main one first; none where no time is said."""
+        first = () if self.time_window is None else (self.time_window,)
+        return (*first, *(self.further_windows or ()))
 
 
 WantedDataList = Annotated[tuple[WantedData, ...], Field(max_length=MAX_TARGETS), distinct("target")]

@@ -18,6 +18,8 @@ Problem = tuple[str, str, str]
 MAX_PROBLEMS = 2000
 _DEFAULT_RULE = "message format"
 _EMPTY = frozenset({"missing", "blank"})
+# Problems that a field which was left out has with what stands in others.
+_ABOUT_OTHERS = frozenset({"disclosure", "attachment"})
 _READABLE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 # Our words for pydantic's error types: they never repeat the refused value.
@@ -75,6 +77,8 @@ def _is_empty(detail: ErrorDetails) -> bool:
     """Whether nothing was given: no field, null, an empty text, an empty list, or false where only true declares."""
     if detail["type"] in _EMPTY:
         return True
+    if detail["type"] in _ABOUT_OTHERS:
+        return False
     value = detail["input"]
     return value is None or value in ("", []) or (detail["type"] == "literal_error" and value is False)
 
@@ -144,9 +148,17 @@ def _legal_of(field: FieldInfo) -> Legal | None:
 
 
 def _strip(annotation: Any) -> Any:
-    while get_origin(annotation) is Annotated:
-        annotation = get_args(annotation)[0]
-    return annotation
+    """The annotation without what is annotated, and without the None of an optional field."""
+    while True:
+        if get_origin(annotation) is Annotated:
+            annotation = get_args(annotation)[0]
+        elif get_origin(annotation) in (Union, UnionType):
+            given = [part for part in get_args(annotation) if part is not NoneType]
+            if len(given) != 1:
+                return annotation
+            annotation = given[0]
+        else:
+            return annotation
 
 
 def _is_sequence(annotation: Any) -> bool:

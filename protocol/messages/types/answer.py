@@ -12,6 +12,15 @@ from protocol.messages.schema.authorisation import MISSING as AUTHORISATION_MISS
 from protocol.messages.schema.authorisation import RULE as AUTHORISATION
 from protocol.messages.schema.authorisation import Authorisation, needed_where
 from protocol.messages.schema.base import MAX_BYTES, Grade, Part, Reply
+from protocol.messages.schema.circumstances import (
+    AccuracyMark,
+    Costs,
+    LawApplied,
+    Provider,
+    TransferGround,
+    Translated,
+    UserTold,
+)
 from protocol.messages.schema.fields import (
     INHERITED,
     AddressText,
@@ -36,6 +45,7 @@ from protocol.messages.schema.parts import (
     distinct,
     needed_if,
 )
+from protocol.messages.schema.since import Since
 from protocol.messages.types.offer import Opening
 
 _ITEM = "answer"
@@ -102,6 +112,9 @@ class AnswerItem(Part):
         Legal("Regulation (EU) 2016/794 Art. 29", "add the grade of the source and of the information"),
     ] = Field(default=None, validate_default=True)
     conditions: Conditions = ()
+    provider: Provider = None
+    law_applied: LawApplied = None
+    accuracy: AccuracyMark = None
     onward_use: Annotated[str, CodeOf("onward_use"), Legal(_ITEM, "state whether it may be used further")]
     originator: Annotated[
         AddressText | None,
@@ -139,6 +152,7 @@ class Answer(Reply):
     """
 
     TYPE: ClassVar[str] = "answer"
+    SCHEMA_VERSION: ClassVar[int] = 2
 
     type: Literal["answer"]
     completeness: Annotated[
@@ -156,6 +170,7 @@ class Answer(Reply):
     ] = Field(default=(), validate_default=True)
     authorisation: Annotated[
         Authorisation | None,
+        Since(2),
         needed_where(lambda fields: bool(fields.get("items"))),
         Legal(AUTHORISATION, AUTHORISATION_MISSING),
     ] = Field(default=None, validate_default=True)
@@ -168,6 +183,10 @@ class Answer(Reply):
         Legal("Budapest Convention Art. 27.7", "say when the next part or update will come"),
     ] = Field(default=None, validate_default=True)
     offer: Opening | None = None
+    cost: Costs = None
+    user_notice: UserTold = None
+    translation: Translated = None
+    transfer: TransferGround = None
 
     @field_validator("items")
     @classmethod

@@ -5,22 +5,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, ValidationInfo
 
-from protocol.messages.schema.base import Contact, LegalBasis, Message, Part
-from protocol.messages.schema.fields import INHERITED, CodeOf, Country, Instant, Legal, Line, Note, Prose
-from protocol.messages.schema.identifiers import Identifier
+from protocol.messages.schema.base import Contact, LegalBasis, Message
+from protocol.messages.schema.circumstances import (
+    AlsoSentTo,
+    ContactedProviders,
+    Court,
+    JointTeam,
+    Order,
+    RealTimeCollection,
+    TransferGround,
+    Translated,
+    WantedPerson,
+)
+from protocol.messages.schema.fields import CodeOf, Instant, Legal, Line, Note, Prose, problem
+from protocol.messages.schema.identifiers import SERVER
 from protocol.messages.schema.parts import (
     Authority,
     CompetentAuthority,
     EarlierRequest,
     Offence,
+    WantedData,
     WantedDataList,
     absent_if,
     after,
     distinct,
     needed_if,
 )
+from protocol.messages.schema.since import Since, needed_since
 from protocol.messages.schema.use import PassingOnConsent
 
 _REQUEST = "UN Convention Art. 40"
@@ -38,6 +51,8 @@ DATA_KINDS = frozenset(
         "domain_registration",
     }
 )
+# Kinds that ask for data that do not exist yet.
+REAL_TIME_KINDS = frozenset({"real_time_traffic", "interception"})
 # Kinds that ask for somebody.
 _PERSON_KINDS = frozenset({"locate", "identify", "interview"})
 # Kinds that may be asked for without a case.
@@ -66,25 +81,27 @@ def is_joint(message: Message) -> bool:
     return isinstance(message, AssistanceRequest) and message.joint is True
 
 
-class WantedPerson(Part):
-    """A person the request is about, as far as known, and the link between the person and the purpose."""
+def _identifies_users(fields: Mapping[str, Any]) -> bool:
+    return "user_identification" in fields.get("kinds", ())
 
-    name: Line | None = None
-    description: Annotated[
-        Note | None,
-        Legal(INHERITED, "name or describe the person"),
-        needed_if(lambda fields: fields.get("name", ...) is None),
-    ] = Field(default=None, validate_default=True)
-    nationality: Country | None = None
-    location: Line | None = None
-    identifiers: Annotated[tuple[Identifier, ...], Field(max_length=50)] = ()
-    link: Annotated[Note, Legal(_EXCHANGE, "add the link between the person and the purpose")]
+
+def _not_only_servers(targets: tuple[WantedData, ...], info: ValidationInfo) -> tuple[WantedData, ...]:
+    """Who asks for users names a connection: the role of a server is no way around its port and time."""
+    only_servers = all(getattr(target.identifier, "role", None) == SERVER for target in targets)
+    if targets and only_servers and _identifies_users(info.data):
+        raise problem(
+            "server",
+            "the address of a server identifies no user: add the connection with its port, protocol and time, or"
+            " remove the kind user_identification",
+        )
+    return targets
 
 
 class AssistanceRequest(Message):
     """One authority asks for assistance of one or more kinds, in a case or for advice."""
 
     TYPE: ClassVar[str] = "assistance.request"
+    SCHEMA_VERSION: ClassVar[int] = 2
 
     type: Literal["assistance.request"]
     legal_basis: Annotated[LegalBasis, Legal("legal basis", "add the legal basis")]
@@ -99,6 +116,8 @@ class AssistanceRequest(Message):
     authority: Annotated[Authority, Legal(_REQUEST, "add the authority that makes the request", 1)]
     investigating_authority: Annotated[CompetentAuthority | None, Legal("T-CY(2018)10 item 7")] = None
     prosecuting_authority: Annotated[CompetentAuthority | None, Legal("T-CY(2018)10 item 8")] = None
+    court: Court = None
+    order: Order = None
     offences: Annotated[
         tuple[Offence, ...],
         Field(max_length=50),
@@ -114,6 +133,7 @@ class AssistanceRequest(Message):
     targets: Annotated[
         WantedDataList,
         needed_if(_asks_for(DATA_KINDS)),
+        AfterValidator(_not_only_servers),
         Legal(_REQUEST, "add the data that are sought", 4),
     ] = Field(default=(), validate_default=True)
     persons: Annotated[
@@ -143,12 +163,28 @@ class AssistanceRequest(Message):
         tuple[EarlierRequest, ...], Field(max_length=50), Legal("T-CY(2018)10 item 10")
     ] = ()
     earlier_requests: Annotated[tuple[EarlierRequest, ...], Field(max_length=50), Legal("T-CY(2018)10 item 9")] = ()
-    passing_on: PassingOnConsent | None = None
+    passing_on: Annotated[PassingOnConsent | None, Since(2)] = None
     joint: Annotated[
         Literal[True] | None,
+        Since(2),
         absent_if(_is_of_one_nation, "only a joint investigation goes to several nations in one message"),
         Legal("Second Additional Protocol Art. 12"),
     ] = None
     confirmation_contact: Annotated[
         Contact, Legal("T-CY(2018)10 item 6", "add the contact for additional confirmation")
     ]
+    contacted_providers: ContactedProviders = None
+    also_sent_to: AlsoSentTo = None
+    real_time: Annotated[
+        RealTimeCollection | None,
+        Since(2),
+        needed_since(2, _asks_for(REAL_TIME_KINDS)),
+        Legal("Budapest Convention Arts. 33, 34", "add the warrant, the delivery and the period of the collection", 5),
+    ] = Field(default=None, validate_default=True)
+    joint_team: Annotated[
+        JointTeam | None,
+        Since(2),
+        Legal("Second Additional Protocol Art. 12", "add the agreement, the members and the period of the team"),
+    ] = None
+    translation: Translated = None
+    transfer: TransferGround = None

@@ -10,6 +10,15 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from protocol.messages.schema.base import Contact, LegalBasis, Message, Reply, Urgency
+from protocol.messages.schema.circumstances import (
+    AlsoSentTo,
+    ContactedProviders,
+    Court,
+    Order,
+    Persons,
+    TransferGround,
+    Translated,
+)
 from protocol.messages.schema.fields import CodeOf, Instant, Legal, Line, Note, Phone, Prose, problem
 from protocol.messages.schema.parts import (
     Authority,
@@ -20,6 +29,7 @@ from protocol.messages.schema.parts import (
     after,
     needed_if,
 )
+from protocol.messages.schema.since import Since
 from protocol.messages.schema.use import PassingOnConsent
 
 _EMERGENCY = "Second Additional Protocol Art. 9"
@@ -40,6 +50,7 @@ class EmergencyRequest(Message):
     """Disclosure of stored data at once, because a life or a person's safety is at risk."""
 
     TYPE: ClassVar[str] = "emergency.request"
+    SCHEMA_VERSION: ClassVar[int] = 2
 
     type: Literal["emergency.request"]
     urgency: Annotated[Urgency, Legal(_EMERGENCY, "add the urgency")]
@@ -57,8 +68,14 @@ class EmergencyRequest(Message):
     call_back: Annotated[CallBack, Legal("call-back", "add the person to call back", 6)]
     offences: Annotated[tuple[Offence, ...], Field(max_length=50)] = ()
     investigating_authority: CompetentAuthority | None = None
+    prosecuting_authority: Annotated[CompetentAuthority | None, Since(2), Legal("T-CY(2018)10 item 8")] = None
+    court: Court = None
+    order: Order = None
+    persons: Persons = None
+    contacted_providers: ContactedProviders = None
+    also_sent_to: AlsoSentTo = None
     instructions: Note | None = None
-    passing_on: PassingOnConsent | None = None
+    passing_on: Annotated[PassingOnConsent | None, Since(2)] = None
     needed_by: Annotated[
         Instant | None, after("sent_at", "the time when the data are needed must be later than the time of sending")
     ] = None
@@ -75,6 +92,8 @@ class EmergencyRequest(Message):
         after("sent_at", "the time of the supplement must be later than the time of sending"),
         Legal(_EMERGENCY, "add the time not later than which the supplement will follow", 7),
     ]
+    translation: Translated = None
+    transfer: TransferGround = None
 
     @field_validator("urgency")
     @classmethod
@@ -88,6 +107,7 @@ class EmergencySupplement(Reply):
     """What was left out in the emergency: the legal grounds, the offence, and what became of the emergency."""
 
     TYPE: ClassVar[str] = "emergency.supplement"
+    SCHEMA_VERSION: ClassVar[int] = 2
 
     type: Literal["emergency.supplement"]
     legal_basis: Annotated[LegalBasis, Legal(_EMERGENCY, "add the legal basis")]
@@ -108,3 +128,8 @@ class EmergencySupplement(Reply):
         Legal("Regulation (EU) 2023/1543", "add the time of the validation"),
     ] = Field(default=None, validate_default=True)
     reference: Line | None = None
+    court: Court = None
+    order: Order = None
+    persons: Persons = None
+    translation: Translated = None
+    transfer: TransferGround = None

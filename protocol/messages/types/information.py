@@ -11,9 +11,11 @@ from protocol.messages.schema.authorisation import MISSING as AUTHORISATION_MISS
 from protocol.messages.schema.authorisation import RULE as AUTHORISATION
 from protocol.messages.schema.authorisation import Authorisation, needed_where
 from protocol.messages.schema.base import Grade, Handling, LegalBasis, Message, Part
+from protocol.messages.schema.circumstances import AccuracyMark, AlsoSentTo, Persons, TransferGround, Translated
 from protocol.messages.schema.fields import INHERITED, CodeOf, Country, Instant, Legal, Line, Note, Prose, problem
 from protocol.messages.schema.identifiers import Identifier
 from protocol.messages.schema.parts import MAX_TARGETS, Conditions, Offence, absent_if, needed_if
+from protocol.messages.schema.since import Since
 from protocol.messages.types.offer import Commitment, Opening
 
 _RULE = "Budapest Convention Art. 26"
@@ -52,6 +54,7 @@ class InformationSpontaneous(Message):
     """
 
     TYPE: ClassVar[str] = "information.spontaneous"
+    SCHEMA_VERSION: ClassVar[int] = 2
 
     type: Literal["information.spontaneous"]
     handling: Annotated[GradedHandling, Legal("handling", "add the handling labels")]
@@ -83,6 +86,7 @@ class InformationSpontaneous(Message):
     ] = ()
     authorisation: Annotated[
         Authorisation | None,
+        Since(2),
         needed_where(_is_disclosure),
         absent_if(_is_offer, _TOO_EARLY),
         Legal(AUTHORISATION, AUTHORISATION_MISSING),
@@ -95,6 +99,11 @@ class InformationSpontaneous(Message):
         Legal("Budapest Convention Art. 26.2", "add the commitment to what is offered", 7),
     ] = Field(default=None, validate_default=True)
     offer: Annotated[Opening | None, absent_if(_is_offer, _TOO_EARLY)] = None
+    persons: Annotated[Persons, absent_if(_is_offer, _TOO_EARLY)] = None
+    also_sent_to: AlsoSentTo = None
+    accuracy: AccuracyMark = None
+    translation: Translated = None
+    transfer: TransferGround = None
 
     @field_validator("stage")
     @classmethod

@@ -15,18 +15,49 @@ from protocol.messages.schema.base import (
     Part,
     Reply,
 )
-from protocol.messages.schema.fields import CodeOf, Instant, Legal, Line, LocalId, MessageId, Note, Prose, problem
+from protocol.messages.schema.circumstances import (
+    AlsoSentTo,
+    ContactedProviders,
+    Costs,
+    Court,
+    LawApplied,
+    Order,
+    Period,
+    Persons,
+    Provider,
+    TransferGround,
+    Translated,
+    UserTold,
+)
+from protocol.messages.schema.fields import (
+    CodeOf,
+    Instant,
+    Legal,
+    Line,
+    LocalId,
+    MessageId,
+    Note,
+    Prose,
+    problem,
+    version_of,
+)
 from protocol.messages.schema.identifiers import Identifier
 from protocol.messages.schema.parts import (
     MAX_TARGETS,
     Authority,
     CompetentAuthority,
     Custodian,
+    DataDetails,
+    FitsRole,
+    Freeze,
+    FurtherIdentifiers,
+    FurtherWindows,
     Ground,
     Offence,
     TimeWindow,
     distinct,
 )
+from protocol.messages.schema.since import Since
 from protocol.messages.schema.use import PassingOnConsent
 from protocol.messages.types.answer import ItemHash
 
@@ -38,12 +69,16 @@ class Target(Part):
 
     target: Annotated[LocalId, Legal("target", "add the short name of the target, such as t1")]
     identifier: Annotated[Identifier, Legal("Art. 29.2 (c)", "add the identifier of the data to be preserved", 3)]
+    further_identifiers: FurtherIdentifiers = None
     data_categories: Annotated[
         tuple[Annotated[str, CodeOf("data_category")], ...],
         Field(min_length=1, max_length=4),
+        FitsRole,
         Legal("Art. 29.2 (c)", "add the category of the data to be preserved", 3),
     ]
+    data_details: DataDetails = None
     time_window: Annotated[TimeWindow, Legal("Art. 29.2 (c)", "add the time window of the data to be preserved", 3)]
+    further_windows: FurtherWindows = None
     description: Note | None = None
     relation: Annotated[Note, Legal("Art. 29.2 (c)", "explain how the data relate to the offence", 3)]
     custodian: Custodian | None = None
@@ -51,13 +86,23 @@ class Target(Part):
         Line | None,
         Legal("Art. 29.2 (d)", "add the custodian of the data or the location of the computer system", 4),
     ] = Field(default=None, validate_default=True)
+    freeze: Freeze = None
 
     @field_validator("location")
     @classmethod
     def _custodian_or_location(cls, location: str | None, info: ValidationInfo) -> str | None:
-        if location is None and "custodian" in info.data and info.data["custodian"] is None:
+        # Art. 29.2 (d) asks for any *available* information: whoever has none asks all the same, and is cautioned.
+        if version_of(info) < 2 and location is None and info.data.get("custodian", ...) is None:
             raise problem("blank", "add the custodian or the location")
         return location
+
+    def identifiers(self) -> tuple[Identifier, ...]:
+        """All that names what is to be preserved, the main one first."""
+        return (self.identifier, *(self.further_identifiers or ()))
+
+    def windows(self) -> tuple[TimeWindow, ...]:
+        """All times the data stem from, the main one first."""
+        return (self.time_window, *(self.further_windows or ()))
 
 
 class MutualAssistanceIntent(Part):
@@ -74,6 +119,7 @@ class PreservationRequest(Message):
     """A request for the expedited preservation of stored data: one legal authority, 1 to 1000 targets."""
 
     TYPE: ClassVar[str] = "preservation.request"
+    SCHEMA_VERSION: ClassVar[int] = 2
 
     type: Literal["preservation.request"]
     legal_basis: Annotated[LegalBasis, Legal("Art. 29.1", "add the legal basis")]
@@ -126,7 +172,14 @@ class PreservationRequest(Message):
     ]
     investigating_authority: Annotated[CompetentAuthority | None, Legal("T-CY(2018)11 item 7")] = None
     prosecuting_authority: CompetentAuthority | None = None
-    passing_on: PassingOnConsent | None = None
+    passing_on: Annotated[PassingOnConsent | None, Since(2)] = None
+    court: Court = None
+    order: Order = None
+    persons: Persons = None
+    contacted_providers: ContactedProviders = None
+    also_sent_to: AlsoSentTo = None
+    translation: Translated = None
+    transfer: TransferGround = None
 
     @field_validator("previous_reference")
     @classmethod
@@ -170,7 +223,14 @@ class TargetAnswer(Part):
         Field(default=None, validate_default=True)
     )
     provider_reference: Line | None = None
-    preserved_files: Annotated[tuple[PreservedFile, ...], Field(max_length=MAX_TARGETS)] = ()
+    provider: Provider = None
+    law_applied: LawApplied = None
+    period: Period = None
+    cost: Costs = None
+    user_notice: UserTold = None
+    preserved_files: Annotated[
+        Annotated[tuple[PreservedFile, ...], Field(max_length=MAX_TARGETS)] | None, Since(2), Legal("ISO/IEC 27037")
+    ] = None
     scope: Annotated[Note | None, Legal("Art. 29.3", "state what was preserved and what was not")] = Field(
         default=None, validate_default=True
     )
@@ -229,6 +289,7 @@ class PreservationAnswer(Reply):
     """
 
     TYPE: ClassVar[str] = "preservation.answer"
+    SCHEMA_VERSION: ClassVar[int] = 2
 
     type: Literal["preservation.answer"]
     targets: Annotated[
@@ -237,16 +298,17 @@ class PreservationAnswer(Reply):
         Legal("Art. 29.3", "add the result for at least one target"),
     ]
 
-    acknowledgements: Attached = ()
-    hash_lists: Annotated[Attached, Field(validate_default=True)] = ()
+    acknowledgements: Annotated[Attached | None, Since(2), Legal("attachment")] = None
+    hash_lists: Annotated[Attached | None, Since(2), Legal("attachment"), Field(validate_default=True)] = None
 
     @field_validator("hash_lists")
     @classmethod
-    def _discloses_nothing(cls, hash_lists: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        if not {"attachments", "acknowledgements"} <= info.data.keys():
+    def _discloses_nothing(cls, hash_lists: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
+        # Version 1 could not name what an attachment is: what came from an older desk is read as it was sent.
+        if version_of(info) < 2 or not {"attachments", "acknowledgements"} <= info.data.keys():
             return hash_lists
         attached = {attachment.name for attachment in info.data["attachments"]}
-        named = {*info.data["acknowledgements"], *hash_lists}
+        named = {*(info.data["acknowledgements"] or ()), *(hash_lists or ())}
         if named - attached:
             raise problem("attachment", "this names a file that is not attached: attach it, or correct the name")
         if attached - named:

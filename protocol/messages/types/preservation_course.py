@@ -14,6 +14,7 @@ from protocol.messages.schema.authorisation import MISSING as AUTHORISATION_MISS
 from protocol.messages.schema.authorisation import RULE as AUTHORISATION
 from protocol.messages.schema.authorisation import Authorisation, needed_where
 from protocol.messages.schema.base import Part, Reply
+from protocol.messages.schema.circumstances import AccuracyMark, NextStep, TransferGround
 from protocol.messages.schema.fields import INHERITED, CodeOf, Instant, Legal, Line, MessageId, Note, problem
 from protocol.messages.schema.identifiers import Identifier
 from protocol.messages.schema.parts import (
@@ -28,6 +29,7 @@ from protocol.messages.schema.parts import (
     distinct,
     needed_if,
 )
+from protocol.messages.schema.since import Since
 
 _RISK = "Budapest Convention Art. 29.6"
 _PERIOD = "Budapest Convention Art. 29.7"
@@ -168,6 +170,13 @@ class PathDisclosure(Part):
         ),
         Legal(_PARTIAL, "add the path of the communication"),
     ] = Field(default=(), validate_default=True)
+    next_contact: Annotated[
+        NextStep,
+        absent_if(
+            lambda fields: bool(fields.get("withheld")),
+            "the data of this target are withheld: remove whom to ask next",
+        ),
+    ] = None
 
     @field_validator("withheld")
     @classmethod
@@ -186,6 +195,7 @@ class TrafficPartialDisclosure(Reply):
     """Enough traffic data to identify a provider in another State and the path of the communication (Art. 30)."""
 
     TYPE: ClassVar[str] = "traffic.partial-disclosure"
+    SCHEMA_VERSION: ClassVar[int] = 2
 
     type: Literal["traffic.partial-disclosure"]
     disclosures: Annotated[
@@ -195,5 +205,7 @@ class TrafficPartialDisclosure(Reply):
         Legal(_PARTIAL, "add the provider and the path for at least one target"),
     ]
     authorisation: Annotated[
-        Authorisation | None, needed_where(_any_disclosed), Legal(AUTHORISATION, AUTHORISATION_MISSING)
+        Authorisation | None, Since(2), needed_where(_any_disclosed), Legal(AUTHORISATION, AUTHORISATION_MISSING)
     ] = Field(default=None, validate_default=True)
+    accuracy: AccuracyMark = None
+    transfer: TransferGround = None

@@ -7,7 +7,7 @@ from typing import Any
 from protocol.messages.schema.base import Message
 
 
-def reply_draft(message: Message, reply_type: str, *, by: str | None = None, **fields: Any) -> dict[str, Any]:
+def reply_draft(message: Message, reply_type: str, /, *, by: str | None = None, **fields: Any) -> dict[str, Any]:
     """A draft of ``reply_type`` to ``message``: addressed to its sender, in its thread, under its labels.
 
     Where ``by``, who replies, sent ``message`` itself (an extension replies to the own request), it goes to those whom

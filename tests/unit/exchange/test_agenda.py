@@ -34,6 +34,7 @@ HOUR = timedelta(hours=1)
 ROUTINE = {"urgency": "routine", "urgency_reason": None}
 
 OFFICE_TABLES = ("officer", "reading", "draft", "duty", "record", "withheld", "closed")
+DUE_TABLES = ("standing", "waiting", "settled", "card_seen", "message_card", "call_back", "unproved")
 
 
 @pytest.fixture
@@ -136,6 +137,7 @@ async def test_an_old_database_gets_its_agenda_when_it_is_opened(world: World) -
             "once_result",
             "event",
             "webhook",
+            *DUE_TABLES,
             *OFFICE_TABLES,
         ):
             await in_thread(jp, execute, f"DROP TABLE {table}")

@@ -39,6 +39,7 @@ ROOT = Path(__file__).resolve().parents[3]
 _READS = """
 comity init|bootstrap|BOOTSTRAP|24-7@ki --bootstrap FILE --office o --agency a --home NEW
 comity new|case|FIELDS|preservation.request --from FILE --out NEW
+comity correct|file|FIELDS|ffff FILE --reason x --home HOME
 comity send|file|DRAFT|FILE --check
 comity draft save|file|FIELDS|FILE --home HOME
 comity answer|file|ANSWER|7f3a FILE --home HOME

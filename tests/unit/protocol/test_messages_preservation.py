@@ -15,6 +15,7 @@ from protocol.errors import InvalidMessageError
 from protocol.lifecycle.case import check_step, fold
 from protocol.lifecycle.preservation_rules import State
 from protocol.lifecycle.thread import ThreadEvent, ThreadMessage
+from protocol.messages.cautions import cautions_of
 from protocol.messages.parse import check_outgoing, complete_message, message_to_bytes, notes_of, parse_message
 from protocol.messages.registry import MESSAGE_TYPES
 from protocol.messages.schema.base import Message, UnknownMessage
@@ -121,14 +122,18 @@ def test_each_target_specifies_its_data_and_their_relation(draft: dict[str, Any]
     assert [(path, name) for path, name, _ in check_outgoing(draft)] == [(f"targets.1.{field}", rule)]
 
 
-def test_custodian_or_location_suffices_and_one_of_them_is_needed(draft: dict[str, Any]) -> None:
+def test_a_request_without_custodian_and_location_is_sent_and_cautioned(draft: dict[str, Any]) -> None:
     custodian = draft["targets"][1].pop("custodian")
-    assert [(path, rule) for path, rule, _ in check_outgoing(draft)] == [("targets.1.location", "Art. 29.2 (d)")]
-    draft["targets"][1]["location"] = "Roubaix"
     assert check_outgoing(draft) == []
-    del draft["targets"][1]["location"]
-    draft["targets"][1]["custodian"] = custodian
-    assert check_outgoing(draft) == []
+    assert [(path, rule) for path, rule, _ in cautions_of(complete(draft))] == [("targets.1.location", "Art. 29.2 (d)")]
+    # Desks that read version 1 alone refuse it: to them it cannot be said.
+    older = {**draft, "schema_version": 1}
+    assert [(path, rule) for path, rule, _ in check_outgoing(older)] == [("targets.1.location", "Art. 29.2 (d)")]
+    for known in ({"location": "Roubaix"}, {"custodian": custodian}):
+        draft["targets"][1] = {**draft["targets"][1], **known}
+        assert check_outgoing({**draft, "schema_version": 1}) == []
+        assert cautions_of(complete(draft)) == ()
+        del draft["targets"][1][next(iter(known))]
 
 
 def test_intention_to_request_mutual_assistance_cannot_be_denied(draft: dict[str, Any]) -> None:
@@ -177,7 +182,7 @@ def test_everything_wrong_is_listed_at_once(draft: dict[str, Any]) -> None:
         ({"offences": [{"list": "budapest", "title": "x"}]}, "offences.0.code"),
         ({"to": ["24-7@fr", "24-7@fr"]}, "to"),
         ({"language": "xx"}, "language"),
-        ({"schema_version": 2}, "schema_version"),
+        ({"schema_version": 3}, "schema_version"),
         ({"schema_version": "1"}, "schema_version"),
         (
             {"attachments": [{"name": "../x", "size_bytes": 1, "media_type": "text/plain", "sha256": "0" * 64}]},
@@ -343,7 +348,7 @@ def test_unknown_field_of_a_known_version_is_refused(draft: dict[str, Any]) -> N
 
 def test_newer_version_is_read_with_a_note_on_what_was_passed_over(draft: dict[str, Any]) -> None:
     raw = json.loads(message_to_bytes(complete(draft)))
-    raw |= {"schema_version": 2, "colour": "blue", "urgency": "whenever"}
+    raw |= {"schema_version": 3, "colour": "blue", "urgency": "whenever"}
     raw["targets"][0]["shoe_size"] = 46
     message = parse_message(json.dumps(raw).encode())
     assert isinstance(message, PreservationRequest)
@@ -355,7 +360,7 @@ def test_newer_version_is_read_with_a_note_on_what_was_passed_over(draft: dict[s
 def test_newer_version_that_cannot_be_read_and_unknown_type_keep_everything(draft: dict[str, Any]) -> None:
     raw = json.loads(message_to_bytes(complete(draft)))
     changed = copy.deepcopy(raw)
-    changed |= {"schema_version": 2, "targets": {"t1": {}}}
+    changed |= {"schema_version": 3, "targets": {"t1": {}}}
     for other in (changed, {**raw, "type": "library.offer"}):
         message = parse_message(json.dumps(other).encode())
         assert isinstance(message, UnknownMessage)

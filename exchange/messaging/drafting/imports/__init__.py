@@ -4,7 +4,20 @@ It never guesses a time zone, a day or a protocol, and never drops anything with
 """
 
 from exchange.messaging.drafting.imports._detection import FORMATS, detect, read_export
-from exchange.messaging.drafting.imports._found import Export, Found
-from exchange.messaging.drafting.imports._times import Times, parse_zone
+from exchange.messaging.drafting.imports._found import Export, Found, split_address
+from exchange.messaging.drafting.imports._times import NO_ZONE, WHICH_DAY, WHICH_ZONE, ReadTime, Times, parse_zone
 
-__all__ = ["FORMATS", "Export", "Found", "Times", "detect", "parse_zone", "read_export"]
+__all__ = [
+    "FORMATS",
+    "NO_ZONE",
+    "WHICH_DAY",
+    "WHICH_ZONE",
+    "Export",
+    "Found",
+    "ReadTime",
+    "Times",
+    "detect",
+    "parse_zone",
+    "read_export",
+    "split_address",
+]

@@ -15,7 +15,8 @@ from protocol.errors import MalformedError, UsageError
 NO_ZONE = phrase(
     "the file does not say the time zone of its times: say it with --zone, such as --zone Asia/Tokyo or +09:00"
 )
-_WHICH_DAY = phrase("day and month can be told apart in no way here: say their order with --dates, dmy or mdy")
+WHICH_DAY = phrase("day and month can be told apart in no way here: say their order with --dates, dmy or mdy")
+WHICH_ZONE = phrase("the short name of the zone is used by several zones: say which with --zone, such as Asia/Tokyo")
 _UNKNOWN = phrase("this is no date and time in a layout that is known: write it as 2026-11-23T04:05:06+09:00")
 _UTC = frozenset({"Z", "UTC", "GMT", "UT"})
 _MONTHS = {
@@ -69,6 +70,11 @@ class Times:
         self._zone = zone
         self._dates = dates
 
+    @property
+    def dates(self) -> str:
+        """The order of day and month that was said, ``dmy`` or ``mdy``; empty where none was."""
+        return self._dates
+
     def read(self, text: str, *, utc: bool = False) -> ReadTime:
         """The instant in ``text``; ``utc`` if the export says elsewhere that its times are in UTC."""
         text = " ".join(text.split())
@@ -113,7 +119,7 @@ class Times:
         if self._dates:
             return (two, one) if self._dates == "dmy" else (one, two)
         # One row alone is never enough: 23/11 next to 11/12 would be read by two orders in one file.
-        raise MalformedError(_WHICH_DAY)
+        raise MalformedError(WHICH_DAY)
 
 
 def _said_zone(said: str | None, zone: tzinfo | None, local: datetime) -> tzinfo | None:
@@ -128,9 +134,7 @@ def _said_zone(said: str | None, zone: tzinfo | None, local: datetime) -> tzinfo
     # CST and IST are four zones each: an abbreviation counts only where the zone is said and has that name then.
     if zone is not None and local.replace(tzinfo=zone).tzname() == name:
         return zone
-    raise MalformedError(
-        phrase("the short name of the zone is used by several zones: say which with --zone, such as Asia/Tokyo")
-    )
+    raise MalformedError(WHICH_ZONE)
 
 
 def _offset(text: str) -> timezone | None:

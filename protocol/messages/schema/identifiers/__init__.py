@@ -14,7 +14,18 @@ from protocol.messages.schema.identifiers._account import Account
 from protocol.messages.schema.identifiers._crypto import CryptoAddress, Transaction
 from protocol.messages.schema.identifiers._device import AdvertisingId, Iccid, Imei, Imsi, Meid, Phone
 from protocol.messages.schema.identifiers._files import FileHash, PgpFingerprint
-from protocol.messages.schema.identifiers._network import Domain, Email, Host, IpRange, Ipv4, Ipv6, Mac, MessageId, Url
+from protocol.messages.schema.identifiers._network import (
+    SERVER,
+    Domain,
+    Email,
+    Host,
+    IpRange,
+    Ipv4,
+    Ipv6,
+    Mac,
+    MessageId,
+    Url,
+)
 from protocol.messages.schema.identifiers._payment import BankAccount, Iban, PaymentCard, masked_card
 
 Identifier = Annotated[
@@ -45,6 +56,7 @@ Identifier = Annotated[
 ]
 
 __all__ = [
+    "SERVER",
     "Account",
     "AdvertisingId",
     "BankAccount",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
 from protocol.messages.schema.base import Part
-from protocol.messages.schema.fields import Line, Token, problem
+from protocol.messages.schema.fields import Legal, Line, Token, problem
 from protocol.messages.schema.identifiers._network import UrlText
+from protocol.messages.schema.since import required_before
 from protocol.messages.schema.written import Read
 
+_HANDLE_ADVICE = "add the handle: version 1 of the message type has no account by its user id alone"
 _UNICODE_SPACES = frozenset(
     "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f"
 )
@@ -23,10 +25,26 @@ def _handle(text: str) -> str:
 
 
 class Account(Part):
-    """An account at a service, by its handle, and by the service's own user id where known."""
+    """An account at a service, by its handle or by the service's own user id; best by both.
+
+    At an exchange of crypto assets the user id is the UID that its customers see.
+    """
 
     kind: Literal["account"]
     service: Line
-    handle: Annotated[str, StringConstraints(max_length=512), Read(_handle)]
-    user_id: Token | None = None
+    handle: Annotated[
+        Annotated[str, StringConstraints(max_length=512), Read(_handle)] | None,
+        required_before(2, _HANDLE_ADVICE),
+        Legal("account", _HANDLE_ADVICE),
+    ] = Field(default=None, validate_default=True)
+    user_id: Annotated[Token | None, Legal("account", "add the handle or the user id of the account")] = Field(
+        default=None, validate_default=True
+    )
     profile_url: UrlText | None = None
+
+    @field_validator("user_id")
+    @classmethod
+    def _is_named(cls, user_id: str | None, info: ValidationInfo) -> str | None:
+        if user_id is None and "handle" in info.data and info.data["handle"] is None:
+            raise problem("blank", "add the handle or the user id of the account")
+        return user_id

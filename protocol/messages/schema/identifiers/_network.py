@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
 from protocol.messages.schema._hosts import (
     MAX_EMAIL,
@@ -15,11 +16,14 @@ from protocol.messages.schema._hosts import (
     ipv4,
     ipv6,
     message_id,
+    network,
+    network_ends,
     refuse_range,
     url,
 )
 from protocol.messages.schema.base import Part
 from protocol.messages.schema.fields import CodeOf, Instant, Legal, Line, Note, Token, problem
+from protocol.messages.schema.since import Since
 from protocol.messages.schema.written import AsTyped, Read
 
 # Browsers and servers take more than the 2,048 that one browser once took: signed links of cloud services are longer.
@@ -38,6 +42,23 @@ Ipv6Text = Annotated[str, StringConstraints(max_length=64), Read(ipv6)]
 UrlText = Annotated[str, StringConstraints(max_length=MAX_URL), Read(url)]
 
 
+SERVER = "server"
+_SERVICE_ADVICE = (
+    "name the service that the server offered, such as the domain name and https: an address whose users are sought has"
+    " the role connection, with port and time"
+)
+_PORT_ADVICE = "add the source port: without it nobody can tell who used an IPv4 address that many share (RFC 6302)"
+_PROTOCOL_ADVICE = (
+    "add the transport protocol: without it nobody can tell who used a port of an address that many share (RFC 6302)"
+)
+_INSTANT_ADVICE = (
+    "add the date and time with its time zone: without it nobody can tell who used an IPv4 address that many share"
+    " (RFC 6302)"
+)
+_INSTANT6_ADVICE = "add the date and time with its time zone: IPv6 prefixes change hands"
+_PRECISION_ADVICE = "state how exact the date and time is"
+
+
 def _mac(text: str) -> str:
     if not _MAC_DIGITS.fullmatch(text.upper()):
         raise problem("mac", "a MAC address has 12 hexadecimal digits (an EUI-64 16), such as 00:00:5e:00:53:01")
@@ -48,49 +69,101 @@ def _mac(text: str) -> str:
     return ":".join(digits[i : i + 2] for i in range(0, len(digits), 2))
 
 
+def _is_connection(fields: Mapping[str, Any]) -> bool:
+    # A role that was refused is none: then the rule for connections holds.
+    return fields.get("role") != SERVER
+
+
+def needed_of_connection(text: str) -> AfterValidator:
+    """Annotates a field without which a connection leads to nobody; of a server it may be left out."""
+
+    def check(value: Any, info: ValidationInfo) -> Any:
+        if value is None and _is_connection(info.data):
+            raise problem("blank", text)
+        return value
+
+    return AfterValidator(check)
+
+
+def _service_of(value: str | None, info: ValidationInfo) -> str | None:
+    """A server is known by what it serves: without that, its role would be a way around the rule for connections."""
+    if value is None and not _is_connection(info.data):
+        raise problem("blank", _SERVICE_ADVICE)
+    if value is not None and _is_connection(info.data):
+        raise problem("not_applicable", "only a server has a service: set its role to server, or remove the service")
+    return value
+
+
+Role = Annotated[
+    Annotated[str, CodeOf("address_role")] | None,
+    Since(2),
+    Legal("RFC 6302", "state whether this was a connection or a server"),
+]
+ServedThere = Annotated[
+    Line | None,
+    Since(2),
+    Legal("Art. 29.2 (c)", _SERVICE_ADVICE),
+    Field(validate_default=True),
+    AfterValidator(_service_of),
+]
+
+
 class Ipv4(Part):
-    """An IPv4 address with source port, protocol, instant (with offset) and precision: all, or it leads to nobody."""
+    """An IPv4 address with source port, protocol, instant (with offset) and precision: all, or it leads to nobody.
+
+    With the role ``server`` it is where something was offered: then ``service`` says what (and ``port`` where it
+    listens), and who else shares the address does not matter. Such an address identifies no user.
+    """
 
     kind: Literal["ipv4"]
     address: Ipv4Text
+    role: Role = None
+    service: ServedThere = None
     port: Annotated[
-        Port,
-        Legal(
-            "RFC 6302",
-            "add the source port: without it nobody can tell who used an IPv4 address that many share (RFC 6302)",
-        ),
-    ]
+        Port | None,
+        needed_of_connection(_PORT_ADVICE),
+        Legal("RFC 6302", _PORT_ADVICE),
+    ] = Field(default=None, validate_default=True)
     protocol: Annotated[
-        Protocol,
-        Legal(
-            "RFC 6302",
-            "add the transport protocol: without it nobody can tell who used a port of an address that many"
-            " share (RFC 6302)",
-        ),
-    ]
+        Protocol | None,
+        needed_of_connection(_PROTOCOL_ADVICE),
+        Legal("RFC 6302", _PROTOCOL_ADVICE),
+    ] = Field(default=None, validate_default=True)
     instant: Annotated[
-        Instant,
-        Legal(
-            "RFC 6302",
-            "add the date and time with its time zone: without it nobody can tell who used an IPv4 address"
-            " that many share (RFC 6302)",
-        ),
-    ]
-    precision: Annotated[Precision, Legal("RFC 6302", "state how exact the date and time is")]
+        Instant | None,
+        needed_of_connection(_INSTANT_ADVICE),
+        Legal("RFC 6302", _INSTANT_ADVICE),
+    ] = Field(default=None, validate_default=True)
+    precision: Annotated[
+        Precision | None,
+        needed_of_connection(_PRECISION_ADVICE),
+        Legal("RFC 6302", _PRECISION_ADVICE),
+    ] = Field(default=None, validate_default=True)
     destination_address: Token | None = None
     destination_port: Port | None = None
     clock_note: Note | None = None
 
 
 class Ipv6(Part):
-    """An IPv6 address with instant (with offset) and precision; the port where it is known."""
+    """An IPv6 address with instant (with offset) and precision; the port where it is known.
+
+    ``role`` and ``service`` are those of :class:`Ipv4`.
+    """
 
     kind: Literal["ipv6"]
     address: Ipv6Text
+    role: Role = None
+    service: ServedThere = None
     instant: Annotated[
-        Instant, Legal("RFC 6302", "add the date and time with its time zone: IPv6 prefixes change hands")
-    ]
-    precision: Annotated[Precision, Legal("RFC 6302", "state how exact the date and time is")]
+        Instant | None,
+        needed_of_connection(_INSTANT6_ADVICE),
+        Legal("RFC 6302", _INSTANT6_ADVICE),
+    ] = Field(default=None, validate_default=True)
+    precision: Annotated[
+        Precision | None,
+        needed_of_connection(_PRECISION_ADVICE),
+        Legal("RFC 6302", _PRECISION_ADVICE),
+    ] = Field(default=None, validate_default=True)
     port: Port | None = None
     protocol: Protocol | None = None
     destination_address: Token | None = None
@@ -104,11 +177,31 @@ def _either(text: str) -> str:
 
 
 class IpRange(Part):
-    """A range of addresses of one family, both ends included; none of them shared, and no wider than one holder's."""
+    """A range of addresses of one family, both ends included; none of them shared, and no wider than one holder's.
+
+    ``cidr`` says the same as a network with the length of its prefix: where it is given, the ends may be left out.
+    """
 
     kind: Literal["ip_range"]
     first: Annotated[str, StringConstraints(max_length=64), Read(_either)]
     last: Annotated[str, StringConstraints(max_length=64), Read(_either)]
+    cidr: Annotated[
+        Annotated[str, StringConstraints(max_length=64), Read(network)] | None,
+        Since(2, implied=True),
+        Legal("RFC 4632", "write the network with the length of its prefix"),
+    ] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _ends_of_network(cls, given: Any) -> Any:
+        if isinstance(given, dict) and isinstance(given.get("cidr"), str):
+            ends = network_ends(given["cidr"])
+            if ends is not None:
+                return {
+                    **given,
+                    **{name: end for name, end in zip(("first", "last"), ends, strict=True) if not given.get(name)},
+                }
+        return given
 
     @field_validator("last")
     @classmethod
@@ -116,6 +209,16 @@ class IpRange(Part):
         if "first" in info.data:
             refuse_range(info.data["first"], last)
         return last
+
+    @field_validator("cidr")
+    @classmethod
+    def _has_these_ends(cls, cidr: str | None, info: ValidationInfo) -> str | None:
+        ends = tuple(info.data.get(name) for name in ("first", "last"))
+        if cidr is not None and None not in ends and ends != network_ends(cidr):
+            raise problem(
+                "cidr", "the network has other ends than first and last: correct one, or leave first and last out"
+            )
+        return cidr
 
 
 class Email(Part):

@@ -1,0 +1,365 @@
+"""What is kept of a thread: what is due in it, and how it stands, in a form that needs no message to be shown.
+
+Two values a thread, in CBOR, each a list with a part for each case of it: a thread to several nations is a case for
+each. Instants are Unix milliseconds, and None where there is none::
+
+    due       [[thread, type, urgency, reference, needed by, suspected, harm at], [item, ...]]
+    item      [what, appears at, lane, ours, [peer, ...], target, due, kind, source, confidence, since, next command,
+               [level reached at, ...], [level, ...], {owes, delivery, proved}]
+    standing  [thread, type, urgency, ours, [peer, ...], own reference, peer reference, offence, opened at, owner,
+               [state from, ...], [state, ...], harm at, suspected, proved]
+
+A level or a state is that of the last instant that has come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from exchange.cases.calls import REVIEW_WITHIN, Calls
+from exchange.cases.delivery import ALWAYS, NotArrived, missing_of
+from exchange.cases.threads import proved_events
+from exchange.context.desk_context import DeskContext
+from exchange.views import Lane
+from protocol.encoding import cbor
+from protocol.encoding.instants import to_ms
+
+if TYPE_CHECKING:
+    from exchange.store.rows import StoredMessage
+    from protocol.event import Event
+    from protocol.lifecycle.case import AnyCase
+    from protocol.lifecycle.deadlines import Deadline
+    from protocol.messages.schema.base import Message
+    from protocol.messages.schema.parts import Offence
+
+
+SHORT_ID = 8
+_EMERGENCY = "emergency"
+_LANE = {lane: number for number, lane in enumerate(Lane)}
+_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_HOUR = timedelta(hours=1)
+_TICK = timedelta(milliseconds=1)
+# The message by which the other side, or this one, does what is due; comity new writes its draft.
+_BY_MESSAGE = {
+    "decision": "decision",
+    "answer": "answer",
+    "next_update": "status.report",
+    "supplement": "emergency.supplement",
+    "expiry": "preservation.extend",
+    "clarification": "clarification.reply",
+    "status": "status.report",
+    "risk": "preservation.risk-reply",
+    "follow_up": "follow-up.confirmed",
+    "extension": "preservation.answer",
+    "consent": "consent.reply",
+}
+
+
+class ThreadDerivation:
+    """Derives what is due in a thread of one desk."""
+
+    def __init__(self, context: DeskContext) -> None:
+        self._store = context.store
+        self._parsed = context.parsed
+        self._directory = context.current
+        self._address = str(context.address)
+        self._calls_back = context.settings.office.emergency_call_back == "required"
+
+    def of(self, row: bytes) -> tuple[bytes, bytes]:
+        """What is due in the thread of this blinded id, and how it stands; empty: nothing."""
+        from protocol.lifecycle.projection import own_cases
+        from protocol.lifecycle.thread import ThreadEvent, ThreadMessage
+
+        rows = self._store.messages.thread_of_row(row)
+        replaced = self._store.settled.replaced(stored.head.id for _, stored, _ in rows)
+        kept = [stored for _, stored, _ in rows if not stored.erased and stored.head.id not in replaced]
+        thread = [self._read(stored) for stored in kept]
+        messages = [
+            ThreadMessage(
+                message,
+                tuple(
+                    ThreadEvent(event.name.value, str(event.recipient), event.at)
+                    for event in events
+                    if event.recipient is not None
+                ),
+            )
+            for _, message, events in thread
+        ]
+        # A thread to several nations is a case for each.
+        cases = [case for case in own_cases(messages, self._address).values() if case.opening is not None]
+        calls = Calls.of(self._store.calls.of_row(row))
+        parts = [_Case(self, case, thread, calls) for case in cases]
+        missing = missing_of(self._store, thread, cases) if cases else []
+        due = [part.due(missing if part is parts[0] else ()) for part in parts]
+        return _encoded([part for part in due if part is not None]), _encoded([part.standing() for part in parts])
+
+    def _read(self, stored: StoredMessage) -> tuple[StoredMessage, Message, Sequence[Event]]:
+        return stored, self._parsed.of(stored), proved_events(self._store.receipts.of(stored.head.digest))
+
+
+class _Case:
+    """One case of a thread while it is derived."""
+
+    def __init__(
+        self,
+        derivation: ThreadDerivation,
+        case: AnyCase,
+        thread: Sequence[tuple[StoredMessage, Message, Sequence[Event]]],
+        calls: Calls,
+    ) -> None:
+        from exchange.cases.legal_comparison import clocks_of
+        from protocol.lifecycle.rules import Side
+
+        assert case.opening is not None  # noqa: S101 - the caller has looked
+        self._store = derivation._store
+        self._own = derivation._address
+        self._calls_back, self._calls = derivation._calls_back, calls
+        self._case, self._thread, self._opening = case, thread, case.opening
+        self._side = Side.REQUESTER if self._opening.by == self._own else Side.REQUESTED
+        self._peers = list(self._opening.requested) if self._side is Side.REQUESTER else [self._opening.by]
+        self._national = clocks_of(derivation._directory(), case)
+        self._message = next((m for _, m, _ in thread if m.id == self._opening.message_id), None)
+
+    def due(self, missing: Sequence[NotArrived]) -> list[Any] | None:
+        """What is due, with what is ``missing`` in the thread; None where nothing is."""
+        from protocol.lifecycle.deadlines import deadlines
+
+        items = [self._deadline(deadline) for deadline in deadlines(self._case, self._national)]
+        items += [self._missing(one) for one in missing]
+        items += self._calls_due()
+        if not items:
+            return None
+        head = [
+            self._opening.thread.bytes,
+            self._opening.kind,
+            self._opening.urgency,
+            self._message.own_reference if self._message is not None else None,
+            _ms(self._opening.wanted_by),
+            self._calls.suspected,
+            _ms(self._harm_at()),
+        ]
+        return [head, items]
+
+    def standing(self) -> list[Any]:
+        """How the case stands."""
+        opening, message = self._opening, self._message
+        own, peer = _references(message, mine=message is not None and message.sender == self._own)
+        times, states = self._states()
+        return [
+            opening.thread.bytes,
+            opening.kind,
+            opening.urgency,
+            opening.by == self._own,
+            self._peers,
+            own or self._said_reference(mine=True),
+            peer or self._said_reference(mine=False),
+            _offence(message),
+            _ms(opening.at),
+            None,
+            times,
+            states,
+            _ms(self._harm_at()),
+            self._calls.suspected,
+            True,
+        ]
+
+    # --- Inside ---
+
+    def _said_reference(self, *, mine: bool) -> str | None:
+        """The reference that one side gave the case in a later message."""
+        for _, message, _ in reversed(self._thread):
+            if (message.sender == self._own) is mine and message.own_reference is not None:
+                return message.own_reference
+        return None
+
+    def _harm_at(self) -> datetime | None:
+        """Until when an emergency's answer is of use; without such a word the network's clock."""
+        from protocol.lifecycle.profiles import acknowledgement_period
+
+        if self._opening.urgency != _EMERGENCY:
+            return None
+        begun = self._case.delivered_at or self._opening.at
+        return self._opening.wanted_by or begun + acknowledgement_period(_EMERGENCY)
+
+    def _is_pressing(self) -> bool:
+        """Whether it is an emergency on which the last word was not said."""
+        from protocol.lifecycle.conversation import ConversationCase
+        from protocol.lifecycle.deadlines import is_open
+
+        if self._opening.urgency != _EMERGENCY:
+            return False
+        return isinstance(self._case, ConversationCase) or is_open(self._case)
+
+    def _deadline(self, deadline: Deadline) -> list[Any]:
+        ours = deadline.side is self._side
+        lane = Lane.EMERGENCIES if self._is_pressing() else Lane.OURS if ours else Lane.THEIRS
+        levels = list(_levels(deadline, self._opening.urgency))
+        return [
+            deadline.what,
+            None,
+            _LANE[lane],
+            ours,
+            self._peers,
+            deadline.target,
+            _ms(deadline.due),
+            deadline.kind.value,
+            deadline.source,
+            deadline.confidence,
+            _ms(deadline.since),
+            self._next(deadline.what, deadline.target, ours=ours),
+            [_ms(at) for at, _ in levels],
+            [level for _, level in levels],
+            {"owes": self._own if ours else ", ".join(self._peers)},
+        ]
+
+    def _calls_due(self) -> Iterator[list[Any]]:
+        """The asking office is called before anything is disclosed; what passed without is looked at by another."""
+        short = str(self._opening.thread)[-SHORT_ID:]
+        harm_at, asked = self._harm_at(), self._side.value == "requested" and self._opening.kind.endswith(".request")
+        wanted = self._calls_back and asked and self._is_pressing()
+        if wanted and harm_at is not None and self._calls.outcome is None:
+            levels = [(self._opening.at, "call"), (harm_at - _LAST_HOUR, "1h"), (harm_at, "target_passed")]
+            at = Lane.EMERGENCIES
+            yield self._ours("call_back", at, harm_at, self._opening.at, f"comity call show {short}", sorted(levels))
+        broken = self._calls.to_review
+        if broken is not None:
+            due = broken.at + REVIEW_WITHIN
+            levels = [(broken.at, "review"), (due, "target_passed")]
+            yield self._ours("glass_review", Lane.OURS, due, broken.at, f"comity call review {short}", levels)
+
+    def _ours(
+        self,
+        what: str,
+        lane: Lane,
+        due: datetime | None,
+        since: datetime,
+        command: str,
+        levels: Sequence[tuple[datetime, str]],
+    ) -> list[Any]:
+        """What this desk asks of itself."""
+        return [
+            what,
+            None,
+            _LANE[lane],
+            True,
+            self._peers,
+            "",
+            _ms(due),
+            "target",
+            "Comity",
+            "verified",
+            _ms(since),
+            command,
+            [_ms(at) for at, _ in levels],
+            [level for _, level in levels],
+            {"owes": self._own},
+        ]
+
+    def _missing(self, missing: NotArrived) -> list[Any]:
+        delivery = missing.delivery
+        lane = Lane.EMERGENCIES if self._is_pressing() else Lane.NOT_DELIVERED
+        levels = list(missing.levels())
+        by_expiry = delivery.hangs == "expiry" and delivery.hangs_at == missing.due
+        short = str(delivery.message)[-SHORT_ID:]
+        over = delivery.state in {"failed", "refused"}
+        return [
+            "handover",
+            _ms(missing.appears_at),
+            _LANE[lane],
+            True,
+            list(missing.recipients),
+            "",
+            _ms(missing.due),
+            "declared" if by_expiry else "target",
+            "Comity",
+            "verified",
+            _ms(delivery.sent_at),
+            f"comity resend {short}" if over else f"comity call show {short}",
+            [_ms(at) for at, _ in levels],
+            [level for _, level in levels],
+            {
+                "owes": self._own,
+                "delivery": [
+                    delivery.message.bytes,
+                    delivery.type,
+                    delivery.state,
+                    list(delivery.reasons),
+                    delivery.reached,
+                    _ms(delivery.sent_at),
+                    _ms(delivery.expires_at),
+                    delivery.hangs,
+                    _ms(delivery.hangs_at),
+                ],
+            },
+        ]
+
+    def _next(self, what: str, target: str, *, ours: bool) -> str:
+        """The command that comes next."""
+        short = str(self._opening.thread)[-SHORT_ID:]
+        if self._calls.suspected and ours:
+            return "comity new incident"
+        if what == "explanation":
+            return f"comity explain {target[-SHORT_ID:]}" if ours else f"comity case show {short}"
+        if not ours:
+            return f"comity new status.query --reply-to {short}"
+        if what == "acknowledgement":
+            return f"comity acknowledge {short}"
+        if what == "answer" and self._opening.kind == "preservation.request":
+            return f"comity answer {short} answer.json"
+        wanted = _BY_MESSAGE.get(what)
+        return f"comity new {wanted} --reply-to {short}" if wanted else f"comity case show {short}"
+
+    def _states(self) -> tuple[list[int], list[str]]:
+        """From when on the case is in which state: those changes that the time alone brings are known beforehand."""
+        turns = {_FIRST, self._opening.at, *self._known_turns()}
+        times, states = [], list[str]()
+        for at in sorted(turns):
+            state = str(self._case.state_at(at))
+            if not states or states[-1] != state:
+                times.append(to_ms(at))
+                states.append(state)
+        return times, states
+
+    def _known_turns(self) -> Iterator[datetime]:
+        if self._opening.wanted_by is not None:
+            yield self._opening.wanted_by
+        for target in self._case.targets:
+            expires_at = getattr(target, "expires_at", None)
+            if expires_at is not None:
+                yield expires_at
+                yield expires_at + _TICK
+
+
+def _encoded(parts: Sequence[Any]) -> bytes:
+    return cbor.encode(list(parts)) if parts else b""
+
+
+def _levels(deadline: Deadline, urgency: str) -> Iterator[tuple[datetime, str]]:
+    """From when on which level is reached, in order."""
+    from protocol.lifecycle.warnings import level_at, next_change
+
+    at = next_change(deadline, urgency, ALWAYS)
+    while at is not None:
+        level = level_at(deadline, urgency, at)
+        if level is not None:
+            yield at, level
+        at = next_change(deadline, urgency, at)
+
+
+def _references(message: Message | None, *, mine: bool) -> tuple[str | None, str | None]:
+    """(this desk's own, the other side's) reference in a message that one of them wrote."""
+    if message is None:
+        return None, None
+    said = (message.own_reference, message.peer_reference)
+    return said if mine else (said[1], said[0])
+
+
+def _offence(message: Message | None) -> str | None:
+    offences: Sequence[Offence] = getattr(message, "offences", None) or ()
+    return offences[0].title if offences else None
+
+
+def _ms(at: datetime | None) -> int | None:
+    return None if at is None else to_ms(at)

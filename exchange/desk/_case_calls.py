@@ -1,0 +1,103 @@
+"""The acts of ``desk.cases`` about telephone calls: whom to call, what came of it, and what passed without."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from exchange.cases.calls import CallEntry, Calls, CallSheet, PhoneCard, is_emergency_here, phone_card, written_numbers
+from exchange.context.worker import in_desk_thread
+from exchange.desk._works import Works
+from exchange.office.officers import READERS, Login
+from exchange.views import Direction
+from protocol.address import Address
+from protocol.errors import UnavailableError
+
+
+class CaseCalls:
+    """Calls about the cases of one desk."""
+
+    def __init__(self, works: Works) -> None:
+        self._works = works
+        self._in_thread = works.context.in_thread
+
+    async def call_sheet(self, message_id: UUID) -> CallSheet:
+        """Whom to call about a message: who sent it, or to whom this desk did; raises :class:`NotFoundError`.
+
+        The numbers are those of the directory that this desk had when the message came.
+        """
+        await self._refresh(message_id)
+        return await self._in_thread(lambda: self._sheet(message_id))
+
+    @in_desk_thread
+    def calls(self, thread: UUID) -> Calls:
+        """The calls that were made about a case; empty for one that is not known."""
+        self._works.acting.require(*READERS)
+        return Calls.of(self._works.context.store.calls.of(thread))
+
+    @in_desk_thread
+    def record_call(
+        self,
+        message_id: UUID,
+        outcome: str,
+        *,
+        number: str | None = None,
+        spoke_to: str | None = None,
+        remark: str = "",
+    ) -> CallEntry:
+        """Record what came of a call about a message; ``number`` is one of the directory's, None for its first.
+
+        ``outcome`` is a code of the list call_outcome. Durable, in the processing log too. Raises as
+        :meth:`CallBook.record`, and :class:`NotFoundError`.
+        """
+        return self._works.call_book.record(self._sheet(message_id), outcome, number, spoke_to, remark)
+
+    @in_desk_thread
+    def break_glass(self, message_id: UUID, reason: str, second: Login) -> CallEntry:
+        """Let one disclosure in an emergency go though nobody could be reached; raises as :meth:`CallBook.break_glass`.
+
+        ``second`` is another officer, another person, with that officer's own passphrase.
+        """
+        return self._works.call_book.break_glass(self._sheet(message_id), reason, second)
+
+    @in_desk_thread
+    def review_glass(self, message_id: UUID, remark: str = "") -> CallEntry:
+        """Another officer looked at what went without a call; raises as :meth:`CallBook.review`."""
+        return self._works.call_book.review(self._sheet(message_id), remark)
+
+    async def reaches(self, contacts: set[Address]) -> dict[Address, PhoneCard]:
+        """How these contact points are called, by the directory of now; without those that it does not have."""
+        try:
+            return await self._works.link.judged(
+                lambda directory: {one: reach for one in contacts if (reach := phone_card(directory, one))}
+            )
+        except UnavailableError:
+            directory = self._works.context.directory
+            return {one: reach for one in contacts if (reach := phone_card(directory, one))}
+
+    async def _refresh(self, message_id: UUID) -> None:
+        """Have the other side's nation read, if it can be: a desk reads those that it was asked for."""
+        head = (await self._in_thread(lambda: self._works.context.store.messages.head(message_id))).head
+        await self.reaches({head.sender, *head.recipients})
+
+    def _sheet(self, message_id: UUID) -> CallSheet:
+        context = self._works.context
+        head = context.store.messages.head(message_id).head
+        received = head.direction is Direction.RECEIVED
+        contact = head.sender if received else head.recipients[0]
+        seen = context.store.cards_seen.of(message_id) if received else None
+        recorded = PhoneCard.from_seen(seen) if seen is not None else None
+        now = phone_card(context.directory, contact)
+        stored = context.store.messages.get(message_id)
+        message = None if stored.erased or not received else context.parsed.of(stored)
+        return CallSheet(
+            message=message_id,
+            thread=head.thread,
+            contact=contact,
+            received=received,
+            recorded=recorded,
+            now=now,
+            written=written_numbers(message, recorded or now) if message is not None else (),
+            calls=Calls.of(context.store.calls.of(head.thread)),
+            required=context.settings.office.emergency_call_back == "required"
+            and is_emergency_here(context.store, head.thread),
+        )

@@ -1,0 +1,105 @@
+"""What a desk checks of a message beyond its type, in the one place where every message is composed.
+
+Corrections and retractions by their original, notes by their case, times by what they can be. The desk refuses words
+that would harm the other side, with each field, and warns of the rest. The same checks say what is implausible in what
+came.
+
+Blocking; runs in the desk's thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from exchange.context.parsed import Parsed
+from exchange.store.desk_store import DeskStore
+from exchange.views import Caution
+from protocol.codes import load_codes
+from protocol.errors import InvalidMessageError, NotFoundError
+from protocol.lifecycle.profiles import minimum_days
+
+if TYPE_CHECKING:
+    from protocol.messages.schema.base import Message
+
+_RULE = "plausibility"
+
+
+def check_composed(store: DeskStore, parsed: Parsed, message: Message) -> tuple[Caution, ...]:
+    """What to look at again in a composed message that may be sent as far as its thread and its times go.
+
+    Raises :class:`InvalidMessageError` with every field that is amiss.
+    """
+    thread = _thread(store, parsed, message)
+    _check_acts(message, thread)
+    found = tuple(cautions(message, thread))
+    problems = [(one.field, _RULE, load_codes(one.codes).label(one.code)) for one in found if one.refused]
+    if problems:
+        raise InvalidMessageError("what the message says cannot be", tuple(problems))
+    return found
+
+
+def cautions_of(store: DeskStore, parsed: Parsed, message: Message) -> tuple[Caution, ...]:
+    """What to look at again in a message of this desk's, sent or received."""
+    return tuple(cautions(message, _thread(store, parsed, message)))
+
+
+def cautions(message: Message, thread: Sequence[Message]) -> Iterator[Caution]:
+    """What to look at again in a message as it was said, given its thread."""
+    from protocol.messages.plausibility import implausibilities
+    from protocol.messages.types.answer import Answer
+
+    for found in implausibilities(message, message.sent_at, thread, _minimum_days(message, thread)):
+        yield Caution("implausibility", found.code, found.field, found.refused)
+    if isinstance(message, Answer) and "H1" in message.handling.codes:
+        for number, item in enumerate(message.items):
+            if item.evidential_status == "evidence":
+                yield Caution("caution", "evidence_under_h1", f"items.{number}.evidential_status")
+    yield from _of_unauthorised_words(message, thread)
+
+
+def _of_unauthorised_words(message: Message, thread: Sequence[Message]) -> Iterator[Caution]:
+    """Words that answer a request for data, without an item and so without an authorisation."""
+    from protocol.messages.types.answer import Answer
+
+    if not isinstance(message, Answer) or message.text is None or message.items:
+        return
+    opening = next((other for other in thread if other.id == message.thread), None)
+    wanted = getattr(opening, "targets", None)
+    if wanted and not message.not_answered:
+        yield Caution("caution", "words_without_authorisation", "text")
+
+
+def _check_acts(message: Message, thread: Sequence[Message]) -> None:
+    from protocol.messages.corrections import check_correction, check_retraction, original_of
+    from protocol.messages.notes import check_note
+    from protocol.messages.types.correcting import Correction, Retract
+    from protocol.messages.types.note import NoteMessage
+
+    if isinstance(message, NoteMessage):
+        check_note(message, thread)
+    if not isinstance(message, Correction | Retract):
+        return
+    original = original_of(message, {other.id: other for other in thread})
+    if original is None:
+        named: UUID = message.corrects if isinstance(message, Correction) else message.retracts
+        raise NotFoundError(f"the case has no message {named}")
+    if isinstance(message, Correction):
+        check_correction(original, message)
+    else:
+        check_retraction(original, message)
+
+
+def _minimum_days(message: Message, thread: Sequence[Message]) -> int:
+    """The least period under the basis of the request that a message is, or answers."""
+    opening = next((other for other in thread if other.id == message.thread), message)
+    basis = opening.legal_basis
+    return minimum_days(basis.instrument) if basis is not None else 0
+
+
+def _thread(store: DeskStore, parsed: Parsed, message: Message) -> list[Message]:
+    if message.thread == message.id:
+        return []
+    rows = store.messages.thread(message.thread)
+    return [parsed.of(stored) for _, stored, _ in rows if not stored.erased and stored.head.id != message.id]

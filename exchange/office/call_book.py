@@ -1,0 +1,151 @@
+"""Calls about cases, as officers record them; and what two officers let pass without one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from uuid import UUID
+
+from exchange.cases.calls import CallEntry, CallKind, Calls, CallSheet, is_emergency_here
+from exchange.context.desk_context import DeskContext
+from exchange.office.case_notes import check_text
+from exchange.office.officers import READERS, Acting, Login, OfficerRegister, Role, check_line, person_of, who_acts
+from exchange.office.processing_log import ProcessingLog
+from protocol.codes import load_codes
+from protocol.encoding.instants import truncate
+from protocol.errors import ForbiddenError, NothingOpenError, OfficerNeededError, OfficerRoleError, UsageError
+from protocol.processing_log import Operation, RecordedCall, RecordedOfficer
+
+
+class CallBook:
+    """Records calls for one office. Blocking; runs in the desk's thread."""
+
+    def __init__(self, context: DeskContext, acting: Acting, book: ProcessingLog) -> None:
+        self._store = context.store
+        self._folder: Path = context.home.officers
+        self._acting = acting
+        self._book = book
+        named = context.settings.officer
+        self._default = named.name if named else None
+        self._clock = context.clock
+
+    def of(self, thread: UUID) -> Calls:
+        """The calls of a case."""
+        return Calls.of(self._store.calls.of(thread))
+
+    def record(
+        self, sheet: CallSheet, outcome: str, number: str | None, spoke_to: str | None, remark: str
+    ) -> CallEntry:
+        """Record what came of a call on a number that the directory has; durable, in the processing log too.
+
+        Raises :class:`UsageError` for an outcome that is not of the list call_outcome, for a number that the directory
+        did not have, or when it is not said who was spoken to; and as :meth:`CaseBook.add` for who may not.
+        """
+        self._acting.require(*READERS)
+        if outcome not in load_codes("call_outcome"):
+            raise UsageError("the outcome is not a code of the list call_outcome")
+        called = sheet.reach.number(number) if sheet.reach is not None else None
+        if called is None:
+            raise UsageError("the directory has no such number: only a call on the directory's number counts")
+        if outcome != "nobody_answered" and spoke_to is None:
+            raise UsageError("say who answered the call")
+        entry = CallEntry(
+            kind=CallKind.CALL,
+            message=sheet.message,
+            at=truncate(self._clock()),
+            by=self._name(),
+            outcome=outcome,
+            number=called,
+            version=sheet.reach.version if sheet.reach is not None else 0,
+            spoke_to=check_line(spoke_to, "a name") if spoke_to is not None else None,
+            text=check_text(remark),
+            ids=self._ids(),
+        )
+        self._keep(sheet, entry, f"call.{outcome}")
+        return entry
+
+    def break_glass(self, sheet: CallSheet, reason: str, second: Login) -> CallEntry:
+        """Let one disclosure in the case go without a call: two officers, two persons, a reason; durable.
+
+        Raises :class:`OfficerNeededError` where no officer acts, :class:`OfficerRoleError` for who counts as the same
+        person, :class:`ForbiddenError` once the office said that the case is not theirs, or where none is needed, and
+        as :func:`who_acts` for the second officer's login.
+        """
+        if self._acting.officer is None:
+            raise OfficerNeededError
+        self._acting.require(Role.DRAFTER, Role.RELEASER)
+        text = check_line(reason, "a reason")
+        if not is_emergency_here(self._store, sheet.thread) or sheet.calls.verified:
+            raise ForbiddenError("nothing here needs a call before it is disclosed")
+        if sheet.calls.suspected:
+            raise ForbiddenError("the office said that this case is not theirs: nothing is disclosed")
+        register = OfficerRegister(self._store.database)
+        other = who_acts(register, self._store.records, self._folder, second, "").officer
+        if other is None:
+            raise OfficerNeededError
+        known = register.all()
+        if person_of(other.id, known) == person_of(self._acting.officer.id, known):
+            raise OfficerRoleError(
+                f"a second person is needed: {other.id} and {self._acting.officer.id} count as one"
+                " (comity officer confirm says who is who)"
+            )
+        if other.roles.isdisjoint({Role.DRAFTER, Role.RELEASER}):
+            raise OfficerRoleError(f"the second officer drafts or releases; {other.id} does neither")
+        entry = CallEntry(
+            kind=CallKind.BREAK_GLASS,
+            message=sheet.message,
+            at=truncate(self._clock()),
+            by=self._name(),
+            text=text,
+            second=f"{other.name} ({other.id})",
+            ids=(self._acting.officer.id, other.id),
+        )
+        self._keep(sheet, entry, "call.break-glass", subject=other.recorded)
+        return entry
+
+    def review(self, sheet: CallSheet, remark: str) -> CallEntry:
+        """Another officer looked at what passed without a call; durable.
+
+        Raises :class:`NothingOpenError` when nothing is to be reviewed, and :class:`OfficerRoleError` for who broke the
+        glass, or for the second officer as long as anybody else is there.
+        """
+        broken = sheet.calls.to_review
+        if broken is None:
+            raise NothingOpenError("nothing passed without a call here that is still to be reviewed")
+        if self._acting.officer is None:
+            raise OfficerNeededError
+        self._acting.require(Role.RELEASER, Role.ADMINISTRATOR)
+        known = OfficerRegister(self._store.database).all()
+        first, second = (person_of(officer, known) for officer in broken.ids)
+        others = {person_of(one.id, known) for one in known if one.withdrawn_at is None} - {first, second}
+        if person_of(self._acting.officer.id, known) in ({first, second} if others else {first}):
+            raise OfficerRoleError("another person than those who let it pass reviews it")
+        entry = CallEntry(
+            kind=CallKind.REVIEW,
+            message=sheet.message,
+            at=truncate(self._clock()),
+            by=self._name(),
+            text=check_text(remark),
+            ids=self._ids(),
+        )
+        self._keep(sheet, entry, "call.review")
+        return entry
+
+    # --- Inside ---
+
+    def _keep(self, sheet: CallSheet, entry: CallEntry, act: str, subject: RecordedOfficer | None = None) -> None:
+        head = self._store.messages.head(sheet.message).head
+        call = RecordedCall(entry.outcome or "", entry.number, entry.version) if entry.number is not None else None
+        with self._store.database.transaction():
+            self._store.calls.insert(sheet.thread, entry.to_bytes())
+            record = self._book.record(Operation.ALTERATION, act, head, subject=subject)
+            self._store.records.insert([replace(record, call=call)])
+
+    def _ids(self) -> tuple[str, ...]:
+        return (self._acting.officer.id,) if self._acting.officer is not None else ()
+
+    def _name(self) -> str:
+        name = self._acting.name if self._acting.officer else self._default
+        if name is None:
+            raise UsageError("name the officer who calls")
+        return name

@@ -1,0 +1,151 @@
+"""Answers as officers type them, read into values: yes and no, dates in their own zone, codes in words, numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from exchange.messaging.drafting.imports import Times
+from exchange.text.code_words import code_of, find_code, refusal
+from exchange.wizard.question import AnswerProblem, Draft, Fields, Partner, Reader, Situation
+from keys.local.isolates import bare
+from keys.local.translation import _
+from protocol.codes import load_codes
+from protocol.encoding.phrase import phrase
+from protocol.errors import UsageError
+
+_BETWEEN = re.compile(r"\s*[;,\u3001\uff0c\u060c]\s*")
+_SPAN = re.compile(r"\+\s*(\d{1,4})\s*(m|min|h|d|w)", re.IGNORECASE)
+_UNITS = {"m": "minutes", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_DAY = re.compile(r"\d{4}-\d{1,2}-\d{1,2}")
+
+
+def said_yes(text: str) -> bool:
+    """Whether an answer is yes; raises :class:`AnswerProblem` for one that is neither yes nor no."""
+    word = bare(text.strip().casefold())
+    yes = {"y", "yes", "true", "1", bare(_("yes")).casefold()}
+    no = {"n", "no", "false", "0", bare(_("no")).casefold()}
+    if word in yes | {bare(_("yes")).casefold()[:1]} - no:
+        return True
+    if word in no | {bare(_("no")).casefold()[:1]}:
+        return False
+    raise AnswerProblem(phrase("answer yes or no"))
+
+
+def instant_of(text: str, situation: Situation) -> str:
+    """An instant in RFC 3339: a date and time in the officer's zone where it names none, or ``+8h``, ``+3d`` from now.
+
+    Raises :class:`AnswerProblem`.
+    """
+    span = _SPAN.fullmatch(text.strip())
+    if span is not None:
+        at = situation.now + timedelta(**{_UNITS[span[2].lower()]: int(span[1])})
+        return as_instant(at, situation)
+    written = f"{text.strip()} 00:00" if _DAY.fullmatch(text.strip()) else text
+    read = Times(situation.zone).read(written)
+    if read.problem:
+        raise AnswerProblem(phrase("write the date and time as 2026-12-01 09:00, or as +8h or +3d from now"))
+    return read.instant
+
+
+def as_instant(at: datetime, situation: Situation) -> str:
+    """An instant to the minute, in the officer's zone with its offset."""
+    return at.astimezone(situation.zone).replace(second=0, microsecond=0).isoformat()
+
+
+def parts_of(text: str) -> list[str]:
+    """The parts of an answer that names several things."""
+    return [part for part in _BETWEEN.split(text.strip()) if part]
+
+
+def line(name: str) -> Reader:
+    """Reads one line of text into the field ``name``."""
+    return lambda text, _draft, _situation: {name: " ".join(text.split())}
+
+
+def prose(name: str) -> Reader:
+    """Reads lines of text into the field ``name``."""
+    return lambda text, _draft, _situation: {name: text.strip("\n").rstrip()}
+
+
+def yes_no(name: str) -> Reader:
+    """Reads yes or no into the field ``name``."""
+    return lambda text, _draft, _situation: {name: said_yes(text)}
+
+
+def number(name: str) -> Reader:
+    """Reads a whole number into the field ``name``."""
+
+    def read(text: str, _draft: Draft, _situation: Situation) -> Fields:
+        if not re.fullmatch(r"\s*\d{1,9}\s*", text, re.ASCII):
+            raise AnswerProblem(phrase("write a whole number"))
+        return {name: int(text)}
+
+    return read
+
+
+def instant(name: str) -> Reader:
+    """Reads a date and time into the field ``name``."""
+    return lambda text, _draft, situation: {name: instant_of(text, situation)}
+
+
+def one_code(name: str, codes: str) -> Reader:
+    """Reads a code, its number in the list that is shown, or words for it, into the field ``name``."""
+    return lambda text, _draft, _situation: {name: chosen_code(codes, text)}
+
+
+def several_codes(name: str, codes: str) -> Reader:
+    """Reads codes, numbers or words, separated by commas, into the field ``name``."""
+
+    def read(text: str, _draft: Draft, _situation: Situation) -> Fields:
+        # A label may hold commas itself.
+        whole = find_code(codes, text)
+        chosen = [whole] if whole else [chosen_code(codes, part) for part in parts_of(text)]
+        return {name: list(dict.fromkeys(chosen))}
+
+    return read
+
+
+def chosen_code(codes: str, text: str) -> str:
+    """The code for an answer; raises :class:`AnswerProblem` with the allowed values and the likely one."""
+    entries, written = load_codes(codes).entries, text.strip()
+    if written.isdecimal() and written not in load_codes(codes) and 0 < int(written) <= len(entries):
+        return entries[int(written) - 1].code
+    try:
+        return code_of(codes, text)
+    except UsageError as problem:
+        raise AnswerProblem.of(problem) from None
+
+
+def recipients(text: str, _draft: Draft, situation: Situation) -> Fields:
+    """Reads contact points: by country, by address, or by their numbers in the list that is shown."""
+    return {"to": list(dict.fromkeys(_recipient(part, situation) for part in parts_of(text)))}
+
+
+def _recipient(part: str, situation: Situation) -> str:
+    partners = situation.partners
+    if part.isdecimal() and 0 < int(part) <= len(partners):
+        return partners[int(part) - 1].address
+    exact = [one for one in partners if part.casefold() in (one.address, one.address.partition("@")[2])]
+    if "@" in part and not exact:
+        # The directory of all nations is not asked here; sending asks it.
+        return part.casefold()
+    country = find_code("country", part)
+    named = exact or [one for one in partners if country is not None and one.country == country]
+    named = named or [one for one in partners if part.casefold() in one.office.casefold()]
+    if len(named) == 1:
+        return named[0].address
+    if named:
+        raise AnswerProblem(
+            phrase("there are several contact points: give one of {addresses}", addresses=_named(named))
+        )
+    if country is None:
+        raise AnswerProblem(refusal("country", part))
+    raise AnswerProblem(
+        phrase("the directory has no contact point of this country that takes messages: comity directory")
+    )
+
+
+def _named(partners: Sequence[Partner]) -> str:
+    return ", ".join(one.address for one in partners)

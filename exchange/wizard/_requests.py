@@ -1,0 +1,386 @@
+"""The steps of what opens a case: preservation, emergency, assistance, spontaneous information."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from exchange.text.code_words import find_code
+from exchange.wizard import _answers as read
+from exchange.wizard._targets import target_steps
+from exchange.wizard.paste import Pasted
+from exchange.wizard.question import AnswerKind, AnswerProblem, Draft, Fields, Situation, WizardStep, value_at
+from protocol.codes import load_codes
+from protocol.encoding.phrase import phrase
+from protocol.messages.types.assistance import CASELESS_KINDS, DATA_KINDS
+
+PRESERVATION, EMERGENCY = "preservation.request", "emergency.request"
+REPORTED = "identifiers"
+ASSISTANCE, INFORMATION = "assistance.request", "information.spontaneous"
+# The articles that a request of this type under this instrument rests on; the officer may write others.
+_ARTICLES: Mapping[tuple[str, str], str] = MappingProxyType(
+    {
+        (PRESERVATION, "budapest"): "29",
+        (PRESERVATION, "un_cybercrime"): "42",
+        (EMERGENCY, "budapest_p2"): "9",
+        (EMERGENCY, "budapest"): "25, 31",
+        (ASSISTANCE, "budapest"): "25, 31",
+        (ASSISTANCE, "un_cybercrime"): "40",
+        (INFORMATION, "budapest"): "26",
+    }
+)
+_LISTS = ("budapest", "un", "iccs")
+
+
+def _offences(text: str, _draft: Draft, _situation: Situation) -> Fields:
+    """Offences by their names or articles; one that is in no published list counts as a national one, by its title."""
+    parts = [part.strip() for part in text.split(";") if part.strip()]
+    return {"offences": [_offence(part) for part in parts]}
+
+
+def _offence(text: str) -> dict[str, str]:
+    for published in _LISTS:
+        codes = load_codes(f"offence_{published}")
+        # A bare number is an article of the Convention only: the same number means another thing in each list.
+        if published != "budapest" and text.isdecimal():
+            continue
+        code = find_code(codes.name, text)
+        if code is not None:
+            return {"list": published, "code": code, "title": codes.label(code)}
+    return {"list": "national", "title": text}
+
+
+def _articles(text: str, _draft: Draft, _situation: Situation) -> Fields:
+    return {"legal_basis.articles": read.parts_of(text)}
+
+
+def _proposed_articles(draft: Draft, _situation: Situation) -> str:
+    instrument = value_at(draft, "legal_basis.instrument")
+    return _ARTICLES.get((str(draft.get("type")), str(instrument)), "")
+
+
+def _earlier(text: str, draft: Draft, _situation: Situation) -> Fields:
+    """Of a preservation: the one that this extends. Of other requests: the preservation that went before."""
+    reference = " ".join(text.split())
+    if draft.get("type") == PRESERVATION:
+        return {"request_status": "extension", "previous_reference": reference}
+    return {"earlier_preservations": [{"reference": reference, "channel": "budapest_24_7"}]}
+
+
+def reported(found: Sequence[Pasted]) -> Fields:
+    """The identifiers of a paste, as spontaneous information reports them."""
+    seen = [{"identifier": dict(one.identifier), **({"seen_at": one.at} if one.at else {})} for one in found]
+    return {REPORTED: seen}
+
+
+def _reported_relation(text: str, draft: Draft, _situation: Situation) -> Fields:
+    return {REPORTED: [{**one, "relation": text.strip()} for one in draft.get(REPORTED) or ()]}
+
+
+def _is(field_name: str, value: Any) -> Any:
+    return lambda draft, _situation: value_at(draft, field_name) == value
+
+
+def _is_pressing(draft: Draft, _situation: Situation) -> bool:
+    return draft.get("urgency") in ("urgent", "emergency")
+
+
+def _about_a_case(draft: Draft, _situation: Situation) -> bool:
+    return any(kind not in CASELESS_KINDS for kind in draft.get("kinds") or ("",))
+
+
+def _wants_data(draft: Draft, _situation: Situation) -> bool:
+    return any(kind in DATA_KINDS for kind in draft.get("kinds") or ())
+
+
+def _wants_somebody(draft: Draft, _situation: Situation) -> bool:
+    return any(kind in ("locate", "identify", "interview") for kind in draft.get("kinds") or ())
+
+
+def _person(text: str, _draft: Draft, _situation: Situation) -> Fields:
+    name, _colon, link = text.partition(":")
+    if not link.strip():
+        raise AnswerProblem(phrase("write the name or a description, a colon, and the link to the case"))
+    return {"persons": [{"description": name.strip(), "link": link.strip()}]}
+
+
+def _conditions(text: str, _draft: Draft, _situation: Situation) -> Fields:
+    """Conditions, one a line; before a colon may stand the kind."""
+    lines = [one.strip() for one in text.splitlines() if one.strip()]
+    return {"conditions": [_condition(number, one) for number, one in enumerate(lines, 1)]}
+
+
+def _condition(number: int, text: str) -> dict[str, str]:
+    kind, _colon, terms = text.partition(":")
+    code = find_code("condition_kind", kind) if terms.strip() else None
+    return {"condition": f"c{number}", "kind": code or "other", "text": terms.strip() if code else text}
+
+
+def _declared(text: str, _draft: Draft, _situation: Situation) -> Fields:
+    return {"mutual_assistance.declared": read.said_yes(text)}
+
+
+def _line(name: str, prompt: str, *, rule: str = "", **more: Any) -> WizardStep:
+    return WizardStep(
+        name=name, fields=(name,), prompt=prompt, rule=rule, answered=AnswerKind.LINE, read=read.line(name), **more
+    )
+
+
+def _prose(name: str, prompt: str, *, rule: str = "", **more: Any) -> WizardStep:
+    return WizardStep(
+        name=name, fields=(name,), prompt=prompt, rule=rule, answered=AnswerKind.TEXT, read=read.prose(name), **more
+    )
+
+
+def _code(name: str, codes: str, prompt: str, **more: Any) -> WizardStep:
+    return WizardStep(
+        name=name,
+        fields=(name,),
+        prompt=prompt,
+        codes=codes,
+        answered=AnswerKind.CODE,
+        read=read.one_code(name, codes),
+        **more,
+    )
+
+
+def _decide(name: str, prompt: str, **more: Any) -> WizardStep:
+    return WizardStep(
+        name=name, fields=(name,), prompt=prompt, answered=AnswerKind.YES_NO, read=read.yes_no(name), **more
+    )
+
+
+def _at(name: str, prompt: str, **more: Any) -> WizardStep:
+    return WizardStep(
+        name=name,
+        fields=(name,),
+        prompt=prompt,
+        help=phrase("Such as 2026-12-01 09:00 in your own time zone, or +8h or +3d from now."),
+        answered=AnswerKind.INSTANT,
+        read=read.instant(name),
+        **more,
+    )
+
+
+TO = WizardStep(
+    name="to",
+    fields=("to",),
+    prompt=phrase("Which nation is asked? Country, or contact point"),
+    help=phrase("Such as France, or 24-7@fr; several with commas."),
+    rule="T-CY(2018)11 item 4",
+    answered=AnswerKind.LINE,
+    read=read.recipients,
+)
+BASIS = _code(
+    "legal_basis.instrument",
+    "legal_basis",
+    phrase("On which legal basis?"),
+    proposed=lambda draft, situation: "budapest",
+)
+ARTICLES = WizardStep(
+    name="legal_basis.articles",
+    fields=("legal_basis.articles",),
+    prompt=phrase("Which articles?"),
+    answered=AnswerKind.LINE,
+    read=_articles,
+    optional=True,
+    proposed=_proposed_articles,
+)
+REFERENCE = _line("own_reference", phrase("Your own reference or case number"), rule="T-CY(2018)11 item 2")
+OFFENCES = WizardStep(
+    name="offences",
+    fields=("offences",),
+    prompt=phrase("Which offence? By name or article; several with ;"),
+    help=phrase("Such as Illegal access; Computer-related fraud. One that is in no list counts as a national offence."),
+    rule="Art. 29.2 (b)",
+    codes="offence_budapest",
+    answered=AnswerKind.CODES,
+    read=_offences,
+)
+FACTS = _prose("facts", phrase("What happened?"), rule="Art. 29.2 (b)")
+EARLIER = WizardStep(
+    name="earlier",
+    fields=("request_status",),
+    prompt=phrase("Asked already? The reference of the earlier request; empty if this is the first"),
+    answered=AnswerKind.LINE,
+    read=_earlier,
+    optional=True,
+    rule="T-CY(2018)11 item 3",
+    done=lambda draft: bool(draft.get("previous_reference") or draft.get("earlier_preservations")),
+)
+URGENCY = (
+    _code("urgency", "urgency", phrase("How urgent is it?"), proposed=lambda draft, situation: "routine"),
+    _line("urgency_reason", phrase("Why can it not wait?"), rule="Directive 2013/40/EU Art. 13", needed=_is_pressing),
+)
+LABELS = (
+    _code(
+        "handling.tlp",
+        "tlp",
+        phrase("Who may see it (TLP)?"),
+        rule="TLP 2.0",
+        proposed=lambda draft, situation: "AMBER",
+    ),
+    WizardStep(
+        name="language",
+        fields=("language",),
+        prompt=phrase("In which language are your texts?"),
+        answered=AnswerKind.CODE,
+        rule="BCP 47",
+        read=read.one_code("language", "language"),
+        proposed=lambda draft, situation: situation.language,
+    ),
+)
+SILENCE = (
+    _decide("do_not_notify", phrase("Must the user not be told?"), rule="UN Convention Art. 42 (g)"),
+    _line(
+        "do_not_notify_reason",
+        phrase("Why must the user not be told?"),
+        rule="UN Convention Art. 42 (g)",
+        needed=_is("do_not_notify", True),
+    ),
+)
+
+REQUESTS: Mapping[str, tuple[WizardStep, ...]] = MappingProxyType(
+    {
+        PRESERVATION: (
+            TO, BASIS, ARTICLES, REFERENCE, OFFENCES, FACTS, EARLIER,
+            *target_steps(PRESERVATION),
+            _prose("necessity", phrase("Why must the data be preserved now?"), rule="Art. 29.2 (e)"),
+            WizardStep(
+                name="mutual_assistance.declared",
+                fields=("mutual_assistance.declared",),
+                prompt=phrase("Will a request for mutual assistance follow? Your declaration is needed"),
+                rule="Art. 29.2 (f)",
+                answered=AnswerKind.YES_NO,
+                read=_declared,
+            ),
+            WizardStep(
+                name="period_wanted_days",
+                fields=("period_wanted_days",),
+                prompt=phrase("For how many days?"),
+                rule="Art. 29.7",
+                answered=AnswerKind.NUMBER,
+                read=read.number("period_wanted_days"),
+                proposed=lambda draft, situation: "90",
+            ),
+            _decide(
+                "partial_disclosure_wanted",
+                phrase("Should traffic data show which other provider was on the way?"),
+                rule="Art. 30",
+                proposed=lambda draft, situation: "yes",
+            ),
+            *SILENCE, *URGENCY, *LABELS,
+        ),
+        EMERGENCY: (
+            TO,
+            _code("threatened_good", "threatened_good", phrase("Who or what is in danger?"),
+                  rule="Second Additional Protocol Art. 3.2.c"),
+            _prose("facts", phrase("What happened, and what will happen if nothing is done?"),
+                   rule="Second Additional Protocol Art. 9"),
+            _line("urgency_reason", phrase("Why can it not wait?"), rule="Second Additional Protocol Art. 9"),
+            *target_steps(EMERGENCY),
+            _line("relation", phrase("How will the data help to avert the danger?"),
+                  rule="Second Additional Protocol Art. 9"),
+            _at("needed_by", phrase("By when are the data needed?"), optional=True),
+            _code("legal_basis.instrument", "legal_basis", phrase("On which legal basis?"),
+                  proposed=lambda draft, situation: "budapest"),
+            ARTICLES, REFERENCE, *SILENCE,
+            _at("supplement_by", phrase("By when will the supplement follow (legal grounds, offence)?"),
+                rule="Second Additional Protocol Art. 9", proposed=lambda draft, situation: "+3d"),
+            *LABELS,
+        ),
+        ASSISTANCE: (
+            TO, BASIS, ARTICLES, REFERENCE,
+            WizardStep(
+                name="kinds",
+                fields=("kinds",),
+                prompt=phrase("Which assistance?"),
+                rule="UN Convention Art. 40",
+                codes="assistance_kind",
+                answered=AnswerKind.CODES,
+                read=read.several_codes("kinds", "assistance_kind"),
+            ),
+            WizardStep(
+                name="offences",
+                fields=("offences",),
+                prompt=OFFENCES.prompt,
+                help=OFFENCES.help,
+                rule="UN Convention Art. 40",
+                codes="offence_budapest",
+                answered=AnswerKind.CODES,
+                read=_offences,
+                needed=_about_a_case,
+            ),
+            _prose("facts", phrase("What happened?"), rule="UN Convention Art. 40", needed=_about_a_case),
+            EARLIER,
+            _prose("description", phrase("What is to be done?"), rule="UN Convention Art. 40"),
+            _line("purpose", phrase("What is it needed for?"), rule="UN Convention Art. 40"),
+            *target_steps(ASSISTANCE, _wants_data),
+            WizardStep(
+                name="persons",
+                fields=("persons",),
+                prompt=phrase("Who is sought? Name or description, a colon, the link to the case"),
+                rule="Directive (EU) 2023/977 Art. 4",
+                answered=AnswerKind.LINE,
+                read=_person,
+                needed=_wants_somebody,
+            ),
+            _at("wanted_by", phrase("By when is the answer needed?"), optional=True),
+            _line("wanted_by_reason", phrase("Why by then?"), rule="UN Convention Art. 40",
+                  needed=lambda draft, situation: bool(draft.get("wanted_by"))),
+            _decide("confidential", phrase("Must the request be kept confidential?"),
+                    rule="Budapest Convention Art. 27.8"),
+            _line("confidential_reason", phrase("Why must it be kept confidential?"),
+                  rule="Budapest Convention Art. 27.8", needed=_is("confidential", True)),
+            *URGENCY, *LABELS,
+        ),
+        INFORMATION: (
+            WizardStep(name="to", fields=("to",), prompt=phrase("Which nation gets it? Country, or contact point"),
+                 help=TO.help, answered=AnswerKind.LINE, read=read.recipients),
+            BASIS, ARTICLES, REFERENCE,
+            _line("subject", phrase("Subject, without what is to be protected"), rule="Budapest Convention Art. 26"),
+            _line("usefulness", phrase("Why may it help the other State?"), rule="Budapest Convention Art. 26"),
+            _code("evidential_status", "evidential_status", phrase("Intelligence or evidence?")),
+            _prose("facts", phrase("What is known?"), rule="Budapest Convention Art. 26"),
+            WizardStep(
+                name="conditions",
+                fields=("conditions",),
+                prompt=phrase("Conditions, one a line; they are offered before anything is given. Empty for none"),
+                rule="Budapest Convention Art. 26.2",
+                answered=AnswerKind.TEXT,
+                read=_conditions,
+                optional=True,
+            ),
+            WizardStep(
+                name=REPORTED,
+                fields=(REPORTED,),
+                prompt=phrase("Identifiers, one a line; empty for none"),
+                answered=AnswerKind.PASTE,
+                read=read.line(REPORTED),
+                optional=True,
+            ),
+            WizardStep(
+                name=f"{REPORTED}.relation",
+                fields=(REPORTED,),
+                prompt=phrase("How do these identifiers relate to the facts?"),
+                answered=AnswerKind.LINE,
+                read=_reported_relation,
+                needed=lambda draft, situation: bool(draft.get(REPORTED)),
+                done=lambda draft: all(one.get("relation") for one in draft.get(REPORTED) or ()),
+            ),
+            _code("handling.grade.source", "grade_source", phrase("How reliable is the source?")),
+            _code("handling.grade.information", "grade_information", phrase("How sure is the information?")),
+            *URGENCY, *LABELS,
+        ),
+    }
+)  # fmt: skip
+
+# What is filled in without asking, by type: the form of the message, nothing that a person decides.
+FIXED: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        PRESERVATION: {"request_status": "new"},
+        EMERGENCY: {"urgency": "emergency"},
+        INFORMATION: {"stage": "disclosure"},
+    }
+)

@@ -1,0 +1,248 @@
+"""The steps about targets: one paste, then what all of its targets have in common; then perhaps another paste.
+
+What is asked for is filled in for every target that lacks it, so that the next paste may have its own answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from exchange.wizard._answers import instant_of, parts_of, said_yes
+from exchange.wizard.paste import Pasted
+from exchange.wizard.question import AnswerKind, AnswerProblem, Draft, Fields, Situation, WizardStep, value_at
+from protocol.encoding.instants import parse_instant
+from protocol.encoding.phrase import phrase
+
+_PRESERVATION = "preservation.request"
+# Before the name of a step that fills in a field of each target.
+EACH = "each."
+
+
+def targets_of(draft: Draft) -> list[dict[str, Any]]:
+    """The targets of a draft, as far as they are objects."""
+    found = draft.get("targets")
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def added_targets(draft: Draft, pasted: Sequence[Pasted]) -> Fields:
+    """The targets of a draft with those of a paste behind them, each with a short name of its own."""
+    targets = [*targets_of(draft)]
+    taken = {str(one.get("target")) for one in targets}
+    for found in pasted:
+        number = len(targets) + 1
+        while f"t{number}" in taken:
+            number += 1
+        taken.add(f"t{number}")
+        target: dict[str, Any] = {"target": f"t{number}", "identifier": dict(found.identifier)}
+        if found.at is not None and found.identifier["kind"] not in ("ipv4", "ipv6"):
+            target["time_window"] = {"begins_at": found.at, **({"ends_at": found.until} if found.until else {})}
+        targets.append(target)
+    return {"targets": targets}
+
+
+def _lacking(draft: Draft, name: str) -> list[dict[str, Any]]:
+    return [one for one in targets_of(draft) if value_at(one, name) in (None, "", [], {})]
+
+
+def _for_all(draft: Draft, name: str, value: Any) -> Fields:
+    """The targets with ``value`` in every one that lacks it; in all, where none lacks it and it is changed."""
+    lacking = [one.get("target") for one in _lacking(draft, name)]
+    return {
+        "targets": [
+            {**one, name: value} if not lacking or one.get("target") in lacking else one for one in targets_of(draft)
+        ]
+    }
+
+
+def _steps_name(name: str) -> Any:
+    return lambda draft: bool(targets_of(draft)) and not _lacking(draft, name)
+
+
+def _has_targets(draft: Draft, _situation: Situation) -> bool:
+    return bool(targets_of(draft))
+
+
+def _categories(text: str, draft: Draft, situation: Situation) -> Fields:
+    from exchange.wizard._answers import several_codes
+
+    (codes,) = several_codes("c", "data_category")(text, draft, situation).values()
+    return _for_all(draft, "data_categories", codes)
+
+
+def _relation(text: str, draft: Draft, _situation: Situation) -> Fields:
+    return _for_all(draft, "relation", text.strip())
+
+
+def _window(text: str, draft: Draft, situation: Situation) -> Fields:
+    """``60`` is minutes before and after each target's own time; ``2026-11-20 to 2026-11-22`` one window for all."""
+    lacking = {one["target"] for one in _lacking(draft, "time_window.ends_at")} or {
+        one["target"] for one in targets_of(draft)
+    }
+    words = text.strip()
+    if words.isdecimal():
+        around = timedelta(minutes=int(words))
+        return {
+            "targets": [
+                {**one, "time_window": _around(one, around)} if one["target"] in lacking else one
+                for one in targets_of(draft)
+            ]
+        }
+    first, _middle, last = words.partition(" to ")
+    if not last:
+        raise AnswerProblem(
+            phrase("write minutes before and after each time, such as 60, or 2026-11-20 00:00 to 2026-11-22 00:00")
+        )
+    window = {"begins_at": instant_of(first, situation), "ends_at": instant_of(last, situation)}
+    return {
+        "targets": [{**one, "time_window": window} if one["target"] in lacking else one for one in targets_of(draft)]
+    }
+
+
+def _around(target: Mapping[str, Any], around: timedelta) -> dict[str, str]:
+    at = value_at(target, "identifier.instant") or value_at(target, "time_window.begins_at")
+    if not at or around <= timedelta(0):
+        raise AnswerProblem(
+            phrase(
+                "{target} has no time of its own: write the window as 2026-11-20 00:00 to 2026-11-22 00:00",
+                target=str(target.get("target")),
+            )
+        )
+    instant = parse_instant(at)
+    return {"begins_at": (instant - around).isoformat(), "ends_at": (instant + around).isoformat()}
+
+
+def _custodian(text: str, draft: Draft, _situation: Situation) -> Fields:
+    """The holder of the data; with commas behind it, its country and the service."""
+    from exchange.text.code_words import find_code
+
+    name, *more = parts_of(text)
+    custodian: dict[str, str] = {"name": name}
+    for part in more:
+        country = find_code("country", part)
+        if country is not None and "country" not in custodian:
+            custodian["country"] = country
+        else:
+            custodian["service"] = part
+    return _for_all(draft, "custodian", custodian)
+
+
+def _held_there(text: str, draft: Draft, _situation: Situation) -> Fields:
+    return _for_all(draft, "held_there", text.strip())
+
+
+def _no_custodian(draft: Draft, _situation: Situation) -> bool:
+    return any(not one.get("custodian") for one in targets_of(draft))
+
+
+def _more(text: str, draft: Draft, _situation: Situation) -> Fields:
+    # Yes leaves the question open: the flow comes back to the paste.
+    if said_yes(text):
+        raise MoreTargets
+    return {}
+
+
+class MoreTargets(Exception):  # noqa: N818 - no error: the officer pastes again
+    """The officer has more targets."""
+
+
+def _pasted(_text: str, _draft: Draft, _situation: Situation) -> Fields:
+    raise AnswerProblem(phrase("paste the targets, one a line"))
+
+
+def target_steps(message_type: str, needed: Any = None) -> tuple[WizardStep, ...]:
+    """The steps about targets of a request of this type."""
+    preserved = message_type == _PRESERVATION
+    wanted = needed or (lambda draft, situation: True)
+
+    def given(draft: Draft, situation: Situation) -> bool:
+        return bool(wanted(draft, situation)) and _has_targets(draft, situation)
+
+    rule = "Art. 29.2 (c)" if preserved else ""
+    about = [
+        WizardStep(
+            name="targets",
+            fields=("targets",),
+            prompt=phrase("What is it about? Paste one target a line"),
+            help=phrase(
+                "Such as 203.0.113.9:51544 2026-11-21 12:12:45, an e-mail address, telegram: @name, +81350000247, a "
+                "link. Lines of a log or a spreadsheet too."
+            ),
+            rule=rule,
+            answered=AnswerKind.PASTE,
+            read=_pasted,
+            needed=wanted,
+        ),
+        WizardStep(
+            name=f"{EACH}data_categories",
+            fields=("targets",),
+            prompt=phrase("Which data?"),
+            rule=rule,
+            codes="data_category",
+            answered=AnswerKind.CODES,
+            read=_categories,
+            needed=given,
+            done=_steps_name("data_categories"),
+        ),
+        WizardStep(
+            name=f"{EACH}time_window",
+            fields=("targets",),
+            prompt=phrase("From which time? Minutes before and after each time, or a beginning and an end"),
+            help=phrase("Such as 60, or 2026-11-20 00:00 to 2026-11-22 00:00."),
+            rule=rule,
+            optional=not preserved,
+            answered=AnswerKind.LINE,
+            read=_window,
+            needed=given,
+            done=_steps_name("time_window.ends_at"),
+        ),
+        WizardStep(
+            name=f"{EACH}relation",
+            fields=("targets",),
+            prompt=phrase("How do these data relate to the case?"),
+            rule=rule,
+            answered=AnswerKind.LINE,
+            read=_relation,
+            needed=given,
+            done=_steps_name("relation"),
+        ),
+        WizardStep(
+            name=f"{EACH}custodian",
+            fields=("targets",),
+            prompt=phrase("Who holds the data, as far as you know? Holder, country, service"),
+            help=phrase("Such as Example Hosting SAS, France, Mail. Empty if it is not known."),
+            rule="Art. 29.2 (d)" if preserved else "",
+            optional=True,
+            answered=AnswerKind.LINE,
+            read=_custodian,
+            needed=given,
+            done=_steps_name("custodian"),
+        ),
+    ]
+    if not preserved:
+        about.append(
+            WizardStep(
+                name=f"{EACH}held_there",
+                fields=("targets",),
+                prompt=phrase("Why do you believe that the data are held there?"),
+                rule="Directive (EU) 2023/977 Art. 4",
+                answered=AnswerKind.LINE,
+                read=_held_there,
+                needed=lambda draft, situation: given(draft, situation) and _no_custodian(draft, situation),
+                done=_steps_name("held_there"),
+            )
+        )
+    about.append(
+        WizardStep(
+            name="more_targets",
+            fields=("targets",),
+            prompt=phrase("More targets, with another window, holder or relation?"),
+            optional=True,
+            answered=AnswerKind.YES_NO,
+            read=_more,
+            needed=given,
+            done=lambda draft: False,
+        )
+    )
+    return tuple(about)

@@ -1,0 +1,261 @@
+"""The course of a wizard: which question is next, what an answer makes of the draft, and what is still wrong.
+
+::
+
+    wizard = Wizard.begin("preservation.request", situation)
+    while (step := wizard.current()) is not None:
+        try:
+            wizard = wizard.answer(step, text)
+        except AnswerProblem as problem:
+            ...                           # show it, ask again
+    wizard.problems()                     # empty: it can be sent
+
+A wizard is a value: going back is keeping an older one. The draft alone says what was asked, so that a saved draft is
+gone on with where it stands. After the questions of its type it asks for whatever the type still lacks, by the rule
+that asks for it: no type is without a wizard, and none forgets what its model wants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from exchange.messaging.drafting.drafts import empty_field
+from exchange.text.code_words import with_codes
+from exchange.wizard import _answers as read
+from exchange.wizard._replies import ANSWER, REPLIES, answer_steps
+from exchange.wizard._requests import FIXED, REPORTED, REQUESTS, reported
+from exchange.wizard._targets import EACH, MoreTargets, added_targets, targets_of
+from exchange.wizard.paste import Pasted
+from exchange.wizard.question import (
+    AnswerKind,
+    AnswerProblem,
+    Draft,
+    Partner,
+    Situation,
+    WizardStep,
+    value_at,
+    with_fields,
+)
+from protocol.encoding.phrase import phrase
+from protocol.messages.parse import check_outgoing, json_schema
+from protocol.messages.schema.problems import Problem
+
+WIZARD_TYPES = tuple(REQUESTS)
+_TARGETS, _MORE = "targets", "more_targets"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wizard:
+    """A draft on its way. ``skipped`` are the optional questions that got an empty answer; ``more``: the officer has
+    more targets to paste.
+    """
+
+    draft: Draft
+    situation: Situation
+    skipped: frozenset[str] = frozenset()
+    more: bool = False
+
+    @classmethod
+    def begin(cls, message_type: str, situation: Situation, draft: Draft | None = None) -> Wizard:
+        """A wizard for a new message of this type, or for one of which ``draft`` is written.
+
+        What the desk itself knows, and what is fixed for the type, is filled in and not asked.
+        """
+        begun: dict[str, Any] = {"type": message_type, **FIXED.get(message_type, {})}
+        wanted = _fields_of(message_type)
+        begun |= {name: value for name, value in situation.own.items() if name in wanted}
+        if message_type == ANSWER:
+            begun["targets"] = [{"target": name} for name in situation.case_targets]
+        return cls(draft={**begun, **(draft or {})}, situation=situation)
+
+    @property
+    def message_type(self) -> str:
+        """The type of the message."""
+        return str(self.draft.get("type"))
+
+    def steps(self) -> tuple[WizardStep, ...]:
+        """The questions of this type that the draft as it stands needs."""
+        of_type = REQUESTS.get(self.message_type) or REPLIES.get(self.message_type) or ()
+        if self.message_type == ANSWER:
+            of_type = answer_steps(tuple(str(one.get("target")) for one in targets_of(self.draft)))
+        return tuple(step for step in of_type if step.needed(self.draft, self.situation))
+
+    def current(self) -> WizardStep | None:
+        """The next question; None when there is none, and the draft can be looked at as a whole."""
+        for step in self.steps():
+            if step.name == _TARGETS and self.more:
+                return step
+            if step.name not in self.skipped and not step.is_done(self.draft):
+                return step
+        lacking = (self._for(problem) for problem in self.problems())
+        return next((step for step in lacking if step is not None and step.name not in self.skipped), None)
+
+    def answer(self, step: WizardStep, text: str) -> Wizard:
+        """The wizard with this answer; raises :class:`AnswerProblem` for one that does not do."""
+        given = text.strip() or step.proposed(self.draft, self.situation)
+        if not given:
+            if step.optional:
+                return replace(self, skipped=self.skipped | {step.name})
+            raise self._missing(step)
+        try:
+            fields = step.read(given, self.draft, self.situation)
+        except MoreTargets:
+            return replace(self, more=True, skipped=self.skipped - _GROUP)
+        if not fields:
+            return replace(self, skipped=self.skipped | {step.name})
+        # Codes are typed in words also where a question is made of what the type lacks.
+        return self._checked(step, with_codes(with_fields(self.draft, fields)))
+
+    def pasted(self, step: WizardStep, found: tuple[Pasted, ...]) -> Wizard:
+        """The wizard with the targets of a paste; raises :class:`AnswerProblem` when there is none, or too many."""
+        if not found:
+            if step.optional:
+                return replace(self, skipped=self.skipped | {step.name})
+            raise AnswerProblem(phrase("no line was understood: nothing is taken"), step.rule)
+        if step.name == REPORTED:
+            return self._checked(step, with_fields(self.draft, reported(found)))
+        return replace(self._checked(step, with_fields(self.draft, added_targets(self.draft, found))), more=False)
+
+    def without(self, step: WizardStep) -> Wizard:
+        """The wizard in which this question is asked again."""
+        names = {step.name} if step.name != _TARGETS else _GROUP
+        draft = self.draft
+        if step.name.startswith(EACH):
+            gone = step.name.removeprefix(EACH)
+            targets = [{name: value for name, value in one.items() if name != gone} for one in targets_of(draft)]
+            draft = with_fields(draft, {"targets": targets})
+        else:
+            draft = with_fields(draft, dict.fromkeys(step.fields))
+        return replace(self, draft=draft, skipped=self.skipped - names)
+
+    def problems(self) -> list[Problem]:
+        """What is missing or wrong in the draft as a whole, by the rules that ask for it."""
+        draft = {name: value for name, value in self.draft.items() if name not in PRIVATE}
+        found = check_outgoing(draft)
+        inner = [one for one in found if self._is_object(one[0])]
+        if not inner:
+            return found
+        # A part that is missing as a whole is asked for by the fields that it must have.
+        filled = with_fields(draft, {field: _empty(self.message_type, field) for field, _, _ in inner})
+        return check_outgoing(filled) or found
+
+    def message_draft(self) -> dict[str, Any]:
+        """The draft as it is sent."""
+        return {name: value for name, value in self.draft.items() if name not in PRIVATE}
+
+    def cautions(self) -> list[str]:
+        """What would be useful and is not there: said, and never in the way."""
+        return list(_cautions(self.draft, self.situation))
+
+    # --- Inside ---
+
+    def _checked(self, step: WizardStep, draft: Draft) -> Wizard:
+        changed = replace(self, draft=draft, skipped=self.skipped - {step.name})
+        of_step = [one for one in check_outgoing(changed.message_draft()) if changed._is_wrong(step, one)]
+        if of_step:
+            _field, rule, text = of_step[0]
+            raise AnswerProblem(text, rule)
+        return changed
+
+    def _is_wrong(self, step: WizardStep, problem: Problem) -> bool:
+        """Whether a problem is of what this step filled in, and not of what a later one asks for."""
+        field = problem[0]
+        if step.name in (_TARGETS, REPORTED):
+            return ".identifier" in field
+        if step.fields == (REPORTED,):
+            return field.endswith(".relation")
+        if step.fields == (_TARGETS,):
+            inside = f"{field}.".split(".", 2)
+            return inside[0] == _TARGETS and len(inside) > 2 and inside[2].startswith(step.name.removeprefix(EACH))
+        return any(field == one or field.startswith(f"{one}.") for one in step.fields)
+
+    def _missing(self, step: WizardStep) -> AnswerProblem:
+        """What the type says of the field that was left empty."""
+        of_step = [one for one in self.problems() if self._is_wrong(step, one)]
+        if of_step:
+            _field, rule, text = of_step[0]
+            return AnswerProblem(text, rule)
+        return AnswerProblem(phrase("fill in this field"), step.rule)
+
+    def _is_object(self, field: str) -> bool:
+        return isinstance(_empty(self.message_type, field), dict) and value_at(self.draft, field) is None
+
+    def _for(self, problem: Problem) -> WizardStep | None:
+        """A question for what the type still lacks."""
+        field, rule, text = problem
+        if field == "type" or field.partition(".")[0] not in _fields_of(self.message_type):
+            return None
+        value = _empty(self.message_type, field)
+        kind, reader = _kind_of(field, value, text)
+        return WizardStep(
+            name=f"field {field}",
+            fields=(field,),
+            prompt=text,
+            rule=rule,
+            answered=kind,
+            read=reader,
+            done=lambda draft: False,
+        )
+
+
+@lru_cache(maxsize=4_096)
+def _empty(message_type: str, field: str) -> Any:
+    """What an empty draft has in a field; nobody changes it."""
+    return empty_field(message_type, field)
+
+
+@lru_cache(maxsize=64)
+def _fields_of(message_type: str) -> frozenset[str]:
+    return frozenset(json_schema(message_type).get("properties", {}))
+
+
+_SHORTEST_DAYS = 60
+# What the wizard itself keeps in a draft beside the message.
+PRIVATE = frozenset({"draft_id", "revision"})
+_EACH = tuple(f"{EACH}{name}" for name in ("data_categories", "time_window", "relation", "custodian", "held_there"))
+_GROUP = frozenset({_TARGETS, _MORE, *_EACH})
+
+
+def _kind_of(field: str, value: Any, text: str) -> tuple[AnswerKind, Any]:
+    """How a field is answered that no step of the type is about, by what an empty draft has there."""
+    if isinstance(value, bool):
+        return AnswerKind.YES_NO, read.yes_no(field)
+    if isinstance(value, int):
+        return AnswerKind.NUMBER, read.number(field)
+    if isinstance(value, list):
+        return AnswerKind.LINE, lambda text, _draft, _situation: {field: read.parts_of(text)}
+    if field.endswith(("_at", "_by", "until")) or ("time" in text and "date" in text):
+        return AnswerKind.INSTANT, read.instant(field)
+    return AnswerKind.LINE, read.line(field)
+
+
+def _cautions(draft: Draft, situation: Situation) -> Iterator[str]:
+    without = [
+        str(one.get("target")) for one in targets_of(draft) if not one.get("custodian") and not one.get("location")
+    ]
+    if without and f"{EACH}custodian" in {step.name for step in REQUESTS.get(str(draft.get("type")), ())}:
+        yield phrase(
+            "nothing says who holds the data of {targets}: the other side must find out first (Art. 29.2 (d))",
+            targets=", ".join(without),
+        )
+    language = str(draft.get("language") or "")
+    for address in draft.get("to") or ():
+        partner = situation.partner(str(address))
+        if partner is not None and partner.languages and not _speaks(partner, language):
+            yield phrase(
+                "{office} works in {languages}, and these texts are in {language}",
+                office=partner.address,
+                languages=", ".join(partner.languages),
+                language=language,
+            )
+    days = draft.get("period_wanted_days")
+    if isinstance(days, int) and days < _SHORTEST_DAYS:
+        yield phrase("a preservation is for at least 60 days under the Convention (Art. 29.7)")
+
+
+def _speaks(partner: Partner, language: str) -> bool:
+    first = language.partition("-")[0]
+    return any(own.partition("-")[0] == first for own in partner.languages)

@@ -1,0 +1,228 @@
+"""Which times of a message cannot be, or contradict each other, given what its thread says.
+
+A message that is proved is never refused for them: somebody said so, and that is on record. They are refused or warned
+of when a message is composed, shown with it when it is read, and keep it from moving a case. Where ``at`` is the time
+of sending, both sides judge alike, whenever a message came and in whatever order.
+
+Every instant in any message is of one of these kinds; a test holds that each field has its own:
+
+* of the past (:data:`PAST`): it happened, so it is not after the time of sending;
+* promised (:data:`PROMISED`): who writes it will keep to it, so it lies ahead;
+* wished for (:data:`WISHED`): it should lie ahead, and an officer in a hurry is not held up for it;
+* free (:data:`FREE`): windows of data, and what is judged by other rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from protocol.errors import InvalidMessageError
+from protocol.messages.corrections import corrected, original_of
+from protocol.messages.schema.authorisation import Authorisation
+from protocol.messages.schema.base import Message
+from protocol.messages.types.acknowledgement import Acknowledgement
+from protocol.messages.types.assistance import AssistanceRequest
+from protocol.messages.types.correcting import Correction
+from protocol.messages.types.forward import Forward
+from protocol.messages.types.preservation import PreservationAnswer, PreservationRequest
+from protocol.messages.types.preservation_course import FollowUpConfirmed, PreservationFollowUp
+from protocol.routing import MAX_CLOCK_SKEW
+
+PAST = frozenset(
+    {
+        *("at", "received_at", "forwarded_at", "issued_at", "submitted_at", "preserved_at", "seen_at", "occurred_at"),
+        *("discovered_at", "validated_at", "period_begins_at", "period_ends_at", "instant", "sent_at"),
+    }
+)
+PROMISED = frozenset({"eta", "next_update_by", "expected_until", "expires_at", "until", "supplement_by", "valid_until"})
+WISHED = frozenset({"answer_by", "needed_by", "wanted_by", "expected_at", "follow_up_expected_at"})
+FREE = frozenset({"begins_at", "ends_at"})
+# Things that befall a request befall it after it was made.
+_AFTER_REQUEST = {PreservationAnswer: ("preserved_at",), Acknowledgement: ("received_at",)}
+# These kinds of assistance collect data that come into being later (Budapest Convention Art. 33, 34).
+_LIVE = frozenset({"real_time_traffic", "interception"})
+_LONG_AGO = timedelta(days=20 * 366)
+_FAR_AHEAD = timedelta(days=10 * 366)
+# A day on a paper may be a day ahead of ours, anywhere on Earth.
+_EASTERNMOST = timedelta(hours=14)
+
+
+@dataclass(frozen=True, slots=True)
+class Implausible:
+    """One time that cannot be right.
+
+    ``code`` is of the list ``implausibility``, ``field`` the path to it in the message, ``targets`` what it is about
+    (empty: the message). ``refused``: a desk does not send it; else it warns. ``holds_back``: what the message says of
+    these targets moves no case.
+    """
+
+    code: str
+    field: str
+    targets: tuple[str, ...] = ()
+    refused: bool = True
+    holds_back: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBack:
+    """What of a message moves no case: ``whole`` of it, or what it says of ``targets``."""
+
+    whole: bool = False
+    targets: frozenset[str] = frozenset()
+
+    def covers(self, targets: Iterable[str]) -> bool:
+        """Whether a fact about these targets (none: about all of the request) does not count."""
+        named = frozenset(targets)
+        return self.whole or (bool(named) and named <= self.targets)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What a message is judged by: happened is what was before ``latest``, promised what is after ``earliest``."""
+
+    latest: datetime
+    earliest: datetime
+    known: dict[UUID, Message]
+    minimum_days: int
+
+
+def implausibilities(
+    message: Message, at: datetime, thread: Iterable[Message] = (), minimum_days: int = 0
+) -> tuple[Implausible, ...]:
+    """What is implausible of ``message`` at ``at``: now when it is composed, its time of sending when it came.
+
+    ``thread`` are the messages of its thread, in any order; ``minimum_days`` the least period of preservation that its
+    legal basis gives. Of a correction: what is implausible in the corrected message, once ``thread`` has the original.
+    """
+    known = {other.id: other for other in thread if other.id != message.id}
+    if not isinstance(message, Correction):
+        return tuple(_all(message, _Judged(at, at, known, minimum_days)))
+    original = original_of(message, known)
+    if original is None:
+        return ()
+    try:
+        content = corrected(original, message)
+    except InvalidMessageError:
+        return ()  # it changes nothing
+    # A promise of then may have passed since; what it says now may have happened since.
+    judged = _Judged(at, min(at, original.sent_at), known, minimum_days)
+    return tuple(replace(one, field=f"message.{one.field}") for one in _all(content, judged))
+
+
+def held_back(
+    message: Message, thread: Iterable[Message], minimum_days: int = 0, said_at: datetime | None = None
+) -> HeldBack:
+    """What of a message moves no case, the same on both sides.
+
+    ``said_at`` is when its content was said, where that is later than its time of sending: in a correction.
+    """
+    known = {other.id: other for other in thread if other.id != message.id}
+    judged = _Judged(said_at or message.sent_at, message.sent_at, known, minimum_days)
+    found = [one for one in _all(message, judged) if one.holds_back]
+    named = frozenset(target for one in found for target in one.targets)
+    return HeldBack(any(not one.targets for one in found), named)
+
+
+def _all(message: Message, judged: _Judged) -> Iterator[Implausible]:
+    if isinstance(message, Forward):
+        return  # it holds what others said at another time
+    for field, targets, value in _times(message, "", ()):
+        yield from _of_time(field, targets, value, judged)
+    opening = judged.known.get(message.thread)
+    if opening is not None:
+        yield from _before(message, opening)
+    if isinstance(message, FollowUpConfirmed):
+        yield from _before_filing(message, judged.known)
+    yield from _windows(message, judged.latest)
+    yield from _periods(message, judged.minimum_days)
+
+
+def _times(part: BaseModel, path: str, targets: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...], Any]]:
+    """Every time in a part of a message: its path, the targets that it is about, and its value."""
+    named = getattr(part, "target", None)
+    if path:
+        targets = (named,) if isinstance(named, str) else (getattr(part, "targets", None) or targets)
+    for name, field in type(part).model_fields.items():
+        value, place = getattr(part, name), f"{path}{field.alias or name}"
+        if isinstance(value, datetime):
+            if path or name != "sent_at":
+                yield place, targets, value
+        elif isinstance(value, BaseModel):
+            yield from _times(value, f"{place}.", targets)
+        elif isinstance(value, tuple):
+            for number, item in enumerate(value):
+                if isinstance(item, BaseModel):
+                    yield from _times(item, f"{place}.{number}.", targets)
+        elif isinstance(part, Authorisation) and name == "date":
+            yield place, targets, date.fromisoformat(value)
+
+
+def _of_time(field: str, targets: tuple[str, ...], value: datetime | date, judged: _Judged) -> Iterator[Implausible]:
+    name = field.rpartition(".")[2]
+    if not isinstance(value, datetime):
+        if value > (judged.latest.astimezone(UTC) + _EASTERNMOST).date():
+            yield Implausible("ahead", field, targets)
+    elif name in PAST and value > judged.latest + MAX_CLOCK_SKEW:
+        yield Implausible("ahead", field, targets)
+    elif name in PROMISED and value <= judged.earliest:
+        yield Implausible("passed", field, targets)
+    elif name in WISHED and value <= judged.earliest:
+        yield Implausible("passed", field, targets, refused=False, holds_back=False)
+    elif value < judged.earliest - _LONG_AGO:
+        yield Implausible("long_ago", field, targets, refused=False, holds_back=False)
+    elif value > judged.latest + _FAR_AHEAD:
+        yield Implausible("far_ahead", field, targets, refused=False, holds_back=False)
+
+
+def _before(message: Message, opening: Message) -> Iterator[Implausible]:
+    for name in _AFTER_REQUEST.get(type(message), ()):
+        for field, targets, value in _times(message, "", ()):
+            if field.rpartition(".")[2] == name and value < opening.sent_at - MAX_CLOCK_SKEW:
+                yield Implausible("before_request", field, targets)
+
+
+def _before_filing(message: FollowUpConfirmed, known: dict[UUID, Message]) -> Iterator[Implausible]:
+    filed = known.get(message.in_reply_to)
+    # The day of issue is often written without its hour.
+    if isinstance(filed, PreservationFollowUp) and message.received_at < filed.issued_at - timedelta(days=1):
+        yield Implausible("before_filing", "received_at", message.targets)
+
+
+def _windows(message: Message, at: datetime) -> Iterator[Implausible]:
+    stored = isinstance(message, PreservationRequest)
+    live = isinstance(message, AssistanceRequest) and not _LIVE.isdisjoint(message.kinds)
+    for number, target in enumerate(getattr(message, "targets", ())):
+        place = f"targets.{number}"
+        windows = list(_windows_of(target, place))
+        for field, window in windows:
+            if window.ends_at > at + MAX_CLOCK_SKEW and not live:
+                yield Implausible("window_open", f"{field}.ends_at", (target.target,), stored, holds_back=False)
+        instant = getattr(getattr(target, "identifier", None), "instant", None)
+        if windows and instant is not None and not any(w.begins_at <= instant <= w.ends_at for _, w in windows):
+            yield Implausible("outside_window", f"{place}.identifier.instant", (target.target,), holds_back=False)
+
+
+def _windows_of(target: Any, place: str) -> Iterator[tuple[str, Any]]:
+    """The time windows of a target, one or several."""
+    one = getattr(target, "time_window", None)
+    if one is not None:
+        yield f"{place}.time_window", one
+    for number, window in enumerate(getattr(target, "time_windows", None) or ()):
+        yield f"{place}.time_windows.{number}", window
+
+
+def _periods(message: Message, minimum_days: int) -> Iterator[Implausible]:
+    if isinstance(message, PreservationRequest) and message.period_wanted_days < minimum_days:
+        yield Implausible("period_short", "period_wanted_days", (), refused=False, holds_back=False)
+    if isinstance(message, PreservationAnswer):
+        for number, target in enumerate(message.targets):
+            if target.preserved_at is None or target.expires_at is None:
+                continue
+            if target.expires_at < target.preserved_at + timedelta(days=minimum_days):
+                yield Implausible("period_short", f"targets.{number}.expires_at", (target.target,))
