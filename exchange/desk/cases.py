@@ -35,6 +35,7 @@ from exchange.cases.listing import CaseFilter, inbox_row
 from exchange.cases.threads import thread_messages
 from exchange.context.worker import in_desk_thread
 from exchange.desk._case_calls import CaseCalls
+from exchange.desk._once import sends_once
 from exchange.desk._works import Draft, Works
 from exchange.desk.messages import DeskMessages
 from exchange.messaging.checks import cautions_of
@@ -185,6 +186,7 @@ class DeskCases(CaseCalls):
 
     # --- Not delivered ---
 
+    @sends_once
     async def resend(self, message_id: UUID) -> SentMessage:
         """Send a message anew that did not arrive and never will: expired, or refused on its way.
 

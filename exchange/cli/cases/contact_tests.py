@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from exchange.cli._acting import given_key
 from exchange.cli._options import (
     DEFAULT_HOME,
     CountryOption,
     HomeOption,
     JsonOption,
-    KeyOption,
     PassphraseOption,
     RemarkOption,
     WaitOption,
@@ -45,7 +45,6 @@ def send(
     contacts: ContactsArgument = None,
     all_: AllOption = False,
     country: CountryOption = None,
-    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -73,7 +72,6 @@ def send(
 def reply(
     message_id: Annotated[str | None, typer.Argument(help=_("One test; else all that were not replied to."))] = None,
     remark: RemarkOption = None,
-    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -83,6 +81,7 @@ def reply(
     async def work(desk: Desk) -> int | None:
         from exchange.messaging.once import under_key
 
+        key = given_key()
         with suppress(UnavailableError):  # what was received can be replied to; the reply waits
             await desk.messages.sync()
         if message_id is not None:

@@ -187,10 +187,8 @@ def dp_notice(
     """Send a data protection notice."""
 
     async def work(desk: Desk) -> int | None:
-        from exchange.desk.desk import utc_now
-
-        said = {"action": action, "at": instant(done_at) or utc_now()}
-        said |= {"because": because} if because is not None else {}
+        said: dict[str, Any] = {"action": action, "at": instant(done_at), "because": because}
+        said = {name: value for name, value in said.items() if value is not None}
         known = await desk.messages.resolve(message_id)
         return report_sent(await desk.replies.notify_data_protection(known, **said), as_json=as_json)
 

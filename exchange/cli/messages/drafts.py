@@ -14,7 +14,6 @@ from exchange.cli._options import (
     SHORT_ID,
     HomeOption,
     JsonOption,
-    KeyOption,
     PassphraseOption,
     run,
     with_desk,
@@ -145,7 +144,6 @@ def export(
 @app.command("release", help=_("Send a draft, under your name.\n\nExample: comity draft release 7f3a"))
 def release(
     draft: DraftArgument,
-    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,

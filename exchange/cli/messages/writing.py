@@ -19,7 +19,6 @@ from exchange.cli._options import (
     HomeOption,
     IdArgument,
     JsonOption,
-    KeyOption,
     OutOrPrintOption,
     PassphraseOption,
     RemarkOption,
@@ -136,7 +135,6 @@ def send(
         bool, typer.Option("--split", help=_("Send several requests when the targets are too many for one message."))
     ] = False,
     clean: CleanOption = False,
-    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -318,7 +316,6 @@ def acknowledge(
         str | None, typer.Option("--next-update-by", help=_("Or: when the sender will get an update (with time zone)."))
     ] = None,
     remark: RemarkOption = None,
-    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -342,7 +339,6 @@ def acknowledge(
 def answer(
     message_id: IdArgument,
     file: Annotated[Path, typer.Argument(help=_('A JSON object with "targets": what became of each.'))],
-    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -366,7 +362,6 @@ def answer(
 def explain(
     message_id: IdArgument,
     remark: RemarkOption = None,
-    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -383,7 +378,6 @@ def explain(
 
 def accept_conditions(
     message_id: IdArgument,
-    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -400,7 +394,6 @@ def accept_conditions(
 
 def offer(
     file: Annotated[Path, typer.Argument(help=_("The draft of an answer, or of information, JSON or YAML."))],
-    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -415,7 +408,6 @@ def offer(
 
 def give(
     message_id: IdArgument,
-    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
