@@ -42,7 +42,7 @@ _NUMBER = b"webhook.number."
 _SECRET = b"webhook.secret"
 
 
-class Delivery(NamedTuple):
+class WebhookTurn(NamedTuple):
     """When a receiver is to be asked again (None: nothing waits), and why one did not take its notice."""
 
     again_at: datetime | None
@@ -96,7 +96,7 @@ class DeskWebhooks:
         """How many notices no receiver took yet."""
         return self._store.webhooks.count()
 
-    async def deliver(self) -> Delivery:
+    async def deliver(self) -> WebhookTurn:
         """Give each receiver what waits for it, in order, until it has all or does not take one.
 
         Nothing while another program of this desk does so. A program that is killed after the receiver took a notice
@@ -106,13 +106,13 @@ class DeskWebhooks:
         try:
             held = acquire_lock(lock, DeskBusyError)
         except DeskBusyError:
-            return Delivery(None, ())
+            return WebhookTurn(None, ())
         try:
             done = await asyncio.gather(*map(self._deliver_to, self.urls))
         finally:
             release_lock(held)
         times = [one.again_at for one in done if one.again_at is not None]
-        return Delivery(min(times, default=None), tuple(failure for one in done for failure in one.failed))
+        return WebhookTurn(min(times, default=None), tuple(failure for one in done for failure in one.failed))
 
     # --- Inside ---
 
@@ -128,7 +128,7 @@ class DeskWebhooks:
     def _number(self, url: str) -> int:
         return int.from_bytes(self._store.state.get(_NUMBER + url.encode()) or b"", "big")
 
-    async def _deliver_to(self, url: str) -> Delivery:
+    async def _deliver_to(self, url: str) -> WebhookTurn:
         failed: list[UnavailableError] = []
         while (notice := await self._in_thread(lambda: self._store.webhooks.first(url.encode()))) is not None:
             now = self._clock()
@@ -138,15 +138,15 @@ class DeskWebhooks:
                 failed.append(UnavailableError(f"the webhook took notice {notice.number} not within {days} days"))
                 continue
             if notice.again_at is not None and notice.again_at > now:
-                return Delivery(notice.again_at, tuple(failed))
+                return WebhookTurn(notice.again_at, tuple(failed))
             try:
                 await post(url, notice.body, await self._in_thread(partial(self._signed, url, notice)))
             except UnavailableError as problem:
                 again_at = now + _pause(notice.tries)
                 await self._in_thread(partial(self._note_tried, url, notice, again_at))
-                return Delivery(again_at, (*failed, problem))
+                return WebhookTurn(again_at, (*failed, problem))
             await self._in_thread(partial(self._remove, notice))
-        return Delivery(None, tuple(failed))
+        return WebhookTurn(None, tuple(failed))
 
     def _signed(self, url: str, notice: WaitingNotice) -> dict[str, str]:
         """The headers of a notice (Standard Webhooks 1.0), signed at this moment."""

@@ -18,9 +18,10 @@ from exchange.cli._options import (
     with_desk,
 )
 from exchange.cli.messages.syncing import synced
-from exchange.cli.output import line, plain, print_json, print_json_line, safe, table
+from exchange.cli.output import line, print_json, print_json_line, safe, table
 from exchange.i18n import _, labelled
 from exchange.text.labels import code_label, deadline_label
+from exchange.text.objects import plain
 from protocol.errors import ComityError
 
 if TYPE_CHECKING:

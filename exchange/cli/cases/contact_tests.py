@@ -23,8 +23,9 @@ from exchange.cli._options import (
     with_desk,
 )
 from exchange.cli.messages.printing import code_of, status_line
-from exchange.cli.output import line, plain, print_json, safe, table
+from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _
+from exchange.text.objects import plain
 from keys.local.terminal import REFUSED
 from protocol.address import Address
 from protocol.errors import UnavailableError, UsageError

@@ -28,9 +28,10 @@ from exchange.cli._options import (
 )
 from exchange.cli.messages.files import read_document
 from exchange.cli.messages.printing import print_removed, report_sent, report_sent_many
-from exchange.cli.output import line, plain, print_json, safe, table
+from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _, ngettext
 from exchange.text.labels import code_label
+from exchange.text.objects import plain
 from keys.local.given_files import FileKind
 from protocol.errors import DuplicateRequestError, InvalidMessageError, LawsDifferError, UsageError
 
