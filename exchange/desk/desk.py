@@ -12,7 +12,8 @@
 (:class:`DeskReplies`); ``desk.cases`` knows what threads mean and what is due (:class:`DeskCases`); ``desk.office`` has
 officers, drafts that wait, the rota, the processing log and erasure (:class:`DeskOffice`); ``desk.evidence`` verifies
 and gives out proofs (:class:`DeskEvidence`); ``desk.webhooks`` tells programs of the agency what is due
-(:class:`DeskWebhooks`). Every act is in one part alone, and is awaited.
+(:class:`DeskWebhooks`), and ``desk.events`` what happened (:class:`DeskEvents`). Every act is in one part alone, and is
+awaited.
 
 A message is durable before the network sees it, and stored before its receipt is stated: whatever is interrupted is
 taken up again by the next :meth:`DeskMessages.sync`, nothing is lost and nothing is done twice. Any number of programs
@@ -35,6 +36,7 @@ from exchange.context.live_keys import LiveKeys, LiveSigner
 from exchange.context.worker import own_thread
 from exchange.desk._works import Works, make_works
 from exchange.desk.cases import DeskCases
+from exchange.desk.events import DeskEvents
 from exchange.desk.evidence import DeskEvidence
 from exchange.desk.messages import DeskMessages
 from exchange.desk.office import DeskOffice
@@ -98,6 +100,7 @@ class Desk:
         self.office = DeskOffice(works)
         self.evidence = DeskEvidence(works)
         self.webhooks = DeskWebhooks(works)
+        self.events = DeskEvents(works)
 
     @classmethod
     @asynccontextmanager

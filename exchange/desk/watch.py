@@ -118,9 +118,10 @@ async def _due(desk: Desk, channels: Sequence[Channel], trying: _Trying, *, here
         failure = await trying.do(f"channel {channel.name}", tell, desk, channel)
         if failure is not None:
             yield failure
-    queued = await trying.do("webhook", desk.webhooks.queue)
-    if isinstance(queued, Interrupted):
-        yield queued
+    for what, work in (("webhook", desk.webhooks.queue), ("events", desk.events.record_due)):
+        done = await trying.do(what, work)
+        if isinstance(done, Interrupted):
+            yield done
 
 
 class _Trying:
