@@ -177,6 +177,24 @@ class OfficeSettings(_Table):
     emergency_call_back: Literal["optional", "required"] = "required"
 
 
+class SiblingSettings(_Table):
+    """How what is asked of several nations is kept apart, so that none learns of the others.
+
+    Each nation's message goes at an instant of its own within so many seconds, by urgency: 0 sends all at once, and who
+    compares times then sees that they belong together. ``every_request``: what is asked of one nation goes the same
+    way, so that none shows whether it has siblings.
+    """
+
+    routine_s: Annotated[int, Field(ge=0, le=_DAY_S)] = 900
+    urgent_s: Annotated[int, Field(ge=0, le=_DAY_S)] = 120
+    emergency_s: Annotated[int, Field(ge=0, le=3600)] = 0
+    every_request: bool = False
+
+    def of(self, urgency: str) -> int:
+        """The seconds for an urgency; one that is not known is taken as urgent."""
+        return {"routine": self.routine_s, "emergency": self.emergency_s}.get(urgency, self.urgent_s)
+
+
 class RetentionSettings(_Table):
     """How long content is kept after the last message of a case that ended; without a number, until a person erases."""
 
@@ -198,7 +216,7 @@ class DeskSettings(_Table):
 
     With ``transport = "file"`` the desk opens no connection: it reaches its node by bundles alone. ``nations`` says
     whose cards the desk keeps: of those it was asked for, or of all, so that it can seal to anyone while its node is
-    away.
+    away. ``language`` (BCP 47) is that in which this office writes its replies.
     """
 
     address: str
@@ -207,6 +225,7 @@ class DeskSettings(_Table):
     request_timeout_s: Annotated[int, Field(ge=1, le=600)] = 30
     transport: Literal["https", "file"] = "https"
     nations: Literal["asked", "all"] = "asked"
+    language: Annotated[str, Field(pattern="^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$", max_length=35)] = "en"
     officer: OfficerSettings | None = None
     lifetimes: Lifetimes = Field(default_factory=Lifetimes)
     contact_tests: ContactTestSettings = Field(default_factory=ContactTestSettings)
@@ -214,6 +233,7 @@ class DeskSettings(_Table):
     email: EmailSettings | None = None
     office: OfficeSettings = Field(default_factory=OfficeSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    siblings: SiblingSettings = Field(default_factory=SiblingSettings)
     service: ServiceSettings = Field(default_factory=ServiceSettings)
 
     @field_validator("address")

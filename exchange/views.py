@@ -32,6 +32,7 @@ class SendStatus(StrEnum):
     QUEUED = "queued"  # durable in the outbox, not yet accepted by the own node
     SUBMITTED = "submitted"  # the own node accepted it, and its receipt was verified
     REFUSED = "refused"  # the own node refused it for good; ``error`` says why
+    SCHEDULED = "scheduled"  # durable in the outbox, and goes at an instant of its own
     PROPOSED = "proposed"  # a draft that another officer is to release; ``id`` is the draft's
 
 
@@ -75,6 +76,9 @@ class SentMessage:
     """The outcome of sending one message. ``error`` is the code of the refusal, or of why it is still queued, and
     ``reason`` says that in words.
 
+    A request to several nations has one outcome: ``id`` is the parent's, which this desk alone knows, ``children``
+    are the messages, one to each nation, and ``status`` is that of the child that is least far.
+
     A draft that waits for another officer is not sealed yet: its ``digest`` is empty.
     """
 
@@ -86,6 +90,7 @@ class SentMessage:
     error: str | None = None
     reason: str | None = None
     cautions: tuple[Caution, ...] = ()
+    children: tuple[SentMessage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +116,19 @@ class InboxRow:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundParent:
+    """What was asked of several nations, as a search shows it: by the reference that this office gave it."""
+
+    id: UUID
+    type: str
+    own_reference: str | None
+    nations: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SearchResult:
-    """What a search found, the newest first.
+    """What a search found, the newest first. ``parents`` are those that the messages belong to, or whose own reference
+    fits.
 
     ``not_searched`` messages were not looked into, because they are not indexed yet; ``more``: there are more that fit.
     """
@@ -120,6 +136,7 @@ class SearchResult:
     messages: tuple[InboxRow, ...]
     not_searched: int = 0
     more: bool = False
+    parents: tuple[FoundParent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

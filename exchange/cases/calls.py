@@ -1,7 +1,7 @@
 """Calling an office back: whom the directory says to call, what came of it, and what may not pass without.
 
-Who forges an emergency writes a telephone number into it. So the number to call is the directory's, of the version that
-this desk had when the message came; a number in the message is only compared with it.
+The forger of an emergency writes a telephone number into it. So the number to call is the directory's, of the version
+that this desk had when the message came; a number in the message is only compared with it.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def written_numbers(message: Message, reach: PhoneCard | None) -> tuple[WrittenN
     return tuple(WrittenNumber(where, number, not any(_same(number, one) for one in known)) for where, number in found)
 
 
-# --- What was done ---
+# --- The calls that were made ---
 
 
 class CallKind(StrEnum):
@@ -288,7 +288,7 @@ class CallSheet:
         return self.recorded is not None and self.now is not None and self.recorded.numbers != self.now.numbers
 
 
-# --- What may not pass without ---
+# --- Messages that do not pass without a call ---
 
 
 def is_emergency_here(store: DeskStore, thread: UUID) -> bool:

@@ -34,7 +34,7 @@ REPLACES = "replaces"
 """The name in a draft under which stands what it is sent in the place of; it never leaves the desk."""
 
 EXPIRES, NEEDED = "expiry", "needed_by"
-# What a message says of its own sending alone.
+# The fields that speak of a message's own sending alone.
 _OF_ONE_SENDING = frozenset({"schema_version", "id", "from", "sent_at", "officer"})
 _ARRIVED = frozenset({EventName.ContentHandover, EventName.ContentAccessTracking})
 _ON_THE_WAY = (

@@ -46,6 +46,8 @@ def inbox_row(store: DeskStore, sequence: int, head: Head, opened_at: datetime |
 
 def send_status(store: DeskStore, head: Head) -> SendStatus:
     """Where a sent message stands at its first hop."""
+    if store.outbox.is_held(head.id):
+        return SendStatus.SCHEDULED
     if store.outbox.has(head.id):
         return SendStatus.QUEUED
     return SendStatus.REFUSED if store.refusals.of(head.id) else SendStatus.SUBMITTED
@@ -54,7 +56,7 @@ def send_status(store: DeskStore, head: Head) -> SendStatus:
 class Listing:
     """The cases of a desk as a list shows them, of what :mod:`exchange.cases._derived` kept: no message is opened.
 
-    What was read is kept; the next look reads what was derived since. Blocking; runs in the desk's thread.
+    The rows that were read are kept; the next look reads what was derived since. Blocking; runs in the desk's thread.
     """
 
     def __init__(self, store: DeskStore, agenda: Agenda) -> None:

@@ -41,14 +41,17 @@ def given_key() -> str | None:
 
 def give_options(given: Mapping[str, str]) -> None:
     """Keep who acts, where options say so beside what stands in variables."""
+    from exchange.cli._codes import code_in
+
     if "--idempotency-key" in given:
         give_key(given["--idempotency-key"])
     login, file = given_login(), given.get("--officer-passphrase-file")
+    purpose = given.get("--purpose")
     give_login(
         GivenLogin(
             given.get("--officer", login.officer),
             login.passphrase_file if file is None else Path(file),
-            given.get("--purpose", login.purpose),
+            login.purpose if purpose is None else code_in("record_purpose")(purpose),
             given.get("--because", login.reason),
         )
     )

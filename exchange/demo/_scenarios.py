@@ -48,7 +48,15 @@ async def _produced(cast: Cast) -> UUID:
     ]
     await cast.reply(paris, extension, "preservation.answer", targets=extended)
     follow_up = await cast.reply(tokyo, request, "preservation.follow-up", targets=["t1", "t2"], **_submitted())
-    await cast.acknowledge(paris, follow_up)
+    await cast.reply(
+        paris,
+        follow_up,
+        "follow-up.confirmed",
+        targets=["t1", "t2"],
+        authority={"organisation": "Ministère de la Justice"},
+        file_number="BEPI-2026-1187",
+        received_at=text(now()),
+    )
     await cast.answer_under_conditions(paris, follow_up, **answer_of("t1", "t2"))
     return request
 

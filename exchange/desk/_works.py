@@ -14,6 +14,7 @@ from exchange.cases.offers import Offers
 from exchange.cases.search import Search
 from exchange.context.desk_context import DeskContext
 from exchange.link.link import NodeLink
+from exchange.messaging.drafting.fanning import Fanning
 from exchange.messaging.handling import PassingOn
 from exchange.messaging.inbox import Inbox
 from exchange.messaging.offline import OfflineDesk
@@ -50,6 +51,7 @@ class Works:
     book: ProcessingLog
     judge: ReceiptJudge
     passing_on: PassingOn
+    fanning: Fanning
     outbox: Outbox
     mailbox: Inbox
     node_sync: NodeSync
@@ -90,8 +92,9 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
     book = ProcessingLog(acting, context.clock, reason_needed=context.settings.office.justification == "required")
     judge = ReceiptJudge(context.current)
     passing_on = PassingOn(context)
+    fanning = Fanning(context)
     once = Once(context, acting)
-    outbox = Outbox(context, judge, acting, book, passing_on, once)
+    outbox = Outbox(context, judge, acting, book, passing_on, once, fanning)
     mailbox = Inbox(context, judge, book)
     search = Search(
         store,
@@ -107,6 +110,7 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
         book=book,
         judge=judge,
         passing_on=passing_on,
+        fanning=fanning,
         outbox=outbox,
         mailbox=mailbox,
         node_sync=NodeSync(context, link, outbox, mailbox, OfflineDesk(context, outbox, mailbox), search, agenda),

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -32,13 +33,14 @@ from exchange.cases.contact_tests import (
 from exchange.cases.delivery import draft_anew, require_lost, settled_value
 from exchange.cases.duplicates import Duplicate, find_duplicates
 from exchange.cases.listing import CaseFilter, inbox_row
+from exchange.cases.parents import parents_found
 from exchange.cases.threads import thread_messages
 from exchange.context.worker import in_desk_thread
 from exchange.desk._case_calls import CaseCalls
 from exchange.desk._once import sends_once
 from exchange.desk._works import Draft, Works
 from exchange.desk.messages import DeskMessages
-from exchange.messaging.checks import cautions_of
+from exchange.messaging.checks import cautions_of, cautions_of_cards
 from exchange.office.case_notes import CaseEntry, Casework, EntryKind
 from exchange.office.officers import READERS, check_line
 from exchange.views import AgendaItem, CaseRow, Caution, InboxRow, SearchResult, SentMessage
@@ -234,6 +236,7 @@ class DeskCases(CaseCalls):
         works = self._works
         works.acting.require(*READERS)
         found = works.search.find(query, limit, progress, everything=everything)
+        found = replace(found, parents=parents_found(self._store, query, found.messages))
         works.keep_record(works.book.record(Operation.CONSULTATION, "search", count=len(found.messages)))
         return found
 
@@ -270,7 +273,8 @@ class DeskCases(CaseCalls):
         from protocol.messages.parse import complete_message
 
         message = complete_message(draft, sender=str(self._context.address), sent_at=truncate(self._clock()))
-        return cautions_of(self._store, self._parsed, message)
+        found = cautions_of(self._store, self._parsed, message)
+        return (*found, *cautions_of_cards(message, self._context.directory))
 
     async def compare_laws(self, draft: Draft) -> list[Hint]:
         """What the laws of both nations say of a request that is not sent yet; raises :class:`InvalidMessageError`.

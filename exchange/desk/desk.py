@@ -9,11 +9,11 @@
             ...
 
 ``desk.messages`` sends, receives, lists and reads (:class:`DeskMessages`); ``desk.replies`` answers what came
-(:class:`DeskReplies`); ``desk.cases`` knows what threads mean and what is due (:class:`DeskCases`); ``desk.office`` has
-officers, drafts that wait, the rota, the processing log and erasure (:class:`DeskOffice`); ``desk.evidence`` verifies
-and gives out proofs (:class:`DeskEvidence`); ``desk.webhooks`` tells programs of the agency what is due
-(:class:`DeskWebhooks`), and ``desk.events`` what happened (:class:`DeskEvents`). Every act is in one part alone, and is
-awaited.
+(:class:`DeskReplies`); ``desk.cases`` knows what threads mean and what is due (:class:`DeskCases`); ``desk.parents``
+what was asked of several nations (:class:`DeskParents`); ``desk.office`` has officers, drafts that wait, the rota, the
+processing log and erasure (:class:`DeskOffice`); ``desk.evidence`` verifies and gives out proofs
+(:class:`DeskEvidence`); ``desk.webhooks`` tells programs of the agency what is due (:class:`DeskWebhooks`), and
+``desk.events`` what happened (:class:`DeskEvents`). Every act is in one part alone, and is awaited.
 
 A message is durable before the network sees it, and stored before its receipt is stated: whatever is interrupted is
 taken up again by the next :meth:`DeskMessages.sync`, nothing is lost and nothing is done twice. Any number of programs
@@ -39,9 +39,10 @@ from exchange.desk.cases import DeskCases
 from exchange.desk.events import DeskEvents
 from exchange.desk.evidence import DeskEvidence
 from exchange.desk.messages import DeskMessages
+from exchange.desk.notify import DeskWebhooks
 from exchange.desk.office import DeskOffice
+from exchange.desk.parents import DeskParents
 from exchange.desk.replies import DeskReplies
-from exchange.desk.webhooks import DeskWebhooks
 from exchange.link.client import MAX_WAIT_S, NodeClient
 from exchange.link.directory import DeskDirectory
 from exchange.link.link import NodeLink
@@ -97,6 +98,7 @@ class Desk:
         self.messages = DeskMessages(works)
         self.replies = DeskReplies(works, self.messages)
         self.cases = DeskCases(works, self.messages)
+        self.parents = DeskParents(works, self.messages)
         self.office = DeskOffice(works)
         self.evidence = DeskEvidence(works)
         self.webhooks = DeskWebhooks(works)

@@ -67,6 +67,8 @@ def create_desk(
     if fields.get("country") is not None:
         fields["country"] = check_new_country(fields["country"])
     languages = [language_tag(language, known=True) for language in new.languages]
+    if fields.get("accepted_languages"):
+        fields["accepted_languages"] = [language_tag(one, known=True) for one in fields["accepted_languages"]]
     if home.exists() and (not home.is_dir() or any(home.iterdir())):
         raise KeystoreError(f"{home} already exists and is not empty; choose another folder")
     keys = generate_desk_keys()

@@ -10,7 +10,7 @@ All functions take the contact point's *published* card, and those that make one
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -23,6 +23,7 @@ from protocol.crypto.hpke import HybridOpener
 from protocol.crypto.signing import Ed25519Signer
 from protocol.encoding.keyid import ED25519, MLKEM768_X25519, key_id
 from protocol.errors import RotationError
+from protocol.messages.schema.languages import language_tag
 
 # How long a key still counts after the next one began: senders whose directory is not fresh use it that long.
 OVERLAP = timedelta(days=7)
@@ -159,6 +160,36 @@ def switch_signing(keystore: Keystore, card: ContactPointCard, now: datetime) ->
         for key in card.signing_keys
     ]
     return _changed(card, {"signing_keys": tuple(keys)}, now)
+
+
+# --- The rest of the card ---
+
+
+def refreshed(
+    card: ContactPointCard,
+    now: datetime,
+    *,
+    accepted_languages: Sequence[str] = (),
+    performs: Mapping[str, str] | None = None,
+) -> ContactPointCard:
+    """The card as this version of Comity says it: with the message types and versions that it reads.
+
+    ``accepted_languages`` replaces the languages that the card declares, where any are given; ``performs`` changes the
+    limbs of Art. 35.1 that it names, and leaves the others. Raises :class:`MalformedError` for what no card may say.
+    """
+    changes: dict[str, Any] = {}
+    if accepted_languages:
+        changes["accepted_languages"] = tuple(language_tag(language, known=True) for language in accepted_languages)
+    if performs:
+        changes["performs"] = {**(card.performs or {}), **performs}
+    return _changed(card, changes, now)
+
+
+def is_behind(card: ContactPointCard) -> bool:
+    """Whether the published card says less, or other, than this program reads: others then write older versions."""
+    from protocol.messages.versions import versions_read
+
+    return Function.EXCHANGE in card.functions and card.reads != versions_read()
 
 
 # --- Inside ---

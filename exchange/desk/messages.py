@@ -22,6 +22,7 @@ from uuid import UUID
 
 from exchange.cases.duplicates import require_no_duplicate
 from exchange.cases.listing import inbox_row, quarantine_row
+from exchange.cases.parents import grouped
 from exchange.cases.threads import of_several, thread_messages, tracking, ways_of
 from exchange.context.worker import in_desk_thread
 from exchange.desk._once import as_they_are, done_once, sends_once
@@ -69,15 +70,31 @@ class DeskMessages:
     # --- Sending ---
 
     async def send(
-        self, draft: Draft, *, expires_in: timedelta | None = None, unless_duplicate: bool = False
+        self,
+        draft: Draft,
+        *,
+        expires_in: timedelta | None = None,
+        unless_duplicate: bool = False,
+        at_once: bool = False,
     ) -> SentMessage:
         """Send one message; see :meth:`send_many`."""
-        return (await self.send_many([draft], expires_in=expires_in, unless_duplicate=unless_duplicate))[0]
+        sent = await self.send_many([draft], expires_in=expires_in, unless_duplicate=unless_duplicate, at_once=at_once)
+        return sent[0]
 
     async def send_many(
-        self, drafts: Sequence[Draft], *, expires_in: timedelta | None = None, unless_duplicate: bool = False
+        self,
+        drafts: Sequence[Draft],
+        *,
+        expires_in: timedelta | None = None,
+        unless_duplicate: bool = False,
+        at_once: bool = False,
     ) -> list[SentMessage]:
         """Check, seal, store and submit; one outcome per draft, in order.
+
+        A draft that opens a thread and names several nations goes as a message to each, of which none shows that there
+        are others (:mod:`exchange.messaging.drafting.fanning`). They wait for instants of their own, status
+        ``scheduled``, unless ``at_once``. Its outcome has them as ``children``, and :class:`DeskParents` knows how they
+        stand.
 
         Raises :class:`InvalidMessageError` (the problems of all drafts), :class:`TransitionError` or
         :class:`NotFoundError` (a reply in an unknown thread) before anything is stored, and what the directory says
@@ -93,9 +110,11 @@ class DeskMessages:
         """
 
         async def send(done: int) -> list[SentMessage]:
-            return await self._send(drafts[done:], expires_in, unless_duplicate=unless_duplicate)
+            rest = self._works.fanning.rest_of(drafts, done)
+            return await self._send(rest, expires_in, unless_duplicate=unless_duplicate, at_once=at_once)
 
-        return await done_once(self._works, self._claim(drafts, expires_in), send)
+        sent = await done_once(self._works, self._claim(drafts, expires_in), send)
+        return await self._in_thread(lambda: grouped(self._store, sent))
 
     async def sent_before(self, drafts: Sequence[Draft], *, expires_in: timedelta | None = None) -> bool:
         """Whether :meth:`send_many` would send nothing, since it sent these drafts under this key. Raises as it does
@@ -116,13 +135,13 @@ class DeskMessages:
         return claim
 
     async def _send(
-        self, drafts: Sequence[Draft], expires_in: timedelta | None, *, unless_duplicate: bool
+        self, drafts: Sequence[Draft], expires_in: timedelta | None, *, unless_duplicate: bool, at_once: bool
     ) -> list[SentMessage]:
         node_sync, needs_release = self._works.node_sync, self._works.office.needs_release
         if await self._in_thread(lambda: any(needs_release(str(draft.get("type"))) for draft in drafts)):
             return await self._propose(drafts, lambda given: self._works.outbox.compose([given]))
         if not unless_duplicate:
-            return await node_sync.send(drafts, expires_in)
+            return await node_sync.send(drafts, expires_in, at_once=at_once)
         await self._in_thread(self._works.search.index)  # here, and not while others wait to write
         of_this = set[UUID]()
 
@@ -130,7 +149,7 @@ class DeskMessages:
             require_no_duplicate(self._store, self._parsed, self._works.search, message, of_this)
             of_this.add(message.thread)
 
-        return await node_sync.send(drafts, expires_in, checked)
+        return await node_sync.send(drafts, expires_in, checked, at_once=at_once)
 
     async def offer(self, draft: Draft, *, expires_in: timedelta | None = None) -> SentMessage:
         """Offer what a draft of an answer, or of information, gives under conditions; :meth:`give` sends it.
@@ -241,7 +260,8 @@ class DeskMessages:
                 raise NothingOpenError(kept.why_closed)
             return record.results
 
-        return await as_they_are(self._works, await self._in_thread(look))
+        sent = await as_they_are(self._works, await self._in_thread(look))
+        return await self._in_thread(lambda: grouped(self._store, sent))
 
     @sends_once
     async def forward(

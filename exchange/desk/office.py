@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from exchange.cases.parents import grouped
 from exchange.context.worker import in_desk_thread
 from exchange.desk._once import sends_once
 from exchange.desk._works import Works
@@ -133,8 +134,8 @@ class DeskOffice:
             if offers.is_of_an_offer(proposal.draft):
                 offers.given(proposal.draft)
 
-        (sent,) = await self._works.node_sync.send([proposal.draft], expires_in, keeping=released)
-        return sent
+        sent = await self._works.node_sync.send([proposal.draft], expires_in, keeping=_once(released))
+        return (await self._in_thread(lambda: grouped(self._works.context.store, sent)))[0]
 
     @in_desk_thread
     def return_draft(self, draft: str, remark: str) -> KeptDraft:
@@ -231,3 +232,15 @@ class DeskOffice:
     def erase_refused(self) -> Erased:
         """Erase the refused messages that are older than their retention by the settings."""
         return self._works.erasure.erase_refused()
+
+
+def _once(keeping: Callable[[Message], None]) -> Callable[[Message], None]:
+    """``keeping`` for the first message of a draft: one to several nations is a message to each."""
+    kept: list[Message] = []
+
+    def first(message: Message) -> None:
+        if not kept or message.id == kept[0].id:
+            kept[:] = [message]
+            keeping(message)
+
+    return first

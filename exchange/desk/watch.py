@@ -18,8 +18,7 @@ from typing import ParamSpec, TypeVar
 from exchange.cases.agenda import Notice
 from exchange.context.desk_context import Clock
 from exchange.desk.desk import Desk
-from exchange.desk.notify import Channel
-from exchange.desk.webhooks import CHANNEL
+from exchange.desk.notify import CHANNEL, Channel
 from exchange.views import InboxRow, SyncResult
 from protocol.errors import CheckpointStaleError, ComityError, UnavailableError
 

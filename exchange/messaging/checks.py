@@ -9,15 +9,19 @@ Blocking; runs in the desk's thread.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from exchange.context.parsed import Parsed
 from exchange.store.desk_store import DeskStore
 from exchange.views import Caution
+from keys.directory.cards import Limb, Performance
+from keys.directory.view import Directory
+from protocol.address import Address
 from protocol.codes import load_codes
-from protocol.errors import InvalidMessageError, NotFoundError
+from protocol.errors import ComityError, InvalidMessageError, NotFoundError
 from protocol.lifecycle.profiles import minimum_days
 
 if TYPE_CHECKING:
@@ -45,13 +49,63 @@ def cautions_of(store: DeskStore, parsed: Parsed, message: Message) -> tuple[Cau
     return tuple(cautions(message, _thread(store, parsed, message)))
 
 
+# Which limb of Art. 35.1 a kind of assistance is.
+_LIMBS: Mapping[str, Limb] = MappingProxyType(
+    {
+        "technical_advice": Limb.TECHNICAL_ADVICE,
+        "training": Limb.TECHNICAL_ADVICE,
+        "legal_information": Limb.LEGAL_INFORMATION,
+        "locate": Limb.LOCATING_SUSPECTS,
+        "identify": Limb.LOCATING_SUSPECTS,
+    }
+)
+
+
+def cautions_of_cards(message: Message, directory: Directory) -> Iterator[Caution]:
+    """What the recipients' cards declare that speaks against a request: its language, and what the office cannot do.
+
+    They are declarations: the request is sent all the same.
+    """
+    for recipient in message.to if message.thread == message.id else ():
+        try:
+            card = directory.contact_point(Address.parse(recipient))
+        except ComityError:
+            continue  # sealing says what is wrong with it
+        if card.accepted_languages and not any(_speaks(one, message.language) for one in card.accepted_languages):
+            yield Caution("caution", "language_not_accepted", "language")
+        limbs = set(_limbs_of(message))
+        if limbs and all((card.performs or {}).get(limb) is Performance.CANNOT for limb in limbs):
+            yield Caution("caution", "cannot_be_done", "to")
+
+
+def _speaks(accepted: str, language: str) -> bool:
+    accepted, language = accepted.lower(), language.lower()
+    return language == accepted or language.startswith(f"{accepted}-")
+
+
+def _limbs_of(message: Message) -> Iterator[Limb]:
+    from protocol.messages.types.assistance import AssistanceRequest
+    from protocol.messages.types.emergency import EmergencyRequest
+    from protocol.messages.types.preservation import PreservationRequest
+
+    if isinstance(message, PreservationRequest):
+        yield Limb.PRESERVATION
+    elif isinstance(message, EmergencyRequest):
+        yield Limb.EVIDENCE
+    elif isinstance(message, AssistanceRequest):
+        yield from (_LIMBS.get(kind, Limb.EVIDENCE) for kind in message.kinds)
+
+
 def cautions(message: Message, thread: Sequence[Message]) -> Iterator[Caution]:
     """What to look at again in a message as it was said, given its thread."""
+    from protocol.messages.cautions import form_cautions
     from protocol.messages.plausibility import implausibilities
     from protocol.messages.types.answer import Answer
 
     for found in implausibilities(message, message.sent_at, thread, _minimum_days(message, thread)):
         yield Caution("implausibility", found.code, found.field, found.refused)
+    for field, code in form_cautions(message):
+        yield Caution("caution", code, field)
     if isinstance(message, Answer) and "H1" in message.handling.codes:
         for number, item in enumerate(message.items):
             if item.evidential_status == "evidence":

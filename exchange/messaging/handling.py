@@ -83,6 +83,8 @@ class PassingOn:
         message = composed.message
         if _gives(message):
             check_given(message, composed.content, self._messages_of(message.thread))
+        if message.thread != message.id:
+            self._require_labels_of_case(message)
         if not isinstance(message, Forward):
             return
         original = message.original
@@ -192,6 +194,18 @@ class PassingOn:
         return message if isinstance(message, Forward) else None
 
     # --- Inside ---
+
+    def _require_labels_of_case(self, message: Message) -> None:
+        """Return if a reply is not weaker in its labels than what others said and it answers."""
+        from protocol.lifecycle.projection import opening_in
+        from protocol.messages.handling_rules import weaker_than_case
+
+        thread = self._messages_of(message.thread)
+        answered = [said for said in thread if said.id == message.in_reply_to]
+        bound = [said for said in (opening_in(thread), *answered) if said is not None and said.sender != message.sender]
+        weaker = weaker_than_case(message.handling, *(said.handling for said in bound)) if bound else ()
+        if weaker:
+            raise HandlingError(f"the labels of a reply are not weaker than those of its case: {', '.join(weaker)}")
 
     def _require_accepted(self, stored: StoredMessage) -> None:
         from protocol.messages.types.consent import open_conditions

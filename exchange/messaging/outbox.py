@@ -24,7 +24,8 @@ from exchange.cases.delivery import REPLACES, require_lost, settled_value
 from exchange.cases.threads import check_next_step
 from exchange.context.desk_context import DeskContext
 from exchange.link.client import MAX_SUBMIT_BYTES
-from exchange.messaging.checks import check_composed
+from exchange.messaging.checks import cautions_of_cards, check_composed
+from exchange.messaging.drafting.fanning import Fanning, TimedDraft, family_of, numbered
 from exchange.messaging.handling import PassingOn
 from exchange.messaging.once import Claim, Once
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
@@ -38,7 +39,7 @@ from protocol.encoding.instants import to_ms, truncate
 from protocol.encoding.padme import SALT_BYTES
 from protocol.encoding.phrase import phrase
 from protocol.envelope import seal
-from protocol.errors import ComityError, InvalidMessageError, PeerFailedError
+from protocol.errors import ComityError, InvalidMessageError, OlderReaderError, PeerFailedError
 from protocol.event import EventName
 from protocol.http.wire import MAX_ENVELOPES, EnvelopeAnswer
 from protocol.processing_log import Operation
@@ -75,6 +76,7 @@ class Composed:
 
     complete: ComposedMessage
     after: int | None
+    draft: Mapping[str, Any] = field(default_factory=dict, repr=False)
     replaces: UUID | None = None  # a message of this desk that did not arrive, and never will
     cautions: tuple[Caution, ...] = ()
 
@@ -113,7 +115,9 @@ class Outbox:
         book: ProcessingLog,
         passing_on: PassingOn,
         once: Once,
+        fanning: Fanning,
     ) -> None:
+        self._fanning = fanning
         self._passing_on = passing_on
         self._once = once
         self._acting = acting
@@ -138,28 +142,45 @@ class Outbox:
         with self._store.database.snapshot():
             return self._compose(drafts)
 
+    def fanned(self, drafts: Sequence[Mapping[str, Any]], *, at_once: bool) -> list[Mapping[str, Any]]:
+        """The drafts as they are sent: a child for each nation in place of one to several."""
+        return self._fanning.expand(drafts, at_once=at_once)
+
     def _compose(self, drafts: Sequence[Mapping[str, Any]]) -> list[Composed]:
+        flat: list[Mapping[str, Any]] = []
         messages: list[ComposedMessage] = []
         problems: list[tuple[str, str, str]] = []
-        replaced = [self._replaced(draft) for draft in drafts]
-        for number, draft in enumerate(drafts):
+        refusals: list[InvalidMessageError] = []
+        numbers = numbered(drafts)
+        replaced: list[UUID | None] = []
+        for number, draft in zip(numbers, drafts, strict=True):
             try:
-                messages.append(self.complete({name: draft[name] for name in draft if name != REPLACES}))
+                instead_of = self._replaced(draft)
+                children = self._fanning.expand([draft])
+                messages += [self.complete(child) for child in children]
+                flat += children
+                replaced += [instead_of for _ in children]
             except InvalidMessageError as problem:
-                if len(drafts) == 1:
+                if numbers[-1] == 0:
                     raise
                 problems += [(f"{number}.{where}", rule, text) for where, rule, text in problem.problems]
+                refusals.append(problem)
+        if problems and all(isinstance(refusal, OlderReaderError) for refusal in refusals):
+            raise OlderReaderError(refusals[0].detail, (*dict.fromkeys(problems),))
         if problems:
-            raise InvalidMessageError(phrase("problems of the drafts: {count}", count=len(problems)), (*problems,))
+            raise InvalidMessageError(
+                phrase("problems of the drafts: {count}", count=len(problems)), (*dict.fromkeys(problems),)
+            )
         cautions: list[tuple[Caution, ...]] = []
         for composed, instead_of in zip(messages, replaced, strict=True):
             check_next_step(self._store, self._parsed, composed.message, without=instead_of)
-            cautions.append(check_composed(self._store, self._parsed, composed.message))
+            found = check_composed(self._store, self._parsed, composed.message)
+            cautions.append((*found, *cautions_of_cards(composed.message, self._directory())))
             self._passing_on.check_outgoing(composed)
             self._needs_glass(composed.message)
         return [
-            Composed(composed, self._end_before(composed.message), instead_of, found)
-            for composed, instead_of, found in zip(messages, replaced, cautions, strict=True)
+            Composed(composed, self._end_before(composed.message), draft, instead_of, found)
+            for composed, draft, instead_of, found in zip(messages, flat, replaced, cautions, strict=True)
         ]
 
     def _needs_glass(self, message: Message) -> bool:
@@ -215,6 +236,10 @@ class Outbox:
                 if keeping is not None:
                     keeping(message.message)
             self._store.add_sent(sealed, records)
+            self._fanning.keep([message.draft for message in messages], heads)
+            for message, head in zip(messages, heads, strict=True):
+                if message.replaces is not None and family_of(message.draft) is None:
+                    self._store.parents.replace(message.replaces, head)
         return sealed
 
     def record(
@@ -273,7 +298,7 @@ class Outbox:
         if claimed is not None and claimed != str(self._address):
             raise _one_problem("from", phrase("this desk sends as {address}", address=self._address))
         composed = compose_for(
-            self._named(draft),
+            self._named({name: draft[name] for name in draft if name != REPLACES}),
             self._readers(draft),
             message_id=self._new_id(now),
             sender=str(self._address),
@@ -315,6 +340,8 @@ class Outbox:
         what we had read. Further behind than nodes put up with, a clock is wrong, and the time stays what it says.
         """
         now = truncate(self._clock())
+        if isinstance(draft, TimedDraft):
+            now = max(now, draft.at)
         thread = draft.get("thread")
         try:
             seen = self._store.messages.last_sent_at(UUID(str(thread))) if thread else None
@@ -384,11 +411,16 @@ def _starting_with(first: bytes) -> Callable[[int], bytes]:
 
 
 def sealable(messages: Sequence[Composed]) -> Iterator[slice]:
-    """The messages in parts that are sealed and kept together: what that takes of memory does not grow with them."""
+    """The messages in parts that are sealed and kept together: what that takes of memory does not grow with them.
+
+    Those of one family are in one part.
+    """
     start = size = 0
     for at, message in enumerate(messages):
         length = len(message.complete.content)
-        if at > start and (at - start == MAX_ENVELOPES or size + length > MAX_SEALED_BYTES):
+        family = family_of(message.draft)
+        begins = family is None or family != family_of(messages[at - 1].draft)
+        if at > start and begins and (at - start == MAX_ENVELOPES or size + length > MAX_SEALED_BYTES):
             yield slice(start, at)
             start, size = at, 0
         size += length

@@ -16,10 +16,11 @@ from exchange.views import Direction
 from keys.local.translation import translator
 from protocol.address import Address
 from protocol.errors import ForbiddenError, NothingOpenError, UsageError
+from protocol.messages.handling_rules import strictest
 
 if TYPE_CHECKING:
     from protocol.messages.handling_rules import Action
-    from protocol.messages.schema.base import Message
+    from protocol.messages.schema.base import Handling, Message
     from protocol.messages.schema.parts import Condition
 
 
@@ -46,13 +47,24 @@ class Replies:
         return {"name": default.name, "role": default.role} if default else None
 
     def reply(self, message_id: UUID, reply_type: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """A reply of any type."""
-        from protocol.messages.types.reply import reply_draft
+        """A reply of any type, in this desk's language, under the labels and references of the case.
 
-        message = self._parsed.of(self._store.messages.get(message_id))
+        Where all parties may know of each other it goes to all of them. To a request that was passed on to this desk
+        it goes to who made it. ``fields`` win over all that.
+        """
+        from protocol.messages.types.reply import REPLY_REASON, reply_draft
+
+        message = self._answered(self._parsed.of(self._store.messages.get(message_id)))
+        thread = self._messages_of(message.thread)
         signed = self.officer()
-        officer_field = {"officer": signed} if signed else {}
-        return reply_draft(message, reply_type, by=str(self._address), **officer_field, **fields)
+        language = str(fields.get("language") or self._settings.language)
+        given: dict[str, Any] = {"officer": signed} if signed else {}
+        given |= self._references(message, thread)
+        given |= self._addressed(thread)
+        given["handling"] = strictest(*self._case_labels(message, thread))
+        if message.urgency != "routine":
+            given["urgency_reason"] = translator(language).gettext(REPLY_REASON)
+        return reply_draft(message, reply_type, by=str(self._address), **{**given, "language": language, **fields})
 
     def acknowledgement(self, request_id: UUID, fields: Mapping[str, Any]) -> dict[str, Any]:
         """An acknowledgement; without ``handler`` in the fields, of the officer who acts."""
@@ -94,7 +106,7 @@ class Replies:
             raise UsageError("this message is in order")
         language = self._parsed.of(self._store.messages.get(message_id)).language
         reasons = dict.fromkeys(reason_label(entry.reason, translator(language)) for entry in against)
-        fields: dict[str, Any] = {"reason": "; ".join(reasons)}
+        fields: dict[str, Any] = {"language": language, "reason": "; ".join(reasons)}
         fields |= {"targets": targets} if (targets := [entry.target for entry in against if entry.target]) else {}
         fields |= {"remark": remark} if remark is not None else {}
         return self.reply(message_id, OutOfOrderNotice.TYPE, fields)
@@ -135,6 +147,49 @@ class Replies:
         rows = self._store.messages.thread(stored.head.thread)
         thread = [self._parsed.of(other) for _, other, _ in rows if not other.erased]
         return which(self._parsed.of(stored), thread, str(self._address))
+
+    # --- Inside ---
+
+    def _answered(self, message: Message) -> Message:
+        """What a reply to ``message`` is about: the request itself, where that was passed on in its own thread."""
+        from protocol.messages.handling_rules import REQUESTS, read_original
+        from protocol.messages.types.forward import Forward
+
+        if not isinstance(message, Forward) or message.original.message != message.thread:
+            return message
+        own = str(self._address)
+        return read_original(message.original) if message.original.type in REQUESTS and own in message.to else message
+
+    def _messages_of(self, thread: UUID) -> list[Message]:
+        rows = self._store.messages.thread(thread)
+        return [self._parsed.of(row) for _, row, _ in rows if not row.erased]
+
+    def _references(self, message: Message, thread: Sequence[Message]) -> dict[str, str]:
+        """This desk's own reference in the case, and the last one that the other side gave."""
+        own, names = str(self._address), {}
+        peers = set(message.to) if message.sender == own else {message.sender}
+        for said in sorted((message, *thread), key=lambda said: (said.sent_at, said.id)):
+            if said.own_reference is not None and said.sender in {own, *peers}:
+                names["own_reference" if said.sender == own else "peer_reference"] = said.own_reference
+        return names
+
+    def _addressed(self, thread: Sequence[Message]) -> dict[str, list[str]]:
+        """All other parties, where all may know of each other."""
+        from protocol.lifecycle.projection import opening_in
+        from protocol.messages.types.assistance import is_joint
+
+        opening = opening_in(thread)
+        if opening is None or not is_joint(opening):
+            return {}
+        own = str(self._address)
+        return {"to": [party for party in dict.fromkeys((opening.sender, *opening.to)) if party != own]}
+
+    def _case_labels(self, message: Message, thread: Sequence[Message]) -> list[Handling]:
+        """The labels that a reply to ``message`` is not weaker than."""
+        from protocol.lifecycle.projection import opening_in
+
+        opening = opening_in(thread)
+        return [said.handling for said in (message, opening) if said is not None]
 
     def _handler(self) -> dict[str, str] | None:
         """Who handles what this desk received: the officer who acts, reached as the settings say."""

@@ -55,6 +55,7 @@ _INDEXED_AT_ONCE = 16
 _DERIVED_AT_ONCE = 16
 _QUIET_AFTER_S = 0.2
 _TIDY_AFTER_S = 0.05
+_RELEASE_AFTER_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ class NodeSync:
         self._thread = context.in_thread
         self._background = context.background
         self._renew = context.renew
+        self._clock = context.clock
         self._in_flight: set[UUID] = set()  # messages that are being submitted
         self._stating = 0  # statements that are being made
         self._sends = 0
@@ -100,8 +102,12 @@ class NodeSync:
         drafts: Drafts,
         expires_in: timedelta | None,
         keeping: Keeping | None = None,
+        *,
+        at_once: bool = False,
     ) -> list[SentMessage]:
-        """Check, seal, store and submit; one outcome per draft, in order.
+        """Check, seal, store and submit; one outcome per message, in order.
+
+        A request to several nations is a message to each: those wait for instants of their own unless ``at_once``.
 
         Raises what :meth:`Outbox.compose` and :meth:`Outbox.seal` raise; a node that cannot be reached is an outcome.
         ``drafts`` may be a function of the desk's thread that writes them from what is stored: it is asked again when
@@ -109,6 +115,9 @@ class NodeSync:
         it raises for a message, that one is not sent. All are sent under the key of the act that is being done, if it
         has one: raises :class:`OvertakenError` where another program sent some of them under it meanwhile.
         """
+        if not callable(drafts):
+            written = drafts
+            drafts = await self._thread(lambda: self._outbox.fanned(written, at_once=at_once))
         messages = await self._thread(lambda: self._compose(drafts))
         claim = current_claim()
         if claim is not None:
@@ -123,8 +132,11 @@ class NodeSync:
         submitting: set[asyncio.Task[Mapping[UUID, Outcome]]] = set()
         try:
             for part in sealable(messages):
-                for batch in batches(await self._seal(messages[part], drafts, part, seal, claim)):
-                    sent += batch
+                sealed = await self._seal(messages[part], drafts, part, seal, claim)
+                sent += sealed
+                held = await self._thread(partial(self._held_among, sealed))
+                outcomes.update(dict.fromkeys(held, Outcome(SendStatus.SCHEDULED)))
+                for batch in batches([message for message in sealed if message.head.id not in held]):
                     submitting.add(asyncio.create_task(self._submit(batch)))
                 if len(submitting) >= _SUBMITTING:
                     done, submitting = await asyncio.wait(submitting, return_when=asyncio.FIRST_COMPLETED)
@@ -141,6 +153,11 @@ class NodeSync:
             replace(_sent(message.head, outcomes[message.head.id]), cautions=composed.cautions)
             for message, composed in zip(sent, messages, strict=True)
         ]
+
+    def _held_among(self, sealed: Sequence[StoredMessage]) -> set[UUID]:
+        held = {message.head.id for message in sealed if self._store.outbox.is_held(message.head.id)}
+        self._in_flight.difference_update(held)
+        return held
 
     async def submit_again(self, messages: Sequence[StoredMessage]) -> Mapping[UUID, Outcome]:
         """Submit messages that wait in the outbox now, and not with the next :meth:`sync`; what became of each."""
@@ -300,9 +317,21 @@ class NodeSync:
                 left = await self._thread(lambda: self._search.index(_INDEXED_AT_ONCE))
             if not fetching.done():
                 await self._thread(self._store.database.tidy)
+            while not fetching.done() and (pause_s := await self._thread(self._until_release)) is not None:
+                await asyncio.wait({fetching}, timeout=pause_s)
+                if not fetching.done() and await self._thread(self._release):
+                    await self._flush_outbox()
             return await fetching
         finally:
             fetching.cancel()
+
+    def _release(self) -> bool:
+        return self._store.outbox.release(self._clock()) > 0
+
+    def _until_release(self) -> float | None:
+        """Seconds until the next message goes that is held; None when none is."""
+        at = self._store.outbox.held_until()
+        return max(_RELEASE_AFTER_S, (at - self._clock()).total_seconds()) if at is not None else None
 
     async def _fetch(self, after: int, wait: float) -> _Fetched:
         async def ask(client: NodeClient) -> _Fetched:
@@ -379,7 +408,8 @@ class NodeSync:
         """How far the mailbox was read, how many messages wait, how many statements."""
         self._renew()
         self._store.mailbox.begin(self._link.own_node)
-        return self._store.mailbox.cursor(), self._store.outbox.count(), self._store.statements.count()
+        self._store.outbox.release(self._clock())
+        return self._store.mailbox.cursor(), self._store.outbox.pending_count(), self._store.statements.count()
 
 
 def _sent(head: Head, outcome: Outcome) -> SentMessage:

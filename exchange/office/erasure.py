@@ -196,6 +196,7 @@ class Erasure:
                 seqs.append(self._store.erase(message))
                 self._store.records.insert([self._book.record(Operation.ERASURE, "erase", message.head, ground=ground)])
             self._store.search.forget(seqs)
+            self._store.parents.erase(thread)
             notes = self._store.case_notes.erase(thread) + self._erase_handovers(thread)
             notes += self._store.calls.erase(thread)
             drafts = self._erase_drafts(thread, ids)

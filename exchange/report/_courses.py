@@ -18,7 +18,7 @@ from protocol.lifecycle import facts as f
 from protocol.lifecycle.assistance import AssistanceCase
 from protocol.lifecycle.case import AnyCase, fold_any
 from protocol.lifecycle.conversation import ConversationCase
-from protocol.lifecycle.deadlines import Deadline, is_open
+from protocol.lifecycle.deadlines import Deadline, DueKind, is_open
 from protocol.lifecycle.ordering import in_order
 from protocol.lifecycle.preservation import PreservationCase
 from protocol.lifecycle.preservation_rules import State
@@ -50,6 +50,7 @@ class SettledCase:
     due: datetime | None
     at: datetime
     how: How
+    kind: DueKind = DueKind.TARGET
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def course_of(facts: Iterable[f.CaseFact], as_of: datetime, due: Due) -> Course 
 
 # --- Inside ---
 
-_Key = tuple[str, str]
+_Key = tuple[str, str, UUID | None]
 
 
 class _Walk:
@@ -116,7 +117,7 @@ class _Walk:
         """Take the case as it is after ``fact``."""
         # A clock that is behind cannot make an answer earlier than its question.
         now = self._now = fact.at if self._now is None else max(self._now, fact.at)
-        left = {(deadline.what, deadline.target): deadline for deadline in self._due(case)}
+        left = {(deadline.what, deadline.target, deadline.message): deadline for deadline in self._due(case)}
         for key, before in self._left.items():
             settled = _settled(before, left.get(key), fact, case, now)
             if settled is not None:
@@ -160,7 +161,7 @@ def _settled(
     if after is not None and (before.what not in _REPLACED or after.due == before.due):
         return None
     how = _expiry_how(before, after, case) if before.what == "expiry" else _how(before, fact, case)
-    return SettledCase(before.what, before.side, before.due, now, how)
+    return SettledCase(before.what, before.side, before.due, now, how, before.kind)
 
 
 def _how(before: Deadline, fact: f.CaseFact, case: AnyCase) -> How:

@@ -116,8 +116,24 @@ def _deadlines(figures: OfficeFigures, words: Wording) -> Section:
         "next_update": _("Update that was promised"),
         "supplement": _("Supplement"),
         "explanation": _("Explanation of what was out of order"),
+        "needed_by": _("Answer while it is of use"),
+        "extension": _("Decision on an extension"),
+        "confirm_follow_up": _("Confirmation that the request that followed arrived"),
+        "authorisation": _("Authorisation by an own authority"),
+        "renewal": _("Renewal of confidentiality"),
+        "clarification": _("Answer to questions"),
+        "status": _("Status report"),
+        "risk": _("Decision on a risk"),
+        "conditions": _("Answer to conditions"),
+        "disclosure": _("Information that was offered"),
+        "consent": _("Decision on consent"),
+        "use": _("Report on use"),
+        "consultation": _("Answer to a consultation"),
+        "consultation_outcome": _("Outcome of a consultation"),
+        "redirect": _("Sending on of a request that came to the wrong authority"),
+        "data_protection": _("Data protection notice"),
     }
-    headings = (_("In time"), _("Late"), _("Running"), _("Paused"), _("Overdue"))
+    headings = (_("In time"), _("Late"), _("Running"), _("Paused"), _("Overdue"), _("Target passed"))
     return Section(
         _("Deadlines"),
         tables=(
@@ -128,7 +144,7 @@ def _deadlines(figures: OfficeFigures, words: Wording) -> Section:
                     (
                         names.get(row.what) or isolated(row.what),
                         words.who(ours=row.ours),
-                        *map(words.count, (row.in_time, row.late, row.running, row.standing, row.overdue)),
+                        *map(words.count, (row.in_time, row.late, row.running, row.standing, row.overdue, row.passed)),
                     )
                     for row in figures.deadlines
                 ),

@@ -18,6 +18,7 @@ from exchange.report._measures import Count, Spread, Suppression, month_of
 from exchange.report.alike import frequent, require_month
 from exchange.views import Direction
 from protocol.address import Address
+from protocol.lifecycle.deadlines import Deadline
 from protocol.lifecycle.profiles import warning_steps
 from protocol.lifecycle.rules import Side
 
@@ -72,6 +73,7 @@ class DeadlineCount:
     """What became of deadlines. ``ours``: this office had to act.
 
     ``in_time`` and ``late`` were settled in the period; ``running``, ``standing`` (paused) and ``overdue`` are left.
+    ``passed`` are those of a mere target, settled or left, that were not settled by it: nobody is late with them.
     """
 
     ours: bool
@@ -81,6 +83,7 @@ class DeadlineCount:
     running: Count
     standing: Count
     overdue: Count
+    passed: Count = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,16 +275,25 @@ def _deadlines(
         own_side = Side.REQUESTER if course.asked_by(own) else Side.REQUESTED
         for settled in course.settled:
             if settled.what != "expiry" and settled.how is How.MET and period.holds(settled.at):
-                late = settled.due is not None and settled.at > settled.due
-                counted[settled.side is own_side, settled.what]["late" if late else "in_time"] += 1
+                missed = settled.due is not None and settled.at > settled.due
+                became = ("late" if settled.kind.may_be_late else "passed") if missed else "in_time"
+                counted[settled.side is own_side, settled.what][became] += 1
         for left in course.open:
             if left.what != "expiry":
-                where = "standing" if left.due is None else "overdue" if as_of >= left.due else "running"
-                counted[left.side is own_side, left.what][where] += 1
-    names = ("in_time", "late", "running", "standing", "overdue")
+                counted[left.side is own_side, left.what][_where(left, as_of)] += 1
+    names = ("in_time", "late", "running", "standing", "overdue", "passed")
     return tuple(
         DeadlineCount(ours, what, **_hidden(row, names, suppression)) for (ours, what), row in sorted(counted.items())
     )
+
+
+def _where(left: Deadline, as_of: datetime) -> str:
+    """Where a deadline stands that is left at ``as_of``."""
+    if left.due is None:
+        return "standing"
+    if as_of < left.due:
+        return "running"
+    return "overdue" if left.kind.may_be_late else "passed"
 
 
 def _lapses(

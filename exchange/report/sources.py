@@ -19,8 +19,8 @@ from protocol.address import Address
 from protocol.directory_seen import DirectorySeen, decode_entry
 from protocol.errors import ComityError, LogUnavailableError, MalformedError, TooLargeError
 from protocol.event import Event
+from protocol.lifecycle.corrections import effective
 from protocol.lifecycle.projection import projections
-from protocol.lifecycle.thread import facts_of_thread
 from protocol.log.layout import TILE_WIDTH
 from protocol.log.scoped import Withheld, item_hash
 from protocol.messages.types.consent import is_given
@@ -88,7 +88,7 @@ def office_records(
             del messages[closed.id]
         erased += not found
         for of_case in projections(found, str(own)).values():
-            course = course_of(facts_of_thread(of_case), as_of, due)
+            course = course_of(effective(of_case).facts, as_of, due)
             if course is not None:
                 courses.append(replace(course, thread=thread))
         if progress is not None:

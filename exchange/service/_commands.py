@@ -224,7 +224,7 @@ class CommandServer:
             await asyncio.wait([running.ended], timeout=grace_s)
         await loop.create_future()
 
-    # --- What a command asks ---
+    # --- The questions of a command ---
 
     async def _answer(self, running: _Running, request: bytes) -> None:
         loop = asyncio.get_running_loop()

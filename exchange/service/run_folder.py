@@ -1,7 +1,7 @@
 """Who owns a desk's home, and where the sockets of its service are.
 
 ``service.lock`` in the home decides: whoever holds its lock runs the desk, and the lock ends with the process, however
-that ends. What stands in the file (the process and the folder of the sockets) is a note for others, and a socket file
+that ends. The text in the file (the process and the folder of the sockets) is a note for others, and a socket file
 alone means nothing: one that was left behind is replaced.
 
 A socket's path has at most 107 bytes (unix(7), ``sun_path``), so the folder may lie outside a home with a long path.
@@ -91,7 +91,7 @@ def owned(home: Path, wanted: Path | None, environment: Mapping[str, str]) -> It
         note = read_note(home)
         return DeskRunningError(f"process {note.pid} runs this desk" if note else "another process runs this desk")
 
-    # Whoever looks whether the desk is owned holds the lock for an instant.
+    # A look whether the desk is owned holds the lock for an instant.
     lock = acquire_lock(home / LOCK, refused, wait_s=1)
     try:
         folder = _folder(home, wanted, environment)

@@ -31,6 +31,10 @@ class RowNames:
         """A thread."""
         return self._blind(b"thread", thread.bytes)
 
+    def parent(self, parent_id: UUID) -> bytes:
+        """What was asked of several nations."""
+        return self._blind(b"parent", parent_id.bytes)
+
     def box(self, direction: Direction) -> bytes:
         """What was received, or what was sent."""
         return self._blind(b"box", direction.value.encode())

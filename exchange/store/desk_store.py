@@ -24,6 +24,7 @@ from exchange.store._mailbox import MailboxPlace, QuarantineTable
 from exchange.store._names import RowNames
 from exchange.store._once import OnceTable
 from exchange.store._outbox import OutboxTable
+from exchange.store._parents import ParentTable
 from exchange.store._refusals import RefusalTable
 from exchange.store._settled import SettledTable
 from exchange.store._short_ids import ShortIds
@@ -73,6 +74,7 @@ class DeskStore:
     once: OnceTable
     outbox: OutboxTable
     refusals: RefusalTable
+    parents: ParentTable
     settled: SettledTable
     cards_seen: CardSeenTable
     calls: CallTable
@@ -105,6 +107,7 @@ class DeskStore:
             self.once = OnceTable(database, names, self.content)
             self.outbox = OutboxTable(database, names, self.messages)
             self.refusals = RefusalTable(database, names)
+            self.parents = ParentTable(database, names)
             self.settled = SettledTable(database, names)
             self.cards_seen = CardSeenTable(database, names)
             self.calls = CallTable(database, names, self.content, self.agenda)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -254,6 +254,43 @@ class TakenRows:
 
     messages: tuple[int, ...]
     quarantined: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """The case with one nation of what was asked of several: its thread, under which reference, and when it goes."""
+
+    nation: str
+    thread: UUID
+    own_reference: str | None
+    sent_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """What was asked of several nations, as this desk alone knows it: under its own reference, with a case for each."""
+
+    id: UUID
+    type: str
+    own_reference: str | None
+    made_at: datetime
+    children: tuple[Child, ...]
+
+    def without(self, thread: UUID) -> Parent:
+        """The parent without the case in ``thread``."""
+        return replace(self, children=tuple(child for child in self.children if child.thread != thread))
+
+    def to_bytes(self) -> bytes:
+        """For the sealed column."""
+        children = [[c.nation, c.thread.bytes, c.own_reference, to_ms(c.sent_at)] for c in self.children]
+        return cbor.encode([self.id.bytes, self.type, self.own_reference, to_ms(self.made_at), children])
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> Parent:
+        """The parent that was kept as ``raw``."""
+        parent, kind, reference, made_at, children = cbor.decode(raw)
+        of = tuple(Child(n, UUID(bytes=thread), own, from_ms(at)) for n, thread, own, at in children)
+        return cls(UUID(bytes=parent), kind, reference, from_ms(made_at), of)
 
 
 @dataclass(frozen=True, slots=True)

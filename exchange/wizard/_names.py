@@ -1,6 +1,6 @@
 """Identifiers by how they look and by the word before them; each candidate is judged by its own model.
 
-What looks like two kinds is taken for neither: the officer writes the kind before it.
+A text that looks like two kinds is taken for neither: the officer writes the kind before it.
 """
 
 from __future__ import annotations

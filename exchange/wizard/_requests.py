@@ -376,7 +376,7 @@ REQUESTS: Mapping[str, tuple[WizardStep, ...]] = MappingProxyType(
     }
 )  # fmt: skip
 
-# What is filled in without asking, by type: the form of the message, nothing that a person decides.
+# Filled in without asking, by type: the form of the message, nothing that a person decides.
 FIXED: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         PRESERVATION: {"request_status": "new"},

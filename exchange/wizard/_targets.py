@@ -1,6 +1,6 @@
 """The steps about targets: one paste, then what all of its targets have in common; then perhaps another paste.
 
-What is asked for is filled in for every target that lacks it, so that the next paste may have its own answers.
+The answers are filled in for every target that lacks it, so that the next paste may have its own answers.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ class Wizard:
     def begin(cls, message_type: str, situation: Situation, draft: Draft | None = None) -> Wizard:
         """A wizard for a new message of this type, or for one of which ``draft`` is written.
 
-        What the desk itself knows, and what is fixed for the type, is filled in and not asked.
+        The facts that the desk itself knows, or that are fixed for the type, are filled in and not asked.
         """
         begun: dict[str, Any] = {"type": message_type, **FIXED.get(message_type, {})}
         wanted = _fields_of(message_type)
@@ -213,7 +213,7 @@ def _fields_of(message_type: str) -> frozenset[str]:
 
 
 _SHORTEST_DAYS = 60
-# What the wizard itself keeps in a draft beside the message.
+# Kept by the wizard itself in a draft beside the message.
 PRIVATE = frozenset({"draft_id", "revision"})
 _EACH = tuple(f"{EACH}{name}" for name in ("data_categories", "time_window", "relation", "custodian", "held_there"))
 _GROUP = frozenset({_TARGETS, _MORE, *_EACH})

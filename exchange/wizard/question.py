@@ -1,6 +1,6 @@
 """One question of a wizard: what it asks, how an answer is read, and which fields of the draft the answer fills.
 
-A step is a value. Who draws it decides how: a line at a terminal, a field of a page.
+A step is a value. The part that draws it decides how: a line at a terminal, a field of a page.
 """
 
 from __future__ import annotations

@@ -63,6 +63,24 @@ class Function(StrEnum):
     AUDIT = "audit"
 
 
+class Limb(StrEnum):
+    """What Art. 35.1 of the Budapest Convention asks of a contact point; codes of the list contact_function."""
+
+    TECHNICAL_ADVICE = "technical_advice"
+    PRESERVATION = "preservation"
+    EVIDENCE = "evidence"
+    LEGAL_INFORMATION = "legal_information"
+    LOCATING_SUSPECTS = "locating_suspects"
+
+
+class Performance(StrEnum):
+    """How it does that: by itself, through another authority, or not at all; codes of the list performance."""
+
+    CARRIES_OUT = "carries_out"
+    FACILITATES = "facilitates"
+    CANNOT = "cannot"
+
+
 class Weekday(StrEnum):
     """ISO 8601 days, Monday first."""
 
@@ -430,8 +448,10 @@ class Hosting(_Frozen):
 class ContactPointCard(_Card):
     """An office: who it is, when it is reached, which keys it signs and opens with, and what its desk reads.
 
-    ``reads`` names the message types that its desk reads, with the schema versions of each. A card without it is of a
-    desk from before there were versions.
+    ``languages`` are those that the office works in; ``accepted_languages`` those in which it accepts requests, which
+    is a declaration: a request in another is answered by asking for a translation. ``performs`` says of each limb of
+    Art. 35.1 how the office does it. ``reads`` names the message types that its desk reads, with the schema versions of
+    each. A card without it is of a desk from before there were versions.
     """
 
     schema_name: Literal["comity/contact-point-card/1"] = Field(default="comity/contact-point-card/1", alias="schema")
@@ -440,6 +460,8 @@ class ContactPointCard(_Card):
     agency: Line
     country: Country | None = None
     languages: Annotated[tuple[Language, ...], Field(min_length=1, max_length=16)]
+    accepted_languages: Annotated[tuple[Language, ...], Field(min_length=1, max_length=16)] | None = None
+    performs: Annotated[dict[Limb, Performance], Field(min_length=1)] | None = None
     hours: Literal["24/7"] | Annotated[tuple[OfficeHours, ...], Field(min_length=1, max_length=14)] = "24/7"
     time_zone: TimeZone = "UTC"
     phones: Annotated[tuple[Phone, ...], Field(max_length=8)] = ()

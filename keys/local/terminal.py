@@ -192,7 +192,7 @@ def run_program(name: str, app: typer.Typer) -> None:
 
 
 def _on_interrupt(action: Any) -> None:
-    """What SIGINT does from now on. Whoever ignores it (nohup, a shell's background) goes on doing so."""
+    """What SIGINT does from now on. A program that ignores it (nohup, a shell's background) goes on doing so."""
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, action)
 

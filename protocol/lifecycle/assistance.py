@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
-from uuid import UUID
 
 from protocol.lifecycle import facts as f
+from protocol.lifecycle._waiting import AuthorityWait, waiting_after
 from protocol.lifecycle.assistance_rules import (
     ASSISTANCE_RULE_FOR,
     EMERGENCY_RULE_FOR,
@@ -26,6 +26,7 @@ class WantedCase:
     """One thing that is asked for; its name is empty where the request has no targets.
 
     ``open_conditions`` are the names of the conditions that wait for an answer, ``conditions_by`` who proposed them.
+    ``waiting`` is for what the requested side waits at its own authorities.
     """
 
     name: str
@@ -35,6 +36,7 @@ class WantedCase:
     conditions_by: str | None = None
     answered_at: datetime | None = None
     supplemented_at: datetime | None = None
+    waiting: AuthorityWait | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +90,13 @@ def _as_met(target: WantedCase, fact: f.CaseFact) -> f.CaseFact:
     return fact
 
 
-def _proved(target: WantedCase, subject: UUID | None, fact: f.CaseFact) -> WantedCase:
-    return target
+def _new(name: str, opening: f.Submitted) -> WantedCase:
+    return WantedCase(name)
 
 
 def _changed(target: WantedCase, after: StrEnum, fact: f.CaseFact) -> WantedCase:
     """The target in its new state, with what the fact says recorded in it."""
-    target = replace(target, state=AssistanceState(after))
+    target = replace(target, state=AssistanceState(after), waiting=waiting_after(target.waiting, fact))
     match fact:
         case f.Refused() | f.Impossible():
             return replace(target, refusal_ground=fact.ground)
@@ -122,8 +124,8 @@ def _settled(target: WantedCase) -> WantedCase:
     return target
 
 
-ASSISTANCE = Lifecycle(ASSISTANCE_RULE_FOR, WantedCase, _state_met, _as_met, _changed, _proved)
-EMERGENCY = Lifecycle(EMERGENCY_RULE_FOR, WantedCase, _state_met, _as_met, _changed, _proved)
+ASSISTANCE = Lifecycle(ASSISTANCE_RULE_FOR, _new, _state_met, _as_met, _changed)
+EMERGENCY = Lifecycle(EMERGENCY_RULE_FOR, _new, _state_met, _as_met, _changed)
 
 _ORDER = list(AssistanceState)
 _GIVEN = frozenset({S.PARTIALLY_ANSWERED, S.ANSWERED, S.SUPPLEMENT_DUE, S.CLOSED})

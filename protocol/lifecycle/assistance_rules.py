@@ -141,10 +141,10 @@ ASSISTANCE_RULES: tuple[Rule[AssistanceState], ...] = (
     Rule(_REFUSABLE, f.Refused, _DOES, S.REFUSED, "Art. 27.4, 27.7"),
     Rule(_REFUSABLE, f.Impossible, _DOES, S.IMPOSSIBLE, "Art. 27.7"),
     Rule(_UNDECIDED, f.Forwarded, _DOES, S.FORWARDED, "Art. 27.9"),
-    Rule(_NON_TERMINAL, f.Withdrawn, _ASKS, S.WITHDRAWN, "UN Convention Art. 40"),
-    Rule((S.ANSWERED, S.FORWARDED), f.Closed, None, S.CLOSED, "Art. 35"),
-    Rule((*_REFUSABLE,), f.Closed, _ASKS, S.CLOSED, "Art. 35"),
-    Rule(tuple(s for s in S if s in TERMINAL and s is not S.EXPIRED_UNANSWERED), f.Closed, None, None, "Art. 35"),
+    Rule(_NON_TERMINAL, f.Withdrawn, _ASKS, S.WITHDRAWN, "Comity"),
+    Rule((S.ANSWERED, S.FORWARDED), f.Closed, None, S.CLOSED, "Comity"),
+    Rule((*_REFUSABLE,), f.Closed, _ASKS, S.CLOSED, "Comity"),
+    Rule(tuple(s for s in S if s in TERMINAL and s is not S.EXPIRED_UNANSWERED), f.Closed, None, None, "Comity"),
     Rule(_AFTER_DRAFT, f.Reported, _DOES, None, "UN Convention Art. 40"),
     # Proof and courtesy may arrive late: they are recorded and move nothing back.
     Rule(tuple(s for s in _AFTER_DRAFT if s is not S.SUBMITTED), f.Delivered, _DOES, None, "ETSI EN 319 522-1"),
@@ -170,7 +170,7 @@ _SUPPLEMENT = "Second Additional Protocol Art. 9.3"
 EMERGENCY_RULES: tuple[Rule[AssistanceState], ...] = (
     # The supplement is owed: only it closes what was disclosed.
     *(_in_an_emergency(rule) for rule in ASSISTANCE_RULES if not (rule.fact is f.Closed and S.ANSWERED in rule.before)),
-    Rule((S.FORWARDED,), f.Closed, None, S.CLOSED, "Art. 35"),
+    Rule((S.FORWARDED,), f.Closed, None, S.CLOSED, "Comity"),
     Rule((S.SUPPLEMENT_DUE,), f.Supplemented, _ASKS, S.CLOSED, _SUPPLEMENT),
     Rule(
         tuple(state for state in _AFTER_DRAFT if state not in {S.ANSWERED, S.SUPPLEMENT_DUE}),

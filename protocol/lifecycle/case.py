@@ -6,34 +6,26 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from protocol.lifecycle import facts as f
-from protocol.lifecycle.assistance import AssistanceCase, fold_assistance
-from protocol.lifecycle.conversation import ConversationCase, fold_conversation
-from protocol.lifecycle.folding import OutOfOrder, opening_of
-from protocol.lifecycle.ordering import in_order
-from protocol.lifecycle.preservation import PreservationCase, fold_facts
-from protocol.lifecycle.thread import ThreadMessage, facts_of_thread, unread_in
+from protocol.lifecycle._by_kind import AnyCase, fold_any
+from protocol.lifecycle.corrections import effective
+from protocol.lifecycle.folding import OutOfOrder
+from protocol.lifecycle.thread import ThreadMessage, unread_in
 from protocol.messages.schema.base import Message
 
-AnyCase = PreservationCase | AssistanceCase | ConversationCase
+__all__ = ["AnyCase", "check_step", "fold", "fold_any", "is_over"]
 
 
 def fold(thread: Iterable[ThreadMessage]) -> AnyCase:
     """The case of a thread: its messages with the receipts known about them, in any order."""
     messages = tuple(thread)
-    return replace(fold_any(facts_of_thread(messages)), unread=unread_in(messages))
-
-
-def fold_any(facts: Iterable[f.CaseFact]) -> AnyCase:
-    """The case of these facts, by the lifecycle of the opening; without an opening all wait for it."""
-    facts = tuple(facts)
-    opening = opening_of(in_order(fact for fact in facts if isinstance(fact, f.Submitted)))
-    kind = opening.kind if opening else "preservation.request"
-    if kind == "preservation.request":
-        return fold_facts(facts)
-    if kind in {"assistance.request", "emergency.request"}:
-        return fold_assistance(facts, emergency=kind == "emergency.request")
-    return fold_conversation(facts)
+    read = effective(messages)
+    case = fold_any(read.facts)
+    return replace(
+        case,
+        out_of_order=(*case.out_of_order, *read.refused),
+        standings=read.standings or {},
+        unread=unread_in(messages),
+    )
 
 
 def is_over(case: AnyCase, now: datetime) -> bool:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from protocol.lifecycle import facts as f
-from protocol.lifecycle.folding import Case, Pause
+from protocol.lifecycle.folding import Case, Pause, nation_of
 from protocol.lifecycle.preservation import PreservationCase, TargetCase, state_at
 from protocol.lifecycle.preservation_rules import LIVING
 from protocol.lifecycle.profiles import (
@@ -55,11 +55,6 @@ def between(opening: f.Submitted, national: NationalClocks) -> NationalClocks:
     if national.nations:
         return national
     return replace(national, nations=frozenset(nation_of(address) for address in (opening.by, *opening.requested)))
-
-
-def nation_of(address: str) -> str:
-    """The node of an address: a nation's country code in lower case, or an organisation's name."""
-    return address.rpartition("@")[2]
 
 
 def acknowledgement_due(case: Case[Any], national: NationalClocks = NO_NATIONAL_CLOCKS) -> datetime | None:

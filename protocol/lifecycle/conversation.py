@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
-from uuid import UUID
 
 from protocol.lifecycle import facts as f
 from protocol.lifecycle.folding import Case, Lifecycle
@@ -46,10 +45,10 @@ CONVERSATION_RULES: tuple[Rule[ConversationState], ...] = (
     Rule((S.CONDITIONS_AGREED,), f.Answered, _OPENS, S.ANSWERED, "Art. 26.1"),
     Rule((S.ANSWERED,), f.Answered, _OPENS, None, "Art. 26.1"),
     Rule(
-        tuple(s for s in _AFTER_DRAFT if s not in {S.WITHDRAWN, S.CLOSED}), f.Withdrawn, _OPENS, S.WITHDRAWN, "Art. 26"
+        tuple(s for s in _AFTER_DRAFT if s not in {S.WITHDRAWN, S.CLOSED}), f.Withdrawn, _OPENS, S.WITHDRAWN, "Comity"
     ),
-    Rule(tuple(s for s in _AFTER_DRAFT if s not in {S.WITHDRAWN, S.CLOSED}), f.Closed, None, S.CLOSED, "Art. 35"),
-    Rule((S.WITHDRAWN, S.CLOSED), f.Closed, None, None, "Art. 35"),
+    Rule(tuple(s for s in _AFTER_DRAFT if s not in {S.WITHDRAWN, S.CLOSED}), f.Closed, None, S.CLOSED, "Comity"),
+    Rule((S.WITHDRAWN, S.CLOSED), f.Closed, None, None, "Comity"),
     Rule(tuple(s for s in _AFTER_DRAFT if s is not S.SUBMITTED), f.Delivered, _RECEIVES, None, "ETSI EN 319 522-1"),
     Rule(
         tuple(s for s in _AFTER_DRAFT if s not in {S.SUBMITTED, S.DELIVERED}),
@@ -60,9 +59,11 @@ CONVERSATION_RULES: tuple[Rule[ConversationState], ...] = (
     ),
 )
 CONVERSATION_RULE_FOR = by_state_and_fact(CONVERSATION_RULES)
+# In which nothing is asked or owed any more.
+OVER = frozenset({S.WITHDRAWN, S.CLOSED})
 _ENDED = frozenset({S.ANSWERED, S.WITHDRAWN, S.CLOSED, S.CONDITIONS_DECLINED})
 # All else in such a thread moves nothing, and is in order whenever it comes.
-_MOVING = frozenset({f.Explained, *(rule.fact for rule in CONVERSATION_RULES)})
+_MOVING = frozenset(rule.fact for rule in CONVERSATION_RULES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,8 @@ class ConversationCase(Case[Subject]):
 
 def fold_conversation(facts: Iterable[f.CaseFact]) -> ConversationCase:
     """The case of these facts; the order and the number of times they are given do not matter."""
-    moving = (replace(fact, targets=()) for fact in facts if type(fact) in _MOVING)
-    folded = CONVERSATION.fold(moving)
+    of_it = (replace(fact, targets=()) for fact in facts if type(fact) in _MOVING or not fact.MOVES)
+    folded = CONVERSATION.fold(of_it)
     return ConversationCase(**{field.name: getattr(folded, field.name) for field in fields(folded)})
 
 
@@ -112,8 +113,8 @@ def _changed(target: Subject, after: StrEnum, fact: f.CaseFact) -> Subject:
     return replace(target, state=ConversationState(after))
 
 
-def _proved(target: Subject, subject: UUID | None, fact: f.CaseFact) -> Subject:
-    return target
+def _new(name: str, opening: f.Submitted) -> Subject:
+    return Subject(name)
 
 
-CONVERSATION = Lifecycle(CONVERSATION_RULE_FOR, Subject, _state_met, _as_met, _changed, _proved)
+CONVERSATION = Lifecycle(CONVERSATION_RULE_FOR, _new, _state_met, _as_met, _changed)

@@ -16,13 +16,16 @@ from uuid import UUID
 
 from protocol.codes import Confidence
 from protocol.lifecycle import facts as f
+from protocol.lifecycle._waiting import AuthorityWait
 from protocol.lifecycle.assistance import AssistanceCase
+from protocol.lifecycle.assistance_rules import TERMINAL as ASSISTANCE_TERMINAL
 from protocol.lifecycle.assistance_rules import UNANSWERED, AssistanceState
 from protocol.lifecycle.case import AnyCase
 from protocol.lifecycle.clocks import acknowledgement_due, between, due_at, expires_in
+from protocol.lifecycle.conversation import OVER as CONVERSATION_ENDED
 from protocol.lifecycle.conversation import ConversationCase
 from protocol.lifecycle.preservation import PreservationCase
-from protocol.lifecycle.preservation_rules import LIVING, TERMINAL
+from protocol.lifecycle.preservation_rules import LIVING, TERMINAL, State
 from protocol.lifecycle.profiles import (
     NO_NATIONAL_CLOCKS,
     AnswerProfile,
@@ -32,6 +35,7 @@ from protocol.lifecycle.profiles import (
     acknowledgement_profile,
     answer_profiles,
     kind_between,
+    owed_profile,
 )
 from protocol.lifecycle.rules import Side
 
@@ -88,13 +92,14 @@ def deadlines(case: AnyCase, national: NationalClocks = NO_NATIONAL_CLOCKS) -> t
     if opening is None:
         return ()
     national = between(opening, national)
-    found = [*_explanations(case, opening)]
+    found = [*_explanations(case, opening), *_asked(case, opening)]
     if not isinstance(case, ConversationCase):
         found += [*_acknowledgement(case, opening, national), *_next_update(case)]
+        found += [*_authorisations(case, opening), *_silence(case, opening)]
     if isinstance(case, AssistanceCase):
-        found += [*_by_profile(case, opening, national), *_supplement(case, opening)]
+        found += [*_by_profile(case, opening, national), *_supplement(case, opening), *_needed(case, opening)]
     elif isinstance(case, PreservationCase):
-        found += _expiries(case)
+        found += [*_expiries(case, national), *_extensions(case), *_unconfirmed(case, opening)]
     return tuple(sorted(found, key=_sooner))
 
 
@@ -216,14 +221,121 @@ def _supplement(case: AssistanceCase, opening: f.Submitted) -> Iterator[Deadline
         yield Deadline("supplement", Side.REQUESTER, due, source, "verified", kind=DueKind.PROMISED)
 
 
-def _expiries(case: PreservationCase) -> Iterator[Deadline]:
+def _needed(case: AssistanceCase, opening: f.Submitted) -> Iterator[Deadline]:
+    """Until when the requester can use the answer: in an emergency, the time that is left before the harm."""
+    if opening.wanted_by is not None and any(target.state in UNANSWERED for target in case.targets):
+        yield Deadline("needed_by", Side.REQUESTED, opening.wanted_by, "the requester's own word", "verified")
+
+
+def _expiries(case: PreservationCase, national: NationalClocks) -> Iterator[Deadline]:
     """Each running expiry: before it the requester extends, follows up or releases.
 
-    A lapse stays due until the case is closed: it is not to be overlooked.
+    A lapse stays due until the case is closed: it is not to be overlooked. Where the requested nation's law wants a
+    renewal also of what was followed up, that expiry is due as well.
     """
     for target in case.targets:
         expiry = target.expires_at
-        if target.closed_at is None and expiry is not None and expires_in(target, expiry) is not None:
+        if target.closed_at is not None or expiry is None:
+            continue
+        renewed = national.renewal and target.state is State.FOLLOWED_UP
+        if renewed or expires_in(target, expiry) is not None:
             source = "Budapest Convention Art. 29.7"
-            kind = DueKind.DECLARED
-            yield Deadline("expiry", Side.REQUESTER, expiry, source, "verified", target.name, kind)
+            yield Deadline("expiry", Side.REQUESTER, expiry, source, "verified", target.name, DueKind.DECLARED)
+
+
+def _extensions(case: PreservationCase) -> Iterator[Deadline]:
+    """Each extension that was asked for, or the rest of it: it is decided before the expiry that it would move."""
+    for target in case.targets:
+        if target.wanted_until is None or target.state not in LIVING or target.expiry_suspended:
+            continue
+        yield Deadline(
+            "extension",
+            Side.REQUESTED,
+            target.expires_at,
+            "UN Convention Art. 42; the expiry that the requested side gave",
+            "verified",
+            target.name,
+            DueKind.DECLARED,
+            since=target.extension_asked_at,
+            message=target.extension,
+        )
+
+
+def _unconfirmed(case: PreservationCase, opening: f.Submitted) -> Iterator[Deadline]:
+    """Each request that followed and is not confirmed: the requested side asks its central authority."""
+    profile = owed_profile("confirm_follow_up")
+    for target in case.targets:
+        leg, expiry = target.central, target.expires_at
+        if target.state is not State.FOLLOWED_UP or leg is None or leg.announced_at is None or leg.confirmed_at:
+            continue
+        due, kind, source = leg.announced_at + profile.period(opening.urgency), DueKind.TARGET, profile.source
+        if expiry is not None and expiry <= due:
+            due, kind, source = expiry, DueKind.DECLARED, "Budapest Convention Art. 29.7"
+        yield Deadline(
+            "confirm_follow_up",
+            Side.REQUESTED,
+            due,
+            source,
+            profile.confidence,
+            target.name,
+            kind,
+            since=leg.announced_at,
+            message=target.follow_ups[-1],
+        )
+
+
+def _authorisations(case: PreservationCase | AssistanceCase, opening: f.Submitted) -> Iterator[Deadline]:
+    """What the requested side waits for at its own authorities: one entry for targets that wait for the same."""
+    waiting: dict[AuthorityWait, list[str]] = {}
+    for target in case.targets:
+        if target.waiting is not None:
+            waiting.setdefault(target.waiting, []).append(target.name)
+    profile = owed_profile("authorisation")
+    for wait, names in waiting.items():
+        due = wait.until or wait.since + profile.period(opening.urgency)
+        for name in [""] if len(names) == len(case.targets) else names:
+            yield Deadline(
+                "authorisation",
+                Side.REQUESTED,
+                due,
+                "the requested side's own word" if wait.until else profile.source,
+                "verified" if wait.until else profile.confidence,
+                name,
+                DueKind.PROMISED if wait.until else DueKind.TARGET,
+                since=wait.since,
+                reason=wait.reason,
+            )
+
+
+def _silence(case: PreservationCase | AssistanceCase, opening: f.Submitted) -> Iterator[Deadline]:
+    """The end of the request not to notify the user: before it the requester renews it, or the user may be told."""
+    if case.silent_until is not None and not _is_ended(case, ("",)):
+        source = "UN Convention Art. 42 (g); the requester's own word"
+        due = case.silent_until
+        yield Deadline("renewal", Side.REQUESTER, due, source, "verified", kind=DueKind.DECLARED)
+
+
+def _asked(case: AnyCase, opening: f.Submitted) -> Iterator[Deadline]:
+    """What one side asked and the other owes: by the date that was named, which binds nobody, or by a target."""
+    for item in case.owed:
+        if not item.outlives and _is_ended(case, item.targets):
+            continue
+        profile = owed_profile(item.what)
+        named = item.answer_by is not None
+        yield Deadline(
+            item.what,
+            item.side,
+            item.answer_by or item.since + profile.period(opening.urgency),
+            item.source if named else f"{item.source}; {profile.source}",
+            "verified" if named else profile.confidence,
+            item.targets[0] if len(item.targets) == 1 else "",
+            since=item.since,
+            message=item.message,
+        )
+
+
+def _is_ended(case: AnyCase, targets: tuple[str, ...]) -> bool:
+    """Whether nothing is asked any more of these targets; of all, where one is empty."""
+    ended = CONVERSATION_ENDED if isinstance(case, ConversationCase) else ASSISTANCE_TERMINAL | TERMINAL
+    concerned = [target for target in case.targets if "" in targets or target.name in targets]
+    return all(target.state in ended for target in concerned)

@@ -15,16 +15,25 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseFact:
-    """Base: ``message_id`` of the message, ``by`` the contact point that did it, ``about`` the message replied to."""
+    """Base: ``message_id`` of the message, ``by`` the contact point that did it, ``about`` the message replied to.
+
+    ``central``: the directory names ``by`` as the central authority of its nation. ``doubt`` is a code of the list
+    ``order_rule`` where the message says something that cannot count, in whatever state the case is; empty otherwise.
+    """
 
     # The name in the table and diagrams. A fact that needs one is sorted after others of the same message by it.
     NAME: ClassVar[str] = ""
+    # Whether a table says what it does; all else is in order whenever it comes, and moves no state, by this rule.
+    MOVES: ClassVar[bool] = True
+    SOURCE: ClassVar[str] = "Comity"
 
     message_id: UUID
     at: datetime
     by: str
     about: UUID | None = None
     targets: tuple[str, ...] = ()
+    central: bool = False
+    doubt: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +42,10 @@ class Submitted(CaseFact):
 
     Each expiry is at least ``minimum_days`` away. ``instrument`` and ``urgency`` choose the clocks; ``wanted_by`` is
     until when the requester can use the answer, ``supplement_by`` when the requester owes the rest. ``offers``:
-    something is offered, and given when its conditions are accepted.
+    something is offered, and given when its conditions are accepted. ``silent_until`` is the end of the request not to
+    notify the user. ``renewal``: the law of a requested nation wants a preservation renewed also when a request has
+    followed, so that its expiry keeps running. ``consults``: under its instrument the other side is consulted before
+    a refusal or postponement.
     """
 
     NAME: ClassVar[str] = "submitted"
@@ -47,6 +59,9 @@ class Submitted(CaseFact):
     wanted_by: datetime | None = None
     supplement_by: datetime | None = None
     offers: bool = False
+    silent_until: datetime | None = None
+    renewal: bool = False
+    consults: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +87,7 @@ class Explained(CaseFact):
     """The sender of the message ``about`` was told that it was out of order, and why. It moves nothing."""
 
     NAME: ClassVar[str] = "explained"
+    MOVES: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +104,7 @@ class ClarificationAsked(CaseFact):
     NAME: ClassVar[str] = "clarification asked"
 
     pauses: bool = False
+    answer_by: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +120,8 @@ class RiskRaised(CaseFact):
 
     NAME: ClassVar[str] = "risk raised"
 
+    answer_by: datetime | None = None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RiskAccepted(CaseFact):
@@ -113,13 +132,17 @@ class RiskAccepted(CaseFact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preserved(CaseFact):
-    """The requested side preserved the target, in whole or (``partly``) in part, until ``expires_at``."""
+    """The requested side preserved the target, in whole or (``partly``) in part, until ``expires_at``.
+
+    ``final``: it said that it will not keep them longer, so that nothing is left of an extension that was asked for.
+    """
 
     NAME: ClassVar[str] = "preserved"
 
     preserved_at: datetime
     expires_at: datetime
     partly: bool = False
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,11 +154,12 @@ class NotHeld(CaseFact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused(CaseFact):
-    """The requested side refuses on the coded ``ground``."""
+    """The requested side refuses on the coded ``ground``; ``misdirected``: another authority is the right one."""
 
     NAME: ClassVar[str] = "refused"
 
     ground: str = "other"
+    misdirected: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,9 +173,27 @@ class ExtensionAsked(CaseFact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FollowedUp(CaseFact):
-    """The request for mutual assistance (or a production order) was submitted. Suspends expiry once received."""
+    """The requester filed the request that the preservation is for: by which channel, when, under which reference.
+
+    The expiry stands until the requested side confirms that it arrived.
+    """
 
     NAME: ClassVar[str] = "followed up"
+
+    channel: str | None = None
+    filed_at: datetime | None = None
+    reference: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowUpArrived(CaseFact):
+    """The requested side: its ``authority`` received the request on ``received_at``, under ``file_number``."""
+
+    NAME: ClassVar[str] = "follow-up confirmed"
+
+    authority: str
+    file_number: str
+    received_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,9 +216,15 @@ class Reported(CaseFact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorisationAwaited(CaseFact):
-    """The requested side waits for an authorisation (Directive (EU) 2023/977 Art. 5.2)."""
+    """The requested side waits for an authorisation of its own authorities (Directive (EU) 2023/977 Art. 5.2).
+
+    ``reason`` is a code of ``delay_reason``, ``until`` how long that takes as far as it knows.
+    """
 
     NAME: ClassVar[str] = "authorisation awaited"
+
+    reason: str = ""
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +255,7 @@ class ConditionsProposed(CaseFact):
     NAME: ClassVar[str] = "conditions proposed"
 
     conditions: tuple[str, ...] = ()
+    answer_by: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,3 +330,157 @@ class Withdrawn(CaseFact):
     """The requester takes the request back."""
 
     NAME: ClassVar[str] = "withdrawn"
+
+
+# --- Facts that move no state: they put something on somebody's list or take it off ---
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NothingMoved(CaseFact):
+    """Base of facts that are in order whenever a party states them."""
+
+    MOVES: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked(NothingMoved):
+    """A party asks something that the other owes a reply to; ``answer_by`` is until when it would like to have it."""
+
+    answer_by: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionAsked(Asked):
+    """The requester asks the requested side something about its answer."""
+
+    NAME: ClassVar[str] = "question asked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionAnswered(NothingMoved):
+    """The requested side answers a question of the requester."""
+
+    NAME: ClassVar[str] = "question answered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusAsked(Asked):
+    """A party asks how it stands."""
+
+    NAME: ClassVar[str] = "status asked"
+    SOURCE: ClassVar[str] = "UN Convention Art. 40"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UseAsked(Asked):
+    """The provider asks what use was made of what it gave (Art. 28.4)."""
+
+    NAME: ClassVar[str] = "use asked"
+    SOURCE: ClassVar[str] = "Art. 28.4"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UseReported(NothingMoved):
+    """Who got something says what use was made of it."""
+
+    NAME: ClassVar[str] = "use reported"
+    SOURCE: ClassVar[str] = "Art. 28.4"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentAsked(Asked):
+    """Who got something asks to use it or pass it on beyond its conditions."""
+
+    NAME: ClassVar[str] = "consent asked"
+    SOURCE: ClassVar[str] = "Second Additional Protocol Art. 14"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentDecided(NothingMoved):
+    """Who gave something consents, or does not."""
+
+    NAME: ClassVar[str] = "consent decided"
+    SOURCE: ClassVar[str] = "Second Additional Protocol Art. 14"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsultationOpened(Asked):
+    """A side asks the other before it decides; ``intends`` is a code of ``consultation_intent`` (Art. 27.6)."""
+
+    NAME: ClassVar[str] = "consultation opened"
+    SOURCE: ClassVar[str] = "Art. 27.6"
+
+    intends: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsultationClosed(NothingMoved):
+    """What a consultation came to: a code of ``consultation_outcome``. The decision follows."""
+
+    NAME: ClassVar[str] = "consultation closed"
+    SOURCE: ClassVar[str] = "Art. 27.6"
+
+    outcome: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SilenceRenewed(NothingMoved):
+    """The requester asks that the user is not notified before ``until`` (UN Convention Art. 42)."""
+
+    NAME: ClassVar[str] = "silence renewed"
+    SOURCE: ClassVar[str] = "UN Convention Art. 42 (g)"
+
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathDisclosed(NothingMoved):
+    """The requested side named another State's provider and the path of a communication (Art. 30)."""
+
+    NAME: ClassVar[str] = "path disclosed"
+    SOURCE: ClassVar[str] = "Art. 30"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoteWritten(NothingMoved):
+    """A note: words that are part of the file."""
+
+    NAME: ClassVar[str] = "note written"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changed(NothingMoved):
+    """A sender changed what it had said in the message ``original``.
+
+    ``relied`` are the targets for which the other side had acted on it: for these the former version stands.
+    """
+
+    original: UUID
+    relied: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corrected(Changed):
+    """The sender corrected a message of its own."""
+
+    NAME: ClassVar[str] = "corrected"
+    SOURCE: ClassVar[str] = "Directive (EU) 2016/680 Art. 7.3"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retracted(Changed):
+    """The sender took back a message of its own."""
+
+    NAME: ClassVar[str] = "retracted"
+    SOURCE: ClassVar[str] = "Directive (EU) 2016/680 Art. 7.3"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataProtectionNoted(NothingMoved):
+    """The recipient says what it did with the data of the message ``concerned``: a code of its list in ``action``."""
+
+    NAME: ClassVar[str] = "data protection noted"
+    SOURCE: ClassVar[str] = "Directive (EU) 2016/680 Art. 16"
+
+    concerned: UUID
+    action: str = ""

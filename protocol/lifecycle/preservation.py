@@ -9,6 +9,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from protocol.lifecycle import facts as f
+from protocol.lifecycle._waiting import AuthorityWait, waiting_after
 from protocol.lifecycle.folding import Case, Lifecycle
 from protocol.lifecycle.preservation_rules import LIVING, RULE_FOR, TERMINAL, State
 
@@ -21,6 +22,7 @@ class RequestState(StrEnum):
     DELIVERED = "delivered"
     ACKNOWLEDGED = "acknowledged"
     UNDER_REVIEW = "under_review"
+    AWAITING_AUTHORISATION = "awaiting_authorisation"
     PARTLY_ANSWERED = "partly_answered"
     PRESERVED = "preserved"
     PARTLY_PRESERVED = "partly_preserved"
@@ -29,8 +31,34 @@ class RequestState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class CentralLeg:
+    """The way of the request that followed through the central authority, as far as either side said.
+
+    ``channel``, ``filed_at`` and ``reference`` are the requester's word; ``authority``, ``file_number``,
+    ``received_at`` and ``confirmed_at`` (when it said so) the requested side's. ``decision`` is accepted, postponed,
+    refused or produced, and ``decided_at`` when that was said.
+    """
+
+    announced_at: datetime | None = None
+    channel: str | None = None
+    filed_at: datetime | None = None
+    reference: str = ""
+    authority: str | None = None
+    file_number: str | None = None
+    received_at: datetime | None = None
+    confirmed_at: datetime | None = None
+    decision: str | None = None
+    decided_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TargetCase:
-    """One target. ``expires_at`` is what the requested side gave; whether it has passed: :func:`state_at`."""
+    """One target. ``expires_at`` is what the requested side gave; whether it has passed: :func:`state_at`.
+
+    ``follow_ups`` are the messages that announced the request that followed, or confirmed its arrival. ``wanted_until``
+    is what is still owed of an extension that was asked for by the message ``extension`` at
+    ``extension_asked_at``. ``renewal``: its expiry runs also when a request has followed.
+    """
 
     name: str
     state: State = State.DRAFT
@@ -38,24 +66,28 @@ class TargetCase:
     preserved_at: datetime | None = None
     expires_at: datetime | None = None
     wanted_until: datetime | None = None
+    extension: UUID | None = None
+    extension_asked_at: datetime | None = None
     refusal_ground: str | None = None
     follow_ups: tuple[UUID, ...] = ()
-    follow_up_received_at: datetime | None = None
-    follow_up_refused_at: datetime | None = None
+    central: CentralLeg | None = None
     closed_at: datetime | None = None
+    waiting: AuthorityWait | None = None
+    renewal: bool = False
 
     @property
     def expiry_suspended(self) -> bool:
-        """Whether the expiry does not run: a request followed and was received in time.
+        """Whether the expiry does not run: the requested side confirmed that the request that followed came in time.
 
-        Then the data stay pending the decision (Art. 29.7). After a refusal that came later than the expiry would
-        have, nothing is left to lapse: the target waits for its release.
+        Then the data stay pending the decision (Art. 29.7), unless the law wants a renewal all the same. After a
+        refusal that came later than the expiry would have, nothing is left to lapse: the target waits for its release.
         """
-        if self.expires_at is None or self.follow_up_received_at is None:
+        leg = self.central
+        if self.expires_at is None or self.renewal or leg is None or leg.confirmed_at is None:
             return False
         if self.state is State.FOLLOW_UP_REFUSED:
-            return self.follow_up_refused_at is not None and self.follow_up_refused_at >= self.expires_at
-        return self.state is State.FOLLOWED_UP and self.follow_up_received_at < self.expires_at
+            return leg.decided_at is not None and leg.decided_at >= self.expires_at
+        return self.state is State.FOLLOWED_UP
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,56 +128,91 @@ def fold_facts(facts: Iterable[f.CaseFact]) -> PreservationCase:
 
 
 def _as_met(target: TargetCase, fact: f.CaseFact) -> f.CaseFact:
-    """What refuses the request that followed is not about the preservation: a refusal that replies to it, and every
-    word that something cannot be had, which is no answer to an extension."""
-    about_follow_up = isinstance(fact, f.Refused) and fact.about in target.follow_ups
+    """What refuses the request that followed is not about the preservation: a refusal that replies to it or to its
+    confirmation, or that the central authority states; and every word that something cannot be had, which is no answer
+    to an extension."""
+    about_follow_up = isinstance(fact, f.Refused) and (fact.about in target.follow_ups or fact.central)
     if about_follow_up or (isinstance(fact, f.Impossible) and target.follow_ups):
         common = {field.name: getattr(fact, field.name) for field in fields(f.CaseFact)}
         return f.FollowUpRefused(**common)
     return fact
 
 
-def _proved(target: TargetCase, subject: UUID | None, fact: f.CaseFact) -> TargetCase:
-    if subject in target.follow_ups and target.follow_up_received_at is None:
-        return replace(target, follow_up_received_at=fact.at)
-    return target
+def _new(name: str, opening: f.Submitted) -> TargetCase:
+    return TargetCase(name, renewal=opening.renewal)
 
 
 def _changed(target: TargetCase, after: StrEnum, fact: f.CaseFact) -> TargetCase:
     """The target in its new state, with what the fact says recorded in it."""
-    target = replace(target, state=State(after))
+    leg = _leg_after(target.central, fact)
+    target = replace(target, state=State(after), central=leg, waiting=waiting_after(target.waiting, fact))
     match fact:
         case f.Preserved():
+            # An extension granted in half is owed for the rest, unless that was said to be all.
+            rest = target.wanted_until is not None and fact.expires_at < target.wanted_until and not fact.final
             return replace(
                 target,
                 partly=fact.partly,
                 preserved_at=target.preserved_at or fact.preserved_at,
                 expires_at=fact.expires_at,
-                wanted_until=None,
+                wanted_until=target.wanted_until if rest else None,
             )
         case f.Refused() | f.Impossible():
             return replace(target, refusal_ground=fact.ground, wanted_until=None)
         case f.Forwarded():
             return replace(target, refusal_ground="not_competent_authority")
         case f.ExtensionAsked():
-            return replace(target, wanted_until=fact.until)
-        case f.FollowUpRefused():
-            return replace(target, follow_up_refused_at=fact.at)
+            asked = fact.message_id
+            return replace(target, wanted_until=fact.until, extension=asked, extension_asked_at=fact.at)
         case f.Closed():
             return replace(target, closed_at=target.closed_at or fact.at)
-        case f.FollowedUp():
+        case f.FollowedUp() | f.FollowUpArrived():
             return replace(target, follow_ups=(*target.follow_ups, fact.message_id))
         case _:
             return target
 
 
-PRESERVATION = Lifecycle(RULE_FOR, TargetCase, state_at, _as_met, _changed, _proved)
+_DECISIONS: Mapping[type[f.CaseFact], str] = {
+    f.Accepted: "accepted",
+    f.Postponed: "postponed",
+    f.FollowUpRefused: "refused",
+    f.Answered: "produced",
+}
+
+
+def _leg_after(leg: CentralLeg | None, fact: f.CaseFact) -> CentralLeg | None:
+    """How far the request that followed is after ``fact``; None while no request followed."""
+    match fact:
+        case f.FollowedUp():
+            return replace(
+                leg or CentralLeg(),
+                announced_at=fact.at,
+                channel=fact.channel,
+                filed_at=fact.filed_at,
+                reference=fact.reference,
+            )
+        case f.FollowUpArrived():
+            return replace(
+                leg or CentralLeg(),
+                authority=fact.authority,
+                file_number=fact.file_number,
+                received_at=fact.received_at,
+                confirmed_at=fact.at,
+            )
+        case _ if leg is not None and type(fact) in _DECISIONS:
+            return replace(leg, decision=_DECISIONS[type(fact)], decided_at=fact.at)
+        case _:
+            return leg
+
+
+PRESERVATION = Lifecycle(RULE_FOR, _new, state_at, _as_met, _changed)
 
 _PROGRESS: Mapping[State, RequestState] = {
     State.SUBMITTED: RequestState.SUBMITTED,
     State.DELIVERED: RequestState.DELIVERED,
     State.ACKNOWLEDGED: RequestState.ACKNOWLEDGED,
     State.UNDER_REVIEW: RequestState.UNDER_REVIEW,
+    State.AWAITING_AUTHORISATION: RequestState.AWAITING_AUTHORISATION,
     State.CLARIFICATION: RequestState.UNDER_REVIEW,
     State.RISK_DIALOGUE: RequestState.UNDER_REVIEW,
 }

@@ -34,7 +34,10 @@ class DueKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PreservationProfile:
-    """How long data are preserved under an instrument; days are None where none is set."""
+    """How long data are preserved under an instrument, or in the nations named; days are None where none is set.
+
+    ``renewal``: the law wants a renewal also when a request has followed, so that the expiry keeps running.
+    """
 
     id: str
     legal_basis: tuple[str, ...]
@@ -44,6 +47,8 @@ class PreservationProfile:
     then: str | None
     source: str
     confidence: Confidence
+    nations: tuple[str, ...] = ()
+    renewal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +127,47 @@ def preservation_profiles() -> tuple[PreservationProfile, ...]:
             then=row["then"],
             source=row["source"],
             confidence=row["confidence"],
+            nations=tuple(row.get("nations", ())),
+            renewal=row.get("renewal", False),
         )
         for row in _file()["preservation"]
     )
+
+
+@cache
+def renewing_nations() -> frozenset[str]:
+    """The nations whose law wants a preservation renewed also when a request has followed.
+
+    An unverified one counts too: an expiry that is shown and does not run is warned of in vain, the other is lost data.
+    """
+    return frozenset(nation for profile in preservation_profiles() if profile.renewal for nation in profile.nations)
+
+
+@cache
+def consulting_instruments() -> frozenset[str]:
+    """The instruments under which the other side is consulted before a refusal or postponement."""
+    return frozenset(basis for row in _file()["consultation"] for basis in row["legal_basis"])
+
+
+@dataclass(frozen=True, slots=True)
+class OwedProfile:
+    """By which time after it was asked something is to be answered where nobody named a date: by urgency, in hours."""
+
+    what: str
+    hours: Mapping[str, int]
+    source: str
+    confidence: Confidence
+
+    def period(self, urgency: str) -> timedelta:
+        """The period for an urgency; one that the list does not know is held to be urgent."""
+        return timedelta(hours=self.hours.get(urgency, self.hours["urgent"]))
+
+
+@cache
+def owed_profile(what: str) -> OwedProfile:
+    """The target for what is owed in reply."""
+    rows = {row["what"]: row for row in _file()["owed"]}
+    return OwedProfile(**rows[what])
 
 
 @cache

@@ -1,7 +1,7 @@
 """Which messages of a thread make the case between the requester and one nation. Applied before the fold.
 
 Rules:
-1. A thread that asks several nations is one case per nation. What one nation says moves its own case and no other.
+1. A thread that asks several nations is one case per nation. The words of one nation move its own case and no other.
 2. A message is of a nation's case when a desk of that nation sent it, or when the requester sent it to one and it does
    not answer another nation.
 3. A desk to which the request was passed on is heard when the thread has the forward, signed by a desk that was asked,
@@ -11,7 +11,9 @@ Rules:
    nothing.
 5. The word that a request was passed on counts as such only together with that forward. Alone it says that the office
    is the wrong one.
-6. Whoever else writes into a thread is of the first nation's case, where the fold shows it as out of order.
+6. The central authority of a nation that was asked is heard in that nation's case without a forward; the fold says in
+   what (:mod:`protocol.lifecycle.folding`).
+7. Anybody else who writes into a thread is of the first nation's case, where the fold shows it as out of order.
 
 Each desk projects what it holds: nobody's state depends on a message that they may not have.
 """
@@ -19,23 +21,18 @@ Each desk projects what it holds: nobody's state depends on a message that they 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from protocol.address import Address
 from protocol.errors import ComityError
 from protocol.lifecycle.case import AnyCase, fold
-from protocol.lifecycle.folding import OutOfOrder
+from protocol.lifecycle.folding import OutOfOrder, nation_of
 from protocol.lifecycle.thread import ThreadMessage
 from protocol.messages.handling_rules import REQUESTS, Action, objections, read_original
 from protocol.messages.schema.base import Message
 from protocol.messages.types.ending import Misdirected
 from protocol.messages.types.forward import Forward
-
-
-def nation_of(address: str) -> str:
-    """The nation (or organisation) of a contact point's address: the code behind the @."""
-    return address.rpartition("@")[2]
 
 
 def nations_in(thread: Iterable[ThreadMessage]) -> tuple[str, ...]:
@@ -161,6 +158,8 @@ class _Parties:
             yield self._as_passed_on(entries, desks)
         others = {address for found in self.desks.values() for address in found} - desks
         of_others = {entry.message.id for entry in entries if entry.message.sender in others}
+        central = _central_authorities(entries)
+        known = {*others, *desks, *(desk for each in self.nations for desk in central.get(each, ()))}
         first = nation == self.nations[0]
         for entry in entries:
             message = entry.message
@@ -169,11 +168,11 @@ class _Parties:
                     events = tuple(event for event in entry.events if event.recipient in asked)
                     yield ThreadMessage(_to(message, tuple(sorted(desks))), events)
                 continue
-            heard = self._is_between(message, desks, of_others) or (
-                first and self._is_strangers(message, others | desks)
+            heard = self._is_between(message, desks | central.get(nation, frozenset()), of_others) or (
+                first and self._is_strangers(message, known)
             )
             if heard and not self._moves_nothing(message, nation):
-                yield ThreadMessage(self._as_said(message), entry.events)
+                yield replace(entry, message=self._as_said(message))
 
     def _as_passed_on(self, entries: tuple[ThreadMessage, ...], desks: frozenset[str]) -> ThreadMessage:
         """The request, as the desks have it that got it from another one: handed over with the forward."""
@@ -210,6 +209,15 @@ class _Parties:
 
     def _forwards_of(self, message: Message) -> tuple[Forward, ...]:
         return tuple(forward for forward in self.forwards if forward.sender == message.sender)
+
+
+def _central_authorities(entries: Iterable[ThreadMessage]) -> Mapping[str, frozenset[str]]:
+    """The desks that the directory names as central authorities and that wrote into the thread, by nation."""
+    found: dict[str, set[str]] = {}
+    for entry in entries:
+        if entry.central:
+            found.setdefault(nation_of(entry.message.sender), set()).add(entry.message.sender)
+    return {nation: frozenset(desks) for nation, desks in found.items()}
 
 
 def _may_be_heard(opening: Message, forward: Forward, address: str, thread: list[Message], *, carried: bool) -> bool:

@@ -6,37 +6,45 @@ is in: each lifecycle's table says what it makes of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
 from protocol.lifecycle import facts as f
-from protocol.lifecycle.profiles import minimum_days
+from protocol.lifecycle.folding import nation_of
+from protocol.lifecycle.profiles import consulting_instruments, minimum_days, renewing_nations
 from protocol.messages.out_of_order import OutOfOrderNotice
+from protocol.messages.plausibility import held_back
 from protocol.messages.schema.base import Message, UnknownMessage
 from protocol.messages.schema.conditions import ConditionAccept, ConditionDecline, ConditionPropose
 from protocol.messages.schema.parts import Condition
+from protocol.messages.schema.use import ConsentReply, ConsentRequest, UseQuery, UseReport
 from protocol.messages.types.acknowledgement import Acknowledgement
 from protocol.messages.types.answer import Answer
 from protocol.messages.types.assistance import AssistanceRequest
 from protocol.messages.types.clarification import ClarificationAsk, ClarificationReply
 from protocol.messages.types.consent import is_given
+from protocol.messages.types.consultation import ConsultationClose, ConsultationOpen
+from protocol.messages.types.data_protection import DataProtectionNotice
 from protocol.messages.types.decision import Decision
 from protocol.messages.types.emergency import EmergencyRequest, EmergencySupplement
 from protocol.messages.types.ending import Closure, Misdirected, Withdrawal
 from protocol.messages.types.information import InformationSpontaneous
+from protocol.messages.types.note import NoteMessage
 from protocol.messages.types.preservation import PreservationAnswer, PreservationRequest, TargetAnswer
 from protocol.messages.types.preservation_course import (
+    FollowUpConfirmed,
     PreservationExtend,
     PreservationFollowUp,
     PreservationRelease,
     PreservationRisk,
     PreservationRiskReply,
+    TrafficPartialDisclosure,
 )
-from protocol.messages.types.status import StatusReport
+from protocol.messages.types.status import StatusQuery, StatusReport
 
 Facts = Iterator[f.CaseFact]
 _HANDOVER = "ContentHandover"
@@ -53,10 +61,14 @@ class ThreadEvent:
 
 @dataclass(frozen=True, slots=True)
 class ThreadMessage:
-    """A verified message (its inner sender is its outer sender) with the verified receipts known about it."""
+    """A verified message (its inner sender is its outer sender) with the verified receipts known about it.
+
+    ``central``: the directory names the sender as the central authority of its nation.
+    """
 
     message: Message
     events: tuple[ThreadEvent, ...] = ()
+    central: bool = False
 
 
 def facts_of(message: Message) -> tuple[f.CaseFact, ...]:
@@ -67,22 +79,47 @@ def facts_of(message: Message) -> tuple[f.CaseFact, ...]:
     return tuple(mapping(message)) if mapping else ()
 
 
-def facts_of_thread(thread: Iterable[ThreadMessage]) -> list[f.CaseFact]:
-    """The facts of all messages and of the handover receipts about them.
+def facts_stated(
+    entry: ThreadMessage, messages: Sequence[Message], said_at: datetime | None = None
+) -> tuple[f.CaseFact, ...]:
+    """What a message states beside the others of its thread: nothing, while its conditions are open.
 
-    Content under conditions that nobody accepted states nothing yet, on either side.
+    ``said_at`` is when its content was said, where that is later than its time of sending: in a correction.
     """
-    facts: list[f.CaseFact] = []
-    entries = tuple(thread)
-    messages = [entry.message for entry in entries]
-    for entry in entries:
-        facts.extend(facts_of(entry.message) if is_given(entry.message, messages) else ())
-        facts.extend(
-            f.Delivered(message_id=entry.message.id, at=event.at, by=str(event.recipient))
-            for event in entry.events
-            if event.name == _HANDOVER
-        )
-    return facts
+    message = entry.message
+    if not is_given(message, messages):
+        return ()
+    held = held_back(message, messages, said_at=said_at)
+    unauthorised = discloses_unauthorised(message)
+
+    def marked(fact: f.CaseFact) -> f.CaseFact:
+        doubt = "no_authorisation" if unauthorised else "implausible" if held.covers(fact.targets) else ""
+        # An opening opens its thread whatever it says: there would be no case to show it in.
+        if isinstance(fact, f.Submitted) or not (doubt or entry.central):
+            return fact
+        return replace(fact, central=entry.central, doubt=doubt)
+
+    return tuple(marked(fact) for fact in facts_of(message))
+
+
+def receipts_of(entry: ThreadMessage) -> Iterator[f.CaseFact]:
+    """The handovers of a message that its receipts prove."""
+    for event in entry.events:
+        if event.name == _HANDOVER:
+            yield f.Delivered(message_id=entry.message.id, at=event.at, by=str(event.recipient))
+
+
+def discloses_unauthorised(message: Message) -> bool:
+    """Whether the message hands something over and does not say who allowed that."""
+    match message:
+        case Answer():
+            return bool(message.items) and message.authorisation is None
+        case InformationSpontaneous():
+            return message.stage == "disclosure" and message.authorisation is None
+        case TrafficPartialDisclosure():
+            return message.authorisation is None and any(part.withheld is None for part in message.disclosures)
+        case _:
+            return False
 
 
 def unread_in(thread: Iterable[ThreadMessage]) -> tuple[UUID, ...]:
@@ -106,6 +143,9 @@ def _opening(message: Message) -> f.Submitted:
         wanted_by=wanted_by if isinstance(message, _WITH_TARGETS) else None,
         supplement_by=message.supplement_by if isinstance(message, EmergencyRequest) else None,
         offers=isinstance(message, InformationSpontaneous) and message.stage == "offer",
+        silent_until=getattr(message, "do_not_notify_until", None) if isinstance(message, _WITH_TARGETS) else None,
+        renewal=any(nation_of(address) in renewing_nations() for address in message.to),
+        consults=instrument is not None and instrument in consulting_instruments(),
     )
 
 
@@ -131,6 +171,7 @@ def _outcome(message: PreservationAnswer, target: TargetAnswer) -> f.CaseFact:
             preserved_at=target.preserved_at,
             expires_at=target.expires_at,
             partly=target.result == "partly_preserved",
+            final=target.remark is not None,
         )
     if target.ground is not None:
         return f.Refused(**common, ground=target.ground.code)
@@ -155,6 +196,67 @@ def _of_targets(kind: type[f.CaseFact]) -> Callable[[Any], Facts]:
     return facts
 
 
+def _follow_up(message: PreservationFollowUp) -> Facts:
+    yield f.FollowedUp(
+        **_common(message),
+        targets=message.targets,
+        channel=message.channel,
+        filed_at=message.submitted_at or message.issued_at,
+        reference=message.reference,
+    )
+
+
+def _confirmation(message: FollowUpConfirmed) -> Facts:
+    yield f.FollowUpArrived(
+        **_common(message),
+        targets=message.targets,
+        authority=message.authority.organisation,
+        file_number=message.file_number,
+        received_at=message.received_at,
+    )
+
+
+def _asking(kind: type[f.Asked]) -> Callable[[Any], Facts]:
+    """A message that asks something that the other side owes a reply to."""
+
+    def facts(message: Any) -> Facts:
+        targets = getattr(message, "targets", ())
+        yield kind(**_common(message), targets=targets, answer_by=message.answer_by)
+
+    return facts
+
+
+def _about_nothing_named(kind: type[f.CaseFact]) -> Callable[[Any], Facts]:
+    """A message that states one fact about the thread as a whole."""
+
+    def facts(message: Any) -> Facts:
+        yield kind(**_common(message))
+
+    return facts
+
+
+def _risk(message: PreservationRisk) -> Facts:
+    yield f.RiskRaised(**_common(message), targets=message.targets, answer_by=message.answer_by)
+
+
+def _consultation(message: ConsultationOpen) -> Facts:
+    yield f.ConsultationOpened(
+        **_common(message), targets=message.targets, answer_by=message.answer_by, intends=message.intends
+    )
+
+
+def _consulted(message: ConsultationClose) -> Facts:
+    yield f.ConsultationClosed(**_common(message), targets=message.targets, outcome=message.outcome)
+
+
+def _protection(message: DataProtectionNotice) -> Facts:
+    yield f.DataProtectionNoted(**_common(message), concerned=message.about, action=message.action)
+
+
+def _path(message: TrafficPartialDisclosure) -> Facts:
+    yield f.PathDisclosed(**_common(message), targets=tuple(part.target for part in message.disclosures))
+
+
 def _extension(message: PreservationExtend) -> Facts:
     yield f.ExtensionAsked(**_common(message), targets=message.targets, until=message.until)
 
@@ -165,7 +267,9 @@ def _risk_reply(message: PreservationRiskReply) -> Facts:
 
 
 def _question(message: ClarificationAsk) -> Facts:
-    yield f.ClarificationAsked(**_common(message), targets=message.targets, pauses=message.pauses_clock)
+    yield f.ClarificationAsked(
+        **_common(message), targets=message.targets, pauses=message.pauses_clock, answer_by=message.answer_by
+    )
 
 
 def _report(message: StatusReport) -> Facts:
@@ -173,11 +277,20 @@ def _report(message: StatusReport) -> Facts:
     yield f.Reported(**_common(message), eta=message.eta, next_update_by=message.next_update_by, delay=delay)
     kind = _REPORTED_STATES.get(message.state)
     if kind is not None:
-        yield kind(**_common(message))
+        yield _reported(message, kind, ())
     for target in message.targets:
         of_target = _REPORTED_STATES.get(target.state)
         if of_target is not None and of_target is not kind:
-            yield of_target(**_common(message), targets=(target.target,))
+            yield _reported(message, of_target, (target.target,))
+
+
+def _reported(message: StatusReport, kind: type[f.CaseFact], targets: tuple[str, ...]) -> f.CaseFact:
+    if kind is f.AuthorisationAwaited and message.delay is not None:
+        delay = message.delay
+        return f.AuthorisationAwaited(
+            **_common(message), targets=targets, reason=delay.code, until=delay.expected_until
+        )
+    return kind(**_common(message), targets=targets)
 
 
 def _decision(message: Decision) -> Facts:
@@ -218,7 +331,12 @@ def _answer(message: Answer) -> Facts:
 
 
 def _proposal(message: ConditionPropose) -> Facts:
-    yield f.ConditionsProposed(**_common(message), targets=message.targets, conditions=_names(message.conditions))
+    yield f.ConditionsProposed(
+        **_common(message),
+        targets=message.targets,
+        conditions=_names(message.conditions),
+        answer_by=message.answer_by,
+    )
 
 
 def _acceptance(message: ConditionAccept) -> Facts:
@@ -240,7 +358,7 @@ def _misdirected(message: Misdirected) -> Facts:
     if message.forwarded:
         yield f.Forwarded(**_common(message), targets=message.targets)
     else:
-        yield f.Refused(**_common(message), targets=message.targets, ground="not_competent_authority")
+        yield f.Refused(**_common(message), targets=message.targets, ground="not_competent_authority", misdirected=True)
 
 
 def _information(message: InformationSpontaneous) -> Facts:
@@ -268,16 +386,27 @@ _FACTS_OF: Mapping[type[Message], Callable[[Any], Facts]] = MappingProxyType(
         AssistanceRequest: _new_request,
         EmergencyRequest: _new_request,
         PreservationAnswer: _answer_of_preservation,
-        PreservationRisk: _of_targets(f.RiskRaised),
+        PreservationRisk: _risk,
         PreservationRiskReply: _risk_reply,
         PreservationExtend: _extension,
-        PreservationFollowUp: _of_targets(f.FollowedUp),
+        PreservationFollowUp: _follow_up,
+        FollowUpConfirmed: _confirmation,
+        TrafficPartialDisclosure: _path,
         PreservationRelease: _of_targets(f.Released),
         EmergencySupplement: _of_targets(f.Supplemented),
         Acknowledgement: _acknowledgement,
         ClarificationAsk: _question,
         ClarificationReply: _of_targets(f.ClarificationReplied),
+        StatusQuery: _asking(f.StatusAsked),
         StatusReport: _report,
+        ConsultationOpen: _consultation,
+        ConsultationClose: _consulted,
+        UseQuery: _asking(f.UseAsked),
+        UseReport: _about_nothing_named(f.UseReported),
+        ConsentRequest: _asking(f.ConsentAsked),
+        ConsentReply: _about_nothing_named(f.ConsentDecided),
+        DataProtectionNotice: _protection,
+        NoteMessage: _about_nothing_named(f.NoteWritten),
         Decision: _decision,
         ConditionPropose: _proposal,
         ConditionAccept: _acceptance,

@@ -24,7 +24,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from protocol.address import Address
@@ -80,6 +80,9 @@ TLP_ORDER = ("CLEAR", "GREEN", "AMBER", "AMBER+STRICT", "RED")
 PAP_ORDER = ("CLEAR", "GREEN", "AMBER", "RED")
 _SAME = {"WHITE": "CLEAR"}
 _FREE = "H0"
+# The handling codes that say to whom content may go: not without asking, and as the text says.
+_BY_TEXT = "H3"
+_DISSEMINATION = ("H2", _BY_TEXT)
 
 
 def objections(
@@ -193,6 +196,37 @@ def weakened(outer: Handling, inner: Handling) -> tuple[str, ...]:
     return tuple(found)
 
 
+def strictest(*labels: Handling) -> dict[str, Any]:
+    """The labels, as JSON, that a reply in a case with these has at least: who may see it, and who may get it next.
+
+    Not what speaks of the content alone that it was set on: judicial use (H0, H1), use conditions, grade.
+    """
+    found: dict[str, Any] = {"tlp": max((one.tlp for one in labels), key=lambda tlp: rank(TLP_ORDER, tlp))}
+    paps = [one.pap for one in labels if one.pap is not None]
+    if paps:
+        found["pap"] = max(paps, key=lambda pap: rank(PAP_ORDER, pap))
+    codes = [code for code in _DISSEMINATION if any(code in one.codes for one in labels)]
+    if codes:
+        found["codes"] = codes
+    texts = dict.fromkeys(one.text for one in labels if one.text is not None and _BY_TEXT in one.codes)
+    if texts:
+        found["text"] = "\n".join(texts)
+    return found
+
+
+def weaker_than_case(handling: Handling, *labels: Handling) -> tuple[str, ...]:
+    """The labels in which a reply is weaker than its case, by the names of their fields; see :func:`strictest`."""
+    least = strictest(*labels)
+    found = [] if rank(TLP_ORDER, handling.tlp) >= rank(TLP_ORDER, least["tlp"]) else ["tlp"]
+    if "pap" in least and (handling.pap is None or rank(PAP_ORDER, handling.pap) < rank(PAP_ORDER, least["pap"])):
+        found.append("pap")
+    if not set(least.get("codes", ())) <= set(handling.codes):
+        found.append("codes")
+    if any(text not in (handling.text or "") for text in least.get("text", "").split("\n") if text):
+        found.append("text")
+    return tuple(found)
+
+
 def items_of(message: Message) -> tuple[str | None, ...]:
     """The items that consent is asked for: those of an answer, else the message as a whole (None)."""
     from protocol.messages.types.answer import Answer
@@ -211,12 +245,12 @@ def rank(labels: Sequence[str], label: str) -> int:
 def _forwarding(message: Message, holder: Address, recipient: Address | None) -> Iterator[Barrier]:
     from protocol.messages.types.answer import Answer
 
-    if recipient is not None and (str(recipient) == message.sender or recipient.node in _nations_consented(message)):
+    if recipient is not None and recipient.node in _nations_consented(message):
         return
     handling = message.handling
     if _leaves_its_state(message, holder, recipient):
         yield _of(message, Objection("third_state"))
-    if recipient is None or str(recipient) not in message.to:
+    if recipient is None or str(recipient) not in (*message.to, message.sender):
         code = _tlp_objection(handling.tlp, holder, recipient)
         if code is not None:
             yield _of(message, Objection(code))
@@ -238,7 +272,7 @@ def _leaves_its_state(message: Message, holder: Address, recipient: Address | No
     """Whether a request would go to a State that neither holds it nor was asked."""
     if message.type not in REQUESTS or recipient is None:
         return False
-    return recipient.node != holder.node and str(recipient) not in message.to
+    return recipient.node != holder.node and str(recipient) not in (message.sender, *message.to)
 
 
 def _nations_consented(message: Message) -> frozenset[str]:

@@ -38,10 +38,11 @@ PAST = frozenset(
     {
         *("at", "received_at", "forwarded_at", "issued_at", "submitted_at", "preserved_at", "seen_at", "occurred_at"),
         *("discovered_at", "validated_at", "period_begins_at", "period_ends_at", "instant", "sent_at"),
+        *("asked_at", "agreed_at", "as_of"),
     }
 )
 PROMISED = frozenset({"eta", "next_update_by", "expected_until", "expires_at", "until", "supplement_by", "valid_until"})
-WISHED = frozenset({"answer_by", "needed_by", "wanted_by", "expected_at", "follow_up_expected_at"})
+WISHED = frozenset({"answer_by", "needed_by", "wanted_by", "expected_at", "follow_up_expected_at", "deadline_at"})
 FREE = frozenset({"begins_at", "ends_at"})
 # Things that befall a request befall it after it was made.
 _AFTER_REQUEST = {PreservationAnswer: ("preserved_at",), Acknowledgement: ("received_at",)}

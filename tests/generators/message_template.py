@@ -46,7 +46,7 @@ def texts() -> Iterator[tuple[SourceText, str]]:
         file = kind.__module__.replace(".", "/") + ".py"
         yield SourceText(kind().detail), file
         yield SourceText(kind.advice), file
-    for fact in CaseFact.__subclasses__():
+    for fact in _facts(CaseFact):
         yield SourceText(fact.NAME, context=FACT), "protocol/lifecycle/facts.py"
     for name in list_names():
         if name not in NAMED_BY_CLDR:
@@ -82,6 +82,14 @@ def template() -> str:
 
 
 _VARYING = ('"POT-Creation-Date', '"PO-Revision-Date', '"Generated-By', '"Last-Translator', '"Report-Msgid')
+
+
+def _facts(base: type[CaseFact]) -> Iterator[type[CaseFact]]:
+    """The facts that have a name, with those under a base of their own."""
+    for kind in base.__subclasses__():
+        if kind.NAME:
+            yield kind
+        yield from _facts(kind)
 
 
 def _errors() -> set[type[ComityError]]:

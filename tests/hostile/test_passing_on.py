@@ -153,7 +153,7 @@ async def test_a_forged_consent_opens_nothing(world: World, monkeypatch: pytest.
         await jp.messages.sync()
         reply = json.loads((ROOT / "examples/messages/consent.reply.json").read_text())
         items = [{"item": {"message": str(message)}, "consent": "granted"}]
-        thread = {"thread": str(message), "in_reply_to": str(asked.id)}
+        thread = {"thread": str(message), "in_reply_to": str(asked.id), "handling": {"tlp": "RED"}}
         outbox: Outbox = fr._works.outbox
         (composed,) = await in_thread(fr, outbox.compose, [{**reply, **thread, "to": [str(JP)], "items": items}])
         composed = composed.complete

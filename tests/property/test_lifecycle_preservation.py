@@ -22,7 +22,7 @@ from protocol.lifecycle.clocks import (
 from protocol.lifecycle.deadlines import overdue
 from protocol.lifecycle.preservation import PreservationCase, RequestState, fold_facts, state_at
 from protocol.lifecycle.preservation_rules import RULE_FOR, RULES, TERMINAL, State
-from protocol.lifecycle.profiles import NO_NATIONAL_CLOCKS, NationalClocks
+from protocol.lifecycle.profiles import NO_NATIONAL_CLOCKS, NationalClocks, renewing_nations
 from protocol.lifecycle.rules import Side
 
 T0 = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
@@ -71,7 +71,16 @@ EXTENSION = f.ExtensionAsked(
 )
 EXTENDED = replace(preserved(5, T0 + 81 * DAY, expires_at=EXPIRY + 90 * DAY), about=uid(4))
 FOLLOW_UP = f.FollowedUp(message_id=uid(6), at=T0 + 85 * DAY, by=TOKYO, about=uid(3), targets=("t1",))
-FOLLOW_UP_RECEIVED = f.Delivered(message_id=uid(6), at=T0 + 86 * DAY, by=PARIS)
+FOLLOW_UP_CONFIRMED = f.FollowUpArrived(
+    message_id=uid(9),
+    at=T0 + 87 * DAY,
+    by=PARIS,
+    about=uid(6),
+    targets=("t1",),
+    authority="Ministry of Justice",
+    file_number="MOJ-1",
+    received_at=T0 + 86 * DAY,
+)
 
 
 def state_of(case: PreservationCase, target: str = "t1") -> State:
@@ -103,6 +112,7 @@ _extra: dict[type[f.CaseFact], dict[str, st.SearchStrategy[object]]] = {
     f.Submitted: {"thread": _ids, "requested": st.just((PARIS,)), "minimum_days": st.just(60)},
     f.Preserved: {"preserved_at": _instants, "expires_at": _instants},
     f.ExtensionAsked: {"until": _instants},
+    f.FollowUpArrived: {"authority": st.just("x"), "file_number": st.just("1"), "received_at": _instants},
 }
 _kinds = sorted({rule.fact for rule in RULES}, key=lambda kind: kind.NAME)
 _any_fact = st.one_of([st.builds(kind, **_common, **_extra.get(kind, {})) for kind in _kinds])
@@ -135,8 +145,14 @@ def test_every_fact_that_moves_a_target_or_is_refused_is_kept(thread: list[f.Cas
 def test_every_step_follows_a_row_of_the_table_and_every_refusal_has_a_reason(thread: list[f.CaseFact]) -> None:
     case = fold_facts(thread)
     for step in case.history:
-        rule = RULE_FOR[step.before, type(step.fact)]
         side = Side.REQUESTER if step.fact.by == TOKYO else Side.REQUESTED
+        if (side, type(step.fact)) in {
+            (Side.REQUESTER, f.ClarificationAsked),
+            (Side.REQUESTED, f.ClarificationReplied),
+        }:
+            assert step.after is step.before  # the requester may ask too, which moves nothing
+            continue
+        rule = RULE_FOR[step.before, type(step.fact)]
         assert rule.side in (None, side)
         assert rule.after in (None, step.after)
         assert step.fact.by != STRANGER
@@ -284,33 +300,38 @@ def test_refused_extension_leaves_the_preservation_as_it_was() -> None:
     assert (state_of(case), case.expires_at) == (State.PRESERVED, EXPIRY)
 
 
-def test_follow_up_suspends_the_expiry_only_when_its_receipt_is_proved() -> None:
-    sent = fold_facts([OPENING, PRESERVED, FOLLOW_UP])
-    received = fold_facts([OPENING, PRESERVED, FOLLOW_UP, FOLLOW_UP_RECEIVED])
-    later = EXPIRY + 300 * DAY
-    assert state_at(sent.targets[0], later) is State.LAPSED
-    assert state_at(received.targets[0], later) is State.FOLLOWED_UP
-    assert received.expires_at is None
-    assert expires_in(received.targets[0], later) is None
-
-
-def test_acknowledgement_of_the_follow_up_proves_its_receipt_too() -> None:
+def test_follow_up_suspends_the_expiry_only_when_its_arrival_is_confirmed() -> None:
+    received = f.Delivered(message_id=uid(6), at=T0 + 86 * DAY, by=PARIS)
     acknowledged = replace(ACKNOWLEDGED, message_id=uid(7), about=uid(6), at=T0 + 87 * DAY)
-    case = fold_facts([OPENING, PRESERVED, FOLLOW_UP, acknowledged])
-    assert case.targets[0].expiry_suspended
+    sent = fold_facts([OPENING, PRESERVED, FOLLOW_UP, received, acknowledged])
+    confirmed = fold_facts([OPENING, PRESERVED, FOLLOW_UP, FOLLOW_UP_CONFIRMED])
+    later = EXPIRY + 300 * DAY
+    # The partner's desk has the note; that says nothing of the request itself.
+    assert state_at(sent.targets[0], later) is State.LAPSED
+    assert state_at(confirmed.targets[0], later) is State.FOLLOWED_UP
+    assert confirmed.expires_at is None
+    assert expires_in(confirmed.targets[0], later) is None
 
 
-def test_follow_up_received_after_the_expiry_does_not_bring_the_data_back() -> None:
-    late = replace(FOLLOW_UP_RECEIVED, at=EXPIRY)
+def test_follow_up_that_arrived_after_the_expiry_does_not_bring_the_data_back() -> None:
+    late = replace(FOLLOW_UP_CONFIRMED, at=EXPIRY + 2 * DAY, received_at=EXPIRY + DAY)
     case = fold_facts([OPENING, PRESERVED, FOLLOW_UP, late])
     assert state_at(case.targets[0], EXPIRY) is State.LAPSED
+    assert reasons(case) == ["the request that followed arrived after the preservation had expired"]
+
+
+def test_where_the_law_wants_a_renewal_the_expiry_runs_on_after_the_follow_up() -> None:
+    case = fold_facts([replace(OPENING, renewal=True), PRESERVED, FOLLOW_UP, FOLLOW_UP_CONFIRMED])
+    assert (case.targets[0].state, case.expires_at) == (State.FOLLOWED_UP, EXPIRY)
+    assert state_at(case.targets[0], EXPIRY) is State.LAPSED
+    assert "us" in renewing_nations()
 
 
 def test_followed_up_ends_produced_or_refused_and_released() -> None:
     produced = f.Answered(message_id=uid(7), at=EXPIRY + 90 * DAY, by=PARIS, about=uid(6), targets=("t1",))
     refused = f.FollowUpRefused(message_id=uid(7), at=EXPIRY + 90 * DAY, by=PARIS, about=uid(6), targets=("t1",))
     released = f.Released(message_id=uid(8), at=EXPIRY + 91 * DAY, by=TOKYO, about=uid(7), targets=("t1",))
-    before = [OPENING, PRESERVED, FOLLOW_UP, FOLLOW_UP_RECEIVED]
+    before = [OPENING, PRESERVED, FOLLOW_UP, FOLLOW_UP_CONFIRMED]
     assert state_of(fold_facts([*before, produced])) is State.PRODUCED
     assert state_of(fold_facts([*before, refused])) is State.FOLLOW_UP_REFUSED
     assert state_of(fold_facts([*before, refused, released])) is State.RELEASED
@@ -318,7 +339,7 @@ def test_followed_up_ends_produced_or_refused_and_released() -> None:
 
 def test_expiry_runs_again_after_an_early_refusal_of_the_follow_up() -> None:
     refused = f.FollowUpRefused(message_id=uid(7), at=T0 + 88 * DAY, by=PARIS, about=uid(6), targets=("t1",))
-    case = fold_facts([OPENING, PRESERVED, FOLLOW_UP, FOLLOW_UP_RECEIVED, refused])
+    case = fold_facts([OPENING, PRESERVED, FOLLOW_UP, FOLLOW_UP_CONFIRMED, refused])
     assert state_at(case.targets[0], EXPIRY - DAY) is State.FOLLOW_UP_REFUSED
     assert state_at(case.targets[0], EXPIRY) is State.LAPSED
 

@@ -72,6 +72,9 @@ def random_fact(random: Random, kind: str, number: int, at: datetime) -> f.CaseF
             return f.Preserved(**common, preserved_at=at, expires_at=at + random.choice([30, 60, 90, 400]) * DAY)
         case f.ExtensionAsked:
             return f.ExtensionAsked(**common, until=at + random.choice([1, 90, 500]) * DAY)
+        case f.FollowUpArrived:
+            received = at - random.choice([0, 1, 90]) * DAY
+            return f.FollowUpArrived(**common, authority="x", file_number="1", received_at=received)
         case f.ConditionsProposed | f.ConditionsAccepted:
             return rule.fact(**common, conditions=("c1",))
         case f.ClarificationAsked:
@@ -357,6 +360,7 @@ def test_each_running_expiry_of_a_preservation_is_due_of_the_requester() -> None
     ]
     preserved = story.facts[-2]
     story.add(f.FollowedUp, TOKYO, "t1", about=preserved.message_id.int)
-    story.facts.append(f.Delivered(message_id=story.facts[-1].message_id, at=T0 + DAY, by=PARIS))
+    told: dict[str, Any] = {"authority": "x", "file_number": "1", "received_at": T0}
+    story.add(f.FollowUpArrived, PARIS, "t1", about=story.facts[-1].message_id.int, **told)
     assert isinstance(story.case, PreservationCase)
     assert deadlines(story.case) == ()

@@ -89,8 +89,8 @@ def watch(
                 await _say(desk, seen, as_json=as_json)
 
     async def look_once(desk: Desk, channels: Sequence[Channel]) -> None:
+        from exchange.desk.notify import CHANNEL
         from exchange.desk.watch import TryFailed, compare_log, tell, told_here
-        from exchange.desk.webhooks import CHANNEL
 
         (await synced(desk)).say()
         found = await compare_log(desk)

@@ -178,7 +178,7 @@ def confirm_follow_up(
 def dp_notice(
     message_id: IdArgument,
     action: Annotated[str, typer.Option("--action", help=_("rectified, erased, restricted or kept."))],
-    because: Annotated[str | None, typer.Option("--because", help=_("Why the data were not erased."))] = None,
+    because: Annotated[str | None, typer.Option("--kept-because", help=_("Why the data were not erased."))] = None,
     done_at: Annotated[str | None, typer.Option("--at", help=_("When it was done (with time zone); else now."))] = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,

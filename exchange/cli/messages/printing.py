@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from exchange.cli.cases.laws import print_hints
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _, ngettext
 from exchange.text.labels import code_label, state_label
@@ -86,6 +85,8 @@ def _print_sent(
         print_removed(removed or ())
         print_duplicates(duplicates, not_searched)
         if warnings := [hint for hint in hints if hint.warns]:
+            from exchange.cli.cases.laws import print_hints
+
             print_hints(warnings)
         if sent.status == "proposed":
             line(_("Another officer releases it: comity draft list"))
@@ -128,6 +129,8 @@ def _print_sent_many(
         print_removed(removed or ())
         print_duplicates(duplicates, not_searched)
         if warnings := [hint for hint in hints if hint.warns]:
+            from exchange.cli.cases.laws import print_hints
+
             print_hints(warnings)
         if any(one.status == "proposed" for one in sent):
             line(_("Another officer releases it: comity draft list"))

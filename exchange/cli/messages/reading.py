@@ -87,6 +87,10 @@ def search(
                 for row in found.messages
             ],
         )
+        for parent in found.parents:
+            text = _("Asked of several nations ({nations}): {parent} {reference}")
+            nations = ", ".join(parent.nations)
+            line(text.format(nations=nations, parent=parent.id, reference=safe(parent.own_reference or "")))
         if found.more:
             line(_("More messages fit: give --limit, or more words."))
         if found.not_searched:

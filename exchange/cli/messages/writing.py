@@ -136,6 +136,16 @@ def send(
         bool, typer.Option("--split", help=_("Send several requests when the targets are too many for one message."))
     ] = False,
     clean: CleanOption = False,
+    leave_out: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--leave-out",
+            help=_(
+                "Leave this field out for recipients whose desk is too old for it (all: every such field); may be"
+                " repeated."
+            ),
+        ),
+    ] = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -152,6 +162,8 @@ def send(
         if check:
             say(drafts, removed)
             return None
+        if leave_out:
+            drafts = [{**draft, "leave_out": leave_out} for draft in drafts]
         if len(drafts) > 1:
             return await _send_several(desk, drafts, checks, removed, as_json=as_json)
         return await _send_one(desk, drafts[0], checks, removed, as_json=as_json)

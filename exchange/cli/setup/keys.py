@@ -11,6 +11,13 @@ import typer
 
 from exchange.cli._options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, read_passphrase, run
 from exchange.cli.output import line, print_json, table
+from exchange.cli.setup._declaring import (
+    AcceptsOption,
+    CannotOption,
+    CarriesOutOption,
+    FacilitatesOption,
+    performances,
+)
 from exchange.i18n import _
 from protocol.errors import UsageError
 
@@ -30,11 +37,11 @@ def status(
     """Show keys."""
 
     async def work(keystore: Keystore, card: ContactPointCard, now: datetime) -> None:
-        from exchange.desk.keys import key_rows
+        from exchange.desk.keys import is_behind, key_rows
 
         rows = key_rows(keystore, card, now)
         if as_json:
-            print_json({"keys": rows})
+            print_json({"keys": rows, "card_is_behind": is_behind(card)})
             return
         words = {
             "unpublished": _("not published"),
@@ -57,6 +64,10 @@ def status(
                 for row in rows
             ],
         )
+        if is_behind(card):
+            line(
+                _("The published card does not say all that this desk reads: run comity keys card, and have it signed.")
+            )
 
     _with_keys(home, passphrase_file, work, as_json=as_json)
 
@@ -140,6 +151,34 @@ def switch_signing(
         from exchange.desk.keys import switch_signing
 
         _give_card(home, switch_signing(keystore, card, now), as_json=as_json)
+
+    _with_keys(home, passphrase_file, work, as_json=as_json)
+
+
+@app.command(
+    "card",
+    help=_(
+        "Write the desk's card anew: with the message types and versions that this program reads, which is needed after"
+        " each upgrade, and what the office declares.\n\n"
+        "Example: comity keys card --accepts en --accepts fr --carries-out preservation --facilitates evidence"
+    ),
+)
+def card(
+    accepts: AcceptsOption = None,
+    carries_out: CarriesOutOption = None,
+    facilitates: FacilitatesOption = None,
+    cannot: CannotOption = None,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the card."""
+
+    async def work(keystore: Keystore, card: ContactPointCard, now: datetime) -> None:
+        from exchange.desk.keys import refreshed
+
+        performs = performances(carries_out, facilitates, cannot)
+        _give_card(home, refreshed(card, now, accepted_languages=accepts or (), performs=performs), as_json=as_json)
 
     _with_keys(home, passphrase_file, work, as_json=as_json)
 

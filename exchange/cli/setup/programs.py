@@ -18,7 +18,6 @@ from exchange.cli._options import (
     until_signalled,
     with_desk,
 )
-from exchange.cli.messages.files import write_out
 from exchange.cli.output import line, print_json, print_json_line, safe
 from exchange.i18n import _
 from exchange.service.run_folder import is_owned, read_note
@@ -33,6 +32,7 @@ def write_api(out: OutOrPrintOption = None, as_json: JsonOption = False) -> None
     """Write the OpenAPI document."""
 
     async def work() -> None:
+        from exchange.cli.messages.files import write_out
         from exchange.service.api.openapi import document
 
         text = json.dumps(document(), ensure_ascii=True, indent=2) + "\n"

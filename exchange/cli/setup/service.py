@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True)
 _ENDS_WITHIN_S = 60.0
 _LOOK_AGAIN_S = 0.05
-# What commands load when they run.
+# Loaded by commands when they run.
 _LOADED = (
     "aiohttp",
     "exchange.desk.desk",

@@ -23,6 +23,7 @@ from exchange.cli._options import (
     with_desk,
 )
 from exchange.cli.output import line, print_json, safe, table
+from exchange.cli.setup._declaring import AcceptsOption, CannotOption, CarriesOutOption, FacilitatesOption, performances
 from exchange.i18n import _
 from keys.local.given_files import FileKind, take
 from protocol.address import Address, parse_node
@@ -57,6 +58,10 @@ def init(
     language: Annotated[
         list[str] | None, typer.Option("--language", help=_("Languages served (BCP 47), such as ko or sr-Latn."))
     ] = None,
+    accepts: AcceptsOption = None,
+    carries_out: CarriesOutOption = None,
+    facilitates: FacilitatesOption = None,
+    cannot: CannotOption = None,
     auditor: Annotated[bool, typer.Option("--auditor", help=_("An auditor's desk: reads logs, no messages."))] = False,
     scope_node: Annotated[
         list[str] | None, typer.Option("--scope-node", help=_("Auditor: only this node's log; may be repeated."))
@@ -112,6 +117,8 @@ def init(
                 transport="file" if by_file else "https",
                 card_fields={
                     "country": country,
+                    "accepted_languages": tuple(accepts) if accepts else None,
+                    "performs": performances(carries_out, facilitates, cannot),
                     "time_zone": time_zone,
                     "phones": phones,
                     "deputy": None if deputy is None else Address.parse(deputy),
@@ -245,6 +252,8 @@ def _print_card(card: ContactPointCard, now: datetime, standing: ContactStanding
         (_("Agency"), card.agency),
         (_("Country"), card.country),
         (_("Languages"), ", ".join(card.languages)),
+        (_("Accepts requests in"), ", ".join(card.accepted_languages or ()) or None),
+        *_functions(card),
         (_("Hours"), _hours(card)),
         (_("Time zone"), card.time_zone),
         (_("On duty"), _duty(card, now)),
@@ -252,12 +261,47 @@ def _print_card(card: ContactPointCard, now: datetime, standing: ContactStanding
         (_("Deputy"), card.deputy),
         (_("Escalation contact"), card.escalation_contact),
         (_("Competences"), ", ".join(card.competences) or None),
+        (_("Reads messages"), _reads(card)),
         (_("Status"), card.status),
         (_("Contact test"), standing_text(standing)),
         (_("Last reply"), None if replied is None else replied.replied_at),
         (_("Replied after"), span_text(None if replied is None else replied.reply_s)),
     ]
     table(str(card.address), [_("Field"), _("Value")], rows)
+
+
+def _functions(card: ContactPointCard) -> list[tuple[str, object]]:
+    """How the office does each limb of Art. 35.1; those that it does not declare are said to be so."""
+    from exchange.text.labels import code_label
+    from keys.directory.cards import Limb
+
+    declared = card.performs or {}
+    return [
+        (
+            code_label("contact_function", limb.value),
+            code_label("performance", declared[limb].value) if limb in declared else _("not declared"),
+        )
+        for limb in Limb
+    ]
+
+
+def _reads(card: ContactPointCard) -> str | None:
+    """Which messages the office can be told less, or nothing, by: those that its desk reads only in part or not."""
+    from keys.directory.cards import Function
+    from protocol.messages.versions import newest_for, versions_read
+
+    if Function.EXCHANGE not in card.functions:
+        return None
+    behind = [name for name, own in versions_read().items() if newest_for(name, own[-1], card.reads) < own[-1]]
+    if not behind:
+        return _("of every type, in its newest version")
+    missing = [name for name in behind if newest_for(name, 1, card.reads) == 0]
+    older = [name for name in behind if name not in missing]
+    parts = (
+        (_("only in an older version: {types}"), older),
+        (_("not at all: {types}"), missing),
+    )
+    return "; ".join(text.format(types=", ".join(names)) for text, names in parts if names)
 
 
 def _hours(card: ContactPointCard) -> str:

@@ -10,7 +10,7 @@ from exchange.cases.listing import CaseFilter
 from exchange.cases.threads import rows_of, shared_state
 from exchange.desk.desk import utc_now
 from exchange.office.case_notes import CaseEntry
-from exchange.service.api.declared import Call, Endpoint, Query
+from exchange.service.api.declared import Call, Declared, Parameter
 from exchange.views import AgendaItem, CaseRow, InboxRow, TargetRow
 from protocol.lifecycle.deadlines import Deadline, deadlines
 
@@ -56,20 +56,20 @@ async def _agenda(call: Call) -> Any:
 
 
 ENDPOINTS = (
-    Endpoint(
+    Declared(
         "GET",
         "/v1/cases",
         "The cases of the desk.",
         _list,
         {"cases": [CaseRow]},
         query=(
-            Query("nation", "Only with this nation, such as fr."),
-            Query("state", "Only in this state."),
-            Query("owner", "Only those on which this officer works; empty: nobody."),
-            Query("text", "Only with these words in a reference or the offence."),
+            Parameter("nation", "Only with this nation, such as fr."),
+            Parameter("state", "Only in this state."),
+            Parameter("owner", "Only those on which this officer works; empty: nobody."),
+            Parameter("text", "Only with these words in a reference or the offence."),
         ),
     ),
-    Endpoint(
+    Declared(
         "GET",
         "/v1/cases/{message}",
         "The case of a message: its id, or a part of it.",
@@ -87,5 +87,5 @@ ENDPOINTS = (
             "notes": [CaseEntry],
         },
     ),
-    Endpoint("GET", "/v1/agenda", "What is due in all cases, the earliest first.", _agenda, {"items": [AgendaItem]}),
+    Declared("GET", "/v1/agenda", "What is due in all cases, the earliest first.", _agenda, {"items": [AgendaItem]}),
 )

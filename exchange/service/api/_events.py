@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from exchange.service.api.declared import Call, Endpoint, Query
+from exchange.service.api.declared import Call, Declared, Parameter
 from exchange.store.rows import DeskEvent
 from exchange.text.objects import plain
 from protocol.errors import ComityError, RateLimitedError, UsageError
@@ -115,7 +115,7 @@ async def _send(response: web.StreamResponse, content: bytes) -> None:
 
 
 ENDPOINTS = (
-    Endpoint(
+    Declared(
         "GET",
         "/v1/events",
         "What happens at the desk, as it happens (server-sent events). The header Last-Event-ID, or after, names the"
@@ -123,10 +123,10 @@ ENDPOINTS = (
         _follow,
         None,
         query=(
-            Query(
+            Parameter(
                 "after", "The number of the last event that was seen; else only what happens from now on.", "integer"
             ),
-            Query("once", "End when all that happened is told.", "boolean"),
+            Parameter("once", "End when all that happened is told.", "boolean"),
         ),
         media_type="text/event-stream",
     ),

@@ -11,10 +11,10 @@ from aiohttp import web
 from pydantic import Field
 
 from exchange.evidence.bag_writer import write_bag
-from exchange.service.api.declared import Body, Call, Endpoint, NoBody, Query
+from exchange.service.api.declared import Body, Call, Declared, NoBody, Parameter
 from exchange.text.objects import draft_object, sent_object, tracking_object
 from exchange.text.rendering import ReadLine, read_message
-from exchange.views import Caution, Clocks, Direction, InboxRow, ReceiptRow, SendStatus, TargetRow
+from exchange.views import Caution, Clocks, Direction, InboxRow, ReceiptRow, SearchResult, SendStatus, TargetRow
 from protocol.address import Address
 from protocol.errors import UsageError
 
@@ -82,7 +82,7 @@ class Replying(Body):
     fields: dict[str, Any] = Field(default_factory=dict)
 
 
-class Acknowledging(Body):
+class AcknowledgingBody(Body):
     """An acknowledgement: codes of the lists will_answer and form, and when the answer or an update comes."""
 
     will_answer: Annotated[str, Field(max_length=64)]
@@ -218,23 +218,23 @@ async def _return(call: Call) -> Any:
     return draft_object(await (await call.acting()).office.return_draft(call.part("draft"), call.body.remark))
 
 
-_LIMIT = Query("limit", "How many at most.", "integer", MAX_LISTED)
+_LIMIT = Parameter("limit", "How many at most.", "integer", MAX_LISTED)
 ENDPOINTS = (
-    Endpoint(
+    Declared(
         "GET",
         "/v1/messages",
         "Messages, the newest first.",
         _list,
         {"messages": [InboxRow]},
         query=(
-            Query("box", "received (if it is left out) or sent."),
-            Query("unopened", "Only those that nobody here opened.", "boolean"),
+            Parameter("box", "received (if it is left out) or sent."),
+            Parameter("unopened", "Only those that nobody here opened.", "boolean"),
             _LIMIT,
-            Query("before", "The sequence of the last row that was shown.", "integer"),
+            Parameter("before", "The sequence of the last row that was shown.", "integer"),
         ),
     ),
-    Endpoint("POST", "/v1/messages", "Send.", _send, {"messages": [SENT]}, Sending, keyed=True),
-    Endpoint(
+    Declared("POST", "/v1/messages", "Send.", _send, {"messages": [SENT]}, Sending, keyed=True),
+    Declared(
         "GET",
         "/v1/messages/{message}",
         "Read a message; its sender is told nothing yet.",
@@ -250,7 +250,7 @@ ENDPOINTS = (
             "reading": [ReadLine],
         },
     ),
-    Endpoint(
+    Declared(
         "POST",
         "/v1/messages/{message}/opened",
         "Say that an officer has the message before their eyes; its sender is told.",
@@ -258,12 +258,18 @@ ENDPOINTS = (
         {"opened": bool},
         NoBody,
     ),
-    Endpoint("GET", "/v1/messages/{message}/tracking", "What is proved of a message.", _track, TRACKING),
-    Endpoint("POST", "/v1/messages/{message}/replies", "Reply.", _reply, SENT, Replying, keyed=True),
-    Endpoint(
-        "POST", "/v1/messages/{message}/acknowledgement", "Acknowledge.", _acknowledge, SENT, Acknowledging, keyed=True
+    Declared("GET", "/v1/messages/{message}/tracking", "What is proved of a message.", _track, TRACKING),
+    Declared("POST", "/v1/messages/{message}/replies", "Reply.", _reply, SENT, Replying, keyed=True),
+    Declared(
+        "POST",
+        "/v1/messages/{message}/acknowledgement",
+        "Acknowledge.",
+        _acknowledge,
+        SENT,
+        AcknowledgingBody,
+        keyed=True,
     ),
-    Endpoint(
+    Declared(
         "POST",
         "/v1/messages/{message}/evidence",
         "An evidence bag; that it was given out is in the processing log.",
@@ -272,19 +278,19 @@ ENDPOINTS = (
         Bagging,
         media_type="application/zip",
     ),
-    Endpoint(
+    Declared(
         "GET",
         "/v1/search",
         "Messages that have every word, the newest first.",
         _search,
-        {"messages": [InboxRow], "not_searched": int, "more": bool},
-        query=(Query("q", "Words."), _LIMIT),
+        SearchResult,
+        query=(Parameter("q", "Words."), _LIMIT),
     ),
-    Endpoint("GET", "/v1/drafts", "Drafts that are being written, wait or came back.", _drafts, {"drafts": [DRAFT]}),
-    Endpoint("POST", "/v1/drafts", "Save a draft.", _save, DRAFT, Saving),
-    Endpoint("GET", "/v1/drafts/{draft}", "A draft with its content.", _draft, {**DRAFT, "draft": dict[str, Any]}),
-    Endpoint("DELETE", "/v1/drafts/{draft}", "Delete a draft; its content is erased.", _drop, DRAFT),
-    Endpoint(
+    Declared("GET", "/v1/drafts", "Drafts that are being written, wait or came back.", _drafts, {"drafts": [DRAFT]}),
+    Declared("POST", "/v1/drafts", "Save a draft.", _save, DRAFT, Saving),
+    Declared("GET", "/v1/drafts/{draft}", "A draft with its content.", _draft, {**DRAFT, "draft": dict[str, Any]}),
+    Declared("DELETE", "/v1/drafts/{draft}", "Delete a draft; its content is erased.", _drop, DRAFT),
+    Declared(
         "POST",
         "/v1/drafts/{draft}/send",
         "Send a saved draft, once: its id is its key.",
@@ -292,6 +298,6 @@ ENDPOINTS = (
         {"messages": [SENT]},
         NoBody,
     ),
-    Endpoint("POST", "/v1/drafts/{draft}/release", "Send another officer's draft.", _release, SENT, NoBody, keyed=True),
-    Endpoint("POST", "/v1/drafts/{draft}/return", "Give a draft back.", _return, DRAFT, Returning),
+    Declared("POST", "/v1/drafts/{draft}/release", "Send another officer's draft.", _release, SENT, NoBody, keyed=True),
+    Declared("POST", "/v1/drafts/{draft}/return", "Give a draft back.", _return, DRAFT, Returning),
 )

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr
 
 from exchange.desk.desk import utc_now
-from exchange.service.api.declared import Body, Call, Endpoint, NoBody, Query
+from exchange.service.api.declared import Body, Call, Declared, NoBody, Parameter
 from exchange.service.sessions import OfficerSession
 from exchange.views import SyncResult
 from keys.directory.duty_hours import on_duty
@@ -85,6 +85,8 @@ async def _sync(call: Call) -> Any:
 
 async def _directory(call: Call) -> Any:
     desk = await call.acting()
+    if call.flag("refresh"):
+        await desk.refresh_directory(everything=True)
     known, now = desk.directory, utc_now()
     cards = find(known, Wanted(country=call.text("country")), now)
     return {
@@ -99,7 +101,7 @@ async def _directory(call: Call) -> Any:
 
 
 ENDPOINTS = (
-    Endpoint(
+    Declared(
         "GET",
         "/v1/health",
         "Whether the desk runs, and what waits.",
@@ -113,17 +115,17 @@ ENDPOINTS = (
             "directory_stale": bool,
         },
     ),
-    Endpoint("GET", "/v1/sessions", "Who is signed in.", _sessions, {"sessions": [SESSION]}),
-    Endpoint("POST", "/v1/sessions", "Sign an officer in.", _sign_in, SESSION, SignIn),
-    Endpoint(
+    Declared("GET", "/v1/sessions", "Who is signed in.", _sessions, {"sessions": [SESSION]}),
+    Declared("POST", "/v1/sessions", "Sign an officer in.", _sign_in, SESSION, SignIn),
+    Declared(
         "DELETE",
         "/v1/sessions",
         "Sign out, here.",
         _sign_out,
         {"officers": [str]},
-        query=(Query("officer", "Only this one; else everybody here."),),
+        query=(Parameter("officer", "Only this one; else everybody here."),),
     ),
-    Endpoint(
+    Declared(
         "GET",
         "/v1/officers",
         "The officers of the desk, those who left too.",
@@ -146,8 +148,8 @@ ENDPOINTS = (
             ]
         },
     ),
-    Endpoint("POST", "/v1/sync", "Fetch what waits at the node, and send what is queued.", _sync, SyncResult, NoBody),
-    Endpoint(
+    Declared("POST", "/v1/sync", "Fetch what waits at the node, and send what is queued.", _sync, SyncResult, NoBody),
+    Declared(
         "GET",
         "/v1/directory",
         "The contact points of the directory as the desk has it.",
@@ -159,6 +161,9 @@ ENDPOINTS = (
             "stale": bool,
             "contact_points": [dict[str, Any]],
         },
-        query=(Query("country", "Only of this country, such as FR."),),
+        query=(
+            Parameter("country", "Only of this country, such as FR."),
+            Parameter("refresh", "Fetch and verify the cards of all nations first.", "boolean"),
+        ),
     ),
 )

@@ -38,7 +38,7 @@ WRONG_PAUSE_S = 1.0
 
 
 @dataclass(slots=True)
-class Caller:
+class ApiCaller:
     """One connection to the socket."""
 
     service: DeskService
@@ -75,15 +75,15 @@ class Caller:
 
 
 @dataclass(slots=True)
-class Callers:
+class ApiCallers:
     """The connections of one service, and how officers sign in on them."""
 
     service: DeskService
     _secret: bytes = field(default_factory=lambda: os.urandom(32), repr=False)
-    _known: dict[Any, Caller] = field(default_factory=dict)
+    _known: dict[Any, ApiCaller] = field(default_factory=dict)
     _signing_in: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    def of(self, request: web.Request) -> Caller:
+    def of(self, request: web.Request) -> ApiCaller:
         """Who sent a request; raises :class:`SessionError` for a process that has ended, or is another user's."""
         protocol, transport = request.protocol, request.transport
         found = self._known.get(protocol)
@@ -95,7 +95,7 @@ class Callers:
         home, settings = Home(self.service.home), self._settings()
         own = Sessions(home.officers, settings.service.idle_min * 60.0)
         own.on_change += self.service.sessions.on_change
-        made = Caller(self.service, peer_of(transport.get_extra_info("socket")), own, transport)
+        made = ApiCaller(self.service, peer_of(transport.get_extra_info("socket")), own, transport)
         self._known[protocol] = made
         return made
 
@@ -113,7 +113,9 @@ class Callers:
         for caller in list(self._known.values()):
             caller.own.end_all()
 
-    async def sign_in(self, caller: Caller, officer: str, passphrase: str, *, for_connection: bool) -> OfficerSession:
+    async def sign_in(
+        self, caller: ApiCaller, officer: str, passphrase: str, *, for_connection: bool
+    ) -> OfficerSession:
         """Sign an officer in; raises :class:`KeystoreLockedError` for a wrong passphrase or an unknown officer.
 
         One at a time: guessing costs whoever guesses, and no more of this machine. Raises :class:`RateLimitedError`

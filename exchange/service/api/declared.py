@@ -16,7 +16,7 @@ from protocol.errors import UsageError
 
 if TYPE_CHECKING:
     from exchange.desk.desk import Desk
-    from exchange.service.api.callers import Caller, Callers
+    from exchange.service.api.callers import ApiCaller, ApiCallers
     from exchange.service.service import DeskService
 
 
@@ -31,7 +31,7 @@ class NoBody(Body):
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class Parameter:
     """A parameter behind the ``?``."""
 
     name: str
@@ -45,7 +45,7 @@ class Running:
     """One running API: who is connected, who follows the events, how many requests are answered at once."""
 
     service: DeskService
-    callers: Callers
+    callers: ApiCallers
     places: asyncio.Semaphore
     followers: set[object] = field(default_factory=set)
     ending: asyncio.Event = field(default_factory=asyncio.Event)
@@ -61,7 +61,7 @@ class Call:
 
     request: web.Request
     running: Running
-    caller: Caller
+    caller: ApiCaller
     body: Any
     _desk: Desk | None = None
 
@@ -109,7 +109,7 @@ Handler = Callable[[Call], Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class Declared:
     """One method of one resource. ``answer`` is the shape of what it gives; None: it writes the response itself.
 
     ``keyed``: it sends, and takes the header ``Idempotency-Key``.
@@ -121,7 +121,7 @@ class Endpoint:
     handle: Handler
     answer: Shape | None
     body: type[Body] | None = None
-    query: tuple[Query, ...] = ()
+    query: tuple[Parameter, ...] = ()
     keyed: bool = False
     media_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)

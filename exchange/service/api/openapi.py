@@ -9,13 +9,13 @@ import re
 from typing import Any
 
 from exchange.service.api import _cases, _events, _messages, _office
-from exchange.service.api.declared import Endpoint
+from exchange.service.api.declared import Declared
 from exchange.service.api.shapes import Shapes
 from protocol.lifecycle.clocks import ExpiryWarning
 from protocol.lifecycle.deadlines import Deadline
 
 VERSION = "1.0.0"
-ENDPOINTS: tuple[Endpoint, ...] = (
+ENDPOINTS: tuple[Declared, ...] = (
     *_office.ENDPOINTS,
     *_messages.ENDPOINTS,
     *_cases.ENDPOINTS,
@@ -76,7 +76,7 @@ def document() -> dict[str, Any]:
     }
 
 
-def schema_of(endpoint: Endpoint) -> tuple[dict[str, Any], dict[str, Any]] | None:
+def schema_of(endpoint: Declared) -> tuple[dict[str, Any], dict[str, Any]] | None:
     """The schema of what an endpoint gives, and the named schemas that it refers to."""
     if endpoint.answer is None:
         return None
@@ -84,7 +84,7 @@ def schema_of(endpoint: Endpoint) -> tuple[dict[str, Any], dict[str, Any]] | Non
     return shapes.of(endpoint.answer), shapes.named
 
 
-def _operation(endpoint: Endpoint, shapes: Shapes) -> dict[str, Any]:
+def _operation(endpoint: Declared, shapes: Shapes) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": _name(endpoint),
         "summary": endpoint.about,
@@ -99,7 +99,7 @@ def _operation(endpoint: Endpoint, shapes: Shapes) -> dict[str, Any]:
     return operation
 
 
-def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
+def _parameters(endpoint: Declared) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 4, "maxLength": 64}}
         for name in re.findall(r"{(\w+)}", endpoint.path)
@@ -121,7 +121,7 @@ def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
     ]
 
 
-def _of_answer(endpoint: Endpoint, shapes: Shapes) -> dict[str, Any]:
+def _of_answer(endpoint: Declared, shapes: Shapes) -> dict[str, Any]:
     schema = {"type": "string"} if endpoint.answer is None else shapes.of(endpoint.answer)
     if endpoint.answer is None and endpoint.media_type == "application/zip":
         schema = {}
@@ -132,7 +132,7 @@ def _answer(about: str, media_type: str, schema: dict[str, Any]) -> dict[str, An
     return {"description": about, "content": {media_type: {"schema": schema}}}
 
 
-def _name(endpoint: Endpoint) -> str:
+def _name(endpoint: Declared) -> str:
     parts = [part.strip("{}") for part in endpoint.path.split("/")[2:]]
     return endpoint.method.lower() + "".join(part.capitalize() for part in parts)
 

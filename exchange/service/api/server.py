@@ -24,8 +24,8 @@ from pydantic import ValidationError
 
 from exchange.messaging.once import under_key
 from exchange.office.officers import Login
-from exchange.service.api.callers import Callers
-from exchange.service.api.declared import RUNNING, Body, Call, Endpoint, Running
+from exchange.service.api.callers import ApiCallers
+from exchange.service.api.declared import RUNNING, Body, Call, Declared, Running
 from exchange.service.api.openapi import ENDPOINTS, document
 from exchange.service.service import DeskService
 from exchange.store.rows import Happened
@@ -57,7 +57,7 @@ _PROBLEM = "application/problem+json"
 @asynccontextmanager
 async def local_api(service: DeskService, path: str) -> AsyncIterator[web.Application]:
     """Serve the API of a desk at the socket ``path`` for the length of the block."""
-    running = Running(service, Callers(service), asyncio.Semaphore(MAX_AT_ONCE))
+    running = Running(service, ApiCallers(service), asyncio.Semaphore(MAX_AT_ONCE))
     app = _application(running)
     runner = running.runner = web.AppRunner(
         app, access_log=None, handle_signals=False, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=2.0
@@ -108,7 +108,7 @@ def _listening(path: str) -> socket.socket:
     return made
 
 
-def _handler(endpoint: Endpoint) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+def _handler(endpoint: Declared) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def handle(request: web.Request) -> web.StreamResponse:
         running = request.app[RUNNING]
         caller = running.callers.of(request)
@@ -237,7 +237,7 @@ class _Recording:
             await (await self._service.desk(Login())).events.record_session(name, officer)
 
 
-async def _tidy(callers: Callers) -> None:
+async def _tidy(callers: ApiCallers) -> None:
     while True:
         await asyncio.sleep(TIDY_EVERY_S)
         callers.tidy()

@@ -148,27 +148,33 @@ class UnderlyingOrder(Part):
 
     order_kind: Annotated[str, CodeOf("order_kind"), Legal(_ORDER, "state the kind of the order")]
     issuing_authority: Annotated[
-        CompetentAuthority, Legal(f"{_ORDER} A, I", "add the issuing authority, with its file number")
+        CompetentAuthority,
+        Legal("Regulation (EU) 2023/1543 Annex I A, I", "add the issuing authority, with its file number"),
     ]
-    issued_at: Annotated[Instant, Legal(f"{_ORDER} I", "add the date of issue")]
+    issued_at: Annotated[Instant, Legal("Regulation (EU) 2023/1543 Annex I I", "add the date of issue")]
     validating_authority: Annotated[
         CompetentAuthority | None,
         needed_if(_needs_validation),
-        Legal(f"{_ORDER} A, J", "add the validating authority, with its file number"),
+        Legal("Regulation (EU) 2023/1543 Annex I A, J", "add the validating authority, with its file number"),
     ] = Field(default=None, validate_default=True)
     validated_at: Annotated[
         Instant | None,
         needed_if(lambda fields: fields.get("validating_authority") is not None),
-        Legal(f"{_ORDER} J", "add the date of the validation"),
+        Legal("Regulation (EU) 2023/1543 Annex I J", "add the date of the validation"),
     ] = Field(default=None, validate_default=True)
-    addressee: Annotated[Line | None, Legal(f"{_ORDER} B", "add the addressee of the order")] = None
-    deadline: Annotated[str, CodeOf("order_deadline"), Legal(f"{_ORDER} C", "add the code of the deadline")] | None = (
-        None
-    )
+    addressee: Annotated[
+        Line | None, Legal("Regulation (EU) 2023/1543 Annex I B", "add the addressee of the order")
+    ] = None
+    deadline: (
+        Annotated[
+            str, CodeOf("order_deadline"), Legal("Regulation (EU) 2023/1543 Annex I C", "add the code of the deadline")
+        ]
+        | None
+    ) = None
     deadline_at: Annotated[
         Instant | None,
         needed_if(lambda fields: fields.get("deadline") == "other"),
-        Legal(f"{_ORDER} C", "add the time of the deadline"),
+        Legal("Regulation (EU) 2023/1543 Annex I C", "add the time of the deadline"),
     ] = Field(default=None, validate_default=True)
     other_means: Annotated[
         OtherMeans | None,

@@ -60,7 +60,7 @@ def problems_of(error: ValidationError, model: type[BaseModel]) -> tuple[Problem
 
 
 def _problems_of_one(detail: ErrorDetails, model: type[BaseModel]) -> Iterator[tuple[int, Problem]]:
-    if detail["type"] == "too_short" and detail["input"]:
+    if detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]:
         # pydantic counts only the items that were valid; what is wrong with the others is reported for each.
         return
     path, legal, annotation = _walk(detail["loc"], model)

@@ -10,6 +10,7 @@ from pydantic import Field
 from protocol.messages.schema.base import Part, Reply
 from protocol.messages.schema.fields import INHERITED, AddressText, CodeOf, Country, Instant, Legal, Line, Note
 from protocol.messages.schema.parts import TargetNames, absent_if, needed_if
+from protocol.messages.schema.since import Since
 
 _REFERRED = "Budapest Convention Art. 27.9"
 
@@ -29,13 +30,15 @@ class RightAuthority(Part):
     country: Annotated[Country, Legal(INHERITED, "add the country of the right authority")]
     address: AddressText | None = None
     contact: Note | None = None
-    law: Note | None = None  # which law or treaty makes it theirs
+    # Which law or treaty makes it theirs.
+    law: Annotated[Note | None, Since(2), Legal(_REFERRED)] = None
 
 
 class Misdirected(Reply):
     """The request came to the wrong authority; it was passed on, or the sender is to send it there."""
 
     TYPE: ClassVar[str] = "misdirected"
+    SCHEMA_VERSION: ClassVar[int] = 2
 
     type: Literal["misdirected"]
     targets: TargetNames = ()

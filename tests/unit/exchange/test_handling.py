@@ -93,7 +93,11 @@ async def test_who_made_a_request_can_let_it_go_to_a_state_and_to_no_other(world
 
 async def test_the_sender_and_its_recipients_are_no_strangers_to_a_message(world: World) -> None:
     async with world.open(JP) as jp, world.open(FR) as fr:
-        message = await received(jp, fr, **labelled("RED"), to=[str(FR), str(GH)])
+        joint = {**example("assistance.request"), "kinds": ["joint_investigation"], "joint": True, "targets": []}
+        del joint["wanted_by"], joint["wanted_by_reason"]
+        sent = await jp.messages.send({**joint, **labelled("RED"), "to": [str(FR), str(GH)]})
+        await fr.messages.sync()
+        message = sent.id
         assert await forbidding(fr, message, Action.FORWARD, GH) == []
         assert await forbidding(fr, message, Action.FORWARD, JP) == []
         assert await forbidding(jp, message, Action.FORWARD, GH) == []

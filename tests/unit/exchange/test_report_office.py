@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from exchange.audit.period import ALWAYS, Period
 from exchange.report import Suppression
-from exchange.report._courses import Course, How, course_of
+from exchange.report._courses import Course, Due, How, course_of
 from exchange.report._measures import Spread
 from exchange.report.office_figures import (
     CodeCount,
@@ -33,7 +33,9 @@ from exchange.report.office_figures import (
 from exchange.views import Direction
 from protocol.address import Address
 from protocol.lifecycle import facts as f
-from protocol.lifecycle.deadlines import deadlines
+from protocol.lifecycle.case import AnyCase
+from protocol.lifecycle.deadlines import Deadline, deadlines
+from protocol.lifecycle.profiles import NationalClocks
 from protocol.lifecycle.rules import Side
 from tests.worlds.desks import FR, JP, World, request
 
@@ -85,8 +87,27 @@ def by_tokyo(kind: type[f.CaseFact], number: int, at: datetime) -> f.CaseFact:
     return kind(message_id=uid(number), at=at, by=TOKYO, about=uid(3), targets=("t1",))
 
 
-def course(*facts: f.CaseFact, as_of: datetime = T0 + 400 * DAY) -> Course:
-    found = course_of(facts, as_of, deadlines)
+def confirmed(received_at: datetime) -> f.CaseFact:
+    """The request that followed (message 6) has arrived."""
+    return f.FollowUpArrived(
+        message_id=uid(10),
+        at=received_at + HOUR,
+        by=PARIS,
+        about=uid(6),
+        targets=("t1",),
+        authority="Ministry of Justice",
+        file_number="MOJ-1",
+        received_at=received_at,
+    )
+
+
+def within_the_union(case: AnyCase) -> Sequence[Deadline]:
+    """What is due, as between two States that Directive 2013/40 binds."""
+    return deadlines(case, NationalClocks(nations=frozenset({"fr", "de"})))
+
+
+def course(*facts: f.CaseFact, as_of: datetime = T0 + 400 * DAY, due: Due = deadlines) -> Course:
+    found = course_of(facts, as_of, due)
     assert found is not None
     return found
 
@@ -124,15 +145,21 @@ def test_an_answer_that_comes_first_acknowledges_as_well() -> None:
 @pytest.mark.parametrize(("hours", "in_time", "late"), [(8, 1, 0), (9.01, 0, 1)])
 def test_an_acknowledgement_is_in_time_or_late_by_its_clock(hours: float, in_time: int, late: int) -> None:
     # Urgent: eight hours after receipt, which was an hour after T0.
-    found = course(*BEGUN, acknowledged(T0 + hours * HOUR), as_of=T0 + DAY)
-    row = next(row for row in figures(found).deadlines if row.what == "acknowledgement")
-    assert row == DeadlineCount(False, "acknowledgement", in_time, late, running=0, standing=0, overdue=0)
+    def counted(due: Due) -> DeadlineCount:
+        found = course(*BEGUN, acknowledged(T0 + hours * HOUR), as_of=T0 + DAY, due=due)
+        return next(row for row in figures(found).deadlines if row.what == "acknowledgement")
+
+    assert counted(within_the_union) == DeadlineCount(False, "acknowledgement", in_time, late, 0, 0, 0)
+    # Between Japan and France the eight hours are a target, and nobody is late by it.
+    assert counted(deadlines) == DeadlineCount(False, "acknowledgement", in_time, 0, 0, 0, 0, passed=late)
 
 
 @pytest.mark.parametrize(("as_of", "running", "overdue"), [(T0 + 2 * HOUR, 1, 0), (T0 + 9 * HOUR, 0, 1)])
 def test_what_is_not_done_runs_and_is_overdue_from_its_due_time_on(as_of: datetime, running: int, overdue: int) -> None:
-    found = figures(course(*BEGUN, as_of=as_of), office=FR, as_of=as_of)
+    found = figures(course(*BEGUN, as_of=as_of, due=within_the_union), office=FR, as_of=as_of)
     assert found.deadlines == (DeadlineCount(True, "acknowledgement", 0, 0, running, 0, overdue),)
+    aims = figures(course(*BEGUN, as_of=as_of), office=FR, as_of=as_of)
+    assert aims.deadlines == (DeadlineCount(True, "acknowledgement", 0, 0, running, 0, 0, passed=overdue),)
 
 
 def test_what_is_withdrawn_was_neither_answered_nor_acknowledged() -> None:
@@ -169,7 +196,7 @@ def test_an_expiry_that_is_moved_long_before_prevents_no_lapse() -> None:
 
 def test_a_follow_up_prevents_the_lapse_when_it_is_received_and_a_release_when_it_is_said() -> None:
     follow_up = by_tokyo(f.FollowedUp, 6, EXPIRY - 5 * DAY)
-    received = f.Delivered(message_id=uid(6), at=EXPIRY - 4 * DAY, by=PARIS)
+    received = confirmed(EXPIRY - 4 * DAY)
     assert figures(course(*BEGUN, PRESERVED, follow_up, received)).lapses == (Lapses(True, 0, 1, 0, 1, 0, 0),)
     released = by_tokyo(f.Released, 7, EXPIRY - DAY)
     assert figures(course(*BEGUN, PRESERVED, released)).lapses == (Lapses(True, 0, 0, 1, 1, 0, 0),)
@@ -180,7 +207,7 @@ def test_a_follow_up_prevents_the_lapse_when_it_is_received_and_a_release_when_i
     [
         (),
         (by_tokyo(f.Closed, 8, EXPIRY + DAY),),
-        (by_tokyo(f.FollowedUp, 6, EXPIRY - DAY), f.Delivered(message_id=uid(6), at=EXPIRY + DAY, by=PARIS)),
+        (by_tokyo(f.FollowedUp, 6, EXPIRY - DAY), confirmed(EXPIRY + DAY)),
     ],
 )
 def test_a_lapse_stays_a_lapse_whatever_is_done_later(after: tuple[f.CaseFact, ...]) -> None:
@@ -213,7 +240,7 @@ def test_the_course_does_not_depend_on_the_order_in_which_messages_came(random: 
         acknowledged(T0 + 2 * HOUR),
         PRESERVED,
         by_tokyo(f.FollowedUp, 6, EXPIRY - 5 * DAY),
-        f.Delivered(message_id=uid(6), at=EXPIRY - 4 * DAY, by=PARIS),
+        confirmed(EXPIRY - 4 * DAY),
     ]
     wanted = course(*facts)
     random.shuffle(facts)

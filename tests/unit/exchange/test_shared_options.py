@@ -15,8 +15,19 @@ from exchange.cli._acting import SHARED, GivenLogin, given_login
 from exchange.cli.main import app
 from protocol.errors import UsageError
 
-GIVEN = ["--officer", "kim", "--officer-passphrase-file", "/p", "--purpose", "audit", "--because", "x", "--home", "/h"]
-LOGIN = GivenLogin("kim", Path("/p"), "audit", "x")
+GIVEN = [
+    "--officer",
+    "kim",
+    "--officer-passphrase-file",
+    "/p",
+    "--purpose",
+    "supervision",
+    "--because",
+    "x",
+    "--home",
+    "/h",
+]
+LOGIN = GivenLogin("kim", Path("/p"), "supervision", "x")
 # These have an option of their own that only has the same name: behind the command it is that one.
 OTHERS = {("init",): "--officer", ("consent", "ask"): "--purpose"}
 

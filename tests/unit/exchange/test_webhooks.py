@@ -19,9 +19,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from exchange.desk.notify import post
+from exchange.desk.notify import GIVE_UP_AFTER, RETRY_FIRST, post
 from exchange.desk.watch import TryFailed, watch
-from exchange.desk.webhooks import GIVE_UP_AFTER, RETRY_FIRST
 from exchange.settings import NotifySettings
 from exchange.store._webhooks import WebhookTable
 from protocol.errors import UnavailableError

@@ -112,6 +112,7 @@ OTHERS = {
     *(("comity-node log import-entries", "mirror"), ("comity-node log export-tiles", "folder")),
     *(("comity-node log verify-tiles", "folder"), ("comity-node monitor proof", "out")),
     ("comity-node monitor evidence", "out"),
+    *(("comity desk run", "run_folder"), ("comity desk unit", "credential")),
 }
 NOT_PATHS = {("comity verify", "what"), ("comity-node federation create", "holder")}
 

@@ -15,7 +15,9 @@ from keys.directory.cards import (
     MAX_CARD_BYTES,
     ContactPointCard,
     KeyEntry,
+    Limb,
     NodeCard,
+    Performance,
     card_to_bytes,
     make_contact_point_card,
     parse_contact_point_card,
@@ -24,8 +26,10 @@ from keys.directory.cards import (
 from keys.members.federation import contact_point_card, node_card, with_foreign_auditors, with_revoked_key
 from keys.members.identity import DeskKeys, NodeKeys, generate_desk_keys, generate_node_keys
 from protocol.address import Address
+from protocol.codes import load_codes
 from protocol.encoding.keyid import ed25519_kid
 from protocol.errors import ComityError, MalformedError, RevokedError, TooLargeError, WeakKeyError
+from protocol.messages.versions import versions_read
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 ADDRESS = Address("24-7", "jp")
@@ -55,6 +59,8 @@ def test_cards_survive_their_encoding() -> None:
         time_zone="Asia/Tokyo",
         phones=["+82 2 1234 5678"],
         competences=["preservation"],
+        accepted_languages=["ja", "en"],
+        performs={"preservation": "carries_out", "locating_suspects": "cannot"},
         functions=["exchange", "audit"],
         deputy="night@jp",
         escalation_contact="Head of unit",
@@ -258,3 +264,41 @@ def test_any_altered_byte_gives_a_card_or_a_typed_refusal(position: int, byte: i
 
 
 ENCODED = card_to_bytes(_office())
+
+
+# --- What a desk reads and an office declares --------------------------------------------------------------------
+
+
+def test_the_card_of_a_desk_says_what_it_reads_and_that_of_an_auditor_does_not() -> None:
+    assert _office().reads == versions_read()
+    assert _office(functions=["audit"], sealing_keys=()).reads is None
+    # A card that says nothing is one of a desk from before.
+    members = json.loads(card_to_bytes(_office()))
+    del members["reads"]
+    assert parse_contact_point_card(json.dumps(members).encode()).reads is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"reads": {"preservation.request": [2, 1]}},
+        {"reads": {"preservation.request": [1, 1]}},
+        {"reads": {"preservation.request": [0]}},
+        {"reads": {"preservation.request": []}},
+        {"reads": {"Preservation Request": [1]}},
+        {"reads": {f"type-{number}": [1] for number in range(300)}},
+        {"performs": {"preservation": "perhaps"}},
+        {"performs": {"espionage": "carries_out"}},
+        {"performs": {}},
+        {"accepted_languages": []},
+        {"accepted_languages": ["English"]},
+    ],
+)
+def test_a_card_that_declares_what_nobody_can_act_on_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(MalformedError):
+        parse_contact_point_card(_altered(_office(), **changes))
+
+
+def test_limbs_and_performances_are_those_of_the_lists() -> None:
+    for name, kind in (("contact_function", Limb), ("performance", Performance)):
+        assert [entry.code for entry in load_codes(name).entries] == [member.value for member in kind]

@@ -57,6 +57,12 @@ class Label:
     def forbids(self, action: Action, recipient: Address | None) -> str | None:
         return self.forward.get(recipient) if action is Action.FORWARD else self.proceedings
 
+    def forbidding(self, action: Action, recipient: Address | None) -> list[str]:
+        """All that forbids it: a request leaves the State that was asked only with consent, whatever its label."""
+        leaves = self.message.type == "preservation.request" and recipient in {ASKED_FOR, NOT_ASKED_FOR}
+        by_label = self.forbids(action, recipient)
+        return [*(["third_state"] if leaves and action is Action.FORWARD else []), *([by_label] if by_label else [])]
+
 
 def example(name: str, sender: Address, to: Address, message_id: UUID, **changes: Any) -> Any:
     path = "preservation-request" if name == "preservation.request" else f"messages/{name}"
@@ -152,8 +158,7 @@ def codes(label: Label, action: Action, recipient: Address | None, thread: tuple
 
 def test_each_label_forbids_what_it_says_and_nothing_else() -> None:
     for label, action, recipient in itertools.product(LABELS, Action, RECIPIENTS):
-        forbidden = label.forbids(action, recipient)
-        assert codes(label, action, recipient) == ([forbidden] if forbidden else [])
+        assert codes(label, action, recipient) == label.forbidding(action, recipient)
         assert objections(label.message, action, ORIGINATOR, recipient, (), NOW) == ()
 
 
@@ -171,8 +176,8 @@ def test_consent_lifts_only_the_action_it_was_asked_for_by_the_holder_for_whom_i
         for item in (None, "i1", "i2")
     }
     for label, action, recipient in itertools.product(LABELS, Action, RECIPIENTS):
-        forbidden = label.forbids(action, recipient)
-        if forbidden is None:
+        forbidding = label.forbidding(action, recipient)
+        if not forbidding:
             continue
         for (use, asker), request in requests.items():
             for (giver, word, item), reply in replies.items():
@@ -185,7 +190,7 @@ def test_consent_lifts_only_the_action_it_was_asked_for_by_the_holder_for_whom_i
                     and (action is Action.PROCEEDINGS or recipient in NAMED)
                 )
                 found = codes(label, action, recipient, (request, reply))
-                assert found == ([] if allowed else [forbidden]), (label, action, recipient, use, asker, giver, word)
+                assert found == ([] if allowed else forbidding), (label, action, recipient, use, asker, giver, word)
                 lifted, kept = lifted + allowed, kept + (not allowed)
     assert lifted > 100
     assert kept > 10_000
@@ -206,7 +211,7 @@ def test_consent_that_ran_out_or_is_about_another_message_or_request_lifts_nothi
     request = asked("onward_transfer", HOLDER)
     reply = said(ORIGINATOR, "granted", None, **changes)
     label = next(label for label in LABELS if label.message.handling.tlp == "RED")
-    assert codes(label, Action.FORWARD, ASKED_FOR, (request, reply)) == ([] if allowed else ["tlp_red"])
+    assert codes(label, Action.FORWARD, ASKED_FOR, (request, reply)) == ([] if allowed else ["third_state", "tlp_red"])
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -263,5 +268,5 @@ def test_a_label_that_this_program_does_not_know_counts_as_the_strictest() -> No
     newer = request_under().handling.model_copy(update={"tlp": "ULTRAVIOLET"})
     message = LABELS[0].message.model_copy(update={"handling": newer})
     found = objections(message, Action.FORWARD, HOLDER, ASKED_FOR, (), NOW)
-    assert [objection.code for objection in found] == ["tlp_red"]
+    assert [objection.code for objection in found] == ["third_state", "tlp_red"]
     assert weakened(request_under(tlp="RED").handling, newer) == ("tlp",)

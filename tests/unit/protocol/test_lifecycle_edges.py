@@ -20,7 +20,7 @@ from protocol.lifecycle.conversation import ConversationCase
 from protocol.lifecycle.deadlines import Deadline, DueKind, deadlines, overdue
 from protocol.lifecycle.folding import Pause
 from protocol.lifecycle.ordering import in_order
-from protocol.lifecycle.preservation import PreservationCase, RequestState, TargetCase, state_at
+from protocol.lifecycle.preservation import CentralLeg, PreservationCase, RequestState, TargetCase, state_at
 from protocol.lifecycle.preservation_rules import RULES, State
 from protocol.lifecycle.profiles import (
     NO_NATIONAL_CLOCKS,
@@ -72,6 +72,11 @@ class Story:
 
     def preserved(self, at: datetime = T0, until: datetime = EXPIRY, **fields: Any) -> Story:
         return self.add(f.Preserved, PARIS, at=at, preserved_at=T0, expires_at=until, **fields)
+
+    def confirmed(self, received_at: datetime = T0, by: str = PARIS, **fields: Any) -> Story:
+        """The request that followed has arrived."""
+        told = {"authority": "Ministry of Justice", "file_number": "MOJ-1", "received_at": received_at}
+        return self.add(f.FollowUpArrived, by, about=self.last, **told, **fields)
 
     @property
     def last(self) -> int:
@@ -218,7 +223,8 @@ def test_no_receipt_no_clock():
 
 
 RUNNING = TargetCase("t1", State.PRESERVED, expires_at=EXPIRY)
-SUSPENDED = replace(RUNNING, state=State.FOLLOWED_UP, follow_up_received_at=EXPIRY - HOUR)
+CONFIRMED = CentralLeg(file_number="MOJ-1", received_at=EXPIRY - HOUR, confirmed_at=EXPIRY - HOUR)
+SUSPENDED = replace(RUNNING, state=State.FOLLOWED_UP, central=CONFIRMED)
 
 
 @pytest.mark.parametrize(
@@ -228,15 +234,18 @@ SUSPENDED = replace(RUNNING, state=State.FOLLOWED_UP, follow_up_received_at=EXPI
         (replace(RUNNING, expires_at=None), False),
         (replace(RUNNING, state=State.RELEASED), False),
         (SUSPENDED, False),
-        (replace(SUSPENDED, follow_up_received_at=EXPIRY), True),
-        (replace(SUSPENDED, follow_up_received_at=None), True),
+        (replace(SUSPENDED, central=CentralLeg(announced_at=T0)), True),
+        (replace(SUSPENDED, central=None), True),
+        (replace(SUSPENDED, renewal=True), True),
         (replace(SUSPENDED, state=State.EXTENDED), True),
         (replace(SUSPENDED, state=State.FOLLOW_UP_REFUSED), True),
-        (replace(SUSPENDED, state=State.FOLLOW_UP_REFUSED, follow_up_refused_at=EXPIRY - HOUR), True),
-        (replace(SUSPENDED, state=State.FOLLOW_UP_REFUSED, follow_up_refused_at=EXPIRY), False),
+        (replace(SUSPENDED, state=State.FOLLOW_UP_REFUSED, central=replace(CONFIRMED, decided_at=EXPIRY - HOUR)), True),
+        (replace(SUSPENDED, state=State.FOLLOW_UP_REFUSED, central=replace(CONFIRMED, decided_at=EXPIRY)), False),
     ],
 )
-def test_an_expiry_runs_unless_the_request_that_followed_was_received_in_time(target: TargetCase, runs: bool):
+def test_an_expiry_runs_unless_the_request_that_followed_is_confirmed_and_needs_no_renewal(
+    target: TargetCase, runs: bool
+):
     case = PreservationCase(None, (target,), (), ())
     assert expires_in(target, T0) == (EXPIRY - T0 if runs else None)
     assert case.expires_at == (EXPIRY if runs else None)
@@ -269,7 +278,7 @@ def test_what_is_due_first_stands_first_and_is_late_only_afterwards():
     assert [deadline.what for deadline in overdue(story.case, T0 + 2 * HOUR)] == []
     assert [deadline.what for deadline in overdue(story.case, T0 + 3 * HOUR)] == ["next_update"]
     story.add(f.ClarificationAsked, PARIS, pauses=True)
-    assert [deadline.what for deadline in deadlines(story.case)] == ["next_update", "acknowledgement", "answer"]
+    assert [d.what for d in deadlines(story.case)] == ["next_update", "acknowledgement", "clarification", "answer"]
     assert [deadline.what for deadline in overdue(story.case, T0 + 99 * DAY)] == ["next_update"]
     assert [d.what for d in overdue(story.case, T0 + 99 * DAY, UNION)] == ["next_update", "acknowledgement"]
 
@@ -364,7 +373,11 @@ def test_each_expiry_is_due_until_its_target_is_closed():
     assert "expiry" not in due(lapsed.case)
     suspended = Story(PRESERVATION).preserved()
     suspended.add(f.FollowedUp, TOKYO, about=suspended.last).delivered(T0 + DAY)
-    assert "expiry" not in due(suspended.case)
+    assert {"expiry", "confirm_follow_up"} <= set(due(suspended.case))
+    suspended.confirmed()
+    assert not {"expiry", "confirm_follow_up"} & set(due(suspended.case))
+    # A nation that signed that it wants a renewal all the same is held to its expiry.
+    assert due(suspended.case, NationalClocks(renewal=True))["expiry"] == EXPIRY
 
 
 def answer(hours: int, *, kinds: tuple[str, ...] = (), urgency: tuple[str, ...] = ()) -> NationalClocks:
@@ -582,7 +595,7 @@ def test_an_extension_is_asked_before_the_expiry_and_for_later():
     assert story.add(f.ExtensionAsked, TOKYO, until=EXPIRY + HOUR).reasons == []
     for at, reasons in ((EXPIRY - HOUR, []), (EXPIRY, ["expired"]), (EXPIRY + HOUR, ["expired"])):
         followed = Story(PRESERVATION).preserved()
-        followed.add(f.FollowedUp, TOKYO, about=followed.last).delivered(T0 + DAY)
+        followed.add(f.FollowedUp, TOKYO, about=followed.last).confirmed()
         assert followed.add(f.ExtensionAsked, TOKYO, at=at, until=EXPIRY + 99 * DAY).reasons == reasons
 
 
@@ -635,14 +648,69 @@ def test_a_refusal_is_of_what_it_replies_to(kind: type[f.CaseFact], about: int, 
     assert Story(PRESERVATION).add(f.Impossible, PARIS).states == ["refused"]
 
 
-def test_the_request_that_followed_is_received_once_and_by_its_own_receipt():
-    story = followed_up()
-    other = f.Delivered(message_id=uid(5), at=T0 + DAY, by=PARIS)
-    own = f.Delivered(message_id=uid(4), at=T0 + 2 * DAY, by=PARIS)
-    assert fold_any([*story.facts, other]).targets[0].follow_up_received_at is None  # type: ignore[union-attr]
-    (target,) = fold_any([*story.facts, other, own, replace(own, at=T0 + 3 * DAY)]).targets
-    assert isinstance(target, TargetCase)
-    assert target.follow_up_received_at == T0 + 2 * DAY
+def test_a_request_that_followed_is_announced_confirmed_and_decided():
+    story = Story(PRESERVATION).preserved()
+    filed = {"channel": "central_authority", "filed_at": T0 + HOUR, "reference": "NPA-1"}
+    story.add(f.FollowedUp, TOKYO, about=story.last, **filed)
+    announced = story.facts[-1].at
+    (target,) = story.case.targets
+    assert target.central == CentralLeg(announced, "central_authority", T0 + HOUR, "NPA-1")
+    story.confirmed(T0 + 2 * HOUR)
+    leg = story.case.targets[0].central
+    assert (leg.authority, leg.file_number, leg.received_at) == ("Ministry of Justice", "MOJ-1", T0 + 2 * HOUR)
+    assert (leg.announced_at, leg.confirmed_at, leg.decided_at) == (announced, story.facts[-1].at, None)
+    story.add(f.Accepted, PARIS, about=story.last)
+    assert story.case.targets[0].central.decision == "accepted"
+    story.add(f.Answered, PARIS)
+    leg = story.case.targets[0].central
+    assert (story.states, leg.decision, leg.decided_at) == (["produced"], "produced", story.facts[-1].at)
+
+
+@pytest.mark.parametrize(
+    ("received", "said", "reasons"),
+    [
+        (EXPIRY, EXPIRY, []),
+        (EXPIRY - HOUR, EXPIRY + 30 * DAY, []),
+        (EXPIRY + HOUR, EXPIRY + 30 * DAY, ["received_too_late"]),
+        (EXPIRY - HOUR, EXPIRY - 2 * HOUR, ["not_received_yet"]),
+    ],
+)
+def test_only_a_request_that_arrived_before_the_expiry_suspends_it(
+    received: datetime, said: datetime, reasons: list[str]
+):
+    story = Story(PRESERVATION).preserved()
+    story.add(f.FollowedUp, TOKYO, about=story.last).confirmed(received, at=said)
+    assert story.reasons == reasons
+    later = state_at(story.case.targets[0], EXPIRY + 300 * DAY)
+    assert later is (State.LAPSED if reasons else State.FOLLOWED_UP)
+
+
+def test_an_arrival_counts_also_where_nobody_had_announced_it():
+    story = Story(PRESERVATION).preserved().confirmed(T0 + DAY, at=T0 + 2 * DAY)
+    assert story.states == ["followed_up"]
+    refused = story.add(f.Refused, PARIS, about=story.last, at=T0 + 3 * DAY)
+    assert refused.states == ["follow_up_refused"]
+
+
+def test_the_central_authority_of_the_nation_asked_says_what_is_its_own_and_no_other_desk_does():
+    ministry, stranger = "central@fr", "central@gh"
+    story = Story(PRESERVATION).preserved()
+    story.add(f.FollowedUp, TOKYO, about=story.last)
+    announced = story.last
+    unknown = Story(PRESERVATION)
+    unknown.facts = [*story.facts]
+    assert unknown.confirmed(by=ministry).reasons == ["no_party"]
+    foreign = Story(PRESERVATION)
+    foreign.facts = [*story.facts]
+    assert foreign.confirmed(by=stranger, central=True).reasons == ["no_party"]
+    story.confirmed(by=ministry, central=True)
+    assert story.states == ["followed_up"]
+    beyond = Story(PRESERVATION)
+    beyond.facts = [*story.facts]
+    late = {"preserved_at": T0, "expires_at": EXPIRY + DAY}
+    assert beyond.add(f.Preserved, ministry, central=True, **late).reasons == ["no_party"]
+    story.add(f.Refused, ministry, about=announced, central=True)
+    assert story.states == ["follow_up_refused"]
 
 
 def test_the_first_preservation_and_the_first_closing_give_the_time():

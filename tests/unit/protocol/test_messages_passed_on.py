@@ -84,7 +84,9 @@ def consent(about: UUID, *to: Address) -> dict[str, Any]:
 
 def test_what_is_passed_on_is_read_with_all_that_is_said_of_it() -> None:
     message, content = request()
-    forward, _ = passed_on(original(message, content))
+    with pytest.raises(HandlingError, match="third_state"):
+        check_passed_on(passed_on(original(message, content))[0])
+    forward, _ = passed_on(original(message, content), consents=[consent(message.id, GH)])
     check_passed_on(forward)
     assert checked_original(forward.original) == message
     assert original_envelope(forward.original).routing.id == message.id
@@ -209,11 +211,11 @@ def test_intelligence_that_was_not_asked_for_is_no_evidence_and_its_conditions_h
 
 
 def test_an_objection_names_the_restriction_in_its_words() -> None:
-    (h3,) = objections(request(codes=["H3"], text="Only us.")[0], Action.FORWARD, FR, GH, (), NOW)
+    _state, h3 = objections(request(codes=["H3"], text="Only us.")[0], Action.FORWARD, FR, GH, (), NOW)
     assert (h3.code, h3.terms) == ("h3", "Only us.")
     wordless = request(codes=["H3"], text="Only us.")[0]
     wordless = wordless.model_copy(update={"handling": wordless.handling.model_copy(update={"text": None})})
-    (h3,) = objections(wordless, Action.FORWARD, FR, GH, (), NOW)
+    _state, h3 = objections(wordless, Action.FORWARD, FR, GH, (), NOW)
     assert (h3.code, h3.terms) == ("h3", "")
     terms = [one.terms for one in objections(information(), Action.FORWARD, FR, GH, (), NOW)]
     assert terms == [condition.text for condition in information().conditions]
@@ -234,7 +236,7 @@ def test_consent_is_a_word_of_consent_and_names_whom_it_is_for() -> None:
     assert codes(red, Action.FORWARD, asked, replied) == []
     # A question in reply to the request for consent says nothing of it.
     question, _ = made("clarification.ask", OTHER, JP, [FR], thread=str(red.id), in_reply_to=str(ASKED))
-    assert codes(red, Action.FORWARD, asked, question) == ["tlp_red"]
+    assert codes(red, Action.FORWARD, asked, question) == ["third_state", "tlp_red"]
     assert codes(red, Action.FORWARD, asked, question, replied) == []
     # Somebody who is no contact point is named by no text.
     named = asked.model_copy(update={"recipients": ("None",)})

@@ -15,7 +15,7 @@ from protocol.errors import InvalidMessageError
 from protocol.lifecycle.case import check_step, fold
 from protocol.lifecycle.preservation_rules import State
 from protocol.lifecycle.thread import ThreadEvent, ThreadMessage
-from protocol.messages.cautions import cautions_of
+from protocol.messages.cautions import form_cautions
 from protocol.messages.parse import check_outgoing, complete_message, message_to_bytes, notes_of, parse_message
 from protocol.messages.registry import MESSAGE_TYPES
 from protocol.messages.schema.base import Message, UnknownMessage
@@ -58,7 +58,7 @@ def answer(request: Message, *targets: dict[str, Any]) -> dict[str, Any]:
 PRESERVED = {
     "target": "t1",
     "result": "preserved",
-    "preserved_at": "2026-11-23T10:00:00+01:00",
+    "preserved_at": "2026-11-23T04:00:00+01:00",
     "expires_at": "2027-02-21T10:00:00+01:00",
     "provider_reference": "LE-2026-1187",
 }
@@ -125,14 +125,14 @@ def test_each_target_specifies_its_data_and_their_relation(draft: dict[str, Any]
 def test_a_request_without_custodian_and_location_is_sent_and_cautioned(draft: dict[str, Any]) -> None:
     custodian = draft["targets"][1].pop("custodian")
     assert check_outgoing(draft) == []
-    assert [(path, rule) for path, rule, _ in cautions_of(complete(draft))] == [("targets.1.location", "Art. 29.2 (d)")]
+    assert form_cautions(complete(draft)) == (("targets.1.location", "no_custodian"),)
     # Desks that read version 1 alone refuse it: to them it cannot be said.
     older = {**draft, "schema_version": 1}
     assert [(path, rule) for path, rule, _ in check_outgoing(older)] == [("targets.1.location", "Art. 29.2 (d)")]
     for known in ({"location": "Roubaix"}, {"custodian": custodian}):
         draft["targets"][1] = {**draft["targets"][1], **known}
         assert check_outgoing({**draft, "schema_version": 1}) == []
-        assert cautions_of(complete(draft)) == ()
+        assert form_cautions(complete(draft)) == ()
         del draft["targets"][1][next(iter(known))]
 
 
@@ -253,7 +253,11 @@ def test_reply_is_addressed_labelled_and_referenced_by_what_it_answers(draft: di
     reply = complete(acknowledgement(request), 2, "24-7@fr")
     assert isinstance(reply, Acknowledgement)
     assert (reply.to, reply.thread, reply.in_reply_to) == (("24-7@jp",), request.id, request.id)
-    assert (reply.peer_reference, reply.handling) == (request.own_reference, request.handling)
+    assert (reply.peer_reference, reply.own_reference) == (request.own_reference, None)
+    labels = (request.handling.tlp, request.handling.pap)
+    assert (reply.handling.tlp, reply.handling.pap, reply.handling.use_conditions) == (*labels, ())
+    assert (reply.language, reply.urgency) == ("en", request.urgency)
+    assert reply.urgency_reason != request.urgency_reason
 
 
 def test_acknowledgement_says_when_by_one_of_two_ways(draft: dict[str, Any]) -> None:

@@ -177,7 +177,15 @@ def test_real_time_collection_may_be_asked_for_a_window_that_is_not_over() -> No
     told = made("assistance.request", THREAD, sender=TOKYO, targets=[wanted], kinds=["content"])
     assert found(told) == {f"{PLACE}.time_window.ends_at": "window_open"}
     assert not implausibilities(told, SENT)[0].refused
-    live = made("assistance.request", THREAD, sender=TOKYO, targets=[wanted], kinds=["real_time_traffic"])
+    collection = {
+        **{
+            "warrant_expected": "The Tokyo District Court decides on Monday.",
+            "delivery": {"means": "https", "address": "cyber@jp"},
+        },
+        **{"begins_at": after(days=-1), "ends_at": after(days=30)},
+    }
+    asked = {"kinds": ["real_time_traffic"], "real_time": collection}
+    live = made("assistance.request", THREAD, sender=TOKYO, targets=[wanted], **asked)
     assert found(live) == {}
 
 

@@ -1,0 +1,107 @@
+"""``desk.parents``: what was asked of several nations, each of which knows of itself alone.
+
+::
+
+    sent = await desk.messages.send(draft)            # to 24-7@fr and 24-7@gh
+    parent = await desk.parents.view(sent.id)         # the state with each nation
+    await desk.parents.say(sent.id, "withdrawal", {"reason": "The account was closed."}, nations=["gh"])
+
+A parent is known to this desk alone. Each child is a case of its own, with everything that a case has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+from uuid import UUID
+
+from exchange.cases.parents import ParentView, parent_view, parent_with, resolved_parent
+from exchange.context.worker import in_desk_thread
+from exchange.desk._works import Draft, Works
+from exchange.desk.messages import DeskMessages
+from exchange.store.rows import Parent
+from exchange.views import SentMessage
+from protocol.errors import UsageError
+
+# The fields that a reply has of its case, whatever a draft for all of them says.
+_OF_ONE_CASE = frozenset({"to", "thread", "in_reply_to", "own_reference", "peer_reference", "previous_request"})
+
+
+class DeskParents:
+    """The parents of one desk."""
+
+    def __init__(self, works: Works, messages: DeskMessages) -> None:
+        self._works = works
+        self._messages = messages
+        self._context = works.context
+        self._store = works.context.store
+        self._in_thread = works.context.in_thread
+
+    @in_desk_thread
+    def resolve(self, text: str) -> UUID | None:
+        """The parent that ``text`` stands for: an id, its beginning or end, or this office's reference; None for none.
+
+        Raises :class:`UsageError` where several fit.
+        """
+        found = resolved_parent(self._store, text)
+        return found.id if found is not None else None
+
+    @in_desk_thread
+    def of(self, thread: UUID) -> UUID | None:
+        """The parent of the case in ``thread``; None for a case that stands alone."""
+        found = self._store.parents.of(thread)
+        return found.id if found is not None else None
+
+    @in_desk_thread
+    def all(self) -> list[ParentView]:
+        """All parents with the state of each case, the newest first."""
+        found = sorted(self._store.parents.all(), key=lambda parent: parent.made_at, reverse=True)
+        return [self._view(parent) for parent in found]
+
+    @in_desk_thread
+    def view(self, parent_id: UUID) -> ParentView:
+        """How the case with each nation stands; raises :class:`NotFoundError`."""
+        return self._view(parent_with(self._store, parent_id))
+
+    async def say(
+        self,
+        parent_id: UUID,
+        reply_type: str,
+        fields: Mapping[str, Any],
+        *,
+        nations: Collection[str] | None = None,
+        at_once: bool = False,
+    ) -> list[SentMessage]:
+        """Say the same in the cases with these nations, or (None) in all: a message in each, in its own thread.
+
+        They go at instants of their own, as the requests did. Raises :class:`NotFoundError`, :class:`UsageError` for a
+        nation that was not asked, and as :meth:`DeskMessages.send_many`; then nothing is sent in any of the cases.
+        """
+        works = self._works
+
+        def drafts() -> list[Draft]:
+            parent = parent_with(self._store, parent_id)
+            written = [self._draft(thread, reply_type, fields) for thread in _threads(parent, nations)]
+            return works.fanning.spread(written, at_once=at_once)
+
+        written = await self._in_thread(drafts)
+        office = works.office
+        if await self._in_thread(lambda: office.needs_release(reply_type)):
+            return [await self._messages.propose(dict(draft)) for draft in written]
+        return await works.node_sync.send(written, None)
+
+    def _draft(self, thread: UUID, reply_type: str, fields: Mapping[str, Any]) -> Draft:
+        own = {name: value for name, value in fields.items() if name not in _OF_ONE_CASE}
+        return self._works.replies.reply(thread, reply_type, own)
+
+    def _view(self, parent: Parent) -> ParentView:
+        context = self._context
+        return parent_view(self._store, context.parsed, context.address, parent, context.clock())
+
+
+def _threads(parent: Parent, nations: Collection[str] | None) -> list[UUID]:
+    asked = {child.nation: child.thread for child in parent.children}
+    unknown = set(nations or ()) - asked.keys()
+    if unknown:
+        raise UsageError(f"not asked: {', '.join(sorted(unknown))}; asked: {', '.join(sorted(asked))}")
+    return [thread for nation, thread in asked.items() if nations is None or nation in nations]

@@ -1,0 +1,223 @@
+"""One request to several nations: a case with each, and nothing that shows one the others."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from exchange.desk.desk import Desk
+from exchange.settings import DeskSettings, SiblingSettings
+from exchange.views import SendStatus
+from protocol.address import Address
+from protocol.envelope import parse_envelope
+from protocol.errors import InvalidMessageError, UsageError
+from tests.worlds.desks import FR, JP, World, in_thread, request
+
+GH = Address.parse("24-7@gh")
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(tmp_path, monkeypatch, "gh")
+
+
+def to_both(**changes: Any) -> dict[str, Any]:
+    return request(to=[str(FR), str(GH)], **changes)
+
+
+async def content(desk: Desk, message: UUID) -> dict[str, Any]:
+    """A message as it was opened."""
+    stored = await in_thread(desk, desk._works.context.store.messages.get, message)
+    fields: dict[str, Any] = json.loads(stored.content)
+    return fields
+
+
+async def test_each_nation_gets_a_message_of_its_own_that_names_no_other(world: World) -> None:
+    async with world.open(JP) as jp, world.open(FR) as fr, world.open(GH) as gh:
+        sent = await jp.messages.send(to_both(), at_once=True)
+        assert (sent.status, [child.status for child in sent.children]) == ("submitted", ["submitted"] * 2)
+        assert len({sent.id, *(child.id for child in sent.children)}) == 3
+        (at_fr,), (at_gh,) = (await fr.messages.sync()).received, (await gh.messages.sync()).received
+        theirs = [await content(fr, at_fr.id), await content(gh, at_gh.id)]
+        assert [one["to"] for one in theirs] == [[str(FR)], [str(GH)]]
+        own, made = ({one[name] for one in theirs} for name in ("own_reference", "id"))
+        assert len(own) == len(made) == 2
+        assert request()["own_reference"] not in own
+        for one, other in zip(theirs, reversed(theirs), strict=True):
+            text = json.dumps(one)
+            for telling in (
+                str(sent.id),
+                other["id"],
+                other["own_reference"],
+                *other["to"],
+                request()["own_reference"],
+            ):
+                assert telling not in text
+        salts = {(await in_thread(jp, jp._works.context.store.messages.get, child.id)).salt for child in sent.children}
+        assert len(salts) == 2
+
+
+async def test_each_waits_for_an_instant_of_its_own_and_goes_then(world: World) -> None:
+    async with world.open(JP) as jp, world.open(FR) as fr, world.open(GH) as gh:
+        sent = await jp.messages.send(to_both(urgency="routine", urgency_reason=None))
+        assert (sent.status, {child.status for child in sent.children}) == ("scheduled", {SendStatus.SCHEDULED})
+        view = await jp.parents.view(sent.id)
+        ahead = [child.sent_at - world.clock() for child in view.children]
+        assert all(timedelta(0) <= span < timedelta(seconds=SiblingSettings().routine_s) for span in ahead)
+        await jp.messages.sync()
+        before = [*(await fr.messages.sync()).received, *(await gh.messages.sync()).received]
+        assert len(before) == sum(span <= timedelta(0) for span in ahead)
+        world.clock.advance(seconds=SiblingSettings().routine_s)
+        await jp.messages.sync()
+        assert {child.status for child in (await jp.parents.view(sent.id)).children} == {SendStatus.SUBMITTED}
+        for desk in (fr, gh):
+            (got,) = (await desk.messages.sync()).received
+            assert got.sent_at in {child.sent_at for child in view.children}
+            envelope = (await in_thread(desk, desk._works.context.store.messages.get, got.id)).envelope
+            assert parse_envelope(envelope).routing.created == got.sent_at
+
+
+async def test_children_are_kept_together_or_not_at_all(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with world.open(JP) as jp:
+        store = jp._works.context.store
+
+        def torn(parent: object) -> None:
+            raise RuntimeError("the power went")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(store.parents, "put", torn)
+            with pytest.raises(RuntimeError):
+                await jp.messages.send(to_both())
+        assert (await jp.messages.inbox(sent=True), await jp.messages.queued()) == ([], 0)
+        sent = await jp.messages.send(to_both())
+    async with world.open(JP) as jp:  # killed before any of them went: the next start goes on
+        assert await jp.messages.queued() == 2
+        world.clock.advance(hours=1)
+        assert len((await jp.messages.sync()).submitted) == 2
+        assert (await jp.parents.view(sent.id)).children[0].status is SendStatus.SUBMITTED
+
+
+async def test_each_case_has_a_state_of_its_own(world: World) -> None:
+    async with world.open(JP) as jp, world.open(FR) as fr, world.open(GH) as gh:
+        sent = await jp.messages.send(to_both(), at_once=True)
+        (at_fr,), (at_gh,) = (await fr.messages.sync()).received, (await gh.messages.sync()).received
+        times = {
+            "preserved_at": world.clock().isoformat(),
+            "expires_at": (world.clock() + timedelta(days=90)).isoformat(),
+        }
+        await fr.replies.answer(at_fr.id, [{"target": "t1", "result": "preserved", **times}])
+        ground = {"code": "essential_interests", "text": "Not to be told."}
+        await gh.replies.answer(at_gh.id, [{"target": "t1", "result": "refused", "ground": ground}])
+        await jp.messages.sync()
+        view = await jp.parents.view(sent.id)
+        assert view.own_reference == request()["own_reference"]
+        assert {child.nation: child.targets[0].state for child in view.children} == {"fr": "preserved", "gh": "refused"}
+        threads = {child.nation: child.thread for child in view.children}
+        assert {item.thread for item in await jp.cases.agenda()} <= set(threads.values())
+        found = await jp.cases.search(request()["own_reference"])
+        assert [parent.id for parent in found.parents] == [sent.id]
+        assert await jp.parents.of(threads["fr"]) == sent.id
+        assert await jp.parents.resolve(request()["own_reference"]) == sent.id
+        assert await jp.parents.resolve(str(sent.id)[:8]) == sent.id
+
+
+async def test_one_word_to_all_or_to_one_goes_apart_too(world: World) -> None:
+    async with world.open(JP) as jp, world.open(FR) as fr, world.open(GH) as gh:
+        sent = await jp.messages.send(to_both(), at_once=True)
+        for desk in (fr, gh):
+            await desk.messages.sync()
+        with pytest.raises(UsageError, match="not asked: us"):
+            await jp.parents.say(sent.id, "withdrawal", {"reason": "It is over."}, nations=["us"])
+        said = await jp.parents.say(sent.id, "withdrawal", {"reason": "It is over."}, nations=["gh"], at_once=True)
+        assert [one.status for one in said] == ["submitted"]
+        assert [child.state for child in (await jp.parents.view(sent.id)).children if child.nation == "gh"] == [
+            "closed"
+        ]
+        again = await jp.parents.say(sent.id, "status.query", {"question": "How does it stand?"}, nations=["fr"])
+        assert [one.status for one in again] == ["scheduled"]
+        (query,) = [row for row in await jp.messages.inbox(sent=True) if row.id == again[0].id]
+        assert query.recipients == (FR,)
+
+
+async def test_a_text_that_names_another_desk_or_the_own_reference_is_refused(world: World) -> None:
+    async with world.open(JP) as jp:
+        for facts in (f"Also sent to {str(GH).upper()}.", f"Our file {request()['own_reference']}."):
+            with pytest.raises(InvalidMessageError) as refused:
+                await jp.messages.send(to_both(facts=facts))
+            assert "who else is asked" in str(refused.value.problems[0][2])
+        assert await jp.messages.inbox(sent=True) == []
+
+
+async def test_several_desks_of_one_nation_and_a_joint_investigation_stay_together(world: World) -> None:
+    from tests.unit.exchange.test_handling import example
+
+    joint = {**example("assistance.request"), "kinds": ["joint_investigation"], "joint": True, "targets": []}
+    del joint["wanted_by"], joint["wanted_by_reason"]
+    async with world.open(JP) as jp, world.open(FR) as fr, world.open(GH) as gh:
+        sent = await jp.messages.send({**joint, "to": [str(FR), str(GH)]})
+        assert sent.children == ()
+        for desk in (fr, gh):
+            await desk.messages.sync()
+        draft = await fr.replies.draft(sent.id, "decision", decisions=[{"decision": "accept"}])
+        assert draft["to"] == [str(JP), str(GH)]
+        await fr.messages.send(draft)
+        ground = {"code": "essential_interests", "text": "Not to be told."}
+        refusal = await gh.replies.draft(sent.id, "decision", decisions=[{"decision": "refuse", "ground": ground}])
+        await gh.messages.send(refusal)
+        for desk in (jp, fr, gh):
+            await desk.messages.sync()
+        tracked = await jp.messages.track(sent.id)
+        assert (tracked.state, {one.nation: one.state for one in tracked.nations}) == (
+            "by_nation",
+            {"fr": "accepted", "gh": "refused"},
+        )
+        assert str((await fr.cases.case(sent.thread)).state) == "accepted"  # type: ignore[union-attr]
+        assert str((await gh.cases.case(sent.thread)).state) == "refused"  # type: ignore[union-attr]
+        with pytest.raises(UsageError, match="fr, gh"):
+            await jp.cases.case(sent.thread)
+
+
+async def test_what_leaves_the_desk_of_a_child_knows_no_other(world: World, tmp_path: Path) -> None:
+    async with world.open(JP) as jp, world.open(FR) as fr, world.open(GH) as gh:
+        sent = await jp.messages.send(to_both(), at_once=True)
+        for desk in (fr, gh):
+            await desk.messages.sync()
+        await jp.messages.sync()
+        view = await jp.parents.view(sent.id)
+        child = {one.nation: one for one in view.children}
+        bag = await jp.evidence.gather(child["fr"].thread, disclose=True)
+        telling = [str(sent.id), str(child["gh"].thread), child["gh"].own_reference or "", view.own_reference or ""]
+        written = repr(bag).encode() + repr(await jp.messages.track(child["fr"].thread)).encode()
+        assert [word for word in telling if word.encode() in written] == []
+
+
+async def test_no_request_shows_whether_it_has_siblings_where_the_office_wants_it_so(world: World) -> None:
+    home = world.home(JP) / "settings.toml"
+    settings = DeskSettings.load(home)
+    settings.model_copy(update={"siblings": SiblingSettings(every_request=True)}).save(home)
+    async with world.open(JP) as jp:
+        alone, several = await jp.messages.send(request()), await jp.messages.send(to_both())
+        for parent in (alone, several):
+            for child in parent.children:
+                fields = await content(jp, child.id)
+                assert fields["own_reference"] != request()["own_reference"]
+        assert [len(alone.children), len(several.children)] == [1, 2]
+
+
+async def test_what_is_known_of_a_parent_goes_with_its_last_case(world: World) -> None:
+    async with world.open(JP) as jp:
+        sent = await jp.messages.send(to_both(), at_once=True)
+        parents = jp._works.context.store.parents
+
+        def erase(thread: UUID) -> bool:
+            with jp._works.context.store.database.transaction():
+                parents.erase(thread)
+            return parents.get(sent.id) is None
+
+        gone = [await in_thread(jp, erase, child.thread) for child in (await jp.parents.view(sent.id)).children]
+        assert gone == [False, True]
