@@ -79,7 +79,7 @@ def grouped(store: DeskStore, sent: Sequence[SentMessage]) -> list[SentMessage]:
 
 def _parent_of(parent: Parent, children: tuple[SentMessage, ...]) -> SentMessage:
     least = min(children, key=lambda child: _PROGRESS.index(child.status))
-    return SentMessage(parent.id, parent.id, b"", least.status, (), least.error, children=children)
+    return SentMessage(parent.id, parent.id, b"", least.status, (), least.error, least.reason, children=children)
 
 
 def parent_view(store: DeskStore, parsed: Parsed, own: Address, parent: Parent, now: datetime) -> ParentView:

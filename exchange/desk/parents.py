@@ -17,8 +17,10 @@ from uuid import UUID
 
 from exchange.cases.parents import ParentView, parent_view, parent_with, resolved_parent
 from exchange.context.worker import in_desk_thread
+from exchange.desk._once import done_once
 from exchange.desk._works import Draft, Works
 from exchange.desk.messages import DeskMessages
+from exchange.messaging.once import claim_of
 from exchange.store.rows import Parent
 from exchange.views import SentMessage
 from protocol.errors import UsageError
@@ -84,11 +86,14 @@ class DeskParents:
             written = [self._draft(thread, reply_type, fields) for thread in _threads(parent, nations)]
             return works.fanning.spread(written, at_once=at_once)
 
-        written = await self._in_thread(drafts)
-        office = works.office
-        if await self._in_thread(lambda: office.needs_release(reply_type)):
-            return [await self._messages.propose(dict(draft)) for draft in written]
-        return await works.node_sync.send(written, None)
+        async def say(done: int) -> list[SentMessage]:
+            written = (await self._in_thread(drafts))[done:]
+            if await self._in_thread(lambda: works.office.needs_release(reply_type)):
+                return await self._messages.propose_many([dict(draft) for draft in written])
+            return await works.node_sync.send(written, None)
+
+        named = sorted(nations) if nations is not None else None
+        return await done_once(works, claim_of("say", [parent_id, reply_type, fields, named]), say)
 
     def _draft(self, thread: UUID, reply_type: str, fields: Mapping[str, Any]) -> Draft:
         own = {name: value for name, value in fields.items() if name not in _OF_ONE_CASE}

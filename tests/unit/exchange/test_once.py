@@ -294,3 +294,20 @@ def _typed(value: Any) -> Any:
 def test_a_key_that_no_header_carries_is_refused(key: str) -> None:
     with pytest.raises(UsageError):
         check_key(key)
+
+
+async def test_a_request_to_several_nations_and_what_is_said_in_all_of_them_is_sent_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path, monkeypatch, "gh")
+    draft = request(to=["24-7@fr", "24-7@gh"], draft_id=str(uuid4()))
+    async with world.open(JP) as jp:
+        first, again = [await jp.messages.send(draft, at_once=True) for _ in range(2)]
+        assert (first.id, [one.id for one in first.children]) == (again.id, [one.id for one in again.children])
+        assert len(first.children) == 2
+        with under_key("say"):
+            said = [
+                await jp.parents.say(first.id, "withdrawal", {"reason": "Closed."}, at_once=True) for _ in range(2)
+            ]
+        assert [one.id for one in said[0]] == [one.id for one in said[1]]
+        assert len(await sent_ids(jp)) == 4
