@@ -306,8 +306,6 @@ async def test_a_request_to_several_nations_and_what_is_said_in_all_of_them_is_s
         assert (first.id, [one.id for one in first.children]) == (again.id, [one.id for one in again.children])
         assert len(first.children) == 2
         with under_key("say"):
-            said = [
-                await jp.parents.say(first.id, "withdrawal", {"reason": "Closed."}, at_once=True) for _ in range(2)
-            ]
+            said = [await jp.parents.say(first.id, "withdrawal", {"reason": "Closed."}, at_once=True) for _ in range(2)]
         assert [one.id for one in said[0]] == [one.id for one in said[1]]
         assert len(await sent_ids(jp)) == 4
