@@ -74,7 +74,7 @@ async def _begin(call: Call, desk: Desk) -> int:
 async def _write_all(call: Call, response: web.StreamResponse, place: int, *, once: bool) -> None:
     idle = 0.0
     while not call.running.ending.is_set():
-        # Who acts is looked up each time: a session that ended sees nothing more.
+        # The officer is looked up each time: a session that ended sees nothing more.
         desk = await call.caller.desk(call.request, used=False)
         page = await desk.events.after(place)
         if place > page.last:  # numbers of another database: it was restored from a copy

@@ -100,6 +100,7 @@ READS: dict[tuple[str, str], tuple[FileKind, list[str]]] = {
 OTHERS = {
     *(("comity demo", "keep"), ("comity new", "out"), ("comity report", "out")),
     ("comity draft export", "out"),
+    ("comity desk api", "out"),
     *(("comity records export", "folder"), ("comity records verify", "folder"), ("comity targets export", "out")),
     *(("comity template export", "out"), ("comity bundle export", "file"), ("comity evidence bag", "out")),
     *(("comity evidence stamp", "out"), ("comity evidence disclose", "out"), ("comity audit mirror", "into")),
