@@ -105,6 +105,34 @@ class OfficerSettings(_Table):
     email: str | None = None
 
 
+class AuthoritySettings(_Table):
+    """The desk's own authority, as the forms ask for it; what is left out is taken from the desk's card."""
+
+    organisation: Line | None = None
+    country: Line | None = None
+    office: Line | None = None
+    person_in_charge: Line | None = None
+    address: Line | None = None
+    telephone: Line | None = None
+    mobile: Line | None = None
+    fax: Line | None = None
+    email: Line | None = None
+    office_hours: Line | None = None
+    time_zone: Line | None = None
+    preferred_means: Line | None = None
+
+
+class ConfirmationSettings(_Table):
+    """Who confirms a request when it is called (T-CY(2018)11 item 6); without it, the officer."""
+
+    name: Line
+    job_title: Line | None = None
+    function: Line | None = None
+    telephone: Line | None = None
+    mobile: Line | None = None
+    email: Line | None = None
+
+
 class Lifetimes(_Table):
     """Seconds until a message that was not delivered expires, by urgency: its sender then sees the failure."""
 
@@ -195,6 +223,12 @@ class SiblingSettings(_Table):
         return {"routine": self.routine_s, "emergency": self.emergency_s}.get(urgency, self.urgent_s)
 
 
+class LetterheadSettings(_Table):
+    """The lines at the head of printed letters; without them, those of the office's card in the directory."""
+
+    lines: Annotated[tuple[Line, ...], Field(max_length=8)] = ()
+
+
 class RetentionSettings(_Table):
     """How long content is kept after the last message of a case that ended; without a number, until a person erases."""
 
@@ -216,7 +250,8 @@ class DeskSettings(_Table):
 
     With ``transport = "file"`` the desk opens no connection: it reaches its node by bundles alone. ``nations`` says
     whose cards the desk keeps: of those it was asked for, or of all, so that it can seal to anyone while its node is
-    away. ``language`` (BCP 47) is that in which this office writes its replies.
+    away. ``language`` (BCP 47) is that in which this office writes. It, the ``authority`` and the
+    ``confirmation_contact`` are filled in where a draft leaves them out.
     """
 
     address: str
@@ -227,12 +262,15 @@ class DeskSettings(_Table):
     nations: Literal["asked", "all"] = "asked"
     language: Annotated[str, Field(pattern="^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$", max_length=35)] = "en"
     officer: OfficerSettings | None = None
+    authority: AuthoritySettings | None = None
+    confirmation_contact: ConfirmationSettings | None = None
     lifetimes: Lifetimes = Field(default_factory=Lifetimes)
     contact_tests: ContactTestSettings = Field(default_factory=ContactTestSettings)
     notify: NotifySettings = Field(default_factory=NotifySettings)
     email: EmailSettings | None = None
     office: OfficeSettings = Field(default_factory=OfficeSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    letterhead: LetterheadSettings = Field(default_factory=LetterheadSettings)
     siblings: SiblingSettings = Field(default_factory=SiblingSettings)
     service: ServiceSettings = Field(default_factory=ServiceSettings)
 

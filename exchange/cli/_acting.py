@@ -41,8 +41,6 @@ def given_key() -> str | None:
 
 def give_options(given: Mapping[str, str]) -> None:
     """Keep who acts, where options say so beside what stands in variables."""
-    from exchange.cli._codes import code_in
-
     if "--idempotency-key" in given:
         give_key(given["--idempotency-key"])
     login, file = given_login(), given.get("--officer-passphrase-file")
@@ -51,7 +49,7 @@ def give_options(given: Mapping[str, str]) -> None:
         GivenLogin(
             given.get("--officer", login.officer),
             login.passphrase_file if file is None else Path(file),
-            login.purpose if purpose is None else code_in("record_purpose")(purpose),
+            login.purpose if purpose is None else purpose,
             given.get("--because", login.reason),
         )
     )

@@ -5,8 +5,8 @@
     page = await desk.events.after(last_seen)
 
 An event is kept in the transaction that keeps what it tells of, whichever program wrote that: none is missing and none
-comes twice. It holds ids and codes, never content. An officer who may not read messages, and nobody at a desk with officers,
-learn that something happened, and when.
+comes twice. It holds ids and codes, never content. An officer who may not read messages, and nobody at a desk with
+officers, learn that something happened, and when.
 """
 
 from __future__ import annotations

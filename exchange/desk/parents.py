@@ -79,7 +79,10 @@ class DeskParents:
         They go at instants of their own, as the requests did. Raises :class:`NotFoundError`, :class:`UsageError` for a
         nation that was not asked, and as :meth:`DeskMessages.send_many`; then nothing is sent in any of the cases.
         """
-        works = self._works
+        works, asked = (
+            self._works,
+            [str(parent_id), reply_type, dict(fields), sorted(nations) if nations is not None else None],
+        )
 
         def drafts() -> list[Draft]:
             parent = parent_with(self._store, parent_id)
@@ -92,8 +95,7 @@ class DeskParents:
                 return await self._messages.propose_many([dict(draft) for draft in written])
             return await works.node_sync.send(written, None)
 
-        named = sorted(nations) if nations is not None else None
-        return await done_once(works, claim_of("say", [parent_id, reply_type, fields, named]), say)
+        return await done_once(works, claim_of("say", asked), say)
 
     def _draft(self, thread: UUID, reply_type: str, fields: Mapping[str, Any]) -> Draft:
         own = {name: value for name, value in fields.items() if name not in _OF_ONE_CASE}

@@ -21,11 +21,13 @@ from uuid import UUID
 
 from exchange.cases.calls import needs_glass, use_glass
 from exchange.cases.delivery import REPLACES, require_lost, settled_value
+from exchange.cases.law.checks import check_law
 from exchange.cases.threads import check_next_step
 from exchange.context.desk_context import DeskContext
 from exchange.link.client import MAX_SUBMIT_BYTES
-from exchange.messaging.checks import cautions_of_cards, check_composed
-from exchange.messaging.drafting.fanning import Fanning, TimedDraft, family_of, numbered
+from exchange.messaging._referring import TOLD, accompanied
+from exchange.messaging.checks import cautions_of_cards, check_composed, readers_of
+from exchange.messaging.drafting.fanning import Fanning, TimedDraft, family_of, nations_of, numbered
 from exchange.messaging.handling import PassingOn
 from exchange.messaging.once import Claim, Once
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
@@ -53,6 +55,9 @@ if TYPE_CHECKING:
 _PRIORITIES = {"routine": Priority.ROUTINE, "urgent": Priority.URGENT, "emergency": Priority.EMERGENCY}
 _FORMAT_RULE = "message format"
 _NO_PROOF = PeerFailedError("the node gave no proof that it took the message")
+_SAME_WORDS = Caution("caution", "same_words", "to")
+# Said by a draft to this desk alone.
+_OF_THIS_DESK = frozenset({REPLACES, TOLD})
 Keeping: TypeAlias = "Callable[[Message], None]"
 """What is done with a message in the transaction that keeps it, before it is kept; it may raise."""
 
@@ -144,7 +149,15 @@ class Outbox:
 
     def fanned(self, drafts: Sequence[Mapping[str, Any]], *, at_once: bool) -> list[Mapping[str, Any]]:
         """The drafts as they are sent: a child for each nation in place of one to several."""
-        return self._fanning.expand(drafts, at_once=at_once)
+        return [one for child in self._fanning.expand(drafts, at_once=at_once) for one in accompanied(child)]
+
+    def rest_of(self, drafts: Sequence[Mapping[str, Any]], done: int) -> list[Mapping[str, Any]]:
+        """The drafts of which nothing was sent yet, where ``done`` messages were: those of one draft go together."""
+        left = list(drafts)
+        while left and done > 0:
+            draft = left.pop(0)
+            done -= max(1, len(nations_of(draft))) * len(accompanied(draft))
+        return left
 
     def _compose(self, drafts: Sequence[Mapping[str, Any]]) -> list[Composed]:
         flat: list[Mapping[str, Any]] = []
@@ -156,10 +169,12 @@ class Outbox:
         for number, draft in zip(numbers, drafts, strict=True):
             try:
                 instead_of = self._replaced(draft)
-                children = self._fanning.expand([draft])
-                messages += [self.complete(child) for child in children]
-                flat += children
-                replaced += [instead_of for _ in children]
+                for child in self._fanning.expand([draft]):
+                    for one in accompanied(child):
+                        written = self._passing_on.as_it_was(one, [message.message for message in messages])
+                        messages.append(self.complete(written))
+                        flat.append(one)
+                        replaced.append(instead_of)
             except InvalidMessageError as problem:
                 if numbers[-1] == 0:
                     raise
@@ -172,10 +187,15 @@ class Outbox:
                 phrase("problems of the drafts: {count}", count=len(problems)), (*dict.fromkeys(problems),)
             )
         cautions: list[tuple[Caution, ...]] = []
-        for composed, instead_of in zip(messages, replaced, strict=True):
+        families = [family_of(draft) for draft in flat]
+        for composed, instead_of, family in zip(messages, replaced, families, strict=True):
+            # First what names the field that is wrong; the case would only say that such a step does not count.
+            found = check_composed(self._store, self._parsed, composed.message, self._directory())
             check_next_step(self._store, self._parsed, composed.message, without=instead_of)
-            found = check_composed(self._store, self._parsed, composed.message)
-            cautions.append((*found, *cautions_of_cards(composed.message, self._directory())))
+            told = [Caution("caution", "left_out", name) for name in composed.left_out]
+            told += [_SAME_WORDS] if family is not None and families.count(family) > 1 else []
+            cautions.append((*found, *cautions_of_cards(composed.message, self._directory()), *told))
+            check_law(self._directory(), composed.message)
             self._passing_on.check_outgoing(composed)
             self._needs_glass(composed.message)
         return [
@@ -215,6 +235,8 @@ class Outbox:
         None, with nothing kept, when a thread got another message since one for it was composed: that one is to be
         composed again. Raises what the directory says against a recipient.
         """
+        for message in messages:
+            check_law(self._directory(), message.message)  # again: a newer directory may know more of both nations
         sealed = [self._seal(message.complete, expires_in) for message in messages]
         heads = [message.head for message in sealed]
         records = [
@@ -293,13 +315,14 @@ class Outbox:
         from protocol.messages.officer_signature import sign_as_officer
         from protocol.messages.versions import compose_for
 
-        now = self._time_of(draft)
+        now = self._time_of(draft)  # of a child, it goes with the draft
+        draft = self.filled(draft)
         claimed = draft.get("from")
         if claimed is not None and claimed != str(self._address):
             raise _one_problem("from", phrase("this desk sends as {address}", address=self._address))
         composed = compose_for(
-            self._named({name: draft[name] for name in draft if name != REPLACES}),
-            self._readers(draft),
+            self._named({name: draft[name] for name in draft if name not in _OF_THIS_DESK}),
+            readers_of(draft.get("to"), self._directory()),
             message_id=self._new_id(now),
             sender=str(self._address),
             sent_at=now,
@@ -308,20 +331,18 @@ class Outbox:
             raise _one_problem("to", phrase("a message is not sent to its own sender"))
         return sign_as_officer(composed, self._acting.signer) if self._acting.signer is not None else composed
 
-    def _readers(self, draft: Mapping[str, Any]) -> dict[str, Mapping[str, tuple[int, ...]] | None]:
-        """What the recipients' desks read, by the cards that their nations signed.
+    def filled(self, draft: Mapping[str, Any]) -> dict[str, Any]:
+        """The draft with the desk's own block where it leaves that out."""
+        from exchange.messaging.drafting.own_block import filled, own_fields
 
-        A recipient that the directory does not have is left out here: sealing says so, after it was asked for.
-        """
-        readers: dict[str, Mapping[str, tuple[int, ...]] | None] = {}
-        given = draft.get("to")
-        for text in given if isinstance(given, list | tuple) else ():
-            try:
-                address = Address.parse(text)
-                readers[text] = self._directory().contact_point(address).reads
-            except (ComityError, TypeError, AttributeError):
-                continue
-        return readers
+        card, country = None, None
+        try:
+            directory = self._directory()
+            card = directory.contact_point(self._address)
+            country = directory.node(self._address.node).country
+        except ComityError:
+            pass  # a desk without a directory fills in what its settings say
+        return filled(draft, own_fields(self._settings, card, country))
 
     def _named(self, draft: Mapping[str, Any]) -> Mapping[str, Any]:
         """The draft with the officer who releases it, where officers sign."""

@@ -69,6 +69,8 @@ def sent_object(sent: SentMessage) -> dict[str, Any]:
         "reason": sent.reason,
         "cautions": sent.cautions,
         "receipts": [receipt_object(row) for row in sent.receipts],
+        **({"nation": sent.nation, "goes_at": sent.goes_at} if sent.nation else {}),
+        **({"children": [sent_object(child) for child in sent.children]} if sent.children else {}),
     }
 
 

@@ -31,6 +31,7 @@ from protocol.lifecycle.folding import OutOfOrder, nation_of
 from protocol.lifecycle.thread import ThreadMessage
 from protocol.messages.handling_rules import REQUESTS, Action, objections, read_original
 from protocol.messages.schema.base import Message
+from protocol.messages.schema.use import ConsentReply
 from protocol.messages.types.ending import Misdirected
 from protocol.messages.types.forward import Forward
 
@@ -70,6 +71,8 @@ def check_step(thread: Iterable[ThreadMessage], message: Message) -> tuple[OutOf
     """What would be out of order if ``message`` were added to ``thread``; empty when a case that it is of allows it."""
     entries = (*thread, ThreadMessage(message))
     parties = _Parties.of(entries)
+    if parties is None and isinstance(message, ConsentReply):
+        return ()  # who is asked for consent to what was passed on is no party to the thread in which that was done
     refused: tuple[OutOfOrder, ...] = ()
     for nation in parties.nations if parties is not None else ("",):
         of_case = tuple(parties.project(entries, nation)) if parties is not None else entries
@@ -172,7 +175,7 @@ class _Parties:
                 first and self._is_strangers(message, known)
             )
             if heard and not self._moves_nothing(message, nation):
-                yield replace(entry, message=self._as_said(message))
+                yield replace(entry, message=self._as_said(message, desks))
 
     def _as_passed_on(self, entries: tuple[ThreadMessage, ...], desks: frozenset[str]) -> ThreadMessage:
         """The request, as the desks have it that got it from another one: handed over with the forward."""
@@ -201,8 +204,10 @@ class _Parties:
         onwards = [to for forward in self._forwards_of(message) for to in forward.to if to != self.opening.sender]
         return bool(onwards) and all(nation_of(to) == nation for to in onwards)
 
-    def _as_said(self, message: Message) -> Message:
-        """A message with what it claims and nothing shows taken out."""
+    def _as_said(self, message: Message, desks: frozenset[str]) -> Message:
+        """A message as it is of this case: the requester's to these desks, and no claim that nothing shows."""
+        if message.sender == self.opening.sender:
+            return _to(message, tuple(sorted(desks.intersection(message.to))) or message.to)
         if isinstance(message, Misdirected) and message.forwarded and not any(self._forwards_of(message)):
             return message.model_copy(update={"forwarded": False, "forwarded_at": None})
         return message

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from exchange.cli._codes import code_in
 from exchange.cli._options import (
     DEFAULT_HOME,
     HomeOption,
     IdArgument,
     JsonOption,
     PassphraseOption,
+    code_in,
     instant,
     run,
     with_desk,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,16 +13,18 @@ from uuid import uuid4
 
 import typer
 
-from exchange.cli._codes import code_in
 from exchange.cli._options import (
     DEFAULT_HOME,
+    AtOnceOption,
     CleanOption,
     HomeOption,
     IdArgument,
     JsonOption,
+    LanguageOption,
     OutOrPrintOption,
     PassphraseOption,
     RemarkOption,
+    code_in,
     instant,
     run,
     with_desk,
@@ -52,23 +55,35 @@ def new(
         str | None,
         typer.Option("--reply-to", help=_("The message you answer. The draft takes its recipient and thread.")),
     ] = None,
+    language: LanguageOption = None,
     template: Annotated[str | None, typer.Option("--template", help=_("The template to begin with."))] = None,
     case: Annotated[Path | None, typer.Option("--from", help=_("Fields to begin with, JSON or YAML."))] = None,
     values: Annotated[
         list[str] | None, typer.Option("--set", help=_("NAME=VALUE for a placeholder of the template; repeat it."))
     ] = None,
+    saved: Annotated[str | None, typer.Option("--draft", help=_("Go on asking for a draft that was kept."))] = None,
+    ask: Annotated[
+        bool | None,
+        typer.Option("--ask/--empty", help=_("Ask for each part, or write an empty draft; at a terminal it asks.")),
+    ] = None,
+    plain_lines: Annotated[
+        bool, typer.Option("--plain", help=_("Ask without editing of lines, as for a screen reader."))
+    ] = False,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write a draft."""
+    if _is_to_ask(ask, given=bool(out or template or case or values or as_json), wanted=plain_lines or bool(saved)):
+        _ask_for_it(message_type, reply_to, saved, home, passphrase_file, plain=plain_lines)
 
     async def start() -> None:
         write({})
 
     async def reply(desk: Desk) -> None:
         begun, _missing = begin()
-        write(plain(await desk.replies.draft(await desk.messages.resolve(reply_to or ""), begun["type"])))
+        own = {"language": language} if language is not None else {}
+        write(plain(await desk.replies.draft(await desk.messages.resolve(reply_to or ""), begun["type"], **own)))
 
     def begin() -> tuple[dict[str, Any], Mapping[str, str]]:
         """What template and case file give, with the type, and the placeholders without a value."""
@@ -86,7 +101,9 @@ def new(
         return _texts_where_wanted(filled.draft, as_text.draft), filled.missing
 
     def write(known: dict[str, Any]) -> None:
+        from exchange.cli.setup.settings import own_block
         from exchange.messaging.drafting.drafts import empty_draft
+        from exchange.messaging.drafting.own_block import filled
         from exchange.messaging.drafting.templates import merge
         from exchange.office.draft_ids import DRAFT_ID, without_draft_id
         from protocol.messages.parse import check_outgoing
@@ -96,17 +113,14 @@ def new(
         if begun["type"] != wanted:
             raise UsageError(_("the template or file is of another type: {type}").format(type=safe(str(begun["type"]))))
         draft = merge(merge(empty_draft(wanted), known), without_draft_id(begun))
+        draft = filled(draft, own_block(home))
         if out is not None:  # from now on it is that draft, however often it is changed and sent
             draft = {"type": draft["type"], DRAFT_ID: str(uuid4()), **draft}
         text = json.dumps(draft, ensure_ascii=False, indent=2) + "\n"
         if out is None:
             print(text, end="")
             return
-        try:
-            with out.open("x", encoding="utf-8") as file:
-                file.write(text)
-        except OSError as problem:
-            raise UsageError(f"cannot write {out}: {problem.strerror}") from problem
+        _write_new(out, text)
         guide = check_outgoing(draft)
         if as_json:
             fields = [{"field": f, "rule": r, "text": t} for f, r, t in guide]
@@ -117,6 +131,40 @@ def new(
         table(_("Fields to fill in"), [_("Field"), _("Rule"), _("Meaning")], [(f, _(r), _(t)) for f, r, t in guide])
 
     run(start if reply_to is None else with_desk(home, passphrase_file, reply), as_json=as_json)
+
+
+def _is_to_ask(ask: bool | None, *, given: bool, wanted: bool) -> bool:
+    """Whether the parts are asked for: where that is said, or at a terminal where nothing else is."""
+    if (ask or wanted) and given:
+        raise UsageError(_("--out, --template, --from, --set and --json write a draft without asking"))
+    at_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    return wanted or (at_terminal and not given if ask is None else ask)
+
+
+def _ask_for_it(
+    message_type: str | None,
+    reply_to: str | None,
+    saved: str | None,
+    home: Path,
+    passphrase_file: Path | None,
+    *,
+    plain: bool,
+) -> None:
+    async def asked(desk: Desk) -> int | None:
+        from exchange.cli.messages.wizard import ask_for_message
+
+        replied = await desk.messages.resolve(reply_to) if reply_to is not None else None
+        return await ask_for_message(desk, message_type, reply_to=replied, saved=saved, plain=plain)
+
+    run(with_desk(home, passphrase_file, asked), as_json=False)
+
+
+def _write_new(out: Path, text: str) -> None:
+    try:
+        with out.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as problem:
+        raise UsageError(f"cannot write {out}: {problem.strerror}") from problem
 
 
 def send(
@@ -136,6 +184,7 @@ def send(
         bool, typer.Option("--split", help=_("Send several requests when the targets are too many for one message."))
     ] = False,
     clean: CleanOption = False,
+    at_once: AtOnceOption = False,
     leave_out: Annotated[
         list[str] | None,
         typer.Option(
@@ -153,12 +202,12 @@ def send(
     """Send a draft."""
     if (file is None) == (saved is None):
         raise UsageError(_("name a file, or a saved draft with --draft"))
-    checks = _Checks(unless_duplicate, unless_warned)
+    checks = _Checks(unless_duplicate, unless_warned, at_once)
 
     async def work(desk: Desk) -> int | None:
         if saved is not None and not check and (sent := await desk.messages.sent_as(saved)):
             return report_sent_many(sent, as_json=as_json) if split else report_sent(sent[0], as_json=as_json)
-        drafts, removed = _complete(await given(desk), split=split, clean=clean)
+        drafts, removed = _complete(await desk.messages.filled(await given(desk)), split=split, clean=clean)
         if check:
             say(drafts, removed)
             return None
@@ -172,7 +221,10 @@ def send(
         return await desk.messages.export_draft(saved or "") if file is None else read_document(file)
 
     async def check_file() -> None:
-        say(*_complete(read_document(file or Path()), split=split, clean=clean))
+        from exchange.cli.setup.settings import own_block
+        from exchange.messaging.drafting.own_block import filled
+
+        say(*_complete(filled(read_document(file or Path()), own_block(home)), split=split, clean=clean))
 
     def say(parts: list[dict[str, Any]], removed: tuple[Removed, ...] | None) -> None:
         if as_json:
@@ -197,10 +249,11 @@ def send(
 
 
 class _Checks(NamedTuple):
-    """What keeps a draft from being sent, because the officer said so."""
+    """What keeps a draft from being sent, or apart from its siblings, because the officer said so."""
 
     unless_duplicate: bool
     unless_warned: bool
+    at_once: bool
 
 
 async def _send_one(
@@ -218,7 +271,7 @@ async def _send_one(
         _require_no_warning(hints, await desk.cases.cautions_of_draft(draft))
     if not as_json:
         _say_what_cannot_be_passed_on([draft])
-    sent = await desk.messages.send(draft, unless_duplicate=checks.unless_duplicate)
+    sent = await desk.messages.send(draft, unless_duplicate=checks.unless_duplicate, at_once=checks.at_once)
     return report_sent(
         sent, as_json=as_json, duplicates=duplicates, not_searched=not_searched, hints=hints, removed=removed
     )
@@ -272,7 +325,7 @@ async def _send_several(
     if checks.unless_warned:
         cautions = [caution for part in drafts for caution in await desk.cases.cautions_of_draft(part)]
         _require_no_warning(hints, cautions)
-    sent = await desk.messages.send_many(drafts, unless_duplicate=checks.unless_duplicate)
+    sent = await desk.messages.send_many(drafts, unless_duplicate=checks.unless_duplicate, at_once=checks.at_once)
     return report_sent_many(
         sent,
         as_json=as_json,
@@ -329,6 +382,7 @@ def acknowledge(
         str | None, typer.Option("--next-update-by", help=_("Or: when the sender will get an update (with time zone)."))
     ] = None,
     remark: RemarkOption = None,
+    language: LanguageOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -343,6 +397,7 @@ def acknowledge(
             eta=instant(eta),
             next_update_by=instant(next_update_by),
             remark=remark,
+            language=language,
         )
         return report_sent(sent, as_json=as_json)
 
@@ -352,6 +407,7 @@ def acknowledge(
 def answer(
     message_id: IdArgument,
     file: Annotated[Path, typer.Argument(help=_('A JSON object with "targets": what became of each.'))],
+    language: LanguageOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -365,7 +421,10 @@ def answer(
         if not isinstance(targets, list) or not all(isinstance(target, dict) for target in targets) or unknown:
             raise UsageError(_('the answer file holds "targets", a list of objects, and perhaps "own_reference"'))
         sent = await desk.replies.answer(
-            await desk.messages.resolve(message_id), targets, own_reference=given.get("own_reference")
+            await desk.messages.resolve(message_id),
+            targets,
+            own_reference=given.get("own_reference"),
+            language=language,
         )
         return report_sent(sent, as_json=as_json)
 

@@ -39,6 +39,9 @@ SENT = {
     "reason": str | None,
     "cautions": [Caution],
     "receipts": [RECEIPT],
+    "nation?": str,
+    "goes_at?": datetime | None,
+    "children?": [dict[str, Any]],
 }
 DRAFT = {
     "id": UUID,

@@ -1,7 +1,7 @@
 """JSON Schema (2020-12) of what the API takes and gives, made from the types that the handlers declare.
 
 A shape is a Python type as :func:`exchange.text.objects.plain` turns it into JSON, a mapping of names to shapes (an
-object with exactly these names), or a list with one shape (an array of it).
+object with exactly these names, those that end with ``?`` perhaps), or a list with one shape (an array of it).
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Shapes:
     def _object(properties: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
         return {
             "type": "object",
-            "properties": dict(properties),
-            "required": list(properties),
+            "properties": {name.removesuffix("?"): schema for name, schema in properties.items()},
+            "required": [name for name in properties if not name.endswith("?")],
             "additionalProperties": False,
         }
