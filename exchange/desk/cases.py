@@ -161,6 +161,7 @@ class DeskCases(CaseCalls):
             raise NothingOpenError("none of our own authorities is waited for in that case")
         return self._works.case_book.add(thread, EntryKind.AUTHORITY, "", None, None)
 
+    @sends_once
     async def report_authority(self, request_id: UUID, reason: str, until: datetime) -> SentMessage:
         """Tell the asking office that an authority of ours must decide first, why, and until when it should.
 

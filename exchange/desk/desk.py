@@ -35,9 +35,9 @@ from typing import TypeVar
 from exchange.context.desk_context import Clock, DeskContext
 from exchange.context.live_keys import LiveKeys, LiveSigner
 from exchange.context.worker import own_thread
+from exchange.desk._events import DeskEvents
 from exchange.desk._works import Works, make_works
 from exchange.desk.cases import DeskCases
-from exchange.desk.events import DeskEvents
 from exchange.desk.evidence import DeskEvidence
 from exchange.desk.messages import DeskMessages
 from exchange.desk.notify import DeskWebhooks
