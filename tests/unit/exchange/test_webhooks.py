@@ -23,8 +23,10 @@ from exchange.desk.notify import GIVE_UP_AFTER, RETRY_FIRST, post
 from exchange.desk.watch import TryFailed, watch
 from exchange.settings import NotifySettings
 from exchange.store._webhooks import WebhookTable
-from protocol.errors import UnavailableError
+from protocol.errors import OfficerRoleError, UnavailableError
 from tests.unit.exchange.test_agenda import ROUTINE, asked
+from tests.unit.exchange.test_officers import BOSS, KIM, staffed
+from tests.unit.exchange.test_sending_commands import typed
 from tests.worlds.desks import FR, JP, World
 
 pytestmark = pytest.mark.outside
@@ -273,3 +275,17 @@ async def test_two_programs_that_queue_and_deliver_at_once_give_each_notice_once
             await asyncio.gather(one.webhooks.deliver(), two.webhooks.deliver())
             await one.webhooks.deliver()
         assert hook.numbers == [1]
+
+
+async def test_a_secret_is_printed_for_each_receiver_and_for_an_administrator_alone(world: World) -> None:
+    urls = ("http://127.0.0.1:1/a", "http://127.0.0.1:1/b")
+    world.change_settings(JP, notify=NotifySettings(webhook=urls[0], webhooks=urls))
+    code, output = await asyncio.to_thread(typed, world, JP, "desk", "webhook-secret", "--json")
+    said = {one["url"]: one["secret"] for one in json.loads(output)["webhooks"]}
+    assert (code, {*said}) == (0, {*urls})
+    assert len({*said.values()}) == 2
+    await staffed(world)
+    async with world.open(JP, BOSS) as boss, world.open(JP, KIM) as kim:
+        assert await boss.webhooks.secrets() == said
+        with pytest.raises(OfficerRoleError):
+            await kim.webhooks.secrets()
