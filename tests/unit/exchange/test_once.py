@@ -25,6 +25,7 @@ from exchange.store.database import SealedDatabase
 from exchange.store.desk_store import DeskStore
 from exchange.views import SendStatus
 from protocol.errors import ErasedError, IdempotencyKeyUsedError, NothingOpenError, UsageError
+from tests.hostile.test_offers import accepted, information
 from tests.unit.exchange.test_officers import EVERYTHING, KIM, LEE, staffed
 from tests.worlds.desks import FR, JP, NOW, Client, World, request
 
@@ -309,3 +310,17 @@ async def test_a_request_to_several_nations_and_what_is_said_in_all_of_them_is_s
             said = [await jp.parents.say(first.id, "withdrawal", {"reason": "Closed."}, at_once=True) for _ in range(2)]
         assert [one.id for one in said[0]] == [one.id for one in said[1]]
         assert len(await sent_ids(jp)) == 4
+
+
+async def test_an_offer_and_what_it_gives_are_each_sent_once_under_a_key_and_are_different_acts(world: World) -> None:
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        draft = {**information(), "draft_id": str(uuid4())}
+        offer = await fr.messages.offer(draft)
+        assert (await fr.messages.offer(draft)).id == offer.id
+        with pytest.raises(IdempotencyKeyUsedError):  # offered is not sent
+            await fr.messages.send(draft)
+        await accepted(jp, fr, offer)
+        with under_key("give"):
+            given_once = [await fr.messages.give(offer.id) for _ in range(2)]
+        assert given_once[0].id == given_once[1].id
+        assert sorted(await sent_ids(fr)) == sorted([offer.id, given_once[0].id])
