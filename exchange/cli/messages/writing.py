@@ -106,7 +106,6 @@ def new(
         from exchange.messaging.drafting.own_block import filled
         from exchange.messaging.drafting.templates import merge
         from exchange.office.draft_ids import DRAFT_ID, without_draft_id
-        from protocol.messages.parse import check_outgoing
 
         begun, missing = begin()
         wanted = message_type or begun["type"]
@@ -120,17 +119,28 @@ def new(
         if out is None:
             print(text, end="")
             return
-        _write_new(out, text)
-        guide = check_outgoing(draft)
-        if as_json:
-            fields = [{"field": f, "rule": r, "text": t} for f, r, t in guide]
-            print_json({"file": str(out), "fields": fields, "placeholders": dict(missing)})
-            return
-        if missing:
-            table(_("Placeholders without a value"), [_("Name"), _("Meaning")], list(missing.items()))
-        table(_("Fields to fill in"), [_("Field"), _("Rule"), _("Meaning")], [(f, _(r), _(t)) for f, r, t in guide])
+        try:
+            with out.open("x", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as problem:
+            raise UsageError(f"cannot write {out}: {problem.strerror}") from problem
+        _print_what_is_left(out, draft, missing, as_json=as_json)
 
     run(start if reply_to is None else with_desk(home, passphrase_file, reply), as_json=as_json)
+
+
+def _print_what_is_left(out: Path, draft: dict[str, Any], missing: Mapping[str, str], *, as_json: bool) -> None:
+    """What a person still fills in, in the file of a draft."""
+    from protocol.messages.parse import check_outgoing
+
+    guide = check_outgoing(draft)
+    if as_json:
+        fields = [{"field": f, "rule": r, "text": t} for f, r, t in guide]
+        print_json({"file": str(out), "fields": fields, "placeholders": dict(missing)})
+        return
+    if missing:
+        table(_("Placeholders without a value"), [_("Name"), _("Meaning")], list(missing.items()))
+    table(_("Fields to fill in"), [_("Field"), _("Rule"), _("Meaning")], [(f, _(r), _(t)) for f, r, t in guide])
 
 
 def _is_to_ask(ask: bool | None, *, given: bool, wanted: bool) -> bool:
@@ -157,14 +167,6 @@ def _ask_for_it(
         return await ask_for_message(desk, message_type, reply_to=replied, saved=saved, plain=plain)
 
     run(with_desk(home, passphrase_file, asked), as_json=False)
-
-
-def _write_new(out: Path, text: str) -> None:
-    try:
-        with out.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as problem:
-        raise UsageError(f"cannot write {out}: {problem.strerror}") from problem
 
 
 def send(
