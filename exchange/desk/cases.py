@@ -37,6 +37,7 @@ from exchange.cases.parents import parents_found
 from exchange.cases.threads import thread_messages
 from exchange.context.worker import in_desk_thread
 from exchange.desk._case_calls import CaseCalls
+from exchange.desk._once import sends_once
 from exchange.desk._works import Draft, Works
 from exchange.desk.messages import DeskMessages
 from exchange.messaging.checks import cautions_of, cautions_of_cards
@@ -160,6 +161,7 @@ class DeskCases(CaseCalls):
             raise NothingOpenError("none of our own authorities is waited for in that case")
         return self._works.case_book.add(thread, EntryKind.AUTHORITY, "", None, None)
 
+    @sends_once
     async def report_authority(self, request_id: UUID, reason: str, until: datetime) -> SentMessage:
         """Tell the asking office that an authority of ours must decide first, why, and until when it should.
 
@@ -220,6 +222,7 @@ class DeskCases(CaseCalls):
 
     # --- Not delivered ---
 
+    @sends_once
     async def resend(self, message_id: UUID) -> SentMessage:
         """Send a message anew that did not arrive and never will: expired, or refused on its way.
 

@@ -13,7 +13,8 @@
 what was asked of several nations (:class:`DeskParents`); ``desk.referrals`` passes on what came to the wrong office
 (:class:`DeskReferrals`); ``desk.office`` has officers, drafts that wait, the rota, the
 processing log and erasure (:class:`DeskOffice`); ``desk.evidence`` verifies and gives out proofs
-(:class:`DeskEvidence`). Every act is in one part alone, and is awaited.
+(:class:`DeskEvidence`); ``desk.webhooks`` tells programs of the agency what is due (:class:`DeskWebhooks`), and
+``desk.events`` what happened (:class:`DeskEvents`). Every act is in one part alone, and is awaited.
 
 A message is durable before the network sees it, and stored before its receipt is stated: whatever is interrupted is
 taken up again by the next :meth:`DeskMessages.sync`, nothing is lost and nothing is done twice. Any number of programs
@@ -34,10 +35,12 @@ from typing import Any, TypeVar
 from exchange.context.desk_context import Clock, DeskContext
 from exchange.context.live_keys import LiveKeys, LiveSigner
 from exchange.context.worker import own_thread
+from exchange.desk._events import DeskEvents
 from exchange.desk._works import Works, make_works
 from exchange.desk.cases import DeskCases
 from exchange.desk.evidence import DeskEvidence
 from exchange.desk.messages import DeskMessages
+from exchange.desk.notify import DeskWebhooks
 from exchange.desk.office import DeskOffice
 from exchange.desk.parents import DeskParents
 from exchange.desk.referrals import DeskReferrals
@@ -101,6 +104,8 @@ class Desk:
         self.referrals = DeskReferrals(works, self.messages)
         self.office = DeskOffice(works)
         self.evidence = DeskEvidence(works)
+        self.webhooks = DeskWebhooks(works)
+        self.events = DeskEvents(works)
 
     @classmethod
     @asynccontextmanager

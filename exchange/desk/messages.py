@@ -197,6 +197,14 @@ class DeskMessages:
 
         return (await done_once(self._works, self._claim([draft], None, "propose"), propose))[0]
 
+    async def propose_many(self, drafts: Sequence[Draft]) -> list[SentMessage]:
+        """As :meth:`propose`, for all of them in one transaction."""
+
+        async def propose(_done: int) -> list[SentMessage]:
+            return await self._propose(drafts, lambda given: self._works.outbox.compose([given]))
+
+        return await done_once(self._works, self._claim(drafts, None, "propose"), propose)
+
     async def _propose(
         self, drafts: Sequence[Draft], check: Callable[[Draft], object], *, offered: bool = False
     ) -> list[SentMessage]:

@@ -36,7 +36,7 @@ ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs" / "officer-guide.md").read_text("utf-8")
 READ_AT = datetime.fromisoformat("2026-11-23T12:00:00Z")  # when the guide's story happens
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d)")
-ID = re.compile(r"^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}): (?:submitted|proposed)", re.M)
+ID = re.compile(r"^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}): (?:submitted|proposed|saved)", re.M)
 JP, FR, THIRD = "jp", "fr", "third"
 
 

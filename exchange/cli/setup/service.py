@@ -8,7 +8,7 @@ import socket
 import struct
 import sys
 import time
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,6 +26,7 @@ from exchange.cli._options import (
     run,
 )
 from exchange.cli.output import line, print_json, print_json_line, safe, table
+from exchange.cli.setup import programs
 from exchange.i18n import _, labelled
 from exchange.service.run_folder import is_owned, owned, read_note
 from exchange.service.served import Served, served_desk
@@ -114,7 +115,12 @@ def run_desk(
 
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, end, number)
-            await service.run(note, ready=lambda: _say_it_runs(note, folder, as_json=as_json))
+            from exchange.service.api.server import local_api
+
+            def api(running: DeskService) -> AbstractAsyncContextManager[object]:
+                return local_api(running, note.api_socket)
+
+            await service.run(note, [api], ready=lambda: _say_it_runs(note, folder, as_json=as_json))
             if not as_json:
                 line(_("The desk has ended."))
             return INTERRUPTED if signal.SIGINT in received else None
@@ -186,6 +192,28 @@ def unit(
         print_json({"unit": text})
     else:
         line(text)
+
+
+app.command(
+    "api",
+    help=_(
+        "Write the description of the local API, an OpenAPI document.\n\nExample: comity desk api --out desk-api.json"
+    ),
+)(programs.write_api)
+app.command(
+    "events",
+    help=_(
+        "Follow what happens at the running desk, one line each; --after goes on where you stopped.\n\n"
+        "Example: comity desk events --json --after 117"
+    ),
+)(programs.events)
+app.command(
+    "webhook-secret",
+    help=_(
+        "Print the secret by which each webhook knows that a notice is this desk's.\n\n"
+        "Example: comity desk webhook-secret"
+    ),
+)(programs.webhook_secret)
 
 
 def login(
