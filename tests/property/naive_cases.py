@@ -1,0 +1,212 @@
+"""What a thread means, a second time and as simply as can be: the oracle of :mod:`tests.property.test_cases`.
+
+It shares nothing with ``protocol.lifecycle``: it reads the messages' JSON, and knows of a target only what matters to an
+officer. Slow, and wrong about times: no clock runs here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+Said = dict[str, Any]
+
+OPEN, KEPT, ENDED = "open", "kept", "ended"
+# What the states that Comity shows come to.
+COARSE = {
+    "draft": OPEN,
+    "submitted": OPEN,
+    "delivered": OPEN,
+    "acknowledged": OPEN,
+    "under_review": OPEN,
+    "clarification": OPEN,
+    "risk_dialogue": OPEN,
+    "awaiting_authorisation": OPEN,
+    "postponed": OPEN,
+    "accepted": OPEN,
+    "in_execution": OPEN,
+    "partially_answered": OPEN,
+    "preserved": KEPT,
+    "extension_asked": KEPT,
+    "extended": KEPT,
+    "followed_up": KEPT,
+    "follow_up_refused": KEPT,
+}
+
+
+def coarse(state: str) -> str:
+    """A state of Comity's as this model has it: those that end a target are themselves."""
+    return COARSE.get(state, state)
+
+
+def nation(address: str) -> str:
+    return address.split("@")[1]
+
+
+def states(held: Iterable[Said], who: str) -> dict[str, dict[str, str]] | None:
+    """By nation, the state of each target, for the desk ``who`` that holds these messages; None without an opening."""
+    messages = list({one["id"]: one for one in held}.values())
+    opening = _opening(messages)
+    if opening is None:
+        return None
+    desks = _desks(opening, messages)
+    shown = {}
+    for each, theirs in desks.items():
+        if who == opening["from"] or each == nation(who) or nation(who) not in desks:
+            shown[each] = _case(opening, messages, theirs, desks, each)
+    return shown
+
+
+def out_of_party(held: Iterable[Said]) -> set[str]:
+    """The ids of messages from those who are no party at all."""
+    messages = list({one["id"]: one for one in held}.values())
+    opening = _opening(messages)
+    if opening is None:
+        return set()
+    heard = {desk for theirs in _desks(opening, messages).values() for desk in theirs} | {opening["from"]}
+    return {one["id"] for one in messages if one["from"] not in heard}
+
+
+def _opening(messages: list[Said]) -> Said | None:
+    for one in messages:
+        if one["id"] == one["thread"]:
+            return one
+    for one in messages:
+        if one["type"] == "forward" and one["original"]["message"] == one["thread"]:
+            return dict(json.loads(one["original"]["content"]))
+    return None
+
+
+def _desks(opening: Said, messages: list[Said]) -> dict[str, set[str]]:
+    desks: dict[str, set[str]] = {}
+    for desk in opening["to"]:
+        desks.setdefault(nation(desk), set()).add(desk)
+    for one in messages:
+        if one["type"] != "forward" or one["from"] not in opening["to"]:
+            continue
+        if json.loads(one["original"]["content"]) != opening:
+            continue
+        for desk in one["to"]:
+            allowed = [country.lower() for country in opening.get("passing_on", {}).get("countries", [])]
+            if desk != opening["from"] and (nation(desk) == nation(one["from"]) or nation(desk) in allowed):
+                desks.setdefault(nation(desk), set()).add(desk)
+    return desks
+
+
+def _case(
+    opening: Said, messages: list[Said], theirs: set[str], desks: dict[str, set[str]], each: str
+) -> dict[str, str]:
+    by_id = {one["id"]: one for one in messages}
+    others = {desk for other, found in desks.items() if other != each for desk in found}
+    case = []
+    for one in messages:
+        about = by_id.get(one.get("in_reply_to", ""))
+        between = one["from"] == opening["from"] and theirs & set(one["to"])
+        if one["id"] != opening["id"] and (one["from"] in theirs or between):
+            if one["from"] in theirs or about is None or about["from"] not in others:
+                case.append(one)
+    gone = {one["retracts"] for one in case if one["type"] == "retract" and _own(one, by_id)}
+    case = [one for one in _in_order(opening, case) if one["id"] not in gone]
+    targets = [target["target"] for target in opening.get("targets", [])] or [""]
+    passed = [
+        desk
+        for one in messages
+        if one["type"] == "forward" and one["from"] in theirs and json.loads(one["original"]["content"]) == opening
+        for desk in one["to"]
+        if desk != opening["from"]
+    ]
+    kind = _preservation if opening["type"] == "preservation.request" else _assistance
+    found = {
+        target: kind(target, opening, case, bool(passed), {nation(desk) for desk in passed} == {each})
+        for target in targets
+    }
+    if opening["id"] in gone:
+        return {target: "withdrawn" if state in {OPEN, KEPT, "answered"} else state for target, state in found.items()}
+    return found
+
+
+def _own(one: Said, by_id: dict[str, Said]) -> bool:
+    """Whether somebody takes back what they said. What let data go is not taken back: they may be gone."""
+    about = by_id.get(one["retracts"])
+    if about is None or about["from"] != one["from"] or about.get("proceed") is False:
+        return False
+    return about["type"] not in {"withdrawal", "preservation.release"}
+
+
+def _in_order(opening: Said, case: list[Said]) -> list[Said]:
+    """Never before what it replies to, then by time, then by id."""
+    by_id = {one["id"]: one for one in [opening, *case]}
+
+    def place(one: Said) -> tuple[str, int]:
+        about = by_id.get(one.get("in_reply_to", ""))
+        if about is None:
+            return one["sent_at"], 0
+        at, depth = place(about)
+        return max(at, one["sent_at"]), depth + 1
+
+    return sorted(case, key=lambda one: (*place(one), one["id"]))
+
+
+def _names(one: Said, target: str) -> bool:
+    named = one.get("targets") or []
+    return not named or target in [name["target"] if isinstance(name, dict) else name for name in named]
+
+
+def _preservation(target: str, opening: Said, case: list[Said], passed: bool, inside: bool) -> str:
+    state, risk, followed = OPEN, False, False
+    for one in case:
+        ours, kind = one["from"] == opening["from"], one["type"]
+        if not _names(one, target):
+            continue
+        if ours:
+            if kind == "withdrawal" and state in {OPEN, KEPT}:
+                state = "withdrawn"
+            elif kind == "preservation.release" and state == KEPT:
+                state = "released"
+            elif kind == "preservation.risk-reply" and risk and state == OPEN:
+                risk = False
+                state = OPEN if one["proceed"] else "withdrawn"
+            elif kind == "preservation.follow-up" and state == KEPT:
+                followed = True
+            continue
+        if kind == "preservation.risk" and state == OPEN:
+            risk = True
+        elif kind == "preservation.answer":
+            (result,) = [answer["result"] for answer in one["targets"] if answer["target"] == target]
+            if state == OPEN and result == "refused":
+                state = "refused"
+            elif state == OPEN and not risk:
+                state = KEPT if result == "preserved" else result
+        elif kind == "follow-up.confirmed" and state == KEPT:
+            followed = True
+        elif kind == "answer" and state == KEPT and followed and one["completeness"] == "final":
+            state = "produced"
+        elif kind == "decision":
+            decided = one["decisions"][0]["decision"]
+            if state == OPEN and decided in {"refuse", "impossible"}:
+                state = "refused"
+            elif decided == "impossible":
+                followed = False
+        elif kind == "misdirected" and state == OPEN and not (one["forwarded"] and passed and inside):
+            state = "refused"
+    return state
+
+
+def _assistance(target: str, opening: Said, case: list[Said], passed: bool, inside: bool) -> str:
+    state = OPEN
+    for one in case:
+        ours, kind = one["from"] == opening["from"], one["type"]
+        if kind == "withdrawal" and ours and state in {OPEN, "answered"}:
+            state = "withdrawn"
+        elif kind == "closure" and (state == "answered" or (ours and state == OPEN)):
+            state = "closed"
+        elif ours or state != OPEN:
+            continue
+        elif kind == "decision" and one["decisions"][0]["decision"] in {"refuse", "impossible"}:
+            state = {"refuse": "refused", "impossible": "impossible"}[one["decisions"][0]["decision"]]
+        elif kind == "answer" and one["completeness"] == "final":
+            state = "answered"
+        elif kind == "misdirected" and not one["forwarded"]:
+            state = "refused"
+    return state
