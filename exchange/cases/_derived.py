@@ -1,9 +1,13 @@
 """What is kept of a thread: what is due in it, and how it stands, in a form that needs no message to be shown.
 
 Two values a thread, in CBOR, each a list with a part for each case of it: a thread to several nations is a case for
-each. Instants are Unix milliseconds, and None where there is none::
+each. Instants are Unix milliseconds, and None where there is none. So that the order of many threads costs little, what
+is due begins with all that this takes, as 64-bit numbers (-1: None)::
 
-    due       [[thread, type, urgency, reference, needed by, suspected, harm at], [item, ...]]
+    due       index, then [part, ...]
+    index     how many numbers follow, then for each item of all parts: lane, appears at, due, harm at, how many levels,
+              level reached at, ...
+    part      [[thread, type, urgency, reference, needed by, suspected, harm at], [item, ...]]
     item      [what, appears at, lane, ours, [peer, ...], target, due, kind, source, confidence, since, next command,
                [level reached at, ...], [level, ...], {owes, delivery, proved}]
     standing  [thread, type, urgency, ours, [peer, ...], own reference, peer reference, offence, opened at, owner,
@@ -14,9 +18,10 @@ A level or a state is that of the last instant that has come.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import struct
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from exchange.cases.calls import REVIEW_WITHIN, Calls
 from exchange.cases.delivery import ALWAYS, NotArrived, missing_of
@@ -41,26 +46,64 @@ _LANE = {lane: number for number, lane in enumerate(Lane)}
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_HOUR = timedelta(hours=1)
 _TICK = timedelta(milliseconds=1)
-# The message by which the other side, or this one, does what is due; comity new writes its draft.
+# The message by which this desk does what is due; comity new writes its draft.
 _BY_MESSAGE = {
-    "decision": "decision",
     "answer": "answer",
-    "next_update": "status.report",
-    "supplement": "emergency.supplement",
-    "expiry": "preservation.extend",
     "clarification": "clarification.reply",
-    "status": "status.report",
-    "risk": "preservation.risk-reply",
-    "follow_up": "follow-up.confirmed",
-    "extension": "preservation.answer",
+    "confirm_follow_up": "follow-up.confirmed",
     "consent": "consent.reply",
+    "consultation": "note",
+    "consultation_outcome": "consultation.close",
+    "data_protection": "data-protection.notice",
+    "decision": "decision",
+    "expiry": "preservation.extend",
+    "extension": "preservation.answer",
+    "needed_by": "answer",
+    "next_update": "status.report",
+    "redirect": "closure",
+    "risk": "preservation.risk-reply",
+    "status": "status.report",
+    "supplement": "emergency.supplement",
+    "use": "use.report",
+}
+# The commands of their own.
+_BY_COMMAND = {
+    "acknowledgement": "comity acknowledge {id}",
+    "authorisation": "comity case authority {id} --done",
+    "conditions": "comity accept-conditions {id}",
+    "disclosure": "comity give {id}",
+    "explanation": "comity explain {id}",
 }
 
 
-class ThreadDerivation:
-    """Derives what is due in a thread of one desk."""
+class NotedWait(Protocol):
+    """That one of our own authorities is waited for: ``text`` names it, ``until`` is when it should decide."""
 
-    def __init__(self, context: DeskContext) -> None:
+    @property
+    def at(self) -> datetime: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def until(self) -> datetime | None: ...
+
+
+class Noted(Protocol):
+    """What an office noted for itself about a case, as far as it is due: who works on it, whom it waits for."""
+
+    @property
+    def assigned_to(self) -> str | None: ...
+    @property
+    def authority(self) -> NotedWait | None: ...
+
+
+ReadNotes = Callable[[Sequence[bytes]], Noted]
+
+
+class ThreadDerivation:
+    """Derives what is due in a thread of one desk. ``read_notes`` reads what the office noted of a case."""
+
+    def __init__(self, context: DeskContext, read_notes: ReadNotes) -> None:
+        self._read_notes = read_notes
         self._store = context.store
         self._parsed = context.parsed
         self._directory = context.current
@@ -90,10 +133,11 @@ class ThreadDerivation:
         # A thread to several nations is a case for each.
         cases = [case for case in own_cases(messages, self._address).values() if case.opening is not None]
         calls = Calls.of(self._store.calls.of_row(row))
-        parts = [_Case(self, case, thread, calls) for case in cases]
+        noted = self._read_notes(self._store.case_notes.of_row(row))
+        parts = [_Case(self, case, thread, calls, noted) for case in cases]
         missing = missing_of(self._store, thread, cases) if cases else []
         due = [part.due(missing if part is parts[0] else ()) for part in parts]
-        return _encoded([part for part in due if part is not None]), _encoded([part.standing() for part in parts])
+        return _with_index([part for part in due if part is not None]), _encoded([part.standing() for part in parts])
 
     def _read(self, stored: StoredMessage) -> tuple[StoredMessage, Message, Sequence[Event]]:
         return stored, self._parsed.of(stored), proved_events(self._store.receipts.of(stored.head.digest))
@@ -108,6 +152,7 @@ class _Case:
         case: AnyCase,
         thread: Sequence[tuple[StoredMessage, Message, Sequence[Event]]],
         calls: Calls,
+        noted: Noted,
     ) -> None:
         from exchange.cases.legal_comparison import clocks_of
         from protocol.lifecycle.rules import Side
@@ -116,6 +161,7 @@ class _Case:
         self._store = derivation._store
         self._own = derivation._address
         self._calls_back, self._calls = derivation._calls_back, calls
+        self._noted = noted
         self._case, self._thread, self._opening = case, thread, case.opening
         self._side = Side.REQUESTER if self._opening.by == self._own else Side.REQUESTED
         self._peers = list(self._opening.requested) if self._side is Side.REQUESTER else [self._opening.by]
@@ -129,6 +175,7 @@ class _Case:
         items = [self._deadline(deadline) for deadline in deadlines(self._case, self._national)]
         items += [self._missing(one) for one in missing]
         items += self._calls_due()
+        items += self._own_authority(told=any(item[2] == _LANE[Lane.OWN_AUTHORITIES] for item in items))
         if not items:
             return None
         head = [
@@ -157,7 +204,7 @@ class _Case:
             peer or self._said_reference(mine=False),
             _offence(message),
             _ms(opening.at),
-            None,
+            self._noted.assigned_to,
             times,
             states,
             _ms(self._harm_at()),
@@ -195,6 +242,10 @@ class _Case:
     def _deadline(self, deadline: Deadline) -> list[Any]:
         ours = deadline.side is self._side
         lane = Lane.EMERGENCIES if self._is_pressing() else Lane.OURS if ours else Lane.THEIRS
+        target, waits = deadline.target, self._noted.authority
+        if deadline.what == "authorisation" and ours:
+            lane = Lane.OWN_AUTHORITIES
+            target = waits.text if waits is not None else target
         levels = list(_levels(deadline, self._opening.urgency))
         return [
             deadline.what,
@@ -202,17 +253,28 @@ class _Case:
             _LANE[lane],
             ours,
             self._peers,
-            deadline.target,
+            target,
             _ms(deadline.due),
             deadline.kind.value,
             deadline.source,
             deadline.confidence,
             _ms(deadline.since),
-            self._next(deadline.what, deadline.target, ours=ours),
+            self._next(deadline, ours=ours),
             [_ms(at) for at, _ in levels],
             [level for _, level in levels],
             {"owes": self._own if ours else ", ".join(self._peers)},
         ]
+
+    def _own_authority(self, *, told: bool) -> Iterator[list[Any]]:
+        """One of our own authorities is waited for, as the office noted; ``told``: the case says so already."""
+        waits = self._noted.authority
+        if waits is None or told:
+            return
+        command = f"comity case authority {str(self._opening.thread)[-SHORT_ID:]} --done"
+        levels = [(waits.until, "target_passed")] if waits.until is not None else []
+        item = self._ours("own_authority", Lane.OWN_AUTHORITIES, waits.until, waits.at, command, levels)
+        item[5] = waits.text
+        yield item
 
     def _calls_due(self) -> Iterator[list[Any]]:
         """The asking office is called before anything is disclosed; what passed without is looked at by another."""
@@ -295,20 +357,20 @@ class _Case:
             },
         ]
 
-    def _next(self, what: str, target: str, *, ours: bool) -> str:
-        """The command that comes next."""
-        short = str(self._opening.thread)[-SHORT_ID:]
+    def _next(self, deadline: Deadline, *, ours: bool) -> str:
+        """The command that comes next; of what a message asked, in reply to that message."""
+        short = str(deadline.message or self._opening.thread)[-SHORT_ID:]
         if self._calls.suspected and ours:
             return "comity new incident"
-        if what == "explanation":
-            return f"comity explain {target[-SHORT_ID:]}" if ours else f"comity case show {short}"
         if not ours:
-            return f"comity new status.query --reply-to {short}"
-        if what == "acknowledgement":
-            return f"comity acknowledge {short}"
-        if what == "answer" and self._opening.kind == "preservation.request":
+            case = str(self._opening.thread)[-SHORT_ID:]
+            asks = self._side.value == "requester"
+            return f"comity new status.query --reply-to {case}" if asks else f"comity case show {case}"
+        if deadline.what == "answer" and self._opening.kind == "preservation.request":
             return f"comity answer {short} answer.json"
-        wanted = _BY_MESSAGE.get(what)
+        if deadline.what in _BY_COMMAND:
+            return _BY_COMMAND[deadline.what].format(id=short)
+        wanted = _BY_MESSAGE.get(deadline.what)
         return f"comity new {wanted} --reply-to {short}" if wanted else f"comity case show {short}"
 
     def _states(self) -> tuple[list[int], list[str]]:
@@ -330,6 +392,24 @@ class _Case:
             if expires_at is not None:
                 yield expires_at
                 yield expires_at + _TICK
+
+
+def _with_index(parts: Sequence[Any]) -> bytes:
+    """What is due with its index; empty where nothing is."""
+    if not parts:
+        return b""
+    numbers: list[int] = []
+    for head, items in parts:
+        for fields in items:
+            lane, appears, due, times, harm_at = fields[2], fields[1], fields[6], fields[12], head[6]
+            numbers += [lane, *(-1 if one is None else one for one in (appears, due, harm_at)), len(times), *times]
+    return struct.pack(f"<q{len(numbers)}q", len(numbers), *numbers) + cbor.encode(list(parts))
+
+
+def split_index(value: bytes) -> tuple[tuple[int, ...], bytes]:
+    """(the numbers of the index, the encoded parts) of what :class:`ThreadDerivation` says is due."""
+    (count,) = struct.unpack_from("<q", value)
+    return struct.unpack_from(f"<{count}q", value, 8), value[8 * (count + 1) :]
 
 
 def _encoded(parts: Sequence[Any]) -> bytes:

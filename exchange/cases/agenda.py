@@ -15,15 +15,14 @@ import heapq
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import cbor2
 
-from exchange.cases._derived import SHORT_ID, ThreadDerivation
+from exchange.cases._derived import SHORT_ID, ReadNotes, ThreadDerivation, split_index
 from exchange.context.desk_context import DeskContext
-from exchange.store.agenda import DerivedRow
 from exchange.views import AgendaItem, Lane, Undelivered
 from protocol.address import Address
 from protocol.encoding import cbor
@@ -35,9 +34,12 @@ if TYPE_CHECKING:
 
 # So many threads are derived in one transaction.
 _AT_ONCE = 256
+# So many are derived before a list that only begins with emergencies.
+_AT_A_LOOK = 16
+_PINNED = 500
 _LANES = tuple(Lane)
-_RANK = {lane: rank for rank, lane in enumerate(Lane)}
-_NEVER = datetime.max.replace(tzinfo=UTC)
+_EMERGENCIES = _LANES.index(Lane.EMERGENCIES)
+_LATER = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +51,45 @@ class Notice:
 
 
 class Agenda:
-    """The agenda of one desk. Blocking; runs in the desk's thread."""
+    """The agenda of one desk. Blocking; runs in the desk's thread.
 
-    def __init__(self, context: DeskContext) -> None:
+    ``read_notes`` reads what the office noted of a case for itself.
+    """
+
+    def __init__(self, context: DeskContext, read_notes: ReadNotes) -> None:
         self._store = context.store
         self._clock = context.clock
-        self._derivation = ThreadDerivation(context)
+        self._derivation = ThreadDerivation(context, read_notes)
         self._shown = _Shown(context.store)
 
-    def items(self, at: datetime | None = None) -> list[AgendaItem]:
-        """All that is due, as it stands now or would stand ``at``, emergencies first; what stands still comes last."""
+    def items(self, at: datetime | None = None, most: int | None = None) -> list[AgendaItem]:
+        """All that is due, as it stands now or would stand ``at``, emergencies first; what stands still comes last.
+
+        ``most``: the first so many of each lane, as it stands now.
+        """
         self.derive()
         if at is not None:
             return self._shown.as_of(at)
-        return self._shown.now(self._clock())
+        return self._shown.now(self._clock(), most)
+
+    def next_due_at(self, thread: bytes, at: int) -> int | None:
+        """When (Unix milliseconds) something is due next in the thread of this blinded id, as of the last look."""
+        row = self._shown.row(thread)
+        return row.next_due_at(at) if row is not None else None
+
+    def next_due(self, thread: bytes, at: int) -> tuple[int, str] | None:
+        """As :meth:`next_due_at`, and what it is."""
+        row = self._shown.row(thread)
+        return row.next_due(at) if row is not None else None
+
+    def pressing(self) -> list[UUID]:
+        """The threads of the emergencies that wait for something, in the order of the agenda.
+
+        Of what is still to be derived only a little is, so that a list which begins with them costs little.
+        """
+        self.derive(_AT_A_LOOK)
+        items = self._shown.now(self._clock(), _PINNED)
+        return list(dict.fromkeys(item.thread for item in items if item.lane is Lane.EMERGENCIES))
 
     def derive(self, most: int | None = None) -> int:
         """Derive anew what changed, ``most`` threads or all; how many are left. Done when things arrive, a few at once.
@@ -90,49 +117,72 @@ class Agenda:
 
     def next_change(self) -> datetime | None:
         """When the next level is reached, or an item appears, if no message comes before."""
-        self.items()
+        self.items(most=0)
         return self._shown.next_change()
 
 
 class _Shown:
-    """The items of the derived rows at one moment, kept from look to look: what changed is made again.
+    """What is due at one moment, in order, kept from look to look: what changed is made again.
 
-    A row is a few hundred bytes; an item is made of it when its level changes, or when the thread was derived anew.
+    Of each thread the derived row is kept, some hundred bytes. The order is that of plain numbers; an item is made of
+    its row when somebody wants to see it.
     """
 
     def __init__(self, store: DeskStore) -> None:
         self._store = store
         self._seq = 0
         self._rows: dict[bytes, _Row] = {}
-        self._items: dict[bytes, list[AgendaItem]] = {}
-        self._changes: list[tuple[datetime, bytes]] = []
-        self._sorted: list[AgendaItem] | None = None
-        self._as_of = _NEVER
+        self._changes: list[tuple[int, bytes]] = []
+        self._pressing: list[_Entry] = []
+        self._others: list[_Entry] = []
+        self._as_of: int | None = None  # None: nothing of what is kept is of use
 
-    def now(self, now: datetime) -> list[AgendaItem]:
-        """The items at ``now``, in order."""
+    def now(self, now: datetime, most: int | None = None) -> list[AgendaItem]:
+        """The items at ``now``, in order; ``most``: the first so many of each lane."""
+        at = to_ms(now)
         changed = self._take_new()
-        if now < self._as_of:  # the first look, or a clock that was set back
+        if self._as_of is None or at < self._as_of:  # the first look, or a clock that was set back
             changed = set(self._rows)
-            self._items, self._changes = {}, []
-        self._as_of = now
-        while self._changes and self._changes[0][0] <= now:
+            self._pressing, self._others, self._changes = [], [], []
+        self._as_of = at
+        while self._changes and self._changes[0][0] <= at:
             changed.add(heapq.heappop(self._changes)[1])
-        for thread in changed:
-            self._make(thread, now)
-        if changed or self._sorted is None:
-            self._sorted = _in_order([item for items in self._items.values() for item in items], now)
-        return list(self._sorted)
+        if changed:
+            self._place(changed, at)
+        return _items_of([*self._pressing, *self._others], at, most)
 
     def as_of(self, at: datetime) -> list[AgendaItem]:
-        """The items as they would stand at another moment, in order."""
-        self._take_new()
-        self._as_of = _NEVER  # what is kept is made again at the next look
-        return _in_order([item for row in self._rows.values() for item in row.items(at)], at)
+        """The items as they would stand at another moment, in order; what is kept stays as it is."""
+        moment = to_ms(at)
+        self._forget_unless_taken()
+        entries = [entry for row in self._rows.values() for entry in row.entries(moment)]
+        return [row.item(part, moment, kept=False) for _, row, part in sorted(entries, key=_first)]
 
     def next_change(self) -> datetime | None:
         """When the first item changes after the last look."""
-        return self._changes[0][0] if self._changes else None
+        return from_ms(self._changes[0][0]) if self._changes else None
+
+    def row(self, thread: bytes) -> _Row | None:
+        """The row of a thread's blinded id."""
+        return self._rows.get(thread)
+
+    def _place(self, changed: set[bytes], at: int) -> None:
+        """Put what is due in the changed threads into its place."""
+        kept = [entry for entry in self._others if entry[1].thread not in changed]
+        pressing = [entry for entry in self._pressing if entry[1].thread not in changed]
+        for thread in changed:
+            row = self._rows.get(thread)
+            if row is None:
+                continue
+            row.forget()
+            for entry in row.entries(at):
+                (pressing if entry[0][0] == 0 else kept).append(entry)
+            change = row.next_change(at)
+            if change is not None:
+                heapq.heappush(self._changes, (change, thread))
+        # What is left of an emergency changes with the time; the others are almost in order already.
+        self._pressing = sorted((_again(entry, at) for entry in pressing), key=_first)
+        self._others = sorted(kept, key=_first)
 
     def _take_new(self) -> set[bytes]:
         changed = set()
@@ -140,86 +190,157 @@ class _Shown:
             self._seq = derived.seq
             changed.add(derived.thread)
             if derived.value:
-                self._rows[derived.thread] = _Row.of(derived)
+                self._rows[derived.thread] = _Row(derived.thread, derived.value)
             else:
                 self._rows.pop(derived.thread, None)
         return changed
 
-    def _make(self, thread: bytes, now: datetime) -> None:
-        row = self._rows.get(thread)
-        if row is None:
-            self._items.pop(thread, None)
-            return
-        self._items[thread] = row.items(now)
-        change = row.next_change(now)
-        if change is not None:
-            heapq.heappush(self._changes, (change, thread))
+    def _forget_unless_taken(self) -> None:
+        if self._take_new():
+            self._as_of = None
 
 
 class _Row:
-    """What is due in one thread, as :class:`ThreadDerivation` wrote it."""
+    """What is due in one thread, as :class:`ThreadDerivation` wrote it: this desk did, and the seal proves that.
 
-    __slots__ = ("_parts",)
+    Its places are read from the index alone; what it says is decoded when it is shown.
+    """
 
-    def __init__(self, parts: Sequence[Sequence[Any]]) -> None:
-        self._parts = parts
+    __slots__ = ("_body", "_index", "_made", "_parts", "thread")
 
-    @classmethod
-    def of(cls, derived: DerivedRow) -> _Row:
-        """The row of a derived value: this desk wrote it, and its seal proves that."""
-        return cls(cbor2.loads(derived.value))
+    def __init__(self, thread: bytes, value: bytes) -> None:
+        self.thread = thread
+        self._index, self._body = split_index(value)
+        self._parts: list[tuple[Sequence[Any], Sequence[Any]]] | None = None
+        self._made: dict[int, AgendaItem] | None = None
 
-    def items(self, now: datetime) -> list[AgendaItem]:
-        """What is due at ``now``; what only counts later is not in it."""
-        at = to_ms(now)
+    def forget(self) -> None:
+        """Make the items anew when they are wanted again."""
+        self._made = None
+
+    def entries(self, at: int) -> list[_Entry]:
+        """The places of what is due at ``at``; what only counts later is not in it."""
         return [
-            self._item(head, fields, at)
-            for head, items in self._parts
-            for fields in items
-            if fields[1] is None or fields[1] <= at
+            (self._key(place, part, at), self, part) for part, place in self._places() if self._index[place + 1] <= at
         ]
 
-    def next_change(self, now: datetime) -> datetime | None:
-        """When anything of it changes next."""
-        at = to_ms(now)
-        found = (_next_of(fields, head[6], at) for head, items in self._parts for fields in items)
-        changes = [change for change in found if change is not None]
-        return from_ms(min(changes)) if changes else None
+    def key(self, part: int, at: int) -> tuple[Any, ...]:
+        """The place of one item at another moment."""
+        return next(self._key(place, number, at) for number, place in self._places() if number == part)
 
-    def _item(self, head: Sequence[Any], fields: Sequence[Any], at: int) -> AgendaItem:
-        thread, type_, urgency, reference, needed_by, suspected, harm_at = head
-        what, _, lane, ours, peers, target, due, kind, source, confidence, since, command, times, levels, extra = fields
-        reached = bisect_right(times, at)
-        delivery = _delivery(extra["delivery"]) if "delivery" in extra else None
-        if delivery is not None and at >= to_ms(delivery.expires_at):
-            command = f"comity resend {str(delivery.message)[-SHORT_ID:]}"
-        change = _next_of(fields, harm_at, at)
-        return AgendaItem(
-            thread=UUID(bytes=thread),
-            type=type_,
-            urgency=urgency,
-            peers=_addresses(tuple(peers)),
-            what=what,
-            target=target,
-            ours=ours,
-            due=_instant(due),
-            overdue=due is not None and at >= due,
-            level=levels[reached - 1] if reached else None,
-            changes_at=_instant(change),
-            source=source,
-            confidence=confidence,
-            kind=kind,
-            lane=_LANES[lane],
-            owes=extra.get("owes", ""),
-            next=command,
-            needed_by=_instant(needed_by),
-            harm_at=_instant(harm_at),
-            since=_instant(since),
-            reference=reference,
-            suspected=suspected,
-            delivery=delivery,
-            proved=extra.get("proved", True),
-        )
+    def next_change(self, at: int) -> int | None:
+        """When anything of it changes next: an item appears, reaches a level, is due, or its harm is done."""
+        index, found = self._index, _LATER
+        for _, place in self._places():
+            ahead = [one for one in index[place + 1 : place + 4] if one > at]
+            times = [one for one in index[place + 5 : place + 5 + index[place + 4]] if one > at]
+            found = min(found, *ahead, *times, _LATER)
+        return None if found == _LATER else found
+
+    def next_due_at(self, at: int) -> int | None:
+        """When something of it is due next."""
+        dues = [self._index[place + 2] for _, place in self._places() if self._index[place + 1] <= at]
+        return min((due for due in dues if due >= 0), default=None)
+
+    def next_due(self, at: int) -> tuple[int, str] | None:
+        """(when, what) is due next in it."""
+        shown = (fields for _, fields in self._all() if fields[1] is None or fields[1] <= at)
+        return min(((fields[6], fields[0]) for fields in shown if fields[6] is not None), default=None)
+
+    def item(self, part: int, at: int, *, kept: bool = True) -> AgendaItem:
+        """One item at ``at``; ``kept``: until it changes."""
+        if not kept:
+            return _item(*self._all()[part], at)
+        if self._made is None:
+            self._made = {}
+        if part not in self._made:
+            self._made[part] = _item(*self._all()[part], at)
+        return self._made[part]
+
+    def _all(self) -> list[tuple[Sequence[Any], Sequence[Any]]]:
+        if self._parts is None:
+            self._parts = [(head, fields) for head, items in cbor2.loads(self._body) for fields in items]
+        return self._parts
+
+    def _places(self) -> Iterator[tuple[int, int]]:
+        """(number of the item, where its part of the index begins)."""
+        place = number = 0
+        while place < len(self._index):
+            yield number, place
+            place += 5 + self._index[place + 4]
+            number += 1
+
+    def _key(self, place: int, part: int, at: int) -> tuple[Any, ...]:
+        """The place of an item: its lane, in an emergency the time that is left until harm is done, when it is due.
+
+        An emergency whose time passed a week ago does not stand before one that has half an hour.
+        """
+        lane, _, due, harm_at = self._index[place : place + 4]
+        due = _LATER if due < 0 else due
+        if lane != _EMERGENCIES:
+            return lane, False, 0, due, self.thread, part
+        left = (_LATER if harm_at < 0 else harm_at) - at
+        return lane, left <= 0, abs(left), due, self.thread, part
+
+
+_Entry = tuple[tuple[Any, ...], _Row, int]
+"""(place, row, which of its items)"""
+
+
+def _first(entry: _Entry) -> tuple[Any, ...]:
+    return entry[0]
+
+
+def _again(entry: _Entry, at: int) -> _Entry:
+    _, row, part = entry
+    return row.key(part, at), row, part
+
+
+def _items_of(entries: Sequence[_Entry], at: int, most: int | None) -> list[AgendaItem]:
+    if most is None:
+        return [row.item(part, at) for _, row, part in entries]
+    found: list[AgendaItem] = []
+    count = dict.fromkeys(range(len(_LANES)), 0)
+    for place, row, part in entries:
+        count[place[0]] += 1
+        if count[place[0]] <= most:
+            found.append(row.item(part, at))
+    return found
+
+
+def _item(head: Sequence[Any], fields: Sequence[Any], at: int) -> AgendaItem:
+    thread, type_, urgency, reference, needed_by, suspected, harm_at = head
+    what, _, lane, ours, peers, target, due, kind, source, confidence, since, command, times, levels, extra = fields
+    reached = bisect_right(times, at)
+    delivery = _delivery(extra["delivery"]) if "delivery" in extra else None
+    if delivery is not None and at >= to_ms(delivery.expires_at):
+        command = f"comity resend {str(delivery.message)[-SHORT_ID:]}"
+    return AgendaItem(
+        thread=UUID(bytes=thread),
+        type=type_,
+        urgency=urgency,
+        peers=addresses_of(tuple(peers)),
+        what=what,
+        target=target,
+        ours=ours,
+        due=_instant(due),
+        overdue=due is not None and at >= due,
+        level=levels[reached - 1] if reached else None,
+        changes_at=_instant(_next_of(fields, harm_at, at)),
+        source=source,
+        confidence=confidence,
+        kind=kind,
+        lane=_LANES[lane],
+        owes=extra.get("owes", ""),
+        next=command,
+        needed_by=_instant(needed_by),
+        harm_at=_instant(harm_at),
+        since=_instant(since),
+        reference=reference,
+        suspected=suspected,
+        delivery=delivery,
+        proved=extra.get("proved", True),
+    )
 
 
 def _next_of(fields: Sequence[Any], harm_at: int | None, at: int) -> int | None:
@@ -262,29 +383,7 @@ def _parsing() -> Callable[[tuple[str, ...]], tuple[Address, ...]]:
     return parse
 
 
-_addresses = _parsing()
-
-
-def _in_order(items: Sequence[AgendaItem], now: datetime) -> list[AgendaItem]:
-    """By lane; emergencies by the time that is left until harm is done, those whose time has passed after the others.
-
-    One whose time passed a week ago must not stand before one that has half an hour.
-    """
-    return sorted(items, key=lambda item: _place(item, now))
-
-
-def _place(item: AgendaItem, now: datetime) -> tuple[Any, ...]:
-    harm, due = item.harm_at or _NEVER, item.due
-    rest = (due is None, due or _NEVER, item.thread.int, item.what, item.target)
-    if item.lane is not Lane.EMERGENCIES:
-        return (_RANK[item.lane], False, 0.0, *rest)
-    left = (harm - now).total_seconds()
-    return (0, left <= 0, abs(left), *rest)
-
-
-def urgent_first(urgency: str) -> bool:
-    """The key by which any list puts emergencies first and keeps its own order within."""
-    return urgency != "emergency"
+addresses_of = _parsing()
 
 
 def _name(item: AgendaItem, channel: str) -> bytes:

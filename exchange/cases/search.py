@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
-from exchange.cases.listing import inbox_row
+from exchange.cases.listing import emergencies_first, inbox_row
 from exchange.store.desk_store import DeskStore
 from exchange.store.rows import StoredMessage
 from exchange.text.words import Query, keys_of, pieces_of
@@ -78,8 +78,9 @@ class Search:
     def find(
         self, query: str, limit: int, progress: Progress | None = None, *, everything: bool = False
     ) -> SearchResult:
-        """Messages that have every word of ``query``, the newest first. Raises :class:`UsageError` without a word.
+        """Messages that have every word of ``query``, emergencies first, then the newest.
 
+        Raises :class:`UsageError` without a word.
         ``everything``: however many messages are to be indexed before.
         """
         asked = Query.of(query)
@@ -94,7 +95,7 @@ class Search:
                 found.append(inbox_row(self._store, seq, message.head, opened_at))
             if len(found) > limit:
                 break
-        return SearchResult(tuple(found[:limit]), left, len(found) > limit)
+        return SearchResult(tuple(emergencies_first(found[:limit])), left, len(found) > limit)
 
     def with_subject(self, key: str) -> Iterator[StoredMessage]:
         """The messages that are about this subject, the newest first, of those that are indexed and not closed."""

@@ -175,6 +175,14 @@ ROWS = (
         _("Show what is known of a nation's law.\n\nExample: comity profile fr"),
     ),
     CommandRow(
+        "laws",
+        "exchange.cli.cases.laws:laws",
+        _(
+            "Show which legal bases are in force between two nations, and what each rests on.\n\n"
+            "Example: comity laws fr gh --on 2026-11-23"
+        ),
+    ),
+    CommandRow(
         "agenda",
         "exchange.cli.cases.agenda:agenda",
         _("List what is due in all cases, the earliest first.\n\nExample: comity agenda --ours"),
@@ -285,11 +293,21 @@ ROWS = (
         "exchange.cli.setup.service:sessions",
         _("Who is signed in at the running desk.\n\nExample: comity sessions"),
     ),
+    CommandRow(
+        "settings",
+        "exchange.cli.setup.settings:app",
+        _("What the desk fills in of itself.\n\nExample: comity settings show"),
+    ),
     CommandRow("keys", "exchange.cli.setup.keys:app", _("The desk's keys.\n\nExample: comity keys status")),
     CommandRow(
         "contact-test",
         "exchange.cli.cases.contact_tests:app",
         _("Test whether contact points answer.\n\nExample: comity contact-test send --all"),
+    ),
+    CommandRow(
+        "epoc",
+        "exchange.cli.messages.epoc:app",
+        _("European Production Orders, prepared and read.\n\nExample: comity epoc prepare request.json"),
     ),
     CommandRow("targets", "exchange.cli.messages.targets:app", _("Targets of a request from a table.")),
     CommandRow("template", "exchange.cli.messages.templates:app", _("Templates of requests that are written often.")),

@@ -15,6 +15,7 @@ import typer
 
 from exchange.cli._acting import GivenLogin, give_key, given_key, given_login
 from exchange.cli._codes import code_in
+from exchange.cli._interrupts import run_interruptible
 from exchange.i18n import _
 from exchange.service.served import a_served_desk, served_desk
 from keys.local.terminal import ask, interrupted, refuse
@@ -166,10 +167,8 @@ def instant(text: str | None) -> datetime | None:
 
 def run(work: Callable[[], Coroutine[Any, Any, int | None]], *, as_json: bool) -> None:
     """Run a command to its exit code; a typed error is shown, whatever else is a defect and shown without values."""
-    import asyncio
-
     try:
-        code = asyncio.run(work())
+        code = run_interruptible(work)
     except ComityError as error:
         code = refuse(error, as_json=as_json)
     except KeyboardInterrupt:

@@ -64,20 +64,20 @@ class CaseCalls:
         """Another officer looked at what went without a call; raises as :meth:`CallBook.review`."""
         return self._works.call_book.review(self._sheet(message_id), remark)
 
-    async def reaches(self, contacts: set[Address]) -> dict[Address, PhoneCard]:
+    async def phone_cards(self, contacts: set[Address]) -> dict[Address, PhoneCard]:
         """How these contact points are called, by the directory of now; without those that it does not have."""
         try:
             return await self._works.link.judged(
-                lambda directory: {one: reach for one in contacts if (reach := phone_card(directory, one))}
+                lambda directory: {one: card for one in contacts if (card := phone_card(directory, one))}
             )
         except UnavailableError:
             directory = self._works.context.directory
-            return {one: reach for one in contacts if (reach := phone_card(directory, one))}
+            return {one: card for one in contacts if (card := phone_card(directory, one))}
 
     async def _refresh(self, message_id: UUID) -> None:
         """Have the other side's nation read, if it can be: a desk reads those that it was asked for."""
         head = (await self._in_thread(lambda: self._works.context.store.messages.head(message_id))).head
-        await self.reaches({head.sender, *head.recipients})
+        await self.phone_cards({head.sender, *head.recipients})
 
     def _sheet(self, message_id: UUID) -> CallSheet:
         context = self._works.context

@@ -25,6 +25,7 @@ from exchange.messaging.replies import Replies
 from exchange.messaging.sync import NodeSync
 from exchange.office.call_book import CallBook
 from exchange.office.case_book import CaseBook
+from exchange.office.case_notes import casework_of
 from exchange.office.erasure import Erasure
 from exchange.office.office import Office
 from exchange.office.officers import Acting
@@ -101,7 +102,7 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
         lambda stored: [subject.key for subject in subjects_of(parsed.of(stored))],
         lambda stored: bool(passing_on.closed_by(stored)),
     )
-    agenda = Agenda(context)
+    agenda = Agenda(context, casework_of)
     office = Office(context, acting, book)
     return Works(
         context=context,

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -46,19 +46,21 @@ from exchange.views import AgendaItem, CaseRow, Caution, InboxRow, SearchResult,
 from keys.directory.view import Directory
 from keys.local.files import acquire_lock, release_lock
 from protocol.address import Address
-from protocol.encoding.instants import truncate
+from protocol.encoding.instants import to_text, truncate
 from protocol.errors import (
     ComityError,
     DeskBusyError,
     DirectoryUnavailableError,
     ErasedError,
     NotFoundError,
+    NothingOpenError,
     UnavailableError,
     UsageError,
 )
 from protocol.processing_log import Operation
 
 if TYPE_CHECKING:
+    from exchange.cases.law.bases import Basis
     from exchange.cases.legal_comparison import Hint, KnownProfile
     from exchange.report import Suppression
     from exchange.report.office_figures import OfficeFigures
@@ -141,18 +143,49 @@ class DeskCases(CaseCalls):
         """
         return self._works.case_book.add(thread, kind, text, until, by)
 
+    # --- Our own authorities ---
+
+    @in_desk_thread
+    def await_authority(self, thread: UUID, whom: str, *, until: datetime | None = None) -> CaseEntry:
+        """Note that a case waits for one of our own authorities, such as a magistrate; it stays at this desk.
+
+        ``until`` is when it should decide. Raises as :meth:`add_note`, and :class:`UsageError` where nobody is named.
+        """
+        return self._works.case_book.add(thread, EntryKind.AUTHORITY, check_line(whom, "an authority"), until, None)
+
+    @in_desk_thread
+    def end_authority(self, thread: UUID) -> CaseEntry:
+        """Note that the authority has decided, or is waited for no more; raises :class:`NothingOpenError`, as above."""
+        if self._works.case_book.of(thread).authority is None:
+            raise NothingOpenError("none of our own authorities is waited for in that case")
+        return self._works.case_book.add(thread, EntryKind.AUTHORITY, "", None, None)
+
+    async def report_authority(self, request_id: UUID, reason: str, until: datetime) -> SentMessage:
+        """Tell the asking office that an authority of ours must decide first, why, and until when it should.
+
+        Raises as :meth:`DeskMessages.send`.
+        """
+        delay = {"code": "judicial_authorisation", "text": reason, "expected_until": to_text(until)}
+        fields = {"state": "awaiting_authorisation", "delay": delay, "next_update_by": to_text(until)}
+        replies = self._works.replies
+        draft = await self._in_thread(lambda: replies.reply(request_id, "status.report", fields))
+        return await self._messages.send(draft)
+
     # --- Due ---
 
     @in_desk_thread
-    def agenda(self, at: datetime | None = None) -> list[AgendaItem]:
-        """What is due in all cases, as it stands now or would stand ``at``, the earliest first."""
-        return self._works.agenda.items(at)
+    def agenda(self, at: datetime | None = None, *, most: int | None = None) -> list[AgendaItem]:
+        """What is due in all cases, as it stands now or would stand ``at``: emergencies first, then lane by lane.
+
+        ``most``: the first so many of each lane.
+        """
+        return self._works.agenda.items(at, most)
 
     @in_desk_thread
-    def listing(self, wanted: CaseFilter | None = None) -> list[CaseRow]:
-        """The cases that fit, as a list shows them: open emergencies first, then the newest."""
+    def listing(self, wanted: CaseFilter | None = None, *, limit: int | None = None) -> list[CaseRow]:
+        """The cases that fit, as a list shows them: open emergencies first, then the newest; ``limit`` at most."""
         self._works.acting.require(*READERS)
-        return self._works.listing.cases(self._clock(), wanted or CaseFilter())
+        return self._works.listing.cases(self._clock(), wanted or CaseFilter(), limit)
 
     @in_desk_thread
     def next_change(self) -> datetime | None:
@@ -260,7 +293,7 @@ class DeskCases(CaseCalls):
         """As :meth:`duplicates`, for a request that is not sent yet; raises :class:`InvalidMessageError`."""
         from protocol.messages.parse import complete_message
 
-        message = complete_message(draft, sender=str(self._context.address))
+        message = complete_message(self._works.outbox.filled(draft), sender=str(self._context.address))
         return await self.duplicates(message, everything=everything)
 
     # --- The law of the other nation ---
@@ -270,23 +303,55 @@ class DeskCases(CaseCalls):
         """What to look at again in a message that is not sent yet; raises :class:`InvalidMessageError`."""
         from protocol.messages.parse import complete_message
 
-        message = complete_message(draft, sender=str(self._context.address), sent_at=truncate(self._clock()))
-        found = cautions_of(self._store, self._parsed, message)
-        return (*found, *cautions_of_cards(message, self._context.directory))
+        whole, directory = self._works.outbox.filled(draft), self._context.directory
+        message = complete_message(whole, sender=str(self._context.address), sent_at=truncate(self._clock()))
+        found = cautions_of(self._store, self._parsed, message, directory)
+        return (*found, *cautions_of_cards(message, directory))
 
     async def compare_laws(self, draft: Draft) -> list[Hint]:
         """What the laws of both nations say of a request that is not sent yet; raises :class:`InvalidMessageError`.
 
         A node that cannot be reached keeps nobody from writing: then what the desk knows already is compared.
         """
+        from exchange.cases.law.checks import basis_hints
         from exchange.cases.legal_comparison import compare
         from protocol.messages.parse import complete_message
 
-        message = complete_message(draft, sender=str(self._context.address))
+        now = truncate(self._clock())
+        whole = self._works.outbox.filled(draft)
+        message = complete_message(whole, sender=str(self._context.address), sent_at=now)
+
+        def hints(directory: Directory) -> list[Hint]:
+            return [*basis_hints(directory, message), *compare(message, directory, now)]
+
         try:
-            return await self._works.link.judged(lambda directory: compare(message, directory, self._clock()))
+            return await self._works.link.judged(hints)
         except (UnavailableError, DirectoryUnavailableError):
-            return compare(message, self._context.directory, self._clock())
+            return hints(self._context.directory)
+
+    async def legal_bases(
+        self, first: str, second: str, *, day: date | None = None, territory: str | None = None
+    ) -> tuple[tuple[Basis, ...], tuple[str, ...]]:
+        """Every legal basis between the nations of two nodes on a day (today), and the ways out where one is missing.
+
+        Raises :class:`UnknownNodeError`.
+        """
+        from exchange.cases.law.bases import bases, ways_out
+        from exchange.cases.law.checks import law_of
+        from exchange.cases.legal_comparison import known_profile
+
+        when = day or self._clock().date()
+
+        def found(directory: Directory) -> tuple[tuple[Basis, ...], tuple[str, ...]]:
+            for node in (first, second):
+                known_profile(directory, node)  # raises for a node that is none
+            sides = law_of(directory, first), law_of(directory, second)
+            return bases(*sides, when, territory), ways_out(*sides, when, territory)
+
+        try:
+            return await self._works.link.judged(found)
+        except (UnavailableError, DirectoryUnavailableError):
+            return found(self._context.directory)
 
     async def legal_profile(self, node: str) -> KnownProfile | None:
         """What is known of a nation's law; raises :class:`UnknownNodeError`."""

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from exchange.cases.duplicates import require_no_duplicate
-from exchange.cases.listing import inbox_row, quarantine_row
+from exchange.cases.listing import emergencies_first, inbox_row, pressing_rows, quarantine_row
 from exchange.cases.parents import grouped
 from exchange.cases.threads import of_several, thread_messages, tracking, ways_of
 from exchange.context.worker import in_desk_thread
@@ -208,8 +208,15 @@ class DeskMessages:
             if claim is not None:
                 once.note(claim, [OnceResult(one.id, _thread_of(one), draft=True) for one in kept], len(kept))
 
-        kept = await self._in_thread(lambda: office.propose(drafts, check, note, offered=offered))
+        # Another officer releases what is shown: the desk's own block as it is now, whatever the settings say later.
+        own = [self._works.outbox.filled(draft) for draft in drafts]
+        kept = await self._in_thread(lambda: office.propose(own, check, note, offered=offered))
         return [SentMessage(one.id, _thread_of(one), b"", SendStatus.PROPOSED) for one in kept]
+
+    @in_desk_thread
+    def filled(self, draft: Draft) -> dict[str, Any]:
+        """The draft as it would be sent: with the desk's own block where it leaves that out."""
+        return self._works.outbox.filled(draft)
 
     # --- Drafts that are being written ---
 
@@ -341,13 +348,21 @@ class DeskMessages:
     def inbox(
         self, *, sent: bool = False, unopened: bool = False, limit: int = 100, before: int | None = None
     ) -> list[InboxRow]:
-        """Received (or ``sent``) messages, the newest first; ``before`` is the ``sequence`` of the last row shown."""
+        """Received (or ``sent``) messages, emergencies first, then the newest.
+
+        The first page begins with the emergencies that wait for something, however old they are. ``before`` is the
+        smallest ``sequence`` among the other rows shown.
+        """
         self._works.acting.require(*READERS)
         direction = Direction.SENT if sent else Direction.RECEIVED
-        return [
+        rows = [
             inbox_row(self._store, *row)
             for row in self._store.messages.heads(direction, limit, before, unopened=unopened)
         ]
+        if before is not None:
+            return emergencies_first(rows)
+        pinned = pressing_rows(self._store, self._works.agenda, direction, unopened=unopened)
+        return emergencies_first(rows, pinned)
 
     @in_desk_thread
     def unread(self, messages: Iterable[UUID]) -> set[UUID]:

@@ -100,5 +100,4 @@ def channels_of(settings: DeskSettings) -> list[Channel]:
 def summary(notices: Sequence[Notice]) -> dict[str, object]:
     """All that leaves the desk: numbers, and the most pressing level."""
     items = [notice.item for notice in notices]
-    most = min(items, key=lambda item: (item.due is None, item.due)) if items else None
-    return {**counts(items), "level": most.level if most else None}
+    return {**counts(items), "level": items[0].level if items else None}  # in the order of the agenda

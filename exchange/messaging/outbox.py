@@ -21,6 +21,7 @@ from uuid import UUID
 
 from exchange.cases.calls import needs_glass, use_glass
 from exchange.cases.delivery import REPLACES, require_lost, settled_value
+from exchange.cases.law.checks import check_law
 from exchange.cases.threads import check_next_step
 from exchange.context.desk_context import DeskContext
 from exchange.link.client import MAX_SUBMIT_BYTES
@@ -54,8 +55,8 @@ if TYPE_CHECKING:
 _PRIORITIES = {"routine": Priority.ROUTINE, "urgent": Priority.URGENT, "emergency": Priority.EMERGENCY}
 _FORMAT_RULE = "message format"
 _NO_PROOF = PeerFailedError("the node gave no proof that it took the message")
-# What a draft says to this desk alone.
 _SAME_WORDS = Caution("caution", "same_words", "to")
+# Said by a draft to this desk alone.
 _OF_THIS_DESK = frozenset({REPLACES, TOLD})
 Keeping: TypeAlias = "Callable[[Message], None]"
 """What is done with a message in the transaction that keeps it, before it is kept; it may raise."""
@@ -188,10 +189,12 @@ class Outbox:
         cautions: list[tuple[Caution, ...]] = []
         families = [family_of(draft) for draft in flat]
         for composed, instead_of, family in zip(messages, replaced, families, strict=True):
+            # First what names the field that is wrong; the case would only say that such a step does not count.
+            found = check_composed(self._store, self._parsed, composed.message, self._directory())
             check_next_step(self._store, self._parsed, composed.message, without=instead_of)
-            found = check_composed(self._store, self._parsed, composed.message)
             alike = (_SAME_WORDS,) if family is not None and families.count(family) > 1 else ()
             cautions.append((*found, *cautions_of_cards(composed.message, self._directory()), *alike))
+            check_law(self._directory(), composed.message)
             self._passing_on.check_outgoing(composed)
             self._needs_glass(composed.message)
         return [
@@ -231,6 +234,8 @@ class Outbox:
         None, with nothing kept, when a thread got another message since one for it was composed: that one is to be
         composed again. Raises what the directory says against a recipient.
         """
+        for message in messages:
+            check_law(self._directory(), message.message)  # again: a newer directory may know more of both nations
         sealed = [self._seal(message.complete, expires_in) for message in messages]
         heads = [message.head for message in sealed]
         records = [
@@ -309,7 +314,8 @@ class Outbox:
         from protocol.messages.officer_signature import sign_as_officer
         from protocol.messages.versions import compose_for
 
-        now = self._time_of(draft)
+        now = self._time_of(draft)  # before it is filled: a timed draft knows its own instant
+        draft = self.filled(draft)
         claimed = draft.get("from")
         if claimed is not None and claimed != str(self._address):
             raise _one_problem("from", phrase("this desk sends as {address}", address=self._address))
@@ -323,6 +329,19 @@ class Outbox:
         if str(self._address) in composed.message.to:
             raise _one_problem("to", phrase("a message is not sent to its own sender"))
         return sign_as_officer(composed, self._acting.signer) if self._acting.signer is not None else composed
+
+    def filled(self, draft: Mapping[str, Any]) -> dict[str, Any]:
+        """The draft with the desk's own block where it leaves that out."""
+        from exchange.messaging.drafting.own_block import filled, own_fields
+
+        card, country = None, None
+        try:
+            directory = self._directory()
+            card = directory.contact_point(self._address)
+            country = directory.node(self._address.node).country
+        except ComityError:
+            pass  # a desk without a directory fills in what its settings say
+        return filled(draft, own_fields(self._settings, card, country))
 
     def _readers(self, draft: Mapping[str, Any]) -> dict[str, Mapping[str, tuple[int, ...]] | None]:
         """What the recipients' desks read, by the cards that their nations signed.

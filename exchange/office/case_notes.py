@@ -6,7 +6,7 @@ Entries are only added. The last entry of a kind says who works on a case, or un
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -23,6 +23,7 @@ class EntryKind(StrEnum):
     NOTE = "note"
     ASSIGNED = "assigned"  # ``text`` is the officer; empty: nobody
     WAITING = "waiting"  # until ``until``, for what ``text`` says; None: no longer
+    AUTHORITY = "authority"  # our own authority ``text`` decides, not later than ``until``; empty: no longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,17 @@ class Casework:
     def assigned_to(self) -> str | None:
         """Who works on the case."""
         return next((e.text or None for e in reversed(self.entries) if e.kind is EntryKind.ASSIGNED), None)
+
+    @property
+    def authority(self) -> CaseEntry | None:
+        """Which of our own authorities is waited for, since when, and until when it should decide."""
+        last = next((e for e in reversed(self.entries) if e.kind is EntryKind.AUTHORITY), None)
+        if last is None or not last.text:
+            return None
+        ended = [n for n, e in enumerate(self.entries) if e.kind is EntryKind.AUTHORITY and not e.text]
+        waits = self.entries[ended[-1] + 1 if ended else 0 :]
+        first = next(e for e in waits if e.kind is EntryKind.AUTHORITY)
+        return replace(last, at=first.at)  # waited for since the first word of it
 
     def waiting_until(self, now: datetime) -> datetime | None:
         """Until when the case waits, as long as that is ahead."""

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from exchange.store._content import ContentSeal
 from exchange.store._names import RowNames
+from exchange.store.agenda import AgendaTable
 from exchange.store.database import SealedDatabase
 
 _COLUMN = b"casework.sealed"
@@ -14,20 +15,25 @@ _COLUMN = b"casework.sealed"
 class CaseNoteTable:
     """The entries of one desk's cases."""
 
-    def __init__(self, database: SealedDatabase, names: RowNames, content: ContentSeal) -> None:
+    def __init__(self, database: SealedDatabase, names: RowNames, content: ContentSeal, agenda: AgendaTable) -> None:
         self._database = database
         self._names = names
         self._content = content
+        self._agenda = agenda
 
     def insert(self, thread: UUID, value: bytes) -> None:
         """Add an entry to a case, inside a transaction."""
         row = self._names.thread(thread)
         slot, sealed = self._content.seal(_COLUMN, row, value)
         self._database.execute("INSERT INTO casework (thread, sealed, slot) VALUES (?, ?, ?)", (row, sealed, slot))
+        self._agenda.mark_stale([row])
 
     def of(self, thread: UUID) -> list[bytes]:
         """The entries of a case, the oldest first."""
-        row = self._names.thread(thread)
+        return self.of_row(self._names.thread(thread))
+
+    def of_row(self, row: bytes) -> list[bytes]:
+        """As :meth:`of`, by the thread's blinded id."""
         rows = self._database.all("SELECT sealed, slot FROM casework WHERE thread = ? ORDER BY seq", (row,))
         return [self._content.open(_COLUMN, row, sealed, slot) for sealed, slot in rows]
 

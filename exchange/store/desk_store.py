@@ -99,7 +99,7 @@ class DeskStore:
             self.quarantine = QuarantineTable(database, names)
             self.statements = StatementTable(database, names)
             self.receipts = ReceiptTable(database, names, self.agenda)
-            self.case_notes = CaseNoteTable(database, names, self.content)
+            self.case_notes = CaseNoteTable(database, names, self.content, self.agenda)
             self.search = WordTable(database, self.state, self.messages)
             self.records = ProcessingLogTable(database)
             self._names = names

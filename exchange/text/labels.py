@@ -116,7 +116,12 @@ def deadline_label(what: str) -> str:
 
 def entry_label(kind: str) -> str:
     """What an office noted of a case."""
-    return {"note": _("note"), "assigned": _("given to"), "waiting": _("waits")}[kind]
+    return {
+        "note": _("note"),
+        "assigned": _("given to"),
+        "waiting": _("waits"),
+        "authority": _("our own authority decides"),
+    }[kind]
 
 
 def side_label(side: str) -> str:

@@ -24,7 +24,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, TextIO
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from keys.local.isolates import shown
 from keys.local.printing import printable_json, printable_line, printable_text
@@ -165,13 +166,27 @@ def interrupted() -> int:
     return INTERRUPTED
 
 
+def quiet_end() -> None:
+    """Let nothing but the command itself say that it was interrupted: no library, and not the interpreter."""
+    sys.unraisablehook = lambda _: None
+    threading.excepthook = lambda _: None
+    logging = sys.modules.get("logging")
+    if logging is not None:
+        logging.disable(logging.CRITICAL)
+
+
+def _raise_interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    quiet_end()
+    raise KeyboardInterrupt
+
+
 def run_program(name: str, app: typer.Typer) -> None:
     """Run a program to its exit code: no traceback reaches a user, whatever happens.
 
     A wrong command line, a refusal that no command caught, an interrupt, a reader that went away and a defect all end
     here.
     """
-    _on_interrupt(signal.default_int_handler)
+    _on_interrupt(_raise_interrupt)
     _take_any_character()
     gc.set_threshold(OBJECTS_BETWEEN_LOOKS)
     try:

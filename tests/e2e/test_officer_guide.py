@@ -365,8 +365,7 @@ STEPS = (
         says=("submitted",),
     ),
     Step(
-        "comity point-to 5b20 --country GH --office 'Cyber Security Authority' "
-        "--reason 'The servers stand in Accra.'",
+        "comity point-to 5b20 --country GH --office 'Cyber Security Authority' --reason 'The servers stand in Accra.'",
         by=FR,
         ids={"5b20": "of another State"},
         says=("submitted",),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 Said = dict[str, Any]
@@ -153,44 +154,67 @@ def _names(one: Said, target: str) -> bool:
     return not named or target in [name["target"] if isinstance(name, dict) else name for name in named]
 
 
-def _preservation(target: str, opening: Said, case: list[Said], passed: bool, inside: bool) -> str:
-    state, risk, followed = OPEN, False, False
-    for one in case:
-        ours, kind = one["from"] == opening["from"], one["type"]
-        if not _names(one, target):
-            continue
-        if ours:
-            if kind == "withdrawal" and state in {OPEN, KEPT}:
-                state = "withdrawn"
-            elif kind == "preservation.release" and state == KEPT:
-                state = "released"
-            elif kind == "preservation.risk-reply" and risk and state == OPEN:
-                risk = False
-                state = OPEN if one["proceed"] else "withdrawn"
-            elif kind == "preservation.follow-up" and state == KEPT:
-                followed = True
-            continue
-        if kind == "preservation.risk" and state == OPEN:
-            risk = True
+@dataclass
+class _Target:
+    """What is known of one thing to preserve: its state, whether a risk waits for a word, whether a request came."""
+
+    state: str = OPEN
+    risk: bool = False
+    followed: bool = False
+
+    def asker_says(self, one: Said) -> None:
+        kind = one["type"]
+        if kind == "withdrawal" and self.state in {OPEN, KEPT}:
+            self.state = "withdrawn"
+        elif kind == "preservation.release" and self.state == KEPT:
+            self.state = "released"
+        elif kind == "preservation.risk-reply" and self.risk and self.state == OPEN:
+            self.risk = False
+            self.state = OPEN if one["proceed"] else "withdrawn"
+        elif kind == "preservation.follow-up" and self.state == KEPT:
+            self.followed = True
+
+    def asked_says_while_open(self, one: Said, target: str) -> None:
+        kind = one["type"]
+        if kind == "preservation.risk":
+            self.risk = True
         elif kind == "preservation.answer":
             (result,) = [answer["result"] for answer in one["targets"] if answer["target"] == target]
-            if state == OPEN and result == "refused":
-                state = "refused"
-            elif state == OPEN and not risk:
-                state = KEPT if result == "preserved" else result
-        elif kind == "follow-up.confirmed" and state == KEPT:
-            followed = True
-        elif kind == "answer" and state == KEPT and followed and one["completeness"] == "final":
-            state = "produced"
-        elif kind == "decision":
-            decided = one["decisions"][0]["decision"]
-            if state == OPEN and decided in {"refuse", "impossible"}:
-                state = "refused"
-            elif decided == "impossible":
-                followed = False
-        elif kind == "misdirected" and state == OPEN and not (one["forwarded"] and passed and inside):
-            state = "refused"
-    return state
+            if result == "refused":
+                self.state = "refused"
+            elif not self.risk:
+                self.state = KEPT if result == "preserved" else result
+        elif kind == "misdirected" or (kind == "decision" and _decided(one) in {"refuse", "impossible"}):
+            self.state = "refused"
+
+    def asked_says_of_what_is_kept(self, one: Said) -> None:
+        kind = one["type"]
+        if kind == "follow-up.confirmed":
+            self.followed = True
+        elif kind == "answer" and self.followed and one["completeness"] == "final":
+            self.state = "produced"
+        elif kind == "decision" and _decided(one) == "impossible":
+            self.followed = False
+
+
+def _decided(one: Said) -> str:
+    return str(one["decisions"][0]["decision"])
+
+
+def _preservation(target: str, opening: Said, case: list[Said], passed: bool, inside: bool) -> str:
+    found = _Target()
+    for one in case:
+        if not _names(one, target):
+            continue
+        if one["from"] == opening["from"]:
+            found.asker_says(one)
+        elif one["type"] == "misdirected" and one["forwarded"] and passed and inside:
+            continue
+        elif found.state == OPEN:
+            found.asked_says_while_open(one, target)
+        elif found.state == KEPT:
+            found.asked_says_of_what_is_kept(one)
+    return found.state
 
 
 def _assistance(target: str, opening: Said, case: list[Said], passed: bool, inside: bool) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from exchange.cases.agenda import lanes
 from exchange.cli._options import (
     DEFAULT_HOME,
     HomeOption,
@@ -17,9 +18,11 @@ from exchange.cli._options import (
     until_signalled,
     with_desk,
 )
+from exchange.cli.cases.calls import warning_of_forgery
 from exchange.cli.messages.syncing import synced
-from exchange.cli.output import line, plain, print_json, print_json_line, safe, table
+from exchange.cli.output import line, plain, print_json, print_json_line, safe
 from exchange.i18n import _, labelled
+from exchange.text.due import item_lines, lane_label
 from exchange.text.labels import code_label, deadline_label
 from protocol.errors import ComityError
 
@@ -36,6 +39,11 @@ if TYPE_CHECKING:
 def agenda(
     ours: Annotated[bool, typer.Option("--ours", help=_("Only what this desk must do."))] = False,
     pressing: Annotated[bool, typer.Option("--pressing", help=_("Only what is near or overdue."))] = False,
+    lane: Annotated[
+        str | None,
+        typer.Option("--lane", help=_("One of emergencies, ours, theirs, not_delivered, own_authorities.")),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help=_("At most so many of each lane."))] = 50,
     sync: Annotated[bool, typer.Option("--sync/--no-sync", help=_("Check first what waits at the node."))] = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
@@ -44,20 +52,34 @@ def agenda(
     """Show what is due."""
 
     async def work(desk: Desk) -> None:
+        from exchange.desk.desk import utc_now
+
         reached = await synced(desk, offline=not sync)
-        items = [item for item in await desk.cases.agenda() if (item.ours or not ours) and (item.level or not pressing)]
+        # A person sees the first of each lane; those alone are made where nothing is left out.
+        most = limit + 1 if not (as_json or ours or pressing) else None
+        items = [
+            item
+            for item in await desk.cases.agenda(most=most)
+            if (item.ours or not ours) and (item.level or not pressing) and (lane is None or item.lane.value == lane)
+        ]
+        calls = await _numbers(desk, items)
         if as_json:
-            print_json({"synced": reached.done, **reached.members(), "items": [item_object(item) for item in items]})
+            shown = [{**item_object(item), **_call_object(item, calls)} for item in items]
+            print_json({"synced": reached.done, **reached.members(), "items": shown})
             return
         reached.say()
         if not items:
             line(_("Nothing is due."))
             return
-        table(
-            _("Agenda"),
-            [_("Due"), _("Level"), _("What"), _("Who"), _("Target"), _("Case"), _("With")],
-            [_row(item) for item in items],
-        )
+        now = utc_now()
+        for heading, found in lanes(items):
+            line(lane_label(heading).upper())
+            for item in found[:limit]:
+                number = calls.get(item.peers[0]) if item.peers and wants_call(item) else None
+                for text in item_lines(item, now, number):
+                    line(f"  {text}")
+            if len(found) > limit:
+                line(_("  There are more: give --limit, or --lane."))
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -114,10 +136,22 @@ def item_object(item: AgendaItem) -> dict[str, Any]:
 # --- Inside ---
 
 
-def _row(item: AgendaItem) -> tuple[object, ...]:
-    who = _("this desk") if item.ours else _("the other side")
-    peers = ", ".join(str(peer) for peer in item.peers)
-    return (item.due or _("paused"), item.level, deadline_label(item.what), who, safe(item.target), item.thread, peers)
+def wants_call(item: AgendaItem) -> bool:
+    """Whether the number to call belongs to the item: something did not arrive, or an office is called back."""
+    return item.delivery is not None or item.what == "call_back"
+
+
+async def _numbers(desk: Desk, items: Sequence[AgendaItem]) -> dict[Address, str]:
+    """The directory's first number of each office that is to be called; the sheet of a call says all of them."""
+    contacts = {peer for item in items if wants_call(item) for peer in item.peers}
+    cards = await desk.cases.phone_cards(contacts) if contacts else {}
+    return {contact: card.numbers[0] for contact, card in cards.items() if card.numbers}
+
+
+def _call_object(item: AgendaItem, numbers: Mapping[Address, str]) -> dict[str, Any]:
+    if not wants_call(item):
+        return {}
+    return {"call": [{"contact": peer, "number": numbers.get(peer)} for peer in item.peers]}
 
 
 async def _say(desk: Desk, seen: Seen, *, as_json: bool) -> None:
@@ -170,7 +204,20 @@ def _say_of_log(event: str, text: str, detail: str, *, as_json: bool) -> None:
 
 
 def _told(item: AgendaItem, contacts: Sequence[str]) -> str:
-    if item.target:
+    if item.suspected:
+        return warning_of_forgery() + f" {item.thread}"
+    if item.delivery is not None:
+        from exchange.desk.desk import utc_now
+
+        told = " ".join(text.strip() for text in item_lines(item, utc_now()))
+        return f"[{item.level}] {told}" + (f" {labelled(_('Call'), ', '.join(contacts))}" if contacts else "")
+    if item.overdue and not item.late:
+        text = (
+            _("[{level}] {what}, {target}, target passed {due}: {thread}")
+            if item.target
+            else _("[{level}] {what}, target passed {due}: {thread}")
+        )
+    elif item.target:
         text = (
             _("[{level}] {what}, {target}, overdue since {due}: {thread}")
             if item.overdue
@@ -195,9 +242,12 @@ def _told(item: AgendaItem, contacts: Sequence[str]) -> str:
 
 
 async def _whom_to_call(desk: Desk, notice: Notice) -> list[str]:
-    """The deputy, then the escalation contact, of the side that did not act."""
+    """The deputy, then the escalation contact, of the side that did not act; all numbers of who was not reached."""
     from protocol.lifecycle.warnings import DEPUTY, ESCALATION
 
+    if wants_call(notice.item):
+        cards = await desk.cases.phone_cards(set(notice.item.peers))
+        return [f"{contact} {number}" for contact, card in cards.items() for number in card.numbers]
     if notice.item.level not in {DEPUTY, ESCALATION}:
         return []
     found = []

@@ -19,7 +19,7 @@ from exchange.cli._options import (
     with_desk,
 )
 from exchange.cli.cases.parents import add_parent_commands, show_parent
-from exchange.cli.messages.printing import print_targets
+from exchange.cli.messages.printing import print_targets, report_sent
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _, labelled
 from exchange.text.labels import (
@@ -207,6 +207,50 @@ def wait(
         from exchange.office.case_notes import EntryKind
 
         await _add(desk, message_id, EntryKind.WAITING, reason, instant(until), by, as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command(
+    help=_(
+        "Note that one of our own authorities must decide first, such as a magistrate.\n\n"
+        "Example: comity case authority 7f3a 'Investigating judge, Paris' --until 2026-12-01T09:00:00+01:00"
+    )
+)
+def authority(
+    message_id: IdArgument,
+    whom: Annotated[str, typer.Argument(help=_("The authority; it is told to nobody."))] = "",
+    until: Annotated[
+        str | None, typer.Option("--until", help=_("When it should decide: date and time with time zone."))
+    ] = None,
+    tell: Annotated[
+        str | None, typer.Option("--tell", help=_("Tell the asking office too, with this reason; give --until."))
+    ] = None,
+    done: Annotated[bool, typer.Option("--done", help=_("It has decided, or is waited for no more."))] = False,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Wait for an own authority."""
+
+    async def work(desk: Desk) -> int | None:
+        thread, expected = await _thread(desk, message_id), instant(until)
+        if done is bool(whom) or (done and (tell or until)):
+            raise UsageError(_("name the authority that is waited for, or give --done alone"))
+        if tell is not None and expected is None:
+            raise UsageError(_("give --until: the asking office is told how long it takes"))
+        if done:
+            entry = await desk.cases.end_authority(thread)
+        else:
+            entry = await desk.cases.await_authority(thread, whom, until=expected)
+        if tell is not None and expected is not None:
+            sent = await desk.cases.report_authority(thread, tell, expected)
+            return report_sent(sent, as_json=as_json)
+        if as_json:
+            print_json({"thread": thread, "entry": entry})
+        else:
+            line(labelled(str(thread), labelled(entry_label(entry.kind), safe(_text_of(entry) or "-"))))
+        return None
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from exchange.cli._options import SHORT_ID
 from exchange.cli.cases.laws import print_hints
 from exchange.cli.output import line, print_json, safe, table
-from exchange.i18n import _, ngettext
+from exchange.i18n import _, labelled, ngettext
 from exchange.text.labels import code_label, state_label
 from keys.local.terminal import QUEUED, REFUSED
 from protocol.errors import OutputError
@@ -182,6 +182,9 @@ def print_cautions(cautions: Sequence[Caution]) -> None:
     """What to look at again in a message, each with the field it stands in."""
     for caution in cautions:
         line(f"! {safe(caution.field)}: {code_label(caution.codes, caution.code)}")
+        if caution.valid:
+            valid = [code_label("refusal_ground", code) + f" [{code}]" for code in caution.valid.split(", ")]
+            line("  " + labelled(_("Valid here"), "; ".join(valid)))
 
 
 def print_removed(removed: Sequence[Removed]) -> None:

@@ -90,7 +90,9 @@ def new(
         return _texts_where_wanted(filled.draft, as_text.draft), filled.missing
 
     def write(known: dict[str, Any]) -> None:
+        from exchange.cli.setup.settings import own_block
         from exchange.messaging.drafting.drafts import empty_draft
+        from exchange.messaging.drafting.own_block import filled
         from exchange.messaging.drafting.templates import merge
         from exchange.office.draft_ids import DRAFT_ID, without_draft_id
         from protocol.messages.parse import check_outgoing
@@ -100,6 +102,7 @@ def new(
         if begun["type"] != wanted:
             raise UsageError(_("the template or file is of another type: {type}").format(type=safe(str(begun["type"]))))
         draft = merge(merge(empty_draft(wanted), known), without_draft_id(begun))
+        draft = filled(draft, own_block(home))
         if out is not None:  # from now on it is that draft, however often it is changed and sent
             draft = {"type": draft["type"], DRAFT_ID: str(uuid4()), **draft}
         text = json.dumps(draft, ensure_ascii=False, indent=2) + "\n"
@@ -164,7 +167,7 @@ def send(
     async def work(desk: Desk) -> int | None:
         if saved is not None and not check and (sent := await desk.messages.sent_as(saved)):
             return report_sent_many(sent, as_json=as_json) if split else report_sent(sent[0], as_json=as_json)
-        drafts, removed = _complete(await given(desk), split=split, clean=clean)
+        drafts, removed = _complete(await desk.messages.filled(await given(desk)), split=split, clean=clean)
         if check:
             say(drafts, removed)
             return None
@@ -178,7 +181,10 @@ def send(
         return await desk.messages.export_draft(saved or "") if file is None else read_document(file)
 
     async def check_file() -> None:
-        say(*_complete(read_document(file or Path()), split=split, clean=clean))
+        from exchange.cli.setup.settings import own_block
+        from exchange.messaging.drafting.own_block import filled
+
+        say(*_complete(filled(read_document(file or Path()), own_block(home)), split=split, clean=clean))
 
     def say(parts: list[dict[str, Any]], removed: tuple[Removed, ...] | None) -> None:
         if as_json:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -26,11 +28,12 @@ from exchange.desk.notify import EmailChannel, Webhook, channels_of
 from exchange.desk.watch import DESK_CHANNEL, tell, watch
 from exchange.settings import DeskSettings, EmailSettings, Home
 from exchange.store.desk_store import DeskStore
+from exchange.text.due import due_text, item_lines
 from exchange.views import AgendaItem, SyncResult
 from protocol.address import Address
 from protocol.encoding import cbor
 from protocol.errors import SettingsError, UnavailableError
-from tests.worlds.desks import FR, JP, PASSPHRASE, World, in_thread, request
+from tests.worlds.desks import FR, JP, PASSPHRASE, ROOT, World, in_thread, request
 
 HOUR = timedelta(hours=1)
 ROUTINE = {"urgency": "routine", "urgency_reason": None}
@@ -205,7 +208,7 @@ def test_the_agenda_and_the_watch_name_the_case_and_whom_to_call(world: World, m
         False,
     )
     assert json.loads(comity(world, JP, "agenda", "--ours", "--json")[1])["items"] == []
-    assert str(sent) in comity(world, JP, "agenda")[1]
+    assert f"{str(sent)[-8:]} Acknowledge the request" in comity(world, JP, "agenda")[1]
     code, out = comity(world, JP, "watch", "--once", "--json")
     assert (code, json.loads(out)["call"]) == (0, ["+33 1 23 45 67 89"])
     assert comity(world, JP, "watch", "--once", "--json") == (0, "")
@@ -511,3 +514,127 @@ async def _lapsed(desk: Desk) -> set[tuple[UUID, str]]:
         tracking = await desk.messages.track(row.id)
         found |= {(row.thread, target.target) for target in tracking.targets if target.state == "lapsed"}
     return found
+
+
+# --- The order ------------------------------------------------------------------------------------------------------
+
+
+async def asked_in_an_emergency(jp: Desk, minutes: float | None) -> UUID:
+    """An emergency request to fr whose data are needed in so many minutes (None: it does not say)."""
+    draft = json.loads((ROOT / "examples/messages/emergency.request.json").read_text("utf-8"))
+    now = jp._works.context.clock()
+    needed = (now + timedelta(minutes=minutes)).isoformat() if minutes is not None else None
+    times = {"needed_by": needed, "supplement_by": (now + timedelta(days=3)).isoformat()}
+    return (await jp.messages.send({**draft, **times})).id
+
+
+async def test_emergencies_come_first_by_the_time_that_is_left_until_harm_is_done(world: World) -> None:
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        late = await asked_in_an_emergency(jp, 20)
+        routine = await asked(jp, fr, **ROUTINE)
+        day = await asked_in_an_emergency(jp, 24 * 60)
+        unsaid = await asked_in_an_emergency(jp, None)  # the network's clock: eight hours
+        world.clock.advance(minutes=30)
+        half = await asked_in_an_emergency(jp, 30)
+        await fr.messages.sync()
+        order = [item.thread for item in await fr.cases.agenda()]
+        # The one whose time has passed does not stand before those that can still be helped.
+        assert list(dict.fromkeys(order)) == [half, unsaid, day, late, routine]
+        items = {item.thread: item for item in await fr.cases.agenda()}
+        assert items[half].needed_by == world.clock() + timedelta(minutes=30)
+        assert (items[unsaid].needed_by, items[unsaid].harm_at is None) == (None, False)
+        lanes = {item.thread: item.lane.value for item in await fr.cases.agenda()}
+        assert lanes == dict.fromkeys((half, unsaid, day, late), "emergencies") | {routine: "ours"}
+        notices = [notice.item.thread for notice in await fr.cases.notices("desk")]
+        assert list(dict.fromkeys(notices)) == [half, unsaid, day, late]
+
+
+async def test_an_emergency_sorts_last_in_no_list_and_drops_out_of_none_for_its_age(world: World) -> None:
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        emergency = await asked_in_an_emergency(jp, 60)
+        for _ in range(3):
+            world.clock.advance(seconds=1)
+            await jp.messages.send(request(**ROUTINE))
+        await fr.messages.sync()
+        assert (await fr.messages.inbox(limit=2))[0].id == emergency
+        assert len(await fr.messages.inbox(limit=2)) == 3
+        assert (await fr.messages.inbox(limit=2, unopened=True))[0].id == emergency
+        assert (await fr.cases.search("NPA-CY-2026-004417")).messages[0].id == emergency
+        assert (await fr.cases.listing())[0].thread == emergency
+        assert (await fr.cases.agenda())[0].thread == emergency
+
+
+async def test_an_own_target_that_has_passed_makes_nobody_late(world: World) -> None:
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await asked(jp, fr, **ROUTINE)
+        await fr.replies.acknowledge(sent, will_answer="yes", form="message", eta=world.clock() + HOUR)
+        await jp.messages.sync()
+        world.clock.advance(hours=2)
+        (promised,) = await jp.cases.agenda()
+        assert (promised.kind, promised.overdue, promised.late, promised.owes) == ("promised", True, True, str(FR))
+        assert "LATE since" in due_text(promised, world.clock())
+        target = replace(promised, kind="target")
+        assert (target.overdue, target.late) == (True, False)
+        assert "LATE" not in due_text(target, world.clock())
+
+
+def test_an_item_fits_eighty_columns_and_breaks_no_date(world: World) -> None:
+    async def lines() -> list[str]:
+        async with world.open(JP) as jp, world.open(FR) as fr:
+            await asked_in_an_emergency(jp, 30)
+            await asked(jp, fr)
+            await jp.messages.send(request(**ROUTINE))
+            world.clock.advance(days=2)
+            items = [*await jp.cases.agenda(), *await fr.cases.agenda()]
+            return [line for item in items for line in item_lines(item, world.clock(), "+33140978000")]
+
+    shown = asyncio.run(lines())
+    assert max(map(len, shown)) <= 78
+    assert any("NEEDED BY 2026-11-23 03:30Z" in line for line in shown)
+    assert all(re.search(r"\d\d:\d\dZ", line) for line in shown if re.search(r"\d{4}-\d\d-\d\d", line))
+
+
+# --- Derived when things arrive -------------------------------------------------------------------------------------
+
+
+async def test_what_arrives_is_derived_before_anybody_looks(world: World) -> None:
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        await jp.messages.send(request(**ROUTINE))
+        await fr.messages.sync()
+        assert await in_thread(fr, fr._works.context.store.agenda.stale_count) == 0
+
+
+async def test_a_look_reads_what_changed_and_not_all_cases(world: World) -> None:
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        for _ in range(3):
+            await asked(jp, fr, **ROUTINE)
+        first = await fr.cases.agenda()
+        opened: list[int] = []
+        table = fr._works.context.store.agenda
+        since = table.since
+
+        def counted(name: Any, seq: int) -> Any:
+            rows = since(name, seq)
+            opened.append(len(rows))
+            return rows
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(table, "since", counted)
+            assert await fr.cases.agenda() == first
+            await asked(jp, fr, **ROUTINE)
+            assert len(await fr.cases.agenda()) == len(first) + 1
+        assert max(opened) == 1
+
+
+async def test_the_agenda_that_is_kept_is_what_a_new_program_derives(world: World) -> None:
+    random = Random(15)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        for _ in range(4):
+            await asked(jp, fr, urgency=random.choice(["urgent", "emergency"]), urgency_reason="Soon.")
+        for _ in range(12):
+            world.clock.advance(hours=random.choice([-1, 1, 3, 9]), minutes=random.randrange(60))
+            async with world.open(FR) as fresh:
+                kept, anew = await fr.cases.agenda(), await fresh.cases.agenda()
+                assert kept == anew
+                assert await fr.cases.next_change() == await fresh.cases.next_change()
+            assert await fr.cases.agenda(world.clock() + HOUR) == await fr.cases.agenda(world.clock() + HOUR)
