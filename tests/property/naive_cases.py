@@ -1,6 +1,6 @@
 """What a thread means, a second time and as simply as can be: the oracle of :mod:`tests.property.test_cases`.
 
-It shares nothing with ``protocol.lifecycle``: it reads the messages' JSON, and knows of a target only what matters to an
+It shares nothing with ``protocol.lifecycle``: it reads the JSON of messages, and knows of a target what matters to an
 officer. Slow, and wrong about times: no clock runs here.
 """
 
@@ -104,9 +104,9 @@ def _case(
     for one in messages:
         about = by_id.get(one.get("in_reply_to", ""))
         between = one["from"] == opening["from"] and theirs & set(one["to"])
-        if one["id"] != opening["id"] and (one["from"] in theirs or between):
-            if one["from"] in theirs or about is None or about["from"] not in others:
-                case.append(one)
+        elsewhere = about is not None and about["from"] in others
+        if one["id"] != opening["id"] and (one["from"] in theirs or (between and not elsewhere)):
+            case.append(one)
     gone = {one["retracts"] for one in case if one["type"] == "retract" and _own(one, by_id)}
     case = [one for one in _in_order(opening, case) if one["id"] not in gone]
     targets = [target["target"] for target in opening.get("targets", [])] or [""]
