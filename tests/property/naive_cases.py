@@ -108,7 +108,7 @@ def _case(
         if one["id"] != opening["id"] and (one["from"] in theirs or (between and not elsewhere)):
             case.append(one)
     gone = {one["retracts"] for one in case if one["type"] == "retract" and _own(one, by_id)}
-    case = [one for one in _in_order(opening, case) if one["id"] not in gone]
+    case = [_corrected(one, case, gone) for one in _in_order(opening, case) if one["id"] not in gone]
     targets = [target["target"] for target in opening.get("targets", [])] or [""]
     passed = [
         desk
@@ -125,6 +125,17 @@ def _case(
     if opening["id"] in gone:
         return {target: "withdrawn" if state in {OPEN, KEPT, "answered"} else state for target, state in found.items()}
     return found
+
+
+def _corrected(one: Said, case: list[Said], gone: set[str]) -> Said:
+    """A message as its sender corrected it last."""
+    last = [
+        act
+        for act in sorted(case, key=lambda act: (act["sent_at"], act["id"]))
+        if act["type"] == "correction" and act["corrects"] == one["id"] and act["from"] == one["from"]
+        if act["id"] not in gone
+    ]
+    return {**one, **last[-1]["message"]} if last else one
 
 
 def _own(one: Said, by_id: dict[str, Said]) -> bool:

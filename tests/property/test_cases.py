@@ -18,7 +18,8 @@ from uuid import UUID
 import pytest
 
 from protocol.lifecycle.projection import cases_of, own_cases
-from protocol.lifecycle.thread import ThreadMessage
+from protocol.lifecycle.thread import ThreadEvent, ThreadMessage
+from protocol.messages.corrections import own_fields
 from protocol.messages.parse import complete_message, message_to_bytes
 from protocol.messages.registry import MESSAGE_TYPES
 from protocol.messages.schema.base import Message
@@ -75,7 +76,7 @@ class Story:
         self.ids += 1
         # A clock that is a little behind puts no word before what it answers.
         behind = timedelta(seconds=self.random.choice([0, 0, 0, 90]))
-        self.at += timedelta(minutes=self.random.randint(1, 90))
+        self.at += timedelta(minutes=self.random.randint(2, 90))
         thread = {"thread": None, "in_reply_to": None}
         if self.opening is not None:
             thread = {"thread": str(self.opening.id), "in_reply_to": str((about or self.opening).id)}
@@ -158,6 +159,42 @@ def retract_the_last(story: Story) -> None:
     story.say(last.sender, list(last.to), {**WORDS["retract"], "retracts": str(last.id)}, about=last)
 
 
+def correct_the_last(story: Story) -> None:
+    """The last word is corrected before anybody said another: it says the contrary now."""
+    last = story.messages[-1]
+    fields = own_fields(last)
+    if last.type == "preservation.answer":
+        (answered,) = fields["targets"]
+        ground = {"ground": {"code": "essential_interests", "text": "So it is."}}
+        more = {"result": "not_held"} if answered["result"] == "refused" else {"result": "refused", **ground}
+        fields["targets"] = [{"target": answered["target"], **more}]
+    elif last.type == "decision":
+        ground = {"ground": {"code": "essential_interests", "text": "So it is."}}
+        refused = fields["decisions"][0]["decision"] == "refuse"
+        fields["decisions"] = [{"decision": "accept"} if refused else {"decision": "refuse", **ground}]
+    else:
+        return
+    said = {**WORDS["correction"], "corrects": str(last.id), "message": fields}
+    story.say(last.sender, list(last.to), said, about=last)
+
+
+def amend(story: Story) -> bool:
+    """Now and then the last word is taken back, or corrected."""
+    drawn = story.random.random()
+    if drawn < 0.1:
+        retract_the_last(story)
+    elif drawn < 0.25:
+        correct_the_last(story)
+    return drawn < 0.25
+
+
+def handed_over(random: Random, message: Message) -> ThreadMessage:
+    """A message with some of the receipts that its recipients have it."""
+    at = message.sent_at + timedelta(minutes=1)
+    proved = [ThreadEvent("ContentHandover", to, at) for to in message.to if random.random() < 0.5]
+    return ThreadMessage(message, tuple(proved))
+
+
 def forward(story: Story, by: str, to: list[str]) -> None:
     opening = story.opening
     assert opening is not None
@@ -178,7 +215,7 @@ def forward(story: Story, by: str, to: list[str]) -> None:
 def check(story: Story, desk: str) -> bool:
     """What a desk makes of what it holds is what the second model says; whether there was something to compare."""
     held = story.held_by(desk)
-    entries = [ThreadMessage(message) for message in held]
+    entries = [handed_over(story.random, message) for message in held]
     plain = [json.loads(message_to_bytes(message)) for message in held]
     expected = naive.states(plain, desk)
     cases = own_cases(entries, desk)
@@ -219,8 +256,7 @@ def test_siblings_each_make_one_case_with_the_asker_and_no_desk_learns_of_anothe
             story = Story(random, number * 10 + place)
             story.say(ASKER, [desk], {**REQUESTS["preservation"], "own_reference": f"REF-{number}-{place}"})
             for _ in range(random.randint(2, 9)):
-                if random.random() < 0.15:
-                    retract_the_last(story)
+                if amend(story):
                     continue
                 by = random.choice([ASKER, desk, desk, STRANGER if random.random() < 0.2 else desk])
                 speak(story, by, [desk] if by == ASKER else [ASKER])
@@ -246,8 +282,7 @@ def test_in_a_joint_case_all_desks_agree_on_each_nation_as_far_as_they_hold_the_
         story = Story(random, number)
         story.say(ASKER, desks, {**REQUESTS["joint"], "wanted_by": None, "wanted_by_reason": None})
         for _ in range(random.randint(3, 12)):
-            if random.random() < 0.15:
-                retract_the_last(story)
+            if amend(story):
                 continue
             by = random.choice([ASKER, *desks, *desks])
             everybody = [desk for desk in (ASKER, *desks) if desk != by]
@@ -273,6 +308,8 @@ def test_who_a_request_was_passed_on_to_is_heard_with_consent_and_proof_alone(co
         for step in range(random.randint(4, 10)):
             if step == 2:
                 forward(story, "24-7@fr", [to, ASKER])
+                continue
+            if step > 3 and amend(story):
                 continue
             by = random.choice([ASKER, "24-7@fr", to, to, third])
             speak(story, by, [random.choice(["24-7@fr", to])] if by == ASKER else [ASKER])
