@@ -315,7 +315,7 @@ class Outbox:
         from protocol.messages.officer_signature import sign_as_officer
         from protocol.messages.versions import compose_for
 
-        now = self._time_of(draft)  # of a child, it goes with the draft
+        now = self._time_of(draft)  # before it is filled: a timed draft knows its own instant
         draft = self.filled(draft)
         claimed = draft.get("from")
         if claimed is not None and claimed != str(self._address):

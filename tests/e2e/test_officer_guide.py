@@ -191,6 +191,15 @@ async def consent_is_used(office: Office) -> None:
     assert "    Subject: Accounts of a group that attacks hospitals" in shown
 
 
+async def requests_of_others_come(office: Office) -> None:
+    """One is of the laboratory, the other of another State."""
+    async with office.open(JP) as jp:
+        for name in ("of the laboratory", "of another State"):
+            sent = await jp.messages.send({**example("preservation-request.json"), "own_reference": name})
+            office.ids[name] = str(sent.id)
+            await office.arrived(FR, name)
+
+
 async def read_in_another_language(office: Office) -> None:
     """The program speaks the reader's language; what people wrote stays as it is, and has its language beside it."""
     request = office.ids["request"]
@@ -360,6 +369,19 @@ STEPS = (
         by=FR,
         ids={"9c01": "question"},
         before=consent_is_used,
+    ),
+    Step(
+        "comity pass-on 7f3a --to lab@fr --reason 'The laboratory is competent.'",
+        by=FR,
+        ids={"7f3a": "of the laboratory"},
+        before=requests_of_others_come,
+        says=("submitted",),
+    ),
+    Step(
+        "comity point-to 5b20 --country GH --office 'Cyber Security Authority' --reason 'The servers stand in Accra.'",
+        by=FR,
+        ids={"5b20": "of another State"},
+        says=("submitted",),
     ),
     Step("comity case show 7f3a", ids=REQUEST, says=("Preserved",)),
     Step("comity case assign 7f3a 'Suzuki Ren'", ids=REQUEST),
