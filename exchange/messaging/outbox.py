@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
 from exchange.cases.calls import needs_glass, use_glass
+from exchange.cases.closing import LAPSE, losses, require_nothing_lost
 from exchange.cases.delivery import REPLACES, require_lost, settled_value
 from exchange.cases.threads import check_next_step
 from exchange.context.desk_context import DeskContext
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
 
 
 _PRIORITIES = {"routine": Priority.ROUTINE, "urgent": Priority.URGENT, "emergency": Priority.EMERGENCY}
+# What a draft says to this desk alone.
+_LOCAL = frozenset({REPLACES, LAPSE})
 _FORMAT_RULE = "message format"
 _NO_PROOF = PeerFailedError("the node gave no proof that it took the message")
 Keeping: TypeAlias = "Callable[[Message], None]"
@@ -172,6 +175,7 @@ class Outbox:
                 phrase("problems of the drafts: {count}", count=len(problems)), (*dict.fromkeys(problems),)
             )
         cautions: list[tuple[Caution, ...]] = []
+        self._check_closing(messages, flat)  # before the rules of the case: it says what would be lost
         for composed, instead_of in zip(messages, replaced, strict=True):
             check_next_step(self._store, self._parsed, composed.message, without=instead_of)
             found = check_composed(self._store, self._parsed, composed.message)
@@ -182,6 +186,13 @@ class Outbox:
             Composed(composed, self._end_before(composed.message), draft, instead_of, found)
             for composed, draft, instead_of, found in zip(messages, flat, replaced, cautions, strict=True)
         ]
+
+    def _check_closing(self, messages: Sequence[ComposedMessage], drafts: Sequence[Mapping[str, Any]]) -> None:
+        """Return if closing loses nothing, or the draft says that it may; raises :class:`ClosingLosesError`."""
+        for composed, draft in zip(messages, drafts, strict=True):
+            if draft.get(LAPSE) is not True:
+                own = str(self._address)
+                require_nothing_lost(losses(self._store, self._parsed, composed.message, own, self._clock()))
 
     def _needs_glass(self, message: Message) -> bool:
         """As :func:`needs_glass`, where the office asks for a call before it discloses in an emergency."""
@@ -298,7 +309,7 @@ class Outbox:
         if claimed is not None and claimed != str(self._address):
             raise _one_problem("from", phrase("this desk sends as {address}", address=self._address))
         composed = compose_for(
-            self._named({name: draft[name] for name in draft if name != REPLACES}),
+            self._named({name: draft[name] for name in draft if name not in _LOCAL}),
             self._readers(draft),
             message_id=self._new_id(now),
             sender=str(self._address),
