@@ -159,7 +159,7 @@ def sheet_object(sheet: CallSheet) -> dict[str, Any]:
         "contact": sheet.contact,
         "required": sheet.required,
         "suspected": sheet.calls.suspected,
-        "call": reach_object(reach) if reach is not None else None,
+        "call": phone_card_object(reach) if reach is not None else None,
         "recorded": sheet.recorded is not None,
         "changed": sheet.changed,
         "in_message": sheet.written,
@@ -167,7 +167,7 @@ def sheet_object(sheet: CallSheet) -> dict[str, Any]:
     }
 
 
-def reach_object(reach: PhoneCard) -> dict[str, Any]:
+def phone_card_object(reach: PhoneCard) -> dict[str, Any]:
     """How an office is called, as programs get it: hours as on the card, and the next opening as instants."""
     from keys.directory.duty_hours import on_duty, opening_at
 
