@@ -105,6 +105,34 @@ class OfficerSettings(_Table):
     email: str | None = None
 
 
+class AuthoritySettings(_Table):
+    """The desk's own authority, as the forms ask for it; what is left out is taken from the desk's card."""
+
+    organisation: Line | None = None
+    country: Line | None = None
+    office: Line | None = None
+    person_in_charge: Line | None = None
+    address: Line | None = None
+    telephone: Line | None = None
+    mobile: Line | None = None
+    fax: Line | None = None
+    email: Line | None = None
+    office_hours: Line | None = None
+    time_zone: Line | None = None
+    preferred_means: Line | None = None
+
+
+class ConfirmationSettings(_Table):
+    """Who confirms a request when it is called (T-CY(2018)11 item 6); without it, the officer."""
+
+    name: Line
+    job_title: Line | None = None
+    function: Line | None = None
+    telephone: Line | None = None
+    mobile: Line | None = None
+    email: Line | None = None
+
+
 class Lifetimes(_Table):
     """Seconds until a message that was not delivered expires, by urgency: its sender then sees the failure."""
 
@@ -212,7 +240,8 @@ class DeskSettings(_Table):
 
     With ``transport = "file"`` the desk opens no connection: it reaches its node by bundles alone. ``nations`` says
     whose cards the desk keeps: of those it was asked for, or of all, so that it can seal to anyone while its node is
-    away. ``language`` (BCP 47) is that in which this office writes its replies.
+    away. ``language`` (BCP 47) is that in which this office writes. It, the ``authority`` and the
+    ``confirmation_contact`` are filled in where a draft leaves them out.
     """
 
     address: str
@@ -223,6 +252,8 @@ class DeskSettings(_Table):
     nations: Literal["asked", "all"] = "asked"
     language: Annotated[str, Field(pattern="^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$", max_length=35)] = "en"
     officer: OfficerSettings | None = None
+    authority: AuthoritySettings | None = None
+    confirmation_contact: ConfirmationSettings | None = None
     lifetimes: Lifetimes = Field(default_factory=Lifetimes)
     contact_tests: ContactTestSettings = Field(default_factory=ContactTestSettings)
     notify: NotifySettings = Field(default_factory=NotifySettings)

@@ -62,13 +62,14 @@ class ReceiptRow:
 class Caution:
     """Something to look at again: ``code`` is of the list ``codes``, ``field`` where it stands in the message.
 
-    ``refused``: a desk does not send it.
+    ``refused``: a desk does not send it. ``valid`` are the codes that could stand there, where that is the question.
     """
 
     codes: str
     code: str
     field: str
     refused: bool = False
+    valid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,8 @@ class SentMessage:
     reason: str | None = None
     cautions: tuple[Caution, ...] = ()
     children: tuple[SentMessage, ...] = ()
+    nation: str = ""  # of a child
+    goes_at: datetime | None = None  # of a child: its own instant
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,10 +104,10 @@ def compare(message: Message, directory: Directory, now: datetime) -> list[Hint]
     """
     if not isinstance(message, _REQUESTS):
         return []
-    own = _profile_at_hand(directory, Address.parse(message.sender).node)
+    own = profile_at_hand(directory, Address.parse(message.sender).node)
     hints: list[Hint] = []
     for address in map(Address.parse, message.to):
-        other = _profile_at_hand(directory, address.node)
+        other = profile_at_hand(directory, address.node)
         if other is None:
             hints.append(Hint(address.node, "no_profile", "", True, "", "verified"))
             continue
@@ -115,7 +115,8 @@ def compare(message: Message, directory: Directory, now: datetime) -> list[Hint]
     return hints
 
 
-def _profile_at_hand(directory: Directory, node: str) -> KnownProfile | None:
+def profile_at_hand(directory: Directory, node: str) -> KnownProfile | None:
+    """As :func:`known_profile`; None also for a nation that the directory does not have, or has not read."""
     try:
         return known_profile(directory, node)
     except UnknownNodeError:

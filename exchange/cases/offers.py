@@ -120,6 +120,7 @@ class Offers:
             raise UsageError("in an emergency nothing waits for an acceptance: send it with comity send")
         # It is given as it was committed to, even if the recipients read newer versions by then.
         opened["schema_version"] = message.schema_version
+        opened["language"] = message.language
         salt = os.urandom(SALT_BYTES)
         fields = message.model_dump(mode="json", by_alias=True, exclude_none=True)
         offer = {

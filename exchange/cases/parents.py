@@ -7,7 +7,7 @@ what is printed and what is exported are of one child and know no other.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -70,16 +70,26 @@ def grouped(store: DeskStore, sent: Sequence[SentMessage]) -> list[SentMessage]:
         parent = store.parents.of(one.thread) if one.id == one.thread else None
         if parent is None:
             found.append(one)
-        elif found and found[-1].id == parent.id:
-            found[-1] = _parent_of(parent, (*found[-1].children, one))
-        else:
-            found.append(_parent_of(parent, (one,)))
+            continue
+        (child,) = (child for child in parent.children if child.thread == one.thread)
+        of_nation = replace(one, nation=child.nation, goes_at=child.sent_at)
+        before = found.pop().children if found and found[-1].id == parent.id else ()
+        found.append(_parent_of(parent, (*before, of_nation)))
     return found
 
 
 def _parent_of(parent: Parent, children: tuple[SentMessage, ...]) -> SentMessage:
     least = min(children, key=lambda child: _PROGRESS.index(child.status))
-    return SentMessage(parent.id, parent.id, b"", least.status, (), least.error, children=children)
+    return SentMessage(
+        parent.id,
+        parent.id,
+        b"",
+        least.status,
+        error=least.error,
+        reason=least.reason,
+        cautions=tuple(dict.fromkeys(caution for child in children for caution in child.cautions)),
+        children=children,
+    )
 
 
 def parent_view(store: DeskStore, parsed: Parsed, own: Address, parent: Parent, now: datetime) -> ParentView:

@@ -175,6 +175,14 @@ ROWS = (
         _("Show what is known of a nation's law.\n\nExample: comity profile fr"),
     ),
     CommandRow(
+        "laws",
+        "exchange.cli.cases.laws:laws",
+        _(
+            "Show which legal bases are in force between two nations, and what each rests on.\n\n"
+            "Example: comity laws fr gh --on 2026-11-23"
+        ),
+    ),
+    CommandRow(
         "agenda",
         "exchange.cli.cases.agenda:agenda",
         _("List what is due in all cases, the earliest first.\n\nExample: comity agenda --ours"),
@@ -230,6 +238,22 @@ ROWS = (
         _("Pass a message on, as its labels allow.\n\nExample: comity forward 7f3a --to 24-7@gh --reason 'Yours.'"),
     ),
     CommandRow(
+        "pass-on",
+        "exchange.cli.messages.referring:pass_on",
+        _(
+            "Pass a request on to the office that it belongs to, and tell who made it.\n\n"
+            "Example: comity pass-on 7f3a --to parquet@fr --reason 'The court of Lyon is competent.'"
+        ),
+    ),
+    CommandRow(
+        "point-to",
+        "exchange.cli.messages.referring:point_to",
+        _(
+            "Tell who made a request whose it is; nothing is sent there.\n\n"
+            "Example: comity point-to 7f3a --country GH --office 'CERT-GH' --reason 'The servers stand in Accra.'"
+        ),
+    ),
+    CommandRow(
         "handling",
         "exchange.cli.messages.handling:handling",
         _("Show what labels and conditions forbid.\n\nExample: comity handling 7f3a --for forward --to 24-7@gh"),
@@ -283,11 +307,21 @@ ROWS = (
         "exchange.cli.setup.service:sessions",
         _("Who is signed in at the running desk.\n\nExample: comity sessions"),
     ),
+    CommandRow(
+        "settings",
+        "exchange.cli.setup.settings:app",
+        _("What the desk fills in of itself.\n\nExample: comity settings show"),
+    ),
     CommandRow("keys", "exchange.cli.setup.keys:app", _("The desk's keys.\n\nExample: comity keys status")),
     CommandRow(
         "contact-test",
         "exchange.cli.cases.contact_tests:app",
         _("Test whether contact points answer.\n\nExample: comity contact-test send --all"),
+    ),
+    CommandRow(
+        "epoc",
+        "exchange.cli.messages.epoc:app",
+        _("European Production Orders, prepared and read.\n\nExample: comity epoc prepare request.json"),
     ),
     CommandRow("targets", "exchange.cli.messages.targets:app", _("Targets of a request from a table.")),
     CommandRow("template", "exchange.cli.messages.templates:app", _("Templates of requests that are written often.")),

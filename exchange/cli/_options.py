@@ -35,6 +35,14 @@ CleanOption = Annotated[
     typer.Option("--clean", help=_("Take marks that cannot be seen out of identifiers, and say which were removed.")),
 ]
 
+AtOnceOption = Annotated[
+    bool,
+    typer.Option(
+        "--at-once",
+        help=_("To several nations: send now. Who compares the times then sees that the messages belong together."),
+    ),
+]
+
 JsonOption = Annotated[bool, typer.Option("--json", help=_("Print one JSON object."))]
 HomeOption = Annotated[
     Path, typer.Option("--home", envvar="COMITY_HOME", help=_("The desk's home folder."), show_default=True)

@@ -156,12 +156,9 @@ async def _assistance(cast: Cast) -> UUID:
 
 
 async def _clarification(cast: Cast) -> UUID:
-    request = await cast.open_case(
-        cast.tokyo,
-        _ASSISTANCE,
-        **_UNDATED,
-        legal_basis={"instrument": "eu_police_exchange"},
-    )
+    # Between these two no law sets a clock for assistance; the network's target for emergencies pauses as any does.
+    due = text(now() + 5 * DAY)
+    request = await cast.open_case(cast.tokyo, "messages/emergency.request.json", needed_by=None, supplement_by=due)
     question = await cast.reply(cast.paris, request, "clarification.ask", pauses_clock=True, questions=[_QUESTION])
     for desk in (cast.tokyo, cast.paris):
         items = [item for item in await desk.cases.agenda() if item.thread == request and item.what == "answer"]

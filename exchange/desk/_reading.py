@@ -82,7 +82,7 @@ def read(works: Works, message_id: UUID) -> ShownMessage:
         notes=notes_of(message),
         receipts=tuple(receipt_rows(works, head)),
         digest=head.digest,
-        cautions=cautions_of(store, works.context.parsed, message),
+        cautions=cautions_of(store, works.context.parsed, message, works.context.directory),
         readers=tuple(works.office.readers_with_who_acts(message_id)),
     )
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -61,6 +61,7 @@ from protocol.errors import (
 from protocol.processing_log import Operation
 
 if TYPE_CHECKING:
+    from exchange.cases.law.bases import Basis
     from exchange.cases.legal_comparison import Hint, KnownProfile
     from exchange.report import Suppression
     from exchange.report.office_figures import OfficeFigures
@@ -345,7 +346,7 @@ class DeskCases(CaseCalls):
         """As :meth:`duplicates`, for a request that is not sent yet; raises :class:`InvalidMessageError`."""
         from protocol.messages.parse import complete_message
 
-        message = complete_message(draft, sender=str(self._context.address))
+        message = complete_message(self._works.outbox.filled(draft), sender=str(self._context.address))
         return await self.duplicates(message, everything=everything)
 
     # --- The law of the other nation ---
@@ -355,23 +356,55 @@ class DeskCases(CaseCalls):
         """What to look at again in a message that is not sent yet; raises :class:`InvalidMessageError`."""
         from protocol.messages.parse import complete_message
 
-        message = complete_message(draft, sender=str(self._context.address), sent_at=truncate(self._clock()))
-        found = cautions_of(self._store, self._parsed, message)
-        return (*found, *cautions_of_cards(message, self._context.directory))
+        whole, directory = self._works.outbox.filled(draft), self._context.directory
+        message = complete_message(whole, sender=str(self._context.address), sent_at=truncate(self._clock()))
+        found = cautions_of(self._store, self._parsed, message, directory)
+        return (*found, *cautions_of_cards(message, directory))
 
     async def compare_laws(self, draft: Draft) -> list[Hint]:
         """What the laws of both nations say of a request that is not sent yet; raises :class:`InvalidMessageError`.
 
         A node that cannot be reached keeps nobody from writing: then what the desk knows already is compared.
         """
+        from exchange.cases.law.checks import basis_hints
         from exchange.cases.legal_comparison import compare
         from protocol.messages.parse import complete_message
 
-        message = complete_message(draft, sender=str(self._context.address))
+        now = truncate(self._clock())
+        whole = self._works.outbox.filled(draft)
+        message = complete_message(whole, sender=str(self._context.address), sent_at=now)
+
+        def hints(directory: Directory) -> list[Hint]:
+            return [*basis_hints(directory, message), *compare(message, directory, now)]
+
         try:
-            return await self._works.link.judged(lambda directory: compare(message, directory, self._clock()))
+            return await self._works.link.judged(hints)
         except (UnavailableError, DirectoryUnavailableError):
-            return compare(message, self._context.directory, self._clock())
+            return hints(self._context.directory)
+
+    async def legal_bases(
+        self, first: str, second: str, *, day: date | None = None, territory: str | None = None
+    ) -> tuple[tuple[Basis, ...], tuple[str, ...]]:
+        """Every legal basis between the nations of two nodes on a day (today), and the ways out where one is missing.
+
+        Raises :class:`UnknownNodeError`.
+        """
+        from exchange.cases.law.bases import bases, ways_out
+        from exchange.cases.law.checks import law_of
+        from exchange.cases.legal_comparison import known_profile
+
+        when = day or self._clock().date()
+
+        def found(directory: Directory) -> tuple[tuple[Basis, ...], tuple[str, ...]]:
+            for node in (first, second):
+                known_profile(directory, node)  # raises for a node that is none
+            sides = law_of(directory, first), law_of(directory, second)
+            return bases(*sides, when, territory), ways_out(*sides, when, territory)
+
+        try:
+            return await self._works.link.judged(found)
+        except (UnavailableError, DirectoryUnavailableError):
+            return found(self._context.directory)
 
     async def legal_profile(self, node: str) -> KnownProfile | None:
         """What is known of a nation's law; raises :class:`UnknownNodeError`."""

@@ -10,7 +10,8 @@
 
 ``desk.messages`` sends, receives, lists and reads (:class:`DeskMessages`); ``desk.replies`` answers what came
 (:class:`DeskReplies`); ``desk.cases`` knows what threads mean and what is due (:class:`DeskCases`); ``desk.parents``
-what was asked of several nations (:class:`DeskParents`); ``desk.office`` has officers, drafts that wait, the rota, the
+what was asked of several nations (:class:`DeskParents`); ``desk.referrals`` passes on what came to the wrong office
+(:class:`DeskReferrals`); ``desk.office`` has officers, drafts that wait, the rota, the
 processing log and erasure (:class:`DeskOffice`); ``desk.evidence`` verifies and gives out proofs
 (:class:`DeskEvidence`). Every act is in one part alone, and is awaited.
 
@@ -39,6 +40,7 @@ from exchange.desk.evidence import DeskEvidence
 from exchange.desk.messages import DeskMessages
 from exchange.desk.office import DeskOffice
 from exchange.desk.parents import DeskParents
+from exchange.desk.referrals import DeskReferrals
 from exchange.desk.replies import DeskReplies
 from exchange.link.client import MAX_WAIT_S, NodeClient
 from exchange.link.directory import DeskDirectory
@@ -96,6 +98,7 @@ class Desk:
         self.replies = DeskReplies(works, self.messages)
         self.cases = DeskCases(works, self.messages)
         self.parents = DeskParents(works, self.messages)
+        self.referrals = DeskReferrals(works, self.messages)
         self.office = DeskOffice(works)
         self.evidence = DeskEvidence(works)
 

@@ -93,7 +93,7 @@ class DeskMessages:
 
         A draft that opens a thread and names several nations goes as a message to each, of which none shows that there
         are others (:mod:`exchange.messaging.drafting.fanning`). They wait for instants of their own, status
-        ``scheduled``, unless ``at_once``. Its outcome has them as ``children``, and :class:`DeskParents` knows how they
+        ``scheduled``, unless ``at_once``. Its outcome has them as ``children``; :class:`DeskParents` knows how they
         stand.
 
         Raises :class:`InvalidMessageError` (the problems of all drafts), :class:`TransitionError` or
@@ -110,7 +110,7 @@ class DeskMessages:
         """
 
         async def send(done: int) -> list[SentMessage]:
-            rest = self._works.fanning.rest_of(drafts, done)
+            rest = self._works.outbox.rest_of(drafts, done)
             return await self._send(rest, expires_in, unless_duplicate=unless_duplicate, at_once=at_once)
 
         sent = await done_once(self._works, self._claim(drafts, expires_in), send)
@@ -208,8 +208,15 @@ class DeskMessages:
             if claim is not None:
                 once.note(claim, [OnceResult(one.id, _thread_of(one), draft=True) for one in kept], len(kept))
 
-        kept = await self._in_thread(lambda: office.propose(drafts, check, note, offered=offered))
+        # Another officer releases what is shown: the desk's own block as it is now, whatever the settings say later.
+        own = [self._works.outbox.filled(draft) for draft in drafts]
+        kept = await self._in_thread(lambda: office.propose(own, check, note, offered=offered))
         return [SentMessage(one.id, _thread_of(one), b"", SendStatus.PROPOSED) for one in kept]
+
+    @in_desk_thread
+    def filled(self, draft: Draft) -> dict[str, Any]:
+        """The draft as it would be sent: with the desk's own block where it leaves that out."""
+        return self._works.outbox.filled(draft)
 
     # --- Drafts that are being written ---
 

@@ -33,7 +33,7 @@ class ActDrafts:
     def correction(self, message_id: UUID, changes: Mapping[str, Any], reason: str) -> dict[str, Any]:
         """The correction of an own message: its content with ``changes``; None takes a field out."""
         from protocol.messages.corrections import original_of, own_fields
-        from protocol.messages.notes import strictest
+        from protocol.messages.notes import all_labels
         from protocol.messages.schema.base import Handling
         from protocol.messages.types.correcting import Correction
 
@@ -46,7 +46,9 @@ class ActDrafts:
             content = dict(message.message)
         fields = {name: value for name, value in {**content, **changes}.items() if value is not None}
         inside = fields.get("handling", {})
-        labels = strictest([original.handling, *([Handling.model_validate(inside)] if changes.get("handling") else [])])
+        labels = all_labels(
+            [original.handling, *([Handling.model_validate(inside)] if changes.get("handling") else [])]
+        )
         said = {"corrects": str(message_id), "reason": reason, "message": fields}
         return {**self._replies.reply(message_id, Correction.TYPE, said), **_labels(labels), **_graded(inside, labels)}
 
@@ -60,12 +62,12 @@ class ActDrafts:
 
     def note(self, message_id: UUID, text: str, *, asks: bool) -> dict[str, Any]:
         """A note in the case of a message, to the other side, under the strictest labels of the case."""
-        from protocol.messages.notes import strictest
+        from protocol.messages.notes import all_labels
         from protocol.messages.types.note import NoteMessage
 
         thread = self._thread(self._store.messages.head(message_id).head.thread)
         draft = self._replies.reply(message_id, NoteMessage.TYPE, {"text": text, "asks": asks})
-        return {**draft, **_labels(strictest([other.handling for other in thread]))}
+        return {**draft, **_labels(all_labels([other.handling for other in thread]))}
 
     def formal_type(self, message_id: UUID, text: str, *, asks: bool) -> str | None:
         """The message type that would say with effect what a note in this case would say in passing."""

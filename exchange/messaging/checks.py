@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from exchange.cases.legal_comparison import profile_at_hand
 from exchange.context.parsed import Parsed
 from exchange.store.desk_store import DeskStore
 from exchange.views import Caution
@@ -21,6 +22,7 @@ from keys.directory.cards import Limb, Performance
 from keys.directory.view import Directory
 from protocol.address import Address
 from protocol.codes import load_codes
+from protocol.encoding.phrase import phrase
 from protocol.errors import ComityError, InvalidMessageError, NotFoundError
 from protocol.lifecycle.profiles import minimum_days
 
@@ -30,23 +32,28 @@ if TYPE_CHECKING:
 _RULE = "plausibility"
 
 
-def check_composed(store: DeskStore, parsed: Parsed, message: Message) -> tuple[Caution, ...]:
+def check_composed(store: DeskStore, parsed: Parsed, message: Message, directory: Directory) -> tuple[Caution, ...]:
     """What to look at again in a composed message that may be sent as far as its thread and its times go.
 
     Raises :class:`InvalidMessageError` with every field that is amiss.
     """
     thread = _thread(store, parsed, message)
     _check_acts(message, thread)
-    found = tuple(cautions(message, thread))
-    problems = [(one.field, _RULE, load_codes(one.codes).label(one.code)) for one in found if one.refused]
+    found = tuple(cautions(message, thread, directory))
+    problems = [(one.field, _RULE, _text_of(one)) for one in found if one.refused]
     if problems:
         raise InvalidMessageError("what the message says cannot be", tuple(problems))
     return found
 
 
-def cautions_of(store: DeskStore, parsed: Parsed, message: Message) -> tuple[Caution, ...]:
+def _text_of(caution: Caution) -> str:
+    label = load_codes(caution.codes).label(caution.code)
+    return phrase("{what}; valid here: {valid}", what=label, valid=caution.valid) if caution.valid else label
+
+
+def cautions_of(store: DeskStore, parsed: Parsed, message: Message, directory: Directory) -> tuple[Caution, ...]:
     """What to look at again in a message of this desk's, sent or received."""
-    return tuple(cautions(message, _thread(store, parsed, message)))
+    return tuple(cautions(message, _thread(store, parsed, message), directory))
 
 
 # Which limb of Art. 35.1 a kind of assistance is.
@@ -96,13 +103,16 @@ def _limbs_of(message: Message) -> Iterator[Limb]:
         yield from (_LIMBS.get(kind, Limb.EVIDENCE) for kind in message.kinds)
 
 
-def cautions(message: Message, thread: Sequence[Message]) -> Iterator[Caution]:
-    """What to look at again in a message as it was said, given its thread."""
+def cautions(message: Message, thread: Sequence[Message], directory: Directory) -> Iterator[Caution]:
+    """What to look at again in a message as it was said, given its thread and what nations say of their law."""
     from protocol.messages.cautions import form_cautions
+    from protocol.messages.corrections import as_corrected
+    from protocol.messages.law.grounds import wrong_grounds
     from protocol.messages.plausibility import implausibilities
     from protocol.messages.types.answer import Answer
 
-    for found in implausibilities(message, message.sent_at, thread, _minimum_days(message, thread)):
+    as_it_reads = as_corrected(thread)
+    for found in implausibilities(message, message.sent_at, thread, _minimum_days(message, as_it_reads)):
         yield Caution("implausibility", found.code, found.field, found.refused)
     for field, code in form_cautions(message):
         yield Caution("caution", code, field)
@@ -110,7 +120,9 @@ def cautions(message: Message, thread: Sequence[Message]) -> Iterator[Caution]:
         for number, item in enumerate(message.items):
             if item.evidential_status == "evidence":
                 yield Caution("caution", "evidence_under_h1", f"items.{number}.evidential_status")
-    yield from _of_unauthorised_words(message, thread)
+    yield from _of_unauthorised_words(message, as_it_reads)
+    for wrong in wrong_grounds(message, as_it_reads, _reserved(message, as_it_reads, directory)):
+        yield Caution("caution", wrong.code, wrong.field, wrong.refused, ", ".join(wrong.valid))
 
 
 def _of_unauthorised_words(message: Message, thread: Sequence[Message]) -> Iterator[Caution]:
@@ -123,6 +135,16 @@ def _of_unauthorised_words(message: Message, thread: Sequence[Message]) -> Itera
     wanted = getattr(opening, "targets", None)
     if wanted and not message.not_answered:
         yield Caution("caution", "words_without_authorisation", "text")
+
+
+def _reserved(message: Message, thread: Sequence[Message], directory: Directory) -> bool | None:
+    """Whether the nation of the sender made the reservation of Art. 29.4; None where no profile says."""
+    opening = next((other for other in thread if other.id == message.thread), None)
+    known = profile_at_hand(directory, Address.parse(message.sender).node)
+    if known is None or opening is None or opening.legal_basis is None:
+        return None
+    rule = known.profile.preservation_under(opening.legal_basis.instrument)
+    return rule.reserved if rule is not None else None
 
 
 def _check_acts(message: Message, thread: Sequence[Message]) -> None:

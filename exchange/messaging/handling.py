@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from exchange.context.desk_context import DeskContext
+from exchange.messaging._referring import TOLD, as_it_was, check_recipients
 from exchange.messaging.receipts import ReceiptJudge
 from exchange.store.rows import MessageRef, StoredMessage
 from exchange.views import Dating, Direction
 from keys.directory.view import Directory
+from keys.local.translation import translator
 from protocol.address import Address
 from protocol.codes import load_codes
 from protocol.envelope import MAX_CONTENT_BYTES, parse_envelope
@@ -50,6 +52,7 @@ class PassingOn:
         self._parsed = context.parsed
         self._address = context.address
         self._clock = context.clock
+        self._settings = context.settings
 
     @property
     def address(self) -> Address:
@@ -107,6 +110,7 @@ class PassingOn:
         Raises as :meth:`require`, and :class:`ForwardTooLargeError` before anybody writes more.
         """
         from protocol.messages.types.forward import Forward
+        from protocol.messages.types.reply import REPLY_REASON
 
         stored = self._stored(message_id)
         message = self._parsed.of(stored)
@@ -116,20 +120,47 @@ class PassingOn:
         draft: dict[str, Any] = {
             "type": Forward.TYPE,
             "to": [str(recipient) for recipient in recipients],
-            "language": message.language,
+            "language": self._settings.language,
             "urgency": message.urgency,
             "handling": message.handling.model_dump(mode="json", exclude_none=True),
             "reason": reason,
             "original": self._original_of(message, stored),
         }
-        if message.urgency_reason is not None:
-            draft["urgency_reason"] = message.urgency_reason
+        if message.urgency != "routine":
+            draft["urgency_reason"] = translator(self._settings.language).gettext(REPLY_REASON)
         if purpose is not None:
             draft["purpose"] = purpose
         consents = self._consents_that_lift(stored, recipients)
         whole = {**draft, "consents": consents} if consents else draft
         _require_room(stored, len(json.dumps(whole, ensure_ascii=False).encode()))
         return whole
+
+    def pass_on_draft(
+        self, request_id: UUID, recipients: Sequence[Address], reason: str, told: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The draft that passes a request on to desks of one State, and tells who made it.
+
+        ``told`` are fields of the ``misdirected`` that goes with it. Raises as :meth:`forward_draft`, and
+        :class:`UsageError` for what is no request to this desk, or for desks of several States.
+        """
+        request = self._parsed.of(self._stored(request_id))
+        check_recipients(request, self._address, recipients)
+        everybody = [*recipients, Address.parse(request.sender)]
+        draft = self.forward_draft(request_id, everybody, reason, None)
+        return {**draft, "thread": str(request.thread), "in_reply_to": str(request.id), TOLD: dict(told)}
+
+    def as_it_was(self, draft: Mapping[str, Any], batch: Sequence[Message]) -> Mapping[str, Any]:
+        """The draft, where it says that a request was passed on, with when; ``batch`` is sealed together with it.
+
+        Raises :class:`HandlingError` for one that says so and was not.
+        """
+        if draft.get("type") != "misdirected" or draft.get("forwarded") is not True:
+            return draft
+        try:
+            thread = self._messages_of(UUID(str(draft.get("thread"))))
+        except ValueError:
+            thread = []  # the check of the draft says what is wrong with it
+        return as_it_was(draft, str(self._address), (*thread, *batch))
 
     def consent_fields(
         self, message_id: UUID, action: Action, recipients: Sequence[Address], purpose: str

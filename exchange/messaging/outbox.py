@@ -22,11 +22,13 @@ from uuid import UUID
 from exchange.cases.calls import needs_glass, use_glass
 from exchange.cases.closing import LAPSE, losses, require_nothing_lost
 from exchange.cases.delivery import REPLACES, require_lost, settled_value
+from exchange.cases.law.checks import check_law
 from exchange.cases.threads import check_next_step
 from exchange.context.desk_context import DeskContext
 from exchange.link.client import MAX_SUBMIT_BYTES
+from exchange.messaging._referring import TOLD, accompanied
 from exchange.messaging.checks import cautions_of_cards, check_composed
-from exchange.messaging.drafting.fanning import Fanning, TimedDraft, family_of, numbered
+from exchange.messaging.drafting.fanning import Fanning, TimedDraft, family_of, nations_of, numbered
 from exchange.messaging.handling import PassingOn
 from exchange.messaging.once import Claim, Once
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
@@ -52,10 +54,10 @@ if TYPE_CHECKING:
 
 
 _PRIORITIES = {"routine": Priority.ROUTINE, "urgent": Priority.URGENT, "emergency": Priority.EMERGENCY}
-# What a draft says to this desk alone.
-_LOCAL = frozenset({REPLACES, LAPSE})
 _FORMAT_RULE = "message format"
 _NO_PROOF = PeerFailedError("the node gave no proof that it took the message")
+# What a draft says to this desk alone.
+_OF_THIS_DESK = frozenset({REPLACES, TOLD, LAPSE})
 Keeping: TypeAlias = "Callable[[Message], None]"
 """What is done with a message in the transaction that keeps it, before it is kept; it may raise."""
 
@@ -147,7 +149,15 @@ class Outbox:
 
     def fanned(self, drafts: Sequence[Mapping[str, Any]], *, at_once: bool) -> list[Mapping[str, Any]]:
         """The drafts as they are sent: a child for each nation in place of one to several."""
-        return self._fanning.expand(drafts, at_once=at_once)
+        return [one for child in self._fanning.expand(drafts, at_once=at_once) for one in accompanied(child)]
+
+    def rest_of(self, drafts: Sequence[Mapping[str, Any]], done: int) -> list[Mapping[str, Any]]:
+        """The drafts of which nothing was sent yet, where ``done`` messages were: those of one draft go together."""
+        left = list(drafts)
+        while left and done > 0:
+            draft = left.pop(0)
+            done -= max(1, len(nations_of(draft))) * len(accompanied(draft))
+        return left
 
     def _compose(self, drafts: Sequence[Mapping[str, Any]]) -> list[Composed]:
         flat: list[Mapping[str, Any]] = []
@@ -159,10 +169,12 @@ class Outbox:
         for number, draft in zip(numbers, drafts, strict=True):
             try:
                 instead_of = self._replaced(draft)
-                children = self._fanning.expand([draft])
-                messages += [self.complete(child) for child in children]
-                flat += children
-                replaced += [instead_of for _ in children]
+                for child in self._fanning.expand([draft]):
+                    for one in accompanied(child):
+                        written = self._passing_on.as_it_was(one, [message.message for message in messages])
+                        messages.append(self.complete(written))
+                        flat.append(one)
+                        replaced.append(instead_of)
             except InvalidMessageError as problem:
                 if numbers[-1] == 0:
                     raise
@@ -177,9 +189,11 @@ class Outbox:
         cautions: list[tuple[Caution, ...]] = []
         self._check_closing(messages, flat)  # before the rules of the case: it says what would be lost
         for composed, instead_of in zip(messages, replaced, strict=True):
+            # First what names the field that is wrong; the case would only say that such a step does not count.
+            found = check_composed(self._store, self._parsed, composed.message, self._directory())
             check_next_step(self._store, self._parsed, composed.message, without=instead_of)
-            found = check_composed(self._store, self._parsed, composed.message)
             cautions.append((*found, *cautions_of_cards(composed.message, self._directory())))
+            check_law(self._directory(), composed.message)
             self._passing_on.check_outgoing(composed)
             self._needs_glass(composed.message)
         return [
@@ -226,6 +240,8 @@ class Outbox:
         None, with nothing kept, when a thread got another message since one for it was composed: that one is to be
         composed again. Raises what the directory says against a recipient.
         """
+        for message in messages:
+            check_law(self._directory(), message.message)  # again: a newer directory may know more of both nations
         sealed = [self._seal(message.complete, expires_in) for message in messages]
         heads = [message.head for message in sealed]
         records = [
@@ -304,12 +320,13 @@ class Outbox:
         from protocol.messages.officer_signature import sign_as_officer
         from protocol.messages.versions import compose_for
 
+        draft = self.filled(draft)
         now = self._time_of(draft)
         claimed = draft.get("from")
         if claimed is not None and claimed != str(self._address):
             raise _one_problem("from", phrase("this desk sends as {address}", address=self._address))
         composed = compose_for(
-            self._named({name: draft[name] for name in draft if name not in _LOCAL}),
+            self._named({name: draft[name] for name in draft if name not in _OF_THIS_DESK}),
             self._readers(draft),
             message_id=self._new_id(now),
             sender=str(self._address),
@@ -318,6 +335,19 @@ class Outbox:
         if str(self._address) in composed.message.to:
             raise _one_problem("to", phrase("a message is not sent to its own sender"))
         return sign_as_officer(composed, self._acting.signer) if self._acting.signer is not None else composed
+
+    def filled(self, draft: Mapping[str, Any]) -> dict[str, Any]:
+        """The draft with the desk's own block where it leaves that out."""
+        from exchange.messaging.drafting.own_block import filled, own_fields
+
+        card, country = None, None
+        try:
+            directory = self._directory()
+            card = directory.contact_point(self._address)
+            country = directory.node(self._address.node).country
+        except ComityError:
+            pass  # a desk without a directory fills in what its settings say
+        return filled(draft, own_fields(self._settings, card, country))
 
     def _readers(self, draft: Mapping[str, Any]) -> dict[str, Mapping[str, tuple[int, ...]] | None]:
         """What the recipients' desks read, by the cards that their nations signed.

@@ -16,7 +16,7 @@ from exchange.views import Direction
 from keys.local.translation import translator
 from protocol.address import Address
 from protocol.errors import ForbiddenError, NothingOpenError, UsageError
-from protocol.messages.handling_rules import strictest
+from protocol.messages.handling_rules import labels_of_case
 
 if TYPE_CHECKING:
     from protocol.messages.handling_rules import Action
@@ -61,7 +61,7 @@ class Replies:
         given: dict[str, Any] = {"officer": signed} if signed else {}
         given |= self._references(message, thread)
         given |= self._addressed(thread)
-        given["handling"] = strictest(*self._case_labels(message, thread))
+        given["handling"] = labels_of_case(*self._case_labels(message, thread))
         if message.urgency != "routine":
             given["urgency_reason"] = translator(language).gettext(REPLY_REASON)
         return reply_draft(message, reply_type, by=str(self._address), **{**given, "language": language, **fields})

@@ -6,6 +6,7 @@ gives the case the nation's own clocks; it never decides anything. Days and hour
 
 from __future__ import annotations
 
+from datetime import date
 from functools import cache
 from importlib import resources
 from typing import Annotated, Literal
@@ -150,6 +151,57 @@ class ClockRule(Sourced):
     pauses: bool = True
 
 
+class TreatyTerm(_Part):
+    """A reservation or declaration: the article that it is about, and what it says."""
+
+    article: Line
+    text: Text
+
+
+class TreatyRule(Sourced):
+    """Whether, and since when, an instrument binds this nation.
+
+    ``since`` None: it does not, whatever was signed. ``until`` is the last day, after a denunciation. It does not apply
+    to ``excluded_territories``. ``partners`` are the nations of a bilateral treaty, or of another that not all are in.
+    """
+
+    instrument: Instrument
+    since: date | None = None
+    until: date | None = None
+    title: Line | None = None
+    partners: Annotated[tuple[NodeName | Country, ...], Field(max_length=200)] = ()
+    reservations: Annotated[tuple[TreatyTerm, ...], Field(max_length=50)] = ()
+    declarations: Annotated[tuple[TreatyTerm, ...], Field(max_length=50)] = ()
+    excluded_territories: Annotated[tuple[Country, ...], Field(max_length=50)] = ()
+
+    @model_validator(mode="after")
+    def _fits(self) -> TreatyRule:
+        if self.until is not None and (self.since is None or self.until < self.since):
+            raise ValueError("the treaty ends before it begins")
+        if self.instrument in {"bilateral", "multilateral"} and not self.partners:
+            raise ValueError("name the partners of a bilateral or other multilateral treaty")
+        return self
+
+
+class SuspensionRule(Sourced):
+    """This nation suspends transfers to ``nation`` (Second Additional Protocol Art. 14.15); its desks obey.
+
+    ``instruments`` empty: under whatever basis.
+    """
+
+    nation: NodeName
+    since: date
+    until: date | None = None
+    instruments: tuple[Instrument, ...] = ()
+    reason: Text
+
+    def holds(self, nation: str, instrument: str | None, day: date) -> bool:
+        """Whether nothing is disclosed to ``nation`` under ``instrument`` on ``day``."""
+        if nation != self.nation or day < self.since or (self.until is not None and day > self.until):
+            return False
+        return not self.instruments or instrument is None or instrument in self.instruments
+
+
 class LegalProfile(_Part):
     """All that a nation says of its law. ``node`` is whose profile it is."""
 
@@ -168,12 +220,15 @@ class LegalProfile(_Part):
     authorities: Annotated[tuple[AuthorityRule, ...], Field(max_length=50)] = ()
     routes: Annotated[tuple[RouteRule, ...], Field(max_length=50)] = ()
     clocks: Annotated[tuple[ClockRule, ...], Field(max_length=50)] = ()
+    treaties: Annotated[tuple[TreatyRule, ...], Field(max_length=200)] = ()
+    suspensions: Annotated[tuple[SuspensionRule, ...], Field(max_length=200)] = ()
 
     @model_validator(mode="after")
     def _says_each_once(self) -> LegalProfile:
         for name, keys in (
             ("offences", [(rule.list, rule.code) for rule in self.offences]),
             ("powers", [(rule.power,) for rule in self.powers]),
+            ("treaties", [(rule.instrument, *rule.partners) for rule in self.treaties]),
         ):
             if len(set(keys)) != len(keys):
                 raise ValueError(f"{name}: the same is said twice")

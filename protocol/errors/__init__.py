@@ -115,6 +115,7 @@ ComityError                              internal                 _base
 ├─ OfficerNeededError                    officer-needed           _office
 ├─ OfficerRoleError                      officer-role             _office
 ├─ HandlingError                         handling                 _office
+├─ TransferSuspendedError                transfer-suspended       _office
 ├─ RecipientNeededError                  recipient-needed         _office
 ├─ JustificationError                    justification-needed     _office
 ├─ ErasedError                           erased                   _office
@@ -242,6 +243,7 @@ from protocol.errors._office import JustificationError as JustificationError
 from protocol.errors._office import OfficerNeededError as OfficerNeededError
 from protocol.errors._office import OfficerRoleError as OfficerRoleError
 from protocol.errors._office import RecipientNeededError as RecipientNeededError
+from protocol.errors._office import TransferSuspendedError as TransferSuspendedError
 from protocol.errors._registry import registry as registry
 from protocol.errors._sealing import CommitmentMismatchError as CommitmentMismatchError
 from protocol.errors._sealing import ExpiredError as ExpiredError

@@ -29,6 +29,14 @@ class HandlingError(ComityError):
     advice = "Ask the originator's consent with comity consent ask; what is granted is then allowed."
 
 
+class TransferSuspendedError(ComityError):
+    """This nation suspended transfers of data to that one."""
+
+    code = "transfer-suspended"
+    http_status = 409
+    advice = "Disclose nothing there; ask the authority that suspended the transfers, or see comity profile."
+
+
 class RecipientNeededError(ComityError):
     """Content is to be given out, and nobody said to whom and what for."""
 

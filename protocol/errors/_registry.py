@@ -130,6 +130,7 @@ _CLASS_OF: Mapping[str, type[_base.ComityError]] = MappingProxyType(
         "officer-needed": _office.OfficerNeededError,
         "officer-role": _office.OfficerRoleError,
         "handling": _office.HandlingError,
+        "transfer-suspended": _office.TransferSuspendedError,
         "recipient-needed": _office.RecipientNeededError,
         "justification-needed": _office.JustificationError,
         "erased": _office.ErasedError,

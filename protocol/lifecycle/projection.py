@@ -172,7 +172,7 @@ class _Parties:
                 first and self._is_strangers(message, known)
             )
             if heard and not self._moves_nothing(message, nation):
-                yield replace(entry, message=self._as_said(message))
+                yield replace(entry, message=self._as_said(message, desks))
 
     def _as_passed_on(self, entries: tuple[ThreadMessage, ...], desks: frozenset[str]) -> ThreadMessage:
         """The request, as the desks have it that got it from another one: handed over with the forward."""
@@ -201,8 +201,10 @@ class _Parties:
         onwards = [to for forward in self._forwards_of(message) for to in forward.to if to != self.opening.sender]
         return bool(onwards) and all(nation_of(to) == nation for to in onwards)
 
-    def _as_said(self, message: Message) -> Message:
-        """A message with what it claims and nothing shows taken out."""
+    def _as_said(self, message: Message, desks: frozenset[str]) -> Message:
+        """A message as it is of this case: the requester's to these desks, and no claim that nothing shows."""
+        if message.sender == self.opening.sender:
+            return _to(message, tuple(sorted(desks.intersection(message.to))) or message.to)
         if isinstance(message, Misdirected) and message.forwarded and not any(self._forwards_of(message)):
             return message.model_copy(update={"forwarded": False, "forwarded_at": None})
         return message

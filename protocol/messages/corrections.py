@@ -12,7 +12,7 @@ Rules; what breaks one changes nothing, and is kept and shown:
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -57,6 +57,23 @@ def corrected(original: Message, correction: Correction) -> Message:
     _check_bound(original, message)
     _check_labels(correction, message)
     return message
+
+
+def as_corrected(messages: Iterable[Message]) -> list[Message]:
+    """The messages as they read now: each with the content of its last correction that stands."""
+    known = {message.id: message for message in messages}
+    taken_back = {(one.retracts, one.sender) for one in known.values() if isinstance(one, Retract)}
+    acts = (one for one in known.values() if isinstance(one, Correction) and (one.id, one.sender) not in taken_back)
+    now = dict(known)
+    for act in sorted(acts, key=lambda act: (act.sent_at, act.id)):
+        original = original_of(act, known)
+        if original is None:
+            continue
+        try:
+            now[original.id] = corrected(original, act)
+        except InvalidMessageError:
+            continue  # it changes nothing
+    return list(now.values())
 
 
 def check_correction(original: Message, correction: Correction) -> None:

@@ -12,7 +12,8 @@ Rules:
    labels of the message around it are never weaker; what they add is lifted by who added it.
 4. A request stays with the State that was asked. To another one it goes only with the consent of who made it: in the
    request itself (``passing_on``, which is consent by rule 2 for the States named), or asked for and given (Budapest
-   Convention Art. 27.8, 28). It may always be given back to who made it.
+   Convention Art. 27.8, 28). It may always be given back to who made it, and within the State that was asked
+   only TLP:RED keeps it from the office that is competent (Art. 27.9).
 5. Consent answers what the holder asked: this action, for this recipient. The last word counts, and a word on the
    message as a whole replaces all earlier words on its items.
 """
@@ -196,7 +197,7 @@ def weakened(outer: Handling, inner: Handling) -> tuple[str, ...]:
     return tuple(found)
 
 
-def strictest(*labels: Handling) -> dict[str, Any]:
+def labels_of_case(*labels: Handling) -> dict[str, Any]:
     """The labels, as JSON, that a reply in a case with these has at least: who may see it, and who may get it next.
 
     Not what speaks of the content alone that it was set on: judicial use (H0, H1), use conditions, grade.
@@ -215,8 +216,8 @@ def strictest(*labels: Handling) -> dict[str, Any]:
 
 
 def weaker_than_case(handling: Handling, *labels: Handling) -> tuple[str, ...]:
-    """The labels in which a reply is weaker than its case, by the names of their fields; see :func:`strictest`."""
-    least = strictest(*labels)
+    """The labels in which a reply is weaker than its case, by the names of their fields; see :func:`labels_of_case`."""
+    least = labels_of_case(*labels)
     found = [] if rank(TLP_ORDER, handling.tlp) >= rank(TLP_ORDER, least["tlp"]) else ["tlp"]
     if "pap" in least and (handling.pap is None or rank(PAP_ORDER, handling.pap) < rank(PAP_ORDER, least["pap"])):
         found.append("pap")
@@ -245,9 +246,15 @@ def rank(labels: Sequence[str], label: str) -> int:
 def _forwarding(message: Message, holder: Address, recipient: Address | None) -> Iterator[Barrier]:
     from protocol.messages.types.answer import Answer
 
-    if recipient is not None and recipient.node in _nations_consented(message):
+    asked_for = recipient if message.type in REQUESTS else None
+    if asked_for is not None and (str(asked_for) == message.sender or asked_for.node in _nations_consented(message)):
         return
     handling = message.handling
+    if asked_for is not None and asked_for.node == holder.node:
+        # Art. 27.9: within the State that was asked it goes to who is competent.
+        if handling.tlp == "RED" and str(asked_for) not in message.to:
+            yield _of(message, Objection("tlp_red"))
+        return
     if _leaves_its_state(message, holder, recipient):
         yield _of(message, Objection("third_state"))
     if recipient is None or str(recipient) not in (*message.to, message.sender):

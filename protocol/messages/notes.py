@@ -43,7 +43,7 @@ def in_emergency(thread: Iterable[Message]) -> bool:
     return any(other.id == other.thread and other.urgency == "emergency" for other in thread)
 
 
-def strictest(labels: Sequence[Handling]) -> Handling | None:
+def all_labels(labels: Sequence[Handling]) -> Handling | None:
     """Labels that are weaker than none of ``labels``, without a grade; None of none."""
     if not labels:
         return None

@@ -19,6 +19,7 @@ from exchange.cli._options import (
     run,
     with_desk,
 )
+from exchange.cli.cases.parents import add_parent_commands, show_parent
 from exchange.cli.messages.printing import print_targets, report_sent
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _, labelled
@@ -43,10 +44,16 @@ if TYPE_CHECKING:
     from exchange.office.case_notes import CaseEntry, EntryKind
 
 app = typer.Typer(no_args_is_help=True)
+add_parent_commands(app)
 ByOption = Annotated[str | None, typer.Option("--by", help=_("The officer who notes it, if not that of the settings."))]
 
 
-@app.command(help=_("Show a case: state, messages, what is due, notes.\n\nExample: comity case show 7f3a"))
+@app.command(
+    help=_(
+        "Show a case: state, messages, what is due, notes. Asked of several nations: the case with each.\n\n"
+        "Example: comity case show 7f3a"
+    )
+)
 def show(
     message_id: IdArgument,
     home: HomeOption = DEFAULT_HOME,
@@ -60,6 +67,9 @@ def show(
         from exchange.cases.threads import rows_of, shared_state
         from protocol.lifecycle.deadlines import deadlines
 
+        if (parent := await desk.parents.resolve(message_id)) is not None:
+            await show_parent(desk, parent, as_json=as_json)
+            return
         thread = await _thread(desk, message_id)
         now = datetime.now(UTC)
         cases, rows, noted = (

@@ -1,9 +1,12 @@
-"""``comity compare``, ``comity profile``: what two nations' laws say of a request, before it is sent."""
+"""``comity compare``, ``profile``, ``laws``: what two nations' laws say of a request, before it is sent."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from datetime import date
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from exchange.cli._options import (
     DEFAULT_HOME,
@@ -19,9 +22,10 @@ from exchange.cli.messages.files import read_document
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _, labelled
 from exchange.text.labels import code_label
-from protocol.errors import NotFoundError
+from protocol.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
+    from exchange.cases.law.bases import Basis, Statement
     from exchange.cases.legal_comparison import Hint
     from exchange.desk.desk import Desk
     from keys.directory.legal_profile import LegalProfile, Sourced
@@ -36,7 +40,12 @@ _CODES_OF_FIELD = {
     "types": "message_type",
     "what": "message_type",
     "urgencies": "urgency",
+    "instrument": "legal_basis",
 }
+_PARTS = (
+    *("offences", "powers", "preservation", "languages", "authorities", "routes", "clocks"),
+    *("treaties", "suspensions"),
+)
 _CODES_OF_HINT = {"power_missing": "power", "route": "follow_up_route"}
 
 
@@ -84,6 +93,88 @@ def profile(
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
+def laws(
+    node: NodeArgument,
+    other: Annotated[str | None, typer.Argument(help=_("The other node; else your own."))] = None,
+    territory: Annotated[
+        str | None, typer.Option("--territory", help=_("A territory that treaties may leave out, such as GL."))
+    ] = None,
+    on: Annotated[str | None, typer.Option("--on", help=_("The day, such as 2026-11-23; else today."))] = None,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show legal bases between two nations."""
+
+    async def work(desk: Desk) -> None:
+        first, second = (node, other) if other is not None else (desk.address.node, node)
+        found, ways = await desk.cases.legal_bases(first, second, day=_day(on), territory=territory)
+        if as_json:
+            bases = [{**_plain_basis(basis), "verified": basis.verified} for basis in found]
+            print_json({"between": [first, second], "bases": bases, "ways_out": ways})
+            return
+        print_bases(first, second, found, ways)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def print_bases(first: str, second: str, found: Sequence[Basis], ways: Sequence[str]) -> None:
+    """The legal bases between two nations, what each rests on, and what remains where one is missing."""
+    table(
+        _("Legal bases between {first} and {second}").format(first=safe(first), second=safe(second)),
+        [_("Basis"), _("Standing"), _("Since"), _("Verified"), _("Rests on")],
+        [
+            (
+                code_label("legal_basis", basis.instrument),
+                code_label("basis_standing", basis.standing) + (f" ({basis.against})" if basis.against else ""),
+                basis.since.isoformat() if basis.since else None,
+                _("yes") if basis.verified else _("no"),
+                "; ".join(_statement(said) for said in basis.statements) or None,
+            )
+            for basis in found
+        ],
+    )
+    line(labelled(_("Where a basis is missing"), "; ".join(code_label("way_out", way) for way in ways)))
+
+
+def _statement(said: Statement) -> str:
+    """Who says it, since when, and how sure that is."""
+    since = said.since.isoformat() if said.since else "-"
+    signed = "" if said.nation is None or said.signed else ", " + code_label("comparison", "not_signed")
+    terms = "".join(f" [{terms}]" for terms in said.reservations)
+    return f"{said.nation or '*'} {since}: {said.source} ({code_label('confidence', said.confidence)}{signed}){terms}"
+
+
+def _plain_basis(basis: Basis) -> dict[str, object]:
+    return {
+        "instrument": basis.instrument,
+        "standing": basis.standing,
+        "since": basis.since.isoformat() if basis.since else None,
+        "against": basis.against,
+        "statements": [
+            {
+                "nation": said.nation,
+                "since": said.since.isoformat() if said.since else None,
+                "source": said.source,
+                "confidence": said.confidence,
+                "signed": said.signed,
+                "reservations": said.reservations,
+            }
+            for said in basis.statements
+        ],
+    }
+
+
+def _day(text: str | None) -> date | None:
+    """The day that a person wrote; raises :class:`UsageError`."""
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(_("write the day as year, month and day, such as 2026-11-23")) from None
+
+
 def print_hints(hints: Sequence[Hint]) -> None:
     """What the comparison found, warnings first."""
     table(
@@ -113,7 +204,7 @@ def _about(hint: Hint) -> str | None:
 
 
 def _print_profile(shown: LegalProfile) -> None:
-    for part in ("offences", "powers", "preservation", "languages", "authorities", "routes", "clocks"):
+    for part in _PARTS:
         rules: Sequence[Sourced] = getattr(shown, part)
         if rules:
             table(

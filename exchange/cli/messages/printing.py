@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from exchange.cli._options import SHORT_ID
 from exchange.cli.cases.laws import print_hints
 from exchange.cli.output import line, print_json, safe, table
-from exchange.i18n import _, ngettext
+from exchange.i18n import _, labelled, ngettext
 from exchange.text.labels import code_label, state_label
 from keys.local.terminal import QUEUED, REFUSED
 from protocol.errors import OutputError
@@ -62,7 +63,20 @@ def code_of(sent: Sequence[SentMessage]) -> int | None:
 
 
 def status_line(sent: SentMessage) -> str:
-    """What became of one message, in one line: of one that waits, why it does and what happens next."""
+    """What became of one message, in one line: of one that waits, why it does and what happens next.
+
+    Of what was asked of several nations, a line for each besides.
+    """
+    if sent.children:
+        head = ngettext(
+            "{id}: asked of {count} nation, which learns of no other: comity case show {short}",
+            "{id}: asked of {count} nations, none of which learns of the others: comity case show {short}",
+            len(sent.children),
+        ).format(id=sent.id, count=len(sent.children), short=str(sent.id)[-SHORT_ID:])
+        return "\n".join((head, *(f"  {child.nation}: {status_line(child)}" for child in sent.children)))
+    if sent.status == "scheduled":
+        text = _("{id}: goes at {at} (scheduled), as long as the desk runs: comity desk run, or comity watch")
+        return text.format(id=sent.id, at=safe(sent.goes_at or "-"))
     if sent.status != "queued":
         return f"{sent.id}: {sent.status}" + (f" ({sent.error})" if sent.error else "")
     why = safe(_(sent.reason)) if sent.reason else _("another command is sending it")
@@ -159,6 +173,8 @@ def sent_object(sent: SentMessage) -> dict[str, Any]:
         "reason": sent.reason,
         "cautions": sent.cautions,
         "receipts": [receipt_object(row) for row in sent.receipts],
+        **({"nation": sent.nation, "goes_at": sent.goes_at} if sent.nation else {}),
+        **({"children": [sent_object(child) for child in sent.children]} if sent.children else {}),
     }
 
 
@@ -166,6 +182,9 @@ def print_cautions(cautions: Sequence[Caution]) -> None:
     """What to look at again in a message, each with the field it stands in."""
     for caution in cautions:
         line(f"! {safe(caution.field)}: {code_label(caution.codes, caution.code)}")
+        if caution.valid:
+            valid = [code_label("refusal_ground", code) + f" [{code}]" for code in caution.valid.split(", ")]
+            line("  " + labelled(_("Valid here"), "; ".join(valid)))
 
 
 def print_removed(removed: Sequence[Removed]) -> None:

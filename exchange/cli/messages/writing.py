@@ -15,6 +15,7 @@ import typer
 from exchange.cli._codes import code_in
 from exchange.cli._options import (
     DEFAULT_HOME,
+    AtOnceOption,
     CleanOption,
     HomeOption,
     IdArgument,
@@ -86,7 +87,9 @@ def new(
         return _texts_where_wanted(filled.draft, as_text.draft), filled.missing
 
     def write(known: dict[str, Any]) -> None:
+        from exchange.cli.setup.settings import own_block
         from exchange.messaging.drafting.drafts import empty_draft
+        from exchange.messaging.drafting.own_block import filled
         from exchange.messaging.drafting.templates import merge
         from exchange.office.draft_ids import DRAFT_ID, without_draft_id
         from protocol.messages.parse import check_outgoing
@@ -96,6 +99,7 @@ def new(
         if begun["type"] != wanted:
             raise UsageError(_("the template or file is of another type: {type}").format(type=safe(str(begun["type"]))))
         draft = merge(merge(empty_draft(wanted), known), without_draft_id(begun))
+        draft = filled(draft, own_block(home))
         if out is not None:  # from now on it is that draft, however often it is changed and sent
             draft = {"type": draft["type"], DRAFT_ID: str(uuid4()), **draft}
         text = json.dumps(draft, ensure_ascii=False, indent=2) + "\n"
@@ -136,6 +140,7 @@ def send(
         bool, typer.Option("--split", help=_("Send several requests when the targets are too many for one message."))
     ] = False,
     clean: CleanOption = False,
+    at_once: AtOnceOption = False,
     leave_out: Annotated[
         list[str] | None,
         typer.Option(
@@ -154,12 +159,12 @@ def send(
     """Send a draft."""
     if (file is None) == (saved is None):
         raise UsageError(_("name a file, or a saved draft with --draft"))
-    checks = _Checks(unless_duplicate, unless_warned)
+    checks = _Checks(unless_duplicate, unless_warned, at_once)
 
     async def work(desk: Desk) -> int | None:
         if saved is not None and not check and (sent := await desk.messages.sent_as(saved)):
             return report_sent_many(sent, as_json=as_json) if split else report_sent(sent[0], as_json=as_json)
-        drafts, removed = _complete(await given(desk), split=split, clean=clean)
+        drafts, removed = _complete(await desk.messages.filled(await given(desk)), split=split, clean=clean)
         if check:
             say(drafts, removed)
             return None
@@ -173,7 +178,10 @@ def send(
         return await desk.messages.export_draft(saved or "") if file is None else read_document(file)
 
     async def check_file() -> None:
-        say(*_complete(read_document(file or Path()), split=split, clean=clean))
+        from exchange.cli.setup.settings import own_block
+        from exchange.messaging.drafting.own_block import filled
+
+        say(*_complete(filled(read_document(file or Path()), own_block(home)), split=split, clean=clean))
 
     def say(parts: list[dict[str, Any]], removed: tuple[Removed, ...] | None) -> None:
         if as_json:
@@ -198,10 +206,11 @@ def send(
 
 
 class _Checks(NamedTuple):
-    """What keeps a draft from being sent, because the officer said so."""
+    """What keeps a draft from being sent, or apart from its siblings, because the officer said so."""
 
     unless_duplicate: bool
     unless_warned: bool
+    at_once: bool
 
 
 async def _send_one(
@@ -219,7 +228,7 @@ async def _send_one(
         _require_no_warning(hints, await desk.cases.cautions_of_draft(draft))
     if not as_json:
         _say_what_cannot_be_passed_on([draft])
-    sent = await desk.messages.send(draft, unless_duplicate=checks.unless_duplicate)
+    sent = await desk.messages.send(draft, unless_duplicate=checks.unless_duplicate, at_once=checks.at_once)
     return report_sent(
         sent, as_json=as_json, duplicates=duplicates, not_searched=not_searched, hints=hints, removed=removed
     )
@@ -273,7 +282,7 @@ async def _send_several(
     if checks.unless_warned:
         cautions = [caution for part in drafts for caution in await desk.cases.cautions_of_draft(part)]
         _require_no_warning(hints, cautions)
-    sent = await desk.messages.send_many(drafts, unless_duplicate=checks.unless_duplicate)
+    sent = await desk.messages.send_many(drafts, unless_duplicate=checks.unless_duplicate, at_once=checks.at_once)
     return report_sent_many(
         sent,
         as_json=as_json,

@@ -90,13 +90,6 @@ class Fanning:
         instants = self._instants(len(drafts), spread)
         return [TimedDraft(draft, at, held=bool(spread)) for draft, at in zip(drafts, instants, strict=True)]
 
-    def rest_of(self, drafts: Sequence[Draft], done: int) -> list[Draft]:
-        """The drafts of which nothing was sent yet, where ``done`` messages of them were: a draft's go together."""
-        left = list(drafts)
-        while left and done > 0:
-            done -= max(1, len(nations_of(left.pop(0))))
-        return left
-
     def keep(self, drafts: Sequence[Draft], heads: Sequence[Head]) -> None:
         """Note what was sealed of timed drafts, inside the transaction that keeps it."""
         timed = [(draft, head) for draft, head in zip(drafts, heads, strict=True) if isinstance(draft, TimedDraft)]

@@ -33,7 +33,18 @@ from protocol.messages.types.preservation import Target
 _PLAIN = ("target", "description", "relation", "location")
 _CUSTODIAN = {"custodian_name": "name", "custodian_country": "country", "custodian_service": "service"}
 _WINDOW = ("begins_at", "ends_at")
-_COMMON = ("target", "kind", "data_categories", *_WINDOW, "relation", "description", *_CUSTODIAN, "location")
+_LISTS = ("data_categories", "data_details")
+_COMMON = (
+    "target",
+    "kind",
+    "data_categories",
+    "data_details",
+    *_WINDOW,
+    "relation",
+    "description",
+    *_CUSTODIAN,
+    "location",
+)
 # Spreadsheets take these for the beginning of a formula (OWASP, CSV injection), or they were made harmless before.
 _RUNS = re.compile("'*[=+\\-@\t\r\uff1d\uff0b\uff0d\uff20]")
 _KEPT_AS_TEXT = re.compile('="([^"]*)"')
@@ -141,8 +152,15 @@ def with_export(
 
 
 def to_table(draft: dict[str, Any]) -> str:
-    """The targets of a request as a table that :func:`read_targets` reads back, and no spreadsheet runs."""
-    rows = [_cells_of(target) for target in _targets_of(draft) if isinstance(target, dict)]
+    """The targets of a request as a table that :func:`read_targets` reads back, and no spreadsheet runs.
+
+    Raises :class:`UsageError` for a target that says more than a table can.
+    """
+    targets = [target for target in _targets_of(draft) if isinstance(target, dict)]
+    lost = {name for target in targets for name in _without_column(target)}
+    if lost:
+        raise UsageError(f"a table has no column for {', '.join(sorted(lost))}: keep these targets in the draft")
+    rows = [_cells_of(target) for target in targets]
     used = {name for row in rows for name in row}
     order = dict.fromkeys(
         (*_COMMON[:2], *(name for kind in KINDS for name in _own_columns(kind)), "as_typed", *_COMMON[2:])
@@ -277,12 +295,22 @@ def _of_form(
     return {**common, "identifier": identifier, "data_categories": categories, "time_window": window}, []
 
 
+def _without_column(target: dict[str, Any]) -> list[str]:
+    """The fields of a target that a table has no column for: a table that left them out would say less."""
+    known = {*_PLAIN, "identifier", "time_window", "custodian", "data_categories", "data_details"}
+    inside = {f"custodian.{name}": value for name, value in (target.get("custodian") or {}).items()}
+    rest = {name: value for name, value in target.items() if name not in known}
+    rest |= {name: value for name, value in inside.items() if name.partition(".")[2] not in _CUSTODIAN.values()}
+    return sorted(name for name, value in rest.items() if value not in (None, "", [], {}))
+
+
 def _cells_of(target: dict[str, Any]) -> dict[str, str]:
     cells = {name: target.get(name) for name in _PLAIN}
     cells |= target.get("identifier") or {}
     cells |= {name: (target.get("time_window") or {}).get(name) for name in _WINDOW}
     cells |= {name: (target.get("custodian") or {}).get(part) for name, part in _CUSTODIAN.items()}
-    cells["data_categories"] = " ".join(target.get("data_categories") or ())
+    for name in _LISTS:
+        cells[name] = " ".join(target.get(name) or ())
     return {name: str(value) for name, value in cells.items() if value not in (None, "")}
 
 
@@ -369,8 +397,7 @@ def _assembled(given: dict[str, str]) -> dict[str, Any]:
     target["identifier"] = {name: _value(name, cell) for name, cell in given.items() if name not in _COMMON}
     if "kind" in given:
         target["identifier"]["kind"] = given["kind"]
-    if "data_categories" in given:
-        target["data_categories"] = given["data_categories"].split()
+    target |= {name: given[name].split() for name in _LISTS if name in given}
     if window := {name: given[name] for name in _WINDOW if name in given}:
         target["time_window"] = window
     if custodian := {part: given[name] for name, part in _CUSTODIAN.items() if name in given}:

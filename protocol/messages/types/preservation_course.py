@@ -88,6 +88,7 @@ class PreservationFollowUp(Reply):
     """
 
     TYPE: ClassVar[str] = "preservation.follow-up"
+    SCHEMA_VERSION: ClassVar[int] = 2
 
     type: Literal["preservation.follow-up"]
     targets: Annotated[TargetNames, Field(min_length=1), Legal(_PERIOD, "add the targets that are followed up")]

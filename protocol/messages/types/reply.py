@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from protocol.encoding.phrase import phrase
-from protocol.messages.handling_rules import strictest
+from protocol.messages.handling_rules import labels_of_case
 from protocol.messages.schema.base import Message
 
 # The case is urgent, not its words: a reply has a reason of its own, in its own language.
@@ -35,7 +35,7 @@ def reply_draft(
         "in_reply_to": str(message.id),
         "language": language,
         "urgency": message.urgency,
-        "handling": strictest(message.handling),
+        "handling": labels_of_case(message.handling),
     }
     if message.urgency != "routine":
         draft["urgency_reason"] = REPLY_REASON

@@ -142,7 +142,7 @@ async def test_a_note_has_the_strictest_labels_of_its_case_and_no_place_in_an_em
                     emergency.id, "note", text="So.", asks=False, urgency="routine", urgency_reason=None
                 )
             )
-        assert fields_of(out_of_place) == {"type"}
+        assert "type" in fields_of(out_of_place)
 
 
 async def test_words_that_ask_or_give_are_recognised_from_both_sides(world: World) -> None:
@@ -177,9 +177,13 @@ async def test_what_cannot_be_is_not_sent_and_what_came_so_is_shown_as_such(
         # A desk of another make sends it all the same.
         with monkeypatch.context() as patched:
             patched.setattr("exchange.messaging.outbox.check_composed", lambda *_: ())
+            patched.setattr("exchange.messaging.outbox.check_next_step", lambda *_, **__: None)
             came = await fr.replies.answer(sent.id, answer)
         await exchanged(jp, fr)
         shown = await jp.messages.show(came.id)
+        # What it says of the other target counts.
+        case = await jp.cases.case(sent.thread)
+        assert [str(target.state) for target in case.targets] == ["delivered", "not_held"]
         assert shown.cautions == (Caution("implausibility", "ahead", "targets.0.preserved_at", refused=True),)
 
 
@@ -189,13 +193,13 @@ async def test_evidence_that_no_court_may_use_is_warned_of_on_both_sides(world: 
         await exchanged(jp, fr)
         item = {**example("answer")["items"][1], "evidential_status": "evidence", "targets": ["t1"]}
         given: dict[str, Any] = {"completeness": "final", "items": [item], "authorisation": AUTHORISATION}
-        labels = {"tlp": "AMBER", "codes": ["H1"]}
+        labels = {"tlp": "AMBER+STRICT", "pap": "AMBER", "codes": ["H1"]}
         told = await fr.replies.reply(sent.id, "answer", **given, handling=labels)
         expected = (Caution("caution", "evidence_under_h1", "items.0.evidential_status"),)
         assert told.cautions == expected
         await exchanged(jp, fr)
         assert (await jp.messages.show(told.id)).cautions == expected
-        free = await fr.replies.reply(sent.id, "answer", **given, handling={"tlp": "AMBER"})
+        free = await fr.replies.reply(sent.id, "answer", **given, handling={**labels, "codes": []})
         assert free.cautions == ()
 
 

@@ -51,6 +51,13 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     return World(tmp_path, monkeypatch)
 
 
+@pytest.fixture
+def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Comity itself knows nothing of any nation's law."""
+    monkeypatch.setattr("exchange.cases.legal_comparison.shipped_profile", lambda country: None)
+
+
+@pytest.mark.usefixtures("nothing_known")
 def test_of_a_nation_without_profile_nothing_is_guessed(world: World) -> None:
     (hint,) = hints(world, None)
     assert (hint.code, hint.warns) == ("no_profile", True)
@@ -166,6 +173,7 @@ async def test_the_requested_nations_own_clock_counts_on_both_sides(world: World
             assert (await desk.messages.track(sent.id)).clocks.acknowledgement_due == NOW + timedelta(hours=2)
 
 
+@pytest.mark.usefixtures("nothing_known")
 @pytest.mark.long
 def test_the_commands_compare_show_and_hold_back(world: World, tmp_path: Path) -> None:
     world.ceremony.stage_profile("fr", parse_profile(json.dumps(EXAMPLE).encode()), NOW)

@@ -9,14 +9,16 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from typer.testing import CliRunner
 
+from exchange.cli.main import app
 from exchange.desk.desk import Desk
 from exchange.settings import DeskSettings, SiblingSettings
 from exchange.views import SendStatus
 from protocol.address import Address
 from protocol.envelope import parse_envelope
 from protocol.errors import InvalidMessageError, UsageError
-from tests.worlds.desks import FR, JP, World, in_thread, request
+from tests.worlds.desks import FR, JP, PASSPHRASE, World, in_thread, request
 
 GH = Address.parse("24-7@gh")
 
@@ -221,3 +223,34 @@ async def test_what_is_known_of_a_parent_goes_with_its_last_case(world: World) -
 
         gone = [await in_thread(jp, erase, child.thread) for child in (await jp.parents.view(sent.id)).children]
         assert gone == [False, True]
+
+
+def test_the_commands_send_to_several_and_show_and_tell_each(world: World, tmp_path: Path) -> None:
+    secret, home = tmp_path / "secret", str(world.home(JP))
+    secret.write_bytes(PASSPHRASE)
+    secret.chmod(0o600)
+
+    def comity(*arguments: str, as_json: bool = True) -> Any:
+        options = ["--home", home, *(["--json"] if as_json else [])]
+        ran = CliRunner().invoke(app, [*arguments, *options], env={"COMITY_PASSPHRASE_FILE": str(secret)})
+        assert ran.exit_code == 0, (ran.output, ran.exception)
+        return json.loads(ran.stdout) if as_json else ran.stdout
+
+    draft, word = tmp_path / "request.json", tmp_path / "word.json"
+    draft.write_text(json.dumps(to_both()), "utf-8")
+    word.write_text(json.dumps({"type": "withdrawal", "reason": "It is over."}), "utf-8")
+    sent = comity("send", str(draft), "--at-once")
+    assert [(child["nation"], child["status"]) for child in sent["children"]] == [
+        ("fr", "submitted"),
+        ("gh", "submitted"),
+    ]
+    assert [one["parent"] for one in comity("case", "parents")["parents"]] == [sent["id"]]
+    said = comity("case", "say", sent["id"], str(word), "--nation", "gh", "--at-once")
+    assert [one["status"] for one in said["messages"]] == ["submitted"]
+    shown = comity("case", "show", sent["id"][-6:])
+    assert {child["nation"]: child["state"] for child in shown["children"]}["gh"] == "closed"
+    assert shown["own_reference"] == request()["own_reference"]
+    read = comity("case", "show", request()["own_reference"], as_json=False)
+    assert "none" not in read
+    assert "gh" in read
+    assert "of 2 nations, none of which learns of the others" in comity("send", str(draft), as_json=False)

@@ -333,3 +333,18 @@ def test_split_writes_all_drafts_or_none_and_never_over_a_file(tmp_path: Path) -
     (tmp_path / "request-2.json").unlink()
     code, told = comity("targets", "import", str(draft), str(targets), "--split")
     assert (code, [entry["targets"] for entry in told["files"]]) == (0, [MAX_TARGETS, 1])
+
+
+def test_a_target_that_says_more_than_a_table_can_is_not_written_as_one() -> None:
+    target = {**copy.deepcopy(request()["targets"][0]), "data_details": ["login_history"]}
+    draft = {**request(), "targets": [target]}
+    assert read_targets(to_table(draft).encode())[0]["data_details"] == ["login_history"]
+    windows = [{"begins_at": "2026-10-01T00:00:00Z", "ends_at": "2026-10-02T00:00:00Z"}]
+    for more in (
+        {"further_windows": windows},
+        {"further_identifiers": [{"kind": "email", "address": "a@example.org"}]},
+        {"freeze": {"reason": "It is moved."}},
+        {"custodian": {"name": "Example", "contact": "Desk 4"}},
+    ):
+        with pytest.raises(UsageError):
+            to_table({**draft, "targets": [{**target, **more}]})

@@ -43,6 +43,7 @@ comity correct|file|FIELDS|ffff FILE --reason x --home HOME
 comity send|file|DRAFT|FILE --check
 comity draft save|file|FIELDS|FILE --home HOME
 comity answer|file|ANSWER|7f3a FILE --home HOME
+comity case say|file|DRAFT|7f3a FILE --all --home HOME
 comity offer|file|DRAFT|FILE --home HOME
 comity compare|file|DRAFT|FILE --home HOME
 comity verify|what|EVIDENCE|FILE --offline --home HOME
@@ -50,6 +51,8 @@ comity verify|disclosure|DISCLOSURE|BAG --disclosure FILE --offline --home HOME
 comity verify|tsa_roots|CERTIFICATES|BAG --tsa-roots FILE --offline --home HOME
 comity report|sign_with|IDENTITY|--out NEW.pdf --sign-with FILE --home HOME
 comity records verify|seen|CHECKPOINT|FOLDER 24-7@jp --seen FILE --home HOME
+comity epoc prepare|file|DRAFT|FILE --home HOME
+comity epoc import|file|FIELDS|FILE
 comity targets import|draft|DRAFT|FILE TABLE
 comity targets import|file|TARGETS|DRAFT FILE
 comity targets export|draft|DRAFT|FILE NEW
@@ -99,7 +102,7 @@ READS: dict[tuple[str, str], tuple[FileKind, list[str]]] = {
 # Those that name what is written, or a folder; or a keystore of which only the name is used.
 OTHERS = {
     *(("comity demo", "keep"), ("comity new", "out"), ("comity report", "out")),
-    ("comity draft export", "out"),
+    *(("comity draft export", "out"), ("comity epoc prepare", "out"), ("comity epoc import", "out")),
     *(("comity records export", "folder"), ("comity records verify", "folder"), ("comity targets export", "out")),
     *(("comity template export", "out"), ("comity bundle export", "file"), ("comity evidence bag", "out")),
     *(("comity evidence stamp", "out"), ("comity evidence disclose", "out"), ("comity audit mirror", "into")),

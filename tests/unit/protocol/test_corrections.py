@@ -10,7 +10,14 @@ from uuid import UUID
 import pytest
 
 from protocol.errors import InvalidMessageError
-from protocol.messages.corrections import check_correction, check_retraction, corrected, original_of, own_fields
+from protocol.messages.corrections import (
+    as_corrected,
+    check_correction,
+    check_retraction,
+    corrected,
+    original_of,
+    own_fields,
+)
 from protocol.messages.parse import compose_message, message_to_bytes, parse_message
 from protocol.messages.schema.base import Message, UnknownMessage
 from protocol.messages.types.correcting import Correction, Retract
@@ -149,3 +156,22 @@ def test_a_message_of_an_unknown_type_is_corrected_as_one_and_not_by_this_progra
     assert changed.other_fields["seen"] == "b"
     with pytest.raises(InvalidMessageError):
         check_correction(original, better)
+
+
+def test_messages_read_as_their_last_correction_that_stands() -> None:
+    first = correction(QUERY, remark="One.").model_copy(update={"sent_at": QUERY.sent_at.replace(year=2001)})
+    second = correction(QUERY, SECOND, remark="Two.").model_copy(update={"sent_at": QUERY.sent_at.replace(year=2002)})
+    wrong = correction(QUERY, THREAD, answers=[]).model_copy(update={"sent_at": QUERY.sent_at.replace(year=2003)})
+
+    def remark(*more: Message) -> str | None:
+        (found,) = [message for message in as_corrected([*more, QUERY]) if message.id == ORIGINAL]
+        return found.remark  # type: ignore[attr-defined, no-any-return]
+
+    assert remark() is None
+    assert remark(first) == "One."
+    assert remark(second, first) == remark(first, second) == remark(wrong, second, first) == "Two."
+    taken = made("retract", THREAD, to=[PARIS], retracts=str(SECOND), in_reply_to=str(SECOND))
+    assert remark(first, second, taken) == "One."
+    assert remark(first, second, taken.model_copy(update={"sender": PARIS})) == "Two."
+    # One whose original has not come waits.
+    assert as_corrected([first]) == [first]

@@ -58,7 +58,13 @@ class Label:
         return self.forward.get(recipient) if action is Action.FORWARD else self.proceedings
 
     def forbidding(self, action: Action, recipient: Address | None) -> list[str]:
-        """All that forbids it: a request leaves the State that was asked only with consent, whatever its label."""
+        """All that forbids it: a request leaves the State that was asked only with consent, whatever its label.
+
+        Within that State only TLP:RED keeps it from another office, and nothing from who made it.
+        """
+        stays = self.message.type == "preservation.request" and recipient in {SAME_NATION, ORIGINATOR}
+        if stays and action is Action.FORWARD:
+            return ["tlp_red"] if self.forbids(action, recipient) == "tlp_red" else []
         leaves = self.message.type == "preservation.request" and recipient in {ASKED_FOR, NOT_ASKED_FOR}
         by_label = self.forbids(action, recipient)
         return [*(["third_state"] if leaves and action is Action.FORWARD else []), *([by_label] if by_label else [])]

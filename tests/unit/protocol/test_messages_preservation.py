@@ -36,7 +36,9 @@ def draft() -> dict[str, Any]:
 
 
 def complete(draft: dict[str, Any], number: int = 1, sender: str = "24-7@jp") -> Message:
-    return complete_message(draft, message_id=UUID(int=number), sender=sender, sent_at=NOW)
+    """The message of a draft; an answer is sent when the data are preserved, any other at NOW."""
+    at = datetime(2026, 11, 23, 9, 30, tzinfo=UTC) if draft["type"] == "preservation.answer" else NOW
+    return complete_message(draft, message_id=UUID(int=number), sender=sender, sent_at=at)
 
 
 def acknowledgement(request: Message, **changes: Any) -> dict[str, Any]:
@@ -58,7 +60,7 @@ def answer(request: Message, *targets: dict[str, Any]) -> dict[str, Any]:
 PRESERVED = {
     "target": "t1",
     "result": "preserved",
-    "preserved_at": "2026-11-23T10:00:00+01:00",
+    "preserved_at": "2026-11-23T04:00:00+01:00",
     "expires_at": "2027-02-21T10:00:00+01:00",
     "provider_reference": "LE-2026-1187",
 }

@@ -16,6 +16,7 @@ from protocol.lifecycle.thread import ThreadEvent, ThreadMessage
 from protocol.messages.parse import complete_message, message_to_bytes
 from protocol.messages.schema.base import Message
 from protocol.messages.types.assistance import is_joint
+from protocol.messages.types.correcting import KEPT_FIELDS
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 JP, FR, GH, COURT = "24-7@jp", "24-7@fr", "24-7@gh", "parquet@fr"
@@ -114,6 +115,20 @@ def test_a_step_that_one_of_several_cases_allows_is_in_order() -> None:
     assert check_step(entries, said(4, JP, [FR, GH], "messages/withdrawal.json", targets=None)) == ()
     (refused,) = check_step(entries, decision(5, GH, [JP, FR], "accept"))
     assert str(refused.reason)
+
+
+def test_what_the_requester_corrects_or_takes_back_counts_with_each_nation() -> None:
+    opening = joint()
+    reason = {"why": "wrong_content", "reason": "The suspect came forward."}
+    taken_back = said(4, JP, [FR, GH], "messages/retract.json", retracts=str(opening.id), **reason)
+    assert states(opening, decision(2, FR, [JP, GH], "accept"), taken_back) == {"fr": "withdrawn", "gh": "withdrawn"}
+    fields = {name: value for name, value in json.loads(message_to_bytes(opening)).items() if name not in KEPT_FIELDS}
+    fields["description"] = "Corrected."
+    corrected = said(
+        4, JP, [FR, GH], "messages/correction.json", corrects=str(opening.id), message=fields, reason="It was wrong."
+    )
+    found = cases_of(thread(opening, decision(2, FR, [JP, GH], "accept"), corrected))
+    assert [case.out_of_order for case in found.values()] == [(), ()]
 
 
 def test_receipts_of_one_nation_prove_nothing_of_the_other() -> None:

@@ -281,3 +281,12 @@ def test_a_draft_may_ask_for_an_older_version_and_for_no_other() -> None:
         with pytest.raises(InvalidMessageError) as raised:
             compose_for({**draft, "schema_version": wrong}, readers, sender="24-7@jp")
         assert raised.value.code == "invalid-message"
+
+
+def test_a_code_that_came_later_is_not_written_for_an_older_desk() -> None:
+    draft = draft_of("preservation.follow-up", channel="e_codex")
+    assert check_outgoing(draft) == []
+    assert [field for field, _, _ in check_outgoing({**draft, "schema_version": 1})] == ["channel"]
+    with pytest.raises(OlderReaderError) as raised:
+        compose_for(draft, {"24-7@fr": None}, sender="24-7@jp")
+    assert [field for field, _, _ in raised.value.problems] == ["channel"]
