@@ -139,7 +139,7 @@ class ThreadDerivation:
         calls = Calls.of(self._store.calls.of_row(row))
         noted = self._read_notes(self._store.case_notes.of_row(row))
         for message in (message for _, message, _ in thread if message.thread == message.id):
-            # What came before by another way is proved by this, when it is the same office's under the same reference.
+            # It proves an entry that came by another way before, of the same office under the same reference.
             self._store.unproved.confirm(Address.parse(message.sender), message.own_reference, message.thread)
         parts = [_Case(self, case, thread, calls, noted) for case in cases]
         missing = missing_of(self._store, thread, cases) if cases else []

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LAPSE = "lapse"
 """The name in a draft of a closure under which stands that what lapses may; it never leaves the desk."""
 
-# What a closed case may still have on the agenda without anybody losing by it.
+# A closed case may still have these on the agenda, and nobody loses by it.
 _LOST_BY_NOBODY = frozenset({"expiry", "renewal", "explanation", "redirect"})
 
 

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from exchange.desk.desk import Desk
 
 app = typer.Typer(no_args_is_help=True)
+SpokeToOption = Annotated[str | None, typer.Option("--spoke-to", help=_("Who answered the call."))]
+NumberOption = Annotated[
+    str | None, typer.Option("--number", help=_("The number that was called; it is one of the directory's."))
+]
 RemarkOption = Annotated[str, typer.Option("--remark", help=_("A remark for this office."))]
 
 
@@ -71,10 +75,8 @@ def record(
     not_theirs: Annotated[
         bool, typer.Option("--not-theirs", help=_("The office said that the request is not theirs: a forgery."))
     ] = False,
-    spoke_to: Annotated[str | None, typer.Option("--spoke-to", help=_("Who answered the call."))] = None,
-    number: Annotated[
-        str | None, typer.Option("--number", help=_("The number that was called; it is one of the directory's."))
-    ] = None,
+    spoke_to: SpokeToOption = None,
+    number: NumberOption = None,
     remark: RemarkOption = "",
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,

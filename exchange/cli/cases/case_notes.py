@@ -23,7 +23,6 @@ from exchange.cli.cases.parents import add_parent_commands, show_parent
 from exchange.cli.messages.printing import print_targets, report_sent
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _, labelled
-from exchange.text.due import instant_text
 from exchange.text.labels import (
     code_label,
     deadline_label,
@@ -300,6 +299,8 @@ def close(
 
 
 def _loss_text(loss: Loss) -> str:
+    from exchange.text.due import instant_text
+
     case, at = str(loss.thread)[-SHORT_ID:], instant_text(loss.at) if loss.at is not None else "-"
     if loss.kind == "lapses":
         text = _("{case}: {target} is preserved until {at}, and lapses")

@@ -11,18 +11,17 @@ from exchange.cli._options import (
     DEFAULT_HOME,
     SHORT_ID,
     HomeOption,
+    IdArgument,
     JsonOption,
     PassphraseOption,
     instant,
     run,
     with_desk,
 )
-from exchange.cli.cases.calls import phone_card_object, reach_lines, warning_of_forgery
+from exchange.cli.cases.calls import NumberOption, SpokeToOption
 from exchange.cli.output import line, print_json, safe
 from exchange.i18n import _, labelled
-from exchange.text.due import instant_text
 from exchange.text.labels import code_label
-from protocol.address import Address
 from protocol.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -57,6 +56,8 @@ def register(
     """Register what is not proved."""
 
     async def work(desk: Desk) -> None:
+        from protocol.address import Address
+
         entry = await desk.cases.register(
             channel,
             kind,
@@ -102,6 +103,8 @@ def show(
     """Show what was registered."""
 
     async def work(desk: Desk) -> None:
+        from exchange.cli.cases.calls import phone_card_object, reach_lines
+
         entry, card = await desk.cases.registered_entry(await _resolved(desk, entry_id))
         if as_json:
             print_json({"entry": entry, "call": phone_card_object(card) if card is not None else None})
@@ -123,10 +126,8 @@ def show(
 def call(
     entry_id: EntryArgument,
     outcome: Annotated[str, typer.Option("--outcome", help=_("verified, nobody_answered or not_theirs."))],
-    spoke_to: Annotated[str | None, typer.Option("--spoke-to", help=_("Who answered the call."))] = None,
-    number: Annotated[
-        str | None, typer.Option("--number", help=_("The number that was called; it is one of the directory's."))
-    ] = None,
+    spoke_to: SpokeToOption = None,
+    number: NumberOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -143,7 +144,7 @@ def call(
 @app.command(help=_("Say which message proves it.\n\nExample: comity unproved link 7f3a 9c2e"))
 def link(
     entry_id: EntryArgument,
-    message_id: Annotated[str, typer.Argument(help=_("The message's id, or its first or last characters."))],
+    message_id: IdArgument,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -217,6 +218,9 @@ def _report(entry: UnprovedEntry, *, as_json: bool) -> None:
 
 def _lines(entry: UnprovedEntry) -> list[str]:
     """One entry: that it is not proved stands first."""
+    from exchange.cli.cases.calls import warning_of_forgery
+    from exchange.text.due import instant_text
+
     mark = _("CONFIRMED BY {case}").format(case=str(entry.thread)[-SHORT_ID:]) if entry.thread else _("NOT PROVED")
     kind, channel = code_label("message_type", entry.type), code_label("request_channel", entry.channel)
     lines = [f"[{mark}] {str(entry.id)[-SHORT_ID:]} {kind}"]
