@@ -6,7 +6,7 @@
     await desk.referrals.point_to(request.id, "24/7 contact point of Belgium", "BE", "The servers stand there.")
 
 Three acts, which never stand for one another: pass it on within the own State; point to another State, where nothing is
-sent there; pass it on to another State, which needs the consent of who made it. Who made it is told in each.
+sent there; pass it on to another State, which needs the consent of who made it. Its maker is told in each.
 """
 
 from __future__ import annotations

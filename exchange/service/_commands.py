@@ -26,6 +26,7 @@ MAX_COMMANDS = 96
 REQUEST_WITHIN_S = 5.0
 PLACE_WITHIN_S = 20.0
 END_WITHIN_S = 10.0
+HEARD_OUT_S = 1.0
 _BACKLOG = 128
 _FIRST_READ_BYTES = 65_536
 _SIGNALS = frozenset(
@@ -91,6 +92,9 @@ class CommandServer:
 
     async def close(self) -> None:
         """Take no more commands; let those that run end, and end those that do not."""
+        for task in [one for one in self._tasks if one.get_name() == "accept"]:
+            task.cancel()  # before its socket's number can be given to another
+            await asyncio.gather(task, return_exceptions=True)
         if self._listening is not None:
             self._listening.close()
         if await self._idle(END_WITHIN_S):
@@ -135,8 +139,6 @@ class CommandServer:
                 connection, _ = await loop.sock_accept(listening)
             except OSError:
                 places.release()
-                if listening.fileno() < 0:
-                    return
                 await asyncio.sleep(0.1)  # no descriptors are left: they come back as commands end
                 continue
             self._begin(serve(connection), "serve")
@@ -153,7 +155,8 @@ class CommandServer:
             await self._place(connection, peer, request)
         except ComityError as problem:
             said = json.dumps({"code": problem.code, "detail": problem.detail}).encode()
-            await _send(connection, wire.frame(wire.REFUSED, said[: wire.MAX_REPLY_BYTES]))
+            if await _send(connection, wire.frame(wire.REFUSED, said)):
+                await _hear_out(connection)
         finally:
             request.close()
 
@@ -362,6 +365,16 @@ async def _exactly(connection: socket.socket, count: int) -> bytes:
             return b""
         found += more
     return found
+
+
+async def _hear_out(connection: socket.socket) -> None:
+    """Read what a refused caller still says: a socket that is closed before takes the refusal back."""
+    left = wire.MAX_REQUEST_BYTES
+    with suppress(OSError, TimeoutError):
+        connection.shutdown(socket.SHUT_WR)
+        async with asyncio.timeout(HEARD_OUT_S):
+            while left > 0 and (more := await _some(connection, _FIRST_READ_BYTES)):
+                left -= len(more)
 
 
 async def _send(connection: socket.socket, content: bytes) -> bool:

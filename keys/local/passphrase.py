@@ -46,10 +46,18 @@ def ask_passphrase(prompt: str, again: str | None, option: str = "--passphrase-f
     """
     if not sys.stdin.isatty():
         raise UsageError(f"there is no terminal to ask for the passphrase: name a file with {option}")
-    typed = getpass.getpass(shown(prompt))
-    if again is not None and getpass.getpass(shown(again)) != typed:
+    typed = _typed(prompt)
+    if again is not None and _typed(again) != typed:
         raise UsageError("the two passphrases differ")
     return _checked(typed.encode())
+
+
+def _typed(prompt: str) -> str:
+    try:
+        return getpass.getpass(shown(prompt))
+    except (KeyboardInterrupt, EOFError):
+        print(file=sys.stderr)
+        raise KeyboardInterrupt from None
 
 
 def _is_credential(path: Path) -> bool:

@@ -24,7 +24,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, TextIO
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from keys.local.isolates import shown
 from keys.local.printing import printable_json, printable_line, printable_text
@@ -160,9 +161,35 @@ def refuse(error: ComityError, *, as_json: bool) -> int:
 
 
 def interrupted() -> int:
-    """Say in one line that the person interrupted the command; the exit code."""
-    write(_("interrupted"), to=sys.stderr)
+    """Say in one line, once, that the person interrupted the command; the exit code."""
+    if "said" not in _ending:
+        if _ending:
+            _ending.append("said")
+        write(_("interrupted"), to=sys.stderr)
     return INTERRUPTED
+
+
+_ending: list[str] = []
+
+
+def is_ending() -> bool:
+    """Whether a person interrupted the command: what else fails then fails because of that."""
+    return bool(_ending)
+
+
+def quiet_end() -> None:
+    """Let nothing but the command itself say that it was interrupted: no library, and not the interpreter."""
+    _ending.append("signal")
+    sys.unraisablehook = lambda _: None
+    threading.excepthook = lambda _: None
+    logging = sys.modules.get("logging")
+    if logging is not None:
+        logging.disable(logging.CRITICAL)
+
+
+def _raise_interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    quiet_end()
+    raise KeyboardInterrupt
 
 
 def run_program(name: str, app: typer.Typer) -> None:
@@ -171,7 +198,7 @@ def run_program(name: str, app: typer.Typer) -> None:
     A wrong command line, a refusal that no command caught, an interrupt, a reader that went away and a defect all end
     here.
     """
-    _on_interrupt(signal.default_int_handler)
+    _on_interrupt(_raise_interrupt)
     _take_any_character()
     gc.set_threshold(OBJECTS_BETWEEN_LOOKS)
     try:
@@ -216,7 +243,7 @@ def _run(name: str, app: typer.Typer) -> int:
             return USAGE
         return refuse(UsageError(wrong.format_message()), as_json=as_json)
     except ComityError as error:
-        return refuse(error, as_json=as_json)
+        return interrupted() if is_ending() else refuse(error, as_json=as_json)
     except (KeyboardInterrupt, typer.Abort):
         return interrupted()
     except BrokenPipeError:
@@ -226,6 +253,8 @@ def _run(name: str, app: typer.Typer) -> int:
             return _refused_output(problem)
         return defect(name, problem)
     except Exception as problem:  # noqa: BLE001 - the last resort: a defect is named by type, never by its values
+        if is_ending():
+            return interrupted()
         return defect(name, problem)
     return OK
 

@@ -37,6 +37,8 @@ OWN_WORDS = {
     "exchange/cases/delivery.py",
     "exchange/cases/offers.py",
     "exchange/wizard/_names.py",
+    "protocol/messages/law/grounds.py",
+    "protocol/messages/law/instruments.py",
     "protocol/messages/versions.py",
     "exchange/messaging/drafting/splitting.py",
     "exchange/office/release.py",

@@ -16,7 +16,7 @@ from keys.directory.legal_profile import TreatyRule
 from protocol.codes import Confidence
 from protocol.messages.law.instruments import InstrumentKind, InstrumentStatus, instruments
 
-# What remains where a treaty is not in force, in the order in which to look: codes of the list way_out.
+# The ways that remain where a treaty is not in force, in the order in which to look: codes of the list way_out.
 _WAYS = ("budapest_27_9", "bilateral", "reciprocity")
 
 

@@ -1,8 +1,8 @@
 """What the law between two nations says of a message that is to be sent: its basis, and whether it may disclose there.
 
 A basis that is not in force cannot carry a request or a disclosure alone. Where this nation suspended transfers to
-another (Second Additional Protocol Art. 14.15), its desks disclose nothing to that one. What no profile states refuses
-nothing: it is told before sending (``comity compare``).
+another (Second Additional Protocol Art. 14.15), its desks disclose nothing to that one. A fact that no profile states
+refuses nothing: it is told before sending (``comity compare``).
 """
 
 from __future__ import annotations

@@ -33,7 +33,9 @@ def sized(length: int) -> Sized:
 
 @given(LENGTHS)
 def test_what_is_sealed_at_once_is_small_and_nothing_is_left_out(lengths: list[int]) -> None:
-    messages: list[Any] = [SimpleNamespace(complete=SimpleNamespace(content=sized(length))) for length in lengths]
+    messages: list[Any] = [
+        SimpleNamespace(draft={}, complete=SimpleNamespace(content=sized(length))) for length in lengths
+    ]
     parts = [lengths[part] for part in sealable(messages)]
     assert [length for part in parts for length in part] == lengths
     assert all(0 < len(part) <= MAX_ENVELOPES and sum(part) <= MAX_SEALED_BYTES for part in parts)

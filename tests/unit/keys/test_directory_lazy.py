@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,7 @@ from keys.members.federation import (
 )
 from protocol.address import Address
 from protocol.errors import DirectoryUnavailableError, DirectoryUntrustedError, NotFoundError, UnknownNodeError
-from tests.worlds.desks import FR, JP, request
+from tests.worlds.desks import FR, JP, ROOT, request
 from tests.worlds.desks import World as Desks
 from tests.worlds.federation import Federation, signers
 from tests.worlds.moulds import copied
@@ -272,7 +273,12 @@ async def test_a_page_with_messages_from_several_unread_nations_is_taken_whole_w
 
 async def test_a_message_to_several_unread_nations_is_sealed_to_all_of_them(desks: Desks) -> None:
     async with desks.open(JP) as jp:
-        sent = await jp.messages.send(request(to=[str(FR), str(DE), str(BR)]))
+        # One message to all: of other requests each nation gets its own.
+        example = json.loads((ROOT / "examples/messages/assistance.request.json").read_text("utf-8"))
+        undated = {"wanted_by": None, "wanted_by_reason": None, "targets": []}
+        joint = {**example, **undated, "kinds": ["joint_investigation"], "joint": True}
+        draft = {name: value for name, value in joint.items() if value is not None}
+        sent = await jp.messages.send({**draft, "to": [str(FR), str(DE), str(BR)]})
         assert [row.error for row in await jp.messages.receipts(sent.id) if not row.verified] == []
     for recipient in (FR, DE, BR):
         async with desks.open(recipient) as desk:
