@@ -67,7 +67,7 @@ class CaseCalls:
         """Another officer looked at what went without a call; raises as :meth:`CallBook.review`."""
         return self._works.call_book.review(self._sheet(message_id), remark)
 
-    # --- What came by another way ---
+    # --- Requests that came by another way ---
 
     @in_desk_thread
     def register(

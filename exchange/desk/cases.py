@@ -22,7 +22,6 @@ from uuid import UUID
 
 from exchange.audit.period import Period
 from exchange.cases.agenda import Notice
-from exchange.cases.closing import LAPSE, Loss, losses
 from exchange.cases.contact_tests import (
     ContactStanding,
     ContactTestPolicy,
@@ -41,6 +40,7 @@ from exchange.desk._case_calls import CaseCalls
 from exchange.desk._works import Draft, Works
 from exchange.desk.messages import DeskMessages
 from exchange.messaging.checks import cautions_of, cautions_of_cards
+from exchange.messaging.drafting.closing import LAPSE, Loss, losses
 from exchange.office.case_notes import CaseEntry, Casework, EntryKind
 from exchange.office.officers import READERS, check_line
 from exchange.views import AgendaItem, CaseRow, Caution, InboxRow, SearchResult, SentMessage

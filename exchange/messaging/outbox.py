@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
 from exchange.cases.calls import needs_glass, use_glass
-from exchange.cases.closing import LAPSE, losses, require_nothing_lost
 from exchange.cases.delivery import REPLACES, require_lost, settled_value
 from exchange.cases.law.checks import check_law
 from exchange.cases.threads import check_next_step
@@ -28,6 +27,7 @@ from exchange.context.desk_context import DeskContext
 from exchange.link.client import MAX_SUBMIT_BYTES
 from exchange.messaging._referring import TOLD, accompanied
 from exchange.messaging.checks import cautions_of_cards, check_composed, readers_of
+from exchange.messaging.drafting.closing import LAPSE, losses, require_nothing_lost
 from exchange.messaging.drafting.fanning import Fanning, TimedDraft, family_of, nations_of, numbered
 from exchange.messaging.handling import PassingOn
 from exchange.messaging.once import Claim, Once

@@ -40,8 +40,8 @@ from protocol.errors import UsageError
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from exchange.cases.closing import Loss
     from exchange.desk.desk import Desk
+    from exchange.messaging.drafting.closing import Loss
     from exchange.office.case_notes import CaseEntry, EntryKind
 
 app = typer.Typer(no_args_is_help=True)
