@@ -328,6 +328,12 @@ def needs_glass(store: DeskStore, message: Message) -> bool:
     return True
 
 
+def goes_by_glass(store: DeskStore, thread: UUID) -> bool:
+    """Whether a disclosure in the thread would go only because two officers broke the glass."""
+    calls = Calls.of(store.calls.of(thread))
+    return calls.glass_left and calls.outcome is None and is_emergency_here(store, thread)
+
+
 def use_glass(store: DeskStore, message: Message, by: str, at: datetime) -> None:
     """Note that a disclosure went without a call, inside the transaction that keeps it."""
     store.calls.insert(message.thread, CallEntry(CallKind.GLASS_USED, message.id, at, by).to_bytes())

@@ -19,7 +19,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
-from exchange.cases.calls import needs_glass, use_glass
+from exchange.cases.calls import goes_by_glass, needs_glass, use_glass
 from exchange.cases.delivery import REPLACES, require_lost, settled_value
 from exchange.cases.law.checks import check_law
 from exchange.cases.threads import check_next_step
@@ -173,7 +173,7 @@ class Outbox:
                 for child in self._fanning.expand([draft]):
                     for one in accompanied(child):
                         written = self._passing_on.as_it_was(one, [message.message for message in messages])
-                        messages.append(self.complete(written))
+                        messages.append(self.complete(self._with_glass(written)))
                         flat.append(one)
                         replaced.append(instead_of)
             except InvalidMessageError as problem:
@@ -211,6 +211,19 @@ class Outbox:
             if draft.get(LAPSE) is not True:
                 own = str(self._address)
                 require_nothing_lost(losses(self._store, self._parsed, composed.message, own, self._clock()))
+
+    def _with_glass(self, draft: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The draft of an answer that goes without a call: it tells the asking office so, where its desk can read it."""
+        if draft.get("type") != "answer" or self._settings.office.emergency_call_back != "required":
+            return draft
+        try:
+            thread = UUID(str(draft.get("thread")))
+        except ValueError:
+            return draft  # the check of the draft says what is wrong with it
+        if not goes_by_glass(self._store, thread):
+            return draft
+        left_out = draft.get("leave_out") or ()
+        return {**draft, "without_call_back": True, "leave_out": [*left_out, "without_call_back"]}
 
     def _needs_glass(self, message: Message) -> bool:
         """As :func:`needs_glass`, where the office asks for a call before it discloses in an emergency."""
