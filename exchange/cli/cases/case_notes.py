@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,12 +35,14 @@ from exchange.text.labels import (
     side_label,
     state_label,
 )
+from keys.local.terminal import ask
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from exchange.desk.desk import Desk
+    from exchange.messaging.drafting.closing import Loss
     from exchange.office.case_notes import CaseEntry, EntryKind
     from protocol.lifecycle.deadlines import Deadline
 
@@ -277,7 +280,55 @@ def authority(
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
+@app.command(
+    help=_(
+        "Close a case; what lapses or is still owed is said first, and asked.\n\n"
+        "Example: comity case close 7f3a --reason answered"
+    )
+)
+def close(
+    message_id: IdArgument,
+    reason: Annotated[str, typer.Option("--reason", help=_("A code of the list closure_reason."))],
+    text: Annotated[str | None, typer.Option("--text", help=_("The reason in words."))] = None,
+    lapse: Annotated[
+        bool, typer.Option("--lapse", help=_("Close it though something lapses or is owed; do not ask."))
+    ] = False,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Close a case."""
+
+    async def work(desk: Desk) -> int | None:
+        thread = await _thread(desk, message_id)
+        lost = await desk.cases.closing_loses(thread)
+        agreed = lapse or not lost
+        if not as_json:
+            for loss in lost:
+                line(_loss_text(loss))
+        if not agreed and not as_json and sys.stdin.isatty():
+            agreed = ask(_("Close it all the same (yes or no)?")).strip().lower() in {"yes", _("yes")}
+        sent = await desk.cases.close(thread, reason, text=text, lapse=agreed)
+        if as_json:
+            print_json({"lost": lost, "sent": sent})
+            return None
+        return report_sent(sent[-1], as_json=False)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
 # --- Inside ---
+
+
+def _loss_text(loss: Loss) -> str:
+    from exchange.text.due import instant_text
+
+    case, at = str(loss.thread)[-SHORT_ID:], instant_text(loss.at) if loss.at is not None else "-"
+    if loss.kind == "lapses":
+        text = _("{case}: {target} is preserved until {at}, and lapses")
+        return text.format(case=case, target=safe(loss.name), at=at)
+    text = _("{case}: we still owe: {what} ({at})") if loss.ours else _("{case}: they still owe: {what} ({at})")
+    return text.format(case=case, what=deadline_label(loss.name), at=at)
 
 
 async def _thread(desk: Desk, text: str) -> UUID:
