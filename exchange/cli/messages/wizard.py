@@ -40,7 +40,7 @@ class _Back(Exception):  # noqa: N818 - no error: the officer goes back
 async def ask_for_message(
     desk: Desk, message_type: str | None, *, reply_to: UUID | None = None, saved: str | None = None, plain: bool = False
 ) -> int | None:
-    """Ask for a message, and send it; the exit code. Whatever ends it early, the draft is kept and named."""
+    """Ask for a message, and send it; the exit code. The draft is kept and named, also where it ends early."""
     asking = Asking(plain=plain)
     conversation = _Conversation(desk, asking)
     try:
