@@ -70,7 +70,7 @@ async def enrolled(office: Office) -> None:
 async def fill_in_the_request(office: Office) -> None:
     """An incomplete draft is refused as the guide shows it; then it is complete."""
     request = example("preservation-request.json")
-    lacking = {name: value for name, value in request.items() if name not in {"authority", "necessity"}}
+    lacking = {name: value for name, value in request.items() if name not in {"facts", "necessity"}}
     write_draft(office.file(JP, "request.json"), lacking)
     (shown,) = (block for _, block in blocks() if block.startswith("refused (invalid-message)"))
     assert await office.type(JP, "comity send request.json", code=1) == shown
