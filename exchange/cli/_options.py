@@ -17,7 +17,7 @@ from exchange.cli._acting import GivenLogin, give_key, given_key, given_login
 from exchange.cli._interrupts import run_interruptible
 from exchange.i18n import _
 from exchange.service.served import a_served_desk, served_desk
-from keys.local.terminal import ask, interrupted, refuse
+from keys.local.terminal import ask, interrupted, is_ending, refuse
 from protocol.errors import ComityError, MalformedError, RecipientNeededError, UsageError
 
 if TYPE_CHECKING:
@@ -63,6 +63,10 @@ CleanOption = Annotated[
     typer.Option("--clean", help=_("Take marks that cannot be seen out of identifiers, and say which were removed.")),
 ]
 
+LanguageOption = Annotated[
+    str | None,
+    typer.Option("--language", help=_("The language of your text (a code such as fr), if not that of the settings.")),
+]
 AtOnceOption = Annotated[
     bool,
     typer.Option(
@@ -200,7 +204,7 @@ def run(work: Callable[[], Coroutine[Any, Any, int | None]], *, as_json: bool) -
     try:
         code = run_interruptible(work)
     except ComityError as error:
-        code = refuse(error, as_json=as_json)
+        code = interrupted() if is_ending() else refuse(error, as_json=as_json)
     except KeyboardInterrupt:
         code = interrupted()
     raise typer.Exit(code or 0)

@@ -9,13 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from exchange.demo._dating import told_now
 from exchange.demo._stage import Stage, example
 from exchange.desk.desk import Desk
 from exchange.views import SentMessage
-from protocol.messages.plausibility import PAST, PROMISED, WISHED
 
 DAY = timedelta(days=1)
-_AHEAD = 7 * DAY  # of what an example promises or wishes for
 ARRIVES_WITHIN_S = 60
 CITIES = {"jp": "Tokyo", "fr": "Paris", "gh": "Accra"}
 # The draft of a reply brings these with it, or the desk fills them in.
@@ -174,21 +173,9 @@ def authorised() -> dict[str, Any]:
 
 
 def example_fields(name: str) -> dict[str, Any]:
-    """The fields of an example, as if it were written now: nothing of the past is to come, no promise is over."""
-    fields: dict[str, Any] = _as_of_now(json.loads(example(name).read_text("utf-8")), "")
-    return fields
-
-
-def _as_of_now(value: Any, name: str) -> Any:
-    if isinstance(value, dict):
-        return {key: _as_of_now(item, key) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_as_of_now(item, name) for item in value]
-    if name in PAST:
-        return min(value, text(now()), key=datetime.fromisoformat)
-    if name in PROMISED | WISHED:
-        return max(value, text(now() + _AHEAD), key=datetime.fromisoformat)
-    return value
+    """The fields of an example, with times that could be said now."""
+    fields: dict[str, Any] = json.loads(example(name).read_text("utf-8"))
+    return told_now(fields, now())
 
 
 def name_of(desk: Desk) -> str:

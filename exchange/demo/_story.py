@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from exchange.demo._dating import told_now
 from exchange.demo._federation import NATIONS
 from exchange.demo._stage import Stage, example
 from exchange.i18n import _, labelled
@@ -35,7 +36,7 @@ class Story:
         self._tell = stage.tell
 
     async def run(self) -> dict[str, Any]:
-        request = await self._commands.comity(self._tokyo, "send", str(example("preservation-request.json")))
+        request = await self._commands.comity(self._tokyo, "send", str(self._request_file(datetime.now(UTC))))
         self._tell(_("3. Tokyo sealed and submitted the request: {message}").format(message=request["id"]))
         await self._receive(self._paris, request["id"])
         shown = await self._commands.comity(self._paris, "show", request["id"])
@@ -99,6 +100,12 @@ class Story:
         )
         self._tell(text.format(count=matched["counts"]["matched"]))
         return {"logs": logs, "reconcile": matched, "trace": traced}
+
+    def _request_file(self, now: datetime) -> Path:
+        fields = told_now(json.loads(example("preservation-request.json").read_text("utf-8")), now)
+        path = self._root / "request.json"
+        write_file(path, json.dumps(fields).encode())
+        return path
 
     def _answer_file(self, names: list[str], now: datetime) -> Path:
         preserved, *others = names

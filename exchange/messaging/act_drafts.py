@@ -6,6 +6,7 @@ desk's thread.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -34,7 +35,6 @@ class ActDrafts:
         """The correction of an own message: its content with ``changes``; None takes a field out."""
         from protocol.messages.corrections import original_of, own_fields
         from protocol.messages.notes import all_labels
-        from protocol.messages.schema.base import Handling
         from protocol.messages.types.correcting import Correction
 
         message = self._own(message_id)
@@ -45,12 +45,9 @@ class ActDrafts:
             original = original_of(message, {other.id: other for other in thread}) or message
             content = dict(message.message)
         fields = {name: value for name, value in {**content, **changes}.items() if value is not None}
-        inside = fields.get("handling", {})
-        labels = all_labels(
-            [original.handling, *([Handling.model_validate(inside)] if changes.get("handling") else [])]
-        )
+        labels = all_labels([original.handling, *_labels_in(fields)])
         said = {"corrects": str(message_id), "reason": reason, "message": fields}
-        return {**self._replies.reply(message_id, Correction.TYPE, said), **_labels(labels), **_graded(inside, labels)}
+        return {**self._replies.reply(message_id, Correction.TYPE, said), **_labels(labels, fields)}
 
     def retraction(self, message_id: UUID, why: str, reason: str) -> dict[str, Any]:
         """The retraction of an own message."""
@@ -133,12 +130,23 @@ class ActDrafts:
         return message
 
 
-def _labels(labels: Handling | None) -> dict[str, Any]:
-    return {"handling": labels.model_dump(mode="json", exclude_none=True)} if labels is not None else {}
+def _labels_in(fields: Mapping[str, Any]) -> list[Handling]:
+    """The labels inside a correction; none where they are wrong: the check of the draft says so."""
+    from pydantic import ValidationError
+
+    from protocol.messages.schema.base import Handling
+
+    try:
+        return [Handling.model_validate_json(json.dumps(fields.get("handling")))]
+    except (ValidationError, TypeError, ValueError):
+        return []
 
 
-def _graded(inside: Mapping[str, Any], labels: Handling | None) -> dict[str, Any]:
-    """The labels with the grade of what is inside: a correction of intelligence is graded as it."""
-    if labels is None or not inside.get("grade"):
+def _labels(labels: Handling | None, fields: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The labels as a draft has them, with the grade of what is inside: corrected intelligence is graded, too."""
+    if labels is None:
         return {}
-    return {"handling": {**_labels(labels)["handling"], "grade": inside["grade"]}}
+    given = labels.model_dump(mode="json", exclude_none=True)
+    inside = (fields or {}).get("handling")
+    grade = inside.get("grade") if isinstance(inside, dict) else None
+    return {"handling": {**given, **({"grade": grade} if grade is not None else {})}}

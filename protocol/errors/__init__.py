@@ -110,6 +110,7 @@ ComityError                              internal                 _base
 ├─ ClosingLosesError                     closing-loses            _cases
 ├─ OfferNeededError                      offer-needed             _messages
 ├─ ConditionsOpenError                   conditions-open          _messages
+├─ RetractedError                        retracted                _messages
 ├─ IdempotencyKeyUsedError               idempotency-key-used     _messages
 ├─ DraftChangedError                     draft-changed            _messages
 ├─ OfficerNeededError                    officer-needed           _office
@@ -223,6 +224,7 @@ from protocol.errors._messages import LawsDifferError as LawsDifferError
 from protocol.errors._messages import NothingOpenError as NothingOpenError
 from protocol.errors._messages import OfferNeededError as OfferNeededError
 from protocol.errors._messages import OlderReaderError as OlderReaderError
+from protocol.errors._messages import RetractedError as RetractedError
 from protocol.errors._messages import TransitionError as TransitionError
 from protocol.errors._node import BackupDamagedError as BackupDamagedError
 from protocol.errors._node import CheckpointFileDamagedError as CheckpointFileDamagedError

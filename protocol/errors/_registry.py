@@ -125,6 +125,7 @@ _CLASS_OF: Mapping[str, type[_base.ComityError]] = MappingProxyType(
         "closing-loses": _cases.ClosingLosesError,
         "offer-needed": _messages.OfferNeededError,
         "conditions-open": _messages.ConditionsOpenError,
+        "retracted": _messages.RetractedError,
         "idempotency-key-used": _messages.IdempotencyKeyUsedError,
         "draft-changed": _messages.DraftChangedError,
         "officer-needed": _office.OfficerNeededError,

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -26,11 +27,12 @@ from protocol.errors import InvalidMessageError
 from protocol.messages.corrections import corrected, original_of
 from protocol.messages.schema.authorisation import Authorisation
 from protocol.messages.schema.base import Message
+from protocol.messages.schema.parts import TimeWindow, WantedData
 from protocol.messages.types.acknowledgement import Acknowledgement
 from protocol.messages.types.assistance import AssistanceRequest
 from protocol.messages.types.correcting import Correction
 from protocol.messages.types.forward import Forward
-from protocol.messages.types.preservation import PreservationAnswer, PreservationRequest
+from protocol.messages.types.preservation import PreservationAnswer, PreservationRequest, Target
 from protocol.messages.types.preservation_course import FollowUpConfirmed, PreservationFollowUp
 from protocol.routing import MAX_CLOCK_SKEW
 
@@ -42,7 +44,17 @@ PAST = frozenset(
     }
 )
 PROMISED = frozenset({"eta", "next_update_by", "expected_until", "expires_at", "until", "supplement_by", "valid_until"})
-WISHED = frozenset({"answer_by", "needed_by", "wanted_by", "expected_at", "follow_up_expected_at", "deadline_at"})
+WISHED = frozenset(
+    {
+        "answer_by",
+        "do_not_notify_until",
+        "needed_by",
+        "wanted_by",
+        "expected_at",
+        "follow_up_expected_at",
+        "deadline_at",
+    }
+)
 FREE = frozenset({"begins_at", "ends_at"})
 # Things that befall a request befall it after it was made.
 _AFTER_REQUEST = {PreservationAnswer: ("preserved_at",), Acknowledgement: ("received_at",)}
@@ -146,22 +158,29 @@ def _all(message: Message, judged: _Judged) -> Iterator[Implausible]:
 
 def _times(part: BaseModel, path: str, targets: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...], Any]]:
     """Every time in a part of a message: its path, the targets that it is about, and its value."""
-    named = getattr(part, "target", None)
+    values = part.__dict__  # a case is folded often: this is what that spends its time on
+    named = values.get("target")
     if path:
-        targets = (named,) if isinstance(named, str) else (getattr(part, "targets", None) or targets)
-    for name, field in type(part).model_fields.items():
-        value, place = getattr(part, name), f"{path}{field.alias or name}"
+        targets = (named,) if isinstance(named, str) else (values.get("targets") or targets)
+    for name, written in _names_of(type(part)):
+        value = values[name]
         if isinstance(value, datetime):
             if path or name != "sent_at":
-                yield place, targets, value
+                yield f"{path}{written}", targets, value
         elif isinstance(value, BaseModel):
-            yield from _times(value, f"{place}.", targets)
+            yield from _times(value, f"{path}{written}.", targets)
         elif isinstance(value, tuple):
             for number, item in enumerate(value):
                 if isinstance(item, BaseModel):
-                    yield from _times(item, f"{place}.{number}.", targets)
-        elif isinstance(part, Authorisation) and name == "date":
-            yield place, targets, date.fromisoformat(value)
+                    yield from _times(item, f"{path}{written}.{number}.", targets)
+        elif name == "date" and isinstance(part, Authorisation):
+            yield f"{path}{written}", targets, date.fromisoformat(value)
+
+
+@cache
+def _names_of(model: type[BaseModel]) -> tuple[tuple[str, str], ...]:
+    """The fields of a model, and as what each is written."""
+    return tuple((name, field.alias or name) for name, field in model.model_fields.items())
 
 
 def _of_time(field: str, targets: tuple[str, ...], value: datetime | date, judged: _Judged) -> Iterator[Implausible]:
@@ -199,23 +218,24 @@ def _windows(message: Message, at: datetime) -> Iterator[Implausible]:
     stored = isinstance(message, PreservationRequest)
     live = isinstance(message, AssistanceRequest) and not _LIVE.isdisjoint(message.kinds)
     for number, target in enumerate(getattr(message, "targets", ())):
+        if not isinstance(target, Target | WantedData):
+            continue
         place = f"targets.{number}"
-        windows = list(_windows_of(target, place))
-        for field, window in windows:
+        for field, window in _windows_of(target, place):
             if window.ends_at > at + MAX_CLOCK_SKEW and not live:
                 yield Implausible("window_open", f"{field}.ends_at", (target.target,), stored, holds_back=False)
-        instant = getattr(getattr(target, "identifier", None), "instant", None)
-        if windows and instant is not None and not any(w.begins_at <= instant <= w.ends_at for _, w in windows):
+        # Only the main identifier may be an address: the further ones name an account.
+        windows, instant = target.windows(), getattr(target.identifier, "instant", None)
+        if windows and instant is not None and not any(w.begins_at <= instant <= w.ends_at for w in windows):
             yield Implausible("outside_window", f"{place}.identifier.instant", (target.target,), holds_back=False)
 
 
-def _windows_of(target: Any, place: str) -> Iterator[tuple[str, Any]]:
-    """The time windows of a target, one or several."""
-    one = getattr(target, "time_window", None)
-    if one is not None:
-        yield f"{place}.time_window", one
-    for number, window in enumerate(getattr(target, "time_windows", None) or ()):
-        yield f"{place}.time_windows.{number}", window
+def _windows_of(target: Target | WantedData, place: str) -> Iterator[tuple[str, TimeWindow]]:
+    """The time windows of a target, each with the path to it."""
+    if target.time_window is not None:
+        yield f"{place}.time_window", target.time_window
+    for number, window in enumerate(target.further_windows or ()):
+        yield f"{place}.further_windows.{number}", window
 
 
 def _periods(message: Message, minimum_days: int) -> Iterator[Implausible]:

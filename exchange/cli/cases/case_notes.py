@@ -13,6 +13,7 @@ from exchange.cli._options import (
     HomeOption,
     IdArgument,
     JsonOption,
+    KeyOption,
     PassphraseOption,
     instant,
     run,
@@ -231,6 +232,7 @@ def authority(
         str | None, typer.Option("--tell", help=_("Tell the asking office too, with this reason; give --until."))
     ] = None,
     done: Annotated[bool, typer.Option("--done", help=_("It has decided, or is waited for no more."))] = False,
+    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,

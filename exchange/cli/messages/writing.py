@@ -21,6 +21,7 @@ from exchange.cli._options import (
     IdArgument,
     JsonOption,
     KeyOption,
+    LanguageOption,
     OutOrPrintOption,
     PassphraseOption,
     RemarkOption,
@@ -54,6 +55,7 @@ def new(
         str | None,
         typer.Option("--reply-to", help=_("The message you answer. The draft takes its recipient and thread.")),
     ] = None,
+    language: LanguageOption = None,
     template: Annotated[str | None, typer.Option("--template", help=_("The template to begin with."))] = None,
     case: Annotated[Path | None, typer.Option("--from", help=_("Fields to begin with, JSON or YAML."))] = None,
     values: Annotated[
@@ -80,7 +82,8 @@ def new(
 
     async def reply(desk: Desk) -> None:
         begun, _missing = begin()
-        write(plain(await desk.replies.draft(await desk.messages.resolve(reply_to or ""), begun["type"])))
+        own = {"language": language} if language is not None else {}
+        write(plain(await desk.replies.draft(await desk.messages.resolve(reply_to or ""), begun["type"], **own)))
 
     def begin() -> tuple[dict[str, Any], Mapping[str, str]]:
         """What template and case file give, with the type, and the placeholders without a value."""
@@ -103,7 +106,6 @@ def new(
         from exchange.messaging.drafting.own_block import filled
         from exchange.messaging.drafting.templates import merge
         from exchange.office.draft_ids import DRAFT_ID, without_draft_id
-        from protocol.messages.parse import check_outgoing
 
         begun, missing = begin()
         wanted = message_type or begun["type"]
@@ -122,16 +124,23 @@ def new(
                 file.write(text)
         except OSError as problem:
             raise UsageError(f"cannot write {out}: {problem.strerror}") from problem
-        guide = check_outgoing(draft)
-        if as_json:
-            fields = [{"field": f, "rule": r, "text": t} for f, r, t in guide]
-            print_json({"file": str(out), "fields": fields, "placeholders": dict(missing)})
-            return
-        if missing:
-            table(_("Placeholders without a value"), [_("Name"), _("Meaning")], list(missing.items()))
-        table(_("Fields to fill in"), [_("Field"), _("Rule"), _("Meaning")], [(f, _(r), _(t)) for f, r, t in guide])
+        _print_what_is_left(out, draft, missing, as_json=as_json)
 
     run(start if reply_to is None else with_desk(home, passphrase_file, reply), as_json=as_json)
+
+
+def _print_what_is_left(out: Path, draft: dict[str, Any], missing: Mapping[str, str], *, as_json: bool) -> None:
+    """What a person still fills in, in the file of a draft."""
+    from protocol.messages.parse import check_outgoing
+
+    guide = check_outgoing(draft)
+    if as_json:
+        fields = [{"field": f, "rule": r, "text": t} for f, r, t in guide]
+        print_json({"file": str(out), "fields": fields, "placeholders": dict(missing)})
+        return
+    if missing:
+        table(_("Placeholders without a value"), [_("Name"), _("Meaning")], list(missing.items()))
+    table(_("Fields to fill in"), [_("Field"), _("Rule"), _("Meaning")], [(f, _(r), _(t)) for f, r, t in guide])
 
 
 def _is_to_ask(ask: bool | None, *, given: bool, wanted: bool) -> bool:
@@ -376,6 +385,7 @@ def acknowledge(
         str | None, typer.Option("--next-update-by", help=_("Or: when the sender will get an update (with time zone)."))
     ] = None,
     remark: RemarkOption = None,
+    language: LanguageOption = None,
     key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
@@ -391,6 +401,7 @@ def acknowledge(
             eta=instant(eta),
             next_update_by=instant(next_update_by),
             remark=remark,
+            language=language,
         )
         return report_sent(sent, as_json=as_json)
 
@@ -400,6 +411,7 @@ def acknowledge(
 def answer(
     message_id: IdArgument,
     file: Annotated[Path, typer.Argument(help=_('A JSON object with "targets": what became of each.'))],
+    language: LanguageOption = None,
     key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
@@ -414,7 +426,10 @@ def answer(
         if not isinstance(targets, list) or not all(isinstance(target, dict) for target in targets) or unknown:
             raise UsageError(_('the answer file holds "targets", a list of objects, and perhaps "own_reference"'))
         sent = await desk.replies.answer(
-            await desk.messages.resolve(message_id), targets, own_reference=given.get("own_reference")
+            await desk.messages.resolve(message_id),
+            targets,
+            own_reference=given.get("own_reference"),
+            language=language,
         )
         return report_sent(sent, as_json=as_json)
 

@@ -60,6 +60,8 @@ class Decision(Reply):
     """What the requested side decides about what this replies to: a request, or a request that followed."""
 
     TYPE: ClassVar[str] = "decision"
+    # Version 2 has the grounds of version 3 of their list.
+    SCHEMA_VERSION: ClassVar[int] = 2
 
     type: Literal["decision"]
     decisions: Annotated[

@@ -71,6 +71,12 @@ async def test_a_correction_and_a_retraction_reach_the_other_side_which_says_wha
         with pytest.raises(InvalidMessageError) as wrong:
             await jp.replies.correct(sent.id, {"facts": None}, reason="No.")
         assert fields_of(wrong) == {"message.facts"}
+        for labels in ("RED", ["RED"], {"tlp": "PURPLE"}, {"tlp": float("nan")}):
+            with pytest.raises(InvalidMessageError):
+                await jp.replies.correct(sent.id, {"handling": labels}, reason="No.")
+        stricter = {"tlp": "RED", "pap": "RED", "codes": ["H1", "H2"]}
+        strict = await jp.replies.correct(sent.id, {"handling": stricter}, reason="More careful.")
+        assert (await jp.messages.peek(strict.id)).handling.tlp == "RED"
 
         notice = await fr.replies.notify_data_protection(again.id, action="rectified", at=world.clock())
         taken = await jp.replies.retract(sent.id, why="wrong_content", reason="Another case.")
@@ -129,6 +135,7 @@ async def test_a_note_has_the_strictest_labels_of_its_case_and_no_place_in_an_em
         shown = await got(jp, note.id)
         assert (shown.handling.tlp, shown.handling.codes) == ("RED", ("H1",))
         assert shown.handling.use_conditions == ("Only here.",)
+        assert note.id in {row.id for row in (await jp.cases.search("Monday", everything=True)).messages}
         weak = await jp.replies.draft(sent.id, "note", text="So.", asks=False, handling={"tlp": "GREEN"})
         with pytest.raises(InvalidMessageError) as weaker:
             await jp.messages.send(weak)

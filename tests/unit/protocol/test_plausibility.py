@@ -172,6 +172,15 @@ def test_time_of_an_address_lies_within_the_window_of_its_target() -> None:
     assert found(request(target=ahead))[f"{PLACE}.identifier.instant"] == "ahead"
 
 
+def test_further_windows_of_a_target_are_judged_as_the_first() -> None:
+    first = {**window(after(days=-3), after(days=-2)), "identifier": {**ADDRESS, "instant": after(days=-5.5)}}
+    assert found(request(target=first)) == {f"{PLACE}.identifier.instant": "outside_window"}
+    more = {"further_windows": [window(after(days=-6), after(days=-5))["time_window"]]}
+    assert found(request(target={**first, **more})) == {}
+    more = {"further_windows": [window(after(days=-1), after(days=5))["time_window"]]}
+    assert found(request(target={**first, **more}))[f"{PLACE}.further_windows.0.ends_at"] == "window_open"
+
+
 def test_real_time_collection_may_be_asked_for_a_window_that_is_not_over() -> None:
     wanted = {**draft("assistance.request")["targets"][0], **window(after(days=-1), after(days=30))}
     told = made("assistance.request", THREAD, sender=TOKYO, targets=[wanted], kinds=["content"])
