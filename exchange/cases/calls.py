@@ -302,7 +302,10 @@ def is_emergency_here(store: DeskStore, thread: UUID) -> bool:
 
 
 def discloses(message: Message) -> bool:
-    """Whether a message gives data, or says in words what may be data."""
+    """Whether a message gives data, or says in words what may be data; a correction as what it corrects would."""
+    if message.type == "correction":
+        content: dict[str, Any] = getattr(message, "message", {})
+        return "authorisation" in content or ("completeness" in content and "text" in content)
     if message.type != "answer":
         return message.type in _DISCLOSING
     return bool(getattr(message, "items", ())) or getattr(message, "text", None) is not None
