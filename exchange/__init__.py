@@ -13,10 +13,10 @@ It never imports the node: a desk and a node meet on the wire only. A desk shows
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # as typing has it, which a command does not wait for
 if TYPE_CHECKING:
+    from typing import Any
+
     from exchange.desk.desk import Desk
     from exchange.desk.enrolment import NewDesk, create_desk
     from exchange.evidence.bag_reader import read_bag, verify_bag
@@ -48,4 +48,6 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'exchange' has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(_HOMES[name]), name)

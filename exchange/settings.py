@@ -219,6 +219,12 @@ class SiblingSettings(_Table):
         return {"routine": self.routine_s, "emergency": self.emergency_s}.get(urgency, self.urgent_s)
 
 
+class LetterheadSettings(_Table):
+    """The lines at the head of printed letters; without them, those of the office's card in the directory."""
+
+    lines: Annotated[tuple[Line, ...], Field(max_length=8)] = ()
+
+
 class RetentionSettings(_Table):
     """How long content is kept after the last message of a case that ended; without a number, until a person erases."""
 
@@ -260,6 +266,7 @@ class DeskSettings(_Table):
     email: EmailSettings | None = None
     office: OfficeSettings = Field(default_factory=OfficeSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    letterhead: LetterheadSettings = Field(default_factory=LetterheadSettings)
     siblings: SiblingSettings = Field(default_factory=SiblingSettings)
     service: ServiceSettings = Field(default_factory=ServiceSettings)
 

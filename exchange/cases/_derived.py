@@ -113,22 +113,22 @@ class ThreadDerivation:
     def of(self, row: bytes) -> tuple[bytes, bytes]:
         """What is due in the thread of this blinded id, and how it stands; empty: nothing."""
         from protocol.lifecycle.projection import own_cases
-        from protocol.lifecycle.thread import ThreadEvent, ThreadMessage
+        from protocol.lifecycle.thread import ThreadEvent
 
         rows = self._store.messages.thread_of_row(row)
         replaced = self._store.settled.replaced(stored.head.id for _, stored, _ in rows)
         kept = [stored for _, stored, _ in rows if not stored.erased and stored.head.id not in replaced]
         thread = [self._read(stored) for stored in kept]
         messages = [
-            ThreadMessage(
-                message,
-                tuple(
+            self._parsed.of_case(
+                stored,
+                (
                     ThreadEvent(event.name.value, str(event.recipient), event.at)
                     for event in events
                     if event.recipient is not None
                 ),
             )
-            for _, message, events in thread
+            for stored, _, events in thread
         ]
         # A thread to several nations is a case for each.
         cases = [case for case in own_cases(messages, self._address).values() if case.opening is not None]
@@ -438,7 +438,8 @@ def _references(message: Message | None, *, mine: bool) -> tuple[str | None, str
 
 def _offence(message: Message | None) -> str | None:
     offences: Sequence[Offence] = getattr(message, "offences", None) or ()
-    return offences[0].title if offences else None
+    # Information may name none; its subject says without content what it is about.
+    return offences[0].title if offences else getattr(message, "subject", None)
 
 
 def _ms(at: datetime | None) -> int | None:

@@ -180,7 +180,7 @@ class _Shown:
             change = row.next_change(at)
             if change is not None:
                 heapq.heappush(self._changes, (change, thread))
-        # What is left of an emergency changes with the time; the others are almost in order already.
+        # The time that is left of an emergency changes; the others are almost in order already.
         self._pressing = sorted((_again(entry, at) for entry in pressing), key=_first)
         self._others = sorted(kept, key=_first)
 

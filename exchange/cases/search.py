@@ -46,6 +46,7 @@ class Search:
 
     ``subjects`` gives the keys of what a message is about: they are indexed like words, and are never words.
     ``is_closed`` says of a message that its content is not to be read here yet: it is not indexed, and never found.
+    ``is_withheld`` says it of one that its sender took back before it was opened: it is never found.
     """
 
     def __init__(
@@ -53,10 +54,12 @@ class Search:
         store: DeskStore,
         subjects: Callable[[StoredMessage], Iterable[str]],
         is_closed: Callable[[StoredMessage], bool],
+        is_withheld: Callable[[StoredMessage], bool] = lambda stored: False,
     ) -> None:
         self._store = store
         self._subjects = subjects
         self._is_closed = is_closed
+        self._is_withheld = is_withheld
 
     def index(self, most: int | None = None, progress: Progress | None = None) -> int:
         """Index what came since the last time, at most so many messages; returns how many were left."""
@@ -91,7 +94,7 @@ class Search:
         left = self.index(None if everything else _BEFORE_ANSWER, progress)
         found: list[InboxRow] = []
         for seq, message, opened_at in self._candidates(asked.keys(), limit + 1):
-            if asked.is_held_by(_texts_of(message)) and not self._is_closed(message):
+            if asked.is_held_by(_texts_of(message)) and self._is_open(message):
                 found.append(inbox_row(self._store, seq, message.head, opened_at))
             if len(found) > limit:
                 break
@@ -99,7 +102,10 @@ class Search:
 
     def with_subject(self, key: str) -> Iterator[StoredMessage]:
         """The messages that are about this subject, the newest first, of those that are indexed and not closed."""
-        return (message for _, message, _ in self._candidates({_MARK + key}, _AT_ONCE) if not self._is_closed(message))
+        return (message for _, message, _ in self._candidates({_MARK + key}, _AT_ONCE) if self._is_open(message))
+
+    def _is_open(self, message: StoredMessage) -> bool:
+        return not self._is_closed(message) and not self._is_withheld(message)
 
     def _index_opened(self) -> None:
         """Index what was closed when it came and is open now."""

@@ -57,11 +57,9 @@ def thread_messages_of(store: DeskStore, parsed: Parsed, row: bytes) -> list[Thr
 def _with_events(
     store: DeskStore, parsed: Parsed, rows: Sequence[tuple[int, StoredMessage, datetime | None]]
 ) -> list[ThreadMessage]:
-    from protocol.lifecycle.thread import ThreadMessage
-
     replaced = store.settled.replaced(stored.head.id for _, stored, _ in rows)
     return [
-        ThreadMessage(parsed.of(stored), _events(store.receipts.of(stored.head.digest)))
+        parsed.of_case(stored, _events(store.receipts.of(stored.head.digest)))
         for _, stored, _ in rows
         if not stored.erased and stored.head.id not in replaced
     ]

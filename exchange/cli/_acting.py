@@ -43,15 +43,13 @@ def given_key() -> str | None:
 
 def give_options(given: Mapping[str, str]) -> None:
     """Keep who acts, where options say so beside what stands in variables."""
-    from exchange.cli._codes import code_in
-
     login, file = given_login(), given.get("--officer-passphrase-file")
     purpose = given.get("--purpose")
     give_login(
         GivenLogin(
             given.get("--officer", login.officer),
             login.passphrase_file if file is None else Path(file),
-            login.purpose if purpose is None else code_in("record_purpose")(purpose),
+            login.purpose if purpose is None else purpose,
             given.get("--because", login.reason),
         )
     )

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from exchange.cli._acting import SHARED, GivenLogin, give_login, give_options
-from exchange.cli._codes import code_in
 from exchange.cli._commands import ROWS
 from exchange.cli._options import DEFAULT_HOME, HomeOption
 from exchange.i18n import _
@@ -52,7 +51,6 @@ def acting(
         str | None,
         typer.Option(
             "--purpose",
-            callback=code_in("record_purpose"),
             help=_("Reason: a code of the list record_purpose; else case_work."),
         ),
     ] = None,

@@ -320,6 +320,14 @@ ROWS = (
         _("Evidence of a message for a court or an auditor, who can verify it without Comity."),
     ),
     CommandRow(
+        "print",
+        "exchange.cli.evidence.letters:print_",
+        _(
+            "Write a message, or a case, as a formal letter (PDF); or a copy for a court, with parts removed.\n\n"
+            "Example: comity print 7f3a --out letter.pdf --language fr"
+        ),
+    ),
+    CommandRow(
         "audit", "exchange.cli.evidence.proofs:audit", _("Mirror and verify nodes' logs, without seeing any content.")
     ),
 )

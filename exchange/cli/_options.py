@@ -9,16 +9,15 @@ from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import typer
 
 from exchange.cli._acting import GivenLogin, give_key, given_key, given_login
-from exchange.cli._codes import code_in
 from exchange.cli._interrupts import run_interruptible
 from exchange.i18n import _
 from exchange.service.served import a_served_desk, served_desk
-from keys.local.terminal import ask, interrupted, refuse
+from keys.local.terminal import ask, interrupted, is_ending, refuse
 from protocol.errors import ComityError, MalformedError, RecipientNeededError, UsageError
 
 if TYPE_CHECKING:
@@ -31,11 +30,43 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+Given = TypeVar("Given", bound="str | list[str] | None")
+
+
+def code_in(name: str) -> Callable[[Given], Given]:
+    """A callback for an option whose value is a code of the list ``name``: words for it are understood too.
+
+    The command itself refuses what is neither, where a refusal is shown as every other is.
+    """
+
+    def read(value: Given) -> Given:
+        if not value:
+            return value
+        from exchange.text.code_words import find_code
+
+        if isinstance(value, list):
+            return cast("Given", [find_code(name, one) or one for one in value])
+        return cast("Given", find_code(name, str(value)) or value)
+
+    return read
+
+
+def required_code(name: str, value: str | None) -> str | None:
+    """The code of a list; raises :class:`UsageError` for what is none, with the allowed values and the likely one."""
+    from exchange.text.code_words import code_of
+
+    return code_of(name, value) if value else None
+
+
 CleanOption = Annotated[
     bool,
     typer.Option("--clean", help=_("Take marks that cannot be seen out of identifiers, and say which were removed.")),
 ]
 
+LanguageOption = Annotated[
+    str | None,
+    typer.Option("--language", help=_("The language of your text (a code such as fr), if not that of the settings.")),
+]
 AtOnceOption = Annotated[
     bool,
     typer.Option(
@@ -114,20 +145,27 @@ def read_login() -> Login:
         if found is not None:
             return _signed_in(found, given)
     if given.officer is None:
-        return Login(purpose=given.purpose, reason=given.reason)
+        return Login(purpose=_purpose(given), reason=given.reason)
     read = read_officer_passphrase(file, given.officer, "--officer-passphrase-file")
     if served is not None:
         found = served.signed_in(given.officer, read)
         if found is not None:
             return _signed_in(found, given)
-    return Login(given.officer, read, given.purpose, given.reason)
+    return Login(given.officer, read, _purpose(given), given.reason)
 
 
 def _signed_in(found: SignedIn, given: GivenLogin) -> Login:
     from exchange.office.officers import Login
     from protocol.crypto.signing import Ed25519Signer
 
-    return Login(found.officer, None, given.purpose, given.reason, None, Ed25519Signer(found.seed))
+    return Login(found.officer, None, _purpose(given), given.reason, None, Ed25519Signer(found.seed))
+
+
+def _purpose(given: GivenLogin) -> str | None:
+    """The code of the purpose that was given, perhaps in words; raises :class:`UsageError`."""
+    from exchange.text.code_words import code_of
+
+    return code_of("record_purpose", given.purpose) if given.purpose else given.purpose
 
 
 def read_passphrase(path: Path | None, *, new: bool = False) -> bytes:
@@ -166,7 +204,7 @@ def run(work: Callable[[], Coroutine[Any, Any, int | None]], *, as_json: bool) -
     try:
         code = run_interruptible(work)
     except ComityError as error:
-        code = refuse(error, as_json=as_json)
+        code = interrupted() if is_ending() else refuse(error, as_json=as_json)
     except KeyboardInterrupt:
         code = interrupted()
     raise typer.Exit(code or 0)
@@ -225,7 +263,7 @@ def read_handing(to: str | None, purpose: str | None) -> tuple[str, str]:
 
     Raises :class:`RecipientNeededError` when nobody can be asked.
     """
-    given = (to, purpose or given_login().purpose)
+    given = (to, purpose or _purpose(given_login()))
     if not all(given) and not sys.stdin.isatty():
         raise RecipientNeededError("it was not said who gets it, or what for")
     questions = (_("Who gets it?"), _("What for (a code of the list record_purpose)?"))
@@ -268,7 +306,19 @@ async def open_desk_here(
         if served is not None and login.passphrase is not None:
             typed = given_login().passphrase_file is None
             _stay_signed_in(served, acting, login.passphrase, stays=typed or signing_in)
-        yield opened.desk(acting)
+        desk = opened.desk(acting)
+        _show_times_of(desk)
+        yield desk
+
+
+def _show_times_of(desk: Desk) -> None:
+    """Show times in the zone of the office, as long as the environment names no other."""
+    from exchange.cli.output import show_times_of
+
+    zone = None
+    with suppress(ComityError):
+        zone = desk.directory.contact_point(desk.address).time_zone
+    show_times_of(zone)
 
 
 def _opening(folder: Path, secret: bytes) -> Awaitable[Keystore]:

@@ -6,10 +6,14 @@ Little is imported here, so that a command against a running desk starts at once
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # as typing has it, which a command does not wait for
 if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any, NoReturn
+
     from exchange.cli._app import app
 
 __all__ = ["app", "main"]
@@ -17,9 +21,10 @@ __all__ = ["app", "main"]
 
 def main() -> None:
     """The entry point: no traceback reaches a user."""
-    from exchange.service.client import forwarded, interruptible
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else somebody ignores it
+        signal.signal(signal.SIGINT, _end)
+    from exchange.service.client import forwarded
 
-    interruptible()
     try:
         code = forwarded(sys.argv[1:])
     except Exception as problem:  # noqa: BLE001 - a refusal of the service; whatever else is told as a defect
@@ -31,6 +36,19 @@ def main() -> None:
     from exchange.cli._app import run_here
 
     run_here()
+
+
+def _end(_number: int, _frame: FrameType | None) -> NoReturn:
+    """End with one line, also while that is imported which ends a command in order."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        from keys.local.translation import _
+
+        said = _("interrupted")
+    except Exception:  # noqa: BLE001 - it interrupted the import of what the translation needs
+        said = "interrupted"
+    os.write(2, f"{said}\n".encode("utf-8", "replace"))
+    os._exit(130)
 
 
 def __getattr__(name: str) -> Any:

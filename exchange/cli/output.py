@@ -5,16 +5,15 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import fields, is_dataclass
-from datetime import UTC, datetime
+from datetime import datetime, tzinfo
 from enum import Enum
 from typing import Any
 from uuid import UUID
 
-from keys.local.isolates import shown as as_shown
 from keys.local.printing import printable_line
-from keys.local.terminal import emit, write, write_json
-from keys.local.translation import isolated_value
+from keys.local.terminal import write, write_json
 from protocol.address import Address
 from protocol.encoding.instants import to_text
 
@@ -60,31 +59,25 @@ def line(text: str) -> None:
 
 
 def safe(value: object) -> str:
-    """``value`` as one printable line: no control characters, no direction tricks, however it came."""
+    """``value`` as one printable line: no control characters, no direction tricks, however it came.
+
+    An instant is shown in the officer's zone, to the second: its parts are in ``--json``.
+    """
+    if isinstance(value, datetime):
+        from exchange.text.zones import in_zone
+
+        return in_zone(value, _zone(), seconds=True)
     return "-" if value is None else printable_line(str(plain(value)))
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table for a person."""
+    """A table for a person: no wider than the terminal, and nothing of it cut."""
     # Only here: a program that reads JSON does not wait for what draws.
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from exchange.cli._tables import lines_of_table
+    from exchange.cli._wrapping import columns as width_of_output
 
-    shown = Table(title=as_shown(title), title_justify="left", show_edge=False)
-    for number, column in enumerate(columns):
-        # Folded, never cut: a name or an instant is of use only as a whole.
-        shown.add_column(as_shown(column), overflow="fold", no_wrap=number == 0)
-    for row in rows:
-        shown.add_row(*(Text(as_shown(isolated_value(_cell(cell)))) for cell in row))
-    # Only a terminal has a width; what reads a pipe wants a row in a line.
-    console = Console(soft_wrap=True, highlight=False)
-    if not console.is_terminal:
-        console = Console(soft_wrap=True, highlight=False, width=10_000)
-    with console.capture() as drawn:
-        console.print(shown)
-    # Drawn by us out of cells that are safe: the frame's own control sequences are meant.
-    emit(drawn.get())
+    cells = [[safe(cell) for cell in row] for row in rows]
+    write("\n".join(lines_of_table(title, columns, cells, width_of_output())))
 
 
 @contextmanager
@@ -106,8 +99,15 @@ def progress(text: str, *, as_json: bool, counted: bool = False) -> Iterator[Cal
         yield lambda completed, total: shown.update(task, completed=completed, total=total)
 
 
-def _cell(value: object) -> str:
-    """As :func:`safe`, but instants without the parts of a second: those are in ``--json``."""
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    return safe(value)
+_own_zone: ContextVar[str | None] = ContextVar("own_zone", default=None)
+
+
+def show_times_of(zone: str | None) -> None:
+    """Show times in the officer's own zone from now on: that of the environment, else ``zone`` of its card."""
+    _own_zone.set(zone)
+
+
+def _zone() -> tzinfo:
+    from exchange.text.zones import own_zone
+
+    return own_zone(_own_zone.get())

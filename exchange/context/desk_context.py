@@ -13,6 +13,7 @@ from exchange.settings import DeskSettings, Home
 from exchange.store.desk_store import DeskStore
 from keys.directory.view import Directory
 from protocol.address import Address
+from protocol.errors import DirectoryUnavailableError
 
 Clock = Callable[[], datetime]
 
@@ -36,6 +37,9 @@ class DeskContext:
     parsed: Parsed = field(default_factory=Parsed)
     background: Background = field(default_factory=Background)
 
+    def __post_init__(self) -> None:
+        self.parsed.is_central_authority = self._is_central_authority
+
     @property
     def signer(self) -> LiveSigner:
         """Signs as the desk, with the key of the moment."""
@@ -45,6 +49,12 @@ class DeskContext:
     def directory(self) -> Directory:
         """The last verified directory; raises :class:`DirectoryUnavailableError` before there was one."""
         return self.current()
+
+    def _is_central_authority(self, sender: str) -> bool:
+        try:
+            return self.current().is_central_authority(Address.parse(sender))
+        except DirectoryUnavailableError:
+            return False
 
     def renew(self) -> None:
         """Take over what other programs changed: the keys, and that content in memory may have been erased.

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from exchange.cases.standing import withheld_by
 from exchange.desk._works import Works
 from exchange.messaging.handling import verify_consents
 from exchange.store.rows import StoredMessage
-from protocol.errors import ComityError, ConditionsOpenError, HandlingError, UnavailableError
+from protocol.errors import (
+    ComityError,
+    ConditionsOpenError,
+    HandlingError,
+    RetractedError,
+    UnavailableError,
+)
 
 
 async def require_consent(works: Works, message_id: UUID) -> None:
@@ -33,11 +40,15 @@ async def require_consent(works: Works, message_id: UUID) -> None:
 
 
 def require_open(works: Works, stored: StoredMessage) -> None:
-    """Return if this desk sent the message, or accepted its conditions; raises :class:`ConditionsOpenError`.
+    """Return if this desk sent the message, or may read what it was sent.
 
-    In the desk's thread.
+    Raises :class:`ConditionsOpenError` for conditions that were not accepted, :class:`RetractedError` for what its
+    sender took back before anybody here had opened it. In the desk's thread.
     """
     conditions = works.passing_on.closed_by(stored)
     if conditions:
         terms = "; ".join(f"{condition.condition} ({condition.kind}): {condition.text}" for condition in conditions)
         raise ConditionsOpenError(f"it was given under conditions that are not accepted here: {terms}")
+    retraction = withheld_by(works.context.store, works.context.parsed, stored)
+    if retraction is not None:
+        raise RetractedError(f"its sender took it back before it was opened, with the message {retraction}")

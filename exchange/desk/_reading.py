@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from exchange.cases.listing import inbox_row
+from exchange.cases.standing import standing_of
 from exchange.desk._opening import require_open
 from exchange.desk._works import Works
 from exchange.messaging.checks import cautions_of
@@ -62,7 +63,7 @@ def receipt_rows(works: Works, head: Head) -> list[ReceiptRow]:
     ]
 
 
-def read(works: Works, message_id: UUID) -> ShownMessage:
+def read(works: Works, message_id: UUID, act: str = "show") -> ShownMessage:
     """The message, and that it was looked at durable in the records before anybody sees it.
 
     Raises what :meth:`Acting.require` and :func:`require_open` raise, and :class:`NotFoundError`.
@@ -74,17 +75,32 @@ def read(works: Works, message_id: UUID) -> ShownMessage:
     stored = store.messages.get(message_id)
     message, head = works.context.parsed.of(stored), stored.head
     require_open(works, stored)
-    works.keep_record(works.book.record(Operation.CONSULTATION, "show", head))
+    works.keep_record(works.book.record(Operation.CONSULTATION, act, head))
     return ShownMessage(
         row=inbox_row(store, *store.messages.head(message_id)),
         message=message,
         content=stored.content,
-        notes=notes_of(message),
+        notes=(*notes_of(message), *_standing_notes(works, head)),
         receipts=tuple(receipt_rows(works, head)),
         digest=head.digest,
         cautions=cautions_of(store, works.context.parsed, message, works.context.directory),
         readers=tuple(works.office.readers_with_who_acts(message_id)),
     )
+
+
+def _standing_notes(works: Works, head: Head) -> tuple[str, ...]:
+    """What a reader must be told of a message that was corrected or taken back."""
+    from protocol.lifecycle.folding import StandingState
+
+    found = standing_of(works.context.store, works.context.parsed, head)
+    if found is None:
+        return ()
+    return {
+        StandingState.CORRECTED: (f"its sender corrected this message: read {found.by}",),
+        StandingState.RETRACTED: (f"its sender took this message back: read {found.by}",),
+        StandingState.AWAITING_ORIGINAL: ("the message that this is about has not arrived yet",),
+        StandingState.NOT_TAKEN: ("this changed nothing in the case: it is out of order",),
+    }.get(found.state, ())
 
 
 def note_opened(works: Works, message_id: UUID) -> PendingStatement | None:

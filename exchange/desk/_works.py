@@ -12,6 +12,7 @@ from exchange.cases.duplicates import subjects_of
 from exchange.cases.listing import Listing
 from exchange.cases.offers import Offers
 from exchange.cases.search import Search
+from exchange.cases.standing import withheld_by
 from exchange.context.desk_context import DeskContext
 from exchange.link.link import NodeLink
 from exchange.messaging.drafting.fanning import Fanning
@@ -101,6 +102,7 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
         store,
         lambda stored: [subject.key for subject in subjects_of(parsed.of(stored))],
         lambda stored: bool(passing_on.closed_by(stored)),
+        lambda stored: withheld_by(store, parsed, stored) is not None,
     )
     agenda = Agenda(context, casework_of)
     office = Office(context, acting, book)

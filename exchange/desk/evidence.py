@@ -23,6 +23,7 @@ from uuid import UUID
 from exchange.context.worker import in_desk_thread
 from exchange.desk._handing import Handing
 from exchange.desk._opening import require_consent, require_open
+from exchange.desk._reading import read
 from exchange.desk._works import Works
 from exchange.i18n import _
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from exchange.evidence.checks import JudgedMessage
     from exchange.evidence.disclosure import Disclosure
     from exchange.evidence.log_monitor import LogWatch
+    from exchange.letters.composing import PrintedMessage
     from exchange.messaging.contradictions import JudgedWhole
 
 
@@ -191,6 +193,25 @@ class DeskEvidence:
         """
         await require_consent(self._works, message_id)
         return await self._in_thread(lambda: _opened(self._disclosed(message_id, "disclose", to, purpose)))
+
+    async def printed(self, message_id: UUID, *, to: str | None = None, purpose: str | None = None) -> PrintedMessage:
+        """A message to be printed as a letter to the other side, or with ``to`` as a copy for somebody else.
+
+        That it was looked at for that is recorded before it is returned; :meth:`note_given` records that the letter was
+        given. Raises as :meth:`disclose` for a copy, else as :meth:`DeskMessages.read`.
+        """
+        from exchange.letters.composing import PrintedMessage
+
+        await require_consent(self._works, message_id)
+
+        def print_it() -> PrintedMessage:
+            stored = self._store.messages.get(message_id)
+            if to is not None:
+                self._disclosed(message_id, "print", to, purpose)
+            shown = read(self._works, message_id, "print")
+            return PrintedMessage(shown, parse_envelope(stored.envelope).routing.commitment)
+
+        return await self._in_thread(print_it)
 
     async def gather(
         self,

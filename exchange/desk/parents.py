@@ -17,8 +17,10 @@ from uuid import UUID
 
 from exchange.cases.parents import ParentView, parent_view, parent_with, resolved_parent
 from exchange.context.worker import in_desk_thread
+from exchange.desk._once import done_once
 from exchange.desk._works import Draft, Works
 from exchange.desk.messages import DeskMessages
+from exchange.messaging.once import claim_of
 from exchange.store.rows import Parent
 from exchange.views import SentMessage
 from protocol.errors import UsageError
@@ -77,18 +79,21 @@ class DeskParents:
         They go at instants of their own, as the requests did. Raises :class:`NotFoundError`, :class:`UsageError` for a
         nation that was not asked, and as :meth:`DeskMessages.send_many`; then nothing is sent in any of the cases.
         """
-        works = self._works
+        works, asked = self._works, [str(parent_id), reply_type, dict(fields), sorted(nations or ())]
 
         def drafts() -> list[Draft]:
             parent = parent_with(self._store, parent_id)
             written = [self._draft(thread, reply_type, fields) for thread in _threads(parent, nations)]
             return works.fanning.spread(written, at_once=at_once)
 
-        written = await self._in_thread(drafts)
-        office = works.office
-        if await self._in_thread(lambda: office.needs_release(reply_type)):
-            return [await self._messages.propose(dict(draft)) for draft in written]
-        return await works.node_sync.send(written, None)
+        async def send(_done: int) -> list[SentMessage]:  # all are sealed in one transaction: none is sent alone
+            written = await self._in_thread(drafts)
+            if await self._in_thread(lambda: works.office.needs_release(reply_type)):
+                compose = works.outbox.compose
+                return await self._messages._propose([dict(one) for one in written], lambda given: compose([given]))
+            return await works.node_sync.send(written, None)
+
+        return await done_once(works, claim_of("say", asked), send)
 
     def _draft(self, thread: UUID, reply_type: str, fields: Mapping[str, Any]) -> Draft:
         own = {name: value for name, value in fields.items() if name not in _OF_ONE_CASE}

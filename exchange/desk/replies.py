@@ -34,7 +34,7 @@ class Acknowledging(TypedDict, total=False):
     """What an acknowledgement says; None as if it were left out.
 
     ``will_answer`` and ``form`` are codes of the lists of these names. ``handler`` is who works on it: the officer who
-    acts, reached as the settings say, if it is not given.
+    acts, reached as the settings say, if it is not given. ``language`` is that of the text, else that of the settings.
     """
 
     will_answer: Required[str]
@@ -43,6 +43,7 @@ class Acknowledging(TypedDict, total=False):
     next_update_by: datetime | None
     handler: Mapping[str, Any] | None
     remark: str | None
+    language: str | None
 
 
 class DeskReplies:
@@ -73,11 +74,15 @@ class DeskReplies:
         targets: Sequence[Mapping[str, Any]],
         *,
         own_reference: str | None = None,
+        language: str | None = None,
     ) -> SentMessage:
-        """Answer a received preservation request for the targets named; the others stay open."""
+        """Answer a received preservation request for the targets named; the others stay open.
+
+        ``language`` is that of the text, else that of the settings.
+        """
         fields: dict[str, Any] = {"targets": [dict(target) for target in targets]}
-        if own_reference is not None:
-            fields["own_reference"] = own_reference
+        said = {"own_reference": own_reference, "language": language}
+        fields |= {name: value for name, value in said.items() if value is not None}
         replies = self._works.replies
         return await self._messages.send(await self._in_thread(lambda: replies.answer(request_id, fields)))
 

@@ -28,8 +28,23 @@ from protocol.lifecycle.profiles import minimum_days
 
 if TYPE_CHECKING:
     from protocol.messages.schema.base import Message
+    from protocol.messages.versions import Reads
 
 _RULE = "plausibility"
+
+
+def readers_of(to: object, directory: Directory) -> dict[str, Reads | None]:
+    """What the recipients' desks read, by their addresses, as the cards say that their nations signed.
+
+    A recipient that the directory does not have is left out here: sealing says so, after it was asked for.
+    """
+    readers: dict[str, Reads | None] = {}
+    for text in to if isinstance(to, list | tuple) else ():
+        try:
+            readers[text] = directory.contact_point(Address.parse(text)).reads
+        except (ComityError, TypeError, AttributeError):
+            continue
+    return readers
 
 
 def check_composed(store: DeskStore, parsed: Parsed, message: Message, directory: Directory) -> tuple[Caution, ...]:
@@ -38,7 +53,7 @@ def check_composed(store: DeskStore, parsed: Parsed, message: Message, directory
     Raises :class:`InvalidMessageError` with every field that is amiss.
     """
     thread = _thread(store, parsed, message)
-    _check_acts(message, thread)
+    _check_acts(message, thread, readers_of(message.to, directory))
     found = tuple(cautions(message, thread, directory))
     problems = [(one.field, _RULE, _text_of(one)) for one in found if one.refused]
     if problems:
@@ -147,11 +162,12 @@ def _reserved(message: Message, thread: Sequence[Message], directory: Directory)
     return rule.reserved if rule is not None else None
 
 
-def _check_acts(message: Message, thread: Sequence[Message]) -> None:
+def _check_acts(message: Message, thread: Sequence[Message], readers: Mapping[str, Reads | None]) -> None:
     from protocol.messages.corrections import check_correction, check_retraction, original_of
     from protocol.messages.notes import check_note
     from protocol.messages.types.correcting import Correction, Retract
     from protocol.messages.types.note import NoteMessage
+    from protocol.messages.versions import require_readable
 
     if isinstance(message, NoteMessage):
         check_note(message, thread)
@@ -163,6 +179,8 @@ def _check_acts(message: Message, thread: Sequence[Message]) -> None:
         raise NotFoundError(f"the case has no message {named}")
     if isinstance(message, Correction):
         check_correction(original, message)
+        stated = message.message.get("schema_version", original.schema_version)
+        require_readable(original.type, stated, readers, "message.schema_version")
     else:
         check_retraction(original, message)
 

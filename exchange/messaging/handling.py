@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from exchange.cases.standing import withheld_by
 from exchange.context.desk_context import DeskContext
 from exchange.messaging._referring import TOLD, as_it_was, check_recipients
 from exchange.messaging.receipts import ReceiptJudge
@@ -27,6 +28,7 @@ from protocol.errors import (
     HandlingError,
     NotFoundError,
     ProofInvalidError,
+    RetractedError,
 )
 from protocol.messages.handling_rules import Action
 from protocol.receipt import Receipt, encode_receipts
@@ -243,6 +245,8 @@ class PassingOn:
 
         if open_conditions(self._parsed.of(stored), self._thread(stored), str(self._address)):
             raise ConditionsOpenError
+        if withheld_by(self._store, self._parsed, stored) is not None:
+            raise RetractedError
 
     def _open_barriers(
         self, stored: StoredMessage, action: Action, recipients: Iterable[Address]

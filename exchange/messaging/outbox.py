@@ -26,7 +26,7 @@ from exchange.cases.threads import check_next_step
 from exchange.context.desk_context import DeskContext
 from exchange.link.client import MAX_SUBMIT_BYTES
 from exchange.messaging._referring import TOLD, accompanied
-from exchange.messaging.checks import cautions_of_cards, check_composed
+from exchange.messaging.checks import cautions_of_cards, check_composed, readers_of
 from exchange.messaging.drafting.fanning import Fanning, TimedDraft, family_of, nations_of, numbered
 from exchange.messaging.handling import PassingOn
 from exchange.messaging.once import Claim, Once
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 _PRIORITIES = {"routine": Priority.ROUTINE, "urgent": Priority.URGENT, "emergency": Priority.EMERGENCY}
 _FORMAT_RULE = "message format"
 _NO_PROOF = PeerFailedError("the node gave no proof that it took the message")
+_SAME_WORDS = Caution("caution", "same_words", "to")
 # Said by a draft to this desk alone.
 _OF_THIS_DESK = frozenset({REPLACES, TOLD})
 Keeping: TypeAlias = "Callable[[Message], None]"
@@ -186,11 +187,14 @@ class Outbox:
                 phrase("problems of the drafts: {count}", count=len(problems)), (*dict.fromkeys(problems),)
             )
         cautions: list[tuple[Caution, ...]] = []
-        for composed, instead_of in zip(messages, replaced, strict=True):
+        families = [family_of(draft) for draft in flat]
+        for composed, instead_of, family in zip(messages, replaced, families, strict=True):
             # First what names the field that is wrong; the case would only say that such a step does not count.
             found = check_composed(self._store, self._parsed, composed.message, self._directory())
             check_next_step(self._store, self._parsed, composed.message, without=instead_of)
-            cautions.append((*found, *cautions_of_cards(composed.message, self._directory())))
+            told = [Caution("caution", "left_out", name) for name in composed.left_out]
+            told += [_SAME_WORDS] if family is not None and families.count(family) > 1 else []
+            cautions.append((*found, *cautions_of_cards(composed.message, self._directory()), *told))
             check_law(self._directory(), composed.message)
             self._passing_on.check_outgoing(composed)
             self._needs_glass(composed.message)
@@ -311,14 +315,14 @@ class Outbox:
         from protocol.messages.officer_signature import sign_as_officer
         from protocol.messages.versions import compose_for
 
+        now = self._time_of(draft)  # of a child, it goes with the draft
         draft = self.filled(draft)
-        now = self._time_of(draft)
         claimed = draft.get("from")
         if claimed is not None and claimed != str(self._address):
             raise _one_problem("from", phrase("this desk sends as {address}", address=self._address))
         composed = compose_for(
             self._named({name: draft[name] for name in draft if name not in _OF_THIS_DESK}),
-            self._readers(draft),
+            readers_of(draft.get("to"), self._directory()),
             message_id=self._new_id(now),
             sender=str(self._address),
             sent_at=now,
@@ -339,21 +343,6 @@ class Outbox:
         except ComityError:
             pass  # a desk without a directory fills in what its settings say
         return filled(draft, own_fields(self._settings, card, country))
-
-    def _readers(self, draft: Mapping[str, Any]) -> dict[str, Mapping[str, tuple[int, ...]] | None]:
-        """What the recipients' desks read, by the cards that their nations signed.
-
-        A recipient that the directory does not have is left out here: sealing says so, after it was asked for.
-        """
-        readers: dict[str, Mapping[str, tuple[int, ...]] | None] = {}
-        given = draft.get("to")
-        for text in given if isinstance(given, list | tuple) else ():
-            try:
-                address = Address.parse(text)
-                readers[text] = self._directory().contact_point(address).reads
-            except (ComityError, TypeError, AttributeError):
-                continue
-        return readers
 
     def _named(self, draft: Mapping[str, Any]) -> Mapping[str, Any]:
         """The draft with the officer who releases it, where officers sign."""

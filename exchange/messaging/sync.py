@@ -240,7 +240,11 @@ class NodeSync:
         after = 0
         while rows := await self._pending(after):
             after = rows[-1][0]
-            waiting = [message for _, message in rows if message.head.id not in self._in_flight]
+            # In the order of their instants: that in which they were kept would show what was asked together.
+            waiting = sorted(
+                (message for _, message in rows if message.head.id not in self._in_flight),
+                key=lambda message: (message.head.sent_at, message.head.id),
+            )
             for batch in batches(waiting):
                 outcomes = await self._submit(batch, own=True)
                 submitted += [key for key, outcome in outcomes.items() if outcome.status is SendStatus.SUBMITTED]

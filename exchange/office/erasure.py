@@ -111,7 +111,9 @@ class Erasure:
         """
         self._acting.require(Role.ADMINISTRATOR)
         if ground not in load_codes("erasure_ground"):
-            raise UsageError("the ground is not a code of the list erasure_ground")
+            from protocol.codes.likely import likely, refusal_of
+
+            raise UsageError(refusal_of(load_codes("erasure_ground"), likely(load_codes("erasure_ground"), ground)))
         if not self._store.messages.thread(thread):
             raise NotFoundError(f"this desk has no thread {thread}")
         messages = self._contents(thread)

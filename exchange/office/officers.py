@@ -283,7 +283,9 @@ def check_line(text: str, what: str) -> str:
 def check_purpose(purpose: str) -> str:
     """Return a code of the list record_purpose; raises :class:`UsageError`."""
     if purpose not in load_codes("record_purpose"):
-        raise UsageError("the purpose is not a code of the list record_purpose")
+        from protocol.codes.likely import likely, refusal_of
+
+        raise UsageError(refusal_of(load_codes("record_purpose"), likely(load_codes("record_purpose"), purpose)))
     return purpose
 
 

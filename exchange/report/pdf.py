@@ -10,9 +10,11 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import datetime
 from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import typst
 
@@ -23,6 +25,7 @@ FONT_FOLDERS = (Path("/usr/share/fonts/truetype/noto"), Path("/usr/share/fonts/o
 """Where Debian's fonts-noto-core and fonts-noto-cjk put their files."""
 
 _TEMPLATE = "templates/report.typ"
+_SOURCE = "source.typ"
 # ISO 19005-2 and ISO 14289-1: to be kept, and to be read by everybody.
 _STANDARDS: list[typst.PDFStandard] = ["a-2a", "ua-1"]
 _NO_GLYPH = "could not be displayed with font"
@@ -36,13 +39,27 @@ _FAMILIES: dict[str, tuple[tuple[str, ...], frozenset[str] | None]] = {
 
 def render_pdf(document: Document, folders: tuple[Path, ...] = FONT_FOLDERS) -> bytes:
     """The document as PDF. Equal documents give equal bytes. Raises :class:`FontsMissingError`."""
-    language, _hyphen, region = document.language.partition("-")
-    shown = asdict(document) | {"as_of": None, "lang": language, "region": region or None}
+    template = resources.files("exchange.report").joinpath(_TEMPLATE).read_bytes()
+    return typeset(template, asdict(document), document.language, document.as_of, folders)
+
+
+def typeset(
+    template: bytes,
+    values: dict[str, Any],
+    language_tag: str,
+    as_of: datetime,
+    folders: tuple[Path, ...] = FONT_FOLDERS,
+) -> bytes:
+    """A template of Typst with its values as PDF. They come to it as JSON, ``report`` in its inputs: all is text, none
+    of it markup. Equal values give equal bytes. Raises :class:`FontsMissingError`.
+    """
+    language, _hyphen, region = language_tag.partition("-")
+    shown = values | {"as_of": None, "lang": language, "region": region or None}
     inputs = {"report": json.dumps(shown, ensure_ascii=False)}
-    with _workplace(language, folders) as (place, families):
+    with _workplace(template, language, folders) as (place, families):
         try:
             return typst.compile(
-                place / "report.typ",
+                place / _SOURCE,
                 root=place,
                 font_paths=typst.Fonts(
                     include_system_fonts=False, include_embedded_fonts=False, font_paths=[str(place)]
@@ -51,7 +68,7 @@ def render_pdf(document: Document, folders: tuple[Path, ...] = FONT_FOLDERS) -> 
                 sys_inputs={**inputs, "fonts": json.dumps(families)},
                 format="pdf",
                 pdf_standards=_STANDARDS,
-                timestamp=int(document.as_of.timestamp()),
+                timestamp=int(as_of.timestamp()),
             )
         except typst.TypstError as problem:
             # ISO 19005 wants a glyph for every character. Anything else that is wrong would be our template's fault.
@@ -61,11 +78,11 @@ def render_pdf(document: Document, folders: tuple[Path, ...] = FONT_FOLDERS) -> 
 
 
 @contextmanager
-def _workplace(language: str, folders: tuple[Path, ...]) -> Iterator[tuple[Path, list[str]]]:
+def _workplace(template: bytes, language: str, folders: tuple[Path, ...]) -> Iterator[tuple[Path, list[str]]]:
     """A folder with the template and the fonts, as Typst reads whole folders only; and their families, best first."""
     with TemporaryDirectory(prefix="comity-report-") as name:
         place, families = Path(name), []
-        (place / "report.typ").write_bytes(resources.files("exchange.report").joinpath(_TEMPLATE).read_bytes())
+        (place / _SOURCE).write_bytes(template)
         for family, (files, needed_by) in _FAMILIES.items():
             found = [path for file in files if (path := _find(file, folders)) is not None]
             if len(found) == len(files):

@@ -92,6 +92,9 @@ class CommandServer:
 
     async def close(self) -> None:
         """Take no more commands; let those that run end, and end those that do not."""
+        for task in [one for one in self._tasks if one.get_name() == "accept"]:
+            task.cancel()  # before its socket's number can be given to another
+            await asyncio.gather(task, return_exceptions=True)
         if self._listening is not None:
             self._listening.close()
         if await self._idle(END_WITHIN_S):
@@ -136,8 +139,6 @@ class CommandServer:
                 connection, _ = await loop.sock_accept(listening)
             except OSError:
                 places.release()
-                if listening.fileno() < 0:
-                    return
                 await asyncio.sleep(0.1)  # no descriptors are left: they come back as commands end
                 continue
             self._begin(serve(connection), "serve")

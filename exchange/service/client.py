@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from exchange.service import wire
 from exchange.service.run_folder import RunNote, is_owned, read_note
@@ -19,30 +19,15 @@ from exchange.service.run_folder import RunNote, is_owned, read_note
 # These open no desk, or are about the home and its service themselves; all others are given to a running desk.
 HERE = frozenset(
     {
-        *(("init",), ("demo",), ("codes",), ("desk",), ("keys",), ("targets",), ("template",)),
-        *(("officer", "passphrase"), ("evidence", "stamp"), ("evidence", "verify"), ("evidence", "root")),
+        *(("init",), ("demo",), ("codes",), ("desk",), ("keys",), ("settings",), ("targets",), ("template",)),
+        *(("officer", "passphrase"), ("epoc",), ("evidence", "stamp"), ("evidence", "verify"), ("evidence", "root")),
     }
 )
 _HELP = frozenset(["--help", "--version"])
 # So long a service that owns the home may take until it listens, or until it has ended.
 _STARTING_S = 15.0
 _LOOK_AGAIN_S = 0.05
-_INTERRUPTED = 130
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGWINCH)
-
-
-def interruptible() -> None:
-    """From now on, SIGINT ends this process with one line, also while it imports what it runs."""
-
-    def end(_number: int, _frame: FrameType | None) -> NoReturn:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        from keys.local.translation import _
-
-        os.write(2, f"{_('interrupted')}\n".encode("utf-8", "replace"))
-        os._exit(_INTERRUPTED)
-
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else somebody ignores it
-        signal.signal(signal.SIGINT, end)
 
 
 def forwarded(arguments: Sequence[str]) -> int | None:

@@ -18,7 +18,6 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from hashlib import blake2s
 from pathlib import Path
 from typing import NamedTuple
 
@@ -145,6 +144,8 @@ def _folder(home: Path, wanted: Path | None, environment: Mapping[str, str]) -> 
 
 def _elsewhere(home: Path, environment: Mapping[str, str]) -> list[Path]:
     """The user's own runtime folder, for a home with a long path."""
+    from hashlib import blake2s
+
     place = environment.get("XDG_RUNTIME_DIR")
     if not place or not os.path.isabs(place):
         return []

@@ -1,19 +1,14 @@
 """Codes out of the words that people write for them: ``France``, ``TLP:AMBER``, ``Urgent``, ``Illegal access``.
 
 A word counts if one code of the list, and no other, is called so in the reader's language or in English. Nothing is
-guessed from a part of a word: a code has legal effect. Words of a draft that are not understood stay as they are, and
-the check of the draft refuses them with the values that the list has.
+guessed from a part of a word: a code has legal effect.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, get_args
-
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 from exchange.text._folding import fold
 from exchange.text.labels import code_label
@@ -23,11 +18,6 @@ from protocol.address import MISTAKEN_COUNTRIES, parse_node
 from protocol.codes import is_local_code, load_codes
 from protocol.codes.likely import likely, names_of, refusal_of
 from protocol.errors import InvalidAddressError, UsageError
-from protocol.messages.registry import MESSAGE_TYPES
-from protocol.messages.schema.fields import CodeOf
-from protocol.messages.schema.parts import Offence
-
-_TYPES = "message_type"
 
 
 def find_code(name: str, words: str) -> str | None:
@@ -72,24 +62,6 @@ def code_label_bare(name: str, code: str) -> str:
     return bare(code_label(name, code))
 
 
-def with_codes(draft: Mapping[str, Any], message_type: str | None = None) -> dict[str, Any]:
-    """``draft`` with codes in the place of words, in every field that a code list belongs to."""
-    written = dict(draft)
-    if isinstance(kind := written.get("type"), str) and kind not in MESSAGE_TYPES:
-        written["type"] = find_code(_TYPES, kind) or kind
-    model = MESSAGE_TYPES.get(message_type or str(written.get("type")))
-    return written if model is None else _of_part(model, written)
-
-
-def codes_of_field(model: type[BaseModel], name: str, part: Mapping[str, Any]) -> str | None:
-    """The code list of the field ``name`` of a part, where one belongs to it."""
-    if issubclass(model, Offence) and name == "code":
-        published = part.get("list")
-        return f"offence_{published}" if published in ("budapest", "un", "iccs") else None
-    field = model.model_fields[name]
-    return next((item.name for item in field.metadata if isinstance(item, CodeOf)), None) or _code_in(field.annotation)
-
-
 # --- Inside ---
 
 
@@ -118,51 +90,3 @@ def _is_organisation(words: str) -> bool:
 
 def _folded(text: str) -> str:
     return " ".join(re.sub(r"[_\s]+", " ", fold(text)).split())
-
-
-def _of_part(model: type[BaseModel], part: Mapping[str, Any]) -> dict[str, Any]:
-    by_name = {field.alias or name: (name, field) for name, field in model.model_fields.items()}
-    # In the order of the model: which list a code is of may hang on a field before it.
-    written = dict(part)
-    for shown, (name, field) in by_name.items():
-        if shown in written:
-            codes = codes_of_field(model, name, written)
-            written[shown] = _of_value(field, codes, written[shown])
-    return written
-
-
-def _of_value(field: FieldInfo, codes: str | None, value: Any) -> Any:
-    if isinstance(value, str):
-        return (find_code(codes, value) or value) if codes is not None else value
-    if isinstance(value, list):
-        return [_of_value(field, codes, item) for item in value]
-    if isinstance(value, Mapping):
-        model = _model_for(field, value)
-        return value if model is None else _of_part(model, value)
-    return value
-
-
-def _model_for(field: FieldInfo, value: Mapping[str, Any]) -> type[BaseModel] | None:
-    """The model of a part: the one there is, or of several kinds the one that ``kind`` names."""
-    models = list(_models(field.annotation))
-    if len(models) < 2:
-        return models[0] if models else None
-    kind = value.get("kind")
-    kind = find_code("identifier_type", kind) or kind if isinstance(kind, str) else None
-    return next((one for one in models if kind in get_args(one.model_fields["kind"].annotation)), None)
-
-
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-        return
-    for inner in get_args(annotation):
-        yield from _models(inner)
-
-
-def _code_in(annotation: Any) -> str | None:
-    for inner in get_args(annotation):
-        found = inner.name if isinstance(inner, CodeOf) else _code_in(inner)
-        if found is not None:
-            return found
-    return None

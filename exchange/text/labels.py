@@ -29,6 +29,13 @@ def code_label(name: str, code: str) -> str:
     return pgettext(label_context(name, code), codes.label(code)) if code in codes else code
 
 
+def short_label(name: str, code: str) -> str:
+    """As :func:`code_label`, without what a label says in explanation."""
+    from protocol.codes.likely import names_of
+
+    return list(names_of(code_label(name, code)))[-1]
+
+
 def listed_label(name: str, entry: Code) -> str:
     """The label of an entry of the list ``name``, which may be an added one."""
     return pgettext(label_context(name, entry.code), entry.label)

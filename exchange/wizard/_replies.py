@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from exchange.wizard import _answers as read
+from exchange.wizard import answers as read
 from exchange.wizard.question import AnswerKind, AnswerProblem, Draft, Fields, Situation, WizardStep, value_at
 from protocol.encoding.phrase import phrase
 

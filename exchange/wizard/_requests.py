@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from exchange.text.code_words import find_code
-from exchange.wizard import _answers as read
+from exchange.wizard import answers as read
 from exchange.wizard._targets import target_steps
 from exchange.wizard.paste import Pasted
 from exchange.wizard.question import AnswerKind, AnswerProblem, Draft, Fields, Situation, WizardStep, value_at

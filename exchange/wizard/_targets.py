@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from exchange.wizard._answers import instant_of, parts_of, said_yes
+from exchange.wizard.answers import instant_of, parts_of, said_yes
 from exchange.wizard.paste import Pasted
 from exchange.wizard.question import AnswerKind, AnswerProblem, Draft, Fields, Situation, WizardStep, value_at
 from protocol.encoding.instants import parse_instant
@@ -65,7 +65,7 @@ def _has_targets(draft: Draft, _situation: Situation) -> bool:
 
 
 def _categories(text: str, draft: Draft, situation: Situation) -> Fields:
-    from exchange.wizard._answers import several_codes
+    from exchange.wizard.answers import several_codes
 
     (codes,) = several_codes("c", "data_category")(text, draft, situation).values()
     return _for_all(draft, "data_categories", codes)

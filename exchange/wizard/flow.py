@@ -23,8 +23,8 @@ from functools import lru_cache
 from typing import Any
 
 from exchange.messaging.drafting.drafts import empty_field
-from exchange.text.code_words import with_codes
-from exchange.wizard import _answers as read
+from exchange.text.draft_codes import with_codes
+from exchange.wizard import answers as read
 from exchange.wizard._replies import ANSWER, REPLIES, answer_steps
 from exchange.wizard._requests import FIXED, REPORTED, REQUESTS, reported
 from exchange.wizard._targets import EACH, MoreTargets, added_targets, targets_of

@@ -45,6 +45,10 @@ class AnswerProblem(Exception):  # noqa: N818 - shown to a person as what is wro
         return cls(error.detail)
 
 
+class NoContactKnown(AnswerProblem):
+    """The directory at hand has no contact point of a country; that of all nations may."""
+
+
 @dataclass(frozen=True, slots=True)
 class Partner:
     """A contact point that a message may go to."""

@@ -467,6 +467,7 @@ class ContactPointCard(_Card):
     phones: Annotated[tuple[Phone, ...], Field(max_length=8)] = ()
     competences: Annotated[tuple[Line, ...], Field(max_length=64)] = ()
     functions: Annotated[tuple[Function, ...], Field(min_length=1, max_length=8)] = (Function.EXCHANGE,)
+    central_authority: Literal[True] | None = None
     sealing_keys: Annotated[tuple[KeyEntry, ...], Field(max_length=16)] = ()
     escalation_contact: Line | None = None
     deputy: AddressField | None = None

@@ -173,6 +173,11 @@ class Directory:
             raise UnknownContactPointError(f"the directory has no contact point {address}")
         return card
 
+    def is_central_authority(self, address: Address) -> bool:
+        """Whether the nation names this office as its central authority; not one that the directory does not have."""
+        card = self._contact_points.get(address)
+        return card is not None and card.central_authority is True
+
     def contact_points(self) -> list[ContactPointCard]:
         """All contact points, sorted by node, then name."""
         return sorted(self._contact_points.values(), key=lambda card: (card.address.node, card.address.contact_point))

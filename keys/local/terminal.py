@@ -161,13 +161,25 @@ def refuse(error: ComityError, *, as_json: bool) -> int:
 
 
 def interrupted() -> int:
-    """Say in one line that the person interrupted the command; the exit code."""
-    write(_("interrupted"), to=sys.stderr)
+    """Say in one line, once, that the person interrupted the command; the exit code."""
+    if "said" not in _ending:
+        if _ending:
+            _ending.append("said")
+        write(_("interrupted"), to=sys.stderr)
     return INTERRUPTED
+
+
+_ending: list[str] = []
+
+
+def is_ending() -> bool:
+    """Whether a person interrupted the command: what else fails then fails because of that."""
+    return bool(_ending)
 
 
 def quiet_end() -> None:
     """Let nothing but the command itself say that it was interrupted: no library, and not the interpreter."""
+    _ending.append("signal")
     sys.unraisablehook = lambda _: None
     threading.excepthook = lambda _: None
     logging = sys.modules.get("logging")
@@ -231,7 +243,7 @@ def _run(name: str, app: typer.Typer) -> int:
             return USAGE
         return refuse(UsageError(wrong.format_message()), as_json=as_json)
     except ComityError as error:
-        return refuse(error, as_json=as_json)
+        return interrupted() if is_ending() else refuse(error, as_json=as_json)
     except (KeyboardInterrupt, typer.Abort):
         return interrupted()
     except BrokenPipeError:
@@ -241,6 +253,8 @@ def _run(name: str, app: typer.Typer) -> int:
             return _refused_output(problem)
         return defect(name, problem)
     except Exception as problem:  # noqa: BLE001 - the last resort: a defect is named by type, never by its values
+        if is_ending():
+            return interrupted()
         return defect(name, problem)
     return OK
 

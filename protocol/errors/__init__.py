@@ -110,6 +110,7 @@ ComityError                              internal                 _base
 ├─ ClosingLosesError                     closing-loses            _cases
 ├─ OfferNeededError                      offer-needed             _messages
 ├─ ConditionsOpenError                   conditions-open          _messages
+├─ RetractedError                        retracted                _messages
 ├─ IdempotencyKeyUsedError               idempotency-key-used     _messages
 ├─ DraftChangedError                     draft-changed            _messages
 ├─ OfficerNeededError                    officer-needed           _office
@@ -123,6 +124,7 @@ ComityError                              internal                 _base
 ├─ EvidenceUnusableError                 evidence-unusable        _evidence
 ├─ TimestampInvalidError                 timestamp-invalid        _evidence
 ├─ SigningIdentityError                  signing-identity         _evidence
+├─ RedactionError                        redaction                _evidence
 ├─ FontsMissingError                     fonts-missing            _evidence
 ├─ DeskRunningError                      desk-running             _service
 ├─ RunFolderError                        run-folder               _service
@@ -157,6 +159,7 @@ from protocol.errors._directory import UnknownKeyError as UnknownKeyError
 from protocol.errors._directory import UnknownNodeError as UnknownNodeError
 from protocol.errors._evidence import EvidenceUnusableError as EvidenceUnusableError
 from protocol.errors._evidence import FontsMissingError as FontsMissingError
+from protocol.errors._evidence import RedactionError as RedactionError
 from protocol.errors._evidence import SigningIdentityError as SigningIdentityError
 from protocol.errors._evidence import TimestampInvalidError as TimestampInvalidError
 from protocol.errors._evidence import TimestampUnavailableError as TimestampUnavailableError
@@ -221,6 +224,7 @@ from protocol.errors._messages import LawsDifferError as LawsDifferError
 from protocol.errors._messages import NothingOpenError as NothingOpenError
 from protocol.errors._messages import OfferNeededError as OfferNeededError
 from protocol.errors._messages import OlderReaderError as OlderReaderError
+from protocol.errors._messages import RetractedError as RetractedError
 from protocol.errors._messages import TransitionError as TransitionError
 from protocol.errors._node import BackupDamagedError as BackupDamagedError
 from protocol.errors._node import CheckpointFileDamagedError as CheckpointFileDamagedError

@@ -37,6 +37,14 @@ class SigningIdentityError(ComityError):
     advice = "Give a PKCS#12 file, or a PEM file with one key and its certificate, and the passphrase that opens it."
 
 
+class RedactionError(ComityError):
+    """What was to be removed from a copy is not gone from it, or was never there."""
+
+    code = "redaction"
+    http_status = 422
+    advice = "Name the field or the words that are to be removed, everywhere they stand, and make the copy again."
+
+
 class FontsMissingError(ComityError):
     """The fonts that the report's language needs are not on this machine."""
 

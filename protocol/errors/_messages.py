@@ -109,6 +109,17 @@ class ConditionsOpenError(ComityError):
     )
 
 
+class RetractedError(ComityError):
+    """Its sender took the message back before anybody here had opened it: it is kept, and not shown."""
+
+    code = "retracted"
+    http_status = 409
+    advice = (
+        "Read the retraction, and say what was done with the data with data-protection.notice in reply to it;"
+        " ask the sender for the message anew if you need it."
+    )
+
+
 class IdempotencyKeyUsedError(ComityError):
     """That key stands for another draft, or another act: nothing was sent."""
 

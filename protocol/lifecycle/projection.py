@@ -31,6 +31,7 @@ from protocol.lifecycle.folding import OutOfOrder, nation_of
 from protocol.lifecycle.thread import ThreadMessage
 from protocol.messages.handling_rules import REQUESTS, Action, objections, read_original
 from protocol.messages.schema.base import Message
+from protocol.messages.schema.use import ConsentReply
 from protocol.messages.types.ending import Misdirected
 from protocol.messages.types.forward import Forward
 
@@ -70,6 +71,8 @@ def check_step(thread: Iterable[ThreadMessage], message: Message) -> tuple[OutOf
     """What would be out of order if ``message`` were added to ``thread``; empty when a case that it is of allows it."""
     entries = (*thread, ThreadMessage(message))
     parties = _Parties.of(entries)
+    if parties is None and isinstance(message, ConsentReply):
+        return ()  # who is asked for consent to what was passed on is no party to the thread in which that was done
     refused: tuple[OutOfOrder, ...] = ()
     for nation in parties.nations if parties is not None else ("",):
         of_case = tuple(parties.project(entries, nation)) if parties is not None else entries

@@ -26,6 +26,7 @@ from protocol.messages.types.acknowledgement import Acknowledgement
 from protocol.messages.types.answer import Answer
 from protocol.messages.types.assistance import AssistanceRequest
 from protocol.messages.types.clarification import ClarificationAsk, ClarificationReply
+from protocol.messages.types.confidentiality import ConfidentialityRenew
 from protocol.messages.types.consent import is_given
 from protocol.messages.types.consultation import ConsultationClose, ConsultationOpen
 from protocol.messages.types.data_protection import DataProtectionNotice
@@ -89,17 +90,20 @@ def facts_stated(
     message = entry.message
     if not is_given(message, messages):
         return ()
+    facts = facts_of(message)
+    # An opening opens its thread whatever it says: there would be no case to show it in.
+    if all(isinstance(fact, f.Submitted) for fact in facts):
+        return facts
     held = held_back(message, messages, said_at=said_at)
     unauthorised = discloses_unauthorised(message)
 
     def marked(fact: f.CaseFact) -> f.CaseFact:
         doubt = "no_authorisation" if unauthorised else "implausible" if held.covers(fact.targets) else ""
-        # An opening opens its thread whatever it says: there would be no case to show it in.
-        if isinstance(fact, f.Submitted) or not (doubt or entry.central):
+        if not (doubt or entry.central):
             return fact
         return replace(fact, central=entry.central, doubt=doubt)
 
-    return tuple(marked(fact) for fact in facts_of(message))
+    return tuple(marked(fact) for fact in facts)
 
 
 def receipts_of(entry: ThreadMessage) -> Iterator[f.CaseFact]:
@@ -143,7 +147,7 @@ def _opening(message: Message) -> f.Submitted:
         wanted_by=wanted_by if isinstance(message, _WITH_TARGETS) else None,
         supplement_by=message.supplement_by if isinstance(message, EmergencyRequest) else None,
         offers=isinstance(message, InformationSpontaneous) and message.stage == "offer",
-        silent_until=getattr(message, "do_not_notify_until", None) if isinstance(message, _WITH_TARGETS) else None,
+        silent_until=message.do_not_notify_until if isinstance(message, _SILENT) else None,
         renewal=any(nation_of(address) in renewing_nations() for address in message.to),
         consults=instrument is not None and instrument in consulting_instruments(),
     )
@@ -237,6 +241,10 @@ def _about_nothing_named(kind: type[f.CaseFact]) -> Callable[[Any], Facts]:
 
 def _risk(message: PreservationRisk) -> Facts:
     yield f.RiskRaised(**_common(message), targets=message.targets, answer_by=message.answer_by)
+
+
+def _renewal(message: ConfidentialityRenew) -> Facts:
+    yield f.SilenceRenewed(**_common(message), targets=message.targets, until=message.until)
 
 
 def _consultation(message: ConsultationOpen) -> Facts:
@@ -370,6 +378,7 @@ def _closure(message: Closure) -> Facts:
     yield f.Closed(**_common(message))
 
 
+_SILENT = (PreservationRequest, EmergencyRequest)
 _WITH_TARGETS = (PreservationRequest, AssistanceRequest, EmergencyRequest)
 # Other reported states repeat what a message of their own states, and move nothing.
 _REPORTED_STATES: Mapping[str, type[f.CaseFact]] = MappingProxyType(
@@ -393,6 +402,7 @@ _FACTS_OF: Mapping[type[Message], Callable[[Any], Facts]] = MappingProxyType(
         FollowUpConfirmed: _confirmation,
         TrafficPartialDisclosure: _path,
         PreservationRelease: _of_targets(f.Released),
+        ConfidentialityRenew: _renewal,
         EmergencySupplement: _of_targets(f.Supplemented),
         Acknowledgement: _acknowledgement,
         ClarificationAsk: _question,

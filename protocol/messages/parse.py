@@ -51,10 +51,14 @@ _FILLED_BY_DESK = {
 
 @dataclass(frozen=True, slots=True)
 class ComposedMessage:
-    """A message that may be sent, and its bytes (:func:`message_to_bytes`)."""
+    """A message that may be sent, and its bytes (:func:`message_to_bytes`).
+
+    ``left_out`` are the paths of the fields that the draft has and an older version of its type cannot say.
+    """
 
     message: Message
     content: bytes = field(repr=False)
+    left_out: tuple[str, ...] = ()
 
 
 def parse_message(content: bytes) -> Message:

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -43,7 +44,17 @@ PAST = frozenset(
     }
 )
 PROMISED = frozenset({"eta", "next_update_by", "expected_until", "expires_at", "until", "supplement_by", "valid_until"})
-WISHED = frozenset({"answer_by", "needed_by", "wanted_by", "expected_at", "follow_up_expected_at", "deadline_at"})
+WISHED = frozenset(
+    {
+        "answer_by",
+        "do_not_notify_until",
+        "needed_by",
+        "wanted_by",
+        "expected_at",
+        "follow_up_expected_at",
+        "deadline_at",
+    }
+)
 FREE = frozenset({"begins_at", "ends_at"})
 # Things that befall a request befall it after it was made.
 _AFTER_REQUEST = {PreservationAnswer: ("preserved_at",), Acknowledgement: ("received_at",)}
@@ -147,22 +158,29 @@ def _all(message: Message, judged: _Judged) -> Iterator[Implausible]:
 
 def _times(part: BaseModel, path: str, targets: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...], Any]]:
     """Every time in a part of a message: its path, the targets that it is about, and its value."""
-    named = getattr(part, "target", None)
+    values = part.__dict__  # a case is folded often: this is what that spends its time on
+    named = values.get("target")
     if path:
-        targets = (named,) if isinstance(named, str) else (getattr(part, "targets", None) or targets)
-    for name, field in type(part).model_fields.items():
-        value, place = getattr(part, name), f"{path}{field.alias or name}"
+        targets = (named,) if isinstance(named, str) else (values.get("targets") or targets)
+    for name, written in _names_of(type(part)):
+        value = values[name]
         if isinstance(value, datetime):
             if path or name != "sent_at":
-                yield place, targets, value
+                yield f"{path}{written}", targets, value
         elif isinstance(value, BaseModel):
-            yield from _times(value, f"{place}.", targets)
+            yield from _times(value, f"{path}{written}.", targets)
         elif isinstance(value, tuple):
             for number, item in enumerate(value):
                 if isinstance(item, BaseModel):
-                    yield from _times(item, f"{place}.{number}.", targets)
-        elif isinstance(part, Authorisation) and name == "date":
-            yield place, targets, date.fromisoformat(value)
+                    yield from _times(item, f"{path}{written}.{number}.", targets)
+        elif name == "date" and isinstance(part, Authorisation):
+            yield f"{path}{written}", targets, date.fromisoformat(value)
+
+
+@cache
+def _names_of(model: type[BaseModel]) -> tuple[tuple[str, str], ...]:
+    """The fields of a model, and as what each is written."""
+    return tuple((name, field.alias or name) for name, field in model.model_fields.items())
 
 
 def _of_time(field: str, targets: tuple[str, ...], value: datetime | date, judged: _Judged) -> Iterator[Implausible]:

@@ -13,6 +13,7 @@ from protocol.messages.types.acknowledgement import Acknowledgement
 from protocol.messages.types.answer import Answer
 from protocol.messages.types.assistance import AssistanceRequest
 from protocol.messages.types.clarification import ClarificationAsk, ClarificationReply
+from protocol.messages.types.confidentiality import ConfidentialityRenew
 from protocol.messages.types.consultation import ConsultationClose, ConsultationOpen
 from protocol.messages.types.contact import ContactTest, ContactTestReply
 from protocol.messages.types.correcting import Correction, Retract
@@ -45,6 +46,7 @@ _TYPES: tuple[type[Message], ...] = (
     PreservationFollowUp,
     FollowUpConfirmed,
     PreservationRelease,
+    ConfidentialityRenew,
     TrafficPartialDisclosure,
     AssistanceRequest,
     EmergencyRequest,

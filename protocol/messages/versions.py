@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -127,6 +127,16 @@ def compose_for(
     return _in_version(composed, version, _leave_out(draft), behind)
 
 
+def require_readable(message_type: str, version: int, readers: Mapping[str, Reads | None], where: str) -> None:
+    """Return if every reader reads what a message holds at ``where``: another one, written in that version.
+
+    Raises :class:`OlderReaderError`.
+    """
+    behind = [name for name, reads in sorted(readers.items()) if newest_for(message_type, version, reads) != version]
+    if behind:
+        raise _unreadable([(where, _RULE, phrase("this version of the message type is not read there"))], behind)
+
+
 def _common(message_type: str, upto: int, readers: Iterable[Reads | None]) -> int:
     """The newest version that all of them read; 0 when there is none."""
     every = list(readers)
@@ -149,10 +159,11 @@ def _in_version(
     message = composed.message
     fields["schema_version"] = version
     try:
-        return compose_message(fields, message_id=message.id, sender=message.sender, sent_at=message.sent_at)
+        older = compose_message(fields, message_id=message.id, sender=message.sender, sent_at=message.sent_at)
     except InvalidMessageError as problem:
         # A field that may be missing only now, or a code that the older lists lack.
         raise _unreadable(problem.problems, behind) from None
+    return replace(older, left_out=tuple(field.name for field in newer if not field.implied))
 
 
 def _unreadable(problems: Iterable[tuple[str, str, str]], behind: list[str]) -> OlderReaderError:

@@ -211,6 +211,36 @@ def test_ctrl_c_ends_a_command_of_the_service_with_one_line(running: ServedDesk)
     assert (code, "Traceback" in shown) == (130, False)
 
 
+# Interrupts itself when it has imported or opened so many things: at any place of a command, and no clock is asked.
+_INTERRUPTED = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also where who started the tests ignores it
+at, seen = {int(one) for one in sys.argv.pop(1).split(",")}, 0
+def count(event, _):
+    global seen
+    if event in ("import", "open"):
+        seen += 1
+        if seen in at:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.addaudithook(count)
+from exchange.cli.main import main
+sys.argv[0] = "comity"
+main()
+"""
+
+
+@pytest.mark.parametrize("at", ["25", "60", "120,123", "250", "450,451", "700", "1000,1001,1002"])
+def test_an_interrupt_at_any_place_ends_a_command_with_one_line(desk: ServedDesk, at: str) -> None:
+    if desk.service is not None:
+        desk.stop()
+    ran = subprocess.run(
+        [sys.executable, "-c", _INTERRUPTED, at, "inbox", "--json", *desk.by("kim")],
+        env=desk.environment(COMITY_PASSPHRASE_FILE=str(desk.passphrase)),
+        cwd=desk.root, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (ran.returncode, ran.stdout, ran.stderr) == (130, "", "interrupted\n")
+
+
 def test_a_caller_that_vanishes_ends_its_command(running: ServedDesk) -> None:
     watching = running.begin("watch", "--json", *running.by("kim"))
     commands = [os.pidfd_open(pid) for pid in until(lambda: _copies(running))]

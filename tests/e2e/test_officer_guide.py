@@ -68,7 +68,7 @@ async def enrolled(office: Office) -> None:
 async def fill_in_the_request(office: Office) -> None:
     """An incomplete draft is refused as the guide shows it; then it is complete."""
     request = example("preservation-request.json")
-    lacking = {name: value for name, value in request.items() if name not in {"authority", "necessity"}}
+    lacking = {name: value for name, value in request.items() if name not in {"facts", "necessity"}}
     write_draft(office.file(JP, "request.json"), lacking)
     (shown,) = (block for _, block in blocks() if block.startswith("refused (invalid-message)"))
     assert await office.type(JP, "comity send request.json", code=1) == shown
@@ -315,6 +315,14 @@ STEPS = (
     Step("comity new preservation.request --out request.json", says=("Art. 29.2 (a)",)),
     Step("comity send request.json --check", before=fill_in_the_request, says=("The draft is complete.",)),
     Step("comity send request.json", keep="request", says=("SubmissionAcceptance",)),
+    Step('comity settings set authority.organisation "National Police Agency"'),
+    Step("comity settings set authority.telephone +81350000247"),
+    Step('comity settings set authority.address "2-1-2 Kasumigaseki, Chiyoda-ku, Tokyo"'),
+    Step('comity settings set confirmation_contact.name "Suzuki Ren"'),
+    Step("comity settings set confirmation_contact.telephone +81350000248"),
+    Step("comity settings set language en"),
+    Step("comity settings show", says=("authority.organisation", "Suzuki Ren")),
+    Step("comity epoc prepare request.json --out order.json", says=("Missing: order.issuing_authority",)),
     Step("comity send request.json --check --clean", says=("The draft is complete.",)),
     Step("comity targets template ipv4", says=("target,kind,address",)),
     Step("comity targets import request.json targets.csv --split", before=make_a_table, says=("request.json: 3",)),

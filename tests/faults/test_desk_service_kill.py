@@ -40,6 +40,7 @@ class Load:
     until: float
     sent: dict[str, list[Ran]] = field(default_factory=dict)
     read: list[Ran] = field(default_factory=list)
+    slowest_s: float = 0
     done: Condition = field(default_factory=Condition)
 
     def program(self, number: int) -> None:
@@ -64,7 +65,9 @@ class Load:
                 break
 
     def _run(self, *arguments: str) -> Ran:
+        began = time.monotonic()
         ran = self.desk.run(*arguments, COMITY_PASSPHRASE_FILE=str(self.desk.passphrase))
+        self.slowest_s = max(self.slowest_s, time.monotonic() - began)
         with self.done:
             self.done.notify_all()
         return ran
@@ -123,5 +126,5 @@ async def test_programs_of_several_officers_on_a_desk_that_is_killed_lose_and_do
         assert set(references) <= set(load.sent)
         print(
             f"{sum(endings.values())} commands, {len(load.sent)} messages, {KILLS} kills; exit codes {dict(endings)};"
-            f" {len(received)} messages at the other side, each once"
+            f" {len(received)} messages at the other side, each once; the slowest command took {load.slowest_s:.1f} s"
         )

@@ -13,11 +13,13 @@ from exchange.cli._options import (
     HomeOption,
     IdArgument,
     JsonOption,
+    KeyOption,
     PassphraseOption,
     instant,
     run,
     with_desk,
 )
+from exchange.cli.cases.case_list import case_list
 from exchange.cli.cases.parents import add_parent_commands, show_parent
 from exchange.cli.messages.printing import print_targets, report_sent
 from exchange.cli.output import line, print_json, safe, table
@@ -40,6 +42,9 @@ if TYPE_CHECKING:
     from exchange.office.case_notes import CaseEntry, EntryKind
 
 app = typer.Typer(no_args_is_help=True)
+app.command("list", help=_("List the cases, emergencies first, then the newest.\n\nExample: comity case list --ours"))(
+    case_list
+)
 add_parent_commands(app)
 ByOption = Annotated[str | None, typer.Option("--by", help=_("The officer who notes it, if not that of the settings."))]
 
@@ -227,6 +232,7 @@ def authority(
         str | None, typer.Option("--tell", help=_("Tell the asking office too, with this reason; give --until."))
     ] = None,
     done: Annotated[bool, typer.Option("--done", help=_("It has decided, or is waited for no more."))] = False,
+    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,

@@ -19,6 +19,7 @@ from exchange.cli._options import (
     PassphraseOption,
     RemarkOption,
     WaitOption,
+    required_code,
     run,
     with_desk,
 )
@@ -214,7 +215,8 @@ async def _chosen(
     if needed and not all_ and country is None:
         raise UsageError(_("name contact points, a --country, or --all"))
     everything = await desk.refresh_directory(everything=True)
-    cards = find(everything, Wanted(country=country, functions=(Function.EXCHANGE,)), datetime.now(UTC))
+    wanted = Wanted(country=required_code("country", country), functions=(Function.EXCHANGE,))
+    cards = find(everything, wanted, datetime.now(UTC))
     found = [card.address for card in cards if card.address != desk.address]
     if not found:
         raise UsageError(_("no other contact point of the directory fits {what}").format(what=safe(country or "--all")))

@@ -32,8 +32,8 @@ def read_document(path: Path, wanted: FileKind = FileKind.DRAFT) -> dict[str, An
 
     Raises :class:`WrongFileError` and relatives.
     """
-    from exchange.text.code_words import with_codes
     from exchange.text.documents import read_object
+    from exchange.text.draft_codes import with_codes
 
     of_type = ANSWERED if wanted is FileKind.ANSWER else None
     return with_codes(take(path, wanted, lambda content: read_object(content, path.name)), of_type)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from exchange.cli._codes import code_in
 from exchange.cli._options import (
     DEFAULT_HOME,
     HomeOption,
@@ -14,6 +13,7 @@ from exchange.cli._options import (
     JsonOption,
     KeyOption,
     PassphraseOption,
+    code_in,
     instant,
     run,
     with_desk,

@@ -35,7 +35,7 @@ from exchange.cli.messages.printing import (
 from exchange.cli.messages.syncing import synced
 from exchange.cli.output import line, plain, print_json, progress, safe, table
 from exchange.i18n import _, labelled, ngettext
-from exchange.text.labels import code_label, state_label
+from exchange.text.labels import code_label, short_label, state_label
 from keys.local.given_files import FileKind, read_given, reading_as
 from keys.local.terminal import UNCHECKED, UNVERIFIED, at_once
 from protocol.errors import UsageError
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from exchange.cases.duplicates import Duplicate
     from exchange.desk.desk import Desk
     from exchange.text.rendering import ReadLine
-    from exchange.views import ShownMessage, Tracking, VerificationReport
+    from exchange.views import CaseRow, InboxRow, ShownMessage, Tracking, VerificationReport
 
 OfflineOption = Annotated[bool, typer.Option("--offline", help=_("Do not contact the node."))]
 
@@ -82,7 +82,7 @@ def search(
                     row.sender,
                     ", ".join(map(str, row.recipients)),
                     row.sent_at,
-                    row.thread,
+                    _short(row.thread),
                 )
                 for row in found.messages
             ],
@@ -139,24 +139,34 @@ def inbox(
             print_json({"messages": messages, **reached.members()})
             return
         reached.say()
+        cases = {case.thread: case for case in await desk.cases.listing()}
         table(
             _("Sent") if sent else _("Inbox"),
-            [_("Id"), _("Type"), _("Urgency"), _("With"), _("Sent at"), _("Opened at"), _("Status")],
             [
-                (
-                    str(row.id)[-SHORT_ID:],
-                    code_label("message_type", row.type),
-                    row.urgency,
-                    ", ".join(map(str, row.recipients)) if sent else row.sender,
-                    row.sent_at,
-                    row.opened_at,
-                    row.status,
-                )
-                for row in messages
+                _("Id"), _("Type"), _("Urgency"), _("With"), _("Case"), _("Our reference"), _("Their reference"),
+                _("Subject"), _("Sent at"), _("Opened at"), _("Status"),
             ],
-        )
+            [_inbox_cells(row, cases.get(row.thread), sent=sent) for row in messages],
+        )  # fmt: skip
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def _inbox_cells(row: InboxRow, case: CaseRow | None, *, sent: bool) -> tuple[object, ...]:
+    """A message with its case: both references, and what it is about."""
+    return (
+        str(row.id)[-SHORT_ID:],
+        code_label("message_type", row.type),
+        short_label("urgency", row.urgency),
+        ", ".join(map(str, row.recipients)) if sent else row.sender,
+        str(row.thread)[-SHORT_ID:],
+        case.own_reference if case is not None else row.own_reference if sent else None,
+        case.peer_reference if case is not None else None if sent else row.own_reference,
+        case.offence if case is not None else None,
+        row.sent_at,
+        row.opened_at,
+        row.status,
+    )
 
 
 def show(
@@ -337,9 +347,15 @@ def _short(message_id: UUID) -> str:
 
 def print_reading(lines: Iterable[ReadLine]) -> None:
     """A message in the reader's language."""
+    from exchange.cli._wrapping import columns, wrapped
+
     for read in lines:
         name = safe(read.label)
         if read.written_in:
             name = _("{name} ({language})").format(name=name, language=safe(read.written_in))
-        text = _("{name}:").format(name=name) if read.text is None else labelled(name, safe(read.text))
-        line("  " * read.depth + text)
+        indent = "  " * read.depth
+        # Prose keeps its lines; each is shown as one, so that no text draws what is not its own.
+        first, *others = (read.text or "").split("\n")
+        text = _("{name}:").format(name=name) if read.text is None else labelled(name, safe(first))
+        for one in (text, *(f"  {safe(other)}" for other in others)):
+            line("\n".join(wrapped(indent + one, columns(), len(indent) + 4)))

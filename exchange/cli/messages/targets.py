@@ -12,8 +12,7 @@ from uuid import uuid4
 
 import typer
 
-from exchange.cli._codes import code_in
-from exchange.cli._options import CleanOption, JsonOption, PreservationDraftArgument, run
+from exchange.cli._options import CleanOption, JsonOption, PreservationDraftArgument, code_in, run
 from exchange.cli.messages.files import read_document
 from exchange.cli.messages.printing import print_removed
 from exchange.cli.output import line, print_json, table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +13,6 @@ from uuid import uuid4
 
 import typer
 
-from exchange.cli._codes import code_in
 from exchange.cli._options import (
     DEFAULT_HOME,
     AtOnceOption,
@@ -21,9 +21,11 @@ from exchange.cli._options import (
     IdArgument,
     JsonOption,
     KeyOption,
+    LanguageOption,
     OutOrPrintOption,
     PassphraseOption,
     RemarkOption,
+    code_in,
     instant,
     run,
     with_desk,
@@ -53,23 +55,35 @@ def new(
         str | None,
         typer.Option("--reply-to", help=_("The message you answer. The draft takes its recipient and thread.")),
     ] = None,
+    language: LanguageOption = None,
     template: Annotated[str | None, typer.Option("--template", help=_("The template to begin with."))] = None,
     case: Annotated[Path | None, typer.Option("--from", help=_("Fields to begin with, JSON or YAML."))] = None,
     values: Annotated[
         list[str] | None, typer.Option("--set", help=_("NAME=VALUE for a placeholder of the template; repeat it."))
     ] = None,
+    saved: Annotated[str | None, typer.Option("--draft", help=_("Go on asking for a draft that was kept."))] = None,
+    ask: Annotated[
+        bool | None,
+        typer.Option("--ask/--empty", help=_("Ask for each part, or write an empty draft; at a terminal it asks.")),
+    ] = None,
+    plain_lines: Annotated[
+        bool, typer.Option("--plain", help=_("Ask without editing of lines, as for a screen reader."))
+    ] = False,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write a draft."""
+    if _is_to_ask(ask, given=bool(out or template or case or values or as_json), wanted=plain_lines or bool(saved)):
+        _ask_for_it(message_type, reply_to, saved, home, passphrase_file, plain=plain_lines)
 
     async def start() -> None:
         write({})
 
     async def reply(desk: Desk) -> None:
         begun, _missing = begin()
-        write(plain(await desk.replies.draft(await desk.messages.resolve(reply_to or ""), begun["type"])))
+        own = {"language": language} if language is not None else {}
+        write(plain(await desk.replies.draft(await desk.messages.resolve(reply_to or ""), begun["type"], **own)))
 
     def begin() -> tuple[dict[str, Any], Mapping[str, str]]:
         """What template and case file give, with the type, and the placeholders without a value."""
@@ -92,7 +106,6 @@ def new(
         from exchange.messaging.drafting.own_block import filled
         from exchange.messaging.drafting.templates import merge
         from exchange.office.draft_ids import DRAFT_ID, without_draft_id
-        from protocol.messages.parse import check_outgoing
 
         begun, missing = begin()
         wanted = message_type or begun["type"]
@@ -111,16 +124,49 @@ def new(
                 file.write(text)
         except OSError as problem:
             raise UsageError(f"cannot write {out}: {problem.strerror}") from problem
-        guide = check_outgoing(draft)
-        if as_json:
-            fields = [{"field": f, "rule": r, "text": t} for f, r, t in guide]
-            print_json({"file": str(out), "fields": fields, "placeholders": dict(missing)})
-            return
-        if missing:
-            table(_("Placeholders without a value"), [_("Name"), _("Meaning")], list(missing.items()))
-        table(_("Fields to fill in"), [_("Field"), _("Rule"), _("Meaning")], [(f, _(r), _(t)) for f, r, t in guide])
+        _print_what_is_left(out, draft, missing, as_json=as_json)
 
     run(start if reply_to is None else with_desk(home, passphrase_file, reply), as_json=as_json)
+
+
+def _print_what_is_left(out: Path, draft: dict[str, Any], missing: Mapping[str, str], *, as_json: bool) -> None:
+    """What a person still fills in, in the file of a draft."""
+    from protocol.messages.parse import check_outgoing
+
+    guide = check_outgoing(draft)
+    if as_json:
+        fields = [{"field": f, "rule": r, "text": t} for f, r, t in guide]
+        print_json({"file": str(out), "fields": fields, "placeholders": dict(missing)})
+        return
+    if missing:
+        table(_("Placeholders without a value"), [_("Name"), _("Meaning")], list(missing.items()))
+    table(_("Fields to fill in"), [_("Field"), _("Rule"), _("Meaning")], [(f, _(r), _(t)) for f, r, t in guide])
+
+
+def _is_to_ask(ask: bool | None, *, given: bool, wanted: bool) -> bool:
+    """Whether the parts are asked for: where that is said, or at a terminal where nothing else is."""
+    if (ask or wanted) and given:
+        raise UsageError(_("--out, --template, --from, --set and --json write a draft without asking"))
+    at_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    return wanted or (at_terminal and not given if ask is None else ask)
+
+
+def _ask_for_it(
+    message_type: str | None,
+    reply_to: str | None,
+    saved: str | None,
+    home: Path,
+    passphrase_file: Path | None,
+    *,
+    plain: bool,
+) -> None:
+    async def asked(desk: Desk) -> int | None:
+        from exchange.cli.messages.wizard import ask_for_message
+
+        replied = await desk.messages.resolve(reply_to) if reply_to is not None else None
+        return await ask_for_message(desk, message_type, reply_to=replied, saved=saved, plain=plain)
+
+    run(with_desk(home, passphrase_file, asked), as_json=False)
 
 
 def send(
@@ -339,6 +385,7 @@ def acknowledge(
         str | None, typer.Option("--next-update-by", help=_("Or: when the sender will get an update (with time zone)."))
     ] = None,
     remark: RemarkOption = None,
+    language: LanguageOption = None,
     key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
@@ -354,6 +401,7 @@ def acknowledge(
             eta=instant(eta),
             next_update_by=instant(next_update_by),
             remark=remark,
+            language=language,
         )
         return report_sent(sent, as_json=as_json)
 
@@ -363,6 +411,7 @@ def acknowledge(
 def answer(
     message_id: IdArgument,
     file: Annotated[Path, typer.Argument(help=_('A JSON object with "targets": what became of each.'))],
+    language: LanguageOption = None,
     key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
@@ -377,7 +426,10 @@ def answer(
         if not isinstance(targets, list) or not all(isinstance(target, dict) for target in targets) or unknown:
             raise UsageError(_('the answer file holds "targets", a list of objects, and perhaps "own_reference"'))
         sent = await desk.replies.answer(
-            await desk.messages.resolve(message_id), targets, own_reference=given.get("own_reference")
+            await desk.messages.resolve(message_id),
+            targets,
+            own_reference=given.get("own_reference"),
+            language=language,
         )
         return report_sent(sent, as_json=as_json)
 

@@ -6,8 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exchange.cli._codes import code_in
-from exchange.cli._options import DEFAULT_HOME, HomeOption, IdArgument, JsonOption, PassphraseOption, run, with_desk
+from exchange.cli._options import (
+    DEFAULT_HOME,
+    HomeOption,
+    IdArgument,
+    JsonOption,
+    PassphraseOption,
+    code_in,
+    run,
+    with_desk,
+)
 from exchange.cli.output import line, print_json, progress, table
 from exchange.i18n import _, ngettext
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exchange.cli._codes import code_in
 from exchange.cli._options import (
     DEFAULT_HOME,
     HomeOption,
@@ -16,6 +15,7 @@ from exchange.cli._options import (
     NewPassphraseOption,
     PassphraseOption,
     QuickDerivationOption,
+    code_in,
     read_officer_passphrase,
     run,
     with_desk,

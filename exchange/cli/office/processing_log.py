@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exchange.cli._codes import code_in
 from exchange.cli._options import (
     DEFAULT_HOME,
     SHORT_ID,
@@ -18,7 +17,9 @@ from exchange.cli._options import (
     JsonOption,
     PassphraseOption,
     ToOption,
+    code_in,
     instant,
+    required_code,
     run,
     with_desk,
 )
@@ -56,8 +57,8 @@ def list_(
     """List records."""
 
     async def work(desk: Desk) -> None:
-        first, last = instant(since), instant(until)
-        found = await desk.office.records(lambda record: _fits(record, first, last, operation))
+        first, last, done = instant(since), instant(until), required_code("record_operation", operation)
+        found = await desk.office.records(lambda record: _fits(record, first, last, done))
         _print(found, as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)

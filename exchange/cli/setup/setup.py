@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exchange.cli._codes import code_in
 from exchange.cli._options import (
     DEFAULT_HOME,
     CountryOption,
@@ -17,8 +16,10 @@ from exchange.cli._options import (
     JsonOption,
     PassphraseOption,
     QuickDerivationOption,
+    code_in,
     instant,
     read_passphrase,
+    required_code,
     run,
     with_desk,
 )
@@ -62,6 +63,9 @@ def init(
     carries_out: CarriesOutOption = None,
     facilitates: FacilitatesOption = None,
     cannot: CannotOption = None,
+    central_authority: Annotated[
+        bool, typer.Option("--central-authority", help=_("The nation's central authority for mutual assistance."))
+    ] = False,
     auditor: Annotated[bool, typer.Option("--auditor", help=_("An auditor's desk: reads logs, no messages."))] = False,
     scope_node: Annotated[
         list[str] | None, typer.Option("--scope-node", help=_("Auditor: only this node's log; may be repeated."))
@@ -123,6 +127,7 @@ def init(
                     "phones": phones,
                     "deputy": None if deputy is None else Address.parse(deputy),
                     "escalation_contact": escalation,
+                    "central_authority": True if central_authority else None,
                     "functions": (Function.AUDIT,) if auditor else (Function.EXCHANGE,),
                     "audit_scope": _scope(scope_node, scope_from, scope_to, scope_message),
                     "hosting": () if hosted_by is None else (Hosting(node=parse_node(hosted_by), since=now),),
@@ -185,7 +190,9 @@ def directory(
             ]
             known = desk.directory
         else:
-            cards = find(known, Wanted(country, language, competence, text, on_duty=duty, inactive=not duty), now)
+            there, spoken = required_code("country", country), required_code("language", language)
+            wanted = Wanted(there, spoken, competence, text, on_duty=duty, inactive=not duty)
+            cards = find(known, wanted, now)
         standings = {
             entry.contact: entry for entry in await desk.cases.contact_standings([card.address for card in cards])
         }
@@ -254,6 +261,7 @@ def _print_card(card: ContactPointCard, now: datetime, standing: ContactStanding
         (_("Languages"), ", ".join(card.languages)),
         (_("Accepts requests in"), ", ".join(card.accepted_languages or ()) or None),
         *_functions(card),
+        (_("Central authority"), _("yes") if card.central_authority else None),
         (_("Hours"), _hours(card)),
         (_("Time zone"), card.time_zone),
         (_("On duty"), _duty(card, now)),

@@ -26,6 +26,7 @@ from protocol.messages.schema.parts import (
     Offence,
     TargetNames,
     WantedDataList,
+    absent_if,
     after,
     needed_if,
 )
@@ -87,6 +88,15 @@ class EmergencyRequest(Message):
         needed_if(lambda fields: fields.get("do_not_notify") is True),
         Legal("UN Convention Art. 42 (g)", "give the reason not to notify the user"),
     ] = Field(default=None, validate_default=True)
+    do_not_notify_until: Annotated[
+        Instant | None,
+        Since(2),
+        absent_if(
+            lambda fields: fields.get("do_not_notify") is False,
+            "the user may be notified: remove the date until which the user must not be",
+        ),
+        Legal("UN Convention Art. 42 (g)", "add the date until which the user must not be notified"),
+    ] = None
     supplement_by: Annotated[
         Instant,
         after("sent_at", "the time of the supplement must be later than the time of sending"),

@@ -55,6 +55,7 @@ from protocol.messages.schema.parts import (
     Ground,
     Offence,
     TimeWindow,
+    absent_if,
     distinct,
 )
 from protocol.messages.schema.since import Since
@@ -164,6 +165,15 @@ class PreservationRequest(Message):
     do_not_notify_reason: Annotated[
         Note | None, Legal("UN Convention Art. 42 (g)", "give the reason not to notify the user")
     ] = Field(default=None, validate_default=True)
+    do_not_notify_until: Annotated[
+        Instant | None,
+        Since(2),
+        absent_if(
+            lambda fields: fields.get("do_not_notify") is False,
+            "the user may be notified: remove the date until which the user must not be",
+        ),
+        Legal("UN Convention Art. 42 (g)", "add the date until which the user must not be notified"),
+    ] = None
     partial_disclosure_wanted: Annotated[
         bool, Legal("Art. 30", "state whether disclosure of traffic data under Art. 30 is requested")
     ]

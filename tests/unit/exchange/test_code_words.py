@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from exchange.cli.main import app
 from exchange.cli.messages.files import read_document
-from exchange.text.code_words import code_label_bare, code_of, find_code, refusal, with_codes
+from exchange.text.code_words import code_label_bare, code_of, find_code, refusal
+from exchange.text.draft_codes import with_codes
 from keys.local import translation
 from keys.local.isolates import bare
 from keys.local.translation import _
@@ -22,6 +23,7 @@ from protocol.codes.likely import MOST_LISTED
 from protocol.codes.loader import list_names
 from protocol.errors import UsageError
 from protocol.messages.parse import check_outgoing
+from tests.worlds.desks import JP, PASSPHRASE, World
 
 REQUEST = json.loads(Path("examples/preservation-request.json").read_text("utf-8"))
 
@@ -140,11 +142,32 @@ def test_a_refusal_is_put_together_in_the_readers_language(language: str, read_i
     ("line", "code", "says"),
     [
         (["--purpose", "Judicial proceedings", "codes", "tlp"], 0, "TLP:RED"),
-        (["--purpose", "procedings", "codes", "tlp"], 2, "did you mean proceedings?"),
-        (["directory", "--country", "UK"], 2, "did you mean GB?"),
         (["new", "Preservation request"], 0, '"preservation.request"'),
+        (["new", "preservation.reqest"], 2, "preservation.request"),
     ],
 )
 def test_options_take_words(line: list[str], code: int, says: str) -> None:
     done = CliRunner().invoke(app, line)
     assert (done.exit_code, says in done.output) == (code, True), done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["directory", "--no-refresh", "--country", "UK"], "did you mean GB?"),
+        (["directory", "--no-refresh", "--country", "Frnace"], "did you mean FR?"),
+        (["case", "list", "--with", "Frnace"], "did you mean FR?"),
+        (["records", "list", "--operation", "disclosre"], "did you mean disclosure?"),
+        (["--purpose", "procedings", "records", "list"], "did you mean proceedings?"),
+    ],
+)
+def test_an_option_that_is_no_code_is_refused_with_the_likely_one(
+    arguments: list[str], says: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path_factory.mktemp("desk")
+    world = World(root, monkeypatch)
+    (root / "secret").write_bytes(PASSPHRASE)
+    (root / "secret").chmod(0o600)
+    environment = {"COMITY_PASSPHRASE_FILE": str(root / "secret")}
+    done = CliRunner().invoke(app, [*arguments, "--home", str(world.home(JP))], env=environment)
+    assert (done.exit_code, says in done.output) == (2, True), done.output

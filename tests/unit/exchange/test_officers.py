@@ -266,6 +266,22 @@ async def test_a_draft_is_sent_when_another_officer_releases_it(world: World) ->
             await jp.office.release(str(waiting.id))
 
 
+async def test_a_proposal_has_the_desks_own_block_as_it_was_when_it_was_proposed(world: World) -> None:
+    await staffed(world)
+    block = {name: request()["authority"][name] for name in ("organisation", "country", "telephone")}
+    world.change_settings(JP, office=EVERYTHING, authority=block)
+    async with world.open(JP, KIM) as jp:
+        await jp.messages.send({name: value for name, value in request().items() if name != "authority"})
+    world.change_settings(JP, authority={**block, "telephone": "+81399999999"})
+    async with world.open(JP, LEE) as jp, world.open(FR) as fr:
+        (waiting,) = await jp.office.proposals()
+        assert waiting.draft["authority"]["telephone"] == block["telephone"]
+        await jp.office.release(str(waiting.id))
+        (received,) = (await fr.messages.sync()).received
+        shown = (await fr.messages.show(received.id)).message
+        assert shown.authority.telephone == block["telephone"]  # type: ignore[attr-defined]
+
+
 async def test_a_drafter_who_may_not_release_proposes_whatever_the_policy(world: World) -> None:
     await staffed(world)
     async with world.open(JP, BOSS) as jp:

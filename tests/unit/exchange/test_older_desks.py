@@ -12,6 +12,7 @@ import pytest
 from exchange.desk.keys import is_behind, refreshed
 from keys.directory.cards import ContactPointCard, make_contact_point_card
 from protocol.errors import ComityError, OlderReaderError
+from protocol.messages.corrections import own_fields
 from protocol.messages.versions import versions_read
 from tests.worlds.desks import FR, JP, NOW, World, request
 
@@ -45,6 +46,7 @@ async def test_an_older_desk_is_sent_what_it_reads_and_the_sender_is_told_what_i
         assert await jp.messages.queued() == 0
         # Knowingly left out, it goes, in the version that the card names.
         sent = await jp.messages.send(newer(leave_out=["further_windows"]))
+        assert [one.field for one in sent.cautions if one.code == "left_out"] == ["targets.0.further_windows"]
         await fr.messages.sync()
         shown = await fr.messages.read(sent.id)
         assert shown.message.schema_version == 1
@@ -140,3 +142,28 @@ async def test_a_request_in_another_language_or_for_what_the_office_cannot_do_is
             assert {one.code for one in said if one.codes == "caution"} == cautioned
             sent = await jp.messages.send(request())
             assert {one.code for one in sent.cautions if one.codes == "caution"} == cautioned
+
+
+async def test_a_correction_is_written_in_a_version_that_the_other_desk_reads(world: World) -> None:
+    # A desk that reads corrections, and preservation requests in their first version alone.
+    reads = {**versions_read(), "preservation.request": (1,)}
+    world.publish(with_reads(world.cards[FR], reads))
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        await jp.refresh_directory(everything=True)
+        sent = await jp.messages.send(request())
+        own = own_fields((await jp.messages.read(sent.id)).message)
+        assert own.pop("schema_version") == 1
+        correction = {
+            **{name: request()[name] for name in ("to", "language", "handling", "officer", "legal_basis")},
+            **{"type": "correction", "thread": str(sent.id), "in_reply_to": str(sent.id), "corrects": str(sent.id)},
+            "reason": "The facts were incomplete.",
+            "message": {**own, "facts": "More is known now."},
+        }
+        newer_inside = {**correction, "message": {**correction["message"], "schema_version": 2}}
+        with pytest.raises(OlderReaderError) as raised:
+            await jp.messages.send(newer_inside)
+        assert [field for field, _, _ in raised.value.problems] == ["message.schema_version"]
+        mended = await jp.messages.send(correction)
+        await fr.messages.sync()
+        (content,) = (row.message for row in [await fr.messages.read(mended.id)])
+        assert content.message["facts"] == "More is known now."  # type: ignore[attr-defined]

@@ -80,7 +80,6 @@ async def test_the_card_says_what_the_settings_do_not(tmp_path: Path, monkeypatc
         await fr.messages.sync()
         shown = (await fr.messages.read(sent.id)).message
         assert (shown.authority.organisation, shown.authority.telephone) == (card.agency, "+81350000247")  # type: ignore[attr-defined]
-        # A proposal has it already: what another officer releases is what was shown.
         with pytest.raises(InvalidMessageError):
             await jp.messages.send(without(request(), "facts"))
 

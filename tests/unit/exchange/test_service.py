@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from exchange.cli._commands import ROWS
 from exchange.office.officers import key_file
-from exchange.service import peers, wire
+from exchange.service import client, peers, wire
 from exchange.service.client import for_a_desk, home_of
 from exchange.service.peers import Peer, TerminalSession, peer_of, session_of
 from exchange.service.run_folder import LOCK, is_owned, owned, read_note
@@ -26,7 +27,7 @@ from keys.commands import functions
 from protocol.errors import DeskRunningError, RunFolderError, SessionError
 
 SEED, PROOF = bytes(range(1, 33)), b"p" * 32
-OPENS = ("with_desk(", "open_desk_here(", "_served(")
+OPENS = ("with_desk(", "open_desk_here(", "_served(", "_reply(")
 
 
 # --- Which commands a running desk runs -------------------------------------------------------------------------------
@@ -34,8 +35,10 @@ OPENS = ("with_desk(", "open_desk_here(", "_served(")
 
 @pytest.mark.parametrize("words", [words for words, _ in functions(ROWS)])
 def test_every_command_that_opens_a_desk_is_given_to_a_running_one_and_no_other(words: str) -> None:
-    source = inspect.getsource(dict(functions(ROWS))[words])
-    opens = any(call in source for call in OPENS)
+    function: Any = dict(functions(ROWS))[words]
+    helpers = [function.__globals__.get(name) for name in function.__code__.co_names]
+    within = [function, *(one for one in helpers if getattr(one, "__module__", "") == function.__module__)]
+    opens = any(call in inspect.getsource(one) for one in within for call in OPENS)
     assert for_a_desk([*words.split(), "x"]) == opens
     assert for_a_desk(["--officer", "init", "--home=/x", *words.split()]) == opens
     assert not for_a_desk([*words.split(), "--help"])
@@ -57,6 +60,7 @@ def test_a_frame_says_how_long_it_is(content: bytes, kind: bytes) -> None:
 # --- Who owns a home --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.outside
 def test_a_home_has_one_owner_whatever_was_left_behind(tmp_path: Path) -> None:
     assert read_note(tmp_path) is None
     with owned(tmp_path, None, {}) as note:
@@ -73,6 +77,7 @@ def test_a_home_has_one_owner_whatever_was_left_behind(tmp_path: Path) -> None:
         assert not Path(note.command_socket).exists()
 
 
+@pytest.mark.outside
 def test_a_home_with_a_long_path_has_its_sockets_in_the_runtime_folder_or_says_what_to_do(tmp_path: Path) -> None:
     home = tmp_path / ("h" * 100)
     home.mkdir()
@@ -282,9 +287,31 @@ def test_a_process_name_with_brackets_and_spaces_says_nothing_else(monkeypatch: 
 # --- The unit ---------------------------------------------------------------------------------------------------------
 
 
+def test_the_unit_in_deploy_is_the_one_that_the_program_prints() -> None:
+    deployed = (Path(__file__).resolve().parents[3] / "deploy" / "comity-desk@.service").read_text("utf-8")
+    program, home = Path("/opt/comity/.venv/bin/comity"), Path("/var/lib/comity-desk/%i")
+    assert deployed == unit_text(program, home, "%i", Path("/etc/comity/desk-%i")) + "\n"
+
+
 def test_the_unit_names_the_program_the_home_the_user_and_no_secret() -> None:
     text = unit_text(Path("/opt/bin/comity"), Path("/srv/desk"), "officers", Path("/etc/secret"))
     assert "ExecStart=/opt/bin/comity desk run --home /srv/desk" in text
     assert "User=officers" in text
     assert "LoadCredential=passphrase:/etc/secret" in text
     assert "@" not in text.replace("@system-service", "").replace("@privileged", "").replace("@resources", "")
+
+
+@pytest.mark.outside
+def test_a_command_gives_its_terminal_to_a_service_of_its_own_user_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with owned(tmp_path, None, {}) as note, socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(note.command_socket)
+        listening.listen()
+        monkeypatch.setattr(client.os, "geteuid", lambda: os.getuid() + 1)  # so the one who listens is another user
+        monkeypatch.setattr(client, "_in_background", lambda: False)
+        with pytest.raises(RunFolderError, match="listens"):
+            client.forwarded(["inbox", "--home", str(tmp_path)])
+        connection, _ = listening.accept()
+        with connection:
+            assert socket.recv_fds(connection, 1, 4)[:2] == (b"", [])

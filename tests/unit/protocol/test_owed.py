@@ -316,3 +316,17 @@ def test_an_emergency_shows_until_when_the_answer_helps():
     assert deadlines(thread.case)[0].what == "needed_by"
     thread.add("withdrawal", TOKYO, targets=[])
     assert due(thread, "needed_by") == []
+
+
+@pytest.mark.parametrize(("kind", "fields"), [("preservation.request", {}), (EMERGENCY, {"needed_by": None})])
+def test_confidentiality_ends_at_its_date_and_is_renewed_before(kind: str, fields: dict[str, Any]):
+    thread = Thread(kind, do_not_notify_until=text(T0 + 30 * DAY), schema_version=2, **fields)
+    found = one(thread, "renewal")
+    assert (found.side, found.due, found.kind) == (REQUESTER, T0 + 30 * DAY, DueKind.DECLARED)
+    thread.add("confidentiality.renew", PARIS, targets=[], until=text(T0 + 99 * DAY))
+    assert one(thread, "renewal").due == T0 + 30 * DAY  # only the requester's word counts
+    thread.add("confidentiality.renew", TOKYO, targets=[], until=text(T0 + 60 * DAY))
+    assert (thread.reasons, one(thread, "renewal").due) == ([], T0 + 60 * DAY)
+    thread.add("withdrawal", TOKYO, targets=[])
+    assert due(thread, "renewal") == []
+    assert due(Thread(kind, **fields), "renewal") == []

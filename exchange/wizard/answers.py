@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 
 from exchange.messaging.drafting.imports import Times
 from exchange.text.code_words import code_of, find_code, refusal
-from exchange.wizard.question import AnswerProblem, Draft, Fields, Partner, Reader, Situation
+from exchange.wizard.question import AnswerProblem, Draft, Fields, NoContactKnown, Partner, Reader, Situation
 from keys.local.isolates import bare
 from keys.local.translation import _
 from protocol.codes import load_codes
 from protocol.encoding.phrase import phrase
 from protocol.errors import UsageError
 
+NO_CONTACT = phrase("the directory has no contact point of this country that takes messages: comity directory")
 _BETWEEN = re.compile(r"\s*[;,\u3001\uff0c\u060c]\s*")
 _SPAN = re.compile(r"\+\s*(\d{1,4})\s*(m|min|h|d|w)", re.IGNORECASE)
 _UNITS = {"m": "minutes", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -142,9 +143,7 @@ def _recipient(part: str, situation: Situation) -> str:
         )
     if country is None:
         raise AnswerProblem(refusal("country", part))
-    raise AnswerProblem(
-        phrase("the directory has no contact point of this country that takes messages: comity directory")
-    )
+    raise NoContactKnown(NO_CONTACT)
 
 
 def _named(partners: Sequence[Partner]) -> str:

@@ -1,0 +1,40 @@
+"""How stored messages stand in their thread: corrected, or taken back, perhaps before anybody here opened them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from exchange.cases.threads import thread_messages
+from exchange.context.parsed import Parsed
+from exchange.store.desk_store import DeskStore
+from exchange.store.rows import Head, StoredMessage
+from exchange.views import Direction
+
+if TYPE_CHECKING:
+    from protocol.lifecycle.folding import MessageStanding
+
+_ACTS = frozenset({"correction", "retract"})
+
+
+def standing_of(store: DeskStore, parsed: Parsed, head: Head) -> MessageStanding | None:
+    """How a message stands; None where nothing in its thread corrects or takes back anything."""
+    rows = store.messages.thread(head.thread)
+    if not any(row.message.head.type in _ACTS for row in rows):
+        return None
+    from protocol.lifecycle.corrections import standing
+
+    return standing(thread_messages(store, parsed, head.thread), head.id)
+
+
+def withheld_by(store: DeskStore, parsed: Parsed, stored: StoredMessage) -> UUID | None:
+    """The retraction for which a received message is not shown: nobody here had opened it. None: it may be shown."""
+    from protocol.lifecycle.folding import StandingState
+
+    head = stored.head
+    if stored.erased or head.direction is not Direction.RECEIVED or head.type in _ACTS:
+        return None
+    if store.messages.head(head.id).opened_at is not None:
+        return None
+    found = standing_of(store, parsed, head)
+    return found.by if found is not None and found.state is StandingState.RETRACTED else None

@@ -1,0 +1,95 @@
+"""``comity case list``: every case of the office with both references, nation, state, owner and what is due next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from exchange.cli._options import (
+    DEFAULT_HOME,
+    SHORT_ID,
+    HomeOption,
+    JsonOption,
+    LimitOption,
+    PassphraseOption,
+    code_in,
+    required_code,
+    run,
+    with_desk,
+)
+from exchange.cli.output import line, print_json, table
+from exchange.i18n import _, ngettext
+from exchange.text.labels import code_label, deadline_label, state_label
+from protocol.encoding.phrase import phrase
+
+if TYPE_CHECKING:
+    from exchange.desk.desk import Desk
+    from exchange.views import CaseRow
+
+_HEADINGS = (
+    phrase("Case"),
+    phrase("Our reference"),
+    phrase("Their reference"),
+    phrase("With"),
+    phrase("Offence"),
+    phrase("State"),
+    phrase("Owner"),
+    phrase("Due next"),
+    phrase("What"),
+)
+
+
+def case_list(
+    words: Annotated[str | None, typer.Argument(help=_("Part of a reference, or of the offence."))] = None,
+    nation: Annotated[
+        str | None,
+        typer.Option("--with", callback=code_in("country"), help=_("Only with this nation.")),
+    ] = None,
+    owner: Annotated[str | None, typer.Option("--owner", help=_("Only those that this officer works on."))] = None,
+    ours: Annotated[
+        bool | None, typer.Option("--ours/--theirs", help=_("Only what this desk asked for, or what it was asked."))
+    ] = None,
+    limit: LimitOption = 50,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List cases."""
+
+    async def work(desk: Desk) -> None:
+        from exchange.cases.listing import CaseFilter
+
+        country = required_code("country", nation)
+        wanted = CaseFilter(nation=country.lower() if country else None, owner=owner, ours=ours, text=words)
+        found = await desk.cases.listing(wanted)
+        if as_json:
+            print_json({"cases": found[:limit], "more": max(0, len(found) - limit)})
+            return
+        if not found:
+            line(_("There is no such case."))
+            return
+        table(
+            _("Cases"),
+            [_(heading) for heading in _HEADINGS],
+            [_cells(row) for row in found[:limit]],
+        )
+        if len(found) > limit:
+            text = ngettext("{count} more case: give --limit.", "{count} more cases: give --limit.", len(found) - limit)
+            line(text.format(count=len(found) - limit))
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def _cells(row: CaseRow) -> tuple[object, ...]:
+    return (
+        str(row.thread)[-SHORT_ID:],
+        row.own_reference,
+        row.peer_reference,
+        code_label("country", row.nation.upper()) if len(row.nation) == 2 else row.nation,
+        row.offence,
+        state_label(row.state),
+        row.owner,
+        row.due,
+        deadline_label(row.due_what) if row.due_what else None,
+    )

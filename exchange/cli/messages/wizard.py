@@ -1,0 +1,521 @@
+"""``comity new`` at a terminal: it asks, checks each answer, keeps the draft, and sends it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from exchange.cli._asking import BACK, Asking
+from exchange.cli.messages.printing import report_sent
+from exchange.cli.output import line, safe
+from exchange.i18n import _, labelled, ngettext
+from exchange.text.labels import code_label
+from exchange.text.zones import own_zone
+from exchange.wizard.flow import WIZARD_TYPES, Wizard
+from exchange.wizard.paste import Ask, Paste, Said, in_both_times, read_paste
+from exchange.wizard.question import AnswerKind, AnswerProblem, NoContactKnown, Partner, Situation, WizardStep
+from keys.local.terminal import INTERRUPTED
+from keys.local.translation import language, languages, speaking
+from protocol.codes import load_codes
+from protocol.codes.likely import MOST_LISTED
+from protocol.errors import ComityError, InvalidMessageError, UnavailableError
+
+if TYPE_CHECKING:
+    from exchange.desk.desk import Desk
+    from keys.directory.cards import ContactPointCard
+    from keys.directory.view import Directory
+
+_HELP, _WHOLE = "?", "="
+_SHORT = 8
+_CHOICES = 9
+
+
+class _Back(Exception):  # noqa: N818 - no error: the officer goes back
+    """Back to the question before."""
+
+
+async def ask_for_message(
+    desk: Desk, message_type: str | None, *, reply_to: UUID | None = None, saved: str | None = None, plain: bool = False
+) -> int | None:
+    """Ask for a message, and send it; the exit code. Whatever ends it early, the draft is kept and named."""
+    asking = Asking(plain=plain)
+    conversation = _Conversation(desk, asking)
+    try:
+        await conversation.begin(message_type, reply_to, saved)
+        return await conversation.hold()
+    except (KeyboardInterrupt, EOFError):
+        conversation.say_how_to_go_on()
+    except asyncio.CancelledError:
+        # Ctrl-C while the desk works: this line is the one that tells of it.
+        if (task := asyncio.current_task()) is not None:
+            task.uncancel()
+        conversation.say_how_to_go_on()
+    return INTERRUPTED
+
+
+class _Conversation:
+    """One draft, asked for at a terminal."""
+
+    def __init__(self, desk: Desk, asking: Asking) -> None:
+        self._desk = desk
+        self._asking = asking
+        self._before: list[Wizard] = []
+        self._wizard: Wizard | None = None
+        self._draft_id: UUID | None = None
+        self._all_known = False
+
+    # --- Beginning ---
+
+    async def begin(self, message_type: str | None, reply_to: UUID | None, saved: str | None) -> None:
+        """A new draft, a reply, or one that was saved."""
+        situation = self._situation()
+        draft: dict[str, Any] | None = None
+        if saved is not None:
+            kept = await self._desk.messages.saved_draft(saved)
+            self._draft_id, draft = kept.id, dict(kept.draft)
+            message_type = str(draft.get("type") or message_type or WIZARD_TYPES[0])
+            reply_to = UUID(str(draft["in_reply_to"])) if draft.get("in_reply_to") else None
+        if reply_to is not None:
+            situation = replace(situation, case_targets=await self._targets_of(reply_to))
+        if message_type is None:
+            message_type = self._chosen_type(WIZARD_TYPES)
+        if reply_to is not None and draft is None:
+            from exchange.cli.output import plain
+
+            draft = plain(await self._desk.replies.draft(reply_to, message_type))
+        self._wizard = Wizard.begin(message_type, situation, draft)
+        say = self._asking.say
+        say(labelled(_("Message"), code_label("message_type", message_type)))
+        say(
+            _("Empty: what stands in brackets. ? help, < back, = the whole, Ctrl-C stops and keeps the draft."),
+            2,
+        )
+
+    def _chosen_type(self, types: Sequence[str]) -> str:
+        self._asking.say(_("What do you want to write?"))
+        for number, one in enumerate(types, 1):
+            self._asking.say(f"{number}  {code_label('message_type', one)}", 3)
+        while True:
+            typed = self._asking.line().strip()
+            if typed.isdecimal() and 0 < int(typed) <= len(types):
+                return types[int(typed) - 1]
+            from exchange.text.code_words import code_of
+
+            try:
+                return code_of("message_type", typed)
+            except ComityError as problem:
+                self._asking.say(_(problem.detail), 2)
+
+    async def _targets_of(self, message: UUID) -> tuple[str, ...]:
+        """The names of the targets of the case that a message belongs to."""
+        row = await self._desk.messages.row(message)
+        case = await self._desk.cases.case(row.thread)
+        return tuple(dict.fromkeys(target.name for target in getattr(case, "targets", ()) if target.name))
+
+    def _situation(self) -> Situation:
+        from exchange.desk.desk import utc_now
+
+        zone, own = own_fields(self._desk)
+        return Situation(
+            address=str(self._desk.address),
+            now=utc_now(),
+            zone=own_zone(zone),
+            language=language().partition("_")[0],
+            partners=partners_of(self._desk),
+            own=own,
+        )
+
+    # --- Asking ---
+
+    async def hold(self) -> int | None:
+        """Ask until all is answered, show the whole, and send it when the officer says so; the exit code."""
+        while True:
+            step = self._now.current()
+            if step is None:
+                code = await self._look_at_it()
+                if code is not None:
+                    return None if code == 0 else code
+                continue
+            try:
+                await self._ask(step)
+            except _Back:
+                if self._before:
+                    self._wizard = self._before.pop()
+            except _Look:
+                code = await self._look_at_it()
+                if code is not None:
+                    return None if code == 0 else code
+
+    @property
+    def _now(self) -> Wizard:
+        if self._wizard is None:
+            raise ValueError("nothing was begun")
+        return self._wizard
+
+    async def _ask(self, step: WizardStep) -> None:
+        """Ask one question until its answer is taken, and keep the draft."""
+        self._prompt(step)
+        while True:
+            try:
+                after = await self._answered(step)
+            except AnswerProblem as problem:
+                self._refuse(problem)
+                continue
+            self._before.append(self._now)
+            self._wizard = after
+            await self._keep()
+            return
+
+    async def _answered(self, step: WizardStep) -> Wizard:
+        if step.answered is AnswerKind.PASTE:
+            return self._now.pasted(step, self._pasted(step).found)
+        text = self._typed(step)
+        try:
+            return self._now.answer(step, text)
+        except NoContactKnown:
+            if self._all_known:
+                raise
+        await self._know_everybody()
+        return self._now.answer(step, text)
+
+    def _typed(self, step: WizardStep) -> str:
+        several = step.answered is AnswerKind.TEXT
+        while True:
+            text = self._asking.lines() if several else self._asking.line()
+            word = text.strip()
+            if word in BACK:
+                raise _Back
+            if word == _WHOLE:
+                raise _Look
+            if word != _HELP:
+                return text
+            self._help(step)
+
+    def _prompt(self, step: WizardStep) -> None:
+        say = self._asking.say
+        say("")
+        rule = f" ({step.rule})" if step.rule else ""
+        say(f"{_(step.prompt)}{rule}", 2)
+        if step.codes is not None and len(load_codes(step.codes).entries) <= _CHOICES:
+            self._list(step.codes)
+        elif step.help:
+            say(f"  {_(step.help)}", 2)
+        proposed = step.proposed(self._now.draft, self._now.situation)
+        if step.answered is AnswerKind.YES_NO:
+            proposed = " / ".join((_("yes"), _("no"))) if not proposed else _(proposed)
+        if proposed:
+            say(f"  [{safe(proposed)}]", 2)
+        if step.answered in (AnswerKind.TEXT, AnswerKind.PASTE):
+            say("  " + _("Several lines; an empty line ends them."), 2)
+
+    def _help(self, step: WizardStep) -> None:
+        if step.help:
+            self._asking.say(f"  {_(step.help)}", 2)
+        if step.codes is not None:
+            self._list(step.codes)
+
+    def _list(self, codes: str) -> None:
+        entries = load_codes(codes).entries
+        for number, entry in enumerate(entries[: MOST_LISTED * 3], 1):
+            self._asking.say(f"  {number}  {code_label(codes, entry.code)} [{safe(entry.code)}]", 6)
+
+    def _refuse(self, problem: AnswerProblem) -> None:
+        rule = f"{_(problem.rule)}: " if problem.rule else ""
+        self._asking.say(f"  ! {rule}{_(problem.text)}", 4)
+
+    # --- Pasting ---
+
+    def _pasted(self, step: WizardStep) -> Paste:
+        """The targets that were pasted, after what they do not say was asked; each shown in both times."""
+        text = self._asking.lines()
+        if text.strip() in BACK:
+            raise _Back
+        if text.strip() == _WHOLE:
+            raise _Look
+        if text.strip() == _HELP:
+            self._help(step)
+            return self._pasted(step)
+        said = Said()
+        asked: set[Ask] = set()
+        try:
+            paste = read_paste(text, said)
+            while (ask := next((one for one in paste.asks if one not in asked), None)) is not None:
+                asked.add(ask)
+                said = self._said(ask, said)
+                paste = read_paste(text, said)
+        except ComityError as problem:
+            raise AnswerProblem.of(problem) from None
+        self._show(paste)
+        if paste.not_understood and paste.found and not self._yes(_("Go on without these lines?")):
+            raise AnswerProblem(_("Paste them again."))
+        return paste
+
+    def _said(self, ask: Ask, said: Said) -> Said:
+        """What the officer says for the whole paste; nothing where the answer is empty: then those lines stay out."""
+        from exchange.messaging.drafting.imports import parse_zone
+        from exchange.wizard.answers import chosen_code
+
+        self._asking.say(_ASKS[ask](), 2)
+        while True:
+            typed = self._asking.line().strip()
+            if typed in BACK:
+                raise _Back
+            if not typed:
+                return said
+            try:
+                match ask:
+                    case Ask.ZONE:
+                        return replace(said, zone=parse_zone(typed))
+                    case Ask.DATES:
+                        return replace(said, dates={"1": "dmy", "2": "mdy", "dmy": "dmy", "mdy": "mdy"}[typed.lower()])
+                    case Ask.YEAR:
+                        return replace(said, year=_year(typed))
+                    case Ask.PROTOCOL:
+                        return replace(said, protocol=chosen_code("transport_protocol", typed))
+                    case Ask.SERVICE:
+                        return replace(said, service=typed.lower())
+                    case Ask.CHAIN:
+                        return replace(said, chain=chosen_code("chain", typed))
+            except (ComityError, AnswerProblem, KeyError, ValueError) as problem:
+                told = getattr(problem, "detail", None) or getattr(problem, "text", None)
+                self._asking.say(f"  ! {_(told) if told else _ASKS[ask]()}", 4)
+
+    def _show(self, paste: Paste) -> None:
+        say = self._asking.say
+        for found in paste.found:
+            kind = code_label("identifier_type", found.identifier["kind"])
+            named = ", ".join(
+                safe(value)
+                for name, value in found.identifier.items()
+                if name in ("address", "port", "protocol") or name not in _NOT_SHOWN
+            )
+            say(f"  {labelled(kind, named)}", 6)
+            for at in (found.at, found.until):
+                if at is not None:
+                    written, utc = in_both_times(at)
+                    say(f"      {written} = {utc}", 8)
+            if found.not_taken:
+                say("      " + labelled(_("Not taken"), safe(found.not_taken)), 8)
+        for left in paste.not_understood:
+            shown = safe(left.text if len(left.text) <= 60 else f"{left.text[:57]}...")
+            where = _("Line {line}: {why}").format(line=left.line, why=_(left.why))
+            say(f"  ! {where if left.line else _(left.why)}", 4)
+            if left.text:
+                say(f"    {shown}", 4)
+        count = len(paste.found)
+        say("  " + ngettext("{count} target", "{count} targets", count).format(count=count), 2)
+
+    def _yes(self, question: str) -> bool:
+        from exchange.wizard.answers import said_yes
+
+        self._asking.say(f"{question} [{_('yes')}]", 2)
+        while True:
+            typed = self._asking.line().strip()
+            try:
+                return said_yes(typed) if typed else True
+            except AnswerProblem as problem:
+                self._refuse(problem)
+
+    # --- Looking at it, and sending ---
+
+    async def _look_at_it(self) -> int | None:
+        """Show the whole, and do what the officer chooses: None to go on asking, else the exit code."""
+        wizard, say = self._now, self._asking.say
+        problems = wizard.problems()
+        if not problems:
+            try:
+                self._print_as_read(wizard)
+            except InvalidMessageError as error:
+                problems = list(error.problems)
+        for field, rule, text in problems:
+            say(f"  ! {_(rule)}: {_(text)} [{safe(field)}]", 4)
+        for caution in wizard.cautions():
+            say(f"  - {_(caution)}", 4)
+        if not problems:
+            await self._print_hints(wizard)
+        say("")
+        say(_("1 send, 2 change an answer, 3 keep it as a draft and stop"))
+        while True:
+            chosen = self._asking.line().strip().casefold()
+            if chosen == "1" and not problems:
+                return await self._send(wizard)
+            if chosen in ("2", *BACK):
+                self._change()
+                return None
+            if chosen == "3":
+                self.say_how_to_go_on()
+                return 0
+            say(_("Answer 2 or 3.") if problems else _("Answer 1, 2 or 3."))
+
+    def _print_as_read(self, wizard: Wizard) -> None:
+        """The message as the other side will read it: in their language, where there are texts in one of theirs."""
+        from exchange.cli.messages.reading import print_reading
+        from exchange.text.rendering import read_message
+        from protocol.messages.parse import complete_message
+
+        message = complete_message(wizard.message_draft(), sender=str(self._desk.address))
+        theirs = their_language(wizard)
+        self._asking.say("")
+        self._asking.say(
+            _("So will the other side read it ({language}):").format(language=code_label("language", theirs)), 2
+        )
+        with speaking(theirs):
+            print_reading(one for one in read_message(message) if one.path[0] not in ("id", "thread", "sent_at"))
+
+    async def _print_hints(self, wizard: Wizard) -> None:
+        from exchange.cli.cases.laws import print_hints
+        from exchange.cli.messages.printing import print_duplicates
+
+        draft = wizard.message_draft()
+        try:
+            duplicates = await self._desk.cases.duplicates_of_draft(draft)
+            hints = [hint for hint in await self._desk.cases.compare_laws(draft) if hint.warns]
+        except ComityError as problem:
+            line(_(problem.detail))
+            return
+        print_duplicates(duplicates, 0)
+        if hints:
+            print_hints(hints)
+
+    async def _send(self, wizard: Wizard) -> int | None:
+        """Send the draft; the exit code, 0 when it was. A refusal is shown, and the draft stays."""
+        from exchange.cli.output import table  # noqa: F401 - loaded before anything is sent
+
+        draft = {**wizard.message_draft(), **({"draft_id": str(self._draft_id)} if self._draft_id else {})}
+        offers = draft.get("type") == "information.spontaneous" and draft.get("conditions")
+        try:
+            sent = await (self._desk.messages.offer(draft) if offers else self._desk.messages.send(draft))
+        except ComityError as error:
+            from keys.local.terminal import refusal_lines
+
+            for told in refusal_lines(error):
+                self._asking.say(told, 2)
+            return None
+        return report_sent(sent, as_json=False) or 0
+
+    def _change(self) -> None:
+        """Ask again what the officer names by its number."""
+        wizard, say = self._now, self._asking.say
+        steps = wizard.steps()
+        for number, step in enumerate(steps, 1):
+            say(f"{number:>2}  {_(step.prompt)}", 4)
+        while True:
+            typed = self._asking.line().strip()
+            if not typed or typed in BACK:
+                return
+            if typed.isdecimal() and 0 < int(typed) <= len(steps):
+                self._before.append(wizard)
+                self._wizard = wizard.without(steps[int(typed) - 1])
+                return
+            say(_("Give a number of the list."))
+
+    # --- Keeping ---
+
+    async def _keep(self) -> None:
+        kept = await self._desk.messages.save_draft(self._now.message_draft(), draft_id=self._draft_id)
+        self._draft_id = kept.id
+
+    def say_how_to_go_on(self) -> None:
+        """One line: where the draft is."""
+        if self._draft_id is None:
+            line(_("Nothing was kept: nothing was answered yet."))
+            return
+        short = str(self._draft_id)[-_SHORT:]
+        line(_("Kept as a draft. Go on with: comity new --draft {draft}").format(draft=short))
+
+    async def _know_everybody(self) -> None:
+        """Fetch the cards of all nations, once: a desk keeps those that it deals with."""
+        self._all_known = True
+        try:
+            await self._desk.refresh_directory(everything=True)
+        except (UnavailableError, ComityError) as problem:
+            self._asking.say(_(problem.detail), 2)
+        self._wizard = replace(self._now, situation=replace(self._now.situation, partners=partners_of(self._desk)))
+
+
+class _Look(Exception):  # noqa: N818 - no error: the officer looks at the whole
+    """Look at the whole."""
+
+
+_NOT_SHOWN = frozenset({"kind", "instant", "precision", "as_typed"})
+_ASKS = {
+    Ask.ZONE: lambda: _("In which time zone are times without one? Such as Asia/Tokyo, +09:00 or UTC"),
+    Ask.DATES: lambda: _("Is 03/04/2026 1 the third of April (dmy), or 2 the fourth of March (mdy)?"),
+    Ask.YEAR: lambda: _("Of which year are dates without one?"),
+    Ask.PROTOCOL: lambda: _("Which transport protocol, where a line says none? Such as tcp"),
+    Ask.SERVICE: lambda: _("At which service are account names that say none? Such as telegram"),
+    Ask.CHAIN: lambda: _("On which blockchain are addresses that fit several? Such as ethereum"),
+}
+
+
+def _year(typed: str) -> int:
+    year = int(typed)
+    if not 1970 <= year <= 9999:
+        raise ValueError
+    return year
+
+
+def partners_of(desk: Desk) -> tuple[Partner, ...]:
+    """The contact points that a message of this desk may go to, by the directory that it has."""
+    from exchange.desk.desk import utc_now
+    from keys.directory.cards import Function
+    from keys.directory.search import Wanted, find
+
+    directory = desk.directory
+    cards = find(directory, Wanted(functions=(Function.EXCHANGE,)), utc_now())
+    return tuple(
+        Partner(str(card.address), _country(directory, card), card.office, tuple(card.languages))
+        for card in cards
+        if card.address != desk.address
+    )
+
+
+def _country(directory: Directory, card: ContactPointCard) -> str | None:
+    """The country of a contact point: of its card, of its node's, or the one that its node is named by."""
+    from keys.directory.search import country_of
+
+    named = card.address.node.upper()
+    return country_of(directory, card) or (named if named in load_codes("country") else None)
+
+
+def own_fields(desk: Desk) -> tuple[str | None, dict[str, Any]]:
+    """The desk's time zone, and what its settings and card say of it in every request."""
+    officer = desk.settings.officer
+    try:
+        card = desk.directory.contact_point(desk.address)
+    except ComityError:
+        return None, {}
+    country = _country(desk.directory, card)
+    telephone = (officer.telephone if officer else None) or next(iter(card.phones), None)
+    reached = {"telephone": telephone, "email": officer.email if officer else None}
+    present = {name: value for name, value in reached.items() if value is not None}
+    name = officer.name if officer else card.office
+    hours = "24/7" if card.hours == "24/7" else _("as on the card in the directory")
+    person = {"name": name, **({"job_title": officer.role} if officer else {}), **present}
+    authority: dict[str, Any] = {
+        "organisation": card.agency,
+        **({"country": country} if country is not None else {}),
+        "office": card.office,
+        "person_in_charge": name,
+        **present,
+        "office_hours": hours,
+        "time_zone": card.time_zone,
+    }
+    own: dict[str, Any] = {"authority": authority, "confirmation_contact": person, "call_back": person}
+    if officer is not None:
+        own["officer"] = {"name": officer.name, "role": officer.role}
+    return card.time_zone, own
+
+
+def their_language(wizard: Wizard) -> str:
+    """The first language of the recipient that there are texts in; English where there is none."""
+    there = {*languages(), "en"}
+    for address in wizard.draft.get("to") or ():
+        partner = wizard.situation.partner(str(address))
+        for one in partner.languages if partner is not None else ():
+            if (first := one.partition("-")[0]) in there:
+                return first
+    return "en"

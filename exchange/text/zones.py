@@ -1,0 +1,26 @@
+"""The officer's own time zone: that of the environment (TZ), else that of the office's card."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo
+
+
+def own_zone(card_zone: str | None = None) -> tzinfo:
+    """The zone in which an officer here reads and types times; UTC where nothing says one that is known."""
+    for name in (os.environ.get("TZ", "").removeprefix(":"), card_zone or ""):
+        try:
+            if name:
+                return ZoneInfo(name)
+        except (ValueError, OSError, KeyError):  # no name of a zone, such as JST-9
+            continue
+    return UTC
+
+
+def in_zone(at: datetime, zone: tzinfo, *, seconds: bool = False) -> str:
+    """An instant as a person reads it: in their zone, with its offset from UTC (Z: none) in one piece with it."""
+    local = at.astimezone(zone)
+    offset = local.strftime("%z")
+    shown = "Z" if offset in ("+0000", "") else f"{offset[:3]}:{offset[3:5]}"
+    return f"{local:%Y-%m-%d %H:%M:%S}{shown}" if seconds else f"{local:%Y-%m-%d %H:%M}{shown}"
