@@ -14,7 +14,7 @@ import signal
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -379,9 +379,7 @@ STEPS = (
         ids={"7f3a": "other"},
         before=write_what_was_meant,
     ),
-    Step(
-        "comity retract 7f3a --why wrong_content --reason 'Another case.'", ids={"7f3a": "other"}, keep="taken back"
-    ),
+    Step("comity retract 7f3a --why wrong_content --reason 'Another case.'", ids={"7f3a": "other"}, keep="taken back"),
     Step(
         "comity dp-notice 9c04 --action restricted --because 'It is part of the file.'",
         by=FR,
