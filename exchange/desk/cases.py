@@ -39,7 +39,6 @@ from exchange.context.worker import in_desk_thread
 from exchange.desk._case_calls import CaseCalls
 from exchange.desk._works import Draft, Works
 from exchange.desk.messages import DeskMessages
-from exchange.messaging.checks import cautions_of, cautions_of_cards
 from exchange.office.case_notes import CaseEntry, Casework, EntryKind
 from exchange.office.officers import READERS, check_line
 from exchange.views import AgendaItem, CaseRow, Caution, InboxRow, SearchResult, SentMessage
@@ -301,6 +300,7 @@ class DeskCases(CaseCalls):
     @in_desk_thread
     def cautions_of_draft(self, draft: Draft) -> tuple[Caution, ...]:
         """What to look at again in a message that is not sent yet; raises :class:`InvalidMessageError`."""
+        from exchange.messaging.checks import cautions_of, cautions_of_cards
         from protocol.messages.parse import complete_message
 
         whole, directory = self._works.outbox.filled(draft), self._context.directory

@@ -21,12 +21,10 @@ from uuid import UUID
 
 from exchange.cases.calls import needs_glass, use_glass
 from exchange.cases.delivery import REPLACES, require_lost, settled_value
-from exchange.cases.law.checks import check_law
 from exchange.cases.threads import check_next_step
 from exchange.context.desk_context import DeskContext
 from exchange.link.client import MAX_SUBMIT_BYTES
 from exchange.messaging._referring import TOLD, accompanied
-from exchange.messaging.checks import cautions_of_cards, check_composed, readers_of
 from exchange.messaging.drafting.fanning import Fanning, TimedDraft, family_of, nations_of, numbered
 from exchange.messaging.handling import PassingOn
 from exchange.messaging.once import Claim, Once
@@ -160,6 +158,9 @@ class Outbox:
         return left
 
     def _compose(self, drafts: Sequence[Mapping[str, Any]]) -> list[Composed]:
+        from exchange.cases.law.checks import check_law
+        from exchange.messaging.checks import cautions_of_cards, check_composed
+
         flat: list[Mapping[str, Any]] = []
         messages: list[ComposedMessage] = []
         problems: list[tuple[str, str, str]] = []
@@ -235,6 +236,8 @@ class Outbox:
         None, with nothing kept, when a thread got another message since one for it was composed: that one is to be
         composed again. Raises what the directory says against a recipient.
         """
+        from exchange.cases.law.checks import check_law
+
         for message in messages:
             check_law(self._directory(), message.message)  # again: a newer directory may know more of both nations
         sealed = [self._seal(message.complete, expires_in) for message in messages]
@@ -312,6 +315,7 @@ class Outbox:
 
     def complete(self, draft: Mapping[str, Any]) -> ComposedMessage:
         """The message of one draft, checked by itself and signed by who acts; raises :class:`InvalidMessageError`."""
+        from exchange.messaging.checks import readers_of
         from protocol.messages.officer_signature import sign_as_officer
         from protocol.messages.versions import compose_for
 

@@ -345,7 +345,7 @@ STEPS = (
     Step("comity profile fr", says=("Ministry of Justice",)),
     Step("comity send request.json --unless-warned", code=1, says=("laws-differ",)),
     Step("comity laws fr", says=("Legal bases between jp and fr", "In force between both")),
-    Step("comity laws fr gh --on 2026-11-23", says=("2019-04-01",)),
+    Step("comity laws fr gh --on 2026-11-23", code=1, says=("unknown-node",)),
     Step("comity send request.json --unless-duplicate", code=1, says=("duplicate-request",)),
     Step("comity search Roubaix mailbox", says=("Preservation request",)),
     Step("comity search 203.0.113.77", says=("Preservation request",)),

@@ -183,7 +183,7 @@ async def test_what_cannot_be_is_not_sent_and_what_came_so_is_shown_as_such(
         assert fields_of(wrong) == {"targets.0.preserved_at"}
         # A desk of another make sends it all the same.
         with monkeypatch.context() as patched:
-            patched.setattr("exchange.messaging.outbox.check_composed", lambda *_: ())
+            patched.setattr("exchange.messaging.checks.check_composed", lambda *_: ())
             patched.setattr("exchange.messaging.outbox.check_next_step", lambda *_, **__: None)
             came = await fr.replies.answer(sent.id, answer)
         await exchanged(jp, fr)
