@@ -381,7 +381,7 @@ STEPS = (
     ),
     Step("comity retract 7f3a --why wrong_content --reason 'Another case.'", ids={"7f3a": "other"}, keep="taken back"),
     Step(
-        "comity dp-notice 9c04 --action restricted --because 'It is part of the file.'",
+        "comity dp-notice 9c04 --action restricted --kept-because 'It is part of the file.'",
         by=FR,
         ids={"9c04": "taken back"},
         before=it_was_taken_back,

@@ -275,7 +275,9 @@ def test_the_commands_write_each_act_and_offer_the_formal_type(world: World) -> 
     closed = ("--outcome", "in_part", "--text", "The headers.")
     assert comity(FR, "consult", "close", opened["id"], *closed)[0] == 0
     assert comity(FR, "dp-notice", corrected["id"], "--action", "rectified", "--at", "2026-11-23 03:00Z")[0] == 0
-    assert comity(FR, "dp-notice", corrected["id"], "--action", "kept", "--at", "2026-11-23 03:00Z")[0] == 1
+    kept = ("dp-notice", corrected["id"], "--action", "kept", "--at", "2026-11-23 03:00Z")
+    assert comity(FR, *kept)[0] == 1
+    assert comity(FR, *kept, "--kept-because", "It is part of the file.")[0] == 0
     filed = asyncio.run(follow_up(sent))
     confirmed = ("--authority", "Ministry", "--file-number", "B-1", "--received-at", "2026-11-23 04:00+01:00")
     assert comity(FR, "confirm-follow-up", filed, *confirmed)[0] == 0
