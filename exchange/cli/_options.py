@@ -292,8 +292,8 @@ async def open_desk_here(
     awaited = _opening(folder, secret) if keystore is None else _done(keystore)
     from exchange.desk.desk import open_desk, utc_now
 
-    login = read_login()
-    async with open_desk(folder, secret, clock=utc_now, carried=carried, keystore=awaited) as opened:
+    login, derived = read_login(), None if served is None else served.derived
+    async with open_desk(folder, secret, clock=utc_now, carried=carried, keystore=awaited, derived=derived) as opened:
         acting = await opened.acting(login)
         if served is not None and login.passphrase is not None:
             typed = given_login().passphrase_file is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -24,7 +25,15 @@ def print_json_line(value: Any) -> None:
 
 
 def line(text: str) -> None:
-    """A line for a person. Text that came from outside goes through :func:`safe`, so that it stays one line."""
+    """A line for a person, in several where their terminal is narrower; a path or command that is longer stays whole.
+
+    Text that came from outside goes through :func:`safe`, so that it stays one line.
+    """
+    if sys.stdout.isatty():
+        from exchange.cli._wrapping import columns, unbroken, wrapped
+
+        most = columns()
+        text = "\n".join(one if unbroken(one) > most else "\n".join(wrapped(one, most, 2)) for one in text.split("\n"))
     write(text)
 
 

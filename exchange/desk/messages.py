@@ -29,6 +29,7 @@ from exchange.desk._once import as_they_are, done_once, sends_once
 from exchange.desk._opening import require_consent, require_open
 from exchange.desk._reading import note_opened, proof_of, read, read_and_opened, receipt_rows, resolved
 from exchange.desk._works import Draft, Works
+from exchange.messaging.drafting.fanning import require_one_nation
 from exchange.messaging.offline import BundleImport
 from exchange.messaging.once import Claim, claim_of, current_claim
 from exchange.messaging.outbox import Composed
@@ -158,6 +159,8 @@ class DeskMessages:
         Raises as :meth:`send` and :meth:`Offers.prepare`.
         """
         office, outbox, offers = self._works.office, self._works.outbox, self._works.offers
+
+        require_one_nation(draft)
 
         def check(given: Draft) -> None:
             outbox.compose([offers.prepare(given).draft])

@@ -29,6 +29,7 @@ from exchange.store._refusals import RefusalTable
 from exchange.store._settled import SettledTable
 from exchange.store._short_ids import ShortIds
 from exchange.store._state import StateTable
+from exchange.store._unproved import UnprovedTable
 from exchange.store._webhooks import WebhookTable
 from exchange.store.agenda import AgendaTable
 from exchange.store.case_notes import CaseNoteTable
@@ -78,6 +79,7 @@ class DeskStore:
     settled: SettledTable
     cards_seen: CardSeenTable
     calls: CallTable
+    unproved: UnprovedTable
     mailbox: MailboxPlace
     quarantine: QuarantineTable
     statements: StatementTable
@@ -111,6 +113,7 @@ class DeskStore:
             self.settled = SettledTable(database, names)
             self.cards_seen = CardSeenTable(database, names)
             self.calls = CallTable(database, names, self.content, self.agenda)
+            self.unproved = UnprovedTable(database, names, self.content, self.agenda)
             self.mailbox = MailboxPlace(database, self.state)
             self.quarantine = QuarantineTable(database, names)
             self.statements = StatementTable(database, names)

@@ -370,3 +370,100 @@ class WaitingNotice:
     made_at: datetime
     tries: int = 0
     again_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnprovedCall:
+    """A call about it: who called which number of the directory, and a code of the list call_outcome."""
+
+    at: datetime
+    by: str
+    outcome: str
+    number: str
+    version: int
+    spoke_to: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnprovedEntry:
+    """What came by another way than Comity, as an officer wrote it down: nothing of it is proved.
+
+    ``channel`` is a code of the list request_channel, ``sender`` who it says it is from, ``contact`` the contact point
+    that can confirm it. ``confirm_by``: until when the proved message should come; ``thread`` is the case of that
+    message once it has, ``dropped`` why none is waited for.
+    """
+
+    id: UUID
+    type: str
+    channel: str
+    sender: str
+    contact: Address
+    reference: str | None
+    text: str
+    urgency: str
+    received_at: datetime
+    needed_by: datetime | None
+    confirm_by: datetime
+    registered_at: datetime
+    registered_by: str
+    calls: tuple[UnprovedCall, ...] = ()
+    thread: UUID | None = None
+    dropped: str | None = None
+
+    @property
+    def outcome(self) -> str | None:
+        """What the last call that reached somebody said; None while nobody was reached."""
+        return next((one.outcome for one in reversed(self.calls) if one.outcome != "nobody_answered"), None)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the proved message is still waited for."""
+        return self.thread is None and self.dropped is None
+
+    def to_bytes(self) -> bytes:
+        """The stored form."""
+        return cbor.encode(
+            [
+                self.id.bytes,
+                self.type,
+                self.channel,
+                self.sender,
+                str(self.contact),
+                self.reference,
+                self.text,
+                self.urgency,
+                to_ms(self.received_at),
+                to_ms(self.needed_by) if self.needed_by else None,
+                to_ms(self.confirm_by),
+                to_ms(self.registered_at),
+                self.registered_by,
+                [[to_ms(c.at), c.by, c.outcome, c.number, c.version, c.spoke_to] for c in self.calls],
+                self.thread.bytes if self.thread else None,
+                self.dropped,
+            ]
+        )
+
+    @classmethod
+    def from_bytes(cls, encoded: bytes) -> UnprovedEntry:
+        """What :meth:`to_bytes` made."""
+        row: list[Any] = cbor.decode(encoded)
+        id_, type_, channel, sender, contact, reference, text, urgency, received, needed, confirm, at, by, *rest = row
+        calls, thread, dropped = rest
+        return cls(
+            id=UUID(bytes=id_),
+            type=type_,
+            channel=channel,
+            sender=sender,
+            contact=Address.parse(contact),
+            reference=reference,
+            text=text,
+            urgency=urgency,
+            received_at=from_ms(received),
+            needed_by=from_ms(needed) if needed is not None else None,
+            confirm_by=from_ms(confirm),
+            registered_at=from_ms(at),
+            registered_by=by,
+            calls=tuple(UnprovedCall(from_ms(call[0]), *call[1:]) for call in calls),
+            thread=UUID(bytes=thread) if thread else None,
+            dropped=dropped,
+        )

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from exchange.cases.agenda import lanes
 from exchange.cli._options import (
     DEFAULT_HOME,
     HomeOption,
@@ -18,11 +17,9 @@ from exchange.cli._options import (
     until_signalled,
     with_desk,
 )
-from exchange.cli.cases.calls import warning_of_forgery
 from exchange.cli.messages.syncing import synced
 from exchange.cli.output import line, print_json, print_json_line, safe
 from exchange.i18n import _, labelled
-from exchange.text.due import item_lines, lane_label
 from exchange.text.labels import code_label, deadline_label
 from exchange.text.objects import plain
 from protocol.errors import ComityError
@@ -53,7 +50,9 @@ def agenda(
     """Show what is due."""
 
     async def work(desk: Desk) -> None:
+        from exchange.cases.agenda import lanes
         from exchange.desk.desk import utc_now
+        from exchange.text.due import item_lines, lane_label
 
         reached = await synced(desk, offline=not sync)
         # A person sees the first of each lane; those alone are made where nothing is left out.
@@ -209,6 +208,9 @@ def _say_of_log(event: str, text: str, detail: str, *, as_json: bool) -> None:
 
 
 def _told(item: AgendaItem, contacts: Sequence[str]) -> str:
+    from exchange.cli.cases.calls import warning_of_forgery
+    from exchange.text.due import item_lines
+
     if item.suspected:
         return warning_of_forgery() + f" {item.thread}"
     if item.delivery is not None:

@@ -42,12 +42,35 @@ _ENDS_WITHIN_S = 60.0
 _LOOK_AGAIN_S = 0.05
 # Loaded by commands when they run.
 _LOADED = (
+    "_strptime",
     "aiohttp",
+    "cryptography.hazmat.backends.openssl.backend",
+    "exchange.cli._app",
     "exchange.desk.desk",
     "exchange.desk.watch",
     "exchange.evidence.bag_writer",
+    "exchange.evidence.timestamps",
+    "exchange.messaging.drafting.cleaning",
+    "exchange.messaging.drafting.own_block",
+    "exchange.messaging.drafting.splitting",
+    "exchange.store.migrations",
+    "exchange.text.code_words",
+    "exchange.text.documents",
+    "importlib.resources.readers",
     "protocol.lifecycle.case",
+    "protocol.lifecycle.deadlines",
+    "protocol.lifecycle.projection",
+    "protocol.lifecycle.warnings",
+    "protocol.messages.cautions",
+    "protocol.messages.officer_signature",
     "protocol.messages.parse",
+    "protocol.messages.passing_on",
+    "protocol.messages.versions",
+    "rich.console",
+    "rich.progress",
+    "rich.table",
+    "tuf.api.serialization.json",
+    "yaml",
 )
 
 
@@ -74,6 +97,7 @@ def run_desk(
     folder = home.expanduser().resolve()
     kept = DeskSettings.load(Home(folder).settings).service.run_folder
     wanted = run_folder.expanduser() if run_folder is not None else Path(kept) if kept else None
+    DeskService.begin()
     with owned(folder, wanted, os.environ) as note:
         keystore = Keystore.open(Home(folder).keystore, read_passphrase(passphrase_file))
         _load_commands()

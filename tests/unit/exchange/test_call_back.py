@@ -202,7 +202,11 @@ async def test_two_officers_let_one_disclosure_go_without_a_call_and_a_third_rev
         await jp.cases.record_call(asked, "nobody_answered")
         await jp.cases.break_glass(asked, "A child is in danger now.", LEE)
         draft = await disclosure(jp, asked)
-        assert (await jp.messages.send(draft)).status is SendStatus.SUBMITTED
+        given = await jp.messages.send(draft)
+        assert given.status is SendStatus.SUBMITTED
+        async with world.open(FR) as fr:  # the asking office is told, too
+            await fr.messages.sync()
+            assert (await fr.messages.show(given.id)).message.model_dump()["without_call_back"] is True
         with pytest.raises(CallBackNeededError):
             await jp.messages.send(await disclosure(jp, asked))  # the glass was broken for one
         (item,) = [item for item in await jp.cases.agenda() if item.what == "glass_review"]
