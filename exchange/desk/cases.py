@@ -40,7 +40,6 @@ from exchange.desk._case_calls import CaseCalls
 from exchange.desk._once import sends_once
 from exchange.desk._works import Draft, Works
 from exchange.desk.messages import DeskMessages
-from exchange.messaging.checks import cautions_of, cautions_of_cards
 from exchange.messaging.drafting.closing import LAPSE, Loss, losses
 from exchange.office.case_notes import CaseEntry, Casework, EntryKind
 from exchange.office.officers import READERS, check_line
@@ -357,6 +356,7 @@ class DeskCases(CaseCalls):
     @in_desk_thread
     def cautions_of_draft(self, draft: Draft) -> tuple[Caution, ...]:
         """What to look at again in a message that is not sent yet; raises :class:`InvalidMessageError`."""
+        from exchange.messaging.checks import cautions_of, cautions_of_cards
         from protocol.messages.parse import complete_message
 
         whole, directory = self._works.outbox.filled(draft), self._context.directory

@@ -22,11 +22,11 @@ from exchange.context.worker import in_desk_thread
 from exchange.desk._once import sends_once
 from exchange.desk._works import Draft, Works
 from exchange.desk.messages import DeskMessages
-from exchange.messaging.act_drafts import ActDrafts
 from exchange.views import SentMessage
 from protocol.address import Address
 
 if TYPE_CHECKING:
+    from exchange.messaging.act_drafts import ActDrafts
     from protocol.messages.handling_rules import Action
 
 
@@ -53,8 +53,6 @@ class DeskReplies:
         self._works = works
         self._messages = messages
         self._in_thread = works.context.in_thread
-        context = works.context
-        self._acts = ActDrafts(context.store, context.parsed, works.replies, context.address)
 
     @sends_once
     async def acknowledge(self, request_id: UUID, **said: Unpack[Acknowledging]) -> SentMessage:
@@ -140,6 +138,13 @@ class DeskReplies:
         return await self._messages.send(await self._in_thread(lambda: replies.contact_reply(test_id, remark)))
 
     # --- One's own words, and the case beside its course ---
+
+    @property
+    def _acts(self) -> ActDrafts:
+        from exchange.messaging.act_drafts import ActDrafts
+
+        context = self._works.context
+        return ActDrafts(context.store, context.parsed, self._works.replies, context.address)
 
     @sends_once
     async def correct(self, message_id: UUID, changes: Mapping[str, Any], *, reason: str) -> SentMessage:

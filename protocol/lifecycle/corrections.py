@@ -10,7 +10,8 @@ Rules:
 4. "Had acted": something that the other side sent before the correction was in order, and would not be in order with
    the correction in the original's place. A release or withdrawal always counts as acted on: the data may be gone.
 5. A retracted request is withdrawn. Any other retracted message states nothing any more, as far as rule 3 allows.
-6. At most :data:`MOST_ACTS` of one sender count in a thread. One whose original has not arrived waits for it. Nothing is removed: receipts, logs and messages stay.
+6. At most :data:`MOST_ACTS` of one sender count in a thread. One whose original has not arrived waits for it. Nothing
+   is removed: receipts, logs and messages stay.
 """
 
 from __future__ import annotations
