@@ -11,20 +11,7 @@ from typing import Any
 from exchange.service.api import _cases, _events, _messages, _office
 from exchange.service.api.declared import Declared
 from exchange.service.api.shapes import Shapes
-from protocol.lifecycle.clocks import ExpiryWarning
-from protocol.lifecycle.deadlines import Deadline
-from protocol.lifecycle.preservation import CentralLeg
-from protocol.lifecycle.waiting import AuthorityWait
 
-# Names that views say to type checkers alone.
-_NAMED: dict[str, Any] = {
-    "AnyCase": Any,
-    "AuthorityWait": AuthorityWait,
-    "CentralLeg": CentralLeg,
-    "Deadline": Deadline,
-    "ExpiryWarning": ExpiryWarning,
-    "Message": Any,
-}
 VERSION = "1.0.0"
 ENDPOINTS: tuple[Declared, ...] = (
     *_office.ENDPOINTS,
@@ -61,7 +48,7 @@ _HEADERS = (
 
 def document() -> dict[str, Any]:
     """The document."""
-    shapes = Shapes(_NAMED)
+    shapes = Shapes()
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in ENDPOINTS:
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, shapes)
@@ -91,7 +78,7 @@ def schema_of(endpoint: Declared) -> tuple[dict[str, Any], dict[str, Any]] | Non
     """The schema of what an endpoint gives, and the named schemas that it refers to."""
     if endpoint.answer is None:
         return None
-    shapes = Shapes(_NAMED)
+    shapes = Shapes()
     return shapes.of(endpoint.answer), shapes.named
 
 
