@@ -31,6 +31,7 @@ from exchange.office.erasure import Erasure
 from exchange.office.office import Office
 from exchange.office.officers import Acting
 from exchange.office.processing_log import ProcessingLog
+from exchange.office.unproved_book import UnprovedBook
 from exchange.views import SentMessage
 from protocol.processing_log import ProcessingRecord
 
@@ -65,6 +66,7 @@ class Works:
     erasure: Erasure
     case_book: CaseBook
     call_book: CallBook
+    unproved: UnprovedBook
     replies: Replies
     once: Once
 
@@ -126,6 +128,7 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
         erasure=Erasure(context, agenda, acting, book),
         case_book=CaseBook(context, office, acting, book),
         call_book=CallBook(context, acting, book),
+        unproved=UnprovedBook(context, acting, book),
         replies=Replies(context, passing_on, acting),
         once=once,
     )
