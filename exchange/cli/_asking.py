@@ -20,6 +20,7 @@ from keys.local.terminal import write
 BACK = frozenset({"\x1b", "<"})
 END_OF_TEXT = "."
 _MORE_PASTED_S = 0.05
+_LOOK_FOR_SIGNALS_S = 0.2
 _MARK = "> "
 
 
@@ -84,7 +85,12 @@ def _interruptible() -> Iterator[None]:
         yield
         return
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    # The editor of lines looks for signals only when one wakes it: one that comes just before it waits would wait, too.
+    waking = signal.signal(signal.SIGALRM, lambda _number, _frame: None)
+    signal.setitimer(signal.ITIMER_REAL, _LOOK_FOR_SIGNALS_S, _LOOK_FOR_SIGNALS_S)
     try:
         yield
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, waking)
         signal.signal(signal.SIGINT, before)

@@ -35,7 +35,7 @@ def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]], most: int) ->
     least = [min(whole, max(_NARROWEST, *map(unbroken, column))) for whole, column in zip(natural, cells, strict=True)]
     if sum(least) > room:
         return None
-    # What is left goes where the most is wanting, a column of the terminal at a time.
+    # The rest goes where the most is wanting, a column of the terminal at a time.
     widths = list(least)
     for _ in range(room - sum(least)):
         wanting = [whole - given for whole, given in zip(natural, widths, strict=True)]

@@ -2,45 +2,16 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import fields, is_dataclass
 from datetime import datetime, tzinfo
-from enum import Enum
 from typing import Any
-from uuid import UUID
 
+from exchange.text.objects import plain
 from keys.local.printing import printable_line
 from keys.local.terminal import write, write_json
-from protocol.address import Address
-from protocol.encoding.instants import to_text
-
-
-def plain(value: Any) -> Any:
-    """``value`` in terms of JSON: instants as RFC 3339 with zone, bytes as hexadecimal, dataclasses as objects."""
-    match value:
-        case None | bool() | int() | float():
-            return value
-        case Enum():
-            return value.value
-        case str():
-            return value
-        case datetime():
-            return to_text(value)
-        case UUID() | Address():
-            return str(value)
-        case bytes():
-            return value.hex() if len(value) <= 64 else b64encode(value).decode("ascii")
-        case Mapping():
-            return {str(key): plain(item) for key, item in value.items()}
-        case _ if is_dataclass(value) and not isinstance(value, type):
-            return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-        case Iterable():
-            return [plain(item) for item in value]
-        case _:
-            return str(value)
 
 
 def print_json(value: Any) -> None:
@@ -54,7 +25,15 @@ def print_json_line(value: Any) -> None:
 
 
 def line(text: str) -> None:
-    """A line for a person. Text that came from outside goes through :func:`safe`, so that it stays one line."""
+    """A line for a person, in several where their terminal is narrower; a path or command that is longer stays whole.
+
+    Text that came from outside goes through :func:`safe`, so that it stays one line.
+    """
+    if sys.stdout.isatty():
+        from exchange.cli._wrapping import columns, unbroken, wrapped
+
+        most = columns()
+        text = "\n".join(one if unbroken(one) > most else "\n".join(wrapped(one, most, 2)) for one in text.split("\n"))
     write(text)
 
 

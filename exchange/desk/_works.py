@@ -15,7 +15,7 @@ from exchange.cases.search import Search
 from exchange.cases.standing import withheld_by
 from exchange.context.desk_context import DeskContext
 from exchange.link.link import NodeLink
-from exchange.messaging.drafting.fanning import Fanning
+from exchange.messaging.drafting.fanning import Fanning, require_one_nation
 from exchange.messaging.handling import PassingOn
 from exchange.messaging.inbox import Inbox
 from exchange.messaging.offline import OfflineDesk
@@ -80,6 +80,7 @@ class Works:
 
         ``keeping`` is given the offer there. Raises as :meth:`NodeSync.send` and :meth:`Offers.prepare`.
         """
+        require_one_nation(draft)
         prepared = await self.context.in_thread(lambda: self.offers.prepare(draft))
 
         def kept(message: Message) -> None:

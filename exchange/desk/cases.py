@@ -37,9 +37,9 @@ from exchange.cases.parents import parents_found
 from exchange.cases.threads import thread_messages
 from exchange.context.worker import in_desk_thread
 from exchange.desk._case_calls import CaseCalls
+from exchange.desk._once import sends_once
 from exchange.desk._works import Draft, Works
 from exchange.desk.messages import DeskMessages
-from exchange.messaging.checks import cautions_of, cautions_of_cards
 from exchange.messaging.drafting.closing import LAPSE, Loss, losses
 from exchange.office.case_notes import CaseEntry, Casework, EntryKind
 from exchange.office.officers import READERS, check_line
@@ -213,6 +213,7 @@ class DeskCases(CaseCalls):
             raise NothingOpenError("none of our own authorities is waited for in that case")
         return self._works.case_book.add(thread, EntryKind.AUTHORITY, "", None, None)
 
+    @sends_once
     async def report_authority(self, request_id: UUID, reason: str, until: datetime) -> SentMessage:
         """Tell the asking office that an authority of ours must decide first, why, and until when it should.
 
@@ -273,6 +274,7 @@ class DeskCases(CaseCalls):
 
     # --- Not delivered ---
 
+    @sends_once
     async def resend(self, message_id: UUID) -> SentMessage:
         """Send a message anew that did not arrive and never will: expired, or refused on its way.
 
@@ -354,6 +356,7 @@ class DeskCases(CaseCalls):
     @in_desk_thread
     def cautions_of_draft(self, draft: Draft) -> tuple[Caution, ...]:
         """What to look at again in a message that is not sent yet; raises :class:`InvalidMessageError`."""
+        from exchange.messaging.checks import cautions_of, cautions_of_cards
         from protocol.messages.parse import complete_message
 
         whole, directory = self._works.outbox.filled(draft), self._context.directory

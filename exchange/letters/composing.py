@@ -1,8 +1,8 @@
 """From messages, as a desk shows them, to a letter between two nations.
 
-A letter names its sender and one recipient. What the program adds of its own (other recipients, nodes on the way,
-witnesses, the parent of several requests) is left out, so that a letter to one nation never tells of another. What a
-person wrote stays as it was written.
+A letter names its sender and one recipient. It leaves out all else that the program knows (other recipients, nodes on
+the way, witnesses, the parent of several requests), so that a letter to one nation never tells of another. The words
+that a person wrote stay as they were written.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A letter as PDF: archivable and accessible, the same bytes every time for the same letter.
 
-The fonts have the letters of the six languages. What they lack in a text that somebody wrote is shown by its number,
-as U+1F600, and the letter says so: a letter that cannot be made helps nobody, and a sign that is left out deceives.
+The fonts have the letters of the six languages. A sign that they lack, in a text that somebody wrote, is shown by its
+number, as U+1F600, and the letter says so: a letter that cannot be made helps nobody, and a missing sign deceives.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is removed from a copy for a court: fields by their names, texts by their words; never only painted over.
+"""Removals from a copy for a court: fields by their names, texts by their words; never only painted over.
 
 The text is taken out before the letter is made, so that no file ever holds it. A log says of each removal what kind of
 thing it was, why, and by whom, and nothing of its content or length. A removed text that still stands elsewhere in the

@@ -21,12 +21,10 @@ from uuid import UUID
 
 from exchange.cases.calls import goes_by_glass, needs_glass, use_glass
 from exchange.cases.delivery import REPLACES, require_lost, settled_value
-from exchange.cases.law.checks import check_law
 from exchange.cases.threads import check_next_step
 from exchange.context.desk_context import DeskContext
 from exchange.link.client import MAX_SUBMIT_BYTES
 from exchange.messaging._referring import TOLD, accompanied
-from exchange.messaging.checks import cautions_of_cards, check_composed, readers_of
 from exchange.messaging.drafting.closing import LAPSE, losses, require_nothing_lost
 from exchange.messaging.drafting.fanning import Fanning, TimedDraft, family_of, nations_of, numbered
 from exchange.messaging.handling import PassingOn
@@ -161,6 +159,9 @@ class Outbox:
         return left
 
     def _compose(self, drafts: Sequence[Mapping[str, Any]]) -> list[Composed]:
+        from exchange.cases.law.checks import check_law
+        from exchange.messaging.checks import cautions_of_cards, check_composed
+
         flat: list[Mapping[str, Any]] = []
         messages: list[ComposedMessage] = []
         problems: list[tuple[str, str, str]] = []
@@ -213,7 +214,7 @@ class Outbox:
                 require_nothing_lost(losses(self._store, self._parsed, composed.message, own, self._clock()))
 
     def _with_glass(self, draft: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The draft of an answer that goes without a call: it tells the asking office so, where its desk can read it."""
+        """The draft of an answer that goes without a call: it tells the asking office so, if its desk can read it."""
         if draft.get("type") != "answer" or self._settings.office.emergency_call_back != "required":
             return draft
         try:
@@ -257,6 +258,8 @@ class Outbox:
         None, with nothing kept, when a thread got another message since one for it was composed: that one is to be
         composed again. Raises what the directory says against a recipient.
         """
+        from exchange.cases.law.checks import check_law
+
         for message in messages:
             check_law(self._directory(), message.message)  # again: a newer directory may know more of both nations
         sealed = [self._seal(message.complete, expires_in) for message in messages]
@@ -334,10 +337,11 @@ class Outbox:
 
     def complete(self, draft: Mapping[str, Any]) -> ComposedMessage:
         """The message of one draft, checked by itself and signed by who acts; raises :class:`InvalidMessageError`."""
+        from exchange.messaging.checks import readers_of
         from protocol.messages.officer_signature import sign_as_officer
         from protocol.messages.versions import compose_for
 
-        now = self._time_of(draft)  # of a child, it goes with the draft
+        now = self._time_of(draft)  # before it is filled: a timed draft knows its own instant
         draft = self.filled(draft)
         claimed = draft.get("from")
         if claimed is not None and claimed != str(self._address):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -308,6 +309,67 @@ class OnceRecord:
     asked: bytes | None
     total: int
     results: tuple[OnceResult, ...]
+
+
+class Happened(StrEnum):
+    """What an event of this desk says happened."""
+
+    ARRIVED = "message.arrived"
+    QUARANTINED = "message.quarantined"
+    QUEUED = "message.queued"  # kept, and not taken by the own node yet
+    SUBMITTED = "message.submitted"
+    REFUSED = "message.refused"
+    OPENED = "message.opened"  # by an officer of this desk
+    PROVED = "receipt.proved"  # what a node's log proves of a message: delivered, opened there, not delivered
+    DUE = "case.due"  # a deadline reached another level
+    GIVEN_UP = "webhook.given-up"  # a receiver did not take a notice for days
+    SIGNED_IN = "session.began"
+    SIGNED_OUT = "session.ended"
+
+
+@dataclass(frozen=True, slots=True)
+class DeskEvent:
+    """What happened at this desk: ids and codes, never content. ``more`` holds further codes by their names."""
+
+    name: Happened
+    at: datetime
+    message: UUID | None = None
+    thread: UUID | None = None
+    more: Mapping[str, str] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """The stored form."""
+        ids = [one.bytes if one is not None else None for one in (self.message, self.thread)]
+        return cbor.encode([self.name.value, to_ms(self.at), *ids, dict(self.more)])
+
+    @classmethod
+    def from_bytes(cls, encoded: bytes) -> DeskEvent:
+        """The value of the stored form."""
+        name, at, message, thread, more = cbor.decode(encoded)
+        ids = (UUID(bytes=one) if one is not None else None for one in (message, thread))
+        return cls(Happened(name), from_ms(at), next(ids), next(ids), more)
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """Events in order, each with its number; the first number that is kept (0: none), and the last that was given."""
+
+    events: tuple[tuple[int, DeskEvent], ...]
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingNotice:
+    """A notice for one receiver: its number there (1, 2, 3 …), its id, its body, when it was made, how often tried."""
+
+    row: int
+    number: int
+    id: str
+    body: bytes
+    made_at: datetime
+    tries: int = 0
+    again_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

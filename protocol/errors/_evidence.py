@@ -38,7 +38,7 @@ class SigningIdentityError(ComityError):
 
 
 class RedactionError(ComityError):
-    """What was to be removed from a copy is not gone from it, or was never there."""
+    """A text that was to be removed from a copy is not gone from it, or was never there."""
 
     code = "redaction"
     http_status = 422

@@ -36,7 +36,7 @@ ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs" / "officer-guide.md").read_text("utf-8")
 READ_AT = datetime.fromisoformat("2026-11-23T12:00:00Z")  # when the guide's story happens
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d)")
-ID = re.compile(r"^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}): (?:submitted|proposed)", re.M)
+ID = re.compile(r"^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}): (?:submitted|proposed|saved)", re.M)
 JP, FR, THIRD = "jp", "fr", "third"
 
 
@@ -82,18 +82,22 @@ class Office:
             while UUID(self.ids[name]) not in {row.id for row in await opened.messages.inbox()}:
                 await opened.messages.sync(2)
 
+    def environment(self, desk: str) -> dict[str, str]:
+        """The variables by which a command finds the desk and its passphrases; in English."""
+        secret = str(self.world.commands.passphrase_file)
+        return {
+            "COMITY_HOME": str(self.folder(desk) / "home"),
+            "COMITY_PASSPHRASE_FILE": secret,
+            "COMITY_OFFICER_PASSPHRASE_FILE": secret,
+            "LANGUAGE": "en",
+        }
+
     async def type(
         self, desk: str, line: str, *, code: int = 0, language: str = "en", extra: tuple[str, ...] = ()
     ) -> str:
         """Type ``line`` at ``desk``; what it printed, on both outputs. Nothing but the exit code ``code`` will do."""
         words = [*shlex.split(line)[1:], *extra]
-        secret = str(self.world.commands.passphrase_file)
-        env = {
-            "COMITY_HOME": str(self.folder(desk) / "home"),
-            "COMITY_PASSPHRASE_FILE": secret,
-            "COMITY_OFFICER_PASSPHRASE_FILE": secret,
-            "LANGUAGE": language,
-        }
+        env = {**self.environment(desk), "LANGUAGE": language}
 
         def invoke() -> str:
             with patch.dict(os.environ, env):

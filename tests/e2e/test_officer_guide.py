@@ -14,12 +14,13 @@ import signal
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
+from rich.cells import cell_len
 
 from exchange.demo import SCENARIOS
 from exchange.settings import Home
@@ -36,6 +37,7 @@ from tests.e2e.officer_desks import (
     set_up,
     two_nations,
 )
+from tests.worlds.pseudo_terminal import COLUMNS, COMITY, INTERRUPT, PROMPT, terminal
 from tests.worlds.samples import AUTHORISATION
 
 # --- What happens between the commands ------------------------------------------------------------------------------
@@ -131,6 +133,34 @@ async def fill_in_the_extension(office: Office) -> None:
     )
 
 
+async def a_follow_up_comes(office: Office) -> None:
+    """Another request is answered, and the request for the data is announced."""
+    async with office.open(JP) as jp, office.open(FR) as fr, asyncio.timeout(20):
+        request = await jp.messages.send(
+            {**example("preservation-request.json"), "own_reference": "NPA-CY-2026-004419"}
+        )
+        while request.id not in {row.id for row in await fr.messages.inbox()}:
+            await fr.messages.sync(2)
+        kept = {"preserved_at": datetime.now(UTC), "expires_at": office.now + timedelta(days=90)}
+        answer = await fr.replies.answer(request.id, [{"target": "t1", "result": "preserved", **kept}])
+        while answer.id not in {row.id for row in await jp.messages.inbox()}:
+            await jp.messages.sync(2)
+        fields = example("messages/preservation.follow-up.json")
+        own = {name: fields[name] for name in ("follow_up_kind", "reference", "authority", "targets")}
+        issued = office.now - timedelta(hours=5)
+        told = await jp.replies.reply(request.id, "preservation.follow-up", **own, issued_at=issued)
+    office.ids["other"], office.ids["follow-up"] = str(request.id), str(told.id)
+    await office.arrived(FR, "follow-up")
+
+
+async def write_what_was_meant(office: Office) -> None:
+    office.file(JP, "better.json").write_text('{"facts": "The session lasted an hour longer."}', "utf-8")
+
+
+async def it_was_taken_back(office: Office) -> None:
+    await office.arrived(FR, "taken back")
+
+
 async def messages_cross(office: Office) -> None:
     """A request is withdrawn, and answered before the withdrawal is there."""
     async with office.open(JP) as jp, office.open(FR) as fr, asyncio.timeout(20):
@@ -191,6 +221,15 @@ async def consent_is_used(office: Office) -> None:
     assert "    Subject: Accounts of a group that attacks hospitals" in shown
 
 
+async def requests_of_others_come(office: Office) -> None:
+    """One is of the laboratory, the other of another State."""
+    async with office.open(JP) as jp:
+        for name in ("of the laboratory", "of another State"):
+            sent = await jp.messages.send({**example("preservation-request.json"), "own_reference": name})
+            office.ids[name] = str(sent.id)
+            await office.arrived(FR, name)
+
+
 async def read_in_another_language(office: Office) -> None:
     """The program speaks the reader's language; what people wrote stays as it is, and has its language beside it."""
     request = office.ids["request"]
@@ -241,6 +280,49 @@ async def plays_elsewhere(office: Office, line: str) -> None:
     assert line.rpartition(" ")[2] in {"all", *SCENARIOS}
 
 
+async def is_tried_elsewhere(office: Office, line: str) -> None:
+    """``test_demo`` keeps a demonstration; here it counts that the option is there."""
+    assert "--keep" in await office.type(JP, "comity demo --help")
+
+
+async def asks_at_a_terminal(office: Office, line: str) -> None:
+    """An officer answers at a terminal of 80 columns, pastes, stops with Ctrl-C, goes on, and sends."""
+
+    def converse() -> str:
+        environment, folder = office.environment(JP), office.folder(JP)
+        with terminal([*COMITY, *shlex.split(line)[1:]], environment, folder) as asked:
+            # Two contact points of France are in the directory: the country alone is not enough.
+            for answer in ("France", "24-7@fr", "", "", "NPA-2026-30", "Illegal access"):
+                asked.answer(answer)
+            asked.answer("An unknown person entered the payment system.", "")
+            asked.until(PROMPT)
+            asked.type(INTERRUPT)
+            asked.until("Kept as a draft. Go on with: comity new --draft ")
+            assert asked.end() == 130
+            draft = asked.shown.rstrip().rpartition(" ")[2]
+        with terminal([*COMITY, "new", "--draft", draft], environment, folder) as asked:
+            asked.answer("")
+            asked.until(PROMPT)
+            asked.type("203.0.113.9:51544 2026-11-21 12:12:45\n\nnonsense\n\n")
+            asked.until("In which time zone")
+            for answer in ("Asia/Tokyo", "tcp", "yes", "1,3", "60", "The session came from there.", "", "no"):
+                asked.answer(answer)
+            asked.answer("The logs are kept for days.", "")
+            for answer in ("yes", "", "", "no", "", "", ""):
+                asked.answer(answer)
+            asked.until("1 send, 2 change an answer")
+            asked.answer("1")
+            assert asked.end() == 0, asked.shown
+        assert "2026-11-21 12:12:45 UTC+09:00 = 2026-11-21 03:12:45 UTC" in asked.shown
+        assert "So will the other side read it" in asked.shown
+        return asked.shown
+
+    shown = await asyncio.to_thread(converse)
+    assert "SubmissionAcceptance" in shown
+    wide = [row for row in shown.splitlines() if cell_len(row) > COLUMNS and "(queued)" not in row]
+    assert wide == []
+
+
 async def keeps_watch(office: Office, line: str) -> None:
     """A process of its own, that tells of a message as it arrives, and ends when it is asked to."""
     secret = str(office.world.commands.passphrase_file)
@@ -272,6 +354,7 @@ QUICK = ("--quick-derivation",)
 NEW_OFFICER = (*QUICK, "--new-passphrase-file", "passphrase")
 
 STEPS = (
+    Step("comity demo --keep demo", run=is_tried_elsewhere),
     Step("comity demo --scenario all", run=plays_elsewhere),
     Step("comity demo --scenario lapse-prevented", run=plays_elsewhere),
     Step(
@@ -284,6 +367,7 @@ STEPS = (
     Step("comity directory", before=enrolled, says=("24-7@jp", "24-7@fr", "lab@fr")),
     Step("comity directory 24-7@fr", says=("+33123456789",)),
     Step("comity directory --country FR --language en --on-duty", says=("24-7@fr",)),
+    Step('comity new "Preservation request"', run=asks_at_a_terminal),
     Step("comity new preservation.request --out request.json", says=("Art. 29.2 (a)",)),
     Step("comity send request.json --check", before=fill_in_the_request, says=("The draft is complete.",)),
     Step("comity send request.json", keep="request", says=("SubmissionAcceptance",)),
@@ -295,6 +379,11 @@ STEPS = (
     Step("comity settings set language en"),
     Step("comity settings show", says=("authority.organisation", "Suzuki Ren")),
     Step("comity epoc prepare request.json --out order.json", says=("Missing: order.issuing_authority",)),
+    Step("comity draft save request.json", keep="saved", says=("saved",)),
+    Step("comity draft list", says=("saved",)),
+    Step("comity draft show 7f3a", ids={"7f3a": "saved"}, says=("necessity",)),
+    Step("comity draft export 7f3a --out request4.json", ids={"7f3a": "saved"}, says=("request4.json",)),
+    Step("comity send --draft 7f3a", ids={"7f3a": "saved"}, says=("SubmissionAcceptance",)),
     Step("comity send request.json --check --clean", says=("The draft is complete.",)),
     Step("comity targets template ipv4", says=("target,kind,address",)),
     Step("comity targets import request.json targets.csv --split", before=make_a_table, says=("request.json: 3",)),
@@ -316,6 +405,8 @@ STEPS = (
     Step("comity compare request.json", says=("! The period requested is longer",)),
     Step("comity profile fr", says=("Ministry of Justice",)),
     Step("comity send request.json --unless-warned", code=1, says=("laws-differ",)),
+    Step("comity laws fr", says=("Legal bases between jp and fr", "In force between both")),
+    Step("comity laws fr gh --on 2026-11-23", code=1, says=("unknown-node",)),
     Step("comity send request.json --unless-duplicate", code=1, says=("duplicate-request",)),
     Step("comity search Roubaix mailbox", says=("Preservation request",)),
     Step("comity search 203.0.113.77", says=("Preservation request",)),
@@ -324,6 +415,40 @@ STEPS = (
     Step("comity show 7f3a", by=FR, ids=REQUEST, says=("Sato Yui",)),
     Step("comity acknowledge 7f3a --will-answer yes --eta 2026-11-24T09:00:00+01:00", by=FR, ids=REQUEST),
     Step("comity answer 7f3a answer.json", by=FR, ids=REQUEST, before=write_the_answer),
+    Step("comity codes refusal_ground", by=FR, says=("political_offence", "ne_bis_in_idem")),
+    Step(
+        "comity consult open 7f3a --intends refuse --question 'Would the headers be enough?' "
+        "--by 2026-11-25T18:00:00+01:00",
+        by=FR,
+        ids=REQUEST,
+        keep="consultation",
+    ),
+    Step(
+        "comity consult close 5b21 --outcome in_part --text 'The headers alone.'",
+        by=FR,
+        ids={"5b21": "consultation"},
+    ),
+    Step(
+        "comity confirm-follow-up 7f3a --authority 'Ministry of Justice' --file-number B-12 "
+        "--received-at 2026-11-23T10:00:00+01:00",
+        by=FR,
+        ids={"7f3a": "follow-up"},
+        before=a_follow_up_comes,
+    ),
+    Step(
+        "comity correct 7f3a better.json --reason 'The window ended an hour later.'",
+        ids={"7f3a": "other"},
+        before=write_what_was_meant,
+    ),
+    Step("comity retract 7f3a --why wrong_content --reason 'Another case.'", ids={"7f3a": "other"}, keep="taken back"),
+    Step(
+        "comity dp-notice 9c04 --action restricted --kept-because 'It is part of the file.'",
+        by=FR,
+        ids={"9c04": "taken back"},
+        before=it_was_taken_back,
+    ),
+    Step("comity note 7f3a 'The provider opens on Monday at 8:00.'", by=FR, ids=REQUEST),
+    Step("comity note 24-7@jp 'We are closed on Friday.' --service availability", by=FR),
     Step("comity new preservation.extend --reply-to 7f3a --out extend.json", ids=REQUEST, says=("Art. 42",)),
     Step("comity send extend.json", before=fill_in_the_extension),
     Step("comity explain 7f3a", ids={"7f3a": "too late"}, before=messages_cross),
@@ -356,6 +481,21 @@ STEPS = (
         ids={"9c01": "question"},
         before=consent_is_used,
     ),
+    Step(
+        "comity pass-on 7f3a --to lab@fr --reason 'The laboratory is competent.'",
+        by=FR,
+        ids={"7f3a": "of the laboratory"},
+        before=requests_of_others_come,
+        says=("submitted",),
+    ),
+    Step(
+        "comity point-to 5b20 --country GH --office 'Cyber Security Authority' --reason 'The servers stand in Accra.'",
+        by=FR,
+        ids={"5b20": "of another State"},
+        says=("submitted",),
+    ),
+    Step("comity case list", says=("NPA-CY-2026-004417", "France")),
+    Step("comity case list --with France --theirs"),
     Step("comity case show 7f3a", ids=REQUEST, says=("Preserved",)),
     Step("comity case assign 7f3a 'Suzuki Ren'", ids=REQUEST),
     Step("comity case note 7f3a 'Called Paris; they have it.'", ids=REQUEST),
@@ -369,6 +509,15 @@ STEPS = (
     ),
     Step("comity evidence verify evidence.zip"),
     Step("comity verify evidence.zip", says=("holds", "log still consistent")),
+    Step("comity print 7f3a --out letter.pdf --language theirs", ids=REQUEST, says=("letter.pdf",)),
+    Step("comity print 7f3a --case --out case.pdf", ids=REQUEST, says=("case.pdf",)),
+    Step(
+        "comity print 7f3a --out copy.pdf --disclosure --to 'Tokyo Central District Court' --purpose proceedings "
+        "--redact 'confirmation_contact.telephone=protected number' "
+        "--redact-words '198.51.100.20=in another investigation'",
+        ids=REQUEST,
+        says=("copy.pdf",),
+    ),
     Step("comity inbox --refused", says=("Claimed sender",)),
     Step("comity contact-test send --all", says=("24-7@fr", "lab@fr")),
     Step("comity contact-test send 24-7@fr"),

@@ -25,7 +25,8 @@ _WITH_TERMINAL = (
     "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])",
 )
 INTERRUPT = "\x03"
-_PROMPT = "> "
+# At the beginning of a line: an editor of lines shows it again behind a carriage return alone.
+PROMPT = "\n> "
 
 
 class Terminal:
@@ -52,10 +53,10 @@ class Terminal:
 
     def answer(self, *lines: str) -> str:
         """Type each line and Enter, where the program asks; what it showed up to the first."""
-        shown = [self.until(_PROMPT)]
+        shown = [self.until(PROMPT)]
         for place, text in enumerate(lines):
             if place:
-                shown.append(self.until(_PROMPT))
+                shown.append(self.until(PROMPT))
             self.type(text + "\n")
         return shown[0]
 

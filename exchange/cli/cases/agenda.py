@@ -18,9 +18,10 @@ from exchange.cli._options import (
     with_desk,
 )
 from exchange.cli.messages.syncing import synced
-from exchange.cli.output import line, plain, print_json, print_json_line, safe
+from exchange.cli.output import line, print_json, print_json_line, safe
 from exchange.i18n import _, labelled
 from exchange.text.labels import code_label, deadline_label, marked
+from exchange.text.objects import plain
 from protocol.errors import ComityError
 
 if TYPE_CHECKING:
@@ -109,7 +110,8 @@ def watch(
                 await _say(desk, seen, as_json=as_json)
 
     async def look_once(desk: Desk, channels: Sequence[Channel]) -> None:
-        from exchange.desk.watch import compare_log, tell, told_here
+        from exchange.desk.notify import CHANNEL
+        from exchange.desk.watch import TryFailed, compare_log, tell, told_here
 
         (await synced(desk)).say()
         found = await compare_log(desk)
@@ -122,6 +124,9 @@ def watch(
             failure = await tell(desk, channel)
             if failure is not None:
                 await _say(desk, failure, as_json=as_json)
+        await desk.webhooks.queue()
+        for problem in (await desk.webhooks.deliver()).failed:
+            await _say(desk, TryFailed(CHANNEL, problem), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 

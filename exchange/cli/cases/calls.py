@@ -19,9 +19,10 @@ from exchange.cli._options import (
     run,
     with_desk,
 )
-from exchange.cli.output import line, plain, print_json, safe
+from exchange.cli.output import line, print_json, safe
 from exchange.i18n import _, labelled
 from exchange.text.labels import code_label
+from exchange.text.objects import plain
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:

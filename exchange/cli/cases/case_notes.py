@@ -14,12 +14,12 @@ from exchange.cli._options import (
     HomeOption,
     IdArgument,
     JsonOption,
-    KeyOption,
     PassphraseOption,
     instant,
     run,
     with_desk,
 )
+from exchange.cli.cases._course import course_lines, course_members
 from exchange.cli.cases.case_list import case_list
 from exchange.cli.cases.parents import add_parent_commands, show_parent
 from exchange.cli.messages.printing import print_targets, report_sent
@@ -28,6 +28,7 @@ from exchange.i18n import _, labelled
 from exchange.text.labels import (
     code_label,
     deadline_label,
+    due_kind_label,
     entry_label,
     fact_label,
     reason_label,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from exchange.desk.desk import Desk
     from exchange.messaging.drafting.closing import Loss
     from exchange.office.case_notes import CaseEntry, EntryKind
+    from protocol.lifecycle.deadlines import Deadline
 
 app = typer.Typer(no_args_is_help=True)
 app.command("list", help=_("List the cases, emergencies first, then the newest.\n\nExample: comity case list --ours"))(
@@ -104,6 +106,7 @@ def show(
                         }
                         for entry in out_of_order
                     ],
+                    **course_members(tuple(cases.values())),
                     "messages": rows,
                     "notes": noted.entries,
                     "suspected": calls.suspected,
@@ -136,13 +139,14 @@ def show(
         if due:
             table(
                 _("Due"),
-                [_("What"), _("Side"), _("Target"), _("Due"), _("Rule")],
+                [_("What"), _("Side"), _("Target"), _("Due"), _("Kind"), _("Rule")],
                 [
                     (
                         deadline_label(item.what),
                         side_label(item.side),
                         item.target,
-                        item.due or _("paused"),
+                        _when(item, now),
+                        due_kind_label(item.kind),
                         item.source,
                     )
                     for item in due
@@ -152,6 +156,8 @@ def show(
             text = _("Out of order: {what} {target}: {why}")
             what, why = fact_label(type(entry.fact)), reason_label(entry.reason)
             line(text.format(what=what, target=safe(entry.target), why=why))
+        for text in course_lines(tuple(cases.values()), targets):
+            line(text)
         if noted.entries:
             table(
                 _("Notes"),
@@ -160,6 +166,17 @@ def show(
             )
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def _when(item: Deadline, now: datetime) -> str:
+    """When it is due; late is said of law, declarations and promises only."""
+    if item.due is None:
+        return _("paused")
+    if item.is_late(now):
+        return _("late since {at}").format(at=safe(item.due))
+    if item.has_passed(now):
+        return _("target passed {at}").format(at=safe(item.due))
+    return safe(item.due)
 
 
 @app.command(
@@ -242,7 +259,6 @@ def authority(
         str | None, typer.Option("--tell", help=_("Tell the asking office too, with this reason; give --until."))
     ] = None,
     done: Annotated[bool, typer.Option("--done", help=_("It has decided, or is waited for no more."))] = False,
-    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,

@@ -40,7 +40,7 @@ class _Back(Exception):  # noqa: N818 - no error: the officer goes back
 async def ask_for_message(
     desk: Desk, message_type: str | None, *, reply_to: UUID | None = None, saved: str | None = None, plain: bool = False
 ) -> int | None:
-    """Ask for a message, and send it; the exit code. Whatever ends it early, the draft is kept and named."""
+    """Ask for a message, and send it; the exit code. The draft is kept and named, also where it ends early."""
     asking = Asking(plain=plain)
     conversation = _Conversation(desk, asking)
     try:
@@ -83,9 +83,10 @@ class _Conversation:
         if message_type is None:
             message_type = self._chosen_type(WIZARD_TYPES)
         if reply_to is not None and draft is None:
-            from exchange.cli.output import plain
+            from exchange.text.objects import plain
 
             draft = plain(await self._desk.replies.draft(reply_to, message_type))
+        situation = await self._with_own_block(situation, message_type)
         self._wizard = Wizard.begin(message_type, situation, draft)
         say = self._asking.say
         say(labelled(_("Message"), code_label("message_type", message_type)))
@@ -118,15 +119,22 @@ class _Conversation:
     def _situation(self) -> Situation:
         from exchange.desk.desk import utc_now
 
-        zone, own = own_fields(self._desk)
         return Situation(
             address=str(self._desk.address),
             now=utc_now(),
-            zone=own_zone(zone),
+            zone=own_zone(card_zone(self._desk)),
             language=language().partition("_")[0],
             partners=partners_of(self._desk),
-            own=own,
         )
+
+    async def _with_own_block(self, situation: Situation, message_type: str) -> Situation:
+        """The situation with what the desk fills in of itself; the language of its texts is only proposed."""
+        own = dict(await self._desk.messages.filled({"type": message_type}))
+        written_in = own.pop("language", None) or situation.language
+        named = self._desk.address.node.upper()
+        if isinstance(authority := own.get("authority"), dict) and named in load_codes("country"):
+            own["authority"] = {"country": named, **authority}
+        return replace(situation, own={name: own[name] for name in own if name != "type"}, language=str(written_in))
 
     # --- Asking ---
 
@@ -481,33 +489,12 @@ def _country(directory: Directory, card: ContactPointCard) -> str | None:
     return country_of(directory, card) or (named if named in load_codes("country") else None)
 
 
-def own_fields(desk: Desk) -> tuple[str | None, dict[str, Any]]:
-    """The desk's time zone, and what its settings and card say of it in every request."""
-    officer = desk.settings.officer
+def card_zone(desk: Desk) -> str | None:
+    """The time zone on the office's own card; None where the directory at hand has none."""
     try:
-        card = desk.directory.contact_point(desk.address)
+        return desk.directory.contact_point(desk.address).time_zone
     except ComityError:
-        return None, {}
-    country = _country(desk.directory, card)
-    telephone = (officer.telephone if officer else None) or next(iter(card.phones), None)
-    reached = {"telephone": telephone, "email": officer.email if officer else None}
-    present = {name: value for name, value in reached.items() if value is not None}
-    name = officer.name if officer else card.office
-    hours = "24/7" if card.hours == "24/7" else _("as on the card in the directory")
-    person = {"name": name, **({"job_title": officer.role} if officer else {}), **present}
-    authority: dict[str, Any] = {
-        "organisation": card.agency,
-        **({"country": country} if country is not None else {}),
-        "office": card.office,
-        "person_in_charge": name,
-        **present,
-        "office_hours": hours,
-        "time_zone": card.time_zone,
-    }
-    own: dict[str, Any] = {"authority": authority, "confirmation_contact": person, "call_back": person}
-    if officer is not None:
-        own["officer"] = {"name": officer.name, "role": officer.role}
-    return card.time_zone, own
+        return None
 
 
 def their_language(wizard: Wizard) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -191,6 +193,38 @@ def test_both_times_are_shown() -> None:
 def test_more_lines_than_anybody_pastes_are_refused() -> None:
     with pytest.raises(TooLargeError):
         read_paste("example.com\n" * (MAX_LINES + 1))
+
+
+def rows_of_the_guide() -> list[str]:
+    """What stands as an example in the table of targets of the officer guide."""
+    guide = (Path(__file__).resolve().parents[3] / "docs" / "officer-guide.md").read_text("utf-8")
+    table = guide.partition("| target | written as | or as |")[2].partition("\n\n")[0]
+    return [example for line in table.splitlines()[2:] for example in re.findall("`([^`]+)`", line)]
+
+
+@pytest.mark.parametrize("line", rows_of_the_guide())
+def test_each_target_of_the_guide_is_understood_as_it_stands_there(line: str) -> None:
+    paste = read_paste(line)
+    assert (len(paste.found), paste.not_understood, paste.asks) == (1, (), ())
+
+
+def test_the_guide_shows_every_kind_of_target_that_can_be_told_by_its_look() -> None:
+    kinds = {read_paste(line).found[0].identifier["kind"] for line in rows_of_the_guide()}
+    assert {
+        "ipv4",
+        "ipv6",
+        "ip_range",
+        "host",
+        "email",
+        "phone",
+        "account",
+        "url",
+        "domain",
+        "imei",
+        "mac",
+        "iban",
+    } <= kinds
+    assert {"crypto_address", "file_hash", "message_id"} <= kinds
 
 
 PIECES = st.sampled_from(

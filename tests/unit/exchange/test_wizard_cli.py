@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from exchange.cli._asking import Asking
 from exchange.cli.main import app
+from exchange.settings import AuthoritySettings
 from keys.local.terminal import INTERRUPTED
 from tests.worlds.desks import FR, JP, PASSPHRASE, World
 
@@ -30,7 +31,9 @@ WHOLE = [*BEGUN, *PASTED, *ABOUT, *REST]
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    return World(tmp_path, monkeypatch)
+    world = World(tmp_path, monkeypatch)
+    world.change_settings(JP, authority=AuthoritySettings(telephone="+81350000247"))
+    return world
 
 
 @pytest.fixture
