@@ -23,6 +23,7 @@ from uuid import UUID
 import cbor2
 
 from benchmarks._figures import Report, add_json_option, peak_mb
+from benchmarks._served import measure_service
 from benchmarks.floor import request
 from exchange.desk.desk import Desk
 from exchange.settings import Home
@@ -69,6 +70,7 @@ def main() -> None:
         home = world.home(JP)
         large = fill(home, given.messages, given.cases)
         asyncio.run(measure(world, large))
+        measure_service(REPORT, home, PASSPHRASE)
         size = sum(file.stat().st_size for file in home.glob("desk.sqlite*"))
         REPORT.slopes["disk bytes a message, desk database"] = size / given.messages
         REPORT.slopes["memory MB, desk with this past"] = peak_mb()

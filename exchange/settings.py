@@ -174,16 +174,20 @@ class EmailSettings(_Table):
         return self
 
 
-class NotifySettings(_Table):
-    """Who is told of deadlines besides the desk itself: a webhook (https, or http on this machine)."""
+_WebhookUrl = Annotated[
+    str, Field(pattern=r"^(https://[^\s]+|http://(127\.0\.0\.1|localhost)[:/][^\s]*)$", max_length=2000)
+]
 
-    webhook: (
-        Annotated[
-            str,
-            Field(pattern=r"^(https://[^\s]+|http://(127\.0\.0\.1|localhost)[:/][^\s]*)$", max_length=2000),
-        ]
-        | None
-    ) = None
+
+class NotifySettings(_Table):
+    """Who is told of deadlines besides the desk itself: webhooks (https, or http on this machine).
+
+    ``webhook_secret`` counts the secrets by which notices are signed: another number gives every receiver another one.
+    """
+
+    webhook: _WebhookUrl | None = None
+    webhooks: Annotated[tuple[_WebhookUrl, ...], Field(max_length=8)] = ()
+    webhook_secret: Annotated[int, Field(ge=1, le=1_000_000)] = 1
 
 
 class OfficeSettings(_Table):

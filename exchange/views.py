@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from protocol.lifecycle.case import AnyCase
     from protocol.lifecycle.clocks import ExpiryWarning
     from protocol.lifecycle.deadlines import Deadline
+    from protocol.lifecycle.preservation import CentralLeg
+    from protocol.lifecycle.waiting import AuthorityWait
     from protocol.messages.schema.base import Message
 
 
@@ -209,7 +211,11 @@ class RecipientTracking:
 
 @dataclass(frozen=True, slots=True)
 class TargetRow:
-    """The state of one target of the request, at the time of tracking."""
+    """The state of one target of the request, at the time of tracking.
+
+    ``follow_up`` is how far the request that followed a preservation is; ``waiting`` for what the requested side waits
+    at its own authorities.
+    """
 
     target: str
     state: str
@@ -217,6 +223,8 @@ class TargetRow:
     expiry_suspended: bool
     refusal_ground: str | None
     nation: str = ""  # whose case it is of, where several nations are asked in one thread
+    follow_up: CentralLeg | None = None
+    waiting: AuthorityWait | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,11 +28,12 @@ from exchange.cases.delivery import ALWAYS, NotArrived, missing_of
 from exchange.cases.threads import proved_events
 from exchange.context.desk_context import DeskContext
 from exchange.views import Lane
+from protocol.address import Address
 from protocol.encoding import cbor
 from protocol.encoding.instants import to_ms
 
 if TYPE_CHECKING:
-    from exchange.store.rows import StoredMessage
+    from exchange.store.rows import StoredMessage, UnprovedEntry
     from protocol.event import Event
     from protocol.lifecycle.case import AnyCase
     from protocol.lifecycle.deadlines import Deadline
@@ -116,6 +117,9 @@ class ThreadDerivation:
         from protocol.lifecycle.thread import ThreadEvent
 
         rows = self._store.messages.thread_of_row(row)
+        if not rows:
+            entry = self._store.unproved.of_row(row)
+            return _of_unproved(entry, self._address) if entry is not None and entry.is_open else (b"", b"")
         replaced = self._store.settled.replaced(stored.head.id for _, stored, _ in rows)
         kept = [stored for _, stored, _ in rows if not stored.erased and stored.head.id not in replaced]
         thread = [self._read(stored) for stored in kept]
@@ -134,6 +138,9 @@ class ThreadDerivation:
         cases = [case for case in own_cases(messages, self._address).values() if case.opening is not None]
         calls = Calls.of(self._store.calls.of_row(row))
         noted = self._read_notes(self._store.case_notes.of_row(row))
+        for message in (message for _, message, _ in thread if message.thread == message.id):
+            # It proves an entry that came by another way before, of the same office under the same reference.
+            self._store.unproved.confirm(Address.parse(message.sender), message.own_reference, message.thread)
         parts = [_Case(self, case, thread, calls, noted) for case in cases]
         missing = missing_of(self._store, thread, cases) if cases else []
         due = [part.due(missing if part is parts[0] else ()) for part in parts]
@@ -392,6 +399,60 @@ class _Case:
             if expires_at is not None:
                 yield expires_at
                 yield expires_at + _TICK
+
+
+def _of_unproved(entry: UnprovedEntry, own: str) -> tuple[bytes, bytes]:
+    """What is due of what is not proved: a call, and the proved message."""
+    short, pressing = str(entry.id)[-SHORT_ID:], entry.urgency == _EMERGENCY
+    harm_at = (entry.needed_by or entry.confirm_by) if pressing else None
+    suspected, lane = entry.outcome == "not_theirs", Lane.EMERGENCIES if pressing else Lane.OURS
+
+    def item(what: str, where: Lane, due: datetime, since: datetime, command: str, *, ours: bool) -> list[Any]:
+        levels = [(since, "call")] if what == "call_back" else []
+        levels.append((max(due, since + _TICK), "target_passed"))
+        times, names = [_ms(at) for at, _ in levels], [name for _, name in levels]
+        extra = {"owes": own if ours else str(entry.contact), "proved": False}
+        head = [
+            what,
+            None,
+            _LANE[where],
+            ours,
+            [str(entry.contact)],
+            entry.sender,
+            _ms(due),
+            "target",
+            "Comity",
+            "verified",
+        ]
+        return [*head, _ms(since), command, times, names, extra]
+
+    items = []
+    if entry.outcome is None:
+        command = f"comity unproved show {short}"
+        due = entry.needed_by or entry.confirm_by
+        items.append(item("call_back", lane, due, entry.registered_at, command, ours=True))
+    where = Lane.EMERGENCIES if pressing else Lane.THEIRS
+    command = "comity new incident" if suspected else f"comity unproved show {short}"
+    items.append(item("confirmation", where, entry.confirm_by, entry.received_at, command, ours=False))
+    head = [entry.id.bytes, entry.type, entry.urgency, entry.reference, _ms(entry.needed_by), suspected, _ms(harm_at)]
+    standing = [
+        entry.id.bytes,
+        entry.type,
+        entry.urgency,
+        False,
+        [str(entry.contact)],
+        None,
+        entry.reference,
+        None,
+        _ms(entry.received_at),
+        entry.registered_by,
+        [0],
+        ["not_proved"],
+        _ms(harm_at),
+        suspected,
+        False,
+    ]
+    return _with_index([[head, items]]), _encoded([standing])
 
 
 def _with_index(parts: Sequence[Any]) -> bytes:

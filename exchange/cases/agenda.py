@@ -50,6 +50,16 @@ class Notice:
     name: bytes  # of this level of this deadline, for one channel
 
 
+SHOWN = "agenda"
+
+
+def read_ahead(store: DeskStore, now: datetime) -> dict[str, Any]:
+    """What an agenda of this database begins with (:attr:`DeskContext.derived`), of what was derived until now."""
+    shown = _Shown(store)
+    shown.now(now, 0)
+    return {SHOWN: shown}
+
+
 class Agenda:
     """The agenda of one desk. Blocking; runs in the desk's thread.
 
@@ -60,7 +70,8 @@ class Agenda:
         self._store = context.store
         self._clock = context.clock
         self._derivation = ThreadDerivation(context, read_notes)
-        self._shown = _Shown(context.store)
+        self._shown: _Shown = context.derived.setdefault(SHOWN, _Shown(context.store))
+        self._shown.take_store(context.store)
 
     def items(self, at: datetime | None = None, most: int | None = None) -> list[AgendaItem]:
         """All that is due, as it stands now or would stand ``at``, emergencies first; what stands still comes last.
@@ -136,6 +147,10 @@ class _Shown:
         self._pressing: list[_Entry] = []
         self._others: list[_Entry] = []
         self._as_of: int | None = None  # None: nothing of what is kept is of use
+
+    def take_store(self, store: DeskStore) -> None:
+        """Go on with another connection to the same database."""
+        self._store = store
 
     def now(self, now: datetime, most: int | None = None) -> list[AgendaItem]:
         """The items at ``now``, in order; ``most``: the first so many of each lane."""

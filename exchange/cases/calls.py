@@ -31,6 +31,7 @@ REVIEW_WITHIN = timedelta(hours=24)
 """Within which time another officer looks at what passed without a call: Comity's own target."""
 
 _NUMBERS = frozenset({"telephone", "mobile", "fax"})
+_GIVEN = frozenset({"items", "text", "authorisation", "facts", "path"})
 _DISCLOSING = frozenset({"information.spontaneous", "traffic.partial-disclosure", "forward"})
 
 
@@ -303,6 +304,8 @@ def is_emergency_here(store: DeskStore, thread: UUID) -> bool:
 
 def discloses(message: Message) -> bool:
     """Whether a message gives data, or says in words what may be data."""
+    if message.type == "correction":  # its own fields are those of the message that it corrects
+        return not _GIVEN.isdisjoint(getattr(message, "message", None) or ())
     if message.type != "answer":
         return message.type in _DISCLOSING
     return bool(getattr(message, "items", ())) or getattr(message, "text", None) is not None
@@ -323,6 +326,12 @@ def needs_glass(store: DeskStore, message: Message) -> bool:
     if not calls.glass_left:
         raise CallBackNeededError
     return True
+
+
+def goes_by_glass(store: DeskStore, thread: UUID) -> bool:
+    """Whether a disclosure in the thread would go only because two officers broke the glass."""
+    calls = Calls.of(store.calls.of(thread))
+    return calls.glass_left and calls.outcome is None and is_emergency_here(store, thread)
 
 
 def use_glass(store: DeskStore, message: Message, by: str, at: datetime) -> None:

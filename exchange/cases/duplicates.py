@@ -162,4 +162,5 @@ def find_duplicates(store: DeskStore, parsed: Parsed, search: Search, message: M
                 for match in subjects_of(other)
                 if match.overlaps(subject)
             ]
-    return sorted(found, key=lambda duplicate: (duplicate.sent_at, duplicate.target), reverse=True)
+    # Once for each pair of targets, however many names and times they have in common.
+    return sorted(dict.fromkeys(found), key=lambda duplicate: (duplicate.sent_at, duplicate.target), reverse=True)

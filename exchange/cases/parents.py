@@ -64,7 +64,7 @@ class ParentView:
 
 
 def grouped(store: DeskStore, sent: Sequence[SentMessage]) -> list[SentMessage]:
-    """The outcomes of messages with one in place of the children of a parent that stand in a row."""
+    """The outcomes of messages with one in place of all children of a parent, which stand in a row."""
     found: list[SentMessage] = []
     for one in sent:
         parent = store.parents.of(one.thread) if one.id == one.thread else None
@@ -72,9 +72,11 @@ def grouped(store: DeskStore, sent: Sequence[SentMessage]) -> list[SentMessage]:
             found.append(one)
             continue
         (child,) = (child for child in parent.children if child.thread == one.thread)
-        of_nation = replace(one, nation=child.nation, goes_at=child.sent_at)
-        before = found.pop().children if found and found[-1].id == parent.id else ()
-        found.append(_parent_of(parent, (*before, of_nation)))
+        found.append(replace(one, nation=child.nation, goes_at=child.sent_at))
+        threads = [child.thread for child in parent.children]
+        family = found[-len(threads) :]
+        if [member.thread for member in family] == threads:  # else it is one that was sent anew
+            found[-len(threads) :] = [_parent_of(parent, tuple(family))]
     return found
 
 

@@ -168,12 +168,21 @@ def target_rows(case: AnyCase, now: datetime) -> list[TargetRow]:
                 expires_at=target.expires_at,
                 expiry_suspended=target.expiry_suspended,
                 refusal_ground=target.refusal_ground,
+                follow_up=target.central,
+                waiting=target.waiting,
             )
             for target in case.targets
         ]
     if isinstance(case, AssistanceCase):
         return [
-            TargetRow(target.name, str(case.target_state_at(target, now)), None, False, target.refusal_ground)
+            TargetRow(
+                target=target.name,
+                state=str(case.target_state_at(target, now)),
+                expires_at=None,
+                expiry_suspended=False,
+                refusal_ground=target.refusal_ground,
+                waiting=target.waiting,
+            )
             for target in case.targets
         ]
     return []

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 # The options that stand before or behind every command.
-SHARED = frozenset(["--officer", "--officer-passphrase-file", "--purpose", "--because", "--home"])
+SHARED = frozenset(["--officer", "--officer-passphrase-file", "--purpose", "--because", "--home", "--idempotency-key"])
 
 
 class GivenLogin(NamedTuple):
@@ -27,13 +27,11 @@ _key: ContextVar[str | None] = ContextVar("key", default=None)
 def give_login(login: GivenLogin) -> None:
     """Keep who acts for the command that follows."""
     _given.set(login)
-    _key.set(None)
 
 
-def give_key(key: str | None) -> str | None:
-    """Keep the key under which the command sends."""
+def give_key(key: str | None) -> None:
+    """Keep the key under which the command that follows sends."""
     _key.set(key)
-    return key
 
 
 def given_key() -> str | None:
@@ -43,6 +41,8 @@ def given_key() -> str | None:
 
 def give_options(given: Mapping[str, str]) -> None:
     """Keep who acts, where options say so beside what stands in variables."""
+    if "--idempotency-key" in given:
+        give_key(given["--idempotency-key"])
     login, file = given_login(), given.get("--officer-passphrase-file")
     purpose = given.get("--purpose")
     give_login(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from exchange.cli._acting import SHARED, GivenLogin, give_login, give_options
+from exchange.cli._acting import SHARED, GivenLogin, give_key, give_login, give_options
 from exchange.cli._commands import ROWS
 from exchange.cli._options import DEFAULT_HOME, HomeOption
 from exchange.i18n import _
@@ -58,9 +58,17 @@ def acting(
         str | None, typer.Option("--because", help=_("Reason in words; it stands in the processing log."))
     ] = None,
     home: HomeOption = DEFAULT_HOME,
+    idempotency_key: Annotated[
+        str | None,
+        typer.Option(
+            "--idempotency-key",
+            help=_("Your own name for this act. Given again, nothing is sent twice; you get the first result."),
+        ),
+    ] = None,
 ) -> None:
     """Who acts, and why; these options stand before the command or behind it."""
     give_login(GivenLogin(officer, officer_passphrase_file, purpose, because))
+    give_key(idempotency_key)
 
 
 def run_here() -> None:

@@ -205,6 +205,20 @@ ROWS = (
         ),
     ),
     CommandRow(
+        "register",
+        "exchange.cli.cases.unproved:register",
+        _(
+            "Register what came by Interpol, mail or telephone: marked as not proved until it is confirmed.\n\n"
+            "Example: comity register --channel interpol --contact 24-7@fr --sender 'OCLCTIC, Paris' "
+            "--reference OCLCTIC-7 'A child is missing.'"
+        ),
+    ),
+    CommandRow(
+        "unproved",
+        "exchange.cli.cases.unproved:app",
+        _("What came by other ways than Comity, and its confirmation."),
+    ),
+    CommandRow(
         "resend",
         "exchange.cli.cases.delivery:resend",
         _("Send a message anew that expired, or was refused on its way.\n\nExample: comity resend 7f3a"),

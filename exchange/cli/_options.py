@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import typer
 
-from exchange.cli._acting import GivenLogin, give_key, given_key, given_login
+from exchange.cli._acting import GivenLogin, given_key, given_login
 from exchange.cli._interrupts import run_interruptible
 from exchange.i18n import _
 from exchange.service.served import a_served_desk, served_desk
@@ -103,14 +103,6 @@ CountryOption = Annotated[
     str | None, typer.Option(callback=code_in("country"), help=_("Only of this country, such as FR or France."))
 ]
 OutOrPrintOption = Annotated[Path | None, typer.Option("--out", help=_("The file to write; else standard output."))]
-KeyOption = Annotated[
-    str | None,
-    typer.Option(
-        "--idempotency-key",
-        callback=give_key,
-        help=_("Your own name for this act. Given again, nothing is sent twice; you get the first result."),
-    ),
-]
 DraftArgument = Annotated[Path, typer.Argument(help=_("The draft."))]
 PreservationDraftArgument = Annotated[Path, typer.Argument(help=_("The draft of a preservation.request."))]
 NodeArgument = Annotated[str, typer.Argument(help=_("The node."))]
@@ -300,8 +292,8 @@ async def open_desk_here(
     awaited = _opening(folder, secret) if keystore is None else _done(keystore)
     from exchange.desk.desk import open_desk, utc_now
 
-    login = read_login()
-    async with open_desk(folder, secret, clock=utc_now, carried=carried, keystore=awaited) as opened:
+    login, derived = read_login(), None if served is None else served.derived
+    async with open_desk(folder, secret, clock=utc_now, carried=carried, keystore=awaited, derived=derived) as opened:
         acting = await opened.acting(login)
         if served is not None and login.passphrase is not None:
             typed = given_login().passphrase_file is None
@@ -313,7 +305,7 @@ async def open_desk_here(
 
 def _show_times_of(desk: Desk) -> None:
     """Show times in the zone of the office, as long as the environment names no other."""
-    from exchange.cli.output import show_times_of
+    from exchange.text.zones import show_times_of
 
     zone = None
     with suppress(ComityError):

@@ -3,45 +3,14 @@
 from __future__ import annotations
 
 import sys
-from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import fields, is_dataclass
-from datetime import datetime, tzinfo
-from enum import Enum
+from datetime import datetime
 from typing import Any
-from uuid import UUID
 
+from exchange.text.objects import plain
 from keys.local.printing import printable_line
 from keys.local.terminal import write, write_json
-from protocol.address import Address
-from protocol.encoding.instants import to_text
-
-
-def plain(value: Any) -> Any:
-    """``value`` in terms of JSON: instants as RFC 3339 with zone, bytes as hexadecimal, dataclasses as objects."""
-    match value:
-        case None | bool() | int() | float():
-            return value
-        case Enum():
-            return value.value
-        case str():
-            return value
-        case datetime():
-            return to_text(value)
-        case UUID() | Address():
-            return str(value)
-        case bytes():
-            return value.hex() if len(value) <= 64 else b64encode(value).decode("ascii")
-        case Mapping():
-            return {str(key): plain(item) for key, item in value.items()}
-        case _ if is_dataclass(value) and not isinstance(value, type):
-            return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-        case Iterable():
-            return [plain(item) for item in value]
-        case _:
-            return str(value)
 
 
 def print_json(value: Any) -> None:
@@ -73,9 +42,9 @@ def safe(value: object) -> str:
     An instant is shown in the officer's zone, to the second: its parts are in ``--json``.
     """
     if isinstance(value, datetime):
-        from exchange.text.zones import in_zone
+        from exchange.text.zones import in_zone, shown_zone
 
-        return in_zone(value, _zone(), seconds=True)
+        return in_zone(value, shown_zone(), seconds=True)
     return "-" if value is None else printable_line(str(plain(value)))
 
 
@@ -106,17 +75,3 @@ def progress(text: str, *, as_json: bool, counted: bool = False) -> Iterator[Cal
     with Progress(*(columns if counted else ()), console=console, transient=True) as shown:
         task = shown.add_task(text, total=None)
         yield lambda completed, total: shown.update(task, completed=completed, total=total)
-
-
-_own_zone: ContextVar[str | None] = ContextVar("own_zone", default=None)
-
-
-def show_times_of(zone: str | None) -> None:
-    """Show times in the officer's own zone from now on: that of the environment, else ``zone`` of its card."""
-    _own_zone.set(zone)
-
-
-def _zone() -> tzinfo:
-    from exchange.text.zones import own_zone
-
-    return own_zone(_own_zone.get())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from exchange.context.live_keys import LiveKeys, LiveSigner
 from exchange.context.parsed import Parsed
@@ -22,8 +23,11 @@ Clock = Callable[[], datetime]
 class DeskContext:
     """One open desk, as its parts share it.
 
-    ``store`` and ``parsed`` are used in the desk's thread only: ``in_thread`` runs a function there. ``current`` gives
-    the directory in use, which changes while the desk is open: look it up each time.
+    ``derived`` is what parts read of the database and bring up to date at each look, by the part's name: all who act on
+    this desk share it, and a desk may begin with that of another one of the same home.
+
+    ``store``, ``parsed`` and ``derived`` are used in the desk's thread only: ``in_thread`` runs a function there.
+    ``current`` gives the directory in use, which changes while the desk is open: look it up each time.
     """
 
     address: Address
@@ -36,6 +40,7 @@ class DeskContext:
     current: Callable[[], Directory]
     parsed: Parsed = field(default_factory=Parsed)
     background: Background = field(default_factory=Background)
+    derived: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.parsed.is_central_authority = self._is_central_authority

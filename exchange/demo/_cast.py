@@ -56,16 +56,19 @@ class Cast:
 
     async def open_case(self, by: Desk, name: str, **changes: Any) -> UUID:
         """Send the example ``name`` as a message that opens a thread; its id. A change to None leaves a field out."""
-        draft = {key: value for key, value in {**example_fields(name), **changes}.items() if value is not None}
-        draft.pop("thread", None)
-        draft.pop("in_reply_to", None)
-        return await self.say(by, draft)
+        return await self.say(by, self.opening(name, **changes))
+
+    def opening(self, name: str, **changes: Any) -> dict[str, Any]:
+        """The draft of :meth:`open_case`."""
+        fields = {**example_fields(name), "thread": None, "in_reply_to": None, **changes}
+        return {key: value for key, value in fields.items() if value is not None}
 
     async def reply(self, by: Desk, about: UUID, reply_type: str, **changes: Any) -> UUID:
         """Send the example of ``reply_type`` as a reply to ``about``; None as a change leaves a field out."""
-        return await self.say(by, await self._draft(by, about, reply_type, changes))
+        return await self.say(by, await self.draft(by, about, reply_type, changes))
 
-    async def _draft(self, by: Desk, about: UUID, reply_type: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    async def draft(self, by: Desk, about: UUID, reply_type: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """The draft of :meth:`reply`."""
         fields = {
             key: value
             for key, value in example_fields(f"messages/{reply_type}.json").items()
@@ -76,7 +79,7 @@ class Cast:
 
     async def answer_under_conditions(self, by: Desk, about: UUID, **changes: Any) -> None:
         """Offer the example answer, have its conditions accepted, and give it."""
-        await self.give_under_conditions(by, await self._draft(by, about, "answer", changes))
+        await self.give_under_conditions(by, await self.draft(by, about, "answer", changes))
 
     async def give_under_conditions(self, by: Desk, draft: Mapping[str, Any]) -> UUID:
         """Offer what ``draft`` gives, have its conditions accepted by the recipient, and give it; the offer's id."""

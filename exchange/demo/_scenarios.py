@@ -24,6 +24,8 @@ from exchange.demo._cast import (
     now,
     text,
 )
+from exchange.demo._three_nations import CASES_OF_THREE
+from exchange.demo._turns import TURNS
 from exchange.desk.desk import Desk
 from exchange.i18n import _
 from protocol.errors import DemoStepError
@@ -227,4 +229,6 @@ SCENARIOS: Mapping[str, Scenario] = {
     "misdirected": between_two("misdirected, and where it belongs", _misdirected, "refused", {"t1": "refused"}),
     "information": between_two("spontaneous information under conditions", _information, "answered", {}),
     "withdrawn": between_two("a request is withdrawn", _withdrawn, "closed", dict.fromkeys(_BOTH, "withdrawn")),
+    **TURNS,
+    **CASES_OF_THREE,
 }

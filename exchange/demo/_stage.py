@@ -14,6 +14,7 @@ from keys.local.files import write_file
 from protocol.errors import NotFoundError
 
 PASSPHRASE = b"only for this demonstration"
+_TELEPHONES = {"jp": "+81350000247", "fr": "+33123456789", "gh": "+233302770000"}
 
 
 class Stage:
@@ -28,6 +29,7 @@ class Stage:
         self.tokyo, self.paris = self.desk("jp"), self.desk("fr")
         self.auditor = root / "auditor-jp"
         self._quiet = quiet
+        self._running: dict[str, RunningNode] = {}
         passphrase_file = root / "passphrase"
         write_file(passphrase_file, PASSPHRASE + b"\n", mode=0o600)
         self.commands = Commands(passphrase_file)
@@ -53,16 +55,23 @@ class Stage:
             told = _("1. Three nations joined a federation whose root three holders signed, two of them needed.")
         self.tell(told)
         await self._make_desks()
-        running: list[RunningNode] = []
         try:
             for node in self.nations:
-                running.append(await self.commands.start_node(self._federation.node_home(node)))
+                await self.start_node(node)
                 text = _("The node {node} runs at {url}")
-                self.tell("   " + text.format(node=node, url=running[-1].ready.get("url")))
+                self.tell("   " + text.format(node=node, url=self._running[node].ready.get("url")))
             yield
         finally:
-            for process in running:
-                await process.stop()
+            for node in list(self._running):
+                await self.stop_node(node)
+
+    async def start_node(self, node: str) -> None:
+        """Start a node, and wait until it is ready."""
+        self._running[node] = await self.commands.start_node(self._federation.node_home(node))
+
+    async def stop_node(self, node: str) -> None:
+        """Stop a node that runs."""
+        await self._running.pop(node).stop()
 
     async def _make_desks(self) -> None:
         desks = [
@@ -77,7 +86,7 @@ class Stage:
         enrolments: dict[str, list[Path]] = {}
         for home, address, office, agency, officer in desks:
             node = address.partition("@")[2]
-            who = ["--auditor"] if officer is None else ["--officer", officer, "--telephone", "+33123456789"]
+            who = ["--auditor"] if officer is None else ["--officer", officer, "--telephone", _TELEPHONES[node]]
             made = await self.commands.comity(
                 home,
                 "init",

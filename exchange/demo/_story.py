@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from exchange.demo._dating import told_now
+from exchange.demo._cast import example_fields
 from exchange.demo._federation import NATIONS
-from exchange.demo._stage import Stage, example
+from exchange.demo._stage import Stage
 from exchange.i18n import _, labelled
 from keys.local.files import write_file
 from protocol.encoding.instants import to_text
@@ -36,7 +36,7 @@ class Story:
         self._tell = stage.tell
 
     async def run(self) -> dict[str, Any]:
-        request = await self._commands.comity(self._tokyo, "send", str(self._request_file(datetime.now(UTC))))
+        request = await self._commands.comity(self._tokyo, "send", str(self._request_file()))
         self._tell(_("3. Tokyo sealed and submitted the request: {message}").format(message=request["id"]))
         await self._receive(self._paris, request["id"])
         shown = await self._commands.comity(self._paris, "show", request["id"])
@@ -101,10 +101,9 @@ class Story:
         self._tell(text.format(count=matched["counts"]["matched"]))
         return {"logs": logs, "reconcile": matched, "trace": traced}
 
-    def _request_file(self, now: datetime) -> Path:
-        fields = told_now(json.loads(example("preservation-request.json").read_text("utf-8")), now)
+    def _request_file(self) -> Path:
         path = self._root / "request.json"
-        write_file(path, json.dumps(fields).encode())
+        write_file(path, json.dumps(example_fields("preservation-request.json")).encode())
         return path
 
     def _answer_file(self, names: list[str], now: datetime) -> Path:

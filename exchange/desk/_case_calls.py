@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Unpack
 from uuid import UUID
 
 from exchange.cases.calls import CallEntry, Calls, CallSheet, PhoneCard, is_emergency_here, phone_card, written_numbers
 from exchange.context.worker import in_desk_thread
 from exchange.desk._works import Works
 from exchange.office.officers import READERS, Login
+from exchange.office.unproved_book import Registering
+from exchange.store.rows import UnprovedEntry
 from exchange.views import Direction
 from protocol.address import Address
 from protocol.errors import UnavailableError
@@ -63,6 +66,51 @@ class CaseCalls:
     def review_glass(self, message_id: UUID, remark: str = "") -> CallEntry:
         """Another officer looked at what went without a call; raises as :meth:`CallBook.review`."""
         return self._works.call_book.review(self._sheet(message_id), remark)
+
+    # --- Requests that came by another way ---
+
+    @in_desk_thread
+    def register(
+        self, channel: str, kind: str, contact: Address, sender: str, text: str, **more: Unpack[Registering]
+    ) -> UnprovedEntry:
+        """Keep what came by Interpol, mail or telephone, marked as not proved; raises as :meth:`UnprovedBook.register`.
+
+        It is never a message: no proof, statistic or evidence knows it. The proved message from ``contact`` with the
+        same reference confirms it when it comes.
+        """
+        return self._works.unproved.register(channel, kind, contact, sender, text, more)
+
+    @in_desk_thread
+    def registered(self) -> list[UnprovedEntry]:
+        """What was registered, emergencies first, then the newest."""
+        return self._works.unproved.all()
+
+    async def registered_entry(self, entry: UUID) -> tuple[UnprovedEntry, PhoneCard | None]:
+        """One entry, and how the contact point that can confirm it is called; raises :class:`NotFoundError`."""
+        found = await self._in_thread(lambda: self._works.unproved.get(entry))
+        return found, (await self.phone_cards({found.contact})).get(found.contact)
+
+    async def call_about(
+        self, entry: UUID, outcome: str, *, number: str | None = None, spoke_to: str | None = None
+    ) -> UnprovedEntry:
+        """Record a call about one; raises as :meth:`UnprovedBook.record_call`."""
+        _, card = await self.registered_entry(entry)
+        return await self._in_thread(lambda: self._works.unproved.record_call(entry, card, outcome, number, spoke_to))
+
+    @in_desk_thread
+    def link_registered(self, entry: UUID, message_id: UUID) -> UnprovedEntry:
+        """Say which message proves it, where the references differ; raises as :meth:`UnprovedBook.link`."""
+        return self._works.unproved.link(entry, self._works.context.store.messages.head(message_id).head.thread)
+
+    @in_desk_thread
+    def drop_registered(self, entry: UUID, reason: str) -> UnprovedEntry:
+        """Say why no proved message is waited for; raises as :meth:`UnprovedBook.drop`."""
+        return self._works.unproved.drop(entry, reason)
+
+    @in_desk_thread
+    def erase_registered(self, entry: UUID) -> None:
+        """Erase one that is settled; raises as :meth:`UnprovedBook.erase`."""
+        self._works.unproved.erase(entry)
 
     async def phone_cards(self, contacts: set[Address]) -> dict[Address, PhoneCard]:
         """How these contact points are called, by the directory of now; without those that it does not have."""

@@ -7,6 +7,7 @@ from functools import wraps
 from typing import Any, Protocol, TypeVar, cast
 
 from exchange.cases.listing import send_status
+from exchange.cases.parents import grouped
 from exchange.desk._works import Works
 from exchange.messaging.once import Claim, OvertakenError, claim_of, claiming, current_claim
 from exchange.store.rows import OnceResult, StoredMessage
@@ -82,6 +83,8 @@ def sends_once(act: F) -> F:
             return [await act(self, *args, **kwargs)]
 
         given = {name: value for name, value in kwargs.items() if value is not None}
-        return (await done_once(self._works, claim_of(act.__name__, [args, given]), once))[0]
+        works = self._works
+        sent = await done_once(works, claim_of(act.__name__, [args, given]), once)
+        return (await works.context.in_thread(lambda: grouped(works.context.store, sent)))[0]
 
     return cast("F", run)

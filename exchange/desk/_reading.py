@@ -10,7 +10,6 @@ from exchange.cases.listing import inbox_row
 from exchange.cases.standing import standing_of
 from exchange.desk._opening import require_open
 from exchange.desk._works import Works
-from exchange.messaging.checks import cautions_of
 from exchange.messaging.handling import verify_originals
 from exchange.office.officers import READERS
 from exchange.store.desk_store import DeskStore
@@ -68,6 +67,7 @@ def read(works: Works, message_id: UUID, act: str = "show") -> ShownMessage:
 
     Raises what :meth:`Acting.require` and :func:`require_open` raise, and :class:`NotFoundError`.
     """
+    from exchange.messaging.checks import cautions_of
     from protocol.messages.parse import notes_of
 
     store = works.context.store

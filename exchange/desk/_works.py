@@ -15,7 +15,7 @@ from exchange.cases.search import Search
 from exchange.cases.standing import withheld_by
 from exchange.context.desk_context import DeskContext
 from exchange.link.link import NodeLink
-from exchange.messaging.drafting.fanning import Fanning
+from exchange.messaging.drafting.fanning import Fanning, require_one_nation
 from exchange.messaging.handling import PassingOn
 from exchange.messaging.inbox import Inbox
 from exchange.messaging.offline import OfflineDesk
@@ -31,6 +31,7 @@ from exchange.office.erasure import Erasure
 from exchange.office.office import Office
 from exchange.office.officers import Acting
 from exchange.office.processing_log import ProcessingLog
+from exchange.office.unproved_book import UnprovedBook
 from exchange.views import SentMessage
 from protocol.processing_log import ProcessingRecord
 
@@ -65,6 +66,7 @@ class Works:
     erasure: Erasure
     case_book: CaseBook
     call_book: CallBook
+    unproved: UnprovedBook
     replies: Replies
     once: Once
 
@@ -78,6 +80,7 @@ class Works:
 
         ``keeping`` is given the offer there. Raises as :meth:`NodeSync.send` and :meth:`Offers.prepare`.
         """
+        require_one_nation(draft)
         prepared = await self.context.in_thread(lambda: self.offers.prepare(draft))
 
         def kept(message: Message) -> None:
@@ -125,6 +128,7 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
         erasure=Erasure(context, agenda, acting, book),
         case_book=CaseBook(context, office, acting, book),
         call_book=CallBook(context, acting, book),
+        unproved=UnprovedBook(context, acting, book),
         replies=Replies(context, passing_on, acting),
         once=once,
     )

@@ -37,9 +37,10 @@ from exchange.cases.parents import parents_found
 from exchange.cases.threads import thread_messages
 from exchange.context.worker import in_desk_thread
 from exchange.desk._case_calls import CaseCalls
+from exchange.desk._once import sends_once
 from exchange.desk._works import Draft, Works
 from exchange.desk.messages import DeskMessages
-from exchange.messaging.checks import cautions_of, cautions_of_cards
+from exchange.messaging.drafting.closing import LAPSE, Loss, losses
 from exchange.office.case_notes import CaseEntry, Casework, EntryKind
 from exchange.office.officers import READERS, check_line
 from exchange.views import AgendaItem, CaseRow, Caution, InboxRow, SearchResult, SentMessage
@@ -143,6 +144,58 @@ class DeskCases(CaseCalls):
         """
         return self._works.case_book.add(thread, kind, text, until, by)
 
+    # --- Closing ---
+
+    async def close(
+        self, thread: UUID, reason: str, *, text: str | None = None, lapse: bool = False
+    ) -> list[SentMessage]:
+        """Close a case: what this desk still keeps preserved in it is released first. ``reason``: a code of the list.
+
+        Raises :class:`ClosingLosesError`, which names what lapses or is still owed, unless ``lapse`` says that it may;
+        and as :meth:`DeskMessages.send`.
+        """
+        sent = []
+        release = await self._in_thread(lambda: self._release_draft(thread, text or reason))
+        if release is not None and lapse:
+            sent.append(await self._messages.send(release))
+        fields = {"reason": reason, **({"text": text} if text is not None else {})}
+        replies = self._works.replies
+        closure = await self._in_thread(lambda: replies.reply(thread, "closure", fields))
+        return [*sent, await self._messages.send({**closure, LAPSE: lapse})]
+
+    async def closing_loses(self, thread: UUID) -> tuple[Loss, ...]:
+        """What closing a case would lose; raises :class:`NotFoundError`."""
+        replies, context = self._works.replies, self._works.context
+
+        def look() -> tuple[Loss, ...]:
+            from protocol.messages.parse import complete_message
+
+            draft = replies.reply(thread, "closure", {"reason": "other", "text": "-"})
+            officer = {"name": "-", "role": "-"}
+            message = complete_message({"officer": officer, **draft}, sender=str(context.address))
+            return losses(self._store, self._parsed, message, str(context.address), self._clock())
+
+        return await self._in_thread(look)
+
+    def _release_draft(self, thread: UUID, reason: str) -> dict[str, Any] | None:
+        """The release of what is still preserved on this desk's request; None where nothing is."""
+        from protocol.lifecycle.preservation import PreservationCase, state_at
+        from protocol.lifecycle.preservation_rules import LIVING
+        from protocol.lifecycle.projection import own_cases
+
+        own = str(self._context.address)
+        cases = own_cases(thread_messages(self._store, self._parsed, thread), own).values()
+        living = [
+            target.name
+            for case in cases
+            if isinstance(case, PreservationCase) and case.opening is not None and case.opening.by == own
+            for target in case.targets
+            if state_at(target, self._clock()) in LIVING
+        ]
+        if not living:
+            return None
+        return self._works.replies.reply(thread, "preservation.release", {"targets": living, "reason": reason})
+
     # --- Our own authorities ---
 
     @in_desk_thread
@@ -160,6 +213,7 @@ class DeskCases(CaseCalls):
             raise NothingOpenError("none of our own authorities is waited for in that case")
         return self._works.case_book.add(thread, EntryKind.AUTHORITY, "", None, None)
 
+    @sends_once
     async def report_authority(self, request_id: UUID, reason: str, until: datetime) -> SentMessage:
         """Tell the asking office that an authority of ours must decide first, why, and until when it should.
 
@@ -220,6 +274,7 @@ class DeskCases(CaseCalls):
 
     # --- Not delivered ---
 
+    @sends_once
     async def resend(self, message_id: UUID) -> SentMessage:
         """Send a message anew that did not arrive and never will: expired, or refused on its way.
 
@@ -301,6 +356,7 @@ class DeskCases(CaseCalls):
     @in_desk_thread
     def cautions_of_draft(self, draft: Draft) -> tuple[Caution, ...]:
         """What to look at again in a message that is not sent yet; raises :class:`InvalidMessageError`."""
+        from exchange.messaging.checks import cautions_of, cautions_of_cards
         from protocol.messages.parse import complete_message
 
         whole, directory = self._works.outbox.filled(draft), self._context.directory

@@ -13,7 +13,8 @@
 what was asked of several nations (:class:`DeskParents`); ``desk.referrals`` passes on what came to the wrong office
 (:class:`DeskReferrals`); ``desk.office`` has officers, drafts that wait, the rota, the
 processing log and erasure (:class:`DeskOffice`); ``desk.evidence`` verifies and gives out proofs
-(:class:`DeskEvidence`). Every act is in one part alone, and is awaited.
+(:class:`DeskEvidence`); ``desk.webhooks`` tells programs of the agency what is due (:class:`DeskWebhooks`), and
+``desk.events`` what happened (:class:`DeskEvents`). Every act is in one part alone, and is awaited.
 
 A message is durable before the network sees it, and stored before its receipt is stated: whatever is interrupted is
 taken up again by the next :meth:`DeskMessages.sync`, nothing is lost and nothing is done twice. Any number of programs
@@ -29,15 +30,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from exchange.context.desk_context import Clock, DeskContext
 from exchange.context.live_keys import LiveKeys, LiveSigner
 from exchange.context.worker import own_thread
+from exchange.desk._events import DeskEvents
 from exchange.desk._works import Works, make_works
 from exchange.desk.cases import DeskCases
 from exchange.desk.evidence import DeskEvidence
 from exchange.desk.messages import DeskMessages
+from exchange.desk.notify import DeskWebhooks
 from exchange.desk.office import DeskOffice
 from exchange.desk.parents import DeskParents
 from exchange.desk.referrals import DeskReferrals
@@ -101,6 +104,8 @@ class Desk:
         self.referrals = DeskReferrals(works, self.messages)
         self.office = DeskOffice(works)
         self.evidence = DeskEvidence(works)
+        self.webhooks = DeskWebhooks(works)
+        self.events = DeskEvents(works)
 
     @classmethod
     @asynccontextmanager
@@ -168,6 +173,11 @@ class Desk:
                 await self.messages.sync(wait=min(timeout_s, MAX_WAIT_S))
 
 
+def cipher_of(keystore: Keystore) -> RowCipher:
+    """What opens the rows of the database that this keystore belongs to."""
+    return RowCipher(keystore.secret(Purpose.DATABASE, Purpose.DATABASE), keystore.secret(Purpose.INDEX, Purpose.INDEX))
+
+
 @asynccontextmanager
 async def open_desk(
     home: Path,
@@ -176,8 +186,10 @@ async def open_desk(
     clock: Clock = utc_now,
     carried: Mapping[str, bytes] | None = None,
     keystore: Awaitable[Keystore] | None = None,
+    derived: dict[str, Any] | None = None,
 ) -> AsyncIterator[OpenedDesk]:
-    """Open the desk in ``home`` for whoever will act; as :meth:`Desk.open` for the rest.
+    """Open the desk in ``home`` for whoever will act; as :meth:`Desk.open` for the rest. ``derived`` was read of its
+    database before (:attr:`DeskContext.derived`), and is this desk's from now on.
 
     Raises :class:`SettingsError`, :class:`KeystoreLockedError`, :class:`KeystoreError`,
     :class:`DatabaseDamagedError`, or, for a desk without a directory yet, what keeps it from getting one.
@@ -187,7 +199,7 @@ async def open_desk(
     address = Address.parse(settings.address)
     opening = asyncio.to_thread(Keystore.open, files.keystore, passphrase) if keystore is None else keystore
     opened = await opening
-    cipher = RowCipher(opened.secret(Purpose.DATABASE, Purpose.DATABASE), opened.secret(Purpose.INDEX, Purpose.INDEX))
+    cipher = cipher_of(opened)
     async with AsyncExitStack() as stack:
         # Each is closed by the thread that uses it: what a cancelled call left running there ends first.
         directory_thread = await stack.enter_async_context(own_thread("directory"))
@@ -207,6 +219,7 @@ async def open_desk(
             clock=clock,
             in_thread=thread,
             current=lambda: trust.current,
+            derived={} if derived is None else derived,
         )
         link = NodeLink(context, trust, directory_thread)
         stack.push_async_callback(thread, lambda: keep_signed_head(context))

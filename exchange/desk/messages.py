@@ -29,6 +29,7 @@ from exchange.desk._once import as_they_are, done_once, sends_once
 from exchange.desk._opening import require_consent, require_open
 from exchange.desk._reading import note_opened, proof_of, read, read_and_opened, receipt_rows, resolved
 from exchange.desk._works import Draft, Works
+from exchange.messaging.drafting.fanning import require_one_nation
 from exchange.messaging.offline import BundleImport
 from exchange.messaging.once import Claim, claim_of, current_claim
 from exchange.messaging.outbox import Composed
@@ -138,7 +139,7 @@ class DeskMessages:
         self, drafts: Sequence[Draft], expires_in: timedelta | None, *, unless_duplicate: bool, at_once: bool
     ) -> list[SentMessage]:
         node_sync, needs_release = self._works.node_sync, self._works.office.needs_release
-        if await self._in_thread(lambda: any(needs_release(str(draft.get("type"))) for draft in drafts)):
+        if await self._in_thread(lambda: any(needs_release(str(draft.get("type")), draft=draft) for draft in drafts)):
             return await self._propose(drafts, lambda given: self._works.outbox.compose([given]))
         if not unless_duplicate:
             return await node_sync.send(drafts, expires_in, at_once=at_once)
@@ -158,6 +159,8 @@ class DeskMessages:
         Raises as :meth:`send` and :meth:`Offers.prepare`.
         """
         office, outbox, offers = self._works.office, self._works.outbox, self._works.offers
+
+        require_one_nation(draft)
 
         def check(given: Draft) -> None:
             outbox.compose([offers.prepare(given).draft])
@@ -196,6 +199,14 @@ class DeskMessages:
             return [replace(told, cautions=composed[-1].cautions if composed else ())]
 
         return (await done_once(self._works, self._claim([draft], None, "propose"), propose))[0]
+
+    async def propose_many(self, drafts: Sequence[Draft]) -> list[SentMessage]:
+        """As :meth:`propose`, for all of them in one transaction."""
+
+        async def propose(_done: int) -> list[SentMessage]:
+            return await self._propose(drafts, lambda given: self._works.outbox.compose([given]))
+
+        return await done_once(self._works, self._claim(drafts, None, "propose"), propose)
 
     async def _propose(
         self, drafts: Sequence[Draft], check: Callable[[Draft], object], *, offered: bool = False

@@ -79,21 +79,23 @@ class DeskParents:
         They go at instants of their own, as the requests did. Raises :class:`NotFoundError`, :class:`UsageError` for a
         nation that was not asked, and as :meth:`DeskMessages.send_many`; then nothing is sent in any of the cases.
         """
-        works, asked = self._works, [str(parent_id), reply_type, dict(fields), sorted(nations or ())]
+        works, asked = (
+            self._works,
+            [str(parent_id), reply_type, dict(fields), sorted(nations) if nations is not None else None],
+        )
 
         def drafts() -> list[Draft]:
             parent = parent_with(self._store, parent_id)
             written = [self._draft(thread, reply_type, fields) for thread in _threads(parent, nations)]
             return works.fanning.spread(written, at_once=at_once)
 
-        async def send(_done: int) -> list[SentMessage]:  # all are sealed in one transaction: none is sent alone
-            written = await self._in_thread(drafts)
+        async def say(done: int) -> list[SentMessage]:
+            written = (await self._in_thread(drafts))[done:]
             if await self._in_thread(lambda: works.office.needs_release(reply_type)):
-                compose = works.outbox.compose
-                return await self._messages._propose([dict(one) for one in written], lambda given: compose([given]))
+                return await self._messages.propose_many([dict(draft) for draft in written])
             return await works.node_sync.send(written, None)
 
-        return await done_once(works, claim_of("say", asked), send)
+        return await done_once(works, claim_of("say", asked), say)
 
     def _draft(self, thread: UUID, reply_type: str, fields: Mapping[str, Any]) -> Draft:
         own = {name: value for name, value in fields.items() if name not in _OF_ONE_CASE}

@@ -22,11 +22,11 @@ from exchange.context.worker import in_desk_thread
 from exchange.desk._once import sends_once
 from exchange.desk._works import Draft, Works
 from exchange.desk.messages import DeskMessages
-from exchange.messaging.act_drafts import ActDrafts
 from exchange.views import SentMessage
 from protocol.address import Address
 
 if TYPE_CHECKING:
+    from exchange.messaging.act_drafts import ActDrafts
     from protocol.messages.handling_rules import Action
 
 
@@ -53,8 +53,6 @@ class DeskReplies:
         self._works = works
         self._messages = messages
         self._in_thread = works.context.in_thread
-        context = works.context
-        self._acts = ActDrafts(context.store, context.parsed, works.replies, context.address)
 
     @sends_once
     async def acknowledge(self, request_id: UUID, **said: Unpack[Acknowledging]) -> SentMessage:
@@ -141,16 +139,26 @@ class DeskReplies:
 
     # --- One's own words, and the case beside its course ---
 
+    @property
+    def _acts(self) -> ActDrafts:
+        from exchange.messaging.act_drafts import ActDrafts
+
+        context = self._works.context
+        return ActDrafts(context.store, context.parsed, self._works.replies, context.address)
+
+    @sends_once
     async def correct(self, message_id: UUID, changes: Mapping[str, Any], *, reason: str) -> SentMessage:
         """Correct an own message: its content with ``changes``, where None takes a field out."""
         acts = self._acts
         return await self._messages.send(await self._in_thread(lambda: acts.correction(message_id, changes, reason)))
 
+    @sends_once
     async def retract(self, message_id: UUID, *, why: str, reason: str) -> SentMessage:
         """Take an own message back; ``why`` is a code of the list retraction_reason."""
         acts = self._acts
         return await self._messages.send(await self._in_thread(lambda: acts.retraction(message_id, why, reason)))
 
+    @sends_once
     async def note(self, message_id: UUID, text: str, *, asks: bool = False) -> SentMessage:
         """Send a note in the case of a message, under the strictest labels of the case."""
         acts = self._acts
@@ -161,6 +169,7 @@ class DeskReplies:
         """The message type that would say with effect what a note would say in passing; a guess."""
         return self._acts.formal_type(message_id, text, asks=asks)
 
+    @sends_once
     async def service_note(
         self, recipient: Address, matter: str, text: str, *, asks: bool = False, language: str = "en"
     ) -> SentMessage:
@@ -170,16 +179,21 @@ class DeskReplies:
             await self._in_thread(lambda: acts.service_note(recipient, matter, text, asks=asks, language=language))
         )
 
+    @sends_once
     async def confirm_follow_up(self, follow_up_id: UUID, **said: Any) -> SentMessage:
         """Confirm that an announced request arrived: ``authority``, ``file_number``, ``received_at``, ``targets``."""
         acts = self._acts
         return await self._messages.send(await self._in_thread(lambda: acts.confirmation(follow_up_id, said)))
 
+    @sends_once
     async def notify_data_protection(self, message_id: UUID, **said: Any) -> SentMessage:
         """Say what became of the data of a received correction or retraction: ``action``, ``at``, ``because``."""
-        acts = self._acts
-        return await self._messages.send(await self._in_thread(lambda: acts.data_protection_notice(message_id, said)))
+        acts, now = self._acts, self._works.context.clock()
+        return await self._messages.send(
+            await self._in_thread(lambda: acts.data_protection_notice(message_id, {"at": now, **said}))
+        )
 
+    @sends_once
     async def reply(self, message_id: UUID, reply_type: str, **fields: Any) -> SentMessage:
         """Send a reply of any type to a stored message."""
         return await self._messages.send(await self.draft(message_id, reply_type, **fields))

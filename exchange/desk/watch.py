@@ -18,7 +18,7 @@ from typing import ParamSpec, TypeVar
 from exchange.cases.agenda import Notice
 from exchange.context.desk_context import Clock
 from exchange.desk.desk import Desk
-from exchange.desk.notify import Channel
+from exchange.desk.notify import CHANNEL, Channel
 from exchange.views import InboxRow, SyncResult
 from protocol.errors import CheckpointStaleError, ComityError, UnavailableError
 
@@ -82,6 +82,7 @@ async def watch(
     turn = _LogTurn(clock)
     trying = _Trying()
     await trying.do("begin", arrivals.begin)
+    delivery = _Delivery(desk, clock, turn_s)
     try:
         while True:
             if desk.settings.transport != "file":
@@ -91,6 +92,8 @@ async def watch(
             async with aclosing(_due(desk, channels, trying, here=here)) as due:
                 async for told in due:
                     yield told
+            for failure in delivery.turn():
+                yield failure
             until = await trying.do("agenda", _until_next, desk, clock, turn_s)
             if isinstance(until, Interrupted):
                 yield until
@@ -99,6 +102,7 @@ async def watch(
             if result is not None and result != SyncResult(cursor=getattr(result, "cursor", 0)):
                 yield result
     finally:
+        await delivery.close()
         await arrivals.close()
 
 
@@ -113,6 +117,10 @@ async def _due(desk: Desk, channels: Sequence[Channel], trying: _Trying, *, here
         failure = await trying.do(f"channel {channel.name}", tell, desk, channel)
         if failure is not None:
             yield failure
+    for what, work in (("webhook", desk.webhooks.queue), ("events", desk.events.record_due)):
+        done = await trying.do(what, work)
+        if isinstance(done, Interrupted):
+            yield done
 
 
 class _Trying:
@@ -216,6 +224,55 @@ class _Arrivals:
                 await self._next
         if self._listening is not None:
             await self._listening.aclose()
+
+
+class _Delivery:
+    """Gives webhooks what waits for them, beside the watch: a receiver that does not answer keeps nothing else."""
+
+    def __init__(self, desk: Desk, clock: Clock, turn_s: float) -> None:
+        self._desk = desk
+        self._clock = clock
+        self._turn_s = turn_s
+        self._wake = asyncio.Event()
+        self._failed: list[TryFailed] = []
+        self._told: str | None = None
+        self._task = asyncio.create_task(self._run()) if desk.webhooks.urls else None
+
+    def turn(self) -> list[TryFailed]:
+        """Look again for what waits; what failed since, each cause once."""
+        self._wake.set()
+        failed, self._failed = self._failed, []
+        return failed
+
+    async def close(self) -> None:
+        """Stop. A notice that is on its way is given again later."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            wait = self._turn_s
+            try:
+                done = await self._desk.webhooks.deliver()
+            except (ComityError, OSError) as problem:  # the disk, or another program; it is tried again
+                self._note(problem if isinstance(problem, ComityError) else UnavailableError(str(problem)))
+            else:
+                for failure in done.failed:
+                    self._note(failure)
+                if done.again_at is not None:
+                    wait = min(wait, max(0.05, (done.again_at - self._clock()).total_seconds()))
+                elif not done.failed:
+                    self._told = None
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait):  # wait_for may swallow that it is cancelled
+                    await self._wake.wait()
+
+    def _note(self, error: ComityError) -> None:
+        if self._told != error.detail:
+            self._told = error.detail
+            self._failed.append(TryFailed(CHANNEL, error))
 
 
 class _LogTurn:

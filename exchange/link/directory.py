@@ -97,6 +97,10 @@ class DeskDirectory:
         except DirectoryUnavailableError:
             return self.install(carried) if carried else self.refresh()
 
+    def load_kept(self) -> Directory:
+        """The directory kept in the folder; asks no node. Raises :class:`DirectoryUnavailableError` without one."""
+        return self._client.load(self._clock(), allow_expired=True)
+
     def changed(self) -> bool:
         """Whether another program of this desk brought the directory's folder further than ``current``."""
         return self._client.changed()

@@ -6,7 +6,6 @@ desk's thread.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -137,8 +136,8 @@ def _labels_in(fields: Mapping[str, Any]) -> list[Handling]:
     from protocol.messages.schema.base import Handling
 
     try:
-        return [Handling.model_validate_json(json.dumps(fields.get("handling")))]
-    except (ValidationError, TypeError, ValueError):
+        return [Handling.model_validate(fields.get("handling"), strict=False)]
+    except ValidationError:
         return []
 
 

@@ -19,14 +19,13 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
-from exchange.cases.calls import needs_glass, use_glass
+from exchange.cases.calls import goes_by_glass, needs_glass, use_glass
 from exchange.cases.delivery import REPLACES, require_lost, settled_value
-from exchange.cases.law.checks import check_law
 from exchange.cases.threads import check_next_step
 from exchange.context.desk_context import DeskContext
 from exchange.link.client import MAX_SUBMIT_BYTES
 from exchange.messaging._referring import TOLD, accompanied
-from exchange.messaging.checks import cautions_of_cards, check_composed, readers_of
+from exchange.messaging.drafting.closing import LAPSE, losses, require_nothing_lost
 from exchange.messaging.drafting.fanning import Fanning, TimedDraft, family_of, nations_of, numbered
 from exchange.messaging.handling import PassingOn
 from exchange.messaging.once import Claim, Once
@@ -57,7 +56,7 @@ _FORMAT_RULE = "message format"
 _NO_PROOF = PeerFailedError("the node gave no proof that it took the message")
 _SAME_WORDS = Caution("caution", "same_words", "to")
 # Said by a draft to this desk alone.
-_OF_THIS_DESK = frozenset({REPLACES, TOLD})
+_OF_THIS_DESK = frozenset({REPLACES, TOLD, LAPSE})
 Keeping: TypeAlias = "Callable[[Message], None]"
 """What is done with a message in the transaction that keeps it, before it is kept; it may raise."""
 
@@ -160,6 +159,9 @@ class Outbox:
         return left
 
     def _compose(self, drafts: Sequence[Mapping[str, Any]]) -> list[Composed]:
+        from exchange.cases.law.checks import check_law
+        from exchange.messaging.checks import cautions_of_cards, check_composed
+
         flat: list[Mapping[str, Any]] = []
         messages: list[ComposedMessage] = []
         problems: list[tuple[str, str, str]] = []
@@ -172,7 +174,7 @@ class Outbox:
                 for child in self._fanning.expand([draft]):
                     for one in accompanied(child):
                         written = self._passing_on.as_it_was(one, [message.message for message in messages])
-                        messages.append(self.complete(written))
+                        messages.append(self.complete(self._with_glass(written)))
                         flat.append(one)
                         replaced.append(instead_of)
             except InvalidMessageError as problem:
@@ -187,6 +189,7 @@ class Outbox:
                 phrase("problems of the drafts: {count}", count=len(problems)), (*dict.fromkeys(problems),)
             )
         cautions: list[tuple[Caution, ...]] = []
+        self._check_closing(messages, flat)  # before the rules of the case: it says what would be lost
         families = [family_of(draft) for draft in flat]
         for composed, instead_of, family in zip(messages, replaced, families, strict=True):
             # First what names the field that is wrong; the case would only say that such a step does not count.
@@ -202,6 +205,26 @@ class Outbox:
             Composed(composed, self._end_before(composed.message), draft, instead_of, found)
             for composed, draft, instead_of, found in zip(messages, flat, replaced, cautions, strict=True)
         ]
+
+    def _check_closing(self, messages: Sequence[ComposedMessage], drafts: Sequence[Mapping[str, Any]]) -> None:
+        """Return if closing loses nothing, or the draft says that it may; raises :class:`ClosingLosesError`."""
+        for composed, draft in zip(messages, drafts, strict=True):
+            if draft.get(LAPSE) is not True:
+                own = str(self._address)
+                require_nothing_lost(losses(self._store, self._parsed, composed.message, own, self._clock()))
+
+    def _with_glass(self, draft: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The draft of an answer that goes without a call: it tells the asking office so, if its desk can read it."""
+        if draft.get("type") != "answer" or self._settings.office.emergency_call_back != "required":
+            return draft
+        try:
+            thread = UUID(str(draft.get("thread")))
+        except ValueError:
+            return draft  # the check of the draft says what is wrong with it
+        if not goes_by_glass(self._store, thread):
+            return draft
+        left_out = draft.get("leave_out") or ()
+        return {**draft, "without_call_back": True, "leave_out": [*left_out, "without_call_back"]}
 
     def _needs_glass(self, message: Message) -> bool:
         """As :func:`needs_glass`, where the office asks for a call before it discloses in an emergency."""
@@ -235,6 +258,8 @@ class Outbox:
         None, with nothing kept, when a thread got another message since one for it was composed: that one is to be
         composed again. Raises what the directory says against a recipient.
         """
+        from exchange.cases.law.checks import check_law
+
         for message in messages:
             check_law(self._directory(), message.message)  # again: a newer directory may know more of both nations
         sealed = [self._seal(message.complete, expires_in) for message in messages]
@@ -312,10 +337,11 @@ class Outbox:
 
     def complete(self, draft: Mapping[str, Any]) -> ComposedMessage:
         """The message of one draft, checked by itself and signed by who acts; raises :class:`InvalidMessageError`."""
+        from exchange.messaging.checks import readers_of
         from protocol.messages.officer_signature import sign_as_officer
         from protocol.messages.versions import compose_for
 
-        now = self._time_of(draft)  # of a child, it goes with the draft
+        now = self._time_of(draft)  # before it is filled: a timed draft knows its own instant
         draft = self.filled(draft)
         claimed = draft.get("from")
         if claimed is not None and claimed != str(self._address):

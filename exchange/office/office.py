@@ -203,15 +203,19 @@ class Office:
 
     # --- Drafts that wait ---
 
-    def needs_release(self, message_type: str, *, offered: bool = False) -> bool:
+    def needs_release(
+        self, message_type: str, *, offered: bool = False, draft: Mapping[str, Any] | None = None
+    ) -> bool:
         """Whether the acting officer cannot send a message of this type without another, or (``offered``) offer it.
 
+        ``draft`` is what is sent: the correction of a message wants the second pair of eyes that the message wanted.
         Raises :class:`OfficerNeededError` or, for one who may not even draft, :class:`OfficerRoleError`.
         """
         if not self._acting.has_officers:
             return False
         self._acting.require(Role.DRAFTER, Role.RELEASER)
-        return self._wants_four_eyes(message_type, offered=offered) or not self._may(Role.RELEASER)
+        wanted = self._wants_four_eyes(message_type, draft or {}, offered=offered)
+        return wanted or not self._may(Role.RELEASER)
 
     def propose(
         self,
@@ -330,7 +334,7 @@ class Office:
         proposal = self._drafts.get(text)
         if proposal.state is not DraftState.WAITING:
             raise NothingOpenError(proposal.why_closed)
-        if self._wants_four_eyes(proposal.type, offered=proposal.offered):
+        if self._wants_four_eyes(proposal.type, proposal.draft, offered=proposal.offered):
             known = self._register.all()
             if person_of(proposal.drafted_by, known) == person_of(self._officer_id(), known):
                 raise OfficerRoleError(
@@ -374,10 +378,24 @@ class Office:
             self._keep(done, Operation.ERASURE, "draft.drop")
         return done
 
-    def _wants_four_eyes(self, message_type: str, *, offered: bool) -> bool:
+    def _wants_four_eyes(self, message_type: str, draft: Mapping[str, Any], *, offered: bool) -> bool:
         # Offered content leaves as a message of the offer's type, and is for both types' second pair of eyes.
         types = {message_type, ALL_TYPES} | ({offer_type(message_type)} if offered else set())
+        if message_type == "correction":
+            types |= self._corrected_types(draft.get("corrects"))
         return not types.isdisjoint(self._settings.four_eyes)
+
+    def _corrected_types(self, named: object) -> set[str]:
+        """The type of the message that a correction corrects, through other corrections; none for one not held here."""
+        found: set[str] = set()
+        try:
+            head = self._store.messages.head(UUID(str(named))).head
+            while head.type == "correction" and head.in_reply_to is not None:
+                head = self._store.messages.head(head.in_reply_to).head
+            found.add(head.type)
+        except (ValueError, NotFoundError):
+            pass  # the check of the draft says what is wrong with it
+        return found
 
     def _keep(self, proposal: KeptDraft, operation: Operation, act: str) -> None:
         """Keep a draft as it is now, inside a transaction."""

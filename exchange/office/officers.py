@@ -220,14 +220,18 @@ def who_acts(
     if officer.withdrawn_at is not None:
         raise ForbiddenError(f"{officer.id} is no longer an officer of this desk")
     check_recorded(officer, records)
-    signer = _signer(folder, officer, login.passphrase or b"") if login.signer is None else login.signer
+    signer = officer_signer(folder, officer, login.passphrase or b"") if login.signer is None else login.signer
     if signer.public_key != officer.public_key:
         raise ForbiddenError(f"the key file of {officer.id} does not hold the key that is registered")
     return replace(acting, name=f"{officer.name} ({officer.id})", officer=officer, signer=signer)
 
 
-def _signer(folder: Path, officer: DeskOfficer, passphrase: bytes) -> Signer:
-    """The officer's key; a new one that was registered takes its place now, if that was interrupted."""
+def officer_signer(folder: Path, officer: DeskOfficer, passphrase: bytes) -> Signer:
+    """The officer's key; a new one that was registered takes its place now, if that was interrupted.
+
+    Derives the key, which takes a while. Raises :class:`KeystoreLockedError` for a wrong passphrase,
+    :class:`KeystoreError`, and :class:`ForbiddenError` for a file with another key.
+    """
     file, waiting = key_file(folder, officer.id), waiting_key_file(folder, officer.id)
     if waiting.exists():
         with suppress(ComityError):

@@ -31,6 +31,7 @@ class CommandRunner:
     keystore: Keystore
     program: Callable[[], None]
     secret: bytes = field(repr=False)
+    derived: dict[str, Any] = field(repr=False)
 
     def __call__(self, descriptors: list[int]) -> NoReturn:
         """Be the command whose request stands in the last of these descriptors, to its exit."""
@@ -47,7 +48,7 @@ class CommandRunner:
         try:
             # A signal that came before is taken now, where the program would take it.
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
-            serve_here(Served(self.home, self.keystore, link, self.secret))
+            serve_here(Served(self.home, self.keystore, link, self.secret, self.derived))
             self.program()
         except KeyboardInterrupt:  # before the program could take it
             return 130

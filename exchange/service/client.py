@@ -127,7 +127,7 @@ def _require_own_user(connection: Any) -> None:
         from protocol.errors import RunFolderError
 
         connection.close()
-        raise RunFolderError(f"user {uid} listens at the socket of this desk")
+        raise RunFolderError(f"user {uid} listens at the socket of this desk: run the command as the desk's user")
 
 
 def _request(arguments: Sequence[str]) -> bytes:

@@ -31,12 +31,16 @@ class SignedIn:
 
 @dataclass(slots=True)
 class Served:
-    """The running desk of ``home``, as one command of it sees it. ``secret`` keys the hash of a passphrase."""
+    """The running desk of ``home``, as one command of it sees it. ``secret`` keys the hash of a passphrase.
+
+    ``derived`` is what the service read of the database before (:attr:`DeskContext.derived`).
+    """
 
     home: Path
     keystore: Keystore
     link: socket.socket
     secret: bytes = field(repr=False)
+    derived: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def signed_in(self, officer: str | None, passphrase: bytes | None = None) -> SignedIn | None:
         """Who is signed in here: ``officer``, or whoever is; with a ``passphrase``, only if it was typed then."""

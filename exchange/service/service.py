@@ -19,19 +19,25 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from exchange.desk.desk import Desk, OpenedDesk, open_desk, utc_now
+from exchange.cases.agenda import read_ahead
+from exchange.context.live_keys import LiveKeys, LiveSigner
+from exchange.desk.desk import Desk, OpenedDesk, cipher_of, open_desk, utc_now
 from exchange.desk.notify import channels_of
 from exchange.desk.watch import Seen, watch
+from exchange.link.directory import DeskDirectory
 from exchange.office.officers import Login
 from exchange.service._command import CommandRunner
 from exchange.service._commands import CommandServer
-from exchange.service._warm import WarmProcess
+from exchange.service._warm import WarmProcess, keep_memory_private
 from exchange.service.run_folder import RunNote
 from exchange.service.sessions import OfficerSession, Sessions
 from exchange.settings import DeskSettings, Home
+from exchange.store.desk_store import DeskStore
 from keys.secrets.keystore import Keystore
-from protocol.errors import UnavailableError
+from protocol.address import Address
+from protocol.errors import ComityError, UnavailableError
 
 EXPIRY_EVERY_S = 5.0
 _SECRET_BYTES = 32
@@ -50,18 +56,26 @@ class DeskService:
     warm: WarmProcess
     sessions: Sessions
     on_seen: list[Callable[[Seen], None]] = field(default_factory=list)
+    derived: dict[str, Any] = field(default_factory=dict)
     opened: OpenedDesk | None = None
     commands: CommandServer | None = None
     _ending: asyncio.Event = field(default_factory=asyncio.Event)
     _failed: bool = False
+
+    @staticmethod
+    def begin() -> None:
+        """Call this before a secret is read: from now on this process's memory is its own."""
+        keep_memory_private()
 
     @classmethod
     def prepare(cls, home: Path, keystore: Keystore, program: Callable[[], None]) -> DeskService:
         """Make the process that commands are made from: before this one has threads, an event loop or a database."""
         settings, files = DeskSettings.load(Home(home).settings), Home(home)
         sessions = Sessions(files.officers, settings.service.idle_min * 60.0)
-        runner = CommandRunner(home.resolve(), keystore, program, os.urandom(_SECRET_BYTES))
-        return cls(home, keystore, WarmProcess.start(runner), sessions)
+        _rehearse(files, settings, keystore)
+        derived = _read_ahead(files, keystore)
+        runner = CommandRunner(home.resolve(), keystore, program, os.urandom(_SECRET_BYTES), derived)
+        return cls(home, keystore, WarmProcess.start(runner), sessions, derived=derived)
 
     async def desk_of(self, session: OfficerSession, *, purpose: str | None = None, reason: str | None = None) -> Desk:
         """The desk as the officer of a session acts on it now.
@@ -99,7 +113,9 @@ class DeskService:
         async with AsyncExitStack() as stack:
             stack.callback(self.sessions.end_all)
             stack.callback(self.warm.close)
-            self.opened = await stack.enter_async_context(open_desk(self.home, b"", keystore=unlocked()))
+            self.opened = await stack.enter_async_context(
+                open_desk(self.home, b"", keystore=unlocked(), derived=self.derived)
+            )
             self.commands = CommandServer(self.warm, self.sessions, self._lose)
             for part in parts:
                 await stack.enter_async_context(part(self))
@@ -139,6 +155,31 @@ class DeskService:
         while True:
             await asyncio.sleep(EXPIRY_EVERY_S)
             self.sessions.expire()
+
+
+def _read_ahead(files: Home, keystore: Keystore) -> dict[str, Any]:
+    """What each command would read of the whole database; it is closed again before anything is forked."""
+    with suppress(ComityError):  # the desk is opened next, and says why it cannot be
+        store = DeskStore(files.database, cipher_of(keystore))
+        try:
+            return read_ahead(store, utc_now())
+        finally:
+            store.close()
+    return {}
+
+
+def _rehearse(files: Home, settings: DeskSettings, keystore: Keystore) -> None:
+    """Do once what each command does first: what is made at the first time (models, caches) is there for all of them.
+
+    No thread is started for it and no connection opened.
+    """
+    signer = LiveSigner(LiveKeys(keystore))
+    with suppress(ComityError):  # a desk without a directory yet, or one that commands refuse
+        directory = DeskDirectory(files, settings, Address.parse(settings.address), signer, utc_now)
+        try:
+            directory.load_kept()
+        finally:
+            directory.close()
 
 
 def tell_manager(state: str) -> None:

@@ -63,6 +63,8 @@ class Sessions:
         self._idle_s = idle_s
         self._clock = clock
         self._sessions: dict[tuple[TerminalSession, str], OfficerSession] = {}
+        # Called with the officer, and whether a session began, in the event loop; it must not wait.
+        self.on_change: list[Callable[[str, bool], None]] = []
 
     def begin(self, peer: Peer, officer: str, seed: bytes, proof: bytes, *, stays: bool = True) -> OfficerSession:
         """Sign an officer in, where the caller is; raises :class:`SessionError`.
@@ -83,11 +85,15 @@ class Sessions:
         now = self._clock()
         begun = OfficerSession(officer, peer.session, stamp, now, now, stays, bytearray(seed), proof)
         self._sessions[peer.session, officer] = begun
+        self._tell(officer, True)
         return begun
 
-    def find(self, peer: Peer, officer: str | None, proof: bytes | None = None) -> OfficerSession | None:
+    def find(
+        self, peer: Peer, officer: str | None, proof: bytes | None = None, *, used: bool = True
+    ) -> OfficerSession | None:
         """The session of ``officer`` where the caller is, and that it is used now; of whoever signed in first there,
-        where no officer is named. With a ``proof``, only if the passphrase was that one.
+        where no officer is named. With a ``proof``, only if the passphrase was that one. ``used`` is whether
+        somebody does something: a program that only listens keeps nobody signed in.
         """
         self.expire()
         for (place, name), session in self._sessions.items():
@@ -97,7 +103,8 @@ class Sessions:
                 continue
             if proof is not None and not hmac.compare_digest(proof, session.proof):
                 return None
-            session.used = self._clock()
+            if used:
+                session.used = self._clock()
             return session
         return None
 
@@ -134,6 +141,11 @@ class Sessions:
         ended = self._sessions.pop(key, None)
         if ended is not None:
             ended.wipe()
+            self._tell(ended.officer, False)
+
+    def _tell(self, officer: str, began: bool) -> None:
+        for hear in self.on_change:
+            hear(officer, began)
 
     def _stamp(self, officer: str) -> tuple[int, int, int] | None:
         try:

@@ -43,6 +43,10 @@ class RowNames:
         """A contact point that was tested."""
         return self._blind(b"contact-test", str(contact).encode())
 
+    def unproved(self, entry: UUID) -> bytes:
+        """What came by another way, and is not proved."""
+        return self._blind(b"unproved", entry.bytes)
+
     def statement(self, key: bytes) -> bytes:
         """A statement and its refusal, by the statement's key."""
         return self._blind(b"statement", key)

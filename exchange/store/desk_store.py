@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +19,7 @@ from uuid import UUID
 from exchange.store._calls import CallTable, CardSeenTable
 from exchange.store._content import ContentSeal
 from exchange.store._content_keys import ContentKeys
+from exchange.store._events import EventTable
 from exchange.store._mailbox import MailboxPlace, QuarantineTable
 from exchange.store._names import RowNames
 from exchange.store._once import OnceTable
@@ -27,6 +29,8 @@ from exchange.store._refusals import RefusalTable
 from exchange.store._settled import SettledTable
 from exchange.store._short_ids import ShortIds
 from exchange.store._state import StateTable
+from exchange.store._unproved import UnprovedTable
+from exchange.store._webhooks import WebhookTable
 from exchange.store.agenda import AgendaTable
 from exchange.store.case_notes import CaseNoteTable
 from exchange.store.cipher import RowCipher
@@ -34,10 +38,21 @@ from exchange.store.database import SealedDatabase
 from exchange.store.messages import ContactTestTable, MessageTable
 from exchange.store.processing_log import ProcessingLogTable
 from exchange.store.receipts import ReceiptTable
-from exchange.store.rows import PendingStatement, RecipientDelivery, Refusal, StoredMessage, StoredReceipt, TakenRows
+from exchange.store.rows import (
+    DeskEvent,
+    Happened,
+    Head,
+    PendingStatement,
+    RecipientDelivery,
+    Refusal,
+    StoredMessage,
+    StoredReceipt,
+    TakenRows,
+)
 from exchange.store.search import WordTable
 from exchange.store.statements import StatementTable
-from protocol.errors import DeskBusyError
+from protocol.errors import DeskBusyError, MalformedError
+from protocol.event import Event, decode_event
 from protocol.processing_log import ProcessingRecord
 
 CONTENT_KEYS = "content-keys.bin"
@@ -64,6 +79,7 @@ class DeskStore:
     settled: SettledTable
     cards_seen: CardSeenTable
     calls: CallTable
+    unproved: UnprovedTable
     mailbox: MailboxPlace
     quarantine: QuarantineTable
     statements: StatementTable
@@ -72,6 +88,8 @@ class DeskStore:
     case_notes: CaseNoteTable
     search: WordTable
     records: ProcessingLogTable
+    events: EventTable
+    webhooks: WebhookTable
 
     def __init__(self, path: Path, cipher: RowCipher) -> None:
         self.database = database = SealedDatabase(path, cipher)
@@ -95,6 +113,7 @@ class DeskStore:
             self.settled = SettledTable(database, names)
             self.cards_seen = CardSeenTable(database, names)
             self.calls = CallTable(database, names, self.content, self.agenda)
+            self.unproved = UnprovedTable(database, names, self.content, self.agenda)
             self.mailbox = MailboxPlace(database, self.state)
             self.quarantine = QuarantineTable(database, names)
             self.statements = StatementTable(database, names)
@@ -102,6 +121,8 @@ class DeskStore:
             self.case_notes = CaseNoteTable(database, names, self.content, self.agenda)
             self.search = WordTable(database, self.state, self.messages)
             self.records = ProcessingLogTable(database)
+            self.events = EventTable(database)
+            self.webhooks = WebhookTable(database)
             self._names = names
             with suppress(DeskBusyError):  # another program is at it
                 self.content.destroy_doomed()  # of what was erased when the power went
@@ -126,6 +147,7 @@ class DeskStore:
             self.outbox.insert([(seq, head.id) for seq, head in zip(seqs, heads, strict=True)])
             self.contact_tests.insert(heads)
             self.records.insert(records)
+            self.events.add([_of(head, Happened.QUEUED, head.stored_at) for head in heads])
         self.messages.remember(heads)
 
     def record_submission(
@@ -146,9 +168,25 @@ class DeskStore:
             self._mark_stale(taken & why.keys())  # what was taken has receipts, which do it
             for message_id in taken & why.keys():
                 self.refusals.put(self._names.message(message_id), why[message_id])
-            self.receipts.insert(receipts)
+            new = self.receipts.insert(receipts)
+            self.events.add([*self._submitted(taken, why, new), *_proved(new)])
             self.records.insert([record for key, record in records.items() if key in taken])
         return taken
+
+    def _submitted(
+        self, taken: Iterable[UUID], refused: Mapping[UUID, Refusal], receipts: Sequence[StoredReceipt]
+    ) -> list[DeskEvent]:
+        events = []
+        for message_id in sorted(taken):
+            head, why = self.messages.head(message_id).head, refused.get(message_id)
+            if why is not None:
+                events.append(replace(_of(head, Happened.REFUSED, why.at), more={"code": why.code}))
+                continue
+            proofs = [
+                event.at for event in map(_event_in, receipts) if event is not None and event.digest == head.digest
+            ]
+            events.append(_of(head, Happened.SUBMITTED, min(proofs, default=head.stored_at)))
+        return events
 
     def note_waiting(self, reasons: Mapping[UUID, str]) -> None:
         """Note why messages stay in the outbox, by the code of the reason."""
@@ -181,13 +219,16 @@ class DeskStore:
             if delivery.judged_at not in {None, self.mailbox.place()}:
                 return None
             kept = self.messages.insert(delivery.messages)
-            held = self.quarantine.insert(delivery.quarantined)
+            quarantined = self.quarantine.insert(delivery.quarantined)
             self.statements.insert(delivery.statements)
-            self.receipts.insert(delivery.receipts)
+            new = self.receipts.insert(delivery.receipts)
+            arrived = [_of(one.head, Happened.ARRIVED, one.head.stored_at) for one in delivery.messages]
+            held = [DeskEvent(Happened.QUARANTINED, one.at, more={"code": one.code}) for one in delivery.quarantined]
+            self.events.add([*arrived, *held, *_proved(new)])
             self.records.insert(delivery.records)
             self.cards_seen.insert(delivery.cards)
             self.mailbox.move(delivery.cursor)
-        return TakenRows(tuple(kept), tuple(held))
+        return TakenRows(tuple(kept), tuple(quarantined))
 
     # --- Stating ---
 
@@ -199,6 +240,7 @@ class DeskStore:
         if not self.statements.note_opening(message_id, at):
             return False
         self.statements.insert([statement])
+        self.events.add([_of(self.messages.head(message_id).head, Happened.OPENED, at)])
         return True
 
     def record_stated(
@@ -213,7 +255,7 @@ class DeskStore:
             why = {statement.key: refusal for statement, refusal in refused}
             for key in self.statements.remove([statement for statement, _ in refused]):
                 self.refusals.put(self._names.statement(key), why[key])
-            self.receipts.insert(receipts)
+            self.events.add(_proved(self.receipts.insert(receipts)))
 
     # --- Erasing ---
 
@@ -228,3 +270,30 @@ class DeskStore:
         self.search.forget_closed(seq)
         self.once.forget(message.head.id)
         return seq
+
+
+def _of(head: Head, name: Happened, at: datetime) -> DeskEvent:
+    """What happened to a message."""
+    return DeskEvent(name, at, head.id, head.thread, {"type": head.type, "urgency": head.urgency})
+
+
+def _event_in(stored: StoredReceipt) -> Event | None:
+    """What a receipt proves; None for one that proves nothing, or an event that this program does not know."""
+    if stored.error is not None:
+        return None
+    try:
+        return decode_event(stored.receipt.leaf)
+    except MalformedError:
+        return None
+
+
+def _proved(receipts: Iterable[StoredReceipt]) -> list[DeskEvent]:
+    """What new receipts prove, each once."""
+    events = []
+    for event in map(_event_in, receipts):
+        if event is not None:
+            recipient = {"recipient": str(event.recipient)} if event.recipient is not None else {}
+            reasons = {"reasons": ",".join(event.reasons)} if event.reasons else {}
+            more = {"event": event.name.value, **recipient, **reasons}
+            events.append(DeskEvent(Happened.PROVED, event.at, event.message_id, None, more))
+    return events

@@ -39,8 +39,8 @@ class ReceiptTable:
                 row, sealed = self._sealed(StoredReceipt(digest, receipt, None), note)
                 self._database.execute("UPDATE receipt SET sealed = ? WHERE id = ?", (sealed, row))
 
-    def insert(self, receipts: Sequence[StoredReceipt]) -> None:
-        """Keep receipts, inside a transaction; one that is there already is kept once."""
+    def insert(self, receipts: Sequence[StoredReceipt]) -> list[StoredReceipt]:
+        """Keep receipts, inside a transaction; one that is there already is kept once. Returns those that were not."""
         checkpoints = {stored.receipt.checkpoint for stored in receipts}
         notes = {checkpoint: self._insert_checkpoint(checkpoint) for checkpoint in checkpoints}
         digests = {stored.digest: self._names.digest(stored.digest) for stored in receipts}
@@ -48,11 +48,16 @@ class ReceiptTable:
         for stored in receipts:
             row, sealed = self._sealed(stored, notes[stored.receipt.checkpoint])
             rows.append((row, digests[stored.digest], sealed))
+        known = {
+            row for (row,) in self._database.among("SELECT id FROM receipt WHERE id IN", {row for row, _, _ in rows})
+        }
         self._database.execute_all(
             "INSERT INTO receipt (id, digest, sealed) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", rows
         )
         found = self._database.among("SELECT thread FROM message WHERE digest IN", digests.values())
         self._agenda.mark_stale(thread for (thread,) in found)
+        new = {row: stored for (row, _, _), stored in zip(rows, receipts, strict=True) if row not in known}
+        return list(new.values())
 
     def _sealed(self, stored: StoredReceipt, note: bytes) -> tuple[bytes, bytes]:
         """The row of a receipt and its sealed value; ``note`` names the checkpoint."""

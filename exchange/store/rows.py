@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -308,3 +309,161 @@ class OnceRecord:
     asked: bytes | None
     total: int
     results: tuple[OnceResult, ...]
+
+
+class Happened(StrEnum):
+    """What an event of this desk says happened."""
+
+    ARRIVED = "message.arrived"
+    QUARANTINED = "message.quarantined"
+    QUEUED = "message.queued"  # kept, and not taken by the own node yet
+    SUBMITTED = "message.submitted"
+    REFUSED = "message.refused"
+    OPENED = "message.opened"  # by an officer of this desk
+    PROVED = "receipt.proved"  # what a node's log proves of a message: delivered, opened there, not delivered
+    DUE = "case.due"  # a deadline reached another level
+    GIVEN_UP = "webhook.given-up"  # a receiver did not take a notice for days
+    SIGNED_IN = "session.began"
+    SIGNED_OUT = "session.ended"
+
+
+@dataclass(frozen=True, slots=True)
+class DeskEvent:
+    """What happened at this desk: ids and codes, never content. ``more`` holds further codes by their names."""
+
+    name: Happened
+    at: datetime
+    message: UUID | None = None
+    thread: UUID | None = None
+    more: Mapping[str, str] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """The stored form."""
+        ids = [one.bytes if one is not None else None for one in (self.message, self.thread)]
+        return cbor.encode([self.name.value, to_ms(self.at), *ids, dict(self.more)])
+
+    @classmethod
+    def from_bytes(cls, encoded: bytes) -> DeskEvent:
+        """The value of the stored form."""
+        name, at, message, thread, more = cbor.decode(encoded)
+        ids = (UUID(bytes=one) if one is not None else None for one in (message, thread))
+        return cls(Happened(name), from_ms(at), next(ids), next(ids), more)
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """Events in order, each with its number; the first number that is kept (0: none), and the last that was given."""
+
+    events: tuple[tuple[int, DeskEvent], ...]
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingNotice:
+    """A notice for one receiver: its number there (1, 2, 3 …), its id, its body, when it was made, how often tried."""
+
+    row: int
+    number: int
+    id: str
+    body: bytes
+    made_at: datetime
+    tries: int = 0
+    again_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnprovedCall:
+    """A call about it: who called which number of the directory, and a code of the list call_outcome."""
+
+    at: datetime
+    by: str
+    outcome: str
+    number: str
+    version: int
+    spoke_to: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnprovedEntry:
+    """What came by another way than Comity, as an officer wrote it down: nothing of it is proved.
+
+    ``channel`` is a code of the list request_channel, ``sender`` who it says it is from, ``contact`` the contact point
+    that can confirm it. ``confirm_by``: until when the proved message should come; ``thread`` is the case of that
+    message once it has, ``dropped`` why none is waited for.
+    """
+
+    id: UUID
+    type: str
+    channel: str
+    sender: str
+    contact: Address
+    reference: str | None
+    text: str
+    urgency: str
+    received_at: datetime
+    needed_by: datetime | None
+    confirm_by: datetime
+    registered_at: datetime
+    registered_by: str
+    calls: tuple[UnprovedCall, ...] = ()
+    thread: UUID | None = None
+    dropped: str | None = None
+
+    @property
+    def outcome(self) -> str | None:
+        """What the last call that reached somebody said; None while nobody was reached."""
+        return next((one.outcome for one in reversed(self.calls) if one.outcome != "nobody_answered"), None)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the proved message is still waited for."""
+        return self.thread is None and self.dropped is None
+
+    def to_bytes(self) -> bytes:
+        """The stored form."""
+        return cbor.encode(
+            [
+                self.id.bytes,
+                self.type,
+                self.channel,
+                self.sender,
+                str(self.contact),
+                self.reference,
+                self.text,
+                self.urgency,
+                to_ms(self.received_at),
+                to_ms(self.needed_by) if self.needed_by else None,
+                to_ms(self.confirm_by),
+                to_ms(self.registered_at),
+                self.registered_by,
+                [[to_ms(c.at), c.by, c.outcome, c.number, c.version, c.spoke_to] for c in self.calls],
+                self.thread.bytes if self.thread else None,
+                self.dropped,
+            ]
+        )
+
+    @classmethod
+    def from_bytes(cls, encoded: bytes) -> UnprovedEntry:
+        """What :meth:`to_bytes` made."""
+        row: list[Any] = cbor.decode(encoded)
+        id_, type_, channel, sender, contact, reference, text, urgency, received, needed, confirm, at, by, *rest = row
+        calls, thread, dropped = rest
+        return cls(
+            id=UUID(bytes=id_),
+            type=type_,
+            channel=channel,
+            sender=sender,
+            contact=Address.parse(contact),
+            reference=reference,
+            text=text,
+            urgency=urgency,
+            received_at=from_ms(received),
+            needed_by=from_ms(needed) if needed is not None else None,
+            confirm_by=from_ms(confirm),
+            registered_at=from_ms(at),
+            registered_by=by,
+            calls=tuple(UnprovedCall(from_ms(call[0]), *call[1:]) for call in calls),
+            thread=UUID(bytes=thread) if thread else None,
+            dropped=dropped,
+        )

@@ -121,6 +121,16 @@ def deadline_label(what: str) -> str:
     }[what]
 
 
+def due_kind_label(kind: str) -> str:
+    """How a due date binds."""
+    return {
+        "law": _("law between the two"),
+        "declared": _("declared"),
+        "promised": _("promised"),
+        "target": _("target"),
+    }[kind]
+
+
 def entry_label(kind: str) -> str:
     """What an office noted of a case."""
     return {

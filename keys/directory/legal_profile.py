@@ -116,6 +116,12 @@ class PreservationRule(Sourced):
         return self.minimum_days + self.extensions * (self.extension_days or 0)
 
 
+class RenewalRule(Sourced):
+    """A preservation is renewed also when a request has followed it, such as by 18 U.S.C. 2703(f)."""
+
+    provision: Line | None = None
+
+
 class LanguageRule(Sourced):
     """A language in which requests are accepted; ``types`` empty: of every type."""
 
@@ -216,6 +222,7 @@ class LegalProfile(_Part):
     offences: tuple[OffenceRule, ...] = ()
     powers: tuple[PowerRule, ...] = ()
     preservation: Annotated[tuple[PreservationRule, ...], Field(max_length=20)] = ()
+    renewal: RenewalRule | None = None
     languages: Annotated[tuple[LanguageRule, ...], Field(max_length=50)] = ()
     authorities: Annotated[tuple[AuthorityRule, ...], Field(max_length=50)] = ()
     routes: Annotated[tuple[RouteRule, ...], Field(max_length=50)] = ()
@@ -269,6 +276,7 @@ class LegalProfile(_Part):
                 for n, rule in enumerate(self.clocks)
                 if rule.what == "answer"
             ),
+            renewal=self.renewal is not None,
         )
 
     def _clock_id(self, number: int) -> str:

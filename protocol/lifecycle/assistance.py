@@ -8,7 +8,6 @@ from datetime import datetime
 from enum import StrEnum
 
 from protocol.lifecycle import facts as f
-from protocol.lifecycle._waiting import AuthorityWait, waiting_after
 from protocol.lifecycle.assistance_rules import (
     ASSISTANCE_RULE_FOR,
     EMERGENCY_RULE_FOR,
@@ -17,6 +16,7 @@ from protocol.lifecycle.assistance_rules import (
     AssistanceState,
 )
 from protocol.lifecycle.folding import Case, Lifecycle
+from protocol.lifecycle.waiting import AuthorityWait, waiting_after
 
 S = AssistanceState
 

@@ -10,11 +10,13 @@ Rules:
 4. "Had acted": something that the other side sent before the correction was in order, and would not be in order with
    the correction in the original's place. A release or withdrawal always counts as acted on: the data may be gone.
 5. A retracted request is withdrawn. Any other retracted message states nothing any more, as far as rule 3 allows.
-6. One whose original has not arrived waits for it. Nothing is removed: receipts, logs and messages stay.
+6. At most :data:`MOST_ACTS` of one sender count in a thread. One whose original has not arrived waits for it. Nothing
+   is removed: receipts, logs and messages stay.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -35,6 +37,8 @@ from protocol.messages.types.correcting import Correction, Retract
 # The thread does not show all that was done because of these: the data may be gone.
 _IRREVOCABLE = (f.Released, f.Withdrawn)
 _IN_FORCE = MessageStanding()
+# Of one sender in one thread. Each costs two folds, and who corrects more often writes a new message.
+MOST_ACTS = 50
 # The message whose place a version has, and what it states there.
 _Version = tuple[UUID, tuple[f.CaseFact, ...]]
 _Versions = Mapping[UUID, list[_Version]]
@@ -93,9 +97,13 @@ class _Reading:
 
     def result(self) -> Effective:
         taken_back = {(act.retracts, act.sender) for act in self._acts if isinstance(act, Retract)}
+        taken: Counter[str] = Counter()
         for act in self._acts:
             original = original_of(act, self._messages)
-            if original is None:
+            taken[act.sender] += 1
+            if taken[act.sender] > MOST_ACTS:
+                self._refuse(act, original.id if original is not None else act.id, Reason("too_many_changes"))
+            elif original is None:
                 self._standings[act.id] = MessageStanding(StandingState.AWAITING_ORIGINAL)
             elif act.sender != original.sender or act.thread != original.thread:
                 self._refuse(act, original.id, Reason("not_its_sender"))
@@ -116,22 +124,25 @@ class _Reading:
             return
         marker = f.Retracted(**self._common(act), original=original.id)
         if isinstance(original, Correction):
-            self._note(
-                act, original.id, StandingState.RETRACTED, f.Retracted(**self._common(act), original=original.id)
-            )
+            self._note(act, original.id, StandingState.RETRACTED, marker)
             return
-        marker = f.Retracted(**self._common(act), original=original.id)
         if original.id == original.thread:
-            self._changes.append(f.Withdrawn(**{**self._common(act), "targets": ()}))
+            self._withdraw(f.Withdrawn(**self._common(act)), marker)
             self._note(act, original.id, StandingState.RETRACTED, marker)
             return
         former = self._versions[original.id]
-        candidate = {**self._versions, original.id: []}
-        relied = self._relied(candidate, marker) | _irrevocable(fact for _, facts in former for fact in facts)
+        was, would = self._folded(self._versions, marker), self._folded({**self._versions, original.id: []}, marker)
+        relied = _relied(was, would, marker.by) | _irrevocable(fact for _, facts in former for fact in facts)
         touched = _targets_of(fact for _, facts in former for fact in facts)
         kept = [(place, _only(facts, relied)) for place, facts in former]
         self._versions[original.id] = [(place, facts) for place, facts in kept if facts]
         self._note(act, original.id, StandingState.RETRACTED, _about(marker, touched, relied))
+
+    def _withdraw(self, withdrawal: f.Withdrawn, marker: f.Changed) -> None:
+        """Withdraw what is left of a request; nothing where all of it has ended."""
+        case = fold_any((*self._before(self._versions, marker), withdrawal))
+        if any(step.fact == withdrawal for step in case.history):
+            self._changes.append(withdrawal)
 
     def _correct(self, act: Correction, original: Message) -> None:
         if self._is_retracted(original.id):
@@ -146,12 +157,13 @@ class _Reading:
         versions = self._versions[original.id]
         place, former = versions[-1] if versions else (original.id, ())
         new = tuple(_moved(fact, place, self._place_time(place)) for fact in self._stated(original.id, message, act))
-        candidate = {**self._versions, original.id: [*versions[:-1], (place, new)]}
-        relied = self._relied(candidate, marker) | (_irrevocable(former) - _irrevocable(new))
+        was = self._folded(self._versions, marker)
+        would = self._folded({**self._versions, original.id: [*versions[:-1], (place, new)]}, marker)
+        relied = _relied(was, would, marker.by) | (_irrevocable(former) - _irrevocable(new))
         if relied and any(isinstance(fact, f.Submitted) for fact in new):
             self._refuse(act, original.id, Reason("relied_on"))
             return
-        against = self._against(candidate, marker, place, relied)
+        against = _against(was, would, place, relied)
         if against is not None:
             self._refuse(act, original.id, against)
             return
@@ -168,31 +180,9 @@ class _Reading:
 
     # --- A version, folded ---
 
-    def _relied(self, candidate: _Versions, marker: f.Changed) -> set[str]:
-        """The targets for which something of the other side was in order before ``marker`` and would not be now."""
-        before = self._before(self._versions, marker)
-        if not any(fact.by != marker.by and not isinstance(fact, f.Delivered) for fact in before):
-            return set()
-        was = _steps_of_others(fold_any(before), marker.by)
-        return {target for _, target in was - _steps_of_others(fold_any(self._before(candidate, marker)), marker.by)}
-
-    def _against(
-        self,
-        candidate: _Versions,
-        marker: f.Changed,
-        place: UUID,
-        relied: set[str],
-    ) -> Reason | None:
-        """The guard that is against the corrected version in this place, and was not against the former one."""
-        was = {(entry.target, entry.reason.code) for entry in self._own(self._versions, marker, place)}
-        for entry in self._own(candidate, marker, place):
-            if entry.target not in relied and (entry.target, entry.reason.code) not in was:
-                return entry.reason
-        return None
-
-    def _own(self, versions: _Versions, marker: f.Changed, place: UUID) -> list[OutOfOrder]:
-        case = fold_any(self._before(versions, marker))
-        return [entry for entry in case.out_of_order if entry.fact.message_id == place]
+    def _folded(self, versions: _Versions, marker: f.Changed) -> Case[Any]:
+        """The case as it stands before ``marker`` with these versions."""
+        return fold_any(self._before(versions, marker))
 
     def _before(self, versions: _Versions, marker: f.Changed) -> list[f.CaseFact]:
         ordered = in_order((*self._facts(versions), *self._changes, marker))
@@ -243,6 +233,21 @@ def _one_of_each(entries: Iterable[ThreadMessage]) -> tuple[list[ThreadMessage],
         taken.append(known[0])
         others += known[1:]
     return taken, others
+
+
+def _relied(was: Case[Any], would: Case[Any], by: str) -> set[str]:
+    """The targets for which something of the other side was in order and would not be any more."""
+    return {target for _, target in _steps_of_others(was, by) - _steps_of_others(would, by)}
+
+
+def _against(was: Case[Any], would: Case[Any], place: UUID, relied: set[str]) -> Reason | None:
+    """The guard that is against the corrected version in this place, and was not against the former one."""
+    before = {(entry.target, entry.reason.code) for entry in was.out_of_order if entry.fact.message_id == place}
+    for entry in would.out_of_order:
+        known = entry.target in relied or (entry.target, entry.reason.code) in before
+        if entry.fact.message_id == place and not known:
+            return entry.reason
+    return None
 
 
 def _steps_of_others(case: Case[Any], by: str) -> set[tuple[f.CaseFact, str]]:

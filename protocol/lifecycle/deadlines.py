@@ -16,7 +16,6 @@ from uuid import UUID
 
 from protocol.codes import Confidence
 from protocol.lifecycle import facts as f
-from protocol.lifecycle._waiting import AuthorityWait
 from protocol.lifecycle.assistance import AssistanceCase
 from protocol.lifecycle.assistance_rules import TERMINAL as ASSISTANCE_TERMINAL
 from protocol.lifecycle.assistance_rules import UNANSWERED, AssistanceState
@@ -38,6 +37,7 @@ from protocol.lifecycle.profiles import (
     owed_profile,
 )
 from protocol.lifecycle.rules import Side
+from protocol.lifecycle.waiting import AuthorityWait
 
 __all__ = ["Deadline", "DueKind", "deadlines", "is_open", "overdue"]
 

@@ -288,8 +288,13 @@ class _Folding(Generic[T]):
         return None
 
     def _notes(self, fact: f.CaseFact, name: str) -> tuple[str, ...]:
-        """What the history says beside a step: a refusal or postponement before which nobody was consulted."""
-        refuses = isinstance(fact, f.Refused | f.FollowUpRefused | f.Postponed)
+        """What the history says beside a step: a refusal or postponement before which nobody was consulted.
+
+        Preserving has grounds of its own (Art. 29.5); there only the decision on the request that followed is meant.
+        """
+        refuses = isinstance(fact, f.FollowUpRefused | f.Postponed) or (
+            isinstance(fact, f.Refused) and not fact.misdirected and self._opening.kind != "preservation.request"
+        )
         if refuses and self._opening.consults and not self._was_consulted(fact.at, name):
             return ("without_consultation",)
         return ()

@@ -9,9 +9,9 @@ from enum import StrEnum
 from uuid import UUID
 
 from protocol.lifecycle import facts as f
-from protocol.lifecycle._waiting import AuthorityWait, waiting_after
 from protocol.lifecycle.folding import Case, Lifecycle
 from protocol.lifecycle.preservation_rules import LIVING, RULE_FOR, TERMINAL, State
+from protocol.lifecycle.waiting import AuthorityWait, waiting_after
 
 
 class RequestState(StrEnum):

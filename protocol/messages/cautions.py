@@ -7,17 +7,19 @@ from collections.abc import Iterator
 from protocol.messages.schema.base import Message
 from protocol.messages.schema.identifiers import SERVER
 from protocol.messages.schema.parts import WantedData
+from protocol.messages.types.answer import Answer
 from protocol.messages.types.assistance import AssistanceRequest
 from protocol.messages.types.emergency import EmergencyRequest, EmergencySupplement
 from protocol.messages.types.information import InformationSpontaneous
 from protocol.messages.types.preservation import PreservationRequest, Target
+from protocol.messages.types.preservation_course import TrafficPartialDisclosure
 
 _Request = PreservationRequest | AssistanceRequest | EmergencyRequest
 
 
 def form_cautions(message: Message) -> tuple[tuple[str, str], ...]:
     """What the sender may want to add: (field path, code of the list caution)."""
-    return (*_custodians(message), *_servers(message), *_persons(message))
+    return (*_custodians(message), *_servers(message), *_persons(message), *_authorisation(message))
 
 
 def _custodians(message: Message) -> Iterator[tuple[str, str]]:
@@ -36,6 +38,20 @@ def _servers(message: Message) -> Iterator[tuple[str, str]]:
     for number, target in enumerate(targets):
         if getattr(target.identifier, "role", None) == SERVER and "subscriber" in target.data_categories:
             yield f"targets.{number}.identifier.role", "subscriber_of_server"
+
+
+def _authorisation(message: Message) -> Iterator[tuple[str, str]]:
+    """Version 1 has no place for it; what an older desk discloses says nothing of who allowed it."""
+    if isinstance(message, Answer):
+        discloses = bool(message.items)
+    elif isinstance(message, TrafficPartialDisclosure):
+        discloses = any(disclosure.withheld is None for disclosure in message.disclosures)
+    elif isinstance(message, InformationSpontaneous):
+        discloses = message.stage == "disclosure"
+    else:
+        return
+    if discloses and message.authorisation is None:
+        yield "authorisation", "no_authorisation"
 
 
 def _persons(message: Message) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,7 @@ import signal
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -114,9 +114,11 @@ async def relayed(office: Office) -> None:
 
 
 async def write_the_answer(office: Office) -> None:
-    """The answer as the guide shows it."""
+    """The answer as the guide shows it, of data that were preserved after the request came."""
     (shown,) = (block for language, block in blocks() if language == "json")
-    office.file(FR, "answer.json").write_text(office.today(shown), "utf-8")
+    given = json.loads(office.today(shown))
+    given["targets"][0]["preserved_at"] = datetime.now(UTC).isoformat(timespec="seconds")
+    write_draft(office.file(FR, "answer.json"), given)
 
 
 async def fill_in_the_extension(office: Office) -> None:
@@ -131,6 +133,34 @@ async def fill_in_the_extension(office: Office) -> None:
         reason="The request for mutual assistance is being translated.",
         follow_up_expected_at=(office.now + timedelta(days=60)).isoformat(timespec="seconds"),
     )
+
+
+async def a_follow_up_comes(office: Office) -> None:
+    """Another request is answered, and the request for the data is announced."""
+    async with office.open(JP) as jp, office.open(FR) as fr, asyncio.timeout(20):
+        request = await jp.messages.send(
+            {**example("preservation-request.json"), "own_reference": "NPA-CY-2026-004419"}
+        )
+        while request.id not in {row.id for row in await fr.messages.inbox()}:
+            await fr.messages.sync(2)
+        kept = {"preserved_at": datetime.now(UTC), "expires_at": office.now + timedelta(days=90)}
+        answer = await fr.replies.answer(request.id, [{"target": "t1", "result": "preserved", **kept}])
+        while answer.id not in {row.id for row in await jp.messages.inbox()}:
+            await jp.messages.sync(2)
+        fields = example("messages/preservation.follow-up.json")
+        own = {name: fields[name] for name in ("follow_up_kind", "reference", "authority", "targets")}
+        issued = office.now - timedelta(hours=5)
+        told = await jp.replies.reply(request.id, "preservation.follow-up", **own, issued_at=issued)
+    office.ids["other"], office.ids["follow-up"] = str(request.id), str(told.id)
+    await office.arrived(FR, "follow-up")
+
+
+async def write_what_was_meant(office: Office) -> None:
+    office.file(JP, "better.json").write_text('{"facts": "The session lasted an hour longer."}', "utf-8")
+
+
+async def it_was_taken_back(office: Office) -> None:
+    await office.arrived(FR, "taken back")
 
 
 async def messages_cross(office: Office) -> None:
@@ -191,6 +221,15 @@ async def consent_is_used(office: Office) -> None:
     shown = await office.type(THIRD, f"comity show {office.ids['passed on']}")
     assert shown.startswith("what is passed on here is proved to be the originator's message")
     assert "    Subject: Accounts of a group that attacks hospitals" in shown
+
+
+async def requests_of_others_come(office: Office) -> None:
+    """One is of the laboratory, the other of another State."""
+    async with office.open(JP) as jp:
+        for name in ("of the laboratory", "of another State"):
+            sent = await jp.messages.send({**example("preservation-request.json"), "own_reference": name})
+            office.ids[name] = str(sent.id)
+            await office.arrived(FR, name)
 
 
 async def read_in_another_language(office: Office) -> None:
@@ -368,6 +407,8 @@ STEPS = (
     Step("comity compare request.json", says=("! The period requested is longer",)),
     Step("comity profile fr", says=("Ministry of Justice",)),
     Step("comity send request.json --unless-warned", code=1, says=("laws-differ",)),
+    Step("comity laws fr", says=("Legal bases between jp and fr", "In force between both")),
+    Step("comity laws fr gh --on 2026-11-23", code=1, says=("unknown-node",)),
     Step("comity send request.json --unless-duplicate", code=1, says=("duplicate-request",)),
     Step("comity search Roubaix mailbox", says=("Preservation request",)),
     Step("comity search 203.0.113.77", says=("Preservation request",)),
@@ -376,6 +417,40 @@ STEPS = (
     Step("comity show 7f3a", by=FR, ids=REQUEST, says=("Sato Yui",)),
     Step("comity acknowledge 7f3a --will-answer yes --eta 2026-11-24T09:00:00+01:00", by=FR, ids=REQUEST),
     Step("comity answer 7f3a answer.json", by=FR, ids=REQUEST, before=write_the_answer),
+    Step("comity codes refusal_ground", by=FR, says=("political_offence", "ne_bis_in_idem")),
+    Step(
+        "comity consult open 7f3a --intends refuse --question 'Would the headers be enough?' "
+        "--by 2026-11-25T18:00:00+01:00",
+        by=FR,
+        ids=REQUEST,
+        keep="consultation",
+    ),
+    Step(
+        "comity consult close 5b21 --outcome in_part --text 'The headers alone.'",
+        by=FR,
+        ids={"5b21": "consultation"},
+    ),
+    Step(
+        "comity confirm-follow-up 7f3a --authority 'Ministry of Justice' --file-number B-12 "
+        "--received-at 2026-11-23T10:00:00+01:00",
+        by=FR,
+        ids={"7f3a": "follow-up"},
+        before=a_follow_up_comes,
+    ),
+    Step(
+        "comity correct 7f3a better.json --reason 'The window ended an hour later.'",
+        ids={"7f3a": "other"},
+        before=write_what_was_meant,
+    ),
+    Step("comity retract 7f3a --why wrong_content --reason 'Another case.'", ids={"7f3a": "other"}, keep="taken back"),
+    Step(
+        "comity dp-notice 9c04 --action restricted --kept-because 'It is part of the file.'",
+        by=FR,
+        ids={"9c04": "taken back"},
+        before=it_was_taken_back,
+    ),
+    Step("comity note 7f3a 'The provider opens on Monday at 8:00.'", by=FR, ids=REQUEST),
+    Step("comity note 24-7@jp 'We are closed on Friday.' --service availability", by=FR),
     Step("comity new preservation.extend --reply-to 7f3a --out extend.json", ids=REQUEST, says=("Art. 42",)),
     Step("comity send extend.json", before=fill_in_the_extension),
     Step("comity explain 7f3a", ids={"7f3a": "too late"}, before=messages_cross),
@@ -407,6 +482,19 @@ STEPS = (
         by=FR,
         ids={"9c01": "question"},
         before=consent_is_used,
+    ),
+    Step(
+        "comity pass-on 7f3a --to lab@fr --reason 'The laboratory is competent.'",
+        by=FR,
+        ids={"7f3a": "of the laboratory"},
+        before=requests_of_others_come,
+        says=("submitted",),
+    ),
+    Step(
+        "comity point-to 5b20 --country GH --office 'Cyber Security Authority' --reason 'The servers stand in Accra.'",
+        by=FR,
+        ids={"5b20": "of another State"},
+        says=("submitted",),
     ),
     Step("comity case list", says=("NPA-CY-2026-004417", "France")),
     Step("comity case list --with France --theirs"),

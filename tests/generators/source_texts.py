@@ -26,6 +26,7 @@ CALLS: Mapping[str, tuple[int, ...]] = {
     "absent_if": (1,),
     "Scenario": (0,),
     "between_two": (0,),
+    "turn": (0,),
 }
 # One thing and several: the first two arguments of these calls are the two forms of one text.
 _PLURAL_CALLS = frozenset({"ngettext"})

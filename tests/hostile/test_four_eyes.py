@@ -281,3 +281,23 @@ async def test_nobody_takes_a_key_that_is_an_officers_already(world: World) -> N
         for officer in await desk.office.officers():
             with pytest.raises(ForbiddenError):
                 await desk.office.change_own_key(officer.public_key)
+
+
+async def test_the_correction_of_a_message_wants_the_second_pair_of_eyes_that_the_message_wanted(world: World) -> None:
+    await office_of_two(world)
+    world.change_settings(JP, office=OfficeSettings(four_eyes=("preservation.request",)))
+    proposal = await draft(world, "kim")
+    async with world.open(JP, login("boss")) as desk:
+        sent = await desk.office.release(proposal)
+    async with world.open(JP, login("kim")) as desk:
+        first = await desk.replies.correct(sent.id, {"facts": "Others."}, reason="Wrong.")
+        assert first.status is SendStatus.PROPOSED
+        with pytest.raises(OfficerRoleError):
+            await desk.office.release(str(first.id))
+    async with world.open(JP, login("boss")) as desk:
+        again = await desk.office.release(str(first.id))
+    async with world.open(JP, login("kim")) as desk:
+        second = await desk.replies.correct(again.id, {"facts": "Yet others."}, reason="Wrong again.")
+        assert second.status is SendStatus.PROPOSED
+        # A retraction gives nothing out: one officer may do that at once.
+        assert (await desk.replies.retract(sent.id, why="inaccurate", reason="No.")).status is not SendStatus.PROPOSED

@@ -19,7 +19,7 @@ from protocol.lifecycle.clocks import (
     expires_in,
     expiry_warnings,
 )
-from protocol.lifecycle.deadlines import overdue
+from protocol.lifecycle.deadlines import deadlines, overdue
 from protocol.lifecycle.preservation import PreservationCase, RequestState, fold_facts, state_at
 from protocol.lifecycle.preservation_rules import RULE_FOR, RULES, TERMINAL, State
 from protocol.lifecycle.profiles import NO_NATIONAL_CLOCKS, NationalClocks, renewing_nations
@@ -114,8 +114,17 @@ _extra: dict[type[f.CaseFact], dict[str, st.SearchStrategy[object]]] = {
     f.ExtensionAsked: {"until": _instants},
     f.FollowUpArrived: {"authority": st.just("x"), "file_number": st.just("1"), "received_at": _instants},
 }
-_kinds = sorted({rule.fact for rule in RULES}, key=lambda kind: kind.NAME)
-_any_fact = st.one_of([st.builds(kind, **_common, **_extra.get(kind, {})) for kind in _kinds])
+_NOTED = (
+    *(f.QuestionAsked, f.QuestionAnswered, f.StatusAsked, f.UseAsked, f.UseReported, f.ConsentAsked, f.ConsentDecided),
+    *(f.ConsultationOpened, f.ConsultationClosed, f.PathDisclosed, f.NoteWritten, f.SilenceRenewed),
+    *(f.Corrected, f.Retracted, f.DataProtectionNoted),
+)
+_extra |= {kind: {"answer_by": st.none() | _instants} for kind in _NOTED if issubclass(kind, f.Asked)}
+_extra |= {kind: {"original": _ids} for kind in _NOTED if issubclass(kind, f.Changed)}
+_extra |= {f.SilenceRenewed: {"until": _instants}, f.DataProtectionNoted: {"concerned": _ids}}
+_doubts = st.sampled_from(["", "", "", "implausible", "no_authorisation"])
+_kinds = sorted({*_NOTED, *(rule.fact for rule in RULES)}, key=lambda kind: kind.NAME)
+_any_fact = st.one_of([st.builds(kind, **_common, doubt=_doubts, **_extra.get(kind, {})) for kind in _kinds])
 # A second message under the id of the request is refused by the desk before it gets here (id-conflict).
 _facts = _any_fact.filter(lambda fact: not (isinstance(fact, f.Submitted) and fact.message_id == fact.thread))
 _threads = st.lists(_facts, max_size=14).map(lambda facts: [OPENING, *facts])
@@ -126,6 +135,22 @@ def test_any_order_of_arrival_gives_the_same_case(thread: list[f.CaseFact], rand
     shuffled = list(thread)
     random.shuffle(shuffled)
     assert fold_facts(shuffled) == fold_facts(thread)
+    assert deadlines(fold_facts(shuffled)) == deadlines(fold_facts(thread))
+
+
+@given(_threads)
+def test_each_thing_owed_is_on_one_sides_list_and_names_the_message_that_asked_for_it(
+    thread: list[f.CaseFact],
+) -> None:
+    case = fold_facts(thread)
+    asked = {(fact.message_id, fact.by) for fact in thread}
+    for item in case.owed:
+        by = {other for message_id, other in asked if message_id == item.message}
+        assert by & {TOKYO, PARIS}
+        assert set(item.targets) <= {"t1", "t2"}
+        if item.what not in {"consultation_outcome", "disclosure"}:
+            # Who asked does not owe the answer.
+            assert by - ({TOKYO} if item.side is Side.REQUESTER else {PARIS})
 
 
 @given(_threads)
@@ -146,11 +171,11 @@ def test_every_step_follows_a_row_of_the_table_and_every_refusal_has_a_reason(th
     case = fold_facts(thread)
     for step in case.history:
         side = Side.REQUESTER if step.fact.by == TOKYO else Side.REQUESTED
-        if (side, type(step.fact)) in {
-            (Side.REQUESTER, f.ClarificationAsked),
-            (Side.REQUESTED, f.ClarificationReplied),
-        }:
-            assert step.after is step.before  # the requester may ask too, which moves nothing
+        assert not step.fact.doubt
+        # The requester may ask too, which moves nothing.
+        asks = {(Side.REQUESTER, f.ClarificationAsked), (Side.REQUESTED, f.ClarificationReplied)}
+        if (side, type(step.fact)) in asks or not step.fact.MOVES:
+            assert step.after is step.before
             continue
         rule = RULE_FOR[step.before, type(step.fact)]
         assert rule.side in (None, side)

@@ -57,6 +57,8 @@ def random_fact(random: Random, kind: str, number: int, at: datetime) -> f.CaseF
     """A fact of this lifecycle by either side: often one that the rules allow, often one that they do not."""
     rule = random.choice(KINDS[kind])
     by = random.choice([TOKYO, PARIS])
+    if random.random() < 0.2:
+        return noted_fact(random, number, at, by)
     if rule.side is not None and random.random() < 0.9:
         by = TOKYO if rule.side is Side.REQUESTER else PARIS
     targets: tuple[str, ...] = () if kind == "information.spontaneous" else random.choice([(), ("t1",), ("t2",)])
@@ -81,6 +83,24 @@ def random_fact(random: Random, kind: str, number: int, at: datetime) -> f.CaseF
             return f.ClarificationAsked(**common, pauses=random.random() < 0.5)
         case _:
             return rule.fact(**common)
+
+
+def noted_fact(random: Random, number: int, at: datetime, by: str) -> f.CaseFact:
+    """A fact that moves nothing: it is in order whenever a party states it."""
+    common: dict[str, Any] = {"message_id": uid(number), "at": at, "by": by, "about": uid(random.randint(1, 4))}
+    match random.randint(0, 5):
+        case 0:
+            return f.StatusAsked(**common, answer_by=at + DAY)
+        case 1:
+            return f.ConsultationOpened(**common, intends="refuse")
+        case 2:
+            return f.ConsultationClosed(**common, outcome="in_part")
+        case 3:
+            return f.Corrected(**common, original=uid(1))
+        case 4:
+            return f.DataProtectionNoted(**common, concerned=uid(random.randint(1, 6)))
+        case _:
+            return f.NoteWritten(**common)
 
 
 def is_out_of_order(facts: list[f.CaseFact], fact: f.CaseFact) -> bool:

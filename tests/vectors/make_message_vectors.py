@@ -1,6 +1,7 @@
 """Writes ``messages.json``: what corrections make of messages, and which times and grounds cannot be.
 
-Run as ``python -m tests.vectors.make_message_vectors`` (docs/protocol.md, 4.5). Both sides must read these alike: a case is the same on both.
+Run as ``python -m tests.vectors.make_message_vectors``; docs/protocol.md, 4.5, has the rules. Both sides must read
+these alike: a case is the same on both.
 """
 
 from __future__ import annotations

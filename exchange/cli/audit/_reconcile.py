@@ -31,8 +31,9 @@ from exchange.cli.audit.mirrors import (
     print_proofs,
     verified_all,
 )
-from exchange.cli.output import line, plain, print_json, table
+from exchange.cli.output import line, print_json, table
 from exchange.i18n import _, labelled, ngettext
+from exchange.text.objects import plain
 from keys.local.terminal import UNCHECKED, UNVERIFIED
 from protocol.errors import UsageError
 

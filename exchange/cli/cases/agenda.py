@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from exchange.cases.agenda import lanes
 from exchange.cli._options import (
     DEFAULT_HOME,
     HomeOption,
@@ -18,12 +17,11 @@ from exchange.cli._options import (
     until_signalled,
     with_desk,
 )
-from exchange.cli.cases.calls import warning_of_forgery
 from exchange.cli.messages.syncing import synced
-from exchange.cli.output import line, plain, print_json, print_json_line, safe
+from exchange.cli.output import line, print_json, print_json_line, safe
 from exchange.i18n import _, labelled
-from exchange.text.due import item_lines, lane_label
 from exchange.text.labels import code_label, deadline_label
+from exchange.text.objects import plain
 from protocol.errors import ComityError
 
 if TYPE_CHECKING:
@@ -52,7 +50,9 @@ def agenda(
     """Show what is due."""
 
     async def work(desk: Desk) -> None:
+        from exchange.cases.agenda import lanes
         from exchange.desk.desk import utc_now
+        from exchange.text.due import item_lines, lane_label
 
         reached = await synced(desk, offline=not sync)
         # A person sees the first of each lane; those alone are made where nothing is left out.
@@ -110,7 +110,8 @@ def watch(
                 await _say(desk, seen, as_json=as_json)
 
     async def look_once(desk: Desk, channels: Sequence[Channel]) -> None:
-        from exchange.desk.watch import compare_log, tell, told_here
+        from exchange.desk.notify import CHANNEL
+        from exchange.desk.watch import TryFailed, compare_log, tell, told_here
 
         (await synced(desk)).say()
         found = await compare_log(desk)
@@ -123,6 +124,9 @@ def watch(
             failure = await tell(desk, channel)
             if failure is not None:
                 await _say(desk, failure, as_json=as_json)
+        await desk.webhooks.queue()
+        for problem in (await desk.webhooks.deliver()).failed:
+            await _say(desk, TryFailed(CHANNEL, problem), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -204,6 +208,9 @@ def _say_of_log(event: str, text: str, detail: str, *, as_json: bool) -> None:
 
 
 def _told(item: AgendaItem, contacts: Sequence[str]) -> str:
+    from exchange.cli.cases.calls import warning_of_forgery
+    from exchange.text.due import item_lines
+
     if item.suspected:
         return warning_of_forgery() + f" {item.thread}"
     if item.delivery is not None:

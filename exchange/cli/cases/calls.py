@@ -19,9 +19,10 @@ from exchange.cli._options import (
     run,
     with_desk,
 )
-from exchange.cli.output import line, plain, print_json, safe
+from exchange.cli.output import line, print_json, safe
 from exchange.i18n import _, labelled
 from exchange.text.labels import code_label
+from exchange.text.objects import plain
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from exchange.desk.desk import Desk
 
 app = typer.Typer(no_args_is_help=True)
+SpokeToOption = Annotated[str | None, typer.Option("--spoke-to", help=_("Who answered the call."))]
+NumberOption = Annotated[
+    str | None, typer.Option("--number", help=_("The number that was called; it is one of the directory's."))
+]
 RemarkOption = Annotated[str, typer.Option("--remark", help=_("A remark for this office."))]
 
 
@@ -71,10 +76,8 @@ def record(
     not_theirs: Annotated[
         bool, typer.Option("--not-theirs", help=_("The office said that the request is not theirs: a forgery."))
     ] = False,
-    spoke_to: Annotated[str | None, typer.Option("--spoke-to", help=_("Who answered the call."))] = None,
-    number: Annotated[
-        str | None, typer.Option("--number", help=_("The number that was called; it is one of the directory's."))
-    ] = None,
+    spoke_to: SpokeToOption = None,
+    number: NumberOption = None,
     remark: RemarkOption = "",
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
@@ -159,7 +162,7 @@ def sheet_object(sheet: CallSheet) -> dict[str, Any]:
         "contact": sheet.contact,
         "required": sheet.required,
         "suspected": sheet.calls.suspected,
-        "call": reach_object(reach) if reach is not None else None,
+        "call": phone_card_object(reach) if reach is not None else None,
         "recorded": sheet.recorded is not None,
         "changed": sheet.changed,
         "in_message": sheet.written,
@@ -167,7 +170,7 @@ def sheet_object(sheet: CallSheet) -> dict[str, Any]:
     }
 
 
-def reach_object(reach: PhoneCard) -> dict[str, Any]:
+def phone_card_object(reach: PhoneCard) -> dict[str, Any]:
     """How an office is called, as programs get it: hours as on the card, and the next opening as instants."""
     from keys.directory.duty_hours import on_duty, opening_at
 

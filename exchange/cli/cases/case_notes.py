@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,12 +14,12 @@ from exchange.cli._options import (
     HomeOption,
     IdArgument,
     JsonOption,
-    KeyOption,
     PassphraseOption,
     instant,
     run,
     with_desk,
 )
+from exchange.cli.cases._course import course_lines, course_members
 from exchange.cli.cases.case_list import case_list
 from exchange.cli.cases.parents import add_parent_commands, show_parent
 from exchange.cli.messages.printing import print_targets, report_sent
@@ -27,19 +28,23 @@ from exchange.i18n import _, labelled
 from exchange.text.labels import (
     code_label,
     deadline_label,
+    due_kind_label,
     entry_label,
     fact_label,
     reason_label,
     side_label,
     state_label,
 )
+from keys.local.terminal import ask
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from exchange.desk.desk import Desk
+    from exchange.messaging.drafting.closing import Loss
     from exchange.office.case_notes import CaseEntry, EntryKind
+    from protocol.lifecycle.deadlines import Deadline
 
 app = typer.Typer(no_args_is_help=True)
 app.command("list", help=_("List the cases, emergencies first, then the newest.\n\nExample: comity case list --ours"))(
@@ -100,6 +105,7 @@ def show(
                         }
                         for entry in out_of_order
                     ],
+                    **course_members(tuple(cases.values())),
                     "messages": rows,
                     "notes": noted.entries,
                 }
@@ -126,13 +132,14 @@ def show(
         if due:
             table(
                 _("Due"),
-                [_("What"), _("Side"), _("Target"), _("Due"), _("Rule")],
+                [_("What"), _("Side"), _("Target"), _("Due"), _("Kind"), _("Rule")],
                 [
                     (
                         deadline_label(item.what),
                         side_label(item.side),
                         item.target,
-                        item.due or _("paused"),
+                        _when(item, now),
+                        due_kind_label(item.kind),
                         item.source,
                     )
                     for item in due
@@ -142,6 +149,8 @@ def show(
             text = _("Out of order: {what} {target}: {why}")
             what, why = fact_label(type(entry.fact)), reason_label(entry.reason)
             line(text.format(what=what, target=safe(entry.target), why=why))
+        for text in course_lines(tuple(cases.values()), targets):
+            line(text)
         if noted.entries:
             table(
                 _("Notes"),
@@ -150,6 +159,17 @@ def show(
             )
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def _when(item: Deadline, now: datetime) -> str:
+    """When it is due; late is said of law, declarations and promises only."""
+    if item.due is None:
+        return _("paused")
+    if item.is_late(now):
+        return _("late since {at}").format(at=safe(item.due))
+    if item.has_passed(now):
+        return _("target passed {at}").format(at=safe(item.due))
+    return safe(item.due)
 
 
 @app.command(
@@ -232,7 +252,6 @@ def authority(
         str | None, typer.Option("--tell", help=_("Tell the asking office too, with this reason; give --until."))
     ] = None,
     done: Annotated[bool, typer.Option("--done", help=_("It has decided, or is waited for no more."))] = False,
-    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -261,7 +280,55 @@ def authority(
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
+@app.command(
+    help=_(
+        "Close a case; what lapses or is still owed is said first, and asked.\n\n"
+        "Example: comity case close 7f3a --reason answered"
+    )
+)
+def close(
+    message_id: IdArgument,
+    reason: Annotated[str, typer.Option("--reason", help=_("A code of the list closure_reason."))],
+    text: Annotated[str | None, typer.Option("--text", help=_("The reason in words."))] = None,
+    lapse: Annotated[
+        bool, typer.Option("--lapse", help=_("Close it though something lapses or is owed; do not ask."))
+    ] = False,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Close a case."""
+
+    async def work(desk: Desk) -> int | None:
+        thread = await _thread(desk, message_id)
+        lost = await desk.cases.closing_loses(thread)
+        agreed = lapse or not lost
+        if not as_json:
+            for loss in lost:
+                line(_loss_text(loss))
+        if not agreed and not as_json and sys.stdin.isatty():
+            agreed = ask(_("Close it all the same (yes or no)?")).strip().lower() in {"yes", _("yes")}
+        sent = await desk.cases.close(thread, reason, text=text, lapse=agreed)
+        if as_json:
+            print_json({"lost": lost, "sent": sent})
+            return None
+        return report_sent(sent[-1], as_json=False)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
 # --- Inside ---
+
+
+def _loss_text(loss: Loss) -> str:
+    from exchange.text.due import instant_text
+
+    case, at = str(loss.thread)[-SHORT_ID:], instant_text(loss.at) if loss.at is not None else "-"
+    if loss.kind == "lapses":
+        text = _("{case}: {target} is preserved until {at}, and lapses")
+        return text.format(case=case, target=safe(loss.name), at=at)
+    text = _("{case}: we still owe: {what} ({at})") if loss.ours else _("{case}: they still owe: {what} ({at})")
+    return text.format(case=case, what=deadline_label(loss.name), at=at)
 
 
 async def _thread(desk: Desk, text: str) -> UUID:

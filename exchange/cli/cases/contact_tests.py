@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from exchange.cli._acting import given_key
 from exchange.cli._options import (
     DEFAULT_HOME,
     CountryOption,
     HomeOption,
     JsonOption,
-    KeyOption,
     PassphraseOption,
     RemarkOption,
     WaitOption,
@@ -24,8 +24,9 @@ from exchange.cli._options import (
     with_desk,
 )
 from exchange.cli.messages.printing import code_of, status_line
-from exchange.cli.output import line, plain, print_json, safe, table
+from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _
+from exchange.text.objects import plain
 from keys.local.terminal import REFUSED
 from protocol.address import Address
 from protocol.errors import UnavailableError, UsageError
@@ -46,7 +47,6 @@ def send(
     contacts: ContactsArgument = None,
     all_: AllOption = False,
     country: CountryOption = None,
-    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -74,7 +74,6 @@ def send(
 def reply(
     message_id: Annotated[str | None, typer.Argument(help=_("One test; else all that were not replied to."))] = None,
     remark: RemarkOption = None,
-    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -84,6 +83,7 @@ def reply(
     async def work(desk: Desk) -> int | None:
         from exchange.messaging.once import under_key
 
+        key = given_key()
         with suppress(UnavailableError):  # what was received can be replied to; the reply waits
             await desk.messages.sync()
         if message_id is not None:

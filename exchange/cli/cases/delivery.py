@@ -11,7 +11,6 @@ from exchange.cli._options import (
     HomeOption,
     IdArgument,
     JsonOption,
-    KeyOption,
     PassphraseOption,
     run,
     with_desk,
@@ -29,7 +28,6 @@ def resend(
     not_needed: Annotated[
         str | None, typer.Option("--not-needed", help=_("Do not send it anew, for this reason; it leaves the agenda."))
     ] = None,
-    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,

@@ -43,7 +43,7 @@ _CODES_OF_FIELD = {
     "instrument": "legal_basis",
 }
 _PARTS = (
-    *("offences", "powers", "preservation", "languages", "authorities", "routes", "clocks"),
+    *("offences", "powers", "preservation", "renewal", "languages", "authorities", "routes", "clocks"),
     *("treaties", "suspensions"),
 )
 _CODES_OF_HINT = {"power_missing": "power", "route": "follow_up_route"}
@@ -205,7 +205,8 @@ def _about(hint: Hint) -> str | None:
 
 def _print_profile(shown: LegalProfile) -> None:
     for part in _PARTS:
-        rules: Sequence[Sourced] = getattr(shown, part)
+        found: Sequence[Sourced] | Sourced | None = getattr(shown, part)
+        rules = found if isinstance(found, tuple) else (found,) if found is not None else ()
         if rules:
             table(
                 code_label("profile_field", part),

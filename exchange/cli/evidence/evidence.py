@@ -27,8 +27,9 @@ from exchange.cli._options import (
     with_desk,
 )
 from exchange.cli.messages.files import read_disclosure, read_roots, write_out
-from exchange.cli.output import line, plain, print_json, progress, safe, table
+from exchange.cli.output import line, print_json, progress, safe, table
 from exchange.i18n import _
+from exchange.text.objects import plain
 from keys.local.files import PRIVATE_MODE
 from keys.local.given_files import FileKind, read_given, reading_as, take
 from keys.local.terminal import UNCHECKED, UNVERIFIED

@@ -13,7 +13,6 @@ from exchange.cli._options import (
     HomeOption,
     IdArgument,
     JsonOption,
-    KeyOption,
     PassphraseOption,
     TargetsOption,
     instant,
@@ -38,7 +37,6 @@ def correct(
     message_id: IdArgument,
     file: Annotated[Path, typer.Argument(help=_("The fields as they should have been; null takes one out."))],
     reason: ReasonOption,
-    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -57,7 +55,6 @@ def retract(
     message_id: IdArgument,
     why: Annotated[str, typer.Option("--why", help=_("A code of the list retraction_reason."))],
     reason: ReasonOption,
-    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -82,7 +79,6 @@ def note(
         bool, typer.Option("--as-note", help=_("Send it as a note, although another message type would have effect."))
     ] = False,
     language: Annotated[str, typer.Option("--language", help=_("The language of a service note."))] = "en",
-    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -124,7 +120,6 @@ def consult_open(
         str, typer.Option("--intends", help=_("What you would do otherwise: refuse, postpone, conditions; or ask."))
     ] = "ask",
     targets: TargetsOption = None,
-    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -146,7 +141,6 @@ def consult_close(
     outcome: Annotated[str, typer.Option("--outcome", help=_("A code of the list consultation_outcome."))],
     text: Annotated[str, typer.Option("--text", help=_("The outcome in words."))],
     targets: TargetsOption = None,
-    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -162,7 +156,6 @@ def confirm_follow_up(
     file_number: Annotated[str, typer.Option("--file-number", help=_("The file number that it gave."))],
     received_at: Annotated[str, typer.Option("--received-at", help=_("When it arrived there (with time zone)."))],
     targets: TargetsOption = None,
-    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -187,7 +180,6 @@ def dp_notice(
     action: Annotated[str, typer.Option("--action", help=_("rectified, erased, restricted or kept."))],
     because: Annotated[str | None, typer.Option("--kept-because", help=_("Why the data were not erased."))] = None,
     done_at: Annotated[str | None, typer.Option("--at", help=_("When it was done (with time zone); else now."))] = None,
-    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -195,10 +187,8 @@ def dp_notice(
     """Send a data protection notice."""
 
     async def work(desk: Desk) -> int | None:
-        from exchange.desk.desk import utc_now
-
-        said = {"action": action, "at": instant(done_at) or utc_now()}
-        said |= {"because": because} if because is not None else {}
+        said: dict[str, Any] = {"action": action, "at": instant(done_at), "because": because}
+        said = {name: value for name, value in said.items() if value is not None}
         known = await desk.messages.resolve(message_id)
         return report_sent(await desk.replies.notify_data_protection(known, **said), as_json=as_json)
 

@@ -14,7 +14,6 @@ from exchange.cli._options import (
     SHORT_ID,
     HomeOption,
     JsonOption,
-    KeyOption,
     PassphraseOption,
     run,
     with_desk,
@@ -25,6 +24,7 @@ from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _
 from exchange.office.draft_ids import DRAFT_ID
 from exchange.text.labels import code_label
+from exchange.text.objects import draft_object
 from keys.local.files import PRIVATE_MODE
 from keys.local.given_files import FileKind
 from protocol.errors import UsageError
@@ -145,7 +145,6 @@ def export(
 @app.command("release", help=_("Send a draft, under your name.\n\nExample: comity draft release 7f3a"))
 def release(
     draft: DraftArgument,
-    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -204,23 +203,6 @@ def _print(proposal: KeptDraft, *, as_json: bool) -> None:
         print_json(draft_object(proposal))
     else:
         line(f"{proposal.id}: {proposal.state}")
-
-
-def draft_object(proposal: KeptDraft) -> dict[str, object]:
-    """A draft as programs get it, without what it says."""
-    return {
-        "id": proposal.id,
-        "type": proposal.type,
-        "drafted_by": proposal.drafted_by,
-        "drafted_at": proposal.drafted_at,
-        "state": proposal.state,
-        "decided_by": proposal.decided_by,
-        "decided_at": proposal.decided_at,
-        "remark": proposal.remark,
-        "message": proposal.message,
-        "offered": proposal.offered,
-        "revision": proposal.revision,
-    }
 
 
 def _print_fields(path: str, value: Any) -> None:

@@ -11,7 +11,6 @@ from exchange.cli._options import (
     HomeOption,
     IdArgument,
     JsonOption,
-    KeyOption,
     PassphraseOption,
     code_in,
     instant,
@@ -42,7 +41,6 @@ def forward(
     message_id: IdArgument,
     to: Annotated[list[str], typer.Option("--to", help=_("To whom it is passed on; repeat it."))],
     reason: Annotated[str, typer.Option("--reason", help=_("Reason, shown to the recipient."))],
-    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -100,7 +98,6 @@ def ask(
     answer_by: Annotated[
         str | None, typer.Option("--answer-by", help=_("When the answer is needed (date and time with time zone)."))
     ] = None,
-    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -130,7 +127,6 @@ def give(
     condition: Annotated[
         list[str] | None, typer.Option("--condition", help=_("A condition in words; repeat it."))
     ] = None,
-    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -159,7 +155,6 @@ def give(
 def refuse(
     message_id: IdArgument,
     reason: Annotated[str, typer.Argument(help=_("Reason, shown to the office that asked."))],
-    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from exchange.cli._options import SHORT_ID
-from exchange.cli.cases.laws import print_hints
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _, labelled, ngettext
 from exchange.text.labels import code_label, state_label
+from exchange.text.objects import sent_object
 from keys.local.terminal import QUEUED, REFUSED
 from protocol.errors import OutputError
 
@@ -19,21 +19,6 @@ if TYPE_CHECKING:
     from exchange.cases.legal_comparison import Hint
     from exchange.messaging.drafting.cleaning import Removed
     from exchange.views import Caution, ReceiptRow, SentMessage, TargetRow
-
-
-def receipt_object(row: ReceiptRow) -> dict[str, Any]:
-    """A receipt as programs get it."""
-    return {
-        "event": row.event,
-        "node": row.node,
-        "index": row.index,
-        "at": row.at,
-        "recipient": row.recipient,
-        "peer": row.peer,
-        "reasons": row.reasons,
-        "verified": row.verified,
-        "error": row.error,
-    }
 
 
 def report_sent(
@@ -114,6 +99,8 @@ def _print_sent(
         print_removed(removed or ())
         print_duplicates(duplicates, not_searched)
         if warnings := [hint for hint in hints if hint.warns]:
+            from exchange.cli.cases.laws import print_hints
+
             print_hints(warnings)
         if sent.status == "proposed":
             line(_("Another officer releases it: comity draft list"))
@@ -156,26 +143,11 @@ def _print_sent_many(
         print_removed(removed or ())
         print_duplicates(duplicates, not_searched)
         if warnings := [hint for hint in hints if hint.warns]:
+            from exchange.cli.cases.laws import print_hints
+
             print_hints(warnings)
         if any(one.status == "proposed" for one in sent):
             line(_("Another officer releases it: comity draft list"))
-
-
-def sent_object(sent: SentMessage) -> dict[str, Any]:
-    """What became of one message, as programs get it."""
-    return {
-        "id": sent.id,
-        "thread": sent.thread,
-        "digest": sent.digest,
-        "status": sent.status,
-        "queued": sent.status == "queued",
-        "error": sent.error,
-        "reason": sent.reason,
-        "cautions": sent.cautions,
-        "receipts": [receipt_object(row) for row in sent.receipts],
-        **({"nation": sent.nation, "goes_at": sent.goes_at} if sent.nation else {}),
-        **({"children": [sent_object(child) for child in sent.children]} if sent.children else {}),
-    }
 
 
 def print_cautions(cautions: Sequence[Caution]) -> None:

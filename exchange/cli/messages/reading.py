@@ -30,12 +30,12 @@ from exchange.cli.messages.printing import (
     print_duplicates,
     print_receipts,
     print_targets,
-    receipt_object,
 )
 from exchange.cli.messages.syncing import synced
-from exchange.cli.output import line, plain, print_json, progress, safe, table
+from exchange.cli.output import line, print_json, progress, safe, table
 from exchange.i18n import _, labelled, ngettext
 from exchange.text.labels import code_label, short_label, state_label
+from exchange.text.objects import plain, tracking_object
 from keys.local.given_files import FileKind, read_given, reading_as
 from keys.local.terminal import UNCHECKED, UNVERIFIED, at_once
 from protocol.errors import UsageError
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from exchange.cases.duplicates import Duplicate
     from exchange.desk.desk import Desk
     from exchange.text.rendering import ReadLine
-    from exchange.views import CaseRow, InboxRow, ShownMessage, Tracking, VerificationReport
+    from exchange.views import CaseRow, InboxRow, ShownMessage, VerificationReport
 
 OfflineOption = Annotated[bool, typer.Option("--offline", help=_("Do not contact the node."))]
 
@@ -316,29 +316,6 @@ async def _verify_bag(
     opened, roots = read_disclosure(disclosure), read_roots(tsa_roots)
     with reading_as(file, content, FileKind.EVIDENCE):
         return await desk.evidence.verify_bag(read_bag(content), online=not offline, disclosure=opened, tsa_roots=roots)
-
-
-def tracking_object(tracking: Tracking) -> dict[str, Any]:
-    """A tracking as programs get it."""
-    return {
-        "id": tracking.row.id,
-        "thread": tracking.row.thread,
-        "type": tracking.row.type,
-        "from": tracking.row.sender,
-        "to": tracking.row.recipients,
-        "state": tracking.state,
-        "recipients": [
-            {
-                "recipient": item.recipient,
-                "reached": item.reached,
-                "failed": item.failed,
-                "receipts": [receipt_object(row) for row in item.receipts],
-            }
-            for item in tracking.recipients
-        ],
-        "targets": tracking.targets,
-        "clocks": tracking.clocks,
-    }
 
 
 def _short(message_id: UUID) -> str:

@@ -11,7 +11,6 @@ from exchange.cli._options import (
     HomeOption,
     IdArgument,
     JsonOption,
-    KeyOption,
     PassphraseOption,
     run,
     with_desk,
@@ -33,7 +32,6 @@ def pass_on(
     reference: Annotated[
         str | None, typer.Option("--reference", help=_("Under which reference the other office has it."))
     ] = None,
-    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -59,7 +57,6 @@ def point_to(
     law: Annotated[
         str | None, typer.Option("--law", help=_("Which law or treaty makes it theirs, or how to ask there."))
     ] = None,
-    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,

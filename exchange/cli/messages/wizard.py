@@ -83,7 +83,7 @@ class _Conversation:
         if message_type is None:
             message_type = self._chosen_type(WIZARD_TYPES)
         if reply_to is not None and draft is None:
-            from exchange.cli.output import plain
+            from exchange.text.objects import plain
 
             draft = plain(await self._desk.replies.draft(reply_to, message_type))
         situation = await self._with_own_block(situation, message_type)

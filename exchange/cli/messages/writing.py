@@ -20,7 +20,6 @@ from exchange.cli._options import (
     HomeOption,
     IdArgument,
     JsonOption,
-    KeyOption,
     LanguageOption,
     OutOrPrintOption,
     PassphraseOption,
@@ -32,9 +31,10 @@ from exchange.cli._options import (
 )
 from exchange.cli.messages.files import read_document
 from exchange.cli.messages.printing import print_removed, report_sent, report_sent_many
-from exchange.cli.output import line, plain, print_json, safe, table
+from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _, ngettext
 from exchange.text.labels import code_label
+from exchange.text.objects import plain
 from keys.local.given_files import FileKind
 from protocol.errors import DuplicateRequestError, InvalidMessageError, LawsDifferError, UsageError
 
@@ -197,7 +197,6 @@ def send(
             ),
         ),
     ] = None,
-    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -386,7 +385,6 @@ def acknowledge(
     ] = None,
     remark: RemarkOption = None,
     language: LanguageOption = None,
-    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -412,7 +410,6 @@ def answer(
     message_id: IdArgument,
     file: Annotated[Path, typer.Argument(help=_('A JSON object with "targets": what became of each.'))],
     language: LanguageOption = None,
-    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -439,7 +436,6 @@ def answer(
 def explain(
     message_id: IdArgument,
     remark: RemarkOption = None,
-    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -456,7 +452,6 @@ def explain(
 
 def accept_conditions(
     message_id: IdArgument,
-    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -473,7 +468,6 @@ def accept_conditions(
 
 def offer(
     file: Annotated[Path, typer.Argument(help=_("The draft of an answer, or of information, JSON or YAML."))],
-    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -488,7 +482,6 @@ def offer(
 
 def give(
     message_id: IdArgument,
-    key: KeyOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -187,16 +187,16 @@ def _with_keys(home: Path, passphrase_file: Path | None, work: Work, *, as_json:
     """Run ``work`` with the keystore and the published card, the directory as new as it can be had."""
 
     async def opened() -> None:
-        from exchange.desk.desk import Desk
+        from exchange.desk.desk import Desk, utc_now
         from exchange.settings import Home
         from keys.secrets.keystore import Keystore
 
         folder, passphrase = home.expanduser(), read_passphrase(passphrase_file)
-        async with Desk.open(folder, passphrase) as desk:
+        async with Desk.open(folder, passphrase, clock=utc_now) as desk:
             await desk.refresh_directory()
             card = desk.directory.contact_point(desk.address)
         keystore = Keystore.open(Home(folder).keystore, passphrase)
-        await work(keystore, card, datetime.now(UTC).replace(microsecond=0))
+        await work(keystore, card, utc_now().replace(microsecond=0))
 
     run(opened, as_json=as_json)
 

@@ -8,7 +8,7 @@ import socket
 import struct
 import sys
 import time
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,6 +26,7 @@ from exchange.cli._options import (
     run,
 )
 from exchange.cli.output import line, print_json, print_json_line, safe, table
+from exchange.cli.setup import programs
 from exchange.i18n import _, labelled
 from exchange.service.run_folder import is_owned, owned, read_note
 from exchange.service.served import Served, served_desk
@@ -41,12 +42,35 @@ _ENDS_WITHIN_S = 60.0
 _LOOK_AGAIN_S = 0.05
 # Loaded by commands when they run.
 _LOADED = (
+    "_strptime",
     "aiohttp",
+    "cryptography.hazmat.backends.openssl.backend",
+    "exchange.cli._app",
     "exchange.desk.desk",
     "exchange.desk.watch",
     "exchange.evidence.bag_writer",
+    "exchange.evidence.timestamps",
+    "exchange.messaging.drafting.cleaning",
+    "exchange.messaging.drafting.own_block",
+    "exchange.messaging.drafting.splitting",
+    "exchange.store.migrations",
+    "exchange.text.code_words",
+    "exchange.text.documents",
+    "importlib.resources.readers",
     "protocol.lifecycle.case",
+    "protocol.lifecycle.deadlines",
+    "protocol.lifecycle.projection",
+    "protocol.lifecycle.warnings",
+    "protocol.messages.cautions",
+    "protocol.messages.officer_signature",
     "protocol.messages.parse",
+    "protocol.messages.passing_on",
+    "protocol.messages.versions",
+    "rich.console",
+    "rich.progress",
+    "rich.table",
+    "tuf.api.serialization.json",
+    "yaml",
 )
 
 
@@ -73,6 +97,7 @@ def run_desk(
     folder = home.expanduser().resolve()
     kept = DeskSettings.load(Home(folder).settings).service.run_folder
     wanted = run_folder.expanduser() if run_folder is not None else Path(kept) if kept else None
+    DeskService.begin()
     with owned(folder, wanted, os.environ) as note:
         keystore = Keystore.open(Home(folder).keystore, read_passphrase(passphrase_file))
         _load_commands()
@@ -90,7 +115,12 @@ def run_desk(
 
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, end, number)
-            await service.run(note, ready=lambda: _say_it_runs(note, folder, as_json=as_json))
+            from exchange.service.api.server import local_api
+
+            def api(running: DeskService) -> AbstractAsyncContextManager[object]:
+                return local_api(running, note.api_socket)
+
+            await service.run(note, [api], ready=lambda: _say_it_runs(note, folder, as_json=as_json))
             if not as_json:
                 line(_("The desk has ended."))
             return INTERRUPTED if signal.SIGINT in received else None
@@ -162,6 +192,28 @@ def unit(
         print_json({"unit": text})
     else:
         line(text)
+
+
+app.command(
+    "api",
+    help=_(
+        "Write the description of the local API, an OpenAPI document.\n\nExample: comity desk api --out desk-api.json"
+    ),
+)(programs.write_api)
+app.command(
+    "events",
+    help=_(
+        "Follow what happens at the running desk, one line each; --after goes on where you stopped.\n\n"
+        "Example: comity desk events --json --after 117"
+    ),
+)(programs.events)
+app.command(
+    "webhook-secret",
+    help=_(
+        "Print the secret by which each webhook knows that a notice is this desk's.\n\n"
+        "Example: comity desk webhook-secret"
+    ),
+)(programs.webhook_secret)
 
 
 def login(

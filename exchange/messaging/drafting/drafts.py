@@ -67,7 +67,7 @@ def _empty(schema: dict[str, Any], root: dict[str, Any], depth: int) -> Any:
         return {
             name: _empty(part, root, depth + 1)
             for name, part in schema.get("properties", {}).items()
-            if name in schema.get("required", ())
+            if name in schema.get("required", ()) or part.get("x-asked-for")
         }
     if kind == "array":
         return [_empty(schema["items"], root, depth + 1)] if schema.get("minItems", 0) and "items" in schema else []

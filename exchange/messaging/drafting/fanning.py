@@ -28,7 +28,7 @@ from exchange.store.rows import Child, Head, Parent
 from protocol.address import Address
 from protocol.encoding.instants import from_ms, to_ms, truncate
 from protocol.encoding.phrase import phrase
-from protocol.errors import InvalidAddressError, InvalidMessageError
+from protocol.errors import InvalidAddressError, InvalidMessageError, UsageError
 from protocol.messages.handling_rules import REQUESTS
 
 # Without the letters and figures that people take for one another.
@@ -165,6 +165,15 @@ def nations_of(draft: Draft) -> dict[str, list[str]]:
         except (InvalidAddressError, AttributeError, TypeError):
             return {}  # the check of the draft says what is wrong with it
     return nations
+
+
+def require_one_nation(draft: Draft) -> None:
+    """Return for what one offer can be made of: its commitment is one, and would show several nations each other.
+
+    Raises :class:`UsageError`.
+    """
+    if len(nations_of(draft)) > 1:
+        raise UsageError("offer it to each nation by itself: one commitment would show them to each other")
 
 
 def _child(draft: Draft, nation: str, nations: Mapping[str, Sequence[str]]) -> dict[str, Any]:

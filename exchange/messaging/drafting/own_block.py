@@ -27,8 +27,11 @@ def own_fields(settings: DeskSettings, card: ContactPointCard | None, country: s
     said = settings.authority.model_dump(exclude_none=True) if settings.authority else {}
     authority = {**_of_card(card, country), **said} if card is not None else said
     officer = settings.officer
-    if officer is not None and authority and "person_in_charge" not in authority:
-        authority["person_in_charge"] = officer.name
+    if officer is not None and authority:
+        if settings.authority is None or settings.authority.person_in_charge is None:
+            authority["person_in_charge"] = officer.name
+        if not any(name in authority for name in _NUMBERS):
+            authority |= {name: value for name in _NUMBERS if (value := getattr(officer, name, None)) is not None}
     found: dict[str, Any] = {"authority": authority} if authority else {}
     contact = _contact(settings, authority)
     if contact:

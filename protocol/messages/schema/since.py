@@ -17,12 +17,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import AfterValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
+from pydantic import AfterValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, JsonValue, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
 
 from protocol.encoding.phrase import phrase
 from protocol.messages.schema.fields import is_received, problem, version_of
 
+# Beside a field in the JSON Schema: an empty form has it, although there are messages without.
+ASKED_FOR: dict[str, JsonValue] = {"x-asked-for": True}
 # The kind of problem that another version of the message type would not have.
 SINCE = "since"
 

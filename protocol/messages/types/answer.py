@@ -149,6 +149,7 @@ class Answer(Reply):
     """What is handed over in answer to a request, in part or as the last part.
 
     Items under conditions come when those were accepted; ``offer`` opens what an offer committed to.
+    ``without_call_back``: in an emergency it was given though nobody could be called back, by the word of two officers.
     """
 
     TYPE: ClassVar[str] = "answer"
@@ -187,6 +188,7 @@ class Answer(Reply):
     user_notice: UserTold = None
     translation: Translated = None
     transfer: TransferGround = None
+    without_call_back: Annotated[bool | None, Since(2)] = None
 
     @field_validator("items")
     @classmethod

@@ -183,7 +183,7 @@ async def test_what_cannot_be_is_not_sent_and_what_came_so_is_shown_as_such(
         assert fields_of(wrong) == {"targets.0.preserved_at"}
         # A desk of another make sends it all the same.
         with monkeypatch.context() as patched:
-            patched.setattr("exchange.messaging.outbox.check_composed", lambda *_: ())
+            patched.setattr("exchange.messaging.checks.check_composed", lambda *_: ())
             patched.setattr("exchange.messaging.outbox.check_next_step", lambda *_, **__: None)
             came = await fr.replies.answer(sent.id, answer)
         await exchanged(jp, fr)
@@ -192,6 +192,28 @@ async def test_what_cannot_be_is_not_sent_and_what_came_so_is_shown_as_such(
         case = await jp.cases.case(sent.thread)
         assert [str(target.state) for target in case.targets] == ["delivered", "not_held"]
         assert shown.cautions == (Caution("implausibility", "ahead", "targets.0.preserved_at", refused=True),)
+
+
+async def test_a_ground_that_is_none_here_is_not_sent_with_those_that_are_named_and_shown_when_it_came(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await jp.messages.send(request())
+        await exchanged(jp, fr)
+        refused = {"target": "t1", "result": "refused", "ground": {"code": "minor_offence", "text": "Too small."}}
+        with pytest.raises(InvalidMessageError) as wrong:
+            await fr.replies.answer(sent.id, [refused])
+        ((field, _, text),) = wrong.value.problems
+        assert field == "targets.0.ground.code"
+        assert "political_offence, essential_interests" in text
+        with monkeypatch.context() as patched:
+            patched.setattr("exchange.messaging.checks.check_composed", lambda *_: ())
+            came = await fr.replies.answer(sent.id, [refused])
+        await exchanged(jp, fr)
+        (caution,) = (await jp.messages.show(came.id)).cautions
+        assert (caution.code, caution.field) == ("ground_not_under_basis", "targets.0.ground.code")
+        # It is their refusal all the same.
+        assert str((await jp.cases.case(sent.thread)).targets[0].state) == "refused"
 
 
 async def test_evidence_that_no_court_may_use_is_warned_of_on_both_sides(world: World) -> None:
@@ -275,7 +297,9 @@ def test_the_commands_write_each_act_and_offer_the_formal_type(world: World) -> 
     closed = ("--outcome", "in_part", "--text", "The headers.")
     assert comity(FR, "consult", "close", opened["id"], *closed)[0] == 0
     assert comity(FR, "dp-notice", corrected["id"], "--action", "rectified", "--at", "2026-11-23 03:00Z")[0] == 0
-    assert comity(FR, "dp-notice", corrected["id"], "--action", "kept", "--at", "2026-11-23 03:00Z")[0] == 1
+    kept = ("dp-notice", corrected["id"], "--action", "kept", "--at", "2026-11-23 03:00Z")
+    assert comity(FR, *kept)[0] == 1
+    assert comity(FR, *kept, "--kept-because", "It is part of the file.")[0] == 0
     filed = asyncio.run(follow_up(sent))
     confirmed = ("--authority", "Ministry", "--file-number", "B-1", "--received-at", "2026-11-23 04:00+01:00")
     assert comity(FR, "confirm-follow-up", filed, *confirmed)[0] == 0

@@ -15,7 +15,7 @@ from exchange.audit import Status, write_proofs
 from exchange.audit.period import Period
 from exchange.audit.reconcile import Reconciliation, reconcile
 from exchange.audit.verify import VerifiedLog
-from exchange.cli.output import plain
+from exchange.text.objects import plain
 from protocol.address import Address
 from protocol.encoding.ids import new_message_id
 from protocol.errors import LogUnavailableError, UsageError

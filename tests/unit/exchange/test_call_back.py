@@ -115,6 +115,22 @@ async def test_the_number_is_that_of_the_directory_when_the_message_came_whateve
 # --- Before anything is disclosed -----------------------------------------------------------------------------------
 
 
+async def test_a_correction_discloses_no_more_than_the_message_could(world: World) -> None:
+    asked = await emergency(world)
+    async with world.open(JP) as jp:
+        data = await disclosure(jp, asked)
+        ground = {"code": "not_available", "text": "Not yet."}
+        left_out = {"completeness": "partial", "not_answered": [{"target": "t1", "ground": ground}]}
+        later = {name: data[name] for name in ("next_update_by", "remaining")}
+        none = await jp.messages.send(await jp.replies.draft(asked, "answer", **left_out, **later))
+        given = {name: data[name] for name in ("attachments", "authorisation")}
+        given["items"] = [{**item, "conditions": []} for item in data["items"]]
+        with pytest.raises(CallBackNeededError):
+            await jp.replies.correct(none.id, {**given, "not_answered": None}, reason="Found.")
+        with pytest.raises(CallBackNeededError):
+            await jp.replies.correct(none.id, {"text": "It is Jean Martin.", "not_answered": None}, reason="Found.")
+
+
 async def test_nothing_is_disclosed_before_the_office_verified_the_caller_and_then_it_is(world: World) -> None:
     asked = await emergency(world)
     async with world.open(JP) as jp:
@@ -202,7 +218,11 @@ async def test_two_officers_let_one_disclosure_go_without_a_call_and_a_third_rev
         await jp.cases.record_call(asked, "nobody_answered")
         await jp.cases.break_glass(asked, "A child is in danger now.", LEE)
         draft = await disclosure(jp, asked)
-        assert (await jp.messages.send(draft)).status is SendStatus.SUBMITTED
+        given = await jp.messages.send(draft)
+        assert given.status is SendStatus.SUBMITTED
+        async with world.open(FR) as fr:  # the asking office is told, too
+            await fr.messages.sync()
+            assert (await fr.messages.show(given.id)).message.model_dump()["without_call_back"] is True
         with pytest.raises(CallBackNeededError):
             await jp.messages.send(await disclosure(jp, asked))  # the glass was broken for one
         (item,) = [item for item in await jp.cases.agenda() if item.what == "glass_review"]

@@ -155,6 +155,11 @@ def test_a_nation_binds_itself_sooner_than_the_network_and_never_later_than_the_
     assert hours(48, "fr", "jp") == 48
 
 
+def test_a_nation_that_signed_that_it_wants_a_renewal_is_held_to_its_expiry() -> None:
+    assert law(renewal=SAID).national_clocks().renewal
+    assert not law().national_clocks().renewal
+
+
 async def test_the_requested_nations_own_clock_counts_on_both_sides(world: World) -> None:
     profile = law(clocks=[{"what": "acknowledgement", "urgencies": ["urgent"], "hours": 2, **SAID}])
     world.ceremony.stage_profile("fr", profile, NOW)

@@ -180,3 +180,26 @@ def test_an_emergency_request_without_somebody_to_call_back_is_refused_on_both_s
         with pytest.raises(InvalidMessageError) as refused:
             parse_message(json.dumps(sent).encode())
         assert all(field.startswith("call_back") for field, _, _ in refused.value.problems)
+
+
+async def test_each_name_of_an_account_and_each_time_window_is_compared_and_each_pair_of_targets_told_once(
+    world: World,
+) -> None:
+    both = {"kind": "account", "service": "mail.example", "handle": "desk77", "user_id": "u-1"}
+    async with world.open(JP) as jp:
+        asked = about(both, DAY_1)
+        asked["targets"][0] |= {
+            "further_identifiers": [{"kind": "phone", "number": "+33612345678"}],
+            "further_windows": [DAY_2],
+        }
+        sent = await jp.messages.send(asked)
+        for other in (
+            about(both, BOTH_DAYS),
+            about({"kind": "account", "service": "Mail.example", "user_id": "U-1"}, DAY_2),
+            about({"kind": "phone", "number": "+33612345678"}, DAY_2),
+            about({"kind": "account", "service": "mail.example", "handle": "Desk77"}, DAY_1),
+        ):
+            assert await threads(jp, other) == [str(sent.thread)]
+        between = {"begins_at": "2026-11-21T06:00:00+09:00", "ends_at": "2026-11-21T18:00:00+09:00"}
+        assert await threads(jp, about(both, between)) == []
+        assert await threads(jp, about({"kind": "account", "service": "mail.example", "user_id": "u-2"})) == []

@@ -311,7 +311,7 @@ def test_the_commands_refuse_ask_give_and_pass_on(
     def comity(address: Address, *arguments: str) -> tuple[int, Any]:
         options = ["--home", str(world.home(address)), "--json"]
         ran = CliRunner().invoke(app, [*arguments, *options], env={"COMITY_PASSPHRASE_FILE": str(secret)})
-        return ran.exit_code, json.loads(ran.stdout)
+        return ran.exit_code, json.loads(ran.stdout) if ran.stdout else ran.stderr
 
     forward = ("forward", message, "--to", str(GH), "--reason", "This concerns you.")
     code, refused = comity(FR, *forward)

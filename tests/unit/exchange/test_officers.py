@@ -16,7 +16,7 @@ from exchange.desk.desk import Desk
 from exchange.office.case_notes import EntryKind
 from exchange.office.officers import Login, Role, new_officer_key
 from exchange.office.rota import Shift, gaps
-from exchange.settings import OfficeSettings
+from exchange.settings import AuthoritySettings, OfficeSettings
 from exchange.views import SendStatus
 from keys.secrets.keystore import FAST
 from protocol.crypto.signing import Ed25519Signer
@@ -269,10 +269,10 @@ async def test_a_draft_is_sent_when_another_officer_releases_it(world: World) ->
 async def test_a_proposal_has_the_desks_own_block_as_it_was_when_it_was_proposed(world: World) -> None:
     await staffed(world)
     block = {name: request()["authority"][name] for name in ("organisation", "country", "telephone")}
-    world.change_settings(JP, office=EVERYTHING, authority=block)
+    world.change_settings(JP, office=EVERYTHING, authority=AuthoritySettings(**block))
     async with world.open(JP, KIM) as jp:
         await jp.messages.send({name: value for name, value in request().items() if name != "authority"})
-    world.change_settings(JP, authority={**block, "telephone": "+81399999999"})
+    world.change_settings(JP, authority=AuthoritySettings(**{**block, "telephone": "+81399999999"}))
     async with world.open(JP, LEE) as jp, world.open(FR) as fr:
         (waiting,) = await jp.office.proposals()
         assert waiting.draft["authority"]["telephone"] == block["telephone"]

@@ -25,6 +25,7 @@ from exchange.store.database import SealedDatabase
 from exchange.store.desk_store import DeskStore
 from exchange.views import SendStatus
 from protocol.errors import ErasedError, IdempotencyKeyUsedError, NothingOpenError, UsageError
+from tests.hostile.test_offers import accepted, information
 from tests.unit.exchange.test_officers import EVERYTHING, KIM, LEE, staffed
 from tests.worlds.desks import FR, JP, NOW, Client, World, request
 
@@ -294,3 +295,32 @@ def _typed(value: Any) -> Any:
 def test_a_key_that_no_header_carries_is_refused(key: str) -> None:
     with pytest.raises(UsageError):
         check_key(key)
+
+
+async def test_a_request_to_several_nations_and_what_is_said_in_all_of_them_is_sent_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path, monkeypatch, "gh")
+    draft = request(to=["24-7@fr", "24-7@gh"], draft_id=str(uuid4()))
+    async with world.open(JP) as jp:
+        first, again = [await jp.messages.send(draft, at_once=True) for _ in range(2)]
+        assert (first.id, [one.id for one in first.children]) == (again.id, [one.id for one in again.children])
+        assert len(first.children) == 2
+        with under_key("say"):
+            said = [await jp.parents.say(first.id, "withdrawal", {"reason": "Closed."}, at_once=True) for _ in range(2)]
+        assert [one.id for one in said[0]] == [one.id for one in said[1]]
+        assert len(await sent_ids(jp)) == 4
+
+
+async def test_an_offer_and_what_it_gives_are_each_sent_once_under_a_key_and_are_different_acts(world: World) -> None:
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        draft = {**information(), "draft_id": str(uuid4())}
+        offer = await fr.messages.offer(draft)
+        assert (await fr.messages.offer(draft)).id == offer.id
+        with pytest.raises(IdempotencyKeyUsedError):  # offered is not sent
+            await fr.messages.send(draft)
+        await accepted(jp, fr, offer)
+        with under_key("give"):
+            given_once = [await fr.messages.give(offer.id) for _ in range(2)]
+        assert given_once[0].id == given_once[1].id
+        assert sorted(await sent_ids(fr)) == sorted([offer.id, given_once[0].id])

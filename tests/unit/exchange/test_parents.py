@@ -6,18 +6,21 @@ import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from typer.testing import CliRunner
 
 from exchange.cli.main import app
 from exchange.desk.desk import Desk
+from exchange.messaging.once import under_key
 from exchange.settings import DeskSettings, SiblingSettings
 from exchange.views import SendStatus
 from protocol.address import Address
 from protocol.envelope import parse_envelope
 from protocol.errors import InvalidMessageError, UsageError
+from tests.hostile.test_four_eyes import login, office_of_two
+from tests.unit.exchange.test_handling import example
 from tests.worlds.desks import FR, JP, PASSPHRASE, World, in_thread, request
 
 GH = Address.parse("24-7@gh")
@@ -156,8 +159,6 @@ async def test_a_text_that_names_another_desk_or_the_own_reference_is_refused(wo
 
 
 async def test_several_desks_of_one_nation_and_a_joint_investigation_stay_together(world: World) -> None:
-    from tests.unit.exchange.test_handling import example
-
     joint = {**example("assistance.request"), "kinds": ["joint_investigation"], "joint": True, "targets": []}
     del joint["wanted_by"], joint["wanted_by_reason"]
     async with world.open(JP) as jp, world.open(FR) as fr, world.open(GH) as gh:
@@ -223,6 +224,59 @@ async def test_what_is_known_of_a_parent_goes_with_its_last_case(world: World) -
 
         gone = [await in_thread(jp, erase, child.thread) for child in (await jp.parents.view(sent.id)).children]
         assert gone == [False, True]
+
+
+async def test_what_is_offered_is_offered_to_each_nation_by_itself(world: World) -> None:
+    offer = {**example("information.spontaneous"), "stage": "disclosure", "facts": "The servers stand in Osaka."}
+    del offer["commitment"]
+    async with world.open(JP) as jp:
+        with pytest.raises(UsageError, match="each nation by itself"):
+            await jp.messages.offer({**offer, "to": [str(FR), str(GH)]})
+        assert await jp.messages.inbox(sent=True) == []
+
+
+async def test_a_key_stands_for_all_children_and_sends_none_twice(world: World) -> None:
+    draft = {**to_both(), "draft_id": str(uuid4())}
+    async with world.open(JP) as jp:
+        first = await jp.messages.send(draft)
+        again = await jp.messages.send(draft)
+        assert (again.id, [child.id for child in again.children]) == (first.id, [child.id for child in first.children])
+        assert await jp.messages.queued() == 2
+    async with world.open(JP) as jp:  # another program, after this one was killed
+        with under_key("7f3a"):
+            third = await jp.messages.send_many([to_both(), request()])
+        with under_key("7f3a"):
+            assert [one.id for one in await jp.messages.send_many([to_both(), request()])] == [one.id for one in third]
+        assert len(await jp.messages.inbox(sent=True)) == 5
+        with under_key("said"):
+            said = await jp.parents.say(first.id, "withdrawal", {"reason": "It is over."})
+        with under_key("said"):
+            assert [one.id for one in await jp.parents.say(first.id, "withdrawal", {"reason": "It is over."})] == [
+                one.id for one in said
+            ]
+
+
+async def test_another_officer_releases_one_draft_and_each_nation_gets_its_message(world: World) -> None:
+    await office_of_two(world)
+    async with world.open(JP, login("boss")) as jp:
+        proposed = await jp.messages.send(to_both())
+        assert (proposed.status, proposed.children) == ("proposed", ())
+    async with world.open(JP, login("kim")) as jp:
+        sent = await jp.office.release(str(proposed.id))
+        assert [child.nation for child in sent.children] == ["fr", "gh"]
+        assert await jp.office.proposals() == []
+
+
+async def test_a_child_that_was_lost_and_sent_anew_has_its_place_in_the_family(world: World) -> None:
+    async with world.open(JP) as jp:
+        sent = await jp.messages.send(to_both(), at_once=True, expires_in=timedelta(hours=1))
+        world.clock.advance(hours=2)
+        (lost, *_) = (await jp.parents.view(sent.id)).children
+        anew = await jp.cases.resend(lost.thread)
+        now = (await jp.parents.view(sent.id)).children
+        assert [child.thread == anew.thread for child in now] == [True, False]
+        assert (now[0].nation, now[0].own_reference) == (lost.nation, lost.own_reference)
+        assert await jp.parents.of(anew.thread) == sent.id
 
 
 def test_the_commands_send_to_several_and_show_and_tell_each(world: World, tmp_path: Path) -> None:

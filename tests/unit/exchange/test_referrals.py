@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
+from typer.testing import CliRunner
 
+from exchange.cli.main import app
 from exchange.desk.desk import Desk
 from protocol.address import Address
 from protocol.errors import HandlingError, UsageError
 from tests.unit.exchange.test_handling import consented
-from tests.worlds.desks import FR, JP, World, in_thread, request, without_rules
+from tests.worlds.desks import FR, JP, PASSPHRASE, World, in_thread, request, without_rules
 
 GH, COURT = Address.parse("24-7@gh"), Address.parse("parquet@fr")
 LETS_GO = {"passing_on": {"countries": ["GH"]}}
@@ -188,3 +192,36 @@ async def test_only_a_request_to_this_desk_is_passed_on_and_to_desks_of_one_stat
         with pytest.raises(UsageError):
             await jp.referrals.pass_on(asked, [GH], "Theirs.")
         assert await in_thread(fr, fr._works.context.store.outbox.count) == 0
+
+
+def test_the_commands_pass_on_and_point_elsewhere(world: World, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(PASSPHRASE)
+    secret.chmod(0o600)
+
+    def comity(*arguments: str) -> tuple[int, dict[str, Any]]:
+        options = ["--home", str(world.home(FR)), "--json"]
+        ran = CliRunner().invoke(app, [*arguments, *options], env={"COMITY_PASSPHRASE_FILE": str(secret)})
+        return ran.exit_code, json.loads(ran.stdout)
+
+    async def ask() -> tuple[str, str, str]:
+        async with world.open(JP) as jp, world.open(FR) as fr:
+            return str(await received(jp, fr)), str(await received(jp, fr)), str(await received(jp, fr, **LETS_GO))
+
+    world.enrol(COURT)
+    inside, elsewhere, outside = asyncio.run(ask())
+    why = ("--reason", "They are competent.")
+    assert comity("pass-on", inside, "--to", str(COURT), *why)[1]["status"] == "submitted"
+    code, refused = comity("pass-on", elsewhere, "--to", str(GH), *why)
+    assert (code, refused["error"]["type"]) == (1, "urn:comity:error:handling")
+    assert comity("pass-on", outside, "--to", str(GH), "--reference", "GH-1", *why)[1]["status"] == "submitted"
+    pointed = comity("point-to", elsewhere, "--country", "GH", "--office", "CERT-GH", "--law", "Budapest Art. 25", *why)
+    assert pointed[1]["status"] == "submitted"
+
+    async def told() -> list[tuple[bool, str]]:
+        async with world.open(JP) as jp:
+            rows = [row for row in (await jp.messages.sync()).received if row.type == "misdirected"]
+            words = [(await jp.messages.show(row.id)).message for row in rows]
+            return sorted((word.forwarded, word.right_authority.country) for word in words)  # type: ignore[attr-defined]
+
+    assert asyncio.run(told()) == [(False, "GH"), (True, "FR"), (True, "GH")]

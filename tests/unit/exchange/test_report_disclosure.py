@@ -18,13 +18,13 @@ import pytest
 from scipy.optimize import linprog  # type: ignore[import-untyped]
 
 from exchange.audit.period import Period
-from exchange.cli.output import plain
 from exchange.report import Suppression
 from exchange.report._courses import CountedRefusal, Course
 from exchange.report.audit_document import audit_document
 from exchange.report.audit_figures import AuditedLog, audit_figures
 from exchange.report.language import Reader
 from exchange.report.office_figures import CountedMessage, OfficeRecords, RefusedMessage, office_figures
+from exchange.text.objects import plain
 from exchange.views import Direction
 from protocol.address import Address
 from protocol.encoding.ids import new_message_id

@@ -6,6 +6,9 @@ import inspect
 import os
 import socket
 import stat
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -83,13 +86,12 @@ def test_a_home_with_a_long_path_has_its_sockets_in_the_runtime_folder_or_says_w
     home.mkdir()
     with pytest.raises(RunFolderError, match="107"), owned(home, None, {}):
         pass
-    runtime = tmp_path / "runtime"
-    runtime.mkdir(mode=0o700)
-    with owned(home, None, {"XDG_RUNTIME_DIR": str(runtime)}) as note:
-        assert Path(note.folder).parent == runtime
-        assert read_note(home) == note
-    with owned(home, tmp_path / "short", {}) as note:
-        assert note.folder == str(tmp_path / "short")
+    with tempfile.TemporaryDirectory(dir="/tmp") as runtime:
+        with owned(home, None, {"XDG_RUNTIME_DIR": runtime}) as note:
+            assert Path(note.folder).parent == Path(runtime)
+            assert read_note(home) == note
+        with owned(home, Path(runtime) / "short", {}) as note:
+            assert note.folder == f"{runtime}/short"
 
 
 @pytest.mark.parametrize("wrong", ["others", "file", "link", "no-socket"])
@@ -282,6 +284,20 @@ def test_a_process_name_with_brackets_and_spaces_says_nothing_else(monkeypatch: 
     found = peers._stat(7)
     assert found is not None
     assert (found.session, found.terminal, found.started) == (55, 34816, 4242)
+
+
+@pytest.mark.outside
+def test_a_running_desks_memory_is_private_and_that_of_what_it_forks() -> None:
+    code = (
+        "import ctypes, os\n"
+        "from exchange.service._warm import keep_memory_private\n"
+        "keep_memory_private()\n"
+        "child = os.fork()\n"
+        "print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), flush=True)\n"  # PR_GET_DUMPABLE
+        "child and os.waitpid(child, 0)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["0", "0"]
 
 
 # --- The unit ---------------------------------------------------------------------------------------------------------

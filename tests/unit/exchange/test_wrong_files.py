@@ -102,6 +102,7 @@ READS: dict[tuple[str, str], tuple[FileKind, list[str]]] = {
 # Those that name what is written, or a folder; or a keystore of which only the name is used.
 OTHERS = {
     *(("comity demo", "keep"), ("comity new", "out"), ("comity report", "out"), ("comity print", "out")),
+    ("comity desk api", "out"),
     *(("comity draft export", "out"), ("comity epoc prepare", "out"), ("comity epoc import", "out")),
     *(("comity records export", "folder"), ("comity records verify", "folder"), ("comity targets export", "out")),
     *(("comity template export", "out"), ("comity bundle export", "file"), ("comity evidence bag", "out")),

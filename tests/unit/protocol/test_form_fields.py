@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from exchange.messaging.drafting.drafts import empty_draft
 from protocol.codes import load_codes
 from protocol.messages.cautions import form_cautions
 from protocol.messages.parse import check_outgoing, compose_message, parse_message
@@ -266,3 +267,8 @@ def test_persons_without_a_class_and_subscribers_of_servers_are_cautioned() -> N
         ("persons.1.person_class", "person_without_class"),
     }
     assert form_cautions(compose_message(EXAMPLES["contact.test"]).message) == ()
+
+
+def test_an_empty_form_asks_for_all_that_a_connection_needs() -> None:
+    (target,) = empty_draft("preservation.request")["targets"]
+    assert set(target["identifier"]) == {"kind", "address", "port", "protocol", "instant", "precision"}

@@ -11,7 +11,9 @@ from uuid import UUID
 
 import pytest
 
+from protocol.lifecycle.deadlines import deadlines
 from protocol.lifecycle.projection import cases_of, check_step, nations_in, own_cases
+from protocol.lifecycle.rules import Side
 from protocol.lifecycle.thread import ThreadEvent, ThreadMessage
 from protocol.messages.parse import complete_message, message_to_bytes
 from protocol.messages.schema.base import Message
@@ -205,6 +207,15 @@ def test_the_word_that_a_request_was_passed_on_is_nothing_without_the_forward() 
     assert states(asked, misdirected(3), forward(2, FR, [COURT, JP], asked))["fr"] == "submitted"
     allowed = said(1, JP, [FR], "messages/assistance.request.json", thread=None, in_reply_to=None, **CONSENT)
     assert states(allowed, misdirected(3), forward(2, FR, [GH, JP], allowed))["fr"] == "forwarded"
+
+
+def test_who_asked_the_wrong_office_has_an_item_due_until_it_was_passed_on() -> None:
+    asked = said(1, JP, [FR], "messages/assistance.request.json", thread=None, in_reply_to=None, **CONSENT)
+    alone = cases_of(thread(asked, misdirected(3)))["fr"]
+    (due,) = deadlines(alone)
+    assert (due.what, due.side) == ("redirect", Side.REQUESTER)
+    passed = cases_of(thread(asked, misdirected(3), forward(2, FR, [GH, JP], asked)))["fr"]
+    assert "redirect" not in {deadline.what for deadline in deadlines(passed)}
 
 
 def test_without_its_opening_a_thread_is_of_no_nation() -> None:

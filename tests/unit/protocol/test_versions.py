@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -15,6 +16,7 @@ from pydantic import BaseModel
 
 from protocol.codes import load_codes
 from protocol.errors import InvalidMessageError, OlderReaderError
+from protocol.messages.cautions import form_cautions
 from protocol.messages.parse import ComposedMessage, check_outgoing, compose_message, parse_message
 from protocol.messages.registry import MESSAGE_TYPES
 from protocol.messages.schema.base import Message, UnknownMessage
@@ -290,3 +292,30 @@ def test_a_code_that_came_later_is_not_written_for_an_older_desk() -> None:
     with pytest.raises(OlderReaderError) as raised:
         compose_for(draft, {"24-7@fr": None}, sender="24-7@jp")
     assert [field for field, _, _ in raised.value.problems] == ["channel"]
+
+
+def test_the_specification_names_the_types_that_a_card_without_versions_does_not_read() -> None:
+    text = (Path(__file__).resolve().parents[3] / "docs/protocol.md").read_text("utf-8")
+    listed = text.partition("but for ")[2].partition(". A type")[0]
+    assert set(re.findall("`([a-z.-]+)`", listed)) == set(MESSAGE_TYPES) - FOUNDING_TYPES
+
+
+def test_an_older_version_is_no_way_around_what_the_newest_asks() -> None:
+    # A desk that writes version 1 on purpose still says who allowed the disclosure, and why an order goes this way.
+    answer = draft_of("answer", schema_version=1)
+    del answer["authorisation"]
+    order = draft_of("assistance.request", schema_version=1, legal_basis={"instrument": "eu_e_evidence"})
+    for draft, field in ((answer, "authorisation"), (order, "order")):
+        for reads in (None, versions_read()):
+            with pytest.raises(InvalidMessageError) as raised:
+                compose_for(draft, {"24-7@fr": reads}, sender="24-7@gh")
+            assert [name for name, _, _ in raised.value.problems] == [field]
+
+
+def test_a_disclosure_that_names_no_authorisation_is_read_and_cautioned() -> None:
+    for name in ("answer", "traffic.partial-disclosure"):
+        older = draft_of(name, schema_version=1)
+        del older["authorisation"]
+        message = parse_message(compose_message(older, sender="24-7@fr").content)
+        assert ("authorisation", "no_authorisation") in form_cautions(message)
+        assert form_cautions(compose_message(draft_of(name)).message) == ()

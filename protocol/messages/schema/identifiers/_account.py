@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 from protocol.messages.schema.base import Part
 from protocol.messages.schema.fields import Legal, Line, Token, problem
 from protocol.messages.schema.identifiers._network import UrlText
-from protocol.messages.schema.since import required_before
+from protocol.messages.schema.since import ASKED_FOR, required_before
 from protocol.messages.schema.written import Read
 
 _HANDLE_ADVICE = "add the handle: version 1 of the message type has no account by its user id alone"
@@ -36,7 +36,7 @@ class Account(Part):
         Annotated[str, StringConstraints(max_length=512), Read(_handle)] | None,
         required_before(2, _HANDLE_ADVICE),
         Legal("account", _HANDLE_ADVICE),
-    ] = Field(default=None, validate_default=True)
+    ] = Field(default=None, validate_default=True, json_schema_extra=ASKED_FOR)
     user_id: Annotated[Token | None, Legal("account", "add the handle or the user id of the account")] = Field(
         default=None, validate_default=True
     )

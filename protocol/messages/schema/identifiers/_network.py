@@ -23,7 +23,7 @@ from protocol.messages.schema._hosts import (
 )
 from protocol.messages.schema.base import Part
 from protocol.messages.schema.fields import CodeOf, Instant, Legal, Line, Note, Token, problem
-from protocol.messages.schema.since import Since
+from protocol.messages.schema.since import ASKED_FOR, Since
 from protocol.messages.schema.written import AsTyped, Read
 
 # Browsers and servers take more than the 2,048 that one browser once took: signed links of cloud services are longer.
@@ -123,22 +123,22 @@ class Ipv4(Part):
         Port | None,
         needed_of_connection(_PORT_ADVICE),
         Legal("RFC 6302", _PORT_ADVICE),
-    ] = Field(default=None, validate_default=True)
+    ] = Field(default=None, validate_default=True, json_schema_extra=ASKED_FOR)
     protocol: Annotated[
         Protocol | None,
         needed_of_connection(_PROTOCOL_ADVICE),
         Legal("RFC 6302", _PROTOCOL_ADVICE),
-    ] = Field(default=None, validate_default=True)
+    ] = Field(default=None, validate_default=True, json_schema_extra=ASKED_FOR)
     instant: Annotated[
         Instant | None,
         needed_of_connection(_INSTANT_ADVICE),
         Legal("RFC 6302", _INSTANT_ADVICE),
-    ] = Field(default=None, validate_default=True)
+    ] = Field(default=None, validate_default=True, json_schema_extra=ASKED_FOR)
     precision: Annotated[
         Precision | None,
         needed_of_connection(_PRECISION_ADVICE),
         Legal("RFC 6302", _PRECISION_ADVICE),
-    ] = Field(default=None, validate_default=True)
+    ] = Field(default=None, validate_default=True, json_schema_extra=ASKED_FOR)
     destination_address: Token | None = None
     destination_port: Port | None = None
     clock_note: Note | None = None
@@ -158,12 +158,12 @@ class Ipv6(Part):
         Instant | None,
         needed_of_connection(_INSTANT6_ADVICE),
         Legal("RFC 6302", _INSTANT6_ADVICE),
-    ] = Field(default=None, validate_default=True)
+    ] = Field(default=None, validate_default=True, json_schema_extra=ASKED_FOR)
     precision: Annotated[
         Precision | None,
         needed_of_connection(_PRECISION_ADVICE),
         Legal("RFC 6302", _PRECISION_ADVICE),
-    ] = Field(default=None, validate_default=True)
+    ] = Field(default=None, validate_default=True, json_schema_extra=ASKED_FOR)
     port: Port | None = None
     protocol: Protocol | None = None
     destination_address: Token | None = None

@@ -199,6 +199,15 @@ def test_a_refusal_without_consultation_counts_and_says_so():
     assert notes(thread) == {()}
 
 
+def test_a_refusal_to_preserve_and_the_word_of_a_wrong_authority_need_no_consultation():
+    preserving = Thread()
+    refused(preserving)
+    assert notes(preserving) == {()}
+    elsewhere = Thread(ASSISTANCE, **ASKED)
+    elsewhere.add("misdirected", PARIS, targets=[], forwarded=False, forwarded_at=None, forwarded_reference=None)
+    assert notes(elsewhere) == {()}
+
+
 # --- Extensions and what followed -----------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from protocol.lifecycle.case import check_step, fold
-from protocol.lifecycle.corrections import standing
+from protocol.lifecycle.corrections import MOST_ACTS, standing
 from protocol.lifecycle.deadlines import deadlines
 from protocol.lifecycle.folding import StandingState
 from protocol.lifecycle.rules import Side
@@ -236,3 +236,22 @@ def test_said_twice_it_changes_nothing_more(copies: int):
     thread, answer = answered("t1", "t2")
     thread.correct(answer, targets=[preserved("t1", EXPIRY + DAY)])
     assert fold(thread.entries * copies) == thread.case
+
+
+def test_a_flood_of_corrections_is_bounded_for_each_sender():
+    thread, answer = answered("t1")
+    for number in range(MOST_ACTS + 2):
+        thread.correct(answer, sent_at=T0 + HOUR * (2 + number), targets=[preserved("t1", EXPIRY + DAY * (1 + number))])
+    assert thread.reasons == ["too_many_changes"] * 2
+    assert expiry(thread) == EXPIRY + DAY * MOST_ACTS
+    # Paris' corrections take nothing from Tokyo.
+    question = thread.add("status.query", TOKYO, targets=[], answer_by=None)
+    thread.retract(question)
+    assert standing(thread.entries, question.id).state is StandingState.RETRACTED
+
+
+def test_a_request_that_has_ended_is_taken_back_without_being_out_of_order():
+    thread = Thread()
+    thread.add("withdrawal", TOKYO, targets=[])
+    thread.retract(thread.opening)
+    assert (thread.reasons, thread.states) == ([], ["withdrawn", "withdrawn"])

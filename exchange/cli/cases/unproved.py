@@ -1,0 +1,245 @@
+"""``comity register`` and ``comity unproved``: what came by Interpol, mail or telephone, and its confirmation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
+
+import typer
+
+from exchange.cli._options import (
+    DEFAULT_HOME,
+    SHORT_ID,
+    HomeOption,
+    IdArgument,
+    JsonOption,
+    PassphraseOption,
+    instant,
+    run,
+    with_desk,
+)
+from exchange.cli.cases.calls import NumberOption, SpokeToOption
+from exchange.cli.output import line, print_json, safe
+from exchange.i18n import _, labelled
+from exchange.text.labels import code_label
+from protocol.errors import NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from exchange.desk.desk import Desk
+    from exchange.store.rows import UnprovedEntry
+
+app = typer.Typer(no_args_is_help=True)
+EntryArgument = Annotated[str, typer.Argument(help=_("The id of the entry, or its last characters."))]
+
+
+def register(
+    text: Annotated[str, typer.Argument(help=_("What was asked or said, in words."))],
+    channel: Annotated[str, typer.Option("--channel", help=_("A code of the list request_channel, such as interpol."))],
+    contact: Annotated[str, typer.Option("--contact", help=_("The contact point that can confirm it."))],
+    sender: Annotated[str, typer.Option("--sender", help=_("Who it says it is from."))],
+    kind: Annotated[str, typer.Option("--type", help=_("A code of the list message_type."))] = "assistance.request",
+    reference: Annotated[str | None, typer.Option("--reference", help=_("The reference that it names."))] = None,
+    urgency: Annotated[str, typer.Option("--urgency", help=_("routine, urgent or emergency."))] = "routine",
+    received_at: Annotated[
+        str | None, typer.Option("--received-at", help=_("When it came: date and time with time zone. Now."))
+    ] = None,
+    needed_by: Annotated[
+        str | None, typer.Option("--needed-by", help=_("Until when the answer is of use (with time zone)."))
+    ] = None,
+    confirm_by: Annotated[
+        str | None, typer.Option("--confirm-by", help=_("Until when the proved message should come (with time zone)."))
+    ] = None,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Register what is not proved."""
+
+    async def work(desk: Desk) -> None:
+        from protocol.address import Address
+
+        entry = await desk.cases.register(
+            channel,
+            kind,
+            Address.parse(contact),
+            sender,
+            text,
+            reference=reference,
+            urgency=urgency,
+            received_at=instant(received_at),
+            needed_by=instant(needed_by),
+            confirm_by=instant(confirm_by),
+        )
+        _report(entry, as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command("list", help=_("List what was registered.\n\nExample: comity unproved list"))
+def list_entries(
+    home: HomeOption = DEFAULT_HOME, passphrase_file: PassphraseOption = None, as_json: JsonOption = False
+) -> None:
+    """List what was registered."""
+
+    async def work(desk: Desk) -> None:
+        entries = await desk.cases.registered()
+        if as_json:
+            print_json({"unproved": entries})
+            return
+        for entry in entries:
+            for told in _lines(entry)[:2]:
+                line(told)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command(help=_("Show one, and whom to call about it.\n\nExample: comity unproved show 7f3a"))
+def show(
+    entry_id: EntryArgument,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what was registered."""
+
+    async def work(desk: Desk) -> None:
+        from exchange.cli.cases.calls import phone_card_object, reach_lines
+
+        entry, card = await desk.cases.registered_entry(await _resolved(desk, entry_id))
+        if as_json:
+            print_json({"entry": entry, "call": phone_card_object(card) if card is not None else None})
+            return
+        for told in _lines(entry):
+            line(told)
+        for told in reach_lines(card) if card is not None else ():
+            line(f"  {told}")
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command(
+    help=_(
+        "Record a call about one, on a number of the directory.\n\n"
+        "Example: comity unproved call 7f3a --outcome verified --spoke-to 'Claire Martin'"
+    )
+)
+def call(
+    entry_id: EntryArgument,
+    outcome: Annotated[str, typer.Option("--outcome", help=_("verified, nobody_answered or not_theirs."))],
+    spoke_to: SpokeToOption = None,
+    number: NumberOption = None,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Record a call."""
+
+    async def work(desk: Desk) -> None:
+        entry = await _resolved(desk, entry_id)
+        _report(await desk.cases.call_about(entry, outcome, number=number, spoke_to=spoke_to), as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command(help=_("Say which message proves it.\n\nExample: comity unproved link 7f3a 9c2e"))
+def link(
+    entry_id: EntryArgument,
+    message_id: IdArgument,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Link it to the proved message."""
+
+    async def work(desk: Desk) -> None:
+        entry, message = await _resolved(desk, entry_id), await desk.messages.resolve(message_id)
+        _report(await desk.cases.link_registered(entry, message), as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command(help=_("Say why no proved message is waited for.\n\nExample: comity unproved drop 7f3a 'Taken back.'"))
+def drop(
+    entry_id: EntryArgument,
+    reason: Annotated[str, typer.Argument(help=_("The reason."))],
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Drop it."""
+
+    async def work(desk: Desk) -> None:
+        _report(await desk.cases.drop_registered(await _resolved(desk, entry_id), reason), as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command(help=_("Erase one that was confirmed or dropped.\n\nExample: comity unproved erase 7f3a"))
+def erase(
+    entry_id: EntryArgument,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Erase it."""
+
+    async def work(desk: Desk) -> None:
+        entry = await _resolved(desk, entry_id)
+        await desk.cases.erase_registered(entry)
+        if as_json:
+            print_json({"erased": entry})
+        else:
+            line(_("It is erased."))
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+# --- Inside ---
+
+
+async def _resolved(desk: Desk, text: str) -> UUID:
+    """The entry of an id, or of its last characters."""
+    wanted = text.strip().lower()
+    found = [entry.id for entry in await desk.cases.registered() if str(entry.id).endswith(wanted)]
+    if len(wanted) < 4:
+        raise UsageError(_("give at least four characters of the id"))
+    if len(found) != 1:
+        raise NotFoundError(f"{len(found)} entries fit {wanted!r}")
+    return found[0]
+
+
+def _report(entry: UnprovedEntry, *, as_json: bool) -> None:
+    if as_json:
+        print_json(entry)
+        return
+    for told in _lines(entry):
+        line(told)
+
+
+def _lines(entry: UnprovedEntry) -> list[str]:
+    """One entry: that it is not proved stands first."""
+    from exchange.cli.cases.calls import warning_of_forgery
+    from exchange.text.due import instant_text
+
+    mark = _("CONFIRMED BY {case}").format(case=str(entry.thread)[-SHORT_ID:]) if entry.thread else _("NOT PROVED")
+    kind, channel = code_label("message_type", entry.type), code_label("request_channel", entry.channel)
+    lines = [f"[{mark}] {str(entry.id)[-SHORT_ID:]} {kind}"]
+    text = _("  by {channel}, {at}, from {sender} ({contact})")
+    lines.append(
+        text.format(
+            channel=channel, at=instant_text(entry.received_at), sender=safe(entry.sender), contact=entry.contact
+        )
+    )
+    if entry.outcome == "not_theirs":
+        lines.append(warning_of_forgery())
+    lines.append(labelled(_("  reference"), safe(entry.reference)))
+    lines.append(f"  {safe(entry.text)}")
+    if entry.is_open:
+        lines.append(_("  formal confirmation due {at}").format(at=instant_text(entry.confirm_by)))
+    if entry.dropped is not None:
+        lines.append(labelled(_("  dropped"), safe(entry.dropped)))
+    for one in entry.calls:
+        outcome = code_label("call_outcome", one.outcome)
+        text = _("  {at} {by} called {number}: {outcome}")
+        lines.append(text.format(at=instant_text(one.at), by=safe(one.by), number=safe(one.number), outcome=outcome))
+    return lines

@@ -1,0 +1,146 @@
+"""The OpenAPI 3.1 document of the local API, made from what the handlers declare.
+
+``docs/desk-api.json`` is that document: ``comity desk api --out docs/desk-api.json``.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from exchange.service.api import _cases, _events, _messages, _office
+from exchange.service.api.declared import Declared
+from exchange.service.api.shapes import Shapes
+from protocol.lifecycle.clocks import ExpiryWarning
+from protocol.lifecycle.deadlines import Deadline
+
+VERSION = "1.0.0"
+ENDPOINTS: tuple[Declared, ...] = (
+    *_office.ENDPOINTS,
+    *_messages.ENDPOINTS,
+    *_cases.ENDPOINTS,
+    *_events.ENDPOINTS,
+)
+_PROBLEM = {
+    "type": "object",
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string", "description": "a stable code of docs/protocol.md"},
+        "problems": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {name: {"type": "string"} for name in ("field", "rule", "text")},
+                "required": ["field", "rule", "text"],
+                "additionalProperties": False,
+            },
+        },
+    },
+    "required": ["type", "title", "status", "detail", "code"],
+}
+_HEADERS = (
+    ("Comity-Officer", "The officer who acts, of those who are signed in here; else whoever signed in first."),
+    ("Comity-Purpose", "Why: a code of the list record_purpose; it stands in the processing log."),
+    ("Comity-Reason", "Why, in words; it stands in the processing log."),
+)
+
+
+def document() -> dict[str, Any]:
+    """The document."""
+    shapes = Shapes({"ExpiryWarning": ExpiryWarning, "Deadline": Deadline, "AnyCase": Any, "Message": Any})
+    paths: dict[str, dict[str, Any]] = {}
+    for endpoint in ENDPOINTS:
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, shapes)
+    paths["/v1/openapi.json"] = {
+        "get": {
+            "operationId": "getOpenapi",
+            "summary": "This document.",
+            "responses": {"200": _answer("The document.", "application/json", {"type": "object"}), **_REFUSED},
+        }
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Comity: the desk's local API",
+            "version": VERSION,
+            "description": "HTTP over the Unix socket of a running desk. docs/desk-api.md says who may call it.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "http://desk", "description": "the host is of no matter on a Unix socket"}],
+        "paths": dict(sorted(paths.items())),
+        "components": {"schemas": {"Problem": _PROBLEM, **dict(sorted(shapes.named.items()))}},
+        "security": [{}],
+    }
+
+
+def schema_of(endpoint: Declared) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """The schema of what an endpoint gives, and the named schemas that it refers to."""
+    if endpoint.answer is None:
+        return None
+    shapes = Shapes({"ExpiryWarning": ExpiryWarning, "Deadline": Deadline, "AnyCase": Any, "Message": Any})
+    return shapes.of(endpoint.answer), shapes.named
+
+
+def _operation(endpoint: Declared, shapes: Shapes) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": _name(endpoint),
+        "summary": endpoint.about,
+        "parameters": [*_parameters(endpoint)],
+        "responses": {"200": _of_answer(endpoint, shapes), **_REFUSED},
+    }
+    if endpoint.body is not None:
+        operation["requestBody"] = {
+            "required": bool(endpoint.body.model_fields),
+            "content": {"application/json": {"schema": shapes.body(endpoint.body)}},
+        }
+    return operation
+
+
+def _parameters(endpoint: Declared) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 4, "maxLength": 64}}
+        for name in re.findall(r"{(\w+)}", endpoint.path)
+    ]
+    for query in endpoint.query:
+        schema: dict[str, Any] = {"type": query.kind}
+        if query.kind == "integer":
+            schema["minimum"] = 0 if query.most is None else 1
+            if query.most is not None:
+                schema["maximum"] = query.most
+        found.append({"name": query.name, "in": "query", "description": query.about, "schema": schema})
+    headers = [*_HEADERS]
+    if endpoint.keyed:
+        headers.append(("Idempotency-Key", "The caller's own name for this act: asked for again, it is done once."))
+    if endpoint.media_type == "text/event-stream":
+        headers.append(("Last-Event-ID", "The number of the last event that was seen."))
+    return found + [
+        {"name": name, "in": "header", "description": about, "schema": {"type": "string"}} for name, about in headers
+    ]
+
+
+def _of_answer(endpoint: Declared, shapes: Shapes) -> dict[str, Any]:
+    schema = {"type": "string"} if endpoint.answer is None else shapes.of(endpoint.answer)
+    if endpoint.answer is None and endpoint.media_type == "application/zip":
+        schema = {}
+    return _answer("Done.", endpoint.media_type, schema)
+
+
+def _answer(about: str, media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": about, "content": {media_type: {"schema": schema}}}
+
+
+def _name(endpoint: Declared) -> str:
+    parts = [part.strip("{}") for part in endpoint.path.split("/")[2:]]
+    return endpoint.method.lower() + "".join(part.capitalize() for part in parts)
+
+
+_REFUSED = {
+    "default": _answer(
+        "Refused: a problem document (RFC 9457) with the desk's code.",
+        "application/problem+json",
+        {"$ref": "#/components/schemas/Problem"},
+    )
+}

@@ -1,0 +1,243 @@
+"""The listener of the local API: its limits, who called, and every refusal as a problem document.
+
+::
+
+    async with local_api(service, note.api_socket):
+        ...
+
+The socket belongs to the desk's system user alone (mode 0600, in a folder of mode 0700). A request that is too large,
+too slow or one too many is refused; nothing of a request is written to a log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from aiohttp import web
+from pydantic import ValidationError
+
+from exchange.messaging.once import under_key
+from exchange.office.officers import Login
+from exchange.service.api.callers import ApiCallers
+from exchange.service.api.declared import RUNNING, Body, Call, Declared, Running
+from exchange.service.api.openapi import ENDPOINTS, document
+from exchange.service.service import DeskService
+from exchange.store.rows import Happened
+from exchange.text.objects import plain
+from protocol.encoding.json_bounds import require_few_items
+from protocol.encoding.json_names import each_name_once
+from protocol.errors import (
+    ComityError,
+    MalformedError,
+    MethodError,
+    NotFoundError,
+    ServiceBusyError,
+    TooLargeError,
+    UnavailableError,
+)
+
+MAX_BODY_BYTES = 8 * 1024 * 1024
+MAX_ITEMS = 200_000
+MAX_CONNECTIONS = 256
+MAX_AT_ONCE = 32
+BODY_WITHIN_S = 20.0
+ANSWER_WITHIN_S = 120.0
+KEEP_ALIVE_S = 75.0
+TIDY_EVERY_S = 5.0
+_BACKLOG = 128
+_PROBLEM = "application/problem+json"
+
+
+@asynccontextmanager
+async def local_api(service: DeskService, path: str) -> AsyncIterator[web.Application]:
+    """Serve the API of a desk at the socket ``path`` for the length of the block."""
+    running = Running(service, ApiCallers(service), asyncio.Semaphore(MAX_AT_ONCE))
+    app = _application(running)
+    runner = running.runner = web.AppRunner(
+        app, access_log=None, handle_signals=False, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=2.0
+    )
+    await runner.setup()
+    tidying = asyncio.create_task(_tidy(running.callers))
+    recording = _Recording(service)
+    service.sessions.on_change.append(recording.note)
+    listening = _listening(path)
+    try:
+        await web.SockSite(runner, listening, backlog=_BACKLOG).start()
+        yield app
+    finally:
+        running.ending.set()
+        tidying.cancel()
+        await runner.cleanup()
+        running.callers.end_all()
+        service.sessions.on_change.remove(recording.note)
+        await recording.end()
+        listening.close()
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def _application(running: Running) -> web.Application:
+    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_refusals])
+    app[RUNNING] = running
+    written = json.dumps(document(), ensure_ascii=True).encode()
+
+    async def openapi(_request: web.Request) -> web.Response:
+        return web.Response(body=written, content_type="application/json")
+
+    app.router.add_get("/v1/openapi.json", openapi, allow_head=False)
+    for endpoint in ENDPOINTS:
+        app.router.add_route(endpoint.method, endpoint.path, _handler(endpoint))
+    return app
+
+
+def _listening(path: str) -> socket.socket:
+    """The socket, with its mode before anybody can connect."""
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    made.setblocking(False)
+    before = os.umask(0o177)
+    try:
+        made.bind(path)
+    finally:
+        os.umask(before)
+    return made
+
+
+def _handler(endpoint: Declared) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        running = request.app[RUNNING]
+        caller = running.callers.of(request)
+        body = await _body(request, endpoint.body)
+        call = Call(request, running, caller, body)
+        key = request.headers.get("Idempotency-Key")
+        if key is not None and not endpoint.keyed:
+            raise MalformedError("this resource sends nothing, and takes no Idempotency-Key")
+        if endpoint.media_type == "text/event-stream":
+            return await _as_response(await endpoint.handle(call))
+        with under_key(key):
+            return await _within(running.places, endpoint.handle(call))
+
+    return handle
+
+
+async def _within(places: asyncio.Semaphore, work: Awaitable[Any]) -> web.StreamResponse:
+    if places.locked():
+        if asyncio.iscoroutine(work):
+            work.close()
+        raise ServiceBusyError(f"{MAX_AT_ONCE} requests are being answered")
+    async with places:
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                return await _as_response(await work)
+        except TimeoutError:
+            raise UnavailableError("the answer took too long; ask again, with the same Idempotency-Key") from None
+
+
+async def _as_response(given: Any) -> web.StreamResponse:
+    if isinstance(given, web.StreamResponse):
+        return given
+    text = json.dumps(plain(given), ensure_ascii=False, separators=(",", ":"))
+    return web.Response(body=text.encode("utf-8", "backslashreplace"), content_type="application/json")
+
+
+async def _body(request: web.Request, model: type[Body] | None) -> Body | None:
+    """The body of a request; raises :class:`MalformedError`, :class:`TooLargeError`."""
+    try:
+        async with asyncio.timeout(BODY_WITHIN_S):
+            content = await request.read()
+    except TimeoutError:
+        raise UnavailableError("the body did not come in time") from None
+    except web.HTTPRequestEntityTooLarge:
+        raise TooLargeError(f"a body has at most {MAX_BODY_BYTES} bytes") from None
+    if model is None:
+        if content:
+            raise MalformedError("this resource takes no body")
+        return None
+    if request.content_type != "application/json" and content:
+        raise MalformedError("the body is application/json")
+    require_few_items(content, MAX_ITEMS)
+    try:
+        value = json.loads(content or b"{}", object_pairs_hook=each_name_once, parse_constant=_no_constant)
+        return model.model_validate(value)
+    except ValidationError as problem:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in problem.errors(include_input=False))
+        raise MalformedError(wrong[:1_000]) from None
+    except (ValueError, RecursionError):
+        raise MalformedError("the body is not JSON with each name once") from None
+
+
+def _no_constant(_name: str) -> None:
+    raise ValueError("not a JSON number")
+
+
+@web.middleware
+async def _refusals(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    try:
+        _require_place(request.app[RUNNING].runner)
+        return await handler(request)
+    except ComityError as problem:
+        return _refused(problem)
+    except web.HTTPMethodNotAllowed as problem:
+        refused = _refused(MethodError())
+        refused.headers["Allow"] = ", ".join(sorted(problem.allowed_methods))
+        return refused
+    except web.HTTPNotFound:
+        return _refused(NotFoundError("there is no such resource"))
+    except web.HTTPException as problem:
+        return _refused(MalformedError(f"the request cannot be read ({problem.status})"))
+    except (ConnectionError, asyncio.CancelledError):
+        raise
+    except Exception as defect:  # noqa: BLE001 - the last resort: a defect is named by type, never by its values
+        return _refused(ComityError(f"a defect of the program ({type(defect).__name__})"))
+
+
+def _require_place(runner: web.AppRunner | None) -> None:
+    if runner is not None and runner.server is not None and len(runner.server.connections) > MAX_CONNECTIONS:
+        raise ServiceBusyError(f"{MAX_CONNECTIONS} programs are connected")
+
+
+def _refused(problem: ComityError) -> web.Response:
+    said = {**problem.to_problem(), "code": problem.code}
+    headers = {"Retry-After": "1"} if problem.http_status == 503 else {}
+    body = json.dumps(said, ensure_ascii=False).encode("utf-8", "backslashreplace")
+    response = web.Response(status=problem.http_status, body=body, content_type=_PROBLEM, headers=headers)
+    if isinstance(problem, TooLargeError):
+        response.force_close()
+    return response
+
+
+class _Recording:
+    """Keeps an event of each officer who signs in or out, one after the other."""
+
+    def __init__(self, service: DeskService) -> None:
+        self._service = service
+        self._last: asyncio.Task[None] | None = None
+
+    def note(self, officer: str, began: bool) -> None:
+        """An officer signed in or out."""
+        name = Happened.SIGNED_IN if began else Happened.SIGNED_OUT
+        self._last = asyncio.get_running_loop().create_task(self._keep(self._last, name, officer))
+
+    async def end(self) -> None:
+        """Return when all of it is kept."""
+        if self._last is not None:
+            await self._last
+
+    async def _keep(self, before: asyncio.Task[None] | None, name: Happened, officer: str) -> None:
+        if before is not None:
+            await before
+        with suppress(ComityError):  # the database cannot be written now: nobody is kept from signing in
+            await (await self._service.desk(Login())).events.record_session(name, officer)
+
+
+async def _tidy(callers: ApiCallers) -> None:
+    while True:
+        await asyncio.sleep(TIDY_EVERY_S)
+        callers.tidy()

@@ -1,0 +1,72 @@
+"""What came by other ways than Comity: in a table of its own, so that nothing takes it for a message."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from uuid import UUID
+
+from exchange.store._content import ContentSeal
+from exchange.store._names import RowNames
+from exchange.store.agenda import AgendaTable
+from exchange.store.database import SealedDatabase
+from exchange.store.rows import UnprovedEntry
+from protocol.address import Address
+from protocol.errors import NotFoundError
+
+_COLUMN = b"unproved.sealed"
+
+
+class UnprovedTable:
+    """The entries of one desk, each under its blinded id. Their content is sealed under a key of its own."""
+
+    def __init__(self, database: SealedDatabase, names: RowNames, content: ContentSeal, agenda: AgendaTable) -> None:
+        self._database = database
+        self._names = names
+        self._content = content
+        self._agenda = agenda
+
+    def all(self) -> list[UnprovedEntry]:
+        """All entries, the newest first."""
+        rows = self._database.all("SELECT id, sealed, slot FROM unproved ORDER BY seq DESC")
+        return [UnprovedEntry.from_bytes(self._content.open(_COLUMN, *row)) for row in rows]
+
+    def get(self, entry: UUID) -> UnprovedEntry:
+        """One entry; raises :class:`NotFoundError`."""
+        found = self.of_row(self._names.unproved(entry))
+        if found is None:
+            raise NotFoundError("nothing that is not proved was registered under this id")
+        return found
+
+    def of_row(self, row: bytes) -> UnprovedEntry | None:
+        """The entry of a blinded id."""
+        rows = self._database.all("SELECT id, sealed, slot FROM unproved WHERE id = ?", (row,))
+        return UnprovedEntry.from_bytes(self._content.open(_COLUMN, *rows[0])) if rows else None
+
+    def put(self, entry: UnprovedEntry) -> None:
+        """Keep an entry as it is now, inside a transaction; the key of what it was before is destroyed."""
+        row = self._names.unproved(entry.id)
+        before = self._database.all("SELECT slot FROM unproved WHERE id = ?", (row,))
+        self._content.doom(slot for (slot,) in before)
+        slot, sealed = self._content.seal(_COLUMN, row, entry.to_bytes())
+        if before:
+            self._database.execute("UPDATE unproved SET sealed = ?, slot = ? WHERE id = ?", (sealed, slot, row))
+        else:
+            self._database.execute("INSERT INTO unproved (id, sealed, slot) VALUES (?, ?, ?)", (row, sealed, slot))
+        self._agenda.mark_stale([row])
+
+    def erase(self, entry: UUID) -> None:
+        """Take an entry out, inside a transaction."""
+        row = self._names.unproved(entry)
+        self._content.doom(slot for (slot,) in self._database.all("SELECT slot FROM unproved WHERE id = ?", (row,)))
+        self._database.execute("DELETE FROM unproved WHERE id = ?", (row,))
+        self._agenda.mark_stale([row])
+
+    def confirm(self, contact: Address, reference: str | None, thread: UUID) -> None:
+        """Link the entries that a proved message confirms: from the contact point that is named, by its reference."""
+        if reference is None or not self._database.all("SELECT 1 FROM unproved LIMIT 1"):
+            return
+        fitting = [e for e in self.all() if e.is_open and e.contact == contact and e.reference == reference]
+        if fitting:
+            with self._database.transaction():
+                for entry in fitting:
+                    self.put(replace(entry, thread=thread))

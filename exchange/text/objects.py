@@ -1,0 +1,103 @@
+"""Values as programs get them: the same objects from commands with ``--json`` and from the local API."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from datetime import datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from protocol.address import Address
+from protocol.encoding.instants import to_text
+
+if TYPE_CHECKING:
+    from exchange.views import ReceiptRow, SentMessage, Tracking
+
+
+def plain(value: Any) -> Any:
+    """``value`` in terms of JSON: instants as RFC 3339 with zone, bytes as hexadecimal, dataclasses as objects."""
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case Enum():
+            return value.value
+        case str():
+            return value
+        case datetime():
+            return to_text(value)
+        case UUID() | Address():
+            return str(value)
+        case bytes():
+            return value.hex() if len(value) <= 64 else b64encode(value).decode("ascii")
+        case Mapping():
+            return {str(key): plain(item) for key, item in value.items()}
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        case Iterable():
+            return [plain(item) for item in value]
+        case _:
+            return str(value)
+
+
+def receipt_object(row: ReceiptRow) -> dict[str, Any]:
+    """A receipt."""
+    return {
+        "event": row.event,
+        "node": row.node,
+        "index": row.index,
+        "at": row.at,
+        "recipient": row.recipient,
+        "peer": row.peer,
+        "reasons": row.reasons,
+        "verified": row.verified,
+        "error": row.error,
+    }
+
+
+def sent_object(sent: SentMessage) -> dict[str, Any]:
+    """What became of one message that was sent."""
+    return {
+        "id": sent.id,
+        "thread": sent.thread,
+        "digest": sent.digest,
+        "status": sent.status,
+        "queued": sent.status == "queued",
+        "error": sent.error,
+        "reason": sent.reason,
+        "cautions": sent.cautions,
+        "receipts": [receipt_object(row) for row in sent.receipts],
+        **({"nation": sent.nation, "goes_at": sent.goes_at} if sent.nation else {}),
+        **({"children": [sent_object(child) for child in sent.children]} if sent.children else {}),
+    }
+
+
+def draft_object(draft: Any) -> dict[str, Any]:
+    """A draft that the desk keeps (``exchange.office.release.KeptDraft``), without what it says."""
+    names = ("id", "type", "drafted_by", "drafted_at", "state", "decided_by", "decided_at", "remark", "message")
+    return {name: getattr(draft, name) for name in (*names, "offered", "revision")}
+
+
+def tracking_object(tracking: Tracking) -> dict[str, Any]:
+    """What is proved of a message, and where its case stands."""
+    return {
+        "id": tracking.row.id,
+        "thread": tracking.row.thread,
+        "type": tracking.row.type,
+        "from": tracking.row.sender,
+        "to": tracking.row.recipients,
+        "state": tracking.state,
+        "recipients": [
+            {
+                "recipient": item.recipient,
+                "reached": item.reached,
+                "failed": item.failed,
+                "receipts": [receipt_object(row) for row in item.receipts],
+            }
+            for item in tracking.recipients
+        ],
+        "targets": tracking.targets,
+        "clocks": tracking.clocks,
+    }

@@ -1,0 +1,113 @@
+"""What came by another way than Comity is kept apart, marked as not proved, until a proved message confirms it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exchange.audit.period import Period
+from exchange.desk.desk import Desk
+from exchange.report import Suppression
+from exchange.store.rows import UnprovedEntry
+from exchange.views import Lane
+from protocol.errors import ErasureError, NotFoundError, NothingOpenError, UsageError
+from tests.worlds.desks import FR, JP, World, in_thread, request
+
+NUMBER = "+33 1 40 97 80 00"
+REFERENCE = "NPA-CY-2026-004417"
+SECRET = "The kidnapper wrote from 203.0.113.77."
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    made = World(tmp_path, monkeypatch)
+    made.publish(made.cards[JP].model_copy(update={"phones": (NUMBER,), "updated_at": made.clock()}))
+    return made
+
+
+async def registered(fr: Desk, **more: Any) -> UnprovedEntry:
+    given = {"reference": REFERENCE, "urgency": "urgent", **more}
+    return await fr.cases.register("interpol", "preservation.request", JP, "NCB Tokyo", SECRET, **given)
+
+
+async def test_it_is_due_to_be_called_about_and_confirmed_and_marked_everywhere(world: World) -> None:
+    async with world.open(FR) as fr:
+        entry = await registered(fr)
+        items = {item.what: item for item in await fr.cases.agenda()}
+        assert items.keys() == {"call_back", "confirmation"}
+        assert {item.proved for item in items.values()} == {False}
+        assert (items["call_back"].lane, items["confirmation"].lane) == (Lane.OURS, Lane.THEIRS)
+        assert items["confirmation"].due == world.clock() + timedelta(days=3)
+        (row,) = await fr.cases.listing()
+        assert (row.proved, row.state, row.peer_reference, row.thread) == (False, "not_proved", REFERENCE, entry.id)
+        with pytest.raises(UsageError, match="no such number"):
+            await fr.cases.call_about(entry.id, "verified", number="+442079460958", spoke_to="Suzuki Ren")
+        called = await fr.cases.call_about(entry.id, "verified", spoke_to="Suzuki Ren")
+        assert (called.outcome, called.calls[0].number) == ("verified", NUMBER)
+        assert {item.what for item in await fr.cases.agenda()} == {"confirmation"}  # it is still not proved
+
+
+async def test_an_emergency_by_telephone_comes_first_too(world: World) -> None:
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        await jp.messages.send(request())
+        await fr.messages.sync()
+        needed = world.clock() + timedelta(minutes=30)
+        entry = await registered(fr, urgency="emergency", needed_by=needed)
+        first = (await fr.cases.agenda())[0]
+        assert (first.thread, first.lane, first.harm_at) == (entry.id, Lane.EMERGENCIES, needed)
+        assert (await fr.cases.listing())[0].thread == entry.id
+
+
+async def test_the_proved_message_confirms_it_when_it_comes_and_another_offices_does_not(world: World) -> None:
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        entry = await registered(fr)
+        other = await registered(fr, reference="NPA-OTHER")
+        sent = await jp.messages.send(request(own_reference=REFERENCE))
+        await fr.messages.sync()
+        entries = {one.id: one for one in await fr.cases.registered()}
+        assert (entries[entry.id].thread, entries[other.id].thread) == (sent.thread, None)
+        assert {item.thread for item in await fr.cases.agenda() if not item.proved} == {other.id}
+        with pytest.raises(NothingOpenError):
+            await fr.cases.link_registered(entry.id, sent.id)
+        linked = await fr.cases.link_registered(other.id, sent.id)
+        assert linked.thread == sent.thread
+
+
+async def test_it_never_enters_messages_searches_figures_or_evidence(world: World) -> None:
+    async with world.open(FR) as fr:
+        before = await fr.cases.figures(Period(None, None), Suppression(0))
+        entry = await registered(fr)
+        assert await fr.messages.inbox() == []
+        assert (await fr.cases.search("kidnapper")).messages == ()
+        assert await fr.cases.figures(Period(None, None), Suppression(0)) == before
+        for look in (fr.messages.show, fr.messages.track, fr.evidence.verify, fr.cases.case):
+            with pytest.raises(NotFoundError):
+                await look(entry.id)
+
+
+async def test_it_is_sealed_and_is_erased_for_good(world: World) -> None:
+    async with world.open(FR) as fr:
+        entry = await registered(fr)
+        with pytest.raises(ErasureError):
+            await fr.cases.erase_registered(entry.id)
+        await fr.cases.drop_registered(entry.id, "Taken back by telephone.")
+        await fr.cases.erase_registered(entry.id)
+        assert await fr.cases.registered() == []
+        assert await fr.cases.agenda() == []
+        assert await fr.cases.listing() == []
+        store = fr._works.context.store
+        records = await in_thread(fr, lambda: [one for _, _, one in store.records.entries()])
+        assert [b"unproved." in one for one in records].count(True) == 3
+        assert not any(b"kidnapper" in one for one in records)
+    for file in world.home(FR).glob("desk.sqlite*"):
+        assert SECRET.encode() not in file.read_bytes()
+
+
+async def test_what_cannot_be_is_refused(world: World) -> None:
+    async with world.open(FR) as fr:
+        for channel, kind in (("pigeon", "preservation.request"), ("comity", "preservation.request"), ("mail", "poem")):
+            with pytest.raises(UsageError):
+                await fr.cases.register(channel, kind, JP, "NCB Tokyo", "Text.")
