@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from contextvars import ContextVar
 from datetime import UTC, datetime, tzinfo
-from zoneinfo import ZoneInfo
 
 _of_card: ContextVar[str | None] = ContextVar("of_card", default=None)
 
@@ -22,6 +21,8 @@ def shown_zone() -> tzinfo:
 
 def own_zone(card_zone: str | None = None) -> tzinfo:
     """The zone in which an officer here reads and types times; UTC where nothing says one that is known."""
+    from zoneinfo import ZoneInfo  # a command that shows no time does without
+
     for name in (os.environ.get("TZ", "").removeprefix(":"), card_zone or ""):
         try:
             if name:
