@@ -170,6 +170,12 @@ def answer_of(*targets: str) -> dict[str, Any]:
     }
 
 
+def free_answer_of(*targets: str) -> dict[str, Any]:
+    """As :func:`answer_of`, under no conditions: it need not be offered first."""
+    fields = answer_of(*targets)
+    return {**fields, "items": [{**item, "conditions": []} for item in fields["items"]]}
+
+
 def authorised() -> dict[str, Any]:
     """The authorisation of a disclosure, given today."""
     return {"authorisation": {**example_fields("messages/answer.json")["authorisation"], "date": text(now())[:10]}}

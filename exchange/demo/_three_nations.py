@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from uuid import UUID
 
-from exchange.demo._cast import CaseWanted, Cast, Scenario, answer_of, now
+from exchange.demo._cast import CaseWanted, Cast, Scenario, free_answer_of, now
 from exchange.i18n import _
 from protocol.errors import DemoStepError, RetractedError
 
@@ -35,18 +35,19 @@ async def _asked_apart(cast: Cast) -> tuple[UUID, ...]:
     return threads["fr"], threads["gh"]
 
 
-async def _asked_jointly(cast: Cast) -> UUID:
+async def _asked_jointly(cast: Cast) -> tuple[UUID, ...]:
     """A joint investigation: all may know of each other, one accepts and one refuses."""
     joint = {"kinds": ["joint_investigation"], "joint": True, "targets": None, **_UNDATED}
     request = await cast.open_case(cast.tokyo, _ASSISTANCE, to=list(_TO_BOTH), **joint)
     await cast.reply(cast.paris, request, "decision", decisions=[{"decision": "accept"}], eta=None)
     ground = {"code": "essential_interests", "text": "A national inquiry is at its end."}
     await cast.reply(cast.accra, request, "decision", decisions=[{"decision": "refuse", "ground": ground}], eta=None)
-    for desk in cast.desks.values():
+    wanted = {"jp": {"fr": "accepted", "gh": "refused"}, "fr": {"fr": "accepted"}, "gh": {"gh": "refused"}}
+    for node, desk in cast.desks.items():
         stands = {nation: str(case.state_at(now())) for nation, case in (await desk.cases.by_nation(request)).items()}
-        if stands != {"fr": "accepted", "gh": "refused"}:
+        if stands != wanted[node]:
             raise DemoStepError(f"{desk.address} sees {stands}")
-    return request
+    return request, request
 
 
 async def _asked_wrongly(cast: Cast) -> tuple[UUID, ...]:
@@ -60,7 +61,9 @@ async def _asked_wrongly(cast: Cast) -> tuple[UUID, ...]:
         cast.stage.tell("   " + _("Accra keeps what was taken back, and shows it to nobody"))
     else:
         raise DemoStepError("Accra shows what was taken back before it was opened")
-    notice = await cast.accra.replies.notify_data_protection(retraction, action="restricted", at=now())
+    notice = await cast.accra.replies.notify_data_protection(
+        retraction, action="restricted", because="The case is closed here; the order is kept.", at=now()
+    )
     await cast.noted(cast.accra, notice, "data-protection.notice")
     right = await cast.open_case(cast.tokyo, _PRESERVATION)
     return wrong, right
@@ -73,8 +76,11 @@ async def _passed_on(cast: Cast) -> UUID:
     accra = cast.accra.address
     passed = await cast.paris.referrals.pass_on(request, [accra], "The servers stand in Accra.")
     forward = await cast.noted(cast.paris, passed, "forward")
-    draft = {**answer_of(), "to": [str(cast.tokyo.address)]}
-    await cast.reply(cast.accra, forward, "answer", **draft)
+    await cast.reply(cast.accra, forward, "answer", **free_answer_of())
+    cases = await cast.tokyo.cases.by_nation(request)
+    stands = {nation: str(case.state_at(now())) for nation, case in cases.items()}
+    if stands != {"fr": "forwarded", "gh": "answered"}:
+        raise DemoStepError(f"Tokyo sees {stands}")
     return request
 
 
@@ -90,7 +96,7 @@ CASES_OF_THREE: Mapping[str, Scenario] = {
     "asked-jointly": Scenario(
         "a joint investigation is accepted by one and refused by another",
         _asked_jointly,
-        (CaseWanted("accepted", {}, ("jp", "fr", "gh")),),
+        (CaseWanted("accepted", {"": "accepted"}, ("fr",)), CaseWanted("refused", {"": "refused"}, ("gh",))),
     ),
     "asked-wrongly": Scenario(
         "a request to the wrong nation is taken back",
@@ -103,6 +109,6 @@ CASES_OF_THREE: Mapping[str, Scenario] = {
     "passed-on-and-answered": Scenario(
         "a request is passed on to a third nation, which answers",
         _passed_on,
-        (CaseWanted("answered", {"t1": "answered"}),),
+        (CaseWanted("answered", {"t1": "answered"}, ("gh",)),),
     ),
 }

@@ -16,6 +16,7 @@ from exchange.demo._cast import (
     Scenario,
     answer_of,
     example_fields,
+    free_answer_of,
     name_of,
     now,
     text,
@@ -179,7 +180,7 @@ async def _clarified_in_time(cast: Cast) -> UUID:
     request = await cast.open_case(cast.tokyo, _ASSISTANCE, **_UNDATED)
     by = now() + 2 * DAY
     question = await cast.reply(
-        cast.paris, request, "clarification.ask", pauses_clock=None, questions=[_QUESTION], answer_by=text(by)
+        cast.paris, request, "clarification.ask", pauses_clock=False, questions=[_QUESTION], answer_by=text(by)
     )
     for desk in (cast.tokyo, cast.paris):
         item = await _item(desk, request, "clarification", now())
@@ -200,7 +201,7 @@ async def _consulted(cast: Cast) -> UUID:
     opened = await cast.reply(cast.paris, request, "consultation.open", **question, answer_by=text(now() + DAY))
     said = {"outcome": "in_part", "text": "The subscriber data are enough."}
     await cast.reply(cast.tokyo, opened, "consultation.close", **said)
-    await cast.reply(cast.paris, request, "answer", **answer_of())
+    await cast.reply(cast.paris, request, "answer", **free_answer_of())
     return request
 
 
@@ -250,8 +251,8 @@ TURNS: Mapping[str, Scenario] = {
     "follow-up-confirmed": turn(
         "a follow-up is confirmed for one target, and not for the other",
         _follow_up_confirmed_or_not,
-        "preserved",
-        {"t1": "followed_up", "t2": "preserved"},
+        "followed_up",
+        dict.fromkeys(_BOTH, "followed_up"),
     ),
     "clarified-in-time": turn(
         "a question names the time for its reply", _clarified_in_time, "under_review", {"t1": "under_review"}

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from exchange.cases.calls import Calls
 from exchange.cases.listing import inbox_row
 from exchange.cases.standing import standing_of
 from exchange.desk._opening import require_open
@@ -80,12 +81,18 @@ def read(works: Works, message_id: UUID, act: str = "show") -> ShownMessage:
         row=inbox_row(store, *store.messages.head(message_id)),
         message=message,
         content=stored.content,
-        notes=(*notes_of(message), *_standing_notes(works, head)),
+        notes=(*notes_of(message), *_standing_notes(works, head), *_forgery_note(works, head)),
         receipts=tuple(receipt_rows(works, head)),
         digest=head.digest,
         cautions=cautions_of(store, works.context.parsed, message, works.context.directory),
         readers=tuple(works.office.readers_with_who_acts(message_id)),
     )
+
+
+def _forgery_note(works: Works, head: Head) -> tuple[str, ...]:
+    if not Calls.of(works.context.store.calls.of(head.thread)).suspected:
+        return ()
+    return ("SUSPECTED FORGERY: the office that is named said that this is not theirs; disclose nothing",)
 
 
 def _standing_notes(works: Works, head: Head) -> tuple[str, ...]:

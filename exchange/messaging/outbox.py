@@ -189,7 +189,7 @@ class Outbox:
                 phrase("problems of the drafts: {count}", count=len(problems)), (*dict.fromkeys(problems),)
             )
         cautions: list[tuple[Caution, ...]] = []
-        self._check_closing(messages, flat)  # before the rules of the case: it says what would be lost
+        self._check_closing(messages, flat)  # before the case: it says what is lost
         families = [family_of(draft) for draft in flat]
         for composed, instead_of, family in zip(messages, replaced, families, strict=True):
             # First what names the field that is wrong; the case would only say that such a step does not count.

@@ -91,7 +91,7 @@ class WarmProcess:
 def keep_memory_private() -> None:
     """Let no other program of this user trace this process or read its memory, nor the system write it to a file.
 
-    What is forked from it is as private (prctl(2), PR_SET_DUMPABLE; ptrace(2)). The system's administrator still may.
+    Its forks are as private (prctl(2), PR_SET_DUMPABLE; ptrace(2)). The system's administrator still may.
     """
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 

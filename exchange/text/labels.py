@@ -144,3 +144,10 @@ def entry_label(kind: str) -> str:
 def side_label(side: str) -> str:
     """Whose turn it is."""
     return _("requester") if side == "requester" else _("requested side")
+
+
+def marked(text: str, *, suspected: bool, proved: bool = True) -> str:
+    """``text`` behind the marks that a row of a list carries: a suspected forgery, or what is not proved."""
+    marks = [_("SUSPECTED FORGERY")] if suspected else []
+    marks += [] if proved else [_("NOT PROVED")]
+    return " ".join((*(f"[{mark}]" for mark in marks), text))

@@ -147,8 +147,10 @@ async def test_what_came_without_an_offer_is_not_found_peeked_or_counted_and_mov
 
 
 async def test_in_an_emergency_content_comes_and_opens_at_once(world: World) -> None:
+    world.publish(world.cards[JP].model_copy(update={"phones": ("+81350000247",), "updated_at": world.clock()}))
     async with world.open(JP) as jp, world.open(FR) as fr:
         request = await asked(jp, fr, "emergency.request")
+        await fr.cases.record_call(request.id, "verified", spoke_to="Sato Yui")
         draft = await answer(fr, request, CONFIDENTIAL)
         with pytest.raises(UsageError):
             await fr.messages.offer(draft)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import exchange.desk.watch
+from exchange.desk.notify import WebhookTurn
 from exchange.desk.watch import Interrupted, watch
 from exchange.views import SyncResult
 from protocol.errors import ComityError, ReplayedError, StorageFullError
@@ -32,8 +33,13 @@ class RefusingDesk:
     def __init__(self, errors: list[BaseException]) -> None:
         self.settings = SimpleNamespace(transport="https")
         self.address = "24-7@jp"
-        self._left = {name: list(errors) for name in ("listen", "notices", "next_change", "check")}
-        self.messages = SimpleNamespace(listen=self._listen)
+        parts = ("listen", "notices", "next_change", "check", "queue", "deliver", "record_due")
+        self._left = {name: list(errors) for name in parts}
+        self.messages = SimpleNamespace(
+            listen=self._listen, changes_of_others=self._nothing_changed, arrived_after=self._none_arrived
+        )
+        self.webhooks = SimpleNamespace(urls=("https://hook.example/",), queue=self._queue, deliver=self._deliver)
+        self.events = SimpleNamespace(record_due=self._record_due)
         self.cases = SimpleNamespace(telling=self._telling, notices=self._notices, next_change=self._next_change)
         self.evidence = SimpleNamespace(check_own_log=self._check)
         self.arrived = 0
@@ -62,6 +68,24 @@ class RefusingDesk:
     async def _next_change(self) -> datetime | None:
         self._fail("next_change")
         return None
+
+    async def _nothing_changed(self) -> int:
+        return 0
+
+    async def _none_arrived(self, _after: int | None) -> list[Any]:
+        return []
+
+    async def _queue(self) -> int:
+        self._fail("queue")
+        return 0
+
+    async def _record_due(self) -> int:
+        self._fail("record_due")
+        return 0
+
+    async def _deliver(self) -> WebhookTurn:
+        self._fail("deliver")
+        return WebhookTurn(None, ())
 
     async def _check(self) -> Any:
         self._fail("check")

@@ -160,18 +160,18 @@ def retract_the_last(story: Story) -> None:
 
 
 def correct_the_last(story: Story) -> None:
-    """The last word is corrected before anybody said another: it says the contrary now."""
+    """The last word is corrected before anybody said another, to a refusal, which is in order wherever that word was.
+
+    A correction that is not leaves the former word in force: ``tests/unit/protocol`` has those.
+    """
     last = story.messages[-1]
     fields = own_fields(last)
-    if last.type == "preservation.answer":
-        (answered,) = fields["targets"]
-        ground = {"ground": {"code": "essential_interests", "text": "So it is."}}
-        more = {"result": "not_held"} if answered["result"] == "refused" else {"result": "refused", **ground}
-        fields["targets"] = [{"target": answered["target"], **more}]
+    ground = {"ground": {"code": "essential_interests", "text": "So it is."}}
+    if last.type == "preservation.answer" and fields["targets"][0]["result"] != "refused":
+        fields["targets"] = [{"target": fields["targets"][0]["target"], "result": "refused", **ground}]
     elif last.type == "decision":
-        ground = {"ground": {"code": "essential_interests", "text": "So it is."}}
         refused = fields["decisions"][0]["decision"] == "refuse"
-        fields["decisions"] = [{"decision": "accept"} if refused else {"decision": "refuse", **ground}]
+        fields["decisions"] = [{"decision": "impossible" if refused else "refuse", **ground}]
     else:
         return
     said = {**WORDS["correction"], "corrects": str(last.id), "message": fields}

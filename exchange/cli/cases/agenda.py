@@ -20,7 +20,7 @@ from exchange.cli._options import (
 from exchange.cli.messages.syncing import synced
 from exchange.cli.output import line, print_json, print_json_line, safe
 from exchange.i18n import _, labelled
-from exchange.text.labels import code_label, deadline_label
+from exchange.text.labels import code_label, deadline_label, marked
 from exchange.text.objects import plain
 from protocol.errors import ComityError
 
@@ -169,7 +169,7 @@ async def _say(desk: Desk, seen: Seen, *, as_json: bool) -> None:
                 {"event": "arrived", "received": [row.id for row in seen.received], "receipts": seen.receipts}
             )
         for row in () if as_json else seen.received:
-            what = code_label("message_type", row.type)
+            what = marked(code_label("message_type", row.type), suspected=row.suspected)
             text = _("{at} arrived: {what} {message} from {sender}")
             line(text.format(at=safe(row.stored_at), what=what, message=row.id, sender=row.sender))
     elif isinstance(seen, Notice):

@@ -86,6 +86,7 @@ def show(
         state, targets = shared_state(cases, now), rows_of(cases, now)
         due = [item for case in cases.values() for item in deadlines(case, clocks_of(desk.directory, case))]
         out_of_order = [entry for case in cases.values() for entry in case.out_of_order]
+        calls = await desk.cases.calls(thread)
         if as_json:
             print_json(
                 {
@@ -108,9 +109,15 @@ def show(
                     **course_members(tuple(cases.values())),
                     "messages": rows,
                     "notes": noted.entries,
+                    "suspected": calls.suspected,
+                    "calls": calls.entries,
                 }
             )
             return
+        if calls.suspected:
+            from exchange.cli.cases.calls import warning_of_forgery
+
+            line(warning_of_forgery())
         line(_("Case {thread}: {state} [{code}]").format(thread=thread, state=state_label(state), code=state))
         if len(cases) > 1:
             for nation, case in cases.items():

@@ -34,7 +34,7 @@ from exchange.cli.messages.printing import (
 from exchange.cli.messages.syncing import synced
 from exchange.cli.output import line, print_json, progress, safe, table
 from exchange.i18n import _, labelled, ngettext
-from exchange.text.labels import code_label, short_label, state_label
+from exchange.text.labels import code_label, marked, short_label, state_label
 from exchange.text.objects import plain, tracking_object
 from keys.local.given_files import FileKind, read_given, reading_as
 from keys.local.terminal import UNCHECKED, UNVERIFIED, at_once
@@ -78,7 +78,7 @@ def search(
             [
                 (
                     _short(row.id),
-                    code_label("message_type", row.type),
+                    marked(code_label("message_type", row.type), suspected=row.suspected),
                     row.sender,
                     ", ".join(map(str, row.recipients)),
                     row.sent_at,
@@ -156,7 +156,7 @@ def _inbox_cells(row: InboxRow, case: CaseRow | None, *, sent: bool) -> tuple[ob
     """A message with its case: both references, and what it is about."""
     return (
         str(row.id)[-SHORT_ID:],
-        code_label("message_type", row.type),
+        marked(code_label("message_type", row.type), suspected=row.suspected),
         short_label("urgency", row.urgency),
         ", ".join(map(str, row.recipients)) if sent else row.sender,
         str(row.thread)[-SHORT_ID:],

@@ -11,8 +11,6 @@ from typing import Any
 from exchange.service.api import _cases, _events, _messages, _office
 from exchange.service.api.declared import Declared
 from exchange.service.api.shapes import Shapes
-from protocol.lifecycle.clocks import ExpiryWarning
-from protocol.lifecycle.deadlines import Deadline
 
 VERSION = "1.0.0"
 ENDPOINTS: tuple[Declared, ...] = (
@@ -50,7 +48,7 @@ _HEADERS = (
 
 def document() -> dict[str, Any]:
     """The document."""
-    shapes = Shapes({"ExpiryWarning": ExpiryWarning, "Deadline": Deadline, "AnyCase": Any, "Message": Any})
+    shapes = Shapes()
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in ENDPOINTS:
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, shapes)
@@ -80,7 +78,7 @@ def schema_of(endpoint: Declared) -> tuple[dict[str, Any], dict[str, Any]] | Non
     """The schema of what an endpoint gives, and the named schemas that it refers to."""
     if endpoint.answer is None:
         return None
-    shapes = Shapes({"ExpiryWarning": ExpiryWarning, "Deadline": Deadline, "AnyCase": Any, "Message": Any})
+    shapes = Shapes()
     return shapes.of(endpoint.answer), shapes.named
 
 

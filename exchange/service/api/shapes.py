@@ -6,11 +6,15 @@ object with exactly these names, those that end with ``?`` perhaps), or a list w
 
 from __future__ import annotations
 
+import ast
+import inspect
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from enum import Enum
+from functools import cache
+from importlib import import_module
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
@@ -34,13 +38,9 @@ _PLAIN: dict[Any, dict[str, Any]] = {
 
 
 class Shapes:
-    """Makes schemas; dataclasses and enumerations are named once, in ``named``, under ``#/components/schemas``.
+    """Makes schemas; dataclasses and enumerations are named once, in ``named``, under ``#/components/schemas``."""
 
-    ``known`` are classes that views name only for type checkers.
-    """
-
-    def __init__(self, known: Mapping[str, Any]) -> None:
-        self._known = dict(known)
+    def __init__(self) -> None:
         self.named: dict[str, dict[str, Any]] = {}
 
     def of(self, shape: Shape) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class Shapes:
         elif is_dataclass(kind):
             if name not in self.named:
                 self.named[name] = {}  # it may name itself
-                hints = get_type_hints(kind, localns=self._known)
+                hints = get_type_hints(kind, localns=_for_type_checkers(kind.__module__))
                 self.named[name] = self._object({one.name: self.of(hints[one.name]) for one in fields(kind)})
         elif issubclass(kind, Sequence | Mapping):
             return {}
@@ -102,3 +102,16 @@ class Shapes:
             "required": [name for name in properties if not name.endswith("?")],
             "additionalProperties": False,
         }
+
+
+@cache
+def _for_type_checkers(module: str) -> dict[str, Any]:
+    """What a module imports for type checkers alone, by name: its dataclasses have fields of these."""
+    found: dict[str, Any] = {}
+    for block in ast.parse(inspect.getsource(import_module(module))).body:
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING":
+            for one in (node for node in block.body if isinstance(node, ast.ImportFrom) and node.module):
+                names = {alias.asname or alias.name: alias.name for alias in one.names}
+                given = import_module(str(one.module))
+                found |= {name: getattr(given, there) for name, there in names.items()}
+    return found

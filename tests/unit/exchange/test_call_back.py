@@ -195,6 +195,7 @@ async def test_a_request_that_is_not_theirs_is_marked_wherever_it_is_shown_and_n
         with pytest.raises(ForbiddenError):
             await jp.cases.break_glass(asked, "A child is in danger.", LEE)
         assert [row.suspected for row in await jp.messages.inbox()] == [True]
+        assert any(note.startswith("SUSPECTED FORGERY") for note in (await jp.messages.show(asked)).notes)
         assert {item.suspected for item in await jp.cases.agenda()} == {True}
         assert {item.next for item in await jp.cases.agenda() if item.ours} == {"comity new incident"}
         assert [row.suspected for row in await jp.cases.listing()] == [True]
@@ -311,5 +312,8 @@ async def test_the_commands_say_whom_to_call_and_what_not_to_call(world: World) 
     code, out = await asyncio.to_thread(comity, world, "call", "show", asked, "--json")
     told = json.loads(out)
     assert (told["suspected"], told["call"]["phones"], told["recorded"]) == (True, [NUMBER], True)
+    for shown in (("inbox", "--offline"), ("case", "show", asked), ("case", "list"), ("show", asked), ("agenda",)):
+        code, out = await asyncio.to_thread(comity, world, *shown)
+        assert (code, "SUSPECTED FORGERY" in " ".join(out.split())) == (0, True), (shown, out)
     code, _ = await asyncio.to_thread(comity, world, "call", "record", asked, "--verified", "--not-theirs")
     assert code != 0
