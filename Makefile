@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/compiled
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-fast desk-long desk-service-long cases-long check bench mutate lint types layers peers setup setup-dev requirements clean
+.PHONY: help demo test test-fast desk-long desk-service-long guide-long cases-long check bench mutate lint types layers peers setup setup-dev requirements clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -30,6 +30,9 @@ test: setup-dev peers ## run every test
 
 test-fast: setup-dev ## run the tests for the inner loop: no processes, no connections, within a minute
 	@$(PYTEST) --fast tests/unit tests/property
+
+guide-long: setup-dev ## the officer guide from top to bottom, each command a program at a pseudo-terminal
+	@COMITY_TYPED_AT=terminal $(BIN)/python -m pytest -q tests/e2e/test_officer_guide.py
 
 desk-long: setup-dev ## many commands of eight programs on one desk, some of them killed: nothing refused, lost or doubled
 	@COMITY_DESK_ROUNDS=$${ROUNDS:-12} COMITY_DESK_SEED=$${SEED:-1} $(BIN)/python -m pytest -q tests/faults/test_desk_programs.py

@@ -305,7 +305,7 @@ async def open_desk_here(
 
 def _show_times_of(desk: Desk) -> None:
     """Show times in the zone of the office, as long as the environment names no other."""
-    from exchange.cli.output import show_times_of
+    from exchange.text.zones import show_times_of
 
     zone = None
     with suppress(ComityError):

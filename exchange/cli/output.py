@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
-from datetime import datetime, tzinfo
+from datetime import datetime
 from typing import Any
 
 from exchange.text.objects import plain
@@ -43,9 +42,9 @@ def safe(value: object) -> str:
     An instant is shown in the officer's zone, to the second: its parts are in ``--json``.
     """
     if isinstance(value, datetime):
-        from exchange.text.zones import in_zone
+        from exchange.text.zones import in_zone, shown_zone
 
-        return in_zone(value, _zone(), seconds=True)
+        return in_zone(value, shown_zone(), seconds=True)
     return "-" if value is None else printable_line(str(plain(value)))
 
 
@@ -76,17 +75,3 @@ def progress(text: str, *, as_json: bool, counted: bool = False) -> Iterator[Cal
     with Progress(*(columns if counted else ()), console=console, transient=True) as shown:
         task = shown.add_task(text, total=None)
         yield lambda completed, total: shown.update(task, completed=completed, total=total)
-
-
-_own_zone: ContextVar[str | None] = ContextVar("own_zone", default=None)
-
-
-def show_times_of(zone: str | None) -> None:
-    """Show times in the officer's own zone from now on: that of the environment, else ``zone`` of its card."""
-    _own_zone.set(zone)
-
-
-def _zone() -> tzinfo:
-    from exchange.text.zones import own_zone
-
-    return own_zone(_own_zone.get())

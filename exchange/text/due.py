@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from exchange.text.labels import deadline_label
+from exchange.text.zones import in_zone, shown_zone
 from exchange.views import AgendaItem, Lane
 from keys.local.printing import printable_line
 from keys.local.translation import _
@@ -106,8 +107,8 @@ def delivery_lines(item: AgendaItem) -> list[str]:
 
 
 def instant_text(at: datetime) -> str:
-    """An instant in UTC, to the minute: 17 characters that are never broken."""
-    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%MZ")
+    """An instant in the officer's zone, to the minute, with its offset: never broken."""
+    return in_zone(at, shown_zone())
 
 
 def span_text(span: timedelta) -> str:

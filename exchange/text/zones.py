@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import os
+from contextvars import ContextVar
 from datetime import UTC, datetime, tzinfo
-from zoneinfo import ZoneInfo
+
+_of_card: ContextVar[str | None] = ContextVar("of_card", default=None)
+
+
+def show_times_of(card_zone: str | None) -> None:
+    """Show times in the officer's own zone from now on: that of the environment, else that of the office's card."""
+    _of_card.set(card_zone)
+
+
+def shown_zone() -> tzinfo:
+    """The zone in which times are shown here."""
+    return own_zone(_of_card.get())
 
 
 def own_zone(card_zone: str | None = None) -> tzinfo:
     """The zone in which an officer here reads and types times; UTC where nothing says one that is known."""
+    from zoneinfo import ZoneInfo  # a command that shows no time does without
+
     for name in (os.environ.get("TZ", "").removeprefix(":"), card_zone or ""):
         try:
             if name:

@@ -31,12 +31,16 @@ from keys.members.bootstrap import BootstrapFile
 from keys.secrets.keystore import FAST
 from protocol.address import Address
 from tests.worlds.processes import PASSPHRASE, World, make_homes
+from tests.worlds.pseudo_terminal import COMITY, terminal
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs" / "officer-guide.md").read_text("utf-8")
 READ_AT = datetime.fromisoformat("2026-11-23T12:00:00Z")  # when the guide's story happens
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d)")
 ID = re.compile(r"^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}): (?:submitted|proposed|saved)", re.M)
+# Every command of the guide is a program of its own at a pseudo-terminal then (make guide-long), and takes so long.
+AT_A_TERMINAL = os.environ.get("COMITY_TYPED_AT") == "terminal"
+WIDE = 1_000  # so that a text that is looked for stands in one line
 JP, FR, THIRD = "jp", "fr", "third"
 
 
@@ -98,6 +102,14 @@ class Office:
         """Type ``line`` at ``desk``; what it printed, on both outputs. Nothing but the exit code ``code`` will do."""
         words = [*shlex.split(line)[1:], *extra]
         env = {**self.environment(desk), "LANGUAGE": language}
+
+        def type_at_a_terminal() -> str:
+            with terminal([*COMITY, *words], env, self.folder(desk), columns=WIDE) as typed:
+                assert typed.end(120) == code, f"{line}\n{typed.shown}"
+            return typed.shown
+
+        if AT_A_TERMINAL:
+            return await asyncio.to_thread(type_at_a_terminal)
 
         def invoke() -> str:
             with patch.dict(os.environ, env):

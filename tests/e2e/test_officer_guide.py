@@ -114,9 +114,11 @@ async def relayed(office: Office) -> None:
 
 
 async def write_the_answer(office: Office) -> None:
-    """The answer as the guide shows it."""
+    """The answer as the guide shows it, of data that were preserved after the request came."""
     (shown,) = (block for language, block in blocks() if language == "json")
-    office.file(FR, "answer.json").write_text(office.today(shown), "utf-8")
+    given = json.loads(office.today(shown))
+    given["targets"][0]["preserved_at"] = datetime.now(UTC).isoformat(timespec="seconds")
+    write_draft(office.file(FR, "answer.json"), given)
 
 
 async def fill_in_the_extension(office: Office) -> None:

@@ -84,11 +84,14 @@ class Terminal:
 
 @contextmanager
 def terminal(
-    command: Sequence[str], environment: Mapping[str, str] | None = None, folder: Path = ROOT
+    command: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+    folder: Path = ROOT,
+    columns: int = COLUMNS,
 ) -> Iterator[Terminal]:
-    """``command`` at a pseudo-terminal in ``folder``; it is ended with the block."""
+    """``command`` at a pseudo-terminal in ``folder``, ``columns`` wide; it is ended with the block."""
     master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     environ = {**os.environ, "TERM": "dumb", "PYTHONPATH": str(ROOT), **(environment or {})}
     with subprocess.Popen(
         [*_WITH_TERMINAL, *command],

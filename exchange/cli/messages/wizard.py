@@ -15,6 +15,7 @@ from exchange.i18n import _, labelled, ngettext
 from exchange.text.labels import code_label
 from exchange.text.zones import own_zone
 from exchange.wizard.flow import WIZARD_TYPES, Wizard
+from exchange.wizard.legal_replies import legal_replies
 from exchange.wizard.paste import Ask, Paste, Said, in_both_times, read_paste
 from exchange.wizard.question import AnswerKind, AnswerProblem, NoContactKnown, Partner, Situation, WizardStep
 from keys.local.terminal import INTERRUPTED
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from exchange.desk.desk import Desk
     from keys.directory.cards import ContactPointCard
     from keys.directory.view import Directory
+    from protocol.lifecycle.case import AnyCase
 
 _HELP, _WHOLE = "?", "="
 _SHORT = 8
@@ -79,7 +81,11 @@ class _Conversation:
             message_type = str(draft.get("type") or message_type or WIZARD_TYPES[0])
             reply_to = UUID(str(draft["in_reply_to"])) if draft.get("in_reply_to") else None
         if reply_to is not None:
-            situation = replace(situation, case_targets=await self._targets_of(reply_to))
+            case, ours = await self._case_of(reply_to)
+            names = dict.fromkeys(target.name for target in getattr(case, "targets", ()) if target.name)
+            situation = replace(situation, case_targets=tuple(names))
+            if message_type is None:
+                message_type = self._chosen_type(legal_replies(case, ours=ours))
         if message_type is None:
             message_type = self._chosen_type(WIZARD_TYPES)
         if reply_to is not None and draft is None:
@@ -110,11 +116,11 @@ class _Conversation:
             except ComityError as problem:
                 self._asking.say(_(problem.detail), 2)
 
-    async def _targets_of(self, message: UUID) -> tuple[str, ...]:
-        """The names of the targets of the case that a message belongs to."""
+    async def _case_of(self, message: UUID) -> tuple[AnyCase, bool]:
+        """The case that a message belongs to, and whether this desk opened it."""
         row = await self._desk.messages.row(message)
-        case = await self._desk.cases.case(row.thread)
-        return tuple(dict.fromkeys(target.name for target in getattr(case, "targets", ()) if target.name))
+        first = (await self._desk.cases.thread(row.thread))[0]
+        return await self._desk.cases.case(row.thread), first.sender == self._desk.address
 
     def _situation(self) -> Situation:
         from exchange.desk.desk import utc_now

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchange.wizard.flow import WIZARD_TYPES, Wizard
+from exchange.wizard.legal_replies import legal_replies
 from exchange.wizard.paste import Said, read_paste
 from exchange.wizard.question import AnswerKind, AnswerProblem, Partner, Situation, WizardStep, value_at, with_fields
+from protocol.lifecycle.preservation import PreservationCase, TargetCase, fold_facts
+from protocol.lifecycle.preservation_rules import State
 from protocol.messages.parse import check_outgoing
 from protocol.messages.registry import MESSAGE_TYPES
 
@@ -270,3 +274,16 @@ def test_no_answer_breaks_the_wizard_or_makes_a_field_that_the_model_refuses(kin
         wrong = {field for field, _, _ in check_outgoing(wizard.message_draft())}
         given_here = [field for field in step.fields if value_at(wizard.draft, field) is not None]
         assert not [field for field in given_here if field in wrong and field != "targets"]
+
+
+def test_only_what_the_rules_of_the_case_allow_this_side_is_offered() -> None:
+    def case(state: State) -> PreservationCase:
+        return replace(fold_facts([]), targets=(TargetCase("t1", state=state),))
+
+    asked = case(State.DELIVERED)
+    assert {"acknowledgement", "preservation.answer", "decision"} <= set(legal_replies(asked, ours=False))
+    assert not {"preservation.extend", "preservation.answer"} & set(legal_replies(asked, ours=True))
+    kept = legal_replies(case(State.PRESERVED), ours=True)
+    assert {"preservation.extend", "preservation.follow-up", "preservation.release"} <= set(kept)
+    over = legal_replies(case(State.RELEASED), ours=True)
+    assert not {"preservation.extend", "preservation.release", "withdrawal"} & set(over)

@@ -1,0 +1,72 @@
+"""Which types of message the rules of a case allow one side to write now: the ones that a wizard offers.
+
+It is a help for choosing. Composing a message judges it by the same rules, with the guards on dates that only a whole
+message can meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from protocol.lifecycle import facts as f
+from protocol.lifecycle.assistance import AssistanceCase
+from protocol.lifecycle.assistance_rules import ASSISTANCE_RULES, EMERGENCY_RULES
+from protocol.lifecycle.preservation import PreservationCase
+from protocol.lifecycle.preservation_rules import RULES as PRESERVATION_RULES
+from protocol.lifecycle.rules import Rule, Side
+from protocol.messages.registry import MESSAGE_TYPES
+
+# The fact that a message of each type is, most wanted first.
+_FACTS: Mapping[str, type[f.CaseFact]] = MappingProxyType(
+    {
+        "acknowledgement": f.Acknowledged,
+        "preservation.answer": f.Preserved,
+        "answer": f.Answered,
+        "decision": f.Accepted,
+        "preservation.extend": f.ExtensionAsked,
+        "preservation.follow-up": f.FollowedUp,
+        "preservation.release": f.Released,
+        "emergency.supplement": f.Supplemented,
+        "preservation.risk": f.RiskRaised,
+        "preservation.risk-reply": f.RiskAccepted,
+        "clarification.ask": f.ClarificationAsked,
+        "clarification.reply": f.ClarificationReplied,
+        "withdrawal": f.Withdrawn,
+        "closure": f.Closed,
+    }
+)
+# Questions of how it stands move no state.
+_ALWAYS: Mapping[Side, str] = MappingProxyType({Side.REQUESTER: "status.query", Side.REQUESTED: "status.report"})
+
+
+def legal_replies(case: Any, *, ours: bool) -> tuple[str, ...]:
+    """The types that this side may write in the case as it stands; ``ours``: this desk asked.
+
+    Of a thread that asks for nothing, all that reply to something.
+    """
+    side = Side.REQUESTER if ours else Side.REQUESTED
+    rules = _rules_of(case)
+    if rules is None:
+        return tuple(name for name in MESSAGE_TYPES if "in_reply_to" in MESSAGE_TYPES[name].model_fields)
+    states = {target.state for target in case.targets}
+    found = [name for name, fact in _FACTS.items() if name in MESSAGE_TYPES and _allows(rules, fact, side, states)]
+    return (*found, *_always(side))
+
+
+def _always(side: Side) -> Iterator[str]:
+    if _ALWAYS[side] in MESSAGE_TYPES:
+        yield _ALWAYS[side]
+
+
+def _rules_of(case: Any) -> tuple[Rule[Any], ...] | None:
+    if isinstance(case, PreservationCase):
+        return PRESERVATION_RULES
+    if isinstance(case, AssistanceCase):
+        return EMERGENCY_RULES if case.is_emergency else ASSISTANCE_RULES
+    return None
+
+
+def _allows(rules: tuple[Rule[Any], ...], fact: type[f.CaseFact], side: Side, states: set[Any]) -> bool:
+    return any(rule.fact is fact and rule.side in (None, side) and states & set(rule.before) for rule in rules)
