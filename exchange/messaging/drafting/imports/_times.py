@@ -178,7 +178,9 @@ def _unix(text: str) -> ReadTime:
     at = datetime.fromtimestamp(int(text) // per_second, UTC)
     digits = len(str(per_second)) - 1
     fraction = f".{int(text) % per_second:0{digits}}" if digits else ""
-    return ReadTime(f"{at:%Y-%m-%dT%H:%M:%S}{fraction}Z", _PRECISION[per_second])
+    found = f"{at:%Y-%m-%dT%H:%M:%S}{fraction}Z"
+    parse_instant(found)  # nobody means a year before there were such numbers
+    return ReadTime(found, _PRECISION[per_second])
 
 
 def _rfc5322(text: str) -> ReadTime:
