@@ -19,7 +19,7 @@ from exchange.service.run_folder import RunNote, is_owned, read_note
 # These open no desk, or are about the home and its service themselves; all others are given to a running desk.
 HERE = frozenset(
     {
-        *(("desk", "run"), ("desk", "status"), ("desk", "stop"), ("desk", "unit")),
+        *(("desk", "run"), ("desk", "status"), ("desk", "stop"), ("desk", "unit"), ("desk", "api"), ("desk", "events")),
         *(("init",), ("demo",), ("codes",), ("keys",), ("settings",), ("targets",), ("template",)),
         *(("officer", "passphrase"), ("epoc",), ("evidence", "stamp"), ("evidence", "verify"), ("evidence", "root")),
     }

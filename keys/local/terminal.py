@@ -214,6 +214,8 @@ def run_program(name: str, app: typer.Typer) -> None:
         code = _refused_output(problem)
         _silence()
     _on_interrupt(signal.SIG_IGN)
+    if is_ending():
+        os._exit(code)  # no thread that still works is waited for: whatever is stored is whole at every moment
     gc.freeze()  # else the interpreter walks over every object that was ever loaded before it ends
     sys.exit(code)
 

@@ -237,7 +237,7 @@ def test_an_interrupt_at_any_place_ends_a_command_with_one_line(desk: ServedDesk
     ran = subprocess.run(
         [sys.executable, "-c", _INTERRUPTED, at, "inbox", "--json", *desk.by("kim")],
         env=desk.environment(COMITY_PASSPHRASE_FILE=str(desk.passphrase)),
-        cwd=desk.root, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        cwd=desk.root, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=WITHIN_S,
     )  # fmt: skip
     assert (ran.returncode, ran.stdout, ran.stderr) == (130, "", "interrupted\n")
 

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from exchange.cli.main import app
 from exchange.desk.desk import Desk
+from exchange.letters.composing import Parties, Printing, compose_letter, texts_of
 from exchange.messaging.once import under_key
 from exchange.settings import DeskSettings, SiblingSettings
 from exchange.views import SendStatus
@@ -195,7 +196,12 @@ async def test_what_leaves_the_desk_of_a_child_knows_no_other(world: World, tmp_
         child = {one.nation: one for one in view.children}
         bag = await jp.evidence.gather(child["fr"].thread, disclose=True)
         telling = [str(sent.id), str(child["gh"].thread), child["gh"].own_reference or "", view.own_reference or ""]
+        printed = await jp.evidence.printed(child["fr"].thread)
+        parties = Parties(sender=JP, recipient=FR, nodes=frozenset({"jp", "fr"}))
+        letter = compose_letter([printed], parties, Printing(language="en", as_of=world.clock()))
         written = repr(bag).encode() + repr(await jp.messages.track(child["fr"].thread)).encode()
+        written += "\n".join(texts_of(letter)).encode()
+        telling += [str(GH)]
         assert [word for word in telling if word.encode() in written] == []
 
 
