@@ -196,6 +196,7 @@ def show(
 
 
 def _shown_object(shown: ShownMessage, duplicates: Sequence[Duplicate], not_searched: int) -> dict[str, Any]:
+    from exchange.letters.fingerprint import fingerprint_of
     from exchange.text.rendering import read_message
 
     return {
@@ -203,6 +204,7 @@ def _shown_object(shown: ShownMessage, duplicates: Sequence[Duplicate], not_sear
         "direction": shown.row.direction,
         "stored_at": shown.row.stored_at,
         "notes": shown.notes,
+        "fingerprint": fingerprint_of(shown.digest),
         "cautions": shown.cautions,
         "receipts": shown.receipts,
         "readers": [{"officer": officer, "at": at} for officer, at in shown.readers],
@@ -213,6 +215,7 @@ def _shown_object(shown: ShownMessage, duplicates: Sequence[Duplicate], not_sear
 
 
 def _print_shown(shown: ShownMessage, duplicates: Sequence[Duplicate], not_searched: int) -> None:
+    from exchange.letters.fingerprint import fingerprint_of
     from exchange.text.rendering import read_message
 
     for note in shown.notes:
@@ -221,6 +224,7 @@ def _print_shown(shown: ShownMessage, duplicates: Sequence[Duplicate], not_searc
     for reader, at in shown.readers:
         line(_("Read by: {officer}, {at}").format(officer=safe(reader), at=safe(at)))
     print_duplicates(duplicates, not_searched)
+    line(labelled(_("Fingerprint"), fingerprint_of(shown.digest)))
     print_reading(read_message(shown.message))
 
 

@@ -270,6 +270,26 @@ def test_both_sides_print_the_same_fingerprint(office: Any) -> None:
     assert (root / "jp.pdf").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_message_is_shown_with_the_fingerprint_of_its_letter(office: Any) -> None:
+    message, comity, root = office
+    printed_ = json.loads(comity(JP, "print", message, "--out", str(root / "f.pdf"), "--json").stdout)["messages"]
+    assert json.loads(comity(FR, "show", message, "--json").stdout)["fingerprint"] == printed_[message]
+    assert printed_[message] in comity(FR, "show", message).output
+
+
+def test_cases_and_messages_are_listed_with_both_references_nation_and_offence(office: Any) -> None:
+    message, comity, _root = office
+    (case,) = [
+        one for one in json.loads(comity(FR, "case", "list", "--json").stdout)["cases"] if one["thread"] == message
+    ]
+    assert (case["peer_reference"], case["nation"], case["ours"]) == ("NPA-CY-2026-004417", "jp", False)
+    for line in (["case", "list", "--with", "Japan", "--theirs"], ["inbox", "--offline"]):
+        shown = comity(FR, *line).output
+        for text in (message[-8:], "NPA-CY-2026-004417", "Illegal access"):
+            assert text in shown, line
+    assert "no such case" in comity(FR, "case", "list", "--with", "Ghana").output
+
+
 def test_a_printed_letter_is_in_the_processing_log_with_who_gets_it(office: Any) -> None:
     message, comity, root = office
     assert comity(JP, "print", message, "--out", str(root / "a.pdf")).exit_code == 0
