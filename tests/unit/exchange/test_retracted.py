@@ -48,3 +48,5 @@ async def test_what_was_read_before_it_was_taken_back_or_corrected_says_so(world
         await jp.messages.sync()
         shown = await jp.messages.show(answer.id)
         assert "took this message back" in shown.notes[-1]
+        assert shown.standing is not None
+        assert shown.standing.state == "retracted"
