@@ -96,7 +96,7 @@ class SentMessage:
     cautions: tuple[Caution, ...] = ()
     children: tuple[SentMessage, ...] = ()
     nation: str = ""  # of a child
-    goes_at: datetime | None = None  # of a child: its own instant
+    goes_at: datetime | None = None  # of a child, or one that is scheduled: its own instant
 
 
 @dataclass(frozen=True, slots=True)
