@@ -78,8 +78,10 @@ class DeskParents:
         """Say the same in the cases with these nations, or (None) in all: a message in each, in its own thread.
 
         They go at instants of their own, as the requests did. Without a key the ``draft_id`` of the fields is theirs:
-        the same words are said once (:mod:`exchange.messaging.once`). Raises :class:`NotFoundError`, :class:`UsageError` for a
-        nation that was not asked, and as :meth:`DeskMessages.send_many`; then nothing is sent in any of the cases.
+        the same words are said once (:mod:`exchange.messaging.once`).
+
+        Raises :class:`NotFoundError`, :class:`UsageError` for a nation that was not asked, and as
+        :meth:`DeskMessages.send_many`; then nothing is sent in any of the cases.
         """
         works, own, fields = self._works, draft_id_of(fields), without_draft_id(fields)
         asked = [str(parent_id), reply_type, fields, sorted(nations) if nations is not None else None]

@@ -136,6 +136,13 @@ def test_a_letter_and_a_copy_say_that_a_message_was_taken_back_or_corrected(
     assert {fact.name: fact.value for fact in made.messages[0].facts}[said] == str(UUID(int=9))
 
 
+def test_a_reference_is_not_ours_in_a_message_that_is_read_or_printed_by_the_other_side() -> None:
+    lines = {line.label: line.text for line in letter(peer_reference="OCLCTIC-7").messages[0].lines}
+    assert lines["Reference of the sender"] == "NPA-CY-2026-004417"
+    assert lines["Reference of the recipient"] == "OCLCTIC-7"
+    assert not {"Our reference", "Your reference"} & lines.keys()
+
+
 def test_only_what_is_proved_stands_among_the_receipts() -> None:
     assert not [row for row in letter().messages[0].receipts if "ContentAccessTracking" in row[0]]
 
