@@ -110,7 +110,12 @@ class _Conversation:
             if typed.isdecimal() and 0 < int(typed) <= len(types):
                 return types[int(typed) - 1]
             from exchange.text.code_words import code_of
+            from protocol.codes import load_codes
 
+            if typed in ("", _HELP):
+                for entry in load_codes("message_type").entries:
+                    self._asking.say(f"{code_label('message_type', entry.code)} [{entry.code}]", 3)
+                continue
             try:
                 return code_of("message_type", typed)
             except ComityError as problem:

@@ -147,6 +147,13 @@ def test_what_a_refusal_of_the_desk_says_keeps_the_draft(comity: Type, monkeypat
     assert [one["state"] for one in drafts(comity)] == ["saved"]
 
 
+def test_help_at_the_first_question_shows_all_that_can_be_written(comity: Type) -> None:
+    done = comity("new", "--plain", answers=["?", "Test of the contact"])
+    assert "Test of the contact [contact.test]" in done.output
+    assert "Notice of an incident [incident]" in done.output
+    assert "is not a code" not in done.output
+
+
 def test_files_and_questions_do_not_go_together(comity: Type, tmp_path: Path) -> None:
     assert comity("new", "--ask", "--out", str(tmp_path / "x.json")).exit_code != 0
     assert not (tmp_path / "x.json").exists()
