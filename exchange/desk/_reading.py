@@ -41,7 +41,8 @@ def resolved(store: DeskStore, text: str) -> UUID:
 
 def _resolved_part(store: DeskStore, wanted: str) -> UUID:
     if len(wanted) < store.short_ids.fewest_characters:
-        raise NotFoundError(f"too many messages fit {wanted!r}; give more")
+        # Nobody looked: perhaps none fits.
+        raise NotFoundError("give at least four characters of the id")
     # Among all of them, however old: what is short and not unique must not open another message.
     found = store.short_ids.find(wanted, _MOST_COMPARED)
     if found is None:

@@ -454,7 +454,11 @@ class Office:
         """Take a shift off the rota, by its id or the beginning of it; raises :class:`NotFoundError`."""
         self._acting.require(Role.ADMINISTRATOR, Role.RELEASER)
         found = [shift for shift in self._rota.shifts() if str(shift.id).startswith(text.lower())]
-        if len(found) != 1 or len(text) < 4:
+        if len(text) < 4:
+            raise NotFoundError("give at least four characters of the id")
+        if not found:
+            raise NotFoundError(f"no shift here has an id that begins with {text!r}")
+        if len(found) != 1:
             raise NotFoundError(f"{len(found)} shifts fit {text!r}; give more")
         with self._database.transaction():
             self._rota.remove_shift(found[0].id)

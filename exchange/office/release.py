@@ -165,8 +165,12 @@ class KeptDrafts:
         """The one draft whose id is, begins or ends with ``text``; raises :class:`NotFoundError`."""
         wanted = text.strip().lower()
         found = [p for p in self.all() if str(p.id).startswith(wanted) or str(p.id).endswith(wanted)]
-        if len(found) != 1 or len(wanted) < 4:
-            raise NotFoundError(f"{len(found) if len(wanted) >= 4 else 'too many'} drafts fit {text!r}; give more")
+        if len(wanted) < 4:
+            raise NotFoundError("give at least four characters of the id")
+        if not found:
+            raise NotFoundError(f"no draft here has an id that begins or ends with {text!r}")
+        if len(found) != 1:
+            raise NotFoundError(f"{len(found)} drafts fit {text!r}; give more")
         return found[0]
 
     def _row(self, proposal: UUID) -> bytes:

@@ -382,6 +382,17 @@ async def test_an_id_is_found_and_told_from_others_however_old_its_message_is(wo
             await jp.messages.resolve(both)
 
 
+@pytest.mark.parametrize(
+    ("typed", "told"), [("zzz", "at least four characters"), ("", "at least four"), ("zzzz", "^no ")]
+)
+async def test_an_id_that_fits_nothing_is_never_said_to_fit_too_many(world: World, typed: str, told: str) -> None:
+    async with world.open(JP) as jp:
+        with pytest.raises(NotFoundError, match=told):
+            await jp.messages.resolve(typed)
+        with pytest.raises(NotFoundError, match=told):
+            await jp.messages.saved_draft(typed)
+
+
 async def test_waiting_ends_when_the_condition_holds(world: World) -> None:
     async def arrived(desk: Desk) -> bool:
         return bool(await desk.messages.inbox())
