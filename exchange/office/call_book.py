@@ -71,6 +71,11 @@ class CallBook:
         person, :class:`ForbiddenError` once the office said that the case is not theirs, or where none is needed, and
         as :func:`who_acts` for the second officer's login.
         """
+        register = OfficerRegister(self._store.database)
+        if not register.all():
+            raise OfficerNeededError(
+                "two officers break the glass, and this desk has registered none: comity officer add registers them"
+            )
         if self._acting.officer is None:
             raise OfficerNeededError
         self._acting.require(Role.DRAFTER, Role.RELEASER)
@@ -79,7 +84,6 @@ class CallBook:
             raise ForbiddenError("nothing here needs a call before it is disclosed")
         if sheet.calls.suspected:
             raise ForbiddenError("the office said that this case is not theirs: nothing is disclosed")
-        register = OfficerRegister(self._store.database)
         other = who_acts(register, self._store.records, self._folder, second, "").officer
         if other is None:
             raise OfficerNeededError

@@ -184,6 +184,13 @@ async def test_a_request_that_is_no_emergency_needs_no_call(world: World) -> Non
 # --- A forgery ------------------------------------------------------------------------------------------------------
 
 
+async def test_a_desk_that_registered_no_officers_says_so_where_two_are_needed(world: World) -> None:
+    asked = await emergency(world)
+    async with world.open(JP) as jp:
+        with pytest.raises(OfficerNeededError, match="registered none"):
+            await jp.cases.break_glass(asked, "A child is in danger.", LEE)
+
+
 async def test_a_request_that_is_not_theirs_is_marked_wherever_it_is_shown_and_nothing_goes_out(world: World) -> None:
     await staffed(world)
     asked = await emergency(world)
