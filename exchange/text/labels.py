@@ -93,7 +93,7 @@ def deadline_label(what: str) -> str:
         "acknowledgement": _("Acknowledge the request"),
         "decision": _("Decide on the request"),
         "answer": _("Answer the request"),
-        "next_update": _("Send the update that you promised"),
+        "next_update": _("Send the update that was promised"),
         "supplement": _("Send the supplement"),
         "expiry": _("Preservation expires: extend, follow up or release"),
         "explanation": _("Tell the sender why a message is out of order"),

@@ -22,7 +22,7 @@ from exchange.cli.output import line, print_json, print_json_line, safe
 from exchange.i18n import _, labelled
 from exchange.text.labels import code_label, deadline_label, marked
 from exchange.text.objects import plain
-from protocol.errors import ComityError
+from protocol.errors import ComityError, UsageError
 
 if TYPE_CHECKING:
     from exchange.cases.agenda import Notice
@@ -53,13 +53,18 @@ def agenda(
         from exchange.cases.agenda import lanes
         from exchange.desk.desk import utc_now
         from exchange.text.due import item_lines, lane_label
+        from exchange.views import Lane
 
+        if lane is not None and lane not in list(Lane):
+            # Shown as an empty lane, a misspelt one would say that nothing is due.
+            raise UsageError(_("there is no such lane; known: {names}").format(names=", ".join(Lane)))
         reached = await synced(desk, offline=not sync)
         # A person sees the first of each lane; those alone are made where nothing is left out.
         most = limit + 1 if not (as_json or ours or pressing) else None
+        everything = await desk.cases.agenda(most=most)
         items = [
             item
-            for item in await desk.cases.agenda(most=most)
+            for item in everything
             if (item.ours or not ours) and (item.level or not pressing) and (lane is None or item.lane.value == lane)
         ]
         calls = await _numbers(desk, items)
@@ -69,7 +74,7 @@ def agenda(
             return
         reached.say()
         if not items:
-            line(_("Nothing is due."))
+            line(_("Nothing of this is due. Other things are: comity agenda") if everything else _("Nothing is due."))
             return
         now = utc_now()
         for heading, found in lanes(items):

@@ -207,6 +207,11 @@ def test_the_agenda_and_the_watch_name_the_case_and_whom_to_call(world: World, m
     )
     assert json.loads(comity(world, JP, "agenda", "--ours", "--json")[1])["items"] == []
     assert f"{str(sent)[-8:]} Acknowledge the request" in comity(world, JP, "agenda")[1]
+    # What a filter leaves out is due all the same, and a lane that there is not is no empty one.
+    assert "Other things are" in comity(world, JP, "agenda", "--ours")[1]
+    code, out = comity(world, JP, "agenda", "--lane", "their", "--json")
+    assert (code, json.loads(out)["error"]["code"]) == (2, "usage")
+    assert "theirs" in out
     code, out = comity(world, JP, "watch", "--once", "--json")
     assert (code, json.loads(out)["call"]) == (0, ["+33 1 23 45 67 89"])
     assert comity(world, JP, "watch", "--once", "--json") == (0, "")
