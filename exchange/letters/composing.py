@@ -24,6 +24,8 @@ from protocol.address import Address
 
 # Shown in the head of each message, or of use to programs alone.
 _IN_THE_HEAD = frozenset({"id", "thread", "from", "to", "sent_at", "in_reply_to"})
+# The column of reasons in the log of removals.
+_WHY = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +105,7 @@ class _Composer:
             yield LetterFact(shown(_("Given to")), self._text(self._printing.disclosed_to))
             yield LetterFact(shown(_("Made by")), self._printing.by)
         reference = getattr(first.message, "own_reference", None)
-        if reference:
+        if reference and not self._redactor.takes("own_reference"):
             yield LetterFact(shown(_("Reference")), self._text(reference))
 
     def _message(self, printed: PrintedMessage) -> LetterMessage:
@@ -171,10 +173,11 @@ class _Composer:
 
 
 def texts_of(letter: Letter) -> Iterator[str]:
-    """Every text that stands in a letter, but for the log of what was removed: its reasons are a person's own."""
+    """Every text that stands in a letter; of the log of what was removed, its reasons: they are a person's own."""
     yield from (letter.title, *letter.letterhead, *letter.notes)
     for fact in letter.facts:
         yield fact.value
+    yield from (row[_WHY] for row in (letter.redactions.rows if letter.redactions is not None else ()))
     for message in letter.messages:
         yield message.heading
         yield from (fact.value for fact in message.facts)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
-from exchange.cases.calls import CallEntry, CallKind, Calls, CallSheet, is_emergency_here
+from exchange.cases.calls import CallEntry, CallKind, Calls, CallSheet, calls_of, is_emergency_here
 from exchange.context.desk_context import DeskContext
 from exchange.office.case_notes import check_text
 from exchange.office.officers import READERS, Acting, Login, OfficerRegister, Role, check_line, person_of, who_acts
@@ -31,7 +31,7 @@ class CallBook:
 
     def of(self, thread: UUID) -> Calls:
         """The calls of a case."""
-        return Calls.of(self._store.calls.of(thread))
+        return calls_of(self._store, thread)
 
     def record(
         self, sheet: CallSheet, outcome: str, number: str | None, spoke_to: str | None, remark: str
@@ -137,7 +137,8 @@ class CallBook:
         head = self._store.messages.head(sheet.message).head
         call = RecordedCall(entry.outcome or "", entry.number, entry.version) if entry.number is not None else None
         with self._store.database.transaction():
-            self._store.calls.insert(sheet.thread, entry.to_bytes())
+            known = replace(entry, upto=self._store.messages.thread_end(sheet.thread))
+            self._store.calls.insert(sheet.thread, known.to_bytes())
             record = self._book.record(Operation.ALTERATION, act, head, subject=subject)
             self._store.records.insert([replace(record, call=call)])
 

@@ -12,6 +12,7 @@ Rules; what breaks one changes nothing, and is kept and shown:
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
@@ -30,6 +31,25 @@ NOT_CORRECTED = frozenset(
 # Members that bind a message to another one: a correction repeats them as they were.
 _BOUND = ("commitment", "offer")
 _RULE = "correction"
+
+
+# Of one sender in one thread. Each costs two folds, and who corrects more often writes a new message.
+MOST_ACTS = 50
+
+
+def acts_of(messages: Iterable[Message]) -> tuple[list[Correction | Retract], list[Correction | Retract]]:
+    """The corrections and retractions that count, by (time of sending, id), and those that are too many."""
+    acts = sorted(
+        (message for message in messages if isinstance(message, Correction | Retract)),
+        key=lambda act: (act.sent_at, act.id),
+    )
+    taken: Counter[str] = Counter()
+    counted: list[Correction | Retract] = []
+    too_many: list[Correction | Retract] = []
+    for act in acts:
+        taken[act.sender] += 1
+        (counted if taken[act.sender] <= MOST_ACTS else too_many).append(act)
+    return counted, too_many
 
 
 def original_of(message: Correction | Retract, messages: Mapping[UUID, Message]) -> Message | None:
@@ -62,10 +82,12 @@ def corrected(original: Message, correction: Correction) -> Message:
 def as_corrected(messages: Iterable[Message]) -> list[Message]:
     """The messages as they read now: each with the content of its last correction that stands."""
     known = {message.id: message for message in messages}
-    taken_back = {(one.retracts, one.sender) for one in known.values() if isinstance(one, Retract)}
-    acts = (one for one in known.values() if isinstance(one, Correction) and (one.id, one.sender) not in taken_back)
+    acts, _too_many = acts_of(known.values())
+    taken_back = {(one.retracts, one.sender) for one in acts if isinstance(one, Retract)}
     now = dict(known)
-    for act in sorted(acts, key=lambda act: (act.sent_at, act.id)):
+    for act in acts:
+        if isinstance(act, Retract) or (act.id, act.sender) in taken_back:
+            continue
         original = original_of(act, known)
         if original is None:
             continue
