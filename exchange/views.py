@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from protocol.lifecycle.case import AnyCase
     from protocol.lifecycle.clocks import ExpiryWarning
     from protocol.lifecycle.deadlines import Deadline
+    from protocol.lifecycle.folding import MessageStanding
     from protocol.lifecycle.preservation import CentralLeg
     from protocol.lifecycle.waiting import AuthorityWait
     from protocol.messages.schema.base import Message
@@ -95,7 +96,7 @@ class SentMessage:
     cautions: tuple[Caution, ...] = ()
     children: tuple[SentMessage, ...] = ()
     nation: str = ""  # of a child
-    goes_at: datetime | None = None  # of a child: its own instant
+    goes_at: datetime | None = None  # of a child, or one that is scheduled: its own instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +170,7 @@ class ShownMessage:
     digest: bytes
     cautions: tuple[Caution, ...] = ()
     readers: tuple[tuple[str, datetime], ...] = ()  # officers who read it, and when first
+    standing: MessageStanding | None = None  # None: nothing in its thread corrects or takes back anything
 
 
 @dataclass(frozen=True, slots=True)

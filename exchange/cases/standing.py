@@ -28,13 +28,30 @@ def standing_of(store: DeskStore, parsed: Parsed, head: Head) -> MessageStanding
 
 
 def withheld_by(store: DeskStore, parsed: Parsed, stored: StoredMessage) -> UUID | None:
-    """The retraction for which a received message is not shown: nobody here had opened it. None: it may be shown."""
-    from protocol.lifecycle.folding import StandingState
+    """The retraction for which a received message is not shown: nobody here had opened it. None: it may be shown.
 
+    A correction has the content of what it corrects: it is withheld with a message that was taken back after it.
+    """
     head = stored.head
-    if stored.erased or head.direction is not Direction.RECEIVED or head.type in _ACTS:
+    if stored.erased or head.direction is not Direction.RECEIVED or head.type == "retract":
         return None
     if store.messages.head(head.id).opened_at is not None:
         return None
-    found = standing_of(store, parsed, head)
-    return found.by if found is not None and found.state is StandingState.RETRACTED else None
+    found = standing_of(store, parsed, head) if head.type != "correction" else _corrected(store, parsed, head)
+    if found is None:
+        return None
+    from protocol.lifecycle.folding import StandingState
+
+    return found.by if found.state is StandingState.RETRACTED else None
+
+
+def _corrected(store: DeskStore, parsed: Parsed, head: Head) -> MessageStanding | None:
+    """How the message stands that a correction corrects; None where the correction is not read here."""
+    from protocol.lifecycle.corrections import standing
+    from protocol.messages.types.correcting import Correction
+
+    entries = thread_messages(store, parsed, head.thread)
+    for message in (entry.message for entry in entries):
+        if isinstance(message, Correction) and message.id == head.id:
+            return standing(entries, message.corrects)
+    return None

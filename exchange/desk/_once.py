@@ -58,8 +58,10 @@ async def as_they_are(works: Works, results: Sequence[OnceResult]) -> list[SentM
             head = store.messages.head(result.id).head
             refusal = store.refusals.of(head.id)
             receipts = tuple(judge.row(one.receipt, None) for one in store.receipts.of(head.digest) if not one.error)
-            status, why = send_status(store, head), (refusal.code, refusal.detail) if refusal is not None else ()
-            shown.append(SentMessage(head.id, head.thread, head.digest, status, receipts, *why))
+            status = send_status(store, head)
+            error, reason = (refusal.code, refusal.detail) if refusal is not None else (None, None)
+            at = head.sent_at if status is SendStatus.SCHEDULED else None
+            shown.append(SentMessage(head.id, head.thread, head.digest, status, receipts, error, reason, goes_at=at))
             if status is SendStatus.QUEUED:
                 waiting.append(store.messages.get(head.id))
         return shown, waiting

@@ -21,6 +21,7 @@ from protocol.event import EventName
 from protocol.processing_log import Operation
 
 if TYPE_CHECKING:
+    from protocol.lifecycle.folding import MessageStanding
     from protocol.messages.types.forward import Forward
 
 
@@ -77,15 +78,17 @@ def read(works: Works, message_id: UUID, act: str = "show") -> ShownMessage:
     message, head = works.context.parsed.of(stored), stored.head
     require_open(works, stored)
     works.keep_record(works.book.record(Operation.CONSULTATION, act, head))
+    found = standing_of(store, works.context.parsed, head)
     return ShownMessage(
         row=inbox_row(store, *store.messages.head(message_id)),
         message=message,
         content=stored.content,
-        notes=(*notes_of(message), *_standing_notes(works, head), *_forgery_note(works, head)),
+        notes=(*notes_of(message), *_standing_notes(found), *_forgery_note(works, head)),
         receipts=tuple(receipt_rows(works, head)),
         digest=head.digest,
         cautions=cautions_of(store, works.context.parsed, message, works.context.directory),
         readers=tuple(works.office.readers_with_who_acts(message_id)),
+        standing=found,
     )
 
 
@@ -95,13 +98,12 @@ def _forgery_note(works: Works, head: Head) -> tuple[str, ...]:
     return ("SUSPECTED FORGERY: the office that is named said that this is not theirs; disclose nothing",)
 
 
-def _standing_notes(works: Works, head: Head) -> tuple[str, ...]:
+def _standing_notes(found: MessageStanding | None) -> tuple[str, ...]:
     """What a reader must be told of a message that was corrected or taken back."""
-    from protocol.lifecycle.folding import StandingState
-
-    found = standing_of(works.context.store, works.context.parsed, head)
     if found is None:
         return ()
+    from protocol.lifecycle.folding import StandingState
+
     return {
         StandingState.CORRECTED: (f"its sender corrected this message: read {found.by}",),
         StandingState.RETRACTED: (f"its sender took this message back: read {found.by}",),

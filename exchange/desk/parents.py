@@ -21,6 +21,7 @@ from exchange.desk._once import done_once
 from exchange.desk._works import Draft, Works
 from exchange.desk.messages import DeskMessages
 from exchange.messaging.once import claim_of
+from exchange.office.draft_ids import draft_id_of, without_draft_id
 from exchange.store.rows import Parent
 from exchange.views import SentMessage
 from protocol.errors import UsageError
@@ -76,13 +77,14 @@ class DeskParents:
     ) -> list[SentMessage]:
         """Say the same in the cases with these nations, or (None) in all: a message in each, in its own thread.
 
-        They go at instants of their own, as the requests did. Raises :class:`NotFoundError`, :class:`UsageError` for a
-        nation that was not asked, and as :meth:`DeskMessages.send_many`; then nothing is sent in any of the cases.
+        They go at instants of their own, as the requests did. Without a key the ``draft_id`` of the fields is theirs:
+        the same words are said once (:mod:`exchange.messaging.once`).
+
+        Raises :class:`NotFoundError`, :class:`UsageError` for a nation that was not asked, and as
+        :meth:`DeskMessages.send_many`; then nothing is sent in any of the cases.
         """
-        works, asked = (
-            self._works,
-            [str(parent_id), reply_type, dict(fields), sorted(nations) if nations is not None else None],
-        )
+        works, own, fields = self._works, draft_id_of(fields), without_draft_id(fields)
+        asked = [str(parent_id), reply_type, fields, sorted(nations) if nations is not None else None]
 
         def drafts() -> list[Draft]:
             parent = parent_with(self._store, parent_id)
@@ -95,7 +97,7 @@ class DeskParents:
                 return await self._messages.propose_many([dict(draft) for draft in written])
             return await works.node_sync.send(written, None)
 
-        return await done_once(works, claim_of("say", asked), say)
+        return await done_once(works, claim_of("say", asked, own), say)
 
     def _draft(self, thread: UUID, reply_type: str, fields: Mapping[str, Any]) -> Draft:
         own = {name: value for name, value in fields.items() if name not in _OF_ONE_CASE}

@@ -21,11 +21,13 @@ from exchange.views import ReceiptRow, ShownMessage
 from keys.local.isolates import shown
 from keys.local.translation import _, isolated_value, speaking
 from protocol.address import Address
+from protocol.lifecycle.folding import StandingState
 
 # Shown in the head of each message, or of use to programs alone.
 _IN_THE_HEAD = frozenset({"id", "thread", "from", "to", "sent_at", "in_reply_to"})
 # The column of reasons in the log of removals.
 _WHY = 2
+_CHANGED_BY = {StandingState.CORRECTED: "correction", StandingState.RETRACTED: "retract"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +119,7 @@ class _Composer:
                 LetterFact(shown(_("From")), str(message.row.sender), code=True),
                 LetterFact(shown(_("To")), str(self._to(message)), code=True),
                 LetterFact(shown(_("Sent at")), self._reader.instant(message.row.sent_at)),
+                *_standing(message),
                 LetterFact(shown(_("Message")), str(message.row.id), code=True),
                 LetterFact(shown(_("Fingerprint")), fingerprint_of(message.digest), code=True),
                 LetterFact(shown(_("SHA-256 of the sealed message")), _grouped(message.digest), code=True),
@@ -183,6 +186,13 @@ def texts_of(letter: Letter) -> Iterator[str]:
         yield from (fact.value for fact in message.facts)
         yield from (line.text for line in message.lines if line.text)
         yield from (cell for row in message.receipts for cell in row)
+
+
+def _standing(message: ShownMessage) -> Iterator[LetterFact]:
+    """The message that corrected this one or took it back: nobody may take the paper for what still holds."""
+    found = message.standing
+    if found is not None and found.by is not None and found.state in _CHANGED_BY:
+        yield LetterFact(shown(code_label("message_type", _CHANGED_BY[found.state])), str(found.by), code=True)
 
 
 def _kind(message: ShownMessage) -> str:

@@ -418,5 +418,12 @@ class NodeSync:
 
 def _sent(head: Head, outcome: Outcome) -> SentMessage:
     return SentMessage(
-        head.id, head.thread, head.digest, outcome.status, outcome.receipts, outcome.error, outcome.reason
+        head.id,
+        head.thread,
+        head.digest,
+        outcome.status,
+        outcome.receipts,
+        outcome.error,
+        outcome.reason,
+        goes_at=head.sent_at if outcome.status is SendStatus.SCHEDULED else None,
     )

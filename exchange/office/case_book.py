@@ -42,6 +42,9 @@ class CaseBook:
         if officer is None:
             raise UsageError("name the officer who notes it")
         entry = CaseEntry(kind, truncate(self._clock()), check_text(officer), check_text(text), until)
+        if until is not None and until <= entry.at:
+            # A slip of the year, most often; kept, it would hide what is due next behind a date long gone.
+            raise UsageError("this time has passed already: give a later one")
         if not self._store.messages.thread(thread):
             raise NotFoundError(f"this desk has no thread {thread}")
         if kind is EntryKind.ASSIGNED:

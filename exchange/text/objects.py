@@ -69,7 +69,8 @@ def sent_object(sent: SentMessage) -> dict[str, Any]:
         "reason": sent.reason,
         "cautions": sent.cautions,
         "receipts": [receipt_object(row) for row in sent.receipts],
-        **({"nation": sent.nation, "goes_at": sent.goes_at} if sent.nation else {}),
+        **({"nation": sent.nation} if sent.nation else {}),
+        **({"goes_at": sent.goes_at} if sent.nation or sent.goes_at else {}),
         **({"children": [sent_object(child) for child in sent.children]} if sent.children else {}),
     }
 

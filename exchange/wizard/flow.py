@@ -244,7 +244,7 @@ def _cautions(draft: Draft, situation: Situation) -> Iterator[str]:
     language = str(draft.get("language") or "")
     for address in draft.get("to") or ():
         partner = situation.partner(str(address))
-        if partner is not None and partner.languages and not _speaks(partner, language):
+        if partner is not None and language and partner.languages and not _speaks(partner, language):
             yield phrase(
                 "{office} works in {languages}, and these texts are in {language}",
                 office=partner.address,

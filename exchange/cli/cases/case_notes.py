@@ -15,7 +15,9 @@ from exchange.cli._options import (
     IdArgument,
     JsonOption,
     PassphraseOption,
+    code_in,
     instant,
+    required_code,
     run,
     with_desk,
 )
@@ -295,7 +297,9 @@ def authority(
 )
 def close(
     message_id: IdArgument,
-    reason: Annotated[str, typer.Option("--reason", help=_("A code of the list closure_reason."))],
+    reason: Annotated[
+        str, typer.Option("--reason", callback=code_in("closure_reason"), help=_("A code of the list closure_reason."))
+    ],
     text: Annotated[str | None, typer.Option("--text", help=_("The reason in words."))] = None,
     lapse: Annotated[
         bool, typer.Option("--lapse", help=_("Close it though something lapses or is owed; do not ask."))
@@ -307,6 +311,8 @@ def close(
     """Close a case."""
 
     async def work(desk: Desk) -> int | None:
+        # A wrong word is refused before the desk says what lapses: that is no answer to it.
+        required_code("closure_reason", reason)
         thread = await _thread(desk, message_id)
         lost = await desk.cases.closing_loses(thread)
         agreed = lapse or not lost

@@ -14,7 +14,9 @@ from exchange.cli._options import (
     IdArgument,
     JsonOption,
     PassphraseOption,
+    code_in,
     instant,
+    required_code,
     run,
     with_desk,
 )
@@ -34,12 +36,23 @@ EntryArgument = Annotated[str, typer.Argument(help=_("The id of the entry, or it
 
 def register(
     text: Annotated[str, typer.Argument(help=_("What was asked or said, in words."))],
-    channel: Annotated[str, typer.Option("--channel", help=_("A code of the list request_channel, such as interpol."))],
+    channel: Annotated[
+        str,
+        typer.Option(
+            "--channel",
+            callback=code_in("request_channel"),
+            help=_("A code of the list request_channel, such as interpol."),
+        ),
+    ],
     contact: Annotated[str, typer.Option("--contact", help=_("The contact point that can confirm it."))],
     sender: Annotated[str, typer.Option("--sender", help=_("Who it says it is from."))],
-    kind: Annotated[str, typer.Option("--type", help=_("A code of the list message_type."))] = "assistance.request",
+    kind: Annotated[
+        str, typer.Option("--type", callback=code_in("message_type"), help=_("A code of the list message_type."))
+    ] = "assistance.request",
     reference: Annotated[str | None, typer.Option("--reference", help=_("The reference that it names."))] = None,
-    urgency: Annotated[str, typer.Option("--urgency", help=_("routine, urgent or emergency."))] = "routine",
+    urgency: Annotated[
+        str, typer.Option("--urgency", callback=code_in("urgency"), help=_("routine, urgent or emergency."))
+    ] = "routine",
     received_at: Annotated[
         str | None, typer.Option("--received-at", help=_("When it came: date and time with time zone. Now."))
     ] = None,
@@ -58,6 +71,8 @@ def register(
     async def work(desk: Desk) -> None:
         from protocol.address import Address
 
+        for name, code in (("request_channel", channel), ("message_type", kind), ("urgency", urgency)):
+            required_code(name, code)
         entry = await desk.cases.register(
             channel,
             kind,
@@ -125,7 +140,10 @@ def show(
 )
 def call(
     entry_id: EntryArgument,
-    outcome: Annotated[str, typer.Option("--outcome", help=_("verified, nobody_answered or not_theirs."))],
+    outcome: Annotated[
+        str,
+        typer.Option("--outcome", callback=code_in("call_outcome"), help=_("verified, nobody_answered or not_theirs.")),
+    ],
     spoke_to: SpokeToOption = None,
     number: NumberOption = None,
     home: HomeOption = DEFAULT_HOME,

@@ -15,6 +15,7 @@ from exchange.cli._options import (
     JsonOption,
     PassphraseOption,
     TargetsOption,
+    code_in,
     instant,
     run,
     with_desk,
@@ -53,7 +54,10 @@ def correct(
 
 def retract(
     message_id: IdArgument,
-    why: Annotated[str, typer.Option("--why", help=_("A code of the list retraction_reason."))],
+    why: Annotated[
+        str,
+        typer.Option("--why", callback=code_in("retraction_reason"), help=_("A code of the list retraction_reason.")),
+    ],
     reason: ReasonOption,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
@@ -73,7 +77,12 @@ def note(
     text: Annotated[str, typer.Argument(help=_("The text of the note."))],
     asks: Annotated[bool, typer.Option("--asks", help=_("A note in return is expected."))] = False,
     service: Annotated[
-        str | None, typer.Option("--service", help=_("Without a case: a code of the list service_matter."))
+        str | None,
+        typer.Option(
+            "--service",
+            callback=code_in("service_matter"),
+            help=_("Without a case: a code of the list service_matter."),
+        ),
     ] = None,
     as_note: Annotated[
         bool, typer.Option("--as-note", help=_("Send it as a note, although another message type would have effect."))
@@ -117,7 +126,12 @@ def consult_open(
     question: Annotated[str, typer.Option("--question", help=_("What the other side is asked."))],
     answer_by: Annotated[str, typer.Option("--by", help=_("When you need the answer (with time zone)."))],
     intends: Annotated[
-        str, typer.Option("--intends", help=_("What you would do otherwise: refuse, postpone, conditions; or ask."))
+        str,
+        typer.Option(
+            "--intends",
+            callback=code_in("consultation_intent"),
+            help=_("What you would do otherwise: refuse, postpone, conditions; or ask."),
+        ),
     ] = "ask",
     targets: TargetsOption = None,
     home: HomeOption = DEFAULT_HOME,
@@ -138,7 +152,12 @@ def consult_open(
 )
 def consult_close(
     message_id: IdArgument,
-    outcome: Annotated[str, typer.Option("--outcome", help=_("A code of the list consultation_outcome."))],
+    outcome: Annotated[
+        str,
+        typer.Option(
+            "--outcome", callback=code_in("consultation_outcome"), help=_("A code of the list consultation_outcome.")
+        ),
+    ],
     text: Annotated[str, typer.Option("--text", help=_("The outcome in words."))],
     targets: TargetsOption = None,
     home: HomeOption = DEFAULT_HOME,
@@ -177,7 +196,12 @@ def confirm_follow_up(
 
 def dp_notice(
     message_id: IdArgument,
-    action: Annotated[str, typer.Option("--action", help=_("rectified, erased, restricted or kept."))],
+    action: Annotated[
+        str,
+        typer.Option(
+            "--action", callback=code_in("data_protection_action"), help=_("rectified, erased, restricted or kept.")
+        ),
+    ],
     because: Annotated[str | None, typer.Option("--kept-because", help=_("Why the data were not erased."))] = None,
     done_at: Annotated[str | None, typer.Option("--at", help=_("When it was done (with time zone); else now."))] = None,
     home: HomeOption = DEFAULT_HOME,

@@ -94,6 +94,11 @@ def test_the_commands_show_a_case_whole_with_what_was_noted(world: World, monkey
     assert [entry["text"] for entry in shown["notes"]] == ["Called Paris.", "Suzuki Ren", "the translation"]
     assert [item["what"] for item in shown["deadlines"]] == ["acknowledgement"]
     assert "Called Paris." in comity("show", sent, as_json=False)[1]
-    for wrong in (["note", sent, "  "], ["wait", sent, "tomorrow"], ["wait", sent, "2026-12-01T09:00:00"]):
+    for wrong in (
+        ["note", sent, "  "],
+        ["wait", sent, "tomorrow"],
+        ["wait", sent, "2026-12-01T09:00:00"],
+        ["wait", sent, "2020-01-01T00:00:00Z"],
+    ):
         assert comity(*wrong)[0] == 2
     assert comity("note", "ffff", "x")[0] == 1

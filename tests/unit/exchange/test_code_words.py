@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -152,6 +154,29 @@ def test_options_take_words(line: list[str], code: int, says: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "option", "typed", "code"),
+    [
+        ("register", "--channel", "Telephone", "phone"),
+        ("register", "--type", "Preservation request", "preservation.request"),
+        ("register", "--urgency", "Emergency", "emergency"),
+        ("unproved call", "--outcome", "Nobody answered", "nobody_answered"),
+        ("case close", "--reason", "Answered in full", "answered"),
+        ("retract", "--why", "It was sent twice", "sent_twice"),
+        ("note", "--service", "Training and exercises", "training"),
+        ("consult open", "--intends", "Refuse", "refuse"),
+        ("consult close", "--outcome", "To be granted in part", "in_part"),
+        ("dp-notice", "--action", "Erased", "erased"),
+    ],
+)
+def test_an_option_of_a_code_takes_what_the_code_is_called(words: str, option: str, typed: str, code: str) -> None:
+    command: Any = typer.main.get_command(app)
+    for word in words.split():
+        command = command.commands[word]
+    (parameter,) = [one for one in command.params if option in one.opts]
+    assert parameter.process_value(command.make_context(words, [], resilient_parsing=True), typed) == code
+
+
+@pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["directory", "--no-refresh", "--country", "UK"], "did you mean GB?"),
@@ -159,6 +184,11 @@ def test_options_take_words(line: list[str], code: int, says: str) -> None:
         (["case", "list", "--with", "Frnace"], "did you mean FR?"),
         (["records", "list", "--operation", "disclosre"], "did you mean disclosure?"),
         (["--purpose", "procedings", "records", "list"], "did you mean proceedings?"),
+        (["case", "close", "7f3a", "--reason", "answred"], "did you mean answered?"),
+        (
+            ["register", "A child.", "--channel", "interpl", "--contact", "24-7@fr", "--sender", "NCB"],
+            "did you mean interpol?",
+        ),
     ],
 )
 def test_an_option_that_is_no_code_is_refused_with_the_likely_one(

@@ -30,6 +30,7 @@ from exchange.letters.redaction import Redaction, Redactor
 from exchange.views import Direction, InboxRow, ReceiptRow, ShownMessage
 from protocol.address import Address
 from protocol.errors import RedactionError, UsageError
+from protocol.lifecycle.folding import MessageStanding, StandingState
 from protocol.messages.parse import complete_message
 from tests.worlds.desks import FR, JP, PASSPHRASE, World, request
 
@@ -121,6 +122,26 @@ def test_nothing_that_the_program_adds_names_another_nation() -> None:
     assert "24-7@fr" in said
     assert not [name for name in ("24-7@gh", "gh", "relay") if name in said.replace("TLP", "").split()]
     assert [row[1] for row in made.messages[0].receipts] == ["jp", "fr"]
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [(StandingState.RETRACTED, "Message taken back"), (StandingState.CORRECTED, "Correction of a message")],
+)
+@pytest.mark.parametrize("court", [None, "Tokyo District Court"])
+def test_a_letter_and_a_copy_say_that_a_message_was_taken_back_or_corrected(
+    state: StandingState, said: str, court: str | None
+) -> None:
+    changed = replace(printed().shown, standing=MessageStanding(state, UUID(int=9)))
+    made = compose_letter([PrintedMessage(changed, bytes(32))], PARTIES, replace(PRINTING, disclosed_to=court))
+    assert {fact.name: fact.value for fact in made.messages[0].facts}[said] == str(UUID(int=9))
+
+
+def test_a_reference_is_not_ours_in_a_message_that_is_read_or_printed_by_the_other_side() -> None:
+    lines = {line.label: line.text for line in letter(peer_reference="OCLCTIC-7").messages[0].lines}
+    assert lines["Reference of the sender"] == "NPA-CY-2026-004417"
+    assert lines["Reference of the recipient"] == "OCLCTIC-7"
+    assert not {"Our reference", "Your reference"} & lines.keys()
 
 
 def test_only_what_is_proved_stands_among_the_receipts() -> None:

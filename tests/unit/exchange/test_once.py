@@ -310,6 +310,14 @@ async def test_a_request_to_several_nations_and_what_is_said_in_all_of_them_is_s
             said = [await jp.parents.say(first.id, "withdrawal", {"reason": "Closed."}, at_once=True) for _ in range(2)]
         assert [one.id for one in said[0]] == [one.id for one in said[1]]
         assert len(await sent_ids(jp)) == 4
+        # A draft that is a file has its own key, as it has where it is sent.
+        asks = {"question": "How does it stand?", "draft_id": str(uuid4())}
+        said = [await jp.parents.say(first.id, "status.query", asks) for _ in range(2)]
+        assert [(one.id, one.goes_at) for one in said[0]] == [(one.id, one.goes_at) for one in said[1]]
+        assert None not in {one.goes_at for one in said[0]}
+        assert len(await sent_ids(jp)) == 6
+        with pytest.raises(IdempotencyKeyUsedError):
+            await jp.parents.say(first.id, "status.query", asks, nations=["fr"])
 
 
 async def test_an_offer_and_what_it_gives_are_each_sent_once_under_a_key_and_are_different_acts(world: World) -> None:

@@ -27,6 +27,8 @@ async def test_an_own_authority_is_due_since_the_first_word_of_it_until_it_is_do
         since = world.clock()
         with pytest.raises(UsageError):
             await fr.cases.await_authority(sent.thread, " ")
+        with pytest.raises(UsageError, match="passed already"):
+            await fr.cases.await_authority(sent.thread, JUDGE, until=world.clock())
         with pytest.raises(NothingOpenError):
             await fr.cases.end_authority(sent.thread)
         await fr.cases.await_authority(sent.thread, JUDGE, until=since + timedelta(days=2))

@@ -148,6 +148,7 @@ async def test_one_word_to_all_or_to_one_goes_apart_too(world: World) -> None:
         assert [one.status for one in again] == ["scheduled"]
         (query,) = [row for row in await jp.messages.inbox(sent=True) if row.id == again[0].id]
         assert query.recipients == (FR,)
+        assert again[0].goes_at == query.sent_at
 
 
 async def test_a_text_that_names_another_desk_or_the_own_reference_is_refused(world: World) -> None:
