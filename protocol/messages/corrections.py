@@ -101,6 +101,25 @@ def as_corrected(messages: Iterable[Message]) -> list[Message]:
     return list(now.values())
 
 
+def versions_of(message: Message, thread: Iterable[Message]) -> list[Message]:
+    """The message and, under its id, what each correction in its thread makes of it, the last one last.
+
+    The labels of all of them bind a reader: a correction may make them stricter, and is never a way to weaker ones.
+    """
+    known = {other.id: other for other in (*thread, message)}
+    acts, _too_many = acts_of(known.values())
+    taken_back = {(one.retracts, one.sender) for one in acts if isinstance(one, Retract)}
+    found = [message]
+    for act in acts:
+        if isinstance(act, Retract) or (act.id, act.sender) in taken_back or original_of(act, known) is not message:
+            continue
+        try:
+            found.append(corrected(message, act))
+        except InvalidMessageError:
+            continue  # it changes nothing
+    return found
+
+
 def check_correction(original: Message, correction: Correction) -> None:
     """As :func:`corrected`, for one that is to be sent: what a desk would not send, it does not send this way."""
     _check(original, correction)
