@@ -320,9 +320,10 @@ def is_emergency_here(store: DeskStore, thread: UUID) -> bool:
     asks = head.type.endswith(".request") or head.type == "forward"
     if head.direction is not Direction.RECEIVED or not asks:
         return False
-    return head.urgency == "emergency" or any(
-        _urgency_in(stored) == "emergency" for stored in _corrections(store.messages.thread(thread))
-    )
+    if head.urgency == "emergency":
+        return True
+    rows = store.messages.thread(thread)
+    return any(_urgency_in(one) == "emergency" for one in _corrections(rows, head.sender) if not one.erased)
 
 
 def calls_of(store: DeskStore, thread: UUID) -> Calls:
@@ -330,9 +331,19 @@ def calls_of(store: DeskStore, thread: UUID) -> Calls:
     return Calls.of(store.calls.of(thread), changed_at(store.messages.thread(thread)))
 
 
-def changed_at(rows: Iterable[ThreadRow]) -> int:
-    """The row of the last correction that came in a thread of these rows; 0: none did."""
-    return max((row.seq for row in rows if _is_correction(row.message)), default=0)
+def changed_at(rows: Sequence[ThreadRow]) -> int:
+    """The row of the last correction that came from the asking office in a thread of these rows; 0: none did."""
+    asks = asking_office(rows)
+    return max((row.seq for row in rows if _is_correction(row.message, asks)), default=0)
+
+
+def asking_office(rows: Sequence[ThreadRow]) -> Address | None:
+    """Who asks in a thread of these rows: whoever opened it, also where another office passed that on. None: nobody."""
+    opening = next((row.message.head for row in rows if row.message.head.id == row.message.head.thread), None)
+    if opening is not None:
+        return opening.sender
+    passed_on = (passed_on_request(row.message, row.message.head.thread) for row in rows)
+    return next((Address.parse(request.sender) for request in passed_on if request is not None), None)
 
 
 def discloses(message: Message) -> bool:
@@ -378,12 +389,13 @@ def use_glass(store: DeskStore, message: Message, by: str, at: datetime) -> None
 # --- Inside ---
 
 
-def _is_correction(stored: StoredMessage) -> bool:
-    return stored.head.direction is Direction.RECEIVED and stored.head.type == "correction"
+def _is_correction(stored: StoredMessage, by: Address | None) -> bool:
+    head = stored.head
+    return head.direction is Direction.RECEIVED and head.type == "correction" and head.sender == by
 
 
-def _corrections(rows: Iterable[ThreadRow]) -> Iterator[StoredMessage]:
-    return (row.message for row in rows if _is_correction(row.message) and not row.message.erased)
+def _corrections(rows: Iterable[ThreadRow], by: Address) -> Iterator[StoredMessage]:
+    return (row.message for row in rows if _is_correction(row.message, by))
 
 
 def _urgency_in(correction: StoredMessage) -> object:

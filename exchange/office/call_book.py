@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
-from exchange.cases.calls import CallEntry, CallKind, Calls, CallSheet, calls_of, is_emergency_here
+from exchange.cases.calls import CallEntry, CallKind, Calls, CallSheet, asking_office, calls_of, is_emergency_here
 from exchange.context.desk_context import DeskContext
 from exchange.office.case_notes import check_text
 from exchange.office.officers import READERS, Acting, Login, OfficerRegister, Role, check_line, person_of, who_acts
@@ -49,6 +49,9 @@ class CallBook:
             raise UsageError("the directory has no such number: only a call on the directory's number counts")
         if outcome != "nobody_answered" and spoke_to is None:
             raise UsageError("say who answered the call")
+        asks = asking_office(self._store.messages.thread(sheet.thread))
+        if outcome != "nobody_answered" and sheet.contact != asks and is_emergency_here(self._store, sheet.thread):
+            raise UsageError(f"only a call to {asks}, who asks, says whose this emergency is: call about its request")
         entry = CallEntry(
             kind=CallKind.CALL,
             message=sheet.message,

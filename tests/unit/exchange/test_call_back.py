@@ -32,7 +32,7 @@ from protocol.errors import (
 )
 from protocol.processing_log import ProcessingRecord, RecordedCall
 from tests.unit.exchange.test_officers import BOSS, KIM, LEE, own_key, staffed
-from tests.worlds.desks import FR, JP, PASSPHRASE, ROOT, World, in_thread, request
+from tests.worlds.desks import FR, JP, PASSPHRASE, ROOT, World, in_thread, request, without_rules
 
 NUMBER, DEPUTYS, FORGED = "+33 1 40 97 80 00", "+33 1 23 45 67 89", "+442079460958"
 
@@ -330,6 +330,28 @@ async def test_the_glass_that_was_broken_for_a_request_is_whole_again_for_its_co
         await jp.cases.break_glass(asked, "A child is in danger now.", LEE)
     await corrected(world, asked, own_reference="FR-OTHER-1")
     async with world.open(JP, KIM) as jp:
+        with pytest.raises(CallBackNeededError):
+            await jp.messages.send(await disclosure(jp, asked))
+
+
+async def test_a_call_to_another_office_that_writes_into_the_case_verifies_nothing(world: World) -> None:
+    court = Address.parse("court@fr")
+    world.enrol(court)
+    world.publish(world.cards[court].model_copy(update={"phones": (DEPUTYS,), "updated_at": world.clock()}))
+    asked = await emergency(world)
+    draft = {"type": "note", "thread": str(asked), "in_reply_to": str(asked), "to": [str(JP)], "text": "Call us."}
+    draft |= {"language": "en", "handling": {"tlp": "AMBER+STRICT", "pap": "AMBER"}, "asks": False}
+    draft |= {"officer": {"name": "Marc Petit", "role": "Clerk"}}
+    async with world.open(court) as there:
+        with without_rules(there), pytest.MonkeyPatch.context() as patched:
+            patched.setattr("exchange.messaging.outbox.check_next_step", lambda *_, **__: None)
+            patched.setattr("exchange.messaging.outbox.check_composed", lambda *_, **__: (), raising=False)
+            patched.setattr("exchange.messaging.checks.check_composed", lambda *_, **__: ())
+            written = await there.messages.send(draft)
+    async with world.open(JP) as jp:
+        await jp.messages.sync()
+        with pytest.raises(UsageError, match=str(FR)):
+            await jp.cases.record_call(written.id, "verified", spoke_to="Marc Petit")
         with pytest.raises(CallBackNeededError):
             await jp.messages.send(await disclosure(jp, asked))
 

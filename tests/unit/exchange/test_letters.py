@@ -172,6 +172,15 @@ def test_fingerprints_of_messages_differ_as_their_digests_do(one: bytes, other: 
     assert not set(fingerprint_of(one)) & set("ILOU")
 
 
+def test_a_letter_says_what_its_reader_must_be_told_of_a_message() -> None:
+    note = "its sender took this message back: read 0192c2de-7a10-7c4e-9b2f-5d1e8a3c6f01"
+    one = printed()
+    told = replace(one, shown=replace(one.shown, notes=(note,)))
+    made = compose_letter([told], PARTIES, PRINTING)
+    assert note in texts_of(made)
+    assert "took this message back" in text_of(render_letter(made)).replace("\n", " ")
+
+
 # --- What is removed ------------------------------------------------------------------------------------------------
 
 SECRET = "Kim Secret Witness"

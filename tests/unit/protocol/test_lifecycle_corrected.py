@@ -254,6 +254,18 @@ def test_a_flood_of_corrections_is_bounded_for_each_sender():
     assert standing(thread.entries, question.id).state is StandingState.RETRACTED
 
 
+@pytest.mark.parametrize("of_the_opening", [True, False])
+def test_nothing_vanishes_by_a_correction_in_a_version_that_this_program_cannot_read(of_the_opening: bool):
+    thread, answer = (Thread(), None) if of_the_opening else answered("t1")
+    before = [(target.name, target.state) for target in thread.case.targets]
+    original = answer or thread.opening
+    correction = thread.correct(original, targets=own_fields(original)["targets"])
+    newer = {**correction.message, "schema_version": 999, "targets": [{"way": "new"}]}  # type: ignore[attr-defined]
+    thread.entries[-1] = ThreadMessage(correction.model_copy(update={"message": newer}))
+    assert [(target.name, target.state) for target in thread.case.targets] == before
+    assert thread.reasons == ["not_a_correction"]
+
+
 def test_what_is_too_many_neither_changes_nor_takes_back():
     thread, answer = answered("t1")
     for number in range(MOST_ACTS):
