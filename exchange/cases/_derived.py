@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from exchange.cases.calls import REVIEW_WITHIN, Calls
+from exchange.cases.calls import REVIEW_WITHIN, Calls, changed_at
 from exchange.cases.delivery import ALWAYS, NotArrived, missing_of
 from exchange.cases.threads import proved_events
 from exchange.context.desk_context import DeskContext
@@ -136,7 +136,7 @@ class ThreadDerivation:
         ]
         # A thread to several nations is a case for each.
         cases = [case for case in own_cases(messages, self._address).values() if case.opening is not None]
-        calls = Calls.of(self._store.calls.of_row(row))
+        calls = Calls.of(self._store.calls.of_row(row), changed_at(rows))
         noted = self._read_notes(self._store.case_notes.of_row(row))
         for message in (message for _, message, _ in thread if message.thread == message.id):
             # It proves an entry that came by another way before, of the same office under the same reference.

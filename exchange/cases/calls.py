@@ -6,6 +6,7 @@ that this desk had when the message came; a number in the message is only compar
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,6 +25,7 @@ from protocol.errors import CallBackNeededError, ComityError, NotFoundError, Sus
 
 if TYPE_CHECKING:
     from exchange.store.desk_store import DeskStore
+    from exchange.store.rows import StoredMessage, ThreadRow
     from protocol.messages.schema.base import Message
 
 
@@ -31,7 +33,7 @@ REVIEW_WITHIN = timedelta(hours=24)
 """Within which time another officer looks at what passed without a call: Comity's own target."""
 
 _NUMBERS = frozenset({"telephone", "mobile", "fax"})
-_GIVEN = frozenset({"items", "text", "authorisation", "facts", "path"})
+_GIVEN = frozenset({"items", "text", "authorisation", "facts", "path", "disclosures", "attachments"})
 _DISCLOSING = frozenset({"information.spontaneous", "traffic.partial-disclosure", "forward"})
 
 
@@ -179,6 +181,7 @@ class CallEntry:
     text: str = ""
     second: str | None = None
     ids: tuple[str, ...] = ()  # of the officers who answer for it
+    upto: int = 0  # the row of the last message that the case had then
 
     def to_bytes(self) -> bytes:
         """As it is sealed."""
@@ -195,13 +198,14 @@ class CallEntry:
                 self.text,
                 self.second,
                 list(self.ids),
+                self.upto,
             ]
         )
 
     @classmethod
     def from_bytes(cls, value: bytes) -> CallEntry:
         """What :meth:`to_bytes` made."""
-        kind, message, at, by, outcome, number, version, spoke_to, text, second, ids = cbor.decode(value)
+        kind, message, at, by, outcome, number, version, spoke_to, text, second, ids, *upto = cbor.decode(value)
         return cls(
             CallKind(kind),
             UUID(bytes=message),
@@ -214,25 +218,34 @@ class CallEntry:
             text,
             second,
             tuple(ids),
+            *upto,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """The entries of a case, the oldest first."""
+    """The entries of a case, the oldest first.
+
+    ``changed`` is the row of the message by which the asking office last corrected something; 0: it did not. A thief
+    of its key could wait for a true case to be verified, and then correct it: a call counts for what was asked before.
+    """
 
     entries: tuple[CallEntry, ...] = ()
+    changed: int = 0
 
     @classmethod
-    def of(cls, values: Iterable[bytes]) -> Calls:
+    def of(cls, values: Iterable[bytes], changed: int = 0) -> Calls:
         """Of stored entries."""
-        return cls(tuple(map(CallEntry.from_bytes, values)))
+        return cls(tuple(map(CallEntry.from_bytes, values)), changed)
 
     @property
     def outcome(self) -> str | None:
-        """What the last call that reached somebody said; None while nobody was reached."""
-        reached = (e.outcome for e in reversed(self.entries) if e.kind is CallKind.CALL)
-        return next((outcome for outcome in reached if outcome != "nobody_answered"), None)
+        """What the last call that reached somebody said; None while nobody was reached about what is asked now."""
+        reached = (e for e in reversed(self.entries) if e.kind is CallKind.CALL and e.outcome != "nobody_answered")
+        last = next(reached, None)
+        if last is None or (last.outcome == "verified" and not self._is_of_now(last)):
+            return None
+        return last.outcome
 
     @property
     def verified(self) -> bool:
@@ -256,7 +269,10 @@ class Calls:
         return last if last is not None and last.kind is CallKind.BREAK_GLASS else None
 
     def _count(self, kind: CallKind) -> int:
-        return sum(entry.kind is kind for entry in self.entries)
+        return sum(entry.kind is kind and self._is_of_now(entry) for entry in self.entries)
+
+    def _is_of_now(self, entry: CallEntry) -> bool:
+        return entry.upto >= self.changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,17 +309,47 @@ class CallSheet:
 
 
 def is_emergency_here(store: DeskStore, thread: UUID) -> bool:
-    """Whether the thread is one in which another office asks this one for something in an emergency."""
+    """Whether the thread is one in which another office asks this one for something in an emergency.
+
+    It may have come by an office that passed it on, or have become an emergency by a correction.
+    """
     try:
         head = store.messages.head(thread).head  # a thread has the id of the message that opens it
     except NotFoundError:
-        return False
+        return any(_passes_on_emergency(stored, thread) for _, stored, _ in store.messages.thread(thread))
     asks = head.type.endswith(".request") or head.type == "forward"
-    return head.direction is Direction.RECEIVED and asks and head.urgency == "emergency"
+    if head.direction is not Direction.RECEIVED or not asks:
+        return False
+    if head.urgency == "emergency":
+        return True
+    rows = store.messages.thread(thread)
+    return any(_urgency_in(one) == "emergency" for one in _corrections(rows, head.sender) if not one.erased)
+
+
+def calls_of(store: DeskStore, thread: UUID) -> Calls:
+    """The calls of a case, with what of them still counts for what is asked in it now."""
+    return Calls.of(store.calls.of(thread), changed_at(store.messages.thread(thread)))
+
+
+def changed_at(rows: Sequence[ThreadRow]) -> int:
+    """The row of the last correction that came from the asking office in a thread of these rows; 0: none did."""
+    asks = asking_office(rows)
+    return max((row.seq for row in rows if _is_correction(row.message, asks)), default=0)
+
+
+def asking_office(rows: Sequence[ThreadRow]) -> Address | None:
+    """Who asks in a thread of these rows: whoever opened it, also where another office passed that on. None: nobody."""
+    opening = next((row.message.head for row in rows if row.message.head.id == row.message.head.thread), None)
+    if opening is not None:
+        return opening.sender
+    passed_on = (passed_on_request(row.message, row.message.head.thread) for row in rows)
+    return next((Address.parse(request.sender) for request in passed_on if request is not None), None)
 
 
 def discloses(message: Message) -> bool:
-    """Whether a message gives data, or says in words what may be data."""
+    """Whether a message gives data, or says in words what may be data. A file is data, whatever it comes with."""
+    if getattr(message, "attachments", ()):
+        return True
     if message.type == "correction":  # its own fields are those of the message that it corrects
         return not _GIVEN.isdisjoint(getattr(message, "message", None) or ())
     if message.type != "answer":
@@ -318,7 +364,7 @@ def needs_glass(store: DeskStore, message: Message) -> bool:
     """
     if not discloses(message) or not is_emergency_here(store, message.thread):
         return False
-    calls = Calls.of(store.calls.of(message.thread))
+    calls = calls_of(store, message.thread)
     if calls.suspected:
         raise SuspectedForgeryError
     if calls.verified:
@@ -330,16 +376,54 @@ def needs_glass(store: DeskStore, message: Message) -> bool:
 
 def goes_by_glass(store: DeskStore, thread: UUID) -> bool:
     """Whether a disclosure in the thread would go only because two officers broke the glass."""
-    calls = Calls.of(store.calls.of(thread))
+    calls = calls_of(store, thread)
     return calls.glass_left and calls.outcome is None and is_emergency_here(store, thread)
 
 
 def use_glass(store: DeskStore, message: Message, by: str, at: datetime) -> None:
     """Note that a disclosure went without a call, inside the transaction that keeps it."""
-    store.calls.insert(message.thread, CallEntry(CallKind.GLASS_USED, message.id, at, by).to_bytes())
+    upto = store.messages.thread_end(message.thread)
+    store.calls.insert(message.thread, CallEntry(CallKind.GLASS_USED, message.id, at, by, upto=upto).to_bytes())
 
 
 # --- Inside ---
+
+
+def _is_correction(stored: StoredMessage, by: Address | None) -> bool:
+    head = stored.head
+    return head.direction is Direction.RECEIVED and head.type == "correction" and head.sender == by
+
+
+def _corrections(rows: Iterable[ThreadRow], by: Address) -> Iterator[StoredMessage]:
+    return (row.message for row in rows if _is_correction(row.message, by))
+
+
+def _urgency_in(correction: StoredMessage) -> object:
+    """The urgency that a correction states, of whatever it corrects."""
+    said = json.loads(correction.content).get("message")  # one of a newer version may have none
+    return said.get("urgency") if isinstance(said, dict) else None
+
+
+def passed_on_request(stored: StoredMessage, thread: UUID) -> Message | None:
+    """The request that opens a thread and that a message in it passed on to this desk; None for any other message."""
+    from protocol.messages.handling_rules import read_original
+    from protocol.messages.parse import parse_message
+    from protocol.messages.types.forward import Forward
+
+    if stored.erased or stored.head.direction is not Direction.RECEIVED or stored.head.type != Forward.TYPE:
+        return None
+    message = parse_message(stored.content)
+    if not isinstance(message, Forward) or message.original.message != thread:
+        return None
+    try:
+        return read_original(message.original)
+    except ComityError:
+        return None
+
+
+def _passes_on_emergency(stored: StoredMessage, thread: UUID) -> bool:
+    request = passed_on_request(stored, thread)
+    return request is not None and request.type.endswith(".request") and request.urgency == "emergency"
 
 
 def _deputy(directory: Directory, card: ContactPointCard) -> ContactPointCard | None:

@@ -153,7 +153,8 @@ async def _assistance(cast: Cast) -> UUID:
     )
     await cast.acknowledge(cast.paris, request)
     await cast.answer_under_conditions(cast.paris, request, **answer_of())
-    await cast.reply(cast.tokyo, request, "closure", reason="answered", text=None)
+    # The other cases of this reference keep their data: that is said, and meant.
+    await cast.reply(cast.tokyo, request, "closure", reason="answered", text=None, lapse=True)
     return request
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 from exchange.cases.threads import target_rows
 from exchange.cli.output import safe
 from exchange.demo._cast import (
+    ARRIVES_WITHIN_S,
     DAY,
     CaseWanted,
     Cast,
@@ -223,11 +224,18 @@ async def _several_windows(cast: Cast) -> UUID:
 
 
 async def _item(desk: Desk, thread: UUID, what: str, at: datetime) -> AgendaItem:
-    """The first item of this name in the agenda of a case; raises :class:`DemoStepError`."""
-    for item in await desk.cases.agenda(at):
-        if item.thread == thread and item.what == what:
-            return item
-    raise DemoStepError(f"{what} is not due at {name_of(desk)}")
+    """The first item of this name in the agenda of a case, once it is there; raises :class:`DemoStepError`."""
+    found: list[AgendaItem] = []
+
+    async def is_due(desk: Desk) -> bool:
+        found[:] = [item for item in await desk.cases.agenda(at) if item.thread == thread and item.what == what]
+        return bool(found)
+
+    try:
+        await desk.wait_for(is_due, ARRIVES_WITHIN_S)
+    except TimeoutError:
+        raise DemoStepError(f"{what} is not due at {name_of(desk)}") from None
+    return found[0]
 
 
 def turn(title: str, play: Play, state: str, targets: Mapping[str, str]) -> Scenario:

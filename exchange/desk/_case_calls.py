@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import Unpack
 from uuid import UUID
 
-from exchange.cases.calls import CallEntry, Calls, CallSheet, PhoneCard, is_emergency_here, phone_card, written_numbers
+from exchange.cases.calls import (
+    CallEntry,
+    Calls,
+    CallSheet,
+    PhoneCard,
+    calls_of,
+    is_emergency_here,
+    passed_on_request,
+    phone_card,
+    written_numbers,
+)
 from exchange.context.worker import in_desk_thread
 from exchange.desk._works import Works
 from exchange.office.officers import READERS, Login
@@ -35,7 +45,7 @@ class CaseCalls:
     def calls(self, thread: UUID) -> Calls:
         """The calls that were made about a case; empty for one that is not known."""
         self._works.acting.require(*READERS)
-        return Calls.of(self._works.context.store.calls.of(thread))
+        return calls_of(self._works.context.store, thread)
 
     @in_desk_thread
     def record_call(
@@ -124,18 +134,20 @@ class CaseCalls:
 
     async def _refresh(self, message_id: UUID) -> None:
         """Have the other side's nation read, if it can be: a desk reads those that it was asked for."""
-        head = (await self._in_thread(lambda: self._works.context.store.messages.head(message_id))).head
-        await self.phone_cards({head.sender, *head.recipients})
+        sheet = await self._in_thread(lambda: self._sheet(message_id))
+        await self.phone_cards({sheet.contact})
 
     def _sheet(self, message_id: UUID) -> CallSheet:
         context = self._works.context
         head = context.store.messages.head(message_id).head
         received = head.direction is Direction.RECEIVED
-        contact = head.sender if received else head.recipients[0]
-        seen = context.store.cards_seen.of(message_id) if received else None
+        stored = context.store.messages.get(message_id)
+        # Of a request that was passed on, who asks is called, and not who passed it on.
+        asks = passed_on_request(stored, head.thread)
+        contact = Address.parse(asks.sender) if asks is not None else head.sender if received else head.recipients[0]
+        seen = context.store.cards_seen.of(message_id) if received and asks is None else None
         recorded = PhoneCard.from_seen(seen) if seen is not None else None
         now = phone_card(context.directory, contact)
-        stored = context.store.messages.get(message_id)
         message = None if stored.erased or not received else context.parsed.of(stored)
         return CallSheet(
             message=message_id,
@@ -145,7 +157,7 @@ class CaseCalls:
             recorded=recorded,
             now=now,
             written=written_numbers(message, recorded or now) if message is not None else (),
-            calls=Calls.of(context.store.calls.of(head.thread)),
+            calls=calls_of(context.store, head.thread),
             required=context.settings.office.emergency_call_back == "required"
             and is_emergency_here(context.store, head.thread),
         )

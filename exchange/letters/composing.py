@@ -25,6 +25,8 @@ from protocol.lifecycle.folding import StandingState
 
 # Shown in the head of each message, or of use to programs alone.
 _IN_THE_HEAD = frozenset({"id", "thread", "from", "to", "sent_at", "in_reply_to"})
+# The column of reasons in the log of removals.
+_WHY = 2
 _CHANGED_BY = {StandingState.CORRECTED: "correction", StandingState.RETRACTED: "retract"}
 
 
@@ -105,7 +107,7 @@ class _Composer:
             yield LetterFact(shown(_("Given to")), self._text(self._printing.disclosed_to))
             yield LetterFact(shown(_("Made by")), self._printing.by)
         reference = getattr(first.message, "own_reference", None)
-        if reference:
+        if reference and not self._redactor.takes("own_reference"):
             yield LetterFact(shown(_("Reference")), self._text(reference))
 
     def _message(self, printed: PrintedMessage) -> LetterMessage:
@@ -122,6 +124,8 @@ class _Composer:
                 LetterFact(shown(_("Fingerprint")), fingerprint_of(message.digest), code=True),
                 LetterFact(shown(_("SHA-256 of the sealed message")), _grouped(message.digest), code=True),
                 LetterFact(shown(_("Commitment to the content")), _grouped(printed.commitment), code=True),
+                # That it was taken back, corrected, or is not theirs: a letter without it deceives its reader.
+                *(LetterFact(shown(_("Note")), self._text(shown(_(note)))) for note in message.notes),
             ),
             lines=tuple(_letter_line(one) for one in self._redactor.lines([_whole(line) for line in lines])),
             receipts_caption=shown(_("What is proved of it")),
@@ -174,10 +178,11 @@ class _Composer:
 
 
 def texts_of(letter: Letter) -> Iterator[str]:
-    """Every text that stands in a letter, but for the log of what was removed: its reasons are a person's own."""
+    """Every text that stands in a letter; of the log of what was removed, its reasons: they are a person's own."""
     yield from (letter.title, *letter.letterhead, *letter.notes)
     for fact in letter.facts:
         yield fact.value
+    yield from (row[_WHY] for row in (letter.redactions.rows if letter.redactions is not None else ()))
     for message in letter.messages:
         yield message.heading
         yield from (fact.value for fact in message.facts)

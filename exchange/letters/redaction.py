@@ -8,7 +8,8 @@ letter refuses the letter: a name that is blacked out in one place and read in a
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -19,6 +20,8 @@ from protocol.errors import RedactionError, UsageError
 # A shorter text stands in others by chance.
 _TELLING = 4
 _WORDS = "words"
+# Belongs to the sign before it: accents, and signs that nobody sees.
+_JOINED = frozenset({"Mn", "Me", "Cf"})
 _FIELD = re.compile(r"[a-z_*][a-z0-9_*]*(?:\.[a-z0-9_*-]+)*")
 
 
@@ -91,6 +94,10 @@ class Redactor:
         """The lines of a message without what is wished to be removed."""
         return [self._line(line) for line in lines]
 
+    def takes(self, name: str) -> bool:
+        """Whether the field ``name`` of a message is removed as a whole."""
+        return any(wish.takes(ReadLine((name,), "", None, 0)) for wish in self.wishes)
+
     def text(self, text: str) -> str:
         """A text of the letter that is no field of the message, without the words that are removed."""
         for number, wish in enumerate(self.wishes, 1):
@@ -116,7 +123,7 @@ class Redactor:
 
     def require_gone(self, texts: Sequence[str]) -> None:
         """Return if no removed text stands anywhere in ``texts``; raises :class:`RedactionError`."""
-        folded = [text.casefold() for text in texts]
+        folded = [_folded(text) for text in texts]
         for gone in self._gone:
             if any(gone in text for text in folded):
                 raise RedactionError(
@@ -135,17 +142,17 @@ class Redactor:
         return RedactedLine(line if kept == line.text else _with_text(line, kept))
 
     def _without(self, text: str, wish: Redaction, number: int) -> str:
-        wanted = re.compile(re.escape(wish.words), re.IGNORECASE)
-        kept, times = wanted.subn(self.mark.format(number=number), text)
-        for _ in range(times):
+        kept, end = "", 0
+        for start, stop in _places_of(wish.words, text):
+            kept, end = kept + text[end:start] + self.mark.format(number=number), stop
             self._note(number, self.words_label, wish.words)
-        return kept
+        return kept + text[end:]
 
     def _note(self, number: int, kind: str, gone: str) -> None:
         self._places[number] = self._places.get(number, 0) + 1
         self._kinds.setdefault(number, set()).add(kind)
         if len(gone.strip()) >= _TELLING:
-            self._gone.add(gone.strip().casefold())
+            self._gone.add(_folded(gone).strip())
 
 
 def _emptied(line: ReadLine) -> ReadLine:
@@ -154,3 +161,47 @@ def _emptied(line: ReadLine) -> ReadLine:
 
 def _with_text(line: ReadLine, text: str) -> ReadLine:
     return ReadLine(line.path, line.label, text, line.depth, line.written_in)
+
+
+def _places_of(words: str, text: str) -> Iterator[tuple[int, int]]:
+    """Where ``words`` stand in ``text``, however they are written there: the spans, in order, none in another."""
+    wanted, signs = _folded(words).strip(), list(_signs(text))
+    folded = "".join(sign for sign, _, _ in signs)
+    spans = [(start, stop) for sign, start, stop in signs for _ in sign]
+    at = folded.find(wanted) if wanted else -1
+    end = 0
+    while at >= 0:
+        start, stop = spans[at][0], spans[at + len(wanted) - 1][1]
+        if start >= end:
+            yield start, stop
+            end = stop
+        at = folded.find(wanted, at + 1)
+
+
+def _folded(text: str) -> str:
+    """``text`` as one compares it: a name is the same in capitals, in full width, with an accent as a sign of its own,
+    over two lines, or with a sign in it that nobody sees.
+    """
+    return "".join(sign for sign, _, _ in _signs(text))
+
+
+def _signs(text: str) -> Iterator[tuple[str, int, int]]:
+    """The signs of a text, folded, each with its span in the text. Spaces count as one; unseen signs as none."""
+    at, spaced = 0, False
+    while at < len(text):
+        start, at = at, at + 1
+        while at < len(text) and unicodedata.category(text[at]) in _JOINED:
+            at += 1
+        seen = "".join(one for one in text[start:at] if not _is_unseen(one))
+        sign = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", seen).casefold())
+        if not seen:
+            continue
+        if sign.isspace():
+            sign, spaced = ("" if spaced else " "), True
+        else:
+            spaced = False
+        yield sign, start, at
+
+
+def _is_unseen(character: str) -> bool:
+    return unicodedata.category(character) == "Cf" or "\ufe00" <= character <= "\ufe0f"

@@ -63,11 +63,16 @@ class PassingOn:
 
     def objections(self, message_id: UUID, action: Action, recipient: Address | None = None) -> tuple[Objection, ...]:
         """What forbids the action on a message now; raises :class:`NotFoundError`, :class:`ErasedError`."""
+        from protocol.messages.corrections import versions_of
         from protocol.messages.handling_rules import objections
 
         stored = self._stored(message_id)
         thread = self._thread(stored)
-        return objections(self._parsed.of(stored), action, self._address, recipient, thread, self._clock())
+        found = [
+            objections(one, action, self._address, recipient, thread, self._clock())
+            for one in versions_of(self._parsed.of(stored), thread)
+        ]
+        return tuple(dict.fromkeys(objection for each in found for objection in each))
 
     def require(self, message_id: UUID, action: Action, recipient: Address | None = None) -> None:
         """Return if nothing forbids the action; raises :class:`HandlingError` with all that does."""
@@ -251,11 +256,13 @@ class PassingOn:
     def _open_barriers(
         self, stored: StoredMessage, action: Action, recipients: Iterable[Address]
     ) -> tuple[Barrier, ...]:
+        from protocol.messages.corrections import versions_of
         from protocol.messages.handling_rules import open_barriers
 
         message, thread, now = self._parsed.of(stored), self._thread(stored), self._clock()
         asked: Iterable[Address | None] = tuple(recipients) or (None,)
-        found = [open_barriers(message, action, self._address, who, thread, now) for who in asked]
+        said = versions_of(message, thread)
+        found = [open_barriers(one, action, self._address, who, thread, now) for who in asked for one in said]
         return tuple(dict.fromkeys(barrier for barriers in found for barrier in barriers))
 
     def _consents_that_lift(self, stored: StoredMessage, recipients: Sequence[Address]) -> list[dict[str, Any]]:

@@ -199,6 +199,7 @@ class Outbox:
             told += [_SAME_WORDS] if family is not None and families.count(family) > 1 else []
             cautions.append((*found, *cautions_of_cards(composed.message, self._directory()), *told))
             check_law(self._directory(), composed.message)
+            self._fanning.require_alone(composed.message)
             self._passing_on.check_outgoing(composed)
             self._needs_glass(composed.message)
         return [

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
-from exchange.cases.calls import CallEntry, CallKind, Calls, CallSheet, is_emergency_here
+from exchange.cases.calls import CallEntry, CallKind, Calls, CallSheet, asking_office, calls_of, is_emergency_here
 from exchange.context.desk_context import DeskContext
 from exchange.office.case_notes import check_text
 from exchange.office.officers import READERS, Acting, Login, OfficerRegister, Role, check_line, person_of, who_acts
@@ -31,7 +31,7 @@ class CallBook:
 
     def of(self, thread: UUID) -> Calls:
         """The calls of a case."""
-        return Calls.of(self._store.calls.of(thread))
+        return calls_of(self._store, thread)
 
     def record(
         self, sheet: CallSheet, outcome: str, number: str | None, spoke_to: str | None, remark: str
@@ -49,6 +49,9 @@ class CallBook:
             raise UsageError("the directory has no such number: only a call on the directory's number counts")
         if outcome != "nobody_answered" and spoke_to is None:
             raise UsageError("say who answered the call")
+        asks = asking_office(self._store.messages.thread(sheet.thread))
+        if outcome != "nobody_answered" and sheet.contact != asks and is_emergency_here(self._store, sheet.thread):
+            raise UsageError(f"only a call to {asks}, who asks, says whose this emergency is: call about its request")
         entry = CallEntry(
             kind=CallKind.CALL,
             message=sheet.message,
@@ -141,7 +144,8 @@ class CallBook:
         head = self._store.messages.head(sheet.message).head
         call = RecordedCall(entry.outcome or "", entry.number, entry.version) if entry.number is not None else None
         with self._store.database.transaction():
-            self._store.calls.insert(sheet.thread, entry.to_bytes())
+            known = replace(entry, upto=self._store.messages.thread_end(sheet.thread))
+            self._store.calls.insert(sheet.thread, known.to_bytes())
             record = self._book.record(Operation.ALTERATION, act, head, subject=subject)
             self._store.records.insert([replace(record, call=call)])
 

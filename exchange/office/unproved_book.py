@@ -14,6 +14,7 @@ from exchange.office.case_notes import check_text
 from exchange.office.officers import READERS, Acting, check_line
 from exchange.office.processing_log import ProcessingLog
 from exchange.store.rows import UnprovedCall, UnprovedEntry
+from exchange.views import Direction
 from protocol.address import Address
 from protocol.codes import load_codes
 from protocol.encoding.instants import truncate
@@ -117,8 +118,16 @@ class UnprovedBook:
         return changed
 
     def link(self, entry: UUID, thread: UUID) -> UnprovedEntry:
-        """Note that the proved message came, in the case ``thread``; raises as :meth:`record_call`."""
-        changed = replace(self._open(entry), thread=thread)
+        """Note that the proved message came, in the case ``thread``; raises as :meth:`record_call`, and
+        :class:`UsageError` for a case in which the nation of its contact point said nothing.
+        """
+        found = self._open(entry)
+        heads = [row.message.head for row in self._store.messages.thread(thread)]
+        if not any(one.direction is Direction.RECEIVED and one.sender.node == found.contact.node for one in heads):
+            raise UsageError(
+                f"only a message from {found.contact.node} proves it: nothing in that case came from there"
+            )
+        changed = replace(found, thread=thread)
         self._keep(changed, Operation.COMBINATION, "unproved.link")
         return changed
 

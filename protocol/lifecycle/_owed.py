@@ -156,20 +156,36 @@ class OwedBook:
     """What is owed while a thread is folded, fact by fact in the shared order."""
 
     def __init__(self) -> None:
-        self._entries: list[_Entry] = []
+        # By the row of the table: a word costs those that it may settle, and not all that was ever asked. The number
+        # is an entry's place in the order of asking.
+        self._entries: dict[int, list[tuple[int, _Entry]]] = {}
+        self._asked = 0
 
     @property
     def items(self) -> tuple[Owed, ...]:
         """What is owed now, in the order in which it was asked."""
-        return tuple(entry.item for entry in self._entries)
+        placed = [one for entries in self._entries.values() for one in entries]
+        return tuple(entry.item for _, entry in sorted(placed, key=lambda one: one[0]))
 
     def take(self, fact: f.CaseFact, side: Side, targets: tuple[str, ...]) -> None:
         """Note a fact of ``side`` that counts for ``targets``."""
-        self._entries = [left for entry in self._entries for left in _left(entry, fact, side, targets)]
+        touched = [
+            key
+            for key, entries in self._entries.items()
+            if entries and isinstance(fact, (*entries[0][1].duty.answered, *entries[0][1].duty.dropped))
+        ]
+        before = [one for key in touched for one in self._entries.pop(key)]
+        for place, entry in before:
+            for left in _left(entry, fact, side, targets):
+                self._put(place, left)
         for duty in _DUTIES:
             if isinstance(fact, duty.asked) and duty.when(fact):
                 original = fact.original if isinstance(fact, f.Changed) else None
-                self._entries.append(_Entry(duty, _item(duty, fact, _other(side), targets), original))
+                self._asked += 1
+                self._put(self._asked, _Entry(duty, _item(duty, fact, _other(side), targets), original))
+
+    def _put(self, place: int, entry: _Entry) -> None:
+        self._entries.setdefault(id(entry.duty), []).append((place, entry))
 
 
 def _item(duty: _Duty, fact: f.CaseFact, side: Side, targets: tuple[str, ...]) -> Owed:

@@ -16,7 +16,6 @@ Rules:
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -29,16 +28,14 @@ from protocol.lifecycle._by_kind import fold_any
 from protocol.lifecycle.folding import Case, MessageStanding, OutOfOrder, StandingState
 from protocol.lifecycle.ordering import in_order
 from protocol.lifecycle.reasons import Reason
-from protocol.lifecycle.thread import ThreadMessage, facts_stated, receipts_of
-from protocol.messages.corrections import corrected, original_of
+from protocol.lifecycle.thread import Beside, ThreadMessage, facts_stated, receipts_of
+from protocol.messages.corrections import acts_of, corrected, original_of
 from protocol.messages.schema.base import Message
 from protocol.messages.types.correcting import Correction, Retract
 
 # The thread does not show all that was done because of these: the data may be gone.
 _IRREVOCABLE = (f.Released, f.Withdrawn)
 _IN_FORCE = MessageStanding()
-# Of one sender in one thread. Each costs two folds, and who corrects more often writes a new message.
-MOST_ACTS = 50
 # The message whose place a version has, and what it states there.
 _Version = tuple[UUID, tuple[f.CaseFact, ...]]
 _Versions = Mapping[UUID, list[_Version]]
@@ -77,19 +74,16 @@ class _Reading:
         self._entries = {entry.message.id: entry for entry in entries}
         self._messages: dict[UUID, Message] = {key: entry.message for key, entry in self._entries.items()}
         self._receipts = [fact for entry in (*entries, *others) for fact in receipts_of(entry)]
-        self._acts = sorted(
-            (message for message in self._messages.values() if isinstance(message, Correction | Retract)),
-            key=lambda act: (act.sent_at, act.id),
-        )
-        messages = list(self._messages.values())
+        self._acts, self._too_many = acts_of(self._messages.values())
+        beside = Beside.of(self._messages.values())
         self._versions: dict[UUID, list[_Version]] = {
-            entry.message.id: [(entry.message.id, facts_stated(entry, messages))] for entry in entries
+            entry.message.id: [(entry.message.id, facts_stated(entry, beside))] for entry in entries
         }
         self._of_others = [
             fact
             for entry in others
             if entry.message != self._messages[entry.message.id]
-            for fact in facts_stated(entry, messages)
+            for fact in facts_stated(entry, beside)
         ]
         self._changes: list[f.CaseFact] = []
         self._refused: list[OutOfOrder] = []
@@ -97,13 +91,11 @@ class _Reading:
 
     def result(self) -> Effective:
         taken_back = {(act.retracts, act.sender) for act in self._acts if isinstance(act, Retract)}
-        taken: Counter[str] = Counter()
+        for act in self._too_many:
+            self._refuse(act, act.corrects if isinstance(act, Correction) else act.retracts, Reason("too_many_changes"))
         for act in self._acts:
             original = original_of(act, self._messages)
-            taken[act.sender] += 1
-            if taken[act.sender] > MOST_ACTS:
-                self._refuse(act, original.id if original is not None else act.id, Reason("too_many_changes"))
-            elif original is None:
+            if original is None:
                 self._standings[act.id] = MessageStanding(StandingState.AWAITING_ORIGINAL)
             elif act.sender != original.sender or act.thread != original.thread:
                 self._refuse(act, original.id, Reason("not_its_sender"))
@@ -176,7 +168,7 @@ class _Reading:
     def _stated(self, original: UUID, message: Message, act: Correction) -> tuple[f.CaseFact, ...]:
         entry = replace(self._entries[original], message=message)
         messages = [message if other.id == original else other for other in self._messages.values()]
-        return facts_stated(entry, messages, said_at=act.sent_at)
+        return facts_stated(entry, Beside.of(messages), said_at=act.sent_at)
 
     # --- A version, folded ---
 

@@ -6,7 +6,7 @@ is in: each lifecycle's table says what it makes of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -80,21 +80,38 @@ def facts_of(message: Message) -> tuple[f.CaseFact, ...]:
     return tuple(mapping(message)) if mapping else ()
 
 
-def facts_stated(
-    entry: ThreadMessage, messages: Sequence[Message], said_at: datetime | None = None
-) -> tuple[f.CaseFact, ...]:
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """The messages of a thread, as each of them is judged beside the others: found, and never read through for each.
+
+    ``accepted`` are the acceptances of conditions, with the messages that they are about.
+    """
+
+    known: Mapping[UUID, Message]
+    accepted: tuple[Message, ...]
+
+    @classmethod
+    def of(cls, messages: Iterable[Message]) -> Beside:
+        """Of the messages of a thread, each id once."""
+        known = {message.id: message for message in messages}
+        accepts = [message for message in known.values() if isinstance(message, ConditionAccept)]
+        about = {accept.in_reply_to for accept in accepts}
+        return cls(known, (*accepts, *(known[key] for key in known.keys() & about)))
+
+
+def facts_stated(entry: ThreadMessage, beside: Beside, said_at: datetime | None = None) -> tuple[f.CaseFact, ...]:
     """What a message states beside the others of its thread: nothing, while its conditions are open.
 
     ``said_at`` is when its content was said, where that is later than its time of sending: in a correction.
     """
     message = entry.message
-    if not is_given(message, messages):
+    if not is_given(message, beside.accepted):
         return ()
     facts = facts_of(message)
     # An opening opens its thread whatever it says: there would be no case to show it in.
     if all(isinstance(fact, f.Submitted) for fact in facts):
         return facts
-    held = held_back(message, messages, said_at=said_at)
+    held = held_back(message, beside.known, said_at=said_at)
     unauthorised = discloses_unauthorised(message)
 
     def marked(fact: f.CaseFact) -> f.CaseFact:

@@ -2,8 +2,8 @@
 
 Rules; what breaks one changes nothing, and is kept and shown:
 1. The same sender, in the same thread, to nobody who does not have the original.
-2. The corrected content is a valid message of the original's type. Id, sender, recipients, thread and time stay the
-   original's; the officer is the correction's, who answers for these words.
+2. The corrected content is a valid message of the original's type, in a version that the reader can read. Id, sender,
+   recipients, thread and time stay the original's; the officer is the correction's, who answers for these words.
 3. A correction of a correction corrects the original. The parts that bind others stay: the commitment of an offer, the
    conditions that content is given under. A message that was passed on, and consent, are not corrected but sent anew.
 4. The labels around the correction are not weaker than those inside: it holds the whole of the message.
@@ -12,6 +12,7 @@ Rules; what breaks one changes nothing, and is kept and shown:
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
@@ -30,6 +31,25 @@ NOT_CORRECTED = frozenset(
 # Members that bind a message to another one: a correction repeats them as they were.
 _BOUND = ("commitment", "offer")
 _RULE = "correction"
+
+
+# Of one sender in one thread. Each costs two folds, and who corrects more often writes a new message.
+MOST_ACTS = 50
+
+
+def acts_of(messages: Iterable[Message]) -> tuple[list[Correction | Retract], list[Correction | Retract]]:
+    """The corrections and retractions that count, by (time of sending, id), and those that are too many."""
+    acts = sorted(
+        (message for message in messages if isinstance(message, Correction | Retract)),
+        key=lambda act: (act.sent_at, act.id),
+    )
+    taken: Counter[str] = Counter()
+    counted: list[Correction | Retract] = []
+    too_many: list[Correction | Retract] = []
+    for act in acts:
+        taken[act.sender] += 1
+        (counted if taken[act.sender] <= MOST_ACTS else too_many).append(act)
+    return counted, too_many
 
 
 def original_of(message: Correction | Retract, messages: Mapping[UUID, Message]) -> Message | None:
@@ -54,6 +74,9 @@ def corrected(original: Message, correction: Correction) -> Message:
         message = parse_message(_written(_merged(original, correction)))
     except InvalidMessageError as error:
         raise _inside(error) from None
+    if isinstance(message, UnknownMessage) and not isinstance(original, UnknownMessage):
+        # Else what was said before would be gone here, and nothing would stand in its place.
+        raise _problem("message.schema_version", "this program does not read that version: what was said before stands")
     _check_bound(original, message)
     _check_labels(correction, message)
     return message
@@ -62,10 +85,12 @@ def corrected(original: Message, correction: Correction) -> Message:
 def as_corrected(messages: Iterable[Message]) -> list[Message]:
     """The messages as they read now: each with the content of its last correction that stands."""
     known = {message.id: message for message in messages}
-    taken_back = {(one.retracts, one.sender) for one in known.values() if isinstance(one, Retract)}
-    acts = (one for one in known.values() if isinstance(one, Correction) and (one.id, one.sender) not in taken_back)
+    acts, _too_many = acts_of(known.values())
+    taken_back = {(one.retracts, one.sender) for one in acts if isinstance(one, Retract)}
     now = dict(known)
-    for act in sorted(acts, key=lambda act: (act.sent_at, act.id)):
+    for act in acts:
+        if isinstance(act, Retract) or (act.id, act.sender) in taken_back:
+            continue
         original = original_of(act, known)
         if original is None:
             continue
@@ -74,6 +99,25 @@ def as_corrected(messages: Iterable[Message]) -> list[Message]:
         except InvalidMessageError:
             continue  # it changes nothing
     return list(now.values())
+
+
+def versions_of(message: Message, thread: Iterable[Message]) -> list[Message]:
+    """The message and, under its id, what each correction in its thread makes of it, the last one last.
+
+    The labels of all of them bind a reader: a correction may make them stricter, and is never a way to weaker ones.
+    """
+    known = {other.id: other for other in (*thread, message)}
+    acts, _too_many = acts_of(known.values())
+    taken_back = {(one.retracts, one.sender) for one in acts if isinstance(one, Retract)}
+    found = [message]
+    for act in acts:
+        if isinstance(act, Retract) or (act.id, act.sender) in taken_back or original_of(act, known) is not message:
+            continue
+        try:
+            found.append(corrected(message, act))
+        except InvalidMessageError:
+            continue  # it changes nothing
+    return found
 
 
 def check_correction(original: Message, correction: Correction) -> None:

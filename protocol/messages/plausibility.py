@@ -14,7 +14,7 @@ Every instant in any message is of one of these kinds; a test holds that each fi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -101,7 +101,7 @@ class _Judged:
 
     latest: datetime
     earliest: datetime
-    known: dict[UUID, Message]
+    known: Mapping[UUID, Message]
     minimum_days: int
 
 
@@ -129,13 +129,16 @@ def implausibilities(
 
 
 def held_back(
-    message: Message, thread: Iterable[Message], minimum_days: int = 0, said_at: datetime | None = None
+    message: Message,
+    thread: Iterable[Message] | Mapping[UUID, Message],
+    minimum_days: int = 0,
+    said_at: datetime | None = None,
 ) -> HeldBack:
-    """What of a message moves no case, the same on both sides.
+    """What of a message moves no case, the same on both sides; ``thread`` by its ids is not read through.
 
     ``said_at`` is when its content was said, where that is later than its time of sending: in a correction.
     """
-    known = {other.id: other for other in thread if other.id != message.id}
+    known = thread if isinstance(thread, Mapping) else {other.id: other for other in thread}
     judged = _Judged(said_at or message.sent_at, message.sent_at, known, minimum_days)
     found = [one for one in _all(message, judged) if one.holds_back]
     named = frozenset(target for one in found for target in one.targets)
@@ -148,7 +151,7 @@ def _all(message: Message, judged: _Judged) -> Iterator[Implausible]:
     for field, targets, value in _times(message, "", ()):
         yield from _of_time(field, targets, value, judged)
     opening = judged.known.get(message.thread)
-    if opening is not None:
+    if opening is not None and opening.id != message.id:
         yield from _before(message, opening)
     if isinstance(message, FollowUpConfirmed):
         yield from _before_filing(message, judged.known)
@@ -207,7 +210,7 @@ def _before(message: Message, opening: Message) -> Iterator[Implausible]:
                 yield Implausible("before_request", field, targets)
 
 
-def _before_filing(message: FollowUpConfirmed, known: dict[UUID, Message]) -> Iterator[Implausible]:
+def _before_filing(message: FollowUpConfirmed, known: Mapping[UUID, Message]) -> Iterator[Implausible]:
     filed = known.get(message.in_reply_to)
     # The day of issue is often written without its hour.
     if isinstance(filed, PreservationFollowUp) and message.received_at < filed.issued_at - timedelta(days=1):

@@ -120,7 +120,7 @@ async def test_what_was_offered_and_not_given_is_erased_with_its_case(world: Wor
 
 async def test_an_erasure_names_the_other_cases_that_hold_a_copy(world: World) -> None:
     async with world.open(JP) as jp, world.open(FR) as fr:
-        sent = await jp.messages.send(request(handling={"tlp": "GREEN"}))
+        sent = await jp.messages.send(request(handling={"tlp": "GREEN"}, passing_on={"countries": ["GH"]}))
         await fr.messages.sync()
         passed = await fr.messages.forward(sent.id, [GH], "This concerns you.")
         assert (await fr.office.erase_case(sent.thread, "ordered")).elsewhere == (passed.thread,)
@@ -199,8 +199,11 @@ async def test_a_preservation_that_a_request_followed_in_time_and_an_open_reques
         names = [target["target"] for target in request()["targets"]]
         given = {**fields, "targets": names, "previous_request": None, "issued_at": world.clock().isoformat()}
         given = {name: value for name, value in given.items() if value is not None and name != "submitted_at"}
-        await jp.messages.send(await jp.replies.draft(sent.id, "preservation.follow-up", **given))
+        filed = await jp.messages.send(await jp.replies.draft(sent.id, "preservation.follow-up", **given))
         await fr.messages.sync()
+        ministry = {"organisation": "Ministry of Justice", "role": "central_authority"}
+        confirmed = {"authority": ministry, "file_number": "26-1", "received_at": world.clock()}
+        await fr.replies.confirm_follow_up(filed.id, **confirmed)
         await jp.messages.sync()
         undated = {name: value for name, value in example("assistance.request").items() if "wanted_by" not in name}
         asked = await jp.messages.send(undated)

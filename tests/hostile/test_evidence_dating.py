@@ -251,7 +251,7 @@ async def test_what_is_passed_on_is_proved_by_an_acceptance_from_before_the_key_
     world = World(tmp_path, monkeypatch, "gh")
     gh = replace(JP, node="gh")
     async with world.open(JP) as jp, world.open(FR) as fr, world.open(gh) as third:
-        sent = await jp.messages.send(request(handling={"tlp": "GREEN"}))
+        sent = await jp.messages.send(request(handling={"tlp": "GREEN"}, passing_on={"countries": ["GH"]}))
         await fr.messages.sync()
         logged = world.clock()
         draft = await fr.messages.forward_draft(sent.id, [gh], "This concerns you.")

@@ -36,6 +36,7 @@ OWN_WORDS = {
     "exchange/service/run_folder.py",
     "exchange/service/served.py",
     "exchange/text/documents.py",
+    "exchange/cases/calls.py",
     "exchange/cases/delivery.py",
     "exchange/cases/offers.py",
     "exchange/wizard/_names.py",

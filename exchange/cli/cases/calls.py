@@ -208,11 +208,11 @@ def print_sheet(sheet: CallSheet) -> None:
         line(_("CARE: the directory has other numbers since: {numbers}").format(numbers=numbers))
     for written in sheet.written:
         text = (
-            _("In the message, {field}: {number} DIFFERS, do not call it")
+            _("In the message, {field}: {telephone} DIFFERS, do not call it")
             if written.differs
-            else _("In the message, {field}: {number} is the directory's")
+            else _("In the message, {field}: {telephone} is the directory's")
         )
-        line(text.format(field=written.where, number=safe(written.number)))
+        line(text.format(field=written.where, telephone=safe(written.number)))
     if sheet.required and sheet.calls.outcome is None:
         line(_("This office calls back before it discloses anything in an emergency."))
     for entry in sheet.calls.entries:

@@ -121,7 +121,7 @@ def laws(
 def print_bases(first: str, second: str, found: Sequence[Basis], ways: Sequence[str]) -> None:
     """The legal bases between two nations, what each rests on, and what remains where one is missing."""
     table(
-        _("Legal bases between {first} and {second}").format(first=safe(first), second=safe(second)),
+        _("Legal bases between {one} and {other}").format(one=safe(first), other=safe(second)),
         [_("Basis"), _("Standing"), _("Since"), _("Verified"), _("Rests on")],
         [
             (

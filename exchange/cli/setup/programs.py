@@ -98,7 +98,7 @@ def _say(written: bytes, *, as_json: bool) -> None:
         print_json_line(said if "event" in said else {"event": "gap", **said})
         return
     if "event" not in said:
-        line(_("Events up to {number} are not kept any more.").format(number=safe(said["to"])))
+        line(_("Not kept any more: events up to number {number}.").format(number=safe(said["to"])))
         return
     about = said.get("message") or said.get("thread") or ""
     more = [str(value) for name, value in said.items() if name not in {"sequence", "event", "at", "message", "thread"}]

@@ -328,7 +328,7 @@ def _say_seen(seen: Seen, *, as_json: bool) -> None:
         if as_json:
             print_json_line({"event": "arrived", **counts})
         else:
-            line(_("Arrived: {received} messages, {receipts} receipts").format(**counts))
+            line(_("Messages that arrived: {received}; receipts: {receipts}").format(**counts))
     elif isinstance(seen, Interrupted | TryFailed):
         if as_json:
             print_json_line({"event": "interrupted", "error": seen.error.code})

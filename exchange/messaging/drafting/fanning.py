@@ -8,19 +8,19 @@ Rules:
 3. The instants are drawn one by one from the time that the settings give (:class:`SiblingSettings`): a child is sealed
    at once, under its instant, and waits in the outbox until then.
 4. Which children belong together stands in the desk's database alone, written in the transaction that seals them all.
-5. No child's text names a desk of another nation that is asked.
+5. No text in the case of a child, then or later, names a desk of another nation that is asked, or what both go under.
 
 Blocking; runs in the desk's thread.
 """
 
 from __future__ import annotations
 
-import json
 import secrets
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from exchange.context.desk_context import DeskContext
@@ -30,6 +30,9 @@ from protocol.encoding.instants import from_ms, to_ms, truncate
 from protocol.encoding.phrase import phrase
 from protocol.errors import InvalidAddressError, InvalidMessageError, UsageError
 from protocol.messages.handling_rules import REQUESTS
+
+if TYPE_CHECKING:
+    from protocol.messages.schema.base import Message
 
 # Without the letters and figures that people take for one another.
 _SIGNS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
@@ -89,6 +92,20 @@ class Fanning:
         spread = self._spread(urgency, at_once=at_once)
         instants = self._instants(len(drafts), spread)
         return [TimedDraft(draft, at, held=bool(spread)) for draft, at in zip(drafts, instants, strict=True)]
+
+    def require_alone(self, message: Message) -> None:
+        """Return if what is said in the case of a child names no other one; raises :class:`InvalidMessageError`.
+
+        Later words, by whatever command, show a family as well as the request itself does.
+        """
+        parent = self._store.parents.of(message.thread)
+        if parent is None or message.id == message.thread:
+            return
+        (own,) = (child for child in parent.children if child.thread == message.thread)
+        others = [child for child in parent.children if child.nation != own.nation]
+        desks = [str(desk) for child in others for desk in self._store.messages.head(child.thread).head.recipients]
+        references = [child.own_reference for child in others if child.own_reference]
+        _require_alone(message.model_dump(mode="json"), own.nation, desks + references, parent.own_reference or "")
 
     def keep(self, drafts: Sequence[Draft], heads: Sequence[Head]) -> None:
         """Note what was sealed of timed drafts, inside the transaction that keeps it."""
@@ -180,18 +197,37 @@ def _child(draft: Draft, nation: str, nations: Mapping[str, Sequence[str]]) -> d
     child = {**draft, "to": list(nations[nation])}
     if draft.get("own_reference"):
         child["own_reference"] = _reference()
-    written = json.dumps(child, ensure_ascii=False, default=str).casefold()
     others = [desk for other, desks in nations.items() if other != nation for desk in desks]
-    reference = str(draft.get("own_reference") or "")
+    _require_alone(child, nation, others, str(draft.get("own_reference") or ""))
+    return child
+
+
+def _require_alone(said: Any, nation: str, others: Sequence[str], reference: str) -> None:
+    """Return if no text of what is said to ``nation`` names one of ``others``, or the reference that all have here."""
+    texts = [_folded(text) for text in _texts_in(said)]
     for telling in (*others, *([reference] if len(reference) >= _TELLING else ())):
-        if telling.casefold() in written:
+        if any(_folded(telling) in text for text in texts):
             text = phrase(
                 "the text has {text} in it, and would show {nation} who else is asked: take it out",
                 text=telling,
                 nation=nation,
             )
             raise InvalidMessageError(phrase("problems of the message: {count}", count=1), (("to", "siblings", text),))
-    return child
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _texts_in(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts_in(inner)
+    elif value is not None:
+        yield str(value)
 
 
 def _reference() -> str:

@@ -18,6 +18,7 @@ from exchange.desk.desk import Desk
 from exchange.office.officers import Login
 from exchange.settings import OfficeSettings
 from exchange.views import Lane, SendStatus
+from protocol.address import Address
 from protocol.errors import (
     CallBackNeededError,
     ComityError,
@@ -31,7 +32,7 @@ from protocol.errors import (
 )
 from protocol.processing_log import ProcessingRecord, RecordedCall
 from tests.unit.exchange.test_officers import BOSS, KIM, LEE, own_key, staffed
-from tests.worlds.desks import FR, JP, PASSPHRASE, ROOT, World, in_thread, request
+from tests.worlds.desks import FR, JP, PASSPHRASE, ROOT, World, in_thread, request, without_rules
 
 NUMBER, DEPUTYS, FORGED = "+33 1 40 97 80 00", "+33 1 23 45 67 89", "+442079460958"
 
@@ -291,6 +292,99 @@ async def test_the_glass_is_broken_for_emergencies_alone(world: World) -> None:
         await jp.messages.sync()
         with pytest.raises(ForbiddenError):
             await jp.cases.break_glass(sent.id, "We are in a hurry.", LEE)
+
+
+# --- Ways around the call ---------------------------------------------------------------------------------------------
+
+
+async def test_a_file_discloses_whatever_message_it_is_attached_to(world: World) -> None:
+    asked = await emergency(world)
+    async with world.open(JP) as jp:
+        files = (await disclosure(jp, asked))["attachments"]
+        draft = await jp.replies.draft(
+            asked, "status.report", state="in_execution", next_update_by=jp_in(world, hours=1), attachments=files
+        )
+        with pytest.raises(CallBackNeededError):
+            await jp.messages.send(draft)
+
+
+async def corrected(world: World, asked: UUID, **changes: Any) -> None:
+    async with world.open(FR) as fr:
+        await fr.replies.correct(asked, changes, reason="It was another account.")
+    async with world.open(JP) as jp:
+        await jp.messages.sync()
+
+
+async def test_a_call_does_not_cover_what_the_request_was_corrected_to_afterwards(world: World) -> None:
+    asked = await emergency(world)
+    async with world.open(JP) as jp:
+        await jp.cases.record_call(asked, "verified", spoke_to="Marc Petit")
+    await corrected(world, asked, own_reference="FR-OTHER-1")
+    async with world.open(JP) as jp:
+        assert [item.what for item in await jp.cases.agenda() if item.what == "call_back"] == ["call_back"]
+        draft = await disclosure(jp, asked)
+        with pytest.raises(CallBackNeededError):
+            await jp.messages.send(draft)
+        assert not (await jp.cases.call_sheet(asked)).calls.verified
+        await jp.cases.record_call(asked, "verified", spoke_to="Marc Petit")
+        assert (await jp.messages.send(draft)).status is SendStatus.SUBMITTED
+
+
+async def test_the_glass_that_was_broken_for_a_request_is_whole_again_for_its_correction(world: World) -> None:
+    await staffed(world)
+    asked = await emergency(world)
+    async with world.open(JP, KIM) as jp:
+        await jp.cases.break_glass(asked, "A child is in danger now.", LEE)
+    await corrected(world, asked, own_reference="FR-OTHER-1")
+    async with world.open(JP, KIM) as jp:
+        with pytest.raises(CallBackNeededError):
+            await jp.messages.send(await disclosure(jp, asked))
+
+
+async def test_a_call_to_another_office_that_writes_into_the_case_verifies_nothing(world: World) -> None:
+    court = Address.parse("court@fr")
+    world.enrol(court)
+    world.publish(world.cards[court].model_copy(update={"phones": (DEPUTYS,), "updated_at": world.clock()}))
+    asked = await emergency(world)
+    draft = {"type": "note", "thread": str(asked), "in_reply_to": str(asked), "to": [str(JP)], "text": "Call us."}
+    draft |= {"language": "en", "handling": {"tlp": "AMBER+STRICT", "pap": "AMBER"}, "asks": False}
+    draft |= {"officer": {"name": "Marc Petit", "role": "Clerk"}}
+    async with world.open(court) as there:
+        with without_rules(there), pytest.MonkeyPatch.context() as patched:
+            patched.setattr("exchange.messaging.outbox.check_next_step", lambda *_, **__: None)
+            patched.setattr("exchange.messaging.outbox.check_composed", lambda *_, **__: (), raising=False)
+            patched.setattr("exchange.messaging.checks.check_composed", lambda *_, **__: ())
+            written = await there.messages.send(draft)
+    async with world.open(JP) as jp:
+        await jp.messages.sync()
+        with pytest.raises(UsageError, match=str(FR)):
+            await jp.cases.record_call(written.id, "verified", spoke_to="Marc Petit")
+        with pytest.raises(CallBackNeededError):
+            await jp.messages.send(await disclosure(jp, asked))
+
+
+async def test_a_request_that_is_corrected_to_an_emergency_needs_the_call_too(world: World) -> None:
+    async with world.open(FR) as fr:
+        asked = (await fr.messages.send(request(to=[str(JP)]))).id
+    await corrected(world, asked, urgency="emergency", urgency_reason="A child is in danger.")
+    async with world.open(JP) as jp:
+        assert (await jp.cases.call_sheet(asked)).required
+
+
+async def test_an_emergency_that_another_office_passed_on_needs_a_call_to_who_asks(world: World) -> None:
+    court = Address.parse("court@jp")
+    world.enrol(court)
+    asked = await emergency(world)
+    async with world.open(JP) as jp:
+        await jp.cases.record_call(asked, "verified", spoke_to="Marc Petit")
+        await jp.referrals.pass_on(asked, [court], "The court of Tokyo is competent.")
+    async with world.open(court) as there:
+        await there.messages.sync()
+        (passed,) = await there.messages.inbox()
+        sheet = await there.cases.call_sheet(passed.id)
+        assert (sheet.required, sheet.contact) == (True, FR)
+        with pytest.raises(CallBackNeededError):
+            await there.messages.send(await disclosure(there, passed.id))
 
 
 # --- The commands ---------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
+import unicodedata
 import zlib
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -25,7 +26,7 @@ from exchange.letters.composing import Parties, PrintedMessage, Printing, compos
 from exchange.letters.fingerprint import fingerprint_of
 from exchange.letters.letter import Letter
 from exchange.letters.pdf import render_letter
-from exchange.letters.redaction import Redaction
+from exchange.letters.redaction import Redaction, Redactor
 from exchange.views import Direction, InboxRow, ReceiptRow, ShownMessage
 from protocol.address import Address
 from protocol.errors import RedactionError, UsageError
@@ -171,6 +172,15 @@ def test_fingerprints_of_messages_differ_as_their_digests_do(one: bytes, other: 
     assert not set(fingerprint_of(one)) & set("ILOU")
 
 
+def test_a_letter_says_what_its_reader_must_be_told_of_a_message() -> None:
+    note = "its sender took this message back: read 0192c2de-7a10-7c4e-9b2f-5d1e8a3c6f01"
+    one = printed()
+    told = replace(one, shown=replace(one.shown, notes=(note,)))
+    made = compose_letter([told], PARTIES, PRINTING)
+    assert note in texts_of(made)
+    assert "took this message back" in text_of(render_letter(made)).replace("\n", " ")
+
+
 # --- What is removed ------------------------------------------------------------------------------------------------
 
 SECRET = "Kim Secret Witness"
@@ -211,6 +221,35 @@ def test_the_log_says_nothing_of_what_was_removed_not_even_its_length() -> None:
 def test_a_text_that_still_stands_elsewhere_refuses_the_copy() -> None:
     with pytest.raises(RedactionError, match="still stands"):
         letter("authority.person_in_charge=protected")  # the officer has the same name
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "JOSÉ NÚÑEZ GARCÍA",
+        unicodedata.normalize("NFD", "José Núñez García"),
+        "José\u00a0Núñez  García",
+        "José\nNúñez García",
+        "Ｊｏｓé Núñez García",
+        "José Nú\u00adñez García",
+    ],
+    ids=["capitals", "own-accents", "spaces", "two-lines", "full-width", "soft-hyphen"],
+)
+def test_words_are_removed_however_they_are_written(written: str) -> None:
+    redactor = Redactor([Redaction.of_words("José Núñez García=protected witness")], "Suzuki Ren", "[{number}]")
+    assert redactor.text(f"It was {written}, he said.") == "It was [1], he said."
+    with pytest.raises(RedactionError, match="still stands"):
+        redactor.require_gone([f"It was {written}."])
+
+
+def test_a_reference_that_is_removed_is_not_in_the_head_either() -> None:
+    made = letter("own_reference=file of an informer", own_reference="X-7")
+    assert not [text for text in texts_of(made) if "X-7" in text]
+
+
+def test_a_reason_does_not_say_what_was_removed() -> None:
+    with pytest.raises(RedactionError, match="still stands"):
+        letter(words=(f"{SECRET}={SECRET} is protected",), facts=f"It was {SECRET}.")
 
 
 def test_a_removal_that_nothing_fits_refuses_the_copy() -> None:

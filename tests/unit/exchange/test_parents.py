@@ -160,6 +160,30 @@ async def test_a_text_that_names_another_desk_or_the_own_reference_is_refused(wo
         assert await jp.messages.inbox(sent=True) == []
 
 
+async def test_a_reference_is_found_in_a_text_however_it_is_written_there(world: World) -> None:
+    async with world.open(JP) as jp:
+        for reference, facts in (('A"1\\7', 'Our file A"1\\7.'), ("Ｆile-17", "See file-17.")):
+            with pytest.raises(InvalidMessageError) as refused:
+                await jp.messages.send(to_both(own_reference=reference, facts=facts))
+            assert "who else is asked" in str(refused.value.problems[0][2])
+
+
+async def test_nothing_that_is_said_later_names_another_child_either(world: World) -> None:
+    async with world.open(JP) as jp:
+        sent = await jp.messages.send(to_both(), at_once=True)
+        children = {child.nation: child for child in (await jp.parents.view(sent.id)).children}
+        for telling in (str(GH), request()["own_reference"], children["gh"].own_reference):
+            text = f"See what {telling} said."
+            for way in (
+                jp.replies.note(children["fr"].thread, text),
+                jp.replies.correct(children["fr"].thread, {"facts": text}, reason="More is known."),
+                jp.parents.say(sent.id, "status.query", {"question": text}, nations=["fr"]),
+            ):
+                with pytest.raises(InvalidMessageError) as refused:
+                    await way
+                assert "who else is asked" in str(refused.value.problems[0][2])
+
+
 async def test_several_desks_of_one_nation_and_a_joint_investigation_stay_together(world: World) -> None:
     joint = {**example("assistance.request"), "kinds": ["joint_investigation"], "joint": True, "targets": []}
     del joint["wanted_by"], joint["wanted_by_reason"]

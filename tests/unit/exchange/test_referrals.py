@@ -66,6 +66,17 @@ async def test_within_the_state_a_request_is_passed_on_and_its_maker_is_told_by_
         assert (case.targets[0].state, case.out_of_order) == ("preserved", ())
 
 
+async def test_labels_that_a_correction_made_stricter_hold_for_what_was_corrected(world: World) -> None:
+    world.enrol(COURT)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        asked = await received(jp, fr)
+        stricter = {"handling": {**request()["handling"], "tlp": "RED"}}
+        await jp.replies.correct(asked, stricter, reason="A source would be in danger.")
+        await fr.messages.sync()
+        with pytest.raises(HandlingError):
+            await fr.referrals.pass_on(asked, [COURT], "The court of Lyon is competent.")
+
+
 @pytest.mark.parametrize("how", ["in the request", "by reply"])
 async def test_a_third_state_answers_a_request_that_was_passed_on_with_consent(world: World, how: str) -> None:
     async with world.open(JP) as jp, world.open(FR) as fr, world.open(GH) as gh:

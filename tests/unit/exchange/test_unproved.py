@@ -76,6 +76,15 @@ async def test_the_proved_message_confirms_it_when_it_comes_and_another_offices_
         assert linked.thread == sent.thread
 
 
+async def test_what_another_nation_or_this_desk_itself_said_confirms_nothing(world: World) -> None:
+    async with world.open(FR) as fr:
+        entry = await registered(fr)
+        own = await fr.messages.send(request(to=[str(JP)], own_reference=REFERENCE))
+        with pytest.raises(UsageError, match="jp"):
+            await fr.cases.link_registered(entry.id, own.id)
+        assert [one.thread for one in await fr.cases.registered()] == [None]
+
+
 async def test_it_never_enters_messages_searches_figures_or_evidence(world: World) -> None:
     async with world.open(FR) as fr:
         before = await fr.cases.figures(Period(None, None), Suppression(0))

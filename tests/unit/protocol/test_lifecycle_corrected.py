@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+import protocol.lifecycle.thread
 from protocol.lifecycle.case import check_step, fold
-from protocol.lifecycle.corrections import MOST_ACTS, standing
+from protocol.lifecycle.corrections import standing
 from protocol.lifecycle.deadlines import deadlines
 from protocol.lifecycle.folding import StandingState
 from protocol.lifecycle.rules import Side
-from protocol.messages.corrections import own_fields
+from protocol.lifecycle.thread import ThreadMessage
+from protocol.messages.corrections import MOST_ACTS, as_corrected, original_of, own_fields
 from protocol.messages.schema.base import Message
 from tests.worlds.threads import DAY, HOUR, PARIS, T0, TOKYO, Thread, preserved, text
 
@@ -248,6 +252,71 @@ def test_a_flood_of_corrections_is_bounded_for_each_sender():
     question = thread.add("status.query", TOKYO, targets=[], answer_by=None)
     thread.retract(question)
     assert standing(thread.entries, question.id).state is StandingState.RETRACTED
+
+
+@pytest.mark.parametrize("of_the_opening", [True, False])
+def test_nothing_vanishes_by_a_correction_in_a_version_that_this_program_cannot_read(of_the_opening: bool):
+    thread, answer = (Thread(), None) if of_the_opening else answered("t1")
+    before = [(target.name, target.state) for target in thread.case.targets]
+    original = answer or thread.opening
+    correction = thread.correct(original, targets=own_fields(original)["targets"])
+    newer = {**correction.message, "schema_version": 999, "targets": [{"way": "new"}]}  # type: ignore[attr-defined]
+    thread.entries[-1] = ThreadMessage(correction.model_copy(update={"message": newer}))
+    assert [(target.name, target.state) for target in thread.case.targets] == before
+    assert thread.reasons == ["not_a_correction"]
+
+
+def test_what_is_too_many_neither_changes_nor_takes_back():
+    thread, answer = answered("t1")
+    for number in range(MOST_ACTS):
+        last = thread.correct(answer, targets=[preserved("t1", EXPIRY + DAY * (1 + number))])
+    thread.retract(last)
+    assert thread.reasons == ["too_many_changes"]
+    assert expiry(thread) == EXPIRY + DAY * MOST_ACTS
+    (read,) = [one for one in as_corrected([e.message for e in thread.entries]) if one.id == answer.id]
+    assert read.targets[0].expires_at == EXPIRY + DAY * MOST_ACTS  # type: ignore[attr-defined]
+
+
+def test_a_chain_of_corrections_is_not_walked_again_for_each(monkeypatch: pytest.MonkeyPatch):
+    thread, answer = answered("t1")
+    last = thread.correct(answer, targets=[preserved("t1", EXPIRY + DAY)])
+    for _ in range(2 * MOST_ACTS):
+        said = {"id": UUID(int=1_000 + len(thread.entries)), "corrects": last.id, "in_reply_to": last.id}
+        last = last.model_copy(update={**said, "sent_at": last.sent_at + HOUR})
+        thread.entries.append(ThreadMessage(last))
+    asked = 0
+
+    def counting(act: Any, messages: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        return original_of(act, messages)
+
+    for module in ("protocol.lifecycle.corrections", "protocol.messages.corrections"):
+        monkeypatch.setattr(f"{module}.original_of", counting)
+    assert len(thread.reasons) == MOST_ACTS + 1
+    as_corrected([entry.message for entry in thread.entries])
+    assert asked == 2 * MOST_ACTS
+
+
+def test_no_message_is_judged_by_reading_through_its_whole_thread(monkeypatch: pytest.MonkeyPatch):
+    thread = Thread()
+    for _ in range(5):
+        thread.add("status.query", TOKYO, targets=[], answer_by=None)
+    read: list[tuple[bool, int]] = []
+    held, given = protocol.lifecycle.thread.held_back, protocol.lifecycle.thread.is_given
+
+    def holding(message: Message, beside: Any, **more: Any) -> Any:
+        read.append((isinstance(beside, Mapping), 0))
+        return held(message, beside, **more)
+
+    def giving(message: Message, beside: Any) -> bool:
+        read.append((True, len(tuple(beside))))
+        return given(message, beside)
+
+    monkeypatch.setattr("protocol.lifecycle.thread.held_back", holding)
+    monkeypatch.setattr("protocol.lifecycle.thread.is_given", giving)
+    assert thread.reasons == []
+    assert set(read) == {(True, 0)}
 
 
 def test_a_request_that_has_ended_is_taken_back_without_being_out_of_order():

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import protocol.lifecycle._owed
 from protocol.lifecycle.deadlines import Deadline, DueKind, deadlines
 from protocol.lifecycle.profiles import owed_profile
 from protocol.lifecycle.rules import Side
@@ -37,6 +38,21 @@ def one(thread: Thread, what: str) -> Deadline:
 def kept(*targets: str) -> tuple[Thread, Message]:
     thread = Thread()
     return thread, thread.add("preservation.answer", PARIS, targets=[preserved(name, EXPIRY) for name in targets])
+
+
+def test_a_word_costs_what_it_may_settle_and_not_all_that_was_ever_asked(monkeypatch: pytest.MonkeyPatch):
+    looked_at: list[str] = []
+    left = protocol.lifecycle._owed._left
+
+    def looking(entry: Any, *more: Any) -> Any:
+        looked_at.append(entry.item.what)
+        return left(entry, *more)
+
+    monkeypatch.setattr("protocol.lifecycle._owed._left", looking)
+    thread, _ = kept("t1")
+    asked = [thread.add("use.query", TOKYO) for _ in range(6)]
+    assert [item.message for item in thread.case.owed if item.what == "use"] == [query.id for query in asked]
+    assert "use" not in looked_at
 
 
 # --- Questions ------------------------------------------------------------------------------------------------------

@@ -63,6 +63,7 @@ async def test_who_sent_it_is_told_and_nothing_is_due_then(world: World) -> None
 
 
 async def test_the_reason_is_in_the_language_of_the_message(world: World) -> None:
+    world.change_settings(FR, language="fr")
     async with world.open(JP) as jp, world.open(FR) as fr:
         _sent, _released, answered = await crossing(world, jp, fr, language="fr")
         notice = await jp.replies.explain(answered.id)

@@ -1,1 +1,0 @@
--- This number is kept free: nothing changes here.
