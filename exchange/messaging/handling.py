@@ -236,12 +236,14 @@ class PassingOn:
     def _require_labels_of_case(self, message: Message) -> None:
         """Return if a reply is not weaker in its labels than what others said and it answers."""
         from protocol.lifecycle.projection import opening_in
+        from protocol.messages.corrections import versions_of
         from protocol.messages.handling_rules import weaker_than_case
 
         thread = self._messages_of(message.thread)
         answered = [said for said in thread if said.id == message.in_reply_to]
         bound = [said for said in (opening_in(thread), *answered) if said is not None and said.sender != message.sender]
-        weaker = weaker_than_case(message.handling, *(said.handling for said in bound)) if bound else ()
+        labels = [one.handling for said in bound for one in versions_of(said, thread)]
+        weaker = weaker_than_case(message.handling, *labels) if labels else ()
         if weaker:
             raise HandlingError(f"the labels of a reply are not weaker than those of its case: {', '.join(weaker)}")
 
