@@ -64,15 +64,17 @@ class PassingOn:
     def objections(self, message_id: UUID, action: Action, recipient: Address | None = None) -> tuple[Objection, ...]:
         """What forbids the action on a message now; raises :class:`NotFoundError`, :class:`ErasedError`."""
         from protocol.messages.corrections import versions_of
-        from protocol.messages.handling_rules import objections
+        from protocol.messages.handling_rules import items_of, objections
 
         stored = self._stored(message_id)
-        thread = self._thread(stored)
-        found = [
-            objections(one, action, self._address, recipient, thread, self._clock())
-            for one in versions_of(self._parsed.of(stored), thread)
-        ]
-        return tuple(dict.fromkeys(objection for each in found for objection in each))
+        message, thread = self._parsed.of(stored), self._thread(stored)
+        found = list(objections(message, action, self._address, recipient, thread, self._clock()))
+        # An item that a correction added is not in the message as it was sent: its terms bind the correction alone.
+        own = {*items_of(message), None}
+        for one in versions_of(message, thread)[1:]:
+            more = objections(one, action, self._address, recipient, thread, self._clock())
+            found += [objection for objection in more if objection.item in own]
+        return tuple(dict.fromkeys(found))
 
     def require(self, message_id: UUID, action: Action, recipient: Address | None = None) -> None:
         """Return if nothing forbids the action; raises :class:`HandlingError` with all that does."""
@@ -259,13 +261,18 @@ class PassingOn:
         self, stored: StoredMessage, action: Action, recipients: Iterable[Address]
     ) -> tuple[Barrier, ...]:
         from protocol.messages.corrections import versions_of
-        from protocol.messages.handling_rules import open_barriers
+        from protocol.messages.handling_rules import items_of, open_barriers
 
         message, thread, now = self._parsed.of(stored), self._thread(stored), self._clock()
         asked: Iterable[Address | None] = tuple(recipients) or (None,)
-        said = versions_of(message, thread)
-        found = [open_barriers(one, action, self._address, who, thread, now) for who in asked for one in said]
-        return tuple(dict.fromkeys(barrier for barriers in found for barrier in barriers))
+        own: set[str | None] = {*items_of(message), None}
+        found: list[Barrier] = []
+        for who in asked:
+            found += open_barriers(message, action, self._address, who, thread, now)
+            for one in versions_of(message, thread)[1:]:
+                more = open_barriers(one, action, self._address, who, thread, now)
+                found += [barrier for barrier in more if barrier.objection.item in own]
+        return tuple(dict.fromkeys(found))
 
     def _consents_that_lift(self, stored: StoredMessage, recipients: Sequence[Address]) -> list[dict[str, Any]]:
         """The consent without which a recipient could not have the message, with its proofs."""
