@@ -125,7 +125,7 @@ class _Composer:
                 LetterFact(shown(_("SHA-256 of the sealed message")), _grouped(message.digest), code=True),
                 LetterFact(shown(_("Commitment to the content")), _grouped(printed.commitment), code=True),
                 # That it was taken back, corrected, or is not theirs: a letter without it deceives its reader.
-                *(LetterFact(shown(_("Note")), self._text(shown(_(note)))) for note in message.notes),
+                *(LetterFact(shown(_("Notes")), self._text(shown(_(note)))) for note in message.notes),
             ),
             lines=tuple(_letter_line(one) for one in self._redactor.lines([_whole(line) for line in lines])),
             receipts_caption=shown(_("What is proved of it")),

@@ -64,15 +64,17 @@ class PassingOn:
     def objections(self, message_id: UUID, action: Action, recipient: Address | None = None) -> tuple[Objection, ...]:
         """What forbids the action on a message now; raises :class:`NotFoundError`, :class:`ErasedError`."""
         from protocol.messages.corrections import versions_of
-        from protocol.messages.handling_rules import objections
+        from protocol.messages.handling_rules import items_of, objections
 
         stored = self._stored(message_id)
-        thread = self._thread(stored)
-        found = [
-            objections(one, action, self._address, recipient, thread, self._clock())
-            for one in versions_of(self._parsed.of(stored), thread)
-        ]
-        return tuple(dict.fromkeys(objection for each in found for objection in each))
+        message, thread = self._parsed.of(stored), self._thread(stored)
+        found = list(objections(message, action, self._address, recipient, thread, self._clock()))
+        # An item that a correction added is not in the message as it was sent: its terms bind the correction alone.
+        own = {*items_of(message), None}
+        for one in versions_of(message, thread)[1:]:
+            more = objections(one, action, self._address, recipient, thread, self._clock())
+            found += [objection for objection in more if objection.item in own]
+        return tuple(dict.fromkeys(found))
 
     def require(self, message_id: UUID, action: Action, recipient: Address | None = None) -> None:
         """Return if nothing forbids the action; raises :class:`HandlingError` with all that does."""
@@ -236,12 +238,14 @@ class PassingOn:
     def _require_labels_of_case(self, message: Message) -> None:
         """Return if a reply is not weaker in its labels than what others said and it answers."""
         from protocol.lifecycle.projection import opening_in
+        from protocol.messages.corrections import versions_of
         from protocol.messages.handling_rules import weaker_than_case
 
         thread = self._messages_of(message.thread)
         answered = [said for said in thread if said.id == message.in_reply_to]
         bound = [said for said in (opening_in(thread), *answered) if said is not None and said.sender != message.sender]
-        weaker = weaker_than_case(message.handling, *(said.handling for said in bound)) if bound else ()
+        labels = [one.handling for said in bound for one in versions_of(said, thread)]
+        weaker = weaker_than_case(message.handling, *labels) if labels else ()
         if weaker:
             raise HandlingError(f"the labels of a reply are not weaker than those of its case: {', '.join(weaker)}")
 
@@ -257,13 +261,18 @@ class PassingOn:
         self, stored: StoredMessage, action: Action, recipients: Iterable[Address]
     ) -> tuple[Barrier, ...]:
         from protocol.messages.corrections import versions_of
-        from protocol.messages.handling_rules import open_barriers
+        from protocol.messages.handling_rules import items_of, open_barriers
 
         message, thread, now = self._parsed.of(stored), self._thread(stored), self._clock()
         asked: Iterable[Address | None] = tuple(recipients) or (None,)
-        said = versions_of(message, thread)
-        found = [open_barriers(one, action, self._address, who, thread, now) for who in asked for one in said]
-        return tuple(dict.fromkeys(barrier for barriers in found for barrier in barriers))
+        own: set[str | None] = {*items_of(message), None}
+        found: list[Barrier] = []
+        for who in asked:
+            found += open_barriers(message, action, self._address, who, thread, now)
+            for one in versions_of(message, thread)[1:]:
+                more = open_barriers(one, action, self._address, who, thread, now)
+                found += [barrier for barrier in more if barrier.objection.item in own]
+        return tuple(dict.fromkeys(found))
 
     def _consents_that_lift(self, stored: StoredMessage, recipients: Sequence[Address]) -> list[dict[str, Any]]:
         """The consent without which a recipient could not have the message, with its proofs."""

@@ -187,9 +187,10 @@ class Replies:
     def _case_labels(self, message: Message, thread: Sequence[Message]) -> list[Handling]:
         """The labels that a reply to ``message`` is not weaker than."""
         from protocol.lifecycle.projection import opening_in
+        from protocol.messages.corrections import versions_of
 
-        opening = opening_in(thread)
-        return [said.handling for said in (message, opening) if said is not None]
+        bound = [said for said in (message, opening_in(thread)) if said is not None]
+        return [one.handling for said in bound for one in versions_of(said, thread)]
 
     def _handler(self) -> dict[str, str] | None:
         """Who handles what this desk received: the officer who acts, reached as the settings say."""

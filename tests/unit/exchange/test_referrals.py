@@ -75,6 +75,11 @@ async def test_labels_that_a_correction_made_stricter_hold_for_what_was_correcte
         await fr.messages.sync()
         with pytest.raises(HandlingError):
             await fr.referrals.pass_on(asked, [COURT], "The court of Lyon is competent.")
+        answer = await fr.replies.draft(asked, "preservation.answer", targets=preserved(world))
+        assert answer["handling"]["tlp"] == "RED"
+        with pytest.raises(HandlingError):
+            await fr.messages.send({**answer, "handling": request()["handling"]})
+        assert (await fr.messages.send(answer)).status == "submitted"
 
 
 @pytest.mark.parametrize("how", ["in the request", "by reply"])
