@@ -173,7 +173,7 @@ class _Arrivals:
             else:
                 done, _ = await asyncio.wait({self._next}, timeout=wait)
                 if done:
-                    return replace(self._ended(), received=await self._arrived())
+                    return replace(self._brought_by(done.pop()), received=await self._arrived())
             if received := await self._taken_by_others():
                 return SyncResult(received=received)
         return None
@@ -184,10 +184,9 @@ class _Arrivals:
                 self._listening = self._desk.messages.listen()
             self._next = asyncio.ensure_future(anext(self._listening))
 
-    def _ended(self) -> SyncResult:
+    def _brought_by(self, ended: asyncio.Task[SyncResult]) -> SyncResult:
         """What the listening brought; raises what ended it."""
-        assert self._next is not None  # noqa: S101 - for the type checker
-        ended, self._next = self._next, None
+        self._next = None
         try:
             result = ended.result()
         except (ComityError, OSError):
