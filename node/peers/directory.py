@@ -174,32 +174,35 @@ class DirectoryService:
 
     async def refresh(self) -> bool:
         """Refresh now, or join the refresh under way; True if one source gave a directory that verifies."""
-        if self._refreshing is None:
-            self._begin(self._sources(self._directory))
-        return await self._joined()
+        return await asyncio.shield(self._under_way or self._begin(self._sources(self._directory)))
 
     async def refresh_from(self, source: Source) -> bool:
         """Refresh from this source alone; True if it gave a directory that verifies."""
-        while self._refreshing is not None:
-            await self._joined()
-        self._begin((source,))
-        return await self._joined()
+        while (refresh := self._under_way) is not None:
+            await asyncio.shield(refresh)
+        return await asyncio.shield(self._begin((source,)))
 
     async def files(self) -> dict[str, bytes]:
         """Every file of the verified directory by its published name; raises :class:`DirectoryUnavailableError`."""
-        while self._refreshing is not None:
-            await self._joined()
+        while (refresh := self._under_way) is not None:
+            await asyncio.shield(refresh)
         try:
             return await asyncio.to_thread(self._client.files)
         except OSError as problem:
             raise DirectoryUnavailableError("the verified directory cannot be read") from problem
 
-    def _begin(self, sources: Sequence[Source]) -> None:
-        self._refreshing = asyncio.create_task(self._refresh(sources), name="directory-refresh")
-        self._refreshing.add_done_callback(self._finished)
+    @property
+    def _under_way(self) -> asyncio.Task[bool] | None:
+        """The refresh that runs, asked of the task itself.
 
-    async def _joined(self) -> bool:
-        return self._refreshing is not None and await asyncio.shield(self._refreshing)
+        A callback of its end runs one turn of the loop after the end. Who waits in a loop until such a callback ran
+        waits for ever, and the loop with it: waiting for a task that ended gives no turn to anyone.
+        """
+        return None if self._refreshing is None or self._refreshing.done() else self._refreshing
+
+    def _begin(self, sources: Sequence[Source]) -> asyncio.Task[bool]:
+        self._refreshing = asyncio.create_task(self._refresh(sources), name="directory-refresh")
+        return self._refreshing
 
     async def with_fresh(self, look_up: Callable[[], T], since: float | None = None) -> T:
         """``look_up()``; if it meets something unknown, once more after a refresh.
@@ -220,12 +223,9 @@ class DirectoryService:
 
     # --- Inside ---
 
-    def _finished(self, task: asyncio.Task[bool]) -> None:
-        self._refreshing = None
-
     async def _refresh_since(self, since: float) -> bool:
-        if self._refreshing is not None:
-            await asyncio.shield(self._refreshing)
+        if (refresh := self._under_way) is not None:
+            await asyncio.shield(refresh)
             if self._fresh_as_of >= since:
                 return True
         if self._last_began >= since:

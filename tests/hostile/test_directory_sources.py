@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from io import StringIO
 from pathlib import Path
 
@@ -99,6 +100,28 @@ async def test_the_newest_directory_is_taken_whoever_is_asked_first(
     old.repository.install({name: new.repository.read(name) for name in await made.files()})
     await made.refresh()
     assert made.disagreeing == {}
+    made.close()
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_who_asks_in_the_very_turn_in_which_a_refresh_ends_is_answered(
+    world: World, metrics: Metrics, turns: int
+) -> None:
+    source = Folder("one", copied(world, "one"))
+    sources: list[Source] = [source]
+    made = service(world, metrics, sources)
+    await made.start()
+    sources.clear()  # a refresh without a source ends in its first turn
+
+    async def later(ask: Callable[[], Awaitable[object]]) -> object:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return await ask()
+
+    files = await asyncio.gather(made.refresh(), later(made.files))
+    assert files == [False, await made.files()]
+    again = await asyncio.gather(made.refresh(), later(lambda: made.refresh_from(source)))
+    assert again == [False, True]
     made.close()
 
 
