@@ -81,7 +81,7 @@ def attachment(name: str) -> dict[str, Any]:
 
 
 def _file(name: str) -> dict[str, Any]:
-    file, segments, tree = sealed(name)
+    _, segments, tree = sealed(name)
     whole = b"".join(segments)
     derived = chunked.derive(key_of(name), whole[:24])
     return {

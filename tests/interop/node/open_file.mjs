@@ -128,8 +128,10 @@ for (let at = PREFIX; at <= length; at += CHUNK + TAG, number += 1) {
   check(plaintext.subarray(own.length).every((byte) => byte === 0), "file-length-mismatch: no zeros behind the end");
   missing -= own.length;
   states.forEach((state) => state.update(own));
-  writeAll(held);
-  held = own;
+  if (own.length > 0) {
+    writeAll(held);
+    held = own;
+  }
   if (data.length < CHUNK + TAG) break;
 }
 states.forEach((state, at) => {
