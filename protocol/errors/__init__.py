@@ -97,6 +97,11 @@ ComityError                              internal                 _base
 ├─ CheckpointFileError                   checkpoint-file          _node
 │  └─ CheckpointFileDamagedError         checkpoint-file-damaged  _node
 ├─ BackupDamagedError                    backup-damaged           _node
+├─ FileInfectedError                     file-infected            _content
+├─ FileNotScannedError                   file-not-scanned         _content
+├─ HashOnlyError                         by-hash-only             _content
+├─ ExportUnfinishedError                 export-unfinished        _content
+├─ FileQuarantinedError                  file-quarantined         _content
 ├─ InvalidMessageError                   invalid-message          _messages
 │  └─ OlderReaderError                   older-reader             _messages
 ├─ InvalidCodeListError                  invalid-code-list        _messages
@@ -147,6 +152,11 @@ from protocol.errors._cases import CallBackNeededError as CallBackNeededError
 from protocol.errors._cases import ClosingLosesError as ClosingLosesError
 from protocol.errors._cases import StillUnderWayError as StillUnderWayError
 from protocol.errors._cases import SuspectedForgeryError as SuspectedForgeryError
+from protocol.errors._content import ExportUnfinishedError as ExportUnfinishedError
+from protocol.errors._content import FileInfectedError as FileInfectedError
+from protocol.errors._content import FileNotScannedError as FileNotScannedError
+from protocol.errors._content import FileQuarantinedError as FileQuarantinedError
+from protocol.errors._content import HashOnlyError as HashOnlyError
 from protocol.errors._directory import DirectoryUnavailableError as DirectoryUnavailableError
 from protocol.errors._directory import DirectoryUntrustedError as DirectoryUntrustedError
 from protocol.errors._directory import NationUnusableError as NationUnusableError

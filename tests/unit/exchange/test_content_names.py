@@ -15,8 +15,41 @@ from keys.local.printing import printable
 
 # Text that names are attacked with, beside any text at all.
 PIECES = st.sampled_from(
-    ["..", "/", "\\", "C:", "\u202e", "\u2066", "\x00", "\x1b[2J", "\ud800", "CON", "nul", ".", " ", "-rf", "~", "\u3164"]
-    + ["e\u0301", "é", "ﬁ", "ß", "İ", "\u200d", "\U000e0041", "x" * 300, "漢" * 100, ".exe", "%0a", "*", "?", "|", "\r\n"]
+    [
+        "..",
+        "/",
+        "\\",
+        "C:",
+        "\u202e",
+        "\u2066",
+        "\x00",
+        "\x1b[2J",
+        "\ud800",
+        "CON",
+        "nul",
+        ".",
+        " ",
+        "-rf",
+        "~",
+        "\u3164",
+    ]
+    + [
+        "e\u0301",
+        "é",
+        "ﬁ",
+        "ß",
+        "İ",
+        "\u200d",
+        "\U000e0041",
+        "x" * 300,
+        "漢" * 100,
+        ".exe",
+        "%0a",
+        "*",
+        "?",
+        "|",
+        "\r\n",
+    ]
 )
 ANY_TEXT = st.text(st.characters(codec=None), max_size=40)
 NAMES = st.lists(st.one_of(PIECES, ANY_TEXT), max_size=8).map("".join)
