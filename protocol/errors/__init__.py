@@ -99,11 +99,6 @@ ComityError                              internal                 _base
 ├─ CheckpointFileError                   checkpoint-file          _node
 │  └─ CheckpointFileDamagedError         checkpoint-file-damaged  _node
 ├─ BackupDamagedError                    backup-damaged           _node
-├─ FileInfectedError                     file-infected            _content
-├─ FileNotScannedError                   file-not-scanned         _content
-├─ HashOnlyError                         by-hash-only             _content
-├─ ExportUnfinishedError                 export-unfinished        _content
-├─ FileQuarantinedError                  file-quarantined         _content
 ├─ InvalidMessageError                   invalid-message          _messages
 │  └─ OlderReaderError                   older-reader             _messages
 ├─ InvalidCodeListError                  invalid-code-list        _messages
@@ -129,6 +124,7 @@ ComityError                              internal                 _base
 ├─ ErasedError                           erased                   _office
 ├─ ErasureError                          erasure-refused          _office
 ├─ EvidenceUnusableError                 evidence-unusable        _evidence
+├─ ExportUnfinishedError                 export-unfinished        _evidence
 ├─ TimestampInvalidError                 timestamp-invalid        _evidence
 ├─ SigningIdentityError                  signing-identity         _evidence
 ├─ RedactionError                        redaction                _evidence
@@ -168,11 +164,6 @@ from protocol.errors._cases import CallBackNeededError as CallBackNeededError
 from protocol.errors._cases import ClosingLosesError as ClosingLosesError
 from protocol.errors._cases import StillUnderWayError as StillUnderWayError
 from protocol.errors._cases import SuspectedForgeryError as SuspectedForgeryError
-from protocol.errors._content import ExportUnfinishedError as ExportUnfinishedError
-from protocol.errors._content import FileInfectedError as FileInfectedError
-from protocol.errors._content import FileNotScannedError as FileNotScannedError
-from protocol.errors._content import FileQuarantinedError as FileQuarantinedError
-from protocol.errors._content import HashOnlyError as HashOnlyError
 from protocol.errors._directory import DirectoryUnavailableError as DirectoryUnavailableError
 from protocol.errors._directory import DirectoryUntrustedError as DirectoryUntrustedError
 from protocol.errors._directory import NationUnusableError as NationUnusableError
@@ -184,6 +175,7 @@ from protocol.errors._directory import UnknownContactPointError as UnknownContac
 from protocol.errors._directory import UnknownKeyError as UnknownKeyError
 from protocol.errors._directory import UnknownNodeError as UnknownNodeError
 from protocol.errors._evidence import EvidenceUnusableError as EvidenceUnusableError
+from protocol.errors._evidence import ExportUnfinishedError as ExportUnfinishedError
 from protocol.errors._evidence import FontsMissingError as FontsMissingError
 from protocol.errors._evidence import RedactionError as RedactionError
 from protocol.errors._evidence import SigningIdentityError as SigningIdentityError

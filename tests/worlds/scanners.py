@@ -153,7 +153,8 @@ class IcapServer:
             assert headers["encapsulated"] == "null-body=0"
             offer = f"Preview: {self.preview}\r\n" if self.preview is not None else ""
             connected.sendall(
-                f"ICAP/1.0 200 OK\r\nMethods: {self.methods}\r\nService: Strict test\r\nISTag: x\r\nAllow: 204\r\n{offer}"
+                f"ICAP/1.0 200 OK\r\nMethods: {self.methods}\r\nService: Strict test\r\nISTag: x\r\n"
+                f"Allow: 204\r\n{offer}"
                 "Encapsulated: null-body=0\r\n\r\n".encode()
             )
             return
