@@ -11,7 +11,7 @@ import socket
 from pathlib import Path
 
 from exchange.content._stream import AnsweredEarlyError, Conversation, Hashed, ScannerFailedError
-from exchange.content.verdicts import Finding, Verdict
+from exchange.content.verdicts import ScanFinding, ScanVerdict
 
 _MAX_ANSWER_BYTES = 4_096
 _LENGTH_BYTES = 4
@@ -27,14 +27,14 @@ class Clamd:
         self._path = path
         self._wait_s = wait_s
 
-    def scan(self, content: Hashed) -> Finding:
+    def scan(self, content: Hashed) -> ScanFinding:
         """What the daemon says of a file; never raises for anything that the daemon does."""
         version = ""
         try:
             version = self._version()
             answer = self._answer(content)
         except ScannerFailedError as problem:
-            return Finding(Verdict.NOT_SCANNED, version or "clamd", str(problem))
+            return ScanFinding(ScanVerdict.NOT_SCANNED, version or "clamd", str(problem))
         return _read(answer, version, whole=content.is_whole)
 
     def _version(self) -> str:
@@ -80,13 +80,13 @@ def _words(talk: Conversation) -> str:
     return answer
 
 
-def _read(answer: str, version: str, *, whole: bool) -> Finding:
+def _read(answer: str, version: str, *, whole: bool) -> ScanFinding:
     if answer == "stream: OK" and whole:
-        return Finding(Verdict.CLEAN, version)
+        return ScanFinding(ScanVerdict.CLEAN, version)
     found = _FOUND.fullmatch(answer)
     if found is None:
         reason = "scanner-limit" if answer.startswith("INSTREAM size limit exceeded") else "protocol"
-        return Finding(Verdict.NOT_SCANNED, version, reason)
+        return ScanFinding(ScanVerdict.NOT_SCANNED, version, reason)
     if found[1].startswith(_LOOKED_AT_A_PART):
-        return Finding(Verdict.NOT_SCANNED, version, "scanner-limit", found[1])
-    return Finding(Verdict.INFECTED, version, None, found[1])
+        return ScanFinding(ScanVerdict.NOT_SCANNED, version, "scanner-limit", found[1])
+    return ScanFinding(ScanVerdict.INFECTED, version, None, found[1])

@@ -16,7 +16,7 @@ from hashlib import sha256
 from urllib.parse import urlsplit
 
 from exchange.content._stream import CHUNK_BYTES, AnsweredEarlyError, Conversation, Hashed, ScannerFailedError
-from exchange.content.verdicts import Finding, Verdict
+from exchange.content.verdicts import ScanFinding, ScanVerdict
 
 DEFAULT_PORT = 1344
 _MAX_HEAD_BYTES = 16_384
@@ -49,7 +49,7 @@ class Icap:
         self._tls = parts.scheme == "icaps"
         self._wait_s = wait_s
 
-    def scan(self, content: Hashed) -> Finding:
+    def scan(self, content: Hashed) -> ScanFinding:
         """What the server says of a file; never raises for anything that the server does."""
         scanner = f"icap {self._host}:{self._port}"
         try:
@@ -57,7 +57,7 @@ class Icap:
             scanner = _ascii(offer.headers.get("service", scanner))
             return self._ask(content, offer, scanner)
         except ScannerFailedError as problem:
-            return Finding(Verdict.NOT_SCANNED, scanner, str(problem))
+            return ScanFinding(ScanVerdict.NOT_SCANNED, scanner, str(problem))
 
     def _options(self) -> _Head:
         with self._connected() as connected:
@@ -68,7 +68,7 @@ class Icap:
             raise ScannerFailedError("unreachable" if head.status == 404 else "protocol")
         return head
 
-    def _ask(self, content: Hashed, offer: _Head, scanner: str) -> Finding:
+    def _ask(self, content: Hashed, offer: _Head, scanner: str) -> ScanFinding:
         methods = {one.strip().upper() for one in offer.headers.get("methods", "RESPMOD").split(",")}
         as_response = "RESPMOD" in methods or "REQMOD" not in methods
         preview = _preview_of(offer)
@@ -90,7 +90,7 @@ class Icap:
                     talk.send(_chunk(piece))
                 talk.send(_LAST_CHUNK)
             except AnsweredEarlyError:
-                # Whatever it lets pass, it has not seen all of it.
+                # It may let the file pass, and has not seen all of it.
                 return _judge(talk, _read_head(talk), content, scanner, early=True)
             return _judge(talk, _read_head(talk), content, scanner)
 
@@ -112,12 +112,12 @@ class Icap:
             raise ScannerFailedError("unreachable") from None
 
 
-def _judge(talk: Conversation, head: _Head, content: Hashed, scanner: str, *, early: bool = False) -> Finding:
+def _judge(talk: Conversation, head: _Head, content: Hashed, scanner: str, *, early: bool = False) -> ScanFinding:
     """The verdict in an answer; ``early``: it began before everything was sent."""
     found = next((head.headers[name] for name in _INFECTED_HEADERS if name in head.headers), None)
     if found is not None and head.status == 200:
         threat = _THREAT.search(found)
-        return Finding(Verdict.INFECTED, scanner, None, _ascii(threat[1] if threat else found))
+        return ScanFinding(ScanVerdict.INFECTED, scanner, None, _ascii(threat[1] if threat else found))
     reason = None
     if head.status not in {200, 204}:
         reason = "protocol"
@@ -127,7 +127,7 @@ def _judge(talk: Conversation, head: _Head, content: Hashed, scanner: str, *, ea
         reason = "preview-only"
     elif head.status == 200 and not _gives_back(talk, head, content):
         reason = "modified"
-    return Finding(Verdict.NOT_SCANNED if reason else Verdict.CLEAN, scanner, reason)
+    return ScanFinding(ScanVerdict.NOT_SCANNED if reason else ScanVerdict.CLEAN, scanner, reason)
 
 
 def _gives_back(talk: Conversation, head: _Head, content: Hashed) -> bool:

@@ -22,19 +22,19 @@ from typing import BinaryIO, Protocol
 from exchange.content._stream import Hashed
 from exchange.content.clamd import Clamd
 from exchange.content.icap import Icap
-from exchange.content.verdicts import Finding, ScanResult, Verdict
+from exchange.content.verdicts import ScanFinding, ScanResult, ScanVerdict
 from exchange.settings import ScanningSettings
 from protocol.errors import FileInfectedError, FileNotScannedError, UsageError
 
 # In two halves: written in one, it would make a scanner find this very file.
 TRIAL = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$" + b"EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
-_WORST_FIRST = (Verdict.INFECTED, Verdict.NOT_SCANNED, Verdict.CLEAN)
+_WORST_FIRST = (ScanVerdict.INFECTED, ScanVerdict.NOT_SCANNED, ScanVerdict.CLEAN)
 
 
 class Scanner(Protocol):
     """One scanner; its answer is a finding, whatever it does."""
 
-    def scan(self, content: Hashed) -> Finding:
+    def scan(self, content: Hashed) -> ScanFinding:
         """What it says of a file that is read as it is given."""
         ...
 
@@ -56,9 +56,9 @@ class Scanning:
         with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
             if not self.is_on:
-                return ScanResult(Finding(Verdict.NOT_SCANNED, "none", "off"), size)
+                return ScanResult(ScanFinding(ScanVerdict.NOT_SCANNED, "none", "off"), size)
             if size > self._settings.max_bytes:
-                return ScanResult(Finding(Verdict.NOT_SCANNED, "none", "too-large"), size)
+                return ScanResult(ScanFinding(ScanVerdict.NOT_SCANNED, "none", "too-large"), size)
             return self._asked(file, size)
 
     def require(self, result: ScanResult) -> None:
@@ -69,9 +69,9 @@ class Scanning:
         if self._settings.policy != "block":
             return
         finding = result.finding
-        if result.verdict is Verdict.INFECTED:
+        if result.verdict is ScanVerdict.INFECTED:
             raise FileInfectedError(f"{finding.scanner} found {finding.signature}")
-        if result.verdict is Verdict.NOT_SCANNED:
+        if result.verdict is ScanVerdict.NOT_SCANNED:
             raise FileNotScannedError(f"{finding.scanner} gave no verdict on the whole file ({finding.reason})")
 
     def _asked(self, file: BinaryIO, size: int) -> ScanResult:
@@ -80,13 +80,13 @@ class Scanning:
             file.seek(0)
             content = Hashed(file, size)
             found = _on_trial(scanner) or scanner.scan(content)
-            if found.verdict is Verdict.CLEAN and file.read(1):
-                found = Finding(Verdict.NOT_SCANNED, found.scanner, "file-changed")
+            if found.verdict is ScanVerdict.CLEAN and file.read(1):
+                found = ScanFinding(ScanVerdict.NOT_SCANNED, found.scanner, "file-changed")
             findings.append(found)
             digests.add(content.digest() if content.is_whole else None)
         worst = min(findings, key=lambda one: _WORST_FIRST.index(one.verdict))
-        if len(digests) > 1 and worst.verdict is Verdict.CLEAN:
-            worst = Finding(Verdict.NOT_SCANNED, worst.scanner, "file-changed")
+        if len(digests) > 1 and worst.verdict is ScanVerdict.CLEAN:
+            worst = ScanFinding(ScanVerdict.NOT_SCANNED, worst.scanner, "file-changed")
         return ScanResult(worst, size, digests.pop() if len(digests) == 1 else None)
 
 
@@ -102,12 +102,12 @@ def open_regular(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb", buffering=0)
 
 
-def _on_trial(scanner: Scanner) -> Finding | None:
+def _on_trial(scanner: Scanner) -> ScanFinding | None:
     """Why the scanner says nothing of any file, if it does not find the trial file."""
     found = scanner.scan(Hashed(BytesIO(TRIAL), len(TRIAL)))
-    if found.verdict is Verdict.INFECTED:
+    if found.verdict is ScanVerdict.INFECTED:
         return None
-    return found if found.reason else Finding(Verdict.NOT_SCANNED, found.scanner, "blind")
+    return found if found.reason else ScanFinding(ScanVerdict.NOT_SCANNED, found.scanner, "blind")
 
 
 def _scanners_of(settings: ScanningSettings) -> list[Scanner]:

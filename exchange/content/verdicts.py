@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Verdict(StrEnum):
+class ScanVerdict(StrEnum):
     """What is known of a file after it was given to a scanner."""
 
     CLEAN = "clean"
@@ -15,7 +15,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ScanFinding:
     """What one scanner says. ``scanner`` is its name and version by its own word, in printable ASCII.
 
     ``reason`` is why there is no verdict: ``too-large`` (more than the settings give to a scanner), ``scanner-limit``
@@ -25,7 +25,7 @@ class Finding:
     ``signature`` is the scanner's name for what it found.
     """
 
-    verdict: Verdict
+    verdict: ScanVerdict
     scanner: str
     reason: str | None = None
     signature: str | None = None
@@ -38,11 +38,11 @@ class ScanResult:
     ``sha256`` is of the bytes that every scanner was given, None where none was given all of them.
     """
 
-    finding: Finding
+    finding: ScanFinding
     size_bytes: int
     sha256: bytes | None = None
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> ScanVerdict:
         """The verdict of the finding."""
         return self.finding.verdict

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from exchange.content.scanning import TRIAL, Scanning
-from exchange.content.verdicts import ScanResult, Verdict
+from exchange.content.verdicts import ScanResult, ScanVerdict
 from exchange.settings import ScanningSettings
 from protocol.errors import FileInfectedError, FileNotScannedError
 from tests.worlds.scanners import PEERS, SIGNATURE, SIGNATURE_NAME, connects, debian, running, tcp_listener
@@ -75,45 +75,45 @@ def scanned(tmp_path: Path, content: bytes, **settings: object) -> tuple[Scannin
 
 
 FILES = [
-    (b"an order of one page", Verdict.CLEAN),
-    (b"", Verdict.CLEAN),
-    (bytes(300_000), Verdict.CLEAN),
-    (b"x" * 200_000 + SIGNATURE + b"y" * 1_000, Verdict.INFECTED),
-    (b"stream: OK\0stream: OK\0 204 No Modifications\r\n\r\n" + SIGNATURE, Verdict.INFECTED),
-    (TRIAL, Verdict.INFECTED),
+    (b"an order of one page", ScanVerdict.CLEAN),
+    (b"", ScanVerdict.CLEAN),
+    (bytes(300_000), ScanVerdict.CLEAN),
+    (b"x" * 200_000 + SIGNATURE + b"y" * 1_000, ScanVerdict.INFECTED),
+    (b"stream: OK\0stream: OK\0 204 No Modifications\r\n\r\n" + SIGNATURE, ScanVerdict.INFECTED),
+    (TRIAL, ScanVerdict.INFECTED),
 ]
 
 
 @pytest.mark.parametrize(("content", "verdict"), FILES)
 def test_clamav_finds_our_signature_and_nothing_else(
-    tmp_path: Path, clamd: Path, content: bytes, verdict: Verdict
+    tmp_path: Path, clamd: Path, content: bytes, verdict: ScanVerdict
 ) -> None:
     hook, result = scanned(tmp_path, content, clamd=str(clamd))
     assert result.verdict is verdict, result
     assert result.finding.scanner.startswith("ClamAV ")
-    if verdict is Verdict.INFECTED:
+    if verdict is ScanVerdict.INFECTED:
         with pytest.raises(FileInfectedError):
             hook.require(result)
 
 
 def test_beyond_clamavs_stream_length_a_file_is_not_scanned(tmp_path: Path, clamd: Path) -> None:
     hook, result = scanned(tmp_path, bytes(LIMIT_BYTES + 1), clamd=str(clamd))
-    assert (result.verdict, result.finding.reason) == (Verdict.NOT_SCANNED, "scanner-limit")
+    assert (result.verdict, result.finding.reason) == (ScanVerdict.NOT_SCANNED, "scanner-limit")
     with pytest.raises(FileNotScannedError):
         hook.require(result)
 
 
 @pytest.mark.parametrize(("content", "verdict"), FILES)
-def test_an_icap_server_finds_it_too(tmp_path: Path, icap: str, content: bytes, verdict: Verdict) -> None:
+def test_an_icap_server_finds_it_too(tmp_path: Path, icap: str, content: bytes, verdict: ScanVerdict) -> None:
     _, result = scanned(tmp_path, content, icap=icap)
     assert result.verdict is verdict, result
 
 
 def test_an_icap_server_that_knows_no_such_service_scans_nothing(tmp_path: Path, icap: str) -> None:
     _, result = scanned(tmp_path, b"x", icap=icap.replace("avscan", "none"))
-    assert result.verdict is Verdict.NOT_SCANNED
+    assert result.verdict is ScanVerdict.NOT_SCANNED
 
 
 def test_both_scanners_are_asked_and_the_worst_counts(tmp_path: Path, clamd: Path, icap: str) -> None:
     _, result = scanned(tmp_path, SIGNATURE, clamd=str(clamd), icap=icap)
-    assert result.verdict is Verdict.INFECTED
+    assert result.verdict is ScanVerdict.INFECTED

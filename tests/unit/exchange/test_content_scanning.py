@@ -18,7 +18,7 @@ from exchange.content._stream import Hashed
 from exchange.content.clamd import Clamd
 from exchange.content.icap import Icap
 from exchange.content.scanning import TRIAL, Scanning
-from exchange.content.verdicts import Finding, Verdict
+from exchange.content.verdicts import ScanFinding, ScanVerdict
 from exchange.settings import ScanningSettings
 from protocol.errors import FileInfectedError, FileNotScannedError, UsageError
 from tests.worlds.scanners import (
@@ -46,12 +46,12 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def by_clamd(folder: Path, answer: Served, content: bytes = b"a file") -> Finding:
+def by_clamd(folder: Path, answer: Served, content: bytes = b"a file") -> ScanFinding:
     with served(unix_listener(folder / "s"), answer):
         return Clamd(folder / "s", WAIT_S).scan(Hashed(BytesIO(content), len(content)))
 
 
-def by_icap(answer: Served, content: bytes = b"a file that is longer than its preview") -> Finding:
+def by_icap(answer: Served, content: bytes = b"a file that is longer than its preview") -> ScanFinding:
     listener, port = tcp_listener()
     with served(listener, answer):
         return Icap(f"icap://127.0.0.1:{port}/scan", WAIT_S).scan(Hashed(BytesIO(content), len(content)))
@@ -67,10 +67,10 @@ def never(connected: socket.socket) -> None:
 
 
 def test_clamd_says_clean_and_infected_with_its_version(folder: Path) -> None:
-    assert by_clamd(folder, clamd_that(finds_the_trial)) == Finding(Verdict.CLEAN, "ClamAV 1.4.6/1/Test")
+    assert by_clamd(folder, clamd_that(finds_the_trial)) == ScanFinding(ScanVerdict.CLEAN, "ClamAV 1.4.6/1/Test")
     (folder / "s").unlink()
-    assert by_clamd(folder, clamd_that(finds_the_trial), b"x" + SIGNATURE) == Finding(
-        Verdict.INFECTED, "ClamAV 1.4.6/1/Test", None, "Own"
+    assert by_clamd(folder, clamd_that(finds_the_trial), b"x" + SIGNATURE) == ScanFinding(
+        ScanVerdict.INFECTED, "ClamAV 1.4.6/1/Test", None, "Own"
     )
 
 
@@ -95,7 +95,7 @@ def test_clamd_says_clean_and_infected_with_its_version(folder: Path) -> None:
 )
 def test_an_answer_of_clamd_that_is_not_exactly_one_is_no_verdict(folder: Path, answer: bytes, reason: str) -> None:
     found = by_clamd(folder, clamd_that(lambda _: answer))
-    assert (found.verdict, found.reason) == (Verdict.NOT_SCANNED, reason)
+    assert (found.verdict, found.reason) == (ScanVerdict.NOT_SCANNED, reason)
 
 
 @given(st.binary(max_size=60))
@@ -103,7 +103,7 @@ def test_no_answer_but_the_one_is_clean(answer: bytes) -> None:
     from exchange.content.clamd import _read
 
     text = answer.decode("ascii", "replace")
-    assert (_read(text, "v", whole=True).verdict is Verdict.CLEAN) == (text == "stream: OK")
+    assert (_read(text, "v", whole=True).verdict is ScanVerdict.CLEAN) == (text == "stream: OK")
 
 
 def test_clamd_that_says_clean_before_it_has_the_file_is_not_believed(folder: Path) -> None:
@@ -115,12 +115,12 @@ def test_clamd_that_says_clean_before_it_has_the_file_is_not_believed(folder: Pa
         never(connected)
 
     found = by_clamd(folder, hasty, bytes(4 * 2**20))
-    assert (found.verdict, found.reason) == (Verdict.NOT_SCANNED, "protocol")
+    assert (found.verdict, found.reason) == (ScanVerdict.NOT_SCANNED, "protocol")
 
 
 def test_beyond_clamds_own_limit_a_file_is_not_scanned(folder: Path) -> None:
     found = by_clamd(folder, clamd_that(finds_the_trial, limit=100_000), bytes(4 * 2**20))
-    assert (found.verdict, found.reason) == (Verdict.NOT_SCANNED, "scanner-limit")
+    assert (found.verdict, found.reason) == (ScanVerdict.NOT_SCANNED, "scanner-limit")
 
 
 @pytest.mark.parametrize("reads", [True, False])
@@ -136,12 +136,12 @@ def test_a_clamd_that_hangs_ends_the_wait(folder: Path, reads: bool) -> None:
             gone.poll()
 
     found = by_clamd(folder, hangs, bytes(4 * 2**20))
-    assert (found.verdict, found.reason) == (Verdict.NOT_SCANNED, "timeout")
+    assert (found.verdict, found.reason) == (ScanVerdict.NOT_SCANNED, "timeout")
 
 
 def test_without_clamd_a_file_is_not_scanned(folder: Path) -> None:
     found = Clamd(folder / "none", WAIT_S).scan(Hashed(BytesIO(b"x"), 1))
-    assert (found.verdict, found.reason) == (Verdict.NOT_SCANNED, "unreachable")
+    assert (found.verdict, found.reason) == (ScanVerdict.NOT_SCANNED, "unreachable")
 
 
 # --- ICAP ---------------------------------------------------------------------------------------------------------
@@ -158,21 +158,21 @@ def test_icap_counts_as_clean_when_every_byte_was_sent(methods: str, preview: in
 
     server = IcapServer(judge, methods=methods, preview=preview)
     content = b"a file that is longer than its preview"
-    assert by_icap(server, content) == Finding(Verdict.CLEAN, "Strict test")
+    assert by_icap(server, content) == ScanFinding(ScanVerdict.CLEAN, "Strict test")
     assert seen == [content]
     assert server.seen[-1] == ("RESPMOD" if "RESPMOD" in methods else "REQMOD")
 
 
 def test_icap_names_what_it_found() -> None:
     found = by_icap(IcapServer(lambda _: icap_found("Own.Virus")))
-    assert found == Finding(Verdict.INFECTED, "Strict test", None, "Own.Virus")
+    assert found == ScanFinding(ScanVerdict.INFECTED, "Strict test", None, "Own.Virus")
 
 
 def test_a_file_that_comes_back_as_it_was_is_clean_and_cannot_speak_for_the_server() -> None:
     content = b"X-Infection-Found: Threat=Spoofed;\r\n\r\n" + SIGNATURE
-    assert by_icap(IcapServer(icap_gives_back), content).verdict is Verdict.CLEAN
+    assert by_icap(IcapServer(icap_gives_back), content).verdict is ScanVerdict.CLEAN
     empty = by_icap(IcapServer(icap_gives_back), b"")
-    assert empty.verdict is Verdict.CLEAN
+    assert empty.verdict is ScanVerdict.CLEAN
 
 
 @pytest.mark.parametrize(
@@ -195,12 +195,12 @@ def test_a_file_that_comes_back_as_it_was_is_clean_and_cannot_speak_for_the_serv
 )
 def test_an_icap_answer_that_lets_nothing_pass_is_no_verdict(answer: bytes, reason: str) -> None:
     found = by_icap(IcapServer(lambda _: answer))
-    assert (found.verdict, found.reason) == (Verdict.NOT_SCANNED, reason)
+    assert (found.verdict, found.reason) == (ScanVerdict.NOT_SCANNED, reason)
 
 
 def test_a_server_that_saw_the_preview_alone_scanned_nothing() -> None:
     found = by_icap(IcapServer(lambda _: NO_MODIFICATIONS, continues=False))
-    assert (found.verdict, found.reason) == (Verdict.NOT_SCANNED, "preview-only")
+    assert (found.verdict, found.reason) == (ScanVerdict.NOT_SCANNED, "preview-only")
 
 
 @pytest.mark.parametrize(("answer", "verdict"), [(NO_MODIFICATIONS, "not scanned"), (icap_found("Own"), "infected")])
@@ -214,7 +214,7 @@ def test_a_server_that_answers_before_it_has_the_file_can_only_accuse(answer: by
 
 def test_an_icap_server_that_hangs_ends_the_wait() -> None:
     found = by_icap(never)
-    assert (found.verdict, found.reason) == (Verdict.NOT_SCANNED, "timeout")
+    assert (found.verdict, found.reason) == (ScanVerdict.NOT_SCANNED, "timeout")
 
 
 # --- The hook -----------------------------------------------------------------------------------------------------
@@ -223,20 +223,20 @@ def test_an_icap_server_that_hangs_ends_the_wait() -> None:
 class Says:
     """A scanner that knows the trial file and says one thing of every other."""
 
-    def __init__(self, finding: Finding, *, knows_the_trial: bool = True) -> None:
+    def __init__(self, finding: ScanFinding, *, knows_the_trial: bool = True) -> None:
         self.finding = finding
         self.knows = knows_the_trial
 
-    def scan(self, content: Hashed) -> Finding:
+    def scan(self, content: Hashed) -> ScanFinding:
         read = b"".join(content.pieces())
         if read == TRIAL and self.knows:
-            return Finding(Verdict.INFECTED, "a", None, "Trial")
+            return ScanFinding(ScanVerdict.INFECTED, "a", None, "Trial")
         return self.finding
 
 
-CLEAN = Finding(Verdict.CLEAN, "a")
-INFECTED = Finding(Verdict.INFECTED, "b", None, "Own")
-UNKNOWN = Finding(Verdict.NOT_SCANNED, "c", "timeout")
+CLEAN = ScanFinding(ScanVerdict.CLEAN, "a")
+INFECTED = ScanFinding(ScanVerdict.INFECTED, "b", None, "Own")
+UNKNOWN = ScanFinding(ScanVerdict.NOT_SCANNED, "c", "timeout")
 
 
 def settings(policy: str, **more: object) -> ScanningSettings:
@@ -246,22 +246,22 @@ def settings(policy: str, **more: object) -> ScanningSettings:
 @pytest.mark.parametrize(
     ("findings", "verdict"),
     [
-        ([CLEAN], Verdict.CLEAN),
-        ([CLEAN, CLEAN], Verdict.CLEAN),
-        ([CLEAN, UNKNOWN], Verdict.NOT_SCANNED),
-        ([CLEAN, INFECTED], Verdict.INFECTED),
-        ([UNKNOWN, INFECTED], Verdict.INFECTED),
+        ([CLEAN], ScanVerdict.CLEAN),
+        ([CLEAN, CLEAN], ScanVerdict.CLEAN),
+        ([CLEAN, UNKNOWN], ScanVerdict.NOT_SCANNED),
+        ([CLEAN, INFECTED], ScanVerdict.INFECTED),
+        ([UNKNOWN, INFECTED], ScanVerdict.INFECTED),
     ],
 )
 @pytest.mark.parametrize("policy", ["block", "warn"])
 def test_the_worst_finding_counts_and_the_policy_says_what_follows(
-    tmp_path: Path, findings: list[Finding], verdict: Verdict, policy: str
+    tmp_path: Path, findings: list[ScanFinding], verdict: ScanVerdict, policy: str
 ) -> None:
     (tmp_path / "file").write_bytes(b"x")
     hook = Scanning(settings(policy), [Says(one) for one in findings])
     result = hook.scan(tmp_path / "file")
     assert result.verdict is verdict
-    refused = {Verdict.INFECTED: FileInfectedError, Verdict.NOT_SCANNED: FileNotScannedError}.get(verdict)
+    refused = {ScanVerdict.INFECTED: FileInfectedError, ScanVerdict.NOT_SCANNED: FileNotScannedError}.get(verdict)
     if policy == "block" and refused is not None:
         with pytest.raises(refused):
             hook.require(result)
@@ -272,13 +272,13 @@ def test_the_worst_finding_counts_and_the_policy_says_what_follows(
 def test_a_scanner_that_does_not_find_the_trial_file_says_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     result = Scanning(settings("block"), [Says(CLEAN, knows_the_trial=False)]).scan(tmp_path / "file")
-    assert (result.verdict, result.finding.reason) == (Verdict.NOT_SCANNED, "blind")
+    assert (result.verdict, result.finding.reason) == (ScanVerdict.NOT_SCANNED, "blind")
 
 
 def test_a_file_beyond_the_limit_is_given_to_nobody_and_is_not_scanned(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"xyz")
     asked = Scanning(settings("block", max_bytes=2), [Says(CLEAN)]).scan(tmp_path / "file")
-    assert (asked.verdict, asked.finding.reason, asked.sha256) == (Verdict.NOT_SCANNED, "too-large", None)
+    assert (asked.verdict, asked.finding.reason, asked.sha256) == (ScanVerdict.NOT_SCANNED, "too-large", None)
 
 
 def test_a_file_that_grows_while_it_is_scanned_is_not_scanned(tmp_path: Path) -> None:
@@ -286,20 +286,20 @@ def test_a_file_that_grows_while_it_is_scanned_is_not_scanned(tmp_path: Path) ->
     path.write_bytes(b"x")
 
     class Grows(Says):
-        def scan(self, content: Hashed) -> Finding:
+        def scan(self, content: Hashed) -> ScanFinding:
             found = super().scan(content)
             path.write_bytes(b"xx")
             return found
 
     result = Scanning(settings("block"), [Grows(CLEAN)]).scan(path)
-    assert (result.verdict, result.finding.reason) == (Verdict.NOT_SCANNED, "file-changed")
+    assert (result.verdict, result.finding.reason) == (ScanVerdict.NOT_SCANNED, "file-changed")
 
 
 def test_with_the_policy_off_nobody_is_asked(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     hook = Scanning(ScanningSettings(), [])
     result = hook.scan(tmp_path / "file")
-    assert (result.verdict, result.finding.reason) == (Verdict.NOT_SCANNED, "off")
+    assert (result.verdict, result.finding.reason) == (ScanVerdict.NOT_SCANNED, "off")
     hook.require(result)
 
 
