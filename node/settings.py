@@ -175,6 +175,20 @@ class DeliverySettings(_Table):
         return random.uniform(0, longest)  # noqa: S311 - full jitter, nothing secret
 
 
+class S3Settings(_Table):
+    """The service that keeps segments: ``credentials_file`` has the id of the access key and its secret, a line each.
+
+    A path is below the home folder. A request is tried again ``retries`` times.
+    """
+
+    endpoint: Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#]+$", max_length=255)]
+    bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+    credentials_file: Path
+    region: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,64}$")] = "us-east-1"
+    prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9/._-]{0,128}$")] = "comity"
+    retries: Annotated[int, Field(ge=0, le=10)] = 4
+
+
 class LogSettings(_Table):
     """The life of the log. ``retention_days`` None: entries are kept for ever.
 
