@@ -193,7 +193,7 @@ class FolderStore:
         self._report(self._path, None, "reading")
 
     async def _calling(self, work: Callable[[], T]) -> T:
-        """In a thread of this store. What was begun goes on when the caller goes away: nothing is left half done."""
+        """In a thread of this store. The work goes on when the caller goes away: nothing is left half done."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
 
