@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from protocol.files.logged import LoggedFiles
+
 from protocol.address import Address
 from protocol.event import Event, EventName, LeafReference, encode_event
 
@@ -39,6 +41,7 @@ class EventWriter:
         reasons: tuple[str, ...] = (),
         statement: bytes | None = None,
         reference: LeafReference | None = None,
+        files: LoggedFiles | None = None,
     ) -> bytes:
         """Leaf data of one event; raises ``MalformedError`` if it breaks a rule of events."""
         event = Event(
@@ -52,5 +55,6 @@ class EventWriter:
             reasons=reasons,
             statement=statement,
             reference=reference,
+            files=files,
         )
         return encode_event(event)

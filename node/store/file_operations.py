@@ -10,18 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-REASON_UNFETCHED = "expired-unfetched"
-REASON_NEVER_COMPLETE = "never-complete"
-REASON_CANCELLED = "cancelled"
-
-
-@dataclass(frozen=True, slots=True)
-class CompletedFiles:
-    """How many files are whole, and the Merkle root over their names, sorted; of one ``name``: 1 and its own root."""
-
-    name: bytes | None
-    count: int
-    root: bytes
+from protocol.files.logged import LoggedFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +36,21 @@ class RecordFiles:
     """
 
     digest: bytes
-    whole: CompletedFiles
+    whole: LoggedFiles
     at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class RecordFilesTaken:
-    """The log of node ``partner`` proves that it has the whole set, which it got from here: it needs it no more."""
+    """The log of node ``partner`` proves that it has these files, which it got from here: it needs them no more.
+
+    Refused with ``FileUnknownError`` when these are not all of the message's files.
+    """
 
     message_id: UUID
     digest: bytes
     partner: str
-    set_digest: bytes
+    files: LoggedFiles
     at: datetime
 
 
@@ -71,7 +63,7 @@ class CancelFiles:
 
     digest: bytes
     caller: str
-    whole: CompletedFiles
+    whole: LoggedFiles
     at: datetime
 
 
@@ -89,7 +81,7 @@ class RecordFilesExpired:
 
     digest: bytes
     reason: str
-    whole: CompletedFiles
+    whole: LoggedFiles
     at: datetime
 
 
@@ -98,7 +90,7 @@ class RecordFilesDeleted:
     """Nobody waits for them here, and they were let go: logs FileDeletion."""
 
     digest: bytes
-    whole: CompletedFiles
+    whole: LoggedFiles
     at: datetime
 
 

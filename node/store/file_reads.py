@@ -24,10 +24,11 @@ class HopState(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class FileHop:
-    """A partner's node, or a desk that is served here (its address has an @)."""
+    """A partner's node with the recipients behind it, or a desk that is served here (its address has an @)."""
 
     party: str
     state: HopState
+    recipients: tuple[Address, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ class Endpoint:
 
     ``body_type`` is the one content type that a body may have; ``early`` if it is served also while the node may not
     sign yet: it shows nothing of the node's own log.
+    ``of_files`` if its body brings segments of files, which have allowances of their own.
     """
 
     method: str
@@ -38,6 +39,7 @@ class Endpoint:
     waits: bool = False
     body_type: str = wire.CONTENT_TYPE
     early: bool = False
+    of_files: bool = False
 
 
 def cbor_response(body: bytes) -> web.Response:

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
+from protocol.files.logged import CANCELLED, LoggedFiles, check_logged, whole_set
+
 from node.store._leaves import EventSubject
 from node.store.file_operations import (
-    REASON_CANCELLED,
     AnnounceFiles,
     CancelFiles,
-    CompletedFiles,
     RecordCancelTold,
     RecordFiles,
     RecordFilesDeleted,
@@ -24,12 +24,13 @@ from node.store.sqlite._rows import MessageRow, Result, Rows
 from protocol.address import Address
 from protocol.encoding.instants import from_ms, to_ms
 from protocol.errors import ExpiredError, FileGoneError, FileQuotaError, FileUnknownError, NotFoundError
-from protocol.event import EventName, FilesTold
+from protocol.event import EventName
+from protocol.files.file_list import decode_list
 
 _INSERT_SET = (
     "INSERT INTO file_set (message, digest, set_digest, files, bytes, payer, expires_ms) VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
-_INSERT_HOP = "INSERT OR IGNORE INTO file_hop (message, party) VALUES (?, ?)"
+_INSERT_HOP = "INSERT OR IGNORE INTO file_hop (message, party, recipients) VALUES (?, ?, ?)"
 _INSERT_EVENT = "INSERT INTO file_event (message, event, party, file, idx) VALUES (?, ?, ?, ?, ?)"
 _SET_HOP = "UPDATE file_hop SET state = ? WHERE message = ? AND party = ? AND state = ?"
 _END = "UPDATE file_set SET ended_ms = ? WHERE message = ?"
@@ -40,13 +41,17 @@ _DONE = (
 )
 
 
+FileParty = tuple[str, Iterable[Address]]
+"""Who gets the files from here, a node or a desk, and the recipients whose they are."""
+
+
 class _SetRow:
     """A message with files."""
 
     def __init__(self, rows: Rows, digest: bytes) -> None:
         found = rows.execute(
             "SELECT m.id, m.message_id, m.digest, m.sender, m.peer, m.expires_ms, f.set_digest, f.files, f.bytes,"
-            " f.payer, f.list IS NOT NULL, f.ended_ms FROM file_set f JOIN message m ON m.id = f.message"
+            " f.payer, f.list, f.ended_ms FROM file_set f JOIN message m ON m.id = f.message"
             " WHERE f.digest = ?",
             (digest,),
         ).fetchone()
@@ -57,15 +62,12 @@ class _SetRow:
         self.files: int = found[7]
         self.bytes: int = found[8]
         self.payer: str = found[9]
-        self.announced = bool(found[10])
+        self.file_list: bytes | None = found[10]
         self.ended = found[11] is not None
 
     def about(self, recipient: str | None = None, peer: str | None = None) -> EventSubject:
         desk = None if recipient is None else Address.parse(recipient)
         return EventSubject(self.message.message_id, self.message.digest, desk, peer)
-
-    def told(self, whole: CompletedFiles) -> FilesTold:
-        return FilesTold(self.set_digest, whole.name, whole.count, whole.root)
 
     def require_from(self, caller: str) -> None:
         if self.payer != caller:
@@ -75,7 +77,7 @@ class _SetRow:
 # --- With the message ------------------------------------------------------------------------------------------------
 
 
-def keep_files(rows: Rows, message: int, incoming: Incoming, payer: str, parties: Iterable[str]) -> None:
+def keep_files(rows: Rows, message: int, incoming: Incoming, payer: str, parties: Iterable[FileParty]) -> None:
     """The message that was just accepted has files, for these parties (again: for these too)."""
     if incoming.file_set is None:
         return
@@ -84,8 +86,11 @@ def keep_files(rows: Rows, message: int, incoming: Incoming, payer: str, parties
         expires_ms = to_ms(incoming.expires)
         row = (message, incoming.digest, files.digest, files.count, files.total_bytes, payer, expires_ms)
         rows.execute(_INSERT_SET, row)
-    for party in parties:
-        rows.execute(_INSERT_HOP, (message, party))
+    hops = [(message, party, " ".join(map(str, recipients))) for party, recipients in parties]
+    added = sum(rows.execute(_INSERT_HOP, hop).rowcount for hop in hops)
+    if added:
+        # Somebody waits (again), also for the entry that says that the files are here.
+        rows.execute("UPDATE file_set SET whole_ms = NULL, done_ms = NULL WHERE message = ?", (message,))
 
 
 def no_files_for(rows: Rows, message: int, party: str, at: datetime) -> None:
@@ -110,7 +115,7 @@ def announce_files(rows: Rows, operation: AnnounceFiles) -> Result:
     row.require_from(operation.caller)
     if row.ended:
         raise FileGoneError("these files were let go here")
-    if row.announced:
+    if row.file_list is not None:
         return Result(duplicate=True)
     if from_ms(row.message.expires_ms) <= operation.at:
         raise ExpiredError("the message's expiry has passed")
@@ -153,8 +158,10 @@ def record_files(rows: Rows, operation: RecordFiles) -> Result:
 def record_files_taken(rows: Rows, operation: RecordFilesTaken) -> Result:
     """See :class:`~node.store.file_operations.RecordFilesTaken`."""
     row = _SetRow(rows, operation.digest)
-    if row.message.message_id != operation.message_id or row.set_digest != operation.set_digest:
+    if row.message.message_id != operation.message_id or row.file_list is None:
         raise FileUnknownError("the message has other files")
+    if operation.files != whole_set(decode_list(row.file_list)):
+        raise FileUnknownError("these are not all files of the message")
     return _hop_has(rows, row, operation.partner, operation.at)
 
 
@@ -165,13 +172,14 @@ def cancel_files(rows: Rows, operation: CancelFiles) -> Result:
     waiting = rows.execute("SELECT 1 FROM file_hop WHERE message = ? AND state = 0", (row.message.id,)).fetchone()
     if row.ended or waiting is None:
         return Result(duplicate=True)
-    index = _log(rows, row, EventName.FileExpiry, operation.whole, at, reasons=(REASON_CANCELLED,))
+    index = _log(rows, row, EventName.FileExpiry, operation.whole, at, reasons=(CANCELLED,))
     rows.execute(
         "UPDATE file_hop SET state = CASE WHEN instr(party, '@') > 0 THEN 3 ELSE 2 END WHERE message = ? AND state = 0",
         (row.message.id,),
     )
     rows.partners.update(
-        party for (party,) in rows.execute("SELECT party FROM file_hop WHERE message = ? AND state = 2", (row.message.id,))
+        party
+        for (party,) in rows.execute("SELECT party FROM file_hop WHERE message = ? AND state = 2", (row.message.id,))
     )
     rows.execute(_END, (to_ms(at), row.message.id))
     return Result((index,), count=1)
@@ -195,7 +203,7 @@ def record_files_deleted(rows: Rows, operation: RecordFilesDeleted) -> Result:
 
 
 def _end(
-    rows: Rows, digest: bytes, event: EventName, whole: CompletedFiles, at: datetime, reasons: tuple[str, ...]
+    rows: Rows, digest: bytes, event: EventName, whole: LoggedFiles, at: datetime, reasons: tuple[str, ...]
 ) -> Result:
     row = _SetRow(rows, digest)
     if row.ended:
@@ -214,8 +222,9 @@ def state_files(rows: Rows, operation: RecordStatement) -> Result:
     stated, raw, at = operation.statement.statement, operation.statement.raw, operation.at
     row, desk = _SetRow(rows, stated.digest), str(stated.recipient)
     told = stated.files
-    if told is None or row.message.message_id != stated.message_id or row.set_digest != told.set_digest:
-        raise NotFoundError("this message with these files was not consigned to this contact point here")
+    if told is None or row.file_list is None or row.message.message_id != stated.message_id:
+        raise NotFoundError("no files of this message were consigned to this contact point here")
+    check_logged(told, decode_list(row.file_list))
     known = _logged(rows, row.message.id, stated.event, desk, told.name)
     if known is not None:
         return Result((known,), duplicate=True)
@@ -224,7 +233,7 @@ def state_files(rows: Rows, operation: RecordStatement) -> Result:
     leaf = rows.leaf(stated.event, at, row.about(desk), reasons=stated.reasons, statement=raw, files=told)
     index = rows.append(leaf, at, stated.event, row.message.id, desk)
     rows.execute(_INSERT_EVENT, (row.message.id, stated.event.value, desk, told.name or b"", index))
-    if stated.event is EventName.FileHandover and told.name is None:
+    if stated.event is EventName.FileHandover and told.name is None and told.count == row.files:
         _hop_has(rows, row, desk, at)
     rows.to_sender(row.message, index, at)
     return Result((index,))
@@ -252,7 +261,7 @@ def _log(
     rows: Rows,
     row: _SetRow,
     event: EventName,
-    whole: CompletedFiles,
+    whole: LoggedFiles,
     at: datetime,
     desk: str | None = None,
     peer: str | None = None,
@@ -260,7 +269,7 @@ def _log(
     reasons: tuple[str, ...] = (),
 ) -> int:
     """Log an event of the files, and bring its receipt to the sender."""
-    leaf = rows.leaf(event, at, row.about(desk, peer), reasons=reasons, files=row.told(whole))
+    leaf = rows.leaf(event, at, row.about(desk, peer), reasons=reasons, files=whole)
     index = rows.append(leaf, at, event, row.message.id, desk)
     rows.execute(_INSERT_EVENT, (row.message.id, event.value, desk or "", whole.name or b"", index))
     rows.to_sender(row.message, index, at)

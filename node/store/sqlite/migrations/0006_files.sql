@@ -22,6 +22,7 @@ CREATE INDEX file_set_payer ON file_set (payer, bytes) WHERE list IS NOT NULL AN
 CREATE TABLE file_hop (
     message INTEGER NOT NULL,
     party   TEXT NOT NULL,
+    recipients TEXT NOT NULL,  -- addresses, separated by spaces
     state   INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (message, party)
 ) STRICT, WITHOUT ROWID;
