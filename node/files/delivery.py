@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from node.files.context import FilesContext
 from node.files.holdings import Holding
 from node.files.marks import SegmentMarks
 from node.files.serving import lose, read_segment
-from node.log.wakeups import ANY_PARTNER, calling
+from node.log.wakeups import ANY_FILES, calling
 from node.operations.logging import log_defect
 from node.peers.routes import require_exchange
 from node.store.file_operations import RecordCancelTold
@@ -88,7 +89,7 @@ class FileDelivery:
     async def run(self) -> None:
         """Keep one task per partner that waits for files; returns only by cancellation, its tasks with it."""
         try:
-            with self._node.sequencer.wakeups.watch(ANY_PARTNER) as watch:
+            with self._node.sequencer.wakeups.watch(ANY_FILES) as watch:
                 while True:
                     await self._begin()
                     await watch.wait(_LOOK_AGAIN_S)
@@ -179,10 +180,8 @@ class PartnerFiles:
         return stored.expires > now and any(map(exchanges, hop.recipients))
 
     async def _tell_cancelled(self, stored: StoredFileSet) -> None:
-        try:
+        with suppress(FileUnknownError, FileGoneError):  # it has nothing of them
             await self._node.partners.get(self._partner).cancel_files(stored.digest)
-        except (FileUnknownError, FileGoneError):
-            pass  # it has nothing of them
         await self._node.sequencer.perform(RecordCancelTold(stored.digest, self._partner))
 
     # --- Sending ------------------------------------------------------------------------------------------------------

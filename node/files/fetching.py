@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from protocol.files.logged import CANCELLED
-
 from node.files.context import FilesContext
 from node.files.intake import FileIntake, whole_of
 from node.operations.logging import log_defect
@@ -15,6 +13,7 @@ from node.store.file_operations import RecordFilesExpired
 from node.store.file_reads import StoredFileSet
 from protocol.errors import ComityError, FileGoneError, FileNotHereError, NotFoundError
 from protocol.files.file_list import check_list
+from protocol.files.logged import CANCELLED
 from protocol.http.files import MAX_WANTED, FilesAnnounced, FilesWanted, Ranges, SegmentsWanted
 
 # How often it looks for files while some are missing, and while none is.

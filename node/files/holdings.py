@@ -11,14 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from weakref import WeakValueDictionary
 
-from protocol.files.logged import LARGE_FILE_BYTES, LoggedFiles, some_files
-
 from node.context import NodeContext
 from node.files.marks import SegmentMarks
 from node.files.store import FileStore
 from node.store.file_reads import StoredFileSet
 from protocol.errors import StorageFullError, UnavailableError
 from protocol.files.file_list import FileList, decode_list
+from protocol.files.logged import LARGE_FILE_BYTES, LoggedFiles, some_files
 
 # Holdings that stay in memory although nobody works with them.
 MAX_IDLE = 64

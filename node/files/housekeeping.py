@@ -1,17 +1,16 @@
-"""What a node does with files by the clock: let go what is over, log what became whole, keep disk and database alike."""
+"""What a node does with files by the clock: let go what is over, log what became whole, compare disk and database."""
 
 from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
 
-from protocol.files.logged import EXPIRED_UNFETCHED, NEVER_COMPLETE
-
 from node.files.context import FilesContext
 from node.files.intake import FileIntake, whole_of
 from node.store.file_operations import RecordFilesDeleted, RecordFilesExpired
 from node.store.file_reads import StoredFileSet
 from protocol.errors import ComityError
+from protocol.files.logged import EXPIRED_UNFETCHED, NEVER_COMPLETE
 
 _PAGE = 100
 

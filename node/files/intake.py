@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from protocol.files.logged import LoggedFiles, one_file, whole_set
-
 from node.files.context import FilesContext
 from node.files.holdings import Holding
 from node.files.store import SegmentObject
+from node.log.wakeups import ANY_FILES
 from node.store.file_operations import AnnounceFiles, CancelFiles, RecordFiles
 from node.store.file_reads import StoredFileSet
 from node.store.operations import Done
@@ -26,6 +25,7 @@ from protocol.errors import (
     FileUnknownError,
 )
 from protocol.files.file_list import FileList, check_list, decode_list
+from protocol.files.logged import LoggedFiles, one_file, whole_set
 from protocol.files.sealed_file import verify_segment
 from protocol.http.files import FilesAnnounced, Ranges, SegmentSent
 from protocol.log.merkle import EMPTY_ROOT
@@ -128,6 +128,7 @@ class FileIntake:
         self._node.log.info("files-cancelled", count=stored.file_set.count)
         with self._context.holdings.ending(digest):
             await self._context.store.delete(digest)
+        self._node.sequencer.wakeups.notify((ANY_FILES,))
         return stored.file_set.count
 
     async def _reserve(self, stored: StoredFileSet, announced: FilesAnnounced, caller: str, *, desk: bool) -> None:
@@ -141,6 +142,7 @@ class FileIntake:
             operation = AnnounceFiles(announced.digest, caller, announced.file_list, quota, self._node.clock())
             await self._node.sequencer.perform(operation)
             await holdings.find(announced.digest)  # from now on its bytes are expected
+        self._node.sequencer.wakeups.notify((ANY_FILES,))
 
     async def _brought_by(self, digest: bytes, caller: str) -> StoredFileSet:
         stored = await self._node.store.reads.file_set(digest)

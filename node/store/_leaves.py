@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from protocol.files.logged import LoggedFiles
-
 from protocol.address import Address
 from protocol.event import Event, EventName, LeafReference, encode_event
+from protocol.files.logged import LoggedFiles
 
 RandomBytes = Callable[[int], bytes]
 

@@ -1,7 +1,7 @@
 """What shall happen to the files of messages, in values. Their segments lie outside the database.
 
-``digest`` is that of a message's envelope, ``caller`` a desk's address or a node's name. Every operation is refused with
-``FileUnknownError`` when no message of this digest with files is kept here that the caller may speak of.
+``digest`` is that of a message's envelope, ``caller`` a desk's address or a node's name. Every operation is refused
+with ``FileUnknownError`` when no message of this digest with files is kept here that the caller may speak of.
 """
 
 from __future__ import annotations

@@ -75,9 +75,6 @@ from protocol.errors import LogForkError, OldSizeError
 SKIPPED_NUMBERS = 1 << 32
 """More than a node gives in the time between two backups; and 63 bits have room for two thousand million skips."""
 
-# A message is not forgotten while its files still travel.
-_FILES_OVER = "NOT EXISTS (SELECT 1 FROM file_set f WHERE f.message = m.id AND f.ended_ms IS NULL)"
-
 
 def apply_operation(rows: Rows, operation: Operation) -> Result:
     """Apply one operation; a ``ComityError`` means that it was refused and changed nothing."""
@@ -147,7 +144,10 @@ def purge_delivered(rows: Rows, operation: PurgeDelivered) -> Result:
     """See :class:`~node.store.operations.PurgeDelivered`."""
     before = to_ms(operation.before)
     done = rows.execute(
-        f"SELECT id FROM message m WHERE holds = 0 AND expires_ms < ? AND {_FILES_OVER} ORDER BY expires_ms LIMIT ?",
+        "SELECT id FROM message m WHERE holds = 0 AND expires_ms < ?"
+        # A message is not forgotten while its files still travel.
+        " AND NOT EXISTS (SELECT 1 FROM file_set f WHERE f.message = m.id AND f.ended_ms IS NULL)"
+        " ORDER BY expires_ms LIMIT ?",
         (before, operation.limit),
     ).fetchall()
     if done:

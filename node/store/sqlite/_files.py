@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
-
-from protocol.files.logged import CANCELLED, LoggedFiles, check_logged, whole_set
 
 from node.store._leaves import EventSubject
 from node.store.file_operations import (
@@ -26,6 +25,7 @@ from protocol.encoding.instants import from_ms, to_ms
 from protocol.errors import ExpiredError, FileGoneError, FileQuotaError, FileUnknownError, NotFoundError
 from protocol.event import EventName
 from protocol.files.file_list import decode_list
+from protocol.files.logged import CANCELLED, LoggedFiles, check_logged, whole_set
 
 _INSERT_SET = (
     "INSERT INTO file_set (message, digest, set_digest, files, bytes, payer, expires_ms) VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -43,6 +43,15 @@ _DONE = (
 
 FileParty = tuple[str, Iterable[Address]]
 """Who gets the files from here, a node or a desk, and the recipients whose they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class _FileEvent:
+    """An event of files: at which desk, or with which other node."""
+
+    name: EventName
+    desk: str | None = None
+    peer: str | None = None
 
 
 class _SetRow:
@@ -142,12 +151,12 @@ def record_files(rows: Rows, operation: RecordFiles) -> Result:
         "SELECT party FROM file_hop WHERE message = ? AND state = 0 AND instr(party, '@') > 0 ORDER BY party",
         (message.id,),
     ).fetchall()
-    wanted = [(name, "", peer), *((EventName.FileConsignment, desk, None) for (desk,) in desks)]
+    wanted = [_FileEvent(name, peer=peer), *(_FileEvent(EventName.FileConsignment, desk) for (desk,) in desks)]
     indexes, fresh = [], False
-    for event, desk, brought in wanted:
-        known = _logged(rows, message.id, event, desk, whole.name)
+    for event in wanted:
+        known = _logged(rows, message.id, event.name, event.desk or "", whole.name)
         if known is None:
-            known, fresh = _log(rows, row, event, whole, at, desk or None, brought), True
+            known, fresh = _log(rows, row, event, whole, at), True
         indexes.append(known)
     if whole.name is None:
         changed = "UPDATE file_set SET whole_ms = ? WHERE message = ? AND whole_ms IS NULL"
@@ -172,7 +181,7 @@ def cancel_files(rows: Rows, operation: CancelFiles) -> Result:
     waiting = rows.execute("SELECT 1 FROM file_hop WHERE message = ? AND state = 0", (row.message.id,)).fetchone()
     if row.ended or waiting is None:
         return Result(duplicate=True)
-    index = _log(rows, row, EventName.FileExpiry, operation.whole, at, reasons=(CANCELLED,))
+    index = _log(rows, row, _FileEvent(EventName.FileExpiry), operation.whole, at, (CANCELLED,))
     rows.execute(
         "UPDATE file_hop SET state = CASE WHEN instr(party, '@') > 0 THEN 3 ELSE 2 END WHERE message = ? AND state = 0",
         (row.message.id,),
@@ -208,7 +217,7 @@ def _end(
     row = _SetRow(rows, digest)
     if row.ended:
         return Result(duplicate=True)
-    index = _log(rows, row, event, whole, at, reasons=reasons)
+    index = _log(rows, row, _FileEvent(event), whole, at, reasons)
     rows.execute("UPDATE file_hop SET state = 3 WHERE message = ? AND state IN (0, 2)", (row.message.id,))
     rows.execute(_END, (to_ms(at), row.message.id))
     return Result((index,), count=1)
@@ -258,19 +267,12 @@ def _logged(rows: Rows, message: int, event: EventName, party: str, name: bytes 
 
 
 def _log(
-    rows: Rows,
-    row: _SetRow,
-    event: EventName,
-    whole: LoggedFiles,
-    at: datetime,
-    desk: str | None = None,
-    peer: str | None = None,
-    *,
-    reasons: tuple[str, ...] = (),
+    rows: Rows, row: _SetRow, event: _FileEvent, whole: LoggedFiles, at: datetime, reasons: tuple[str, ...] = ()
 ) -> int:
     """Log an event of the files, and bring its receipt to the sender."""
-    leaf = rows.leaf(event, at, row.about(desk, peer), reasons=reasons, files=whole)
-    index = rows.append(leaf, at, event, row.message.id, desk)
-    rows.execute(_INSERT_EVENT, (row.message.id, event.value, desk or "", whole.name or b"", index))
+    about = row.about(event.desk, event.peer)
+    leaf = rows.leaf(event.name, at, about, reasons=reasons, files=whole)
+    index = rows.append(leaf, at, event.name, row.message.id, event.desk)
+    rows.execute(_INSERT_EVENT, (row.message.id, event.name.value, event.desk or "", whole.name or b"", index))
     rows.to_sender(row.message, index, at)
     return index
