@@ -41,7 +41,7 @@ from protocol.files.sealed_file import verify_segment
 from protocol.http.files import FilesAnnounced, SegmentSent, encode_segments
 from protocol.http.problem import is_final
 
-# What one request carries: small enough that several are under way at once, and little is sent again after a kill.
+# One request carries so much: few enough that several are under way at once, and little is sent again after a kill.
 BATCH_BYTES = 2 * 1024 * 1024
 BATCH_SEGMENTS = 128
 # So many messages' files go to one partner in turn.
@@ -51,7 +51,7 @@ _MAX_SLEEP_S = 60.0
 # A batch of segments waits so long at most for messages that are due.
 _YIELD_S = 2.0
 _YIELD_STEP_S = 0.02
-# What a partner says of one message's files alone: those of others may go on.
+# Refusals of one message's files alone: those of others may go on.
 OF_ONE_MESSAGE = (
     ExpiredError,
     FileGoneError,
@@ -140,7 +140,7 @@ class PartnerFiles:
                 request.cancel()
             await asyncio.gather(*self._under_way, return_exceptions=True)
 
-    # --- What there is to do ------------------------------------------------------------------------------------------
+    # --- Work to do -------------------------------------------------------------------------------------------------
 
     async def _look(self) -> bool:
         """Take up what waits for the partner; False when that is nothing."""

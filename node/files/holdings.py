@@ -1,6 +1,7 @@
 """What this node holds of the files of each message, in memory: made of the store of segments, which alone knows.
 
-A holding may leave memory and be made again: what is on disk counts, also after a kill. Who works with one keeps it.
+A holding may leave memory and be made again: what is on disk counts, also after a kill. A task that works with one
+keeps it.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ class FileIntake:
         await self.settle(holding)
 
     async def settle(self, holding: Holding) -> None:
-        """Log what became whole. What cannot be written now is logged later: the segments are durable already."""
+        """Log what became whole. If it cannot be written now, it is logged later: the segments are durable already."""
         due = holding.to_log()
         if not due:
             return
@@ -119,7 +119,17 @@ class FileIntake:
 
     async def cancel(self, digest: bytes, caller: str) -> int:
         """Let the files go that nobody got yet; how many. Raises :class:`FileUnknownError`."""
-        stored = await self._brought_by(digest, caller)
+        return await self._cancel(await self._brought_by(digest, caller))
+
+    async def forget(self, digest: bytes) -> int:
+        """The operator lets the files go that nobody got yet; how many. Raises :class:`FileUnknownError`."""
+        stored = await self._node.store.reads.file_set(digest)
+        if stored is None:
+            raise FileUnknownError(_UNKNOWN)
+        return await self._cancel(stored)
+
+    async def _cancel(self, stored: StoredFileSet) -> int:
+        digest, caller = stored.digest, stored.payer
         holding = await self._context.holdings.find(digest)
         whole = whole_of(stored, holding)
         done = await self._node.sequencer.perform(CancelFiles(digest, caller, whole, self._node.clock()))

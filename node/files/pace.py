@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-# Who was quiet may send so many seconds' bytes at once.
+# After a quiet time so many seconds' bytes may go at once.
 _BURST_S = 1.0
 
 

@@ -1,6 +1,6 @@
 """Handing files out: to a desk that is served here, or to the next node on the way of a recipient. To nobody else.
 
-Who is to get a message's files was written down when the message was accepted. Anyone else is told what is told of an
+The node writes down who is to get a message's files when it accepts the message. Anyone else is told what is told of an
 unknown message: a digest or a name that was seen in a log opens nothing.
 """
 

@@ -25,7 +25,6 @@ from node.http.api import (
     misbehaviour,
     pull,
     receipts,
-    statements,
     submit,
     transfer,
     witness,
@@ -52,7 +51,6 @@ from protocol.http.signature import AuthenticatedRequest
 ENDPOINTS: tuple[Endpoint, ...] = (
     *submit.ENDPOINTS,
     *transfer.ENDPOINTS,
-    *statements.ENDPOINTS,
     *receipts.ENDPOINTS,
     *pull.ENDPOINTS,
     *files.ENDPOINTS,

@@ -57,7 +57,8 @@ class StoredFileSet:
 
 
 class FileReads(Protocol):
-    """All that is read of the files of messages. What is not released yet is left out; raises as ``Reads``."""
+    """All that is read of the files of messages. They leave out everything that is not released yet; raise as
+    ``Reads``."""
 
     async def file_set(self, digest: bytes) -> StoredFileSet | None:
         """The files of the message whose envelope has this digest; None for an unknown one, and one without files."""

@@ -233,9 +233,9 @@ class MarkReceiptsSent:
 class PurgeDelivered:
     """Forget at most ``limit`` messages that expired before ``before`` and wait for nobody.
 
-    Rows of messages, mailboxes, files and foreign receipts go; the log stays whole. One whose files still
-    travel stays. ``Done.count`` says how many: repeat
-    until it is 0. ``before`` must lie in the past, so that a repeat of a purged message is refused as expired.
+    Rows of messages, mailboxes, files and foreign receipts go; the log stays whole. One whose files still travel stays.
+    ``Done.count`` says how many: repeat until it is 0. ``before`` must lie in the past, so that a repeat of a purged
+    message is refused as expired.
     """
 
     before: datetime

@@ -1,25 +1,21 @@
 """``/v1/files/…``: evidence files announced, brought, fetched and taken back, segment by segment.
 
-Who brings the files of a message is who brought the message; who fetches them is who is to get it from here. To anyone
-else a message is as unknown as one that never was.
+The files of a message come from the party that brought the message, and go to those who are to get it from here. To
+anyone else a message is as unknown as one that never was.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 
 from aiohttp import web
 
-from node.http.api.endpoint import Endpoint, cbor_response, count_verdicts
+from node.http.api.endpoint import Endpoint, cbor_response, count_verdicts, digest_of
 from node.http.authentication import Caller, require_desk, require_partner
 from node.http.context import HttpContext
 from node.http.refusals import HEADERS
-from protocol.errors import MalformedError
 from protocol.http import files as bodies
 from protocol.http import wire
-
-_DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 def _party(context: HttpContext, caller: Caller) -> str:
@@ -39,11 +35,8 @@ async def announce(context: HttpContext, caller: Caller, request: web.Request, b
 async def take(context: HttpContext, caller: Caller, request: web.Request, body: bytes) -> web.Response:
     """Segments of announced files; null for each that is durable here now, else what is wrong with it."""
     party = _party(context, caller)
-    digests = request.query.getall("message", [])
-    if len(digests) != 1 or not _DIGEST.fullmatch(digests[0]):
-        raise MalformedError("the query parameter message is the digest of one message, in hexadecimal")
-    segments = bodies.decode_segments(body)
-    verdicts = await context.files.take(bytes.fromhex(digests[0]), segments, party)
+    digest, segments = digest_of(request), bodies.decode_segments(body)
+    verdicts = await context.files.take(digest, segments, party)
     count_verdicts(context, "files-segments", verdicts)
     return cbor_response(wire.encode_verdicts(verdicts))
 

@@ -17,7 +17,8 @@ from protocol.files.file_list import FileSet
 _SETS = (
     "SELECT m.message_id, f.digest, m.sender, m.peer, f.set_digest, f.files, f.bytes, f.payer, f.list, f.expires_ms,"
     " f.whole_ms, f.done_ms, f.ended_ms, f.message,"
-    " (SELECT json_group_array(json_array(h.party, h.state, h.recipients)) FROM file_hop h WHERE h.message = f.message)"
+    " (SELECT group_concat(h.party || ' ' || h.state || ' ' || h.recipients, char(10)) FROM file_hop h"
+    " WHERE h.message = f.message)"
     " FROM file_set f JOIN message m ON m.id = f.message WHERE f.message < ?"
 )
 _WAITING = (
@@ -110,11 +111,13 @@ def _stored(row: tuple[object, ...]) -> StoredFileSet:
         whole_at=None if whole is None else from_ms(_int(whole)),
         done_at=None if done is None else from_ms(_int(done)),
         ended=ended is not None,
-        hops=tuple(
-            FileHop(party, HopState(state), tuple(map(Address.parse, recipients.split())))
-            for party, state, recipients in json.loads(str(hops))
-        ),
+        hops=tuple(map(_hop, str(hops or "").splitlines())),
     )
+
+
+def _hop(line: str) -> FileHop:
+    party, state, *recipients = line.split()
+    return FileHop(party, HopState(int(state)), tuple(map(Address.parse, recipients)))
 
 
 def _bytes(value: object) -> bytes:
