@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from weakref import WeakValueDictionary
 
 from node.context import NodeContext
-from node.files.marks import SegmentMarks
+from node.files._marks import SegmentMarks
 from node.files.store import FileStore
 from node.store.file_reads import StoredFileSet
 from protocol.errors import StorageFullError, UnavailableError
