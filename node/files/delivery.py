@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from node.files._marks import SegmentMarks
 from node.files.context import FilesContext
 from node.files.holdings import Holding
-from node.files._marks import SegmentMarks
 from node.files.serving import lose, read_segment
 from node.log.wakeups import ANY_FILES, calling
 from node.operations.logging import log_defect
