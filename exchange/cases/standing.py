@@ -10,6 +10,7 @@ from exchange.context.parsed import Parsed
 from exchange.store.desk_store import DeskStore
 from exchange.store.rows import Head, StoredMessage
 from exchange.views import Direction
+from protocol.encoding.phrase import phrase
 
 if TYPE_CHECKING:
     from protocol.lifecycle.folding import MessageStanding
@@ -25,6 +26,23 @@ def standing_of(store: DeskStore, parsed: Parsed, head: Head) -> MessageStanding
     from protocol.lifecycle.corrections import standing
 
     return standing(thread_messages(store, parsed, head.thread), head.id)
+
+
+def notes_on(found: MessageStanding | None) -> tuple[str, ...]:
+    """What a reader must be told of a message that was corrected or taken back: the one place that says it.
+
+    As phrases, for the language of whoever reads them.
+    """
+    if found is None:
+        return ()
+    from protocol.lifecycle.folding import StandingState
+
+    return {
+        StandingState.CORRECTED: (phrase("its sender corrected this message: read {message}", message=found.by),),
+        StandingState.RETRACTED: (phrase("its sender took this message back: read {message}", message=found.by),),
+        StandingState.AWAITING_ORIGINAL: (phrase("the message that this is about has not arrived yet"),),
+        StandingState.NOT_TAKEN: (phrase("this changed nothing in the case: it is out of order"),),
+    }.get(found.state, ())
 
 
 def withheld_by(store: DeskStore, parsed: Parsed, stored: StoredMessage) -> UUID | None:
