@@ -106,14 +106,11 @@ def print_(
             print_json({**done, "records": entries, "redactions": len(wishes)})
             return
         line(safe(str(out)))
-        for message, fingerprint in prints.items():
-            line(labelled(message, fingerprint))
-        for one in withheld:
-            line(
-                _("Withheld, only its head is in the letter: {message}: {why}").format(
-                    message=one.row.id, why=_(one.why)
-                )
-            )
+        for name, fingerprint in prints.items():
+            line(labelled(name, fingerprint))
+        text = _("Withheld, only its head is in the letter: {message}: {why}")
+        for left in withheld:
+            line(text.format(message=left.row.id, why=safe(_(left.why))))
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
