@@ -8,7 +8,8 @@ from uuid import UUID
 
 from exchange.cases.calls import Calls
 from exchange.cases.listing import inbox_row
-from exchange.cases.standing import notes_on, standing_of
+from exchange.cases.standing import notes_of as notes_of_standing
+from exchange.cases.standing import standing_of
 from exchange.desk._opening import require_open
 from exchange.desk._works import Works
 from exchange.messaging.handling import verify_originals
@@ -84,7 +85,11 @@ def read(works: Works, message_id: UUID, act: str = "show") -> ShownMessage:
         row=inbox_row(store, *store.messages.head(message_id)),
         message=message,
         content=stored.content,
-        notes=(*notes_of(message), *notes_on(found), *_forgery_note(works, head)),
+        notes=(
+            *notes_of(message),
+            *notes_of_standing(store, works.context.parsed, head, found),
+            *_forgery_note(works, head),
+        ),
         receipts=tuple(receipt_rows(works, head)),
         digest=head.digest,
         cautions=cautions_of(store, works.context.parsed, message, works.context.directory),

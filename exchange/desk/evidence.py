@@ -222,8 +222,8 @@ class DeskEvidence:
         """The messages of a case to be printed, in the order they were stored.
 
         One whose content nobody here may see is there as withheld, with the reason: a case without it would hide that
-        there was such a message, and a case that cannot be printed for it helps nobody. What a label forbids refuses
-        the whole all the same. Raises as :meth:`printed` else.
+        there was such a message, and a case that cannot be printed for it helps nobody. A label that forbids it
+        refuses the whole all the same. Raises as :meth:`printed` else.
         """
         rows = await self._in_thread(lambda: self._store.messages.thread(thread))
         found: list[PrintedMessage | WithheldMessage] = []
