@@ -18,6 +18,7 @@ from exchange.cli._options import (
     run,
     with_desk,
 )
+from exchange.cli.messages.syncing import SyncOption, synced
 from exchange.cli.output import line, print_json, table
 from exchange.i18n import _, ngettext
 from exchange.text.labels import code_label, deadline_label, marked, state_label
@@ -51,6 +52,7 @@ def case_list(
         bool | None, typer.Option("--ours/--theirs", help=_("Only what this desk asked for, or what it was asked."))
     ] = None,
     limit: LimitOption = 50,
+    sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -62,10 +64,12 @@ def case_list(
 
         country = required_code("country", nation)
         wanted = CaseFilter(nation=country.lower() if country else None, owner=owner, ours=ours, text=words)
+        reached = await synced(desk, sync=sync)
         found = await desk.cases.listing(wanted)
         if as_json:
-            print_json({"cases": found[:limit], "more": max(0, len(found) - limit)})
+            print_json({"cases": found[:limit], "more": max(0, len(found) - limit), **reached.members()})
             return
+        reached.say()
         if not found:
             line(_("There is no such case."))
             return

@@ -21,6 +21,7 @@ from exchange.cli._options import (
     with_desk,
 )
 from exchange.cli.messages.files import write_out
+from exchange.cli.messages.syncing import SyncOption, synced
 from exchange.cli.output import line, print_json, safe
 from exchange.i18n import _, labelled
 from keys.local.files import PRIVATE_MODE
@@ -59,6 +60,7 @@ def print_(
     ] = None,
     to: RecipientOption = None,
     purpose: PurposeOption = None,
+    sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -77,6 +79,9 @@ def print_(
 
         wishes = [Redaction.of_field(one) for one in fields or ()] + [Redaction.of_words(one) for one in words or ()]
         handed = read_handing(to, purpose) if disclosure else None
+        reached = await synced(desk, sync=sync)
+        if not as_json:
+            reached.say()
         first = await desk.messages.resolve(message_id)
         row = await desk.messages.row(first)
         parties = parties_of(desk, row.sender, row.recipients, party)
@@ -102,8 +107,8 @@ def print_(
         prints = {str(one.row.id): fingerprint_of(one.digest) for one in between}
         if as_json:
             left_out = {str(one.row.id): one.code for one in withheld}
-            done = {"file": str(out), "messages": prints, "withheld": left_out}
-            print_json({**done, "records": entries, "redactions": len(wishes)})
+            made = {"file": str(out), "messages": prints, "withheld": left_out, "records": entries}
+            print_json({**made, "redactions": len(wishes), **reached.members()})
             return
         line(safe(str(out)))
         for name, fingerprint in prints.items():

@@ -10,7 +10,7 @@ from exchange.cases.listing import CaseFilter
 from exchange.cases.threads import rows_of, shared_state
 from exchange.desk.desk import utc_now
 from exchange.office.case_notes import CaseEntry
-from exchange.service.api.declared import Call, Declared, Parameter
+from exchange.service.api.declared import KNOWN, Call, Declared, Parameter, known_as_of
 from exchange.views import AgendaItem, CaseRow, InboxRow, TargetRow
 from protocol.lifecycle.deadlines import Deadline, deadlines
 
@@ -20,7 +20,7 @@ async def _list(call: Call) -> Any:
         nation=call.text("nation"), state=call.text("state"), owner=call.text("owner"), text=call.text("text")
     )
     desk = await call.acting()
-    return {"cases": await desk.cases.listing(wanted)}
+    return {"cases": await desk.cases.listing(wanted), **await known_as_of(desk)}
 
 
 async def _show(call: Call) -> Any:
@@ -48,12 +48,13 @@ async def _show(call: Call) -> Any:
         "without_effect": await desk.cases.without_effect(thread),
         "messages": await desk.cases.thread(thread),
         "notes": noted.entries,
+        **await known_as_of(desk),
     }
 
 
 async def _agenda(call: Call) -> Any:
     desk = await call.acting()
-    return {"items": await desk.cases.agenda()}
+    return {"items": await desk.cases.agenda(), **await known_as_of(desk)}
 
 
 ENDPOINTS = (
@@ -62,7 +63,7 @@ ENDPOINTS = (
         "/v1/cases",
         "The cases of the desk.",
         _list,
-        {"cases": [CaseRow]},
+        {"cases": [CaseRow], **KNOWN},
         query=(
             Parameter("nation", "Only with this nation, such as fr."),
             Parameter("state", "Only in this state."),
@@ -87,7 +88,14 @@ ENDPOINTS = (
             "without_effect": [{"message": UUID, "rule": str, "reason": str, "counts": bool}],
             "messages": [InboxRow],
             "notes": [CaseEntry],
+            **KNOWN,
         },
     ),
-    Declared("GET", "/v1/agenda", "What is due in all cases, the earliest first.", _agenda, {"items": [AgendaItem]}),
+    Declared(
+        "GET",
+        "/v1/agenda",
+        "What is due in all cases, the earliest first.",
+        _agenda,
+        {"items": [AgendaItem], **KNOWN},
+    ),
 )
