@@ -126,7 +126,7 @@ async def test_every_reply_under_a_key_is_sent_once_also_where_nothing_is_open_a
         for key, word in (("one", "yes"), ("one", "yes"), ("two", "unknown")):
             with under_key(key):
                 await fr.replies.acknowledge(sent.id, will_answer=word, **ACKNOWLEDGED)
-        with under_key("the same words again"), pytest.raises(NoEffectError):
+        with under_key("again"), pytest.raises(NoEffectError):
             await fr.replies.acknowledge(sent.id, will_answer="unknown", **ACKNOWLEDGED)
         assert len(await sent_ids(fr)) == 2
         with under_key("one"), pytest.raises(IdempotencyKeyUsedError):
