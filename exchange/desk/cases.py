@@ -34,6 +34,7 @@ from exchange.cases.delivery import draft_anew, require_lost, settled_value
 from exchange.cases.duplicates import Duplicate, find_duplicates
 from exchange.cases.listing import CaseFilter, inbox_row
 from exchange.cases.parents import parents_found
+from exchange.cases.standing import without_effect_in
 from exchange.cases.threads import thread_messages
 from exchange.context.worker import in_desk_thread
 from exchange.desk._case_calls import CaseCalls
@@ -94,6 +95,17 @@ class DeskCases(CaseCalls):
         """The messages of a thread, in the order they were stored."""
         rows = self._store.messages.thread(thread)
         return [inbox_row(self._store, seq, stored.head, opened_at) for seq, stored, opened_at in rows]
+
+    @in_desk_thread
+    def without_effect(self, thread: UUID) -> list[dict[str, Any]]:
+        """The messages of a thread that do nothing in it, as objects: ``message``, ``rule`` and ``reason`` (a phrase).
+
+        ``counts``: it answers what was taken back, and crossed with that, so that it counts all the same.
+        """
+        return [
+            {"message": message, "rule": none.code, "reason": str(none), "counts": counts}
+            for message, none, counts in without_effect_in(self._store, self._works.context.parsed, thread)
+        ]
 
     @in_desk_thread
     def case(self, thread: UUID, nation: str | None = None) -> AnyCase:

@@ -47,6 +47,7 @@ async def _show(call: Call) -> Any:
             }
             for entry in out_of_order
         ],
+        "without_effect": await desk.cases.without_effect(thread),
         "messages": await desk.cases.thread(thread),
         "notes": noted.entries,
         **await known_as_of(desk),
@@ -89,6 +90,7 @@ ENDPOINTS = (
             "targets": [TargetRow],
             "deadlines": [Deadline],
             "out_of_order": [{"message": UUID, "target": str | None, "reason": str, "rule": str}],
+            "without_effect": [{"message": UUID, "rule": str, "reason": str, "counts": bool}],
             "messages": [InboxRow],
             "notes": [CaseEntry],
             **KNOWN,
