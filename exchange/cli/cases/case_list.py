@@ -14,7 +14,6 @@ from exchange.cli._options import (
     LimitOption,
     PassphraseOption,
     code_in,
-    required_code,
     run,
     with_desk,
 )
@@ -58,25 +57,24 @@ def case_list(
     """List cases."""
 
     async def work(desk: Desk) -> None:
-        from exchange.cases.listing import CaseFilter
+        from exchange.acts.cases import list_cases
 
-        country = required_code("country", nation)
-        wanted = CaseFilter(nation=country.lower() if country else None, owner=owner, ours=ours, text=words)
-        found = await desk.cases.listing(wanted)
+        shown = await list_cases(desk, nation=nation, owner=owner, ours=ours, text=words, limit=limit)
         if as_json:
-            print_json({"cases": found[:limit], "more": max(0, len(found) - limit)})
+            print_json(shown)
             return
+        found, more = shown["cases"], shown["more"]
         if not found:
             line(_("There is no such case."))
             return
         table(
             _("Cases"),
             [_(heading) for heading in _HEADINGS],
-            [_cells(row) for row in found[:limit]],
+            [_cells(row) for row in found],
         )
-        if len(found) > limit:
-            text = ngettext("{count} more case: give --limit.", "{count} more cases: give --limit.", len(found) - limit)
-            line(text.format(count=len(found) - limit))
+        if more:
+            text = ngettext("{count} more case: give --limit.", "{count} more cases: give --limit.", more)
+            line(text.format(count=more))
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 

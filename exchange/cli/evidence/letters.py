@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from uuid import UUID
 
 import typer
 
@@ -25,18 +24,13 @@ from exchange.cli.messages.files import write_out
 from exchange.cli.output import line, print_json, safe
 from exchange.i18n import _, labelled
 from keys.local.files import PRIVATE_MODE
-from keys.local.translation import language as own_language
-from keys.local.translation import languages
 from protocol.address import Address
-from protocol.errors import ComityError, UsageError
 
 if TYPE_CHECKING:
     from exchange.desk.desk import Desk
-    from exchange.letters.composing import Parties, PrintedMessage
 
 OUT = typer.Option("--out", help=_("The PDF file to write; it is replaced if it exists."))
-THEIRS, OURS = "theirs", "ours"
-_DEFAULT_PURPOSE = "case_work"
+OURS = "ours"
 
 
 def print_(
@@ -64,108 +58,24 @@ def print_(
     as_json: JsonOption = False,
 ) -> None:
     """Print a letter."""
-    if not disclosure and (fields or words or to or purpose):
-        raise UsageError(_("--redact, --redact-words, --to and --purpose are for a copy: give --disclosure"))
 
     async def work(desk: Desk) -> None:
-        from exchange.desk.desk import utc_now
-        from exchange.letters.composing import Printing, compose_letter
-        from exchange.letters.fingerprint import fingerprint_of
-        from exchange.letters.pdf import render_letter
-        from exchange.letters.redaction import Redaction
-        from protocol.encoding.instants import truncate
+        from exchange.acts.evidence import LetterWishes, compose, note_letter, require_copy
 
-        wishes = [Redaction.of_field(one) for one in fields or ()] + [Redaction.of_words(one) for one in words or ()]
-        handed = read_handing(to, purpose) if disclosure else None
-        first = await desk.messages.resolve(message_id)
-        row = await desk.messages.row(first)
-        parties = parties_of(desk, row.sender, row.recipients, party)
-        wanted = [one.id for one in await desk.cases.thread(row.thread)] if case else [first]
-        printed = await _printed(desk, wanted, handed)
-        between = [one for one in printed if parties.are(one.shown)]
-        settings = desk.settings
-        printing = Printing(
-            language=_language(desk, parties, language),
-            as_of=truncate(utc_now()),
-            letterhead=settings.letterhead.lines or _of_card(desk),
-            disclosed_to=handed[0] if handed else None,
-            redactions=wishes,
-            by=desk.office.acting.name,
-        )
-        content = render_letter(compose_letter(between, parties, printing))
-        write_out(out, content, PRIVATE_MODE)
-        other = parties.recipient if parties.recipient != desk.address else parties.sender
-        who, why = handed or (str(other), _DEFAULT_PURPOSE)
-        entries = [
-            await desk.evidence.note_given(one.shown.row.id, "print", content, to=who, purpose=why) for one in between
-        ]
-        prints = {str(one.shown.row.id): fingerprint_of(one.shown.digest) for one in between}
+        chosen = Address.parse(party) if party else None
+        wishes = LetterWishes(case, language, chosen, disclosure, fields or (), words or (), to, purpose)
+        require_copy(wishes)
+        if disclosure:
+            who, what_for = read_handing(to, purpose)
+            wishes = replace(wishes, to=who, purpose=what_for)
+        letter = await compose(desk, await desk.messages.resolve(message_id), wishes)
+        write_out(out, letter.content, PRIVATE_MODE)
+        entries, prints = await note_letter(desk, letter), letter.fingerprints()
         if as_json:
-            print_json({"file": str(out), "messages": prints, "records": entries, "redactions": len(wishes)})
+            print_json({"file": str(out), "messages": prints, "records": entries, "redactions": letter.redactions})
             return
         line(safe(str(out)))
         for message, fingerprint in prints.items():
             line(labelled(message, fingerprint))
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
-
-
-async def _printed(desk: Desk, messages: Sequence[UUID], handed: tuple[str, str] | None) -> list[PrintedMessage]:
-    to, purpose = handed or (None, None)
-    return [await desk.evidence.printed(one, to=to, purpose=purpose) for one in messages]
-
-
-def parties_of(desk: Desk, sender: Address, recipients: Sequence[Address], named: str | None) -> Parties:
-    """Between whom a letter about a message is; raises :class:`UsageError` where several are and none is named."""
-    from exchange.letters.composing import Parties
-
-    chosen = Address.parse(named) if named else None
-    if chosen is not None and chosen not in recipients and chosen != sender:
-        raise UsageError(_("--for names a contact point that the message is not between"))
-    others = [chosen] if chosen is not None and chosen in recipients else list(recipients)
-    if desk.address in others and sender != desk.address:
-        others = [desk.address]
-    if len(others) > 1:
-        raise UsageError(_("the message has several recipients: say with --for for whom the letter is"))
-    return Parties(sender=sender, recipient=others[0], nodes=frozenset(_nodes(desk, (sender, others[0]))))
-
-
-def _nodes(desk: Desk, ends: Sequence[Address]) -> list[str]:
-    from exchange.desk.desk import utc_now
-
-    nodes = [end.node for end in ends]
-    for end in ends:
-        try:
-            nodes.append(desk.directory.serving_node(end, utc_now()))
-        except ComityError:
-            continue
-    return nodes
-
-
-def _language(desk: Desk, parties: Parties, wanted: str) -> str:
-    """The language of the letter: one that there are texts in."""
-    there = {*languages(), "en"}
-    if wanted == OURS:
-        return own_language()
-    if wanted == THEIRS:
-        other = parties.recipient if parties.recipient != desk.address else parties.sender
-        try:
-            spoken = desk.directory.contact_point(other).languages
-        except ComityError:
-            spoken = ()
-        return next((first for one in spoken if (first := one.partition("-")[0]) in there), "en")
-    from exchange.text.code_words import code_of
-
-    code = code_of("language", wanted)
-    if code not in there:
-        raise UsageError(_("there are texts in {languages}").format(languages=", ".join(sorted(there))))
-    return code
-
-
-def _of_card(desk: Desk) -> tuple[str, ...]:
-    """The head of a letter by the office's own card."""
-    try:
-        card = desk.directory.contact_point(desk.address)
-    except ComityError:
-        return (str(desk.address),)
-    return (card.agency, card.office, str(card.address), *card.phones[:1])

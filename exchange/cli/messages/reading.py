@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
@@ -35,7 +34,7 @@ from exchange.cli.messages.syncing import synced
 from exchange.cli.output import line, print_json, progress, safe, table
 from exchange.i18n import _, labelled, ngettext
 from exchange.text.labels import code_label, marked, short_label, state_label
-from exchange.text.objects import plain, tracking_object
+from exchange.text.objects import tracking_object
 from keys.local.given_files import FileKind, read_given, reading_as
 from keys.local.terminal import UNCHECKED, UNVERIFIED, at_once
 from protocol.errors import UsageError
@@ -178,6 +177,7 @@ def show(
     """Show a message."""
 
     async def work(desk: Desk) -> None:
+        from exchange.acts.messages import message_object
 
         known = await desk.messages.resolve(message_id)
         shown = await desk.messages.read(known)
@@ -185,7 +185,7 @@ def show(
         # Rendered as a whole, then written: its sender is told that it was opened when it was, and not before.
         with at_once():
             if as_json:
-                print_json(_shown_object(shown, duplicates, not_searched))
+                print_json(message_object(shown, duplicates, not_searched))
             else:
                 _print_shown(shown, duplicates, not_searched)
         await desk.messages.opened(known)
@@ -193,25 +193,6 @@ def show(
         (await synced(desk)).say()
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
-
-
-def _shown_object(shown: ShownMessage, duplicates: Sequence[Duplicate], not_searched: int) -> dict[str, Any]:
-    from exchange.letters.fingerprint import fingerprint_of
-    from exchange.text.rendering import read_message
-
-    return {
-        "message": json.loads(shown.content),
-        "direction": shown.row.direction,
-        "stored_at": shown.row.stored_at,
-        "notes": shown.notes,
-        "fingerprint": fingerprint_of(shown.digest),
-        "cautions": shown.cautions,
-        "receipts": shown.receipts,
-        "readers": [{"officer": officer, "at": at} for officer, at in shown.readers],
-        "duplicates": duplicates,
-        "not_searched": not_searched,
-        "reading": read_message(shown.message),
-    }
 
 
 def _print_shown(shown: ShownMessage, duplicates: Sequence[Duplicate], not_searched: int) -> None:
@@ -287,8 +268,9 @@ def verify(
         else:
             report = await desk.evidence.verify(await desk.messages.resolve(what), online=not offline)
         if as_json:
-            flags = {"ok": report.ok and report.complete, "complete": report.complete, "witnessed": report.witnessed}
-            print_json({**plain(report), **flags, "unchecked": report.unchecked})
+            from exchange.acts.evidence import verification_object
+
+            print_json(verification_object(report))
         else:
             line(safe(report.sentence))
             rows = [(check.name, check.ok, check.error or check.detail) for check in report.checks]

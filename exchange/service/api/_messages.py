@@ -2,73 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from aiohttp import web
 from pydantic import Field
 
-from exchange.evidence.bag_writer import write_bag
+from exchange.acts import messages
+from exchange.acts.sending import SendingChecks, check_draft, send_drafts
+from exchange.cases.duplicates import Duplicate
+from exchange.cases.legal_comparison import Hint
+from exchange.messaging.drafting.cleaning import Removed
+from exchange.service.api._derived import act
+from exchange.service.api._objects import DRAFT, SENT, TRACKING
 from exchange.service.api.declared import Body, Call, Declared, NoBody, Parameter
-from exchange.text.objects import draft_object, sent_object, tracking_object
-from exchange.text.rendering import ReadLine, read_message
-from exchange.views import Caution, Clocks, Direction, InboxRow, ReceiptRow, SearchResult, SendStatus, TargetRow
-from protocol.address import Address
+from exchange.text.objects import draft_object, sent_object
+from exchange.views import SearchResult
 from protocol.errors import UsageError
 
-RECEIPT = {
-    "event": str,
-    "node": str,
-    "index": int,
-    "at": datetime,
-    "recipient": Address | None,
-    "peer": str | None,
-    "reasons": [str],
-    "verified": bool,
-    "error": str | None,
-}
-SENT = {
-    "id": UUID,
-    "thread": UUID,
-    "digest": str,
-    "status": SendStatus,
-    "queued": bool,
-    "error": str | None,
-    "reason": str | None,
-    "cautions": [Caution],
-    "receipts": [RECEIPT],
-    "nation?": str,
-    "goes_at?": datetime | None,
-    "children?": [dict[str, Any]],
-}
-DRAFT = {
-    "id": UUID,
-    "type": str,
-    "drafted_by": str,
-    "drafted_at": datetime,
-    "state": str,
-    "decided_by": str | None,
-    "decided_at": datetime | None,
-    "remark": str | None,
-    "message": UUID | None,
-    "offered": bool,
-    "revision": int,
-}
-TRACKING = {
-    "id": UUID,
-    "thread": UUID,
-    "type": str,
-    "from": Address,
-    "to": [Address],
-    "state": str,
-    "recipients": [{"recipient": Address, "reached": str | None, "failed": [str], "receipts": [RECEIPT]}],
-    "targets": [TargetRow],
-    "clocks": Clocks,
-}
 MAX_LISTED = 1_000
 Draft = Annotated[dict[str, Any], Field(description="A draft, as docs/messages.md says; its draft_id is its key.")]
+
+
+FieldName = Annotated[str, Field(max_length=200)]
 
 
 class Sending(Body):
@@ -76,6 +32,13 @@ class Sending(Body):
 
     drafts: Annotated[list[Draft], Field(min_length=1, max_length=256)]
     unless_duplicate: bool = False
+    unless_warned: bool = False
+    split: bool = False
+    clean: bool = False
+    at_once: bool = False
+    leave_out: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=256)] = Field(
+        default_factory=list
+    )
 
 
 class Replying(Body):
@@ -93,6 +56,7 @@ class AcknowledgingBody(Body):
     eta: datetime | None = None
     next_update_by: datetime | None = None
     remark: Annotated[str, Field(max_length=10_000)] | None = None
+    language: Annotated[str, Field(max_length=64)] | None = None
 
 
 class Saving(Body):
@@ -109,55 +73,12 @@ class Returning(Body):
     remark: Annotated[str, Field(min_length=1, max_length=10_000)]
 
 
-class Bagging(Body):
-    """Who gets the evidence bag, what for (a code of the list record_purpose), and whether the content is in it."""
-
-    to: Annotated[str, Field(min_length=1, max_length=200)]
-    purpose: Annotated[str, Field(max_length=64)]
-    disclose: bool = False
-
-
-async def _list(call: Call) -> Any:
-    box = call.text("box") or "received"
-    if box not in set(Direction):
-        raise UsageError("box is received or sent")
-    before = call.number("before", 0, 1 << 40) if call.text("before") else None
-    rows = await (await call.acting()).messages.inbox(
-        sent=box == "sent", unopened=call.flag("unopened"), limit=call.number("limit", 100, MAX_LISTED), before=before
-    )
-    return {"messages": rows}
-
-
 async def _send(call: Call) -> Any:
-    desk = await call.acting()
-    drafts, unless = call.body.drafts, call.body.unless_duplicate
-    if unless and await desk.messages.sent_before(drafts):
-        unless = False
-    sent = await desk.messages.send_many(drafts, unless_duplicate=unless)
-    return {"messages": [sent_object(one) for one in sent]}
-
-
-async def _read(call: Call) -> Any:
-    shown = await (await call.acting()).messages.read(await call.message())
-    return {
-        "message": json.loads(shown.content),
-        "direction": shown.row.direction,
-        "stored_at": shown.row.stored_at,
-        "notes": shown.notes,
-        "cautions": shown.cautions,
-        "receipts": shown.receipts,
-        "readers": [{"officer": officer, "at": at} for officer, at in shown.readers],
-        "reading": read_message(shown.message),
-    }
-
-
-async def _opened(call: Call) -> Any:
-    await (await call.acting()).messages.opened(await call.message())
-    return {"opened": True}
-
-
-async def _track(call: Call) -> Any:
-    return tracking_object(await (await call.acting()).messages.track(await call.message()))
+    body = call.body
+    checks = SendingChecks(body.unless_duplicate, body.unless_warned, body.at_once)
+    return await send_drafts(
+        await call.acting(), body.drafts, checks=checks, split=body.split, clean=body.clean, leave_out=body.leave_out
+    )
 
 
 async def _reply(call: Call) -> Any:
@@ -170,20 +91,13 @@ async def _acknowledge(call: Call) -> Any:
     return sent_object(await (await call.acting()).replies.acknowledge(await call.message(), **said))
 
 
-async def _bag(call: Call) -> Any:
-    desk, body, message = await call.acting(), call.body, await call.message()
-    contents = await desk.evidence.gather(message, disclose=body.disclose, to=body.to, purpose=body.purpose)
-    encoded = write_bag(contents, [])
-    act = "bag" if body.disclose else "bag.sealed"
-    await desk.evidence.note_given(message, act, encoded, to=body.to, purpose=body.purpose)
-    return web.Response(body=encoded, content_type="application/zip")
-
-
 async def _search(call: Call) -> Any:
     query = call.text("q")
     if not query:
         raise UsageError("q is what is looked for")
-    return await (await call.acting()).cases.search(query, limit=call.number("limit", 50, MAX_LISTED))
+    return await (await call.acting()).cases.search(
+        query, limit=call.number("limit", 50, MAX_LISTED), everything=call.flag("all")
+    )
 
 
 async def _drafts(call: Call) -> Any:
@@ -222,46 +136,54 @@ async def _return(call: Call) -> Any:
 
 
 _LIMIT = Parameter("limit", "How many at most.", "integer", MAX_LISTED)
+_SENT = {
+    "messages": [SENT],
+    "duplicates": [Duplicate],
+    "not_searched": int,
+    "hints": [Hint],
+    "removed?": [Removed],
+}
 ENDPOINTS = (
-    Declared(
+    act(
         "GET",
         "/v1/messages",
         "Messages, the newest first.",
-        _list,
-        {"messages": [InboxRow]},
-        query=(
-            Parameter("box", "received (if it is left out) or sent."),
-            Parameter("unopened", "Only those that nobody here opened.", "boolean"),
-            _LIMIT,
-            Parameter("before", "The sequence of the last row that was shown.", "integer"),
-        ),
+        messages.list_messages,
+        "inbox",
+        texts={"box": "received (if it is left out) or sent."},
     ),
-    Declared("POST", "/v1/messages", "Send.", _send, {"messages": [SENT]}, Sending, keyed=True),
-    Declared(
+    act("GET", "/v1/refused", "Messages that came and do not hold, and why.", messages.list_refused, "inbox"),
+    Declared("POST", "/v1/messages", "Send.", _send, _SENT, Sending, keyed=True, commands=("send",)),
+    act(
+        "POST",
+        "/v1/drafts/check",
+        "Check a draft; nothing is sent.",
+        check_draft,
+        "send",
+        answer={"ok": bool, "messages?": int, "can_be_passed_on": bool, "removed?": [Removed]},
+    ),
+    act(
         "GET",
         "/v1/messages/{message}",
         "Read a message; its sender is told nothing yet.",
-        _read,
-        {
-            "message": dict[str, Any],
-            "direction": Direction,
-            "stored_at": datetime,
-            "notes": [str],
-            "cautions": [Caution],
-            "receipts": [ReceiptRow],
-            "readers": [{"officer": str, "at": datetime}],
-            "reading": [ReadLine],
-        },
+        messages.read,
+        "show",
     ),
-    Declared(
+    act(
         "POST",
         "/v1/messages/{message}/opened",
         "Say that an officer has the message before their eyes; its sender is told.",
-        _opened,
-        {"opened": bool},
-        NoBody,
+        messages.opened,
+        "show",
     ),
-    Declared("GET", "/v1/messages/{message}/tracking", "What is proved of a message.", _track, TRACKING),
+    act(
+        "GET",
+        "/v1/messages/{message}/tracking",
+        "What is proved of a message.",
+        messages.track,
+        "track",
+        answer=TRACKING,
+    ),
     Declared("POST", "/v1/messages/{message}/replies", "Reply.", _reply, SENT, Replying, keyed=True),
     Declared(
         "POST",
@@ -271,15 +193,7 @@ ENDPOINTS = (
         SENT,
         AcknowledgingBody,
         keyed=True,
-    ),
-    Declared(
-        "POST",
-        "/v1/messages/{message}/evidence",
-        "An evidence bag; that it was given out is in the processing log.",
-        _bag,
-        None,
-        Bagging,
-        media_type="application/zip",
+        commands=("acknowledge",),
     ),
     Declared(
         "GET",
@@ -287,12 +201,29 @@ ENDPOINTS = (
         "Messages that have every word, the newest first.",
         _search,
         SearchResult,
-        query=(Parameter("q", "Words."), _LIMIT),
+        query=(Parameter("q", "Words."), _LIMIT, Parameter("all", "Look into all messages.", "boolean")),
+        commands=("search",),
     ),
-    Declared("GET", "/v1/drafts", "Drafts that are being written, wait or came back.", _drafts, {"drafts": [DRAFT]}),
-    Declared("POST", "/v1/drafts", "Save a draft.", _save, DRAFT, Saving),
-    Declared("GET", "/v1/drafts/{draft}", "A draft with its content.", _draft, {**DRAFT, "draft": dict[str, Any]}),
-    Declared("DELETE", "/v1/drafts/{draft}", "Delete a draft; its content is erased.", _drop, DRAFT),
+    Declared(
+        "GET",
+        "/v1/drafts",
+        "Drafts that are being written, wait or came back.",
+        _drafts,
+        {"drafts": [DRAFT]},
+        commands=("draft list",),
+    ),
+    Declared("POST", "/v1/drafts", "Save a draft.", _save, DRAFT, Saving, commands=("draft save",)),
+    Declared(
+        "GET",
+        "/v1/drafts/{draft}",
+        "A draft with its content.",
+        _draft,
+        {**DRAFT, "draft": dict[str, Any]},
+        commands=("draft show", "draft export"),
+    ),
+    Declared(
+        "DELETE", "/v1/drafts/{draft}", "Delete a draft; its content is erased.", _drop, DRAFT, commands=("draft drop",)
+    ),
     Declared(
         "POST",
         "/v1/drafts/{draft}/send",
@@ -300,7 +231,19 @@ ENDPOINTS = (
         _send_draft,
         {"messages": [SENT]},
         NoBody,
+        commands=("send",),
     ),
-    Declared("POST", "/v1/drafts/{draft}/release", "Send another officer's draft.", _release, SENT, NoBody, keyed=True),
-    Declared("POST", "/v1/drafts/{draft}/return", "Give a draft back.", _return, DRAFT, Returning),
+    Declared(
+        "POST",
+        "/v1/drafts/{draft}/release",
+        "Send another officer's draft.",
+        _release,
+        SENT,
+        NoBody,
+        keyed=True,
+        commands=("draft release",),
+    ),
+    Declared(
+        "POST", "/v1/drafts/{draft}/return", "Give a draft back.", _return, DRAFT, Returning, commands=("draft return",)
+    ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -38,6 +38,7 @@ class Parameter:
     about: str
     kind: str = "string"
     most: int | None = None
+    needed: bool = False
 
 
 @dataclass(slots=True)
@@ -112,7 +113,8 @@ Handler = Callable[[Call], Awaitable[Any]]
 class Declared:
     """One method of one resource. ``answer`` is the shape of what it gives; None: it writes the response itself.
 
-    ``keyed``: it sends, and takes the header ``Idempotency-Key``.
+    ``keyed``: it sends, and takes the header ``Idempotency-Key``. ``commands`` do the same at a terminal.
+    ``read_query`` reads what stands behind the ``?``, where the handler does not.
     """
 
     method: str
@@ -124,4 +126,5 @@ class Declared:
     query: tuple[Parameter, ...] = ()
     keyed: bool = False
     media_type: str = "application/json"
-    headers: Mapping[str, str] = field(default_factory=dict)
+    commands: tuple[str, ...] = ()
+    read_query: type[Body] | None = None
