@@ -103,6 +103,16 @@ def one_object(done: SentDrafts, removed: Sequence[Removed] | None = None) -> di
     return said if removed is None else {**said, "removed": removed}
 
 
+def answered(sent: SentMessage) -> dict[str, Any]:
+    """What became of a message that is compared with nothing, such as a reply."""
+    return one_object(SentDrafts([sent]))
+
+
+def answered_all(sent: Sequence[SentMessage]) -> dict[str, Any]:
+    """As :func:`answered`, of several."""
+    return several_object(SentDrafts(sent))
+
+
 def _compared(done: SentDrafts) -> dict[str, Any]:
     return {"duplicates": done.duplicates, "not_searched": done.not_searched, "hints": done.hints}
 

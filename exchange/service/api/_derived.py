@@ -24,6 +24,7 @@ from pydantic import Base64Bytes, BeforeValidator, Field, SecretStr, create_mode
 
 from exchange.acts.calls import find_unproved
 from exchange.acts.cases import find_parent
+from exchange.acts.sending import answered, answered_all
 from exchange.desk.cases import DeskCases
 from exchange.desk.desk import Desk
 from exchange.desk.evidence import DeskEvidence
@@ -33,11 +34,11 @@ from exchange.desk.parents import DeskParents
 from exchange.desk.referrals import DeskReferrals
 from exchange.desk.replies import DeskReplies
 from exchange.office.release import KeptDraft
-from exchange.service.api._objects import DRAFT, SENT
+from exchange.service.api._objects import DRAFT, SENT_MANY, SENT_ONE
 from exchange.service.api._texts import ABOUT
 from exchange.service.api.declared import Body, Call, Declared, NoBody, Parameter
 from exchange.service.api.shapes import Shape, hints_of
-from exchange.text.objects import draft_object, sent_object
+from exchange.text.objects import draft_object
 from exchange.views import SentMessage
 from protocol.address import Address
 from protocol.encoding.instants import parse_instant
@@ -199,9 +200,9 @@ def _sends(given: Any) -> bool:
 
 def _given_back(hint: Any) -> tuple[Shape, Show]:
     if hint is SentMessage:
-        return SENT, sent_object
+        return SENT_ONE, answered
     if hint == list[SentMessage]:
-        return {"messages": [SENT]}, lambda sent: {"messages": [sent_object(one) for one in sent]}
+        return SENT_MANY, answered_all
     if hint is KeptDraft:
         return DRAFT, draft_object
     return hint, _same

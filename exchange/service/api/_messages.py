@@ -9,14 +9,12 @@ from uuid import UUID
 from pydantic import Field
 
 from exchange.acts import messages
-from exchange.acts.sending import SendingChecks, check_draft, send_drafts
-from exchange.cases.duplicates import Duplicate
-from exchange.cases.legal_comparison import Hint
+from exchange.acts.sending import SendingChecks, answered, answered_all, check_draft, send_drafts
 from exchange.messaging.drafting.cleaning import Removed
 from exchange.service.api._derived import act
-from exchange.service.api._objects import DRAFT, SENT, TRACKING
+from exchange.service.api._objects import DRAFT, SENT_MANY, SENT_ONE, TRACKING
 from exchange.service.api.declared import Body, Call, Declared, NoBody, Parameter
-from exchange.text.objects import draft_object, sent_object
+from exchange.text.objects import draft_object
 from exchange.views import SearchResult
 from protocol.errors import UsageError
 
@@ -83,12 +81,12 @@ async def _send(call: Call) -> Any:
 
 async def _reply(call: Call) -> Any:
     replies = (await call.acting()).replies
-    return sent_object(await replies.reply(await call.message(), call.body.type, **call.body.fields))
+    return answered(await replies.reply(await call.message(), call.body.type, **call.body.fields))
 
 
 async def _acknowledge(call: Call) -> Any:
     said = call.body.model_dump(exclude_none=True)
-    return sent_object(await (await call.acting()).replies.acknowledge(await call.message(), **said))
+    return answered(await (await call.acting()).replies.acknowledge(await call.message(), **said))
 
 
 async def _search(call: Call) -> Any:
@@ -124,11 +122,11 @@ async def _send_draft(call: Call) -> Any:
     sent = await messages.sent_as(call.part("draft"))
     if not sent:
         sent = [await messages.send(await messages.export_draft(call.part("draft")))]
-    return {"messages": [sent_object(one) for one in sent]}
+    return answered_all(sent)
 
 
 async def _release(call: Call) -> Any:
-    return sent_object(await (await call.acting()).office.release(call.part("draft")))
+    return answered(await (await call.acting()).office.release(call.part("draft")))
 
 
 async def _return(call: Call) -> Any:
@@ -136,13 +134,7 @@ async def _return(call: Call) -> Any:
 
 
 _LIMIT = Parameter("limit", "How many at most.", "integer", MAX_LISTED)
-_SENT = {
-    "messages": [SENT],
-    "duplicates": [Duplicate],
-    "not_searched": int,
-    "hints": [Hint],
-    "removed?": [Removed],
-}
+_SENT = {**SENT_MANY, "removed?": [Removed]}
 ENDPOINTS = (
     act(
         "GET",
@@ -184,13 +176,13 @@ ENDPOINTS = (
         "track",
         answer=TRACKING,
     ),
-    Declared("POST", "/v1/messages/{message}/replies", "Reply.", _reply, SENT, Replying, keyed=True),
+    Declared("POST", "/v1/messages/{message}/replies", "Reply.", _reply, SENT_ONE, Replying, keyed=True),
     Declared(
         "POST",
         "/v1/messages/{message}/acknowledgement",
         "Acknowledge.",
         _acknowledge,
-        SENT,
+        SENT_ONE,
         AcknowledgingBody,
         keyed=True,
         commands=("acknowledge",),
@@ -229,7 +221,7 @@ ENDPOINTS = (
         "/v1/drafts/{draft}/send",
         "Send a saved draft, once: its id is its key.",
         _send_draft,
-        {"messages": [SENT]},
+        SENT_MANY,
         NoBody,
         commands=("send",),
     ),
@@ -238,7 +230,7 @@ ENDPOINTS = (
         "/v1/drafts/{draft}/release",
         "Send another officer's draft.",
         _release,
-        SENT,
+        SENT_ONE,
         NoBody,
         keyed=True,
         commands=("draft release",),

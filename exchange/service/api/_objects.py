@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from exchange.cases.duplicates import Duplicate
+from exchange.cases.legal_comparison import Hint
 from exchange.views import Caution, Clocks, SendStatus, TargetRow
 from protocol.address import Address
 
@@ -34,6 +36,10 @@ SENT = {
     "goes_at?": datetime | None,
     "children?": [dict[str, Any]],
 }
+_COMPARED = {"duplicates": [Duplicate], "not_searched": int, "hints": [Hint]}
+# A message that was sent, or several, with what is alike in other cases and what both nations' laws say.
+SENT_ONE = {**SENT, **_COMPARED}
+SENT_MANY = {"messages": [SENT], **_COMPARED}
 DRAFT = {
     "id": UUID,
     "type": str,

@@ -493,3 +493,8 @@ def test_each_command_has_a_resource_or_a_reason_why_not() -> None:
     assert there & {*NOT_HERE} == set()
     assert (there | {*NOT_HERE}) - commands == set(), "there is no such command"
     assert all(NOT_HERE.values())
+
+
+def test_the_page_names_every_resource() -> None:
+    page = (ROOT / "docs/desk-api.md").read_text("utf-8")
+    assert [e.path for e in ENDPOINTS if f"`{e.method} {e.path}`" not in page] == []
