@@ -260,7 +260,7 @@ async def say_to_all(
     return await desk.parents.say(parent_id, str(fields.pop("type", "")), fields, nations=nations, at_once=at_once)
 
 
-# --- What the office notes ---
+# --- Notes of the office ---
 
 
 async def note_case(desk: Desk, thread: UUID, text: str, *, by: str | None = None) -> NoteKept:

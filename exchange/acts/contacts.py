@@ -87,6 +87,11 @@ class FoundContacts:
     standings: dict[Address, ContactStanding]
 
 
+async def refresh_for(desk: Desk, address: Address | None) -> None:
+    """Fetch the news of the directory. A contact point that is named is asked for; who looks for one looks at all."""
+    await desk.refresh_directory(everything=address is None)
+
+
 async def search_directory(
     desk: Desk,
     address: Address | None = None,
@@ -96,16 +101,16 @@ async def search_directory(
     competence: str | None = None,
     text: str | None = None,
     duty: bool = False,
-    refresh: bool = False,
+    asked: bool = False,
 ) -> FoundContacts:
-    """The contact point that is named, or those that fit; raises :class:`UsageError`, and as the directory does."""
-    if refresh:
-        # A contact point that is named is asked for; who looks for one looks at all.
-        await desk.refresh_directory(everything=address is None)
+    """The contact point that is named, or those that fit. ``asked``: the node was asked for news first.
+
+    Raises :class:`UsageError`, and as the directory does.
+    """
     now = utc_now()
     if address is not None:
         named = address
-        there = await desk.judged(lambda known: known.contact_point(named)) if refresh else None
+        there = await desk.judged(lambda known: known.contact_point(named)) if asked else None
         cards = [there or desk.directory.contact_point(named)]
     else:
         wanted = Wanted(
@@ -133,6 +138,8 @@ async def directory(
     refresh: bool = False,
 ) -> DirectoryShown:
     """As :func:`search_directory`, as programs get it."""
+    if refresh:
+        await refresh_for(desk, address)
     return directory_object(
         await search_directory(
             desk,
@@ -142,7 +149,7 @@ async def directory(
             competence=competence,
             text=text,
             duty=on_duty,
-            refresh=refresh,
+            asked=refresh,
         )
     )
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -314,6 +314,14 @@ class DeskMessages:
         what was not is taken up by the next call.
         """
         return await self._works.node_sync.sync(wait)
+
+    @in_desk_thread
+    def fetched_at(self) -> datetime | None:
+        """The moment as of which this desk knows what its node knows: all that waited there then is here.
+
+        A few seconds early at most; None before anything was ever fetched. Of what happened since, nothing is known.
+        """
+        return self._store.mailbox.fetched_at()
 
     def listen(self) -> AsyncGenerator[SyncResult, None]:
         """Keep a long poll open and yield each batch as soon as it is verified and stored; ends only when closed.

@@ -17,7 +17,7 @@ from exchange.cli._options import (
     until_signalled,
     with_desk,
 )
-from exchange.cli.messages.syncing import synced
+from exchange.cli.messages.syncing import SyncOption, synced
 from exchange.cli.output import line, print_json, print_json_line, safe
 from exchange.i18n import _, labelled
 from exchange.text.labels import code_label, deadline_label, marked
@@ -42,7 +42,7 @@ def agenda(
         typer.Option("--lane", help=_("One of emergencies, ours, theirs, not_delivered, own_authorities.")),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help=_("At most so many of each lane."))] = 50,
-    sync: Annotated[bool, typer.Option("--sync/--no-sync", help=_("Check first what waits at the node."))] = True,
+    sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -56,7 +56,7 @@ def agenda(
         from exchange.text.due import item_lines, lane_label
 
         require_lane(lane)
-        reached = await synced(desk, offline=not sync)
+        reached = await synced(desk, sync=sync)
         # A person sees the first of each lane; those alone are made where nothing is left out.
         most = limit + 1 if not (as_json or ours or pressing) else None
         everything = await desk.cases.agenda(most=most)

@@ -17,6 +17,7 @@ from exchange.cli._options import (
     run,
     with_desk,
 )
+from exchange.cli.messages.syncing import SyncOption, synced
 from exchange.cli.output import line, print_json, table
 from exchange.i18n import _, ngettext
 from exchange.text.labels import code_label, deadline_label, marked, state_label
@@ -50,6 +51,7 @@ def case_list(
         bool | None, typer.Option("--ours/--theirs", help=_("Only what this desk asked for, or what it was asked."))
     ] = None,
     limit: LimitOption = 50,
+    sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -59,11 +61,13 @@ def case_list(
     async def work(desk: Desk) -> None:
         from exchange.acts.cases import list_cases
 
+        reached = await synced(desk, sync=sync)
         shown = await list_cases(desk, nation=nation, owner=owner, ours=ours, text=words, limit=limit)
         if as_json:
-            print_json(shown)
+            print_json({**shown, **reached.members()})
             return
         found, more = shown["cases"], shown["more"]
+        reached.say()
         if not found:
             line(_("There is no such case."))
             return

@@ -25,6 +25,7 @@ from exchange.cli.cases._course import course_lines
 from exchange.cli.cases.case_list import case_list
 from exchange.cli.cases.parents import add_parent_commands, show_parent
 from exchange.cli.messages.printing import print_targets, report_sent
+from exchange.cli.messages.syncing import SyncOption, synced
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _, labelled
 from exchange.text.labels import (
@@ -65,6 +66,7 @@ ByOption = Annotated[str | None, typer.Option("--by", help=_("The officer who no
 )
 def show(
     message_id: IdArgument,
+    sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -75,17 +77,19 @@ def show(
         from exchange.acts.cases import CaseParts, case_object
         from exchange.cases.threads import rows_of, shared_state
 
+        reached = await synced(desk, sync=sync)
         if (parent := await desk.parents.resolve(message_id)) is not None:
-            await show_parent(desk, parent, as_json=as_json)
+            await show_parent(desk, parent, reached, as_json=as_json)
             return
         thread = await _thread(desk, message_id)
         parts = await CaseParts.of(desk, thread)
         if as_json:
-            print_json(case_object(parts))
+            print_json({**case_object(parts), **reached.members()})
             return
         now, cases, rows, noted, due, calls = parts.now, parts.cases, parts.rows, parts.noted, parts.due, parts.calls
         state, targets = shared_state(cases, now), rows_of(cases, now)
         out_of_order = [entry for case in cases.values() for entry in case.out_of_order]
+        reached.say()
         if calls.suspected:
             from exchange.cli.cases.calls import warning_of_forgery
 
@@ -272,6 +276,7 @@ def close(
     lapse: Annotated[
         bool, typer.Option("--lapse", help=_("Close it though something lapses or is owed; do not ask."))
     ] = False,
+    sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -281,6 +286,9 @@ def close(
     async def work(desk: Desk) -> int | None:
         # A wrong word is refused before the desk says what lapses: that is no answer to it.
         required_code("closure_reason", reason)
+        reached = await synced(desk, sync=sync)  # what was answered meanwhile is owed no more
+        if not as_json:
+            reached.say()
         thread = await _thread(desk, message_id)
         lost = await desk.cases.closing_loses(thread)
         agreed = lapse or not lost
@@ -291,7 +299,7 @@ def close(
             agreed = ask(_("Close it all the same (yes or no)?")).strip().lower() in {"yes", _("yes")}
         sent = await desk.cases.close(thread, reason, text=text, lapse=agreed)
         if as_json:
-            print_json({"lost": lost, "sent": sent})
+            print_json({"lost": lost, "sent": sent, **reached.members()})
             return None
         return report_sent(sent[-1], as_json=False)
 

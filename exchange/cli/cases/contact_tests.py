@@ -19,6 +19,7 @@ from exchange.cli._options import (
     with_desk,
 )
 from exchange.cli.messages.printing import code_of, status_line
+from exchange.cli.messages.syncing import SyncOption, synced
 from exchange.cli.output import line, print_json, table
 from exchange.i18n import _
 from keys.local.terminal import REFUSED
@@ -94,6 +95,7 @@ def results(
     all_: AllOption = False,
     country: CountryOption = None,
     wait: WaitOption = 0,
+    sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -103,11 +105,12 @@ def results(
     async def work(desk: Desk) -> None:
         from exchange.acts.contacts import standings_object, standings_of
 
-        await desk.messages.sync(wait=wait)
+        reached = await synced(desk, wait, sync=sync)
         shown = await standings_of(desk, contacts=_addresses(contacts), everybody=all_, country=country)
         if as_json:
-            print_json(standings_object(shown))
+            print_json({**standings_object(shown), **reached.members()})
             return
+        reached.say()
         table(
             _("Contact tests"),
             [_("Contact point"), _("Standing"), _("Tested at"), _("Handed over after"), _("Replied after")],

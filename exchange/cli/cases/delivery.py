@@ -16,6 +16,7 @@ from exchange.cli._options import (
     with_desk,
 )
 from exchange.cli.messages.printing import report_sent
+from exchange.cli.messages.syncing import SyncOption, synced
 from exchange.cli.output import line, print_json
 from exchange.i18n import _
 
@@ -28,6 +29,7 @@ def resend(
     not_needed: Annotated[
         str | None, typer.Option("--not-needed", help=_("Do not send it anew, for this reason; it leaves the agenda."))
     ] = None,
+    sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -35,6 +37,9 @@ def resend(
     """Send a message anew."""
 
     async def work(desk: Desk) -> int | None:
+        reached = await synced(desk, sync=sync)  # it may have arrived meanwhile
+        if not as_json:
+            reached.say()
         message = await desk.messages.resolve(message_id)
         if not_needed is None:
             return report_sent(await desk.cases.resend(message), as_json=as_json)
@@ -42,7 +47,7 @@ def resend(
 
         done = await put_aside(desk, message, not_needed)
         if as_json:
-            print_json(done)
+            print_json({**done, **reached.members()})
         else:
             line(_("It is needed no more, and leaves the agenda."))
         return None

@@ -19,10 +19,10 @@ from exchange.cli._options import (
 )
 from exchange.cli.messages.files import read_document
 from exchange.cli.messages.printing import report_sent_many
+from exchange.cli.messages.syncing import Synced, SyncOption, synced
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _, labelled
 from exchange.text.labels import code_label, deadline_label, state_label
-from protocol.errors import UsageError
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -49,14 +49,15 @@ def add_parent_commands(app: typer.Typer) -> None:
     )(say)
 
 
-async def show_parent(desk: Desk, parent_id: UUID, *, as_json: bool) -> None:
-    """Print how the case with each nation stands."""
+async def show_parent(desk: Desk, parent_id: UUID, reached: Synced, *, as_json: bool) -> None:
+    """Print how the case with each nation stands, as of when the desk was ``reached``."""
     from exchange.acts.cases import parent_object
 
     view = await desk.parents.view(parent_id)
     if as_json:
-        print_json(parent_object(view))
+        print_json({**parent_object(view), **reached.members()})
         return
+    reached.say()
     text = _("Asked of several nations: {type}, {id}: {state} [{code}]")
     state = state_label(view.state)
     line(text.format(type=code_label("message_type", view.type), id=view.id, state=state, code=view.state))
@@ -97,17 +98,22 @@ async def show_parent(desk: Desk, parent_id: UUID, *, as_json: bool) -> None:
 
 
 def parents(
-    home: HomeOption = DEFAULT_HOME, passphrase_file: PassphraseOption = None, as_json: JsonOption = False
+    sync: SyncOption = True,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """List what was asked of several nations."""
 
     async def work(desk: Desk) -> None:
         from exchange.acts.cases import parents_object
 
+        reached = await synced(desk, sync=sync)
         found = await desk.parents.all()
         if as_json:
-            print_json(parents_object(found))
+            print_json({**parents_object(found), **reached.members()})
             return
+        reached.say()
         table(
             _("Asked of several nations"),
             [_("Id"), _("Own reference"), _("Type"), _("Nations"), _("State"), _("Made at")],
@@ -138,8 +144,6 @@ def say(
     as_json: JsonOption = False,
 ) -> None:
     """Say the same in several cases."""
-    if everybody is (nation is not None):
-        raise UsageError(_("say in which cases: --all, or --nation for each"))
 
     async def work(desk: Desk) -> int | None:
         from exchange.acts.cases import find_parent, say_to_all

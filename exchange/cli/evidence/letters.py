@@ -21,6 +21,7 @@ from exchange.cli._options import (
     with_desk,
 )
 from exchange.cli.messages.files import write_out
+from exchange.cli.messages.syncing import SyncOption, synced
 from exchange.cli.output import line, print_json, safe
 from exchange.i18n import _, labelled
 from keys.local.files import PRIVATE_MODE
@@ -53,6 +54,7 @@ def print_(
     ] = None,
     to: RecipientOption = None,
     purpose: PurposeOption = None,
+    sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -68,11 +70,15 @@ def print_(
         if disclosure:
             who, what_for = read_handing(to, purpose)
             wishes = replace(wishes, to=who, purpose=what_for)
+        reached = await synced(desk, sync=sync)
+        if not as_json:
+            reached.say()
         letter = await compose(desk, await desk.messages.resolve(message_id), wishes)
         write_out(out, letter.content, PRIVATE_MODE)
         entries, prints = await note_letter(desk, letter), letter.fingerprints()
         if as_json:
-            print_json({"file": str(out), "messages": prints, "records": entries, "redactions": letter.redactions})
+            made = {"file": str(out), "messages": prints, "records": entries, "redactions": letter.redactions}
+            print_json({**made, **reached.members()})
             return
         line(safe(str(out)))
         for message, fingerprint in prints.items():

@@ -18,6 +18,7 @@ from exchange.cli._options import (
     with_desk,
 )
 from exchange.cli.messages.printing import report_sent
+from exchange.cli.messages.syncing import SyncOption, synced
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _
 from protocol.address import Address
@@ -57,6 +58,7 @@ def handling(
     message_id: IdArgument,
     action: ActionOption = "forward",
     to: ToOption = None,
+    sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -64,14 +66,20 @@ def handling(
     """Show what labels forbid."""
 
     async def work(desk: Desk) -> None:
+        from exchange.acts.replies import action_for
         from exchange.acts.replies import handling as asked
         from exchange.messaging.handling import text_of
 
-        shown = await asked(desk, await desk.messages.resolve(message_id), action=action, to=_addresses(to))
+        recipients = _addresses(to)
+        action_for(action, recipients)
+        reached = await synced(desk, sync=sync)
+        shown = await asked(desk, await desk.messages.resolve(message_id), action=action, to=recipients)
         found = shown["objections"]
         if as_json:
-            print_json(shown)
-        elif not found:
+            print_json({**shown, **reached.members()})
+            return
+        reached.say()
+        if not found:
             line(_("No label or condition forbids it."))
         else:
             table(_("Forbidden by"), [_("Code"), _("Why")], [(o.code, safe(text_of(o))) for o in found])

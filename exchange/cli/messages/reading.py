@@ -30,11 +30,11 @@ from exchange.cli.messages.printing import (
     print_receipts,
     print_targets,
 )
-from exchange.cli.messages.syncing import synced
+from exchange.cli.messages.syncing import SyncOption, synced
 from exchange.cli.output import line, print_json, progress, safe, table
 from exchange.i18n import _, labelled, ngettext
 from exchange.text.labels import code_label, marked, short_label, state_label
-from exchange.text.objects import tracking_object
+from exchange.text.objects import plain, tracking_object
 from keys.local.given_files import FileKind, read_given, reading_as
 from keys.local.terminal import UNCHECKED, UNVERIFIED, at_once
 from protocol.errors import UsageError
@@ -54,6 +54,7 @@ def search(
     everything: Annotated[
         bool, typer.Option("--all", help=_("Look into all messages, however long it takes to index them first."))
     ] = False,
+    sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -61,6 +62,7 @@ def search(
     """Search messages."""
 
     async def work(desk: Desk) -> None:
+        reached = await synced(desk, sync=sync)
         with progress(_("indexed"), as_json=as_json) as moved:
             found = await desk.cases.search(
                 " ".join(words),
@@ -69,8 +71,9 @@ def search(
                 progress=moved,
             )
         if as_json:
-            print_json(found)
+            print_json({**plain(found), **reached.members()})
             return
+        reached.say()
         table(
             _("Found"),
             [_("Id"), _("Type"), _("From"), _("To"), _("Sent at"), _("Case")],
@@ -113,7 +116,7 @@ def inbox(
     refused: Annotated[bool, typer.Option("--refused", help=_("Show instead what was refused, and why."))] = False,
     limit: LimitOption = 50,
     wait: WaitOption = 0,
-    offline: OfflineOption = False,
+    sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -121,12 +124,13 @@ def inbox(
     """List messages."""
 
     async def work(desk: Desk) -> None:
-        reached = await synced(desk, wait, offline=offline)
+        reached = await synced(desk, wait, sync=sync)
         if refused:
             kept = await desk.messages.quarantine(limit=limit)
             if as_json:
                 print_json({"refused": kept, **reached.members()})
                 return
+            reached.say()
             rows = [(row.at, row.code, row.claimed_sender, row.detail) for row in kept]
             table(_("Refused"), [_("At"), _("Code"), _("Claimed sender"), _("Why")], rows)
             return
@@ -170,6 +174,7 @@ def _inbox_cells(row: InboxRow, case: CaseRow | None, *, sent: bool) -> tuple[ob
 
 def show(
     message_id: IdArgument,
+    sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -179,18 +184,22 @@ def show(
     async def work(desk: Desk) -> None:
         from exchange.acts.messages import message_object
 
+        # Its sender may have taken it back, or corrected it, since the desk last asked.
+        reached = await synced(desk, sync=sync)
+        reached.say()
         known = await desk.messages.resolve(message_id)
         shown = await desk.messages.read(known)
         duplicates, not_searched = await desk.cases.duplicates(shown.message), await desk.cases.not_searched()
         # Rendered as a whole, then written: its sender is told that it was opened when it was, and not before.
         with at_once():
             if as_json:
-                print_json(message_object(shown, duplicates, not_searched))
+                print_json({**message_object(shown, duplicates, not_searched), **reached.members()})
             else:
                 _print_shown(shown, duplicates, not_searched)
         await desk.messages.opened(known)
         # The sender is told at once; if the node is away, the next synchronisation tells.
-        (await synced(desk)).say()
+        if reached.done:
+            (await synced(desk)).say()
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -212,7 +221,7 @@ def _print_shown(shown: ShownMessage, duplicates: Sequence[Duplicate], not_searc
 def track(
     message_id: IdArgument,
     wait: WaitOption = 0,
-    offline: OfflineOption = False,
+    sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -220,7 +229,7 @@ def track(
     """Track a message."""
 
     async def work(desk: Desk) -> None:
-        reached = await synced(desk, wait, offline=offline)
+        reached = await synced(desk, wait, sync=sync)
         tracking = await desk.messages.track(await desk.messages.resolve(message_id))
         if as_json:
             print_json({**tracking_object(tracking), **reached.members()})
@@ -260,17 +269,21 @@ def verify(
     """Verify a message."""
 
     async def work(desk: Desk) -> int | None:
-        file = Path(what)
+        file, reached = Path(what), None
         if file.is_file():
             report = await _verify_bag(desk, file, disclosure, tsa_roots, offline=offline)
         elif disclosure is not None or tsa_roots is not None:
             raise UsageError(_("give --disclosure and --tsa-roots with an evidence bag: this is no file"))
         else:
+            reached = await synced(desk, sync=not offline)
             report = await desk.evidence.verify(await desk.messages.resolve(what), online=not offline)
+        if reached is not None and not as_json:
+            reached.say()
         if as_json:
             from exchange.acts.evidence import verification_object
 
-            print_json(verification_object(report))
+            known = reached.members() if reached is not None else {}
+            print_json({**verification_object(report), **known})
         else:
             line(safe(report.sentence))
             rows = [(check.name, check.ok, check.error or check.detail) for check in report.checks]

@@ -22,6 +22,7 @@ from exchange.cli._options import (
     run,
     with_desk,
 )
+from exchange.cli.messages.syncing import synced
 from exchange.cli.output import line, print_json, safe, table
 from exchange.cli.setup._declaring import AcceptsOption, CannotOption, CarriesOutOption, FacilitatesOption, performances
 from exchange.i18n import _
@@ -172,9 +173,12 @@ def directory(
     """Show contact points."""
 
     async def work(desk: Desk) -> None:
-        from exchange.acts.contacts import directory_object, search_directory
+        from exchange.acts.contacts import directory_object, refresh_for, search_directory
 
         contact = Address.parse(address) if address is not None else None
+        reached = await synced(desk, sync=refresh, first=lambda: refresh_for(desk, contact))
+        if reached.problem is not None and not reached.problem.retryable:
+            raise reached.problem
         found = await search_directory(
             desk,
             contact,
@@ -183,12 +187,13 @@ def directory(
             competence=competence,
             text=text,
             duty=duty,
-            refresh=refresh,
+            asked=reached.done,
         )
         if as_json:
-            print_json(directory_object(found))
+            print_json({**directory_object(found), **reached.members()})
             return
         known, cards, standings, now = found.directory, found.cards, found.standings, datetime.now(UTC)
+        reached.say()
         if address is not None:
             _print_card(cards[0], now, standings[cards[0].address])
         else:

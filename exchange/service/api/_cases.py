@@ -20,9 +20,14 @@ _ITEM = {
 
 ENDPOINTS = (
     act(
-        "GET", "/v1/cases", "The cases of the desk, emergencies first, then the newest.", cases.list_cases, "case list"
+        "GET",
+        "/v1/cases",
+        "The cases of the desk, emergencies first, then the newest.",
+        cases.list_cases,
+        "case list",
+        known=True,
     ),
-    act("GET", _CASE, "The case of a message: its id, or a part of it.", cases.show_case, "case show"),
+    act("GET", _CASE, "The case of a message: its id, or a part of it.", cases.show_case, "case show", known=True),
     act("POST", f"{_CASE}/notes", "Note something; it never leaves the desk.", cases.note_case, "case note"),
     act("POST", f"{_CASE}/assignment", "Say who works on a case.", cases.assign_case, "case assign"),
     act(
@@ -63,14 +68,16 @@ ENDPOINTS = (
         "case close",
         keyed=True,
         texts={"reason": "A code of the list closure_reason.", "text": "The reason in words."},
+        known=True,
     ),
-    act("GET", "/v1/parents", "What was asked of several nations.", cases.list_parents, "case parents"),
+    act("GET", "/v1/parents", "What was asked of several nations.", cases.list_parents, "case parents", known=True),
     act(
         "GET",
         "/v1/parents/{parent}",
         "How the case with each nation stands.",
         cases.show_parent,
         "case show",
+        known=True,
     ),
     act(
         "POST",
@@ -87,8 +94,9 @@ ENDPOINTS = (
         "agenda",
         answer={"items": [_ITEM]},
         texts={"ours": "Only what this desk must do."},
+        known=True,
     ),
-    act("GET", f"{_MESSAGE}/call", "Whom to call about a message.", calls.call_sheet, "call show"),
+    act("GET", f"{_MESSAGE}/call", "Whom to call about a message.", calls.call_sheet, "call show", known=True),
     act(
         "POST",
         f"{_MESSAGE}/calls",

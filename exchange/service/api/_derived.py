@@ -5,15 +5,15 @@
     act("POST", "/v1/messages/{message}/retraction", "Take an own message back.", DeskReplies.retract, "retract")
 
 Parameters that the path names come from there; the others are members of the body, or stand behind the ``?`` of a GET.
-A parameter that names a message takes its id, or a part of it, as commands do. What the act returns is shown as
-commands with ``--json`` show it.
+A parameter that names a message takes its id, or a part of it, as commands do. The answer is what commands print with
+``--json``.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from types import NoneType, UnionType
 from typing import Annotated, Any, TypedDict, Union, Unpack, get_args, get_origin
@@ -36,12 +36,12 @@ from exchange.desk.replies import DeskReplies
 from exchange.office.release import KeptDraft
 from exchange.service.api._objects import DRAFT, SENT_MANY, SENT_ONE
 from exchange.service.api._texts import ABOUT
-from exchange.service.api.declared import Body, Call, Declared, NoBody, Parameter
+from exchange.service.api.declared import KNOWN, Body, Call, Declared, NoBody, Parameter, known_as_of
 from exchange.service.api.shapes import Shape, hints_of
-from exchange.text.objects import draft_object
+from exchange.text.objects import draft_object, plain
 from exchange.views import SentMessage
 from protocol.address import Address
-from protocol.encoding.instants import parse_instant
+from protocol.encoding.instants import parse_instant, to_text
 from protocol.errors import ComityError
 
 Act = Callable[..., Awaitable[Any]]
@@ -95,7 +95,7 @@ _RANGES: dict[str, dict[str, Any]] = {
     "around": {"ge": 1, "le": 527_040},
     "suppress_below": {"ge": 0, "le": 1_000_000},
 }
-# What no program gives: where files lie, what a test asks for.
+# No program gives these: where files lie, what a test asks for.
 _OURS = frozenset(["self", "desk", "_desk", "folder", "derivation", "expires_in", "progress"])
 
 
@@ -128,13 +128,17 @@ class _Plan:
 
 
 class _Options(TypedDict, total=False):
-    """``answer`` and ``show`` say what is given, where the act does not say it; ``keyed`` whether it sends."""
+    """``answer`` and ``show`` say what is given, where the act does not say it; ``keyed`` whether it sends.
+
+    ``known``: it shows where something stands, and so says as of when that is known.
+    """
 
     answer: Shape
     show: Show
     keyed: bool
     media_type: str
     texts: Mapping[str, str]
+    known: bool
 
 
 def act(method: str, path: str, about: str, run: Act, *commands: str, **options: Unpack[_Options]) -> Declared:
@@ -162,11 +166,18 @@ def act(method: str, path: str, about: str, run: Act, *commands: str, **options:
         "folder" in inspect.signature(run).parameters,
     )
     media_type = options.get("media_type", "application/json")
+    known = options.get("known", False)
+    if known and media_type == "application/json":
+        shape = {**_members(shape), **KNOWN}
     of_file = media_type != "application/json"
 
     async def handle(call: Call) -> Any:
         done = await plan(call)
-        return web.Response(body=done, content_type=media_type) if of_file else shown(done)
+        as_of = await known_as_of(await call.acting()) if known else {}
+        if of_file:
+            headers = {"Comity-Fetched-At": to_text(at)} if (at := as_of.get("fetched_at")) is not None else {}
+            return web.Response(body=done, content_type=media_type, headers=headers)
+        return {**plain(shown(done)), **as_of} if known else shown(done)
 
     takes_query = method in {"GET", "DELETE"}
     return Declared(
@@ -186,6 +197,13 @@ def act(method: str, path: str, about: str, run: Act, *commands: str, **options:
 
 def _same(value: Any) -> Any:
     return value
+
+
+def _members(shape: Shape) -> Mapping[str, Shape]:
+    """The members of an object's shape."""
+    if isinstance(shape, Mapping):
+        return shape
+    return {one.name: hints_of(shape)[one.name] for one in fields(shape)} if is_dataclass(shape) else hints_of(shape)
 
 
 def _part_of(run: Act) -> str | None:
@@ -208,7 +226,7 @@ def _given_back(hint: Any) -> tuple[Shape, Show]:
     return hint, _same
 
 
-# --- What is taken ---
+# --- Bodies and parameters ---
 
 
 def _model(run: Act, hints: Mapping[str, Any], given: Sequence[str], texts: Mapping[str, str]) -> type[Body] | None:

@@ -28,6 +28,7 @@ ENDPOINTS = (
         "evidence bag",
         media_type="application/zip",
         texts=_GIVEN,
+        known=True,
     ),
     act(
         "POST",
@@ -37,6 +38,7 @@ ENDPOINTS = (
         "evidence disclose",
         media_type="application/octet-stream",
         texts=_GIVEN,
+        known=True,
     ),
     act(
         "POST",
@@ -46,6 +48,7 @@ ENDPOINTS = (
         "print",
         media_type="application/pdf",
         texts={**_GIVEN, "disclosure": "A copy for a court or another authority; say to and purpose."},
+        known=True,
     ),
     act(
         "POST",
@@ -54,6 +57,7 @@ ENDPOINTS = (
         evidence.verify_message,
         "verify",
         answer=_REPORT,
+        known=True,
     ),
     act(
         "POST",

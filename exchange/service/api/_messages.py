@@ -13,9 +13,9 @@ from exchange.acts.sending import SendingChecks, answered, answered_all, check_d
 from exchange.messaging.drafting.cleaning import Removed
 from exchange.service.api._derived import act
 from exchange.service.api._objects import DRAFT, SENT_MANY, SENT_ONE, TRACKING
-from exchange.service.api.declared import Body, Call, Declared, NoBody, Parameter
-from exchange.text.objects import draft_object
-from exchange.views import SearchResult
+from exchange.service.api.declared import KNOWN, Body, Call, Declared, NoBody, Parameter, known_as_of
+from exchange.text.objects import draft_object, plain
+from exchange.views import FoundParent, InboxRow
 from protocol.errors import UsageError
 
 MAX_LISTED = 1_000
@@ -93,9 +93,9 @@ async def _search(call: Call) -> Any:
     query = call.text("q")
     if not query:
         raise UsageError("q is what is looked for")
-    return await (await call.acting()).cases.search(
-        query, limit=call.number("limit", 50, MAX_LISTED), everything=call.flag("all")
-    )
+    desk, limit = await call.acting(), call.number("limit", 50, MAX_LISTED)
+    found = await desk.cases.search(query, limit=limit, everything=call.flag("all"))
+    return {**plain(found), **await known_as_of(desk)}
 
 
 async def _drafts(call: Call) -> Any:
@@ -143,8 +143,11 @@ ENDPOINTS = (
         messages.list_messages,
         "inbox",
         texts={"box": "received (if it is left out) or sent."},
+        known=True,
     ),
-    act("GET", "/v1/refused", "Messages that came and do not hold, and why.", messages.list_refused, "inbox"),
+    act(
+        "GET", "/v1/refused", "Messages that came and do not hold, and why.", messages.list_refused, "inbox", known=True
+    ),
     Declared("POST", "/v1/messages", "Send.", _send, _SENT, Sending, keyed=True, commands=("send",)),
     act(
         "POST",
@@ -160,6 +163,7 @@ ENDPOINTS = (
         "Read a message; its sender is told nothing yet.",
         messages.read,
         "show",
+        known=True,
     ),
     act(
         "POST",
@@ -175,6 +179,7 @@ ENDPOINTS = (
         messages.track,
         "track",
         answer=TRACKING,
+        known=True,
     ),
     Declared("POST", "/v1/messages/{message}/replies", "Reply.", _reply, SENT_ONE, Replying, keyed=True),
     Declared(
@@ -192,7 +197,7 @@ ENDPOINTS = (
         "/v1/search",
         "Messages that have every word, the newest first.",
         _search,
-        SearchResult,
+        {"messages": [InboxRow], "not_searched": int, "more": bool, "parents": [FoundParent], **KNOWN},
         query=(Parameter("q", "Words."), _LIMIT, Parameter("all", "Look into all messages.", "boolean")),
         commands=("search",),
     ),

@@ -11,7 +11,7 @@ from exchange.desk.desk import utc_now
 from exchange.desk.office import DeskOffice
 from exchange.office.officers import DeskOfficer
 from exchange.service.api._derived import act
-from exchange.service.api.declared import Body, Call, Declared, NoBody, Parameter
+from exchange.service.api.declared import KNOWN, Body, Call, Declared, NoBody, Parameter, known_as_of
 from exchange.service.sessions import OfficerSession
 from exchange.views import SyncResult
 from protocol.address import Address
@@ -71,6 +71,7 @@ async def _health(call: Call) -> Any:
         "queued": await desk.messages.queued(),
         "notices_waiting": await desk.webhooks.waiting(),
         "last_event": await desk.events.last(),
+        **await known_as_of(desk),
         "directory_stale": desk.directory.is_stale(utc_now()),
     }
 
@@ -107,6 +108,7 @@ ENDPOINTS = (
             "queued": int,
             "notices_waiting": int,
             "last_event": int,
+            **KNOWN,
             "directory_stale": bool,
         },
         commands=("desk status",),
@@ -189,9 +191,17 @@ ENDPOINTS = (
         "Erase the content of one case.",
         office.erase_case,
         "erase case",
+        known=True,
     ),
-    act("POST", "/v1/erasure", "Erase what is kept longer than the settings say.", office.erase_due, "erase due"),
-    act("GET", "/v1/report", "This office in numbers.", office.report, "report"),
+    act(
+        "POST",
+        "/v1/erasure",
+        "Erase what is kept longer than the settings say.",
+        office.erase_due,
+        "erase due",
+        known=True,
+    ),
+    act("GET", "/v1/report", "This office in numbers.", office.report, "report", known=True),
     act(
         "GET",
         "/v1/report/file",
@@ -199,6 +209,7 @@ ENDPOINTS = (
         office.report_file,
         "report",
         media_type="application/pdf",
+        known=True,
     ),
     act("GET", "/v1/settings", "What the desk fills in of itself.", own_block.show_settings, "settings show"),
     act(
@@ -216,5 +227,6 @@ ENDPOINTS = (
         contacts.directory,
         "directory",
         texts={"text": "Only who has this word on the card."},
+        known=True,
     ),
 )

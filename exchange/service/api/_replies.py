@@ -113,6 +113,7 @@ ENDPOINTS = (
         replies.handling,
         "handling",
         texts=_DIFFERS,
+        known=True,
     ),
     act(
         "POST",
@@ -153,6 +154,7 @@ ENDPOINTS = (
         "Say that a message which did not arrive is needed no more.",
         replies.put_aside,
         "resend",
+        known=True,
     ),
     act(
         "POST",
@@ -182,5 +184,6 @@ ENDPOINTS = (
         "contact-test results",
         answer=contacts.StandingsShown,
         show=contacts.standings_object,
+        known=True,
     ),
 )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import os
 import re
 import stat
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -140,7 +141,7 @@ async def test_the_objects_are_those_of_the_commands(world: World, monkeypatch: 
     commands = {
         "inbox": ("inbox", "--sent", "--offline"),
         "track": ("track", sent["id"], "--offline"),
-        "case": ("case", "show", sent["id"]),
+        "case": ("case", "show", sent["id"], "--no-sync"),
     }
     for name, words in commands.items():
         code, output = await asyncio.to_thread(typed, world, JP, *words, "--json")
@@ -498,3 +499,13 @@ def test_each_command_has_a_resource_or_a_reason_why_not() -> None:
 def test_the_page_names_every_resource() -> None:
     page = (ROOT / "docs/desk-api.md").read_text("utf-8")
     assert [e.path for e in ENDPOINTS if f"`{e.method} {e.path}`" not in page] == []
+
+
+def test_what_shows_where_something_stands_says_as_of_when_that_is_known() -> None:
+    asks_first = {name for name, act in functions(ROWS) if {"sync", "offline"} & {*inspect.signature(act).parameters}}
+    shows = [
+        one for one in ENDPOINTS if one.method == "GET" and one.answer is not None and {*one.commands} & asks_first
+    ]
+    assert len(shows) > 10
+    silent = [one.path for one in shows if not isinstance(one.answer, Mapping) or "fetched_at" not in one.answer]
+    assert silent == []
