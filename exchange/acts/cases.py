@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, TypedDict
 from uuid import UUID
 
+from exchange.cases.agenda import AgendaFilter
 from exchange.cases.calls import CallEntry, Calls
 from exchange.cases.legal_comparison import clocks_of
 from exchange.cases.listing import CaseFilter
@@ -64,6 +65,7 @@ class CaseShown(TypedDict):
     targets: Sequence[TargetRow]
     deadlines: list[Deadline]
     out_of_order: list[OutOfOrderShown]
+    without_effect: list[IdleMessage]
     history_notes: list[HistoryNote]
     standings: list[StandingShown]
     messages: list[InboxRow]
@@ -110,6 +112,22 @@ class CaseClosed(TypedDict):
     sent: list[SentMessage]
 
 
+class AgendaShown(TypedDict):
+    """What is due, the first of each lane, and the lanes that have more."""
+
+    items: list[dict[str, Any]]
+    more: Sequence[Lane]
+
+
+class IdleMessage(TypedDict):
+    """A message that does nothing in its case, and why; ``counts``: it crossed with what was taken back, and counts."""
+
+    message: UUID
+    rule: str
+    reason: str
+    counts: bool
+
+
 class NumberToCall(TypedDict):
     """The directory's first number of an office."""
 
@@ -128,6 +146,7 @@ class CaseParts:
     noted: Casework
     due: list[Deadline]
     calls: Calls
+    idle: list[dict[str, Any]]
 
     @classmethod
     async def of(cls, desk: Desk, thread: UUID) -> CaseParts:
@@ -135,7 +154,8 @@ class CaseParts:
         cases, rows = await desk.cases.by_nation(thread), await desk.cases.thread(thread)
         due = [item for case in cases.values() for item in deadlines(case, clocks_of(desk.directory, case))]
         noted, calls = await desk.cases.notes(thread), await desk.cases.calls(thread)
-        return cls(thread, utc_now(), cases, rows, noted, due, calls)
+        idle = await desk.cases.without_effect(thread)
+        return cls(thread, utc_now(), cases, rows, noted, due, calls, idle)
 
 
 async def show_case(desk: Desk, thread: UUID) -> CaseShown:
@@ -164,6 +184,7 @@ def case_object(parts: CaseParts) -> CaseShown:
             for case in several
             for entry in case.out_of_order
         ],
+        "without_effect": idle_messages(parts.idle),
         "history_notes": history_notes(several),
         "standings": standings(several),
         "messages": parts.rows,
@@ -171,6 +192,14 @@ def case_object(parts: CaseParts) -> CaseShown:
         "suspected": parts.calls.suspected,
         "calls": parts.calls.entries,
     }
+
+
+def idle_messages(found: Sequence[Mapping[str, Any]]) -> list[IdleMessage]:
+    """The messages that do nothing in their case."""
+    return [
+        {"message": one["message"], "rule": one["rule"], "reason": one["reason"], "counts": one["counts"]}
+        for one in found
+    ]
 
 
 def history_notes(cases: Sequence[AnyCase]) -> list[HistoryNote]:
@@ -205,8 +234,8 @@ async def list_cases(
     """The cases that fit; ``nation`` is a code of the list country, perhaps in words. Raises :class:`UsageError`."""
     country = code_of("country", nation) if nation else None
     wanted = CaseFilter(nation=country.lower() if country else None, state=state, owner=owner, ours=ours, text=text)
-    found = await desk.cases.listing(wanted)
-    return {"cases": found[:limit], "more": max(0, len(found) - limit)}
+    page = await desk.cases.listing(wanted, limit=limit)
+    return {"cases": page.cases, "more": page.more}
 
 
 async def list_parents(desk: Desk) -> ParentsShown:
@@ -311,15 +340,6 @@ def require_lane(lane: str | None) -> None:
         raise UsageError(_("there is no such lane; known: {names}").format(names=", ".join(Lane)))
 
 
-def due_items(items: Sequence[AgendaItem], *, ours: bool, pressing: bool, lane: str | None) -> list[AgendaItem]:
-    """What is wanted of that which is due."""
-    return [
-        item
-        for item in items
-        if (item.ours or not ours) and (item.level or not pressing) and (lane is None or item.lane.value == lane)
-    ]
-
-
 def wants_call(item: AgendaItem) -> bool:
     """Whether the number to call belongs to the item: something did not arrive, or an office is called back."""
     return item.delivery is not None or item.what == "call_back"
@@ -342,10 +362,11 @@ def due_object(item: AgendaItem, numbers: Mapping[Address, str]) -> dict[str, An
 
 
 async def agenda(
-    desk: Desk, *, ours: bool = False, pressing: bool = False, lane: str | None = None
-) -> dict[str, list[dict[str, Any]]]:
-    """What is due in all cases, as :func:`due_object`."""
+    desk: Desk, *, ours: bool = False, pressing: bool = False, lane: str | None = None, limit: int = 50
+) -> AgendaShown:
+    """What is due in all cases, at most ``limit`` of each lane; the items as :func:`due_object`."""
     require_lane(lane)
-    items = due_items(await desk.cases.agenda(), ours=ours, pressing=pressing, lane=lane)
-    numbers = await numbers_of(desk, items)
-    return {"items": [due_object(item, numbers) for item in items]}
+    wanted = AgendaFilter(ours=ours, pressing=pressing, lane=Lane(lane) if lane is not None else None)
+    page = await desk.cases.agenda_page(wanted, limit=limit)
+    numbers = await numbers_of(desk, page.items)
+    return {"items": [due_object(item, numbers) for item in page.items], "more": page.more}

@@ -13,7 +13,7 @@ from exchange.evidence.bag_writer import write_bag
 from exchange.evidence.disclosure import Disclosure
 from exchange.evidence.timestamps import load_roots
 from exchange.i18n import _
-from exchange.letters.composing import Parties, PrintedMessage, Printing, compose_letter
+from exchange.letters.composing import Parties, Printed, Printing, WithheldMessage, compose_letter
 from exchange.letters.fingerprint import fingerprint_of
 from exchange.letters.redaction import Redaction
 from exchange.text.code_words import code_of
@@ -53,13 +53,18 @@ class ComposedLetter:
 
     content: bytes = field(repr=False)
     parties: Parties
-    printed: Sequence[PrintedMessage]
+    printed: Sequence[Printed]
     redactions: int
     handed: tuple[str, str] | None
 
     def fingerprints(self) -> dict[str, str]:
         """The fingerprint of each message, by its id."""
-        return {str(one.shown.row.id): fingerprint_of(one.shown.digest) for one in self.printed}
+        return {str(one.row.id): fingerprint_of(one.digest) for one in self.printed}
+
+    @property
+    def withheld(self) -> list[WithheldMessage]:
+        """The messages whose content is not in it."""
+        return [one for one in self.printed if isinstance(one, WithheldMessage)]
 
 
 async def verify_message(desk: Desk, message_id: UUID, *, online: bool = True) -> dict[str, Any]:
@@ -121,10 +126,13 @@ async def compose(desk: Desk, message_id: UUID, wishes: LetterWishes) -> Compose
     handed = _handed(wishes)
     row = await desk.messages.row(message_id)
     parties = parties_of(desk, row.sender, row.recipients, wishes.party)
-    wanted = [one.id for one in await desk.cases.thread(row.thread)] if wishes.case else [message_id]
     to, purpose = handed or (None, None)
-    printed = [await desk.evidence.printed(one, to=to, purpose=purpose) for one in wanted]
-    between = [one for one in printed if parties.are(one.shown)]
+    printed: Sequence[Printed]
+    if wishes.case:
+        printed = await desk.evidence.printed_case(row.thread, to=to, purpose=purpose)
+    else:
+        printed = [await desk.evidence.printed(row.id, to=to, purpose=purpose)]
+    between = [one for one in printed if parties.are(one.row)]
     printing = Printing(
         language=_language(desk, parties, wishes.language),
         as_of=truncate(utc_now()),
@@ -138,13 +146,16 @@ async def compose(desk: Desk, message_id: UUID, wishes: LetterWishes) -> Compose
 
 
 async def note_letter(desk: Desk, letter: ComposedLetter) -> list[int]:
-    """Say in the processing log that a letter was given; the entries."""
+    """Say in the processing log that a letter was given; the entries. Senders are told as when a message is shown:
+    an officer has it on paper.
+    """
     other = letter.parties.recipient if letter.parties.recipient != desk.address else letter.parties.sender
     who, why = letter.handed or (str(other), _DEFAULT_PURPOSE)
-    return [
-        await desk.evidence.note_given(one.shown.row.id, "print", letter.content, to=who, purpose=why)
-        for one in letter.printed
-    ]
+    withheld = {one.row.id for one in letter.withheld}
+    given = [one.row.id for one in letter.printed if one.row.id not in withheld]
+    for message in given:
+        await desk.messages.opened(message)
+    return [await desk.evidence.note_given(one, "print", letter.content, to=who, purpose=why) for one in given]
 
 
 async def give_letter(

@@ -17,15 +17,17 @@ from exchange.views import Caution, Direction, InboxRow, QuarantineRow, ReceiptR
 
 
 class MessagesListed(TypedDict):
-    """Messages, the newest first."""
+    """The first messages of a list, the newest first; ``more``: there are others behind them."""
 
     messages: list[InboxRow]
+    more: bool
 
 
 class RefusedListed(TypedDict):
     """Messages that came and do not hold, and why."""
 
     refused: list[QuarantineRow]
+    more: bool
 
 
 class ReaderShown(TypedDict):
@@ -66,17 +68,19 @@ async def list_messages(
     limit: int = 50,
     before: int | None = None,
 ) -> MessagesListed:
-    """Messages; ``before`` is the sequence of the last row that was shown. Raises as :meth:`DeskMessages.inbox`."""
-    rows = await desk.messages.inbox(sent=box == "sent", unopened=unopened, limit=limit, before=before)
+    """As :meth:`DeskMessages.inbox_page`; ``before`` is the sequence of the last row that was shown."""
+    page = await desk.messages.inbox_page(sent=box == "sent", unopened=unopened, limit=limit, before=before)
+    rows = page.messages
     if unread:
         left = await desk.messages.unread([row.id for row in rows])
         rows = [row for row in rows if row.id in left]
-    return {"messages": rows}
+    return {"messages": rows, "more": page.more}
 
 
 async def list_refused(desk: Desk, *, limit: int = 50, before: int | None = None) -> RefusedListed:
     """Messages that came and do not hold; raises as :meth:`DeskMessages.quarantine`."""
-    return {"refused": await desk.messages.quarantine(limit=limit, before=before)}
+    kept = await desk.messages.quarantine(limit=limit + 1, before=before)
+    return {"refused": kept[:limit], "more": len(kept) > limit}
 
 
 async def read(desk: Desk, message_id: UUID) -> MessageShown:

@@ -50,34 +50,34 @@ def agenda(
     """Show what is due."""
 
     async def work(desk: Desk) -> None:
-        from exchange.acts.cases import due_items, due_object, numbers_of, require_lane, wants_call
-        from exchange.cases.agenda import lanes
+        from exchange.acts.cases import due_object, numbers_of, require_lane, wants_call
+        from exchange.cases.agenda import AgendaFilter, lanes
         from exchange.desk.desk import utc_now
         from exchange.text.due import item_lines, lane_label
+        from exchange.views import Lane
 
         require_lane(lane)
         reached = await synced(desk, sync=sync)
-        # A person sees the first of each lane; those alone are made where nothing is left out.
-        most = limit + 1 if not (as_json or ours or pressing) else None
-        everything = await desk.cases.agenda(most=most)
-        items = due_items(everything, ours=ours, pressing=pressing, lane=lane)
-        calls = await numbers_of(desk, items)
+        wanted = AgendaFilter(ours=ours, pressing=pressing, lane=Lane(lane) if lane is not None else None)
+        page = await desk.cases.agenda_page(wanted, limit=limit)
+        calls = await numbers_of(desk, page.items)
         if as_json:
-            shown = [due_object(item, calls) for item in items]
-            print_json({"synced": reached.done, **reached.members(), "items": shown})
+            shown = [due_object(item, calls) for item in page.items]
+            print_json({"synced": reached.done, **reached.members(), "items": shown, "more": page.more})
             return
         reached.say()
-        if not items:
-            line(_("Nothing of this is due. Other things are: comity agenda") if everything else _("Nothing is due."))
+        if not page.items:
+            others = wanted != AgendaFilter() and (await desk.cases.agenda_page(limit=1)).items
+            line(_("Nothing of this is due. Other things are: comity agenda") if others else _("Nothing is due."))
             return
         now = utc_now()
-        for heading, found in lanes(items):
+        for heading, found in lanes(page.items):
             line(lane_label(heading).upper())
-            for item in found[:limit]:
+            for item in found:
                 number = calls.get(item.peers[0]) if item.peers and wants_call(item) else None
                 for text in item_lines(item, now, number):
                     line(f"  {text}")
-            if len(found) > limit:
+            if heading in page.more:
                 line(_("  There are more: give --limit, or --lane."))
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)

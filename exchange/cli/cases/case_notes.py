@@ -86,7 +86,8 @@ def show(
         if as_json:
             print_json({**case_object(parts), **reached.members()})
             return
-        now, cases, rows, noted, due, calls = parts.now, parts.cases, parts.rows, parts.noted, parts.due, parts.calls
+        now, cases, rows, noted, due = parts.now, parts.cases, parts.rows, parts.noted, parts.due
+        calls, idle = parts.calls, parts.idle
         state, targets = shared_state(cases, now), rows_of(cases, now)
         out_of_order = [entry for case in cases.values() for entry in case.out_of_order]
         reached.say()
@@ -132,6 +133,12 @@ def show(
             text = _("Out of order: {what} {target}: {why}")
             what, why = fact_label(type(entry.fact)), reason_label(entry.reason)
             line(text.format(what=what, target=safe(entry.target), why=why))
+        types = {row.id: row.type for row in rows}
+        for one in idle:
+            crossed, void = _("Counts all the same: {what} {message}: {why}"), _("No effect: {what} {message}: {why}")
+            text = crossed if one["counts"] else void
+            what = code_label("message_type", types[one["message"]])
+            line(text.format(what=what, message=str(one["message"])[-SHORT_ID:], why=safe(_(one["reason"]))))
         for text in course_lines(tuple(cases.values()), targets):
             line(text)
         if noted.entries:

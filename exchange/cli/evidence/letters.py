@@ -75,13 +75,17 @@ def print_(
             reached.say()
         letter = await compose(desk, await desk.messages.resolve(message_id), wishes)
         write_out(out, letter.content, PRIVATE_MODE)
-        entries, prints = await note_letter(desk, letter), letter.fingerprints()
+        entries, prints, withheld = await note_letter(desk, letter), letter.fingerprints(), letter.withheld
         if as_json:
-            made = {"file": str(out), "messages": prints, "records": entries, "redactions": letter.redactions}
-            print_json({**made, **reached.members()})
+            left_out = {str(one.row.id): one.code for one in withheld}
+            made = {"file": str(out), "messages": prints, "withheld": left_out, "records": entries}
+            print_json({**made, "redactions": letter.redactions, **reached.members()})
             return
         line(safe(str(out)))
-        for message, fingerprint in prints.items():
-            line(labelled(message, fingerprint))
+        for name, fingerprint in prints.items():
+            line(labelled(name, fingerprint))
+        text = _("Withheld, only its head is in the letter: {message}: {why}")
+        for left in withheld:
+            line(text.format(message=left.row.id, why=safe(_(left.why))))
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)

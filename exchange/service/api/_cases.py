@@ -8,7 +8,7 @@ from exchange.acts import calls, cases
 from exchange.desk.cases import DeskCases
 from exchange.service.api._derived import act
 from exchange.service.api.shapes import hints_of
-from exchange.views import AgendaItem
+from exchange.views import AgendaItem, Lane
 
 _CASE, _MESSAGE, _ENTRY = "/v1/cases/{message}", "/v1/messages/{message}", "/v1/unproved/{entry}"
 _OUTCOME = {"outcome": "A code of the list call_outcome."}
@@ -92,7 +92,7 @@ ENDPOINTS = (
         "What is due in all cases, the earliest first.",
         cases.agenda,
         "agenda",
-        answer={"items": [_ITEM]},
+        answer={"items": [_ITEM], "more": [Lane]},
         texts={"ours": "Only what this desk must do."},
         known=True,
     ),

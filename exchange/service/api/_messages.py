@@ -13,12 +13,11 @@ from exchange.acts.sending import SendingChecks, answered, answered_all, check_d
 from exchange.messaging.drafting.cleaning import Removed
 from exchange.service.api._derived import act
 from exchange.service.api._objects import DRAFT, SENT_MANY, SENT_ONE, TRACKING
-from exchange.service.api.declared import KNOWN, Body, Call, Declared, NoBody, Parameter, known_as_of
+from exchange.service.api.declared import KNOWN, LIMIT, MAX_LISTED, Body, Call, Declared, NoBody, Parameter, known_as_of
 from exchange.text.objects import draft_object, plain
 from exchange.views import FoundParent, InboxRow
 from protocol.errors import UsageError
 
-MAX_LISTED = 1_000
 Draft = Annotated[dict[str, Any], Field(description="A draft, as docs/messages.md says; its draft_id is its key.")]
 
 
@@ -133,7 +132,6 @@ async def _return(call: Call) -> Any:
     return draft_object(await (await call.acting()).office.return_draft(call.part("draft"), call.body.remark))
 
 
-_LIMIT = Parameter("limit", "How many at most.", "integer", MAX_LISTED)
 _SENT = {**SENT_MANY, "removed?": [Removed]}
 ENDPOINTS = (
     act(
@@ -198,7 +196,7 @@ ENDPOINTS = (
         "Messages that have every word, the newest first.",
         _search,
         {"messages": [InboxRow], "not_searched": int, "more": bool, "parents": [FoundParent], **KNOWN},
-        query=(Parameter("q", "Words."), _LIMIT, Parameter("all", "Look into all messages.", "boolean")),
+        query=(Parameter("q", "Words."), LIMIT, Parameter("all", "Look into all messages.", "boolean")),
         commands=("search",),
     ),
     Declared(
