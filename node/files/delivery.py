@@ -15,15 +15,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from node.files._marks import SegmentMarks
+from node.files._passage import may_pass_on
 from node.files.context import FilesContext
 from node.files.holdings import Holding
 from node.files.serving import lose, read_segment
 from node.log.wakeups import ANY_FILES, calling
 from node.operations.logging import log_defect
-from node.peers.routes import require_exchange
 from node.store.file_operations import RecordCancelTold
 from node.store.file_reads import HopState, StoredFileSet
-from protocol.address import Address
 from protocol.errors import (
     ComityError,
     ExpiredError,
@@ -180,18 +179,10 @@ class PartnerFiles:
         return list(self._resting)
 
     def _may_go(self, stored: StoredFileSet) -> bool:
-        """Whether anything may be sent: within its time, and to a recipient that still exchanges messages."""
-        now, directory = self._node.clock(), self._node.directory.current
+        """Whether anything may be sent: within its time, on a way that the sender's nation allows."""
+        now = self._node.clock()
         hop = next(hop for hop in stored.hops if hop.party == self._partner)
-
-        def exchanges(recipient: Address) -> bool:
-            try:
-                require_exchange(directory, recipient, now)
-            except ComityError:
-                return False
-            return True
-
-        return stored.expires > now and any(map(exchanges, hop.recipients))
+        return stored.expires > now and may_pass_on(hop, stored.sender, self._node.directory.current, now)
 
     async def _tell_cancelled(self, stored: StoredFileSet) -> None:
         with suppress(FileUnknownError, FileGoneError):  # it has nothing of them

@@ -80,7 +80,7 @@ class FileReads(Protocol):
 
     async def files_ending(self, now: datetime, done_before: datetime, limit: int) -> Sequence[StoredFileSet]:
         """Sets that are not ended and whose message expired before ``now``, or for which nobody waited any more
-        before ``done_before``."""
+        before ``done_before``, or at all where they may not rest."""
 
     async def envelope_waits(self, partner: str, now: datetime) -> bool:
         """Whether a message for the partner is due."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 from node.context import NodeContext
@@ -98,8 +99,18 @@ class FileNode:
         self.database = SqliteStore(path / "node.db", JP.origin)
         self.sequencer = Sequencer(self.database, JP, KeptCheckpoint(CheckpointFile(path / "last")), self.clock)
         nobody = cast(Any, None)
+        self.directory = SimpleNamespace(current=SimpleNamespace(nodes=dict))  # of no nation
         node = NodeContext(
-            "jp", settings, self.clock, self.database, self.sequencer, nobody, nobody, self.metrics, log, disk
+            "jp",
+            settings,
+            self.clock,
+            self.database,
+            self.sequencer,
+            cast(Any, self.directory),
+            nobody,
+            self.metrics,
+            log,
+            disk,
         )
         self.store = store or FolderStore(path / "files", report=disk)
         self.holdings = Holdings(node, self.store)

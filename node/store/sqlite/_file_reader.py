@@ -71,7 +71,10 @@ class FileReader:
 
     def files_ending(self, released: int, now: datetime, done_before: datetime, limit: int) -> list[StoredFileSet]:
         """See ``FileReads``."""
-        over = " AND f.ended_ms IS NULL AND (f.expires_ms < ? OR f.done_ms <= ?) ORDER BY f.expires_ms LIMIT ?"
+        over = (
+            " AND f.ended_ms IS NULL AND (f.expires_ms < ? OR f.done_ms <= ? OR (f.done_ms IS NOT NULL AND"
+            " NOT f.may_rest)) ORDER BY f.expires_ms LIMIT ?"
+        )
         return self._sets(over, (released, to_ms(now), to_ms(done_before), limit))
 
     def envelope_waits(self, partner: str, now: datetime) -> bool:

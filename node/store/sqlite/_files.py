@@ -140,7 +140,8 @@ def announce_files(rows: Rows, operation: AnnounceFiles) -> Result:
         raise FileQuotaError(
             f"{operation.caller} has {taken} bytes of files in transit here, and may have {operation.quota_bytes}"
         )
-    rows.execute("UPDATE file_set SET list = ? WHERE message = ?", (operation.file_list, row.message.id))
+    kept = (operation.file_list, operation.may_rest, row.message.id)
+    rows.execute("UPDATE file_set SET list = ?, may_rest = ? WHERE message = ?", kept)
     return Result(count=1)
 
 
