@@ -33,7 +33,7 @@ _INSERT_SET = (
 _INSERT_HOP = "INSERT OR IGNORE INTO file_hop (message, party, recipients) VALUES (?, ?, ?)"
 _INSERT_EVENT = "INSERT INTO file_event (message, event, party, file, idx) VALUES (?, ?, ?, ?, ?)"
 _SET_HOP = "UPDATE file_hop SET state = ? WHERE message = ? AND party = ? AND state = ?"
-# Whoever waits gets none; partners are in the state that is given.
+# Those who wait get none; partners come into the state that is given.
 _CLOSE = "UPDATE file_hop SET state = CASE WHEN instr(party, '@') > 0 THEN 3 ELSE ? END WHERE message = ? AND state = 0"
 _BEGIN = frozenset({EventName.FileAcceptance, EventName.FileRelayAcceptance})
 _ENDS = frozenset({EventName.FileDeletion, EventName.FileExpiry})
