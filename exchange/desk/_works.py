@@ -14,6 +14,8 @@ from exchange.cases.offers import Offers
 from exchange.cases.search import Search
 from exchange.cases.standing import withheld_by
 from exchange.context.desk_context import DeskContext
+from exchange.files.attaching import Attaching
+from exchange.files.book import FileBook
 from exchange.link.link import NodeLink
 from exchange.messaging.drafting.fanning import Fanning, require_one_nation
 from exchange.messaging.handling import PassingOn
@@ -69,6 +71,8 @@ class Works:
     unproved: UnprovedBook
     replies: Replies
     once: Once
+    files: FileBook
+    attaching: Attaching
 
     def keep_record(self, record: ProcessingRecord) -> None:
         """Make one record durable. In the desk's thread."""
@@ -101,6 +105,8 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
     once = Once(context, acting)
     outbox = Outbox(context, judge, acting, book, passing_on, once, fanning)
     mailbox = Inbox(context, judge, book)
+    files = FileBook(context)
+    attaching = Attaching(context, files)
     search = Search(
         store,
         lambda stored: [subject.key for subject in subjects_of(parsed.of(stored))],
@@ -125,10 +131,12 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
         agenda=agenda,
         listing=Listing(store, agenda),
         office=office,
-        erasure=Erasure(context, agenda, acting, book),
+        erasure=Erasure(context, agenda, acting, book, files),
         case_book=CaseBook(context, office, acting, book),
         call_book=CallBook(context, acting, book),
         unproved=UnprovedBook(context, acting, book),
         replies=Replies(context, passing_on, acting),
         once=once,
+        files=files,
+        attaching=attaching,
     )

@@ -106,6 +106,16 @@ class Shelf:
         finally:
             os.close(descriptor)
 
+    def fetched(self, digest: bytes) -> list[str]:
+        """The places of what came with the message of this digest, whole or in part."""
+        folder = self._folder / _IN / digest.hex()
+        found = {path.name.removesuffix(PART).removesuffix(LEAVES) for path in folder.glob("*")}
+        return [f"{_IN}/{digest.hex()}/{name}" for name in sorted(found)]
+
+    def make_room_for(self, path: Path) -> None:
+        """Make the folder that a file will lie in."""
+        self._make(path.parent)
+
     def remove(self, place: str) -> None:
         """Take a file, or what there is of it, off the shelf."""
         path = self.path(place)

@@ -20,6 +20,8 @@ from uuid import UUID
 from exchange.cases.agenda import Agenda
 from exchange.cases.search import Search
 from exchange.context.desk_context import DeskContext
+from exchange.files.attaching import Attaching
+from exchange.files.book import FileBook
 from exchange.link.client import MAX_ENTRIES, MAX_WAIT_S, NodeClient
 from exchange.link.link import NodeLink
 from exchange.messaging.inbox import Inbox, TakenPage
@@ -80,6 +82,7 @@ class NodeSync:
         search: Search,
         agenda: Agenda,
     ) -> None:
+        self._attaching = Attaching(context, FileBook(context))
         self._store = context.store
         self._outbox = outbox
         self._mailbox = mailbox
@@ -117,7 +120,8 @@ class NodeSync:
         """
         if not callable(drafts):
             written = drafts
-            drafts = await self._thread(lambda: self._outbox.fanned(written, at_once=at_once))
+            fanned = await self._thread(lambda: self._outbox.fanned(written, at_once=at_once))
+            drafts = await self._attaching.own(fanned)
         messages = await self._thread(lambda: self._compose(drafts))
         claim = current_claim()
         if claim is not None:
