@@ -16,6 +16,7 @@ from exchange.cases.standing import withheld_by
 from exchange.context.desk_context import DeskContext
 from exchange.files.attaching import Attaching
 from exchange.files.book import FileBook
+from exchange.files.mover import FileMover
 from exchange.link.link import NodeLink
 from exchange.messaging.drafting.fanning import Fanning, require_one_nation
 from exchange.messaging.handling import PassingOn
@@ -73,6 +74,7 @@ class Works:
     once: Once
     files: FileBook
     attaching: Attaching
+    mover: FileMover
 
     def keep_record(self, record: ProcessingRecord) -> None:
         """Make one record durable. In the desk's thread."""
@@ -115,6 +117,8 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
     )
     agenda = Agenda(context, casework_of)
     office = Office(context, acting, book)
+    bundles = OfflineDesk(context, outbox, mailbox)
+    node_sync = NodeSync(context, link, outbox, mailbox, bundles, search, agenda)
     return Works(
         context=context,
         link=link,
@@ -125,7 +129,7 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
         fanning=fanning,
         outbox=outbox,
         mailbox=mailbox,
-        node_sync=NodeSync(context, link, outbox, mailbox, OfflineDesk(context, outbox, mailbox), search, agenda),
+        node_sync=node_sync,
         search=search,
         offers=Offers(context, outbox.complete),
         agenda=agenda,
@@ -139,4 +143,5 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
         once=once,
         files=files,
         attaching=attaching,
+        mover=FileMover(context, link, files, node_sync.state),
     )

@@ -373,6 +373,11 @@ class NodeSync:
             self._stating -= len(statements)
         return done
 
+    async def state_pending(self) -> None:
+        """Make what was kept to be stated; what cannot be made now is by the next :meth:`sync`."""
+        with suppress(ComityError):
+            await self._flush_statements()
+
     async def _flush_statements(self) -> int:
         stated = 0
         while pending := await self._thread(lambda: self._store.statements.pending(MAX_STATEMENTS)):

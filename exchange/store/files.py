@@ -112,6 +112,7 @@ class FileTransfer:
     error: str | None = None
     why: str | None = None
     rate: int = 0  # bytes a second, of late
+    opened: tuple[int, ...] = ()  # numbers of the files that an officer opened
 
     @property
     def open(self) -> bool:
@@ -128,14 +129,14 @@ class FileTransfer:
             [
                 *(self.message.bytes, self.thread.bytes, self.direction.value, self.files, self.bytes),
                 *(self.state.value, to_ms(self.at), to_ms(self.since), self.bytes_moved, self.files_moved),
-                *(self.error, self.why, self.rate),
+                *(self.error, self.why, self.rate, list(self.opened)),
             ]
         )
 
     @classmethod
     def from_bytes(cls, value: bytes) -> FileTransfer:
         """What :meth:`to_bytes` made."""
-        message, thread, direction, files, size, state, at, since, *more = cbor.decode(value)
+        message, thread, direction, files, size, state, at, since, *more, opened = cbor.decode(value)
         return cls(
             UUID(bytes=message),
             UUID(bytes=thread),
@@ -146,6 +147,7 @@ class FileTransfer:
             from_ms(at),
             from_ms(since),
             *more,
+            tuple(opened),
         )
 
 
