@@ -22,8 +22,6 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from exchange.content.names import distinct_names
-from exchange.content.scanning import Scanning
-from exchange.content.verdicts import ScanResult
 from exchange.desk._opening import require_consent, require_open
 from exchange.desk._works import Draft, Works
 from exchange.files.attaching import owner_of
@@ -42,11 +40,11 @@ from protocol.encoding.instants import truncate
 from protocol.errors import (
     ComityError,
     FileAlteredError,
+    FileByHashOnlyError,
     FileHashMismatchError,
     FileKeyMismatchError,
     FileLengthMismatchError,
     FileNotHereError,
-    HashOnlyError,
     NotFoundError,
     NothingOpenError,
     UsageError,
@@ -90,13 +88,12 @@ class MessageFiles:
 
 @dataclass(frozen=True, slots=True)
 class OpenedFile:
-    """A file that an officer opened: where it lies, as what its message names it, and what the scanners said of it."""
+    """A file that an officer opened: where it lies, as what its message names it."""
 
     path: Path
     attachment: Mapping[str, Any] = field(repr=False)
     message: UUID
     case: UUID
-    scan: ScanResult | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +233,7 @@ class DeskFiles:
 
         ``names`` are those of the message, beginnings of the sealed files' names, or their numbers. Each gets a name
         that harms nothing, and none is written over. Raises as :meth:`DeskMessages.read`, :class:`FileNotHereError` as
-        long as one has not arrived, :class:`HashOnlyError`, and what opening and scanning refuse.
+        long as one has not arrived, :class:`FileByHashOnlyError`, and what opening and scanning refuse.
         """
         works = self._works
         works.acting.require(*READERS)
@@ -248,7 +245,7 @@ class DeskFiles:
         if self._context.settings.files.hash_only == "never":
             for number in chosen:
                 if here.attachments[number].get("label") == HASH_ONLY:
-                    raise HashOnlyError
+                    raise FileByHashOnlyError
         await self._require_here(here, chosen, told)
         originals = [str(here.attachments[number]["name"]) for number in chosen]
         targets = [target] if target is not None else [folder / name for name in distinct_names(originals)]
@@ -296,12 +293,9 @@ class DeskFiles:
 
     async def _open(self, here: _Here, number: int, target: Path, told: Told) -> OpenedFile:
         attachment, place = here.attachments[number], here.places[number]
-        scanning = Scanning(self._context.settings.scanning)
-        results = list[ScanResult]()
 
         def look(path: Path) -> None:
-            results.append(scanning.scan(path))
-            scanning.require(results[0])
+            pass
 
         def write(stop: Stop) -> Path:
             meter = Meter("opening", int(attachment["size_bytes"]), told, files=1)
@@ -312,7 +306,7 @@ class DeskFiles:
         except _SENDERS_FAULT as problem:
             await self._blame(here, number, problem)
             raise
-        return OpenedFile(path, attachment, here.head.id, here.head.thread, results[0] if results else None)
+        return OpenedFile(path, attachment, here.head.id, here.head.thread)
 
     async def _blame(self, here: _Here, number: int, problem: ComityError) -> None:
         """State what the sender did wrong; what this desk's disk did to the file is mended instead."""

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from exchange.files.progress import Told, nobody
 from exchange.files.sealing import Wanted
@@ -19,11 +20,13 @@ from protocol.errors import UsageError
 
 @dataclass(slots=True)
 class GivenFiles:
-    """The files of one act. ``sealed`` are their attachments, once they were sealed for it."""
+    """The files of one act. ``sealed`` are their attachments, once they were sealed for it, and
+    ``messages`` those that they went with."""
 
     wanted: tuple[Wanted, ...]
     told: Told = nobody
     sealed: list[dict[str, Any]] | None = field(default=None, repr=False)
+    messages: list[UUID] = field(default_factory=list)
 
 
 _given: ContextVar[GivenFiles | None] = ContextVar("files", default=None)
@@ -54,6 +57,13 @@ def files_claimed() -> list[Any]:
     """What tells the files of this block from others, before anything of them is read: for an act under a key."""
     given = _given.get()
     return [] if given is None else [_identity(one) for one in given.wanted]
+
+
+def note_sent(message: UUID) -> None:
+    """A message with files was sent in this block."""
+    given = _given.get()
+    if given is not None:
+        given.messages.append(message)
 
 
 def note_done_before() -> None:

@@ -21,7 +21,7 @@ from protocol.encoding.phrase import phrase
 from protocol.errors import (
     ComityError,
     FileNotSupportedError,
-    HashOnlyError,
+    FileByHashOnlyError,
     InvalidAddressError,
     UnknownContactPointError,
     UnknownNodeError,
@@ -47,13 +47,13 @@ class FileWays:
     def check(self, message: Message, settings: FilesSettings) -> None:
         """Return if the files of a composed message may and can go where it goes.
 
-        Raises :class:`HashOnlyError` for a file that is exchanged by its hash alone, and :class:`FileNotSupportedError`.
+        Raises :class:`FileByHashOnlyError` for a file that is exchanged by its hash alone, and :class:`FileNotSupportedError`.
         """
         attachments = sealed_attachments(message)
         if not attachments:
             return
         if settings.hash_only == "never" and any(one.get("label") == HASH_ONLY for one in attachments):
-            raise HashOnlyError
+            raise FileByHashOnlyError
         self._require(message.to, sum(int(one["sealed"]["length"]) for one in attachments))
 
     def require_supported(self, draft: Mapping[str, Any], wanted: Sequence[Wanted]) -> None:

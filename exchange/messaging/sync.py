@@ -22,6 +22,7 @@ from exchange.cases.search import Search
 from exchange.context.desk_context import DeskContext
 from exchange.files.attaching import Attaching
 from exchange.files.book import FileBook
+from exchange.files.given import note_sent
 from exchange.link.client import MAX_ENTRIES, MAX_WAIT_S, NodeClient
 from exchange.link.link import NodeLink
 from exchange.messaging.inbox import Inbox, TakenPage
@@ -138,6 +139,9 @@ class NodeSync:
             for part in sealable(messages):
                 sealed = await self._seal(messages[part], drafts, part, seal, claim)
                 sent += sealed
+                for message in sealed:
+                    if message.head.file_set is not None:
+                        note_sent(message.head.id)
                 held = await self._thread(partial(self._held_among, sealed))
                 outcomes.update(dict.fromkeys(held, Outcome(SendStatus.SCHEDULED)))
                 for batch in batches([message for message in sealed if message.head.id not in held]):
