@@ -25,7 +25,7 @@ from exchange.content.names import distinct_names
 from exchange.desk._opening import require_consent, require_open
 from exchange.desk._works import Draft, Works
 from exchange.files.attaching import owner_of
-from exchange.files.book import sealed_attachments, with_attachments
+from exchange.files.book import attachments_of, with_attachments
 from exchange.files.opening import FileOpening, ToOpen
 from exchange.files.progress import Meter, Told, nobody
 from exchange.files.sealing import Stop, Wanted, sealed_file_of
@@ -413,7 +413,7 @@ class DeskFiles:
 
 
 def _sorted(message: Message) -> list[dict[str, Any]]:
-    return sorted(sealed_attachments(message), key=lambda one: str(one["sealed"]["name"]))
+    return sorted(attachments_of(message), key=lambda one: str(one["sealed"]["name"]))
 
 
 def _told_of(here: _Here, numbers: Sequence[int]) -> list[LoggedFiles]:

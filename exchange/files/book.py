@@ -124,7 +124,7 @@ class FileBook:
 
         Raises :class:`DeskBusyError` where another program's message took one meanwhile, and :class:`FileNotHereError`.
         """
-        attachments = sealed_attachments(message)
+        attachments = attachments_of(message)
         for attachment in attachments:
             name = bytes.fromhex(attachment["sealed"]["name"])
             rows = self._files.named(name)
@@ -142,7 +142,7 @@ class FileBook:
 
     def receive(self, message: Message, head: Head) -> None:
         """Note that the files of a message that came are to be fetched, inside the transaction that keeps it."""
-        attachments = sealed_attachments(message)
+        attachments = attachments_of(message)
         if attachments:
             self._note(head, attachments)
 
@@ -236,13 +236,11 @@ class FileBook:
         )
 
 
-def sealed_attachments(message: Message) -> list[dict[str, Any]]:
-    """The attachments of a message that are sealed files, as in its JSON."""
-    return [
-        attachment.model_dump(mode="json", exclude_none=True)
-        for attachment in message.attachments
-        if attachment.sealed is not None
-    ]
+def attachments_of(message: Message) -> list[dict[str, Any]]:
+    """The attachments of a message whose files follow it, as in its JSON."""
+    from protocol.messages.attached import sealed_attachments
+
+    return [attachment.model_dump(mode="json", exclude_none=True) for attachment in sealed_attachments(message)]
 
 
 def names_in(draft: Draft) -> Iterator[tuple[int, bytes]]:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from exchange.context.desk_context import DeskContext
 from exchange.files.arriving import ArrivingFile, wanted_of
-from exchange.files.book import FileBook, sealed_attachments
+from exchange.files.book import FileBook, attachments_of
 from exchange.files.moving import AtOnce, TransferBook, alone
 from exchange.files.progress import Meter, Told, nobody
 from exchange.files.sealing import sealed_file_of
@@ -161,7 +161,7 @@ class Downloading:
     def _coming(self, message_id: UUID) -> _Coming:
         stored = self._context.store.messages.get(message_id)
         message = self._context.parsed.of(stored)
-        files = FileList.of(sealed_file_of(attachment) for attachment in sealed_attachments(message))
+        files = FileList.of(sealed_file_of(attachment) for attachment in attachments_of(message))
         shelf, digest = self._book.shelf, stored.head.digest
         arriving = [ArrivingFile(shelf, fetched_place(digest, file.name), file) for file in files.files]
         return _Coming(stored.head.ref, files, arriving)

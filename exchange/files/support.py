@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from exchange.files.book import sealed_attachments
+from exchange.files.book import attachments_of
 from exchange.files.sealing import Wanted
 from exchange.settings import FilesSettings
 from keys.directory.routes import node_path
@@ -49,7 +49,7 @@ class FileWays:
 
         Raises :class:`FileByHashOnlyError` for a file that is exchanged by its hash alone, and :class:`FileNotSupportedError`.
         """
-        attachments = sealed_attachments(message)
+        attachments = attachments_of(message)
         if not attachments:
             return
         if settings.hash_only == "never" and any(one.get("label") == HASH_ONLY for one in attachments):
