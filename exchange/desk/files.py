@@ -25,7 +25,7 @@ from exchange.content.names import distinct_names
 from exchange.desk._opening import require_consent, require_open
 from exchange.desk._works import Draft, Works
 from exchange.files.attaching import owner_of
-from exchange.files.book import attachments_of, with_attachments
+from exchange.files.book import appended, attachments_of
 from exchange.files.opening import FileOpening, ToOpen
 from exchange.files.progress import Meter, Told, nobody
 from exchange.files.sealing import Stop, Wanted, sealed_file_of
@@ -144,8 +144,7 @@ class DeskFiles:
         context = self._context
         FileWays(context.directory, context.address, context.clock()).require_supported(draft, wanted)
         attachments = await self._works.attaching.seal(wanted, owner_of(draft), told)
-        before = draft.get("attachments")
-        return with_attachments(draft, [*(before if isinstance(before, list | tuple) else ()), *attachments])
+        return appended(draft, attachments)
 
     # --- How far they are ---
 

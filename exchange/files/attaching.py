@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from exchange.context.desk_context import DeskContext
-from exchange.files.book import LOOSE, Anew, FileBook, with_attachments, without_key
+from exchange.files.book import LOOSE, Anew, FileBook, appended, with_attachments, without_key
 from exchange.files.given import given_files
 from exchange.files.progress import Meter, Told, nobody
 from exchange.files.sealing import FileSealing, Sealed, Stop, Wanted
@@ -42,9 +42,7 @@ class Attaching:
             ways = FileWays(self._context.current(), self._context.address, self._context.clock())
             ways.require_supported(draft, given.wanted)
             given.sealed = await self.seal(given.wanted, owner_of(draft), given.told)
-        before = draft.get("attachments")
-        own = list(before) if isinstance(before, list | tuple) else []
-        return [with_attachments(draft, [*own, *given.sealed])]
+        return [appended(draft, given.sealed)]
 
     async def seal(self, wanted: Sequence[Wanted], owner: UUID, told: Told = nobody) -> list[dict[str, Any]]:
         """The attachments of files, each sealed, or found on the shelf where it is sealed and did not change since.

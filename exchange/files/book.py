@@ -6,7 +6,7 @@ into the message when it is composed. One sealed file is one message's: another 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
 from dataclasses import replace
@@ -257,6 +257,28 @@ def without_key(attachment: Mapping[str, Any]) -> dict[str, Any]:
     """An attachment as drafts have it."""
     sealed = {name: value for name, value in attachment["sealed"].items() if name != "key"}
     return {**attachment, "sealed": sealed}
+
+
+def appended(draft: Draft, attachments: Sequence[Mapping[str, Any]]) -> Draft:
+    """The draft with these attachments behind its own, each under a name of its own."""
+    before = draft.get("attachments")
+    own = list(before) if isinstance(before, list | tuple) else []
+    taken = {str(one.get("name")) for one in own if isinstance(one, Mapping)}
+    for attachment in attachments:
+        name = unused(str(attachment["name"]), taken)
+        taken.add(name)
+        own.append({**attachment, "name": name})
+    return with_attachments(draft, own)
+
+
+def unused(name: str, taken: Collection[str]) -> str:
+    """The name, with a number before its ending where it is taken."""
+    stem, dot, ending = name.rpartition(".")
+    number, again = 2, name
+    while again in taken:
+        again = f"{stem} ({number}){dot}{ending}" if stem else f"{name} ({number})"
+        number += 1
+    return again
 
 
 def with_attachments(draft: Draft, attachments: Sequence[Mapping[str, Any]]) -> Draft:

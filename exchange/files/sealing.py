@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 from exchange.files.progress import Meter
 from exchange.files.shelf import LEAVES, Part, Shelf, begin_to_write, let_go_of_cache, on_this_disk, own_place
-from exchange.files.source import media_type_of, name_in_message, opened_source, read_into
+from exchange.files.source import OpenSource, media_type_of, name_in_message, opened_source, read_into
 from exchange.store.files import ShelfFile, SourceSeen
 from protocol.errors import FileNotHereError
 from protocol.files.chunked import KEY_BYTES, SALT_BYTES, Buffer
@@ -92,7 +92,7 @@ class FileSealing:
         """
         with opened_source(wanted.path) as source:
             hashes = {name: hashlib.new(name, usedforsecurity=False) for name in ("sha256", *wanted.hashes)}
-            pieces = _Pieces(source.descriptor)
+            pieces = _Pieces(source)
             sealed, written, leaves = self._sealed(_hashing(pieces, list(hashes.values())), meter, source.seen.size)
             try:
                 source.require_unchanged(pieces.read)
@@ -159,8 +159,9 @@ class FileSealing:
 class _Pieces:
     """The plaintext, block by block, in one buffer that is used again."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, source: OpenSource) -> None:
+        self._source = source
+        self._descriptor = source.descriptor
         self._block = memoryview(bytearray(BLOCK_BYTES))
         self.read = 0
 
@@ -170,6 +171,8 @@ class _Pieces:
             if count == 0:
                 return
             self.read += count
+            if self.read > self._source.seen.size:  # it grows: perhaps for ever
+                self._source.require_unchanged(self.read)
             yield self._block[:count]
             if self.read % _WRITE_OUT_BYTES == 0:
                 let_go_of_cache(self._descriptor, self.read - _WRITE_OUT_BYTES, _WRITE_OUT_BYTES)
