@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from exchange.content.names import distinct_names
+from exchange.content.scanning import Scanning
+from exchange.content.verdicts import ScanResult
 from exchange.desk._opening import require_consent, require_open
 from exchange.desk._works import Draft, Works
 from exchange.files.attaching import owner_of
@@ -88,12 +90,13 @@ class MessageFiles:
 
 @dataclass(frozen=True, slots=True)
 class OpenedFile:
-    """A file that an officer opened: where it lies, as what its message names it."""
+    """A file that an officer opened: where it lies, as what its message names it, and what the scanners said."""
 
     path: Path
     attachment: Mapping[str, Any] = field(repr=False)
     message: UUID
     case: UUID
+    scan: ScanResult | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,9 +295,11 @@ class DeskFiles:
 
     async def _open(self, here: _Here, number: int, target: Path, told: Told) -> OpenedFile:
         attachment, place = here.attachments[number], here.places[number]
+        scanning, results = Scanning(self._context.settings.scanning), list[ScanResult]()
 
         def look(path: Path) -> None:
-            pass
+            results.append(scanning.scan(path))
+            scanning.require(results[0])
 
         def write(stop: Stop) -> Path:
             meter = Meter("opening", int(attachment["size_bytes"]), told, files=1)
@@ -305,7 +310,7 @@ class DeskFiles:
         except _SENDERS_FAULT as problem:
             await self._blame(here, number, problem)
             raise
-        return OpenedFile(path, attachment, here.head.id, here.head.thread)
+        return OpenedFile(path, attachment, here.head.id, here.head.thread, results[0] if results else None)
 
     async def _blame(self, here: _Here, number: int, problem: ComityError) -> None:
         """State what the sender did wrong; what this desk's disk did to the file is mended instead."""

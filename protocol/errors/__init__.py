@@ -103,6 +103,7 @@ ComityError                              internal                 _base
 │  └─ OlderReaderError                   older-reader             _messages
 ├─ InvalidCodeListError                  invalid-code-list        _messages
 ├─ TransitionError                       transition-refused       _messages
+│  └─ NoEffectError                      no-effect                _messages
 ├─ NothingOpenError                      nothing-open             _messages
 ├─ DuplicateRequestError                 duplicate-request        _messages
 ├─ LawsDifferError                       laws-differ              _messages
@@ -124,6 +125,7 @@ ComityError                              internal                 _base
 ├─ ErasedError                           erased                   _office
 ├─ ErasureError                          erasure-refused          _office
 ├─ EvidenceUnusableError                 evidence-unusable        _evidence
+├─ ExportUnfinishedError                 export-unfinished        _evidence
 ├─ TimestampInvalidError                 timestamp-invalid        _evidence
 ├─ SigningIdentityError                  signing-identity         _evidence
 ├─ RedactionError                        redaction                _evidence
@@ -174,6 +176,7 @@ from protocol.errors._directory import UnknownContactPointError as UnknownContac
 from protocol.errors._directory import UnknownKeyError as UnknownKeyError
 from protocol.errors._directory import UnknownNodeError as UnknownNodeError
 from protocol.errors._evidence import EvidenceUnusableError as EvidenceUnusableError
+from protocol.errors._evidence import ExportUnfinishedError as ExportUnfinishedError
 from protocol.errors._evidence import FontsMissingError as FontsMissingError
 from protocol.errors._evidence import RedactionError as RedactionError
 from protocol.errors._evidence import SigningIdentityError as SigningIdentityError
@@ -253,6 +256,7 @@ from protocol.errors._messages import IdempotencyKeyUsedError as IdempotencyKeyU
 from protocol.errors._messages import InvalidCodeListError as InvalidCodeListError
 from protocol.errors._messages import InvalidMessageError as InvalidMessageError
 from protocol.errors._messages import LawsDifferError as LawsDifferError
+from protocol.errors._messages import NoEffectError as NoEffectError
 from protocol.errors._messages import NothingOpenError as NothingOpenError
 from protocol.errors._messages import OfferNeededError as OfferNeededError
 from protocol.errors._messages import OlderReaderError as OlderReaderError
