@@ -9,8 +9,8 @@
     for opened in await desk.files.get(message.id, Path("case-4711")):
         print(opened.path)
 
-Files follow their message at their own pace, and are tried again until they are there. Each is verified against its name
-as it arrives, and against its message when it is opened.
+Files follow their message at their own pace, and are tried again until they are there. Each is verified against its
+name as it arrives, and against its message when it is opened.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from exchange.files.progress import Meter, Told, nobody
 from exchange.files.sealing import Stop, Wanted, sealed_file_of
 from exchange.files.shelf import fetched_place
 from exchange.files.stoppable import stoppable
-from exchange.files.support import HASH_ONLY, FileWays
+from exchange.files.support import HASH_ONLY, require_supported
 from exchange.office.officers import READERS, Role
 from exchange.store.files import FileTransfer, TransferState
 from exchange.store.rows import Head
@@ -144,8 +144,7 @@ class DeskFiles:
         :class:`StorageFullError`, and what a file is refused with that is none.
         """
         self._works.acting.require(Role.DRAFTER, Role.RELEASER)
-        context = self._context
-        FileWays(context.directory, context.address, context.clock()).require_supported(draft, wanted)
+        require_supported(self._context, draft, wanted)
         attachments = await self._works.attaching.seal(wanted, owner_of(draft), told)
         return appended(draft, attachments)
 
@@ -231,7 +230,7 @@ class DeskFiles:
         target: Path | None = None,
         told: Told = nobody,
     ) -> list[OpenedFile]:
-        """Open the files of a message into ``folder``, or one of them as ``target``; they are fetched before, if needed.
+        """Open the files of a message into ``folder``, or one of them as ``target``; what is missing is fetched before.
 
         ``names`` are those of the message, beginnings of the sealed files' names, or their numbers. Each gets a name
         that harms nothing, and none is written over. Raises as :meth:`DeskMessages.read`, :class:`FileNotHereError` as
@@ -321,9 +320,7 @@ class DeskFiles:
         if as_named:
             stated = one_file(here.files, file)
             stating = self._mover.stating
-            await stating.state(
-                stating.signed(EventName.FileHandoverFailure, here.head.ref, stated, (problem.code,))
-            )
+            await stating.state(stating.signed(EventName.FileHandoverFailure, here.head.ref, stated, (problem.code,)))
             return
 
         def anew() -> None:

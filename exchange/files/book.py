@@ -20,7 +20,7 @@ from exchange.files.sealing import Sealed, Wanted
 from exchange.files.shelf import Shelf, fetched_place
 from exchange.files.source import opened_source
 from exchange.office.release import KeptDrafts
-from exchange.store.files import FileTransfer, ShelfFile, TransferState
+from exchange.store.files import FileTransfer, ShelfFile, SourceSeen, TransferState
 from exchange.store.rows import Head
 from exchange.views import Direction
 from protocol.encoding.instants import truncate
@@ -38,7 +38,7 @@ _FORWARD = "forward"
 
 
 class Anew(NamedTuple):
-    """A file of a draft (by their numbers) that is another message's already, and is to be sealed anew from ``kept``."""
+    """A file of a draft (by their numbers) that another message has already: it is sealed anew from ``kept``."""
 
     draft: int
     attachment: int
@@ -75,13 +75,13 @@ class FileBook:
             return None
         held = self._held()
         with opened_source(wanted.path) as source:
-            for file in kept:
-                fits = file.source == source.seen and all(name in file.attachment for name in wanted.hashes)
-                same_name = wanted.name is None or wanted.name == file.attachment["name"]
-                free = not file.sent and (file.owner == owner or file.name not in held)
-                if fits and same_name and free and self.shelf.has(file.place):
-                    return file
-        return None
+            seen = source.seen
+        return next((file for file in kept if self._fits(file, wanted, seen) and _free(file, owner, held)), None)
+
+    def _fits(self, file: ShelfFile, wanted: Wanted, seen: SourceSeen) -> bool:
+        same = file.source == seen and all(name in file.attachment for name in wanted.hashes)
+        named = wanted.name is None or wanted.name == file.attachment["name"]
+        return same and named and self.shelf.has(file.place)
 
     def keep(self, sealed: Sequence[Sealed], owner: UUID) -> list[dict[str, Any]]:
         """Note files that were put on the shelf; their attachments, as drafts have them."""
@@ -234,6 +234,10 @@ class FileBook:
                 since=at,
             )
         )
+
+
+def _free(file: ShelfFile, owner: UUID, held: Collection[bytes]) -> bool:
+    return not file.sent and (file.owner == owner or file.name not in held)
 
 
 def attachments_of(message: Message) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from exchange.files.progress import Meter
-from exchange.files.sealing import MORE_HASHES, Stop, Stopped, key_of, sealed_file_of, segments_of
+from exchange.files.sealing import MORE_HASHES, Stop, StoppedError, key_of, sealed_file_of, segments_of
 from exchange.files.shelf import RESERVE_BYTES, Shelf, begin_to_write, let_go_of_cache
 from keys.local.files import PRIVATE_MODE, sync_folder
 from protocol.errors import FileAlteredError, FileHashMismatchError, StorageFullError, UsageError
@@ -102,7 +102,7 @@ class FileOpening:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode) or status.st_size != int(wanted.attachment["size_bytes"]):
                 return False
-            return hashlib.file_digest(file, "sha256").hexdigest() == wanted.attachment["sha256"]
+            return hashlib.file_digest(file, "sha256").hexdigest() == str(wanted.attachment["sha256"])
 
     def _require_place(self, target: Path, size: int) -> None:
         if os.path.lexists(target):
@@ -142,7 +142,7 @@ class FileOpening:
                 raise FileAlteredError("the sealed file is not as long as its name says")
             for piece in open_file(file, key_of(attachment), size, segments_of(descriptor, file), digest=digest):
                 if self._stop.is_set():
-                    raise Stopped
+                    raise StoppedError
                 for one in more.values():
                     one.update(piece)
                 meter.add(len(piece))

@@ -41,7 +41,7 @@ _WRITE_OUT_BYTES = 8 << 20
 _LOOK_S = 0.5
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """Whoever asked for it does not want it any more."""
 
 
@@ -88,7 +88,7 @@ class FileSealing:
     def seal(self, wanted: Wanted, meter: Meter) -> Sealed:
         """Seal a file of the officer's.
 
-        Raises as :func:`opened_source`, :class:`FileSourceChangedError`, :class:`StorageFullError`, :class:`Stopped`.
+        Raises as :func:`opened_source`, :class:`FileSourceChangedError`, :class:`StorageFullError`, :class:`StoppedError`.
         """
         with opened_source(wanted.path) as source:
             hashes = {name: hashlib.new(name, usedforsecurity=False) for name in ("sha256", *wanted.hashes)}
@@ -188,7 +188,7 @@ def _hashing(pieces: Iterable[Buffer], hashes: Sequence[Any]) -> Iterator[Buffer
 def _segments(sealer: FileSealer, pieces: Iterable[Buffer], meter: Meter, stop: Stop) -> Iterator[bytearray]:
     for piece in pieces:
         if stop.is_set():
-            raise Stopped
+            raise StoppedError
         yield from sealer.update(piece)
         meter.add(len(piece))
     yield from sealer.finish()

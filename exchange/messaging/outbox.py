@@ -25,7 +25,7 @@ from exchange.cases.standing import standing_of
 from exchange.cases.threads import check_next_step
 from exchange.context.desk_context import DeskContext
 from exchange.files.book import FileBook
-from exchange.files.support import FileWays
+from exchange.files.support import require_not_hash_only
 from exchange.link.client import MAX_SUBMIT_BYTES
 from exchange.messaging._referring import TOLD, accompanied
 from exchange.messaging.drafting.closing import LAPSE, losses, require_nothing_lost
@@ -211,7 +211,7 @@ class Outbox:
             told += [_SAME_WORDS] if family is not None and families.count(family) > 1 else []
             cautions.append((*found, *cautions_of_cards(composed.message, self._directory()), *told))
             check_law(self._directory(), composed.message)
-            FileWays(self._directory(), self._address, self._clock()).check(composed.message, self._settings.files)
+            require_not_hash_only(composed.message, self._settings.files)
             self._fanning.require_alone(composed.message)
             self._passing_on.check_outgoing(composed)
             self._needs_glass(composed.message)

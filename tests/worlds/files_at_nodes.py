@@ -58,9 +58,7 @@ class FilesAtNodes:
     def open(self, announced: FilesAnnounced, file_set: object) -> tuple[Ranges, ...]:
         self._reach("open", 0)
         files = check_list(announced.file_list, file_set)  # type: ignore[arg-type]
-        held = self.held.setdefault(
-            announced.digest, HeldFiles(announced.file_list, files, [{} for _ in files.files])
-        )
+        held = self.held.setdefault(announced.digest, HeldFiles(announced.file_list, files, [{} for _ in files.files]))
         missing = []
         for file, own in zip(files.files, held.segments, strict=True):
             missing.append(ranges_of([index for index in range(file.segments) if index not in own]))

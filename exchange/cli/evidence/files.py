@@ -275,5 +275,3 @@ def how_far(transfer: FileTransfer) -> str:
             if left is None:
                 return _("{share} %").format(share=share)
             return _("{share} %, {rate} a second, {left} left").format(share=share, rate=rate, left=duration_text(left))
-
-

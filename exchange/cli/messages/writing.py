@@ -90,16 +90,7 @@ def new(
             own = {"language": language} if language is not None else {}
             replied = await desk.messages.resolve(reply_to)
             known = plain(await desk.replies.draft(replied, begun["type"], **own))
-        await write_with_files(desk, known)
-
-    async def write_with_files(desk: Desk, known: dict[str, Any]) -> None:
-        """Write the draft; its files are sealed before, for the draft's own id, and it names them without their keys."""
-        files, named = wanted_files(), {"draft_id": str(uuid4())}
-        forget_files()
-        if files:
-            with file_progress(as_json=as_json) as told:
-                known = dict(await desk.files.attach({**known, **begin()[0], **named}, files, told))
-        write(known)
+        write(await _with_files(desk, known, begin()[0], as_json=as_json))
 
     def begin() -> tuple[dict[str, Any], Mapping[str, str]]:
         """What template and case file give, with the type, and the placeholders without a value."""
@@ -145,6 +136,16 @@ def new(
         _print_what_is_left(out, draft, missing, as_json=as_json)
 
     run(start if reply_to is None and not attach else with_desk(home, passphrase_file, on_desk), as_json=as_json)
+
+
+async def _with_files(desk: Desk, known: dict[str, Any], begun: dict[str, Any], *, as_json: bool) -> dict[str, Any]:
+    """What is known of a draft, with its files: sealed for the draft's own id, and named without their keys."""
+    files = wanted_files()
+    forget_files()
+    if not files:
+        return known
+    with file_progress(as_json=as_json) as told:
+        return dict(await desk.files.attach({**known, **begun, "draft_id": str(uuid4())}, files, told))
 
 
 def _print_what_is_left(out: Path, draft: dict[str, Any], missing: Mapping[str, str], *, as_json: bool) -> None:

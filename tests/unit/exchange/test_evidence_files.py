@@ -12,7 +12,6 @@ import pytest
 
 from exchange.files.given import attaching
 from exchange.files.sealing import Wanted
-from exchange.files.support import FileWays
 from exchange.messaging.once import under_key
 from protocol.errors import (
     ErasedError,
@@ -33,7 +32,7 @@ MIB = 1 << 20
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr(FileWays, "_lacking", lambda *_: iter(()))
+    
     return World(tmp_path, monkeypatch)
 
 
@@ -119,7 +118,7 @@ async def test_equal_files_of_two_messages_have_nothing_in_common_outside(world:
 async def test_each_nation_that_is_asked_gets_a_sealed_file_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(FileWays, "_lacking", lambda *_: iter(()))
+    
     world = World(tmp_path, monkeypatch, "gh")
     path = source(world, size=5000)
     async with world.open(JP) as jp:
@@ -345,9 +344,7 @@ async def test_a_thousand_files_go_with_one_message(world: World) -> None:
 async def test_two_programs_move_the_same_files_and_nothing_is_lost(world: World) -> None:
     async with world.open(JP) as jp, world.open(JP) as other:
         sent = await sent_with(jp, source(world, size=4 * MIB))
-        outcomes = await asyncio.gather(
-            jp.files.resume(sent.id), other.files.resume(sent.id), return_exceptions=True
-        )
+        outcomes = await asyncio.gather(jp.files.resume(sent.id), other.files.resume(sent.id), return_exceptions=True)
         assert (await jp.files.progress(sent.id)).state == "done"
         assert any(getattr(one, "state", None) == "done" for one in outcomes)
 
