@@ -246,7 +246,7 @@ class FilesSettings(_Table):
 
     ``fetch``: ``all``, or ``asked`` (only by ``comity files get``). ``fetch_up_to_mb``: a message with more than that
     waits until somebody asks for it. ``unsent_days``: so long a sealed file is kept that a draft names and no message.
-    ``hash_only``: whether a file that is labelled to be exchanged by its hash alone may be sent and opened all the same.
+    ``hash_only``: whether a file that is labelled to be exchanged by its hash alone may be sent and opened.
     """
 
     fetch: Literal["all", "asked"] = "all"

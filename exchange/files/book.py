@@ -228,7 +228,7 @@ class FileBook:
                 thread=head.thread,
                 direction=Direction(head.direction),
                 files=len(attachments),
-                bytes=sum(int(one["sealed"]["length"]) for one in attachments),
+                total_bytes=sum(int(one["sealed"]["length"]) for one in attachments),
                 state=TransferState.WAITING,
                 at=at,
                 since=at,

@@ -88,7 +88,8 @@ class FileSealing:
     def seal(self, wanted: Wanted, meter: Meter) -> Sealed:
         """Seal a file of the officer's.
 
-        Raises as :func:`opened_source`, :class:`FileSourceChangedError`, :class:`StorageFullError`, :class:`StoppedError`.
+        Raises as :func:`opened_source`, :class:`FileSourceChangedError`, :class:`StorageFullError`, and
+        :class:`StoppedError`.
         """
         with opened_source(wanted.path) as source:
             hashes = {name: hashlib.new(name, usedforsecurity=False) for name in ("sha256", *wanted.hashes)}

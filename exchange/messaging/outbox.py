@@ -50,6 +50,8 @@ from protocol.errors import (
     OlderReaderError,
     PeerFailedError,
     RetractedError,
+    UnknownContactPointError,
+    UnknownNodeError,
 )
 from protocol.event import EventName
 from protocol.http.wire import MAX_ENVELOPES, EnvelopeAnswer
@@ -211,6 +213,7 @@ class Outbox:
             told += [_SAME_WORDS] if family is not None and families.count(family) > 1 else []
             cautions.append((*found, *cautions_of_cards(composed.message, self._directory()), *told))
             check_law(self._directory(), composed.message)
+            self._check_files(composed.message, known_only=True)
             require_not_hash_only(composed.message, self._settings.files)
             self._fanning.require_alone(composed.message)
             self._passing_on.check_outgoing(composed)
@@ -255,6 +258,24 @@ class Outbox:
         left_out = draft.get("leave_out") or ()
         return {**draft, "without_call_back": True, "leave_out": [*left_out, "without_call_back"]}
 
+    def _check_files(self, message: Message, *, known_only: bool = False) -> None:
+        """Return if the files of the message can go to all its recipients; raises :class:`FileNotSupportedError`.
+
+        ``known_only`` passes over recipients that the directory does not have: sealing says so, after it was asked for.
+        """
+        from keys.directory.routes import require_files
+        from protocol.messages.attached import file_list_of
+
+        files = file_list_of(message)
+        if files is None:
+            return
+        recipients = [Address.parse(text) for text in message.to]
+        try:
+            require_files(self._directory(), self._address, recipients, files.file_set, self._clock())
+        except (UnknownContactPointError, UnknownNodeError):
+            if not known_only:
+                raise
+
     def _needs_glass(self, message: Message) -> bool:
         """As :func:`needs_glass`, where the office asks for a call before it discloses in an emergency."""
         return self._settings.office.emergency_call_back == "required" and needs_glass(self._store, message)
@@ -296,6 +317,7 @@ class Outbox:
 
         for message in messages:
             check_law(self._directory(), message.message)  # again: a newer directory may know more of both nations
+            self._check_files(message.message)
         sealed = [self._seal(message.complete, expires_in) for message in messages]
         heads = [message.head for message in sealed]
         records = [

@@ -103,7 +103,7 @@ class FileTransfer:
     thread: UUID
     direction: Direction
     files: int
-    bytes: int
+    total_bytes: int
     state: TransferState
     at: datetime
     since: datetime
@@ -127,7 +127,7 @@ class FileTransfer:
         """As it is sealed."""
         return cbor.encode(
             [
-                *(self.message.bytes, self.thread.bytes, self.direction.value, self.files, self.bytes),
+                *(self.message.bytes, self.thread.bytes, self.direction.value, self.files, self.total_bytes),
                 *(self.state.value, to_ms(self.at), to_ms(self.since), self.bytes_moved, self.files_moved),
                 *(self.error, self.why, self.rate, list(self.opened)),
             ]
@@ -239,7 +239,8 @@ class FileTable:
     def transfers(self, *, unfinished: bool = False, most: int = 10_000) -> list[FileTransfer]:
         """The transfers of this desk, the oldest first; ``unfinished``: those alone that go on by themselves."""
         rows = self._database.all(
-            "SELECT message, sealed FROM file_transfer WHERE open >= ? ORDER BY seq DESC LIMIT ?", (int(unfinished), most)
+            "SELECT message, sealed FROM file_transfer WHERE open >= ? ORDER BY seq DESC LIMIT ?",
+            (int(unfinished), most),
         )
         rows.reverse()
         return [FileTransfer.from_bytes(self._cipher.open(_TRANSFER, row, sealed)) for row, sealed in rows]

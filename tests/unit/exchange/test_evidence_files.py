@@ -32,7 +32,7 @@ MIB = 1 << 20
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    
+
     return World(tmp_path, monkeypatch)
 
 
@@ -57,7 +57,7 @@ async def test_a_file_arrives_as_it_was_and_both_sides_see_how_far_it_is(world: 
         sent = await sent_with(jp, path)
         assert (await jp.files.progress(sent.id)).state == "waiting"
         done = await jp.files.resume(sent.id)
-        assert (done.state, done.bytes_moved, done.files_moved) == ("done", done.bytes, 1)
+        assert (done.state, done.bytes_moved, done.files_moved) == ("done", done.total_bytes, 1)
         await fr.messages.sync()
         (listed,) = await fr.files.listed()
         assert (listed.transfer.state, [row.here for row in listed.files]) == ("waiting", [False])
@@ -118,7 +118,7 @@ async def test_equal_files_of_two_messages_have_nothing_in_common_outside(world:
 async def test_each_nation_that_is_asked_gets_a_sealed_file_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    
+
     world = World(tmp_path, monkeypatch, "gh")
     path = source(world, size=5000)
     async with world.open(JP) as jp:
@@ -224,7 +224,7 @@ async def test_an_upload_that_breaks_off_goes_on_where_it_was(world: World) -> N
         done = await jp.files.resume(sent.id)
         assert done.state == "done"
     moved = sum(size for call, size in world.files.requests if call == "segments")
-    assert moved <= done.bytes + 3 * MIB  # a segment for each request that was under way
+    assert moved <= done.total_bytes + 3 * MIB  # a segment for each request that was under way
 
 
 async def test_a_download_that_breaks_off_goes_on_and_trusts_nothing_that_it_did_not_verify(world: World) -> None:
