@@ -37,10 +37,10 @@ from exchange.context.desk_context import Clock, DeskContext
 from exchange.context.live_keys import LiveKeys, LiveSigner
 from exchange.context.worker import own_thread
 from exchange.desk._events import DeskEvents
+from exchange.desk._files import DeskFiles
 from exchange.desk._works import Works, make_works
 from exchange.desk.cases import DeskCases
 from exchange.desk.evidence import DeskEvidence
-from exchange.desk.files import DeskFiles
 from exchange.desk.messages import DeskMessages
 from exchange.desk.notify import DeskWebhooks
 from exchange.desk.office import DeskOffice

@@ -11,8 +11,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from exchange.context.desk_context import DeskContext
-from exchange.files.sealing import Wanted
-from exchange.settings import FilesSettings
+from exchange.files.sealing import WantedFile
+from exchange.settings import EvidenceFilesSettings
 from keys.directory.routes import require_files
 from protocol.address import Address
 from protocol.errors import ComityError, FileByHashOnlyError, FileNotSupportedError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 HASH_ONLY = "by_hash_only"
 
 
-def require_not_hash_only(message: Message, settings: FilesSettings) -> None:
+def require_not_hash_only(message: Message, settings: EvidenceFilesSettings) -> None:
     """Return if none of the files of a message is exchanged by its hash alone; raises :class:`FileByHashOnlyError`."""
     if settings.hash_only == "never" and any(
         attachment.sealed is not None and attachment.label == HASH_ONLY for attachment in message.attachments
@@ -33,10 +33,10 @@ def require_not_hash_only(message: Message, settings: FilesSettings) -> None:
         raise FileByHashOnlyError
 
 
-def require_supported(context: DeskContext, draft: Mapping[str, Any], wanted: Sequence[Wanted]) -> None:
+def require_supported(context: DeskContext, draft: Mapping[str, Any], wanted: Sequence[WantedFile]) -> None:
     """Return if files of these sizes can go to whom the draft names; raises :class:`FileNotSupportedError`.
 
-    What is wrong with the draft, or with a file, is said by whoever reads it.
+    Errors of the draft itself, or of a file, are left to its reader.
     """
     total = 0
     for one in wanted:
