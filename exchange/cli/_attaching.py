@@ -61,8 +61,10 @@ def wanted_files() -> list[WantedFile]:
 
 
 def forget_files() -> None:
-    """The files were taken otherwise: nothing that is sent takes them."""
-    _paths.set(())
+    """The files were taken otherwise, or only looked at: nothing that is sent takes them."""
+    from exchange.files.given import note_done_before
+
+    note_done_before()
 
 
 @contextmanager
