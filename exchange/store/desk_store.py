@@ -29,12 +29,14 @@ from exchange.store._refusals import RefusalTable
 from exchange.store._settled import SettledTable
 from exchange.store._short_ids import ShortIds
 from exchange.store._state import StateTable
+from exchange.store._statements import StatementTable
 from exchange.store._unproved import UnprovedTable
 from exchange.store._webhooks import WebhookTable
 from exchange.store.agenda import AgendaTable
 from exchange.store.case_notes import CaseNoteTable
 from exchange.store.cipher import RowCipher
 from exchange.store.database import SealedDatabase
+from exchange.store.files import FileTable
 from exchange.store.messages import ContactTestTable, MessageTable
 from exchange.store.processing_log import ProcessingLogTable
 from exchange.store.receipts import ReceiptTable
@@ -50,7 +52,6 @@ from exchange.store.rows import (
     TakenRows,
 )
 from exchange.store.search import WordTable
-from exchange.store.statements import StatementTable
 from protocol.errors import DeskBusyError, MalformedError
 from protocol.event import Event, decode_event
 from protocol.processing_log import ProcessingRecord
@@ -86,6 +87,7 @@ class DeskStore:
     receipts: ReceiptTable
     agenda: AgendaTable
     case_notes: CaseNoteTable
+    files: FileTable
     search: WordTable
     records: ProcessingLogTable
     events: EventTable
@@ -119,6 +121,7 @@ class DeskStore:
             self.statements = StatementTable(database, names)
             self.receipts = ReceiptTable(database, names, self.agenda)
             self.case_notes = CaseNoteTable(database, names, self.content, self.agenda)
+            self.files = FileTable(database, names, self.content, self.agenda)
             self.search = WordTable(database, self.state, self.messages)
             self.records = ProcessingLogTable(database)
             self.events = EventTable(database)
