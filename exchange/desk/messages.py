@@ -319,7 +319,7 @@ class DeskMessages:
     def fetched_at(self) -> datetime | None:
         """The moment as of which this desk knows what its node knows: all that waited there then is here.
 
-        A few seconds early at most; None before anything was ever fetched. Nothing is known here of what happened since.
+        A few seconds early at most; None before anything was ever fetched. Of what happened since, nothing is known.
         """
         return self._store.mailbox.fetched_at()
 
