@@ -102,6 +102,7 @@ class EventName(StrEnum):
 
 
 _FILE_EVENTS = frozenset(name for name in EventName if name.value.startswith("File"))
+_ENDS_FILES = frozenset({EventName.FileDeletion, EventName.FileExpiry})
 _AT_SENDERS_NODE = frozenset({EventName.SubmissionAcceptance, EventName.SubmissionRejection, EventName.FileAcceptance})
 _ON_THE_WAY = frozenset(
     {
@@ -191,6 +192,8 @@ class Event:
             raise MalformedError("a desk's event has its statement, and only a desk's")
         if self.name.of_files != (self.files is not None):
             raise MalformedError("an event about files says which, and only one about files")
+        if self.files is not None and self.files.count == 0 and self.name not in _ENDS_FILES:
+            raise MalformedError("only what ends files may be about none that was whole")
         if self.statement is not None:
             self._check_statement(self.statement)
         if self.reference is not None and self.peer is None:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from exchange.cases.agenda import read_ahead
+from exchange.cases.listing import read_ahead_of_cases
 from exchange.context.live_keys import LiveKeys, LiveSigner
 from exchange.desk.desk import Desk, OpenedDesk, cipher_of, open_desk, utc_now
 from exchange.desk.notify import channels_of
@@ -162,7 +163,7 @@ def _read_ahead(files: Home, keystore: Keystore) -> dict[str, Any]:
     with suppress(ComityError):  # the desk is opened next, and says why it cannot be
         store = DeskStore(files.database, cipher_of(keystore))
         try:
-            return read_ahead(store, utc_now())
+            return {**read_ahead(store, utc_now()), **read_ahead_of_cases(store)}
         finally:
             store.close()
     return {}

@@ -103,6 +103,7 @@ ComityError                              internal                 _base
 │  └─ OlderReaderError                   older-reader             _messages
 ├─ InvalidCodeListError                  invalid-code-list        _messages
 ├─ TransitionError                       transition-refused       _messages
+│  └─ NoEffectError                      no-effect                _messages
 ├─ NothingOpenError                      nothing-open             _messages
 ├─ DuplicateRequestError                 duplicate-request        _messages
 ├─ LawsDifferError                       laws-differ              _messages
@@ -255,6 +256,7 @@ from protocol.errors._messages import IdempotencyKeyUsedError as IdempotencyKeyU
 from protocol.errors._messages import InvalidCodeListError as InvalidCodeListError
 from protocol.errors._messages import InvalidMessageError as InvalidMessageError
 from protocol.errors._messages import LawsDifferError as LawsDifferError
+from protocol.errors._messages import NoEffectError as NoEffectError
 from protocol.errors._messages import NothingOpenError as NothingOpenError
 from protocol.errors._messages import OfferNeededError as OfferNeededError
 from protocol.errors._messages import OlderReaderError as OlderReaderError

@@ -117,6 +117,7 @@ _CLASS_OF: Mapping[str, type[_base.ComityError]] = MappingProxyType(
         "older-reader": _messages.OlderReaderError,
         "invalid-code-list": _messages.InvalidCodeListError,
         "transition-refused": _messages.TransitionError,
+        "no-effect": _messages.NoEffectError,
         "nothing-open": _messages.NothingOpenError,
         "duplicate-request": _messages.DuplicateRequestError,
         "laws-differ": _messages.LawsDifferError,

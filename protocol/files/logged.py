@@ -10,7 +10,7 @@ from protocol.errors import FileSetMismatchError, FileUnknownError, MalformedErr
 from protocol.files.file_list import DIGEST_BYTES, MAX_FILES, FileList
 from protocol.files.sealed_file import NAME_BYTES, SealedFile
 from protocol.log.frontier import Frontier
-from protocol.log.merkle import HASH_BYTES, leaf_hash
+from protocol.log.merkle import EMPTY_ROOT, HASH_BYTES, leaf_hash
 
 LARGE_FILE_BYTES = 64 * 1024 * 1024
 """From this length of its ciphertext on a file has events of its own; the set's events tell of it too."""
@@ -26,7 +26,8 @@ class LoggedFiles:
     """The files that an event is about, of the set with this digest.
 
     One file: its ``name``, a ``count`` of 1 and its own ``root``. Several: no name, and the RFC 6962 root over their
-    names, sorted, as leaves. Raises :class:`MalformedError`.
+    names, sorted, as leaves. None at all, where a node ends what never became whole: 0, and the root of the empty
+    tree. Raises :class:`MalformedError`.
     """
 
     file_set: bytes
@@ -39,11 +40,13 @@ class LoggedFiles:
             raise MalformedError(f"the digest of a file list has {DIGEST_BYTES} bytes")
         if self.name is not None and (type(self.name) is not bytes or len(self.name) != NAME_BYTES):
             raise MalformedError(f"the name of a sealed file has {NAME_BYTES} bytes")
-        most = MAX_FILES if self.name is None else 1
-        if type(self.count) is not int or not 1 <= self.count <= most:
+        least, most = (0, MAX_FILES) if self.name is None else (1, 1)
+        if type(self.count) is not int or not least <= self.count <= most:
             raise MalformedError("an event tells of the one file that it names, or of as many as a list has")
         if type(self.root) is not bytes or len(self.root) != HASH_BYTES:
             raise MalformedError(f"the root of files has {HASH_BYTES} bytes")
+        if (self.count == 0) != (self.root == EMPTY_ROOT):
+            raise MalformedError("the root over no files is that of the empty tree, and no other is")
 
     def to_value(self) -> list[Any]:
         """As it stands in an event and in a statement: ``[file-set digest, name or null, count, root]``."""
@@ -63,9 +66,9 @@ def one_file(files: FileList, file: SealedFile) -> LoggedFiles:
 
 
 def some_files(files: FileList, names: Iterable[bytes]) -> LoggedFiles:
-    """What an event about these files of the list says; raises :class:`FileUnknownError` for others, or for none."""
+    """What an event about these files of the list says; raises :class:`FileUnknownError` for others."""
     named = sorted(set(names))
-    if not named or not set(named) <= set(files.names):
+    if not set(named) <= set(files.names):
         raise FileUnknownError("an event tells of files that are in the list of its message")
     return LoggedFiles(files.file_set.digest, None, len(named), names_root(named))
 

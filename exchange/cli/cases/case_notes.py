@@ -91,7 +91,7 @@ def show(
         state, targets = shared_state(cases, now), rows_of(cases, now)
         due = [item for case in cases.values() for item in deadlines(case, clocks_of(desk.directory, case))]
         out_of_order = [entry for case in cases.values() for entry in case.out_of_order]
-        calls = await desk.cases.calls(thread)
+        calls, idle = await desk.cases.calls(thread), await desk.cases.without_effect(thread)
         if as_json:
             print_json(
                 {
@@ -111,6 +111,7 @@ def show(
                         }
                         for entry in out_of_order
                     ],
+                    "without_effect": idle,
                     **course_members(tuple(cases.values())),
                     "messages": rows,
                     "notes": noted.entries,
@@ -163,6 +164,12 @@ def show(
             text = _("Out of order: {what} {target}: {why}")
             what, why = fact_label(type(entry.fact)), reason_label(entry.reason)
             line(text.format(what=what, target=safe(entry.target), why=why))
+        types = {row.id: row.type for row in rows}
+        for one in idle:
+            crossed, void = _("Counts all the same: {what} {message}: {why}"), _("No effect: {what} {message}: {why}")
+            text = crossed if one["counts"] else void
+            what = code_label("message_type", types[one["message"]])
+            line(text.format(what=what, message=str(one["message"])[-SHORT_ID:], why=safe(_(one["reason"]))))
         for text in course_lines(tuple(cases.values()), targets):
             line(text)
         if noted.entries:
