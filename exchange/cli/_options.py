@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 import typer
 
 from exchange.cli._acting import GivenLogin, given_key, given_login
+from exchange.cli._attaching import with_files
 from exchange.cli._interrupts import run_interruptible
 from exchange.i18n import _
 from exchange.service.served import a_served_desk, served_desk
@@ -273,7 +274,9 @@ def with_desk(
 
         async with open_desk_here(home, passphrase_file) as desk:
             with under_key(given_key()):
-                return await work(desk)
+                async with with_files(desk, served=served_desk(home) is not None) as codes:
+                    code = await work(desk)
+                return code or next(iter(codes), None)
 
     return opened
 

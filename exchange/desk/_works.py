@@ -14,6 +14,9 @@ from exchange.cases.offers import Offers
 from exchange.cases.search import Search
 from exchange.cases.standing import withheld_by
 from exchange.context.desk_context import DeskContext
+from exchange.files.attaching import Attaching
+from exchange.files.book import FileBook
+from exchange.files.mover import FileMover
 from exchange.link.link import NodeLink
 from exchange.messaging.drafting.fanning import Fanning, require_one_nation
 from exchange.messaging.handling import PassingOn
@@ -69,6 +72,9 @@ class Works:
     unproved: UnprovedBook
     replies: Replies
     once: Once
+    files: FileBook
+    attaching: Attaching
+    mover: FileMover
 
     def keep_record(self, record: ProcessingRecord) -> None:
         """Make one record durable. In the desk's thread."""
@@ -101,6 +107,8 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
     once = Once(context, acting)
     outbox = Outbox(context, judge, acting, book, passing_on, once, fanning)
     mailbox = Inbox(context, judge, book)
+    files = FileBook(context)
+    attaching = Attaching(context, files)
     search = Search(
         store,
         lambda stored: [subject.key for subject in subjects_of(parsed.of(stored))],
@@ -109,6 +117,8 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
     )
     agenda = Agenda(context, casework_of)
     office = Office(context, acting, book)
+    bundles = OfflineDesk(context, outbox, mailbox)
+    node_sync = NodeSync(context, link, outbox, mailbox, bundles, search, agenda)
     return Works(
         context=context,
         link=link,
@@ -119,16 +129,19 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
         fanning=fanning,
         outbox=outbox,
         mailbox=mailbox,
-        node_sync=NodeSync(context, link, outbox, mailbox, OfflineDesk(context, outbox, mailbox), search, agenda),
+        node_sync=node_sync,
         search=search,
         offers=Offers(context, outbox.complete),
         agenda=agenda,
         listing=Listing(context, agenda),
         office=office,
-        erasure=Erasure(context, agenda, acting, book),
+        erasure=Erasure(context, agenda, acting, book, files),
         case_book=CaseBook(context, office, acting, book),
         call_book=CallBook(context, acting, book),
         unproved=UnprovedBook(context, acting, book),
         replies=Replies(context, passing_on, acting),
         once=once,
+        files=files,
+        attaching=attaching,
+        mover=FileMover(context, link, files, node_sync.state),
     )

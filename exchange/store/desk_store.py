@@ -35,6 +35,7 @@ from exchange.store.agenda import AgendaTable
 from exchange.store.case_notes import CaseNoteTable
 from exchange.store.cipher import RowCipher
 from exchange.store.database import SealedDatabase
+from exchange.store.files import FileTable
 from exchange.store.messages import ContactTestTable, MessageTable
 from exchange.store.processing_log import ProcessingLogTable
 from exchange.store.receipts import ReceiptTable
@@ -86,6 +87,7 @@ class DeskStore:
     receipts: ReceiptTable
     agenda: AgendaTable
     case_notes: CaseNoteTable
+    files: FileTable
     search: WordTable
     records: ProcessingLogTable
     events: EventTable
@@ -119,6 +121,7 @@ class DeskStore:
             self.statements = StatementTable(database, names)
             self.receipts = ReceiptTable(database, names, self.agenda)
             self.case_notes = CaseNoteTable(database, names, self.content, self.agenda)
+            self.files = FileTable(database, names, self.content, self.agenda)
             self.search = WordTable(database, self.state, self.messages)
             self.records = ProcessingLogTable(database)
             self.events = EventTable(database)
