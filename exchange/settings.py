@@ -324,11 +324,8 @@ class DeskSettings(_Table):
     letterhead: LetterheadSettings = Field(default_factory=LetterheadSettings)
     siblings: SiblingSettings = Field(default_factory=SiblingSettings)
     service: ServiceSettings = Field(default_factory=ServiceSettings)
-<<<<<<< HEAD
     scanning: ScanningSettings = Field(default_factory=ScanningSettings)
-=======
     files: FilesSettings = Field(default_factory=FilesSettings)
->>>>>>> dfiles
 
     @field_validator("address")
     @classmethod
