@@ -25,6 +25,7 @@ from exchange.content.names import distinct_names
 from exchange.content.scanning import open_regular
 from keys.local.files import PRIVATE_MODE, locked, make_durable, sync_folder, write_file
 from protocol.errors import (
+    ComityError,
     ExportUnfinishedError,
     FileHashMismatchError,
     FileLengthMismatchError,
@@ -40,17 +41,19 @@ _PIECE_BYTES = 1 << 20
 _FOLDER_MODE = 0o700
 
 Told = Callable[[int], None]
+Checked = Callable[[Path], None]
+"""Looks at a file that was written, before there is a bag; raises where it must not leave."""
 
 
-def _nobody(_bytes: int) -> None:
+def _nothing(_: object) -> None:
     pass
 
 
 @dataclass(frozen=True, slots=True)
 class BagFile:
-    """A file for the bag: where it lies, and what it is by its message; ``original`` is the name there."""
+    """A file for the bag: its bytes in pieces, and what it is by its message; ``original`` is the name there."""
 
-    source: Path
+    pieces: Callable[[], Iterable[bytes | bytearray | memoryview]]
     original: str
     size_bytes: int
     sha256: str
@@ -89,11 +92,13 @@ def export_bag(
     files: Sequence[BagFile],
     tags: Callable[[Sequence[WrittenFile]], Mapping[str, bytes]],
     labels: BagLabels,
-    told: Told = _nobody,
+    *,
+    told: Told = _nothing,
+    checked: Checked = _nothing,
 ) -> tuple[WrittenFile, ...]:
     """Write the bag ``target``; ``tags`` gives the further tag files, by name, when all files are written.
 
-    ``told`` is given the bytes of each piece. Raises :class:`UsageError` where ``target`` is there,
+    ``told`` is given how long each piece is. Raises what ``checked`` raises, :class:`UsageError` where ``target`` is there,
     :class:`FolderBusyError` while another program writes it, :class:`FileHashMismatchError` or
     :class:`FileLengthMismatchError` for a file that is not the one of its message, and :class:`ExportUnfinishedError`
     for what the disk refuses. After each of them there is no bag.
@@ -103,7 +108,9 @@ def export_bag(
             raise UsageError(f"{target} is there already: name a folder that is not")
         work = target.with_name(target.name + UNFINISHED)
         _begin(work, files)
-        written = tuple(_written(work, file, name, told) for file, name in zip(files, _names(files), strict=True))
+        written = tuple(
+            _written(work, file, name, told, checked) for file, name in zip(files, _names(files), strict=True)
+        )
         _write_tags(work, written, tags(written), labels)
         os.rename(work, target)
         sync_folder(target.parent)
@@ -152,13 +159,18 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def _written(work: Path, file: BagFile, name: str, told: Told) -> WrittenFile:
+def _written(work: Path, file: BagFile, name: str, told: Told, checked: Checked) -> WrittenFile:
     target = work / _DATA / name
     there = _there(target, file, told)
     if there is None:
         with suppress(FileNotFoundError):
             _remove(target)
         there = _copied(file, target, told)
+    try:
+        checked(target)
+    except BaseException:
+        target.unlink()
+        raise
     return WrittenFile(f"{_DATA}/{name}", file.original, there.size, there.sha256, there.sha512)
 
 
@@ -171,16 +183,20 @@ def _there(target: Path, file: BagFile, told: Told) -> _Hashes | None:
     if not stat.S_ISREG(status.st_mode) or status.st_size != file.size_bytes or status.st_nlink != 1:
         return None
     with open_regular(target) as found:
-        hashes = _hashed(found, None, file.size_bytes, told)
+        hashes = _hashed(_pieces(found), None, file.size_bytes, told)
     return hashes if hashes.sha256 == file.sha256 else None
 
 
 def _copied(file: BagFile, target: Path, told: Told) -> _Hashes:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with open_regular(file.source) as source, os.fdopen(os.open(target, flags, PRIVATE_MODE), "wb") as out:
-        hashes = _hashed(source, out, file.size_bytes, told)
-        out.flush()
-        os.fsync(out.fileno())
+    try:
+        with os.fdopen(os.open(target, flags, PRIVATE_MODE), "wb") as out:
+            hashes = _hashed(file.pieces(), out, file.size_bytes, told)
+            out.flush()
+            os.fsync(out.fileno())
+    except ComityError:
+        target.unlink()
+        raise
     if hashes.size != file.size_bytes or hashes.sha256 != file.sha256:
         target.unlink()
         if hashes.size != file.size_bytes:
@@ -189,18 +205,33 @@ def _copied(file: BagFile, target: Path, told: Told) -> _Hashes:
     return hashes
 
 
-def _hashed(source: BinaryIO, out: BinaryIO | None, most: int, told: Told) -> _Hashes:
-    """Read a file, and write it where it goes; one that is longer than it should be is not read to its end."""
+def pieces_of(path: Path) -> Iterator[bytes]:
+    """A file that lies on the disk, in pieces; raises :class:`UsageError` for what is no regular file."""
+    with open_regular(path) as file:
+        yield from _pieces(file)
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    size = 0
+    while piece := file.read(_PIECE_BYTES):
+        size += len(piece)
+        yield piece
+        with suppress(OSError):  # a long file pushes nothing else out of memory
+            os.posix_fadvise(file.fileno(), 0, size, os.POSIX_FADV_DONTNEED)
+
+
+def _hashed(pieces: Iterable[bytes | bytearray | memoryview], out: BinaryIO | None, most: int, told: Told) -> _Hashes:
+    """Hash what comes, and write it where it goes; of what is longer than it should be, no more is taken."""
     short, long, size = sha256(), sha512(), 0
-    while size <= most and (piece := source.read(_PIECE_BYTES)):
+    for piece in pieces:
         short.update(piece)
         long.update(piece)
         size += len(piece)
         if out is not None:
             out.write(piece)
         told(len(piece))
-        with suppress(OSError):  # a long file pushes nothing else out of memory
-            os.posix_fadvise(source.fileno(), 0, size, os.POSIX_FADV_DONTNEED)
+        if size > most:
+            break
     return _Hashes(size, short.hexdigest(), long.hexdigest())
 
 

@@ -8,16 +8,18 @@ import os
 import signal
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
 import bagit
 import pytest
 
-from exchange.custody.bagit import BagFile, BagLabels, WrittenFile, export_bag
+from exchange.custody.bagit import BagFile, BagLabels, WrittenFile, export_bag, pieces_of
 from protocol.errors import (
     ExportUnfinishedError,
     FileHashMismatchError,
+    FileInfectedError,
     FileLengthMismatchError,
     FolderBusyError,
     UsageError,
@@ -42,7 +44,7 @@ def sources(folder: Path, contents: Mapping[str, bytes] = CONTENTS) -> list[BagF
     for number, (name, content) in enumerate(contents.items()):
         source = folder / f"source-{number}"
         source.write_bytes(content)
-        found.append(BagFile(source, name, len(content), sha256(content).hexdigest()))
+        found.append(BagFile(partial(pieces_of, source), name, len(content), sha256(content).hexdigest()))
     return found
 
 
@@ -53,7 +55,7 @@ def hashes_of(bag: Path) -> dict[str, str]:
 def test_a_bag_is_one_to_an_independent_validator(tmp_path: Path) -> None:
     files = sources(tmp_path)
     seen: list[int] = []
-    written = export_bag(tmp_path / "bag", files, tags, LABELS, seen.append)
+    written = export_bag(tmp_path / "bag", files, tags, LABELS, told=seen.append)
     bag = bagit.Bag(str(tmp_path / "bag"))
     bag.validate()
     assert sum(seen) == sum(file.size_bytes for file in files)
@@ -85,7 +87,7 @@ def test_a_file_that_is_not_the_one_of_its_message_makes_no_bag(
     tmp_path: Path, content: bytes, refused: type[Exception]
 ) -> None:
     files = sources(tmp_path)
-    files[1].source.write_bytes(content)
+    (tmp_path / "source-1").write_bytes(content)
     with pytest.raises(refused):
         export_bag(tmp_path / "bag", files, tags, LABELS)
     assert not (tmp_path / "bag").exists()
@@ -143,7 +145,7 @@ def test_links_and_pipes_are_not_exported(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for name in ("link", "pipe"):
         with pytest.raises(UsageError):
-            export_bag(tmp_path / "bag", [BagFile(tmp_path / name, "x", 1, "00")], tags, LABELS)
+            export_bag(tmp_path / "bag", [BagFile(partial(pieces_of, tmp_path / name), "x", 1, "00")], tags, LABELS)
     assert not (tmp_path / "bag").exists()
 
 
@@ -163,6 +165,17 @@ def _killed_at(folder: Path, step: int) -> None:
     files = sources(folder, {"a": b"1" * 100, "b": b"22"})
     sys.addaudithook(counted)
     export_bag(folder / "bag", files, tags, LABELS)
+
+
+def test_a_file_that_must_not_leave_makes_no_bag(tmp_path: Path) -> None:
+    def checked(path: Path) -> None:
+        if path.name == "order.pdf":
+            raise FileInfectedError
+
+    with pytest.raises(FileInfectedError):
+        export_bag(tmp_path / "bag", sources(tmp_path), tags, LABELS, checked=checked)
+    assert not (tmp_path / "bag").exists()
+    assert "order.pdf" not in hashes_of(tmp_path / "bag.unfinished")
 
 
 @pytest.mark.outside
