@@ -98,8 +98,8 @@ def export_bag(
 ) -> tuple[WrittenFile, ...]:
     """Write the bag ``target``; ``tags`` gives the further tag files, by name, when all files are written.
 
-    ``told`` is given how long each piece is. Raises what ``checked`` raises, :class:`UsageError` where ``target`` is there,
-    :class:`FolderBusyError` while another program writes it, :class:`FileHashMismatchError` or
+    ``told`` is given how long each piece is. Raises what ``checked`` raises, :class:`UsageError` where ``target`` is
+    there, :class:`FolderBusyError` while another program writes it, :class:`FileHashMismatchError` or
     :class:`FileLengthMismatchError` for a file that is not the one of its message, and :class:`ExportUnfinishedError`
     for what the disk refuses. After each of them there is no bag.
     """

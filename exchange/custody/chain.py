@@ -121,7 +121,7 @@ class Known:
 
 # What a gap in the way of a file is called; the labels are the reader's.
 NOT_ACCEPTED, NOT_CONSIGNED, NOT_HANDED_OVER = "not-accepted", "not-consigned", "not-handed-over"
-NO_ITEM, NO_CERTIFICATE, OTHER_HASH, NOT_ADDED_HERE = "no-item", "no-certificate", "other-hash", "not-recorded"
+NO_ITEM, NO_CERTIFICATE, OTHER_HASH = "no-item", "no-certificate", "other-hash"
 _WAY = MappingProxyType(
     {
         EventName.FileAcceptance: NOT_ACCEPTED,

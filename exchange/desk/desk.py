@@ -38,6 +38,7 @@ from exchange.context.worker import own_thread
 from exchange.desk._events import DeskEvents
 from exchange.desk._works import Works, make_works
 from exchange.desk.cases import DeskCases
+from exchange.desk.custody import DeskCustody
 from exchange.desk.evidence import DeskEvidence
 from exchange.desk.files import DeskFiles
 from exchange.desk.messages import DeskMessages
@@ -106,6 +107,7 @@ class Desk:
         self.office = DeskOffice(works)
         self.evidence = DeskEvidence(works)
         self.files = DeskFiles(works)
+        self.custody = DeskCustody(works, self.files, self.evidence)
         self.webhooks = DeskWebhooks(works)
         self.events = DeskEvents(works)
 

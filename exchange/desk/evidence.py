@@ -195,7 +195,7 @@ class DeskEvidence:
         itself, and :class:`HandlingError` when a label forbids what it is for, or the contact point that it is for.
         """
         await require_consent(self._works, message_id)
-        return await self._in_thread(lambda: _opened(self._disclosed(message_id, "disclose", to, purpose)))
+        return await self._in_thread(lambda: _opened(self.prepared(message_id, "disclose", to, purpose)))
 
     async def printed(self, message_id: UUID, *, to: str | None = None, purpose: str | None = None) -> PrintedMessage:
         """A message to be printed as a letter to the other side, or with ``to`` as a copy for somebody else.
@@ -210,7 +210,7 @@ class DeskEvidence:
         def print_it() -> PrintedMessage:
             stored = self._store.messages.get(message_id)
             if to is not None:
-                self._disclosed(message_id, "print", to, purpose)
+                self.prepared(message_id, "print", to, purpose)
             shown = read(self._works, message_id, "print")
             return PrintedMessage(shown, parse_envelope(stored.envelope).routing.commitment)
 
@@ -275,7 +275,7 @@ class DeskEvidence:
                 break
         opened = None
         if disclose:
-            opened = await self._in_thread(lambda: _opened(self._disclosed(message_id, "bag", to, purpose)))
+            opened = await self._in_thread(lambda: _opened(self.prepared(message_id, "bag", to, purpose)))
         maker = await self._maker(judged)
         return await self._link.with_trust(
             lambda trust: evidence_of(stored, judged, opened, trust.current, trust.extract, maker)
@@ -312,8 +312,11 @@ class DeskEvidence:
         officer = self._acting.name if self._acting.name != str(self._context.address) else None
         return Maker(self._context.address, officer, truncate(self._clock()), searched, self._context.signer)
 
-    def _disclosed(self, message_id: UUID, act: str, to: str | None, purpose: str | None) -> StoredMessage:
-        """A message whose content may be given out, after it was recorded that it is made ready for that."""
+    def prepared(self, message_id: UUID, act: str, to: str | None, purpose: str | None) -> StoredMessage:
+        """A message whose content may be given out, after it was recorded that it is made ready for that.
+
+        In the desk's thread. Raises as :meth:`disclose`.
+        """
         from protocol.messages.handling_rules import Action
 
         handed = Handing.of(self._acting, to, purpose)

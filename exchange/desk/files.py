@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from exchange.content.names import distinct_names
+from exchange.custody.quarantine import ACT as QUARANTINE_ACT
+from exchange.custody.quarantine import QuarantinedFile
 from exchange.desk._opening import require_consent, require_open
 from exchange.desk._works import Draft, Works
 from exchange.files.attaching import owner_of
@@ -31,8 +33,9 @@ from exchange.files.progress import Meter, Told, nobody
 from exchange.files.sealing import Stop, Wanted, sealed_file_of
 from exchange.files.shelf import fetched_place
 from exchange.files.stoppable import stoppable
-from exchange.files.support import HASH_ONLY, FileWays
+from exchange.files.support import FileWays
 from exchange.office.officers import READERS, Role
+from exchange.office.processing_log import Giving
 from exchange.store.files import FileTransfer, TransferState
 from exchange.store.rows import Head
 from exchange.views import Direction
@@ -40,7 +43,6 @@ from protocol.encoding.instants import truncate
 from protocol.errors import (
     ComityError,
     FileAlteredError,
-    FileByHashOnlyError,
     FileHashMismatchError,
     FileKeyMismatchError,
     FileLengthMismatchError,
@@ -242,10 +244,7 @@ class DeskFiles:
         chosen = _chosen(here, names)
         if target is not None and len(chosen) != 1:
             raise UsageError("one file gets a name of its own: say which")
-        if self._context.settings.files.hash_only == "never":
-            for number in chosen:
-                if here.attachments[number].get("label") == HASH_ONLY:
-                    raise FileByHashOnlyError
+        await self._in_thread(lambda: self._require_free(here, chosen))
         await self._require_here(here, chosen, told)
         originals = [str(here.attachments[number]["name"]) for number in chosen]
         targets = [target] if target is not None else [folder / name for name in distinct_names(originals)]
@@ -295,7 +294,7 @@ class DeskFiles:
         attachment, place = here.attachments[number], here.places[number]
 
         def look(path: Path) -> None:
-            pass
+            self._works.scanning.checked(path)
 
         def write(stop: Stop) -> Path:
             meter = Meter("opening", int(attachment["size_bytes"]), told, files=1)
@@ -317,6 +316,7 @@ class DeskFiles:
         if as_named:
             stated = one_file(here.files, file)
             stating = self._mover.stating
+            await self._in_thread(lambda: self._quarantine(here, number, problem))
             await stating.state(
                 stating.signed(EventName.FileHandoverFailure, here.head.ref, stated, (problem.code,))
             )
@@ -328,6 +328,43 @@ class DeskFiles:
 
         await self._in_thread(anew)
         raise FileAlteredError("the sealed file on this desk's disk was damaged: it is fetched anew")
+
+    def _quarantine(self, here: _Here, number: int, problem: ComityError) -> None:
+        """Keep a file apart that is not what its sender signed; recorded."""
+        attachment, works = here.attachments[number], self._works
+        found = QuarantinedFile.of(problem, truncate(self._context.clock()), works.acting.name)
+        record = works.book.record(
+            Operation.ALTERATION, QUARANTINE_ACT, here.head, given=Giving((), file=bytes.fromhex(attachment["sha256"]))
+        )
+        with self._store.database.transaction():
+            self._store.custody.quarantine(here.head.id, bytes.fromhex(attachment["sealed"]["name"]), found.to_bytes())
+            self._store.records.insert([record])
+
+    def _require_free(self, here: _Here, chosen: Sequence[int]) -> None:
+        """Return if nothing keeps these files back, whatever they are; in the desk's thread."""
+        self._works.hash_only.require(here.attachments[number] for number in chosen)
+        for number in chosen:
+            self.require_unquarantined(here.head.id, here.attachments[number])
+
+    def require_unquarantined(self, message: UUID, attachment: Mapping[str, Any]) -> None:
+        """Return if a file is not kept apart; raises :class:`FileHashMismatchError`. In the desk's thread."""
+        kept = self._store.custody.quarantined(message, bytes.fromhex(attachment["sealed"]["name"]))
+        if kept is not None:
+            raise QuarantinedFile.from_bytes(kept).refusal()
+
+    def has(self, head: Head, name: bytes) -> bool:
+        """Whether the sealed file of a message is on the shelf, whole. In the desk's thread."""
+        try:
+            return self._book.shelf.has(self._place(head, name))
+        except FileNotHereError:
+            return False
+
+    def place(self, head: Head, name: bytes) -> str:
+        """Where the sealed file of a message lies on the shelf, whole; raises :class:`FileNotHereError`."""
+        place = self._place(head, name)
+        if not self._book.shelf.has(place):
+            raise FileNotHereError("the sealed file has not arrived here")
+        return place
 
     async def _state_opened(self, here: _Here, chosen: Sequence[int]) -> None:
         """State what was opened for the first time."""

@@ -26,7 +26,7 @@ from protocol.errors import ComityError, ErasedError, FileNotHereError, PeerFail
 from protocol.event import EventName
 from protocol.files.file_list import FileList, encode_list
 from protocol.files.logged import LARGE_FILE_BYTES, one_file, whole_set
-from protocol.http.files import FilesHeld, FilesWanted, Ranges, SegmentsWanted, SegmentSent
+from protocol.http.files import FilesHeld, FilesWanted, Ranges, SegmentSent, SegmentsWanted
 
 _SETTLED_AT_ONCE = 256
 _NOT_THERE_YET = FileNotHereError("the sender's files have not arrived at the node yet")

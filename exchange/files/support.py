@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from exchange.files.book import attachments_of
 from exchange.files.sealing import Wanted
-from exchange.settings import FilesSettings
 from keys.directory.routes import node_path
 from keys.directory.view import Directory
 from protocol.address import Address
@@ -21,7 +20,6 @@ from protocol.encoding.phrase import phrase
 from protocol.errors import (
     ComityError,
     FileNotSupportedError,
-    FileByHashOnlyError,
     InvalidAddressError,
     UnknownContactPointError,
     UnknownNodeError,
@@ -33,7 +31,6 @@ if TYPE_CHECKING:
     from protocol.messages.schema.base import Message
 
 FILES_VERSION = 1
-HASH_ONLY = "by_hash_only"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +41,11 @@ class FileWays:
     own: Address
     now: datetime
 
-    def check(self, message: Message, settings: FilesSettings) -> None:
-        """Return if the files of a composed message may and can go where it goes.
-
-        Raises :class:`FileByHashOnlyError` for a file that is exchanged by its hash alone, and :class:`FileNotSupportedError`.
-        """
+    def check(self, message: Message) -> None:
+        """Return if the files of a composed message can go where it goes; raises :class:`FileNotSupportedError`."""
         attachments = attachments_of(message)
         if not attachments:
             return
-        if settings.hash_only == "never" and any(one.get("label") == HASH_ONLY for one in attachments):
-            raise FileByHashOnlyError
         self._require(message.to, sum(int(one["sealed"]["length"]) for one in attachments))
 
     def require_supported(self, draft: Mapping[str, Any], wanted: Sequence[Wanted]) -> None:

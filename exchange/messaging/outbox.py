@@ -33,6 +33,7 @@ from exchange.messaging.drafting.fanning import Fanning, TimedDraft, family_of, 
 from exchange.messaging.handling import PassingOn
 from exchange.messaging.once import Claim, Once
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
+from exchange.office.hash_only import HashOnly
 from exchange.office.officers import Acting
 from exchange.office.processing_log import Giving, ProcessingLog
 from exchange.store.rows import Head, OnceResult, Refusal, StoredMessage, StoredReceipt
@@ -145,6 +146,7 @@ class Outbox:
         self._settings = context.settings
         self._clock = context.clock
         self._files = FileBook(context)
+        self._hash_only = HashOnly(context, acting, book)
         self._last_id = (0, 0)
 
     def compose(self, drafts: Sequence[Mapping[str, Any]]) -> list[Composed]:
@@ -211,7 +213,8 @@ class Outbox:
             told += [_SAME_WORDS] if family is not None and families.count(family) > 1 else []
             cautions.append((*found, *cautions_of_cards(composed.message, self._directory()), *told))
             check_law(self._directory(), composed.message)
-            FileWays(self._directory(), self._address, self._clock()).check(composed.message, self._settings.files)
+            FileWays(self._directory(), self._address, self._clock()).check(composed.message)
+            self._hash_only.check_outgoing(composed.message, self._parsed)
             self._fanning.require_alone(composed.message)
             self._passing_on.check_outgoing(composed)
             self._needs_glass(composed.message)

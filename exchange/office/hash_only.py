@@ -8,11 +8,11 @@ desk's thread.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from exchange.context.desk_context import DeskContext
 from exchange.office.officers import Acting, Login, OfficerRegister, Role, check_line, person_of, who_acts
@@ -21,6 +21,10 @@ from protocol.encoding import cbor
 from protocol.encoding.instants import from_ms, to_ms, truncate
 from protocol.errors import FileByHashOnlyError, ForbiddenError, OfficerNeededError, OfficerRoleError
 from protocol.processing_log import Operation
+
+if TYPE_CHECKING:
+    from exchange.context.parsed import Parsed
+    from protocol.messages.schema.base import Message
 
 LABEL = "by_hash_only"
 ACT = "files.allow"
@@ -63,6 +67,27 @@ class HashOnly:
         for attachment in attachments:
             if attachment.get("label") == LABEL and self.allowed(bytes.fromhex(attachment["sha256"])) is None:
                 raise FileByHashOnlyError
+
+    def check_outgoing(self, message: Message, parsed: Parsed) -> None:
+        """Return if every file that follows a composed message may be had as a file.
+
+        One that any message of the case names with the label has it, also where whoever attached it did not say so.
+        Raises :class:`FileByHashOnlyError`.
+        """
+        files = [one for one in message.attachments if one.sealed is not None]
+        if not files:
+            return
+        named = [one for said in self._said(message, parsed) for one in said.attachments]
+        labelled = {one.sha256 for one in named if one.label == LABEL}
+        for one in files:
+            if (one.label == LABEL or one.sha256 in labelled) and self.allowed(bytes.fromhex(one.sha256)) is None:
+                raise FileByHashOnlyError
+
+    def _said(self, message: Message, parsed: Parsed) -> Iterator[Message]:
+        yield message
+        for _, stored, _ in self._store.messages.thread(message.thread) if message.thread != message.id else ():
+            if not stored.erased:
+                yield parsed.of(stored)
 
     def allowed(self, sha256: bytes) -> AllowedFile | None:
         """The decision that lets a file go; None where there is none, or where the settings want none any more."""
