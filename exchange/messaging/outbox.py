@@ -25,7 +25,6 @@ from exchange.cases.standing import standing_of
 from exchange.cases.threads import check_next_step
 from exchange.context.desk_context import DeskContext
 from exchange.files.book import FileBook
-from exchange.files.support import FileWays
 from exchange.link.client import MAX_SUBMIT_BYTES
 from exchange.messaging._referring import TOLD, accompanied
 from exchange.messaging.drafting.closing import LAPSE, losses, require_nothing_lost
@@ -51,6 +50,8 @@ from protocol.errors import (
     OlderReaderError,
     PeerFailedError,
     RetractedError,
+    UnknownContactPointError,
+    UnknownNodeError,
 )
 from protocol.event import EventName
 from protocol.http.wire import MAX_ENVELOPES, EnvelopeAnswer
@@ -213,7 +214,7 @@ class Outbox:
             told += [_SAME_WORDS] if family is not None and families.count(family) > 1 else []
             cautions.append((*found, *cautions_of_cards(composed.message, self._directory()), *told))
             check_law(self._directory(), composed.message)
-            FileWays(self._directory(), self._address, self._clock()).check(composed.message)
+            self._check_files(composed.message, known_only=True)
             self._hash_only.check_outgoing(composed.message, self._parsed)
             self._fanning.require_alone(composed.message)
             self._passing_on.check_outgoing(composed)
@@ -258,6 +259,24 @@ class Outbox:
         left_out = draft.get("leave_out") or ()
         return {**draft, "without_call_back": True, "leave_out": [*left_out, "without_call_back"]}
 
+    def _check_files(self, message: Message, *, known_only: bool = False) -> None:
+        """Return if the files of the message can go to all its recipients; raises :class:`FileNotSupportedError`.
+
+        ``known_only`` passes over recipients that the directory does not have: sealing says so, after it was asked for.
+        """
+        from keys.directory.routes import require_files
+        from protocol.messages.attached import file_list_of
+
+        files = file_list_of(message)
+        if files is None:
+            return
+        recipients = [Address.parse(text) for text in message.to]
+        try:
+            require_files(self._directory(), self._address, recipients, files.file_set, self._clock())
+        except (UnknownContactPointError, UnknownNodeError):
+            if not known_only:
+                raise
+
     def _needs_glass(self, message: Message) -> bool:
         """As :func:`needs_glass`, where the office asks for a call before it discloses in an emergency."""
         return self._settings.office.emergency_call_back == "required" and needs_glass(self._store, message)
@@ -299,6 +318,7 @@ class Outbox:
 
         for message in messages:
             check_law(self._directory(), message.message)  # again: a newer directory may know more of both nations
+            self._check_files(message.message)
         sealed = [self._seal(message.complete, expires_in) for message in messages]
         heads = [message.head for message in sealed]
         records = [
