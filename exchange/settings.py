@@ -2,8 +2,8 @@
 
 The home holds ``keystore.cbor`` (encrypted), ``desk.sqlite`` (sealed), ``content-keys.bin`` (of no use without the
 keystore), ``files/`` (sealed), ``officers/`` (encrypted), ``directory/`` (public, verified), ``bootstrap.json`` and
-``records.checkpoint`` (public) and ``settings.toml``, which a person may edit and which holds no secret. Beside them lie
-empty lock files, by which the programs that work on one home keep out of each other's way.
+``records.checkpoint`` (public) and ``settings.toml``, which a person may edit and which holds no secret. Beside them
+lie empty lock files, by which the programs that work on one home keep out of each other's way.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@
 what was asked of several nations (:class:`DeskParents`); ``desk.referrals`` passes on what came to the wrong office
 (:class:`DeskReferrals`); ``desk.office`` has officers, drafts that wait, the rota, the
 processing log and erasure (:class:`DeskOffice`); ``desk.evidence`` verifies and gives out proofs
-(:class:`DeskEvidence`); ``desk.files`` moves and opens the files of messages (:class:`DeskFiles`); ``desk.webhooks`` tells programs of the agency what is due (:class:`DeskWebhooks`), and
+(:class:`DeskEvidence`); ``desk.files`` moves and opens the files of messages (:class:`DeskFiles`);
+``desk.webhooks`` tells programs of the agency what is due (:class:`DeskWebhooks`), and
 ``desk.events`` what happened (:class:`DeskEvents`). Every act is in one part alone, and is awaited.
 
 A message is durable before the network sees it, and stored before its receipt is stated: whatever is interrupted is

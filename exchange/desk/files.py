@@ -9,8 +9,8 @@
     for opened in await desk.files.get(message.id, Path("case-4711")):
         print(opened.path)
 
-Files follow their message at their own pace, and are tried again until they are there. Each is verified against its name
-as it arrives, and against its message when it is opened.
+Files follow their message at their own pace, and are tried again until they are there. Each is verified against its
+name as it arrives, and against its message when it is opened.
 """
 
 from __future__ import annotations
@@ -22,18 +22,20 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from exchange.content.names import distinct_names
+from exchange.content.scanning import Scanning
+from exchange.content.verdicts import ScanResult
 from exchange.custody.quarantine import ACT as QUARANTINE_ACT
 from exchange.custody.quarantine import QuarantinedFile
 from exchange.desk._opening import require_consent, require_open
 from exchange.desk._works import Draft, Works
 from exchange.files.attaching import owner_of
-from exchange.files.book import attachments_of, with_attachments
+from exchange.files.book import appended, attachments_of
 from exchange.files.opening import FileOpening, ToOpen
 from exchange.files.progress import Meter, Told, nobody
 from exchange.files.sealing import Stop, Wanted, sealed_file_of
 from exchange.files.shelf import fetched_place
 from exchange.files.stoppable import stoppable
-from exchange.files.support import FileWays
+from exchange.files.support import require_supported
 from exchange.office.officers import READERS, Role
 from exchange.office.processing_log import Giving
 from exchange.store.files import FileTransfer, TransferState
@@ -90,12 +92,13 @@ class MessageFiles:
 
 @dataclass(frozen=True, slots=True)
 class OpenedFile:
-    """A file that an officer opened: where it lies, as what its message names it."""
+    """A file that an officer opened: where it lies, as what its message names it, and what the scanners said."""
 
     path: Path
     attachment: Mapping[str, Any] = field(repr=False)
     message: UUID
     case: UUID
+    scan: ScanResult | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +146,9 @@ class DeskFiles:
         :class:`StorageFullError`, and what a file is refused with that is none.
         """
         self._works.acting.require(Role.DRAFTER, Role.RELEASER)
-        context = self._context
-        FileWays(context.directory, context.address, context.clock()).require_supported(draft, wanted)
+        require_supported(self._context, draft, wanted)
         attachments = await self._works.attaching.seal(wanted, owner_of(draft), told)
-        before = draft.get("attachments")
-        return with_attachments(draft, [*(before if isinstance(before, list | tuple) else ()), *attachments])
+        return appended(draft, attachments)
 
     # --- How far they are ---
 
@@ -231,7 +232,7 @@ class DeskFiles:
         target: Path | None = None,
         told: Told = nobody,
     ) -> list[OpenedFile]:
-        """Open the files of a message into ``folder``, or one of them as ``target``; they are fetched before, if needed.
+        """Open the files of a message into ``folder``, or one of them as ``target``; what is missing is fetched before.
 
         ``names`` are those of the message, beginnings of the sealed files' names, or their numbers. Each gets a name
         that harms nothing, and none is written over. Raises as :meth:`DeskMessages.read`, :class:`FileNotHereError` as
@@ -287,14 +288,16 @@ class DeskFiles:
             await self.resume(here.head.id, told)
         if not all(shelf.has(here.places[number]) for number in chosen):
             now = await self.progress(here.head.id)
-            share = now.bytes_moved * 100 // max(now.bytes, 1)
+            share = now.bytes_moved * 100 // max(now.total_bytes, 1)
             raise FileNotHereError(f"not all of it has arrived: {share} % of the message's files are here")
 
     async def _open(self, here: _Here, number: int, target: Path, told: Told) -> OpenedFile:
         attachment, place = here.attachments[number], here.places[number]
+        scanning, results = Scanning(self._context.settings.scanning), list[ScanResult]()
 
         def look(path: Path) -> None:
-            self._works.scanning.checked(path)
+            results.append(scanning.scan(path))
+            scanning.require(results[0])
 
         def write(stop: Stop) -> Path:
             meter = Meter("opening", int(attachment["size_bytes"]), told, files=1)
@@ -305,7 +308,7 @@ class DeskFiles:
         except _SENDERS_FAULT as problem:
             await self._blame(here, number, problem)
             raise
-        return OpenedFile(path, attachment, here.head.id, here.head.thread)
+        return OpenedFile(path, attachment, here.head.id, here.head.thread, results[0] if results else None)
 
     async def _blame(self, here: _Here, number: int, problem: ComityError) -> None:
         """State what the sender did wrong; what this desk's disk did to the file is mended instead."""
@@ -317,9 +320,7 @@ class DeskFiles:
             stated = one_file(here.files, file)
             stating = self._mover.stating
             await self._in_thread(lambda: self._quarantine(here, number, problem))
-            await stating.state(
-                stating.signed(EventName.FileHandoverFailure, here.head.ref, stated, (problem.code,))
-            )
+            await stating.state(stating.signed(EventName.FileHandoverFailure, here.head.ref, stated, (problem.code,)))
             return
 
         def anew() -> None:

@@ -199,7 +199,9 @@ class DeskMessages:
         async def propose(_done: int) -> list[SentMessage]:
             composed: list[Composed] = []
             check = self._works.outbox.compose
-            (told,) = await self._propose(await self._works.attaching.attached([draft]), lambda given: composed.extend(check([given])))
+            (told,) = await self._propose(
+                await self._works.attaching.attached([draft]), lambda given: composed.extend(check([given]))
+            )
             return [replace(told, cautions=composed[-1].cautions if composed else ())]
 
         return (await done_once(self._works, self._claim([draft], None, "propose"), propose))[0]

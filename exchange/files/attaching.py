@@ -7,12 +7,12 @@ from typing import Any
 from uuid import UUID
 
 from exchange.context.desk_context import DeskContext
-from exchange.files.book import LOOSE, Anew, FileBook, with_attachments, without_key
+from exchange.files.book import LOOSE, Anew, FileBook, appended, with_attachments, without_key
 from exchange.files.given import given_files
 from exchange.files.progress import Meter, Told, nobody
 from exchange.files.sealing import FileSealing, Sealed, Stop, Wanted
 from exchange.files.stoppable import stoppable
-from exchange.files.support import FileWays
+from exchange.files.support import require_supported
 from exchange.office.draft_ids import draft_id_of
 from protocol.errors import UsageError
 
@@ -39,12 +39,9 @@ class Attaching:
             raise UsageError("files go with one message: write which of these they belong to")
         (draft,) = drafts
         if given.sealed is None:
-            ways = FileWays(self._context.current(), self._context.address, self._context.clock())
-            ways.require_supported(draft, given.wanted)
+            require_supported(self._context, draft, given.wanted)
             given.sealed = await self.seal(given.wanted, owner_of(draft), given.told)
-        before = draft.get("attachments")
-        own = list(before) if isinstance(before, list | tuple) else []
-        return [with_attachments(draft, [*own, *given.sealed])]
+        return [appended(draft, given.sealed)]
 
     async def seal(self, wanted: Sequence[Wanted], owner: UUID, told: Told = nobody) -> list[dict[str, Any]]:
         """The attachments of files, each sealed, or found on the shelf where it is sealed and did not change since.
@@ -52,7 +49,7 @@ class Attaching:
         All are durable when this returns. Raises as :meth:`FileSealing.seal`.
         """
         await self._thread(self._book.sweep)
-        before = [await self._thread(lambda one=one: self._book.sealed_before(one, owner)) for one in wanted]
+        before = await self._thread(lambda: [self._book.sealed_before(one, owner) for one in wanted])
         missing = [one for one, kept in zip(wanted, before, strict=True) if kept is None]
 
         def seal(stop: Stop) -> list[Sealed]:

@@ -6,7 +6,7 @@ into the message when it is composed. One sealed file is one message's: another 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
 from dataclasses import replace
@@ -20,7 +20,7 @@ from exchange.files.sealing import Sealed, Wanted
 from exchange.files.shelf import Shelf, fetched_place
 from exchange.files.source import opened_source
 from exchange.office.release import KeptDrafts
-from exchange.store.files import FileTransfer, ShelfFile, TransferState
+from exchange.store.files import FileTransfer, ShelfFile, SourceSeen, TransferState
 from exchange.store.rows import Head
 from exchange.views import Direction
 from protocol.encoding.instants import truncate
@@ -38,7 +38,7 @@ _FORWARD = "forward"
 
 
 class Anew(NamedTuple):
-    """A file of a draft (by their numbers) that is another message's already, and is to be sealed anew from ``kept``."""
+    """A file of a draft (by their numbers) that another message has already: it is sealed anew from ``kept``."""
 
     draft: int
     attachment: int
@@ -75,13 +75,13 @@ class FileBook:
             return None
         held = self._held()
         with opened_source(wanted.path) as source:
-            for file in kept:
-                fits = file.source == source.seen and all(name in file.attachment for name in wanted.hashes)
-                same_name = wanted.name is None or wanted.name == file.attachment["name"]
-                free = not file.sent and (file.owner == owner or file.name not in held)
-                if fits and same_name and free and self.shelf.has(file.place):
-                    return file
-        return None
+            seen = source.seen
+        return next((file for file in kept if self._fits(file, wanted, seen) and _free(file, owner, held)), None)
+
+    def _fits(self, file: ShelfFile, wanted: Wanted, seen: SourceSeen) -> bool:
+        same = file.source == seen and all(name in file.attachment for name in wanted.hashes)
+        named = wanted.name is None or wanted.name == file.attachment["name"]
+        return same and named and self.shelf.has(file.place)
 
     def keep(self, sealed: Sequence[Sealed], owner: UUID) -> list[dict[str, Any]]:
         """Note files that were put on the shelf; their attachments, as drafts have them."""
@@ -228,12 +228,16 @@ class FileBook:
                 thread=head.thread,
                 direction=Direction(head.direction),
                 files=len(attachments),
-                bytes=sum(int(one["sealed"]["length"]) for one in attachments),
+                total_bytes=sum(int(one["sealed"]["length"]) for one in attachments),
                 state=TransferState.WAITING,
                 at=at,
                 since=at,
             )
         )
+
+
+def _free(file: ShelfFile, owner: UUID, held: Collection[bytes]) -> bool:
+    return not file.sent and (file.owner == owner or file.name not in held)
 
 
 def attachments_of(message: Message) -> list[dict[str, Any]]:
@@ -257,6 +261,28 @@ def without_key(attachment: Mapping[str, Any]) -> dict[str, Any]:
     """An attachment as drafts have it."""
     sealed = {name: value for name, value in attachment["sealed"].items() if name != "key"}
     return {**attachment, "sealed": sealed}
+
+
+def appended(draft: Draft, attachments: Sequence[Mapping[str, Any]]) -> Draft:
+    """The draft with these attachments behind its own, each under a name of its own."""
+    before = draft.get("attachments")
+    own = list(before) if isinstance(before, list | tuple) else []
+    taken = {str(one.get("name")) for one in own if isinstance(one, Mapping)}
+    for attachment in attachments:
+        name = unused(str(attachment["name"]), taken)
+        taken.add(name)
+        own.append({**attachment, "name": name})
+    return with_attachments(draft, own)
+
+
+def unused(name: str, taken: Collection[str]) -> str:
+    """The name, with a number before its ending where it is taken."""
+    stem, dot, ending = name.rpartition(".")
+    number, again = 2, name
+    while again in taken:
+        again = f"{stem} ({number}){dot}{ending}" if stem else f"{name} ({number})"
+        number += 1
+    return again
 
 
 def with_attachments(draft: Draft, attachments: Sequence[Mapping[str, Any]]) -> Draft:

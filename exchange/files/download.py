@@ -1,4 +1,4 @@
-"""Files are fetched from the own node as they arrive there, verified segment by segment, and stated when they are whole.
+"""Files are fetched from the own node as they arrive there, each segment verified, and stated when they are whole.
 
 Nothing is opened here. A node that holds only a part of them is asked again: they follow at their own pace.
 """
@@ -93,8 +93,7 @@ class Downloading:
             done = await noted.note(TransferState.DONE, None, stated, bytes_moved=total, files_moved=whole, rate=0)
             await self._stating.make(stated)
             return done
-        moved = {"bytes_moved": meter.done, "files_moved": whole}
-        return await noted.note(TransferState.HELD_UP, _NOT_THERE_YET, **moved)
+        return await noted.note(TransferState.HELD_UP, _NOT_THERE_YET, bytes_moved=meter.done, files_moved=whole)
 
     async def _fetch_held(
         self, coming: _Coming, missing: Sequence[Ranges], telling: tuple[Meter, TransferBook]

@@ -65,6 +65,6 @@ class FileMover:
         if transfer.direction is Direction.SENT:
             return True
         most = self._settings.fetch_up_to_mb
-        small = most is None or transfer.bytes <= most * _MB
+        small = most is None or transfer.total_bytes <= most * _MB
         # What somebody asked for goes on, whatever its size.
         return (self._settings.fetch == "all" and small) or transfer.state is not TransferState.WAITING

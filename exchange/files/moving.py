@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from exchange.context.desk_context import DeskContext
 from exchange.files.progress import Meter
+from exchange.files.shelf import on_this_disk
 from exchange.store.files import FileTransfer, TransferState
 from exchange.store.rows import PendingStatement
 from keys.local.files import acquire_lock, release_lock
@@ -80,13 +81,8 @@ def alone(context: DeskContext, transfer: FileTransfer) -> Iterator[None]:
     folder = context.home.files
     with suppress(OSError):
         folder.mkdir(mode=0o700, exist_ok=True)
-    try:
+    with on_this_disk():
         lock = acquire_lock(folder / f".{transfer.message}.moving", _another)
-    except OSError as problem:
-        from exchange.files.shelf import on_this_disk
-
-        with on_this_disk():
-            raise problem
     try:
         yield
     finally:
@@ -111,7 +107,7 @@ class AtOnce(Generic[T]):
         failed: BaseException | None = None
         try:
             for part in parts:
-                running.add(asyncio.ensure_future(work(part)))  # type: ignore[arg-type]
+                running.add(asyncio.ensure_future(work(part)))
                 if len(running) >= self._most:
                     done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                     failed = next((one.exception() for one in done if one.exception() is not None), None)

@@ -1,7 +1,7 @@
 """Opening: a file of a message is written where an officer wants it, whole and as its message says, or not at all.
 
 One pass over the sealed file compares it with its name, opens it with its key, and compares what comes out with the
-hashes of the message. The result gets its name when all of that held, and never the name of a file that is there.
+hashes of the message. The result gets its name when all of that held, and never the name of another file that is there.
 Blocking; for a thread of its own.
 """
 
@@ -11,6 +11,7 @@ import errno
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from exchange.files.progress import Meter
-from exchange.files.sealing import MORE_HASHES, Stop, Stopped, key_of, sealed_file_of, segments_of
+from exchange.files.sealing import MORE_HASHES, Stop, StoppedError, key_of, sealed_file_of, segments_of
 from exchange.files.shelf import RESERVE_BYTES, Shelf, begin_to_write, let_go_of_cache
 from keys.local.files import PRIVATE_MODE, sync_folder
 from protocol.errors import FileAlteredError, FileHashMismatchError, StorageFullError, UsageError
@@ -58,6 +59,9 @@ class FileOpening:
         :class:`UsageError` where a file of that name is there, and what ``checked`` raises.
         """
         target = wanted.target
+        if self._is_there(wanted):
+            meter.add(int(wanted.attachment["size_bytes"]), files=1)
+            return target
         self._require_place(target, int(wanted.attachment["size_bytes"]))
         try:
             descriptor, temporary = tempfile.mkstemp(prefix=".comity-", suffix=".part", dir=target.parent)
@@ -91,6 +95,18 @@ class FileOpening:
             return Frontier().extended(map(segment_hash, segments_of(descriptor, file))).root() == file.root
 
     # --- Inside ---
+
+    def _is_there(self, wanted: ToOpen) -> bool:
+        """Whether the very file lies there already: what was interrupted goes on with the next one."""
+        try:
+            descriptor = os.open(wanted.target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return False
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode) or status.st_size != int(wanted.attachment["size_bytes"]):
+                return False
+            return hashlib.file_digest(file, "sha256").hexdigest() == str(wanted.attachment["sha256"])
 
     def _require_place(self, target: Path, size: int) -> None:
         if os.path.lexists(target):
@@ -130,7 +146,7 @@ class FileOpening:
                 raise FileAlteredError("the sealed file is not as long as its name says")
             for piece in open_file(file, key_of(attachment), size, segments_of(descriptor, file), digest=digest):
                 if self._stop.is_set():
-                    raise Stopped
+                    raise StoppedError
                 for one in more.values():
                     one.update(piece)
                 meter.add(len(piece))

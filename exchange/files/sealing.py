@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 from exchange.files.progress import Meter
 from exchange.files.shelf import LEAVES, Part, Shelf, begin_to_write, let_go_of_cache, on_this_disk, own_place
-from exchange.files.source import media_type_of, name_in_message, opened_source, read_into
+from exchange.files.source import OpenSource, media_type_of, name_in_message, opened_source, read_into
 from exchange.store.files import ShelfFile, SourceSeen
 from protocol.errors import FileNotHereError
 from protocol.files.chunked import KEY_BYTES, SALT_BYTES, Buffer
@@ -41,7 +41,7 @@ _WRITE_OUT_BYTES = 8 << 20
 _LOOK_S = 0.5
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """Whoever asked for it does not want it any more."""
 
 
@@ -88,11 +88,12 @@ class FileSealing:
     def seal(self, wanted: Wanted, meter: Meter) -> Sealed:
         """Seal a file of the officer's.
 
-        Raises as :func:`opened_source`, :class:`FileSourceChangedError`, :class:`StorageFullError`, :class:`Stopped`.
+        Raises as :func:`opened_source`, :class:`FileSourceChangedError`, :class:`StorageFullError`, and
+        :class:`StoppedError`.
         """
         with opened_source(wanted.path) as source:
             hashes = {name: hashlib.new(name, usedforsecurity=False) for name in ("sha256", *wanted.hashes)}
-            pieces = _Pieces(source.descriptor)
+            pieces = _Pieces(source)
             sealed, written, leaves = self._sealed(_hashing(pieces, list(hashes.values())), meter, source.seen.size)
             try:
                 source.require_unchanged(pieces.read)
@@ -159,8 +160,9 @@ class FileSealing:
 class _Pieces:
     """The plaintext, block by block, in one buffer that is used again."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, source: OpenSource) -> None:
+        self._source = source
+        self._descriptor = source.descriptor
         self._block = memoryview(bytearray(BLOCK_BYTES))
         self.read = 0
 
@@ -170,6 +172,8 @@ class _Pieces:
             if count == 0:
                 return
             self.read += count
+            if self.read > self._source.seen.size:  # it grows: perhaps for ever
+                self._source.require_unchanged(self.read)
             yield self._block[:count]
             if self.read % _WRITE_OUT_BYTES == 0:
                 let_go_of_cache(self._descriptor, self.read - _WRITE_OUT_BYTES, _WRITE_OUT_BYTES)
@@ -185,7 +189,7 @@ def _hashing(pieces: Iterable[Buffer], hashes: Sequence[Any]) -> Iterator[Buffer
 def _segments(sealer: FileSealer, pieces: Iterable[Buffer], meter: Meter, stop: Stop) -> Iterator[bytearray]:
     for piece in pieces:
         if stop.is_set():
-            raise Stopped
+            raise StoppedError
         yield from sealer.update(piece)
         meter.add(len(piece))
     yield from sealer.finish()

@@ -61,7 +61,7 @@ class Shelf:
         free = shutil.disk_usage(self._folder).free
         if free < wanted_bytes + RESERVE_BYTES:
             raise StorageFullError(
-                f"the disk with the desk's home has {free} bytes free, and the files need {wanted_bytes + RESERVE_BYTES}"
+                f"the disk of the desk's home has {free} bytes free; the files need {wanted_bytes + RESERVE_BYTES}"
             )
 
     @contextmanager
@@ -184,7 +184,9 @@ _WRITE_ASYNC = 2
 def begin_to_write(descriptor: int, offset: int, length: int) -> None:
     """Ask the system to begin writing these bytes out: the wait at the end is short, and dirty memory stays small."""
     if _sync_range is not None:
-        _sync_range(ctypes.c_int(descriptor), ctypes.c_int64(offset), ctypes.c_int64(length), ctypes.c_uint(_WRITE_ASYNC))
+        _sync_range(
+            ctypes.c_int(descriptor), ctypes.c_int64(offset), ctypes.c_int64(length), ctypes.c_uint(_WRITE_ASYNC)
+        )
 
 
 def _abandoned(path: Path) -> bool:

@@ -96,9 +96,7 @@ class NodeClient:
 
     async def fetch_files(self, wanted: FilesWanted) -> FilesHeld:
         """What the node holds of a message's files, and as many as fit of the segments that are wanted."""
-        return decode_held(
-            await self._ask("/v1/files/fetch", encode_fetch(wanted), MAX_HELD_BYTES), self.server.title
-        )
+        return decode_held(await self._ask("/v1/files/fetch", encode_fetch(wanted), MAX_HELD_BYTES), self.server.title)
 
     async def cancel_files(self, digest: bytes) -> int:
         """Take the files of a message back: how many the node let go."""

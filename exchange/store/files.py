@@ -103,7 +103,7 @@ class FileTransfer:
     thread: UUID
     direction: Direction
     files: int
-    bytes: int
+    total_bytes: int
     state: TransferState
     at: datetime
     since: datetime
@@ -127,7 +127,7 @@ class FileTransfer:
         """As it is sealed."""
         return cbor.encode(
             [
-                *(self.message.bytes, self.thread.bytes, self.direction.value, self.files, self.bytes),
+                *(self.message.bytes, self.thread.bytes, self.direction.value, self.files, self.total_bytes),
                 *(self.state.value, to_ms(self.at), to_ms(self.since), self.bytes_moved, self.files_moved),
                 *(self.error, self.why, self.rate, list(self.opened)),
             ]
@@ -136,7 +136,8 @@ class FileTransfer:
     @classmethod
     def from_bytes(cls, value: bytes) -> FileTransfer:
         """What :meth:`to_bytes` made."""
-        message, thread, direction, files, size, state, at, since, *more, opened = cbor.decode(value)
+        message, thread, direction, files, size, state, at, since, *more = cbor.decode(value)
+        moved, files_moved, error, why, rate, opened = more
         return cls(
             UUID(bytes=message),
             UUID(bytes=thread),
@@ -146,7 +147,11 @@ class FileTransfer:
             TransferState(state),
             from_ms(at),
             from_ms(since),
-            *more,
+            moved,
+            files_moved,
+            error,
+            why,
+            rate,
             tuple(opened),
         )
 
@@ -233,14 +238,17 @@ class FileTable:
 
     def transfers(self, *, unfinished: bool = False, most: int = 10_000) -> list[FileTransfer]:
         """The transfers of this desk, the oldest first; ``unfinished``: those alone that go on by themselves."""
-        where = "WHERE open = 1" if unfinished else ""
-        rows = self._database.all(f"SELECT message, sealed FROM file_transfer {where} ORDER BY seq LIMIT ?", (most,))
+        rows = self._database.all(
+            "SELECT message, sealed FROM file_transfer WHERE open >= ? ORDER BY seq DESC LIMIT ?",
+            (int(unfinished), most),
+        )
+        rows.reverse()
         return [FileTransfer.from_bytes(self._cipher.open(_TRANSFER, row, sealed)) for row, sealed in rows]
 
     # --- Inside ---
 
     def _read(self, where: str, values: tuple[object, ...]) -> list[ShelfFile]:
-        rows = self._database.all(f"SELECT owner, name, sealed, slot FROM file {where}", values)
+        rows = self._database.all("SELECT owner, name, sealed, slot FROM file " + where, values)  # noqa: S608 - ours
         return list(self._opened(rows))
 
     def _opened(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[ShelfFile]:

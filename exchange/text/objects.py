@@ -89,7 +89,7 @@ def transfer_object(transfer: Any) -> dict[str, Any]:
         "direction": transfer.direction,
         "state": transfer.state,
         "files": transfer.files,
-        "bytes": transfer.bytes,
+        "bytes": transfer.total_bytes,
         "files_moved": transfer.files_moved,
         "bytes_moved": transfer.bytes_moved,
         "rate": transfer.rate,

@@ -72,7 +72,7 @@ def list_(
 def _row(one: MessageFiles) -> tuple[object, ...]:
     transfer = one.transfer
     way = _("sent") if transfer.direction == "sent" else _("received")
-    return str(one.message)[-SHORT_ID:], way, transfer.files, bytes_text(transfer.bytes), how_far(transfer)
+    return str(one.message)[-SHORT_ID:], way, transfer.files, bytes_text(transfer.total_bytes), how_far(transfer)
 
 
 def _print_files(one: MessageFiles) -> None:
@@ -253,7 +253,7 @@ async def say_how_far(desk: Desk, messages: Sequence[UUID], *, served: bool) -> 
 
 def how_far(transfer: FileTransfer) -> str:
     """How far the files of a message are, in words."""
-    share = transfer.bytes_moved * 100 // max(transfer.bytes, 1)
+    share = transfer.bytes_moved * 100 // max(transfer.total_bytes, 1)
     sent = transfer.direction == "sent"
     match transfer.state:
         case "done":
@@ -270,10 +270,8 @@ def how_far(transfer: FileTransfer) -> str:
             text = _("{share} %, held up: {why} ({code}); it goes on by itself, or with comity files resume")
             return text.format(share=share, why=safe(_(transfer.why or "")), code=transfer.error)
         case _:
-            left = (transfer.bytes - transfer.bytes_moved) / transfer.rate if transfer.rate else None
+            left = (transfer.total_bytes - transfer.bytes_moved) / transfer.rate if transfer.rate else None
             rate = bytes_text(transfer.rate)
             if left is None:
                 return _("{share} %").format(share=share)
             return _("{share} %, {rate} a second, {left} left").format(share=share, rate=rate, left=duration_text(left))
-
-
