@@ -111,10 +111,14 @@ class Custody:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a desk knows of a message, all of it verified: its content, the proved receipts, the office's records."""
+    """What a desk knows of a message, all of it verified: its content, the proved receipts, the office's records.
+
+    ``sent``: by this desk, which gets the receipts of every hop; a recipient gets those of its own node.
+    """
 
     content: Mapping[str, Any] = field(repr=False)
     case: UUID
+    sent: bool = False
     receipts: Sequence[tuple[ReceiptRow, Event]] = ()
     records: Sequence[tuple[int, ProcessingRecord]] = ()
 
@@ -171,7 +175,7 @@ def custody_of(file: CustodyFile, known: Known) -> Custody:
         file=file,
         steps=tuple(sorted(steps, key=lambda step: step.at)),
         provider=tuple(_provider(item) for item in items),
-        gaps=tuple(dict.fromkeys(_gaps(file, known.content, items, [event for _, event in proved]))),
+        gaps=tuple(dict.fromkeys((*_way_gaps(file, known, proved), *_item_gaps(file, known.content, items)))),
     )
 
 
@@ -248,13 +252,16 @@ def _hash_text(given: Mapping[str, Any]) -> str:
     return f"{given['algorithm']} {given['value']}" if given else ""
 
 
-def _gaps(
-    file: CustodyFile, content: Mapping[str, Any], items: Sequence[Mapping[str, Any]], events: Iterable[Event]
-) -> Iterator[str]:
-    """What the chain does not show, and a reader would look for."""
-    seen = {event.name for event in events}
+def _way_gaps(file: CustodyFile, known: Known, proved: Iterable[tuple[ReceiptRow, Event]]) -> Iterator[str]:
+    """What the chain does not show of the file's way, and this desk would be shown."""
+    seen = {event.name for _, event in proved}
+    wanted = _WAY if known.sent else {EventName.FileHandover: NOT_HANDED_OVER}
     if file.sealed is not None:
-        yield from (gap for name, gap in _WAY.items() if name not in seen)
+        yield from (gap for name, gap in wanted.items() if name not in seen)
+
+
+def _item_gaps(file: CustodyFile, content: Mapping[str, Any], items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What the answer does not say of how its sender came by the file."""
     if content.get("type") == "answer":
         if not items:
             yield NO_ITEM

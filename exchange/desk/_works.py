@@ -112,7 +112,6 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
     outbox = Outbox(context, judge, acting, book, passing_on, once, fanning)
     mailbox = Inbox(context, judge, book)
     files = FileBook(context)
-    attaching = Attaching(context, files)
     search = Search(
         store,
         lambda stored: [subject.key for subject in subjects_of(parsed.of(stored))],
@@ -148,6 +147,6 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
         files=files,
         scanning=Scanning(context.settings.scanning),
         hash_only=HashOnly(context, acting, book),
-        attaching=attaching,
+        attaching=outbox.attaching,
         mover=FileMover(context, link, files, node_sync.state),
     )

@@ -33,6 +33,7 @@ from exchange.office.officers import READERS, Login
 from exchange.office.processing_log import Giving
 from exchange.store.files import TransferState
 from exchange.store.rows import Head, StoredMessage
+from exchange.views import Direction
 from protocol.encoding.instants import truncate
 from protocol.errors import ComityError, ErasedError, FileNotHereError, NotFoundError
 from protocol.event import decode_event
@@ -149,7 +150,13 @@ class DeskCustody:
     def _known(self, stored: StoredMessage) -> Known:
         receipts = [entry for entry in self._store.receipts.of(stored.head.digest) if entry.error is None]
         rows = [(self._works.judge.row(one.receipt, None), decode_event(one.receipt.leaf)) for one in receipts]
-        return Known(self._content(stored), stored.head.thread, rows, list(self._records(stored.head.id)))
+        return Known(
+            content=self._content(stored),
+            case=stored.head.thread,
+            sent=stored.head.direction is Direction.SENT,
+            receipts=rows,
+            records=list(self._records(stored.head.id)),
+        )
 
     def _records(self, message_id: UUID) -> Iterator[tuple[int, ProcessingRecord]]:
         for index, _leaf, entry in self._store.records.entries():

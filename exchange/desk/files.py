@@ -246,6 +246,7 @@ class DeskFiles:
         if target is not None and len(chosen) != 1:
             raise UsageError("one file gets a name of its own: say which")
         await self._in_thread(lambda: self._require_free(here, chosen))
+        await self._in_thread(lambda: self._note_opening(here, chosen))
         await self._require_here(here, chosen, told)
         originals = [str(here.attachments[number]["name"]) for number in chosen]
         targets = [target] if target is not None else [folder / name for name in distinct_names(originals)]
@@ -390,13 +391,21 @@ class DeskFiles:
             self._context.background.start(self._works.node_sync.state_pending())
 
     def _opened_by_officer(self, message_id: UUID) -> _Here:
-        """The files, to be opened: that they are is in the records before anybody has them."""
+        """The files, to be opened by who may read the message."""
         stored = self._store.messages.get(message_id)
         require_open(self._works, stored)
         here = self._here(message_id)
-        record = self._works.book.record(Operation.CONSULTATION, "files.get", here.head, count=len(here.attachments))
-        self._works.keep_record(record)
         return here
+
+    def _note_opening(self, here: _Here, chosen: Sequence[int]) -> None:
+        """Record which files are opened, each by its hash, before anybody has them; in the desk's thread."""
+        hashes = [bytes.fromhex(here.attachments[number]["sha256"]) for number in chosen]
+        records = [
+            self._works.book.record(Operation.CONSULTATION, "files.get", here.head, given=Giving((), file=digest))
+            for digest in hashes
+        ]
+        with self._store.database.transaction():
+            self._store.records.insert(records)
 
     def _here(self, message_id: UUID) -> _Here:
         transfer = self._transfer(message_id)

@@ -18,7 +18,7 @@ from io import BytesIO
 from uuid import UUID
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
-from exchange.evidence._bag_files import files_in, payload_of
+from exchange.evidence._bag_files import MAX_WHOLE_BYTES, files_in, payload_of
 from exchange.evidence._bag_readme import readme
 from exchange.evidence.disclosure import Disclosure
 from exchange.messaging.receipts import JudgedReceipt
@@ -51,6 +51,9 @@ SALT = "data/salt.bin"
 RECEIPTS = "data/receipts/"
 DIRECTORY = "data/directory/"
 LOGS = "data/logs/"
+
+MAX_WHOLE = MAX_WHOLE_BYTES
+"""How many bytes of sealed files one bag holds."""
 
 _ENTRY_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that ZIP can say
 _UNIX = 3

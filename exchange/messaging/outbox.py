@@ -24,6 +24,7 @@ from exchange.cases.delivery import REPLACES, require_lost, settled_value
 from exchange.cases.standing import standing_of
 from exchange.cases.threads import check_next_step
 from exchange.context.desk_context import DeskContext
+from exchange.files.attaching import Attaching
 from exchange.files.book import FileBook
 from exchange.link.client import MAX_SUBMIT_BYTES
 from exchange.messaging._referring import TOLD, accompanied
@@ -148,6 +149,7 @@ class Outbox:
         self._clock = context.clock
         self._files = FileBook(context)
         self._hash_only = HashOnly(context, acting, book)
+        self.attaching = Attaching(context, self._files, book)
         self._last_id = (0, 0)
 
     def compose(self, drafts: Sequence[Mapping[str, Any]]) -> list[Composed]:
