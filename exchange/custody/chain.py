@@ -7,7 +7,7 @@ Four kinds of step, and none stands for another:
 - **proved**: what a log holds under a verified receipt: each hop, and what the desks stated.
 - **recorded**: what this office's own processing log says: who added, opened, scanned, verified, exported.
 
-What is missing is said (:attr:`Custody.gaps`), because a chain is only as good as what it does not show. Pure: it is
+The chain says what is missing (:attr:`Custody.gaps`), because it is only as good as what it does not show. Pure: it is
 given what was verified.
 """
 
@@ -123,7 +123,7 @@ class Known:
     records: Sequence[tuple[int, ProcessingRecord]] = ()
 
 
-# What a gap in the way of a file is called; the labels are the reader's.
+# Gaps in the way of a file; the labels are the reader's.
 NOT_ACCEPTED, NOT_CONSIGNED, NOT_HANDED_OVER = "not-accepted", "not-consigned", "not-handed-over"
 NO_ITEM, NO_CERTIFICATE, OTHER_HASH = "no-item", "no-certificate", "other-hash"
 _WAY = MappingProxyType(
@@ -222,7 +222,7 @@ def _proved(row: ReceiptRow, event: Event) -> ChainStep:
 
 def _is_of(record: ProcessingRecord, file: CustodyFile) -> bool:
     if record.file is not None:
-        # Who seals a file does so before there is a message.
+        # A file is sealed before there is a message.
         mine = record.file.hex() == file.sha256 and record.act.startswith(FILE_ACTS)
         return mine and record.message in (None, file.message)
     return record.message == file.message and record.operation is not Operation.COMBINATION

@@ -3,8 +3,8 @@
 The sender's officer signed a name, a key, a length and a SHA-256 of one file. When the sealed file that came is the one
 of that name, and opens to something else or not at all, then nobody but the sender can have done it: the name commits
 to the ciphertext, and the content to the name. The proof is an evidence bag with the content and the sealed file
-(``comity evidence bag --disclose --files whole``): both verifiers say what the sender sealed. Whoever is given it can
-open the file and read the message, so that giving it is a disclosure like any other.
+(``comity evidence bag --disclose --files whole``): both verifiers say what the sender sealed. With it anybody can open
+the file and read the message, so that giving it is a disclosure like any other.
 
 A sealed file that is not the one of its name accuses nobody: it was damaged on the way, or on this desk's disk, and is
 fetched again.

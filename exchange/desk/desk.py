@@ -36,10 +36,10 @@ from typing import Any, TypeVar
 from exchange.context.desk_context import Clock, DeskContext
 from exchange.context.live_keys import LiveKeys, LiveSigner
 from exchange.context.worker import own_thread
+from exchange.desk._custody import DeskCustody
 from exchange.desk._events import DeskEvents
 from exchange.desk._works import Works, make_works
 from exchange.desk.cases import DeskCases
-from exchange.desk.custody import DeskCustody
 from exchange.desk.evidence import DeskEvidence
 from exchange.desk.files import DeskFiles
 from exchange.desk.messages import DeskMessages

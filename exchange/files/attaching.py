@@ -85,7 +85,7 @@ class Attaching:
 
     async def _kept(self, sealed: list[Sealed], owner: UUID) -> list[dict[str, Any]]:
         def keep() -> list[dict[str, Any]]:
-            # Who added a file is the beginning of its custody: recorded by its hash, each for itself.
+            # The custody of a file begins with who added it: recorded by its hash, each for itself.
             made = [
                 self._records.record(Operation.COLLECTION, "files.seal", given=Giving((), file=digest))
                 for digest in (bytes.fromhex(one.attachment["sha256"]) for one in sealed)

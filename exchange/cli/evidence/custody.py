@@ -166,7 +166,7 @@ def export(
     """Export files."""
 
     async def work(desk: Desk) -> None:
-        from exchange.desk.custody import ExportWish
+        from exchange.custody.export import ExportWish
 
         who, what_for = read_handing(to, purpose)
         wish = ExportWish(who, what_for, tuple(names or ()), disclose)

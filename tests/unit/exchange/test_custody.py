@@ -13,7 +13,7 @@ import pytest
 from exchange.cli.evidence.custody import custody_lines
 from exchange.content.verdicts import ScanFinding, ScanResult, ScanVerdict
 from exchange.custody.chain import FileState, Shown
-from exchange.desk.custody import ExportWish
+from exchange.custody.export import ExportWish
 from exchange.evidence.bag_reader import read_bag, verify_bag
 from exchange.evidence.bag_writer import write_bag
 from exchange.files.given import attaching

@@ -117,6 +117,8 @@ OTHERS = {
     *(("comity-node log verify-tiles", "folder"), ("comity-node monitor proof", "out")),
     ("comity-node monitor evidence", "out"),
     *(("comity desk run", "run_folder"), ("comity desk unit", "credential")),
+    # Files of others, which are never read as anything.
+    *(("comity files export", "out"), ("comity files scan", "file")),
 }
 NOT_PATHS = {("comity verify", "what"), ("comity-node federation create", "holder")}
 

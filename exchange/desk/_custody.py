@@ -12,9 +12,7 @@ forbids it; that it left is recorded for each file.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +20,7 @@ from uuid import UUID
 
 from exchange.context.worker import in_desk_thread
 from exchange.custody.chain import Custody, FileState, Known, attachment_of, custody_of, file_of
+from exchange.custody.export import ExportedFiles, ExportWish
 from exchange.desk._handing import Handing
 from exchange.desk._opening import require_consent, require_open
 from exchange.desk._works import Works
@@ -47,31 +46,6 @@ if TYPE_CHECKING:
     from exchange.office.hash_only import AllowedFile
 
 _ACTS_OF_FILES = "files."
-
-
-@dataclass(frozen=True, slots=True)
-class ExportWish:
-    """What an export is to hold: the files named (none: all that are here), for whom, and what for.
-
-    ``disclose``: the evidence of the message that goes with it holds the content.
-    """
-
-    to: str | None = None
-    purpose: str | None = None
-    names: tuple[str, ...] = ()
-    disclose: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ExportedFiles:
-    """A bag that was written: its files, what the scanners said of each by its name there, and the entries of the
-    processing log in which their custody goes on.
-    """
-
-    folder: Path
-    files: tuple[WrittenFile, ...]
-    scans: Mapping[str, ScanResult] = field(hash=False)
-    records: tuple[int, ...] = ()
 
 
 class DeskCustody:
@@ -171,10 +145,9 @@ class DeskCustody:
         require_open(self._works, stored)
         return stored
 
-    @staticmethod
-    def _content(stored: StoredMessage) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads(stored.content)
-        return content
+    def _content(self, stored: StoredMessage) -> dict[str, Any]:
+        message = self._context.parsed.of(stored)
+        return message.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     # --- Scanning ---
 
