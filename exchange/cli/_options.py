@@ -95,6 +95,11 @@ NewPassphraseOption = Annotated[
 QuickDerivationOption = Annotated[
     bool, typer.Option("--quick-derivation", help=_("Cheaper passphrase derivation: for demonstrations only."))
 ]
+SecondOfficerOption = Annotated[str, typer.Option("--second-officer", help=_("The id of another officer, in person."))]
+SecondPassphraseOption = Annotated[
+    Path | None,
+    typer.Option("--second-passphrase-file", help=_("The second officer's passphrase in a file; else it is asked.")),
+]
 WaitOption = Annotated[float, typer.Option("--wait", min=0, max=30, help=_("Seconds to wait for something new."))]
 LimitOption = Annotated[int, typer.Option("--limit", min=1, max=100_000, help=_("How many at most."))]
 RemarkOption = Annotated[str | None, typer.Option("--remark", help=_("A remark for the sender."))]

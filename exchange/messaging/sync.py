@@ -20,8 +20,6 @@ from uuid import UUID
 from exchange.cases.agenda import Agenda
 from exchange.cases.search import Search
 from exchange.context.desk_context import DeskContext
-from exchange.files.attaching import Attaching
-from exchange.files.book import FileBook
 from exchange.files.given import note_sent
 from exchange.link.client import MAX_ENTRIES, MAX_WAIT_S, NodeClient
 from exchange.link.link import NodeLink
@@ -93,7 +91,7 @@ class NodeSync:
         search: Search,
         agenda: Agenda,
     ) -> None:
-        self._attaching = Attaching(context, FileBook(context))
+        self._attaching = outbox.attaching
         self._store = context.store
         self._outbox = outbox
         self._mailbox = mailbox

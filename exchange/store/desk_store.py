@@ -19,6 +19,7 @@ from uuid import UUID
 from exchange.store._calls import CallTable, CardSeenTable
 from exchange.store._content import ContentSeal
 from exchange.store._content_keys import ContentKeys
+from exchange.store._custody import CustodyTable
 from exchange.store._events import EventTable
 from exchange.store._mailbox import MailboxPlace, QuarantineTable
 from exchange.store._names import RowNames
@@ -88,6 +89,7 @@ class DeskStore:
     agenda: AgendaTable
     case_notes: CaseNoteTable
     files: FileTable
+    custody: CustodyTable
     search: WordTable
     records: ProcessingLogTable
     events: EventTable
@@ -122,6 +124,7 @@ class DeskStore:
             self.receipts = ReceiptTable(database, names, self.agenda)
             self.case_notes = CaseNoteTable(database, names, self.content, self.agenda)
             self.files = FileTable(database, names, self.content, self.agenda)
+            self.custody = CustodyTable(database, names, self.content)
             self.search = WordTable(database, self.state, self.messages)
             self.records = ProcessingLogTable(database)
             self.events = EventTable(database)
