@@ -20,6 +20,7 @@ from uuid import UUID
 from exchange.cases.agenda import Agenda
 from exchange.cases.search import Search
 from exchange.context.desk_context import DeskContext
+from exchange.files.given import note_sent
 from exchange.link.client import MAX_ENTRIES, MAX_WAIT_S, NodeClient
 from exchange.link.link import NodeLink
 from exchange.messaging.inbox import Inbox, TakenPage
@@ -90,6 +91,7 @@ class NodeSync:
         search: Search,
         agenda: Agenda,
     ) -> None:
+        self._attaching = outbox.attaching
         self._store = context.store
         self._outbox = outbox
         self._mailbox = mailbox
@@ -127,7 +129,8 @@ class NodeSync:
         """
         if not callable(drafts):
             written = drafts
-            drafts = await self._thread(lambda: self._outbox.fanned(written, at_once=at_once))
+            fanned = await self._thread(lambda: self._outbox.fanned(written, at_once=at_once))
+            drafts = await self._attaching.own(fanned)
         messages = await self._thread(lambda: self._compose(drafts))
         claim = current_claim()
         if claim is not None:
@@ -144,6 +147,9 @@ class NodeSync:
             for part in sealable(messages):
                 sealed = await self._seal(messages[part], drafts, part, seal, claim)
                 sent += sealed
+                for message in sealed:
+                    if message.head.file_set is not None:
+                        note_sent(message.head.id)
                 held = await self._thread(partial(self._held_among, sealed))
                 outcomes.update(dict.fromkeys(held, Outcome(SendStatus.SCHEDULED)))
                 for batch in batches([message for message in sealed if message.head.id not in held]):
@@ -388,6 +394,11 @@ class NodeSync:
         finally:
             self._stating -= len(statements)
         return done
+
+    async def state_pending(self) -> None:
+        """Make what was kept to be stated; what cannot be made now is by the next :meth:`sync`."""
+        with suppress(ComityError):
+            await self._flush_statements()
 
     async def _flush_statements(self) -> int:
         stated = 0
