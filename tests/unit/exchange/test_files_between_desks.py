@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from exchange.files.sealing import WantedFile
 from keys.directory.cards import FilesCard
 from protocol.encoding.ids import new_message_id
 from protocol.encoding.instants import to_text
@@ -93,6 +94,12 @@ async def test_a_message_whose_header_and_content_name_other_files_is_refused_an
     assert refusals(world) == [("file-set-mismatch",)]
 
 
+async def with_file(world: World, desk: Any) -> Any:
+    """A draft of a request with a file."""
+    (world.path / "image.bin").write_bytes(bytes(2_000))
+    return await desk.files.attach(request(), [WantedFile(world.path / "image.bin")])
+
+
 async def test_files_are_not_composed_for_a_desk_whose_card_takes_none_or_fewer_bytes(world: World) -> None:
     few = FilesCard(versions=(1,), max_total_bytes=1_000)
     for files, told in ((None, "the desk of 24-7@fr takes no files"), (few, "takes files of at most 1000 bytes")):
@@ -100,7 +107,7 @@ async def test_files_are_not_composed_for_a_desk_whose_card_takes_none_or_fewer_
         async with world.open(JP) as jp:
             await jp.refresh_directory(everything=True)
             with pytest.raises(FileNotSupportedError) as refusal:
-                await jp.messages.send(request(attachments=[FILE]))
+                await jp.messages.send(await with_file(world, jp))
             assert told in refusal.value.detail
             assert await jp.messages.queued() == 0
         world.clock.advance(minutes=1)
@@ -108,13 +115,18 @@ async def test_files_are_not_composed_for_a_desk_whose_card_takes_none_or_fewer_
 
 async def test_a_desk_from_before_files_is_told_of_by_its_card_before_anything_is_composed(world: World) -> None:
     older = {name: tuple(version for version in versions if version < 3) for name, versions in versions_read().items()}
-    world.publish(with_reads(world.cards[FR], older, files=None))
+    takes = FilesCard(versions=(1,), max_total_bytes=1 << 30)
     async with world.open(JP) as jp:
-        await jp.refresh_directory(everything=True)
-        with pytest.raises(OlderReaderError) as refusal:
-            await jp.messages.send(request(attachments=[FILE]))
+        for files, error in ((None, FileNotSupportedError), (takes, OlderReaderError)):
+            world.publish(with_reads(world.cards[FR], older, files=files))
+            await jp.refresh_directory(everything=True)
+            with pytest.raises(error) as refusal:
+                await jp.messages.send(await with_file(world, jp))
+            assert str(FR) in refusal.value.detail
+            assert await jp.messages.queued() == 0
+            world.clock.advance(minutes=1)
+        assert isinstance(refusal.value, OlderReaderError)
         assert [field for field, _, _ in refusal.value.problems] == ["attachments.0.sealed"]
-        assert str(FR) in refusal.value.detail
         # Without files, all is as it was.
         sent = await jp.messages.send(request())
         assert sent.receipts
