@@ -11,7 +11,7 @@ from keys.directory.card_rules import check_history
 from keys.directory.cards import ContactPointCard, FilesCard, Hosting, NodeCard, NodeFilesCard
 from keys.directory.routes import MAX_HOPS, node_path, require_files
 from keys.directory.view import Directory
-from keys.members.federation import contact_point_card, node_card
+from keys.members.federation import contact_point_card, node_card, with_files
 from keys.members.identity import generate_desk_keys, generate_node_keys
 from protocol.address import Address
 from protocol.errors import (
@@ -23,6 +23,7 @@ from protocol.errors import (
     TooManyHopsError,
     UnknownContactPointError,
     UnknownNodeError,
+    UsageError,
 )
 from protocol.files.file_list import FileSet
 
@@ -215,3 +216,16 @@ def test_a_recipient_or_node_that_is_not_known_is_asked_for_and_not_passed_over(
 def test_a_card_that_takes_files_says_which_and_how_many_bytes(wrong: dict[str, Any]) -> None:
     with pytest.raises(MalformedError):
         takers({}, {"versions": (1,), "max_total_bytes": 1, **wrong})  # type: ignore[arg-type]
+
+
+def test_what_a_card_says_of_files_is_changed_member_by_member_and_ways_are_for_nodes_to_say() -> None:
+    node = node_card("jp", KEYS, "test/jp", NOW, name="jp", urls=["https://127.0.0.1:1"])
+    changed = with_files(with_files(node, {"max_total_bytes": 7}, NOW), {"through": ("fr",)}, NOW)
+    assert changed.files == NodeFilesCard(versions=(1,), max_total_bytes=7, through=("fr",))
+    desk = contact_point_card(TOKYO, DESK, NOW, office="O", agency="A")
+    assert with_files(desk, {"max_total_bytes": 7}, NOW).files == FilesCard(versions=(1,), max_total_bytes=7)
+    for card in (changed, desk):
+        assert with_files(card, None, NOW).files is None
+        assert with_files(with_files(card, None, NOW), {}, NOW).files is not None
+    with pytest.raises(UsageError):
+        with_files(desk, {"through": ("fr",)}, NOW)
