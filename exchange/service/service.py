@@ -36,6 +36,7 @@ from exchange.service.sessions import OfficerSession, Sessions
 from exchange.settings import DeskSettings, Home
 from exchange.store.desk_store import DeskStore
 from keys.secrets.keystore import Keystore
+from keys.starting import write_waiting
 from protocol.address import Address
 from protocol.errors import ComityError, UnavailableError
 
@@ -74,6 +75,7 @@ class DeskService:
         sessions = Sessions(files.officers, settings.service.idle_min * 60.0)
         _rehearse(files, settings, keystore)
         derived = _read_ahead(files, keystore)
+        write_waiting()  # once, and not in each command
         runner = CommandRunner(home.resolve(), keystore, program, os.urandom(_SECRET_BYTES), derived)
         return cls(home, keystore, WarmProcess.start(runner), sessions, derived=derived)
 
