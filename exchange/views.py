@@ -11,6 +11,7 @@ from uuid import UUID
 from exchange.i18n import _
 from protocol.address import Address
 from protocol.encoding.instants import to_text
+from protocol.encoding.phrase import phrase
 
 if TYPE_CHECKING:
     from protocol.lifecycle.case import AnyCase
@@ -143,6 +144,30 @@ class SearchResult:
     not_searched: int = 0
     more: bool = False
     parents: tuple[FoundParent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InboxPage:
+    """The first messages of a list; ``more``: there are others behind them."""
+
+    messages: list[InboxRow]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AgendaPage:
+    """What is due, the first of each lane; ``more``: the lanes that have others behind them."""
+
+    items: list[AgendaItem]
+    more: tuple[Lane, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CasePage:
+    """The first cases of a list, and how many ``more`` fit."""
+
+    cases: list[CaseRow]
+    more: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,16 +428,25 @@ class Dating:
 
     @property
     def text(self) -> str:
-        """The grade in words."""
+        """The grade in words, for this reader."""
+        return _(self.said)
+
+    @property
+    def said(self) -> str:
+        """The grade in words, to be put into the language of whoever reads them."""
         if self.at is None:
-            return _("not dated: nothing but the sender's own word says when it was signed")
+            return phrase("not dated: nothing but the sender's own word says when it was signed")
         names, at = ", ".join(self.by), to_text(self.at)
         if self.grade is DatingGrade.WITNESSED:
-            return _("dated (witnessed): by {names}, at {time}").format(names=names, time=at)
+            return phrase("dated (witnessed): by {names}, at {time}", names=names, time=at)
         if self.served is None:
-            return _("dated (log of {node}, which served the sender): at {time}").format(node=names, time=at)
-        text = _("dated (log of {node}, which served the recipient {recipient}): at {time}")
-        return text.format(node=names, recipient=self.served, time=at)
+            return phrase("dated (log of {node}, which served the sender): at {time}", node=names, time=at)
+        return phrase(
+            "dated (log of {node}, which served the recipient {recipient}): at {time}",
+            node=names,
+            recipient=self.served,
+            time=at,
+        )
 
     def check(self) -> Check:
         """The grade as a check: what is not dated is not failed, and no success."""

@@ -10,9 +10,11 @@ from exchange.context.parsed import Parsed
 from exchange.store.desk_store import DeskStore
 from exchange.store.rows import Head, StoredMessage
 from exchange.views import Direction
+from protocol.encoding.phrase import phrase
 
 if TYPE_CHECKING:
     from protocol.lifecycle.folding import MessageStanding
+    from protocol.lifecycle.without_effect import NoEffect
 
 _ACTS = frozenset({"correction", "retract"})
 
@@ -25,6 +27,58 @@ def standing_of(store: DeskStore, parsed: Parsed, head: Head) -> MessageStanding
     from protocol.lifecycle.corrections import standing
 
     return standing(thread_messages(store, parsed, head.thread), head.id)
+
+
+def notes_on(found: MessageStanding | None) -> tuple[str, ...]:
+    """What a reader must be told of a message that was corrected or taken back: the one place that says it.
+
+    As phrases, for the language of whoever reads them.
+    """
+    if found is None:
+        return ()
+    from protocol.lifecycle.folding import StandingState
+
+    return {
+        StandingState.CORRECTED: (phrase("its sender corrected this message: read {message}", message=found.by),),
+        StandingState.RETRACTED: (phrase("its sender took this message back: read {message}", message=found.by),),
+        StandingState.AWAITING_ORIGINAL: (phrase("the message that this is about has not arrived yet"),),
+        StandingState.NOT_TAKEN: (phrase("this changed nothing in the case: it is out of order"),),
+    }.get(found.state, ())
+
+
+def notes_of(store: DeskStore, parsed: Parsed, head: Head, found: MessageStanding | None) -> tuple[str, ...]:
+    """:func:`notes_on` how a message stands, and that it does nothing in its case, with the reason."""
+    said = notes_on(found)
+    if said and head.type in _ACTS:
+        return said  # of a correction or retraction it says that already
+    return (*said, *map(_effect_note, without_effect_in(store, parsed, head.thread, only=head.id)))
+
+
+def without_effect_in(
+    store: DeskStore, parsed: Parsed, thread: UUID, only: UUID | None = None
+) -> list[tuple[UUID, NoEffect, bool]]:
+    """The messages of a thread that do nothing in it, each with the reason; ``only`` that one is looked at.
+
+    True: it answers what was taken back, and counts all the same, as the two crossed.
+    """
+    from protocol.lifecycle.without_effect import REPEATED, before, counts_all_the_same, without_effect
+
+    entries = thread_messages(store, parsed, thread)
+    found = []
+    for message in (entry.message for entry in entries if entry.message.type not in REPEATED):
+        if only is not None and message.id != only:
+            continue
+        none = without_effect(before(entries, message), message)
+        if none is not None:
+            found.append((message.id, none, counts_all_the_same(entries, message)))
+    return found
+
+
+def _effect_note(found: tuple[UUID, NoEffect, bool]) -> str:
+    _message, none, counts = found
+    if counts:
+        return phrase("it crossed with another message, and counts all the same: {reason}", reason=str(none))
+    return phrase("this has no effect: {reason}", reason=str(none))
 
 
 def withheld_by(store: DeskStore, parsed: Parsed, stored: StoredMessage) -> UUID | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
@@ -16,7 +16,8 @@ from exchange.views import Clocks, InboxRow, NationCase, ReceiptRow, RecipientTr
 from keys.directory.routes import node_path
 from keys.directory.view import Directory
 from protocol.address import Address
-from protocol.errors import ComityError, NotFoundError, TransitionError
+from protocol.encoding.phrase import joined, phrase
+from protocol.errors import ComityError, NoEffectError, NotFoundError, TransitionError
 from protocol.event import Event, EventName, decode_event
 from protocol.lifecycle.profiles import NO_NATIONAL_CLOCKS
 
@@ -65,22 +66,42 @@ def _with_events(
     ]
 
 
-def check_next_step(store: DeskStore, parsed: Parsed, message: Message, without: UUID | None = None) -> None:
+def check_next_step(
+    store: DeskStore,
+    parsed: Parsed,
+    message: Message,
+    without: UUID | None = None,
+    together_with: Iterable[Message] = (),
+) -> None:
     """Return if the thread's rules allow ``message`` now, in the place of the lost message ``without``.
 
-    Raises :class:`NotFoundError` when this desk does not have the thread, :class:`TransitionError` with the reason.
+    ``together_with`` are those that are composed before it and sent with it. Raises :class:`NotFoundError` when this
+    desk does not have the thread, :class:`NoEffectError` for one that would do nothing, :class:`TransitionError` with
+    the reason.
     """
     from protocol.lifecycle.projection import check_step
+    from protocol.lifecycle.without_effect import without_effect
 
     if message.thread == message.id:
         return
     whole = thread_messages(store, parsed, message.thread)
     if not whole:
-        raise NotFoundError(f"this desk has no thread {message.thread}")
+        raise NotFoundError(phrase("this desk has no thread {thread}", thread=message.thread))
     thread = [entry for entry in whole if entry.message.id != without]
+    none = without_effect((*thread, *_in_thread(message, together_with)), message)
+    if none is not None:
+        raise NoEffectError(str(none))
     against = check_step(thread, message)
     if against:
-        raise TransitionError("; ".join(dict.fromkeys(_reason(entry.target, str(entry.reason)) for entry in against)))
+        raise TransitionError(joined(dict.fromkeys(_reason(entry.target, str(entry.reason)) for entry in against)))
+
+
+def _in_thread(message: Message, others: Iterable[Message]) -> Iterator[ThreadMessage]:
+    from protocol.lifecycle.thread import ThreadMessage
+
+    for other in others:
+        if other.thread == message.thread and other.id != message.id:
+            yield ThreadMessage(other)
 
 
 def ways_of(directory: Directory, message: InboxRow) -> Ways:
@@ -236,4 +257,4 @@ def _concerns(receipt: ReceiptRow, recipient: Address, ways: Ways) -> bool:
 
 
 def _reason(target: str, reason: str) -> str:
-    return f"{target}: {reason}" if target else reason
+    return phrase("{target}: {reason}", target=target, reason=reason) if target else reason

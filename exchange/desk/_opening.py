@@ -8,6 +8,7 @@ from exchange.cases.standing import withheld_by
 from exchange.desk._works import Works
 from exchange.messaging.handling import verify_consents
 from exchange.store.rows import StoredMessage
+from protocol.encoding.phrase import phrase
 from protocol.errors import (
     ComityError,
     ConditionsOpenError,
@@ -34,9 +35,12 @@ async def require_consent(works: Works, message_id: UUID) -> None:
     except UnavailableError:
         raise
     except ComityError as problem:
-        raise HandlingError(f"the consent by which it was passed on is not proved ({problem.code})") from problem
+        unproved = phrase("the consent by which it was passed on is not proved ({code})", code=problem.code)
+        raise HandlingError(unproved) from problem
     if not all(dating.dated for dating in datings):
-        raise HandlingError("the consent by which it was passed on is not proved: nothing shows when it was given")
+        raise HandlingError(
+            phrase("the consent by which it was passed on is not proved: nothing shows when it was given")
+        )
 
 
 def require_open(works: Works, stored: StoredMessage) -> None:
@@ -48,7 +52,10 @@ def require_open(works: Works, stored: StoredMessage) -> None:
     conditions = works.passing_on.closed_by(stored)
     if conditions:
         terms = "; ".join(f"{condition.condition} ({condition.kind}): {condition.text}" for condition in conditions)
-        raise ConditionsOpenError(f"it was given under conditions that are not accepted here: {terms}")
+        raise ConditionsOpenError(
+            phrase("it was given under conditions that are not accepted here: {terms}", terms=terms)
+        )
     retraction = withheld_by(works.context.store, works.context.parsed, stored)
     if retraction is not None:
-        raise RetractedError(f"its sender took it back before it was opened, with the message {retraction}")
+        said = phrase("its sender took it back before it was opened, with the message {message}", message=retraction)
+        raise RetractedError(said)

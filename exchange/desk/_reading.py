@@ -8,6 +8,7 @@ from uuid import UUID
 
 from exchange.cases.calls import Calls
 from exchange.cases.listing import inbox_row
+from exchange.cases.standing import notes_of as notes_of_standing
 from exchange.cases.standing import standing_of
 from exchange.desk._opening import require_open
 from exchange.desk._works import Works
@@ -16,12 +17,12 @@ from exchange.office.officers import READERS
 from exchange.store.desk_store import DeskStore
 from exchange.store.rows import Head, PendingStatement
 from exchange.views import Direction, ReceiptRow, ShownMessage
+from protocol.encoding.phrase import phrase
 from protocol.errors import ComityError, NotFoundError, UnavailableError
 from protocol.event import EventName
 from protocol.processing_log import Operation
 
 if TYPE_CHECKING:
-    from protocol.lifecycle.folding import MessageStanding
     from protocol.messages.types.forward import Forward
 
 
@@ -84,7 +85,11 @@ def read(works: Works, message_id: UUID, act: str = "show") -> ShownMessage:
         row=inbox_row(store, *store.messages.head(message_id)),
         message=message,
         content=stored.content,
-        notes=(*notes_of(message), *_standing_notes(found), *_forgery_note(works, head)),
+        notes=(
+            *notes_of(message),
+            *notes_of_standing(store, works.context.parsed, head, found),
+            *_forgery_note(works, head),
+        ),
         receipts=tuple(receipt_rows(works, head)),
         digest=head.digest,
         cautions=cautions_of(store, works.context.parsed, message, works.context.directory),
@@ -96,21 +101,8 @@ def read(works: Works, message_id: UUID, act: str = "show") -> ShownMessage:
 def _forgery_note(works: Works, head: Head) -> tuple[str, ...]:
     if not Calls.of(works.context.store.calls.of(head.thread)).suspected:
         return ()
-    return ("SUSPECTED FORGERY: the office that is named said that this is not theirs; disclose nothing",)
-
-
-def _standing_notes(found: MessageStanding | None) -> tuple[str, ...]:
-    """What a reader must be told of a message that was corrected or taken back."""
-    if found is None:
-        return ()
-    from protocol.lifecycle.folding import StandingState
-
-    return {
-        StandingState.CORRECTED: (f"its sender corrected this message: read {found.by}",),
-        StandingState.RETRACTED: (f"its sender took this message back: read {found.by}",),
-        StandingState.AWAITING_ORIGINAL: ("the message that this is about has not arrived yet",),
-        StandingState.NOT_TAKEN: ("this changed nothing in the case: it is out of order",),
-    }.get(found.state, ())
+    said = phrase("SUSPECTED FORGERY: the office that is named said that this is not theirs; disclose nothing")
+    return (said,)
 
 
 def note_opened(works: Works, message_id: UUID) -> PendingStatement | None:
@@ -144,9 +136,16 @@ async def proof_of(works: Works, forward: Forward) -> tuple[str, ...]:
     try:
         datings = await works.link.judged(lambda directory: verify_originals(forward, directory, clock()))
     except UnavailableError:
-        return ("the originator's signature cannot be verified now: the node cannot be reached",)
+        return (phrase("the originator's signature cannot be verified now: the node cannot be reached"),)
     except ComityError as problem:
-        return (f"NOT PROVED: what is passed on here is not shown to be the originator's ({problem.code})",)
+        return (
+            phrase(
+                "NOT PROVED: what is passed on here is not shown to be the originator's ({code})", code=problem.code
+            ),
+        )
     if not all(dating.dated for dating in datings):
-        return ("NOT DATED: what is passed on here has the originator's signature, and nothing shows when it was made",)
-    return ("what is passed on here is proved to be the originator's message", datings[0].text)
+        undated = phrase(
+            "NOT DATED: what is passed on here has the originator's signature, and nothing shows when it was made"
+        )
+        return (undated,)
+    return (phrase("what is passed on here is proved to be the originator's message"), datings[0].said)

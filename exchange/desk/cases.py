@@ -13,7 +13,7 @@ with other cases, and notes do.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from exchange.audit.period import Period
-from exchange.cases.agenda import Notice
+from exchange.cases.agenda import AgendaFilter, Notice
 from exchange.cases.contact_tests import (
     ContactStanding,
     ContactTestPolicy,
@@ -34,6 +34,7 @@ from exchange.cases.delivery import draft_anew, require_lost, settled_value
 from exchange.cases.duplicates import Duplicate, find_duplicates
 from exchange.cases.listing import CaseFilter, inbox_row
 from exchange.cases.parents import parents_found
+from exchange.cases.standing import without_effect_in
 from exchange.cases.threads import thread_messages
 from exchange.context.worker import in_desk_thread
 from exchange.desk._case_calls import CaseCalls
@@ -43,7 +44,7 @@ from exchange.desk.messages import DeskMessages
 from exchange.messaging.drafting.closing import LAPSE, Loss, losses
 from exchange.office.case_notes import CaseEntry, Casework, EntryKind
 from exchange.office.officers import READERS, check_line
-from exchange.views import AgendaItem, CaseRow, Caution, InboxRow, SearchResult, SentMessage
+from exchange.views import AgendaItem, AgendaPage, CasePage, CaseRow, Caution, InboxRow, SearchResult, SentMessage
 from keys.directory.view import Directory
 from keys.local.files import acquire_lock, release_lock
 from protocol.address import Address
@@ -94,6 +95,17 @@ class DeskCases(CaseCalls):
         """The messages of a thread, in the order they were stored."""
         rows = self._store.messages.thread(thread)
         return [inbox_row(self._store, seq, stored.head, opened_at) for seq, stored, opened_at in rows]
+
+    @in_desk_thread
+    def without_effect(self, thread: UUID) -> list[dict[str, Any]]:
+        """The messages of a thread that do nothing in it, as objects: ``message``, ``rule`` and ``reason`` (a phrase).
+
+        ``counts``: it answers what was taken back, and crossed with that, so that it counts all the same.
+        """
+        return [
+            {"message": message, "rule": none.code, "reason": str(none), "counts": counts}
+            for message, none, counts in without_effect_in(self._store, self._works.context.parsed, thread)
+        ]
 
     @in_desk_thread
     def case(self, thread: UUID, nation: str | None = None) -> AnyCase:
@@ -236,10 +248,21 @@ class DeskCases(CaseCalls):
         return self._works.agenda.items(at, most)
 
     @in_desk_thread
-    def listing(self, wanted: CaseFilter | None = None, *, limit: int | None = None) -> list[CaseRow]:
+    def agenda_page(self, wanted: AgendaFilter | None = None, *, limit: int = 50) -> AgendaPage:
+        """What is due now and wanted, ``limit`` at most of each lane, and in which lanes there is more."""
+        return self._works.agenda.page(wanted or AgendaFilter(), limit)
+
+    @in_desk_thread
+    def listing(self, wanted: CaseFilter | None = None, *, limit: int | None = None) -> CasePage:
         """The cases that fit, as a list shows them: open emergencies first, then the newest; ``limit`` at most."""
         self._works.acting.require(*READERS)
         return self._works.listing.cases(self._clock(), wanted or CaseFilter(), limit)
+
+    @in_desk_thread
+    def of_threads(self, threads: Iterable[UUID]) -> dict[UUID, CaseRow]:
+        """The cases of these threads, as a list shows them; a thread that is no case is left out."""
+        self._works.acting.require(*READERS)
+        return self._works.listing.of_threads(self._clock(), threads)
 
     @in_desk_thread
     def next_change(self) -> datetime | None:

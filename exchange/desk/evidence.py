@@ -16,24 +16,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from exchange.cases.listing import inbox_row
 from exchange.context.worker import in_desk_thread
 from exchange.desk._handing import Handing
 from exchange.desk._opening import require_consent, require_open
-from exchange.desk._reading import read
+from exchange.desk._reading import read, receipt_rows
 from exchange.desk._works import Works
 from exchange.i18n import _
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
 from exchange.office.officers import READERS
 from exchange.office.processing_log import Giving
-from exchange.store.rows import StoredMessage
+from exchange.store.rows import Head, StoredMessage
 from exchange.views import NOT_DATED, Check, ReceiptCheck, VerificationReport
 from protocol.encoding.instants import truncate
+from protocol.encoding.phrase import phrase
 from protocol.envelope import parse_envelope
-from protocol.errors import ErasedError
+from protocol.errors import ComityError, ConditionsOpenError, ErasedError, RetractedError
 from protocol.log.checkpoint import parse_checkpoint
 from protocol.processing_log import Operation
 from protocol.receipt import Receipt
@@ -46,7 +49,7 @@ if TYPE_CHECKING:
     from exchange.evidence.checks import JudgedMessage
     from exchange.evidence.disclosure import Disclosure
     from exchange.evidence.log_monitor import LogWatch
-    from exchange.letters.composing import PrintedMessage
+    from exchange.letters.composing import PrintedMessage, WithheldMessage
     from exchange.messaging.contradictions import JudgedWhole
 
 
@@ -213,6 +216,30 @@ class DeskEvidence:
 
         return await self._in_thread(print_it)
 
+    async def printed_case(
+        self, thread: UUID, *, to: str | None = None, purpose: str | None = None
+    ) -> list[PrintedMessage | WithheldMessage]:
+        """The messages of a case to be printed, in the order they were stored.
+
+        One whose content nobody here may see is there as withheld, with the reason: a case without it would hide that
+        there was such a message, and a case that cannot be printed for it helps nobody. A label that forbids it
+        refuses the whole all the same. Raises as :meth:`printed` else.
+        """
+        rows = await self._in_thread(lambda: self._store.messages.thread(thread))
+        found: list[PrintedMessage | WithheldMessage] = []
+        for _seq, stored, _opened in rows:
+            try:
+                found.append(await self.printed(stored.head.id, to=to, purpose=purpose))
+            except (RetractedError, ConditionsOpenError, ErasedError) as refusal:
+                found.append(await self._in_thread(partial(self._withheld, stored.head, refusal)))
+        return found
+
+    def _withheld(self, head: Head, refusal: ComityError) -> WithheldMessage:
+        from exchange.letters.composing import WithheldMessage
+
+        row = inbox_row(self._store, *self._store.messages.head(head.id))
+        return WithheldMessage(row, head.digest, tuple(receipt_rows(self._works, head)), refusal.code, _why(refusal))
+
     async def gather(
         self,
         message_id: UUID,
@@ -327,6 +354,13 @@ class DeskEvidence:
             return note if seen is None or parse_checkpoint(seen).size < parse_checkpoint(note).size else None
 
         await self._in_thread(lambda: self._store.state.replace(b"log:" + origin.encode(), larger))
+
+
+def _why(refusal: ComityError) -> str:
+    """Why a message is withheld. The terms of conditions stay out: they are part of what is not shown."""
+    if isinstance(refusal, ConditionsOpenError):
+        return phrase("it was given under conditions that are not accepted here")
+    return refusal.detail
 
 
 def _opened(stored: StoredMessage) -> Disclosure:

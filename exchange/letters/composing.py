@@ -11,13 +11,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from exchange.cases.standing import notes_on
 from exchange.letters.fingerprint import fingerprint_of
 from exchange.letters.letter import Letter, LetterFact, LetterLine, LetterMessage, LetterTable
 from exchange.letters.redaction import RedactedLine, Redaction, Redactor
 from exchange.report.language import Reader
 from exchange.text.labels import code_label
 from exchange.text.rendering import ReadLine, read_message
-from exchange.views import ReceiptRow, ShownMessage
+from exchange.views import InboxRow, ReceiptRow, ShownMessage
 from keys.local.isolates import shown
 from keys.local.translation import _, isolated_value, speaking
 from protocol.address import Address
@@ -38,10 +39,10 @@ class Parties:
     recipient: Address
     nodes: frozenset[str]
 
-    def are(self, message: ShownMessage) -> bool:
+    def are(self, row: InboxRow) -> bool:
         """Whether a message is between these two."""
         both = {self.sender, self.recipient}
-        return message.row.sender in both and bool(both & set(message.row.recipients))
+        return row.sender in both and bool(both & set(row.recipients))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +64,35 @@ class PrintedMessage:
     shown: ShownMessage
     commitment: bytes
 
+    @property
+    def row(self) -> InboxRow:
+        """The message as a list shows it."""
+        return self.shown.row
 
-def compose_letter(messages: Sequence[PrintedMessage], parties: Parties, printing: Printing) -> Letter:
+    @property
+    def digest(self) -> bytes:
+        """The digest of its envelope."""
+        return self.shown.digest
+
+
+@dataclass(frozen=True, slots=True)
+class WithheldMessage:
+    """A message of a case whose content is not shown here: it is in the letter, with ``why`` in place of what it says.
+
+    ``why`` is a phrase, and ``code`` that of the refusal to show it.
+    """
+
+    row: InboxRow
+    digest: bytes
+    receipts: tuple[ReceiptRow, ...]
+    code: str
+    why: str
+
+
+Printed = PrintedMessage | WithheldMessage
+
+
+def compose_letter(messages: Sequence[Printed], parties: Parties, printing: Printing) -> Letter:
     """The letter; raises :class:`RedactionError` where what is to be removed is not, or was never there."""
     with speaking(printing.language):
         return _Composer(parties, printing).letter(messages)
@@ -80,8 +108,8 @@ class _Composer:
         mark = shown(_("[removed: {number}]"))
         self._redactor = Redactor(printing.redactions, printing.by, mark, shown(_("Words in a text")))
 
-    def letter(self, messages: Sequence[PrintedMessage]) -> Letter:
-        first = messages[0].shown
+    def letter(self, messages: Sequence[Printed]) -> Letter:
+        first = messages[0]
         composed = tuple(self._message(one) for one in messages)
         copy = self._printing.disclosed_to is not None
         letter = Letter(
@@ -99,43 +127,59 @@ class _Composer:
         self._redactor.require_gone(list(texts_of(letter)))
         return letter
 
-    def _head(self, first: ShownMessage) -> Iterator[LetterFact]:
+    def _head(self, first: Printed) -> Iterator[LetterFact]:
         yield LetterFact(shown(_("Date")), self._reader.instant(self._printing.as_of))
         yield LetterFact(shown(_("From")), str(self._parties.sender), code=True)
         yield LetterFact(shown(_("To")), str(self._parties.recipient), code=True)
         if self._printing.disclosed_to is not None:
             yield LetterFact(shown(_("Given to")), self._text(self._printing.disclosed_to))
             yield LetterFact(shown(_("Made by")), self._printing.by)
-        reference = getattr(first.message, "own_reference", None)
+        reference = first.shown.message.own_reference if isinstance(first, PrintedMessage) else None
         if reference and not self._redactor.takes("own_reference"):
             yield LetterFact(shown(_("Reference")), self._text(reference))
 
-    def _message(self, printed: PrintedMessage) -> LetterMessage:
+    def _message(self, printed: Printed) -> LetterMessage:
+        if isinstance(printed, WithheldMessage):
+            why = LetterLine(shown(_("Withheld: its content is not in this letter")), shown(_(printed.why)), 0)
+            return self._letter_message(printed, (), (why,), printed.receipts)
         message = printed.shown
-        lines = [line for line in read_message(message.message) if line.path[0] not in _IN_THE_HEAD]
+        values = [line for line in read_message(message.message) if line.path[0] not in _IN_THE_HEAD]
+        facts = (
+            LetterFact(shown(_("Commitment to the content")), _grouped(printed.commitment), code=True),
+            # That it was taken back, corrected, or is not theirs: a letter without it deceives its reader.
+            *(LetterFact(shown(_("Notes")), self._text(shown(_(note)))) for note in _notes_of(message)),
+        )
+        lines = tuple(_letter_line(one) for one in self._redactor.lines([_whole(line) for line in values]))
+        return self._letter_message(printed, facts, lines, message.receipts)
+
+    def _letter_message(
+        self,
+        printed: Printed,
+        facts: tuple[LetterFact, ...],
+        lines: tuple[LetterLine, ...],
+        receipts: Sequence[ReceiptRow],
+    ) -> LetterMessage:
         return LetterMessage(
-            heading=_kind(message),
+            heading=_kind(printed),
             facts=(
-                LetterFact(shown(_("From")), str(message.row.sender), code=True),
-                LetterFact(shown(_("To")), str(self._to(message)), code=True),
-                LetterFact(shown(_("Sent at")), self._reader.instant(message.row.sent_at)),
-                *_standing(message),
-                LetterFact(shown(_("Message")), str(message.row.id), code=True),
-                LetterFact(shown(_("Fingerprint")), fingerprint_of(message.digest), code=True),
-                LetterFact(shown(_("SHA-256 of the sealed message")), _grouped(message.digest), code=True),
-                LetterFact(shown(_("Commitment to the content")), _grouped(printed.commitment), code=True),
-                # That it was taken back, corrected, or is not theirs: a letter without it deceives its reader.
-                *(LetterFact(shown(_("Notes")), self._text(shown(_(note)))) for note in message.notes),
+                LetterFact(shown(_("From")), str(printed.row.sender), code=True),
+                LetterFact(shown(_("To")), str(self._to(printed.row)), code=True),
+                LetterFact(shown(_("Sent at")), self._reader.instant(printed.row.sent_at)),
+                *(_standing(printed.shown) if isinstance(printed, PrintedMessage) else ()),
+                LetterFact(shown(_("Message")), str(printed.row.id), code=True),
+                LetterFact(shown(_("Fingerprint")), fingerprint_of(printed.digest), code=True),
+                LetterFact(shown(_("SHA-256 of the sealed message")), _grouped(printed.digest), code=True),
+                *facts,
             ),
-            lines=tuple(_letter_line(one) for one in self._redactor.lines([_whole(line) for line in lines])),
+            lines=lines,
             receipts_caption=shown(_("What is proved of it")),
             receipt_headings=tuple(map(shown, (_("Event"), _("Log of"), _("Entry"), _("At")))),
-            receipts=tuple(self._receipt(row) for row in message.receipts if self._concerns(row)),
+            receipts=tuple(self._receipt(row) for row in receipts if self._concerns(row)),
             no_receipts=shown(_("Nothing is proved of it by a receipt yet.")),
         )
 
-    def _to(self, message: ShownMessage) -> Address:
-        there = [one for one in message.row.recipients if one in (self._parties.sender, self._parties.recipient)]
+    def _to(self, row: InboxRow) -> Address:
+        there = [one for one in row.recipients if one in (self._parties.sender, self._parties.recipient)]
         return there[0] if there else self._parties.recipient
 
     def _concerns(self, row: ReceiptRow) -> bool:
@@ -147,7 +191,7 @@ class _Composer:
         event = shown(f"{code_label('receipt_event', row.event)} [{isolated_value(row.event)}]")
         return event, shown(isolated_value(row.node)), self._reader.number(row.index), self._reader.instant(row.at)
 
-    def _notes(self, messages: Sequence[PrintedMessage]) -> Iterator[str]:
+    def _notes(self, messages: Sequence[Printed]) -> Iterator[str]:
         if self._printing.disclosed_to is not None:
             yield shown(
                 _(
@@ -197,7 +241,13 @@ def _standing(message: ShownMessage) -> Iterator[LetterFact]:
         yield LetterFact(shown(code_label("message_type", _CHANGED_BY[found.state])), str(found.by), code=True)
 
 
-def _kind(message: ShownMessage) -> str:
+def _notes_of(message: ShownMessage) -> list[str]:
+    """What else a reader must be told: the message that corrected this one or took it back stands beside them."""
+    said = notes_on(message.standing) if any(_standing(message)) else ()
+    return [note for note in message.notes if note not in said]
+
+
+def _kind(message: Printed) -> str:
     return shown(code_label("message_type", message.row.type))
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from exchange.cases.standing import withheld_by
+from exchange.cases.standing import standing_of, withheld_by
 from exchange.context.desk_context import DeskContext
 from exchange.messaging._referring import TOLD, as_it_was, check_recipients
 from exchange.messaging.receipts import ReceiptJudge
@@ -20,6 +20,7 @@ from keys.directory.view import Directory
 from keys.local.translation import translator
 from protocol.address import Address
 from protocol.codes import load_codes
+from protocol.encoding.phrase import phrase
 from protocol.envelope import MAX_CONTENT_BYTES, parse_envelope
 from protocol.errors import (
     ConditionsOpenError,
@@ -256,6 +257,15 @@ class PassingOn:
             raise ConditionsOpenError
         if withheld_by(self._store, self._parsed, stored) is not None:
             raise RetractedError
+        self._require_not_taken_back(stored)
+
+    def _require_not_taken_back(self, stored: StoredMessage) -> None:
+        """Return unless its sender took the message back, also after it was opened here: it is not passed on."""
+        from protocol.lifecycle.folding import StandingState
+
+        found = standing_of(self._store, self._parsed, stored.head)
+        if found is not None and found.state is StandingState.RETRACTED:
+            raise RetractedError(phrase("its sender took it back, with the message {message}", message=found.by))
 
     def _open_barriers(
         self, stored: StoredMessage, action: Action, recipients: Iterable[Address]

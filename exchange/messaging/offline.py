@@ -101,6 +101,8 @@ class OfflineDesk:
             page = MailboxPage(contents.mailbox, contents.mailbox[-1].sequence)
             result += _judged(self._mailbox.take(page, final=final)).result
         self._store.state.replace(_SEEN, lambda seen: cbor.encode([*_digests(seen), part.digest][-_MAX_SEEN:]))
+        if part.number == part.count:  # the parts come in order: a gap was refused
+            self._store.mailbox.note_fetched(part.created, self._clock())
         return BundleImport(part.number, part.count, result, directory)
 
     # --- Inside ---

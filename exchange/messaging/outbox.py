@@ -21,6 +21,7 @@ from uuid import UUID
 
 from exchange.cases.calls import goes_by_glass, needs_glass, use_glass
 from exchange.cases.delivery import REPLACES, require_lost, settled_value
+from exchange.cases.standing import standing_of
 from exchange.cases.threads import check_next_step
 from exchange.context.desk_context import DeskContext
 from exchange.link.client import MAX_SUBMIT_BYTES
@@ -40,7 +41,14 @@ from protocol.encoding.instants import to_ms, truncate
 from protocol.encoding.padme import SALT_BYTES
 from protocol.encoding.phrase import phrase
 from protocol.envelope import seal
-from protocol.errors import ComityError, InvalidMessageError, OlderReaderError, PeerFailedError
+from protocol.errors import (
+    ComityError,
+    InvalidMessageError,
+    NoEffectError,
+    OlderReaderError,
+    PeerFailedError,
+    RetractedError,
+)
 from protocol.event import EventName
 from protocol.http.wire import MAX_ENVELOPES, EnvelopeAnswer
 from protocol.processing_log import Operation
@@ -191,10 +199,11 @@ class Outbox:
         cautions: list[tuple[Caution, ...]] = []
         self._check_closing(messages, flat)  # before the case: it says what is lost
         families = [family_of(draft) for draft in flat]
-        for composed, instead_of, family in zip(messages, replaced, families, strict=True):
+        for number, (composed, instead_of, family) in enumerate(zip(messages, replaced, families, strict=True)):
             # First what names the field that is wrong; the case would only say that such a step does not count.
             found = check_composed(self._store, self._parsed, composed.message, self._directory())
-            check_next_step(self._store, self._parsed, composed.message, without=instead_of)
+            earlier = [one.message for one in messages[:number]]
+            check_next_step(self._store, self._parsed, composed.message, without=instead_of, together_with=earlier)
             told = [Caution("caution", "left_out", name) for name in composed.left_out]
             told += [_SAME_WORDS] if family is not None and families.count(family) > 1 else []
             cautions.append((*found, *cautions_of_cards(composed.message, self._directory()), *told))
@@ -206,6 +215,21 @@ class Outbox:
             Composed(composed, self._end_before(composed.message), draft, instead_of, found)
             for composed, draft, instead_of, found in zip(messages, flat, replaced, cautions, strict=True)
         ]
+
+    def _call_off(self, messages: Sequence[Message]) -> None:
+        """What is taken back while it still waits here for its instant never leaves this desk. In a transaction."""
+        from protocol.messages.types.correcting import Retract
+
+        for message in messages:
+            if not (isinstance(message, Retract) and self._store.outbox.is_held(message.retracts)):
+                continue
+            head = self._store.messages.head(message.retracts).head
+            detail = phrase("it was taken back before its instant came, with the message {message}", message=message.id)
+            record = self._book.record(Operation.ALTERATION, "send.refused", head)
+            refusal = Refusal(RetractedError.code, detail, self._clock())
+            self._store.record_submission((), [(head.id, refusal)], (), {head.id: record})
+            value = settled_value(None, detail, self._acting.name, self._clock())
+            self._store.settle(head.id, value)
 
     def _check_closing(self, messages: Sequence[ComposedMessage], drafts: Sequence[Mapping[str, Any]]) -> None:
         """Return if closing loses nothing, or the draft says that it may; raises :class:`ClosingLosesError`."""
@@ -238,6 +262,11 @@ class Outbox:
             return None
         replaced = UUID(str(named))
         require_lost(self._store, replaced, self._clock())
+        found = standing_of(self._store, self._parsed, self._store.messages.head(replaced).head)
+        if found is not None and found.state == "retracted":
+            raise NoEffectError(
+                phrase("this office took that message back, with the message {message}: put it aside", message=found.by)
+            )
         return replaced
 
     def _end_before(self, message: Message) -> int | None:
@@ -283,6 +312,7 @@ class Outbox:
                     use_glass(self._store, message.message, self._acting.name, truncate(self._clock()))
                 if keeping is not None:
                     keeping(message.message)
+            self._call_off([message.message for message in messages])
             self._store.add_sent(sealed, records)
             self._fanning.keep([message.draft for message in messages], heads)
             for message, head in zip(messages, heads, strict=True):
@@ -411,8 +441,10 @@ class Outbox:
 
     def _seal(self, composed: ComposedMessage, expires_in: timedelta | None) -> StoredMessage:
         from protocol.lifecycle.profiles import acknowledgement_period
+        from protocol.messages.attached import file_list_of
 
         message, content = composed.message, composed.content
+        files = file_list_of(message)
         recipients = tuple(sorted(Address.parse(text) for text in message.to))
         lifetime = expires_in or timedelta(seconds=self._settings.lifetimes.of(message.urgency))
         created = truncate(message.sent_at)
@@ -429,6 +461,7 @@ class Outbox:
             priority=_PRIORITIES.get(message.urgency, Priority.URGENT),
             ack_by=ack_by,
             commitment=bytes(COMMITMENT_BYTES),  # replaced by the one that seal makes
+            file_set=None if files is None else files.file_set,
         )
         directory = self._directory()
         keys = {recipient: directory.sealing_key(recipient, created) for recipient in recipients}
@@ -449,6 +482,7 @@ class Outbox:
             stored_at=created,
             expires_at=expires,
             digest=sha256(envelope).digest(),
+            file_set=routing.file_set,
         )
         return StoredMessage(head, envelope, content, salt)
 

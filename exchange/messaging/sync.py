@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -62,11 +62,21 @@ _RELEASE_AFTER_S = 0.01
 
 @dataclass(frozen=True, slots=True)
 class _Fetched:
-    """A page, the node whose mailbox it is of, and the place that was asked after."""
+    """A page, the node whose mailbox it is of, the place that was asked after, and the moment it shows the mailbox at.
+
+    A node that was asked to wait and had nothing to say shows how the mailbox was when the wait was over.
+    """
 
     node: str
     after: int
     page: MailboxPage
+    at: datetime
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the mailbox had nothing behind this page."""
+        entries = self.page.entries
+        return not entries or entries[-1].sequence >= self.page.head
 
 
 class NodeSync:
@@ -296,7 +306,7 @@ class NodeSync:
             fetched = await self._fetch(result.cursor, wait)
             while True:
                 page = fetched.page
-                if page.entries and page.entries[-1].sequence < page.head:
+                if not fetched.is_last:
                     # The next page comes while this one is verified.
                     following = asyncio.create_task(self._fetch(page.entries[-1].sequence, 0))
                 self._acts += 1 if page.entries else 0
@@ -317,30 +327,30 @@ class NodeSync:
 
     async def listen(self) -> AsyncGenerator[SyncResult, None]:
         """Take each page as soon as it is there. A failure that may pass is tried again, after a pause that grows."""
-        failures = 0
+        failures, wait = 0, 0  # at first, and after a failure, it is not known yet what the node has
         while True:
             try:
                 flushed = await self._catch_up()
                 if flushed.submitted or flushed.refused or flushed.statements:
                     yield flushed
-                fetched = await self._await_mail(flushed.cursor)
+                fetched = await self._await_mail(flushed.cursor, wait)
                 taken = await self._take(fetched)
             except ComityError as problem:
                 if not problem.retryable:
                     raise
-                failures += 1
+                failures, wait = failures + 1, 0
                 longest = min(_RETRY_MOST_S, _RETRY_FIRST_S * 2**failures)
                 await asyncio.sleep(random.uniform(0, longest))  # noqa: S311 - jitter, not a secret
                 continue
-            failures = 0
+            failures, wait = 0, MAX_WAIT_S
             if taken.statements:
                 self._background.start(self.state(taken.statements))
             if taken.result != SyncResult(cursor=taken.result.cursor):  # else another program took it all
                 yield taken.result
 
-    async def _await_mail(self, after: int) -> _Fetched:
+    async def _await_mail(self, after: int, wait: float) -> _Fetched:
         """The next page of a listener; while none comes, messages are indexed, a few at a time."""
-        fetching = asyncio.create_task(self._fetch(after, MAX_WAIT_S))
+        fetching = asyncio.create_task(self._fetch(after, wait))
         try:
             await asyncio.wait({fetching}, timeout=_QUIET_AFTER_S)
             left = 1
@@ -370,8 +380,10 @@ class NodeSync:
     async def _fetch(self, after: int, wait: float) -> _Fetched:
         async def ask(client: NodeClient) -> _Fetched:
             # The client is that of the node which serves this desk at this moment.
-            node = self._link.own_node
-            return _Fetched(node, after, await client.mailbox(after, MAX_ENTRIES, ceil(wait)))
+            node, asked, whole_s = self._link.own_node, self._clock(), ceil(wait)
+            page = await client.mailbox(after, MAX_ENTRIES, whole_s)
+            at = asked if page.entries else min(self._clock(), asked + timedelta(seconds=whole_s))
+            return _Fetched(node, after, page, at)
 
         return await self._link.ask(ask)
 
@@ -380,7 +392,15 @@ class NodeSync:
             self._renew()  # what was fetched may be sealed to a key that another program made meanwhile
             return self._mailbox.take(fetched.page, final=final, node=fetched.node, after=fetched.after)
 
-        return await self._link.settled(take)
+        taken = await self._link.settled(take)
+        if fetched.is_last:
+            await self._thread(lambda: self._note_fetched(fetched))
+        return taken
+
+    def _note_fetched(self, fetched: _Fetched) -> None:
+        with suppress(ComityError):  # it was fetched all the same: what is shown says an earlier moment, if any
+            if self._store.mailbox.place().node == fetched.node:
+                self._store.mailbox.note_fetched(fetched.at, self._clock())
 
     # --- Stating ---
 

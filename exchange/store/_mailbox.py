@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from exchange.store._names import RowNames
 from exchange.store._state import StateTable
 from exchange.store.database import SealedDatabase
 from exchange.store.rows import Place, Quarantined
+from protocol.encoding.instants import from_ms, to_ms
 from protocol.errors import NotFoundError
 
 _CURSOR = b"cursor"
 _NODE = b"cursor-node"
 _CURSOR_BYTES = 8
+_FETCHED = b"fetched"
+# Each command and each poll asks the node: so often at most is it written that one did.
+_NOTED_EVERY = timedelta(seconds=5)
 
 
 class MailboxPlace:
@@ -47,6 +51,22 @@ class MailboxPlace:
     def move(self, cursor: int) -> None:
         """Note how far it was read, inside a transaction."""
         self._state.set(_CURSOR, cursor.to_bytes(_CURSOR_BYTES, "big"))
+
+    def fetched_at(self) -> datetime | None:
+        """When all that the mailbox had then was taken; a few seconds early at most. None: never yet."""
+        stored = self._state.get(_FETCHED)
+        return from_ms(int.from_bytes(stored, "big")) if stored else None
+
+    def note_fetched(self, at: datetime, now: datetime) -> None:
+        """Note that all that the mailbox had ``at`` that moment was taken. An older moment takes no newer one back.
+
+        A kept moment that lies ahead of ``now`` is of a clock that was wrong, and counts for nothing.
+        """
+        kept, at = self.fetched_at(), min(at, now)
+        if kept is not None and kept <= now and at - kept < _NOTED_EVERY:
+            return
+        with self._database.transaction(redone=True):
+            self._state.set(_FETCHED, to_ms(at).to_bytes(8, "big"))
 
 
 class QuarantineTable:

@@ -17,7 +17,7 @@ from io import BytesIO
 from pathlib import Path
 
 from keys.local.isolates import CLOSE, OPEN, isolated
-from protocol.encoding.phrase import Phrase
+from protocol.encoding.phrase import Label, Phrase
 
 DOMAIN = "comity"
 FOLDER = Path(__file__).parents[1] / "locale"
@@ -34,7 +34,9 @@ _VARIABLES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
 
 
 def _(text: str) -> str:
-    """``text`` in the user's language, or itself; of a phrase the text and each of its values."""
+    """``text`` in the user's language, or itself; of a phrase the text and each of its values; of a label its own."""
+    if isinstance(text, Label):
+        return pgettext(label_context(text.codes, text.code), text.entry)
     if isinstance(text, Phrase):
         return _(text.template).format(**{name: value and _(value) for name, value in text.values.items()})
     return _directed(current().gettext(text))

@@ -10,6 +10,7 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
+from protocol.encoding.phrase import Label
 from protocol.errors import NotFoundError
 
 Confidence = Literal["verified", "second-hand", "unverified"]
@@ -57,7 +58,7 @@ class CodeList:
     def label(self, code: str) -> str:
         """The English label, or the code itself when a newer list than ours has it."""
         entry = self._by_code.get(code)
-        return entry.label if entry else code
+        return Label(entry.label, self.name, code) if entry else code
 
 
 @cache

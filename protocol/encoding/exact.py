@@ -32,6 +32,11 @@ def byte_string(data: bytes, at: int) -> tuple[bytes, int]:
     return data[start:end], end
 
 
+def byte_span(data: bytes, at: int) -> tuple[int, int]:
+    """Where the byte string that begins at ``at`` has its bytes: for a long one that is not to be copied."""
+    return _span(data, at, 0x40)
+
+
 def text(data: bytes, at: int) -> tuple[bytes, int]:
     """The UTF-8 bytes of the text string that begins at ``at``, and where it ends; as :func:`byte_string`."""
     start, end = _span(data, at, 0x60)

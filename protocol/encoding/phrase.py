@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 
 class Phrase(str):
@@ -23,6 +23,36 @@ class Phrase(str):
     def __getnewargs__(self) -> tuple[str, Mapping[str, str]]:  # type: ignore[override]
         """Its two parts, for a process that gets it from another."""
         return self.template, self.values
+
+
+class Label(str):
+    """The English label of ``code`` in the list ``codes``, which says of itself where its translation stands.
+
+    ``entry`` is the text that the list has: the label may be written otherwise within a sentence.
+    """
+
+    codes: str
+    code: str
+    entry: str
+
+    def __new__(cls, text: str, codes: str, code: str, entry: str | None = None) -> Label:
+        """``text`` for the code; ``entry`` where the list has it in other letters."""
+        made = super().__new__(cls, text)
+        made.codes, made.code, made.entry = codes, code, text if entry is None else entry
+        return made
+
+    def __getnewargs__(self) -> tuple[str, str, str, str]:  # type: ignore[override]
+        """Its parts, for a process that gets it from another."""
+        return str(self), self.codes, self.code, self.entry
+
+
+def joined(texts: Iterable[str], mark: str = "; ") -> str:
+    """The texts one behind the other, each still to be put into the reader's language."""
+    parts = tuple(texts)
+    if len(parts) < 2:
+        return parts[0] if parts else ""
+    names = [f"part{place}" for place in range(len(parts))]
+    return Phrase(mark.join(f"{{{name}}}" for name in names), dict(zip(names, parts, strict=True)))
 
 
 def phrase(template: str, /, **values: object) -> str:

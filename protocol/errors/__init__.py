@@ -60,6 +60,8 @@ ComityError                              internal                 _base
 │  ├─ ClockBehindError                   clock-behind             _node
 │  ├─ ClockUnconfirmedError              clock-unconfirmed        _node
 │  ├─ TimestampUnavailableError          timestamp-unavailable    _evidence
+│  ├─ FileQuotaError                     file-quota               _files
+│  ├─ FileNotHereError                   file-not-here            _files
 │  ├─ ServiceBusyError                   desk-service-busy        _service
 │  ├─ ServiceLostError                   desk-service-lost        _service
 │  ├─ StorageFullError                   storage-full             _machine
@@ -101,6 +103,7 @@ ComityError                              internal                 _base
 │  └─ OlderReaderError                   older-reader             _messages
 ├─ InvalidCodeListError                  invalid-code-list        _messages
 ├─ TransitionError                       transition-refused       _messages
+│  └─ NoEffectError                      no-effect                _messages
 ├─ NothingOpenError                      nothing-open             _messages
 ├─ DuplicateRequestError                 duplicate-request        _messages
 ├─ LawsDifferError                       laws-differ              _messages
@@ -122,10 +125,25 @@ ComityError                              internal                 _base
 ├─ ErasedError                           erased                   _office
 ├─ ErasureError                          erasure-refused          _office
 ├─ EvidenceUnusableError                 evidence-unusable        _evidence
+├─ ExportUnfinishedError                 export-unfinished        _evidence
 ├─ TimestampInvalidError                 timestamp-invalid        _evidence
 ├─ SigningIdentityError                  signing-identity         _evidence
 ├─ RedactionError                        redaction                _evidence
 ├─ FontsMissingError                     fonts-missing            _evidence
+├─ FileAlteredError                      file-altered             _files
+├─ FileKeyMismatchError                  file-key-mismatch        _files
+├─ FileLengthMismatchError               file-length-mismatch     _files
+├─ FileHashMismatchError                 file-hash-mismatch       _files
+├─ FileSetMismatchError                  file-set-mismatch        _files
+├─ FileUnknownError                      file-unknown             _files
+├─ FileNotReservedError                  file-not-reserved        _files
+├─ FileGoneError                         file-gone                _files
+├─ FileNotSupportedError                 file-not-supported       _files
+├─ FileInfectedError                     file-infected            _files
+├─ FileNotScannedError                   file-not-scanned         _files
+├─ FileNameRefusedError                  file-name-refused        _files
+├─ FileSourceChangedError                file-source-changed      _files
+├─ FileByHashOnlyError                   file-by-hash-only        _files
 ├─ DeskRunningError                      desk-running             _service
 ├─ RunFolderError                        run-folder               _service
 ├─ SessionError                          session                  _service
@@ -158,11 +176,28 @@ from protocol.errors._directory import UnknownContactPointError as UnknownContac
 from protocol.errors._directory import UnknownKeyError as UnknownKeyError
 from protocol.errors._directory import UnknownNodeError as UnknownNodeError
 from protocol.errors._evidence import EvidenceUnusableError as EvidenceUnusableError
+from protocol.errors._evidence import ExportUnfinishedError as ExportUnfinishedError
 from protocol.errors._evidence import FontsMissingError as FontsMissingError
 from protocol.errors._evidence import RedactionError as RedactionError
 from protocol.errors._evidence import SigningIdentityError as SigningIdentityError
 from protocol.errors._evidence import TimestampInvalidError as TimestampInvalidError
 from protocol.errors._evidence import TimestampUnavailableError as TimestampUnavailableError
+from protocol.errors._files import FileAlteredError as FileAlteredError
+from protocol.errors._files import FileByHashOnlyError as FileByHashOnlyError
+from protocol.errors._files import FileGoneError as FileGoneError
+from protocol.errors._files import FileHashMismatchError as FileHashMismatchError
+from protocol.errors._files import FileInfectedError as FileInfectedError
+from protocol.errors._files import FileKeyMismatchError as FileKeyMismatchError
+from protocol.errors._files import FileLengthMismatchError as FileLengthMismatchError
+from protocol.errors._files import FileNameRefusedError as FileNameRefusedError
+from protocol.errors._files import FileNotHereError as FileNotHereError
+from protocol.errors._files import FileNotReservedError as FileNotReservedError
+from protocol.errors._files import FileNotScannedError as FileNotScannedError
+from protocol.errors._files import FileNotSupportedError as FileNotSupportedError
+from protocol.errors._files import FileQuotaError as FileQuotaError
+from protocol.errors._files import FileSetMismatchError as FileSetMismatchError
+from protocol.errors._files import FileSourceChangedError as FileSourceChangedError
+from protocol.errors._files import FileUnknownError as FileUnknownError
 from protocol.errors._formats import ForwardTooLargeError as ForwardTooLargeError
 from protocol.errors._formats import InvalidAddressError as InvalidAddressError
 from protocol.errors._formats import MalformedError as MalformedError
@@ -221,6 +256,7 @@ from protocol.errors._messages import IdempotencyKeyUsedError as IdempotencyKeyU
 from protocol.errors._messages import InvalidCodeListError as InvalidCodeListError
 from protocol.errors._messages import InvalidMessageError as InvalidMessageError
 from protocol.errors._messages import LawsDifferError as LawsDifferError
+from protocol.errors._messages import NoEffectError as NoEffectError
 from protocol.errors._messages import NothingOpenError as NothingOpenError
 from protocol.errors._messages import OfferNeededError as OfferNeededError
 from protocol.errors._messages import OlderReaderError as OlderReaderError

@@ -18,8 +18,10 @@ class ComityError(Exception):
     retryable: ClassVar[bool] = False
 
     def __init__(self, detail: str = "") -> None:
-        self.detail = detail or type(self).__doc__ or self.code
-        self.detail = self.detail.strip().splitlines()[0]
+        text = detail or type(self).__doc__ or self.code
+        first = text.strip().splitlines()[0]
+        # A text of one line stays what it is: a phrase knows its parts, and the reader's language is found by them.
+        self.detail = text if text == first else first
         super().__init__(self.detail)
 
     def to_problem(self) -> dict[str, Any]:

@@ -63,6 +63,13 @@ class TransitionError(ComityError):
     advice = "Compare it with the case's present state; a received message is kept as out of order."
 
 
+class NoEffectError(TransitionError):
+    """The message would do nothing: what it says is void, or was done already."""
+
+    code = "no-effect"
+    advice = "Nothing was sent. comity case show says how the case stands, and what is still open in it."
+
+
 class NothingOpenError(ComityError):
     """There is no open decision here."""
 

@@ -103,12 +103,19 @@ def message_to_bytes(message: Message) -> bytes:
 def notes_of(message: Message) -> tuple[str, ...]:
     """What a reader must be told about a message of a newer version or unknown type; empty for any other."""
     if isinstance(message, UnknownMessage):
-        return ("this message is of a type or version that this program does not know: update it to see all fields",)
+        unread = phrase(
+            "this message is of a type or version that this program does not know: update it to see all fields"
+        )
+        return (unread,)
     if message.schema_version <= message.SCHEMA_VERSION:
         return ()
     unknown = ", ".join(sorted(_unknown_fields(message, "")))
-    note = "this message is of a newer version than this program knows"
-    return (f"{note}; fields not shown: {unknown}" if unknown else note,)
+    if not unknown:
+        return (phrase("this message is of a newer version than this program knows"),)
+    note = phrase(
+        "this message is of a newer version than this program knows; fields not shown: {fields}", fields=unknown
+    )
+    return (note,)
 
 
 def check_outgoing(draft: Mapping[str, Any]) -> list[Problem]:

@@ -107,6 +107,10 @@ async def test_messages_go_both_ways_by_files_with_every_receipt_verified(world:
             "SubmissionAcceptance",
             "ContentConsignment",
         }
+        # What the node had when it wrote the bundle is here; nothing later is known.
+        known = await desk.messages.fetched_at()
+        assert known is not None
+        assert known <= world.clock()
         await osaka.messages.sync()
         answer = await osaka.messages.send(draft(ADDRESS))
         await carry(world, desk)
@@ -170,7 +174,9 @@ async def test_a_part_that_would_pass_over_messages_is_refused_until_the_one_bef
         with pytest.raises(BundleGapError):
             await desk.messages.import_bundle(parts[-1])
         for one in parts:
+            assert await desk.messages.fetched_at() is None  # a part knows a part
             await desk.messages.import_bundle(one)
+        assert await desk.messages.fetched_at() == parts[-1].created
         assert {row.id for row in await desk.messages.inbox(limit=1000)} == {message.id for message in sent}
 
 

@@ -19,6 +19,7 @@ from exchange.cli._options import (
     run,
     with_desk,
 )
+from exchange.cli.messages.syncing import SyncOption, synced
 from exchange.cli.output import line, print_json, safe
 from exchange.i18n import _, labelled
 from exchange.text.labels import code_label
@@ -45,6 +46,7 @@ RemarkOption = Annotated[str, typer.Option("--remark", help=_("A remark for this
 )
 def show(
     message_id: IdArgument,
+    sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -52,10 +54,12 @@ def show(
     """Show whom to call."""
 
     async def work(desk: Desk) -> None:
+        reached = await synced(desk, sync=sync)
         sheet = await desk.cases.call_sheet(await desk.messages.resolve(message_id))
         if as_json:
-            print_json(sheet_object(sheet))
+            print_json({**sheet_object(sheet), **reached.members()})
             return
+        reached.say()
         print_sheet(sheet)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)

@@ -18,6 +18,7 @@ from exchange.cli._options import (
     run,
     with_desk,
 )
+from exchange.cli.messages.syncing import SyncOption, synced
 from exchange.cli.output import line, print_json, table
 from exchange.i18n import _, ngettext
 from exchange.text.labels import code_label, deadline_label, marked, state_label
@@ -51,6 +52,7 @@ def case_list(
         bool | None, typer.Option("--ours/--theirs", help=_("Only what this desk asked for, or what it was asked."))
     ] = None,
     limit: LimitOption = 50,
+    sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -62,21 +64,23 @@ def case_list(
 
         country = required_code("country", nation)
         wanted = CaseFilter(nation=country.lower() if country else None, owner=owner, ours=ours, text=words)
-        found = await desk.cases.listing(wanted)
+        reached = await synced(desk, sync=sync)
+        page = await desk.cases.listing(wanted, limit=limit)
         if as_json:
-            print_json({"cases": found[:limit], "more": max(0, len(found) - limit)})
+            print_json({"cases": page.cases, "more": page.more, **reached.members()})
             return
-        if not found:
+        reached.say()
+        if not page.cases:
             line(_("There is no such case."))
             return
         table(
             _("Cases"),
             [_(heading) for heading in _HEADINGS],
-            [_cells(row) for row in found[:limit]],
+            [_cells(row) for row in page.cases],
         )
-        if len(found) > limit:
-            text = ngettext("{count} more case: give --limit.", "{count} more cases: give --limit.", len(found) - limit)
-            line(text.format(count=len(found) - limit))
+        if page.more:
+            text = ngettext("{count} more case: give --limit.", "{count} more cases: give --limit.", page.more)
+            line(text.format(count=page.more))
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 

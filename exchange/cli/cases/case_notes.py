@@ -25,6 +25,7 @@ from exchange.cli.cases._course import course_lines, course_members
 from exchange.cli.cases.case_list import case_list
 from exchange.cli.cases.parents import add_parent_commands, show_parent
 from exchange.cli.messages.printing import print_targets, report_sent
+from exchange.cli.messages.syncing import SyncOption, synced
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _, labelled
 from exchange.text.labels import (
@@ -64,6 +65,7 @@ ByOption = Annotated[str | None, typer.Option("--by", help=_("The officer who no
 )
 def show(
     message_id: IdArgument,
+    sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -75,8 +77,9 @@ def show(
         from exchange.cases.threads import rows_of, shared_state
         from protocol.lifecycle.deadlines import deadlines
 
+        reached = await synced(desk, sync=sync)
         if (parent := await desk.parents.resolve(message_id)) is not None:
-            await show_parent(desk, parent, as_json=as_json)
+            await show_parent(desk, parent, reached, as_json=as_json)
             return
         thread = await _thread(desk, message_id)
         now = datetime.now(UTC)
@@ -88,7 +91,7 @@ def show(
         state, targets = shared_state(cases, now), rows_of(cases, now)
         due = [item for case in cases.values() for item in deadlines(case, clocks_of(desk.directory, case))]
         out_of_order = [entry for case in cases.values() for entry in case.out_of_order]
-        calls = await desk.cases.calls(thread)
+        calls, idle = await desk.cases.calls(thread), await desk.cases.without_effect(thread)
         if as_json:
             print_json(
                 {
@@ -108,14 +111,17 @@ def show(
                         }
                         for entry in out_of_order
                     ],
+                    "without_effect": idle,
                     **course_members(tuple(cases.values())),
                     "messages": rows,
                     "notes": noted.entries,
                     "suspected": calls.suspected,
                     "calls": calls.entries,
+                    **reached.members(),
                 }
             )
             return
+        reached.say()
         if calls.suspected:
             from exchange.cli.cases.calls import warning_of_forgery
 
@@ -158,6 +164,12 @@ def show(
             text = _("Out of order: {what} {target}: {why}")
             what, why = fact_label(type(entry.fact)), reason_label(entry.reason)
             line(text.format(what=what, target=safe(entry.target), why=why))
+        types = {row.id: row.type for row in rows}
+        for one in idle:
+            crossed, void = _("Counts all the same: {what} {message}: {why}"), _("No effect: {what} {message}: {why}")
+            text = crossed if one["counts"] else void
+            what = code_label("message_type", types[one["message"]])
+            line(text.format(what=what, message=str(one["message"])[-SHORT_ID:], why=safe(_(one["reason"]))))
         for text in course_lines(tuple(cases.values()), targets):
             line(text)
         if noted.entries:
@@ -304,6 +316,7 @@ def close(
     lapse: Annotated[
         bool, typer.Option("--lapse", help=_("Close it though something lapses or is owed; do not ask."))
     ] = False,
+    sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -313,6 +326,9 @@ def close(
     async def work(desk: Desk) -> int | None:
         # A wrong word is refused before the desk says what lapses: that is no answer to it.
         required_code("closure_reason", reason)
+        reached = await synced(desk, sync=sync)  # what was answered meanwhile is owed no more
+        if not as_json:
+            reached.say()
         thread = await _thread(desk, message_id)
         lost = await desk.cases.closing_loses(thread)
         agreed = lapse or not lost
@@ -323,7 +339,7 @@ def close(
             agreed = ask(_("Close it all the same (yes or no)?")).strip().lower() in {"yes", _("yes")}
         sent = await desk.cases.close(thread, reason, text=text, lapse=agreed)
         if as_json:
-            print_json({"lost": lost, "sent": sent})
+            print_json({"lost": lost, "sent": sent, **reached.members()})
             return None
         return report_sent(sent[-1], as_json=False)
 

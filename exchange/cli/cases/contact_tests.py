@@ -24,6 +24,7 @@ from exchange.cli._options import (
     with_desk,
 )
 from exchange.cli.messages.printing import code_of, status_line
+from exchange.cli.messages.syncing import SyncOption, synced
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _
 from exchange.text.objects import plain
@@ -114,6 +115,7 @@ def results(
     all_: AllOption = False,
     country: CountryOption = None,
     wait: WaitOption = 0,
+    sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -121,12 +123,13 @@ def results(
     """Show results."""
 
     async def work(desk: Desk) -> None:
-        await desk.messages.sync(wait=wait)
+        reached = await synced(desk, wait, sync=sync)
         standings = await desk.cases.contact_standings(await _chosen(desk, contacts, country, all_=all_, needed=False))
         shown = standings if contacts or all_ else [entry for entry in standings if entry.latest is not None]
         if as_json:
-            print_json({"contact_points": [standing_object(entry) for entry in shown]})
+            print_json({"contact_points": [standing_object(entry) for entry in shown], **reached.members()})
             return
+        reached.say()
         table(
             _("Contact tests"),
             [_("Contact point"), _("Standing"), _("Tested at"), _("Handed over after"), _("Replied after")],

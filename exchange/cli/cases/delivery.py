@@ -16,6 +16,7 @@ from exchange.cli._options import (
     with_desk,
 )
 from exchange.cli.messages.printing import report_sent
+from exchange.cli.messages.syncing import SyncOption, synced
 from exchange.cli.output import line, print_json
 from exchange.i18n import _
 
@@ -28,6 +29,7 @@ def resend(
     not_needed: Annotated[
         str | None, typer.Option("--not-needed", help=_("Do not send it anew, for this reason; it leaves the agenda."))
     ] = None,
+    sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -35,12 +37,15 @@ def resend(
     """Send a message anew."""
 
     async def work(desk: Desk) -> int | None:
+        reached = await synced(desk, sync=sync)  # it may have arrived meanwhile
+        if not as_json:
+            reached.say()
         message = await desk.messages.resolve(message_id)
         if not_needed is None:
             return report_sent(await desk.cases.resend(message), as_json=as_json)
         await desk.cases.put_aside(message, not_needed)
         if as_json:
-            print_json({"message": message, "put_aside": True})
+            print_json({"message": message, "put_aside": True, **reached.members()})
         else:
             line(_("It is needed no more, and leaves the agenda."))
         return None

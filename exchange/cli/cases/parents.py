@@ -19,6 +19,7 @@ from exchange.cli._options import (
 )
 from exchange.cli.messages.files import read_document
 from exchange.cli.messages.printing import report_sent_many
+from exchange.cli.messages.syncing import Synced, SyncOption, synced
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _, labelled
 from exchange.text.labels import code_label, deadline_label, state_label
@@ -50,12 +51,13 @@ def add_parent_commands(app: typer.Typer) -> None:
     )(say)
 
 
-async def show_parent(desk: Desk, parent_id: UUID, *, as_json: bool) -> None:
-    """Print how the case with each nation stands."""
+async def show_parent(desk: Desk, parent_id: UUID, reached: Synced, *, as_json: bool) -> None:
+    """Print how the case with each nation stands, as of when the desk was ``reached``."""
     view = await desk.parents.view(parent_id)
     if as_json:
-        print_json(parent_object(view))
+        print_json({**parent_object(view), **reached.members()})
         return
+    reached.say()
     text = _("Asked of several nations: {type}, {id}: {state} [{code}]")
     state = state_label(view.state)
     line(text.format(type=code_label("message_type", view.type), id=view.id, state=state, code=view.state))
@@ -108,15 +110,20 @@ def parent_object(view: ParentView) -> dict[str, Any]:
 
 
 def parents(
-    home: HomeOption = DEFAULT_HOME, passphrase_file: PassphraseOption = None, as_json: JsonOption = False
+    sync: SyncOption = True,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """List what was asked of several nations."""
 
     async def work(desk: Desk) -> None:
+        reached = await synced(desk, sync=sync)
         found = await desk.parents.all()
         if as_json:
-            print_json({"parents": [parent_object(view) for view in found]})
+            print_json({"parents": [parent_object(view) for view in found], **reached.members()})
             return
+        reached.say()
         table(
             _("Asked of several nations"),
             [_("Id"), _("Own reference"), _("Type"), _("Nations"), _("State"), _("Made at")],

@@ -27,6 +27,7 @@ from exchange.cli._options import (
     with_desk,
 )
 from exchange.cli.messages.files import read_disclosure, read_roots, write_out
+from exchange.cli.messages.syncing import SyncOption, synced
 from exchange.cli.output import line, print_json, progress, safe, table
 from exchange.i18n import _
 from exchange.text.objects import plain
@@ -74,6 +75,9 @@ def bag(
             raise UsageError(_("give --tsa-roots with --tsa: a token is verified before it is kept"))
         roots = read_roots(tsa_roots)
         who, what_for = read_handing(to, purpose)
+        reached = await synced(desk, sync=not offline)  # the receipts that wait at the node belong in it
+        if not as_json:
+            reached.say()
         message = await desk.messages.resolve(message_id)
         tokens: list[bytes] = []
         steps = 2 + len(tsa or ())
@@ -94,7 +98,16 @@ def bag(
         counts = {"receipts": len(contents.receipts), "left_out": contents.left_out, "timestamps": len(tokens)}
         if as_json:
             digest = {"sha256": sha256(encoded).digest(), "record": entry}
-            print_json({"file": str(out), "size_bytes": len(encoded), "disclosed": disclose, **digest, **counts})
+            print_json(
+                {
+                    "file": str(out),
+                    "size_bytes": len(encoded),
+                    "disclosed": disclose,
+                    **digest,
+                    **counts,
+                    **reached.members(),
+                }
+            )
             return
         line(
             _(
@@ -161,6 +174,7 @@ def disclose(
     out: OutOption,
     to: RecipientOption = None,
     purpose: PurposeOption = None,
+    sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -169,13 +183,17 @@ def disclose(
 
     async def work(desk: Desk) -> None:
         who, what_for = read_handing(to, purpose)
+        reached = await synced(desk, sync=sync)  # its sender may have taken it back
+        if not as_json:
+            reached.say()
         message = await desk.messages.resolve(message_id)
         disclosure = await desk.evidence.disclose(message, to=who, purpose=what_for)
         encoded = disclosure.to_bytes()
         write_out(out, encoded, PRIVATE_MODE)
         await desk.evidence.note_given(message, "disclose", encoded, to=who, purpose=what_for)
         if as_json:
-            print_json({"file": str(out), "message": disclosure.message_id, "envelope": disclosure.digest})
+            made = {"file": str(out), "message": disclosure.message_id, "envelope": disclosure.digest}
+            print_json({**made, **reached.members()})
         else:
             line(_("{file}: the content of {message}, in the clear").format(file=out, message=disclosure.message_id))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from uuid import UUID
 
 import typer
 
@@ -22,6 +21,7 @@ from exchange.cli._options import (
     with_desk,
 )
 from exchange.cli.messages.files import write_out
+from exchange.cli.messages.syncing import SyncOption, synced
 from exchange.cli.output import line, print_json, safe
 from exchange.i18n import _, labelled
 from keys.local.files import PRIVATE_MODE
@@ -32,7 +32,8 @@ from protocol.errors import ComityError, UsageError
 
 if TYPE_CHECKING:
     from exchange.desk.desk import Desk
-    from exchange.letters.composing import Parties, PrintedMessage
+    from exchange.letters.composing import Parties, Printed
+    from exchange.views import InboxRow
 
 OUT = typer.Option("--out", help=_("The PDF file to write; it is replaced if it exists."))
 THEIRS, OURS = "theirs", "ours"
@@ -59,6 +60,7 @@ def print_(
     ] = None,
     to: RecipientOption = None,
     purpose: PurposeOption = None,
+    sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -69,7 +71,7 @@ def print_(
 
     async def work(desk: Desk) -> None:
         from exchange.desk.desk import utc_now
-        from exchange.letters.composing import Printing, compose_letter
+        from exchange.letters.composing import Printing, WithheldMessage, compose_letter
         from exchange.letters.fingerprint import fingerprint_of
         from exchange.letters.pdf import render_letter
         from exchange.letters.redaction import Redaction
@@ -77,12 +79,14 @@ def print_(
 
         wishes = [Redaction.of_field(one) for one in fields or ()] + [Redaction.of_words(one) for one in words or ()]
         handed = read_handing(to, purpose) if disclosure else None
+        reached = await synced(desk, sync=sync)
+        if not as_json:
+            reached.say()
         first = await desk.messages.resolve(message_id)
         row = await desk.messages.row(first)
         parties = parties_of(desk, row.sender, row.recipients, party)
-        wanted = [one.id for one in await desk.cases.thread(row.thread)] if case else [first]
-        printed = await _printed(desk, wanted, handed)
-        between = [one for one in printed if parties.are(one.shown)]
+        between = [one for one in await _printed(desk, row, handed, case=case) if parties.are(one.row)]
+        withheld = [one for one in between if isinstance(one, WithheldMessage)]
         settings = desk.settings
         printing = Printing(
             language=_language(desk, parties, language),
@@ -96,23 +100,31 @@ def print_(
         write_out(out, content, PRIVATE_MODE)
         other = parties.recipient if parties.recipient != desk.address else parties.sender
         who, why = handed or (str(other), _DEFAULT_PURPOSE)
-        entries = [
-            await desk.evidence.note_given(one.shown.row.id, "print", content, to=who, purpose=why) for one in between
-        ]
-        prints = {str(one.shown.row.id): fingerprint_of(one.shown.digest) for one in between}
+        given = [one.row.id for one in between if one not in withheld]
+        for message in given:
+            await desk.messages.opened(message)  # an officer has it on paper: its sender is told as when it is shown
+        entries = [await desk.evidence.note_given(one, "print", content, to=who, purpose=why) for one in given]
+        prints = {str(one.row.id): fingerprint_of(one.digest) for one in between}
         if as_json:
-            print_json({"file": str(out), "messages": prints, "records": entries, "redactions": len(wishes)})
+            left_out = {str(one.row.id): one.code for one in withheld}
+            made = {"file": str(out), "messages": prints, "withheld": left_out, "records": entries}
+            print_json({**made, "redactions": len(wishes), **reached.members()})
             return
         line(safe(str(out)))
-        for message, fingerprint in prints.items():
-            line(labelled(message, fingerprint))
+        for name, fingerprint in prints.items():
+            line(labelled(name, fingerprint))
+        text = _("Withheld, only its head is in the letter: {message}: {why}")
+        for left in withheld:
+            line(text.format(message=left.row.id, why=safe(_(left.why))))
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
-async def _printed(desk: Desk, messages: Sequence[UUID], handed: tuple[str, str] | None) -> list[PrintedMessage]:
+async def _printed(desk: Desk, row: InboxRow, handed: tuple[str, str] | None, *, case: bool) -> Sequence[Printed]:
     to, purpose = handed or (None, None)
-    return [await desk.evidence.printed(one, to=to, purpose=purpose) for one in messages]
+    if case:
+        return await desk.evidence.printed_case(row.thread, to=to, purpose=purpose)
+    return [await desk.evidence.printed(row.id, to=to, purpose=purpose)]
 
 
 def parties_of(desk: Desk, sender: Address, recipients: Sequence[Address], named: str | None) -> Parties:

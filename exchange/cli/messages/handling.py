@@ -18,6 +18,7 @@ from exchange.cli._options import (
     with_desk,
 )
 from exchange.cli.messages.printing import report_sent
+from exchange.cli.messages.syncing import SyncOption, synced
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _
 from protocol.address import Address
@@ -59,6 +60,7 @@ def handling(
     message_id: IdArgument,
     action: ActionOption = "forward",
     to: ToOption = None,
+    sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -69,13 +71,16 @@ def handling(
         from exchange.messaging.handling import text_of
 
         wanted, recipients = _action(action, to)
+        reached = await synced(desk, sync=sync)
         message = await desk.messages.resolve(message_id)
         found: list[Objection] = []
         for recipient in recipients or (None,):
             found += await desk.messages.objections(message, wanted, recipient)
         if as_json:
-            print_json({"action": wanted, "allowed": not found, "objections": found})
-        elif not found:
+            print_json({"action": wanted, "allowed": not found, "objections": found, **reached.members()})
+            return
+        reached.say()
+        if not found:
             line(_("No label or condition forbids it."))
         else:
             table(_("Forbidden by"), [_("Code"), _("Why")], [(o.code, safe(text_of(o))) for o in found])

@@ -31,7 +31,7 @@ from exchange.cli.messages.printing import (
     print_receipts,
     print_targets,
 )
-from exchange.cli.messages.syncing import synced
+from exchange.cli.messages.syncing import SyncOption, synced
 from exchange.cli.output import line, print_json, progress, safe, table
 from exchange.i18n import _, labelled, ngettext
 from exchange.text.labels import code_label, marked, short_label, state_label
@@ -55,6 +55,7 @@ def search(
     everything: Annotated[
         bool, typer.Option("--all", help=_("Look into all messages, however long it takes to index them first."))
     ] = False,
+    sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -62,6 +63,7 @@ def search(
     """Search messages."""
 
     async def work(desk: Desk) -> None:
+        reached = await synced(desk, sync=sync)
         with progress(_("indexed"), as_json=as_json) as moved:
             found = await desk.cases.search(
                 " ".join(words),
@@ -70,8 +72,9 @@ def search(
                 progress=moved,
             )
         if as_json:
-            print_json(found)
+            print_json({**plain(found), **reached.members()})
             return
+        reached.say()
         table(
             _("Found"),
             [_("Id"), _("Type"), _("From"), _("To"), _("Sent at"), _("Case")],
@@ -114,7 +117,7 @@ def inbox(
     refused: Annotated[bool, typer.Option("--refused", help=_("Show instead what was refused, and why."))] = False,
     limit: LimitOption = 50,
     wait: WaitOption = 0,
-    offline: OfflineOption = False,
+    sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -122,24 +125,28 @@ def inbox(
     """List messages."""
 
     async def work(desk: Desk) -> None:
-        reached = await synced(desk, wait, offline=offline)
+        reached = await synced(desk, wait, sync=sync)
         if refused:
-            kept = await desk.messages.quarantine(limit=limit)
+            kept = await desk.messages.quarantine(limit=limit + 1)
+            more = len(kept) > limit
             if as_json:
-                print_json({"refused": kept, **reached.members()})
+                print_json({"refused": kept[:limit], "more": more, **reached.members()})
                 return
-            rows = [(row.at, row.code, row.claimed_sender, row.detail) for row in kept]
+            reached.say()
+            rows = [(row.at, row.code, row.claimed_sender, row.detail) for row in kept[:limit]]
             table(_("Refused"), [_("At"), _("Code"), _("Claimed sender"), _("Why")], rows)
+            _say_more(more)
             return
-        messages = await desk.messages.inbox(sent=sent, unopened=unopened, limit=limit)
+        page = await desk.messages.inbox_page(sent=sent, unopened=unopened, limit=limit)
+        messages = page.messages
         if unread:
             left = await desk.messages.unread([row.id for row in messages])
             messages = [row for row in messages if row.id in left]
         if as_json:
-            print_json({"messages": messages, **reached.members()})
+            print_json({"messages": messages, "more": page.more, **reached.members()})
             return
         reached.say()
-        cases = {case.thread: case for case in await desk.cases.listing()}
+        cases = await desk.cases.of_threads({row.thread for row in messages})
         table(
             _("Sent") if sent else _("Inbox"),
             [
@@ -148,8 +155,18 @@ def inbox(
             ],
             [_inbox_cells(row, cases.get(row.thread), sent=sent) for row in messages],
         )  # fmt: skip
+        if unread and page.more:
+            text = _("Only the newest {count} messages were looked at: give --limit.")
+            line(text.format(count=limit))
+        else:
+            _say_more(page.more)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def _say_more(more: bool) -> None:
+    if more:
+        line(_("There are older ones: give --limit."))
 
 
 def _inbox_cells(row: InboxRow, case: CaseRow | None, *, sent: bool) -> tuple[object, ...]:
@@ -171,6 +188,7 @@ def _inbox_cells(row: InboxRow, case: CaseRow | None, *, sent: bool) -> tuple[ob
 
 def show(
     message_id: IdArgument,
+    sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -178,19 +196,22 @@ def show(
     """Show a message."""
 
     async def work(desk: Desk) -> None:
-
+        # Its sender may have taken it back, or corrected it, since the desk last asked.
+        reached = await synced(desk, sync=sync)
+        reached.say()
         known = await desk.messages.resolve(message_id)
         shown = await desk.messages.read(known)
         duplicates, not_searched = await desk.cases.duplicates(shown.message), await desk.cases.not_searched()
         # Rendered as a whole, then written: its sender is told that it was opened when it was, and not before.
         with at_once():
             if as_json:
-                print_json(_shown_object(shown, duplicates, not_searched))
+                print_json({**_shown_object(shown, duplicates, not_searched), **reached.members()})
             else:
                 _print_shown(shown, duplicates, not_searched)
         await desk.messages.opened(known)
         # The sender is told at once; if the node is away, the next synchronisation tells.
-        (await synced(desk)).say()
+        if reached.done:
+            (await synced(desk)).say()
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -231,7 +252,7 @@ def _print_shown(shown: ShownMessage, duplicates: Sequence[Duplicate], not_searc
 def track(
     message_id: IdArgument,
     wait: WaitOption = 0,
-    offline: OfflineOption = False,
+    sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -239,7 +260,7 @@ def track(
     """Track a message."""
 
     async def work(desk: Desk) -> None:
-        reached = await synced(desk, wait, offline=offline)
+        reached = await synced(desk, wait, sync=sync)
         tracking = await desk.messages.track(await desk.messages.resolve(message_id))
         if as_json:
             print_json({**tracking_object(tracking), **reached.members()})
@@ -279,16 +300,20 @@ def verify(
     """Verify a message."""
 
     async def work(desk: Desk) -> int | None:
-        file = Path(what)
+        file, reached = Path(what), None
         if file.is_file():
             report = await _verify_bag(desk, file, disclosure, tsa_roots, offline=offline)
         elif disclosure is not None or tsa_roots is not None:
             raise UsageError(_("give --disclosure and --tsa-roots with an evidence bag: this is no file"))
         else:
+            reached = await synced(desk, sync=not offline)
             report = await desk.evidence.verify(await desk.messages.resolve(what), online=not offline)
+        if reached is not None and not as_json:
+            reached.say()
         if as_json:
             flags = {"ok": report.ok and report.complete, "complete": report.complete, "witnessed": report.witnessed}
-            print_json({**plain(report), **flags, "unchecked": report.unchecked})
+            known = reached.members() if reached is not None else {}
+            print_json({**plain(report), **flags, "unchecked": report.unchecked, **known})
         else:
             line(safe(report.sentence))
             rows = [(check.name, check.ok, check.error or check.detail) for check in report.checks]

@@ -16,8 +16,10 @@ from exchange.cli._options import (
     run,
     with_desk,
 )
+from exchange.cli.messages.syncing import SyncOption, synced
 from exchange.cli.output import line, print_json, progress, table
 from exchange.i18n import _, ngettext
+from exchange.text.objects import plain
 
 if TYPE_CHECKING:
     from exchange.desk.desk import Desk
@@ -34,6 +36,7 @@ def case(
             "--ground", callback=code_in("erasure_ground"), help=_("Reason: a code of the list erasure_ground.")
         ),
     ],
+    sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -41,10 +44,13 @@ def case(
     """Erase one case."""
 
     async def work(desk: Desk) -> None:
+        reached = await synced(desk, sync=sync)  # what arrived in it meanwhile goes with it, or keeps it
+        if not as_json:
+            reached.say()
         thread = (await desk.messages.row(await desk.messages.resolve(message_id))).thread
         erased = await desk.office.erase_case(thread, ground)
         if as_json:
-            print_json(erased)
+            print_json({**plain(erased), **reached.members()})
         else:
             line(_erased(erased.messages))
             if erased.notes or erased.drafts:
@@ -60,6 +66,7 @@ def case(
 @app.command("due", help=_("Erase what is kept longer than the settings say.\n\nExample: comity erase due --dry-run"))
 def due(
     dry_run: Annotated[bool, typer.Option("--dry-run", help=_("Only list the cases; erase nothing."))] = False,
+    sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -67,6 +74,9 @@ def due(
     """Erase what is due."""
 
     async def work(desk: Desk) -> None:
+        reached = await synced(desk, sync=sync)
+        if not as_json:
+            reached.say()
         cases = await desk.office.erasable_cases()
         erased = []
         if not dry_run:
@@ -77,7 +87,7 @@ def due(
             refused = await desk.office.erase_refused()
             erased += [refused] if refused.messages else []
         if as_json:
-            print_json({"due": cases, "erased": erased})
+            print_json({"due": cases, "erased": erased, **reached.members()})
             return
         table(
             _("Kept longer than the settings say"),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,6 +23,7 @@ from exchange.cli._options import (
 )
 from exchange.cli.audit.mirrors import period_of
 from exchange.cli.messages.files import write_out
+from exchange.cli.messages.syncing import SyncOption, synced
 from exchange.cli.output import line, print_json, progress
 from exchange.i18n import _, labelled
 from keys.local.passphrase import read_passphrase_file
@@ -76,6 +78,7 @@ def report(
     suppress_below: SuppressOption = 0,
     sign_with: SignOption = None,
     sign_passphrase_file: SignPassphraseOption = None,
+    sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -90,9 +93,15 @@ def report(
             from exchange.report import Suppression
             from exchange.report.office_document import office_document
 
+            reached = await synced(desk, sync=sync)
+            if not as_json:
+                reached.say()
             with progress(_("cases"), as_json=as_json) as moved:
                 figures = await desk.cases.figures(period, Suppression(suppress_below), moved)
-            await deliver(wanted, figures, lambda: office_document(figures, wanted.reader), as_json=as_json)
+            known = reached.members()
+            await deliver(
+                wanted, figures, lambda: office_document(figures, wanted.reader), as_json=as_json, known=known
+            )
 
         return await with_desk(home, passphrase_file, of_desk)()
 
@@ -125,16 +134,21 @@ def wanted_of(
 
 
 async def deliver(
-    wanted: WantedReport, figures: AuditFigures | OfficeFigures, document: Callable[[], Document], *, as_json: bool
+    wanted: WantedReport,
+    figures: AuditFigures | OfficeFigures,
+    document: Callable[[], Document],
+    *,
+    as_json: bool,
+    known: Mapping[str, object] = MappingProxyType({}),
 ) -> None:
-    """Write the file, if one is wanted, and say what was done.
+    """Write the file, if one is wanted, and say what was done; for programs, also as of when it is ``known``.
 
     Raises :class:`UsageError` for a file that cannot be written, :class:`FontsMissingError`.
     """
     if wanted.out is not None:
         write_out(wanted.out, await _rendered(wanted.out, document(), wanted.identity))
     if as_json:
-        print_json({"out": wanted.out, "signed": wanted.identity is not None, "figures": figures})
+        print_json({"out": wanted.out, "signed": wanted.identity is not None, "figures": figures, **known})
     else:
         line(labelled(_("Written"), wanted.out))
 

@@ -23,6 +23,7 @@ from exchange.cli._options import (
     run,
     with_desk,
 )
+from exchange.cli.messages.syncing import synced
 from exchange.cli.output import line, print_json, safe, table
 from exchange.cli.setup._declaring import AcceptsOption, CannotOption, CarriesOutOption, FacilitatesOption, performances
 from exchange.i18n import _
@@ -177,15 +178,19 @@ def directory(
         from keys.directory.duty_hours import next_on_duty, on_duty
         from keys.directory.search import Wanted, find
 
-        if refresh:
+        async def news() -> None:
             # A contact point that is named is asked for; who looks for one looks at all.
             await desk.refresh_directory(everything=address is None)
+
+        reached = await synced(desk, sync=refresh, first=news)
+        if reached.problem is not None and not reached.problem.retryable:
+            raise reached.problem
         known, now = desk.directory, datetime.now(UTC)
         if address is not None:
             contact = Address.parse(address)
             cards = [
                 await desk.judged(lambda known: known.contact_point(contact))
-                if refresh
+                if reached.done
                 else known.contact_point(contact)
             ]
             known = desk.directory
@@ -212,9 +217,11 @@ def directory(
                         }
                         for card in cards
                     ],
+                    **reached.members(),
                 }
             )
             return
+        reached.say()
         if address is not None:
             _print_card(cards[0], now, standings[cards[0].address])
         else:

@@ -11,10 +11,10 @@ from aiohttp import web
 from pydantic import Field
 
 from exchange.evidence.bag_writer import write_bag
-from exchange.service.api.declared import Body, Call, Declared, NoBody, Parameter
-from exchange.text.objects import draft_object, sent_object, tracking_object
+from exchange.service.api.declared import KNOWN, LIMIT, MAX_LISTED, Body, Call, Declared, NoBody, Parameter, known_as_of
+from exchange.text.objects import draft_object, plain, sent_object, tracking_object
 from exchange.text.rendering import ReadLine, read_message
-from exchange.views import Caution, Clocks, Direction, InboxRow, ReceiptRow, SearchResult, SendStatus, TargetRow
+from exchange.views import Caution, Clocks, Direction, FoundParent, InboxRow, ReceiptRow, SendStatus, TargetRow
 from protocol.address import Address
 from protocol.errors import UsageError
 
@@ -67,7 +67,6 @@ TRACKING = {
     "targets": [TargetRow],
     "clocks": Clocks,
 }
-MAX_LISTED = 1_000
 Draft = Annotated[dict[str, Any], Field(description="A draft, as docs/messages.md says; its draft_id is its key.")]
 
 
@@ -122,10 +121,11 @@ async def _list(call: Call) -> Any:
     if box not in set(Direction):
         raise UsageError("box is received or sent")
     before = call.number("before", 0, 1 << 40) if call.text("before") else None
-    rows = await (await call.acting()).messages.inbox(
+    desk = await call.acting()
+    page = await desk.messages.inbox_page(
         sent=box == "sent", unopened=call.flag("unopened"), limit=call.number("limit", 100, MAX_LISTED), before=before
     )
-    return {"messages": rows}
+    return {"messages": page.messages, "more": page.more, **await known_as_of(desk)}
 
 
 async def _send(call: Call) -> Any:
@@ -138,7 +138,8 @@ async def _send(call: Call) -> Any:
 
 
 async def _read(call: Call) -> Any:
-    shown = await (await call.acting()).messages.read(await call.message())
+    desk = await call.acting()
+    shown = await desk.messages.read(await call.message())
     return {
         "message": json.loads(shown.content),
         "direction": shown.row.direction,
@@ -148,6 +149,7 @@ async def _read(call: Call) -> Any:
         "receipts": shown.receipts,
         "readers": [{"officer": officer, "at": at} for officer, at in shown.readers],
         "reading": read_message(shown.message),
+        **await known_as_of(desk),
     }
 
 
@@ -157,7 +159,8 @@ async def _opened(call: Call) -> Any:
 
 
 async def _track(call: Call) -> Any:
-    return tracking_object(await (await call.acting()).messages.track(await call.message()))
+    desk = await call.acting()
+    return {**tracking_object(await desk.messages.track(await call.message())), **await known_as_of(desk)}
 
 
 async def _reply(call: Call) -> Any:
@@ -183,7 +186,9 @@ async def _search(call: Call) -> Any:
     query = call.text("q")
     if not query:
         raise UsageError("q is what is looked for")
-    return await (await call.acting()).cases.search(query, limit=call.number("limit", 50, MAX_LISTED))
+    desk = await call.acting()
+    found = await desk.cases.search(query, limit=call.number("limit", 50, MAX_LISTED))
+    return {**plain(found), **await known_as_of(desk)}
 
 
 async def _drafts(call: Call) -> Any:
@@ -221,18 +226,17 @@ async def _return(call: Call) -> Any:
     return draft_object(await (await call.acting()).office.return_draft(call.part("draft"), call.body.remark))
 
 
-_LIMIT = Parameter("limit", "How many at most.", "integer", MAX_LISTED)
 ENDPOINTS = (
     Declared(
         "GET",
         "/v1/messages",
         "Messages, the newest first.",
         _list,
-        {"messages": [InboxRow]},
+        {"messages": [InboxRow], "more": bool, **KNOWN},
         query=(
             Parameter("box", "received (if it is left out) or sent."),
             Parameter("unopened", "Only those that nobody here opened.", "boolean"),
-            _LIMIT,
+            LIMIT,
             Parameter("before", "The sequence of the last row that was shown.", "integer"),
         ),
     ),
@@ -251,6 +255,7 @@ ENDPOINTS = (
             "receipts": [ReceiptRow],
             "readers": [{"officer": str, "at": datetime}],
             "reading": [ReadLine],
+            **KNOWN,
         },
     ),
     Declared(
@@ -261,7 +266,7 @@ ENDPOINTS = (
         {"opened": bool},
         NoBody,
     ),
-    Declared("GET", "/v1/messages/{message}/tracking", "What is proved of a message.", _track, TRACKING),
+    Declared("GET", "/v1/messages/{message}/tracking", "What is proved of a message.", _track, {**TRACKING, **KNOWN}),
     Declared("POST", "/v1/messages/{message}/replies", "Reply.", _reply, SENT, Replying, keyed=True),
     Declared(
         "POST",
@@ -286,8 +291,8 @@ ENDPOINTS = (
         "/v1/search",
         "Messages that have every word, the newest first.",
         _search,
-        SearchResult,
-        query=(Parameter("q", "Words."), _LIMIT),
+        {"messages": [InboxRow], "not_searched": int, "more": bool, "parents": [FoundParent], **KNOWN},
+        query=(Parameter("q", "Words."), LIMIT),
     ),
     Declared("GET", "/v1/drafts", "Drafts that are being written, wait or came back.", _drafts, {"drafts": [DRAFT]}),
     Declared("POST", "/v1/drafts", "Save a draft.", _save, DRAFT, Saving),

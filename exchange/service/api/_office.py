@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr
 
 from exchange.desk.desk import utc_now
-from exchange.service.api.declared import Body, Call, Declared, NoBody, Parameter
+from exchange.service.api.declared import KNOWN, Body, Call, Declared, NoBody, Parameter, known_as_of
 from exchange.service.sessions import OfficerSession
 from exchange.views import SyncResult
 from keys.directory.duty_hours import on_duty
@@ -75,6 +75,7 @@ async def _health(call: Call) -> Any:
         "queued": await desk.messages.queued(),
         "notices_waiting": await desk.webhooks.waiting(),
         "last_event": await desk.events.last(),
+        **await known_as_of(desk),
         "directory_stale": desk.directory.is_stale(utc_now()),
     }
 
@@ -112,6 +113,7 @@ ENDPOINTS = (
             "queued": int,
             "notices_waiting": int,
             "last_event": int,
+            **KNOWN,
             "directory_stale": bool,
         },
     ),

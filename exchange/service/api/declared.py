@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -18,6 +19,15 @@ if TYPE_CHECKING:
     from exchange.desk.desk import Desk
     from exchange.service.api.callers import ApiCaller, ApiCallers
     from exchange.service.service import DeskService
+
+
+# Of every answer that shows where something stands: what happened since that moment is not in it.
+KNOWN: Mapping[str, Shape] = {"fetched_at": datetime | None}
+
+
+async def known_as_of(desk: Desk) -> dict[str, datetime | None]:
+    """As of when the desk knows what its node knows (:data:`KNOWN`): while it listens, within half a minute."""
+    return {"fetched_at": await desk.messages.fetched_at()}
 
 
 class Body(BaseModel):
@@ -38,6 +48,11 @@ class Parameter:
     about: str
     kind: str = "string"
     most: int | None = None
+
+
+MAX_LISTED = 1_000
+# Of every list that is cut; the answer says that there is more.
+LIMIT = Parameter("limit", "How many at most.", "integer", MAX_LISTED)
 
 
 @dataclass(slots=True)

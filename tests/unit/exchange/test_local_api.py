@@ -134,7 +134,7 @@ async def test_the_objects_are_those_of_the_commands(world: World, monkeypatch: 
     commands = {
         "inbox": ("inbox", "--sent", "--offline"),
         "track": ("track", sent["id"], "--offline"),
-        "case": ("case", "show", sent["id"]),
+        "case": ("case", "show", sent["id"], "--no-sync"),
     }
     for name, words in commands.items():
         code, output = await asyncio.to_thread(typed, world, JP, *words, "--json")

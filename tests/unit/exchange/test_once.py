@@ -24,7 +24,7 @@ from exchange.store._content import ContentSeal
 from exchange.store.database import SealedDatabase
 from exchange.store.desk_store import DeskStore
 from exchange.views import SendStatus
-from protocol.errors import ErasedError, IdempotencyKeyUsedError, NothingOpenError, UsageError
+from protocol.errors import ErasedError, IdempotencyKeyUsedError, NoEffectError, NothingOpenError, UsageError
 from tests.hostile.test_offers import accepted, information
 from tests.unit.exchange.test_officers import EVERYTHING, KIM, LEE, staffed
 from tests.worlds.desks import FR, JP, NOW, Client, World, request
@@ -123,9 +123,11 @@ async def test_every_reply_under_a_key_is_sent_once_also_where_nothing_is_open_a
     async with world.open(JP) as jp, world.open(FR) as fr:
         sent = await jp.messages.send(request())
         await fr.messages.sync()
-        for key in ("one", "one", "two"):
+        for key, word in (("one", "yes"), ("one", "yes"), ("two", "unknown")):
             with under_key(key):
-                await fr.replies.acknowledge(sent.id, will_answer="yes", **ACKNOWLEDGED)
+                await fr.replies.acknowledge(sent.id, will_answer=word, **ACKNOWLEDGED)
+        with under_key("again"), pytest.raises(NoEffectError):
+            await fr.replies.acknowledge(sent.id, will_answer="unknown", **ACKNOWLEDGED)
         assert len(await sent_ids(fr)) == 2
         with under_key("one"), pytest.raises(IdempotencyKeyUsedError):
             await fr.replies.acknowledge(sent.id, will_answer="no", **ACKNOWLEDGED)

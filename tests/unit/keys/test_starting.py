@@ -75,7 +75,7 @@ def observed(base: Any, more: Any) -> list[Any]:
         base.made,
         more.made,
     ]
-    for wrong in (lambda: base(), lambda: base("a", -1), lambda: base("a", of=1), lambda: more("b", 1, (), [], 5)):
+    for wrong in (base, lambda: base("a", -1), lambda: base("a", of=1), lambda: more("b", 1, (), [], 5)):
         with pytest.raises((TypeError, ValueError)) as refused:
             wrong()
         found.append(str(refused.value))

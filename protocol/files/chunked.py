@@ -1,0 +1,239 @@
+"""Chunked encryption: C2SP chunked-encryption@v1 as Cobblestone-256 (HKDF-Expand with SHA-512, AES-256-GCM).
+
+::
+
+    key(32) || base nonce(12) || commitment(32) = HKDF-Expand(input key,
+        "c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM" || 00 || salt || context)
+    ciphertext = salt(24) || commitment(32) || AES-256-GCM of each 16 KiB, nonce = base nonce XOR the chunk's number
+
+The last chunk is shorter than 16 KiB, and may be empty: so there is one chunking for each length, and what was cut off
+at a chunk is found. Give big buffers (1 to 4 MiB) and take big buffers: each byte is written once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hmac import compare_digest
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA512
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+from protocol.errors import (
+    FileAlteredError,
+    FileKeyMismatchError,
+    FileLengthMismatchError,
+    MalformedError,
+    TooLargeError,
+)
+
+Buffer = bytes | bytearray | memoryview
+
+CHUNK_BYTES = 16 * 1024
+TAG_BYTES = 16
+SEALED_CHUNK_BYTES = CHUNK_BYTES + TAG_BYTES
+KEY_BYTES = 32
+SALT_BYTES = 24
+COMMITMENT_BYTES = 32
+PREFIX_BYTES = SALT_BYTES + COMMITMENT_BYTES
+MAX_CHUNKS = 1 << 38
+CONTEXT = b"comity/v1/file"
+
+_NONCE_BYTES = 12
+_LABEL = b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0"
+_FAILED = "the sealed file was opened up to its end, or was refused before"
+_TOO_LONG = "a sealed file has fewer than 2^38 chunks of 16 KiB"
+
+
+@dataclass(frozen=True, slots=True)
+class DerivedKeys:
+    """What the input key and the salt give: the key of the chunks, their first nonce, and the commitment to both."""
+
+    key: bytes = field(repr=False)
+    base_nonce: bytes = field(repr=False)
+    commitment: bytes
+
+
+def derive(key: bytes, salt: bytes, context: bytes = CONTEXT) -> DerivedKeys:
+    """The keys under which the chunks are sealed; raises :class:`MalformedError` for a key or salt of another length.
+
+    ``key`` is 32 random bytes, ``salt`` 24 that never occurred with this key.
+    """
+    if len(key) != KEY_BYTES or len(salt) != SALT_BYTES:
+        raise MalformedError(f"the key of a file has {KEY_BYTES} bytes, and its salt {SALT_BYTES}")
+    info = _LABEL + salt + context
+    made = HKDFExpand(SHA512(), KEY_BYTES + _NONCE_BYTES + COMMITMENT_BYTES, info).derive(key)
+    return DerivedKeys(made[:KEY_BYTES], made[KEY_BYTES:-COMMITMENT_BYTES], made[-COMMITMENT_BYTES:])
+
+
+def ciphertext_length(plaintext_bytes: int) -> int:
+    """How long the ciphertext of so many bytes is; raises :class:`TooLargeError`."""
+    whole, rest = divmod(plaintext_bytes, CHUNK_BYTES)
+    if whole >= MAX_CHUNKS:
+        raise TooLargeError(_TOO_LONG)
+    return PREFIX_BYTES + whole * SEALED_CHUNK_BYTES + rest + TAG_BYTES
+
+
+def plaintext_length(ciphertext_bytes: int) -> int:
+    """How many bytes a ciphertext of this length seals; raises :class:`FileLengthMismatchError` if none is so long."""
+    whole, rest = divmod(ciphertext_bytes - PREFIX_BYTES, SEALED_CHUNK_BYTES)
+    if whole < 0 or rest < TAG_BYTES or whole >= MAX_CHUNKS:
+        raise FileLengthMismatchError("no sealed file has this length: it was cut, or something was added")
+    return whole * CHUNK_BYTES + rest - TAG_BYTES
+
+
+class ChunkSealer:
+    """Seals a plaintext that comes in pieces; gives the ciphertext in parts of ``part_bytes``, the last one shorter.
+
+    ``salt`` is fresh for each sealing under ``key``. A part is a buffer of its own: the caller may keep it.
+    """
+
+    __slots__ = ("_aead", "_at", "_base", "_chunks", "_part", "_part_bytes", "_pending")
+
+    def __init__(self, key: bytes, salt: bytes, part_bytes: int, context: bytes = CONTEXT) -> None:
+        derived = derive(key, salt, context)
+        self._aead = AESGCM(derived.key)
+        self._base = int.from_bytes(derived.base_nonce, "big")
+        self._chunks = 0
+        self._pending = bytearray()
+        self._part_bytes = part_bytes
+        self._part = bytearray(part_bytes)
+        self._part[:PREFIX_BYTES] = salt + derived.commitment
+        self._at = PREFIX_BYTES
+
+    def update(self, plaintext: Buffer) -> list[bytearray]:
+        """Seal more of the plaintext: the parts that became full, in order; raises :class:`TooLargeError`."""
+        view = memoryview(plaintext).cast("B")
+        full: list[bytearray] = []
+        at = 0
+        if self._pending:
+            at = min(CHUNK_BYTES - len(self._pending), len(view))
+            self._pending += view[:at]
+            if len(self._pending) < CHUNK_BYTES:
+                return full
+            self._seal(self._pending, full)
+            self._pending = bytearray()
+        whole = at + (len(view) - at) // CHUNK_BYTES * CHUNK_BYTES
+        for start in range(at, whole, CHUNK_BYTES):
+            self._seal(view[start : start + CHUNK_BYTES], full)
+        self._pending += view[whole:]
+        return full
+
+    def finish(self) -> list[bytearray]:
+        """Seal the last chunk: the parts that remain, the last of them as short as the ciphertext is."""
+        full: list[bytearray] = []
+        self._seal(self._pending, full)
+        self._pending = bytearray()
+        if self._at:
+            del self._part[self._at :]
+            full.append(self._part)
+        return full
+
+    def _seal(self, chunk: memoryview | bytearray, full: list[bytearray]) -> None:
+        if self._chunks >= MAX_CHUNKS:
+            raise TooLargeError(_TOO_LONG)
+        nonce = (self._base ^ self._chunks).to_bytes(_NONCE_BYTES, "big")
+        self._chunks += 1
+        end = self._at + len(chunk) + TAG_BYTES
+        if end < self._part_bytes:
+            with memoryview(self._part) as part:
+                self._aead.encrypt_into(nonce, chunk, None, part[self._at : end])
+            self._at = end
+            return
+        # The chunk reaches into the next part.
+        sealed = memoryview(self._aead.encrypt(nonce, chunk, None))
+        while sealed:
+            taken = sealed[: self._part_bytes - self._at]
+            self._part[self._at : self._at + len(taken)] = taken
+            self._at += len(taken)
+            sealed = sealed[len(taken) :]
+            if self._at == self._part_bytes:
+                full.append(self._part)
+                self._part = bytearray(self._part_bytes)
+                self._at = 0
+
+
+class ChunkOpener:
+    """Opens a ciphertext that comes in pieces, in order. Each plaintext that it gives was authenticated before.
+
+    That the ciphertext ended where it should is known only when :meth:`finish` returned.
+    """
+
+    __slots__ = ("_aead", "_base", "_chunks", "_context", "_failed", "_key", "_pending")
+
+    def __init__(self, key: bytes, context: bytes = CONTEXT) -> None:
+        if len(key) != KEY_BYTES:
+            raise MalformedError(f"the key of a file has {KEY_BYTES} bytes")
+        self._key = key
+        self._context = context
+        self._aead: AESGCM | None = None  # not before the commitment was compared
+        self._base = 0
+        self._chunks = 0
+        self._failed = False
+        self._pending = bytearray()
+
+    def update(self, ciphertext: Buffer) -> memoryview:
+        """Open more of the ciphertext: the plaintext of the chunks that became whole.
+
+        Raises :class:`FileKeyMismatchError` before the first chunk is opened, and :class:`FileAlteredError`. After it
+        raised, it gives nothing more.
+        """
+        if self._failed:
+            raise FileAlteredError(_FAILED)
+        view = memoryview(ciphertext).cast("B")
+        if self._aead is None:
+            view = self._begin(view)
+        aead = self._aead
+        if aead is None:
+            return memoryview(b"")
+        whole = (len(self._pending) + len(view)) // SEALED_CHUNK_BYTES
+        plaintext = memoryview(bytearray(whole * CHUNK_BYTES))
+        at = 0
+        for number in range(whole):
+            if number == 0 and self._pending:
+                at = SEALED_CHUNK_BYTES - len(self._pending)
+                chunk: memoryview | bytearray = self._pending + view[:at]
+                self._pending = bytearray()
+            else:
+                chunk = view[at : at + SEALED_CHUNK_BYTES]
+                at += SEALED_CHUNK_BYTES
+            self._open(aead, chunk, plaintext[number * CHUNK_BYTES : (number + 1) * CHUNK_BYTES])
+        self._pending += view[at:]
+        return plaintext
+
+    def finish(self) -> memoryview:
+        """Open the last chunk; raises :class:`FileAlteredError` where the end is missing."""
+        if self._failed or self._aead is None or len(self._pending) < TAG_BYTES:
+            self._failed = True
+            raise FileAlteredError("the end of the sealed file is missing")
+        plaintext = memoryview(bytearray(len(self._pending) - TAG_BYTES))
+        self._open(self._aead, self._pending, plaintext)
+        self._pending = bytearray()
+        self._failed = True  # there is no more to open
+        return plaintext
+
+    def _begin(self, view: memoryview) -> memoryview:
+        """Check the commitment as soon as it is here: what follows it."""
+        missing = PREFIX_BYTES - len(self._pending)
+        self._pending += view[:missing]
+        if len(self._pending) == PREFIX_BYTES:
+            derived = derive(self._key, bytes(self._pending[:SALT_BYTES]), self._context)
+            if not compare_digest(derived.commitment, self._pending[SALT_BYTES:]):
+                self._failed = True
+                raise FileKeyMismatchError
+            self._aead = AESGCM(derived.key)
+            self._base = int.from_bytes(derived.base_nonce, "big")
+            self._pending = bytearray()
+        return view[missing:]
+
+    def _open(self, aead: AESGCM, chunk: memoryview | bytearray, plaintext: memoryview) -> None:
+        if self._chunks >= MAX_CHUNKS:
+            raise FileAlteredError(_TOO_LONG)
+        nonce = (self._base ^ self._chunks).to_bytes(_NONCE_BYTES, "big")
+        try:
+            aead.decrypt_into(nonce, chunk, None, plaintext)
+        except InvalidTag as problem:
+            self._failed = True
+            raise FileAlteredError(f"chunk {self._chunks} of the sealed file was altered or moved") from problem
+        self._chunks += 1
