@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import ssl
 
 # Parts of libraries that load others which nothing here uses: a token by their hands, and a second way to the network.
-# What a class of them has is what the library asks of it when it loads.
+# Each has one class, with the fields that its library reads when it loads.
 _LEFT_OUT: dict[str, tuple[str, dict[str, object]]] = {
     "securesystemslib.signer._hsm_signer": ("HSMSigner", {"SCHEME": "hsm"}),
     "tuf.ngclient.urllib3_fetcher": ("Urllib3Fetcher", {}),

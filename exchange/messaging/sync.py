@@ -55,7 +55,7 @@ _RETRY_MOST_S = 30.0
 _INDEXED_AT_ONCE = 16
 _DERIVED_AT_ONCE = 16
 _QUIET_AFTER_S = 0.2
-# What is due in the threads that changed is derived once they are quiet, and no later than this after a change.
+# Threads that changed are derived once the desk is quiet, and no later than this after a change.
 _DERIVE_WITHIN_S = 15.0
 _RELEASE_AFTER_S = 0.01
 
@@ -205,8 +205,8 @@ class NodeSync:
     async def _derive_after(self, result: SyncResult, wait: float) -> None:
         """Derive what is due after a sync: now, or once the desk is quiet.
 
-        Who asks again and again takes several receipts about a message, one after the other: its thread is derived once
-        for all of them. An emergency never waits, and nothing waits for long: lists begin with what was derived.
+        A desk that asks again and again takes several receipts about a message, one after the other: its thread is
+        derived once for all of them. An emergency never waits, and nothing waits for long: lists begin with what was derived.
         """
         quiet = not wait or result == SyncResult(cursor=result.cursor)
         pressing = any(row.urgency == "emergency" for row in result.received)

@@ -123,7 +123,7 @@ def test_what_waits_to_be_written_is_written_for_all_copies_of_a_process(
 
 _PROGRAM = """
 import json, ssl, sys
-sys.argv = ["comity", "--help"]
+sys.argv = ["comity", "duty", "show", "--home", "/nowhere"]
 from exchange.cli.main import main
 try:
     main()
