@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from exchange.text.objects import plain
@@ -56,6 +57,25 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
 
     cells = [[safe(cell) for cell in row] for row in rows]
     write("\n".join(lines_of_table(title, columns, cells, width_of_output())))
+
+
+def listed(
+    name: str,
+    objects: Sequence[object],
+    shown: tuple[str, Sequence[str], Callable[[], Iterable[Sequence[object]]]],
+    *,
+    as_json: bool,
+    known: Mapping[str, object] = MappingProxyType({}),
+) -> None:
+    """A list: for a program its ``objects`` under ``name`` beside what is ``known``, for a person a table.
+
+    ``shown`` is the table's title, its columns, and what makes its rows.
+    """
+    if as_json:
+        print_json({name: objects, **known})
+        return
+    title, columns, rows = shown
+    table(title, columns, rows())
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from uuid import UUID
 
-from exchange.store._calls import CallTable, CardSeenTable
+from exchange.store._calls import CardSeenTable
 from exchange.store._content import ContentSeal
 from exchange.store._content_keys import ContentKeys
 from exchange.store._events import EventTable
@@ -32,7 +32,7 @@ from exchange.store._state import StateTable
 from exchange.store._unproved import UnprovedTable
 from exchange.store._webhooks import WebhookTable
 from exchange.store.agenda import AgendaTable
-from exchange.store.case_notes import CaseNoteTable
+from exchange.store.case_notes import CaseEntryTable
 from exchange.store.cipher import RowCipher
 from exchange.store.database import SealedDatabase
 from exchange.store.messages import ContactTestTable, MessageTable
@@ -78,14 +78,14 @@ class DeskStore:
     parents: ParentTable
     settled: SettledTable
     cards_seen: CardSeenTable
-    calls: CallTable
+    calls: CaseEntryTable
     unproved: UnprovedTable
     mailbox: MailboxPlace
     quarantine: QuarantineTable
     statements: StatementTable
     receipts: ReceiptTable
     agenda: AgendaTable
-    case_notes: CaseNoteTable
+    case_notes: CaseEntryTable
     search: WordTable
     records: ProcessingLogTable
     events: EventTable
@@ -112,13 +112,13 @@ class DeskStore:
             self.parents = ParentTable(database, names)
             self.settled = SettledTable(database, names)
             self.cards_seen = CardSeenTable(database, names)
-            self.calls = CallTable(database, names, self.content, self.agenda)
+            self.calls = CaseEntryTable("call_back", database, names, self.content, self.agenda)
             self.unproved = UnprovedTable(database, names, self.content, self.agenda)
             self.mailbox = MailboxPlace(database, self.state)
             self.quarantine = QuarantineTable(database, names)
             self.statements = StatementTable(database, names)
             self.receipts = ReceiptTable(database, names, self.agenda)
-            self.case_notes = CaseNoteTable(database, names, self.content, self.agenda)
+            self.case_notes = CaseEntryTable("casework", database, names, self.content, self.agenda)
             self.search = WordTable(database, self.state, self.messages)
             self.records = ProcessingLogTable(database)
             self.events = EventTable(database)

@@ -12,6 +12,7 @@ from exchange.cases.threads import rows_of, shared_state
 from exchange.desk.desk import utc_now
 from exchange.office.case_notes import CaseEntry
 from exchange.service.api.declared import KNOWN, LIMIT, MAX_LISTED, Call, Declared, Parameter, known_as_of
+from exchange.store.rows import UnprovedEntry
 from exchange.views import AgendaItem, CaseRow, InboxRow, Lane, TargetRow
 from protocol.lifecycle.deadlines import Deadline, deadlines
 
@@ -50,6 +51,7 @@ async def _show(call: Call) -> Any:
         "without_effect": await desk.cases.without_effect(thread),
         "messages": await desk.cases.thread(thread),
         "notes": noted.entries,
+        "unproved": await desk.cases.registered_before(thread),
         **await known_as_of(desk),
     }
 
@@ -93,6 +95,7 @@ ENDPOINTS = (
             "without_effect": [{"message": UUID, "rule": str, "reason": str, "counts": bool}],
             "messages": [InboxRow],
             "notes": [CaseEntry],
+            "unproved": [UnprovedEntry],
             **KNOWN,
         },
     ),

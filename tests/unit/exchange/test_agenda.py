@@ -214,7 +214,9 @@ def test_the_agenda_and_the_watch_name_the_case_and_whom_to_call(world: World, m
     assert "theirs" in out
     code, out = comity(world, JP, "watch", "--once", "--json")
     assert (code, json.loads(out)["call"]) == (0, ["+33 1 23 45 67 89"])
-    assert comity(world, JP, "watch", "--once", "--json") == (0, "")
+    # Where nothing is new, a program is told that, and not nothing.
+    code, out = comity(world, JP, "watch", "--once", "--json")
+    assert (code, json.loads(out)["event"], json.loads(out)["synchronised"]) == (0, "nothing", True)
 
 
 # --- Notices --------------------------------------------------------------------------------------------------------
