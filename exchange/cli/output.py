@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any
 
 from exchange.text.objects import plain
@@ -60,19 +59,11 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
 
 
 def listed(
-    name: str,
-    objects: Sequence[object],
-    shown: tuple[str, Sequence[str], Callable[[], Iterable[Sequence[object]]]],
-    *,
-    as_json: bool,
-    known: Mapping[str, object] = MappingProxyType({}),
+    found: object, shown: tuple[str, Sequence[str], Callable[[], Iterable[Sequence[object]]]], *, as_json: bool
 ) -> None:
-    """A list: for a program its ``objects`` under ``name`` beside what is ``known``, for a person a table.
-
-    ``shown`` is the table's title, its columns, and what makes its rows.
-    """
+    """A list: for a program what was ``found``, for a person a table: a title, columns, and what makes its rows."""
     if as_json:
-        print_json({name: objects, **known})
+        print_json(found)
         return
     title, columns, rows = shown
     table(title, columns, rows())

@@ -140,6 +140,11 @@ class Desk:
         return self._works.context.settings
 
     @property
+    def home(self) -> Home:
+        """The desk's files."""
+        return self._works.context.home
+
+    @property
     def directory(self) -> Directory:
         """The last verified directory, of the nations that this desk deals with; look at ``is_stale(now)``."""
         return self._works.context.directory

@@ -15,7 +15,6 @@ from exchange.cli._options import (
     PassphraseOption,
     code_in,
     instant,
-    required_code,
     run,
     with_desk,
 )
@@ -70,16 +69,16 @@ def register(
     """Register what is not proved."""
 
     async def work(desk: Desk) -> None:
+        from exchange.acts.calls import register as registered
         from protocol.address import Address
 
-        for name, code in (("request_channel", channel), ("message_type", kind), ("urgency", urgency)):
-            required_code(name, code)
-        entry = await desk.cases.register(
-            channel,
-            kind,
-            Address.parse(contact),
-            sender,
+        entry = await registered(
+            desk,
             text,
+            channel=channel,
+            contact=Address.parse(contact),
+            sender=sender,
+            kind=kind,
             reference=reference,
             urgency=urgency,
             received_at=instant(received_at),
@@ -99,11 +98,13 @@ def list_entries(
     """List what was registered."""
 
     async def work(desk: Desk) -> None:
-        entries = await desk.cases.registered()
+        from exchange.acts.calls import list_unproved
+
+        found = await list_unproved(desk)
         if as_json:
-            print_json({"unproved": entries})
+            print_json(found)
             return
-        for entry in entries:
+        for entry in found["unproved"]:
             for told in _lines(entry)[:2]:
                 line(told)
 
@@ -120,11 +121,12 @@ def show(
     """Show what was registered."""
 
     async def work(desk: Desk) -> None:
-        from exchange.cli.cases.calls import phone_card_object, reach_lines
+        from exchange.acts.calls import find_unproved, unproved_object
+        from exchange.cli.cases.calls import reach_lines
 
-        entry, card = await desk.cases.registered_entry(await desk.cases.resolve_registered(entry_id))
+        entry, card = await desk.cases.registered_entry(await find_unproved(desk, entry_id))
         if as_json:
-            print_json({"entry": entry, "call": phone_card_object(card) if card is not None else None})
+            print_json(unproved_object(entry, card))
             return
         for told in _lines(entry):
             line(told)
@@ -155,7 +157,9 @@ def call(
     """Record a call."""
 
     async def work(desk: Desk) -> None:
-        entry = await desk.cases.resolve_registered(entry_id)
+        from exchange.acts.calls import find_unproved
+
+        entry = await find_unproved(desk, entry_id)
         _report(await desk.cases.call_about(entry, outcome, number=number, spoke_to=spoke_to), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
@@ -172,7 +176,9 @@ def link(
     """Link it to the proved message."""
 
     async def work(desk: Desk) -> None:
-        entry, message = await desk.cases.resolve_registered(entry_id), await desk.messages.resolve(message_id)
+        from exchange.acts.calls import find_unproved
+
+        entry, message = await find_unproved(desk, entry_id), await desk.messages.resolve(message_id)
         _report(await desk.cases.link_registered(entry, message), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
@@ -189,8 +195,9 @@ def drop(
     """Drop it."""
 
     async def work(desk: Desk) -> None:
-        entry = await desk.cases.resolve_registered(entry_id)
-        _report(await desk.cases.drop_registered(entry, reason), as_json=as_json)
+        from exchange.acts.calls import find_unproved
+
+        _report(await desk.cases.drop_registered(await find_unproved(desk, entry_id), reason), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -205,10 +212,11 @@ def erase(
     """Erase it."""
 
     async def work(desk: Desk) -> None:
-        entry = await desk.cases.resolve_registered(entry_id)
-        await desk.cases.erase_registered(entry)
+        from exchange.acts.calls import erase_unproved, find_unproved
+
+        erased = await erase_unproved(desk, await find_unproved(desk, entry_id))
         if as_json:
-            print_json({"erased": entry})
+            print_json(erased)
         else:
             line(_("It is erased."))
 

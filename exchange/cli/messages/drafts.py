@@ -47,7 +47,7 @@ def list_(
         kept = await desk.messages.saved_drafts()
         heads = [_("Id"), _("Type"), _("Written by"), _("At"), _("State"), _("Remark")]
         shown = (_("Drafts"), heads, lambda: map(_cells, kept))
-        listed("drafts", [*map(draft_object, kept)], shown, as_json=as_json)
+        listed({"drafts": [*map(draft_object, kept)]}, shown, as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
