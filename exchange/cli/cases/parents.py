@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from exchange.cli._attaching import AttachOption, HashOption
 from exchange.cli._options import (
     DEFAULT_HOME,
     SHORT_ID,
@@ -137,6 +138,8 @@ def say(
     everybody: Annotated[bool, typer.Option("--all", help=_("In the case with each nation."))] = False,
     nation: NationOption = None,
     at_once: AtOnceOption = False,
+    attach: AttachOption = None,
+    hashes: HashOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
