@@ -241,7 +241,7 @@ class RetentionSettings(_Table):
     refused_days: Annotated[int, Field(ge=1, le=36_600)] | None = None
 
 
-class FilesSettings(_Table):
+class EvidenceFilesSettings(_Table):
     """Evidence files: which are fetched by themselves, and how many requests move one message's at a time.
 
     ``fetch``: ``all``, or ``asked`` (only by ``comity files get``). ``fetch_up_to_mb``: a message with more than that
@@ -325,8 +325,8 @@ class DeskSettings(_Table):
     letterhead: LetterheadSettings = Field(default_factory=LetterheadSettings)
     siblings: SiblingSettings = Field(default_factory=SiblingSettings)
     service: ServiceSettings = Field(default_factory=ServiceSettings)
+    files: EvidenceFilesSettings = Field(default_factory=EvidenceFilesSettings)
     scanning: ScanningSettings = Field(default_factory=ScanningSettings)
-    files: FilesSettings = Field(default_factory=FilesSettings)
 
     @field_validator("address")
     @classmethod

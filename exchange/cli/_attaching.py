@@ -15,7 +15,7 @@ from exchange.i18n import _
 if TYPE_CHECKING:
     from exchange.desk.desk import Desk
     from exchange.files.progress import Progress, Told
-    from exchange.files.sealing import Wanted
+    from exchange.files.sealing import WantedFile
 
 _paths: ContextVar[tuple[Path, ...]] = ContextVar("attach", default=())
 _hashes: ContextVar[tuple[str, ...]] = ContextVar("hashes", default=())
@@ -49,20 +49,22 @@ HashOption = Annotated[
 ]
 
 
-def wanted_files() -> list[Wanted]:
+def wanted_files() -> list[WantedFile]:
     """The files that were given with ``--attach``; raises :class:`UsageError` for hashes that are none."""
-    from exchange.files.sealing import MORE_HASHES, Wanted
+    from exchange.files.sealing import MORE_HASHES, WantedFile
     from protocol.errors import UsageError
 
     unknown = [name for name in _hashes.get() if name not in MORE_HASHES]
     if unknown:
         raise UsageError(_("--hash is one of: {hashes}").format(hashes=", ".join(MORE_HASHES)))
-    return [Wanted(path, _hashes.get()) for path in _paths.get()]
+    return [WantedFile(path, _hashes.get()) for path in _paths.get()]
 
 
 def forget_files() -> None:
-    """The files were taken otherwise: nothing that is sent takes them."""
-    _paths.set(())
+    """The files were taken otherwise, or only looked at: nothing that is sent takes them."""
+    from exchange.files.given import note_done_before
+
+    note_done_before()
 
 
 @contextmanager

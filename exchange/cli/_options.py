@@ -197,6 +197,13 @@ def instant(text: str | None) -> datetime | None:
         raise UsageError(problem.detail) from None
 
 
+def given_instant(text: str) -> datetime:
+    """As :func:`instant`, where one must be given."""
+    found = instant(text)
+    assert found is not None  # noqa: S101 - it was given
+    return found
+
+
 def run(work: Callable[[], Coroutine[Any, Any, int | None]], *, as_json: bool) -> None:
     """Run a command to its exit code; a typed error is shown, whatever else is a defect and shown without values."""
     try:

@@ -41,8 +41,8 @@ from protocol.processing_log import Operation, ProcessingRecord
 if TYPE_CHECKING:
     from exchange.content.verdicts import ScanResult
     from exchange.custody.bagit import WrittenFile
+    from exchange.desk._files import DeskFiles
     from exchange.desk.evidence import DeskEvidence
-    from exchange.desk.files import DeskFiles
     from exchange.office.hash_only import AllowedFile
 
 _ACTS_OF_FILES = "files."

@@ -38,10 +38,10 @@ from exchange.context.live_keys import LiveKeys, LiveSigner
 from exchange.context.worker import own_thread
 from exchange.desk._custody import DeskCustody
 from exchange.desk._events import DeskEvents
+from exchange.desk._files import DeskFiles
 from exchange.desk._works import Works, make_works
 from exchange.desk.cases import DeskCases
 from exchange.desk.evidence import DeskEvidence
-from exchange.desk.files import DeskFiles
 from exchange.desk.messages import DeskMessages
 from exchange.desk.notify import DeskWebhooks
 from exchange.desk.office import DeskOffice
@@ -143,6 +143,11 @@ class Desk:
     def settings(self) -> DeskSettings:
         """The desk's settings."""
         return self._works.context.settings
+
+    @property
+    def home(self) -> Home:
+        """The desk's files."""
+        return self._works.context.home
 
     @property
     def directory(self) -> Directory:

@@ -10,7 +10,7 @@ from exchange.context.desk_context import DeskContext
 from exchange.files.book import LOOSE, Anew, FileBook, appended, with_attachments, without_key
 from exchange.files.given import given_files
 from exchange.files.progress import Meter, Told, nobody
-from exchange.files.sealing import FileSealing, Sealed, Stop, Wanted
+from exchange.files.sealing import FileSealing, Sealed, Stop, WantedFile
 from exchange.files.stoppable import stoppable
 from exchange.files.support import require_supported
 from exchange.office.draft_ids import draft_id_of
@@ -46,7 +46,7 @@ class Attaching:
             given.sealed = await self.seal(given.wanted, owner_of(draft), given.told)
         return [appended(draft, given.sealed)]
 
-    async def seal(self, wanted: Sequence[Wanted], owner: UUID, told: Told = nobody) -> list[dict[str, Any]]:
+    async def seal(self, wanted: Sequence[WantedFile], owner: UUID, told: Told = nobody) -> list[dict[str, Any]]:
         """The attachments of files, each sealed, or found on the shelf where it is sealed and did not change since.
 
         All are durable when this returns. Raises as :meth:`FileSealing.seal`.
@@ -104,7 +104,7 @@ def owner_of(draft: Draft) -> UUID:
     return UUID(own) if own is not None else LOOSE
 
 
-def _size(wanted: Wanted) -> int:
+def _size(wanted: WantedFile) -> int:
     try:
         return wanted.path.stat().st_size
     except OSError:

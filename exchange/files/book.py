@@ -16,9 +16,9 @@ from uuid import UUID
 
 from exchange.cases.offers import WithheldTable
 from exchange.context.desk_context import DeskContext
-from exchange.files.sealing import Sealed, Wanted
+from exchange.files._source import opened_source
+from exchange.files.sealing import Sealed, WantedFile
 from exchange.files.shelf import Shelf, fetched_place
-from exchange.files.source import opened_source
 from exchange.office.release import KeptDrafts
 from exchange.store.files import FileTransfer, ShelfFile, SourceSeen, TransferState
 from exchange.store.rows import Head
@@ -66,7 +66,7 @@ class FileBook:
             return dict(draft)
         return {**draft, "attachments": [self._with_key(attachment) for attachment in given]}
 
-    def sealed_before(self, wanted: Wanted, owner: UUID) -> ShelfFile | None:
+    def sealed_before(self, wanted: WantedFile, owner: UUID) -> ShelfFile | None:
         """The sealed file that was made of this source for ``owner`` and went with no message, if the source is the
         same; raises as :func:`opened_source`.
         """
@@ -78,7 +78,7 @@ class FileBook:
             seen = source.seen
         return next((file for file in kept if self._fits(file, wanted, seen) and _free(file, owner, held)), None)
 
-    def _fits(self, file: ShelfFile, wanted: Wanted, seen: SourceSeen) -> bool:
+    def _fits(self, file: ShelfFile, wanted: WantedFile, seen: SourceSeen) -> bool:
         same = file.source == seen and all(name in file.attachment for name in wanted.hashes)
         named = wanted.name is None or wanted.name == file.attachment["name"]
         return same and named and self.shelf.has(file.place)
@@ -173,12 +173,12 @@ class FileBook:
         return [place for place in dict.fromkeys(places) if not self._files.belongs(place)]
 
     def clear(self, places: Sequence[str]) -> None:
-        """Take what was forgotten off the disk. What cannot be removed now does not open any more."""
+        """Take files that were forgotten off the disk; one that cannot be removed now does not open any more."""
         for place in places:
             with suppress(StorageFullError):
                 self.shelf.remove(place)
 
-    # --- What nothing belongs to ---
+    # --- Strays ---
 
     def sweep(self) -> int:
         """Take off the shelf what was sealed and went with nothing, and what a program left that was killed."""

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from exchange.files.progress import Told, nobody
-from exchange.files.sealing import Wanted
+from exchange.files.sealing import WantedFile
 from protocol.errors import UsageError
 
 
@@ -23,7 +23,7 @@ class GivenFiles:
     """The files of one act. ``sealed`` are their attachments, once they were sealed for it, and
     ``messages`` those that they went with."""
 
-    wanted: tuple[Wanted, ...]
+    wanted: tuple[WantedFile, ...]
     told: Told = nobody
     sealed: list[dict[str, Any]] | None = field(default=None, repr=False)
     messages: list[UUID] = field(default_factory=list)
@@ -33,7 +33,7 @@ _given: ContextVar[GivenFiles | None] = ContextVar("files", default=None)
 
 
 @contextmanager
-def attaching(wanted: Sequence[Wanted], told: Told = nobody) -> Iterator[None]:
+def attaching(wanted: Sequence[WantedFile], told: Told = nobody) -> Iterator[None]:
     """What is sent in this block has these files too. Raises :class:`UsageError` where nothing was written for them."""
     if not wanted:
         yield
@@ -73,7 +73,7 @@ def note_done_before() -> None:
         given.sealed = []
 
 
-def _identity(wanted: Wanted) -> list[Any]:
+def _identity(wanted: WantedFile) -> list[Any]:
     path = os.path.abspath(wanted.path).encode("utf-8", "surrogateescape").hex()
     try:
         status = os.stat(wanted.path, follow_symlinks=False)

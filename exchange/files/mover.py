@@ -7,11 +7,11 @@ from contextlib import suppress
 from uuid import UUID
 
 from exchange.context.desk_context import DeskContext
+from exchange.files._download import Downloading
+from exchange.files._stating import MakeStatements, Stating
+from exchange.files._upload import Uploading
 from exchange.files.book import FileBook
-from exchange.files.download import Downloading
 from exchange.files.progress import Told, nobody
-from exchange.files.stating import MakeStatements, Stating
-from exchange.files.upload import Uploading
 from exchange.link.link import NodeLink
 from exchange.store.files import FileTransfer, TransferState
 from exchange.views import Direction
@@ -66,5 +66,5 @@ class FileMover:
             return True
         most = self._settings.fetch_up_to_mb
         small = most is None or transfer.total_bytes <= most * _MB
-        # What somebody asked for goes on, whatever its size.
+        # A transfer that somebody asked for goes on, whatever its size.
         return (self._settings.fetch == "all" and small) or transfer.state is not TransferState.WAITING

@@ -1,8 +1,8 @@
 """Sealing: one pass over a file gives the hashes of its plaintext, its sealed form on the shelf, and its name.
 
 Two threads share the work: one reads, hashes and encrypts, the other hashes the ciphertext and writes it. Memory does
-not grow with the file. What is read is refused at its end when it changed meanwhile
-(:class:`exchange.files.source.OpenSource`): then nothing of it stays.
+not grow with the file. A source that changed meanwhile is refused at its end
+(:class:`exchange.files._source.OpenSource`): then nothing of it stays.
 
 Blocking; for a thread of its own.
 """
@@ -20,9 +20,9 @@ from pathlib import Path
 from queue import Empty, Full, Queue
 from typing import Any, Protocol
 
+from exchange.files._source import OpenSource, media_type_of, name_in_message, opened_source, read_into
 from exchange.files.progress import Meter
-from exchange.files.shelf import LEAVES, Part, Shelf, begin_to_write, let_go_of_cache, on_this_disk, own_place
-from exchange.files.source import OpenSource, media_type_of, name_in_message, opened_source, read_into
+from exchange.files.shelf import LEAVES, Shelf, ShelfPart, begin_to_write, let_go_of_cache, on_this_disk, own_place
 from exchange.store.files import ShelfFile, SourceSeen
 from protocol.errors import FileNotHereError
 from protocol.files.chunked import KEY_BYTES, SALT_BYTES, Buffer
@@ -52,7 +52,7 @@ class Stop(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedFile:
     """A file to be sealed. ``hashes`` are names of :data:`MORE_HASHES`; ``name`` and ``media_type`` as the officer
     gives them, if not as the file is called.
     """
@@ -85,7 +85,7 @@ class FileSealing:
         self._shelf = shelf
         self._stop = stop
 
-    def seal(self, wanted: Wanted, meter: Meter) -> Sealed:
+    def seal(self, wanted: WantedFile, meter: Meter) -> Sealed:
         """Seal a file of the officer's.
 
         Raises as :func:`opened_source`, :class:`FileSourceChangedError`, :class:`StorageFullError`, and
@@ -198,7 +198,7 @@ def _segments(sealer: FileSealer, pieces: Iterable[Buffer], meter: Meter, stop: 
 class _Writer:
     """Hashes segments and writes them, one after the other."""
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: ShelfPart) -> None:
         self._descriptor = part.descriptor
         self._written = 0
         self._begun = 0

@@ -26,7 +26,7 @@ _FOLDER_MODE = 0o700
 PART = ".part"
 LEAVES = ".leaves"
 _OUT, _IN = "out", "in"
-# What nothing belongs to is let lie so long: another program may be about to say what it belongs to.
+# A stray file lies so long: another program may be about to say what it belongs to.
 STRAY_S = 3600.0
 # So much stays free on the disk: the database must be able to go on.
 RESERVE_BYTES = 64 * 1024 * 1024
@@ -34,7 +34,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ShelfPart:
     """A file that is being written: its descriptor, where it lies now."""
 
     descriptor: int
@@ -65,7 +65,7 @@ class Shelf:
             )
 
     @contextmanager
-    def writing(self, name: str) -> Iterator[Part]:
+    def writing(self, name: str) -> Iterator[ShelfPart]:
         """A new file of this desk's to be written, which is removed when the block raises."""
         path = self._folder / _OUT / f"{name}{PART}"
         with on_this_disk():
@@ -73,7 +73,7 @@ class Shelf:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_MODE)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield Part(descriptor, path)
+            yield ShelfPart(descriptor, path)
         except BaseException:
             with suppress(FileNotFoundError):
                 path.unlink()

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from exchange.context.desk_context import DeskContext
-from exchange.files.sealing import Wanted
+from exchange.files.sealing import WantedFile
 from keys.directory.routes import require_files
 from protocol.address import Address
 from protocol.errors import ComityError, FileNotSupportedError
@@ -18,10 +18,10 @@ from protocol.files.file_list import DIGEST_BYTES, MAX_FILES, FileSet
 from protocol.files.sealed_file import MAX_FILE_BYTES, sealed_length
 
 
-def require_supported(context: DeskContext, draft: Mapping[str, Any], wanted: Sequence[Wanted]) -> None:
+def require_supported(context: DeskContext, draft: Mapping[str, Any], wanted: Sequence[WantedFile]) -> None:
     """Return if files of these sizes can go to whom the draft names; raises :class:`FileNotSupportedError`.
 
-    What is wrong with the draft, or with a file, is said by whoever reads it.
+    Errors of the draft itself, or of a file, are left to its reader.
     """
     total = 0
     for one in wanted:

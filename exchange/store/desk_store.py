@@ -30,6 +30,7 @@ from exchange.store._refusals import RefusalTable
 from exchange.store._settled import SettledTable
 from exchange.store._short_ids import ShortIds
 from exchange.store._state import StateTable
+from exchange.store._statements import StatementTable
 from exchange.store._unproved import UnprovedTable
 from exchange.store._webhooks import WebhookTable
 from exchange.store.agenda import AgendaTable
@@ -52,7 +53,6 @@ from exchange.store.rows import (
     TakenRows,
 )
 from exchange.store.search import WordTable
-from exchange.store.statements import StatementTable
 from protocol.errors import DeskBusyError, MalformedError
 from protocol.event import Event, decode_event
 from protocol.processing_log import ProcessingRecord

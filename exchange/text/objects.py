@@ -100,7 +100,7 @@ def transfer_object(transfer: Any) -> dict[str, Any]:
 
 
 def files_object(found: Any) -> dict[str, Any]:
-    """The files of a message (``exchange.desk.files.MessageFiles``), without their keys."""
+    """The files of a message (``exchange.desk._files.MessageFiles``), without their keys."""
     return {**transfer_object(found.transfer), "listed": [plain(row) for row in found.files]}
 
 

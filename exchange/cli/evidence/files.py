@@ -29,8 +29,8 @@ from protocol.errors import DeskBusyError, UsageError
 
 if TYPE_CHECKING:
     from exchange.desk.desk import Desk
-    from exchange.desk.files import MessageFiles
     from exchange.files.progress import Told
+    from exchange.files.shown import MessageFiles
     from exchange.store.files import FileTransfer
 
 app = typer.Typer(no_args_is_help=True)

@@ -17,7 +17,7 @@ from exchange.custody.export import ExportWish
 from exchange.evidence.bag_reader import read_bag, verify_bag
 from exchange.evidence.bag_writer import write_bag
 from exchange.files.given import attaching
-from exchange.files.sealing import Wanted
+from exchange.files.sealing import WantedFile
 from keys.directory.metadata.extract import trusted_root_in
 from protocol.errors import (
     FileByHashOnlyError,
@@ -43,7 +43,7 @@ def source(world: World, name: str = "server.img", size: int = 2_000_000) -> Pat
 
 
 async def sent_with(desk: Any, *paths: Path, **changes: Any) -> Any:
-    with attaching([Wanted(path) for path in paths]):
+    with attaching([WantedFile(path) for path in paths]):
         sent = await desk.messages.send(request(**changes))
     await desk.files.resume(sent.id)
     return sent

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from exchange.files.given import attaching
-from exchange.files.sealing import Wanted
+from exchange.files.sealing import WantedFile
 from exchange.messaging.once import under_key
 from protocol.errors import (
     ErasedError,
@@ -43,7 +43,7 @@ def source(world: World, name: str = "mail.pst", size: int = 3 * MIB + 17) -> Pa
 
 
 async def sent_with(desk: Any, *paths: Path, **changes: Any) -> Any:
-    with attaching([Wanted(path) for path in paths]):
+    with attaching([WantedFile(path) for path in paths]):
         return await desk.messages.send(request(**changes))
 
 
@@ -93,7 +93,7 @@ async def test_an_opened_file_is_byte_for_byte_the_senders_and_its_sender_learns
 async def test_nothing_of_a_key_is_anywhere_on_the_disk_outside_of_the_sealed_database(world: World) -> None:
     path = source(world, size=1000)
     async with world.open(JP) as jp:
-        draft = await jp.files.attach(request(draft_id="0192c2e4-6a77-7f31-a5e0-9c3d4b5a6e03"), [Wanted(path)])
+        draft = await jp.files.attach(request(draft_id="0192c2e4-6a77-7f31-a5e0-9c3d4b5a6e03"), [WantedFile(path)])
         assert "key" not in draft["attachments"][0]["sealed"]
         (kept,) = await in_thread(jp, jp._works.context.store.files.unsent)
         key = kept.attachment["sealed"]["key"].encode()
@@ -107,7 +107,7 @@ async def test_nothing_of_a_key_is_anywhere_on_the_disk_outside_of_the_sealed_da
 async def test_equal_files_of_two_messages_have_nothing_in_common_outside(world: World) -> None:
     path = source(world, size=5000)
     async with world.open(JP) as jp:
-        draft = await jp.files.attach(request(), [Wanted(path)])
+        draft = await jp.files.attach(request(), [WantedFile(path)])
         one, two = await jp.messages.send(draft), await jp.messages.send(draft)
         named = [(await jp.messages.peek(sent.id)).attachments[0].sealed for sent in (one, two)]
         assert named[0].name != named[1].name
@@ -122,7 +122,7 @@ async def test_each_nation_that_is_asked_gets_a_sealed_file_of_its_own(
     world = World(tmp_path, monkeypatch, "gh")
     path = source(world, size=5000)
     async with world.open(JP) as jp:
-        with attaching([Wanted(path)]):
+        with attaching([WantedFile(path)]):
             sent = await jp.messages.send(request(to=["24-7@fr", "24-7@gh"]), at_once=True)
         names = {(await jp.messages.peek(child.id)).attachments[0].sealed.name for child in sent.children}
         assert len(names) == 2
@@ -172,7 +172,7 @@ async def test_a_source_that_changes_while_it_is_sealed_is_refused_and_leaves_no
     async with world.open(JP) as jp:
         monkeypatch.setattr(sealing, "read_into", read_and_change)
         with pytest.raises(FileSourceChangedError):
-            await jp.files.attach(request(), [Wanted(path)])
+            await jp.files.attach(request(), [WantedFile(path)])
         assert shelved(world, JP) == []
         assert await jp.messages.inbox(sent=True) == []
 
@@ -361,7 +361,9 @@ async def test_what_a_killed_program_left_on_the_shelf_goes_when_the_next_seals(
 
 async def test_a_dropped_draft_takes_the_keys_of_its_files_with_it(world: World) -> None:
     async with world.open(JP) as jp:
-        draft = await jp.files.attach(request(draft_id="0192c2e4-6a77-7f31-a5e0-9c3d4b5a6e03"), [Wanted(source(world))])
+        draft = await jp.files.attach(
+            request(draft_id="0192c2e4-6a77-7f31-a5e0-9c3d4b5a6e03"), [WantedFile(source(world))]
+        )
         kept = await jp.messages.save_draft(draft)
         await jp.office.drop_draft(str(kept.id))
         assert await in_thread(jp, jp._works.context.store.files.unsent) == []

@@ -23,7 +23,7 @@ from protocol.errors import FileSourceChangedError, TooLargeError, UsageError
 MAX_SOURCE_BYTES = 2**53 - 1
 _OTHER = "application/octet-stream"
 _MAX_NAME_CHARS = 200
-# What the schema of messages does not take in a name of a file.
+# The schema of messages takes none of these in the name of a file.
 _RESERVED = re.compile(r'[/\\:*?"<>|]')
 # mimetypes knows neither, and says another type for the third on some machines.
 _BY_ENDING = {".pcap": "application/vnd.tcpdump.pcap", ".eml": "message/rfc822", ".csv": "text/csv"}

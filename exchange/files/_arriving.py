@@ -2,12 +2,13 @@
 
 Beside the part lie the leaf hashes of the segments that are here; zeros stand for one that is missing. After a program
 was killed, or the power cut, each segment is compared with its leaf hash before it counts as here.
-Blocking; one program has the file.
+Blocking; one program has the file, and any of its threads.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -37,6 +38,7 @@ class ArrivingFile:
         self._leaves: bytearray | None = None
         self._descriptor = self._leaves_descriptor = -1
         self._since_written = 0
+        self._lock = threading.Lock()  # several requests bring segments of one file at the same time
 
     def begin(self) -> None:
         """Open what there is of it, and compare it with what was verified."""
@@ -71,10 +73,12 @@ class ArrivingFile:
 
     def take(self, segment: Segment) -> int:
         """Keep a segment; how many bytes are new by that. Raises :class:`FileAlteredError`."""
-        self.begin()
-        if self.whole or self._leaf(segment.index) != _MISSING:
-            return 0
         verify_segment(self.file, segment)
+        with self._lock:
+            self.begin()
+            return 0 if self.whole or self._leaf(segment.index) != _MISSING else self._keep(segment)
+
+    def _keep(self, segment: Segment) -> int:
         offset, length = self.file.extent(segment.index)
         with on_this_disk():
             left, at = memoryview(segment.data), offset
@@ -94,6 +98,10 @@ class ArrivingFile:
 
         Raises :class:`FileAlteredError`, and begins anew, where what was kept is not what was verified.
         """
+        with self._lock:
+            return self._completed()
+
+    def _completed(self) -> Path | None:
         if self.whole or self.missing():
             return None
         leaves = self._leaves or bytearray()

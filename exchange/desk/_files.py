@@ -2,7 +2,7 @@
 
 ::
 
-    draft = await desk.files.attach(draft, [Wanted(Path("server.img"))])
+    draft = await desk.files.attach(draft, [WantedFile(Path("server.img"))])
     sent = await desk.messages.send(draft)
     await desk.files.resume(sent.id)                    # or let the running desk do it
     ...
@@ -32,8 +32,9 @@ from exchange.files.attaching import owner_of
 from exchange.files.book import appended, attachments_of
 from exchange.files.opening import FileOpening, ToOpen
 from exchange.files.progress import Meter, Told, nobody
-from exchange.files.sealing import Stop, Wanted, sealed_file_of
+from exchange.files.sealing import Stop, WantedFile, sealed_file_of
 from exchange.files.shelf import fetched_place
+from exchange.files.shown import FileRow, MessageFiles, OpenedFile, VerifiedFile
 from exchange.files.stoppable import stoppable
 from exchange.files.support import require_supported
 from exchange.office.officers import READERS, Role
@@ -65,54 +66,6 @@ _SENDERS_FAULT = (FileKeyMismatchError, FileAlteredError, FileLengthMismatchErro
 
 
 @dataclass(frozen=True, slots=True)
-class FileRow:
-    """One file of a message as a list shows it; ``here``: the sealed file lies on this desk's shelf, whole."""
-
-    number: int
-    name: str
-    size_bytes: int
-    media_type: str
-    sha256: str
-    sealed: str
-    here: bool
-    opened: bool
-    label: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class MessageFiles:
-    """The files of one message, and how far they are. ``files`` is empty where the content was erased."""
-
-    message: UUID
-    thread: UUID
-    direction: Direction
-    transfer: FileTransfer
-    files: tuple[FileRow, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class OpenedFile:
-    """A file that an officer opened: where it lies, as what its message names it, and what the scanners said."""
-
-    path: Path
-    attachment: Mapping[str, Any] = field(repr=False)
-    message: UUID
-    case: UUID
-    scan: ScanResult | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class VerifiedFile:
-    """What a check of one file on the shelf found: None and no ``code`` where it holds."""
-
-    number: int
-    name: str
-    ok: bool
-    code: str | None = None
-    detail: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class _Here:
     """A message with its files: their attachments with the keys, sorted by the names of the sealed files."""
 
@@ -139,7 +92,7 @@ class DeskFiles:
 
     # --- Before a message ---
 
-    async def attach(self, draft: Draft, wanted: Sequence[Wanted], told: Told = nobody) -> Draft:
+    async def attach(self, draft: Draft, wanted: Sequence[WantedFile], told: Told = nobody) -> Draft:
         """The draft with files, each sealed on the shelf; its attachments name them. The draft is kept by its owner.
 
         Raises :class:`FileNotSupportedError` where who gets it takes no files, :class:`FileSourceChangedError`,

@@ -1,6 +1,7 @@
 """Files go to the own node, when it has accepted their message: what it lacks, several requests at a time.
 
-What is interrupted goes on where it was: the node says what it lacks. It is durable there before a request is answered.
+An upload that was interrupted goes on where it was: the node says what it lacks. A segment is durable there before its
+request is answered.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from exchange.context.desk_context import DeskContext
+from exchange.files._moving import AtOnce, TransferBook, alone
+from exchange.files._segments import Batch, ShelfReader, batches, count_bytes
 from exchange.files.book import FileBook
-from exchange.files.moving import AtOnce, TransferBook, alone
 from exchange.files.progress import Meter, Told, nobody
 from exchange.files.sealing import sealed_file_of
-from exchange.files.segments import Batch, ShelfReader, batches, count_bytes
 from exchange.link.link import NodeLink
 from exchange.store.files import FileTransfer, TransferState
 from protocol.errors import ComityError, NotFoundError

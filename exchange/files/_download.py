@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from exchange.context.desk_context import DeskContext
-from exchange.files.arriving import ArrivingFile, wanted_of
+from exchange.files._arriving import ArrivingFile, wanted_of
+from exchange.files._moving import AtOnce, TransferBook, alone
+from exchange.files._segments import REQUEST_BYTES, REQUEST_SEGMENTS, count_bytes
+from exchange.files._stating import Stating
 from exchange.files.book import FileBook, attachments_of
-from exchange.files.moving import AtOnce, TransferBook, alone
 from exchange.files.progress import Meter, Told, nobody
 from exchange.files.sealing import sealed_file_of
-from exchange.files.segments import REQUEST_BYTES, REQUEST_SEGMENTS, count_bytes
 from exchange.files.shelf import fetched_place
-from exchange.files.stating import Stating
 from exchange.link.link import NodeLink
 from exchange.store.files import FileTransfer, TransferState
 from exchange.store.rows import MessageRef
