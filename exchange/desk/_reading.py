@@ -23,6 +23,7 @@ from protocol.event import EventName
 from protocol.processing_log import Operation
 
 if TYPE_CHECKING:
+    from protocol.messages.schema.base import Message
     from protocol.messages.types.forward import Forward
 
 
@@ -94,8 +95,21 @@ def read(works: Works, message_id: UUID, act: str = "show") -> ShownMessage:
         digest=head.digest,
         cautions=cautions_of(store, works.context.parsed, message, works.context.directory),
         readers=tuple(works.office.readers_with_who_acts(message_id)),
+        original=_original_of(works, message),
         standing=found,
     )
+
+
+def _original_of(works: Works, message: Message) -> Message | None:
+    """The message that a correction corrects; None for any other, and where it has not arrived."""
+    from protocol.messages.corrections import original_of
+    from protocol.messages.types.correcting import Correction
+
+    if not isinstance(message, Correction):
+        return None
+    rows = works.context.store.messages.thread(message.thread)
+    thread = (works.context.parsed.of(row) for _, row, _ in rows if not row.erased)
+    return original_of(message, {other.id: other for other in thread})
 
 
 def _forgery_note(works: Works, head: Head) -> tuple[str, ...]:

@@ -63,6 +63,7 @@ class CallBook:
             spoke_to=check_line(spoke_to, "a name") if spoke_to is not None else None,
             text=check_text(remark),
             ids=self._ids(),
+            about=sheet.about,
         )
         self._keep(sheet, entry, f"call.{outcome}")
         return entry

@@ -218,7 +218,7 @@ def _shown_object(shown: ShownMessage, duplicates: Sequence[Duplicate], not_sear
         "readers": [{"officer": officer, "at": at} for officer, at in shown.readers],
         "duplicates": duplicates,
         "not_searched": not_searched,
-        "reading": read_message(shown.message),
+        "reading": read_message(shown.message, shown.original),
     }
 
 
@@ -233,7 +233,7 @@ def _print_shown(shown: ShownMessage, duplicates: Sequence[Duplicate], not_searc
         line(_("Read by: {officer}, {at}").format(officer=safe(reader), at=safe(at)))
     print_duplicates(duplicates, not_searched)
     line(labelled(_("Fingerprint"), fingerprint_of(shown.digest)))
-    print_reading(read_message(shown.message))
+    print_reading(read_message(shown.message, shown.original))
 
 
 def track(

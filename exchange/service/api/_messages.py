@@ -149,7 +149,7 @@ async def _read(call: Call) -> Any:
         "cautions": shown.cautions,
         "receipts": shown.receipts,
         "readers": [{"officer": officer, "at": at} for officer, at in shown.readers],
-        "reading": read_message(shown.message),
+        "reading": read_message(shown.message, shown.original),
         **await known_as_of(desk),
     }
 
