@@ -13,11 +13,12 @@ from exchange.cli.messages.printing import report_sent
 from exchange.cli.output import line, safe
 from exchange.i18n import _, labelled, ngettext
 from exchange.text.labels import code_label
+from exchange.text.typed import in_ascii
 from exchange.text.zones import own_zone
 from exchange.wizard.flow import WIZARD_TYPES, Wizard
 from exchange.wizard.legal_replies import legal_replies
 from exchange.wizard.paste import Ask, Paste, Said, in_both_times, read_paste
-from exchange.wizard.question import AnswerKind, AnswerProblem, NoContactKnown, Partner, Situation, WizardStep
+from exchange.wizard.question import AnswerKind, AnswerProblem, NoContactKnown, Partner, Situation, WizardStep, value_at
 from keys.local.terminal import INTERRUPTED
 from keys.local.translation import language, languages, speaking
 from protocol.codes import load_codes
@@ -106,7 +107,7 @@ class _Conversation:
         for number, one in enumerate(types, 1):
             self._asking.say(f"{number}  {code_label('message_type', one)}", 3)
         while True:
-            typed = self._asking.line().strip()
+            typed = in_ascii(self._asking.line()).strip()
             if typed.isdecimal() and 0 < int(typed) <= len(types):
                 return types[int(typed) - 1]
             from exchange.text.code_words import code_of
@@ -185,8 +186,16 @@ class _Conversation:
                 continue
             self._before.append(self._now)
             self._wizard = after
+            self._say_instant(step)
             await self._keep()
             return
+
+    def _say_instant(self, step: WizardStep) -> None:
+        """The instant that an answer was taken for, in its own time and in UTC: a wrong hour is seen at once."""
+        at = value_at(self._now.draft, step.fields[0]) if step.answered is AnswerKind.INSTANT else None
+        if isinstance(at, str):
+            written, utc = in_both_times(at)
+            self._asking.say(f"      {written} = {utc}", 8)
 
     async def _answered(self, step: WizardStep) -> Wizard:
         if step.answered is AnswerKind.PASTE:
@@ -204,7 +213,7 @@ class _Conversation:
         several = step.answered is AnswerKind.TEXT
         while True:
             text = self._asking.lines() if several else self._asking.line()
-            word = text.strip()
+            word = in_ascii(text).strip()
             if word in BACK:
                 raise _Back
             if word == _WHOLE:
@@ -250,11 +259,12 @@ class _Conversation:
     def _pasted(self, step: WizardStep) -> Paste:
         """The targets that were pasted, after what they do not say was asked; each shown in both times."""
         text = self._asking.lines()
-        if text.strip() in BACK:
+        word = in_ascii(text).strip()
+        if word in BACK:
             raise _Back
-        if text.strip() == _WHOLE:
+        if word == _WHOLE:
             raise _Look
-        if text.strip() == _HELP:
+        if word == _HELP:
             self._help(step)
             return self._pasted(step)
         said = Said()
@@ -279,7 +289,7 @@ class _Conversation:
 
         self._asking.say(_ASKS[ask](), 2)
         while True:
-            typed = self._asking.line().strip()
+            typed = in_ascii(self._asking.line()).strip()
             if typed in BACK:
                 raise _Back
             if not typed:
@@ -358,7 +368,7 @@ class _Conversation:
         say("")
         say(_("1 send, 2 change an answer, 3 keep it as a draft and stop"))
         while True:
-            chosen = self._asking.line().strip().casefold()
+            chosen = self._asking.choice()
             if chosen == "1" and not problems:
                 return await self._send(wizard)
             if chosen in ("2", *BACK):
@@ -422,7 +432,7 @@ class _Conversation:
         for number, step in enumerate(steps, 1):
             say(f"{number:>2}  {_(step.prompt)}", 4)
         while True:
-            typed = self._asking.line().strip()
+            typed = self._asking.choice()
             if not typed or typed in BACK:
                 return
             if typed.isdecimal() and 0 < int(typed) <= len(steps):
