@@ -44,15 +44,17 @@ def resolved(store: DeskStore, text: str) -> UUID:
 def _resolved_part(store: DeskStore, wanted: str) -> UUID:
     if len(wanted) < store.short_ids.fewest_characters:
         # Nobody looked: perhaps none fits.
-        raise NotFoundError("give at least four characters of the id")
+        raise NotFoundError(phrase("give at least four characters of the id"))
     # Among all of them, however old: what is short and not unique must not open another message.
     found = store.short_ids.find(wanted, _MOST_COMPARED)
     if found is None:
-        raise NotFoundError(f"too many messages fit {wanted!r}; give more")
+        raise NotFoundError(phrase("too many messages fit {wanted}; give more", wanted=repr(wanted)))
     if not found:
-        raise NotFoundError(f"no message here has an id that begins or ends with {wanted!r}")
+        raise NotFoundError(phrase("no message here has an id that begins or ends with {wanted}", wanted=repr(wanted)))
     if len(found) > 1:
-        raise NotFoundError(f"{len(found)} messages fit {wanted!r}; give more")
+        raise NotFoundError(
+            phrase("several messages fit {wanted} ({count}); give more", count=len(found), wanted=repr(wanted))
+        )
     return found[0]
 
 

@@ -132,14 +132,14 @@ _WEB_SERVER = re.compile(r"\"(?:GET|POST|HEAD|PUT|DELETE|OPTIONS|PATCH|CONNECT) 
 def read_paste(text: str, said: Said | None = None) -> Paste:
     """The targets in ``text``; raises :class:`TooLargeError` for more than anybody pastes."""
     if len(text) > MAX_PASTE:
-        raise TooLargeError(f"a paste has at most {MAX_PASTE} characters here")
+        raise TooLargeError(phrase("a paste has no more characters here than {most}", most=MAX_PASTE))
     reader = _Reader(said or Said())
     if (export := _as_export(text, reader.times)) is not None:
         reader.of_export(export, text)
         return reader.result()
     lines = text.splitlines()
     if len(lines) > MAX_LINES:
-        raise TooLargeError(f"a paste has at most {MAX_LINES} lines here")
+        raise TooLargeError(phrase("a paste has no more lines here than {most}", most=MAX_LINES))
     for number, line in enumerate(lines, 1):
         if line.strip():
             reader.of_line(number, line)

@@ -22,6 +22,7 @@ from exchange.cli.messages.files import read_document
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _, labelled
 from exchange.text.labels import code_label
+from protocol.encoding.phrase import phrase
 from protocol.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def profile(
     async def work(desk: Desk) -> None:
         known = await desk.cases.legal_profile(node)
         if known is None:
-            raise NotFoundError(f"{node} has published no legal profile: ask its contact point")
+            raise NotFoundError(phrase("{node} has published no legal profile: ask its contact point", node=node))
         if as_json:
             shown = known.profile.model_dump(mode="json", by_alias=True, exclude_none=True)
             print_json({"signed_by_the_nation": known.signed, "profile": shown})

@@ -23,6 +23,7 @@ from exchange.cli.messages.syncing import Synced, SyncOption, synced
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _, labelled
 from exchange.text.labels import code_label, deadline_label, state_label
+from protocol.encoding.phrase import phrase
 from protocol.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -161,7 +162,9 @@ def say(
         draft = read_document(file)
         found = await desk.parents.resolve(parent)
         if found is None:
-            raise NotFoundError(f"nothing that was asked of several nations has the id or reference {parent}")
+            raise NotFoundError(
+                phrase("nothing that was asked of several nations has the id or reference {parent}", parent=parent)
+            )
         sent = await desk.parents.say(
             found, str(draft.pop("type", "")), draft, nations=None if everybody else nation, at_once=at_once
         )

@@ -24,6 +24,7 @@ from exchange.cli.cases.calls import NumberOption, SpokeToOption
 from exchange.cli.output import line, print_json, safe
 from exchange.i18n import _, labelled
 from exchange.text.labels import code_label
+from protocol.encoding.phrase import phrase
 from protocol.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -222,7 +223,9 @@ async def _resolved(desk: Desk, text: str) -> UUID:
     if len(wanted) < 4:
         raise UsageError(_("give at least four characters of the id"))
     if len(found) != 1:
-        raise NotFoundError(f"{len(found)} entries fit {wanted!r}")
+        raise NotFoundError(
+            phrase("several entries fit {wanted} ({count}); give more", count=len(found), wanted=repr(wanted))
+        )
     return found[0]
 
 

@@ -12,6 +12,7 @@ from exchange.i18n import _, labelled, ngettext
 from exchange.text.labels import code_label, state_label
 from exchange.text.objects import sent_object
 from keys.local.terminal import QUEUED, REFUSED
+from protocol.encoding.phrase import phrase
 from protocol.errors import OutputError
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _sent_anyhow(sent: Sequence[SentMessage]) -> Iterator[None]:
         yield
     except OutputError as problem:
         done = ", ".join(f"{one.id}: {one.status}" for one in sent)
-        raise OutputError(f"{done}; but {problem.detail}") from problem
+        raise OutputError(phrase("{done}; but {detail}", done=done, detail=problem.detail)) from problem
 
 
 def _print_sent(

@@ -32,7 +32,7 @@ from exchange.cli.messages.printing import (
     print_targets,
 )
 from exchange.cli.messages.syncing import SyncOption, synced
-from exchange.cli.output import line, print_json, progress, safe, table
+from exchange.cli.output import line, print_json, progress, safe, table, told
 from exchange.i18n import _, labelled, ngettext
 from exchange.text.labels import code_label, marked, short_label, state_label
 from exchange.text.objects import plain, tracking_object
@@ -132,7 +132,7 @@ def inbox(
                 print_json({"refused": kept, **reached.members()})
                 return
             reached.say()
-            rows = [(row.at, row.code, row.claimed_sender, row.detail) for row in kept]
+            rows = [(row.at, row.code, row.claimed_sender, told(row.detail)) for row in kept]
             table(_("Refused"), [_("At"), _("Code"), _("Claimed sender"), _("Why")], rows)
             return
         messages = await desk.messages.inbox(sent=sent, unopened=unopened, limit=limit)
@@ -303,15 +303,17 @@ def verify(
             print_json({**plain(report), **flags, "unchecked": report.unchecked, **known})
         else:
             line(safe(report.sentence))
-            rows = [(check.name, check.ok, check.error or check.detail) for check in report.checks]
+            rows = [(check.name, check.ok, check.error or told(check.detail)) for check in report.checks]
             for item in report.receipts:
                 name = f"{item.receipt.event} {item.receipt.node} #{item.receipt.index}"
                 rows.append((labelled(name, _("in the log")), item.inclusion.ok, item.inclusion.error or ""))
                 found = item.consistency
-                text = safe(found.detail) if found.ok is False else found.error or ""
+                text = told(found.detail) if found.ok is False else found.error or ""
                 rows.append((labelled(name, _("log still consistent")), found.ok, text))
                 seen = item.witnesses
-                rows.append((labelled(name, _("cosigned by enough witnesses")), seen.ok, seen.error or seen.detail))
+                rows.append(
+                    (labelled(name, _("cosigned by enough witnesses")), seen.ok, seen.error or told(seen.detail))
+                )
             words = {True: _("holds"), False: _("FAILS"), None: _("not checked")}
             table(_("Verification"), [_("Check"), _("Result"), ""], [(n, words[ok], text) for n, ok, text in rows])
             if report.unchecked:

@@ -36,6 +36,7 @@ from exchange.i18n import _, ngettext
 from exchange.text.labels import code_label
 from exchange.text.objects import plain
 from keys.local.given_files import FileKind
+from protocol.encoding.phrase import phrase
 from protocol.errors import DuplicateRequestError, InvalidMessageError, LawsDifferError, UsageError
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def new(
             with out.open("x", encoding="utf-8") as file:
                 file.write(text)
         except OSError as problem:
-            raise UsageError(f"cannot write {out}: {problem.strerror}") from problem
+            raise UsageError(phrase("cannot write {path}: {error}", path=out, error=problem.strerror)) from problem
         _print_what_is_left(out, draft, missing, as_json=as_json)
 
     run(start if reply_to is None else with_desk(home, passphrase_file, reply), as_json=as_json)
@@ -358,12 +359,12 @@ def _say_what_cannot_be_passed_on(drafts: Sequence[dict[str, Any]]) -> None:
 def _require_no_duplicate(duplicates: Sequence[Duplicate]) -> None:
     if duplicates:
         named = sorted({str(duplicate.thread) for duplicate in duplicates})
-        raise DuplicateRequestError(f"other cases are about the same targets: {', '.join(named)}")
+        raise DuplicateRequestError(phrase("other cases are about the same targets: {names}", names=", ".join(named)))
 
 
 def _require_no_warning(hints: Sequence[Hint], cautions: Sequence[Caution]) -> None:
     if warnings := sorted({hint.code for hint in hints if hint.warns}):
-        raise LawsDifferError(f"the comparison of both nations' laws warns: {', '.join(warnings)}")
+        raise LawsDifferError(phrase("the comparison of both nations' laws warns: {names}", names=", ".join(warnings)))
     if cautions:
         problems = tuple((one.field, "caution", code_label(one.codes, one.code)) for one in cautions)
         raise InvalidMessageError(_("the draft has something to look at again"), problems)

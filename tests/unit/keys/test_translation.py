@@ -216,6 +216,7 @@ WORDS = frozenset(
         "desk",
         "detail",
         "digest",
+        "done",
         "draft",
         "due",
         "end",
@@ -228,6 +229,7 @@ WORDS = frozenset(
         "fields",
         "file",
         "folder",
+        "format",
         "formats",
         "found",
         "giver",
@@ -238,6 +240,7 @@ WORDS = frozenset(
         "key",
         "kid",
         "kind",
+        "known",
         "language",
         "languages",
         "level",
@@ -253,6 +256,7 @@ WORDS = frozenset(
         "names",
         "nation",
         "nations",
+        "no",
         "needed_by",
         "network",
         "node",
@@ -296,6 +300,7 @@ WORDS = frozenset(
         "target",
         "targets",
         "telephone",
+        "terms",
         "text",
         "there",
         "thread",
@@ -311,6 +316,7 @@ WORDS = frozenset(
         "what",
         "who",
         "why",
+        "yes",
     }
 )
 # Behind a number these are no things that it counts. Symbols of units have one form.
