@@ -245,6 +245,37 @@ class ServiceSettings(_Table):
     run_folder: Annotated[str, Field(pattern="^/", max_length=90)] | None = None
 
 
+class ScanningSettings(_Table):
+    """What happens to files of others before they are opened or exported, and who looks at them: in the clear.
+
+    ``policy``: only files that are clean leave (``block``), all do and it is said what was found (``warn``), or no
+    scanner is asked (``off``). ``clamd`` is the path of its Unix socket; ``icap`` the URL of a service on this machine,
+    or behind TLS (``icaps``). A file longer than ``max_bytes`` is given to no scanner: it is the least of the scanners'
+    own limits, beyond which they say that a file is clean without having looked at it.
+    """
+
+    policy: Literal["block", "warn", "off"] = "off"
+    clamd: Annotated[str, Field(pattern="^/", max_length=100)] | None = None
+    icap: (
+        Annotated[
+            str,
+            Field(
+                pattern=r"^(icaps://[A-Za-z0-9.-]+|icap://(127\.0\.0\.1|localhost))(:[0-9]{1,5})?/[A-Za-z0-9._~/?=&-]+$",
+                max_length=300,
+            ),
+        ]
+        | None
+    ) = None
+    max_bytes: Annotated[int, Field(ge=1, le=2**53 - 1)] = 25 * 2**20
+    timeout_s: Annotated[int, Field(ge=1, le=3600)] = 60
+
+    @model_validator(mode="after")
+    def _somebody_looks(self) -> Self:
+        if self.policy != "off" and self.clamd is None and self.icap is None:
+            raise ValueError("name a scanner: clamd or icap")
+        return self
+
+
 class DeskSettings(_Table):
     """All settings. ``node_url`` is needed only where the desk reaches its node by another address than partners do.
 
@@ -273,6 +304,7 @@ class DeskSettings(_Table):
     letterhead: LetterheadSettings = Field(default_factory=LetterheadSettings)
     siblings: SiblingSettings = Field(default_factory=SiblingSettings)
     service: ServiceSettings = Field(default_factory=ServiceSettings)
+    scanning: ScanningSettings = Field(default_factory=ScanningSettings)
 
     @field_validator("address")
     @classmethod

@@ -147,6 +147,30 @@ class SearchResult:
 
 
 @dataclass(frozen=True, slots=True)
+class InboxPage:
+    """The first messages of a list; ``more``: there are others behind them."""
+
+    messages: list[InboxRow]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AgendaPage:
+    """What is due, the first of each lane; ``more``: the lanes that have others behind them."""
+
+    items: list[AgendaItem]
+    more: tuple[Lane, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CasePage:
+    """The first cases of a list, and how many ``more`` fit."""
+
+    cases: list[CaseRow]
+    more: int
+
+
+@dataclass(frozen=True, slots=True)
 class QuarantineRow:
     """A message that was refused: kept with the code, never shown as content. Sender and id are claims, not facts."""
 

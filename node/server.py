@@ -17,6 +17,17 @@ from keys.transport.client import Reach
 from keys.transport.signing import Requester
 from keys.transport.tls import server_context
 from node.context import NodeContext
+from node.files.context import FilesContext
+from node.files.delivery import FileDelivery
+from node.files.fetching import FileFetcher
+from node.files.folder import FolderStore
+from node.files.holdings import Holdings
+from node.files.housekeeping import FileHousekeeping
+from node.files.intake import FileIntake
+from node.files.pace import Pace
+from node.files.s3 import ObjectStore
+from node.files.serving import FileServing
+from node.files.store import FileStore
 from node.http.app import build_app
 from node.http.authentication import Authenticator, Authorities
 from node.http.context import HttpContext
@@ -71,6 +82,7 @@ class Node:
     context: NodeContext
     relay: RelayContext
     http: HttpContext
+    evidence: FilesContext
     files: LogFiles
     bundles: OfflineExchange
     listeners: Listeners
@@ -151,7 +163,8 @@ class Node:
         judge = PartnerReceiptJudge(node.directory, monitor)
         intake = Intake(node.name, node.directory, node.sequencer, node.clock)
         self.relay = RelayContext(node, intake, judge, Outcomes(node, judge, monitor), monitor)
-        self.http = self._answering(self.relay)
+        self.evidence = await self._open_files(node, monitor)
+        self.http = self._answering(self.relay, self.evidence)
         self.bundles = OfflineExchange(self.relay, self._keystore.signer(Purpose.HTTP), self._home.bundles)
         self.listeners = Listeners(self.http, self._descriptors)
         self._confirmation = LogConfirmation(
@@ -211,7 +224,18 @@ class Node:
         self._stack.callback(service.close)
         return service
 
-    def _answering(self, relay: RelayContext) -> HttpContext:
+    async def _open_files(self, node: NodeContext, monitor: Monitor) -> FilesContext:
+        settings, home = self._settings.files, self._home.path
+        store: FileStore
+        if settings.store == "s3" and settings.s3 is not None:
+            store = ObjectStore(settings.s3, home, report=self.disk)
+        else:
+            store = FolderStore(home / settings.folder, report=self.disk)
+        await store.open()
+        self._stack.push_async_callback(store.close)
+        return FilesContext(node, store, Holdings(node, store), monitor, Pace(settings.partner_bytes_per_s))
+
+    def _answering(self, relay: RelayContext, files: FilesContext) -> HttpContext:
         """What answers requests."""
         node = relay.node
         directory, limits = node.directory, node.settings.limits
@@ -227,8 +251,10 @@ class Node:
             gossip=Gossip(node, relay.monitor),
             expiry_watch=ExpiryWatch(node.name, lambda: directory.current, node.clock, node.metrics, node.log),
             clock_watch=self.clock_watch,
-            allowances=Allowances.of(limits),
+            allowances=Allowances.of(limits, node.settings.files),
             connections=public_connections(limits, self._descriptors),
+            files=FileIntake(files),
+            file_serving=FileServing(files),
         )
 
     # --- Running ------------------------------------------------------------------------------------------------------
@@ -265,11 +291,14 @@ class Node:
             "clock-watch": lambda: self.clock_watch.run(asked, self._confirmation.ask_time),
             "directory-log": self._log_directory,
             "housekeeping": lambda: expiry.run(node),
+            "files": FileHousekeeping(self.evidence, http.files).run,
         }
         if not self._settings.offline:
             jobs |= {
                 "delivery": Delivery(relay).run,
                 "pull": Puller(relay).run,
+                "files-delivery": FileDelivery(self.evidence).run,
+                "files-fetching": FileFetcher(self.evidence, http.files).run,
                 "witness": lambda: relay.monitor.run(every.monitor_s),
                 "cosignatures": lambda: http.gateway.run(every.cosign_s),
                 "proof-exchange": lambda: http.gossip.run(every.monitor_s),
@@ -297,7 +326,10 @@ class Node:
     async def _watch_disk(self) -> None:
         """Watch every folder that the node writes into, and its database's file."""
         files = (self.files.database, self.files.checkpoint.path, self._home.nonces / "nonces", self._home.settings)
-        await self.disk.run((file.parent for file in files), self.context.sequencer.require_store)
+        folders = [file.parent for file in files]
+        if self._settings.files.store == "folder":
+            folders.append(self._home.path / self._settings.files.folder)
+        await self.disk.run(folders, self.context.sequencer.require_store)
 
     async def _log_directory(self) -> None:
         """Log which directory the node works with, whenever it is another one."""

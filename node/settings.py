@@ -12,7 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyNetwork, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from keys.directory.cards import NodeName
@@ -175,6 +184,52 @@ class DeliverySettings(_Table):
         return random.uniform(0, longest)  # noqa: S311 - full jitter, nothing secret
 
 
+class S3Settings(_Table):
+    """The service that keeps segments: ``credentials_file`` has the id of the access key and its secret, a line each.
+
+    A path is below the home folder. A request is tried again ``retries`` times.
+    """
+
+    endpoint: Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#]+$", max_length=255)]
+    bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+    credentials_file: Path
+    region: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,64}$")] = "us-east-1"
+    prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9/._-]{0,128}$")] = "comity"
+    retries: Annotated[int, Field(ge=0, le=10)] = 4
+
+
+class FilesSettings(_Table):
+    """Evidence files in transit: where their segments lie, whose they may be, how fast they go, how long they stay.
+
+    ``folder`` is below the home folder. Of its disk ``reserve_bytes`` are left free. A sender's files in transit are at
+    most ``desk_quota_bytes``, those that one partner brought ``partner_quota_bytes``, of one message ``max_set_bytes``.
+    ``partner_bytes_per_s`` is how fast files go to one partner (None: as fast as they can) in ``requests_at_once``
+    requests. One caller may bring ``caller_bytes_per_s``; a body has its own time, and more at ``slowest_bytes_per_s``.
+    """
+
+    store: Literal["folder", "s3"] = "folder"
+    folder: Path = Path("files")
+    s3: S3Settings | None = None
+    reserve_bytes: Annotated[int, Field(ge=0, le=1 << 50)] = 1 << 30
+    max_set_bytes: Annotated[int, Field(ge=1 << 16, le=1 << 53)] = 1 << 42
+    desk_quota_bytes: Annotated[int, Field(ge=1 << 16, le=1 << 53)] = 1 << 41
+    partner_quota_bytes: Annotated[int, Field(ge=1 << 16, le=1 << 53)] = 1 << 42
+    partner_bytes_per_s: Annotated[int, Field(ge=16 * 1024, le=1 << 40)] | None = None
+    caller_bytes_per_s: ByteCount = 256 * 1024 * 1024
+    caller_bytes_burst: ByteCount = 1024 * 1024 * 1024
+    slowest_bytes_per_s: Annotated[int, Field(ge=1024, le=1 << 30)] = 16 * 1024
+    body_bytes_at_once: ByteCount = 24 * 1024 * 1024
+    body_bytes_per_key: ByteCount = 16 * 1024 * 1024
+    requests_at_once: Annotated[int, Field(ge=1, le=16)] = 3
+    retention_h: Annotated[int, Field(ge=0, le=24 * 366)] = 24
+
+    @model_validator(mode="after")
+    def _has_its_service(self) -> Self:
+        if self.store == "s3" and self.s3 is None:
+            raise ValueError('store = "s3" needs the table s3 beside it')
+        return self
+
+
 class LogSettings(_Table):
     """The life of the log. ``retention_days`` None: entries are kept for ever.
 
@@ -218,6 +273,7 @@ class NodeSettings(BaseSettings):
     directory: DirectorySettings = Field(default_factory=DirectorySettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)
     delivery: DeliverySettings = Field(default_factory=DeliverySettings)
+    files: FilesSettings = Field(default_factory=FilesSettings)
 
     @property
     def listeners(self) -> tuple[str, ...]:

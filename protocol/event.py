@@ -1,7 +1,8 @@
 """Events: what a node states about a message, as the entry (leaf) of its log.
 
-The names are those of ETSI EN 319 522-1. An event holds no names of persons and nothing of the content; its random salt
-keeps the leaf hash, which partners see, from saying anything to who does not know the entry.
+The names are those of ETSI EN 319 522-1, and for evidence files our own. An event holds no names of persons and nothing
+of the content; its random salt keeps the leaf hash, which partners see, from saying anything to who does not know the
+entry.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from protocol.encoding import cbor, exact
 from protocol.encoding.ids import is_message_id, parse_message_id
 from protocol.encoding.instants import from_ms, to_ms
 from protocol.errors import MalformedError, UnsupportedVersionError
+from protocol.files.logged import LoggedFiles
 
 VERSION = 1
 DIGEST_BYTES = 32
@@ -34,11 +36,14 @@ _START = bytes.fromhex("010102")
 _AT, _MESSAGE_ID, _DIGEST = bytes.fromhex("031b"), bytes.fromhex("0450"), bytes.fromhex("055820")
 _SALT = bytes.fromhex("0950")
 _REFERENCE = bytes.fromhex("0b83")
-_REFERENCE_HASH = bytes.fromhex("5820")
+_HASH = bytes.fromhex("5820")
+_FILES = bytes.fromhex("0c845820")
+_NULL = b"\xf6"
 
 _URI_PREFIX = "http://uri.etsi.org/19522/Event/"
+_OWN_URI_PREFIX = "urn:comity:event:"
 _REQUIRED = {1, 2, 3, 4, 5, 9}
-_ALL_FIELDS = _REQUIRED | {6, 7, 8, 10, 11}
+_ALL_FIELDS = _REQUIRED | {6, 7, 8, 10, 11, 12}
 
 
 class LoggedAt(StrEnum):
@@ -50,7 +55,7 @@ class LoggedAt(StrEnum):
 
 
 class EventName(StrEnum):
-    """The events of ETSI EN 319 522-1 that a node logs."""
+    """The events that a node logs: those of ETSI EN 319 522-1, and those of evidence files, which it has none for."""
 
     SubmissionAcceptance = "SubmissionAcceptance"
     SubmissionRejection = "SubmissionRejection"
@@ -64,11 +69,24 @@ class EventName(StrEnum):
     ContentHandover = "ContentHandover"
     ContentHandoverFailure = "ContentHandoverFailure"
     ContentAccessTracking = "ContentAccessTracking"
+    FileAcceptance = "FileAcceptance"
+    FileRelayAcceptance = "FileRelayAcceptance"
+    FileConsignment = "FileConsignment"
+    FileHandover = "FileHandover"
+    FileAccessTracking = "FileAccessTracking"
+    FileHandoverFailure = "FileHandoverFailure"
+    FileDeletion = "FileDeletion"
+    FileExpiry = "FileExpiry"
 
     @property
     def uri(self) -> str:
-        """The event's URI in ETSI EN 319 522."""
-        return _URI_PREFIX + self.value
+        """The event's URI in ETSI EN 319 522, or Comity's own."""
+        return (_OWN_URI_PREFIX if self.of_files else _URI_PREFIX) + self.value
+
+    @property
+    def of_files(self) -> bool:
+        """Whether the event is about files of the message, which it then says."""
+        return self in _FILE_EVENTS
 
     @property
     def negative(self) -> bool:
@@ -83,8 +101,19 @@ class EventName(StrEnum):
         return LoggedAt.ON_THE_WAY if self in _ON_THE_WAY else LoggedAt.RECIPIENTS_NODE
 
 
-_AT_SENDERS_NODE = frozenset({EventName.SubmissionAcceptance, EventName.SubmissionRejection})
-_ON_THE_WAY = frozenset({EventName.RelayAcceptance, EventName.RelayRejection, EventName.RelayFailure})
+_FILE_EVENTS = frozenset(name for name in EventName if name.value.startswith("File"))
+_ENDS_FILES = frozenset({EventName.FileDeletion, EventName.FileExpiry})
+_AT_SENDERS_NODE = frozenset({EventName.SubmissionAcceptance, EventName.SubmissionRejection, EventName.FileAcceptance})
+_ON_THE_WAY = frozenset(
+    {
+        EventName.RelayAcceptance,
+        EventName.RelayRejection,
+        EventName.RelayFailure,
+        EventName.FileRelayAcceptance,
+        EventName.FileDeletion,
+        EventName.FileExpiry,
+    }
+)
 _NEGATIVE_EVENTS = frozenset(
     {
         EventName.SubmissionRejection,
@@ -93,10 +122,21 @@ _NEGATIVE_EVENTS = frozenset(
         EventName.ContentConsignmentFailure,
         EventName.ConsignmentNotificationFailure,
         EventName.ContentHandoverFailure,
+        EventName.FileHandoverFailure,
+        EventName.FileExpiry,
     }
 )
 
-DESK_EVENTS = frozenset({EventName.ContentHandover, EventName.ContentHandoverFailure, EventName.ContentAccessTracking})
+DESK_EVENTS = frozenset(
+    {
+        EventName.ContentHandover,
+        EventName.ContentHandoverFailure,
+        EventName.ContentAccessTracking,
+        EventName.FileHandover,
+        EventName.FileHandoverFailure,
+        EventName.FileAccessTracking,
+    }
+)
 """Events that happen at a desk: a node logs them only with the desk's signed statement."""
 
 _NAMES = {name.value: name for name in EventName}
@@ -125,8 +165,8 @@ class Event:
 
     ``at`` is the node's clock (the wire keeps whole milliseconds), ``digest`` the SHA-256 of the envelope,
     ``recipient`` the one the event is about (None: all of them), ``peer`` the other node, ``reasons`` codes.
-    ``statement`` is the desk's signed statement, ``reference`` the peer's own entry of the same event. Raises
-    :class:`MalformedError` when the parts do not belong together.
+    ``statement`` is the desk's signed statement, ``reference`` the peer's own entry of the same event, ``files`` the
+    files that an event about files is about. Raises :class:`MalformedError` when the parts do not belong together.
     """
 
     name: EventName
@@ -139,6 +179,7 @@ class Event:
     reasons: tuple[str, ...] = ()
     statement: bytes | None = None
     reference: LeafReference | None = None
+    files: LoggedFiles | None = None
 
     def __post_init__(self) -> None:
         _require_bytes(self.digest, DIGEST_BYTES, "an envelope digest")
@@ -149,6 +190,10 @@ class Event:
             raise MalformedError("a negative event has a reason, and only a negative one")
         if (self.name in DESK_EVENTS) != (self.statement is not None):
             raise MalformedError("a desk's event has its statement, and only a desk's")
+        if self.name.of_files != (self.files is not None):
+            raise MalformedError("an event about files says which, and only one about files")
+        if self.files is not None and self.files.count == 0 and self.name not in _ENDS_FILES:
+            raise MalformedError("only what ends files may be about none that was whole")
         if self.statement is not None:
             self._check_statement(self.statement)
         if self.reference is not None and self.peer is None:
@@ -195,7 +240,12 @@ def encode_event(event: Event) -> bytes:
         fields += 1
     if event.reference is not None:
         origin, index = exact.put_text(event.reference.origin), exact.put_unsigned(event.reference.index)
-        parts += (_REFERENCE, origin, index, _REFERENCE_HASH, event.reference.leaf_hash)
+        parts += (_REFERENCE, origin, index, _HASH, event.reference.leaf_hash)
+        fields += 1
+    if event.files is not None:
+        name = _NULL if event.files.name is None else _HASH + event.files.name
+        count = exact.put_unsigned(event.files.count)
+        parts += (_FILES, event.files.file_set, name, count, _HASH, event.files.root)
         fields += 1
     return exact.head(0xA0, fields) + b"".join(parts)
 
@@ -212,7 +262,7 @@ def decode_event(data: bytes) -> Event:
 def _exact_event(data: bytes) -> Event:
     """An event with nothing wrong in it; raises one of :data:`exact.NOT_EXACT` for any other bytes.
 
-    One with reasons, which is rare, is not found here.
+    One with reasons or about files, which is rare, is not found here.
     """
     if not data.startswith(_START, 1):
         raise exact.InexactError
@@ -262,7 +312,7 @@ def _exact_reference(data: bytes, at: int) -> tuple[LeafReference, int]:
         raise exact.InexactError
     origin, at = exact.text(data, at + 2)
     index, at = exact.unsigned(data, at)
-    if not data.startswith(_REFERENCE_HASH, at):
+    if not data.startswith(_HASH, at):
         raise exact.InexactError
     return LeafReference(origin.decode(), index, data[at + 2 : at + 34]), at + 34
 
@@ -286,6 +336,7 @@ def event_of_value(value: Any) -> Event:
         reasons=_reasons(value[8]) if 8 in value else (),
         statement=_statement(value[10]) if 10 in value else None,
         reference=_reference(value[11]) if 11 in value else None,
+        files=LoggedFiles.from_value(value[12]) if 12 in value else None,
     )
 
 

@@ -148,12 +148,13 @@ def statement_of(event: Event) -> SignedStatement | None:
         return None
     signed = parse_statement(event.statement)
     said = signed.statement
-    if (said.event, said.message_id, said.digest, said.recipient, said.reasons) != (
+    if (said.event, said.message_id, said.digest, said.recipient, said.reasons, said.files) != (
         event.name,
         event.message_id,
         event.digest,
         event.recipient,
         event.reasons,
+        event.files,
     ):
         raise MalformedError("the event does not say what the desk's statement says")
     return signed

@@ -13,8 +13,13 @@ from protocol.encoding import cbor, exact
 from protocol.encoding.ids import is_message_id, parse_message_id
 from protocol.encoding.instants import from_ms, to_ms
 from protocol.errors import ExpiredError, MalformedError, NotYetValidError, UnsupportedVersionError
+from protocol.files.file_list import DIGEST_BYTES as FILE_SET_BYTES
+from protocol.files.file_list import FileSet
 
+# A header with files is of version 2, and every other one of version 1: a node that knows no files refuses the first,
+# and forwards no message whose files it would leave behind.
 VERSION = 1
+VERSION_WITH_FILES = 2
 MAX_RECIPIENTS = 32
 COMMITMENT_BYTES = 32
 _MAX_ITEMS = 256
@@ -22,16 +27,24 @@ _MAX_ITEMS = 256
 MAX_LIFETIME = timedelta(days=366)
 MAX_CLOCK_SKEW = timedelta(minutes=5)
 
-# The header's bytes up to its id, without an acknowledgement and with one, and the other parts' heads.
-_PLAIN, _TO_BE_ACKNOWLEDGED = bytes.fromhex("a801010250"), bytes.fromhex("a901010250")
-_ID_AT = len(_PLAIN)
+# The header's bytes up to its id, by whether it is to be acknowledged and whether it has files; the other parts' heads.
+_STARTS = {
+    (False, False): bytes.fromhex("a801010250"),
+    (True, False): bytes.fromhex("a901010250"),
+    (False, True): bytes.fromhex("a901020250"),
+    (True, True): bytes.fromhex("aa01020250"),
+}
+_PARTS_OF = {start: parts for parts, start in _STARTS.items()}
+_ID_AT = 5
 _ID_END = _ID_AT + 16
 _CREATED, _EXPIRES, _PRIORITY = bytes.fromhex("051b"), bytes.fromhex("061b"), 0x07
 _ACK_BY, _COMMITMENT = bytes.fromhex("081b"), bytes.fromhex("095820")
+_FILE_SET = bytes.fromhex("0a835820")
 _MAX_BYTES = 4096
 
 _REQUIRED = {1, 2, 3, 4, 5, 6, 7, 9}
 _ALL_FIELDS = _REQUIRED | {8}
+_FILE_SET_KEY = 10
 
 
 class Priority(IntEnum):
@@ -47,7 +60,10 @@ _PRIORITIES = {int(priority): priority for priority in Priority}
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """The routing header of one message. Instants are aware UTC datetimes in whole milliseconds."""
+    """The routing header of one message. Instants are aware UTC datetimes in whole milliseconds.
+
+    ``file_set`` commits to the list of its files, which travels beside the envelope; None: the message has no files.
+    """
 
     id: UUID
     sender: Address
@@ -57,6 +73,7 @@ class Routing:
     priority: Priority
     ack_by: datetime | None
     commitment: bytes
+    file_set: FileSet | None = None
 
 
 def encode_routing(routing: Routing) -> bytes:
@@ -65,7 +82,7 @@ def encode_routing(routing: Routing) -> bytes:
     recipients = routing.recipients
     return b"".join(
         (
-            _PLAIN if routing.ack_by is None else _TO_BE_ACKNOWLEDGED,
+            _STARTS[routing.ack_by is not None, routing.file_set is not None],
             routing.id.bytes,
             b"\x03",
             exact.put_text(str(routing.sender)),
@@ -81,8 +98,13 @@ def encode_routing(routing: Routing) -> bytes:
             b"" if routing.ack_by is None else b"\x08" + exact.put_unsigned(to_ms(routing.ack_by)),
             _COMMITMENT,
             routing.commitment,
+            b"" if routing.file_set is None else _put_file_set(routing.file_set),
         )
     )
+
+
+def _put_file_set(files: FileSet) -> bytes:
+    return _FILE_SET + files.digest + exact.put_unsigned(files.count) + exact.put_unsigned(files.total_bytes)
 
 
 def decode_routing(data: bytes) -> Routing:
@@ -94,9 +116,11 @@ def decode_routing(data: bytes) -> Routing:
     value = cbor.decode(data, max_bytes=_MAX_BYTES, max_depth=3, max_items=_MAX_ITEMS)
     if type(value) is not dict:
         raise MalformedError("the routing header is not a map")
-    if value.get(1) != VERSION or type(value[1]) is not int:  # true equals 1 in Python
-        raise UnsupportedVersionError(f"the envelope's version is not {VERSION}")
-    if not _REQUIRED <= value.keys() <= _ALL_FIELDS:
+    version = value.get(1)
+    if type(version) is not int or version not in {VERSION, VERSION_WITH_FILES}:  # true equals 1 in Python
+        raise UnsupportedVersionError(f"the envelope's version is neither {VERSION} nor {VERSION_WITH_FILES}")
+    files = {_FILE_SET_KEY} if version == VERSION_WITH_FILES else set()
+    if not _REQUIRED | files <= value.keys() <= _ALL_FIELDS | files:
         raise MalformedError("the routing header does not hold exactly the fields of this version")
     routing = Routing(
         id=parse_message_id(value[2]),
@@ -107,6 +131,7 @@ def decode_routing(data: bytes) -> Routing:
         priority=_priority(value[7]),
         ack_by=from_ms(value[8]) if 8 in value else None,
         commitment=value[9],
+        file_set=_file_set(value[_FILE_SET_KEY]) if files else None,
     )
     _check(routing)
     return routing
@@ -114,9 +139,10 @@ def decode_routing(data: bytes) -> Routing:
 
 def _exact_routing(data: bytes) -> Routing:
     """A header with nothing wrong in it; raises one of :data:`exact.NOT_EXACT` for any other bytes."""
-    acknowledged = data.startswith(_TO_BE_ACKNOWLEDGED)
-    if not (acknowledged or data.startswith(_PLAIN)) or data[_ID_END] != 3:
+    parts = _PARTS_OF.get(data[:_ID_AT])
+    if parts is None or data[_ID_END] != 3:
         raise exact.InexactError
+    acknowledged, with_files = parts
     sender, at = exact.text(data, _ID_END + 1)
     if data[at] != 4:
         raise exact.InexactError
@@ -139,6 +165,12 @@ def _exact_routing(data: bytes) -> Routing:
         at += 10
     if not data.startswith(_COMMITMENT, at) or priority not in _PRIORITIES:
         raise exact.InexactError
+    end = at + len(_COMMITMENT) + COMMITMENT_BYTES
+    commitment, file_set = data[at + len(_COMMITMENT) : end], None
+    if with_files:
+        file_set, end = _exact_file_set(data, end)
+    if end != len(data):
+        raise exact.InexactError
     routing = Routing(
         id=UUID(bytes=data[_ID_AT:_ID_END]),
         sender=Address.parse(sender.decode()),
@@ -147,10 +179,20 @@ def _exact_routing(data: bytes) -> Routing:
         expires=from_ms(expires),
         priority=_PRIORITIES[priority],
         ack_by=ack_by,
-        commitment=data[at + 3 :],
+        commitment=commitment,
+        file_set=file_set,
     )
     _check(routing)
     return routing
+
+
+def _exact_file_set(data: bytes, at: int) -> tuple[FileSet, int]:
+    if not data.startswith(_FILE_SET, at):
+        raise exact.InexactError
+    at += len(_FILE_SET)
+    count, end = exact.unsigned(data, at + FILE_SET_BYTES)
+    total, end = exact.unsigned(data, end)
+    return FileSet(data[at : at + FILE_SET_BYTES], count, total), end
 
 
 def check_time(routing: Routing, now: datetime) -> None:
@@ -187,6 +229,12 @@ def _addresses(value: Any) -> tuple[Address, ...]:
     if type(value) is not list or len(value) > MAX_RECIPIENTS:
         raise MalformedError(f"the recipients are an array of 1 to {MAX_RECIPIENTS}")
     return tuple(_address(item) for item in value)
+
+
+def _file_set(value: Any) -> FileSet:
+    if type(value) is not list or len(value) != 3:
+        raise MalformedError("a file set is the digest of the list, how many files, and their bytes")
+    return FileSet(*value)
 
 
 def _priority(value: Any) -> Priority:

@@ -1,4 +1,4 @@
-"""A desk's signed statement of what happened to a message at the desk: handed over, opened, or failed to.
+"""A desk's signed statement of what happened to a message or to its files there: handed over, opened, or failed to.
 
 The recipient's desk signs it, its node logs it inside the event's leaf, and the sender gets it back as part of the
 receipt: so a node cannot claim a handover that the desk did not make, and the desk cannot deny one.
@@ -20,6 +20,7 @@ from protocol.encoding.ids import parse_message_id
 from protocol.encoding.instants import from_ms, to_ms
 from protocol.errors import MalformedError, SignatureInvalidError, UnsupportedVersionError
 from protocol.event import DESK_EVENTS, MAX_REASON_CHARS, MAX_REASONS, MAX_STATEMENT_BYTES, EventName
+from protocol.files.logged import LoggedFiles
 
 STATEMENT_TYPE = "application/vnd.comity.statement+cose"
 STATEMENT_CONTEXT = b"comity/v1/statement"
@@ -28,15 +29,18 @@ VERSION = 1
 # Six fields, the version and the second key; the heads of the parts after the event's name.
 _START = bytes.fromhex("a6010102")
 _AT, _MESSAGE_ID, _DIGEST, _RECIPIENT = (bytes.fromhex(head) for head in ("031b", "0450", "055820", "06"))
-_EVENTS_IN_BYTES = {event.value.encode(): event for event in DESK_EVENTS if not event.negative}
+_EVENTS_IN_BYTES = {event.value.encode(): event for event in DESK_EVENTS if not (event.negative or event.of_files)}
 
 _REQUIRED = {1, 2, 3, 4, 5, 6}
-_ALL_FIELDS = _REQUIRED | {7}
+_ALL_FIELDS = _REQUIRED | {7, 8}
 
 
 @dataclass(frozen=True, slots=True)
 class DeskStatement:
-    """What ``recipient`` states of the envelope with this digest. ``reasons`` are codes, for negative events only."""
+    """What ``recipient`` states of the envelope with this digest.
+
+    ``reasons`` are codes, for negative events only; ``files`` are the files that an event about files is about.
+    """
 
     event: EventName
     message_id: UUID
@@ -44,6 +48,7 @@ class DeskStatement:
     recipient: Address
     at: datetime
     reasons: tuple[str, ...] = ()
+    files: LoggedFiles | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,8 @@ def sign_statement(statement: DeskStatement, signer: Signer) -> bytes:
     }
     if statement.reasons:
         value[7] = list(statement.reasons)
+    if statement.files is not None:
+        value[8] = statement.files.to_value()
     return cose.sign1(cbor.encode(value), STATEMENT_TYPE, STATEMENT_CONTEXT, signer)
 
 
@@ -106,6 +113,7 @@ def parse_statement(data: bytes) -> SignedStatement:
         digest=value[5],
         recipient=Address.parse(_text(value[6])),
         reasons=_reasons(value.get(7, [])),
+        files=LoggedFiles.from_value(value[8]) if 8 in value else None,
     )
     _check(statement)
     return SignedStatement(data, statement, signed)
@@ -114,7 +122,7 @@ def parse_statement(data: bytes) -> SignedStatement:
 def _exact_statement(data: bytes) -> DeskStatement:
     """A statement with nothing wrong in it; raises one of :data:`exact.NOT_EXACT` for any other bytes.
 
-    One with reasons, which is rare, is not found here.
+    One with reasons or about files, which is rare, is not found here.
     """
     name, at = exact.text(data, len(_START))
     # Heads and values of fixed sizes: eight bytes of time, sixteen of the message's id, 32 of the digest.
@@ -155,6 +163,8 @@ def _check(statement: DeskStatement) -> None:
         raise MalformedError("a desk does not state this event")
     if type(statement.digest) is not bytes or len(statement.digest) != 32:
         raise MalformedError("an envelope digest has 32 bytes")
+    if statement.event.of_files != (statement.files is not None):
+        raise MalformedError("a statement about files says which, and only one about files")
     if statement.event.negative != bool(statement.reasons):
         raise MalformedError("a negative event has a reason, and only a negative one")
 

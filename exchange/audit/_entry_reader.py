@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from hashlib import sha256
 from typing import NamedTuple
 
 from exchange.audit._times import TimeSpan, span_of
 from protocol.crypto.signing import Ed25519Verifier
 from protocol.directory_seen import DirectorySeen, decode_entry
+from protocol.encoding import cbor
 from protocol.encoding.instants import to_ms
 from protocol.errors import ComityError
 from protocol.event import DESK_EVENTS, Event, EventName, LeafReference
@@ -35,8 +37,9 @@ Keys = Mapping[tuple[str, bytes], bytes]
 class Row(NamedTuple):
     """An event as the index keeps it: entry ``number`` of its log, ``at_ms`` in Unix ms, ``name`` a place in ``NAMES``.
 
-    The rest is as in the event, but ``reference``: index (8 bytes), leaf hash (32 bytes) and origin of that entry. The
-    signature of a desk's statement is under ``kid``, if its recipient has such a key; None without one to be judged.
+    The rest is as in the event, but ``reference``: index (8 bytes), leaf hash (32 bytes) and origin of that entry; and
+    ``files``: the digest of what the event says of files, so that two can be told apart. The signature of a desk's
+    statement is under ``kid``, if its recipient has such a key; None without one to be judged.
     """
 
     number: int
@@ -48,6 +51,7 @@ class Row(NamedTuple):
     peer: str | None
     reference: bytes | None
     kid: bytes | None
+    files: bytes | None
 
 
 class Problem(NamedTuple):
@@ -128,6 +132,7 @@ def _row(index: int, event: Event) -> Row:
         if reference is None
         else reference.index.to_bytes(_INDEX_BYTES, "big") + reference.leaf_hash + reference.origin.encode(),
         None,
+        None if event.files is None else sha256(cbor.encode(event.files.to_value())).digest(),
     )
 
 

@@ -90,6 +90,7 @@ def judge(sent: Sequence[Row], taken: Sequence[Row], sender: LogSide, receiver: 
     if failures and not takes and not claimed:
         text = f"{sender.node} could not hand it over to {receiver.node} before it expired, and says so"
         yield Verdict(Status.FAILED, text, failures, ())
+    yield from _judge_file_claims(sent, taken, sender, receiver)
 
 
 def judge_refusals(first: Sequence[Row], second: Sequence[Row], one: LogSide, other: LogSide) -> Verdict | None:
@@ -115,8 +116,36 @@ def judge_refusals(first: Sequence[Row], second: Sequence[Row], one: LogSide, ot
 
 
 def is_open(rows: Sequence[Row]) -> bool:
-    """Whether a log holds of an envelope its acceptance, and nothing of what became of it."""
-    return any(map(_is_acceptance, rows)) and all(map(_is_acceptance, rows))
+    """Whether a log holds of an envelope its acceptance, and nothing of what became of it. Its files do not count."""
+    own = [row for row in rows if not NAMES[row.name].of_files]
+    return any(map(_is_acceptance, own)) and all(map(_is_acceptance, own))
+
+
+def _judge_file_claims(
+    sent: Sequence[Row], taken: Sequence[Row], sender: LogSide, receiver: LogSide
+) -> Iterator[Verdict]:
+    """What is wrong with the claims that files were relayed. One that both logs hold is passed over: messages count.
+
+    A take that nobody claims is no finding: the log that handed the files on need not refer to it.
+    """
+    takes = {
+        row.number: row
+        for row in taken
+        if _is(row, EventName.FileRelayAcceptance) and row.reference is None and row.peer == sender.node
+    }
+    claimed: set[int] = set()
+    for claim in sent:
+        named = claim.peer == receiver.node and _is(claim, EventName.FileRelayAcceptance)
+        if not named or claim.reference is None:
+            continue
+        verdict, found = _judge_claim(claim, claim.reference, None, takes, claimed, sender, receiver)
+        if found is not None:
+            claimed.add(found)
+            if takes[found].files == claim.files:
+                continue
+            text = f"entry {found} of {receiver.node} is about other files of the message"
+            verdict = Verdict(Status.CONTRADICTORY, text, (claim,), (takes[found],))
+        yield verdict
 
 
 def _judge_claim(

@@ -28,7 +28,8 @@ _EMPTY_HASH = sha256(bytes(_PAGE_BUCKETS * HASH_BYTES)).digest()
 # The columns are a row's fields, in their order.
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS entry (idx INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, name INTEGER NOT NULL,"
-    " digest BLOB NOT NULL, message_id BLOB NOT NULL, recipient TEXT, peer TEXT, reference BLOB, kid BLOB) STRICT"
+    " digest BLOB NOT NULL, message_id BLOB NOT NULL, recipient TEXT, peer TEXT, reference BLOB, kid BLOB, files BLOB)"
+    " STRICT"
 )
 # By the random end of a message's id, and by the beginning of an envelope's digest: two bytes each.
 _BY_MESSAGE, _BY_ENVELOPE = "substr(message_id, 15, 2)", "substr(digest, 1, 2)"
@@ -156,7 +157,7 @@ class EntryIndex:
 
     def add(self, rows: Sequence[Row]) -> None:
         """Add events; each index once, in the order of the log."""
-        self._connection.executemany("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        self._connection.executemany("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
         if self._chains is not None:
             for row in rows:
                 self._chains.add(row)

@@ -31,7 +31,7 @@ from protocol.errors import ComityError, FolderBusyError, UnavailableError
 from protocol.log.layout import TILE_WIDTH
 from protocol.log.merkle import HASH_BYTES
 
-VERSION = 1
+VERSION = 2
 """Of the rules as well: what another version found is not gone on from."""
 
 _DOMAIN = b"comity/v1/kept-audit\0"

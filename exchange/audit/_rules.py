@@ -15,12 +15,18 @@ from protocol.errors import ForbiddenError, UnknownContactPointError, UnknownNod
 from protocol.event import EventName
 
 _CONSIGNED = frozenset({EventName.ContentConsignment})
+_FILES_CONSIGNED = frozenset({EventName.FileConsignment})
 _NOTHING: frozenset[EventName] = frozenset()
 
 # The log may hold an event only after one of these events of the same message.
 _AFTER_IN_MESSAGE: dict[EventName, frozenset[EventName]] = {
     EventName.ContentConsignment: ACCEPTED,
     EventName.RelayFailure: ACCEPTED,
+    # A node takes files only of a message that it accepted.
+    EventName.FileAcceptance: frozenset({EventName.SubmissionAcceptance}),
+    EventName.FileRelayAcceptance: ACCEPTED,
+    EventName.FileDeletion: ACCEPTED,
+    EventName.FileExpiry: ACCEPTED,
 }
 # The same, of the same message and recipient. These events happen at the recipient's node and nowhere else.
 _AFTER_FOR_RECIPIENT: dict[EventName, frozenset[EventName]] = {
@@ -30,15 +36,20 @@ _AFTER_FOR_RECIPIENT: dict[EventName, frozenset[EventName]] = {
     EventName.ContentHandover: _CONSIGNED,
     EventName.ContentHandoverFailure: _CONSIGNED,
     EventName.ContentAccessTracking: frozenset({EventName.ContentHandover}),
+    EventName.FileConsignment: _CONSIGNED,
+    EventName.FileHandover: _FILES_CONSIGNED,
+    EventName.FileHandoverFailure: _FILES_CONSIGNED,
+    EventName.FileAccessTracking: frozenset({EventName.FileHandover}),
 }
+_WITH_PEER = frozenset({EventName.RelayAcceptance, EventName.FileRelayAcceptance})
 _AT_RECIPIENT = frozenset({*_AFTER_FOR_RECIPIENT, EventName.ContentConsignment})
 
 Breach = tuple[int, int, str, str]
 """Index, time (Unix ms), code and text."""
 
 
-_Says = tuple[int, int, str | None, str | None]
-"""Time, name, recipient and peer of an event: no two that are the same entry differ in these."""
+_Says = tuple[int, int, str | None, str | None, bytes | None]
+"""Time, name, recipient, peer and files of an event: no two that are the same entry differ in these."""
 
 
 @dataclass(slots=True)
@@ -47,18 +58,18 @@ class _Message:
 
     names: set[EventName] = field(default_factory=set)
     by_recipient: set[tuple[str | None, EventName]] = field(default_factory=set)
-    said: set[tuple[EventName, str | None, str | None]] = field(default_factory=set)
+    said: set[tuple[EventName, str | None, str | None, bytes | None]] = field(default_factory=set)
     first: dict[_Says, int] = field(default_factory=dict)
     alike: dict[_Says, dict[bytes, int]] = field(default_factory=dict)  # those that say the same, by leaf hash
 
     def add(self, name: EventName, row: Row) -> None:
         self.names.add(name)
         self.by_recipient.add((row.recipient, name))
-        self.said.add((name, row.recipient, row.peer))
+        self.said.add((name, row.recipient, row.peer, row.files))
 
     def first_of(self, row: Row, leaf_hash: Callable[[int], bytes]) -> int:
         """The first entry that is the same as this one; hashes are asked for only where two say the same."""
-        says = (row.at_ms, row.name, row.recipient, row.peer)
+        says = (row.at_ms, row.name, row.recipient, row.peer, row.files)
         first = self.first.setdefault(says, row.number)
         if first == row.number:
             return first
@@ -108,9 +119,9 @@ class EventRules:
         if name in _AT_RECIPIENT and not self._serves(row):
             text = f"{name} for {row.recipient or 'nobody'} is not for the node {self.node} to state"
             broken.append(("wrong-place", text))
-        if name is EventName.RelayAcceptance and row.peer is None:
+        if name in _WITH_PEER and row.peer is None:
             broken.append(("no-peer", f"{name} does not say with which node"))
-        if not name.negative and (name, row.recipient, row.peer) in message.said:
+        if not name.negative and (name, row.recipient, row.peer, row.files) in message.said:
             broken.append(("repeated", f"a second {name} of the same message"))
         return broken
 

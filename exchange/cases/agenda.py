@@ -12,23 +12,25 @@ desk owes, what others owe, what was not delivered, and what own authorities are
 from __future__ import annotations
 
 import heapq
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
 import cbor2
 
 from exchange.cases._derived import SHORT_ID, ReadNotes, ThreadDerivation, split_index
 from exchange.context.desk_context import DeskContext
-from exchange.views import AgendaItem, Lane, Undelivered
+from exchange.views import AgendaItem, AgendaPage, Lane, Undelivered
 from protocol.address import Address
 from protocol.encoding import cbor
 from protocol.encoding.instants import from_ms, to_ms
 
 if TYPE_CHECKING:
+    from exchange.store.agenda import DerivedRow
     from exchange.store.desk_store import DeskStore
 
 
@@ -40,6 +42,8 @@ _PINNED = 500
 _LANES = tuple(Lane)
 _EMERGENCIES = _LANES.index(Lane.EMERGENCIES)
 _LATER = 1 << 62
+# More than so many changed threads are put into their places all at once.
+_ONE_BY_ONE = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +54,24 @@ class Notice:
     name: bytes  # of this level of this deadline, for one channel
 
 
-SHOWN = "agenda"
+@dataclass(frozen=True, slots=True)
+class AgendaFilter:
+    """What of an agenda is wanted: what this desk must do, what is near or overdue, one lane."""
+
+    ours: bool = False
+    pressing: bool = False
+    lane: Lane | None = None
+
+    def may_be_in(self, lane: Lane) -> bool:
+        """Whether anything of a lane may be wanted."""
+        return self.lane in {None, lane} and not (self.ours and lane is Lane.THEIRS)
+
+    def fits(self, item: AgendaItem) -> bool:
+        """Whether an item is wanted."""
+        return (item.ours or not self.ours) and (item.level is not None or not self.pressing)
 
 
-def read_ahead(store: DeskStore, now: datetime) -> dict[str, Any]:
-    """What an agenda of this database begins with (:attr:`DeskContext.derived`), of what was derived until now."""
-    shown = _Shown(store)
-    shown.now(now, 0)
-    return {SHOWN: shown}
+AGENDA: Literal["agenda"] = "agenda"
 
 
 class Agenda:
@@ -70,8 +84,7 @@ class Agenda:
         self._store = context.store
         self._clock = context.clock
         self._derivation = ThreadDerivation(context, read_notes)
-        self._shown: _Shown = context.derived.setdefault(SHOWN, _Shown(context.store))
-        self._shown.take_store(context.store)
+        self._shown: KeptAgenda = context.derived.setdefault(AGENDA, KeptAgenda())
 
     def items(self, at: datetime | None = None, most: int | None = None) -> list[AgendaItem]:
         """All that is due, as it stands now or would stand ``at``, emergencies first; what stands still comes last.
@@ -80,8 +93,13 @@ class Agenda:
         """
         self.derive()
         if at is not None:
-            return self._shown.as_of(at)
-        return self._shown.now(self._clock(), most)
+            return self._shown.as_of(self._store, at)
+        return self._shown.now(self._store, self._clock(), most)
+
+    def page(self, wanted: AgendaFilter, limit: int) -> AgendaPage:
+        """What is due now and wanted, the first so many of each lane, and in which lanes there is more."""
+        self.derive()
+        return self._shown.page(self._store, self._clock(), wanted, limit)
 
     def next_due_at(self, thread: bytes, at: int) -> int | None:
         """When (Unix milliseconds) something is due next in the thread of this blinded id, as of the last look."""
@@ -99,8 +117,8 @@ class Agenda:
         Of what is still to be derived only a little is, so that a list which begins with them costs little.
         """
         self.derive(_AT_A_LOOK)
-        items = self._shown.now(self._clock(), _PINNED)
-        return list(dict.fromkeys(item.thread for item in items if item.lane is Lane.EMERGENCIES))
+        items = self._shown.emergencies(self._store, self._clock(), _PINNED)
+        return list(dict.fromkeys(item.thread for item in items))
 
     def derive(self, most: int | None = None) -> int:
         """Derive anew what changed, ``most`` threads or all; how many are left. Done when things arrive, a few at once.
@@ -132,44 +150,79 @@ class Agenda:
         return self._shown.next_change()
 
 
-class _Shown:
+class KeptAgenda:
     """What is due at one moment, in order, kept from look to look: what changed is made again.
 
     Of each thread the derived row is kept, some hundred bytes. The order is that of plain numbers; an item is made of
     its row when somebody wants to see it.
     """
 
-    def __init__(self, store: DeskStore) -> None:
-        self._store = store
-        self._seq = 0
+    def __init__(self) -> None:
+        self.seq = 0
         self._rows: dict[bytes, _Row] = {}
         self._changes: list[tuple[int, bytes]] = []
         self._pressing: list[_Entry] = []
         self._others: list[_Entry] = []
+        self._placed: dict[bytes, tuple[tuple[Any, ...], ...]] = {}  # by thread, the places in ``_others``
         self._as_of: int | None = None  # None: nothing of what is kept is of use
 
-    def take_store(self, store: DeskStore) -> None:
-        """Go on with another connection to the same database."""
-        self._store = store
-
-    def now(self, now: datetime, most: int | None = None) -> list[AgendaItem]:
+    def now(self, store: DeskStore, now: datetime, most: int | None = None) -> list[AgendaItem]:
         """The items at ``now``, in order; ``most``: the first so many of each lane."""
+        at = self.look(_derived_since(store, self.seq), now)
+        if most is None:
+            return [row.item(part, at) for _, row, part in (*self._pressing, *self._others)]
+        # A list of many thousands is not walked through for the first few of each lane.
+        found = chain.from_iterable(islice(self._lane(lane), most) for lane in Lane)
+        return [row.item(part, at) for _, row, part in found]
+
+    def page(self, store: DeskStore, now: datetime, wanted: AgendaFilter, limit: int) -> AgendaPage:
+        """The first so many of each lane that are wanted, and the lanes that have more of them."""
+        at = self.look(_derived_since(store, self.seq), now)
+        items: list[AgendaItem] = []
+        more: list[Lane] = []
+        for lane in (one for one in Lane if wanted.may_be_in(one)):
+            there = (entry for entry in self._lane(lane) if not wanted.pressing or entry[1].has_level(entry[2], at))
+            fitting = (item for _, row, part in there if wanted.fits(item := row.item(part, at)))
+            found = list(islice(fitting, limit + 1))
+            items += found[:limit]
+            more += [lane] if len(found) > limit else []
+        return AgendaPage(items, tuple(more))
+
+    def _lane(self, lane: Lane) -> Iterator[_Entry]:
+        """The entries of one lane, in order; nothing behind the last that is asked for is touched."""
+        if lane is Lane.EMERGENCIES:
+            yield from self._pressing
+            return
+        number = _LANES.index(lane)
+        for place in range(bisect_left(self._others, (number,), key=_first), len(self._others)):
+            if self._others[place][0][0] != number:
+                return
+            yield self._others[place]
+
+    def emergencies(self, store: DeskStore, now: datetime, most: int) -> list[AgendaItem]:
+        """The first so many items of the first lane alone."""
+        at = self.look(_derived_since(store, self.seq), now)
+        return [row.item(part, at) for _, row, part in self._pressing[:most]]
+
+    def look(self, derived: Sequence[DerivedRow], now: datetime) -> int:
+        """Bring what is kept up to date, with what was derived since the last look; the moment (Unix milliseconds)."""
         at = to_ms(now)
-        changed = self._take_new()
+        changed = self._take(derived)
         if self._as_of is None or at < self._as_of:  # the first look, or a clock that was set back
             changed = set(self._rows)
-            self._pressing, self._others, self._changes = [], [], []
+            self._pressing, self._others, self._changes, self._placed = [], [], [], {}
         self._as_of = at
         while self._changes and self._changes[0][0] <= at:
             changed.add(heapq.heappop(self._changes)[1])
         if changed:
             self._place(changed, at)
-        return _items_of([*self._pressing, *self._others], at, most)
+        return at
 
-    def as_of(self, at: datetime) -> list[AgendaItem]:
+    def as_of(self, store: DeskStore, at: datetime) -> list[AgendaItem]:
         """The items as they would stand at another moment, in order; what is kept stays as it is."""
         moment = to_ms(at)
-        self._forget_unless_taken()
+        if self._take(_derived_since(store, self.seq)):
+            self._as_of = None
         entries = [entry for row in self._rows.values() for entry in row.entries(moment)]
         return [row.item(part, moment, kept=False) for _, row, part in sorted(entries, key=_first)]
 
@@ -182,27 +235,45 @@ class _Shown:
         return self._rows.get(thread)
 
     def _place(self, changed: set[bytes], at: int) -> None:
-        """Put what is due in the changed threads into its place."""
-        kept = [entry for entry in self._others if entry[1].thread not in changed]
+        """Put what is due in the changed threads into its place.
+
+        A few are taken out and put in one by one: a command of a running desk shares what is kept with the process that
+        it is a copy of, as long as it touches little of it.
+        """
+        one_by_one = len(changed) <= _ONE_BY_ONE
+        if one_by_one:
+            for place in (place for thread in changed for place in self._placed.get(thread, ())):
+                del self._others[bisect_left(self._others, place, key=_first)]
+        else:
+            self._others = [entry for entry in self._others if entry[1].thread not in changed]
         pressing = [entry for entry in self._pressing if entry[1].thread not in changed]
+        added: list[_Entry] = []
         for thread in changed:
+            self._placed.pop(thread, None)
             row = self._rows.get(thread)
             if row is None:
                 continue
             row.forget()
-            for entry in row.entries(at):
-                (pressing if entry[0][0] == 0 else kept).append(entry)
+            entries = row.entries(at)
+            pressing += [entry for entry in entries if entry[0][0] == _EMERGENCIES]
+            others = [entry for entry in entries if entry[0][0] != _EMERGENCIES]
+            self._placed[thread] = tuple(map(_first, others))
+            added += others
             change = row.next_change(at)
             if change is not None:
                 heapq.heappush(self._changes, (change, thread))
         # The time that is left of an emergency changes; the others are almost in order already.
         self._pressing = sorted((_again(entry, at) for entry in pressing), key=_first)
-        self._others = sorted(kept, key=_first)
+        if one_by_one:
+            for entry in added:
+                insort(self._others, entry, key=_first)
+        else:
+            self._others = sorted([*self._others, *added], key=_first)
 
-    def _take_new(self) -> set[bytes]:
+    def _take(self, rows: Sequence[DerivedRow]) -> set[bytes]:
         changed = set()
-        for derived in self._store.agenda.since("agenda", self._seq):
-            self._seq = derived.seq
+        for derived in rows:
+            self.seq = derived.seq
             changed.add(derived.thread)
             if derived.value:
                 self._rows[derived.thread] = _Row(derived.thread, derived.value)
@@ -210,9 +281,9 @@ class _Shown:
                 self._rows.pop(derived.thread, None)
         return changed
 
-    def _forget_unless_taken(self) -> None:
-        if self._take_new():
-            self._as_of = None
+
+def _derived_since(store: DeskStore, seq: int) -> list[DerivedRow]:
+    return store.agenda.since(AGENDA, seq)
 
 
 class _Row:
@@ -262,6 +333,12 @@ class _Row:
         shown = (fields for _, fields in self._all() if fields[1] is None or fields[1] <= at)
         return min(((fields[6], fields[0]) for fields in shown if fields[6] is not None), default=None)
 
+    def has_level(self, part: int, at: int) -> bool:
+        """Whether one item reached a level by ``at``: it is near, or overdue."""
+        place = next(place for number, place in self._places() if number == part)
+        times = self._index[place + 5 : place + 5 + self._index[place + 4]]
+        return bool(times) and times[0] <= at
+
     def item(self, part: int, at: int, *, kept: bool = True) -> AgendaItem:
         """One item at ``at``; ``kept``: until it changes."""
         if not kept:
@@ -309,18 +386,6 @@ def _first(entry: _Entry) -> tuple[Any, ...]:
 def _again(entry: _Entry, at: int) -> _Entry:
     _, row, part = entry
     return row.key(part, at), row, part
-
-
-def _items_of(entries: Sequence[_Entry], at: int, most: int | None) -> list[AgendaItem]:
-    if most is None:
-        return [row.item(part, at) for _, row, part in entries]
-    found: list[AgendaItem] = []
-    count = dict.fromkeys(range(len(_LANES)), 0)
-    for place, row, part in entries:
-        count[place[0]] += 1
-        if count[place[0]] <= most:
-            found.append(row.item(part, at))
-    return found
 
 
 def _item(head: Sequence[Any], fields: Sequence[Any], at: int) -> AgendaItem:

@@ -34,7 +34,7 @@ REVIEW_WITHIN = timedelta(hours=24)
 
 _NUMBERS = frozenset({"telephone", "mobile", "fax"})
 _GIVEN = frozenset({"items", "text", "authorisation", "facts", "path", "disclosures", "attachments"})
-_DISCLOSING = frozenset({"information.spontaneous", "traffic.partial-disclosure", "forward"})
+_DISCLOSING = frozenset({"files", "information.spontaneous", "traffic.partial-disclosure", "forward"})
 
 
 @dataclass(frozen=True, slots=True)

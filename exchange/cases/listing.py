@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from itertools import islice
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 import cbor2
 
-from exchange.cases.agenda import Agenda, addresses_of
+from exchange.cases.agenda import AGENDA, Agenda, KeptAgenda, addresses_of
 from exchange.cases.calls import Calls
+from exchange.context.desk_context import DeskContext
+from exchange.store.agenda import DerivedRow
 from exchange.store.desk_store import DeskStore
 from exchange.store.rows import Head, Quarantined
-from exchange.views import CaseRow, Direction, InboxRow, QuarantineRow, SendStatus
+from exchange.views import CasePage, CaseRow, Direction, InboxRow, QuarantineRow, SendStatus
 from protocol.encoding.instants import from_ms, to_ms
 from protocol.errors import NotFoundError
 
 # After all that have time left.
 _PASSED = 1 << 60
+# More than so many changed threads are put into their places all at once.
+_ONE_BY_ONE = 512
+
+DerivedNews = tuple[Sequence[Sequence[Any]], Sequence[Sequence[Any]]]
+"""Rows of the agenda and of how cases stand (:class:`DerivedRow`), in the order of their numbers."""
 _SETTLED = frozenset({"answered", "closed", "refused", "withdrawn", "impossible", "supplement_due", "preserved"})
 
 
@@ -73,44 +81,156 @@ def pressing_rows(store: DeskStore, agenda: Agenda, direction: Direction, *, uno
     return found
 
 
+STANDING: Literal["standing"] = "standing"
+_TAUGHT_AT_ONCE = 2_000
+
+
+def read_ahead(store: DeskStore, now: datetime) -> dict[str, Any]:
+    """What lists of this database begin with (:attr:`DeskContext.derived`), of what was derived until now."""
+    kept = {AGENDA: KeptAgenda(), STANDING: KeptStandings()}
+    take_derived(kept, (store.agenda.since(AGENDA, 0), store.agenda.since(STANDING, 0)), now)
+    return kept
+
+
+def seqs_of(kept: Mapping[str, Any]) -> tuple[int, int]:
+    """The last rows of the agenda and of how cases stand that were taken into what lists begin with."""
+    return kept[AGENDA].seq, kept[STANDING].seq
+
+
+def derived_since(store: DeskStore, seqs: tuple[int, int]) -> DerivedNews:
+    """What was derived after these rows, the first thousands of each."""
+    agenda, standing = seqs
+    return (
+        store.agenda.since(AGENDA, agenda, _TAUGHT_AT_ONCE),
+        store.agenda.since(STANDING, standing, _TAUGHT_AT_ONCE),
+    )
+
+
+def last_of(news: DerivedNews, seqs: tuple[int, int]) -> tuple[int, int]:
+    """The last rows of ``news``; where it has none, as before."""
+    (agenda, standing), (due, cases) = news, seqs
+    return int(agenda[-1][0]) if agenda else due, int(standing[-1][0]) if standing else cases
+
+
+def take_derived(kept: Mapping[str, Any], news: DerivedNews, now: datetime) -> None:
+    """Bring what lists begin with up to date, as far as ``news`` says."""
+    agenda, standing = news
+    kept[AGENDA].look([DerivedRow(*row) for row in agenda], now)
+    kept[STANDING].take([DerivedRow(*row) for row in standing])
+
+
 class Listing:
     """The cases of a desk as a list shows them, of what :mod:`exchange.cases._derived` kept: no message is opened.
 
     The rows that were read are kept; the next look reads what was derived since. Blocking; runs in the desk's thread.
     """
 
-    def __init__(self, store: DeskStore, agenda: Agenda) -> None:
-        self._store = store
+    def __init__(self, context: DeskContext, agenda: Agenda) -> None:
+        self._store = context.store
         self._agenda = agenda
-        self._seq = 0
-        self._rows: dict[bytes, bytes] = {}
+        self._standings: KeptStandings = context.derived.setdefault(STANDING, KeptStandings())
 
-    def cases(self, now: datetime, wanted: CaseFilter, limit: int | None = None) -> list[CaseRow]:
-        """The cases that fit, ``limit`` at most: open emergencies first, by the time that is left; then the newest."""
+    def cases(self, now: datetime, wanted: CaseFilter, limit: int | None = None) -> CasePage:
+        """The cases that fit, ``limit`` at most: open emergencies first, by the time that is left; then the newest.
+
+        Without a filter nothing is read of the others but their number.
+        """
         self._agenda.items(most=0)
-        self._take_new()
-        at, before = to_ms(now), to_ms(wanted.due_before) if wanted.due_before is not None else None
-        found: list[tuple[tuple[bool, int, int], bytes, int]] = []
-        for thread, value in self._rows.items():
+        kept, at = self._standings, to_ms(now)
+        kept.take(self._store.agenda.since(STANDING, kept.seq))
+        places = self._places(at)
+        if wanted == ANY_CASE:
+            shown = [self._row(*one, at) for one in islice(places, limit)]
+            return CasePage(shown, len(kept.newest) - len(shown))
+        before = to_ms(wanted.due_before) if wanted.due_before is not None else None
+        found = [one for one in places if self._is_due(one[0], at, before) and wanted.fits(kept.part(*one), at)]
+        shown = [self._row(*one, at) for one in found[:limit]]
+        return CasePage(shown, len(found) - len(shown))
+
+    def of_threads(self, now: datetime, threads: Iterable[UUID]) -> dict[UUID, CaseRow]:
+        """The cases of these threads, as a list shows them."""
+        self._agenda.items(most=0)
+        kept, at = self._standings, to_ms(now)
+        kept.take(self._store.agenda.since(STANDING, kept.seq))
+        names = self._store.names_of_threads(threads)
+        rows = [self._row(name, part, at) for name in names for part in kept.parts(name)]
+        return {row.thread: row for row in rows}
+
+    def _places(self, at: int) -> Iterator[tuple[bytes, int]]:
+        """(thread, part) of all cases, in the order of the list."""
+        pressing = [place[2:] for place in self._pressing(at)]
+        yield from pressing
+        first = set(pressing)
+        for _, thread, part in self._standings.newest:
+            if (thread, part) not in first:
+                yield thread, part
+
+    def _pressing(self, at: int) -> list[tuple[int, int, bytes, int]]:
+        """(time left, age, thread, part) of the open emergencies, the one with the least time left first."""
+        found = []
+        for thread, part in self._standings.emergencies:
+            standing = self._standings.part(thread, part)
             due = self._agenda.next_due_at(thread, at)
-            if before is not None and (due is None or due >= before):
+            if standing.harm_at is None or due is None or standing.state_at(at) in _SETTLED:
                 continue
-            for part, standing in enumerate(_read(value)):
-                if wanted.fits(standing, at):
-                    found.append((_place(standing, due is not None, at), thread, part))
-        found.sort()
-        return [self._row(thread, part, at) for _, thread, part in found[:limit]]
+            left = standing.harm_at - at
+            found.append((left if left >= 0 else _PASSED - left, -standing.opened_at, thread, part))
+        return sorted(found)
+
+    def _is_due(self, thread: bytes, at: int, before: int | None) -> bool:
+        if before is None:
+            return True
+        due = self._agenda.next_due_at(thread, at)
+        return due is not None and due < before
 
     def _row(self, thread: bytes, part: int, at: int) -> CaseRow:
-        return _row(_read(self._rows[thread])[part], self._agenda.next_due(thread, at), at)
+        return _row(self._standings.part(thread, part), self._agenda.next_due(thread, at), at)
 
-    def _take_new(self) -> None:
-        for derived in self._store.agenda.since("standing", self._seq):
-            self._seq = derived.seq
+
+class KeptStandings:
+    """How each case stands, and the order of their beginnings, kept from look to look."""
+
+    def __init__(self) -> None:
+        self.seq = 0
+        self._rows: dict[bytes, bytes] = {}
+        self._begun: dict[bytes, tuple[int, ...]] = {}  # by thread, when each part of it began
+        self.newest: list[tuple[int, bytes, int]] = []
+        self.emergencies: set[tuple[bytes, int]] = set()
+
+    def take(self, rows: Sequence[DerivedRow]) -> None:
+        """Take what was derived since the last look."""
+        one_by_one = len(rows) <= _ONE_BY_ONE
+        added: list[tuple[int, bytes, int]] = []
+        gone: set[bytes] = set()
+        for derived in rows:
+            self.seq = derived.seq
+            thread = derived.thread
+            for part, begun in enumerate(self._begun.pop(thread, ())):
+                self.emergencies.discard((thread, part))
+                gone.add(thread)
+                if one_by_one:
+                    del self.newest[bisect_left(self.newest, (-begun, thread, part))]
+            self._rows.pop(thread, None)
             if derived.value:
-                self._rows[derived.thread] = derived.value
-            else:
-                self._rows.pop(derived.thread, None)
+                self._rows[thread] = derived.value
+                parts = _read(derived.value)
+                self._begun[thread] = tuple(standing.opened_at for standing in parts)
+                places = [(-standing.opened_at, thread, part) for part, standing in enumerate(parts)]
+                self.emergencies.update((thread, n) for n, one in enumerate(parts) if one.harm_at is not None)
+                added += places
+                if one_by_one:
+                    for place in places:
+                        insort(self.newest, place)
+        if not one_by_one:
+            self.newest = sorted([*(place for place in self.newest if place[1] not in gone), *added])
+
+    def part(self, thread: bytes, part: int) -> _Standing:
+        """One case of a thread."""
+        return _read(self._rows[thread])[part]
+
+    def parts(self, thread: bytes) -> range:
+        """The numbers of a thread's cases."""
+        return range(len(self._begun.get(thread, ())))
 
 
 def _read(value: bytes) -> list[_Standing]:
@@ -193,10 +313,7 @@ class CaseFilter:
         return any((self.text or "").casefold() in text.casefold() for text in texts if text)
 
 
-def _place(standing: _Standing, has_due: bool, at: int) -> tuple[bool, int, int]:
-    pressing = standing.harm_at is not None and has_due and standing.state_at(at) not in _SETTLED
-    left = standing.harm_at - at if pressing and standing.harm_at is not None else 0
-    return not pressing, left if left >= 0 else _PASSED - left, -standing.opened_at
+ANY_CASE = CaseFilter()
 
 
 def quarantine_row(sequence: int, refused: Quarantined) -> QuarantineRow:

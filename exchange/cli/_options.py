@@ -96,7 +96,7 @@ QuickDerivationOption = Annotated[
     bool, typer.Option("--quick-derivation", help=_("Cheaper passphrase derivation: for demonstrations only."))
 ]
 WaitOption = Annotated[float, typer.Option("--wait", min=0, max=30, help=_("Seconds to wait for something new."))]
-LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1000)]
+LimitOption = Annotated[int, typer.Option("--limit", min=1, max=100_000, help=_("How many at most."))]
 RemarkOption = Annotated[str | None, typer.Option("--remark", help=_("A remark for the sender."))]
 FromOption = Annotated[str | None, typer.Option("--from", help=_("From this date and time on (with time zone)."))]
 ToOption = Annotated[str | None, typer.Option("--to", help=_("Before this date and time (with time zone)."))]

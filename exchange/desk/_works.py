@@ -123,7 +123,7 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
         search=search,
         offers=Offers(context, outbox.complete),
         agenda=agenda,
-        listing=Listing(store, agenda),
+        listing=Listing(context, agenda),
         office=office,
         erasure=Erasure(context, agenda, acting, book),
         case_book=CaseBook(context, office, acting, book),

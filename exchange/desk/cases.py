@@ -13,7 +13,7 @@ with other cases, and notes do.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from exchange.audit.period import Period
-from exchange.cases.agenda import Notice
+from exchange.cases.agenda import AgendaFilter, Notice
 from exchange.cases.contact_tests import (
     ContactStanding,
     ContactTestPolicy,
@@ -44,7 +44,7 @@ from exchange.desk.messages import DeskMessages
 from exchange.messaging.drafting.closing import LAPSE, Loss, losses
 from exchange.office.case_notes import CaseEntry, Casework, EntryKind
 from exchange.office.officers import READERS, check_line
-from exchange.views import AgendaItem, CaseRow, Caution, InboxRow, SearchResult, SentMessage
+from exchange.views import AgendaItem, AgendaPage, CasePage, CaseRow, Caution, InboxRow, SearchResult, SentMessage
 from keys.directory.view import Directory
 from keys.local.files import acquire_lock, release_lock
 from protocol.address import Address
@@ -251,10 +251,21 @@ class DeskCases(CaseCalls):
         return self._works.agenda.items(at, most)
 
     @in_desk_thread
-    def listing(self, wanted: CaseFilter | None = None, *, limit: int | None = None) -> list[CaseRow]:
+    def agenda_page(self, wanted: AgendaFilter | None = None, *, limit: int = 50) -> AgendaPage:
+        """What is due now and wanted, ``limit`` at most of each lane, and in which lanes there is more."""
+        return self._works.agenda.page(wanted or AgendaFilter(), limit)
+
+    @in_desk_thread
+    def listing(self, wanted: CaseFilter | None = None, *, limit: int | None = None) -> CasePage:
         """The cases that fit, as a list shows them: open emergencies first, then the newest; ``limit`` at most."""
         self._works.acting.require(*READERS)
         return self._works.listing.cases(self._clock(), wanted or CaseFilter(), limit)
+
+    @in_desk_thread
+    def of_threads(self, threads: Iterable[UUID]) -> dict[UUID, CaseRow]:
+        """The cases of these threads, as a list shows them; a thread that is no case is left out."""
+        self._works.acting.require(*READERS)
+        return self._works.listing.of_threads(self._clock(), threads)
 
     @in_desk_thread
     def next_change(self) -> datetime | None:

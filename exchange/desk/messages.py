@@ -39,6 +39,7 @@ from exchange.office.release import KeptDraft
 from exchange.store.rows import OnceResult, PendingStatement
 from exchange.views import (
     Direction,
+    InboxPage,
     InboxRow,
     QuarantineRow,
     ReceiptRow,
@@ -319,7 +320,7 @@ class DeskMessages:
     def fetched_at(self) -> datetime | None:
         """The moment as of which this desk knows what its node knows: all that waited there then is here.
 
-        A few seconds early at most; None before anything was ever fetched. Nothing is known here of what happened since.
+        A few seconds early at most; None before anything was fetched. Nothing is known here of what happened since.
         """
         return self._store.mailbox.fetched_at()
 
@@ -367,21 +368,30 @@ class DeskMessages:
     def inbox(
         self, *, sent: bool = False, unopened: bool = False, limit: int = 100, before: int | None = None
     ) -> list[InboxRow]:
-        """Received (or ``sent``) messages, emergencies first, then the newest.
+        """The messages of :meth:`inbox_page`."""
+        return self._inbox(sent, unopened, limit, before).messages
+
+    @in_desk_thread
+    def inbox_page(
+        self, *, sent: bool = False, unopened: bool = False, limit: int = 100, before: int | None = None
+    ) -> InboxPage:
+        """Received (or ``sent``) messages, emergencies first, then the newest, and whether there are older ones.
 
         The first page begins with the emergencies that wait for something, however old they are. ``before`` is the
         smallest ``sequence`` among the other rows shown.
         """
+        return self._inbox(sent, unopened, limit, before)
+
+    def _inbox(self, sent: bool, unopened: bool, limit: int, before: int | None) -> InboxPage:
         self._works.acting.require(*READERS)
         direction = Direction.SENT if sent else Direction.RECEIVED
-        rows = [
-            inbox_row(self._store, *row)
-            for row in self._store.messages.heads(direction, limit, before, unopened=unopened)
-        ]
+        heads = self._store.messages.heads(direction, limit + 1, before, unopened=unopened)
+        rows = [inbox_row(self._store, *row) for row in heads[:limit]]
+        more = len(heads) > limit
         if before is not None:
-            return emergencies_first(rows)
+            return InboxPage(emergencies_first(rows), more)
         pinned = pressing_rows(self._store, self._works.agenda, direction, unopened=unopened)
-        return emergencies_first(rows, pinned)
+        return InboxPage(emergencies_first(rows, pinned), more)
 
     @in_desk_thread
     def unread(self, messages: Iterable[UUID]) -> set[UUID]:

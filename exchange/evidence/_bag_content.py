@@ -7,28 +7,32 @@ released it. Whether a message is a good one of its type was for the recipient's
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from protocol.encoding.json_bounds import require_few_items
 from protocol.encoding.json_names import each_name_once
 from protocol.envelope import MAX_CONTENT_BYTES
 from protocol.errors import (
+    FileSetMismatchError,
     MalformedError,
     RoutingMismatchError,
     SenderMismatchError,
     SignatureInvalidError,
     TooLargeError,
 )
+from protocol.files.file_list import FileList
+from protocol.files.sealed_file import SealedFile
 from protocol.messages.officer_signature import verify_officer_signature
 from protocol.messages.parse import MAX_ITEMS
 from protocol.routing import Routing
 
 
 def check_names(content: bytes, routing: Routing) -> None:
-    """Return if the content names the header's id, sender and recipients, each in its one form.
+    """Return if the content names the header's id, sender, recipients and files, each in its one form.
 
     Raises :class:`MalformedError` for what is not one JSON object, :class:`SenderMismatchError`,
-    :class:`RoutingMismatchError`.
+    :class:`RoutingMismatchError`, :class:`FileSetMismatchError`.
     """
     inside = read_content(content)
     if inside.get("from") != str(routing.sender):
@@ -40,6 +44,26 @@ def check_names(content: bytes, routing: Routing) -> None:
         raise RoutingMismatchError("the recipients inside are not a list of addresses")
     if sorted(to) != sorted(map(str, routing.recipients)):
         raise RoutingMismatchError("the recipients inside are not those in the routing header")
+    files = sealed_files(inside)
+    if (files.file_set if files else None) != routing.file_set:
+        raise FileSetMismatchError("the files named inside are not those that the routing header commits to")
+
+
+def sealed_files(content: Mapping[str, Any]) -> FileList | None:
+    """The list of the files that follow a message with this content; raises :class:`MalformedError` and its kin."""
+    attachments = content.get("attachments", [])
+    if type(attachments) is not list or any(type(one) is not dict for one in attachments):
+        raise MalformedError("the attachments inside are not a list of files")
+    sealed = [one["sealed"] for one in attachments if one.get("sealed") is not None]
+    return FileList.of(map(_sealed_file, sealed)) if sealed else None
+
+
+def _sealed_file(sealed: Any) -> SealedFile:
+    try:
+        root = bytes.fromhex(sealed["root"])
+        return SealedFile(sealed["suite"], sealed["segment_bytes"], sealed["length"], root)
+    except (KeyError, TypeError, ValueError) as problem:
+        raise MalformedError("what is said inside of a sealed file is not complete") from problem
 
 
 def verify_officer_of(content: bytes) -> bool:

@@ -163,14 +163,18 @@ def _reserved(message: Message, thread: Sequence[Message], directory: Directory)
 
 
 def _check_acts(message: Message, thread: Sequence[Message], readers: Mapping[str, Reads | None]) -> None:
+    from protocol.messages.attached import check_supplement
     from protocol.messages.corrections import check_correction, check_retraction, original_of
     from protocol.messages.notes import check_note
     from protocol.messages.types.correcting import Correction, Retract
+    from protocol.messages.types.files import FilesSupplement
     from protocol.messages.types.note import NoteMessage
     from protocol.messages.versions import require_readable
 
     if isinstance(message, NoteMessage):
         check_note(message, thread)
+    if isinstance(message, FilesSupplement):
+        check_supplement(message, thread)
     if not isinstance(message, Correction | Retract):
         return
     original = original_of(message, {other.id: other for other in thread})

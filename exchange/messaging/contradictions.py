@@ -22,21 +22,31 @@ from exchange.views import Check
 from protocol.encoding.instants import to_text
 from protocol.encoding.phrase import joined, phrase
 from protocol.errors import LogForkError, ProofInvalidError
-from protocol.event import EventName
+from protocol.event import Event, EventName
 from protocol.misbehaviour.verify import ALLOWED_SKEW, is_late
 from protocol.receipt import Receipt, VerifiedReceipt
 
 K = TypeVar("K")
 
-_ONCE = frozenset({EventName.SubmissionAcceptance, EventName.ContentConsignment})
+_ONCE = frozenset(
+    {
+        EventName.SubmissionAcceptance,
+        EventName.ContentConsignment,
+        EventName.FileAcceptance,
+        EventName.FileConsignment,
+    }
+)
 _ACCEPTED = frozenset({EventName.SubmissionAcceptance, EventName.RelayAcceptance})
 _TAKEN = frozenset({EventName.ContentHandover, EventName.ContentAccessTracking})
-# In one log, of one recipient: what stands before what.
+# In one log, of one recipient, and of the same files where it is about files: what stands before what.
 _ORDER = (
     (EventName.ContentConsignment, EventName.ContentConsignmentFailure),
     (EventName.ContentConsignment, EventName.ContentHandover),
     (EventName.ContentConsignment, EventName.ContentHandoverFailure),
     (EventName.ContentHandover, EventName.ContentAccessTracking),
+    (EventName.FileConsignment, EventName.FileHandover),
+    (EventName.FileConsignment, EventName.FileHandoverFailure),
+    (EventName.FileHandover, EventName.FileAccessTracking),
 )
 
 
@@ -159,8 +169,9 @@ def _outcomes(proved: Sequence[VerifiedReceipt], expires: datetime) -> Iterator[
     """What the events about one message say that cannot all have happened."""
     for origin, entries in _grouped(proved, lambda entry: entry.origin):
         yield from _of_message(origin, _indices(entries))
-        for who, found in _grouped(entries, lambda entry: entry.event.recipient):
+        for (who, _), found in _grouped(entries, lambda entry: (entry.event.recipient, entry.event.files)):
             yield from _of_recipient(origin, str(who), _indices(found))
+        yield from _of_files(origin, entries)
     for who, entries in _grouped(proved, lambda entry: entry.event.recipient):
         yield from _both(str(who), entries, expires)
 
@@ -189,6 +200,29 @@ def _of_message(origin: str, at: dict[EventName, list[int]]) -> Iterator[Contrad
                 last=min(taken),
             ),
         )
+
+
+def _of_files(origin: str, entries: Sequence[VerifiedReceipt]) -> Iterator[Contradiction]:
+    """A header commits to one list; and a node takes no files before it took their message."""
+    about = [entry for entry in entries if entry.event.files is not None]
+    if len({entry.event.files.file_set for entry in about if entry.event.files is not None}) > 1:
+        yield Contradiction(origin, phrase("{origin}: two lists of files for one message", origin=origin))
+    taken = [entry.index for entry in entries if _is_intake(entry.event)]
+    if about and taken and (first := min(entry.index for entry in about)) < min(taken):
+        yield Contradiction(
+            origin,
+            phrase(
+                "{origin}: files at {first}, and the message accepted only at {last}",
+                origin=origin,
+                first=first,
+                last=min(taken),
+            ),
+        )
+
+
+def _is_intake(event: Event) -> bool:
+    """The node took the message for all its recipients: not that it handed it on, nor that it keeps it for one."""
+    return event.name in _ACCEPTED and event.reference is None and event.recipient is None
 
 
 def _of_recipient(origin: str, who: str, at: dict[EventName, list[int]]) -> Iterator[Contradiction]:

@@ -57,7 +57,8 @@ from protocol.errors import (
     UnknownKeyError,
     UnknownNodeError,
 )
-from protocol.event import MAX_REASON_CHARS, EventName
+from protocol.event import MAX_REASON_CHARS, Event, EventName
+from protocol.files.logged import LoggedFiles
 from protocol.http.wire import EnvelopeAnswer, MailboxEntry, MailboxPage
 from protocol.processing_log import Operation
 from protocol.receipt import Receipt
@@ -168,9 +169,11 @@ class Inbox:
         self._take_receipts([receipt for e in entries if e.envelope is None for receipt in e.receipts], gathered)
         return gathered
 
-    def statement(self, event: EventName, about: MessageRef, reasons: tuple[str, ...] = ()) -> PendingStatement:
-        """This desk's signed statement about a message."""
-        return self._statement(event, about, reasons, truncate(self._clock()))
+    def statement(
+        self, event: EventName, about: MessageRef, reasons: tuple[str, ...] = (), files: LoggedFiles | None = None
+    ) -> PendingStatement:
+        """This desk's signed statement about a message, or about these files of it."""
+        return self._statement(event, about, reasons, truncate(self._clock()), files)
 
     def record_stated(
         self, statements: Sequence[PendingStatement], answers: Sequence[EnvelopeAnswer], *, final: bool
@@ -190,7 +193,7 @@ class Inbox:
                 return None
             judged = [self._judge.relate(receipt, about, pending.raw) for receipt in proved]
             receipts += [receipt.stored(about.digest) for receipt in judged]
-            if any(receipt.proved is not None and receipt.proved.event.name is stated.event for receipt in judged):
+            if any(receipt.proved is not None and _logs(receipt.proved.event, stated) for receipt in judged):
                 done.append(pending)
             elif answer.refusal is not None and not answer.refusal.retryable:
                 refused.append((pending, Refusal(answer.refusal.code, answer.refusal.detail, self._clock())))
@@ -283,6 +286,7 @@ class Inbox:
             stored_at=page.now,
             expires_at=routing.expires,
             digest=envelope.digest,
+            file_set=routing.file_set,
         )
         return StoredMessage(head, envelope.raw, opened.content, opened.salt)
 
@@ -340,21 +344,36 @@ class Inbox:
         return found
 
     def _statement(
-        self, event: EventName, about: MessageRef, reasons: tuple[str, ...], at: datetime
+        self,
+        event: EventName,
+        about: MessageRef,
+        reasons: tuple[str, ...],
+        at: datetime,
+        files: LoggedFiles | None = None,
     ) -> PendingStatement:
-        stated = DeskStatement(event, about.id, about.digest, self._address, at, reasons)
-        return PendingStatement(about.digest + event.value.encode(), sign_statement(stated, self._signer))
+        stated = DeskStatement(event, about.id, about.digest, self._address, at, reasons, files)
+        # One of each about a message; about files, one for each set of files that was told of.
+        key = about.digest + event.value.encode() + (b"" if files is None else files.root)
+        return PendingStatement(key, sign_statement(stated, self._signer))
 
     def _subject(self, stated: DeskStatement) -> MessageRef:
         """What a log may say in answer to a statement of this desk: something of this desk, whoever the sender is."""
-        return MessageRef(stated.message_id, stated.digest, self._address, (self._address,), stated.at, stated.at)
+        files = None if stated.files is None else stated.files.file_set
+        own = self._address
+        return MessageRef(stated.message_id, stated.digest, own, (own,), stated.at, stated.at, files)
+
+
+def _logs(event: Event, stated: DeskStatement) -> bool:
+    return event.name is stated.event and event.files == stated.files
 
 
 def check_inner(message: Message, envelope: Envelope) -> None:
-    """Return if the content is the routing header's: same sender, id and recipients.
+    """Return if the content is the routing header's: same sender, id, recipients and files.
 
-    Raises :class:`SenderMismatchError` or :class:`RoutingMismatchError`.
+    Raises :class:`SenderMismatchError`, :class:`RoutingMismatchError` or :class:`FileSetMismatchError`.
     """
+    from protocol.messages.attached import check_file_set
+
     routing = envelope.routing
     if message.sender != str(routing.sender):
         raise SenderMismatchError(phrase("the sender inside is not the one in the routing header"))
@@ -362,6 +381,7 @@ def check_inner(message: Message, envelope: Envelope) -> None:
         raise RoutingMismatchError(phrase("the id inside is not the one in the routing header"))
     if set(message.to) != {str(recipient) for recipient in routing.recipients}:
         raise RoutingMismatchError(phrase("the recipients inside are not those in the routing header"))
+    check_file_set(message, routing.file_set)
 
 
 def _logged_at(judged: Sequence[JudgedReceipt], nodes: frozenset[str], now: datetime) -> datetime:

@@ -441,8 +441,10 @@ class Outbox:
 
     def _seal(self, composed: ComposedMessage, expires_in: timedelta | None) -> StoredMessage:
         from protocol.lifecycle.profiles import acknowledgement_period
+        from protocol.messages.attached import file_list_of
 
         message, content = composed.message, composed.content
+        files = file_list_of(message)
         recipients = tuple(sorted(Address.parse(text) for text in message.to))
         lifetime = expires_in or timedelta(seconds=self._settings.lifetimes.of(message.urgency))
         created = truncate(message.sent_at)
@@ -459,6 +461,7 @@ class Outbox:
             priority=_PRIORITIES.get(message.urgency, Priority.URGENT),
             ack_by=ack_by,
             commitment=bytes(COMMITMENT_BYTES),  # replaced by the one that seal makes
+            file_set=None if files is None else files.file_set,
         )
         directory = self._directory()
         keys = {recipient: directory.sealing_key(recipient, created) for recipient in recipients}
@@ -479,6 +482,7 @@ class Outbox:
             stored_at=created,
             expires_at=expires,
             digest=sha256(envelope).digest(),
+            file_set=routing.file_set,
         )
         return StoredMessage(head, envelope, content, salt)
 

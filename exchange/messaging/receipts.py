@@ -2,7 +2,8 @@
 
 Rules:
 1. The checkpoint is signed by the keys that the directory lists for the log, and the entry is under its root.
-2. The entry names the message's id and the digest of its envelope, and no time before the message was made.
+2. The entry names the message's id and the digest of its envelope, no time before the message was made, and no files
+   but those of the list that its routing header commits to.
 3. It comes from the log of a node that can say so: submission from the node that serves the sender, consignment and
    the desk's events from the node that serves the recipient it names, by the directory at that time (from when the
    message was made to when the event was logged); relay from the nodes on the way.
@@ -129,6 +130,8 @@ class ReceiptJudge:
             raise ProofInvalidError(phrase("the entry is about another message"))
         if event.recipient is not None and event.recipient not in about.recipients:
             raise ProofInvalidError(phrase("the entry names someone to whom the message was not addressed"))
+        if event.files is not None and event.files.file_set != about.files:
+            raise ProofInvalidError(phrase("the entry is about other files than those of the message"))
 
     def _check_place(self, proved: VerifiedReceipt, about: MessageRef) -> None:
         event, directory = proved.event, self._directory()

@@ -21,14 +21,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
-# From the service: make a copy (with five descriptors), or send a signal to one. From the warm process: it runs, or it
-# ended with that status.
-_MAKE, _SIGNAL, _ENDED = range(3)
+# From the service: make a copy (with five descriptors), send a signal to one, or learn what a descriptor has. From the
+# warm process: a copy ended with that status.
+_MAKE, _SIGNAL, _ENDED, _LEARN = range(4)
 _SAID = struct.Struct("!Biii")
 COPY_DESCRIPTORS = 5
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
 
 Run = Callable[[list[int]], NoReturn]
+Learn = Callable[[bytes], None]
 
 
 class WarmProcess:
@@ -39,8 +40,10 @@ class WarmProcess:
         self.socket = ends
 
     @classmethod
-    def start(cls, run: Run) -> WarmProcess:
+    def start(cls, run: Run, learn: Learn) -> WarmProcess:
         """Make the warm process of this one; ``run`` is what each copy does with its descriptors.
+
+        ``learn`` is called in it with what :meth:`teach` says: it must open nothing, and later copies know it.
 
         This process must have one thread and nothing open that cannot be shared.
         """
@@ -53,7 +56,7 @@ class WarmProcess:
             ours.close()
             _end_with(service)
             try:
-                _make_copies(theirs, run)
+                _make_copies(theirs, run, learn)
             finally:
                 os._exit(0)
         theirs.close()
@@ -66,6 +69,16 @@ class WarmProcess:
     def signal(self, number: int, signum: int) -> None:
         """Send a signal to a copy; nothing where it has ended."""
         self.socket.sendall(_SAID.pack(_SIGNAL, number, signum, 0))
+
+    def teach(self, content: bytes) -> None:
+        """Let every copy that is made from now on know ``content``. It goes by memory that has no name."""
+        descriptor = os.memfd_create("taught")
+        try:
+            with os.fdopen(os.dup(descriptor), "wb") as file:
+                file.write(content)
+            socket.send_fds(self.socket, [_SAID.pack(_LEARN, 0, 0, 0)], [descriptor])
+        finally:
+            os.close(descriptor)
 
     def said(self) -> tuple[int, int] | None:
         """A command's number and how it ended (``os.waitstatus_to_exitcode``); None for other news.
@@ -96,7 +109,7 @@ def keep_memory_private() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
-def _make_copies(service: socket.socket, run: Run) -> None:
+def _make_copies(service: socket.socket, run: Run, learn: Learn) -> None:
     os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the service ends this process, in its own time
@@ -119,8 +132,18 @@ def _make_copies(service: socket.socket, run: Run) -> None:
             kind, number, signum, _ = _SAID.unpack(content)
             if kind == _SIGNAL and number in pids:
                 _send(pids[number], signum)
+            elif kind == _LEARN:
+                learn(_content_of(descriptors))
+                gc.freeze()
             elif kind == _MAKE:
                 pids[number] = _copy(service, [woken, wake], descriptors, run)
+
+
+def _content_of(descriptors: list[int]) -> bytes:
+    """All that the one descriptor has, which is closed."""
+    with os.fdopen(descriptors[0], "rb") as file:
+        file.seek(0)
+        return file.read()
 
 
 def _copy(service: socket.socket, others: list[socket.socket], descriptors: list[int], run: Run) -> int:

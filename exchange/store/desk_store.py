@@ -99,7 +99,7 @@ class DeskStore:
             database.close()
             raise
         try:
-            names = RowNames(cipher)
+            names = self._names = RowNames(cipher)
             self.state = StateTable(database)
             self.content = ContentSeal(database, self.state, keys)
             self.agenda = AgendaTable(database)
@@ -131,6 +131,10 @@ class DeskStore:
             keys.close()
             database.close()
             raise
+
+    def names_of_threads(self, threads: Iterable[UUID]) -> set[bytes]:
+        """The blinded ids of threads, by which what was derived of them is kept."""
+        return {self._names.thread(thread) for thread in threads}
 
     def close(self) -> None:
         """Close the database."""

@@ -14,6 +14,7 @@ from protocol.address import Address
 from protocol.encoding import cbor
 from protocol.encoding.instants import from_ms, to_ms
 from protocol.envelope import Envelope
+from protocol.files.file_list import FileSet
 from protocol.processing_log import ProcessingRecord
 from protocol.receipt import Receipt
 
@@ -24,7 +25,7 @@ _DIRECTIONS = (Direction.RECEIVED, Direction.SENT)
 class MessageRef:
     """Which message is meant, and what a receipt about it is compared with: all of it stands in the routing header.
 
-    ``digest`` is that of the envelope.
+    ``digest`` is that of the envelope, ``files`` that of the list of its files, if it has any.
     """
 
     id: UUID
@@ -33,12 +34,21 @@ class MessageRef:
     recipients: tuple[Address, ...]
     sent_at: datetime
     expires_at: datetime
+    files: bytes | None = None
 
     @classmethod
     def of(cls, envelope: Envelope) -> MessageRef:
         """What an envelope says of itself, whether a message is kept for it or not."""
         routing = envelope.routing
-        return cls(routing.id, envelope.digest, routing.sender, routing.recipients, routing.created, routing.expires)
+        return cls(
+            id=routing.id,
+            digest=envelope.digest,
+            sender=routing.sender,
+            recipients=routing.recipients,
+            sent_at=routing.created,
+            expires_at=routing.expires,
+            files=_digest_of(routing.file_set),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +68,17 @@ class Head:
     stored_at: datetime
     expires_at: datetime
     digest: bytes
+    file_set: FileSet | None = None
 
     @property
     def ref(self) -> MessageRef:
         """What a receipt about the message is compared with."""
-        return MessageRef(self.id, self.digest, self.sender, self.recipients, self.sent_at, self.expires_at)
+        files = _digest_of(self.file_set)
+        return MessageRef(self.id, self.digest, self.sender, self.recipients, self.sent_at, self.expires_at, files)
 
     def to_bytes(self) -> bytes:
-        """The stored form."""
+        """The stored form. A message without files has the form that it had before there were any."""
+        files = self.file_set
         return cbor.encode(
             [
                 self.id.bytes,
@@ -81,6 +94,7 @@ class Head:
                 to_ms(self.stored_at),
                 to_ms(self.expires_at),
                 self.digest,
+                *(() if files is None else ([files.digest, files.count, files.total_bytes],)),
             ]
         )
 
@@ -88,8 +102,8 @@ class Head:
     def from_bytes(cls, encoded: bytes) -> Head:
         """The head in its stored form, which the seal proved to be ours."""
         row: list[Any] = cbor.decode(encoded)
-        id_, thread, in_reply_to, direction, type_, urgency, sender, recipients, own_reference, *times, digest = row
-        sent_at, stored_at, expires_at = times
+        id_, thread, in_reply_to, direction, type_, urgency, sender, recipients, own_reference, *rest = row
+        sent_at, stored_at, expires_at, digest, *files = rest
         return cls(
             id=UUID(bytes=id_),
             thread=UUID(bytes=thread),
@@ -104,7 +118,12 @@ class Head:
             stored_at=from_ms(stored_at),
             expires_at=from_ms(expires_at),
             digest=digest,
+            file_set=FileSet(*files[0]) if files else None,
         )
+
+
+def _digest_of(files: FileSet | None) -> bytes | None:
+    return None if files is None else files.digest
 
 
 @dataclass(frozen=True, slots=True)

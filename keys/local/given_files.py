@@ -167,7 +167,7 @@ _SCHEMAS = {
 # The beginnings of a draft's type. That of other programs' JSON is something else, or not the first of the text.
 _OF_MESSAGES = frozenset(
     b"acknowledgement answer assistance clarification closure condition confidentiality consent consultation contact"
-    b" correction data-protection decision emergency follow-up forward incident information misdirected note"
+    b" correction data-protection decision emergency files follow-up forward incident information misdirected note"
     b" out-of-order preservation retract status traffic use withdrawal".split()
 )
 _SCHEMAS_OF = frozenset(_SCHEMAS.values())

@@ -91,6 +91,7 @@ ROWS = (
             "Example: comity-node restore /backup/jp-monday --into jp"
         ),
     ),
+    CommandRow("files", "node.cli._files:files", _("Evidence files in transit.")),
     CommandRow("keys", "node.cli._keys:app", _("Keys of those who sign the directory.")),
     CommandRow(
         "federation", "node.cli._membership:federation", _("Found a federation and keep its directory published.")

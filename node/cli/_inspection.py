@@ -32,7 +32,7 @@ def trace(
         now = datetime.now(UTC)
         show(
             as_json,
-            {"messages": [{**_plain(asdict(one)), "where": one.where(now)} for one in found]},
+            {"messages": [{**plain(asdict(one)), "where": one.where(now)} for one in found]},
             lambda: "\n\n".join(_told(one, now) for one in found),
         )
 
@@ -47,7 +47,7 @@ def partners(home: Home, as_json: AsJson = False) -> None:
         waiting, seen = _ask(home, both)
         show(
             as_json,
-            {"waiting": [_plain(asdict(state)) for state in waiting], "logs_seen": seen},
+            {"waiting": [plain(asdict(state)) for state in waiting], "logs_seen": seen},
             lambda: (
                 "\n".join([*(_waiting(state) for state in waiting), *_seen(seen)])
                 or _("Nothing waits, and no other log was seen yet.")
@@ -70,12 +70,12 @@ def _ask(home: Path, question: Callable[[Inspection], Awaitable[T]]) -> T:
     return asyncio.run(answer())
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """The value with instants as text, for JSON."""
     if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
+        return {name: plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, datetime):
         return to_text(value)
     return value if value is None or isinstance(value, int | str) else str(value)

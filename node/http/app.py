@@ -18,13 +18,13 @@ from aiohttp import web
 
 from node.http.api import (
     directory,
+    files,
     heads,
     log,
     mailbox,
     misbehaviour,
     pull,
     receipts,
-    statements,
     submit,
     transfer,
     witness,
@@ -45,16 +45,15 @@ from protocol.errors import (
     NotFoundError,
     TooLargeError,
 )
-from protocol.http import wire
 from protocol.http.problem import PROBLEM_TYPE, problem_text
 from protocol.http.signature import AuthenticatedRequest
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *submit.ENDPOINTS,
     *transfer.ENDPOINTS,
-    *statements.ENDPOINTS,
     *receipts.ENDPOINTS,
     *pull.ENDPOINTS,
+    *files.ENDPOINTS,
     *mailbox.ENDPOINTS,
     *directory.ENDPOINTS,
     *log.ENDPOINTS,
@@ -71,7 +70,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 def build_app(context: HttpContext) -> web.Application:
     """The application with all endpoints of docs/http-api.md."""
     # Bodies are read and limited by our own gate; aiohttp's own limit stays as a second fence.
-    app = web.Application(middlewares=[_problems], client_max_size=wire.MAX_BATCH_BYTES + 1)
+    app = web.Application(
+        middlewares=[_problems], client_max_size=max(endpoint.max_bytes for endpoint in ENDPOINTS) + 1
+    )
     app[CONTEXT] = context
     for endpoint in ENDPOINTS:
         # No HEAD beside GET: its signature would be another one.
@@ -93,7 +94,10 @@ def _gate(context: HttpContext, endpoint: Endpoint) -> Handler:
                 if context.node.sequencer.held is not None and not endpoint.early:
                     raise context.node.sequencer.held
                 body = await _body(context, endpoint, caller, request)
-                signed.require_body(body)
+                if endpoint.of_files:
+                    await asyncio.to_thread(signed.require_body, body)
+                else:
+                    signed.require_body(body)
                 if endpoint.waits:
                     under_way.close()
                 return await endpoint.handler(context, caller, request, body)
@@ -138,9 +142,16 @@ async def _body(context: HttpContext, endpoint: Endpoint, caller: Caller, reques
     size = request.content_length
     if size is None:
         size = endpoint.max_bytes  # a chunked one may become as long
-    (context.allowances.desk_bytes if desk else context.allowances.partner_bytes).take(caller.holder, size)
-    with context.allowances.bodies.take(caller.holder, size):
-        return await _read_body(request, endpoint.max_bytes, context.node.settings.limits.body_timeout_s)
+    timeout_s = context.node.settings.limits.body_timeout_s
+    allowances = context.allowances
+    if endpoint.of_files:  # they never take what messages need, and have the time that a slow line takes
+        allowances.file_bytes.take(caller.holder, size)
+        timeout_s += size / context.node.settings.files.slowest_bytes_per_s
+        with allowances.file_bodies.take(caller.holder, size):
+            return await _read_body(request, endpoint.max_bytes, timeout_s)
+    (allowances.desk_bytes if desk else allowances.partner_bytes).take(caller.holder, size)
+    with allowances.bodies.take(caller.holder, size):
+        return await _read_body(request, endpoint.max_bytes, timeout_s)
 
 
 def _has_body(request: web.Request) -> bool:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from node.context import NodeContext
+from node.files.intake import FileIntake
+from node.files.serving import FileServing
 from node.http.authentication import Authenticator
 from node.http.connections import Connections
 from node.log.clock import ClockWatch
@@ -43,6 +45,8 @@ class HttpContext:
     clock_watch: ClockWatch
     allowances: Allowances
     connections: Connections
+    files: FileIntake
+    file_serving: FileServing
     polls: Polls = field(default_factory=Polls)
 
     @property

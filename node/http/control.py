@@ -1,7 +1,7 @@
 """The operator's way into a running node: a socket in its home folder that only its own user may open.
 
-It carries bundles in and out, and erases log entries; nothing else. A user that can open the socket can also read the
-keystore file.
+It carries bundles in and out, erases log entries, and lets files in transit go; nothing else. A user that can open the
+socket can also read the keystore file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from aiohttp import web
 
 from keys.local.files import PRIVATE_MODE
-from node.http.api.endpoint import MAX_NUMBER
+from node.http.api.endpoint import MAX_NUMBER, digest_of
 from node.http.context import HttpContext
 from node.log.retention import erase_part
 from node.relay.offline import OfflineExchange
@@ -33,6 +33,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 EXPORT = "/bundle/export"
 IMPORT = "/bundle/import"
 ERASE = "/log/erase"
+FORGET_FILES = "/files/forget"
 # Of a socket's path, by the kernel's interface.
 _MAX_PATH_BYTES = 107
 MAX_DAYS = 36_600
@@ -62,10 +63,14 @@ def build_control(bundles: OfflineExchange, context: HttpContext) -> web.Applica
         part = await erase_part(context.node.store, context.node.sequencer, before, int(first))
         return web.json_response(asdict(part))
 
+    async def forget_files(request: web.Request) -> web.Response:
+        return web.json_response({"forgotten": await context.files.forget(digest_of(request))})
+
     app = web.Application(middlewares=[_typed_refusals], client_max_size=MAX_PART_BYTES + 1)
     app.router.add_post(EXPORT, export)
     app.router.add_post(IMPORT, take)
     app.router.add_post(ERASE, erase)
+    app.router.add_post(FORGET_FILES, forget_files)
     return app
 
 

@@ -29,6 +29,7 @@ from typing import TypeVar
 
 from node.log.checkpoint_file import KeptCheckpoint
 from node.log.wakeups import ANY_PARTNER, Wakeups
+from node.store.file_operations import AnnounceFiles, RecordCancelTold, RecordFilesTaken
 from node.store.interface import Store
 from node.store.operations import (
     AcceptSubmission,
@@ -78,7 +79,17 @@ TIDY_AFTER = 32
 RENEWAL_S = 2.0
 
 # These date no entry of the log.
-_UNDATED = DeferOutbound | EraseEntries | MarkReceiptsSent | PurgeDelivered | RecordCosigned | SkipNumbers
+_UNDATED = (
+    AnnounceFiles
+    | DeferOutbound
+    | EraseEntries
+    | MarkReceiptsSent
+    | PurgeDelivered
+    | RecordCancelTold
+    | RecordCosigned
+    | RecordFilesTaken
+    | SkipNumbers
+)
 
 T = TypeVar("T")
 

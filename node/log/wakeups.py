@@ -14,6 +14,10 @@ ANY_PARTNER = "*"
 """Notified when something is queued for a partner whose own key nobody watches."""
 
 
+ANY_FILES = "/files"
+"""Notified when files may be sent on that could not be before."""
+
+
 def calling(partner: str) -> str:
     """The key of ``partner`` itself: it is notified whenever a request of the partner's node was authenticated."""
     return f"{partner}!"

@@ -169,6 +169,14 @@ class Inspection:
             )
         return states
 
+    async def file_sets(self) -> list[tuple[Any, ...]]:
+        """Of each message with files that are kept here: ids, who brought it, counts, the list, times, who waits."""
+        return await self._all(
+            "SELECT m.message_id, f.digest, f.payer, f.files, f.bytes, f.list, f.whole_ms, f.expires_ms,"
+            " (SELECT group_concat(h.party || ' ' || h.state, char(10)) FROM file_hop h WHERE h.message = f.message)"
+            " FROM file_set f JOIN message m ON m.id = f.message WHERE f.ended_ms IS NULL ORDER BY f.message"
+        )
+
     async def seen(self) -> dict[str, int]:
         """By origin, the size of the newest checkpoint that was seen of each other log."""
         return dict(await self._all("SELECT origin, size FROM peer_checkpoint ORDER BY origin"))

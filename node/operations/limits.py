@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network, ip_address
 
-from node.settings import LimitSettings
+from node.settings import FilesSettings, LimitSettings
 from protocol.errors import RateLimitedError, UnavailableError
 
 MAX_BUCKETS = 10_000
@@ -109,9 +109,11 @@ class Allowances:
     failures: TokenBuckets
     requests: Room
     bodies: Room
+    file_bytes: TokenBuckets
+    file_bodies: Room
 
     @classmethod
-    def of(cls, limits: LimitSettings) -> Allowances:
+    def of(cls, limits: LimitSettings, files: FilesSettings) -> Allowances:
         """Those of the settings, all unused."""
         return cls(
             desk=TokenBuckets(limits.desk_requests_per_s, limits.desk_burst),
@@ -121,6 +123,8 @@ class Allowances:
             failures=TokenBuckets(limits.failures_per_s, limits.failures_burst, detail=_TOO_MANY_FAILED),
             requests=Room(limits.requests_at_once, limits.requests_per_key, "requests"),
             bodies=Room(limits.body_bytes_at_once, limits.body_bytes_per_key, "bytes of bodies"),
+            file_bytes=TokenBuckets(files.caller_bytes_per_s, files.caller_bytes_burst, detail=_TOO_MANY_BYTES),
+            file_bodies=Room(files.body_bytes_at_once, files.body_bytes_per_key, "bytes of files"),
         )
 
 

@@ -72,6 +72,15 @@ class Metrics:
         self.tasks_interrupted = counter(
             "tasks_interrupted", "Background tasks that the operating system refused something, begun again", "task"
         )
+        self.file_bytes = counter("file_bytes", "Bytes of files taken, handed out to who fetches, and sent", "way")
+        self.files_announced = counter("files_announced", "Messages whose files were announced here")
+        self.files_whole = counter("files_whole", "Messages whose files became whole here")
+        self.files_ended = counter("files_ended", "Messages whose files were let go here", "how")
+        self.file_segments_lost = counter(
+            "file_segments_lost", "Segments that were here and were found missing or altered: ALARM"
+        )
+        self._file_sets = gauge("file_sets", "Messages whose files are kept here, or on their way here")
+        self._file_total = gauge("file_bytes_reserved", "Bytes that these files take when they are whole")
         self._outbound = gauge("outbound_waiting", "Rows that wait for a partner", "partner")
         self._log_size = gauge("log_size", "Entries of this node's log")
         self._mailbox = gauge("mailbox_open", "Messages in mailboxes that no desk has taken over yet")
@@ -91,6 +100,8 @@ class Metrics:
             self._payloads.set(stats.payload_count)
             self._database.set(stats.database_bytes)
             self._wal.set(stats.wal_bytes)
+            self._file_sets.set(stats.file_sets)
+            self._file_total.set(stats.file_bytes)
             self._outbound.clear()
             for partner, count in stats.outbound.items():
                 self._outbound.labels(partner).set(count)

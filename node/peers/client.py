@@ -20,6 +20,7 @@ from protocol.errors import (
     TooLargeError,
     UnknownNodeError,
 )
+from protocol.http import files as file_bodies
 from protocol.http import wire
 from protocol.http.add_checkpoint import MAX_ANSWER_BYTES as MAX_COSIGNATURES_BYTES
 from protocol.http.add_checkpoint import SIZE_TYPE, decode_cosignatures, decode_old_size, encode_add_checkpoint
@@ -127,6 +128,28 @@ class PartnerClient:
         """A file of the directory that the partner serves; raises ``NotFoundError`` when it has none of that name."""
         request = HttpRequest(f"/directory/{quote(name)}", MAX_FILE_BYTES)
         return await self._client.call_for_proof(request, began_here=self._is_first)
+
+    async def announce_files(self, announced: file_bodies.FilesAnnounced, files: int) -> tuple[file_bodies.Ranges, ...]:
+        """Announce the files of a message that the partner took; the segments that it lacks of each."""
+        body = await self._post("/v1/files/open", file_bodies.encode_open(announced), file_bodies.MAX_MISSING_BYTES)
+        return file_bodies.decode_missing(body, files, self._source)
+
+    async def send_segments(self, message: bytes, body: bytes, count: int, extra_s: float) -> list[ComityError | None]:
+        """Send ``count`` segments of announced files, encoded; None for each that the partner keeps now."""
+        target = f"/v1/files/segments?message={message.hex()}"
+        answer = await self._post(target, body, wire.MAX_BATCH_BYTES, extra_s)
+        return wire.decode_verdicts(answer, count, self._source)
+
+    async def fetch_files(self, wanted: file_bodies.FilesWanted, extra_s: float) -> file_bodies.FilesHeld:
+        """Segments of files that wait there for this node, not verified."""
+        body = file_bodies.encode_fetch(wanted)
+        answer = await self._post("/v1/files/fetch", body, file_bodies.MAX_HELD_BYTES, extra_s)
+        return file_bodies.decode_held(answer, self._source)
+
+    async def cancel_files(self, message: bytes) -> int:
+        """Take back the files of a message; how many the partner let go."""
+        body = await self._post("/v1/files/cancel", file_bodies.encode_cancel(message), file_bodies.MAX_CANCEL_BYTES)
+        return file_bodies.decode_cancelled(body, self._source)
 
     # --- Inside ---
 

@@ -65,7 +65,7 @@ class _Told:
             self.withheld += 1
             return
         event = decode_entry(item)
-        if not isinstance(event, Event):
+        if not isinstance(event, Event) or event.name.of_files:
             return
         who = str(event.recipient) if event.recipient is not None else event.peer or ""
         if event.name in _ENDED or event.reference is not None:

@@ -241,6 +241,7 @@ def _incoming(verified: VerifiedEnvelope) -> Incoming:
         expires=routing.expires,
         priority=int(routing.priority),
         commitment=routing.commitment,
+        file_set=routing.file_set,
     )
 
 

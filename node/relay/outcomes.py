@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from node.context import NodeContext
+from node.log.wakeups import ANY_FILES
 from node.monitor.monitor import Monitor
 from node.peers.directory import DirectoryService
 from node.store.operations import DeferOutbound, Failed, MarkReceiptsSent, Operation, RecordRefused, RecordRelayed
@@ -114,6 +115,8 @@ class Outcomes:
         written = await self.write(partner, operations)
         relayed = sum(isinstance(operation, RecordRelayed) for operation in operations)
         self._node.metrics.delivered.labels(partner, "envelope").inc(relayed)
+        if relayed:
+            self._node.sequencer.wakeups.notify((ANY_FILES,))
         return failed or written
 
     async def judged(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from node.operations.logging import log_defect
+from node.peers.routes import relay_to_ask
 from node.relay.context import RelayContext
 from node.relay.receipt_intake import take_receipts
 from protocol.errors import ComityError
@@ -48,10 +49,7 @@ class Puller:
                 await self._failed(relay, "internal")
 
     def _relay(self) -> str | None:
-        directory, node = self._context.node.directory.current, self._context.node.name
-        if node not in directory.nodes() or directory.node(node).urls:
-            return None
-        return directory.node(node).relay
+        return relay_to_ask(self._context.node.directory.current, self._context.node.name)
 
     async def _round(self, relay: str) -> None:
         self._context.monitor.require_trusted(relay)

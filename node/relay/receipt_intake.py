@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from functools import partial
 
 from node.relay.context import RelayContext
-from node.store.operations import Failed, StoreForeignReceipts
+from node.store.file_operations import RecordFilesTaken
+from node.store.operations import Failed, Operation, StoreForeignReceipts
 from protocol.errors import ComityError, ForbiddenError, LogForkError
+from protocol.event import EventName
 from protocol.receipt import Receipt, VerifiedReceipt
 
 # Verifying a receipt takes some 0.1 ms: after so many others get their turn.
@@ -39,10 +42,16 @@ async def take_receipts(context: RelayContext, peer: str, receipts: Sequence[Rec
             verdicts[position] = problem
     # Log by log: a contradiction in one must not cost the others theirs, and is that log's alone.
     logs = list(by_log.items())
-    operations = [
-        StoreForeignReceipts(peer, tuple(receipt for _, receipt in found), context.node.clock()) for _, found in logs
+    now = context.node.clock()
+    operations: list[Operation] = [
+        StoreForeignReceipts(peer, tuple(receipt for _, receipt in found), now) for _, found in logs
     ]
-    for (node, found), outcome in zip(logs, await context.node.sequencer.submit_many(operations), strict=True):
+    # In the same batch: what a node has by its own log, it need not be sent any more.
+    taken = [
+        _files_taken(receipt, node, now) for node, found in logs for _, receipt in found if _has_files(context, receipt)
+    ]
+    outcomes = await context.node.sequencer.submit_many([*operations, *taken])
+    for (node, found), outcome in zip(logs, outcomes[: len(logs)], strict=True):
         if isinstance(outcome, Failed):
             refusal = outcome.error
             if isinstance(refusal, LogForkError):
@@ -54,6 +63,20 @@ async def take_receipts(context: RelayContext, peer: str, receipts: Sequence[Rec
         for at, refusal in outcome.refused:
             verdicts[found[at][0]] = refusal
     return verdicts
+
+
+def _has_files(context: RelayContext, receipt: VerifiedReceipt) -> bool:
+    """Whether it proves that a node has all files of a message, which it got from this one."""
+    event = receipt.event
+    whole = event.files is not None and event.files.name is None
+    return whole and event.name is EventName.FileRelayAcceptance and event.peer == context.node.name
+
+
+def _files_taken(receipt: VerifiedReceipt, node: str, now: datetime) -> RecordFilesTaken:
+    event = receipt.event
+    if event.files is None:
+        raise TypeError("an event about files says which")
+    return RecordFilesTaken(event.message_id, event.digest, node, event.files, now)
 
 
 async def _require_place(context: RelayContext, proved: VerifiedReceipt) -> None:

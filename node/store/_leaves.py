@@ -10,6 +10,7 @@ from uuid import UUID
 
 from protocol.address import Address
 from protocol.event import Event, EventName, LeafReference, encode_event
+from protocol.files.logged import LoggedFiles
 
 RandomBytes = Callable[[int], bytes]
 
@@ -39,6 +40,7 @@ class EventWriter:
         reasons: tuple[str, ...] = (),
         statement: bytes | None = None,
         reference: LeafReference | None = None,
+        files: LoggedFiles | None = None,
     ) -> bytes:
         """Leaf data of one event; raises ``MalformedError`` if it breaks a rule of events."""
         event = Event(
@@ -52,5 +54,6 @@ class EventWriter:
             reasons=reasons,
             statement=statement,
             reference=reference,
+            files=files,
         )
         return encode_event(event)

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from node.store.file_operations import FileOperation
 from protocol.address import Address
 from protocol.errors import ComityError
 from protocol.event import EventName, LeafReference
+from protocol.files.file_list import FileSet
 from protocol.log.checkpoint import Checkpoint
 from protocol.log.scoped import BundleItem
 from protocol.receipt import Receipt, VerifiedReceipt
@@ -39,6 +41,7 @@ class Incoming:
     expires: datetime
     priority: int
     commitment: bytes
+    file_set: FileSet | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,8 +233,9 @@ class MarkReceiptsSent:
 class PurgeDelivered:
     """Forget at most ``limit`` messages that expired before ``before`` and wait for nobody.
 
-    Rows of messages, mailboxes and foreign receipts go; the log stays whole. ``Done.count`` says how many: repeat
-    until it is 0. ``before`` must lie in the past, so that a repeat of a purged message is refused as expired.
+    Rows of messages, mailboxes, files and foreign receipts go; the log stays whole. One whose files still travel stays.
+    ``Done.count`` says how many: repeat until it is 0. ``before`` must lie in the past, so that a repeat of a purged
+    message is refused as expired.
     """
 
     before: datetime
@@ -297,6 +301,7 @@ Operation = (
     | EraseEntries
     | SkipNumbers
     | ImportEntries
+    | FileOperation
 )
 
 

@@ -9,6 +9,7 @@ from enum import IntEnum
 from typing import Protocol
 from uuid import UUID
 
+from node.store.file_reads import FileReads
 from node.store.operations import RecordExpired, RecordUnclaimed
 from protocol.address import Address
 from protocol.log.scoped import BundleItem
@@ -72,6 +73,8 @@ class StoreStats:
     payload_count: int = 0
     database_bytes: int = 0
     wal_bytes: int = 0
+    file_sets: int = 0
+    file_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,7 @@ class Portion:
     without: tuple[int, ...] = ()
 
 
-class Reads(Protocol):
+class Reads(FileReads, Protocol):
     """All that is read of a store while it is open, from the event loop.
 
     Readers see what was *released* (:meth:`node.store.interface.Store.release`). Raises typed errors: beside those that

@@ -125,6 +125,7 @@ ComityError                              internal                 _base
 ├─ ErasedError                           erased                   _office
 ├─ ErasureError                          erasure-refused          _office
 ├─ EvidenceUnusableError                 evidence-unusable        _evidence
+├─ ExportUnfinishedError                 export-unfinished        _evidence
 ├─ TimestampInvalidError                 timestamp-invalid        _evidence
 ├─ SigningIdentityError                  signing-identity         _evidence
 ├─ RedactionError                        redaction                _evidence
@@ -175,6 +176,7 @@ from protocol.errors._directory import UnknownContactPointError as UnknownContac
 from protocol.errors._directory import UnknownKeyError as UnknownKeyError
 from protocol.errors._directory import UnknownNodeError as UnknownNodeError
 from protocol.errors._evidence import EvidenceUnusableError as EvidenceUnusableError
+from protocol.errors._evidence import ExportUnfinishedError as ExportUnfinishedError
 from protocol.errors._evidence import FontsMissingError as FontsMissingError
 from protocol.errors._evidence import RedactionError as RedactionError
 from protocol.errors._evidence import SigningIdentityError as SigningIdentityError

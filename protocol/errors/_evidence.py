@@ -14,6 +14,14 @@ class EvidenceUnusableError(ComityError):
     advice = "Do not unpack it; ask whoever made it for a new one."
 
 
+class ExportUnfinishedError(ComityError):
+    """The export of files stopped before it was whole; there is no bag."""
+
+    code = "export-unfinished"
+    http_status = 409
+    advice = "Mend the cause and give the same command again: a file that is there and right is not copied again."
+
+
 class TimestampInvalidError(ComityError):
     """The timestamp authority's token does not hold."""
 

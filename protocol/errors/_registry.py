@@ -139,6 +139,7 @@ _CLASS_OF: Mapping[str, type[_base.ComityError]] = MappingProxyType(
         "erased": _office.ErasedError,
         "erasure-refused": _office.ErasureError,
         "evidence-unusable": _evidence.EvidenceUnusableError,
+        "export-unfinished": _evidence.ExportUnfinishedError,
         "timestamp-invalid": _evidence.TimestampInvalidError,
         "timestamp-unavailable": _evidence.TimestampUnavailableError,
         "signing-identity": _evidence.SigningIdentityError,

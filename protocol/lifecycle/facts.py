@@ -449,6 +449,13 @@ class NoteWritten(NothingMoved):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FilesFollowed(NothingMoved):
+    """Files were named that follow what was given before: it was given then, and nothing moves by them."""
+
+    NAME: ClassVar[str] = "files named"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Changed(NothingMoved):
     """A sender changed what it had said in the message ``original``.
 

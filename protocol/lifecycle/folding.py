@@ -351,6 +351,7 @@ _OF_CENTRAL_AUTHORITIES = (
     f.ConsultationClosed,
     f.Changed,
     f.NoteWritten,
+    f.FilesFollowed,
 )
 
 

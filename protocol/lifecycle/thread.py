@@ -33,6 +33,7 @@ from protocol.messages.types.data_protection import DataProtectionNotice
 from protocol.messages.types.decision import Decision
 from protocol.messages.types.emergency import EmergencyRequest, EmergencySupplement
 from protocol.messages.types.ending import Closure, Misdirected, Withdrawal
+from protocol.messages.types.files import FilesSupplement
 from protocol.messages.types.information import InformationSpontaneous
 from protocol.messages.types.note import NoteMessage
 from protocol.messages.types.preservation import PreservationAnswer, PreservationRequest, TargetAnswer
@@ -434,6 +435,7 @@ _FACTS_OF: Mapping[type[Message], Callable[[Any], Facts]] = MappingProxyType(
         ConsentReply: _about_nothing_named(f.ConsentDecided),
         DataProtectionNotice: _protection,
         NoteMessage: _about_nothing_named(f.NoteWritten),
+        FilesSupplement: _about_nothing_named(f.FilesFollowed),
         Decision: _decision,
         ConditionPropose: _proposal,
         ConditionAccept: _acceptance,

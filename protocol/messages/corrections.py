@@ -5,7 +5,8 @@ Rules; what breaks one changes nothing, and is kept and shown:
 2. The corrected content is a valid message of the original's type, in a version that the reader can read. Id, sender,
    recipients, thread and time stay the original's; the officer is the correction's, who answers for these words.
 3. A correction of a correction corrects the original. The parts that bind others stay: the commitment of an offer, the
-   conditions that content is given under. A message that was passed on, and consent, are not corrected but sent anew.
+   conditions that content is given under; and it names no sealed file but those that followed the original. A message
+   that was passed on, and consent, are not corrected but sent anew.
 4. The labels around the correction are not weaker than those inside: it holds the whole of the message.
 """
 
@@ -19,6 +20,7 @@ from uuid import UUID
 
 from protocol.encoding.instants import as_written
 from protocol.errors import InvalidMessageError
+from protocol.messages.attached import sealed_attachments
 from protocol.messages.handling_rules import weakened
 from protocol.messages.parse import compose_message, parse_message
 from protocol.messages.schema.base import Message, UnknownMessage
@@ -165,6 +167,8 @@ def _check_bound(original: Message, message: Message) -> None:
     for name in _BOUND:
         if getattr(original, name, None) != getattr(message, name, None):
             raise _problem(f"message.{name}", "repeat this field as it was: the other side relies on it")
+    if not set(sealed_attachments(message)) <= set(sealed_attachments(original)):
+        raise _problem("message.attachments", "no other files follow than did: send them in a message of their own")
     if _terms(original) != _terms(message):
         raise _problem("message", "a correction changes no conditions: propose others, and answer again")
 

@@ -21,6 +21,7 @@ from protocol.messages.types.data_protection import DataProtectionNotice
 from protocol.messages.types.decision import Decision
 from protocol.messages.types.emergency import EmergencyRequest, EmergencySupplement
 from protocol.messages.types.ending import Closure, Misdirected, Withdrawal
+from protocol.messages.types.files import FilesSupplement
 from protocol.messages.types.forward import Forward
 from protocol.messages.types.incident import Incident
 from protocol.messages.types.information import InformationSpontaneous
@@ -64,6 +65,7 @@ _TYPES: tuple[type[Message], ...] = (
     ConditionAccept,
     ConditionDecline,
     Answer,
+    FilesSupplement,
     UseQuery,
     UseReport,
     ConsentRequest,

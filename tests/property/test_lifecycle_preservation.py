@@ -117,6 +117,7 @@ _extra: dict[type[f.CaseFact], dict[str, st.SearchStrategy[object]]] = {
 _NOTED = (
     *(f.QuestionAsked, f.QuestionAnswered, f.StatusAsked, f.UseAsked, f.UseReported, f.ConsentAsked, f.ConsentDecided),
     *(f.ConsultationOpened, f.ConsultationClosed, f.PathDisclosed, f.NoteWritten, f.SilenceRenewed),
+    f.FilesFollowed,
     *(f.Corrected, f.Retracted, f.DataProtectionNoted),
 )
 _extra |= {kind: {"answer_by": st.none() | _instants} for kind in _NOTED if issubclass(kind, f.Asked)}

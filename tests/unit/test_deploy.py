@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterator
 from configparser import ConfigParser
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import typer
@@ -21,13 +21,15 @@ from node.settings import NodeSettings
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 EXAMPLE = (DEPLOY / "node.toml.example").read_text("utf-8")
-UNSET = re.compile(r"^#(?=\w+ = )", re.MULTILINE)
+UNSET = re.compile(r"^#(?=[\w.]+ = )", re.MULTILINE)
 
 
 def names(model: type[BaseModel], before: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from names(field.annotation, f"{before}{name}.")
+        kinds = get_args(field.annotation) or (field.annotation,)  # a table, also one that need not be there
+        tables = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        if tables:
+            yield from names(tables[0], f"{before}{name}.")
         else:
             yield before + name
 

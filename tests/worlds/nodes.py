@@ -35,6 +35,7 @@ from protocol.encoding import cbor
 from protocol.encoding.ids import new_message_id
 from protocol.envelope import Envelope, parse_envelope, seal
 from protocol.event import EventName
+from protocol.files.file_list import FileSet
 from protocol.http.signature import NONCE_BYTES, SignedBody, sign_request
 from protocol.receipt import Receipt, ReceiptVerifier, VerifiedReceipt, receipts_from_value
 from protocol.routing import Priority, Routing
@@ -333,6 +334,7 @@ class World:
         lifetime: timedelta = timedelta(days=1),
         signer: Signer | None = None,
         priority: Priority = Priority.URGENT,
+        file_set: FileSet | None = None,
     ) -> Envelope:
         created = created or self.clock()
         addresses = tuple(sorted(desk.address for desk in recipients))
@@ -345,6 +347,7 @@ class World:
             priority,
             None,
             bytes(32),
+            file_set,
         )
         keys = {desk.address: _sealing_key(desk) for desk in recipients}
         return parse_envelope(seal(content, routing, signer or sender.signer(), keys, os.urandom))

@@ -50,7 +50,7 @@ def agenda(
     """Show what is due."""
 
     async def work(desk: Desk) -> None:
-        from exchange.cases.agenda import lanes
+        from exchange.cases.agenda import AgendaFilter, lanes
         from exchange.desk.desk import utc_now
         from exchange.text.due import item_lines, lane_label
         from exchange.views import Lane
@@ -59,31 +59,26 @@ def agenda(
             # Shown as an empty lane, a misspelt one would say that nothing is due.
             raise UsageError(_("there is no such lane; known: {names}").format(names=", ".join(Lane)))
         reached = await synced(desk, sync=sync)
-        # A person sees the first of each lane; those alone are made where nothing is left out.
-        most = limit + 1 if not (as_json or ours or pressing) else None
-        everything = await desk.cases.agenda(most=most)
-        items = [
-            item
-            for item in everything
-            if (item.ours or not ours) and (item.level or not pressing) and (lane is None or item.lane.value == lane)
-        ]
-        calls = await _numbers(desk, items)
+        wanted = AgendaFilter(ours=ours, pressing=pressing, lane=Lane(lane) if lane is not None else None)
+        page = await desk.cases.agenda_page(wanted, limit=limit)
+        calls = await _numbers(desk, page.items)
         if as_json:
-            shown = [{**item_object(item), **_call_object(item, calls)} for item in items]
-            print_json({"synced": reached.done, **reached.members(), "items": shown})
+            shown = [{**item_object(item), **_call_object(item, calls)} for item in page.items]
+            print_json({"synced": reached.done, **reached.members(), "items": shown, "more": page.more})
             return
         reached.say()
-        if not items:
-            line(_("Nothing of this is due. Other things are: comity agenda") if everything else _("Nothing is due."))
+        if not page.items:
+            others = wanted != AgendaFilter() and (await desk.cases.agenda_page(limit=1)).items
+            line(_("Nothing of this is due. Other things are: comity agenda") if others else _("Nothing is due."))
             return
         now = utc_now()
-        for heading, found in lanes(items):
+        for heading, found in lanes(page.items):
             line(lane_label(heading).upper())
-            for item in found[:limit]:
+            for item in found:
                 number = calls.get(item.peers[0]) if item.peers and wants_call(item) else None
                 for text in item_lines(item, now, number):
                     line(f"  {text}")
-            if len(found) > limit:
+            if heading in page.more:
                 line(_("  There are more: give --limit, or --lane."))
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)

@@ -65,22 +65,22 @@ def case_list(
         country = required_code("country", nation)
         wanted = CaseFilter(nation=country.lower() if country else None, owner=owner, ours=ours, text=words)
         reached = await synced(desk, sync=sync)
-        found = await desk.cases.listing(wanted)
+        page = await desk.cases.listing(wanted, limit=limit)
         if as_json:
-            print_json({"cases": found[:limit], "more": max(0, len(found) - limit), **reached.members()})
+            print_json({"cases": page.cases, "more": page.more, **reached.members()})
             return
         reached.say()
-        if not found:
+        if not page.cases:
             line(_("There is no such case."))
             return
         table(
             _("Cases"),
             [_(heading) for heading in _HEADINGS],
-            [_cells(row) for row in found[:limit]],
+            [_cells(row) for row in page.cases],
         )
-        if len(found) > limit:
-            text = ngettext("{count} more case: give --limit.", "{count} more cases: give --limit.", len(found) - limit)
-            line(text.format(count=len(found) - limit))
+        if page.more:
+            text = ngettext("{count} more case: give --limit.", "{count} more cases: give --limit.", page.more)
+            line(text.format(count=page.more))
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 

@@ -127,23 +127,26 @@ def inbox(
     async def work(desk: Desk) -> None:
         reached = await synced(desk, wait, sync=sync)
         if refused:
-            kept = await desk.messages.quarantine(limit=limit)
+            kept = await desk.messages.quarantine(limit=limit + 1)
+            more = len(kept) > limit
             if as_json:
-                print_json({"refused": kept, **reached.members()})
+                print_json({"refused": kept[:limit], "more": more, **reached.members()})
                 return
             reached.say()
-            rows = [(row.at, row.code, row.claimed_sender, told(row.detail)) for row in kept]
+            rows = [(row.at, row.code, row.claimed_sender, told(row.detail)) for row in kept[:limit]]
             table(_("Refused"), [_("At"), _("Code"), _("Claimed sender"), _("Why")], rows)
+            _say_more(more)
             return
-        messages = await desk.messages.inbox(sent=sent, unopened=unopened, limit=limit)
+        page = await desk.messages.inbox_page(sent=sent, unopened=unopened, limit=limit)
+        messages = page.messages
         if unread:
             left = await desk.messages.unread([row.id for row in messages])
             messages = [row for row in messages if row.id in left]
         if as_json:
-            print_json({"messages": messages, **reached.members()})
+            print_json({"messages": messages, "more": page.more, **reached.members()})
             return
         reached.say()
-        cases = {case.thread: case for case in await desk.cases.listing()}
+        cases = await desk.cases.of_threads({row.thread for row in messages})
         table(
             _("Sent") if sent else _("Inbox"),
             [
@@ -152,8 +155,18 @@ def inbox(
             ],
             [_inbox_cells(row, cases.get(row.thread), sent=sent) for row in messages],
         )  # fmt: skip
+        if unread and page.more:
+            text = _("Only the newest {count} messages were looked at: give --limit.")
+            line(text.format(count=limit))
+        else:
+            _say_more(page.more)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def _say_more(more: bool) -> None:
+    if more:
+        line(_("There are older ones: give --limit."))
 
 
 def _inbox_cells(row: InboxRow, case: CaseRow | None, *, sent: bool) -> tuple[object, ...]:

@@ -11,6 +11,7 @@ import time
 from contextlib import AbstractAsyncContextManager, suppress
 from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -293,9 +294,12 @@ def _run_command() -> None:
 
 def _load_commands() -> None:
     """Load what commands run, once, before the process that they are made from."""
+    import exchange.cli
+    import exchange.text
     from exchange.cli._commands import ROWS
 
-    for name in _LOADED:
+    shown = (walk_packages(room.__path__, f"{room.__name__}.") for room in (exchange.cli, exchange.text))
+    for name in (*_LOADED, *(found.name for room in shown for found in room)):
         import_module(name)
     for row in ROWS:
         if row.name != "demo":

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from exchange.cases.agenda import AgendaFilter
 from exchange.cases.legal_comparison import clocks_of
 from exchange.cases.listing import CaseFilter
 from exchange.cases.threads import rows_of, shared_state
 from exchange.desk.desk import utc_now
 from exchange.office.case_notes import CaseEntry
-from exchange.service.api.declared import KNOWN, Call, Declared, Parameter, known_as_of
-from exchange.views import AgendaItem, CaseRow, InboxRow, TargetRow
+from exchange.service.api.declared import KNOWN, LIMIT, MAX_LISTED, Call, Declared, Parameter, known_as_of
+from exchange.views import AgendaItem, CaseRow, InboxRow, Lane, TargetRow
 from protocol.lifecycle.deadlines import Deadline, deadlines
 
 
@@ -20,7 +21,8 @@ async def _list(call: Call) -> Any:
         nation=call.text("nation"), state=call.text("state"), owner=call.text("owner"), text=call.text("text")
     )
     desk = await call.acting()
-    return {"cases": await desk.cases.listing(wanted), **await known_as_of(desk)}
+    page = await desk.cases.listing(wanted, limit=call.number("limit", 100, MAX_LISTED))
+    return {"cases": page.cases, "more": page.more, **await known_as_of(desk)}
 
 
 async def _show(call: Call) -> Any:
@@ -54,7 +56,9 @@ async def _show(call: Call) -> Any:
 
 async def _agenda(call: Call) -> Any:
     desk = await call.acting()
-    return {"items": await desk.cases.agenda(), **await known_as_of(desk)}
+    wanted = AgendaFilter(ours=call.flag("ours"), pressing=call.flag("pressing"))
+    page = await desk.cases.agenda_page(wanted, limit=call.number("limit", 100, MAX_LISTED))
+    return {"items": page.items, "more": page.more, **await known_as_of(desk)}
 
 
 ENDPOINTS = (
@@ -63,12 +67,13 @@ ENDPOINTS = (
         "/v1/cases",
         "The cases of the desk.",
         _list,
-        {"cases": [CaseRow], **KNOWN},
+        {"cases": [CaseRow], "more": int, **KNOWN},
         query=(
             Parameter("nation", "Only with this nation, such as fr."),
             Parameter("state", "Only in this state."),
             Parameter("owner", "Only those on which this officer works; empty: nobody."),
             Parameter("text", "Only with these words in a reference or the offence."),
+            LIMIT,
         ),
     ),
     Declared(
@@ -96,6 +101,11 @@ ENDPOINTS = (
         "/v1/agenda",
         "What is due in all cases, the earliest first.",
         _agenda,
-        {"items": [AgendaItem], **KNOWN},
+        {"items": [AgendaItem], "more": [Lane], **KNOWN},
+        query=(
+            Parameter("ours", "Only what this desk must do.", "boolean"),
+            Parameter("pressing", "Only what is near or overdue.", "boolean"),
+            Parameter("limit", "How many of each lane at most.", "integer", MAX_LISTED),
+        ),
     ),
 )

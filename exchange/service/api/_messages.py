@@ -11,7 +11,7 @@ from aiohttp import web
 from pydantic import Field
 
 from exchange.evidence.bag_writer import write_bag
-from exchange.service.api.declared import KNOWN, Body, Call, Declared, NoBody, Parameter, known_as_of
+from exchange.service.api.declared import KNOWN, LIMIT, MAX_LISTED, Body, Call, Declared, NoBody, Parameter, known_as_of
 from exchange.text.objects import draft_object, plain, sent_object, tracking_object
 from exchange.text.rendering import ReadLine, read_message
 from exchange.views import Caution, Clocks, Direction, FoundParent, InboxRow, ReceiptRow, SendStatus, TargetRow
@@ -67,7 +67,6 @@ TRACKING = {
     "targets": [TargetRow],
     "clocks": Clocks,
 }
-MAX_LISTED = 1_000
 Draft = Annotated[dict[str, Any], Field(description="A draft, as docs/messages.md says; its draft_id is its key.")]
 
 
@@ -123,10 +122,10 @@ async def _list(call: Call) -> Any:
         raise UsageError("box is received or sent")
     before = call.number("before", 0, 1 << 40) if call.text("before") else None
     desk = await call.acting()
-    rows = await desk.messages.inbox(
+    page = await desk.messages.inbox_page(
         sent=box == "sent", unopened=call.flag("unopened"), limit=call.number("limit", 100, MAX_LISTED), before=before
     )
-    return {"messages": rows, **await known_as_of(desk)}
+    return {"messages": page.messages, "more": page.more, **await known_as_of(desk)}
 
 
 async def _send(call: Call) -> Any:
@@ -227,18 +226,17 @@ async def _return(call: Call) -> Any:
     return draft_object(await (await call.acting()).office.return_draft(call.part("draft"), call.body.remark))
 
 
-_LIMIT = Parameter("limit", "How many at most.", "integer", MAX_LISTED)
 ENDPOINTS = (
     Declared(
         "GET",
         "/v1/messages",
         "Messages, the newest first.",
         _list,
-        {"messages": [InboxRow], **KNOWN},
+        {"messages": [InboxRow], "more": bool, **KNOWN},
         query=(
             Parameter("box", "received (if it is left out) or sent."),
             Parameter("unopened", "Only those that nobody here opened.", "boolean"),
-            _LIMIT,
+            LIMIT,
             Parameter("before", "The sequence of the last row that was shown.", "integer"),
         ),
     ),
@@ -294,7 +292,7 @@ ENDPOINTS = (
         "Messages that have every word, the newest first.",
         _search,
         {"messages": [InboxRow], "not_searched": int, "more": bool, "parents": [FoundParent], **KNOWN},
-        query=(Parameter("q", "Words."), _LIMIT),
+        query=(Parameter("q", "Words."), LIMIT),
     ),
     Declared("GET", "/v1/drafts", "Drafts that are being written, wait or came back.", _drafts, {"drafts": [DRAFT]}),
     Declared("POST", "/v1/drafts", "Save a draft.", _save, DRAFT, Saving),

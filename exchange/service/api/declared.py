@@ -50,6 +50,11 @@ class Parameter:
     most: int | None = None
 
 
+MAX_LISTED = 1_000
+# Of every list that is cut; the answer says that there is more.
+LIMIT = Parameter("limit", "How many at most.", "integer", MAX_LISTED)
+
+
 @dataclass(slots=True)
 class Running:
     """One running API: who is connected, who follows the events, how many requests are answered at once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ Serve = Callable[[HttpContext, Caller, web.Request, bytes], Awaitable[web.Stream
 # An envelope or statement costs less than a request: most of a request's cost is the connection and the signature.
 _ITEM_COST = 1 / 16
 MAX_NUMBER = (1 << 63) - 1
+_DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class Endpoint:
 
     ``body_type`` is the one content type that a body may have; ``early`` if it is served also while the node may not
     sign yet: it shows nothing of the node's own log.
+    ``of_files`` if its body brings segments of files, which have allowances of their own.
     """
 
     method: str
@@ -38,6 +41,7 @@ class Endpoint:
     waits: bool = False
     body_type: str = wire.CONTENT_TYPE
     early: bool = False
+    of_files: bool = False
 
 
 def cbor_response(body: bytes) -> web.Response:
@@ -78,6 +82,14 @@ def number(request: web.Request, name: str, default: int | None = None, maximum:
     if value > maximum:
         raise MalformedError(f"the query parameter {name} is at most {maximum}")
     return value
+
+
+def digest_of(request: web.Request) -> bytes:
+    """The query parameter ``message``: the digest of one message's envelope; raises :class:`MalformedError`."""
+    values = request.query.getall("message", [])
+    if len(values) != 1 or not _DIGEST.fullmatch(values[0]):
+        raise MalformedError("the query parameter message is the digest of one message, in hexadecimal")
+    return bytes.fromhex(values[0])
 
 
 def origin(request: web.Request) -> str:

@@ -5,7 +5,7 @@ Each function checks everything before its first write: one that raises has chan
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
 
@@ -19,6 +19,7 @@ from node.store.operations import (
     RecordStatement,
     RecordUnclaimed,
 )
+from node.store.sqlite._files import FileParty, keep_files, state_files
 from node.store.sqlite._rows import INSERT_MAILBOX, MESSAGE, QueuedEnvelope, Result, Rows, nations_text
 from protocol.address import Address
 from protocol.encoding import cbor
@@ -82,6 +83,7 @@ def _accept(
         if peer is not None:
             indexes += [_take_custody(rows, message, incoming, peer, desk, at) for desk in reached]
         _hand_on(rows, message, incoming, partner, reached, at)
+    keep_files(rows, message, incoming, peer or sender, (*_desks(local), *onward.items()))
     return Result(tuple(indexes))
 
 
@@ -120,6 +122,7 @@ def _accept_again(
         rows.execute("UPDATE message SET holds = holds + 1 WHERE id = ?", (message,))
         rows.execute("INSERT OR IGNORE INTO payload (message, raw) VALUES (?, ?)", (message, incoming.raw))
         consigned[str(desk)] = _consign(rows, message, str(desk), leaf, at)
+    keep_files(rows, message, incoming, peer or str(incoming.sender), _desks(missing))
     indexes = [message, *(consigned[str(desk)] for desk in dict.fromkeys(local))]
     if peer is None or not onward:
         return Result(tuple(indexes), duplicate=not missing)
@@ -138,8 +141,13 @@ def _accept_again(
             rows.execute("UPDATE message SET holds = holds + 1 WHERE id = ?", (message,))
             rows.execute("INSERT OR IGNORE INTO payload (message, raw) VALUES (?, ?)", (message, incoming.raw))
             _hand_on(rows, message, incoming, partner, fresh, at)
+            keep_files(rows, message, incoming, peer, ((partner, fresh),))
         indexes += [custody[str(desk)] for desk in reached]
     return Result(tuple(indexes), duplicate=not missing)
+
+
+def _desks(desks: Sequence[Address]) -> list[FileParty]:
+    return [(str(desk), (desk,)) for desk in desks]
 
 
 def _consignment(rows: Rows, incoming: Incoming, desk: Address, at: datetime) -> bytes:
@@ -183,6 +191,8 @@ def record_rejection(rows: Rows, operation: RecordRejection) -> Result:
 def record_statement(rows: Rows, operation: RecordStatement) -> Result:
     """See :class:`~node.store.operations.RecordStatement`."""
     stated = operation.statement.statement
+    if stated.event.of_files:
+        return state_files(rows, operation)
     desk = str(stated.recipient)
     message = rows.find(stated.message_id, stated.digest)
     logged = dict(rows.run("SELECT name, idx FROM event WHERE message = ? AND recipient = ?", (message.id, desk)))

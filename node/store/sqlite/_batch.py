@@ -9,6 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from node.store.file_operations import (
+    AnnounceFiles,
+    CancelFiles,
+    RecordCancelTold,
+    RecordFiles,
+    RecordFilesDeleted,
+    RecordFilesExpired,
+    RecordFilesTaken,
+)
 from node.store.operations import (
     AcceptSubmission,
     AcceptTransfer,
@@ -38,6 +47,16 @@ from node.store.sqlite._accept import (
     record_rejection,
     record_statement,
     record_unclaimed,
+)
+from node.store.sqlite._files import (
+    announce_files,
+    cancel_files,
+    forget_files,
+    record_cancel_told,
+    record_files,
+    record_files_deleted,
+    record_files_expired,
+    record_files_taken,
 )
 from node.store.sqlite._import_entries import import_entries
 from node.store.sqlite._relay import (
@@ -125,7 +144,10 @@ def purge_delivered(rows: Rows, operation: PurgeDelivered) -> Result:
     """See :class:`~node.store.operations.PurgeDelivered`."""
     before = to_ms(operation.before)
     done = rows.execute(
-        "SELECT id FROM message WHERE holds = 0 AND expires_ms < ? ORDER BY expires_ms LIMIT ?",
+        "SELECT id FROM message m WHERE holds = 0 AND expires_ms < ?"
+        # A message is not forgotten while its files still travel.
+        " AND NOT EXISTS (SELECT 1 FROM file_set f WHERE f.message = m.id AND f.ended_ms IS NULL)"
+        " ORDER BY expires_ms LIMIT ?",
         (before, operation.limit),
     ).fetchall()
     if done:
@@ -136,7 +158,8 @@ def purge_delivered(rows: Rows, operation: PurgeDelivered) -> Result:
         rows.executemany("DELETE FROM mailbox WHERE message = ? AND kind = 1", done)
         rows.executemany("DELETE FROM mailbox WHERE message = ? AND kind = 0", done)
         rows.executemany("DELETE FROM message WHERE id = ?", done)
-    elif not rows.execute("SELECT 1 FROM message WHERE expires_ms < ? AND holds > 0", (before,)).fetchone():
+        forget_files(rows, done)
+    elif not rows.execute("SELECT 1 FROM message WHERE expires_ms < ?", (before,)).fetchone():
         # No older message is left, so no receipt under these checkpoints is.
         rows.execute(
             "DELETE FROM foreign_checkpoint WHERE keep_until_ms < ? AND id NOT IN (SELECT f.checkpoint FROM outbound o"
@@ -174,4 +197,11 @@ _APPLY: dict[type[Any], Callable[[Rows, Any], Result]] = {
     EraseEntries: erase_entries,
     SkipNumbers: skip_numbers,
     ImportEntries: import_entries,
+    AnnounceFiles: announce_files,
+    RecordFiles: record_files,
+    RecordFilesTaken: record_files_taken,
+    CancelFiles: cancel_files,
+    RecordCancelTold: record_cancel_told,
+    RecordFilesExpired: record_files_expired,
+    RecordFilesDeleted: record_files_deleted,
 }

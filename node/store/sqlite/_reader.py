@@ -11,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
+from node.store.file_reads import StoredFileSet
 from node.store.operations import RecordExpired, RecordUnclaimed
 from node.store.reads import (
     MessageOrigin,
@@ -21,6 +22,7 @@ from node.store.reads import (
     StoredMailboxEntry,
     StoreStats,
 )
+from node.store.sqlite._file_reader import FileReader
 from node.store.sqlite.connection import open_reader
 from node.store.sqlite.log import ReceiptSource, RecentReceipts, read_tile, stored_item, stored_leaf
 from protocol.address import Address
@@ -99,6 +101,7 @@ class SqliteReader:
         self._path = path
         self._connection = open_reader(path)
         self._source = ReceiptSource(self._connection, recent)
+        self._files = FileReader(self._connection)
 
     def close(self) -> None:
         """Close the connection."""
@@ -413,11 +416,43 @@ class SqliteReader:
                 high = (low + high) // 2
         return low
 
+    # --- Files ---------------------------------------------------------------------------------------------------
+
+    def file_set(self, digest: bytes) -> StoredFileSet | None:
+        """See :meth:`node.store.file_reads.FileReads.file_set`."""
+        return self._files.file_set(self.released.size, digest)
+
+    def file_sets(self, after: bytes, limit: int) -> Sequence[StoredFileSet]:
+        """See :meth:`node.store.file_reads.FileReads.file_sets`."""
+        return self._files.file_sets(self.released.size, after, limit)
+
+    def file_partners(self) -> Sequence[str]:
+        """See :meth:`node.store.file_reads.FileReads.file_partners`."""
+        return self._files.file_partners(self.released.size)
+
+    def files_for(self, party: str, limit: int) -> Sequence[StoredFileSet]:
+        """See :meth:`node.store.file_reads.FileReads.files_for`."""
+        return self._files.files_for(self.released.size, party, limit)
+
+    def files_from(self, peer: str, limit: int) -> Sequence[StoredFileSet]:
+        """See :meth:`node.store.file_reads.FileReads.files_from`."""
+        return self._files.files_from(self.released.size, peer, limit)
+
+    def files_ending(self, now: datetime, done_before: datetime, limit: int) -> Sequence[StoredFileSet]:
+        """See :meth:`node.store.file_reads.FileReads.files_ending`."""
+        return self._files.files_ending(self.released.size, now, done_before, limit)
+
+    def envelope_waits(self, partner: str, now: datetime) -> bool:
+        """See :meth:`node.store.file_reads.FileReads.envelope_waits`."""
+        return self._files.envelope_waits(partner, now)
+
     # --- Metrics -------------------------------------------------------------------------------------------------
 
     def stats(self) -> StoreStats:
         """See :meth:`node.store.reads.Reads.stats`."""
         count = self._connection.execute
+        kept = "SELECT count(*), COALESCE(sum(bytes), 0) FROM file_set WHERE list IS NOT NULL AND ended_ms IS NULL"
+        file_sets, file_bytes = count(kept).fetchone()
         wal = self._path.with_name(self._path.name + "-wal")
         return StoreStats(
             log_size=self.released.size,
@@ -426,6 +461,8 @@ class SqliteReader:
             payload_count=count("SELECT count(*) FROM message WHERE holds > 0").fetchone()[0],
             database_bytes=self._path.stat().st_size,
             wal_bytes=wal.stat().st_size if wal.exists() else 0,
+            file_sets=file_sets,
+            file_bytes=file_bytes,
         )
 
 

@@ -102,6 +102,13 @@ class SqliteReads:
     foreign_receipts = _read(SqliteReader.foreign_receipts)
     size_at = _read(SqliteReader.size_at)
     stats = _read(SqliteReader.stats)
+    file_set = _read(SqliteReader.file_set)
+    file_sets = _read(SqliteReader.file_sets)
+    file_partners = _read(SqliteReader.file_partners)
+    files_for = _read(SqliteReader.files_for)
+    files_from = _read(SqliteReader.files_from)
+    files_ending = _read(SqliteReader.files_ending)
+    envelope_waits = _read(SqliteReader.envelope_waits)
 
     async def in_thread(self, work: Callable[[SqliteReader], T]) -> T:
         """What ``work`` reads, no further than is released now; raises the typed errors of the database."""

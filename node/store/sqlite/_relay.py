@@ -19,6 +19,7 @@ from node.store.operations import (
     RecordRelayed,
     StoreForeignReceipts,
 )
+from node.store.sqlite._files import no_files_for
 from node.store.sqlite._rows import INSERT_OUTBOUND, MessageRow, Result, Rows
 from node.store.sqlite._seen import SeenCheckpoint
 from protocol.errors import ComityError, LogConflictError, NotFoundError, PeerFailedError
@@ -51,10 +52,11 @@ def record_relayed(rows: Rows, operation: RecordRelayed) -> Result:
 
 def record_refused(rows: Rows, operation: RecordRefused) -> Result:
     """See :class:`~node.store.operations.RecordRefused`."""
-    message, _ = _queued(rows, operation.outbound_id)
+    message, partner = _queued(rows, operation.outbound_id)
     about = EventSubject(message.message_id, message.digest, peer=operation.peer)
     leaf = rows.leaf(EventName.RelayRejection, operation.at, about, reasons=operation.reasons)
     index, _ = _finish(rows, operation.outbound_id, message, leaf, operation.at, EventName.RelayRejection)
+    no_files_for(rows, message.id, partner, operation.at)
     return Result((index,))
 
 
@@ -64,6 +66,7 @@ def record_expired(rows: Rows, operation: RecordExpired) -> Result:
     about = EventSubject(message.message_id, message.digest, peer=partner)
     leaf = rows.leaf(EventName.RelayFailure, operation.at, about, reasons=(REASON_EXPIRED,))
     index, _ = _finish(rows, operation.outbound_id, message, leaf, operation.at, EventName.RelayFailure)
+    no_files_for(rows, message.id, partner, operation.at)
     return Result((index,))
 
 

@@ -7,11 +7,15 @@ characters; a field that a treaty or a standard form asks for says so beside it
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from protocol.errors import ComityError
+from protocol.files.file_list import MAX_FILES
+from protocol.files.sealed_file import SealedFile, sealed_length
 from protocol.messages.schema._hosts import email
 from protocol.messages.schema.fields import (
     AddressText,
@@ -25,10 +29,15 @@ from protocol.messages.schema.fields import (
     Phone,
     Token,
     problem,
+    version_of,
 )
+from protocol.messages.schema.since import Since
 
 MAX_RECIPIENTS = 32
-MAX_ATTACHMENTS = 64
+MAX_ATTACHMENTS = MAX_FILES
+# Before files went with messages.
+MAX_ATTACHMENTS_BEFORE_3 = 64
+_WITH_FILES = 3  # the version of a message type from which on files follow
 # 2^53: the largest whole number that every JSON reader keeps exact.
 MAX_BYTES = 9_007_199_254_740_992
 
@@ -82,13 +91,78 @@ class Handling(Part):
         return text
 
 
+class SealedAttachment(Part):
+    """A file that was sealed and follows the message: what identifies the sealed file, and the key that opens it.
+
+    ``name`` (hex), ``suite``, ``segment_bytes``, ``length`` and ``root`` (hex) are those of
+    :class:`protocol.files.sealed_file.SealedFile`; ``key`` is 32 bytes in base64url without padding.
+    """
+
+    name: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    key: Annotated[str, Field(pattern="^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$")]
+    suite: Annotated[int, Field(ge=1, le=255)]
+    segment_bytes: Annotated[int, Field(ge=1, le=MAX_BYTES)]
+    length: Annotated[int, Field(ge=1, le=MAX_BYTES)]
+    root: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+    def __repr_args__(self) -> Iterable[tuple[str, Any]]:
+        """The name only: whoever has the key can read the file."""
+        return [("name", self.name)]
+
+    @field_validator("root")
+    @classmethod
+    def _gives_the_name(cls, root: str, info: ValidationInfo) -> str:
+        if not {"name", "suite", "segment_bytes", "length"} <= info.data.keys():
+            return root
+        given = info.data
+        try:
+            file = SealedFile(given["suite"], given["segment_bytes"], given["length"], bytes.fromhex(root))
+        except ComityError as wrong:
+            raise problem("sealed_file", wrong.detail) from None
+        if file.name.hex() != given["name"]:
+            raise problem("sealed_file", "the name of the sealed file is not the one that its parts make")
+        return root
+
+    @property
+    def file(self) -> SealedFile:
+        """What identifies the sealed file."""
+        return SealedFile(self.suite, self.segment_bytes, self.length, bytes.fromhex(self.root))
+
+    @property
+    def key_bytes(self) -> bytes:
+        """The 32 bytes of the key."""
+        return urlsafe_b64decode(self.key + "=")
+
+
 class Attachment(Part):
-    """A file that belongs to the message: its name, size in bytes, media type and SHA-256 in lower-case hex."""
+    """A file that belongs to the message: its name, size in bytes, media type and SHA-256 in lower-case hex.
+
+    ``sha512``, ``sha1`` and ``md5`` are further hashes, as forensic tools ask for them. ``label`` says how the file is
+    to be treated. ``sealed`` is there when the file itself follows the message.
+    """
 
     name: Line
     size_bytes: Annotated[int, Field(ge=0, le=MAX_BYTES)]
     media_type: Annotated[str, CodeOf("attachment_media")]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    sha512: Annotated[Annotated[str, Field(pattern="^[0-9a-f]{128}$")] | None, Since(3)] = None
+    sha1: Annotated[Annotated[str, Field(pattern="^[0-9a-f]{40}$")] | None, Since(3)] = None
+    md5: Annotated[Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None, Since(3)] = None
+    label: Annotated[Annotated[str, CodeOf("attachment_label")] | None, Since(3)] = None
+    sealed: Annotated[SealedAttachment | None, Since(3)] = None
+
+    @field_validator("sealed")
+    @classmethod
+    def _is_as_long(cls, sealed: SealedAttachment | None, info: ValidationInfo) -> SealedAttachment | None:
+        if sealed is None or "size_bytes" not in info.data:
+            return sealed
+        try:
+            length = sealed_length(info.data["size_bytes"])
+        except ComityError as wrong:
+            raise problem("sealed_file", wrong.detail) from None
+        if sealed.length != length:
+            raise problem("sealed_file", "the sealed file does not have the length of a file of this size")
+        return sealed
 
     @field_validator("name")
     @classmethod
@@ -182,6 +256,18 @@ class Message(Part):
     def __repr_args__(self) -> Iterable[tuple[str, Any]]:
         """Type and id only: a message that ends up in a log line or traceback does not show its content."""
         return [("type", self.type), ("id", self.id)]
+
+    @field_validator("attachments")
+    @classmethod
+    def _files_can_be_told_apart(cls, attachments: tuple[Attachment, ...], info: ValidationInfo) -> tuple[Any, ...]:
+        if len(attachments) > MAX_ATTACHMENTS_BEFORE_3 and version_of(info) < _WITH_FILES:
+            raise problem("too_long", "name at most {limit} files", limit=MAX_ATTACHMENTS_BEFORE_3)
+        sealed = [attachment for attachment in attachments if attachment.sealed is not None]
+        if len({attachment.sealed.name for attachment in sealed if attachment.sealed is not None}) != len(sealed):
+            raise problem("repeated", "two attachments are one sealed file: seal each with a key of its own")
+        if sealed and len({attachment.name for attachment in attachments}) != len(attachments):
+            raise problem("repeated", "give each file a name of its own")
+        return attachments
 
     @field_validator("to")
     @classmethod

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from protocol.messages.schema.authorisation import MISSING as AUTHORISATION_MISSING
 from protocol.messages.schema.authorisation import RULE as AUTHORISATION
 from protocol.messages.schema.authorisation import Authorisation, needed_where
-from protocol.messages.schema.base import MAX_BYTES, Grade, Part, Reply
+from protocol.messages.schema.base import MAX_ATTACHMENTS, MAX_BYTES, Grade, Part, Reply
 from protocol.messages.schema.circumstances import (
     AccuracyMark,
     Costs,
@@ -50,6 +50,7 @@ from protocol.messages.types.offer import Opening
 
 _ITEM = "answer"
 _CUSTODY = "ISO/IEC 27037"
+_NOT_ATTACHED = "an item names a file that is not attached: attach it, or correct the name"
 
 
 class ItemHash(FileHash):
@@ -78,7 +79,11 @@ class CustodyStep(Part):
 
 
 class AnswerItem(Part):
-    """One thing that is handed over. ``attachment`` names the file of this message that holds it, if it is one."""
+    """One thing that is handed over.
+
+    ``attachment`` names the file of this message that holds it, if it is one; hash and size are that file's. ``files``
+    names further ones that belong to it, each with a hash of its own among the attachments.
+    """
 
     item: Annotated[LocalId, Legal(INHERITED, "add the short name of the item, such as i1")]
     targets: Annotated[TargetNames, Legal(INHERITED)] = ()
@@ -90,6 +95,9 @@ class AnswerItem(Part):
     hash: Annotated[ItemHash, Legal(_CUSTODY, "add the hash of the item")]
     size_bytes: Annotated[int, Field(ge=0, le=MAX_BYTES), Legal(_CUSTODY, "add the size of the item")]
     attachment: Line | None = None
+    files: Annotated[
+        Annotated[tuple[Line, ...], Field(max_length=MAX_ATTACHMENTS), distinct()] | None, Since(3), Legal(_ITEM)
+    ] = None
     available_at: Annotated[
         Note | None,
         needed_if(lambda fields: fields.get("attachment", ...) is None),
@@ -122,6 +130,16 @@ class AnswerItem(Part):
         Legal("Second Additional Protocol Art. 14", "add the originator who is asked for consent"),
     ] = Field(default=None, validate_default=True)
 
+    @field_validator("files")
+    @classmethod
+    def _follow_the_first(cls, files: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
+        first = info.data.get("attachment", ...)
+        if files and first is None:
+            raise problem("attachment", "name the first file of the item as its attachment, the others as its files")
+        if files and first in files:
+            raise problem("repeated", "the attachment of an item is not named among its further files")
+        return files
+
     @field_validator("custody")
     @classmethod
     def _is_in_order(cls, custody: tuple[CustodyStep, ...]) -> tuple[CustodyStep, ...]:
@@ -153,7 +171,7 @@ class Answer(Reply):
     """
 
     TYPE: ClassVar[str] = "answer"
-    SCHEMA_VERSION: ClassVar[int] = 2
+    SCHEMA_VERSION: ClassVar[int] = 3
 
     type: Literal["answer"]
     completeness: Annotated[
@@ -197,11 +215,13 @@ class Answer(Reply):
             return items
         attached = {attachment.name: attachment for attachment in info.data["attachments"]}
         for item in items:
+            if any(name not in attached for name in item.files or ()):
+                raise problem("attachment", _NOT_ATTACHED)
             if item.attachment is None:
                 continue
             file = attached.get(item.attachment)
             if file is None:
-                raise problem("attachment", "an item names a file that is not attached: attach it, or correct the name")
+                raise problem("attachment", _NOT_ATTACHED)
             differs = item.hash.algorithm == "sha256" and item.hash.value != file.sha256
             if differs or item.size_bytes != file.size_bytes:
                 raise problem("attachment", "the hash or size of an item does not fit its attachment")

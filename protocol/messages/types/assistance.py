@@ -101,7 +101,7 @@ class AssistanceRequest(Message):
     """One authority asks for assistance of one or more kinds, in a case or for advice."""
 
     TYPE: ClassVar[str] = "assistance.request"
-    SCHEMA_VERSION: ClassVar[int] = 2
+    SCHEMA_VERSION: ClassVar[int] = 3
 
     type: Literal["assistance.request"]
     legal_basis: Annotated[LegalBasis, Legal("legal basis", "add the legal basis")]

@@ -53,6 +53,8 @@ class ClarificationReply(Reply):
     """The requester answers; replies to the ``clarification.ask``."""
 
     TYPE: ClassVar[str] = "clarification.reply"
+    # Version 3, as of all types whose files may follow them: there is no version 2 of this one.
+    SCHEMA_VERSION: ClassVar[int] = 3
 
     type: Literal["clarification.reply"]
     answers: Annotated[

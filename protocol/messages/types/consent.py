@@ -21,6 +21,7 @@ from protocol.messages.schema.conditions import ConditionAccept, ConditionDeclin
 from protocol.messages.schema.parts import Condition
 from protocol.messages.types.answer import Answer
 from protocol.messages.types.decision import Decision
+from protocol.messages.types.files import FilesSupplement
 from protocol.messages.types.information import InformationSpontaneous
 from protocol.messages.types.offer import Opening, check_commitment
 
@@ -100,7 +101,7 @@ def opening_in(message: Message) -> Opening | None:
 def conditions_of(message: Message) -> Iterator[Condition]:
     """All conditions that a message sets or proposes."""
     match message:
-        case ConditionPropose() | InformationSpontaneous():
+        case ConditionPropose() | InformationSpontaneous() | FilesSupplement():
             yield from message.conditions
         case ConditionDecline():
             yield from message.proposal
@@ -116,7 +117,8 @@ def conditions_of(message: Message) -> Iterator[Condition]:
 
 def content_conditions(message: Message) -> Iterator[Condition]:
     """Those that what the message gives is given under; an offer or a decision gives nothing yet."""
-    if isinstance(message, Answer) or (isinstance(message, InformationSpontaneous) and message.stage == "disclosure"):
+    discloses = isinstance(message, InformationSpontaneous) and message.stage == "disclosure"
+    if discloses or isinstance(message, Answer | FilesSupplement):
         yield from conditions_of(message)
 
 

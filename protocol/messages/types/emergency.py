@@ -51,7 +51,7 @@ class EmergencyRequest(Message):
     """Disclosure of stored data at once, because a life or a person's safety is at risk."""
 
     TYPE: ClassVar[str] = "emergency.request"
-    SCHEMA_VERSION: ClassVar[int] = 2
+    SCHEMA_VERSION: ClassVar[int] = 3
 
     type: Literal["emergency.request"]
     urgency: Annotated[Urgency, Legal(_EMERGENCY, "add the urgency")]
@@ -117,7 +117,7 @@ class EmergencySupplement(Reply):
     """What was left out in the emergency: the legal grounds, the offence, and what became of the emergency."""
 
     TYPE: ClassVar[str] = "emergency.supplement"
-    SCHEMA_VERSION: ClassVar[int] = 2
+    SCHEMA_VERSION: ClassVar[int] = 3
 
     type: Literal["emergency.supplement"]
     legal_basis: Annotated[LegalBasis, Legal(_EMERGENCY, "add the legal basis")]

@@ -68,6 +68,8 @@ class Forward(Message):
     """
 
     TYPE: ClassVar[str] = "forward"
+    # Version 3, as of all types whose files may follow them: there is no version 2 of this one.
+    SCHEMA_VERSION: ClassVar[int] = 3
 
     type: Literal["forward"]
     reason: Annotated[Note, Legal(_RULE, "explain why it is passed on")]

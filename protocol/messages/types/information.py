@@ -54,7 +54,7 @@ class InformationSpontaneous(Message):
     """
 
     TYPE: ClassVar[str] = "information.spontaneous"
-    SCHEMA_VERSION: ClassVar[int] = 2
+    SCHEMA_VERSION: ClassVar[int] = 3
 
     type: Literal["information.spontaneous"]
     handling: Annotated[GradedHandling, Legal("handling", "add the handling labels")]

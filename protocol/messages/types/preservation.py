@@ -120,7 +120,7 @@ class PreservationRequest(Message):
     """A request for the expedited preservation of stored data: one legal authority, 1 to 1000 targets."""
 
     TYPE: ClassVar[str] = "preservation.request"
-    SCHEMA_VERSION: ClassVar[int] = 2
+    SCHEMA_VERSION: ClassVar[int] = 3
 
     type: Literal["preservation.request"]
     legal_basis: Annotated[LegalBasis, Legal("Art. 29.1", "add the legal basis")]
@@ -299,7 +299,7 @@ class PreservationAnswer(Reply):
     """
 
     TYPE: ClassVar[str] = "preservation.answer"
-    SCHEMA_VERSION: ClassVar[int] = 2
+    SCHEMA_VERSION: ClassVar[int] = 3
 
     type: Literal["preservation.answer"]
     targets: Annotated[

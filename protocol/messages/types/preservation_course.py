@@ -88,7 +88,7 @@ class PreservationFollowUp(Reply):
     """
 
     TYPE: ClassVar[str] = "preservation.follow-up"
-    SCHEMA_VERSION: ClassVar[int] = 2
+    SCHEMA_VERSION: ClassVar[int] = 3
 
     type: Literal["preservation.follow-up"]
     targets: Annotated[TargetNames, Field(min_length=1), Legal(_PERIOD, "add the targets that are followed up")]
@@ -196,7 +196,7 @@ class TrafficPartialDisclosure(Reply):
     """Enough traffic data to identify a provider in another State and the path of the communication (Art. 30)."""
 
     TYPE: ClassVar[str] = "traffic.partial-disclosure"
-    SCHEMA_VERSION: ClassVar[int] = 2
+    SCHEMA_VERSION: ClassVar[int] = 3
 
     type: Literal["traffic.partial-disclosure"]
     disclosures: Annotated[

@@ -517,7 +517,7 @@ async def test_an_emergency_sorts_last_in_no_list_and_drops_out_of_none_for_its_
         assert len(await fr.messages.inbox(limit=2)) == 3
         assert (await fr.messages.inbox(limit=2, unopened=True))[0].id == emergency
         assert (await fr.cases.search("NPA-CY-2026-004417")).messages[0].id == emergency
-        assert (await fr.cases.listing())[0].thread == emergency
+        assert ((await fr.cases.listing()).cases)[0].thread == emergency
         assert (await fr.cases.agenda())[0].thread == emergency
 
 

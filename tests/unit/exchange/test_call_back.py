@@ -208,7 +208,7 @@ async def test_a_request_that_is_not_theirs_is_marked_wherever_it_is_shown_and_n
         assert any(note.startswith("SUSPECTED FORGERY") for note in (await jp.messages.show(asked)).notes)
         assert {item.suspected for item in await jp.cases.agenda()} == {True}
         assert {item.next for item in await jp.cases.agenda() if item.ours} == {"comity new incident"}
-        assert [row.suspected for row in await jp.cases.listing()] == [True]
+        assert [row.suspected for row in (await jp.cases.listing()).cases] == [True]
         # A mistake is mended by a new call, and both stay on record.
         await jp.cases.record_call(asked, "verified", spoke_to="Marc Petit")
         assert (await jp.messages.send(draft)).status is SendStatus.SUBMITTED

@@ -26,8 +26,8 @@ from tests.worlds.desks import FR, JP, NOW, Client, World, in_thread, request
 
 # How a command is known to show or go by where something stands: what its function, or what that calls, asks the desk.
 _STANDING = re.compile(
-    r"desk\.(cases\.(listing|by_nation|agenda|call_sheet|contact_standings|search|figures|closing_loses|resend"
-    r"|put_aside)|messages\.(inbox|track|read|objections)|parents\.(all|view)|evidence\.(gather|note_given|verify)"
+    r"desk\.(cases\.(listing|by_nation|agenda(_page)?|call_sheet|contact_standings|search|figures|closing_loses|resend"
+    r"|put_aside)|messages\.(inbox(_page)?|track|read|objections)|parents\.(all|view)|evidence\.(gather|note_given|verify)"
     r"|office\.(erasable_cases|erase_case))\("
 )
 # These record or send what the officer was shown by another command, and show nothing.

@@ -70,7 +70,7 @@ async def test_the_list_of_cases_says_who_works_on_each_and_what_is_due_next(wor
         other = await jp.messages.send(request(**ROUTINE, own_reference="NPA-2"))
         await fr.messages.sync()
         await fr.cases.add_note(sent.thread, EntryKind.ASSIGNED, "Martin")
-        rows = {row.thread: row for row in await fr.cases.listing()}
+        rows = {row.thread: row for row in (await fr.cases.listing()).cases}
         assert (rows[sent.thread].owner, rows[other.thread].owner) == ("Martin", None)
         row = rows[sent.thread]
         assert (row.nation, row.ours, row.peer_reference) == ("jp", False, request()["own_reference"])
@@ -84,6 +84,6 @@ async def test_the_list_of_cases_says_who_works_on_each_and_what_is_due_next(wor
             (CaseFilter(state="closed"), []),
             (CaseFilter(due_before=world.clock()), []),
         ):
-            assert [one.thread for one in await fr.cases.listing(wanted)] == found
-        mine = await jp.cases.listing(CaseFilter(ours=True))
+            assert [one.thread for one in (await fr.cases.listing(wanted)).cases] == found
+        mine = (await jp.cases.listing(CaseFilter(ours=True))).cases
         assert [one.own_reference for one in mine] == ["NPA-2", request()["own_reference"]]

@@ -41,7 +41,7 @@ async def test_it_is_due_to_be_called_about_and_confirmed_and_marked_everywhere(
         assert {item.proved for item in items.values()} == {False}
         assert (items["call_back"].lane, items["confirmation"].lane) == (Lane.OURS, Lane.THEIRS)
         assert items["confirmation"].due == world.clock() + timedelta(days=3)
-        (row,) = await fr.cases.listing()
+        (row,) = (await fr.cases.listing()).cases
         assert (row.proved, row.state, row.peer_reference, row.thread) == (False, "not_proved", REFERENCE, entry.id)
         with pytest.raises(UsageError, match="no such number"):
             await fr.cases.call_about(entry.id, "verified", number="+442079460958", spoke_to="Suzuki Ren")
@@ -58,7 +58,7 @@ async def test_an_emergency_by_telephone_comes_first_too(world: World) -> None:
         entry = await registered(fr, urgency="emergency", needed_by=needed)
         first = (await fr.cases.agenda())[0]
         assert (first.thread, first.lane, first.harm_at) == (entry.id, Lane.EMERGENCIES, needed)
-        assert (await fr.cases.listing())[0].thread == entry.id
+        assert ((await fr.cases.listing()).cases)[0].thread == entry.id
 
 
 async def test_the_proved_message_confirms_it_when_it_comes_and_another_offices_does_not(world: World) -> None:
@@ -106,7 +106,7 @@ async def test_it_is_sealed_and_is_erased_for_good(world: World) -> None:
         await fr.cases.erase_registered(entry.id)
         assert await fr.cases.registered() == []
         assert await fr.cases.agenda() == []
-        assert await fr.cases.listing() == []
+        assert (await fr.cases.listing()).cases == []
         store = fr._works.context.store
         records = await in_thread(fr, lambda: [one for _, _, one in store.records.entries()])
         assert [b"unproved." in one for one in records].count(True) == 3

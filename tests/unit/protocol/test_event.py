@@ -29,6 +29,8 @@ from protocol.event import (
     decode_event,
     encode_event,
 )
+from protocol.files.file_list import MAX_FILES
+from protocol.files.logged import LoggedFiles
 
 AT = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 ID = new_message_id(AT, b"\x07" * 10)
@@ -44,6 +46,12 @@ FAILED = Event(
     recipient=Address.parse("24-7@fr"),
     reasons=("open-failed",),
     statement=b"signed",
+)
+
+
+_hashes = st.binary(min_size=32, max_size=32)
+logged_files = st.builds(LoggedFiles, _hashes, st.none(), st.integers(1, MAX_FILES), _hashes) | st.builds(
+    LoggedFiles, _hashes, _hashes, st.just(1), _hashes
 )
 
 
@@ -71,6 +79,7 @@ def events(draw: st.DrawFn) -> Event:
         reasons=tuple(reasons),
         statement=draw(st.binary(min_size=1, max_size=2048)) if desk else None,
         reference=draw(st.none() | references) if peer else None,
+        files=draw(logged_files) if name.of_files else None,
     )
 
 
@@ -95,11 +104,12 @@ def test_fields_have_the_keys_of_the_specification() -> None:
 
 
 def test_event_names_and_uris_are_those_of_etsi() -> None:
-    assert len(EventName) == 12
+    assert len([name for name in EventName if not name.of_files]) == 12
     assert all(name.name == name.value for name in EventName)
     assert EventName.ContentHandover.uri == "http://uri.etsi.org/19522/Event/ContentHandover"
+    assert EventName.FileHandover.uri == "urn:comity:event:FileHandover"
     assert {name for name in EventName if name.negative} == {
-        name for name in EventName if name.endswith(("Failure", "Rejection"))
+        name for name in EventName if name.endswith(("Failure", "Rejection", "Expiry"))
     }
 
 

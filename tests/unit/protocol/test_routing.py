@@ -87,7 +87,9 @@ def test_a_header_that_breaks_a_rule_cannot_be_made(broken: Routing) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "error"),
     [
-        (1, 2, UnsupportedVersionError),
+        (1, 3, UnsupportedVersionError),
+        (1, True, UnsupportedVersionError),
+        (1, 2, MalformedError),  # which has files
         (2, bytes(16), MalformedError),
         (3, "24-7", InvalidAddressError),
         (4, "24-7@fr", MalformedError),
@@ -96,6 +98,7 @@ def test_a_header_that_breaks_a_rule_cannot_be_made(broken: Routing) -> None:
         (7, 3, MalformedError),
         (7, True, MalformedError),
         (10, 0, MalformedError),
+        (10, [bytes(32), 1, 1024], MalformedError),  # version 1 has none
     ],
 )
 def test_a_received_header_that_breaks_a_rule_is_refused(key: int, value: object, error: type[ComityError]) -> None:

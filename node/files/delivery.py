@@ -1,0 +1,382 @@
+"""Pushing files to the next node: announced there, then what it lacks, as soon as that is here.
+
+A task for each partner with files, as for messages; so a partner that is down or slow delays nobody else. It goes round
+its messages and takes a batch of segments from each, so that a large file does not keep a small one waiting. A segment
+goes on as soon as it is here: its path lies beside it. A message for the partner that is due goes first.
+
+A partner has the files when its own log says so (:mod:`node.relay.receipt_intake`); until then they stay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from node.files._marks import SegmentMarks
+from node.files.context import FilesContext
+from node.files.holdings import Holding
+from node.files.serving import lose, read_segment
+from node.log.wakeups import ANY_FILES, calling
+from node.operations.logging import log_defect
+from node.peers.routes import require_exchange
+from node.store.file_operations import RecordCancelTold
+from node.store.file_reads import HopState, StoredFileSet
+from protocol.address import Address
+from protocol.errors import (
+    ComityError,
+    ExpiredError,
+    FileAlteredError,
+    FileGoneError,
+    FileNotReservedError,
+    FileNotSupportedError,
+    FileQuotaError,
+    FileSetMismatchError,
+    FileUnknownError,
+    NotFoundError,
+    StorageFullError,
+)
+from protocol.files.sealed_file import verify_segment
+from protocol.http.files import FilesAnnounced, SegmentSent, encode_segments
+from protocol.http.problem import is_final
+
+# One request carries so much: few enough that several are under way at once, and little is sent again after a kill.
+BATCH_BYTES = 2 * 1024 * 1024
+BATCH_SEGMENTS = 128
+# So many messages' files go to one partner in turn.
+_MESSAGES_AT_ONCE = 8
+_LOOK_AGAIN_S = 5.0
+_MAX_SLEEP_S = 60.0
+# A batch of segments waits so long at most for messages that are due.
+_YIELD_S = 2.0
+_YIELD_STEP_S = 0.02
+# Refusals of one message's files alone: those of others may go on.
+OF_ONE_MESSAGE = (
+    ExpiredError,
+    FileGoneError,
+    FileNotSupportedError,
+    FileQuotaError,
+    FileSetMismatchError,
+    FileUnknownError,
+    StorageFullError,
+)
+# A partner that has everything is asked again whether it lost something only after so long.
+_CONFIRM_S = 15.0
+
+
+@dataclass(slots=True)
+class _Push:
+    """The files of one message on their way to one partner."""
+
+    holding: Holding
+    lacks: SegmentMarks | None = None  # segments that the partner lacks, as far as it told; None: to be asked
+    under_way: int = 0
+    again_at: float = 0.0  # not before then, by the loop's clock
+    failures: int = 0
+    confirmed: bool = False  # it said once that it lacks nothing
+    cursor: tuple[int, int] = (0, 0)
+
+
+class FileDelivery:
+    """All files that wait for partners of one node."""
+
+    def __init__(self, context: FilesContext) -> None:
+        self._context = context
+        self._node = context.node
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Keep one task per partner that waits for files; returns only by cancellation, its tasks with it."""
+        try:
+            with self._node.sequencer.wakeups.watch(ANY_FILES) as watch:
+                while True:
+                    await self._begin()
+                    await watch.wait(_LOOK_AGAIN_S)
+        finally:
+            tasks = list(self._tasks.values())
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._tasks.clear()
+
+    async def _begin(self) -> None:
+        try:
+            waiting = await self._node.store.reads.file_partners()
+        except ComityError as problem:
+            self._node.log.warning("files-interrupted", code=problem.code)
+            return
+        for partner in waiting:
+            task = self._tasks.get(partner)
+            if (task is None or task.done()) and self._node.partners.can_reach(partner):
+                queue = PartnerFiles(self._context, partner)
+                self._tasks[partner] = asyncio.create_task(queue.run(), name=f"files-{partner}")
+
+
+class PartnerFiles:
+    """The files that wait for one partner; ends when none does any more."""
+
+    def __init__(self, context: FilesContext, partner: str) -> None:
+        self._context = context
+        self._node = context.node
+        self._partner = partner
+        self._settings = context.node.settings.files
+        self._pushes: dict[bytes, _Push] = {}
+        self._order: list[bytes] = []
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._failures = 0
+
+    async def run(self) -> None:
+        """Send until nothing waits; what is under way is given up with it."""
+        try:
+            with self._node.sequencer.wakeups.watch(calling(self._partner)) as calls:
+                while await self._look():
+                    if self._failures:
+                        pause_s = self._node.settings.delivery.pause_s(self._failures - 1)
+                        await calls.wait(max(pause_s, 0.001))
+                    await self._turn()
+        finally:
+            for request in self._under_way:
+                request.cancel()
+            await asyncio.gather(*self._under_way, return_exceptions=True)
+
+    # --- Work to do -------------------------------------------------------------------------------------------------
+
+    async def _look(self) -> bool:
+        """Take up what waits for the partner; False when that is nothing."""
+        if not self._node.partners.can_reach(self._partner):
+            return False
+        try:
+            waiting = await self._node.store.reads.files_for(self._partner, _MESSAGES_AT_ONCE)
+            for stored in waiting:
+                if stored.state_of(self._partner) is HopState.TO_BE_TOLD:
+                    await self._tell_cancelled(stored)
+                elif stored.digest not in self._pushes and self._may_go(stored):
+                    holding = await self._context.holdings.of(stored)
+                    if holding is not None:
+                        self._pushes[stored.digest] = _Push(holding)
+                        self._order.append(stored.digest)
+        except ComityError as problem:
+            self._failed(problem)
+            return True
+        kept = {stored.digest for stored in waiting if stored.state_of(self._partner) is HopState.WAITS}
+        for digest in [digest for digest in self._pushes if digest not in kept]:
+            del self._pushes[digest]
+        self._order = [digest for digest in self._order if digest in self._pushes]
+        return bool(waiting) or bool(self._under_way)
+
+    def _may_go(self, stored: StoredFileSet) -> bool:
+        """Whether anything may be sent: within its time, and to a recipient that still exchanges messages."""
+        now, directory = self._node.clock(), self._node.directory.current
+        hop = next(hop for hop in stored.hops if hop.party == self._partner)
+
+        def exchanges(recipient: Address) -> bool:
+            try:
+                require_exchange(directory, recipient, now)
+            except ComityError:
+                return False
+            return True
+
+        return stored.expires > now and any(map(exchanges, hop.recipients))
+
+    async def _tell_cancelled(self, stored: StoredFileSet) -> None:
+        with suppress(FileUnknownError, FileGoneError):  # it has nothing of them
+            await self._node.partners.get(self._partner).cancel_files(stored.digest)
+        await self._node.sequencer.perform(RecordCancelTold(stored.digest, self._partner))
+
+    # --- Sending ------------------------------------------------------------------------------------------------------
+
+    async def _turn(self) -> None:
+        """Begin as many requests as may be under way, then wait for one to end, or for something to send."""
+        while len(self._under_way) < self._settings.requests_at_once:
+            push = self._next()
+            if push is None:
+                break
+            push.under_way += 1
+            if push.lacks is None:
+                request = asyncio.create_task(self._ask(push))
+            else:
+                batch = self._batch(push)
+                request = asyncio.create_task(self._send(push, batch))
+            self._under_way.add(request)
+        changes = [push.holding.next_change for push in self._pushes.values()]
+        waits: list[asyncio.Task[object]] = [asyncio.create_task(change.wait()) for change in changes]
+        waits.append(asyncio.create_task(asyncio.sleep(self._rest_s())))
+        try:
+            await asyncio.wait([*self._under_way, *waits], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        for request in [request for request in self._under_way if request.done()]:
+            self._under_way.discard(request)
+            self._ended(request)
+
+    def _rest_s(self) -> float:
+        """Until a push that rests may go on."""
+        now = asyncio.get_running_loop().time()
+        later = [push.again_at - now for push in self._pushes.values() if push.again_at > now]
+        return min([*later, _LOOK_AGAIN_S])
+
+    def _next(self) -> _Push | None:
+        """The next message in turn that there is something to do for."""
+        now = asyncio.get_running_loop().time()
+        for _ in range(len(self._order)):
+            digest = self._order.pop(0)
+            self._order.append(digest)
+            push = self._pushes[digest]
+            if push.again_at > now or push.holding.ended:
+                continue
+            if push.lacks is None:
+                if not push.under_way:
+                    return push
+            elif self._first(push) is not None:
+                return push
+            elif not push.lacks.present and not push.under_way:
+                # All was sent: whether the partner has it all, it says itself, and soon its log does.
+                push.lacks, push.again_at = None, now + (_CONFIRM_S if push.confirmed else 0.0)
+                push.confirmed = True
+                if push.again_at <= now:
+                    return push
+        return None
+
+    def _first(self, push: _Push) -> tuple[int, int] | None:
+        """The first segment from the cursor on that the partner lacks and that is here."""
+        lacks, marks = push.lacks, push.holding.marks
+        if lacks is None or not lacks.present:
+            return None
+        files = len(push.holding.files.files)
+        number, index = push.cursor
+        for step in range(files + 1):
+            at = (number + step) % files
+            found = lacks.present_from(at, index if step == 0 else 0)
+            while found is not None:
+                if marks.has(at, found):
+                    return at, found
+                found = lacks.present_from(at, found + 1)
+        return None
+
+    def _batch(self, push: _Push) -> list[tuple[int, int]]:
+        """Segments for one request; they count as sent until the partner says otherwise."""
+        places: list[tuple[int, int]] = []
+        size = 0
+        while len(places) < BATCH_SEGMENTS and (place := self._first(push)) is not None:
+            size += push.holding.files.files[place[0]].extent(place[1])[1]
+            if places and size > BATCH_BYTES:
+                break
+            places.append(place)
+            if push.lacks is not None:
+                push.lacks.remove(*place)
+            push.cursor = place
+        return places
+
+    async def _ask(self, push: _Push) -> None:
+        """Announce the files, again too; the partner says what it lacks."""
+        try:
+            self._context.monitor.require_trusted(self._partner)
+            stored, files = push.holding.stored, push.holding.files
+            announced = FilesAnnounced(stored.digest, stored.file_list or b"")
+            missing = await self._node.partners.get(self._partner).announce_files(announced, len(files.files))
+            push.lacks = SegmentMarks.of_ranges(files, missing)
+            push.failures = 0
+            if push.lacks.present:
+                push.confirmed = False
+            self._worked()
+        except OF_ONE_MESSAGE as problem:
+            # It let them go, or its message is not there yet: its log will say, or the message's time ends.
+            self._rest(push, problem)
+        finally:
+            push.under_way -= 1
+
+    async def _send(self, push: _Push, places: Sequence[tuple[int, int]]) -> None:
+        """Send a batch; what the partner does not take it is asked about again."""
+        try:
+            segments = await self._read(push, places)
+            if not segments:
+                return
+            size = sum(len(sent.segment.data) for sent in segments)
+            await self._messages_first()
+            await self._context.pace.take(self._partner, size)
+            body = await asyncio.to_thread(encode_segments, segments)
+            extra_s = len(body) / self._settings.slowest_bytes_per_s
+            client = self._node.partners.get(self._partner)
+            verdicts = await client.send_segments(push.holding.digest, body, len(segments), extra_s)
+            del body
+            for sent, verdict in zip(segments, verdicts, strict=True):
+                if isinstance(verdict, FileAlteredError):
+                    await self._look_at(push, sent)
+                if verdict is not None:
+                    self._node.metrics.refusals.labels("files", verdict.code).inc()
+                    push.lacks = None
+            self._node.metrics.file_bytes.labels("sent").inc(size)
+            self._worked()
+        except FileNotReservedError:
+            push.lacks = None
+        except OF_ONE_MESSAGE as problem:
+            self._rest(push, problem)
+        except BaseException:
+            push.lacks = None  # nobody knows what arrived
+            raise
+        finally:
+            push.under_way -= 1
+
+    async def _read(self, push: _Push, places: Sequence[tuple[int, int]]) -> list[SegmentSent]:
+        segments = []
+        for number, index in places:
+            try:
+                segments.append(await read_segment(self._context, push.holding, number, index))
+            except NotFoundError:
+                lose(self._context, push.holding, number, index)
+        return segments
+
+    async def _look_at(self, push: _Push, sent: SegmentSent) -> None:
+        """The partner says that the segment is altered: if it is so here, it goes, and may be brought again."""
+        file = push.holding.files.files[sent.file]
+        try:
+            await asyncio.to_thread(verify_segment, file, sent.segment)
+        except FileAlteredError:
+            await self._context.store.drop(push.holding.digest, file.name, sent.segment.index)
+            lose(self._context, push.holding, sent.file, sent.segment.index)
+
+    async def _messages_first(self) -> None:
+        """Let the messages go that are due for the partner, if that does not take long."""
+        until = asyncio.get_running_loop().time() + _YIELD_S
+        while await self._node.store.reads.envelope_waits(self._partner, self._node.clock()):
+            if asyncio.get_running_loop().time() >= until:
+                return
+            await asyncio.sleep(_YIELD_STEP_S)
+
+    # --- How it went --------------------------------------------------------------------------------------------------
+
+    def _rest(self, push: _Push, problem: ComityError) -> None:
+        push.lacks = None
+        self._node.metrics.refusals.labels("files", problem.code).inc()
+        push.failures += 1
+        pause_s = self._node.settings.delivery.pause_s(push.failures)
+        push.again_at = asyncio.get_running_loop().time() + max(pause_s, 0.01)
+
+    def _worked(self) -> None:
+        if self._failures:
+            self._node.log.info("files-resumed", partner=self._partner)
+        self._failures = 0
+
+    def _ended(self, request: asyncio.Task[None]) -> None:
+        if request.cancelled():
+            return
+        problem = request.exception()
+        if problem is None:
+            return
+        if isinstance(problem, ComityError):
+            self._failed(problem)
+        else:
+            self._node.metrics.internal_errors.inc()
+            log_defect(self._node.log, problem, partner=self._partner)
+            self._failures += 1
+
+    def _failed(self, problem: ComityError) -> None:
+        """The partner, or this node, cannot do it now: everything to this partner rests for a while."""
+        self._failures += 1
+        self._node.metrics.delivery_failures.labels(self._partner, problem.code).inc()
+        if not is_final(problem):
+            self._node.log.warning("files-delayed", partner=self._partner, code=problem.code, attempts=self._failures)
+        else:
+            self._node.log.error("files-refused", partner=self._partner, code=problem.code, attempts=self._failures)

@@ -1,0 +1,102 @@
+"""A node that nobody can reach fetches the files of its messages at its relay, by requests of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from node.files.context import FilesContext
+from node.files.intake import FileIntake, whole_of
+from node.operations.logging import log_defect
+from node.peers.routes import relay_to_ask
+from node.store.file_operations import RecordFilesExpired
+from node.store.file_reads import StoredFileSet
+from protocol.errors import ComityError, FileGoneError, FileNotHereError, NotFoundError
+from protocol.files.file_list import check_list
+from protocol.files.logged import CANCELLED
+from protocol.http.files import MAX_WANTED, FilesAnnounced, FilesWanted, Ranges, SegmentsWanted
+
+# How often it looks for files while some are missing, and while none is.
+_LOOK_S = 1.0
+_IDLE_S = 5.0
+_MESSAGES = 8
+# Segments that one request wants at most, by their runs' lengths: the relay gives as many as fit.
+_RUN = 64
+
+
+class FileFetcher:
+    """Fetches from the relay that this node's card names, as long as the card has no address of its own."""
+
+    def __init__(self, context: FilesContext, intake: FileIntake) -> None:
+        self._context = context
+        self._node = context.node
+        self._intake = intake
+        self._failures = 0
+
+    async def run(self) -> None:
+        """Fetch for ever; returns only by cancellation."""
+        while True:
+            relay = relay_to_ask(self._node.directory.current, self._node.name)
+            pause_s = _IDLE_S
+            try:
+                if relay is not None:
+                    waiting = await self._node.store.reads.files_from(relay, _MESSAGES)
+                    progress = [await self._one(relay, stored) for stored in waiting]
+                    pause_s = 0.0 if any(progress) else _LOOK_S if waiting else _IDLE_S
+                    self._failures = 0
+            except ComityError as problem:
+                self._failures += 1
+                self._node.metrics.delivery_failures.labels(relay or "", problem.code).inc()
+                self._node.log.warning("files-delayed", partner=relay, code=problem.code, attempts=self._failures)
+                pause_s = self._node.settings.delivery.pause_s(self._failures)
+            except Exception as problem:  # noqa: BLE001 - a defect in one round must not end the fetching for good
+                self._node.metrics.internal_errors.inc()
+                log_defect(self._node.log, problem, partner=relay or "")
+                pause_s = _IDLE_S
+            await asyncio.sleep(pause_s)
+
+    async def _one(self, relay: str, stored: StoredFileSet) -> bool:
+        """Fetch some of what is missing of one message's files; whether anything came."""
+        self._context.monitor.require_trusted(relay)
+        client = self._node.partners.get(relay)
+        try:
+            if stored.file_list is None:
+                held = await client.fetch_files(FilesWanted(stored.digest), 0)
+                check_list(held.file_list, stored.file_set)
+                announced = FilesAnnounced(stored.digest, held.file_list)
+                await self._intake.announce(announced, relay, desk=False)
+                return True
+            holding = await self._context.holdings.of(stored)
+            if holding is None:
+                return False
+            wanted = _first(holding.marks.absent_ranges(MAX_WANTED))
+            if not wanted:
+                await self._intake.settle(holding)
+                return False
+            slowest = self._node.settings.files.slowest_bytes_per_s
+            held = await client.fetch_files(FilesWanted(stored.digest, wanted), stored.file_set.total_bytes / slowest)
+            if not held.segments:
+                return False
+            answers = await self._intake.take(stored.digest, held.segments, relay)
+        except (FileNotHereError, NotFoundError):
+            return False
+        except FileGoneError:
+            await self._taken_back(stored)
+            return False
+        return None in answers
+
+    async def _taken_back(self, stored: StoredFileSet) -> None:
+        """The relay let them go before they were here: they were taken back, or their time is over."""
+        whole = whole_of(stored, await self._context.holdings.of(stored))
+        with self._context.holdings.ending(stored.digest):
+            await self._context.store.delete(stored.digest)
+            operation = RecordFilesExpired(stored.digest, CANCELLED, whole, self._node.clock())
+            await self._node.sequencer.perform(operation)
+
+
+def _first(absent: Sequence[Ranges]) -> tuple[SegmentsWanted, ...]:
+    """The first runs that are missing, as many as one request names."""
+    wanted = [
+        SegmentsWanted(number, first, min(count, _RUN)) for number, runs in enumerate(absent) for first, count in runs
+    ]
+    return tuple(wanted[:MAX_WANTED])

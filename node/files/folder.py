@@ -1,0 +1,218 @@
+"""The store of segments in a folder of this machine: a file for each, whole or not there, durable when it is told.
+
+A message has a folder, named by its digest; a segment's file is named ``NAME.INDEX``. A batch is written under names of
+its own, synced with one wait for the disk, renamed, and the folder synced: a crash leaves a whole segment or none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+from keys.local.files import PRIVATE_MODE, acquire_lock, make_durable, release_lock, sync_folder
+from node.files.store import KEY_BYTES, SegmentObject
+from node.store.disk_errors import Report, disk_error, unreported
+from protocol.errors import NotFoundError, StoreInUseError
+
+T = TypeVar("T")
+
+_THREADS = 4
+_TEMPORARY = "."
+_HEX_CHARS = 2 * KEY_BYTES
+
+
+class FolderStore:
+    """A :class:`~node.files.store.FileStore` in the folder ``path``, which is made if it is missing."""
+
+    def __init__(self, path: Path, *, report: Report = unreported) -> None:
+        self._path = path
+        self._report = report
+        self._lock: int | None = None
+        self._run = secrets.token_hex(4)  # what another run left unfinished has another one
+        self._threads: ThreadPoolExecutor | None = None
+
+    # --- Life ---------------------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """See :class:`~node.files.store.FileStore`."""
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="files")
+        await self._calling(self._open)
+
+    def _open(self) -> None:
+        with self._writing():
+            self._path.mkdir(mode=0o700, exist_ok=True)
+            lock = self._path / ".lock"
+            self._lock = acquire_lock(lock, lambda: StoreInUseError(f"another process has {self._path} open"))
+
+    async def close(self) -> None:
+        """See :class:`~node.files.store.FileStore`."""
+        threads, self._threads = self._threads, None
+        if threads is not None:
+            await asyncio.get_running_loop().run_in_executor(None, threads.shutdown)
+        if self._lock is not None:
+            release_lock(self._lock)
+            self._lock = None
+
+    # --- Writing ------------------------------------------------------------------------------------------------------
+
+    async def put(self, message: bytes, segments: Sequence[SegmentObject]) -> None:
+        """See :class:`~node.files.store.FileStore`."""
+        if segments:
+            await self._calling(lambda: self._put(message, segments))
+
+    def _put(self, message: bytes, segments: Sequence[SegmentObject]) -> None:
+        folder = self._folder(message)
+        named = [(folder / _file_name(segment.name, segment.index), segment.content) for segment in segments]
+        with self._writing():
+            if not folder.exists():
+                folder.mkdir(mode=0o700, exist_ok=True)
+                sync_folder(self._path)
+            written: list[tuple[Path, Path]] = []
+            try:
+                for final, content in named:
+                    temporary = folder / f"{_TEMPORARY}{self._run}.{secrets.token_hex(8)}"
+                    written.append((temporary, final))
+                    _write(temporary, content)
+                make_durable([temporary for temporary, _ in written])
+                for temporary, final in written:
+                    os.replace(temporary, final)
+                sync_folder(folder)
+            except BaseException:
+                for temporary, _ in written:
+                    with suppress(OSError):
+                        temporary.unlink()
+                raise
+
+    async def drop(self, message: bytes, name: bytes, index: int) -> None:
+        """See :class:`~node.files.store.FileStore`."""
+        await self._calling(lambda: self._drop(message, name, index))
+
+    def _drop(self, message: bytes, name: bytes, index: int) -> None:
+        with self._writing():
+            (self._folder(message) / _file_name(name, index)).unlink(missing_ok=True)
+
+    async def delete(self, message: bytes) -> None:
+        """See :class:`~node.files.store.FileStore`."""
+        await self._calling(lambda: self._delete(message))
+
+    def _delete(self, message: bytes) -> None:
+        with self._writing(), suppress(FileNotFoundError):
+            shutil.rmtree(self._folder(message))
+
+    # --- Reading ------------------------------------------------------------------------------------------------------
+
+    async def get(self, message: bytes, name: bytes, index: int) -> bytes:
+        """See :class:`~node.files.store.FileStore`."""
+        return await self._calling(lambda: self._get(message, name, index))
+
+    def _get(self, message: bytes, name: bytes, index: int) -> bytes:
+        with self._reading():
+            try:
+                return (self._folder(message) / _file_name(name, index)).read_bytes()
+            except FileNotFoundError:
+                raise NotFoundError("this segment is not here") from None
+
+    async def held(self, message: bytes) -> Mapping[bytes, Sequence[int]]:
+        """See :class:`~node.files.store.FileStore`; what another run left unfinished is taken away."""
+        return await self._calling(lambda: self._held(message))
+
+    def _held(self, message: bytes) -> dict[bytes, list[int]]:
+        found: dict[bytes, list[int]] = {}
+        with self._reading(), suppress(FileNotFoundError):
+            for entry in os.scandir(self._folder(message)):
+                if entry.name.startswith(_TEMPORARY):
+                    if not entry.name.startswith(_TEMPORARY + self._run):
+                        with suppress(FileNotFoundError):
+                            os.unlink(entry.path)
+                    continue
+                name, index = _of_file_name(entry.name)
+                found.setdefault(name, []).append(index)
+        return found
+
+    async def messages(self) -> Sequence[bytes]:
+        """See :class:`~node.files.store.FileStore`."""
+        return await self._calling(self._messages)
+
+    def _messages(self) -> list[bytes]:
+        with self._reading():
+            names = [entry.name for entry in os.scandir(self._path) if entry.is_dir()]
+        return [bytes.fromhex(name) for name in names if len(name) == _HEX_CHARS]
+
+    async def usage(self, message: bytes) -> int:
+        """See :class:`~node.files.store.FileStore`."""
+        return await self._calling(lambda: self._usage(message))
+
+    def _usage(self, message: bytes) -> int:
+        with self._reading():
+            try:
+                return sum(entry.stat().st_size for entry in os.scandir(self._folder(message)))
+            except FileNotFoundError:
+                return 0
+
+    async def room(self) -> int | None:
+        """See :class:`~node.files.store.FileStore`."""
+        return await self._calling(self._room)
+
+    def _room(self) -> int:
+        with self._reading():
+            disk = os.statvfs(self._path)
+        return disk.f_bavail * disk.f_frsize
+
+    # --- Inside -------------------------------------------------------------------------------------------------------
+
+    def _folder(self, message: bytes) -> Path:
+        if len(message) != KEY_BYTES:
+            raise ValueError("a message is named by a digest of 32 bytes")
+        return self._path / message.hex()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as problem:
+            error = disk_error(problem, f"a file below {self._path} cannot be written: {problem.strerror}")
+            self._report(self._path, problem, "writing")
+            raise error from problem
+        self._report(self._path, None, "writing")
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as problem:
+            error = disk_error(problem, f"a file below {self._path} cannot be read: {problem.strerror}")
+            self._report(self._path, problem, "reading")
+            raise error from problem
+        self._report(self._path, None, "reading")
+
+    async def _calling(self, work: Callable[[], T]) -> T:
+        """In a thread of this store. The work goes on when the caller goes away: nothing is left half done."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+def _write(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE_MODE)
+    try:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    finally:
+        os.close(descriptor)
+
+
+def _file_name(name: bytes, index: int) -> str:
+    if len(name) != KEY_BYTES or index < 0:
+        raise ValueError("a segment is named by 32 bytes and an index")
+    return f"{name.hex()}.{index}"
+
+
+def _of_file_name(text: str) -> tuple[bytes, int]:
+    name, _, index = text.partition(".")
+    return bytes.fromhex(name), int(index)

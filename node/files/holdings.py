@@ -1,0 +1,164 @@
+"""What this node holds of the files of each message, in memory: made of the store of segments, which alone knows.
+
+A holding may leave memory and be made again: what is on disk counts, also after a kill. A task that works with one
+keeps it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from weakref import WeakValueDictionary
+
+from node.context import NodeContext
+from node.files._marks import SegmentMarks
+from node.files.store import FileStore
+from node.store.file_reads import StoredFileSet
+from protocol.errors import StorageFullError, UnavailableError
+from protocol.files.file_list import FileList, decode_list
+from protocol.files.logged import LARGE_FILE_BYTES, LoggedFiles, some_files
+
+# Holdings that stay in memory although nobody works with them.
+MAX_IDLE = 64
+_PAGE = 100
+
+
+class Holding:
+    """The files of one message: what was announced of them, and which segments are here."""
+
+    def __init__(self, stored: StoredFileSet, files: FileList, marks: SegmentMarks) -> None:
+        self.stored = stored
+        self.files = files
+        self.names = files.names
+        self.marks = marks
+        self.logged: set[int | None] = set()  # of which whole files (None: the set) an entry stands in the log
+        self.ended = False
+        self._changed = asyncio.Event()
+
+    @property
+    def digest(self) -> bytes:
+        """Of the message's envelope."""
+        return self.stored.digest
+
+    def note_change(self) -> None:
+        """Wake who waits for more segments."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    @property
+    def next_change(self) -> asyncio.Event:
+        """Set when more segments came, or this ended. It is of the next change only."""
+        return self._changed
+
+    def to_log(self) -> list[int | None]:
+        """Large files that are whole, and the set (None) if it is, of which nothing was logged by this process."""
+        large = [
+            number
+            for number in self.marks.whole_numbers()
+            if self.files.files[number].length >= LARGE_FILE_BYTES and number not in self.logged
+        ]
+        return [*large, None] if self.marks.absent == 0 and None not in self.logged else list(large)
+
+    def whole(self) -> LoggedFiles:
+        """What is said of the files that are whole here, when they end: none of them, some or all."""
+        return some_files(self.files, [self.names[number] for number in self.marks.whole_numbers()])
+
+
+class Holdings:
+    """The holdings of one node, and how much room announced files still need."""
+
+    def __init__(self, node: NodeContext, store: FileStore) -> None:
+        self._node = node
+        self._store = store
+        self._known: WeakValueDictionary[bytes, Holding] = WeakValueDictionary()
+        self._idle: OrderedDict[bytes, Holding] = OrderedDict()
+        self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
+        self._expected: dict[bytes, int] = {}  # bytes that were announced and are not here, of each message
+        self._ending: set[bytes] = set()
+        self._reserving = asyncio.Lock()
+        self._counted = False
+
+    async def count(self) -> None:
+        """Look at everything that the store holds of announced files: from now on room can be reserved."""
+        after = b""
+        while page := await self._node.store.reads.file_sets(after, _PAGE):
+            for stored in page:
+                await self.of(stored)
+            after = page[-1].digest
+        self._counted = True
+
+    async def find(self, digest: bytes) -> Holding | None:
+        """That of the message whose envelope has this digest; None if its files were not announced, or have ended."""
+        if (known := self._known.get(digest)) is not None:
+            self._stay(known)
+            return known
+        stored = await self._node.store.reads.file_set(digest)
+        return None if stored is None else await self.of(stored)
+
+    async def of(self, stored: StoredFileSet) -> Holding | None:
+        """As :meth:`find`, of what was read of it."""
+        if stored.file_list is None or stored.ended or stored.digest in self._ending:
+            return None
+        lock = self._locks.setdefault(stored.digest, asyncio.Lock())
+        async with lock:
+            holding = self._known.get(stored.digest)
+            if holding is None:
+                files = decode_list(stored.file_list)
+                held = await self._store.held(stored.digest)
+                marks = await asyncio.to_thread(SegmentMarks.of_held, files, held)
+                holding = self._known[stored.digest] = Holding(stored, files, marks)
+                self.note(holding)
+            holding.stored = stored
+            self._stay(holding)
+            return holding
+
+    def _stay(self, holding: Holding) -> None:
+        self._idle[holding.digest] = holding
+        self._idle.move_to_end(holding.digest)
+        while len(self._idle) > MAX_IDLE:
+            self._idle.popitem(last=False)
+
+    def note(self, holding: Holding) -> None:
+        """The holding changed: so much room it still needs."""
+        self._expected[holding.digest] = holding.marks.absent_bytes
+        if not holding.marks.absent:
+            del self._expected[holding.digest]
+
+    @contextmanager
+    def ending(self, digest: bytes) -> Iterator[None]:
+        """While these files are let go, and it is written down, nobody finds them any more."""
+        self._ending.add(digest)
+        self._idle.pop(digest, None)
+        self._expected.pop(digest, None)
+        ended = self._known.pop(digest, None)
+        if ended is not None:
+            ended.ended = True
+            ended.note_change()
+        try:
+            yield
+        finally:
+            self._ending.discard(digest)
+
+    @property
+    def expected_bytes(self) -> int:
+        """How many bytes were announced and are not here yet."""
+        return sum(self._expected.values())
+
+    @property
+    def reserving(self) -> asyncio.Lock:
+        """Held while room is looked for and taken: two at once do not get the same room."""
+        return self._reserving
+
+    async def require_room(self, size_bytes: int) -> None:
+        """Return if the disk has room for so many bytes beside all that was announced before.
+
+        Raises :class:`StorageFullError`, and ``UnavailableError`` until :meth:`count` has looked.
+        """
+        if not self._counted:
+            raise UnavailableError("this node is still looking at the files that it holds")
+        room = await self._store.room()
+        reserve = self._node.settings.files.reserve_bytes
+        if room is not None and room - reserve - self.expected_bytes < size_bytes:
+            raise StorageFullError("this node has no room for these files now")

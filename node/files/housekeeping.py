@@ -1,0 +1,77 @@
+"""What a node does with files by the clock: let go what is over, log what became whole, compare disk and database."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+
+from node.files.context import FilesContext
+from node.files.intake import FileIntake, whole_of
+from node.store.file_operations import RecordFilesDeleted, RecordFilesExpired
+from node.store.file_reads import StoredFileSet
+from protocol.errors import ComityError
+from protocol.files.logged import EXPIRED_UNFETCHED, NEVER_COMPLETE
+
+_PAGE = 100
+
+
+class FileHousekeeping:
+    """The files of one node, looked after for ever."""
+
+    def __init__(self, context: FilesContext, intake: FileIntake) -> None:
+        self._context = context
+        self._node = context.node
+        self._intake = intake
+
+    async def run(self) -> None:
+        """Look at what is on the disk, then keep looking at what is over; returns only by cancellation."""
+        await self.begin()
+        while True:
+            try:
+                await self.look(self._node.clock())
+            except ComityError as problem:
+                self._node.log.warning("files-interrupted", code=problem.code)
+            await asyncio.sleep(self._node.settings.housekeeping_s)
+
+    async def begin(self) -> None:
+        """Count what is here, let go what no message has any more, and log what became whole before a kill."""
+        await self._context.holdings.count()
+        for digest in await self._context.store.messages():
+            stored = await self._node.store.reads.file_set(digest)
+            if stored is None or stored.ended:
+                await self._context.store.delete(digest)
+        await self._settle_all()
+
+    async def look(self, now: datetime) -> None:
+        """Let go whose time is over, or whom nobody waits for since the retention passed."""
+        before = now - timedelta(hours=self._node.settings.files.retention_h)
+        while over := await self._node.store.reads.files_ending(now, before, _PAGE):
+            for stored in over:
+                await self._end(stored, now)
+        await self._settle_all()
+
+    async def _end(self, stored: StoredFileSet, now: datetime) -> None:
+        holding = await self._context.holdings.of(stored)
+        whole = whole_of(stored, holding)
+        if stored.done_at is not None:
+            operation: RecordFilesDeleted | RecordFilesExpired = RecordFilesDeleted(stored.digest, whole, now)
+        else:
+            complete = holding is not None and not holding.marks.absent
+            reason = EXPIRED_UNFETCHED if complete else NEVER_COMPLETE
+            operation = RecordFilesExpired(stored.digest, reason, whole, now)
+        with self._context.holdings.ending(stored.digest):
+            await self._context.store.delete(stored.digest)
+            await self._node.sequencer.perform(operation)
+        self._node.metrics.files_ended.labels(type(operation).__name__.removeprefix("RecordFiles").lower()).inc()
+
+    async def _settle_all(self) -> None:
+        """Log what is whole and was not logged, because the log could not be written or the node was killed."""
+        after = b""
+        while page := await self._node.store.reads.file_sets(after, _PAGE):
+            for stored in page:
+                if stored.whole_at is None and stored.file_list is not None:
+                    holding = await self._context.holdings.of(stored)
+                    if holding is not None:
+                        holding.logged.discard(None)
+                        await self._intake.settle(holding)
+            after = page[-1].digest

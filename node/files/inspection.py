@@ -1,0 +1,84 @@
+"""Files in transit as an operator looks at them, in the database and the folder: the node may be running, or not."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID
+
+from node.operations.inspection import Inspection
+from node.settings import FilesSettings
+from node.store.file_reads import HopState
+from protocol.encoding.instants import from_ms
+from protocol.errors import NotFoundError, UsageError
+from protocol.files.file_list import decode_list
+
+MIN_ID_CHARS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class FilesInTransit:
+    """The files of one message. ``payer`` is who brought them; ``segments_here`` is None where nobody can look.
+
+    ``segments`` is None before they were announced. ``waiting`` are the nodes and desks that are still to get them.
+    """
+
+    message_id: UUID
+    digest: str
+    payer: str
+    files: int
+    size_bytes: int
+    segments: int | None
+    segments_here: int | None
+    whole_at: datetime | None
+    expires_at: datetime
+    waiting: tuple[str, ...]
+
+
+async def files_in_transit(
+    inspection: Inspection, settings: FilesSettings, home: Path, wanted: str = ""
+) -> list[FilesInTransit]:
+    """All that is kept here, or (``wanted``) that of messages whose id begins or ends so; the oldest first.
+
+    Raises :class:`UsageError` for what is no part of an id, :class:`NotFoundError` when none is so.
+    """
+    text = wanted.replace("-", "").lower()
+    if wanted and (len(text) < MIN_ID_CHARS or not all(sign in "0123456789abcdef" for sign in text)):
+        raise UsageError(f"a message id, or {MIN_ID_CHARS} or more of its first or last characters, is needed")
+    found = []
+    for row in await inspection.file_sets():
+        message_id, digest, payer, files, size, file_list, whole_ms, expires_ms, hops = row
+        if wanted and not (message_id.hex().startswith(text) or message_id.hex().endswith(text)):
+            continue
+        parties = [line.rpartition(" ") for line in (hops or "").splitlines()]
+        announced = None if file_list is None else decode_list(file_list)
+        here = None
+        if settings.store == "folder":
+            here = await asyncio.to_thread(_segments_in, home / settings.folder / digest.hex())
+        found.append(
+            FilesInTransit(
+                message_id=UUID(bytes=message_id),
+                digest=digest.hex(),
+                payer=payer,
+                files=files,
+                size_bytes=size,
+                segments=None if announced is None else sum(file.segments for file in announced.files),
+                segments_here=here,
+                whole_at=None if whole_ms is None else from_ms(whole_ms),
+                expires_at=from_ms(expires_ms),
+                waiting=tuple(party for party, _, state in parties if int(state) == HopState.WAITS),
+            )
+        )
+    if wanted and not found:
+        raise NotFoundError("this node keeps no files of such a message")
+    return found
+
+
+def _segments_in(folder: Path) -> int:
+    try:
+        return sum(not entry.name.startswith(".") for entry in os.scandir(folder))
+    except FileNotFoundError:
+        return 0

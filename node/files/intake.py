@@ -1,0 +1,181 @@
+"""Taking files in: announced by whom the message came from, room reserved first, each segment verified and durable.
+
+A segment proves itself against the list, and the list against the message's signed header. So their order is free,
+repeats do nothing, and the node keeps not a byte more than was announced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from node.files.context import FilesContext
+from node.files.holdings import Holding
+from node.files.store import SegmentObject
+from node.log.wakeups import ANY_FILES
+from node.store.file_operations import AnnounceFiles, CancelFiles, RecordFiles
+from node.store.file_reads import StoredFileSet
+from node.store.operations import Done
+from protocol.errors import (
+    ComityError,
+    ExpiredError,
+    FileGoneError,
+    FileNotReservedError,
+    FileNotSupportedError,
+    FileUnknownError,
+)
+from protocol.files.file_list import FileList, check_list, decode_list
+from protocol.files.logged import LoggedFiles, one_file, whole_set
+from protocol.files.sealed_file import verify_segment
+from protocol.http.files import FilesAnnounced, Ranges, SegmentSent
+from protocol.log.merkle import EMPTY_ROOT
+
+_UNKNOWN = "no message of this digest with files is here"
+
+
+class FileIntake:
+    """Files that desks and partners bring. ``caller`` is a desk's address or a node's name, authenticated."""
+
+    def __init__(self, context: FilesContext) -> None:
+        self._context = context
+        self._node = context.node
+
+    async def announce(self, announced: FilesAnnounced, caller: str, *, desk: bool) -> list[Ranges]:
+        """Keep the list and reserve the room that the files take; the segments that are missing, of each file.
+
+        A repeat says how far it is. Raises :class:`FileUnknownError`, ``FileSetMismatchError``, ``FileQuotaError``,
+        :class:`FileNotSupportedError`, ``StorageFullError``, :class:`FileGoneError`, :class:`ExpiredError`.
+        """
+        stored = await self._brought_by(announced.digest, caller)
+        files = check_list(announced.file_list, stored.file_set)
+        if stored.file_list is None:
+            await self._reserve(stored, announced, caller, desk=desk)
+        holding = await self._context.holdings.find(announced.digest)
+        if holding is None:
+            raise FileGoneError("these files were let go here")
+        await self.settle(holding)
+        self._node.metrics.files_announced.inc(stored.file_list is None)
+        return holding.marks.absent_ranges() if files == holding.files else []
+
+    async def take(self, digest: bytes, segments: Sequence[SegmentSent], caller: str) -> list[ComityError | None]:
+        """Verify the segments and keep them, durable on return; None for each that is here now, else its refusal.
+
+        Raises :class:`FileUnknownError`, :class:`FileNotReservedError`, :class:`FileGoneError`, :class:`ExpiredError`,
+        and what the store raises: then none of them counts as taken.
+        """
+        holding = await self._context.holdings.find(digest)
+        if holding is None or holding.stored.payer != caller:
+            await self._brought_by(digest, caller)
+            raise FileNotReservedError("the files of this message were not announced here")
+        if holding.stored.expires <= self._node.clock():
+            raise ExpiredError("the message's expiry has passed")
+        answers: list[ComityError | None] = [None] * len(segments)
+        fresh: list[tuple[int, SegmentSent]] = []
+        for position, sent in enumerate(segments):
+            if sent.file >= len(holding.files.files) or sent.segment.index >= holding.files.files[sent.file].segments:
+                answers[position] = FileUnknownError("the announced files have no such segment")
+            elif not holding.marks.has(sent.file, sent.segment.index):
+                fresh.append((position, sent))
+        for position, problem in await asyncio.to_thread(_verify, holding.files, fresh):
+            answers[position] = problem
+        proved = [sent for position, sent in fresh if answers[position] is None]
+        await self._keep(holding, proved)
+        return answers
+
+    async def _keep(self, holding: Holding, proved: Sequence[SegmentSent]) -> None:
+        names = holding.names
+        objects = [
+            SegmentObject(names[sent.file], sent.segment.index, b"".join((*sent.segment.path, sent.segment.data)))
+            for sent in proved
+        ]
+        await self._context.store.put(holding.digest, objects)
+        if holding.ended:  # it was let go meanwhile
+            await self._context.store.delete(holding.digest)
+            raise FileGoneError("these files were let go here")
+        size = 0
+        for sent in proved:
+            if holding.marks.add(sent.file, sent.segment.index):
+                size += memoryview(sent.segment.data).nbytes
+        if size:
+            self._node.metrics.file_bytes.labels("taken").inc(size)
+            self._context.holdings.note(holding)
+            holding.note_change()
+        await self.settle(holding)
+
+    async def settle(self, holding: Holding) -> None:
+        """Log what became whole. If it cannot be written now, it is logged later: the segments are durable already."""
+        due = holding.to_log()
+        if not due:
+            return
+        now, files = self._node.clock(), holding.files
+        told = [whole_set(files) if number is None else one_file(files, files.files[number]) for number in due]
+        outcomes = await self._node.sequencer.submit_many([RecordFiles(holding.digest, one, now) for one in told])
+        for number, outcome in zip(due, outcomes, strict=True):
+            if isinstance(outcome, Done) or isinstance(outcome.error, FileGoneError):
+                holding.logged.add(number)
+            if isinstance(outcome, Done) and number is None and not outcome.duplicate:
+                self._node.metrics.files_whole.inc()
+                self._node.log.info("files-whole", count=len(files.files), size=holding.stored.file_set.total_bytes)
+
+    async def cancel(self, digest: bytes, caller: str) -> int:
+        """Let the files go that nobody got yet; how many. Raises :class:`FileUnknownError`."""
+        return await self._cancel(await self._brought_by(digest, caller))
+
+    async def forget(self, digest: bytes) -> int:
+        """The operator lets the files go that nobody got yet; how many. Raises :class:`FileUnknownError`."""
+        stored = await self._node.store.reads.file_set(digest)
+        if stored is None:
+            raise FileUnknownError(_UNKNOWN)
+        return await self._cancel(stored)
+
+    async def _cancel(self, stored: StoredFileSet) -> int:
+        digest, caller = stored.digest, stored.payer
+        holding = await self._context.holdings.find(digest)
+        whole = whole_of(stored, holding)
+        done = await self._node.sequencer.perform(CancelFiles(digest, caller, whole, self._node.clock()))
+        if not done.count:
+            return 0
+        self._node.log.info("files-cancelled", count=stored.file_set.count)
+        with self._context.holdings.ending(digest):
+            await self._context.store.delete(digest)
+        self._node.sequencer.wakeups.notify((ANY_FILES,))
+        return stored.file_set.count
+
+    async def _reserve(self, stored: StoredFileSet, announced: FilesAnnounced, caller: str, *, desk: bool) -> None:
+        settings, holdings = self._node.settings.files, self._context.holdings
+        total = stored.file_set.total_bytes
+        if total > settings.max_set_bytes:
+            raise FileNotSupportedError(f"this node takes at most {settings.max_set_bytes} bytes of files of a message")
+        quota = settings.desk_quota_bytes if desk else settings.partner_quota_bytes
+        async with holdings.reserving:
+            await holdings.require_room(total)
+            operation = AnnounceFiles(announced.digest, caller, announced.file_list, quota, self._node.clock())
+            await self._node.sequencer.perform(operation)
+            await holdings.find(announced.digest)  # from now on its bytes are expected
+        self._node.sequencer.wakeups.notify((ANY_FILES,))
+
+    async def _brought_by(self, digest: bytes, caller: str) -> StoredFileSet:
+        stored = await self._node.store.reads.file_set(digest)
+        if stored is None or stored.payer != caller:
+            raise FileUnknownError(_UNKNOWN)
+        return stored
+
+
+def whole_of(stored: StoredFileSet, holding: Holding | None) -> LoggedFiles:
+    """What is said of a message's files that are (or were) whole here, at their end."""
+    if stored.whole_at is not None and stored.file_list is not None:
+        return whole_set(decode_list(stored.file_list))
+    return LoggedFiles(stored.file_set.digest, None, 0, EMPTY_ROOT) if holding is None else holding.whole()
+
+
+def _verify(files: FileList, sent: Sequence[tuple[int, SegmentSent]]) -> list[tuple[int, ComityError | None]]:
+    """What is wrong with each, by its position; in a thread, for hashing takes its time."""
+    found: list[tuple[int, ComityError | None]] = []
+    for position, one in sent:
+        try:
+            verify_segment(files.files[one.file], one.segment)
+        except ComityError as problem:
+            found.append((position, problem))
+        else:
+            found.append((position, None))
+    return found

@@ -1,0 +1,103 @@
+"""Handing files out: to a desk that is served here, or to the next node on the way of a recipient. To nobody else.
+
+The node writes down who is to get a message's files when it accepts the message. Anyone else is told what is told of an
+unknown message: a digest or a name that was seen in a log opens nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from node.files.context import FilesContext
+from node.files.holdings import Holding
+from node.store.file_reads import HopState, StoredFileSet
+from protocol.errors import FileGoneError, FileNotHereError, NotFoundError
+from protocol.files.sealed_file import Segment, split_segment_path
+from protocol.http.files import MAX_DATA_BYTES, MAX_SEGMENTS, FilesHeld, FilesWanted, SegmentSent, SegmentsWanted
+
+
+class FileServing:
+    """What one node hands out. ``party`` is a desk's address or a node's name, authenticated."""
+
+    def __init__(self, context: FilesContext) -> None:
+        self._context = context
+        self._node = context.node
+
+    async def fetch(self, wanted: FilesWanted, party: str) -> FilesHeld:
+        """The list, which segments are here, and as many of those wanted as fit.
+
+        Raises :class:`NotFoundError`, :class:`FileNotHereError` before they were announced, :class:`FileGoneError`.
+        """
+        stored = await self._for(wanted.digest, party)
+        if stored.file_list is None:
+            raise FileNotHereError("the files of this message were not announced here yet")
+        holding = await self._context.holdings.of(stored)
+        if holding is None:
+            raise FileGoneError("these files were let go here")
+        segments = await self.read(holding, chosen(holding, wanted.wanted))
+        size = sum(len(sent.segment.data) for sent in segments)
+        if size:
+            self._node.metrics.file_bytes.labels("handed-out").inc(size)
+            if "@" not in party:
+                await self._context.pace.take(party, size)
+        return FilesHeld(stored.file_list, tuple(holding.marks.present_ranges()), tuple(segments))
+
+    async def read(self, holding: Holding, places: list[tuple[int, int]]) -> list[SegmentSent]:
+        """These segments of the holding with their paths, as far as they are still there."""
+        segments = []
+        for number, index in places:
+            try:
+                segments.append(await read_segment(self._context, holding, number, index))
+            except NotFoundError:  # the store lost it: from now on it is missing
+                lose(self._context, holding, number, index)
+        return segments
+
+    async def _for(self, digest: bytes, party: str) -> StoredFileSet:
+        stored = await self._node.store.reads.file_set(digest)
+        state = None if stored is None else stored.state_of(party)
+        if stored is None or state is None:
+            raise NotFoundError
+        if stored.ended or state in (HopState.TO_BE_TOLD, HopState.GETS_NONE) or stored.expires <= self._node.clock():
+            raise FileGoneError("these files were let go here")
+        return stored
+
+
+async def read_segment(context: FilesContext, holding: Holding, number: int, index: int) -> SegmentSent:
+    """One segment out of the store; raises :class:`NotFoundError`."""
+    file = holding.files.files[number]
+    content = await context.store.get(holding.digest, holding.names[number], index)
+    _, length = file.extent(index)
+    if len(content) < length:
+        raise NotFoundError("this segment is not here")
+    path = split_segment_path(content[: len(content) - length])
+    return SegmentSent(number, Segment(index, path, memoryview(content)[len(content) - length :]))
+
+
+def lose(context: FilesContext, holding: Holding, number: int, index: int) -> None:
+    """The segment turned out not to be here; who brought it may bring it again."""
+    if holding.marks.remove(number, index):
+        context.node.metrics.file_segments_lost.inc()
+        context.node.log.error("file-segment-lost", count=1)
+        context.holdings.note(holding)
+
+
+def chosen(holding: Holding, wanted: tuple[SegmentsWanted, ...]) -> list[tuple[int, int]]:
+    """Of what is wanted that which is here and fits into one answer, by file and index."""
+    places: list[tuple[int, int]] = []
+    room = MAX_DATA_BYTES
+    for number, index in _present(holding, wanted):
+        room -= holding.files.files[number].extent(index)[1]
+        if room < 0 or len(places) == MAX_SEGMENTS:
+            break
+        places.append((number, index))
+    return places
+
+
+def _present(holding: Holding, wanted: tuple[SegmentsWanted, ...]) -> Iterator[tuple[int, int]]:
+    for one in wanted:
+        if one.file >= len(holding.files.files):
+            continue
+        index = holding.marks.present_from(one.file, one.first)
+        while index is not None and index < one.first + one.count:
+            yield one.file, index
+            index = holding.marks.present_from(one.file, index + 1)

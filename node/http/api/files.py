@@ -1,0 +1,80 @@
+"""``/v1/files/…``: evidence files announced, brought, fetched and taken back, segment by segment.
+
+The files of a message come from the party that brought the message, and go to those who are to get it from here. To
+anyone else a message is as unknown as one that never was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from node.http.api.endpoint import Endpoint, cbor_response, count_verdicts, digest_of
+from node.http.authentication import Caller, require_desk, require_partner
+from node.http.context import HttpContext
+from node.http.refusals import HEADERS
+from protocol.http import files as bodies
+from protocol.http import wire
+
+
+def _party(context: HttpContext, caller: Caller) -> str:
+    """A desk that is served here, or a partner; raises ``ForbiddenError``."""
+    if caller.desk is not None:
+        return str(require_desk(context.node.name, caller))
+    return require_partner(context.node.name, caller)
+
+
+async def announce(context: HttpContext, caller: Caller, request: web.Request, body: bytes) -> web.Response:
+    """The list of a message's files; the answer says which segments are missing here, also after a break."""
+    party = _party(context, caller)
+    missing = await context.files.announce(bodies.decode_open(body), party, desk=caller.desk is not None)
+    return cbor_response(bodies.encode_missing(missing))
+
+
+async def take(context: HttpContext, caller: Caller, request: web.Request, body: bytes) -> web.Response:
+    """Segments of announced files; null for each that is durable here now, else what is wrong with it."""
+    party = _party(context, caller)
+    digest, segments = digest_of(request), bodies.decode_segments(body)
+    verdicts = await context.files.take(digest, segments, party)
+    count_verdicts(context, "files-segments", verdicts)
+    return cbor_response(wire.encode_verdicts(verdicts))
+
+
+async def fetch(context: HttpContext, caller: Caller, request: web.Request, body: bytes) -> web.StreamResponse:
+    """The list, what is here of each file, and as many of the wanted segments as fit."""
+    party = _party(context, caller)
+    wanted = bodies.decode_fetch(body)
+    if not wanted.wanted:
+        return cbor_response(bodies.encode_held(await context.file_serving.fetch(wanted, party)))
+    settings = context.node.settings
+    # The answer takes its room until the caller has it, or was too slow.
+    with context.allowances.file_bodies.take(caller.holder, bodies.MAX_DATA_BYTES):
+        held = await context.file_serving.fetch(wanted, party)
+        content = await asyncio.to_thread(bodies.encode_held, held)
+        del held
+        response = web.StreamResponse(headers=HEADERS)
+        response.content_type, response.content_length = wire.CONTENT_TYPE, len(content)
+        timeout_s = settings.limits.body_timeout_s + len(content) / settings.files.slowest_bytes_per_s
+        try:
+            async with asyncio.timeout(timeout_s):
+                await response.prepare(request)
+                await response.write(content)
+                await response.write_eof()
+        except TimeoutError as problem:
+            raise ConnectionError("the caller was too slow") from problem
+    return response
+
+
+async def cancel(context: HttpContext, caller: Caller, request: web.Request, body: bytes) -> web.Response:
+    """Take back what nobody got yet of a message's files; how many files were let go."""
+    party = _party(context, caller)
+    return cbor_response(bodies.encode_cancelled(await context.files.cancel(bodies.decode_cancel(body), party)))
+
+
+ENDPOINTS = (
+    Endpoint("POST", "/v1/files/open", "files-open", announce, bodies.MAX_OPEN_BYTES),
+    Endpoint("POST", "/v1/files/segments", "files-segments", take, bodies.MAX_SEGMENTS_BYTES, of_files=True),
+    Endpoint("POST", "/v1/files/fetch", "files-fetch", fetch, bodies.MAX_FETCH_BYTES),
+    Endpoint("POST", "/v1/files/cancel", "files-cancel", cancel, bodies.MAX_CANCEL_BYTES),
+)

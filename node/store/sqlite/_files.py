@@ -1,0 +1,278 @@
+"""The files of messages, as rows. Each function checks everything before its first write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from node.store._leaves import EventSubject
+from node.store.file_operations import (
+    AnnounceFiles,
+    CancelFiles,
+    RecordCancelTold,
+    RecordFiles,
+    RecordFilesDeleted,
+    RecordFilesExpired,
+    RecordFilesTaken,
+)
+from node.store.file_reads import HopState
+from node.store.operations import Incoming, RecordStatement
+from node.store.sqlite._rows import MessageRow, Result, Rows
+from protocol.address import Address
+from protocol.encoding.instants import from_ms, to_ms
+from protocol.errors import ExpiredError, FileGoneError, FileQuotaError, FileUnknownError, NotFoundError
+from protocol.event import EventName
+from protocol.files.file_list import decode_list
+from protocol.files.logged import CANCELLED, LoggedFiles, check_logged, whole_set
+
+_INSERT_SET = (
+    "INSERT INTO file_set (message, digest, set_digest, files, bytes, payer, expires_ms) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+_INSERT_HOP = "INSERT OR IGNORE INTO file_hop (message, party, recipients) VALUES (?, ?, ?)"
+_INSERT_EVENT = "INSERT INTO file_event (message, event, party, file, idx) VALUES (?, ?, ?, ?, ?)"
+_SET_HOP = "UPDATE file_hop SET state = ? WHERE message = ? AND party = ? AND state = ?"
+_END = "UPDATE file_set SET ended_ms = ? WHERE message = ?"
+# Nobody waits any more: from then on the time runs after which they are let go.
+_DONE = (
+    "UPDATE file_set SET done_ms = ?1 WHERE message = ?2 AND done_ms IS NULL"
+    " AND NOT EXISTS (SELECT 1 FROM file_hop WHERE message = ?2 AND state = 0)"
+)
+
+
+FileParty = tuple[str, Iterable[Address]]
+"""Who gets the files from here, a node or a desk, and the recipients whose they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class _FileEvent:
+    """An event of files: at which desk, or with which other node."""
+
+    name: EventName
+    desk: str | None = None
+    peer: str | None = None
+
+
+class _SetRow:
+    """A message with files."""
+
+    def __init__(self, rows: Rows, digest: bytes) -> None:
+        found = rows.execute(
+            "SELECT m.id, m.message_id, m.digest, m.sender, m.peer, m.expires_ms, f.set_digest, f.files, f.bytes,"
+            " f.payer, f.list, f.ended_ms FROM file_set f JOIN message m ON m.id = f.message"
+            " WHERE f.digest = ?",
+            (digest,),
+        ).fetchone()
+        if found is None:
+            raise FileUnknownError("no message of this digest with files is here")
+        self.message = MessageRow(found[0], UUID(bytes=found[1]), *found[2:6])
+        self.set_digest: bytes = found[6]
+        self.files: int = found[7]
+        self.bytes: int = found[8]
+        self.payer: str = found[9]
+        self.file_list: bytes | None = found[10]
+        self.ended = found[11] is not None
+
+    def about(self, recipient: str | None = None, peer: str | None = None) -> EventSubject:
+        desk = None if recipient is None else Address.parse(recipient)
+        return EventSubject(self.message.message_id, self.message.digest, desk, peer)
+
+    def require_from(self, caller: str) -> None:
+        if self.payer != caller:
+            raise FileUnknownError("no message of this digest with files is here")
+
+
+# --- With the message ------------------------------------------------------------------------------------------------
+
+
+def keep_files(rows: Rows, message: int, incoming: Incoming, payer: str, parties: Iterable[FileParty]) -> None:
+    """The message that was just accepted has files, for these parties (again: for these too)."""
+    if incoming.file_set is None:
+        return
+    files = incoming.file_set
+    if rows.execute("SELECT 1 FROM file_set WHERE message = ?", (message,)).fetchone() is None:
+        expires_ms = to_ms(incoming.expires)
+        row = (message, incoming.digest, files.digest, files.count, files.total_bytes, payer, expires_ms)
+        rows.execute(_INSERT_SET, row)
+    hops = [(message, party, " ".join(map(str, recipients))) for party, recipients in parties]
+    added = sum(rows.execute(_INSERT_HOP, hop).rowcount for hop in hops)
+    if added:
+        # Somebody waits (again), also for the entry that says that the files are here.
+        rows.execute("UPDATE file_set SET whole_ms = NULL, done_ms = NULL WHERE message = ?", (message,))
+
+
+def no_files_for(rows: Rows, message: int, party: str, at: datetime) -> None:
+    """The party does not get the message, and so none of its files."""
+    closed = rows.execute(_SET_HOP, (HopState.GETS_NONE, message, party, HopState.WAITS))
+    if closed.rowcount:
+        rows.execute(_DONE, (to_ms(at), message))
+
+
+def forget_files(rows: Rows, messages: list[tuple[int]]) -> None:
+    """Forget the rows of these messages, whose files are kept no more."""
+    for table in ("file_set", "file_hop", "file_event"):
+        rows.executemany(f"DELETE FROM {table} WHERE message = ?", messages)  # noqa: S608 - our own names
+
+
+# --- On their way ----------------------------------------------------------------------------------------------------
+
+
+def announce_files(rows: Rows, operation: AnnounceFiles) -> Result:
+    """See :class:`~node.store.file_operations.AnnounceFiles`."""
+    row = _SetRow(rows, operation.digest)
+    row.require_from(operation.caller)
+    if row.ended:
+        raise FileGoneError("these files were let go here")
+    if row.file_list is not None:
+        return Result(duplicate=True)
+    if from_ms(row.message.expires_ms) <= operation.at:
+        raise ExpiredError("the message's expiry has passed")
+    (taken,) = rows.execute(
+        "SELECT COALESCE(sum(bytes), 0) FROM file_set WHERE payer = ? AND list IS NOT NULL AND ended_ms IS NULL",
+        (operation.caller,),
+    ).fetchone()
+    if taken + row.bytes > operation.quota_bytes:
+        raise FileQuotaError(
+            f"{operation.caller} has {taken} bytes of files in transit here, and may have {operation.quota_bytes}"
+        )
+    rows.execute("UPDATE file_set SET list = ? WHERE message = ?", (operation.file_list, row.message.id))
+    return Result(count=1)
+
+
+def record_files(rows: Rows, operation: RecordFiles) -> Result:
+    """See :class:`~node.store.file_operations.RecordFiles`."""
+    row, whole, at = _SetRow(rows, operation.digest), operation.whole, operation.at
+    if row.ended:
+        raise FileGoneError("these files were let go here")
+    message, peer = row.message, row.message.peer
+    name = EventName.FileAcceptance if peer is None else EventName.FileRelayAcceptance
+    desks = rows.execute(
+        "SELECT party FROM file_hop WHERE message = ? AND state = 0 AND instr(party, '@') > 0 ORDER BY party",
+        (message.id,),
+    ).fetchall()
+    wanted = [_FileEvent(name, peer=peer), *(_FileEvent(EventName.FileConsignment, desk) for (desk,) in desks)]
+    indexes, fresh = [], False
+    for event in wanted:
+        known = _logged(rows, message.id, event.name, event.desk or "", whole.name)
+        if known is None:
+            known, fresh = _log(rows, row, event, whole, at), True
+        indexes.append(known)
+    if whole.name is None:
+        changed = "UPDATE file_set SET whole_ms = ? WHERE message = ? AND whole_ms IS NULL"
+        rows.execute(changed, (to_ms(at), message.id))
+    return Result(tuple(indexes), duplicate=not fresh)
+
+
+def record_files_taken(rows: Rows, operation: RecordFilesTaken) -> Result:
+    """See :class:`~node.store.file_operations.RecordFilesTaken`."""
+    row = _SetRow(rows, operation.digest)
+    if row.message.message_id != operation.message_id or row.file_list is None:
+        raise FileUnknownError("the message has other files")
+    if operation.files != whole_set(decode_list(row.file_list)):
+        raise FileUnknownError("these are not all files of the message")
+    return _hop_has(rows, row, operation.partner, operation.at)
+
+
+def cancel_files(rows: Rows, operation: CancelFiles) -> Result:
+    """See :class:`~node.store.file_operations.CancelFiles`."""
+    row, at = _SetRow(rows, operation.digest), operation.at
+    row.require_from(operation.caller)
+    waiting = rows.execute("SELECT 1 FROM file_hop WHERE message = ? AND state = 0", (row.message.id,)).fetchone()
+    if row.ended or waiting is None:
+        return Result(duplicate=True)
+    index = _log(rows, row, _FileEvent(EventName.FileExpiry), operation.whole, at, (CANCELLED,))
+    rows.execute(
+        "UPDATE file_hop SET state = CASE WHEN instr(party, '@') > 0 THEN 3 ELSE 2 END WHERE message = ? AND state = 0",
+        (row.message.id,),
+    )
+    rows.partners.update(
+        party
+        for (party,) in rows.execute("SELECT party FROM file_hop WHERE message = ? AND state = 2", (row.message.id,))
+    )
+    rows.execute(_END, (to_ms(at), row.message.id))
+    return Result((index,), count=1)
+
+
+def record_cancel_told(rows: Rows, operation: RecordCancelTold) -> Result:
+    """See :class:`~node.store.file_operations.RecordCancelTold`."""
+    row = _SetRow(rows, operation.digest)
+    told = (HopState.GETS_NONE, row.message.id, operation.partner, HopState.TO_BE_TOLD)
+    return Result(count=rows.execute(_SET_HOP, told).rowcount)
+
+
+def record_files_expired(rows: Rows, operation: RecordFilesExpired) -> Result:
+    """See :class:`~node.store.file_operations.RecordFilesExpired`."""
+    return _end(rows, operation.digest, EventName.FileExpiry, operation.whole, operation.at, (operation.reason,))
+
+
+def record_files_deleted(rows: Rows, operation: RecordFilesDeleted) -> Result:
+    """See :class:`~node.store.file_operations.RecordFilesDeleted`."""
+    return _end(rows, operation.digest, EventName.FileDeletion, operation.whole, operation.at, ())
+
+
+def _end(
+    rows: Rows, digest: bytes, event: EventName, whole: LoggedFiles, at: datetime, reasons: tuple[str, ...]
+) -> Result:
+    row = _SetRow(rows, digest)
+    if row.ended:
+        return Result(duplicate=True)
+    index = _log(rows, row, _FileEvent(event), whole, at, reasons)
+    rows.execute("UPDATE file_hop SET state = 3 WHERE message = ? AND state IN (0, 2)", (row.message.id,))
+    rows.execute(_END, (to_ms(at), row.message.id))
+    return Result((index,), count=1)
+
+
+# --- At a desk -------------------------------------------------------------------------------------------------------
+
+
+def state_files(rows: Rows, operation: RecordStatement) -> Result:
+    """What a desk states of files that were consigned to it; logged once for each file, and for the set."""
+    stated, raw, at = operation.statement.statement, operation.statement.raw, operation.at
+    row, desk = _SetRow(rows, stated.digest), str(stated.recipient)
+    told = stated.files
+    if told is None or row.file_list is None or row.message.message_id != stated.message_id:
+        raise NotFoundError("no files of this message were consigned to this contact point here")
+    check_logged(told, decode_list(row.file_list))
+    known = _logged(rows, row.message.id, stated.event, desk, told.name)
+    if known is not None:
+        return Result((known,), duplicate=True)
+    if _logged(rows, row.message.id, EventName.FileConsignment, desk, told.name) is None:
+        raise NotFoundError("these files were not consigned to this contact point here")
+    leaf = rows.leaf(stated.event, at, row.about(desk), reasons=stated.reasons, statement=raw, files=told)
+    index = rows.append(leaf, at, stated.event, row.message.id, desk)
+    rows.execute(_INSERT_EVENT, (row.message.id, stated.event.value, desk, told.name or b"", index))
+    if stated.event is EventName.FileHandover and told.name is None and told.count == row.files:
+        _hop_has(rows, row, desk, at)
+    rows.to_sender(row.message, index, at)
+    return Result((index,))
+
+
+# --- Inside ----------------------------------------------------------------------------------------------------------
+
+
+def _hop_has(rows: Rows, row: _SetRow, party: str, at: datetime) -> Result:
+    changed = rows.execute(_SET_HOP, (HopState.HAS, row.message.id, party, HopState.WAITS)).rowcount
+    if changed:
+        rows.execute(_DONE, (to_ms(at), row.message.id))
+    return Result(duplicate=not changed, count=changed)
+
+
+def _logged(rows: Rows, message: int, event: EventName, party: str, name: bytes | None) -> int | None:
+    found = rows.execute(
+        "SELECT idx FROM file_event WHERE message = ? AND event = ? AND party = ? AND file = ?",
+        (message, event.value, party, name or b""),
+    ).fetchone()
+    return None if found is None else int(found[0])
+
+
+def _log(
+    rows: Rows, row: _SetRow, event: _FileEvent, whole: LoggedFiles, at: datetime, reasons: tuple[str, ...] = ()
+) -> int:
+    """Log an event of the files, and bring its receipt to the sender."""
+    about = row.about(event.desk, event.peer)
+    leaf = rows.leaf(event.name, at, about, reasons=reasons, files=whole)
+    index = rows.append(leaf, at, event.name, row.message.id, event.desk)
+    rows.execute(_INSERT_EVENT, (row.message.id, event.name.value, event.desk or "", whole.name or b"", index))
+    rows.to_sender(row.message, index, at)
+    return index

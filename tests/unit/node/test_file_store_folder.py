@@ -1,0 +1,92 @@
+"""The folder adapter holds what every store of segments must hold, and what a disk asks of it."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from node.files import folder as module
+from node.files.folder import FolderStore
+from node.files.store import FileStore
+from protocol.errors import StorageFullError, StoreInUseError
+from tests.conformance.file_store import MESSAGE, NAME, FileStoreConformance, opened, segment, sorted_held
+from tests.faults.small_disk import mounted_disk
+
+
+class TestFolderStore(FileStoreConformance):
+    def new_store(self, path: Path) -> FileStore:
+        return FolderStore(path / "files")
+
+
+async def test_files_and_folders_are_their_owners_alone(tmp_path: Path) -> None:
+    async with opened(FolderStore(tmp_path / "files")) as store:
+        await store.put(MESSAGE, [segment(0)])
+    kept = tmp_path / "files" / MESSAGE.hex()
+    assert [path.stat().st_mode & 0o777 for path in (kept.parent, kept, *kept.iterdir())] == [0o700, 0o700, 0o600]
+
+
+async def test_a_segment_has_its_name_only_after_it_is_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, order = tmp_path / "files" / MESSAGE.hex(), []
+    durable, replace, sync = module.make_durable, os.replace, module.sync_folder
+    monkeypatch.setattr(module, "make_durable", lambda paths: (order.append("durable"), durable(paths)))
+    monkeypatch.setattr(module.os, "replace", lambda old, new: (order.append("named"), replace(old, new)))
+    monkeypatch.setattr(
+        module, "sync_folder", lambda path: (order.append("name durable") if path == kept else None, sync(path))
+    )
+    async with opened(FolderStore(tmp_path / "files")) as store:
+        await store.put(MESSAGE, [segment(0), segment(1)])
+    assert order == ["durable", "named", "named", "name durable"]
+
+
+async def test_what_a_killed_run_left_unfinished_is_no_segment_and_goes(tmp_path: Path) -> None:
+    async with opened(FolderStore(tmp_path / "files")) as store:
+        await store.put(MESSAGE, [segment(0)])
+    unfinished = tmp_path / "files" / MESSAGE.hex() / ".0badcafe.1234"
+    unfinished.write_bytes(b"half a segm")
+    async with opened(FolderStore(tmp_path / "files")) as store:
+        assert sorted_held(await store.held(MESSAGE)) == {NAME: [0]}
+    assert not unfinished.exists()
+
+
+async def test_a_disk_that_fails_midway_leaves_no_part_of_a_segment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported: list[str] = []
+
+    def fails(paths: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    store = FolderStore(tmp_path / "files", report=lambda file, problem, use: reported.append(use) if problem else None)
+    async with opened(store):
+        monkeypatch.setattr(module, "make_durable", fails)
+        with pytest.raises(Exception, match="cannot be written"):
+            await store.put(MESSAGE, [segment(0)])
+        assert list((tmp_path / "files" / MESSAGE.hex()).iterdir()) == []
+        assert await store.held(MESSAGE) == {}
+    assert reported == ["writing"]
+
+
+async def test_a_full_disk_is_told_as_full_and_keeps_what_was_there(tmp_path: Path) -> None:
+    with mounted_disk(tmp_path / "small", "1m") as disk:
+        async with opened(FolderStore(disk / "files")) as store:
+            await store.put(MESSAGE, [segment(0)])
+            with pytest.raises(StorageFullError):
+                await store.put(MESSAGE, [segment(1), segment(2, b"x" * 2_000_000)])
+            assert sorted_held(await store.held(MESSAGE)) == {NAME: [0]}
+            room = await store.room()
+            assert room is not None
+            assert 0 < room < 1_048_576
+            await store.put(MESSAGE, [segment(1)])
+            assert sorted_held(await store.held(MESSAGE)) == {NAME: [0, 1]}
+
+
+async def test_two_processes_do_not_work_on_one_folder(tmp_path: Path) -> None:
+    async with opened(FolderStore(tmp_path / "files")):
+        with pytest.raises(StoreInUseError):
+            async with opened(FolderStore(tmp_path / "files")):
+                pass

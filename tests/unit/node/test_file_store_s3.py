@@ -1,0 +1,94 @@
+"""The S3 adapter holds what every store of segments must hold, at moto's server, and fails as errors that pass."""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from node.files.s3 import ObjectStore
+from node.files.store import FileStore
+from protocol.errors import SettingsError, UnavailableError
+from tests.conformance.file_store import MESSAGE, NAME, FileStoreConformance, opened, segment
+from tests.worlds.s3_services import SECRET, bucket_settings, moto_service, troubled
+
+pytestmark = pytest.mark.outside
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[str]:
+    with moto_service() as address:
+        yield address
+
+
+@pytest.fixture
+def bucket(service: str) -> str:
+    name = f"bucket-{uuid4().hex}"
+    urllib.request.urlopen(urllib.request.Request(f"{service}/{name}", method="PUT")).close()  # noqa: S310
+    return name
+
+
+class TestObjectStore(FileStoreConformance):
+    @pytest.fixture(autouse=True)
+    def _at(self, service: str, bucket: str) -> None:
+        self.service, self.bucket = service, bucket
+
+    def new_store(self, path: Path) -> FileStore:
+        return ObjectStore(bucket_settings(self.service, self.bucket, path), path)
+
+
+async def test_a_service_that_fails_now_and_then_is_asked_again(service: str, bucket: str, tmp_path: Path) -> None:
+    with troubled(service, [500, 503]) as address:
+        async with opened(ObjectStore(bucket_settings(address, bucket, tmp_path), tmp_path)) as store:
+            await store.put(MESSAGE, [segment(0)])
+            assert await store.get(MESSAGE, NAME, 0) == b"segment 0"
+
+
+async def test_a_service_that_goes_on_failing_is_told_as_an_error_that_passes(
+    service: str, bucket: str, tmp_path: Path
+) -> None:
+    reported: list[tuple[str, bool]] = []
+    with troubled(service, [500] * 3) as address:
+        settings = bucket_settings(address, bucket, tmp_path, retries=1)
+        store = ObjectStore(settings, tmp_path, report=lambda file, problem, use: reported.append((use, bool(problem))))
+        async with opened(store):
+            with pytest.raises(UnavailableError) as refused:
+                await store.put(MESSAGE, [segment(0)])
+            assert address not in str(refused.value)
+            await store.put(MESSAGE, [segment(0)])  # the third failure, and then it works
+    assert [problem for _, problem in reported if _ == "writing"] == [False, True, False]
+
+
+async def test_an_answer_that_breaks_off_is_never_taken_for_a_segment(
+    service: str, bucket: str, tmp_path: Path
+) -> None:
+    content = b"s" * 100_000
+    async with opened(ObjectStore(bucket_settings(service, bucket, tmp_path), tmp_path)) as store:
+        await store.put(MESSAGE, [segment(0, content)])
+    with troubled(service, ["cut"]) as address:
+        async with opened(ObjectStore(bucket_settings(address, bucket, tmp_path, retries=0), tmp_path)) as store:
+            with pytest.raises(UnavailableError):
+                await store.get(MESSAGE, NAME, 0)
+            assert await store.get(MESSAGE, NAME, 0) == content
+
+
+async def test_a_service_that_nobody_answers_for_passes_too(tmp_path: Path) -> None:
+    settings = bucket_settings("http://127.0.0.1:9", "bucket", tmp_path, retries=0)
+    async with opened(ObjectStore(settings, tmp_path)) as store:
+        for ask in (store.put(MESSAGE, [segment(0)]), store.held(MESSAGE), store.messages(), store.usage(MESSAGE)):
+            with pytest.raises(UnavailableError):
+                await ask
+
+
+@pytest.mark.parametrize("content", [None, "", "only-one-line", "one two three"])
+async def test_credentials_that_are_none_are_named_and_never_shown(tmp_path: Path, content: str | None) -> None:
+    settings = bucket_settings("http://127.0.0.1:9", "bucket", tmp_path)
+    file = tmp_path / "s3-credentials"
+    file.unlink() if content is None else file.write_text(content)
+    with pytest.raises(SettingsError, match="s3-credentials") as refused:
+        await ObjectStore(settings, tmp_path).open()
+    assert content is None or not content or content not in str(refused.value)
+    assert SECRET not in repr(settings)
