@@ -19,6 +19,9 @@ from keys.local.terminal import write
 
 # Escape, an arrow of ASCII, or the word: back to the question before.
 BACK = frozenset({"\x1b", "<"})
+HELP, WHOLE = "?", "="
+# What is no text when it stands alone in the first line.
+ALONE = BACK | {HELP, WHOLE}
 END_OF_TEXT = "."
 _MORE_PASTED_S = 0.05
 _LOOK_FOR_SIGNALS_S = 0.2
@@ -68,7 +71,7 @@ class Asking:
                 if not gathered:
                     raise
                 break
-            if in_ascii(typed).strip() in BACK and not gathered:
+            if in_ascii(typed).strip() in ALONE and not gathered:
                 return typed
             if in_ascii(typed).strip() == END_OF_TEXT or (not typed.strip() and not self._more_is_pasted()):
                 break

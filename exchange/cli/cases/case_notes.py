@@ -36,6 +36,7 @@ from exchange.text.labels import (
     fact_label,
     reason_label,
     side_label,
+    source_label,
     state_label,
 )
 from keys.local.terminal import ask
@@ -155,7 +156,7 @@ def show(
                         item.target,
                         _when(item, now),
                         due_kind_label(item.kind),
-                        item.source,
+                        source_label(item.source),
                     )
                     for item in due
                 ],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from exchange.cli._options import SHORT_ID
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _, labelled, ngettext
-from exchange.text.labels import code_label, state_label
+from exchange.text.labels import code_label, state_label, status_label
 from exchange.text.objects import sent_object
 from keys.local.terminal import QUEUED, REFUSED
 from protocol.encoding.phrase import phrase
@@ -64,7 +64,7 @@ def status_line(sent: SentMessage) -> str:
         text = _("{id}: goes at {at} (scheduled), as long as the desk runs: comity desk run, or comity watch")
         return text.format(id=sent.id, at=safe(sent.goes_at or "-"))
     if sent.status != "queued":
-        return f"{sent.id}: {sent.status}" + (f" ({sent.error})" if sent.error else "")
+        return labelled(str(sent.id), status_label(sent.status)) + (f" ({sent.error})" if sent.error else "")
     why = safe(_(sent.reason)) if sent.reason else _("another command is sending it")
     text = _(
         "{id}: NOT SENT YET, kept here (queued): {reason} ({code}). The desk sends it as soon as the node takes it."

@@ -34,7 +34,7 @@ from exchange.cli.messages.printing import (
 from exchange.cli.messages.syncing import SyncOption, synced
 from exchange.cli.output import line, print_json, progress, safe, table, told
 from exchange.i18n import _, labelled, ngettext
-from exchange.text.labels import code_label, marked, short_label, state_label
+from exchange.text.labels import code_label, marked, short_label, state_label, status_label
 from exchange.text.objects import plain, tracking_object
 from keys.local.given_files import FileKind, read_given, reading_as
 from keys.local.terminal import UNCHECKED, UNVERIFIED, at_once
@@ -182,7 +182,7 @@ def _inbox_cells(row: InboxRow, case: CaseRow | None, *, sent: bool) -> tuple[ob
         case.offence if case is not None else None,
         row.sent_at,
         row.opened_at,
-        row.status,
+        status_label(row.status) if row.status is not None else None,
     )
 
 

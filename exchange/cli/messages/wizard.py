@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from exchange.cli._asking import BACK, Asking
+from exchange.cli._asking import BACK, HELP, WHOLE, Asking
 from exchange.cli.messages.printing import report_sent
 from exchange.cli.output import line, safe
 from exchange.i18n import _, labelled, ngettext
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from keys.directory.view import Directory
     from protocol.lifecycle.case import AnyCase
 
-_HELP, _WHOLE = "?", "="
 _SHORT = 8
 _CHOICES = 9
 
@@ -113,7 +112,7 @@ class _Conversation:
             from exchange.text.code_words import code_of
             from protocol.codes import load_codes
 
-            if typed in ("", _HELP):
+            if typed in ("", HELP):
                 for entry in load_codes("message_type").entries:
                     self._asking.say(f"{code_label('message_type', entry.code)} [{entry.code}]", 3)
                 continue
@@ -192,10 +191,13 @@ class _Conversation:
 
     def _say_instant(self, step: WizardStep) -> None:
         """The instant that an answer was taken for, in its own time and in UTC: a wrong hour is seen at once."""
-        at = value_at(self._now.draft, step.fields[0]) if step.answered is AnswerKind.INSTANT else None
-        if isinstance(at, str):
-            written, utc = in_both_times(at)
-            self._asking.say(f"      {written} = {utc}", 8)
+        named = {AnswerKind.INSTANT: step.fields[:1]}.get(step.answered, ())
+        if step.name.endswith("time_window"):
+            named = ("targets.0.time_window.begins_at", "targets.0.time_window.ends_at")
+        for at in (value_at(self._now.draft, name) for name in named):
+            if isinstance(at, str):
+                written, utc = in_both_times(at)
+                self._asking.say(f"      {written} = {utc}", 8)
 
     async def _answered(self, step: WizardStep) -> Wizard:
         if step.answered is AnswerKind.PASTE:
@@ -216,22 +218,24 @@ class _Conversation:
             word = in_ascii(text).strip()
             if word in BACK:
                 raise _Back
-            if word == _WHOLE:
+            if word == WHOLE:
                 raise _Look
-            if word != _HELP:
+            if word != HELP:
                 return text
             self._help(step)
 
     def _prompt(self, step: WizardStep) -> None:
         say = self._asking.say
         say("")
-        rule = f" ({step.rule})" if step.rule else ""
+        rule = f" ({_(step.rule)})" if step.rule else ""
         say(f"{_(step.prompt)}{rule}", 2)
         if step.codes is not None and len(load_codes(step.codes).entries) <= _CHOICES:
             self._list(step.codes)
         elif step.help:
             say(f"  {_(step.help)}", 2)
         proposed = step.proposed(self._now.draft, self._now.situation)
+        if step.codes is not None and proposed in load_codes(step.codes):
+            proposed = f"{code_label(step.codes, proposed)} [{proposed}]"
         if step.answered is AnswerKind.YES_NO:
             proposed = " / ".join((_("yes"), _("no"))) if not proposed else _(proposed)
         if proposed:
@@ -244,6 +248,16 @@ class _Conversation:
             self._asking.say(f"  {_(step.help)}", 2)
         if step.codes is not None:
             self._list(step.codes)
+        if not step.help and step.codes is None:
+            self._asking.say(
+                "  "
+                + (
+                    _("Several lines; an empty line ends them.")
+                    if step.answered is AnswerKind.TEXT
+                    else _("One line in your own words.")
+                ),
+                2,
+            )
 
     def _list(self, codes: str) -> None:
         entries = load_codes(codes).entries
@@ -251,8 +265,8 @@ class _Conversation:
             self._asking.say(f"  {number}  {code_label(codes, entry.code)} [{safe(entry.code)}]", 6)
 
     def _refuse(self, problem: AnswerProblem) -> None:
-        rule = f"{_(problem.rule)}: " if problem.rule else ""
-        self._asking.say(f"  ! {rule}{_(problem.text)}", 4)
+        text = labelled(_(problem.rule), _(problem.text)) if problem.rule else _(problem.text)
+        self._asking.say(f"  ! {text}", 4)
 
     # --- Pasting ---
 
@@ -262,9 +276,9 @@ class _Conversation:
         word = in_ascii(text).strip()
         if word in BACK:
             raise _Back
-        if word == _WHOLE:
+        if word == WHOLE:
             raise _Look
-        if word == _HELP:
+        if word == HELP:
             self._help(step)
             return self._pasted(step)
         said = Said()
@@ -360,7 +374,7 @@ class _Conversation:
             except InvalidMessageError as error:
                 problems = list(error.problems)
         for field, rule, text in problems:
-            say(f"  ! {_(rule)}: {_(text)} [{safe(field)}]", 4)
+            say(f"  ! {labelled(_(rule), _(text))} [{safe(field)}]", 4)
         for caution in wizard.cautions():
             say(f"  - {_(caution)}", 4)
         if not problems:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from exchange.text.code_words import find_code
+from exchange.text.labels import source_label, status_label
 from keys.local import translation
 from protocol.codes import load_codes
 from protocol.encoding.phrase import Label, Phrase, joined, phrase
@@ -126,3 +128,12 @@ def test_a_refusal_is_in_the_readers_language_with_the_values_and_labels_in_it(m
 def test_a_detail_of_several_lines_or_with_blanks_around_it_is_its_first_line() -> None:
     assert TransitionError(" one\ntwo ").detail == "one"
     assert TransitionError().detail == "No rule of the lifecycle allows this step now."
+
+
+def test_due_dates_statuses_and_yes_are_named_in_the_readers_language(monkeypatch: pytest.MonkeyPatch) -> None:
+    french = translation.translator("fr")
+    monkeypatch.setattr(translation, "_current", lambda: french)
+    assert source_label("Budapest Convention Art. 29.7; X") == f"{french.gettext('Budapest Convention Art. 29.7')}; X"
+    assert (status_label("submitted"), status_label("other")) == (french.gettext("submitted"), "other")
+    assert (find_code("will_answer", "oui"), find_code("will_answer", "Non")) == ("yes", "no")
+    assert find_code("will_answer", "yes") == "yes"
