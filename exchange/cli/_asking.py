@@ -20,7 +20,7 @@ from keys.local.terminal import write
 # Escape, an arrow of ASCII, or the word: back to the question before.
 BACK = frozenset({"\x1b", "<"})
 HELP, WHOLE = "?", "="
-# What is no text when it stands alone in the first line.
+# Signs that are no text when they stand alone in the first line.
 ALONE = BACK | {HELP, WHOLE}
 END_OF_TEXT = "."
 _MORE_PASTED_S = 0.05
