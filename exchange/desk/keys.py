@@ -82,8 +82,8 @@ def plan(keystore: Keystore, card: ContactPointCard, count: int, period: timedel
     if len(kept) + max(count, len(waiting)) > MAX_SEALING_KEYS:
         raise RotationError(
             phrase(
-                "a card has no more sealing keys than {most}, and this one has {count}: plan fewer, or "
-                "retire ended ones first",
+                "a card has at most so many sealing keys: {most}; this one has {count}: plan fewer, or retire ended "
+                "ones first",
                 most=MAX_SEALING_KEYS,
                 count=len(kept),
             )
