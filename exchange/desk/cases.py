@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -42,6 +43,7 @@ from exchange.desk._once import sends_once
 from exchange.desk._works import Draft, Works
 from exchange.desk.messages import DeskMessages
 from exchange.messaging.drafting.closing import LAPSE, Loss, losses
+from exchange.messaging.once import given_key, under_key
 from exchange.office.case_notes import CaseEntry, Casework, EntryKind
 from exchange.office.officers import READERS, check_line
 from exchange.views import AgendaItem, AgendaPage, CasePage, CaseRow, Caution, InboxRow, SearchResult, SentMessage
@@ -172,7 +174,10 @@ class DeskCases(CaseCalls):
         sent = []
         release = await self._in_thread(lambda: self._release_draft(thread, text or reason))
         if release is not None and lapse:
-            sent.append(await self._messages.send(release))
+            key = given_key()
+            # A message of its own: under a key, its key is made of that of the closure.
+            with under_key(sha256(f"{key}/release".encode()).hexdigest() if key is not None else None):
+                sent.append(await self._messages.send(release))
         fields = {"reason": reason, **({"text": text} if text is not None else {})}
         replies = self._works.replies
         closure = await self._in_thread(lambda: replies.reply(thread, "closure", fields))

@@ -16,7 +16,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from keys.directory.cards import ContactPointCard, Function, KeyEntry, make_contact_point_card
+from keys.directory.cards import (
+    DEFAULT_FILES_BYTES,
+    ContactPointCard,
+    FilesCard,
+    Function,
+    KeyEntry,
+    make_contact_point_card,
+)
 from keys.members.identity import KEY_LIFETIME, SEED_BYTES
 from keys.secrets.keystore import Entry, Keystore, Purpose
 from protocol.crypto.hpke import HybridOpener
@@ -24,6 +31,7 @@ from protocol.crypto.signing import Ed25519Signer
 from protocol.encoding.keyid import ED25519, MLKEM768_X25519, key_id
 from protocol.encoding.phrase import phrase
 from protocol.errors import RotationError
+from protocol.files.sealed_file import SUITE
 from protocol.messages.schema.languages import language_tag
 
 # How long a key still counts after the next one began: senders whose directory is not fresh use it that long.
@@ -198,7 +206,7 @@ def is_behind(card: ContactPointCard) -> bool:
     """Whether the published card says less, or other, than this program reads: others then write older versions."""
     from protocol.messages.versions import versions_read
 
-    return Function.EXCHANGE in card.functions and card.reads != versions_read()
+    return Function.EXCHANGE in card.functions and (card.reads != versions_read() or card.files is None)
 
 
 # --- Inside ---
@@ -245,4 +253,5 @@ def _changed(card: ContactPointCard, changes: dict[str, Any], now: datetime) -> 
     fields = {name: getattr(card, name) for name in type(card).model_fields}
     if Function.EXCHANGE in card.functions:
         fields["reads"] = versions_read()
+        fields["files"] = card.files or FilesCard(versions=(SUITE,), max_total_bytes=DEFAULT_FILES_BYTES)
     return make_contact_point_card(**{**fields, **changes, "updated_at": now})

@@ -194,11 +194,11 @@ class DeskReplies:
         )
 
     @sends_once
-    async def reply(self, message_id: UUID, reply_type: str, **fields: Any) -> SentMessage:
+    async def reply(self, message_id: UUID, reply_type: str, /, **fields: Any) -> SentMessage:
         """Send a reply of any type to a stored message."""
         return await self._messages.send(await self.draft(message_id, reply_type, **fields))
 
-    async def draft(self, message_id: UUID, reply_type: str, **fields: Any) -> dict[str, Any]:
+    async def draft(self, message_id: UUID, reply_type: str, /, **fields: Any) -> dict[str, Any]:
         """A draft of a reply of any type to a stored message: addressed, in its thread, under its labels."""
         replies = self._works.replies
         return await self._in_thread(lambda: replies.reply(message_id, reply_type, fields))

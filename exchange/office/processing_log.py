@@ -206,10 +206,13 @@ def export_records(table: ProcessingLogTable, folder: Path, note: bytes, progres
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with written_alone(folder):
-        return _export(table, folder, note, progress)
+        for name, content in exported(table, note, progress):
+            _write(folder, name, content)
+    return parse_checkpoint(note).size
 
 
-def _export(table: ProcessingLogTable, folder: Path, note: bytes, progress: Progress | None) -> int:
+def exported(table: ProcessingLogTable, note: bytes, progress: Progress | None = None) -> Iterator[tuple[str, bytes]]:
+    """Each file of an export, and what is in it; the head that was signed, ``note``, is the last."""
     size = parse_checkpoint(note).size
     tree = TileTree(0, _no_tile)
     bundle: list[bytes] = []
@@ -217,14 +220,13 @@ def _export(table: ProcessingLogTable, folder: Path, note: bytes, progress: Prog
         tree.append(leaf)
         bundle.append(entry)
         if len(bundle) == TILE_WIDTH or index == size - 1:
-            _write(folder, entries_path(index // TILE_WIDTH, len(bundle)), encode_bundle(bundle))
+            yield entries_path(index // TILE_WIDTH, len(bundle)), encode_bundle(bundle)
             bundle = []
             if progress is not None:
                 progress(index + 1, size)
     for level, number, hashes in tree.take_changed_tiles():
-        _write(folder, tile_path(level, number, len(hashes) // HASH_BYTES), hashes)
-    _write(folder, CHECKPOINT, note)
-    return size
+        yield tile_path(level, number, len(hashes) // HASH_BYTES), hashes
+    yield CHECKPOINT, note
 
 
 def verify_export(

@@ -15,12 +15,15 @@ from typing import Any
 from keys.ceremony.ceremony import Ceremony
 from keys.directory.card_rules import card_node
 from keys.directory.cards import (
+    DEFAULT_FILES_BYTES,
     Card,
     CardStatus,
     CardT,
     ContactPointCard,
+    FilesCard,
     Function,
     NodeCard,
+    NodeFilesCard,
     make_contact_point_card,
     make_node_card,
 )
@@ -31,6 +34,7 @@ from keys.members.bootstrap import BootstrapFile
 from keys.members.identity import KEY_LIFETIME, DeskKeys, NodeKeys, TokenNodeKeys
 from protocol.address import Address
 from protocol.errors import CeremonyError, UnknownKeyError
+from protocol.files.sealed_file import SUITE
 
 
 def found_federation(
@@ -137,6 +141,7 @@ def node_card(
         "witness": keys.witness_card(origin, now),
         "status_since": now,
         "updated_at": now,
+        "files": NodeFilesCard(versions=(SUITE,), max_total_bytes=DEFAULT_FILES_BYTES),
     }
     return make_node_card(**{**fields, **more})
 
@@ -169,6 +174,7 @@ def contact_point_card(
     }
     if Function.EXCHANGE in more.get("functions", (Function.EXCHANGE,)):
         fields["reads"] = versions_read()
+        fields["files"] = FilesCard(versions=(SUITE,), max_total_bytes=DEFAULT_FILES_BYTES)
     return make_contact_point_card(**{**fields, **more})
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
-from uuid import UUID
 
 import typer
 
@@ -16,7 +15,6 @@ from exchange.cli._options import (
     PassphraseOption,
     code_in,
     instant,
-    required_code,
     run,
     with_desk,
 )
@@ -24,8 +22,6 @@ from exchange.cli.cases.calls import NumberOption, SpokeToOption
 from exchange.cli.output import line, print_json, safe
 from exchange.i18n import _, labelled
 from exchange.text.labels import code_label
-from protocol.encoding.phrase import phrase
-from protocol.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from exchange.desk.desk import Desk
@@ -70,16 +66,16 @@ def register(
     """Register what is not proved."""
 
     async def work(desk: Desk) -> None:
+        from exchange.acts.calls import register as registered
         from protocol.address import Address
 
-        for name, code in (("request_channel", channel), ("message_type", kind), ("urgency", urgency)):
-            required_code(name, code)
-        entry = await desk.cases.register(
-            channel,
-            kind,
-            Address.parse(contact),
-            sender,
+        entry = await registered(
+            desk,
             text,
+            channel=channel,
+            contact=Address.parse(contact),
+            sender=sender,
+            kind=kind,
             reference=reference,
             urgency=urgency,
             received_at=instant(received_at),
@@ -98,11 +94,13 @@ def list_entries(
     """List what was registered."""
 
     async def work(desk: Desk) -> None:
-        entries = await desk.cases.registered()
+        from exchange.acts.calls import list_unproved
+
+        found = await list_unproved(desk)
         if as_json:
-            print_json({"unproved": entries})
+            print_json(found)
             return
-        for entry in entries:
+        for entry in found["unproved"]:
             for told in _lines(entry)[:2]:
                 line(told)
 
@@ -119,11 +117,12 @@ def show(
     """Show what was registered."""
 
     async def work(desk: Desk) -> None:
-        from exchange.cli.cases.calls import phone_card_object, reach_lines
+        from exchange.acts.calls import find_unproved, unproved_object
+        from exchange.cli.cases.calls import reach_lines
 
-        entry, card = await desk.cases.registered_entry(await _resolved(desk, entry_id))
+        entry, card = await desk.cases.registered_entry(await find_unproved(desk, entry_id))
         if as_json:
-            print_json({"entry": entry, "call": phone_card_object(card) if card is not None else None})
+            print_json(unproved_object(entry, card))
             return
         for told in _lines(entry):
             line(told)
@@ -154,7 +153,9 @@ def call(
     """Record a call."""
 
     async def work(desk: Desk) -> None:
-        entry = await _resolved(desk, entry_id)
+        from exchange.acts.calls import find_unproved
+
+        entry = await find_unproved(desk, entry_id)
         _report(await desk.cases.call_about(entry, outcome, number=number, spoke_to=spoke_to), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
@@ -171,7 +172,9 @@ def link(
     """Link it to the proved message."""
 
     async def work(desk: Desk) -> None:
-        entry, message = await _resolved(desk, entry_id), await desk.messages.resolve(message_id)
+        from exchange.acts.calls import find_unproved
+
+        entry, message = await find_unproved(desk, entry_id), await desk.messages.resolve(message_id)
         _report(await desk.cases.link_registered(entry, message), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
@@ -188,7 +191,9 @@ def drop(
     """Drop it."""
 
     async def work(desk: Desk) -> None:
-        _report(await desk.cases.drop_registered(await _resolved(desk, entry_id), reason), as_json=as_json)
+        from exchange.acts.calls import find_unproved
+
+        _report(await desk.cases.drop_registered(await find_unproved(desk, entry_id), reason), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -203,10 +208,11 @@ def erase(
     """Erase it."""
 
     async def work(desk: Desk) -> None:
-        entry = await _resolved(desk, entry_id)
-        await desk.cases.erase_registered(entry)
+        from exchange.acts.calls import erase_unproved, find_unproved
+
+        erased = await erase_unproved(desk, await find_unproved(desk, entry_id))
         if as_json:
-            print_json({"erased": entry})
+            print_json(erased)
         else:
             line(_("It is erased."))
 
@@ -214,19 +220,6 @@ def erase(
 
 
 # --- Inside ---
-
-
-async def _resolved(desk: Desk, text: str) -> UUID:
-    """The entry of an id, or of its last characters."""
-    wanted = text.strip().lower()
-    found = [entry.id for entry in await desk.cases.registered() if str(entry.id).endswith(wanted)]
-    if len(wanted) < 4:
-        raise UsageError(_("give at least four characters of the id"))
-    if len(found) != 1:
-        raise NotFoundError(
-            phrase("several entries fit {wanted} ({count}); give more", count=len(found), wanted=repr(wanted))
-        )
-    return found[0]
 
 
 def _report(entry: UnprovedEntry, *, as_json: bool) -> None:

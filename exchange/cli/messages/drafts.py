@@ -6,9 +6,11 @@ import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import uuid4
 
 import typer
 
+from exchange.cli._attaching import AttachOption, HashOption, file_progress, forget_files, wanted_files
 from exchange.cli._options import (
     DEFAULT_HOME,
     SHORT_ID,
@@ -83,6 +85,8 @@ def save(
     revision: Annotated[
         int | None, typer.Option("--revision", min=1, help=_("Save only over this revision: the one that you read."))
     ] = None,
+    attach: AttachOption = None,
+    hashes: HashOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -92,6 +96,12 @@ def save(
     async def work(desk: Desk) -> None:
         content = read_document(file, FileKind.FIELDS)
         replaced = (await desk.messages.saved_draft(draft)).id if draft is not None else None
+        files = wanted_files()
+        forget_files()
+        if files:
+            content = {**content, DRAFT_ID: str(replaced or content.get(DRAFT_ID) or uuid4())}
+            with file_progress(as_json=as_json) as told:
+                content = dict(await desk.files.attach(content, files, told))
         _print(await desk.messages.save_draft(content, draft_id=replaced, revision=revision), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
@@ -196,6 +195,8 @@ def show(
     """Show a message."""
 
     async def work(desk: Desk) -> None:
+        from exchange.acts.messages import message_object
+
         # Its sender may have taken it back, or corrected it, since the desk last asked.
         reached = await synced(desk, sync=sync)
         reached.say()
@@ -205,7 +206,7 @@ def show(
         # Rendered as a whole, then written: its sender is told that it was opened when it was, and not before.
         with at_once():
             if as_json:
-                print_json({**_shown_object(shown, duplicates, not_searched), **reached.members()})
+                print_json({**message_object(shown, duplicates, not_searched), **reached.members()})
             else:
                 _print_shown(shown, duplicates, not_searched)
         await desk.messages.opened(known)
@@ -214,25 +215,6 @@ def show(
             (await synced(desk)).say()
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
-
-
-def _shown_object(shown: ShownMessage, duplicates: Sequence[Duplicate], not_searched: int) -> dict[str, Any]:
-    from exchange.letters.fingerprint import fingerprint_of
-    from exchange.text.rendering import read_message
-
-    return {
-        "message": json.loads(shown.content),
-        "direction": shown.row.direction,
-        "stored_at": shown.row.stored_at,
-        "notes": shown.notes,
-        "fingerprint": fingerprint_of(shown.digest),
-        "cautions": shown.cautions,
-        "receipts": shown.receipts,
-        "readers": [{"officer": officer, "at": at} for officer, at in shown.readers],
-        "duplicates": duplicates,
-        "not_searched": not_searched,
-        "reading": read_message(shown.message, shown.original),
-    }
 
 
 def _print_shown(shown: ShownMessage, duplicates: Sequence[Duplicate], not_searched: int) -> None:
@@ -311,9 +293,10 @@ def verify(
         if reached is not None and not as_json:
             reached.say()
         if as_json:
-            flags = {"ok": report.ok and report.complete, "complete": report.complete, "witnessed": report.witnessed}
+            from exchange.acts.evidence import verification_object
+
             known = reached.members() if reached is not None else {}
-            print_json({**plain(report), **flags, "unchecked": report.unchecked, **known})
+            print_json({**verification_object(report), **known})
         else:
             line(safe(report.sentence))
             rows = [(check.name, check.ok, check.error or told(check.detail)) for check in report.checks]

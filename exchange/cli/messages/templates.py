@@ -28,7 +28,9 @@ def list_(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
 
         found = all_templates(Home(home.expanduser()).templates)
         if as_json:
-            print_json({"templates": [{"origin": origin, **template.model_dump()} for origin, template in found]})
+            from exchange.acts.drafting import templates_object
+
+            print_json(templates_object(found))
             return
         table(
             _("Templates"),

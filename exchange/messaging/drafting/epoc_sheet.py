@@ -93,7 +93,7 @@ _NEEDED: Mapping[str, str] = MappingProxyType(
 
 def prepared(draft: Mapping[str, Any]) -> dict[str, Any]:
     """The sheet of a draft of a request; raises :class:`UsageError` for another type."""
-    if draft.get("type") not in {"assistance.request", "preservation.request", "emergency.request"}:
+    if draft.get("type") not in ("assistance.request", "preservation.request", "emergency.request"):
         raise UsageError(phrase("an order is prepared from a draft of a request"))
     order = _object(draft.get("order"))
     sections: dict[str, dict[str, Any]] = {

@@ -23,7 +23,7 @@ from protocol.lifecycle.reasons import Reason
 from tests.generators.source_texts import CALLS
 
 ROOT = Path(__file__).resolve().parents[3]
-ROOMS = ("cli", "text", "letters", "wizard", "desk", "messaging", "office", "cases", "context")
+ROOMS = ("acts", "cli", "text", "letters", "wizard", "desk", "messaging", "office", "cases", "context")
 # Their arguments are texts that the template lists, or no texts at all.
 TAKEN = {*CALLS, "ngettext", "pgettext", "labelled", "compile", "sub", "fullmatch", "match", "TypeVar", "cast"}
 # Rows of a database, and errors that no officer sees: a program that is wrong.
@@ -34,6 +34,9 @@ ALLOWED = {
     "consent ask",
     "technical_advice, preservation, evidence, legal_information, locating_suspects",
     "message format",
+    "by hash only",
+    # The description in the metadata of a bag, which other programs read.
+    "Evidence files of the message  , for   ( )",
     "legal basis",
     # Names a paste for the reader of exports; no message has it.
     "the paste",
