@@ -157,7 +157,7 @@ def _print_due(due: Sequence[Deadline], now: datetime) -> None:
                     item.target,
                     _when(item, now),
                     due_kind_label(item.kind),
-                    item.source,
+                    source_label(item.source),
                 )
                 for item in due
             ],
