@@ -86,7 +86,7 @@ class FileIntake:
     async def _keep(self, holding: Holding, proved: Sequence[SegmentSent]) -> None:
         names = holding.names
         objects = [
-            SegmentObject(names[sent.file], sent.segment.index, b"".join((*sent.segment.path, sent.segment.data)))
+            SegmentObject(names[sent.file], sent.segment.index, sent.segment.data, b"".join(sent.segment.path))
             for sent in proved
         ]
         await self._context.store.put(holding.digest, objects)

@@ -49,7 +49,7 @@ class SmallStore(FolderStore):
         if self.broken is not None:
             raise self.broken
         await super().put(message, segments)
-        self.left -= sum(len(segment.content) for segment in segments)
+        self.left -= sum(segment.size_bytes for segment in segments)
 
 
 async def code_of(refused: object) -> str:
