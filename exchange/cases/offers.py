@@ -80,6 +80,12 @@ class WithheldTable:
         salt, draft = cbor.decode(self._store.content.open(b"withheld.sealed", row, *rows[0]))
         return WithheldContent(json.loads(draft), salt)
 
+    def all(self) -> list[WithheldContent]:
+        """All that waits."""
+        rows = self._database.all("SELECT id, sealed, slot FROM withheld")
+        opened = [cbor.decode(self._store.content.open(b"withheld.sealed", row, *rest)) for row, *rest in rows]
+        return [WithheldContent(json.loads(draft), salt) for salt, draft in opened]
+
     def remove(self, offer: UUID) -> bool:
         """Take it out, inside a transaction; whether it was there."""
         row = self._row(offer)

@@ -86,12 +86,16 @@ class DeskParents:
         works, own, fields = self._works, draft_id_of(fields), without_draft_id(fields)
         asked = [str(parent_id), reply_type, fields, sorted(nations) if nations is not None else None]
 
+        said = dict(fields)
+
         def drafts() -> list[Draft]:
             parent = parent_with(self._store, parent_id)
-            written = [self._draft(thread, reply_type, fields) for thread in _threads(parent, nations)]
+            written = [self._draft(thread, reply_type, said) for thread in _threads(parent, nations)]
             return works.fanning.spread(written, at_once=at_once)
 
         async def say(done: int) -> list[SentMessage]:
+            (with_files,) = await works.attaching.attached([said])
+            said.update(with_files)
             written = (await self._in_thread(drafts))[done:]
             if await self._in_thread(lambda: works.office.needs_release(reply_type)):
                 return await self._messages.propose_many([dict(draft) for draft in written])

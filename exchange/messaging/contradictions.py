@@ -153,13 +153,11 @@ def _of_message(origin: str, at: dict[EventName, list[int]]) -> Iterator[Contrad
 
 
 def _of_files(origin: str, entries: Sequence[VerifiedReceipt]) -> Iterator[Contradiction]:
-    """A header commits to one list; and a node takes no files before it took their message."""
-    about = [entry for entry in entries if entry.event.files is not None]
-    if len({entry.event.files.file_set for entry in about if entry.event.files is not None}) > 1:
-        yield Contradiction(origin, f"{origin}: two lists of files for one message")
+    """A node takes no files before it took their message."""
+    about = [entry.index for entry in entries if entry.event.files is not None]
     taken = [entry.index for entry in entries if _is_intake(entry.event)]
-    if about and taken and (first := min(entry.index for entry in about)) < min(taken):
-        yield Contradiction(origin, f"{origin}: files at {first}, and the message accepted at {min(taken)} only")
+    if about and taken and min(about) < min(taken):
+        yield Contradiction(origin, f"{origin}: files at {min(about)}, and the message accepted at {min(taken)} only")
 
 
 def _is_intake(event: Event) -> bool:

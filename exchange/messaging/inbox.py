@@ -28,6 +28,7 @@ from uuid import UUID
 from exchange.cases.calls import phone_card
 from exchange.cases.listing import inbox_row, quarantine_row
 from exchange.context.desk_context import DeskContext
+from exchange.files.book import FileBook
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge, readable
 from exchange.office.processing_log import ProcessingLog
 from exchange.store.rows import (
@@ -131,6 +132,7 @@ class Inbox:
         self._openers: Mapping[bytes, Opener] = context.keys
         self._signer = context.signer
         self._clock = context.clock
+        self._files = FileBook(context)
 
     def take(self, page: MailboxPage, *, final: bool, node: str | None = None, after: int = 0) -> TakenPage | None:
         """Judge and store one page: what is ``after`` that in the mailbox at ``node`` (None: whichever is read now).
@@ -314,9 +316,12 @@ class Inbox:
         delivery = RecipientDelivery(
             page.messages, page.quarantined, page.statements, page.receipts, cursor, records, place, self._cards(page)
         )
-        rows = self._store.take(delivery)
-        if rows is None:
-            return None
+        with self._store.database.transaction():
+            rows = self._store.take(delivery)
+            if rows is None:
+                return None
+            for message in page.messages:
+                self._files.receive(self._parsed.of(message), message.head)
         unverified = sum(stored.error is not None for stored in page.receipts)
         result = SyncResult(
             received=tuple(

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from exchange.context.desk_context import DeskContext
+from exchange.files.given import files_claimed
 from exchange.office.draft_ids import canonical
 from exchange.office.officers import Acting
 from exchange.store.rows import OnceRecord, OnceResult
@@ -102,7 +103,8 @@ def claiming(claim: Claim) -> Iterator[None]:
 def claim_of(act: str, what: Any, own: str | None = None) -> Claim | None:
     """The claim of an act with the key of this block, else the draft's ``own``; None without a key."""
     key = _given.get() or own
-    return None if key is None else Claim(key, canonical([act, what]))
+    files = files_claimed()  # those that are given with it: their content is not read for this
+    return None if key is None else Claim(key, canonical([act, what, *([files] if files else [])]))
 
 
 class Once:

@@ -29,6 +29,7 @@ from exchange.cli.messages.printing import (
     print_duplicates,
     print_receipts,
     print_targets,
+    sent_cell,
 )
 from exchange.cli.messages.syncing import SyncOption, synced
 from exchange.cli.output import line, print_json, progress, safe, table
@@ -83,7 +84,7 @@ def search(
                     marked(code_label("message_type", row.type), suspected=row.suspected),
                     row.sender,
                     ", ".join(map(str, row.recipients)),
-                    row.sent_at,
+                    sent_cell(row),
                     _short(row.thread),
                 )
                 for row in found.messages
@@ -179,7 +180,7 @@ def _inbox_cells(row: InboxRow, case: CaseRow | None, *, sent: bool) -> tuple[ob
         case.own_reference if case is not None else row.own_reference if sent else None,
         case.peer_reference if case is not None else None if sent else row.own_reference,
         case.offence if case is not None else None,
-        row.sent_at,
+        sent_cell(row),
         row.opened_at,
         row.status,
     )
