@@ -37,6 +37,7 @@ from exchange.text.labels import (
     fact_label,
     reason_label,
     side_label,
+    source_label,
     state_label,
 )
 from keys.local.terminal import ask
