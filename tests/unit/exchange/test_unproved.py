@@ -165,6 +165,8 @@ async def test_a_case_that_was_registered_before_it_was_proved_leads_to_that(wor
         await fr.messages.sync()
         assert [one.id for one in await fr.cases.registered_before(sent.thread)] == [entry.id]
         assert await fr.cases.registered_before(other.thread) == []
+        with pytest.raises(OtherKindOfIdError, match=f"comity case show {str(sent.thread)[-8:]}"):
+            await fr.messages.resolve(str(entry.id)[-8:])
     code, said = await asyncio.to_thread(typed, world, FR, "case", "show", str(sent.id))
     assert code == 0
     assert f"comity unproved show {str(entry.id)[-8:]}" in " ".join(said.split())
