@@ -227,7 +227,7 @@ class KeptAgenda:
         return at
 
     def plan(self) -> None:
-        """Find out when each thread changes next. Who looks once alone does without."""
+        """Find out when each thread changes next. A program that looks once does without."""
         if self._changes is None and self._as_of is not None:
             at = self._as_of
             changes = ((row.next_change(at), thread) for thread, row in self._rows.items())
