@@ -174,12 +174,16 @@ class FileTable:
         old = self._database.all("SELECT slot FROM file WHERE owner = ? AND name = ?", (owner, name))
         self._content.doom(slot for (slot,) in old)
         slot, sealed = self._content.seal(_FILE, owner + name, file.to_bytes())
-        self._database.execute(
-            "INSERT INTO file (owner, name, place, sent, sealed, slot) VALUES (?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (owner, name) DO UPDATE SET place = excluded.place, sent = excluded.sent,"
-            " sealed = excluded.sealed, slot = excluded.slot",
-            (owner, name, self._place(file.place), int(file.sent), sealed, slot),
+        ((seq,),) = self._database.all(
+            "INSERT INTO file (owner, name, place, sealed, slot) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (owner, name) DO UPDATE SET place = excluded.place, sealed = excluded.sealed,"
+            " slot = excluded.slot RETURNING seq",
+            (owner, name, self._place(file.place), sealed, slot),
         )
+        if not file.sent:
+            self._database.execute("INSERT INTO file_unsent (seq) VALUES (?) ON CONFLICT DO NOTHING", (seq,))
+        else:
+            self._database.execute("DELETE FROM file_unsent WHERE seq = ?", (seq,))
 
     def of(self, owner: UUID) -> list[ShelfFile]:
         """The files of a message or draft, in the order in which they were kept."""
@@ -195,7 +199,7 @@ class FileTable:
 
     def unsent(self) -> list[ShelfFile]:
         """The files that no message has yet."""
-        return self._read("WHERE sent = 0 ORDER BY seq", ())
+        return self._read("WHERE seq IN (SELECT seq FROM file_unsent) ORDER BY seq", ())
 
     def belongs(self, place: str) -> bool:
         """Whether a message or draft has a file in this place of the shelf."""
@@ -209,26 +213,35 @@ class FileTable:
     def remove(self, file: ShelfFile) -> None:
         """Forget a file; its key is destroyed. :meth:`belongs` says if its place is another one's too."""
         owner, name = self._owner(file.owner), self._name(file.name)
-        gone = self._database.all("DELETE FROM file WHERE owner = ? AND name = ? RETURNING slot", (owner, name))
-        self._content.doom(slot for (slot,) in gone)
+        gone = self._database.all("DELETE FROM file WHERE owner = ? AND name = ? RETURNING seq, slot", (owner, name))
+        self._content.doom(slot for _, slot in gone)
+        for seq, _ in gone:
+            self._database.execute("DELETE FROM file_unsent WHERE seq = ?", (seq,))
 
     # --- Transfers ---
 
     def note(self, transfer: FileTransfer) -> None:
         """Keep how far the files of a message are; the last word counts."""
         row = self._names.message(transfer.message)
-        self._database.execute(
-            "INSERT INTO file_transfer (message, open, sealed) VALUES (?, ?, ?)"
-            " ON CONFLICT (message) DO UPDATE SET open = excluded.open, sealed = excluded.sealed",
-            (row, int(transfer.open), self._cipher.seal(_TRANSFER, row, transfer.to_bytes())),
+        ((seq,),) = self._database.all(
+            "INSERT INTO file_transfer (message, sealed) VALUES (?, ?)"
+            " ON CONFLICT (message) DO UPDATE SET sealed = excluded.sealed RETURNING seq",
+            (row, self._cipher.seal(_TRANSFER, row, transfer.to_bytes())),
         )
+        if transfer.open:
+            self._database.execute("INSERT INTO file_transfer_open (seq) VALUES (?) ON CONFLICT DO NOTHING", (seq,))
+        else:
+            self._database.execute("DELETE FROM file_transfer_open WHERE seq = ?", (seq,))
         self._agenda.mark_stale([self._names.thread(transfer.thread)])
 
     def progress(self, transfer: FileTransfer) -> None:
         """As :meth:`note`, where nothing that is due changes by it."""
         row = self._names.message(transfer.message)
         sealed = self._cipher.seal(_TRANSFER, row, transfer.to_bytes())
-        self._database.execute("UPDATE file_transfer SET sealed = ? WHERE message = ? AND open = 1", (sealed, row))
+        self._database.execute(
+            "UPDATE file_transfer SET sealed = ? WHERE message = ? AND seq IN (SELECT seq FROM file_transfer_open)",
+            (sealed, row),
+        )
 
     def transfer(self, message: UUID) -> FileTransfer | None:
         """How far the files of a message are; None for one without files."""
@@ -239,7 +252,8 @@ class FileTable:
     def transfers(self, *, unfinished: bool = False, most: int = 10_000) -> list[FileTransfer]:
         """The transfers of this desk, the oldest first; ``unfinished``: those alone that go on by themselves."""
         rows = self._database.all(
-            "SELECT message, sealed FROM file_transfer WHERE open >= ? ORDER BY seq DESC LIMIT ?",
+            "SELECT message, sealed FROM file_transfer WHERE NOT ? OR seq IN (SELECT seq FROM file_transfer_open)"
+            " ORDER BY seq DESC LIMIT ?",
             (int(unfinished), most),
         )
         rows.reverse()

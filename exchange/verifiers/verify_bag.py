@@ -175,7 +175,7 @@ def is_stated(name: str) -> bool:
     """Whether the maker's statement lists the file: tokens and other manifests can be added later."""
     return not name.startswith(("timestamps/", "tagmanifest-")) and name not in ("statement.cose", *OTHERS)
 
-# --- Canonical CBOR (RFC 8949 §4.2.1): integers, strings, arrays, maps. COSE_Sign1 (RFC 9052). Signatures.
+# --- Canonical CBOR (RFC 8949 §4.2.1): integers, strings, arrays, maps, null. COSE_Sign1 (RFC 9052). Signatures.
 def cbor(data: bytes) -> Any:
     value, end = cbor_item(data, 0)
     require(end == len(data), "the CBOR is cut short, or followed by something")
@@ -199,6 +199,8 @@ def cbor_item(data: bytes, start: int) -> tuple[Any, int]:
         keys = [data[starts[n] : starts[n + 1]] for n in range(0, len(items), 2)] if major == 5 else []
         require(keys == sorted(set(keys)), "the keys of a CBOR map are not in order")
         return (items if major == 4 else dict(zip(items[::2], items[1::2], strict=True))), at
+    if data[start] == 0xF6:
+        return None, at
     return (number, -1 - number)[major], at
 
 def cbor_head(major: int, number: int) -> bytes:
@@ -207,11 +209,11 @@ def cbor_head(major: int, number: int) -> bytes:
     power = next(power for power in range(4) if number < 1 << 8 * 2**power)
     return bytes([major << 5 | 24 + power]) + number.to_bytes(2**power, "big")
 
-def cbor_map(data: bytes, needed: Iterable[int], more: Iterable[int] = ()) -> dict[int, Any]:
-    """A map of version 1 with exactly these keys."""
+def cbor_map(data: bytes, needed: Iterable[int], more: Iterable[int] = (), version: int = 1) -> dict[int, Any]:
+    """A map of this version with exactly these keys."""
     value = cbor(data)
     fields = type(value) is dict and set(needed) <= set(value) <= {*needed, *more}
-    require(fields and value[1] == 1, "it is not of the fields and version of this format")
+    require(fields and value[1] == version, "it is not of the fields and version of this format")
     return value  # type: ignore[no-any-return]
 
 def open_sign1(data: bytes, kind: str, most: int = MAX_FILE_BYTES) -> list[Any]:
@@ -516,10 +518,13 @@ class Checkpoint:
         require(last == 0 and running == self.root, "the path does not lead to the signed root")
 
 NEGATIVE = {"SubmissionRejection", "RelayRejection", "RelayFailure", "ContentConsignmentFailure",
-            "ConsignmentNotificationFailure", "ContentHandoverFailure"}
-AT_DESK = {"ContentHandover", "ContentHandoverFailure", "ContentAccessTracking"}
+            "ConsignmentNotificationFailure", "ContentHandoverFailure", "FileHandoverFailure", "FileExpiry"}
+FILES_AT_DESK = {"FileHandover", "FileHandoverFailure", "FileAccessTracking"}
+AT_DESK = {"ContentHandover", "ContentHandoverFailure", "ContentAccessTracking"} | FILES_AT_DESK
 ACCEPTED = {"SubmissionAcceptance", "RelayAcceptance", "ContentConsignment"}
-EVENTS = NEGATIVE | AT_DESK | ACCEPTED | {"ConsignmentNotification"}
+ON_THE_WAY = {"RelayAcceptance", "RelayRejection", "RelayFailure", "FileRelayAcceptance", "FileDeletion", "FileExpiry"}
+AT_SENDER = {"SubmissionAcceptance", "SubmissionRejection", "FileAcceptance"}
+EVENTS = NEGATIVE | AT_DESK | ACCEPTED | ON_THE_WAY | AT_SENDER | {"ConsignmentNotification", "FileConsignment"}
 
 def reasons_of(value: dict[int, Any], field: int) -> list[str]:
     """Reasons stand with negative events, and only with these."""
@@ -528,6 +533,18 @@ def reasons_of(value: dict[int, Any], field: int) -> list[str]:
     fits = fits and len(reasons) <= 8 and (field in value) == bool(reasons) == (value[2] in NEGATIVE)
     require(fits, "the reasons are not of the format")
     return reasons  # type: ignore[no-any-return]
+
+def files_of(value: dict[int, Any], field: int) -> tuple[Any, ...] | None:
+    """What an event about files, and only such a one, says of them: digest of the list, name or null, count, root."""
+    require((field in value) == value[2].startswith("File"), "an event about files says which, and only such a one")
+    if field not in value:
+        return None
+    listed, name, count, root = value[field]
+    none = value[2] == "FileExpiry" and name is None and blob(root) == sha256().digest()
+    fits = blob(listed, 32) and blob(root, 32) and (name is None or blob(name, 32)) and type(count) is int
+    most = 1_000 if name is None else 1
+    require(fits and (1 <= count <= most or (count == 0 and none)), "what it says of files is not of the format")
+    return listed, name, count, root
 
 class Receipt:
     """An entry of a log, proved to be in it; what it says is not judged yet."""
@@ -542,12 +559,12 @@ class Receipt:
         self.origin, self.node = self.tree.origin, self.tree.origin.rpartition("/")[2]
         self.leaf, self.refused = sha256(b"\0" + entry).digest(), ""
         require(len(entry) <= MAX_EVENT_BYTES, "the entry is too long")
-        self.event = event = cbor_map(entry, (1, 2, 3, 4, 5, 9), (6, 7, 8, 10, 11))
+        self.event = event = cbor_map(entry, (1, 2, 3, 4, 5, 9), (6, 7, 8, 10, 11, 12))
         self.kind, self.at, self.id, self.digest = event[2], instant(event[3]), message_id(event[4]), blob(event[5], 32)
         self.recipient = address(event[6]) if 6 in event else None
         blob(event[9], 16)
         require(type(self.kind) is str and self.kind in EVENTS, "the entry is no event that there is")
-        self.reasons = reasons_of(event, 8)
+        self.reasons, self.about = reasons_of(event, 8), files_of(event, 12)
         require((self.kind in AT_DESK) == (10 in event) and (10 not in event or self.recipient),
                 "a desk's event has its statement and names its recipient, and only a desk's")
         require(7 not in event or re.fullmatch(NODE, event[7]), "the peer is no node")
@@ -562,11 +579,12 @@ class Receipt:
     def read_statement(self) -> None:
         require(len(blob(self.event[10])) <= MAX_STATEMENT_BYTES, "the statement is too long")
         self.statement = open_sign1(self.event[10], "statement", MAX_STATEMENT_BYTES)
-        said = cbor_map(self.statement[2], (1, 2, 3, 4, 5, 6), (7,))
+        said = cbor_map(self.statement[2], (1, 2, 3, 4, 5, 6), (7, 8))
         fits = said[2] in AT_DESK and message_id(said[4]) and blob(said[5], 32) and address(said[6])
         require(fits and instant(said[3]), "the desk's statement is not of the format")
         same = [said[key] for key in (2, 4, 5, 6)] == [self.event[key] for key in (2, 4, 5, 6)]
-        require(same and reasons_of(said, 7) == self.reasons, "the desk's statement says something else")
+        same = same and reasons_of(said, 7) == self.reasons and files_of(said, 8) == self.about
+        require(same, "the desk's statement says something else")
 
 def lies(receipts: list[Receipt]) -> Iterator[tuple[str, str]]:
     """Which log lied, and how: what two of its statements, or one by itself, prove."""
@@ -602,15 +620,19 @@ def outcomes(receipts: list[Receipt], expires: datetime) -> Iterator[tuple[str |
         taken = [at[kind][0] for kind in ("SubmissionAcceptance", "RelayAcceptance") if kind in at]
         if taken and "ContentConsignment" in at and at["ContentConsignment"][0] < min(taken):
             yield origin, "consigned, and accepted afterwards only"
-        for who, found in grouped(own, lambda one: one.recipient):
+        yield from file_outcomes(origin, own)
+        for (who, _), found in grouped(own, lambda one: (one.recipient, one.about)):
             at = first_and_last(found)
-            for kind in ("SubmissionAcceptance", "ContentConsignment"):
+            for kind in ("SubmissionAcceptance", "ContentConsignment", "FileAcceptance", "FileConsignment"):
                 if kind in at and at[kind][0] != at[kind][1]:
                     yield origin, f"{kind} stands there twice"
             for before, after in (("ContentConsignment", "ContentConsignmentFailure"),
                                   ("ContentConsignment", "ContentHandover"),
                                   ("ContentConsignment", "ContentHandoverFailure"),
-                                  ("ContentHandover", "ContentAccessTracking")):
+                                  ("ContentHandover", "ContentAccessTracking"),
+                                  ("FileConsignment", "FileHandover"),
+                                  ("FileConsignment", "FileHandoverFailure"),
+                                  ("FileHandover", "FileAccessTracking")):
                 if before in at and after in at and at[before][0] > at[after][0]:
                     yield origin, f"{after} stands before {before} of {who}"
     for who, found in grouped(receipts, lambda one: one.recipient):
@@ -621,6 +643,15 @@ def outcomes(receipts: list[Receipt], expires: datetime) -> Iterator[tuple[str |
                 yield liar, f"it was consigned to {who}, and was not, before its time was over"
         if "ContentHandoverFailure" in kinds and kinds & {"ContentHandover", "ContentAccessTracking"}:
             yield None, f"the desk of {who} says that it took it, and that it refused it"
+
+def file_outcomes(origin: str, own: list[Receipt]) -> Iterator[tuple[str, str]]:
+    about = [one for one in own if one.about]
+    if len({one.about[0] for one in about if one.about}) > 1:
+        yield origin, "two lists of files for one message"
+    intake = [one.index for one in own if one.kind in ("SubmissionAcceptance", "RelayAcceptance")
+              and one.recipient is None and 11 not in one.event]
+    if about and intake and min(one.index for one in about) < min(intake):
+        yield origin, "files taken, and their message accepted afterwards only"
 
 def grouped(receipts: list[Receipt], key: Callable[[Receipt], Any]) -> list[tuple[Any, list[Receipt]]]:
     groups: dict[Any, list[Receipt]] = {}
@@ -777,7 +808,9 @@ class Bag:
             own = cbor(blob(inner))
             require(set(own) == {1, 4} and own[1] == -70010 and set(keys) == {-4}, "a key is not sealed by this suite")
             kids |= {blob(own[4], 16)} if blob(keys[-4], 1120) and blob(wrapped, 48) else set()
-        routing = cbor_map(blob(header[-70001]), (1, 2, 3, 4, 5, 6, 7, 9), (8,))
+        more = [10] if cbor(blob(header[-70001])).get(1) == 2 else []  # version 2 has files, and version 1 none
+        routing = cbor_map(header[-70001], (1, 2, 3, 4, 5, 6, 7, 9, *more), (8,), 1 + len(more))
+        self.file_set: Any = routing.get(10)
         self.id, self.sender = message_id(routing[2]), address(routing[3])
         self.to = [address(one) for one in routing[4]]
         self.created, self.expires, self.commitment = instant(routing[5]), instant(routing[6]), blob(routing[9], 32)
@@ -786,6 +819,10 @@ class Bag:
         require(type(routing[4]) is list and in_order and one_each, "there is not one sealed key for each recipient")
         lives = timedelta(0) < self.expires - self.created <= LIFETIME and routing[7] in (0, 1, 2)
         require(lives and (8 not in routing or self.created < instant(routing[8]) <= self.expires), "it cannot live so")
+        if more:
+            digest, count, total = routing[10]
+            fits = blob(digest, 32) and type(count) is type(total) is int and 1 <= count <= 1_000
+            require(fits and 584 * count <= total < 2**53, "what it says of files is not of the format")
         return f"{self.id} from {self.sender} to {', '.join(self.to)}, created {said(self.created)}"
 
     def check_names(self) -> str:
@@ -817,8 +854,10 @@ class Bag:
     def relate(self, receipt: Receipt) -> str:
         require((receipt.id, receipt.digest) == (self.id, self.digest), "the entry is about another message")
         require(receipt.recipient in (None, *self.to), "the entry names somebody else than the recipients")
-        if not receipt.kind.startswith("Relay"):
-            holder: Any = self.sender if receipt.kind.startswith("Submission") else receipt.recipient
+        listed = self.file_set[0] if self.file_set else None
+        require(receipt.about is None or receipt.about[0] == listed, "the entry is about other files")
+        if receipt.kind not in ON_THE_WAY:
+            holder: Any = self.sender if receipt.kind in AT_SENDER else receipt.recipient
             served = self.directory.served(holder, self.created, receipt.at)
             require(receipt.node in served, f"{receipt.node} did not serve {holder} then")
         require(self.created - receipt.at <= SKEW, "the entry says a time before the message was made")
@@ -898,6 +937,8 @@ class Bag:
         named = [inside["id"], inside["from"], sorted(inside["to"])] == [str(self.id), self.sender, sorted(self.to)]
         named = named and type(inside["to"]) is list
         require(named, "the content names another id, sender or recipient than the envelope")
+        attached = [one["sealed"] for one in inside.get("attachments", []) if one.get("sealed") is not None]
+        require(file_set_of(attached) == self.file_set, "the content names other files than the envelope commits to")
         return f"these {len(content)} bytes are what the sender committed to"
 
     def check_officer(self) -> str:
@@ -1022,6 +1063,22 @@ class Bag:
         require(about, "it is not about manifest-sha256.txt")
         how = f"openssl ts -verify -data manifest-sha256.txt -token_in -in {name} -CAfile ROOTS.pem"
         raise FailedError(f"it names manifest-sha256.txt; for its signature unpack the ZIP and run: {how}", None)
+
+def file_set_of(attached: list[dict[str, Any]]) -> list[Any] | None:
+    """What the header of a message says whose content gives these sealed files; None without any."""
+    rows = list[tuple[bytes, bytes, int]]()
+    for one in attached:
+        suite, segment, length, root = one["suite"], one["segment_bytes"], one["length"], bytes.fromhex(one["root"])
+        require(all(type(number) is int for number in (suite, segment, length)), "a number of a file is none")
+        sizes = suite.to_bytes(1, "big") + segment.to_bytes(4, "big") + length.to_bytes(8, "big")
+        name = sha256(b"comity/v1/file\0" + sizes + blob(root, 32)).digest()
+        require(name.hex() == one["name"], "the name of a file is not the one that its parts make")
+        heads = [cbor_head(4, 4), *(cbor_head(0, number) for number in (suite, segment, length)), cbor_head(2, 32)]
+        rows.append((name, b"".join(heads) + root, length))
+    rows.sort()
+    listed = cbor_head(4, len(rows)) + b"".join(row for _, row, _ in rows)
+    total = sum(length for *_, length in rows)
+    return [sha256(b"comity/v1/file-set\0" + listed).digest(), len(rows), total] if rows else None
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     require(len(dict(pairs)) == len(pairs), "a name is used twice in one JSON object")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import bagit
@@ -27,6 +28,7 @@ from protocol.errors import (
     NotFoundError,
 )
 from tests.worlds.desks import FR, JP, NOW, World, in_thread, request
+from tests.worlds.evidence import standalone
 
 COURT = ExportWish(to="The court of Paris", purpose="case_work")
 
@@ -192,6 +194,34 @@ async def test_a_file_that_its_sender_did_not_sign_is_kept_apart_and_proved(
     (failed,) = [check for check in report.checks if check.ok is False]
     assert failed.name.startswith("file ")
     assert (failed.detail or "").startswith("THE SENDER SEALED SOMETHING ELSE")
+
+
+@pytest.mark.outside
+async def test_the_program_without_comity_verifies_files_in_the_bag_and_beside_it(world: World, tmp_path: Path) -> None:
+    path, out = source(world), world.path / "out"
+    out.mkdir()
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await sent_with(jp, path)
+        await fetched(fr, sent.id)
+        (opened,) = await fr.files.get(sent.id, out)
+        await fr.messages.sync()
+        whole = await fr.evidence.gather(sent.id, disclose=True, whole_files=True, **COURT_FIELDS)
+        reference = await fr.evidence.gather(sent.id, disclose=True, **COURT_FIELDS)
+    for contents, more, verdict in (
+        (whole, (), True),
+        (reference, (), None),
+        (reference, ("--files", str(opened.path)), True),
+        (reference, ("--files", str(next((world.home(FR) / "files").glob("in/*")))), True),
+    ):
+        code, said = standalone(made_by(world), write_bag(contents), tmp_path, *more)
+        (line,) = [row for row in said["checks"] if row[0].startswith("file ")]
+        assert line[1] is verdict, line
+        assert [name for name, holds, _ in said["checks"] if holds is False] == []
+        assert code == (0 if verdict else 3), said["unchecked"]
+
+
+def made_by(world: World) -> Any:
+    return SimpleNamespace(fingerprint=hashlib.sha256(world.ceremony.repository.root_bytes(1)).hexdigest())
 
 
 async def test_a_sealed_file_that_this_disk_damaged_accuses_nobody(world: World) -> None:

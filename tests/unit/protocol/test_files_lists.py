@@ -31,7 +31,7 @@ from protocol.files.file_list import (
 )
 from protocol.files.logged import LoggedFiles, check_logged, names_root, one_file, some_files, whole_set
 from protocol.files.sealed_file import MAX_FILE_BYTES, MIN_LENGTH, SEGMENT_SIZES, SealedFile, sealed_length
-from protocol.log.merkle import leaf_hash, node_hash
+from protocol.log.merkle import EMPTY_ROOT, leaf_hash, node_hash
 
 MIB = SEGMENT_SIZES[0]
 
@@ -180,6 +180,7 @@ def test_an_event_tells_of_the_whole_set_of_one_file_or_of_some() -> None:
     some = some_files(FILES, FILES.names[:2])
     assert some == some_files(FILES, reversed(FILES.names[:2]))
     assert (some.count, check_logged(some, FILES)) == (2, None)
+    assert (some_files(FILES, ()).count, some_files(FILES, ()).root) == (0, EMPTY_ROOT)
     assert LoggedFiles.from_value(cbor.decode(cbor.encode(some.to_value()))) == some
 
 
@@ -201,7 +202,7 @@ def test_an_event_about_other_files_than_the_lists_is_refused() -> None:
     ):
         with pytest.raises(FileSetMismatchError):
             check_logged(wrong, FILES)
-    for names in ((), other.names, (*FILES.names, bytes(32))):
+    for names in (other.names, (*FILES.names, bytes(32))):
         with pytest.raises(FileUnknownError):
             some_files(FILES, names)
 
@@ -212,6 +213,8 @@ def test_an_event_about_other_files_than_the_lists_is_refused() -> None:
         [bytes(31), None, 1, bytes(32)],
         [bytes(32), None, 0, bytes(32)],
         [bytes(32), None, MAX_FILES + 1, bytes(32)],
+        [bytes(32), None, 1, EMPTY_ROOT],
+        [bytes(32), bytes(32), 0, EMPTY_ROOT],
         [bytes(32), None, True, bytes(32)],
         [bytes(32), bytes(31), 1, bytes(32)],
         [bytes(32), bytes(32), 2, bytes(32)],
