@@ -10,6 +10,7 @@ from exchange.cases.calls import Calls
 from exchange.cases.listing import inbox_row
 from exchange.cases.standing import notes_of as notes_of_standing
 from exchange.cases.standing import standing_of
+from exchange.desk._chains import content_of, states_of
 from exchange.desk._opening import require_open
 from exchange.desk._works import Works
 from exchange.messaging.handling import verify_originals
@@ -95,6 +96,7 @@ def read(works: Works, message_id: UUID, act: str = "show") -> ShownMessage:
         cautions=cautions_of(store, works.context.parsed, message, works.context.directory),
         readers=tuple(works.office.readers_with_who_acts(message_id)),
         standing=found,
+        files=states_of(works, head, content_of(works, stored)) if message.attachments else {},
     )
 
 

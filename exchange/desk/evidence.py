@@ -19,11 +19,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from exchange.cases.listing import inbox_row
 from exchange.context.worker import in_desk_thread
+from exchange.desk._chains import chains_of
 from exchange.desk._handing import Handing
 from exchange.desk._opening import require_consent, require_open
 from exchange.desk._reading import read, receipt_rows
@@ -115,6 +117,7 @@ class DeskEvidence:
         online: bool = True,
         disclosure: Disclosure | None = None,
         tsa_roots: Sequence[Certificate] = (),
+        beside: Sequence[Path] = (),
     ) -> VerificationReport:
         """Verify an evidence bag by this desk's directory, which knows what was revoked since it was made.
 
@@ -128,7 +131,9 @@ class DeskEvidence:
         carried = await asyncio.to_thread(trust_in, bag, root)
         while True:
             trust = BagTrust(self._link.directory, carried.shown, carried.from_root)
-            judged = judge_bag(bag, trust, self._clock(), disclosure=disclosure, tsa_roots=tsa_roots)
+            # Files beside it may be long: they are hashed while the loop goes on.
+            judging = partial(judge_bag, bag, trust, self._clock(), disclosure=disclosure, tsa_roots=tsa_roots)
+            judged = await asyncio.to_thread(judging, beside=beside) if beside else judging()
             report = await self._bag_report(judged, online)
             if not (online and await self._link.widened()):
                 return report
@@ -214,7 +219,9 @@ class DeskEvidence:
             if to is not None:
                 self.prepared(message_id, "print", to, purpose)
             shown = read(self._works, message_id, "print")
-            return PrintedMessage(shown, parse_envelope(stored.envelope).routing.commitment)
+            # A copy goes to a court: it shows who had the files. The other side is told by the receipts.
+            custody = tuple(chains_of(self._works, stored)) if to is not None else ()
+            return PrintedMessage(shown, parse_envelope(stored.envelope).routing.commitment, custody)
 
         return await self._in_thread(print_it)
 

@@ -21,7 +21,7 @@ from protocol.codes import load_codes
 from protocol.encoding.instants import as_written
 from protocol.errors import InvalidMessageError, MalformedError
 from protocol.messages.parse import parse_message
-from protocol.messages.schema.base import Message, UnknownMessage
+from protocol.messages.schema.base import Attachment, Message, SealedAttachment, UnknownMessage
 from protocol.messages.schema.fields import CodeOf
 from protocol.messages.schema.identifiers import PaymentCard, masked_card
 from protocol.messages.schema.parts import Offence
@@ -29,6 +29,7 @@ from protocol.messages.types.forward import Original
 
 # Texts of this length are sentences; shorter ones are names and numbers.
 _SENTENCES = 2_000
+_BY_HASH_ONLY = "by_hash_only"
 # Shown in the head of a message, or of use to programs alone.
 _NOT_READ = frozenset({"schema_version", "signature", "key", "envelope", "salt"})
 
@@ -68,8 +69,19 @@ def _of_part(part: BaseModel, path: tuple[str, ...], depth: int, written_in: str
             continue
         if isinstance(part, PaymentCard) and shown == "number":
             value = _masked(part)
+        if isinstance(part, Attachment) and shown == "name":
+            value = attached_name(part.name, part.label)
+        if isinstance(value, SealedAttachment):
+            value = value.name  # it commits to all else that is said of the sealed file
         codes = _codes_of(part, shown) or _code_list(field)
         yield from _of_value(value, field, codes, (*path, shown), field_label(shown), depth, written_in)
+
+
+def attached_name(name: str, label: str | None) -> str:
+    """The name of a file as it may be shown: of what is exchanged by its hash alone, a name can tell as much."""
+    if label != _BY_HASH_ONLY:
+        return name
+    return _("(not shown: exchanged by hash only; the name is in the output of --json)")
 
 
 def _masked(card: PaymentCard) -> str:

@@ -810,7 +810,7 @@ class Bag:
             kids |= {blob(own[4], 16)} if blob(keys[-4], 1120) and blob(wrapped, 48) else set()
         more = [10] if cbor(blob(header[-70001])).get(1) == 2 else []  # version 2 has files, and version 1 none
         routing = cbor_map(header[-70001], (1, 2, 3, 4, 5, 6, 7, 9, *more), (8,), 1 + len(more))
-        self.file_set: Any = routing.get(10)
+        self.file_set = routing.get(10)
         self.id, self.sender = message_id(routing[2]), address(routing[3])
         self.to = [address(one) for one in routing[4]]
         self.created, self.expires, self.commitment = instant(routing[5]), instant(routing[6]), blob(routing[9], 32)
