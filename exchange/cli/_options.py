@@ -15,7 +15,6 @@ import typer
 
 from exchange.cli._acting import GivenLogin, given_key, given_login
 from exchange.cli._attaching import with_files
-from exchange.cli._interrupts import run_interruptible
 from exchange.i18n import _
 from exchange.service.served import a_served_desk, served_desk
 from keys.local.terminal import ask, interrupted, is_ending, refuse
@@ -213,6 +212,8 @@ def given_instant(text: str) -> datetime:
 
 def run(work: Callable[[], Coroutine[Any, Any, int | None]], *, as_json: bool) -> None:
     """Run a command to its exit code; a typed error is shown, whatever else is a defect and shown without values."""
+    from exchange.cli._interrupts import run_interruptible
+
     try:
         code = run_interruptible(work)
     except ComityError as error:
