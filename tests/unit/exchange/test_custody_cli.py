@@ -68,7 +68,7 @@ def test_an_export_by_command_is_a_bag_and_says_where_its_custody_goes_on(world:
     assert "of the processing log" in made.stdout
     bagit.Bag(str(out)).validate()
     again = call(world, "files", "export", message, "--out", str(out), "--to", "The court", "--purpose", "case_work")
-    assert again.exit_code == 1
+    assert again.exit_code == 2
     assert "is there already" in again.output
 
 
@@ -100,10 +100,10 @@ def test_evidence_with_whole_files_verifies_by_command_and_warns_what_it_gives_a
     verified = CliRunner().invoke(app, ["evidence", "verify", str(out), "--home", str(world.home(FR)), "--json"])
     checks = {check["name"]: check["ok"] for check in json.loads(verified.stdout)["checks"]}
     assert [ok for name, ok in checks.items() if name.startswith("file")] == [True, True]
-    assert call(world, "evidence", "bag", message, *wish, "--files", "some").exit_code == 1
+    assert call(world, "evidence", "bag", message, *wish, "--files", "some").exit_code == 2
 
 
 def test_a_file_goes_by_hash_only_until_two_officers_say_otherwise(world: World) -> None:
     second = ["--second-officer", "lee", "--second-passphrase-file", str(world.path / "secret")]
     assert call(world, "files", "allow", "ab" * 32, "For an expert.", *second).exit_code == 1
-    assert call(world, "files", "allow", "no hash", "For an expert.", *second).exit_code == 1
+    assert call(world, "files", "allow", "no hash", "For an expert.", *second).exit_code == 2
