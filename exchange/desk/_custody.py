@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from exchange.content.scanning import Scanning
 from exchange.context.worker import in_desk_thread
 from exchange.custody.chain import Custody, attachment_of
 from exchange.custody.export import ExportedFiles, ExportWish
@@ -56,6 +57,7 @@ class DeskCustody:
         self._context = works.context
         self._store = works.context.store
         self._in_thread = works.context.in_thread
+        self._scanning = Scanning(works.context.settings.scanning)
 
     # --- The chain ---
 
@@ -103,7 +105,7 @@ class DeskCustody:
     async def scan(self, path: Path) -> ScanResult:
         """What the office's scanners say of a file; recorded by its SHA-256. Raises :class:`UsageError`."""
         self._works.acting.require(*READERS)
-        result = await stoppable(lambda _stop: self._works.scanning.scan(path))
+        result = await stoppable(lambda _stop: self._scanning.scan(path))
         if result.sha256 is not None:
             await self._in_thread(lambda: self._works.keep_record(self._scan_record(result)))
         return result
@@ -156,7 +158,7 @@ class DeskCustody:
         )
 
         def checked(path: Path) -> None:
-            scans[path.name] = self._works.scanning.checked(path)
+            scans[path.name] = self._scanning.checked(path)
 
         def write(stop: Stop) -> tuple[WrittenFile, ...]:
             meter = Meter("exporting", sum(int(one["size_bytes"]) for one, _ in wanted), told, files=len(wanted))

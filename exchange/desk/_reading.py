@@ -10,14 +10,13 @@ from exchange.cases.calls import Calls
 from exchange.cases.listing import inbox_row
 from exchange.cases.standing import notes_of as notes_of_standing
 from exchange.cases.standing import standing_of
-from exchange.desk._chains import content_of, states_of
 from exchange.desk._opening import require_open
 from exchange.desk._works import Works
 from exchange.messaging.handling import verify_originals
 from exchange.office.officers import READERS
 from exchange.store.desk_store import DeskStore
-from exchange.store.rows import Head, PendingStatement
-from exchange.views import Direction, ReceiptRow, ShownMessage
+from exchange.store.rows import Head, PendingStatement, StoredMessage
+from exchange.views import Direction, FileState, ReceiptRow, ShownMessage
 from protocol.encoding.phrase import phrase
 from protocol.errors import ComityError, NotFoundError, UnavailableError
 from protocol.event import EventName
@@ -96,8 +95,14 @@ def read(works: Works, message_id: UUID, act: str = "show") -> ShownMessage:
         cautions=cautions_of(store, works.context.parsed, message, works.context.directory),
         readers=tuple(works.office.readers_with_who_acts(message_id)),
         standing=found,
-        files=states_of(works, head, content_of(works, stored)) if message.attachments else {},
+        files=_states(works, head, stored) if message.attachments else {},
     )
+
+
+def _states(works: Works, head: Head, stored: StoredMessage) -> dict[str, FileState]:
+    from exchange.desk._chains import content_of, states_of
+
+    return states_of(works, head, content_of(works, stored))
 
 
 def _forgery_note(works: Works, head: Head) -> tuple[str, ...]:

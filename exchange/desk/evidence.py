@@ -25,7 +25,6 @@ from uuid import UUID
 
 from exchange.cases.listing import inbox_row
 from exchange.context.worker import in_desk_thread
-from exchange.desk._chains import chains_of
 from exchange.desk._handing import Handing
 from exchange.desk._opening import require_consent, require_open
 from exchange.desk._reading import read, receipt_rows
@@ -220,6 +219,8 @@ class DeskEvidence:
                 self.prepared(message_id, "print", to, purpose)
             shown = read(self._works, message_id, "print")
             # A copy goes to a court: it shows who had the files. The other side is told by the receipts.
+            from exchange.desk._chains import chains_of
+
             custody = tuple(chains_of(self._works, stored)) if to is not None else ()
             return PrintedMessage(shown, parse_envelope(stored.envelope).routing.commitment, custody)
 
