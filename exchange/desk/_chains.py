@@ -11,6 +11,7 @@ from exchange.desk._works import Works
 from exchange.store.files import TransferState
 from exchange.store.rows import Head, StoredMessage
 from exchange.views import Direction, FileState
+from protocol.encoding.phrase import phrase
 from protocol.errors import NotFoundError
 from protocol.event import decode_event
 from protocol.processing_log import ProcessingRecord
@@ -59,7 +60,7 @@ def named(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """The attachment of that name; raises :class:`NotFoundError`."""
     found = attachment_of(content, name)
     if found is None:
-        raise NotFoundError(f"no file of that message, or several, fit {name!r}")
+        raise NotFoundError(phrase("no file of that message, or several, fit {name}", name=repr(name)))
     return found
 
 

@@ -36,6 +36,7 @@ from exchange.office.processing_log import Giving
 from exchange.store.rows import Head, StoredMessage
 from exchange.views import FileState
 from protocol.encoding.instants import truncate
+from protocol.encoding.phrase import phrase
 from protocol.errors import ComityError, ErasedError, FileNotHereError
 from protocol.processing_log import Operation, ProcessingRecord
 
@@ -209,13 +210,15 @@ class DeskCustody:
             attachment = dict(named(content, custody.file.original))
             if custody.file.sealed is None:
                 if only_named:
-                    raise FileNotHereError("the message names that file by its hash alone: there is no file to export")
+                    raise FileNotHereError(
+                        phrase("the message names that file by its hash alone: there is no file to export")
+                    )
                 continue
             self._works.hash_only.require([attachment])
             self._files.require_unquarantined(head.id, attachment)
             found.append((attachment, self._files.place(head, bytes.fromhex(custody.file.sealed))))
         if not found:
-            raise FileNotHereError("the message has no files that could be exported")
+            raise FileNotHereError(phrase("the message has no files that could be exported"))
         return found
 
     def _note_exported(self, head: Head, handed: Handing, written: Iterable[WrittenFile]) -> tuple[int, ...]:

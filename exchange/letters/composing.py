@@ -146,7 +146,7 @@ class _Composer:
             why = LetterLine(shown(_("Withheld: its content is not in this letter")), shown(_(printed.why)), 0)
             return self._letter_message(printed, (), (why,), printed.receipts)
         message = printed.shown
-        reading = with_states(read_message(message.message), message)
+        reading = with_states(read_message(message.message, message.original), message)
         values = [line for line in reading if line.path[0] not in _IN_THE_HEAD]
         values += [line for one in printed.custody for line in custody_reading(one, message)]
         facts = (
