@@ -277,7 +277,7 @@ class _Delivery:
 
 
 class _Moving:
-    """Moves evidence files, beside the watch: a long one keeps nothing else. It looks again at each turn of the watch."""
+    """Moves evidence files, beside the watch: a long one keeps nothing else. Each turn of the watch looks again."""
 
     def __init__(self, desk: Desk, turn_s: float) -> None:
         self._desk = desk

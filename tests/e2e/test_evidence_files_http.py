@@ -60,7 +60,9 @@ async def is_done(desk: Desk, message: UUID) -> bool:
 
 async def until(condition: Any, timeout_s: float = 60) -> None:
     async with asyncio.timeout(timeout_s):
-        while not await condition():
+        while True:
+            if await condition():
+                return
             await asyncio.sleep(0.05)
 
 

@@ -22,12 +22,14 @@ from exchange.cli._options import (
 )
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _
+from exchange.text.labels import code_label
 from exchange.text.objects import files_object, transfer_object
 from exchange.text.sizes import bytes_text, duration_text
 from keys.local.terminal import QUEUED, REFUSED, UNVERIFIED
 from protocol.errors import DeskBusyError, UsageError
 
 if TYPE_CHECKING:
+    from exchange.cases.file_hops import FileTracking
     from exchange.desk.desk import Desk
     from exchange.files.progress import Told
     from exchange.files.shown import MessageFiles
@@ -249,6 +251,29 @@ async def say_how_far(desk: Desk, messages: Sequence[UUID], *, served: bool) -> 
         transfer = await desk.files.progress(message)
         text = f"{str(message)[-SHORT_ID:]}: {how_far(transfer)}"
         line(_("{text}; the running desk moves them").format(text=text) if served and transfer.open else text)
+
+
+def print_hops(tracked: FileTracking) -> None:
+    """How far the files of a message are, hop by hop."""
+    line(
+        _("Files: {files}, {size}: {far}").format(
+            files=tracked.transfer.files, size=bytes_text(tracked.transfer.total_bytes), far=how_far(tracked.transfer)
+        )
+    )
+    table(
+        _("Files at each hop"),
+        [_("Log of"), _("Event"), _("For"), _("Files"), _("At")],
+        [
+            (
+                hop.node,
+                " ".join((code_label("receipt_event", hop.event), *(f"({reason})" for reason in hop.reasons))),
+                hop.recipient,
+                _("{files} of {all}").format(files=hop.files, all=hop.of),
+                hop.at,
+            )
+            for hop in tracked.hops
+        ],
+    )
 
 
 def how_far(transfer: FileTransfer) -> str:

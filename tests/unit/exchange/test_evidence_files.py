@@ -369,3 +369,31 @@ async def test_a_dropped_draft_takes_the_keys_of_its_files_with_it(world: World)
         assert await in_thread(jp, jp._works.context.store.files.unsent) == []
         with pytest.raises(FileNotHereError):
             await jp.messages.send({name: value for name, value in draft.items() if name != "draft_id"})
+
+
+async def test_listed_and_not_received_is_due_until_it_is_here(world: World) -> None:
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await sent_with(jp, source(world, size=100))
+        await fr.messages.sync()
+        assert not [item for item in await fr.cases.agenda() if item.what == "files"]
+        world.clock.advance(minutes=11)
+        (item,) = [item for item in await fr.cases.agenda() if item.what == "files"]
+        assert (item.kind, item.owes, item.late) == ("target", "24-7@jp", False)
+        assert [item.what for item in await jp.cases.agenda() if item.what == "files_sent"] == ["files_sent"]
+        await jp.files.resume(sent.id)
+        await fr.files.resume(sent.id)
+        for desk in (jp, fr):
+            assert not [item for item in await desk.cases.agenda() if item.what.startswith("files")]
+
+
+async def test_tracking_shows_the_files_at_each_hop(world: World) -> None:
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await sent_with(jp, source(world, size=100), source(world, "b", 10))
+        await jp.files.resume(sent.id)
+        await fr.messages.sync()
+        await fr.files.resume(sent.id)
+        await fr.messages.sync()
+        await jp.messages.sync()
+        tracked = await jp.files.tracking(sent.id)
+        assert [(hop.node, hop.event, hop.files, hop.of) for hop in tracked.hops] == [("fr", "FileHandover", 2, 2)]
+        assert tracked.transfer.state == "done"
