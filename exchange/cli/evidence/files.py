@@ -9,7 +9,7 @@ from uuid import UUID
 
 import typer
 
-from exchange.cli._attaching import file_progress
+from exchange.cli._attaching import AttachOption, HashOption, file_progress
 from exchange.cli._options import (
     DEFAULT_HOME,
     SHORT_ID,
@@ -20,6 +20,7 @@ from exchange.cli._options import (
     run,
     with_desk,
 )
+from exchange.cli.messages.printing import report_sent
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _
 from exchange.text.labels import code_label
@@ -140,6 +141,33 @@ def _folder(path: Path) -> Path:
     except OSError as problem:
         raise UsageError(_("cannot write {path}: {why}").format(path=path, why=problem.strerror)) from problem
     return path
+
+
+@app.command(
+    "supplement",
+    help=_(
+        "Send files after an answer that could not wait for them, under its labels and authority.\n\n"
+        "Example: comity files supplement 7f3a --attach server.dd"
+    ),
+)
+def supplement(
+    message: IdArgument,
+    attach: AttachOption = None,
+    hashes: HashOption = None,
+    text: Annotated[str | None, typer.Option("--text", help=_("Some words with them."))] = None,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send files that follow a message."""
+    if not attach:
+        raise UsageError(_("name the files with --attach"))
+
+    async def work(desk: Desk) -> int | None:
+        sent = await desk.replies.supplement(await desk.messages.resolve(message), text=text)
+        return report_sent(sent, as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
 @app.command(
