@@ -246,14 +246,15 @@ class EvidenceFilesSettings(_Table):
 
     ``fetch``: ``all``, or ``asked`` (only by ``comity files get``). ``fetch_up_to_mb``: a message with more than that
     waits until somebody asks for it. ``unsent_days``: so long a sealed file is kept that a draft names and no message.
-    ``hash_only``: whether a file that is labelled to be exchanged by its hash alone may be sent and opened.
+    ``hash_only``: whether a file that is labelled to be exchanged by its hash alone may be had all the same: ``never``,
+    or where two officers decided so of that file (``two_officers``).
     """
 
     fetch: Literal["all", "asked"] = "all"
     fetch_up_to_mb: Annotated[int, Field(ge=1, le=10_000_000_000)] | None = None
     requests_at_once: Annotated[int, Field(ge=1, le=8)] = 3
     unsent_days: Annotated[int, Field(ge=1, le=366)] = 30
-    hash_only: Literal["never", "allowed"] = "never"
+    hash_only: Literal["never", "two_officers"] = "never"
 
 
 class ServiceSettings(_Table):
@@ -324,8 +325,8 @@ class DeskSettings(_Table):
     letterhead: LetterheadSettings = Field(default_factory=LetterheadSettings)
     siblings: SiblingSettings = Field(default_factory=SiblingSettings)
     service: ServiceSettings = Field(default_factory=ServiceSettings)
-    files: EvidenceFilesSettings = Field(default_factory=EvidenceFilesSettings)
     scanning: ScanningSettings = Field(default_factory=ScanningSettings)
+    files: EvidenceFilesSettings = Field(default_factory=EvidenceFilesSettings)
 
     @field_validator("address")
     @classmethod

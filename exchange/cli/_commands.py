@@ -268,8 +268,8 @@ ROWS = (
     ),
     CommandRow(
         "files",
-        "exchange.cli.evidence.files:app",
-        _("Evidence files: how far they are, opened, verified, taken back."),
+        "exchange.cli.evidence.custody:app",
+        _("Evidence files: how far they are, opened, verified, taken back; their custody and export."),
     ),
     CommandRow(
         "draft",

@@ -15,7 +15,6 @@ import typer
 
 from exchange.cli._acting import GivenLogin, given_key, given_login
 from exchange.cli._attaching import with_files
-from exchange.cli._interrupts import run_interruptible
 from exchange.i18n import _
 from exchange.service.served import a_served_desk, served_desk
 from keys.local.terminal import ask, interrupted, is_ending, refuse
@@ -94,6 +93,11 @@ NewPassphraseOption = Annotated[
 ]
 QuickDerivationOption = Annotated[
     bool, typer.Option("--quick-derivation", help=_("Cheaper passphrase derivation: for demonstrations only."))
+]
+SecondOfficerOption = Annotated[str, typer.Option("--second-officer", help=_("The id of another officer, in person."))]
+SecondPassphraseOption = Annotated[
+    Path | None,
+    typer.Option("--second-passphrase-file", help=_("The second officer's passphrase in a file; else it is asked.")),
 ]
 WaitOption = Annotated[float, typer.Option("--wait", min=0, max=30, help=_("Seconds to wait for something new."))]
 LimitOption = Annotated[int, typer.Option("--limit", min=1, max=100_000, help=_("How many at most."))]
@@ -201,6 +205,8 @@ def given_instant(text: str) -> datetime:
 
 def run(work: Callable[[], Coroutine[Any, Any, int | None]], *, as_json: bool) -> None:
     """Run a command to its exit code; a typed error is shown, whatever else is a defect and shown without values."""
+    from exchange.cli._interrupts import run_interruptible
+
     try:
         code = run_interruptible(work)
     except ComityError as error:

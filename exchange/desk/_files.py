@@ -15,7 +15,7 @@ name as it arrives, and against its message when it is opened.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,8 @@ from exchange.cases.file_hops import FileTracking, file_tracking
 from exchange.content.names import distinct_names
 from exchange.content.scanning import Scanning
 from exchange.content.verdicts import ScanResult
+from exchange.custody.quarantine import ACT as QUARANTINE_ACT
+from exchange.custody.quarantine import QuarantinedFile
 from exchange.desk._opening import require_consent, require_open
 from exchange.desk._works import Draft, Works
 from exchange.files.attaching import owner_of
@@ -35,8 +37,9 @@ from exchange.files.sealing import Stop, WantedFile, sealed_file_of
 from exchange.files.shelf import fetched_place
 from exchange.files.shown import FileRow, MessageFiles, OpenedFile, VerifiedFile
 from exchange.files.stoppable import stoppable
-from exchange.files.support import HASH_ONLY, require_supported
+from exchange.files.support import require_supported
 from exchange.office.officers import READERS, Role
+from exchange.office.processing_log import Giving
 from exchange.store.files import FileTransfer, TransferState
 from exchange.store.rows import Head
 from exchange.views import Direction
@@ -44,7 +47,6 @@ from protocol.encoding.instants import truncate
 from protocol.errors import (
     ComityError,
     FileAlteredError,
-    FileByHashOnlyError,
     FileHashMismatchError,
     FileKeyMismatchError,
     FileLengthMismatchError,
@@ -209,10 +211,8 @@ class DeskFiles:
         chosen = _chosen(here, names)
         if target is not None and len(chosen) != 1:
             raise UsageError("one file gets a name of its own: say which")
-        if self._context.settings.files.hash_only == "never":
-            for number in chosen:
-                if here.attachments[number].get("label") == HASH_ONLY:
-                    raise FileByHashOnlyError
+        await self._in_thread(lambda: self._require_free(here, chosen))
+        await self._in_thread(lambda: self._note_opening(here, chosen))
         await self._require_here(here, chosen, told)
         originals = [str(here.attachments[number]["name"]) for number in chosen]
         targets = [target] if target is not None else [folder / name for name in distinct_names(originals)]
@@ -286,6 +286,7 @@ class DeskFiles:
         if as_named:
             stated = one_file(here.files, file)
             stating = self._mover.stating
+            await self._in_thread(lambda: self._quarantine(here, number, problem))
             await stating.state(stating.signed(EventName.FileHandoverFailure, here.head.ref, stated, (problem.code,)))
             return
 
@@ -295,6 +296,43 @@ class DeskFiles:
 
         await self._in_thread(anew)
         raise FileAlteredError("the sealed file on this desk's disk was damaged: it is fetched anew")
+
+    def _quarantine(self, here: _Here, number: int, problem: ComityError) -> None:
+        """Keep a file apart that is not what its sender signed; recorded."""
+        attachment, works = here.attachments[number], self._works
+        found = QuarantinedFile.of(problem, truncate(self._context.clock()), works.acting.name)
+        record = works.book.record(
+            Operation.ALTERATION, QUARANTINE_ACT, here.head, given=Giving((), file=bytes.fromhex(attachment["sha256"]))
+        )
+        with self._store.database.transaction():
+            self._store.custody.quarantine(here.head.id, bytes.fromhex(attachment["sealed"]["name"]), found.to_bytes())
+            self._store.records.insert([record])
+
+    def _require_free(self, here: _Here, chosen: Sequence[int]) -> None:
+        """Return if nothing keeps these files back, whatever they are; in the desk's thread."""
+        self._works.hash_only.require(here.attachments[number] for number in chosen)
+        for number in chosen:
+            self.require_unquarantined(here.head.id, here.attachments[number])
+
+    def require_unquarantined(self, message: UUID, attachment: Mapping[str, Any]) -> None:
+        """Return if a file is not kept apart; raises :class:`FileHashMismatchError`. In the desk's thread."""
+        kept = self._store.custody.quarantined(message, bytes.fromhex(attachment["sealed"]["name"]))
+        if kept is not None:
+            raise QuarantinedFile.from_bytes(kept).refusal()
+
+    def has(self, head: Head, name: bytes) -> bool:
+        """Whether the sealed file of a message is on the shelf, whole. In the desk's thread."""
+        try:
+            return self._book.shelf.has(self._place(head, name))
+        except FileNotHereError:
+            return False
+
+    def place(self, head: Head, name: bytes) -> str:
+        """Where the sealed file of a message lies on the shelf, whole; raises :class:`FileNotHereError`."""
+        place = self._place(head, name)
+        if not self._book.shelf.has(place):
+            raise FileNotHereError("the sealed file has not arrived here")
+        return place
 
     async def _state_opened(self, here: _Here, chosen: Sequence[int]) -> None:
         """State what was opened for the first time."""
@@ -319,13 +357,21 @@ class DeskFiles:
             self._context.background.start(self._works.node_sync.state_pending())
 
     def _opened_by_officer(self, message_id: UUID) -> _Here:
-        """The files, to be opened: that they are is in the records before anybody has them."""
+        """The files, to be opened by who may read the message."""
         stored = self._store.messages.get(message_id)
         require_open(self._works, stored)
         here = self._here(message_id)
-        record = self._works.book.record(Operation.CONSULTATION, "files.get", here.head, count=len(here.attachments))
-        self._works.keep_record(record)
         return here
+
+    def _note_opening(self, here: _Here, chosen: Sequence[int]) -> None:
+        """Record which files are opened, each by its hash, before anybody has them; in the desk's thread."""
+        hashes = [bytes.fromhex(here.attachments[number]["sha256"]) for number in chosen]
+        records = [
+            self._works.book.record(Operation.CONSULTATION, "files.get", here.head, given=Giving((), file=digest))
+            for digest in hashes
+        ]
+        with self._store.database.transaction():
+            self._store.records.insert(records)
 
     def _here(self, message_id: UUID) -> _Here:
         transfer = self._transfer(message_id)

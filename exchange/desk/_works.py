@@ -13,6 +13,7 @@ from exchange.cases.listing import Listing
 from exchange.cases.offers import Offers
 from exchange.cases.search import Search
 from exchange.cases.standing import withheld_by
+from exchange.content.scanning import Scanning
 from exchange.context.desk_context import DeskContext
 from exchange.files.attaching import Attaching
 from exchange.files.book import FileBook
@@ -31,6 +32,7 @@ from exchange.office.call_book import CallBook
 from exchange.office.case_book import CaseBook
 from exchange.office.case_notes import casework_of
 from exchange.office.erasure import Erasure
+from exchange.office.hash_only import HashOnly
 from exchange.office.office import Office
 from exchange.office.officers import Acting
 from exchange.office.processing_log import ProcessingLog
@@ -73,6 +75,8 @@ class Works:
     replies: Replies
     once: Once
     files: FileBook
+    scanning: Scanning
+    hash_only: HashOnly
     attaching: Attaching
     mover: FileMover
 
@@ -108,7 +112,6 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
     outbox = Outbox(context, judge, acting, book, passing_on, once, fanning)
     mailbox = Inbox(context, judge, book)
     files = FileBook(context)
-    attaching = Attaching(context, files)
     search = Search(
         store,
         lambda stored: [subject.key for subject in subjects_of(parsed.of(stored))],
@@ -142,6 +145,8 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
         replies=Replies(context, passing_on, acting),
         once=once,
         files=files,
-        attaching=attaching,
+        scanning=Scanning(context.settings.scanning),
+        hash_only=HashOnly(context, acting, book),
+        attaching=outbox.attaching,
         mover=FileMover(context, link, files, node_sync.state),
     )

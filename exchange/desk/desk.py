@@ -36,6 +36,7 @@ from typing import Any, TypeVar
 from exchange.context.desk_context import Clock, DeskContext
 from exchange.context.live_keys import LiveKeys, LiveSigner
 from exchange.context.worker import own_thread
+from exchange.desk._custody import DeskCustody
 from exchange.desk._events import DeskEvents
 from exchange.desk._files import DeskFiles
 from exchange.desk._works import Works, make_works
@@ -107,6 +108,7 @@ class Desk:
         self.office = DeskOffice(works)
         self.evidence = DeskEvidence(works)
         self.files = DeskFiles(works)
+        self.custody = DeskCustody(works, self.files, self.evidence)
         self.webhooks = DeskWebhooks(works)
         self.events = DeskEvents(works)
 

@@ -10,10 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
+from pathlib import Path
 from uuid import UUID
 
 from cryptography import x509
 
+from exchange.evidence._bag_files import LIST, check_files
 from exchange.evidence._bag_readme import readmes
 from exchange.evidence.bag_writer import (
     BAG_INFO,
@@ -179,15 +181,17 @@ def verify_bag(
     *,
     disclosure: Disclosure | None = None,
     tsa_roots: Sequence[x509.Certificate] = (),
+    beside: Sequence[Path] = (),
 ) -> BagReport:
     """Verify all that a bag says, from ``trusted_root`` (root metadata).
 
-    ``disclosure`` opens a bag without content; without ``tsa_roots`` tokens are not checked. Raises
+    ``disclosure`` opens a bag without content; without ``tsa_roots`` tokens are not checked; ``beside`` are evidence
+    files, sealed or opened, that lie beside the bag. Raises
     :class:`DirectoryUntrustedError`, :class:`DirectoryUnavailableError`, and :class:`MalformedError` and its kin when
     the envelope cannot be read at all.
     """
     trust = trust_in(bag, trusted_root)
-    return judge_bag(bag, trust, now, disclosure=disclosure, tsa_roots=tsa_roots).report
+    return judge_bag(bag, trust, now, disclosure=disclosure, tsa_roots=tsa_roots, beside=beside).report
 
 
 def trust_in(bag: ReadBag, trusted_root: bytes) -> BagTrust:
@@ -203,6 +207,7 @@ def judge_bag(
     *,
     disclosure: Disclosure | None = None,
     tsa_roots: Sequence[x509.Certificate] = (),
+    beside: Sequence[Path] = (),
 ) -> JudgedBag:
     """As :func:`verify_bag`, by a trust that was established; raises :class:`MalformedError` and its kin."""
     directory = trust.directory
@@ -234,6 +239,7 @@ def judge_bag(
             _vkeys(bag, whole.judged, trust.shown),
             *about.checks,
             _opening(envelope, opened),
+            *check_files(bag.files, envelope, opened, beside),
             *_cosignatures(whole.judged, directory, now),
             statement,
             *tokens,
@@ -269,7 +275,8 @@ def _tag_files(bag: ReadBag, envelope: Envelope) -> Iterator[Check]:
     said = bag.files.get(BAG_INFO) == bag_info(message, payload)
     yield Check(BAG_INFO, said, None if said else _BAG_ALTERED, "" if said else "it is about another bag")
     read = bag.files.get(README)
-    known = any(text.encode() == read for text in readmes(message, disclosed=CONTENT in bag.files))
+    texts = readmes(message, disclosed=CONTENT in bag.files, files=LIST in bag.files)
+    known = any(text.encode() == read for text in texts)
     why = "" if known else "it is not the text of this version in any language: do not do what it says"
     yield Check(README, known, None if known else _BAG_ALTERED, why)
     yield _program(bag)

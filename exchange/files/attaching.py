@@ -14,7 +14,9 @@ from exchange.files.sealing import FileSealing, Sealed, Stop, WantedFile
 from exchange.files.stoppable import stoppable
 from exchange.files.support import require_supported
 from exchange.office.draft_ids import draft_id_of
+from exchange.office.processing_log import Giving, ProcessingLog
 from protocol.errors import UsageError
+from protocol.processing_log import Operation
 
 Draft = Mapping[str, Any]
 
@@ -22,10 +24,11 @@ Draft = Mapping[str, Any]
 class Attaching:
     """Seals files for the drafts of one desk. Event loop; sealing has threads of its own."""
 
-    def __init__(self, context: DeskContext, book: FileBook) -> None:
+    def __init__(self, context: DeskContext, book: FileBook, records: ProcessingLog) -> None:
         self._thread = context.in_thread
         self._context = context
         self._book = book
+        self._records = records
 
     async def attached(self, drafts: Sequence[Draft]) -> Sequence[Draft]:
         """The drafts with the files that are given with them (:mod:`exchange.files.given`).
@@ -81,7 +84,18 @@ class Attaching:
         return _replaced(drafts, anew, made)
 
     async def _kept(self, sealed: list[Sealed], owner: UUID) -> list[dict[str, Any]]:
-        return await self._thread(lambda: self._book.keep(sealed, owner))
+        def keep() -> list[dict[str, Any]]:
+            # The custody of a file begins with who added it: recorded by its hash, each for itself.
+            made = [
+                self._records.record(Operation.COLLECTION, "files.seal", given=Giving((), file=digest))
+                for digest in (bytes.fromhex(one.attachment["sha256"]) for one in sealed)
+            ]
+            store = self._context.store
+            with store.database.transaction():
+                store.records.insert(made)
+                return self._book.keep(sealed, owner)
+
+        return await self._thread(keep)
 
 
 def owner_of(draft: Draft) -> UUID:

@@ -150,6 +150,12 @@ class FileBook:
         """The files of a message of this desk."""
         return self._files.of(message)
 
+    def place_of(self, head: Head, name: bytes) -> str | None:
+        """Where the sealed file of a message lies on the shelf, whole; None where it does not."""
+        kept = None if head.direction is Direction.RECEIVED else self._files.of_message(head.id, name)
+        place = fetched_place(head.digest, name) if kept is None else kept.place
+        return place if self.shelf.has(place) else None
+
     def erase(self, messages: Sequence[tuple[UUID, bytes]]) -> list[str]:
         """Forget the files of messages (id, digest), inside a transaction: their keys are destroyed.
 

@@ -13,7 +13,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,6 +82,10 @@ class FileOpening:
         """As :meth:`open`, and nothing is written."""
         for _ in self._pieces(attachment, place, meter):
             pass
+
+    def pieces(self, attachment: Mapping[str, Any], place: str, meter: Meter) -> Iterator[memoryview]:
+        """The file in pieces: nothing may be used before the last one came. Raises as :meth:`open`."""
+        yield from self._pieces(attachment, place, meter)
 
     def is_as_named(self, file: SealedFile, place: str) -> bool:
         """Whether the sealed file on the shelf is the one that its name stands for, whatever is in it."""

@@ -1,36 +1,21 @@
 """Whether files may and can go where a message goes: asked before anything is sealed, and again when it is composed.
 
-The cards say who takes files (:func:`keys.directory.routes.require_files`). A file that is labelled to be exchanged by
-its hash alone goes nowhere, unless the office's settings let it.
+The cards say who takes files (:func:`keys.directory.routes.require_files`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from exchange.context.desk_context import DeskContext
 from exchange.files.sealing import WantedFile
-from exchange.settings import EvidenceFilesSettings
 from keys.directory.routes import require_files
 from protocol.address import Address
-from protocol.errors import ComityError, FileByHashOnlyError, FileNotSupportedError
+from protocol.errors import ComityError, FileNotSupportedError
 from protocol.files.file_list import DIGEST_BYTES, MAX_FILES, FileSet
 from protocol.files.sealed_file import MAX_FILE_BYTES, sealed_length
-
-if TYPE_CHECKING:
-    from protocol.messages.schema.base import Message
-
-HASH_ONLY = "by_hash_only"
-
-
-def require_not_hash_only(message: Message, settings: EvidenceFilesSettings) -> None:
-    """Return if none of the files of a message is exchanged by its hash alone; raises :class:`FileByHashOnlyError`."""
-    if settings.hash_only == "never" and any(
-        attachment.sealed is not None and attachment.label == HASH_ONLY for attachment in message.attachments
-    ):
-        raise FileByHashOnlyError
 
 
 def require_supported(context: DeskContext, draft: Mapping[str, Any], wanted: Sequence[WantedFile]) -> None:

@@ -24,8 +24,8 @@ from exchange.cases.delivery import REPLACES, require_lost, settled_value
 from exchange.cases.standing import standing_of
 from exchange.cases.threads import check_next_step
 from exchange.context.desk_context import DeskContext
+from exchange.files.attaching import Attaching
 from exchange.files.book import FileBook
-from exchange.files.support import require_not_hash_only
 from exchange.link.client import MAX_SUBMIT_BYTES
 from exchange.messaging._referring import TOLD, accompanied
 from exchange.messaging.drafting.closing import LAPSE, losses, require_nothing_lost
@@ -33,6 +33,7 @@ from exchange.messaging.drafting.fanning import Fanning, TimedDraft, family_of, 
 from exchange.messaging.handling import PassingOn
 from exchange.messaging.once import Claim, Once
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
+from exchange.office.hash_only import HashOnly
 from exchange.office.officers import Acting
 from exchange.office.processing_log import Giving, ProcessingLog
 from exchange.store.rows import Head, OnceResult, Refusal, StoredMessage, StoredReceipt
@@ -147,6 +148,8 @@ class Outbox:
         self._settings = context.settings
         self._clock = context.clock
         self._files = FileBook(context)
+        self._hash_only = HashOnly(context, acting, book)
+        self.attaching = Attaching(context, self._files, book)
         self._last_id = (0, 0)
 
     def compose(self, drafts: Sequence[Mapping[str, Any]]) -> list[Composed]:
@@ -214,7 +217,7 @@ class Outbox:
             cautions.append((*found, *cautions_of_cards(composed.message, self._directory()), *told))
             check_law(self._directory(), composed.message)
             self._check_files(composed.message, known_only=True)
-            require_not_hash_only(composed.message, self._settings.files)
+            self._hash_only.check_outgoing(composed.message, self._parsed)
             self._fanning.require_alone(composed.message)
             self._passing_on.check_outgoing(composed)
             self._needs_glass(composed.message)

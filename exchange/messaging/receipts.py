@@ -43,7 +43,8 @@ class JudgedReceipt:
 
     def stored(self, digest: bytes) -> StoredReceipt:
         """What is kept of it, under the envelope it is about."""
-        return StoredReceipt(digest, self.receipt, self.error.code if self.error else None)
+        event = self.proved.event if self.proved is not None else None
+        return StoredReceipt(digest, self.receipt, self.error.code if self.error else None, event)
 
     @property
     def may_be_ahead(self) -> bool:

@@ -224,6 +224,7 @@ class Erasure:
             self._store.search.forget(seqs)
             self._store.parents.erase(thread)
             places = self._files.erase([(message.head.id, message.head.digest) for message in messages])
+            self._store.custody.erase([message.head.id for message in messages])
             notes = self._store.case_notes.erase(thread) + self._erase_handovers(thread)
             notes += self._store.calls.erase(thread)
             drafts = self._erase_drafts(thread, ids)

@@ -40,6 +40,7 @@ from exchange.service.sessions import OfficerSession, Sessions
 from exchange.settings import DeskSettings, Home
 from exchange.store.desk_store import DeskStore
 from keys.secrets.keystore import Keystore
+from keys.starting import write_waiting
 from protocol.address import Address
 from protocol.errors import ComityError, UnavailableError
 
@@ -81,6 +82,7 @@ class DeskService:
         sessions = Sessions(files.officers, settings.service.idle_min * 60.0)
         _rehearse(files, settings, keystore)
         derived = _read_ahead(files, keystore)
+        write_waiting()  # once, and not in each command
         runner = CommandRunner(home.resolve(), keystore, program, os.urandom(_SECRET_BYTES), derived)
         warm = WarmProcess.start(runner, lambda content: take_derived(derived, cbor2.loads(content), utc_now()))
         # Its own copy goes on by itself: this says how far the other one is.

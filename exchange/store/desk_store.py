@@ -19,6 +19,7 @@ from uuid import UUID
 from exchange.store._calls import CallTable, CardSeenTable
 from exchange.store._content import ContentSeal
 from exchange.store._content_keys import ContentKeys
+from exchange.store._custody import CustodyTable
 from exchange.store._events import EventTable
 from exchange.store._mailbox import MailboxPlace, QuarantineTable
 from exchange.store._names import RowNames
@@ -88,6 +89,7 @@ class DeskStore:
     agenda: AgendaTable
     case_notes: CaseNoteTable
     files: FileTable
+    custody: CustodyTable
     search: WordTable
     records: ProcessingLogTable
     events: EventTable
@@ -122,6 +124,7 @@ class DeskStore:
             self.receipts = ReceiptTable(database, names, self.agenda)
             self.case_notes = CaseNoteTable(database, names, self.content, self.agenda)
             self.files = FileTable(database, names, self.content, self.agenda)
+            self.custody = CustodyTable(database, names, self.content)
             self.search = WordTable(database, self.state, self.messages)
             self.records = ProcessingLogTable(database)
             self.events = EventTable(database)
@@ -184,15 +187,18 @@ class DeskStore:
         self, taken: Iterable[UUID], refused: Mapping[UUID, Refusal], receipts: Sequence[StoredReceipt]
     ) -> list[DeskEvent]:
         events = []
+        proved_at: dict[bytes, datetime] = {}
+        for event in map(_event_in, receipts):
+            if event is not None:
+                proved_at[event.digest] = min(event.at, proved_at.get(event.digest, event.at))
+        at_hand = {head.id: head for head in self.messages.heads_of(proved_at).values()}
         for message_id in sorted(taken):
-            head, why = self.messages.head(message_id).head, refused.get(message_id)
+            head = at_hand.get(message_id) or self.messages.head(message_id).head
+            why = refused.get(message_id)
             if why is not None:
                 events.append(replace(_of(head, Happened.REFUSED, why.at), more={"code": why.code}))
                 continue
-            proofs = [
-                event.at for event in map(_event_in, receipts) if event is not None and event.digest == head.digest
-            ]
-            events.append(_of(head, Happened.SUBMITTED, min(proofs, default=head.stored_at)))
+            events.append(_of(head, Happened.SUBMITTED, proved_at.get(head.digest, head.stored_at)))
         return events
 
     def note_waiting(self, reasons: Mapping[UUID, str]) -> None:
@@ -286,8 +292,8 @@ def _of(head: Head, name: Happened, at: datetime) -> DeskEvent:
 
 def _event_in(stored: StoredReceipt) -> Event | None:
     """What a receipt proves; None for one that proves nothing, or an event that this program does not know."""
-    if stored.error is not None:
-        return None
+    if stored.error is not None or stored.event is not None:
+        return stored.event if stored.error is None else None
     try:
         return decode_event(stored.receipt.leaf)
     except MalformedError:

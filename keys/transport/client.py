@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from yarl import URL
 
+from keys.starting import load_http
 from keys.transport.networks import Network, guarded_sockets, is_refusal
 from keys.transport.signing import Requester, signing
 from keys.transport.tls import any_server_context, client_context
@@ -121,6 +122,7 @@ class SignedClient:
     """
 
     def __init__(self, server: Server, requester: Requester, reach: Reach = Reach()) -> None:
+        load_http()
         import aiohttp
 
         self.server = server

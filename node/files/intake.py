@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from node.files._passage import may_rest_at
 from node.files.context import FilesContext
 from node.files.holdings import Holding
 from node.files.store import SegmentObject
@@ -149,7 +150,10 @@ class FileIntake:
         quota = settings.desk_quota_bytes if desk else settings.partner_quota_bytes
         async with holdings.reserving:
             await holdings.require_room(total)
-            operation = AnnounceFiles(announced.digest, caller, announced.file_list, quota, self._node.clock())
+            may_rest = may_rest_at(self._node.name, stored.sender, self._node.directory.current)
+            operation = AnnounceFiles(
+                announced.digest, caller, announced.file_list, quota, may_rest, self._node.clock()
+            )
             await self._node.sequencer.perform(operation)
             await holdings.find(announced.digest)  # from now on its bytes are expected
         self._node.sequencer.wakeups.notify((ANY_FILES,))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +14,8 @@ from exchange.cli._options import (
     IdArgument,
     JsonOption,
     PassphraseOption,
+    SecondOfficerOption,
+    SecondPassphraseOption,
     read_officer_passphrase,
     run,
     with_desk,
@@ -116,13 +117,8 @@ def record(
 def break_glass(
     message_id: IdArgument,
     reason: Annotated[str, typer.Argument(help=_("Why it cannot wait."))],
-    second_officer: Annotated[str, typer.Option("--second-officer", help=_("The id of another officer, in person."))],
-    second_passphrase_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--second-passphrase-file", help=_("The second officer's passphrase in a file; else it is asked.")
-        ),
-    ] = None,
+    second_officer: SecondOfficerOption,
+    second_passphrase_file: SecondPassphraseOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,

@@ -561,6 +561,40 @@ async def test_what_arrives_is_derived_before_anybody_looks(world: World) -> Non
         assert await in_thread(fr, fr._works.context.store.agenda.stale_count) == 0
 
 
+async def test_who_keeps_listening_has_threads_derived_once_quiet_and_an_emergency_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        context = fr._works.context
+
+        async def stale_after_listening() -> int:
+            await fr.messages.sync(wait=1)
+            return await in_thread(fr, context.store.agenda.stale_count)
+
+        monkeypatch.setattr("exchange.messaging.sync._QUIET_AFTER_S", 3600)
+        await jp.messages.send(request(**ROUTINE))
+        assert await stale_after_listening() == 1
+        await jp.messages.send(request(**ROUTINE))
+        assert await stale_after_listening() == 2
+        await asked_in_an_emergency(jp, 20)
+        await jp.messages.send(request(**ROUTINE))
+        assert await stale_after_listening() == 0
+
+        await jp.messages.send(request(**ROUTINE))
+        assert await stale_after_listening() == 1
+        monkeypatch.setattr("exchange.messaging.sync._DERIVE_WITHIN_S", -1)  # it waited for long enough
+        await jp.messages.send(request(**ROUTINE))
+        assert await stale_after_listening() == 0
+
+        await context.background.cancel()
+        monkeypatch.setattr("exchange.messaging.sync._DERIVE_WITHIN_S", 3600)
+        monkeypatch.setattr("exchange.messaging.sync._QUIET_AFTER_S", 0)
+        await jp.messages.send(request(**ROUTINE))
+        await fr.messages.sync(wait=1)
+        await asyncio.gather(*context.background._tasks)
+        assert await in_thread(fr, context.store.agenda.stale_count) == 0
+
+
 async def test_a_look_reads_what_changed_and_not_all_cases(world: World) -> None:
     async with world.open(JP) as jp, world.open(FR) as fr:
         for _ in range(3):

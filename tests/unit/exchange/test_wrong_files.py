@@ -120,6 +120,8 @@ OTHERS = {
     *((f"comity {words}", "attach") for words in ("new", "send", "answer", "offer", "draft save", "case say")),
     *(("comity files get", "to"), ("comity files get", "target")),
     *(("comity desk run", "run_folder"), ("comity desk unit", "credential")),
+    # Files of others, which are never read as anything.
+    *(("comity files export", "out"), ("comity files scan", "file")),
 }
 NOT_PATHS = {("comity verify", "what"), ("comity-node federation create", "holder")}
 
