@@ -342,6 +342,5 @@ def _nginx(place: Path) -> Iterator[int]:
         process.wait()
 
 
-
 if __name__ == "__main__":
     main()

@@ -294,7 +294,7 @@ class _Moving:
         return failed
 
     async def close(self) -> None:
-        """Stop. What is under way goes on where it was when somebody begins again."""
+        """Stop. A transfer goes on where it was when somebody begins again."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

@@ -97,9 +97,7 @@ class Downloading:
             return done
         return await noted.note(TransferState.HELD_UP, _NOT_THERE_YET, bytes_moved=meter.done, files_moved=whole)
 
-    async def _follow(
-        self, coming: _Coming, missing: Sequence[Ranges], telling: tuple[Meter, TransferBook]
-    ) -> None:
+    async def _follow(self, coming: _Coming, missing: Sequence[Ranges], telling: tuple[Meter, TransferBook]) -> None:
         """Fetch what the node holds, and what comes there meanwhile: files that are still on their way are followed."""
         pause, waited = _PAUSE_FIRST_S, 0.0
         while any(missing) and waited < _FOLLOWED_S:
