@@ -222,7 +222,9 @@ async def _sent(jp: Desk, fr: asyncio.subprocess.Process, paths: list[Path]) -> 
     with attaching([WantedFile(path) for path in paths]):
         sent = await jp.messages.send(request_draft())
     moving = time.perf_counter()
-    while (await jp.files.resume(sent.id)).state != "done":
+    while True:
+        if (await jp.files.resume(sent.id)).state == "done":
+            break
         await asyncio.sleep(0.05)
     while (await fr.stdout.readline()).strip() != str(sent.id).encode():
         pass

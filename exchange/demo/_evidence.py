@@ -71,7 +71,9 @@ def _fields(paths: Sequence[Path]) -> dict[str, Any]:
 async def _moved(desk: Desk, message: UUID) -> None:
     """Move the files of a message until they are where they go."""
     async with asyncio.timeout(ARRIVES_WITHIN_S):
-        while (await desk.files.resume(message)).open:
+        while True:
+            if not (await desk.files.resume(message)).open:
+                return
             await asyncio.sleep(0.1)
 
 
