@@ -27,6 +27,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from queue import Queue
 from statistics import median, quantiles
@@ -77,10 +78,9 @@ def _sealing(source: Path, rounds: int) -> None:
         floors.append(mib / _timed(lambda: _sealing_floor(int(mib))))
         with tempfile.TemporaryDirectory(dir=source.parent) as folder:
             sealing = FileSealing(Shelf(Path(folder) / "files"), threading.Event())
-            wanted = WantedFile(source)
-            rates.append(mib / _timed(lambda: sealing.seal(wanted, Meter("sealing", 0))))
+            rates.append(mib / _timed(partial(sealing.seal, WantedFile(source), Meter("sealing", 0))))
         for name, command in _peers(source):
-            peers.setdefault(name, []).append(mib / _timed(lambda: subprocess.run(command, check=True)))  # noqa: B023
+            peers.setdefault(name, []).append(mib / _timed(partial(subprocess.run, command, check=True)))
     REPORT.add("sealing", median(rates), "MiB/s", median(floors), more_is_better=True)
     print(f"sealing {median(rates):.0f} MiB/s, floor {median(floors):.0f}, {median(rates) / median(floors):.2f} of it")
     for name, found in peers.items():
@@ -197,7 +197,7 @@ async def _moving(folder: Path, source: Path, small: int, rounds: int) -> None:
         processes |= {f"node {name}": node.process.pid for name, node in made.nodes.items()}
         idle = {name: _memory_of(pid) for name, pid in processes.items()}
         rates, floors, sealing = list[float](), list[float](), list[float]()
-        mib = source.stat().st_size / MIB
+        mib = await asyncio.to_thread(lambda: source.stat().st_size) / MIB
         with _sampled(processes) as memory:
             for _ in range(rounds):
                 floors.append(mib / await asyncio.to_thread(_copying_floor, folder, source))

@@ -105,7 +105,7 @@ def files_object(found: Any) -> dict[str, Any]:
 
 
 def tracking_object(tracking: Tracking, files: Any = None) -> dict[str, Any]:
-    """What is proved of a message and of its files (``exchange.cases.file_hops.FileTracking``), and where its case
+    """What is proved of a message and of its files (``exchange.files.shown.FileTracking``), and where its case
     stands.
     """
     return {

@@ -30,10 +30,9 @@ from keys.local.terminal import QUEUED, REFUSED, UNVERIFIED
 from protocol.errors import DeskBusyError, UsageError
 
 if TYPE_CHECKING:
-    from exchange.cases.file_hops import FileTracking
     from exchange.desk.desk import Desk
     from exchange.files.progress import Told
-    from exchange.files.shown import MessageFiles
+    from exchange.files.shown import FileTracking, MessageFiles
     from exchange.store.files import FileTransfer
 
 app = typer.Typer(no_args_is_help=True)
