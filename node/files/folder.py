@@ -42,8 +42,10 @@ class FolderStore:
 
     async def open(self) -> None:
         """See :class:`~node.files.store.FileStore`."""
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="files")
-        await self._calling(self._open)
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="files")
+        if self._lock is None:
+            await self._calling(self._open)
 
     def _open(self) -> None:
         with self._writing():
@@ -177,7 +179,7 @@ class FolderStore:
         try:
             yield
         except OSError as problem:
-            error = disk_error(problem, f"a file below {self._path} cannot be written: {problem.strerror}")
+            error = disk_error(problem, f"files cannot be written here: {problem.strerror}")
             self._report(self._path, problem, "writing")
             raise error from problem
         self._report(self._path, None, "writing")
@@ -187,7 +189,7 @@ class FolderStore:
         try:
             yield
         except OSError as problem:
-            error = disk_error(problem, f"a file below {self._path} cannot be read: {problem.strerror}")
+            error = disk_error(problem, f"files cannot be read here: {problem.strerror}")
             self._report(self._path, problem, "reading")
             raise error from problem
         self._report(self._path, None, "reading")

@@ -11,7 +11,7 @@ import pytest
 from node.files import folder as module
 from node.files.folder import FolderStore
 from node.files.store import FileStore
-from protocol.errors import StorageFullError, StoreInUseError
+from protocol.errors import StorageFullError, StoreInUseError, UnavailableError
 from tests.conformance.file_store import MESSAGE, NAME, FileStoreConformance, opened, segment, sorted_held
 from tests.faults.small_disk import mounted_disk
 
@@ -64,7 +64,7 @@ async def test_a_disk_that_fails_midway_leaves_no_part_of_a_segment(
     store = FolderStore(tmp_path / "files", report=lambda file, problem, use: reported.append(use) if problem else None)
     async with opened(store):
         monkeypatch.setattr(module, "make_durable", fails)
-        with pytest.raises(Exception, match="cannot be written"):
+        with pytest.raises(UnavailableError, match="cannot be written here: Input/output error"):
             await store.put(MESSAGE, [segment(0)])
         assert list((tmp_path / "files" / MESSAGE.hex()).iterdir()) == []
         assert await store.held(MESSAGE) == {}
