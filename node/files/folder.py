@@ -163,6 +163,8 @@ class FolderStore:
         return await self._calling(self._room)
 
     def _room(self) -> int:
+        if self._lock is None:
+            self._open()  # or say why not
         with self._reading():
             disk = os.statvfs(self._path)
         return disk.f_bavail * disk.f_frsize

@@ -94,7 +94,7 @@ async def test_a_disk_of_files_that_fails_stops_no_message_and_files_go_on_when_
     assert answer.code is None
     refused = await parcels.call(world, tokyo, "/v1/files/open", parcel.announcement)
     assert refused.status == 503
-    assert b"files cannot be read here: Not a directory" in refused.body
+    assert b"files cannot be written here: File exists" in refused.body
     assert str(tmp_path).encode() not in refused.body
     assert any("files" in problem for problem in jp.disk.problems)
     (world.home("jp").path / "files").unlink()
