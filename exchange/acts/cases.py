@@ -23,6 +23,7 @@ from exchange.text.code_words import code_of
 from exchange.text.objects import plain
 from exchange.views import AgendaItem, CaseRow, InboxRow, Lane, SentMessage, TargetRow
 from protocol.address import Address
+from protocol.encoding.phrase import phrase
 from protocol.errors import NotFoundError, UsageError
 from protocol.lifecycle.case import AnyCase
 from protocol.lifecycle.deadlines import Deadline, deadlines
@@ -274,7 +275,9 @@ async def find_parent(desk: Desk, text: str) -> UUID:
     """What was asked of several nations, by its id or the own reference; raises :class:`NotFoundError`."""
     found = await desk.parents.resolve(text)
     if found is None:
-        raise NotFoundError(f"nothing that was asked of several nations has the id or reference {text}")
+        raise NotFoundError(
+            phrase("nothing that was asked of several nations has the id or reference {text}", text=text)
+        )
     return found
 
 

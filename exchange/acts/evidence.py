@@ -23,6 +23,7 @@ from keys.local.translation import language as own_language
 from keys.local.translation import languages
 from protocol.address import Address
 from protocol.encoding.instants import truncate
+from protocol.encoding.phrase import phrase
 from protocol.errors import ComityError, RecipientNeededError, UsageError
 
 THEIRS, OURS = "theirs", "ours"
@@ -201,7 +202,7 @@ def _handed(wishes: LetterWishes) -> tuple[str, str] | None:
     if not wishes.disclosure:
         return None
     if wishes.to is None or wishes.purpose is None:
-        raise RecipientNeededError("it was not said who gets it, or what for")
+        raise RecipientNeededError(phrase("it was not said who gets it, or what for"))
     return wishes.to, wishes.purpose
 
 

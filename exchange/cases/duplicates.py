@@ -20,6 +20,7 @@ from exchange.context.parsed import Parsed
 from exchange.store.desk_store import DeskStore
 from exchange.views import Direction
 from protocol.address import Address
+from protocol.encoding.phrase import phrase
 from protocol.errors import DuplicateRequestError
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def require_no_duplicate(
     found = find_duplicates(store, parsed, search, message)
     named = sorted({str(one.thread) for one in found if one.thread not in besides})
     if named:
-        raise DuplicateRequestError(f"other cases are about the same targets: {', '.join(named)}")
+        raise DuplicateRequestError(phrase("other cases are about the same targets: {names}", names=", ".join(named)))
 
 
 def find_duplicates(store: DeskStore, parsed: Parsed, search: Search, message: Message) -> list[Duplicate]:

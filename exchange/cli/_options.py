@@ -18,6 +18,7 @@ from exchange.cli._attaching import with_files
 from exchange.i18n import _
 from exchange.service.served import a_served_desk, served_desk
 from keys.local.terminal import ask, interrupted, is_ending, refuse
+from protocol.encoding.phrase import phrase
 from protocol.errors import ComityError, MalformedError, RecipientNeededError, UsageError
 
 if TYPE_CHECKING:
@@ -271,7 +272,7 @@ def read_handing(to: str | None, purpose: str | None) -> tuple[str, str]:
     """
     given = (to, purpose or _purpose(given_login()))
     if not all(given) and not sys.stdin.isatty():
-        raise RecipientNeededError("it was not said who gets it, or what for")
+        raise RecipientNeededError(phrase("it was not said who gets it, or what for"))
     questions = (_("Who gets it?"), _("What for (a code of the list record_purpose)?"))
     asked = [value or ask(question, err=True) for value, question in zip(given, questions, strict=True)]
     return asked[0], asked[1]

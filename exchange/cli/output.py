@@ -11,6 +11,7 @@ from typing import Any
 from exchange.text.objects import plain
 from keys.local.printing import printable_line
 from keys.local.terminal import write, write_json
+from keys.local.translation import _
 
 
 def print_json(value: Any) -> None:
@@ -46,6 +47,11 @@ def safe(value: object) -> str:
 
         return in_zone(value, shown_zone(), seconds=True)
     return "-" if value is None else printable_line(str(plain(value)))
+
+
+def told(text: str) -> str:
+    """A text of ours that was made elsewhere, in the reader's language as one printable line; nothing for none."""
+    return safe(_(text)) if text else ""
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

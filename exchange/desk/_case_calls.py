@@ -6,6 +6,7 @@ from typing import Unpack
 from uuid import UUID
 
 from exchange.cases.calls import (
+    CallAbout,
     CallEntry,
     Calls,
     CallSheet,
@@ -22,7 +23,7 @@ from exchange.desk._reading import SHORT_ID, resolved_entry
 from exchange.desk._works import Works
 from exchange.office.officers import READERS, Login
 from exchange.office.unproved_book import Registering
-from exchange.store.rows import UnprovedEntry
+from exchange.store.rows import Head, UnprovedEntry
 from exchange.views import Direction
 from protocol.address import Address
 from protocol.errors import AlreadyRegisteredError, UnavailableError
@@ -182,4 +183,11 @@ class CaseCalls:
             calls=calls_of(context.store, head.thread),
             required=context.settings.office.emergency_call_back == "required"
             and is_emergency_here(context.store, head.thread),
+            about=_about(head, asks is not None),
         )
+
+
+def _about(head: Head, passed_on: bool) -> CallAbout:
+    if head.direction is not Direction.RECEIVED:
+        return CallAbout.OWN
+    return CallAbout.REQUEST if passed_on or head.type.endswith(".request") else CallAbout.MESSAGE

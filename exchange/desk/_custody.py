@@ -34,6 +34,7 @@ from exchange.store.files import TransferState
 from exchange.store.rows import Head, StoredMessage
 from exchange.views import Direction
 from protocol.encoding.instants import truncate
+from protocol.encoding.phrase import phrase
 from protocol.errors import ComityError, ErasedError, FileNotHereError, NotFoundError
 from protocol.event import decode_event
 from protocol.processing_log import Operation, ProcessingRecord
@@ -237,13 +238,15 @@ class DeskCustody:
             attachment = dict(_named(content, custody.file.original))
             if custody.file.sealed is None:
                 if named:
-                    raise FileNotHereError("the message names that file by its hash alone: there is no file to export")
+                    raise FileNotHereError(
+                        phrase("the message names that file by its hash alone: there is no file to export")
+                    )
                 continue
             self._works.hash_only.require([attachment])
             self._files.require_unquarantined(head.id, attachment)
             found.append((attachment, self._files.place(head, bytes.fromhex(custody.file.sealed))))
         if not found:
-            raise FileNotHereError("the message has no files that could be exported")
+            raise FileNotHereError(phrase("the message has no files that could be exported"))
         return found
 
     def _note_exported(self, head: Head, handed: Handing, written: Iterable[WrittenFile]) -> tuple[int, ...]:
@@ -265,5 +268,5 @@ class DeskCustody:
 def _named(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     found = attachment_of(content, name)
     if found is None:
-        raise NotFoundError(f"no file of that message, or several, fit {name!r}")
+        raise NotFoundError(phrase("no file of that message, or several, fit {name}", name=repr(name)))
     return found

@@ -43,6 +43,7 @@ from exchange.store.files import FileTransfer, TransferState
 from exchange.store.rows import Head
 from exchange.views import Direction
 from protocol.encoding.instants import truncate
+from protocol.encoding.phrase import phrase
 from protocol.errors import (
     ComityError,
     FileAlteredError,
@@ -159,7 +160,9 @@ class DeskFiles:
                 transfer = self._transfer(message_id)
                 received = transfer.direction is Direction.RECEIVED
                 if transfer.state in {TransferState.GONE, TransferState.CANCELLED} or (received and not transfer.open):
-                    raise NothingOpenError(f"the files of that message are {transfer.state.replace('_', ' ')}")
+                    raise NothingOpenError(
+                        phrase("the files of that message are {value}", value=transfer.state.replace("_", " "))
+                    )
                 self._store.files.note(transfer.at_state(TransferState.CANCELLED, truncate(self._context.clock())))
                 return transfer, self._store.messages.head(message_id).head
 
@@ -197,7 +200,7 @@ class DeskFiles:
         here = await self._in_thread(lambda: self._opened_by_officer(message_id))
         chosen = _chosen(here, names)
         if target is not None and len(chosen) != 1:
-            raise UsageError("one file gets a name of its own: say which")
+            raise UsageError(phrase("one file gets a name of its own: say which"))
         await self._in_thread(lambda: self._require_free(here, chosen))
         await self._in_thread(lambda: self._note_opening(here, chosen))
         await self._require_here(here, chosen, told)
@@ -243,7 +246,9 @@ class DeskFiles:
         if not all(shelf.has(here.places[number]) for number in chosen):
             now = await self.progress(here.head.id)
             share = now.bytes_moved * 100 // max(now.total_bytes, 1)
-            raise FileNotHereError(f"not all of it has arrived: {share} % of the message's files are here")
+            raise FileNotHereError(
+                phrase("not all of it has arrived: {share} % of the message's files are here", share=share)
+            )
 
     async def _open(self, here: _Here, number: int, target: Path, told: Told) -> OpenedFile:
         attachment, place = here.attachments[number], here.places[number]
@@ -282,7 +287,7 @@ class DeskFiles:
             self._note(here.transfer.at_state(TransferState.WAITING, truncate(self._context.clock())))
 
         await self._in_thread(anew)
-        raise FileAlteredError("the sealed file on this desk's disk was damaged: it is fetched anew")
+        raise FileAlteredError(phrase("the sealed file on this desk's disk was damaged: it is fetched anew"))
 
     def _quarantine(self, here: _Here, number: int, problem: ComityError) -> None:
         """Keep a file apart that is not what its sender signed; recorded."""
@@ -318,7 +323,7 @@ class DeskFiles:
         """Where the sealed file of a message lies on the shelf, whole; raises :class:`FileNotHereError`."""
         place = self._place(head, name)
         if not self._book.shelf.has(place):
-            raise FileNotHereError("the sealed file has not arrived here")
+            raise FileNotHereError(phrase("the sealed file has not arrived here"))
         return place
 
     async def _state_opened(self, here: _Here, chosen: Sequence[int]) -> None:
@@ -372,13 +377,13 @@ class DeskFiles:
             return fetched_place(head.digest, name)
         kept = self._store.files.of_message(head.id, name)
         if kept is None:
-            raise FileNotHereError("the sealed file is not on this desk's shelf any more")
+            raise FileNotHereError(phrase("the sealed file is not on this desk's shelf any more"))
         return kept.place
 
     def _transfer(self, message_id: UUID) -> FileTransfer:
         transfer = self._store.files.transfer(message_id)
         if transfer is None:
-            raise NotFoundError("that message has no files that follow it")
+            raise NotFoundError(phrase("that message has no files that follow it"))
         return transfer
 
     def _note(self, transfer: FileTransfer) -> None:
@@ -436,6 +441,8 @@ def _chosen(here: _Here, names: Sequence[str]) -> list[int]:
             if name == one["name"] or (len(name) >= 4 and one["sealed"]["name"].startswith(name.lower()))
         ]
         if len(fits) != 1:
-            raise NotFoundError(f"no file of that message, or several, fit {name!r}: comity files list names them")
+            raise NotFoundError(
+                phrase("no file of that message, or several, fit {name}: comity files list names them", name=repr(name))
+            )
         chosen[fits[0]] = None
     return list(chosen)

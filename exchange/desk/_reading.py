@@ -24,6 +24,7 @@ from protocol.event import EventName
 from protocol.processing_log import Operation
 
 if TYPE_CHECKING:
+    from protocol.messages.schema.base import Message
     from protocol.messages.types.forward import Forward
 
 
@@ -63,15 +64,17 @@ def _require_no_other_kind(store: DeskStore, wanted: str) -> None:
 def _resolved_part(store: DeskStore, wanted: str) -> UUID:
     if len(wanted) < store.short_ids.fewest_characters:
         # Nobody looked: perhaps none fits.
-        raise NotFoundError("give at least four characters of the id")
+        raise NotFoundError(phrase("give at least four characters of the id"))
     # Among all of them, however old: what is short and not unique must not open another message.
     found = store.short_ids.find(wanted, _MOST_COMPARED)
     if found is None:
-        raise NotFoundError(f"too many messages fit {wanted!r}; give more")
+        raise NotFoundError(phrase("too many messages fit {wanted}; give more", wanted=repr(wanted)))
     if not found:
-        raise NotFoundError(f"no message here has an id that begins or ends with {wanted!r}")
+        raise NotFoundError(phrase("no message here has an id that begins or ends with {wanted}", wanted=repr(wanted)))
     if len(found) > 1:
-        raise NotFoundError(f"{len(found)} messages fit {wanted!r}; give more")
+        raise NotFoundError(
+            phrase("several messages fit {wanted} ({count}); give more", count=len(found), wanted=repr(wanted))
+        )
     return found[0]
 
 
@@ -133,8 +136,21 @@ def read(works: Works, message_id: UUID, act: str = "show") -> ShownMessage:
         digest=head.digest,
         cautions=cautions_of(store, works.context.parsed, message, works.context.directory),
         readers=tuple(works.office.readers_with_who_acts(message_id)),
+        original=_original_of(works, message),
         standing=found,
     )
+
+
+def _original_of(works: Works, message: Message) -> Message | None:
+    """The message that a correction corrects; None for any other, and where it has not arrived."""
+    from protocol.messages.corrections import original_of
+    from protocol.messages.types.correcting import Correction
+
+    if not isinstance(message, Correction):
+        return None
+    rows = works.context.store.messages.thread(message.thread)
+    thread = (works.context.parsed.of(row) for _, row, _ in rows if not row.erased)
+    return original_of(message, {other.id: other for other in thread})
 
 
 def _forgery_note(works: Works, head: Head) -> tuple[str, ...]:

@@ -180,7 +180,7 @@ class DeskEvidence:
         from exchange.evidence.checks import JudgedMessage, judge_message
 
         if stored.erased:
-            erased = Check("content", None, ErasedError.code, "the content was erased; its receipts are left")
+            erased = Check("content", None, ErasedError.code, phrase("the content was erased; its receipts are left"))
             text = _("The content of message {message} was erased; what is left is what the nodes logged.")
             said = text.format(message=stored.head.id)
             contradiction = () if not whole.found else (whole.check(),)

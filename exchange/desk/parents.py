@@ -24,6 +24,7 @@ from exchange.messaging.once import claim_of
 from exchange.office.draft_ids import draft_id_of, without_draft_id
 from exchange.store.rows import Parent
 from exchange.views import SentMessage
+from protocol.encoding.phrase import phrase
 from protocol.errors import UsageError
 
 # The fields that a reply has of its case, whatever a draft for all of them says.
@@ -116,5 +117,9 @@ def _threads(parent: Parent, nations: Collection[str] | None) -> list[UUID]:
     asked = {child.nation: child.thread for child in parent.children}
     unknown = set(nations or ()) - asked.keys()
     if unknown:
-        raise UsageError(f"not asked: {', '.join(sorted(unknown))}; asked: {', '.join(sorted(asked))}")
+        raise UsageError(
+            phrase(
+                "not asked: {names}; asked: {known}", names=", ".join(sorted(unknown)), known=", ".join(sorted(asked))
+            )
+        )
     return [thread for nation, thread in asked.items() if nations is None or nation in nations]

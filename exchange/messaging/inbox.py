@@ -47,6 +47,7 @@ from exchange.views import Direction, SyncResult
 from protocol.address import node_of
 from protocol.crypto.hpke import Opener
 from protocol.encoding.instants import truncate
+from protocol.encoding.phrase import phrase
 from protocol.envelope import Envelope, open_envelope, parse_envelope, verify_envelope
 from protocol.errors import (
     ComityError,
@@ -261,7 +262,7 @@ class Inbox:
 
         routing = envelope.routing
         if routing.id in page.ids:
-            raise IdConflictError("another message of this id is kept here")
+            raise IdConflictError(phrase("another message of this id is kept here"))
         verifier = self._directory().signing_key(str(routing.sender), envelope.kid, logged_at)
         opened = open_envelope(verify_envelope(envelope, verifier), self._address, self._openers, page.now)
         message = parse_message(opened.content)
@@ -380,11 +381,11 @@ def check_inner(message: Message, envelope: Envelope) -> None:
 
     routing = envelope.routing
     if message.sender != str(routing.sender):
-        raise SenderMismatchError("the sender inside is not the one in the routing header")
+        raise SenderMismatchError(phrase("the sender inside is not the one in the routing header"))
     if message.id != routing.id:
-        raise RoutingMismatchError("the id inside is not the one in the routing header")
+        raise RoutingMismatchError(phrase("the id inside is not the one in the routing header"))
     if set(message.to) != {str(recipient) for recipient in routing.recipients}:
-        raise RoutingMismatchError("the recipients inside are not those in the routing header")
+        raise RoutingMismatchError(phrase("the recipients inside are not those in the routing header"))
     check_file_set(message, routing.file_set)
 
 

@@ -26,6 +26,7 @@ from exchange.files.given import files_claimed
 from exchange.office.draft_ids import canonical
 from exchange.office.officers import Acting
 from exchange.store.rows import OnceRecord, OnceResult
+from protocol.encoding.phrase import phrase
 from protocol.errors import ErasedError, IdempotencyKeyUsedError, UsageError
 
 _KEY = re.compile(r"[!-~]{1,128}", re.ASCII)
@@ -61,7 +62,7 @@ class Claim:
 def check_key(key: str) -> str:
     """The key; raises :class:`UsageError`."""
     if not _KEY.fullmatch(key):
-        raise UsageError("an idempotency key is 1 to 128 printable ASCII characters without spaces")
+        raise UsageError(phrase("an idempotency key is 1 to 128 printable ASCII characters without spaces"))
     return key
 
 
@@ -124,7 +125,7 @@ class Once:
         if record is None:
             return None
         if record.asked is None:
-            raise ErasedError("what was sent under this key was erased; the key sends nothing again")
+            raise ErasedError(phrase("what was sent under this key was erased; the key sends nothing again"))
         if record.asked != self._digest(claim):
             raise IdempotencyKeyUsedError
         return record
@@ -133,7 +134,7 @@ class Once:
         """What the acting officer did under a key, whatever it was; None: nothing. Raises :class:`ErasedError`."""
         record = self._store.once.get(self._name(Claim(key, b"")))
         if record is not None and record.asked is None:
-            raise ErasedError("what was sent under this key was erased; the key sends nothing again")
+            raise ErasedError(phrase("what was sent under this key was erased; the key sends nothing again"))
         return record
 
     def note(self, claim: Claim, results: Sequence[OnceResult], total: int) -> None:

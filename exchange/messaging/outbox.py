@@ -66,7 +66,7 @@ if TYPE_CHECKING:
 
 _PRIORITIES = {"routine": Priority.ROUTINE, "urgent": Priority.URGENT, "emergency": Priority.EMERGENCY}
 _FORMAT_RULE = "message format"
-_NO_PROOF = PeerFailedError("the node gave no proof that it took the message")
+_NO_PROOF = PeerFailedError(phrase("the node gave no proof that it took the message"))
 _SAME_WORDS = Caution("caution", "same_words", "to")
 # Said by a draft to this desk alone.
 _OF_THIS_DESK = frozenset({REPLACES, TOLD, LAPSE})

@@ -25,6 +25,7 @@ from exchange.office.rota import DutyRota
 from exchange.store.rows import StoredMessage
 from protocol.codes import load_codes
 from protocol.encoding.instants import truncate
+from protocol.encoding.phrase import phrase
 from protocol.errors import ErasureError, NotFoundError, UsageError
 from protocol.processing_log import Operation
 
@@ -139,12 +140,12 @@ class Erasure:
 
             raise UsageError(refusal_of(load_codes("erasure_ground"), likely(load_codes("erasure_ground"), ground)))
         if not self._store.messages.thread(thread):
-            raise NotFoundError(f"this desk has no thread {thread}")
+            raise NotFoundError(phrase("this desk has no thread {thread}", thread=thread))
         messages = self._contents(thread)
         if not self._has_content(thread):
-            raise ErasureError("the case was erased before")
+            raise ErasureError(phrase("the case was erased before"))
         if any(self._store.outbox.has(message.head.id) for message in messages):
-            raise ErasureError("a message of the case still waits to be sent")
+            raise ErasureError(phrase("a message of the case still waits to be sent"))
         if ground not in _AT_ONCE:
             self._require_over(thread)
         return self._erase(thread, messages, ground)
@@ -208,9 +209,9 @@ class Erasure:
         now = self._clock()
         case = self._case(thread, now)
         if not is_over(case, now):
-            raise ErasureError(f"the case has not ended: it is {case.state_at(now)}")
+            raise ErasureError(phrase("the case has not ended: it is {state}", state=case.state_at(now)))
         if thread in self._busy(now):
-            raise ErasureError("something in the case is still due")
+            raise ErasureError(phrase("something in the case is still due"))
 
     def _erase(self, thread: UUID, messages: list[StoredMessage], ground: str) -> Erased:
         ids = self._ids(thread)

@@ -19,6 +19,7 @@ from exchange.office.officers import Acting, Login, OfficerRegister, Role, check
 from exchange.office.processing_log import Giving, ProcessingLog
 from protocol.encoding import cbor
 from protocol.encoding.instants import from_ms, to_ms, truncate
+from protocol.encoding.phrase import phrase
 from protocol.errors import FileByHashOnlyError, ForbiddenError, OfficerNeededError, OfficerRoleError
 from protocol.processing_log import Operation
 
@@ -104,7 +105,7 @@ class HashOnly:
         :func:`who_acts` for the second officer's login.
         """
         if self._settings.hash_only == "never":
-            raise ForbiddenError("the settings of this office allow no exception: hash_only in [files]")
+            raise ForbiddenError(phrase("the settings of this office allow no exception: hash_only in [files]"))
         register = OfficerRegister(self._store.database)
         if self._acting.officer is None:
             raise OfficerNeededError
@@ -116,11 +117,14 @@ class HashOnly:
         known = register.all()
         if person_of(other.id, known) == person_of(self._acting.officer.id, known):
             raise OfficerRoleError(
-                f"a second person is needed: {other.id} and {self._acting.officer.id} count as one"
-                " (comity officer confirm says who is who)"
+                phrase(
+                    "a second person is needed: {id} and {other} count as one (comity officer confirm says who is who)",
+                    id=other.id,
+                    other=self._acting.officer.id,
+                )
             )
         if other.roles.isdisjoint({Role.RELEASER, Role.ADMINISTRATOR}):
-            raise OfficerRoleError(f"the second officer releases or administers; {other.id} does neither")
+            raise OfficerRoleError(phrase("the second officer releases or administers; {id} does neither", id=other.id))
         now = truncate(self._clock())
         decided = AllowedFile(sha256, now, f"{self._acting.name}", f"{other.name} ({other.id})", text)
         record = self._book.record(Operation.ALTERATION, ACT, given=Giving((), file=sha256), subject=other.recorded)

@@ -19,6 +19,7 @@ from exchange.views import Direction
 from protocol.address import Address
 from protocol.codes import load_codes
 from protocol.encoding.instants import truncate
+from protocol.encoding.phrase import phrase
 from protocol.errors import AlreadyRegisteredError, ErasureError, NothingOpenError, UsageError
 from protocol.processing_log import Operation, RecordedCall
 
@@ -80,9 +81,9 @@ class UnprovedBook:
         urgency, now = more.get("urgency") or "routine", truncate(self._clock())
         for name, code in (("request_channel", channel), ("message_type", kind), ("urgency", urgency)):
             if code not in load_codes(name):
-                raise UsageError(f"{code} is not a code of the list {name}")
+                raise UsageError(phrase("{code} is not a code of the list {name}", code=code, name=name))
         if channel == "comity":
-            raise UsageError("a message that came by Comity is in the inbox, and proved")
+            raise UsageError(phrase("a message that came by Comity is in the inbox, and proved"))
         received, reference = more.get("received_at") or now, more.get("reference")
         entry = UnprovedEntry(
             id=uuid4(),
@@ -114,11 +115,11 @@ class UnprovedBook:
         found = self._open(entry)
         called = card.number(number) if card is not None else None
         if outcome not in load_codes("call_outcome"):
-            raise UsageError("the outcome is not a code of the list call_outcome")
+            raise UsageError(phrase("the outcome is not a code of the list call_outcome"))
         if called is None or card is None:
-            raise UsageError("the directory has no such number: only a call on the directory's number counts")
+            raise UsageError(phrase("the directory has no such number: only a call on the directory's number counts"))
         if outcome != "nobody_answered" and spoke_to is None:
-            raise UsageError("say who answered the call")
+            raise UsageError(phrase("say who answered the call"))
         spoke = check_line(spoke_to, "a name") if spoke_to is not None else None
         call = UnprovedCall(truncate(self._clock()), self._name(), outcome, called, card.version, spoke)
         changed = replace(found, calls=(*found.calls, call))
@@ -133,7 +134,10 @@ class UnprovedBook:
         heads = [row.message.head for row in self._store.messages.thread(thread)]
         if not any(one.direction is Direction.RECEIVED and one.sender.node == found.contact.node for one in heads):
             raise UsageError(
-                f"only a message from {found.contact.node} proves it: nothing in that case came from there"
+                phrase(
+                    "only a message from {node} proves it: nothing in that case came from there",
+                    node=found.contact.node,
+                )
             )
         changed = replace(found, thread=thread)
         self._keep(changed, Operation.COMBINATION, "unproved.link")
@@ -149,7 +153,7 @@ class UnprovedBook:
         """Erase one that was confirmed or dropped; raises :class:`ErasureError` for one that is open."""
         self._acting.require(*READERS)
         if self._store.unproved.get(entry).is_open:
-            raise ErasureError("its confirmation is still waited for: link it, or drop it with a reason")
+            raise ErasureError(phrase("its confirmation is still waited for: link it, or drop it with a reason"))
         with self._store.database.transaction():
             self._store.unproved.erase(entry)
             self._store.records.insert([self._book.record(Operation.ERASURE, "unproved.erase", count=1)])
@@ -174,7 +178,7 @@ class UnprovedBook:
         self._acting.require(*READERS)
         found = self._store.unproved.get(entry)
         if not found.is_open:
-            raise NothingOpenError("it was confirmed or dropped before")
+            raise NothingOpenError(phrase("it was confirmed or dropped before"))
         return found
 
     def _keep(self, entry: UnprovedEntry, operation: Operation, act: str, call: RecordedCall | None = None) -> None:
@@ -185,7 +189,7 @@ class UnprovedBook:
     def _name(self) -> str:
         name = self._acting.name if self._acting.officer else self._default
         if name is None:
-            raise UsageError("name the officer who registers it")
+            raise UsageError(phrase("name the officer who registers it"))
         return name
 
 

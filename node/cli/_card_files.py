@@ -47,8 +47,8 @@ def files(
 ) -> None:
     """Say on a card whether its node or desk takes evidence files, of how many bytes, and by which nodes they pass.
 
-    An option that is not given changes nothing. Senders obey it with their next directory. Example: comity-node cards files
-    directory jp --through fr --through nl --keys nation-jp.cbor --key justice --registry registry
+    An option that is not given changes nothing. Senders obey it with their next directory. Example: comity-node cards
+    files directory jp --through fr --through nl --keys nation-jp.cbor --key justice --registry registry
     """
     with edge(as_json):
         from keys.members.federation import with_files

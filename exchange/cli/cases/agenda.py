@@ -18,7 +18,7 @@ from exchange.cli._options import (
     with_desk,
 )
 from exchange.cli.messages.syncing import SyncOption, synced
-from exchange.cli.output import line, print_json, print_json_line, safe
+from exchange.cli.output import line, print_json, print_json_line, safe, told
 from exchange.i18n import _, labelled
 from exchange.text.labels import code_label, deadline_label, marked
 from exchange.text.objects import plain
@@ -197,7 +197,7 @@ def _say_of_log(event: str, text: str, detail: str, *, as_json: bool) -> None:
     if as_json:
         print_json_line({"event": event, "detail": detail})
     else:
-        line(labelled(text, safe(detail)))
+        line(labelled(text, told(detail)))
 
 
 def _told(item: AgendaItem, contacts: Sequence[str]) -> str:

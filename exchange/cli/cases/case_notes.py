@@ -37,6 +37,7 @@ from exchange.text.labels import (
     fact_label,
     reason_label,
     side_label,
+    source_label,
     state_label,
 )
 from keys.local.terminal import ask
@@ -157,7 +158,7 @@ def _print_due(due: Sequence[Deadline], now: datetime) -> None:
                     item.target,
                     _when(item, now),
                     due_kind_label(item.kind),
-                    item.source,
+                    source_label(item.source),
                 )
                 for item in due
             ],

@@ -30,6 +30,7 @@ from exchange.cli.evidence.files import NamesOption, app
 from exchange.cli.output import line, print_json, safe
 from exchange.i18n import _
 from keys.local.terminal import UNCHECKED, UNVERIFIED
+from protocol.encoding.phrase import phrase
 from protocol.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def custody(
         wanted = _hash_of(Path(what)) if Path(what).is_file() else what
         messages = [await desk.messages.resolve(message)] if message else await desk.custody.messages_with(wanted)
         if not messages:
-            raise NotFoundError("no message here names that file")
+            raise NotFoundError(phrase("no message here names that file"))
         found = [one for each in messages for one in await desk.custody.chains(each, [wanted])]
         if as_json:
             print_json({"files": found})

@@ -29,6 +29,7 @@ from exchange.text.labels import code_label
 from exchange.text.objects import draft_object
 from keys.local.files import PRIVATE_MODE
 from keys.local.given_files import FileKind
+from protocol.encoding.phrase import phrase
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ def _write_new(path: Path, text: str) -> None:
         with open(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
     except OSError as problem:
-        raise UsageError(f"cannot write {path}: {problem.strerror}") from problem
+        raise UsageError(phrase("cannot write {path}: {error}", path=path, error=problem.strerror)) from problem
 
 
 def _print(proposal: KeptDraft, *, as_json: bool) -> None:

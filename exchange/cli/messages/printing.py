@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from exchange.cli._options import SHORT_ID
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _, labelled, ngettext
-from exchange.text.labels import code_label, state_label
+from exchange.text.labels import code_label, state_label, status_label
 from exchange.text.objects import sent_object
 from keys.local.terminal import QUEUED, REFUSED
+from protocol.encoding.phrase import phrase
 from protocol.errors import OutputError
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def status_line(sent: SentMessage) -> str:
         text = _("{id}: goes at {at} (scheduled), as long as the desk runs: comity desk run, or comity watch")
         return text.format(id=sent.id, at=safe(sent.goes_at or "-"))
     if sent.status != "queued":
-        return f"{sent.id}: {sent.status}" + (f" ({sent.error})" if sent.error else "")
+        return labelled(str(sent.id), status_label(sent.status)) + (f" ({sent.error})" if sent.error else "")
     why = safe(_(sent.reason)) if sent.reason else _("another command is sending it")
     text = _(
         "{id}: NOT SENT YET, kept here (queued): {reason} ({code}). The desk sends it as soon as the node takes it."
@@ -78,7 +79,7 @@ def _sent_anyhow(sent: Sequence[SentMessage]) -> Iterator[None]:
         yield
     except OutputError as problem:
         done = ", ".join(f"{one.id}: {one.status}" for one in sent)
-        raise OutputError(f"{done}; but {problem.detail}") from problem
+        raise OutputError(phrase("{done}; but {detail}", done=done, detail=problem.detail)) from problem
 
 
 def _print_sent(

@@ -35,6 +35,7 @@ from exchange.cli.output import line, print_json, table
 from exchange.i18n import _, ngettext
 from exchange.text.objects import plain
 from keys.local.given_files import FileKind
+from protocol.encoding.phrase import phrase
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def new(
             with out.open("x", encoding="utf-8") as file:
                 file.write(text)
         except OSError as problem:
-            raise UsageError(f"cannot write {out}: {problem.strerror}") from problem
+            raise UsageError(phrase("cannot write {path}: {error}", path=out, error=problem.strerror)) from problem
         _print_what_is_left(out, draft, missing, as_json=as_json)
 
     run(start if reply_to is None and not attach else with_desk(home, passphrase_file, on_desk), as_json=as_json)
