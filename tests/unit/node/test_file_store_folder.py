@@ -71,6 +71,7 @@ async def test_a_disk_that_fails_midway_leaves_no_part_of_a_segment(
     assert reported == ["writing"]
 
 
+@pytest.mark.outside
 async def test_a_full_disk_is_told_as_full_and_keeps_what_was_there(tmp_path: Path) -> None:
     with mounted_disk(tmp_path / "small", "1m") as disk:
         async with opened(FolderStore(disk / "files")) as store:
