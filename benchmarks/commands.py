@@ -84,6 +84,9 @@ async def measure(folder: Path, rounds: int) -> list[Row]:
         keystore.save()
         wanted = programs(made, office)
         environment = {**os.environ, **variables(made.commands.passphrase_file)}
+        # As an installed program: its modules are compiled once, in the first round, wherever this one may write.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        environment["PYTHONPYCACHEPREFIX"] = str(folder / "compiled")
         return await asyncio.to_thread(_rounds, wanted, environment, rounds)
 
 

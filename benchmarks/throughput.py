@@ -113,6 +113,13 @@ async def receive_all(desk: Desk, count: int, *, acknowledge: bool) -> None:
             )
 
 
+async def derive_due(desk: Desk) -> float:
+    """CPU seconds of deriving what is due in the threads that changed, which a desk puts off until it is quiet."""
+    started = time.process_time()
+    await desk.cases.agenda()
+    return time.process_time() - started
+
+
 async def await_messages(desk: Desk, count: int) -> None:
     """Synchronise until ``count`` messages came in."""
     received = 0
@@ -128,6 +135,8 @@ async def sender(home: Path, pipe: Connection) -> None:
             kind, count, batch = order
             if kind == "legs":
                 pipe.send(await send_all(desk, count, batch))
+            elif kind == "due":
+                pipe.send(await derive_due(desk))
             elif kind == "cycles":
                 started = time.perf_counter()
                 waiting = asyncio.create_task(await_messages(desk, count))
@@ -160,7 +169,9 @@ async def recipient(home: Path, pipe: Connection) -> None:
         pipe.send("ready")
         while (order := await asyncio.to_thread(pipe.recv)) is not None:
             kind, count = order
-            if kind == "pings":
+            if kind == "due":
+                pipe.send(await derive_due(desk))
+            elif kind == "pings":
                 await open_each(desk, count, pipe, lambda: pipe.send(time.time()))
             else:
                 await receive_all(desk, count, acknowledge=kind == "cycles")
@@ -264,6 +275,12 @@ class Bench:
         self.expect("recipient")
         return seconds, {name: (cpu_s(pid) - before[name]) / count * 1e6 for name, pid in self.pids.items()}
 
+    def due(self) -> dict[str, float]:
+        """CPU seconds of what each desk put off under load."""
+        for name in ("sender", "recipient"):
+            self.pipes[name].send(("due", 0, 0) if name == "sender" else ("due", 0))
+        return {name: float(self.expect(name)) for name in ("sender", "recipient")}
+
     def cycles(self, count: int, batch: int) -> float:
         """Seconds for ``count`` cycles."""
         self.pipes["recipient"].send(("cycles", count))
@@ -303,9 +320,12 @@ async def measure(arguments: argparse.Namespace, report: Report) -> float:
             memory = {name: memory_mb(bench.pids[name]) for name in ("node jp", "node fr")}
             homes = bench.all_homes()
             disk = {name: home_bytes(home) for name, home in homes.items()}
+            bench.due()
             seconds, cpu = bench.legs(arguments.messages, arguments.batch)
+            due = {name: s / arguments.messages * 1e6 for name, s in bench.due().items()}
             rate = arguments.messages / seconds
             report.slopes |= {f"CPU µs a message, {name}": us for name, us in cpu.items()}
+            report.slopes |= {f"CPU µs a message, what is due, put off, {name}": us for name, us in due.items()}
             for name, home in homes.items():
                 report.slopes[f"disk bytes a message, {name}"] = (home_bytes(home) - disk[name]) / arguments.messages
             for name, pid in bench.pids.items():
@@ -315,6 +335,8 @@ async def measure(arguments: argparse.Namespace, report: Report) -> float:
             print(f"legs: {rate:.0f}/s ({arguments.messages} messages, {arguments.batch} a request)")
             for name, us in cpu.items():
                 print(f"  CPU per leg, {name}: {us:.0f} µs")
+            for name, us in due.items():
+                print(f"  CPU per leg put off until the desk is quiet, {name}: {us:.0f} µs")
             for name, before in memory.items():
                 print(f"  memory, {name}: {before:.0f} MB before, {memory_mb(bench.pids[name]):.0f} MB after")
             if arguments.cycles:

@@ -195,6 +195,7 @@ class ShownMessage:
     digest: bytes
     cautions: tuple[Caution, ...] = ()
     readers: tuple[tuple[str, datetime], ...] = ()  # officers who read it, and when first
+    original: Message | None = None  # what a correction corrects, where it is here
     standing: MessageStanding | None = None  # None: nothing in its thread corrects or takes back anything
 
 

@@ -10,6 +10,7 @@ from exchange.cases.law.bases import Basis
 from exchange.cases.legal_comparison import Hint, KnownProfile
 from exchange.desk.desk import Desk
 from exchange.i18n import _
+from protocol.encoding.phrase import phrase
 from protocol.errors import NotFoundError, UsageError
 
 
@@ -65,7 +66,7 @@ async def known_profile(desk: Desk, node: str) -> KnownProfile:
     """A nation's profile; raises :class:`NotFoundError`."""
     known = await desk.cases.legal_profile(node)
     if known is None:
-        raise NotFoundError(f"{node} has published no legal profile: ask its contact point")
+        raise NotFoundError(phrase("{node} has published no legal profile: ask its contact point", node=node))
     return known
 
 

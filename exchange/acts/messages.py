@@ -103,7 +103,7 @@ def message_object(shown: ShownMessage, duplicates: list[Duplicate], not_searche
         "readers": [{"officer": officer, "at": at} for officer, at in shown.readers],
         "duplicates": duplicates,
         "not_searched": not_searched,
-        "reading": list(read_message(shown.message)),
+        "reading": list(read_message(shown.message, shown.original)),
     }
 
 

@@ -17,6 +17,7 @@ from exchange.messaging.drafting.splitting import split_request
 from exchange.text.labels import code_label
 from exchange.text.objects import sent_object
 from exchange.views import Caution, SentMessage
+from protocol.encoding.phrase import phrase
 from protocol.errors import DuplicateRequestError, InvalidMessageError, LawsDifferError
 from protocol.messages.parse import check_outgoing
 from protocol.messages.types.forward import Forward, can_be_passed_on
@@ -126,12 +127,12 @@ def _of_whole(field: str, before: int) -> str:
 def _require_no_duplicate(duplicates: Sequence[Duplicate]) -> None:
     if duplicates:
         named = sorted({str(duplicate.thread) for duplicate in duplicates})
-        raise DuplicateRequestError(f"other cases are about the same targets: {', '.join(named)}")
+        raise DuplicateRequestError(phrase("other cases are about the same targets: {names}", names=", ".join(named)))
 
 
 def _require_no_warning(hints: Sequence[Hint], cautions: Sequence[Caution]) -> None:
     if warnings := sorted({hint.code for hint in hints if hint.warns}):
-        raise LawsDifferError(f"the comparison of both nations' laws warns: {', '.join(warnings)}")
+        raise LawsDifferError(phrase("the comparison of both nations' laws warns: {names}", names=", ".join(warnings)))
     if cautions:
         problems = tuple((one.field, "caution", code_label(one.codes, one.code)) for one in cautions)
         raise InvalidMessageError(_("the draft has something to look at again"), problems)

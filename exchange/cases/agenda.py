@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
 import cbor2
@@ -30,6 +30,7 @@ from protocol.encoding import cbor
 from protocol.encoding.instants import from_ms, to_ms
 
 if TYPE_CHECKING:
+    from exchange.store.agenda import DerivedRow
     from exchange.store.desk_store import DeskStore
 
 
@@ -42,7 +43,7 @@ _LANES = tuple(Lane)
 _EMERGENCIES = _LANES.index(Lane.EMERGENCIES)
 _LATER = 1 << 62
 # More than so many changed threads are put into their places all at once.
-_ONE_BY_ONE = 64
+_ONE_BY_ONE = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +71,7 @@ class AgendaFilter:
         return (item.ours or not self.ours) and (item.level is not None or not self.pressing)
 
 
-SHOWN = "agenda"
-
-
-def read_ahead(store: DeskStore, now: datetime) -> dict[str, Any]:
-    """What an agenda of this database begins with (:attr:`DeskContext.derived`), of what was derived until now."""
-    shown = _Shown(store)
-    shown.now(now, 0)
-    return {SHOWN: shown}
+AGENDA: Literal["agenda"] = "agenda"
 
 
 class Agenda:
@@ -90,8 +84,7 @@ class Agenda:
         self._store = context.store
         self._clock = context.clock
         self._derivation = ThreadDerivation(context, read_notes)
-        self._shown: _Shown = context.derived.setdefault(SHOWN, _Shown(context.store))
-        self._shown.take_store(context.store)
+        self._shown: KeptAgenda = context.derived.setdefault(AGENDA, KeptAgenda())
 
     def items(self, at: datetime | None = None, most: int | None = None) -> list[AgendaItem]:
         """All that is due, as it stands now or would stand ``at``, emergencies first; what stands still comes last.
@@ -100,13 +93,13 @@ class Agenda:
         """
         self.derive()
         if at is not None:
-            return self._shown.as_of(at)
-        return self._shown.now(self._clock(), most)
+            return self._shown.as_of(self._store, at)
+        return self._shown.now(self._store, self._clock(), most)
 
     def page(self, wanted: AgendaFilter, limit: int) -> AgendaPage:
         """What is due now and wanted, the first so many of each lane, and in which lanes there is more."""
         self.derive()
-        return self._shown.page(self._clock(), wanted, limit)
+        return self._shown.page(self._store, self._clock(), wanted, limit)
 
     def next_due_at(self, thread: bytes, at: int) -> int | None:
         """When (Unix milliseconds) something is due next in the thread of this blinded id, as of the last look."""
@@ -124,7 +117,7 @@ class Agenda:
         Of what is still to be derived only a little is, so that a list which begins with them costs little.
         """
         self.derive(_AT_A_LOOK)
-        items = self._shown.emergencies(self._clock(), _PINNED)
+        items = self._shown.emergencies(self._store, self._clock(), _PINNED)
         return list(dict.fromkeys(item.thread for item in items))
 
     def derive(self, most: int | None = None) -> int:
@@ -157,16 +150,15 @@ class Agenda:
         return self._shown.next_change()
 
 
-class _Shown:
+class KeptAgenda:
     """What is due at one moment, in order, kept from look to look: what changed is made again.
 
     Of each thread the derived row is kept, some hundred bytes. The order is that of plain numbers; an item is made of
     its row when somebody wants to see it.
     """
 
-    def __init__(self, store: DeskStore) -> None:
-        self._store = store
-        self._seq = 0
+    def __init__(self) -> None:
+        self.seq = 0
         self._rows: dict[bytes, _Row] = {}
         self._changes: list[tuple[int, bytes]] = []
         self._pressing: list[_Entry] = []
@@ -174,22 +166,18 @@ class _Shown:
         self._placed: dict[bytes, tuple[tuple[Any, ...], ...]] = {}  # by thread, the places in ``_others``
         self._as_of: int | None = None  # None: nothing of what is kept is of use
 
-    def take_store(self, store: DeskStore) -> None:
-        """Go on with another connection to the same database."""
-        self._store = store
-
-    def now(self, now: datetime, most: int | None = None) -> list[AgendaItem]:
+    def now(self, store: DeskStore, now: datetime, most: int | None = None) -> list[AgendaItem]:
         """The items at ``now``, in order; ``most``: the first so many of each lane."""
-        at = self._look(now)
+        at = self.look(_derived_since(store, self.seq), now)
         if most is None:
             return [row.item(part, at) for _, row, part in (*self._pressing, *self._others)]
         # A list of many thousands is not walked through for the first few of each lane.
         found = chain.from_iterable(islice(self._lane(lane), most) for lane in Lane)
         return [row.item(part, at) for _, row, part in found]
 
-    def page(self, now: datetime, wanted: AgendaFilter, limit: int) -> AgendaPage:
+    def page(self, store: DeskStore, now: datetime, wanted: AgendaFilter, limit: int) -> AgendaPage:
         """The first so many of each lane that are wanted, and the lanes that have more of them."""
-        at = self._look(now)
+        at = self.look(_derived_since(store, self.seq), now)
         items: list[AgendaItem] = []
         more: list[Lane] = []
         for lane in (one for one in Lane if wanted.may_be_in(one)):
@@ -211,15 +199,15 @@ class _Shown:
                 return
             yield self._others[place]
 
-    def emergencies(self, now: datetime, most: int) -> list[AgendaItem]:
+    def emergencies(self, store: DeskStore, now: datetime, most: int) -> list[AgendaItem]:
         """The first so many items of the first lane alone."""
-        at = self._look(now)
+        at = self.look(_derived_since(store, self.seq), now)
         return [row.item(part, at) for _, row, part in self._pressing[:most]]
 
-    def _look(self, now: datetime) -> int:
-        """Bring what is kept up to date; the moment in Unix milliseconds."""
+    def look(self, derived: Sequence[DerivedRow], now: datetime) -> int:
+        """Bring what is kept up to date, with what was derived since the last look; the moment (Unix milliseconds)."""
         at = to_ms(now)
-        changed = self._take_new()
+        changed = self._take(derived)
         if self._as_of is None or at < self._as_of:  # the first look, or a clock that was set back
             changed = set(self._rows)
             self._pressing, self._others, self._changes, self._placed = [], [], [], {}
@@ -230,10 +218,11 @@ class _Shown:
             self._place(changed, at)
         return at
 
-    def as_of(self, at: datetime) -> list[AgendaItem]:
+    def as_of(self, store: DeskStore, at: datetime) -> list[AgendaItem]:
         """The items as they would stand at another moment, in order; what is kept stays as it is."""
         moment = to_ms(at)
-        self._forget_unless_taken()
+        if self._take(_derived_since(store, self.seq)):
+            self._as_of = None
         entries = [entry for row in self._rows.values() for entry in row.entries(moment)]
         return [row.item(part, moment, kept=False) for _, row, part in sorted(entries, key=_first)]
 
@@ -281,10 +270,10 @@ class _Shown:
         else:
             self._others = sorted([*self._others, *added], key=_first)
 
-    def _take_new(self) -> set[bytes]:
+    def _take(self, rows: Sequence[DerivedRow]) -> set[bytes]:
         changed = set()
-        for derived in self._store.agenda.since("agenda", self._seq):
-            self._seq = derived.seq
+        for derived in rows:
+            self.seq = derived.seq
             changed.add(derived.thread)
             if derived.value:
                 self._rows[derived.thread] = _Row(derived.thread, derived.value)
@@ -292,9 +281,9 @@ class _Shown:
                 self._rows.pop(derived.thread, None)
         return changed
 
-    def _forget_unless_taken(self) -> None:
-        if self._take_new():
-            self._as_of = None
+
+def _derived_since(store: DeskStore, seq: int) -> list[DerivedRow]:
+    return store.agenda.since(AGENDA, seq)
 
 
 class _Row:

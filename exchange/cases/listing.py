@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 import cbor2
 
-from exchange.cases.agenda import Agenda, addresses_of
+from exchange.cases.agenda import AGENDA, Agenda, KeptAgenda, addresses_of
 from exchange.cases.calls import Calls
 from exchange.context.desk_context import DeskContext
+from exchange.store.agenda import DerivedRow
 from exchange.store.desk_store import DeskStore
 from exchange.store.rows import Head, Quarantined
 from exchange.views import CasePage, CaseRow, Direction, InboxRow, QuarantineRow, SendStatus
@@ -25,7 +26,10 @@ from protocol.errors import NotFoundError
 # After all that have time left.
 _PASSED = 1 << 60
 # More than so many changed threads are put into their places all at once.
-_ONE_BY_ONE = 64
+_ONE_BY_ONE = 512
+
+DerivedNews = tuple[Sequence[Sequence[Any]], Sequence[Sequence[Any]]]
+"""Rows of the agenda and of how cases stand (:class:`DerivedRow`), in the order of their numbers."""
 _SETTLED = frozenset({"answered", "closed", "refused", "withdrawn", "impossible", "supplement_due", "preserved"})
 
 
@@ -77,14 +81,42 @@ def pressing_rows(store: DeskStore, agenda: Agenda, direction: Direction, *, uno
     return found
 
 
-STANDINGS = "standings"
+STANDING: Literal["standing"] = "standing"
+_TAUGHT_AT_ONCE = 2_000
 
 
-def read_ahead_of_cases(store: DeskStore) -> dict[str, Any]:
-    """What a list of this database's cases begins with (:attr:`DeskContext.derived`)."""
-    standings = _Standings()
-    standings.take_new(store)
-    return {STANDINGS: standings}
+def read_ahead(store: DeskStore, now: datetime) -> dict[str, Any]:
+    """What lists of this database begin with (:attr:`DeskContext.derived`), of what was derived until now."""
+    kept = {AGENDA: KeptAgenda(), STANDING: KeptStandings()}
+    take_derived(kept, (store.agenda.since(AGENDA, 0), store.agenda.since(STANDING, 0)), now)
+    return kept
+
+
+def seqs_of(kept: Mapping[str, Any]) -> tuple[int, int]:
+    """The last rows of the agenda and of how cases stand that were taken into what lists begin with."""
+    return kept[AGENDA].seq, kept[STANDING].seq
+
+
+def derived_since(store: DeskStore, seqs: tuple[int, int]) -> DerivedNews:
+    """What was derived after these rows, the first thousands of each."""
+    agenda, standing = seqs
+    return (
+        store.agenda.since(AGENDA, agenda, _TAUGHT_AT_ONCE),
+        store.agenda.since(STANDING, standing, _TAUGHT_AT_ONCE),
+    )
+
+
+def last_of(news: DerivedNews, seqs: tuple[int, int]) -> tuple[int, int]:
+    """The last rows of ``news``; where it has none, as before."""
+    (agenda, standing), (due, cases) = news, seqs
+    return int(agenda[-1][0]) if agenda else due, int(standing[-1][0]) if standing else cases
+
+
+def take_derived(kept: Mapping[str, Any], news: DerivedNews, now: datetime) -> None:
+    """Bring what lists begin with up to date, as far as ``news`` says."""
+    agenda, standing = news
+    kept[AGENDA].look([DerivedRow(*row) for row in agenda], now)
+    kept[STANDING].take([DerivedRow(*row) for row in standing])
 
 
 class Listing:
@@ -96,7 +128,7 @@ class Listing:
     def __init__(self, context: DeskContext, agenda: Agenda) -> None:
         self._store = context.store
         self._agenda = agenda
-        self._standings: _Standings = context.derived.setdefault(STANDINGS, _Standings())
+        self._standings: KeptStandings = context.derived.setdefault(STANDING, KeptStandings())
 
     def cases(self, now: datetime, wanted: CaseFilter, limit: int | None = None) -> CasePage:
         """The cases that fit, ``limit`` at most: open emergencies first, by the time that is left; then the newest.
@@ -105,7 +137,7 @@ class Listing:
         """
         self._agenda.items(most=0)
         kept, at = self._standings, to_ms(now)
-        kept.take_new(self._store)
+        kept.take(self._store.agenda.since(STANDING, kept.seq))
         places = self._places(at)
         if wanted == ANY_CASE:
             shown = [self._row(*one, at) for one in islice(places, limit)]
@@ -119,7 +151,7 @@ class Listing:
         """The cases of these threads, as a list shows them."""
         self._agenda.items(most=0)
         kept, at = self._standings, to_ms(now)
-        kept.take_new(self._store)
+        kept.take(self._store.agenda.since(STANDING, kept.seq))
         names = self._store.names_of_threads(threads)
         rows = [self._row(name, part, at) for name in names for part in kept.parts(name)]
         return {row.thread: row for row in rows}
@@ -155,24 +187,23 @@ class Listing:
         return _row(self._standings.part(thread, part), self._agenda.next_due(thread, at), at)
 
 
-class _Standings:
+class KeptStandings:
     """How each case stands, and the order of their beginnings, kept from look to look."""
 
     def __init__(self) -> None:
-        self._seq = 0
+        self.seq = 0
         self._rows: dict[bytes, bytes] = {}
         self._begun: dict[bytes, tuple[int, ...]] = {}  # by thread, when each part of it began
         self.newest: list[tuple[int, bytes, int]] = []
         self.emergencies: set[tuple[bytes, int]] = set()
 
-    def take_new(self, store: DeskStore) -> None:
-        """Read what was derived since the last look."""
-        rows = store.agenda.since("standing", self._seq)
+    def take(self, rows: Sequence[DerivedRow]) -> None:
+        """Take what was derived since the last look."""
         one_by_one = len(rows) <= _ONE_BY_ONE
         added: list[tuple[int, bytes, int]] = []
         gone: set[bytes] = set()
         for derived in rows:
-            self._seq = derived.seq
+            self.seq = derived.seq
             thread = derived.thread
             for part, begun in enumerate(self._begun.pop(thread, ())):
                 self.emergencies.discard((thread, part))

@@ -51,6 +51,7 @@ from keys.directory.view import Directory
 from keys.local.files import acquire_lock, release_lock
 from protocol.address import Address
 from protocol.encoding.instants import to_text, truncate
+from protocol.encoding.phrase import phrase
 from protocol.errors import (
     ComityError,
     DeskBusyError,
@@ -118,10 +119,12 @@ class DeskCases(CaseCalls):
         """
         cases = self._by_nation(thread)
         if nation is None and len(cases) > 1:
-            raise UsageError(f"that thread is a case with each of several nations; name one: {', '.join(cases)}")
+            raise UsageError(
+                phrase("that thread is a case with each of several nations; name one: {names}", names=", ".join(cases))
+            )
         found = cases.get(nation) if nation is not None else next(iter(cases.values()))
         if found is None:
-            raise NotFoundError(f"there is no case with {nation} in that thread")
+            raise NotFoundError(phrase("there is no case with {nation} in that thread", nation=nation))
         return found
 
     @in_desk_thread
@@ -139,7 +142,7 @@ class DeskCases(CaseCalls):
         if not messages:
             if self._store.messages.thread(thread):
                 raise ErasedError
-            raise NotFoundError(f"this desk has no thread {thread}")
+            raise NotFoundError(phrase("this desk has no thread {thread}", thread=thread))
         return own_cases(messages, str(self._context.address))
 
     @in_desk_thread
@@ -227,7 +230,7 @@ class DeskCases(CaseCalls):
     def end_authority(self, thread: UUID) -> CaseEntry:
         """Note that the authority has decided, or is waited for no more; raises :class:`NothingOpenError`, as above."""
         if self._works.case_book.of(thread).authority is None:
-            raise NothingOpenError("none of our own authorities is waited for in that case")
+            raise NothingOpenError(phrase("none of our own authorities is waited for in that case"))
         return self._works.case_book.add(thread, EntryKind.AUTHORITY, "", None, None)
 
     @sends_once

@@ -13,7 +13,8 @@
 what was asked of several nations (:class:`DeskParents`); ``desk.referrals`` passes on what came to the wrong office
 (:class:`DeskReferrals`); ``desk.office`` has officers, drafts that wait, the rota, the
 processing log and erasure (:class:`DeskOffice`); ``desk.evidence`` verifies and gives out proofs
-(:class:`DeskEvidence`); ``desk.webhooks`` tells programs of the agency what is due (:class:`DeskWebhooks`), and
+(:class:`DeskEvidence`); ``desk.files`` moves and opens the files of messages (:class:`DeskFiles`);
+``desk.webhooks`` tells programs of the agency what is due (:class:`DeskWebhooks`), and
 ``desk.events`` what happened (:class:`DeskEvents`). Every act is in one part alone, and is awaited.
 
 A message is durable before the network sees it, and stored before its receipt is stated: whatever is interrupted is
@@ -35,7 +36,9 @@ from typing import Any, TypeVar
 from exchange.context.desk_context import Clock, DeskContext
 from exchange.context.live_keys import LiveKeys, LiveSigner
 from exchange.context.worker import own_thread
+from exchange.desk._custody import DeskCustody
 from exchange.desk._events import DeskEvents
+from exchange.desk._files import DeskFiles
 from exchange.desk._works import Works, make_works
 from exchange.desk.cases import DeskCases
 from exchange.desk.evidence import DeskEvidence
@@ -104,6 +107,8 @@ class Desk:
         self.referrals = DeskReferrals(works, self.messages)
         self.office = DeskOffice(works)
         self.evidence = DeskEvidence(works)
+        self.files = DeskFiles(works)
+        self.custody = DeskCustody(works, self.files, self.evidence)
         self.webhooks = DeskWebhooks(works)
         self.events = DeskEvents(works)
 

@@ -27,7 +27,7 @@ from exchange.office.erasure import ErasableCase, Erased
 from exchange.office.office import DutyView
 from exchange.office.officers import Acting, DeskOfficer, Role
 from exchange.office.processing_log import check_table, export_records, exported, signed_head
-from exchange.office.release import KeptDraft
+from exchange.office.release import KeptDraft, KeptDrafts
 from exchange.office.rota import Handover, Shift
 from exchange.views import SentMessage
 from protocol.log.checkpoint import Checkpoint
@@ -144,8 +144,14 @@ class DeskOffice:
 
     @in_desk_thread
     def drop_draft(self, draft: str) -> KeptDraft:
-        """Drop a draft; its drafter or a releaser does it. Raises as :meth:`return_draft`."""
-        return self._office.drop_draft(draft)
+        """Drop a draft, with its files; its drafter or a releaser does it. Raises as :meth:`return_draft`."""
+        store = self._context.store
+        with store.database.transaction():
+            content = KeptDrafts(store).get(draft).draft
+            dropped = self._office.drop_draft(draft)
+            self._works.files.drop(content)
+        store.content.destroy_doomed()
+        return dropped
 
     # --- Duty ---
 

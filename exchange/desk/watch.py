@@ -20,6 +20,7 @@ from exchange.context.desk_context import Clock
 from exchange.desk.desk import Desk
 from exchange.desk.notify import CHANNEL, Channel
 from exchange.views import InboxRow, SyncResult
+from protocol.encoding.phrase import phrase
 from protocol.errors import CheckpointStaleError, ComityError, UnavailableError
 
 DESK_CHANNEL = "desk"
@@ -136,7 +137,11 @@ class _Trying:
         try:
             result = await work(*args, **kwargs)
         except (ComityError, OSError) as problem:
-            error = problem if isinstance(problem, ComityError) else UnavailableError(f"this machine: {problem}")
+            error = (
+                problem
+                if isinstance(problem, ComityError)
+                else UnavailableError(phrase("this machine: {why}", why=problem))
+            )
             if self._told.get(what) == error.code:
                 return None
             self._told[what] = error.code

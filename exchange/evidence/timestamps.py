@@ -195,12 +195,14 @@ def _checked(url: str) -> URL:
 async def _post(url: URL, query: bytes) -> bytes:
     import aiohttp
 
+    from keys.transport.tls import public_context
+
     headers = {"Content-Type": "application/timestamp-query", "Accept": "application/timestamp-reply"}
     where = f"the timestamp authority {url.host}"
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)) as session,
-            session.post(url, data=query, headers=headers, allow_redirects=False) as answer,
+            session.post(url, data=query, headers=headers, ssl=public_context(), allow_redirects=False) as answer,
         ):
             if answer.status != 200:
                 raise TimestampUnavailableError(f"{where} answers with HTTP status {answer.status}")

@@ -143,7 +143,7 @@ class _Composer:
             why = LetterLine(shown(_("Withheld: its content is not in this letter")), shown(_(printed.why)), 0)
             return self._letter_message(printed, (), (why,), printed.receipts)
         message = printed.shown
-        values = [line for line in read_message(message.message) if line.path[0] not in _IN_THE_HEAD]
+        values = [line for line in read_message(message.message, message.original) if line.path[0] not in _IN_THE_HEAD]
         facts = (
             LetterFact(shown(_("Commitment to the content")), _grouped(printed.commitment), code=True),
             # That it was taken back, corrected, or is not theirs: a letter without it deceives its reader.

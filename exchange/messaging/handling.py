@@ -104,9 +104,9 @@ class PassingOn:
         try:
             stored = self._stored(original.message)
         except NotFoundError:
-            raise HandlingError("what is passed on is not a message that this desk holds") from None
+            raise HandlingError(phrase("what is passed on is not a message that this desk holds")) from None
         if original_envelope(original).digest != stored.head.digest:
-            raise HandlingError("what is passed on is not the message of that id that this desk holds")
+            raise HandlingError(phrase("what is passed on is not the message of that id that this desk holds"))
         self._require_accepted(stored)
         for recipient in message.to:
             self.require(original.message, Action.FORWARD, Address.parse(recipient))
@@ -206,7 +206,7 @@ class PassingOn:
 
         request = self._parsed.of(self._stored(request_id))
         if not isinstance(request, ConsentRequest):
-            raise HandlingError("that message does not ask for consent")
+            raise HandlingError(phrase("that message does not ask for consent"))
         items = [
             {"item": item.model_dump(mode="json", exclude_none=True), "consent": consent, **terms}
             for item in request.items
@@ -248,7 +248,9 @@ class PassingOn:
         labels = [one.handling for said in bound for one in versions_of(said, thread)]
         weaker = weaker_than_case(message.handling, *labels) if labels else ()
         if weaker:
-            raise HandlingError(f"the labels of a reply are not weaker than those of its case: {', '.join(weaker)}")
+            raise HandlingError(
+                phrase("the labels of a reply are not weaker than those of its case: {names}", names=", ".join(weaker))
+            )
 
     def _require_accepted(self, stored: StoredMessage) -> None:
         from protocol.messages.types.consent import open_conditions
@@ -368,8 +370,14 @@ def _require_room(stored: StoredMessage, size: int) -> None:
     room = MAX_CONTENT_BYTES - FORWARD_ROOM_BYTES
     if size > room:
         raise ForwardTooLargeError(
-            f"passed on with its envelope, which proves it, this message of {len(stored.content)} bytes takes {size}"
-            f" bytes, and {room} fit: messages of up to some 400,000 bytes can be passed on"
+            phrase(
+                "passed on with its envelope, which proves it, this message is too large (bytes: {count}, "
+                "then {size}; at most: {most}): messages of up to some 400,000 bytes can be passed "
+                "on",
+                count=len(stored.content),
+                size=size,
+                most=room,
+            )
         )
 
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from exchange.store.rows import MessageRef, StoredReceipt
 from exchange.views import ReceiptRow
 from keys.directory.view import Directory
+from protocol.encoding.phrase import phrase
 from protocol.errors import (
     ComityError,
     ProofInvalidError,
@@ -43,7 +44,8 @@ class JudgedReceipt:
 
     def stored(self, digest: bytes) -> StoredReceipt:
         """What is kept of it, under the envelope it is about."""
-        return StoredReceipt(digest, self.receipt, self.error.code if self.error else None)
+        event = self.proved.event if self.proved is not None else None
+        return StoredReceipt(digest, self.receipt, self.error.code if self.error else None, event)
 
     @property
     def may_be_ahead(self) -> bool:
@@ -126,11 +128,11 @@ class ReceiptJudge:
 
     def _check_subject(self, event: Event, about: MessageRef) -> None:
         if (event.message_id, event.digest) != (about.id, about.digest):
-            raise ProofInvalidError("the entry is about another message")
+            raise ProofInvalidError(phrase("the entry is about another message"))
         if event.recipient is not None and event.recipient not in about.recipients:
-            raise ProofInvalidError("the entry names someone to whom the message was not addressed")
+            raise ProofInvalidError(phrase("the entry names someone to whom the message was not addressed"))
         if event.files is not None and event.files.file_set != about.files:
-            raise ProofInvalidError("the entry is about other files than those of the message")
+            raise ProofInvalidError(phrase("the entry is about other files than those of the message"))
 
     def _check_place(self, proved: VerifiedReceipt, about: MessageRef) -> None:
         event, directory = proved.event, self._directory()
@@ -151,7 +153,7 @@ class ReceiptJudge:
 def _check_time(event: Event, about: MessageRef) -> None:
     # A node takes nothing that was created more than this ahead of its clock.
     if about.sent_at - event.at > MAX_CLOCK_SKEW:
-        raise ProofInvalidError("the entry says a time before the message was made")
+        raise ProofInvalidError(phrase("the entry says a time before the message was made"))
 
 
 def readable(receipt: Receipt) -> Event | None:

@@ -15,6 +15,7 @@ from exchange.text.labels import reason_label
 from exchange.views import Direction
 from keys.local.translation import translator
 from protocol.address import Address
+from protocol.encoding.phrase import phrase
 from protocol.errors import ForbiddenError, NothingOpenError, UsageError
 from protocol.messages.handling_rules import labels_of_case
 
@@ -90,7 +91,7 @@ class Replies:
         self._received(message_id)
         conditions = self.conditions(conditions_to_accept, self._store.messages.get(message_id))
         if not conditions:
-            raise NothingOpenError("no condition of that message waits to be accepted")
+            raise NothingOpenError(phrase("no condition of that message waits to be accepted"))
         names = sorted({condition.condition for condition in conditions})
         return self.reply(message_id, ConditionAccept.TYPE, {"conditions": names})
 
@@ -103,7 +104,7 @@ class Replies:
         cases = own_cases(thread_messages(self._store, self._parsed, head.thread), str(self._address)).values()
         against = [entry for case in cases for entry in case.out_of_order if entry.fact.message_id == message_id]
         if not against:
-            raise UsageError("this message is in order")
+            raise UsageError(phrase("this message is in order"))
         language = self._parsed.of(self._store.messages.get(message_id)).language
         reasons = dict.fromkeys(reason_label(entry.reason, translator(language)) for entry in against)
         fields: dict[str, Any] = {"language": language, "reason": "; ".join(reasons)}
@@ -135,7 +136,7 @@ class Replies:
 
         head = self._received(test_id)
         if head.type != ContactTest.TYPE:
-            raise ForbiddenError("that message is not a contact test")
+            raise ForbiddenError(phrase("that message is not a contact test"))
         fields: dict[str, Any] = {"received_at": received_at(self._store, head, self._address)}
         fields |= {"remark": remark} if remark is not None else {}
         return self.reply(test_id, ContactTestReply.TYPE, fields)
@@ -204,5 +205,5 @@ class Replies:
     def _received(self, message_id: UUID) -> Head:
         head = self._store.messages.head(message_id).head
         if head.direction is not Direction.RECEIVED:
-            raise ForbiddenError("this desk sent that message itself")
+            raise ForbiddenError(phrase("this desk sent that message itself"))
         return head

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from uuid import UUID
 from exchange.cases.agenda import Agenda
 from exchange.cases.search import Search
 from exchange.context.desk_context import DeskContext
+from exchange.files.given import note_sent
 from exchange.link.client import MAX_ENTRIES, MAX_WAIT_S, NodeClient
 from exchange.link.link import NodeLink
 from exchange.messaging.inbox import Inbox, TakenPage
@@ -54,7 +56,8 @@ _RETRY_MOST_S = 30.0
 _INDEXED_AT_ONCE = 16
 _DERIVED_AT_ONCE = 16
 _QUIET_AFTER_S = 0.2
-_TIDY_AFTER_S = 0.05
+# Threads that changed are derived once the desk is quiet, and no later than this after a change.
+_DERIVE_WITHIN_S = 15.0
 _RELEASE_AFTER_S = 0.01
 
 
@@ -90,6 +93,7 @@ class NodeSync:
         search: Search,
         agenda: Agenda,
     ) -> None:
+        self._attaching = outbox.attaching
         self._store = context.store
         self._outbox = outbox
         self._mailbox = mailbox
@@ -103,7 +107,8 @@ class NodeSync:
         self._clock = context.clock
         self._in_flight: set[UUID] = set()  # messages that are being submitted
         self._stating = 0  # statements that are being made
-        self._sends = 0
+        self._acts = 0  # sends, and syncs that brought something
+        self._put_off_at: float | None = None  # monotonic: since when changes wait to be derived
 
     # --- Sending ---
 
@@ -127,7 +132,9 @@ class NodeSync:
         """
         if not callable(drafts):
             written = drafts
-            drafts = await self._thread(lambda: self._outbox.fanned(written, at_once=at_once))
+            fanned = await self._thread(lambda: self._outbox.fanned(written, at_once=at_once))
+            drafts = await self._attaching.own(fanned)
+        self._acts += 1
         messages = await self._thread(lambda: self._compose(drafts))
         claim = current_claim()
         if claim is not None:
@@ -144,6 +151,9 @@ class NodeSync:
             for part in sealable(messages):
                 sealed = await self._seal(messages[part], drafts, part, seal, claim)
                 sent += sealed
+                for message in sealed:
+                    if message.head.file_set is not None:
+                        note_sent(message.head.id)
                 held = await self._thread(partial(self._held_among, sealed))
                 outcomes.update(dict.fromkeys(held, Outcome(SendStatus.SCHEDULED)))
                 for batch in batches([message for message in sealed if message.head.id not in held]):
@@ -157,8 +167,8 @@ class NodeSync:
             # outbox.
             for finished in await asyncio.gather(*submitting):
                 outcomes.update(finished)
-        self._sends += 1
-        self._background.start(self._tidied(self._sends))
+        self._acts += 1
+        self._background.start(self._tidied(self._acts))
         return [
             replace(_sent(message.head, outcomes[message.head.id]), cautions=composed.cautions)
             for message, composed in zip(sent, messages, strict=True)
@@ -177,18 +187,43 @@ class NodeSync:
             outcomes.update(await self._submit(batch))
         return under_way | outcomes
 
-    async def _tidied(self, sends: int) -> None:
-        """Tidy the database, unless somebody sends again at once."""
-        await asyncio.sleep(_TIDY_AFTER_S)
-        if self._sends == sends:
-            await self._derive()
+    async def _tidied(self, acts: int) -> None:
+        """Derive what is due, and tidy the database, unless the desk does something again meanwhile."""
+        await asyncio.sleep(_QUIET_AFTER_S)
+        if await self._derive(lambda: self._acts == acts and not self._in_flight):
             await self._thread(self._store.database.tidy)
 
-    async def _derive(self) -> None:
-        """Derive what is due in the threads that changed, a few at a time: whoever looks does not wait for it."""
+    async def _derive(self, wanted: Callable[[], bool] = lambda: True) -> bool:
+        """Derive what is due in the threads that changed, a few at a time, as long as that is ``wanted``.
+
+        False when it no longer was. Those that change meanwhile may be left: whoever looks derives them.
+        """
+        rounds = None
         with suppress(ComityError):  # whoever looks is told
-            while await self._thread(lambda: self._agenda.derive(_DERIVED_AT_ONCE)):
-                pass
+            while wanted():
+                left = await self._thread(lambda: self._agenda.derive(_DERIVED_AT_ONCE))
+                rounds = ceil(left / _DERIVED_AT_ONCE) if rounds is None else rounds - 1
+                if not left or not rounds:
+                    self._put_off_at = None
+                    return True
+        return False
+
+    async def _derive_after(self, result: SyncResult, wait: float) -> None:
+        """Derive what is due after a sync: now, or once the desk is quiet.
+
+        A desk that asks again and again takes several receipts about a message, one after the other: its thread is
+        derived once for all of them. An emergency never waits, and nothing waits for long: lists begin with what was
+        derived.
+        """
+        quiet = not wait or result == SyncResult(cursor=result.cursor)
+        pressing = any(row.urgency == "emergency" for row in result.received)
+        since = self._put_off_at
+        if quiet or pressing or (since is not None and time.monotonic() - since > _DERIVE_WITHIN_S):
+            await self._derive()
+            return
+        self._put_off_at = time.monotonic() if since is None else since
+        self._acts += 1
+        self._background.start(self._tidied(self._acts))
 
     def _compose(self, drafts: Drafts, part: slice = _ALL) -> Sequence[Composed]:
         """The messages of drafts, written and checked as things stand at one moment."""
@@ -281,6 +316,7 @@ class NodeSync:
                 if not fetched.is_last:
                     # The next page comes while this one is verified.
                     following = asyncio.create_task(self._fetch(page.entries[-1].sequence, 0))
+                self._acts += 1 if page.entries else 0
                 taken = await self._take(fetched)
                 result += taken.result
                 if taken.statements:
@@ -292,8 +328,9 @@ class NodeSync:
             if following is not None:
                 following.cancel()
             stated = sum(await asyncio.gather(*stating))
-        await self._derive()
-        return result + SyncResult(statements=stated)
+        result += SyncResult(statements=stated)
+        await self._derive_after(result, wait)
+        return result
 
     async def listen(self) -> AsyncGenerator[SyncResult, None]:
         """Take each page as soon as it is there. A failure that may pass is tried again, after a pause that grows."""
@@ -388,6 +425,11 @@ class NodeSync:
         finally:
             self._stating -= len(statements)
         return done
+
+    async def state_pending(self) -> None:
+        """Make what was kept to be stated; what cannot be made now is by the next :meth:`sync`."""
+        with suppress(ComityError):
+            await self._flush_statements()
 
     async def _flush_statements(self) -> int:
         stated = 0

@@ -22,14 +22,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple, NoReturn
 
-# From the service: make a copy (with five descriptors), or send a signal to one. From the warm process: it was made, or
-# it ended with that status.
-_MAKE, _SIGNAL, _ENDED, _MADE = range(4)
+# From the service: make a copy (with five descriptors), send a signal to one, or learn what a descriptor has. From the
+# warm process: a copy was made, or ended with that status.
+_MAKE, _SIGNAL, _ENDED, _MADE, _LEARN = range(5)
 _SAID = struct.Struct("!Biii")
 COPY_DESCRIPTORS = 5
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
 
 Run = Callable[[list[int]], NoReturn]
+Learn = Callable[[bytes], None]
 
 
 class WarmNews(NamedTuple):
@@ -49,8 +50,10 @@ class WarmProcess:
         self._saying: asyncio.Lock | None = None  # made in the event loop that uses it
 
     @classmethod
-    def start(cls, run: Run) -> WarmProcess:
+    def start(cls, run: Run, learn: Learn) -> WarmProcess:
         """Make the warm process of this one; ``run`` is what each copy does with its descriptors.
+
+        ``learn`` is called in it with what :meth:`teach` says: it must open nothing, and later copies know it.
 
         This process must have one thread and nothing open that cannot be shared.
         """
@@ -63,7 +66,7 @@ class WarmProcess:
             ours.close()
             _end_with(service)
             try:
-                _make_copies(theirs, run)
+                _make_copies(theirs, run, learn)
             finally:
                 os._exit(0)
         theirs.close()
@@ -81,6 +84,16 @@ class WarmProcess:
         """End it where it stands, also when somebody stopped it; the system ends its copies."""
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
+
+    async def teach(self, content: bytes) -> None:
+        """Let every copy that is made from now on know ``content``. It goes by memory that has no name."""
+        descriptor = os.memfd_create("taught")
+        try:
+            with os.fdopen(os.dup(descriptor), "wb") as file:
+                file.write(content)
+            await self._say(_SAID.pack(_LEARN, 0, 0, 0), [descriptor])
+        finally:
+            os.close(descriptor)
 
     async def _say(self, content: bytes, descriptors: list[int]) -> None:
         if self._saying is None:
@@ -139,7 +152,7 @@ async def _writable(connection: socket.socket) -> None:
         loop.remove_writer(connection.fileno())
 
 
-def _make_copies(service: socket.socket, run: Run) -> None:
+def _make_copies(service: socket.socket, run: Run, learn: Learn) -> None:
     os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the service ends this process, in its own time
@@ -164,9 +177,19 @@ def _make_copies(service: socket.socket, run: Run) -> None:
             kind, number, signum, _ = _SAID.unpack(content)
             if kind == _SIGNAL and number in pids:
                 _send(pids[number], signum)
+            elif kind == _LEARN:
+                learn(_content_of(descriptors))
+                gc.freeze()
             elif kind == _MAKE:
                 pids[number] = _copy(service, [woken, wake], descriptors, run)
                 service.sendall(_SAID.pack(_MADE, number, 0, 0))
+
+
+def _content_of(descriptors: list[int]) -> bytes:
+    """All that the one descriptor has, which is closed."""
+    with os.fdopen(descriptors[0], "rb") as file:
+        file.seek(0)
+        return file.read()
 
 
 def _copy(service: socket.socket, others: list[socket.socket], descriptors: list[int], run: Run) -> int:

@@ -19,11 +19,14 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from exchange.cases.agenda import read_ahead
-from exchange.cases.listing import read_ahead_of_cases
+import cbor2
+
+from exchange.cases.listing import derived_since, last_of, read_ahead, seqs_of, take_derived
+from exchange.context.desk_context import DeskContext
 from exchange.context.live_keys import LiveKeys, LiveSigner
 from exchange.desk.desk import Desk, OpenedDesk, cipher_of, open_desk, utc_now
 from exchange.desk.notify import channels_of
@@ -38,6 +41,7 @@ from exchange.service.sessions import OfficerSession, Sessions
 from exchange.settings import DeskSettings, Home
 from exchange.store.desk_store import DeskStore
 from keys.secrets.keystore import Keystore
+from keys.starting import write_waiting
 from protocol.address import Address
 from protocol.errors import ComityError, UnavailableError
 
@@ -45,6 +49,8 @@ EXPIRY_EVERY_S = 5.0
 # So often it is looked whether others still find the service.
 LOOK_EVERY_S = 2.0
 _MOST_DESCRIPTORS = 65_536
+TEACH_EVERY_S = 5.0
+TEACH_LEAST_S = 60.0
 _SECRET_BYTES = 32
 
 
@@ -62,6 +68,7 @@ class DeskService:
     sessions: Sessions
     on_seen: list[Callable[[Seen], None]] = field(default_factory=list)
     derived: dict[str, Any] = field(default_factory=dict)
+    taught: tuple[int, int] | None = None
     opened: OpenedDesk | None = None
     commands: CommandServer | None = None
     _ending: asyncio.Event = field(default_factory=asyncio.Event)
@@ -80,8 +87,11 @@ class DeskService:
         sessions = Sessions(files.officers, settings.service.idle_min * 60.0)
         _rehearse(files, settings, keystore)
         derived = _read_ahead(files, keystore)
+        write_waiting()  # once, and not in each command
         runner = CommandRunner(home.resolve(), keystore, program, os.urandom(_SECRET_BYTES), derived)
-        return cls(home, keystore, WarmProcess.start(runner), sessions, derived=derived)
+        warm = WarmProcess.start(runner, lambda content: take_derived(derived, cbor2.loads(content), utc_now()))
+        # Its own copy goes on by itself: this says how far the other one is.
+        return cls(home, keystore, warm, sessions, derived=derived, taught=seqs_of(derived) if derived else None)
 
     async def desk_of(self, session: OfficerSession, *, purpose: str | None = None, reason: str | None = None) -> Desk:
         """The desk as the officer of a session acts on it now.
@@ -128,7 +138,8 @@ class DeskService:
                 await stack.enter_async_context(part(self))
             await self.commands.listen(note.command_socket)
             places = HeldPlaces(self.home, note)
-            beside = [asyncio.create_task(one) for one in (self._keep_watch(), self._expire(), self._keep(places))]
+            works = (self._keep_watch(), self._expire(), self._keep(places), self._teach(self.opened.context))
+            beside = [asyncio.create_task(work) for work in works]
             try:
                 if ready is not None:
                     told = ready()
@@ -166,6 +177,24 @@ class DeskService:
                 for hear in self.on_seen:
                     hear(each)
 
+    async def _teach(self, context: DeskContext) -> None:
+        """Tell the process that commands are made from what was derived since, so that none reads all of it anew."""
+        if self.taught is None:
+            return
+        quiet_s = 0.0
+        while True:
+            with suppress(ComityError):  # a command reads what it was not told
+                news = await context.in_thread(partial(derived_since, context.store, self.taught))
+                # Without news, time alone moves what is due from one level to the next.
+                if any(news) or quiet_s >= TEACH_LEAST_S:
+                    await self.warm.teach(cbor2.dumps(news))
+                    self.taught = last_of(news, self.taught)
+                    quiet_s = 0.0
+                if any(news):
+                    continue
+            await asyncio.sleep(TEACH_EVERY_S)
+            quiet_s += TEACH_EVERY_S
+
     async def _expire(self) -> None:
         while True:
             await asyncio.sleep(EXPIRY_EVERY_S)
@@ -185,7 +214,7 @@ def _read_ahead(files: Home, keystore: Keystore) -> dict[str, Any]:
     with suppress(ComityError):  # the desk is opened next, and says why it cannot be
         store = DeskStore(files.database, cipher_of(keystore))
         try:
-            return {**read_ahead(store, utc_now()), **read_ahead_of_cases(store)}
+            return read_ahead(store, utc_now())
         finally:
             store.close()
     return {}

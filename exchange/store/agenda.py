@@ -59,12 +59,14 @@ class AgendaTable:
                     self._put("agenda", row, due)
                     self._put("standing", row, standing)
 
-    def since(self, table: Literal["agenda", "standing"], seq: int) -> list[DerivedRow]:
-        """The rows of ``table`` that were derived after the row ``seq``, in the order of their numbers."""
+    def since(self, table: Literal["agenda", "standing"], seq: int, limit: int = -1) -> list[DerivedRow]:
+        """The rows of ``table`` that were derived after the row ``seq``, in the order of their numbers; the first
+        ``limit`` (-1: all).
+        """
         column = f"{table}.sealed".encode()
         rows = self._database.all(
-            f"SELECT seq, thread, sealed FROM {table} WHERE seq > ? ORDER BY seq",  # noqa: S608 - one of two names
-            (seq,),
+            f"SELECT seq, thread, sealed FROM {table} WHERE seq > ? ORDER BY seq LIMIT ?",  # noqa: S608 - one of two
+            (seq, limit),
         )
         return [
             DerivedRow(number, row, self._cipher.open(column, row, sealed) if sealed else b"")

@@ -14,6 +14,7 @@ from protocol.address import Address
 from protocol.encoding import cbor
 from protocol.encoding.instants import from_ms, to_ms
 from protocol.envelope import Envelope
+from protocol.event import Event
 from protocol.files.file_list import FileSet
 from protocol.processing_log import ProcessingRecord
 from protocol.receipt import Receipt
@@ -199,11 +200,15 @@ class Quarantined:
 
 @dataclass(frozen=True, slots=True)
 class StoredReceipt:
-    """A receipt about the envelope ``digest``; ``error`` is None only if it was verified when it was stored."""
+    """A receipt about the envelope ``digest``; ``error`` is None only if it was verified when it was stored.
+
+    ``event`` is what it proves, where whoever stores it has just read that; None: read it again.
+    """
 
     digest: bytes
     receipt: Receipt = field(repr=False)
     error: str | None
+    event: Event | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

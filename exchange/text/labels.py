@@ -131,6 +131,22 @@ def due_kind_label(kind: str) -> str:
     }[kind]
 
 
+def source_label(source: str) -> str:
+    """What a due date rests on, part by part; a name of a law that has no translation stays."""
+    return "; ".join(_(part) for part in source.split("; ") if part)
+
+
+def status_label(status: str) -> str:
+    """How far a message of this desk got at its first hop."""
+    return {
+        "submitted": _("submitted"),
+        "queued": _("queued"),
+        "scheduled": _("scheduled"),
+        "refused": _("refused"),
+        "proposed": _("proposed"),
+    }.get(status, status)
+
+
 def entry_label(kind: str) -> str:
     """What an office noted of a case."""
     return {

@@ -81,6 +81,29 @@ def draft_object(draft: Any) -> dict[str, Any]:
     return {name: getattr(draft, name) for name in (*names, "offered", "revision")}
 
 
+def transfer_object(transfer: Any) -> dict[str, Any]:
+    """How far the files of a message are (``exchange.store.files.FileTransfer``)."""
+    return {
+        "message": transfer.message,
+        "thread": transfer.thread,
+        "direction": transfer.direction,
+        "state": transfer.state,
+        "files": transfer.files,
+        "bytes": transfer.total_bytes,
+        "files_moved": transfer.files_moved,
+        "bytes_moved": transfer.bytes_moved,
+        "rate": transfer.rate,
+        "at": transfer.at,
+        "error": transfer.error,
+        "why": transfer.why,
+    }
+
+
+def files_object(found: Any) -> dict[str, Any]:
+    """The files of a message (``exchange.desk._files.MessageFiles``), without their keys."""
+    return {**transfer_object(found.transfer), "listed": [plain(row) for row in found.files]}
+
+
 def tracking_object(tracking: Tracking) -> dict[str, Any]:
     """What is proved of a message, and where its case stands."""
     return {

@@ -201,6 +201,10 @@ def run_program(name: str, app: typer.Typer) -> None:
     _on_interrupt(_raise_interrupt)
     _take_any_character()
     gc.set_threshold(OBJECTS_BETWEEN_LOOKS)
+    if "--help" not in sys.argv:  # a help loads little
+        from keys.starting import start_lean
+
+        start_lean()
     try:
         code = _run(name, app)
         _on_interrupt(signal.SIG_IGN)  # all is done: nothing is to be said of how Python ends

@@ -38,6 +38,7 @@ OWN_WORDS = {
     "exchange/cases/calls.py",
     "exchange/cases/delivery.py",
     "exchange/cases/offers.py",
+    "exchange/store/files.py",
     "exchange/wizard/_names.py",
     "protocol/messages/law/grounds.py",
     "protocol/messages/law/instruments.py",

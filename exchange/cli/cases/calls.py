@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +14,8 @@ from exchange.cli._options import (
     IdArgument,
     JsonOption,
     PassphraseOption,
+    SecondOfficerOption,
+    SecondPassphraseOption,
     read_officer_passphrase,
     run,
     with_desk,
@@ -26,7 +27,7 @@ from exchange.text.labels import code_label
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
-    from exchange.cases.calls import CallEntry, CallSheet, PhoneCard
+    from exchange.cases.calls import CallAbout, CallEntry, CallSheet, PhoneCard
     from exchange.desk.desk import Desk
 
 app = typer.Typer(no_args_is_help=True)
@@ -75,11 +76,16 @@ def show(
 def record(
     message_id: IdArgument,
     verified: Annotated[
-        bool, typer.Option("--verified", help=_("The office said that the request is theirs."))
+        bool,
+        typer.Option("--verified", help=_("They said that it is theirs; of a message of ours: that they have it.")),
     ] = False,
     nobody: Annotated[bool, typer.Option("--nobody-answered", help=_("Nobody answered."))] = False,
     not_theirs: Annotated[
-        bool, typer.Option("--not-theirs", help=_("The office said that the request is not theirs: a forgery."))
+        bool,
+        typer.Option(
+            "--not-theirs",
+            help=_("They said that it is not theirs; of a message of ours: that it is not there."),
+        ),
     ] = False,
     spoke_to: SpokeToOption = None,
     number: NumberOption = None,
@@ -100,7 +106,7 @@ def record(
         message = await desk.messages.resolve(message_id)
         entry = await record_call(desk, message, given[0], number=number, spoke_to=spoke_to, remark=remark)
         _report(entry, as_json=as_json)
-        if not_theirs and not as_json:
+        if not_theirs and entry.about != "own" and not as_json:
             line(warning_of_forgery())
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
@@ -116,13 +122,8 @@ def record(
 def break_glass(
     message_id: IdArgument,
     reason: Annotated[str, typer.Argument(help=_("Why it cannot wait."))],
-    second_officer: Annotated[str, typer.Option("--second-officer", help=_("The id of another officer, in person."))],
-    second_passphrase_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--second-passphrase-file", help=_("The second officer's passphrase in a file; else it is asked.")
-        ),
-    ] = None,
+    second_officer: SecondOfficerOption,
+    second_passphrase_file: SecondPassphraseOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -213,12 +214,25 @@ def warning_of_forgery() -> str:
     )
 
 
+def outcome_text(outcome: str, about: CallAbout) -> str:
+    """What came of a call, in the words of the side that called."""
+    from exchange.cases.calls import CallAbout
+
+    words = {
+        (CallAbout.MESSAGE, "verified"): _("The office confirmed that the message is theirs"),
+        (CallAbout.MESSAGE, "not_theirs"): _("The office said that the message is not theirs"),
+        (CallAbout.OWN, "verified"): _("The office confirmed that it has our message"),
+        (CallAbout.OWN, "not_theirs"): _("The office said that our message is not with it, or not for it"),
+    }
+    return words.get((about, outcome)) or code_label("call_outcome", outcome)
+
+
 def entry_text(entry: CallEntry) -> str:
     """One entry in a line."""
     at, by = f"{entry.at:%Y-%m-%d %H:%MZ}", safe(entry.by)
     if entry.outcome is not None:
         text = _("{at} {by} called {number}: {outcome}")
-        told = text.format(at=at, by=by, number=safe(entry.number), outcome=code_label("call_outcome", entry.outcome))
+        told = text.format(at=at, by=by, number=safe(entry.number), outcome=outcome_text(entry.outcome, entry.about))
         return f"{told} ({safe(entry.spoke_to)})" if entry.spoke_to is not None else told
     texts = {
         "break_glass": _("{at} {by} and {second} broke the glass: {reason}"),

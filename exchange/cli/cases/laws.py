@@ -21,6 +21,7 @@ from exchange.cli.messages.files import read_document
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _, labelled
 from exchange.text.labels import code_label
+from protocol.codes import list_names, load_codes
 
 if TYPE_CHECKING:
     from exchange.cases.law.bases import Basis, Statement
@@ -165,6 +166,9 @@ def print_hints(hints: Sequence[Hint]) -> None:
 
 def _about(hint: Hint) -> str | None:
     codes = _CODES_OF_HINT.get(hint.code)
+    offences, _space, offence = hint.about.partition(" ")
+    if f"offence_{offences}" in list_names() and offence in load_codes(f"offence_{offences}"):
+        return f"{code_label(f'offence_{offences}', offence)} [{hint.about}]"
     if codes is None or not hint.about:
         return hint.about or None
     code, comma, rest = hint.about.partition(", ")

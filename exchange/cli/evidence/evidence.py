@@ -288,7 +288,7 @@ def _object(report: BagReport) -> dict[str, Any]:
 def _print(report: BagReport) -> None:
     words = {True: _("holds"), False: _("FAILS"), None: _("not checked")}
     rows: list[tuple[str, str, str]] = [
-        (check.name, words[check.ok], check.detail or check.error or "") for check in report.checks
+        (check.name, words[check.ok], _(check.detail) if check.detail else check.error or "") for check in report.checks
     ]
     for receipt, check in report.receipts:
         about = f" {receipt.recipient}" if receipt.recipient else ""

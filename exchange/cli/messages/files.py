@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from keys.local.files import PUBLIC_MODE, write_file
 from keys.local.given_files import FileKind, take
+from protocol.encoding.phrase import phrase
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def write_out(path: Path, content: bytes, mode: int = PUBLIC_MODE) -> None:
     try:
         write_file(path, content, mode=mode)
     except OSError as problem:
-        raise UsageError(f"cannot write {path}: {problem.strerror}") from problem
+        raise UsageError(phrase("cannot write {path}: {error}", path=path, error=problem.strerror)) from problem
 
 
 def read_document(path: Path, wanted: FileKind = FileKind.DRAFT) -> dict[str, Any]:

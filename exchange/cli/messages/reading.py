@@ -29,11 +29,12 @@ from exchange.cli.messages.printing import (
     print_duplicates,
     print_receipts,
     print_targets,
+    sent_cell,
 )
 from exchange.cli.messages.syncing import SyncOption, synced
-from exchange.cli.output import line, print_json, progress, safe, table
+from exchange.cli.output import line, print_json, progress, safe, table, told
 from exchange.i18n import _, labelled, ngettext
-from exchange.text.labels import code_label, marked, short_label, state_label
+from exchange.text.labels import code_label, marked, short_label, state_label, status_label
 from exchange.text.objects import plain, tracking_object
 from keys.local.given_files import FileKind, read_given, reading_as
 from keys.local.terminal import UNCHECKED, UNVERIFIED, at_once
@@ -83,7 +84,7 @@ def search(
                     marked(code_label("message_type", row.type), suspected=row.suspected),
                     row.sender,
                     ", ".join(map(str, row.recipients)),
-                    row.sent_at,
+                    sent_cell(row),
                     _short(row.thread),
                 )
                 for row in found.messages
@@ -132,7 +133,7 @@ def inbox(
                 print_json({"refused": kept[:limit], "more": more, **reached.members()})
                 return
             reached.say()
-            rows = [(row.at, row.code, row.claimed_sender, row.detail) for row in kept[:limit]]
+            rows = [(row.at, row.code, row.claimed_sender, told(row.detail)) for row in kept[:limit]]
             table(_("Refused"), [_("At"), _("Code"), _("Claimed sender"), _("Why")], rows)
             _say_more(more)
             return
@@ -179,9 +180,9 @@ def _inbox_cells(row: InboxRow, case: CaseRow | None, *, sent: bool) -> tuple[ob
         case.own_reference if case is not None else row.own_reference if sent else None,
         case.peer_reference if case is not None else None if sent else row.own_reference,
         case.offence if case is not None else None,
-        row.sent_at,
+        sent_cell(row),
         row.opened_at,
-        row.status,
+        status_label(row.status) if row.status is not None else None,
     )
 
 
@@ -228,7 +229,7 @@ def _print_shown(shown: ShownMessage, duplicates: Sequence[Duplicate], not_searc
         line(_("Read by: {officer}, {at}").format(officer=safe(reader), at=safe(at)))
     print_duplicates(duplicates, not_searched)
     line(labelled(_("Fingerprint"), fingerprint_of(shown.digest)))
-    print_reading(read_message(shown.message))
+    print_reading(read_message(shown.message, shown.original))
 
 
 def track(
@@ -299,15 +300,17 @@ def verify(
             print_json({**verification_object(report), **known})
         else:
             line(safe(report.sentence))
-            rows = [(check.name, check.ok, check.error or check.detail) for check in report.checks]
+            rows = [(check.name, check.ok, check.error or told(check.detail)) for check in report.checks]
             for item in report.receipts:
                 name = f"{item.receipt.event} {item.receipt.node} #{item.receipt.index}"
                 rows.append((labelled(name, _("in the log")), item.inclusion.ok, item.inclusion.error or ""))
                 found = item.consistency
-                text = safe(found.detail) if found.ok is False else found.error or ""
+                text = told(found.detail) if found.ok is False else found.error or ""
                 rows.append((labelled(name, _("log still consistent")), found.ok, text))
                 seen = item.witnesses
-                rows.append((labelled(name, _("cosigned by enough witnesses")), seen.ok, seen.error or seen.detail))
+                rows.append(
+                    (labelled(name, _("cosigned by enough witnesses")), seen.ok, seen.error or told(seen.detail))
+                )
             words = {True: _("holds"), False: _("FAILS"), None: _("not checked")}
             table(_("Verification"), [_("Check"), _("Result"), ""], [(n, words[ok], text) for n, ok, text in rows])
             if report.unchecked:

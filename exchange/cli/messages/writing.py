@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import typer
 
+from exchange.cli._attaching import AttachOption, HashOption, file_progress, forget_files, wanted_files
 from exchange.cli._options import (
     DEFAULT_HOME,
     AtOnceOption,
@@ -34,6 +35,7 @@ from exchange.cli.output import line, print_json, table
 from exchange.i18n import _, ngettext
 from exchange.text.objects import plain
 from keys.local.given_files import FileKind
+from protocol.encoding.phrase import phrase
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
@@ -65,6 +67,8 @@ def new(
     plain_lines: Annotated[
         bool, typer.Option("--plain", help=_("Ask without editing of lines, as for a screen reader."))
     ] = False,
+    attach: AttachOption = None,
+    hashes: HashOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -76,10 +80,14 @@ def new(
     async def start() -> None:
         write({})
 
-    async def reply(desk: Desk) -> None:
-        begun, _missing = begin()
-        own = {"language": language} if language is not None else {}
-        write(plain(await desk.replies.draft(await desk.messages.resolve(reply_to or ""), begun["type"], **own)))
+    async def on_desk(desk: Desk) -> None:
+        known: dict[str, Any] = {}
+        if reply_to is not None:
+            begun, _missing = begin()
+            own = {"language": language} if language is not None else {}
+            replied = await desk.messages.resolve(reply_to)
+            known = plain(await desk.replies.draft(replied, begun["type"], **own))
+        write(await _with_files(desk, known, begin()[0], as_json=as_json))
 
     def begin() -> tuple[dict[str, Any], Mapping[str, str]]:
         """What template and case file give, with the type, and the placeholders without a value."""
@@ -94,12 +102,15 @@ def new(
         from exchange.acts.drafting import put_together
         from exchange.cli.setup.settings import own_block
         from exchange.messaging.drafting.own_block import filled
-        from exchange.office.draft_ids import DRAFT_ID
+        from exchange.office.draft_ids import DRAFT_ID, without_draft_id
 
         begun, missing = begin()
-        draft = filled(put_together(message_type, begun, known), own_block(home))
+        draft = put_together(message_type, begun, known)
+        if known.get("attachments"):
+            draft["attachments"] = known["attachments"]
+        draft = filled(draft, own_block(home))
         if out is not None:  # from now on it is that draft, however often it is changed and sent
-            draft = {"type": draft["type"], DRAFT_ID: str(uuid4()), **draft}
+            draft = {"type": draft["type"], DRAFT_ID: known.get(DRAFT_ID) or str(uuid4()), **without_draft_id(draft)}
         text = json.dumps(draft, ensure_ascii=False, indent=2) + "\n"
         if out is None:
             print(text, end="")
@@ -108,10 +119,20 @@ def new(
             with out.open("x", encoding="utf-8") as file:
                 file.write(text)
         except OSError as problem:
-            raise UsageError(f"cannot write {out}: {problem.strerror}") from problem
+            raise UsageError(phrase("cannot write {path}: {error}", path=out, error=problem.strerror)) from problem
         _print_what_is_left(out, draft, missing, as_json=as_json)
 
-    run(start if reply_to is None else with_desk(home, passphrase_file, reply), as_json=as_json)
+    run(start if reply_to is None and not attach else with_desk(home, passphrase_file, on_desk), as_json=as_json)
+
+
+async def _with_files(desk: Desk, known: dict[str, Any], begun: dict[str, Any], *, as_json: bool) -> dict[str, Any]:
+    """What is known of a draft, with its files: sealed for the draft's own id, and named without their keys."""
+    files = wanted_files()
+    forget_files()
+    if not files:
+        return known
+    with file_progress(as_json=as_json) as told:
+        return dict(await desk.files.attach({**known, **begun, "draft_id": str(uuid4())}, files, told))
 
 
 def _print_what_is_left(out: Path, draft: dict[str, Any], missing: Mapping[str, str], *, as_json: bool) -> None:
@@ -182,6 +203,8 @@ def send(
             ),
         ),
     ] = None,
+    attach: AttachOption = None,
+    hashes: HashOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -197,6 +220,7 @@ def send(
             return report_sent_many(sent, as_json=as_json) if split else report_sent(sent[0], as_json=as_json)
         drafts, removed = complete(await desk.messages.filled(await given(desk)), split=split, clean=clean)
         if check:
+            forget_files()
             say(drafts, removed)
             return None
         if leave_out:
@@ -304,6 +328,8 @@ def answer(
     message_id: IdArgument,
     file: Annotated[Path, typer.Argument(help=_('A JSON object with "targets": what became of each.'))],
     language: LanguageOption = None,
+    attach: AttachOption = None,
+    hashes: HashOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -362,6 +388,8 @@ def accept_conditions(
 
 def offer(
     file: Annotated[Path, typer.Argument(help=_("The draft of an answer, or of information, JSON or YAML."))],
+    attach: AttachOption = None,
+    hashes: HashOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,

@@ -24,6 +24,7 @@ from exchange.cli.output import line, print_json, progress, safe, table
 from exchange.i18n import _, ngettext
 from keys.local.given_files import MAX_FILE_BYTES, FileKind, read_given, require_folder
 from protocol.address import Address
+from protocol.encoding.phrase import phrase
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
@@ -117,7 +118,9 @@ def export(
             with progress(_("written"), as_json=as_json) as moved:
                 count = await desk.office.export_records(folder, moved)
         except OSError as problem:
-            raise UsageError(f"cannot write {folder}: {problem.strerror}") from problem
+            raise UsageError(
+                phrase("cannot write {folder}: {error}", folder=folder, error=problem.strerror)
+            ) from problem
         if as_json:
             print_json({"folder": str(folder), "records": count})
         else:

@@ -6,6 +6,7 @@ ABOUT = {
     "about": "A message of the case.",
     "action": "A code of the list handling_action, or of data_protection_action.",
     "address": "A contact point, such as 24-7@fr.",
+    "again": "Do it although the same was done before.",
     "answer_by": "When the answer is needed: an instant with its offset.",
     "around": "Minutes requested before and after each instant of an export.",
     "as_note": "Send it as a note, although another message type would have effect.",
@@ -114,4 +115,8 @@ ABOUT = {
     "asks": "A note in return is expected.",
     "message_id": "The message, by its id or a part of it.",
     "reply_to": "The message that is replied to, by its id or a part of it.",
+    "names": "Only these files: a name in the message, or the beginning of a sealed name.",
+    "out": "The folder of the bag, an absolute path; it must not be there yet.",
+    "path": "The file, an absolute path.",
+    "sha256": "The file's SHA-256, 64 hexadecimal digits.",
 }

@@ -24,10 +24,10 @@ def _always(_fields: Mapping[str, Any]) -> bool:
 
 
 class FilesSupplement(Reply):
-    """The files of an earlier message of the same sender, which went ahead: a partial answer, for one.
+    """The files of an earlier message of the same sender, which went ahead: of a partial answer, for one.
 
-    ``supplements`` is that message. It discloses as an answer does, and so says on what authorisation; the conditions of
-    that message, which it repeats, bind its files too.
+    ``supplements`` is that message. It discloses as an answer does, and so says on what authorisation. It repeats the
+    conditions of that message, which bind its files too.
     """
 
     TYPE: ClassVar[str] = "files"

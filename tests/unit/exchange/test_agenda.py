@@ -38,6 +38,7 @@ ROUTINE = {"urgency": "routine", "urgency_reason": None}
 
 OFFICE_TABLES = ("officer", "reading", "draft", "duty", "record", "withheld", "closed", "parent", "parent_of", "held")
 DUE_TABLES = ("standing", "waiting", "settled", "card_seen", "message_card", "call_back", "unproved")
+FILE_TABLES = ("file", "file_unsent", "file_transfer", "file_transfer_open", "file_quarantine", "file_allowed")
 
 
 @pytest.fixture
@@ -155,6 +156,7 @@ async def test_an_old_database_gets_its_agenda_when_it_is_opened(world: World) -
             "webhook",
             *DUE_TABLES,
             *OFFICE_TABLES,
+            *FILE_TABLES,
         ):
             await in_thread(jp, execute, f"DROP TABLE {table}")
         await in_thread(jp, execute, "ALTER TABLE message DROP COLUMN slot")
@@ -214,7 +216,9 @@ def test_the_agenda_and_the_watch_name_the_case_and_whom_to_call(world: World, m
     assert "theirs" in out
     code, out = comity(world, JP, "watch", "--once", "--json")
     assert (code, json.loads(out)["call"]) == (0, ["+33 1 23 45 67 89"])
-    assert comity(world, JP, "watch", "--once", "--json") == (0, "")
+    # Where nothing is new, a program is told that, and not nothing.
+    code, out = comity(world, JP, "watch", "--once", "--json")
+    assert (code, json.loads(out)["event"], json.loads(out)["synchronised"]) == (0, "nothing", True)
 
 
 # --- Notices --------------------------------------------------------------------------------------------------------
@@ -559,6 +563,40 @@ async def test_what_arrives_is_derived_before_anybody_looks(world: World) -> Non
         await jp.messages.send(request(**ROUTINE))
         await fr.messages.sync()
         assert await in_thread(fr, fr._works.context.store.agenda.stale_count) == 0
+
+
+async def test_who_keeps_listening_has_threads_derived_once_quiet_and_an_emergency_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        context = fr._works.context
+
+        async def stale_after_listening() -> int:
+            await fr.messages.sync(wait=1)
+            return await in_thread(fr, context.store.agenda.stale_count)
+
+        monkeypatch.setattr("exchange.messaging.sync._QUIET_AFTER_S", 3600)
+        await jp.messages.send(request(**ROUTINE))
+        assert await stale_after_listening() == 1
+        await jp.messages.send(request(**ROUTINE))
+        assert await stale_after_listening() == 2
+        await asked_in_an_emergency(jp, 20)
+        await jp.messages.send(request(**ROUTINE))
+        assert await stale_after_listening() == 0
+
+        await jp.messages.send(request(**ROUTINE))
+        assert await stale_after_listening() == 1
+        monkeypatch.setattr("exchange.messaging.sync._DERIVE_WITHIN_S", -1)  # it waited for long enough
+        await jp.messages.send(request(**ROUTINE))
+        assert await stale_after_listening() == 0
+
+        await context.background.cancel()
+        monkeypatch.setattr("exchange.messaging.sync._DERIVE_WITHIN_S", 3600)
+        monkeypatch.setattr("exchange.messaging.sync._QUIET_AFTER_S", 0)
+        await jp.messages.send(request(**ROUTINE))
+        await fr.messages.sync(wait=1)
+        await asyncio.gather(*context.background._tasks)
+        assert await in_thread(fr, context.store.agenda.stale_count) == 0
 
 
 async def test_a_look_reads_what_changed_and_not_all_cases(world: World) -> None:

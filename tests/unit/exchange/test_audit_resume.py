@@ -227,7 +227,7 @@ ENTRIES = {
     "of another envelope": "UPDATE entry SET digest = zeroblob(32) WHERE idx = 2",
     "of another time": "UPDATE entry SET at_ms = at_ms + 1 WHERE idx = 2",
     "of another key": "UPDATE entry SET kid = NULL WHERE idx = 2",
-    "invented": "INSERT INTO entry SELECT -1, at_ms, name, digest, message_id, recipient, peer, reference, kid"
+    "invented": "INSERT INTO entry SELECT -1, at_ms, name, digest, message_id, recipient, peer, reference, kid, files"
     " FROM entry WHERE idx = 2",
 }
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -12,11 +15,12 @@ from typing import Any
 from unittest.mock import MagicMock
 from uuid import UUID
 
+import cbor2
 import pytest
 
 from exchange.cases._derived import _with_index
-from exchange.cases.agenda import Agenda, AgendaFilter, _Shown
-from exchange.cases.listing import CaseFilter, Listing
+from exchange.cases.agenda import Agenda, AgendaFilter, KeptAgenda
+from exchange.cases.listing import CaseFilter, Listing, derived_since, last_of, read_ahead, seqs_of, take_derived
 from exchange.store.agenda import DerivedRow
 from exchange.views import AgendaItem, CaseRow, Lane
 from protocol.encoding import cbor
@@ -42,8 +46,9 @@ class _Table:
     def agenda(self) -> _Table:
         return self
 
-    def since(self, table: str, seq: int) -> list[DerivedRow]:
-        return sorted(row for row in self.rows[table].values() if row.seq > seq)
+    def since(self, table: str, seq: int, limit: int = -1) -> list[DerivedRow]:
+        found = sorted(row for row in self.rows[table].values() if row.seq > seq)
+        return found if limit < 0 else found[:limit]
 
     def stale(self, _limit: int) -> dict[bytes, bytes]:
         return {}
@@ -98,18 +103,19 @@ def _as_shown(items: Sequence[AgendaItem]) -> list[tuple[Any, ...]]:
 @pytest.mark.parametrize("seed", range(6))
 def test_what_is_kept_from_look_to_look_is_what_a_first_look_finds(seed: int) -> None:
     chance, table, now = random.Random(seed), _Table(), NOW
-    kept = _Shown(table)  # type: ignore[arg-type]
+    store: Any = table
+    kept = KeptAgenda()
     for step in range(40):
         for _ in range(chance.choice([0, 1, 2, 200])):
             table.put(chance, chance.randrange(120))
         now += timedelta(minutes=chance.choice([0, 20, 180]) if step != 20 else -600)
-        first = _Shown(table)  # type: ignore[arg-type]
-        everything = first.now(now)
-        assert _as_shown(kept.now(now)) == _as_shown(everything), step
-        assert _as_shown(kept.now(now, 2)) == _as_shown(
+        first = KeptAgenda()
+        everything = first.now(store, now)
+        assert _as_shown(kept.now(store, now)) == _as_shown(everything), step
+        assert _as_shown(kept.now(store, now, 2)) == _as_shown(
             [item for lane in Lane for item in [one for one in everything if one.lane is lane][:2]]
         )
-        assert _as_shown(kept.emergencies(now, 5)) == _as_shown(
+        assert _as_shown(kept.emergencies(store, now, 5)) == _as_shown(
             [one for one in everything if one.lane is Lane.EMERGENCIES][:5]
         )
 
@@ -117,15 +123,16 @@ def test_what_is_kept_from_look_to_look_is_what_a_first_look_finds(seed: int) ->
 @pytest.mark.parametrize("seed", range(3))
 def test_a_page_of_the_agenda_is_the_beginning_of_each_lane_and_names_the_lanes_that_are_cut(seed: int) -> None:
     chance, table = random.Random(seed), _Table()
+    store: Any = table
     for number in range(80):
         table.put(chance, number)
-    shown = _Shown(table)  # type: ignore[arg-type]
-    everything = shown.now(NOW)
+    shown = KeptAgenda()
+    everything = shown.now(store, NOW)
     for ours in (False, True):
         for pressing in (False, True):
             for lane in (None, *Lane):
                 wanted = AgendaFilter(ours, pressing, lane)
-                page, items, more = shown.page(NOW, wanted, 3), list[AgendaItem](), list[Lane]()
+                page, items, more = shown.page(store, NOW, wanted, 3), list[AgendaItem](), list[Lane]()
                 for one in Lane:
                     found = [
                         item
@@ -171,6 +178,64 @@ def _by_time(row: CaseRow) -> tuple[bool, float, float]:
     return not pressing, left if left >= 0 else 1e12 - left, -row.opened_at.timestamp()
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_the_process_that_commands_are_made_from_learns_all_that_was_derived_since(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exchange.cases.listing._TAUGHT_AT_ONCE", 7)
+    chance, table = random.Random(seed), _Table()
+    store: Any = table
+    for number in range(40):
+        table.put(chance, number)
+    kept = read_ahead(store, NOW)
+    taught = seqs_of(kept)
+    for step in range(12):
+        for _ in range(chance.choice([0, 2, 30])):
+            table.put(chance, chance.randrange(60))
+        now = NOW + timedelta(hours=step)
+        while any(news := derived_since(store, taught)):
+            # As it goes from one process to the other.
+            take_derived(kept, cbor2.loads(cbor2.dumps(news)), now)
+            taught = last_of(news, taught)
+        assert seqs_of(kept) == taught
+        nothing: Any = MagicMock()  # it reads nothing of the database
+        nothing.agenda.since.return_value = []
+        first = read_ahead(store, now)
+        assert _as_shown(kept["agenda"].now(nothing, now)) == _as_shown(first["agenda"].now(store, now))
+        assert kept["standing"].newest == first["standing"].newest
+        assert kept["standing"].emergencies == first["standing"].emergencies
+
+
+_TAUGHT = """
+import os
+from exchange.service._warm import WarmProcess
+known = [b"nothing"]
+def run(descriptors):
+    with os.fdopen(descriptors[0], "wb") as out:
+        out.write(known[0])
+    os._exit(0)
+def learn(content):
+    known[0] = content
+warm = WarmProcess.start(run, learn)
+for content in (None, b"x" * 3_000_000, b"new"):
+    if content is not None:
+        warm.teach(content)
+    reading, writing = os.pipe()
+    warm.make(1, [writing] * 5)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as said:
+        assert said.read() == (content or b"nothing")
+warm.close()
+print("learned")
+"""
+
+
+@pytest.mark.outside
+def test_a_copy_knows_what_the_process_that_it_is_made_from_was_taught() -> None:
+    done = subprocess.run([sys.executable, "-c", _TAUGHT], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("learned\n", "")
+
+
 # --- What a person and a program are told ---
 
 
@@ -180,8 +245,6 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 async def test_every_list_that_is_cut_says_so_and_how_to_see_the_rest(world: World) -> None:
-    import asyncio
-
     async with world.open(JP) as jp, world.open(FR) as fr:
         for number in range(3):
             await jp.messages.send(request(own_reference=f"JP {number}"))

@@ -68,7 +68,7 @@ async def test_an_upgraded_desks_next_card_makes_others_write_the_newest_version
         sent = await jp.messages.send(newer())
         await fr.messages.sync()
         shown = await fr.messages.read(sent.id)
-        assert shown.message.schema_version == 2
+        assert shown.message.schema_version == 3
         assert shown.message.targets[0].further_windows  # type: ignore[attr-defined]
 
 
@@ -88,7 +88,7 @@ async def test_a_card_that_its_nation_did_not_sign_makes_nobody_write_an_older_v
 ) -> None:
     serve = world._serve
     world.cards[FR] = with_reads(world.cards[FR], versions_read(), competences=("preservation",))
-    whole, cut = b'"preservation.request":[1,2]', b'"preservation.request":[1]  '
+    whole, cut = b'"preservation.request":[1,2,3]', b'"preservation.request":[1]    '
     served: list[bool] = []
 
     def lying(path: str) -> bytes:
@@ -110,7 +110,7 @@ async def test_a_card_that_its_nation_did_not_sign_makes_nobody_write_an_older_v
         await jp.messages.send(newer())
         await fr.messages.sync()
         received = [await fr.messages.read(row.id) for row in await fr.messages.inbox()]
-        assert {shown.message.schema_version for shown in received} == {2}
+        assert {shown.message.schema_version for shown in received} == {3}
 
 
 async def test_what_a_message_claims_of_its_sender_changes_nothing_about_what_is_written_to_it(world: World) -> None:
@@ -121,7 +121,7 @@ async def test_what_a_message_claims_of_its_sender_changes_nothing_about_what_is
         assert json.loads((await jp.messages.read(old.id)).content)["schema_version"] == 1
         sent = await jp.messages.send(newer())
         await fr.messages.sync()
-        assert (await fr.messages.read(sent.id)).message.schema_version == 2
+        assert (await fr.messages.read(sent.id)).message.schema_version == 3
 
 
 async def test_a_request_in_another_language_or_for_what_the_office_cannot_do_is_cautioned_and_sent(

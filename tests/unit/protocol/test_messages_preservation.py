@@ -184,7 +184,7 @@ def test_everything_wrong_is_listed_at_once(draft: dict[str, Any]) -> None:
         ({"offences": [{"list": "budapest", "title": "x"}]}, "offences.0.code"),
         ({"to": ["24-7@fr", "24-7@fr"]}, "to"),
         ({"language": "xx"}, "language"),
-        ({"schema_version": 3}, "schema_version"),
+        ({"schema_version": 4}, "schema_version"),
         ({"schema_version": "1"}, "schema_version"),
         (
             {"attachments": [{"name": "../x", "size_bytes": 1, "media_type": "text/plain", "sha256": "0" * 64}]},
@@ -354,7 +354,7 @@ def test_unknown_field_of_a_known_version_is_refused(draft: dict[str, Any]) -> N
 
 def test_newer_version_is_read_with_a_note_on_what_was_passed_over(draft: dict[str, Any]) -> None:
     raw = json.loads(message_to_bytes(complete(draft)))
-    raw |= {"schema_version": 3, "colour": "blue", "urgency": "whenever"}
+    raw |= {"schema_version": 4, "colour": "blue", "urgency": "whenever"}
     raw["targets"][0]["shoe_size"] = 46
     message = parse_message(json.dumps(raw).encode())
     assert isinstance(message, PreservationRequest)
@@ -366,7 +366,7 @@ def test_newer_version_is_read_with_a_note_on_what_was_passed_over(draft: dict[s
 def test_newer_version_that_cannot_be_read_and_unknown_type_keep_everything(draft: dict[str, Any]) -> None:
     raw = json.loads(message_to_bytes(complete(draft)))
     changed = copy.deepcopy(raw)
-    changed |= {"schema_version": 3, "targets": {"t1": {}}}
+    changed |= {"schema_version": 4, "targets": {"t1": {}}}
     for other in (changed, {**raw, "type": "library.offer"}):
         message = parse_message(json.dumps(other).encode())
         assert isinstance(message, UnknownMessage)

@@ -171,9 +171,9 @@ def test_codes_are_those_of_the_list_except_in_a_newer_version() -> None:
     }.items():
         field = {"form": "urgency", "offence": "offences.0.code"}.get(name, name)
         assert field in told(sent(**changes))
-        assert (told(sent(**changes, schema_version=3)) == {}) is newer
+        assert (told(sent(**changes, schema_version=4)) == {}) is newer
         if newer:
-            kept = parse_message(json.dumps(sent(**changes, schema_version=3)).encode())
+            kept = parse_message(json.dumps(sent(**changes, schema_version=4)).encode())
             assert not isinstance(kept, UnknownMessage)
 
 

@@ -319,9 +319,22 @@ def test_each_rule_of_the_sealed_object_refuses_by_itself(changes: dict[str, Any
 # --- The routing header ----------------------------------------------------------------------------------------------
 
 DAY = 86_400_000
+FILES = [bytes(32), 2, 1168]
 MANY = [f"24-7@n{number:03}" for number in range(33)]
 ROUTING_RULES: dict[str, tuple[dict[Any, Any], type[ComityError]]] = {
-    "version 2": ({1: 2}, UnsupportedVersionError),
+    "version 3": ({1: 3}, UnsupportedVersionError),
+    "version 2 without files": ({1: 2}, MalformedError),
+    "version 1 with files": ({10: FILES}, MalformedError),
+    "files as a map": ({1: 2, 10: {1: bytes(32)}}, MalformedError),
+    "files without their bytes": ({1: 2, 10: FILES[:2]}, MalformedError),
+    "files with more": ({1: 2, 10: [*FILES, 0]}, MalformedError),
+    "short digest of files": ({1: 2, 10: [bytes(31), *FILES[1:]]}, MalformedError),
+    "digest of files as text": ({1: 2, 10: ["0" * 32, *FILES[1:]]}, MalformedError),
+    "no file": ({1: 2, 10: [bytes(32), 0, 4096]}, MalformedError),
+    "too many files": ({1: 2, 10: [bytes(32), 1001, 1 << 40]}, MalformedError),
+    "count true": ({1: 2, 10: [bytes(32), True, 4096]}, MalformedError),
+    "fewer bytes than files can have": ({1: 2, 10: [bytes(32), 2, 1167]}, MalformedError),
+    "more bytes than numbers can tell": ({1: 2, 10: [bytes(32), 1, 1 << 53]}, MalformedError),
     "version true": ({1: True}, UnsupportedVersionError),
     "no version": ({1: ABSENT}, UnsupportedVersionError),
     "id of another version of UUID": ({2: bytes.fromhex("12345678123442348234123456789abc")}, MalformedError),
