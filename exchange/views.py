@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -39,6 +40,17 @@ class SendStatus(StrEnum):
     REFUSED = "refused"  # the own node refused it for good; ``error`` says why
     SCHEDULED = "scheduled"  # durable in the outbox, and goes at an instant of its own
     PROPOSED = "proposed"  # a draft that another officer is to release; ``id`` is the draft's
+
+
+class FileState(StrEnum):
+    """Where a file stands at this desk."""
+
+    BY_HASH = "by hash only"  # the message names its hash, and no file follows
+    LISTED = "listed"  # the message names it, and not all of it is here
+    RECEIVED = "received"
+    OPENED = "opened"
+    QUARANTINED = "quarantined"
+    GONE = "gone"  # it was here, and its key is destroyed
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +236,7 @@ class ShownMessage:
     readers: tuple[tuple[str, datetime], ...] = ()  # officers who read it, and when first
     original: Message | None = None  # what a correction corrects, where it is here
     standing: MessageStanding | None = None  # None: nothing in its thread corrects or takes back anything
+    files: Mapping[str, FileState] = field(default_factory=dict, hash=False)  # by name in the message
 
 
 @dataclass(frozen=True, slots=True)
