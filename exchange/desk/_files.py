@@ -29,7 +29,7 @@ from exchange.files.opening import FileOpening, ToOpen
 from exchange.files.progress import Meter, Told, nobody
 from exchange.files.sealing import Stop, WantedFile, sealed_file_of
 from exchange.files.shelf import fetched_place
-from exchange.files.shown import FileRow, MessageFiles, OpenedFile, VerifiedFile
+from exchange.files.shown import FileRow, FileTracking, MessageFiles, OpenedFile, VerifiedFile, file_tracking
 from exchange.files.stoppable import stoppable
 from exchange.files.support import require_supported
 from exchange.office.officers import READERS, Role
@@ -52,7 +52,7 @@ from protocol.errors import (
     NothingOpenError,
     UsageError,
 )
-from protocol.event import EventName
+from protocol.event import EventName, decode_event
 from protocol.files.file_list import FileList
 from protocol.files.logged import LARGE_FILE_BYTES, LoggedFiles, one_file, some_files
 from protocol.processing_log import Operation
@@ -118,6 +118,18 @@ class DeskFiles:
     async def progress(self, message_id: UUID) -> FileTransfer:
         """How far the files of a message are; raises :class:`NotFoundError` for one without."""
         return await self._in_thread(lambda: self._transfer(message_id))
+
+    async def tracking(self, message_id: UUID) -> FileTracking | None:
+        """How far the files of a message are at each hop, as the logs prove it; None for a message without files."""
+
+        def look() -> FileTracking | None:
+            head = self._store.messages.head(message_id).head
+            transfer = self._store.files.transfer(message_id)
+            rows = [] if transfer is None else self._store.receipts.of(head.digest)
+            judged = [(self._works.judge.row(one.receipt, None), one) for one in rows if one.error is None]
+            return file_tracking(transfer, ((row.node, decode_event(one.receipt.leaf)) for row, one in judged))
+
+        return await self._in_thread(look)
 
     async def unfinished(self) -> list[FileTransfer]:
         """What goes on by itself."""

@@ -54,6 +54,9 @@ def _require_no_other_kind(store: DeskStore, wanted: str) -> None:
         return
     for entry in store.unproved.with_part(wanted):
         short = str(entry.id)[-SHORT_ID:]
+        if entry.thread is not None:
+            case = str(entry.thread)[-SHORT_ID:]
+            raise OtherKindOfIdError(f"{short} was registered before its message came: comity case show {case}")
         raise OtherKindOfIdError(f"{short} is NOT PROVED and no message yet: comity unproved show {short}")
     parent = resolved_parent(store, wanted)
     if parent is not None:

@@ -246,9 +246,10 @@ def track(
 
     async def work(desk: Desk) -> None:
         reached = await synced(desk, wait, sync=sync)
-        tracking = await desk.messages.track(await desk.messages.resolve(message_id))
+        message = await desk.messages.resolve(message_id)
+        tracking, files = await desk.messages.track(message), await desk.files.tracking(message)
         if as_json:
-            print_json({**tracking_object(tracking), **reached.members()})
+            print_json({**tracking_object(tracking, files), **reached.members()})
             return
         reached.say()
         what = code_label("message_type", tracking.row.type)
@@ -258,6 +259,10 @@ def track(
         for recipient in tracking.recipients:
             print_receipts(_("Proved for {recipient}").format(recipient=recipient.recipient), recipient.receipts)
         print_targets(tracking.targets)
+        if files is not None:
+            from exchange.cli.evidence.files import print_hops
+
+            print_hops(files)
         clocks = tracking.clocks
         still_due = {deadline.what for deadline in clocks.deadlines}
         if "acknowledgement" in still_due:
