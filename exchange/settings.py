@@ -1,9 +1,9 @@
 """A desk's home folder: which files it has, and the settings in ``settings.toml``.
 
 The home holds ``keystore.cbor`` (encrypted), ``desk.sqlite`` (sealed), ``content-keys.bin`` (of no use without the
-keystore), ``officers/`` (encrypted), ``directory/`` (public, verified), ``bootstrap.json`` and ``records.checkpoint``
-(public) and ``settings.toml``, which a person may edit and which holds no secret. Beside them lie empty lock files, by
-which the programs that work on one home keep out of each other's way.
+keystore), ``files/`` (sealed), ``officers/`` (encrypted), ``directory/`` (public, verified), ``bootstrap.json`` and
+``records.checkpoint`` (public) and ``settings.toml``, which a person may edit and which holds no secret. Beside them
+lie empty lock files, by which the programs that work on one home keep out of each other's way.
 """
 
 from __future__ import annotations
@@ -40,6 +40,11 @@ class Home:
     def database(self) -> Path:
         """The desk's database."""
         return self.path / "desk.sqlite"
+
+    @property
+    def files(self) -> Path:
+        """The folder of sealed files."""
+        return self.path / "files"
 
     @property
     def directory(self) -> Path:
@@ -236,6 +241,22 @@ class RetentionSettings(_Table):
     refused_days: Annotated[int, Field(ge=1, le=36_600)] | None = None
 
 
+class EvidenceFilesSettings(_Table):
+    """Evidence files: which are fetched by themselves, and how many requests move one message's at a time.
+
+    ``fetch``: ``all``, or ``asked`` (only by ``comity files get``). ``fetch_up_to_mb``: a message with more than that
+    waits until somebody asks for it. ``unsent_days``: so long a sealed file is kept that a draft names and no message.
+    ``hash_only``: whether a file that is labelled to be exchanged by its hash alone may be had all the same: ``never``,
+    or where two officers decided so of that file (``two_officers``).
+    """
+
+    fetch: Literal["all", "asked"] = "all"
+    fetch_up_to_mb: Annotated[int, Field(ge=1, le=10_000_000_000)] | None = None
+    requests_at_once: Annotated[int, Field(ge=1, le=8)] = 3
+    unsent_days: Annotated[int, Field(ge=1, le=366)] = 30
+    hash_only: Literal["never", "two_officers"] = "never"
+
+
 class ServiceSettings(_Table):
     """The desk as a service: minutes of doing nothing until an officer is signed out, and the folder of its sockets
     where the home's own path is too long.
@@ -304,6 +325,7 @@ class DeskSettings(_Table):
     letterhead: LetterheadSettings = Field(default_factory=LetterheadSettings)
     siblings: SiblingSettings = Field(default_factory=SiblingSettings)
     service: ServiceSettings = Field(default_factory=ServiceSettings)
+    files: EvidenceFilesSettings = Field(default_factory=EvidenceFilesSettings)
     scanning: ScanningSettings = Field(default_factory=ScanningSettings)
 
     @field_validator("address")

@@ -192,6 +192,8 @@ class Event:
             raise MalformedError("a desk's event has its statement, and only a desk's")
         if self.name.of_files != (self.files is not None):
             raise MalformedError("an event about files says which, and only one about files")
+        if self.files is not None and self.files.count == 0 and self.name is not EventName.FileExpiry:
+            raise MalformedError("only an event that files were let go may tell of none that was whole")
         if self.files is not None and self.files.count == 0 and self.name not in _ENDS_FILES:
             raise MalformedError("only what ends files may be about none that was whole")
         if self.statement is not None:

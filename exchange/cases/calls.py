@@ -162,6 +162,14 @@ class CallKind(StrEnum):
     REVIEW = "review"  # another officer looked at it afterwards
 
 
+class CallAbout(StrEnum):
+    """What a call was about: the words of its outcome are those of the side that called."""
+
+    REQUEST = "request"  # another office asks this one: is the request theirs?
+    MESSAGE = "message"  # anything else that another office said: is it theirs?
+    OWN = "own"  # a message of this office: do they have it?
+
+
 @dataclass(frozen=True, slots=True)
 class CallEntry:
     """One entry: ``by`` made it at ``at``, about ``message``.
@@ -182,6 +190,7 @@ class CallEntry:
     second: str | None = None
     ids: tuple[str, ...] = ()  # of the officers who answer for it
     upto: int = 0  # the row of the last message that the case had then
+    about: CallAbout = CallAbout.REQUEST
 
     def to_bytes(self) -> bytes:
         """As it is sealed."""
@@ -199,13 +208,14 @@ class CallEntry:
                 self.second,
                 list(self.ids),
                 self.upto,
+                self.about.value,
             ]
         )
 
     @classmethod
     def from_bytes(cls, value: bytes) -> CallEntry:
         """What :meth:`to_bytes` made."""
-        kind, message, at, by, outcome, number, version, spoke_to, text, second, ids, *upto = cbor.decode(value)
+        kind, message, at, by, outcome, number, version, spoke_to, text, second, ids, *more = cbor.decode(value)
         return cls(
             CallKind(kind),
             UUID(bytes=message),
@@ -218,7 +228,8 @@ class CallEntry:
             text,
             second,
             tuple(ids),
-            *upto,
+            upto=more[0] if more else 0,
+            about=CallAbout(more[1]) if len(more) > 1 else CallAbout.REQUEST,
         )
 
 
@@ -241,7 +252,9 @@ class Calls:
     @property
     def outcome(self) -> str | None:
         """What the last call that reached somebody said; None while nobody was reached about what is asked now."""
-        reached = (e for e in reversed(self.entries) if e.kind is CallKind.CALL and e.outcome != "nobody_answered")
+        # A call about a message of this office says nothing of whether another office is who it says.
+        calls = (e for e in reversed(self.entries) if e.kind is CallKind.CALL and e.about is not CallAbout.OWN)
+        reached = (e for e in calls if e.outcome != "nobody_answered")
         last = next(reached, None)
         if last is None or (last.outcome == "verified" and not self._is_of_now(last)):
             return None
@@ -293,6 +306,7 @@ class CallSheet:
     written: tuple[WrittenNumber, ...]
     calls: Calls
     required: bool  # before anything is disclosed
+    about: CallAbout = CallAbout.REQUEST
 
     @property
     def reach(self) -> PhoneCard | None:

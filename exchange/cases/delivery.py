@@ -19,6 +19,7 @@ from exchange.store.rows import Head, StoredMessage
 from exchange.views import Direction, Undelivered
 from protocol.encoding import cbor
 from protocol.encoding.instants import from_ms, to_ms
+from protocol.encoding.phrase import phrase
 from protocol.errors import ForbiddenError, StillUnderWayError
 from protocol.event import Event, EventName
 from protocol.lifecycle.profiles import handover_period, warning_steps
@@ -98,18 +99,18 @@ def require_lost(store: DeskStore, message_id: UUID, now: datetime) -> None:
     """
     head = store.messages.head(message_id).head
     if head.direction is not Direction.SENT:
-        raise ForbiddenError("this desk did not send that message")
+        raise ForbiddenError(phrase("this desk did not send that message"))
     if store.settled.of(message_id) is not None:
-        raise StillUnderWayError("that message was sent anew, or put aside, before")
+        raise StillUnderWayError(phrase("that message was sent anew, or put aside, before"))
     events = proved_events(store.receipts.of(head.digest))
     left = tuple(str(one) for one in head.recipients if not _has_arrived(events, str(one)))
     if not left:
-        raise StillUnderWayError("every recipient has that message")
+        raise StillUnderWayError(phrase("every recipient has that message"))
     if len(left) < len(head.recipients):
-        raise StillUnderWayError("some recipients have that message: write to the others alone")
+        raise StillUnderWayError(phrase("some recipients have that message: write to the others alone"))
     state, _, _ = _state_of(store, head, events, left)
     if state not in {"failed", "refused"} and now < head.expires_at:
-        raise StillUnderWayError("that message may still arrive")
+        raise StillUnderWayError(phrase("that message may still arrive"))
 
 
 def draft_anew(message_id: UUID, content: bytes, officer: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from exchange.context.parsed import Parsed
 from exchange.store.desk_store import DeskStore
 from exchange.views import Direction
 from protocol.address import Address
+from protocol.encoding.phrase import phrase
 from protocol.errors import DuplicateRequestError
 
 if TYPE_CHECKING:
@@ -72,7 +73,10 @@ class TargetSubject:
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """A target that another case is about too: ``other_target`` of the request ``message`` in ``thread``."""
+    """A target that another case is about too: ``other_target`` of the request ``message`` in ``thread``.
+
+    ``scheduled``: it was not sent yet, and is held until ``sent_at``.
+    """
 
     target: str
     thread: UUID
@@ -82,6 +86,7 @@ class Duplicate:
     sender: Address
     recipients: tuple[Address, ...]
     sent_at: datetime
+    scheduled: bool = False
 
 
 def subjects_of(message: Message) -> Iterator[TargetSubject]:
@@ -137,7 +142,7 @@ def require_no_duplicate(
     found = find_duplicates(store, parsed, search, message)
     named = sorted({str(one.thread) for one in found if one.thread not in besides})
     if named:
-        raise DuplicateRequestError(f"other cases are about the same targets: {', '.join(named)}")
+        raise DuplicateRequestError(phrase("other cases are about the same targets: {names}", names=", ".join(named)))
 
 
 def find_duplicates(store: DeskStore, parsed: Parsed, search: Search, message: Message) -> list[Duplicate]:
@@ -158,6 +163,7 @@ def find_duplicates(store: DeskStore, parsed: Parsed, search: Search, message: M
                     head.sender,
                     head.recipients,
                     head.sent_at,
+                    head.direction is Direction.SENT and store.outbox.is_held(head.id),
                 )
                 for match in subjects_of(other)
                 if match.overlaps(subject)

@@ -80,6 +80,12 @@ class WithheldTable:
         salt, draft = cbor.decode(self._store.content.open(b"withheld.sealed", row, *rows[0]))
         return WithheldContent(json.loads(draft), salt)
 
+    def all(self) -> list[WithheldContent]:
+        """All that waits."""
+        rows = self._database.all("SELECT id, sealed, slot FROM withheld")
+        opened = [cbor.decode(self._store.content.open(b"withheld.sealed", row, *rest)) for row, *rest in rows]
+        return [WithheldContent(json.loads(draft), salt) for salt, draft in opened]
+
     def remove(self, offer: UUID) -> bool:
         """Take it out, inside a transaction; whether it was there."""
         row = self._row(offer)
@@ -115,9 +121,9 @@ class Offers:
         message = composed.message
         conditions = _named_once(message)
         if not conditions:
-            raise UsageError("nothing in this draft is given under conditions: send it with comity send")
+            raise UsageError(phrase("nothing in this draft is given under conditions: send it with comity send"))
         if message.urgency == "emergency":
-            raise UsageError("in an emergency nothing waits for an acceptance: send it with comity send")
+            raise UsageError(phrase("in an emergency nothing waits for an acceptance: send it with comity send"))
         # It is given as it was committed to, even if the recipients read newer versions by then.
         opened["schema_version"] = message.schema_version
         opened["language"] = message.language
@@ -147,14 +153,14 @@ class Offers:
         stored = self._store.messages.get(offer_id)
         withheld = self._withheld.get(offer_id)
         if withheld is None or stored.erased:
-            raise NothingOpenError("nothing waits for the acceptance of that message")
+            raise NothingOpenError(phrase("nothing waits for the acceptance of that message"))
         offer = self._parsed.of(stored)
         rows = self._store.messages.thread(stored.head.thread)
         thread = [self._parsed.of(other) for _, other, _ in rows if not other.erased]
         acceptances = {other.sender: other for other in thread if accepts_all(other, offer)}
         missing = [recipient for recipient in offer.to if recipient not in acceptances]
         if missing:
-            raise OfferNeededError(f"its conditions are not accepted yet by {', '.join(missing)}")
+            raise OfferNeededError(phrase("its conditions are not accepted yet by {names}", names=", ".join(missing)))
         last = max(acceptances.values(), key=lambda other: (other.sent_at, other.id))
         return {
             **withheld.draft,
@@ -170,7 +176,7 @@ class Offers:
         """
         opening = draft.get("offer")
         if opening is not None and not self._withheld.remove(UUID(str(opening["message"]))):
-            raise NothingOpenError("what was offered has been given")
+            raise NothingOpenError(phrase("what was offered has been given"))
 
     def is_of_an_offer(self, draft: Mapping[str, Any]) -> bool:
         """Whether the draft is to make an offer good that waits here."""
@@ -184,7 +190,7 @@ class Offers:
         from protocol.messages.types.offer import SALT_BYTES
 
         if draft.get("type") not in {Answer.TYPE, InformationSpontaneous.TYPE}:
-            raise UsageError("an answer, or information, is offered; other messages are sent")
+            raise UsageError(phrase("an answer, or information, is offered; other messages are sent"))
         place = {"message": _NOBODY, "salt": bytes(SALT_BYTES).hex()}
         given = {**draft, "offer": place}
         return given if draft.get("in_reply_to") else {**given, "in_reply_to": _NOBODY}

@@ -20,6 +20,7 @@ from exchange.store.rows import Parent
 from exchange.text.words import Query
 from exchange.views import FoundParent, InboxRow, SendStatus, SentMessage, TargetRow
 from protocol.address import Address
+from protocol.encoding.phrase import phrase
 from protocol.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -141,7 +142,11 @@ def resolved_parent(store: DeskStore, text: str) -> Parent | None:
         if parent.id.hex.startswith(wanted) or parent.id.hex.endswith(wanted) or parent.own_reference == text.strip()
     ]
     if len(found) > 1:
-        raise UsageError(f"{text} is ambiguous: it fits {', '.join(str(parent.id) for parent in found)}")
+        raise UsageError(
+            phrase(
+                "{text} is ambiguous: it fits {names}", text=text, names=", ".join(str(parent.id) for parent in found)
+            )
+        )
     return found[0] if found else None
 
 
@@ -149,7 +154,7 @@ def parent_with(store: DeskStore, parent_id: UUID) -> Parent:
     """The parent of this id; raises :class:`NotFoundError`."""
     parent = store.parents.get(parent_id)
     if parent is None:
-        raise NotFoundError(f"this desk has no parent {parent_id}")
+        raise NotFoundError(phrase("this desk has no parent {parent}", parent=parent_id))
     return parent
 
 

@@ -18,6 +18,7 @@ from exchange.store.desk_store import DeskStore
 from exchange.store.rows import StoredMessage
 from exchange.text.words import Query, keys_of, pieces_of
 from exchange.views import InboxRow, SearchResult
+from protocol.encoding.phrase import phrase
 from protocol.errors import UsageError
 
 MAX_QUERY_WORDS = 16
@@ -88,9 +89,9 @@ class Search:
         """
         asked = Query.of(query)
         if not asked.pieces:
-            raise UsageError("give at least one word to search for")
+            raise UsageError(phrase("give at least one word to search for"))
         if len(asked.pieces) > MAX_QUERY_WORDS:
-            raise UsageError(f"give at most {MAX_QUERY_WORDS} words to search for")
+            raise UsageError(phrase("give no more words to search for than {most}", most=MAX_QUERY_WORDS))
         left = self.index(None if everything else _BEFORE_ANSWER, progress)
         found: list[InboxRow] = []
         for seq, message, opened_at in self._candidates(asked.keys(), limit + 1):

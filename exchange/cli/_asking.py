@@ -14,10 +14,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from exchange.cli._wrapping import columns, wrapped
+from exchange.text.typed import in_ascii
 from keys.local.terminal import write
 
 # Escape, an arrow of ASCII, or the word: back to the question before.
 BACK = frozenset({"\x1b", "<"})
+HELP, WHOLE = "?", "="
+# Signs that are no text when they stand alone in the first line.
+ALONE = BACK | {HELP, WHOLE}
 END_OF_TEXT = "."
 _MORE_PASTED_S = 0.05
 _LOOK_FOR_SIGNALS_S = 0.2
@@ -41,6 +45,10 @@ class Asking:
         for one in text.splitlines() or [""]:
             write("\n".join(wrapped(one, columns(), indent)))
 
+    def choice(self) -> str:
+        """One answer that is a number, a letter or a sign, in ASCII and small letters whatever the keyboard."""
+        return in_ascii(self.line()).strip().casefold()
+
     def line(self) -> str:
         """One answer; raises :class:`EOFError` and ``KeyboardInterrupt``."""
         with _interruptible():
@@ -63,9 +71,9 @@ class Asking:
                 if not gathered:
                     raise
                 break
-            if typed.strip() in BACK and not gathered:
+            if in_ascii(typed).strip() in ALONE and not gathered:
                 return typed
-            if typed.strip() == END_OF_TEXT or (not typed.strip() and not self._more_is_pasted()):
+            if in_ascii(typed).strip() == END_OF_TEXT or (not typed.strip() and not self._more_is_pasted()):
                 break
             gathered.append(typed)
         return "\n".join(gathered)

@@ -267,6 +267,11 @@ ROWS = (
         _("Officers of this desk, each with a key and roles of their own."),
     ),
     CommandRow(
+        "files",
+        "exchange.cli.evidence.custody:app",
+        _("Evidence files: how far they are, opened, verified, taken back; their custody and export."),
+    ),
+    CommandRow(
         "draft",
         "exchange.cli.messages.drafts:app",
         _("Drafts that are being written, and those that another officer is to release."),

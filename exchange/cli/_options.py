@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 import typer
 
 from exchange.cli._acting import GivenLogin, given_key, given_login
+from exchange.cli._attaching import with_files
 from exchange.i18n import _
 from exchange.service.served import a_served_desk, served_desk
 from keys.local.terminal import ask, interrupted, is_ending, refuse
+from protocol.encoding.phrase import phrase
 from protocol.errors import ComityError, MalformedError, RecipientNeededError, UsageError
 
 if TYPE_CHECKING:
@@ -93,6 +95,11 @@ NewPassphraseOption = Annotated[
 QuickDerivationOption = Annotated[
     bool, typer.Option("--quick-derivation", help=_("Cheaper passphrase derivation: for demonstrations only."))
 ]
+SecondOfficerOption = Annotated[str, typer.Option("--second-officer", help=_("The id of another officer, in person."))]
+SecondPassphraseOption = Annotated[
+    Path | None,
+    typer.Option("--second-passphrase-file", help=_("The second officer's passphrase in a file; else it is asked.")),
+]
 WaitOption = Annotated[float, typer.Option("--wait", min=0, max=30, help=_("Seconds to wait for something new."))]
 LimitOption = Annotated[int, typer.Option("--limit", min=1, max=100_000, help=_("How many at most."))]
 RemarkOption = Annotated[str | None, typer.Option("--remark", help=_("A remark for the sender."))]
@@ -112,6 +119,13 @@ REPLACED_OUT = typer.Option("--out", help=_("The file to write; it is replaced i
 TsaRootsOption = Annotated[Path | None, TSA_ROOTS]
 DisclosureOption = Annotated[
     Path | None, typer.Option("--disclosure", help=_("A disclosure, for a bag without content."))
+]
+EvidenceFilesOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--files",
+        help=_("An evidence file that lies beside the bag, sealed or opened, or a folder; repeat it."),
+    ),
 ]
 IdArgument = Annotated[str, typer.Argument(help=_("The message's id, or its first or last characters."))]
 TargetsOption = Annotated[
@@ -190,6 +204,13 @@ def instant(text: str | None) -> datetime | None:
         raise UsageError(problem.detail) from None
 
 
+def given_instant(text: str) -> datetime:
+    """As :func:`instant`, where one must be given."""
+    found = instant(text)
+    assert found is not None  # noqa: S101 - it was given
+    return found
+
+
 def run(work: Callable[[], Coroutine[Any, Any, int | None]], *, as_json: bool) -> None:
     """Run a command to its exit code; a typed error is shown, whatever else is a defect and shown without values."""
     from exchange.cli._interrupts import run_interruptible
@@ -258,7 +279,7 @@ def read_handing(to: str | None, purpose: str | None) -> tuple[str, str]:
     """
     given = (to, purpose or _purpose(given_login()))
     if not all(given) and not sys.stdin.isatty():
-        raise RecipientNeededError("it was not said who gets it, or what for")
+        raise RecipientNeededError(phrase("it was not said who gets it, or what for"))
     questions = (_("Who gets it?"), _("What for (a code of the list record_purpose)?"))
     asked = [value or ask(question, err=True) for value, question in zip(given, questions, strict=True)]
     return asked[0], asked[1]
@@ -274,7 +295,9 @@ def with_desk(
 
         async with open_desk_here(home, passphrase_file) as desk:
             with under_key(given_key()):
-                return await work(desk)
+                async with with_files(desk, served=served_desk(home) is not None) as codes:
+                    code = await work(desk)
+                return code or next(iter(codes), None)
 
     return opened
 

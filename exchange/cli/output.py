@@ -11,6 +11,7 @@ from typing import Any
 from exchange.text.objects import plain
 from keys.local.printing import printable_line
 from keys.local.terminal import write, write_json
+from keys.local.translation import _
 
 
 def print_json(value: Any) -> None:
@@ -48,6 +49,11 @@ def safe(value: object) -> str:
     return "-" if value is None else printable_line(str(plain(value)))
 
 
+def told(text: str) -> str:
+    """A text of ours that was made elsewhere, in the reader's language as one printable line; nothing for none."""
+    return safe(_(text)) if text else ""
+
+
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A table for a person: no wider than the terminal, and nothing of it cut."""
     # Only here: a program that reads JSON does not wait for what draws.
@@ -56,6 +62,17 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
 
     cells = [[safe(cell) for cell in row] for row in rows]
     write("\n".join(lines_of_table(title, columns, cells, width_of_output())))
+
+
+def listed(
+    found: object, shown: tuple[str, Sequence[str], Callable[[], Iterable[Sequence[object]]]], *, as_json: bool
+) -> None:
+    """A list: for a program what was ``found``, for a person a table: a title, columns, and what makes its rows."""
+    if as_json:
+        print_json(found)
+        return
+    title, columns, rows = shown
+    table(title, columns, rows())
 
 
 @contextmanager

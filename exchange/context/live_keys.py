@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from keys.secrets.keystore import Keystore
 from protocol.crypto.hpke import Opener
 from protocol.crypto.signing import Signer
+from protocol.encoding.phrase import phrase
 from protocol.errors import KeystoreError
 
 
@@ -60,7 +61,9 @@ class LiveKeys(Mapping[bytes, Opener]):
         try:
             status = os.stat(self._keystore.path)
         except OSError as problem:
-            raise KeystoreError(f"cannot read {self._keystore.path}: {problem.strerror}") from problem
+            raise KeystoreError(
+                phrase("cannot read {path}: {error}", path=self._keystore.path, error=problem.strerror)
+            ) from problem
         return status.st_ino, status.st_mtime_ns, status.st_size
 
 

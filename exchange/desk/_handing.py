@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from exchange.office.officers import Acting, check_line, check_purpose
 from protocol.address import Address
+from protocol.encoding.phrase import phrase
 from protocol.errors import InvalidAddressError, RecipientNeededError
 
 _BETWEEN_WORDS = re.compile(r"[^\w@.-]+")
@@ -24,7 +25,7 @@ class Handing:
         """What was said, else what the login says; raises :class:`RecipientNeededError`, :class:`UsageError`."""
         who, what_for = to or acting.recipient, purpose or acting.purpose
         if not who or not what_for:
-            raise RecipientNeededError("say who gets it, and what for")
+            raise RecipientNeededError(phrase("say who gets it, and what for"))
         return cls(check_line(who, "the name of a recipient"), check_purpose(what_for))
 
     @property

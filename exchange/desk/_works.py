@@ -14,6 +14,9 @@ from exchange.cases.offers import Offers
 from exchange.cases.search import Search
 from exchange.cases.standing import withheld_by
 from exchange.context.desk_context import DeskContext
+from exchange.files.attaching import Attaching
+from exchange.files.book import FileBook
+from exchange.files.mover import FileMover
 from exchange.link.link import NodeLink
 from exchange.messaging.drafting.fanning import Fanning, require_one_nation
 from exchange.messaging.handling import PassingOn
@@ -28,6 +31,7 @@ from exchange.office.call_book import CallBook
 from exchange.office.case_book import CaseBook
 from exchange.office.case_notes import casework_of
 from exchange.office.erasure import Erasure
+from exchange.office.hash_only import HashOnly
 from exchange.office.office import Office
 from exchange.office.officers import Acting
 from exchange.office.processing_log import ProcessingLog
@@ -69,6 +73,10 @@ class Works:
     unproved: UnprovedBook
     replies: Replies
     once: Once
+    files: FileBook
+    hash_only: HashOnly
+    attaching: Attaching
+    mover: FileMover
 
     def keep_record(self, record: ProcessingRecord) -> None:
         """Make one record durable. In the desk's thread."""
@@ -101,6 +109,7 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
     once = Once(context, acting)
     outbox = Outbox(context, judge, acting, book, passing_on, once, fanning)
     mailbox = Inbox(context, judge, book)
+    files = FileBook(context)
     search = Search(
         store,
         lambda stored: [subject.key for subject in subjects_of(parsed.of(stored))],
@@ -109,6 +118,8 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
     )
     agenda = Agenda(context, casework_of)
     office = Office(context, acting, book)
+    bundles = OfflineDesk(context, outbox, mailbox)
+    node_sync = NodeSync(context, link, outbox, mailbox, bundles, search, agenda)
     return Works(
         context=context,
         link=link,
@@ -119,16 +130,20 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
         fanning=fanning,
         outbox=outbox,
         mailbox=mailbox,
-        node_sync=NodeSync(context, link, outbox, mailbox, OfflineDesk(context, outbox, mailbox), search, agenda),
+        node_sync=node_sync,
         search=search,
         offers=Offers(context, outbox.complete),
         agenda=agenda,
         listing=Listing(context, agenda),
         office=office,
-        erasure=Erasure(context, agenda, acting, book),
+        erasure=Erasure(context, agenda, acting, book, files),
         case_book=CaseBook(context, office, acting, book),
         call_book=CallBook(context, acting, book),
         unproved=UnprovedBook(context, acting, book),
         replies=Replies(context, passing_on, acting),
         once=once,
+        files=files,
+        hash_only=HashOnly(context, acting, book),
+        attaching=outbox.attaching,
+        mover=FileMover(context, link, files, node_sync.state),
     )

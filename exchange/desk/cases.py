@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -42,6 +43,7 @@ from exchange.desk._once import sends_once
 from exchange.desk._works import Draft, Works
 from exchange.desk.messages import DeskMessages
 from exchange.messaging.drafting.closing import LAPSE, Loss, losses
+from exchange.messaging.once import given_key, under_key
 from exchange.office.case_notes import CaseEntry, Casework, EntryKind
 from exchange.office.officers import READERS, check_line
 from exchange.views import AgendaItem, AgendaPage, CasePage, CaseRow, Caution, InboxRow, SearchResult, SentMessage
@@ -49,6 +51,7 @@ from keys.directory.view import Directory
 from keys.local.files import acquire_lock, release_lock
 from protocol.address import Address
 from protocol.encoding.instants import to_text, truncate
+from protocol.encoding.phrase import phrase
 from protocol.errors import (
     ComityError,
     DeskBusyError,
@@ -116,10 +119,12 @@ class DeskCases(CaseCalls):
         """
         cases = self._by_nation(thread)
         if nation is None and len(cases) > 1:
-            raise UsageError(f"that thread is a case with each of several nations; name one: {', '.join(cases)}")
+            raise UsageError(
+                phrase("that thread is a case with each of several nations; name one: {names}", names=", ".join(cases))
+            )
         found = cases.get(nation) if nation is not None else next(iter(cases.values()))
         if found is None:
-            raise NotFoundError(f"there is no case with {nation} in that thread")
+            raise NotFoundError(phrase("there is no case with {nation} in that thread", nation=nation))
         return found
 
     @in_desk_thread
@@ -137,7 +142,7 @@ class DeskCases(CaseCalls):
         if not messages:
             if self._store.messages.thread(thread):
                 raise ErasedError
-            raise NotFoundError(f"this desk has no thread {thread}")
+            raise NotFoundError(phrase("this desk has no thread {thread}", thread=thread))
         return own_cases(messages, str(self._context.address))
 
     @in_desk_thread
@@ -169,7 +174,10 @@ class DeskCases(CaseCalls):
         sent = []
         release = await self._in_thread(lambda: self._release_draft(thread, text or reason))
         if release is not None and lapse:
-            sent.append(await self._messages.send(release))
+            key = given_key()
+            # A message of its own: under a key, its key is made of that of the closure.
+            with under_key(sha256(f"{key}/release".encode()).hexdigest() if key is not None else None):
+                sent.append(await self._messages.send(release))
         fields = {"reason": reason, **({"text": text} if text is not None else {})}
         replies = self._works.replies
         closure = await self._in_thread(lambda: replies.reply(thread, "closure", fields))
@@ -222,7 +230,7 @@ class DeskCases(CaseCalls):
     def end_authority(self, thread: UUID) -> CaseEntry:
         """Note that the authority has decided, or is waited for no more; raises :class:`NothingOpenError`, as above."""
         if self._works.case_book.of(thread).authority is None:
-            raise NothingOpenError("none of our own authorities is waited for in that case")
+            raise NothingOpenError(phrase("none of our own authorities is waited for in that case"))
         return self._works.case_book.add(thread, EntryKind.AUTHORITY, "", None, None)
 
     @sends_once
@@ -452,11 +460,11 @@ class DeskCases(CaseCalls):
 
     @in_desk_thread
     def unanswered_contact_tests(self) -> list[InboxRow]:
-        """The tests among the latest messages that nobody here replied to, the newest first.
+        """The tests of the last 30 days that nobody here replied to, the newest first, however much came since.
 
         :meth:`DeskReplies.answer_contact_test` replies to one.
         """
-        return unanswered_tests(self._store)
+        return unanswered_tests(self._store, self._clock())
 
     @in_desk_thread
     def contact_standings(self, contacts: Sequence[Address]) -> list[ContactStanding]:

@@ -13,7 +13,8 @@
 what was asked of several nations (:class:`DeskParents`); ``desk.referrals`` passes on what came to the wrong office
 (:class:`DeskReferrals`); ``desk.office`` has officers, drafts that wait, the rota, the
 processing log and erasure (:class:`DeskOffice`); ``desk.evidence`` verifies and gives out proofs
-(:class:`DeskEvidence`); ``desk.webhooks`` tells programs of the agency what is due (:class:`DeskWebhooks`), and
+(:class:`DeskEvidence`); ``desk.files`` moves and opens the files of messages (:class:`DeskFiles`);
+``desk.webhooks`` tells programs of the agency what is due (:class:`DeskWebhooks`), and
 ``desk.events`` what happened (:class:`DeskEvents`). Every act is in one part alone, and is awaited.
 
 A message is durable before the network sees it, and stored before its receipt is stated: whatever is interrupted is
@@ -29,13 +30,15 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from exchange.context.desk_context import Clock, DeskContext
 from exchange.context.live_keys import LiveKeys, LiveSigner
 from exchange.context.worker import own_thread
 from exchange.desk._events import DeskEvents
+from exchange.desk._files import DeskFiles
 from exchange.desk._works import Works, make_works
 from exchange.desk.cases import DeskCases
 from exchange.desk.evidence import DeskEvidence
@@ -56,6 +59,9 @@ from exchange.store.desk_store import DeskStore
 from keys.directory.view import Directory
 from keys.secrets.keystore import Keystore, Purpose
 from protocol.address import Address
+
+if TYPE_CHECKING:
+    from exchange.desk._custody import DeskCustody
 
 T = TypeVar("T")
 
@@ -104,8 +110,16 @@ class Desk:
         self.referrals = DeskReferrals(works, self.messages)
         self.office = DeskOffice(works)
         self.evidence = DeskEvidence(works)
+        self.files = DeskFiles(works)
         self.webhooks = DeskWebhooks(works)
         self.events = DeskEvents(works)
+
+    @cached_property
+    def custody(self) -> DeskCustody:
+        """The custody of evidence files; made, and imported, by who asks for it."""
+        from exchange.desk._custody import DeskCustody
+
+        return DeskCustody(self._works, self.files, self.evidence)
 
     @classmethod
     @asynccontextmanager
@@ -138,6 +152,11 @@ class Desk:
     def settings(self) -> DeskSettings:
         """The desk's settings."""
         return self._works.context.settings
+
+    @property
+    def home(self) -> Home:
+        """The desk's files."""
+        return self._works.context.home
 
     @property
     def directory(self) -> Directory:

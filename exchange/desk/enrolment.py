@@ -24,6 +24,7 @@ from keys.members.identity import generate_desk_keys
 from keys.secrets.keystore import STANDARD, Derivation, Keystore
 from protocol.address import Address, check_new_country, check_new_node
 from protocol.crypto.hpke import check_platform
+from protocol.encoding.phrase import phrase
 from protocol.errors import KeystoreError
 from protocol.messages.schema.languages import language_tag
 
@@ -70,7 +71,7 @@ def create_desk(
     if fields.get("accepted_languages"):
         fields["accepted_languages"] = [language_tag(one, known=True) for one in fields["accepted_languages"]]
     if home.exists() and (not home.is_dir() or any(home.iterdir())):
-        raise KeystoreError(f"{home} already exists and is not empty; choose another folder")
+        raise KeystoreError(phrase("{home} already exists and is not empty; choose another folder", home=home))
     keys = generate_desk_keys()
     card = contact_point_card(
         new.address, keys, now, office=new.office, agency=new.agency, languages=languages, **fields
@@ -96,5 +97,5 @@ def create_desk(
             shutil.rmtree(folder, ignore_errors=True)
             raise
     except OSError as problem:
-        raise KeystoreError(f"cannot make {home}: {problem.strerror}") from problem
+        raise KeystoreError(phrase("cannot make {home}: {error}", home=home, error=problem.strerror)) from problem
     return card

@@ -14,10 +14,12 @@ it was given, to whom, what for and in which file, after it was. ``to`` and ``pu
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from exchange.evidence.log_monitor import LogWatch
     from exchange.letters.composing import PrintedMessage, WithheldMessage
     from exchange.messaging.contradictions import JudgedWhole
+    from protocol.files.file_list import FileList
 
 
 class DeskEvidence:
@@ -113,6 +116,7 @@ class DeskEvidence:
         online: bool = True,
         disclosure: Disclosure | None = None,
         tsa_roots: Sequence[Certificate] = (),
+        beside: Sequence[Path] = (),
     ) -> VerificationReport:
         """Verify an evidence bag by this desk's directory, which knows what was revoked since it was made.
 
@@ -126,7 +130,9 @@ class DeskEvidence:
         carried = await asyncio.to_thread(trust_in, bag, root)
         while True:
             trust = BagTrust(self._link.directory, carried.shown, carried.from_root)
-            judged = judge_bag(bag, trust, self._clock(), disclosure=disclosure, tsa_roots=tsa_roots)
+            # Files beside it may be long: they are hashed while the loop goes on.
+            judging = partial(judge_bag, bag, trust, self._clock(), disclosure=disclosure, tsa_roots=tsa_roots)
+            judged = await asyncio.to_thread(judging, beside=beside) if beside else judging()
             report = await self._bag_report(judged, online)
             if not (online and await self._link.widened()):
                 return report
@@ -178,7 +184,7 @@ class DeskEvidence:
         from exchange.evidence.checks import JudgedMessage, judge_message
 
         if stored.erased:
-            erased = Check("content", None, ErasedError.code, "the content was erased; its receipts are left")
+            erased = Check("content", None, ErasedError.code, phrase("the content was erased; its receipts are left"))
             text = _("The content of message {message} was erased; what is left is what the nodes logged.")
             said = text.format(message=stored.head.id)
             contradiction = () if not whole.found else (whole.check(),)
@@ -195,7 +201,7 @@ class DeskEvidence:
         itself, and :class:`HandlingError` when a label forbids what it is for, or the contact point that it is for.
         """
         await require_consent(self._works, message_id)
-        return await self._in_thread(lambda: _opened(self._disclosed(message_id, "disclose", to, purpose)))
+        return await self._in_thread(lambda: _opened(self.prepared(message_id, "disclose", to, purpose)))
 
     async def printed(self, message_id: UUID, *, to: str | None = None, purpose: str | None = None) -> PrintedMessage:
         """A message to be printed as a letter to the other side, or with ``to`` as a copy for somebody else.
@@ -210,9 +216,13 @@ class DeskEvidence:
         def print_it() -> PrintedMessage:
             stored = self._store.messages.get(message_id)
             if to is not None:
-                self._disclosed(message_id, "print", to, purpose)
+                self.prepared(message_id, "print", to, purpose)
             shown = read(self._works, message_id, "print")
-            return PrintedMessage(shown, parse_envelope(stored.envelope).routing.commitment)
+            # A copy goes to a court: it shows who had the files. The other side is told by the receipts.
+            from exchange.desk._chains import chains_of
+
+            custody = tuple(chains_of(self._works, stored)) if to is not None else ()
+            return PrintedMessage(shown, parse_envelope(stored.envelope).routing.commitment, custody)
 
         return await self._in_thread(print_it)
 
@@ -248,8 +258,11 @@ class DeskEvidence:
         online: bool = True,
         to: str | None = None,
         purpose: str | None = None,
+        whole_files: bool = False,
     ) -> EvidenceContents:
         """What an evidence bag of a message holds, with its content if ``disclose``; write_bag makes the file.
+
+        ``whole_files``: with its sealed files too, as far as they are here and a bag has room for them.
 
         With ``online`` the logs are asked first for proofs under checkpoints that witnesses cosigned; a log that cannot
         be asked leaves the proof that there is.
@@ -275,11 +288,14 @@ class DeskEvidence:
                 break
         opened = None
         if disclose:
-            opened = await self._in_thread(lambda: _opened(self._disclosed(message_id, "bag", to, purpose)))
+            opened = await self._in_thread(lambda: _opened(self.prepared(message_id, "bag", to, purpose)))
         maker = await self._maker(judged)
-        return await self._link.with_trust(
+        contents = await self._link.with_trust(
             lambda trust: evidence_of(stored, judged, opened, trust.current, trust.extract, maker)
         )
+        if not whole_files or contents.files is None:
+            return contents
+        return await self._in_thread(lambda: replace(contents, whole=self._sealed_files(stored, contents.files)))
 
     @in_desk_thread
     def note_given(
@@ -300,6 +316,24 @@ class DeskEvidence:
 
     # --- Inside ---
 
+    def _sealed_files(self, stored: StoredMessage, files: FileList | None) -> dict[bytes, bytes]:
+        """The sealed files of a message by name, as many as a bag holds: the short ones first.
+
+        Raises :class:`FileByHashOnlyError` for what is exchanged by its hash alone.
+        """
+        from exchange.evidence.bag_writer import MAX_WHOLE
+        from exchange.files.book import attachments_of
+
+        self._works.hash_only.require(attachments_of(self._context.parsed.of(stored)))
+        found, room, book = dict[bytes, bytes](), MAX_WHOLE, self._works.files
+        for file in sorted(files.files if files is not None else (), key=lambda one: one.length):
+            place = book.place_of(stored.head, file.name)
+            if place is not None and file.length <= room:
+                with book.shelf.reading(place) as descriptor, os.fdopen(os.dup(descriptor), "rb") as sealed:
+                    found[file.name] = sealed.read(file.length)
+                room -= file.length
+        return found
+
     async def _maker(self, judged: Sequence[JudgedReceipt]) -> Maker:
         """Who makes a bag here and now, with the largest head of each log that was seen."""
         from exchange.evidence.bag_writer import Maker
@@ -312,8 +346,11 @@ class DeskEvidence:
         officer = self._acting.name if self._acting.name != str(self._context.address) else None
         return Maker(self._context.address, officer, truncate(self._clock()), searched, self._context.signer)
 
-    def _disclosed(self, message_id: UUID, act: str, to: str | None, purpose: str | None) -> StoredMessage:
-        """A message whose content may be given out, after it was recorded that it is made ready for that."""
+    def prepared(self, message_id: UUID, act: str, to: str | None, purpose: str | None) -> StoredMessage:
+        """A message whose content may be given out, after it was recorded that it is made ready for that.
+
+        In the desk's thread. Raises as :meth:`disclose`.
+        """
         from protocol.messages.handling_rules import Action
 
         handed = Handing.of(self._acting, to, purpose)

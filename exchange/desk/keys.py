@@ -16,13 +16,22 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from keys.directory.cards import ContactPointCard, Function, KeyEntry, make_contact_point_card
+from keys.directory.cards import (
+    DEFAULT_FILES_BYTES,
+    ContactPointCard,
+    FilesCard,
+    Function,
+    KeyEntry,
+    make_contact_point_card,
+)
 from keys.members.identity import KEY_LIFETIME, SEED_BYTES
 from keys.secrets.keystore import Entry, Keystore, Purpose
 from protocol.crypto.hpke import HybridOpener
 from protocol.crypto.signing import Ed25519Signer
 from protocol.encoding.keyid import ED25519, MLKEM768_X25519, key_id
+from protocol.encoding.phrase import phrase
 from protocol.errors import RotationError
+from protocol.files.sealed_file import SUITE
 from protocol.messages.schema.languages import language_tag
 
 # How long a key still counts after the next one began: senders whose directory is not fresh use it that long.
@@ -80,8 +89,12 @@ def plan(keystore: Keystore, card: ContactPointCard, count: int, period: timedel
     kept = [entry for entry in card.sealing_keys if entry.ended_at > now or entry.kid in _held(keystore)]
     if len(kept) + max(count, len(waiting)) > MAX_SEALING_KEYS:
         raise RotationError(
-            f"a card has at most {MAX_SEALING_KEYS} sealing keys and this one has {len(kept)}: "
-            "plan fewer, or retire ended ones first"
+            phrase(
+                "a card has at most so many sealing keys: {most}; this one has {count}: plan fewer, or retire ended "
+                "ones first",
+                most=MAX_SEALING_KEYS,
+                count=len(kept),
+            )
         )
     for _ in range(count - len(waiting)):
         seed = os.urandom(SEED_BYTES)
@@ -110,14 +123,16 @@ def retire(
     ends = {entry.kid: entry.ended_at for entry in card.sealing_keys}
     if kid is not None:
         if kid not in held:
-            raise RotationError(f"this desk holds no sealing key {kid.hex()}")
+            raise RotationError(phrase("this desk holds no sealing key {key}", key=kid.hex()))
         if kid in ends and ends[kid] > now:
-            raise RotationError(f"others may seal to key {kid.hex()} until it ends or is revoked on the card")
+            raise RotationError(
+                phrase("others may seal to key {key} until it ends or is revoked on the card", key=kid.hex())
+            )
         over = [kid]
     else:
         over = [key for key in held if key in ends and ends[key] + grace <= now]
     if not set(held) - set(over):
-        raise RotationError("the desk would have no sealing key left: plan new ones first")
+        raise RotationError(phrase("the desk would have no sealing key left: plan new ones first"))
     for key in over:
         keystore.remove(held[key].name)
     if over:
@@ -147,11 +162,13 @@ def switch_signing(keystore: Keystore, card: ContactPointCard, now: datetime) ->
     Raises :class:`RotationError` when no next key was made, or the card does not list it.
     """
     if NEXT_SIGN not in keystore:
-        raise RotationError("no new signing key was begun")
+        raise RotationError(phrase("no new signing key was begun"))
     entry = keystore.entry(NEXT_SIGN)
     public = Ed25519Signer(entry.secret).public_key
     if not any(key.public == public and key.is_valid(now) for key in card.signing_keys):
-        raise RotationError("the published card does not list the new signing key yet: have the nation publish it")
+        raise RotationError(
+            phrase("the published card does not list the new signing key yet: have the nation publish it")
+        )
     keystore.put(Entry(Purpose.SIGN, Purpose.SIGN, entry.secret, entry.created_at), replace=True)
     keystore.remove(NEXT_SIGN)
     keystore.save()
@@ -189,7 +206,7 @@ def is_behind(card: ContactPointCard) -> bool:
     """Whether the published card says less, or other, than this program reads: others then write older versions."""
     from protocol.messages.versions import versions_read
 
-    return Function.EXCHANGE in card.functions and card.reads != versions_read()
+    return Function.EXCHANGE in card.functions and (card.reads != versions_read() or card.files is None)
 
 
 # --- Inside ---
@@ -236,4 +253,5 @@ def _changed(card: ContactPointCard, changes: dict[str, Any], now: datetime) -> 
     fields = {name: getattr(card, name) for name in type(card).model_fields}
     if Function.EXCHANGE in card.functions:
         fields["reads"] = versions_read()
+        fields["files"] = card.files or FilesCard(versions=(SUITE,), max_total_bytes=DEFAULT_FILES_BYTES)
     return make_contact_point_card(**{**fields, **changes, "updated_at": now})

@@ -112,7 +112,8 @@ class DeskMessages:
         """
 
         async def send(done: int) -> list[SentMessage]:
-            rest = self._works.outbox.rest_of(drafts, done)
+            given = await self._works.attaching.attached(drafts)
+            rest = self._works.outbox.rest_of(given, done)
             return await self._send(rest, expires_in, unless_duplicate=unless_duplicate, at_once=at_once)
 
         sent = await done_once(self._works, self._claim(drafts, expires_in), send)
@@ -162,11 +163,13 @@ class DeskMessages:
         office, outbox, offers = self._works.office, self._works.outbox, self._works.offers
 
         require_one_nation(draft)
+        given_draft = draft
 
         def check(given: Draft) -> None:
             outbox.compose([offers.prepare(given).draft])
 
         async def offer(_done: int) -> list[SentMessage]:
+            (draft,) = await self._works.attaching.attached([given_draft])
             if await self._in_thread(lambda: office.needs_release(str(draft.get("type")), offered=True)):
                 return await self._propose([draft], check, offered=True)
             return [await self._works.send_offer(without_draft_id(draft), expires_in, lambda message: None)]
@@ -196,7 +199,9 @@ class DeskMessages:
         async def propose(_done: int) -> list[SentMessage]:
             composed: list[Composed] = []
             check = self._works.outbox.compose
-            (told,) = await self._propose([draft], lambda given: composed.extend(check([given])))
+            (told,) = await self._propose(
+                await self._works.attaching.attached([draft]), lambda given: composed.extend(check([given]))
+            )
             return [replace(told, cautions=composed[-1].cautions if composed else ())]
 
         return (await done_once(self._works, self._claim([draft], None, "propose"), propose))[0]
@@ -205,7 +210,8 @@ class DeskMessages:
         """As :meth:`propose`, for all of them in one transaction."""
 
         async def propose(_done: int) -> list[SentMessage]:
-            return await self._propose(drafts, lambda given: self._works.outbox.compose([given]))
+            given = await self._works.attaching.attached(drafts)
+            return await self._propose(given, lambda one: self._works.outbox.compose([one]))
 
         return await done_once(self._works, self._claim(drafts, None, "propose"), propose)
 
@@ -284,20 +290,34 @@ class DeskMessages:
 
     @sends_once
     async def forward(
-        self, message_id: UUID, recipients: Sequence[Address], reason: str, *, purpose: str | None = None
+        self,
+        message_id: UUID,
+        recipients: Sequence[Address],
+        reason: str,
+        *,
+        purpose: str | None = None,
+        files: bool = True,
     ) -> SentMessage:
-        """Pass a message on with all that proves it, under its labels.
+        """Pass a message on with all that proves it, under its labels, and with its ``files``.
 
-        Raises :class:`HandlingError` when a label or condition forbids it, and as :meth:`send`.
+        Raises :class:`HandlingError` when a label or condition forbids it, :class:`FileNotHereError` as long as a file
+        of it has not arrived, and as :meth:`send`.
         """
-        return await self.send(await self.forward_draft(message_id, recipients, reason, purpose=purpose))
+        draft = await self.forward_draft(message_id, recipients, reason, purpose=purpose, files=files)
+        return await self.send(draft)
 
     @in_desk_thread
     def forward_draft(
-        self, message_id: UUID, recipients: Sequence[Address], reason: str, *, purpose: str | None = None
+        self,
+        message_id: UUID,
+        recipients: Sequence[Address],
+        reason: str,
+        *,
+        purpose: str | None = None,
+        files: bool = True,
     ) -> dict[str, Any]:
         """The draft that :meth:`forward` sends; it may be long. Raises :class:`HandlingError`."""
-        draft = self._works.passing_on.forward_draft(message_id, recipients, reason, purpose)
+        draft = self._works.passing_on.forward_draft(message_id, recipients, reason, purpose, files=files)
         return {**draft, "officer": self._works.replies.officer()}
 
     @in_desk_thread

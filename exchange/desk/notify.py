@@ -38,6 +38,7 @@ from keys.local.files import acquire_lock, release_lock
 from keys.local.isolates import shown
 from protocol.address import Address
 from protocol.encoding.instants import to_text, truncate
+from protocol.encoding.phrase import phrase
 from protocol.errors import DeskBusyError, UnavailableError
 
 _TIMEOUT_S = 15
@@ -73,9 +74,11 @@ async def post(url: str, body: bytes, headers: Mapping[str, str]) -> None:
             status = answer.status
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as problem:
         # The URL may hold a secret: it is not repeated.
-        raise UnavailableError(f"the webhook cannot be reached ({type(problem).__name__})") from None
+        raise UnavailableError(
+            phrase("the webhook cannot be reached ({error})", error=type(problem).__name__)
+        ) from None
     if not 200 <= status < 300:
-        raise UnavailableError(f"the webhook answered {status}")
+        raise UnavailableError(phrase("the webhook answered {number}", number=status))
 
 
 class EmailChannel:
@@ -110,7 +113,9 @@ class EmailChannel:
                     server.starttls(context=public_context())
                 server.send_message(mail)
         except (smtplib.SMTPException, OSError) as problem:
-            raise UnavailableError(f"the mail could not be sent ({type(problem).__name__})") from None
+            raise UnavailableError(
+                phrase("the mail could not be sent ({error})", error=type(problem).__name__)
+            ) from None
 
 
 def channels_of(settings: DeskSettings) -> list[Channel]:
@@ -229,7 +234,15 @@ class DeskWebhooks:
             if now - notice.made_at >= GIVE_UP_AFTER:
                 await self._in_thread(partial(self._give_up, notice))
                 days = GIVE_UP_AFTER.days
-                failed.append(UnavailableError(f"the webhook took notice {notice.number} not within {days} days"))
+                failed.append(
+                    UnavailableError(
+                        phrase(
+                            "the webhook did not take this notice in time: {number} (days: {days})",
+                            number=notice.number,
+                            days=days,
+                        )
+                    )
+                )
                 continue
             if notice.again_at is not None and notice.again_at > now:
                 return WebhookTurn(notice.again_at, tuple(failed))

@@ -26,8 +26,8 @@ from exchange.desk._works import Works
 from exchange.office.erasure import ErasableCase, Erased
 from exchange.office.office import DutyView
 from exchange.office.officers import Acting, DeskOfficer, Role
-from exchange.office.processing_log import check_table, export_records, signed_head
-from exchange.office.release import KeptDraft
+from exchange.office.processing_log import check_table, export_records, exported, signed_head
+from exchange.office.release import KeptDraft, KeptDrafts
 from exchange.office.rota import Handover, Shift
 from exchange.views import SentMessage
 from protocol.log.checkpoint import Checkpoint
@@ -144,8 +144,14 @@ class DeskOffice:
 
     @in_desk_thread
     def drop_draft(self, draft: str) -> KeptDraft:
-        """Drop a draft; its drafter or a releaser does it. Raises as :meth:`return_draft`."""
-        return self._office.drop_draft(draft)
+        """Drop a draft, with its files; its drafter or a releaser does it. Raises as :meth:`return_draft`."""
+        store = self._context.store
+        with store.database.transaction():
+            content = KeptDrafts(store).get(draft).draft
+            dropped = self._office.drop_draft(draft)
+            self._works.files.drop(content)
+        store.content.destroy_doomed()
+        return dropped
 
     # --- Duty ---
 
@@ -211,6 +217,11 @@ class DeskOffice:
         Raises :class:`OSError`, and :class:`FolderBusyError` while another program exports into the folder.
         """
         return export_records(self._context.store.records, folder, signed_head(self._context), progress)
+
+    @in_desk_thread
+    def record_files(self) -> dict[str, bytes]:
+        """The files of :meth:`export_records` by name: nothing of it is written to a disk."""
+        return dict(exported(self._context.store.records, signed_head(self._context)))
 
     # --- Erasing ---
 

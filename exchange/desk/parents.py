@@ -24,6 +24,7 @@ from exchange.messaging.once import claim_of
 from exchange.office.draft_ids import draft_id_of, without_draft_id
 from exchange.store.rows import Parent
 from exchange.views import SentMessage
+from protocol.encoding.phrase import phrase
 from protocol.errors import UsageError
 
 # The fields that a reply has of its case, whatever a draft for all of them says.
@@ -86,12 +87,16 @@ class DeskParents:
         works, own, fields = self._works, draft_id_of(fields), without_draft_id(fields)
         asked = [str(parent_id), reply_type, fields, sorted(nations) if nations is not None else None]
 
+        said = dict(fields)
+
         def drafts() -> list[Draft]:
             parent = parent_with(self._store, parent_id)
-            written = [self._draft(thread, reply_type, fields) for thread in _threads(parent, nations)]
+            written = [self._draft(thread, reply_type, said) for thread in _threads(parent, nations)]
             return works.fanning.spread(written, at_once=at_once)
 
         async def say(done: int) -> list[SentMessage]:
+            (with_files,) = await works.attaching.attached([said])
+            said.update(with_files)
             written = (await self._in_thread(drafts))[done:]
             if await self._in_thread(lambda: works.office.needs_release(reply_type)):
                 return await self._messages.propose_many([dict(draft) for draft in written])
@@ -112,5 +117,9 @@ def _threads(parent: Parent, nations: Collection[str] | None) -> list[UUID]:
     asked = {child.nation: child.thread for child in parent.children}
     unknown = set(nations or ()) - asked.keys()
     if unknown:
-        raise UsageError(f"not asked: {', '.join(sorted(unknown))}; asked: {', '.join(sorted(asked))}")
+        raise UsageError(
+            phrase(
+                "not asked: {names}; asked: {known}", names=", ".join(sorted(unknown)), known=", ".join(sorted(asked))
+            )
+        )
     return [thread for nation, thread in asked.items() if nations is None or nation in nations]

@@ -9,20 +9,23 @@ from uuid import UUID
 from keys.local.translation import current, languages, translator
 
 
-def readme(message_id: UUID, *, disclosed: bool, _: Callable[[str], str] | None = None) -> str:
+def readme(message_id: UUID, *, disclosed: bool, files: bool = False, _: Callable[[str], str] | None = None) -> str:
     """The text for one bag, in the language of the environment or of the translation that is given.
+
+    ``files``: the message has evidence files.
 
     It is a file that others judge byte by byte: it holds none of the marks that a terminal gets.
     """
     _ = _ or current().gettext
-    return _about(_).format(message=message_id, content=_open(_) if disclosed else _closed(_))
+    content = [_open(_) if disclosed else _closed(_), *([_files(_)] if files else [])]
+    return _about(_).format(message=message_id, content="\n".join(content))
 
 
-def readmes(message_id: UUID, *, disclosed: bool) -> Iterator[str]:
+def readmes(message_id: UUID, *, disclosed: bool, files: bool = False) -> Iterator[str]:
     """The text in every language that there is: what a bag of this version may say. The likely ones come first."""
-    yield readme(message_id, disclosed=disclosed)
+    yield readme(message_id, disclosed=disclosed, files=files)
     for name in ("en", *languages()):
-        yield readme(message_id, disclosed=disclosed, _=_in(name))
+        yield readme(message_id, disclosed=disclosed, files=files, _=_in(name))
 
 
 @cache
@@ -43,6 +46,14 @@ def _closed(_: Callable[[str], str]) -> str:
     return _(
         """\
                        the content is not here; a disclosure by one of the offices can be checked with the envelope"""
+    )
+
+
+def _files(_: Callable[[str], str]) -> str:
+    return _(
+        """\
+data/files/            the list of the evidence files that belong to the message, and sealed files, if they are in here;
+                       give others to the program with --files, sealed or opened: it checks each against the message"""
     )
 
 

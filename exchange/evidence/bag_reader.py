@@ -10,10 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
+from pathlib import Path
 from uuid import UUID
 
 from cryptography import x509
 
+from exchange.evidence._bag_files import LIST, check_files
 from exchange.evidence._bag_readme import readmes
 from exchange.evidence.bag_writer import (
     BAG_INFO,
@@ -47,6 +49,7 @@ from keys.directory.metadata.extract import read_extract
 from keys.directory.view import Directory
 from protocol.bag_statement import BagStatement, parse_bag_statement
 from protocol.encoding.instants import to_text
+from protocol.encoding.phrase import phrase
 from protocol.envelope import Envelope, parse_envelope
 from protocol.errors import (
     ComityError,
@@ -179,15 +182,17 @@ def verify_bag(
     *,
     disclosure: Disclosure | None = None,
     tsa_roots: Sequence[x509.Certificate] = (),
+    beside: Sequence[Path] = (),
 ) -> BagReport:
     """Verify all that a bag says, from ``trusted_root`` (root metadata).
 
-    ``disclosure`` opens a bag without content; without ``tsa_roots`` tokens are not checked. Raises
+    ``disclosure`` opens a bag without content; without ``tsa_roots`` tokens are not checked; ``beside`` are evidence
+    files, sealed or opened, that lie beside the bag. Raises
     :class:`DirectoryUntrustedError`, :class:`DirectoryUnavailableError`, and :class:`MalformedError` and its kin when
     the envelope cannot be read at all.
     """
     trust = trust_in(bag, trusted_root)
-    return judge_bag(bag, trust, now, disclosure=disclosure, tsa_roots=tsa_roots).report
+    return judge_bag(bag, trust, now, disclosure=disclosure, tsa_roots=tsa_roots, beside=beside).report
 
 
 def trust_in(bag: ReadBag, trusted_root: bytes) -> BagTrust:
@@ -203,6 +208,7 @@ def judge_bag(
     *,
     disclosure: Disclosure | None = None,
     tsa_roots: Sequence[x509.Certificate] = (),
+    beside: Sequence[Path] = (),
 ) -> JudgedBag:
     """As :func:`verify_bag`, by a trust that was established; raises :class:`MalformedError` and its kin."""
     directory = trust.directory
@@ -234,6 +240,7 @@ def judge_bag(
             _vkeys(bag, whole.judged, trust.shown),
             *about.checks,
             _opening(envelope, opened),
+            *check_files(bag.files, envelope, opened, beside),
             *_cosignatures(whole.judged, directory, now),
             statement,
             *tokens,
@@ -251,11 +258,13 @@ def carried(bag: ReadBag, directory: Directory, used: Mapping[str, bytes]) -> Ch
     """Whether every file of the directory leads from the trusted root to a card, and every nation can be used."""
     for node, why in directory.problems.items():
         if node not in directory.members_read():  # else only its legal profile cannot be read
-            return Check("directory", False, "directory-untrusted", f"{node}: {why}")
+            return Check("directory", False, "directory-untrusted", phrase("{node}: {why}", node=node, why=why))
     unknown = sorted(name for name in bag.directory if name not in used)
     if unknown:
-        return Check("directory", False, _BAG_ALTERED, f"nothing in the directory leads to {unknown[0]}")
-    return Check("directory", True, None, f"the cards of {', '.join(directory.members_read())}")
+        return Check(
+            "directory", False, _BAG_ALTERED, phrase("nothing in the directory leads to {node}", node=unknown[0])
+        )
+    return Check("directory", True, None, phrase("the cards of {names}", names=", ".join(directory.members_read())))
 
 
 def _tag_files(bag: ReadBag, envelope: Envelope) -> Iterator[Check]:
@@ -264,12 +273,13 @@ def _tag_files(bag: ReadBag, envelope: Envelope) -> Iterator[Check]:
     if bag.folder == f"comity-evidence-{message}":
         yield Check("folder", True)
     else:
-        yield Check("folder", False, _BAG_ALTERED, "the folder is not named after the message")
+        yield Check("folder", False, _BAG_ALTERED, phrase("the folder is not named after the message"))
     payload = {name: content for name, content in bag.files.items() if name.startswith(DATA)}
     said = bag.files.get(BAG_INFO) == bag_info(message, payload)
     yield Check(BAG_INFO, said, None if said else _BAG_ALTERED, "" if said else "it is about another bag")
     read = bag.files.get(README)
-    known = any(text.encode() == read for text in readmes(message, disclosed=CONTENT in bag.files))
+    texts = readmes(message, disclosed=CONTENT in bag.files, files=LIST in bag.files)
+    known = any(text.encode() == read for text in texts)
     why = "" if known else "it is not the text of this version in any language: do not do what it says"
     yield Check(README, known, None if known else _BAG_ALTERED, why)
     yield _program(bag)
@@ -345,7 +355,7 @@ def _cosignatures(judged: Sequence[JudgedReceipt], directory: Directory, now: da
 
 def _opening(envelope: Envelope, opened: Disclosure | None) -> Check:
     if opened is None:
-        return Check("content", None, "not-disclosed", "the content is not disclosed")
+        return Check("content", None, "not-disclosed", phrase("the content is not disclosed"))
     return check_of("disclosure", lambda: opened.check(envelope))
 
 
@@ -362,11 +372,11 @@ def _tokens(bag: ReadBag, roots: Sequence[x509.Certificate]) -> tuple[list[Check
     times: list[datetime] = []
     for name, token in bag.tokens.items():
         if not roots:
-            checks.append(Check(name, None, "not-asked", "give the authority's roots with --tsa-roots"))
+            checks.append(Check(name, None, "not-asked", phrase("give the authority's roots with --tsa-roots")))
             continue
         try:
             times.append(verify_token(token, bag.files.get(MANIFEST, b""), roots))
-            checks.append(Check(name, True, None, f"the payload existed at {to_text(times[-1])}"))
+            checks.append(Check(name, True, None, phrase("the payload existed at {time}", time=to_text(times[-1]))))
         except ComityError as problem:
             checks.append(Check(name, False, problem.code, problem.detail))
     return checks, tuple(times)
@@ -376,7 +386,12 @@ def _program(bag: ReadBag) -> Check:
     """Whether the verifier in the bag is the one that comes with this version: it will be run by somebody."""
     if bag.files.get(VERIFIER) == verifier():
         return Check("verifier", True)
-    return Check("verifier", None, "other-version", f"{VERIFIER} is not the one of this version: do not run it unread")
+    return Check(
+        "verifier",
+        None,
+        "other-version",
+        phrase("{file} is not the one of this version: do not run it unread", file=VERIFIER),
+    )
 
 
 def _vkeys(bag: ReadBag, judged: Sequence[JudgedReceipt], directory: Directory) -> Check:
@@ -387,7 +402,9 @@ def _vkeys(bag: ReadBag, judged: Sequence[JudgedReceipt], directory: Directory) 
     wrong = sorted({name for name, _ in given.items() ^ wanted.items()})
     if not wrong:
         return Check("logs", True)
-    return Check("logs", False, UnknownKeyError.code, f"{wrong[0]} is not the keys on the card of its node")
+    return Check(
+        "logs", False, UnknownKeyError.code, phrase("{node} is not the keys on the card of its node", node=wrong[0])
+    )
 
 
 def _bag(files: Mapping[str, bytes]) -> Check:
@@ -396,7 +413,9 @@ def _bag(files: Mapping[str, bytes]) -> Check:
     except FailedError as problem:
         return Check("bag", False, _BAG_ALTERED, str(problem))
     except (KeyError, ValueError):
-        return Check("bag", False, _BAG_ALTERED, "a manifest is missing or not of the form that BagIt prescribes")
+        return Check(
+            "bag", False, _BAG_ALTERED, phrase("a manifest is missing or not of the form that BagIt prescribes")
+        )
 
 
 def _is_entry(name: str) -> bool:

@@ -18,6 +18,7 @@ from io import BytesIO
 from uuid import UUID
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
+from exchange.evidence._bag_files import MAX_WHOLE_BYTES, files_in, payload_of
 from exchange.evidence._bag_readme import readme
 from exchange.evidence.disclosure import Disclosure
 from exchange.messaging.receipts import JudgedReceipt
@@ -28,6 +29,7 @@ from protocol.bag_statement import BagStatement, sign_bag_statement
 from protocol.crypto.signing import Signer
 from protocol.errors import UnknownNodeError
 from protocol.event import LeafReference
+from protocol.files.file_list import FileList
 from protocol.log.checkpoint import parse_checkpoint
 from protocol.log.merkle import leaf_hash
 from protocol.log.note import parse_note
@@ -49,6 +51,9 @@ SALT = "data/salt.bin"
 RECEIPTS = "data/receipts/"
 DIRECTORY = "data/directory/"
 LOGS = "data/logs/"
+
+MAX_WHOLE = MAX_WHOLE_BYTES
+"""How many bytes of sealed files one bag holds."""
 
 _ENTRY_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that ZIP can say
 _UNIX = 3
@@ -74,7 +79,8 @@ class EvidenceContents:
     """What goes into a bag: all of it verified by the desk. ``left_out`` receipts did not hold and are not in it.
 
     ``directory`` is files by published name, ``vkeys`` the verifier keys of each node's log, ``disclosure`` None when
-    the content stays closed.
+    the content stays closed. ``files`` is the list of the message's evidence files, ``whole`` those sealed files, by
+    name, that the bag holds.
     """
 
     message_id: UUID
@@ -85,6 +91,8 @@ class EvidenceContents:
     disclosure: Disclosure | None
     left_out: int
     maker: Maker = field(compare=False)
+    files: FileList | None = None
+    whole: Mapping[bytes, bytes] = field(default_factory=dict, repr=False)
 
     def payload(self) -> dict[str, bytes]:
         """The files below ``data/``."""
@@ -96,7 +104,7 @@ class EvidenceContents:
             files[f"{RECEIPTS}{number:04}.tlog-proof"] = to_tlog_proof(receipt)
         files |= {DIRECTORY + name: content for name, content in self.directory.items()}
         files |= {f"{LOGS}{node}.vkeys": vkeys_file(keys) for node, keys in self.vkeys.items()}
-        return files
+        return files | payload_of(self.files, self.whole)
 
     def manifest(self) -> bytes:
         """The manifest of the payload: what a timestamp token is about."""
@@ -126,6 +134,7 @@ def evidence_of(
         disclosure=disclosure,
         left_out=sum(entry.proved is None for entry in judged),
         maker=maker,
+        files=files_in(stored.content),
     )
 
 
@@ -173,7 +182,9 @@ def bag_of(contents: EvidenceContents, tokens: Sequence[bytes] = ()) -> dict[str
         BAG_DECLARATION: BAGIT,
         BAG_INFO: bag_info(contents.message_id, payload),
         MANIFEST: _manifest(payload),
-        README: readme(contents.message_id, disclosed=contents.disclosure is not None).encode(),
+        README: readme(
+            contents.message_id, disclosed=contents.disclosure is not None, files=contents.files is not None
+        ).encode(),
         VERIFIER: verifier(),
     }
     files[STATEMENT] = _statement(contents, files)

@@ -14,11 +14,12 @@ from exchange.messaging.receipts import JudgedReceipt
 from exchange.views import Check, Dating
 from keys.directory.view import Directory
 from protocol.encoding.instants import to_text
+from protocol.encoding.phrase import phrase
 from protocol.envelope import Envelope, check_disclosure
 from protocol.errors import ComityError
 from protocol.routing import Routing
 
-NOT_ASKED = Check("consistency", None, "not-asked", "the log was not asked")
+NOT_ASKED = Check("consistency", None, "not-asked", phrase("the log was not asked"))
 
 
 @dataclass(frozen=True, slots=True)

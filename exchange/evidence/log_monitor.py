@@ -14,6 +14,7 @@ from exchange.evidence.misbehaviour import contradiction, keep_proof
 from exchange.link.client import NodeClient
 from exchange.views import Check
 from keys.directory.view import Directory
+from protocol.encoding.phrase import joined, phrase
 from protocol.errors import ComityError, LogForkError, ProofInvalidError
 from protocol.log.checkpoint import Checkpoint, VerifiedCheckpoint, open_checkpoint, verify_checkpoint
 from protocol.log.freshness import require_fresh
@@ -57,7 +58,12 @@ class LogWatch:
             self._proved[signed] = await self._check(signed, proved.receipt)
         if is_late(proved.event.at, proved.signed_at):
             told = await self._prove(proved.origin, proved.receipt, proved.receipt.checkpoint)
-            return Check(_NAME, False, LogForkError.code, f"the entry says a time after its checkpoint's{told}")
+            return Check(
+                _NAME,
+                False,
+                LogForkError.code,
+                joined((phrase("the entry says a time after its checkpoint's"), told), ""),
+            )
         return self._proved[signed]
 
     async def check_head(self, node: str) -> Check:
@@ -132,4 +138,6 @@ class LogWatch:
 
 
 def _within(shown: VerifiedCheckpoint) -> Check:
-    return Check(_NAME, True, None, f"within the log's present {shown.checkpoint.size} entries")
+    return Check(
+        _NAME, True, None, phrase("within the entries that the log has at present: {size}", size=shown.checkpoint.size)
+    )

@@ -15,6 +15,7 @@ from exchange.link.client import NodeClient
 from exchange.views import Check, ReceiptCheck
 from keys.directory.view import Directory
 from keys.directory.witnesses import Quorum, cosigners_at_hand, judge_quorum
+from protocol.encoding.phrase import phrase
 from protocol.errors import (
     CheckpointInvalidError,
     ComityError,
@@ -41,7 +42,9 @@ def check_witnesses(directory: Directory, note: bytes, now: datetime) -> Check:
             quorum = judge_quorum(directory, verified, now)
         except UnknownNodeError as problem:
             who = ", ".join(cosigners_at_hand(directory, verified, now)) or "nobody whose card is here"
-            return Check(_NAME, None, problem.code, f"cosigned by {who}; if that is enough is not known here")
+            return Check(
+                _NAME, None, problem.code, phrase("cosigned by {who}; if that is enough is not known here", who=who)
+            )
         quorum.require()
     except CheckpointInvalidError as problem:
         return Check(_NAME, False, problem.code, problem.detail)

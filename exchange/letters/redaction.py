@@ -127,7 +127,10 @@ class Redactor:
         for gone in self._gone:
             if any(gone in text for text in folded):
                 raise RedactionError(
-                    "a text that was removed from one field still stands in another: remove it there too, by its words"
+                    phrase(
+                        "a text that was removed from one field still stands in another: remove it there too, by "
+                        "its words"
+                    )
                 )
 
     def _line(self, line: ReadLine) -> RedactedLine:

@@ -12,7 +12,24 @@ from urllib.parse import quote, urlencode
 from keys.transport.client import HttpRequest, Reach, Server, SignedClient
 from keys.transport.signing import Requester
 from protocol.encoding import cbor
-from protocol.errors import MalformedError, PeerFailedError, TooLargeError
+from protocol.errors import ComityError, MalformedError, PeerFailedError, TooLargeError
+from protocol.http.files import (
+    MAX_CANCEL_BYTES,
+    MAX_HELD_BYTES,
+    MAX_MISSING_BYTES,
+    FilesAnnounced,
+    FilesHeld,
+    FilesWanted,
+    Ranges,
+    SegmentSent,
+    decode_cancelled,
+    decode_held,
+    decode_missing,
+    encode_cancel,
+    encode_fetch,
+    encode_open,
+    encode_segments,
+)
 from protocol.http.signature import SignedBody
 from protocol.http.wire import (
     CONTENT_TYPE,
@@ -23,6 +40,7 @@ from protocol.http.wire import (
     decode_answers,
     decode_hashes,
     decode_mailbox,
+    decode_verdicts,
 )
 from protocol.log.proof import TlogProof, decode_tlog_proof
 
@@ -63,6 +81,29 @@ class NodeClient:
         body = await self.get("/v1/mailbox", query, max_bytes=MAX_ANSWER_BYTES, extra_s=wait)
         return decode_mailbox(body, after, self.server.title)
 
+    # --- Files ---
+
+    async def open_files(self, announced: FilesAnnounced, files: int) -> tuple[Ranges, ...]:
+        """Announce the ``files`` files of a message that this node accepted; what it lacks of each. Idempotent."""
+        body = await self._ask("/v1/files/open", encode_open(announced), MAX_MISSING_BYTES)
+        return decode_missing(body, files, self.server.title)
+
+    async def put_segments(self, digest: bytes, segments: Sequence[SegmentSent]) -> list[ComityError | None]:
+        """Hand over segments of the files of a message; each is durable at the node, or refused. Idempotent."""
+        target = f"/v1/files/segments?message={digest.hex()}"
+        body = await self._ask(target, encode_segments(segments), MAX_ANSWER_BYTES)
+        return decode_verdicts(body, len(segments), self.server.title)
+
+    async def fetch_files(self, wanted: FilesWanted) -> FilesHeld:
+        """What the node holds of a message's files, and as many as fit of the segments that are wanted."""
+        return decode_held(await self._ask("/v1/files/fetch", encode_fetch(wanted), MAX_HELD_BYTES), self.server.title)
+
+    async def cancel_files(self, digest: bytes) -> int:
+        """Take the files of a message back: how many the node let go."""
+        return decode_cancelled(
+            await self._ask("/v1/files/cancel", encode_cancel(digest), MAX_CANCEL_BYTES), self.server.title
+        )
+
     # --- Log ---
 
     async def checkpoint(self) -> bytes:
@@ -100,5 +141,7 @@ class NodeClient:
     # --- Inside ---
 
     async def _post(self, path: str, value: Any) -> bytes:
-        body = SignedBody(cbor.encode(value), CONTENT_TYPE)
-        return await self._client.call(HttpRequest(path, MAX_ANSWER_BYTES, body))
+        return await self._ask(path, cbor.encode(value), MAX_ANSWER_BYTES)
+
+    async def _ask(self, target: str, body: bytes, max_bytes: int) -> bytes:
+        return await self._client.call(HttpRequest(target, max_bytes, SignedBody(body, CONTENT_TYPE)))

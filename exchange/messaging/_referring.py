@@ -58,19 +58,21 @@ def as_it_was(draft: Draft, own: str, thread: Iterable[Message]) -> Draft:
     for forward in _passed_on(thread, own, str(draft.get("in_reply_to"))):
         if address is None or address in forward.to:
             return {**draft, "forwarded_at": forward.sent_at.isoformat()}
-    raise HandlingError("this desk did not pass that request on to that office: comity pass-on does both, and says so")
+    raise HandlingError(
+        phrase("this desk did not pass that request on to that office: comity pass-on does both, and says so")
+    )
 
 
 def check_recipients(request: Message, own: Address, recipients: Sequence[Address]) -> None:
     """Return if a request can be passed on to ``recipients``; raises :class:`UsageError`."""
     if request.type not in REQUESTS or request.thread != request.id:
-        raise UsageError("that message asks for nothing: comity forward passes a copy on")
+        raise UsageError(phrase("that message asks for nothing: comity forward passes a copy on"))
     if str(own) not in request.to:
-        raise UsageError("that request was not made to this desk")
+        raise UsageError(phrase("that request was not made to this desk"))
     if not recipients or len({recipient.node for recipient in recipients}) != 1:
-        raise UsageError("pass it on to desks of one State")
+        raise UsageError(phrase("pass it on to desks of one State"))
     if own in recipients or request.sender in {str(recipient) for recipient in recipients}:
-        raise UsageError("name the office that is to act")
+        raise UsageError(phrase("name the office that is to act"))
 
 
 def _passed_on(thread: Iterable[Message], own: str, request: str) -> Iterable[Forward]:

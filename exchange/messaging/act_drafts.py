@@ -15,6 +15,7 @@ from exchange.messaging.replies import Replies
 from exchange.store.desk_store import DeskStore
 from exchange.views import Direction
 from protocol.address import Address
+from protocol.encoding.phrase import phrase
 from protocol.errors import ForbiddenError, UsageError
 
 if TYPE_CHECKING:
@@ -95,7 +96,9 @@ class ActDrafts:
 
         filed = self._received(follow_up_id)
         if not isinstance(filed, PreservationFollowUp):
-            raise UsageError("that message is not a preservation.follow-up: confirm the one that announced the request")
+            raise UsageError(
+                phrase("that message is not a preservation.follow-up: confirm the one that announced the request")
+            )
         given = {"targets": list(filed.targets), **fields}
         return self._replies.reply(follow_up_id, FollowUpConfirmed.TYPE, given)
 
@@ -107,7 +110,7 @@ class ActDrafts:
 
         said = self._received(message_id)
         if not isinstance(said, Correction | Retract):
-            raise UsageError("that message is neither a correction nor a retraction")
+            raise UsageError(phrase("that message is neither a correction nor a retraction"))
         original = original_of(said, {other.id: other for other in self._thread(said.thread)})
         named = said.corrects if isinstance(said, Correction) else said.retracts
         about = original.id if original is not None else named
@@ -119,13 +122,13 @@ class ActDrafts:
     def _own(self, message_id: UUID) -> Message:
         message = self._parsed.of(self._store.messages.get(message_id))
         if message.sender != self._address:
-            raise ForbiddenError("only the sender of a message corrects it or takes it back")
+            raise ForbiddenError(phrase("only the sender of a message corrects it or takes it back"))
         return message
 
     def _received(self, message_id: UUID) -> Message:
         message = self._parsed.of(self._store.messages.get(message_id))
         if message.sender == self._address:
-            raise ForbiddenError("this desk sent that message itself")
+            raise ForbiddenError(phrase("this desk sent that message itself"))
         return message
 
 

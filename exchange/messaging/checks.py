@@ -57,7 +57,7 @@ def check_composed(store: DeskStore, parsed: Parsed, message: Message, directory
     found = tuple(cautions(message, thread, directory))
     problems = [(one.field, _RULE, _text_of(one)) for one in found if one.refused]
     if problems:
-        raise InvalidMessageError("what the message says cannot be", tuple(problems))
+        raise InvalidMessageError(phrase("what the message says cannot be"), tuple(problems))
     return found
 
 
@@ -180,7 +180,7 @@ def _check_acts(message: Message, thread: Sequence[Message], readers: Mapping[st
     original = original_of(message, {other.id: other for other in thread})
     if original is None:
         named: UUID = message.corrects if isinstance(message, Correction) else message.retracts
-        raise NotFoundError(f"the case has no message {named}")
+        raise NotFoundError(phrase("the case has no message {message}", message=named))
     if isinstance(message, Correction):
         check_correction(original, message)
         stated = message.message.get("schema_version", original.schema_version)

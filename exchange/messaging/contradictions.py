@@ -20,6 +20,7 @@ from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
 from exchange.store.rows import MessageRef
 from exchange.views import Check
 from protocol.encoding.instants import to_text
+from protocol.encoding.phrase import joined, phrase
 from protocol.errors import LogForkError, ProofInvalidError
 from protocol.event import Event, EventName
 from protocol.misbehaviour.verify import ALLOWED_SKEW, is_late
@@ -67,8 +68,13 @@ class JudgedWhole:
     def check(self) -> Check:
         """Whether the receipts fit together."""
         if not self.found:
-            return Check("whole", True, None, f"{len(self.judged)} receipts contradict each other nowhere")
-        return Check("whole", False, "contradiction", "; ".join(dict.fromkeys(one.text for one in self.found)))
+            return Check(
+                "whole",
+                True,
+                None,
+                phrase("these receipts contradict each other nowhere: {count}", count=len(self.judged)),
+            )
+        return Check("whole", False, "contradiction", joined(dict.fromkeys(one.text for one in self.found)))
 
 
 def judge_whole(judge: ReceiptJudge, receipts: Sequence[Receipt], about: MessageRef, now: datetime) -> JudgedWhole:
@@ -86,14 +92,18 @@ def _not_ahead(judged: JudgedReceipt, now: datetime) -> JudgedReceipt:
     if judged.proved is None or judged.proved.event.at - now <= ALLOWED_SKEW:
         return judged
     at = to_text(judged.proved.event.at)
-    problem = ProofInvalidError(f"the entry says {at}, which has not come yet by the clock of this machine")
+    problem = ProofInvalidError(
+        phrase("the entry says {at}, which has not come yet by the clock of this machine", at=at)
+    )
     return JudgedReceipt(judged.receipt, None, problem)
 
 
 def _without(judged: JudgedReceipt, liars: set[str]) -> JudgedReceipt:
     if judged.proved is None or judged.proved.origin not in liars:
         return judged
-    return JudgedReceipt(judged.receipt, None, LogForkError(f"the log {judged.proved.origin} is proved to lie"))
+    return JudgedReceipt(
+        judged.receipt, None, LogForkError(phrase("the log {origin} is proved to lie", origin=judged.proved.origin))
+    )
 
 
 def _lies(proved: Sequence[VerifiedReceipt]) -> Iterator[Contradiction]:
@@ -101,13 +111,24 @@ def _lies(proved: Sequence[VerifiedReceipt]) -> Iterator[Contradiction]:
     for origin, entries in _grouped(proved, lambda entry: entry.origin):
         for entry in entries:
             if is_late(entry.event.at, entry.signed_at):
-                yield Contradiction(origin, f"{origin}: entry {entry.index} says a time after the tree that holds it")
+                yield Contradiction(
+                    origin,
+                    phrase(
+                        "{origin}: entry {index} says a time after the tree that holds it",
+                        origin=origin,
+                        index=entry.index,
+                    ),
+                )
         for index, found in _grouped(entries, lambda entry: entry.index):
             if len({entry.leaf_hash for entry in found}) > 1:
-                yield Contradiction(origin, f"{origin}: two entries stand at index {index}")
+                yield Contradiction(
+                    origin, phrase("{origin}: two entries stand at index {index}", origin=origin, index=index)
+                )
         for size, found in _grouped(entries, lambda entry: entry.size):
             if len({entry.root for entry in found}) > 1:
-                yield Contradiction(origin, f"{origin}: two trees have the size {size}")
+                yield Contradiction(
+                    origin, phrase("{origin}: two trees have the size {size}", origin=origin, size=size)
+                )
         yield from _shrunk(origin, entries)
         yield from _back_dated(origin, entries)
 
@@ -118,7 +139,15 @@ def _shrunk(origin: str, entries: Sequence[VerifiedReceipt]) -> Iterator[Contrad
     for _, group in groupby(heads, key=itemgetter(0)):
         sizes = [size for _, size in group]
         if sizes[0] < largest:
-            yield Contradiction(origin, f"{origin}: a tree of {sizes[0]} was signed after one of {largest}")
+            yield Contradiction(
+                origin,
+                phrase(
+                    "{origin}: a smaller tree ({size}) was signed after a larger one ({most})",
+                    origin=origin,
+                    size=sizes[0],
+                    most=largest,
+                ),
+            )
         largest = max(largest, sizes[-1])
 
 
@@ -128,7 +157,12 @@ def _back_dated(origin: str, entries: Sequence[VerifiedReceipt]) -> Iterator[Con
     for entry in entries:
         without = bisect_right(sizes, entry.index)  # the trees that do not hold it
         if without and latest[without - 1] - entry.event.at > ALLOWED_SKEW:
-            yield Contradiction(origin, f"{origin}: entry {entry.index} says a time before a tree that lacks it")
+            yield Contradiction(
+                origin,
+                phrase(
+                    "{origin}: entry {index} says a time before a tree that lacks it", origin=origin, index=entry.index
+                ),
+            )
 
 
 def _outcomes(proved: Sequence[VerifiedReceipt], expires: datetime) -> Iterator[Contradiction]:
@@ -145,21 +179,43 @@ def _outcomes(proved: Sequence[VerifiedReceipt], expires: datetime) -> Iterator[
 def _of_message(origin: str, at: dict[EventName, list[int]]) -> Iterator[Contradiction]:
     accepted, rejected = at.get(EventName.SubmissionAcceptance), at.get(EventName.SubmissionRejection)
     if accepted and rejected and accepted[0] < rejected[-1]:
-        yield Contradiction(origin, f"{origin}: accepted at {accepted[0]}, and rejected at {rejected[-1]}")
+        yield Contradiction(
+            origin,
+            phrase(
+                "{origin}: accepted at {first}, and rejected at {last}",
+                origin=origin,
+                first=accepted[0],
+                last=rejected[-1],
+            ),
+        )
     taken = [at[name][0] for name in _ACCEPTED if name in at]
     consigned = at.get(EventName.ContentConsignment)
     if taken and consigned and consigned[0] < min(taken):
-        yield Contradiction(origin, f"{origin}: consigned at {consigned[0]}, and accepted at {min(taken)} only")
+        yield Contradiction(
+            origin,
+            phrase(
+                "{origin}: consigned at {first}, and accepted only at {last}",
+                origin=origin,
+                first=consigned[0],
+                last=min(taken),
+            ),
+        )
 
 
 def _of_files(origin: str, entries: Sequence[VerifiedReceipt]) -> Iterator[Contradiction]:
-    """A header commits to one list; and a node takes no files before it took their message."""
-    about = [entry for entry in entries if entry.event.files is not None]
-    if len({entry.event.files.file_set for entry in about if entry.event.files is not None}) > 1:
-        yield Contradiction(origin, f"{origin}: two lists of files for one message")
+    """A node takes no files before it took their message."""
+    about = [entry.index for entry in entries if entry.event.files is not None]
     taken = [entry.index for entry in entries if _is_intake(entry.event)]
-    if about and taken and (first := min(entry.index for entry in about)) < min(taken):
-        yield Contradiction(origin, f"{origin}: files at {first}, and the message accepted at {min(taken)} only")
+    if about and taken and min(about) < min(taken):
+        yield Contradiction(
+            origin,
+            phrase(
+                "{origin}: files at {first}, and the message accepted only at {last}",
+                origin=origin,
+                first=min(about),
+                last=min(taken),
+            ),
+        )
 
 
 def _is_intake(event: Event) -> bool:
@@ -170,10 +226,29 @@ def _is_intake(event: Event) -> bool:
 def _of_recipient(origin: str, who: str, at: dict[EventName, list[int]]) -> Iterator[Contradiction]:
     for name in _ONCE:
         if len(at.get(name, ())) > 1:
-            yield Contradiction(origin, f"{origin}: {name} stands at {at[name][0]} and at {at[name][-1]}")
+            yield Contradiction(
+                origin,
+                phrase(
+                    "{origin}: {event} stands twice, at {first}, and at {last}",
+                    origin=origin,
+                    event=name,
+                    first=at[name][0],
+                    last=at[name][-1],
+                ),
+            )
     for before, after in _ORDER:
         if before in at and after in at and at[before][0] > at[after][0]:
-            yield Contradiction(origin, f"{origin}: {after} at {at[after][0]} stands before {before} of {who}")
+            yield Contradiction(
+                origin,
+                phrase(
+                    "{origin}: {event} of {who} stands too early ({index}), before {other}",
+                    origin=origin,
+                    event=after,
+                    who=who,
+                    index=at[after][0],
+                    other=before,
+                ),
+            )
 
 
 def _both(who: str, entries: Sequence[VerifiedReceipt], expires: datetime) -> Iterator[Contradiction]:
@@ -183,10 +258,12 @@ def _both(who: str, entries: Sequence[VerifiedReceipt], expires: datetime) -> It
         early = expires - failed.event.at > ALLOWED_SKEW
         if done and early and failed.event.name is EventName.ContentConsignmentFailure:
             origin = failed.origin if failed.origin in done else None
-            yield Contradiction(origin, f"it was consigned to {who}, and was not, before its time was over")
+            yield Contradiction(
+                origin, phrase("it was consigned to {who}, and was not, before its time was over", who=who)
+            )
     names = {entry.event.name for entry in entries}
     if EventName.ContentHandoverFailure in names and names & _TAKEN:
-        yield Contradiction(None, f"the desk of {who} says that it took it, and that it refused it")
+        yield Contradiction(None, phrase("the desk of {who} says that it took it, and that it refused it", who=who))
 
 
 def _indices(entries: Iterable[VerifiedReceipt]) -> dict[EventName, list[int]]:

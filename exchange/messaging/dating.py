@@ -23,6 +23,7 @@ from keys.directory.view import Directory
 from keys.directory.witnesses import enough_since
 from protocol.address import Address
 from protocol.encoding.instants import to_text
+from protocol.encoding.phrase import phrase
 from protocol.envelope import Envelope, verify_envelope
 from protocol.errors import ComityError
 from protocol.event import EventName
@@ -51,8 +52,13 @@ def judge_signature(
     except ComityError as problem:
         return Check("signature", False, problem.code, problem.detail), NOT_DATED
     at = to_text(dating.at or envelope.routing.created)
-    own = "" if dating.dated else ", when it says so"
-    return Check("signature", True, None, f"by {envelope.routing.sender}, with a key that counted at {at}{own}"), dating
+    sender = envelope.routing.sender
+    said = (
+        phrase("by {sender}, with a key that counted at {at}", sender=sender, at=at)
+        if dating.dated
+        else phrase("by {sender}, with a key that counted at {at}, when it says so", sender=sender, at=at)
+    )
+    return Check("signature", True, None, said), dating
 
 
 def dated_signature(

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from exchange.cases.standing import standing_of, withheld_by
 from exchange.context.desk_context import DeskContext
+from exchange.files.book import attachments_of
 from exchange.messaging._referring import TOLD, as_it_was, check_recipients
 from exchange.messaging.receipts import ReceiptJudge
 from exchange.store.rows import MessageRef, StoredMessage
@@ -104,18 +105,18 @@ class PassingOn:
         try:
             stored = self._stored(original.message)
         except NotFoundError:
-            raise HandlingError("what is passed on is not a message that this desk holds") from None
+            raise HandlingError(phrase("what is passed on is not a message that this desk holds")) from None
         if original_envelope(original).digest != stored.head.digest:
-            raise HandlingError("what is passed on is not the message of that id that this desk holds")
+            raise HandlingError(phrase("what is passed on is not the message of that id that this desk holds"))
         self._require_accepted(stored)
         for recipient in message.to:
             self.require(original.message, Action.FORWARD, Address.parse(recipient))
         check_passed_on(message)
 
     def forward_draft(
-        self, message_id: UUID, recipients: Sequence[Address], reason: str, purpose: str | None
+        self, message_id: UUID, recipients: Sequence[Address], reason: str, purpose: str | None, *, files: bool = True
     ) -> dict[str, Any]:
-        """The draft that passes a message on to ``recipients``.
+        """The draft that passes a message on to ``recipients``, with its ``files``: they keep their names and keys.
 
         Raises as :meth:`require`, and :class:`ForwardTooLargeError` before anybody writes more.
         """
@@ -140,6 +141,8 @@ class PassingOn:
             draft["urgency_reason"] = translator(self._settings.language).gettext(REPLY_REASON)
         if purpose is not None:
             draft["purpose"] = purpose
+        if files and (attachments := attachments_of(message)):
+            draft["attachments"] = attachments
         consents = self._consents_that_lift(stored, recipients)
         whole = {**draft, "consents": consents} if consents else draft
         _require_room(stored, len(json.dumps(whole, ensure_ascii=False).encode()))
@@ -206,7 +209,7 @@ class PassingOn:
 
         request = self._parsed.of(self._stored(request_id))
         if not isinstance(request, ConsentRequest):
-            raise HandlingError("that message does not ask for consent")
+            raise HandlingError(phrase("that message does not ask for consent"))
         items = [
             {"item": item.model_dump(mode="json", exclude_none=True), "consent": consent, **terms}
             for item in request.items
@@ -248,7 +251,9 @@ class PassingOn:
         labels = [one.handling for said in bound for one in versions_of(said, thread)]
         weaker = weaker_than_case(message.handling, *labels) if labels else ()
         if weaker:
-            raise HandlingError(f"the labels of a reply are not weaker than those of its case: {', '.join(weaker)}")
+            raise HandlingError(
+                phrase("the labels of a reply are not weaker than those of its case: {names}", names=", ".join(weaker))
+            )
 
     def _require_accepted(self, stored: StoredMessage) -> None:
         from protocol.messages.types.consent import open_conditions
@@ -368,8 +373,14 @@ def _require_room(stored: StoredMessage, size: int) -> None:
     room = MAX_CONTENT_BYTES - FORWARD_ROOM_BYTES
     if size > room:
         raise ForwardTooLargeError(
-            f"passed on with its envelope, which proves it, this message of {len(stored.content)} bytes takes {size}"
-            f" bytes, and {room} fit: messages of up to some 400,000 bytes can be passed on"
+            phrase(
+                "passed on with its envelope, which proves it, this message is too large (bytes: {count}, "
+                "then {size}; at most: {most}): messages of up to some 400,000 bytes can be passed "
+                "on",
+                count=len(stored.content),
+                size=size,
+                most=room,
+            )
         )
 
 

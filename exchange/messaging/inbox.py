@@ -28,6 +28,7 @@ from uuid import UUID
 from exchange.cases.calls import phone_card
 from exchange.cases.listing import inbox_row, quarantine_row
 from exchange.context.desk_context import DeskContext
+from exchange.files.book import FileBook
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge, readable
 from exchange.office.processing_log import ProcessingLog
 from exchange.store.rows import (
@@ -46,6 +47,7 @@ from exchange.views import Direction, SyncResult
 from protocol.address import node_of
 from protocol.crypto.hpke import Opener
 from protocol.encoding.instants import truncate
+from protocol.encoding.phrase import phrase
 from protocol.envelope import Envelope, open_envelope, parse_envelope, verify_envelope
 from protocol.errors import (
     ComityError,
@@ -131,6 +133,7 @@ class Inbox:
         self._openers: Mapping[bytes, Opener] = context.keys
         self._signer = context.signer
         self._clock = context.clock
+        self._files = FileBook(context)
 
     def take(self, page: MailboxPage, *, final: bool, node: str | None = None, after: int = 0) -> TakenPage | None:
         """Judge and store one page: what is ``after`` that in the mailbox at ``node`` (None: whichever is read now).
@@ -259,7 +262,7 @@ class Inbox:
 
         routing = envelope.routing
         if routing.id in page.ids:
-            raise IdConflictError("another message of this id is kept here")
+            raise IdConflictError(phrase("another message of this id is kept here"))
         verifier = self._directory().signing_key(str(routing.sender), envelope.kid, logged_at)
         opened = open_envelope(verify_envelope(envelope, verifier), self._address, self._openers, page.now)
         message = parse_message(opened.content)
@@ -314,9 +317,12 @@ class Inbox:
         delivery = RecipientDelivery(
             page.messages, page.quarantined, page.statements, page.receipts, cursor, records, place, self._cards(page)
         )
-        rows = self._store.take(delivery)
-        if rows is None:
-            return None
+        with self._store.database.transaction():
+            rows = self._store.take(delivery)
+            if rows is None:
+                return None
+            for message in page.messages:
+                self._files.receive(self._parsed.of(message), message.head)
         unverified = sum(stored.error is not None for stored in page.receipts)
         result = SyncResult(
             received=tuple(
@@ -375,11 +381,11 @@ def check_inner(message: Message, envelope: Envelope) -> None:
 
     routing = envelope.routing
     if message.sender != str(routing.sender):
-        raise SenderMismatchError("the sender inside is not the one in the routing header")
+        raise SenderMismatchError(phrase("the sender inside is not the one in the routing header"))
     if message.id != routing.id:
-        raise RoutingMismatchError("the id inside is not the one in the routing header")
+        raise RoutingMismatchError(phrase("the id inside is not the one in the routing header"))
     if set(message.to) != {str(recipient) for recipient in routing.recipients}:
-        raise RoutingMismatchError("the recipients inside are not those in the routing header")
+        raise RoutingMismatchError(phrase("the recipients inside are not those in the routing header"))
     check_file_set(message, routing.file_set)
 
 

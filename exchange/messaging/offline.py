@@ -18,6 +18,7 @@ from exchange.messaging.outbox import Outbox
 from exchange.views import SendStatus, SyncResult
 from protocol.encoding import cbor
 from protocol.encoding.instants import truncate
+from protocol.encoding.phrase import phrase
 from protocol.errors import (
     BundleGapError,
     DirectoryUnavailableError,
@@ -84,16 +85,24 @@ class OfflineDesk:
         from protocol.bundle import verify_part
 
         if part.sender != node:
-            raise ForbiddenError(f"the bundle is of {part.sender}; {node} serves this desk")
+            raise ForbiddenError(
+                phrase("the bundle is of {sender}; {node} serves this desk", sender=part.sender, node=node)
+            )
         key = carried_key(self._directory(), part.sender, part.kid, part.created, self._clock())
         contents = verify_part(part, key)
         if contents.verdicts or contents.passed_on or contents.envelopes or contents.statements:
-            raise MalformedError("a bundle for a desk has answers and mailbox entries")
+            raise MalformedError(phrase("a bundle for a desk has answers and mailbox entries"))
         seen = self._seen()
         if part.digest in seen:
-            raise ReplayedError(f"part {part.number} of {part.count} of this bundle was imported before")
+            raise ReplayedError(
+                phrase(
+                    "part {number} of {count} of this bundle was imported before", number=part.number, count=part.count
+                )
+            )
         if contents.after is not None and contents.after > self._store.mailbox.cursor():
-            raise BundleGapError(f"part {part.number} begins where an earlier one ends that was not imported")
+            raise BundleGapError(
+                phrase("this part begins where an earlier one ends that was not imported: {number}", number=part.number)
+            )
         final = not self._directory().unread
         answers = {answer.key: answer for answer in contents.answers}
         result = self._answered(answers, node, final)
@@ -132,7 +141,7 @@ class OfflineDesk:
 def _judged(verdict: T | None) -> T:
     if verdict is None:
         raise DirectoryUnavailableError(
-            "the bundle names a contact point whose nation's cards are not here; import its first part first"
+            phrase("the bundle names a contact point whose nation's cards are not here; import its first part first")
         )
     return verdict
 
@@ -142,5 +151,5 @@ def _digests(stored: bytes | None) -> list[bytes]:
 
 
 def _answer(answer: BundleAnswer, node: str) -> EnvelopeAnswer:
-    refusal = None if answer.problem is None else problem_of(answer.problem, f"the node {node}")
+    refusal = None if answer.problem is None else problem_of(answer.problem, phrase("the node {node}", node=node))
     return EnvelopeAnswer(answer.receipts, refusal)

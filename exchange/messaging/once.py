@@ -22,9 +22,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from exchange.context.desk_context import DeskContext
+from exchange.files.given import files_claimed
 from exchange.office.draft_ids import canonical
 from exchange.office.officers import Acting
 from exchange.store.rows import OnceRecord, OnceResult
+from protocol.encoding.phrase import phrase
 from protocol.errors import ErasedError, IdempotencyKeyUsedError, UsageError
 
 _KEY = re.compile(r"[!-~]{1,128}", re.ASCII)
@@ -60,7 +62,7 @@ class Claim:
 def check_key(key: str) -> str:
     """The key; raises :class:`UsageError`."""
     if not _KEY.fullmatch(key):
-        raise UsageError("an idempotency key is 1 to 128 printable ASCII characters without spaces")
+        raise UsageError(phrase("an idempotency key is 1 to 128 printable ASCII characters without spaces"))
     return key
 
 
@@ -102,7 +104,8 @@ def claiming(claim: Claim) -> Iterator[None]:
 def claim_of(act: str, what: Any, own: str | None = None) -> Claim | None:
     """The claim of an act with the key of this block, else the draft's ``own``; None without a key."""
     key = _given.get() or own
-    return None if key is None else Claim(key, canonical([act, what]))
+    files = files_claimed()  # those that are given with it: their content is not read for this
+    return None if key is None else Claim(key, canonical([act, what, *([files] if files else [])]))
 
 
 class Once:
@@ -122,7 +125,7 @@ class Once:
         if record is None:
             return None
         if record.asked is None:
-            raise ErasedError("what was sent under this key was erased; the key sends nothing again")
+            raise ErasedError(phrase("what was sent under this key was erased; the key sends nothing again"))
         if record.asked != self._digest(claim):
             raise IdempotencyKeyUsedError
         return record
@@ -131,7 +134,7 @@ class Once:
         """What the acting officer did under a key, whatever it was; None: nothing. Raises :class:`ErasedError`."""
         record = self._store.once.get(self._name(Claim(key, b"")))
         if record is not None and record.asked is None:
-            raise ErasedError("what was sent under this key was erased; the key sends nothing again")
+            raise ErasedError(phrase("what was sent under this key was erased; the key sends nothing again"))
         return record
 
     def note(self, claim: Claim, results: Sequence[OnceResult], total: int) -> None:

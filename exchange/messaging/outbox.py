@@ -24,6 +24,8 @@ from exchange.cases.delivery import REPLACES, require_lost, settled_value
 from exchange.cases.standing import standing_of
 from exchange.cases.threads import check_next_step
 from exchange.context.desk_context import DeskContext
+from exchange.files.attaching import Attaching
+from exchange.files.book import FileBook
 from exchange.link.client import MAX_SUBMIT_BYTES
 from exchange.messaging._referring import TOLD, accompanied
 from exchange.messaging.drafting.closing import LAPSE, losses, require_nothing_lost
@@ -31,6 +33,7 @@ from exchange.messaging.drafting.fanning import Fanning, TimedDraft, family_of, 
 from exchange.messaging.handling import PassingOn
 from exchange.messaging.once import Claim, Once
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
+from exchange.office.hash_only import HashOnly
 from exchange.office.officers import Acting
 from exchange.office.processing_log import Giving, ProcessingLog
 from exchange.store.rows import Head, OnceResult, Refusal, StoredMessage, StoredReceipt
@@ -48,6 +51,8 @@ from protocol.errors import (
     OlderReaderError,
     PeerFailedError,
     RetractedError,
+    UnknownContactPointError,
+    UnknownNodeError,
 )
 from protocol.event import EventName
 from protocol.http.wire import MAX_ENVELOPES, EnvelopeAnswer
@@ -61,7 +66,7 @@ if TYPE_CHECKING:
 
 _PRIORITIES = {"routine": Priority.ROUTINE, "urgent": Priority.URGENT, "emergency": Priority.EMERGENCY}
 _FORMAT_RULE = "message format"
-_NO_PROOF = PeerFailedError("the node gave no proof that it took the message")
+_NO_PROOF = PeerFailedError(phrase("the node gave no proof that it took the message"))
 _SAME_WORDS = Caution("caution", "same_words", "to")
 # Said by a draft to this desk alone.
 _OF_THIS_DESK = frozenset({REPLACES, TOLD, LAPSE})
@@ -142,6 +147,9 @@ class Outbox:
         self._signer = context.signer
         self._settings = context.settings
         self._clock = context.clock
+        self._files = FileBook(context)
+        self._hash_only = HashOnly(context, acting, book)
+        self.attaching = Attaching(context, self._files, book)
         self._last_id = (0, 0)
 
     def compose(self, drafts: Sequence[Mapping[str, Any]]) -> list[Composed]:
@@ -208,6 +216,8 @@ class Outbox:
             told += [_SAME_WORDS] if family is not None and families.count(family) > 1 else []
             cautions.append((*found, *cautions_of_cards(composed.message, self._directory()), *told))
             check_law(self._directory(), composed.message)
+            self._check_files(composed.message, known_only=True)
+            self._hash_only.check_outgoing(composed.message, self._parsed)
             self._fanning.require_alone(composed.message)
             self._passing_on.check_outgoing(composed)
             self._needs_glass(composed.message)
@@ -251,6 +261,24 @@ class Outbox:
         left_out = draft.get("leave_out") or ()
         return {**draft, "without_call_back": True, "leave_out": [*left_out, "without_call_back"]}
 
+    def _check_files(self, message: Message, *, known_only: bool = False) -> None:
+        """Return if the files of the message can go to all its recipients; raises :class:`FileNotSupportedError`.
+
+        ``known_only`` passes over recipients that the directory does not have: sealing says so, after it was asked for.
+        """
+        from keys.directory.routes import require_files
+        from protocol.messages.attached import file_list_of
+
+        files = file_list_of(message)
+        if files is None:
+            return
+        recipients = [Address.parse(text) for text in message.to]
+        try:
+            require_files(self._directory(), self._address, recipients, files.file_set, self._clock())
+        except (UnknownContactPointError, UnknownNodeError):
+            if not known_only:
+                raise
+
     def _needs_glass(self, message: Message) -> bool:
         """As :func:`needs_glass`, where the office asks for a call before it discloses in an emergency."""
         return self._settings.office.emergency_call_back == "required" and needs_glass(self._store, message)
@@ -292,6 +320,7 @@ class Outbox:
 
         for message in messages:
             check_law(self._directory(), message.message)  # again: a newer directory may know more of both nations
+            self._check_files(message.message)
         sealed = [self._seal(message.complete, expires_in) for message in messages]
         heads = [message.head for message in sealed]
         records = [
@@ -314,6 +343,8 @@ class Outbox:
                     keeping(message.message)
             self._call_off([message.message for message in messages])
             self._store.add_sent(sealed, records)
+            for message, head in zip(messages, heads, strict=True):
+                self._files.take(message.message, head)
             self._fanning.keep([message.draft for message in messages], heads)
             for message, head in zip(messages, heads, strict=True):
                 if message.replaces is not None and family_of(message.draft) is None:
@@ -378,7 +409,7 @@ class Outbox:
         if claimed is not None and claimed != str(self._address):
             raise _one_problem("from", phrase("this desk sends as {address}", address=self._address))
         composed = compose_for(
-            self._named({name: draft[name] for name in draft if name not in _OF_THIS_DESK}),
+            self._named(self._files.with_keys({name: draft[name] for name in draft if name not in _OF_THIS_DESK})),
             readers_of(draft.get("to"), self._directory()),
             message_id=self._new_id(now),
             sender=str(self._address),

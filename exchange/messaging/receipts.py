@@ -17,8 +17,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from exchange.store.rows import MessageRef, StoredReceipt
-from exchange.views import ReceiptRow
+from exchange.views import FilesTold, ReceiptRow
 from keys.directory.view import Directory
+from protocol.encoding.phrase import phrase
 from protocol.errors import (
     ComityError,
     ProofInvalidError,
@@ -116,6 +117,7 @@ class ReceiptJudge:
             reference=(event.reference.origin, event.reference.index) if event.reference else None,
             verified=error is None,
             error=error,
+            files=FilesTold.of(event),
         )
 
     def _log_verifier(self, origin: str) -> LogVerifier:
@@ -127,11 +129,11 @@ class ReceiptJudge:
 
     def _check_subject(self, event: Event, about: MessageRef) -> None:
         if (event.message_id, event.digest) != (about.id, about.digest):
-            raise ProofInvalidError("the entry is about another message")
+            raise ProofInvalidError(phrase("the entry is about another message"))
         if event.recipient is not None and event.recipient not in about.recipients:
-            raise ProofInvalidError("the entry names someone to whom the message was not addressed")
+            raise ProofInvalidError(phrase("the entry names someone to whom the message was not addressed"))
         if event.files is not None and event.files.file_set != about.files:
-            raise ProofInvalidError("the entry is about other files than those of the message")
+            raise ProofInvalidError(phrase("the entry is about other files than those of the message"))
 
     def _check_place(self, proved: VerifiedReceipt, about: MessageRef) -> None:
         event, directory = proved.event, self._directory()
@@ -152,7 +154,7 @@ class ReceiptJudge:
 def _check_time(event: Event, about: MessageRef) -> None:
     # A node takes nothing that was created more than this ahead of its clock.
     if about.sent_at - event.at > MAX_CLOCK_SKEW:
-        raise ProofInvalidError("the entry says a time before the message was made")
+        raise ProofInvalidError(phrase("the entry says a time before the message was made"))
 
 
 def readable(receipt: Receipt) -> Event | None:

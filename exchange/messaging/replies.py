@@ -15,6 +15,7 @@ from exchange.text.labels import reason_label
 from exchange.views import Direction
 from keys.local.translation import translator
 from protocol.address import Address
+from protocol.encoding.phrase import phrase
 from protocol.errors import ForbiddenError, NothingOpenError, UsageError
 from protocol.messages.handling_rules import labels_of_case
 
@@ -82,6 +83,29 @@ class Replies:
         self._received(request_id)
         return self.reply(request_id, PreservationAnswer.TYPE, fields)
 
+    def supplement(self, message_id: UUID, text: str | None) -> dict[str, Any]:
+        """The files that follow a message of this desk, without the files: under its labels, conditions and authority.
+
+        Raises :class:`UsageError` for a message that files do not follow.
+        """
+        from protocol.messages.attached import SUPPLEMENTED
+        from protocol.messages.types.consent import content_conditions
+        from protocol.messages.types.files import FilesSupplement
+
+        stored = self._store.messages.get(message_id)
+        if stored.head.direction is not Direction.SENT or stored.head.type not in SUPPLEMENTED:
+            raise UsageError("files follow what this desk itself gave: an answer, information, or a partial disclosure")
+        message = self._parsed.of(stored)
+        said = message.model_dump(mode="json", exclude_none=True)
+        fields: dict[str, Any] = {"supplements": str(message_id), "handling": said["handling"]}
+        fields |= {name: said[name] for name in ("authorisation", "transfer", "legal_basis") if name in said}
+        conditions: dict[str, Any] = {}
+        for condition in content_conditions(message):
+            conditions.setdefault(condition.condition, condition.model_dump(mode="json", exclude_none=True))
+        fields |= {"conditions": list(conditions.values())} if conditions else {}
+        fields |= {"text": text} if text is not None else {}
+        return self.reply(message_id, FilesSupplement.TYPE, fields)
+
     def acceptance(self, message_id: UUID) -> dict[str, Any]:
         """The acceptance of all conditions that a message sets or offers; :class:`NothingOpenError`."""
         from protocol.messages.schema.conditions import ConditionAccept
@@ -90,7 +114,7 @@ class Replies:
         self._received(message_id)
         conditions = self.conditions(conditions_to_accept, self._store.messages.get(message_id))
         if not conditions:
-            raise NothingOpenError("no condition of that message waits to be accepted")
+            raise NothingOpenError(phrase("no condition of that message waits to be accepted"))
         names = sorted({condition.condition for condition in conditions})
         return self.reply(message_id, ConditionAccept.TYPE, {"conditions": names})
 
@@ -103,7 +127,7 @@ class Replies:
         cases = own_cases(thread_messages(self._store, self._parsed, head.thread), str(self._address)).values()
         against = [entry for case in cases for entry in case.out_of_order if entry.fact.message_id == message_id]
         if not against:
-            raise UsageError("this message is in order")
+            raise UsageError(phrase("this message is in order"))
         language = self._parsed.of(self._store.messages.get(message_id)).language
         reasons = dict.fromkeys(reason_label(entry.reason, translator(language)) for entry in against)
         fields: dict[str, Any] = {"language": language, "reason": "; ".join(reasons)}
@@ -135,7 +159,7 @@ class Replies:
 
         head = self._received(test_id)
         if head.type != ContactTest.TYPE:
-            raise ForbiddenError("that message is not a contact test")
+            raise ForbiddenError(phrase("that message is not a contact test"))
         fields: dict[str, Any] = {"received_at": received_at(self._store, head, self._address)}
         fields |= {"remark": remark} if remark is not None else {}
         return self.reply(test_id, ContactTestReply.TYPE, fields)
@@ -204,5 +228,5 @@ class Replies:
     def _received(self, message_id: UUID) -> Head:
         head = self._store.messages.head(message_id).head
         if head.direction is not Direction.RECEIVED:
-            raise ForbiddenError("this desk sent that message itself")
+            raise ForbiddenError(phrase("this desk sent that message itself"))
         return head

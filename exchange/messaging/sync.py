@@ -21,6 +21,7 @@ from uuid import UUID
 from exchange.cases.agenda import Agenda
 from exchange.cases.search import Search
 from exchange.context.desk_context import DeskContext
+from exchange.files.given import note_sent
 from exchange.link.client import MAX_ENTRIES, MAX_WAIT_S, NodeClient
 from exchange.link.link import NodeLink
 from exchange.messaging.drafting.fanning import is_held
@@ -94,6 +95,7 @@ class NodeSync:
         search: Search,
         agenda: Agenda,
     ) -> None:
+        self._attaching = outbox.attaching
         self._store = context.store
         self._outbox = outbox
         self._mailbox = mailbox
@@ -132,7 +134,13 @@ class NodeSync:
         has one: raises :class:`OvertakenError` where another program sent some of them under it meanwhile.
         """
         self._acts += 1
-        drafts, messages = await self._thread(lambda: self._composed(drafts, at_once=at_once))
+        if not callable(drafts) and any(draft.get("attachments") for draft in drafts):
+            written = drafts
+            fanned = await self._thread(lambda: self._outbox.fanned(written, at_once=at_once))
+            drafts = await self._attaching.own(fanned)
+            messages = await self._thread(lambda: self._compose(drafts))
+        else:
+            drafts, messages = await self._thread(lambda: self._composed(drafts, at_once=at_once))
         claim = current_claim()
         if claim is not None:
             claim.spend()
@@ -148,6 +156,9 @@ class NodeSync:
             for part in sealable(messages):
                 sealed = await self._seal(messages[part], drafts, part, seal, claim)
                 sent += sealed
+                for message in sealed:
+                    if message.head.file_set is not None:
+                        note_sent(message.head.id)
                 held = await self._held_among(messages[part], sealed)
                 outcomes.update(dict.fromkeys(held, Outcome(SendStatus.SCHEDULED)))
                 for batch in batches([message for message in sealed if message.head.id not in held]):
@@ -436,6 +447,11 @@ class NodeSync:
         statements, self._later = self._later, []
         for at in range(0, len(statements), MAX_STATEMENTS):
             await self.state(statements[at : at + MAX_STATEMENTS])
+
+    async def state_pending(self) -> None:
+        """Make what was kept to be stated; what cannot be made now is by the next :meth:`sync`."""
+        with suppress(ComityError):
+            await self._flush_statements()
 
     async def _flush_statements(self) -> int:
         stated, self._later = 0, []

@@ -13,6 +13,7 @@ from exchange.office.officers import READERS, Acting, Login, OfficerRegister, Ro
 from exchange.office.processing_log import ProcessingLog
 from protocol.codes import load_codes
 from protocol.encoding.instants import truncate
+from protocol.encoding.phrase import phrase
 from protocol.errors import ForbiddenError, NothingOpenError, OfficerNeededError, OfficerRoleError, UsageError
 from protocol.processing_log import Operation, RecordedCall, RecordedOfficer
 
@@ -43,15 +44,17 @@ class CallBook:
         """
         self._acting.require(*READERS)
         if outcome not in load_codes("call_outcome"):
-            raise UsageError("the outcome is not a code of the list call_outcome")
+            raise UsageError(phrase("the outcome is not a code of the list call_outcome"))
         called = sheet.reach.number(number) if sheet.reach is not None else None
         if called is None:
-            raise UsageError("the directory has no such number: only a call on the directory's number counts")
+            raise UsageError(phrase("the directory has no such number: only a call on the directory's number counts"))
         if outcome != "nobody_answered" and spoke_to is None:
-            raise UsageError("say who answered the call")
+            raise UsageError(phrase("say who answered the call"))
         asks = asking_office(self._store.messages.thread(sheet.thread))
         if outcome != "nobody_answered" and sheet.contact != asks and is_emergency_here(self._store, sheet.thread):
-            raise UsageError(f"only a call to {asks}, who asks, says whose this emergency is: call about its request")
+            raise UsageError(
+                phrase("only a call to {who}, who asks, says whose this emergency is: call about its request", who=asks)
+            )
         entry = CallEntry(
             kind=CallKind.CALL,
             message=sheet.message,
@@ -63,6 +66,7 @@ class CallBook:
             spoke_to=check_line(spoke_to, "a name") if spoke_to is not None else None,
             text=check_text(remark),
             ids=self._ids(),
+            about=sheet.about,
         )
         self._keep(sheet, entry, f"call.{outcome}")
         return entry
@@ -77,27 +81,32 @@ class CallBook:
         register = OfficerRegister(self._store.database)
         if not register.all():
             raise OfficerNeededError(
-                "two officers break the glass, and this desk has registered none: comity officer add registers them"
+                phrase(
+                    "two officers break the glass, and this desk has registered none: comity officer add registers them"
+                )
             )
         if self._acting.officer is None:
             raise OfficerNeededError
         self._acting.require(Role.DRAFTER, Role.RELEASER)
         text = check_line(reason, "a reason")
         if not is_emergency_here(self._store, sheet.thread) or sheet.calls.verified:
-            raise ForbiddenError("nothing here needs a call before it is disclosed")
+            raise ForbiddenError(phrase("nothing here needs a call before it is disclosed"))
         if sheet.calls.suspected:
-            raise ForbiddenError("the office said that this case is not theirs: nothing is disclosed")
+            raise ForbiddenError(phrase("the office said that this case is not theirs: nothing is disclosed"))
         other = who_acts(register, self._store.records, self._folder, second, "").officer
         if other is None:
             raise OfficerNeededError
         known = register.all()
         if person_of(other.id, known) == person_of(self._acting.officer.id, known):
             raise OfficerRoleError(
-                f"a second person is needed: {other.id} and {self._acting.officer.id} count as one"
-                " (comity officer confirm says who is who)"
+                phrase(
+                    "a second person is needed: {id} and {other} count as one (comity officer confirm says who is who)",
+                    id=other.id,
+                    other=self._acting.officer.id,
+                )
             )
         if other.roles.isdisjoint({Role.DRAFTER, Role.RELEASER}):
-            raise OfficerRoleError(f"the second officer drafts or releases; {other.id} does neither")
+            raise OfficerRoleError(phrase("the second officer drafts or releases; {id} does neither", id=other.id))
         entry = CallEntry(
             kind=CallKind.BREAK_GLASS,
             message=sheet.message,
@@ -118,7 +127,7 @@ class CallBook:
         """
         broken = sheet.calls.to_review
         if broken is None:
-            raise NothingOpenError("nothing passed without a call here that is still to be reviewed")
+            raise NothingOpenError(phrase("nothing passed without a call here that is still to be reviewed"))
         if self._acting.officer is None:
             raise OfficerNeededError
         self._acting.require(Role.RELEASER, Role.ADMINISTRATOR)
@@ -126,7 +135,7 @@ class CallBook:
         first, second = (person_of(officer, known) for officer in broken.ids)
         others = {person_of(one.id, known) for one in known if one.withdrawn_at is None} - {first, second}
         if person_of(self._acting.officer.id, known) in ({first, second} if others else {first}):
-            raise OfficerRoleError("another person than those who let it pass reviews it")
+            raise OfficerRoleError(phrase("another person than those who let it pass reviews it"))
         entry = CallEntry(
             kind=CallKind.REVIEW,
             message=sheet.message,
@@ -155,5 +164,5 @@ class CallBook:
     def _name(self) -> str:
         name = self._acting.name if self._acting.officer else self._default
         if name is None:
-            raise UsageError("name the officer who calls")
+            raise UsageError(phrase("name the officer who calls"))
         return name

@@ -11,6 +11,7 @@ from exchange.office.office import Office
 from exchange.office.officers import READERS, Acting
 from exchange.office.processing_log import ProcessingLog
 from protocol.encoding.instants import truncate
+from protocol.encoding.phrase import phrase
 from protocol.errors import NotFoundError, UsageError
 from protocol.processing_log import Operation
 
@@ -40,13 +41,13 @@ class CaseBook:
         self._acting.require(*READERS)
         officer = self._acting.name if self._acting.officer else by or self._default
         if officer is None:
-            raise UsageError("name the officer who notes it")
+            raise UsageError(phrase("name the officer who notes it"))
         entry = CaseEntry(kind, truncate(self._clock()), check_text(officer), check_text(text), until)
         if until is not None and until <= entry.at:
             # A slip of the year, most often; kept, it would hide what is due next behind a date long gone.
-            raise UsageError("this time has passed already: give a later one")
+            raise UsageError(phrase("this time has passed already: give a later one"))
         if not self._store.messages.thread(thread):
-            raise NotFoundError(f"this desk has no thread {thread}")
+            raise NotFoundError(phrase("this desk has no thread {thread}", thread=thread))
         if kind is EntryKind.ASSIGNED:
             self._office.check_assignee(entry.text)
         with self._store.database.transaction():

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from protocol.encoding import cbor
 from protocol.encoding.instants import from_ms, to_ms
+from protocol.encoding.phrase import phrase
 from protocol.errors import UsageError
 
 MAX_TEXT = 4_000
@@ -79,9 +80,9 @@ class Casework:
 def check_text(text: str) -> str:
     """The text of an entry; raises :class:`UsageError` when it is too long or has control characters."""
     if len(text) > MAX_TEXT:
-        raise UsageError(f"a note has at most {MAX_TEXT} characters")
+        raise UsageError(phrase("a note has no more characters than {most}", most=MAX_TEXT))
     if not all(character.isprintable() or character == "\n" for character in text):
-        raise UsageError("a note has no control or reordering characters")
+        raise UsageError(phrase("a note has no control or reordering characters"))
     return text
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from protocol.encoding.phrase import phrase
 from protocol.errors import UsageError
 
 DRAFT_ID = "draft_id"
@@ -35,14 +36,18 @@ def draft_id_of(draft: Mapping[str, Any]) -> str | None:
     try:
         return str(UUID(str(given)))
     except ValueError:
-        raise UsageError(f"{DRAFT_ID} is the UUID that a draft got when it was saved: leave it as it is") from None
+        raise UsageError(
+            phrase("{field} is the UUID that a draft got when it was saved: leave it as it is", field=DRAFT_ID)
+        ) from None
 
 
 def common_draft_id(drafts: Sequence[Mapping[str, Any]]) -> str | None:
     """The one id of drafts that were made of one; None where none has an id. Raises :class:`UsageError`."""
     found = {draft_id_of(draft) for draft in drafts}
     if len(found) > 1:
-        raise UsageError(f"these drafts have several values of {DRAFT_ID}: send them one by one, or give one key")
+        raise UsageError(
+            phrase("these drafts have several values of {field}: send them one by one, or give one key", field=DRAFT_ID)
+        )
     return found.pop() if found else None
 
 

@@ -8,10 +8,10 @@ message of the case that was passed on is content of another case, which is name
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 from exchange.cases.agenda import Agenda
@@ -25,6 +25,7 @@ from exchange.office.rota import DutyRota
 from exchange.store.rows import StoredMessage
 from protocol.codes import load_codes
 from protocol.encoding.instants import truncate
+from protocol.encoding.phrase import phrase
 from protocol.errors import ErasureError, NotFoundError, UsageError
 from protocol.processing_log import Operation
 
@@ -62,10 +63,34 @@ class Erased:
     elsewhere: tuple[UUID, ...] = ()
 
 
+class ErasesFiles(Protocol):
+    """Erases the files of messages and drafts."""
+
+    def erase(self, messages: Sequence[tuple[UUID, bytes]]) -> Sequence[str]:
+        """Destroy the keys of the files of messages (id, digest), inside a transaction; where they lie."""
+        ...
+
+    def drop(self, draft: Mapping[str, Any]) -> None:
+        """Destroy the keys of the files of a draft, inside a transaction."""
+        ...
+
+    def clear(self, places: Sequence[str]) -> None:
+        """Take what lies in these places off the disk, after the transaction."""
+        ...
+
+
 class Erasure:
     """Erases for one desk. Blocking; runs in the desk's thread."""
 
-    def __init__(self, context: DeskContext, agenda: Agenda, acting: Acting, book: ProcessingLog) -> None:
+    def __init__(
+        self,
+        context: DeskContext,
+        agenda: Agenda,
+        acting: Acting,
+        book: ProcessingLog,
+        files: ErasesFiles,
+    ) -> None:
+        self._files = files
         self._store = context.store
         self._proposals = KeptDrafts(context.store)
         self._withheld = WithheldTable(context.store)
@@ -115,12 +140,12 @@ class Erasure:
 
             raise UsageError(refusal_of(load_codes("erasure_ground"), likely(load_codes("erasure_ground"), ground)))
         if not self._store.messages.thread(thread):
-            raise NotFoundError(f"this desk has no thread {thread}")
+            raise NotFoundError(phrase("this desk has no thread {thread}", thread=thread))
         messages = self._contents(thread)
         if not self._has_content(thread):
-            raise ErasureError("the case was erased before")
+            raise ErasureError(phrase("the case was erased before"))
         if any(self._store.outbox.has(message.head.id) for message in messages):
-            raise ErasureError("a message of the case still waits to be sent")
+            raise ErasureError(phrase("a message of the case still waits to be sent"))
         if ground not in _AT_ONCE:
             self._require_over(thread)
         return self._erase(thread, messages, ground)
@@ -184,9 +209,9 @@ class Erasure:
         now = self._clock()
         case = self._case(thread, now)
         if not is_over(case, now):
-            raise ErasureError(f"the case has not ended: it is {case.state_at(now)}")
+            raise ErasureError(phrase("the case has not ended: it is {state}", state=case.state_at(now)))
         if thread in self._busy(now):
-            raise ErasureError("something in the case is still due")
+            raise ErasureError(phrase("something in the case is still due"))
 
     def _erase(self, thread: UUID, messages: list[StoredMessage], ground: str) -> Erased:
         ids = self._ids(thread)
@@ -199,6 +224,8 @@ class Erasure:
                 self._store.records.insert([self._book.record(Operation.ERASURE, "erase", message.head, ground=ground)])
             self._store.search.forget(seqs)
             self._store.parents.erase(thread)
+            places = self._files.erase([(message.head.id, message.head.digest) for message in messages])
+            self._store.custody.erase([message.head.id for message in messages])
             notes = self._store.case_notes.erase(thread) + self._erase_handovers(thread)
             notes += self._store.calls.erase(thread)
             drafts = self._erase_drafts(thread, ids)
@@ -207,6 +234,7 @@ class Erasure:
                     record = self._book.record(Operation.ERASURE, act, opening, ground=ground, count=count)
                     self._store.records.insert([record])
         self._store.content.destroy_doomed()
+        self._files.clear(places)
         self._parsed.forget(message.head.digest for message in messages)
         return Erased(thread, len(messages), notes, drafts, elsewhere)
 
@@ -215,9 +243,12 @@ class Erasure:
         now = truncate(self._clock())
         drafts = self._proposals.of_case(thread, ids)
         for proposal in drafts:
+            self._files.drop(proposal.draft)
             dropped = replace(proposal, state=DraftState.DROPPED, draft={}, remark=None)
             self._store.once.forget(proposal.id)
             self._proposals.put(replace(dropped, decided_by=self._acting.name, decided_at=now))
+        for withheld in filter(None, map(self._withheld.get, ids)):
+            self._files.drop(withheld.draft)
         return len(drafts) + sum(self._withheld.remove(message) for message in ids)
 
     def _erase_handovers(self, thread: UUID) -> int:

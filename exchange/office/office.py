@@ -33,6 +33,7 @@ from exchange.office.rota import DutyRota, Gap, Handover, Shift, check_shift, ga
 from exchange.store.database import in_one_transaction
 from protocol.crypto.signing import check_ed25519_public_key
 from protocol.encoding.instants import truncate
+from protocol.encoding.phrase import phrase
 from protocol.errors import (
     DraftChangedError,
     ForbiddenError,
@@ -100,9 +101,13 @@ class Office:
         if any(other.withdrawn_at is None for other in known):
             self._acting.require(Role.ADMINISTRATOR)
         elif Role.ADMINISTRATOR not in roles:
-            raise UsageError("the first officer of a desk is an administrator: others are added by administrators")
+            raise UsageError(
+                phrase("the first officer of a desk is an administrator: others are added by administrators")
+            )
         if any(other.id == officer for other in known):
-            raise ForbiddenError(f"{officer} is, or was, an officer of this desk; an id is used once")
+            raise ForbiddenError(
+                phrase("{officer} is, or was, an officer of this desk; an id is used once", officer=officer)
+            )
         added = DeskOfficer(
             check_officer_id(officer),
             check_line(name, "a name"),
@@ -144,7 +149,7 @@ class Office:
         officer = self._present(self._officer_id())
         known = self._register.all()
         if any(other.public_key == public_key for other in known):
-            raise ForbiddenError("that key is an officer's already")
+            raise ForbiddenError(phrase("that key is an officer's already"))
         changed = replace(officer, public_key=public_key, has_own_key=True)
         if officer.confirmed_by is None and not self._others(officer):
             changed = replace(changed, confirmed_by=officer.id)  # nobody else is there who could
@@ -160,11 +165,23 @@ class Office:
         """
         by, found = self._officer_id(), self._present(officer)
         if found.registrar is None or found.confirmed_by is not None:
-            raise NothingOpenError(f"{officer} counts as a person of its own already")
+            raise NothingOpenError(phrase("{officer} counts as a person of its own already", officer=officer))
         if not found.has_own_key:
-            raise ForbiddenError(f"{officer} still has the key that {found.registrar} made: its holder makes a new one")
+            raise ForbiddenError(
+                phrase(
+                    "{officer} still has the key that {who} made: its holder makes a new one",
+                    officer=officer,
+                    who=found.registrar,
+                )
+            )
         if by not in {other.id for other in self._others(found)}:
-            raise OfficerRoleError(f"another person than {found.registrar}, who registered {officer}, confirms it")
+            raise OfficerRoleError(
+                phrase(
+                    "another person than {who}, who registered {officer}, confirms it",
+                    who=found.registrar,
+                    officer=officer,
+                )
+            )
         confirmed = replace(found, confirmed_by=by)
         self._put_officer(confirmed, "officer.confirm")
         return confirmed
@@ -187,13 +204,13 @@ class Office:
     def _present(self, officer: str) -> DeskOfficer:
         found = self._register.get(officer)
         if found.withdrawn_at is not None:
-            raise NotFoundError(f"{officer} is no longer an officer of this desk")
+            raise NotFoundError(phrase("{officer} is no longer an officer of this desk", officer=officer))
         return found
 
     def _require_administrator(self, changed: DeskOfficer) -> None:
         present = [changed if other.id == changed.id else other for other in self._register.all()]
         if not any(other.withdrawn_at is None and Role.ADMINISTRATOR in other.roles for other in present):
-            raise ForbiddenError("a desk with officers keeps at least one administrator")
+            raise ForbiddenError(phrase("a desk with officers keeps at least one administrator"))
 
     def _put_officer(self, officer: DeskOfficer, act: str) -> None:
         with self._database.transaction():
@@ -260,7 +277,7 @@ class Office:
         named = draft_id_of(draft)
         content = without_draft_id(draft)
         if len(canonical(content)) > MAX_DRAFT_BYTES:
-            raise TooLargeError(f"a draft that is saved has at most {MAX_DRAFT_BYTES} bytes")
+            raise TooLargeError(phrase("a draft that is saved has no more bytes than {most}", most=MAX_DRAFT_BYTES))
         key = draft_id or (UUID(named) if named is not None else uuid4())
         before = self._written(key)
         if before is not None:
@@ -282,16 +299,27 @@ class Office:
 
     def _require_latest(self, before: KeptDraft, revision: int | None) -> None:
         if revision is None and before.drafted_by != self._who():
-            raise DraftChangedError(f"{before.drafted_by} saved that draft last: name the revision that you read")
+            raise DraftChangedError(
+                phrase("{who} saved that draft last: name the revision that you read", who=before.drafted_by)
+            )
         if revision is not None and revision != before.revision:
-            raise DraftChangedError(f"{before.drafted_by} saved revision {before.revision}; you read {revision}")
+            raise DraftChangedError(
+                phrase(
+                    "{who} saved revision {version}; you read {number}",
+                    who=before.drafted_by,
+                    version=before.revision,
+                    number=revision,
+                )
+            )
 
     def _written(self, draft: UUID) -> KeptDraft | None:
         """The draft of that id, if there is one; raises :class:`NothingOpenError` where its writing is over."""
         found = self._drafts.of_id(draft)
         if found is not None and not found.is_written:
             raise NothingOpenError(
-                "that draft waits for another officer" if found.state is DraftState.WAITING else found.why_closed
+                phrase("that draft waits for another officer")
+                if found.state is DraftState.WAITING
+                else found.why_closed
             )
         return found
 
@@ -338,8 +366,12 @@ class Office:
             known = self._register.all()
             if person_of(proposal.drafted_by, known) == person_of(self._officer_id(), known):
                 raise OfficerRoleError(
-                    f"another person than its drafter releases this: {proposal.drafted_by} and {self._officer_id()}"
-                    " count as one (comity officer confirm says who is who)"
+                    phrase(
+                        "another person than its drafter releases this: {who} and {other} count as one (comity "
+                        "officer confirm says who is who)",
+                        who=proposal.drafted_by,
+                        other=self._officer_id(),
+                    )
                 )
         return proposal
 
@@ -371,7 +403,7 @@ class Office:
         with self._database.transaction():
             proposal = self._drafts.get(text)
             if self._acting.has_officers and proposal.drafted_by != self._who() and not self._may(Role.RELEASER):
-                raise OfficerRoleError("its drafter, or a releaser, drops a draft")
+                raise OfficerRoleError(phrase("its drafter, or a releaser, drops a draft"))
             if proposal.is_written:
                 proposal = replace(proposal, state=DraftState.WAITING)
             done = proposal.decided(DraftState.DROPPED, self._who(), self._now())
@@ -455,11 +487,13 @@ class Office:
         self._acting.require(Role.ADMINISTRATOR, Role.RELEASER)
         found = [shift for shift in self._rota.shifts() if str(shift.id).startswith(text.lower())]
         if len(text) < 4:
-            raise NotFoundError("give at least four characters of the id")
+            raise NotFoundError(phrase("give at least four characters of the id"))
         if not found:
-            raise NotFoundError(f"no shift here has an id that begins with {text!r}")
+            raise NotFoundError(phrase("no shift here has an id that begins with {text}", text=repr(text)))
         if len(found) != 1:
-            raise NotFoundError(f"{len(found)} shifts fit {text!r}; give more")
+            raise NotFoundError(
+                phrase("several shifts fit {text} ({count}); give more", count=len(found), text=repr(text))
+            )
         with self._database.transaction():
             self._rota.remove_shift(found[0].id)
         return found[0]
@@ -469,7 +503,7 @@ class Office:
         self._acting.require(*READERS)
         giver = self._officer_id()
         if self._present(taker).id == giver:
-            raise UsageError("hand over to another officer than yourself")
+            raise UsageError(phrase("hand over to another officer than yourself"))
         cases = dict.fromkeys(head.thread for head in self._store.messages.all_heads())
         mine = tuple(case for case in cases if self._assigned_to(case) == giver)
         handover = Handover(uuid4(), giver, taker, self._now(), check_text(note), mine)
@@ -484,7 +518,7 @@ class Office:
         taker, now = self._officer_id(), self._now()
         waiting = [h for h in self._rota.handovers() if h.taker == taker and h.taken_at is None]
         if not waiting:
-            raise NotFoundError(f"nothing was handed over to {taker}")
+            raise NotFoundError(phrase("nothing was handed over to {taker}", taker=taker))
         taken = [replace(handover, taken_at=now) for handover in waiting]
         with self._database.transaction():
             for handover in taken:
@@ -504,7 +538,9 @@ class Office:
 
     def _officer_id(self) -> str:
         if self._acting.officer is None:
-            raise OfficerNeededError("this is for a desk with officers, and for one who gives a name and a passphrase")
+            raise OfficerNeededError(
+                phrase("this is for a desk with officers, and for one who gives a name and a passphrase")
+            )
         return self._acting.officer.id
 
     def _who(self) -> str:

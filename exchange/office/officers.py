@@ -29,6 +29,7 @@ from protocol.crypto.signing import SEED_BYTES, Signer
 from protocol.encoding import cbor
 from protocol.encoding.instants import from_ms, to_ms
 from protocol.encoding.keyid import ed25519_kid
+from protocol.encoding.phrase import phrase
 from protocol.errors import (
     ComityError,
     DatabaseDamagedError,
@@ -125,7 +126,9 @@ def check_recorded(officer: DeskOfficer, records: ProcessingLogTable) -> None:
     taken back has left its records.
     """
     if ProcessingRecord.from_bytes(records.entry(officer.record)).subject != officer.recorded:
-        raise DatabaseDamagedError(f"the register of officers does not say what was recorded of {officer.id}")
+        raise DatabaseDamagedError(
+            phrase("the register of officers does not say what was recorded of {id}", id=officer.id)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +167,11 @@ class Acting:
         if self.officer is None:
             raise OfficerNeededError
         if self.officer.roles.isdisjoint(roles):
-            raise OfficerRoleError(f"this is for the role {' or '.join(roles)}; {self.officer.id} does not have it")
+            raise OfficerRoleError(
+                phrase(
+                    "this is for the role {names}; {id} does not have it", names=" or ".join(roles), id=self.officer.id
+                )
+            )
 
 
 class OfficerRegister:
@@ -185,7 +192,7 @@ class OfficerRegister:
         row = self._row(officer)
         rows = self._database.all("SELECT sealed FROM officer WHERE id = ?", (row,))
         if not rows:
-            raise NotFoundError(f"this desk has no officer {officer!r}")
+            raise NotFoundError(phrase("this desk has no officer {officer}", officer=repr(officer)))
         return DeskOfficer.from_bytes(self._cipher.open(b"officer.sealed", row, rows[0][0]))
 
     def put(self, officer: DeskOfficer) -> None:
@@ -218,11 +225,11 @@ def who_acts(
         return acting
     officer = register.get(login.officer)
     if officer.withdrawn_at is not None:
-        raise ForbiddenError(f"{officer.id} is no longer an officer of this desk")
+        raise ForbiddenError(phrase("{id} is no longer an officer of this desk", id=officer.id))
     check_recorded(officer, records)
     signer = officer_signer(folder, officer, login.passphrase or b"") if login.signer is None else login.signer
     if signer.public_key != officer.public_key:
-        raise ForbiddenError(f"the key file of {officer.id} does not hold the key that is registered")
+        raise ForbiddenError(phrase("the key file of {id} does not hold the key that is registered", id=officer.id))
     return replace(acting, name=f"{officer.name} ({officer.id})", officer=officer, signer=signer)
 
 
@@ -273,14 +280,20 @@ def check_officer_id(officer: str) -> str:
     """Return the id of an officer; raises :class:`UsageError` for what is not one."""
     plain = officer.isascii() and officer.replace("-", "").isalnum() and officer == officer.lower()
     if not plain or not 0 < len(officer) <= _MAX_ID or officer.startswith("-"):
-        raise UsageError(f"an officer's id has 1 to {_MAX_ID} small letters, digits and hyphens")
+        raise UsageError(
+            phrase(
+                "an officer's id has small letters, digits and hyphens, and no more of them than {most}", most=_MAX_ID
+            )
+        )
     return officer
 
 
 def check_line(text: str, what: str) -> str:
     """One line of text of at most 200 characters; raises :class:`UsageError`."""
     if not text.strip() or len(text) > _MAX_NAME or not text.isprintable():
-        raise UsageError(f"{what} is one line of 1 to {_MAX_NAME} characters")
+        raise UsageError(
+            phrase("{what} is one line, not empty and of no more characters than {most}", what=what, most=_MAX_NAME)
+        )
     return text
 
 
@@ -298,9 +311,9 @@ def parse_roles(roles: Iterable[str]) -> frozenset[Role]:
     try:
         found = frozenset(Role(role) for role in roles)
     except ValueError:
-        raise UsageError(f"a role is one of {', '.join(Role)}") from None
+        raise UsageError(phrase("a role is one of {names}", names=", ".join(Role))) from None
     if not found:
-        raise UsageError("give at least one role")
+        raise UsageError(phrase("give at least one role"))
     return found
 
 

@@ -23,6 +23,7 @@ from protocol.address import Address
 from protocol.crypto.signing import Ed25519Verifier, Signer
 from protocol.encoding.instants import truncate
 from protocol.encoding.keyid import ed25519_kid
+from protocol.encoding.phrase import phrase
 from protocol.errors import (
     CheckpointInvalidError,
     ComityError,
@@ -157,17 +158,17 @@ def open_head(note: bytes, address: Address, keys: Sequence[bytes]) -> Checkpoin
         parsed = parse_note(note)
         head = parse_checkpoint_text(parsed.text)
         if head.origin != origin_of(address):
-            raise CheckpointInvalidError("the checkpoint is of another log")
+            raise CheckpointInvalidError(phrase("the checkpoint is of another log"))
         by_id = {VerifierKey(head.origin, SignatureType.ED25519, key).key_id: key for key in keys}
         for line in parsed.signatures:
             if line.name == head.origin and line.key_id in by_id:
                 Ed25519Verifier(by_id[line.key_id]).verify(parsed.text.encode(), line.signature)
                 return head
     except SignatureInvalidError as problem:
-        raise CheckpointInvalidError("the desk's signature on the head of its records is wrong") from problem
+        raise CheckpointInvalidError(phrase("the desk's signature on the head of its records is wrong")) from problem
     except ComityError as problem:
         raise CheckpointInvalidError(problem.detail) from problem
-    raise CheckpointInvalidError("the head of the records is not signed by a key of this contact point")
+    raise CheckpointInvalidError(phrase("the head of the records is not signed by a key of this contact point"))
 
 
 def check_table(table: ProcessingLogTable, last: bytes | None, progress: Progress | None = None) -> Checkpoint | None:
@@ -179,18 +180,22 @@ def check_table(table: ProcessingLogTable, last: bytes | None, progress: Progres
     signed = parse_checkpoint(last) if last is not None else None
     kept, frontier = table.frontier(), Frontier()
     if signed is not None and signed.size > kept.size:
-        raise LogForkError(f"{signed.size} records were signed and {kept.size} are left")
+        raise LogForkError(
+            phrase("fewer records are left ({number}) than were signed ({size})", size=signed.size, number=kept.size)
+        )
     # Records that another program makes meanwhile are not looked at.
     for index, leaf, entry in table.entries(0, kept.size):
         if index != frontier.size or leaf_hash(entry) != leaf:
-            raise DatabaseDamagedError(f"processing record {frontier.size} is missing or was altered")
+            raise DatabaseDamagedError(
+                phrase("a processing record is missing or was altered: {size}", size=frontier.size)
+            )
         frontier = frontier.append(leaf)
         if signed is not None and frontier.size == signed.size and frontier.root() != signed.root:
-            raise LogForkError("the processing log is not the one that was signed")
+            raise LogForkError(phrase("the processing log is not the one that was signed"))
         if progress is not None:
             progress(frontier.size, kept.size)
     if frontier != kept:
-        raise DatabaseDamagedError("the processing log does not lead to its own root")
+        raise DatabaseDamagedError(phrase("the processing log does not lead to its own root"))
     return signed
 
 
@@ -201,10 +206,13 @@ def export_records(table: ProcessingLogTable, folder: Path, note: bytes, progres
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with written_alone(folder):
-        return _export(table, folder, note, progress)
+        for name, content in exported(table, note, progress):
+            _write(folder, name, content)
+    return parse_checkpoint(note).size
 
 
-def _export(table: ProcessingLogTable, folder: Path, note: bytes, progress: Progress | None) -> int:
+def exported(table: ProcessingLogTable, note: bytes, progress: Progress | None = None) -> Iterator[tuple[str, bytes]]:
+    """Each file of an export, and what is in it; the head that was signed, ``note``, is the last."""
     size = parse_checkpoint(note).size
     tree = TileTree(0, _no_tile)
     bundle: list[bytes] = []
@@ -212,14 +220,13 @@ def _export(table: ProcessingLogTable, folder: Path, note: bytes, progress: Prog
         tree.append(leaf)
         bundle.append(entry)
         if len(bundle) == TILE_WIDTH or index == size - 1:
-            _write(folder, entries_path(index // TILE_WIDTH, len(bundle)), encode_bundle(bundle))
+            yield entries_path(index // TILE_WIDTH, len(bundle)), encode_bundle(bundle)
             bundle = []
             if progress is not None:
                 progress(index + 1, size)
     for level, number, hashes in tree.take_changed_tiles():
-        _write(folder, tile_path(level, number, len(hashes) // HASH_BYTES), hashes)
-    _write(folder, CHECKPOINT, note)
-    return size
+        yield tile_path(level, number, len(hashes) // HASH_BYTES), hashes
+    yield CHECKPOINT, note
 
 
 def verify_export(
@@ -233,17 +240,21 @@ def verify_export(
     head = open_head(_read(folder, CHECKPOINT), address, keys)
     before = open_head(seen, address, keys) if seen is not None else None
     if before is not None and before.size > head.size:
-        raise LogForkError(f"{before.size} records were shown before and {head.size} are left")
+        raise LogForkError(
+            phrase(
+                "fewer records are left ({number}) than were shown before ({size})", size=before.size, number=head.size
+            )
+        )
     frontier, records = Frontier(), []
     for entry in _entries(folder, head.size):
         frontier = frontier.append(leaf_hash(entry))
         records.append(ProcessingRecord.from_bytes(entry))
         if before is not None and frontier.size == before.size and frontier.root() != before.root:
-            raise LogForkError("the records are not those that were shown before")
+            raise LogForkError(phrase("the records are not those that were shown before"))
         if progress is not None:
             progress(frontier.size, head.size)
     if frontier.size != head.size or frontier.root() != head.root:
-        raise ProofInvalidError("the records do not lead to the head that the desk signed")
+        raise ProofInvalidError(phrase("the records do not lead to the head that the desk signed"))
     return VerifiedRecords(head, tuple(records))
 
 
@@ -252,7 +263,7 @@ def _entries(folder: Path, size: int) -> Iterator[bytes]:
         width = min(TILE_WIDTH, size - index * TILE_WIDTH)
         bundle = decode_bundle(_read(folder, entries_path(index, width)))
         if len(bundle) != width:
-            raise ProofInvalidError(f"a bundle does not hold {width} records")
+            raise ProofInvalidError(phrase("a bundle does not hold so many records: {size}", size=width))
         yield from bundle
 
 
@@ -260,7 +271,7 @@ def _read(folder: Path, path: str) -> bytes:
     try:
         return (folder / path).read_bytes()
     except OSError as problem:
-        raise LogUnavailableError(f"{folder} has no {path}") from problem
+        raise LogUnavailableError(phrase("{folder} has no {path}", folder=folder, path=path)) from problem
 
 
 def _write(folder: Path, path: str, content: bytes) -> None:
@@ -270,4 +281,4 @@ def _write(folder: Path, path: str, content: bytes) -> None:
 
 
 def _no_tile(level: int, index: int) -> bytes:
-    raise LogUnavailableError(f"tile {index} of level {level} was never stored")
+    raise LogUnavailableError(phrase("tile {index} of level {level} was never stored", index=index, level=level))

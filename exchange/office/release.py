@@ -20,6 +20,7 @@ from uuid import UUID
 from exchange.store.desk_store import DeskStore
 from protocol.encoding import cbor
 from protocol.encoding.instants import from_ms, to_ms
+from protocol.encoding.phrase import phrase
 from protocol.errors import NotFoundError, NothingOpenError
 
 
@@ -111,9 +112,12 @@ class KeptDraft:
     def why_closed(self) -> str:
         """Why nothing is decided on it."""
         if self.state is DraftState.SAVED:
-            return "that draft is being written: it waits for nobody"
-        sent_as = f", as message {self.message}" if self.message is not None else ""
-        return f"that draft was {self.state} already{sent_as}"
+            return phrase("that draft is being written: it waits for nobody")
+        if self.message is not None:
+            return phrase("that draft was sent already, as message {message}", message=self.message)
+        if self.state is DraftState.DROPPED:
+            return phrase("that draft was dropped already")
+        return phrase("that draft is no longer open: {state}", state=self.state)
 
 
 class KeptDrafts:
@@ -166,11 +170,13 @@ class KeptDrafts:
         wanted = text.strip().lower()
         found = [p for p in self.all() if str(p.id).startswith(wanted) or str(p.id).endswith(wanted)]
         if len(wanted) < 4:
-            raise NotFoundError("give at least four characters of the id")
+            raise NotFoundError(phrase("give at least four characters of the id"))
         if not found:
-            raise NotFoundError(f"no draft here has an id that begins or ends with {text!r}")
+            raise NotFoundError(phrase("no draft here has an id that begins or ends with {text}", text=repr(text)))
         if len(found) != 1:
-            raise NotFoundError(f"{len(found)} drafts fit {text!r}; give more")
+            raise NotFoundError(
+                phrase("several drafts fit {text} ({count}); give more", count=len(found), text=repr(text))
+            )
         return found[0]
 
     def _row(self, proposal: UUID) -> bytes:

@@ -15,6 +15,7 @@ from uuid import UUID
 from exchange.store.database import SealedDatabase
 from protocol.encoding import cbor
 from protocol.encoding.instants import from_ms, to_ms
+from protocol.encoding.phrase import phrase
 from protocol.errors import UsageError
 
 MAX_SHIFT = timedelta(days=31)
@@ -58,7 +59,9 @@ class Gap:
 def check_shift(begins: datetime, ends: datetime) -> None:
     """Return if this can be a shift; raises :class:`UsageError`."""
     if not begins < ends or ends - begins > MAX_SHIFT:
-        raise UsageError(f"a shift ends after it begins, at most {MAX_SHIFT.days} days later")
+        raise UsageError(
+            phrase("a shift ends after it begins, and not more days later than {days}", days=MAX_SHIFT.days)
+        )
 
 
 def gaps(shifts: Sequence[Shift], begins: datetime, ends: datetime) -> list[Gap]:

@@ -14,11 +14,13 @@ from exchange.office.case_notes import check_text
 from exchange.office.officers import READERS, Acting, check_line
 from exchange.office.processing_log import ProcessingLog
 from exchange.store.rows import UnprovedCall, UnprovedEntry
+from exchange.text.due import instant_text
 from exchange.views import Direction
 from protocol.address import Address
 from protocol.codes import load_codes
 from protocol.encoding.instants import truncate
-from protocol.errors import ErasureError, NothingOpenError, UsageError
+from protocol.encoding.phrase import phrase
+from protocol.errors import AlreadyRegisteredError, ErasureError, NothingOpenError, UsageError
 from protocol.processing_log import Operation, RecordedCall
 
 CONFIRM_WITHIN: Mapping[str, timedelta] = {
@@ -29,6 +31,9 @@ CONFIRM_WITHIN: Mapping[str, timedelta] = {
 """Until when the proved message should follow, unless somebody says otherwise: Comity's own targets."""
 
 
+_SHORT_ID = 8
+
+
 class Registering(TypedDict, total=False):
     """What else is known of it; None as if it were left out."""
 
@@ -37,6 +42,7 @@ class Registering(TypedDict, total=False):
     received_at: datetime | None
     needed_by: datetime | None
     confirm_by: datetime | None
+    again: bool
 
 
 class UnprovedBook:
@@ -68,15 +74,16 @@ class UnprovedBook:
     ) -> UnprovedEntry:
         """Keep what came; durable. ``channel`` and ``kind`` are codes of request_channel and message_type.
 
-        Raises :class:`UsageError` for what is not.
+        Raises :class:`UsageError` for what is not, and :class:`AlreadyRegisteredError` for the same letter once more,
+        unless it is to be registered ``again``.
         """
         self._acting.require(*READERS)
         urgency, now = more.get("urgency") or "routine", truncate(self._clock())
         for name, code in (("request_channel", channel), ("message_type", kind), ("urgency", urgency)):
             if code not in load_codes(name):
-                raise UsageError(f"{code} is not a code of the list {name}")
+                raise UsageError(phrase("{code} is not a code of the list {name}", code=code, name=name))
         if channel == "comity":
-            raise UsageError("a message that came by Comity is in the inbox, and proved")
+            raise UsageError(phrase("a message that came by Comity is in the inbox, and proved"))
         received, reference = more.get("received_at") or now, more.get("reference")
         entry = UnprovedEntry(
             id=uuid4(),
@@ -93,6 +100,8 @@ class UnprovedBook:
             registered_at=now,
             registered_by=self._name(),
         )
+        if not more.get("again"):
+            self._require_new(entry)
         self._keep(entry, Operation.COLLECTION, "unproved.register")
         return entry
 
@@ -106,11 +115,11 @@ class UnprovedBook:
         found = self._open(entry)
         called = card.number(number) if card is not None else None
         if outcome not in load_codes("call_outcome"):
-            raise UsageError("the outcome is not a code of the list call_outcome")
+            raise UsageError(phrase("the outcome is not a code of the list call_outcome"))
         if called is None or card is None:
-            raise UsageError("the directory has no such number: only a call on the directory's number counts")
+            raise UsageError(phrase("the directory has no such number: only a call on the directory's number counts"))
         if outcome != "nobody_answered" and spoke_to is None:
-            raise UsageError("say who answered the call")
+            raise UsageError(phrase("say who answered the call"))
         spoke = check_line(spoke_to, "a name") if spoke_to is not None else None
         call = UnprovedCall(truncate(self._clock()), self._name(), outcome, called, card.version, spoke)
         changed = replace(found, calls=(*found.calls, call))
@@ -125,7 +134,10 @@ class UnprovedBook:
         heads = [row.message.head for row in self._store.messages.thread(thread)]
         if not any(one.direction is Direction.RECEIVED and one.sender.node == found.contact.node for one in heads):
             raise UsageError(
-                f"only a message from {found.contact.node} proves it: nothing in that case came from there"
+                phrase(
+                    "only a message from {node} proves it: nothing in that case came from there",
+                    node=found.contact.node,
+                )
             )
         changed = replace(found, thread=thread)
         self._keep(changed, Operation.COMBINATION, "unproved.link")
@@ -141,7 +153,7 @@ class UnprovedBook:
         """Erase one that was confirmed or dropped; raises :class:`ErasureError` for one that is open."""
         self._acting.require(*READERS)
         if self._store.unproved.get(entry).is_open:
-            raise ErasureError("its confirmation is still waited for: link it, or drop it with a reason")
+            raise ErasureError(phrase("its confirmation is still waited for: link it, or drop it with a reason"))
         with self._store.database.transaction():
             self._store.unproved.erase(entry)
             self._store.records.insert([self._book.record(Operation.ERASURE, "unproved.erase", count=1)])
@@ -149,11 +161,24 @@ class UnprovedBook:
 
     # --- Inside ---
 
+    def _require_new(self, entry: UnprovedEntry) -> None:
+        """Return if nobody registered the same: by its reference; where one has none, by who wrote it and the words."""
+        for one in self._store.unproved.all():
+            if one.dropped is not None or one.contact != entry.contact:
+                continue
+            first, second = _folded(one.reference), _folded(entry.reference)
+            same_words = _folded(one.sender + one.text) == _folded(entry.sender + entry.text)
+            if first == second if first and second else same_words:
+                when, short = instant_text(one.registered_at), str(one.id)[-_SHORT_ID:]
+                raise AlreadyRegisteredError(
+                    f"{one.registered_by} registered the same, {when}: comity unproved show {short}"
+                )
+
     def _open(self, entry: UUID) -> UnprovedEntry:
         self._acting.require(*READERS)
         found = self._store.unproved.get(entry)
         if not found.is_open:
-            raise NothingOpenError("it was confirmed or dropped before")
+            raise NothingOpenError(phrase("it was confirmed or dropped before"))
         return found
 
     def _keep(self, entry: UnprovedEntry, operation: Operation, act: str, call: RecordedCall | None = None) -> None:
@@ -164,5 +189,10 @@ class UnprovedBook:
     def _name(self) -> str:
         name = self._acting.name if self._acting.officer else self._default
         if name is None:
-            raise UsageError("name the officer who registers it")
+            raise UsageError(phrase("name the officer who registers it"))
         return name
+
+
+def _folded(text: str | None) -> str:
+    """A text as who reads it twice takes it for the same: however its letters and spaces are written."""
+    return "".join((text or "").casefold().split())

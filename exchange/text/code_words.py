@@ -13,7 +13,7 @@ from functools import lru_cache
 from exchange.text._folding import fold
 from exchange.text.labels import code_label
 from keys.local.isolates import bare
-from keys.local.translation import language
+from keys.local.translation import _, language
 from protocol.address import MISTAKEN_COUNTRIES, parse_node
 from protocol.codes import is_local_code, load_codes
 from protocol.codes.likely import likely, names_of, refusal_of
@@ -75,6 +75,8 @@ def _called(name: str, _language: str) -> tuple[tuple[str, int, str], ...]:
 def _forms(name: str, code: str) -> Iterator[tuple[int, str]]:
     """All that a code is called, the nearest as 0: itself, its label in both languages, a label's beginning (2)."""
     yield 0, code
+    if code in ("yes", "no"):
+        yield 0, bare(_(code))
     for label in dict.fromkeys((load_codes(name).label(code), code_label_bare(name, code))):
         for shorter, form in enumerate(names_of(label)):
             yield 1 + shorter, form

@@ -16,6 +16,7 @@ import yaml
 
 from exchange.text.text_files import decoded
 from protocol.encoding.json_names import each_name_once
+from protocol.encoding.phrase import phrase
 from protocol.errors import MalformedError
 
 YAML_SUFFIXES = frozenset({".yaml", ".yml"})
@@ -29,14 +30,16 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
-            raise yaml.constructor.ConstructorError(None, None, "anchors and aliases are not used", event.start_mark)
+            raise yaml.constructor.ConstructorError(
+                None, None, phrase("anchors and aliases are not used"), event.start_mark
+            )
         node: yaml.Node | None = super().compose_node(parent, index)
         return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         names = [key.value for key, _ in node.value]
         if len(set(map(str, names))) != len(names):
-            raise yaml.constructor.ConstructorError(None, None, "a name stands twice", node.start_mark)
+            raise yaml.constructor.ConstructorError(None, None, phrase("a name stands twice"), node.start_mark)
         mapping: dict[Hashable, Any] = super().construct_mapping(node, deep)
         return mapping
 
@@ -62,11 +65,17 @@ def read_object(content: bytes, name: str) -> dict[str, Any]:
         raise
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
-        place = f" in line {mark.line + 1}" if mark is not None else ""
-        why = getattr(problem, "problem", None) or "it cannot be read"
-        raise MalformedError(f"{name} is not YAML{place}: {why}") from None
+        why = getattr(problem, "problem", None) or phrase("it cannot be read")
+        text = (
+            phrase("{name} is not YAML: {why}", name=name, why=why)
+            if mark is None
+            else phrase("{name} is not YAML in line {line}: {why}", name=name, line=mark.line + 1, why=why)
+        )
+        raise MalformedError(text) from None
     except (ValueError, RecursionError) as problem:
-        raise MalformedError(f"{name} is not {'YAML' if is_yaml else 'JSON'}: {problem}") from None
+        raise MalformedError(
+            phrase("{name} is not {value}: {why}", name=name, value="YAML" if is_yaml else "JSON", why=problem)
+        ) from None
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        raise MalformedError(f"{name} does not hold one object with names")
+        raise MalformedError(phrase("{name} does not hold one object with names", name=name))
     return value

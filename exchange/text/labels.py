@@ -113,6 +113,8 @@ def deadline_label(what: str) -> str:
         "redirect": _("Another authority is the right one: send the request there, or close the case"),
         "data_protection": _("Say what was done with the data that were corrected or taken back"),
         "handover": _("Not delivered: call, or send it anew"),
+        "files": _("Files are listed, not received"),
+        "files_sent": _("Files are not with the node yet"),
         "call_back": _("Call the asking office back before anything is disclosed"),
         "glass_review": _("Review what was disclosed without a call"),
         "own_authority": _("Our own authority decides"),
@@ -129,6 +131,22 @@ def due_kind_label(kind: str) -> str:
         "promised": _("promised"),
         "target": _("target"),
     }[kind]
+
+
+def source_label(source: str) -> str:
+    """What a due date rests on, part by part; a name of a law that has no translation stays."""
+    return "; ".join(_(part) for part in source.split("; ") if part)
+
+
+def status_label(status: str) -> str:
+    """How far a message of this desk got at its first hop."""
+    return {
+        "submitted": _("submitted"),
+        "queued": _("queued"),
+        "scheduled": _("scheduled"),
+        "refused": _("refused"),
+        "proposed": _("proposed"),
+    }.get(status, status)
 
 
 def entry_label(kind: str) -> str:

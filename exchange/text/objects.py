@@ -54,6 +54,7 @@ def receipt_object(row: ReceiptRow) -> dict[str, Any]:
         "reasons": row.reasons,
         "verified": row.verified,
         "error": row.error,
+        **({"files": row.files} if row.files else {}),
     }
 
 
@@ -81,8 +82,33 @@ def draft_object(draft: Any) -> dict[str, Any]:
     return {name: getattr(draft, name) for name in (*names, "offered", "revision")}
 
 
-def tracking_object(tracking: Tracking) -> dict[str, Any]:
-    """What is proved of a message, and where its case stands."""
+def transfer_object(transfer: Any) -> dict[str, Any]:
+    """How far the files of a message are (``exchange.store.files.FileTransfer``)."""
+    return {
+        "message": transfer.message,
+        "thread": transfer.thread,
+        "direction": transfer.direction,
+        "state": transfer.state,
+        "files": transfer.files,
+        "bytes": transfer.total_bytes,
+        "files_moved": transfer.files_moved,
+        "bytes_moved": transfer.bytes_moved,
+        "rate": transfer.rate,
+        "at": transfer.at,
+        "error": transfer.error,
+        "why": transfer.why,
+    }
+
+
+def files_object(found: Any) -> dict[str, Any]:
+    """The files of a message (``exchange.desk._files.MessageFiles``), without their keys."""
+    return {**transfer_object(found.transfer), "listed": [plain(row) for row in found.files]}
+
+
+def tracking_object(tracking: Tracking, files: Any = None) -> dict[str, Any]:
+    """What is proved of a message and of its files (``exchange.files.shown.FileTracking``), and where its case
+    stands.
+    """
     return {
         "id": tracking.row.id,
         "thread": tracking.row.thread,
@@ -101,4 +127,9 @@ def tracking_object(tracking: Tracking) -> dict[str, Any]:
         ],
         "targets": tracking.targets,
         "clocks": tracking.clocks,
+        **({"files": _tracked_files(files)} if files is not None else {}),
     }
+
+
+def _tracked_files(files: Any) -> dict[str, Any]:
+    return {**transfer_object(files.transfer), "hops": files.hops}

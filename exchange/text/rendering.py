@@ -20,15 +20,19 @@ from keys.local.translation import _, isolated_value, language
 from protocol.codes import load_codes
 from protocol.encoding.instants import as_written
 from protocol.errors import InvalidMessageError, MalformedError
+from protocol.messages.corrections import corrected
 from protocol.messages.parse import parse_message
-from protocol.messages.schema.base import Message, UnknownMessage
+from protocol.messages.schema.base import Attachment, Message, UnknownMessage
 from protocol.messages.schema.fields import CodeOf
 from protocol.messages.schema.identifiers import PaymentCard, masked_card
 from protocol.messages.schema.parts import Offence
+from protocol.messages.types.correcting import Correction
 from protocol.messages.types.forward import Original
 
 # Texts of this length are sentences; shorter ones are names and numbers.
 _SENTENCES = 2_000
+_BY_HASH_ONLY = "by_hash_only"
+_NAMES_FILES = frozenset({"attachment", "files", "certificate"})
 # Shown in the head of a message, or of use to programs alone.
 _NOT_READ = frozenset({"schema_version", "signature", "key", "envelope", "salt"})
 
@@ -48,28 +52,70 @@ class ReadLine:
     written_in: str | None = None
 
 
-def read_message(message: Message) -> list[ReadLine]:
-    """All values of a message in the order of its type, for the reader's language."""
-    lines = list(_of_part(message, (), 0, message.language))
+def read_message(message: Message, original: Message | None = None) -> list[ReadLine]:
+    """All values of a message in the order of its type, for the reader's language.
+
+    ``original`` is what a correction corrects: with it the corrected content is read as a message of its type.
+    """
+    read = _of_part(message, (), 0, message.language, original)
+    lines = [_without_names(line, message) for line in read]
     if isinstance(message, UnknownMessage):
         for name, value in message.other_fields.items():
             lines.append(ReadLine((name,), name, _plain(value), 0))
     return lines
 
 
-def _of_part(part: BaseModel, path: tuple[str, ...], depth: int, written_in: str) -> Iterator[ReadLine]:
+def _of_part(
+    part: BaseModel, path: tuple[str, ...], depth: int, written_in: str, original: Message | None = None
+) -> Iterator[ReadLine]:
     for name, field in type(part).model_fields.items():
         shown = field.alias or name
         value = getattr(part, name)
         if value in (None, (), "") or shown in _NOT_READ:
+            continue
+        if isinstance(part, Correction) and shown == "message" and original is not None:
+            yield from _of_correction(part, original, (*path, shown), depth)
             continue
         if isinstance(part, Original) and shown == "content":
             yield from _of_original(part, (*path, shown), depth)
             continue
         if isinstance(part, PaymentCard) and shown == "number":
             value = _masked(part)
+        if isinstance(part, Attachment) and shown == "name":
+            value = attached_name(part.name, part.label)
         codes = _codes_of(part, shown) or _code_list(field)
         yield from _of_value(value, field, codes, (*path, shown), field_label(shown), depth, written_in)
+
+
+def _without_names(line: ReadLine, message: Message) -> ReadLine:
+    """An item's line that names files, without the names that may not be shown."""
+    if line.text is None or line.path[0] != "items" or not _NAMES_FILES.intersection(line.path):
+        return line
+    hidden = [one.name for one in message.attachments if one.label == _BY_HASH_ONLY]
+    named = [attached_name(name, _BY_HASH_ONLY if name in hidden else None) for name in line.text.split(", ")]
+    return replace(line, text=", ".join(named)) if hidden else line
+
+
+def attached_name(name: str, label: str | None) -> str:
+    """The name of a file as it may be shown: of what is exchanged by its hash alone, a name can tell as much."""
+    if label != _BY_HASH_ONLY:
+        return name
+    return _("(not shown: exchanged by hash only; the name is in the output of --json)")
+
+
+def _of_correction(part: Correction, original: Message, path: tuple[str, ...], depth: int) -> Iterator[ReadLine]:
+    """The corrected content, read as a message of the type that it corrects; as it is written where that cannot be."""
+    yield ReadLine(path, field_label("message"), None, depth)
+    try:
+        whole = corrected(original, part)
+    except InvalidMessageError:
+        yield from _of_object(part.message, path, depth + 1, part.language)
+        return
+    read = list(_of_part(whole, path, depth + 1, whole.language)) if not isinstance(whole, UnknownMessage) else []
+    lines = [line for line in read if line.path[len(path)] in part.message]
+    yield from lines
+    told = {line.path[len(path)] for line in lines} | _NOT_READ
+    yield from _of_object({n: v for n, v in part.message.items() if n not in told}, path, depth + 1, part.language)
 
 
 def _masked(card: PaymentCard) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 
+from protocol.encoding.phrase import phrase
 from protocol.errors import MalformedError
 
 _MARKS = (
@@ -22,7 +23,11 @@ def decoded(content: bytes, name: str) -> str:
     encoding = _other_encoding(content)
     if encoding is not None:
         raise MalformedError(
-            f"{name} is {encoding}: save it again as UTF-8 (in a spreadsheet, CSV UTF-8; in Notepad, Encoding: UTF-8)"
+            phrase(
+                "{name} is {what}: save it again as UTF-8 (in a spreadsheet, CSV UTF-8; in Notepad, Encoding: UTF-8)",
+                name=name,
+                what=encoding,
+            )
         )
     return content.decode("utf-8-sig").replace("\r\n", "\n")
 
@@ -30,16 +35,18 @@ def decoded(content: bytes, name: str) -> str:
 def _other_encoding(content: bytes) -> str | None:
     for mark, encoding in _MARKS:
         if content.startswith(mark):
-            return f"text in {encoding}"
+            return phrase("text in {format}", format=encoding)
     # Letters of European scripts in UTF-16 have a zero in every second byte.
     sample = content[:4_000]
     if len(sample) >= 4 and 0 in sample:
         even, odd = sample[::2].count(0), sample[1::2].count(0)
         if max(even, odd) > len(sample) // 4 and min(even, odd) * 4 < max(even, odd):
-            return "text in UTF-16"
+            return phrase("text in {format}", format="UTF-16")
     try:
         content.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
         line = content.count(b"\n", 0, problem.start) + 1
-        return f"not UTF-8, from line {line} on: it seems to be in an older encoding such as cp1252 (ANSI)"
+        return phrase(
+            "not UTF-8, from line {line} on: it seems to be in an older encoding such as cp1252 (ANSI)", line=line
+        )
     return None

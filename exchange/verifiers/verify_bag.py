@@ -14,7 +14,7 @@ maker signed them; whether a key that is not of small order has a part that is.
 # Imports in one line, one empty line between functions: this is meant to be read as a whole.
 # ruff: noqa: E401, I001
 # fmt: off
-import argparse, io, json, re, stat, sys, zipfile, zlib
+import argparse, io, json, pathlib, re, stat, sys, zipfile, zlib
 from base64 import b64decode, b64encode, urlsafe_b64decode, urlsafe_b64encode
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,14 +25,18 @@ from itertools import accumulate, groupby
 from typing import Any
 from uuid import UUID
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA512
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 try:
     from cryptography.hazmat.primitives.asymmetric import mldsa
 except ImportError:
     mldsa = None  # type: ignore[assignment]
 
 MAX_FILES, MAX_FILE_BYTES, MAX_TOTAL_BYTES, MAX_RATIO = 20_000, 8 * 2**20, 128 * 2**20, 100
+MAX_SEALED_BYTES, MAX_LISTED, MAX_LIST_BYTES = 64 * 2**20, 1_000, 65_536
 MAX_ENVELOPE_BYTES, MAX_CONTENT_BYTES, MAX_EVENT_BYTES, MAX_STATEMENT_BYTES = 1280 * 1024, 2**20, 8192, 2048
 MAX_NOTE_BYTES, MAX_LINES, MAX_MS, MAX_CARD_BYTES, MAX_CARDS = 393_216, 224, 253_402_300_799_999, 65_536, 1_024
 MAX_ITEMS = 100_000
@@ -124,7 +128,8 @@ def read_zip(data: bytes) -> tuple[str, dict[str, bytes]]:
     return folders.pop(), {name.partition("/")[2]: content for name, content in files.items()}
 
 def faults(info: zipfile.ZipInfo) -> dict[str, bool]:
-    kind, most = stat.S_IFMT(info.external_attr >> 16), 0 if info.is_dir() else MAX_FILE_BYTES
+    sealed = MAX_SEALED_BYTES if info.filename.endswith(".sealed") else MAX_FILE_BYTES
+    kind, most = stat.S_IFMT(info.external_attr >> 16), 0 if info.is_dir() else sealed
     odd = re.fullmatch(f"{PART}(/{PART})*/?", info.orig_filename) is None or info.filename != info.orig_filename
     return {
         "a name that leads out of its folder, or that no bag has": odd,
@@ -139,7 +144,8 @@ TAGS = {"bagit.txt", "bag-info.txt", "README.txt", "statement.cose", "verify_bag
 OTHERS = tuple(f"{kind}manifest-{name}.txt" for kind in ("", "tag") for name in ("md5", "sha1", "sha512"))
 PAYLOAD = re.compile(rf"""data/(envelope\.cose|content\.json|salt\.bin|receipts/\d{{4,5}}\.(entry|tlog-proof)
     |directory/metadata/([1-9]\d{{0,8}}\.(root|snapshot|targets|nation-{NODE})|timestamp)\.json
-    |directory/targets/{NODE}/[0-9a-f]{{64}}\.[a-z0-9][a-z0-9.-]{{0,80}}|logs/{NODE}\.vkeys)""", re.VERBOSE | re.ASCII)
+    |directory/targets/{NODE}/[0-9a-f]{{64}}\.[a-z0-9][a-z0-9.-]{{0,80}}|logs/{NODE}\.vkeys
+    |files/(list\.cbor|[0-9a-f]{{64}}\.sealed))""", re.VERBOSE | re.ASCII)
 
 def check_bag(files: Mapping[str, bytes]) -> str:
     """Every file is one that a bag has, and is listed with its hash; every listed file is there."""
@@ -169,7 +175,7 @@ def is_stated(name: str) -> bool:
     """Whether the maker's statement lists the file: tokens and other manifests can be added later."""
     return not name.startswith(("timestamps/", "tagmanifest-")) and name not in ("statement.cose", *OTHERS)
 
-# --- Canonical CBOR (RFC 8949 §4.2.1): integers, strings, arrays, maps. COSE_Sign1 (RFC 9052). Signatures.
+# --- Canonical CBOR (RFC 8949 §4.2.1): integers, strings, arrays, maps, null. COSE_Sign1 (RFC 9052). Signatures.
 def cbor(data: bytes) -> Any:
     value, end = cbor_item(data, 0)
     require(end == len(data), "the CBOR is cut short, or followed by something")
@@ -193,6 +199,8 @@ def cbor_item(data: bytes, start: int) -> tuple[Any, int]:
         keys = [data[starts[n] : starts[n + 1]] for n in range(0, len(items), 2)] if major == 5 else []
         require(keys == sorted(set(keys)), "the keys of a CBOR map are not in order")
         return (items if major == 4 else dict(zip(items[::2], items[1::2], strict=True))), at
+    if data[start] == 0xF6:
+        return None, at
     return (number, -1 - number)[major], at
 
 def cbor_head(major: int, number: int) -> bytes:
@@ -201,11 +209,11 @@ def cbor_head(major: int, number: int) -> bytes:
     power = next(power for power in range(4) if number < 1 << 8 * 2**power)
     return bytes([major << 5 | 24 + power]) + number.to_bytes(2**power, "big")
 
-def cbor_map(data: bytes, needed: Iterable[int], more: Iterable[int] = ()) -> dict[int, Any]:
-    """A map of version 1 with exactly these keys."""
+def cbor_map(data: bytes, needed: Iterable[int], more: Iterable[int] = (), version: int = 1) -> dict[int, Any]:
+    """A map of this version with exactly these keys."""
     value = cbor(data)
     fields = type(value) is dict and set(needed) <= set(value) <= {*needed, *more}
-    require(fields and value[1] == 1, "it is not of the fields and version of this format")
+    require(fields and value[1] == version, "it is not of the fields and version of this format")
     return value  # type: ignore[no-any-return]
 
 def open_sign1(data: bytes, kind: str, most: int = MAX_FILE_BYTES) -> list[Any]:
@@ -510,10 +518,13 @@ class Checkpoint:
         require(last == 0 and running == self.root, "the path does not lead to the signed root")
 
 NEGATIVE = {"SubmissionRejection", "RelayRejection", "RelayFailure", "ContentConsignmentFailure",
-            "ConsignmentNotificationFailure", "ContentHandoverFailure"}
-AT_DESK = {"ContentHandover", "ContentHandoverFailure", "ContentAccessTracking"}
+            "ConsignmentNotificationFailure", "ContentHandoverFailure", "FileHandoverFailure", "FileExpiry"}
+FILES_AT_DESK = {"FileHandover", "FileHandoverFailure", "FileAccessTracking"}
+AT_DESK = {"ContentHandover", "ContentHandoverFailure", "ContentAccessTracking"} | FILES_AT_DESK
 ACCEPTED = {"SubmissionAcceptance", "RelayAcceptance", "ContentConsignment"}
-EVENTS = NEGATIVE | AT_DESK | ACCEPTED | {"ConsignmentNotification"}
+ON_THE_WAY = {"RelayAcceptance", "RelayRejection", "RelayFailure", "FileRelayAcceptance", "FileDeletion", "FileExpiry"}
+AT_SENDER = {"SubmissionAcceptance", "SubmissionRejection", "FileAcceptance"}
+EVENTS = NEGATIVE | AT_DESK | ACCEPTED | ON_THE_WAY | AT_SENDER | {"ConsignmentNotification", "FileConsignment"}
 
 def reasons_of(value: dict[int, Any], field: int) -> list[str]:
     """Reasons stand with negative events, and only with these."""
@@ -522,6 +533,18 @@ def reasons_of(value: dict[int, Any], field: int) -> list[str]:
     fits = fits and len(reasons) <= 8 and (field in value) == bool(reasons) == (value[2] in NEGATIVE)
     require(fits, "the reasons are not of the format")
     return reasons  # type: ignore[no-any-return]
+
+def files_of(value: dict[int, Any], field: int) -> tuple[Any, ...] | None:
+    """What an event about files, and only such a one, says of them: digest of the list, name or null, count, root."""
+    require((field in value) == value[2].startswith("File"), "an event about files says which, and only such a one")
+    if field not in value:
+        return None
+    listed, name, count, root = value[field]
+    none = value[2] == "FileExpiry" and name is None and blob(root) == sha256().digest()
+    fits = blob(listed, 32) and blob(root, 32) and (name is None or blob(name, 32)) and type(count) is int
+    most = 1_000 if name is None else 1
+    require(fits and (1 <= count <= most or (count == 0 and none)), "what it says of files is not of the format")
+    return listed, name, count, root
 
 class Receipt:
     """An entry of a log, proved to be in it; what it says is not judged yet."""
@@ -536,12 +559,12 @@ class Receipt:
         self.origin, self.node = self.tree.origin, self.tree.origin.rpartition("/")[2]
         self.leaf, self.refused = sha256(b"\0" + entry).digest(), ""
         require(len(entry) <= MAX_EVENT_BYTES, "the entry is too long")
-        self.event = event = cbor_map(entry, (1, 2, 3, 4, 5, 9), (6, 7, 8, 10, 11))
+        self.event = event = cbor_map(entry, (1, 2, 3, 4, 5, 9), (6, 7, 8, 10, 11, 12))
         self.kind, self.at, self.id, self.digest = event[2], instant(event[3]), message_id(event[4]), blob(event[5], 32)
         self.recipient = address(event[6]) if 6 in event else None
         blob(event[9], 16)
         require(type(self.kind) is str and self.kind in EVENTS, "the entry is no event that there is")
-        self.reasons = reasons_of(event, 8)
+        self.reasons, self.about = reasons_of(event, 8), files_of(event, 12)
         require((self.kind in AT_DESK) == (10 in event) and (10 not in event or self.recipient),
                 "a desk's event has its statement and names its recipient, and only a desk's")
         require(7 not in event or re.fullmatch(NODE, event[7]), "the peer is no node")
@@ -556,11 +579,12 @@ class Receipt:
     def read_statement(self) -> None:
         require(len(blob(self.event[10])) <= MAX_STATEMENT_BYTES, "the statement is too long")
         self.statement = open_sign1(self.event[10], "statement", MAX_STATEMENT_BYTES)
-        said = cbor_map(self.statement[2], (1, 2, 3, 4, 5, 6), (7,))
+        said = cbor_map(self.statement[2], (1, 2, 3, 4, 5, 6), (7, 8))
         fits = said[2] in AT_DESK and message_id(said[4]) and blob(said[5], 32) and address(said[6])
         require(fits and instant(said[3]), "the desk's statement is not of the format")
         same = [said[key] for key in (2, 4, 5, 6)] == [self.event[key] for key in (2, 4, 5, 6)]
-        require(same and reasons_of(said, 7) == self.reasons, "the desk's statement says something else")
+        same = same and reasons_of(said, 7) == self.reasons and files_of(said, 8) == self.about
+        require(same, "the desk's statement says something else")
 
 def lies(receipts: list[Receipt]) -> Iterator[tuple[str, str]]:
     """Which log lied, and how: what two of its statements, or one by itself, prove."""
@@ -596,15 +620,19 @@ def outcomes(receipts: list[Receipt], expires: datetime) -> Iterator[tuple[str |
         taken = [at[kind][0] for kind in ("SubmissionAcceptance", "RelayAcceptance") if kind in at]
         if taken and "ContentConsignment" in at and at["ContentConsignment"][0] < min(taken):
             yield origin, "consigned, and accepted afterwards only"
-        for who, found in grouped(own, lambda one: one.recipient):
+        yield from file_outcomes(origin, own)
+        for (who, _), found in grouped(own, lambda one: (one.recipient, one.about)):
             at = first_and_last(found)
-            for kind in ("SubmissionAcceptance", "ContentConsignment"):
+            for kind in ("SubmissionAcceptance", "ContentConsignment", "FileAcceptance", "FileConsignment"):
                 if kind in at and at[kind][0] != at[kind][1]:
                     yield origin, f"{kind} stands there twice"
             for before, after in (("ContentConsignment", "ContentConsignmentFailure"),
                                   ("ContentConsignment", "ContentHandover"),
                                   ("ContentConsignment", "ContentHandoverFailure"),
-                                  ("ContentHandover", "ContentAccessTracking")):
+                                  ("ContentHandover", "ContentAccessTracking"),
+                                  ("FileConsignment", "FileHandover"),
+                                  ("FileConsignment", "FileHandoverFailure"),
+                                  ("FileHandover", "FileAccessTracking")):
                 if before in at and after in at and at[before][0] > at[after][0]:
                     yield origin, f"{after} stands before {before} of {who}"
     for who, found in grouped(receipts, lambda one: one.recipient):
@@ -615,6 +643,13 @@ def outcomes(receipts: list[Receipt], expires: datetime) -> Iterator[tuple[str |
                 yield liar, f"it was consigned to {who}, and was not, before its time was over"
         if "ContentHandoverFailure" in kinds and kinds & {"ContentHandover", "ContentAccessTracking"}:
             yield None, f"the desk of {who} says that it took it, and that it refused it"
+
+def file_outcomes(origin: str, own: list[Receipt]) -> Iterator[tuple[str, str]]:
+    about = [one.index for one in own if one.about]
+    intake = [one.index for one in own if one.kind in ("SubmissionAcceptance", "RelayAcceptance")
+              and one.recipient is None and 11 not in one.event]
+    if about and intake and min(about) < min(intake):
+        yield origin, "files taken, and their message accepted afterwards only"
 
 def grouped(receipts: list[Receipt], key: Callable[[Receipt], Any]) -> list[tuple[Any, list[Receipt]]]:
     groups: dict[Any, list[Receipt]] = {}
@@ -627,6 +662,86 @@ def first_and_last(receipts: list[Receipt]) -> dict[str, tuple[int, int]]:
     return {kind: (min(one.index for one in found), max(one.index for one in found)) for kind, found in kinds}
 
 # --- A bag (docs/evidence-bag.md).
+# --- Evidence files: C2SP chunked encryption (Cobblestone-256) in segments, named by the RFC 6962 tree over them.
+CHUNK, PREFIX, PIECE = 16_384, 56, 2**20
+SEALING = b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0"
+LIST, SEALED = "data/files/list.cbor", re.compile(r"data/files/([0-9a-f]{64})\.sealed")
+
+class Sealed:
+    """A sealed file by its row in the list: suite, bytes of a segment, bytes of the ciphertext, root of the tree."""
+
+    def __init__(self, row: Any) -> None:
+        suite, self.segment, self.length, self.root = row
+        numbers = all(type(one) is int for one in row[:3]) and suite == 1 and 2**20 <= self.segment <= 2**22
+        require(numbers and self.segment.bit_count() == 1 and PREFIX < self.length < 2**53, "no file is sealed so")
+        sizes = bytes([suite]) + self.segment.to_bytes(4, "big") + self.length.to_bytes(8, "big")
+        self.name = sha256(b"comity/v1/file\0" + sizes + blob(self.root, 32)).digest()
+
+def read_list(data: bytes, file_set: Any) -> list[Sealed]:
+    """The list of a message's files, which is the one that its routing header commits to."""
+    require(len(data) <= MAX_LIST_BYTES, "the list of files is longer than one may be")
+    files = [Sealed(row) for row in cbor(data)]
+    names = [file.name for file in files]
+    require(names == sorted(set(names)) and 1 <= len(names) <= MAX_LISTED, "the list of files is not in order")
+    said = [sha256(b"comity/v1/file-set\0" + data).digest(), len(files), sum(file.length for file in files)]
+    require(said == file_set, "the list of files is not the one that the envelope commits to")
+    return files
+
+def tree_root(leaves: Iterable[bytes]) -> bytes:
+    """The RFC 6962 root over leaf hashes; it keeps one hash a level."""
+    stack: list[tuple[int, bytes]] = []
+    for leaf in leaves:
+        height, node = 0, leaf
+        while stack and stack[-1][0] == height:
+            height, node = height + 1, sha256(b"\1" + stack.pop()[1] + node).digest()
+        stack.append((height, node))
+    root = stack.pop()[1] if stack else sha256().digest()
+    while stack:
+        root = sha256(b"\1" + stack.pop()[1] + root).digest()
+    return root
+
+def is_named(file: Sealed, source: Any) -> bool:
+    """Whether a stream of bytes is the sealed file of that name."""
+    source.seek(0)
+    leaves = (sha256(b"\0" + source.read(file.segment)).digest() for _ in range(-(-file.length // file.segment)))
+    return tree_root(leaves) == file.root and source.tell() == file.length and not source.read(1)
+
+def check_opened(source: Any, key: bytes, size: int, expected: str) -> str:
+    """Whether a sealed file opens with the key to the file of that size and SHA-256, with nothing but zeros behind."""
+    source.seek(0)
+    head = source.read(PREFIX)
+    made = HKDFExpand(SHA512(), 76, SEALING + head[:24] + b"comity/v1/file").derive(key)
+    require(made[44:] == head[24:], "THE SENDER SEALED IT UNDER ANOTHER KEY than the message gives")
+    aead, base, hashed, number, left = AESGCM(made[:32]), int.from_bytes(made[32:44], "big"), sha256(), 0, size
+    while True:
+        chunk = source.read(CHUNK + 16)
+        try:
+            plain = aead.decrypt((base ^ number).to_bytes(12, "big"), chunk, None)
+        except (InvalidTag, ValueError):
+            raise FailedError("THE SENDER SEALED WHAT CANNOT BE OPENED: a chunk is not of this key") from None
+        own, number = plain[:left], number + 1
+        hashed.update(own)
+        left -= len(own)
+        require(not any(plain[len(own):]), "THE SENDER PUT SOMETHING BEHIND THE FILE that is no padding")
+        if len(chunk) < CHUNK + 16:
+            break
+    require(left == 0 and not source.read(1), "THE SENDER SEALED A FILE OF ANOTHER LENGTH than the message states")
+    other = f"THE SENDER SEALED ANOTHER FILE than the message states: its SHA-256 is {hashed.hexdigest()}"
+    require(hashed.hexdigest() == expected, other)
+    return f"whole, and it opens to the {size} bytes whose SHA-256 the message states"
+
+def hash_of(source: Any) -> str:
+    source.seek(0)
+    hashed = sha256()
+    while piece := source.read(PIECE):
+        hashed.update(piece)
+    return hashed.hexdigest()
+
+def beside_of(named: Iterable[pathlib.Path]) -> Iterator[pathlib.Path]:
+    """The regular files that were named, and those in the folders that were."""
+    for path in named:
+        yield from sorted(one for one in (path.iterdir() if path.is_dir() else [path]) if one.is_file())
+
 class Bag:
     """One message and all that is proved of it."""
 
@@ -635,6 +750,9 @@ class Bag:
         self.now: datetime = getattr(args, "now", None) or datetime.now(UTC)
         self.sentence, self.dating, self.trees = "", dict[str, Any](), dict[bytes, Checkpoint]()
         self.directory: Any = getattr(args, "directory", None)
+        self.file_set: Any = None
+        self.sealed, self.stated = list[Sealed](), dict[str, dict[str, Any]]()
+        self.beside: list[pathlib.Path] = [*beside_of(getattr(args, "files", None) or ())]
         require("data/envelope.cose" in self.files, "it is a ZIP, and no evidence bag")
 
     def verify(self, lines: list[Line]) -> None:
@@ -663,6 +781,7 @@ class Bag:
         run(lines, "dated", self.check_dated)
         run(lines, "content", self.check_content)
         run(lines, "officer", self.check_officer)
+        self.check_files(lines)
         run(lines, "logs", self.check_vkeys)
         run(lines, "maker", self.check_maker)
         run(lines, "verifier", self.check_verifier)
@@ -687,7 +806,9 @@ class Bag:
             own = cbor(blob(inner))
             require(set(own) == {1, 4} and own[1] == -70010 and set(keys) == {-4}, "a key is not sealed by this suite")
             kids |= {blob(own[4], 16)} if blob(keys[-4], 1120) and blob(wrapped, 48) else set()
-        routing = cbor_map(blob(header[-70001]), (1, 2, 3, 4, 5, 6, 7, 9), (8,))
+        more = [10] if cbor(blob(header[-70001])).get(1) == 2 else []  # version 2 has files, and version 1 none
+        routing = cbor_map(header[-70001], (1, 2, 3, 4, 5, 6, 7, 9, *more), (8,), 1 + len(more))
+        self.file_set = routing.get(10)
         self.id, self.sender = message_id(routing[2]), address(routing[3])
         self.to = [address(one) for one in routing[4]]
         self.created, self.expires, self.commitment = instant(routing[5]), instant(routing[6]), blob(routing[9], 32)
@@ -696,6 +817,10 @@ class Bag:
         require(type(routing[4]) is list and in_order and one_each, "there is not one sealed key for each recipient")
         lives = timedelta(0) < self.expires - self.created <= LIFETIME and routing[7] in (0, 1, 2)
         require(lives and (8 not in routing or self.created < instant(routing[8]) <= self.expires), "it cannot live so")
+        if more:
+            digest, count, total = routing[10]
+            fits = blob(digest, 32) and type(count) is type(total) is int and 1 <= count <= 1_000
+            require(fits and 584 * count <= total < 2**53, "what it says of files is not of the format")
         return f"{self.id} from {self.sender} to {', '.join(self.to)}, created {said(self.created)}"
 
     def check_names(self) -> str:
@@ -727,8 +852,10 @@ class Bag:
     def relate(self, receipt: Receipt) -> str:
         require((receipt.id, receipt.digest) == (self.id, self.digest), "the entry is about another message")
         require(receipt.recipient in (None, *self.to), "the entry names somebody else than the recipients")
-        if not receipt.kind.startswith("Relay"):
-            holder: Any = self.sender if receipt.kind.startswith("Submission") else receipt.recipient
+        listed = self.file_set[0] if self.file_set else None
+        require(receipt.about is None or receipt.about[0] == listed, "the entry is about other files")
+        if receipt.kind not in ON_THE_WAY:
+            holder: Any = self.sender if receipt.kind in AT_SENDER else receipt.recipient
             served = self.directory.served(holder, self.created, receipt.at)
             require(receipt.node in served, f"{receipt.node} did not serve {holder} then")
         require(self.created - receipt.at <= SKEW, "the entry says a time before the message was made")
@@ -808,6 +935,8 @@ class Bag:
         named = [inside["id"], inside["from"], sorted(inside["to"])] == [str(self.id), self.sender, sorted(self.to)]
         named = named and type(inside["to"]) is list
         require(named, "the content names another id, sender or recipient than the envelope")
+        attached = [one["sealed"] for one in inside.get("attachments", []) if one.get("sealed") is not None]
+        require(file_set_of(attached) == self.file_set, "the content names other files than the envelope commits to")
         return f"these {len(content)} bytes are what the sender committed to"
 
     def check_officer(self) -> str:
@@ -827,6 +956,53 @@ class Bag:
         signed = content.replace(signature.encode(), b"A" * 86)
         check_ed25519(raw[0], b"comity/v1/officer\0" + signed, raw[1])
         return f"signed by the officer whose key is {key}, for which the office vouches"
+
+    def check_files(self, lines: list[Line]) -> None:
+        if self.file_set is not None or any(name.startswith("data/files/") for name in self.files):
+            run(lines, "files", self.read_files)
+            for file in self.sealed if lines[-1][1] else ():
+                run(lines, f"file {file.name.hex()[:16]}", partial(self.check_file, file))
+
+    def read_files(self) -> str:
+        """The list of files, and what the content says of each, by its name."""
+        require(self.file_set is not None, "it holds files, and the envelope commits to none")
+        require(LIST in self.files, "the envelope commits to files, and their list is not here")
+        self.sealed = read_list(self.files[LIST], self.file_set)
+        names = {file.name.hex() for file in self.sealed}
+        whole = {found[1] for found in map(SEALED.fullmatch, self.files) if found}
+        require(whole <= names, "it holds a file that is not in the list")
+        if "data/content.json" in self.files:
+            listed = [one for one in self.content()[1].get("attachments", []) if one.get("sealed") is not None]
+            self.stated = {one["sealed"]["name"]: one for one in listed}
+            rows = [[one["sealed"][name] for name in ("suite", "segment_bytes", "length")] +
+                    [bytes.fromhex(one["sealed"]["root"])] for one in listed]
+            inside = sorted(Sealed(row).name.hex() for row in rows)
+            right = inside == sorted(names) == sorted(one["sealed"]["name"] for one in listed)
+            require(right, "the files named inside are not those of the list")
+        return f"{len(self.sealed)} files are those that the envelope commits to; {len(whole)} are whole in here"
+
+    def check_file(self, file: Sealed) -> str:
+        """One file: whole in the bag, or beside it, sealed or opened; by reference alone nothing of it is checked."""
+        name, stated = file.name.hex(), self.stated.get(file.name.hex(), {})
+        inside = self.files.get(f"data/files/{name}.sealed")
+        if inside is not None:
+            return self.check_sealed(file, stated, io.BytesIO(inside))
+        for path in self.beside:
+            with path.open("rb") as source:
+                if path.stat().st_size == file.length and is_named(file, source):
+                    return self.check_sealed(file, stated, source)
+                if stated and path.stat().st_size == stated["size_bytes"] and hash_of(source) == stated["sha256"]:
+                    return f"{path.name} has the {stated['size_bytes']} bytes and SHA-256 that the message states"
+        raise FailedError(f"by reference alone ({file.length} bytes): name it, sealed or opened, with --files", None)
+
+    def check_sealed(self, file: Sealed, stated: dict[str, Any], source: Any) -> str:
+        require(is_named(file, source), "it is not the file that its name stands for")
+        if not stated:
+            raise FailedError("it is the sealed file of its name; without the content nothing opens it", None)
+        key = stated["sealed"]["key"]
+        raw = urlsafe_b64decode(key + "=")
+        require(len(raw) == 32 and urlsafe_b64encode(raw).decode() == key + "=", "its key is not in its one form")
+        return check_opened(source, raw, stated["size_bytes"], stated["sha256"])
 
     def check_vkeys(self) -> str:
         """The keys that other tools are given are those on the cards, the present ones first."""
@@ -886,6 +1062,22 @@ class Bag:
         how = f"openssl ts -verify -data manifest-sha256.txt -token_in -in {name} -CAfile ROOTS.pem"
         raise FailedError(f"it names manifest-sha256.txt; for its signature unpack the ZIP and run: {how}", None)
 
+def file_set_of(attached: list[dict[str, Any]]) -> list[Any] | None:
+    """What the header of a message says whose content gives these sealed files; None without any."""
+    rows = list[tuple[bytes, bytes, int]]()
+    for one in attached:
+        suite, segment, length, root = one["suite"], one["segment_bytes"], one["length"], bytes.fromhex(one["root"])
+        require(all(type(number) is int for number in (suite, segment, length)), "a number of a file is none")
+        sizes = suite.to_bytes(1, "big") + segment.to_bytes(4, "big") + length.to_bytes(8, "big")
+        name = sha256(b"comity/v1/file\0" + sizes + blob(root, 32)).digest()
+        require(name.hex() == one["name"], "the name of a file is not the one that its parts make")
+        heads = [cbor_head(4, 4), *(cbor_head(0, number) for number in (suite, segment, length)), cbor_head(2, 32)]
+        rows.append((name, b"".join(heads) + root, length))
+    rows.sort()
+    listed = cbor_head(4, len(rows)) + b"".join(row for _, row, _ in rows)
+    total = sum(length for *_, length in rows)
+    return [sha256(b"comity/v1/file-set\0" + listed).digest(), len(rows), total] if rows else None
+
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     require(len(dict(pairs)) == len(pairs), "a name is used twice in one JSON object")
     return dict(pairs)
@@ -900,6 +1092,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("file", type=argparse.FileType("rb"))
     parser.add_argument("--root-sha256", required=True, type=lambda text: text.replace(" ", "").lower())
+    parser.add_argument("--files", nargs="+", type=pathlib.Path, help="evidence files, or folders of them")
     parser.add_argument("--json", action="store_true")
     args, lines = parser.parse_args(), list[Line]()
     try:

@@ -7,10 +7,12 @@ from types import MappingProxyType
 from typing import Any
 
 from exchange.text.code_words import find_code
+from exchange.text.typed import in_ascii
+from exchange.wizard import _steps as step
 from exchange.wizard import answers as read
 from exchange.wizard._targets import target_steps
 from exchange.wizard.paste import Pasted
-from exchange.wizard.question import AnswerKind, AnswerProblem, Draft, Fields, Situation, WizardStep, value_at
+from exchange.wizard.question import AnswerProblem, Draft, Fields, Situation, WizardStep, value_at
 from protocol.codes import load_codes
 from protocol.encoding.phrase import phrase
 from protocol.messages.types.assistance import CASELESS_KINDS, DATA_KINDS
@@ -35,7 +37,7 @@ _LISTS = ("budapest", "un", "iccs")
 
 def _offences(text: str, _draft: Draft, _situation: Situation) -> Fields:
     """Offences by their names or articles; one that is in no published list counts as a national one, by its title."""
-    parts = [part.strip() for part in text.split(";") if part.strip()]
+    parts = [part for line in text.splitlines() for part in read.split_at(line, ";") if part]
     return {"offences": [_offence(part) for part in parts]}
 
 
@@ -45,14 +47,14 @@ def _offence(text: str) -> dict[str, str]:
         # A bare number is an article of the Convention only: the same number means another thing in each list.
         if published != "budapest" and text.isdecimal():
             continue
-        code = find_code(codes.name, text)
+        code = find_code(codes.name, in_ascii(text))
         if code is not None:
             return {"list": published, "code": code, "title": codes.label(code)}
     return {"list": "national", "title": text}
 
 
 def _articles(text: str, _draft: Draft, _situation: Situation) -> Fields:
-    return {"legal_basis.articles": read.parts_of(text)}
+    return {"legal_basis.articles": read.parts_of(in_ascii(text))}
 
 
 def _proposed_articles(draft: Draft, _situation: Situation) -> str:
@@ -99,10 +101,12 @@ def _wants_somebody(draft: Draft, _situation: Situation) -> bool:
 
 
 def _person(text: str, _draft: Draft, _situation: Situation) -> Fields:
-    name, _colon, link = text.partition(":")
-    if not link.strip():
-        raise AnswerProblem(phrase("write the name or a description, a colon, and the link to the case"))
-    return {"persons": [{"description": name.strip(), "link": link.strip()}]}
+    name, link = read.cut(text, ":")
+    if not link or not name:
+        raise AnswerProblem(
+            phrase("write the name or a description, a colon, and the link to the case, as Kim: owner of the account")
+        )
+    return {"persons": [{"description": name, "link": link}]}
 
 
 def _conditions(text: str, _draft: Draft, _situation: Situation) -> Fields:
@@ -112,128 +116,86 @@ def _conditions(text: str, _draft: Draft, _situation: Situation) -> Fields:
 
 
 def _condition(number: int, text: str) -> dict[str, str]:
-    kind, _colon, terms = text.partition(":")
-    code = find_code("condition_kind", kind) if terms.strip() else None
-    return {"condition": f"c{number}", "kind": code or "other", "text": terms.strip() if code else text}
+    kind, terms = read.cut(text, ":")
+    code = find_code("condition_kind", in_ascii(kind)) if terms else None
+    return {"condition": f"c{number}", "kind": code or "other", "text": terms if code else text}
 
 
-def _declared(text: str, _draft: Draft, _situation: Situation) -> Fields:
-    return {"mutual_assistance.declared": read.said_yes(text)}
-
-
-def _line(name: str, prompt: str, *, rule: str = "", **more: Any) -> WizardStep:
-    return WizardStep(
-        name=name, fields=(name,), prompt=prompt, rule=rule, answered=AnswerKind.LINE, read=read.line(name), **more
-    )
-
-
-def _prose(name: str, prompt: str, *, rule: str = "", **more: Any) -> WizardStep:
-    return WizardStep(
-        name=name, fields=(name,), prompt=prompt, rule=rule, answered=AnswerKind.TEXT, read=read.prose(name), **more
-    )
-
-
-def _code(name: str, codes: str, prompt: str, **more: Any) -> WizardStep:
-    return WizardStep(
-        name=name,
-        fields=(name,),
-        prompt=prompt,
-        codes=codes,
-        answered=AnswerKind.CODE,
-        read=read.one_code(name, codes),
-        **more,
-    )
-
-
-def _decide(name: str, prompt: str, **more: Any) -> WizardStep:
-    return WizardStep(
-        name=name, fields=(name,), prompt=prompt, answered=AnswerKind.YES_NO, read=read.yes_no(name), **more
-    )
-
-
-def _at(name: str, prompt: str, **more: Any) -> WizardStep:
-    return WizardStep(
-        name=name,
-        fields=(name,),
-        prompt=prompt,
-        help=phrase("Such as 2026-12-01 09:00 in your own time zone, or +8h or +3d from now."),
-        answered=AnswerKind.INSTANT,
-        read=read.instant(name),
-        **more,
-    )
-
-
-TO = WizardStep(
-    name="to",
-    fields=("to",),
-    prompt=phrase("Which nation is asked? Country, or contact point"),
-    help=phrase("Such as France, or 24-7@fr; several with commas."),
+_NATIONS = phrase("Such as France, or 24-7@fr; several with commas.")
+TO = step.line(
+    "to",
+    phrase("Which nation is asked? Country, or contact point"),
+    help=_NATIONS,
     rule="T-CY(2018)11 item 4",
-    answered=AnswerKind.LINE,
-    read=read.recipients,
+    reader=read.recipients,
 )
-BASIS = _code(
+BASIS = step.code(
     "legal_basis.instrument",
     "legal_basis",
     phrase("On which legal basis?"),
     proposed=lambda draft, situation: "budapest",
 )
-ARTICLES = WizardStep(
-    name="legal_basis.articles",
-    fields=("legal_basis.articles",),
-    prompt=phrase("Which articles?"),
-    answered=AnswerKind.LINE,
-    read=_articles,
+ARTICLES = step.line(
+    "legal_basis.articles",
+    phrase("Which articles?"),
+    reader=_articles,
     optional=True,
     proposed=_proposed_articles,
 )
-REFERENCE = _line("own_reference", phrase("Your own reference or case number"), rule="T-CY(2018)11 item 2")
-OFFENCES = WizardStep(
-    name="offences",
-    fields=("offences",),
-    prompt=phrase("Which offence? By name or article; several with ;"),
-    help=phrase("Such as Illegal access; Computer-related fraud. One that is in no list counts as a national offence."),
-    rule="Art. 29.2 (b)",
-    codes="offence_budapest",
-    answered=AnswerKind.CODES,
-    read=_offences,
-)
-FACTS = _prose("facts", phrase("What happened?"), rule="Art. 29.2 (b)")
-EARLIER = WizardStep(
-    name="earlier",
+REFERENCE = step.line("own_reference", phrase("Your own reference or case number"), rule="T-CY(2018)11 item 2")
+_WHICH_OFFENCE = phrase("Which offence? By name or article; several with ;")
+
+
+def _offence_step(rule: str, **more: Any) -> WizardStep:
+    return step.several(
+        "offences",
+        "offence_budapest",
+        _WHICH_OFFENCE,
+        help=phrase(
+            "Such as Illegal access; Computer-related fraud. One that is in no list counts as a national offence."
+        ),
+        rule=rule,
+        reader=_offences,
+        **more,
+    )
+
+
+OFFENCES = _offence_step("Art. 29.2 (b)")
+FACTS = step.prose("facts", phrase("What happened?"), rule="Art. 29.2 (b)")
+EARLIER = step.line(
+    "earlier",
+    phrase("Asked already? The reference of the earlier request; empty if this is the first"),
     fields=("request_status",),
-    prompt=phrase("Asked already? The reference of the earlier request; empty if this is the first"),
-    answered=AnswerKind.LINE,
-    read=_earlier,
+    reader=_earlier,
     optional=True,
     rule="T-CY(2018)11 item 3",
     done=lambda draft: bool(draft.get("previous_reference") or draft.get("earlier_preservations")),
 )
 URGENCY = (
-    _code("urgency", "urgency", phrase("How urgent is it?"), proposed=lambda draft, situation: "routine"),
-    _line("urgency_reason", phrase("Why can it not wait?"), rule="Directive 2013/40/EU Art. 13", needed=_is_pressing),
+    step.code("urgency", "urgency", phrase("How urgent is it?"), proposed=lambda draft, situation: "routine"),
+    step.line(
+        "urgency_reason", phrase("Why can it not wait?"), rule="Directive 2013/40/EU Art. 13", needed=_is_pressing
+    ),
 )
 LABELS = (
-    _code(
+    step.code(
         "handling.tlp",
         "tlp",
         phrase("Who may see it (TLP)?"),
         rule="TLP 2.0",
         proposed=lambda draft, situation: "AMBER",
     ),
-    WizardStep(
-        name="language",
-        fields=("language",),
-        prompt=phrase("In which language are your texts?"),
-        answered=AnswerKind.CODE,
+    step.code(
+        "language",
+        "language",
+        phrase("In which language are your texts?"),
         rule="BCP 47",
-        read=read.one_code("language", "language"),
         proposed=lambda draft, situation: situation.language,
     ),
 )
 SILENCE = (
-    _decide("do_not_notify", phrase("Must the user not be told?"), rule="UN Convention Art. 42 (g)"),
-    _line(
+    step.decide("do_not_notify", phrase("Must the user not be told?"), rule="UN Convention Art. 42 (g)"),
+    step.line(
         "do_not_notify_reason",
         phrase("Why must the user not be told?"),
         rule="UN Convention Art. 42 (g)",
@@ -246,25 +208,19 @@ REQUESTS: Mapping[str, tuple[WizardStep, ...]] = MappingProxyType(
         PRESERVATION: (
             TO, BASIS, ARTICLES, REFERENCE, OFFENCES, FACTS, EARLIER,
             *target_steps(PRESERVATION),
-            _prose("necessity", phrase("Why must the data be preserved now?"), rule="Art. 29.2 (e)"),
-            WizardStep(
-                name="mutual_assistance.declared",
-                fields=("mutual_assistance.declared",),
-                prompt=phrase("Will a request for mutual assistance follow? Your declaration is needed"),
+            step.prose("necessity", phrase("Why must the data be preserved now?"), rule="Art. 29.2 (e)"),
+            step.decide(
+                "mutual_assistance.declared",
+                phrase("Will a request for mutual assistance follow? Your declaration is needed"),
                 rule="Art. 29.2 (f)",
-                answered=AnswerKind.YES_NO,
-                read=_declared,
             ),
-            WizardStep(
-                name="period_wanted_days",
-                fields=("period_wanted_days",),
-                prompt=phrase("For how many days?"),
+            step.number(
+                "period_wanted_days",
+                phrase("For how many days?"),
                 rule="Art. 29.7",
-                answered=AnswerKind.NUMBER,
-                read=read.number("period_wanted_days"),
                 proposed=lambda draft, situation: "90",
             ),
-            _decide(
+            step.decide(
                 "partial_disclosure_wanted",
                 phrase("Should traffic data show which other provider was on the way?"),
                 rule="Art. 30",
@@ -274,103 +230,74 @@ REQUESTS: Mapping[str, tuple[WizardStep, ...]] = MappingProxyType(
         ),
         EMERGENCY: (
             TO,
-            _code("threatened_good", "threatened_good", phrase("Who or what is in danger?"),
+            step.code("threatened_good", "threatened_good", phrase("Who or what is in danger?"),
                   rule="Second Additional Protocol Art. 3.2.c"),
-            _prose("facts", phrase("What happened, and what will happen if nothing is done?"),
+            step.prose("facts", phrase("What happened, and what will happen if nothing is done?"),
                    rule="Second Additional Protocol Art. 9"),
-            _line("urgency_reason", phrase("Why can it not wait?"), rule="Second Additional Protocol Art. 9"),
+            step.line("urgency_reason", phrase("Why can it not wait?"), rule="Second Additional Protocol Art. 9"),
             *target_steps(EMERGENCY),
-            _line("relation", phrase("How will the data help to avert the danger?"),
+            step.line("relation", phrase("How will the data help to avert the danger?"),
                   rule="Second Additional Protocol Art. 9"),
-            _at("needed_by", phrase("By when are the data needed?"), optional=True),
-            _code("legal_basis.instrument", "legal_basis", phrase("On which legal basis?"),
+            step.at("needed_by", phrase("By when are the data needed?"), optional=True),
+            step.code("legal_basis.instrument", "legal_basis", phrase("On which legal basis?"),
                   proposed=lambda draft, situation: "budapest"),
             ARTICLES, REFERENCE, *SILENCE,
-            _at("supplement_by", phrase("By when will the supplement follow (legal grounds, offence)?"),
+            step.at("supplement_by", phrase("By when will the supplement follow (legal grounds, offence)?"),
                 rule="Second Additional Protocol Art. 9", proposed=lambda draft, situation: "+3d"),
             *LABELS,
         ),
         ASSISTANCE: (
             TO, BASIS, ARTICLES, REFERENCE,
-            WizardStep(
-                name="kinds",
-                fields=("kinds",),
-                prompt=phrase("Which assistance?"),
-                rule="UN Convention Art. 40",
-                codes="assistance_kind",
-                answered=AnswerKind.CODES,
-                read=read.several_codes("kinds", "assistance_kind"),
-            ),
-            WizardStep(
-                name="offences",
-                fields=("offences",),
-                prompt=OFFENCES.prompt,
-                help=OFFENCES.help,
-                rule="UN Convention Art. 40",
-                codes="offence_budapest",
-                answered=AnswerKind.CODES,
-                read=_offences,
-                needed=_about_a_case,
-            ),
-            _prose("facts", phrase("What happened?"), rule="UN Convention Art. 40", needed=_about_a_case),
+            step.several("kinds", "assistance_kind", phrase("Which assistance?"), rule="UN Convention Art. 40"),
+            _offence_step("UN Convention Art. 40", needed=_about_a_case),
+            step.prose("facts", phrase("What happened?"), rule="UN Convention Art. 40", needed=_about_a_case),
             EARLIER,
-            _prose("description", phrase("What is to be done?"), rule="UN Convention Art. 40"),
-            _line("purpose", phrase("What is it needed for?"), rule="UN Convention Art. 40"),
+            step.prose("description", phrase("What is to be done?"), rule="UN Convention Art. 40"),
+            step.line("purpose", phrase("What is it needed for?"), rule="UN Convention Art. 40"),
             *target_steps(ASSISTANCE, _wants_data),
-            WizardStep(
-                name="persons",
-                fields=("persons",),
-                prompt=phrase("Who is sought? Name or description, a colon, the link to the case"),
+            step.line(
+                "persons",
+                phrase("Who is sought? Name or description, a colon, the link to the case"),
                 rule="Directive (EU) 2023/977 Art. 4",
-                answered=AnswerKind.LINE,
-                read=_person,
+                reader=_person,
                 needed=_wants_somebody,
             ),
-            _at("wanted_by", phrase("By when is the answer needed?"), optional=True),
-            _line("wanted_by_reason", phrase("Why by then?"), rule="UN Convention Art. 40",
+            step.at("wanted_by", phrase("By when is the answer needed?"), optional=True),
+            step.line("wanted_by_reason", phrase("Why by then?"), rule="UN Convention Art. 40",
                   needed=lambda draft, situation: bool(draft.get("wanted_by"))),
-            _decide("confidential", phrase("Must the request be kept confidential?"),
+            step.decide("confidential", phrase("Must the request be kept confidential?"),
                     rule="Budapest Convention Art. 27.8"),
-            _line("confidential_reason", phrase("Why must it be kept confidential?"),
+            step.line("confidential_reason", phrase("Why must it be kept confidential?"),
                   rule="Budapest Convention Art. 27.8", needed=_is("confidential", True)),
             *URGENCY, *LABELS,
         ),
         INFORMATION: (
-            WizardStep(name="to", fields=("to",), prompt=phrase("Which nation gets it? Country, or contact point"),
-                 help=TO.help, answered=AnswerKind.LINE, read=read.recipients),
+            step.line("to", phrase("Which nation gets it? Country, or contact point"), help=_NATIONS,
+                      reader=read.recipients),
             BASIS, ARTICLES, REFERENCE,
-            _line("subject", phrase("Subject, without what is to be protected"), rule="Budapest Convention Art. 26"),
-            _line("usefulness", phrase("Why may it help the other State?"), rule="Budapest Convention Art. 26"),
-            _code("evidential_status", "evidential_status", phrase("Intelligence or evidence?")),
-            _prose("facts", phrase("What is known?"), rule="Budapest Convention Art. 26"),
-            WizardStep(
-                name="conditions",
-                fields=("conditions",),
-                prompt=phrase("Conditions, one a line; they are offered before anything is given. Empty for none"),
+            step.line("subject", phrase("Subject, without what is to be protected"),
+                      rule="Budapest Convention Art. 26"),
+            step.line("usefulness", phrase("Why may it help the other State?"), rule="Budapest Convention Art. 26"),
+            step.code("evidential_status", "evidential_status", phrase("Intelligence or evidence?")),
+            step.prose("facts", phrase("What is known?"), rule="Budapest Convention Art. 26"),
+            step.prose(
+                "conditions",
+                phrase("Conditions, one a line; they are offered before anything is given. Empty for none"),
                 rule="Budapest Convention Art. 26.2",
-                answered=AnswerKind.TEXT,
-                read=_conditions,
+                reader=_conditions,
                 optional=True,
             ),
-            WizardStep(
-                name=REPORTED,
+            step.paste(REPORTED, phrase("Identifiers, one a line; empty for none"), optional=True),
+            step.line(
+                f"{REPORTED}.relation",
+                phrase("How do these identifiers relate to the facts?"),
                 fields=(REPORTED,),
-                prompt=phrase("Identifiers, one a line; empty for none"),
-                answered=AnswerKind.PASTE,
-                read=read.line(REPORTED),
-                optional=True,
-            ),
-            WizardStep(
-                name=f"{REPORTED}.relation",
-                fields=(REPORTED,),
-                prompt=phrase("How do these identifiers relate to the facts?"),
-                answered=AnswerKind.LINE,
-                read=_reported_relation,
+                reader=_reported_relation,
                 needed=lambda draft, situation: bool(draft.get(REPORTED)),
                 done=lambda draft: all(one.get("relation") for one in draft.get(REPORTED) or ()),
             ),
-            _code("handling.grade.source", "grade_source", phrase("How reliable is the source?")),
-            _code("handling.grade.information", "grade_information", phrase("How sure is the information?")),
+            step.code("handling.grade.source", "grade_source", phrase("How reliable is the source?")),
+            step.code("handling.grade.information", "grade_information", phrase("How sure is the information?")),
             *URGENCY, *LABELS,
         ),
     }

@@ -5,13 +5,16 @@ The answers are filled in for every target that lacks it, so that the next paste
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from exchange.text.typed import in_ascii
+from exchange.wizard import _steps as step
 from exchange.wizard.answers import instant_of, parts_of, said_yes
 from exchange.wizard.paste import Pasted
-from exchange.wizard.question import AnswerKind, AnswerProblem, Draft, Fields, Situation, WizardStep, value_at
+from exchange.wizard.question import AnswerProblem, Draft, Fields, Situation, WizardStep, value_at
 from protocol.encoding.instants import parse_instant
 from protocol.encoding.phrase import phrase
 
@@ -80,7 +83,7 @@ def _window(text: str, draft: Draft, situation: Situation) -> Fields:
     lacking = {one["target"] for one in _lacking(draft, "time_window.ends_at")} or {
         one["target"] for one in targets_of(draft)
     }
-    words = text.strip()
+    words = in_ascii(text).strip()
     if words.isdecimal():
         around = timedelta(minutes=int(words))
         return {
@@ -89,15 +92,29 @@ def _window(text: str, draft: Draft, situation: Situation) -> Fields:
                 for one in targets_of(draft)
             ]
         }
-    first, _middle, last = words.partition(" to ")
-    if not last:
-        raise AnswerProblem(
-            phrase("write minutes before and after each time, such as 60, or 2026-11-20 00:00 to 2026-11-22 00:00")
-        )
-    window = {"begins_at": instant_of(first, situation), "ends_at": instant_of(last, situation)}
+    window = _ends_of(words, situation)
     return {
         "targets": [{**one, "time_window": window} if one["target"] in lacking else one for one in targets_of(draft)]
     }
+
+
+# Between the two ends of a window, in the six languages.
+_UNTIL = re.compile(
+    r"\s+(?:to|until|till|au|jusqu'au|a|à|hasta|al|до|по|الى|إلى|حتى|->|-{1,2})\s+|\s*[~至到]\s*|\s*->\s*"
+)
+
+
+def _ends_of(text: str, situation: Situation) -> dict[str, str]:
+    """The beginning and the end of a window: cut where both sides are dates."""
+    for between in _UNTIL.finditer(text):
+        try:
+            first, last = (instant_of(one, situation) for one in (text[: between.start()], text[between.end() :]))
+        except AnswerProblem:
+            continue  # another word between the two
+        return {"begins_at": first, "ends_at": last}
+    raise AnswerProblem(
+        phrase("write minutes before and after each time, such as 60, or 2026-11-20 00:00 to 2026-11-22 00:00")
+    )
 
 
 def _around(target: Mapping[str, Any], around: timedelta) -> dict[str, str]:
@@ -148,7 +165,11 @@ class MoreTargets(Exception):  # noqa: N818 - no error: the officer pastes again
 
 
 def _pasted(_text: str, _draft: Draft, _situation: Situation) -> Fields:
-    raise AnswerProblem(phrase("paste the targets, one a line"))
+    raise AnswerProblem(phrase("paste the targets, one a line, such as supplier@example.com"))
+
+
+def _categories_step(name: str, prompt: str, **more: Any) -> WizardStep:
+    return step.several(name, "data_category", prompt, **more)
 
 
 def target_steps(message_type: str, needed: Any = None) -> tuple[WizardStep, ...]:
@@ -160,88 +181,71 @@ def target_steps(message_type: str, needed: Any = None) -> tuple[WizardStep, ...
         return bool(wanted(draft, situation)) and _has_targets(draft, situation)
 
     rule = "Art. 29.2 (c)" if preserved else ""
+
+    def each(make: Any, name: str, prompt: str, reader: Any, **more: Any) -> WizardStep:
+        """A step that fills in ``name`` in every target that lacks it."""
+        common = {"fields": ("targets",), "needed": given, "done": _steps_name(name.removeprefix(EACH))}
+        made: WizardStep = make(name, prompt, reader=reader, **{**common, **more})
+        return made
+
     about = [
-        WizardStep(
-            name="targets",
-            fields=("targets",),
-            prompt=phrase("What is it about? Paste one target a line"),
+        step.paste(
+            "targets",
+            phrase("What is it about? Paste one target a line"),
             help=phrase(
                 "Such as 203.0.113.9:51544 2026-11-21 12:12:45, an e-mail address, telegram: @name, +81350000247, a "
                 "link. Lines of a log or a spreadsheet too."
             ),
             rule=rule,
-            answered=AnswerKind.PASTE,
-            read=_pasted,
+            reader=_pasted,
             needed=wanted,
         ),
-        WizardStep(
-            name=f"{EACH}data_categories",
-            fields=("targets",),
-            prompt=phrase("Which data?"),
+        each(
+            _categories_step,
+            f"{EACH}data_categories",
+            phrase("Which data?"),
+            _categories,
             rule=rule,
-            codes="data_category",
-            answered=AnswerKind.CODES,
-            read=_categories,
-            needed=given,
-            done=_steps_name("data_categories"),
         ),
-        WizardStep(
-            name=f"{EACH}time_window",
-            fields=("targets",),
-            prompt=phrase("From which time? Minutes before and after each time, or a beginning and an end"),
+        each(
+            step.line,
+            f"{EACH}time_window",
+            phrase("From which time? Minutes before and after each time, or a beginning and an end"),
+            _window,
             help=phrase("Such as 60, or 2026-11-20 00:00 to 2026-11-22 00:00."),
             rule=rule,
             optional=not preserved,
-            answered=AnswerKind.LINE,
-            read=_window,
-            needed=given,
             done=_steps_name("time_window.ends_at"),
         ),
-        WizardStep(
-            name=f"{EACH}relation",
-            fields=("targets",),
-            prompt=phrase("How do these data relate to the case?"),
-            rule=rule,
-            answered=AnswerKind.LINE,
-            read=_relation,
-            needed=given,
-            done=_steps_name("relation"),
-        ),
-        WizardStep(
-            name=f"{EACH}custodian",
-            fields=("targets",),
-            prompt=phrase("Who holds the data, as far as you know? Holder, country, service"),
+        each(step.line, f"{EACH}relation", phrase("How do these data relate to the case?"), _relation, rule=rule),
+        each(
+            step.line,
+            f"{EACH}custodian",
+            phrase("Who holds the data, as far as you know? Holder, country, service"),
+            _custodian,
             help=phrase("Such as Example Hosting SAS, France, Mail. Empty if it is not known."),
             rule="Art. 29.2 (d)" if preserved else "",
             optional=True,
-            answered=AnswerKind.LINE,
-            read=_custodian,
-            needed=given,
-            done=_steps_name("custodian"),
         ),
     ]
     if not preserved:
         about.append(
-            WizardStep(
-                name=f"{EACH}held_there",
-                fields=("targets",),
-                prompt=phrase("Why do you believe that the data are held there?"),
+            each(
+                step.line,
+                f"{EACH}held_there",
+                phrase("Why do you believe that the data are held there?"),
+                _held_there,
                 rule="Directive (EU) 2023/977 Art. 4",
-                answered=AnswerKind.LINE,
-                read=_held_there,
                 needed=lambda draft, situation: given(draft, situation) and _no_custodian(draft, situation),
-                done=_steps_name("held_there"),
             )
         )
     about.append(
-        WizardStep(
-            name="more_targets",
-            fields=("targets",),
-            prompt=phrase("More targets, with another window, holder or relation?"),
+        each(
+            step.decide,
+            "more_targets",
+            phrase("More targets, with another window, holder or relation?"),
+            _more,
             optional=True,
-            answered=AnswerKind.YES_NO,
-            read=_more,
-            needed=given,
             done=lambda draft: False,
         )
     )

@@ -6,8 +6,10 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from exchange.messaging.drafting.imports import Times
+from exchange.messaging.drafting.imports import WHICH_DAY, Times
 from exchange.text.code_words import code_of, find_code, refusal
+from exchange.text.typed import in_ascii, plain_word
+from exchange.wizard._dates import is_in_two_orders, layout_of, span_of
 from exchange.wizard.question import AnswerProblem, Draft, Fields, NoContactKnown, Partner, Reader, Situation
 from keys.local.isolates import bare
 from keys.local.translation import _
@@ -16,22 +18,23 @@ from protocol.encoding.phrase import phrase
 from protocol.errors import UsageError
 
 NO_CONTACT = phrase("the directory has no contact point of this country that takes messages: comity directory")
-_BETWEEN = re.compile(r"\s*[;,\u3001\uff0c\u060c]\s*")
-_SPAN = re.compile(r"\+\s*(\d{1,4})\s*(m|min|h|d|w)", re.IGNORECASE)
-_UNITS = {"m": "minutes", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_DAY = re.compile(r"\d{4}-\d{1,2}-\d{1,2}")
+_BETWEEN = re.compile(r"\s*[;,\t\n]\s*")
+_NUMBER = re.compile(r"\d{1,9}|\d{1,3}(?:[ ,.']\d{3}){1,2}")
+_GROUPS = re.compile(r"[ ,.']")
 
 
 def said_yes(text: str) -> bool:
-    """Whether an answer is yes; raises :class:`AnswerProblem` for one that is neither yes nor no."""
-    word = bare(text.strip().casefold())
-    yes = {"y", "yes", "true", "1", bare(_("yes")).casefold()}
-    no = {"n", "no", "false", "0", bare(_("no")).casefold()}
-    if word in yes | {bare(_("yes")).casefold()[:1]} - no:
+    """Whether an answer is yes, in the reader's language or in English, as a word or its first letter.
+
+    Raises :class:`AnswerProblem` for one that is neither yes nor no.
+    """
+    word = plain_word(bare(text))
+    own_yes, own_no = (plain_word(bare(one)) for one in (_("yes"), _("no")))
+    if word in {"y", "yes", "true", "1", own_yes, *({own_yes[:1]} - {"n", own_no[:1]})}:
         return True
-    if word in no | {bare(_("no")).casefold()[:1]}:
+    if word in {"n", "no", "false", "0", own_no, own_no[:1]}:
         return False
-    raise AnswerProblem(phrase("answer yes or no"))
+    raise AnswerProblem(phrase("answer {yes} or {no}", yes="yes", no="no"))
 
 
 def instant_of(text: str, situation: Situation) -> str:
@@ -39,15 +42,18 @@ def instant_of(text: str, situation: Situation) -> str:
 
     Raises :class:`AnswerProblem`.
     """
-    span = _SPAN.fullmatch(text.strip())
+    span = span_of(text)
     if span is not None:
-        at = situation.now + timedelta(**{_UNITS[span[2].lower()]: int(span[1])})
-        return as_instant(at, situation)
-    written = f"{text.strip()} 00:00" if _DAY.fullmatch(text.strip()) else text
-    read = Times(situation.zone).read(written)
-    if read.problem:
-        raise AnswerProblem(phrase("write the date and time as 2026-12-01 09:00, or as +8h or +3d from now"))
-    return read.instant
+        unit, count = span
+        return as_instant(situation.now + timedelta(**{unit: count}), situation)
+    read = Times(situation.zone).read(layout_of(text))
+    if not read.problem:
+        return read.instant
+    if read.problem == WHICH_DAY or is_in_two_orders(text):
+        raise AnswerProblem(
+            phrase("day and month can be told apart in no way: write the year first, as 2026-12-01 09:00")
+        )
+    raise AnswerProblem(phrase("write the date and time as 2026-12-01 09:00, or as +8h or +3d from now"))
 
 
 def as_instant(at: datetime, situation: Situation) -> str:
@@ -56,8 +62,25 @@ def as_instant(at: datetime, situation: Situation) -> str:
 
 
 def parts_of(text: str) -> list[str]:
-    """The parts of an answer that names several things."""
-    return [part for part in _BETWEEN.split(text.strip()) if part]
+    """The parts of an answer that names several things: between commas or semicolons of any script, or cells."""
+    return [part for part in _BETWEEN.split(_with_marks(text).strip()) if part]
+
+
+def split_at(text: str, mark: str) -> list[str]:
+    """``text`` cut at an ASCII mark, however the officer's keyboard writes it; its parts stay as they were typed."""
+    before, behind = cut(text, mark)
+    return [before, *split_at(behind, mark)] if behind else [before]
+
+
+def cut(text: str, mark: str) -> tuple[str, str]:
+    """What stands before the first ``mark`` of any script, and behind it; nothing behind where there is none."""
+    at = next((at for at, one in enumerate(text) if in_ascii(one) == mark), len(text))
+    return text[:at].strip(), text[at + 1 :].strip()
+
+
+def _with_marks(text: str) -> str:
+    """``text`` with the marks between parts in ASCII; letters and what else the parts hold stay."""
+    return "".join(mark if (mark := in_ascii(one)) in ",;" and mark else one for one in text)
 
 
 def line(name: str) -> Reader:
@@ -79,9 +102,10 @@ def number(name: str) -> Reader:
     """Reads a whole number into the field ``name``."""
 
     def read(text: str, _draft: Draft, _situation: Situation) -> Fields:
-        if not re.fullmatch(r"\s*\d{1,9}\s*", text, re.ASCII):
-            raise AnswerProblem(phrase("write a whole number"))
-        return {name: int(text)}
+        written = in_ascii(text).strip()
+        if not _NUMBER.fullmatch(written):
+            raise AnswerProblem(phrase("write a whole number, such as 90"))
+        return {name: int(_GROUPS.sub("", written))}
 
     return read
 
@@ -101,7 +125,7 @@ def several_codes(name: str, codes: str) -> Reader:
 
     def read(text: str, _draft: Draft, _situation: Situation) -> Fields:
         # A label may hold commas itself.
-        whole = find_code(codes, text)
+        whole = find_code(codes, in_ascii(text))
         chosen = [whole] if whole else [chosen_code(codes, part) for part in parts_of(text)]
         return {name: list(dict.fromkeys(chosen))}
 
@@ -110,18 +134,18 @@ def several_codes(name: str, codes: str) -> Reader:
 
 def chosen_code(codes: str, text: str) -> str:
     """The code for an answer; raises :class:`AnswerProblem` with the allowed values and the likely one."""
-    entries, written = load_codes(codes).entries, text.strip()
+    entries, written = load_codes(codes).entries, in_ascii(text).strip()
     if written.isdecimal() and written not in load_codes(codes) and 0 < int(written) <= len(entries):
         return entries[int(written) - 1].code
     try:
-        return code_of(codes, text)
+        return code_of(codes, written)
     except UsageError as problem:
         raise AnswerProblem.of(problem) from None
 
 
 def recipients(text: str, _draft: Draft, situation: Situation) -> Fields:
     """Reads contact points: by country, by address, or by their numbers in the list that is shown."""
-    return {"to": list(dict.fromkeys(_recipient(part, situation) for part in parts_of(text)))}
+    return {"to": list(dict.fromkeys(_recipient(in_ascii(part), situation) for part in parts_of(text)))}
 
 
 def _recipient(part: str, situation: Situation) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
 from ipaddress import ip_address
@@ -24,6 +24,8 @@ from exchange.messaging.drafting.imports import (
     read_export,
     split_address,
 )
+from exchange.text.typed import in_ascii
+from exchange.wizard._dates import with_named_day
 from exchange.wizard._line_times import LineTime, has_day_alone, take_times
 from exchange.wizard._names import MAC, Fields, Understood, checked, read_name, read_range
 from protocol.encoding.instants import parse_instant
@@ -130,14 +132,14 @@ _WEB_SERVER = re.compile(r"\"(?:GET|POST|HEAD|PUT|DELETE|OPTIONS|PATCH|CONNECT) 
 def read_paste(text: str, said: Said | None = None) -> Paste:
     """The targets in ``text``; raises :class:`TooLargeError` for more than anybody pastes."""
     if len(text) > MAX_PASTE:
-        raise TooLargeError(f"a paste has at most {MAX_PASTE} characters here")
+        raise TooLargeError(phrase("a paste has no more characters here than {most}", most=MAX_PASTE))
     reader = _Reader(said or Said())
     if (export := _as_export(text, reader.times)) is not None:
         reader.of_export(export, text)
         return reader.result()
     lines = text.splitlines()
     if len(lines) > MAX_LINES:
-        raise TooLargeError(f"a paste has at most {MAX_LINES} lines here")
+        raise TooLargeError(phrase("a paste has no more lines here than {most}", most=MAX_LINES))
     for number, line in enumerate(lines, 1):
         if line.strip():
             reader.of_line(number, line)
@@ -201,21 +203,55 @@ class _Reader:
             self.left.append(NotUnderstood(0, "", phrase("not taken: {count} {what}", count=count, what=what)))
 
     def of_line(self, number: int, line: str) -> None:
+        """One line: as it stands; else with signs of other scripts in ASCII and months as numbers; else by cells."""
         if len(line) > MAX_LINE:
             self.refuse(number, line[:80], phrase("this line is too long"))
             return
+        plain = in_ascii(line)
+        for way in dict.fromkeys((line, plain, with_named_day(plain))):
+            tried = _Reader(self.said, lines_of=dict(self.lines_of))
+            tried.as_written(number, way, line.strip())
+            if tried.found or tried.asks:
+                break
+        else:
+            tried = self.by_cells(number, plain, line.strip()) or tried
+        self.found += tried.found
+        self.left += [one for one in tried.left if one not in self.left]
+        self.asks |= tried.asks
+        self.lines_of |= tried.lines_of
+
+    def by_cells(self, number: int, line: str, shown: str) -> _Reader | None:
+        """A row of a table in which one cell is an identifier; None where no cell is, or it is no row."""
+        cells = [cell.strip() for cell in line.split("\t") if cell.strip()]
+        found: list[tuple[_Reader, str]] = []
+        for cell in cells if len(cells) > 1 else ():
+            tried = _Reader(self.said, lines_of=dict(self.lines_of))
+            tried.as_written(number, cell, shown)
+            if tried.found:
+                found.append((tried, cell))
+        if len(found) > 1:
+            several = _Reader(self.said)
+            several.refuse(number, shown, phrase("several identifiers stand in this line: give each a line of its own"))
+            return several
+        for tried, taken in found:
+            rest = " ".join(cell for cell in cells if cell != taken)
+            tried.found = [replace(one, not_taken=" ".join((one.not_taken, rest)).strip()) for one in tried.found]
+            return tried
+        return None
+
+    def as_written(self, number: int, line: str, shown: str) -> None:
         written = _BULLET.sub("", line.replace("\t", " ")).strip()
         pairs = self._pairs(written)
         has_address = "address" in pairs or _SESSION.search(written) is not None
         times, rest = take_times(written, self.times, self.said.year, epoch=has_address)
         if pairs.get("address"):
-            self.addressed(number, line.strip(), {**pairs, "rest": _PAIR.sub("", rest)}, times)
+            self.addressed(number, shown, {**pairs, "rest": _PAIR.sub("", rest)}, times)
         elif (span := _RANGE.search(rest)) and (read := read_range(span[0].strip())) is not None:
-            self.named(number, line.strip(), read, times, (rest[: span.start()] + rest[span.end() :]))
+            self.named(number, shown, read, times, (rest[: span.start()] + rest[span.end() :]))
         elif (match := _SESSION.search(rest)) and not _is_no_session(rest):
-            self.addressed(number, line.strip(), _session(rest, match), times)
+            self.addressed(number, shown, _session(rest, match), times)
         else:
-            self.named(number, line.strip(), read_name(_joined(rest), self.said.service, self.said.chain), times, "")
+            self.named(number, shown, read_name(_joined(rest), self.said.service, self.said.chain), times, "")
 
     def addressed(self, number: int, text: str, given: dict[str, str], times: list[LineTime]) -> None:
         """A line with an address of the internet."""

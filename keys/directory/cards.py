@@ -39,6 +39,8 @@ from protocol.encoding.instants import to_text, truncate
 from protocol.encoding.json_bounds import require_few_items
 from protocol.encoding.keyid import ED25519, MLKEM768_X25519, key_id
 from protocol.errors import ComityError, MalformedError, RevokedError, TooLargeError
+from protocol.files.file_list import FileSet
+from protocol.files.sealed_file import MAX_FILE_BYTES, SUITE
 from protocol.log.checkpoint import Checkpoint
 from protocol.log.merkle import EMPTY_ROOT, HASH_BYTES, MAX_SIZE
 
@@ -353,6 +355,32 @@ class ForeignAuditor(_Frozen):
         return self
 
 
+class FilesCard(_Frozen):
+    """That files are taken: which versions of sealed files, and of how many bytes a message's may be together."""
+
+    versions: Annotated[tuple[Annotated[int, Field(ge=1, le=255)], ...], Field(min_length=1, max_length=16)]
+    max_total_bytes: Annotated[int, Field(ge=1, le=MAX_FILE_BYTES)]
+
+    def takes(self, files: FileSet) -> bool:
+        """Whether files of so many bytes, sealed as this program seals, are taken."""
+        return SUITE in self.versions and files.total_bytes <= self.max_total_bytes
+
+
+class NodeFilesCard(FilesCard):
+    """That a node takes files; by which nodes its nation's files may pass, and at which they may rest.
+
+    ``through`` names the nodes that may stand between the nation and the recipient's node, None any. ``rest`` names
+    those where the files may stay longer than the hand-over takes, None any on the way.
+    """
+
+    through: Annotated[tuple[NodeName, ...], Field(max_length=64)] | None = None
+    rest: Annotated[tuple[NodeName, ...], Field(max_length=64)] | None = None
+
+
+DEFAULT_FILES_BYTES = 1 << 40
+"""What a new card says that a message's files may have together: a tebibyte."""
+
+
 class _Card(_Frozen):
     """What both cards have: keys that sign, and whether the holder may act."""
 
@@ -376,7 +404,7 @@ class _Card(_Frozen):
 
 
 class NodeCard(_Card):
-    """A nation's node: where it is, which keys it signs and logs with."""
+    """A nation's node: where it is, which keys it signs and logs with, and whether it takes files (``files``)."""
 
     schema_name: Literal["comity/node-card/1"] = Field(default="comity/node-card/1", alias="schema")
     node: NodeName
@@ -391,6 +419,7 @@ class NodeCard(_Card):
     relay: NodeName | None = None
     languages: Annotated[tuple[Language, ...], Field(max_length=16)] = ()
     foreign_auditors: Annotated[tuple[ForeignAuditor, ...], Field(max_length=64)] = ()
+    files: NodeFilesCard | None = None
     updated_at: Instant
 
     model_config = ConfigDict(populate_by_name=True)
@@ -451,7 +480,7 @@ class ContactPointCard(_Card):
     ``languages`` are those that the office works in; ``accepted_languages`` those in which it accepts requests, which
     is a declaration: a request in another is answered by asking for a translation. ``performs`` says of each limb of
     Art. 35.1 how the office does it. ``reads`` names the message types that its desk reads, with the schema versions of
-    each. A card without it is of a desk from before there were versions.
+    each. A card without it is of a desk from before there were versions. A desk whose card has no ``files`` takes none.
     """
 
     schema_name: Literal["comity/contact-point-card/1"] = Field(default="comity/contact-point-card/1", alias="schema")
@@ -474,6 +503,7 @@ class ContactPointCard(_Card):
     hosting: Annotated[tuple[Hosting, ...], Field(max_length=16)] = ()
     reads: Annotated[dict[MessageType, SchemaVersions], Field(max_length=256)] | None = None
     audit_scope: AuditScope | None = None
+    files: FilesCard | None = None
     updated_at: Instant
 
     model_config = ConfigDict(populate_by_name=True)

@@ -7,14 +7,22 @@ Rules (docs/protocol.md, routes):
    turns there. So no node occurs twice, and the way back is the same one reversed.
 3. A way has at most :data:`MAX_HOPS` hops.
 
+4. Files pass only where the cards of the nodes and of the recipient's desk say that they do, and only by nodes that the
+   sender's nation names, if it names any.
+
 Nothing of a route stands in the signed envelope: a node that is handed one computes where it must have come from and
 where it goes on to.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
 from keys.directory.view import Directory
-from protocol.errors import RelayLoopError, TooManyHopsError
+from protocol.address import Address
+from protocol.errors import FileNotSupportedError, RelayLoopError, TooManyHopsError
+from protocol.files.file_list import FileSet
 
 MAX_HOPS = 4
 
@@ -31,6 +39,46 @@ def node_path(directory: Directory, source: str, destination: str) -> tuple[str,
     if len(path) - 1 > MAX_HOPS:
         raise TooManyHopsError(f"the way from {source} to {destination} has {len(path) - 1} hops; at most {MAX_HOPS}")
     return tuple(path)
+
+
+def require_files(
+    directory: Directory, sender: Address, recipients: Iterable[Address], files: FileSet, at: datetime
+) -> None:
+    """Return if the files can go from the sender to each recipient; raises :class:`FileNotSupportedError`, which says
+    who cannot take them, and as :func:`node_path` and :meth:`Directory.contact_point`.
+
+    Each node on the way and each desk says so on its card, which its nation signed; and the files pass only by nodes
+    that the sender's nation names, if it names any.
+    """
+    source = directory.contact_point(sender).served_by(at)
+    found = [cannot for one in recipients for cannot in _cannot(directory, sender, source, one, files, at)]
+    if found:
+        raise FileNotSupportedError("; ".join(dict.fromkeys(found)))
+
+
+def _cannot(
+    directory: Directory, sender: Address, source: str, recipient: Address, files: FileSet, at: datetime
+) -> Iterator[str]:
+    desk = directory.contact_point(recipient)
+    taken = desk.files
+    if taken is None or not taken.takes(files):
+        yield _reason(f"the desk of {recipient}", None if taken is None else taken.max_total_bytes, files)
+    way = node_path(directory, source, desk.served_by(at))
+    for node in way:
+        card = directory.node(node).files
+        if card is None or not card.takes(files):
+            yield _reason(f"the node {node}", None if card is None else card.max_total_bytes, files)
+    own = directory.node(sender.node).files
+    if own is not None and own.through is not None:
+        for node in way[1:-1]:
+            if node not in own.through:
+                yield f"files of {sender.node} may not pass by {node}"
+
+
+def _reason(who: str, most: int | None, files: FileSet) -> str:
+    if most is None or files.total_bytes <= most:
+        return f"{who} takes no files that are sealed as this program seals them"
+    return f"{who} takes files of at most {most} bytes together, and these have {files.total_bytes}"
 
 
 def _relays(directory: Directory, node: str) -> list[str]:

@@ -6,7 +6,9 @@ begins, so one that was cut off is known too. The reader judges a file of an unk
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -58,6 +60,11 @@ class FileKind(StrEnum):
     EMPTY = "empty"
     ZEROS = "zeros"
     FOLDER = "folder"
+    LINK = "link"
+    DEVICE = "device"
+    PIPE = "pipe"
+    SOCKET = "socket"
+    ANY = "any"
     MIRROR = "mirror"
     BACKUP = "backup"
     RECORDS = "records"
@@ -110,6 +117,11 @@ _TEXTS = {
     FileKind.EMPTY: "empty: what wrote it was broken off, or it is another file",
     FileKind.ZEROS: "nothing but zeros: a copy of it was broken off, or the medium is damaged",
     FileKind.FOLDER: "a folder",
+    FileKind.LINK: "a symbolic link: name the file that it points to",
+    FileKind.DEVICE: "a device: make an image of it, and name that file",
+    FileKind.PIPE: "a pipe, which can be read only once: write it into a file, and name that",
+    FileKind.SOCKET: "a socket",
+    FileKind.ANY: "a file, whatever is in it",
     FileKind.MIRROR: "the folder of a log, as comity audit mirror or comity-node log export-tiles writes it",
     FileKind.BACKUP: "the folder of a node's backup, as comity-node backup writes it",
     FileKind.RECORDS: "the folder of a processing log, as comity records export writes it",
@@ -203,6 +215,14 @@ _READ_AS: dict[FileKind, frozenset[FileKind]] = {
     FileKind.TOKEN: frozenset({FileKind.TEXT}),
     FileKind.IDENTITY: frozenset({FileKind.PRIVATE_KEY, FileKind.CERTIFICATES, FileKind.DER}),
 }
+_SPECIAL = {
+    stat.S_IFDIR: FileKind.FOLDER,
+    stat.S_IFLNK: FileKind.LINK,
+    stat.S_IFBLK: FileKind.DEVICE,
+    stat.S_IFCHR: FileKind.DEVICE,
+    stat.S_IFIFO: FileKind.PIPE,
+    stat.S_IFSOCK: FileKind.SOCKET,
+}
 # A command that wants one of these must not get a file that only may be one.
 _SURE = frozenset({FileKind.KEYSTORE, FileKind.TRANSFER, FileKind.EVIDENCE, FileKind.CHECKPOINT})
 
@@ -248,6 +268,28 @@ def read_given(path: Path, wanted: FileKind, *, also: frozenset[FileKind] = froz
             )
         )
     return content
+
+
+def open_whole(path: Path) -> int:
+    """A descriptor of a file that is read from its beginning to its end, whatever is in it and however long it is.
+
+    Not of a link, whose target another may change meanwhile, and not of what has no length or no end. Opening waits for
+    nobody. Raises :class:`WrongFileError`, and :class:`UsageError` when it cannot be opened.
+    """
+    try:
+        found = _SPECIAL.get(stat.S_IFMT(os.lstat(path).st_mode))
+        if found is not None:
+            raise WrongFileError(_wrong(path, found, FileKind.ANY))
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as problem:
+        raise UsageError(_("cannot read {path}: {why}").format(path=path, why=problem.strerror)) from problem
+    except ValueError:
+        raise UsageError(_("cannot read {path}: {why}").format(path=path, why="NUL")) from None
+    found = _SPECIAL.get(stat.S_IFMT(os.fstat(descriptor).st_mode))
+    if found is not None:  # it was exchanged between the two
+        os.close(descriptor)
+        raise WrongFileError(_wrong(path, found, FileKind.ANY))
+    return descriptor
 
 
 def require_file(path: Path, wanted: FileKind) -> None:

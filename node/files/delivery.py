@@ -15,15 +15,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from node.files._marks import SegmentMarks
+from node.files._passage import may_pass_on
 from node.files.context import FilesContext
 from node.files.holdings import Holding
 from node.files.serving import lose, read_segment
 from node.log.wakeups import ANY_FILES, calling
 from node.operations.logging import log_defect
-from node.peers.routes import require_exchange
 from node.store.file_operations import RecordCancelTold
 from node.store.file_reads import HopState, StoredFileSet
-from protocol.address import Address
 from protocol.errors import (
     ComityError,
     ExpiredError,
@@ -73,7 +72,6 @@ class _Push:
     lacks: SegmentMarks | None = None  # segments that the partner lacks, as far as it told; None: to be asked
     under_way: int = 0
     again_at: float = 0.0  # not before then, by the loop's clock
-    failures: int = 0
     confirmed: bool = False  # it said once that it lacks nothing
     cursor: tuple[int, int] = (0, 0)
 
@@ -125,6 +123,8 @@ class PartnerFiles:
         self._order: list[bytes] = []
         self._under_way: set[asyncio.Task[None]] = set()
         self._failures = 0
+        self._resting: dict[bytes, float] = {}  # until when, by the loop's clock
+        self._refusals: dict[bytes, int] = {}
 
     async def run(self) -> None:
         """Send until nothing waits; what is under way is given up with it."""
@@ -147,37 +147,42 @@ class PartnerFiles:
         if not self._node.partners.can_reach(self._partner):
             return False
         try:
-            waiting = await self._node.store.reads.files_for(self._partner, _MESSAGES_AT_ONCE)
+            waiting = await self._node.store.reads.files_for(self._partner, _MESSAGES_AT_ONCE, self._rested())
             for stored in waiting:
                 if stored.state_of(self._partner) is HopState.TO_BE_TOLD:
                     await self._tell_cancelled(stored)
-                elif stored.digest not in self._pushes and self._may_go(stored):
-                    holding = await self._context.holdings.of(stored)
-                    if holding is not None:
-                        self._pushes[stored.digest] = _Push(holding)
-                        self._order.append(stored.digest)
+                elif stored.digest not in self._pushes:
+                    await self._take_up(stored)
         except ComityError as problem:
             self._failed(problem)
             return True
         kept = {stored.digest for stored in waiting if stored.state_of(self._partner) is HopState.WAITS}
+        kept -= self._resting.keys()
         for digest in [digest for digest in self._pushes if digest not in kept]:
             del self._pushes[digest]
         self._order = [digest for digest in self._order if digest in self._pushes]
-        return bool(waiting) or bool(self._under_way)
+        return bool(waiting) or bool(self._under_way) or bool(self._resting)
+
+    async def _take_up(self, stored: StoredFileSet) -> None:
+        holding = await self._context.holdings.of(stored) if self._may_go(stored) else None
+        if holding is None:
+            self._rest(stored.digest)
+        else:
+            self._pushes[stored.digest] = _Push(holding)
+            self._order.append(stored.digest)
+
+    def _rested(self) -> list[bytes]:
+        """Messages whose files the partner does not take now; meanwhile others have their place."""
+        now = asyncio.get_running_loop().time()
+        for digest in [digest for digest, until in self._resting.items() if until <= now]:
+            del self._resting[digest]
+        return list(self._resting)
 
     def _may_go(self, stored: StoredFileSet) -> bool:
-        """Whether anything may be sent: within its time, and to a recipient that still exchanges messages."""
-        now, directory = self._node.clock(), self._node.directory.current
+        """Whether anything may be sent: within its time, on a way that the sender's nation allows."""
+        now = self._node.clock()
         hop = next(hop for hop in stored.hops if hop.party == self._partner)
-
-        def exchanges(recipient: Address) -> bool:
-            try:
-                require_exchange(directory, recipient, now)
-            except ComityError:
-                return False
-            return True
-
-        return stored.expires > now and any(map(exchanges, hop.recipients))
+        return stored.expires > now and may_pass_on(hop, stored.sender, self._node.directory.current, now)
 
     async def _tell_cancelled(self, stored: StoredFileSet) -> None:
         with suppress(FileUnknownError, FileGoneError):  # it has nothing of them
@@ -215,7 +220,7 @@ class PartnerFiles:
         """Until a push that rests may go on."""
         now = asyncio.get_running_loop().time()
         later = [push.again_at - now for push in self._pushes.values() if push.again_at > now]
-        return min([*later, _LOOK_AGAIN_S])
+        return min([*later, *(until - now for until in self._resting.values() if until > now), _LOOK_AGAIN_S])
 
     def _next(self) -> _Push | None:
         """The next message in turn that there is something to do for."""
@@ -277,13 +282,13 @@ class PartnerFiles:
             announced = FilesAnnounced(stored.digest, stored.file_list or b"")
             missing = await self._node.partners.get(self._partner).announce_files(announced, len(files.files))
             push.lacks = SegmentMarks.of_ranges(files, missing)
-            push.failures = 0
+            self._refusals.pop(push.holding.digest, None)
             if push.lacks.present:
                 push.confirmed = False
             self._worked()
         except OF_ONE_MESSAGE as problem:
             # It let them go, or its message is not there yet: its log will say, or the message's time ends.
-            self._rest(push, problem)
+            self._refused(push, problem)
         finally:
             push.under_way -= 1
 
@@ -312,7 +317,7 @@ class PartnerFiles:
         except FileNotReservedError:
             push.lacks = None
         except OF_ONE_MESSAGE as problem:
-            self._rest(push, problem)
+            self._refused(push, problem)
         except BaseException:
             push.lacks = None  # nobody knows what arrived
             raise
@@ -347,12 +352,16 @@ class PartnerFiles:
 
     # --- How it went --------------------------------------------------------------------------------------------------
 
-    def _rest(self, push: _Push, problem: ComityError) -> None:
+    def _refused(self, push: _Push, problem: ComityError) -> None:
+        """The partner does not take this message's files now."""
         push.lacks = None
         self._node.metrics.refusals.labels("files", problem.code).inc()
-        push.failures += 1
-        pause_s = self._node.settings.delivery.pause_s(push.failures)
-        push.again_at = asyncio.get_running_loop().time() + max(pause_s, 0.01)
+        self._rest(push.holding.digest)
+
+    def _rest(self, digest: bytes) -> None:
+        refusals = self._refusals[digest] = self._refusals.get(digest, 0) + 1
+        pause_s = self._node.settings.delivery.pause_s(refusals)
+        self._resting[digest] = asyncio.get_running_loop().time() + max(pause_s, 0.01)
 
     def _worked(self) -> None:
         if self._failures:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from node.files.context import FilesContext
 from node.files.intake import FileIntake, whole_of
+from node.log.wakeups import ANY_FILES
 from node.operations.logging import log_defect
 from node.peers.routes import relay_to_ask
 from node.store.file_operations import RecordFilesExpired
@@ -20,6 +21,9 @@ from protocol.http.files import MAX_WANTED, FilesAnnounced, FilesWanted, Ranges,
 _LOOK_S = 1.0
 _IDLE_S = 5.0
 _MESSAGES = 8
+# Files of which nothing new came rest so long at most; of so many messages it is known how often nothing came.
+_REST_S = 30.0
+_MOST_KNOWN = 10_000
 # Segments that one request wants at most, by their runs' lengths: the relay gives as many as fit.
 _RUN = 64
 
@@ -32,28 +36,50 @@ class FileFetcher:
         self._node = context.node
         self._intake = intake
         self._failures = 0
+        self._resting: dict[bytes, float] = {}  # until when, by the loop's clock
+        self._rests_s: dict[bytes, float] = {}
 
     async def run(self) -> None:
         """Fetch for ever; returns only by cancellation."""
-        while True:
-            relay = relay_to_ask(self._node.directory.current, self._node.name)
+        with self._node.sequencer.wakeups.watch(ANY_FILES) as news:
+            while True:
+                await news.wait(max(await self._round(), 0.001))
+
+    async def _round(self) -> float:
+        """Fetch some of each message's files; how long to wait before the next round."""
+        relay = relay_to_ask(self._node.directory.current, self._node.name)
+        pause_s = _IDLE_S
+        try:
+            if relay is not None:
+                pause_s = await self._some(relay)
+                self._failures = 0
+        except ComityError as problem:
+            self._failures += 1
+            self._node.metrics.delivery_failures.labels(relay or "", problem.code).inc()
+            self._node.log.warning("files-delayed", partner=relay, code=problem.code, attempts=self._failures)
+            pause_s = self._node.settings.delivery.pause_s(self._failures)
+        except Exception as problem:  # noqa: BLE001 - a defect in one round must not end the fetching for good
+            self._node.metrics.internal_errors.inc()
+            log_defect(self._node.log, problem, partner=relay or "")
             pause_s = _IDLE_S
-            try:
-                if relay is not None:
-                    waiting = await self._node.store.reads.files_from(relay, _MESSAGES)
-                    progress = [await self._one(relay, stored) for stored in waiting]
-                    pause_s = 0.0 if any(progress) else _LOOK_S if waiting else _IDLE_S
-                    self._failures = 0
-            except ComityError as problem:
-                self._failures += 1
-                self._node.metrics.delivery_failures.labels(relay or "", problem.code).inc()
-                self._node.log.warning("files-delayed", partner=relay, code=problem.code, attempts=self._failures)
-                pause_s = self._node.settings.delivery.pause_s(self._failures)
-            except Exception as problem:  # noqa: BLE001 - a defect in one round must not end the fetching for good
-                self._node.metrics.internal_errors.inc()
-                log_defect(self._node.log, problem, partner=relay or "")
-                pause_s = _IDLE_S
-            await asyncio.sleep(pause_s)
+        return pause_s
+
+    async def _some(self, relay: str) -> float:
+        """Go round the messages whose files do not rest; how long to wait before the next round."""
+        now = asyncio.get_running_loop().time()
+        self._resting = {digest: until for digest, until in self._resting.items() if until > now}
+        waiting = await self._node.store.reads.files_from(relay, _MESSAGES, self._resting)
+        came = False
+        for stored in waiting:
+            if await self._one(relay, stored):
+                came = True
+                self._rests_s.pop(stored.digest, None)
+            else:  # nothing new there: others come first, and this one less and less often
+                rest_s = min(2 * self._rests_s.get(stored.digest, _LOOK_S / 2), _REST_S)
+                self._rests_s[stored.digest], self._resting[stored.digest] = rest_s, now + rest_s
+        if len(self._rests_s) > _MOST_KNOWN:
+            self._rests_s.clear()
+        return 0.0 if came else _LOOK_S if waiting or self._resting else _IDLE_S
 
     async def _one(self, relay: str, stored: StoredFileSet) -> bool:
         """Fetch some of what is missing of one message's files; whether anything came."""

@@ -79,6 +79,8 @@ class Holdings:
         self._ending: set[bytes] = set()
         self._reserving = asyncio.Lock()
         self._counted = False
+        self.gone = 0
+        """Of how many messages the files were whole by the log, and are not here."""
 
     async def count(self) -> None:
         """Look at everything that the store holds of announced files: from now on room can be reserved."""
@@ -110,6 +112,8 @@ class Holdings:
                 marks = await asyncio.to_thread(SegmentMarks.of_held, files, held)
                 holding = self._known[stored.digest] = Holding(stored, files, marks)
                 self.note(holding)
+                if stored.whole_at is not None and holding.marks.absent:
+                    self.gone += 1
             holding.stored = stored
             self._stay(holding)
             return holding

@@ -36,6 +36,9 @@ class FileHousekeeping:
     async def begin(self) -> None:
         """Count what is here, let go what no message has any more, and log what became whole before a kill."""
         await self._context.holdings.count()
+        gone = self._context.holdings.gone
+        if gone:  # the folder was lost, or the database is an older one
+            self._node.log.error("files-missing", count=gone)
         for digest in await self._context.store.messages():
             stored = await self._node.store.reads.file_set(digest)
             if stored is None or stored.ended:

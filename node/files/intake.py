@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from node.files._passage import may_rest_at
 from node.files.context import FilesContext
 from node.files.holdings import Holding
 from node.files.store import SegmentObject
@@ -65,7 +66,8 @@ class FileIntake:
         """
         holding = await self._context.holdings.find(digest)
         if holding is None or holding.stored.payer != caller:
-            await self._brought_by(digest, caller)
+            if (await self._brought_by(digest, caller)).ended:
+                raise FileGoneError("these files were let go here")
             raise FileNotReservedError("the files of this message were not announced here")
         if holding.stored.expires <= self._node.clock():
             raise ExpiredError("the message's expiry has passed")
@@ -85,7 +87,7 @@ class FileIntake:
     async def _keep(self, holding: Holding, proved: Sequence[SegmentSent]) -> None:
         names = holding.names
         objects = [
-            SegmentObject(names[sent.file], sent.segment.index, b"".join((*sent.segment.path, sent.segment.data)))
+            SegmentObject(names[sent.file], sent.segment.index, sent.segment.data, b"".join(sent.segment.path))
             for sent in proved
         ]
         await self._context.store.put(holding.digest, objects)
@@ -149,7 +151,10 @@ class FileIntake:
         quota = settings.desk_quota_bytes if desk else settings.partner_quota_bytes
         async with holdings.reserving:
             await holdings.require_room(total)
-            operation = AnnounceFiles(announced.digest, caller, announced.file_list, quota, self._node.clock())
+            may_rest = may_rest_at(self._node.name, stored.sender, self._node.directory.current)
+            operation = AnnounceFiles(
+                announced.digest, caller, announced.file_list, quota, may_rest, self._node.clock()
+            )
             await self._node.sequencer.perform(operation)
             await holdings.find(announced.digest)  # from now on its bytes are expected
         self._node.sequencer.wakeups.notify((ANY_FILES,))

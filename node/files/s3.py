@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakValueDictionary
 
 from node.files.store import KEY_BYTES, SegmentObject
 from node.settings import S3Settings
@@ -41,6 +42,7 @@ class ObjectStore:
         self._prefix = settings.prefix.strip("/")
         self._opened: S3Store | None = None
         self._at_once = asyncio.Semaphore(_AT_ONCE)
+        self._writing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def open(self) -> None:
         """See :class:`~node.files.store.FileStore`."""
@@ -72,7 +74,10 @@ class ObjectStore:
 
         async def one(segment: SegmentObject) -> None:
             key = self._key(message, segment.name, segment.index)
-            await obstore.put_async(bucket, key, segment.content, use_multipart=False)
+            # Some services answer 409 to two writers of one object.
+            async with self._writing.setdefault(key, asyncio.Lock()):
+                content = b"".join((segment.head, segment.content))
+                await obstore.put_async(bucket, key, content, use_multipart=False)
 
         with self._service("written"):
             await self._all([one(segment) for segment in segments])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
+from node.log.wakeups import ANY_FILES
 from node.operations.logging import log_defect
 from node.peers.routes import relay_to_ask
 from node.relay.context import RelayContext
@@ -72,6 +73,8 @@ class Puller:
 async def take_waiting(context: RelayContext, peer: str, waiting: Waiting) -> Taken:
     """Take what ``peer`` had for this node: durable, logged, with an answer for each envelope and receipt."""
     answers = await context.intake.transfer([raw for _, raw in waiting.envelopes], peer) if waiting.envelopes else []
+    if answers:
+        context.node.sequencer.wakeups.notify((ANY_FILES,))
     verdicts = iter(await take_receipts(context, peer, [receipt for _, own in waiting.receipts for receipt in own]))
     return Taken(
         tuple((number, answer) for (number, _), answer in zip(waiting.envelopes, answers, strict=True)),

@@ -18,13 +18,15 @@ class AnnounceFiles:
     """``caller``, from whom the message came, announced its files: keeps the list, and so the room that they take.
 
     A repeat changes nothing. Refused with ``FileQuotaError`` when the caller's files in transit would be more than
-    ``quota_bytes`` together, ``FileGoneError`` when these were let go, ``ExpiredError``.
+    ``quota_bytes`` together, ``FileGoneError`` when these were let go, ``ExpiredError``. Files that may not rest are
+    over as soon as nobody waits for them.
     """
 
     digest: bytes
     caller: str
     file_list: bytes
     quota_bytes: int
+    may_rest: bool
     at: datetime
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
@@ -69,18 +69,18 @@ class FileReads(Protocol):
     async def file_partners(self) -> Sequence[str]:
         """Nodes that wait for announced files, or are to be told that some were taken back."""
 
-    async def files_for(self, party: str, limit: int) -> Sequence[StoredFileSet]:
+    async def files_for(self, party: str, limit: int, without: Collection[bytes] = ()) -> Sequence[StoredFileSet]:
         """What waits for ``party`` and was announced, or is to be told to it; the oldest first.
 
-        Left out are those whose message the partner has not taken yet.
+        Left out are those whose message the partner has not taken yet, and those of the digests ``without``.
         """
 
-    async def files_from(self, peer: str, limit: int) -> Sequence[StoredFileSet]:
-        """Sets of messages that ``peer`` brought, not whole and not ended; the oldest first."""
+    async def files_from(self, peer: str, limit: int, without: Collection[bytes] = ()) -> Sequence[StoredFileSet]:
+        """Sets of messages that ``peer`` brought, not whole and not ended; the oldest first, but for ``without``."""
 
     async def files_ending(self, now: datetime, done_before: datetime, limit: int) -> Sequence[StoredFileSet]:
         """Sets that are not ended and whose message expired before ``now``, or for which nobody waited any more
-        before ``done_before``."""
+        before ``done_before``, or at all where they may not rest."""
 
     async def envelope_waits(self, partner: str, now: datetime) -> bool:
         """Whether a message for the partner is due."""

@@ -6,7 +6,13 @@ from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from hmac import compare_digest
 
-from protocol.errors import FileAlteredError, FileHashMismatchError, FileLengthMismatchError
+from protocol.errors import (
+    ComityError,
+    FileAlteredError,
+    FileHashMismatchError,
+    FileKeyMismatchError,
+    FileLengthMismatchError,
+)
 from protocol.files import chunked
 from protocol.files.chunked import Buffer
 from protocol.files.sealed_file import SealedFile, sealed_length, segment_hash
@@ -53,7 +59,7 @@ class FileOpener:
         own, padding = plaintext[: self._missing], plaintext[self._missing :]
         self._missing -= len(own)
         while len(padding):
-            if padding[: len(_ZEROS)] != _ZEROS[: len(padding)]:
+            if bytes(padding[: len(_ZEROS)]) != _ZEROS[: len(padding)]:  # many times as fast as views are compared
                 raise FileLengthMismatchError("something other than zeros stands behind the end of the file")
             padding = padding[len(_ZEROS) :]
         return own
@@ -64,22 +70,35 @@ def open_file(
 ) -> Iterator[memoryview]:
     """The file in pieces, from its segments in order: nothing may be used before the last piece came.
 
-    ``digest`` is the SHA-256 that the message states of the file. Raises :class:`FileKeyMismatchError` (before
-    anything is opened), :class:`FileAlteredError`, :class:`FileLengthMismatchError` or
-    :class:`FileHashMismatchError`.
+    ``digest`` is the SHA-256 that the message states of the file. Raises :class:`FileAlteredError` where these are not
+    the segments that the name stands for. Where they are, who sealed them is wrong: :class:`FileKeyMismatchError`,
+    :class:`FileLengthMismatchError` or :class:`FileHashMismatchError`.
     """
     opener, edge, hash_ = FileOpener(file, key, file_bytes), Frontier(), sha256()
+    wrong: ComityError | None = None
     for segment in segments:
         _, length = file.extent(edge.size)
         if memoryview(segment).nbytes != length:
             raise FileAlteredError(f"segment {edge.size} does not have the length of its place")
         edge = edge.append(segment_hash(segment))
-        piece = opener.update(segment)
-        hash_.update(piece)
-        yield piece
-    last = opener.finish()
-    if not compare_digest(edge.root(), file.root):
+        if wrong is None:
+            try:
+                piece = opener.update(segment)
+            except (FileKeyMismatchError, FileAlteredError) as problem:
+                wrong = problem  # whose fault it is the root says, when all segments were seen
+            else:
+                hash_.update(piece)
+                yield piece
+    if edge.size != file.segments or not compare_digest(edge.root(), file.root):
         raise FileAlteredError("the sealed file is not the one that its name stands for")
+    try:
+        last = memoryview(b"") if wrong is not None else opener.finish()
+    except FileAlteredError as problem:
+        wrong = problem
+    if isinstance(wrong, FileAlteredError):
+        raise FileKeyMismatchError("a part of the file was not sealed under the key that the message gives") from wrong
+    if wrong is not None:
+        raise wrong
     hash_.update(last)
     if digest is not None and not compare_digest(hash_.digest(), digest):
         raise FileHashMismatchError

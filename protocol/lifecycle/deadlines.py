@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from protocol.codes import Confidence
+from protocol.encoding.phrase import phrase
 from protocol.lifecycle import facts as f
 from protocol.lifecycle.assistance import AssistanceCase
 from protocol.lifecycle.assistance_rules import TERMINAL as ASSISTANCE_TERMINAL
@@ -138,7 +139,7 @@ def _explanations(case: AnyCase, opening: f.Submitted) -> Iterator[Deadline]:
         side = Side.REQUESTED if fact.by == opening.by else Side.REQUESTER
         clock = acknowledgement_profile(opening.urgency)
         due = due_at(fact.at, timedelta(hours=clock.hours))
-        source = "Comity: a message out of order is answered"
+        source = phrase("Comity: a message out of order is answered")
         about = fact.message_id
         yield Deadline("explanation", side, due, source, "verified", str(about), since=fact.at, message=about)
 
@@ -165,7 +166,7 @@ def _next_update(case: PreservationCase | AssistanceCase) -> Iterator[Deadline]:
     """What the requested side promised itself."""
     promised = case.eta or case.next_update_by
     if promised is not None and is_open(case):
-        source = "the requested side's own word"
+        source = phrase("the requested side's own word")
         yield Deadline("next_update", Side.REQUESTED, promised, source, "verified", kind=DueKind.PROMISED)
 
 
@@ -216,7 +217,7 @@ def _decided_at(case: AssistanceCase) -> datetime | None:
 
 def _supplement(case: AssistanceCase, opening: f.Submitted) -> Iterator[Deadline]:
     if any(target.state is AssistanceState.SUPPLEMENT_DUE for target in case.targets):
-        source = "Second Additional Protocol Art. 9.3"
+        source = phrase("Second Additional Protocol Art. 9.3")
         due = opening.supplement_by
         yield Deadline("supplement", Side.REQUESTER, due, source, "verified", kind=DueKind.PROMISED)
 
@@ -239,7 +240,7 @@ def _expiries(case: PreservationCase, national: NationalClocks) -> Iterator[Dead
             continue
         renewed = national.renewal and target.state is State.FOLLOWED_UP
         if renewed or expires_in(target, expiry) is not None:
-            source = "Budapest Convention Art. 29.7"
+            source = phrase("Budapest Convention Art. 29.7")
             yield Deadline("expiry", Side.REQUESTER, expiry, source, "verified", target.name, DueKind.DECLARED)
 
 
@@ -270,7 +271,7 @@ def _unconfirmed(case: PreservationCase, opening: f.Submitted) -> Iterator[Deadl
             continue
         due, kind, source = leg.announced_at + profile.period(opening.urgency), DueKind.TARGET, profile.source
         if expiry is not None and expiry <= due:
-            due, kind, source = expiry, DueKind.DECLARED, "Budapest Convention Art. 29.7"
+            due, kind, source = expiry, DueKind.DECLARED, phrase("Budapest Convention Art. 29.7")
         yield Deadline(
             "confirm_follow_up",
             Side.REQUESTED,
@@ -298,7 +299,7 @@ def _authorisations(case: PreservationCase | AssistanceCase, opening: f.Submitte
                 "authorisation",
                 Side.REQUESTED,
                 due,
-                "the requested side's own word" if wait.until else profile.source,
+                phrase("the requested side's own word") if wait.until else profile.source,
                 "verified" if wait.until else profile.confidence,
                 name,
                 DueKind.PROMISED if wait.until else DueKind.TARGET,
@@ -310,7 +311,7 @@ def _authorisations(case: PreservationCase | AssistanceCase, opening: f.Submitte
 def _silence(case: PreservationCase | AssistanceCase, opening: f.Submitted) -> Iterator[Deadline]:
     """The end of the request not to notify the user: before it the requester renews it, or the user may be told."""
     if case.silent_until is not None and not _is_ended(case, ("",)):
-        source = "UN Convention Art. 42 (g); the requester's own word"
+        source = "; ".join((phrase("UN Convention Art. 42 (g)"), phrase("the requester's own word")))
         due = case.silent_until
         yield Deadline("renewal", Side.REQUESTER, due, source, "verified", kind=DueKind.DECLARED)
 

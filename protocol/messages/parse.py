@@ -24,6 +24,7 @@ from protocol.messages.schema.fields import NEWEST
 from protocol.messages.schema.parts import MAX_TARGETS
 from protocol.messages.schema.problems import Problem, problems_of
 
+_NO_KEY = "A" * 43  # as long as a key is in base64url
 _FORMAT_RULE = "message format"
 _TEXTS = {
     "type_missing": "add the message type",
@@ -121,13 +122,29 @@ def notes_of(message: Message) -> tuple[str, ...]:
 def check_outgoing(draft: Mapping[str, Any]) -> list[Problem]:
     """Every missing or invalid field of a draft, by its legal name: treaty elements in order, then the rest.
 
-    ``id``, ``thread``, ``from``, ``sent_at`` and ``schema_version`` may be left to the desk. Empty means: send it.
+    ``id``, ``thread``, ``from``, ``sent_at``, ``schema_version`` and the keys of files may be left to the desk. Empty
+    means: send it.
     """
     try:
-        compose_message(draft)
+        compose_message(_with_keys_to_come(draft))
     except InvalidMessageError as error:
         return list(error.problems)
     return []
+
+
+def _with_keys_to_come(draft: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The draft with something in the place of the keys that its desk has, and puts in when it composes."""
+    attachments = draft.get("attachments")
+    if not isinstance(attachments, list | tuple):
+        return draft
+    return {**draft, "attachments": [_with_key_to_come(attachment) for attachment in attachments]}
+
+
+def _with_key_to_come(attachment: Any) -> Any:
+    sealed = attachment.get("sealed") if isinstance(attachment, Mapping) else None
+    if not isinstance(sealed, Mapping) or "key" in sealed:
+        return attachment
+    return {**attachment, "sealed": {**sealed, "key": _NO_KEY}}
 
 
 def complete_message(
@@ -137,8 +154,9 @@ def complete_message(
     sender: str | None = None,
     sent_at: datetime | None = None,
 ) -> Message:
-    """The message of :func:`compose_message`; raises as it does."""
-    return compose_message(draft, message_id=message_id, sender=sender, sent_at=sent_at).message
+    """The message of :func:`compose_message`, to be looked at: keys of files may be missing. Raises as it does."""
+    whole = _with_keys_to_come(draft)
+    return compose_message(whole, message_id=message_id, sender=sender, sent_at=sent_at).message
 
 
 def compose_message(

@@ -9,7 +9,7 @@ import pytest
 
 from protocol.event import EventName
 from tests.worlds import parcels
-from tests.worlds.nodes import World
+from tests.worlds.nodes import Nation, World
 from tests.worlds.parcels import MIB, Parcel
 
 FILES = {"reserve_bytes": 0, "retention_h": 0}
@@ -34,20 +34,49 @@ async def test_sender_gets_proof_of_every_hop_of_the_files_and_nothing_of_them_i
     assert set(await parcels.send(world, tokyo, parcel, list(parcel.segments))) == {None}
     assert await parcels.announce(world, tokyo, parcel) == ((), (), ())
 
-    proved = await world.events(tokyo, 6)
+    await parcels.file_events(world, tokyo, 3)
     assert await parcels.fetch_all(world, paris, parcel) == parcel.content
     (stated,) = await parcels.state_files(world, paris, EventName.FileHandover, parcel)
     assert [world.verify(receipt).event.name for receipt in stated.receipts] == [EventName.FileHandover]
-    proved = await world.events(tokyo, 9)
-    told = {(one.origin.rpartition("/")[2], one.event.name) for one in proved if one.event.name.of_files}
-    assert told == {
-        ("jp", EventName.FileAcceptance),
-        ("fr", EventName.FileRelayAcceptance),
-        ("fr", EventName.FileConsignment),
-        ("fr", EventName.FileHandover),
-        ("jp", EventName.FileDeletion),
-        ("fr", EventName.FileDeletion),
-    }
-    assert all(one.event.files == parcel.whole() for one in proved if one.event.name.of_files)
+    proved = await parcels.file_events(world, tokyo, 6)
+    assert parcels.where(proved) == [
+        ("fr", "FileConsignment", "24-7@fr", ""),
+        ("fr", "FileDeletion", "", ""),
+        ("fr", "FileHandover", "24-7@fr", ""),
+        ("fr", "FileRelayAcceptance", "", "jp"),
+        ("jp", "FileAcceptance", "", ""),
+        ("jp", "FileDeletion", "", ""),
+    ]
+    assert all(one.event.files == parcel.whole() for one in proved)
     for name in ("jp", "fr"):
         assert await world.nodes[name].evidence.store.messages() == []
+
+
+async def test_files_pass_a_relay_to_a_nation_that_fetches_and_to_a_hosted_desk_in_one_message(tmp_path: Path) -> None:
+    world = World.of(tmp_path, "jp", "fr", Nation("gh", relay="fr", reachable=False))
+    world.add_hosted("24-7@xa", "fr")
+    tokyo, accra, hosted = (world.desks[name] for name in ("24-7@jp", "24-7@gh", "24-7@xa"))
+    try:
+        kept = {"reserve_bytes": 0}
+        for name in ("jp", "fr"):
+            await world.start(name, files=kept)
+        await world.start("gh", listen="", admin="", files=kept)
+        parcel = Parcel.of(world, tokyo, [accra, hosted], 2 * MIB, 5000)
+        await world.submit(tokyo, parcel.envelope)
+        await parcels.announce(world, tokyo, parcel)
+        await parcels.send(world, tokyo, parcel, list(parcel.segments))
+
+        await parcels.held_here(world.nodes["gh"], parcel)
+        assert await parcels.fetch_all(world, hosted, parcel) == parcel.content
+        await parcels.state_files(world, hosted, EventName.FileHandover, parcel)
+        proved = await parcels.file_events(world, tokyo, 6)
+    finally:
+        await world.close()
+    assert parcels.where(proved) == [
+        ("fr", "FileConsignment", "24-7@xa", ""),
+        ("fr", "FileHandover", "24-7@xa", ""),
+        ("fr", "FileRelayAcceptance", "", "jp"),
+        ("gh", "FileConsignment", "24-7@gh", ""),
+        ("gh", "FileRelayAcceptance", "", "fr"),
+        ("jp", "FileAcceptance", "", ""),
+    ]

@@ -1,6 +1,6 @@
 """Writes keys/locale/comity.pot, every text that people read: run it from the root of the checkout.
 
-It holds what stands in ``_( )`` in ``exchange/``, ``node/`` and ``keys/``, the help of ``comity-node``'s commands, what
+It holds what stands in ``_( )`` and ``phrase( )`` in all four packages, the help of ``comity-node``'s commands, what
 each typed error says and advises, what the check of a draft says of each field, and the labels of the code lists
 (countries and languages are named by CLDR instead). A label has its list as context, a field's name the field too: the
 same English word may be another word elsewhere.
@@ -9,6 +9,7 @@ same English word may be another word elsewhere.
 from __future__ import annotations
 
 import importlib
+import json
 import pkgutil
 from collections.abc import Iterator
 from io import BytesIO
@@ -24,6 +25,7 @@ from keys.local.translation import FACT, label_context
 from node.cli._commands import ROWS
 from protocol.codes.loader import list_names, load_codes
 from protocol.errors import ComityError
+from protocol.lifecycle._owed import _DUTIES
 from protocol.lifecycle.facts import CaseFact
 from protocol.messages.schema.fields import Legal
 from tests.generators.source_texts import SourceText, texts_in
@@ -35,7 +37,7 @@ NAMED_BY_CLDR = frozenset({"country", "language"})
 
 def texts() -> Iterator[tuple[SourceText, str]]:
     """(text, file that it stands in)."""
-    for folder in ("exchange", "keys", "node", "protocol/messages"):
+    for folder in ("exchange", "keys", "node", "protocol"):
         for file in sorted((ROOT / folder).rglob("*.py")):
             for text in texts_in(file):
                 yield text, file.relative_to(ROOT).as_posix()
@@ -48,6 +50,8 @@ def texts() -> Iterator[tuple[SourceText, str]]:
         yield SourceText(kind.advice), file
     for fact in _facts(CaseFact):
         yield SourceText(fact.NAME, context=FACT), "protocol/lifecycle/facts.py"
+    for source in sorted(_sources()):
+        yield SourceText(source), "protocol/lifecycle/profiles.json"
     for name in list_names():
         if name not in NAMED_BY_CLDR:
             for entry in load_codes(name).entries:
@@ -90,6 +94,15 @@ def _facts(base: type[CaseFact]) -> Iterator[type[CaseFact]]:
         if kind.NAME:
             yield kind
         yield from _facts(kind)
+
+
+def _sources() -> set[str]:
+    """What due dates rest on, part by part, as a case shows them."""
+    profiles = json.loads((ROOT / "protocol/lifecycle/profiles.json").read_text("utf-8"))
+    rows = [row for part in profiles.values() if isinstance(part, list) for row in part if isinstance(row, dict)]
+    named = [str(row["source"]) for row in rows if row.get("source")]
+    duties = [one for duty in _DUTIES for one in (duty, duty.then) if one is not None]
+    return {part for source in (*named, *(duty.source for duty in duties)) for part in source.split("; ")}
 
 
 def _errors() -> set[type[ComityError]]:

@@ -24,6 +24,7 @@ CALLS: Mapping[str, tuple[int, ...]] = {
     "problem": (1,),
     "after": (1,),
     "absent_if": (1,),
+    "check_line": (1,),
     "Scenario": (0,),
     "between_two": (0,),
     "turn": (0,),

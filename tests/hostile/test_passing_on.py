@@ -155,7 +155,9 @@ async def test_a_forged_consent_opens_nothing(world: World, monkeypatch: pytest.
         items = [{"item": {"message": str(message)}, "consent": "granted"}]
         thread = {"thread": str(message), "in_reply_to": str(asked.id), "handling": {"tlp": "RED"}}
         outbox: Outbox = fr._works.outbox
-        (composed,) = await in_thread(fr, outbox.compose, [{**reply, **thread, "to": [str(JP)], "items": items}])
+        with monkeypatch.context() as patched:  # an honest desk answers no request of its own
+            patched.setattr("exchange.messaging.outbox.check_next_step", lambda *_, **__: None)
+            (composed,) = await in_thread(fr, outbox.compose, [{**reply, **thread, "to": [str(JP)], "items": items}])
         composed = composed.complete
         forged = composed.message.model_copy(update={"sender": str(JP), "to": (str(FR),)})
         with monkeypatch.context() as patched:

@@ -35,6 +35,8 @@ from protocol.address import Address
 from protocol.envelope import Envelope, parse_envelope, verify_envelope
 from protocol.errors import ComityError, LogUnavailableError, QuorumNotMetError, UnavailableError
 from protocol.event import Event, EventName, LeafReference, encode_event
+from protocol.files.file_list import FileSet
+from protocol.http.files import FilesAnnounced, FilesHeld, FilesWanted, Ranges, SegmentSent
 from protocol.http.wire import EnvelopeAnswer, MailboxEntry, MailboxPage
 from protocol.log.checkpoint import Checkpoint, SoftLogSigner, sign_checkpoint
 from protocol.log.layout import TileName, parse_tile_path
@@ -44,6 +46,7 @@ from protocol.log.tiles import TileTree
 from protocol.receipt import Receipt
 from protocol.statement import parse_statement, verify_statement
 from tests.worlds.federation import Federation, signers
+from tests.worlds.files_at_nodes import FilesAtNodes
 from tests.worlds.moulds import copied
 
 P = ParamSpec("P")
@@ -194,7 +197,8 @@ class Node:
     def state(self, raw: bytes) -> tuple[Receipt, ...]:
         signed = parse_statement(raw)
         said = signed.statement
-        key = (said.digest, str(said.recipient), said.event.value)
+        about = b"" if said.files is None else said.files.root
+        key = (said.digest + about, str(said.recipient), said.event.value)
         if key not in self.stated:
             verifier = self.world.directory.signing_key(str(said.recipient), signed.kid, self.world.clock())
             verify_statement(signed, verifier)
@@ -208,6 +212,7 @@ class Node:
                     recipient=said.recipient,
                     reasons=said.reasons,
                     statement=raw,
+                    files=said.files,
                 )
             )
             self.stated[key] = tuple(receipts)
@@ -234,6 +239,7 @@ class Client:
         answers = []
         for raw in envelopes:
             self.node.world.senders[parse_envelope(raw).digest] = self._holder
+            self.node.world.file_sets[parse_envelope(raw).digest] = parse_envelope(raw).routing.file_set
             if self.node.refuse is not None:
                 answers.append(EnvelopeAnswer((), self.node.refuse))
                 continue
@@ -254,6 +260,24 @@ class Client:
         self.node.reach("mailbox")
         entries = self.node.box(self._holder).entries
         return MailboxPage(tuple(entry for entry in entries if entry.sequence > after)[:limit], len(entries))
+
+    async def open_files(self, announced: FilesAnnounced, files: int) -> tuple[Ranges, ...]:
+        self.node.reach("open-files")
+        missing = self.node.world.files.open(announced, self.node.world.file_sets[announced.digest])
+        assert len(missing) == files
+        return missing
+
+    async def put_segments(self, digest: bytes, segments: Sequence[SegmentSent]) -> list[ComityError | None]:
+        self.node.reach("put-segments")
+        return self.node.world.files.put(digest, segments)
+
+    async def fetch_files(self, wanted: FilesWanted) -> FilesHeld:
+        self.node.reach("fetch-files")
+        return self.node.world.files.fetch(wanted)
+
+    async def cancel_files(self, digest: bytes) -> int:
+        self.node.reach("cancel-files")
+        return self.node.world.files.cancel(digest)
 
     async def checkpoint(self) -> bytes:
         self.node.reach("checkpoint")
@@ -322,6 +346,8 @@ class World:
         self.path = path
         self.clock = Clock()
         self.senders: dict[bytes, Address] = {}
+        self.file_sets: dict[bytes, FileSet | None] = {}
+        self.files = FilesAtNodes()
         self.directory_reads = 0
         self._salts = 0
         founded = copied(path, _found, "jp", "fr", *more)

@@ -382,8 +382,10 @@ class World:
         return found
 
     def verify(self, receipt: Receipt) -> VerifiedReceipt:
-        directory = next(iter(self.nodes.values())).context.directory
-        return ReceiptVerifier(directory.current.log_verifier).verify(receipt)
+        nodes = list(self.nodes.values())
+        directory = nodes[0].context.directory.current if nodes else self.directory
+        assert directory is not None
+        return ReceiptVerifier(directory.log_verifier).verify(receipt)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Let the loop run until something holds; for what has no event to wait for."""

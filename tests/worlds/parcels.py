@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from functools import cache
 from hashlib import sha256
 from typing import Any
 
+from node.server import Node
 from protocol.envelope import Envelope
 from protocol.event import EventName
 from protocol.files.file_list import FileList, encode_list
@@ -18,6 +20,7 @@ from protocol.files.sealing import FileSealer
 from protocol.http import files as bodies
 from protocol.http import wire
 from protocol.http.files import FilesAnnounced, FilesHeld, FilesWanted, Ranges, SegmentSent, SegmentsWanted
+from protocol.receipt import VerifiedReceipt
 from protocol.statement import DeskStatement, sign_statement
 from tests.worlds.nodes import Answer, Desk, Reply, World, answers
 
@@ -37,8 +40,8 @@ def sealed_sample(size_bytes: int, seed: int = 0) -> SealedSample:
     """A file of so many random bytes, sealed; the same for the same arguments."""
     chosen = random.Random((size_bytes << 8) + seed)
     sealer, tree, data = FileSealer(chosen.randbytes(32), chosen.randbytes(24)), SegmentTree(), []
-    parts = [*sealer.update(chosen.randbytes(size_bytes)), *sealer.finish()]
-    for part in parts:
+    pieces = [chosen.randbytes(min(MIB, size_bytes - at)) for at in range(0, size_bytes, MIB)]
+    for part in [*(part for piece in pieces for part in sealer.update(piece)), *sealer.finish()]:
         tree.append(segment_hash(part))
         data.append(bytes(part))
     segments = tuple(Segment(index, tree.path(index), part) for index, part in enumerate(data))
@@ -162,3 +165,31 @@ async def state_files(
     reasons = ("file-altered",) if event.negative else ()
     statement = DeskStatement(event, routing.id, parcel.digest, desk.address, world.clock(), reasons, said)
     return answers(await world.desk_call(desk, "POST", "/v1/statements", [sign_statement(statement, desk.signer())]))
+
+
+async def file_events(world: World, desk: Desk, count: int) -> list[VerifiedReceipt]:
+    """The desk's verified receipts about files, once there are ``count`` of them."""
+    async with asyncio.timeout(30):
+        after, found = 0, list[VerifiedReceipt]()
+        while len(found) < count:
+            entries, _ = await world.mailbox(desk, after, wait=5)
+            for entry in entries:
+                after = entry.seq
+                proved = [world.verify(receipt) for receipt in entry.receipts]
+                found += [one for one in proved if one.event.name.of_files]
+    return found
+
+
+def where(receipts: Iterable[VerifiedReceipt]) -> list[tuple[str, str, str, str]]:
+    """Of each: whose log, which event, at which desk, from which node; sorted."""
+    return sorted(
+        (one.origin.rpartition("/")[2], one.event.name.value, str(one.event.recipient or ""), one.event.peer or "")
+        for one in receipts
+    )
+
+
+async def held_here(node: Node, parcel: Parcel, count: int | None = None) -> None:
+    """Return when the node keeps so many segments of the parcel: all, if no number is given."""
+    async with asyncio.timeout(30):
+        while sum(map(len, (await node.evidence.store.held(parcel.digest)).values())) < (count or len(parcel.segments)):  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0.01)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import socket
+import subprocess
 import threading
+import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,9 +24,7 @@ def moto_service() -> Iterator[str]:
     """The address of a running service without any bucket."""
     from moto.server import ThreadedMotoServer
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = _free_ports(1)
     server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
     server.start()
     try:
@@ -85,3 +87,91 @@ def troubled(service: str, troubles: Sequence[int | str]) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+SWIFT = Path(__file__).resolve().parents[2] / ".cache" / "interop" / "swift" / "root"
+"""OpenStack Swift out of Debian's packages, unpacked and not installed (tests/interop/install-peers)."""
+
+_KINDS = ("account", "container", "object", "proxy")
+_USER, _SWIFT_KEY = "comity:tester", "secret-of-swift"
+_SERVER = Path(__file__).resolve().parents[1] / "interop" / "swift_server.py"
+
+
+@contextmanager
+def swift_service(folder: Path) -> Iterator[str]:
+    """The address of a Swift with its middleware for S3: one replica on one device, and a memcached beside it."""
+    ports = dict(zip(("account", "container", "object", "proxy", "memcached"), _free_ports(5), strict=True))
+    (folder / "devices" / "one").mkdir(parents=True)
+    _write_swift(folder, ports)
+    libraries = ":".join(str(path) for path in sorted(SWIFT.glob("usr/lib/*-linux-gnu")))
+    modules = str(SWIFT / "usr/lib/python3/dist-packages")
+    environment = {**os.environ, "PYTHONPATH": modules, "LD_LIBRARY_PATH": libraries}
+    cache = [str(SWIFT / "usr/bin/memcached"), "-l", "127.0.0.1", "-p", str(ports["memcached"]), "-u", _whoami()]
+    swift = ["/usr/bin/python3", str(_SERVER), str(folder), *(str(ports[kind]) for kind in _KINDS)]
+    with ExitStack() as running:
+        log = running.enter_context((folder / "log").open("wb"))
+        for command in (cache, swift):
+            server = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, cwd=folder)
+            running.enter_context(server)
+            running.callback(server.kill)
+        assert server.stdout is not None
+        assert server.stdout.readline() == b"serves\n", (folder / "log").read_text("utf-8", "replace")[-2000:]
+        yield f"http://127.0.0.1:{ports['proxy']}"
+
+
+def swift_settings(endpoint: str, bucket: str, home: Path) -> S3Settings:
+    """The settings of a node that keeps its files there."""
+    settings = bucket_settings(endpoint, bucket, home)
+    (home / "s3-credentials").write_text(f"{_USER}\n{_SWIFT_KEY}\n")
+    return settings
+
+
+def make_swift_bucket(endpoint: str, name: str) -> None:
+    """Make a container, by Swift's own interface."""
+    who = {"X-Auth-User": _USER, "X-Auth-Key": _SWIFT_KEY}
+    asked = urllib.request.Request(f"{endpoint}/auth/v1.0", headers=who)  # noqa: S310 - a service of this machine
+    with urllib.request.urlopen(asked) as answer:  # noqa: S310
+        url, token = answer.headers["X-Storage-Url"], answer.headers["X-Auth-Token"]
+    made = urllib.request.Request(f"{url}/{name}", method="PUT", headers={"X-Auth-Token": token})  # noqa: S310
+    urllib.request.urlopen(made).close()  # noqa: S310
+
+
+def _write_swift(folder: Path, ports: dict[str, int]) -> None:
+    (folder / "swift.conf").write_text(
+        "[swift-hash]\nswift_hash_path_suffix = s\nswift_hash_path_prefix = p\n"
+        "[storage-policy:0]\nname = one\ndefault = yes\n"
+    )
+    common = (
+        f"bind_ip = 127.0.0.1\nworkers = 0\nuser = {_whoami()}\nswift_dir = {folder}\ndevices = {folder}/devices\n"
+        "mount_check = false\nlog_level = WARNING\n"
+    )
+    for kind in _KINDS[:3]:
+        (folder / f"{kind}.conf").write_text(
+            f"[DEFAULT]\n{common}bind_port = {ports[kind]}\n[pipeline:main]\npipeline = {kind}-server\n"
+            f"[app:{kind}-server]\nuse = egg:swift#{kind}\n"
+        )
+    filters = {
+        "catch_errors": "",
+        "cache": f"memcache_servers = 127.0.0.1:{ports['memcached']}\n",
+        "s3api": "location = us-east-1\ns3_acl = false\n",
+        "tempauth": f"user_{_USER.replace(':', '_')} = {_SWIFT_KEY} .admin\n",
+    }
+    kinds = {"cache": "memcache"}
+    (folder / "proxy.conf").write_text(
+        f"[DEFAULT]\n{common}bind_port = {ports['proxy']}\n[pipeline:main]\n"
+        f"pipeline = {' '.join(filters)} proxy-server\n[app:proxy-server]\nuse = egg:swift#proxy\n"
+        "account_autocreate = true\n"
+        + "".join(f"[filter:{name}]\nuse = egg:swift#{kinds.get(name, name)}\n{more}" for name, more in filters.items())
+    )
+
+
+def _whoami() -> str:
+    return pwd.getpwuid(os.geteuid()).pw_name
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as open_:
+        sockets = [open_.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]

@@ -14,6 +14,7 @@ from enum import StrEnum
 from exchange.cases.legal_comparison import KnownProfile
 from keys.directory.legal_profile import TreatyRule
 from protocol.codes import Confidence
+from protocol.encoding.phrase import phrase
 from protocol.messages.law.instruments import InstrumentKind, InstrumentStatus, instruments
 
 # The ways that remain where a treaty is not in force, in the order in which to look: codes of the list way_out.
@@ -119,6 +120,9 @@ def ways_out(first: NationLaw, second: NationLaw, day: date, territory: str | No
     return _WAYS if open_ else _WAYS[1:]
 
 
+_UNION = "Treaty on European Union Art. 52"
+
+
 def _said(status: InstrumentStatus, side: NationLaw, other: NationLaw) -> tuple[Statement | None, TreatyRule | None]:
     """What is known of one side and the instrument, and the rule of its profile; None where nothing is."""
     known = side.known
@@ -128,7 +132,7 @@ def _said(status: InstrumentStatus, side: NationLaw, other: NationLaw) -> tuple[
         return Statement(side.nation, rule.since, rule.source, rule.confidence, known.signed, terms), rule
     if status.kind is InstrumentKind.UNION_LAW and len(side.nation) == 2:
         member = side.nation in status.members
-        source = "Treaty on European Union Art. 52" if member else "no member State that the instrument binds"
+        source = _UNION if member else phrase("no member State that the instrument binds")
         since = status.in_force_since if member else None
         return Statement(side.nation, since, source, "second-hand", signed=False), None
     return None, None

@@ -50,7 +50,7 @@ def check_law(directory: Directory, message: Message) -> None:
         if discloses(message):
             _check_transfer(directory, message, sender.node, recipient, day)
     if problems:
-        raise InvalidMessageError("the legal basis is not in force", tuple(dict.fromkeys(problems)))
+        raise InvalidMessageError(phrase("the legal basis is not in force"), tuple(dict.fromkeys(problems)))
 
 
 def basis_of(directory: Directory, instrument: str, first: str, second: str, day: date) -> Basis:
@@ -134,7 +134,14 @@ def _check_transfer(directory: Directory, message: Message, own: str, recipient:
     for rule in known.profile.suspensions if known is not None else ():
         if any(rule.holds(recipient, instrument, day) for instrument in bases):
             raise TransferSuspendedError(
-                f"{own} suspended transfers to {recipient} on {rule.since}: {rule.reason} ({rule.source})"
+                phrase(
+                    "{nation} suspended transfers to {recipient} on {time}: {reason} ({source})",
+                    nation=own,
+                    recipient=recipient,
+                    time=rule.since,
+                    reason=rule.reason,
+                    source=rule.source,
+                )
             )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from exchange.cli.output import safe
 from exchange.text.labels import code_label, fact_label
@@ -16,23 +16,6 @@ if TYPE_CHECKING:
     from protocol.lifecycle.waiting import AuthorityWait
 
 _Shared = TypeVar("_Shared", bound=Hashable)
-
-
-def course_members(cases: Sequence[AnyCase]) -> dict[str, Any]:
-    """The notes of the history and how messages stand, as members of a JSON object."""
-    return {
-        "history_notes": [
-            {"message": step.fact.message_id, "fact": step.fact.NAME, "target": step.target, "note": note}
-            for case in cases
-            for step in case.history
-            for note in step.notes
-        ],
-        "standings": [
-            {"message": message, "state": found.state.value, "by": found.by, "relied_on": list(found.relied)}
-            for case in cases
-            for message, found in case.standings.items()
-        ],
-    }
 
 
 def course_lines(cases: Sequence[AnyCase], targets: Sequence[TargetRow]) -> Iterator[str]:

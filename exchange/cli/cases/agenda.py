@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,11 +18,11 @@ from exchange.cli._options import (
     with_desk,
 )
 from exchange.cli.messages.syncing import SyncOption, synced
-from exchange.cli.output import line, print_json, print_json_line, safe
+from exchange.cli.output import line, print_json, print_json_line, safe, told
 from exchange.i18n import _, labelled
 from exchange.text.labels import code_label, deadline_label, marked
 from exchange.text.objects import plain
-from protocol.errors import ComityError, UsageError
+from protocol.errors import ComityError
 
 if TYPE_CHECKING:
     from exchange.cases.agenda import Notice
@@ -50,20 +50,19 @@ def agenda(
     """Show what is due."""
 
     async def work(desk: Desk) -> None:
+        from exchange.acts.cases import due_object, numbers_of, require_lane, wants_call
         from exchange.cases.agenda import AgendaFilter, lanes
         from exchange.desk.desk import utc_now
         from exchange.text.due import item_lines, lane_label
         from exchange.views import Lane
 
-        if lane is not None and lane not in list(Lane):
-            # Shown as an empty lane, a misspelt one would say that nothing is due.
-            raise UsageError(_("there is no such lane; known: {names}").format(names=", ".join(Lane)))
+        require_lane(lane)
         reached = await synced(desk, sync=sync)
         wanted = AgendaFilter(ours=ours, pressing=pressing, lane=Lane(lane) if lane is not None else None)
         page = await desk.cases.agenda_page(wanted, limit=limit)
-        calls = await _numbers(desk, page.items)
+        calls = await numbers_of(desk, page.items)
         if as_json:
-            shown = [{**item_object(item), **_call_object(item, calls)} for item in page.items]
+            shown = [due_object(item, calls) for item in page.items]
             print_json({"synced": reached.done, **reached.members(), "items": shown, "more": page.more})
             return
         reached.say()
@@ -110,23 +109,15 @@ def watch(
                 await _say(desk, seen, as_json=as_json)
 
     async def look_once(desk: Desk, channels: Sequence[Channel]) -> None:
-        from exchange.desk.notify import CHANNEL
-        from exchange.desk.watch import TryFailed, compare_log, tell, told_here
-
-        (await synced(desk)).say()
-        found = await compare_log(desk)
-        if found is not None:
-            await _say(desk, found, as_json=as_json)
-        async with aclosing(told_here(desk)) as notices:
-            async for notice in notices:
-                await _say(desk, notice, as_json=as_json)
-        for channel in channels:
-            failure = await tell(desk, channel)
-            if failure is not None:
-                await _say(desk, failure, as_json=as_json)
-        await desk.webhooks.queue()
-        for problem in (await desk.webhooks.deliver()).failed:
-            await _say(desk, TryFailed(CHANNEL, problem), as_json=as_json)
+        reached, told = await synced(desk), False
+        reached.say()
+        async with aclosing(_looked_at_once(desk, channels)) as looking:
+            async for seen in looking:
+                told = True
+                await _say(desk, seen, as_json=as_json)
+        if as_json and not told:
+            # Nothing at all would be no JSON.
+            print_json_line({"event": "nothing", **reached.members()})
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -140,22 +131,24 @@ def item_object(item: AgendaItem) -> dict[str, Any]:
 # --- Inside ---
 
 
-def wants_call(item: AgendaItem) -> bool:
-    """Whether the number to call belongs to the item: something did not arrive, or an office is called back."""
-    return item.delivery is not None or item.what == "call_back"
+async def _looked_at_once(desk: Desk, channels: Sequence[Channel]) -> AsyncGenerator[Seen, None]:
+    """What one look finds: each notice counts as told when the next one is asked for."""
+    from exchange.desk.notify import CHANNEL
+    from exchange.desk.watch import TryFailed, compare_log, tell, told_here
 
-
-async def _numbers(desk: Desk, items: Sequence[AgendaItem]) -> dict[Address, str]:
-    """The directory's first number of each office that is to be called; the sheet of a call says all of them."""
-    contacts = {peer for item in items if wants_call(item) for peer in item.peers}
-    cards = await desk.cases.phone_cards(contacts) if contacts else {}
-    return {contact: card.numbers[0] for contact, card in cards.items() if card.numbers}
-
-
-def _call_object(item: AgendaItem, numbers: Mapping[Address, str]) -> dict[str, Any]:
-    if not wants_call(item):
-        return {}
-    return {"call": [{"contact": peer, "number": numbers.get(peer)} for peer in item.peers]}
+    found = await compare_log(desk)
+    if found is not None:
+        yield found
+    async with aclosing(told_here(desk)) as notices:
+        async for notice in notices:
+            yield notice
+    for channel in channels:
+        failure = await tell(desk, channel)
+        if failure is not None:
+            yield failure
+    await desk.webhooks.queue()
+    for problem in (await desk.webhooks.deliver()).failed:
+        yield TryFailed(CHANNEL, problem)
 
 
 async def _say(desk: Desk, seen: Seen, *, as_json: bool) -> None:
@@ -204,7 +197,7 @@ def _say_of_log(event: str, text: str, detail: str, *, as_json: bool) -> None:
     if as_json:
         print_json_line({"event": event, "detail": detail})
     else:
-        line(labelled(text, safe(detail)))
+        line(labelled(text, told(detail)))
 
 
 def _told(item: AgendaItem, contacts: Sequence[str]) -> str:
@@ -250,6 +243,7 @@ def _told(item: AgendaItem, contacts: Sequence[str]) -> str:
 
 async def _whom_to_call(desk: Desk, notice: Notice) -> list[str]:
     """The deputy, then the escalation contact, of the side that did not act; all numbers of who was not reached."""
+    from exchange.acts.cases import wants_call
     from protocol.lifecycle.warnings import DEPUTY, ESCALATION
 
     if wants_call(notice.item):

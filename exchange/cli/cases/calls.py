@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +14,8 @@ from exchange.cli._options import (
     IdArgument,
     JsonOption,
     PassphraseOption,
+    SecondOfficerOption,
+    SecondPassphraseOption,
     read_officer_passphrase,
     run,
     with_desk,
@@ -23,11 +24,10 @@ from exchange.cli.messages.syncing import SyncOption, synced
 from exchange.cli.output import line, print_json, safe
 from exchange.i18n import _, labelled
 from exchange.text.labels import code_label
-from exchange.text.objects import plain
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
-    from exchange.cases.calls import CallEntry, CallSheet, PhoneCard
+    from exchange.cases.calls import CallAbout, CallEntry, CallSheet, PhoneCard
     from exchange.desk.desk import Desk
 
 app = typer.Typer(no_args_is_help=True)
@@ -54,6 +54,8 @@ def show(
     """Show whom to call."""
 
     async def work(desk: Desk) -> None:
+        from exchange.acts.calls import sheet_object
+
         reached = await synced(desk, sync=sync)
         sheet = await desk.cases.call_sheet(await desk.messages.resolve(message_id))
         if as_json:
@@ -74,11 +76,16 @@ def show(
 def record(
     message_id: IdArgument,
     verified: Annotated[
-        bool, typer.Option("--verified", help=_("The office said that the request is theirs."))
+        bool,
+        typer.Option("--verified", help=_("They said that it is theirs; of a message of ours: that they have it.")),
     ] = False,
     nobody: Annotated[bool, typer.Option("--nobody-answered", help=_("Nobody answered."))] = False,
     not_theirs: Annotated[
-        bool, typer.Option("--not-theirs", help=_("The office said that the request is not theirs: a forgery."))
+        bool,
+        typer.Option(
+            "--not-theirs",
+            help=_("They said that it is not theirs; of a message of ours: that it is not there."),
+        ),
     ] = False,
     spoke_to: SpokeToOption = None,
     number: NumberOption = None,
@@ -94,11 +101,12 @@ def record(
         given = [outcome for outcome, yes in said.items() if yes]
         if len(given) != 1:
             raise UsageError(_("give one of --verified, --nobody-answered and --not-theirs"))
+        from exchange.acts.calls import record_call
+
         message = await desk.messages.resolve(message_id)
-        await desk.cases.call_sheet(message)  # so that the other side's nation is read
-        entry = await desk.cases.record_call(message, given[0], number=number, spoke_to=spoke_to, remark=remark)
+        entry = await record_call(desk, message, given[0], number=number, spoke_to=spoke_to, remark=remark)
         _report(entry, as_json=as_json)
-        if not_theirs and not as_json:
+        if not_theirs and entry.about != "own" and not as_json:
             line(warning_of_forgery())
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
@@ -114,13 +122,8 @@ def record(
 def break_glass(
     message_id: IdArgument,
     reason: Annotated[str, typer.Argument(help=_("Why it cannot wait."))],
-    second_officer: Annotated[str, typer.Option("--second-officer", help=_("The id of another officer, in person."))],
-    second_passphrase_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--second-passphrase-file", help=_("The second officer's passphrase in a file; else it is asked.")
-        ),
-    ] = None,
+    second_officer: SecondOfficerOption,
+    second_passphrase_file: SecondPassphraseOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -128,11 +131,11 @@ def break_glass(
     """Break the glass."""
 
     async def work(desk: Desk) -> None:
-        from exchange.office.officers import Login
+        from exchange.acts.calls import break_glass as broken
 
         message = await desk.messages.resolve(message_id)
         secret = read_officer_passphrase(second_passphrase_file, second_officer, "--second-passphrase-file")
-        _report(await desk.cases.break_glass(message, reason, Login(second_officer, secret)), as_json=as_json)
+        _report(await broken(desk, message, reason, second_officer, secret), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -155,39 +158,6 @@ def review(
         _report(await desk.cases.review_glass(await desk.messages.resolve(message_id), remark), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
-
-
-def sheet_object(sheet: CallSheet) -> dict[str, Any]:
-    """Whom to call as programs get it."""
-    reach = sheet.reach
-    return {
-        "message": sheet.message,
-        "thread": sheet.thread,
-        "contact": sheet.contact,
-        "required": sheet.required,
-        "suspected": sheet.calls.suspected,
-        "call": phone_card_object(reach) if reach is not None else None,
-        "recorded": sheet.recorded is not None,
-        "changed": sheet.changed,
-        "in_message": sheet.written,
-        "calls": sheet.calls.entries,
-    }
-
-
-def phone_card_object(reach: PhoneCard) -> dict[str, Any]:
-    """How an office is called, as programs get it: hours as on the card, and the next opening as instants."""
-    from keys.directory.duty_hours import on_duty, opening_at
-
-    now = datetime.now(UTC)
-    opening = opening_at(reach, now)
-    hours = reach.hours if isinstance(reach.hours, str) else [one.model_dump(mode="json") for one in reach.hours]
-    return {
-        **{name: value for name, value in plain(reach).items() if name != "hours"},
-        "hours": hours,
-        "on_duty": on_duty(reach, now),
-        "opens_at": opening[0] if opening else None,
-        "closes_at": opening[1] if opening else None,
-    }
 
 
 def print_sheet(sheet: CallSheet) -> None:
@@ -244,12 +214,25 @@ def warning_of_forgery() -> str:
     )
 
 
+def outcome_text(outcome: str, about: CallAbout) -> str:
+    """What came of a call, in the words of the side that called."""
+    from exchange.cases.calls import CallAbout
+
+    words = {
+        (CallAbout.MESSAGE, "verified"): _("The office confirmed that the message is theirs"),
+        (CallAbout.MESSAGE, "not_theirs"): _("The office said that the message is not theirs"),
+        (CallAbout.OWN, "verified"): _("The office confirmed that it has our message"),
+        (CallAbout.OWN, "not_theirs"): _("The office said that our message is not with it, or not for it"),
+    }
+    return words.get((about, outcome)) or code_label("call_outcome", outcome)
+
+
 def entry_text(entry: CallEntry) -> str:
     """One entry in a line."""
     at, by = f"{entry.at:%Y-%m-%d %H:%MZ}", safe(entry.by)
     if entry.outcome is not None:
         text = _("{at} {by} called {number}: {outcome}")
-        told = text.format(at=at, by=by, number=safe(entry.number), outcome=code_label("call_outcome", entry.outcome))
+        told = text.format(at=at, by=by, number=safe(entry.number), outcome=outcome_text(entry.outcome, entry.about))
         return f"{told} ({safe(entry.spoke_to)})" if entry.spoke_to is not None else told
     texts = {
         "break_glass": _("{at} {by} and {second} broke the glass: {reason}"),

@@ -14,7 +14,6 @@ from exchange.cli._options import (
     LimitOption,
     PassphraseOption,
     code_in,
-    required_code,
     run,
     with_desk,
 )
@@ -60,27 +59,26 @@ def case_list(
     """List cases."""
 
     async def work(desk: Desk) -> None:
-        from exchange.cases.listing import CaseFilter
+        from exchange.acts.cases import list_cases
 
-        country = required_code("country", nation)
-        wanted = CaseFilter(nation=country.lower() if country else None, owner=owner, ours=ours, text=words)
         reached = await synced(desk, sync=sync)
-        page = await desk.cases.listing(wanted, limit=limit)
+        shown = await list_cases(desk, nation=nation, owner=owner, ours=ours, text=words, limit=limit)
         if as_json:
-            print_json({"cases": page.cases, "more": page.more, **reached.members()})
+            print_json({**shown, **reached.members()})
             return
+        found, more = shown["cases"], shown["more"]
         reached.say()
-        if not page.cases:
+        if not found:
             line(_("There is no such case."))
             return
         table(
             _("Cases"),
             [_(heading) for heading in _HEADINGS],
-            [_cells(row) for row in page.cases],
+            [_cells(row) for row in found],
         )
-        if page.more:
-            text = ngettext("{count} more case: give --limit.", "{count} more cases: give --limit.", page.more)
-            line(text.format(count=page.more))
+        if more:
+            text = ngettext("{count} more case: give --limit.", "{count} more cases: give --limit.", more)
+            line(text.format(count=more))
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 

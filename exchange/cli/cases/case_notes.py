@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,10 +22,10 @@ from exchange.cli._options import (
     run,
     with_desk,
 )
-from exchange.cli.cases._course import course_lines, course_members
+from exchange.cli.cases._course import course_lines
 from exchange.cli.cases.case_list import case_list
 from exchange.cli.cases.parents import add_parent_commands, show_parent
-from exchange.cli.messages.printing import print_targets, report_sent
+from exchange.cli.messages.printing import print_targets, report_sent, sent_cell
 from exchange.cli.messages.syncing import SyncOption, synced
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _, labelled
@@ -36,17 +37,19 @@ from exchange.text.labels import (
     fact_label,
     reason_label,
     side_label,
+    source_label,
     state_label,
 )
 from keys.local.terminal import ask
-from protocol.errors import UsageError
+from protocol.errors import ClosingLosesError, UsageError
 
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from exchange.acts.cases import NoteKept
     from exchange.desk.desk import Desk
-    from exchange.messaging.drafting.closing import Loss
-    from exchange.office.case_notes import CaseEntry, EntryKind
+    from exchange.office.case_notes import CaseEntry
+    from exchange.store.rows import UnprovedEntry
     from protocol.lifecycle.deadlines import Deadline
 
 app = typer.Typer(no_args_is_help=True)
@@ -73,54 +76,22 @@ def show(
     """Show a case."""
 
     async def work(desk: Desk) -> None:
-        from exchange.cases.legal_comparison import clocks_of
+        from exchange.acts.cases import CaseParts, case_object
         from exchange.cases.threads import rows_of, shared_state
-        from protocol.lifecycle.deadlines import deadlines
 
         reached = await synced(desk, sync=sync)
         if (parent := await desk.parents.resolve(message_id)) is not None:
             await show_parent(desk, parent, reached, as_json=as_json)
             return
         thread = await _thread(desk, message_id)
-        now = datetime.now(UTC)
-        cases, rows, noted = (
-            await desk.cases.by_nation(thread),
-            await desk.cases.thread(thread),
-            await desk.cases.notes(thread),
-        )
-        state, targets = shared_state(cases, now), rows_of(cases, now)
-        due = [item for case in cases.values() for item in deadlines(case, clocks_of(desk.directory, case))]
-        out_of_order = [entry for case in cases.values() for entry in case.out_of_order]
-        calls, idle = await desk.cases.calls(thread), await desk.cases.without_effect(thread)
+        parts = await CaseParts.of(desk, thread)
         if as_json:
-            print_json(
-                {
-                    "thread": thread,
-                    "state": state,
-                    "nations": {nation: str(case.state_at(now)) for nation, case in cases.items() if nation},
-                    "assigned_to": noted.assigned_to,
-                    "waiting_until": noted.waiting_until(now),
-                    "targets": targets,
-                    "deadlines": due,
-                    "out_of_order": [
-                        {
-                            "message": entry.fact.message_id,
-                            "target": entry.target,
-                            "reason": str(entry.reason),
-                            "rule": entry.reason.code,
-                        }
-                        for entry in out_of_order
-                    ],
-                    "without_effect": idle,
-                    **course_members(tuple(cases.values())),
-                    "messages": rows,
-                    "notes": noted.entries,
-                    "suspected": calls.suspected,
-                    "calls": calls.entries,
-                    **reached.members(),
-                }
-            )
+            print_json({**case_object(parts), **reached.members()})
             return
+        now, cases, rows, noted, due = parts.now, parts.cases, parts.rows, parts.noted, parts.due
+        calls, idle = parts.calls, parts.idle
+        state, targets = shared_state(cases, now), rows_of(cases, now)
+        out_of_order = [entry for case in cases.values() for entry in case.out_of_order]
         reached.say()
         if calls.suspected:
             from exchange.cli.cases.calls import warning_of_forgery
@@ -130,6 +101,8 @@ def show(
         if len(cases) > 1:
             for nation, case in cases.items():
                 line(labelled(safe(nation), state_label(str(case.state_at(now)))))
+        for registered in parts.before:
+            line(_before_text(registered))
         line(labelled(_("Works on it"), safe(noted.assigned_to or "-")))
         waits = noted.waiting_until(now)
         if waits is not None:
@@ -138,28 +111,19 @@ def show(
             _("Messages"),
             [_("Id"), _("Type"), _("From"), _("Sent at"), _("Opened at")],
             [
-                (str(row.id)[-SHORT_ID:], code_label("message_type", row.type), row.sender, row.sent_at, row.opened_at)
+                (
+                    str(row.id)[-SHORT_ID:],
+                    code_label("message_type", row.type),
+                    row.sender,
+                    sent_cell(row),
+                    row.opened_at,
+                )
                 for row in rows
             ],
         )
         if targets:
             print_targets(targets)
-        if due:
-            table(
-                _("Due"),
-                [_("What"), _("Side"), _("Target"), _("Due"), _("Kind"), _("Rule")],
-                [
-                    (
-                        deadline_label(item.what),
-                        side_label(item.side),
-                        item.target,
-                        _when(item, now),
-                        due_kind_label(item.kind),
-                        item.source,
-                    )
-                    for item in due
-                ],
-            )
+        _print_due(due, now)
         for entry in out_of_order:
             text = _("Out of order: {what} {target}: {why}")
             what, why = fact_label(type(entry.fact)), reason_label(entry.reason)
@@ -180,6 +144,25 @@ def show(
             )
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def _print_due(due: Sequence[Deadline], now: datetime) -> None:
+    if due:
+        table(
+            _("Due"),
+            [_("What"), _("Side"), _("Target"), _("Due"), _("Kind"), _("Rule")],
+            [
+                (
+                    deadline_label(item.what),
+                    side_label(item.side),
+                    item.target,
+                    _when(item, now),
+                    due_kind_label(item.kind),
+                    source_label(item.source),
+                )
+                for item in due
+            ],
+        )
 
 
 def _when(item: Deadline, now: datetime) -> str:
@@ -207,11 +190,9 @@ def note(
     """Note something."""
 
     async def work(desk: Desk) -> None:
-        from exchange.office.case_notes import EntryKind
+        from exchange.acts.cases import note_case
 
-        if not text.strip():
-            raise UsageError(_("the note is empty"))
-        await _add(desk, message_id, EntryKind.NOTE, text, None, by, as_json=as_json)
+        _say_noted(await note_case(desk, await _thread(desk, message_id), text, by=by), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -228,9 +209,9 @@ def assign(
     """Assign a case."""
 
     async def work(desk: Desk) -> None:
-        from exchange.office.case_notes import EntryKind
+        from exchange.acts.cases import assign_case
 
-        await _add(desk, message_id, EntryKind.ASSIGNED, officer.strip(), None, by, as_json=as_json)
+        _say_noted(await assign_case(desk, await _thread(desk, message_id), officer, by=by), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -250,9 +231,10 @@ def wait(
     """Let a case wait."""
 
     async def work(desk: Desk) -> None:
-        from exchange.office.case_notes import EntryKind
+        from exchange.acts.cases import let_case_wait
 
-        await _add(desk, message_id, EntryKind.WAITING, reason, instant(until), by, as_json=as_json)
+        thread = await _thread(desk, message_id)
+        _say_noted(await let_case_wait(desk, thread, until=instant(until), reason=reason, by=by), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -280,22 +262,21 @@ def authority(
     """Wait for an own authority."""
 
     async def work(desk: Desk) -> int | None:
+        from exchange.acts.cases import await_authority, end_authority
+
         thread, expected = await _thread(desk, message_id), instant(until)
         if done is bool(whom) or (done and (tell or until)):
             raise UsageError(_("name the authority that is waited for, or give --done alone"))
         if tell is not None and expected is None:
             raise UsageError(_("give --until: the asking office is told how long it takes"))
         if done:
-            entry = await desk.cases.end_authority(thread)
+            noted = await end_authority(desk, thread)
         else:
-            entry = await desk.cases.await_authority(thread, whom, until=expected)
+            noted = await await_authority(desk, thread, whom, until=expected)
         if tell is not None and expected is not None:
             sent = await desk.cases.report_authority(thread, tell, expected)
             return report_sent(sent, as_json=as_json)
-        if as_json:
-            print_json({"thread": thread, "entry": entry})
-        else:
-            line(labelled(str(thread), labelled(entry_label(entry.kind), safe(_text_of(entry) or "-"))))
+        _say_noted(noted, as_json=as_json)
         return None
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
@@ -334,9 +315,11 @@ def close(
         agreed = lapse or not lost
         if not as_json:
             for loss in lost:
-                line(_loss_text(loss))
+                line(str(loss))
         if not agreed and not as_json and sys.stdin.isatty():
             agreed = ask(_("Close it all the same (yes or no)?")).strip().lower() in {"yes", _("yes")}
+        if not agreed and not as_json:  # what it would lose stands above
+            raise ClosingLosesError(_("the case stays open, and nothing was sent"))
         sent = await desk.cases.close(thread, reason, text=text, lapse=agreed)
         if as_json:
             print_json({"lost": lost, "sent": sent, **reached.members()})
@@ -349,31 +332,28 @@ def close(
 # --- Inside ---
 
 
-def _loss_text(loss: Loss) -> str:
-    from exchange.text.due import instant_text
-
-    case, at = str(loss.thread)[-SHORT_ID:], instant_text(loss.at) if loss.at is not None else "-"
-    if loss.kind == "lapses":
-        text = _("{case}: {target} is preserved until {at}, and lapses")
-        return text.format(case=case, target=safe(loss.name), at=at)
-    text = _("{case}: we still owe: {what} ({at})") if loss.ours else _("{case}: they still owe: {what} ({at})")
-    return text.format(case=case, what=deadline_label(loss.name), at=at)
+def _before_text(entry: UnprovedEntry) -> str:
+    """That a case was registered before it was proved, and where that stands."""
+    text = _("Registered before, not proved, by {channel}, {at}: comity unproved show {entry}")
+    channel = code_label("request_channel", entry.channel)
+    return text.format(channel=channel, at=safe(entry.received_at), entry=str(entry.id)[-SHORT_ID:])
 
 
 async def _thread(desk: Desk, text: str) -> UUID:
     return (await desk.messages.row(await desk.messages.resolve(text))).thread
 
 
-async def _add(
-    desk: Desk, text_id: str, kind: EntryKind, text: str, until: datetime | None, by: str | None, *, as_json: bool
-) -> None:
-    thread = await _thread(desk, text_id)
-    entry = await desk.cases.add_note(thread, kind, text, until=until, by=by)
+def _say_noted(noted: NoteKept, *, as_json: bool) -> None:
     if as_json:
-        print_json({"thread": thread, "entry": entry})
-    else:
-        line(labelled(str(thread), labelled(entry_label(entry.kind), safe(_text_of(entry)))))
+        print_json(noted)
+        return
+    entry = noted["entry"]
+    line(labelled(str(noted["thread"]), labelled(entry_label(entry.kind), safe(_text_of(entry)))))
 
 
 def _text_of(entry: CaseEntry) -> str:
-    return f"{entry.text} ({safe(entry.until)})" if entry.until is not None else entry.text
+    """What an entry says; of one that ends what was noted before, that it does."""
+    if entry.until is not None:
+        return f"{entry.text} ({safe(entry.until)})".strip()
+    ended = {"assigned": _("nobody"), "waiting": _("no longer"), "authority": _("no longer")}
+    return entry.text or ended.get(entry.kind, "-")

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
-from datetime import UTC, datetime
-from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exchange.cli._acting import given_key
 from exchange.cli._options import (
     DEFAULT_HOME,
     CountryOption,
@@ -19,21 +15,18 @@ from exchange.cli._options import (
     PassphraseOption,
     RemarkOption,
     WaitOption,
-    required_code,
     run,
     with_desk,
 )
 from exchange.cli.messages.printing import code_of, status_line
 from exchange.cli.messages.syncing import SyncOption, synced
-from exchange.cli.output import line, print_json, safe, table
+from exchange.cli.output import line, print_json, table
 from exchange.i18n import _
-from exchange.text.objects import plain
 from keys.local.terminal import REFUSED
 from protocol.address import Address
-from protocol.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
-    from exchange.cases.contact_tests import ContactStanding, ContactTestResult
+    from exchange.cases.contact_tests import ContactStanding
     from exchange.desk.desk import Desk
     from exchange.views import SentMessage
 
@@ -55,11 +48,11 @@ def send(
     """Send a round of tests."""
 
     async def work(desk: Desk) -> int | None:
-        with suppress(UnavailableError):  # the tests wait then, and their exit code says so
-            await desk.messages.sync()
-        round_ = await desk.cases.test_contacts(await _chosen(desk, contacts, country, all_=all_, needed=True))
+        from exchange.acts.contacts import send_tests, tests_object
+
+        round_ = await send_tests(desk, contacts=_addresses(contacts), everybody=all_, country=country)
         if as_json:
-            print_json({"tests": [{**plain(item), **_waiting(item.sent)} for item in round_]})
+            print_json(tests_object(round_))
         else:
             _say_what_waits([item.sent for item in round_ if item.sent])
             rows = [(item.contact, item.sent.status if item.sent else None, item.error) for item in round_]
@@ -82,25 +75,12 @@ def reply(
     """Reply to tests."""
 
     async def work(desk: Desk) -> int | None:
-        from exchange.messaging.once import under_key
+        from exchange.acts.contacts import replies_object, reply_to_tests
 
-        key = given_key()
-        with suppress(UnavailableError):  # what was received can be replied to; the reply waits
-            await desk.messages.sync()
-        if message_id is not None:
-            tests = [await desk.messages.resolve(message_id)]
-        else:
-            tests = [row.id for row in await desk.cases.unanswered_contact_tests()]
-        replies = []
-        for test in tests:
-            await desk.messages.show(test)  # a person replies: the test is opened
-            # Each reply is an act of its own.
-            with under_key(sha256(f"{key}/{test}".encode()).hexdigest() if key is not None else None):
-                replies.append(await desk.replies.answer_contact_test(test, remark=remark))
-        with suppress(UnavailableError):
-            await desk.messages.sync()
+        tests = [await desk.messages.resolve(message_id)] if message_id is not None else None
+        replies = await reply_to_tests(desk, tests=tests, remark=remark)
         if as_json:
-            print_json({"replies": [{**plain(sent), **_waiting(sent)} for sent in replies]})
+            print_json(replies_object(replies))
         else:
             _say_what_waits(replies)
             line(_("Contact tests replied to: {count}").format(count=len(replies)))
@@ -123,11 +103,12 @@ def results(
     """Show results."""
 
     async def work(desk: Desk) -> None:
+        from exchange.acts.contacts import standings_object, standings_of
+
         reached = await synced(desk, wait, sync=sync)
-        standings = await desk.cases.contact_standings(await _chosen(desk, contacts, country, all_=all_, needed=False))
-        shown = standings if contacts or all_ else [entry for entry in standings if entry.latest is not None]
+        shown = await standings_of(desk, contacts=_addresses(contacts), everybody=all_, country=country)
         if as_json:
-            print_json({"contact_points": [standing_object(entry) for entry in shown], **reached.members()})
+            print_json({**standings_object(shown), **reached.members()})
             return
         reached.say()
         table(
@@ -145,10 +126,6 @@ def _say_what_waits(sent: Sequence[SentMessage]) -> None:
             line(status_line(one))
 
 
-def _waiting(sent: SentMessage | None) -> dict[str, object]:
-    return {"queued": sent is not None and sent.status == "queued", "reason": sent.reason if sent is not None else None}
-
-
 def standing_text(entry: ContactStanding) -> str:
     """The standing in one word or two, for a person."""
     words = {
@@ -160,33 +137,6 @@ def standing_text(entry: ContactStanding) -> str:
         "untested": _("not tested"),
     }
     return words[entry.standing.value]
-
-
-def standing_object(entry: ContactStanding) -> dict[str, object]:
-    """The standing as JSON: the latest test, and the latest that was replied to, with the measured seconds."""
-    return {
-        "contact": entry.contact,
-        "standing": entry.standing,
-        "latest": _result_object(entry.latest),
-        "replied": _result_object(entry.replied),
-    }
-
-
-def _result_object(result: ContactTestResult | None) -> dict[str, object] | None:
-    if result is None:
-        return None
-    return {
-        "id": result.id,
-        "sent_at": result.sent_at,
-        "submitted_at": result.submitted_at,
-        "handed_over_at": result.handed_over_at,
-        "opened_at": result.opened_at,
-        "replied_at": result.replied_at,
-        "reply_id": result.reply_id,
-        "handover_s": result.handover_s,
-        "reply_s": result.reply_s,
-        "failed": result.failed,
-    }
 
 
 def _row(entry: ContactStanding) -> tuple[object, ...]:
@@ -207,20 +157,5 @@ def span_text(seconds: float | None) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
-async def _chosen(
-    desk: Desk, contacts: list[str] | None, country: str | None, *, all_: bool, needed: bool
-) -> list[Address]:
-    from keys.directory.cards import Function
-    from keys.directory.search import Wanted, find
-
-    if contacts:
-        return list(dict.fromkeys(Address.parse(contact) for contact in contacts))
-    if needed and not all_ and country is None:
-        raise UsageError(_("name contact points, a --country, or --all"))
-    everything = await desk.refresh_directory(everything=True)
-    wanted = Wanted(country=required_code("country", country), functions=(Function.EXCHANGE,))
-    cards = find(everything, wanted, datetime.now(UTC))
-    found = [card.address for card in cards if card.address != desk.address]
-    if not found:
-        raise UsageError(_("no other contact point of the directory fits {what}").format(what=safe(country or "--all")))
-    return found
+def _addresses(contacts: list[str] | None) -> list[Address]:
+    return [Address.parse(contact) for contact in contacts or ()]

@@ -43,9 +43,11 @@ def resend(
         message = await desk.messages.resolve(message_id)
         if not_needed is None:
             return report_sent(await desk.cases.resend(message), as_json=as_json)
-        await desk.cases.put_aside(message, not_needed)
+        from exchange.acts.replies import put_aside
+
+        done = await put_aside(desk, message, not_needed)
         if as_json:
-            print_json({"message": message, "put_aside": True, **reached.members()})
+            print_json({**done, **reached.members()})
         else:
             line(_("It is needed no more, and leaves the agenda."))
         return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,7 +21,7 @@ from exchange.cli.messages.files import read_document
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _, labelled
 from exchange.text.labels import code_label
-from protocol.errors import NotFoundError, UsageError
+from protocol.codes import list_names, load_codes
 
 if TYPE_CHECKING:
     from exchange.cases.law.bases import Basis, Statement
@@ -78,12 +77,11 @@ def profile(
     """Show a legal profile."""
 
     async def work(desk: Desk) -> None:
-        known = await desk.cases.legal_profile(node)
-        if known is None:
-            raise NotFoundError(f"{node} has published no legal profile: ask its contact point")
+        from exchange.acts.law import known_profile, profile_object
+
+        known = await known_profile(desk, node)
         if as_json:
-            shown = known.profile.model_dump(mode="json", by_alias=True, exclude_none=True)
-            print_json({"signed_by_the_nation": known.signed, "profile": shown})
+            print_json(profile_object(known))
             return
         line(f"{safe(known.profile.node)}: {safe(known.profile.updated_at)}")
         if not known.signed:
@@ -107,11 +105,12 @@ def laws(
     """Show legal bases between two nations."""
 
     async def work(desk: Desk) -> None:
-        first, second = (node, other) if other is not None else (desk.address.node, node)
-        found, ways = await desk.cases.legal_bases(first, second, day=_day(on), territory=territory)
+        from exchange.acts.law import bases_object, between, day_of
+
+        first, second = between(desk, node, other)
+        found, ways = await desk.cases.legal_bases(first, second, day=day_of(on), territory=territory)
         if as_json:
-            bases = [{**_plain_basis(basis), "verified": basis.verified} for basis in found]
-            print_json({"between": [first, second], "bases": bases, "ways_out": ways})
+            print_json(bases_object(first, second, found, ways))
             return
         print_bases(first, second, found, ways)
 
@@ -145,36 +144,6 @@ def _statement(said: Statement) -> str:
     return f"{said.nation or '*'} {since}: {said.source} ({code_label('confidence', said.confidence)}{signed}){terms}"
 
 
-def _plain_basis(basis: Basis) -> dict[str, object]:
-    return {
-        "instrument": basis.instrument,
-        "standing": basis.standing,
-        "since": basis.since.isoformat() if basis.since else None,
-        "against": basis.against,
-        "statements": [
-            {
-                "nation": said.nation,
-                "since": said.since.isoformat() if said.since else None,
-                "source": said.source,
-                "confidence": said.confidence,
-                "signed": said.signed,
-                "reservations": said.reservations,
-            }
-            for said in basis.statements
-        ],
-    }
-
-
-def _day(text: str | None) -> date | None:
-    """The day that a person wrote; raises :class:`UsageError`."""
-    if text is None:
-        return None
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise UsageError(_("write the day as year, month and day, such as 2026-11-23")) from None
-
-
 def print_hints(hints: Sequence[Hint]) -> None:
     """What the comparison found, warnings first."""
     table(
@@ -197,6 +166,9 @@ def print_hints(hints: Sequence[Hint]) -> None:
 
 def _about(hint: Hint) -> str | None:
     codes = _CODES_OF_HINT.get(hint.code)
+    offences, _space, offence = hint.about.partition(" ")
+    if f"offence_{offences}" in list_names() and offence in load_codes(f"offence_{offences}"):
+        return f"{code_label(f'offence_{offences}', offence)} [{hint.about}]"
     if codes is None or not hint.about:
         return hint.about or None
     code, comma, rest = hint.about.partition(", ")

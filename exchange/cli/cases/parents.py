@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from exchange.cli._attaching import AttachOption, HashOption
 from exchange.cli._options import (
     DEFAULT_HOME,
     SHORT_ID,
@@ -20,10 +21,9 @@ from exchange.cli._options import (
 from exchange.cli.messages.files import read_document
 from exchange.cli.messages.printing import report_sent_many
 from exchange.cli.messages.syncing import Synced, SyncOption, synced
-from exchange.cli.output import line, print_json, safe, table
+from exchange.cli.output import line, listed, print_json, safe, table
 from exchange.i18n import _, labelled
 from exchange.text.labels import code_label, deadline_label, state_label
-from protocol.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -53,6 +53,8 @@ def add_parent_commands(app: typer.Typer) -> None:
 
 async def show_parent(desk: Desk, parent_id: UUID, reached: Synced, *, as_json: bool) -> None:
     """Print how the case with each nation stands, as of when the desk was ``reached``."""
+    from exchange.acts.cases import parent_object
+
     view = await desk.parents.view(parent_id)
     if as_json:
         print_json({**parent_object(view), **reached.members()})
@@ -97,18 +99,6 @@ async def show_parent(desk: Desk, parent_id: UUID, reached: Synced, *, as_json: 
         )
 
 
-def parent_object(view: ParentView) -> dict[str, Any]:
-    """A parent as programs get it."""
-    return {
-        "parent": view.id,
-        "type": view.type,
-        "own_reference": view.own_reference,
-        "made_at": view.made_at,
-        "state": view.state,
-        "children": view.children,
-    }
-
-
 def parents(
     sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
@@ -118,29 +108,28 @@ def parents(
     """List what was asked of several nations."""
 
     async def work(desk: Desk) -> None:
+        from exchange.acts.cases import parents_object
+
         reached = await synced(desk, sync=sync)
         found = await desk.parents.all()
-        if as_json:
-            print_json({"parents": [parent_object(view) for view in found], **reached.members()})
-            return
-        reached.say()
-        table(
-            _("Asked of several nations"),
-            [_("Id"), _("Own reference"), _("Type"), _("Nations"), _("State"), _("Made at")],
-            [
-                (
-                    str(view.id)[-SHORT_ID:],
-                    view.own_reference,
-                    code_label("message_type", view.type),
-                    ", ".join(f"{child.nation}: {state_label(child.state)}" for child in view.children),
-                    state_label(view.state),
-                    view.made_at,
-                )
-                for view in found
-            ],
-        )
+        if not as_json:
+            reached.say()
+        heads = [_("Id"), _("Own reference"), _("Type"), _("Nations"), _("State"), _("Made at")]
+        shown = (_("Asked of several nations"), heads, lambda: map(_cells, found))
+        listed({**parents_object(found), **reached.members()}, shown, as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def _cells(view: ParentView) -> tuple[object, ...]:
+    return (
+        str(view.id)[-SHORT_ID:],
+        view.own_reference,
+        code_label("message_type", view.type),
+        ", ".join(f"{child.nation}: {state_label(child.state)}" for child in view.children),
+        state_label(view.state),
+        view.made_at,
+    )
 
 
 def say(
@@ -149,22 +138,19 @@ def say(
     everybody: Annotated[bool, typer.Option("--all", help=_("In the case with each nation."))] = False,
     nation: NationOption = None,
     at_once: AtOnceOption = False,
+    attach: AttachOption = None,
+    hashes: HashOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say the same in several cases."""
-    if everybody is (nation is not None):
-        raise UsageError(_("say in which cases: --all, or --nation for each"))
 
     async def work(desk: Desk) -> int | None:
-        draft = read_document(file)
-        found = await desk.parents.resolve(parent)
-        if found is None:
-            raise NotFoundError(f"nothing that was asked of several nations has the id or reference {parent}")
-        sent = await desk.parents.say(
-            found, str(draft.pop("type", "")), draft, nations=None if everybody else nation, at_once=at_once
-        )
+        from exchange.acts.cases import find_parent, say_to_all
+
+        draft, found = read_document(file), await find_parent(desk, parent)
+        sent = await say_to_all(desk, found, draft, nations=nation, everybody=everybody, at_once=at_once)
         return report_sent_many(sent, as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
-from uuid import UUID
 
 import typer
 
@@ -16,7 +15,6 @@ from exchange.cli._options import (
     PassphraseOption,
     code_in,
     instant,
-    required_code,
     run,
     with_desk,
 )
@@ -24,14 +22,13 @@ from exchange.cli.cases.calls import NumberOption, SpokeToOption
 from exchange.cli.output import line, print_json, safe
 from exchange.i18n import _, labelled
 from exchange.text.labels import code_label
-from protocol.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from exchange.desk.desk import Desk
     from exchange.store.rows import UnprovedEntry
 
 app = typer.Typer(no_args_is_help=True)
-EntryArgument = Annotated[str, typer.Argument(help=_("The id of the entry, or its last characters."))]
+EntryArgument = Annotated[str, typer.Argument(help=_("The id of the entry, or its first or last characters."))]
 
 
 def register(
@@ -62,6 +59,9 @@ def register(
     confirm_by: Annotated[
         str | None, typer.Option("--confirm-by", help=_("Until when the proved message should come (with time zone)."))
     ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help=_("Register it although the same is registered, or proved, already."))
+    ] = False,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -69,21 +69,22 @@ def register(
     """Register what is not proved."""
 
     async def work(desk: Desk) -> None:
+        from exchange.acts.calls import register as registered
         from protocol.address import Address
 
-        for name, code in (("request_channel", channel), ("message_type", kind), ("urgency", urgency)):
-            required_code(name, code)
-        entry = await desk.cases.register(
-            channel,
-            kind,
-            Address.parse(contact),
-            sender,
+        entry = await registered(
+            desk,
             text,
+            channel=channel,
+            contact=Address.parse(contact),
+            sender=sender,
+            kind=kind,
             reference=reference,
             urgency=urgency,
             received_at=instant(received_at),
             needed_by=instant(needed_by),
             confirm_by=instant(confirm_by),
+            again=again,
         )
         _report(entry, as_json=as_json)
 
@@ -97,11 +98,13 @@ def list_entries(
     """List what was registered."""
 
     async def work(desk: Desk) -> None:
-        entries = await desk.cases.registered()
+        from exchange.acts.calls import list_unproved
+
+        found = await list_unproved(desk)
         if as_json:
-            print_json({"unproved": entries})
+            print_json(found)
             return
-        for entry in entries:
+        for entry in found["unproved"]:
             for told in _lines(entry)[:2]:
                 line(told)
 
@@ -118,11 +121,12 @@ def show(
     """Show what was registered."""
 
     async def work(desk: Desk) -> None:
-        from exchange.cli.cases.calls import phone_card_object, reach_lines
+        from exchange.acts.calls import find_unproved, unproved_object
+        from exchange.cli.cases.calls import reach_lines
 
-        entry, card = await desk.cases.registered_entry(await _resolved(desk, entry_id))
+        entry, card = await desk.cases.registered_entry(await find_unproved(desk, entry_id))
         if as_json:
-            print_json({"entry": entry, "call": phone_card_object(card) if card is not None else None})
+            print_json(unproved_object(entry, card))
             return
         for told in _lines(entry):
             line(told)
@@ -153,7 +157,9 @@ def call(
     """Record a call."""
 
     async def work(desk: Desk) -> None:
-        entry = await _resolved(desk, entry_id)
+        from exchange.acts.calls import find_unproved
+
+        entry = await find_unproved(desk, entry_id)
         _report(await desk.cases.call_about(entry, outcome, number=number, spoke_to=spoke_to), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
@@ -170,7 +176,9 @@ def link(
     """Link it to the proved message."""
 
     async def work(desk: Desk) -> None:
-        entry, message = await _resolved(desk, entry_id), await desk.messages.resolve(message_id)
+        from exchange.acts.calls import find_unproved
+
+        entry, message = await find_unproved(desk, entry_id), await desk.messages.resolve(message_id)
         _report(await desk.cases.link_registered(entry, message), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
@@ -187,7 +195,9 @@ def drop(
     """Drop it."""
 
     async def work(desk: Desk) -> None:
-        _report(await desk.cases.drop_registered(await _resolved(desk, entry_id), reason), as_json=as_json)
+        from exchange.acts.calls import find_unproved
+
+        _report(await desk.cases.drop_registered(await find_unproved(desk, entry_id), reason), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -202,10 +212,11 @@ def erase(
     """Erase it."""
 
     async def work(desk: Desk) -> None:
-        entry = await _resolved(desk, entry_id)
-        await desk.cases.erase_registered(entry)
+        from exchange.acts.calls import erase_unproved, find_unproved
+
+        erased = await erase_unproved(desk, await find_unproved(desk, entry_id))
         if as_json:
-            print_json({"erased": entry})
+            print_json(erased)
         else:
             line(_("It is erased."))
 
@@ -213,17 +224,6 @@ def erase(
 
 
 # --- Inside ---
-
-
-async def _resolved(desk: Desk, text: str) -> UUID:
-    """The entry of an id, or of its last characters."""
-    wanted = text.strip().lower()
-    found = [entry.id for entry in await desk.cases.registered() if str(entry.id).endswith(wanted)]
-    if len(wanted) < 4:
-        raise UsageError(_("give at least four characters of the id"))
-    if len(found) != 1:
-        raise NotFoundError(f"{len(found)} entries fit {wanted!r}")
-    return found[0]
 
 
 def _report(entry: UnprovedEntry, *, as_json: bool) -> None:

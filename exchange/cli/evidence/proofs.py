@@ -15,6 +15,7 @@ from exchange.i18n import _, labelled
 from keys.local.given_files import FileKind, require_file, require_folder, take
 from keys.local.terminal import NOTHING, UNCHECKED
 from protocol.address import node_of
+from protocol.encoding.phrase import phrase
 from protocol.errors import (
     CheckpointInvalidError,
     ComityError,
@@ -149,7 +150,7 @@ def _own_heads(mirror: Path, verifier: LogVerifier) -> tuple[list[bytes], list[C
     from protocol.log.checkpoint import verify_checkpoint
 
     if not (mirror / CHECKPOINT).exists():
-        raise NoMirrorError(f"there is no mirror in {mirror}")
+        raise NoMirrorError(phrase("there is no mirror in {folder}", folder=mirror))
     notes: list[bytes] = []
     unusable: list[ComityError] = []
     for path in (CHECKPOINT, CONFLICT, COSIGNED, *head_paths(mirror)):
@@ -158,7 +159,7 @@ def _own_heads(mirror: Path, verifier: LogVerifier) -> tuple[list[bytes], list[C
         try:
             notes.append(verify_checkpoint(read_resource(mirror, path), verifier).note)
         except ComityError as problem:
-            unusable.append(CheckpointInvalidError(f"{path}: {problem.detail}"))
+            unusable.append(CheckpointInvalidError(phrase("{path}: {detail}", path=path, detail=problem.detail)))
     return list(dict.fromkeys(notes)), unusable
 
 
@@ -171,7 +172,7 @@ def _receipts_in(bags: list[Path]) -> tuple[list[Receipt], list[ComityError]]:
     for path in bags:
         receipts, why = take(path, FileKind.EVIDENCE, read_bag, max_bytes=MAX_BAG_BYTES).receipts()
         found += receipts
-        problems += [MalformedError(f"{path}: {why}")] if why else []
+        problems += [MalformedError(phrase("{path}: {why}", path=path, why=why))] if why else []
     return found, problems
 
 
@@ -218,7 +219,7 @@ def _with_misdated(held: Held, mirror: Path, verifier: LogVerifier) -> tuple[Hel
     except ComityError as problem:
         # comity audit verify says what is wrong with the mirror.
         text = _("The entries of the mirror were not looked through")
-        problems.append(LogUnavailableError(f"{text}: {problem.detail}"))
+        problems.append(LogUnavailableError(phrase("{text}: {detail}", text=text, detail=problem.detail)))
     return Held(held.notes, (*held.receipts, *found.values())), len(unseen), problems
 
 

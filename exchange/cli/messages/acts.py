@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +15,7 @@ from exchange.cli._options import (
     PassphraseOption,
     TargetsOption,
     code_in,
+    given_instant,
     instant,
     run,
     with_desk,
@@ -23,9 +23,7 @@ from exchange.cli._options import (
 from exchange.cli.messages.files import read_document
 from exchange.cli.messages.printing import report_sent
 from exchange.i18n import _
-from exchange.text.labels import code_label
 from keys.local.given_files import FileKind
-from protocol.errors import UsageError
 
 if TYPE_CHECKING:
     from exchange.desk.desk import Desk
@@ -95,20 +93,15 @@ def note(
     """Send a note."""
 
     async def work(desk: Desk) -> int | None:
+        from exchange.acts.replies import send_note
+
         if service is not None:
             from protocol.address import Address
 
             sent = await desk.replies.service_note(Address.parse(about), service, text, asks=asks, language=language)
             return report_sent(sent, as_json=as_json)
         known = await desk.messages.resolve(about)
-        if not as_note and (formal := await desk.replies.formal_type(known, text, asks=asks)) is not None:
-            raise UsageError(
-                _(
-                    "this reads like another message type, which has effect: {type} [{code}]. Write it with comity new "
-                    "{code} --reply-to {id}, or send it as a note all the same with --as-note"
-                ).format(type=code_label("message_type", formal), code=formal, id=about)
-            )
-        return report_sent(await desk.replies.note(known, text, asks=asks), as_json=as_json)
+        return report_sent(await send_note(desk, known, text, asks=asks, as_note=as_note), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -139,8 +132,17 @@ def consult_open(
     as_json: JsonOption = False,
 ) -> None:
     """Open a consultation."""
-    fields = {"question": question, "answer_by": instant(answer_by), "intends": intends, **_named(targets)}
-    _reply(message_id, "consultation.open", fields, home, passphrase_file, as_json=as_json)
+
+    async def work(desk: Desk) -> int | None:
+        from exchange.acts.replies import open_consultation
+
+        known = await desk.messages.resolve(message_id)
+        sent = await open_consultation(
+            desk, known, question, given_instant(answer_by), intends=intends, targets=targets
+        )
+        return report_sent(sent, as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
 @app.command(
@@ -165,8 +167,15 @@ def consult_close(
     as_json: JsonOption = False,
 ) -> None:
     """Close a consultation."""
-    fields = {"outcome": outcome, "text": text, **_named(targets)}
-    _reply(message_id, "consultation.close", fields, home, passphrase_file, as_json=as_json)
+
+    async def work(desk: Desk) -> int | None:
+        from exchange.acts.replies import close_consultation
+
+        known = await desk.messages.resolve(message_id)
+        sent = await close_consultation(desk, known, outcome, text, targets=targets)
+        return report_sent(sent, as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
 def confirm_follow_up(
@@ -182,14 +191,10 @@ def confirm_follow_up(
     """Confirm a follow-up."""
 
     async def work(desk: Desk) -> int | None:
-        sent = await desk.replies.confirm_follow_up(
-            await desk.messages.resolve(message_id),
-            authority={"organisation": authority, "role": "central_authority"},
-            file_number=file_number,
-            received_at=instant(received_at),
-            **_named(targets),
-        )
-        return report_sent(sent, as_json=as_json)
+        from exchange.acts.replies import confirm_follow_up as confirm
+
+        known, at = await desk.messages.resolve(message_id), given_instant(received_at)
+        return report_sent(await confirm(desk, known, authority, file_number, at, targets=targets), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -211,29 +216,10 @@ def dp_notice(
     """Send a data protection notice."""
 
     async def work(desk: Desk) -> int | None:
-        said: dict[str, Any] = {"action": action, "at": instant(done_at), "because": because}
-        said = {name: value for name, value in said.items() if value is not None}
+        from exchange.acts.replies import notify_data_protection
+
         known = await desk.messages.resolve(message_id)
-        return report_sent(await desk.replies.notify_data_protection(known, **said), as_json=as_json)
+        sent = await notify_data_protection(desk, known, action, because=because, at=instant(done_at))
+        return report_sent(sent, as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
-
-
-def _reply(
-    message_id: str,
-    message_type: str,
-    fields: dict[str, Any],
-    home: Path,
-    passphrase_file: Path | None,
-    *,
-    as_json: bool,
-) -> None:
-    async def work(desk: Desk) -> int | None:
-        known = await desk.messages.resolve(message_id)
-        return report_sent(await desk.replies.reply(known, message_type, **fields), as_json=as_json)
-
-    run(with_desk(home, passphrase_file, work), as_json=as_json)
-
-
-def _named(targets: Sequence[str] | None) -> dict[str, Any]:
-    return {"targets": list(targets)} if targets else {}

@@ -6,9 +6,11 @@ import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import uuid4
 
 import typer
 
+from exchange.cli._attaching import AttachOption, HashOption, file_progress, forget_files, wanted_files
 from exchange.cli._options import (
     DEFAULT_HOME,
     SHORT_ID,
@@ -20,13 +22,14 @@ from exchange.cli._options import (
 )
 from exchange.cli.messages.files import read_document
 from exchange.cli.messages.printing import report_sent
-from exchange.cli.output import line, print_json, safe, table
+from exchange.cli.output import line, listed, print_json, safe
 from exchange.i18n import _
 from exchange.office.draft_ids import DRAFT_ID
 from exchange.text.labels import code_label
 from exchange.text.objects import draft_object
 from keys.local.files import PRIVATE_MODE
 from keys.local.given_files import FileKind
+from protocol.encoding.phrase import phrase
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,26 +48,16 @@ def list_(
 
     async def work(desk: Desk) -> None:
         kept = await desk.messages.saved_drafts()
-        if as_json:
-            print_json({"drafts": [draft_object(one) for one in kept]})
-            return
-        table(
-            _("Drafts"),
-            [_("Id"), _("Type"), _("Written by"), _("At"), _("State"), _("Remark")],
-            [
-                (
-                    str(one.id)[-SHORT_ID:],
-                    code_label("message_type", one.type) if one.type else None,
-                    one.drafted_by,
-                    one.drafted_at,
-                    one.state,
-                    one.remark,
-                )
-                for one in kept
-            ],
-        )
+        heads = [_("Id"), _("Type"), _("Written by"), _("At"), _("State"), _("Remark")]
+        shown = (_("Drafts"), heads, lambda: map(_cells, kept))
+        listed({"drafts": [*map(draft_object, kept)]}, shown, as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def _cells(one: KeptDraft) -> tuple[object, ...]:
+    kind = code_label("message_type", one.type) if one.type else None
+    return str(one.id)[-SHORT_ID:], kind, one.drafted_by, one.drafted_at, one.state, one.remark
 
 
 @app.command(
@@ -82,6 +75,8 @@ def save(
     revision: Annotated[
         int | None, typer.Option("--revision", min=1, help=_("Save only over this revision: the one that you read."))
     ] = None,
+    attach: AttachOption = None,
+    hashes: HashOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -91,6 +86,12 @@ def save(
     async def work(desk: Desk) -> None:
         content = read_document(file, FileKind.FIELDS)
         replaced = (await desk.messages.saved_draft(draft)).id if draft is not None else None
+        files = wanted_files()
+        forget_files()
+        if files:
+            content = {**content, DRAFT_ID: str(replaced or content.get(DRAFT_ID) or uuid4())}
+            with file_progress(as_json=as_json) as told:
+                content = dict(await desk.files.attach(content, files, told))
         _print(await desk.messages.save_draft(content, draft_id=replaced, revision=revision), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
@@ -195,7 +196,7 @@ def _write_new(path: Path, text: str) -> None:
         with open(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
     except OSError as problem:
-        raise UsageError(f"cannot write {path}: {problem.strerror}") from problem
+        raise UsageError(phrase("cannot write {path}: {error}", path=path, error=problem.strerror)) from problem
 
 
 def _print(proposal: KeptDraft, *, as_json: bool) -> None:

@@ -13,6 +13,7 @@ from exchange.cli.messages.files import read_document
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _
 from keys.local.given_files import FileKind, take
+from protocol.encoding.phrase import phrase
 from protocol.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True)
@@ -90,4 +91,4 @@ def _write(out: Path, value: dict[str, Any]) -> None:
         with out.open("x", encoding="utf-8") as file:
             file.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
     except OSError as problem:
-        raise UsageError(f"cannot write {out}: {problem.strerror}") from problem
+        raise UsageError(phrase("cannot write {path}: {error}", path=out, error=problem.strerror)) from problem

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,11 +22,9 @@ from exchange.cli.messages.syncing import SyncOption, synced
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _
 from protocol.address import Address
-from protocol.errors import UsageError
 
 if TYPE_CHECKING:
     from exchange.desk.desk import Desk
-    from protocol.messages.handling_rules import Action, Objection
 
 app = typer.Typer(no_args_is_help=True)
 ActionOption = Annotated[
@@ -42,6 +40,9 @@ def forward(
     message_id: IdArgument,
     to: Annotated[list[str], typer.Option("--to", help=_("To whom it is passed on; repeat it."))],
     reason: Annotated[str, typer.Option("--reason", help=_("Reason, shown to the recipient."))],
+    files: Annotated[
+        bool, typer.Option("--files/--without-files", help=_("With the files of the message, or without."))
+    ] = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -50,7 +51,7 @@ def forward(
 
     async def work(desk: Desk) -> int | None:
         recipients = [Address.parse(text) for text in to]
-        sent = await desk.messages.forward(await desk.messages.resolve(message_id), recipients, reason)
+        sent = await desk.messages.forward(await desk.messages.resolve(message_id), recipients, reason, files=files)
         return report_sent(sent, as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
@@ -68,16 +69,17 @@ def handling(
     """Show what labels forbid."""
 
     async def work(desk: Desk) -> None:
+        from exchange.acts.replies import action_for
+        from exchange.acts.replies import handling as asked
         from exchange.messaging.handling import text_of
 
-        wanted, recipients = _action(action, to)
+        recipients = _addresses(to)
+        action_for(action, recipients)
         reached = await synced(desk, sync=sync)
-        message = await desk.messages.resolve(message_id)
-        found: list[Objection] = []
-        for recipient in recipients or (None,):
-            found += await desk.messages.objections(message, wanted, recipient)
+        shown = await asked(desk, await desk.messages.resolve(message_id), action=action, to=recipients)
+        found = shown["objections"]
         if as_json:
-            print_json({"action": wanted, "allowed": not found, "objections": found, **reached.members()})
+            print_json({**shown, **reached.members()})
             return
         reached.say()
         if not found:
@@ -110,12 +112,10 @@ def ask(
     """Ask for consent."""
 
     async def work(desk: Desk) -> int | None:
-        wanted, recipients = _action(action, to)
-        by = instant(answer_by)
-        more = {"answer_by": by} if by is not None else {}
-        sent = await desk.replies.ask_consent(
-            await desk.messages.resolve(message_id), wanted, recipients, purpose, **more
-        )
+        from exchange.acts.replies import ask_consent
+
+        message, by = await desk.messages.resolve(message_id), instant(answer_by)
+        sent = await ask_consent(desk, message, purpose, action=action, to=_addresses(to), answer_by=by)
         return report_sent(sent, as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
@@ -139,17 +139,11 @@ def give(
     """Give consent."""
 
     async def work(desk: Desk) -> int | None:
-        end = instant(until)
-        terms: dict[str, Any] = {"valid_until": end} if end is not None else {}
-        if condition:
-            terms["conditions"] = [
-                {"condition": f"c{number}", "kind": "other", "text": text} for number, text in enumerate(condition, 1)
-            ]
-        consent = "granted_with_conditions" if condition else "granted"
-        return report_sent(
-            await desk.replies.answer_consent(await desk.messages.resolve(message_id), consent, **terms),
-            as_json=as_json,
-        )
+        from exchange.acts.replies import give_consent
+
+        message = await desk.messages.resolve(message_id)
+        sent = await give_consent(desk, message, until=instant(until), conditions=condition or ())
+        return report_sent(sent, as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -167,18 +161,13 @@ def refuse(
     """Refuse consent."""
 
     async def work(desk: Desk) -> int | None:
-        sent = await desk.replies.answer_consent(await desk.messages.resolve(message_id), "refused", reason=reason)
+        from exchange.acts.replies import refuse_consent
+
+        sent = await refuse_consent(desk, await desk.messages.resolve(message_id), reason)
         return report_sent(sent, as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
-def _action(text: str, to: list[str] | None) -> tuple[Action, list[Address]]:
-    from protocol.messages.handling_rules import Action
-
-    if text not in set(Action):
-        raise UsageError(_("--for is one of {actions}").format(actions=", ".join(Action)))
-    action, recipients = Action(text), [Address.parse(address) for address in to or []]
-    if action is Action.FORWARD and not recipients:
-        raise UsageError(_("say with --to to whom it would be passed on"))
-    return action, recipients
+def _addresses(to: list[str] | None) -> list[Address]:
+    return [Address.parse(address) for address in to or []]

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from exchange.cli._options import SHORT_ID
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _, labelled, ngettext
-from exchange.text.labels import code_label, state_label
+from exchange.text.labels import code_label, state_label, status_label
 from exchange.text.objects import sent_object
 from keys.local.terminal import QUEUED, REFUSED
+from protocol.encoding.phrase import phrase
 from protocol.errors import OutputError
 
 if TYPE_CHECKING:
     from exchange.cases.duplicates import Duplicate
     from exchange.cases.legal_comparison import Hint
     from exchange.messaging.drafting.cleaning import Removed
-    from exchange.views import Caution, ReceiptRow, SentMessage, TargetRow
+    from exchange.views import Caution, InboxRow, ReceiptRow, SentMessage, TargetRow
 
 
 def report_sent(
@@ -63,7 +65,7 @@ def status_line(sent: SentMessage) -> str:
         text = _("{id}: goes at {at} (scheduled), as long as the desk runs: comity desk run, or comity watch")
         return text.format(id=sent.id, at=safe(sent.goes_at or "-"))
     if sent.status != "queued":
-        return f"{sent.id}: {sent.status}" + (f" ({sent.error})" if sent.error else "")
+        return labelled(str(sent.id), status_label(sent.status)) + (f" ({sent.error})" if sent.error else "")
     why = safe(_(sent.reason)) if sent.reason else _("another command is sending it")
     text = _(
         "{id}: NOT SENT YET, kept here (queued): {reason} ({code}). The desk sends it as soon as the node takes it."
@@ -77,7 +79,7 @@ def _sent_anyhow(sent: Sequence[SentMessage]) -> Iterator[None]:
         yield
     except OutputError as problem:
         done = ", ".join(f"{one.id}: {one.status}" for one in sent)
-        raise OutputError(f"{done}; but {problem.detail}") from problem
+        raise OutputError(phrase("{done}; but {detail}", done=done, detail=problem.detail)) from problem
 
 
 def _print_sent(
@@ -176,7 +178,14 @@ def print_duplicates(duplicates: Sequence[Duplicate], not_searched: int) -> None
             _("Other cases are about the same targets"),
             [_("Target"), _("Case"), _("Its target"), _("From"), _("To"), _("Sent at")],
             [
-                (row.target, row.thread, row.other_target, row.sender, ", ".join(map(str, row.recipients)), row.sent_at)
+                (
+                    row.target,
+                    row.thread,
+                    row.other_target,
+                    row.sender,
+                    ", ".join(map(str, row.recipients)),
+                    _scheduled(row.sent_at) if row.scheduled else row.sent_at,
+                )
                 for row in duplicates
             ],
         )
@@ -188,6 +197,15 @@ def print_duplicates(duplicates: Sequence[Duplicate], not_searched: int) -> None
                 not_searched,
             ).format(count=not_searched)
         )
+
+
+def sent_cell(row: InboxRow) -> object:
+    """When a message was sent; of one that waits for its time, that it will be."""
+    return _scheduled(row.sent_at) if row.status == "scheduled" else row.sent_at
+
+
+def _scheduled(at: datetime) -> str:
+    return _("{at} (scheduled)").format(at=safe(at))
 
 
 def target_cells(row: TargetRow) -> tuple[object, ...]:
@@ -206,6 +224,11 @@ def print_targets(rows: Sequence[TargetRow]) -> None:
         table(_("Targets"), titles, [target_cells(row) for row in rows])
 
 
+def _meaning(row: ReceiptRow) -> str:
+    label = code_label("receipt_event", row.event)
+    return label if row.files is None else f"{label} ({row.files.words})"
+
+
 def print_receipts(title: str, receipts: tuple[ReceiptRow, ...]) -> None:
     table(
         title,
@@ -213,7 +236,7 @@ def print_receipts(title: str, receipts: tuple[ReceiptRow, ...]) -> None:
         [
             (
                 row.event,
-                code_label("receipt_event", row.event),
+                _meaning(row),
                 row.node,
                 row.index,
                 row.at,

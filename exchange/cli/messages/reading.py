@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
@@ -14,6 +13,7 @@ from exchange.cli._options import (
     DEFAULT_HOME,
     SHORT_ID,
     DisclosureOption,
+    EvidenceFilesOption,
     HomeOption,
     IdArgument,
     JsonOption,
@@ -24,17 +24,18 @@ from exchange.cli._options import (
     run,
     with_desk,
 )
-from exchange.cli.messages.files import read_disclosure, read_roots
+from exchange.cli.messages.files import files_in_folders, read_disclosure, read_roots
 from exchange.cli.messages.printing import (
     print_cautions,
     print_duplicates,
     print_receipts,
     print_targets,
+    sent_cell,
 )
 from exchange.cli.messages.syncing import SyncOption, synced
-from exchange.cli.output import line, print_json, progress, safe, table
+from exchange.cli.output import line, print_json, progress, safe, table, told
 from exchange.i18n import _, labelled, ngettext
-from exchange.text.labels import code_label, marked, short_label, state_label
+from exchange.text.labels import code_label, marked, short_label, state_label, status_label
 from exchange.text.objects import plain, tracking_object
 from keys.local.given_files import FileKind, read_given, reading_as
 from keys.local.terminal import UNCHECKED, UNVERIFIED, at_once
@@ -84,7 +85,7 @@ def search(
                     marked(code_label("message_type", row.type), suspected=row.suspected),
                     row.sender,
                     ", ".join(map(str, row.recipients)),
-                    row.sent_at,
+                    sent_cell(row),
                     _short(row.thread),
                 )
                 for row in found.messages
@@ -133,7 +134,7 @@ def inbox(
                 print_json({"refused": kept[:limit], "more": more, **reached.members()})
                 return
             reached.say()
-            rows = [(row.at, row.code, row.claimed_sender, row.detail) for row in kept[:limit]]
+            rows = [(row.at, row.code, row.claimed_sender, told(row.detail)) for row in kept[:limit]]
             table(_("Refused"), [_("At"), _("Code"), _("Claimed sender"), _("Why")], rows)
             _say_more(more)
             return
@@ -180,9 +181,9 @@ def _inbox_cells(row: InboxRow, case: CaseRow | None, *, sent: bool) -> tuple[ob
         case.own_reference if case is not None else row.own_reference if sent else None,
         case.peer_reference if case is not None else None if sent else row.own_reference,
         case.offence if case is not None else None,
-        row.sent_at,
+        sent_cell(row),
         row.opened_at,
-        row.status,
+        status_label(row.status) if row.status is not None else None,
     )
 
 
@@ -196,6 +197,8 @@ def show(
     """Show a message."""
 
     async def work(desk: Desk) -> None:
+        from exchange.acts.messages import message_object
+
         # Its sender may have taken it back, or corrected it, since the desk last asked.
         reached = await synced(desk, sync=sync)
         reached.say()
@@ -205,7 +208,7 @@ def show(
         # Rendered as a whole, then written: its sender is told that it was opened when it was, and not before.
         with at_once():
             if as_json:
-                print_json({**_shown_object(shown, duplicates, not_searched), **reached.members()})
+                print_json({**message_object(shown, duplicates, not_searched), **reached.members()})
             else:
                 _print_shown(shown, duplicates, not_searched)
         await desk.messages.opened(known)
@@ -216,26 +219,8 @@ def show(
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
-def _shown_object(shown: ShownMessage, duplicates: Sequence[Duplicate], not_searched: int) -> dict[str, Any]:
-    from exchange.letters.fingerprint import fingerprint_of
-    from exchange.text.rendering import read_message
-
-    return {
-        "message": json.loads(shown.content),
-        "direction": shown.row.direction,
-        "stored_at": shown.row.stored_at,
-        "notes": shown.notes,
-        "fingerprint": fingerprint_of(shown.digest),
-        "cautions": shown.cautions,
-        "receipts": shown.receipts,
-        "readers": [{"officer": officer, "at": at} for officer, at in shown.readers],
-        "duplicates": duplicates,
-        "not_searched": not_searched,
-        "reading": read_message(shown.message),
-    }
-
-
 def _print_shown(shown: ShownMessage, duplicates: Sequence[Duplicate], not_searched: int) -> None:
+    from exchange.custody.reading import with_states
     from exchange.letters.fingerprint import fingerprint_of
     from exchange.text.rendering import read_message
 
@@ -246,7 +231,7 @@ def _print_shown(shown: ShownMessage, duplicates: Sequence[Duplicate], not_searc
         line(_("Read by: {officer}, {at}").format(officer=safe(reader), at=safe(at)))
     print_duplicates(duplicates, not_searched)
     line(labelled(_("Fingerprint"), fingerprint_of(shown.digest)))
-    print_reading(read_message(shown.message))
+    print_reading(with_states(read_message(shown.message, shown.original), shown))
 
 
 def track(
@@ -261,9 +246,10 @@ def track(
 
     async def work(desk: Desk) -> None:
         reached = await synced(desk, wait, sync=sync)
-        tracking = await desk.messages.track(await desk.messages.resolve(message_id))
+        message = await desk.messages.resolve(message_id)
+        tracking, files = await desk.messages.track(message), await desk.files.tracking(message)
         if as_json:
-            print_json({**tracking_object(tracking), **reached.members()})
+            print_json({**tracking_object(tracking, files), **reached.members()})
             return
         reached.say()
         what = code_label("message_type", tracking.row.type)
@@ -273,6 +259,10 @@ def track(
         for recipient in tracking.recipients:
             print_receipts(_("Proved for {recipient}").format(recipient=recipient.recipient), recipient.receipts)
         print_targets(tracking.targets)
+        if files is not None:
+            from exchange.cli.evidence.files import print_hops
+
+            print_hops(files)
         clocks = tracking.clocks
         still_due = {deadline.what for deadline in clocks.deadlines}
         if "acknowledgement" in still_due:
@@ -293,6 +283,7 @@ def verify(
     offline: OfflineOption = False,
     disclosure: DisclosureOption = None,
     tsa_roots: TsaRootsOption = None,
+    files: EvidenceFilesOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -302,29 +293,33 @@ def verify(
     async def work(desk: Desk) -> int | None:
         file, reached = Path(what), None
         if file.is_file():
-            report = await _verify_bag(desk, file, disclosure, tsa_roots, offline=offline)
-        elif disclosure is not None or tsa_roots is not None:
-            raise UsageError(_("give --disclosure and --tsa-roots with an evidence bag: this is no file"))
+            beside = files_in_folders(files or ())
+            report = await _verify_bag(desk, file, (disclosure, tsa_roots), beside, offline=offline)
+        elif disclosure is not None or tsa_roots is not None or files:
+            raise UsageError(_("give --disclosure, --tsa-roots and --files with an evidence bag: this is no file"))
         else:
             reached = await synced(desk, sync=not offline)
             report = await desk.evidence.verify(await desk.messages.resolve(what), online=not offline)
         if reached is not None and not as_json:
             reached.say()
         if as_json:
-            flags = {"ok": report.ok and report.complete, "complete": report.complete, "witnessed": report.witnessed}
+            from exchange.acts.evidence import verification_object
+
             known = reached.members() if reached is not None else {}
-            print_json({**plain(report), **flags, "unchecked": report.unchecked, **known})
+            print_json({**verification_object(report), **known})
         else:
             line(safe(report.sentence))
-            rows = [(check.name, check.ok, check.error or check.detail) for check in report.checks]
+            rows = [(check.name, check.ok, check.error or told(check.detail)) for check in report.checks]
             for item in report.receipts:
                 name = f"{item.receipt.event} {item.receipt.node} #{item.receipt.index}"
                 rows.append((labelled(name, _("in the log")), item.inclusion.ok, item.inclusion.error or ""))
                 found = item.consistency
-                text = safe(found.detail) if found.ok is False else found.error or ""
+                text = told(found.detail) if found.ok is False else found.error or ""
                 rows.append((labelled(name, _("log still consistent")), found.ok, text))
                 seen = item.witnesses
-                rows.append((labelled(name, _("cosigned by enough witnesses")), seen.ok, seen.error or seen.detail))
+                rows.append(
+                    (labelled(name, _("cosigned by enough witnesses")), seen.ok, seen.error or told(seen.detail))
+                )
             words = {True: _("holds"), False: _("FAILS"), None: _("not checked")}
             table(_("Verification"), [_("Check"), _("Result"), ""], [(n, words[ok], text) for n, ok, text in rows])
             if report.unchecked:
@@ -337,14 +332,17 @@ def verify(
 
 
 async def _verify_bag(
-    desk: Desk, file: Path, disclosure: Path | None, tsa_roots: Path | None, *, offline: bool
+    desk: Desk, file: Path, given: tuple[Path | None, Path | None], beside: Sequence[Path], *, offline: bool
 ) -> VerificationReport:
     from exchange.evidence.bag_reader import MAX_BAG_BYTES, read_bag
 
     content = read_given(file, FileKind.EVIDENCE, max_bytes=MAX_BAG_BYTES)
-    opened, roots = read_disclosure(disclosure), read_roots(tsa_roots)
+    opened, roots = read_disclosure(given[0]), read_roots(given[1])
     with reading_as(file, content, FileKind.EVIDENCE):
-        return await desk.evidence.verify_bag(read_bag(content), online=not offline, disclosure=opened, tsa_roots=roots)
+        read = read_bag(content)
+        return await desk.evidence.verify_bag(
+            read, online=not offline, disclosure=opened, tsa_roots=roots, beside=beside
+        )
 
 
 def _short(message_id: UUID) -> str:

@@ -20,6 +20,7 @@ from exchange.i18n import _
 from keys.local.given_files import FileKind, read_given
 from keys.local.terminal import ask as ask_person
 from keys.local.terminal import write
+from protocol.encoding.phrase import phrase
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
@@ -110,7 +111,11 @@ def import_(
             line(f"{written_file}: {count}")
         print_removed(removed or ())
         if left_out:
-            table(_("Not imported"), [_("What"), _("How many")], sorted(left_out.items()))
+            table(
+                _("Not imported"),
+                [_("What"), _("How many")],
+                sorted((_(what), count) for what, count in left_out.items()),
+            )
 
     run(work, as_json=as_json)
 
@@ -141,7 +146,7 @@ def export(
             ) as file:  # the mark tells spreadsheets that it is UTF-8
                 file.write(written)
         except OSError as problem:
-            raise UsageError(f"cannot write {out}: {problem.strerror}") from problem
+            raise UsageError(phrase("cannot write {path}: {error}", path=out, error=problem.strerror)) from problem
         if as_json:
             print_json({"file": str(out)})
             return
@@ -208,7 +213,9 @@ def _write(drafts: list[dict[str, Any]], files: list[Path], *, replace: bool) ->
     except OSError as problem:
         for file in done:
             file.unlink(missing_ok=True)
-        raise UsageError(f"cannot write {problem.filename2 or problem.filename}: {problem.strerror}") from problem
+        raise UsageError(
+            phrase("cannot write {path}: {error}", path=problem.filename2 or problem.filename, error=problem.strerror)
+        ) from problem
     finally:
         for temporary in waiting:
             temporary.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from exchange.cli._options import DEFAULT_HOME, HomeOption, JsonOption, run
 from exchange.cli.output import line, print_json, table
 from exchange.i18n import _
 from keys.local.given_files import FileKind, take
+from protocol.encoding.phrase import phrase
 from protocol.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True)
@@ -27,7 +28,9 @@ def list_(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
 
         found = all_templates(Home(home.expanduser()).templates)
         if as_json:
-            print_json({"templates": [{"origin": origin, **template.model_dump()} for origin, template in found]})
+            from exchange.acts.drafting import templates_object
+
+            print_json(templates_object(found))
             return
         table(
             _("Templates"),
@@ -73,7 +76,7 @@ def export(
             with out.open("xb") as file:
                 file.write(content)
         except OSError as problem:
-            raise UsageError(f"cannot write {out}: {problem.strerror}") from problem
+            raise UsageError(phrase("cannot write {path}: {error}", path=out, error=problem.strerror)) from problem
         if as_json:
             print_json({"file": str(out)})
         else:

@@ -8,16 +8,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from exchange.cli._asking import BACK, Asking
+from exchange.cli._asking import BACK, HELP, WHOLE, Asking
 from exchange.cli.messages.printing import report_sent
 from exchange.cli.output import line, safe
 from exchange.i18n import _, labelled, ngettext
 from exchange.text.labels import code_label
+from exchange.text.typed import in_ascii
 from exchange.text.zones import own_zone
 from exchange.wizard.flow import WIZARD_TYPES, Wizard
 from exchange.wizard.legal_replies import legal_replies
 from exchange.wizard.paste import Ask, Paste, Said, in_both_times, read_paste
-from exchange.wizard.question import AnswerKind, AnswerProblem, NoContactKnown, Partner, Situation, WizardStep
+from exchange.wizard.question import AnswerKind, AnswerProblem, NoContactKnown, Partner, Situation, WizardStep, value_at
 from keys.local.terminal import INTERRUPTED
 from keys.local.translation import language, languages, speaking
 from protocol.codes import load_codes
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from keys.directory.view import Directory
     from protocol.lifecycle.case import AnyCase
 
-_HELP, _WHOLE = "?", "="
 _SHORT = 8
 _CHOICES = 9
 
@@ -106,13 +106,13 @@ class _Conversation:
         for number, one in enumerate(types, 1):
             self._asking.say(f"{number}  {code_label('message_type', one)}", 3)
         while True:
-            typed = self._asking.line().strip()
+            typed = in_ascii(self._asking.line()).strip()
             if typed.isdecimal() and 0 < int(typed) <= len(types):
                 return types[int(typed) - 1]
             from exchange.text.code_words import code_of
             from protocol.codes import load_codes
 
-            if typed in ("", _HELP):
+            if typed in ("", HELP):
                 for entry in load_codes("message_type").entries:
                     self._asking.say(f"{code_label('message_type', entry.code)} [{entry.code}]", 3)
                 continue
@@ -185,8 +185,19 @@ class _Conversation:
                 continue
             self._before.append(self._now)
             self._wizard = after
+            self._say_instant(step)
             await self._keep()
             return
+
+    def _say_instant(self, step: WizardStep) -> None:
+        """The instant that an answer was taken for, in its own time and in UTC: a wrong hour is seen at once."""
+        named = {AnswerKind.INSTANT: step.fields[:1]}.get(step.answered, ())
+        if step.name.endswith("time_window"):
+            named = ("targets.0.time_window.begins_at", "targets.0.time_window.ends_at")
+        for at in (value_at(self._now.draft, name) for name in named):
+            if isinstance(at, str):
+                written, utc = in_both_times(at)
+                self._asking.say(f"      {written} = {utc}", 8)
 
     async def _answered(self, step: WizardStep) -> Wizard:
         if step.answered is AnswerKind.PASTE:
@@ -204,25 +215,27 @@ class _Conversation:
         several = step.answered is AnswerKind.TEXT
         while True:
             text = self._asking.lines() if several else self._asking.line()
-            word = text.strip()
+            word = in_ascii(text).strip()
             if word in BACK:
                 raise _Back
-            if word == _WHOLE:
+            if word == WHOLE:
                 raise _Look
-            if word != _HELP:
+            if word != HELP:
                 return text
             self._help(step)
 
     def _prompt(self, step: WizardStep) -> None:
         say = self._asking.say
         say("")
-        rule = f" ({step.rule})" if step.rule else ""
+        rule = f" ({_(step.rule)})" if step.rule else ""
         say(f"{_(step.prompt)}{rule}", 2)
         if step.codes is not None and len(load_codes(step.codes).entries) <= _CHOICES:
             self._list(step.codes)
         elif step.help:
             say(f"  {_(step.help)}", 2)
         proposed = step.proposed(self._now.draft, self._now.situation)
+        if step.codes is not None and proposed in load_codes(step.codes):
+            proposed = f"{code_label(step.codes, proposed)} [{proposed}]"
         if step.answered is AnswerKind.YES_NO:
             proposed = " / ".join((_("yes"), _("no"))) if not proposed else _(proposed)
         if proposed:
@@ -235,6 +248,16 @@ class _Conversation:
             self._asking.say(f"  {_(step.help)}", 2)
         if step.codes is not None:
             self._list(step.codes)
+        if not step.help and step.codes is None:
+            self._asking.say(
+                "  "
+                + (
+                    _("Several lines; an empty line ends them.")
+                    if step.answered is AnswerKind.TEXT
+                    else _("One line in your own words.")
+                ),
+                2,
+            )
 
     def _list(self, codes: str) -> None:
         entries = load_codes(codes).entries
@@ -242,19 +265,20 @@ class _Conversation:
             self._asking.say(f"  {number}  {code_label(codes, entry.code)} [{safe(entry.code)}]", 6)
 
     def _refuse(self, problem: AnswerProblem) -> None:
-        rule = f"{_(problem.rule)}: " if problem.rule else ""
-        self._asking.say(f"  ! {rule}{_(problem.text)}", 4)
+        text = labelled(_(problem.rule), _(problem.text)) if problem.rule else _(problem.text)
+        self._asking.say(f"  ! {text}", 4)
 
     # --- Pasting ---
 
     def _pasted(self, step: WizardStep) -> Paste:
         """The targets that were pasted, after what they do not say was asked; each shown in both times."""
         text = self._asking.lines()
-        if text.strip() in BACK:
+        word = in_ascii(text).strip()
+        if word in BACK:
             raise _Back
-        if text.strip() == _WHOLE:
+        if word == WHOLE:
             raise _Look
-        if text.strip() == _HELP:
+        if word == HELP:
             self._help(step)
             return self._pasted(step)
         said = Said()
@@ -279,7 +303,7 @@ class _Conversation:
 
         self._asking.say(_ASKS[ask](), 2)
         while True:
-            typed = self._asking.line().strip()
+            typed = in_ascii(self._asking.line()).strip()
             if typed in BACK:
                 raise _Back
             if not typed:
@@ -350,7 +374,7 @@ class _Conversation:
             except InvalidMessageError as error:
                 problems = list(error.problems)
         for field, rule, text in problems:
-            say(f"  ! {_(rule)}: {_(text)} [{safe(field)}]", 4)
+            say(f"  ! {labelled(_(rule), _(text))} [{safe(field)}]", 4)
         for caution in wizard.cautions():
             say(f"  - {_(caution)}", 4)
         if not problems:
@@ -358,7 +382,7 @@ class _Conversation:
         say("")
         say(_("1 send, 2 change an answer, 3 keep it as a draft and stop"))
         while True:
-            chosen = self._asking.line().strip().casefold()
+            chosen = self._asking.choice()
             if chosen == "1" and not problems:
                 return await self._send(wizard)
             if chosen in ("2", *BACK):
@@ -422,7 +446,7 @@ class _Conversation:
         for number, step in enumerate(steps, 1):
             say(f"{number:>2}  {_(step.prompt)}", 4)
         while True:
-            typed = self._asking.line().strip()
+            typed = self._asking.choice()
             if not typed or typed in BACK:
                 return
             if typed.isdecimal() and 0 < int(typed) <= len(steps):

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
 
 import typer
 
+from exchange.cli._attaching import AttachOption, HashOption, file_progress, forget_files, wanted_files
 from exchange.cli._options import (
     DEFAULT_HOME,
     AtOnceOption,
@@ -31,19 +31,17 @@ from exchange.cli._options import (
 )
 from exchange.cli.messages.files import read_document
 from exchange.cli.messages.printing import print_removed, report_sent, report_sent_many
-from exchange.cli.output import line, print_json, safe, table
+from exchange.cli.output import line, print_json, table
 from exchange.i18n import _, ngettext
-from exchange.text.labels import code_label
 from exchange.text.objects import plain
 from keys.local.given_files import FileKind
-from protocol.errors import DuplicateRequestError, InvalidMessageError, LawsDifferError, UsageError
+from protocol.encoding.phrase import phrase
+from protocol.errors import UsageError
 
 if TYPE_CHECKING:
-    from exchange.cases.duplicates import Duplicate
-    from exchange.cases.legal_comparison import Hint
+    from exchange.acts.sending import SentDrafts
     from exchange.desk.desk import Desk
     from exchange.messaging.drafting.cleaning import Removed
-    from exchange.views import Caution
 
 
 def new(
@@ -69,6 +67,8 @@ def new(
     plain_lines: Annotated[
         bool, typer.Option("--plain", help=_("Ask without editing of lines, as for a screen reader."))
     ] = False,
+    attach: AttachOption = None,
+    hashes: HashOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -80,41 +80,37 @@ def new(
     async def start() -> None:
         write({})
 
-    async def reply(desk: Desk) -> None:
-        begun, _missing = begin()
-        own = {"language": language} if language is not None else {}
-        write(plain(await desk.replies.draft(await desk.messages.resolve(reply_to or ""), begun["type"], **own)))
+    async def on_desk(desk: Desk) -> None:
+        known: dict[str, Any] = {}
+        if reply_to is not None:
+            begun, _missing = begin()
+            own = {"language": language} if language is not None else {}
+            replied = await desk.messages.resolve(reply_to)
+            known = plain(await desk.replies.draft(replied, begun["type"], **own))
+        write(await _with_files(desk, known, begin()[0], as_json=as_json))
 
     def begin() -> tuple[dict[str, Any], Mapping[str, str]]:
         """What template and case file give, with the type, and the placeholders without a value."""
-        from exchange.messaging.drafting.templates import fill, find_template
+        from exchange.acts.drafting import beginning
         from exchange.settings import Home
 
         given = read_document(case, FileKind.FIELDS) if case is not None else {}
-        if template is None:
-            if values:
-                raise UsageError(_("--set is for the placeholders of a --template"))
-            return {"type": message_type or "preservation.request", **given}, {}
-        found = find_template(Home(home.expanduser()).templates, template)
-        filled = fill(found, _placeholder_values(values or []), given)
-        as_text = fill(found, _placeholder_texts(values or []), given)
-        return _texts_where_wanted(filled.draft, as_text.draft), filled.missing
+        filled, as_text = _placeholder_values(values or []), _placeholder_texts(values or [])
+        return beginning(Home(home.expanduser()).templates, message_type, template, filled, as_text, given)
 
     def write(known: dict[str, Any]) -> None:
+        from exchange.acts.drafting import put_together
         from exchange.cli.setup.settings import own_block
-        from exchange.messaging.drafting.drafts import empty_draft
         from exchange.messaging.drafting.own_block import filled
-        from exchange.messaging.drafting.templates import merge
         from exchange.office.draft_ids import DRAFT_ID, without_draft_id
 
         begun, missing = begin()
-        wanted = message_type or begun["type"]
-        if begun["type"] != wanted:
-            raise UsageError(_("the template or file is of another type: {type}").format(type=safe(str(begun["type"]))))
-        draft = merge(merge(empty_draft(wanted), known), without_draft_id(begun))
+        draft = put_together(message_type, begun, known)
+        if known.get("attachments"):
+            draft["attachments"] = known["attachments"]
         draft = filled(draft, own_block(home))
         if out is not None:  # from now on it is that draft, however often it is changed and sent
-            draft = {"type": draft["type"], DRAFT_ID: str(uuid4()), **draft}
+            draft = {"type": draft["type"], DRAFT_ID: known.get(DRAFT_ID) or str(uuid4()), **without_draft_id(draft)}
         text = json.dumps(draft, ensure_ascii=False, indent=2) + "\n"
         if out is None:
             print(text, end="")
@@ -123,10 +119,20 @@ def new(
             with out.open("x", encoding="utf-8") as file:
                 file.write(text)
         except OSError as problem:
-            raise UsageError(f"cannot write {out}: {problem.strerror}") from problem
+            raise UsageError(phrase("cannot write {path}: {error}", path=out, error=problem.strerror)) from problem
         _print_what_is_left(out, draft, missing, as_json=as_json)
 
-    run(start if reply_to is None else with_desk(home, passphrase_file, reply), as_json=as_json)
+    run(start if reply_to is None and not attach else with_desk(home, passphrase_file, on_desk), as_json=as_json)
+
+
+async def _with_files(desk: Desk, known: dict[str, Any], begun: dict[str, Any], *, as_json: bool) -> dict[str, Any]:
+    """What is known of a draft, with its files: sealed for the draft's own id, and named without their keys."""
+    files = wanted_files()
+    forget_files()
+    if not files:
+        return known
+    with file_progress(as_json=as_json) as told:
+        return dict(await desk.files.attach({**known, **begun, "draft_id": str(uuid4())}, files, told))
 
 
 def _print_what_is_left(out: Path, draft: dict[str, Any], missing: Mapping[str, str], *, as_json: bool) -> None:
@@ -197,6 +203,8 @@ def send(
             ),
         ),
     ] = None,
+    attach: AttachOption = None,
+    hashes: HashOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -204,35 +212,39 @@ def send(
     """Send a draft."""
     if (file is None) == (saved is None):
         raise UsageError(_("name a file, or a saved draft with --draft"))
-    checks = _Checks(unless_duplicate, unless_warned, at_once)
 
     async def work(desk: Desk) -> int | None:
+        from exchange.acts.sending import SendingChecks, complete, send_checked
+
         if saved is not None and not check and (sent := await desk.messages.sent_as(saved)):
             return report_sent_many(sent, as_json=as_json) if split else report_sent(sent[0], as_json=as_json)
-        drafts, removed = _complete(await desk.messages.filled(await given(desk)), split=split, clean=clean)
+        drafts, removed = complete(await desk.messages.filled(await given(desk)), split=split, clean=clean)
         if check:
+            forget_files()
             say(drafts, removed)
             return None
         if leave_out:
             drafts = [{**draft, "leave_out": leave_out} for draft in drafts]
-        if len(drafts) > 1:
-            return await _send_several(desk, drafts, checks, removed, as_json=as_json)
-        return await _send_one(desk, drafts[0], checks, removed, as_json=as_json)
+        if not as_json and not await desk.messages.sent_before(drafts):
+            _say_what_cannot_be_passed_on(drafts)
+        done = await send_checked(desk, drafts, SendingChecks(unless_duplicate, unless_warned, at_once))
+        return _report_drafts(done, removed, several=len(drafts) > 1, as_json=as_json)
 
     async def given(desk: Desk) -> dict[str, Any]:
         return await desk.messages.export_draft(saved or "") if file is None else read_document(file)
 
     async def check_file() -> None:
+        from exchange.acts.sending import complete
         from exchange.cli.setup.settings import own_block
         from exchange.messaging.drafting.own_block import filled
 
-        say(*_complete(filled(read_document(file or Path()), own_block(home)), split=split, clean=clean))
+        say(*complete(filled(read_document(file or Path()), own_block(home)), split=split, clean=clean))
 
     def say(parts: list[dict[str, Any]], removed: tuple[Removed, ...] | None) -> None:
         if as_json:
-            said: dict[str, Any] = {"messages": len(parts)} if split else {}
-            said["can_be_passed_on"] = all(map(_can_be_passed_on, parts))
-            print_json({"ok": True, **said, **({"removed": removed} if clean else {})})
+            from exchange.acts.sending import checked_object
+
+            print_json(checked_object(parts, removed, split=split))
             return
         print_removed(removed or ())
         _say_what_cannot_be_passed_on(parts)
@@ -250,123 +262,29 @@ def send(
     run(check_file if check and file is not None else on_desk, as_json=as_json)
 
 
-class _Checks(NamedTuple):
-    """What keeps a draft from being sent, or apart from its siblings, because the officer said so."""
-
-    unless_duplicate: bool
-    unless_warned: bool
-    at_once: bool
-
-
-async def _send_one(
-    desk: Desk, draft: dict[str, Any], checks: _Checks, removed: Sequence[Removed] | None, *, as_json: bool
-) -> int | None:
-    if await desk.messages.sent_before([draft]):
-        return report_sent(await desk.messages.send(draft), as_json=as_json, removed=removed)
-    # An officer who wants none sent waits until all is indexed; one who only wants to be told does not.
-    duplicates = await desk.cases.duplicates_of_draft(draft, everything=checks.unless_duplicate)
-    not_searched = await desk.cases.not_searched()
-    if checks.unless_duplicate:
-        _require_no_duplicate(duplicates)
-    hints = await desk.cases.compare_laws(draft)
-    if checks.unless_warned:
-        _require_no_warning(hints, await desk.cases.cautions_of_draft(draft))
-    if not as_json:
-        _say_what_cannot_be_passed_on([draft])
-    sent = await desk.messages.send(draft, unless_duplicate=checks.unless_duplicate, at_once=checks.at_once)
-    return report_sent(
-        sent, as_json=as_json, duplicates=duplicates, not_searched=not_searched, hints=hints, removed=removed
-    )
-
-
-def _complete(
-    draft: dict[str, Any], *, split: bool, clean: bool
-) -> tuple[list[dict[str, Any]], tuple[Removed, ...] | None]:
-    """The draft, in parts if ``split``, and what was removed from it if ``clean``.
-
-    Raises :class:`InvalidMessageError` with all that it lacks.
-    """
-    from exchange.messaging.drafting.cleaning import cleaned
-    from exchange.messaging.drafting.splitting import split_request
-    from protocol.messages.parse import check_outgoing
-
-    removed = None
-    if clean:
-        draft, removed = cleaned(draft)
-    parts = split_request(draft) if split else [draft]
-    problems: list[tuple[str, str, str]] = []
-    before = 0
-    for part in parts:
-        problems += [(_of_whole(field, before), rule, text) for field, rule, text in check_outgoing(part)]
-        before += len(part["targets"]) if len(parts) > 1 else 0
-    if problems:
-        raise InvalidMessageError(_("the draft is not complete"), tuple(dict.fromkeys(problems)))
-    return parts, removed
-
-
-def _of_whole(field: str, before: int) -> str:
-    """The field of a part as it is called in the draft, in which ``before`` targets stand before the part's own."""
-    found = re.match(r"targets\.([0-9]+)(?=\.|$)", field)
-    return f"targets.{int(found[1]) + before}{field[found.end() :]}" if found else field
-
-
-async def _send_several(
-    desk: Desk, drafts: list[dict[str, Any]], checks: _Checks, removed: Sequence[Removed] | None, *, as_json: bool
-) -> int | None:
-    """Send the parts of one request: all of them are checked before the first is sent; the exit code."""
-    if await desk.messages.sent_before(drafts):
-        return report_sent_many(await desk.messages.send_many(drafts), as_json=as_json, removed=removed)
-    everything = checks.unless_duplicate
-    found = [await desk.cases.duplicates_of_draft(part, everything=everything) for part in drafts]
-    duplicates = [duplicate for part in found for duplicate in part]
-    if checks.unless_duplicate:
-        _require_no_duplicate(duplicates)
-    if not as_json:
-        _say_what_cannot_be_passed_on(drafts)
-    hints = await desk.cases.compare_laws(drafts[0])  # all that the laws speak of is the same in each part
-    if checks.unless_warned:
-        cautions = [caution for part in drafts for caution in await desk.cases.cautions_of_draft(part)]
-        _require_no_warning(hints, cautions)
-    sent = await desk.messages.send_many(drafts, unless_duplicate=checks.unless_duplicate, at_once=checks.at_once)
-    return report_sent_many(
-        sent,
-        as_json=as_json,
-        duplicates=duplicates,
-        not_searched=await desk.cases.not_searched(),
-        hints=hints,
-        removed=removed,
-    )
-
-
-def _can_be_passed_on(draft: dict[str, Any]) -> bool:
-    from protocol.messages.types.forward import Forward, can_be_passed_on
-
-    content, to = json.dumps(draft, ensure_ascii=False, separators=(",", ":")).encode(), draft.get("to")
-    return draft.get("type") == Forward.TYPE or can_be_passed_on(content, len(to) if isinstance(to, list) else 1)
+def _report_drafts(done: SentDrafts, removed: Sequence[Removed] | None, *, several: bool, as_json: bool) -> int | None:
+    """What became of a draft, or of its parts; the exit code."""
+    compared: dict[str, Any] = {
+        "duplicates": done.duplicates,
+        "not_searched": done.not_searched,
+        "hints": done.hints,
+        "removed": removed,
+    }
+    if several:
+        return report_sent_many(done.sent, as_json=as_json, **compared)
+    return report_sent(done.sent[0], as_json=as_json, **compared)
 
 
 def _say_what_cannot_be_passed_on(drafts: Sequence[dict[str, Any]]) -> None:
-    if not all(map(_can_be_passed_on, drafts)):
+    from exchange.acts.sending import may_be_passed_on
+
+    if not all(map(may_be_passed_on, drafts)):
         line(
             _(
                 "The recipient cannot pass this message on to another office: with its proofs it is too long (some 400 "
                 "KB can be passed on). If they may need to, send it in parts: comity send --split."
             )
         )
-
-
-def _require_no_duplicate(duplicates: Sequence[Duplicate]) -> None:
-    if duplicates:
-        named = sorted({str(duplicate.thread) for duplicate in duplicates})
-        raise DuplicateRequestError(f"other cases are about the same targets: {', '.join(named)}")
-
-
-def _require_no_warning(hints: Sequence[Hint], cautions: Sequence[Caution]) -> None:
-    if warnings := sorted({hint.code for hint in hints if hint.warns}):
-        raise LawsDifferError(f"the comparison of both nations' laws warns: {', '.join(warnings)}")
-    if cautions:
-        problems = tuple((one.field, "caution", code_label(one.codes, one.code)) for one in cautions)
-        raise InvalidMessageError(_("the draft has something to look at again"), problems)
 
 
 def acknowledge(
@@ -410,6 +328,8 @@ def answer(
     message_id: IdArgument,
     file: Annotated[Path, typer.Argument(help=_('A JSON object with "targets": what became of each.'))],
     language: LanguageOption = None,
+    attach: AttachOption = None,
+    hashes: HashOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -468,6 +388,8 @@ def accept_conditions(
 
 def offer(
     file: Annotated[Path, typer.Argument(help=_("The draft of an answer, or of information, JSON or YAML."))],
+    attach: AttachOption = None,
+    hashes: HashOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -492,25 +414,6 @@ def give(
         return report_sent(await desk.messages.give(await desk.messages.resolve(message_id)), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
-
-
-def _texts_where_wanted(draft: dict[str, Any], as_text: Mapping[str, Any]) -> dict[str, Any]:
-    """``draft`` with a value as text where its field is one: an account may be called 12345, or true.
-
-    ``as_text`` is the same draft with every value that was given as the text that was written.
-    """
-    from protocol.messages.parse import check_outgoing
-
-    for field, _rule, _text in check_outgoing(draft):
-        holder: Any = draft
-        written: Any = as_text
-        *way, last = (int(step) if step.isdigit() else step for step in field.split("."))
-        with suppress(LookupError, TypeError):
-            for step in way:
-                holder, written = holder[step], written[step]
-            if isinstance(written[last], str) and not isinstance(holder[last], str):
-                holder[last] = written[last]
-    return draft
 
 
 def _placeholder_values(given: Sequence[str]) -> dict[str, Any]:

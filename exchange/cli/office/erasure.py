@@ -74,21 +74,17 @@ def due(
     """Erase what is due."""
 
     async def work(desk: Desk) -> None:
+        from exchange.acts.office import erase_due
+
         reached = await synced(desk, sync=sync)
         if not as_json:
             reached.say()
-        cases = await desk.office.erasable_cases()
-        erased = []
-        if not dry_run:
-            with progress(_("erased"), as_json=as_json) as moved:
-                for one in cases:
-                    erased.append(await desk.office.erase_case(one.thread, "retention"))
-                    moved(len(erased), len(cases))
-            refused = await desk.office.erase_refused()
-            erased += [refused] if refused.messages else []
+        with progress(_("erased"), as_json=as_json) as moved:
+            done = await erase_due(desk, dry_run=dry_run, progress=moved)
         if as_json:
-            print_json({"due": cases, "erased": erased, **reached.members()})
+            print_json({**done, **reached.members()})
             return
+        cases, erased = done["due"], done["erased"]
         table(
             _("Kept longer than the settings say"),
             [_("Case"), _("Messages"), _("Last at"), _("State")],

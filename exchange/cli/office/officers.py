@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,7 +21,6 @@ from exchange.cli._options import (
 )
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _
-from keys.local.files import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,18 +59,15 @@ def add(
     """Register an officer."""
 
     async def work(desk: Desk) -> None:
-        from exchange.office.officers import key_file, new_officer_key, parse_roles
+        from exchange.acts.office import add_officer
+        from exchange.office.officers import parse_roles
         from exchange.settings import Home
         from keys.secrets.keystore import FAST, STANDARD
 
-        wanted, folder = parse_roles(roles), Home(home.expanduser()).officers
+        folder, _wanted = Home(home.expanduser()).officers, parse_roles(roles)
         secret = read_officer_passphrase(new_passphrase_file, officer, "--new-passphrase-file", new=True)
-        public_key = new_officer_key(folder, officer, secret, FAST if quick else STANDARD, datetime.now(UTC))
-        try:
-            added = await desk.office.add_officer(officer, name, job_title, wanted, public_key)
-        except BaseException:
-            key_file(folder, officer).unlink()
-            raise
+        derivation = FAST if quick else STANDARD
+        added = await add_officer(desk, folder, officer, name, job_title, roles, secret, derivation=derivation)
         _print([added], as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
@@ -172,7 +167,7 @@ def key(
     """Make a new key of one's own."""
 
     async def work(desk: Desk) -> None:
-        from exchange.office.officers import key_file, new_officer_key, waiting_key_file
+        from exchange.acts.office import make_own_key
         from exchange.settings import Home
         from keys.secrets.keystore import FAST, STANDARD
         from protocol.errors import OfficerNeededError
@@ -182,11 +177,7 @@ def key(
             raise OfficerNeededError
         folder = Home(home.expanduser()).officers
         secret = read_officer_passphrase(new_passphrase_file, acting.id, "--new-passphrase-file", new=True)
-        derivation = FAST if quick else STANDARD
-        public_key = new_officer_key(folder, acting.id, secret, derivation, datetime.now(UTC), waiting=True)
-        changed = await desk.office.change_own_key(public_key)
-        waiting_key_file(folder, acting.id).replace(key_file(folder, acting.id))
-        sync_folder(folder)
+        changed = await make_own_key(desk, folder, secret, derivation=FAST if quick else STANDARD)
         _print([changed], as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
@@ -216,7 +207,9 @@ def confirm(
 
 def _print(officers: Sequence[DeskOfficer], *, as_json: bool) -> None:
     if as_json:
-        print_json({"officers": [_plain(officer) for officer in officers]})
+        from exchange.acts.office import officers_object
+
+        print_json(officers_object(officers))
         return
     table(
         _("Officers"),
@@ -234,19 +227,3 @@ def _print(officers: Sequence[DeskOfficer], *, as_json: bool) -> None:
             for o in officers
         ],
     )
-
-
-def _plain(officer: DeskOfficer) -> dict[str, object]:
-    return {
-        "id": officer.id,
-        "name": officer.name,
-        "job_title": officer.job_title,
-        "roles": sorted(officer.roles),
-        "public_key": officer.public_key,
-        "registered_at": officer.registered_at,
-        "registered_by": officer.registered_by,
-        "withdrawn_at": officer.withdrawn_at,
-        "registrar": officer.registrar,
-        "has_own_key": officer.has_own_key,
-        "confirmed_by": officer.confirmed_by,
-    }

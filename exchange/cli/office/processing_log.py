@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +17,6 @@ from exchange.cli._options import (
     ToOption,
     code_in,
     instant,
-    required_code,
     run,
     with_desk,
 )
@@ -27,13 +24,14 @@ from exchange.cli.output import line, print_json, progress, safe, table
 from exchange.i18n import _, ngettext
 from keys.local.given_files import MAX_FILE_BYTES, FileKind, read_given, require_folder
 from protocol.address import Address
+from protocol.encoding.phrase import phrase
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
+    from exchange.acts.office import RecordsShown
     from exchange.desk.desk import Desk
-    from protocol.processing_log import ProcessingRecord
+    from protocol.processing_log import RecordedOfficer
 
-_MORE = ("ground", "count", "key", "subject", "file")
 app = typer.Typer(no_args_is_help=True)
 OperationOption = Annotated[
     str | None,
@@ -57,9 +55,11 @@ def list_(
     """List records."""
 
     async def work(desk: Desk) -> None:
-        first, last, done = instant(since), instant(until), required_code("record_operation", operation)
-        found = await desk.office.records(lambda record: _fits(record, first, last, done))
-        _print(found, as_json=as_json)
+        from exchange.acts.office import list_records
+
+        _print(
+            await list_records(desk, since=instant(since), until=instant(until), operation=operation), as_json=as_json
+        )
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -71,14 +71,15 @@ def check(
     """Verify the own records."""
 
     async def work(desk: Desk) -> None:
-        last = await desk.office.check_records()
-        count = await desk.office.count_records()
+        from exchange.acts.office import check_records
+
+        found = await check_records(desk)
         if as_json:
-            print_json({"records": count, "signed": last.size if last else None})
+            print_json(found)
         else:
             line(
                 _("Records that hold: {count}; of these the last signed head covers: {signed}.").format(
-                    count=count, signed=last.size if last else 0
+                    count=found["records"], signed=found["signed"] or 0
                 )
             )
 
@@ -92,11 +93,13 @@ def head(
     """Print the signed head."""
 
     async def work(desk: Desk) -> None:
-        note = await desk.office.sign_records_head()
+        from exchange.acts.office import sign_records_head
+
+        head = await sign_records_head(desk)
         if as_json:
-            print_json({"checkpoint": note.decode()})
+            print_json(head)
         else:
-            print(note.decode(), end="")
+            print(head["checkpoint"], end="")
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -115,7 +118,9 @@ def export(
             with progress(_("written"), as_json=as_json) as moved:
                 count = await desk.office.export_records(folder, moved)
         except OSError as problem:
-            raise UsageError(f"cannot write {folder}: {problem.strerror}") from problem
+            raise UsageError(
+                phrase("cannot write {folder}: {error}", folder=folder, error=problem.strerror)
+            ) from problem
         if as_json:
             print_json({"folder": str(folder), "records": count})
         else:
@@ -142,6 +147,7 @@ def verify(
     """Verify exported records."""
 
     async def work(desk: Desk) -> None:
+        from exchange.acts.office import records_object
         from exchange.office.processing_log import verify_export
 
         require_folder(folder, FileKind.RECORDS)
@@ -151,31 +157,21 @@ def verify(
         before = read_given(seen, FileKind.CHECKPOINT, max_bytes=MAX_FILE_BYTES) if seen is not None else None
         with progress(_("verified"), as_json=as_json) as moved:
             verified = verify_export(folder, whose, keys, before, moved)
-        rows = list(enumerate(verified.records)) if show else []
+        rows = records_object(enumerate(verified.records)) if show else []
         if as_json:
-            print_json({"records": verified.checkpoint.size, "root": verified.checkpoint.root, "list": _plain(rows)})
+            print_json({"records": verified.checkpoint.size, "root": verified.checkpoint.root, "list": rows})
             return
         count = verified.checkpoint.size
         line(ngettext("{count} record holds.", "{count} records hold.", count).format(count=count))
         if show:
-            _print(rows, as_json=False)
+            _print({"records": rows}, as_json=False)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
-def _fits(record: ProcessingRecord, first: datetime | None, last: datetime | None, operation: str | None) -> bool:
-    in_time = (first is None or record.at >= first) and (last is None or record.at < last)
-    return in_time and (operation is None or record.operation == operation)
-
-
-def _plain(rows: Iterable[tuple[int, ProcessingRecord]]) -> list[dict[str, object]]:
-    names = ("operation", "at", "officer", "act", "purpose", "reason", "message", "digest", "thread", "recipients")
-    return [{"index": index, **{name: getattr(record, name) for name in (*names, *_MORE)}} for index, record in rows]
-
-
-def _print(rows: list[tuple[int, ProcessingRecord]], *, as_json: bool) -> None:
+def _print(shown: RecordsShown, *, as_json: bool) -> None:
     if as_json:
-        print_json({"records": _plain(rows)})
+        print_json(shown)
         return
     table(
         _("Records"),
@@ -192,23 +188,21 @@ def _print(rows: list[tuple[int, ProcessingRecord]], *, as_json: bool) -> None:
         ],
         [
             (
-                index,
-                record.at,
-                record.operation,
-                record.act,
-                safe(record.officer),
-                safe(record.reason or record.ground or record.purpose),
-                str(record.message)[-SHORT_ID:] if record.message else None,
-                safe(", ".join(record.recipients)) or None,
-                _registered(record),
+                row["index"],
+                row["at"],
+                row["operation"],
+                row["act"],
+                safe(row["officer"]),
+                safe(row["reason"] or row["ground"] or row["purpose"]),
+                str(row["message"])[-SHORT_ID:] if row["message"] else None,
+                safe(", ".join(row["recipients"])) or None,
+                _registered(row["subject"]),
             )
-            for index, record in rows
+            for row in shown["records"]
         ],
     )
 
 
-def _registered(record: ProcessingRecord) -> str | None:
+def _registered(subject: RecordedOfficer | None) -> str | None:
     """The officer whom the act was about, as registered after it."""
-    if record.subject is None:
-        return None
-    return safe(f"{record.subject.id}: {', '.join(record.subject.roles)}; {record.subject.key.hex()}")
+    return None if subject is None else safe(f"{subject.id}: {', '.join(subject.roles)}; {subject.key.hex()}")

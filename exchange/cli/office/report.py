@@ -28,6 +28,7 @@ from exchange.cli.output import line, print_json, progress
 from exchange.i18n import _, labelled
 from keys.local.passphrase import read_passphrase_file
 from keys.local.translation import language as environment_language
+from protocol.encoding.phrase import phrase
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def wanted_of(
     if out is not None and out.suffix.lower() not in {".pdf", ".html"}:
         raise UsageError(_("the file's name ends in .pdf or .html"))
     if out is not None and not out.parent.is_dir():
-        raise UsageError(f"there is no folder {out.parent}")
+        raise UsageError(phrase("there is no folder {parent}", parent=out.parent))
     if sign_with is not None and (out is None or out.suffix.lower() != ".pdf"):
         raise UsageError(_("only a .pdf can be signed"))
     if passphrase_file is not None and sign_with is None:

@@ -13,8 +13,8 @@ from exchange.i18n import _, labelled
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
+    from exchange.acts.office import HandoversShown
     from exchange.desk.desk import Desk
-    from exchange.office.rota import Handover
 
 app = typer.Typer(no_args_is_help=True)
 _SHORT = 8
@@ -108,7 +108,9 @@ def hand_over(
     """Hand over."""
 
     async def work(desk: Desk) -> None:
-        _print([await desk.office.hand_over(officer, note)], as_json=as_json)
+        from exchange.acts.office import hand_over as handed_over
+
+        _print(await handed_over(desk, officer, note=note), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -120,16 +122,18 @@ def take_over(
     """Take over."""
 
     async def work(desk: Desk) -> None:
-        _print(await desk.office.take_over(), as_json=as_json)
+        from exchange.acts.office import take_over as taken_over
+
+        _print(await taken_over(desk), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
-def _print(handovers: list[Handover], *, as_json: bool) -> None:
+def _print(shown: HandoversShown, *, as_json: bool) -> None:
     if as_json:
-        print_json({"handovers": handovers})
+        print_json(shown)
         return
-    for handover in handovers:
+    for handover in shown["handovers"]:
         line(f"{handover.giver} → {handover.taker}, {safe(handover.at)}")
         if handover.note:
             line(safe(handover.note))

@@ -21,6 +21,7 @@ from exchange.cli._options import (
 from exchange.cli.output import line, print_json, print_json_line, safe
 from exchange.i18n import _
 from exchange.service.run_folder import is_owned, read_note
+from protocol.encoding.phrase import phrase
 from protocol.errors import UnavailableError
 from protocol.errors import registry as error_classes
 
@@ -64,7 +65,7 @@ def events(
         folder = home.expanduser()
         note = read_note(folder) if is_owned(folder) else None
         if note is None:
-            raise UnavailableError("the desk does not run: start it with comity desk run")
+            raise UnavailableError(phrase("the desk does not run: start it with comity desk run"))
         asked = {"once": "true"} if once else {}
         asked |= {"after": str(after)} if after is not None else {}
         headers = {"Comity-Officer": officer} if (officer := given_login().officer) is not None else {}
@@ -81,7 +82,7 @@ def events(
                 async for written in answer.content:
                     _say(written, as_json=as_json)
         except (aiohttp.ClientError, OSError) as problem:
-            raise UnavailableError(f"the desk has ended ({type(problem).__name__})") from None
+            raise UnavailableError(phrase("the desk has ended ({error})", error=type(problem).__name__)) from None
 
     run(lambda: until_signalled(follow()), as_json=as_json)
 

@@ -26,12 +26,13 @@ from exchange.cli._options import (
     read_passphrase,
     run,
 )
-from exchange.cli.output import line, print_json, print_json_line, safe, table
+from exchange.cli.output import line, print_json, print_json_line, safe, table, told
 from exchange.cli.setup import programs
 from exchange.i18n import _, labelled
 from exchange.service.run_folder import is_owned, owned, read_note
 from exchange.service.served import Served, served_desk
 from keys.local.terminal import INTERRUPTED, NOTHING
+from protocol.encoding.phrase import phrase
 from protocol.errors import OfficerNeededError, ServiceBusyError, SessionError
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def stop(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
     until = time.monotonic() + _ENDS_WITHIN_S
     while is_owned(folder):
         if time.monotonic() >= until:
-            raise ServiceBusyError(f"process {pid} runs commands that do not end")
+            raise ServiceBusyError(phrase("process {pid} runs commands that do not end", pid=pid))
         time.sleep(_LOOK_AGAIN_S)
     if as_json:
         print_json({"ended": True})
@@ -226,11 +227,11 @@ def login(
         officer = given_login().officer
         served = _served(home)
         if officer is None:
-            raise OfficerNeededError("it was not said who signs in")
+            raise OfficerNeededError(phrase("it was not said who signs in"))
         async with open_desk_here(home, passphrase_file, signing_in=True):
             found = served.signed_in(officer)
         if found is None:
-            raise SessionError("the first process of this terminal session has ended")
+            raise SessionError(phrase("the first process of this terminal session has ended"))
         if as_json:
             print_json({"officer": found.officer})
         else:
@@ -282,7 +283,7 @@ def _session_row(one: dict[str, Any]) -> tuple[object, ...]:
 def _served(home: Path) -> Served:
     served = served_desk(home)
     if served is None:
-        raise SessionError("the desk does not run: without it nobody is signed in, and each command asks")
+        raise SessionError(phrase("the desk does not run: without it nobody is signed in, and each command asks"))
     return served
 
 
@@ -342,4 +343,4 @@ def _say_seen(seen: Seen, *, as_json: bool) -> None:
         if as_json:
             print_json_line({"event": "log", "detail": seen.detail})
         else:
-            line(labelled(_("The log of this desk's node"), safe(seen.detail)))
+            line(labelled(_("The log of this desk's node"), told(seen.detail)))

@@ -19,7 +19,6 @@ from exchange.cli._options import (
     code_in,
     instant,
     read_passphrase,
-    required_code,
     run,
     with_desk,
 )
@@ -174,53 +173,26 @@ def directory(
     """Show contact points."""
 
     async def work(desk: Desk) -> None:
-        from exchange.cli.cases.contact_tests import standing_object
-        from keys.directory.duty_hours import next_on_duty, on_duty
-        from keys.directory.search import Wanted, find
+        from exchange.acts.contacts import directory_object, refresh_for, search_directory
 
-        async def news() -> None:
-            # A contact point that is named is asked for; who looks for one looks at all.
-            await desk.refresh_directory(everything=address is None)
-
-        reached = await synced(desk, sync=refresh, first=news)
+        contact = Address.parse(address) if address is not None else None
+        reached = await synced(desk, sync=refresh, first=lambda: refresh_for(desk, contact))
         if reached.problem is not None and not reached.problem.retryable:
             raise reached.problem
-        known, now = desk.directory, datetime.now(UTC)
-        if address is not None:
-            contact = Address.parse(address)
-            cards = [
-                await desk.judged(lambda known: known.contact_point(contact))
-                if reached.done
-                else known.contact_point(contact)
-            ]
-            known = desk.directory
-        else:
-            there, spoken = required_code("country", country), required_code("language", language)
-            wanted = Wanted(there, spoken, competence, text, on_duty=duty, inactive=not duty)
-            cards = find(known, wanted, now)
-        standings = {
-            entry.contact: entry for entry in await desk.cases.contact_standings([card.address for card in cards])
-        }
+        found = await search_directory(
+            desk,
+            contact,
+            country=country,
+            language=language,
+            competence=competence,
+            text=text,
+            duty=duty,
+            asked=reached.done,
+        )
         if as_json:
-            print_json(
-                {
-                    "federation": known.federation,
-                    "version": known.version,
-                    "expires_at": known.expires_at,
-                    "stale": known.is_stale(now),
-                    "contact_points": [
-                        {
-                            **card.model_dump(mode="json", by_alias=True),
-                            "on_duty": on_duty(card, now),
-                            "next_on_duty": next_on_duty(card, now),
-                            "contact_test": standing_object(standings[card.address]),
-                        }
-                        for card in cards
-                    ],
-                    **reached.members(),
-                }
-            )
+            print_json({**directory_object(found), **reached.members()})
             return
+        known, cards, standings, now = found.directory, found.cards, found.standings, datetime.now(UTC)
         reached.say()
         if address is not None:
             _print_card(cards[0], now, standings[cards[0].address])
@@ -342,27 +314,25 @@ def codes(
     """Show code lists."""
 
     async def work() -> None:
+        from exchange.acts.codes import code_list_object, code_lists_object
         from exchange.settings import Home
         from exchange.text.labels import listed_label
-        from protocol.codes import list_names, load_added_codes, load_codes
+        from protocol.codes import load_added_codes
 
         added = load_added_codes(Home(home.expanduser()).codes)
         if name is not None:
-            entries = added.entries(name)
             if as_json:
-                codes = [{"code": entry.code, "label": entry.label} for entry in entries]
-                print_json({"list": name, "codes": codes})
+                print_json(code_list_object(name, added))
             else:
-                rows = [(entry.code, listed_label(name, entry)) for entry in entries]
+                rows = [(entry.code, listed_label(name, entry)) for entry in added.entries(name)]
                 table(safe(name), [_("Code"), _("Meaning")], rows)
             return
-        lists = [*(load_codes(known) for known in list_names()), *added.lists.values()]
-        shown = [(one.name, one.version, one.confidence, one.source) for one in lists]
+        shown = code_lists_object(added)
         if as_json:
-            members = ("name", "version", "confidence", "source")
-            print_json({"lists": [dict(zip(members, row, strict=True)) for row in shown]})
+            print_json(shown)
         else:
-            table(_("Code lists"), [_("Name"), _("Version"), _("Confidence"), _("Source")], shown)
+            lists = [(one["name"], one["version"], one["confidence"], one["source"]) for one in shown["lists"]]
+            table(_("Code lists"), [_("Name"), _("Version"), _("Confidence"), _("Source")], lists)
 
     run(work, as_json=as_json)
 

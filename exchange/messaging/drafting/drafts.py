@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from protocol.encoding.phrase import phrase
 from protocol.errors import UsageError
 from protocol.messages.parse import json_schema
 from protocol.messages.registry import MESSAGE_TYPES
@@ -47,7 +48,13 @@ def _objects_first(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, An
 
 def _schema(message_type: str) -> dict[str, Any]:
     if message_type not in MESSAGE_TYPES:
-        raise UsageError(f"there is no message type {message_type}; known: {', '.join(sorted(MESSAGE_TYPES))}")
+        raise UsageError(
+            phrase(
+                "there is no message type {type}; known: {names}",
+                type=message_type,
+                names=", ".join(sorted(MESSAGE_TYPES)),
+            )
+        )
     return json_schema(message_type)
 
 

@@ -93,8 +93,8 @@ _NEEDED: Mapping[str, str] = MappingProxyType(
 
 def prepared(draft: Mapping[str, Any]) -> dict[str, Any]:
     """The sheet of a draft of a request; raises :class:`UsageError` for another type."""
-    if draft.get("type") not in {"assistance.request", "preservation.request", "emergency.request"}:
-        raise UsageError("an order is prepared from a draft of a request")
+    if draft.get("type") not in ("assistance.request", "preservation.request", "emergency.request"):
+        raise UsageError(phrase("an order is prepared from a draft of a request"))
     order = _object(draft.get("order"))
     sections: dict[str, dict[str, Any]] = {
         "A": _given(
@@ -121,7 +121,9 @@ def imported(sheet: Mapping[str, Any]) -> dict[str, Any]:
     """A draft of an ``assistance.request`` with all that a sheet says; raises :class:`MalformedError` for no sheet."""
     sections = sheet.get("sections")
     if sheet.get("schema") != SCHEMA or not isinstance(sections, Mapping):
-        raise MalformedError(f"this is no sheet of an order: it has the schema {SCHEMA}, and sections")
+        raise MalformedError(
+            phrase("this is no sheet of an order: it has the schema {name}, and sections", name=SCHEMA)
+        )
     part = {letter: _object(sections.get(letter)) for letter in TITLES}
     order = _given(
         order_kind="epoc",

@@ -190,7 +190,7 @@ def require_one_nation(draft: Draft) -> None:
     Raises :class:`UsageError`.
     """
     if len(nations_of(draft)) > 1:
-        raise UsageError("offer it to each nation by itself: one commitment would show them to each other")
+        raise UsageError(phrase("offer it to each nation by itself: one commitment would show them to each other"))
 
 
 def _child(draft: Draft, nation: str, nations: Mapping[str, Sequence[str]]) -> dict[str, Any]:

@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from keys.local.isolates import bare
+from keys.local.translation import translator
+from protocol.encoding.phrase import phrase
 from protocol.messages.registry import MESSAGE_TYPES
 from protocol.messages.schema.parts import Authority
 
@@ -25,7 +28,7 @@ _NUMBERS = ("telephone", "mobile", "email")
 def own_fields(settings: DeskSettings, card: ContactPointCard | None, country: str | None = None) -> dict[str, Any]:
     """The desk's own block; ``country`` is that of its nation, where the card does not say one."""
     said = settings.authority.model_dump(exclude_none=True) if settings.authority else {}
-    authority = {**_of_card(card, country), **said} if card is not None else said
+    authority = {**_of_card(card, country, settings.language), **said} if card is not None else said
     officer = settings.officer
     if officer is not None and authority:
         if settings.authority is None or settings.authority.person_in_charge is None:
@@ -59,12 +62,13 @@ def filled(draft: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _of_card(card: ContactPointCard, country: str | None) -> dict[str, Any]:
+def _of_card(card: ContactPointCard, country: str | None, written_in: str) -> dict[str, Any]:
+    hours = phrase("24 hours, 7 days") if card.hours == "24/7" else phrase("as on the card in the directory")
     found: dict[str, Any] = {
         "organisation": card.agency,
         "office": card.office,
         "person_in_charge": card.office,
-        "office_hours": "24 hours, 7 days" if card.hours == "24/7" else "as on the card in the directory",
+        "office_hours": bare(translator(written_in.replace("-", "_")).gettext(hours)),  # as the texts of the message
         "time_zone": card.time_zone,
     }
     if card.phones:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from protocol.encoding.phrase import phrase
 from protocol.envelope import MAX_CONTENT_BYTES
 from protocol.errors import UsageError
 from protocol.messages.schema.parts import MAX_TARGETS
@@ -25,7 +26,9 @@ def split_request(draft: Mapping[str, Any]) -> list[dict[str, Any]]:
     :class:`UsageError` for a draft of another type.
     """
     if draft.get("type") != REQUEST:
-        raise UsageError(f"only a draft of type {REQUEST} can be split: it has targets that stand for themselves")
+        raise UsageError(
+            phrase("only a draft of type {type} can be split: it has targets that stand for themselves", type=REQUEST)
+        )
     targets = draft.get("targets")
     if not isinstance(targets, list) or not targets:
         return [dict(draft)]

@@ -83,7 +83,9 @@ KINDS = _kinds()
 def columns(kind: str) -> tuple[str, ...]:
     """The columns for identifiers of ``kind``; raises :class:`UsageError` for another kind."""
     if kind not in KINDS:
-        raise UsageError(f"there is no identifier type {kind}; known: {', '.join(sorted(KINDS))}")
+        raise UsageError(
+            phrase("there is no identifier type {kind}; known: {names}", kind=kind, names=", ".join(sorted(KINDS)))
+        )
     return (*_COMMON[:2], *_own_columns(kind), *_COMMON[2:])
 
 
@@ -106,7 +108,7 @@ def read_targets(table: bytes, taken: Sequence[str] = (), removed: list[Removed]
             target, wrong = _target(header, cells)
             gathered.add(number, target, wrong)
     if not gathered.targets and not gathered.problems:
-        raise MalformedError("the table has no row below its header")
+        raise MalformedError(phrase("the table has no row below its header"))
     return gathered.checked()
 
 
@@ -147,7 +149,7 @@ def with_export(
     for found in export.found:
         gathered.add(found.row, *_of_form(form, found, around, protocol))
     if not gathered.targets and not gathered.problems:
-        raise MalformedError("the export holds nothing that is an identifier here")
+        raise MalformedError(phrase("the export holds nothing that is an identifier here"))
     return _parts(draft, own + gathered.checked(), split=split)
 
 
@@ -159,7 +161,9 @@ def to_table(draft: dict[str, Any]) -> str:
     targets = [target for target in _targets_of(draft) if isinstance(target, dict)]
     lost = {name for target in targets for name in _without_column(target)}
     if lost:
-        raise UsageError(f"a table has no column for {', '.join(sorted(lost))}: keep these targets in the draft")
+        raise UsageError(
+            phrase("a table has no column for {names}: keep these targets in the draft", names=", ".join(sorted(lost)))
+        )
     rows = [_cells_of(target) for target in targets]
     used = {name for row in rows for name in row}
     order = dict.fromkeys(
@@ -181,7 +185,7 @@ def harmless(cell: str) -> str:
 def _targets_of(draft: dict[str, Any]) -> list[Any]:
     targets = draft.get("targets", [])
     if draft.get("type") != REQUEST or not isinstance(targets, list):
-        raise UsageError(f"targets are imported into a draft of type {REQUEST}")
+        raise UsageError(phrase("targets are imported into a draft of type {type}", type=REQUEST))
     return targets
 
 
@@ -193,8 +197,14 @@ def _parts(draft: dict[str, Any], every: list[Any], *, split: bool) -> list[dict
     drafts = split_request({**draft, "targets": every})
     if len(drafts) > 1 and not split:
         raise TooLargeError(
-            f"{len(every)} targets: one request holds {MAX_TARGETS}, and {MAX_CONTENT_BYTES} bytes in all; --split"
-            f" writes {len(drafts)} drafts"
+            phrase(
+                "one request holds no more targets than {most}, and no more bytes than {size}; these are "
+                "{count}: --split writes several drafts ({number})",
+                count=len(every),
+                most=MAX_TARGETS,
+                size=MAX_CONTENT_BYTES,
+                number=len(drafts),
+            )
         )
     return drafts
 
@@ -322,7 +332,7 @@ def _rows(table: bytes) -> Iterator[tuple[int, list[str]]]:
         text = text[said.end() :]
     first = text.split("\n", 1)[0]
     if not said and "," in first and ";" in first:
-        raise MalformedError("the header mixes , and ;: separate the columns by one of them")
+        raise MalformedError(phrase("the header mixes , and ;: separate the columns by one of them"))
     number = 0
     try:
         rows = csv.reader(io.StringIO(text, newline=""), _dialect(first, said[1] if said else ""), strict=True)
@@ -331,7 +341,11 @@ def _rows(table: bytes) -> Iterator[tuple[int, list[str]]]:
     except csv.Error:
         longest = csv.field_size_limit()
         raise MalformedError(
-            f"row {number + 1} is not CSV: check its quotation marks; and a cell has {longest} characters at most"
+            phrase(
+                "not CSV in row {number}: check its quotation marks; and no cell has more characters than {most}",
+                number=number + 1,
+                most=longest,
+            )
         ) from None
 
 
@@ -347,7 +361,7 @@ def _header(cells: list[str]) -> list[str]:
         cells = cells[:-1]
     known = {*_COMMON, *(name for model in KINDS.values() for name in model.model_fields)}
     if not cells:
-        raise MalformedError("the table has no header")
+        raise MalformedError(phrase("the table has no header"))
     # By place, never by its text: that may be anything.
     strange = [_place("row", [1], str(at)) for at, cell in enumerate(cells, 1) if cell not in known]
     if strange:

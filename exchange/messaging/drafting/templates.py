@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from exchange.text.documents import read_object
 from keys.directory.cards import Line
 from keys.local.files import write_file
+from protocol.encoding.phrase import joined, phrase
 from protocol.errors import MalformedError, NotFoundError, UsageError
 from protocol.messages.registry import MESSAGE_TYPES
 
@@ -45,13 +46,15 @@ class Template(BaseModel):
     @model_validator(mode="after")
     def _fits(self) -> Template:
         if self.type not in MESSAGE_TYPES:
-            raise ValueError(f"there is no message type {self.type}")
+            raise ValueError(phrase("there is no message type {type}", type=self.type))
         unknown = sorted(set(self.fields) - _field_names(self.type))
         if unknown:
-            raise ValueError(f"{self.type} has no field {', '.join(unknown)}")
+            raise ValueError(phrase("{type} has no field {fields}", type=self.type, fields=", ".join(unknown)))
         used = {name for text in _texts(self.fields) for name in _PLACEHOLDER.findall(text)}
         for name in sorted(used ^ self.placeholders.keys()):
-            raise ValueError(f"the placeholder {name} is {'not explained' if name in used else 'used nowhere'}")
+            if name in used:
+                raise ValueError(phrase("the placeholder {name} is not explained", name=name))
+            raise ValueError(phrase("the placeholder {name} is used nowhere", name=name))
         return self
 
 
@@ -68,11 +71,15 @@ def parse_template(content: bytes, name: str) -> Template:
     try:
         return Template.model_validate(read_object(content, name))
     except ValidationError as problem:
-        wrong = "; ".join(
-            f"{'.'.join(map(str, error['loc'])) or 'template'}: {error['msg'].removeprefix('Value error, ')}"
-            for error in problem.errors(include_input=False)
-        )
-        raise MalformedError(f"{name} is not a template: {wrong}") from None
+        wrong = joined(_told(error) for error in problem.errors(include_input=False))
+        raise MalformedError(phrase("{name} is not a template: {why}", name=name, why=wrong)) from None
+
+
+def _told(error: Any) -> str:
+    """What is wrong, behind the field: the words of a check of ours as it said them, else pydantic's."""
+    own = error.get("ctx", {}).get("error")
+    why = own.args[0] if isinstance(own, ValueError) and own.args else error["msg"]
+    return phrase("{field}: {why}", field=".".join(map(str, error["loc"])) or "template", why=why)
 
 
 def all_templates(folder: Path) -> list[tuple[str, Template]]:
@@ -86,7 +93,9 @@ def find_template(folder: Path, name: str) -> Template:
     """The template of this name; raises :class:`NotFoundError`."""
     templates = {template.template: template for _, template in all_templates(folder)}
     if name not in templates:
-        raise NotFoundError(f"there is no template {name}; known: {', '.join(templates)}")
+        raise NotFoundError(
+            phrase("there is no template {name}; known: {names}", name=name, names=", ".join(templates))
+        )
     return templates[name]
 
 
@@ -96,7 +105,12 @@ def keep_template(folder: Path, template: Template) -> Path:
     for kept in _own(folder):
         if kept.template == template.template and kept.version > template.version:
             raise UsageError(
-                f"version {kept.version} of {template.template} is kept here, and this is {template.version}"
+                phrase(
+                    "version {version} of {name} is kept here, and this is {new}",
+                    version=kept.version,
+                    name=template.template,
+                    new=template.version,
+                )
             )
     folder.mkdir(mode=0o700, exist_ok=True)
     write_file(path, to_bytes(template))
@@ -116,7 +130,9 @@ def fill(template: Template, values: Mapping[str, Any], case: Mapping[str, Any] 
     """
     unknown = sorted(values.keys() - template.placeholders.keys())
     if unknown:
-        raise UsageError(f"the template {template.template} has no placeholder {', '.join(unknown)}")
+        raise UsageError(
+            phrase("the template {name} has no placeholder {names}", name=template.template, names=", ".join(unknown))
+        )
     draft: dict[str, Any] = {"type": template.type, **(_filled(template.fields, values) or {})}
     merged = merge(draft, case or {})
     missing = {name: text for name, text in template.placeholders.items() if name not in values}

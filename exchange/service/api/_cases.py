@@ -1,111 +1,157 @@
-"""Resources of cases and of what is due."""
+"""Resources of cases and of what is due: notes, calls, several nations, and what came by other ways."""
 
 from __future__ import annotations
 
-from typing import Any
-from uuid import UUID
+from dataclasses import fields
 
-from exchange.cases.agenda import AgendaFilter
-from exchange.cases.legal_comparison import clocks_of
-from exchange.cases.listing import CaseFilter
-from exchange.cases.threads import rows_of, shared_state
-from exchange.desk.desk import utc_now
-from exchange.office.case_notes import CaseEntry
-from exchange.service.api.declared import KNOWN, LIMIT, MAX_LISTED, Call, Declared, Parameter, known_as_of
-from exchange.views import AgendaItem, CaseRow, InboxRow, Lane, TargetRow
-from protocol.lifecycle.deadlines import Deadline, deadlines
+from exchange.acts import calls, cases
+from exchange.desk.cases import DeskCases
+from exchange.service.api._derived import act
+from exchange.service.api.shapes import hints_of
+from exchange.views import AgendaItem, Lane
 
-
-async def _list(call: Call) -> Any:
-    wanted = CaseFilter(
-        nation=call.text("nation"), state=call.text("state"), owner=call.text("owner"), text=call.text("text")
-    )
-    desk = await call.acting()
-    page = await desk.cases.listing(wanted, limit=call.number("limit", 100, MAX_LISTED))
-    return {"cases": page.cases, "more": page.more, **await known_as_of(desk)}
-
-
-async def _show(call: Call) -> Any:
-    desk, now = await call.acting(), utc_now()
-    thread = (await desk.messages.row(await call.message())).thread
-    cases, noted = await desk.cases.by_nation(thread), await desk.cases.notes(thread)
-    out_of_order = [entry for case in cases.values() for entry in case.out_of_order]
-    return {
-        "thread": thread,
-        "state": shared_state(cases, now),
-        "nations": {nation: str(case.state_at(now)) for nation, case in cases.items() if nation},
-        "assigned_to": noted.assigned_to,
-        "waiting_until": noted.waiting_until(now),
-        "targets": rows_of(cases, now),
-        "deadlines": [one for case in cases.values() for one in deadlines(case, clocks_of(desk.directory, case))],
-        "out_of_order": [
-            {
-                "message": entry.fact.message_id,
-                "target": entry.target,
-                "reason": str(entry.reason),
-                "rule": entry.reason.code,
-            }
-            for entry in out_of_order
-        ],
-        "without_effect": await desk.cases.without_effect(thread),
-        "messages": await desk.cases.thread(thread),
-        "notes": noted.entries,
-        **await known_as_of(desk),
-    }
-
-
-async def _agenda(call: Call) -> Any:
-    desk = await call.acting()
-    wanted = AgendaFilter(ours=call.flag("ours"), pressing=call.flag("pressing"))
-    page = await desk.cases.agenda_page(wanted, limit=call.number("limit", 100, MAX_LISTED))
-    return {"items": page.items, "more": page.more, **await known_as_of(desk)}
-
+_CASE, _MESSAGE, _ENTRY = "/v1/cases/{message}", "/v1/messages/{message}", "/v1/unproved/{entry}"
+_OUTCOME = {"outcome": "A code of the list call_outcome."}
+# An item, with whom to call where that belongs to it.
+_ITEM = {
+    **{one.name: hints_of(AgendaItem)[one.name] for one in fields(AgendaItem)},
+    "call?": [cases.NumberToCall],
+}
 
 ENDPOINTS = (
-    Declared(
+    act(
         "GET",
         "/v1/cases",
-        "The cases of the desk.",
-        _list,
-        {"cases": [CaseRow], "more": int, **KNOWN},
-        query=(
-            Parameter("nation", "Only with this nation, such as fr."),
-            Parameter("state", "Only in this state."),
-            Parameter("owner", "Only those on which this officer works; empty: nobody."),
-            Parameter("text", "Only with these words in a reference or the offence."),
-            LIMIT,
-        ),
+        "The cases of the desk, emergencies first, then the newest.",
+        cases.list_cases,
+        "case list",
+        known=True,
     ),
-    Declared(
+    act("GET", _CASE, "The case of a message: its id, or a part of it.", cases.show_case, "case show", known=True),
+    act("POST", f"{_CASE}/notes", "Note something; it never leaves the desk.", cases.note_case, "case note"),
+    act("POST", f"{_CASE}/assignment", "Say who works on a case.", cases.assign_case, "case assign"),
+    act(
+        "POST",
+        f"{_CASE}/waiting",
+        "Say until when a case waits.",
+        cases.let_case_wait,
+        "case wait",
+        texts={"reason": "What it waits for.", "until": "Until when; left out: it waits no longer."},
+    ),
+    act(
+        "POST",
+        f"{_CASE}/authority",
+        "Note that one of our own authorities must decide first.",
+        cases.await_authority,
+        "case authority",
+        texts={"until": "When it should decide."},
+    ),
+    act(
+        "POST",
+        f"{_CASE}/authority/done",
+        "Note that the authority has decided, or is waited for no more.",
+        cases.end_authority,
+        "case authority",
+    ),
+    act(
+        "POST",
+        f"{_MESSAGE}/authority-report",
+        "Tell the asking office that an authority of ours must decide first.",
+        DeskCases.report_authority,
+        "case authority",
+    ),
+    act(
+        "POST",
+        f"{_CASE}/closure",
+        "Close a case; what lapses or is still owed is refused, unless it is agreed to.",
+        cases.close_case,
+        "case close",
+        keyed=True,
+        texts={"reason": "A code of the list closure_reason.", "text": "The reason in words."},
+        known=True,
+    ),
+    act("GET", "/v1/parents", "What was asked of several nations.", cases.list_parents, "case parents", known=True),
+    act(
         "GET",
-        "/v1/cases/{message}",
-        "The case of a message: its id, or a part of it.",
-        _show,
-        {
-            "thread": UUID,
-            "state": str,
-            "nations": dict[str, str],
-            "assigned_to": str | None,
-            "waiting_until": Any,
-            "targets": [TargetRow],
-            "deadlines": [Deadline],
-            "out_of_order": [{"message": UUID, "target": str | None, "reason": str, "rule": str}],
-            "without_effect": [{"message": UUID, "rule": str, "reason": str, "counts": bool}],
-            "messages": [InboxRow],
-            "notes": [CaseEntry],
-            **KNOWN,
-        },
+        "/v1/parents/{parent}",
+        "How the case with each nation stands.",
+        cases.show_parent,
+        "case show",
+        known=True,
     ),
-    Declared(
+    act(
+        "POST",
+        "/v1/parents/{parent}/messages",
+        "Say the same in the case with each nation, at different times, so that none learns of the others.",
+        cases.say_to_all,
+        "case say",
+    ),
+    act(
         "GET",
         "/v1/agenda",
         "What is due in all cases, the earliest first.",
-        _agenda,
-        {"items": [AgendaItem], "more": [Lane], **KNOWN},
-        query=(
-            Parameter("ours", "Only what this desk must do.", "boolean"),
-            Parameter("pressing", "Only what is near or overdue.", "boolean"),
-            Parameter("limit", "How many of each lane at most.", "integer", MAX_LISTED),
-        ),
+        cases.agenda,
+        "agenda",
+        answer={"items": [_ITEM], "more": [Lane]},
+        texts={"ours": "Only what this desk must do."},
+        known=True,
     ),
+    act("GET", f"{_MESSAGE}/call", "Whom to call about a message.", calls.call_sheet, "call show", known=True),
+    act(
+        "POST",
+        f"{_MESSAGE}/calls",
+        "Record what came of a call on a number of the directory.",
+        calls.record_call,
+        "call record",
+        texts={**_OUTCOME, "remark": "A remark for this office."},
+    ),
+    act(
+        "POST",
+        f"{_MESSAGE}/break-glass",
+        "Let one disclosure go though nobody could be reached: two officers, a reason.",
+        calls.break_glass,
+        "call break-glass",
+        texts={"reason": "Why it cannot wait."},
+    ),
+    act(
+        "POST",
+        f"{_MESSAGE}/break-glass/review",
+        "Say that another officer looked at what went without a call.",
+        DeskCases.review_glass,
+        "call review",
+    ),
+    act(
+        "POST",
+        "/v1/unproved",
+        "Register what came by Interpol, mail or telephone: marked as not proved until it is confirmed.",
+        calls.register,
+        "register",
+        texts={"text": "What was asked or said, in words.", "reference": "The reference that it names."},
+    ),
+    act("GET", "/v1/unproved", "What was registered.", calls.list_unproved, "unproved list"),
+    act("GET", _ENTRY, "One of them, and whom to call about it.", calls.show_unproved, "unproved show"),
+    act(
+        "POST",
+        f"{_ENTRY}/calls",
+        "Record a call about one.",
+        DeskCases.call_about,
+        "unproved call",
+        texts=_OUTCOME,
+    ),
+    act(
+        "POST",
+        f"{_ENTRY}/link",
+        "Say which message proves it.",
+        DeskCases.link_registered,
+        "unproved link",
+        texts={"message_id": "The message's id, or a part of it."},
+    ),
+    act(
+        "POST",
+        f"{_ENTRY}/drop",
+        "Say why no proved message is waited for.",
+        DeskCases.drop_registered,
+        "unproved drop",
+    ),
+    act("DELETE", _ENTRY, "Erase one that was confirmed or dropped.", calls.erase_unproved, "unproved erase"),
 )

@@ -129,5 +129,6 @@ ENDPOINTS = (
             Parameter("once", "End when all that happened is told.", "boolean"),
         ),
         media_type="text/event-stream",
+        commands=("desk events", "watch"),
     ),
 )

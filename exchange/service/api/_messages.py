@@ -2,72 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from aiohttp import web
 from pydantic import Field
 
-from exchange.evidence.bag_writer import write_bag
+from exchange.acts import messages
+from exchange.acts.sending import SendingChecks, answered, answered_all, check_draft, send_drafts
+from exchange.messaging.drafting.cleaning import Removed
+from exchange.service.api._derived import act
+from exchange.service.api._objects import DRAFT, SENT_MANY, SENT_ONE, TRACKING
 from exchange.service.api.declared import KNOWN, LIMIT, MAX_LISTED, Body, Call, Declared, NoBody, Parameter, known_as_of
-from exchange.text.objects import draft_object, plain, sent_object, tracking_object
-from exchange.text.rendering import ReadLine, read_message
-from exchange.views import Caution, Clocks, Direction, FoundParent, InboxRow, ReceiptRow, SendStatus, TargetRow
-from protocol.address import Address
+from exchange.text.objects import draft_object, plain
+from exchange.views import FoundParent, InboxRow
 from protocol.errors import UsageError
 
-RECEIPT = {
-    "event": str,
-    "node": str,
-    "index": int,
-    "at": datetime,
-    "recipient": Address | None,
-    "peer": str | None,
-    "reasons": [str],
-    "verified": bool,
-    "error": str | None,
-}
-SENT = {
-    "id": UUID,
-    "thread": UUID,
-    "digest": str,
-    "status": SendStatus,
-    "queued": bool,
-    "error": str | None,
-    "reason": str | None,
-    "cautions": [Caution],
-    "receipts": [RECEIPT],
-    "nation?": str,
-    "goes_at?": datetime | None,
-    "children?": [dict[str, Any]],
-}
-DRAFT = {
-    "id": UUID,
-    "type": str,
-    "drafted_by": str,
-    "drafted_at": datetime,
-    "state": str,
-    "decided_by": str | None,
-    "decided_at": datetime | None,
-    "remark": str | None,
-    "message": UUID | None,
-    "offered": bool,
-    "revision": int,
-}
-TRACKING = {
-    "id": UUID,
-    "thread": UUID,
-    "type": str,
-    "from": Address,
-    "to": [Address],
-    "state": str,
-    "recipients": [{"recipient": Address, "reached": str | None, "failed": [str], "receipts": [RECEIPT]}],
-    "targets": [TargetRow],
-    "clocks": Clocks,
-}
 Draft = Annotated[dict[str, Any], Field(description="A draft, as docs/messages.md says; its draft_id is its key.")]
+
+
+FieldName = Annotated[str, Field(max_length=200)]
 
 
 class Sending(Body):
@@ -75,6 +29,13 @@ class Sending(Body):
 
     drafts: Annotated[list[Draft], Field(min_length=1, max_length=256)]
     unless_duplicate: bool = False
+    unless_warned: bool = False
+    split: bool = False
+    clean: bool = False
+    at_once: bool = False
+    leave_out: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=256)] = Field(
+        default_factory=list
+    )
 
 
 class Replying(Body):
@@ -92,6 +53,7 @@ class AcknowledgingBody(Body):
     eta: datetime | None = None
     next_update_by: datetime | None = None
     remark: Annotated[str, Field(max_length=10_000)] | None = None
+    language: Annotated[str, Field(max_length=64)] | None = None
 
 
 class Saving(Body):
@@ -108,86 +70,30 @@ class Returning(Body):
     remark: Annotated[str, Field(min_length=1, max_length=10_000)]
 
 
-class Bagging(Body):
-    """Who gets the evidence bag, what for (a code of the list record_purpose), and whether the content is in it."""
-
-    to: Annotated[str, Field(min_length=1, max_length=200)]
-    purpose: Annotated[str, Field(max_length=64)]
-    disclose: bool = False
-
-
-async def _list(call: Call) -> Any:
-    box = call.text("box") or "received"
-    if box not in set(Direction):
-        raise UsageError("box is received or sent")
-    before = call.number("before", 0, 1 << 40) if call.text("before") else None
-    desk = await call.acting()
-    page = await desk.messages.inbox_page(
-        sent=box == "sent", unopened=call.flag("unopened"), limit=call.number("limit", 100, MAX_LISTED), before=before
-    )
-    return {"messages": page.messages, "more": page.more, **await known_as_of(desk)}
-
-
 async def _send(call: Call) -> Any:
-    desk = await call.acting()
-    drafts, unless = call.body.drafts, call.body.unless_duplicate
-    if unless and await desk.messages.sent_before(drafts):
-        unless = False
-    sent = await desk.messages.send_many(drafts, unless_duplicate=unless)
-    return {"messages": [sent_object(one) for one in sent]}
-
-
-async def _read(call: Call) -> Any:
-    desk = await call.acting()
-    shown = await desk.messages.read(await call.message())
-    return {
-        "message": json.loads(shown.content),
-        "direction": shown.row.direction,
-        "stored_at": shown.row.stored_at,
-        "notes": shown.notes,
-        "cautions": shown.cautions,
-        "receipts": shown.receipts,
-        "readers": [{"officer": officer, "at": at} for officer, at in shown.readers],
-        "reading": read_message(shown.message),
-        **await known_as_of(desk),
-    }
-
-
-async def _opened(call: Call) -> Any:
-    await (await call.acting()).messages.opened(await call.message())
-    return {"opened": True}
-
-
-async def _track(call: Call) -> Any:
-    desk = await call.acting()
-    return {**tracking_object(await desk.messages.track(await call.message())), **await known_as_of(desk)}
+    body = call.body
+    checks = SendingChecks(body.unless_duplicate, body.unless_warned, body.at_once)
+    return await send_drafts(
+        await call.acting(), body.drafts, checks=checks, split=body.split, clean=body.clean, leave_out=body.leave_out
+    )
 
 
 async def _reply(call: Call) -> Any:
     replies = (await call.acting()).replies
-    return sent_object(await replies.reply(await call.message(), call.body.type, **call.body.fields))
+    return answered(await replies.reply(await call.message(), call.body.type, **call.body.fields))
 
 
 async def _acknowledge(call: Call) -> Any:
     said = call.body.model_dump(exclude_none=True)
-    return sent_object(await (await call.acting()).replies.acknowledge(await call.message(), **said))
-
-
-async def _bag(call: Call) -> Any:
-    desk, body, message = await call.acting(), call.body, await call.message()
-    contents = await desk.evidence.gather(message, disclose=body.disclose, to=body.to, purpose=body.purpose)
-    encoded = write_bag(contents, [])
-    act = "bag" if body.disclose else "bag.sealed"
-    await desk.evidence.note_given(message, act, encoded, to=body.to, purpose=body.purpose)
-    return web.Response(body=encoded, content_type="application/zip")
+    return answered(await (await call.acting()).replies.acknowledge(await call.message(), **said))
 
 
 async def _search(call: Call) -> Any:
     query = call.text("q")
     if not query:
         raise UsageError("q is what is looked for")
-    desk = await call.acting()
-    found = await desk.cases.search(query, limit=call.number("limit", 50, MAX_LISTED))
+    desk, limit = await call.acting(), call.number("limit", 50, MAX_LISTED)
+    found = await desk.cases.search(query, limit=limit, everything=call.flag("all"))
     return {**plain(found), **await known_as_of(desk)}
 
 
@@ -215,76 +121,74 @@ async def _send_draft(call: Call) -> Any:
     sent = await messages.sent_as(call.part("draft"))
     if not sent:
         sent = [await messages.send(await messages.export_draft(call.part("draft")))]
-    return {"messages": [sent_object(one) for one in sent]}
+    return answered_all(sent)
 
 
 async def _release(call: Call) -> Any:
-    return sent_object(await (await call.acting()).office.release(call.part("draft")))
+    return answered(await (await call.acting()).office.release(call.part("draft")))
 
 
 async def _return(call: Call) -> Any:
     return draft_object(await (await call.acting()).office.return_draft(call.part("draft"), call.body.remark))
 
 
+_SENT = {**SENT_MANY, "removed?": [Removed]}
 ENDPOINTS = (
-    Declared(
+    act(
         "GET",
         "/v1/messages",
         "Messages, the newest first.",
-        _list,
-        {"messages": [InboxRow], "more": bool, **KNOWN},
-        query=(
-            Parameter("box", "received (if it is left out) or sent."),
-            Parameter("unopened", "Only those that nobody here opened.", "boolean"),
-            LIMIT,
-            Parameter("before", "The sequence of the last row that was shown.", "integer"),
-        ),
+        messages.list_messages,
+        "inbox",
+        texts={"box": "received (if it is left out) or sent."},
+        known=True,
     ),
-    Declared("POST", "/v1/messages", "Send.", _send, {"messages": [SENT]}, Sending, keyed=True),
-    Declared(
+    act(
+        "GET", "/v1/refused", "Messages that came and do not hold, and why.", messages.list_refused, "inbox", known=True
+    ),
+    Declared("POST", "/v1/messages", "Send.", _send, _SENT, Sending, keyed=True, commands=("send",)),
+    act(
+        "POST",
+        "/v1/drafts/check",
+        "Check a draft; nothing is sent.",
+        check_draft,
+        "send",
+        answer={"ok": bool, "messages?": int, "can_be_passed_on": bool, "removed?": [Removed]},
+    ),
+    act(
         "GET",
         "/v1/messages/{message}",
         "Read a message; its sender is told nothing yet.",
-        _read,
-        {
-            "message": dict[str, Any],
-            "direction": Direction,
-            "stored_at": datetime,
-            "notes": [str],
-            "cautions": [Caution],
-            "receipts": [ReceiptRow],
-            "readers": [{"officer": str, "at": datetime}],
-            "reading": [ReadLine],
-            **KNOWN,
-        },
+        messages.read,
+        "show",
+        known=True,
     ),
-    Declared(
+    act(
         "POST",
         "/v1/messages/{message}/opened",
         "Say that an officer has the message before their eyes; its sender is told.",
-        _opened,
-        {"opened": bool},
-        NoBody,
+        messages.opened,
+        "show",
     ),
-    Declared("GET", "/v1/messages/{message}/tracking", "What is proved of a message.", _track, {**TRACKING, **KNOWN}),
-    Declared("POST", "/v1/messages/{message}/replies", "Reply.", _reply, SENT, Replying, keyed=True),
+    act(
+        "GET",
+        "/v1/messages/{message}/tracking",
+        "What is proved of a message.",
+        messages.track,
+        "track",
+        answer=TRACKING,
+        known=True,
+    ),
+    Declared("POST", "/v1/messages/{message}/replies", "Reply.", _reply, SENT_ONE, Replying, keyed=True),
     Declared(
         "POST",
         "/v1/messages/{message}/acknowledgement",
         "Acknowledge.",
         _acknowledge,
-        SENT,
+        SENT_ONE,
         AcknowledgingBody,
         keyed=True,
-    ),
-    Declared(
-        "POST",
-        "/v1/messages/{message}/evidence",
-        "An evidence bag; that it was given out is in the processing log.",
-        _bag,
-        None,
-        Bagging,
-        media_type="application/zip",
+        commands=("acknowledge",),
     ),
     Declared(
         "GET",
@@ -292,20 +196,49 @@ ENDPOINTS = (
         "Messages that have every word, the newest first.",
         _search,
         {"messages": [InboxRow], "not_searched": int, "more": bool, "parents": [FoundParent], **KNOWN},
-        query=(Parameter("q", "Words."), LIMIT),
+        query=(Parameter("q", "Words."), LIMIT, Parameter("all", "Look into all messages.", "boolean")),
+        commands=("search",),
     ),
-    Declared("GET", "/v1/drafts", "Drafts that are being written, wait or came back.", _drafts, {"drafts": [DRAFT]}),
-    Declared("POST", "/v1/drafts", "Save a draft.", _save, DRAFT, Saving),
-    Declared("GET", "/v1/drafts/{draft}", "A draft with its content.", _draft, {**DRAFT, "draft": dict[str, Any]}),
-    Declared("DELETE", "/v1/drafts/{draft}", "Delete a draft; its content is erased.", _drop, DRAFT),
+    Declared(
+        "GET",
+        "/v1/drafts",
+        "Drafts that are being written, wait or came back.",
+        _drafts,
+        {"drafts": [DRAFT]},
+        commands=("draft list",),
+    ),
+    Declared("POST", "/v1/drafts", "Save a draft.", _save, DRAFT, Saving, commands=("draft save",)),
+    Declared(
+        "GET",
+        "/v1/drafts/{draft}",
+        "A draft with its content.",
+        _draft,
+        {**DRAFT, "draft": dict[str, Any]},
+        commands=("draft show", "draft export"),
+    ),
+    Declared(
+        "DELETE", "/v1/drafts/{draft}", "Delete a draft; its content is erased.", _drop, DRAFT, commands=("draft drop",)
+    ),
     Declared(
         "POST",
         "/v1/drafts/{draft}/send",
         "Send a saved draft, once: its id is its key.",
         _send_draft,
-        {"messages": [SENT]},
+        SENT_MANY,
         NoBody,
+        commands=("send",),
     ),
-    Declared("POST", "/v1/drafts/{draft}/release", "Send another officer's draft.", _release, SENT, NoBody, keyed=True),
-    Declared("POST", "/v1/drafts/{draft}/return", "Give a draft back.", _return, DRAFT, Returning),
+    Declared(
+        "POST",
+        "/v1/drafts/{draft}/release",
+        "Send another officer's draft.",
+        _release,
+        SENT_ONE,
+        NoBody,
+        keyed=True,
+        commands=("draft release",),
+    ),
+    Declared(
+        "POST", "/v1/drafts/{draft}/return", "Give a draft back.", _return, DRAFT, Returning, commands=("draft return",)
+    ),
 )

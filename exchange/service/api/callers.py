@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
 from aiohttp import web
 
+from exchange.acts.office import change_passphrase
 from exchange.desk.desk import Desk
-from exchange.office.officers import Login, OfficerRegister, check_officer_id, officer_signer
+from exchange.office.officers import Login, OfficerRegister, check_officer_id, key_file, officer_signer
 from exchange.service.peers import Peer, peer_of
 from exchange.service.service import DeskService
 from exchange.service.sessions import OfficerSession, Sessions
@@ -122,20 +125,34 @@ class ApiCallers:
         for a connection that was wrong too often, and as :meth:`DeskService.desk` for an officer who left.
         """
         check_officer_id(officer)
+        secret = passphrase.encode()
+        async with self._trying(caller):
+            signer = await self._unlocked(officer, secret)
+            await self.service.desk(Login(officer, None, None, None, None, signer))
+        proof = blake2b(secret, key=self._secret, digest_size=32).digest()
+        sessions = caller.own if for_connection else self.service.sessions
+        return sessions.begin(caller.peer, officer, signer.seed(), proof, stays=True)
+
+    async def change_passphrase(self, caller: ApiCaller, officer: str, old: str, new: str) -> dict[str, Any]:
+        """Put an officer's key under another passphrase; guessing the present one costs as at :meth:`sign_in`."""
+        folder = Home(self.service.home).officers
+        file = key_file(folder, check_officer_id(officer))
+        async with self._trying(caller):
+            await asyncio.to_thread(change_passphrase, file, old.encode(), new.encode())
+        return {"officer": officer, "changed": True}
+
+    @asynccontextmanager
+    async def _trying(self, caller: ApiCaller) -> AsyncIterator[None]:
+        """Try a passphrase, one at a time: whoever guesses waits, and is refused after some tries."""
         if caller.wrong >= MAX_WRONG:
             raise RateLimitedError("too many wrong passphrases came on this connection")
         async with self._signing_in:
-            secret = passphrase.encode()
             try:
-                signer = await self._unlocked(officer, secret)
-                await self.service.desk(Login(officer, None, None, None, None, signer))
+                yield
             except (KeystoreLockedError, KeystoreError, NotFoundError):
                 caller.wrong += 1
                 await asyncio.sleep(WRONG_PAUSE_S)
                 raise KeystoreLockedError("the officer or the passphrase is wrong") from None
-        proof = blake2b(secret, key=self._secret, digest_size=32).digest()
-        sessions = caller.own if for_connection else self.service.sessions
-        return sessions.begin(caller.peer, officer, signer.seed(), proof, stays=True)
 
     async def _unlocked(self, officer: str, passphrase: bytes) -> Ed25519Signer:
         """The officer's key. It is derived beside the desk's thread, so that nobody waits for it."""

@@ -48,6 +48,7 @@ class Parameter:
     about: str
     kind: str = "string"
     most: int | None = None
+    needed: bool = False
 
 
 MAX_LISTED = 1_000
@@ -127,7 +128,8 @@ Handler = Callable[[Call], Awaitable[Any]]
 class Declared:
     """One method of one resource. ``answer`` is the shape of what it gives; None: it writes the response itself.
 
-    ``keyed``: it sends, and takes the header ``Idempotency-Key``.
+    ``keyed``: it sends, and takes the header ``Idempotency-Key``. ``commands`` do the same at a terminal.
+    ``read_query`` reads what stands behind the ``?``, where the handler does not.
     """
 
     method: str
@@ -139,4 +141,5 @@ class Declared:
     query: tuple[Parameter, ...] = ()
     keyed: bool = False
     media_type: str = "application/json"
-    headers: Mapping[str, str] = field(default_factory=dict)
+    commands: tuple[str, ...] = ()
+    read_query: type[Body] | None = None

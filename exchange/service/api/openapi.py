@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from exchange.service.api import _cases, _events, _messages, _office
+from exchange.service.api import _cases, _drafting, _events, _evidence, _messages, _office, _replies
 from exchange.service.api.declared import Declared
 from exchange.service.api.shapes import Shapes
 
@@ -16,6 +16,9 @@ VERSION = "1.0.0"
 ENDPOINTS: tuple[Declared, ...] = (
     *_office.ENDPOINTS,
     *_messages.ENDPOINTS,
+    *_replies.ENDPOINTS,
+    *_evidence.ENDPOINTS,
+    *_drafting.ENDPOINTS,
     *_cases.ENDPOINTS,
     *_events.ENDPOINTS,
 )
@@ -39,6 +42,9 @@ _PROBLEM = {
     },
     "required": ["type", "title", "status", "detail", "code"],
 }
+_ID = {"minLength": 4, "maxLength": 64}
+_NAME = {"minLength": 1, "maxLength": 200}
+_LENGTHS = dict.fromkeys(("message", "draft", "entry", "shift"), _ID)
 _HEADERS = (
     ("Comity-Officer", "The officer who acts, of those who are signed in here; else whoever signed in first."),
     ("Comity-Purpose", "Why: a code of the list record_purpose; it stands in the processing log."),
@@ -89,6 +95,8 @@ def _operation(endpoint: Declared, shapes: Shapes) -> dict[str, Any]:
         "parameters": [*_parameters(endpoint)],
         "responses": {"200": _of_answer(endpoint, shapes), **_REFUSED},
     }
+    if endpoint.commands:
+        operation["x-comity-commands"] = list(endpoint.commands)
     if endpoint.body is not None:
         operation["requestBody"] = {
             "required": bool(endpoint.body.model_fields),
@@ -99,7 +107,7 @@ def _operation(endpoint: Declared, shapes: Shapes) -> dict[str, Any]:
 
 def _parameters(endpoint: Declared) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 4, "maxLength": 64}}
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string", **_LENGTHS.get(name, _NAME)}}
         for name in re.findall(r"{(\w+)}", endpoint.path)
     ]
     for query in endpoint.query:
@@ -108,7 +116,10 @@ def _parameters(endpoint: Declared) -> list[dict[str, Any]]:
             schema["minimum"] = 0 if query.most is None else 1
             if query.most is not None:
                 schema["maximum"] = query.most
-        found.append({"name": query.name, "in": "query", "description": query.about, "schema": schema})
+        if query.kind == "array":
+            schema["items"] = {"type": "string"}
+        one = {"name": query.name, "in": "query", "description": query.about, "schema": schema}
+        found.append({**one, "required": True} if query.needed else one)
     headers = [*_HEADERS]
     if endpoint.keyed:
         headers.append(("Idempotency-Key", "The caller's own name for this act: asked for again, it is done once."))
@@ -121,7 +132,7 @@ def _parameters(endpoint: Declared) -> list[dict[str, Any]]:
 
 def _of_answer(endpoint: Declared, shapes: Shapes) -> dict[str, Any]:
     schema = {"type": "string"} if endpoint.answer is None else shapes.of(endpoint.answer)
-    if endpoint.answer is None and endpoint.media_type == "application/zip":
+    if endpoint.answer is None and not endpoint.media_type.startswith("text/"):
         schema = {}
     return _answer("Done.", endpoint.media_type, schema)
 

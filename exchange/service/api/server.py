@@ -40,6 +40,7 @@ from protocol.errors import (
     ServiceBusyError,
     TooLargeError,
     UnavailableError,
+    UsageError,
 )
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
@@ -113,6 +114,10 @@ def _handler(endpoint: Declared) -> Callable[[web.Request], Awaitable[web.Stream
         running = request.app[RUNNING]
         caller = running.callers.of(request)
         body = await _body(request, endpoint.body)
+        if endpoint.read_query is not None:
+            body = _read_query(request, endpoint)
+        else:
+            _require_known_query(request, endpoint)
         call = Call(request, running, caller, body)
         key = request.headers.get("Idempotency-Key")
         if key is not None and not endpoint.keyed:
@@ -163,12 +168,50 @@ async def _body(request: web.Request, model: type[Body] | None) -> Body | None:
     require_few_items(content, MAX_ITEMS)
     try:
         value = json.loads(content or b"{}", object_pairs_hook=each_name_once, parse_constant=_no_constant)
+        _require_unicode(content, value)
+    except (ValueError, RecursionError):
+        raise MalformedError("the body is not JSON with each name once") from None
+    return _validated(model, value)
+
+
+def _require_unicode(content: bytes, value: Any) -> None:
+    """Return where every text can be written: an escape can make half of a character. Raises :class:`ValueError`."""
+    if b"\\u" in content:
+        json.dumps(value, ensure_ascii=False).encode()
+
+
+def _validated(model: type[Body], value: Any, refused: type[ComityError] = MalformedError) -> Body:
+    try:
         return model.model_validate(value)
     except ValidationError as problem:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in problem.errors(include_input=False))
-        raise MalformedError(wrong[:1_000]) from None
-    except (ValueError, RecursionError):
-        raise MalformedError("the body is not JSON with each name once") from None
+        raise refused(wrong[:1_000]) from None
+
+
+def _require_known_query(request: web.Request, endpoint: Declared) -> None:
+    """Return where every parameter is one of the resource's: a misspelt filter would show everything."""
+    unknown = sorted({*request.query} - {one.name for one in endpoint.query})
+    if unknown:
+        raise UsageError(f"this resource has no parameter {unknown[0][:64]!r}")
+
+
+def _read_query(request: web.Request, endpoint: Declared) -> Body:
+    """The parameters as the model of the resource reads them; raises :class:`UsageError`."""
+    _require_known_query(request, endpoint)
+    values: dict[str, Any] = {}
+    for one in endpoint.query:
+        given = request.query.getall(one.name, [])
+        if not given:
+            continue
+        if one.kind == "array":
+            values[one.name] = given
+        elif len(given) > 1:
+            raise UsageError(f"{one.name} stands there once")
+        elif one.kind == "boolean" and given[0] not in {"true", "false"}:
+            raise UsageError(f"{one.name} is true or false")
+        else:
+            values[one.name] = given[0]
+    return _validated(endpoint.read_query or Body, values, UsageError)
 
 
 def _no_constant(_name: str) -> None:

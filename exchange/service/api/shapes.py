@@ -15,7 +15,7 @@ from datetime import datetime
 from enum import Enum
 from functools import cache
 from importlib import import_module
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -65,7 +65,7 @@ class Shapes:
         return schema
 
     def _generic(self, origin: Any, arguments: tuple[Any, ...]) -> dict[str, Any]:
-        if origin is Annotated:
+        if origin in (Annotated, NotRequired):
             return self.of(arguments[0])
         if origin in (Union, types.UnionType):
             return {"anyOf": [self.of(one) for one in arguments]}
@@ -86,8 +86,15 @@ class Shapes:
         elif is_dataclass(kind):
             if name not in self.named:
                 self.named[name] = {}  # it may name itself
-                hints = get_type_hints(kind, localns=_for_type_checkers(kind.__module__))
+                hints = hints_of(kind)
                 self.named[name] = self._object({one.name: self.of(hints[one.name]) for one in fields(kind)})
+        elif is_typeddict(kind):
+            if name not in self.named:
+                self.named[name] = {}
+                whole = get_type_hints(kind, localns=_for_type_checkers(kind.__module__), include_extras=True)
+                left_out = {key for key, hint in whole.items() if get_origin(hint) is NotRequired}
+                parts = {f"{key}?" if key in left_out else key: self.of(hint) for key, hint in whole.items()}
+                self.named[name] = self._object(parts)
         elif issubclass(kind, Sequence | Mapping):
             return {}
         else:
@@ -102,6 +109,12 @@ class Shapes:
             "required": [name for name in properties if not name.endswith("?")],
             "additionalProperties": False,
         }
+
+
+def hints_of(declared: Any) -> dict[str, Any]:
+    """The types that a class or function declares, those too that its module imports for type checkers alone."""
+    whole = inspect.unwrap(declared) if inspect.isfunction(declared) else declared
+    return get_type_hints(whole, localns=_for_type_checkers(whole.__module__))
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
@@ -25,6 +26,10 @@ _WAITING = (
     " FROM file_hop h JOIN file_set f ON f.message = h.message WHERE {who} f.message < ?"
     " AND ((h.state = 0 AND f.list IS NOT NULL AND f.ended_ms IS NULL) OR h.state = 2)"
 )
+_MESSAGE_GONE_ON = (
+    " AND NOT EXISTS (SELECT 1 FROM outbound o WHERE o.partner = h.party AND o.kind = ? AND o.message = h.message)"
+)
+_WITHOUT = " hex(f.digest) NOT IN (SELECT value FROM json_each(?))"
 
 
 class FileReader:
@@ -49,26 +54,27 @@ class FileReader:
         sql = "SELECT DISTINCT h.party" + _WAITING.format(who="instr(h.party, '@') = 0 AND h.state IN (0, 2) AND")
         return [row[0] for row in self._connection.execute(sql, (released,))]
 
-    def files_for(self, released: int, party: str, limit: int) -> list[StoredFileSet]:
+    def files_for(self, released: int, party: str, limit: int, without: Collection[bytes]) -> list[StoredFileSet]:
         """See ``FileReads``."""
         sql = "SELECT f.message" + _WAITING.format(who="h.party = ? AND h.state IN (0, 2) AND")
-        sql += (
-            " AND NOT EXISTS (SELECT 1 FROM outbound o WHERE o.partner = h.party AND o.kind = ? AND"
-            " o.message = h.message) ORDER BY f.message LIMIT ?"
-        )
-        rows = self._connection.execute(sql, (party, released, int(OutboundKind.ENVELOPE), limit)).fetchall()
+        sql += _MESSAGE_GONE_ON + " AND" + _WITHOUT + " ORDER BY f.message LIMIT ?"
+        envelope = int(OutboundKind.ENVELOPE)
+        rows = self._connection.execute(sql, (party, released, envelope, _digests(without), limit)).fetchall()
         numbers = json.dumps([row[0] for row in rows])
         of_these = " AND f.message IN (SELECT value FROM json_each(?)) ORDER BY f.message"
         return self._sets(of_these, (released, numbers)) if rows else []
 
-    def files_from(self, released: int, peer: str, limit: int) -> list[StoredFileSet]:
+    def files_from(self, released: int, peer: str, limit: int, without: Collection[bytes]) -> list[StoredFileSet]:
         """See ``FileReads``."""
-        of_these = " AND f.payer = ? AND f.whole_ms IS NULL AND f.ended_ms IS NULL ORDER BY f.message LIMIT ?"
-        return self._sets(of_these, (released, peer, limit))
+        of_these = " AND f.payer = ? AND f.whole_ms IS NULL AND f.ended_ms IS NULL AND" + _WITHOUT
+        return self._sets(of_these + " ORDER BY f.message LIMIT ?", (released, peer, _digests(without), limit))
 
     def files_ending(self, released: int, now: datetime, done_before: datetime, limit: int) -> list[StoredFileSet]:
         """See ``FileReads``."""
-        over = " AND f.ended_ms IS NULL AND (f.expires_ms < ? OR f.done_ms <= ?) ORDER BY f.expires_ms LIMIT ?"
+        over = (
+            " AND f.ended_ms IS NULL AND (f.expires_ms < ? OR f.done_ms <= ? OR (f.done_ms IS NOT NULL AND"
+            " NOT f.may_rest)) ORDER BY f.expires_ms LIMIT ?"
+        )
         return self._sets(over, (released, to_ms(now), to_ms(done_before), limit))
 
     def envelope_waits(self, partner: str, now: datetime) -> bool:
@@ -118,6 +124,10 @@ def _stored(row: tuple[object, ...]) -> StoredFileSet:
 def _hop(line: str) -> FileHop:
     party, state, *recipients = line.split()
     return FileHop(party, HopState(int(state)), tuple(map(Address.parse, recipients)))
+
+
+def _digests(digests: Collection[bytes]) -> str:
+    return json.dumps([digest.hex().upper() for digest in digests])
 
 
 def _bytes(value: object) -> bytes:

@@ -23,7 +23,7 @@ from node.store.sqlite._rows import MessageRow, Result, Rows
 from protocol.address import Address
 from protocol.encoding.instants import from_ms, to_ms
 from protocol.errors import ExpiredError, FileGoneError, FileQuotaError, FileUnknownError, NotFoundError
-from protocol.event import EventName
+from protocol.event import Event, EventName
 from protocol.files.file_list import decode_list
 from protocol.files.logged import CANCELLED, LoggedFiles, check_logged, whole_set
 
@@ -33,6 +33,10 @@ _INSERT_SET = (
 _INSERT_HOP = "INSERT OR IGNORE INTO file_hop (message, party, recipients) VALUES (?, ?, ?)"
 _INSERT_EVENT = "INSERT INTO file_event (message, event, party, file, idx) VALUES (?, ?, ?, ?, ?)"
 _SET_HOP = "UPDATE file_hop SET state = ? WHERE message = ? AND party = ? AND state = ?"
+# Those who wait get none; partners come into the state that is given.
+_CLOSE = "UPDATE file_hop SET state = CASE WHEN instr(party, '@') > 0 THEN 3 ELSE ? END WHERE message = ? AND state = 0"
+_BEGIN = frozenset({EventName.FileAcceptance, EventName.FileRelayAcceptance})
+_ENDS = frozenset({EventName.FileDeletion, EventName.FileExpiry})
 _END = "UPDATE file_set SET ended_ms = ? WHERE message = ?"
 # Nobody waits any more: from then on the time runs after which they are let go.
 _DONE = (
@@ -136,7 +140,8 @@ def announce_files(rows: Rows, operation: AnnounceFiles) -> Result:
         raise FileQuotaError(
             f"{operation.caller} has {taken} bytes of files in transit here, and may have {operation.quota_bytes}"
         )
-    rows.execute("UPDATE file_set SET list = ? WHERE message = ?", (operation.file_list, row.message.id))
+    kept = (operation.file_list, operation.may_rest, row.message.id)
+    rows.execute("UPDATE file_set SET list = ?, may_rest = ? WHERE message = ?", kept)
     return Result(count=1)
 
 
@@ -182,10 +187,7 @@ def cancel_files(rows: Rows, operation: CancelFiles) -> Result:
     if row.ended or waiting is None:
         return Result(duplicate=True)
     index = _log(rows, row, _FileEvent(EventName.FileExpiry), operation.whole, at, (CANCELLED,))
-    rows.execute(
-        "UPDATE file_hop SET state = CASE WHEN instr(party, '@') > 0 THEN 3 ELSE 2 END WHERE message = ? AND state = 0",
-        (row.message.id,),
-    )
+    rows.execute(_CLOSE, (HopState.TO_BE_TOLD, row.message.id))
     rows.partners.update(
         party
         for (party,) in rows.execute("SELECT party FROM file_hop WHERE message = ? AND state = 2", (row.message.id,))
@@ -246,6 +248,29 @@ def state_files(rows: Rows, operation: RecordStatement) -> Result:
         _hop_has(rows, row, desk, at)
     rows.to_sender(row.message, index, at)
     return Result((index,))
+
+
+# --- After a loss ----------------------------------------------------------------------------------------------------
+
+
+def import_file_event(rows: Rows, message: MessageRow, index: int, event: Event) -> None:
+    """Do again what an entry says of files that the database lost: each is logged once, and the sender gets it."""
+    told, at = event.files, to_ms(event.at)
+    if told is None or rows.execute("SELECT 1 FROM file_set WHERE message = ?", (message.id,)).fetchone() is None:
+        return
+    party = str(event.recipient) if event.recipient is not None else ""
+    row = (message.id, event.name.value, party, told.name or b"", index)
+    rows.execute(_INSERT_EVENT.replace("INSERT", "INSERT OR IGNORE", 1), row)
+    rows.to_sender(message, index, event.at)
+    if event.name in _BEGIN and told.name is None:
+        rows.execute("UPDATE file_set SET whole_ms = ? WHERE message = ?", (at, message.id))
+    elif event.name is EventName.FileHandover and told.name is None:
+        rows.execute(_SET_HOP, (HopState.HAS, message.id, party, HopState.WAITS))
+        rows.execute(_DONE, (at, message.id))
+    elif event.name in _ENDS:
+        rows.execute(_END, (at, message.id))
+        partners = HopState.TO_BE_TOLD if CANCELLED in event.reasons else HopState.GETS_NONE
+        rows.execute(_CLOSE, (partners, message.id))
 
 
 # --- Inside ----------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from node.store.operations import ImportEntries
 from node.store.reads import OutboundKind
+from node.store.sqlite._files import import_file_event
 from node.store.sqlite._rows import INSERT_EVENT, MessageRow, Result, Rows
 from protocol.directory_seen import DirectorySeen, decode_entry
 from protocol.encoding.instants import to_ms
@@ -53,7 +54,9 @@ def _append(rows: Rows, item: BundleItem) -> None:
         recipient = str(entry.recipient) if entry.recipient is not None else None
         row = message.id if message is not None else None
         rows.execute(INSERT_EVENT, (index, item, entry.name.value, row, recipient, None, None))
-        if message is not None and _repeat(rows, message, entry):
+        if message is not None and entry.name.of_files:
+            import_file_event(rows, message, index, entry)
+        elif message is not None and _repeat(rows, message, entry):
             rows.to_sender(message, index, entry.at)
 
 

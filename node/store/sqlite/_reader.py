@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -430,13 +430,13 @@ class SqliteReader:
         """See :meth:`node.store.file_reads.FileReads.file_partners`."""
         return self._files.file_partners(self.released.size)
 
-    def files_for(self, party: str, limit: int) -> Sequence[StoredFileSet]:
+    def files_for(self, party: str, limit: int, without: Collection[bytes] = ()) -> Sequence[StoredFileSet]:
         """See :meth:`node.store.file_reads.FileReads.files_for`."""
-        return self._files.files_for(self.released.size, party, limit)
+        return self._files.files_for(self.released.size, party, limit, without)
 
-    def files_from(self, peer: str, limit: int) -> Sequence[StoredFileSet]:
+    def files_from(self, peer: str, limit: int, without: Collection[bytes] = ()) -> Sequence[StoredFileSet]:
         """See :meth:`node.store.file_reads.FileReads.files_from`."""
-        return self._files.files_from(self.released.size, peer, limit)
+        return self._files.files_from(self.released.size, peer, limit, without)
 
     def files_ending(self, now: datetime, done_before: datetime, limit: int) -> Sequence[StoredFileSet]:
         """See :meth:`node.store.file_reads.FileReads.files_ending`."""

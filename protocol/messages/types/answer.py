@@ -82,7 +82,9 @@ class AnswerItem(Part):
     """One thing that is handed over.
 
     ``attachment`` names the file of this message that holds it, if it is one; hash and size are that file's. ``files``
-    names further ones that belong to it, each with a hash of its own among the attachments.
+    names further ones that belong to it, each with a hash of its own among the attachments. Of the provider that the
+    item came from: ``provider_reference`` is its ticket, ``provider_hash`` the hash that it stated, ``certificate`` the
+    attachment in which its custodian certifies the records.
     """
 
     item: Annotated[LocalId, Legal(INHERITED, "add the short name of the item, such as i1")]
@@ -121,6 +123,9 @@ class AnswerItem(Part):
     ] = Field(default=None, validate_default=True)
     conditions: Conditions = ()
     provider: Provider = None
+    provider_reference: Annotated[Line | None, Since(3), Legal(_ITEM)] = None
+    provider_hash: Annotated[FileHash | None, Since(3), Legal(_CUSTODY)] = None
+    certificate: Annotated[Line | None, Since(3), Legal(_CUSTODY)] = None
     law_applied: LawApplied = None
     accuracy: AccuracyMark = None
     onward_use: Annotated[str, CodeOf("onward_use"), Legal(_ITEM, "state whether it may be used further")]
@@ -215,7 +220,8 @@ class Answer(Reply):
             return items
         attached = {attachment.name: attachment for attachment in info.data["attachments"]}
         for item in items:
-            if any(name not in attached for name in item.files or ()):
+            named = (*(item.files or ()), *((item.certificate,) if item.certificate is not None else ()))
+            if any(name not in attached for name in named):
                 raise problem("attachment", _NOT_ATTACHED)
             if item.attachment is None:
                 continue

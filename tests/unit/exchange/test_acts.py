@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from exchange.cli.main import app
 from exchange.desk.desk import Desk
+from exchange.text.rendering import read_message
 from exchange.views import Caution
 from protocol.address import Address
 from protocol.errors import ForbiddenError, HandlingError, InvalidMessageError, UsageError
@@ -88,6 +89,26 @@ async def test_a_correction_and_a_retraction_reach_the_other_side_which_says_wha
             await jp.replies.retract(taken.id, why="other", reason="Taken back again.")
         # Nothing is gone: the request and all that was said of it is there.
         assert {row.id for row in await fr.cases.thread(sent.thread)} >= {sent.id, first.id, again.id, taken.id}
+
+
+async def test_the_content_of_a_correction_is_read_as_the_message_that_it_corrects(world: World) -> None:
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await jp.messages.send(request())
+        await exchanged(jp, fr)
+        first = await jp.replies.correct(sent.id, {"facts": "The other facts."}, reason="Copied.")
+        again = await jp.replies.correct(first.id, {"necessity": "Soon gone."}, reason="One more.")
+        await exchanged(jp, fr)
+        for desk, known in ((jp, first), (fr, first), (fr, again)):
+            shown = await desk.messages.show(known.id)
+            lines = {line.path: line.text for line in read_message(shown.message, shown.original)}
+            assert lines["message", "offences", "0", "code"] == "Illegal access [2]"
+            assert lines["message", "handling", "tlp"] is not None
+            assert "[" in (lines["message", "handling", "tlp"] or "")
+            assert lines["message", "facts"] == "The other facts."
+            plain = {
+                line.path[1] for line in read_message(shown.message) if line.path[0] == "message" and line.path[1:]
+            }
+            assert plain - {"schema_version"} == {path[1] for path in lines if path[0] == "message" and path[1:]}
 
 
 async def test_a_correction_sent_to_others_than_the_original_or_of_anything_unknown_is_not_sent(world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from uuid import UUID
 import pytest
 from typer.testing import CliRunner
 
-from exchange.cases.calls import CallKind
+from exchange.cases.calls import CallEntry, CallKind
+from exchange.cli.cases.calls import entry_text
 from exchange.cli.main import app
 from exchange.desk.desk import Desk
 from exchange.office.officers import Login
@@ -388,6 +390,28 @@ async def test_an_emergency_that_another_office_passed_on_needs_a_call_to_who_as
 
 
 # --- The commands ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_call_about_ones_own_request_is_told_in_the_words_of_who_asks_and_marks_nobody(world: World) -> None:
+    world.publish(world.cards[JP].model_copy(update={"phones": (NUMBER,), "updated_at": world.clock()}))
+    asked = await emergency(world)
+    async with world.open(FR) as fr:
+        said = []
+        for outcome in ("verified", "not_theirs"):
+            await fr.cases.call_sheet(asked)
+            entry = await fr.cases.record_call(asked, outcome, spoke_to="Suzuki Ren")
+            assert CallEntry.from_bytes(entry.to_bytes()) == replace(entry, upto=0)
+            said.append(entry_text(entry))
+            calls = await fr.cases.calls(asked)
+            assert (calls.verified, calls.suspected) == (False, False)
+        assert "has our message" in said[0]
+        assert "not with it" in said[1]
+        assert not (await fr.messages.row(asked)).suspected
+    async with world.open(JP) as jp:
+        await jp.cases.call_sheet(asked)
+        entry = await jp.cases.record_call(asked, "verified", spoke_to="Marc Petit")
+        assert "the request is theirs" in entry_text(entry)
+        assert (await jp.cases.calls(asked)).verified
 
 
 def comity(world: World, *arguments: str) -> tuple[int, str]:

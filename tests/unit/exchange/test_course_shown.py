@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
+from typing import Any
 
+from exchange.acts.cases import history_notes, standings
 from exchange.cases.threads import target_rows
-from exchange.cli.cases._course import course_lines, course_members
+from exchange.cli.cases._course import course_lines
 from exchange.cli.cases.case_notes import _when
 from protocol.lifecycle.deadlines import Deadline, DueKind
 from protocol.lifecycle.rules import Side
@@ -89,7 +91,8 @@ def test_corrections_and_refusals_without_consultation_are_in_what_is_told_and_i
     refused.add("decision", PARIS, decisions=decisions, consultation=None, eta=None)
     assert any("acted on the former version" in line for line in told(thread))
     assert any("not consulted" in line for line in told(refused))
-    members = course_members([thread.case, refused.case])
+    cases = [thread.case, refused.case]
+    members: dict[str, Any] = {"history_notes": history_notes(cases), "standings": standings(cases)}
     assert {note["note"] for note in members["history_notes"]} == {"relied_on", "without_consultation"}
     (stands,) = members["standings"]
     assert (stands["message"], stands["state"], stands["by"], stands["relied_on"]) == (

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import os
+import re
 import stat
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -22,10 +24,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openapi_spec_validator import validate
 
+from exchange.cli._commands import ROWS
 from exchange.service.api import server
 from exchange.service.api.callers import MAX_WRONG
-from exchange.service.api.openapi import ENDPOINTS, document
+from exchange.service.api.commands import NOT_HERE
+from exchange.service.api.openapi import ENDPOINTS, document, schema_of
 from exchange.store import _events as event_table
+from keys.commands import functions
 from protocol.errors import registry
 from tests.unit.exchange.test_agenda import ROUTINE
 from tests.unit.exchange.test_officers import EVERYTHING, SECRETS, staffed
@@ -72,13 +77,15 @@ def test_the_document_is_valid_and_the_one_in_the_repository_is_current() -> Non
 
 
 def test_every_resource_that_sends_takes_a_key_and_no_other_does() -> None:
+    sends = set()
+    for endpoint in ENDPOINTS:
+        made = schema_of(endpoint)
+        if endpoint.method != "GET" and made is not None and re.search(r'"queued": {|/SentMessage"', json.dumps(made)):
+            sends.add(endpoint.path)
     keyed = {endpoint.path for endpoint in ENDPOINTS if endpoint.keyed}
-    assert keyed == {
-        "/v1/messages",
-        "/v1/messages/{message}/replies",
-        "/v1/messages/{message}/acknowledgement",
-        "/v1/drafts/{draft}/release",
-    }
+    assert len(keyed) > 25
+    assert sends - keyed == {"/v1/drafts/{draft}/send"}, "a saved draft's id is its key"
+    assert keyed <= sends
 
 
 async def test_the_socket_belongs_to_the_desks_user_alone_and_goes_with_the_service(jp: LocalApi) -> None:
@@ -475,3 +482,30 @@ async def test_a_deadline_that_comes_near_is_an_event_once(world: World, monkeyp
         page = await fr.events.after(0)
     (due,) = (event for _, event in page.events if event.name == "case.due")
     assert due.more["level"] == "target_passed"
+
+
+# --- Commands and resources -------------------------------------------------------------------------------------------
+
+
+def test_each_command_has_a_resource_or_a_reason_why_not() -> None:
+    commands = {name for name, _ in functions(ROWS)}
+    there = {command for endpoint in ENDPOINTS for command in endpoint.commands}
+    assert commands - there - {*NOT_HERE} == set(), "name the resource that does the same, or say why there is none"
+    assert there & {*NOT_HERE} == set()
+    assert (there | {*NOT_HERE}) - commands == set(), "there is no such command"
+    assert all(NOT_HERE.values())
+
+
+def test_the_page_names_every_resource() -> None:
+    page = (ROOT / "docs/desk-api.md").read_text("utf-8")
+    assert [e.path for e in ENDPOINTS if f"`{e.method} {e.path}`" not in page] == []
+
+
+def test_what_shows_where_something_stands_says_as_of_when_that_is_known() -> None:
+    asks_first = {name for name, act in functions(ROWS) if {"sync", "offline"} & {*inspect.signature(act).parameters}}
+    shows = [
+        one for one in ENDPOINTS if one.method == "GET" and one.answer is not None and {*one.commands} & asks_first
+    ]
+    assert len(shows) > 10
+    silent = [one.path for one in shows if not isinstance(one.answer, Mapping) or "fetched_at" not in one.answer]
+    assert silent == []

@@ -32,7 +32,7 @@ from tests.unit.exchange.test_officers import HAN, KIM, LEE, staffed
 from tests.worlds.desks import FR, JP, NOW, PASSPHRASE, World, request
 
 # How a command is known to send: what its function calls.
-_SENDS = ("report_sent", "test_contacts", "answer_contact_test", "_send_one", "SentMessage")
+_SENDS = ("report_sent", "send_tests", "reply_to_tests", "send_checked", "SentMessage")
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def written(world: World, name: str, content: dict[str, Any]) -> str:
 
 def test_every_command_that_sends_reports_what_it_sent_in_one_way() -> None:
     # Each of these gives the exit code and the line of a message that waits.
-    ways = ("report_sent(", "report_sent_many(", "code_of(", "_send_one(", "_reply(")
+    ways = ("report_sent(", "report_sent_many(", "code_of(", "_report_drafts(")
     found = {
         name: any(way in inspect.getsource(function) for way in ways)
         for name, function in functions(ROWS)

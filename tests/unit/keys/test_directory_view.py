@@ -22,7 +22,9 @@ from protocol.errors import (
     UnknownNodeError,
 )
 from protocol.event import DESK_EVENTS, Event, EventName, LoggedAt
+from protocol.files.logged import LoggedFiles
 
+FILES = LoggedFiles(bytes(32), None, 1, bytes(32))
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 OFFICE = Address("24-7", "jp")
@@ -228,6 +230,7 @@ def test_of_each_event_the_log_that_may_hold_it_is_known(name: EventName) -> Non
         at=NOW,
         recipient=OFFICE,
         reasons=("too_large",) if name.negative else (),
+        files=FILES if name.of_files else None,
     )
     other = Address("24-7", "br")
     # The office is served by jp: of an event at one of its nodes no other log may tell, on the way any may.
@@ -261,9 +264,9 @@ def test_a_message_that_a_clock_ahead_dated_after_the_event_is_judged_by_the_eve
 def test_who_made_a_message_matters_at_the_senders_node_and_where_the_recipient_was_hosted() -> None:
     hosted = Directory(7, NOW, [], [_office(hosting=HOSTED)])
     for name in (name for name in EventName if name not in DESK_EVENTS):
-        event = Event(
-            name, NOW, MESSAGE, bytes(32), bytes(16), recipient=OFFICE, reasons=("x",) if name.negative else ()
-        )
+        reasons = ("x",) if name.negative else ()
+        files = FILES if name.of_files else None
+        event = Event(name, NOW, MESSAGE, bytes(32), bytes(16), recipient=OFFICE, reasons=reasons, files=files)
         place = name.logged_at
         assert _directory().needs_origin(event) is (place is LoggedAt.SENDERS_NODE)
         assert hosted.needs_origin(event) is (place is not LoggedAt.ON_THE_WAY)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import cbor2
@@ -31,6 +32,7 @@ from protocol.event import (
 )
 from protocol.files.file_list import MAX_FILES
 from protocol.files.logged import LoggedFiles
+from protocol.log.merkle import EMPTY_ROOT
 
 AT = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 ID = new_message_id(AT, b"\x07" * 10)
@@ -86,6 +88,28 @@ def events(draw: st.DrawFn) -> Event:
 @given(events())
 def test_event_round_trip(event: Event) -> None:
     assert decode_event(encode_event(event)) == event
+
+
+def test_only_files_that_were_let_go_may_have_been_none() -> None:
+    none, some = (LoggedFiles(bytes(32), None, count, root) for count, root in ((0, EMPTY_ROOT), (1, bytes(32))))
+    expired = Event(EventName.FileExpiry, AT, ID, bytes(32), bytes(16), reasons=("never-complete",), files=none)
+    assert decode_event(encode_event(expired)) == expired
+    for name in (EventName.FileAcceptance, EventName.FileDeletion, EventName.FileConsignment):
+        assert Event(name, AT, ID, bytes(32), bytes(16), files=some)
+        with pytest.raises(MalformedError):
+            Event(name, AT, ID, bytes(32), bytes(16), files=none)
+
+
+@pytest.mark.parametrize("name", EventName)
+def test_an_event_says_of_files_what_it_is_about_and_no_other_does(name: EventName) -> None:
+    files = LoggedFiles(bytes(32), None, 1, bytes(32))
+    right = {True: files, False: None}
+    more: dict[str, Any] = {"reasons": ("x",)} if name.negative else {}
+    if name in DESK_EVENTS:
+        more |= {"recipient": Address.parse("24-7@fr"), "statement": b"signed"}
+    assert Event(name, AT, ID, bytes(32), bytes(16), files=right[name.of_files], **more)
+    with pytest.raises(MalformedError):
+        Event(name, AT, ID, bytes(32), bytes(16), files=right[not name.of_files], **more)
 
 
 def test_fields_have_the_keys_of_the_specification() -> None:

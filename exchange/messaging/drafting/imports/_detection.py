@@ -14,6 +14,7 @@ from exchange.messaging.drafting.imports._found import Export
 from exchange.messaging.drafting.imports._times import Times
 from exchange.text.text_files import decoded
 from protocol.encoding.json_bounds import require_few_items
+from protocol.encoding.phrase import phrase
 from protocol.errors import MalformedError, UsageError
 
 TABLE = "table"
@@ -74,8 +75,8 @@ def read_export(content: bytes, name: str, form: str, times: Times) -> Export:
     if form == "stix" and stix.is_bundle(value):
         return stix.read_stix(value, times)
     if form not in FORMATS:
-        raise UsageError(f"there is no format {form}; known: {', '.join(FORMATS)}")
-    raise MalformedError(f"{name} is not in the format {form}")
+        raise UsageError(phrase("there is no format {format}; known: {names}", format=form, names=", ".join(FORMATS)))
+    raise MalformedError(phrase("{name} is not in the format {format}", name=name, format=form))
 
 
 def _yaml(content: bytes, name: str) -> Any:

@@ -96,7 +96,9 @@ def read_table(text: str, times: Times) -> Export:
         if number >= _SEEK_HEADER:
             break
     if not header:
-        raise MalformedError("no row names a column of addresses and one of times: is this an export of sessions?")
+        raise MalformedError(
+            phrase("no row names a column of addresses and one of times: is this an export of sessions?")
+        )
     roles = _roles(header)
     audit = next((at for at, name in enumerate(header) if _plain(name) == _AUDIT), None)
     unused = len([name for at, name in enumerate(header) if name and at not in (*roles.values(), audit)])
@@ -119,7 +121,7 @@ def read_records(value: Any, times: Times) -> Export:
     """The sessions in JSON records, also where a list of them is the one member of an object."""
     records = value if isinstance(value, list) else _inner_list(value)
     if len(records) > MAX_ROWS:
-        raise TooLargeError(f"an export has at most {MAX_ROWS} rows here")
+        raise TooLargeError(phrase("an export has no more rows here than {most}", most=MAX_ROWS))
     export = Export("item")
     for number, record in enumerate(records, 1):
         if isinstance(record, Mapping):
@@ -135,7 +137,7 @@ def _record(export: Export, number: int, times: Times, record: Mapping[str, Any]
     names = list(flat)
     given = {role: str(flat[names[at]]) for role, at in roles.items() if flat[names[at]] is not None}
     if "address" not in given:
-        export.left_out["items without an address"] += 1
+        export.left_out[phrase("items without an address")] += 1
         return
     utc = "time" in roles and (_says_utc(names[roles["time"]]) or _plain(names[roles["time"]]) in _DOCUMENTED_UTC)
     export.session(number, times, _seen(given, utc=utc))
@@ -166,7 +168,7 @@ def _inner_list(value: Any) -> list[Any]:
             return lists[0]
         if not lists:
             return [value]
-    raise MalformedError("the file holds more than one list: leave the one with the sessions")
+    raise MalformedError(phrase("the file holds more than one list: leave the one with the sessions"))
 
 
 def _audit(cell: str) -> Mapping[str, Any]:
@@ -209,11 +211,11 @@ def _cells(text: str) -> Iterator[tuple[int, list[str]]]:
         for number, cells in _numbered(reader):
             yield number, [cell.strip().strip('"') for cell in cells]
     except csv.Error:
-        raise MalformedError("the file is not a table: check its quotation marks") from None
+        raise MalformedError(phrase("the file is not a table: check its quotation marks")) from None
 
 
 def _numbered(rows: Any) -> Iterator[tuple[int, Any]]:
     for number, row in enumerate(rows, 1):
         if number > MAX_ROWS:
-            raise TooLargeError(f"an export has at most {MAX_ROWS} rows here")
+            raise TooLargeError(phrase("an export has no more rows here than {most}", most=MAX_ROWS))
         yield number, row

@@ -11,6 +11,7 @@ from typing import Any
 from exchange.messaging.drafting.imports._found import Export, Seen
 from exchange.messaging.drafting.imports._indicators import of_kind
 from exchange.messaging.drafting.imports._times import Times
+from protocol.encoding.phrase import phrase
 
 _ADDRESSES = frozenset({"ip-src", "ip-dst", "ip-src|port", "ip-dst|port"})
 # Two values in one: which of them are identifiers here.
@@ -38,13 +39,13 @@ def _one(export: Export, number: int, times: Times, type_name: str, text: str, s
     if type_name in _ADDRESSES:
         address, _, port = text.partition("|")
         if not seen:
-            export.left_out[f"{type_name} without first_seen"] += 1
+            export.left_out[phrase("{kind} without first_seen", kind=type_name)] += 1
             return
         export.session(number, times, Seen(address, seen, port=port))
         return
     identifier = of_kind(type_name, text)
     if identifier is None:
-        export.left_out[type_name or "attributes without a type"] += 1
+        export.left_out[type_name or phrase("attributes without a type")] += 1
         return
     read = times.read(seen) if seen else None
     export.add(number, identifier, read.instant if read is not None and not read.problem else None)

@@ -12,6 +12,7 @@ from typing import Any
 from exchange.messaging.drafting.imports._found import Export, Seen
 from exchange.messaging.drafting.imports._indicators import file_hash, of_kind
 from exchange.messaging.drafting.imports._times import Times
+from protocol.encoding.phrase import phrase
 
 _TRANSPORT = frozenset({"tcp", "udp", "sctp", "dccp"})
 _NOT_OBSERVED = frozenset({"observed-data", "identity", "marking-definition", "bundle"})
@@ -38,7 +39,8 @@ def read_stix(value: Mapping[str, Any], times: Times) -> Export:
         _one(export, number, times, one, objects, seen.get(name, ""), in_traffic=name in in_traffic)
     for row in rows:
         if str(row.get("id")) not in objects and str(row.get("type")) not in _NOT_OBSERVED:
-            export.left_out[str(row.get("type", "objects without a type"))] += 1
+            named = row.get("type")
+            export.left_out[str(named) if named is not None else phrase("objects without a type")] += 1
     return export
 
 
@@ -95,13 +97,13 @@ def _one(
         if in_traffic:
             return  # it comes with its port and time
         if not seen:
-            export.left_out[f"{kind} of which it is not said when it was seen"] += 1
+            export.left_out[phrase("{kind} of which it is not said when it was seen", kind=kind)] += 1
             return
         export.session(number, times, Seen(value, seen))
     else:
         identifiers = list(_identifiers(kind, one, value))
         if not identifiers:
-            export.left_out[kind or "objects without a type"] += 1
+            export.left_out[kind or phrase("objects without a type")] += 1
         read = times.read(seen) if seen else None
         for identifier in identifiers:
             export.add(number, identifier, read.instant if read is not None and not read.problem else None)
@@ -112,7 +114,7 @@ def _traffic_seen(
 ) -> None:
     source, target = (objects.get(str(one.get(end, "")), {}) for end in _ENDS)
     if not source.get("value"):
-        export.left_out["network-traffic without a source address"] += 1
+        export.left_out[phrase("network-traffic without a source address")] += 1
         return
     protocols = [str(name).lower() for name in _list(one.get("protocols"))]
     export.session(

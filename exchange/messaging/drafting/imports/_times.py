@@ -60,7 +60,7 @@ def parse_zone(text: str) -> tzinfo:
     try:
         return ZoneInfo(text)
     except (ValueError, OSError, KeyError):
-        raise UsageError("there is no such time zone: write it as Asia/Tokyo, +09:00 or UTC") from None
+        raise UsageError(phrase("there is no such time zone: write it as Asia/Tokyo, +09:00 or UTC")) from None
 
 
 class Times:

@@ -44,7 +44,7 @@ def reports_in_mail(content: bytes) -> list[Any]:
     mail = message_from_bytes(content)
     found = [value for value in _values(mail) if is_report(value)]
     if not found:
-        raise MalformedError("the e-mail carries no X-ARF report")
+        raise MalformedError(phrase("the e-mail carries no X-ARF report"))
     return found
 
 
@@ -96,4 +96,4 @@ def _one(export: Export, number: int, times: Times, report: Mapping[str, Any]) -
     elif texts.get("address"):
         export.session(number, times, Seen(texts.pop("address"), texts.pop("time", ""), **texts))
     else:
-        export.left_out["reports without a source address"] += 1
+        export.left_out[phrase("reports without a source address")] += 1

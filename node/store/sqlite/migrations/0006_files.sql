@@ -9,6 +9,7 @@ CREATE TABLE file_set (
     bytes      INTEGER NOT NULL,
     payer      TEXT NOT NULL,
     list       BLOB,
+    may_rest   INTEGER NOT NULL DEFAULT 1,  -- whether they may stay here longer than the hand-over takes
     whole_ms   INTEGER,
     done_ms    INTEGER,  -- nobody waits for them here any more
     ended_ms   INTEGER,

@@ -1,0 +1,132 @@
+"""``--attach`` of every command that writes a message: its files are sealed and go with what the command sends."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from exchange.i18n import _
+
+if TYPE_CHECKING:
+    from exchange.desk.desk import Desk
+    from exchange.files.progress import Progress, Told
+    from exchange.files.sealing import WantedFile
+
+_paths: ContextVar[tuple[Path, ...]] = ContextVar("attach", default=())
+_hashes: ContextVar[tuple[str, ...]] = ContextVar("hashes", default=())
+
+
+def _give_paths(paths: list[Path] | None) -> list[Path] | None:
+    _paths.set(tuple(paths or ()))
+    return paths
+
+
+def _give_hashes(names: list[str] | None) -> list[str] | None:
+    _hashes.set(tuple(dict.fromkeys(name.lower().replace("-", "") for name in names or ())))
+    return names
+
+
+AttachOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--attach",
+        callback=_give_paths,
+        help=_("A file that goes with the message, sealed for its recipients alone; repeat it."),
+    ),
+]
+HashOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--hash",
+        callback=_give_hashes,
+        help=_("Beside SHA-256, state this hash of the files: sha512, sha1 or md5; repeat it."),
+    ),
+]
+
+
+def wanted_files() -> list[WantedFile]:
+    """The files that were given with ``--attach``; raises :class:`UsageError` for hashes that are none."""
+    from exchange.files.sealing import MORE_HASHES, WantedFile
+    from protocol.errors import UsageError
+
+    unknown = [name for name in _hashes.get() if name not in MORE_HASHES]
+    if unknown:
+        raise UsageError(_("--hash is one of: {hashes}").format(hashes=", ".join(MORE_HASHES)))
+    return [WantedFile(path, _hashes.get()) for path in _paths.get()]
+
+
+def forget_files() -> None:
+    """The files were taken otherwise, or only looked at: nothing that is sent takes them."""
+    from exchange.files.given import note_done_before
+
+    note_done_before()
+
+
+@contextmanager
+def file_progress(*, as_json: bool = False) -> Iterator[Told]:
+    """A bar on standard error with bytes, rate and time left, for a person; what it is told comes from any thread."""
+    import sys
+
+    from exchange.files.progress import nobody
+
+    if as_json or not sys.stderr.isatty():
+        yield nobody
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import Progress as Bar
+
+    phases = {
+        "sealing": _("Sealing"),
+        "uploading": _("To the node"),
+        "downloading": _("From the node"),
+        "checking": _("Checking"),
+        "opening": _("Opening"),
+    }
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True, highlight=False), transient=True) as shown:
+        tasks: dict[str, int] = {}
+
+        def told(progress: Progress) -> None:
+            if progress.phase not in tasks:
+                tasks[progress.phase] = shown.add_task(phases[progress.phase], total=progress.total)
+            shown.update(
+                tasks[progress.phase],  # type: ignore[arg-type]
+                completed=progress.done,
+                total=progress.total,
+            )
+
+        yield told
+
+
+@asynccontextmanager
+async def with_files(desk: Desk, *, served: bool) -> AsyncIterator[list[int]]:
+    """What is sent in this block takes the files of ``--attach``; then they go to the node, if nobody else moves them.
+
+    The list gets an exit code where files were kept and are not with the node yet. Raises as
+    :func:`exchange.files.given.attaching`.
+    """
+    wanted, codes = wanted_files(), list[int]()
+    if not wanted:
+        yield codes
+        return
+    from exchange.files.given import attaching, given_files
+
+    with file_progress() as told:
+        with attaching(wanted, told):
+            yield codes
+            given = given_files()
+        messages = list(given.messages) if given is not None else []
+        if not served:
+            from exchange.cli.evidence.files import move_all
+
+            codes += await move_all(desk, messages, told)
+    if messages:
+        from exchange.cli.evidence.files import say_how_far
+
+        await say_how_far(desk, messages, served=served)

@@ -1,0 +1,464 @@
+"""``desk.files``: the evidence files of messages: attached, on their way, here, opened.
+
+::
+
+    draft = await desk.files.attach(draft, [WantedFile(Path("server.img"))])
+    sent = await desk.messages.send(draft)
+    await desk.files.resume(sent.id)                    # or let the running desk do it
+    ...
+    for opened in await desk.files.get(message.id, Path("case-4711")):
+        print(opened.path)
+
+Files follow their message at their own pace, and are tried again until they are there. Each is verified against its
+name as it arrives, and against its message when it is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from exchange.desk._opening import require_consent, require_open
+from exchange.desk._works import Draft, Works
+from exchange.files.attaching import owner_of
+from exchange.files.book import appended, attachments_of
+from exchange.files.opening import FileOpening, ToOpen
+from exchange.files.progress import Meter, Told, nobody
+from exchange.files.sealing import Stop, WantedFile, sealed_file_of
+from exchange.files.shelf import fetched_place
+from exchange.files.shown import FileRow, FileTracking, MessageFiles, OpenedFile, VerifiedFile, file_tracking
+from exchange.files.stoppable import stoppable
+from exchange.files.support import require_supported
+from exchange.office.officers import READERS, Role
+from exchange.office.processing_log import Giving
+from exchange.store.files import FileTransfer, TransferState
+from exchange.store.rows import Head
+from exchange.views import Direction
+from protocol.encoding.instants import truncate
+from protocol.encoding.phrase import phrase
+from protocol.errors import (
+    ComityError,
+    FileAlteredError,
+    FileHashMismatchError,
+    FileKeyMismatchError,
+    FileLengthMismatchError,
+    FileNotHereError,
+    NotFoundError,
+    NothingOpenError,
+    UsageError,
+)
+from protocol.event import EventName, decode_event
+from protocol.files.file_list import FileList
+from protocol.files.logged import LARGE_FILE_BYTES, LoggedFiles, one_file, some_files
+from protocol.processing_log import Operation
+
+if TYPE_CHECKING:
+    from protocol.messages.schema.base import Message
+
+_SENDERS_FAULT = (FileKeyMismatchError, FileAlteredError, FileLengthMismatchError, FileHashMismatchError)
+
+
+@dataclass(frozen=True, slots=True)
+class _Here:
+    """A message with its files: their attachments with the keys, sorted by the names of the sealed files."""
+
+    head: Head
+    transfer: FileTransfer
+    attachments: list[dict[str, Any]] = field(repr=False)
+    places: list[str]
+
+    @property
+    def files(self) -> FileList:
+        return FileList.of(map(sealed_file_of, self.attachments))
+
+
+class DeskFiles:
+    """The evidence files of one desk."""
+
+    def __init__(self, works: Works) -> None:
+        self._works = works
+        self._context = works.context
+        self._store = works.context.store
+        self._in_thread = works.context.in_thread
+        self._book = works.files
+        self._mover = works.mover
+
+    # --- Before a message ---
+
+    async def attach(self, draft: Draft, wanted: Sequence[WantedFile], told: Told = nobody) -> Draft:
+        """The draft with files, each sealed on the shelf; its attachments name them. The draft is kept by its owner.
+
+        Raises :class:`FileNotSupportedError` where who gets it takes no files, :class:`FileSourceChangedError`,
+        :class:`StorageFullError`, and what a file is refused with that is none.
+        """
+        self._works.acting.require(Role.DRAFTER, Role.RELEASER)
+        require_supported(self._context, draft, wanted)
+        attachments = await self._works.attaching.seal(wanted, owner_of(draft), told)
+        return appended(draft, attachments)
+
+    # --- How far they are ---
+
+    async def listed(self, message_id: UUID | None = None) -> list[MessageFiles]:
+        """The messages with files, the newest first, or one of them; raises :class:`NotFoundError`."""
+        self._works.acting.require(*READERS)
+
+        def look() -> list[MessageFiles]:
+            if message_id is None:
+                return [self._listed(one) for one in reversed(self._store.files.transfers())]
+            return [self._listed(self._transfer(message_id))]
+
+        return await self._in_thread(look)
+
+    async def progress(self, message_id: UUID) -> FileTransfer:
+        """How far the files of a message are; raises :class:`NotFoundError` for one without."""
+        return await self._in_thread(lambda: self._transfer(message_id))
+
+    async def tracking(self, message_id: UUID) -> FileTracking | None:
+        """How far the files of a message are at each hop, as the logs prove it; None for a message without files."""
+
+        def look() -> FileTracking | None:
+            head = self._store.messages.head(message_id).head
+            transfer = self._store.files.transfer(message_id)
+            rows = [] if transfer is None else self._store.receipts.of(head.digest)
+            judged = [(self._works.judge.row(one.receipt, None), one) for one in rows if one.error is None]
+            return file_tracking(transfer, ((row.node, decode_event(one.receipt.leaf)) for row, one in judged))
+
+        return await self._in_thread(look)
+
+    async def unfinished(self) -> list[FileTransfer]:
+        """What goes on by itself."""
+        return await self._in_thread(lambda: self._store.files.transfers(unfinished=True))
+
+    # --- Moving ---
+
+    async def turn(self) -> float | None:
+        """Move what is to be moved by itself; seconds until something is tried again, None when nothing waits."""
+        return await self._mover.turn()
+
+    async def resume(self, message_id: UUID, told: Told = nobody) -> FileTransfer:
+        """Move the files of a message now, also those that were given up or taken back; how they then stand.
+
+        Raises :class:`NotFoundError`, :class:`DeskBusyError` while another program moves them.
+        """
+        self._works.acting.require(*READERS)
+
+        def again() -> FileTransfer:
+            with self._store.database.transaction():
+                transfer = self._transfer(message_id)
+                if transfer.state in {TransferState.FAILED, TransferState.CANCELLED}:
+                    transfer = transfer.at_state(TransferState.WAITING, truncate(self._context.clock()))
+                    self._store.files.note(transfer)
+                return transfer
+
+        transfer = await self._in_thread(again)
+        return await self._mover.move(transfer, told) if transfer.open else transfer
+
+    async def cancel(self, message_id: UUID) -> int | None:
+        """Stop: what this desk sent and was not handed over is let go by the node (how many files), what it fetches is
+        not fetched any more (None). Raises :class:`NothingOpenError` where nothing is under way.
+        """
+        self._works.acting.require(Role.DRAFTER, Role.RELEASER)
+
+        def stop() -> tuple[FileTransfer, Head]:
+            with self._store.database.transaction():
+                transfer = self._transfer(message_id)
+                received = transfer.direction is Direction.RECEIVED
+                if transfer.state in {TransferState.GONE, TransferState.CANCELLED} or (received and not transfer.open):
+                    raise NothingOpenError(
+                        phrase("the files of that message are {value}", value=transfer.state.replace("_", " "))
+                    )
+                self._store.files.note(transfer.at_state(TransferState.CANCELLED, truncate(self._context.clock())))
+                return transfer, self._store.messages.head(message_id).head
+
+        transfer, head = await self._in_thread(stop)
+        if transfer.direction is Direction.RECEIVED:
+            return None
+        try:
+            return await self._works.link.ask(lambda node: node.cancel_files(head.digest))
+        except ComityError:
+            if transfer.open:  # nothing of it is there
+                return 0
+            await self._in_thread(lambda: self._note(transfer))
+            raise
+
+    # --- Here ---
+
+    async def get(
+        self,
+        message_id: UUID,
+        folder: Path,
+        *,
+        names: Sequence[str] = (),
+        target: Path | None = None,
+        told: Told = nobody,
+    ) -> list[OpenedFile]:
+        """Open the files of a message into ``folder``, or one of them as ``target``; what is missing is fetched before.
+
+        ``names`` are those of the message, beginnings of the sealed files' names, or their numbers. Each gets a name
+        that harms nothing, and none is written over. Raises as :meth:`DeskMessages.read`, :class:`FileNotHereError` as
+        long as one has not arrived, :class:`FileByHashOnlyError`, and what opening and scanning refuse.
+        """
+        works = self._works
+        works.acting.require(*READERS)
+        await require_consent(works, message_id)
+        here = await self._in_thread(lambda: self._opened_by_officer(message_id))
+        chosen = _chosen(here, names)
+        if target is not None and len(chosen) != 1:
+            raise UsageError(phrase("one file gets a name of its own: say which"))
+        await self._in_thread(lambda: self._require_free(here, chosen))
+        await self._in_thread(lambda: self._note_opening(here, chosen))
+        await self._require_here(here, chosen, told)
+        from exchange.content.names import distinct_names
+
+        originals = [str(here.attachments[number]["name"]) for number in chosen]
+        targets = [target] if target is not None else [folder / name for name in distinct_names(originals)]
+        opened = list[OpenedFile]()
+        for number, place in zip(chosen, targets, strict=True):
+            opened.append(await self._open(here, number, place, told))
+        await self._state_opened(here, chosen)
+        return opened
+
+    async def verify(self, message_id: UUID, told: Told = nobody) -> list[VerifiedFile]:
+        """Compare the sealed files that are here with their names, keys and hashes; nothing is written.
+
+        Raises :class:`NotFoundError`, :class:`ErasedError`.
+        """
+        self._works.acting.require(*READERS)
+        here = await self._in_thread(lambda: self._here(message_id))
+
+        def check(stop: Stop) -> list[VerifiedFile]:
+            opening, found = FileOpening(self._book.shelf, stop), list[VerifiedFile]()
+            meter = Meter("checking", sum(int(one["size_bytes"]) for one in here.attachments), told)
+            for number, (attachment, place) in enumerate(zip(here.attachments, here.places, strict=True)):
+                name = str(attachment["name"])
+                try:
+                    opening.verify(attachment, place, meter)
+                except ComityError as problem:
+                    found.append(VerifiedFile(number, name, False, problem.code, problem.detail))
+                else:
+                    found.append(VerifiedFile(number, name, True))
+            return found
+
+        return await stoppable(check)
+
+    # --- Inside ---
+
+    async def _require_here(self, here: _Here, chosen: Sequence[int], told: Told) -> None:
+        shelf = self._book.shelf
+        if all(shelf.has(here.places[number]) for number in chosen):
+            return
+        if here.transfer.direction is Direction.RECEIVED:
+            await self.resume(here.head.id, told)
+        if not all(shelf.has(here.places[number]) for number in chosen):
+            now = await self.progress(here.head.id)
+            share = now.bytes_moved * 100 // max(now.total_bytes, 1)
+            raise FileNotHereError(
+                phrase("not all of it has arrived: {share} % of the message's files are here", share=share)
+            )
+
+    async def _open(self, here: _Here, number: int, target: Path, told: Told) -> OpenedFile:
+        attachment, place = here.attachments[number], here.places[number]
+        from exchange.content.scanning import Scanning
+
+        scanning, results = Scanning(self._context.settings.scanning), list[Any]()
+
+        def look(path: Path) -> None:
+            results.append(scanning.scan(path))
+            scanning.require(results[0])
+
+        def write(stop: Stop) -> Path:
+            meter = Meter("opening", int(attachment["size_bytes"]), told, files=1)
+            return FileOpening(self._book.shelf, stop).open(ToOpen(attachment, place, target), meter, look)
+
+        try:
+            path = await stoppable(write)
+        except _SENDERS_FAULT as problem:
+            await self._blame(here, number, problem)
+            raise
+        return OpenedFile(path, attachment, here.head.id, here.head.thread, results[0] if results else None)
+
+    async def _blame(self, here: _Here, number: int, problem: ComityError) -> None:
+        """State what the sender did wrong; what this desk's disk did to the file is mended instead."""
+        file, place = sealed_file_of(here.attachments[number]), here.places[number]
+        as_named = await stoppable(lambda stop: FileOpening(self._book.shelf, stop).is_as_named(file, place))
+        if here.transfer.direction is Direction.SENT:
+            return
+        if as_named:
+            stated = one_file(here.files, file)
+            stating = self._mover.stating
+            await self._in_thread(lambda: self._quarantine(here, number, problem))
+            await stating.state(stating.signed(EventName.FileHandoverFailure, here.head.ref, stated, (problem.code,)))
+            return
+
+        def anew() -> None:
+            self._book.shelf.remove(place)
+            self._note(here.transfer.at_state(TransferState.WAITING, truncate(self._context.clock())))
+
+        await self._in_thread(anew)
+        raise FileAlteredError(phrase("the sealed file on this desk's disk was damaged: it is fetched anew"))
+
+    def _quarantine(self, here: _Here, number: int, problem: ComityError) -> None:
+        """Keep a file apart that is not what its sender signed; recorded."""
+        from exchange.custody.quarantine import ACT as QUARANTINE_ACT
+        from exchange.custody.quarantine import QuarantinedFile
+
+        attachment, works = here.attachments[number], self._works
+        found = QuarantinedFile.of(problem, truncate(self._context.clock()), works.acting.name)
+        record = works.book.record(
+            Operation.ALTERATION, QUARANTINE_ACT, here.head, given=Giving((), file=bytes.fromhex(attachment["sha256"]))
+        )
+        with self._store.database.transaction():
+            self._store.custody.quarantine(here.head.id, bytes.fromhex(attachment["sealed"]["name"]), found.to_bytes())
+            self._store.records.insert([record])
+
+    def _require_free(self, here: _Here, chosen: Sequence[int]) -> None:
+        """Return if nothing keeps these files back, whatever they are; in the desk's thread."""
+        self._works.hash_only.require(here.attachments[number] for number in chosen)
+        for number in chosen:
+            self.require_unquarantined(here.head.id, here.attachments[number])
+
+    def require_unquarantined(self, message: UUID, attachment: Mapping[str, Any]) -> None:
+        """Return if a file is not kept apart; raises :class:`FileHashMismatchError`. In the desk's thread."""
+        kept = self._store.custody.quarantined(message, bytes.fromhex(attachment["sealed"]["name"]))
+        if kept is not None:
+            from exchange.custody.quarantine import QuarantinedFile
+
+            raise QuarantinedFile.from_bytes(kept).refusal()
+
+    def has(self, head: Head, name: bytes) -> bool:
+        """Whether the sealed file of a message is on the shelf, whole. In the desk's thread."""
+        try:
+            return self._book.shelf.has(self._place(head, name))
+        except FileNotHereError:
+            return False
+
+    def place(self, head: Head, name: bytes) -> str:
+        """Where the sealed file of a message lies on the shelf, whole; raises :class:`FileNotHereError`."""
+        place = self._place(head, name)
+        if not self._book.shelf.has(place):
+            raise FileNotHereError(phrase("the sealed file has not arrived here"))
+        return place
+
+    async def _state_opened(self, here: _Here, chosen: Sequence[int]) -> None:
+        """State what was opened for the first time."""
+        if here.transfer.direction is Direction.SENT:
+            return
+
+        def note() -> list[int]:
+            with self._store.database.transaction():
+                transfer = self._transfer(here.head.id)
+                new = [number for number in chosen if number not in transfer.opened]
+                if new:
+                    self._store.files.note(replace(transfer, opened=tuple(sorted({*transfer.opened, *new}))))
+                    self._store.statements.insert([*map(signed, _told_of(here, new))])
+                return new
+
+        stating = self._mover.stating
+
+        def signed(files: LoggedFiles) -> Any:
+            return stating.signed(EventName.FileAccessTracking, here.head.ref, files)
+
+        if await self._in_thread(note):
+            self._context.background.start(self._works.node_sync.state_pending())
+
+    def _opened_by_officer(self, message_id: UUID) -> _Here:
+        """The files, to be opened by who may read the message."""
+        stored = self._store.messages.get(message_id)
+        require_open(self._works, stored)
+        here = self._here(message_id)
+        return here
+
+    def _note_opening(self, here: _Here, chosen: Sequence[int]) -> None:
+        """Record which files are opened, each by its hash, before anybody has them; in the desk's thread."""
+        hashes = [bytes.fromhex(here.attachments[number]["sha256"]) for number in chosen]
+        records = [
+            self._works.book.record(Operation.CONSULTATION, "files.get", here.head, given=Giving((), file=digest))
+            for digest in hashes
+        ]
+        with self._store.database.transaction():
+            self._store.records.insert(records)
+
+    def _here(self, message_id: UUID) -> _Here:
+        transfer = self._transfer(message_id)
+        stored = self._store.messages.get(message_id)
+        attachments = _sorted(self._context.parsed.of(stored))
+        names = [bytes.fromhex(one["sealed"]["name"]) for one in attachments]
+        return _Here(stored.head, transfer, attachments, [self._place(stored.head, name) for name in names])
+
+    def _place(self, head: Head, name: bytes) -> str:
+        if head.direction is Direction.RECEIVED:
+            return fetched_place(head.digest, name)
+        kept = self._store.files.of_message(head.id, name)
+        if kept is None:
+            raise FileNotHereError(phrase("the sealed file is not on this desk's shelf any more"))
+        return kept.place
+
+    def _transfer(self, message_id: UUID) -> FileTransfer:
+        transfer = self._store.files.transfer(message_id)
+        if transfer is None:
+            raise NotFoundError(phrase("that message has no files that follow it"))
+        return transfer
+
+    def _note(self, transfer: FileTransfer) -> None:
+        with self._store.database.transaction():
+            self._store.files.note(transfer)
+
+    def _listed(self, transfer: FileTransfer) -> MessageFiles:
+        rows: tuple[FileRow, ...] = ()
+        try:
+            stored = self._store.messages.get(transfer.message)
+            require_open(self._works, stored)
+            here = self._here(transfer.message)
+        except ComityError:
+            pass  # erased, or under conditions: how far it is may be seen all the same
+        else:
+            rows = tuple(self._row(here, number) for number in range(len(here.attachments)))
+        return MessageFiles(transfer.message, transfer.thread, transfer.direction, transfer, rows)
+
+    def _row(self, here: _Here, number: int) -> FileRow:
+        attachment = here.attachments[number]
+        return FileRow(
+            number=number,
+            name=attachment["name"],
+            size_bytes=attachment["size_bytes"],
+            media_type=attachment["media_type"],
+            sha256=attachment["sha256"],
+            sealed=attachment["sealed"]["name"],
+            here=self._book.shelf.has(here.places[number]),
+            opened=number in here.transfer.opened,
+            label=attachment.get("label"),
+        )
+
+
+def _sorted(message: Message) -> list[dict[str, Any]]:
+    return sorted(attachments_of(message), key=lambda one: str(one["sealed"]["name"]))
+
+
+def _told_of(here: _Here, numbers: Sequence[int]) -> list[LoggedFiles]:
+    """What is said of files: a long one by itself, and all of them together."""
+    files = here.files
+    chosen = [files.files[number] for number in numbers]
+    alone = [one_file(files, file) for file in chosen if file.length >= LARGE_FILE_BYTES]
+    return [*alone, some_files(files, [file.name for file in chosen])]
+
+
+def _chosen(here: _Here, names: Sequence[str]) -> list[int]:
+    """The numbers of the files that are named; all of them where none is. Raises :class:`NotFoundError`."""
+    if not names:
+        return list(range(len(here.attachments)))
+    chosen = dict[int, None]()
+    for name in names:
+        fits = [
+            number
+            for number, one in enumerate(here.attachments)
+            if name == one["name"] or (len(name) >= 4 and one["sealed"]["name"].startswith(name.lower()))
+        ]
+        if len(fits) != 1:
+            raise NotFoundError(
+                phrase("no file of that message, or several, fit {name}: comity files list names them", name=repr(name))
+            )
+        chosen[fits[0]] = None
+    return list(chosen)

@@ -1,0 +1,158 @@
+"""A file that arrives on the shelf, segment by segment in any order, each verified against the name before it is kept.
+
+Beside the part lie the leaf hashes of the segments that are here; zeros stand for one that is missing. After a program
+was killed, or the power cut, each segment is compared with its leaf hash before it counts as here.
+Blocking; one program has the file, and any of its threads.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from exchange.files.shelf import LEAVES, PART, Shelf, begin_to_write, let_go_of_cache, on_this_disk
+from keys.local.files import PRIVATE_MODE
+from protocol.errors import FileAlteredError
+from protocol.files.sealed_file import SealedFile, Segment, segment_hash, verify_segment
+from protocol.http.files import Ranges, ranges_of
+from protocol.log.frontier import Frontier
+from protocol.log.merkle import HASH_BYTES
+
+_MISSING = bytes(HASH_BYTES)
+_WRITE_OUT_BYTES = 8 << 20
+
+
+class ArrivingFile:
+    """One file of a message that is being fetched into ``place``."""
+
+    def __init__(self, shelf: Shelf, place: str, file: SealedFile) -> None:
+        self._shelf = shelf
+        self._place = place
+        self.file = file
+        self.whole = shelf.has(place) and shelf.path(place).stat().st_size == file.length
+        self._part = shelf.path(place + PART)
+        self._leaves_path = shelf.path(place + LEAVES)
+        self._leaves: bytearray | None = None
+        self._descriptor = self._leaves_descriptor = -1
+        self._since_written = 0
+        self._lock = threading.Lock()  # several requests bring segments of one file at the same time
+
+    def begin(self) -> None:
+        """Open what there is of it, and compare it with what was verified."""
+        if self.whole or self._leaves is not None:
+            return
+        with on_this_disk():
+            self._shelf.make_room_for(self._part)
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            self._descriptor = os.open(self._part, flags, PRIVATE_MODE)
+            self._leaves_descriptor = os.open(self._leaves_path, flags, PRIVATE_MODE)
+            known = os.pread(self._leaves_descriptor, self.file.segments * HASH_BYTES, 0)
+        self._leaves = bytearray(known.ljust(self.file.segments * HASH_BYTES, b"\0"))
+        for index in range(len(known) // HASH_BYTES):
+            if self._leaf(index) != _MISSING and not self._is_as_verified(index):
+                self._set_leaf(index, _MISSING)
+
+    def close(self) -> None:
+        """Close it; what is here stays."""
+        for descriptor in (self._descriptor, self._leaves_descriptor):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._descriptor = self._leaves_descriptor = -1
+        self._leaves = None
+
+    def missing(self) -> Ranges:
+        """The segments that are not here."""
+        if self.whole:
+            return ()
+        if self._leaves is None:
+            return ((0, self.file.segments),) if not self._part.exists() else self._looked()
+        return ranges_of([index for index in range(self.file.segments) if self._leaf(index) == _MISSING])
+
+    def take(self, segment: Segment) -> int:
+        """Keep a segment; how many bytes are new by that. Raises :class:`FileAlteredError`."""
+        verify_segment(self.file, segment)
+        with self._lock:
+            self.begin()
+            return 0 if self.whole or self._leaf(segment.index) != _MISSING else self._keep(segment)
+
+    def _keep(self, segment: Segment) -> int:
+        offset, length = self.file.extent(segment.index)
+        with on_this_disk():
+            left, at = memoryview(segment.data), offset
+            while left:
+                written = os.pwrite(self._descriptor, left, at)
+                left, at = left[written:], at + written
+            self._set_leaf(segment.index, segment_hash(segment.data))
+        self._since_written += length
+        if self._since_written >= _WRITE_OUT_BYTES:
+            begin_to_write(self._descriptor, 0, 0)
+            let_go_of_cache(self._descriptor, 0, max(0, offset - _WRITE_OUT_BYTES))
+            self._since_written = 0
+        return length
+
+    def complete(self) -> Path | None:
+        """The part, when all of it is here and its root is the file's; None before.
+
+        Raises :class:`FileAlteredError`, and begins anew, where what was kept is not what was verified.
+        """
+        with self._lock:
+            return self._completed()
+
+    def _completed(self) -> Path | None:
+        if self.whole or self.missing():
+            return None
+        leaves = self._leaves or bytearray()
+        root = Frontier().extended(bytes(leaves[at : at + HASH_BYTES]) for at in range(0, len(leaves), HASH_BYTES))
+        self.close()
+        if root.root() != self.file.root:
+            self._shelf.remove(self._place)
+            raise FileAlteredError("what was fetched of a file is not what its name stands for: it is fetched anew")
+        return self._part
+
+    def settled(self) -> None:
+        """The part has its place now."""
+        self.whole = True
+        if self.file.segments == 1:
+            with suppress(FileNotFoundError):
+                self._leaves_path.unlink()
+
+    # --- Inside ---
+
+    def _looked(self) -> Ranges:
+        self.begin()
+        return self.missing()
+
+    def _leaf(self, index: int) -> bytes:
+        leaves = self._leaves or b""
+        return bytes(leaves[index * HASH_BYTES : (index + 1) * HASH_BYTES])
+
+    def _set_leaf(self, index: int, leaf: bytes) -> None:
+        if self._leaves is not None:
+            self._leaves[index * HASH_BYTES : (index + 1) * HASH_BYTES] = leaf
+            os.pwrite(self._leaves_descriptor, leaf, index * HASH_BYTES)
+
+    def _is_as_verified(self, index: int) -> bool:
+        offset, length = self.file.extent(index)
+        data = os.pread(self._descriptor, length, offset)
+        return len(data) == length and segment_hash(data) == self._leaf(index)
+
+
+def wanted_of(missing: Ranges, held: Ranges) -> Ranges:
+    """The segments that are missing here and held there."""
+    return tuple(_common(missing, held))
+
+
+def _common(one: Ranges, other: Ranges) -> Iterator[tuple[int, int]]:
+    mine, theirs = list(one), list(other)
+    while mine and theirs:
+        first = max(mine[0][0], theirs[0][0])
+        end = min(sum(mine[0]), sum(theirs[0]))
+        if first < end:
+            yield first, end - first
+        if sum(mine[0]) < sum(theirs[0]):
+            mine.pop(0)
+        else:
+            theirs.pop(0)

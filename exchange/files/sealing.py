@@ -1,0 +1,292 @@
+"""Sealing: one pass over a file gives the hashes of its plaintext, its sealed form on the shelf, and its name.
+
+Two threads share the work: one reads, hashes and encrypts, the other hashes the ciphertext and writes it. Memory does
+not grow with the file. A source that changed meanwhile is refused at its end
+(:class:`exchange.files._source.OpenSource`): then nothing of it stays.
+
+Blocking; for a thread of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty, Full, Queue
+from typing import Any, Protocol
+
+from exchange.files._source import OpenSource, media_type_of, name_in_message, opened_source, read_into
+from exchange.files.progress import Meter
+from exchange.files.shelf import LEAVES, Shelf, ShelfPart, begin_to_write, let_go_of_cache, on_this_disk, own_place
+from exchange.store.files import ShelfFile, SourceSeen
+from protocol.errors import FileNotHereError
+from protocol.files.chunked import KEY_BYTES, SALT_BYTES, Buffer
+from protocol.files.opening import open_file
+from protocol.files.sealed_file import SealedFile, sealed_length, segment_hash
+from protocol.files.sealing import FileSealer
+from protocol.log.frontier import Frontier
+
+BLOCK_BYTES = 1 << 20
+# Hashes that forensic tools ask for, beside SHA-256.
+MORE_HASHES = ("sha512", "sha1", "md5")
+# A file of so many segments keeps its leaf hashes beside it: of a shorter one they are quickly made anew.
+LEAVES_FROM = 64
+_WAITING = 4  # segments between the two threads
+_WRITE_OUT_BYTES = 8 << 20
+_LOOK_S = 0.5
+
+
+class StoppedError(Exception):
+    """Whoever asked for it does not want it any more."""
+
+
+class Stop(Protocol):
+    """Whether something long is to end."""
+
+    def is_set(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class WantedFile:
+    """A file to be sealed. ``hashes`` are names of :data:`MORE_HASHES`; ``name`` and ``media_type`` as the officer
+    gives them, if not as the file is called.
+    """
+
+    path: Path
+    hashes: tuple[str, ...] = ()
+    name: str | None = None
+    media_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A file that was sealed and is not on the shelf yet: its attachment with the key, and where it was written."""
+
+    attachment: Mapping[str, Any] = field(repr=False)
+    written: Path
+    leaves: bytes
+    source: SourceSeen | None
+
+    @property
+    def place(self) -> str:
+        """Its place on the shelf."""
+        return own_place(bytes.fromhex(self.attachment["sealed"]["name"]))
+
+
+class FileSealing:
+    """Seals files for one desk's shelf."""
+
+    def __init__(self, shelf: Shelf, stop: Stop) -> None:
+        self._shelf = shelf
+        self._stop = stop
+
+    def seal(self, wanted: WantedFile, meter: Meter) -> Sealed:
+        """Seal a file of the officer's.
+
+        Raises as :func:`opened_source`, :class:`FileSourceChangedError`, :class:`StorageFullError`, and
+        :class:`StoppedError`.
+        """
+        with opened_source(wanted.path) as source:
+            hashes = {name: hashlib.new(name, usedforsecurity=False) for name in ("sha256", *wanted.hashes)}
+            pieces = _Pieces(source)
+            sealed, written, leaves = self._sealed(_hashing(pieces, list(hashes.values())), meter, source.seen.size)
+            try:
+                source.require_unchanged(pieces.read)
+            except BaseException:
+                written.unlink()
+                raise
+        name = wanted.name if wanted.name is not None else name_in_message(wanted.path)
+        attachment = {
+            "name": name,
+            "size_bytes": pieces.read,
+            "media_type": wanted.media_type or media_type_of(name),
+            **{algorithm: made.hexdigest() for algorithm, made in hashes.items()},
+            "sealed": sealed,
+        }
+        return Sealed(attachment, written, leaves, source.seen)
+
+    def anew(self, kept: ShelfFile, meter: Meter) -> Sealed:
+        """Seal what lies sealed on the shelf once more, under another key: for another message.
+
+        Raises :class:`FileNotHereError`, :class:`FileAlteredError` and its kin, :class:`StorageFullError`.
+        """
+        file, key = sealed_file_of(kept.attachment), key_of(kept.attachment)
+        size = int(kept.attachment["size_bytes"])
+        digest = bytes.fromhex(kept.attachment["sha256"])
+        with self._shelf.reading(kept.place) as descriptor:
+            pieces = open_file(file, key, size, segments_of(descriptor, file), digest=digest)
+            sealed, written, leaves = self._sealed(pieces, meter, size)
+        return Sealed({**kept.attachment, "sealed": sealed}, written, leaves, kept.source)
+
+    def settle(self, sealed: Sequence[Sealed]) -> None:
+        """Put files on the shelf, all durable when this returns. Raises :class:`StorageFullError`."""
+        self._shelf.settle([(one.written, one.place) for one in sealed])
+        for one in sealed:
+            if one.leaves:
+                leaves = self._shelf.path(one.place + LEAVES)
+                with on_this_disk():
+                    leaves.write_bytes(one.leaves)  # not durable: they are made anew where they are wrong
+
+    # --- Inside ---
+
+    def _sealed(self, pieces: Iterable[Buffer], meter: Meter, size: int) -> tuple[dict[str, Any], Path, bytes]:
+        key, salt = os.urandom(KEY_BYTES), os.urandom(SALT_BYTES)
+        self._shelf.require_room(sealed_length(size))
+        with self._shelf.writing(os.urandom(16).hex()) as part:
+            sealer, writer = FileSealer(key, salt), _Writer(part)
+            if size <= BLOCK_BYTES // 2:
+                for segment in _segments(sealer, pieces, meter, self._stop):
+                    writer.take(segment)
+            else:
+                _in_two_threads(_segments(sealer, pieces, meter, self._stop), writer.take)
+            file = sealer.sealed_file(writer.edge.root())
+            writer.done(file)
+        sealed = {
+            "name": file.name.hex(),
+            "key": urlsafe_b64encode(key).rstrip(b"=").decode(),
+            "suite": file.suite,
+            "segment_bytes": file.segment_bytes,
+            "length": file.length,
+            "root": file.root.hex(),
+        }
+        return sealed, part.path, bytes(writer.leaves) if file.segments >= LEAVES_FROM else b""
+
+
+class _Pieces:
+    """The plaintext, block by block, in one buffer that is used again."""
+
+    def __init__(self, source: OpenSource) -> None:
+        self._source = source
+        self._descriptor = source.descriptor
+        self._block = memoryview(bytearray(BLOCK_BYTES))
+        self.read = 0
+
+    def __iter__(self) -> Iterator[Buffer]:
+        while True:
+            count = read_into(self._descriptor, self._block)
+            if count == 0:
+                return
+            self.read += count
+            if self.read > self._source.seen.size:  # it grows: perhaps for ever
+                self._source.require_unchanged(self.read)
+            yield self._block[:count]
+            if self.read % _WRITE_OUT_BYTES == 0:
+                let_go_of_cache(self._descriptor, self.read - _WRITE_OUT_BYTES, _WRITE_OUT_BYTES)
+
+
+def _hashing(pieces: Iterable[Buffer], hashes: Sequence[Any]) -> Iterator[Buffer]:
+    for piece in pieces:
+        for one in hashes:
+            one.update(piece)
+        yield piece
+
+
+def _segments(sealer: FileSealer, pieces: Iterable[Buffer], meter: Meter, stop: Stop) -> Iterator[bytearray]:
+    for piece in pieces:
+        if stop.is_set():
+            raise StoppedError
+        yield from sealer.update(piece)
+        meter.add(len(piece))
+    yield from sealer.finish()
+
+
+class _Writer:
+    """Hashes segments and writes them, one after the other."""
+
+    def __init__(self, part: ShelfPart) -> None:
+        self._descriptor = part.descriptor
+        self._written = 0
+        self._begun = 0
+        self.edge = Frontier()
+        self.leaves = bytearray()
+
+    def take(self, segment: bytearray) -> None:
+        leaf = segment_hash(segment)
+        self.edge = self.edge.append(leaf)
+        self.leaves += leaf
+        with on_this_disk():
+            left = memoryview(segment)
+            while left:
+                left = left[os.write(self._descriptor, left) :]
+        self._written += len(segment)
+        if self._written - self._begun >= _WRITE_OUT_BYTES:
+            begin_to_write(self._descriptor, self._begun, self._written - self._begun)
+            let_go_of_cache(self._descriptor, max(0, self._begun - _WRITE_OUT_BYTES), _WRITE_OUT_BYTES)
+            self._begun = self._written
+
+    def done(self, file: SealedFile) -> None:
+        if self._written != file.length:
+            raise RuntimeError("a file was sealed to another length than its own")
+
+
+def _in_two_threads(segments: Iterator[bytearray], take: Callable[[bytearray], None]) -> None:
+    """Make segments in this thread, and take them in another one. Raises what either raised."""
+    waiting: Queue[bytearray | None] = Queue(_WAITING)
+    failed: list[BaseException] = []
+    ended = threading.Event()
+
+    def taking() -> None:
+        try:
+            while (segment := waiting.get()) is not None:
+                take(segment)
+        except BaseException as problem:  # noqa: BLE001 - it is raised where the work was asked for
+            failed.append(problem)
+        finally:
+            ended.set()
+            with suppress(Empty):
+                while True:
+                    waiting.get_nowait()
+
+    def give(segment: bytearray | None) -> None:
+        while not ended.is_set():
+            with suppress(Full):
+                waiting.put(segment, timeout=_LOOK_S)
+                return
+
+    taker = threading.Thread(target=taking, name="sealing", daemon=True)
+    taker.start()
+    try:
+        for segment in segments:
+            give(segment)
+            if failed:
+                break
+    finally:
+        give(None)
+        taker.join()
+    if failed:
+        raise failed[0]
+
+
+# --- Of attachments ---
+
+
+def sealed_file_of(attachment: Mapping[str, Any]) -> SealedFile:
+    """What names the sealed file of an attachment."""
+    sealed = attachment["sealed"]
+    return SealedFile(sealed["suite"], sealed["segment_bytes"], sealed["length"], bytes.fromhex(sealed["root"]))
+
+
+def key_of(attachment: Mapping[str, Any]) -> bytes:
+    """The key of an attachment's file."""
+    return urlsafe_b64decode(str(attachment["sealed"]["key"]) + "=")
+
+
+def segments_of(descriptor: int, file: SealedFile) -> Iterator[Buffer]:
+    """The segments of a sealed file, in order, in one buffer that is used again; raises :class:`FileNotHereError`."""
+    block = memoryview(bytearray(min(file.segment_bytes, file.length)))
+    for index in range(file.segments):
+        offset, length = file.extent(index)
+        filled = 0
+        while filled < length:
+            count = os.preadv(descriptor, [block[filled:length]], offset + filled)
+            if count == 0:
+                raise FileNotHereError("the sealed file on this desk's shelf is shorter than it was")
+            filled += count
+        yield block[:length]
+        if (offset + length) % _WRITE_OUT_BYTES == 0:
+            let_go_of_cache(descriptor, offset + length - _WRITE_OUT_BYTES, _WRITE_OUT_BYTES)

@@ -1,0 +1,173 @@
+"""Attacks with bodies of files: slow, endless, more than announced, and many. Messages go on, and nothing is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from keys.transport.tls import client_context
+from protocol.http import files as bodies
+from protocol.http import wire
+from protocol.http.files import FilesWanted, SegmentSent, SegmentsWanted
+from protocol.http.signature import NONCE_BYTES, SignedBody, sign_request
+from tests.worlds import parcels
+from tests.worlds.nodes import World
+from tests.worlds.parcels import MIB, Parcel
+
+pytestmark = pytest.mark.outside
+
+FILES = {"reserve_bytes": 0, "slowest_bytes_per_s": 1 << 30}
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    world = World.of(tmp_path, "jp", "fr")
+    await world.start("jp", files=FILES, limits={"body_timeout_s": 0.3})
+    yield world
+    await world.close()
+
+
+async def announced(world: World, *sizes: int) -> Parcel:
+    tokyo = world.desks["24-7@jp"]
+    parcel = Parcel.of(world, tokyo, [world.desks["24-7@fr"]], *sizes)
+    await world.submit(tokyo, parcel.envelope)
+    await parcels.announce(world, tokyo, parcel)
+    return parcel
+
+
+async def works(world: World) -> None:
+    """The node still takes a message."""
+    tokyo = world.desks["24-7@jp"]
+    (answer,) = await world.submit(tokyo, world.seal(tokyo, [tokyo]))
+    assert answer.code is None
+
+
+def head(world: World, target: str, body: bytes, length: str) -> bytes:
+    """The head of a signed request of Tokyo's desk; ``length`` is its field."""
+    tokyo = world.desks["24-7@jp"]
+    url = world.url("jp") + target
+    signed = SignedBody(body, wire.CONTENT_TYPE)
+    fields = sign_request(
+        "POST", url, signed, str(tokyo.address), tokyo.signer(), world.clock(), os.urandom(NONCE_BYTES)
+    )
+    lines = [f"POST {target} HTTP/1.1", f"Host: 127.0.0.1:{world.ports['jp']}", length]
+    lines += [f"{name}: {value}" for name, value in fields.items()]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+async def raw(world: World, first: bytes, *parts: bytes) -> bytes:
+    """What the node answers to these bytes, until it closes."""
+    tls = client_context([world.node_keys["jp"].tls.certificate])
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.ports["jp"], ssl=tls)
+    try:
+        for part in (first, *parts):
+            writer.write(part)
+            await writer.drain()
+    except ConnectionError:
+        pass  # it was told before that it is too much
+    try:
+        async with asyncio.timeout(20):
+            return await reader.read()
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+
+
+async def test_a_body_that_comes_a_byte_in_a_while_is_cut_off(world: World) -> None:
+    parcel = await announced(world, MIB)
+    body = parcel.body([(0, 0)])
+    answer = await raw(world, head(world, parcel.target, body, f"Content-Length: {len(body)}"), body[:1])
+    assert b"body-timeout" in answer
+    assert world.nodes["jp"].http.allowances.file_bodies.total == 0, "its room is free again"
+    assert await world.nodes["jp"].evidence.store.held(parcel.digest) == {}
+    await works(world)
+
+
+async def test_an_endless_body_and_one_of_more_than_a_request_carries_are_cut_off(world: World) -> None:
+    parcel = await announced(world, MIB)
+    body = parcel.body([(0, 0)])
+    chunk = b"100000\r\n" + bytes(MIB) + b"\r\n"
+    answer = await raw(world, head(world, parcel.target, body, "Transfer-Encoding: chunked"), *[chunk] * 7)
+    assert b"too-large" in answer or answer == b""
+    assert b"too-large" in await raw(world, head(world, parcel.target, body, "Content-Length: 99999999"))
+    assert world.nodes["jp"].http.allowances.file_bodies.total == 0
+    await works(world)
+
+
+async def test_more_than_was_announced_is_not_kept_and_repeats_take_no_room(world: World) -> None:
+    tokyo, parcel = world.desks["24-7@jp"], await announced(world, 2 * MIB)
+    other = Parcel.of(world, tokyo, [world.desks["24-7@fr"]], 3 * MIB)
+    strange = [SegmentSent(number, other.segments[0, 0]) for number in (0, 1, 999)]
+    reply = await parcels.call(world, tokyo, parcel.target, bodies.encode_segments(strange))
+    verdicts = wire.decode_verdicts(reply.body, 3, "it")
+    assert [verdict.code if verdict else None for verdict in verdicts] == [
+        "file-altered",
+        "file-unknown",
+        "file-unknown",
+    ]
+    for _ in range(3):
+        assert set(await parcels.send(world, tokyo, parcel, list(parcel.segments))) == {None}
+    store = world.nodes["jp"].evidence.store
+    held = await store.held(parcel.digest)
+    assert sum(map(len, held.values())) == len(parcel.segments)
+    paths = sum(32 * len(segment.path) for segment in parcel.segments.values())
+    assert await store.usage(parcel.digest) == parcel.files.file_set.total_bytes + paths
+
+
+async def test_files_under_way_never_take_what_messages_need(world: World) -> None:
+    tokyo, parcel = world.desks["24-7@jp"], await announced(world, MIB)
+    allowances = world.nodes["jp"].http.allowances
+    with allowances.file_bodies.take("fr", 24 * MIB):
+        reply = await parcels.call(world, tokyo, parcel.target, parcel.body([(0, 0)]))
+        assert reply.code in {"rate-limited", "unavailable"}
+        wanted = bodies.encode_fetch(FilesWanted(parcel.digest, (SegmentsWanted(0, 0, 1),)))
+        refused = await parcels.call(world, tokyo, "/v1/files/fetch", wanted)
+        assert refused.code in {"rate-limited", "unavailable"}
+        await works(world)
+    assert set(await parcels.send(world, tokyo, parcel, [(0, 0)])) == {None}
+
+
+async def test_a_reader_that_takes_nothing_gives_its_room_back(world: World) -> None:
+    tokyo = world.desks["24-7@jp"]
+    own = Parcel.of(world, tokyo, [tokyo], 4 * MIB - 70_000)
+    await world.submit(tokyo, own.envelope)
+    await parcels.announce(world, tokyo, own)
+    await parcels.send(world, tokyo, own, list(own.segments))
+    body = bodies.encode_fetch(FilesWanted(own.digest, (SegmentsWanted(0, 0, 9),)))
+    tls = client_context([world.node_keys["jp"].tls.certificate])
+    _, writer = await asyncio.open_connection("127.0.0.1", world.ports["jp"], ssl=tls, limit=1024)
+    writer.write(head(world, "/v1/files/fetch", body, f"Content-Length: {len(body)}") + body)
+    await writer.drain()
+    room = world.nodes["jp"].http.allowances.file_bodies
+    await world.until(lambda: room.total > 0)
+    await world.until(lambda: room.total == 0)
+    writer.close()
+    assert await parcels.fetch_all(world, tokyo, own) == own.content
+
+
+async def test_random_bodies_about_files_never_meet_a_defect(world: World) -> None:
+    tokyo, parcel = world.desks["24-7@jp"], await announced(world, 600)
+    chosen = random.Random(11)
+    wanted = bodies.encode_fetch(FilesWanted(parcel.digest, (SegmentsWanted(0, 0, 1),)))
+    whole = {
+        "/v1/files/open": parcel.announcement,
+        parcel.target: parcel.body([(0, 0)]),
+        "/v1/files/fetch": wanted,
+        "/v1/files/cancel": bodies.encode_cancel(parcel.digest),
+    }
+    for target, body in whole.items():
+        for _ in range(15):
+            damaged = bytearray(body)
+            for _ in range(chosen.randint(1, 3)):
+                damaged[chosen.randrange(len(damaged))] ^= 1 << chosen.randrange(8)
+            reply = await parcels.call(world, tokyo, target, bytes(damaged)[: chosen.randint(1, len(damaged))])
+            assert reply.status < 500 or reply.code in {"file-quota", "storage-full"}, reply.body
+    for target in ("/v1/files/segments", "/v1/files/segments?message=xx", parcel.target + "&message=00"):
+        assert (await parcels.call(world, tokyo, target, whole[parcel.target])).code == "malformed"
+    assert "internal" not in world.logs["jp"].getvalue()

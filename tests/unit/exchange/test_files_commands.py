@@ -1,0 +1,75 @@
+"""Evidence files by commands: attached to a draft, sent, listed, opened, verified, taken back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.exchange.test_sending_commands import typed, written
+from tests.worlds.desks import FR, JP, World, request
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(tmp_path, monkeypatch)
+
+
+async def type_(world: World, address: Any, *arguments: str) -> tuple[int, str]:
+    return await asyncio.to_thread(typed, world, address, *arguments)
+
+
+async def test_a_file_goes_from_the_command_line_of_one_desk_to_that_of_the_other(world: World) -> None:
+    content = os.urandom(2 * MIB + 5)
+    (world.path / "mail.pst").write_bytes(content)
+    case = written(world, "case.json", request())
+    code, output = await type_(
+        world, JP, "new", "--from", case, "--attach", "mail.pst", "--hash", "md5", "--out", "d.json"
+    )
+    assert code == 0, output
+    draft = json.loads((world.path / "d.json").read_text())
+    assert draft["attachments"][0]["md5"]
+    assert "key" not in draft["attachments"][0]["sealed"]
+    assert (await type_(world, JP, "send", "d.json", "--check"))[0] == 0
+    code, output = await type_(world, JP, "send", "d.json", "--json")
+    assert code == 0, output
+    message = json.loads(output)["id"]
+    code, output = await type_(world, JP, "files", "resume", "--json")
+    assert (code, json.loads(output)["messages"][0]["state"]) == (0, "done"), output
+    assert (await type_(world, FR, "inbox"))[0] == 0
+    code, output = await type_(world, FR, "files", "list", message, "--json")
+    (listed,) = json.loads(output)["messages"]
+    assert (listed["state"], listed["listed"][0]["here"]) == ("waiting", False)
+    code, output = await type_(world, FR, "files", "get", message, "--to", "case", "--json")
+    assert code == 0, output
+    assert Path(json.loads(output)["files"][0]["path"]).name == "mail.pst"
+    assert (world.path / "case" / "mail.pst").read_bytes() == content
+    code, output = await type_(world, FR, "files", "verify", message)
+    assert (code, "mail.pst: holds" in output) == (0, True)
+    code, output = await type_(world, FR, "files", "list")
+    assert "all files are here" in output
+
+
+async def test_attach_at_send_seals_sends_and_moves_the_file_by_one_command(world: World) -> None:
+    (world.path / "order.pdf").write_bytes(b"%PDF-1.7 order")
+    case = written(world, "case.json", request())
+    code, output = await type_(world, JP, "send", case, "--attach", "order.pdf")
+    assert (code, "all files are with the node" in output) == (0, True), output
+    world.files.break_after = 0
+    code, output = await type_(world, JP, "send", case, "--attach", "order.pdf")
+    assert (code, "held up: the connection broke (unavailable)" in output) == (7, True), output
+
+
+async def test_a_command_that_sends_nothing_does_not_take_files_in_silence(world: World) -> None:
+    assert (await type_(world, JP, "send", "missing.json", "--attach", "nowhere"))[0] == 2
+    (world.path / "a.txt").write_bytes(b"a")
+    code, output = await type_(world, JP, "send", written(world, "c.json", request()), "--attach", "a.txt", "--check")
+    assert code == 0
+    code, output = await type_(world, JP, "send", "c.json", "--attach", "a.txt", "--hash", "crc32")
+    assert (code, "sha512, sha1, md5" in output) == (2, True), output

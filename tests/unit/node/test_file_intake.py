@@ -1,0 +1,354 @@
+"""Files come to a node: announced first, no byte more than that, durable before it is said, from one party alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from node.files.folder import FolderStore
+from node.files.store import SegmentObject
+from node.store.operations import AcceptTransfer
+from protocol.errors import (
+    ComityError,
+    ExpiredError,
+    FileAlteredError,
+    FileGoneError,
+    FileNotReservedError,
+    FileNotSupportedError,
+    FileQuotaError,
+    FileSetMismatchError,
+    FileUnknownError,
+    NotFoundError,
+    StorageFullError,
+)
+from protocol.files.file_list import FileList, encode_list
+from protocol.files.logged import LARGE_FILE_BYTES, whole_set
+from protocol.files.sealed_file import Segment
+from protocol.http.files import FilesAnnounced, FilesWanted, SegmentSent, SegmentsWanted
+from tests.conformance.store import NOW, OSAKA, PARIS, TOKYO
+from tests.worlds.file_node import SENDER, Files, file_node
+from tests.worlds.parcels import MIB, sealed_sample
+
+
+class SmallStore(FolderStore):
+    """A folder on a disk with so much room, which breaks off when told to."""
+
+    def __init__(self, path: Path, room: int) -> None:
+        super().__init__(path)
+        self.left = room
+        self.broken: ComityError | None = None
+
+    async def room(self) -> int | None:
+        return self.left
+
+    async def put(self, message: bytes, segments: Sequence[SegmentObject]) -> None:
+        if self.broken is not None:
+            raise self.broken
+        await super().put(message, segments)
+        self.left -= sum(segment.size_bytes for segment in segments)
+
+
+async def code_of(refused: object) -> str:
+    try:
+        await refused  # type: ignore[misc]
+    except ComityError as problem:
+        return problem.code
+    return ""
+
+
+async def test_nothing_is_kept_of_what_was_not_announced(tmp_path: Path) -> None:
+    files, other = Files.of(1000), Files.of(2000)
+    async with file_node(tmp_path) as node:
+        with pytest.raises(FileUnknownError):
+            await node.announce(files)  # its message was never accepted
+        await node.accept(files)
+        with pytest.raises(FileNotReservedError):
+            await node.bring(files, files.segments)
+        with pytest.raises(FileSetMismatchError):
+            await node.intake.announce(FilesAnnounced(files.digest, other.announced.file_list), SENDER, desk=True)
+        await node.announce(files)
+        beyond = Segment(1, (), bytes(10))
+        for sent in (SegmentSent(0, beyond), SegmentSent(7, files.segments[0, 0])):
+            (verdict,) = await node.intake.take(files.digest, [sent], SENDER)
+            assert isinstance(verdict, FileUnknownError)
+        assert await node.store.held(files.digest) == {}
+
+
+async def test_a_segment_of_another_file_or_place_or_with_a_changed_bit_is_refused_alone(tmp_path: Path) -> None:
+    files, other = Files.of(3 * MIB), Files.of(3 * MIB, seed=9)
+    good, neighbour = files.segments[0, 0], files.segments[0, 1]
+    changed = bytearray(good.data)
+    changed[500] ^= 1
+    wrong = [
+        other.segments[0, 0],
+        replace(neighbour, index=0),
+        replace(good, data=bytes(changed)),
+        replace(good, path=good.path[:-1]),
+        replace(good, path=(*good.path, bytes(32))),
+        replace(good, data=good.data[:-1]),
+        replace(good, data=bytes(good.data) + b"\0"),
+    ]
+    async with file_node(tmp_path) as node:
+        await node.accept(files)
+        await node.announce(files)
+        sent = [*(SegmentSent(0, one) for one in wrong), SegmentSent(0, neighbour)]
+        *refused, taken = await node.intake.take(files.digest, sent, SENDER)
+        assert [type(one) for one in refused] == [FileAlteredError] * len(wrong)
+        assert taken is None
+        assert await node.store.held(files.digest) == {files.list.names[0]: [1]}
+
+
+async def test_files_come_from_the_party_that_brought_the_message_alone(tmp_path: Path) -> None:
+    files = Files.of(1000)
+    async with file_node(tmp_path) as node:
+        await node.perform(AcceptTransfer(files.message, "fr", (TOKYO,), NOW))
+        for stranger in (SENDER, str(OSAKA), "gh"):
+            asked = [
+                node.announce(files, stranger),
+                node.bring(files, files.segments, stranger),
+                node.intake.cancel(files.digest, stranger),
+            ]
+            assert [await code_of(one) for one in asked] == ["file-unknown"] * 3
+        await node.announce(files, "fr")
+        assert await code_of(node.bring(files, files.segments, "gh")) == "file-unknown"
+        assert await node.bring(files, files.segments, "fr") == [None]
+        assert await node.names() == ["FileRelayAcceptance", "FileConsignment"]
+
+
+async def test_files_go_to_those_who_are_to_get_them_from_here_and_a_digest_seen_in_a_log_opens_nothing(
+    tmp_path: Path,
+) -> None:
+    files, never = Files.of(1000), Files.of(500)
+    wanted = FilesWanted(files.digest, (SegmentsWanted(0, 0, 5),))
+    async with file_node(tmp_path) as node:
+        await node.accept(files, local=(OSAKA,), partners=("fr",))
+        await node.accept(never)
+        await node.bring_all(files)
+        for party in (str(OSAKA), "fr"):
+            held = await node.serving.fetch(wanted, party)
+            assert [(one.file, one.segment) for one in held.segments] == [(0, files.segments[0, 0])]
+            assert held.held == (((0, 1),),)
+        answers = []
+        for party, digest in (
+            (SENDER, files.digest),
+            ("gh", files.digest),
+            (str(PARIS), files.digest),
+            ("fr", bytes(32)),
+        ):
+            with pytest.raises(NotFoundError) as refused:
+                await node.serving.fetch(FilesWanted(digest, wanted.wanted), party)
+            answers.append((refused.value.code, refused.value.detail))
+        assert len(set(answers)) == 1, "a message that is known and one that is not are told alike"
+        assert await code_of(node.serving.fetch(FilesWanted(never.digest), "fr")) == "file-not-here"
+
+
+async def test_room_is_reserved_before_the_first_byte_and_counted_once_for_all_senders(tmp_path: Path) -> None:
+    one, two, three = Files.of(2 * MIB), Files.of(2 * MIB, seed=3), Files.of(1000)
+    store = SmallStore(tmp_path / "files", 5 * MIB)
+    async with file_node(tmp_path, store, reserve_bytes=MIB) as node:
+        for files in (one, two, three):
+            await node.accept(files)
+        taken = await asyncio.gather(*(code_of(node.announce(files)) for files in (one, two)))
+        assert sorted(taken) == ["", "storage-full"], "two at once do not get the same room"
+        assert await code_of(node.announce(three)) == "", "a smaller one still finds room"
+        first = one if taken[0] == "" else two
+        await node.bring(first, first.segments)
+        assert await code_of(node.announce(first)) == "", "a repeat needs no room"
+        assert await node.store.messages() == [first.digest]
+
+
+async def test_a_disk_that_is_full_or_read_only_midway_takes_nothing_and_is_tried_again(tmp_path: Path) -> None:
+    files = Files.of(2 * MIB)
+    places = list(files.segments)
+    store = SmallStore(tmp_path / "files", 50 * MIB)
+    async with file_node(tmp_path, store) as node:
+        await node.accept(files)
+        await node.announce(files)
+        await node.bring(files, places[:1])
+        store.broken = StorageFullError("full")
+        with pytest.raises(StorageFullError):
+            await node.bring(files, places)
+        assert await node.missing(files) == set(places[1:])
+        store.broken = None
+        assert await node.bring(files, places) == [None] * len(places)
+        assert await node.names() == ["FileAcceptance"]
+
+
+async def test_a_sender_has_so_much_in_transit_and_no_more_and_gets_it_back_when_they_end(tmp_path: Path) -> None:
+    one, two = Files.of(MIB), Files.of(MIB, seed=3)
+    async with file_node(tmp_path, desk_quota_bytes=2 * MIB, max_set_bytes=2 * MIB) as node:
+        for files in (one, two):
+            await node.accept(files)
+        await node.announce(one)
+        with pytest.raises(FileQuotaError):
+            await node.announce(two)
+        large = Files.of(3 * MIB)
+        await node.accept(large)
+        with pytest.raises(FileNotSupportedError):
+            await node.announce(large)
+        assert await node.intake.cancel(one.digest, SENDER) == 1
+        await node.announce(two)
+
+
+async def test_files_end_with_their_message_and_come_no_more(tmp_path: Path) -> None:
+    files, late = Files.of(MIB), Files.of(1000)
+    async with file_node(tmp_path) as node:
+        await node.accept(files)
+        await node.accept(late)
+        await node.announce(files)
+        await node.bring(files, list(files.segments)[:1])
+        node.clock.pass_(days=31)
+        with pytest.raises(ExpiredError):
+            await node.bring(files, files.segments)
+        with pytest.raises(ExpiredError):
+            await node.announce(late)
+        await node.housekeeping.look(node.clock())
+        assert [(event.name.value, event.reasons) for event in await node.events()] == [
+            ("FileExpiry", ("never-complete",)),
+            ("FileExpiry", ("never-complete",)),
+        ]
+        assert await node.store.messages() == []
+        with pytest.raises(FileGoneError):
+            await node.announce(files)
+
+
+async def test_what_is_said_and_kept_of_a_cancelled_message(tmp_path: Path) -> None:
+    files = Files.of(2 * MIB, 1000)
+    async with file_node(tmp_path) as node:
+        await node.accept(files, local=(OSAKA,))
+        await node.announce(files)
+        small = [place for place in files.segments if files.list.files[place[0]].segments == 1]
+        await node.bring(files, small)
+        assert await node.intake.cancel(files.digest, SENDER) == 2
+        assert await node.intake.cancel(files.digest, SENDER) == 0
+        (event,) = await node.events()
+        assert (event.name.value, event.reasons) == ("FileExpiry", ("cancelled",))
+        assert event.files is not None
+        assert event.files.count == 1
+        assert await node.store.messages() == []
+        for asked in (
+            node.announce(files),
+            node.bring(files, files.segments),
+            node.serving.fetch(FilesWanted(files.digest), str(OSAKA)),
+        ):
+            assert await code_of(asked) == "file-gone"
+
+
+async def test_a_put_that_ends_after_the_files_were_let_go_leaves_nothing(tmp_path: Path) -> None:
+    files = Files.of(2 * MIB)
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(FolderStore):
+        async def put(self, message: bytes, segments: Sequence[SegmentObject]) -> None:
+            begun.set()
+            await go_on.wait()
+            await super().put(message, segments)
+
+    async with file_node(tmp_path, Slow(tmp_path / "files")) as node:
+        await node.accept(files)
+        await node.announce(files)
+        bringing = asyncio.create_task(node.bring(files, files.segments))
+        await begun.wait()
+        await node.intake.cancel(files.digest, SENDER)
+        go_on.set()
+        with pytest.raises(FileGoneError):
+            await bringing
+        assert await node.store.messages() == []
+        assert await node.names() == ["FileExpiry"]
+
+
+async def test_a_large_file_is_told_of_at_once_and_the_set_when_it_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.files.holdings.LARGE_FILE_BYTES", 2 * MIB)
+    assert LARGE_FILE_BYTES == 64 * MIB
+    files = Files.of(2 * MIB, 1000)
+    large = next(number for number, file in enumerate(files.list.files) if file.segments > 1)
+    async with file_node(tmp_path) as node:
+        await node.accept(files, local=(OSAKA,), partners=())
+        await node.announce(files)
+        await node.bring(files, [place for place in files.segments if place[0] == large])
+        await node.bring(files, files.segments)
+        told = [(event.name.value, event.files.name if event.files else b"") for event in await node.events()]
+        name = files.list.names[large]
+        assert told == [
+            ("FileAcceptance", name),
+            ("FileConsignment", name),
+            ("FileAcceptance", None),
+            ("FileConsignment", None),
+        ]
+        assert (await node.events())[-1].files == whole_set(files.list)
+
+
+async def test_a_set_that_was_whole_before_a_kill_is_logged_after_it_and_once(tmp_path: Path) -> None:
+    files = Files.of(2 * MIB)
+    async with file_node(tmp_path) as node:
+        await node.accept(files)
+        await node.announce(files)
+        node.intake.settle = lambda holding: asyncio.sleep(0)  # type: ignore[method-assign]
+        await node.bring(files, files.segments)  # killed before it was logged
+        assert await node.names() == []
+    for _ in range(2):
+        async with file_node(tmp_path) as node:
+            assert await node.missing(files) == set()
+            assert await node.names() == ["FileAcceptance"]
+
+
+async def test_a_start_lets_go_what_no_message_has_and_finds_what_each_has(tmp_path: Path) -> None:
+    files, ended = Files.of(2 * MIB), Files.of(1000)
+    place = (0, 1)
+    async with file_node(tmp_path) as node:
+        for one in (files, ended):
+            await node.accept(one)
+            await node.announce(one)
+        await node.bring(files, [place])
+        await node.intake.cancel(ended.digest, SENDER)
+        await node.store.put(ended.digest, [SegmentObject(ended.list.names[0], 0, b"left behind")])
+        await node.store.put(bytes(32), [SegmentObject(bytes(32), 0, b"of nobody")])
+    async with file_node(tmp_path) as node:
+        assert await node.store.messages() == [files.digest]
+        assert await node.missing(files) == set(files.segments) - {place}
+
+
+async def test_a_segment_that_the_disk_lost_is_missing_again(tmp_path: Path) -> None:
+    files = Files.of(2 * MIB)
+    async with file_node(tmp_path) as node:
+        await node.accept(files)
+        await node.bring_all(files)
+        await node.store.drop(files.digest, files.list.names[0], 1)
+        held = await node.serving.fetch(FilesWanted(files.digest, (SegmentsWanted(0, 0, 9),)), "fr")
+        assert [one.segment.index for one in held.segments] == [0, 2]
+        assert await node.missing(files) == {(0, 1)}
+        assert "file-segment-lost" in node.log.getvalue()
+        assert await node.bring(files, [(0, 1)]) == [None]
+
+
+async def test_memory_of_idle_files_is_bounded_and_what_left_it_is_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.files.holdings.MAX_IDLE", 2)
+    several = [Files.of(600 + size) for size in range(6)]
+    async with file_node(tmp_path) as node:
+        for files in several:
+            await node.accept(files)
+            await node.bring_all(files)
+        assert len(node.holdings._known) <= 3
+        for files in several:
+            assert await node.missing(files) == set()
+
+
+async def test_a_list_of_a_thousand_files_is_taken_and_one_more_is_none(tmp_path: Path) -> None:
+    sample = sealed_sample(10)
+    roots = [bytes([number >> 8, number & 255]) * 16 for number in range(1000)]
+    made = FileList.of(replace(sample.file, root=root) for root in roots)
+    files = Files.of(10)
+    files.message, files.list = replace(files.message, file_set=made.file_set), made
+    async with file_node(tmp_path) as node:
+        await node.accept(files)
+        told = await node.intake.announce(FilesAnnounced(files.digest, encode_list(made)), SENDER, desk=True)
+        assert len(told) == 1000
+        assert set(told) == {((0, 1),)}
