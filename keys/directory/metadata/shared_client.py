@@ -17,6 +17,7 @@ import os
 import shutil
 import time
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
@@ -126,10 +127,8 @@ class SharedDirectoryClient(DirectoryClient):
 
     def _hand_members(self, folder: Path) -> None:
         """Give a reading the member list that was verified last: when it is still the one, it is not verified twice."""
-        try:
+        with suppress(OSError):  # it is fetched
             write_file(folder / f"{TARGETS}.json", (self._folder / f"{TARGETS}.json").read_bytes(), durable=False)
-        except OSError:
-            pass  # it is fetched
 
     def _tidy(self) -> None:
         """Remove what programs left behind that were killed while they read or wrote the folder."""
