@@ -82,17 +82,17 @@ def _row(one: MessageFiles) -> tuple[object, ...]:
 
 
 def _print_files(one: MessageFiles) -> None:
+    from exchange.custody.reading import state_text
     from exchange.text.rendering import attached_name
 
     table(
         _("Files"),
-        [_("Name"), _("Size"), _("Here"), _("Opened"), _("SHA-256"), _("Sealed name")],
+        [_("Name"), _("Size"), _("State"), _("SHA-256"), _("Sealed name")],
         [
             (
                 attached_name(row.name, row.label),
                 bytes_text(row.size_bytes),
-                _("yes") if row.here else _("no"),
-                _("yes") if row.opened else _("no"),
+                state_text(row.state),
                 row.sha256,
                 row.sealed[:16],
             )
