@@ -325,8 +325,8 @@ class DeskSettings(_Table):
     letterhead: LetterheadSettings = Field(default_factory=LetterheadSettings)
     siblings: SiblingSettings = Field(default_factory=SiblingSettings)
     service: ServiceSettings = Field(default_factory=ServiceSettings)
-    scanning: ScanningSettings = Field(default_factory=ScanningSettings)
     files: EvidenceFilesSettings = Field(default_factory=EvidenceFilesSettings)
+    scanning: ScanningSettings = Field(default_factory=ScanningSettings)
 
     @field_validator("address")
     @classmethod

@@ -9,15 +9,12 @@ from uuid import UUID
 
 from exchange.cases.calls import CallEntry, CallSheet, PhoneCard, WrittenNumber
 from exchange.desk.desk import Desk
-from exchange.i18n import _
 from exchange.office.officers import Login
 from exchange.store.rows import UnprovedEntry
 from exchange.text.code_words import code_of
 from exchange.text.objects import plain
 from keys.directory.duty_hours import on_duty, opening_at
 from protocol.address import Address
-from protocol.encoding.phrase import phrase
-from protocol.errors import NotFoundError, UsageError
 
 
 class PhoneCardShown(TypedDict):
@@ -144,6 +141,7 @@ async def register(
     received_at: datetime | None = None,
     needed_by: datetime | None = None,
     confirm_by: datetime | None = None,
+    again: bool = False,
 ) -> UnprovedEntry:
     """Keep what came by another way, marked as not proved; raises as :meth:`DeskCases.register`."""
     return await desk.cases.register(
@@ -157,6 +155,7 @@ async def register(
         received_at=received_at,
         needed_by=needed_by,
         confirm_by=confirm_by,
+        again=again,
     )
 
 
@@ -182,13 +181,5 @@ async def erase_unproved(desk: Desk, entry: UUID) -> UnprovedErased:
 
 
 async def find_unproved(desk: Desk, text: str) -> UUID:
-    """The entry of an id, or of its last characters; raises :class:`UsageError`, :class:`NotFoundError`."""
-    wanted = text.strip().lower()
-    if len(wanted) < 4:
-        raise UsageError(_("give at least four characters of the id"))
-    found = [entry.id for entry in await desk.cases.registered() if str(entry.id).endswith(wanted)]
-    if len(found) != 1:
-        raise NotFoundError(
-            phrase("several entries fit {wanted} ({count}); give more", count=len(found), wanted=repr(wanted))
-        )
-    return found[0]
+    """The entry of an id, or of its beginning or end; raises as :meth:`DeskCases.resolve_registered`."""
+    return await desk.cases.resolve_registered(text)

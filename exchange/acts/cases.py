@@ -18,6 +18,7 @@ from exchange.desk.desk import Desk, utc_now
 from exchange.i18n import _
 from exchange.messaging.drafting.closing import Loss
 from exchange.office.case_notes import CaseEntry, Casework, EntryKind
+from exchange.store.rows import UnprovedEntry
 from exchange.text.code_words import code_of
 from exchange.text.objects import plain
 from exchange.views import AgendaItem, CaseRow, InboxRow, Lane, SentMessage, TargetRow
@@ -73,6 +74,7 @@ class CaseShown(TypedDict):
     notes: Sequence[CaseEntry]
     suspected: bool
     calls: Sequence[CallEntry]
+    unproved: list[UnprovedEntry]
 
 
 class ParentShown(TypedDict):
@@ -148,6 +150,7 @@ class CaseParts:
     due: list[Deadline]
     calls: Calls
     idle: list[dict[str, Any]]
+    before: list[UnprovedEntry]
 
     @classmethod
     async def of(cls, desk: Desk, thread: UUID) -> CaseParts:
@@ -156,7 +159,8 @@ class CaseParts:
         due = [item for case in cases.values() for item in deadlines(case, clocks_of(desk.directory, case))]
         noted, calls = await desk.cases.notes(thread), await desk.cases.calls(thread)
         idle = await desk.cases.without_effect(thread)
-        return cls(thread, utc_now(), cases, rows, noted, due, calls, idle)
+        before = await desk.cases.registered_before(thread)
+        return cls(thread, utc_now(), cases, rows, noted, due, calls, idle, before)
 
 
 async def show_case(desk: Desk, thread: UUID) -> CaseShown:
@@ -192,6 +196,7 @@ def case_object(parts: CaseParts) -> CaseShown:
         "notes": parts.noted.entries,
         "suspected": parts.calls.suspected,
         "calls": parts.calls.entries,
+        "unproved": parts.before,
     }
 
 

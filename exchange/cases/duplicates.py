@@ -73,7 +73,10 @@ class TargetSubject:
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """A target that another case is about too: ``other_target`` of the request ``message`` in ``thread``."""
+    """A target that another case is about too: ``other_target`` of the request ``message`` in ``thread``.
+
+    ``scheduled``: it was not sent yet, and is held until ``sent_at``.
+    """
 
     target: str
     thread: UUID
@@ -83,6 +86,7 @@ class Duplicate:
     sender: Address
     recipients: tuple[Address, ...]
     sent_at: datetime
+    scheduled: bool = False
 
 
 def subjects_of(message: Message) -> Iterator[TargetSubject]:
@@ -159,6 +163,7 @@ def find_duplicates(store: DeskStore, parsed: Parsed, search: Search, message: M
                     head.sender,
                     head.recipients,
                     head.sent_at,
+                    head.direction is Direction.SENT and store.outbox.is_held(head.id),
                 )
                 for match in subjects_of(other)
                 if match.overlaps(subject)

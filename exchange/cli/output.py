@@ -64,6 +64,17 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
     write("\n".join(lines_of_table(title, columns, cells, width_of_output())))
 
 
+def listed(
+    found: object, shown: tuple[str, Sequence[str], Callable[[], Iterable[Sequence[object]]]], *, as_json: bool
+) -> None:
+    """A list: for a program what was ``found``, for a person a table: a title, columns, and what makes its rows."""
+    if as_json:
+        print_json(found)
+        return
+    title, columns, rows = shown
+    table(title, columns, rows())
+
+
 @contextmanager
 def progress(text: str, *, as_json: bool, counted: bool = False) -> Iterator[Callable[[int, int], None]]:
     """A progress bar on standard error for the length of a block, moved on by (completed, total); none for programs.

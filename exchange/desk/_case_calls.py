@@ -17,14 +17,16 @@ from exchange.cases.calls import (
     phone_card,
     written_numbers,
 )
+from exchange.cases.listing import CaseFilter
 from exchange.context.worker import in_desk_thread
+from exchange.desk._reading import SHORT_ID, resolved_entry
 from exchange.desk._works import Works
 from exchange.office.officers import READERS, Login
 from exchange.office.unproved_book import Registering
 from exchange.store.rows import Head, UnprovedEntry
 from exchange.views import Direction
 from protocol.address import Address
-from protocol.errors import UnavailableError
+from protocol.errors import AlreadyRegisteredError, UnavailableError
 
 
 class CaseCalls:
@@ -87,14 +89,34 @@ class CaseCalls:
         """Keep what came by Interpol, mail or telephone, marked as not proved; raises as :meth:`UnprovedBook.register`.
 
         It is never a message: no proof, statistic or evidence knows it. The proved message from ``contact`` with the
-        same reference confirms it when it comes.
+        same reference confirms it when it comes. Raises :class:`AlreadyRegisteredError` also where that came before;
+        unless it is to be registered ``again``.
         """
+        reference = more.get("reference")
+        if reference is not None and not more.get("again"):
+            self._works.acting.require(*READERS)
+            here = self._works.listing.cases(self._works.context.clock(), CaseFilter(ours=False, text=reference)).cases
+            for row in here:
+                if row.proved and row.peer_reference == reference and contact in row.peers:
+                    short = str(row.thread)[-SHORT_ID:]
+                    raise AlreadyRegisteredError(f"it came by Comity, and is proved: comity case show {short}")
         return self._works.unproved.register(channel, kind, contact, sender, text, more)
 
     @in_desk_thread
     def registered(self) -> list[UnprovedEntry]:
         """What was registered, emergencies first, then the newest."""
         return self._works.unproved.all()
+
+    @in_desk_thread
+    def registered_before(self, thread: UUID) -> list[UnprovedEntry]:
+        """The entries that the case in ``thread`` confirmed, the newest first."""
+        self._works.acting.require(*READERS)
+        return self._works.context.store.unproved.confirmed_by(thread)
+
+    @in_desk_thread
+    def resolve_registered(self, text: str) -> UUID:
+        """The entry whose id ``text`` is, or begins or ends; raises as :func:`resolved_entry`."""
+        return resolved_entry(self._works.context.store, text)
 
     async def registered_entry(self, entry: UUID) -> tuple[UnprovedEntry, PhoneCard | None]:
         """One entry, and how the contact point that can confirm it is called; raises :class:`NotFoundError`."""

@@ -21,11 +21,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from exchange.content.names import distinct_names
-from exchange.content.scanning import Scanning
-from exchange.content.verdicts import ScanResult
-from exchange.custody.quarantine import ACT as QUARANTINE_ACT
-from exchange.custody.quarantine import QuarantinedFile
 from exchange.desk._opening import require_consent, require_open
 from exchange.desk._works import Draft, Works
 from exchange.files.attaching import owner_of
@@ -34,7 +29,7 @@ from exchange.files.opening import FileOpening, ToOpen
 from exchange.files.progress import Meter, Told, nobody
 from exchange.files.sealing import Stop, WantedFile, sealed_file_of
 from exchange.files.shelf import fetched_place
-from exchange.files.shown import FileRow, MessageFiles, OpenedFile, VerifiedFile
+from exchange.files.shown import FileRow, FileTracking, MessageFiles, OpenedFile, VerifiedFile, file_tracking
 from exchange.files.stoppable import stoppable
 from exchange.files.support import require_supported
 from exchange.office.officers import READERS, Role
@@ -55,7 +50,7 @@ from protocol.errors import (
     NothingOpenError,
     UsageError,
 )
-from protocol.event import EventName
+from protocol.event import EventName, decode_event
 from protocol.files.file_list import FileList
 from protocol.files.logged import LARGE_FILE_BYTES, LoggedFiles, one_file, some_files
 from protocol.processing_log import Operation
@@ -120,6 +115,18 @@ class DeskFiles:
     async def progress(self, message_id: UUID) -> FileTransfer:
         """How far the files of a message are; raises :class:`NotFoundError` for one without."""
         return await self._in_thread(lambda: self._transfer(message_id))
+
+    async def tracking(self, message_id: UUID) -> FileTracking | None:
+        """How far the files of a message are at each hop, as the logs prove it; None for a message without files."""
+
+        def look() -> FileTracking | None:
+            head = self._store.messages.head(message_id).head
+            transfer = self._store.files.transfer(message_id)
+            rows = [] if transfer is None else self._store.receipts.of(head.digest)
+            judged = [(self._works.judge.row(one.receipt, None), one) for one in rows if one.error is None]
+            return file_tracking(transfer, ((row.node, decode_event(one.receipt.leaf)) for row, one in judged))
+
+        return await self._in_thread(look)
 
     async def unfinished(self) -> list[FileTransfer]:
         """What goes on by itself."""
@@ -204,6 +211,8 @@ class DeskFiles:
         await self._in_thread(lambda: self._require_free(here, chosen))
         await self._in_thread(lambda: self._note_opening(here, chosen))
         await self._require_here(here, chosen, told)
+        from exchange.content.names import distinct_names
+
         originals = [str(here.attachments[number]["name"]) for number in chosen]
         targets = [target] if target is not None else [folder / name for name in distinct_names(originals)]
         opened = list[OpenedFile]()
@@ -252,7 +261,9 @@ class DeskFiles:
 
     async def _open(self, here: _Here, number: int, target: Path, told: Told) -> OpenedFile:
         attachment, place = here.attachments[number], here.places[number]
-        scanning, results = Scanning(self._context.settings.scanning), list[ScanResult]()
+        from exchange.content.scanning import Scanning
+
+        scanning, results = Scanning(self._context.settings.scanning), list[Any]()
 
         def look(path: Path) -> None:
             results.append(scanning.scan(path))
@@ -291,6 +302,9 @@ class DeskFiles:
 
     def _quarantine(self, here: _Here, number: int, problem: ComityError) -> None:
         """Keep a file apart that is not what its sender signed; recorded."""
+        from exchange.custody.quarantine import ACT as QUARANTINE_ACT
+        from exchange.custody.quarantine import QuarantinedFile
+
         attachment, works = here.attachments[number], self._works
         found = QuarantinedFile.of(problem, truncate(self._context.clock()), works.acting.name)
         record = works.book.record(
@@ -310,6 +324,8 @@ class DeskFiles:
         """Return if a file is not kept apart; raises :class:`FileHashMismatchError`. In the desk's thread."""
         kept = self._store.custody.quarantined(message, bytes.fromhex(attachment["sealed"]["name"]))
         if kept is not None:
+            from exchange.custody.quarantine import QuarantinedFile
+
             raise QuarantinedFile.from_bytes(kept).refusal()
 
     def has(self, head: Head, name: bytes) -> bool:

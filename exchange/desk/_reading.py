@@ -8,6 +8,7 @@ from uuid import UUID
 
 from exchange.cases.calls import Calls
 from exchange.cases.listing import inbox_row
+from exchange.cases.parents import resolved_parent
 from exchange.cases.standing import notes_of as notes_of_standing
 from exchange.cases.standing import standing_of
 from exchange.desk._opening import require_open
@@ -15,10 +16,10 @@ from exchange.desk._works import Works
 from exchange.messaging.handling import verify_originals
 from exchange.office.officers import READERS
 from exchange.store.desk_store import DeskStore
-from exchange.store.rows import Head, PendingStatement
-from exchange.views import Direction, ReceiptRow, ShownMessage
+from exchange.store.rows import Head, PendingStatement, StoredMessage
+from exchange.views import Direction, FileState, ReceiptRow, ShownMessage
 from protocol.encoding.phrase import phrase
-from protocol.errors import ComityError, NotFoundError, UnavailableError
+from protocol.errors import ComityError, NotFoundError, OtherKindOfIdError, UnavailableError, UsageError
 from protocol.event import EventName
 from protocol.processing_log import Operation
 
@@ -29,16 +30,38 @@ if TYPE_CHECKING:
 
 # Of an id so short that it fits more, nobody needs to know how many.
 _MOST_COMPARED = 1_000
+SHORT_ID = 8
 
 
 def resolved(store: DeskStore, text: str) -> UUID:
-    """The id that ``text`` (an id, or its beginning or end) stands for; raises :class:`NotFoundError`."""
+    """The id that ``text`` (an id, or its beginning or end) stands for; raises :class:`NotFoundError`, and
+    :class:`OtherKindOfIdError` for the id of what is no message: the command that is about it is named.
+    """
     wanted = text.strip().lower()
     try:
-        message_id = UUID(wanted)
-    except ValueError:
-        return _resolved_part(store, wanted)
-    return store.messages.head(message_id).head.id
+        try:
+            message_id = UUID(wanted)
+        except ValueError:
+            return _resolved_part(store, wanted)
+        return store.messages.head(message_id).head.id
+    except NotFoundError:
+        _require_no_other_kind(store, wanted)
+        raise
+
+
+def _require_no_other_kind(store: DeskStore, wanted: str) -> None:
+    if len(wanted) < store.short_ids.fewest_characters:
+        return
+    for entry in store.unproved.with_part(wanted):
+        short = str(entry.id)[-SHORT_ID:]
+        if entry.thread is not None:
+            case = str(entry.thread)[-SHORT_ID:]
+            raise OtherKindOfIdError(f"{short} was registered before its message came: comity case show {case}")
+        raise OtherKindOfIdError(f"{short} is NOT PROVED and no message yet: comity unproved show {short}")
+    parent = resolved_parent(store, wanted)
+    if parent is not None:
+        short = str(parent.id)[-SHORT_ID:]
+        raise OtherKindOfIdError(f"{short} was asked of several nations, in a case with each: comity case show {short}")
 
 
 def _resolved_part(store: DeskStore, wanted: str) -> UUID:
@@ -56,6 +79,25 @@ def _resolved_part(store: DeskStore, wanted: str) -> UUID:
             phrase("several messages fit {wanted} ({count}); give more", count=len(found), wanted=repr(wanted))
         )
     return found[0]
+
+
+def resolved_entry(store: DeskStore, text: str) -> UUID:
+    """The id of what was registered as not proved, by that id, or its beginning or end; raises as :func:`resolved`,
+    and :class:`UsageError` for one that is too short.
+    """
+    wanted = text.strip().lower()
+    if len(wanted) < store.short_ids.fewest_characters:
+        raise UsageError("give at least four characters of the id")
+    found = store.unproved.with_part(wanted)
+    if len(found) == 1:
+        return found[0].id
+    if found:
+        raise NotFoundError(f"{len(found)} entries fit {wanted!r}; give more")
+    try:
+        short = str(resolved(store, text))[-SHORT_ID:]
+    except NotFoundError:
+        raise NotFoundError(f"nothing was registered whose id begins or ends with {wanted!r}") from None
+    raise OtherKindOfIdError(f"{short} is a message, and proved: comity show {short}")
 
 
 def receipt_rows(works: Works, head: Head) -> list[ReceiptRow]:
@@ -99,7 +141,14 @@ def read(works: Works, message_id: UUID, act: str = "show") -> ShownMessage:
         readers=tuple(works.office.readers_with_who_acts(message_id)),
         original=_original_of(works, message),
         standing=found,
+        files=_states(works, head, stored) if message.attachments else {},
     )
+
+
+def _states(works: Works, head: Head, stored: StoredMessage) -> dict[str, FileState]:
+    from exchange.desk._chains import content_of, states_of
+
+    return states_of(works, head, content_of(works, stored))
 
 
 def _original_of(works: Works, message: Message) -> Message | None:

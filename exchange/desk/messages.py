@@ -290,20 +290,34 @@ class DeskMessages:
 
     @sends_once
     async def forward(
-        self, message_id: UUID, recipients: Sequence[Address], reason: str, *, purpose: str | None = None
+        self,
+        message_id: UUID,
+        recipients: Sequence[Address],
+        reason: str,
+        *,
+        purpose: str | None = None,
+        files: bool = True,
     ) -> SentMessage:
-        """Pass a message on with all that proves it, under its labels.
+        """Pass a message on with all that proves it, under its labels, and with its ``files``.
 
-        Raises :class:`HandlingError` when a label or condition forbids it, and as :meth:`send`.
+        Raises :class:`HandlingError` when a label or condition forbids it, :class:`FileNotHereError` as long as a file
+        of it has not arrived, and as :meth:`send`.
         """
-        return await self.send(await self.forward_draft(message_id, recipients, reason, purpose=purpose))
+        draft = await self.forward_draft(message_id, recipients, reason, purpose=purpose, files=files)
+        return await self.send(draft)
 
     @in_desk_thread
     def forward_draft(
-        self, message_id: UUID, recipients: Sequence[Address], reason: str, *, purpose: str | None = None
+        self,
+        message_id: UUID,
+        recipients: Sequence[Address],
+        reason: str,
+        *,
+        purpose: str | None = None,
+        files: bool = True,
     ) -> dict[str, Any]:
         """The draft that :meth:`forward` sends; it may be long. Raises :class:`HandlingError`."""
-        draft = self._works.passing_on.forward_draft(message_id, recipients, reason, purpose)
+        draft = self._works.passing_on.forward_draft(message_id, recipients, reason, purpose, files=files)
         return {**draft, "officer": self._works.replies.officer()}
 
     @in_desk_thread

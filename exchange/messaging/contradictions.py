@@ -203,18 +203,16 @@ def _of_message(origin: str, at: dict[EventName, list[int]]) -> Iterator[Contrad
 
 
 def _of_files(origin: str, entries: Sequence[VerifiedReceipt]) -> Iterator[Contradiction]:
-    """A header commits to one list; and a node takes no files before it took their message."""
-    about = [entry for entry in entries if entry.event.files is not None]
-    if len({entry.event.files.file_set for entry in about if entry.event.files is not None}) > 1:
-        yield Contradiction(origin, phrase("{origin}: two lists of files for one message", origin=origin))
+    """A node takes no files before it took their message."""
+    about = [entry.index for entry in entries if entry.event.files is not None]
     taken = [entry.index for entry in entries if _is_intake(entry.event)]
-    if about and taken and (first := min(entry.index for entry in about)) < min(taken):
+    if about and taken and min(about) < min(taken):
         yield Contradiction(
             origin,
             phrase(
                 "{origin}: files at {first}, and the message accepted only at {last}",
                 origin=origin,
-                first=first,
+                first=min(about),
                 last=min(taken),
             ),
         )

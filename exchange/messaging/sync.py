@@ -212,7 +212,8 @@ class NodeSync:
         """Derive what is due after a sync: now, or once the desk is quiet.
 
         A desk that asks again and again takes several receipts about a message, one after the other: its thread is
-        derived once for all of them. An emergency never waits, and nothing waits for long: lists begin with what was derived.
+        derived once for all of them. An emergency never waits, and nothing waits for long: lists begin with what was
+        derived.
         """
         quiet = not wait or result == SyncResult(cursor=result.cursor)
         pressing = any(row.urgency == "emergency" for row in result.received)

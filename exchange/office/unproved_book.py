@@ -14,12 +14,13 @@ from exchange.office.case_notes import check_text
 from exchange.office.officers import READERS, Acting, check_line
 from exchange.office.processing_log import ProcessingLog
 from exchange.store.rows import UnprovedCall, UnprovedEntry
+from exchange.text.due import instant_text
 from exchange.views import Direction
 from protocol.address import Address
 from protocol.codes import load_codes
 from protocol.encoding.instants import truncate
 from protocol.encoding.phrase import phrase
-from protocol.errors import ErasureError, NothingOpenError, UsageError
+from protocol.errors import AlreadyRegisteredError, ErasureError, NothingOpenError, UsageError
 from protocol.processing_log import Operation, RecordedCall
 
 CONFIRM_WITHIN: Mapping[str, timedelta] = {
@@ -30,6 +31,9 @@ CONFIRM_WITHIN: Mapping[str, timedelta] = {
 """Until when the proved message should follow, unless somebody says otherwise: Comity's own targets."""
 
 
+_SHORT_ID = 8
+
+
 class Registering(TypedDict, total=False):
     """What else is known of it; None as if it were left out."""
 
@@ -38,6 +42,7 @@ class Registering(TypedDict, total=False):
     received_at: datetime | None
     needed_by: datetime | None
     confirm_by: datetime | None
+    again: bool
 
 
 class UnprovedBook:
@@ -69,7 +74,8 @@ class UnprovedBook:
     ) -> UnprovedEntry:
         """Keep what came; durable. ``channel`` and ``kind`` are codes of request_channel and message_type.
 
-        Raises :class:`UsageError` for what is not.
+        Raises :class:`UsageError` for what is not, and :class:`AlreadyRegisteredError` for the same letter once more,
+        unless it is to be registered ``again``.
         """
         self._acting.require(*READERS)
         urgency, now = more.get("urgency") or "routine", truncate(self._clock())
@@ -94,6 +100,8 @@ class UnprovedBook:
             registered_at=now,
             registered_by=self._name(),
         )
+        if not more.get("again"):
+            self._require_new(entry)
         self._keep(entry, Operation.COLLECTION, "unproved.register")
         return entry
 
@@ -153,6 +161,19 @@ class UnprovedBook:
 
     # --- Inside ---
 
+    def _require_new(self, entry: UnprovedEntry) -> None:
+        """Return if nobody registered the same: by its reference; where one has none, by who wrote it and the words."""
+        for one in self._store.unproved.all():
+            if one.dropped is not None or one.contact != entry.contact:
+                continue
+            first, second = _folded(one.reference), _folded(entry.reference)
+            same_words = _folded(one.sender + one.text) == _folded(entry.sender + entry.text)
+            if first == second if first and second else same_words:
+                when, short = instant_text(one.registered_at), str(one.id)[-_SHORT_ID:]
+                raise AlreadyRegisteredError(
+                    f"{one.registered_by} registered the same, {when}: comity unproved show {short}"
+                )
+
     def _open(self, entry: UUID) -> UnprovedEntry:
         self._acting.require(*READERS)
         found = self._store.unproved.get(entry)
@@ -170,3 +191,8 @@ class UnprovedBook:
         if name is None:
             raise UsageError(phrase("name the officer who registers it"))
         return name
+
+
+def _folded(text: str | None) -> str:
+    """A text as who reads it twice takes it for the same: however its letters and spaces are written."""
+    return "".join((text or "").casefold().split())

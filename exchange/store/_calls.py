@@ -1,4 +1,4 @@
-"""Whom to call about a message, as the directory said when it came; and the calls that were made about a case."""
+"""Whom to call about a message, as the directory said when it came."""
 
 from __future__ import annotations
 
@@ -6,14 +6,10 @@ from collections.abc import Sequence
 from hashlib import sha256
 from uuid import UUID
 
-from exchange.store._content import ContentSeal
 from exchange.store._names import RowNames
-from exchange.store.agenda import AgendaTable
 from exchange.store.database import SealedDatabase
 from exchange.store.rows import CardSeen
 from protocol.encoding import cbor
-
-_COLUMN = b"call_back.sealed"
 
 
 class CardSeenTable:
@@ -49,37 +45,3 @@ class CardSeenTable:
         card = self._cipher.blind(b"card-seen", digest)
         ((sealed,),) = self._database.all("SELECT sealed FROM card_seen WHERE id = ?", (card,))
         return CardSeen(message_id, self._cipher.open(b"card_seen.sealed", card, sealed), version)
-
-
-class CallTable:
-    """The calls of one desk's cases, and who let something pass without one. Erased with the case."""
-
-    def __init__(self, database: SealedDatabase, names: RowNames, content: ContentSeal, agenda: AgendaTable) -> None:
-        self._database = database
-        self._names = names
-        self._content = content
-        self._agenda = agenda
-
-    def insert(self, thread: UUID, value: bytes) -> None:
-        """Add an entry to a case, inside a transaction."""
-        row = self._names.thread(thread)
-        slot, sealed = self._content.seal(_COLUMN, row, value)
-        self._database.execute("INSERT INTO call_back (thread, sealed, slot) VALUES (?, ?, ?)", (row, sealed, slot))
-        self._agenda.mark_stale([row])
-
-    def of(self, thread: UUID) -> list[bytes]:
-        """The entries of a case, the oldest first."""
-        return self.of_row(self._names.thread(thread))
-
-    def of_row(self, row: bytes) -> list[bytes]:
-        """As :meth:`of`, by the thread's blinded id."""
-        rows = self._database.all("SELECT sealed, slot FROM call_back WHERE thread = ? ORDER BY seq", (row,))
-        return [self._content.open(_COLUMN, row, sealed, slot) for sealed, slot in rows]
-
-    def erase(self, thread: UUID) -> int:
-        """Take the entries of a case out, inside a transaction; how many there were."""
-        row = self._names.thread(thread)
-        rows = self._database.all("SELECT slot FROM call_back WHERE thread = ?", (row,))
-        self._content.doom(slot for (slot,) in rows)
-        self._database.execute("DELETE FROM call_back WHERE thread = ?", (row,))
-        return len(rows)

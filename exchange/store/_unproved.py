@@ -37,6 +37,14 @@ class UnprovedTable:
             raise NotFoundError("nothing that is not proved was registered under this id")
         return found
 
+    def confirmed_by(self, thread: UUID) -> list[UnprovedEntry]:
+        """The entries that the case in ``thread`` confirmed, the newest first."""
+        return [entry for entry in self.all() if entry.thread == thread]
+
+    def with_part(self, wanted: str) -> list[UnprovedEntry]:
+        """The entries whose id begins or ends with ``wanted``, in lower case."""
+        return [one for one in self.all() if str(one.id).startswith(wanted) or str(one.id).endswith(wanted)]
+
     def of_row(self, row: bytes) -> UnprovedEntry | None:
         """The entry of a blinded id."""
         rows = self._database.all("SELECT id, sealed, slot FROM unproved WHERE id = ?", (row,))

@@ -1,7 +1,10 @@
-"""What an office noted for itself about its cases (:mod:`exchange.office.case_notes` says what an entry holds)."""
+"""Entries about cases that only this office has: what it noted (:mod:`exchange.office.case_notes`), and whom it called
+(:mod:`exchange.cases.calls`). Those modules say what an entry holds.
+"""
 
 from __future__ import annotations
 
+from typing import Literal
 from uuid import UUID
 
 from exchange.store._content import ContentSeal
@@ -9,13 +12,20 @@ from exchange.store._names import RowNames
 from exchange.store.agenda import AgendaTable
 from exchange.store.database import SealedDatabase
 
-_COLUMN = b"casework.sealed"
 
+class CaseEntryTable:
+    """The entries of one kind in one desk's cases. Erased with the case."""
 
-class CaseNoteTable:
-    """The entries of one desk's cases."""
-
-    def __init__(self, database: SealedDatabase, names: RowNames, content: ContentSeal, agenda: AgendaTable) -> None:
+    def __init__(
+        self,
+        table: Literal["casework", "call_back"],
+        database: SealedDatabase,
+        names: RowNames,
+        content: ContentSeal,
+        agenda: AgendaTable,
+    ) -> None:
+        self._table = table
+        self._column = f"{table}.sealed".encode()
         self._database = database
         self._names = names
         self._content = content
@@ -24,8 +34,11 @@ class CaseNoteTable:
     def insert(self, thread: UUID, value: bytes) -> None:
         """Add an entry to a case, inside a transaction."""
         row = self._names.thread(thread)
-        slot, sealed = self._content.seal(_COLUMN, row, value)
-        self._database.execute("INSERT INTO casework (thread, sealed, slot) VALUES (?, ?, ?)", (row, sealed, slot))
+        slot, sealed = self._content.seal(self._column, row, value)
+        self._database.execute(
+            f"INSERT INTO {self._table} (thread, sealed, slot) VALUES (?, ?, ?)",  # noqa: S608 - one of two names
+            (row, sealed, slot),
+        )
         self._agenda.mark_stale([row])
 
     def of(self, thread: UUID) -> list[bytes]:
@@ -34,13 +47,19 @@ class CaseNoteTable:
 
     def of_row(self, row: bytes) -> list[bytes]:
         """As :meth:`of`, by the thread's blinded id."""
-        rows = self._database.all("SELECT sealed, slot FROM casework WHERE thread = ? ORDER BY seq", (row,))
-        return [self._content.open(_COLUMN, row, sealed, slot) for sealed, slot in rows]
+        rows = self._database.all(
+            f"SELECT sealed, slot FROM {self._table} WHERE thread = ? ORDER BY seq",  # noqa: S608 - one of two names
+            (row,),
+        )
+        return [self._content.open(self._column, row, sealed, slot) for sealed, slot in rows]
 
     def erase(self, thread: UUID) -> int:
         """Take the entries of a case out, inside a transaction; how many there were."""
         row = self._names.thread(thread)
-        rows = self._database.all("SELECT slot FROM casework WHERE thread = ?", (row,))
+        rows = self._database.all(
+            f"SELECT slot FROM {self._table} WHERE thread = ?",  # noqa: S608 - one of two names
+            (row,),
+        )
         self._content.doom(slot for (slot,) in rows)
-        self._database.execute("DELETE FROM casework WHERE thread = ?", (row,))
+        self._database.execute(f"DELETE FROM {self._table} WHERE thread = ?", (row,))  # noqa: S608 - one of two names
         return len(rows)

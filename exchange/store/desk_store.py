@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from uuid import UUID
 
-from exchange.store._calls import CallTable, CardSeenTable
+from exchange.store._calls import CardSeenTable
 from exchange.store._content import ContentSeal
 from exchange.store._content_keys import ContentKeys
 from exchange.store._custody import CustodyTable
@@ -34,7 +34,7 @@ from exchange.store._statements import StatementTable
 from exchange.store._unproved import UnprovedTable
 from exchange.store._webhooks import WebhookTable
 from exchange.store.agenda import AgendaTable
-from exchange.store.case_notes import CaseNoteTable
+from exchange.store.case_notes import CaseEntryTable
 from exchange.store.cipher import RowCipher
 from exchange.store.database import SealedDatabase
 from exchange.store.files import FileTable
@@ -80,14 +80,14 @@ class DeskStore:
     parents: ParentTable
     settled: SettledTable
     cards_seen: CardSeenTable
-    calls: CallTable
+    calls: CaseEntryTable
     unproved: UnprovedTable
     mailbox: MailboxPlace
     quarantine: QuarantineTable
     statements: StatementTable
     receipts: ReceiptTable
     agenda: AgendaTable
-    case_notes: CaseNoteTable
+    case_notes: CaseEntryTable
     files: FileTable
     custody: CustodyTable
     search: WordTable
@@ -116,13 +116,13 @@ class DeskStore:
             self.parents = ParentTable(database, names)
             self.settled = SettledTable(database, names)
             self.cards_seen = CardSeenTable(database, names)
-            self.calls = CallTable(database, names, self.content, self.agenda)
+            self.calls = CaseEntryTable("call_back", database, names, self.content, self.agenda)
             self.unproved = UnprovedTable(database, names, self.content, self.agenda)
             self.mailbox = MailboxPlace(database, self.state)
             self.quarantine = QuarantineTable(database, names)
             self.statements = StatementTable(database, names)
             self.receipts = ReceiptTable(database, names, self.agenda)
-            self.case_notes = CaseNoteTable(database, names, self.content, self.agenda)
+            self.case_notes = CaseEntryTable("casework", database, names, self.content, self.agenda)
             self.files = FileTable(database, names, self.content, self.agenda)
             self.custody = CustodyTable(database, names, self.content)
             self.search = WordTable(database, self.state, self.messages)

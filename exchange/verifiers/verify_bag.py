@@ -645,12 +645,10 @@ def outcomes(receipts: list[Receipt], expires: datetime) -> Iterator[tuple[str |
             yield None, f"the desk of {who} says that it took it, and that it refused it"
 
 def file_outcomes(origin: str, own: list[Receipt]) -> Iterator[tuple[str, str]]:
-    about = [one for one in own if one.about]
-    if len({one.about[0] for one in about if one.about}) > 1:
-        yield origin, "two lists of files for one message"
+    about = [one.index for one in own if one.about]
     intake = [one.index for one in own if one.kind in ("SubmissionAcceptance", "RelayAcceptance")
               and one.recipient is None and 11 not in one.event]
-    if about and intake and min(one.index for one in about) < min(intake):
+    if about and intake and min(about) < min(intake):
         yield origin, "files taken, and their message accepted afterwards only"
 
 def grouped(receipts: list[Receipt], key: Callable[[Receipt], Any]) -> list[tuple[Any, list[Receipt]]]:

@@ -33,7 +33,7 @@ from keys.directory.view import Directory
 from keys.members.bootstrap import BootstrapFile
 from keys.members.identity import KEY_LIFETIME, DeskKeys, NodeKeys, TokenNodeKeys
 from protocol.address import Address
-from protocol.errors import CeremonyError, UnknownKeyError
+from protocol.errors import CeremonyError, UnknownKeyError, UsageError
 from protocol.files.sealed_file import SUITE
 
 
@@ -203,6 +203,26 @@ def with_foreign_auditors(card: NodeCard, entries: Mapping[str, Mapping[str, obj
     named = [*kept, *(dict(entry) for entry in entries.values() if entry is not None)]
     fields = {name: getattr(card, name) for name in type(card).model_fields}
     return make_node_card(**{**fields, "foreign_auditors": named, "updated_at": at})
+
+
+def with_files(card: Card, changes: Mapping[str, object] | None, at: datetime) -> Card:
+    """The card with these members of what it says of files; None: its holder takes none.
+
+    Raises :class:`UsageError` for ways of files on the card of a contact point, and :class:`MalformedError`.
+    """
+    fields = {name: getattr(card, name) for name in type(card).model_fields}
+    if isinstance(card, ContactPointCard):
+        if changes and not changes.keys() <= {"max_total_bytes"}:
+            raise UsageError("a node's card says by which nodes files pass, and not that of a contact point")
+        return make_contact_point_card(**{**fields, "files": _files(card, changes), "updated_at": at})
+    return make_node_card(**{**fields, "files": _files(card, changes), "updated_at": at})
+
+
+def _files(card: Card, changes: Mapping[str, object] | None) -> dict[str, object] | None:
+    if changes is None:
+        return None
+    had = {"max_total_bytes": DEFAULT_FILES_BYTES} if card.files is None else card.files.model_dump()
+    return {**had, **changes, "versions": (SUITE,)}
 
 
 def bootstrap_file_of(directory: Directory, repository: MetadataRepository, node: str) -> BootstrapFile:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -202,7 +202,8 @@ class SignedClient:
             async with self._session.request(
                 request.method,
                 parsed,
-                data=None if request.body is None else request.body.content,
+                data=_data(request.body),
+                headers=_length(request.body),
                 middlewares=(signing(request.method, url, request.body, self._requester),),
                 timeout=timeout,
                 allow_redirects=False,
@@ -233,6 +234,27 @@ class SignedClient:
             if len(parts) > max_bytes:
                 raise PeerFailedError(f"{self.server.title} answered with more than {max_bytes} bytes")
         return bytes(parts)
+
+
+# A larger body goes in pieces: each is encrypted by itself, and other requests have their turn in between.
+_PIECE_BYTES = 256 * 1024
+
+
+def _data(body: SignedBody | None) -> bytes | AsyncIterator[memoryview] | None:
+    if body is None or len(body.content) <= _PIECE_BYTES:
+        return None if body is None else body.content
+    return _pieces(body.content)
+
+
+def _length(body: SignedBody | None) -> dict[str, str]:
+    """What pieces do not say by themselves."""
+    return {} if body is None or len(body.content) <= _PIECE_BYTES else {"Content-Length": str(len(body.content))}
+
+
+async def _pieces(content: bytes) -> AsyncIterator[memoryview]:
+    whole = memoryview(content)
+    for at in range(0, len(whole), _PIECE_BYTES):
+        yield whole[at : at + _PIECE_BYTES]
 
 
 class BlockingClient:

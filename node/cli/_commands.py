@@ -97,7 +97,7 @@ ROWS = (
         "federation", "node.cli._membership:federation", _("Found a federation and keep its directory published.")
     ),
     CommandRow("nation", "node.cli._membership:nation", _("Admit nations.")),
-    CommandRow("cards", "node.cli._auditors:card", _("Publish and change the cards of nodes and contact points.")),
+    CommandRow("cards", "node.cli._card_files:card", _("Publish and change the cards of nodes and contact points.")),
     CommandRow(
         "ceremony",
         "node.cli._membership:ceremony",

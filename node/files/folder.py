@@ -69,17 +69,17 @@ class FolderStore:
 
     def _put(self, message: bytes, segments: Sequence[SegmentObject]) -> None:
         folder = self._folder(message)
-        named = [(folder / _file_name(segment.name, segment.index), segment.content) for segment in segments]
+        named = [(folder / _file_name(segment.name, segment.index), segment) for segment in segments]
         with self._writing():
             if not folder.exists():
                 folder.mkdir(mode=0o700, exist_ok=True)
                 sync_folder(self._path)
             written: list[tuple[Path, Path]] = []
             try:
-                for final, content in named:
+                for final, segment in named:
                     temporary = folder / f"{_TEMPORARY}{self._run}.{secrets.token_hex(8)}"
                     written.append((temporary, final))
-                    _write(temporary, content)
+                    _write(temporary, segment)
                 make_durable([temporary for temporary, _ in written])
                 for temporary, final in written:
                     os.replace(temporary, final)
@@ -197,12 +197,14 @@ class FolderStore:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, segment: SegmentObject) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE_MODE)
     try:
-        rest = memoryview(content)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
+        written = os.writev(descriptor, [segment.head, segment.content])
+        if written < segment.size_bytes:  # it was interrupted, or the disk is nearly full
+            rest = memoryview(segment.head + bytes(segment.content))[written:]
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
     finally:
         os.close(descriptor)
 

@@ -66,7 +66,8 @@ class FileIntake:
         """
         holding = await self._context.holdings.find(digest)
         if holding is None or holding.stored.payer != caller:
-            await self._brought_by(digest, caller)
+            if (await self._brought_by(digest, caller)).ended:
+                raise FileGoneError("these files were let go here")
             raise FileNotReservedError("the files of this message were not announced here")
         if holding.stored.expires <= self._node.clock():
             raise ExpiredError("the message's expiry has passed")
@@ -86,7 +87,7 @@ class FileIntake:
     async def _keep(self, holding: Holding, proved: Sequence[SegmentSent]) -> None:
         names = holding.names
         objects = [
-            SegmentObject(names[sent.file], sent.segment.index, b"".join((*sent.segment.path, sent.segment.data)))
+            SegmentObject(names[sent.file], sent.segment.index, sent.segment.data, b"".join(sent.segment.path))
             for sent in proved
         ]
         await self._context.store.put(holding.digest, objects)

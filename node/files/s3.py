@@ -76,7 +76,8 @@ class ObjectStore:
             key = self._key(message, segment.name, segment.index)
             # Some services answer 409 to two writers of one object.
             async with self._writing.setdefault(key, asyncio.Lock()):
-                await obstore.put_async(bucket, key, segment.content, use_multipart=False)
+                content = b"".join((segment.head, segment.content))
+                await obstore.put_async(bucket, key, content, use_multipart=False)
 
         with self._service("written"):
             await self._all([one(segment) for segment in segments])

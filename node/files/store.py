@@ -9,16 +9,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+Buffer = bytes | bytearray | memoryview
 KEY_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentObject:
-    """The object of the segment ``index`` (from 0) of the file of this name."""
+    """The object of the segment ``index`` (from 0) of the file of this name: ``head``, then ``content``."""
 
     name: bytes
     index: int
-    content: bytes
+    content: Buffer
+    head: bytes = b""
+
+    @property
+    def size_bytes(self) -> int:
+        """How long the object is."""
+        return len(self.head) + memoryview(self.content).nbytes
 
 
 class FileStore(Protocol):

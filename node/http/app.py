@@ -177,18 +177,20 @@ def _check_form(request: web.Request, endpoint: Endpoint) -> None:
 
 
 async def _read_body(request: web.Request, max_bytes: int, timeout_s: float) -> bytes:
-    parts = bytearray()
+    parts: list[bytes] = []
+    size = 0
     try:
         async with asyncio.timeout(timeout_s):
             async for part in request.content.iter_any():
-                parts += part
-                if len(parts) > max_bytes:
+                parts.append(part)
+                size += len(part)
+                if size > max_bytes:
                     raise TooLargeError(f"a body here has at most {max_bytes} bytes")
     except TimeoutError as problem:
         raise BodyTimeoutError from problem
     except (ConnectionError, web.RequestPayloadError) as problem:
         raise MalformedError("the body broke off") from problem
-    return bytes(parts)
+    return b"".join(parts)
 
 
 @web.middleware

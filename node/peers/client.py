@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from urllib.parse import quote, urlencode
 
 from keys.directory.metadata.repository import MAX_FILE_BYTES
@@ -137,7 +138,9 @@ class PartnerClient:
     async def send_segments(self, message: bytes, body: bytes, count: int, extra_s: float) -> list[ComityError | None]:
         """Send ``count`` segments of announced files, encoded; None for each that the partner keeps now."""
         target = f"/v1/files/segments?message={message.hex()}"
-        answer = await self._post(target, body, wire.MAX_BATCH_BYTES, extra_s)
+        digest = await asyncio.to_thread(lambda: sha256(body).digest())
+        signed = SignedBody(body, wire.CONTENT_TYPE, digest)
+        answer = await self._client.call(HttpRequest(target, wire.MAX_BATCH_BYTES, signed, extra_s))
         return wire.decode_verdicts(answer, count, self._source)
 
     async def fetch_files(self, wanted: file_bodies.FilesWanted, extra_s: float) -> file_bodies.FilesHeld:

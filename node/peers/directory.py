@@ -195,8 +195,8 @@ class DirectoryService:
     def _under_way(self) -> asyncio.Task[bool] | None:
         """The refresh that runs, asked of the task itself.
 
-        A callback of its end runs one turn of the loop after the end. A loop that waits until such a callback ran goes
-        on for ever, and the event loop stands: waiting for a task that ended gives no turn to anyone.
+        A callback of its end runs one turn of the loop after the end. Waiting in a loop until such a callback ran never
+        ends, and stops the whole node: waiting for a task that is over gives no turn to anyone.
         """
         return None if self._refreshing is None or self._refreshing.done() else self._refreshing
 

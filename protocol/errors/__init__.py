@@ -111,6 +111,8 @@ ComityError                              internal                 _base
 ├─ CallBackNeededError                   call-back-needed         _cases
 ├─ SuspectedForgeryError                 suspected-forgery        _cases
 ├─ ClosingLosesError                     closing-loses            _cases
+├─ OtherKindOfIdError                    other-kind-of-id         _cases
+├─ AlreadyRegisteredError                already-registered       _cases
 ├─ OfferNeededError                      offer-needed             _messages
 ├─ ConditionsOpenError                   conditions-open          _messages
 ├─ RetractedError                        retracted                _messages
@@ -161,8 +163,10 @@ ComityError                              internal                 _base
 from __future__ import annotations
 
 from protocol.errors._base import ComityError as ComityError
+from protocol.errors._cases import AlreadyRegisteredError as AlreadyRegisteredError
 from protocol.errors._cases import CallBackNeededError as CallBackNeededError
 from protocol.errors._cases import ClosingLosesError as ClosingLosesError
+from protocol.errors._cases import OtherKindOfIdError as OtherKindOfIdError
 from protocol.errors._cases import StillUnderWayError as StillUnderWayError
 from protocol.errors._cases import SuspectedForgeryError as SuspectedForgeryError
 from protocol.errors._directory import DirectoryUnavailableError as DirectoryUnavailableError

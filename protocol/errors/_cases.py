@@ -35,3 +35,19 @@ class ClosingLosesError(ComityError):
     code = "closing-loses"
     http_status = 409
     advice = "Extend, follow up or release first, or close all the same with --lapse."
+
+
+class OtherKindOfIdError(ComityError):
+    """The id is that of something else which this desk keeps."""
+
+    code = "other-kind-of-id"
+    http_status = 404
+    advice = "Use the command that is named."
+
+
+class AlreadyRegisteredError(ComityError):
+    """Not registered: the same letter is registered already, or its proved message is here."""
+
+    code = "already-registered"
+    http_status = 409
+    advice = "See what there is with the command that is named. To register it all the same, give --again."

@@ -125,6 +125,8 @@ _CLASS_OF: Mapping[str, type[_base.ComityError]] = MappingProxyType(
         "call-back-needed": _cases.CallBackNeededError,
         "suspected-forgery": _cases.SuspectedForgeryError,
         "closing-loses": _cases.ClosingLosesError,
+        "other-kind-of-id": _cases.OtherKindOfIdError,
+        "already-registered": _cases.AlreadyRegisteredError,
         "offer-needed": _messages.OfferNeededError,
         "conditions-open": _messages.ConditionsOpenError,
         "retracted": _messages.RetractedError,

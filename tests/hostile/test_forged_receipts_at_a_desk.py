@@ -14,12 +14,16 @@ from typing import Any
 
 import pytest
 
+from exchange.messaging.contradictions import judge_whole
 from exchange.messaging.receipts import ReceiptJudge
 from exchange.store.rows import MessageRef
 from protocol.address import Address
 from protocol.crypto.signing import Ed25519Signer
 from protocol.encoding.ids import new_message_id
-from protocol.event import Event, EventName, decode_event
+from protocol.event import Event, EventName, LeafReference, decode_event
+from protocol.files.file_list import FileList
+from protocol.files.logged import LoggedFiles, one_file, whole_set
+from protocol.files.sealed_file import SealedFile, sealed_length
 from protocol.receipt import Receipt
 from protocol.routing import MAX_CLOCK_SKEW
 from protocol.statement import DeskStatement, sign_statement
@@ -191,3 +195,105 @@ def test_a_statement_of_a_revoked_key_counts_only_where_it_was_logged_before(
     world.publish(card.model_copy(update={"signing_keys": revoked}))
     assert stage.proved(before) == ""
     assert stage.proved(then) == "revoked"
+
+
+# --- Files -----------------------------------------------------------------------------------------------------------
+
+LIST = FileList.of([SealedFile(1, 1 << 20, sealed_length(size), bytes([size]) * 32) for size in (1, 2, 3)])
+WITH_FILES = replace(ABOUT, files=LIST.file_set.digest)
+WHOLE, ONE = whole_set(LIST), one_file(LIST, LIST.files[0])
+ELSEWHERE = replace(WHOLE, file_set=bytes(32))
+
+
+def stated_of_files(stage: Stage, name: EventName, files: LoggedFiles, said: LoggedFiles | None = None) -> Receipt:
+    reasons = ("file-hash-mismatch",) if name.negative else ()
+    statement = DeskStatement(name, ABOUT.id, ABOUT.digest, FR, NOW, reasons, said or files)
+    raw = sign_statement(statement, stage.world.keystore(FR).signer())
+    return stage.logged("fr", name, recipient=FR, statement=raw, reasons=reasons, files=files)
+
+
+def code_of(stage: Stage, receipt: Receipt, about: MessageRef = WITH_FILES) -> str:
+    judged = stage.judge.judge(receipt, about)
+    return judged.error.code if judged.error else ""
+
+
+def test_what_the_right_nodes_and_the_recipient_say_of_the_files_is_proved(stage: Stage) -> None:
+    for receipt in (
+        stage.logged("jp", EventName.FileAcceptance, files=WHOLE),
+        stage.logged("fr", EventName.FileRelayAcceptance, files=WHOLE, peer="jp"),
+        stage.logged("fr", EventName.FileConsignment, files=WHOLE, recipient=FR),
+        stated_of_files(stage, EventName.FileHandover, WHOLE),
+        stated_of_files(stage, EventName.FileAccessTracking, ONE),
+        stated_of_files(stage, EventName.FileHandoverFailure, ONE),
+        stage.logged("gh", EventName.FileDeletion, files=WHOLE),
+        stage.logged("gh", EventName.FileExpiry, files=WHOLE, reasons=("never-complete",)),
+    ):
+        assert code_of(stage, receipt) == ""
+
+
+def test_nobody_but_the_right_node_says_that_files_were_taken_or_consigned(stage: Stage) -> None:
+    for node, name, more in (
+        ("fr", EventName.FileAcceptance, {}),
+        ("gh", EventName.FileAcceptance, {}),
+        ("jp", EventName.FileConsignment, {"recipient": FR}),
+        ("gh", EventName.FileConsignment, {"recipient": FR}),
+    ):
+        assert code_of(stage, stage.logged(node, name, files=WHOLE, **more)) == "forbidden"
+
+
+def test_a_receipt_about_files_of_another_list_or_of_a_message_without_any_proves_nothing(stage: Stage) -> None:
+    about_others = stage.logged("jp", EventName.FileAcceptance, files=ELSEWHERE)
+    assert code_of(stage, about_others) == "proof-invalid"
+    own = stage.logged("jp", EventName.FileAcceptance, files=WHOLE)
+    assert code_of(stage, own, ABOUT) == "proof-invalid"
+
+
+def test_a_node_cannot_make_a_desks_word_about_some_files_one_about_others(stage: Stage) -> None:
+    for files, said in ((WHOLE, ONE), (ONE, WHOLE), (ELSEWHERE, WHOLE)):
+        assert code_of(stage, stated_of_files(stage, EventName.FileHandover, files, said)) == "malformed"
+
+
+def found(stage: Stage, *receipts: Receipt) -> list[str]:
+    whole = judge_whole(stage.judge, receipts, WITH_FILES, NOW)
+    assert all(judged.proved is None for judged in whole.judged) == bool(whole.found)
+    return [one.text.partition(": ")[2] for one in whole.found]
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """Logs of its own: what they are made to say here would contradict other tests."""
+    world = World(tmp_path, monkeypatch, "gh")
+    return Stage(world, ReceiptJudge(lambda: world.directory))
+
+
+def test_files_are_consigned_before_they_are_handed_over_and_opened(fresh: Stage) -> None:
+    opened = stated_of_files(fresh, EventName.FileAccessTracking, WHOLE)
+    handed = stated_of_files(fresh, EventName.FileHandover, WHOLE)
+    consigned = fresh.logged("fr", EventName.FileConsignment, files=WHOLE, recipient=FR)
+    assert found(fresh, handed, consigned)[0].startswith("FileHandover at")
+    assert found(fresh, opened, handed)[0].startswith("FileAccessTracking at")
+    later = stated_of_files(fresh, EventName.FileHandoverFailure, WHOLE)
+    assert found(fresh, consigned, later) == []
+
+
+def test_files_of_which_one_is_told_apart_contradict_nothing(fresh: Stage) -> None:
+    # A large file is told of by itself, and may be handed over before the set is whole.
+    taken = fresh.logged("fr", EventName.RelayAcceptance, peer="jp")
+    early = [
+        fresh.logged("fr", EventName.FileConsignment, files=ONE, recipient=FR),
+        stated_of_files(fresh, EventName.FileHandover, ONE),
+        fresh.logged("fr", EventName.FileConsignment, files=WHOLE, recipient=FR),
+    ]
+    assert found(fresh, taken, *early) == []
+    again = fresh.logged("fr", EventName.FileConsignment, files=WHOLE, recipient=FR)
+    assert "FileConsignment stands at" in found(fresh, early[2], again)[0]
+
+
+def test_a_log_that_takes_files_before_their_message_lies(fresh: Stage) -> None:
+    files = fresh.logged("fr", EventName.FileRelayAcceptance, files=WHOLE, peer="jp")
+    taken = fresh.logged("fr", EventName.RelayAcceptance, peer="jp")
+    (text,) = found(fresh, files, taken)
+    assert text.startswith("files at 0, and the message accepted at 1 only")
+    # That it handed the message on, which it logs later, is no acceptance.
+    on = fresh.logged("jp", EventName.RelayAcceptance, peer="fr", reference=LeafReference("x/fr", 1, bytes(32)))
+    assert found(fresh, fresh.logged("jp", EventName.FileAcceptance, files=WHOLE), on) == []

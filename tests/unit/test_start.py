@@ -85,7 +85,7 @@ HELPS = {
     "comity": ("exchange.cli.main", [[], *([row.name] for row in COMITY), ["officer", "add"], ["evidence", "bag"]]),
     "comity-node": ("node.cli.main", [[], *([row.name] for row in NODE), ["cards", "publish"], ["log", "erase"]]),
 }
-FEW = {0: 200, 1: 235, 2: 235}  # modules, by how many words the command has
+FEW = {0: 200, 1: 237, 2: 237}  # modules, by how many words the command has
 
 
 def imported(module: str, words: Iterable[str], *, before: str = "") -> tuple[int, frozenset[str]]:
@@ -129,4 +129,4 @@ def test_a_desk_that_opens_imports_what_it_needs_for_that(tmp_path: Path, monkey
     code, names = imported("exchange.cli.main", words, before=only_this)
     assert code == 0
     assert names & NOT_FOR_A_DESK == frozenset()
-    assert len(names) <= 720
+    assert len(names) <= 760  # its files on their way, too

@@ -23,6 +23,7 @@ from protocol.errors import CheckpointInvalidError, SignatureInvalidError
 from protocol.event import decode_event
 from protocol.log.checkpoint import LogVerifier, open_checkpoint, verify_checkpoint
 from protocol.log.layout import decode_bundle, parse_tile_path
+from protocol.log.merkle import EMPTY_ROOT as EMPTY
 from protocol.log.merkle import leaf_hash, verify_inclusion
 from protocol.log.note import NoteSignature, parse_note, parse_vkey, serialize_note
 from protocol.log.proof import decode_tlog_proof
@@ -145,12 +146,29 @@ def _of_cbor() -> Iterator[Case]:
         yield "cbor", rule, bytes.fromhex(data), code
 
 
+_ACCEPTED = "FileAcceptance"
+
+
 def _of_events() -> Iterator[Case]:
     submitted, handed_on, failed, stated = (cbor.decode(ENTRIES[index]) for index in (0, 2, 4, 5))
     for rule, value, change, code in (
         ("an unknown version", submitted, {1: 2}, "unsupported-version"),
         ("a version that is true", submitted, {1: True}, "unsupported-version"),
         ("an unknown name", submitted, {2: "Submission"}, "malformed"),
+        ("an event about files that names none", submitted, {2: _ACCEPTED}, "malformed"),
+        ("files in an event about none", submitted, {12: [bytes(32), None, 1, bytes(32)]}, "malformed"),
+        (
+            "files of a list, and none of it",
+            submitted,
+            {2: "FileAcceptance", 12: [bytes(32), None, 0, EMPTY]},
+            "malformed",
+        ),
+        (
+            "two files under one name",
+            submitted,
+            {2: "FileAcceptance", 12: [bytes(32), bytes(32), 2, EMPTY]},
+            "malformed",
+        ),
         ("a time before 1970", submitted, {3: -1}, "malformed"),
         ("a time after the year 9999", submitted, {3: 253402300800000}, "malformed"),
         ("a message id of version 4", submitted, {4: submitted[4][:6] + b"\x40" + submitted[4][7:]}, "malformed"),
@@ -231,7 +249,10 @@ def _of_envelopes() -> Iterator[Case]:
         return signed([changed, *sealed[1:]])
 
     for rule, change, code in (
-        ("an unknown version", {1: 2}, "unsupported-version"),
+        ("an unknown version", {1: 3}, "unsupported-version"),
+        ("version 2 without files", {1: 2}, "malformed"),
+        ("files in version 1", {10: [bytes(32), 1, 584]}, "malformed"),
+        ("a file set without a file", {1: 2, 10: [bytes(32), 0, 0]}, "malformed"),
         ("recipients out of order", {4: routing[4][::-1]}, "malformed"),
         ("a recipient twice", {4: [routing[4][0], *routing[4][:2]]}, "malformed"),
         ("no recipient", {4: []}, "malformed"),

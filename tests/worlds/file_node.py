@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -26,17 +26,22 @@ from node.operations.disk import Disk
 from node.operations.logging import make_log
 from node.operations.metrics import Metrics
 from node.settings import NodeSettings
-from node.store.operations import Incoming, Operation
+from node.store.operations import AcceptTransfer, Incoming, Operation, RecordRelayed
+from node.store.reads import OutboundKind, Portion
 from node.store.sqlite.store import SqliteStore
+from protocol.address import Address
 from protocol.errors import ComityError
-from protocol.event import Event, decode_event
+from protocol.event import Event, EventName, decode_event
 from protocol.files.file_list import FileList, encode_list
 from protocol.files.sealed_file import Segment
-from protocol.http.files import FilesAnnounced, Ranges, SegmentSent
-from tests.conformance.store import JP, NOW, PARIS, TOKYO, incoming, submission
+from protocol.http import files as bodies
+from protocol.http import wire
+from protocol.http.files import FilesAnnounced, FilesHeld, FilesWanted, Ranges, SegmentSent
+from tests.conformance.store import JP, NOW, PARIS, TOKYO, ForeignLog, incoming, reference, submission
 from tests.worlds.parcels import sealed_sample
 
 SENDER = str(TOKYO)
+QUICK = {"first_backoff_s": 0.01, "max_backoff_s": 0.05}
 
 
 class SetClock:
@@ -85,36 +90,79 @@ class Files:
         return [SegmentSent(number, self.segments[number, index]) for number, index in places]
 
 
+class InProcess:
+    """The partners of a node: other such nodes in this process. What is said to them is encoded as on a wire."""
+
+    def __init__(self, own: str) -> None:
+        self.own = own
+        self.nodes: dict[str, FileNode] = {}
+        self.said: list[tuple[str, int]] = []  # of each request with segments: the message in hexadecimal, how many
+        self.problem: ComityError | None = None  # why no partner can be reached
+        self.altering = False  # a bit changes on the way
+
+    def can_reach(self, partner: str) -> bool:
+        return partner in self.nodes
+
+    def get(self, partner: str) -> InProcess:
+        if self.problem is not None:
+            raise self.problem
+        (self.node,) = [node for name, node in self.nodes.items() if name == partner]
+        return self
+
+    async def announce_files(self, announced: FilesAnnounced, files: int) -> tuple[Ranges, ...]:
+        decoded = bodies.decode_open(bodies.encode_open(announced))
+        missing = await self.node.intake.announce(decoded, self.own, desk=False)
+        return bodies.decode_missing(bodies.encode_missing(missing), files, self.own)
+
+    async def send_segments(self, message: bytes, body: bytes, count: int, extra_s: float) -> list[ComityError | None]:
+        if self.problem is not None:
+            raise self.problem
+        self.said.append((message.hex(), count))
+        sent = bodies.decode_segments(body)
+        if self.altering:
+            self.altering = False
+            changed = bytes(len(sent[0].segment.data))
+            sent[0] = replace(sent[0], segment=replace(sent[0].segment, data=changed))
+        verdicts = await self.node.intake.take(message, sent, self.own)
+        return wire.decode_verdicts(wire.encode_verdicts(verdicts), count, self.own)
+
+    async def fetch_files(self, wanted: FilesWanted, extra_s: float) -> FilesHeld:
+        held = await self.node.serving.fetch(bodies.decode_fetch(bodies.encode_fetch(wanted)), self.own)
+        return bodies.decode_held(bodies.encode_held(held), self.own)
+
+    async def cancel_files(self, message: bytes) -> int:
+        return await self.node.intake.cancel(message, self.own)
+
+
 class FileNode:
     """One such node: what a message is accepted by, and how its files come, go and end."""
 
-    def __init__(
-        self, path: Path, store: FileStore | None = None, *, clock: SetClock | None = None, **files: Any
-    ) -> None:
-        self.clock = clock or SetClock()
+    def __init__(self, path: Path, store: FileStore | None = None, *, name: str = "jp", **files: Any) -> None:
+        self.clock = SetClock()
         self.metrics, self.log = Metrics(), StringIO()
-        log = make_log("jp", "debug", self.log)
+        log = make_log(name, "debug", self.log)
         disk = Disk(self.metrics, log)
-        settings = NodeSettings.of({"node": "jp", "files": {"reserve_bytes": 0, **files}})
+        settings = NodeSettings.of({"node": name, "delivery": QUICK, "files": {"reserve_bytes": 0, **files}})
         self.database = SqliteStore(path / "node.db", JP.origin)
         self.sequencer = Sequencer(self.database, JP, KeptCheckpoint(CheckpointFile(path / "last")), self.clock)
-        nobody = cast(Any, None)
+        self.partners, self.foreign = InProcess(name), ForeignLog()
+        trusting = cast(Any, SimpleNamespace(require_trusted=lambda partner: None))
         self.directory = SimpleNamespace(current=SimpleNamespace(nodes=dict))  # of no nation
         node = NodeContext(
-            "jp",
+            name,
             settings,
             self.clock,
             self.database,
             self.sequencer,
             cast(Any, self.directory),
-            nobody,
+            cast(Any, self.partners),
             self.metrics,
             log,
             disk,
         )
         self.store = store or FolderStore(path / "files", report=disk)
         self.holdings = Holdings(node, self.store)
-        self.context = FilesContext(node, self.store, self.holdings, nobody, Pace(None))
+        self.context = FilesContext(node, self.store, self.holdings, trusting, Pace(None))
         self.intake, self.serving = FileIntake(self.context), FileServing(self.context)
         self.housekeeping = FileHousekeeping(self.context, self.intake)
 
@@ -126,6 +174,17 @@ class FileNode:
     async def close(self) -> None:
         await self.sequencer.stop()
         await self.store.close()
+
+    async def accept_from(self, files: Files, peer: str, *local: Address, onward: Mapping[str, Any] = {}) -> None:
+        """A node handed the message over."""
+        await self.perform(AcceptTransfer(files.message, peer, local, NOW, onward))
+
+    async def gone_on(self, files: Files, partner: str = "fr") -> None:
+        """The message left the queue for the partner, which took it."""
+        due = await self.database.reads.due_outbound(partner, OutboundKind.ENVELOPE, NOW, Portion(99, 1 << 30))
+        (queued,) = [row for row in due if row.digest == files.digest]
+        receipts = self.foreign.receipts(files.message, EventName.RelayAcceptance, EventName.ContentConsignment)
+        await self.perform(RecordRelayed(queued.outbound_id, receipts, reference(receipts[0]), NOW))
 
     async def accept(self, files: Files, *, local: Sequence[Any] = (), partners: Sequence[str] = ("fr",)) -> None:
         """A desk here submitted the message."""

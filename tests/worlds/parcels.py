@@ -40,8 +40,8 @@ def sealed_sample(size_bytes: int, seed: int = 0) -> SealedSample:
     """A file of so many random bytes, sealed; the same for the same arguments."""
     chosen = random.Random((size_bytes << 8) + seed)
     sealer, tree, data = FileSealer(chosen.randbytes(32), chosen.randbytes(24)), SegmentTree(), []
-    parts = [*sealer.update(chosen.randbytes(size_bytes)), *sealer.finish()]
-    for part in parts:
+    pieces = [chosen.randbytes(min(MIB, size_bytes - at)) for at in range(0, size_bytes, MIB)]
+    for part in [*(part for piece in pieces for part in sealer.update(piece)), *sealer.finish()]:
         tree.append(segment_hash(part))
         data.append(bytes(part))
     segments = tuple(Segment(index, tree.path(index), part) for index, part in enumerate(data))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -109,23 +109,15 @@ def watch(
                 await _say(desk, seen, as_json=as_json)
 
     async def look_once(desk: Desk, channels: Sequence[Channel]) -> None:
-        from exchange.desk.notify import CHANNEL
-        from exchange.desk.watch import TryFailed, compare_log, tell, told_here
-
-        (await synced(desk)).say()
-        found = await compare_log(desk)
-        if found is not None:
-            await _say(desk, found, as_json=as_json)
-        async with aclosing(told_here(desk)) as notices:
-            async for notice in notices:
-                await _say(desk, notice, as_json=as_json)
-        for channel in channels:
-            failure = await tell(desk, channel)
-            if failure is not None:
-                await _say(desk, failure, as_json=as_json)
-        await desk.webhooks.queue()
-        for problem in (await desk.webhooks.deliver()).failed:
-            await _say(desk, TryFailed(CHANNEL, problem), as_json=as_json)
+        reached, told = await synced(desk), False
+        reached.say()
+        async with aclosing(_looked_at_once(desk, channels)) as looking:
+            async for seen in looking:
+                told = True
+                await _say(desk, seen, as_json=as_json)
+        if as_json and not told:
+            # Nothing at all would be no JSON.
+            print_json_line({"event": "nothing", **reached.members()})
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -137,6 +129,26 @@ def item_object(item: AgendaItem) -> dict[str, Any]:
 
 
 # --- Inside ---
+
+
+async def _looked_at_once(desk: Desk, channels: Sequence[Channel]) -> AsyncGenerator[Seen, None]:
+    """What one look finds: each notice counts as told when the next one is asked for."""
+    from exchange.desk.notify import CHANNEL
+    from exchange.desk.watch import TryFailed, compare_log, tell, told_here
+
+    found = await compare_log(desk)
+    if found is not None:
+        yield found
+    async with aclosing(told_here(desk)) as notices:
+        async for notice in notices:
+            yield notice
+    for channel in channels:
+        failure = await tell(desk, channel)
+        if failure is not None:
+            yield failure
+    await desk.webhooks.queue()
+    for problem in (await desk.webhooks.deliver()).failed:
+        yield TryFailed(CHANNEL, problem)
 
 
 async def _say(desk: Desk, seen: Seen, *, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,7 +25,7 @@ from exchange.cli._options import (
 from exchange.cli.cases._course import course_lines
 from exchange.cli.cases.case_list import case_list
 from exchange.cli.cases.parents import add_parent_commands, show_parent
-from exchange.cli.messages.printing import print_targets, report_sent
+from exchange.cli.messages.printing import print_targets, report_sent, sent_cell
 from exchange.cli.messages.syncing import SyncOption, synced
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _, labelled
@@ -40,15 +41,15 @@ from exchange.text.labels import (
     state_label,
 )
 from keys.local.terminal import ask
-from protocol.errors import UsageError
+from protocol.errors import ClosingLosesError, UsageError
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from exchange.acts.cases import NoteKept
     from exchange.desk.desk import Desk
-    from exchange.messaging.drafting.closing import Loss
     from exchange.office.case_notes import CaseEntry
+    from exchange.store.rows import UnprovedEntry
     from protocol.lifecycle.deadlines import Deadline
 
 app = typer.Typer(no_args_is_help=True)
@@ -100,6 +101,8 @@ def show(
         if len(cases) > 1:
             for nation, case in cases.items():
                 line(labelled(safe(nation), state_label(str(case.state_at(now)))))
+        for registered in parts.before:
+            line(_before_text(registered))
         line(labelled(_("Works on it"), safe(noted.assigned_to or "-")))
         waits = noted.waiting_until(now)
         if waits is not None:
@@ -108,28 +111,19 @@ def show(
             _("Messages"),
             [_("Id"), _("Type"), _("From"), _("Sent at"), _("Opened at")],
             [
-                (str(row.id)[-SHORT_ID:], code_label("message_type", row.type), row.sender, row.sent_at, row.opened_at)
+                (
+                    str(row.id)[-SHORT_ID:],
+                    code_label("message_type", row.type),
+                    row.sender,
+                    sent_cell(row),
+                    row.opened_at,
+                )
                 for row in rows
             ],
         )
         if targets:
             print_targets(targets)
-        if due:
-            table(
-                _("Due"),
-                [_("What"), _("Side"), _("Target"), _("Due"), _("Kind"), _("Rule")],
-                [
-                    (
-                        deadline_label(item.what),
-                        side_label(item.side),
-                        item.target,
-                        _when(item, now),
-                        due_kind_label(item.kind),
-                        source_label(item.source),
-                    )
-                    for item in due
-                ],
-            )
+        _print_due(due, now)
         for entry in out_of_order:
             text = _("Out of order: {what} {target}: {why}")
             what, why = fact_label(type(entry.fact)), reason_label(entry.reason)
@@ -150,6 +144,25 @@ def show(
             )
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def _print_due(due: Sequence[Deadline], now: datetime) -> None:
+    if due:
+        table(
+            _("Due"),
+            [_("What"), _("Side"), _("Target"), _("Due"), _("Kind"), _("Rule")],
+            [
+                (
+                    deadline_label(item.what),
+                    side_label(item.side),
+                    item.target,
+                    _when(item, now),
+                    due_kind_label(item.kind),
+                    source_label(item.source),
+                )
+                for item in due
+            ],
+        )
 
 
 def _when(item: Deadline, now: datetime) -> str:
@@ -302,9 +315,11 @@ def close(
         agreed = lapse or not lost
         if not as_json:
             for loss in lost:
-                line(_loss_text(loss))
+                line(str(loss))
         if not agreed and not as_json and sys.stdin.isatty():
             agreed = ask(_("Close it all the same (yes or no)?")).strip().lower() in {"yes", _("yes")}
+        if not agreed and not as_json:  # what it would lose stands above
+            raise ClosingLosesError(_("the case stays open, and nothing was sent"))
         sent = await desk.cases.close(thread, reason, text=text, lapse=agreed)
         if as_json:
             print_json({"lost": lost, "sent": sent, **reached.members()})
@@ -317,15 +332,11 @@ def close(
 # --- Inside ---
 
 
-def _loss_text(loss: Loss) -> str:
-    from exchange.text.due import instant_text
-
-    case, at = str(loss.thread)[-SHORT_ID:], instant_text(loss.at) if loss.at is not None else "-"
-    if loss.kind == "lapses":
-        text = _("{case}: {target} is preserved until {at}, and lapses")
-        return text.format(case=case, target=safe(loss.name), at=at)
-    text = _("{case}: we still owe: {what} ({at})") if loss.ours else _("{case}: they still owe: {what} ({at})")
-    return text.format(case=case, what=deadline_label(loss.name), at=at)
+def _before_text(entry: UnprovedEntry) -> str:
+    """That a case was registered before it was proved, and where that stands."""
+    text = _("Registered before, not proved, by {channel}, {at}: comity unproved show {entry}")
+    channel = code_label("request_channel", entry.channel)
+    return text.format(channel=channel, at=safe(entry.received_at), entry=str(entry.id)[-SHORT_ID:])
 
 
 async def _thread(desk: Desk, text: str) -> UUID:
@@ -337,8 +348,12 @@ def _say_noted(noted: NoteKept, *, as_json: bool) -> None:
         print_json(noted)
         return
     entry = noted["entry"]
-    line(labelled(str(noted["thread"]), labelled(entry_label(entry.kind), safe(_text_of(entry) or "-"))))
+    line(labelled(str(noted["thread"]), labelled(entry_label(entry.kind), safe(_text_of(entry)))))
 
 
 def _text_of(entry: CaseEntry) -> str:
-    return f"{entry.text} ({safe(entry.until)})" if entry.until is not None else entry.text
+    """What an entry says; of one that ends what was noted before, that it does."""
+    if entry.until is not None:
+        return f"{entry.text} ({safe(entry.until)})".strip()
+    ended = {"assigned": _("nobody"), "waiting": _("no longer"), "authority": _("no longer")}
+    return entry.text or ended.get(entry.kind, "-")

@@ -21,13 +21,14 @@ from exchange.cli._options import (
 from exchange.cli.messages.files import read_document
 from exchange.cli.messages.printing import report_sent_many
 from exchange.cli.messages.syncing import Synced, SyncOption, synced
-from exchange.cli.output import line, print_json, safe, table
+from exchange.cli.output import line, listed, print_json, safe, table
 from exchange.i18n import _, labelled
 from exchange.text.labels import code_label, deadline_label, state_label
 
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from exchange.cases.parents import ParentView
     from exchange.desk.desk import Desk
 
 ParentArgument = Annotated[
@@ -111,27 +112,24 @@ def parents(
 
         reached = await synced(desk, sync=sync)
         found = await desk.parents.all()
-        if as_json:
-            print_json({**parents_object(found), **reached.members()})
-            return
-        reached.say()
-        table(
-            _("Asked of several nations"),
-            [_("Id"), _("Own reference"), _("Type"), _("Nations"), _("State"), _("Made at")],
-            [
-                (
-                    str(view.id)[-SHORT_ID:],
-                    view.own_reference,
-                    code_label("message_type", view.type),
-                    ", ".join(f"{child.nation}: {state_label(child.state)}" for child in view.children),
-                    state_label(view.state),
-                    view.made_at,
-                )
-                for view in found
-            ],
-        )
+        if not as_json:
+            reached.say()
+        heads = [_("Id"), _("Own reference"), _("Type"), _("Nations"), _("State"), _("Made at")]
+        shown = (_("Asked of several nations"), heads, lambda: map(_cells, found))
+        listed({**parents_object(found), **reached.members()}, shown, as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def _cells(view: ParentView) -> tuple[object, ...]:
+    return (
+        str(view.id)[-SHORT_ID:],
+        view.own_reference,
+        code_label("message_type", view.type),
+        ", ".join(f"{child.nation}: {state_label(child.state)}" for child in view.children),
+        state_label(view.state),
+        view.made_at,
+    )
 
 
 def say(

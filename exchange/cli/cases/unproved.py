@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from exchange.store.rows import UnprovedEntry
 
 app = typer.Typer(no_args_is_help=True)
-EntryArgument = Annotated[str, typer.Argument(help=_("The id of the entry, or its last characters."))]
+EntryArgument = Annotated[str, typer.Argument(help=_("The id of the entry, or its first or last characters."))]
 
 
 def register(
@@ -59,6 +59,9 @@ def register(
     confirm_by: Annotated[
         str | None, typer.Option("--confirm-by", help=_("Until when the proved message should come (with time zone)."))
     ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help=_("Register it although the same is registered, or proved, already."))
+    ] = False,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -81,6 +84,7 @@ def register(
             received_at=instant(received_at),
             needed_by=instant(needed_by),
             confirm_by=instant(confirm_by),
+            again=again,
         )
         _report(entry, as_json=as_json)
 

@@ -22,7 +22,7 @@ from exchange.cli._options import (
 )
 from exchange.cli.messages.files import read_document
 from exchange.cli.messages.printing import report_sent
-from exchange.cli.output import line, print_json, safe, table
+from exchange.cli.output import line, listed, print_json, safe
 from exchange.i18n import _
 from exchange.office.draft_ids import DRAFT_ID
 from exchange.text.labels import code_label
@@ -48,26 +48,16 @@ def list_(
 
     async def work(desk: Desk) -> None:
         kept = await desk.messages.saved_drafts()
-        if as_json:
-            print_json({"drafts": [draft_object(one) for one in kept]})
-            return
-        table(
-            _("Drafts"),
-            [_("Id"), _("Type"), _("Written by"), _("At"), _("State"), _("Remark")],
-            [
-                (
-                    str(one.id)[-SHORT_ID:],
-                    code_label("message_type", one.type) if one.type else None,
-                    one.drafted_by,
-                    one.drafted_at,
-                    one.state,
-                    one.remark,
-                )
-                for one in kept
-            ],
-        )
+        heads = [_("Id"), _("Type"), _("Written by"), _("At"), _("State"), _("Remark")]
+        shown = (_("Drafts"), heads, lambda: map(_cells, kept))
+        listed({"drafts": [*map(draft_object, kept)]}, shown, as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def _cells(one: KeptDraft) -> tuple[object, ...]:
+    kind = code_label("message_type", one.type) if one.type else None
+    return str(one.id)[-SHORT_ID:], kind, one.drafted_by, one.drafted_at, one.state, one.remark
 
 
 @app.command(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from exchange.cli._options import SHORT_ID
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from exchange.cases.duplicates import Duplicate
     from exchange.cases.legal_comparison import Hint
     from exchange.messaging.drafting.cleaning import Removed
-    from exchange.views import Caution, ReceiptRow, SentMessage, TargetRow
+    from exchange.views import Caution, InboxRow, ReceiptRow, SentMessage, TargetRow
 
 
 def report_sent(
@@ -177,7 +178,14 @@ def print_duplicates(duplicates: Sequence[Duplicate], not_searched: int) -> None
             _("Other cases are about the same targets"),
             [_("Target"), _("Case"), _("Its target"), _("From"), _("To"), _("Sent at")],
             [
-                (row.target, row.thread, row.other_target, row.sender, ", ".join(map(str, row.recipients)), row.sent_at)
+                (
+                    row.target,
+                    row.thread,
+                    row.other_target,
+                    row.sender,
+                    ", ".join(map(str, row.recipients)),
+                    _scheduled(row.sent_at) if row.scheduled else row.sent_at,
+                )
                 for row in duplicates
             ],
         )
@@ -189,6 +197,15 @@ def print_duplicates(duplicates: Sequence[Duplicate], not_searched: int) -> None
                 not_searched,
             ).format(count=not_searched)
         )
+
+
+def sent_cell(row: InboxRow) -> object:
+    """When a message was sent; of one that waits for its time, that it will be."""
+    return _scheduled(row.sent_at) if row.status == "scheduled" else row.sent_at
+
+
+def _scheduled(at: datetime) -> str:
+    return _("{at} (scheduled)").format(at=safe(at))
 
 
 def target_cells(row: TargetRow) -> tuple[object, ...]:
@@ -207,6 +224,11 @@ def print_targets(rows: Sequence[TargetRow]) -> None:
         table(_("Targets"), titles, [target_cells(row) for row in rows])
 
 
+def _meaning(row: ReceiptRow) -> str:
+    label = code_label("receipt_event", row.event)
+    return label if row.files is None else f"{label} ({row.files.words})"
+
+
 def print_receipts(title: str, receipts: tuple[ReceiptRow, ...]) -> None:
     table(
         title,
@@ -214,7 +236,7 @@ def print_receipts(title: str, receipts: tuple[ReceiptRow, ...]) -> None:
         [
             (
                 row.event,
-                code_label("receipt_event", row.event),
+                _meaning(row),
                 row.node,
                 row.index,
                 row.at,

@@ -13,7 +13,10 @@ import cbor2
 from exchange.cases.threads import thread_messages, thread_messages_of
 from exchange.context.parsed import Parsed
 from exchange.store.desk_store import DeskStore
-from protocol.encoding.instants import to_text
+from exchange.text.due import instant_text
+from exchange.text.labels import deadline_label
+from keys.local.printing import printable_line
+from keys.local.translation import _
 from protocol.errors import ClosingLosesError
 
 if TYPE_CHECKING:
@@ -42,8 +45,13 @@ class Loss:
     ours: bool
 
     def __str__(self) -> str:
-        at = to_text(self.at) if self.at is not None else "-"
-        return f"{self.name} {self.kind} {at} ({str(self.thread)[-8:]})"
+        """For a person: the case by the end of its id, the time in their zone."""
+        case, at = str(self.thread)[-8:], instant_text(self.at) if self.at is not None else "-"
+        if self.kind == "lapses":
+            text = _("{case}: {target} is preserved until {at}, and lapses")
+            return text.format(case=case, target=printable_line(self.name), at=at)
+        text = _("{case}: we still owe: {what} ({at})") if self.ours else _("{case}: they still owe: {what} ({at})")
+        return text.format(case=case, what=deadline_label(self.name), at=at)
 
 
 def losses(store: DeskStore, parsed: Parsed, message: Message, own: str, now: datetime) -> tuple[Loss, ...]:

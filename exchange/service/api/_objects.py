@@ -63,4 +63,5 @@ TRACKING = {
     "recipients": [{"recipient": Address, "reached": str | None, "failed": [str], "receipts": [RECEIPT]}],
     "targets": [TargetRow],
     "clocks": Clocks,
+    "files?": dict[str, Any],
 }

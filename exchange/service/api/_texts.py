@@ -6,6 +6,7 @@ ABOUT = {
     "about": "A message of the case.",
     "action": "A code of the list handling_action, or of data_protection_action.",
     "address": "A contact point, such as 24-7@fr.",
+    "again": "Do it although the same was done before.",
     "answer_by": "When the answer is needed: an instant with its offset.",
     "around": "Minutes requested before and after each instant of an export.",
     "as_note": "Send it as a note, although another message type would have effect.",

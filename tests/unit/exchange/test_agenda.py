@@ -38,6 +38,7 @@ ROUTINE = {"urgency": "routine", "urgency_reason": None}
 
 OFFICE_TABLES = ("officer", "reading", "draft", "duty", "record", "withheld", "closed", "parent", "parent_of", "held")
 DUE_TABLES = ("standing", "waiting", "settled", "card_seen", "message_card", "call_back", "unproved")
+FILE_TABLES = ("file", "file_unsent", "file_transfer", "file_transfer_open", "file_quarantine", "file_allowed")
 
 
 @pytest.fixture
@@ -155,6 +156,7 @@ async def test_an_old_database_gets_its_agenda_when_it_is_opened(world: World) -
             "webhook",
             *DUE_TABLES,
             *OFFICE_TABLES,
+            *FILE_TABLES,
         ):
             await in_thread(jp, execute, f"DROP TABLE {table}")
         await in_thread(jp, execute, "ALTER TABLE message DROP COLUMN slot")
@@ -214,7 +216,9 @@ def test_the_agenda_and_the_watch_name_the_case_and_whom_to_call(world: World, m
     assert "theirs" in out
     code, out = comity(world, JP, "watch", "--once", "--json")
     assert (code, json.loads(out)["call"]) == (0, ["+33 1 23 45 67 89"])
-    assert comity(world, JP, "watch", "--once", "--json") == (0, "")
+    # Where nothing is new, a program is told that, and not nothing.
+    code, out = comity(world, JP, "watch", "--once", "--json")
+    assert (code, json.loads(out)["event"], json.loads(out)["synchronised"]) == (0, "nothing", True)
 
 
 # --- Notices --------------------------------------------------------------------------------------------------------

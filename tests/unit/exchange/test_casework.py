@@ -102,3 +102,9 @@ def test_the_commands_show_a_case_whole_with_what_was_noted(world: World, monkey
     ):
         assert comity(*wrong)[0] == 2
     assert comity("note", "ffff", "x")[0] == 1
+    code, said = comity("assign", sent, "", as_json=False)
+    assert (code, "nobody" in said) == (0, True)
+    assert comity("show", sent)[1]["assigned_to"] is None
+    assert "nobody" in comity("show", sent, as_json=False)[1]
+    code, said = comity("wait", sent, as_json=False)
+    assert (code, "no longer" in said) == (0, True)

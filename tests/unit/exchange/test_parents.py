@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +23,7 @@ from protocol.envelope import parse_envelope
 from protocol.errors import InvalidMessageError, UsageError
 from tests.hostile.test_four_eyes import login, office_of_two
 from tests.unit.exchange.test_handling import example
+from tests.unit.exchange.test_sending_commands import typed
 from tests.worlds.desks import FR, JP, PASSPHRASE, World, in_thread, request
 
 GH = Address.parse("24-7@gh")
@@ -75,6 +77,12 @@ async def test_each_waits_for_an_instant_of_its_own_and_goes_then(world: World) 
         view = await jp.parents.view(sent.id)
         ahead = [child.sent_at - world.clock() for child in view.children]
         assert all(timedelta(0) <= span < timedelta(seconds=SiblingSettings().routine_s) for span in ahead)
+        # It says so wherever its time stands: a list of duplicates, a case, what was sent.
+        found = await jp.cases.duplicates_of_draft(request(own_reference="ANOTHER"))
+        held = {row.thread: row.scheduled for row in found}
+        assert held == {child.thread: True for child in view.children}
+        code, said = await asyncio.to_thread(typed, world, JP, "case", "show", str(found[0].thread), "--no-sync")
+        assert (code, "(scheduled)" in said) == (0, True)
         await jp.messages.sync()
         before = [*(await fr.messages.sync()).received, *(await gh.messages.sync()).received]
         assert len(before) == sum(span <= timedelta(0) for span in ahead)

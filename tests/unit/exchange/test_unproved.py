@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,15 @@ from exchange.desk.desk import Desk
 from exchange.report import Suppression
 from exchange.store.rows import UnprovedEntry
 from exchange.views import Lane
-from protocol.errors import ErasureError, NotFoundError, NothingOpenError, UsageError
+from protocol.errors import (
+    AlreadyRegisteredError,
+    ErasureError,
+    NotFoundError,
+    NothingOpenError,
+    OtherKindOfIdError,
+    UsageError,
+)
+from tests.unit.exchange.test_sending_commands import typed
 from tests.worlds.desks import FR, JP, World, in_thread, request
 
 NUMBER = "+33 1 40 97 80 00"
@@ -52,7 +62,7 @@ async def test_it_is_due_to_be_called_about_and_confirmed_and_marked_everywhere(
 
 async def test_an_emergency_by_telephone_comes_first_too(world: World) -> None:
     async with world.open(JP) as jp, world.open(FR) as fr:
-        await jp.messages.send(request())
+        await jp.messages.send(request(own_reference="OTHER"))
         await fr.messages.sync()
         needed = world.clock() + timedelta(minutes=30)
         entry = await registered(fr, urgency="emergency", needed_by=needed)
@@ -120,3 +130,74 @@ async def test_what_cannot_be_is_refused(world: World) -> None:
         for channel, kind in (("pigeon", "preservation.request"), ("comity", "preservation.request"), ("mail", "poem")):
             with pytest.raises(UsageError):
                 await fr.cases.register(channel, kind, JP, "NCB Tokyo", "Text.")
+
+
+async def test_the_same_letter_is_not_registered_twice_unless_that_is_said(world: World) -> None:
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        first = await registered(fr)
+        short = str(first.id)[-8:]
+        for again in ({}, {"reference": REFERENCE.lower()}, {"reference": None}):
+            with pytest.raises(AlreadyRegisteredError, match=f"comity unproved show {short}"):
+                await registered(fr, **again)
+        with pytest.raises(AlreadyRegisteredError):
+            await fr.cases.register("mail", "preservation.request", JP, "An assistant", "Copy.", reference=REFERENCE)
+        assert len(await fr.cases.registered()) == 1
+        second = await registered(fr, again=True)
+        await registered(fr, reference="ANOTHER")  # the same words about another matter
+        # A letter that was dropped keeps nobody from registering it.
+        await fr.cases.drop_registered(first.id, "Taken back.")
+        await fr.cases.drop_registered(second.id, "Twice.")
+        await registered(fr)
+        # After its proved message, a letter tells nothing new.
+        sent = await jp.messages.send(request(own_reference="NPA-9"))
+        await fr.messages.sync()
+        with pytest.raises(AlreadyRegisteredError, match=f"comity case show {str(sent.thread)[-8:]}"):
+            await registered(fr, reference="NPA-9")
+        await registered(fr, reference="NPA-9", again=True)
+
+
+async def test_a_case_that_was_registered_before_it_was_proved_leads_to_that(world: World) -> None:
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        entry = await registered(fr)
+        sent = await jp.messages.send(request(own_reference=REFERENCE))
+        await fr.messages.sync()
+        other = await jp.messages.send(request(own_reference="OTHER"))
+        await fr.messages.sync()
+        assert [one.id for one in await fr.cases.registered_before(sent.thread)] == [entry.id]
+        assert await fr.cases.registered_before(other.thread) == []
+        with pytest.raises(OtherKindOfIdError, match=f"comity case show {str(sent.thread)[-8:]}"):
+            await fr.messages.resolve(str(entry.id)[-8:])
+    code, said = await asyncio.to_thread(typed, world, FR, "case", "show", str(sent.id))
+    assert code == 0
+    assert f"comity unproved show {str(entry.id)[-8:]}" in " ".join(said.split())
+    code, said = await asyncio.to_thread(typed, world, FR, "case", "show", str(sent.id), "--json")
+    assert [one["id"] for one in json.loads(said)["unproved"]] == [str(entry.id)]
+
+
+async def test_an_id_of_another_kind_leads_to_the_command_that_is_about_it(world: World) -> None:
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        entry = await registered(fr)
+        sent = await jp.messages.send(request(own_reference="OTHER"))
+        await fr.messages.sync()
+        for part in (str(entry.id), str(entry.id)[-8:], str(entry.id)[:8].upper()):
+            with pytest.raises(OtherKindOfIdError, match=f"comity unproved show {str(entry.id)[-8:]}"):
+                await fr.messages.resolve(part)
+            assert await fr.cases.resolve_registered(part) == entry.id
+        with pytest.raises(OtherKindOfIdError, match=f"comity show {str(sent.id)[-8:]}"):
+            await fr.cases.resolve_registered(str(sent.id)[-8:])
+        for wrong in ("0000aaaa", "ffffffffffff"):
+            with pytest.raises(NotFoundError):
+                await fr.messages.resolve(wrong)
+            with pytest.raises(NotFoundError):
+                await fr.cases.resolve_registered(wrong)
+    short = str(entry.id)[-8:]
+    for words in (
+        ("case", "show", short),
+        ("case", "assign", short, "Kim"),
+        ("case", "close", short, "--reason", "answered"),
+        ("show", short),
+        ("track", short),
+        ("acknowledge", short, "--will-answer", "yes", "--eta", "2026-11-24T09:00:00Z"),
+    ):
+        code, said = await asyncio.to_thread(typed, world, FR, *words)
+        assert (code, f"comity unproved show {short}" in " ".join(said.split())) == (1, True), (words, said)

@@ -131,6 +131,30 @@ def test_a_nation_says_by_command_what_foreign_auditors_read(federation: Command
         assert refused["error"]["code"] == "malformed"
 
 
+@pytest.mark.long
+def test_a_nation_says_by_command_who_takes_files_and_by_which_nodes_they_pass(federation: Command) -> None:
+    folder, root = federation.path("directory"), federation.path("root.cbor")
+    signing = ["--keys", federation.path("nation.cbor"), "--key", "justice", "--registry", "registry"]
+
+    def say(*arguments: str) -> dict[str, Any] | None:
+        federation("cards", "files", folder, "jp", *arguments, *signing)
+        federation("federation", "publish", folder, "--keys", root, "--registry", "registry")
+        (card,) = [one for one in MetadataRepository(Path(folder)).cards("jp") if isinstance(one, NodeCard)]
+        return None if card.files is None else card.files.model_dump(mode="json", exclude_none=True)
+
+    assert say("--max-bytes", "5000") == {"versions": [1], "max_total_bytes": 5000}
+    ways = {"versions": [1], "max_total_bytes": 5000, "through": ["fr", "nl"], "rest": ["fr"]}
+    assert say("--through", "fr", "--through", "nl", "--rest", "fr") == ways
+    assert say("--max-bytes", "6000") == {**ways, "max_total_bytes": 6000}
+    assert say("--any-way") == {"versions": [1], "max_total_bytes": 6000}
+    assert say("--none") is None
+    assert say("--any-way") == {"versions": [1], "max_total_bytes": 1 << 40}
+    for wrong in ([], ["--none", "--any-way"], ["--none", "--max-bytes", "5"], ["--any-way", "--rest", "fr"]):
+        federation("cards", "files", folder, "jp", *wrong, *signing, code=USAGE)
+    refused = federation("cards", "files", folder, "jp", "--through", "France", *signing, code=REFUSED)
+    assert refused["error"]["code"] == "malformed"
+
+
 def test_refreshing_leaves_what_is_staged(federation: Command) -> None:
     folder, root = federation.path("directory"), federation.path("root.cbor")
     before = federation("federation", "status", folder)["version"]

@@ -1,0 +1,219 @@
+"""Files go on to the next node: as they come, in turn, again after a break, past one that is refused."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from node.files import delivery as module
+from node.files.delivery import FileDelivery
+from node.files.fetching import FileFetcher
+from node.files.pace import Pace
+from node.store.file_operations import RecordFilesTaken
+from protocol.errors import UnavailableError
+from protocol.files.logged import whole_set
+from tests.conformance.store import PARIS
+from tests.worlds.file_node import SENDER, FileNode, Files, file_node
+from tests.worlds.parcels import MIB
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not holds():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture(autouse=True)
+def _anyone_may_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("node.files.delivery.may_pass_on", lambda hop, sender, directory, at: True)
+
+
+@asynccontextmanager
+async def two(path: Path, **at_fr: object) -> AsyncIterator[tuple[FileNode, FileNode]]:
+    """The node jp, and fr whose files come from it."""
+    for name in ("jp", "fr"):
+        (path / name).mkdir(parents=True)
+    async with file_node(path / "jp") as jp, file_node(path / "fr", name="fr", **at_fr) as fr:
+        jp.partners.nodes["fr"] = fr
+        fr.partners.nodes["jp"] = jp
+        yield jp, fr
+
+
+@asynccontextmanager
+async def delivering(node: FileNode) -> AsyncIterator[None]:
+    task = asyncio.create_task(FileDelivery(node.context).run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def sent_on(jp: FileNode, fr: FileNode, files: Files) -> None:
+    """The message is at both nodes, and its files were announced at the first."""
+    await jp.accept(files)
+    await fr.accept_from(files, "jp", PARIS)
+    await jp.announce(files)
+    await jp.gone_on(files)
+
+
+def here(node: FileNode, files: Files) -> int:
+    folder = node.store._path / files.digest.hex()  # type: ignore[attr-defined]
+    return sum(not path.name.startswith(".") for path in folder.iterdir()) if folder.exists() else 0
+
+
+def whole(node: FileNode) -> float:
+    """Of how many messages the files became whole, as the node counts."""
+    return node.metrics.files_whole._value.get()
+
+
+async def test_each_segment_goes_on_as_soon_as_it_is_here_and_once(tmp_path: Path) -> None:
+    files = Files.of(6 * MIB)
+    places = list(files.segments)
+    async with two(tmp_path) as (jp, fr):
+        await sent_on(jp, fr, files)
+        async with delivering(jp):
+            for count, place in enumerate(places, 1):
+                await jp.bring(files, [place])
+                await until(lambda count=count: here(fr, files) == count)  # type: ignore[misc]
+            await until(lambda: whole(fr) == 1)
+        assert sum(count for _, count in jp.partners.said) == len(places)
+        assert await fr.names() == ["FileRelayAcceptance", "FileConsignment"]
+
+
+async def test_a_small_file_does_not_wait_for_a_large_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BATCH_BYTES", MIB)
+    large, small = Files.of(20 * MIB), Files.of(1000)
+    async with two(tmp_path) as (jp, fr):
+        for files in (large, small):
+            await sent_on(jp, fr, files)
+            await jp.bring(files, files.segments)
+        async with delivering(jp):
+            await until(lambda: here(fr, large) == len(large.segments))
+        order = [message for message, _ in jp.partners.said]
+        assert order.index(small.digest.hex()) <= 4
+        assert len(order) > 10
+
+
+async def test_files_that_the_partner_has_no_room_for_do_not_hold_up_others(tmp_path: Path) -> None:
+    refused = [Files.of(3 * MIB, seed=number) for number in range(10)]
+    small = Files.of(1000)
+    async with two(tmp_path, partner_quota_bytes=2 * MIB) as (jp, fr):
+        for files in (*refused, small):
+            await sent_on(jp, fr, files)
+            await jp.bring(files, files.segments)
+        async with delivering(jp):
+            await until(lambda: here(fr, small) == 1)
+        assert all(here(fr, files) == 0 for files in refused)
+        assert {message for message, _ in jp.partners.said} == {small.digest.hex()}
+
+
+async def test_a_partner_that_was_away_gets_what_it_lacks_and_not_what_it_has(tmp_path: Path) -> None:
+    files = Files.of(6 * MIB)
+    places = list(files.segments)
+    async with two(tmp_path) as (jp, fr):
+        await sent_on(jp, fr, files)
+        await jp.bring(files, places)
+        await fr.announce(files, "jp")
+        await fr.bring(files, places[:4], "jp")
+        jp.partners.problem = UnavailableError("it is away")
+        async with delivering(jp):
+            await until(lambda: "files-delayed" in jp.log.getvalue())
+            jp.partners.problem = None
+            await until(lambda: here(fr, files) == len(places))
+        assert sum(count for _, count in jp.partners.said) == len(places) - 4
+        assert "files-resumed" in jp.log.getvalue()
+
+
+async def test_a_segment_that_broke_on_the_way_is_sent_again_and_one_that_broke_here_is_let_go(tmp_path: Path) -> None:
+    files = Files.of(2 * MIB)
+    async with two(tmp_path) as (jp, fr):
+        await sent_on(jp, fr, files)
+        await jp.bring(files, files.segments)
+        jp.partners.altering = True
+        async with delivering(jp):
+            await until(lambda: here(fr, files) == len(files.segments))
+        assert await jp.missing(files) == set()
+
+    files = Files.of(2 * MIB, seed=4)
+    async with two(tmp_path / "again") as (jp, fr):
+        await sent_on(jp, fr, files)
+        await jp.bring(files, files.segments)
+        (stored,) = (tmp_path / "again" / "jp" / "files" / files.digest.hex()).glob("*.1")
+        content = bytearray(stored.read_bytes())
+        content[-1] ^= 1
+        stored.write_bytes(content)
+        async with delivering(jp):
+            await until(lambda: "file-segment-lost" in jp.log.getvalue())
+            assert await jp.missing(files) == {(0, 1)}
+            await jp.bring(files, [(0, 1)])
+            await until(lambda: here(fr, files) == len(files.segments))
+
+
+async def test_cancelled_files_are_let_go_at_the_next_node_too(tmp_path: Path) -> None:
+    files = Files.of(2 * MIB)
+    async with two(tmp_path) as (jp, fr):
+        await sent_on(jp, fr, files)
+        await jp.bring(files, list(files.segments)[:1])
+        async with delivering(jp):
+            await until(lambda: here(fr, files) == 1)
+            await jp.intake.cancel(files.digest, SENDER)
+            await until(lambda: here(fr, files) == 0)
+            while await jp.database.reads.file_partners():  # noqa: ASYNC110 - it has no event
+                await asyncio.sleep(0.01)
+        assert [event.reasons for event in await fr.events()] == [("cancelled",)]
+
+
+async def test_nothing_is_sent_once_the_partners_log_has_all(tmp_path: Path) -> None:
+    files = Files.of(2 * MIB)
+    async with two(tmp_path) as (jp, fr):
+        await sent_on(jp, fr, files)
+        await jp.bring(files, files.segments)
+        message = files.message
+        await jp.perform(RecordFilesTaken(message.message_id, files.digest, "fr", whole_set(files.list), jp.clock()))
+        assert await jp.database.reads.file_partners() == []
+        async with delivering(jp):
+            await asyncio.sleep(0)
+        assert jp.partners.said == []
+
+
+async def test_a_node_without_an_address_fetches_what_it_lacks_and_learns_that_files_were_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.files.fetching.relay_to_ask", lambda directory, node: "jp")
+    monkeypatch.setattr("node.files.fetching._LOOK_S", 0.01)
+    files, back = Files.of(5 * MIB, 100), Files.of(3 * MIB, seed=7)
+    async with two(tmp_path) as (jp, fr):
+        for one in (files, back):
+            await sent_on(jp, fr, one)
+        await jp.bring(files, list(files.segments)[:2])
+        await jp.bring(back, list(back.segments)[:1])
+        fetching = asyncio.create_task(FileFetcher(fr.context, fr.intake).run())
+        try:
+            await until(lambda: here(fr, files) == 2 and here(fr, back) == 1)
+            await jp.bring(files, files.segments)
+            await jp.intake.cancel(back.digest, SENDER)
+            await until(lambda: whole(fr) == 1 and here(fr, back) == 0)
+        finally:
+            fetching.cancel()
+            await asyncio.gather(fetching, return_exceptions=True)
+        told = {(event.digest, event.name.value, event.reasons) for event in await fr.events()}
+        assert told == {
+            (files.digest, "FileRelayAcceptance", ()),
+            (files.digest, "FileConsignment", ()),
+            (back.digest, "FileExpiry", ("cancelled",)),
+        }
+
+
+def test_files_go_to_each_partner_at_its_pace_and_no_slower_after_a_rest() -> None:
+    now = [100.0]
+    pace = Pace(1000, lambda: now[0])
+    assert [pace.delay_s("fr", 500) for _ in range(4)] == [0.0, 0.0, 0.0, 0.5]
+    assert pace.delay_s("gh", 500) == 0.0
+    now[0] += 100
+    assert pace.delay_s("fr", 1000) == 0.0
+    assert Pace(None).delay_s("fr", 1 << 50) == 0.0
