@@ -184,23 +184,14 @@ def scan(
     async def work(desk: Desk) -> int | None:
         result = await desk.custody.scan(file)
         if as_json:
-            print_json({"verdict": result.verdict, **_finding(result)})
+            from exchange.acts.evidence import scan_object
+
+            print_json(scan_object(result))
         else:
             line(f"{safe(str(file))}: {scan_text(result)}")
         return {"clean": None, "infected": UNVERIFIED}.get(result.verdict, UNCHECKED)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
-
-
-def _finding(result: ScanResult) -> dict[str, object]:
-    found = result.finding
-    return {
-        "scanner": found.scanner,
-        "reason": found.reason,
-        "signature": found.signature,
-        "size_bytes": result.size_bytes,
-        "sha256": result.sha256,
-    }
 
 
 def scan_text(result: ScanResult) -> str:
