@@ -3,11 +3,11 @@
     python -m tests.faults.files_long [--gib 20] [--kills 12] [--seed 1] [--folder /var/tmp] [--open]
 
 Both nodes and the programs of both desks are processes. Any of them is killed (SIGKILL) at random moments and begun
-again, while the file is sent and fetched. At the end the file is verified at the recipient's desk, or opened (``--open``)
-and compared, and the stand-alone verifier judges the bag of the sender with the sealed file beside it.
+again, while the file is sent and fetched. At the end the file is verified at the recipient's desk, or opened
+(``--open``) and compared, and the stand-alone verifier judges the bag of the sender with the sealed file beside it.
 
-Disk: the sealed file lies at the sender's desk, at both nodes until it is handed over, and at the recipient's desk: four
-times its size, and once more with ``--open``. The source has holes, and takes little.
+Disk: the sealed file lies at the sender's desk, at both nodes until it is handed over, and at the recipient's desk:
+four times its size, and once more with ``--open``. The source has holes, and takes little.
 """
 
 from __future__ import annotations
