@@ -116,6 +116,7 @@ def take_derived(kept: Mapping[str, Any], news: DerivedNews, now: datetime) -> N
     """Bring what lists begin with up to date, as far as ``news`` says."""
     agenda, standing = news
     kept[AGENDA].look([DerivedRow(*row) for row in agenda], now)
+    kept[AGENDA].plan()  # once, and not in each process that begins with it
     kept[STANDING].take([DerivedRow(*row) for row in standing])
 
 

@@ -21,11 +21,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from exchange.content.names import distinct_names
-from exchange.content.scanning import Scanning
-from exchange.content.verdicts import ScanResult
-from exchange.custody.quarantine import ACT as QUARANTINE_ACT
-from exchange.custody.quarantine import QuarantinedFile
 from exchange.desk._opening import require_consent, require_open
 from exchange.desk._works import Draft, Works
 from exchange.files.attaching import owner_of
@@ -216,6 +211,8 @@ class DeskFiles:
         await self._in_thread(lambda: self._require_free(here, chosen))
         await self._in_thread(lambda: self._note_opening(here, chosen))
         await self._require_here(here, chosen, told)
+        from exchange.content.names import distinct_names
+
         originals = [str(here.attachments[number]["name"]) for number in chosen]
         targets = [target] if target is not None else [folder / name for name in distinct_names(originals)]
         opened = list[OpenedFile]()
@@ -264,7 +261,9 @@ class DeskFiles:
 
     async def _open(self, here: _Here, number: int, target: Path, told: Told) -> OpenedFile:
         attachment, place = here.attachments[number], here.places[number]
-        scanning, results = Scanning(self._context.settings.scanning), list[ScanResult]()
+        from exchange.content.scanning import Scanning
+
+        scanning, results = Scanning(self._context.settings.scanning), list[Any]()
 
         def look(path: Path) -> None:
             results.append(scanning.scan(path))
@@ -303,6 +302,9 @@ class DeskFiles:
 
     def _quarantine(self, here: _Here, number: int, problem: ComityError) -> None:
         """Keep a file apart that is not what its sender signed; recorded."""
+        from exchange.custody.quarantine import ACT as QUARANTINE_ACT
+        from exchange.custody.quarantine import QuarantinedFile
+
         attachment, works = here.attachments[number], self._works
         found = QuarantinedFile.of(problem, truncate(self._context.clock()), works.acting.name)
         record = works.book.record(
@@ -322,6 +324,8 @@ class DeskFiles:
         """Return if a file is not kept apart; raises :class:`FileHashMismatchError`. In the desk's thread."""
         kept = self._store.custody.quarantined(message, bytes.fromhex(attachment["sealed"]["name"]))
         if kept is not None:
+            from exchange.custody.quarantine import QuarantinedFile
+
             raise QuarantinedFile.from_bytes(kept).refusal()
 
     def has(self, head: Head, name: bytes) -> bool:

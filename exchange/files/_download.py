@@ -20,6 +20,7 @@ from exchange.files.progress import Meter, Told, nobody
 from exchange.files.sealing import sealed_file_of
 from exchange.files.shelf import fetched_place
 from exchange.link.link import NodeLink
+from exchange.office.hash_only import require_allowed
 from exchange.store.files import FileTransfer, TransferState
 from exchange.store.rows import MessageRef
 from protocol.errors import ComityError, ErasedError, FileNotHereError, PeerFailedError
@@ -176,7 +177,9 @@ class Downloading:
     def _coming(self, message_id: UUID) -> _Coming:
         stored = self._context.store.messages.get(message_id)
         message = self._context.parsed.of(stored)
-        files = FileList.of(sealed_file_of(attachment) for attachment in attachments_of(message))
+        attachments = attachments_of(message)
+        require_allowed(self._context, attachments)  # what is exchanged by its hash alone does not even come here
+        files = FileList.of(map(sealed_file_of, attachments))
         shelf, digest = self._book.shelf, stored.head.digest
         arriving = [ArrivingFile(shelf, fetched_place(digest, file.name), file) for file in files.files]
         return _Coming(stored.head.ref, files, arriving)

@@ -54,6 +54,7 @@ def receipt_object(row: ReceiptRow) -> dict[str, Any]:
         "reasons": row.reasons,
         "verified": row.verified,
         "error": row.error,
+        **({"files": row.files} if row.files else {}),
     }
 
 

@@ -41,7 +41,7 @@ from protocol.http.files import FilesAnnounced, SegmentSent, encode_segments
 from protocol.http.problem import is_final
 
 # One request carries so much: few enough that several are under way at once, and little is sent again after a kill.
-BATCH_BYTES = 2 * 1024 * 1024
+BATCH_BYTES = 1024 * 1024
 BATCH_SEGMENTS = 128
 # So many messages' files go to one partner in turn.
 _MESSAGES_AT_ONCE = 8
@@ -253,11 +253,9 @@ class PartnerFiles:
         number, index = push.cursor
         for step in range(files + 1):
             at = (number + step) % files
-            found = lacks.present_from(at, index if step == 0 else 0)
-            while found is not None:
-                if marks.has(at, found):
-                    return at, found
-                found = lacks.present_from(at, found + 1)
+            found = lacks.present_in_both(marks, at, index if step == 0 else 0)
+            if found is not None:
+                return at, found
         return None
 
     def _batch(self, push: _Push) -> list[tuple[int, int]]:

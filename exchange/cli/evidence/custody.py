@@ -35,7 +35,7 @@ from protocol.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from exchange.content.verdicts import ScanResult
-    from exchange.custody.chain import ChainStep, Custody
+    from exchange.custody.chain import Custody
     from exchange.desk.desk import Desk
 
 WIDTH = 80
@@ -84,11 +84,11 @@ def custody(
 
 def custody_lines(custody: Custody) -> Iterator[str]:
     """The custody of one file for a person, no line longer than a terminal of 80 columns; texts of others escaped."""
-    from exchange.custody.tags import gap_text
+    from exchange.custody.reading import gap_text, shown_name, shown_text, state_text
     from exchange.text.sizes import bytes_text
 
     file = custody.file
-    yield safe(file.original)
+    yield safe(shown_name(custody))
     about = [
         (_("Message"), str(file.message)),
         (_("Size"), f"{bytes_text(file.size_bytes)} ({file.size_bytes})"),
@@ -100,34 +100,12 @@ def custody_lines(custody: Custody) -> Iterator[str]:
         parts = [said.name, said.country, said.reference, said.hash, said.certificate]
         yield from _wrapped(f"{_('Provider')}: ", safe(", ".join(filter(None, parts)) or "-"))
     for step in custody.steps:
-        yield from _wrapped("  ", f"{safe(step.at)} {shown_text(step)}: {safe(step.what)}, {safe(step.by)}")
+        yield from _wrapped("  ", f"{safe(step.at)} {shown_text(step.shown)}: {safe(step.what)}, {safe(step.by)}")
         more = "; ".join(filter(None, (step.where, step.detail)))
         if more:
             yield from _wrapped("    ", safe(more))
     for gap in custody.gaps:
         yield from _wrapped(f"{_('NOT SHOWN')}: ", gap_text(gap))
-
-
-def state_text(state: str) -> str:
-    """Where a file stands here, in words."""
-    return {
-        "by hash only": _("by hash only"),
-        "listed": _("listed, not here"),
-        "received": _("here, sealed"),
-        "opened": _("opened here"),
-        "quarantined": _("KEPT APART: it is not what its sender signed"),
-        "gone": _("erased"),
-    }.get(state, state)
-
-
-def shown_text(step: ChainStep) -> str:
-    """What shows a step, in words."""
-    return {
-        "claimed": _("its sender says"),
-        "signed": _("signed"),
-        "proved": _("proved"),
-        "recorded": _("recorded here"),
-    }.get(step.shown, step.shown)
 
 
 def _wrapped(indent: str, text: str) -> list[str]:
@@ -206,23 +184,14 @@ def scan(
     async def work(desk: Desk) -> int | None:
         result = await desk.custody.scan(file)
         if as_json:
-            print_json({"verdict": result.verdict, **_finding(result)})
+            from exchange.acts.evidence import scan_object
+
+            print_json(scan_object(result))
         else:
             line(f"{safe(str(file))}: {scan_text(result)}")
         return {"clean": None, "infected": UNVERIFIED}.get(result.verdict, UNCHECKED)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
-
-
-def _finding(result: ScanResult) -> dict[str, object]:
-    found = result.finding
-    return {
-        "scanner": found.scanner,
-        "reason": found.reason,
-        "signature": found.signature,
-        "size_bytes": result.size_bytes,
-        "sha256": result.sha256,
-    }
 
 
 def scan_text(result: ScanResult) -> str:

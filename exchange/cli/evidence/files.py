@@ -79,12 +79,14 @@ def _row(one: MessageFiles) -> tuple[object, ...]:
 
 
 def _print_files(one: MessageFiles) -> None:
+    from exchange.text.rendering import attached_name
+
     table(
         _("Files"),
         [_("Name"), _("Size"), _("Here"), _("Opened"), _("SHA-256"), _("Sealed name")],
         [
             (
-                row.name,
+                attached_name(row.name, row.label),
                 bytes_text(row.size_bytes),
                 _("yes") if row.here else _("no"),
                 _("yes") if row.opened else _("no"),

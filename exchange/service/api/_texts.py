@@ -116,4 +116,8 @@ ABOUT = {
     "asks": "A note in return is expected.",
     "message_id": "The message, by its id or a part of it.",
     "reply_to": "The message that is replied to, by its id or a part of it.",
+    "names": "Only these files: a name in the message, or the beginning of a sealed name.",
+    "out": "The folder of the bag, an absolute path; it must not be there yet.",
+    "path": "The file, an absolute path.",
+    "sha256": "The file's SHA-256, 64 hexadecimal digits.",
 }

@@ -124,7 +124,8 @@ OTHERS = {
     *(("comity files get", "to"), ("comity files get", "target")),
     *(("comity desk run", "run_folder"), ("comity desk unit", "credential")),
     # Files of others, which are never read as anything.
-    *(("comity files export", "out"), ("comity files scan", "file")),
+    *(("comity files export", "out"), ("comity files scan", "file"), ("comity verify", "files")),
+    ("comity evidence verify", "files"),
 }
 NOT_PATHS = {("comity verify", "what"), ("comity-node federation create", "holder")}
 

@@ -14,6 +14,7 @@ from node.files.delivery import FileDelivery
 from node.files.fetching import FileFetcher
 from node.files.pace import Pace
 from node.store.file_operations import RecordFilesTaken
+from node.store.file_reads import HopState
 from protocol.errors import UnavailableError
 from protocol.files.logged import whole_set
 from tests.conformance.store import PARIS
@@ -198,6 +199,12 @@ async def test_a_node_without_an_address_fetches_what_it_lacks_and_learns_that_f
             await jp.bring(files, files.segments)
             await jp.intake.cancel(back.digest, SENDER)
             await until(lambda: whole(fr) == 1 and here(fr, back) == 0)
+            while len(await fr.events()) < 3:  # noqa: ASYNC110 - what is logged right after it was let go
+                await asyncio.sleep(0.01)
+            assert await jp.database.reads.file_partners() == ["fr"], "it waits for the other files' proof alone"
+            stored = await jp.database.reads.file_set(back.digest)
+            assert stored is not None
+            assert stored.state_of("fr") is HopState.GETS_NONE
         finally:
             fetching.cancel()
             await asyncio.gather(fetching, return_exceptions=True)
