@@ -26,7 +26,7 @@ from protocol.errors import UsageError
 
 _MESSAGE_FILES = "/v1/messages/{message}/files"
 _MOVED_WITHIN_S = 5.0
-# What goes on longer than its request, by who asked and for what.
+# Work that lasts longer than its request, by who asked for it and with which values.
 _going_on: dict[tuple[Any, ...], asyncio.Task[Any]] = {}
 
 AbsolutePath = Annotated[str, Field(pattern="^/", max_length=4_000)]
