@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,12 +22,13 @@ from exchange.cli._options import (
     with_desk,
 )
 from exchange.cli.messages.printing import report_sent
+from exchange.cli.messages.syncing import SyncOption, synced
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _
 from exchange.text.labels import code_label
 from exchange.text.objects import files_object, transfer_object
 from exchange.text.sizes import bytes_text, duration_text
-from keys.local.terminal import QUEUED, REFUSED, UNVERIFIED
+from keys.local.terminal import QUEUED, REFUSED, UNVERIFIED, write
 from protocol.errors import DeskBusyError, UsageError
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ NamesOption = Annotated[
 )
 def list_(
     message: OptionalIdArgument = None,
+    sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -56,10 +59,12 @@ def list_(
     """List files."""
 
     async def work(desk: Desk) -> None:
+        reached = await synced(desk, sync=sync)
         found = await desk.files.listed(None if message is None else await desk.messages.resolve(message))
         if as_json:
-            print_json({"messages": [files_object(one) for one in found]})
+            print_json({"messages": [files_object(one) for one in found], **reached.members()})
             return
+        reached.say()
         table(
             _("Messages with files"),
             [_("Message"), _("Way"), _("Files"), _("Size"), _("How far")],
@@ -111,6 +116,7 @@ def get(
     target: Annotated[
         Path | None, typer.Option("--as", help=_("Write the one file that --file names under this path."))
     ] = None,
+    sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -118,12 +124,20 @@ def get(
     """Open files."""
 
     async def work(desk: Desk) -> None:
+        reached = await synced(desk, sync=sync)  # its sender may have taken it back
+        if not as_json:
+            reached.say()
         found = await desk.messages.resolve(message)
         folder = _folder(to if target is None else target.parent)
         with file_progress(as_json=as_json) as told:
             opened = await desk.files.get(found, folder, names=names or (), target=target, told=told)
         if as_json:
-            print_json({"files": [{"path": str(one.path), "name": one.attachment["name"]} for one in opened]})
+            print_json(
+                {
+                    "files": [{"path": str(one.path), "name": one.attachment["name"]} for one in opened],
+                    **reached.members(),
+                }
+            )
             return
         for one in opened:
             if one.path.name == one.attachment["name"]:
@@ -274,12 +288,16 @@ async def move_all(desk: Desk, messages: Sequence[UUID], told: Told) -> list[int
     return codes
 
 
-async def say_how_far(desk: Desk, messages: Sequence[UUID], *, served: bool) -> None:
-    """Say how far the files of messages are, for a person."""
+async def say_how_far(desk: Desk, messages: Sequence[UUID], *, served: bool, beside: bool = False) -> None:
+    """Say how far the files of messages are, for a person; ``beside`` what the command prints, on standard error."""
     for message in messages:
         transfer = await desk.files.progress(message)
         text = f"{str(message)[-SHORT_ID:]}: {how_far(transfer)}"
-        line(_("{text}; the running desk moves them").format(text=text) if served and transfer.open else text)
+        said = _("{text}; the running desk moves them").format(text=text) if served and transfer.open else text
+        if beside:
+            write(said, to=sys.stderr)
+        else:
+            line(said)
 
 
 def print_hops(tracked: FileTracking) -> None:
