@@ -44,6 +44,9 @@ def measure_service(report: Report, home: Path, passphrase: bytes) -> None:
         floor = min(_timed([sys.executable, "-c", "pass"], environment) for _ in range(5))
         for name, words in (
             ("a command (inbox of 20)", ["inbox", "--offline", "--limit", "20", "--json"]),
+            ("a command (inbox of 20, for a person)", ["inbox", "--offline", "--limit", "20"]),
+            ("a command (list of 50 cases)", ["case", "list", "--no-sync"]),
+            ("a command (agenda)", ["agenda", "--no-sync"]),
             ("a command (drafts at the desk)", ["draft", "list", "--json"]),
             ("a command (who is signed in)", ["sessions", "--json"]),
         ):

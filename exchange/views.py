@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -14,6 +15,7 @@ from protocol.encoding.instants import to_text
 from protocol.encoding.phrase import phrase
 
 if TYPE_CHECKING:
+    from protocol.event import Event
     from protocol.lifecycle.case import AnyCase
     from protocol.lifecycle.clocks import ExpiryWarning
     from protocol.lifecycle.deadlines import Deadline
@@ -40,12 +42,48 @@ class SendStatus(StrEnum):
     PROPOSED = "proposed"  # a draft that another officer is to release; ``id`` is the draft's
 
 
+class FileState(StrEnum):
+    """Where a file stands at this desk."""
+
+    BY_HASH = "by hash only"  # the message names its hash, and no file follows
+    LISTED = "listed"  # the message names it, and not all of it is here
+    RECEIVED = "received"
+    OPENED = "opened"
+    QUARANTINED = "quarantined"
+    GONE = "gone"  # it was here, and its key is destroyed
+
+
+@dataclass(frozen=True, slots=True)
+class FilesTold:
+    """The files that an event is about: of the set with this digest, so many, or the one with this name (both hex)."""
+
+    file_set: str
+    name: str | None
+    count: int
+
+    @classmethod
+    def of(cls, event: Event) -> FilesTold | None:
+        """What the event says of files; None of one that is about none."""
+        if event.files is None:
+            return None
+        name = None if event.files.name is None else event.files.name.hex()
+        return cls(event.files.file_set.hex(), name, event.files.count)
+
+    @property
+    def words(self) -> str:
+        """How many files, or which one, by the beginning of its sealed name."""
+        if self.name is not None:
+            return _("file {name}").format(name=self.name[:8])
+        return _("files: {count}").format(count=self.count)
+
+
 @dataclass(frozen=True, slots=True)
 class ReceiptRow:
     """One receipt about one message. Only a ``verified`` one counts as proof; ``error`` is why another does not.
 
     ``node`` is the node whose log holds the entry (empty when that is not known), ``recipient`` the one it is about
-    (None: all), ``reference`` the partner log's origin and index that the entry points to.
+    (None: all), ``reference`` the partner log's origin and index that the entry points to, ``files`` the files that it
+    is about.
     """
 
     event: str
@@ -60,6 +98,7 @@ class ReceiptRow:
     reference: tuple[str, int] | None
     verified: bool
     error: str | None = None
+    files: FilesTold | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +236,7 @@ class ShownMessage:
     readers: tuple[tuple[str, datetime], ...] = ()  # officers who read it, and when first
     original: Message | None = None  # what a correction corrects, where it is here
     standing: MessageStanding | None = None  # None: nothing in its thread corrects or takes back anything
+    files: Mapping[str, FileState] = field(default_factory=dict, hash=False)  # by name in the message
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,6 +165,8 @@ def _check(statement: DeskStatement) -> None:
         raise MalformedError("an envelope digest has 32 bytes")
     if statement.event.of_files != (statement.files is not None):
         raise MalformedError("a statement about files says which, and only one about files")
+    if statement.files is not None and statement.files.count == 0:
+        raise MalformedError("a statement about files is about one at least")
     if statement.event.negative != bool(statement.reasons):
         raise MalformedError("a negative event has a reason, and only a negative one")
 

@@ -115,4 +115,4 @@ async def opened(desk: Desk, message_id: UUID) -> MessageOpened:
 
 async def track(desk: Desk, message_id: UUID) -> dict[str, Any]:
     """What is proved of a message; raises as :meth:`DeskMessages.track`."""
-    return tracking_object(await desk.messages.track(message_id))
+    return tracking_object(await desk.messages.track(message_id), await desk.files.tracking(message_id))

@@ -8,13 +8,14 @@ from datetime import datetime
 from uuid import UUID
 
 from exchange.audit.verify import VerifiedLog
+from exchange.views import FilesTold
 from protocol.address import Address
 from protocol.event import decode_event
 
 
 @dataclass(frozen=True, slots=True)
 class TraceRow:
-    """One event of a message in one node's log."""
+    """One event of a message in one node's log; ``files`` are those that it is about."""
 
     node: str
     index: int
@@ -24,6 +25,7 @@ class TraceRow:
     peer: str | None
     reasons: tuple[str, ...]
     reference: tuple[str, int] | None
+    files: FilesTold | None = None
 
 
 def trace(message_id: UUID, logs: Sequence[VerifiedLog]) -> list[TraceRow]:
@@ -43,4 +45,5 @@ def _row(log: VerifiedLog, index: int) -> TraceRow:
         event.peer,
         event.reasons,
         None if event.reference is None else (event.reference.origin, event.reference.index),
+        FilesTold.of(event),
     )

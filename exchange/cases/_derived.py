@@ -27,13 +27,14 @@ from exchange.cases.calls import REVIEW_WITHIN, Calls, changed_at
 from exchange.cases.delivery import ALWAYS, NotArrived, missing_of
 from exchange.cases.threads import proved_events
 from exchange.context.desk_context import DeskContext
-from exchange.views import Lane
+from exchange.store.files import FileTransfer, TransferState
+from exchange.views import Direction, Lane
 from protocol.address import Address
 from protocol.encoding import cbor
 from protocol.encoding.instants import to_ms
 
 if TYPE_CHECKING:
-    from exchange.store.rows import StoredMessage, UnprovedEntry
+    from exchange.store.rows import Head, StoredMessage, UnprovedEntry
     from protocol.event import Event
     from protocol.lifecycle.case import AnyCase
     from protocol.lifecycle.deadlines import Deadline
@@ -47,6 +48,7 @@ _LANE = {lane: number for number, lane in enumerate(Lane)}
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_HOUR = timedelta(hours=1)
 _TICK = timedelta(milliseconds=1)
+_FILES_FOLLOW = timedelta(minutes=10)
 # The message by which this desk does what is due; comity new writes its draft.
 _BY_MESSAGE = {
     "answer": "answer",
@@ -143,8 +145,16 @@ class ThreadDerivation:
             self._store.unproved.confirm(Address.parse(message.sender), message.own_reference, message.thread)
         parts = [_Case(self, case, thread, calls, noted) for case in cases]
         missing = missing_of(self._store, thread, cases) if cases else []
-        due = [part.due(missing if part is parts[0] else ()) for part in parts]
+        files = [] if not cases else list(self._files(rows))
+        due = [part.due(missing, files) if part is parts[0] else part.due() for part in parts]
         return _with_index([part for part in due if part is not None]), _encoded([part.standing() for part in parts])
+
+    def _files(self, rows: Sequence[tuple[int, StoredMessage, Any]]) -> Iterator[tuple[Head, FileTransfer]]:
+        """The files of the thread's messages that are not where they go."""
+        for _, stored, _ in rows:
+            transfer = self._store.files.transfer(stored.head.id) if stored.head.file_set is not None else None
+            if transfer is not None and (transfer.open or transfer.state is TransferState.FAILED):
+                yield stored.head, transfer
 
     def _read(self, stored: StoredMessage) -> tuple[StoredMessage, Message, Sequence[Event]]:
         return stored, self._parsed.of(stored), proved_events(self._store.receipts.of(stored.head.digest))
@@ -175,12 +185,15 @@ class _Case:
         self._national = clocks_of(derivation._directory(), case)
         self._message = next((m for _, m, _ in thread if m.id == self._opening.message_id), None)
 
-    def due(self, missing: Sequence[NotArrived]) -> list[Any] | None:
-        """What is due, with what is ``missing`` in the thread; None where nothing is."""
+    def due(
+        self, missing: Sequence[NotArrived] = (), files: Sequence[tuple[Head, FileTransfer]] = ()
+    ) -> list[Any] | None:
+        """What is due, with what is ``missing`` in the thread and ``files`` on their way; None where nothing is."""
         from protocol.lifecycle.deadlines import deadlines
 
         items = [self._deadline(deadline) for deadline in deadlines(self._case, self._national)]
         items += [self._missing(one) for one in missing]
+        items += [self._files_due(head, transfer) for head, transfer in files]
         items += self._calls_due()
         items += self._own_authority(told=any(item[2] == _LANE[Lane.OWN_AUTHORITIES] for item in items))
         if not items:
@@ -297,6 +310,21 @@ class _Case:
             due = broken.at + REVIEW_WITHIN
             levels = [(broken.at, "review"), (due, "target_passed")]
             yield self._ours("glass_review", Lane.OURS, due, broken.at, f"comity call review {short}", levels)
+
+    def _files_due(self, head: Head, transfer: FileTransfer) -> list[Any]:
+        """Files that are listed and not received, or not with our node: until their message expires they can be had."""
+        sent, failed = transfer.direction is Direction.SENT, transfer.state is TransferState.FAILED
+        due, short = head.expires_at, str(head.id)[-SHORT_ID:]
+        levels = [(due - timedelta(days=2), "2d"), (due - timedelta(hours=4), "4h"), (due, "target_passed")]
+        lane = Lane.NOT_DELIVERED if sent else Lane.OURS if failed else Lane.THEIRS
+        item = self._ours(
+            "files_sent" if sent else "files", lane, due, transfer.since, f"comity files resume {short}", levels
+        )
+        # Files follow at their own pace: at first nobody needs to look.
+        item[1] = _ms(transfer.since + _FILES_FOLLOW) if not failed else None
+        if lane is Lane.THEIRS:
+            item[3], item[14] = False, {"owes": str(head.sender)}
+        return item
 
     def _ours(
         self,

@@ -11,9 +11,11 @@ desk owes, what others owe, what was not delivered, and what own authorities are
 
 from __future__ import annotations
 
+import gc
 import heapq
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, islice
@@ -160,7 +162,7 @@ class KeptAgenda:
     def __init__(self) -> None:
         self.seq = 0
         self._rows: dict[bytes, _Row] = {}
-        self._changes: list[tuple[int, bytes]] = []
+        self._changes: list[tuple[int, bytes]] | None = None  # None: not planned yet
         self._pressing: list[_Entry] = []
         self._others: list[_Entry] = []
         self._placed: dict[bytes, tuple[tuple[Any, ...], ...]] = {}  # by thread, the places in ``_others``
@@ -206,17 +208,31 @@ class KeptAgenda:
 
     def look(self, derived: Sequence[DerivedRow], now: datetime) -> int:
         """Bring what is kept up to date, with what was derived since the last look; the moment (Unix milliseconds)."""
+        with without_collections():
+            return self._look(derived, now)
+
+    def _look(self, derived: Sequence[DerivedRow], now: datetime) -> int:
         at = to_ms(now)
         changed = self._take(derived)
         if self._as_of is None or at < self._as_of:  # the first look, or a clock that was set back
             changed = set(self._rows)
-            self._pressing, self._others, self._changes, self._placed = [], [], [], {}
+            self._pressing, self._others, self._changes, self._placed = [], [], None, {}
+        else:
+            self.plan()
         self._as_of = at
         while self._changes and self._changes[0][0] <= at:
             changed.add(heapq.heappop(self._changes)[1])
         if changed:
             self._place(changed, at)
         return at
+
+    def plan(self) -> None:
+        """Find out when each thread changes next. A program that looks once does without."""
+        if self._changes is None and self._as_of is not None:
+            at = self._as_of
+            changes = ((row.next_change(at), thread) for thread, row in self._rows.items())
+            self._changes = [(change, thread) for change, thread in changes if change is not None]
+            heapq.heapify(self._changes)
 
     def as_of(self, store: DeskStore, at: datetime) -> list[AgendaItem]:
         """The items as they would stand at another moment, in order; what is kept stays as it is."""
@@ -228,6 +244,7 @@ class KeptAgenda:
 
     def next_change(self) -> datetime | None:
         """When the first item changes after the last look."""
+        self.plan()
         return from_ms(self._changes[0][0]) if self._changes else None
 
     def row(self, thread: bytes) -> _Row | None:
@@ -259,8 +276,8 @@ class KeptAgenda:
             others = [entry for entry in entries if entry[0][0] != _EMERGENCIES]
             self._placed[thread] = tuple(map(_first, others))
             added += others
-            change = row.next_change(at)
-            if change is not None:
+            change = row.next_change(at) if self._changes is not None else None
+            if self._changes is not None and change is not None:
                 heapq.heappush(self._changes, (change, thread))
         # The time that is left of an emergency changes; the others are almost in order already.
         self._pressing = sorted((_again(entry, at) for entry in pressing), key=_first)
@@ -280,6 +297,18 @@ class KeptAgenda:
             else:
                 self._rows.pop(derived.thread, None)
         return changed
+
+
+@contextmanager
+def without_collections() -> Iterator[None]:
+    """The garbage collector waits: the first look makes a hundred thousand places, and none of them is garbage."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _derived_since(store: DeskStore, seq: int) -> list[DerivedRow]:
@@ -306,9 +335,12 @@ class _Row:
 
     def entries(self, at: int) -> list[_Entry]:
         """The places of what is due at ``at``; what only counts later is not in it."""
-        return [
-            (self._key(place, part, at), self, part) for part, place in self._places() if self._index[place + 1] <= at
-        ]
+        index, found, place, part = self._index, list[_Entry](), 0, 0
+        while place < len(index):  # one pass: there are a hundred thousand of these
+            if index[place + 1] <= at:
+                found.append((self._key(place, part, at), self, part))
+            place, part = place + 5 + index[place + 4], part + 1
+        return found
 
     def key(self, part: int, at: int) -> tuple[Any, ...]:
         """The place of one item at another moment."""

@@ -23,7 +23,9 @@ from protocol.event import Event, EventName
 
 # How many of the latest tests are looked at for the last reply.
 # A test that is further down than so many messages was waited for in vain long ago.
-_TESTS_LOOKED_FOR_AMONG = 1_000
+_READ_AT_ONCE = 1_000
+# Nobody waits for the reply to an older one: who sent it has tested again since.
+TESTS_ANSWERED_WITHIN = timedelta(days=30)
 _TESTS_KEPT_IN_VIEW = 24
 
 
@@ -117,10 +119,17 @@ def _is_unanswered_test(store: DeskStore, head: Head) -> bool:
     )
 
 
-def unanswered_tests(store: DeskStore) -> list[InboxRow]:
-    """The tests among the latest messages that nobody here replied to, the newest first."""
-    rows = store.messages.heads(Direction.RECEIVED, _TESTS_LOOKED_FOR_AMONG, None, unopened=False)
-    return [inbox_row(store, *row) for row in rows if _is_unanswered_test(store, row[1])]
+def unanswered_tests(store: DeskStore, now: datetime) -> list[InboxRow]:
+    """The tests that came within :data:`TESTS_ANSWERED_WITHIN` and that nobody here replied to, the newest first."""
+    found: list[InboxRow] = []
+    before: int | None = None
+    while rows := store.messages.heads(Direction.RECEIVED, _READ_AT_ONCE, before, unopened=False):
+        recent = [row for row in rows if row[1].stored_at > now - TESTS_ANSWERED_WITHIN]
+        found += [inbox_row(store, *row) for row in recent if _is_unanswered_test(store, row[1])]
+        if len(recent) < len(rows):
+            break
+        before = rows[-1][0]
+    return found
 
 
 def contact_standing(store: DeskStore, contact: Address, policy: ContactTestPolicy, now: datetime) -> ContactStanding:

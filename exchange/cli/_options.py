@@ -120,6 +120,16 @@ TsaRootsOption = Annotated[Path | None, TSA_ROOTS]
 DisclosureOption = Annotated[
     Path | None, typer.Option("--disclosure", help=_("A disclosure, for a bag without content."))
 ]
+OfflineProofsOption = Annotated[
+    bool, typer.Option("--offline", help=_("Do not ask the logs for proofs that witnesses cosigned."))
+]
+EvidenceFilesOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--files",
+        help=_("An evidence file that lies beside the bag, sealed or opened, or a folder; repeat it."),
+    ),
+]
 IdArgument = Annotated[str, typer.Argument(help=_("The message's id, or its first or last characters."))]
 TargetsOption = Annotated[
     list[str] | None, typer.Option("--target", help=_("The target it is about, such as t1; repeat it."))

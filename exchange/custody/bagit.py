@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -203,6 +204,28 @@ def _copied(file: BagFile, target: Path, told: Told) -> _Hashes:
             raise FileLengthMismatchError("a file for the bag is not as long as its message says")
         raise FileHashMismatchError("a file for the bag is not the one that its message names")
     return hashes
+
+
+def copy_whole(source: Path, target: Path) -> Path:
+    """Copy a file, whole or not at all, in the place of one that is there; where it lies then.
+
+    Raises :class:`ExportUnfinishedError`.
+    """
+    with _disk(target):
+        target.parent.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=target.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as out:
+                for piece in pieces_of(source):
+                    out.write(piece)
+                out.flush()
+                os.fsync(out.fileno())
+            os.replace(temporary, target)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        sync_folder(target.parent)
+    return target
 
 
 def pieces_of(path: Path) -> Iterator[bytes]:

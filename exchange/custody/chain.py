@@ -21,7 +21,7 @@ from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
-from exchange.views import ReceiptRow
+from exchange.views import FileState, ReceiptRow
 from protocol.encoding.instants import parse_instant
 from protocol.event import Event, EventName
 from protocol.processing_log import Operation, ProcessingRecord
@@ -34,17 +34,6 @@ class Shown(StrEnum):
     SIGNED = "signed"
     PROVED = "proved"
     RECORDED = "recorded"
-
-
-class FileState(StrEnum):
-    """Where a file stands at this desk."""
-
-    BY_HASH = "by hash only"  # the message names its hash, and no file follows
-    LISTED = "listed"  # the message names it, and not all of it is here
-    RECEIVED = "received"
-    OPENED = "opened"
-    QUARANTINED = "quarantined"
-    GONE = "gone"  # it was here, and its key is destroyed
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from exchange.content.verdicts import ScanResult
 from exchange.custody.bagit import WrittenFile
 from exchange.custody.case_uco import case_document
 from exchange.custody.chain import Custody
+from exchange.custody.reading import gap_text, shown_name
 from exchange.i18n import _
 from exchange.text.objects import plain
 from keys.local.isolates import bare
@@ -88,7 +89,7 @@ def _told(
 def custody_lines(custody: Custody) -> Iterator[str]:
     """The custody of one file, a line for each thing that is known; texts of others are escaped."""
     file = custody.file
-    yield printable(file.original)
+    yield printable(bare(shown_name(custody)))
     yield f"  {bare(_('message'))}: {file.message}"
     yield f"  {bare(_('size'))}: {file.size_bytes} B"
     for kind, value in file.hashes.items():
@@ -101,18 +102,4 @@ def custody_lines(custody: Custody) -> Iterator[str]:
         more = "; ".join(filter(None, (step.where, step.detail)))
         yield f"  {printable(what)}{f' ({printable(more)})' if more else ''}"
     for gap in custody.gaps:
-        yield f"  {bare(_('NOT SHOWN'))}: {gap_text(gap)}"
-
-
-def gap_text(gap: str) -> str:
-    """What is missing in a chain, in words."""
-    return bare(
-        {
-            "not-accepted": _("that the sender's node had the whole file"),
-            "not-consigned": _("that the recipient's node had the whole file"),
-            "not-handed-over": _("that the recipient's desk has the whole file, verified against its name"),
-            "no-item": _("of which item of the answer the file is: nothing says how it was obtained"),
-            "no-certificate": _("a certificate of the provider's custodian"),
-            "other-hash": _("THE HASH OF THE ITEM, OR OF THE PROVIDER, IS ANOTHER than that of the file"),
-        }.get(gap, gap)
-    )
+        yield f"  {bare(_('NOT SHOWN'))}: {bare(gap_text(gap))}"

@@ -24,6 +24,7 @@ from exchange.demo._cast import (
     now,
     text,
 )
+from exchange.demo._evidence import HANDED_OVER
 from exchange.demo._three_nations import CASES_OF_THREE
 from exchange.demo._turns import TURNS
 from exchange.desk.desk import Desk
@@ -231,5 +232,6 @@ SCENARIOS: Mapping[str, Scenario] = {
     "information": between_two("spontaneous information under conditions", _information, "answered", {}),
     "withdrawn": between_two("a request is withdrawn", _withdrawn, "closed", dict.fromkeys(_BOTH, "withdrawn")),
     **TURNS,
+    **HANDED_OVER,
     **CASES_OF_THREE,
 }

@@ -12,32 +12,34 @@ forbids it; that it left is recorded for each file.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from exchange.content.scanning import Scanning
 from exchange.context.worker import in_desk_thread
-from exchange.custody.chain import Custody, FileState, Known, attachment_of, custody_of, file_of
+from exchange.custody.chain import Custody, attachment_of
 from exchange.custody.export import ExportedFiles, ExportWish
+from exchange.desk._chains import chains_of, content_of, named, states_of
 from exchange.desk._handing import Handing
 from exchange.desk._opening import require_consent, require_open
 from exchange.desk._works import Works
+from exchange.files.book import attachments_of
 from exchange.files.opening import FileOpening
 from exchange.files.progress import Meter, Told, nobody
 from exchange.files.sealing import Stop
 from exchange.files.stoppable import stoppable
 from exchange.office.officers import READERS, Login
-from exchange.office.processing_log import Giving
-from exchange.store.files import TransferState
+from exchange.office.processing_log import Giving, scan_records
 from exchange.store.rows import Head, StoredMessage
-from exchange.views import Direction
+from exchange.views import FileState, InboxRow
 from protocol.encoding.instants import truncate
 from protocol.encoding.phrase import phrase
-from protocol.errors import ComityError, ErasedError, FileNotHereError, NotFoundError
-from protocol.event import decode_event
-from protocol.processing_log import Operation, ProcessingRecord
+from protocol.errors import ComityError, ErasedError, FileNotHereError, UsageError
+from protocol.processing_log import Operation
 
 if TYPE_CHECKING:
     from exchange.content.verdicts import ScanResult
@@ -46,7 +48,8 @@ if TYPE_CHECKING:
     from exchange.desk.evidence import DeskEvidence
     from exchange.office.hash_only import AllowedFile
 
-_ACTS_OF_FILES = "files."
+
+_MOST_SEARCHED = 100
 
 
 class DeskCustody:
@@ -59,6 +62,7 @@ class DeskCustody:
         self._context = works.context
         self._store = works.context.store
         self._in_thread = works.context.in_thread
+        self._scanning = Scanning(works.context.settings.scanning)
 
     # --- The chain ---
 
@@ -72,72 +76,37 @@ class DeskCustody:
         self._works.acting.require(*READERS)
         stored = self._readable(message_id)
         self._works.keep_record(self._works.book.record(Operation.CONSULTATION, "files.custody", stored.head))
-        return self._chains(stored, names)
+        return chains_of(self._works, stored, names)
 
     @in_desk_thread
     def messages_with(self, wanted: str) -> list[UUID]:
-        """The messages that name a file of this name, or of this beginning of its SHA-256; the newest first."""
-        self._works.acting.require(*READERS)
-        found = []
-        for transfer in reversed(self._store.files.transfers()):
-            try:
-                content = self._content(self._readable(transfer.message))
-            except ComityError:
-                continue  # erased, or under conditions: nobody learns what is in it
-            if attachment_of(content, wanted) is not None:
-                found.append(transfer.message)
-        return found
+        """The messages that name a file of this name, or of this beginning of its SHA-256; the newest first.
 
-    def _chains(self, stored: StoredMessage, names: Sequence[str]) -> list[Custody]:
-        known = self._known(stored)
-        attachments = list(known.content.get("attachments", ()))
-        if names:
-            attachments = [_named(known.content, name) for name in names]
-        states = self._states(stored.head, known.content)
-        return [custody_of(file, known) for file in (file_of(one, known, states[one["name"]]) for one in attachments)]
+        Of messages without files that follow them, those whose words the search finds.
+        """
+        self._works.acting.require(*READERS)
+        with_files = [transfer.message for transfer in reversed(self._store.files.transfers())]
+        searched: tuple[InboxRow, ...] = ()
+        with suppress(UsageError):  # a name without a word in it
+            searched = self._works.search.find(wanted, _MOST_SEARCHED).messages
+        return [
+            message
+            for message in dict.fromkeys((*with_files, *(row.id for row in searched)))
+            if self._names(message, wanted)
+        ]
+
+    def _names(self, message: UUID, wanted: str) -> bool:
+        try:
+            content = content_of(self._works, self._readable(message))
+        except ComityError:
+            return False  # erased, or under conditions: nobody learns what is in it
+        return attachment_of(content, wanted) is not None
 
     @in_desk_thread
     def states(self, message_id: UUID) -> dict[str, FileState]:
         """Where each file of a message stands here, by its name; raises as :meth:`DeskMessages.read`."""
         stored = self._readable(message_id)
-        return self._states(stored.head, self._content(stored))
-
-    def _states(self, head: Head, content: Mapping[str, Any]) -> dict[str, FileState]:
-        transfer = self._store.files.transfer(head.id)
-        sealed = sorted(
-            (one for one in content.get("attachments", ()) if one.get("sealed")), key=lambda one: one["sealed"]["name"]
-        )
-        numbers = {one["name"]: number for number, one in enumerate(sealed)}
-        return {one["name"]: self._state(head, one, numbers, transfer) for one in content.get("attachments", ())}
-
-    def _state(self, head: Head, attachment: Mapping[str, Any], numbers: Mapping[str, int], transfer: Any) -> FileState:
-        if not attachment.get("sealed") or transfer is None:
-            return FileState.BY_HASH
-        name = bytes.fromhex(attachment["sealed"]["name"])
-        if self._store.custody.quarantined(head.id, name) is not None:
-            return FileState.QUARANTINED
-        if transfer.state is TransferState.GONE:
-            return FileState.GONE
-        if numbers[attachment["name"]] in transfer.opened:
-            return FileState.OPENED
-        return FileState.RECEIVED if self._files.has(head, name) else FileState.LISTED
-
-    def _known(self, stored: StoredMessage) -> Known:
-        receipts = [entry for entry in self._store.receipts.of(stored.head.digest) if entry.error is None]
-        rows = [(self._works.judge.row(one.receipt, None), decode_event(one.receipt.leaf)) for one in receipts]
-        return Known(
-            content=self._content(stored),
-            case=stored.head.thread,
-            sent=stored.head.direction is Direction.SENT,
-            receipts=rows,
-            records=list(self._records(stored.head.id)),
-        )
-
-    def _records(self, message_id: UUID) -> Iterator[tuple[int, ProcessingRecord]]:
-        for index, _leaf, entry in self._store.records.entries():
-            record = ProcessingRecord.from_bytes(entry)
-            if record.message == message_id or (record.message is None and record.act.startswith(_ACTS_OF_FILES)):
-                yield index, record
+        return states_of(self._works, stored.head, content_of(self._works, stored))
 
     def _readable(self, message_id: UUID) -> StoredMessage:
         stored = self._store.messages.get(message_id)
@@ -146,26 +115,18 @@ class DeskCustody:
         require_open(self._works, stored)
         return stored
 
-    def _content(self, stored: StoredMessage) -> dict[str, Any]:
-        message = self._context.parsed.of(stored)
-        return message.model_dump(mode="json", by_alias=True, exclude_none=True)
-
     # --- Scanning ---
 
     async def scan(self, path: Path) -> ScanResult:
         """What the office's scanners say of a file; recorded by its SHA-256. Raises :class:`UsageError`."""
         self._works.acting.require(*READERS)
-        result = await stoppable(lambda _stop: self._works.scanning.scan(path))
-        if result.sha256 is not None:
-            await self._in_thread(lambda: self._works.keep_record(self._scan_record(result)))
+        result = await stoppable(lambda _stop: self._scanning.scan(path))
+        await self._in_thread(lambda: self._keep_scans(None, [result]))
         return result
 
-    def _scan_record(self, result: ScanResult) -> ProcessingRecord:
-        return self._works.book.record(
-            Operation.COMBINATION,
-            f"files.scan.{result.verdict.value.replace(' ', '-')}",
-            given=Giving((), file=result.sha256),
-        )
+    def _keep_scans(self, head: Head | None, results: Iterable[ScanResult]) -> None:
+        with self._store.database.transaction():
+            self._store.records.insert(list(scan_records(self._works.book, head, results)))
 
     # --- By hash only ---
 
@@ -192,11 +153,13 @@ class DeskCustody:
             lambda: self._evidence.prepared(message_id, "files.export", wish.to, wish.purpose)
         )
         handed = Handing.of(self._works.acting, wish.to, wish.purpose)
-        custodies = await self._in_thread(lambda: self._chains(stored, wish.names))
-        content = self._content(stored)
+        custodies = await self._in_thread(lambda: chains_of(self._works, stored, wish.names))
+        content = content_of(self._works, stored)
         wanted = await self._in_thread(lambda: self._exportable(stored.head, content, custodies, bool(wish.names)))
         evidence = write_bag(
-            await self._evidence.gather(message_id, disclose=wish.disclose, to=wish.to, purpose=wish.purpose)
+            await self._evidence.gather(
+                message_id, disclose=wish.disclose, online=wish.online, to=wish.to, purpose=wish.purpose
+            )
         )
         scans: dict[str, ScanResult] = {}
         labels = BagLabels(
@@ -208,7 +171,8 @@ class DeskCustody:
         )
 
         def checked(path: Path) -> None:
-            scans[path.name] = self._works.scanning.checked(path)
+            scans[path.name] = self._scanning.scan(path)
+            self._scanning.require(scans[path.name])
 
         def write(stop: Stop) -> tuple[WrittenFile, ...]:
             meter = Meter("exporting", sum(int(one["size_bytes"]) for one, _ in wanted), told, files=len(wanted))
@@ -225,19 +189,44 @@ class DeskCustody:
                 checked=checked,
             )
 
-        written = await stoppable(write)
+        try:
+            written = await stoppable(write)
+        finally:
+            # Findings are recorded, also of a file that does not leave.
+            await self._in_thread(lambda: self._keep_scans(stored.head, scans.values()))
         records = await self._in_thread(lambda: self._note_exported(stored.head, handed, written))
         return ExportedFiles(folder, written, scans, records)
 
+    async def sealed_beside(self, message_id: UUID, inside: Collection[bytes], folder: Path) -> list[Path]:
+        """Copy the sealed files of a message that are here, and not ``inside`` a bag, into a folder; where they lie.
+
+        They are of no use without the content of the message. Raises :class:`ExportUnfinishedError`.
+        """
+        from exchange.custody.bagit import copy_whole
+
+        def places() -> dict[str, str]:
+            stored = self._readable(message_id)
+            self._works.hash_only.require(attachments_of(self._context.parsed.of(stored)))
+            names = [bytes.fromhex(one["sealed"]["name"]) for one in attachments_of(self._context.parsed.of(stored))]
+            found = {name: self._works.files.place_of(stored.head, name) for name in names if name not in inside}
+            return {f"{name.hex()}.sealed": place for name, place in found.items() if place is not None}
+
+        wanted = await self._in_thread(places)
+        shelf = self._works.files.shelf
+        return [
+            await stoppable(lambda _stop, name=name, place=place: copy_whole(shelf.path(place), folder / name))  # type: ignore[misc]
+            for name, place in sorted(wanted.items())
+        ]
+
     def _exportable(
-        self, head: Head, content: Mapping[str, Any], custodies: Iterable[Custody], named: bool
+        self, head: Head, content: Mapping[str, Any], custodies: Iterable[Custody], only_named: bool
     ) -> list[tuple[dict[str, Any], str]]:
         """The attachments that go, each with the place of the sealed file on the shelf."""
         found = []
         for custody in custodies:
-            attachment = dict(_named(content, custody.file.original))
+            attachment = dict(named(content, custody.file.original))
             if custody.file.sealed is None:
-                if named:
+                if only_named:
                     raise FileNotHereError(
                         phrase("the message names that file by its hash alone: there is no file to export")
                     )
@@ -263,10 +252,3 @@ class DeskCustody:
             first = self._store.records.frontier().size
             self._store.records.insert(records)
         return tuple(range(first, first + len(records)))
-
-
-def _named(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = attachment_of(content, name)
-    if found is None:
-        raise NotFoundError(phrase("no file of that message, or several, fit {name}", name=repr(name)))
-    return found

@@ -21,11 +21,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from exchange.content.names import distinct_names
-from exchange.content.scanning import Scanning
-from exchange.content.verdicts import ScanResult
-from exchange.custody.quarantine import ACT as QUARANTINE_ACT
-from exchange.custody.quarantine import QuarantinedFile
 from exchange.desk._opening import require_consent, require_open
 from exchange.desk._works import Draft, Works
 from exchange.files.attaching import owner_of
@@ -34,33 +29,36 @@ from exchange.files.opening import FileOpening, ToOpen
 from exchange.files.progress import Meter, Told, nobody
 from exchange.files.sealing import Stop, WantedFile, sealed_file_of
 from exchange.files.shelf import fetched_place
-from exchange.files.shown import FileRow, MessageFiles, OpenedFile, VerifiedFile
+from exchange.files.shown import FileRow, FileTracking, MessageFiles, OpenedFile, VerifiedFile, file_tracking
 from exchange.files.stoppable import stoppable
 from exchange.files.support import require_supported
 from exchange.office.officers import READERS, Role
-from exchange.office.processing_log import Giving
+from exchange.office.processing_log import Giving, scan_records
 from exchange.store.files import FileTransfer, TransferState
 from exchange.store.rows import Head
-from exchange.views import Direction
+from exchange.views import Direction, FileState
 from protocol.encoding.instants import truncate
 from protocol.encoding.phrase import phrase
 from protocol.errors import (
     ComityError,
     FileAlteredError,
     FileHashMismatchError,
+    FileInfectedError,
     FileKeyMismatchError,
     FileLengthMismatchError,
     FileNotHereError,
+    FileNotScannedError,
     NotFoundError,
     NothingOpenError,
     UsageError,
 )
-from protocol.event import EventName
+from protocol.event import EventName, decode_event
 from protocol.files.file_list import FileList
 from protocol.files.logged import LARGE_FILE_BYTES, LoggedFiles, one_file, some_files
 from protocol.processing_log import Operation
 
 if TYPE_CHECKING:
+    from exchange.content.verdicts import ScanResult
     from protocol.messages.schema.base import Message
 
 _SENDERS_FAULT = (FileKeyMismatchError, FileAlteredError, FileLengthMismatchError, FileHashMismatchError)
@@ -120,6 +118,18 @@ class DeskFiles:
     async def progress(self, message_id: UUID) -> FileTransfer:
         """How far the files of a message are; raises :class:`NotFoundError` for one without."""
         return await self._in_thread(lambda: self._transfer(message_id))
+
+    async def tracking(self, message_id: UUID) -> FileTracking | None:
+        """How far the files of a message are at each hop, as the logs prove it; None for a message without files."""
+
+        def look() -> FileTracking | None:
+            head = self._store.messages.head(message_id).head
+            transfer = self._store.files.transfer(message_id)
+            rows = [] if transfer is None else self._store.receipts.of(head.digest)
+            judged = [(self._works.judge.row(one.receipt, None), one) for one in rows if one.error is None]
+            return file_tracking(transfer, ((row.node, decode_event(one.receipt.leaf)) for row, one in judged))
+
+        return await self._in_thread(look)
 
     async def unfinished(self) -> list[FileTransfer]:
         """What goes on by itself."""
@@ -204,6 +214,8 @@ class DeskFiles:
         await self._in_thread(lambda: self._require_free(here, chosen))
         await self._in_thread(lambda: self._note_opening(here, chosen))
         await self._require_here(here, chosen, told)
+        from exchange.content.names import distinct_names
+
         originals = [str(here.attachments[number]["name"]) for number in chosen]
         targets = [target] if target is not None else [folder / name for name in distinct_names(originals)]
         opened = list[OpenedFile]()
@@ -252,7 +264,9 @@ class DeskFiles:
 
     async def _open(self, here: _Here, number: int, target: Path, told: Told) -> OpenedFile:
         attachment, place = here.attachments[number], here.places[number]
-        scanning, results = Scanning(self._context.settings.scanning), list[ScanResult]()
+        from exchange.content.scanning import Scanning
+
+        scanning, results = Scanning(self._context.settings.scanning), list["ScanResult"]()
 
         def look(path: Path) -> None:
             results.append(scanning.scan(path))
@@ -267,7 +281,16 @@ class DeskFiles:
         except _SENDERS_FAULT as problem:
             await self._blame(here, number, problem)
             raise
+        except (FileInfectedError, FileNotScannedError):
+            await self._in_thread(lambda: self._note_scan(here, results))
+            raise
+        await self._in_thread(lambda: self._note_scan(here, results))
         return OpenedFile(path, attachment, here.head.id, here.head.thread, results[0] if results else None)
+
+    def _note_scan(self, here: _Here, results: Sequence[ScanResult]) -> None:
+        """Record what a scanner that was asked said of a file that is opened; in the desk's thread."""
+        for record in scan_records(self._works.book, here.head, results):
+            self._works.keep_record(record)
 
     async def _blame(self, here: _Here, number: int, problem: ComityError) -> None:
         """State what the sender did wrong; what this desk's disk did to the file is mended instead."""
@@ -291,6 +314,9 @@ class DeskFiles:
 
     def _quarantine(self, here: _Here, number: int, problem: ComityError) -> None:
         """Keep a file apart that is not what its sender signed; recorded."""
+        from exchange.custody.quarantine import ACT as QUARANTINE_ACT
+        from exchange.custody.quarantine import QuarantinedFile
+
         attachment, works = here.attachments[number], self._works
         found = QuarantinedFile.of(problem, truncate(self._context.clock()), works.acting.name)
         record = works.book.record(
@@ -310,6 +336,8 @@ class DeskFiles:
         """Return if a file is not kept apart; raises :class:`FileHashMismatchError`. In the desk's thread."""
         kept = self._store.custody.quarantined(message, bytes.fromhex(attachment["sealed"]["name"]))
         if kept is not None:
+            from exchange.custody.quarantine import QuarantinedFile
+
             raise QuarantinedFile.from_bytes(kept).refusal()
 
     def has(self, head: Head, name: bytes) -> bool:
@@ -399,10 +427,13 @@ class DeskFiles:
         except ComityError:
             pass  # erased, or under conditions: how far it is may be seen all the same
         else:
-            rows = tuple(self._row(here, number) for number in range(len(here.attachments)))
+            from exchange.desk._chains import states_of
+
+            states = states_of(self._works, here.head, {"attachments": here.attachments})
+            rows = tuple(self._row(here, number, states) for number in range(len(here.attachments)))
         return MessageFiles(transfer.message, transfer.thread, transfer.direction, transfer, rows)
 
-    def _row(self, here: _Here, number: int) -> FileRow:
+    def _row(self, here: _Here, number: int, states: Mapping[str, FileState]) -> FileRow:
         attachment = here.attachments[number]
         return FileRow(
             number=number,
@@ -414,6 +445,7 @@ class DeskFiles:
             here=self._book.shelf.has(here.places[number]),
             opened=number in here.transfer.opened,
             label=attachment.get("label"),
+            state=states[attachment["name"]],
         )
 
 

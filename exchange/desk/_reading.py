@@ -16,8 +16,8 @@ from exchange.desk._works import Works
 from exchange.messaging.handling import verify_originals
 from exchange.office.officers import READERS
 from exchange.store.desk_store import DeskStore
-from exchange.store.rows import Head, PendingStatement
-from exchange.views import Direction, ReceiptRow, ShownMessage
+from exchange.store.rows import Head, PendingStatement, StoredMessage
+from exchange.views import Direction, FileState, ReceiptRow, ShownMessage
 from protocol.encoding.phrase import phrase
 from protocol.errors import ComityError, NotFoundError, OtherKindOfIdError, UnavailableError, UsageError
 from protocol.event import EventName
@@ -54,6 +54,9 @@ def _require_no_other_kind(store: DeskStore, wanted: str) -> None:
         return
     for entry in store.unproved.with_part(wanted):
         short = str(entry.id)[-SHORT_ID:]
+        if entry.thread is not None:
+            case = str(entry.thread)[-SHORT_ID:]
+            raise OtherKindOfIdError(f"{short} was registered before its message came: comity case show {case}")
         raise OtherKindOfIdError(f"{short} is NOT PROVED and no message yet: comity unproved show {short}")
     parent = resolved_parent(store, wanted)
     if parent is not None:
@@ -138,7 +141,14 @@ def read(works: Works, message_id: UUID, act: str = "show") -> ShownMessage:
         readers=tuple(works.office.readers_with_who_acts(message_id)),
         original=_original_of(works, message),
         standing=found,
+        files=_states(works, head, stored) if message.attachments else {},
     )
+
+
+def _states(works: Works, head: Head, stored: StoredMessage) -> dict[str, FileState]:
+    from exchange.desk._chains import content_of, states_of
+
+    return states_of(works, head, content_of(works, stored))
 
 
 def _original_of(works: Works, message: Message) -> Message | None:

@@ -13,7 +13,6 @@ from exchange.cases.listing import Listing
 from exchange.cases.offers import Offers
 from exchange.cases.search import Search
 from exchange.cases.standing import withheld_by
-from exchange.content.scanning import Scanning
 from exchange.context.desk_context import DeskContext
 from exchange.files.attaching import Attaching
 from exchange.files.book import FileBook
@@ -75,7 +74,6 @@ class Works:
     replies: Replies
     once: Once
     files: FileBook
-    scanning: Scanning
     hash_only: HashOnly
     attaching: Attaching
     mover: FileMover
@@ -145,7 +143,6 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
         replies=Replies(context, passing_on, acting),
         once=once,
         files=files,
-        scanning=Scanning(context.settings.scanning),
         hash_only=HashOnly(context, acting, book),
         attaching=outbox.attaching,
         mover=FileMover(context, link, files, node_sync.state),

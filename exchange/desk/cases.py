@@ -460,11 +460,11 @@ class DeskCases(CaseCalls):
 
     @in_desk_thread
     def unanswered_contact_tests(self) -> list[InboxRow]:
-        """The tests among the latest messages that nobody here replied to, the newest first.
+        """The tests of the last 30 days that nobody here replied to, the newest first, however much came since.
 
         :meth:`DeskReplies.answer_contact_test` replies to one.
         """
-        return unanswered_tests(self._store)
+        return unanswered_tests(self._store, self._clock())
 
     @in_desk_thread
     def contact_standings(self, contacts: Sequence[Address]) -> list[ContactStanding]:

@@ -30,13 +30,13 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from exchange.context.desk_context import Clock, DeskContext
 from exchange.context.live_keys import LiveKeys, LiveSigner
 from exchange.context.worker import own_thread
-from exchange.desk._custody import DeskCustody
 from exchange.desk._events import DeskEvents
 from exchange.desk._files import DeskFiles
 from exchange.desk._works import Works, make_works
@@ -59,6 +59,9 @@ from exchange.store.desk_store import DeskStore
 from keys.directory.view import Directory
 from keys.secrets.keystore import Keystore, Purpose
 from protocol.address import Address
+
+if TYPE_CHECKING:
+    from exchange.desk._custody import DeskCustody
 
 T = TypeVar("T")
 
@@ -108,9 +111,15 @@ class Desk:
         self.office = DeskOffice(works)
         self.evidence = DeskEvidence(works)
         self.files = DeskFiles(works)
-        self.custody = DeskCustody(works, self.files, self.evidence)
         self.webhooks = DeskWebhooks(works)
         self.events = DeskEvents(works)
+
+    @cached_property
+    def custody(self) -> DeskCustody:
+        """The custody of evidence files; made, and imported, by who asks for it."""
+        from exchange.desk._custody import DeskCustody
+
+        return DeskCustody(self._works, self.files, self.evidence)
 
     @classmethod
     @asynccontextmanager

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -115,6 +116,7 @@ class DeskEvidence:
         online: bool = True,
         disclosure: Disclosure | None = None,
         tsa_roots: Sequence[Certificate] = (),
+        beside: Sequence[Path] = (),
     ) -> VerificationReport:
         """Verify an evidence bag by this desk's directory, which knows what was revoked since it was made.
 
@@ -128,7 +130,9 @@ class DeskEvidence:
         carried = await asyncio.to_thread(trust_in, bag, root)
         while True:
             trust = BagTrust(self._link.directory, carried.shown, carried.from_root)
-            judged = judge_bag(bag, trust, self._clock(), disclosure=disclosure, tsa_roots=tsa_roots)
+            # Files beside it may be long: they are hashed while the loop goes on.
+            judging = partial(judge_bag, bag, trust, self._clock(), disclosure=disclosure, tsa_roots=tsa_roots)
+            judged = await asyncio.to_thread(judging, beside=beside) if beside else judging()
             report = await self._bag_report(judged, online)
             if not (online and await self._link.widened()):
                 return report
@@ -214,7 +218,11 @@ class DeskEvidence:
             if to is not None:
                 self.prepared(message_id, "print", to, purpose)
             shown = read(self._works, message_id, "print")
-            return PrintedMessage(shown, parse_envelope(stored.envelope).routing.commitment)
+            # A copy goes to a court: it shows who had the files. The other side is told by the receipts.
+            from exchange.desk._chains import chains_of
+
+            custody = tuple(chains_of(self._works, stored)) if to is not None else ()
+            return PrintedMessage(shown, parse_envelope(stored.envelope).routing.commitment, custody)
 
         return await self._in_thread(print_it)
 

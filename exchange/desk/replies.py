@@ -85,6 +85,15 @@ class DeskReplies:
         return await self._messages.send(await self._in_thread(lambda: replies.answer(request_id, fields)))
 
     @sends_once
+    async def supplement(self, message_id: UUID, *, text: str | None = None) -> SentMessage:
+        """Send the files of this block (:func:`exchange.files.given.attaching`) after a message that could not wait.
+
+        They go under its labels, conditions and authority. Raises :class:`UsageError` for a message that gave nothing.
+        """
+        draft = await self._in_thread(lambda: self._works.replies.supplement(message_id, text))
+        return await self._messages.send(draft)
+
+    @sends_once
     async def accept_conditions(self, message_id: UUID) -> SentMessage:
         """Accept all conditions that a received message sets or offers; what was given under them then opens.
 

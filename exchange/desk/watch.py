@@ -24,6 +24,7 @@ from protocol.encoding.phrase import phrase
 from protocol.errors import CheckpointStaleError, ComityError, UnavailableError
 
 DESK_CHANNEL = "desk"
+FILES = "files"
 # The agenda is looked at so often at least: a machine may sleep, and clocks are set.
 TURN_S = 30.0
 # So often the log of the desk's own node is compared with what was seen of it.
@@ -83,7 +84,7 @@ async def watch(
     turn = _LogTurn(clock)
     trying = _Trying()
     await trying.do("begin", arrivals.begin)
-    delivery = _Delivery(desk, clock, turn_s)
+    delivery, moving = _Delivery(desk, clock, turn_s), _Moving(desk, turn_s)
     try:
         while True:
             if desk.settings.transport != "file":
@@ -93,7 +94,7 @@ async def watch(
             async with aclosing(_due(desk, channels, trying, here=here)) as due:
                 async for told in due:
                     yield told
-            for failure in delivery.turn():
+            for failure in (*delivery.turn(), *moving.turn()):
                 yield failure
             until = await trying.do("agenda", _until_next, desk, clock, turn_s)
             if isinstance(until, Interrupted):
@@ -103,6 +104,7 @@ async def watch(
             if result is not None and result != SyncResult(cursor=getattr(result, "cursor", 0)):
                 yield result
     finally:
+        await moving.close()
         await delivery.close()
         await arrivals.close()
 
@@ -277,6 +279,46 @@ class _Delivery:
         if self._told != error.detail:
             self._told = error.detail
             self._failed.append(TryFailed(CHANNEL, error))
+
+
+class _Moving:
+    """Moves evidence files, beside the watch: a long one keeps nothing else. Each turn of the watch looks again."""
+
+    def __init__(self, desk: Desk, turn_s: float) -> None:
+        self._desk = desk
+        self._turn_s = turn_s
+        self._wake = asyncio.Event()
+        self._failed: list[TryFailed] = []
+        self._told: str | None = None
+        self._task = asyncio.create_task(self._run()) if desk.settings.transport != "file" else None
+
+    def turn(self) -> list[TryFailed]:
+        """Look again for what is to be moved; what failed since, each cause once."""
+        self._wake.set()
+        failed, self._failed = self._failed, []
+        return failed
+
+    async def close(self) -> None:
+        """Stop. A transfer goes on where it was when somebody begins again."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            wait: float | None = None
+            try:
+                wait = await self._desk.files.turn()
+                self._told = None
+            except (ComityError, OSError) as problem:  # the disk, or another program; it is tried again
+                error = problem if isinstance(problem, ComityError) else UnavailableError(str(problem))
+                if self._told != error.detail:
+                    self._told = error.detail
+                    self._failed.append(TryFailed(FILES, error))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._turn_s if wait is None else min(wait, self._turn_s)):
+                    await self._wake.wait()
 
 
 class _LogTurn:

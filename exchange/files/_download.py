@@ -20,6 +20,7 @@ from exchange.files.progress import Meter, Told, nobody
 from exchange.files.sealing import sealed_file_of
 from exchange.files.shelf import fetched_place
 from exchange.link.link import NodeLink
+from exchange.office.hash_only import require_allowed
 from exchange.store.files import FileTransfer, TransferState
 from exchange.store.rows import MessageRef
 from protocol.errors import ComityError, ErasedError, FileNotHereError, PeerFailedError
@@ -29,6 +30,8 @@ from protocol.files.logged import LARGE_FILE_BYTES, one_file, whole_set
 from protocol.http.files import FilesHeld, FilesWanted, Ranges, SegmentSent, SegmentsWanted
 
 _SETTLED_AT_ONCE = 256
+# While files come to the node, it is asked again after so long, and given up for a while when nothing comes.
+_PAUSE_FIRST_S, _PAUSE_MOST_S, _FOLLOWED_S = 0.05, 0.5, 2.0
 _NOT_THERE_YET = FileNotHereError("the sender's files have not arrived at the node yet")
 
 
@@ -86,7 +89,7 @@ class Downloading:
         meter = Meter("downloading", total, told, done=total - left, files=len(missing))
         if any(missing):
             self._book.shelf.require_room(left)
-            await self._fetch_held(coming, missing, (meter, noted))
+            await self._follow(coming, missing, (meter, noted))
         whole = sum(one.whole for one in coming.arriving)
         if whole == len(coming.arriving):
             stated = [self._stating.signed(EventName.FileHandover, coming.about, whole_set(coming.files))]
@@ -95,15 +98,28 @@ class Downloading:
             return done
         return await noted.note(TransferState.HELD_UP, _NOT_THERE_YET, bytes_moved=meter.done, files_moved=whole)
 
+    async def _follow(self, coming: _Coming, missing: Sequence[Ranges], telling: tuple[Meter, TransferBook]) -> None:
+        """Fetch what the node holds, and what comes there meanwhile: files that are still on their way are followed."""
+        pause, waited = _PAUSE_FIRST_S, 0.0
+        while any(missing) and waited < _FOLLOWED_S:
+            if await self._fetch_held(coming, missing, telling):
+                pause, waited = _PAUSE_FIRST_S, 0.0
+            else:
+                await asyncio.sleep(pause)
+                pause, waited = min(_PAUSE_MOST_S, 2 * pause), waited + pause
+            missing = await asyncio.to_thread(lambda: coming.missing)
+
     async def _fetch_held(
         self, coming: _Coming, missing: Sequence[Ranges], telling: tuple[Meter, TransferBook]
-    ) -> None:
-        """Fetch all that the node holds and that is missing here, and settle what is whole by it."""
+    ) -> bool:
+        """Fetch all that the node holds and that is missing here, and settle what is whole by it; whether anything."""
         meter, noted = telling
         held = (await self._held(coming, ())).held
         if len(held) != len(missing):
             raise PeerFailedError("the node counts the files of the message otherwise")
         wanted = [wanted_of(own, theirs) for own, theirs in zip(missing, held, strict=True)]
+        if not any(wanted):
+            return False
         await noted.note(
             TransferState.MOVING, bytes_moved=meter.done, files_moved=sum(one.whole for one in coming.arriving)
         )
@@ -126,6 +142,7 @@ class Downloading:
         await AtOnce[tuple[SegmentsWanted, ...]](self._at_once).run(_parts(coming.files, wanted), fetch)
         await self._settle(coming, list(range(len(coming.arriving))))
         meter.tell()
+        return True
 
     async def _held(self, coming: _Coming, wanted: tuple[SegmentsWanted, ...]) -> FilesHeld:
         asked = FilesWanted(coming.about.digest, wanted)
@@ -160,7 +177,9 @@ class Downloading:
     def _coming(self, message_id: UUID) -> _Coming:
         stored = self._context.store.messages.get(message_id)
         message = self._context.parsed.of(stored)
-        files = FileList.of(sealed_file_of(attachment) for attachment in attachments_of(message))
+        attachments = attachments_of(message)
+        require_allowed(self._context, attachments)  # what is exchanged by its hash alone does not even come here
+        files = FileList.of(map(sealed_file_of, attachments))
         shelf, digest = self._book.shelf, stored.head.digest
         arriving = [ArrivingFile(shelf, fetched_place(digest, file.name), file) for file in files.files]
         return _Coming(stored.head.ref, files, arriving)

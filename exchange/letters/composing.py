@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from exchange.cases.standing import notes_on
+from exchange.custody.chain import Custody
+from exchange.custody.reading import custody_reading, with_states
 from exchange.letters.fingerprint import fingerprint_of
 from exchange.letters.letter import Letter, LetterFact, LetterLine, LetterMessage, LetterTable
 from exchange.letters.redaction import RedactedLine, Redaction, Redactor
@@ -59,10 +61,11 @@ class Printing:
 
 @dataclass(frozen=True, slots=True)
 class PrintedMessage:
-    """A message to be printed, with the commitment that its sender signed."""
+    """A message to be printed, with the commitment that its sender signed; in a copy, with its files' custody."""
 
     shown: ShownMessage
     commitment: bytes
+    custody: tuple[Custody, ...] = ()
 
     @property
     def row(self) -> InboxRow:
@@ -143,7 +146,9 @@ class _Composer:
             why = LetterLine(shown(_("Withheld: its content is not in this letter")), shown(_(printed.why)), 0)
             return self._letter_message(printed, (), (why,), printed.receipts)
         message = printed.shown
-        values = [line for line in read_message(message.message, message.original) if line.path[0] not in _IN_THE_HEAD]
+        reading = with_states(read_message(message.message, message.original), message)
+        values = [line for line in reading if line.path[0] not in _IN_THE_HEAD]
+        values += [line for one in printed.custody for line in custody_reading(one, message)]
         facts = (
             LetterFact(shown(_("Commitment to the content")), _grouped(printed.commitment), code=True),
             # That it was taken back, corrected, or is not theirs: a letter without it deceives its reader.

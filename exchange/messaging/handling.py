@@ -12,6 +12,7 @@ from uuid import UUID
 
 from exchange.cases.standing import standing_of, withheld_by
 from exchange.context.desk_context import DeskContext
+from exchange.files.book import attachments_of
 from exchange.messaging._referring import TOLD, as_it_was, check_recipients
 from exchange.messaging.receipts import ReceiptJudge
 from exchange.store.rows import MessageRef, StoredMessage
@@ -113,9 +114,9 @@ class PassingOn:
         check_passed_on(message)
 
     def forward_draft(
-        self, message_id: UUID, recipients: Sequence[Address], reason: str, purpose: str | None
+        self, message_id: UUID, recipients: Sequence[Address], reason: str, purpose: str | None, *, files: bool = True
     ) -> dict[str, Any]:
-        """The draft that passes a message on to ``recipients``.
+        """The draft that passes a message on to ``recipients``, with its ``files``: they keep their names and keys.
 
         Raises as :meth:`require`, and :class:`ForwardTooLargeError` before anybody writes more.
         """
@@ -140,6 +141,8 @@ class PassingOn:
             draft["urgency_reason"] = translator(self._settings.language).gettext(REPLY_REASON)
         if purpose is not None:
             draft["purpose"] = purpose
+        if files and (attachments := attachments_of(message)):
+            draft["attachments"] = attachments
         consents = self._consents_that_lift(stored, recipients)
         whole = {**draft, "consents": consents} if consents else draft
         _require_room(stored, len(json.dumps(whole, ensure_ascii=False).encode()))

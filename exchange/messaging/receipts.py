@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from exchange.store.rows import MessageRef, StoredReceipt
-from exchange.views import ReceiptRow
+from exchange.views import FilesTold, ReceiptRow
 from keys.directory.view import Directory
 from protocol.encoding.phrase import phrase
 from protocol.errors import (
@@ -117,6 +117,7 @@ class ReceiptJudge:
             reference=(event.reference.origin, event.reference.index) if event.reference else None,
             verified=error is None,
             error=error,
+            files=FilesTold.of(event),
         )
 
     def _log_verifier(self, origin: str) -> LogVerifier:

@@ -83,6 +83,29 @@ class Replies:
         self._received(request_id)
         return self.reply(request_id, PreservationAnswer.TYPE, fields)
 
+    def supplement(self, message_id: UUID, text: str | None) -> dict[str, Any]:
+        """The files that follow a message of this desk, without the files: under its labels, conditions and authority.
+
+        Raises :class:`UsageError` for a message that files do not follow.
+        """
+        from protocol.messages.attached import SUPPLEMENTED
+        from protocol.messages.types.consent import content_conditions
+        from protocol.messages.types.files import FilesSupplement
+
+        stored = self._store.messages.get(message_id)
+        if stored.head.direction is not Direction.SENT or stored.head.type not in SUPPLEMENTED:
+            raise UsageError("files follow what this desk itself gave: an answer, information, or a partial disclosure")
+        message = self._parsed.of(stored)
+        said = message.model_dump(mode="json", exclude_none=True)
+        fields: dict[str, Any] = {"supplements": str(message_id), "handling": said["handling"]}
+        fields |= {name: said[name] for name in ("authorisation", "transfer", "legal_basis") if name in said}
+        conditions: dict[str, Any] = {}
+        for condition in content_conditions(message):
+            conditions.setdefault(condition.condition, condition.model_dump(mode="json", exclude_none=True))
+        fields |= {"conditions": list(conditions.values())} if conditions else {}
+        fields |= {"text": text} if text is not None else {}
+        return self.reply(message_id, FilesSupplement.TYPE, fields)
+
     def acceptance(self, message_id: UUID) -> dict[str, Any]:
         """The acceptance of all conditions that a message sets or offers; :class:`NothingOpenError`."""
         from protocol.messages.schema.conditions import ConditionAccept

@@ -52,10 +52,26 @@ class AllowedFile:
         return cls(sha256, from_ms(at), by, second, reason)
 
 
+def allowed_file(context: DeskContext, sha256: bytes) -> AllowedFile | None:
+    """The decision that lets a file go; None where there is none, or where the settings want none any more."""
+    if context.settings.files.hash_only == "never":
+        return None
+    kept = context.store.custody.allowed(sha256)
+    return AllowedFile.from_bytes(kept) if kept is not None else None
+
+
+def require_allowed(context: DeskContext, attachments: Iterable[Mapping[str, Any]]) -> None:
+    """Return if each of these files may be had as a file; raises :class:`FileByHashOnlyError`."""
+    for attachment in attachments:
+        if attachment.get("label") == LABEL and allowed_file(context, bytes.fromhex(attachment["sha256"])) is None:
+            raise FileByHashOnlyError
+
+
 class HashOnly:
     """The rule of one office. ``acting`` and ``book`` are of who acts now."""
 
     def __init__(self, context: DeskContext, acting: Acting, book: ProcessingLog) -> None:
+        self._context = context
         self._store = context.store
         self._folder: Path = context.home.officers
         self._settings = context.settings.files
@@ -64,10 +80,8 @@ class HashOnly:
         self._book = book
 
     def require(self, attachments: Iterable[Mapping[str, Any]]) -> None:
-        """Return if each of these files may be had as a file; raises :class:`FileByHashOnlyError`."""
-        for attachment in attachments:
-            if attachment.get("label") == LABEL and self.allowed(bytes.fromhex(attachment["sha256"])) is None:
-                raise FileByHashOnlyError
+        """As :func:`require_allowed`."""
+        require_allowed(self._context, attachments)
 
     def check_outgoing(self, message: Message, parsed: Parsed) -> None:
         """Return if every file that follows a composed message may be had as a file.
@@ -91,11 +105,8 @@ class HashOnly:
                 yield parsed.of(stored)
 
     def allowed(self, sha256: bytes) -> AllowedFile | None:
-        """The decision that lets a file go; None where there is none, or where the settings want none any more."""
-        if self._settings.hash_only == "never":
-            return None
-        kept = self._store.custody.allowed(sha256)
-        return AllowedFile.from_bytes(kept) if kept is not None else None
+        """As :func:`allowed_file`."""
+        return allowed_file(self._context, sha256)
 
     def allow(self, sha256: bytes, reason: str, second: Login) -> AllowedFile:
         """Decide that one file may go: two officers, two persons, a reason; durable, and recorded.

@@ -113,6 +113,8 @@ def deadline_label(what: str) -> str:
         "redirect": _("Another authority is the right one: send the request there, or close the case"),
         "data_protection": _("Say what was done with the data that were corrected or taken back"),
         "handover": _("Not delivered: call, or send it anew"),
+        "files": _("Files are listed, not received"),
+        "files_sent": _("Files are not with the node yet"),
         "call_back": _("Call the asking office back before anything is disclosed"),
         "glass_review": _("Review what was disclosed without a call"),
         "own_authority": _("Our own authority decides"),

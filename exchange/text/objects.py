@@ -54,6 +54,7 @@ def receipt_object(row: ReceiptRow) -> dict[str, Any]:
         "reasons": row.reasons,
         "verified": row.verified,
         "error": row.error,
+        **({"files": row.files} if row.files else {}),
     }
 
 
@@ -104,8 +105,10 @@ def files_object(found: Any) -> dict[str, Any]:
     return {**transfer_object(found.transfer), "listed": [plain(row) for row in found.files]}
 
 
-def tracking_object(tracking: Tracking) -> dict[str, Any]:
-    """What is proved of a message, and where its case stands."""
+def tracking_object(tracking: Tracking, files: Any = None) -> dict[str, Any]:
+    """What is proved of a message and of its files (``exchange.files.shown.FileTracking``), and where its case
+    stands.
+    """
     return {
         "id": tracking.row.id,
         "thread": tracking.row.thread,
@@ -124,4 +127,9 @@ def tracking_object(tracking: Tracking) -> dict[str, Any]:
         ],
         "targets": tracking.targets,
         "clocks": tracking.clocks,
+        **({"files": _tracked_files(files)} if files is not None else {}),
     }
+
+
+def _tracked_files(files: Any) -> dict[str, Any]:
+    return {**transfer_object(files.transfer), "hops": files.hops}

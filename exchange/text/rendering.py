@@ -22,7 +22,7 @@ from protocol.encoding.instants import as_written
 from protocol.errors import InvalidMessageError, MalformedError
 from protocol.messages.corrections import corrected
 from protocol.messages.parse import parse_message
-from protocol.messages.schema.base import Message, UnknownMessage
+from protocol.messages.schema.base import Attachment, Message, UnknownMessage
 from protocol.messages.schema.fields import CodeOf
 from protocol.messages.schema.identifiers import PaymentCard, masked_card
 from protocol.messages.schema.parts import Offence
@@ -31,6 +31,8 @@ from protocol.messages.types.forward import Original
 
 # Texts of this length are sentences; shorter ones are names and numbers.
 _SENTENCES = 2_000
+_BY_HASH_ONLY = "by_hash_only"
+_NAMES_FILES = frozenset({"attachment", "files", "certificate"})
 # Shown in the head of a message, or of use to programs alone.
 _NOT_READ = frozenset({"schema_version", "signature", "key", "envelope", "salt"})
 
@@ -55,7 +57,8 @@ def read_message(message: Message, original: Message | None = None) -> list[Read
 
     ``original`` is what a correction corrects: with it the corrected content is read as a message of its type.
     """
-    lines = list(_of_part(message, (), 0, message.language, original))
+    read = _of_part(message, (), 0, message.language, original)
+    lines = [_without_names(line, message) for line in read]
     if isinstance(message, UnknownMessage):
         for name, value in message.other_fields.items():
             lines.append(ReadLine((name,), name, _plain(value), 0))
@@ -78,8 +81,26 @@ def _of_part(
             continue
         if isinstance(part, PaymentCard) and shown == "number":
             value = _masked(part)
+        if isinstance(part, Attachment) and shown == "name":
+            value = attached_name(part.name, part.label)
         codes = _codes_of(part, shown) or _code_list(field)
         yield from _of_value(value, field, codes, (*path, shown), field_label(shown), depth, written_in)
+
+
+def _without_names(line: ReadLine, message: Message) -> ReadLine:
+    """An item's line that names files, without the names that may not be shown."""
+    if line.text is None or line.path[0] != "items" or not _NAMES_FILES.intersection(line.path):
+        return line
+    hidden = [one.name for one in message.attachments if one.label == _BY_HASH_ONLY]
+    named = [attached_name(name, _BY_HASH_ONLY if name in hidden else None) for name in line.text.split(", ")]
+    return replace(line, text=", ".join(named)) if hidden else line
+
+
+def attached_name(name: str, label: str | None) -> str:
+    """The name of a file as it may be shown: of what is exchanged by its hash alone, a name can tell as much."""
+    if label != _BY_HASH_ONLY:
+        return name
+    return _("(not shown: exchanged by hash only; the name is in the output of --json)")
 
 
 def _of_correction(part: Correction, original: Message, path: tuple[str, ...], depth: int) -> Iterator[ReadLine]:

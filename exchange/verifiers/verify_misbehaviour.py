@@ -37,11 +37,13 @@ def require(condition: object, why: str, code: int = 1) -> None:
     if not condition:
         raise RefusedError(why, code)
 
-# --- Canonical CBOR (RFC 8949 §4.2.1): integers, strings, arrays and maps
+# --- Canonical CBOR (RFC 8949 §4.2.1): integers, strings, arrays, maps, null
 def decode(data: bytes) -> Any:
     value, end = item(data, 0, 0)
     return value if end == len(data) else require(False, "there are bytes after the CBOR", UNUSABLE)
 def item(data: bytes, at: int, depth: int) -> tuple[Any, int]:
+    if data[at] == 0xF6:
+        return None, at + 1
     major, value, at = data[at] >> 5, data[at] & 31, at + 1
     require(depth < 5 and major < 6, "the CBOR holds what no proof does", UNUSABLE)
     if value >= 24:

@@ -38,11 +38,11 @@ class ClosingLosesError(ComityError):
 
 
 class OtherKindOfIdError(ComityError):
-    """The id is none of a message: it is that of something else which this desk keeps."""
+    """The id is that of something else which this desk keeps."""
 
     code = "other-kind-of-id"
     http_status = 404
-    advice = "Use the command that is named: this one is about messages and their cases."
+    advice = "Use the command that is named."
 
 
 class AlreadyRegisteredError(ComityError):

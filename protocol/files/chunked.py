@@ -115,8 +115,14 @@ class ChunkSealer:
             self._seal(self._pending, full)
             self._pending = bytearray()
         whole = at + (len(view) - at) // CHUNK_BYTES * CHUNK_BYTES
-        for start in range(at, whole, CHUNK_BYTES):
-            self._seal(view[start : start + CHUNK_BYTES], full)
+        while at < whole:
+            # As many chunks as fit, and the one that reaches into the next part.
+            fit = min((self._part_bytes - self._at - 1) // SEALED_CHUNK_BYTES, (whole - at) // CHUNK_BYTES)
+            self._seal_run(view[at : at + fit * CHUNK_BYTES])
+            at += fit * CHUNK_BYTES
+            if at < whole:
+                self._seal(view[at : at + CHUNK_BYTES], full)
+                at += CHUNK_BYTES
         self._pending += view[whole:]
         return full
 
@@ -130,18 +136,25 @@ class ChunkSealer:
             full.append(self._part)
         return full
 
+    def _seal_run(self, chunks: memoryview) -> None:
+        """Whole chunks that end in this part: written where they stay."""
+        encrypt, base, number, at = self._aead.encrypt_into, self._base, self._chunks, self._at
+        if number + len(chunks) // CHUNK_BYTES > MAX_CHUNKS:
+            raise TooLargeError(_TOO_LONG)
+        with memoryview(self._part) as part:
+            for start in range(0, len(chunks), CHUNK_BYTES):
+                end = at + SEALED_CHUNK_BYTES
+                nonce = (base ^ number).to_bytes(_NONCE_BYTES, "big")
+                encrypt(nonce, chunks[start : start + CHUNK_BYTES], None, part[at:end])
+                number, at = number + 1, end
+        self._chunks, self._at = number, at
+
     def _seal(self, chunk: memoryview | bytearray, full: list[bytearray]) -> None:
+        """A chunk of any length, which may reach into the next part."""
         if self._chunks >= MAX_CHUNKS:
             raise TooLargeError(_TOO_LONG)
         nonce = (self._base ^ self._chunks).to_bytes(_NONCE_BYTES, "big")
         self._chunks += 1
-        end = self._at + len(chunk) + TAG_BYTES
-        if end < self._part_bytes:
-            with memoryview(self._part) as part:
-                self._aead.encrypt_into(nonce, chunk, None, part[self._at : end])
-            self._at = end
-            return
-        # The chunk reaches into the next part.
         sealed = memoryview(self._aead.encrypt(nonce, chunk, None))
         while sealed:
             taken = sealed[: self._part_bytes - self._at]
@@ -189,17 +202,14 @@ class ChunkOpener:
             return memoryview(b"")
         whole = (len(self._pending) + len(view)) // SEALED_CHUNK_BYTES
         plaintext = memoryview(bytearray(whole * CHUNK_BYTES))
-        at = 0
-        for number in range(whole):
-            if number == 0 and self._pending:
-                at = SEALED_CHUNK_BYTES - len(self._pending)
-                chunk: memoryview | bytearray = self._pending + view[:at]
-                self._pending = bytearray()
-            else:
-                chunk = view[at : at + SEALED_CHUNK_BYTES]
-                at += SEALED_CHUNK_BYTES
-            self._open(aead, chunk, plaintext[number * CHUNK_BYTES : (number + 1) * CHUNK_BYTES])
-        self._pending += view[at:]
+        at, done = 0, 0
+        if whole and self._pending:
+            at, done = SEALED_CHUNK_BYTES - len(self._pending), CHUNK_BYTES
+            self._open(aead, self._pending + view[:at], plaintext[:done])
+            self._pending = bytearray()
+        end = at + (len(view) - at) // SEALED_CHUNK_BYTES * SEALED_CHUNK_BYTES if whole else at
+        self._open(aead, view[at:end], plaintext[done:])
+        self._pending += view[end:]
         return plaintext
 
     def finish(self) -> memoryview:
@@ -227,13 +237,18 @@ class ChunkOpener:
             self._pending = bytearray()
         return view[missing:]
 
-    def _open(self, aead: AESGCM, chunk: memoryview | bytearray, plaintext: memoryview) -> None:
-        if self._chunks >= MAX_CHUNKS:
-            raise FileAlteredError(_TOO_LONG)
-        nonce = (self._base ^ self._chunks).to_bytes(_NONCE_BYTES, "big")
+    def _open(self, aead: AESGCM, chunks: memoryview | bytearray, plaintext: memoryview) -> None:
+        """Open whole chunks, or the last one."""
+        decrypt, base, number, at = aead.decrypt_into, self._base, self._chunks, 0
+        sealed = memoryview(chunks)
         try:
-            aead.decrypt_into(nonce, chunk, None, plaintext)
+            for start in range(0, len(sealed), SEALED_CHUNK_BYTES):
+                if number >= MAX_CHUNKS:
+                    raise FileAlteredError(_TOO_LONG)
+                nonce, end = (base ^ number).to_bytes(_NONCE_BYTES, "big"), at + CHUNK_BYTES
+                decrypt(nonce, sealed[start : start + SEALED_CHUNK_BYTES], None, plaintext[at:end])
+                number, at = number + 1, end
         except InvalidTag as problem:
             self._failed = True
-            raise FileAlteredError(f"chunk {self._chunks} of the sealed file was altered or moved") from problem
-        self._chunks += 1
+            raise FileAlteredError(f"chunk {number} of the sealed file was altered or moved") from problem
+        self._chunks = number

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from protocol.encoding.padme import MIN_BYTES, padded_size
-from protocol.errors import FileAlteredError, MalformedError, ProofInvalidError, TooLargeError
+from protocol.errors import FileAlteredError, MalformedError, ProofInvalidError
 from protocol.files import chunked
 from protocol.files.chunked import Buffer
 from protocol.log.merkle import EMPTY_ROOT, HASH_BYTES, MAX_PATH_HASHES, node_hash, verify_inclusion
@@ -34,9 +34,12 @@ _LEAF = b"\x00"
 
 
 def sealed_length(file_bytes: int) -> int:
-    """How long the sealed file of so many bytes is, its padding included; raises :class:`TooLargeError`."""
-    if not 0 <= file_bytes <= MAX_FILE_BYTES:
-        raise TooLargeError("a file has at most 2^53 - 1 bytes")
+    """How long the sealed file of so many bytes is, its padding included; raises :class:`TooLargeError`.
+
+    A file has fewer than 2^52 bytes: as many as its chunks can be counted.
+    """
+    if file_bytes < 0:
+        raise MalformedError("no file has fewer bytes than none")
     return chunked.ciphertext_length(padded_size(file_bytes))
 
 
@@ -64,8 +67,8 @@ class SealedFile:
             raise MalformedError(f"a file is sealed with suite {SUITE}")
         if type(self.segment_bytes) is not int or self.segment_bytes not in SEGMENT_SIZES:
             raise MalformedError("the segments of a file have 1, 2 or 4 MiB")
-        if type(self.length) is not int or not MIN_LENGTH <= self.length <= MAX_FILE_BYTES:
-            raise MalformedError(f"a sealed file has {MIN_LENGTH} to 2^53 - 1 bytes")
+        if type(self.length) is not int or self.length < MIN_LENGTH:
+            raise MalformedError(f"a sealed file has at least {MIN_LENGTH} bytes")
         if type(self.root) is not bytes or len(self.root) != HASH_BYTES:
             raise MalformedError(f"the root of a file has {HASH_BYTES} bytes")
         padded = chunked.plaintext_length(self.length)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from protocol.encoding.padme import padded_size
-from protocol.errors import MalformedError, TooLargeError
+from protocol.errors import MalformedError
 from protocol.files import chunked
 from protocol.files.chunked import Buffer
-from protocol.files.sealed_file import DEFAULT_SEGMENT_BYTES, MAX_FILE_BYTES, SEGMENT_SIZES, SUITE, SealedFile
+from protocol.files.sealed_file import DEFAULT_SEGMENT_BYTES, SEGMENT_SIZES, SUITE, SealedFile
 
 _ZEROS = bytes(1 << 20)
 
@@ -39,8 +39,6 @@ class FileSealer:
     def update(self, piece: Buffer) -> list[bytearray]:
         """More of the file: the segments that became whole; raises :class:`TooLargeError`."""
         self.file_bytes += memoryview(piece).nbytes
-        if self.file_bytes > MAX_FILE_BYTES:
-            raise TooLargeError("a file has at most 2^53 - 1 bytes")
         return self._sealer.update(piece)
 
     def finish(self) -> Iterator[bytearray]:

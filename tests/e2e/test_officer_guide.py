@@ -155,6 +155,26 @@ async def a_follow_up_comes(office: Office) -> None:
     await office.arrived(FR, "follow-up")
 
 
+async def write_what_is_given(office: Office) -> None:
+    """Data are asked for, and an answer with its items is ready, and the files that it gives."""
+    async with office.open(JP) as jp, office.open(FR) as fr, asyncio.timeout(20):
+        asked = await jp.messages.send(example("messages/assistance.request.json"))
+        while asked.id not in {row.id for row in await fr.messages.inbox()}:
+            await fr.messages.sync(2)
+        said = example("messages/answer.json")
+        (item,) = [one for one in said["items"] if one["item"] == "i1"]
+        told = {name: said[name] for name in ("completeness", "authorisation", "attachments", "next_update_by")}
+        told["items"] = [{name: value for name, value in item.items() if name != "conditions"}]
+        draft = await fr.replies.draft(asked.id, "answer", **told)
+    office.file(FR, "given.json").write_text(json.dumps(draft, default=str), "utf-8")
+    for name in ("server.dd", "order.pdf", "more.dd"):
+        office.file(FR, name).write_bytes(os.urandom(100_000))
+
+
+async def given_arrives(office: Office) -> None:
+    await office.arrived(JP, "given")
+
+
 async def write_what_was_meant(office: Office) -> None:
     office.file(JP, "better.json").write_text('{"facts": "The session lasted an hour longer."}', "utf-8")
 
@@ -355,6 +375,7 @@ QUICK = ("--quick-derivation",)
 # Who registers an officer brings the new passphrase in a file; the test has one for everybody.
 NEW_OFFICER = (*QUICK, "--new-passphrase-file", "passphrase")
 
+GIVEN = {"91be": "given"}
 STEPS = (
     Step("comity demo --keep demo", run=is_tried_elsewhere),
     Step("comity demo --scenario all", run=plays_elsewhere),
@@ -430,6 +451,24 @@ STEPS = (
         by=FR,
         ids={"5b21": "consultation"},
     ),
+    Step(
+        "comity send given.json --attach server.dd --attach order.pdf --hash md5",
+        by=FR,
+        before=write_what_is_given,
+        keep="given",
+        says=("all files are with the node",),
+    ),
+    Step("comity files list 91be", by=FR, ids=GIVEN, says=("server.dd", "all files are with the node")),
+    Step("comity files resume", by=FR, says=("No files are on their way.",)),
+    Step(
+        "comity files supplement 91be --attach more.dd --text 'The second disk.'",
+        by=FR,
+        ids=GIVEN,
+        says=("all files are with the node",),
+    ),
+    Step("comity files list 91be", ids=GIVEN, before=given_arrives, says=("listed, not received", "order.pdf")),
+    Step("comity files get 91be --to case-4711", ids=GIVEN, says=("server.dd: as its sender says",)),
+    Step("comity files verify 91be", ids=GIVEN, says=("server.dd: holds", "order.pdf: holds")),
     Step(
         "comity confirm-follow-up 7f3a --authority 'Ministry of Justice' --file-number B-12 "
         "--received-at 2026-11-23T10:00:00+01:00",

@@ -14,9 +14,12 @@ from protocol.address import Address
 from protocol.bundle import _entry
 from protocol.crypto.signing import Ed25519Signer
 from protocol.encoding import cbor
-from protocol.errors import ComityError, MalformedError, PeerFailedError, TooLargeError
+from protocol.errors import ComityError, FileLengthMismatchError, MalformedError, PeerFailedError, TooLargeError
 from protocol.event import LeafReference
-from protocol.http import wire
+from protocol.files.file_list import FileSet
+from protocol.files.logged import LoggedFiles
+from protocol.files.sealed_file import SealedFile
+from protocol.http import files, wire
 from protocol.http.add_checkpoint import _size
 from protocol.log._cosignature import from_timestamp
 from protocol.log.checkpoint import Checkpoint
@@ -49,13 +52,21 @@ INPUTS: dict[str, Callable[[int], Any]] = {
     "a mailbox's sequence": mailbox,
     "a bundle's sequence": lambda number: _entry([number, None, []], []),
     "a time of signing": from_timestamp,
+    "a segment's index": lambda number: files.decode_segments(cbor.encode([[0, number, b"", b"x"]])),
+    "a file's number": lambda number: files.decode_segments(cbor.encode([[number, 0, b"", b"x"]])),
+    "a wanted segment": lambda number: files.decode_fetch(cbor.encode({1: bytes(32), 2: [[0, number, 1]]})),
+    "wanted segments": lambda number: files.decode_fetch(cbor.encode({1: bytes(32), 2: [[0, 0, number]]})),
+    "a range": lambda number: files.decode_missing(cbor.encode({1: [[[number, 1]]]}), 1, "fr"),
+    "a count of files": lambda number: FileSet(bytes(32), number, number),
+    "a count of files in an event": lambda number: LoggedFiles(bytes(32), None, number, bytes(32)),
+    "the length of a file": lambda number: SealedFile(1, 1 << 20, number, bytes(32)),
 }
 
 
 @pytest.mark.parametrize("number", NUMBERS)
 @pytest.mark.parametrize("name", INPUTS)
 def test_it_is_refused_where_it_is_decoded(name: str, number: int) -> None:
-    with pytest.raises((MalformedError, TooLargeError, PeerFailedError)):
+    with pytest.raises((MalformedError, TooLargeError, PeerFailedError, FileLengthMismatchError)):
         INPUTS[name](number)
 
 

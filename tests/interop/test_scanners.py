@@ -14,21 +14,18 @@ from exchange.content.scanning import TRIAL, Scanning
 from exchange.content.verdicts import ScanResult, ScanVerdict
 from exchange.settings import ScanningSettings
 from protocol.errors import FileInfectedError, FileNotScannedError
+from tests.conftest import require
 from tests.worlds.scanners import PEERS, SIGNATURE, SIGNATURE_NAME, connects, debian, running, tcp_listener
 
 LIMIT_BYTES = 2**20
 
-pytestmark = [
-    pytest.mark.outside,
-    pytest.mark.skipif(
-        debian("clamd") is None or debian("c-icap") is None, reason="tests/interop/install-peers got no ClamAV"
-    ),
-]
+pytestmark = pytest.mark.outside
 
 
 @pytest.fixture(scope="module")
 def clamd() -> Iterator[Path]:
     """The socket of a daemon that knows the trial file and one signature, and takes streams of 1 MiB."""
+    require(debian("clamd") is not None, "ClamAV in .cache/interop/scanners")
     with tempfile.TemporaryDirectory(prefix="av") as name:
         folder = Path(name)
         (folder / "db").mkdir()
@@ -48,6 +45,7 @@ def clamd() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def icap(clamd: Path) -> Iterator[str]:
     """The URL of an ICAP server that asks that daemon."""
+    require(debian("c-icap") is not None, "c-icap in .cache/interop/scanners")
     listener, port = tcp_listener()
     listener.close()
     modules = PEERS / "usr" / "lib" / "x86_64-linux-gnu" / "c_icap"

@@ -214,9 +214,12 @@ def trace(
         print_partial(logs)
         table(
             _("Message {message}").format(message=wanted),
-            [_("At"), _("Log of"), _("Entry"), _("Event"), _("Recipient"), _("Peer"), _("Reasons")],
+            [_("At"), _("Log of"), _("Entry"), _("Event"), _("Recipient"), _("Peer"), _("Reasons"), _("Files")],
             [
-                (row.at, row.node, row.index, row.event, row.recipient, row.peer, ", ".join(row.reasons) or None)
+                (
+                    *(row.at, row.node, row.index, row.event, row.recipient, row.peer, ", ".join(row.reasons) or None),
+                    row.files.words if row.files else None,
+                )
                 for row in rows
             ],
         )

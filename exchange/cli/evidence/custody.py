@@ -16,6 +16,7 @@ from exchange.cli._options import (
     HomeOption,
     IdArgument,
     JsonOption,
+    OfflineProofsOption,
     PassphraseOption,
     PurposeOption,
     RecipientOption,
@@ -35,7 +36,7 @@ from protocol.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from exchange.content.verdicts import ScanResult
-    from exchange.custody.chain import ChainStep, Custody
+    from exchange.custody.chain import Custody
     from exchange.desk.desk import Desk
 
 WIDTH = 80
@@ -84,11 +85,11 @@ def custody(
 
 def custody_lines(custody: Custody) -> Iterator[str]:
     """The custody of one file for a person, no line longer than a terminal of 80 columns; texts of others escaped."""
-    from exchange.custody.tags import gap_text
+    from exchange.custody.reading import gap_text, shown_name, shown_text, state_text
     from exchange.text.sizes import bytes_text
 
     file = custody.file
-    yield safe(file.original)
+    yield safe(shown_name(custody))
     about = [
         (_("Message"), str(file.message)),
         (_("Size"), f"{bytes_text(file.size_bytes)} ({file.size_bytes})"),
@@ -100,34 +101,12 @@ def custody_lines(custody: Custody) -> Iterator[str]:
         parts = [said.name, said.country, said.reference, said.hash, said.certificate]
         yield from _wrapped(f"{_('Provider')}: ", safe(", ".join(filter(None, parts)) or "-"))
     for step in custody.steps:
-        yield from _wrapped("  ", f"{safe(step.at)} {shown_text(step)}: {safe(step.what)}, {safe(step.by)}")
+        yield from _wrapped("  ", f"{safe(step.at)} {shown_text(step.shown)}: {safe(step.what)}, {safe(step.by)}")
         more = "; ".join(filter(None, (step.where, step.detail)))
         if more:
             yield from _wrapped("    ", safe(more))
     for gap in custody.gaps:
         yield from _wrapped(f"{_('NOT SHOWN')}: ", gap_text(gap))
-
-
-def state_text(state: str) -> str:
-    """Where a file stands here, in words."""
-    return {
-        "by hash only": _("by hash only"),
-        "listed": _("listed, not here"),
-        "received": _("here, sealed"),
-        "opened": _("opened here"),
-        "quarantined": _("KEPT APART: it is not what its sender signed"),
-        "gone": _("erased"),
-    }.get(state, state)
-
-
-def shown_text(step: ChainStep) -> str:
-    """What shows a step, in words."""
-    return {
-        "claimed": _("its sender says"),
-        "signed": _("signed"),
-        "proved": _("proved"),
-        "recorded": _("recorded here"),
-    }.get(step.shown, step.shown)
 
 
 def _wrapped(indent: str, text: str) -> list[str]:
@@ -160,6 +139,7 @@ def export(
     to: RecipientOption = None,
     purpose: PurposeOption = None,
     disclose: DiscloseOption = False,
+    offline: OfflineProofsOption = False,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -170,7 +150,7 @@ def export(
         from exchange.custody.export import ExportWish
 
         who, what_for = read_handing(to, purpose)
-        wish = ExportWish(who, what_for, tuple(names or ()), disclose)
+        wish = ExportWish(who, what_for, tuple(names or ()), disclose, not offline)
         found = await desk.messages.resolve(message)
         with file_progress(as_json=as_json) as told:
             made = await desk.custody.export(found, out, wish, told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -15,9 +16,11 @@ from exchange.cli._options import (
     TSA,
     TSA_ROOTS,
     DisclosureOption,
+    EvidenceFilesOption,
     HomeOption,
     IdArgument,
     JsonOption,
+    OfflineProofsOption,
     PassphraseOption,
     PurposeOption,
     RecipientOption,
@@ -26,7 +29,7 @@ from exchange.cli._options import (
     run,
     with_desk,
 )
-from exchange.cli.messages.files import read_disclosure, read_roots, write_out
+from exchange.cli.messages.files import files_in_folders, read_disclosure, read_roots, write_out
 from exchange.cli.messages.syncing import SyncOption, synced
 from exchange.cli.output import line, print_json, progress, safe, table
 from exchange.i18n import _
@@ -39,8 +42,10 @@ from protocol.errors import EvidenceUnusableError, UsageError
 if TYPE_CHECKING:
     from exchange.desk.desk import Desk
     from exchange.evidence.bag_reader import BagReport
+    from exchange.evidence.bag_writer import EvidenceContents
 
 app = typer.Typer(no_args_is_help=True)
+REFERENCE, WHOLE = "reference", "whole"
 OutOption = Annotated[Path, REPLACED_OUT]
 
 
@@ -54,13 +59,18 @@ def bag(
     message_id: IdArgument,
     out: OutOption,
     disclose: Annotated[bool, typer.Option("--disclose", help=_("Put the content into it, in the clear."))] = False,
+    files: Annotated[
+        str,
+        typer.Option(
+            "--files",
+            help=_("The message's evidence files: reference, or whole; long ones then lie beside it, in OUT.files."),
+        ),
+    ] = REFERENCE,
     to: RecipientOption = None,
     purpose: PurposeOption = None,
     tsa: Annotated[list[str] | None, TSA] = None,
     tsa_roots: TsaRootsOption = None,
-    offline: Annotated[
-        bool, typer.Option("--offline", help=_("Do not ask the logs for proofs that witnesses cosigned."))
-    ] = False,
+    offline: OfflineProofsOption = False,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -73,6 +83,8 @@ def bag(
 
         if tsa and tsa_roots is None:
             raise UsageError(_("give --tsa-roots with --tsa: a token is verified before it is kept"))
+        if files not in (REFERENCE, WHOLE):
+            raise UsageError(_("--files is reference or whole"))
         roots = read_roots(tsa_roots)
         who, what_for = read_handing(to, purpose)
         reached = await synced(desk, sync=not offline)  # the receipts that wait at the node belong in it
@@ -84,7 +96,12 @@ def bag(
         with progress(_("gathered"), as_json=as_json) as moved:
             moved(0, steps)
             contents = await desk.evidence.gather(
-                message, disclose=disclose, online=not offline, to=who, purpose=what_for
+                message,
+                disclose=disclose,
+                online=not offline,
+                to=who,
+                purpose=what_for,
+                whole_files=files == WHOLE,
             )
             moved(1, steps)
             for url in tsa or ():
@@ -94,6 +111,11 @@ def bag(
             write_out(out, encoded, PRIVATE_MODE)
             act = "bag" if disclose else "bag.sealed"
             entry = await desk.evidence.note_given(message, act, encoded, to=who, purpose=what_for)
+            beside = list[Path]()
+            if files == WHOLE and contents.files is not None:
+                beside = await desk.custody.sealed_beside(
+                    message, set(contents.whole), out.with_name(f"{out.name}.files")
+                )
             moved(steps, steps)
         counts = {"receipts": len(contents.receipts), "left_out": contents.left_out, "timestamps": len(tokens)}
         if as_json:
@@ -105,6 +127,7 @@ def bag(
                     "disclosed": disclose,
                     **digest,
                     **counts,
+                    **_files_object(contents, beside),
                     **reached.members(),
                 }
             )
@@ -115,6 +138,8 @@ def bag(
                 " hold: {left_out}"
             ).format(file=out, **counts)
         )
+        for text in _files_lines(contents, beside):
+            line(text)
         begun = _("SHA-256 {digest}: its custody begins with entry {entry} of the processing log")
         line(begun.format(digest=sha256(encoded).hexdigest(), entry=entry))
 
@@ -214,6 +239,7 @@ def verify(
     ] = None,
     disclosure: DisclosureOption = None,
     tsa_roots: TsaRootsOption = None,
+    files: EvidenceFilesOption = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
@@ -228,7 +254,8 @@ def verify(
             with reading_as(file, content, FileKind.EVIDENCE):
                 read = read_bag(content)
                 trusted = _trusted_root(read.directory, root_sha256, home)
-                report = verify_bag(read, trusted, datetime.now(UTC), disclosure=opened, tsa_roots=roots)
+                now, beside = datetime.now(UTC), files_in_folders(files or ())
+                report = verify_bag(read, trusted, now, disclosure=opened, tsa_roots=roots, beside=beside)
         if as_json:
             print_json(_object(report))
         else:
@@ -261,6 +288,26 @@ def root(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
             line(f"{safe(known.federation)}: {fingerprint(known.root)}")
 
     run(work, as_json=as_json)
+
+
+def _files_object(contents: EvidenceContents, beside: Sequence[Path]) -> dict[str, Any]:
+    if contents.files is None:
+        return {}
+    return {
+        "files": len(contents.files.files),
+        "files_whole": len(contents.whole),
+        "files_beside": list(map(str, beside)),
+    }
+
+
+def _files_lines(contents: EvidenceContents, beside: Sequence[Path]) -> Iterator[str]:
+    """What of the message's evidence files is in the bag, and what it gives away."""
+    if contents.files is None:
+        return
+    text = _("evidence files: {count}; whole in the bag: {whole}; beside it: {beside}")
+    yield text.format(count=len(contents.files.files), whole=len(contents.whole), beside=len(beside))
+    if contents.disclosure is not None and (contents.whole or beside):
+        yield _("WHOEVER HAS THIS BAG CAN OPEN THE FILES: the content in it holds their keys.")
 
 
 def _trusted_root(files: dict[str, bytes], root_sha256: str | None, home: Path) -> bytes:

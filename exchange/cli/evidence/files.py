@@ -9,7 +9,7 @@ from uuid import UUID
 
 import typer
 
-from exchange.cli._attaching import file_progress
+from exchange.cli._attaching import AttachOption, HashOption, file_progress
 from exchange.cli._options import (
     DEFAULT_HOME,
     SHORT_ID,
@@ -20,8 +20,10 @@ from exchange.cli._options import (
     run,
     with_desk,
 )
+from exchange.cli.messages.printing import report_sent
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _
+from exchange.text.labels import code_label
 from exchange.text.objects import files_object, transfer_object
 from exchange.text.sizes import bytes_text, duration_text
 from keys.local.terminal import QUEUED, REFUSED, UNVERIFIED
@@ -30,7 +32,7 @@ from protocol.errors import DeskBusyError, UsageError
 if TYPE_CHECKING:
     from exchange.desk.desk import Desk
     from exchange.files.progress import Told
-    from exchange.files.shown import MessageFiles
+    from exchange.files.shown import FileTracking, MessageFiles
     from exchange.store.files import FileTransfer
 
 app = typer.Typer(no_args_is_help=True)
@@ -76,15 +78,17 @@ def _row(one: MessageFiles) -> tuple[object, ...]:
 
 
 def _print_files(one: MessageFiles) -> None:
+    from exchange.custody.reading import state_text
+    from exchange.text.rendering import attached_name
+
     table(
         _("Files"),
-        [_("Name"), _("Size"), _("Here"), _("Opened"), _("SHA-256"), _("Sealed name")],
+        [_("Name"), _("Size"), _("State"), _("SHA-256"), _("Sealed name")],
         [
             (
-                row.name,
+                attached_name(row.name, row.label),
                 bytes_text(row.size_bytes),
-                _("yes") if row.here else _("no"),
-                _("yes") if row.opened else _("no"),
+                state_text(row.state),
                 row.sha256,
                 row.sealed[:16],
             )
@@ -138,6 +142,33 @@ def _folder(path: Path) -> Path:
     except OSError as problem:
         raise UsageError(_("cannot write {path}: {why}").format(path=path, why=problem.strerror)) from problem
     return path
+
+
+@app.command(
+    "supplement",
+    help=_(
+        "Send files after an answer that could not wait for them, under its labels and authority.\n\n"
+        "Example: comity files supplement 7f3a --attach server.dd"
+    ),
+)
+def supplement(
+    message: IdArgument,
+    attach: AttachOption = None,
+    hashes: HashOption = None,
+    text: Annotated[str | None, typer.Option("--text", help=_("Some words with them."))] = None,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send files that follow a message."""
+    if not attach:
+        raise UsageError(_("name the files with --attach"))
+
+    async def work(desk: Desk) -> int | None:
+        sent = await desk.replies.supplement(await desk.messages.resolve(message), text=text)
+        return report_sent(sent, as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
 @app.command(
@@ -249,6 +280,29 @@ async def say_how_far(desk: Desk, messages: Sequence[UUID], *, served: bool) -> 
         transfer = await desk.files.progress(message)
         text = f"{str(message)[-SHORT_ID:]}: {how_far(transfer)}"
         line(_("{text}; the running desk moves them").format(text=text) if served and transfer.open else text)
+
+
+def print_hops(tracked: FileTracking) -> None:
+    """How far the files of a message are, hop by hop."""
+    line(
+        _("Files: {files}, {size}: {far}").format(
+            files=tracked.transfer.files, size=bytes_text(tracked.transfer.total_bytes), far=how_far(tracked.transfer)
+        )
+    )
+    table(
+        _("Files at each hop"),
+        [_("Log of"), _("Event"), _("For"), _("Files"), _("At")],
+        [
+            (
+                hop.node,
+                " ".join((code_label("receipt_event", hop.event), *(f"({reason})" for reason in hop.reasons))),
+                hop.recipient,
+                _("{files} of {all}").format(files=hop.files, all=hop.of),
+                hop.at,
+            )
+            for hop in tracked.hops
+        ],
+    )
 
 
 def how_far(transfer: FileTransfer) -> str:

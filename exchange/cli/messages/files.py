@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from exchange.i18n import _
 from keys.local.files import PUBLIC_MODE, write_file
 from keys.local.given_files import FileKind, take
 from protocol.encoding.phrase import phrase
@@ -52,3 +54,13 @@ def read_roots(pem: Path | None) -> tuple[Certificate, ...]:
     from exchange.evidence.timestamps import load_roots
 
     return take(pem, FileKind.CERTIFICATES, load_roots) if pem is not None else ()
+
+
+def files_in_folders(named: Iterable[Path]) -> list[Path]:
+    """The files that were named, and those in the folders that were; raises :class:`UsageError` where one is not."""
+    found = list[Path]()
+    for path in named:
+        if not path.exists():
+            raise UsageError(_("there is no {path}").format(path=path))
+        found += sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else [path]
+    return found

@@ -40,6 +40,9 @@ def forward(
     message_id: IdArgument,
     to: Annotated[list[str], typer.Option("--to", help=_("To whom it is passed on; repeat it."))],
     reason: Annotated[str, typer.Option("--reason", help=_("Reason, shown to the recipient."))],
+    files: Annotated[
+        bool, typer.Option("--files/--without-files", help=_("With the files of the message, or without."))
+    ] = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -48,7 +51,7 @@ def forward(
 
     async def work(desk: Desk) -> int | None:
         recipients = [Address.parse(text) for text in to]
-        sent = await desk.messages.forward(await desk.messages.resolve(message_id), recipients, reason)
+        sent = await desk.messages.forward(await desk.messages.resolve(message_id), recipients, reason, files=files)
         return report_sent(sent, as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)

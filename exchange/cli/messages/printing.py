@@ -224,6 +224,11 @@ def print_targets(rows: Sequence[TargetRow]) -> None:
         table(_("Targets"), titles, [target_cells(row) for row in rows])
 
 
+def _meaning(row: ReceiptRow) -> str:
+    label = code_label("receipt_event", row.event)
+    return label if row.files is None else f"{label} ({row.files.words})"
+
+
 def print_receipts(title: str, receipts: tuple[ReceiptRow, ...]) -> None:
     table(
         title,
@@ -231,7 +236,7 @@ def print_receipts(title: str, receipts: tuple[ReceiptRow, ...]) -> None:
         [
             (
                 row.event,
-                code_label("receipt_event", row.event),
+                _meaning(row),
                 row.node,
                 row.index,
                 row.at,

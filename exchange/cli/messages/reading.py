@@ -13,6 +13,7 @@ from exchange.cli._options import (
     DEFAULT_HOME,
     SHORT_ID,
     DisclosureOption,
+    EvidenceFilesOption,
     HomeOption,
     IdArgument,
     JsonOption,
@@ -23,7 +24,7 @@ from exchange.cli._options import (
     run,
     with_desk,
 )
-from exchange.cli.messages.files import read_disclosure, read_roots
+from exchange.cli.messages.files import files_in_folders, read_disclosure, read_roots
 from exchange.cli.messages.printing import (
     print_cautions,
     print_duplicates,
@@ -219,6 +220,7 @@ def show(
 
 
 def _print_shown(shown: ShownMessage, duplicates: Sequence[Duplicate], not_searched: int) -> None:
+    from exchange.custody.reading import with_states
     from exchange.letters.fingerprint import fingerprint_of
     from exchange.text.rendering import read_message
 
@@ -229,7 +231,7 @@ def _print_shown(shown: ShownMessage, duplicates: Sequence[Duplicate], not_searc
         line(_("Read by: {officer}, {at}").format(officer=safe(reader), at=safe(at)))
     print_duplicates(duplicates, not_searched)
     line(labelled(_("Fingerprint"), fingerprint_of(shown.digest)))
-    print_reading(read_message(shown.message, shown.original))
+    print_reading(with_states(read_message(shown.message, shown.original), shown))
 
 
 def track(
@@ -244,9 +246,10 @@ def track(
 
     async def work(desk: Desk) -> None:
         reached = await synced(desk, wait, sync=sync)
-        tracking = await desk.messages.track(await desk.messages.resolve(message_id))
+        message = await desk.messages.resolve(message_id)
+        tracking, files = await desk.messages.track(message), await desk.files.tracking(message)
         if as_json:
-            print_json({**tracking_object(tracking), **reached.members()})
+            print_json({**tracking_object(tracking, files), **reached.members()})
             return
         reached.say()
         what = code_label("message_type", tracking.row.type)
@@ -256,6 +259,10 @@ def track(
         for recipient in tracking.recipients:
             print_receipts(_("Proved for {recipient}").format(recipient=recipient.recipient), recipient.receipts)
         print_targets(tracking.targets)
+        if files is not None:
+            from exchange.cli.evidence.files import print_hops
+
+            print_hops(files)
         clocks = tracking.clocks
         still_due = {deadline.what for deadline in clocks.deadlines}
         if "acknowledgement" in still_due:
@@ -276,6 +283,7 @@ def verify(
     offline: OfflineOption = False,
     disclosure: DisclosureOption = None,
     tsa_roots: TsaRootsOption = None,
+    files: EvidenceFilesOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -285,9 +293,10 @@ def verify(
     async def work(desk: Desk) -> int | None:
         file, reached = Path(what), None
         if file.is_file():
-            report = await _verify_bag(desk, file, disclosure, tsa_roots, offline=offline)
-        elif disclosure is not None or tsa_roots is not None:
-            raise UsageError(_("give --disclosure and --tsa-roots with an evidence bag: this is no file"))
+            beside = files_in_folders(files or ())
+            report = await _verify_bag(desk, file, (disclosure, tsa_roots), beside, offline=offline)
+        elif disclosure is not None or tsa_roots is not None or files:
+            raise UsageError(_("give --disclosure, --tsa-roots and --files with an evidence bag: this is no file"))
         else:
             reached = await synced(desk, sync=not offline)
             report = await desk.evidence.verify(await desk.messages.resolve(what), online=not offline)
@@ -323,14 +332,17 @@ def verify(
 
 
 async def _verify_bag(
-    desk: Desk, file: Path, disclosure: Path | None, tsa_roots: Path | None, *, offline: bool
+    desk: Desk, file: Path, given: tuple[Path | None, Path | None], beside: Sequence[Path], *, offline: bool
 ) -> VerificationReport:
     from exchange.evidence.bag_reader import MAX_BAG_BYTES, read_bag
 
     content = read_given(file, FileKind.EVIDENCE, max_bytes=MAX_BAG_BYTES)
-    opened, roots = read_disclosure(disclosure), read_roots(tsa_roots)
+    opened, roots = read_disclosure(given[0]), read_roots(given[1])
     with reading_as(file, content, FileKind.EVIDENCE):
-        return await desk.evidence.verify_bag(read_bag(content), online=not offline, disclosure=opened, tsa_roots=roots)
+        read = read_bag(content)
+        return await desk.evidence.verify_bag(
+            read, online=not offline, disclosure=opened, tsa_roots=roots, beside=beside
+        )
 
 
 def _short(message_id: UUID) -> str:

@@ -75,5 +75,6 @@ TRACKING = NamedShape(
         "recipients": [{"recipient": Address, "reached": str | None, "failed": [str], "receipts": [RECEIPT]}],
         "targets": [TargetRow],
         "clocks": Clocks,
+        "files?": dict[str, Any],
     },
 )

@@ -14,12 +14,14 @@ from exchange.audit.mirror import TileFolderSource, mirror
 from exchange.audit.reconcile import reconcile
 from exchange.audit.trace import trace
 from exchange.audit.verify import LogMirror, VerifiedLog, verify_mirror
+from exchange.views import FilesTold
 from keys.directory.view import Directory
 from protocol.address import Address
 from protocol.crypto.signing import Ed25519Signer
 from protocol.encoding.ids import new_message_id
 from protocol.errors import LogForkError, ProofInvalidError, WrongOriginError
 from protocol.event import Event, EventName, LeafReference, encode_event
+from protocol.files.logged import LoggedFiles
 from protocol.log.checkpoint import Checkpoint, SoftLogSigner, sign_checkpoint
 from protocol.log.freshness import FRESH_WITHIN
 from protocol.log.merkle import leaf_hash
@@ -91,6 +93,39 @@ async def test_an_honest_pair_of_logs_is_mirrored_verified_and_tells_one_story(t
         ("fr", "RelayAcceptance"),
         ("fr", "ContentConsignment"),
     ]
+
+
+def files_story(claimed: LoggedFiles, index: int = 1) -> tuple[list[Event], list[Event]]:
+    """As :func:`story`, of one message whose files were taken; the sender's log says that these files were."""
+    files = LoggedFiles(bytes(32), None, 2, bytes([1]) * 32)
+    (submitted, handed_on), (taken, consigned) = story(1)
+    files_taken = event(EventName.FileRelayAcceptance, 0, peer="jp", files=files)
+    reference = LeafReference(LOGS["fr"].origin, index, leaf_hash(encode_event(files_taken)))
+    claim = event(EventName.FileRelayAcceptance, 0, peer="fr", files=claimed, reference=reference)
+    return [submitted, event(EventName.FileAcceptance, 0, files=files), handed_on, claim], [
+        taken,
+        files_taken,
+        consigned,
+    ]
+
+
+async def test_a_claim_that_files_were_handed_on_is_held_to_the_entry_that_it_names(tmp_path: Path) -> None:
+    right = LoggedFiles(bytes(32), None, 2, bytes([1]) * 32)
+    for name, claimed, index, wrong in (
+        ("right", right, 1, ""),
+        ("other files", LoggedFiles(bytes(32), None, 1, bytes([1]) * 32), 1, "about other files of the message"),
+        ("another entry", right, 2, "is not the one that was receipted"),
+    ):
+        stories, logs = dict(zip(("jp", "fr"), files_story(claimed, index), strict=True)), []
+        for node, events in stories.items():
+            write(tmp_path / name / node, node, events)
+            logs.append(verified(tmp_path / name / node, node))
+        result = reconcile(logs[0], logs[1])
+        assert result.counts[Status.MATCHED] == 1  # the message: files are not counted
+        assert [wrong in row.text for row in result.rows] == ([True] if wrong else [])
+        rows = trace(new_message_id(NOW, (0).to_bytes(10, "big")), logs)
+        told = [row.files for row in rows if row.event == "FileRelayAcceptance"]
+        assert FilesTold(bytes(32).hex(), None, 2) in told
 
 
 async def test_a_mirror_is_continued_from_where_it_was(tmp_path: Path) -> None:

@@ -109,6 +109,20 @@ async def test_a_test_waits_in_the_outbox_while_the_node_is_away(world: World) -
         assert len(await paris.cases.unanswered_contact_tests()) == 1
 
 
+async def test_a_test_is_found_however_many_messages_came_after_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exchange.cases.contact_tests._READ_AT_ONCE", 2)
+    async with world.open(JP) as tokyo, world.open(FR) as paris:
+        await tokyo.cases.test_contacts([FR])
+        for number in range(5):
+            await tokyo.messages.send(request(own_reference=f"JP {number}"))
+        await paris.messages.sync()
+        assert len(await paris.cases.unanswered_contact_tests()) == 1
+        world.clock.advance(days=31)
+        assert await paris.cases.unanswered_contact_tests() == []
+
+
 async def test_only_a_received_test_is_replied_to(world: World) -> None:
     async with world.open(JP) as tokyo, world.open(FR) as paris:
         (test,) = await tokyo.cases.test_contacts([FR])

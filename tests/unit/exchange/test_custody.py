@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import bagit
 import pytest
@@ -18,15 +22,22 @@ from exchange.evidence.bag_reader import read_bag, verify_bag
 from exchange.evidence.bag_writer import write_bag
 from exchange.files.given import attaching
 from exchange.files.sealing import WantedFile
+from exchange.office.officers import Login
+from exchange.settings import EvidenceFilesSettings
 from keys.directory.metadata.extract import trusted_root_in
 from protocol.errors import (
     FileByHashOnlyError,
     FileHashMismatchError,
     FileInfectedError,
     FileNotHereError,
+    ForbiddenError,
+    KeystoreLockedError,
     NotFoundError,
+    OfficerRoleError,
 )
-from tests.worlds.desks import FR, JP, NOW, World, in_thread, request
+from tests.unit.exchange.test_officers import KIM, LEE, own_key, staffed
+from tests.worlds.desks import FR, JP, NOW, ROOT, World, request
+from tests.worlds.evidence import standalone
 
 COURT = ExportWish(to="The court of Paris", purpose="case_work")
 
@@ -150,6 +161,8 @@ async def test_an_infected_file_is_neither_opened_nor_exported(world: World, mon
             await fr.files.get(sent.id, out)
         with pytest.raises(FileInfectedError):
             await fr.custody.export(sent.id, world.path / "bag", COURT)
+        acts = [record.act for _, record in await fr.office.records(lambda record: record.act.startswith("files."))]
+        assert "files.scan.infected" in acts
     assert not list(out.iterdir())
     assert not (world.path / "bag").exists()
     assert not [path for path in world.path.rglob("server.img") if path.parent != world.path]
@@ -194,6 +207,34 @@ async def test_a_file_that_its_sender_did_not_sign_is_kept_apart_and_proved(
     assert (failed.detail or "").startswith("THE SENDER SEALED SOMETHING ELSE")
 
 
+@pytest.mark.outside
+async def test_the_program_without_comity_verifies_files_in_the_bag_and_beside_it(world: World, tmp_path: Path) -> None:
+    path, out = source(world), world.path / "out"
+    out.mkdir()
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await sent_with(jp, path)
+        await fetched(fr, sent.id)
+        (opened,) = await fr.files.get(sent.id, out)
+        await fr.messages.sync()
+        whole = await fr.evidence.gather(sent.id, disclose=True, whole_files=True, **COURT_FIELDS)
+        reference = await fr.evidence.gather(sent.id, disclose=True, **COURT_FIELDS)
+    for contents, more, verdict in (
+        (whole, (), True),
+        (reference, (), None),
+        (reference, ("--files", str(opened.path)), True),
+        (reference, ("--files", str(next((world.home(FR) / "files").glob("in/*")))), True),
+    ):
+        code, said = standalone(made_by(world), write_bag(contents), tmp_path, *more)
+        (line,) = [row for row in said["checks"] if row[0].startswith("file ")]
+        assert line[1] is verdict, line
+        assert [name for name, holds, _ in said["checks"] if holds is False] == []
+        assert code == (0 if verdict else 3), said["unchecked"]
+
+
+def made_by(world: World) -> Any:
+    return SimpleNamespace(fingerprint=hashlib.sha256(world.ceremony.repository.root_bytes(1)).hexdigest())
+
+
 async def test_a_sealed_file_that_this_disk_damaged_accuses_nobody(world: World) -> None:
     out = world.path / "out"
     out.mkdir()
@@ -213,47 +254,166 @@ async def test_a_sealed_file_that_this_disk_damaged_accuses_nobody(world: World)
         assert custody.file.state is not FileState.QUARANTINED
 
 
-async def test_what_is_exchanged_by_hash_only_is_neither_sent_nor_opened(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+LABELLED = {
+    "name": "explicit name.jpg",
+    "size_bytes": 3,
+    "media_type": "image/jpeg",
+    "sha256": "ab" * 32,
+    "label": "by_hash_only",
+}
+
+
+@contextmanager
+def labelling(patch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What is attached gets the label."""
     from exchange.files.book import FileBook
 
-    out = world.path / "out"
-    out.mkdir()
-    labelled = {
-        "name": "1.jpg",
-        "size_bytes": 3,
-        "media_type": "image/jpeg",
-        "sha256": "ab" * 32,
-        "label": "by_hash_only",
-    }
     honest = FileBook.with_keys
 
     def with_label(self: FileBook, draft: Any) -> dict[str, Any]:
         told = honest(self, draft)
         return {**told, "attachments": [{**one, "label": "by_hash_only"} for one in told["attachments"]]}
 
-    async with world.open(JP) as jp, world.open(FR) as fr:
-        monkeypatch.setattr(FileBook, "with_keys", with_label)
-        with pytest.raises(FileByHashOnlyError):
-            await sent_with(jp, source(world))
-        monkeypatch.setattr(FileBook, "with_keys", honest)
-        by_hash = await jp.messages.send(request(attachments=[labelled]))
-        await fr.messages.sync()
-        states = await fr.custody.states(by_hash.id)
-        assert states == {"1.jpg": FileState.BY_HASH}
+    with patch.context() as inside:
+        inside.setattr(FileBook, "with_keys", with_label)
+        yield
 
-        # A partner that sends it all the same: it is not opened here.
-        sent = await sent_with(jp, source(world, "other.img"))
-        await fetched(fr, sent.id)
-        stored = await in_thread(fr, lambda: fr._works.context.store.messages.get(sent.id))
-        message = fr._works.context.parsed.of(stored)
-        marked = message.model_copy(
-            update={
-                "attachments": tuple(one.model_copy(update={"label": "by_hash_only"}) for one in message.attachments)
-            }
+
+async def test_what_is_exchanged_by_hash_only_is_neither_sent_fetched_opened_nor_named(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from exchange.files.book import FileBook
+    from exchange.office import hash_only
+    from exchange.text.rendering import read_message
+
+    out = world.path / "out"
+    out.mkdir()
+    assert isinstance(FileBook, type)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        with labelling(monkeypatch), pytest.raises(FileByHashOnlyError):
+            await sent_with(jp, source(world))
+        by_hash = await jp.messages.send(request(attachments=[LABELLED]))
+        await fr.messages.sync()
+        shown = await fr.messages.show(by_hash.id)
+        assert shown.files == {"explicit name.jpg": FileState.BY_HASH}
+        told = "\n".join(line.text or "" for line in read_message(shown.message))
+        assert "explicit" not in told
+        assert "ab" * 32 in told
+        assert await fr.custody.messages_with("ab" * 32) == [by_hash.id]
+        (custody,) = await fr.custody.chains(by_hash.id)
+        assert not any("explicit" in text for text in custody_lines(custody))
+
+        # A partner whose program sends it all the same: it does not come here.
+        with labelling(monkeypatch), monkeypatch.context() as lax:
+            lax.setattr(hash_only.HashOnly, "check_outgoing", lambda *_: None)
+            sent = await sent_with(jp, source(world, "other.img"))
+        await fr.messages.sync()
+        assert ((await fr.files.resume(sent.id)).state, (await fr.files.progress(sent.id)).error) == (
+            "failed",
+            "file-by-hash-only",
         )
-        monkeypatch.setattr(fr._works.context.parsed, "of", lambda _: marked)
         with pytest.raises(FileByHashOnlyError):
             await fr.files.get(sent.id, out)
+        with pytest.raises(FileByHashOnlyError):
+            await fr.custody.export(sent.id, world.path / "bag", COURT)
     assert not list(out.iterdir())
+    assert not [
+        path for path in (world.home(FR) / "files").rglob("*") if path.is_file() and path.stat().st_size > 10**6
+    ]
+
+
+async def test_a_file_that_the_case_knows_by_hash_only_is_not_sent_by_who_leaves_the_label_out(world: World) -> None:
+    path = source(world)
+    known = {**LABELLED, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "size_bytes": path.stat().st_size}
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        asked = await jp.messages.send(request(attachments=[known]))
+        await fr.messages.sync()
+        handling = request()["handling"]
+        question = await fr.messages.send(
+            example("clarification.ask", to=["24-7@jp"], thread=asked.id, handling=handling)
+        )
+        await jp.messages.sync()
+        reply = example("clarification.reply", to=["24-7@fr"], thread=asked.id, handling=handling, to_what=question.id)
+        with attaching([WantedFile(path)]), pytest.raises(FileByHashOnlyError):
+            await jp.messages.send(reply)
+
+
+def example(kind: str, *, thread: UUID, to_what: UUID | None = None, **changes: Any) -> dict[str, Any]:
+    """The example of a type in a thread."""
+    found: dict[str, Any] = json.loads((ROOT / f"examples/messages/{kind}.json").read_text())
+    return {**found, "thread": str(thread), "in_reply_to": str(to_what or thread), **changes}
+
+
+async def test_two_officers_let_one_file_go_with_a_reason_that_is_recorded(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await staffed(world)
+    path = source(world)
+    digest = hashlib.sha256(path.read_bytes()).digest()
+    async with world.open(JP, LEE) as jp:
+        await own_key(world, jp, "lee")
+    async with world.open(JP, KIM) as jp:
+        await jp.office.confirm_officer("lee")
+    async with world.open(JP, KIM) as jp:
+        with pytest.raises(ForbiddenError):  # the settings want no exception
+            await jp.custody.allow(digest, "For the expert of the court.", LEE)
+    world.change_settings(JP, files=EvidenceFilesSettings(hash_only="two_officers"))
+    async with world.open(JP, KIM) as jp:
+        for second, refusal in ((KIM, OfficerRoleError), (Login("lee", b"wrong"), KeystoreLockedError)):
+            with pytest.raises(refusal):
+                await jp.custody.allow(digest, "For the expert of the court.", second)
+        with labelling(monkeypatch), pytest.raises(FileByHashOnlyError):
+            await sent_with(jp, path)
+        decided = await jp.custody.allow(digest, "For the expert of the court.", LEE)
+        assert decided.reason == "For the expert of the court."
+        (record,) = [one for _, one in await jp.office.records(lambda record: record.act == "files.allow")]
+        assert (record.file, record.reason) == (digest, decided.reason)
+        assert record.subject is not None
+        assert record.subject.id == "lee"
+        with labelling(monkeypatch):
+            sent = await sent_with(jp, path)
+        assert (await jp.files.progress(sent.id)).state == "done"
+        with labelling(monkeypatch), pytest.raises(FileByHashOnlyError):
+            await sent_with(jp, source(world, "another.img", 300))
+    # What two officers of one office decided binds no other office.
+    async with world.open(FR) as fr:
+        await fr.messages.sync()
+        assert (await fr.files.resume(sent.id)).error == "file-by-hash-only"
+
+
+async def test_a_letter_names_each_file_with_its_state_and_a_copy_its_custody(world: World) -> None:
+    from exchange.letters.composing import Parties, Printing, compose_letter
+
+    out = world.path / "out"
+    out.mkdir()
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await sent_with(jp, source(world))
+        await fetched(fr, sent.id)
+        await fr.files.get(sent.id, out)
+        letter, copy = await fr.evidence.printed(sent.id), await fr.evidence.printed(sent.id, **COURT_FIELDS)
+    parties = Parties(sender=JP, recipient=FR, nodes=frozenset({"jp", "fr"}))
+    told = compose_letter([letter], parties, Printing(language="en", as_of=NOW))
+    texts = [(line.label, line.text) for line in told.messages[0].lines]
+    assert ("State", "opened here") in texts
+    assert any(text == "server.img" for _, text in texts)
+    assert not any(label.startswith("Custody of") for label, _ in texts)
+    printed = compose_letter([copy], parties, Printing(language="en", as_of=NOW, disclosed_to="The court", by="x"))
+    lines = [(line.label, line.text) for line in printed.messages[0].lines]
+    assert any(label == "Custody of the file server.img" for label, _ in lines)
+    assert any("files.get" in (text or "") for _, text in lines)
+
+
+async def test_a_copy_from_which_a_file_was_removed_keeps_nothing_of_its_custody(world: World) -> None:
+    from exchange.letters.composing import Parties, Printing, compose_letter, texts_of
+    from exchange.letters.redaction import Redaction
+
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await sent_with(jp, source(world))
+        await fetched(fr, sent.id)
+        copy = await fr.evidence.printed(sent.id, **COURT_FIELDS)
+    parties = Parties(sender=JP, recipient=FR, nodes=frozenset({"jp", "fr"}))
+    removed = [Redaction.of_field("attachments.0=third party")]
+    printing = Printing(language="en", as_of=NOW, disclosed_to="The court", by="x", redactions=removed)
+    told = "\n".join(texts_of(compose_letter([copy], parties, printing)))
+    assert "server.img" not in told
+    assert hashlib.sha256((world.path / "server.img").read_bytes()).hexdigest() not in told

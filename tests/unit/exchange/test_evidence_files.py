@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from exchange.files.given import attaching
 from exchange.files.sealing import WantedFile
 from exchange.messaging.once import under_key
+from protocol.address import Address
 from protocol.errors import (
     ErasedError,
     FileNotHereError,
@@ -25,7 +27,7 @@ from protocol.errors import (
     UsageError,
     WrongFileError,
 )
-from tests.worlds.desks import FR, JP, World, in_thread, request
+from tests.worlds.desks import FR, JP, ROOT, World, in_thread, request
 
 MIB = 1 << 20
 
@@ -40,6 +42,11 @@ def source(world: World, name: str = "mail.pst", size: int = 3 * MIB + 17) -> Pa
     path = world.path / name
     path.write_bytes(os.urandom(size))
     return path
+
+
+def example(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((ROOT / f"examples/messages/{name}.json").read_text("utf-8"))
+    return found
 
 
 async def sent_with(desk: Any, *paths: Path, **changes: Any) -> Any:
@@ -369,3 +376,84 @@ async def test_a_dropped_draft_takes_the_keys_of_its_files_with_it(world: World)
         assert await in_thread(jp, jp._works.context.store.files.unsent) == []
         with pytest.raises(FileNotHereError):
             await jp.messages.send({name: value for name, value in draft.items() if name != "draft_id"})
+
+
+async def test_listed_and_not_received_is_due_until_it_is_here(world: World) -> None:
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await sent_with(jp, source(world, size=100))
+        await fr.messages.sync()
+        assert not [item for item in await fr.cases.agenda() if item.what == "files"]
+        world.clock.advance(minutes=11)
+        (item,) = [item for item in await fr.cases.agenda() if item.what == "files"]
+        assert (item.kind, item.owes, item.late) == ("target", "24-7@jp", False)
+        assert [item.what for item in await jp.cases.agenda() if item.what == "files_sent"] == ["files_sent"]
+        await jp.files.resume(sent.id)
+        await fr.files.resume(sent.id)
+        for desk in (jp, fr):
+            assert not [item for item in await desk.cases.agenda() if item.what.startswith("files")]
+
+
+async def test_tracking_shows_the_files_at_each_hop(world: World) -> None:
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await sent_with(jp, source(world, size=100), source(world, "b", 10))
+        await jp.files.resume(sent.id)
+        await fr.messages.sync()
+        await fr.files.resume(sent.id)
+        await fr.messages.sync()
+        await jp.messages.sync()
+        tracked = await jp.files.tracking(sent.id)
+        assert [(hop.node, hop.event, hop.files, hop.of) for hop in tracked.hops] == [("fr", "FileHandover", 2, 2)]
+        assert tracked.transfer.state == "done"
+
+
+async def test_a_message_is_passed_on_with_its_files_under_their_own_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path, monkeypatch, "gh")
+    path, out, ghana = source(world, size=5000), world.path / "out", Address.parse("24-7@gh")
+    out.mkdir()
+    async with world.open(JP) as jp, world.open(FR) as fr, world.open(ghana) as gh:
+        information = {**example("information.spontaneous"), "to": ["24-7@fr"], "stage": "disclosure", "facts": "Some."}
+        information |= {"authorisation": example("answer")["authorisation"], "conditions": []}
+        information["handling"] = {"tlp": "GREEN", "grade": information["handling"]["grade"]}
+        del information["commitment"]
+        with attaching([WantedFile(path)]):
+            sent = await jp.messages.send(information)
+        await jp.files.resume(sent.id)
+        await fr.messages.sync()
+        with pytest.raises(FileNotHereError):
+            await fr.messages.forward(sent.id, [ghana], "For your case.")
+        await fr.files.resume(sent.id)
+        forwarded = await fr.messages.forward(sent.id, [ghana], "For your case.")
+        assert (await fr.files.resume(forwarded.id)).state == "done"
+        await gh.messages.sync()
+        (opened,) = await gh.files.get(forwarded.id, out)
+        assert opened.path.read_bytes() == path.read_bytes()
+        named = [(await desk.messages.peek(one.id)).attachments[0] for desk, one in ((jp, sent), (gh, forwarded))]
+        assert named[0] == named[1]
+        await fr.office.erase_case(sent.thread, "ordered")  # what was passed on is another case's
+        assert [one.ok for one in await fr.files.verify(forwarded.id)] == [True]
+
+
+async def test_an_answer_that_could_not_wait_is_followed_by_its_files(world: World) -> None:
+    answer = example("answer")
+    path, out = source(world, "mailbox.zip", 4000), world.path / "out"
+    out.mkdir()
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        asked = await jp.messages.send(example("assistance.request"))
+        await fr.messages.sync()
+        left = ("type", "to", "thread", "in_reply_to", "peer_reference")
+        told = {name: value for name, value in answer.items() if name not in left}
+        (item,) = [one for one in answer["items"] if one["item"] == "i1"]
+        told["items"] = [{name: value for name, value in item.items() if name != "conditions"}]
+        del told["remaining"]
+        answered = await fr.replies.reply(asked.id, "answer", **told)
+        with attaching([WantedFile(path)]):
+            followed = await fr.replies.supplement(answered.id, text="The mailbox.")
+        assert (await fr.files.resume(followed.id)).state == "done"
+        await jp.messages.sync()
+        supplement = await jp.messages.peek(followed.id)
+        original = await jp.messages.peek(answered.id)
+        assert (supplement.supplements, supplement.authorisation) == (answered.id, original.authorisation)
+        (opened,) = await jp.files.get(followed.id, out)
+        assert opened.path.read_bytes() == path.read_bytes()

@@ -28,6 +28,12 @@ pytestmark = pytest.mark.outside
 PROGRAM = Path(standalone.__file__)
 
 
+def test_the_program_reads_entries_about_files_as_this_one_does() -> None:
+    for vector in json.loads((Path(__file__).parents[2] / "vectors/file.json").read_text("utf-8"))["events"]:
+        raw = bytes.fromhex(vector["entry"])
+        assert standalone.decode(raw) == cbor.decode(raw)
+
+
 def run(proof: Path, *options: str) -> tuple[int, str]:
     """What the program says, run without anything of ours on its path."""
     done = subprocess.run(

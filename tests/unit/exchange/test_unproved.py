@@ -165,6 +165,8 @@ async def test_a_case_that_was_registered_before_it_was_proved_leads_to_that(wor
         await fr.messages.sync()
         assert [one.id for one in await fr.cases.registered_before(sent.thread)] == [entry.id]
         assert await fr.cases.registered_before(other.thread) == []
+        with pytest.raises(OtherKindOfIdError, match=f"comity case show {str(sent.thread)[-8:]}"):
+            await fr.messages.resolve(str(entry.id)[-8:])
     code, said = await asyncio.to_thread(typed, world, FR, "case", "show", str(sent.id))
     assert code == 0
     assert f"comity unproved show {str(entry.id)[-8:]}" in " ".join(said.split())
@@ -175,7 +177,7 @@ async def test_a_case_that_was_registered_before_it_was_proved_leads_to_that(wor
 async def test_an_id_of_another_kind_leads_to_the_command_that_is_about_it(world: World) -> None:
     async with world.open(JP) as jp, world.open(FR) as fr:
         entry = await registered(fr)
-        sent = await jp.messages.send(request())
+        sent = await jp.messages.send(request(own_reference="OTHER"))
         await fr.messages.sync()
         for part in (str(entry.id), str(entry.id)[-8:], str(entry.id)[:8].upper()):
             with pytest.raises(OtherKindOfIdError, match=f"comity unproved show {str(entry.id)[-8:]}"):

@@ -117,11 +117,15 @@ OTHERS = {
     *(("comity-node log verify-tiles", "folder"), ("comity-node monitor proof", "out")),
     ("comity-node monitor evidence", "out"),
     # Any file goes with a message, whatever is in it.
-    *((f"comity {words}", "attach") for words in ("new", "send", "answer", "offer", "draft save", "case say")),
+    *(
+        (f"comity {words}", "attach")
+        for words in ("new", "send", "answer", "offer", "draft save", "case say", "files supplement")
+    ),
     *(("comity files get", "to"), ("comity files get", "target")),
     *(("comity desk run", "run_folder"), ("comity desk unit", "credential")),
     # Files of others, which are never read as anything.
-    *(("comity files export", "out"), ("comity files scan", "file")),
+    *(("comity files export", "out"), ("comity files scan", "file"), ("comity verify", "files")),
+    ("comity evidence verify", "files"),
 }
 NOT_PATHS = {("comity verify", "what"), ("comity-node federation create", "holder")}
 

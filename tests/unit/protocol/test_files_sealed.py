@@ -201,15 +201,16 @@ def test_more_chunks_than_the_construction_allows_are_refused() -> None:
     with pytest.raises(TooLargeError):
         chunked.ciphertext_length(chunked.MAX_CHUNKS * CHUNK)
     with pytest.raises(FileLengthMismatchError):
-        chunked.plaintext_length(chunked.ciphertext_length(chunked.MAX_CHUNKS * CHUNK - 1) + 16)
+        chunked.plaintext_length(chunked.ciphertext_length(chunked.MAX_CHUNKS * CHUNK - 1) + 17)
     sealer = ChunkSealer(KEY, SALT, 5_000)
     sealer._chunks = chunked.MAX_CHUNKS
     with pytest.raises(TooLargeError):
         sealer.update(bytes(CHUNK))
     opener = ChunkOpener(KEY)
     opener._chunks = chunked.MAX_CHUNKS
-    with pytest.raises(FileAlteredError):
+    with pytest.raises(FileAlteredError) as refusal:
         opener.update(WHOLE)
+    assert "fewer than" in refusal.value.detail
 
 
 def test_keys_are_not_shown() -> None:
@@ -339,7 +340,7 @@ def test_another_length_than_was_sealed_is_refused() -> None:
         plain(THREE, PARTS, size + 1, digest=sha256(content(size)).digest())
     with pytest.raises(TooLargeError):
         FileOpener(THREE, KEY, MAX_FILE_BYTES + 1)
-    with pytest.raises(TooLargeError):
+    with pytest.raises(MalformedError):
         sealed_length(-1)
 
 
@@ -427,9 +428,9 @@ def test_a_sealer_takes_no_other_segments_and_no_endless_file() -> None:
     with pytest.raises(MalformedError):
         FileSealer(KEY, SALT, MIB + 1)
     sealer = FileSealer(KEY, SALT)
-    sealer.file_bytes = MAX_FILE_BYTES
+    sealer._sealer._chunks = chunked.MAX_CHUNKS
     with pytest.raises(TooLargeError):
-        sealer.update(b"x")
+        sealer.update(bytes(CHUNK))
 
 
 # --- Trees ---------------------------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ from protocol.encoding import cbor
 from protocol.encoding.ids import new_message_id
 from protocol.errors import ComityError, MalformedError, SignatureInvalidError
 from protocol.event import EventName
+from protocol.files.logged import LoggedFiles
+from protocol.log.merkle import EMPTY_ROOT
 from protocol.statement import (
     MAX_STATEMENT_BYTES,
     STATEMENT_CONTEXT,
@@ -29,6 +31,8 @@ SIGNER = Ed25519Signer(bytes([1]) * 32)
 HANDOVER = DeskStatement(
     EventName.ContentHandover, new_message_id(NOW, bytes(10)), bytes(32), Address.parse("24-7@fr"), NOW
 )
+FILES = LoggedFiles(bytes(32), None, 3, bytes([1]) * 32)
+ONE = LoggedFiles(bytes(32), bytes([2]) * 32, 1, bytes([3]) * 32)
 
 
 def test_a_statement_survives_signing_parsing_and_verifying() -> None:
@@ -36,6 +40,9 @@ def test_a_statement_survives_signing_parsing_and_verifying() -> None:
         HANDOVER,
         replace(HANDOVER, event=EventName.ContentAccessTracking),
         replace(HANDOVER, event=EventName.ContentHandoverFailure, reasons=("open-failed", "expired")),
+        replace(HANDOVER, event=EventName.FileHandover, files=FILES),
+        replace(HANDOVER, event=EventName.FileAccessTracking, files=ONE),
+        replace(HANDOVER, event=EventName.FileHandoverFailure, files=ONE, reasons=("file-altered",)),
     ):
         signed = parse_statement(sign_statement(statement, SIGNER))
         assert verify_statement(signed, Ed25519Verifier(SIGNER.public_key)).statement == statement
@@ -62,6 +69,11 @@ def test_arbitrary_bytes_are_refused_with_a_typed_error(data: bytes) -> None:
         replace(HANDOVER, reasons=("expired",)),
         replace(HANDOVER, event=EventName.ContentHandoverFailure),
         replace(HANDOVER, digest=bytes(31)),
+        replace(HANDOVER, files=FILES),
+        replace(HANDOVER, event=EventName.FileHandover),
+        replace(HANDOVER, event=EventName.FileHandover, files=LoggedFiles(bytes(32), None, 0, EMPTY_ROOT)),
+        replace(HANDOVER, event=EventName.FileConsignment, files=FILES),
+        replace(HANDOVER, event=EventName.FileDeletion, files=FILES),
     ],
 )
 def test_a_statement_that_breaks_a_rule_cannot_be_made(broken: DeskStatement) -> None:
@@ -82,6 +94,8 @@ def test_a_statement_that_breaks_a_rule_cannot_be_made(broken: DeskStatement) ->
         (7, []),
         (7, [""]),
         (8, 0),
+        (8, FILES.to_value()),
+        (9, 0),
     ],
 )
 def test_a_received_statement_that_breaks_a_rule_is_refused(key: int, value: object) -> None:
