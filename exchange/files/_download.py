@@ -81,6 +81,17 @@ class Downloading:
                 if coming is not None:
                     for one in coming.arriving:
                         one.close()
+                    await self._clear_if_erased(coming)
+
+    async def _clear_if_erased(self, coming: _Coming) -> None:
+        """Leave nothing of files whose case was erased while they came."""
+
+        def clear() -> None:
+            transfer = self._context.store.files.transfer(coming.about.id)
+            if transfer is not None and transfer.state is TransferState.GONE:
+                self._book.clear(self._book.shelf.fetched(coming.about.digest))
+
+        await self._context.in_thread(clear)
 
     async def _fetch(self, coming: _Coming, noted: TransferBook, told: Told) -> FileTransfer:
         missing = await asyncio.to_thread(lambda: coming.missing)

@@ -457,3 +457,47 @@ async def test_an_answer_that_could_not_wait_is_followed_by_its_files(world: Wor
         assert (supplement.supplements, supplement.authorisation) == (answered.id, original.authorisation)
         (opened,) = await jp.files.get(followed.id, out)
         assert opened.path.read_bytes() == path.read_bytes()
+
+
+async def test_a_case_that_is_erased_while_its_files_come_leaves_nothing_of_them(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exchange.files._moving._NOTE_EVERY_S", 0.0)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await sent_with(jp, source(world, size=6 * MIB))
+        await jp.files.resume(sent.id)
+        await fr.messages.sync()
+        begun = asyncio.Event()
+        fetching = asyncio.create_task(fr.files.resume(sent.id, lambda progress: begun.set()))
+        await begun.wait()
+        await fr.office.erase_case(sent.thread, "ordered")
+        await fetching
+        assert (await fr.files.progress(sent.id)).state == "gone"
+        assert [path for path in shelved(world, FR) if not path.name.startswith(".")] == []
+
+
+async def test_who_sealed_opened_and_cancelled_files_is_in_the_processing_log(world: World) -> None:
+    out = world.path / "out"
+    out.mkdir()
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await sent_with(jp, source(world, size=100))
+        await jp.files.resume(sent.id)
+        await fr.messages.sync()
+        await fr.files.get(sent.id, out)
+        await jp.files.cancel(sent.id)
+        acts = [[record.act for _, record in await desk.office.records()] for desk in (jp, fr)]
+    assert {"files.seal", "files.cancel"} <= {*acts[0]}
+    assert "files.get" in acts[1]
+
+
+async def test_a_message_that_is_sent_anew_gets_sealed_files_of_its_own(world: World) -> None:
+    path = source(world, size=2000)
+    async with world.open(JP) as jp:
+        sent = await sent_with(jp, path)
+        whole = json.loads((await jp.messages.show(sent.id)).content)
+        again = {name: whole[name] for name in request() if name in whole} | {"attachments": whole["attachments"]}
+        anew = await jp.messages.send(again)
+        named = [(await jp.messages.peek(one.id)).attachments[0] for one in (sent, anew)]
+        assert named[0].sha256 == named[1].sha256
+        assert named[0].sealed.name != named[1].sealed.name
+        assert named[0].sealed.key != named[1].sealed.key
