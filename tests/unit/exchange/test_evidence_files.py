@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import json
 import os
@@ -501,3 +502,30 @@ async def test_a_message_that_is_sent_anew_gets_sealed_files_of_its_own(world: W
         assert named[0].sha256 == named[1].sha256
         assert named[0].sealed.name != named[1].sealed.name
         assert named[0].sealed.key != named[1].sealed.key
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+async def test_a_disk_that_takes_nothing_holds_a_fetch_up_and_leaves_no_opened_file(
+    world: World, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    out = world.path / "out"
+    out.mkdir()
+
+    def full(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await sent_with(jp, source(world, size=2 * MIB))
+        await jp.files.resume(sent.id)
+        await fr.messages.sync()
+        with monkeypatch.context() as patched:
+            patched.setattr("exchange.files._arriving.os.pwrite", full)
+            held_up = await fr.files.resume(sent.id)
+        assert (held_up.state, held_up.error) == ("held_up", "storage-full")
+        assert (await fr.files.resume(sent.id)).state == "done"
+        with monkeypatch.context() as patched:
+            patched.setattr("exchange.files.opening.os.fsync", full)
+            with pytest.raises(StorageFullError):
+                await fr.files.get(sent.id, out)
+        assert os.listdir(out) == []
+        assert len(await fr.files.get(sent.id, out)) == 1
