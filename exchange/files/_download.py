@@ -31,7 +31,7 @@ from protocol.http.files import FilesHeld, FilesWanted, Ranges, SegmentSent, Seg
 
 _SETTLED_AT_ONCE = 256
 # While files come to the node, it is asked again after so long, and given up for a while when nothing comes.
-_PAUSE_FIRST_S, _PAUSE_MOST_S, _FOLLOWED_S = 0.05, 0.5, 2.0
+_PAUSE_FIRST_S, _PAUSE_MOST_S, _FOLLOWED_S = 0.05, 0.5, 3.0
 _NOT_THERE_YET = FileNotHereError("the sender's files have not arrived at the node yet")
 
 
@@ -125,7 +125,10 @@ class Downloading:
     ) -> bool:
         """Fetch all that the node holds and that is missing here, and settle what is whole by it; whether anything."""
         meter, noted = telling
-        held = (await self._held(coming, ())).held
+        try:
+            held = (await self._held(coming, ())).held
+        except FileNotHereError:
+            return False  # they were not announced there yet
         if len(held) != len(missing):
             raise PeerFailedError("the node counts the files of the message otherwise")
         wanted = [wanted_of(own, theirs) for own, theirs in zip(missing, held, strict=True)]
