@@ -84,7 +84,7 @@ requirements: ## write the hash-pinned requirement files anew (needs uv)
 		pyproject.toml requirements/build.in -o requirements/runtime.txt
 	uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --upgrade \
 		--extra dev -c requirements/runtime.txt pyproject.toml requirements/build.in -o requirements/dev.txt
-	for peer in case cwt pymerkle lists; do \
+	for peer in case cwt moto pymerkle lists; do \
 		uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --upgrade \
 			requirements/$$peer.in -o requirements/$$peer.txt; \
 	done

@@ -67,8 +67,9 @@ class ParentView:
 def grouped(store: DeskStore, sent: Sequence[SentMessage]) -> list[SentMessage]:
     """The outcomes of messages with one in place of all children of a parent, which stand in a row."""
     found: list[SentMessage] = []
+    children = store.parents.with_parent(one.thread for one in sent if one.id == one.thread)
     for one in sent:
-        parent = store.parents.of(one.thread) if one.id == one.thread else None
+        parent = store.parents.of(one.thread) if one.id == one.thread and one.thread in children else None
         if parent is None:
             found.append(one)
             continue

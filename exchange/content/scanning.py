@@ -61,12 +61,6 @@ class Scanning:
                 return ScanResult(ScanFinding(ScanVerdict.NOT_SCANNED, "none", "too-large"), size)
             return self._asked(file, size)
 
-    def checked(self, path: Path) -> ScanResult:
-        """As :meth:`scan`, for a file that is to leave; raises as :meth:`require` too."""
-        result = self.scan(path)
-        self.require(result)
-        return result
-
     def require(self, result: ScanResult) -> None:
         """Return if the policy lets a file with that result out.
 
@@ -119,6 +113,6 @@ def _on_trial(scanner: Scanner) -> ScanFinding | None:
 def _scanners_of(settings: ScanningSettings) -> list[Scanner]:
     made: list[tuple[str | None, Callable[[str], Scanner]]] = [
         (settings.clamd, lambda path: Clamd(Path(path), settings.timeout_s)),
-        (settings.icap, lambda url: Icap(url, settings.timeout_s)),
+        (settings.icap, lambda url: Icap(url, settings.timeout_s, settings.icap_ca)),
     ]
     return [make(where) for where, make in made if where is not None]

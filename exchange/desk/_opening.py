@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
 from uuid import UUID
 
 from exchange.cases.standing import withheld_by
@@ -17,18 +20,45 @@ from protocol.errors import (
     UnavailableError,
 )
 
+if TYPE_CHECKING:
+    from protocol.messages.types.forward import Forward
 
-async def require_consent(works: Works, message_id: UUID) -> None:
-    """Return if the consent by which a message was passed on, if any, is proved to be of those who gave it.
+T = TypeVar("T")
+
+
+async def once_consented(works: Works, message_id: UUID, act: Callable[[], T]) -> T:
+    """What ``act`` gives in the desk's thread, once the consent by which the message was passed on, if any, is proved
+    to be of those who gave it.
 
     Raises :class:`NotFoundError`, :class:`HandlingError`, or :class:`UnavailableError` where the directory of who
     gave it cannot be read now.
     """
+    consented = await works.context.in_thread(lambda: _unless_passed_on(works, message_id, act))
+    if isinstance(consented, _Done):
+        return consented.value
+    await _verify(works, consented)
+    return await works.context.in_thread(act)
+
+
+async def require_consent(works: Works, message_id: UUID) -> None:
+    """Return if that consent is proved; raises as :func:`once_consented`."""
+    await once_consented(works, message_id, lambda: None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Done(Generic[T]):
+    value: T
+
+
+def _unless_passed_on(works: Works, message_id: UUID, act: Callable[[], T]) -> _Done[T] | Forward:
+    """What ``act`` gives, or the message whose consents are to be proved before."""
     from protocol.messages.passing_on import consents_of
 
-    forward = await works.context.in_thread(lambda: works.passing_on.received_forward(message_id))
-    if forward is None or not any(consents_of(forward)):
-        return
+    forward = works.passing_on.received_forward(message_id)
+    return _Done(act()) if forward is None or not any(consents_of(forward)) else forward
+
+
+async def _verify(works: Works, forward: Forward) -> None:
     clock = works.context.clock
     try:
         datings = await works.link.judged(lambda directory: verify_consents(forward, directory, clock()))

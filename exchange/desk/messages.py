@@ -26,7 +26,7 @@ from exchange.cases.parents import grouped
 from exchange.cases.threads import of_several, thread_messages, tracking, ways_of
 from exchange.context.worker import in_desk_thread
 from exchange.desk._once import as_they_are, done_once, sends_once
-from exchange.desk._opening import require_consent, require_open
+from exchange.desk._opening import once_consented, require_open
 from exchange.desk._reading import note_opened, proof_of, read, read_and_opened, receipt_rows, resolved
 from exchange.desk._works import Draft, Works
 from exchange.messaging.drafting.fanning import require_one_nation
@@ -473,8 +473,9 @@ class DeskMessages:
 
         The statement that it was opened is durable before the content is returned. Raises as :meth:`read`.
         """
-        await require_consent(self._works, message_id)
-        shown, statement = await self._in_thread(lambda: read_and_opened(self._works, message_id))
+        shown, statement = await once_consented(
+            self._works, message_id, lambda: read_and_opened(self._works, message_id)
+        )
         self._state_opening(statement)
         return await self._with_proof(shown)
 
@@ -488,8 +489,9 @@ class DeskMessages:
         or :class:`UnavailableError` where the directory of who gave it cannot be read now.
         """
 
-        await require_consent(self._works, message_id)
-        return await self._with_proof(await self._in_thread(lambda: read(self._works, message_id)))
+        return await self._with_proof(
+            await once_consented(self._works, message_id, lambda: read(self._works, message_id))
+        )
 
     async def opened(self, message_id: UUID) -> None:
         """State that an officer has the message before their eyes: call it when that is so, not before.
@@ -511,14 +513,13 @@ class DeskMessages:
 
     async def peek(self, message_id: UUID) -> Message:
         """The stored message for the program's own use: states nothing, records nothing. Raises as :meth:`read`."""
-        await require_consent(self._works, message_id)
 
         def peek() -> Message:
             stored = self._store.messages.get(message_id)
             require_open(self._works, stored)
             return self._parsed.of(stored)
 
-        return await self._in_thread(peek)
+        return await once_consented(self._works, message_id, peek)
 
 
 def _thread_of(kept: KeptDraft) -> UUID:

@@ -24,6 +24,7 @@ from exchange.context.desk_context import DeskContext
 from exchange.files.given import note_sent
 from exchange.link.client import MAX_ENTRIES, MAX_WAIT_S, NodeClient
 from exchange.link.link import NodeLink
+from exchange.messaging.drafting.fanning import is_held
 from exchange.messaging.inbox import Inbox, TakenPage
 from exchange.messaging.offline import BundleImport, OfflineDesk
 from exchange.messaging.once import Claim, current_claim
@@ -55,10 +56,11 @@ _RETRY_MOST_S = 30.0
 # Messages that are not indexed in quiet moments are indexed by the next searches. Arrivals wait for so many.
 _INDEXED_AT_ONCE = 16
 _DERIVED_AT_ONCE = 16
-_QUIET_AFTER_S = 0.2
+_QUIET_AFTER_S = 0.05
 # Threads that changed are derived once the desk is quiet, and no later than this after a change.
 _DERIVE_WITHIN_S = 15.0
 _RELEASE_AFTER_S = 0.01
+_STATE_AFTER_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,7 @@ class NodeSync:
         self._clock = context.clock
         self._in_flight: set[UUID] = set()  # messages that are being submitted
         self._stating = 0  # statements that are being made
+        self._later: list[PendingStatement] = []  # those that are made in a moment, unless all are before
         self._acts = 0  # sends, and syncs that brought something
         self._put_off_at: float | None = None  # monotonic: since when changes wait to be derived
 
@@ -130,12 +133,14 @@ class NodeSync:
         it raises for a message, that one is not sent. All are sent under the key of the act that is being done, if it
         has one: raises :class:`OvertakenError` where another program sent some of them under it meanwhile.
         """
-        if not callable(drafts):
+        self._acts += 1
+        if not callable(drafts) and any(draft.get("attachments") for draft in drafts):
             written = drafts
             fanned = await self._thread(lambda: self._outbox.fanned(written, at_once=at_once))
             drafts = await self._attaching.own(fanned)
-        self._acts += 1
-        messages = await self._thread(lambda: self._compose(drafts))
+            messages = await self._thread(lambda: self._compose(drafts))
+        else:
+            drafts, messages = await self._thread(lambda: self._composed(drafts, at_once=at_once))
         claim = current_claim()
         if claim is not None:
             claim.spend()
@@ -154,7 +159,7 @@ class NodeSync:
                 for message in sealed:
                     if message.head.file_set is not None:
                         note_sent(message.head.id)
-                held = await self._thread(partial(self._held_among, sealed))
+                held = await self._held_among(messages[part], sealed)
                 outcomes.update(dict.fromkeys(held, Outcome(SendStatus.SCHEDULED)))
                 for batch in batches([message for message in sealed if message.head.id not in held]):
                     submitting.add(asyncio.create_task(self._submit(batch)))
@@ -174,8 +179,11 @@ class NodeSync:
             for message, composed in zip(sent, messages, strict=True)
         ]
 
-    def _held_among(self, sealed: Sequence[StoredMessage]) -> set[UUID]:
-        held = {message.head.id for message in sealed if self._store.outbox.is_held(message.head.id)}
+    async def _held_among(self, composed: Sequence[Composed], sealed: Sequence[StoredMessage]) -> set[UUID]:
+        if not any(is_held(message.draft) for message in composed):
+            return set()
+        outbox = self._store.outbox
+        held = await self._thread(lambda: {one.head.id for one in sealed if outbox.is_held(one.head.id)})
         self._in_flight.difference_update(held)
         return held
 
@@ -224,6 +232,12 @@ class NodeSync:
         self._put_off_at = time.monotonic() if since is None else since
         self._acts += 1
         self._background.start(self._tidied(self._acts))
+
+    def _composed(self, drafts: Drafts, *, at_once: bool) -> tuple[Drafts, Sequence[Composed]]:
+        """The drafts as they are sent, and their messages."""
+        if not callable(drafts):
+            drafts = self._outbox.fanned(drafts, at_once=at_once)
+        return drafts, self._compose(drafts)
 
     def _compose(self, drafts: Drafts, part: slice = _ALL) -> Sequence[Composed]:
         """The messages of drafts, written and checked as things stand at one moment."""
@@ -351,7 +365,8 @@ class NodeSync:
                 continue
             failures, wait = 0, MAX_WAIT_S
             if taken.statements:
-                self._background.start(self.state(taken.statements))
+                self._later += taken.statements
+                self._background.start(self._state_later())
             if taken.result != SyncResult(cursor=taken.result.cursor):  # else another program took it all
                 yield taken.result
 
@@ -397,12 +412,12 @@ class NodeSync:
     async def _take(self, fetched: _Fetched) -> TakenPage:
         def take(final: bool) -> TakenPage | None:
             self._renew()  # what was fetched may be sealed to a key that another program made meanwhile
-            return self._mailbox.take(fetched.page, final=final, node=fetched.node, after=fetched.after)
+            taken = self._mailbox.take(fetched.page, final=final, node=fetched.node, after=fetched.after)
+            if fetched.is_last and taken is not None:
+                self._note_fetched(fetched)
+            return taken
 
-        taken = await self._link.settled(take)
-        if fetched.is_last:
-            await self._thread(lambda: self._note_fetched(fetched))
-        return taken
+        return await self._link.settled(take)
 
     def _note_fetched(self, fetched: _Fetched) -> None:
         with suppress(ComityError):  # it was fetched all the same: what is shown says an earlier moment, if any
@@ -426,13 +441,20 @@ class NodeSync:
             self._stating -= len(statements)
         return done
 
+    async def _state_later(self) -> None:
+        """Make statements once whoever waits for the message had a moment to show it: both want this program."""
+        await asyncio.sleep(_STATE_AFTER_S)
+        statements, self._later = self._later, []
+        for at in range(0, len(statements), MAX_STATEMENTS):
+            await self.state(statements[at : at + MAX_STATEMENTS])
+
     async def state_pending(self) -> None:
         """Make what was kept to be stated; what cannot be made now is by the next :meth:`sync`."""
         with suppress(ComityError):
             await self._flush_statements()
 
     async def _flush_statements(self) -> int:
-        stated = 0
+        stated, self._later = 0, []
         while pending := await self._thread(lambda: self._store.statements.pending(MAX_STATEMENTS)):
             done = await self.state(pending)
             stated += done

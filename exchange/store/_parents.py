@@ -5,7 +5,7 @@ Nothing of a child names its parent in the clear: which rows belong together is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from uuid import UUID
 
@@ -35,6 +35,11 @@ class ParentTable:
         if not rows:
             return None
         return self.get(UUID(bytes=self._cipher.open(b"parent_of.sealed", row, rows[0][0])))
+
+    def with_parent(self, threads: Iterable[UUID]) -> set[UUID]:
+        """Those of the threads that are the case of a parent's child."""
+        named = {self._names.thread(thread): thread for thread in threads}
+        return {named[row] for (row,) in self._database.among("SELECT thread FROM parent_of WHERE thread IN", named)}
 
     def all(self) -> Iterator[Parent]:
         """All parents, in no order."""

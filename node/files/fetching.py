@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar
 
 from node.files._marks import SegmentMarks
 from node.files.context import FilesContext
@@ -19,6 +20,8 @@ from protocol.errors import ComityError, FileGoneError, FileNotHereError, NotFou
 from protocol.files.file_list import check_list
 from protocol.files.logged import CANCELLED
 from protocol.http.files import MAX_DATA_BYTES, FilesAnnounced, FilesWanted, SegmentsWanted
+
+T = TypeVar("T")
 
 # How often it looks for files while some are missing, and while none is.
 _LOOK_S = 1.0
@@ -92,8 +95,7 @@ class FileFetcher:
                 held = await client.fetch_files(FilesWanted(stored.digest), 0)
                 check_list(held.file_list, stored.file_set)
                 announced = FilesAnnounced(stored.digest, held.file_list)
-                await self._intake.announce(announced, relay, desk=False)
-                return True
+                return await self._here(self._intake.announce(announced, relay, desk=False)) is not None
             holding = await self._context.holdings.of(stored)
             if holding is None:
                 return False
@@ -128,7 +130,19 @@ class FileFetcher:
         slowest = self._node.settings.files.slowest_bytes_per_s
         client = self._node.partners.get(relay)
         held = await client.fetch_files(FilesWanted(stored.digest, tuple(wanted)), MAX_DATA_BYTES / slowest)
-        return bool(held.segments) and None in await self._intake.take(stored.digest, held.segments, relay)
+        if not held.segments:
+            return False
+        answers = await self._here(self._intake.take(stored.digest, held.segments, relay))
+        return answers is not None and None in answers
+
+    async def _here(self, taken: Awaitable[T]) -> T | None:
+        """What this node made of it; None where it could not take it now, which is no fault of the relay."""
+        try:
+            return await taken
+        except ComityError as problem:
+            self._node.log.warning("files-not-taken", code=problem.code)
+            self._node.metrics.refusals.labels("files-fetching", problem.code).inc()
+            return None
 
     async def _taken_back(self, stored: StoredFileSet) -> None:
         """The relay let them go before they were here: they were taken back, or their time is over."""

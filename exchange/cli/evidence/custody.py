@@ -16,6 +16,7 @@ from exchange.cli._options import (
     HomeOption,
     IdArgument,
     JsonOption,
+    OfflineProofsOption,
     PassphraseOption,
     PurposeOption,
     RecipientOption,
@@ -138,6 +139,7 @@ def export(
     to: RecipientOption = None,
     purpose: PurposeOption = None,
     disclose: DiscloseOption = False,
+    offline: OfflineProofsOption = False,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -148,7 +150,7 @@ def export(
         from exchange.custody.export import ExportWish
 
         who, what_for = read_handing(to, purpose)
-        wish = ExportWish(who, what_for, tuple(names or ()), disclose)
+        wish = ExportWish(who, what_for, tuple(names or ()), disclose, not offline)
         found = await desk.messages.resolve(message)
         with file_progress(as_json=as_json) as told:
             made = await desk.custody.export(found, out, wish, told)

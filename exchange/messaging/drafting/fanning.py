@@ -98,8 +98,8 @@ class Fanning:
 
         Later words, by whatever command, show a family as well as the request itself does.
         """
-        parent = self._store.parents.of(message.thread)
-        if parent is None or message.id == message.thread:
+        parent = self._store.parents.of(message.thread) if message.id != message.thread else None
+        if parent is None:
             return
         (own,) = (child for child in parent.children if child.thread == message.thread)
         others = [child for child in parent.children if child.nation != own.nation]

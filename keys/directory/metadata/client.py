@@ -191,6 +191,8 @@ class DirectoryClient:
     def know(self, other: DirectoryClient) -> None:
         """Do not verify again what ``other``, a client of this program, verified under the same roots."""
         self._also_known = other._nations
+        if self._members is None:
+            self._members = other._members
 
     def lean_on(self, folder: Path) -> None:
         """Use the archives of another client's folder where this one's has none; they are verified as its own are."""

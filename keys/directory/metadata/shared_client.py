@@ -17,6 +17,7 @@ import os
 import shutil
 import time
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
@@ -25,9 +26,9 @@ from typing import IO
 from keys.directory.metadata._nations import NationsReading
 from keys.directory.metadata._reading import Fetch, Fetcher
 from keys.directory.metadata.client import STATE_NAME, DirectoryClient
-from keys.directory.metadata.repository import ROOT, TIMESTAMP_NAME, archive_node
+from keys.directory.metadata.repository import ROOT, TARGETS, TIMESTAMP_NAME, archive_node
 from keys.directory.view import Directory
-from keys.local.files import LOCK_WAIT_S, locked
+from keys.local.files import LOCK_WAIT_S, locked, write_file
 from protocol.errors import (
     ComityError,
     DeskBusyError,
@@ -104,6 +105,7 @@ class SharedDirectoryClient(DirectoryClient):
             with DirectoryClient(Path(folder), self._trusted_root, source.fetch, durable=False, nations=names) as scout:
                 scout.know(self)
                 scout.lean_on(self._folder)
+                self._hand_members(Path(folder))
                 scout.refresh(now, everything=everything)
                 self.know(scout)
             with locked(self._folder / ".lock", self._in_use, wait_s=LOCK_WAIT_S):
@@ -122,6 +124,11 @@ class SharedDirectoryClient(DirectoryClient):
 
     def _in_use(self) -> ComityError:
         return DeskBusyError(f"another program keeps the directory in {self._folder} locked")
+
+    def _hand_members(self, folder: Path) -> None:
+        """Give a reading the member list that was verified last: when it is still the one, it is not verified twice."""
+        with suppress(OSError):  # it is fetched
+            write_file(folder / f"{TARGETS}.json", (self._folder / f"{TARGETS}.json").read_bytes(), durable=False)
 
     def _tidy(self) -> None:
         """Remove what programs left behind that were killed while they read or wrote the folder."""

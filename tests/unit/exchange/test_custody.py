@@ -161,13 +161,16 @@ async def test_an_infected_file_is_neither_opened_nor_exported(world: World, mon
             await fr.files.get(sent.id, out)
         with pytest.raises(FileInfectedError):
             await fr.custody.export(sent.id, world.path / "bag", COURT)
+        acts = [record.act for _, record in await fr.office.records(lambda record: record.act.startswith("files."))]
+        assert "files.scan.infected" in acts
     assert not list(out.iterdir())
     assert not (world.path / "bag").exists()
     assert not [path for path in world.path.rglob("server.img") if path.parent != world.path]
 
 
+@pytest.mark.outside
 async def test_a_file_that_its_sender_did_not_sign_is_kept_apart_and_proved(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The sender's program states the hash of another file than it sealed."""
     from exchange.files.book import FileBook
@@ -203,6 +206,10 @@ async def test_a_file_that_its_sender_did_not_sign_is_kept_apart_and_proved(
     (failed,) = [check for check in report.checks if check.ok is False]
     assert failed.name.startswith("file ")
     assert (failed.detail or "").startswith("THE SENDER SEALED SOMETHING ELSE")
+    code, said = standalone(made_by(world), write_bag(contents), tmp_path)
+    assert code == 1
+    (told,) = [text for _, holds, text in said["checks"] if holds is False]
+    assert told.startswith("THE SENDER SEALED ANOTHER FILE than the message states")
 
 
 @pytest.mark.outside
@@ -297,6 +304,7 @@ async def test_what_is_exchanged_by_hash_only_is_neither_sent_fetched_opened_nor
         told = "\n".join(line.text or "" for line in read_message(shown.message))
         assert "explicit" not in told
         assert "ab" * 32 in told
+        assert await fr.custody.messages_with("ab" * 32) == [by_hash.id]
         (custody,) = await fr.custody.chains(by_hash.id)
         assert not any("explicit" in text for text in custody_lines(custody))
 
