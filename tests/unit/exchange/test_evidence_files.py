@@ -35,7 +35,7 @@ MIB = 1 << 20
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-
+    monkeypatch.setattr("exchange.files._download._FOLLOWED_S", 0.05)  # nothing comes while a test waits
     return World(tmp_path, monkeypatch)
 
 
