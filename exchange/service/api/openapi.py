@@ -123,6 +123,7 @@ def _parameters(endpoint: Declared) -> list[dict[str, Any]]:
         found.append({**one, "required": True} if query.needed else one)
     headers = [*_HEADERS]
     if endpoint.keyed:
+        headers.append(("Comity-Attach", "Files of this machine that go with it: a JSON list of absolute paths."))
         headers.append(("Idempotency-Key", "The caller's own name for this act: asked for again, it is done once."))
     if endpoint.media_type == "text/event-stream":
         headers.append(("Last-Event-ID", "The number of the last event that was seen."))
