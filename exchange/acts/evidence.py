@@ -394,7 +394,7 @@ def absolute(text: str) -> Path:
     """The path that a program named, which is nobody's working folder; raises :class:`UsageError`."""
     path = Path(text)
     if not path.is_absolute() or "\0" in text:
-        raise UsageError("a path that a program gives to the desk is absolute")
+        raise UsageError(phrase("a path that a program gives to the desk is absolute"))
     return path
 
 

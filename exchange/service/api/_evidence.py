@@ -90,6 +90,7 @@ ENDPOINTS = (
         "files list",
         texts={"message_id": "Only those of this message, by its id or a part of it."},
         answer={"messages": [_FILES]},
+        known=True,
     ),
     act(
         "POST",
