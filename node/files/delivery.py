@@ -49,7 +49,7 @@ _MESSAGES_AT_ONCE = 8
 _LOOK_AGAIN_S = 5.0
 _MAX_SLEEP_S = 60.0
 # A batch of segments waits so long at most for messages that are due.
-_YIELD_S = 2.0
+_YIELD_S = 0.25
 _YIELD_STEP_S = 0.02
 # Refusals of one message's files alone: those of others may go on.
 OF_ONE_MESSAGE = (
