@@ -13,7 +13,6 @@ from exchange.store.files import TransferState
 from keys.directory.routes import node_path
 from protocol.errors import UnavailableError
 from tests.e2e.reach import NATIONS, Reach, desks, draft, reach, serving
-from tests.worlds.processes import request_draft
 
 ROUNDS = 30
 EXPECTED_OF_FILES = {
@@ -112,8 +111,7 @@ async def test_a_file_reaches_a_nation_without_network_on_a_carried_disk_whole_a
         jp, ki = opened["jp"], opened["ki"]
         image = tmp_path / "image.raw"
         image.write_bytes(Random(16).randbytes(3 * 1024 * 1024 + 17))
-        given = request_draft().model_copy(update={"to": (ki.address,)})
-        sent = await jp.messages.send(await jp.files.attach(given, [WantedFile(image)]))
+        sent = await jp.messages.send(await jp.files.attach(draft("ki"), [WantedFile(image)]))
         steps: set[tuple[str, str]] = set()
         for _ in range(ROUNDS):
             await jp.messages.sync(0)
