@@ -126,7 +126,10 @@ async def test_a_file_reaches_a_nation_without_network_on_a_carried_disk_whole_a
         assert steps >= EXPECTED_OF_FILES
         assert (await ki.files.progress(sent.id)).state is TransferState.DONE
         await ki.messages.read(sent.id)
+        (tmp_path / "got").mkdir()
         (got,) = await ki.files.get(sent.id, tmp_path / "got")
         assert got.path.read_bytes() == image.read_bytes()
         (shown,) = (await made.typed.node("files", "list", str(made.home("ki"))))["files"]
-        assert [(hand["act"], hand["sender"], hand["recipient"]) for hand in shown["hands"]] == [("imported", "de", "ki")]
+        assert [(hand["act"], hand["sender"], hand["recipient"]) for hand in shown["hands"]] == [
+            ("imported", "de", "ki")
+        ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -318,3 +320,57 @@ async def test_a_hand_that_somebody_else_signed_is_told_as_nobodys(
         assert (await made.take_all()).segments == 1
         (hand,) = read_hands(tmp_path / "hands-fr", files.digest)
         assert (hand.act, hand.sender) == ("imported", None)
+
+
+async def test_an_import_that_is_broken_off_keeps_what_it_took_and_goes_on(tmp_path: Path) -> None:
+    files = Files.of(5 * MIB, 6 * MIB)
+    async with carrying_between(tmp_path) as made:
+        await ready(made, files)
+        await made.export_all()
+        first = made.fr.intake.take
+        calls = 0
+
+        async def breaking(*given: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == 2:
+                raise StorageFullError("no room")
+            return await first(*given)
+
+        made.fr.intake.take = breaking  # type: ignore[method-assign]
+        with pytest.raises(StorageFullError):
+            await made.take()
+        again = await made.take_all()
+        assert 0 < again.segments < len(files.segments)
+        assert await made.fr.names() == ["FileRelayAcceptance", "FileConsignment"]
+        (hand,) = read_hands(tmp_path / "hands-fr", files.digest)
+        assert hand.segments == len(files.segments)
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from keys.local.carried.folder import CarriedFolder
+from protocol.files.sealed_file import Segment
+from protocol.http.files import SegmentSent
+folder = CarriedFolder(Path(sys.argv[1]))
+for index in range(4000):
+    folder.write_packs(bytes(32), 0, [[SegmentSent(0, Segment(index, (), bytes(1 << 20)))]])
+    print(index, flush=True)
+"""
+
+
+@pytest.mark.outside
+def test_an_export_killed_at_any_moment_leaves_whole_packs_and_nothing_that_looks_like_one(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        written = [int(writer.stdout.readline()) for _ in range(5)]
+        writer.kill()
+    folder = CarriedFolder(tmp_path)
+    found = folder.packs(bytes(32), 0, 0)
+    assert {pack.first for pack in found} >= set(written)
+    for pack in found:
+        (sent,) = folder.read_pack(bytes(32), 0, pack)
+        assert (sent.segment.index, len(sent.segment.data)) == (pack.first, MIB)
+    folder.tidy(bytes(32), 0, 0)
+    assert len(list((tmp_path / bytes(32).hex() / "0" / "0").iterdir())) == len(found)
