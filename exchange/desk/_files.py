@@ -259,9 +259,9 @@ class DeskFiles:
             await self.resume(here.head.id, told)
         if not all(shelf.has(here.places[number]) for number in chosen):
             now = await self.progress(here.head.id)
-            share = now.bytes_moved * 100 // max(now.total_bytes, 1)
+            share = f"{now.bytes_moved * 100 // max(now.total_bytes, 1)} %"
             raise FileNotHereError(
-                phrase("not all of it has arrived: {share} % of the message's files are here", share=share)
+                phrase("not all of it has arrived: {share} of the message's files are here", share=share)
             )
 
     async def _open(self, here: _Here, number: int, target: Path, told: Told) -> OpenedFile:
