@@ -172,6 +172,7 @@ def test_a_batch_of_the_least_and_the_most_items_and_bytes_is_taken() -> None:
         {1: [{1: []}]},
         {1: [{1: []}], 2: NO_RECEIPTS, 3: 1},
         {1: {1: []}, 2: NO_RECEIPTS},
+        {1: 5, 2: NO_RECEIPTS},
         {1: [], 2: NO_RECEIPTS},
         {1: [{1: []}, {1: []}], 2: NO_RECEIPTS},
         {1: [[1, []]], 2: NO_RECEIPTS},
@@ -229,6 +230,7 @@ def page(rows: object, head: object = 9, receipts: object = NO_RECEIPTS) -> byte
     "body",
     [
         cbor.encode([1, 2, 3]),
+        cbor.encode(5),
         cbor.encode({1: [], 2: NO_RECEIPTS}),
         cbor.encode({1: [], 2: NO_RECEIPTS, 3: 1, 4: 1}),
         page({}),
@@ -280,6 +282,7 @@ def three(first: object, second: object, receipts: object = NO_RECEIPTS) -> byte
     "body",
     [
         cbor.encode([1, 2, 3]),
+        cbor.encode(5),
         cbor.encode({1: [], 2: []}),
         cbor.encode({1: [], 2: [], 3: NO_RECEIPTS, 4: 1}),
         three({}, []),
