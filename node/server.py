@@ -65,7 +65,7 @@ from node.store.operations import Failed, RecordDirectory
 from node.witness.cosignatures import Cosignatures
 from node.witness.gateway import WitnessGateway
 from node.witness.witness import Witness
-from protocol.errors import ComityError, DirectoryUnavailableError
+from protocol.errors import ComityError, DirectoryUnavailableError, UnavailableError
 
 _LOG_AGAIN_S = 5.0
 
@@ -231,8 +231,11 @@ class Node:
             store = ObjectStore(settings.s3, home, report=self.disk)
         else:
             store = FolderStore(home / settings.folder, report=self.disk)
-        await store.open()
         self._stack.push_async_callback(store.close)
+        try:
+            await store.open()
+        except UnavailableError as problem:  # it is tried again; messages do not wait for the disk of files
+            self.log.error("files-unavailable", code=problem.code)
         return FilesContext(node, store, Holdings(node, store), monitor, Pace(settings.partner_bytes_per_s))
 
     def _answering(self, relay: RelayContext, files: FilesContext) -> HttpContext:

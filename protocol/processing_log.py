@@ -19,7 +19,7 @@ justification, the time, the person and the recipients. An entry is canonical CB
    14 count        uint, how many messages the act was about
    15 key          16 bytes, the id of the key of the officer who did it (absent at a desk without officers)
    16 subject      [id, key id, [role, ...]] of the officer whom the act was about, as registered after it
-   17 file         32 bytes, SHA-256 of the file that was handed over
+   17 file         32 bytes, SHA-256 of the file that was handed over, or that the act is about
    18 call         [outcome, number, version] of a telephone call: a code of the list call_outcome, the number that was
                    called as the directory has it, and the version of the directory (0: not known)
 

@@ -1,23 +1,31 @@
-"""What is given out of a message: bags, disclosures, letters, and verification, as programs get it."""
+"""What is given out of a message: bags, disclosures, letters, files, and verification, as programs get it."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, TypedDict
 from uuid import UUID
 
+from exchange.content.verdicts import ScanResult
+from exchange.custody.chain import Custody
+from exchange.custody.export import ExportedFiles, ExportWish
 from exchange.desk.desk import Desk, utc_now
 from exchange.evidence.bag_reader import read_bag
 from exchange.evidence.bag_writer import write_bag
 from exchange.evidence.disclosure import Disclosure
 from exchange.evidence.timestamps import load_roots
+from exchange.files.shown import VerifiedFile
 from exchange.i18n import _
 from exchange.letters.composing import Parties, Printed, Printing, WithheldMessage, compose_letter
 from exchange.letters.fingerprint import fingerprint_of
 from exchange.letters.redaction import Redaction
+from exchange.office.hash_only import AllowedFile
+from exchange.office.officers import Login
 from exchange.text.code_words import code_of
-from exchange.text.objects import plain
+from exchange.text.objects import files_object, plain, transfer_object
 from exchange.views import VerificationReport
 from keys.local.translation import language as own_language
 from keys.local.translation import languages
@@ -241,3 +249,157 @@ def _of_card(desk: Desk) -> tuple[str, ...]:
     except ComityError:
         return (str(desk.address),)
     return (card.agency, card.office, str(card.address), *card.phones[:1])
+
+
+# --- Files ---
+
+
+class FilesListed(TypedDict):
+    """The files of messages, and how far they are."""
+
+    messages: list[dict[str, Any]]
+
+
+class FilesOpened(TypedDict):
+    """The files that were opened: where each lies, and its name in the message."""
+
+    files: list[FileOpened]
+
+
+class FileOpened(TypedDict):
+    """One file that was opened."""
+
+    path: str
+    name: str
+
+
+class FilesVerified(TypedDict):
+    """Whether the sealed files that are here are those that the message names."""
+
+    ok: bool
+    files: list[VerifiedFile]
+
+
+class FilesCancelled(TypedDict):
+    """That files are moved no more; how many the node let go, None for files that came."""
+
+    cancelled: bool
+    let_go: int | None
+
+
+class CustodyShown(TypedDict):
+    """The custody of files."""
+
+    files: list[Custody]
+
+
+class FileScanned(TypedDict):
+    """What the office's scanners say of a file."""
+
+    verdict: str
+    scanner: str | None
+    reason: str | None
+    signature: str | None
+    size_bytes: int
+    sha256: bytes | None
+
+
+async def list_files(desk: Desk, *, message_id: UUID | None = None) -> FilesListed:
+    """The files of a message, or of all; raises as :meth:`DeskFiles.listed`."""
+    return {"messages": [files_object(one) for one in await desk.files.listed(message_id)]}
+
+
+async def move_files(desk: Desk, message_id: UUID) -> dict[str, Any]:
+    """Move the files of a message now, from where they were; raises as :meth:`DeskFiles.resume`."""
+    await desk.files.resume(message_id)
+    return transfer_object(await desk.files.progress(message_id))
+
+
+async def cancel_files(desk: Desk, message_id: UUID) -> FilesCancelled:
+    """Take files back, or fetch none any more; raises as :meth:`DeskFiles.cancel`."""
+    return {"cancelled": True, "let_go": await desk.files.cancel(message_id)}
+
+
+async def open_files(desk: Desk, message_id: UUID, to: str, *, names: Sequence[str] = ()) -> FilesOpened:
+    """Open the files of a message into the folder ``to``, an absolute path; raises as :meth:`DeskFiles.get`."""
+    folder = absolute(to)
+    await asyncio.to_thread(_make_folder, folder)
+    opened = await desk.files.get(message_id, folder, names=list(names))
+    return {"files": [{"path": str(one.path), "name": one.attachment["name"]} for one in opened]}
+
+
+async def verify_files(desk: Desk, message_id: UUID) -> FilesVerified:
+    """Compare the sealed files that are here with what the message names; raises as :meth:`DeskFiles.verify`."""
+    found = await desk.files.verify(message_id)
+    return {"ok": all(one.ok for one in found), "files": found}
+
+
+async def show_custody(desk: Desk, message_id: UUID, *, names: Sequence[str] = ()) -> CustodyShown:
+    """The custody of files of a message; raises as :meth:`DeskCustody.chains`."""
+    return {"files": await desk.custody.chains(message_id, list(names))}
+
+
+async def export_files(
+    desk: Desk,
+    message_id: UUID,
+    out: str,
+    to: str,
+    purpose: str,
+    *,
+    names: Sequence[str] = (),
+    disclose: bool = False,
+) -> ExportedFiles:
+    """Write files as a bag into the folder ``out``, an absolute path; raises as :meth:`DeskCustody.export`."""
+    wish = ExportWish(to, purpose, tuple(names), disclose)
+    return await desk.custody.export(message_id, absolute(out), wish)
+
+
+async def scan_file(desk: Desk, path: str) -> FileScanned:
+    """Give a file to the office's scanners; ``path`` is absolute. Raises as :meth:`DeskCustody.scan`."""
+    return scan_object(await desk.custody.scan(absolute(path)))
+
+
+def scan_object(result: ScanResult) -> FileScanned:
+    """What the scanners say as programs get it."""
+    found = result.finding
+    return {
+        "verdict": result.verdict,
+        "scanner": found.scanner,
+        "reason": found.reason,
+        "signature": found.signature,
+        "size_bytes": result.size_bytes,
+        "sha256": result.sha256,
+    }
+
+
+async def allow_file(
+    desk: Desk, sha256: str, reason: str, second_officer: str, second_passphrase: bytes
+) -> AllowedFile:
+    """Let one file go that is exchanged by its hash alone; raises as :meth:`DeskCustody.allow`."""
+    return await desk.custody.allow(digest_of(sha256), reason, Login(second_officer, second_passphrase))
+
+
+def digest_of(text: str) -> bytes:
+    """The SHA-256 that was written; raises :class:`UsageError`."""
+    try:
+        digest = bytes.fromhex(text)
+    except ValueError:
+        digest = b""
+    if len(digest) != 32:
+        raise UsageError(_("give the SHA-256 of the file, 64 hexadecimal digits"))
+    return digest
+
+
+def absolute(text: str) -> Path:
+    """The path that a program named, which is nobody's working folder; raises :class:`UsageError`."""
+    path = Path(text)
+    if not path.is_absolute() or "\0" in text:
+        raise UsageError(phrase("a path that a program gives to the desk is absolute"))
+    return path
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as problem:
+        raise UsageError(_("cannot write {path}: {why}").format(path=folder, why=problem.strerror)) from problem

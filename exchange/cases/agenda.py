@@ -208,7 +208,7 @@ class KeptAgenda:
 
     def look(self, derived: Sequence[DerivedRow], now: datetime) -> int:
         """Bring what is kept up to date, with what was derived since the last look; the moment (Unix milliseconds)."""
-        with _without_collections():
+        with without_collections():
             return self._look(derived, now)
 
     def _look(self, derived: Sequence[DerivedRow], now: datetime) -> int:
@@ -300,7 +300,7 @@ class KeptAgenda:
 
 
 @contextmanager
-def _without_collections() -> Iterator[None]:
+def without_collections() -> Iterator[None]:
     """The garbage collector waits: the first look makes a hundred thousand places, and none of them is garbage."""
     collects = gc.isenabled()
     gc.disable()

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import cbor2
 
-from exchange.cases.agenda import AGENDA, Agenda, KeptAgenda, addresses_of
+from exchange.cases.agenda import AGENDA, Agenda, KeptAgenda, addresses_of, without_collections
 from exchange.cases.calls import Calls
 from exchange.context.desk_context import DeskContext
 from exchange.store.agenda import DerivedRow
@@ -88,7 +88,8 @@ _TAUGHT_AT_ONCE = 2_000
 def read_ahead(store: DeskStore, now: datetime) -> dict[str, Any]:
     """What lists of this database begin with (:attr:`DeskContext.derived`), of what was derived until now."""
     kept = {AGENDA: KeptAgenda(), STANDING: KeptStandings()}
-    take_derived(kept, (store.agenda.since(AGENDA, 0), store.agenda.since(STANDING, 0)), now)
+    with without_collections():
+        take_derived(kept, (store.agenda.since(AGENDA, 0), store.agenda.since(STANDING, 0)), now)
     return kept
 
 

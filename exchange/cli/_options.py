@@ -120,6 +120,9 @@ TsaRootsOption = Annotated[Path | None, TSA_ROOTS]
 DisclosureOption = Annotated[
     Path | None, typer.Option("--disclosure", help=_("A disclosure, for a bag without content."))
 ]
+OfflineProofsOption = Annotated[
+    bool, typer.Option("--offline", help=_("Do not ask the logs for proofs that witnesses cosigned."))
+]
 EvidenceFilesOption = Annotated[
     list[Path] | None,
     typer.Option(

@@ -61,12 +61,6 @@ class Scanning:
                 return ScanResult(ScanFinding(ScanVerdict.NOT_SCANNED, "none", "too-large"), size)
             return self._asked(file, size)
 
-    def checked(self, path: Path) -> ScanResult:
-        """As :meth:`scan`, for a file that is to leave; raises as :meth:`require` too."""
-        result = self.scan(path)
-        self.require(result)
-        return result
-
     def require(self, result: ScanResult) -> None:
         """Return if the policy lets a file with that result out.
 

@@ -14,13 +14,15 @@ from exchange.custody.bagit import WrittenFile
 class ExportWish:
     """What an export is to hold: the files named (none: all that are here), for whom, and what for.
 
-    ``disclose``: the evidence of the message that goes with it holds the content.
+    ``disclose``: the evidence of the message that goes with it holds the content. ``online``: the logs are asked for
+    better proofs first.
     """
 
     to: str | None = None
     purpose: str | None = None
     names: tuple[str, ...] = ()
     disclose: bool = False
+    online: bool = True
 
 
 @dataclass(frozen=True, slots=True)

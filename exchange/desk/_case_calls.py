@@ -26,6 +26,7 @@ from exchange.office.unproved_book import Registering
 from exchange.store.rows import Head, UnprovedEntry
 from exchange.views import Direction
 from protocol.address import Address
+from protocol.encoding.phrase import phrase
 from protocol.errors import AlreadyRegisteredError, UnavailableError
 
 
@@ -99,7 +100,9 @@ class CaseCalls:
             for row in here:
                 if row.proved and row.peer_reference == reference and contact in row.peers:
                     short = str(row.thread)[-SHORT_ID:]
-                    raise AlreadyRegisteredError(f"it came by Comity, and is proved: comity case show {short}")
+                    raise AlreadyRegisteredError(
+                        phrase("it came by Comity, and is proved: comity case show {short}", short=short)
+                    )
         return self._works.unproved.register(channel, kind, contact, sender, text, more)
 
     @in_desk_thread

@@ -26,6 +26,7 @@ def content_of(works: Works, stored: StoredMessage) -> dict[str, Any]:
 def states_of(works: Works, head: Head, content: Mapping[str, Any]) -> dict[str, FileState]:
     """Where each file of a message stands, by its name."""
     attachments = content.get("attachments", ())
+    # Numbers of files are those of the list, which is sorted by the sealed names.
     sealed = sorted(one["sealed"]["name"] for one in attachments if one.get("sealed"))
     transfer = works.context.store.files.transfer(head.id)
     opened = {sealed[number] for number in transfer.opened} if transfer is not None else set()

@@ -13,6 +13,7 @@ forbids it; that it left is recorded for each file.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,13 +33,13 @@ from exchange.files.progress import Meter, Told, nobody
 from exchange.files.sealing import Stop
 from exchange.files.stoppable import stoppable
 from exchange.office.officers import READERS, Login
-from exchange.office.processing_log import Giving
+from exchange.office.processing_log import Giving, scan_records
 from exchange.store.rows import Head, StoredMessage
-from exchange.views import FileState
+from exchange.views import FileState, InboxRow
 from protocol.encoding.instants import truncate
 from protocol.encoding.phrase import phrase
-from protocol.errors import ComityError, ErasedError, FileNotHereError
-from protocol.processing_log import Operation, ProcessingRecord
+from protocol.errors import ComityError, ErasedError, FileNotHereError, UsageError
+from protocol.processing_log import Operation
 
 if TYPE_CHECKING:
     from exchange.content.verdicts import ScanResult
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
     from exchange.desk._files import DeskFiles
     from exchange.desk.evidence import DeskEvidence
     from exchange.office.hash_only import AllowedFile
+
+
+_MOST_SEARCHED = 100
 
 
 class DeskCustody:
@@ -76,17 +80,27 @@ class DeskCustody:
 
     @in_desk_thread
     def messages_with(self, wanted: str) -> list[UUID]:
-        """The messages that name a file of this name, or of this beginning of its SHA-256; the newest first."""
+        """The messages that name a file of this name, or of this beginning of its SHA-256; the newest first.
+
+        Of messages without files that follow them, those whose words the search finds.
+        """
         self._works.acting.require(*READERS)
-        found = []
-        for transfer in reversed(self._store.files.transfers()):
-            try:
-                content = content_of(self._works, self._readable(transfer.message))
-            except ComityError:
-                continue  # erased, or under conditions: nobody learns what is in it
-            if attachment_of(content, wanted) is not None:
-                found.append(transfer.message)
-        return found
+        with_files = [transfer.message for transfer in reversed(self._store.files.transfers())]
+        searched: tuple[InboxRow, ...] = ()
+        with suppress(UsageError):  # a name without a word in it
+            searched = self._works.search.find(wanted, _MOST_SEARCHED).messages
+        return [
+            message
+            for message in dict.fromkeys((*with_files, *(row.id for row in searched)))
+            if self._names(message, wanted)
+        ]
+
+    def _names(self, message: UUID, wanted: str) -> bool:
+        try:
+            content = content_of(self._works, self._readable(message))
+        except ComityError:
+            return False  # erased, or under conditions: nobody learns what is in it
+        return attachment_of(content, wanted) is not None
 
     @in_desk_thread
     def states(self, message_id: UUID) -> dict[str, FileState]:
@@ -107,16 +121,12 @@ class DeskCustody:
         """What the office's scanners say of a file; recorded by its SHA-256. Raises :class:`UsageError`."""
         self._works.acting.require(*READERS)
         result = await stoppable(lambda _stop: self._scanning.scan(path))
-        if result.sha256 is not None:
-            await self._in_thread(lambda: self._works.keep_record(self._scan_record(result)))
+        await self._in_thread(lambda: self._keep_scans(None, [result]))
         return result
 
-    def _scan_record(self, result: ScanResult) -> ProcessingRecord:
-        return self._works.book.record(
-            Operation.COMBINATION,
-            f"files.scan.{result.verdict.value.replace(' ', '-')}",
-            given=Giving((), file=result.sha256),
-        )
+    def _keep_scans(self, head: Head | None, results: Iterable[ScanResult]) -> None:
+        with self._store.database.transaction():
+            self._store.records.insert(list(scan_records(self._works.book, head, results)))
 
     # --- By hash only ---
 
@@ -147,7 +157,9 @@ class DeskCustody:
         content = content_of(self._works, stored)
         wanted = await self._in_thread(lambda: self._exportable(stored.head, content, custodies, bool(wish.names)))
         evidence = write_bag(
-            await self._evidence.gather(message_id, disclose=wish.disclose, to=wish.to, purpose=wish.purpose)
+            await self._evidence.gather(
+                message_id, disclose=wish.disclose, online=wish.online, to=wish.to, purpose=wish.purpose
+            )
         )
         scans: dict[str, ScanResult] = {}
         labels = BagLabels(
@@ -159,7 +171,8 @@ class DeskCustody:
         )
 
         def checked(path: Path) -> None:
-            scans[path.name] = self._scanning.checked(path)
+            scans[path.name] = self._scanning.scan(path)
+            self._scanning.require(scans[path.name])
 
         def write(stop: Stop) -> tuple[WrittenFile, ...]:
             meter = Meter("exporting", sum(int(one["size_bytes"]) for one, _ in wanted), told, files=len(wanted))
@@ -176,7 +189,11 @@ class DeskCustody:
                 checked=checked,
             )
 
-        written = await stoppable(write)
+        try:
+            written = await stoppable(write)
+        finally:
+            # Findings are recorded, also of a file that does not leave.
+            await self._in_thread(lambda: self._keep_scans(stored.head, scans.values()))
         records = await self._in_thread(lambda: self._note_exported(stored.head, handed, written))
         return ExportedFiles(folder, written, scans, records)
 

@@ -33,19 +33,21 @@ from exchange.files.shown import FileRow, FileTracking, MessageFiles, OpenedFile
 from exchange.files.stoppable import stoppable
 from exchange.files.support import require_supported
 from exchange.office.officers import READERS, Role
-from exchange.office.processing_log import Giving
+from exchange.office.processing_log import Giving, scan_records
 from exchange.store.files import FileTransfer, TransferState
 from exchange.store.rows import Head
-from exchange.views import Direction
+from exchange.views import Direction, FileState
 from protocol.encoding.instants import truncate
 from protocol.encoding.phrase import phrase
 from protocol.errors import (
     ComityError,
     FileAlteredError,
     FileHashMismatchError,
+    FileInfectedError,
     FileKeyMismatchError,
     FileLengthMismatchError,
     FileNotHereError,
+    FileNotScannedError,
     NotFoundError,
     NothingOpenError,
     UsageError,
@@ -56,6 +58,7 @@ from protocol.files.logged import LARGE_FILE_BYTES, LoggedFiles, one_file, some_
 from protocol.processing_log import Operation
 
 if TYPE_CHECKING:
+    from exchange.content.verdicts import ScanResult
     from protocol.messages.schema.base import Message
 
 _SENDERS_FAULT = (FileKeyMismatchError, FileAlteredError, FileLengthMismatchError, FileHashMismatchError)
@@ -263,7 +266,7 @@ class DeskFiles:
         attachment, place = here.attachments[number], here.places[number]
         from exchange.content.scanning import Scanning
 
-        scanning, results = Scanning(self._context.settings.scanning), list[Any]()
+        scanning, results = Scanning(self._context.settings.scanning), list["ScanResult"]()
 
         def look(path: Path) -> None:
             results.append(scanning.scan(path))
@@ -278,7 +281,16 @@ class DeskFiles:
         except _SENDERS_FAULT as problem:
             await self._blame(here, number, problem)
             raise
+        except (FileInfectedError, FileNotScannedError):
+            await self._in_thread(lambda: self._note_scan(here, results))
+            raise
+        await self._in_thread(lambda: self._note_scan(here, results))
         return OpenedFile(path, attachment, here.head.id, here.head.thread, results[0] if results else None)
+
+    def _note_scan(self, here: _Here, results: Sequence[ScanResult]) -> None:
+        """Record what a scanner that was asked said of a file that is opened; in the desk's thread."""
+        for record in scan_records(self._works.book, here.head, results):
+            self._works.keep_record(record)
 
     async def _blame(self, here: _Here, number: int, problem: ComityError) -> None:
         """State what the sender did wrong; what this desk's disk did to the file is mended instead."""
@@ -415,10 +427,13 @@ class DeskFiles:
         except ComityError:
             pass  # erased, or under conditions: how far it is may be seen all the same
         else:
-            rows = tuple(self._row(here, number) for number in range(len(here.attachments)))
+            from exchange.desk._chains import states_of
+
+            states = states_of(self._works, here.head, {"attachments": here.attachments})
+            rows = tuple(self._row(here, number, states) for number in range(len(here.attachments)))
         return MessageFiles(transfer.message, transfer.thread, transfer.direction, transfer, rows)
 
-    def _row(self, here: _Here, number: int) -> FileRow:
+    def _row(self, here: _Here, number: int, states: Mapping[str, FileState]) -> FileRow:
         attachment = here.attachments[number]
         return FileRow(
             number=number,
@@ -430,6 +445,7 @@ class DeskFiles:
             here=self._book.shelf.has(here.places[number]),
             opened=number in here.transfer.opened,
             label=attachment.get("label"),
+            state=states[attachment["name"]],
         )
 
 

@@ -56,12 +56,26 @@ def _require_no_other_kind(store: DeskStore, wanted: str) -> None:
         short = str(entry.id)[-SHORT_ID:]
         if entry.thread is not None:
             case = str(entry.thread)[-SHORT_ID:]
-            raise OtherKindOfIdError(f"{short} was registered before its message came: comity case show {case}")
-        raise OtherKindOfIdError(f"{short} is NOT PROVED and no message yet: comity unproved show {short}")
+            raise OtherKindOfIdError(
+                phrase(
+                    "{short} was registered before its message came: comity case show {case}", short=short, case=case
+                )
+            )
+        raise OtherKindOfIdError(
+            phrase(
+                "{short} is NOT PROVED and no message yet: comity unproved show {short}",
+                short=short,
+            )
+        )
     parent = resolved_parent(store, wanted)
     if parent is not None:
         short = str(parent.id)[-SHORT_ID:]
-        raise OtherKindOfIdError(f"{short} was asked of several nations, in a case with each: comity case show {short}")
+        raise OtherKindOfIdError(
+            phrase(
+                "{short} was asked of several nations, in a case with each: comity case show {short}",
+                short=short,
+            )
+        )
 
 
 def _resolved_part(store: DeskStore, wanted: str) -> UUID:
@@ -87,17 +101,21 @@ def resolved_entry(store: DeskStore, text: str) -> UUID:
     """
     wanted = text.strip().lower()
     if len(wanted) < store.short_ids.fewest_characters:
-        raise UsageError("give at least four characters of the id")
+        raise UsageError(phrase("give at least four characters of the id"))
     found = store.unproved.with_part(wanted)
     if len(found) == 1:
         return found[0].id
     if found:
-        raise NotFoundError(f"{len(found)} entries fit {wanted!r}; give more")
+        raise NotFoundError(
+            phrase("several entries fit {wanted} ({count}); give more", count=len(found), wanted=repr(wanted))
+        )
     try:
         short = str(resolved(store, text))[-SHORT_ID:]
     except NotFoundError:
-        raise NotFoundError(f"nothing was registered whose id begins or ends with {wanted!r}") from None
-    raise OtherKindOfIdError(f"{short} is a message, and proved: comity show {short}")
+        raise NotFoundError(
+            phrase("nothing was registered whose id begins or ends with {wanted}", wanted=repr(wanted))
+        ) from None
+    raise OtherKindOfIdError(phrase("{short} is a message, and proved: comity show {short}", short=short))
 
 
 def receipt_rows(works: Works, head: Head) -> list[ReceiptRow]:

@@ -244,7 +244,8 @@ class DeskWebhooks:
                     )
                 )
                 continue
-            if notice.again_at is not None and notice.again_at > now:
+            # A pause that is longer than any was noted by a clock that has been set back since.
+            if notice.again_at is not None and now < notice.again_at <= now + RETRY_MOST:
                 return WebhookTurn(notice.again_at, tuple(failed))
             try:
                 await post(url, notice.body, await self._in_thread(partial(self._signed, url, notice)))

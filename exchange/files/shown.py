@@ -11,7 +11,7 @@ from uuid import UUID
 
 from exchange.content.verdicts import ScanResult
 from exchange.store.files import FileTransfer
-from exchange.views import Direction
+from exchange.views import Direction, FileState
 from protocol.event import Event, EventName
 
 
@@ -28,6 +28,7 @@ class FileRow:
     here: bool
     opened: bool
     label: str | None = None
+    state: FileState = FileState.LISTED
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,9 @@ class Replies:
 
         stored = self._store.messages.get(message_id)
         if stored.head.direction is not Direction.SENT or stored.head.type not in SUPPLEMENTED:
-            raise UsageError("files follow what this desk itself gave: an answer, information, or a partial disclosure")
+            raise UsageError(
+                phrase("files follow what this desk itself gave: an answer, information, or a partial disclosure")
+            )
         message = self._parsed.of(stored)
         said = message.model_dump(mode="json", exclude_none=True)
         fields: dict[str, Any] = {"supplements": str(message_id), "handling": said["handling"]}

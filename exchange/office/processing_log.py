@@ -8,10 +8,11 @@ the database too, so that records which were cut off or written anew are found o
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from exchange.context.desk_context import DeskContext
 from exchange.office.officers import Acting
@@ -42,6 +43,9 @@ from protocol.log.merkle import HASH_BYTES, leaf_hash
 from protocol.log.note import NoteSignature, SignatureType, VerifierKey, parse_note, serialize_note
 from protocol.log.tiles import TileTree
 from protocol.processing_log import SALT_BYTES, Operation, ProcessingRecord, RecordedOfficer
+
+if TYPE_CHECKING:
+    from exchange.content.verdicts import ScanResult
 
 CHECKPOINT = "checkpoint"
 _DEFAULT_PURPOSE = "case_work"
@@ -120,6 +124,14 @@ class ProcessingLog:
             subject=subject,
             file=given.file,
         )
+
+
+def scan_records(book: ProcessingLog, head: Head | None, results: Iterable[ScanResult]) -> Iterator[ProcessingRecord]:
+    """What scanners said of files, one record each, as acts ``files.scan.<verdict>``; none where nobody was asked."""
+    for result in results:
+        if result.finding.reason != "off":
+            act = f"files.scan.{result.verdict.replace(' ', '-')}"
+            yield book.record(Operation.CONSULTATION, act, head, given=Giving((), file=result.sha256, evident=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,7 +171,12 @@ class UnprovedBook:
             if first == second if first and second else same_words:
                 when, short = instant_text(one.registered_at), str(one.id)[-_SHORT_ID:]
                 raise AlreadyRegisteredError(
-                    f"{one.registered_by} registered the same, {when}: comity unproved show {short}"
+                    phrase(
+                        "{who} registered the same, {time}: comity unproved show {short}",
+                        who=one.registered_by,
+                        time=when,
+                        short=short,
+                    )
                 )
 
     def _open(self, entry: UUID) -> UnprovedEntry:

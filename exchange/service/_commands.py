@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import codecs
 import json
 import os
 import signal
 import socket
+import stat
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -26,6 +29,8 @@ MAX_COMMANDS = 96
 REQUEST_WITHIN_S = 5.0
 PLACE_WITHIN_S = 20.0
 END_WITHIN_S = 10.0
+# So soon the warm process makes a command, however much the machine has to do: one that does not is stopped, or hangs.
+MADE_WITHIN_S = 60.0
 HEARD_OUT_S = 1.0
 _BACKLOG = 128
 _FIRST_READ_BYTES = 65_536
@@ -57,8 +62,8 @@ class _Running:
     number: int
     peer: Peer
     link: socket.socket
+    made: asyncio.Future[None]
     ended: asyncio.Future[int]
-    began: float
 
 
 @dataclass(slots=True)
@@ -101,7 +106,7 @@ class CommandServer:
             return
         for signum in (signal.SIGTERM, signal.SIGKILL):
             for one in list(self._running.values()):
-                self.warm.signal(one.number, signum)
+                await self.warm.signal(one.number, signum)
             if await self._idle(END_WITHIN_S / 2):
                 return
 
@@ -178,11 +183,11 @@ class CommandServer:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         self._last += 1
-        running = _Running(self._last, peer, ours, loop.create_future(), loop.time())
+        running = _Running(self._last, peer, ours, loop.create_future(), loop.create_future())
         self._running[running.number] = running
         try:
             with theirs:
-                self.warm.make(running.number, [*request.descriptors, theirs.fileno()])
+                await self._make(running, [*request.descriptors, theirs.fileno()])
             request.close()
             answering = loop.create_task(self._answer(running, request.content))
             hearing = loop.create_task(self._pass_on(connection, running))
@@ -197,9 +202,19 @@ class CommandServer:
             ours.close()
         await _send(connection, _ending(status))
 
+    async def _make(self, running: _Running, descriptors: list[int]) -> None:
+        """Have the command made. A warm process that does not do so is ended, and the service with it."""
+        try:
+            async with asyncio.timeout(MADE_WITHIN_S):
+                await self.warm.make(running.number, descriptors)
+                waited: list[asyncio.Future[Any]] = [running.made, running.ended]
+                await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+        except TimeoutError:
+            self.warm.kill()
+
     def _hear(self) -> None:
         try:
-            ended = self.warm.said()
+            news = self.warm.said()
         except EOFError:
             asyncio.get_running_loop().remove_reader(self.warm.socket.fileno())
             for one in self._running.values():
@@ -207,9 +222,14 @@ class CommandServer:
                     one.ended.set_result(-signal.SIGKILL)
             self.lost()
             return
-        running = self._running.get(ended[0]) if ended is not None else None
-        if ended is not None and running is not None and not running.ended.done():
-            running.ended.set_result(ended[1])
+        running = self._running.get(news.number) if news is not None else None
+        if news is None or running is None:
+            return
+        if news.status is None:
+            if not running.made.done():
+                running.made.set_result(None)
+        elif not running.ended.done():
+            running.ended.set_result(news.status)
 
     async def _pass_on(self, connection: socket.socket, running: _Running) -> None:
         """Give the command the signals that its caller gets. When the caller is gone, end it."""
@@ -221,9 +241,10 @@ class CommandServer:
             if not header or header[:1] != wire.SIGNAL or not content:
                 break
             if content[0] in _SIGNALS:
-                self.warm.signal(running.number, content[0])
+                await self.warm.signal(running.number, content[0])
+            await _send(connection, wire.frame(wire.HEARD))
         for signum, grace_s in ((signal.SIGCONT, 0.0), (signal.SIGTERM, END_WITHIN_S), (signal.SIGKILL, 0.0)):
-            self.warm.signal(running.number, signum)
+            await self.warm.signal(running.number, signum)
             await asyncio.wait([running.ended], timeout=grace_s)
         await loop.create_future()
 
@@ -284,7 +305,7 @@ async def _read_request(connection: socket.socket, request: _Request) -> None:
     while len(content) < wire.HEADER_BYTES:
         content += await _more(connection, wire.HEADER_BYTES - len(content))
     size = wire.length(bytes(content[: wire.HEADER_BYTES]))
-    if content[:1] != wire.REQUEST or len(request.descriptors) != wire.DESCRIPTORS:
+    if content[:1] != wire.REQUEST or not _are_whole(request.descriptors):
         raise MalformedError("this is no request for a command")
     if size > wire.MAX_REQUEST_BYTES:
         raise TooLargeError(f"a request has at most {wire.MAX_REQUEST_BYTES} bytes")
@@ -305,7 +326,14 @@ def _checked(content: bytes) -> bytes:
             raise MalformedError("this is no request for a command")
         if not isinstance(said["umask"], int) or not 0 <= said["umask"] <= 0o777:
             raise MalformedError("this is no request for a command")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
+        if not all(name and "=" not in name for name in environment):
+            raise MalformedError("a variable of the environment has no name that there can be")
+        for text in texts:
+            os.fsencode(text)
+        for encoding, errors in streams:
+            "".encode(encoding)
+            codecs.lookup_error(errors)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as problem:
         raise MalformedError("this is no request for a command") from problem
     return content
 
@@ -315,16 +343,32 @@ async def _first(connection: socket.socket, request: _Request) -> bytes:
     connection.setblocking(False)
     while True:
         try:
-            content, found, _flags, _address = socket.recv_fds(connection, 1, wire.DESCRIPTORS)
+            content, found, flags, _address = socket.recv_fds(connection, 1, wire.DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
         except BlockingIOError:
             await _readable(connection)
             continue
         except OSError as problem:
             raise MalformedError("the caller is gone") from problem
         request.descriptors = list(found)
+        _let_close(request.descriptors)
         if not content:
             raise MalformedError("the caller is gone")
+        if flags & socket.MSG_CTRUNC:
+            raise MalformedError(f"more than {wire.DESCRIPTORS} descriptors came, or there is no room for them")
         return content
+
+
+def _are_whole(descriptors: list[int]) -> bool:
+    """Whether they are those of a request: three streams and a folder."""
+    return len(descriptors) == wire.DESCRIPTORS and stat.S_ISDIR(os.fstat(descriptors[-1]).st_mode)
+
+
+def _let_close(descriptors: list[int]) -> None:
+    """Let no caller's socket keep whoever closes it waiting (``SO_LINGER``): that would be the event loop."""
+    for one in descriptors:
+        if stat.S_ISSOCK(os.fstat(one).st_mode):
+            with suppress(OSError), socket.socket(fileno=os.dup(one)) as connection:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 0, 0))
 
 
 async def _readable(connection: socket.socket) -> None:

@@ -10,6 +10,7 @@ warm process does (prctl(2), PR_SET_PDEATHSIG).
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import gc
 import os
@@ -19,11 +20,11 @@ import socket
 import struct
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 # From the service: make a copy (with five descriptors), send a signal to one, or learn what a descriptor has. From the
-# warm process: a copy ended with that status.
-_MAKE, _SIGNAL, _ENDED, _LEARN = range(4)
+# warm process: a copy was made, or ended with that status.
+_MAKE, _SIGNAL, _ENDED, _MADE, _LEARN = range(5)
 _SAID = struct.Struct("!Biii")
 COPY_DESCRIPTORS = 5
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
@@ -32,12 +33,21 @@ Run = Callable[[list[int]], NoReturn]
 Learn = Callable[[bytes], None]
 
 
+class WarmNews(NamedTuple):
+    """A command's number, and how it ended (``os.waitstatus_to_exitcode``); None: it was made."""
+
+    number: int
+    status: int | None
+
+
 class WarmProcess:
     """The service's side of the warm process. ``socket`` gets readable when it says something."""
 
     def __init__(self, pid: int, ends: socket.socket) -> None:
         self.pid = pid
         self.socket = ends
+        self.socket.setblocking(False)
+        self._saying: asyncio.Lock | None = None  # made in the event loop that uses it
 
     @classmethod
     def start(cls, run: Run, learn: Learn) -> WarmProcess:
@@ -62,37 +72,55 @@ class WarmProcess:
         theirs.close()
         return cls(pid, ours)
 
-    def make(self, number: int, descriptors: list[int]) -> None:
-        """Ask for a copy; its number is told with ``number``."""
-        socket.send_fds(self.socket, [_SAID.pack(_MAKE, number, 0, 0)], descriptors)
+    async def make(self, number: int, descriptors: list[int]) -> None:
+        """Ask for a copy; that it was made is told with ``number``. It waits while the warm process does not read."""
+        await self._say(_SAID.pack(_MAKE, number, 0, 0), descriptors)
 
-    def signal(self, number: int, signum: int) -> None:
-        """Send a signal to a copy; nothing where it has ended."""
-        self.socket.sendall(_SAID.pack(_SIGNAL, number, signum, 0))
+    async def signal(self, number: int, signum: int) -> None:
+        """Send a signal to a copy; nothing where it has ended. It waits as :meth:`make` does."""
+        await self._say(_SAID.pack(_SIGNAL, number, signum, 0), [])
 
-    def teach(self, content: bytes) -> None:
+    def kill(self) -> None:
+        """End it where it stands, also when somebody stopped it; the system ends its copies."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+
+    async def teach(self, content: bytes) -> None:
         """Let every copy that is made from now on know ``content``. It goes by memory that has no name."""
         descriptor = os.memfd_create("taught")
         try:
             with os.fdopen(os.dup(descriptor), "wb") as file:
                 file.write(content)
-            socket.send_fds(self.socket, [_SAID.pack(_LEARN, 0, 0, 0)], [descriptor])
+            await self._say(_SAID.pack(_LEARN, 0, 0, 0), [descriptor])
         finally:
             os.close(descriptor)
 
-    def said(self) -> tuple[int, int] | None:
-        """A command's number and how it ended (``os.waitstatus_to_exitcode``); None for other news.
+    async def _say(self, content: bytes, descriptors: list[int]) -> None:
+        if self._saying is None:
+            self._saying = asyncio.Lock()
+        async with self._saying:
+            while True:
+                try:
+                    socket.send_fds(self.socket, [content], descriptors)
+                except BlockingIOError:
+                    await _writable(self.socket)
+                except OSError:  # it is gone; the service hears of that where it listens
+                    return
+                else:
+                    return
 
-        Raises :class:`EOFError` when the warm process is gone.
-        """
+    def said(self) -> WarmNews | None:
+        """What it tells of a command; None for nothing. Raises :class:`EOFError` when the warm process is gone."""
         try:
             content = self.socket.recv(_SAID.size)
+        except BlockingIOError:
+            return None
         except ConnectionError:
             content = b""
         if not content:
             raise EOFError
         kind, number, status, _ = _SAID.unpack(content)
-        return (number, status) if kind == _ENDED else None
+        return WarmNews(number, status if kind == _ENDED else None)
 
     def close(self) -> None:
         """End it; copies that run are killed."""
@@ -107,6 +135,21 @@ def keep_memory_private() -> None:
     Its forks are as private (prctl(2), PR_SET_DUMPABLE; ptrace(2)). The system's administrator still may.
     """
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+async def _writable(connection: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+
+    def awake() -> None:
+        if not ready.done():
+            ready.set_result(None)
+
+    loop.add_writer(connection.fileno(), awake)
+    try:
+        await ready
+    finally:
+        loop.remove_writer(connection.fileno())
 
 
 def _make_copies(service: socket.socket, run: Run, learn: Learn) -> None:
@@ -126,7 +169,9 @@ def _make_copies(service: socket.socket, run: Run, learn: Learn) -> None:
                 woken.recv(4_096)
             _reap(service, pids)
         if service in ready:
-            content, descriptors, _flags, _address = socket.recv_fds(service, _SAID.size, COPY_DESCRIPTORS)
+            content, descriptors, _flags, _address = socket.recv_fds(
+                service, _SAID.size, COPY_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
+            )
             if not content:
                 return
             kind, number, signum, _ = _SAID.unpack(content)
@@ -137,6 +182,7 @@ def _make_copies(service: socket.socket, run: Run, learn: Learn) -> None:
                 gc.freeze()
             elif kind == _MAKE:
                 pids[number] = _copy(service, [woken, wake], descriptors, run)
+                service.sendall(_SAID.pack(_MADE, number, 0, 0))
 
 
 def _content_of(descriptors: list[int]) -> bytes:

@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 from exchange.service import wire
-from exchange.service.run_folder import RunNote, is_owned, read_note
+from exchange.service.run_folder import RunNote, is_owned, owners_of, read_note
 
 # These open no desk, or are about the home and its service themselves; all others are given to a running desk.
 HERE = frozenset(
@@ -28,6 +28,9 @@ _HELP = frozenset(["--help", "--version"])
 # So long a service that owns the home may take until it listens, or until it has ended.
 _STARTING_S = 15.0
 _LOOK_AGAIN_S = 0.05
+# A service that does not say within so long that it heard a signal is stopped, or hangs: nobody waits for it.
+_HEARS_WITHIN_S = 15.0
+_ENDS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT})
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGWINCH)
 
 
@@ -112,23 +115,28 @@ def _connected(home: str, note: RunNote) -> Any:
             time.sleep(_LOOK_AGAIN_S)
             note = read_note(home) or note
         else:
-            _require_own_user(connection)
+            _require_owner(connection, home)
             connection.settimeout(None)
             return connection
 
 
-def _require_own_user(connection: Any) -> None:
-    """Return if the service is this user's: another's must not be given a terminal."""
+def _require_owner(connection: Any, home: str) -> None:
+    """Return if this user's process that owns the home listens: no other must be given a terminal."""
     import socket
     import struct
 
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    _pid, uid, _gid = struct.unpack("3i", credentials)
-    if uid != os.geteuid():
-        from protocol.errors import RunFolderError
+    pid, uid, _gid = struct.unpack("3i", credentials)
+    owners = owners_of(home)
+    if uid == os.geteuid() and (pid in owners or not owners or pid == 0):
+        return
+    from protocol.errors import RunFolderError
 
-        connection.close()
+    connection.close()
+    if uid != os.geteuid():
         raise RunFolderError(f"user {uid} listens at the socket of this desk: run the command as the desk's user")
+    owner = ", ".join(map(str, sorted(owners)))
+    raise RunFolderError(f"process {pid} listens at the socket of this desk, and process {owner} owns it")
 
 
 def _request(arguments: Sequence[str]) -> bytes:
@@ -147,13 +155,16 @@ def _run(connection: Any, arguments: Sequence[str]) -> int | None:
     folder = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     content = wire.frame(wire.REQUEST, _request(arguments))
     waiting: list[int] | None = []  # a signal must not be written into the midst of the request
+    asked = _Asked()
 
     def pass_on(number: int, _frame: FrameType | None = None) -> None:
+        if number in _ENDS:
+            asked.to_end()
         if waiting is not None:
             waiting.append(number)
             return
         with suppress(OSError):
-            connection.sendall(wire.frame(wire.SIGNAL, bytes([number])))
+            connection.send(wire.frame(wire.SIGNAL, bytes([number])), socket.MSG_DONTWAIT)
 
     def stop_too(_number: int, _frame: FrameType | None) -> None:
         pass_on(signal.SIGSTOP)
@@ -168,11 +179,13 @@ def _run(connection: Any, arguments: Sequence[str]) -> int | None:
         early, waiting = waiting or [], None
         for number in early:
             pass_on(number)
-        kind, said = _answer(connection)
+        kind, said = _answer(connection, asked)
         if kind == wire.TAKEN:
-            kind, said = _answer(connection)
+            kind, said = _answer(connection, asked)
             if kind is None:
                 kind = wire.LOST
+        elif kind is None and asked.in_vain():
+            return _interrupted()
     except OSError:
         kind, said = None, b""
     finally:
@@ -182,19 +195,54 @@ def _run(connection: Any, arguments: Sequence[str]) -> int | None:
     return _outcome(kind, said)
 
 
-def _answer(connection: Any) -> tuple[bytes | None, bytes]:
-    """The next frame's kind and content; no kind where the service is gone."""
-    header = _exactly(connection, wire.HEADER_BYTES)
-    if header is None or wire.length(header) > wire.MAX_REPLY_BYTES:
-        return None, b""
-    content = _exactly(connection, wire.length(header))
-    return (None, b"") if content is None else (header[:1], content)
+class _Asked:
+    """Since when the service was asked to end the command, and did not say that it heard so."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+
+    def to_end(self) -> None:
+        """A signal that ends a command was passed on."""
+        import time
+
+        if self._since is None:
+            self._since = time.monotonic()
+
+    def heard(self) -> None:
+        """The service said so."""
+        self._since = None
+
+    def in_vain(self) -> bool:
+        """Whether nobody waits for the service any longer."""
+        import time
+
+        return self._since is not None and time.monotonic() - self._since >= _HEARS_WITHIN_S
 
 
-def _exactly(connection: Any, count: int) -> bytes | None:
+def _answer(connection: Any, asked: _Asked) -> tuple[bytes | None, bytes]:
+    """The next frame's kind and content; no kind where the service is gone, or heard a signal for too long not."""
+    while True:
+        header = _exactly(connection, wire.HEADER_BYTES, asked)
+        if header is None or wire.length(header) > wire.MAX_REPLY_BYTES:
+            return None, b""
+        content = _exactly(connection, wire.length(header), asked)
+        if content is None:
+            return None, b""
+        if header[:1] != wire.HEARD:
+            return header[:1], content
+        asked.heard()
+
+
+def _exactly(connection: Any, count: int, asked: _Asked) -> bytes | None:
+    import select
+
     found = b""
     while len(found) < count:
         try:
+            if not select.select([connection], [], [], 1)[0]:
+                if asked.in_vain():
+                    return None
+                continue
             more = connection.recv(count - len(found))
         except OSError:
             return None
@@ -202,6 +250,14 @@ def _exactly(connection: Any, count: int) -> bytes | None:
             return None
         found += more
     return found
+
+
+def _interrupted() -> int:
+    """A command that the service did not take was interrupted: nothing ran."""
+    from keys.local.translation import _
+
+    os.write(2, f"{_('interrupted')}\n".encode("utf-8", "replace"))
+    return 128 + signal.SIGINT
 
 
 def _outcome(kind: bytes | None, said: bytes) -> int | None:

@@ -54,7 +54,9 @@ def peer_of(connection: socket.socket) -> Peer:
     held = _held(connection, pid)
     try:
         session = session_of(pid, uid)
-        if select.select([held], [], [], 0)[0]:  # it ended: what was read may be of another process
+        looking = select.poll()  # select(2) knows no number above 1023, and a service has more descriptors
+        looking.register(held, select.POLLIN)
+        if looking.poll(0):  # it ended: what was read may be of another process
             raise SessionError("the process that connected has ended")
     finally:
         os.close(held)

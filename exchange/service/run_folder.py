@@ -48,7 +48,7 @@ class RunNote(NamedTuple):
 def read_note(home: str | os.PathLike[str]) -> RunNote | None:
     """What the last owner of ``home`` wrote; None where there was none, or the note is torn."""
     try:
-        descriptor = os.open(os.path.join(home, LOCK), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = os.open(os.path.join(home, LOCK), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
     try:
@@ -63,7 +63,7 @@ def read_note(home: str | os.PathLike[str]) -> RunNote | None:
 def is_owned(home: str | os.PathLike[str]) -> bool:
     """Whether a service owns ``home`` at this moment."""
     try:
-        descriptor = os.open(os.path.join(home, LOCK), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = os.open(os.path.join(home, LOCK), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return False
     try:
@@ -107,6 +107,45 @@ def owned(home: Path, wanted: Path | None, environment: Mapping[str, str]) -> It
             _drop_socket(folder / name)
     finally:
         release_lock(lock)
+
+
+def owners_of(home: str | os.PathLike[str]) -> frozenset[int]:
+    """The processes that hold the lock of ``home``, as the system says (proc_locks(5)); empty where it says none.
+
+    A file of another file system with the same number counts too.
+    """
+    try:
+        inode = os.stat(os.path.join(home, LOCK)).st_ino
+        with open("/proc/locks", encoding="ascii", errors="replace") as table:
+            rows = [line.split() for line in table]
+    except OSError:
+        return frozenset()
+    found = set()
+    for row in rows:
+        if len(row) >= 6 and row[1] == "FLOCK" and row[3] == "WRITE" and row[5].rpartition(":")[2] == str(inode):
+            found.add(int(row[4]))
+    return frozenset(found - {0, -1})
+
+
+class HeldPlaces:
+    """The files by which others find a running service: its lock and its sockets, as they were when it began."""
+
+    def __init__(self, home: str | os.PathLike[str], note: RunNote) -> None:
+        self._paths = (os.path.join(home, LOCK), note.command_socket, note.api_socket)
+        self._marks = [_mark(path) for path in self._paths]
+
+    def lost(self) -> str | None:
+        """The first that was removed, or replaced by another program; None: all are as they were."""
+        changed = (path for path, mark in zip(self._paths, self._marks, strict=True) if _mark(path) != mark)
+        return next(changed, None)
+
+
+def _mark(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def require_own_folder(folder: str | os.PathLike[str]) -> None:

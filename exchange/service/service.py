@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, suppress
@@ -35,7 +36,7 @@ from exchange.office.officers import Login
 from exchange.service._command import CommandRunner
 from exchange.service._commands import CommandServer
 from exchange.service._warm import WarmProcess, keep_memory_private
-from exchange.service.run_folder import RunNote
+from exchange.service.run_folder import HeldPlaces, RunNote
 from exchange.service.sessions import OfficerSession, Sessions
 from exchange.settings import DeskSettings, Home
 from exchange.store.desk_store import DeskStore
@@ -45,6 +46,9 @@ from protocol.address import Address
 from protocol.errors import ComityError, UnavailableError
 
 EXPIRY_EVERY_S = 5.0
+# So often it is looked whether others still find the service.
+LOOK_EVERY_S = 2.0
+_MOST_DESCRIPTORS = 65_536
 TEACH_EVERY_S = 5.0
 TEACH_LEAST_S = 60.0
 _SECRET_BYTES = 32
@@ -68,12 +72,13 @@ class DeskService:
     opened: OpenedDesk | None = None
     commands: CommandServer | None = None
     _ending: asyncio.Event = field(default_factory=asyncio.Event)
-    _failed: bool = False
+    _failed: str | None = None
 
     @staticmethod
     def begin() -> None:
         """Call this before a secret is read: from now on this process's memory is its own."""
         keep_memory_private()
+        _take_descriptors()
 
     @classmethod
     def prepare(cls, home: Path, keystore: Keystore, program: Callable[[], None]) -> DeskService:
@@ -114,8 +119,9 @@ class DeskService:
     ) -> None:
         """Run until :meth:`end`: commands that run are let end, then the desk is closed.
 
-        Raises as :func:`open_desk`, and :class:`UnavailableError` when the system ended the process that commands are
-        made from.
+        Raises as :func:`open_desk`, and :class:`UnavailableError` when the process that commands are made from was
+        ended or stopped, or the home or a socket was removed: then others could not reach this desk, or open the home
+        besides.
         """
 
         async def unlocked() -> Keystore:
@@ -131,7 +137,8 @@ class DeskService:
             for part in parts:
                 await stack.enter_async_context(part(self))
             await self.commands.listen(note.command_socket)
-            works = (self._keep_watch(), self._expire(), self._teach(self.opened.context))
+            places = HeldPlaces(self.home, note)
+            works = (self._keep_watch(), self._expire(), self._keep(places), self._teach(self.opened.context))
             beside = [asyncio.create_task(work) for work in works]
             try:
                 if ready is not None:
@@ -149,12 +156,19 @@ class DeskService:
                     task.cancel()
                 await asyncio.gather(*beside, return_exceptions=True)
                 self.commands.stop_hearing()
-        if self._failed:
-            raise UnavailableError("the system ended the process that commands are made from")
+        if self._failed is not None:
+            raise UnavailableError(self._failed)
 
-    def _lose(self) -> None:
-        self._failed = True
+    def _lose(self, why: str = "the process that commands are made from was ended, or stopped") -> None:
+        self._failed = why
         self.end()
+
+    async def _keep(self, places: HeldPlaces) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            lost = places.lost()
+            if lost is not None and not self._ending.is_set():
+                self._lose(f"{lost} was removed, or replaced by another program")
 
     async def _keep_watch(self) -> None:
         desk = await self.desk(Login())
@@ -173,7 +187,7 @@ class DeskService:
                 news = await context.in_thread(partial(derived_since, context.store, self.taught))
                 # Without news, time alone moves what is due from one level to the next.
                 if any(news) or quiet_s >= TEACH_LEAST_S:
-                    self.warm.teach(cbor2.dumps(news))
+                    await self.warm.teach(cbor2.dumps(news))
                     self.taught = last_of(news, self.taught)
                     quiet_s = 0.0
                 if any(news):
@@ -185,6 +199,14 @@ class DeskService:
         while True:
             await asyncio.sleep(EXPIRY_EVERY_S)
             self.sessions.expire()
+
+
+def _take_descriptors() -> None:
+    """Let this process have as many descriptors as the system lets it: each caller brings four."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MOST_DESCRIPTORS)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _read_ahead(files: Home, keystore: Keystore) -> dict[str, Any]:

@@ -2,16 +2,16 @@
 
 A frame is a kind (one byte), a length (four bytes, big-endian) and so many bytes. The command says ``REQUEST`` once, as
 JSON, with four descriptors beside its first byte (RFC-less, ``SCM_RIGHTS``): standard input, output and error, and its
-working folder. Then it may say ``SIGNAL`` (one byte, the signal's number). The service says ``TAKEN`` before anything
-of the command runs, and at last ``ENDED`` (one byte, the exit code) or ``REFUSED`` (JSON: code and detail). After
-``REFUSED`` nothing ran.
+working folder. Then it may say ``SIGNAL`` (one byte, the signal's number), and hears ``HEARD`` for each. The service
+says ``TAKEN`` before anything of the command runs, and at last ``ENDED`` (one byte, the exit code) or ``REFUSED``
+(JSON: code and detail). After ``REFUSED`` nothing ran.
 
 The command reads and writes its own terminal and files by those descriptors: the service relays no content.
 """
 
 from __future__ import annotations
 
-REQUEST, SIGNAL, TAKEN, ENDED, REFUSED, LOST = b"R", b"S", b"T", b"E", b"N", b"L"
+REQUEST, SIGNAL, TAKEN, ENDED, REFUSED, LOST, HEARD = b"R", b"S", b"T", b"E", b"N", b"L", b"H"
 HEADER_BYTES = 5
 DESCRIPTORS = 4
 # The arguments and the environment of a process have 2 MiB at most on Linux; as JSON they grow.

@@ -106,8 +106,28 @@ class SegmentMarks:
 
     def present_from(self, number: int, index: int) -> int | None:
         """The first present segment of the file from ``index`` on."""
-        found = self._marks[number].find(_PRESENT, index)
+        return self._from(number, index, _PRESENT)
+
+    def present_in_both(self, other: SegmentMarks, number: int, index: int) -> int | None:
+        """The first segment of the file from ``index`` on that is present here and there."""
+        return self._leap(other, number, index, _PRESENT)
+
+    def present_only_here(self, other: SegmentMarks, number: int, index: int) -> int | None:
+        """The first segment of the file from ``index`` on that is present here and absent there."""
+        return self._leap(other, number, index, _ABSENT)
+
+    def _from(self, number: int, index: int, mark: int) -> int | None:
+        found = self._marks[number].find(mark, index)
         return None if found < 0 else found
+
+    def _leap(self, other: SegmentMarks, number: int, index: int, mark: int) -> int | None:
+        """By turns from one to the next in either, so that long runs cost nothing."""
+        while (here := self._from(number, index, _PRESENT)) is not None:
+            there = other._from(number, here, mark)
+            if there is None or there == here:
+                return there
+            index = there
+        return None
 
 
 def _runs(marks: bytearray, mark: int) -> Iterator[tuple[int, int]]:

@@ -35,13 +35,14 @@ from protocol.errors import (
     FileUnknownError,
     NotFoundError,
     StorageFullError,
+    UnavailableError,
 )
 from protocol.files.sealed_file import verify_segment
 from protocol.http.files import FilesAnnounced, SegmentSent, encode_segments
 from protocol.http.problem import is_final
 
 # One request carries so much: few enough that several are under way at once, and little is sent again after a kill.
-BATCH_BYTES = 2 * 1024 * 1024
+BATCH_BYTES = 1024 * 1024
 BATCH_SEGMENTS = 128
 # So many messages' files go to one partner in turn.
 _MESSAGES_AT_ONCE = 8
@@ -253,11 +254,9 @@ class PartnerFiles:
         number, index = push.cursor
         for step in range(files + 1):
             at = (number + step) % files
-            found = lacks.present_from(at, index if step == 0 else 0)
-            while found is not None:
-                if marks.has(at, found):
-                    return at, found
-                found = lacks.present_from(at, found + 1)
+            found = lacks.present_in_both(marks, at, index if step == 0 else 0)
+            if found is not None:
+                return at, found
         return None
 
     def _batch(self, push: _Push) -> list[tuple[int, int]]:
@@ -282,7 +281,6 @@ class PartnerFiles:
             announced = FilesAnnounced(stored.digest, stored.file_list or b"")
             missing = await self._node.partners.get(self._partner).announce_files(announced, len(files.files))
             push.lacks = SegmentMarks.of_ranges(files, missing)
-            self._refusals.pop(push.holding.digest, None)
             if push.lacks.present:
                 push.confirmed = False
             self._worked()
@@ -295,7 +293,7 @@ class PartnerFiles:
     async def _send(self, push: _Push, places: Sequence[tuple[int, int]]) -> None:
         """Send a batch; what the partner does not take it is asked about again."""
         try:
-            segments = await self._read(push, places)
+            segments = await self._readable(push, places)
             if not segments:
                 return
             size = sum(len(sent.segment.data) for sent in segments)
@@ -306,23 +304,33 @@ class PartnerFiles:
             client = self._node.partners.get(self._partner)
             verdicts = await client.send_segments(push.holding.digest, body, len(segments), extra_s)
             del body
+            self._node.metrics.file_bytes.labels("sent").inc(size)
+            self._worked()
             for sent, verdict in zip(segments, verdicts, strict=True):
                 if isinstance(verdict, FileAlteredError):
                     await self._look_at(push, sent)
-                if verdict is not None:
-                    self._node.metrics.refusals.labels("files", verdict.code).inc()
-                    push.lacks = None
-            self._node.metrics.file_bytes.labels("sent").inc(size)
-            self._worked()
-        except FileNotReservedError:
-            push.lacks = None
-        except OF_ONE_MESSAGE as problem:
+            refusal = next((verdict for verdict in verdicts if verdict is not None), None)
+            if refusal is not None:  # it is asked again what it lacks, and less often the more it refuses
+                self._refused(push, refusal)
+            else:
+                self._refusals.pop(push.holding.digest, None)
+        except (FileNotReservedError, *OF_ONE_MESSAGE) as problem:
             self._refused(push, problem)
         except BaseException:
             push.lacks = None  # nobody knows what arrived
             raise
         finally:
             push.under_way -= 1
+
+    async def _readable(self, push: _Push, places: Sequence[tuple[int, int]]) -> list[SegmentSent]:
+        """The segments; none where this node's own store cannot be read now, which is no fault of the partner."""
+        try:
+            return await self._read(push, places)
+        except UnavailableError as problem:
+            self._node.log.warning("files-not-read", code=problem.code)
+            push.lacks = None
+            self._rest(push.holding.digest)
+            return []
 
     async def _read(self, push: _Push, places: Sequence[tuple[int, int]]) -> list[SegmentSent]:
         segments = []

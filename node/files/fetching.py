@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar
 
+from node.files._marks import SegmentMarks
 from node.files.context import FilesContext
+from node.files.delivery import BATCH_BYTES, BATCH_SEGMENTS
+from node.files.holdings import Holding
 from node.files.intake import FileIntake, whole_of
 from node.log.wakeups import ANY_FILES
 from node.operations.logging import log_defect
@@ -15,7 +19,9 @@ from node.store.file_reads import StoredFileSet
 from protocol.errors import ComityError, FileGoneError, FileNotHereError, NotFoundError
 from protocol.files.file_list import check_list
 from protocol.files.logged import CANCELLED
-from protocol.http.files import MAX_WANTED, FilesAnnounced, FilesWanted, Ranges, SegmentsWanted
+from protocol.http.files import MAX_DATA_BYTES, FilesAnnounced, FilesWanted, SegmentsWanted
+
+T = TypeVar("T")
 
 # How often it looks for files while some are missing, and while none is.
 _LOOK_S = 1.0
@@ -24,8 +30,6 @@ _MESSAGES = 8
 # Files of which nothing new came rest so long at most; of so many messages it is known how often nothing came.
 _REST_S = 30.0
 _MOST_KNOWN = 10_000
-# Segments that one request wants at most, by their runs' lengths: the relay gives as many as fit.
-_RUN = 64
 
 
 class FileFetcher:
@@ -38,6 +42,7 @@ class FileFetcher:
         self._failures = 0
         self._resting: dict[bytes, float] = {}  # until when, by the loop's clock
         self._rests_s: dict[bytes, float] = {}
+        self._at_relay: dict[bytes, SegmentMarks] = {}  # segments that are to be fetched there, by message
 
     async def run(self) -> None:
         """Fetch for ever; returns only by cancellation."""
@@ -90,29 +95,58 @@ class FileFetcher:
                 held = await client.fetch_files(FilesWanted(stored.digest), 0)
                 check_list(held.file_list, stored.file_set)
                 announced = FilesAnnounced(stored.digest, held.file_list)
-                await self._intake.announce(announced, relay, desk=False)
-                return True
+                return await self._here(self._intake.announce(announced, relay, desk=False)) is not None
             holding = await self._context.holdings.of(stored)
             if holding is None:
                 return False
-            wanted = _first(holding.marks.absent_ranges(MAX_WANTED))
-            if not wanted:
+            if not holding.marks.absent:
+                self._at_relay.pop(stored.digest, None)
                 await self._intake.settle(holding)
                 return False
-            slowest = self._node.settings.files.slowest_bytes_per_s
-            held = await client.fetch_files(FilesWanted(stored.digest, wanted), stored.file_set.total_bytes / slowest)
-            if not held.segments:
-                return False
-            answers = await self._intake.take(stored.digest, held.segments, relay)
+            wanted = await self._wanted(relay, holding)
+            came = await asyncio.gather(*(self._fetch(relay, stored, batch) for batch in wanted))
         except (FileNotHereError, NotFoundError):
             return False
         except FileGoneError:
             await self._taken_back(stored)
             return False
-        return None in answers
+        return any(came)
+
+    async def _wanted(self, relay: str, holding: Holding) -> list[list[SegmentsWanted]]:
+        """What to ask for now: missing here, and at the relay as far as it told."""
+        most = self._node.settings.files.requests_at_once
+        told = self._at_relay.pop(holding.digest, None)
+        batches = [] if told is None else _batches(holding, told, most)
+        if not batches:
+            held = await self._node.partners.get(relay).fetch_files(FilesWanted(holding.digest), 0)
+            told = SegmentMarks.of_ranges(holding.files, held.held)
+            batches = _batches(holding, told, most)
+        if told is not None and batches and len(self._at_relay) < _MESSAGES:
+            self._at_relay[holding.digest] = told
+        return batches
+
+    async def _fetch(self, relay: str, stored: StoredFileSet, wanted: Sequence[SegmentsWanted]) -> bool:
+        """One request; whether anything came."""
+        slowest = self._node.settings.files.slowest_bytes_per_s
+        client = self._node.partners.get(relay)
+        held = await client.fetch_files(FilesWanted(stored.digest, tuple(wanted)), MAX_DATA_BYTES / slowest)
+        if not held.segments:
+            return False
+        answers = await self._here(self._intake.take(stored.digest, held.segments, relay))
+        return answers is not None and None in answers
+
+    async def _here(self, taken: Awaitable[T]) -> T | None:
+        """What this node made of it; None where it could not take it now, which is no fault of the relay."""
+        try:
+            return await taken
+        except ComityError as problem:
+            self._node.log.warning("files-not-taken", code=problem.code)
+            self._node.metrics.refusals.labels("files-fetching", problem.code).inc()
+            return None
 
     async def _taken_back(self, stored: StoredFileSet) -> None:
         """The relay let them go before they were here: they were taken back, or their time is over."""
+        self._at_relay.pop(stored.digest, None)
         whole = whole_of(stored, await self._context.holdings.of(stored))
         with self._context.holdings.ending(stored.digest):
             await self._context.store.delete(stored.digest)
@@ -120,9 +154,21 @@ class FileFetcher:
             await self._node.sequencer.perform(operation)
 
 
-def _first(absent: Sequence[Ranges]) -> tuple[SegmentsWanted, ...]:
-    """The first runs that are missing, as many as one request names."""
-    wanted = [
-        SegmentsWanted(number, first, min(count, _RUN)) for number, runs in enumerate(absent) for first, count in runs
-    ]
-    return tuple(wanted[:MAX_WANTED])
+def _batches(holding: Holding, told: SegmentMarks, most: int) -> list[list[SegmentsWanted]]:
+    """What ``told`` has and is missing here, for so many requests of some bytes; taken out of ``told``."""
+    batches: list[list[SegmentsWanted]] = []
+    size = 0
+    for number, file in enumerate(holding.files.files):
+        index = told.present_only_here(holding.marks, number, 0)
+        while index is not None:
+            length = file.extent(index)[1]
+            if not batches or size + length > BATCH_BYTES or len(batches[-1]) == BATCH_SEGMENTS:
+                if len(batches) == most:
+                    return batches
+                batches.append([])
+                size = 0
+            batches[-1].append(SegmentsWanted(number, index, 1))
+            size += length
+            told.remove(number, index)
+            index = told.present_only_here(holding.marks, number, index + 1)
+    return batches

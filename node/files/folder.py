@@ -42,8 +42,10 @@ class FolderStore:
 
     async def open(self) -> None:
         """See :class:`~node.files.store.FileStore`."""
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="files")
-        await self._calling(self._open)
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="files")
+        if self._lock is None:
+            await self._calling(self._open)
 
     def _open(self) -> None:
         with self._writing():
@@ -161,6 +163,8 @@ class FolderStore:
         return await self._calling(self._room)
 
     def _room(self) -> int:
+        if self._lock is None:
+            self._open()  # or say why not
         with self._reading():
             disk = os.statvfs(self._path)
         return disk.f_bavail * disk.f_frsize
@@ -177,7 +181,7 @@ class FolderStore:
         try:
             yield
         except OSError as problem:
-            error = disk_error(problem, f"a file below {self._path} cannot be written: {problem.strerror}")
+            error = disk_error(problem, f"files cannot be written here: {problem.strerror}")
             self._report(self._path, problem, "writing")
             raise error from problem
         self._report(self._path, None, "writing")
@@ -187,7 +191,7 @@ class FolderStore:
         try:
             yield
         except OSError as problem:
-            error = disk_error(problem, f"a file below {self._path} cannot be read: {problem.strerror}")
+            error = disk_error(problem, f"files cannot be read here: {problem.strerror}")
             self._report(self._path, problem, "reading")
             raise error from problem
         self._report(self._path, None, "reading")

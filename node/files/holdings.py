@@ -160,9 +160,9 @@ class Holdings:
 
         Raises :class:`StorageFullError`, and ``UnavailableError`` until :meth:`count` has looked.
         """
+        room = await self._store.room()  # first: a disk that fails is the reason for whatever else is not so
         if not self._counted:
             raise UnavailableError("this node is still looking at the files that it holds")
-        room = await self._store.room()
         reserve = self._node.settings.files.reserve_bytes
         if room is not None and room - reserve - self.expected_bytes < size_bytes:
             raise StorageFullError("this node has no room for these files now")

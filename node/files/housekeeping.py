@@ -35,6 +35,7 @@ class FileHousekeeping:
 
     async def begin(self) -> None:
         """Count what is here, let go what no message has any more, and log what became whole before a kill."""
+        await self._context.store.open()
         await self._context.holdings.count()
         gone = self._context.holdings.gone
         if gone:  # the folder was lost, or the database is an older one

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from node.files.context import FilesContext
 from node.files.holdings import Holding
+from node.store.file_operations import RecordCancelTold
 from node.store.file_reads import HopState, StoredFileSet
 from protocol.errors import FileGoneError, FileNotHereError, NotFoundError
 from protocol.files.sealed_file import Segment, split_segment_path
@@ -57,6 +58,8 @@ class FileServing:
         state = None if stored is None else stored.state_of(party)
         if stored is None or state is None:
             raise NotFoundError
+        if state is HopState.TO_BE_TOLD:  # it is told by this
+            await self._node.sequencer.submit(RecordCancelTold(digest, party))
         if stored.ended or state in (HopState.TO_BE_TOLD, HopState.GETS_NONE) or stored.expires <= self._node.clock():
             raise FileGoneError("these files were let go here")
         return stored

@@ -36,7 +36,10 @@ class FileStore(Protocol):
     """
 
     async def open(self) -> None:
-        """Take the store for this process; raises ``StoreInUseError`` when another one has it, ``SettingsError``."""
+        """Take the store for this process, if it was not; raises ``StoreInUseError`` when another has it.
+
+        Also ``SettingsError``. After an error that passes it may be opened again.
+        """
 
     async def close(self) -> None:
         """Let it go; idempotent."""

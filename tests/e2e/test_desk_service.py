@@ -6,11 +6,15 @@ import json
 import os
 import re
 import select
+import signal
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -372,6 +376,149 @@ def test_a_request_that_is_none_is_refused_with_its_descriptors_closed(running: 
         socket.send_fds(connection, [b"R"], [file.fileno()] * 100)
     assert running.run("inbox", *running.by("kim")).code == 0
     assert _open_files(running.service.pid) <= open_before + 2
+
+
+def _request_of(**changes: Any) -> bytes:
+    said = {"arguments": ["inbox"], "environment": {}, "umask": 0o077, "streams": [["utf-8", "strict"]] * 3}
+    return wire.frame(wire.REQUEST, json.dumps({**said, **changes}).encode())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"environment": {"A=B": "x"}},
+        {"environment": {"": "x"}},
+        {"environment": {"A": "\ud800"}},
+        {"arguments": ["\udfff"]},
+        {"streams": [["no-encoding", "strict"]] * 3},
+        {"streams": [["base64", "strict"]] * 3},
+        {"streams": [["utf-8", "no-handler"]] * 3},
+    ],
+)
+def test_what_no_caller_has_is_refused_before_a_command_is_made(running: ServedDesk, changes: dict[str, Any]) -> None:
+    content = _request_of(**changes)
+    with _connect(running) as connection, open(os.devnull, "r+b") as file:
+        folder = os.open(running.root, os.O_RDONLY)
+        socket.send_fds(connection, [content[:1]], [file.fileno()] * 3 + [folder])
+        os.close(folder)
+        connection.sendall(content[1:])
+        assert _answer(connection)[:1] == wire.REFUSED
+
+
+def test_descriptors_that_are_odd_are_refused_or_harm_the_caller_alone(running: ServedDesk) -> None:
+    assert running.service is not None
+    open_before = _open_files(running.service.pid)
+    content = _request_of()
+    ends = socket.socketpair()
+    lingering = socket.create_server(("127.0.0.1", 0))
+    caller = socket.create_connection(lingering.getsockname())
+    unread = lingering.accept()[0]
+    caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 3_600))
+    caller.setblocking(False)
+    with suppress(BlockingIOError):
+        while caller.send(b"x" * 65_536):
+            continue
+    folder, null = os.open(running.root, os.O_RDONLY), os.open(os.devnull, os.O_RDWR)
+    gone = running.root / "gone"
+    gone.mkdir(exist_ok=True)
+    removed = os.open(gone, os.O_RDONLY)
+    gone.rmdir()
+    odd = {
+        "a folder that is none": [null] * 4,
+        "sockets": [*(end.fileno() for end in ends), null, folder],
+        "folders as streams": [folder] * 4,
+        "a removed folder": [null] * 3 + [removed],
+        "hundreds": [null] * 200 + [folder],
+        "a folder and hundreds": [null] * 3 + [folder] * 200,
+        "a socket whose end is waited for": [caller.fileno()] * 4,
+        "a socket whose end is waited for, in a command": [null, caller.fileno(), null, folder],
+    }
+    try:
+        for name, descriptors in odd.items():
+            with _connect(running) as connection:
+                socket.send_fds(connection, [content[:1]], descriptors)
+                with suppress(BrokenPipeError):
+                    connection.sendall(content[1:])
+                if "waited" in name:
+                    caller.close()
+                if "command" not in name:
+                    assert _answer(connection)[:1] in {wire.REFUSED, wire.TAKEN}, name
+            assert running.run("inbox", *running.by("kim")).code == 0, name
+    finally:
+        for one in (*ends, lingering, unread):
+            one.close()
+        for number in (folder, null, removed):
+            os.close(number)
+    assert _open_files(running.service.pid) <= open_before + 2
+
+
+def test_a_program_that_put_its_own_socket_there_gets_no_terminal_and_the_service_ends(running: ServedDesk) -> None:
+    assert running.service is not None
+    note = read_note(running.home)
+    assert note is not None
+    os.unlink(note.command_socket)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as thief:
+        thief.bind(note.command_socket)
+        thief.listen()
+        thief.settimeout(0.5)
+        refused = running.run("inbox", "--json", *running.by("kim"), COMITY_PASSPHRASE_FILE=str(running.passphrase))
+        # Refused, or, where the service has ended meanwhile, the command opens the home itself.
+        assert refused.code == 0 or refused.json["error"]["code"] == "run-folder", refused
+        with suppress(TimeoutError):
+            got = thief.accept()[0]
+            assert got.recv(4_096) == b""
+        assert running.service.wait(WITHIN_S) != 0
+    said, told = running.service.communicate()
+    running.service = None
+    assert "unavailable" in said + told
+    assert "removed, or replaced" in said + told
+    running.start()
+    assert running.run("inbox", *running.by("kim")).code == 0
+
+
+def test_a_service_whose_warm_process_is_killed_ends_and_tells_so(running: ServedDesk) -> None:
+    assert running.service is not None
+    waiting = running.begin("inbox", "--wait", "30", *running.by("kim"))
+    until(lambda: _copies(running))
+    (warm,) = _children(running.service.pid)
+    os.kill(warm, signal.SIGTERM)  # it ends with the service, and by nothing that asks
+    os.kill(warm, signal.SIGKILL)
+    assert running.service.wait(WITHIN_S) != 0
+    said, told = running.service.communicate()
+    running.service = None
+    assert "unavailable" in said + told
+    _out, err = waiting.communicate(timeout=WITHIN_S)
+    assert waiting.returncode != 0
+    assert "Traceback" not in err
+
+
+def test_a_command_that_is_killed_says_that_it_is_not_known_whether_it_is_done(running: ServedDesk) -> None:
+    waiting = running.begin("inbox", "--wait", "30", "--json", *running.by("kim"))
+    (copy,) = until(lambda: _copies(running))
+    os.kill(copy, signal.SIGKILL)
+    out, err = waiting.communicate(timeout=WITHIN_S)
+    assert "service-lost" in out + err
+    assert running.run("inbox", *running.by("kim")).code == 0
+
+
+def test_a_session_that_ends_while_a_command_runs_lets_it_end_and_runs_no_other(running: ServedDesk) -> None:
+    with Shell(running) as shell:
+        signed = shell.run("login", *running.by("kim"))
+        assert signed.code == 0, signed
+        command = subprocess.Popen(
+            [*COMITY, "inbox", "--wait", "2", "--json", *running.by("kim")],
+            env=running.environment(),
+            cwd=running.root,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        until(lambda: _copies(running))
+        assert shell.run("logout").code == 0
+        assert command.wait(WITHIN_S) == 0
+        assert command.stdout is not None
+        command.stdout.close()
+        assert shell.run("inbox", "--json").json["error"]["code"] == "officer-needed"
 
 
 def test_callers_that_say_nothing_or_do_not_read_keep_nobody_waiting(running: ServedDesk) -> None:

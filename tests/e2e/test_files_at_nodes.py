@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -80,3 +81,25 @@ async def test_files_pass_a_relay_to_a_nation_that_fetches_and_to_a_hosted_desk_
         ("gh", "FileRelayAcceptance", "", "fr"),
         ("jp", "FileAcceptance", "", ""),
     ]
+
+
+async def test_a_disk_of_files_that_fails_stops_no_message_and_files_go_on_when_it_is_back(
+    world: World, tmp_path: Path
+) -> None:
+    tokyo, paris = world.desks["24-7@jp"], world.desks["24-7@fr"]
+    (world.home("jp").path / "files").write_text("in the way")
+    jp = await world.start("jp", files=FILES, housekeeping_s=0.05)
+    parcel = Parcel.of(world, tokyo, [paris], 1000)
+    (answer,) = await world.submit(tokyo, parcel.envelope)
+    assert answer.code is None
+    refused = await parcels.call(world, tokyo, "/v1/files/open", parcel.announcement)
+    assert refused.status == 503
+    assert b"files cannot be written here: File exists" in refused.body
+    assert str(tmp_path).encode() not in refused.body
+    assert any("files" in problem for problem in jp.disk.problems)
+    (world.home("jp").path / "files").unlink()
+    await world.until((world.home("jp").path / "files" / ".lock").exists)
+    async with asyncio.timeout(20):
+        while (await parcels.call(world, tokyo, "/v1/files/open", parcel.announcement)).status != 200:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    assert await parcels.send(world, tokyo, parcel, list(parcel.segments)) == [None]

@@ -35,7 +35,7 @@ async def test_a_node_killed_at_any_stage_keeps_each_segment_it_acknowledged_and
     world = World.of(tmp_path, "jp", "fr")
     tokyo, paris = world.desks["24-7@jp"], world.desks["24-7@fr"]
     programs = NodePrograms(world)
-    parcel = Parcel.of(world, tokyo, [paris], 10 * MIB, 3 * MIB, 700, 0)
+    parcel = Parcel.of(world, tokyo, [paris], 6 * MIB, 2 * MIB, 700, 0)
     places = list(parcel.segments)
     acknowledged: set[tuple[int, int]] = set()
 
@@ -56,8 +56,6 @@ async def test_a_node_killed_at_any_stage_keeps_each_segment_it_acknowledged_and
         await programs.start("fr", listen=f"127.0.0.1:{world.ports['fr']}")
         await world.submit(tokyo, parcel.envelope)
         assert await missing() == set(places)
-        await programs.restart("jp")
-        assert await missing() == set(places), "the announcement was not forgotten, and nothing was made up"
         await cut_off(bring(places), lambda: programs.kill("jp"))
         await programs.start("jp")
         assert not acknowledged & await missing(), "what was acknowledged is there"
@@ -66,7 +64,6 @@ async def test_a_node_killed_at_any_stage_keeps_each_segment_it_acknowledged_and
         await programs.start("fr")
         await bring(sorted(await missing()))
         assert await missing() == set()
-        await programs.restart("jp")
 
         async with asyncio.timeout(60):
             while programs.segments_at("fr", parcel.digest) < len(places):  # noqa: ASYNC110 - another process
@@ -77,7 +74,7 @@ async def test_a_node_killed_at_any_stage_keeps_each_segment_it_acknowledged_and
         await programs.start("fr")
         assert await parcels.fetch_all(world, paris, parcel) == parcel.content
         await parcels.state_files(world, paris, EventName.FileHandover, parcel)
-        await asyncio.gather(programs.restart("jp"), programs.restart("fr"))
+        await programs.restart("jp")
         proved = await parcels.file_events(world, tokyo, 4)
         again = await world.mailbox(tokyo)
     finally:

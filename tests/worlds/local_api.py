@@ -16,6 +16,7 @@ import aiohttp
 from jsonschema import Draft202012Validator
 
 from exchange.desk.desk import open_desk
+from exchange.service.api.declared import RUNNING
 from exchange.service.api.openapi import document
 from exchange.service.api.server import local_api
 from exchange.service.peers import Peer, TerminalSession
@@ -113,6 +114,7 @@ class LocalApi:
     path: str
     service: DeskService
     place: TerminalSession | None = HERE
+    followers: set[object] = field(default_factory=set)
 
     @asynccontextmanager
     async def program(self, **headers: str) -> AsyncIterator[Program]:
@@ -138,5 +140,6 @@ async def serving(world: World, address: Address, monkeypatch: Any) -> AsyncIter
             "exchange.service.api.callers.peer_of", lambda _socket: Peer(os.geteuid(), os.getpid(), made.place)
         )
         monkeypatch.setattr("exchange.service.sessions.is_alive", lambda _place: True)
-        await stack.enter_async_context(local_api(service, made.path))
+        app = await stack.enter_async_context(local_api(service, made.path))
+        made.followers = app[RUNNING].followers
         yield made

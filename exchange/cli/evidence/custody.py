@@ -16,6 +16,7 @@ from exchange.cli._options import (
     HomeOption,
     IdArgument,
     JsonOption,
+    OfflineProofsOption,
     PassphraseOption,
     PurposeOption,
     RecipientOption,
@@ -138,6 +139,7 @@ def export(
     to: RecipientOption = None,
     purpose: PurposeOption = None,
     disclose: DiscloseOption = False,
+    offline: OfflineProofsOption = False,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -148,7 +150,7 @@ def export(
         from exchange.custody.export import ExportWish
 
         who, what_for = read_handing(to, purpose)
-        wish = ExportWish(who, what_for, tuple(names or ()), disclose)
+        wish = ExportWish(who, what_for, tuple(names or ()), disclose, not offline)
         found = await desk.messages.resolve(message)
         with file_progress(as_json=as_json) as told:
             made = await desk.custody.export(found, out, wish, told)
@@ -184,23 +186,14 @@ def scan(
     async def work(desk: Desk) -> int | None:
         result = await desk.custody.scan(file)
         if as_json:
-            print_json({"verdict": result.verdict, **_finding(result)})
+            from exchange.acts.evidence import scan_object
+
+            print_json(scan_object(result))
         else:
             line(f"{safe(str(file))}: {scan_text(result)}")
         return {"clean": None, "infected": UNVERIFIED}.get(result.verdict, UNCHECKED)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
-
-
-def _finding(result: ScanResult) -> dict[str, object]:
-    found = result.finding
-    return {
-        "scanner": found.scanner,
-        "reason": found.reason,
-        "signature": found.signature,
-        "size_bytes": result.size_bytes,
-        "sha256": result.sha256,
-    }
 
 
 def scan_text(result: ScanResult) -> str:

@@ -20,6 +20,7 @@ from exchange.cli._options import (
     HomeOption,
     IdArgument,
     JsonOption,
+    OfflineProofsOption,
     PassphraseOption,
     PurposeOption,
     RecipientOption,
@@ -69,9 +70,7 @@ def bag(
     purpose: PurposeOption = None,
     tsa: Annotated[list[str] | None, TSA] = None,
     tsa_roots: TsaRootsOption = None,
-    offline: Annotated[
-        bool, typer.Option("--offline", help=_("Do not ask the logs for proofs that witnesses cosigned."))
-    ] = False,
+    offline: OfflineProofsOption = False,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,

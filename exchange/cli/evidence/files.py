@@ -21,6 +21,7 @@ from exchange.cli._options import (
     with_desk,
 )
 from exchange.cli.messages.printing import report_sent
+from exchange.cli.messages.syncing import SyncOption, synced
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _
 from exchange.text.labels import code_label
@@ -49,6 +50,7 @@ NamesOption = Annotated[
 )
 def list_(
     message: OptionalIdArgument = None,
+    sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -56,10 +58,12 @@ def list_(
     """List files."""
 
     async def work(desk: Desk) -> None:
+        reached = await synced(desk, sync=sync)
         found = await desk.files.listed(None if message is None else await desk.messages.resolve(message))
         if as_json:
-            print_json({"messages": [files_object(one) for one in found]})
+            print_json({"messages": [files_object(one) for one in found], **reached.members()})
             return
+        reached.say()
         table(
             _("Messages with files"),
             [_("Message"), _("Way"), _("Files"), _("Size"), _("How far")],
@@ -78,17 +82,17 @@ def _row(one: MessageFiles) -> tuple[object, ...]:
 
 
 def _print_files(one: MessageFiles) -> None:
+    from exchange.custody.reading import state_text
     from exchange.text.rendering import attached_name
 
     table(
         _("Files"),
-        [_("Name"), _("Size"), _("Here"), _("Opened"), _("SHA-256"), _("Sealed name")],
+        [_("Name"), _("Size"), _("State"), _("SHA-256"), _("Sealed name")],
         [
             (
                 attached_name(row.name, row.label),
                 bytes_text(row.size_bytes),
-                _("yes") if row.here else _("no"),
-                _("yes") if row.opened else _("no"),
+                state_text(row.state),
                 row.sha256,
                 row.sealed[:16],
             )
@@ -111,6 +115,7 @@ def get(
     target: Annotated[
         Path | None, typer.Option("--as", help=_("Write the one file that --file names under this path."))
     ] = None,
+    sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -118,12 +123,20 @@ def get(
     """Open files."""
 
     async def work(desk: Desk) -> None:
+        reached = await synced(desk, sync=sync)  # its sender may have taken it back
+        if not as_json:
+            reached.say()
         found = await desk.messages.resolve(message)
         folder = _folder(to if target is None else target.parent)
         with file_progress(as_json=as_json) as told:
             opened = await desk.files.get(found, folder, names=names or (), target=target, told=told)
         if as_json:
-            print_json({"files": [{"path": str(one.path), "name": one.attachment["name"]} for one in opened]})
+            print_json(
+                {
+                    "files": [{"path": str(one.path), "name": one.attachment["name"]} for one in opened],
+                    **reached.members(),
+                }
+            )
             return
         for one in opened:
             if one.path.name == one.attachment["name"]:

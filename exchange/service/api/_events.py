@@ -22,6 +22,7 @@ MAX_FOLLOWERS = 64
 LOOK_EVERY_S = 0.3
 # A comment after so long keeps the connection known to be alive.
 STILL_HERE_S = 15.0
+STILL_HERE = b": still here\n\n"
 # A follower that does not read for so long is left: it comes back with its last number.
 WRITE_WITHIN_S = 10.0
 
@@ -96,7 +97,7 @@ async def _write_all(call: Call, response: web.StreamResponse, place: int, *, on
         idle += LOOK_EVERY_S
         if idle >= STILL_HERE_S:
             idle = 0.0
-            await _send(response, b": still here\n\n")
+            await _send(response, STILL_HERE)
 
 
 async def _write(response: web.StreamResponse, name: str, number: int, said: dict[str, Any]) -> None:

@@ -37,6 +37,7 @@ ABOUT = {
     "everybody": "All of them.",
     "fields": "Fields to begin with.",
     "file_number": "The file number that the authority gave.",
+    "files": "Pass its evidence files on, too.",
     "form": "table, log, xarf, misp or stix; else it is found out.",
     "ground": "A code of the list erasure_ground.",
     "intends": "A code of the list consultation_intent.",
@@ -115,4 +116,8 @@ ABOUT = {
     "asks": "A note in return is expected.",
     "message_id": "The message, by its id or a part of it.",
     "reply_to": "The message that is replied to, by its id or a part of it.",
+    "names": "Only these files: a name in the message, or the beginning of a sealed name.",
+    "out": "The folder of the bag, an absolute path; it must not be there yet.",
+    "path": "The file, an absolute path.",
+    "sha256": "The file's SHA-256, 64 hexadecimal digits.",
 }

@@ -21,7 +21,7 @@ from aiohttp import web
 from exchange.acts.office import change_passphrase
 from exchange.desk.desk import Desk
 from exchange.office.officers import Login, OfficerRegister, check_officer_id, key_file, officer_signer
-from exchange.service.peers import Peer, peer_of
+from exchange.service.peers import Peer, TerminalSession, peer_of
 from exchange.service.service import DeskService
 from exchange.service.sessions import OfficerSession, Sessions
 from exchange.settings import Home
@@ -35,9 +35,10 @@ from protocol.errors import (
     UnavailableError,
 )
 
-# Wrong passphrases of one connection, and so many seconds between two signings-in of the whole service that fail.
+# Wrong passphrases of one connection, and a pause after each; how many are tried at once in the whole service.
 MAX_WRONG = 5
 WRONG_PAUSE_S = 1.0
+MAX_DERIVING = 2
 
 
 @dataclass(slots=True)
@@ -84,7 +85,8 @@ class ApiCallers:
     service: DeskService
     _secret: bytes = field(default_factory=lambda: os.urandom(32), repr=False)
     _known: dict[Any, ApiCaller] = field(default_factory=dict)
-    _signing_in: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _turns: dict[TerminalSession | None, asyncio.Lock] = field(default_factory=dict)
+    _deriving: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_DERIVING))
 
     def of(self, request: web.Request) -> ApiCaller:
         """Who sent a request; raises :class:`SessionError` for a process that has ended, or is another user's."""
@@ -111,6 +113,11 @@ class ApiCallers:
             else:
                 caller.own.expire()
 
+    def is_signed_in(self, connection: Any) -> bool:
+        """Whether an officer signed in on this connection alone: the session would end with it."""
+        caller = self._known.get(connection)
+        return caller is not None and bool(caller.own.of(caller.peer))
+
     def end_all(self) -> None:
         """End the sessions of all connections."""
         for caller in list(self._known.values()):
@@ -121,8 +128,9 @@ class ApiCallers:
     ) -> OfficerSession:
         """Sign an officer in; raises :class:`KeystoreLockedError` for a wrong passphrase or an unknown officer.
 
-        One at a time: guessing costs whoever guesses, and no more of this machine. Raises :class:`RateLimitedError`
-        for a connection that was wrong too often, and as :meth:`DeskService.desk` for an officer who left.
+        One at a time in a terminal session, and few at once: guessing costs whoever guesses, and no more of this
+        machine. Raises :class:`RateLimitedError` for a connection that was wrong too often, and as
+        :meth:`DeskService.desk` for an officer who left.
         """
         check_officer_id(officer)
         secret = passphrase.encode()
@@ -143,16 +151,21 @@ class ApiCallers:
 
     @asynccontextmanager
     async def _trying(self, caller: ApiCaller) -> AsyncIterator[None]:
-        """Try a passphrase, one at a time: whoever guesses waits, and is refused after some tries."""
+        """Try a passphrase, one at a time where the caller is: whoever guesses waits, and nobody elsewhere does."""
         if caller.wrong >= MAX_WRONG:
             raise RateLimitedError("too many wrong passphrases came on this connection")
-        async with self._signing_in:
-            try:
+        try:
+            async with self._turn_of(caller.peer.session), self._deriving:
                 yield
-            except (KeystoreLockedError, KeystoreError, NotFoundError):
-                caller.wrong += 1
-                await asyncio.sleep(WRONG_PAUSE_S)
-                raise KeystoreLockedError("the officer or the passphrase is wrong") from None
+        except (KeystoreLockedError, KeystoreError, NotFoundError):
+            caller.wrong += 1
+            await asyncio.sleep(WRONG_PAUSE_S)
+            raise KeystoreLockedError("the officer or the passphrase is wrong") from None
+
+    def _turn_of(self, place: TerminalSession | None) -> asyncio.Lock:
+        """The lock of a terminal session; those that nobody holds are forgotten."""
+        self._turns = {one: lock for one, lock in self._turns.items() if lock.locked() or one == place}
+        return self._turns.setdefault(place, asyncio.Lock())
 
     async def _unlocked(self, officer: str, passphrase: bytes) -> Ed25519Signer:
         """The officer's key. It is derived beside the desk's thread, so that nobody waits for it."""

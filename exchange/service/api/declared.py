@@ -17,6 +17,7 @@ from protocol.errors import UsageError
 
 if TYPE_CHECKING:
     from exchange.desk.desk import Desk
+    from exchange.service.api._connections import ApiConnections
     from exchange.service.api.callers import ApiCaller, ApiCallers
     from exchange.service.service import DeskService
 
@@ -65,7 +66,7 @@ class Running:
     places: asyncio.Semaphore
     followers: set[object] = field(default_factory=set)
     ending: asyncio.Event = field(default_factory=asyncio.Event)
-    runner: web.AppRunner | None = None
+    connections: ApiConnections | None = None
 
 
 RUNNING: web.AppKey[Running] = web.AppKey("running")

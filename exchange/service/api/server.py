@@ -24,6 +24,7 @@ from pydantic import ValidationError
 
 from exchange.messaging.once import under_key
 from exchange.office.officers import Login
+from exchange.service.api._connections import ApiConnections
 from exchange.service.api.callers import ApiCallers
 from exchange.service.api.declared import RUNNING, Body, Call, Declared, Running
 from exchange.service.api.openapi import ENDPOINTS, document
@@ -47,6 +48,8 @@ MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_ITEMS = 200_000
 MAX_CONNECTIONS = 256
 MAX_AT_ONCE = 32
+# So long a request waits for others to be answered before it is refused.
+PLACE_WITHIN_S = 10.0
 BODY_WITHIN_S = 20.0
 ANSWER_WITHIN_S = 120.0
 KEEP_ALIVE_S = 75.0
@@ -60,11 +63,16 @@ async def local_api(service: DeskService, path: str) -> AsyncIterator[web.Applic
     """Serve the API of a desk at the socket ``path`` for the length of the block."""
     running = Running(service, ApiCallers(service), asyncio.Semaphore(MAX_AT_ONCE))
     app = _application(running)
-    runner = running.runner = web.AppRunner(
+    runner = web.AppRunner(
         app, access_log=None, handle_signals=False, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=2.0
     )
     await runner.setup()
-    tidying = asyncio.create_task(_tidy(running.callers))
+    connections = running.connections = ApiConnections(
+        lambda: list(runner.server.connections) if runner.server is not None else [],
+        running.callers.is_signed_in,
+        lambda: MAX_CONNECTIONS,
+    )
+    tidying = asyncio.create_task(_tidy(running.callers, connections))
     recording = _Recording(service)
     service.sessions.on_change.append(recording.note)
     listening = _listening(path)
@@ -125,22 +133,24 @@ def _handler(endpoint: Declared) -> Callable[[web.Request], Awaitable[web.Stream
         if endpoint.media_type == "text/event-stream":
             return await _as_response(await endpoint.handle(call))
         with under_key(key):
-            return await _within(running.places, endpoint.handle(call))
+            return await _within(running.places, lambda: endpoint.handle(call))
 
     return handle
 
 
-async def _within(places: asyncio.Semaphore, work: Awaitable[Any]) -> web.StreamResponse:
-    if places.locked():
-        if asyncio.iscoroutine(work):
-            work.close()
-        raise ServiceBusyError(f"{MAX_AT_ONCE} requests are being answered")
-    async with places:
-        try:
-            async with asyncio.timeout(ANSWER_WITHIN_S):
-                return await _as_response(await work)
-        except TimeoutError:
-            raise UnavailableError("the answer took too long; ask again, with the same Idempotency-Key") from None
+async def _within(places: asyncio.Semaphore, work: Callable[[], Awaitable[Any]]) -> web.StreamResponse:
+    try:
+        async with asyncio.timeout(PLACE_WITHIN_S):
+            await places.acquire()
+    except TimeoutError:
+        raise ServiceBusyError(f"{MAX_AT_ONCE} requests are being answered") from None
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN_S):
+            return await _as_response(await work())
+    except TimeoutError:
+        raise UnavailableError("the answer took too long; ask again, with the same Idempotency-Key") from None
+    finally:
+        places.release()
 
 
 async def _as_response(given: Any) -> web.StreamResponse:
@@ -222,8 +232,11 @@ def _no_constant(_name: str) -> None:
 async def _refusals(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
+    connections, connection = request.app[RUNNING].connections, request.protocol
+    if connections is not None:
+        connections.begin(connection)
     try:
-        _require_place(request.app[RUNNING].runner)
+        _require_room(connections, connection)
         return await handler(request)
     except ComityError as problem:
         return _refused(problem)
@@ -239,10 +252,13 @@ async def _refusals(
         raise
     except Exception as defect:  # noqa: BLE001 - the last resort: a defect is named by type, never by its values
         return _refused(ComityError(f"a defect of the program ({type(defect).__name__})"))
+    finally:
+        if connections is not None:
+            connections.end(connection)
 
 
-def _require_place(runner: web.AppRunner | None) -> None:
-    if runner is not None and runner.server is not None and len(runner.server.connections) > MAX_CONNECTIONS:
+def _require_room(connections: ApiConnections | None, newest: Any) -> None:
+    if connections is not None and not connections.make_room(newest):
         raise ServiceBusyError(f"{MAX_CONNECTIONS} programs are connected")
 
 
@@ -280,7 +296,8 @@ class _Recording:
             await (await self._service.desk(Login())).events.record_session(name, officer)
 
 
-async def _tidy(callers: ApiCallers) -> None:
+async def _tidy(callers: ApiCallers, connections: ApiConnections) -> None:
     while True:
         await asyncio.sleep(TIDY_EVERY_S)
+        connections.look()
         callers.tidy()

@@ -37,6 +37,14 @@ _PLAIN: dict[Any, dict[str, Any]] = {
 }
 
 
+class NamedShape(dict[str, Any]):
+    """An object's shape that the document names, as several resources give it."""
+
+    def __init__(self, name: str, members: Mapping[str, Shape]) -> None:
+        super().__init__(members)
+        self.name = name
+
+
 class Shapes:
     """Makes schemas; dataclasses and enumerations are named once, in ``named``, under ``#/components/schemas``."""
 
@@ -45,6 +53,11 @@ class Shapes:
 
     def of(self, shape: Shape) -> dict[str, Any]:
         """The schema of a shape."""
+        if isinstance(shape, NamedShape):
+            if shape.name not in self.named:
+                self.named[shape.name] = {}
+                self.named[shape.name] = self._object({name: self.of(part) for name, part in shape.items()})
+            return {"$ref": f"#/components/schemas/{shape.name}"}
         if isinstance(shape, Mapping):
             return self._object({name: self.of(part) for name, part in shape.items()})
         if isinstance(shape, list):

@@ -159,7 +159,7 @@ def record_files(rows: Rows, operation: RecordFiles) -> Result:
     wanted = [_FileEvent(name, peer=peer), *(_FileEvent(EventName.FileConsignment, desk) for (desk,) in desks)]
     indexes, fresh = [], False
     for event in wanted:
-        known = _logged(rows, message.id, event.name, event.desk or "", whole.name)
+        known = _logged(rows, message.id, event.name, event.desk or "", whole.name or b"")
         if known is None:
             known, fresh = _log(rows, row, event, whole, at), True
         indexes.append(known)
@@ -236,14 +236,15 @@ def state_files(rows: Rows, operation: RecordStatement) -> Result:
     if told is None or row.file_list is None or row.message.message_id != stated.message_id:
         raise NotFoundError("no files of this message were consigned to this contact point here")
     check_logged(told, decode_list(row.file_list))
-    known = _logged(rows, row.message.id, stated.event, desk, told.name)
+    known = _logged(rows, row.message.id, stated.event, desk, _key(told, row.files))
     if known is not None:
         return Result((known,), duplicate=True)
-    if _logged(rows, row.message.id, EventName.FileConsignment, desk, told.name) is None:
-        raise NotFoundError("these files were not consigned to this contact point here")
+    before = EventName.FileHandover if stated.event is EventName.FileAccessTracking else EventName.FileConsignment
+    if all(_logged(rows, row.message.id, before, desk, key) is None for key in (told.name or b"", b"")):
+        raise NotFoundError("these files were not consigned to this contact point here, or not handed over before")
     leaf = rows.leaf(stated.event, at, row.about(desk), reasons=stated.reasons, statement=raw, files=told)
     index = rows.append(leaf, at, stated.event, row.message.id, desk)
-    rows.execute(_INSERT_EVENT, (row.message.id, stated.event.value, desk, told.name or b"", index))
+    rows.execute(_INSERT_EVENT, (row.message.id, stated.event.value, desk, _key(told, row.files), index))
     if stated.event is EventName.FileHandover and told.name is None and told.count == row.files:
         _hop_has(rows, row, desk, at)
     rows.to_sender(row.message, index, at)
@@ -259,7 +260,9 @@ def import_file_event(rows: Rows, message: MessageRow, index: int, event: Event)
     if told is None or rows.execute("SELECT 1 FROM file_set WHERE message = ?", (message.id,)).fetchone() is None:
         return
     party = str(event.recipient) if event.recipient is not None else ""
-    row = (message.id, event.name.value, party, told.name or b"", index)
+    (files,) = rows.execute("SELECT files FROM file_set WHERE message = ?", (message.id,)).fetchone()
+    key = told.name or b"" if event.statement is None else _key(told, files)
+    row = (message.id, event.name.value, party, key, index)
     rows.execute(_INSERT_EVENT.replace("INSERT", "INSERT OR IGNORE", 1), row)
     rows.to_sender(message, index, event.at)
     if event.name in _BEGIN and told.name is None:
@@ -283,10 +286,15 @@ def _hop_has(rows: Rows, row: _SetRow, party: str, at: datetime) -> Result:
     return Result(duplicate=not changed, count=changed)
 
 
-def _logged(rows: Rows, message: int, event: EventName, party: str, name: bytes | None) -> int | None:
+def _key(told: LoggedFiles, files: int) -> bytes:
+    """Under what it is kept that an event was logged: a file's name, nothing for the set, a root for some of it."""
+    return told.name or (b"" if told.count == files else told.root)
+
+
+def _logged(rows: Rows, message: int, event: EventName, party: str, key: bytes) -> int | None:
     found = rows.execute(
         "SELECT idx FROM file_event WHERE message = ? AND event = ? AND party = ? AND file = ?",
-        (message, event.value, party, name or b""),
+        (message, event.value, party, key),
     ).fetchone()
     return None if found is None else int(found[0])
 

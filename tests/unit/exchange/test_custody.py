@@ -161,6 +161,8 @@ async def test_an_infected_file_is_neither_opened_nor_exported(world: World, mon
             await fr.files.get(sent.id, out)
         with pytest.raises(FileInfectedError):
             await fr.custody.export(sent.id, world.path / "bag", COURT)
+        acts = [record.act for _, record in await fr.office.records(lambda record: record.act.startswith("files."))]
+        assert "files.scan.infected" in acts
     assert not list(out.iterdir())
     assert not (world.path / "bag").exists()
     assert not [path for path in world.path.rglob("server.img") if path.parent != world.path]
@@ -297,6 +299,7 @@ async def test_what_is_exchanged_by_hash_only_is_neither_sent_fetched_opened_nor
         told = "\n".join(line.text or "" for line in read_message(shown.message))
         assert "explicit" not in told
         assert "ab" * 32 in told
+        assert await fr.custody.messages_with("ab" * 32) == [by_hash.id]
         (custody,) = await fr.custody.chains(by_hash.id)
         assert not any("explicit" in text for text in custody_lines(custody))
 

@@ -29,7 +29,7 @@ from tests.worlds.desks import FR, JP, NOW, Client, World, in_thread, request
 _STANDING = re.compile(
     r"desk\.(cases\.(listing|by_nation|agenda(_page)?|call_sheet|contact_standings|search|figures|closing_loses|resend"
     r"|put_aside)|messages\.(inbox(_page)?|track|read|objections)|parents\.(all|view)|evidence\.(gather|note_given|verify)"
-    r"|office\.(erasable_cases|erase_case))\("
+    r"|files\.(listed|get)|office\.(erasable_cases|erase_case))\("
 )
 # These record or send what the officer was shown by another command, and show nothing.
 _ACTS = {"call record"}
@@ -59,7 +59,7 @@ def test_every_command_that_shows_where_something_stands_fetches_or_says_as_of_w
     known = (
         "inbox, directory, show, track, search, agenda, case show, case list, case parents, case close, call show,"
         " contact-test results, handling, report, resend, erase case, erase due, verify, print, evidence bag,"
-        " evidence disclose"
+        " evidence disclose, files list, files get"
     )
     assert {*known.split(", ")} <= {*showing}
     silent = [

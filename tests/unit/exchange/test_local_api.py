@@ -10,7 +10,7 @@ import re
 import stat
 import zipfile
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO
@@ -26,6 +26,7 @@ from openapi_spec_validator import validate
 
 from exchange.cli._commands import ROWS
 from exchange.service.api import server
+from exchange.service.api._connections import ApiConnections
 from exchange.service.api.callers import MAX_WRONG
 from exchange.service.api.commands import NOT_HERE
 from exchange.service.api.openapi import ENDPOINTS, document, schema_of
@@ -313,6 +314,7 @@ async def test_one_request_too_many_is_refused_and_the_next_one_is_not(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("exchange.service.api.server.MAX_AT_ONCE", 1)
+    monkeypatch.setattr("exchange.service.api.server.PLACE_WITHIN_S", 0)
     async with serving(world, JP, monkeypatch) as jp, jp.program() as one, jp.program() as other:
         answers = await asyncio.gather(one.ask("POST", "/v1/sync"), other.ask("POST", "/v1/sync"))
         assert {status for status, _ in answers} <= {200, 503}
@@ -338,7 +340,7 @@ def test_no_body_no_path_and_no_parameter_makes_a_defect_and_every_answer_fits_t
     if endpoint.path in {"/v1/events", "/v1/sessions"}:
         return
     part = data.draw(st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=4, max_size=12))
-    path = endpoint.path.replace("{message}", part).replace("{draft}", part)
+    path = re.sub(r"{\w+}", part, endpoint.path)
     asked = {query.name: data.draw(st.text(max_size=8)) for query in endpoint.query if data.draw(st.booleans())}
     body = None
     if endpoint.body is not None:
@@ -509,3 +511,130 @@ def test_what_shows_where_something_stands_says_as_of_when_that_is_known() -> No
     assert len(shows) > 10
     silent = [one.path for one in shows if not isinstance(one.answer, Mapping) or "fetched_at" not in one.answer]
     assert silent == []
+
+
+# --- Many programs, and hostile ones ----------------------------------------------------------------------------------
+
+
+async def test_two_hundred_programs_at_once_are_all_answered(jp: LocalApi) -> None:
+    async with AsyncExitStack() as stack:
+        programs = [await stack.enter_async_context(jp.program()) for _ in range(200)]
+        said = await asyncio.gather(*(one.ask("GET", "/v1/health") for one in programs))
+        assert {status for status, _ in said} == {200}
+
+
+async def test_connections_that_ask_nothing_keep_no_place_from_others(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 20)
+    async with staffed_api(world, monkeypatch) as jp, jp.program() as signed, AsyncExitStack() as stack:
+        await sign_in(signed, "kim", scope="connection")
+        silent = []
+        for said in (
+            b"",
+            b"GET /v1/health HTTP/1.1\r\nHost: de",
+            b"POST /v1/sync HTTP/1.1\r\nContent-Length: 9\r\n",
+        ) * 15:
+            reader, writer = await asyncio.open_unix_connection(jp.path)
+            stack.callback(writer.close)
+            writer.write(said)
+            silent.append(reader)
+        async with jp.program() as another:
+            assert (await another.ask("GET", "/v1/health"))[0] == 200
+        # They ended, and not the one on which an officer signed in.
+        await asyncio.wait_for(asyncio.gather(*(one.read() for one in silent[:20])), 20)
+        assert (await signed.ask("GET", "/v1/messages", Comity_Officer="kim"))[0] == 200
+
+
+class _Wire:
+    """A connection as the listener has it, with what its reader did not take yet."""
+
+    def __init__(self, unread: int = 0) -> None:
+        self.transport, self.unread, self.ended = self, unread, False
+
+    def get_write_buffer_size(self) -> int:
+        return self.unread
+
+    def is_closing(self) -> bool:
+        return self.ended
+
+    def abort(self) -> None:
+        self.ended = True
+
+
+def test_a_connection_ends_that_asks_nothing_or_does_not_read_and_no_other() -> None:
+    now = [0.0]
+    silent, stuck, slow, working, quiet = _Wire(), _Wire(9), _Wire(9), _Wire(), _Wire()
+    there = [silent, stuck, slow, working, quiet]
+    kept = ApiConnections(lambda: there, lambda one: False, lambda: 9, lambda: now[0])
+    for one in (stuck, slow, working, quiet):
+        kept.begin(one)
+    for one in (stuck, slow, quiet):
+        kept.end(one)
+    for _ in range(50):
+        now[0] += 1
+        slow.unread = (slow.unread + 1) % 5 + 1
+        kept.look()
+    assert [one.ended for one in there] == [True, True, False, False, False]
+
+
+def test_where_too_many_are_connected_the_one_unused_for_longest_ends() -> None:
+    now = [0.0]
+    there = [_Wire() for _ in range(5)]
+    signed = there[0]
+    kept = ApiConnections(lambda: there, lambda one: one is signed, lambda: 3, lambda: now[0])
+    for one in there:
+        now[0] += 1
+        kept.begin(one)
+        kept.end(one)
+    kept.begin(there[1])
+    assert kept.make_room(there[4])
+    assert [one.ended for one in there] == [False, False, True, True, False]
+    assert not ApiConnections(lambda: there, lambda one: True, lambda: 0).make_room(there[0])
+
+
+async def test_who_guesses_keeps_nobody_at_another_terminal_waiting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with staffed_api(world, monkeypatch) as jp:
+        monkeypatch.setattr("exchange.service.api.callers.WRONG_PAUSE_S", 3_600)
+        async with AsyncExitStack() as stack:
+            wrong = {"officer": "kim", "passphrase": "wrong"}
+            guesses = []
+            for _ in range(30):
+                guesser = await stack.enter_async_context(jp.program())
+                guesses.append(asyncio.create_task(guesser.ask("POST", "/v1/sessions", wrong)))
+            jp.place = replace(HERE, leader=4712)
+            async with jp.program() as officer:
+                assert (await asyncio.wait_for(sign_in(officer, "kim"), 60))[0] == 200
+            for one in guesses:
+                one.cancel()
+            await asyncio.gather(*guesses, return_exceptions=True)
+
+
+@pytest.mark.parametrize("number", ["-1", "+5", "1e3", "9" * 16, "\u0663", "1 2", "0x10", "", "None"])
+async def test_a_stream_is_not_taken_up_again_from_what_is_no_number(jp: LocalApi, number: str) -> None:
+    async with jp.program() as program:
+        url = aiohttp.helpers.URL("http://desk/v1/events").with_query(once="true", after=number)
+        async with program.session.get(url) as answer:
+            assert (answer.status, json.loads(await answer.read())["code"]) == (400, "usage")
+
+
+async def test_a_follower_that_does_not_read_is_let_go_and_keeps_no_event_from_others(
+    jp: LocalApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exchange.service.api._events.WRITE_WITHIN_S", 0.05)
+    monkeypatch.setattr("exchange.service.api._events.LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("exchange.service.api._events.STILL_HERE_S", 0.0)
+    monkeypatch.setattr("exchange.service.api._events.STILL_HERE", b": " + b"x" * 65_536 + b"\n\n")
+    reader, writer = await asyncio.open_unix_connection(jp.path, limit=1)
+    writer.write(b"GET /v1/events HTTP/1.1\r\nHost: desk\r\n\r\n")
+    async with jp.program() as program, asyncio.timeout(60):
+        while b"200" not in await reader.read(64):
+            continue
+        followers = jp.followers
+        assert len(followers) == 1
+        while len(followers) > 0:  # noqa: ASYNC110 - nobody tells of it
+            await asyncio.sleep(0)
+        assert (await program.ask("GET", "/v1/health"))[0] == 200
+    writer.close()

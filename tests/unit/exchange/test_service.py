@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import fcntl
 import inspect
 import os
+import resource
+import signal
 import socket
 import stat
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -20,10 +25,12 @@ from hypothesis import strategies as st
 
 from exchange.cli._commands import ROWS
 from exchange.office.officers import key_file
-from exchange.service import client, peers, wire
+from exchange.service import _commands, client, peers, wire
+from exchange.service._commands import CommandServer
+from exchange.service._warm import WarmProcess
 from exchange.service.client import for_a_desk, home_of
 from exchange.service.peers import Peer, TerminalSession, peer_of, session_of
-from exchange.service.run_folder import LOCK, is_owned, owned, read_note
+from exchange.service.run_folder import LOCK, HeldPlaces, is_owned, owned, owners_of, read_note
 from exchange.service.sessions import MAX_SESSIONS, Sessions
 from exchange.service.unit import unit_text
 from keys.commands import functions
@@ -331,3 +338,138 @@ def test_a_command_gives_its_terminal_to_a_service_of_its_own_user_alone(
         connection, _ = listening.accept()
         with connection:
             assert socket.recv_fds(connection, 1, 4)[:2] == (b"", [])
+
+
+# --- What others of the same user do to it ----------------------------------------------------------------------------
+
+
+@pytest.mark.outside
+def test_the_system_says_which_process_owns_a_home_and_another_ones_socket_gets_no_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert owners_of(tmp_path) == frozenset()
+    with tempfile.TemporaryDirectory(dir="/tmp") as short, owned(tmp_path, Path(short) / "run", {}) as note:
+        assert owners_of(tmp_path) == {os.getpid()}
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(note.command_socket)
+            listening.listen()
+            client._connected(str(tmp_path), note).close()
+            monkeypatch.setattr(client, "owners_of", lambda home: frozenset({1}))
+            with pytest.raises(RunFolderError, match=f"process {os.getpid()} listens"):
+                client._connected(str(tmp_path), note)
+            # A system that does not say who owns it keeps nobody from working.
+            monkeypatch.setattr(client, "owners_of", lambda home: frozenset())
+            client._connected(str(tmp_path), note).close()
+
+
+@pytest.mark.outside
+@pytest.mark.parametrize("harm", ["lock", "command.sock", "api.sock", "home"])
+def test_a_service_sees_when_others_no_longer_find_it(harm: str) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:
+        home = Path(short) / "home"
+        home.mkdir(mode=0o700)
+        with owned(home, None, {}) as note, socket.socket(socket.AF_UNIX) as one, socket.socket(socket.AF_UNIX) as two:
+            one.bind(note.command_socket)
+            two.bind(note.api_socket)
+            places = HeldPlaces(home, note)
+            assert places.lost() is None
+            if harm == "home":
+                home.rename(Path(short) / "moved")
+            elif harm == "lock":
+                (home / LOCK).unlink()
+                (home / LOCK).write_bytes(b"{}")
+            else:
+                (Path(note.folder) / harm).rename(Path(note.folder) / "away")
+                with socket.socket(socket.AF_UNIX) as thief:
+                    thief.bind(str(Path(note.folder) / harm))
+            lost = places.lost()
+            assert lost is not None
+            assert harm == "home" or lost.endswith(LOCK if harm == "lock" else harm)
+
+
+@pytest.mark.outside
+def test_a_note_that_is_a_pipe_keeps_nobody_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / LOCK)
+    assert read_note(tmp_path) is None
+    assert not is_owned(tmp_path)
+
+
+@pytest.mark.outside
+def test_who_connected_is_found_also_where_many_descriptors_are_open(
+    pair: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(before[1], 4_096), before[1]))
+    held = peers._held
+
+    def far(connection: socket.socket, pid: int) -> int:
+        near = held(connection, pid)
+        try:
+            return fcntl.fcntl(near, fcntl.F_DUPFD_CLOEXEC, 2_000)
+        finally:
+            os.close(near)
+
+    monkeypatch.setattr(peers, "_held", far)
+    try:
+        assert peer_of(pair[0]).pid == os.getpid()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+class _Stopped:
+    """A warm process that somebody stopped: it takes what is said, and does nothing."""
+
+    def __init__(self) -> None:
+        self.killed = False
+
+    async def make(self, number: int, descriptors: list[int]) -> None:
+        """Never told of."""
+
+    def kill(self) -> None:
+        self.killed = True
+
+
+async def test_a_warm_process_that_makes_no_command_in_time_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_commands, "MADE_WITHIN_S", 0.01)
+    loop, warm = asyncio.get_running_loop(), _Stopped()
+    serving = CommandServer(cast("Any", warm), cast("Any", None), lambda: None)
+    running = _commands._Running(1, cast("Any", None), cast("Any", None), loop.create_future(), loop.create_future())
+    await serving._make(running, [])
+    assert warm.killed
+    running.made.set_result(None)
+    warm.killed = False
+    await serving._make(running, [])
+    assert not warm.killed
+
+
+@pytest.mark.outside
+async def test_a_warm_process_that_does_not_read_keeps_the_event_loop_free(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    warm = WarmProcess(os.getpid(), ours)
+    with theirs:
+        saying = [asyncio.create_task(warm.signal(1, signal.SIGCONT)) for _ in range(5_000)]
+        await asyncio.sleep(0)
+        assert not all(one.done() for one in saying)
+        theirs.setblocking(False)
+        while not all(one.done() for one in saying):
+            with suppress(BlockingIOError):
+                theirs.recv(64)
+            await asyncio.sleep(0)
+    ours.close()
+
+
+@pytest.mark.outside
+def test_a_service_that_does_not_hear_an_interrupt_is_not_waited_for_and_one_that_hears_is(
+    pair: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "_HEARS_WITHIN_S", 0)
+    caller, service = pair
+    asked = client._Asked()
+    asked.to_end()
+    assert client._answer(caller, asked) == (None, b"")
+    assert asked.in_vain()
+    service.sendall(wire.frame(wire.HEARD) + wire.frame(wire.ENDED, b"\x82"))
+    assert client._answer(caller, asked) == (wire.ENDED, b"\x82")
+    assert not asked.in_vain()

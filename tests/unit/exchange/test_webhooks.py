@@ -10,7 +10,7 @@ import os
 import re
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -289,3 +289,52 @@ async def test_a_secret_is_printed_for_each_receiver_and_for_an_administrator_al
         assert await boss.webhooks.secrets() == said
         with pytest.raises(OfficerRoleError):
             await kim.webhooks.secrets()
+
+
+async def test_a_clock_that_was_set_back_delays_no_notice(world: World) -> None:
+    async with receiver() as hook:
+        hook.status = 500
+        await becomes_due(world, hook.url)
+        async with world.open(FR) as fr:
+            await fr.webhooks.queue()
+            await fr.webhooks.deliver()
+            hook.status = 204
+            assert (await fr.webhooks.deliver()).again_at is not None
+            world.clock.advance(hours=-30)
+            assert await fr.webhooks.deliver() == (None, ())
+            assert hook.numbers == [1]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n" + b"x" * 65_536,
+        b"HTTP/1.1 200 OK\r\n" + b"X-More: " + b"y" * 4_000 + b"\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 100,
+        b"nonsense\r\n",
+    ],
+    ids=["body", "headers", "continue", "nonsense"],
+)
+async def test_a_receiver_that_answers_without_end_is_left_in_time(
+    world: World, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    monkeypatch.setattr("exchange.desk.notify._TIMEOUT_S", 2)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while True:
+                writer.write(said)
+                await writer.drain()
+                await asyncio.sleep(0)
+        writer.close()
+
+    endless = await asyncio.start_server(answer, "127.0.0.1", 0)
+    host, port = endless.sockets[0].getsockname()
+    async with receiver() as hook, asyncio.timeout(30):
+        await becomes_due(world, f"http://{host}:{port}/", hook.url)
+        async with world.open(FR) as fr:
+            await fr.webhooks.queue()
+            await fr.webhooks.deliver()
+            assert hook.numbers == [1]
+            assert await fr.messages.queued() == 0
+    endless.close()

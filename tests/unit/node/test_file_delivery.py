@@ -14,6 +14,7 @@ from node.files.delivery import FileDelivery
 from node.files.fetching import FileFetcher
 from node.files.pace import Pace
 from node.store.file_operations import RecordFilesTaken
+from node.store.file_reads import HopState
 from protocol.errors import UnavailableError
 from protocol.files.logged import whole_set
 from tests.conformance.store import PARIS
@@ -154,6 +155,44 @@ async def test_a_segment_that_broke_on_the_way_is_sent_again_and_one_that_broke_
             await until(lambda: here(fr, files) == len(files.segments))
 
 
+async def test_a_partner_that_refuses_for_ever_is_not_sent_the_same_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.settings.DeliverySettings.pause_s", lambda self, doublings: 3_600.0)
+    lied, other = Files.of(1000), Files.of(2000)
+    async with two(tmp_path) as (jp, fr):
+        for files in (lied, other):
+            await sent_on(jp, fr, files)
+        await jp.bring(lied, lied.segments)
+        jp.partners.altering = True
+        async with delivering(jp):
+            await until(lambda: not jp.partners.altering)
+            await jp.bring(other, other.segments)
+            await until(lambda: here(fr, other) == 1)
+        assert [message for message, _ in jp.partners.said] == [lied.digest.hex(), other.digest.hex()]
+        assert await jp.missing(lied) == set(), "its own copy is whole, and stays"
+
+
+async def test_a_store_that_cannot_be_read_here_is_not_laid_at_the_partners_door(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = Files.of(1000)
+    async with two(tmp_path) as (jp, fr):
+        await sent_on(jp, fr, files)
+        await jp.bring(files, files.segments)
+        get = jp.store.get
+
+        async def fails(message: bytes, name: bytes, index: int) -> bytes:
+            raise UnavailableError("the disk")
+
+        monkeypatch.setattr(jp.store, "get", fails)
+        async with delivering(jp):
+            await until(lambda: "files-not-read" in jp.log.getvalue())
+            monkeypatch.setattr(jp.store, "get", get)
+            await until(lambda: here(fr, files) == 1)
+        assert "files-delayed" not in jp.log.getvalue()
+
+
 async def test_cancelled_files_are_let_go_at_the_next_node_too(tmp_path: Path) -> None:
     files = Files.of(2 * MIB)
     async with two(tmp_path) as (jp, fr):
@@ -198,6 +237,12 @@ async def test_a_node_without_an_address_fetches_what_it_lacks_and_learns_that_f
             await jp.bring(files, files.segments)
             await jp.intake.cancel(back.digest, SENDER)
             await until(lambda: whole(fr) == 1 and here(fr, back) == 0)
+            while len(await fr.events()) < 3:  # noqa: ASYNC110 - what is logged right after it was let go
+                await asyncio.sleep(0.01)
+            assert await jp.database.reads.file_partners() == ["fr"], "it waits for the other files' proof alone"
+            stored = await jp.database.reads.file_set(back.digest)
+            assert stored is not None
+            assert stored.state_of("fr") is HopState.GETS_NONE
         finally:
             fetching.cancel()
             await asyncio.gather(fetching, return_exceptions=True)
@@ -207,6 +252,27 @@ async def test_a_node_without_an_address_fetches_what_it_lacks_and_learns_that_f
             (files.digest, "FileConsignment", ()),
             (back.digest, "FileExpiry", ("cancelled",)),
         }
+
+
+async def test_a_node_that_has_no_room_for_what_it_fetches_says_so_of_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.files.fetching.relay_to_ask", lambda directory, node: "jp")
+    monkeypatch.setattr("node.files.fetching._LOOK_S", 0.01)
+    files, small = Files.of(3 * MIB), Files.of(1000)
+    async with two(tmp_path, partner_quota_bytes=MIB) as (jp, fr):
+        for one in (files, small):
+            await sent_on(jp, fr, one)
+            await jp.bring(one, one.segments)
+        fetching = asyncio.create_task(FileFetcher(fr.context, fr.intake).run())
+        try:
+            await until(lambda: here(fr, small) == 1)
+            await until(lambda: "files-not-taken" in fr.log.getvalue())
+        finally:
+            fetching.cancel()
+            await asyncio.gather(fetching, return_exceptions=True)
+        assert "files-delayed" not in fr.log.getvalue()
+        assert here(fr, files) == 0
 
 
 def test_files_go_to_each_partner_at_its_pace_and_no_slower_after_a_rest() -> None:

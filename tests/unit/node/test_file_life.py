@@ -24,7 +24,7 @@ from node.store.sqlite.store import SqliteStore
 from protocol.address import Address
 from protocol.crypto.signing import Ed25519Verifier
 from protocol.event import EventName
-from protocol.files.logged import LoggedFiles, one_file, whole_set
+from protocol.files.logged import LoggedFiles, one_file, some_files, whole_set
 from protocol.log.checkpoint import Checkpoint
 from protocol.statement import DeskStatement, parse_statement, sign_statement, verify_statement
 from tests.conformance.store import DESK, NOW, ORIGIN, OSAKA, PARIS, TOKYO, apply, sign, submission
@@ -133,6 +133,9 @@ async def test_a_desk_states_of_files_that_were_consigned_to_it_and_once(tmp_pat
         await node.announce(files)
         assert await code(node, stated(files, event)) == "not-found", "they are not here yet"
         await node.bring(files, files.segments)
+        if event is EventName.FileAccessTracking:
+            assert await code(node, stated(files, event)) == "not-found", "they were not handed over yet"
+            await node.perform(stated(files, EventName.FileHandover))
         assert await code(node, stated(files, event, desk=PARIS)) == "not-found"
         assert await code(node, stated(files, event, whole_set(other.list))) == "file-set-mismatch"
         first = await node.sequencer.submit(stated(files, event))
@@ -142,6 +145,23 @@ async def test_a_desk_states_of_files_that_were_consigned_to_it_and_once(tmp_pat
         assert [one.index for one in first.receipts] == [one.index for one in again.receipts]
         assert again.duplicate
         assert (await node.names()).count(event.value) == 1
+
+
+async def test_what_is_stated_of_some_files_is_logged_for_each_choice_of_them_once(tmp_path: Path) -> None:
+    files = Files.of(100, 600, 700)
+    async with file_node(tmp_path) as node:
+        await node.accept(files, local=(OSAKA,), partners=())
+        await node.bring_all(files)
+        await node.perform(stated(files, EventName.FileHandover))
+        chosen = [some_files(files.list, [name]) for name in files.list.names]
+        chosen.append(some_files(files.list, files.list.names[:2]))
+        for said in (*chosen, *chosen):
+            await node.perform(stated(files, EventName.FileAccessTracking, said))
+        logged = [event.files for event in await node.events() if event.name is EventName.FileAccessTracking]
+        assert logged == chosen
+        stored = await node.database.reads.file_set(files.digest)
+        assert stored is not None
+        assert stored.done_at is not None
 
 
 async def test_a_statement_about_one_file_of_several_does_not_let_the_others_go(

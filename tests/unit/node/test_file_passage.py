@@ -18,6 +18,8 @@ from protocol.files.logged import whole_set
 from tests.worlds.file_node import Files, file_node
 from tests.worlds.nodes import Nation, World
 
+pytestmark = pytest.mark.outside
+
 TOKYO, PARIS, ACCRA = (Address.parse(f"24-7@{nation}") for nation in ("jp", "fr", "gh"))
 
 

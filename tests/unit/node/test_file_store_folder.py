@@ -11,7 +11,7 @@ import pytest
 from node.files import folder as module
 from node.files.folder import FolderStore
 from node.files.store import FileStore
-from protocol.errors import StorageFullError, StoreInUseError
+from protocol.errors import StorageFullError, StoreInUseError, UnavailableError
 from tests.conformance.file_store import MESSAGE, NAME, FileStoreConformance, opened, segment, sorted_held
 from tests.faults.small_disk import mounted_disk
 
@@ -53,24 +53,34 @@ async def test_what_a_killed_run_left_unfinished_is_no_segment_and_goes(tmp_path
     assert not unfinished.exists()
 
 
+@pytest.mark.parametrize(
+    ("number", "refusal"),
+    [
+        (errno.EIO, UnavailableError),
+        (errno.EROFS, StorageFullError),
+        (errno.ENOSPC, StorageFullError),
+        (errno.EDQUOT, StorageFullError),
+    ],
+)
 async def test_a_disk_that_fails_midway_leaves_no_part_of_a_segment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, refusal: type[UnavailableError]
 ) -> None:
     reported: list[str] = []
 
     def fails(paths: object) -> None:
-        raise OSError(errno.EIO, "Input/output error")
+        raise OSError(number, os.strerror(number))
 
     store = FolderStore(tmp_path / "files", report=lambda file, problem, use: reported.append(use) if problem else None)
     async with opened(store):
         monkeypatch.setattr(module, "make_durable", fails)
-        with pytest.raises(Exception, match="cannot be written"):
+        with pytest.raises(refusal, match=f"cannot be written here: {os.strerror(number)}"):
             await store.put(MESSAGE, [segment(0)])
         assert list((tmp_path / "files" / MESSAGE.hex()).iterdir()) == []
         assert await store.held(MESSAGE) == {}
     assert reported == ["writing"]
 
 
+@pytest.mark.outside
 async def test_a_full_disk_is_told_as_full_and_keeps_what_was_there(tmp_path: Path) -> None:
     with mounted_disk(tmp_path / "small", "1m") as disk:
         async with opened(FolderStore(disk / "files")) as store:

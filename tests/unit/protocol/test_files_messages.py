@@ -144,6 +144,17 @@ def test_an_item_names_its_first_file_and_further_ones_that_are_attached() -> No
     assert told(OTHER["name"], attachment=None) == ["items.0.files"]
 
 
+def test_an_item_names_a_certificate_of_the_provider_that_is_attached() -> None:
+    (_, item, *_) = copy.deepcopy(EXAMPLES["answer"]["items"])
+    told = {"provider_reference": "LEGAL-1", "provider_hash": {"kind": "file_hash", **item["hash"]}}
+
+    def named(certificate: str) -> list[str]:
+        return problems(FILE, name="answer", items=[{**item, **told, "certificate": certificate}])
+
+    assert named(FILE["name"]) == []
+    assert named("nothing.pdf") == ["items"]
+
+
 # --- Inside and outside --------------------------------------------------------------------------------------------
 
 

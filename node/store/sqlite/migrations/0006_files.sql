@@ -29,7 +29,7 @@ CREATE TABLE file_hop (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX file_hop_waiting ON file_hop (party, message) WHERE state IN (0, 2);
 
--- What was logged of them, so that it is logged once: "file" is a name, or empty for the set; "party" a desk, or ''.
+-- What was logged of them, so that it is logged once: "file" is a name, empty for the set, a root for some of it; "party" a desk, or ''.
 CREATE TABLE file_event (
     message INTEGER NOT NULL,
     event   TEXT NOT NULL,
