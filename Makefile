@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/compiled
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-fast desk-long desk-service-long guide-long cases-long check bench mutate lint types layers peers setup setup-dev requirements clean
+.PHONY: help demo test test-fast files-long desk-long desk-service-long guide-long cases-long check bench mutate lint types layers peers setup setup-dev requirements clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -36,6 +36,9 @@ guide-long: setup-dev ## the officer guide from top to bottom, each command a pr
 
 desk-long: setup-dev ## many commands of eight programs on one desk, some of them killed: nothing refused, lost or doubled
 	@COMITY_DESK_ROUNDS=$${ROUNDS:-12} COMITY_DESK_SEED=$${SEED:-1} $(BIN)/python -m pytest -q tests/faults/test_desk_programs.py
+
+files-long: setup-dev ## 20 GiB over two nodes with kills at random (GIB=20; it says what disk it needs)
+	@$(BIN)/python -m tests.faults.files_long --gib $${GIB:-20} --kills $${KILLS:-12} --seed $${SEED:-1} --folder $${FOLDER:-/var/tmp}
 
 cases-long: setup-dev ## cases of three to five nations against a second model, for some minutes (CASES=1500)
 	@COMITY_CASES=$${CASES:-1500} $(BIN)/python -m pytest -q tests/property/test_cases.py
@@ -81,7 +84,7 @@ requirements: ## write the hash-pinned requirement files anew (needs uv)
 		pyproject.toml requirements/build.in -o requirements/runtime.txt
 	uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --upgrade \
 		--extra dev -c requirements/runtime.txt pyproject.toml requirements/build.in -o requirements/dev.txt
-	for peer in case cwt pymerkle lists; do \
+	for peer in case cwt moto pymerkle lists; do \
 		uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --upgrade \
 			requirements/$$peer.in -o requirements/$$peer.txt; \
 	done

@@ -271,7 +271,8 @@ class ScanningSettings(_Table):
 
     ``policy``: only files that are clean leave (``block``), all do and it is said what was found (``warn``), or no
     scanner is asked (``off``). ``clamd`` is the path of its Unix socket; ``icap`` the URL of a service on this machine,
-    or behind TLS (``icaps``). A file longer than ``max_bytes`` is given to no scanner: it is the least of the scanners'
+    or behind TLS (``icaps``; ``icap_ca`` is a PEM file with the authority of its certificate, where the system's do not
+    vouch for it). A file longer than ``max_bytes`` is given to no scanner: it is the least of the scanners'
     own limits, beyond which they say that a file is clean without having looked at it.
     """
 
@@ -287,6 +288,7 @@ class ScanningSettings(_Table):
         ]
         | None
     ) = None
+    icap_ca: Annotated[str, Field(pattern="^/", max_length=1000)] | None = None
     max_bytes: Annotated[int, Field(ge=1, le=2**53 - 1)] = 25 * 2**20
     timeout_s: Annotated[int, Field(ge=1, le=3600)] = 60
 

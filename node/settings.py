@@ -204,7 +204,8 @@ class FilesSettings(_Table):
     ``folder`` is below the home folder. Of its disk ``reserve_bytes`` are left free. A sender's files in transit are at
     most ``desk_quota_bytes``, those that one partner brought ``partner_quota_bytes``, of one message ``max_set_bytes``.
     ``partner_bytes_per_s`` is how fast files go to one partner (None: as fast as they can) in ``requests_at_once``
-    requests. One caller may bring ``caller_bytes_per_s``; a body has its own time, and more at ``slowest_bytes_per_s``.
+    requests. Room that was reserved is given to others when nothing comes for ``reserved_h``. One caller may bring
+    ``caller_bytes_per_s``; a body has its own time, and more at ``slowest_bytes_per_s``.
     """
 
     store: Literal["folder", "s3"] = "folder"
@@ -222,6 +223,7 @@ class FilesSettings(_Table):
     body_bytes_per_key: ByteCount = 16 * 1024 * 1024
     requests_at_once: Annotated[int, Field(ge=1, le=16)] = 3
     retention_h: Annotated[int, Field(ge=0, le=24 * 366)] = 24
+    reserved_h: Annotated[int, Field(ge=1, le=24 * 366)] = 24
 
     @model_validator(mode="after")
     def _has_its_service(self) -> Self:

@@ -129,4 +129,4 @@ async def with_files(desk: Desk, *, served: bool) -> AsyncIterator[list[int]]:
     if messages:
         from exchange.cli.evidence.files import say_how_far
 
-        await say_how_far(desk, messages, served=served)
+        await say_how_far(desk, messages, served=served, beside=True)

@@ -20,8 +20,11 @@ class ScannerFailedError(Exception):
     """The scanner gave no verdict; the argument is the code of the reason. It never leaves this room."""
 
 
-class AnsweredEarlyError(Exception):
-    """The scanner answers, or hung up, before it was sent everything. It never leaves this room."""
+class AnsweredEarlyError(ScannerFailedError):
+    """The scanner answers before it was sent everything: no verdict, where nobody reads what it says."""
+
+    def __init__(self) -> None:
+        super().__init__("protocol")
 
 
 class Conversation:

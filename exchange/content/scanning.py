@@ -113,6 +113,6 @@ def _on_trial(scanner: Scanner) -> ScanFinding | None:
 def _scanners_of(settings: ScanningSettings) -> list[Scanner]:
     made: list[tuple[str | None, Callable[[str], Scanner]]] = [
         (settings.clamd, lambda path: Clamd(Path(path), settings.timeout_s)),
-        (settings.icap, lambda url: Icap(url, settings.timeout_s)),
+        (settings.icap, lambda url: Icap(url, settings.timeout_s, settings.icap_ca)),
     ]
     return [make(where) for where, make in made if where is not None]

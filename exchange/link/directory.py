@@ -11,6 +11,7 @@ from datetime import datetime
 from urllib.parse import quote
 
 from exchange.settings import DeskSettings, Home
+from keys.directory.metadata.client import DISK_FULL
 from keys.directory.metadata.repository import MAX_FILE_BYTES
 from keys.directory.metadata.shared_client import SharedDirectoryClient
 from keys.directory.view import Directory
@@ -24,6 +25,7 @@ from protocol.errors import (
     DirectoryUnavailableError,
     NotEnrolledError,
     NotFoundError,
+    StorageFullError,
     UnavailableError,
     UnknownContactPointError,
     UnknownNodeError,
@@ -120,13 +122,18 @@ class DeskDirectory:
     def refresh(self, *, everything: bool = False) -> Directory:
         """Fetch and verify, with ``everything`` all nations.
 
-        Raises :class:`DirectoryUntrustedError`, :class:`DirectoryUnavailableError`, or what the node refused the
-        request with.
+        Raises :class:`DirectoryUntrustedError`, :class:`DirectoryUnavailableError`, :class:`StorageFullError`, or what
+        the node refused the request with.
         """
         self._last_failure = None
         try:
             return self._client.refresh(self._clock(), everything=everything)
-        except DirectoryUnavailableError:
+        except DirectoryUnavailableError as problem:
+            if isinstance(cause := problem.__cause__, OSError):
+                # All was had, and cannot be kept: no answer of the node says so.
+                if cause.errno in DISK_FULL:
+                    raise StorageFullError(problem.detail) from cause
+                raise
             # Why the file could not be had says more than that it could not.
             if isinstance(self._last_failure, UnknownContactPointError):
                 # The only contact point in such a request is the one that signed it.

@@ -156,8 +156,13 @@ def signed_head(context: DeskContext) -> bytes:
 
 
 def keep_signed_head(context: DeskContext) -> None:
-    """Keep the signed head outside the database: the largest that any program signed. In the desk's thread."""
+    """Keep the signed head outside the database: the largest that any program signed. In the desk's thread.
+
+    A home that was removed meanwhile keeps nothing.
+    """
     file = context.home.records_head
+    if not file.parent.is_dir():
+        return
     with locked(file.with_name(f".{file.name}.lock"), DeskBusyError, wait_s=LOCK_WAIT_S):
         note = signed_head(context)
         if not file.exists() or parse_checkpoint(file.read_bytes()).size < parse_checkpoint(note).size:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 
 from node.context import NodeContext
 from node.files.holdings import Holdings
 from node.files.pace import Pace
 from node.files.store import FileStore
 from node.monitor.monitor import Monitor
+
+BATCHES_IN_MEMORY = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +23,5 @@ class FilesContext:
     holdings: Holdings
     monitor: Monitor
     pace: Pace
+    # Batches in memory on their way to all partners together: who waits for a place gets it in turn.
+    in_memory: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(BATCHES_IN_MEMORY))

@@ -293,17 +293,18 @@ class PartnerFiles:
     async def _send(self, push: _Push, places: Sequence[tuple[int, int]]) -> None:
         """Send a batch; what the partner does not take it is asked about again."""
         try:
-            segments = await self._readable(push, places)
-            if not segments:
-                return
-            size = sum(len(sent.segment.data) for sent in segments)
+            size = sum(push.holding.files.files[number].extent(index)[1] for number, index in places)
             await self._messages_first()
             await self._context.pace.take(self._partner, size)
-            body = await asyncio.to_thread(encode_segments, segments)
-            extra_s = len(body) / self._settings.slowest_bytes_per_s
-            client = self._node.partners.get(self._partner)
-            verdicts = await client.send_segments(push.holding.digest, body, len(segments), extra_s)
-            del body
+            async with self._context.in_memory:
+                segments = await self._readable(push, places)
+                if not segments:
+                    return
+                body = await asyncio.to_thread(encode_segments, segments)
+                extra_s = len(body) / self._settings.slowest_bytes_per_s
+                client = self._node.partners.get(self._partner)
+                verdicts = await client.send_segments(push.holding.digest, body, len(segments), extra_s)
+                del body
             self._node.metrics.file_bytes.labels("sent").inc(size)
             self._worked()
             for sent, verdict in zip(segments, verdicts, strict=True):

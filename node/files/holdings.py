@@ -75,7 +75,8 @@ class Holdings:
         self._known: WeakValueDictionary[bytes, Holding] = WeakValueDictionary()
         self._idle: OrderedDict[bytes, Holding] = OrderedDict()
         self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
-        self._expected: dict[bytes, int] = {}  # bytes that were announced and are not here, of each message
+        # Of each message: bytes that were announced and are not here, and until when they count, by the loop's clock.
+        self._expected: dict[bytes, tuple[int, float]] = {}
         self._ending: set[bytes] = set()
         self._reserving = asyncio.Lock()
         self._counted = False
@@ -125,8 +126,9 @@ class Holdings:
             self._idle.popitem(last=False)
 
     def note(self, holding: Holding) -> None:
-        """The holding changed: so much room it still needs."""
-        self._expected[holding.digest] = holding.marks.absent_bytes
+        """The holding was taken up, or something of it came: so much room it still needs, for some time."""
+        until = asyncio.get_running_loop().time() + self._node.settings.files.reserved_h * 3_600
+        self._expected[holding.digest] = (holding.marks.absent_bytes, until)
         if not holding.marks.absent:
             del self._expected[holding.digest]
 
@@ -147,8 +149,9 @@ class Holdings:
 
     @property
     def expected_bytes(self) -> int:
-        """How many bytes were announced and are not here yet."""
-        return sum(self._expected.values())
+        """How many bytes were announced and are not here yet, where they may still be counted on."""
+        now = asyncio.get_running_loop().time()
+        return sum(size for size, until in self._expected.values() if until > now)
 
     @property
     def reserving(self) -> asyncio.Lock:

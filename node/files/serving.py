@@ -6,7 +6,8 @@ unknown message: a digest or a name that was seen in a log opens nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from node.files.context import FilesContext
 from node.files.holdings import Holding
@@ -17,6 +18,20 @@ from protocol.files.sealed_file import Segment, split_segment_path
 from protocol.http.files import MAX_DATA_BYTES, MAX_SEGMENTS, FilesHeld, FilesWanted, SegmentSent, SegmentsWanted
 
 
+@dataclass(frozen=True, slots=True)
+class Answerable:
+    """What a party may have now: the list, and which of the wanted segments, by file and index."""
+
+    file_list: bytes
+    holding: Holding
+    places: tuple[tuple[int, int], ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """Of these segments."""
+        return sum(self.holding.files.files[number].extent(index)[1] for number, index in self.places)
+
+
 class FileServing:
     """What one node hands out. ``party`` is a desk's address or a node's name, authenticated."""
 
@@ -25,7 +40,11 @@ class FileServing:
         self._node = context.node
 
     async def fetch(self, wanted: FilesWanted, party: str) -> FilesHeld:
-        """The list, which segments are here, and as many of those wanted as fit.
+        """The list, which segments are here, and as many of those wanted as fit; raises as :meth:`look`."""
+        return await self.answer(await self.look(wanted, party), party)
+
+    async def look(self, wanted: FilesWanted, party: str) -> Answerable:
+        """What can be answered, before any of it is read.
 
         Raises :class:`NotFoundError`, :class:`FileNotHereError` before they were announced, :class:`FileGoneError`.
         """
@@ -35,15 +54,18 @@ class FileServing:
         holding = await self._context.holdings.of(stored)
         if holding is None:
             raise FileGoneError("these files were let go here")
-        segments = await self.read(holding, chosen(holding, wanted.wanted))
-        size = sum(len(sent.segment.data) for sent in segments)
-        if size:
-            self._node.metrics.file_bytes.labels("handed-out").inc(size)
-            if "@" not in party:
-                await self._context.pace.take(party, size)
-        return FilesHeld(stored.file_list, tuple(holding.marks.present_ranges()), tuple(segments))
+        return Answerable(stored.file_list, holding, tuple(chosen(holding, wanted.wanted)))
 
-    async def read(self, holding: Holding, places: list[tuple[int, int]]) -> list[SegmentSent]:
+    async def answer(self, found: Answerable, party: str) -> FilesHeld:
+        """The answer, with its segments in memory."""
+        holding = found.holding
+        if "@" not in party:
+            await self._context.pace.take(party, found.size_bytes)
+        segments = await self.read(holding, found.places)
+        self._node.metrics.file_bytes.labels("handed-out").inc(sum(len(sent.segment.data) for sent in segments))
+        return FilesHeld(found.file_list, tuple(holding.marks.present_ranges()), tuple(segments))
+
+    async def read(self, holding: Holding, places: Sequence[tuple[int, int]]) -> list[SegmentSent]:
         """These segments of the holding with their paths, as far as they are still there."""
         segments = []
         for number, index in places:

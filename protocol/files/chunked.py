@@ -203,7 +203,7 @@ class ChunkOpener:
         whole = (len(self._pending) + len(view)) // SEALED_CHUNK_BYTES
         plaintext = memoryview(bytearray(whole * CHUNK_BYTES))
         at, done = 0, 0
-        if whole and self._pending:
+        if whole:
             at, done = SEALED_CHUNK_BYTES - len(self._pending), CHUNK_BYTES
             self._open(aead, self._pending + view[:at], plaintext[:done])
             self._pending = bytearray()

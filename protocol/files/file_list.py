@@ -89,7 +89,7 @@ def check_list(data: bytes, file_set: FileSet | None) -> FileList:
     Raises :class:`FileSetMismatchError`, or :class:`MalformedError` and its kin. The digest is compared before
     anything is read.
     """
-    if file_set is None or len(data) > MAX_LIST_BYTES or _digest(data) != file_set.digest:
+    if file_set is None or _digest(data) != file_set.digest:
         raise FileSetMismatchError("the file list is not the one that the message's routing header commits to")
     files = decode_list(data)
     if files.file_set != file_set:

@@ -67,8 +67,8 @@ class SealedFile:
             raise MalformedError(f"a file is sealed with suite {SUITE}")
         if type(self.segment_bytes) is not int or self.segment_bytes not in SEGMENT_SIZES:
             raise MalformedError("the segments of a file have 1, 2 or 4 MiB")
-        if type(self.length) is not int or self.length < MIN_LENGTH:
-            raise MalformedError(f"a sealed file has at least {MIN_LENGTH} bytes")
+        if type(self.length) is not int:
+            raise MalformedError("the length of a sealed file is a number")
         if type(self.root) is not bytes or len(self.root) != HASH_BYTES:
             raise MalformedError(f"the root of a file has {HASH_BYTES} bytes")
         padded = chunked.plaintext_length(self.length)

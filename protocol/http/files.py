@@ -31,7 +31,6 @@ MAX_CANCEL_BYTES = 64
 
 _DIGEST_BYTES = 32
 _ROW = 0x84
-_RANGE_ITEMS = 3
 
 Ranges = tuple[tuple[int, int], ...]
 """Runs of segments as (first, count): in order, apart from each other, none empty."""
@@ -107,7 +106,7 @@ def encode_open(announced: FilesAnnounced) -> bytes:
 
 def decode_open(body: bytes) -> FilesAnnounced:
     """The announcement in a request; raises :class:`MalformedError` and its kin."""
-    value = cbor.decode(body, max_bytes=MAX_OPEN_BYTES, max_depth=2, max_items=8)
+    value = cbor.decode(body, max_bytes=MAX_OPEN_BYTES, max_depth=2)
     if type(value) is not dict or set(value) != {1, 2} or type(value[2]) is not bytes:
         raise MalformedError("an announcement is the digest of a message and its file list")
     if len(value[2]) > MAX_LIST_BYTES:
@@ -139,22 +138,21 @@ def encode_segments(segments: Sequence[SegmentSent]) -> bytes:
 
 def decode_segments(body: bytes) -> list[SegmentSent]:
     """The segments in a request, their data as views of ``body``; raises :class:`MalformedError` and its kin."""
-    if len(body) <= MAX_SEGMENTS_BYTES:
-        try:
-            found, end = _exact_segments(body, 0)
-            if end != len(body):
-                raise exact.InexactError
-        except exact.NOT_EXACT:
-            pass  # read again below, which says what is wrong
-        else:
-            if not found:
-                raise MalformedError("a request carries at least one segment")
-            return found
-    value = cbor.decode(body, max_bytes=MAX_SEGMENTS_BYTES, max_depth=3, max_items=1 + 5 * MAX_SEGMENTS)
-    segments = _segments_from_value(value)
+    segments = _whole_segments(body)
     if not segments:
         raise MalformedError("a request carries at least one segment")
     return segments
+
+
+def _whole_segments(body: bytes) -> list[SegmentSent]:
+    if len(body) <= MAX_SEGMENTS_BYTES:
+        try:
+            found, end = _exact_segments(body, 0)
+            if end == len(body):
+                return found
+        except exact.NOT_EXACT:
+            pass  # read again below, which says what is wrong
+    return _segments_from_value(cbor.decode(body, max_bytes=MAX_SEGMENTS_BYTES, max_depth=3))
 
 
 def encode_fetch(wanted: FilesWanted) -> bytes:
@@ -164,7 +162,7 @@ def encode_fetch(wanted: FilesWanted) -> bytes:
 
 def decode_fetch(body: bytes) -> FilesWanted:
     """What a request fetches; raises :class:`MalformedError` and its kin."""
-    value = cbor.decode(body, max_bytes=MAX_FETCH_BYTES, max_depth=3, max_items=8 + 4 * MAX_WANTED)
+    value = cbor.decode(body, max_bytes=MAX_FETCH_BYTES, max_depth=3)
     if type(value) is not dict or set(value) != {1, 2} or type(value[2]) is not list:
         raise MalformedError("what is fetched is the digest of a message and an array of what is wanted")
     if len(value[2]) > MAX_WANTED:
@@ -194,8 +192,7 @@ def decode_held(body: bytes, source: str) -> FilesHeld:
             return _exact_held(body)
         except exact.NOT_EXACT:
             pass  # read again below, which says what is wrong
-    items = 8 + (MAX_FILES + _RANGE_ITEMS * MAX_RANGES) + 5 * MAX_SEGMENTS
-    value = _response(body, MAX_HELD_BYTES, 5, source, items)
+    value = _response(body, MAX_HELD_BYTES, 5, source)
     if type(value) is not dict or set(value) != {1, 2, 3} or type(value[1]) is not bytes:
         raise _nonsense(source)
     if len(value[1]) > MAX_LIST_BYTES:
@@ -213,7 +210,7 @@ def encode_cancel(digest: bytes) -> bytes:
 
 def decode_cancel(body: bytes) -> bytes:
     """The digest of the message whose files are taken back; raises :class:`MalformedError` and its kin."""
-    value = cbor.decode(body, max_bytes=MAX_CANCEL_BYTES, max_depth=2, max_items=4)
+    value = cbor.decode(body, max_bytes=MAX_CANCEL_BYTES, max_depth=2)
     if type(value) is not dict or set(value) != {1}:
         raise MalformedError("what is let go is named by the digest of its message")
     return _digest(value[1])
@@ -338,8 +335,6 @@ def _in_order(own: list[tuple[int, int]]) -> Ranges:
 def _segments_from_value(value: Any) -> list[SegmentSent]:
     if type(value) is not list:
         raise MalformedError("segments are an array")
-    if len(value) > MAX_SEGMENTS:
-        raise TooLargeError(f"at most {MAX_SEGMENTS} segments travel together")
     segments = []
     for row in value:
         if type(row) is not list or len(row) != 4 or type(row[3]) is not bytes:
@@ -369,9 +364,9 @@ def _digest(value: Any) -> bytes:
     return value
 
 
-def _response(body: bytes, max_bytes: int, max_depth: int, source: str, max_items: int = cbor.MAX_ITEMS) -> Any:
+def _response(body: bytes, max_bytes: int, max_depth: int, source: str) -> Any:
     try:
-        return cbor.decode(body, max_bytes=max_bytes, max_depth=max_depth, max_items=max_items)
+        return cbor.decode(body, max_bytes=max_bytes, max_depth=max_depth)
     except ComityError as problem:
         raise _nonsense(source) from problem
 

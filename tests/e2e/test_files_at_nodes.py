@@ -12,6 +12,7 @@ from protocol.event import EventName
 from tests.worlds import parcels
 from tests.worlds.nodes import Nation, World
 from tests.worlds.parcels import MIB, Parcel
+from tests.worlds.s3_services import bucket_settings, make_bucket, moto_service
 
 FILES = {"reserve_bytes": 0, "retention_h": 0}
 
@@ -103,3 +104,29 @@ async def test_a_disk_of_files_that_fails_stops_no_message_and_files_go_on_when_
         while (await parcels.call(world, tokyo, "/v1/files/open", parcel.announcement)).status != 200:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     assert await parcels.send(world, tokyo, parcel, list(parcel.segments)) == [None]
+
+
+async def test_files_pass_a_node_that_keeps_them_at_an_s3_service_also_over_a_restart(world: World) -> None:
+    tokyo, paris = world.desks["24-7@jp"], world.desks["24-7@fr"]
+    with moto_service() as service:
+        make_bucket(service, "files")
+        kept = bucket_settings(service, "files", world.home("jp").path).model_dump(mode="json")
+        settings = {"reserve_bytes": 0, "retention_h": 0, "store": "s3", "s3": kept}
+        await world.start("jp", files=settings, housekeeping_s=0.05)
+        parcel = Parcel.of(world, tokyo, [paris], 2 * MIB, 1000)
+        await world.submit(tokyo, parcel.envelope)
+        await parcels.announce(world, tokyo, parcel)
+        places = list(parcel.segments)
+        await parcels.send(world, tokyo, parcel, places[:2])
+        await world.stop("jp")
+        await world.start("jp", files=settings, housekeeping_s=0.05)
+        missing = await parcels.announce(world, tokyo, parcel)
+        assert sum(count for runs in missing for _, count in runs) == len(places) - 2
+        await parcels.send(world, tokyo, parcel, places)
+        await world.start("fr", files=FILES)
+        await parcels.held_here(world.nodes["fr"], parcel)
+        proved = await parcels.file_events(world, tokyo, 4)
+        assert ("jp", "FileDeletion", "", "") in parcels.where(proved)
+        assert await world.nodes["jp"].evidence.store.messages() == []
+        assert await parcels.fetch_all(world, paris, parcel) == parcel.content
+        await world.close()

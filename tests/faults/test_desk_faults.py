@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import functools
 import subprocess
 import sys
@@ -12,17 +13,20 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from exchange.link.directory import DeskDirectory
 from exchange.messaging.sync import NodeSync
 from exchange.store._outbox import OutboxTable
 from exchange.store._state import StateTable
 from exchange.store.desk_store import DeskStore
 from exchange.store.messages import MessageTable
 from exchange.views import SendStatus
-from protocol.errors import StorageFullError
+from keys.directory.metadata import client
+from protocol.errors import DirectoryUnavailableError, NotFoundError, StorageFullError
 from protocol.event import EventName, decode_event
 from tests.faults.desk_victim import CIPHER, numbered
 from tests.worlds.desks import FR, JP, Client, World, request
@@ -270,3 +274,42 @@ async def test_a_desk_closes_its_database_only_when_what_was_cancelled_has_ended
             await syncing
 
     assert ended_first == [True]
+
+
+@pytest.mark.parametrize("written", ["folder", "file"])
+async def test_a_full_disk_keeps_nobody_from_the_directory_that_is_here_and_is_called_one(
+    world: World, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    async with world.open(JP) as jp:
+        await jp.messages.send(request())
+    real, full = client.TemporaryDirectory, OSError(errno.ENOSPC, "No space left on device")
+
+    def made(*, prefix: str, dir: Path | None = None) -> Any:
+        if dir is not None and written == "folder":
+            raise full
+        return real(prefix=prefix, dir=dir)
+
+    def run(self: client.DirectoryClient, fetcher: Any, now: Any, folder: Path, **more: Any) -> Any:
+        if written == "file" and folder.is_relative_to(world.home(JP)):
+            raise DirectoryUnavailableError("the directory cannot be stored") from full
+        return kept(self, fetcher, now, folder, **more)
+
+    kept = client.DirectoryClient._run
+    monkeypatch.setattr(client, "TemporaryDirectory", made)
+    monkeypatch.setattr(client.DirectoryClient, "_run", run)
+    async with world.open(JP) as jp:
+        assert len(await jp.messages.inbox(sent=True)) == 1
+
+
+def test_a_directory_that_cannot_be_kept_is_not_called_one_that_the_node_does_not_have() -> None:
+    reached: Any = DeskDirectory.__new__(DeskDirectory)
+    reached._clock = lambda: None
+    reached._client = SimpleNamespace(refresh=lambda _now, **_more: _asked(reached))
+    with pytest.raises(StorageFullError, match="cannot be stored"):
+        reached.refresh()
+
+
+def _asked(reached: Any) -> Any:
+    # The last of the roots is found by asking for the one after it.
+    reached._last_failure = NotFoundError("the directory has no metadata/2.root.json")
+    raise DirectoryUnavailableError("the directory cannot be stored: full") from OSError(errno.ENOSPC, "full")

@@ -14,6 +14,7 @@ import pytest
 from keys.directory.cards import CardStatus, Hosting
 from keys.members.federation import with_revoked_key, with_status
 from node.log.sequencer import Sequencer
+from node.log.wakeups import Wakeups
 from node.relay.context import RelayContext
 from node.relay.receipt_intake import take_receipts
 from node.store.operations import DeferOutbound, Done, Failed, MarkReceiptsSent, RecordRelayed
@@ -34,6 +35,7 @@ from protocol.errors import (
     UnknownKeyError,
 )
 from protocol.event import DESK_EVENTS, Event, EventName, encode_event
+from protocol.files.logged import LoggedFiles
 from protocol.http.wire import EnvelopeAnswer
 from protocol.log.checkpoint import SoftLogSigner
 from protocol.receipt import Receipt, VerifiedReceipt
@@ -87,12 +89,13 @@ class Stage:
         """An event about the message; negative ones have their reason."""
         reasons = ("unknown-key",) if name.negative else ()
         said = {"at": self.now, "message_id": self.envelope.routing.id, "digest": self.envelope.digest}
-        return Event(name, salt=os.urandom(16), **{"reasons": reasons, **said, **fields})
+        files = LoggedFiles(bytes(32), None, 1, bytes(32)) if name.of_files else None
+        return Event(name, salt=os.urandom(16), **{"reasons": reasons, "files": files, **said, **fields})
 
     def stated(self, name: EventName, signer: Signer, recipient: Address = PARIS, **fields: Any) -> Event:
         """An event of the desk ``recipient`` with its statement."""
         event = self.event(name, recipient=recipient, **{"statement": b"-", **fields})
-        said = DeskStatement(name, event.message_id, event.digest, recipient, event.at, event.reasons)
+        said = DeskStatement(name, event.message_id, event.digest, recipient, event.at, event.reasons, event.files)
         return replace(event, statement=sign_statement(said, signer))
 
     def at_recipient(self, name: EventName, **fields: Any) -> Event:
@@ -306,6 +309,7 @@ class Recorded:
 
     def __init__(self, stage: Stage, *outcomes: Done | Failed) -> None:
         self.operations: list[Any] = []
+        self.wakeups = Wakeups()
         self._outcomes = outcomes
         stage.relay.outcomes._node = replace(stage.relay.node, sequencer=cast(Sequencer, self))
 

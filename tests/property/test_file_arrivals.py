@@ -110,7 +110,7 @@ async def _run(path: Path, taken: list[tuple[str, object]]) -> None:
     await node.close()
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(steps)
 def test_any_order_of_arrivals_repeats_and_kills_gives_the_same_whole_files_logged_once(
     taken: list[tuple[str, object]],

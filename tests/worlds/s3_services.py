@@ -7,6 +7,7 @@ import pwd
 import socket
 import subprocess
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,23 +15,36 @@ from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pytest
+
 from node.settings import S3Settings
 
 KEY_ID, SECRET = "AKIAEXAMPLE", "secret-of-the-example"
 
 
+MOTO = Path(__file__).resolve().parents[2] / ".cache" / "interop" / "moto" / "bin" / "python"
+"""moto in a virtual environment of its own (tests/interop/install-peers): its library for AWS would slow every test."""
+
+
 @contextmanager
 def moto_service() -> Iterator[str]:
-    """The address of a running service without any bucket."""
-    from moto.server import ThreadedMotoServer
-
+    """The address of a running service without any bucket; skips the test where moto is not there."""
+    if not MOTO.exists():
+        pytest.skip("moto is not there: tests/interop/install-peers makes its environment")
     (port,) = _free_ports(1)
-    server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
-    server.start()
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.stop()
+    command = [str(MOTO), "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            _wait_for(port, server)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.kill()
+
+
+def make_bucket(service: str, name: str) -> None:
+    """Make a bucket at moto's service, which asks nobody who they are."""
+    urllib.request.urlopen(urllib.request.Request(f"{service}/{name}", method="PUT")).close()  # noqa: S310
 
 
 def bucket_settings(endpoint: str, bucket: str, home: Path, **other: object) -> S3Settings:
@@ -175,3 +189,14 @@ def _free_ports(count: int) -> list[int]:
         for one in sockets:
             one.bind(("127.0.0.1", 0))
         return [one.getsockname()[1] for one in sockets]
+
+
+def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
+    while True:  # as long as it runs, it may still begin to listen
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            assert server.poll() is None, "the service ended"
+            time.sleep(0.02)
+        else:
+            return

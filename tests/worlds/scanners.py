@@ -146,7 +146,7 @@ class IcapServer:
         request, headers = self._head(reader)
         method, url, version = request.split(" ")
         assert version == "ICAP/1.0"
-        assert url.startswith("icap://")
+        assert url.startswith(("icap://", "icaps://"))
         assert headers["host"]
         self.seen.append(method)
         if method == "OPTIONS":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,7 +28,7 @@ from exchange.i18n import _
 from exchange.text.labels import code_label
 from exchange.text.objects import files_object, transfer_object
 from exchange.text.sizes import bytes_text, duration_text
-from keys.local.terminal import QUEUED, REFUSED, UNVERIFIED
+from keys.local.terminal import QUEUED, REFUSED, UNVERIFIED, write
 from protocol.errors import DeskBusyError, UsageError
 
 if TYPE_CHECKING:
@@ -287,12 +288,16 @@ async def move_all(desk: Desk, messages: Sequence[UUID], told: Told) -> list[int
     return codes
 
 
-async def say_how_far(desk: Desk, messages: Sequence[UUID], *, served: bool) -> None:
-    """Say how far the files of messages are, for a person."""
+async def say_how_far(desk: Desk, messages: Sequence[UUID], *, served: bool, beside: bool = False) -> None:
+    """Say how far the files of messages are, for a person; ``beside`` what the command prints, on standard error."""
     for message in messages:
         transfer = await desk.files.progress(message)
         text = f"{str(message)[-SHORT_ID:]}: {how_far(transfer)}"
-        line(_("{text}; the running desk moves them").format(text=text) if served and transfer.open else text)
+        said = _("{text}; the running desk moves them").format(text=text) if served and transfer.open else text
+        if beside:
+            write(said, to=sys.stderr)
+        else:
+            line(said)
 
 
 def print_hops(tracked: FileTracking) -> None:

@@ -67,6 +67,7 @@ class _Conversation:
         self._before: list[Wizard] = []
         self._wizard: Wizard | None = None
         self._draft_id: UUID | None = None
+        self._attachments: list[Any] = []
         self._all_known = False
 
     # --- Beginning ---
@@ -78,6 +79,7 @@ class _Conversation:
         if saved is not None:
             kept = await self._desk.messages.saved_draft(saved)
             self._draft_id, draft = kept.id, dict(kept.draft)
+            self._attachments = list(draft.get("attachments") or ())
             message_type = str(draft.get("type") or message_type or WIZARD_TYPES[0])
             reply_to = UUID(str(draft["in_reply_to"])) if draft.get("in_reply_to") else None
         if reply_to is not None:
@@ -380,7 +382,9 @@ class _Conversation:
         if not problems:
             await self._print_hints(wizard)
         say("")
-        say(_("1 send, 2 change an answer, 3 keep it as a draft and stop"))
+        for attachment in self._attachments:
+            say(labelled(_("File"), safe(attachment["name"])), 2)
+        say(_("1 send, 2 change an answer, 3 keep it as a draft and stop, 4 attach a file"))
         while True:
             chosen = self._asking.choice()
             if chosen == "1" and not problems:
@@ -391,7 +395,39 @@ class _Conversation:
             if chosen == "3":
                 self.say_how_to_go_on()
                 return 0
-            say(_("Answer 2 or 3.") if problems else _("Answer 1, 2 or 3."))
+            if chosen == "4":
+                await self._attach()
+                return None
+            say(_("Answer 2, 3 or 4.") if problems else _("Answer 1, 2, 3 or 4."))
+
+    async def _attach(self) -> None:
+        """Seal a file for the draft, which is kept with it."""
+        from pathlib import Path
+
+        from exchange.cli._attaching import file_progress
+        from exchange.files.sealing import WantedFile
+        from keys.local.terminal import refusal_lines
+
+        self._asking.say(_("The path of the file; empty: none."), 2)
+        typed = self._asking.line().strip()
+        if not typed or typed in BACK:
+            return
+        await self._keep()
+        draft = {**self._draft(), "draft_id": str(self._draft_id)}
+        try:
+            with file_progress() as told:
+                whole = await self._desk.files.attach(draft, [WantedFile(Path(typed).expanduser())], told)
+        except ComityError as error:
+            for said in refusal_lines(error):
+                self._asking.say(said, 2)
+            return
+        self._attachments = list(whole["attachments"])
+        await self._keep()
+
+    def _draft(self) -> dict[str, Any]:
+        """The draft as it is now, with its files."""
+        draft = self._now.message_draft()
+        return {**draft, **({"attachments": self._attachments} if self._attachments else {})}
 
     def _print_as_read(self, wizard: Wizard) -> None:
         """The message as the other side will read it: in their language, where there are texts in one of theirs."""
@@ -427,7 +463,7 @@ class _Conversation:
         """Send the draft; the exit code, 0 when it was. A refusal is shown, and the draft stays."""
         from exchange.cli.output import table  # noqa: F401 - loaded before anything is sent
 
-        draft = {**wizard.message_draft(), **({"draft_id": str(self._draft_id)} if self._draft_id else {})}
+        draft = {**self._draft(), **({"draft_id": str(self._draft_id)} if self._draft_id else {})}
         offers = draft.get("type") == "information.spontaneous" and draft.get("conditions")
         try:
             sent = await (self._desk.messages.offer(draft) if offers else self._desk.messages.send(draft))
@@ -458,7 +494,7 @@ class _Conversation:
     # --- Keeping ---
 
     async def _keep(self) -> None:
-        kept = await self._desk.messages.save_draft(self._now.message_draft(), draft_id=self._draft_id)
+        kept = await self._desk.messages.save_draft(self._draft(), draft_id=self._draft_id)
         self._draft_id = kept.id
 
     def say_how_to_go_on(self) -> None:

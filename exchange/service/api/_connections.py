@@ -1,8 +1,8 @@
 """Which connections of the local API end: those that say nothing, do not read, or are one too many.
 
-Whoever connects and leaves it at that keeps a place from others, so no connection lasts by itself: it asks something
-within some seconds, reads its answer, and asks again before long. Where there are too many all the same, that one ends
-which was not used for the longest time, one on which nobody signed in first.
+No connection lasts by itself, since each keeps a place from others: it asks something within some seconds, reads its
+answer, and asks again before long. Where there are too many all the same, that one ends which was not used for the
+longest time, one on which nobody signed in first.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from exchange.acts import evidence
+from exchange.desk.replies import DeskReplies
 from exchange.files.shown import FileRow
 from exchange.service.api._derived import act
 from exchange.service.api.shapes import NamedShape, hints_of
@@ -146,5 +147,13 @@ ENDPOINTS = (
         evidence.allow_file,
         "files allow",
         texts={"reason": "Why this file itself is needed."},
+    ),
+    act(
+        "POST",
+        f"{_MESSAGE}/supplement",
+        "Send the files of Comity-Attach after an answer that could not wait for them.",
+        DeskReplies.supplement,
+        "files supplement",
+        texts={"text": "Some words with them."},
     ),
 )

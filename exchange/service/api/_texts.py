@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 ABOUT = {
+    "files": "With the files of the message, under their own names.",
     "about": "A message of the case.",
     "action": "A code of the list handling_action, or of data_protection_action.",
     "address": "A contact point, such as 24-7@fr.",
@@ -37,7 +38,6 @@ ABOUT = {
     "everybody": "All of them.",
     "fields": "Fields to begin with.",
     "file_number": "The file number that the authority gave.",
-    "files": "Pass its evidence files on, too.",
     "form": "table, log, xarf, misp or stix; else it is found out.",
     "ground": "A code of the list erasure_ground.",
     "intends": "A code of the list consultation_intent.",

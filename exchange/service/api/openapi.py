@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from exchange.service.api import _cases, _drafting, _events, _evidence, _messages, _office, _replies
+from exchange.service.api import _cases, _drafting, _events, _evidence, _files, _messages, _office, _replies
 from exchange.service.api.declared import Declared
 from exchange.service.api.shapes import Shapes
 
@@ -18,6 +18,7 @@ ENDPOINTS: tuple[Declared, ...] = (
     *_messages.ENDPOINTS,
     *_replies.ENDPOINTS,
     *_evidence.ENDPOINTS,
+    *_files.ENDPOINTS,
     *_drafting.ENDPOINTS,
     *_cases.ENDPOINTS,
     *_events.ENDPOINTS,
@@ -122,6 +123,7 @@ def _parameters(endpoint: Declared) -> list[dict[str, Any]]:
         found.append({**one, "required": True} if query.needed else one)
     headers = [*_HEADERS]
     if endpoint.keyed:
+        headers.append(("Comity-Attach", "Files of this machine that go with it: a JSON list of absolute paths."))
         headers.append(("Idempotency-Key", "The caller's own name for this act: asked for again, it is done once."))
     if endpoint.media_type == "text/event-stream":
         headers.append(("Last-Event-ID", "The number of the last event that was seen."))

@@ -22,6 +22,9 @@ from typing import Any
 from aiohttp import web
 from pydantic import ValidationError
 
+from exchange.acts.evidence import absolute
+from exchange.files.given import attaching
+from exchange.files.sealing import WantedFile
 from exchange.messaging.once import under_key
 from exchange.office.officers import Login
 from exchange.service.api._connections import ApiConnections
@@ -48,6 +51,7 @@ MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_ITEMS = 200_000
 MAX_CONNECTIONS = 256
 MAX_AT_ONCE = 32
+MAX_ATTACHED = 256
 # So long a request waits for others to be answered before it is refused.
 PLACE_WITHIN_S = 10.0
 BODY_WITHIN_S = 20.0
@@ -130,9 +134,12 @@ def _handler(endpoint: Declared) -> Callable[[web.Request], Awaitable[web.Stream
         key = request.headers.get("Idempotency-Key")
         if key is not None and not endpoint.keyed:
             raise MalformedError("this resource sends nothing, and takes no Idempotency-Key")
+        files = _attached(request)
+        if files and not endpoint.keyed:
+            raise MalformedError("this resource sends nothing that files could go with")
         if endpoint.media_type == "text/event-stream":
             return await _as_response(await endpoint.handle(call))
-        with under_key(key):
+        with under_key(key), attaching(files):
             return await _within(running.places, lambda: endpoint.handle(call))
 
     return handle
@@ -182,6 +189,21 @@ async def _body(request: web.Request, model: type[Body] | None) -> Body | None:
     except (ValueError, RecursionError):
         raise MalformedError("the body is not JSON with each name once") from None
     return _validated(model, value)
+
+
+def _attached(request: web.Request) -> list[WantedFile]:
+    """The files of this machine that a request sends besides; raises :class:`MalformedError`, :class:`UsageError`."""
+    given = request.headers.get("Comity-Attach")
+    if given is None:
+        return []
+    require_few_items(given.encode("utf-8", "surrogateescape"), MAX_ATTACHED)
+    try:
+        paths = json.loads(given)
+    except ValueError:
+        paths = None
+    if not isinstance(paths, list) or not all(isinstance(one, str) for one in paths):
+        raise MalformedError("Comity-Attach is a JSON list of absolute paths")
+    return [WantedFile(absolute(one)) for one in paths]
 
 
 def _require_unicode(content: bytes, value: Any) -> None:

@@ -16,6 +16,7 @@ These stay with us:
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
@@ -67,6 +68,7 @@ MAX_STATE_BYTES = 256 * 1_048_576
 STATE_NAME = "verified.cbor"
 WANTED_NAME = "wanted.cbor"
 # Before every expiry: only signatures, versions and hashes are judged.
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
 _NEVER_EXPIRED = datetime.min.replace(tzinfo=UTC)
 
 
@@ -164,12 +166,22 @@ class DirectoryClient:
                 raise NotFoundError(f"{name} is not in the local copy")
             return state[name]
 
-        with TemporaryDirectory(prefix=".load-", dir=self._folder) as folder:
-            fetcher = Fetcher(stored, offline=True)
-            reference_time = _NEVER_EXPIRED if allow_expired else now
-            self._state = {name: content for name, content in state.items() if not is_target_name(name)}
-            judge = carried is not None
-            return self._run(fetcher, reference_time, Path(folder), everything=everything, judge=judge)
+        def read(beside: Path | None) -> Directory:
+            with TemporaryDirectory(prefix=".load-", dir=beside) as folder:
+                fetcher = Fetcher(stored, offline=True)
+                reference_time = _NEVER_EXPIRED if allow_expired else now
+                self._state = {name: content for name, content in state.items() if not is_target_name(name)}
+                judge = carried is not None
+                return self._run(fetcher, reference_time, Path(folder), everything=everything, judge=judge)
+
+        try:
+            return read(self._folder)
+        except (OSError, DirectoryUnavailableError) as problem:
+            cause = problem if isinstance(problem, OSError) else problem.__cause__
+            if not isinstance(cause, OSError) or cause.errno not in DISK_FULL:
+                raise
+            # Nothing of it is kept: a disk that is full keeps nobody from what is here.
+            return read(None)
 
     def lacks(self) -> bool:
         """Whether a look-up asked for a nation that the next refresh would read."""

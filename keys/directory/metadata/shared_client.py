@@ -25,7 +25,7 @@ from typing import IO
 
 from keys.directory.metadata._nations import NationsReading
 from keys.directory.metadata._reading import Fetch, Fetcher
-from keys.directory.metadata.client import STATE_NAME, DirectoryClient
+from keys.directory.metadata.client import DISK_FULL, STATE_NAME, DirectoryClient
 from keys.directory.metadata.repository import ROOT, TARGETS, TIMESTAMP_NAME, archive_node
 from keys.directory.view import Directory
 from keys.local.files import LOCK_WAIT_S, locked, write_file
@@ -170,8 +170,8 @@ class SharedDirectoryClient(DirectoryClient):
 class _Held:
     """Archives by their digests, in an unnamed file: thirty megabytes that need not be in memory."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder  # None: the system's temporary folder, where the disk of the other one is full
         self._file: IO[bytes] | None = None
         self._places: dict[bytes, tuple[int, int]] = {}
         self._end = 0
@@ -199,6 +199,24 @@ class _Held:
             self._file = None
 
     def _add(self, digest: bytes, archive: bytes) -> None:
+        try:
+            self._write(digest, archive)
+        except OSError as problem:
+            if self._folder is None or problem.errno not in DISK_FULL:
+                raise
+            self._move()
+            self._write(digest, archive)
+
+    def _move(self) -> None:
+        """Go on in the system's temporary folder, with all that is held."""
+        before, self._file, self._folder = self._file, TemporaryFile(buffering=0), None  # noqa: SIM115 - until close
+        for start, size in self._places.values():
+            if before is not None:
+                os.pwrite(self._file.fileno(), os.pread(before.fileno(), size, start), start)
+        if before is not None:
+            before.close()
+
+    def _write(self, digest: bytes, archive: bytes) -> None:
         if self._file is None:
             self._file = TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115 - until close
         view = memoryview(archive)

@@ -44,13 +44,13 @@ async def take(context: HttpContext, caller: Caller, request: web.Request, body:
 async def fetch(context: HttpContext, caller: Caller, request: web.Request, body: bytes) -> web.StreamResponse:
     """The list, what is here of each file, and as many of the wanted segments as fit."""
     party = _party(context, caller)
-    wanted = bodies.decode_fetch(body)
-    if not wanted.wanted:
-        return cbor_response(bodies.encode_held(await context.file_serving.fetch(wanted, party)))
+    found = await context.file_serving.look(bodies.decode_fetch(body), party)
+    if not found.places:
+        return cbor_response(bodies.encode_held(await context.file_serving.answer(found, party)))
     settings = context.node.settings
     # The answer takes its room until the caller has it, or was too slow.
-    with context.allowances.file_bodies.take(caller.holder, bodies.MAX_DATA_BYTES):
-        held = await context.file_serving.fetch(wanted, party)
+    with context.allowances.file_bodies.take(caller.holder, found.size_bytes):
+        held = await context.file_serving.answer(found, party)
         content = await asyncio.to_thread(bodies.encode_held, held)
         del held
         response = web.StreamResponse(headers=HEADERS)

@@ -5,12 +5,19 @@ from __future__ import annotations
 import os
 import select
 import socket
+import ssl
 import tempfile
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -215,6 +222,85 @@ def test_a_server_that_answers_before_it_has_the_file_can_only_accuse(answer: by
 def test_an_icap_server_that_hangs_ends_the_wait() -> None:
     found = by_icap(never)
     assert (found.verdict, found.reason) == (ScanVerdict.NOT_SCANNED, "timeout")
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate of localhost and its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    built = x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(days=1), now + timedelta(days=1))
+    built = built.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+    built = built.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    path = tmp_path_factory.mktemp("tls") / "both.pem"
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(built.sign(key, SHA256()).public_bytes(Encoding.PEM) + private)
+    return path
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_another_machine_gets_the_plaintext_by_tls_and_only_if_its_certificate_is_vouched_for(
+    authority: Path, trusted: bool
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority)
+    server, listener_port = IcapServer(lambda _: NO_MODIFICATIONS), tcp_listener()
+    listener, port = listener_port
+
+    def by_tls(connected: socket.socket) -> None:
+        with context.wrap_socket(connected, server_side=True) as inside:
+            server(inside)
+
+    content = bytes(3 * 2**20)
+    with served(listener, by_tls):
+        scanner = Icap(f"icaps://localhost:{port}/scan", 5, str(authority) if trusted else None)
+        found = scanner.scan(Hashed(BytesIO(content), len(content)))
+    assert (found.verdict, found.reason) == (
+        (ScanVerdict.CLEAN, None) if trusted else (ScanVerdict.NOT_SCANNED, "unreachable")
+    )
+    assert bool(server.seen) is trusted
+
+
+class Recorded:
+    """What a scanner on the other end of a socket pair says, whatever it is asked."""
+
+    def __init__(self, *answers: bytes) -> None:
+        self._answers = list(answers)
+
+    def __call__(self) -> socket.socket:
+        near, far = socket.socketpair()
+        with far:
+            far.sendall(self._answers.pop(0) if self._answers else b"")
+            far.shutdown(socket.SHUT_WR)
+        return near
+
+
+STATUSES = [b"ICAP/1.0 200 OK\r\n", b"ICAP/1.0 204 x\r\n", b"ICAP/1.0 100 Continue\r\n\r\n", b"\r\n\r\n"]
+PARTS = [b"X-Infection-Found: Threat=x;\r\n", b"Encapsulated: res-body=0\r\n", b"5\r\nhello\r\n0\r\n\r\n"]
+ICAP_BYTES = st.lists(st.one_of(st.sampled_from(STATUSES + PARTS), st.binary(max_size=20)), max_size=6).map(b"".join)
+
+
+@given(ICAP_BYTES, ICAP_BYTES)
+def test_nothing_that_an_icap_server_says_out_of_turn_is_a_clean_verdict(offer: bytes, answer: bytes) -> None:
+    scanner = Icap("icap://127.0.0.1:1/scan", 1)
+    scanner._connected = Recorded(offer, answer)  # type: ignore[method-assign]
+    found = scanner.scan(Hashed(BytesIO(b"hello"), 5))
+    assert found.verdict is not ScanVerdict.CLEAN
+    assert (found.reason is None) == (found.verdict is ScanVerdict.INFECTED)
+    assert found.scanner.isprintable()
+
+
+CLAMD_BYTES = st.one_of(st.binary(max_size=40), st.sampled_from([b"stream: OK\0", b"stream: x FOUND\0"]))
+
+
+@given(st.binary(max_size=40), CLAMD_BYTES)
+def test_nothing_that_clamd_says_out_of_turn_is_a_clean_verdict(version: bytes, answer: bytes) -> None:
+    scanner = Clamd(Path("/none"), 1)
+    scanner._connected = Recorded(version + b"\0", answer)  # type: ignore[method-assign]
+    found = scanner.scan(Hashed(BytesIO(b"hello"), 5))
+    assert found.verdict is not ScanVerdict.CLEAN
+    assert found.scanner.isprintable()
 
 
 # --- The hook -----------------------------------------------------------------------------------------------------

@@ -168,8 +168,9 @@ async def test_an_infected_file_is_neither_opened_nor_exported(world: World, mon
     assert not [path for path in world.path.rglob("server.img") if path.parent != world.path]
 
 
+@pytest.mark.outside
 async def test_a_file_that_its_sender_did_not_sign_is_kept_apart_and_proved(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The sender's program states the hash of another file than it sealed."""
     from exchange.files.book import FileBook
@@ -205,6 +206,10 @@ async def test_a_file_that_its_sender_did_not_sign_is_kept_apart_and_proved(
     (failed,) = [check for check in report.checks if check.ok is False]
     assert failed.name.startswith("file ")
     assert (failed.detail or "").startswith("THE SENDER SEALED SOMETHING ELSE")
+    code, said = standalone(made_by(world), write_bag(contents), tmp_path)
+    assert code == 1
+    (told,) = [text for _, holds, text in said["checks"] if holds is False]
+    assert told.startswith("THE SENDER SEALED ANOTHER FILE than the message states")
 
 
 @pytest.mark.outside

@@ -251,6 +251,60 @@ def test_a_sender_that_sealed_under_another_key_is_shown_to_have() -> None:
     assert of(case, 0) is False
 
 
+def _altered_ciphertext(case: Case) -> None:
+    case.bag[case.place(0)] = case.whole[0][:-1] + bytes([case.whole[0][-1] ^ 1])
+
+
+def _other_key(case: Case) -> None:
+    case.stated[0]["sealed"]["key"] = urlsafe_b64encode(b"z" * 32).rstrip(b"=").decode()
+
+
+def _other_hash(case: Case) -> None:
+    case.stated[0]["sha256"] = sha256(b"another file").hexdigest()
+
+
+def _other_size(case: Case) -> None:
+    case.stated[0]["size_bytes"] += 1
+
+
+def _behind_the_end(case: Case) -> None:
+    plain, key = b"x" * 100, b"c" * 32
+    case.put(plain, key, padding=bytes(411) + b"!")
+    case.make()
+
+
+# By the rule that each breaks: also the vectors for other implementations.
+FORGERIES: dict[str, Callable[[Case], None]] = {
+    "the list of the files is in the bag": _no_list,
+    "the list is the one that the header commits to": _other_list,
+    "the list is in the order of names": _list_out_of_order,
+    "a bag holds files only where the header commits to some": _no_set,
+    "the header counts the bytes of its list": _other_total,
+    "a bag holds no file that is not in the list": _stranger,
+    "the content names every file of the list": _unnamed_inside,
+    "a sealed file has the name that its parts make": _other_name_inside,
+    "the content names each file once": _twice_inside,
+    "a sealed file is the one that its name stands for": _altered_ciphertext,
+    "the key is the one that the file commits to": _other_key,
+    "a file has the SHA-256 that the content states": _other_hash,
+    "a file has the length that the content states": _other_size,
+    "only zeros stand behind the end of a file": _behind_the_end,
+}
+
+
+@pytest.mark.parametrize("rule", FORGERIES)
+def test_each_rule_of_files_fails_at_both_verifiers(rule: str) -> None:
+    case = Case()
+    FORGERIES[rule](case)
+    assert False in results(case)
+
+
+def test_the_vectors_of_files_in_bags_are_current() -> None:
+    from tests.vectors import make_bag_files_vectors as made
+
+    assert json.loads(made.TARGET.read_text()) == json.loads(json.dumps(made.vectors()))
+
+
 def test_a_message_without_files_has_no_line_of_files() -> None:
     case = Case()
     case.bag, case.file_set = {}, None

@@ -611,3 +611,19 @@ async def test_what_no_act_takes_is_refused_and_is_no_defect(world: World, monke
             assert said["code"] != "internal", (where, body, said)
             assert said["title"], said
             assert said["detail"], said
+
+
+async def test_files_go_with_what_a_program_sends(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    evidence = world.path / "server.log"
+    evidence.write_bytes(b"line\n" * 100)
+    async with serving(world, JP, monkeypatch) as served, served.program() as program:
+        attached = json.dumps([str(evidence)])
+        body = {"drafts": [request()]}
+        (sent,) = (await program.post("/v1/messages", body, Comity_Attach=attached))["messages"]
+        listed = (await program.get(f"/v1/files?message_id={sent['id']}"))["messages"]
+        assert [row["name"] for one in listed for row in one["listed"]] == ["server.log"]
+        for wrong in ("x", "{}", '["relative"]', "[7]", '["/no/such/file"]'):
+            status, said = await program.ask("POST", "/v1/messages", body, Comity_Attach=wrong)
+            assert status in {400, 404, 409, 422}, (wrong, said)
+            assert said["code"] != "internal", said
+        assert (await program.ask("POST", "/v1/sync", {}, Comity_Attach=attached))[1]["code"] == "malformed"

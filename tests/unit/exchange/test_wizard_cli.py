@@ -161,3 +161,16 @@ def test_files_and_questions_do_not_go_together(comity: Type, tmp_path: Path) ->
 
 def test_without_a_terminal_an_empty_draft_is_written_as_before(comity: Type) -> None:
     assert json.loads(comity("new", "preservation.request").stdout)["type"] == "preservation.request"
+
+
+def test_a_file_is_attached_while_the_message_is_asked_for(world: World, comity: Type, tmp_path: Path) -> None:
+    order = tmp_path / "order.pdf"
+    order.write_bytes(b"%PDF-1.7 order")
+    answers = [*WHOLE, "4", str(tmp_path / "missing"), "4", str(order), "1"]
+    done = comity("new", "Preservation request", "--ask", answers=answers)
+    assert done.exit_code == 0, done.output
+    assert "refused" in done.output
+    assert "File: order.pdf" in done.output
+    (sent,) = asyncio.run(sent_by(world))
+    assert [one["name"] for one in sent["attachments"]] == ["order.pdf"]
+    assert sent["attachments"][0]["sealed"]["key"]

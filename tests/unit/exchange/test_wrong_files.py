@@ -90,6 +90,7 @@ comity-node cards publish|keys|KEYSTORE|FOLDER CARD --key j --registry r --keys 
 comity-node cards revoke-key|keys|KEYSTORE|FOLDER jp 00 --key j --registry r --keys FILE
 comity-node cards set-status|keys|KEYSTORE|FOLDER jp active --key j --registry r --keys FILE
 comity-node cards auditors|keys|KEYSTORE|FOLDER jp audit@fr --reads all --key j --registry r --keys FILE
+comity-node cards files|keys|KEYSTORE|FOLDER jp --none --key j --registry r --keys FILE
 comity-node ceremony show|file|CEREMONY|FILE --state FOLDER
 comity-node ceremony sign|file|CEREMONY|FILE --key JP --keys KEYS
 comity-node ceremony sign|keys|KEYSTORE|SAMPLE --key JP --keys FILE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from node.store.file_operations import RecordFilesTaken
 from node.store.file_reads import HopState
 from protocol.errors import UnavailableError
 from protocol.files.logged import whole_set
+from protocol.http.files import FilesAnnounced, Ranges
 from tests.conformance.store import PARIS
 from tests.worlds.file_node import SENDER, FileNode, Files, file_node
 from tests.worlds.parcels import MIB
@@ -153,6 +155,48 @@ async def test_a_segment_that_broke_on_the_way_is_sent_again_and_one_that_broke_
             assert await jp.missing(files) == {(0, 1)}
             await jp.bring(files, [(0, 1)])
             await until(lambda: here(fr, files) == len(files.segments))
+
+
+class Endless:
+    """Partners that lack everything and take it slowly; how many requests with segments were under way at most."""
+
+    def __init__(self) -> None:
+        self.now, self.most, self.partners = 0, 0, set[str]()
+
+    def can_reach(self, partner: str) -> bool:
+        return True
+
+    def get(self, partner: str) -> Endless:
+        self.partners.add(partner)
+        return self
+
+    async def announce_files(self, announced: FilesAnnounced, files: int) -> tuple[Ranges, ...]:
+        return (((0, 100),),) * files
+
+    async def send_segments(self, message: bytes, body: bytes, count: int, extra_s: float) -> list[None]:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0.01)
+        self.now -= 1
+        return [None] * count
+
+
+async def test_segments_in_memory_are_bounded_for_all_partners_together(tmp_path: Path) -> None:
+    names = ("fr", "gh", "de", "it")
+    files = Files.of(9 * MIB)
+    async with file_node(tmp_path) as jp:
+        await jp.accept(files, partners=names)
+        await jp.bring_all(files)
+        for name in names:
+            await jp.gone_on(files, name)
+        partners = Endless()
+        node = replace(jp.context.node, partners=partners)  # type: ignore[arg-type]
+        context = replace(jp.context, node=node, in_memory=asyncio.Semaphore(2))
+        task = asyncio.create_task(FileDelivery(context).run())
+        await until(lambda: partners.partners == set(names) and partners.most == 2)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert partners.most == 2
 
 
 async def test_a_partner_that_refuses_for_ever_is_not_sent_the_same_again_and_again(

@@ -161,6 +161,23 @@ async def test_room_is_reserved_before_the_first_byte_and_counted_once_for_all_s
         assert await node.store.messages() == [first.digest]
 
 
+async def test_room_of_a_sender_that_brings_nothing_is_given_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    idle, other = Files.of(3 * MIB), Files.of(3 * MIB, seed=3)
+    store = SmallStore(tmp_path / "files", 5 * MIB)
+    async with file_node(tmp_path, store, reserved_h=2) as node:
+        for files in (idle, other):
+            await node.accept(files)
+        await node.announce(idle)
+        assert await code_of(node.announce(other)) == "storage-full"
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        monkeypatch.setattr(loop, "time", lambda: began + 3 * 3_600)
+        await node.announce(other)
+        assert await node.bring(idle, list(idle.segments)[:1]) == [None], "it may still come, as far as there is room"
+
+
 async def test_a_disk_that_is_full_or_read_only_midway_takes_nothing_and_is_tried_again(tmp_path: Path) -> None:
     files = Files.of(2 * MIB)
     places = list(files.segments)

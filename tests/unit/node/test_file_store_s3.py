@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -13,7 +12,7 @@ from node.files.s3 import ObjectStore
 from node.files.store import FileStore
 from protocol.errors import SettingsError, UnavailableError
 from tests.conformance.file_store import MESSAGE, NAME, FileStoreConformance, opened, segment
-from tests.worlds.s3_services import SECRET, bucket_settings, moto_service, troubled
+from tests.worlds.s3_services import SECRET, bucket_settings, make_bucket, moto_service, troubled
 
 pytestmark = pytest.mark.outside
 
@@ -27,7 +26,7 @@ def service() -> Iterator[str]:
 @pytest.fixture
 def bucket(service: str) -> str:
     name = f"bucket-{uuid4().hex}"
-    urllib.request.urlopen(urllib.request.Request(f"{service}/{name}", method="PUT")).close()  # noqa: S310
+    make_bucket(service, name)
     return name
 
 

@@ -112,12 +112,21 @@ def test_a_body_carries_one_of_the_largest_segments_or_many_small_ones_and_no_mo
             files.decode_held(cbor.encode({1: b"", 2: [[]], 3: rows}), "jp")
 
 
+def test_as_much_as_may_be_asked_for_may_be_asked_for() -> None:
+    whole = FilesWanted(DIGEST, (SegmentsWanted(999, 70_000, 70_000),) * files.MAX_WANTED)
+    assert files.decode_fetch(files.encode_fetch(whole)) == whole
+    announced = FilesAnnounced(DIGEST, bytes(MAX_LIST_BYTES))
+    assert files.decode_open(files.encode_open(announced)) == announced
+
+
 ROW = [0, 0, bytes(32), b"data"]
 Decoder = Callable[[bytes], Any]
 REQUESTS: dict[str, tuple[Decoder, Any]] = {
     "announcement without list": (files.decode_open, {1: DIGEST}),
     "announcement of a short digest": (files.decode_open, {1: DIGEST[1:], 2: b""}),
     "announcement of a text": (files.decode_open, {1: DIGEST, 2: "list"}),
+    "announcement as array of its keys": (files.decode_open, [1, 2]),
+    "announcement of a text as long": (files.decode_open, {1: "x" * 32, 2: b""}),
     "announcement with more": (files.decode_open, {1: DIGEST, 2: b"", 3: 0}),
     "announcement as array": (files.decode_open, [DIGEST, b""]),
     "announcement of too long a list": (files.decode_open, {1: DIGEST, 2: bytes(MAX_LIST_BYTES + 1)}),
@@ -125,6 +134,7 @@ REQUESTS: dict[str, tuple[Decoder, Any]] = {
     "segments as map": (files.decode_segments, {1: ROW}),
     "segment without data": (files.decode_segments, [ROW[:3]]),
     "segment with more": (files.decode_segments, [[*ROW, 0]]),
+    "segment as map": (files.decode_segments, [dict(enumerate(ROW))]),
     "segment of no bytes": (files.decode_segments, [[*ROW[:3], b""]]),
     "segment of text": (files.decode_segments, [[*ROW[:3], "data"]]),
     "segment of a negative file": (files.decode_segments, [[-1, *ROW[1:]]]),
@@ -144,10 +154,14 @@ REQUESTS: dict[str, tuple[Decoder, Any]] = {
     "fetch beyond every file": (files.decode_fetch, {1: DIGEST, 2: [[0, files.MAX_INDEX, 2]]}),
     "fetch of a file too many": (files.decode_fetch, {1: DIGEST, 2: [[MAX_FILES, 0, 1]]}),
     "fetch of half a row": (files.decode_fetch, {1: DIGEST, 2: [[0, 0]]}),
+    "fetch of a row as map": (files.decode_fetch, {1: DIGEST, 2: [{0: 0, 1: 0, 2: 1}]}),
+    "fetch of file true": (files.decode_fetch, {1: DIGEST, 2: [[True, 0, 1]]}),
+    "fetch of a longer row": (files.decode_fetch, {1: DIGEST, 2: [[0, 0, 1, 1]]}),
     "fetch of true": (files.decode_fetch, {1: DIGEST, 2: [[0, 0, True]]}),
     "fetch of too much": (files.decode_fetch, {1: DIGEST, 2: [[0, 0, 1]] * (files.MAX_WANTED + 1)}),
     "letting go of a short digest": (files.decode_cancel, {1: DIGEST[1:]}),
     "letting go of more": (files.decode_cancel, {1: DIGEST, 2: 0}),
+    "letting go as array of its key": (files.decode_cancel, [1]),
     "letting go as text": (files.decode_cancel, {1: "message"}),
 }
 
@@ -172,6 +186,7 @@ def cancelled(body: bytes) -> Any:
 
 WRONG_RANGES: list[Any] = [
     *([[[0, 0]]], [[[-1, 1]]], [[[0]]], [[[0, 1, 2]]], [[[0, True]]], [[["0", 1]]], [[{}]], [{}], {}, [], None),
+    [[{0: 1, 1: 1}]],
     *([[[5, 1], [0, 1]]], [[[0, 2], [1, 1]]], [[[0, 2], [2, 1]]], [[[0, 1], [0, 1]]]),
     *([[[files.MAX_INDEX, 2]]], [[[2 * n, 1] for n in range(files.MAX_RANGES + 1)]]),
 ]

@@ -69,6 +69,8 @@ def test_the_longest_list_fits_and_one_more_does_not() -> None:
     encoded = encode_list(FileList.of(largest))
     assert len(encoded) <= MAX_LIST_BYTES
     assert len(decode_list(encoded).files) == MAX_FILES
+    assert FileList.of(largest).file_set.count == MAX_FILES
+    assert FileSet(bytes(32), 1, MAX_FILE_BYTES)
     one_more = sorted([*largest, file(MAX_FILES)], key=lambda one: one.name)
     with pytest.raises(TooLargeError):
         FileList(tuple(one_more))
@@ -216,6 +218,9 @@ def test_an_event_about_other_files_than_the_lists_is_refused() -> None:
         [bytes(32), None, 1, EMPTY_ROOT],
         [bytes(32), bytes(32), 0, EMPTY_ROOT],
         [bytes(32), None, True, bytes(32)],
+        ["0" * 32, None, 1, bytes(32)],
+        [bytes(32), "0" * 32, 1, bytes(32)],
+        [bytes(32), None, 1, "0" * 32],
         [bytes(32), bytes(31), 1, bytes(32)],
         [bytes(32), bytes(32), 2, bytes(32)],
         [bytes(32), "name", 1, bytes(32)],

@@ -213,6 +213,24 @@ def test_more_chunks_than_the_construction_allows_are_refused() -> None:
     assert "fewer than" in refusal.value.detail
 
 
+def test_the_last_chunk_that_may_be_is_sealed_and_none_after_it() -> None:
+    sealer = ChunkSealer(KEY, SALT, 40_000)
+    sealer._chunks = chunked.MAX_CHUNKS - 1
+    assert sealer.update(bytes(CHUNK)) == []
+    with pytest.raises(TooLargeError):
+        sealer.finish()
+
+
+def test_an_end_that_came_before_a_refusal_is_not_given_after_it() -> None:
+    short = b"".join(sealed_chunks(content(700)))
+    opener = ChunkOpener(KEY)
+    assert bytes(opener.update(short)) == b""
+    with pytest.raises(FileAlteredError):
+        opener.update(bytes(chunked.SEALED_CHUNK_BYTES))
+    with pytest.raises(FileAlteredError):
+        opener.finish()
+
+
 def test_keys_are_not_shown() -> None:
     derived = chunked.derive(KEY, SALT)
     assert "key" not in repr(derived)
@@ -320,6 +338,30 @@ def test_segments_that_were_cut_swapped_repeated_or_exchanged_do_not_open() -> N
             plain(THREE, wrong, 2 * MIB + 7)
 
 
+def test_segments_are_cut_where_the_name_says_and_nowhere_else() -> None:
+    # Under a root that its maker gave to parts of other lengths, no part is a segment of its place.
+    whole = b"".join(PARTS)
+    cuts = [whole[: MIB - 1], whole[MIB - 1 : 2 * MIB], whole[2 * MIB :]]
+    tree = SegmentTree(map(segment_hash, cuts))
+    file = SealedFile(1, MIB, THREE.length, tree.root)
+    for index in (0, 1):
+        with pytest.raises(FileAlteredError):
+            verify_segment(file, Segment(index, tree.path(index), cuts[index]))
+    with pytest.raises(FileAlteredError):
+        plain(file, cuts, 2 * MIB + 7)
+    # Nor is a root over fewer of them the root of the file.
+    fewer = SealedFile(1, MIB, THREE.length, SegmentTree(map(segment_hash, PARTS[:2])).root)
+    with pytest.raises(FileAlteredError):
+        plain(fewer, PARTS[:2], 2 * MIB + 7)
+    for index in (-1, 3, True):
+        with pytest.raises(FileAlteredError):
+            THREE.extent(index)
+    opener = FileOpener(THREE, KEY, 2 * MIB + 7)
+    opener.update(whole[:-1])
+    with pytest.raises(FileAlteredError):
+        opener.finish()
+
+
 def test_a_whole_file_in_the_place_of_another_is_refused_by_its_key_and_by_its_name() -> None:
     with pytest.raises(FileKeyMismatchError):
         plain(THREE, PARTS, 2 * MIB + 7, key=bytes(32))
@@ -411,6 +453,8 @@ def test_the_name_commits_to_every_part() -> None:
         (1, MIB, MIN_LENGTH - 1, bytes(32)),
         (1, MIB, 0, bytes(32)),
         (1, MIB, True, bytes(32)),
+        (1, MIB, float(MIN_LENGTH), bytes(32)),
+        (1, MIB, chunked.ciphertext_length(300), bytes(32)),
         (1, MIB, chunked.ciphertext_length(513), bytes(32)),
         (1, MIB, chunked.ciphertext_length(CHUNK) - 1, bytes(32)),
         (1, MIB, MAX_FILE_BYTES + 1, bytes(32)),

@@ -1,0 +1,93 @@
+"""Programs that move evidence files are killed at each stage: nothing is lost, doubled, or taken for whole."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exchange.demo.processes import variables
+from tests.worlds.processes import World, request_draft, world
+
+pytestmark = pytest.mark.outside
+MIB = 1 << 20
+SIZE = 24 * MIB
+
+
+async def begun(made: World, node: str, *arguments: str) -> Process:
+    """A command of the desk of ``node`` in a process of its own, which goes on."""
+    environment = {**os.environ, **variables(made.commands.passphrase_file)}
+    home = ("--home", str(made.root / f"desk-{node}"))
+    command = (sys.executable, "-m", "exchange.cli.main", *arguments, *home)
+    return await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=environment)
+
+
+async def killed_when(process: Process, seen: Callable[[], bool]) -> bool:
+    """Kill a process as soon as something is seen; False where it ended before."""
+    while process.returncode is None:
+        if seen():
+            process.kill()
+            await process.communicate()
+            return True
+        await asyncio.sleep(0.002)
+    await process.communicate()
+    return False
+
+
+async def typed(made: World, node: str, *arguments: str) -> Any:
+    """A command to its end, at last in a process of its own: what it printed as JSON."""
+    return await made.commands.comity(made.root / f"desk-{node}", *arguments, codes=(0, 7))
+
+
+def any_of(folder: Path, pattern: str, least: int = 1) -> Callable[[], bool]:
+    """Whether a file of that pattern has so many bytes."""
+
+    def look() -> bool:
+        for path in folder.glob(pattern):
+            try:
+                if path.stat().st_size >= least:
+                    return True
+            except FileNotFoundError:
+                continue
+        return False
+
+    return look
+
+
+async def test_a_file_survives_a_kill_while_it_is_sealed_sent_fetched_and_opened(tmp_path: Path) -> None:
+    async with world(tmp_path) as made:
+        source, draft, out = tmp_path / "image.dd", tmp_path / "draft.json", tmp_path / "out"
+        source.write_bytes(os.urandom(SIZE))
+        draft.write_text(json.dumps(request_draft()), "utf-8")
+        jp, fr = (tmp_path / f"desk-{node}" / "files" for node in ("jp", "fr"))
+        send = ("send", str(draft), "--attach", str(source), "--idempotency-key", "one")
+
+        await killed_when(await begun(made, "jp", *send), any_of(jp, "out/*.part"))
+        assert [path for path in jp.glob("out/*") if path.suffix != ".part"] == []
+        await killed_when(await begun(made, "jp", *send), any_of(tmp_path / "node-jp", "files/**/*"))
+        sent = await typed(made, "jp", *send)
+        await typed(made, "jp", "files", "resume", sent["id"])
+        messages = (await typed(made, "jp", "inbox", "--sent"))["messages"]
+        assert [one["id"] for one in messages] == [sent["id"]]
+        assert len([path for path in jp.glob("out/*") if path.suffix == ""]) == 1
+
+        await typed(made, "fr", "inbox", "--wait", "5")
+        fetch = ("files", "resume", sent["id"])
+        await killed_when(await begun(made, "fr", *fetch), any_of(fr, "in/*/*.part"))
+        out.mkdir()
+        get = ("files", "get", sent["id"], "--to", str(out))
+        await killed_when(await begun(made, "fr", *get), any_of(out, ".comity-*.part"))
+        whole = [path for path in out.iterdir() if not path.name.startswith(".comity-")]
+        assert all(path.stat().st_size == SIZE for path in whole)
+        opened = await typed(made, "fr", *get)
+        (found,) = [path for path in out.iterdir() if not path.name.startswith(".comity-")]
+        assert str(found) == opened["files"][0]["path"]
+        assert found.read_bytes() == source.read_bytes()
+        assert (await typed(made, "fr", "files", "verify", sent["id"]))["ok"]
