@@ -17,6 +17,7 @@ from keys.transport.client import Reach
 from keys.transport.signing import Requester
 from keys.transport.tls import server_context
 from node.context import NodeContext
+from node.files.carried.carrier import FileCarrier
 from node.files.context import FilesContext
 from node.files.delivery import FileDelivery
 from node.files.fetching import FileFetcher
@@ -85,6 +86,7 @@ class Node:
     evidence: FilesContext
     files: LogFiles
     bundles: OfflineExchange
+    carrier: FileCarrier
     listeners: Listeners
     clock_watch: ClockWatch
     _confirmation: LogConfirmation
@@ -139,6 +141,10 @@ class Node:
         LogMarks(self._home.path).require_here()
         await self._or_stop(self._open)
 
+    async def look_at_files(self) -> None:
+        """Count the files that are here, as a running node does by itself: then files can be taken."""
+        await FileHousekeeping(self.evidence, self.http.files).begin()
+
     async def stop(self) -> None:
         """Stop taking requests, finish the open ones within the time-out, write what is pending, close. Idempotent."""
         await self._stack.aclose()
@@ -165,7 +171,9 @@ class Node:
         self.relay = RelayContext(node, intake, judge, Outcomes(node, judge, monitor), monitor)
         self.evidence = await self._open_files(node, monitor)
         self.http = self._answering(self.relay, self.evidence)
-        self.bundles = OfflineExchange(self.relay, self._keystore.signer(Purpose.HTTP), self._home.bundles)
+        signer = self._keystore.signer(Purpose.HTTP)
+        self.bundles = OfflineExchange(self.relay, signer, self._home.bundles, self.evidence.holdings)
+        self.carrier = FileCarrier(self.evidence, self.http.files, signer, self._home.hands, self.bundles.files_told)
         self.listeners = Listeners(self.http, self._descriptors)
         self._confirmation = LogConfirmation(
             node.sequencer, self.files, node.partners, self.askable, self.log, self.clock_watch
@@ -268,7 +276,7 @@ class Node:
         self._stack.push_async_callback(self.listeners.close)
         context = server_context(tls.certificate, tls.key_pem)
         await self.listeners.open(self._public_app, context, self._authorities.add_bound)
-        await self.listeners.open_control(self.bundles, self._home.path / self._settings.control)
+        await self.listeners.open_control(self.bundles, self.carrier, self._home.path / self._settings.control)
         directory, sequencer = self.context.directory, self.context.sequencer
         self.tasks.spawn("directory", lambda: directory.run(self._settings.directory.refresh_s))
         self.tasks.spawn("expiry-watch", self.http.expiry_watch.run)

@@ -99,6 +99,11 @@ class NodeHome:
         return self.path / "bundles"
 
     @property
+    def hands(self) -> Path:
+        """Through whose hands evidence files went that were carried."""
+        return self.path / "bundles" / "hands"
+
+    @property
     def monitor(self) -> Path:
         """What is proved of the partners' logs."""
         return self.path / "monitor.cbor"

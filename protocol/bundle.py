@@ -34,6 +34,7 @@ from protocol.errors import (
     TooLargeError,
     UnsupportedVersionError,
 )
+from protocol.http.files import Ranges, held_from_value, held_to_value
 from protocol.http.wire import MailboxEntry, picked
 from protocol.receipt import Receipt, receipts_from_value, receipts_to_value
 
@@ -44,15 +45,20 @@ BUNDLE_CONTEXT = b"comity/v1/bundle"
 LENGTH_BYTES = 8
 ID_BYTES = 16
 DIGEST_BYTES = 32
+HAND_TYPE = "application/vnd.comity.hand+cose"
+HAND_CONTEXT = b"comity/v1/hand"
+MAX_HAND_BYTES = 4096
 MAX_PARTS = 10_000
 # Receipts of one part: below what may travel together.
 _PART_RECEIPTS = 1_000
+# Messages, files and ranges together that are told of evidence files in one bundle.
+MAX_FILES_TOLD = 4_000
 # Rows of one part, and all keys and values of one: its rows, receipts and the directory's files come to fewer.
 _PART_ROWS = 4_000
 MAX_PART_ITEMS = 60_000
 
-_DIRECTORY, _ENVELOPES, _PASSED_ON, _STATEMENTS, _MAILBOX, _ANSWERS, _VERDICTS, _AFTER, _RECEIPTS = range(1, 10)
-_LISTS = (_ENVELOPES, _PASSED_ON, _STATEMENTS, _MAILBOX, _ANSWERS, _VERDICTS)
+_DIRECTORY, _ENVELOPES, _PASSED_ON, _STATEMENTS, _MAILBOX, _ANSWERS, _VERDICTS, _AFTER, _RECEIPTS, _FILES = range(1, 11)
+_LISTS = (_ENVELOPES, _PASSED_ON, _STATEMENTS, _MAILBOX, _ANSWERS, _VERDICTS, _FILES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,14 @@ class BundleVerdict:
 
 
 @dataclass(frozen=True, slots=True)
+class FilesHad:
+    """Which segments of each file the exporter has, of the message whose envelope has this digest."""
+
+    digest: bytes
+    held: tuple[Ranges, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Contents:
     """What a part carries. ``after`` is the mailbox sequence that ``mailbox`` begins after, or that a desk has."""
 
@@ -84,6 +98,7 @@ class Contents:
     statements: tuple[bytes, ...] = ()
     mailbox: tuple[MailboxEntry, ...] = ()
     after: int | None = None
+    files: tuple[FilesHad, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +186,43 @@ def verify_part(part: BundlePart, verifier: Ed25519Verifier) -> Contents:
     return part.contents
 
 
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """Who exported the files of a message (the digest of its envelope) for whom; ``signed`` is not verified."""
+
+    digest: bytes
+    sender: str
+    recipient: str
+    created: datetime
+    signed: cose.Sign1
+
+
+def write_hand(digest: bytes, sender: str, recipient: str, created: datetime, signer: Signer) -> bytes:
+    """What lies beside the carried files of a message: ``{1: version, 2: from, 3: to, 4: created, 5: digest}``."""
+    value = {1: VERSION, 2: _holder(sender), 3: _holder(recipient), 4: to_ms(created), 5: digest}
+    return cose.sign1(cbor.encode(value), HAND_TYPE, HAND_CONTEXT, signer)
+
+
+def parse_hand(data: bytes) -> Hand:
+    """What is said there; raises :class:`MalformedError` and its kin."""
+    signed = cose.parse_sign1(data, HAND_TYPE, max_bytes=MAX_HAND_BYTES)
+    value = cbor.decode(signed.payload)
+    if type(value) is not dict or set(value) != set(range(1, 6)) or type(value[1]) is not int or value[1] != VERSION:
+        raise MalformedError("who exported files is told in five fields")
+    sender, recipient = _holder(value[2]), _holder(value[3])
+    return Hand(_bytes(value[5], DIGEST_BYTES), sender, recipient, from_ms(value[4]), signed)
+
+
+def verify_hand(hand: Hand, verifier: Ed25519Verifier) -> None:
+    """Return if its sender's key signed it; raises :class:`BundleAlteredError`."""
+    if verifier.kid != hand.signed.kid:
+        raise BundleAlteredError("the key is not the one that is named")
+    try:
+        cose.verify_sign1(hand.signed, HAND_CONTEXT, verifier)
+    except SignatureInvalidError as problem:
+        raise BundleAlteredError(f"this is not what {hand.sender} signed") from problem
+
+
 # --- Writing ---------------------------------------------------------------------------------------------------
 
 
@@ -192,6 +244,8 @@ def _items(contents: Contents) -> Iterator[tuple[str, Any, int, tuple[Receipt, .
         yield "answers", answer, 64 + len(answer.problem or ""), answer.receipts
     for verdict in contents.verdicts:
         yield "verdicts", verdict, 64 + len(verdict.problem or ""), ()
+    for had in contents.files:
+        yield "files", had, 64 + 4 * len(had.held) + 16 * sum(map(len, had.held)), ()
     for receipt in contents.passed_on:
         yield "passed_on", receipt, 16, (receipt,)
     for envelope in contents.envelopes:
@@ -262,6 +316,7 @@ def _to_value(contents: Contents) -> dict[int, Any]:
             for answer in contents.answers
         ],
         _VERDICTS: [[verdict.key, verdict.problem] for verdict in contents.verdicts],
+        _FILES: [[had.digest, held_to_value(had.held)] for had in contents.files],
     }
     value = {section: held for section, held in value.items() if held}
     if contents.after is not None:
@@ -303,9 +358,9 @@ def _part(data: bytes, signed_object: bytes, holder: str | None) -> BundlePart:
 
 
 def _contents(value: Any) -> Contents:
-    if type(value) is not dict or not set(value) <= set(range(1, 10)):
+    if type(value) is not dict or not set(value) <= set(range(1, 11)):
         raise MalformedError("the sections are not those of this version")
-    if any(value.get(section) in ([], {}) for section in range(1, 8)):
+    if any(value.get(section) in ([], {}) for section in (_DIRECTORY, *_LISTS)):
         raise MalformedError("an empty section is left out")
     directory = value.get(_DIRECTORY, {})
     if type(directory) is not dict or any(type(k) is not str or type(v) is not bytes for k, v in directory.items()):
@@ -323,6 +378,7 @@ def _contents(value: Any) -> Contents:
         statements=tuple(_bytes(item) for item in lists[_STATEMENTS]),
         mailbox=tuple(_entry(row, receipts) for row in lists[_MAILBOX]),
         after=_position(value[_AFTER]) if _AFTER in value else None,
+        files=tuple(_had(row) for row in lists[_FILES]),
     )
 
 
@@ -345,6 +401,11 @@ def _verdict(row: Any) -> BundleVerdict:
     if problem is not None and type(problem) is not str:
         raise MalformedError("a verdict is null or a problem")
     return BundleVerdict(_bytes(key, DIGEST_BYTES), problem)
+
+
+def _had(row: Any) -> FilesHad:
+    digest, held = _row(row, 2)
+    return FilesHad(_bytes(digest, DIGEST_BYTES), held_from_value(held))
 
 
 def _entry(row: Any, receipts: Sequence[Receipt]) -> MailboxEntry:

@@ -174,7 +174,9 @@ class DeskFiles:
                         phrase("the files of that message are {value}", value=transfer.state.replace("_", " "))
                     )
                 self._store.files.note(transfer.at_state(TransferState.CANCELLED, truncate(self._context.clock())))
-                return transfer, self._store.messages.head(message_id).head
+                head = self._store.messages.head(message_id).head
+                self._works.keep_record(self._works.book.record(Operation.ALTERATION, "files.cancel", head))
+                return transfer, head
 
         transfer, head = await self._in_thread(stop)
         if transfer.direction is Direction.RECEIVED:

@@ -90,7 +90,7 @@ class OfflineDesk:
             )
         key = carried_key(self._directory(), part.sender, part.kid, part.created, self._clock())
         contents = verify_part(part, key)
-        if contents.verdicts or contents.passed_on or contents.envelopes or contents.statements:
+        if contents.verdicts or contents.passed_on or contents.envelopes or contents.statements or contents.files:
             raise MalformedError(phrase("a bundle for a desk has answers and mailbox entries"))
         seen = self._seen()
         if part.digest in seen:

@@ -83,7 +83,7 @@ def _found(home: Path, wanted: str) -> list[FilesInTransit]:
 
     async def look() -> list[FilesInTransit]:
         async with open_inspection(home / settings.database) as inspection:
-            return await files_in_transit(inspection, settings.files, home, wanted)
+            return await files_in_transit(inspection, settings, NodeHome(home), wanted)
 
     return asyncio.run(look())
 

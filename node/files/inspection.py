@@ -9,8 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
+from node.files.carried.hands import CarriedHand, read_hands
 from node.operations.inspection import Inspection
-from node.settings import FilesSettings
+from node.settings import NodeHome, NodeSettings
 from node.store.file_reads import HopState
 from protocol.encoding.instants import from_ms
 from protocol.errors import NotFoundError, UsageError
@@ -23,7 +24,8 @@ MIN_ID_CHARS = 4
 class FilesInTransit:
     """The files of one message. ``payer`` is who brought them; ``segments_here`` is None where nobody can look.
 
-    ``segments`` is None before they were announced. ``waiting`` are the nodes and desks that are still to get them.
+    ``segments`` is None before they were announced. ``waiting`` are the nodes and desks that are still to get them;
+    ``hands`` is who exported and imported them where they were carried by hand, the oldest first.
     """
 
     message_id: UUID
@@ -36,10 +38,11 @@ class FilesInTransit:
     whole_at: datetime | None
     expires_at: datetime
     waiting: tuple[str, ...]
+    hands: tuple[CarriedHand, ...]
 
 
 async def files_in_transit(
-    inspection: Inspection, settings: FilesSettings, home: Path, wanted: str = ""
+    inspection: Inspection, settings: NodeSettings, home: NodeHome, wanted: str = ""
 ) -> list[FilesInTransit]:
     """All that is kept here, or (``wanted``) that of messages whose id begins or ends so; the oldest first.
 
@@ -56,8 +59,8 @@ async def files_in_transit(
         parties = [line.rpartition(" ") for line in (hops or "").splitlines()]
         announced = None if file_list is None else decode_list(file_list)
         here = None
-        if settings.store == "folder":
-            here = await asyncio.to_thread(_segments_in, home / settings.folder / digest.hex())
+        if settings.files.store == "folder":
+            here = await asyncio.to_thread(_segments_in, home.path / settings.files.folder / digest.hex())
         found.append(
             FilesInTransit(
                 message_id=UUID(bytes=message_id),
@@ -70,6 +73,7 @@ async def files_in_transit(
                 whole_at=None if whole_ms is None else from_ms(whole_ms),
                 expires_at=from_ms(expires_ms),
                 waiting=tuple(party for party, _, state in parties if int(state) == HopState.WAITS),
+                hands=read_hands(home.hands, digest),
             )
         )
     if wanted and not found:

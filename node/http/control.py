@@ -1,7 +1,7 @@
 """The operator's way into a running node: a socket in its home folder that only its own user may open.
 
-It carries bundles in and out, erases log entries, and lets files in transit go; nothing else. A user that can open the
-socket can also read the keystore file.
+It carries bundles and files in and out, erases log entries, and lets files in transit go; nothing else. A user that can
+open the socket can also read the keystore file.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from aiohttp import web
 
 from keys.local.files import PRIVATE_MODE
+from node.files.carried.carrier import FileCarrier
 from node.http.api.endpoint import MAX_NUMBER, digest_of
 from node.http.context import HttpContext
 from node.log.retention import erase_part
@@ -34,12 +35,14 @@ EXPORT = "/bundle/export"
 IMPORT = "/bundle/import"
 ERASE = "/log/erase"
 FORGET_FILES = "/files/forget"
+EXPORT_FILES = "/files/export"
+IMPORT_FILES = "/files/import"
 # Of a socket's path, by the kernel's interface.
 _MAX_PATH_BYTES = 107
 MAX_DAYS = 36_600
 
 
-def build_control(bundles: OfflineExchange, context: HttpContext) -> web.Application:
+def build_control(bundles: OfflineExchange, carrier: FileCarrier, context: HttpContext) -> web.Application:
     """The application behind the socket."""
 
     async def export(request: web.Request) -> web.Response:
@@ -66,11 +69,21 @@ def build_control(bundles: OfflineExchange, context: HttpContext) -> web.Applica
     async def forget_files(request: web.Request) -> web.Response:
         return web.json_response({"forgotten": await context.files.forget(digest_of(request))})
 
+    async def export_files(request: web.Request) -> web.Response:
+        to, folder, begin = (request.query.get(name, "") for name in ("to", "folder", "begin"))
+        return web.json_response((await carrier.write(to, folder, begin)).values())
+
+    async def import_files(request: web.Request) -> web.Response:
+        folder, begin = (request.query.get(name, "") for name in ("folder", "begin"))
+        return web.json_response((await carrier.take(folder, begin)).values())
+
     app = web.Application(middlewares=[_typed_refusals], client_max_size=MAX_PART_BYTES + 1)
     app.router.add_post(EXPORT, export)
     app.router.add_post(IMPORT, take)
     app.router.add_post(ERASE, erase)
     app.router.add_post(FORGET_FILES, forget_files)
+    app.router.add_post(EXPORT_FILES, export_files)
+    app.router.add_post(IMPORT_FILES, import_files)
     return app
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
+from node.files.carried.carrier import FileCarrier
 from node.http.admin import build_admin
 from node.http.connections import Connections
 from node.http.context import HttpContext
@@ -57,9 +58,9 @@ class Listeners:
         if settings.admin:
             self.admin_url = f"http://{await self._serve(build_admin(self._context), settings.admin, None)}"
 
-    async def open_control(self, bundles: OfflineExchange, path: Path) -> None:
+    async def open_control(self, bundles: OfflineExchange, carrier: FileCarrier, path: Path) -> None:
         """Listen on the control socket. Raises :class:`SettingsError`."""
-        control = web.AppRunner(build_control(bundles, self._context), access_log=None, handle_signals=False)
+        control = web.AppRunner(build_control(bundles, carrier, self._context), access_log=None, handle_signals=False)
         await control.setup()
         self._stack.push_async_callback(control.cleanup)
         await listen_control(control, path)

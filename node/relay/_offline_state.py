@@ -19,6 +19,7 @@ from protocol.encoding import cbor
 from protocol.encoding.instants import from_ms, to_ms
 from protocol.errors import ComityError, SettingsError, StorageFullError
 from protocol.event import DIGEST_BYTES
+from protocol.http.files import Ranges, held_from_value, held_to_value
 from protocol.http.problem import problem_text
 from protocol.http.wire import EnvelopeAnswer
 from protocol.receipt import Receipt
@@ -29,7 +30,10 @@ _MAX_BYTES = 256 * 1024 * 1024
 
 @dataclass(slots=True)
 class BundleState:
-    """Answers by the digest of what was brought, verdicts by leaf hash, how far a desk has read, parts seen."""
+    """Answers by the digest of what was brought, verdicts by leaf hash, how far a desk has read, parts seen.
+
+    ``files`` are the segments that the counterpart has, by message, as it told in its newest bundle.
+    """
 
     created: datetime | None = None
     bundle_id: bytes = b""
@@ -38,6 +42,7 @@ class BundleState:
     after: int = 0
     answers: dict[bytes, BundleAnswer] = field(default_factory=dict)
     verdicts: dict[bytes, BundleVerdict] = field(default_factory=dict)
+    files: dict[bytes, tuple[Ranges, ...]] = field(default_factory=dict)
 
     @classmethod
     def load(cls, folder: Path, holder: str) -> BundleState:
@@ -53,6 +58,7 @@ class BundleState:
                 after=value[5],
                 answers={row[0]: _answer(row) for row in value[6]},
                 verdicts={key: BundleVerdict(key, problem) for key, problem in value[7]},
+                files={digest: held_from_value(held) for digest, held in value.get(8, ())},
             )
         except FileNotFoundError:
             return cls()
@@ -69,6 +75,7 @@ class BundleState:
             5: self.after,
             6: [_row(answer) for answer in self.answers.values()],
             7: [[verdict.key, verdict.problem] for verdict in self.verdicts.values()],
+            8: [[digest, held_to_value(held)] for digest, held in self.files.items()],
         }
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -82,7 +89,7 @@ class BundleState:
             return
         self.created, self.bundle_id = part.created, part.bundle_id
         self.parts = []
-        self.answers, self.verdicts = {}, {}
+        self.answers, self.verdicts, self.files = {}, {}, {}
 
     def finish(self, part: BundlePart) -> None:
         """The part was taken as a whole."""

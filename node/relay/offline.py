@@ -8,13 +8,14 @@ counts as taken, and the answers are kept for the next bundle to where it came f
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from keys.directory.cards import ContactPointCard, Function
 from keys.directory.carried_signatures import carried_key
+from node.files.holdings import Holdings
 from node.peers.directory import FilesSource
 from node.relay._offline_state import BundleState
 from node.relay.context import RelayContext
@@ -23,10 +24,12 @@ from node.relay.receipt_intake import take_receipts
 from node.store.reads import OutboundItem, OutboundKind
 from protocol.address import Address
 from protocol.bundle import (
+    MAX_FILES_TOLD,
     BundleAnswer,
     BundlePart,
     BundleVerdict,
     Contents,
+    FilesHad,
     parse_part,
     verify_part,
     write_bundle,
@@ -41,6 +44,7 @@ from protocol.errors import (
     UnknownKeyError,
     UnknownNodeError,
 )
+from protocol.http.files import Ranges
 from protocol.http.problem import problem_of, problem_text
 from protocol.http.wire import MAX_ENVELOPES, MAX_RECEIPTS, MAX_STATEMENTS, EnvelopeAnswer, MailboxEntry
 from protocol.log.merkle import leaf_hash
@@ -78,8 +82,9 @@ class ImportedBundle:
 class OfflineExchange:
     """Writes and takes the bundles of one node, one at a time."""
 
-    def __init__(self, context: RelayContext, signer: Signer, folder: Path) -> None:
+    def __init__(self, context: RelayContext, signer: Signer, folder: Path, holdings: Holdings | None = None) -> None:
         self._context = context
+        self._holdings = holdings
         self._signer = signer
         self._folder = folder
         self._one_at_a_time = asyncio.Lock()
@@ -100,6 +105,14 @@ class OfflineExchange:
                 write_bundle, self._context.node.name, to, now, contents, self._signer, max_part_bytes
             )
 
+    async def files_told(self, to: str) -> Mapping[bytes, Sequence[Ranges]]:
+        """Which segments ``to`` has of files that wait for it, by message, as its newest bundle told.
+
+        Raises as :meth:`export`.
+        """
+        self._require_counterpart(to)
+        return (await asyncio.to_thread(BundleState.load, self._folder, to)).files
+
     async def _for_node(self, node: str, state: BundleState) -> Contents:
         now = self._context.node.clock()
         envelopes = [
@@ -114,6 +127,7 @@ class OfflineExchange:
             verdicts=tuple(state.verdicts.values()),
             passed_on=tuple(receipts),
             envelopes=tuple(envelopes),
+            files=await self._files_had(node),
         )
 
     async def _for_desk(self, desk: str, state: BundleState) -> Contents:
@@ -132,6 +146,26 @@ class OfflineExchange:
             mailbox=tuple(entries),
             after=state.after,
         )
+
+    async def _files_had(self, node: str) -> tuple[FilesHad, ...]:
+        """Which segments are here of files that the node brings and that are not whole: it carries the others.
+
+        A node whose card does not say that it takes files does not know this section, and brings none.
+        """
+        card, holdings = self._context.node.directory.current.node(node), self._holdings
+        if card.files is None or holdings is None:
+            return ()
+        had: list[FilesHad] = []
+        room = MAX_FILES_TOLD
+        for stored in await self._context.node.store.reads.files_from(node, MAX_FILES_TOLD):
+            holding = await holdings.of(stored)
+            if holding is not None and holding.marks.present:
+                one = FilesHad(stored.digest, tuple(holding.marks.present_ranges()))
+                room -= 1 + len(one.held) + sum(map(len, one.held))
+                if room < 0:
+                    break
+                had.append(one)
+        return tuple(had)
 
     async def _queued(self, node: str, kind: OutboundKind) -> AsyncIterator[OutboundItem]:
         """What is queued for the node, due or not, up to the limit of an export."""
@@ -209,6 +243,7 @@ class OfflineExchange:
             raise MalformedError("a node's bundle has no statements and no mailbox pages")
         await self._answered(node, contents.answers)
         await self._judged(node, contents.verdicts)
+        state.files |= {had.digest: had.held for had in contents.files}
         imported.answers = len(contents.answers) + len(contents.verdicts)
         refused: list[str] = []
         for batch in _batches(contents.passed_on, MAX_RECEIPTS):
@@ -224,7 +259,7 @@ class OfflineExchange:
         imported.refused = tuple(refused)
 
     async def _from_desk(self, desk: Address, contents: Contents, state: BundleState, imported: ImportedBundle) -> None:
-        if contents.answers or contents.verdicts or contents.passed_on or contents.mailbox:
+        if contents.answers or contents.verdicts or contents.passed_on or contents.mailbox or contents.files:
             raise MalformedError("a desk's bundle has envelopes, statements and how far it has read")
         refused: list[str] = []
         for envelopes in _batches(contents.envelopes, MAX_ENVELOPES):

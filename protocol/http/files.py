@@ -99,6 +99,16 @@ def limited(ranges: Sequence[Ranges], most: int = MAX_RANGES) -> list[Ranges]:
     return kept
 
 
+def held_to_value(held: Sequence[Ranges]) -> list[list[list[int]]]:
+    """Which segments of each file are held, as part of something that carries more."""
+    return _ranges_to_value(held)
+
+
+def held_from_value(value: Any) -> tuple[Ranges, ...]:
+    """The same, read; raises :class:`MalformedError` and its kin."""
+    return _ranges_from_value(value, None)
+
+
 def encode_open(announced: FilesAnnounced) -> bytes:
     """The body that announces files: ``{1: message digest, 2: file list}``."""
     return cbor.encode_ordered({1: announced.digest, 2: announced.file_list})

@@ -92,6 +92,15 @@ class Reach:
         done: dict[str, Any] = await self.typed.node("bundle", "import", str(self.home(destination)), *written["files"])
         return done
 
+    async def carry_files(self, source: str, destination: str) -> dict[str, Any]:
+        """One bundle from node to node, and evidence files on the same disk."""
+        disk = str(self.root / f"disk-{source}-{destination}")
+        to = ("--to", destination, "--files", disk)
+        written = await self.typed.node("bundle", "export", str(self.home(source)), str(self.file()), *to)
+        home = str(self.home(destination))
+        done: dict[str, Any] = await self.typed.node("bundle", "import", home, *written["files"], "--files", disk)
+        return done
+
     async def carry_desk(self, nation: str, desk: Desk) -> None:
         """The desk's bundle to its node, and the node's to the desk."""
         up = self.file()

@@ -2,16 +2,26 @@
 
 from collections import Counter
 from pathlib import Path
+from random import Random
 from uuid import UUID
 
 import pytest
 
 from exchange.desk.desk import Desk
+from exchange.files.sealing import WantedFile
+from exchange.store.files import TransferState
 from keys.directory.routes import node_path
 from protocol.errors import UnavailableError
 from tests.e2e.reach import NATIONS, Reach, desks, draft, reach, serving
 
 ROUNDS = 30
+EXPECTED_OF_FILES = {
+    ("FileAcceptance", "jp"),
+    ("FileRelayAcceptance", "de"),
+    ("FileRelayAcceptance", "ki"),
+    ("FileConsignment", "ki"),
+    ("FileHandover", "ki"),
+}
 
 
 async def exchange(made: Reach, opened: dict[str, Desk]) -> Counter[tuple[str, str]]:
@@ -94,3 +104,32 @@ async def test_a_relay_killed_mid_way_loses_nothing_and_repeats_nothing(tmp_path
         await made.kill(victim)
         await made.start(victim)
         await everything_arrives_once_and_proved(made, opened, sent, arrived)
+
+
+async def test_a_file_reaches_a_nation_without_network_on_a_carried_disk_whole_and_proved(tmp_path: Path) -> None:
+    async with reach(tmp_path) as made, desks(made) as opened:
+        jp, ki = opened["jp"], opened["ki"]
+        image = tmp_path / "image.raw"
+        image.write_bytes(Random(16).randbytes(3 * 1024 * 1024 + 17))
+        sent = await jp.messages.send(await jp.files.attach(draft("ki"), [WantedFile(image)]))
+        steps: set[tuple[str, str]] = set()
+        for _ in range(ROUNDS):
+            await jp.messages.sync(0)
+            await jp.files.turn()
+            await made.carry_files("de", "ki")
+            await ki.messages.sync(0)
+            await ki.files.turn()
+            await made.carry_files("ki", "de")
+            steps = {step for step in await proved(jp, sent.id) if step[0].startswith("File")}
+            if steps >= EXPECTED_OF_FILES:
+                break
+        assert steps >= EXPECTED_OF_FILES
+        assert (await ki.files.progress(sent.id)).state is TransferState.DONE
+        await ki.messages.read(sent.id)
+        (tmp_path / "got").mkdir()
+        (got,) = await ki.files.get(sent.id, tmp_path / "got")
+        assert got.path.read_bytes() == image.read_bytes()
+        (shown,) = (await made.typed.node("files", "list", str(made.home("ki"))))["files"]
+        assert [(hand["act"], hand["sender"], hand["recipient"]) for hand in shown["hands"]] == [
+            ("imported", "de", "ki")
+        ]

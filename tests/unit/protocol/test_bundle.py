@@ -18,6 +18,7 @@ from protocol.bundle import (
     BundleAnswer,
     BundleVerdict,
     Contents,
+    FilesHad,
     parse_part,
     verify_part,
     write_bundle,
@@ -55,6 +56,7 @@ receipts = st.builds(
 )
 some_receipts = st.lists(receipts, max_size=4).map(tuple)
 blobs = st.lists(st.binary(max_size=200), max_size=5).map(tuple)
+some_ranges = st.lists(st.sampled_from([(), ((0, 3),), ((1, 1), (3, 9))]), min_size=1).map(tuple)
 contents = st.builds(
     Contents,
     directory=st.dictionaries(st.text("abc./", min_size=1, max_size=9), st.binary(max_size=99), max_size=3),
@@ -73,6 +75,10 @@ contents = st.builds(
         st.builds(MailboxEntry, st.integers(1, 1 << 40), st.none() | st.binary(max_size=99), some_receipts), max_size=4
     ).map(tuple),
     after=st.none() | st.integers(0, 1 << 40),
+    files=st.lists(
+        st.builds(FilesHad, digests, some_ranges),
+        max_size=3,
+    ).map(tuple),
 )
 
 
