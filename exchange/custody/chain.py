@@ -26,6 +26,8 @@ from protocol.encoding.instants import parse_instant
 from protocol.event import Event, EventName
 from protocol.processing_log import Operation, ProcessingRecord
 
+_MIN_HASH_CHARS = 8
+
 
 class Shown(StrEnum):
     """What shows a step."""
@@ -126,12 +128,21 @@ FILE_ACTS = "files."
 _HASHES = ("sha256", "sha512", "sha1", "md5")
 
 
-def attachment_of(content: Mapping[str, Any], wanted: str) -> Mapping[str, Any] | None:
-    """The attachment of that name, or of that beginning of its SHA-256 or of the sealed file's name; None without."""
-    named = [one for one in content.get("attachments", ()) if one["name"] == wanted]
-    if not named and len(wanted) >= 8:
-        named = [one for one in content.get("attachments", ()) if any(id_.startswith(wanted) for id_ in _ids(one))]
-    return named[0] if len(named) == 1 else None
+def attachments_named(content: Mapping[str, Any], wanted: str) -> list[Mapping[str, Any]]:
+    """The attachments of that name, or of that beginning of their SHA-256 or of the sealed file's name.
+
+    A file may be attached twice: each of them has a custody of its own.
+    """
+    attachments = content.get("attachments", ())
+    named = [one for one in attachments if one["name"] == wanted]
+    if named or len(wanted) < _MIN_HASH_CHARS:
+        return named
+    return [one for one in attachments if any(id_.startswith(wanted.lower()) for id_ in _ids(one))]
+
+
+def same_file(attachments: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether these name one file, and not several or none."""
+    return len({one["sha256"] for one in attachments}) == 1
 
 
 def file_of(attachment: Mapping[str, Any], known: Known, state: FileState) -> CustodyFile:

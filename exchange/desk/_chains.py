@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from exchange.custody.chain import FILE_ACTS, Custody, Known, attachment_of, custody_of, file_of
+from exchange.custody.chain import FILE_ACTS, Custody, Known, attachments_named, custody_of, file_of, same_file
 from exchange.desk._works import Works
 from exchange.store.files import TransferState
 from exchange.store.rows import Head, StoredMessage
@@ -52,15 +52,21 @@ def chains_of(works: Works, stored: StoredMessage, names: Sequence[str] = ()) ->
     """The custody of the files of a message, or of those that are named; raises :class:`NotFoundError`."""
     content = content_of(works, stored)
     known = _known(works, stored, content)
-    attachments = [named(content, name) for name in names] or list(content.get("attachments", ()))
+    wanted = [one for name in names for one in _fitting(content, name)] or content.get("attachments", ())
+    attachments = {one["name"]: one for one in wanted}.values()
     states = states_of(works, stored.head, content)
     return [custody_of(file_of(one, known, states[one["name"]]), known) for one in attachments]
 
 
 def named(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """The attachment of that name; raises :class:`NotFoundError`."""
-    found = attachment_of(content, name)
-    if found is None:
+    return _fitting(content, name)[0]
+
+
+def _fitting(content: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]:
+    """The attachments of one file, which may be attached more than once; raises :class:`NotFoundError`."""
+    found = attachments_named(content, name)
+    if not same_file(found):
         raise NotFoundError(phrase("no file of that message, or several, fit {name}", name=repr(name)))
     return found
 

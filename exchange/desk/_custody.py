@@ -21,7 +21,7 @@ from uuid import UUID
 
 from exchange.content.scanning import Scanning
 from exchange.context.worker import in_desk_thread
-from exchange.custody.chain import Custody, attachment_of
+from exchange.custody.chain import Custody, attachments_named
 from exchange.custody.export import ExportedFiles, ExportWish
 from exchange.desk._chains import chains_of, content_of, named, states_of
 from exchange.desk._handing import Handing
@@ -38,7 +38,7 @@ from exchange.store.rows import Head, StoredMessage
 from exchange.views import FileState, InboxRow
 from protocol.encoding.instants import truncate
 from protocol.encoding.phrase import phrase
-from protocol.errors import ComityError, ErasedError, FileNotHereError, UsageError
+from protocol.errors import ComityError, ErasedError, FileNotHereError, NotFoundError, UsageError
 from protocol.processing_log import Operation
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class DeskCustody:
             content = content_of(self._works, self._readable(message))
         except ComityError:
             return False  # erased, or under conditions: nobody learns what is in it
-        return attachment_of(content, wanted) is not None
+        return bool(attachments_named(content, wanted))
 
     @in_desk_thread
     def states(self, message_id: UUID) -> dict[str, FileState]:
@@ -235,7 +235,7 @@ class DeskCustody:
             self._files.require_unquarantined(head.id, attachment)
             found.append((attachment, self._files.place(head, bytes.fromhex(custody.file.sealed))))
         if not found:
-            raise FileNotHereError(phrase("the message has no files that could be exported"))
+            raise NotFoundError(phrase("the message has no files that could be exported"))
         return found
 
     def _note_exported(self, head: Head, handed: Handing, written: Iterable[WrittenFile]) -> tuple[int, ...]:

@@ -21,7 +21,7 @@ from exchange.custody.chain import (
     CustodyFile,
     Known,
     Shown,
-    attachment_of,
+    attachments_named,
     custody_of,
     file_of,
 )
@@ -88,7 +88,7 @@ def record(act: str, digest: str | None, message: UUID | None = None) -> Process
 
 
 def the_file(known: Known, name: str, state: FileState = FileState.RECEIVED) -> CustodyFile:
-    attachment = attachment_of(known.content, name)
+    (attachment,) = attachments_named(known.content, name)
     assert attachment is not None
     return file_of(attachment, known, state)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from exchange.cli.main import app
 from exchange.settings import ScanningSettings
 from keys.local.terminal import UNCHECKED, UNVERIFIED
 from tests.unit.exchange.test_custody import fetched, sent_with, source
-from tests.worlds.desks import FR, JP, PASSPHRASE, World
+from tests.worlds.desks import FR, JP, PASSPHRASE, World, request
 from tests.worlds.scanners import SIGNATURE, clamd_that, finds_the_trial, served, unix_listener
+
+TWICE = (("first.img", 3_000), ("second.img", 3_000), ("third.img", 9_000))
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +62,42 @@ def test_custody_by_name_by_file_and_by_hash_is_the_same(world: World, message: 
     assert told.exit_code == 0
     assert max(map(len, told.stdout.splitlines())) <= 80
     assert call(world, "files", "custody", "none.img").exit_code == 1
+
+
+def test_the_custody_of_a_file_that_is_attached_twice_is_shown_for_each(world: World) -> None:
+    async def play() -> str:
+        async with world.open(JP) as jp, world.open(FR) as fr:
+            sent = await sent_with(jp, *(source(world, name, size=size) for name, size in TWICE))
+            await fetched(fr, sent.id)
+            return str(sent.id)
+
+    message, digest = asyncio.run(play()), sha256((world.path / "first.img").read_bytes()).hexdigest()
+    for wanted in (str(world.path / "second.img"), digest[:8], digest.upper()):
+        shown = call(world, "files", "custody", wanted, "--json")
+        assert shown.exit_code == 0, shown.output
+        found = json.loads(shown.stdout)["files"]
+        assert sorted(one["file"]["original"] for one in found) == ["first.img", "second.img"]
+        assert {one["file"]["message"] for one in found} == {message}
+    out = world.path / "bag-of-two"
+    to = ("--to", "The court", "--purpose", "case_work", "--offline")
+    bag = call(world, "files", "export", message, "--out", str(out), "--file", digest, "--file", "first.img", *to)
+    assert bag.exit_code == 0, bag.output
+    assert sorted(one.name for one in (out / "data").rglob("*.img")) == ["first.img", "second.img"]
+
+
+def test_a_message_without_files_has_none_to_export_and_nobody_is_told_to_wait(world: World) -> None:
+    async def play() -> str:
+        async with world.open(JP) as jp, world.open(FR) as fr:
+            sent = await jp.messages.send(request())
+            await fr.messages.sync()
+            return str(sent.id)
+
+    out = str(world.path / "none")
+    refused = call(
+        world, "files", "export", asyncio.run(play()), "--out", out, "--to", "The court", "--purpose", "case_work"
+    )
+    assert refused.exit_code == 1
+    assert "not-found" in refused.output
 
 
 def test_an_export_by_command_is_a_bag_and_says_where_its_custody_goes_on(world: World, message: str) -> None:
