@@ -106,27 +106,26 @@ def file_progress(*, as_json: bool = False) -> Iterator[Told]:
 
 @asynccontextmanager
 async def with_files(desk: Desk, *, served: bool) -> AsyncIterator[list[int]]:
-    """What is sent in this block takes the files of ``--attach``; then they go to the node, if nobody else moves them.
+    """What is sent in this block takes the files of ``--attach``. They, and those that a draft had, then go to the
+    node, if nobody else moves them.
 
     The list gets an exit code where files were kept and are not with the node yet. Raises as
     :func:`exchange.files.given.attaching`.
     """
+    from exchange.files.given import attaching, noting_sent
+
     wanted, codes = wanted_files(), list[int]()
-    if not wanted:
-        yield codes
-        return
-    from exchange.files.given import attaching, given_files
-
-    with file_progress() as told:
-        with attaching(wanted, told):
+    with noting_sent() as messages:
+        if wanted:
+            with file_progress() as told, attaching(wanted, told):
+                yield codes
+        else:
             yield codes
-            given = given_files()
-        messages = list(given.messages) if given is not None else []
-        if not served:
-            from exchange.cli.evidence.files import move_all
+    if not messages:
+        return
+    from exchange.cli.evidence.files import move_all, say_how_far
 
+    if not served:
+        with file_progress() as told:
             codes += await move_all(desk, messages, told)
-    if messages:
-        from exchange.cli.evidence.files import say_how_far
-
-        await say_how_far(desk, messages, served=served, beside=True)
+    await say_how_far(desk, messages, served=served, beside=True)

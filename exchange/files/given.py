@@ -20,16 +20,15 @@ from protocol.errors import UsageError
 
 @dataclass(slots=True)
 class GivenFiles:
-    """The files of one act. ``sealed`` are their attachments, once they were sealed for it, and
-    ``messages`` those that they went with."""
+    """The files of one act. ``sealed`` are their attachments, once they were sealed for it."""
 
     wanted: tuple[WantedFile, ...]
     told: Told = nobody
     sealed: list[dict[str, Any]] | None = field(default=None, repr=False)
-    messages: list[UUID] = field(default_factory=list)
 
 
 _given: ContextVar[GivenFiles | None] = ContextVar("files", default=None)
+_sent: ContextVar[list[UUID] | None] = ContextVar("sent_with_files", default=None)
 
 
 @contextmanager
@@ -59,11 +58,22 @@ def files_claimed() -> list[Any]:
     return [] if given is None else [_identity(one) for one in given.wanted]
 
 
+@contextmanager
+def noting_sent() -> Iterator[list[UUID]]:
+    """The messages with files that are sent in this block, also of a draft whose files were sealed before."""
+    sent = list[UUID]()
+    token = _sent.set(sent)
+    try:
+        yield sent
+    finally:
+        _sent.reset(token)
+
+
 def note_sent(message: UUID) -> None:
     """A message with files was sent in this block."""
-    given = _given.get()
-    if given is not None:
-        given.messages.append(message)
+    sent = _sent.get()
+    if sent is not None:
+        sent.append(message)
 
 
 def note_done_before() -> None:

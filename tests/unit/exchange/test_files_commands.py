@@ -39,8 +39,8 @@ async def test_a_file_goes_from_the_command_line_of_one_desk_to_that_of_the_othe
     assert (await type_(world, JP, "send", "d.json", "--check"))[0] == 0
     code, output = await type_(world, JP, "send", "d.json", "--json")
     assert code == 0, output
-    message = json.loads(output)["id"]
-    code, output = await type_(world, JP, "files", "resume", "--json")
+    message = json.JSONDecoder().raw_decode(output)[0]["id"]  # how far its files are is said on standard error
+    code, output = await type_(world, JP, "files", "list", message, "--json")
     assert (code, json.loads(output)["messages"][0]["state"]) == (0, "done"), output
     assert (await type_(world, FR, "inbox"))[0] == 0
     code, output = await type_(world, FR, "files", "list", message, "--json")
@@ -64,6 +64,15 @@ async def test_attach_at_send_seals_sends_and_moves_the_file_by_one_command(worl
     world.files.break_after = 0
     code, output = await type_(world, JP, "send", case, "--attach", "order.pdf")
     assert (code, "held up: the connection broke (unavailable)" in output) == (7, True), output
+
+
+async def test_the_files_of_a_saved_draft_go_with_the_command_that_sends_it(world: World) -> None:
+    (world.path / "order.pdf").write_bytes(b"%PDF-1.7 order")
+    case = written(world, "case.json", request())
+    code, output = await type_(world, JP, "draft", "save", case, "--attach", "order.pdf", "--json")
+    assert code == 0, output
+    code, output = await type_(world, JP, "send", "--draft", json.loads(output)["id"])
+    assert (code, "all files are with the node" in output) == (0, True), output
 
 
 async def test_a_command_that_sends_nothing_does_not_take_files_in_silence(world: World) -> None:
