@@ -31,7 +31,7 @@ async def keep_watch(home: Path, passphrase: bytes) -> None:
                     if one.transfer.state == "done" and str(one.message) not in told:
                         told.add(str(one.message))
                         print(one.message, flush=True)
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.2)
 
         tasks = [asyncio.create_task(moved()), asyncio.create_task(tell())]
         await ended

@@ -43,6 +43,7 @@ SCRIPTS: Mapping[str, tuple[str, ...]] = {
     "store": ("--count", "512"),
     "directory": ("--nations", "6", "--contact-points", "4", "--repeat", "1"),
     "audit": ("--entries", "3000", "--log-entries", "20000"),
+    "files": ("--mib", "8", "--small", "20", "--rounds", "1"),
     "floor": (),
 }
 

@@ -114,14 +114,28 @@ class ThreadDerivation:
         self._calls_back = context.settings.office.emergency_call_back == "required"
 
     def of(self, row: bytes) -> tuple[bytes, bytes]:
-        """What is due in the thread of this blinded id, and how it stands; empty: nothing."""
+        """What is due in the thread of this blinded id, and how it stands; empty: nothing.
+
+        All of it is read as it was at one moment.
+        """
+        with self._store.database.snapshot():
+            derived, openings = self._derived(row)
+        for message in openings:
+            # It proves an entry that came by another way before, of the same office under the same reference.
+            self._store.unproved.confirm(Address.parse(message.sender), message.own_reference, message.thread)
+        return derived
+
+    def _derived(self, row: bytes) -> tuple[tuple[bytes, bytes], list[Message]]:
+        """What :meth:`of` says, and the messages that begin the thread."""
         from protocol.lifecycle.projection import own_cases
         from protocol.lifecycle.thread import ThreadEvent
 
         rows = self._store.messages.thread_of_row(row)
         if not rows:
             entry = self._store.unproved.of_row(row)
-            return _of_unproved(entry, self._address) if entry is not None and entry.is_open else (b"", b"")
+            if entry is None or not entry.is_open:
+                return (b"", b""), []
+            return _of_unproved(entry, self._address), []
         replaced = self._store.settled.replaced(stored.head.id for _, stored, _ in rows)
         kept = [stored for _, stored, _ in rows if not stored.erased and stored.head.id not in replaced]
         thread = [self._read(stored) for stored in kept]
@@ -140,14 +154,12 @@ class ThreadDerivation:
         cases = [case for case in own_cases(messages, self._address).values() if case.opening is not None]
         calls = Calls.of(self._store.calls.of_row(row), changed_at(rows))
         noted = self._read_notes(self._store.case_notes.of_row(row))
-        for message in (message for _, message, _ in thread if message.thread == message.id):
-            # It proves an entry that came by another way before, of the same office under the same reference.
-            self._store.unproved.confirm(Address.parse(message.sender), message.own_reference, message.thread)
         parts = [_Case(self, case, thread, calls, noted) for case in cases]
         missing = missing_of(self._store, thread, cases) if cases else []
         files = [] if not cases else list(self._files(rows))
         due = [part.due(missing, files) if part is parts[0] else part.due() for part in parts]
-        return _with_index([part for part in due if part is not None]), _encoded([part.standing() for part in parts])
+        derived = _with_index([part for part in due if part is not None]), _encoded([part.standing() for part in parts])
+        return derived, [message for _, message, _ in thread if message.thread == message.id]
 
     def _files(self, rows: Sequence[tuple[int, StoredMessage, Any]]) -> Iterator[tuple[Head, FileTransfer]]:
         """The files of the thread's messages that are not where they go."""

@@ -185,7 +185,9 @@ class DeskFiles:
                         phrase("the files of that message are {value}", value=transfer.state.replace("_", " "))
                     )
                 self._store.files.note(transfer.at_state(TransferState.CANCELLED, truncate(self._context.clock())))
-                return transfer, self._store.messages.head(message_id).head
+                head = self._store.messages.head(message_id).head
+                self._works.keep_record(self._works.book.record(Operation.ALTERATION, "files.cancel", head))
+                return transfer, head
 
         transfer, head = await self._in_thread(stop)
         if transfer.direction is Direction.RECEIVED:
@@ -268,9 +270,9 @@ class DeskFiles:
             await self.resume(here.head.id, told)
         if not all(shelf.has(here.places[number]) for number in chosen):
             now = await self.progress(here.head.id)
-            share = now.bytes_moved * 100 // max(now.total_bytes, 1)
+            share = f"{now.bytes_moved * 100 // max(now.total_bytes, 1)} %"
             raise FileNotHereError(
-                phrase("not all of it has arrived: {share} % of the message's files are here", share=share)
+                phrase("not all of it has arrived: {share} of the message's files are here", share=share)
             )
 
     async def _open(self, here: _Here, number: int, target: Path, told: Told) -> OpenedFile:

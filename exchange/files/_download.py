@@ -31,7 +31,7 @@ from protocol.http.files import FilesHeld, FilesWanted, Ranges, SegmentSent, Seg
 
 _SETTLED_AT_ONCE = 256
 # While files come to the node, it is asked again after so long, and given up for a while when nothing comes.
-_PAUSE_FIRST_S, _PAUSE_MOST_S, _FOLLOWED_S = 0.05, 0.5, 2.0
+_PAUSE_FIRST_S, _PAUSE_MOST_S, _FOLLOWED_S = 0.05, 0.5, 3.0
 _NOT_THERE_YET = FileNotHereError("the sender's files have not arrived at the node yet")
 
 
@@ -87,6 +87,17 @@ class Downloading:
                 if coming is not None:
                     for one in coming.arriving:
                         one.close()
+                    await self._clear_if_erased(coming)
+
+    async def _clear_if_erased(self, coming: _Coming) -> None:
+        """Leave nothing of files whose case was erased while they came."""
+
+        def clear() -> None:
+            transfer = self._context.store.files.transfer(coming.about.id)
+            if transfer is not None and transfer.state is TransferState.GONE:
+                self._book.clear(self._book.shelf.fetched(coming.about.digest))
+
+        await self._context.in_thread(clear)
 
     async def _fetch(self, coming: _Coming, noted: TransferBook, told: Told) -> FileTransfer:
         missing = await asyncio.to_thread(lambda: coming.missing)
@@ -120,7 +131,10 @@ class Downloading:
     ) -> bool:
         """Fetch all that the node holds and that is missing here, and settle what is whole by it; whether anything."""
         meter, noted = telling
-        held = (await self._held(coming, ())).held
+        try:
+            held = (await self._held(coming, ())).held
+        except FileNotHereError:
+            return False  # they were not announced there yet
         if len(held) != len(missing):
             raise PeerFailedError("the node counts the files of the message otherwise")
         wanted = [wanted_of(own, theirs) for own, theirs in zip(missing, held, strict=True)]

@@ -15,7 +15,7 @@ from exchange.store.files import FileTransfer, TransferState
 from exchange.store.rows import PendingStatement
 from keys.local.files import acquire_lock, release_lock
 from protocol.encoding.instants import truncate
-from protocol.errors import ComityError, DeskBusyError
+from protocol.errors import ComityError, DeskBusyError, NothingOpenError
 
 T = TypeVar("T")
 
@@ -53,7 +53,7 @@ class TransferBook:
         return transfer
 
     async def progress(self, meter: Meter, files_moved: int) -> None:
-        """Note how far it is, from time to time."""
+        """Note how far it is, from time to time; raises :class:`NothingOpenError` when it is not to go on any more."""
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + _NOTE_EVERY_S
@@ -63,11 +63,14 @@ class TransferBook:
         )
         store = self._context.store
 
-        def write() -> None:
+        def write() -> bool:
             with store.database.transaction(redone=True):
                 store.files.progress(transfer)
+                now_kept = store.files.transfer(transfer.message)
+                return now_kept is not None and now_kept.open
 
-        await self._context.in_thread(write)
+        if not await self._context.in_thread(write):
+            raise NothingOpenError("the files were cancelled or erased meanwhile")
 
     async def still_open(self) -> bool:
         """Whether nobody cancelled or erased it meanwhile."""

@@ -19,7 +19,7 @@ from node.files._passage import may_pass_on
 from node.files.context import FilesContext
 from node.files.holdings import Holding
 from node.files.serving import lose, read_segment
-from node.log.wakeups import ANY_FILES, calling
+from node.log.wakeups import ANY_FILES, Watch, calling
 from node.operations.logging import log_defect
 from node.store.file_operations import RecordCancelTold
 from node.store.file_reads import HopState, StoredFileSet
@@ -49,7 +49,7 @@ _MESSAGES_AT_ONCE = 8
 _LOOK_AGAIN_S = 5.0
 _MAX_SLEEP_S = 60.0
 # A batch of segments waits so long at most for messages that are due.
-_YIELD_S = 2.0
+_YIELD_S = 0.25
 _YIELD_STEP_S = 0.02
 # Refusals of one message's files alone: those of others may go on.
 OF_ONE_MESSAGE = (
@@ -130,12 +130,13 @@ class PartnerFiles:
     async def run(self) -> None:
         """Send until nothing waits; what is under way is given up with it."""
         try:
-            with self._node.sequencer.wakeups.watch(calling(self._partner)) as calls:
+            wakeups = self._node.sequencer.wakeups
+            with wakeups.watch(calling(self._partner)) as calls, wakeups.watch(ANY_FILES) as news:
                 while await self._look():
                     if self._failures:
                         pause_s = self._node.settings.delivery.pause_s(self._failures - 1)
                         await calls.wait(max(pause_s, 0.001))
-                    await self._turn()
+                    await self._turn(news)
         finally:
             for request in self._under_way:
                 request.cancel()
@@ -192,8 +193,11 @@ class PartnerFiles:
 
     # --- Sending ------------------------------------------------------------------------------------------------------
 
-    async def _turn(self) -> None:
-        """Begin as many requests as may be under way, then wait for one to end, or for something to send."""
+    async def _turn(self, news: Watch) -> None:
+        """Begin as many requests as may be under way, then wait for one to end, or for something to send.
+
+        ``news`` are of files of other messages: they do not wait until those that are taken up have an end.
+        """
         while len(self._under_way) < self._settings.requests_at_once:
             push = self._next()
             if push is None:
@@ -207,7 +211,7 @@ class PartnerFiles:
             self._under_way.add(request)
         changes = [push.holding.next_change for push in self._pushes.values()]
         waits: list[asyncio.Task[object]] = [asyncio.create_task(change.wait()) for change in changes]
-        waits.append(asyncio.create_task(asyncio.sleep(self._rest_s())))
+        waits.append(asyncio.create_task(news.wait(self._rest_s())))
         try:
             await asyncio.wait([*self._under_way, *waits], return_when=asyncio.FIRST_COMPLETED)
         finally:

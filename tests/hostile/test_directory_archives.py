@@ -7,15 +7,17 @@ import json
 import zlib
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from hashlib import sha256
 from io import StringIO
 from pathlib import Path
 
 import pytest
-from tuf.api.metadata import Targets
+from tuf.api.metadata import MetaFile, Targets
 
 from keys.directory.metadata import _reading as reading_module
 from keys.directory.metadata import client as client_module
 from keys.directory.metadata import repository as repository_module
+from keys.directory.metadata._archive import NotTheFilesError, role_in
 from keys.directory.metadata.client import DirectoryClient
 from keys.directory.metadata.mirror import mirror
 from keys.directory.metadata.repository import (
@@ -38,6 +40,7 @@ from keys.members.federation import publish_cards
 from node.operations.logging import make_log
 from node.operations.metrics import Metrics
 from node.peers.directory import DirectoryHome, DirectoryService
+from protocol.address import Address
 from protocol.errors import (
     DirectoryUnavailableError,
     DirectoryUntrustedError,
@@ -413,6 +416,50 @@ def test_a_member_list_that_was_verified_before_is_refused_when_other_holders_si
         with pytest.raises(DirectoryUntrustedError):
             client.refresh(SOON)
         assert client.current is first
+
+
+def test_a_shared_folder_spares_a_reading_the_same_member_list_and_not_one_that_other_holders_sign_now(
+    world: Published, source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verified: list[str] = []
+    load = reading_module.Updater._load_targets
+
+    def counted(self: reading_module.Updater, role: str, parent: str) -> Targets:
+        verified.append(role)
+        return load(self, role, parent)
+
+    monkeypatch.setattr(reading_module.Updater, "_load_targets", counted)
+    new = signers("AR new", "BR new")
+    with SharedDirectoryClient(tmp_path / "desk", source.repository.root_bytes(1), source.fetch) as client:
+        client.refresh(SOON)
+        other_card(world)
+        verified.clear()  # who published it has verified it too
+        changed = client.refresh(SOON)
+        assert verified == []
+        assert changed.contact_point(Address.parse("24-7@jp")).office == "Other"
+
+        world.ceremony.rotate_root([signer.public_key for signer in new], 2, SOON)
+        for signer in (*world.holders[:2], *new):
+            world.ceremony.sign(ROOT, signer)
+        root = (world.path / "staged" / "root.json").read_bytes()
+        world.ceremony.discard(TARGETS)
+        world.publish_blindly(ROOT, root)
+        with pytest.raises(DirectoryUntrustedError):
+            client.refresh(SOON)
+        assert client.current is changed
+
+
+@pytest.mark.parametrize("told", [{"hashes": None}, {"hashes": {}}, {"length": None}])
+def test_a_role_that_the_snapshot_does_not_pin_is_read_from_no_archive(
+    world: Published, told: dict[str, object]
+) -> None:
+    encoded, *files = parts(world, "jp")
+    listed = MetaFile(1, len(encoded), {"sha256": sha256(encoded).hexdigest()})
+    assert role_in(encoded + b"".join(files), listed) == encoded
+    for name, value in told.items():
+        setattr(listed, name, value)
+    with pytest.raises(NotTheFilesError):
+        role_in(encoded + b"".join(files), listed)
 
 
 def test_a_suspension_counts_for_cards_that_were_read_before(world: Published, source: Source, tmp_path: Path) -> None:

@@ -270,8 +270,8 @@ def test_files_are_consigned_before_they_are_handed_over_and_opened(fresh: Stage
     opened = stated_of_files(fresh, EventName.FileAccessTracking, WHOLE)
     handed = stated_of_files(fresh, EventName.FileHandover, WHOLE)
     consigned = fresh.logged("fr", EventName.FileConsignment, files=WHOLE, recipient=FR)
-    assert found(fresh, handed, consigned)[0].startswith("FileHandover at")
-    assert found(fresh, opened, handed)[0].startswith("FileAccessTracking at")
+    assert found(fresh, handed, consigned)[0].startswith("FileHandover of 24-7@fr stands too early")
+    assert found(fresh, opened, handed)[0].startswith("FileAccessTracking of 24-7@fr stands too early")
     later = stated_of_files(fresh, EventName.FileHandoverFailure, WHOLE)
     assert found(fresh, consigned, later) == []
 
@@ -286,14 +286,14 @@ def test_files_of_which_one_is_told_apart_contradict_nothing(fresh: Stage) -> No
     ]
     assert found(fresh, taken, *early) == []
     again = fresh.logged("fr", EventName.FileConsignment, files=WHOLE, recipient=FR)
-    assert "FileConsignment stands at" in found(fresh, early[2], again)[0]
+    assert "FileConsignment stands twice" in found(fresh, early[2], again)[0]
 
 
 def test_a_log_that_takes_files_before_their_message_lies(fresh: Stage) -> None:
     files = fresh.logged("fr", EventName.FileRelayAcceptance, files=WHOLE, peer="jp")
     taken = fresh.logged("fr", EventName.RelayAcceptance, peer="jp")
     (text,) = found(fresh, files, taken)
-    assert text.startswith("files at 0, and the message accepted at 1 only")
+    assert text.startswith("files at 0, and the message accepted only at 1")
     # That it handed the message on, which it logs later, is no acceptance.
     on = fresh.logged("jp", EventName.RelayAcceptance, peer="fr", reference=LeafReference("x/fr", 1, bytes(32)))
     assert found(fresh, fresh.logged("jp", EventName.FileAcceptance, files=WHOLE), on) == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 ABOUT = {
-    "files": "With the files of the message, under their own names.",
     "about": "A message of the case.",
     "action": "A code of the list handling_action, or of data_protection_action.",
     "address": "A contact point, such as 24-7@fr.",

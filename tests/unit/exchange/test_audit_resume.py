@@ -232,6 +232,18 @@ ENTRIES = {
 }
 
 
+def test_what_a_program_from_before_files_kept_is_verified_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as older:
+        older.setattr("exchange.audit._ledger.VERSION", 1)
+        run(tmp_path, HONEST)
+    with file_of(tmp_path) as connection:
+        connection.execute("ALTER TABLE entry DROP COLUMN files")
+    for _ in range(2):  # the second goes on from what the first kept
+        assert told(run(tmp_path, HONEST)) == told(verify(tmp_path / "fr", VerifyPlan()))
+
+
 @pytest.mark.parametrize("harm", ENTRIES)
 def test_no_entry_that_was_kept_is_taken_away_altered_or_added_unseen(tmp_path: Path, harm: str) -> None:
     many = [*HONEST, *(event(EventName.SubmissionAcceptance, number) for number in range(10, 300))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import json
 import os
@@ -34,7 +35,7 @@ MIB = 1 << 20
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-
+    monkeypatch.setattr("exchange.files._download._FOLLOWED_S", 0.05)  # nothing comes while a test waits
     return World(tmp_path, monkeypatch)
 
 
@@ -457,3 +458,74 @@ async def test_an_answer_that_could_not_wait_is_followed_by_its_files(world: Wor
         assert (supplement.supplements, supplement.authorisation) == (answered.id, original.authorisation)
         (opened,) = await jp.files.get(followed.id, out)
         assert opened.path.read_bytes() == path.read_bytes()
+
+
+async def test_a_case_that_is_erased_while_its_files_come_leaves_nothing_of_them(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exchange.files._moving._NOTE_EVERY_S", 0.0)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await sent_with(jp, source(world, size=6 * MIB))
+        await jp.files.resume(sent.id)
+        await fr.messages.sync()
+        begun = asyncio.Event()
+        fetching = asyncio.create_task(fr.files.resume(sent.id, lambda progress: begun.set()))
+        await begun.wait()
+        await fr.office.erase_case(sent.thread, "ordered")
+        await fetching
+        assert (await fr.files.progress(sent.id)).state == "gone"
+        assert [path for path in shelved(world, FR) if not path.name.startswith(".")] == []
+
+
+async def test_who_sealed_opened_and_cancelled_files_is_in_the_processing_log(world: World) -> None:
+    out = world.path / "out"
+    out.mkdir()
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await sent_with(jp, source(world, size=100))
+        await jp.files.resume(sent.id)
+        await fr.messages.sync()
+        await fr.files.get(sent.id, out)
+        await jp.files.cancel(sent.id)
+        acts = [[record.act for _, record in await desk.office.records()] for desk in (jp, fr)]
+    assert {"files.seal", "files.cancel"} <= {*acts[0]}
+    assert "files.get" in acts[1]
+
+
+async def test_a_message_that_is_sent_anew_gets_sealed_files_of_its_own(world: World) -> None:
+    path = source(world, size=2000)
+    async with world.open(JP) as jp:
+        sent = await sent_with(jp, path)
+        whole = json.loads((await jp.messages.show(sent.id)).content)
+        again = {name: whole[name] for name in request() if name in whole} | {"attachments": whole["attachments"]}
+        anew = await jp.messages.send(again)
+        named = [(await jp.messages.peek(one.id)).attachments[0] for one in (sent, anew)]
+        assert named[0].sha256 == named[1].sha256
+        assert named[0].sealed.name != named[1].sealed.name
+        assert named[0].sealed.key != named[1].sealed.key
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+async def test_a_disk_that_takes_nothing_holds_a_fetch_up_and_leaves_no_opened_file(
+    world: World, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    out = world.path / "out"
+    out.mkdir()
+
+    def full(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await sent_with(jp, source(world, size=2 * MIB))
+        await jp.files.resume(sent.id)
+        await fr.messages.sync()
+        with monkeypatch.context() as patched:
+            patched.setattr("exchange.files._arriving.os.pwrite", full)
+            held_up = await fr.files.resume(sent.id)
+        assert (held_up.state, held_up.error) == ("held_up", "storage-full")
+        assert (await fr.files.resume(sent.id)).state == "done"
+        with monkeypatch.context() as patched:
+            patched.setattr("exchange.files.opening.os.fsync", full)
+            with pytest.raises(StorageFullError):
+                await fr.files.get(sent.id, out)
+        assert os.listdir(out) == []
+        assert len(await fr.files.get(sent.id, out)) == 1

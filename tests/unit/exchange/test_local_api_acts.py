@@ -191,7 +191,7 @@ AT_FR = (
     Twin("GET", "/v1/cases?nation=Atlantis", ("case", "list", "--with", "Atlantis")),
     Twin("GET", "/v1/parents", ("case", "parents")),
     Twin("GET", "/v1/files", ("files", "list"), same=True),
-    Twin("GET", "/v1/messages/{m}/files/custody", ("files", "custody", "none", "--message", "{m}")),
+    Twin("GET", "/v1/messages/{m}/files/custody?names=none", ("files", "custody", "none", "--message", "{m}")),
     Twin("GET", "/v1/agenda?ours=true", ("agenda", "--ours", "--no-sync")),
     Twin("GET", "/v1/agenda?lane=none", ("agenda", "--lane", "none", "--no-sync")),
     Twin("GET", "/v1/messages?unread=true&limit=7", ("inbox", "--unread", "--limit", "7", "--offline")),
@@ -203,14 +203,14 @@ AT_FR = (
     Twin(
         "POST",
         "/v1/unproved",
-        ("register", "A child.", "--channel", "interpol", "--contact", "24-7@jp", "--sender", "NPA"),
-        {"text": "A child.", "channel": "interpol", "contact": "24-7@jp", "sender": "NPA"},
+        ("register", "A child: {m}.", "--channel", "interpol", "--contact", "24-7@jp", "--sender", "NPA"),
+        {"text": "A child: {m}.", "channel": "interpol", "contact": "24-7@jp", "sender": "NPA"},
     ),
     Twin(
         "POST",
         "/v1/unproved",
-        ("register", "A child.", "--channel", "owl", "--contact", "24-7@jp", "--sender", "NPA"),
-        {"text": "A child.", "channel": "owl", "contact": "24-7@jp", "sender": "NPA"},
+        ("register", "A child: {m}.", "--channel", "owl", "--contact", "24-7@jp", "--sender", "NPA"),
+        {"text": "A child: {m}.", "channel": "owl", "contact": "24-7@jp", "sender": "NPA"},
     ),
     Twin("GET", "/v1/unproved", ("unproved", "list")),
     Twin("GET", "/v1/unproved/{u}", ("unproved", "show", "{u}")),
@@ -331,7 +331,8 @@ async def test_a_program_gets_what_the_command_prints_where_a_request_came(
         sent = await jp.messages.send_many([request(own_reference=f"A {n}") for n in range(2 * len(AT_FR))])
         await fr.messages.sync()
         registered = [
-            await fr.cases.register("mail", "assistance.request", JP, "NPA", "A child.") for _ in range(2 * len(AT_FR))
+            await fr.cases.register("mail", "assistance.request", JP, "NPA", f"A child: {number}.")
+            for number in range(2 * len(AT_FR))
         ]
     names = [{"m": str(one.id), "u": str(two.id)} for one, two in zip(sent, registered, strict=True)]
     async with serving(world, FR, monkeypatch) as served, served.program() as program:

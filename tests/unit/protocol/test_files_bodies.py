@@ -156,6 +156,7 @@ REQUESTS: dict[str, tuple[Decoder, Any]] = {
     "fetch of half a row": (files.decode_fetch, {1: DIGEST, 2: [[0, 0]]}),
     "fetch of a row as map": (files.decode_fetch, {1: DIGEST, 2: [{0: 0, 1: 0, 2: 1}]}),
     "fetch of file true": (files.decode_fetch, {1: DIGEST, 2: [[True, 0, 1]]}),
+    "fetch of an empty row": (files.decode_fetch, {1: DIGEST, 2: [[]]}),
     "fetch of a longer row": (files.decode_fetch, {1: DIGEST, 2: [[0, 0, 1, 1]]}),
     "fetch of true": (files.decode_fetch, {1: DIGEST, 2: [[0, 0, True]]}),
     "fetch of too much": (files.decode_fetch, {1: DIGEST, 2: [[0, 0, 1]] * (files.MAX_WANTED + 1)}),

@@ -356,10 +356,11 @@ def test_segments_are_cut_where_the_name_says_and_nowhere_else() -> None:
     for index in (-1, 3, True):
         with pytest.raises(FileAlteredError):
             THREE.extent(index)
-    opener = FileOpener(THREE, KEY, 2 * MIB + 7)
-    opener.update(whole[:-1])
-    with pytest.raises(FileAlteredError):
-        opener.finish()
+    for short in (whole[:-1], WHOLE):  # the second is whole by itself, and shorter than the name says
+        opener = FileOpener(THREE, KEY, 2 * MIB + 7)
+        opener.update(short)
+        with pytest.raises(FileAlteredError):
+            opener.finish()
 
 
 def test_a_whole_file_in_the_place_of_another_is_refused_by_its_key_and_by_its_name() -> None:
