@@ -154,3 +154,7 @@ async def test_a_file_reaches_a_nation_without_network_on_a_carried_disk_whole_a
         assert [(hand["act"], hand["sender"], hand["recipient"]) for hand in shown["hands"]] == [
             ("imported", "de", "ki")
         ]
+        await made.kill("ki")  # the commands take a stopped node's place
+        again = await made.carry_files("de", "ki")
+        assert again["carried"]["segments"] == 0
+        assert {code for _, code in again["carried"]["refused"]} <= {"file-gone"}
