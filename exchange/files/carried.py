@@ -94,8 +94,14 @@ class FileCarrying:
         return CarriedFiles(len(after), node.segments, node.size_bytes, tuple(after))
 
     async def _unfinished(self, direction: Direction) -> list[FileTransfer]:
-        found = await self._context.in_thread(lambda: self._context.store.files.transfers(unfinished=True))
-        return [transfer for transfer in found if transfer.direction is direction]
+        store = self._context.store
+
+        def look() -> list[FileTransfer]:
+            found = [one for one in store.files.transfers(unfinished=True) if one.direction is direction]
+            # The files of a message that the node refused go nowhere.
+            return [one for one in found if store.refusals.of(one.message) is None]
+
+        return await self._context.in_thread(look)
 
     def _going(self, message: UUID) -> _CarriedOut | None:
         """The message's files on their way out; None when the own node has them all."""
