@@ -1,4 +1,4 @@
 """Evidence files of this node carried by hand: out of its store into a folder, and back.
 
-It never believes what a folder says of itself: each segment proves itself, or is refused.
+The folder is never believed: each segment proves itself, or does not come in.
 """

@@ -117,8 +117,8 @@ class FileCarrier:
     async def write(self, to: str, path: str, begin: str) -> CarriedStep:
         """Write some of what ``to`` (a node, or a contact point served here) lacks into the folder.
 
-        It leaves out the segments that ``to`` told of in its newest bundle, and those in the folder already. Raises what
-        the directory says against ``to``, ``StorageFullError``, ``UsageError`` and ``BundleAlteredError``.
+        It leaves out the segments that ``to`` told of in its newest bundle, and those in the folder already. Raises
+        what the directory says against ``to``, ``StorageFullError``, ``UsageError`` and ``BundleAlteredError``.
         """
         step, at, folder = CarriedStep(), CarriedPlace.parse(begin), CarriedFolder(_path(path))
         async with self._one_at_a_time:
