@@ -60,6 +60,22 @@ def wanted_files() -> list[WantedFile]:
     return [WantedFile(path, _hashes.get()) for path in _paths.get()]
 
 
+def require_whole(*paths: Path) -> None:
+    """Return if each is a file that can be read whole; raises :class:`WrongFileError`, :class:`UsageError`."""
+    import os
+
+    from keys.local.given_files import open_whole
+
+    for path in paths:
+        os.close(open_whole(path))
+
+
+def check_files() -> None:
+    """The files of ``--attach`` are only looked at; raises as :func:`wanted_files` and :func:`require_whole`."""
+    require_whole(*(one.path for one in wanted_files()))
+    forget_files()
+
+
 def forget_files() -> None:
     """The files were taken otherwise, or only looked at: nothing that is sent takes them."""
     from exchange.files.given import note_done_before

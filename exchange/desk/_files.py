@@ -232,9 +232,12 @@ class DeskFiles:
         originals = [str(here.attachments[number]["name"]) for number in chosen]
         targets = [target] if target is not None else [folder / name for name in distinct_names(originals)]
         opened = list[OpenedFile]()
-        for number, place in zip(chosen, targets, strict=True):
-            opened.append(await self._open(here, number, place, told))
-        await self._state_opened(here, chosen)
+        try:
+            for number, place in zip(chosen, targets, strict=True):
+                opened.append(await self._open(here, number, place, told))
+        finally:  # where one is refused, those before it are with the officer all the same
+            if opened:
+                await self._state_opened(here, chosen[: len(opened)])
         return opened
 
     async def verify(self, message_id: UUID, told: Told = nobody) -> list[VerifiedFile]:

@@ -23,6 +23,7 @@ from protocol.errors import FileSourceChangedError, TooLargeError, UsageError
 MAX_SOURCE_BYTES = 2**53 - 1
 _OTHER = "application/octet-stream"
 _MAX_NAME_CHARS = 200
+_MAX_ENDING_CHARS = 20
 # The schema of messages takes none of these in the name of a file.
 _RESERVED = re.compile(r'[/\\:*?"<>|]')
 # mimetypes knows neither, and says another type for the third on some machines.
@@ -90,8 +91,12 @@ def name_in_message(path: Path) -> str:
     raw = os.fsencode(path.name).decode("utf-8", "replace")
     kept = "".join("_" if unicodedata.category(one)[0] == "C" or one == "\ufffd" else one for one in raw)
     name = _RESERVED.sub("_", unicodedata.normalize("NFC", kept))
-    name = " ".join(name.split()).strip(" .")[:_MAX_NAME_CHARS].strip(" .")
-    return name or "file"
+    name = " ".join(name.split()).strip(" .")
+    if len(name) > _MAX_NAME_CHARS:  # its ending says what it is
+        stem, ending = os.path.splitext(name)
+        ending = ending if len(ending) <= _MAX_ENDING_CHARS else ""
+        name = stem[: _MAX_NAME_CHARS - len(ending)].rstrip(" .") + ending
+    return name[:_MAX_NAME_CHARS].strip(" .") or "file"
 
 
 def media_type_of(name: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exchange.cli._attaching import file_progress
+from exchange.cli._attaching import file_progress, require_whole
 from exchange.cli._options import (
     DEFAULT_HOME,
     HomeOption,
@@ -115,9 +115,11 @@ def _wrapped(indent: str, text: str) -> list[str]:
 
 
 def _hash_of(path: Path) -> str:
-    """The SHA-256 of a file on this machine, which is not opened otherwise; raises :class:`UsageError`."""
+    """The SHA-256 of a file on this machine, which is not opened otherwise; raises as
+    :func:`require_whole`."""
     from exchange.custody.bagit import pieces_of
 
+    require_whole(path)
     hashed = sha256()
     for piece in pieces_of(path):
         hashed.update(piece)
@@ -184,6 +186,7 @@ def scan(
     """Scan a file."""
 
     async def work(desk: Desk) -> int | None:
+        require_whole(file)
         result = await desk.custody.scan(file)
         if as_json:
             from exchange.acts.evidence import scan_object

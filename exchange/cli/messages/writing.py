@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import typer
 
-from exchange.cli._attaching import AttachOption, HashOption, file_progress, forget_files, wanted_files
+from exchange.cli._attaching import AttachOption, HashOption, check_files, file_progress, forget_files, wanted_files
 from exchange.cli._options import (
     DEFAULT_HOME,
     AtOnceOption,
@@ -220,7 +220,7 @@ def send(
             return report_sent_many(sent, as_json=as_json) if split else report_sent(sent[0], as_json=as_json)
         drafts, removed = complete(await desk.messages.filled(await given(desk)), split=split, clean=clean)
         if check:
-            forget_files()
+            check_files()
             say(drafts, removed)
             return None
         if leave_out:
@@ -238,6 +238,7 @@ def send(
         from exchange.cli.setup.settings import own_block
         from exchange.messaging.drafting.own_block import filled
 
+        check_files()
         say(*complete(filled(read_document(file or Path()), own_block(home)), split=split, clean=clean))
 
     def say(parts: list[dict[str, Any]], removed: tuple[Removed, ...] | None) -> None:

@@ -394,6 +394,24 @@ async def test_listed_and_not_received_is_due_until_it_is_here(world: World) -> 
             assert not [item for item in await desk.cases.agenda() if item.what.startswith("files")]
 
 
+async def test_a_file_that_was_opened_before_another_was_refused_counts_as_opened(world: World) -> None:
+    out = world.path / "out"
+    out.mkdir()
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await sent_with(jp, source(world, size=100), source(world, "b", 10))
+        await jp.files.resume(sent.id)
+        await fr.messages.sync()
+        await fr.files.resume(sent.id)
+        (listed,) = await fr.files.listed(sent.id)
+        first, second = (row.name for row in listed.files)
+        (out / second).write_bytes(b"another")
+        with pytest.raises(UsageError):
+            await fr.files.get(sent.id, out)
+        assert (out / first).exists()
+        (listed,) = await fr.files.listed(sent.id)
+        assert [row.opened for row in listed.files] == [True, False]
+
+
 async def test_tracking_shows_the_files_at_each_hop(world: World) -> None:
     async with world.open(JP) as jp, world.open(FR) as fr:
         sent = await sent_with(jp, source(world, size=100), source(world, "b", 10))

@@ -75,6 +75,29 @@ async def test_the_files_of_a_saved_draft_go_with_the_command_that_sends_it(worl
     assert (code, "all files are with the node" in output) == (0, True), output
 
 
+async def test_a_check_says_what_is_wrong_with_the_files_too(world: World) -> None:
+    case = written(world, "case.json", request())
+    (world.path / "order.pdf").write_bytes(b"%PDF-1.7 order")
+    (world.path / "link.pdf").symlink_to("order.pdf")
+    for name, error in (("none.pdf", "usage"), ("link.pdf", "wrong-file")):
+        code, output = await type_(world, JP, "send", case, "--attach", name, "--check")
+        assert (code != 0, error in output) == (True, True), output
+    assert (await type_(world, JP, "send", case, "--attach", "order.pdf", "--check"))[0] == 0
+    for command in ("custody", "scan"):
+        code, output = await type_(world, JP, "files", command, "link.pdf")
+        assert (code, "wrong-file" in output) == (1, True), output
+
+
+async def test_a_name_that_is_too_long_for_a_message_keeps_its_ending(world: World) -> None:
+    name = "x" * 251 + ".pdf"
+    (world.path / name).write_bytes(b"%PDF-1.7 order")
+    code, output = await type_(world, JP, "new", "preservation.request", "--attach", name)
+    assert code == 0, output
+    (attachment,) = json.loads(output)["attachments"]
+    assert attachment["name"] == "x" * 196 + ".pdf"
+    assert attachment["media_type"] == "application/pdf"
+
+
 async def test_a_command_that_sends_nothing_does_not_take_files_in_silence(world: World) -> None:
     assert (await type_(world, JP, "send", "missing.json", "--attach", "nowhere"))[0] == 2
     (world.path / "a.txt").write_bytes(b"a")
