@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import wraps
 from typing import Any, Protocol, TypeVar, cast
+from uuid import UUID
 
 from exchange.cases.listing import send_status
 from exchange.cases.parents import grouped
 from exchange.desk._works import Works
-from exchange.files.given import note_done_before
+from exchange.files.given import note_done_before, note_sent
 from exchange.messaging.once import Claim, OvertakenError, claim_of, claiming, current_claim
 from exchange.store.rows import OnceResult, StoredMessage
 from exchange.views import SendStatus, SentMessage
@@ -50,6 +51,8 @@ async def as_they_are(works: Works, results: Sequence[OnceResult]) -> list[SentM
     """Where messages that were sent under a key stand now; one that waits in the outbox is submitted once more."""
     store, judge = works.context.store, works.judge
 
+    moving: list[UUID] = []
+
     def look() -> tuple[list[SentMessage], list[StoredMessage]]:
         shown: list[SentMessage] = []
         waiting: list[StoredMessage] = []
@@ -66,9 +69,14 @@ async def as_they_are(works: Works, results: Sequence[OnceResult]) -> list[SentM
             shown.append(SentMessage(head.id, head.thread, head.digest, status, receipts, error, reason, goes_at=at))
             if status is SendStatus.QUEUED:
                 waiting.append(store.messages.get(head.id))
+            transfer = store.files.transfer(head.id)
+            if transfer is not None and transfer.open:
+                moving.append(head.id)
         return shown, waiting
 
     shown, waiting = await works.context.in_thread(look)
+    for message in moving:  # what broke off goes on
+        note_sent(message)
     outcomes = await works.node_sync.submit_again(waiting) if waiting else {}
     return [
         SentMessage(one.id, one.thread, one.digest, done.status, done.receipts, done.error, done.reason)

@@ -71,8 +71,14 @@ async def test_the_files_of_a_saved_draft_go_with_the_command_that_sends_it(worl
     case = written(world, "case.json", request())
     code, output = await type_(world, JP, "draft", "save", case, "--attach", "order.pdf", "--json")
     assert code == 0, output
-    code, output = await type_(world, JP, "send", "--draft", json.loads(output)["id"])
-    assert (code, "all files are with the node" in output) == (0, True), output
+    draft, world.files.break_after = json.loads(output)["id"], 0
+    code, output = await type_(world, JP, "send", "--draft", draft)
+    assert (code, "held up: the connection broke (unavailable)" in output) == (7, True), output
+    world.files.break_after = None
+    for told in ("all files are with the node", "submitted"):  # again: what broke off goes on
+        code, output = await type_(world, JP, "send", "--draft", draft)
+        assert (code, told in output) == (0, True), output
+    assert "all files" not in output
 
 
 async def test_a_check_says_what_is_wrong_with_the_files_too(world: World) -> None:
