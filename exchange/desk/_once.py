@@ -70,7 +70,7 @@ async def as_they_are(works: Works, results: Sequence[OnceResult]) -> list[SentM
             if status is SendStatus.QUEUED:
                 waiting.append(store.messages.get(head.id))
             transfer = store.files.transfer(head.id)
-            if transfer is not None and transfer.open:
+            if transfer is not None and transfer.open and status is not SendStatus.SCHEDULED:
                 moving.append(head.id)
         return shown, waiting
 

@@ -156,10 +156,10 @@ class NodeSync:
             for part in sealable(messages):
                 sealed = await self._seal(messages[part], drafts, part, seal, claim)
                 sent += sealed
-                for message in sealed:
-                    if message.head.file_set is not None:
-                        note_sent(message.head.id)
                 held = await self._held_among(messages[part], sealed)
+                for message in sealed:
+                    if message.head.file_set is not None and message.head.id not in held:  # its files wait as it does
+                        note_sent(message.head.id)
                 outcomes.update(dict.fromkeys(held, Outcome(SendStatus.SCHEDULED)))
                 for batch in batches([message for message in sealed if message.head.id not in held]):
                     submitting.add(asyncio.create_task(self._submit(batch)))

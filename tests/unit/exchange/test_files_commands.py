@@ -104,6 +104,16 @@ async def test_a_name_that_is_too_long_for_a_message_keeps_its_ending(world: Wor
     assert attachment["media_type"] == "application/pdf"
 
 
+async def test_files_of_messages_that_go_later_are_no_failure_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path, monkeypatch, "gh")
+    (world.path / "order.pdf").write_bytes(b"%PDF-1.7 order")
+    case = written(world, "case.json", request(to=["24-7@fr", "24-7@gh"]))
+    code, output = await type_(world, JP, "send", case, "--attach", "order.pdf")
+    assert (code, "(scheduled)" in output) == (0, True), output
+
+
 async def test_a_command_that_sends_nothing_does_not_take_files_in_silence(world: World) -> None:
     assert (await type_(world, JP, "send", "missing.json", "--attach", "nowhere"))[0] == 2
     (world.path / "a.txt").write_bytes(b"a")
