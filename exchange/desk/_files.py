@@ -300,7 +300,9 @@ class DeskFiles:
         as_named = await stoppable(lambda stop: FileOpening(self._book.shelf, stop).is_as_named(file, place))
         if here.transfer.direction is Direction.SENT:
             return
-        if as_named:
+        # "Altered" means that what was read was not the file of its name. If the file that lies here now is, another
+        # act fetched it anew meanwhile: that accuses nobody.
+        if as_named and not isinstance(problem, FileAlteredError):
             stated = one_file(here.files, file)
             stating = self._mover.stating
             await self._in_thread(lambda: self._quarantine(here, number, problem))
@@ -311,7 +313,8 @@ class DeskFiles:
             self._book.shelf.remove(place)
             self._note(here.transfer.at_state(TransferState.WAITING, truncate(self._context.clock())))
 
-        await self._in_thread(anew)
+        if not as_named:
+            await self._in_thread(anew)
         raise FileAlteredError(phrase("the sealed file on this desk's disk was damaged: it is fetched anew"))
 
     def _quarantine(self, here: _Here, number: int, problem: ComityError) -> None:

@@ -60,7 +60,8 @@ class FileHousekeeping:
         if stored.done_at is not None:
             operation: RecordFilesDeleted | RecordFilesExpired = RecordFilesDeleted(stored.digest, whole, now)
         else:
-            complete = holding is not None and not holding.marks.absent
+            # By what the entry says of them: a kill may have come between letting them go and writing that down.
+            complete = whole.count == stored.file_set.count
             reason = EXPIRED_UNFETCHED if complete else NEVER_COMPLETE
             operation = RecordFilesExpired(stored.digest, reason, whole, now)
         with self._context.holdings.ending(stored.digest):

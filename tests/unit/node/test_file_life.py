@@ -75,6 +75,23 @@ async def test_files_stay_until_everyone_has_them_and_the_retention_passed(tmp_p
         assert all(event.files == whole_set(files.list) for event in await node.events())
 
 
+async def test_whole_files_whose_end_was_cut_off_by_a_kill_are_not_called_incomplete_afterwards(tmp_path: Path) -> None:
+    files = Files.of(1000)
+    async with file_node(tmp_path) as node:
+        await node.accept(files)
+        await node.bring_all(files)
+        await node.store.delete(files.digest)  # let go on the disk, and killed before it was written down
+    async with file_node(tmp_path) as node:
+        node.clock.pass_(days=31)
+        await node.housekeeping.look(node.clock())
+        last = (await node.events())[-1]
+        assert (last.name, last.reasons, last.files) == (
+            EventName.FileExpiry,
+            ("expired-unfetched",),
+            whole_set(files.list),
+        )
+
+
 async def test_one_message_let_go_touches_no_file_of_another_with_the_same_names(tmp_path: Path) -> None:
     files, forwarded = Files.of(2 * MIB), Files.of(2 * MIB)
     assert files.list == forwarded.list
