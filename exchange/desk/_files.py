@@ -125,9 +125,12 @@ class DeskFiles:
         def look() -> FileTracking | None:
             head = self._store.messages.head(message_id).head
             transfer = self._store.files.transfer(message_id)
-            rows = [] if transfer is None else self._store.receipts.of(head.digest)
+            if transfer is None:
+                return None
+            rows = self._store.receipts.of(head.digest)
             judged = [(self._works.judge.row(one.receipt, None), one) for one in rows if one.error is None]
-            return file_tracking(transfer, ((row.node, decode_event(one.receipt.leaf)) for row, one in judged))
+            proved = ((row.node, decode_event(one.receipt.leaf)) for row, one in judged)
+            return file_tracking(transfer, proved, self._list_of(message_id))
 
         return await self._in_thread(look)
 
@@ -250,6 +253,11 @@ class DeskFiles:
         return await stoppable(check)
 
     # --- Inside ---
+
+    def _list_of(self, message_id: UUID) -> FileList | None:
+        """The list of a message's files; None where its content was erased."""
+        stored = self._store.messages.get(message_id)
+        return None if stored.erased else FileList.of(map(sealed_file_of, _sorted(self._context.parsed.of(stored))))
 
     async def _require_here(self, here: _Here, chosen: Sequence[int], told: Told) -> None:
         shelf = self._book.shelf
