@@ -181,6 +181,19 @@ async def test_what_is_stated_of_some_files_is_logged_for_each_choice_of_them_on
         assert stored.done_at is not None
 
 
+async def test_a_desk_fills_no_log_with_choices_of_files_that_nobody_can_recompute(tmp_path: Path) -> None:
+    files = Files.of(100, 600)
+    async with file_node(tmp_path) as node:
+        await node.accept(files, local=(OSAKA,), partners=())
+        await node.bring_all(files)
+        for event in (EventName.FileHandover, EventName.FileAccessTracking):
+            made_up = [LoggedFiles(files.list.file_set.digest, None, 1, bytes([number]) * 32) for number in range(1, 9)]
+            answers = [await code(node, stated(files, event, said)) for said in (whole_set(files.list), *made_up)]
+            assert answers == [""] * 4 + ["forbidden"] * 5
+            assert await code(node, stated(files, event)) == "", "what was logged before is answered as before"
+        assert len(await node.events()) == 2 + 2 * 4
+
+
 async def test_a_statement_about_one_file_of_several_does_not_let_the_others_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
