@@ -39,7 +39,7 @@ async def _handed_over(cast: Cast) -> UUID:
         sent = await paris.messages.send(draft)
     answer = await cast.noted(paris, sent, "answer")
     await _moved(paris, answer)
-    told = _("Paris sealed {count} files for this answer alone, {size}; all are with the node")
+    told = _("Paris sealed files for this answer alone: {count}, {size}; all are with the node")
     total = (await paris.files.progress(answer)).total_bytes
     cast.stage.tell("   " + told.format(count=len(paths), size=bytes_text(total)))
     await _moved(tokyo, answer)
@@ -53,7 +53,7 @@ async def _handed_over(cast: Cast) -> UUID:
     for custody in await paris.custody.chains(answer, list(_SIZES)):
         if set(custody.gaps) - _OF_PROVIDERS:
             raise DemoStepError(f"the custody of {custody.file.original} has gaps: {custody.gaps}")
-        text = _("custody of {name}: {count} steps, from the disk in Paris to the one in Tokyo")
+        text = _("custody of {name}, from the disk in Paris to the one in Tokyo; steps: {count}")
         cast.stage.tell("   " + text.format(name=safe(custody.file.original), count=len(custody.steps)))
     return request
 

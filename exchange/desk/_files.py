@@ -25,6 +25,7 @@ from exchange.desk._opening import require_consent, require_open
 from exchange.desk._works import Draft, Works
 from exchange.files.attaching import owner_of
 from exchange.files.book import appended, attachments_of
+from exchange.files.carried import CarriedFiles
 from exchange.files.opening import FileOpening, ToOpen
 from exchange.files.progress import Meter, Told, nobody
 from exchange.files.sealing import Stop, WantedFile, sealed_file_of
@@ -161,6 +162,16 @@ class DeskFiles:
 
         transfer = await self._in_thread(again)
         return await self._mover.move(transfer, told) if transfer.open else transfer
+
+    async def export_carried(self, folder: Path) -> CarriedFiles:
+        """Write files that the node lacks into a folder on a carried disk; raises as :meth:`FileCarrying.export`."""
+        self._works.acting.require(*READERS)
+        return await self._works.carrying.export(folder)
+
+    async def import_carried(self, folder: Path) -> CarriedFiles:
+        """Take files of messages that came out of such a folder; raises as :meth:`FileCarrying.take`."""
+        self._works.acting.require(*READERS)
+        return await self._works.carrying.take(folder)
 
     async def cancel(self, message_id: UUID) -> int | None:
         """Stop: what this desk sent and was not handed over is let go by the node (how many files), what it fetches is

@@ -16,6 +16,7 @@ from exchange.cases.standing import withheld_by
 from exchange.context.desk_context import DeskContext
 from exchange.files.attaching import Attaching
 from exchange.files.book import FileBook
+from exchange.files.carried import FileCarrying
 from exchange.files.mover import FileMover
 from exchange.link.link import NodeLink
 from exchange.messaging.drafting.fanning import Fanning, require_one_nation
@@ -77,6 +78,7 @@ class Works:
     hash_only: HashOnly
     attaching: Attaching
     mover: FileMover
+    carrying: FileCarrying
 
     def keep_record(self, record: ProcessingRecord) -> None:
         """Make one record durable. In the desk's thread."""
@@ -120,6 +122,7 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
     office = Office(context, acting, book)
     bundles = OfflineDesk(context, outbox, mailbox)
     node_sync = NodeSync(context, link, outbox, mailbox, bundles, search, agenda)
+    mover = FileMover(context, link, files, node_sync.state)
     return Works(
         context=context,
         link=link,
@@ -145,5 +148,6 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
         files=files,
         hash_only=HashOnly(context, acting, book),
         attaching=outbox.attaching,
-        mover=FileMover(context, link, files, node_sync.state),
+        mover=mover,
+        carrying=FileCarrying(context, link, files, mover.stating),
     )

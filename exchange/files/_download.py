@@ -50,9 +50,15 @@ class _Coming:
 
 
 class Downloading:
-    """Fetches the files of messages that came. Event loop; the disk has threads of its own."""
+    """Fetches the files of messages that came. Event loop; the disk has threads of its own.
 
-    def __init__(self, context: DeskContext, link: NodeLink, book: FileBook, stating: Stating) -> None:
+    ``follows``: whether the node may get more of them meanwhile.
+    """
+
+    def __init__(
+        self, context: DeskContext, link: NodeLink, book: FileBook, stating: Stating, *, follows: bool = True
+    ) -> None:
+        self._followed_s = _FOLLOWED_S if follows else 0.0
         self._context = context
         self._link = link
         self._book = book
@@ -112,7 +118,7 @@ class Downloading:
     async def _follow(self, coming: _Coming, missing: Sequence[Ranges], telling: tuple[Meter, TransferBook]) -> None:
         """Fetch what the node holds, and what comes there meanwhile: files that are still on their way are followed."""
         pause, waited = _PAUSE_FIRST_S, 0.0
-        while any(missing) and waited < _FOLLOWED_S:
+        while any(missing) and waited <= self._followed_s:
             if await self._fetch_held(coming, missing, telling):
                 pause, waited = _PAUSE_FIRST_S, 0.0
             else:

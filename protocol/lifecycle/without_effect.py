@@ -10,7 +10,8 @@ Rules, each a code of the list ``no_effect``:
 2. The same words again, with nothing of the other side since, say nothing. To ask again is a reminder, to report again
    an update, and both are legitimate: :data:`REPEATED`.
 3. One question has one answer: :data:`ANSWERED_ONCE`; one that is wrong is corrected.
-4. A consultation is closed by who opened it, as long as it is open; a case by each side once.
+4. A consultation is closed by who opened it, as long as it is open, or as the answer of who was asked; a case by each
+   side once.
 5. A correction changes something; a renewal of silence ends later than the one before it.
 """
 
@@ -86,6 +87,7 @@ _OF_ONE_SENDING = frozenset(
     {"id", "sent_at", "officer", "schema_version", "received_at", "at", "own_reference", "peer_reference", "language"}
 )
 _CONSULTS = frozenset({"consultation", "consultation_outcome"})
+_ANSWERS_CONSULTATION = frozenset({"consultation"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,11 +210,14 @@ def _of_conditions(thread: _Thread, message: Message) -> NoEffect | None:
 def _of_a_consultation(thread: _Thread, message: Message) -> NoEffect | None:
     if not isinstance(message, ConsultationClose):
         return None
-    own = {
-        one.id for one in thread.messages.values() if isinstance(one, ConsultationOpen) and one.sender == message.sender
-    }
+    opened_by = {one.id: one.sender for one in thread.messages.values() if isinstance(one, ConsultationOpen)}
     owed = [item for case in cases_of(thread.entries).values() for item in case.owed]
-    return None if any(item.what in _CONSULTS and item.message in own for item in owed) else NoEffect("no_consultation")
+    for item in owed:
+        # Who consults closes it as long as it is open; who is consulted may answer with what it would come to.
+        ends = _CONSULTS if opened_by.get(item.message) == message.sender else _ANSWERS_CONSULTATION
+        if item.message in opened_by and item.what in ends:
+            return None
+    return NoEffect("no_consultation")
 
 
 def _of_a_closure(thread: _Thread, message: Message) -> NoEffect | None:

@@ -101,6 +101,18 @@ class Reach:
         done: dict[str, Any] = await self.typed.node("bundle", "import", home, *written["files"], "--files", disk)
         return done
 
+    async def carry_desk_files(self, nation: str, desk: Desk) -> None:
+        """As :meth:`carry_desk`, with evidence files on the same disk."""
+        up, down = self.root / f"disk-from-{nation}", self.root / f"disk-to-{nation}"
+        await desk.files.export_carried(up)
+        await self.carry_desk(nation, desk)
+        home = str(self.home(nation))
+        await self.typed.node("bundle", "import", home, "--files", str(up))
+        await self.typed.node(
+            "bundle", "export", home, str(self.file()), "--to", str(desk.address), "--files", str(down)
+        )
+        await desk.files.import_carried(down)
+
     async def carry_desk(self, nation: str, desk: Desk) -> None:
         """The desk's bundle to its node, and the node's to the desk."""
         up = self.file()

@@ -106,6 +106,24 @@ async def test_a_relay_killed_mid_way_loses_nothing_and_repeats_nothing(tmp_path
         await everything_arrives_once_and_proved(made, opened, sent, arrived)
 
 
+async def a_file_goes_from_and_to_a_desk_by_hand(made: Reach, opened: dict[str, Desk], file: Path) -> None:
+    """la's desk reaches its node by bundles alone: a file from it to fr, and one from fr to it."""
+    la, fr = opened["la"], opened["fr"]
+    out = await la.messages.send(await la.files.attach(draft("fr"), [WantedFile(file)]))
+    back = await fr.messages.send(await fr.files.attach(draft("la"), [WantedFile(file)]))
+    done: set[TransferState] = set()
+    for _ in range(ROUNDS):
+        await made.carry_desk_files("la", la)
+        await fr.messages.sync(0)
+        await fr.files.turn()
+        steps = {step for sent, desk in ((out, la), (back, fr)) for step in await proved(desk, sent.id)}
+        if steps >= {("FileHandover", "fr"), ("FileHandover", "la"), ("FileAcceptance", "la")}:
+            await made.carry_desk_files("la", la)
+            done = {(await la.files.progress(message.id)).state for message in (out, back)}
+            break
+    assert done == {TransferState.DONE}
+
+
 async def test_a_file_reaches_a_nation_without_network_on_a_carried_disk_whole_and_proved(tmp_path: Path) -> None:
     async with reach(tmp_path) as made, desks(made) as opened:
         jp, ki = opened["jp"], opened["ki"]
@@ -129,7 +147,14 @@ async def test_a_file_reaches_a_nation_without_network_on_a_carried_disk_whole_a
         (tmp_path / "got").mkdir()
         (got,) = await ki.files.get(sent.id, tmp_path / "got")
         assert got.path.read_bytes() == image.read_bytes()
+        answer = tmp_path / "answer.raw"
+        answer.write_bytes(Random(17).randbytes(2 * 1024 * 1024 + 5))
+        await a_file_goes_from_and_to_a_desk_by_hand(made, opened, answer)
         (shown,) = (await made.typed.node("files", "list", str(made.home("ki"))))["files"]
-        assert [(hand["act"], hand["sender"], hand["recipient"]) for hand in shown["hands"]] == [
+        assert {(hand["act"], hand["sender"], hand["recipient"]) for hand in shown["hands"]} == {
             ("imported", "de", "ki")
-        ]
+        }
+        await made.kill("ki")  # the commands take a stopped node's place
+        again = await made.carry_files("de", "ki")
+        assert again["carried"]["segments"] == 0
+        assert {code for _, code in again["carried"]["refused"]} <= {"file-gone"}

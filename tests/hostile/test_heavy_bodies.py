@@ -10,7 +10,7 @@ import cbor2
 import pytest
 
 from node.http.app import ENDPOINTS
-from protocol.encoding import cbor
+from protocol.encoding import cbor, exact
 from protocol.errors import PeerFailedError, TooLargeError
 from protocol.http import wire
 from protocol.http.problem import problem_of
@@ -32,7 +32,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 def bomb(size: int) -> bytes:
     """As many tiny items as go into so many bytes."""
     count = size - 5
-    return b"\x9a" + count.to_bytes(4, "big") + b"\x80" * count
+    return exact.head(0x80, count) + b"\x80" * count
 
 
 async def test_no_call_decodes_a_body_of_more_items_than_any_honest_one_has(

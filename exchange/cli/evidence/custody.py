@@ -162,7 +162,7 @@ def export(
             line(f"{safe(str(out / one.path))}: {one.size_bytes}, SHA-256 {one.sha256}")
             if scan is not None and scan.finding.reason != "off":
                 line(f"  {scan_text(scan)}")
-        text = _("{folder}: whole, {count} files; their custody goes on with entry {entry} of the processing log")
+        text = _("{folder}: whole; files: {count}; their custody goes on with entry {entry} of the processing log")
         line(text.format(folder=safe(str(out)), count=len(made.files), entry=made.records[0]))
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)

@@ -235,7 +235,7 @@ def cancel(
         elif count is None:
             line(_("Nothing of it is fetched any more; comity files resume goes on."))
         else:
-            line(_("The node let go of {count} files; what was handed over before stays there.").format(count=count))
+            line(_("Files that the node let go: {count}; what was handed over before stays there.").format(count=count))
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 

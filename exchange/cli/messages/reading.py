@@ -157,7 +157,7 @@ def inbox(
             [_inbox_cells(row, cases.get(row.thread), sent=sent) for row in messages],
         )  # fmt: skip
         if unread and page.more:
-            text = _("Only the newest {count} messages were looked at: give --limit.")
+            text = _("Only the newest messages were looked at ({count}): give --limit.")
             line(text.format(count=limit))
         else:
             _say_more(page.more)

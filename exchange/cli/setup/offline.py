@@ -19,12 +19,17 @@ from exchange.cli._options import (
 from exchange.cli.output import line, print_json
 from exchange.i18n import _
 from protocol.bundle_sizes import DEFAULT_PART_BYTES, MAX_PART_BYTES, MIN_PART_BYTES
-from protocol.errors import ReplayedError
+from protocol.errors import ReplayedError, UsageError
 
 if TYPE_CHECKING:
     from exchange.desk.desk import Desk
+    from exchange.files.carried import CarriedFiles
     from exchange.messaging.offline import BundleImport
     from protocol.bundle import BundlePart
+
+FilesFolder = Annotated[
+    Path | None, typer.Option("--files", help=_("Folder on the carried disk for evidence files; made if missing."))
+]
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -35,6 +40,7 @@ def export(
     max_part_bytes: Annotated[
         int, typer.Option("--max-part-bytes", min=MIN_PART_BYTES, max=MAX_PART_BYTES, help=_("Size of a part at most."))
     ] = DEFAULT_PART_BYTES,
+    files_folder: FilesFolder = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -44,20 +50,28 @@ def export(
     async def work(desk: Desk) -> None:
         from keys.local.bundle_files import write_parts
 
+        # The files first: an export that was broken off has written no bundle, and is simply begun again.
+        carried = None if files_folder is None else await desk.files.export_carried(files_folder)
         parts = await desk.messages.export_bundle(max_part_bytes)
         files = write_parts(file, parts)
         if as_json:
-            print_json({"files": [str(path) for path in files], "size_bytes": sum(map(len, parts))})
+            print_json(
+                {"files": [str(path) for path in files], "size_bytes": sum(map(len, parts)), **_carried(carried)}
+            )
         else:
             for path in files:
                 line(str(path))
+            _tell_carried(carried)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
 @app.command("import", help=_("Import what the node wrote.\n\nExample: comity bundle import /media/usb/for-desk"))
 def take(
-    file: Annotated[list[Path], typer.Argument(help=_("The bundle's file, or files if it has several parts."))],
+    file: Annotated[
+        list[Path] | None, typer.Argument(help=_("The bundle's file, or files if it has several parts."))
+    ] = None,
+    files_folder: FilesFolder = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -68,14 +82,17 @@ def take(
         from exchange.settings import DeskSettings, Home
         from keys.local.bundle_files import read_parts
 
+        if not file and files_folder is None:
+            raise UsageError("a bundle's file is needed, or --files")
         where = home.expanduser()
         address = DeskSettings.load(Home(where).settings).address
-        parts = [part for part, _data in read_parts(file, address)]
+        parts = [part for part, _data in read_parts(file or [], address)]
         carried = next((part.contents.directory for part in parts if part.contents.directory), None)
         async with open_desk_here(home, passphrase_file, carried=carried) as desk:
-            done = await _import(desk, parts)
+            done = await _import(desk, parts, replayed_too=files_folder is None)
+            brought = None if files_folder is None else await desk.files.import_carried(files_folder)
         if as_json:
-            print_json({"parts": [_object(item) for item in done]})
+            print_json({"parts": [_object(item) for item in done], **_carried(brought)})
             return
         for item in done:
             result = item.result
@@ -86,6 +103,7 @@ def take(
                 line(
                     _("The directory in it was not imported (it is older, or does not verify); the present one stays.")
                 )
+        _tell_carried(brought)
 
     run(work, as_json=as_json)
 
@@ -93,7 +111,7 @@ def take(
 # --- Inside ---
 
 
-async def _import(desk: Desk, parts: list[BundlePart]) -> list[BundleImport]:
+async def _import(desk: Desk, parts: list[BundlePart], *, replayed_too: bool) -> list[BundleImport]:
     done: list[BundleImport] = []
     replayed: ReplayedError | None = None
     for part in parts:
@@ -101,9 +119,23 @@ async def _import(desk: Desk, parts: list[BundlePart]) -> list[BundleImport]:
             done.append(await desk.messages.import_bundle(part))
         except ReplayedError as problem:  # an earlier import got this far: go on with the next part
             replayed = problem
-    if not done and replayed is not None:
+    if not done and replayed is not None and replayed_too:
         raise replayed
     return done
+
+
+def _carried(carried: CarriedFiles | None) -> dict[str, Any]:
+    if carried is None:
+        return {}
+    waiting = [{"id": one.message, "state": one.state.value, "code": one.error} for one in carried.transfers]
+    counts = {"messages": carried.messages, "segments": carried.segments, "size_bytes": carried.size_bytes}
+    return {"carried": {**counts, "transfers": waiting}}
+
+
+def _tell_carried(carried: CarriedFiles | None) -> None:
+    if carried is not None:
+        text = _("Evidence files of messages: {messages}; segments: {segments}; bytes: {size_bytes}")
+        line(text.format(messages=carried.messages, segments=carried.segments, size_bytes=carried.size_bytes))
 
 
 def _object(item: BundleImport) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 The work goes in steps, each of so many bytes and durable at its end; a step says where the next one begins. So it can
 be broken off at any moment, and the folder's size does not matter. A segment that comes in is judged like one that a
-request brings: it proves itself against the list, and the list against the message's header. Who carried it decides
-nothing; it is written down.
+request brings: it proves itself against the list, and the list against the message's header. The carrier decides
+nothing, and is written down.
 """
 
 from __future__ import annotations
@@ -117,8 +117,8 @@ class FileCarrier:
     async def write(self, to: str, path: str, begin: str) -> CarriedStep:
         """Write some of what ``to`` (a node, or a contact point served here) lacks into the folder.
 
-        What ``to`` told in its newest bundle that it has is left out, and what lies in the folder already. Raises what
-        the directory says against ``to``, ``StorageFullError``, ``UsageError`` and ``BundleAlteredError``.
+        It leaves out the segments that ``to`` told of in its newest bundle, and those in the folder already. Raises
+        what the directory says against ``to``, ``StorageFullError``, ``UsageError`` and ``BundleAlteredError``.
         """
         step, at, folder = CarriedStep(), CarriedPlace.parse(begin), CarriedFolder(_path(path))
         async with self._one_at_a_time:
@@ -209,7 +209,7 @@ class FileCarrier:
     async def take(self, path: str, begin: str) -> CarriedStep:
         """Take some of what the folder has and is missing here, each segment verified and durable on return.
 
-        Harmless to repeat. What is wrong with one message's files is told, and the others are taken. Raises
+        Harmless to repeat. It tells of each message whose files it cannot take, and takes the others. Raises
         ``StorageFullError`` and its kin when nothing can be taken now, ``UsageError`` and ``BundleAlteredError``.
         """
         step, at, folder = CarriedStep(), CarriedPlace.parse(begin), CarriedFolder(_path(path))

@@ -261,7 +261,7 @@ class Message(Part):
     @classmethod
     def _files_can_be_told_apart(cls, attachments: tuple[Attachment, ...], info: ValidationInfo) -> tuple[Any, ...]:
         if len(attachments) > MAX_ATTACHMENTS_BEFORE_3 and version_of(info) < _WITH_FILES:
-            raise problem("too_long", "name at most {limit} files", limit=MAX_ATTACHMENTS_BEFORE_3)
+            raise problem("too_long", "more files are named than the limit: {limit}", limit=MAX_ATTACHMENTS_BEFORE_3)
         sealed = [attachment for attachment in attachments if attachment.sealed is not None]
         if len({attachment.sealed.name for attachment in sealed if attachment.sealed is not None}) != len(sealed):
             raise problem("repeated", "two attachments are one sealed file: seal each with a key of its own")

@@ -257,7 +257,7 @@ async def test_every_list_that_is_cut_says_so_and_how_to_see_the_rest(world: Wor
 
     for words, told in (
         (("inbox",), "There are older ones: give --limit."),
-        (("inbox", "--unread"), "Only the newest 2 messages were looked at: give --limit."),
+        (("inbox", "--unread"), "Only the newest messages were looked at (2): give --limit."),
         (("case", "list"), "1 more case: give --limit."),
         (("agenda",), "There are more: give --limit, or --lane."),
         (("search", "example"), "More messages fit: give --limit, or more words."),

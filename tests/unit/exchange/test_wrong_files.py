@@ -112,6 +112,8 @@ OTHERS = {
     *(("comity audit policy", "out"), ("comity audit prove", "mirror"), ("comity-node init", "directory_folder")),
     *(("comity-node bootstrap", "out"), ("comity-node backup", "folder"), ("comity-node restore", "folder")),
     *(("comity-node restore", "into"), ("comity-node keys create", "keystore"), ("comity-node bundle export", "file")),
+    *(("comity-node bundle export", "files_folder"), ("comity-node bundle import", "files_folder")),
+    *(("comity bundle export", "files_folder"), ("comity bundle import", "files_folder")),
     *(("comity-node federation bootstrap", "out"), ("comity-node federation export", "out")),
     *(("comity-node cards new-profile", "out"), ("comity-node ceremony show", "keys")),
     *(("comity-node log import-entries", "mirror"), ("comity-node log export-tiles", "folder")),

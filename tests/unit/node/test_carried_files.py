@@ -20,6 +20,9 @@ from keys.local.carried.folder import BLOCK, CarriedFolder
 from node.files.carried import carrier as carrying
 from node.files.carried.carrier import CarriedPlace, CarriedStep, FileCarrier
 from node.files.carried.hands import read_hands
+from node.relay.offline import OfflineExchange
+from protocol.bundle import FilesHad, parse_part
+from protocol.bundle_sizes import MAX_PART_BYTES
 from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier
 from protocol.errors import BundleAlteredError, ComityError, MalformedError, StorageFullError, UsageError
 from protocol.files.file_list import encode_list
@@ -374,3 +377,26 @@ def test_an_export_killed_at_any_moment_leaves_whole_packs_and_nothing_that_look
         assert (sent.segment.index, len(sent.segment.data)) == (pack.first, MIB)
     folder.tidy(bytes(32), 0, 0)
     assert len(list((tmp_path / bytes(32).hex() / "0" / "0").iterdir())) == len(found)
+
+
+async def test_only_a_node_whose_card_takes_files_is_told_which_segments_are_here(tmp_path: Path) -> None:
+    files = Files.of(5 * MIB)
+    places = sorted(files.segments)
+    async with carrying_between(tmp_path) as made:
+        await ready(made, files)
+        await made.fr.announce(files, "jp")
+        await made.fr.bring(files, places[1:3], "jp")
+        told = {}
+        for card in (None, "a card of files"):
+            directory: Any = made.fr.directory
+            directory.current.node = lambda _, card=card: SimpleNamespace(files=card)
+            directory.files = no_files
+            context: Any = SimpleNamespace(node=made.fr.context.node)
+            exchange = OfflineExchange(context, SIGNER, tmp_path / "bundles", made.fr.holdings)
+            (part,) = await exchange.export("jp", MAX_PART_BYTES)
+            told[card] = parse_part(part, "jp").contents.files
+        assert told == {None: (), "a card of files": (FilesHad(files.digest, (((1, 2),),)),)}
+
+
+async def no_files() -> dict[str, bytes]:
+    return {}

@@ -1,0 +1,74 @@
+"""A desk's evidence files on a carried disk: written whole, taken as from a stranger, over broken trips."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from exchange.files.given import attaching
+from exchange.files.sealing import WantedFile
+from exchange.store.files import TransferState
+from protocol.errors import UsageError
+from tests.worlds.desks import FR, JP, World, request
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(tmp_path, monkeypatch)
+
+
+async def sent_and_here(world: World, jp: Any, fr: Any) -> Any:
+    """A message with a file of some packs and a small one; it is at both desks, and its files at none but the first."""
+    files = []
+    for number, size in enumerate((9 * MIB, 1000)):
+        path = world.path / f"file-{number}"
+        path.write_bytes(Random(number).randbytes(size))
+        files.append(WantedFile(path))
+    with attaching(files):
+        sent = await jp.messages.send(request())
+    await fr.messages.sync()
+    return sent
+
+
+async def test_files_on_a_disk_come_whole_and_a_damaged_piece_comes_with_the_next_trip(
+    world: World, tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk"
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await sent_and_here(world, jp, fr)
+        out = await jp.files.export_carried(disk)
+        assert out.messages == 1
+        assert (await jp.files.export_carried(disk)).segments == 0
+        packs = sorted(path for path in disk.rglob("*-*") if path.is_file())
+        packs[0].write_bytes(packs[0].read_bytes()[:-1] + b"?")
+        packs[1].unlink()
+        packs[1].symlink_to(tmp_path / "elsewhere")
+        taken = await fr.files.import_carried(disk)
+        assert 0 < taken.segments < out.segments
+        assert (await fr.files.progress(sent.id)).state is TransferState.HELD_UP
+        again = await jp.files.export_carried(disk)
+        assert again.segments == out.segments - taken.segments
+        assert (await fr.files.import_carried(disk)).segments == again.segments
+        assert (await fr.files.progress(sent.id)).state is TransferState.DONE
+        assert (await fr.files.import_carried(disk)).messages == 0
+        (tmp_path / "got").mkdir()
+        await fr.messages.read(sent.id)
+        got = await fr.files.get(sent.id, tmp_path / "got")
+        assert {one.path.read_bytes() for one in got} == {
+            (world.path / f"file-{number}").read_bytes() for number in range(2)
+        }
+
+
+async def test_a_disk_without_the_files_of_a_message_takes_nothing_from_it(world: World, tmp_path: Path) -> None:
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await sent_and_here(world, jp, fr)
+        (tmp_path / "empty").mkdir()
+        assert (await fr.files.import_carried(tmp_path / "empty")).segments == 0
+        assert (await fr.files.progress(sent.id)).open
+        with pytest.raises(UsageError):
+            await fr.files.import_carried(tmp_path / "nowhere")
