@@ -104,7 +104,7 @@ def check_logged(logged: LoggedFiles, files: FileList) -> tuple[SealedFile, ...]
 
 
 def agrees(logged: LoggedFiles, files: FileList) -> bool:
-    """Whether an event can be about files of this list; one about some of them, which it does not name, can."""
+    """Whether an event can be about files of this list. One about some of them, which it does not name, can."""
     try:
         check_logged(logged, files)
     except FileSetMismatchError:
