@@ -1017,11 +1017,9 @@ class Bag:
         key = stated["sealed"]["key"]
         raw = urlsafe_b64decode(key + "=")
         require(len(raw) == 32 and urlsafe_b64encode(raw).decode() == key + "=", "its key is not in its one form")
-        size = stated["size_bytes"]
-        padded = size if size > 512 else 512
-        bits = padded.bit_length() - 1 - (padded.bit_length() - 1).bit_length()
-        padded += -padded % (1 << bits)  # Padmé
-        other = "THE SENDER SEALED A FILE OF ANOTHER LENGTH than the message states"
+        size, other = stated["size_bytes"], "THE SENDER SEALED A FILE OF ANOTHER LENGTH than the message states"
+        exponent = max(size, 512).bit_length() - 1
+        padded = max(size, 512) + -max(size, 512) % (1 << exponent - exponent.bit_length())  # Padmé
         require(file.length == PREFIX + padded + 16 * (padded // CHUNK + 1), other)
         return check_opened(source, raw, size, stated["sha256"])
 
