@@ -228,6 +228,22 @@ async def test_a_partner_that_refused_the_message_gets_none_of_its_files(tmp_pat
         assert stored.done_at is not None
 
 
+async def test_files_that_never_came_of_a_message_that_was_refused_keep_no_others_from_ending(tmp_path: Path) -> None:
+    never, other = Files.of(1000), Files.of(2000)
+    async with file_node(tmp_path, retention_h=2) as node:
+        await node.accept(never)
+        await node.accept(other, partners=("gh",))
+        (queued,) = await node.database.reads.due_outbound("fr", OutboundKind.ENVELOPE, NOW, Portion(9, MIB))
+        await node.perform(RecordRefused(queued.outbound_id, "fr", ("revoked",), NOW))
+        await node.bring_all(other)
+        await node.perform(taken(other, "gh"))
+        node.clock.pass_(hours=9)
+        await node.housekeeping.look(node.clock())
+        ends = {event.digest: (event.name.value, event.reasons) for event in await node.events()}
+        assert ends == {never.digest: ("FileExpiry", ("never-complete",)), other.digest: ("FileDeletion", ())}
+        assert await node.store.messages() == []
+
+
 async def test_cancelling_is_told_to_those_who_wait_until_they_know(tmp_path: Path) -> None:
     files = Files.of(1000)
     async with file_node(tmp_path) as node:
