@@ -297,7 +297,7 @@ class PartnerFiles:
             push.under_way -= 1
 
     def _note_lacks(self, push: _Push, lacks: SegmentMarks) -> None:
-        """It lacks something. What it acknowledged and has not is sent again the later the more often that was so."""
+        """It lacks something. Segments that it acknowledged go again, the later the more often that helped nothing."""
         if push.confirmed and lacks.absent_bytes <= push.has_bytes:
             push.repeats += 1
             pause_s = self._node.settings.delivery.pause_s(push.repeats)
