@@ -24,6 +24,8 @@ from uuid import UUID
 from exchange.views import FileState, ReceiptRow
 from protocol.encoding.instants import parse_instant
 from protocol.event import Event, EventName
+from protocol.files.file_list import FileList
+from protocol.files.logged import agrees
 from protocol.processing_log import Operation, ProcessingRecord
 
 _MIN_HASH_CHARS = 8
@@ -104,7 +106,8 @@ class Custody:
 class Known:
     """What a desk knows of a message, all of it verified: its content, the proved receipts, the office's records.
 
-    ``sent``: by this desk, which gets the receipts of every hop; a recipient gets those of its own node.
+    ``sent``: by this desk, which gets the receipts of every hop; a recipient gets those of its own node. ``files`` is
+    the list of its files, with which what a log says of them is compared.
     """
 
     content: Mapping[str, Any] = field(repr=False)
@@ -112,6 +115,7 @@ class Known:
     sent: bool = False
     receipts: Sequence[tuple[ReceiptRow, Event]] = ()
     records: Sequence[tuple[int, ProcessingRecord]] = ()
+    files: FileList | None = None
 
 
 # Gaps in the way of a file; the labels are the reader's.
@@ -163,7 +167,7 @@ def file_of(attachment: Mapping[str, Any], known: Known, state: FileState) -> Cu
 def custody_of(file: CustodyFile, known: Known) -> Custody:
     """The chain of one file of the message that ``known`` is about."""
     items = list(items_of(known.content, file.original))
-    proved = [(row, event) for row, event in known.receipts if row.verified and _is_about(event, file)]
+    proved = [(row, event) for row, event in known.receipts if row.verified and _is_about(event, file, known)]
     records = [(index, record) for index, record in known.records if _is_of(record, file)]
     steps = [
         *(step for item in items for step in _claimed(item)),
@@ -204,11 +208,22 @@ def _signed(content: Mapping[str, Any]) -> ChainStep:
     return ChainStep(parse_instant(content["sent_at"]), "message", by, Shown.SIGNED, str(content["id"]))
 
 
-def _is_about(event: Event, file: CustodyFile) -> bool:
-    """Whether an event tells of the file: of it alone, of files of its message, or of the message that names it."""
+def _is_about(event: Event, file: CustodyFile, known: Known) -> bool:
+    """Whether an event tells of the file: of it alone, of files of its message, or of the message that names it.
+
+    One that gives the file, or all of them, another root than theirs tells of no file of the message.
+    """
     if event.files is None:
         return True
-    return file.sealed is not None and event.files.name in (None, bytes.fromhex(file.sealed))
+    mine = file.sealed is not None and event.files.name in (None, bytes.fromhex(file.sealed))
+    return mine and (known.files is None or agrees(event.files, known.files))
+
+
+def _has_it(event: Event, known: Known) -> bool:
+    """Whether an event about the file says that it is among those that are meant: some of several say that of none."""
+    if event.files is None or event.files.name is not None or known.files is None:
+        return True
+    return event.files.count == len(known.files.files)
 
 
 def _proved(row: ReceiptRow, event: Event) -> ChainStep:
@@ -254,7 +269,7 @@ def _hash_text(given: Mapping[str, Any]) -> str:
 
 def _way_gaps(file: CustodyFile, known: Known, proved: Iterable[tuple[ReceiptRow, Event]]) -> Iterator[str]:
     """What the chain does not show of the file's way, and this desk would be shown."""
-    seen = {event.name for _, event in proved}
+    seen = {event.name for _, event in proved if _has_it(event, known)}
     wanted = _WAY if known.sent else {EventName.FileHandover: NOT_HANDED_OVER}
     if file.sealed is not None:
         yield from (gap for name, gap in wanted.items() if name not in seen)

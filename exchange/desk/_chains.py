@@ -8,12 +8,14 @@ from uuid import UUID
 
 from exchange.custody.chain import FILE_ACTS, Custody, Known, attachments_named, custody_of, file_of, same_file
 from exchange.desk._works import Works
+from exchange.files.sealing import sealed_file_of
 from exchange.store.files import TransferState
 from exchange.store.rows import Head, StoredMessage
 from exchange.views import Direction, FileState
 from protocol.encoding.phrase import phrase
 from protocol.errors import NotFoundError
 from protocol.event import decode_event
+from protocol.files.file_list import FileList
 from protocol.processing_log import ProcessingRecord
 
 
@@ -74,12 +76,14 @@ def _fitting(content: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any
 def _known(works: Works, stored: StoredMessage, content: Mapping[str, Any]) -> Known:
     store = works.context.store
     receipts = [entry.receipt for entry in store.receipts.of(stored.head.digest) if entry.error is None]
+    sealed = [one for one in content.get("attachments", ()) if one.get("sealed")]
     return Known(
         content=content,
         case=stored.head.thread,
         sent=stored.head.direction is Direction.SENT,
         receipts=[(works.judge.row(one, None), decode_event(one.leaf)) for one in receipts],
         records=list(_records(works, stored.head.id)),
+        files=FileList.of(map(sealed_file_of, sealed)) if sealed else None,
     )
 
 

@@ -126,9 +126,12 @@ class DeskFiles:
         def look() -> FileTracking | None:
             head = self._store.messages.head(message_id).head
             transfer = self._store.files.transfer(message_id)
-            rows = [] if transfer is None else self._store.receipts.of(head.digest)
+            if transfer is None:
+                return None
+            rows = self._store.receipts.of(head.digest)
             judged = [(self._works.judge.row(one.receipt, None), one) for one in rows if one.error is None]
-            return file_tracking(transfer, ((row.node, decode_event(one.receipt.leaf)) for row, one in judged))
+            proved = ((row.node, decode_event(one.receipt.leaf)) for row, one in judged)
+            return file_tracking(transfer, proved, self._list_of(message_id))
 
         return await self._in_thread(look)
 
@@ -265,6 +268,11 @@ class DeskFiles:
 
     # --- Inside ---
 
+    def _list_of(self, message_id: UUID) -> FileList | None:
+        """The list of a message's files; None where its content was erased."""
+        stored = self._store.messages.get(message_id)
+        return None if stored.erased else FileList.of(map(sealed_file_of, _sorted(self._context.parsed.of(stored))))
+
     async def _require_here(self, here: _Here, chosen: Sequence[int], told: Told) -> None:
         shelf = self._book.shelf
         if all(shelf.has(here.places[number]) for number in chosen):
@@ -314,7 +322,9 @@ class DeskFiles:
         as_named = await stoppable(lambda stop: FileOpening(self._book.shelf, stop).is_as_named(file, place))
         if here.transfer.direction is Direction.SENT:
             return
-        if as_named:
+        # "Altered" means that what was read was not the file of its name. If the file that lies here now is, another
+        # act fetched it anew meanwhile: that accuses nobody.
+        if as_named and not isinstance(problem, FileAlteredError):
             stated = one_file(here.files, file)
             stating = self._mover.stating
             await self._in_thread(lambda: self._quarantine(here, number, problem))
@@ -325,7 +335,8 @@ class DeskFiles:
             self._book.shelf.remove(place)
             self._note(here.transfer.at_state(TransferState.WAITING, truncate(self._context.clock())))
 
-        await self._in_thread(anew)
+        if not as_named:
+            await self._in_thread(anew)
         raise FileAlteredError(phrase("the sealed file on this desk's disk was damaged: it is fetched anew"))
 
     def _quarantine(self, here: _Here, number: int, problem: ComityError) -> None:

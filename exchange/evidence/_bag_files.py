@@ -68,6 +68,14 @@ def files_in(content: bytes) -> FileList | None:
     return sealed_files(read_content(content))
 
 
+def listed_in(bag: Mapping[str, bytes], envelope: Envelope) -> FileList | None:
+    """The list in the bag, if it is the one that the envelope commits to."""
+    try:
+        return check_list(bag.get(LIST, b""), envelope.routing.file_set)
+    except ComityError:
+        return None
+
+
 def check_files(
     bag: Mapping[str, bytes], envelope: Envelope, opened: Disclosure | None, beside: Sequence[Path]
 ) -> Iterator[Check]:

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from cryptography import x509
 
-from exchange.evidence._bag_files import LIST, check_files
+from exchange.evidence._bag_files import LIST, check_files, listed_in
 from exchange.evidence._bag_readme import readmes
 from exchange.evidence.bag_writer import (
     BAG_INFO,
@@ -215,7 +215,8 @@ def judge_bag(
     envelope = parse_envelope(bag.files[ENVELOPE])
     receipts, unreadable = bag.receipts()
     judge = ReceiptJudge(lambda: directory)
-    whole = judge_whole(judge, receipts, MessageRef.of(envelope), now)
+    about_it = replace(MessageRef.of(envelope), listed=listed_in(bag.files, envelope))
+    whole = judge_whole(judge, receipts, about_it, now)
     opened = disclosure or _disclosed(bag, envelope)
     tokens, stamped_at = _tokens(bag, tsa_roots)
     about = judge_message(

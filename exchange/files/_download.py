@@ -129,8 +129,12 @@ class Downloading:
     async def _fetch_held(
         self, coming: _Coming, missing: Sequence[Ranges], telling: tuple[Meter, TransferBook]
     ) -> bool:
-        """Fetch all that the node holds and that is missing here, and settle what is whole by it; whether anything."""
+        """Fetch all that the node holds and this desk lacks, and settle what is whole by it; whether anything came.
+
+        A node that says what it holds, and never gives it, is not asked for ever.
+        """
         meter, noted = telling
+        before = meter.done
         try:
             held = (await self._held(coming, ())).held
         except FileNotHereError:
@@ -162,7 +166,7 @@ class Downloading:
         await AtOnce[tuple[SegmentsWanted, ...]](self._at_once).run(_parts(coming.files, wanted), fetch)
         await self._settle(coming, list(range(len(coming.arriving))))
         meter.tell()
-        return True
+        return meter.done > before
 
     async def _held(self, coming: _Coming, wanted: tuple[SegmentsWanted, ...]) -> FilesHeld:
         asked = FilesWanted(coming.about.digest, wanted)

@@ -30,6 +30,7 @@ from protocol.encoding.instants import truncate
 from protocol.errors import BundleTruncatedError, ComityError, FileNotHereError
 from protocol.event import EventName, decode_event
 from protocol.files.file_list import FileList, decode_list, encode_list
+from protocol.files.logged import whole_set
 from protocol.files.sealed_file import verify_segment
 from protocol.http.files import MAX_DATA_BYTES, MAX_SEGMENTS, FilesHeld, FilesWanted, SegmentSent, ranges_of
 
@@ -107,14 +108,13 @@ class FileCarrying:
         """The message's files on their way out; None when the own node has them all."""
         head = self._context.store.messages.head(message).head
         node = self._link.own_node
-        for row in self._context.store.receipts.of(head.digest):
-            event = decode_event(row.receipt.leaf)
-            whole = event.files is not None and event.files.name is None
-            if row.error is None and event.name is EventName.FileAcceptance and whole:
-                return None
         kept = self._book.of_sent(message)
         places = {file.name: file.place for file in kept}
         files = FileList.of(sealed_file_of(file.attachment) for file in kept)
+        for row in self._context.store.receipts.of(head.digest):
+            event = None if row.error is not None else decode_event(row.receipt.leaf)
+            if event is not None and event.name is EventName.FileAcceptance and event.files == whole_set(files):
+                return None
         now = truncate(self._context.clock())
         hand = write_hand(head.digest, str(self._context.address), node, now, self._context.signer)
         return _CarriedOut(head.digest, files, tuple(places[file.name] for file in files.files), hand)

@@ -13,6 +13,8 @@ from exchange.content.verdicts import ScanResult
 from exchange.store.files import FileTransfer
 from exchange.views import Direction, FileState
 from protocol.event import Event, EventName
+from protocol.files.file_list import FileList
+from protocol.files.logged import agrees
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,23 +90,29 @@ class FileTracking:
     hops: tuple[ProvedFileHop, ...] = ()
 
 
-def file_tracking(transfer: FileTransfer | None, proved: Iterable[tuple[str, Event]]) -> FileTracking | None:
+def file_tracking(
+    transfer: FileTransfer | None, proved: Iterable[tuple[str, Event]], listed: FileList | None = None
+) -> FileTracking | None:
     """How far the files are, by what is ``proved``: (node, event). None for a message without files.
 
-    Of one hop the furthest is told: the set, when all of it is there.
+    Of one hop the furthest is told: the set, when all of it is there. With the list, what no file of it can be is
+    passed over: a log that tells of all files under another root than theirs committed itself to none of them.
     """
     if transfer is None:
         return None
     found: dict[tuple[str, EventName, str | None], ProvedFileHop] = {}
+    alone: dict[tuple[str, EventName, str | None], set[bytes]] = {}
     for node, event in proved:
-        if event.files is None:
+        if event.files is None or (listed is not None and not agrees(event.files, listed)):
             continue
         recipient = str(event.recipient) if event.recipient is not None else None
         key = node, event.name, recipient
-        before = found.get(key)
-        alone = event.files.name is not None
-        count = (before.files + 1 if before is not None else 1) if alone else event.files.count
-        if before is None or count > before.files:
+        count = event.files.count
+        if event.files.name is not None:  # told of alone, and counted once however often it is
+            names = alone.setdefault(key, set())
+            names.add(event.files.name)
+            count = len(names)
+        if key not in found or count > found[key].files:
             files = min(count, transfer.files)
             found[key] = ProvedFileHop(
                 node, event.name.value, recipient, files, transfer.files, event.at, event.reasons

@@ -28,6 +28,7 @@ from protocol.errors import (
     UnknownNodeError,
 )
 from protocol.event import Event, decode_event
+from protocol.files.logged import agrees
 from protocol.log.checkpoint import LogVerifier, parse_checkpoint
 from protocol.receipt import Receipt, ReceiptVerifier, VerifiedReceipt
 from protocol.routing import MAX_CLOCK_SKEW
@@ -132,7 +133,10 @@ class ReceiptJudge:
             raise ProofInvalidError(phrase("the entry is about another message"))
         if event.recipient is not None and event.recipient not in about.recipients:
             raise ProofInvalidError(phrase("the entry names someone to whom the message was not addressed"))
-        if event.files is not None and event.files.file_set != about.files:
+        others = event.files is not None and event.files.file_set != about.files
+        if event.files is not None and about.listed is not None:
+            others |= not agrees(event.files, about.listed)  # of that list, and under a root that is not theirs
+        if others:
             raise ProofInvalidError(phrase("the entry is about other files than those of the message"))
 
     def _check_place(self, proved: VerifiedReceipt, about: MessageRef) -> None:

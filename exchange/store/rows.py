@@ -15,7 +15,7 @@ from protocol.encoding import cbor
 from protocol.encoding.instants import from_ms, to_ms
 from protocol.envelope import Envelope
 from protocol.event import Event
-from protocol.files.file_list import FileSet
+from protocol.files.file_list import FileList, FileSet
 from protocol.processing_log import ProcessingRecord
 from protocol.receipt import Receipt
 
@@ -26,7 +26,8 @@ _DIRECTIONS = (Direction.RECEIVED, Direction.SENT)
 class MessageRef:
     """Which message is meant, and what a receipt about it is compared with: all of it stands in the routing header.
 
-    ``digest`` is that of the envelope, ``files`` that of the list of its files, if it has any.
+    ``digest`` is that of the envelope, ``files`` that of the list of its files, if it has any; ``listed`` that list,
+    where it is at hand.
     """
 
     id: UUID
@@ -36,6 +37,7 @@ class MessageRef:
     sent_at: datetime
     expires_at: datetime
     files: bytes | None = None
+    listed: FileList | None = None
 
     @classmethod
     def of(cls, envelope: Envelope) -> MessageRef:

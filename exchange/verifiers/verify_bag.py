@@ -751,6 +751,7 @@ class Bag:
         self.sentence, self.dating, self.trees = "", dict[str, Any](), dict[bytes, Checkpoint]()
         self.directory: Any = getattr(args, "directory", None)
         self.file_set: Any = None
+        self.roots: dict[Any, bytes] | None = None  # of the listed files, by name in order
         self.sealed, self.stated = list[Sealed](), dict[str, dict[str, Any]]()
         self.beside: list[pathlib.Path] = [*beside_of(getattr(args, "files", None) or ())]
         require("data/envelope.cose" in self.files, "it is a ZIP, and no evidence bag")
@@ -849,11 +850,25 @@ class Bag:
         run(lines, "", partial(self.relate, receipt))
         return "" if lines[0][1] else lines[0][2]
 
+    def agrees(self, name: bytes | None, count: int, root: bytes) -> bool:
+        """Whether an entry can be about files of the list, if that is in the bag: about all or one under their root."""
+        if self.roots is None:
+            try:
+                files = read_list(self.files.get(LIST, b""), self.file_set)
+            except (FailedError, *MALFORMED):
+                files = []
+            self.roots = {file.name: file.root for file in files}
+        if name is not None or not self.roots:
+            return not self.roots or self.roots.get(name) == root
+        whole = tree_root(sha256(b"\0" + own).digest() for own in self.roots)
+        return count < len(self.roots) or (count == len(self.roots) and root == whole)
+
     def relate(self, receipt: Receipt) -> str:
         require((receipt.id, receipt.digest) == (self.id, self.digest), "the entry is about another message")
         require(receipt.recipient in (None, *self.to), "the entry names somebody else than the recipients")
         listed = self.file_set[0] if self.file_set else None
-        require(receipt.about is None or receipt.about[0] == listed, "the entry is about other files")
+        fits = receipt.about is None or (receipt.about[0] == listed and self.agrees(*receipt.about[1:]))
+        require(fits, "the entry is about other files")
         if receipt.kind not in ON_THE_WAY:
             holder: Any = self.sender if receipt.kind in AT_SENDER else receipt.recipient
             served = self.directory.served(holder, self.created, receipt.at)
@@ -1002,7 +1017,11 @@ class Bag:
         key = stated["sealed"]["key"]
         raw = urlsafe_b64decode(key + "=")
         require(len(raw) == 32 and urlsafe_b64encode(raw).decode() == key + "=", "its key is not in its one form")
-        return check_opened(source, raw, stated["size_bytes"], stated["sha256"])
+        size, other = stated["size_bytes"], "THE SENDER SEALED A FILE OF ANOTHER LENGTH than the message states"
+        exponent = max(size, 512).bit_length() - 1
+        padded = max(size, 512) + -max(size, 512) % (1 << exponent - exponent.bit_length())  # Padmé
+        require(file.length == PREFIX + padded + 16 * (padded // CHUNK + 1), other)
+        return check_opened(source, raw, size, stated["sha256"])
 
     def check_vkeys(self) -> str:
         """The keys that other tools are given are those on the cards, the present ones first."""

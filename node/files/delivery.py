@@ -74,6 +74,8 @@ class _Push:
     under_way: int = 0
     again_at: float = 0.0  # not before then, by the loop's clock
     confirmed: bool = False  # it said once that it lacks nothing
+    has_bytes: int = -1  # what it said that it has
+    repeats: int = 0  # so often it acknowledged all, and then had no more than before
     cursor: tuple[int, int] = (0, 0)
 
 
@@ -286,13 +288,21 @@ class PartnerFiles:
             missing = await self._node.partners.get(self._partner).announce_files(announced, len(files.files))
             push.lacks = SegmentMarks.of_ranges(files, missing)
             if push.lacks.present:
-                push.confirmed = False
+                self._note_lacks(push, push.lacks)
             self._worked()
         except OF_ONE_MESSAGE as problem:
             # It let them go, or its message is not there yet: its log will say, or the message's time ends.
             self._refused(push, problem)
         finally:
             push.under_way -= 1
+
+    def _note_lacks(self, push: _Push, lacks: SegmentMarks) -> None:
+        """It lacks something. Segments that it acknowledged go again, the later the more often that helped nothing."""
+        if push.confirmed and lacks.absent_bytes <= push.has_bytes:
+            push.repeats += 1
+            pause_s = self._node.settings.delivery.pause_s(push.repeats)
+            push.again_at = asyncio.get_running_loop().time() + pause_s
+        push.has_bytes, push.confirmed = lacks.absent_bytes, False
 
     async def _send(self, push: _Push, places: Sequence[tuple[int, int]]) -> None:
         """Send a batch; what the partner does not take it is asked about again."""

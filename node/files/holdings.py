@@ -112,7 +112,7 @@ class Holdings:
                 held = await self._store.held(stored.digest)
                 marks = await asyncio.to_thread(SegmentMarks.of_held, files, held)
                 holding = self._known[stored.digest] = Holding(stored, files, marks)
-                self.note(holding)
+                self._expect(holding)
                 if stored.whole_at is not None and holding.marks.absent:
                     self.gone += 1
             holding.stored = stored
@@ -125,8 +125,15 @@ class Holdings:
         while len(self._idle) > MAX_IDLE:
             self._idle.popitem(last=False)
 
+    def _expect(self, holding: Holding) -> None:
+        """The holding was taken up (again): that alone gives it no more time."""
+        _, until = self._expected.get(holding.digest, (0, None))
+        self.note(holding)
+        if until is not None and holding.digest in self._expected:
+            self._expected[holding.digest] = (holding.marks.absent_bytes, until)
+
     def note(self, holding: Holding) -> None:
-        """The holding was taken up, or something of it came: so much room it still needs, for some time."""
+        """Something of the holding came, or was lost: so much room it still needs, for some time."""
         until = asyncio.get_running_loop().time() + self._node.settings.files.reserved_h * 3_600
         self._expected[holding.digest] = (holding.marks.absent_bytes, until)
         if not holding.marks.absent:

@@ -57,10 +57,12 @@ class FileHousekeeping:
     async def _end(self, stored: StoredFileSet, now: datetime) -> None:
         holding = await self._context.holdings.of(stored)
         whole = whole_of(stored, holding)
-        if stored.done_at is not None:
+        # Files that nobody waits for any more may never have come: of none there is nothing to say but that they ended.
+        if stored.done_at is not None and whole.count:
             operation: RecordFilesDeleted | RecordFilesExpired = RecordFilesDeleted(stored.digest, whole, now)
         else:
-            complete = holding is not None and not holding.marks.absent
+            # By what the entry says of them: a kill may have come between letting them go and writing that down.
+            complete = whole.count == stored.file_set.count
             reason = EXPIRED_UNFETCHED if complete else NEVER_COMPLETE
             operation = RecordFilesExpired(stored.digest, reason, whole, now)
         with self._context.holdings.ending(stored.digest):

@@ -101,3 +101,12 @@ def check_logged(logged: LoggedFiles, files: FileList) -> tuple[SealedFile, ...]
     if logged.count >= whole.count:
         raise FileSetMismatchError("the entry counts all files, and its root is not theirs")
     return None
+
+
+def agrees(logged: LoggedFiles, files: FileList) -> bool:
+    """Whether an event can be about files of this list. One about some of them, which it does not name, can."""
+    try:
+        check_logged(logged, files)
+    except FileSetMismatchError:
+        return False
+    return True

@@ -213,7 +213,7 @@ def _of_a_consultation(thread: _Thread, message: Message) -> NoEffect | None:
     opened_by = {one.id: one.sender for one in thread.messages.values() if isinstance(one, ConsultationOpen)}
     owed = [item for case in cases_of(thread.entries).values() for item in case.owed]
     for item in owed:
-        # Who consults closes it as long as it is open; who is consulted may answer with what it would come to.
+        # The side that consults closes it as long as it is open; the other may answer with what it would come to.
         ends = _CONSULTS if opened_by.get(item.message) == message.sender else _ANSWERS_CONSULTATION
         if item.message in opened_by and item.what in ends:
             return None

@@ -22,7 +22,14 @@ from node.store.operations import Incoming, RecordStatement
 from node.store.sqlite._rows import MessageRow, Result, Rows
 from protocol.address import Address
 from protocol.encoding.instants import from_ms, to_ms
-from protocol.errors import ExpiredError, FileGoneError, FileQuotaError, FileUnknownError, NotFoundError
+from protocol.errors import (
+    ExpiredError,
+    FileGoneError,
+    FileQuotaError,
+    FileUnknownError,
+    ForbiddenError,
+    NotFoundError,
+)
 from protocol.event import Event, EventName
 from protocol.files.file_list import decode_list
 from protocol.files.logged import CANCELLED, LoggedFiles, check_logged, whole_set
@@ -32,6 +39,9 @@ _INSERT_SET = (
 )
 _INSERT_HOP = "INSERT OR IGNORE INTO file_hop (message, party, recipients) VALUES (?, ?, ?)"
 _INSERT_EVENT = "INSERT INTO file_event (message, event, party, file, idx) VALUES (?, ?, ?, ?, ?)"
+_COUNT_EVENTS = "SELECT count(*) FROM file_event WHERE message = ? AND event = ? AND party = ?"
+# A desk states something of each file alone and, at the most, as often of some of them together. The log is for ever.
+_STATED_FOR_EACH_FILE = 2
 _SET_HOP = "UPDATE file_hop SET state = ? WHERE message = ? AND party = ? AND state = ?"
 # Those who wait get none; partners come into the state that is given.
 _CLOSE = "UPDATE file_hop SET state = CASE WHEN instr(party, '@') > 0 THEN 3 ELSE ? END WHERE message = ? AND state = 0"
@@ -242,6 +252,9 @@ def state_files(rows: Rows, operation: RecordStatement) -> Result:
     before = EventName.FileHandover if stated.event is EventName.FileAccessTracking else EventName.FileConsignment
     if all(_logged(rows, row.message.id, before, desk, key) is None for key in (told.name or b"", b"")):
         raise NotFoundError("these files were not consigned to this contact point here, or not handed over before")
+    (before_it,) = rows.execute(_COUNT_EVENTS, (row.message.id, stated.event.value, desk)).fetchone()
+    if before_it >= _STATED_FOR_EACH_FILE * row.files:
+        raise ForbiddenError("this contact point stated as much of these files as can be true")
     leaf = rows.leaf(stated.event, at, row.about(desk), reasons=stated.reasons, statement=raw, files=told)
     index = rows.append(leaf, at, stated.event, row.message.id, desk)
     rows.execute(_INSERT_EVENT, (row.message.id, stated.event.value, desk, _key(told, row.files), index))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,8 +12,12 @@ import pytest
 from exchange.files.given import attaching
 from exchange.files.sealing import WantedFile
 from exchange.store.files import TransferState
+from exchange.store.receipts import ReceiptTable
 from protocol.errors import UsageError
-from tests.worlds.desks import FR, JP, World, request
+from protocol.event import Event, EventName, encode_event
+from protocol.files.file_list import decode_list
+from protocol.files.logged import LoggedFiles, whole_set
+from tests.worlds.desks import FR, JP, NOW, World, request
 
 MIB = 1 << 20
 
@@ -72,3 +77,25 @@ async def test_a_disk_without_the_files_of_a_message_takes_nothing_from_it(world
         assert (await fr.files.progress(sent.id)).open
         with pytest.raises(UsageError):
             await fr.files.import_carried(tmp_path / "nowhere")
+
+
+async def test_files_stay_on_their_way_until_the_node_says_of_all_of_them_that_it_has_them(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither some files, nor all of them under a root that is not theirs, are what the message's list commits to."""
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await sent_and_here(world, jp, fr)
+        out = await jp.files.export_carried(tmp_path / "disk")
+        listed = decode_list(next((tmp_path / "disk").rglob("list.cbor")).read_bytes())
+        digest = listed.file_set.digest
+        for said, exported in (
+            (LoggedFiles(digest, None, 1, bytes(32)), 1),
+            (LoggedFiles(digest, None, 2, bytes(32)), 1),
+            (whole_set(listed), 0),
+        ):
+            event = Event(EventName.FileAcceptance, NOW, sent.id, bytes(32), bytes(16), files=said)
+            row = SimpleNamespace(error=None, receipt=SimpleNamespace(leaf=encode_event(event)))
+            with monkeypatch.context() as patch:
+                patch.setattr(ReceiptTable, "of", lambda *_, row=row: [row])
+                assert (await jp.files.export_carried(tmp_path / "disk")).messages == exported
+        assert out.messages == 1

@@ -21,11 +21,13 @@ from exchange.custody.export import ExportWish
 from exchange.evidence.bag_reader import read_bag, verify_bag
 from exchange.evidence.bag_writer import write_bag
 from exchange.files.given import attaching
+from exchange.files.opening import FileOpening
 from exchange.files.sealing import WantedFile
 from exchange.office.officers import Login
 from exchange.settings import EvidenceFilesSettings
 from keys.directory.metadata.extract import trusted_root_in
 from protocol.errors import (
+    FileAlteredError,
     FileByHashOnlyError,
     FileHashMismatchError,
     FileInfectedError,
@@ -35,6 +37,7 @@ from protocol.errors import (
     NotFoundError,
     OfficerRoleError,
 )
+from protocol.files.sealed_file import SealedFile
 from tests.unit.exchange.test_officers import KIM, LEE, own_key, staffed
 from tests.worlds.desks import FR, JP, NOW, ROOT, World, request
 from tests.worlds.evidence import standalone
@@ -257,6 +260,37 @@ async def test_a_sealed_file_that_this_disk_damaged_accuses_nobody(world: World)
             await fr.files.get(sent.id, out)
         (custody,) = await fr.custody.chains(sent.id)
         assert custody.file.state is not FileState.QUARANTINED
+
+
+async def test_a_damaged_file_that_another_act_mends_while_it_is_opened_accuses_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = world.path / "out"
+    out.mkdir()
+    judged = FileOpening.is_as_named
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await sent_with(jp, source(world))
+        await fetched(fr, sent.id)
+        (sealed,) = [
+            one for one in (world.home(FR) / "files").rglob("*") if one.is_file() and one.stat().st_size > 10**6
+        ]
+        whole = sealed.read_bytes()
+        sealed.chmod(0o600)
+        sealed.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+
+        def mended(self: FileOpening, file: SealedFile, place: str) -> bool:
+            sealed.write_bytes(whole)
+            return judged(self, file, place)
+
+        monkeypatch.setattr(FileOpening, "is_as_named", mended)
+        with pytest.raises(FileAlteredError, match="damaged"):
+            await fr.files.get(sent.id, out)
+        (custody,) = await fr.custody.chains(sent.id)
+        assert custody.file.state is not FileState.QUARANTINED
+        (opened,) = await fr.files.get(sent.id, out)
+        await jp.messages.sync()
+        assert "FileHandoverFailure" not in {hop.event for hop in (await jp.files.tracking(sent.id)).hops}
+    assert opened.path.read_bytes() == source(world).read_bytes()
 
 
 LABELLED = {

@@ -26,8 +26,15 @@ from exchange.custody.chain import (
     file_of,
 )
 from exchange.custody.tags import custody_lines
-from exchange.views import FileState
+from exchange.files.shown import file_tracking
+from exchange.store.files import FileTransfer, TransferState
+from exchange.views import Direction, FileState, ReceiptRow
+from protocol.address import Address
+from protocol.event import Event, EventName
+from protocol.files.file_list import FileList
+from protocol.files.logged import LoggedFiles, one_file, some_files, whole_set
 from protocol.processing_log import Operation, ProcessingRecord
+from tests.worlds.parcels import sealed_sample
 
 NOW = datetime(2026, 11, 30, 3, tzinfo=UTC)
 MESSAGE, CASE = UUID("0192c2e4-6a77-7f31-a5e0-9c3d4b5a6e03"), UUID("0192c2de-7a10-7c4e-9b2f-5d1e8a3c6f01")
@@ -176,3 +183,52 @@ def _references(value: Any) -> list[str]:
             return [value["@id"]]
         return [found for one in value.values() for found in _references(one)]
     return []
+
+
+LISTED = FileList.of(sealed_sample(size, number).file for number, size in enumerate((1000, 2000)))
+
+
+def told(said: LoggedFiles, index: int = 7) -> tuple[ReceiptRow, Event]:
+    """What a log says of files that were consigned to a desk; its receipt verified."""
+    desk = Address.parse("24-7@gh")
+    event = Event(EventName.FileConsignment, NOW, MESSAGE, bytes(32), bytes(16), desk, files=said)
+    return ReceiptRow("FileConsignment", "gh", "log.gh", index, 9, NOW, desk, None, (), None, True), event
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        LoggedFiles(LISTED.file_set.digest, None, 2, bytes(32)),
+        LoggedFiles(LISTED.file_set.digest, LISTED.names[0], 1, bytes(32)),
+        LoggedFiles(LISTED.file_set.digest, bytes(32), 1, LISTED.files[0].root),
+        LoggedFiles(LISTED.file_set.digest, None, 3, bytes(32)),
+        LoggedFiles(bytes(32), None, 2, whole_set(LISTED).root),
+    ],
+    ids=["another root of all", "another root of one", "a name of none", "more than all", "another list"],
+)
+def test_a_log_that_gives_files_another_root_than_theirs_shows_no_custody_and_no_hop(said: LoggedFiles) -> None:
+    known = replace(an_answer(), sent=True, files=LISTED, receipts=[told(said)])
+    file = replace(the_file(known, "mail.pst"), sealed=LISTED.names[0].hex())
+    custody = custody_of(file, known)
+    assert NOT_CONSIGNED in custody.gaps
+    assert not [step for step in custody.steps if step.shown is Shown.PROVED]
+    tracked = file_tracking(TRANSFER, [("gh", told(said)[1])], LISTED)
+    assert tracked is not None
+    assert tracked.hops == ()
+    honest = replace(known, receipts=[told(whole_set(LISTED))])
+    assert NOT_CONSIGNED not in custody_of(file, honest).gaps
+
+
+def test_some_files_of_several_that_are_not_named_show_the_way_of_none() -> None:
+    known = replace(an_answer(), sent=True, files=LISTED, receipts=[told(some_files(LISTED, LISTED.names[:1]))])
+    assert NOT_CONSIGNED in custody_of(replace(the_file(known, "mail.pst"), sealed=LISTED.names[0].hex()), known).gaps
+
+
+def test_one_file_that_a_log_tells_of_again_and_again_counts_once() -> None:
+    told_again = [("gh", told(one_file(LISTED, LISTED.files[0]), index)[1]) for index in range(5)]
+    tracked = file_tracking(TRANSFER, told_again, LISTED)
+    assert tracked is not None
+    assert [(hop.files, hop.of) for hop in tracked.hops] == [(1, 2)]
+
+
+TRANSFER = FileTransfer(MESSAGE, CASE, Direction.SENT, 2, 5000, TransferState.DONE, NOW, NOW)

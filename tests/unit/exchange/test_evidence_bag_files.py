@@ -22,6 +22,7 @@ from protocol.encoding import cbor
 from protocol.encoding.padme import padded_size
 from protocol.files import chunked
 from protocol.files.file_list import FileList, FileSet
+from protocol.files.logged import LoggedFiles, agrees, one_file, some_files, whole_set
 from protocol.files.sealed_file import DEFAULT_SEGMENT_BYTES, SealedFile, segment_hash
 from protocol.log.frontier import Frontier
 
@@ -231,6 +232,7 @@ def test_a_sealed_file_that_was_altered_in_the_bag_accuses_nobody(alter: Callabl
         (b"x" * 100, b"c" * 32, None, {"size_bytes": 99}),
         (b"x" * 100, b"c" * 32, None, {"size_bytes": 101}),
         (b"x" * 100, b"c" * 32, bytes(411) + b"!", {}),
+        (b"x" * 100, b"c" * 32, bytes(924), {}),
     ],
 )
 def test_a_sender_that_sealed_another_file_than_it_signed_is_shown_to_have(
@@ -297,6 +299,28 @@ def test_each_rule_of_files_fails_at_both_verifiers(rule: str) -> None:
     case = Case()
     FORGERIES[rule](case)
     assert False in results(case)
+
+
+def test_an_entry_that_gives_files_another_root_than_the_list_in_the_bag_counts_at_neither_verifier() -> None:
+    case = Case()
+    files = FileList.of(case.files)
+    bag = program.Bag("bag", {"data/envelope.cose": b"", **case.bag}, argparse.Namespace())
+    bag.file_set = [files.file_set.digest, files.file_set.count, files.file_set.total_bytes]
+    listed, name = files.file_set.digest, files.names[0]
+    some = some_files(files, [name])
+    for said, fits in (
+        (whole_set(files), True),
+        (one_file(files, files.files[0]), True),
+        (some, True),
+        (LoggedFiles(listed, None, 2, some.root), False),
+        (LoggedFiles(listed, None, 3, some.root), False),
+        (LoggedFiles(listed, name, 1, files.files[1].root), False),
+        (LoggedFiles(listed, bytes(32), 1, files.files[0].root), False),
+    ):
+        assert agrees(said, files) is fits
+        assert bag.agrees(said.name, said.count, said.root) is fits
+    bag = program.Bag("bag", {"data/envelope.cose": b""}, argparse.Namespace())
+    assert bag.agrees(None, 2, some.root), "without the list nobody can know"
 
 
 def test_the_vectors_of_files_in_bags_are_current() -> None:

@@ -7,11 +7,13 @@ import errno
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from exchange.files._download import Downloading
 from exchange.files.given import attaching
 from exchange.files.sealing import WantedFile
 from exchange.messaging.once import under_key
@@ -276,6 +278,29 @@ async def test_files_that_have_not_arrived_are_waited_for_and_fetched_as_they_co
         world.files.hidden = {(0, 0), (1, 0)}
         assert (await fr.files.resume(sent.id)).state == "held_up"
         world.files.hidden = set()
+        assert (await fr.files.resume(sent.id)).state == "done"
+
+
+async def test_a_node_that_says_what_it_holds_and_never_gives_it_is_not_asked_for_ever(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest, asked = Downloading._held, 0
+
+    async def holding_back(self: Downloading, coming: Any, wanted: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        assert asked < 100
+        return replace(await honest(self, coming, wanted), segments=())
+
+    monkeypatch.setattr("exchange.files._download._FOLLOWED_S", 0.1)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await sent_with(jp, source(world))
+        await jp.files.resume(sent.id)
+        await fr.messages.sync()
+        with monkeypatch.context() as patch:
+            patch.setattr(Downloading, "_held", holding_back)
+            held_up = await fr.files.resume(sent.id)
+        assert (held_up.state, held_up.error) == ("held_up", "file-not-here")
         assert (await fr.files.resume(sent.id)).state == "done"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from node.files import delivery as module
 from node.files.delivery import FileDelivery
 from node.files.fetching import FileFetcher
 from node.files.pace import Pace
+from node.settings import DeliverySettings
 from node.store.file_operations import RecordFilesTaken
 from node.store.file_reads import HopState
 from protocol.errors import UnavailableError
@@ -215,6 +216,29 @@ async def test_a_partner_that_refuses_for_ever_is_not_sent_the_same_again_and_ag
             await until(lambda: here(fr, other) == 1)
         assert [message for message, _ in jp.partners.said] == [lied.digest.hex(), other.digest.hex()]
         assert await jp.missing(lied) == set(), "its own copy is whole, and stays"
+
+
+async def test_a_partner_that_acknowledges_all_and_then_has_nothing_is_sent_it_again_the_later_the_more_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, pauses = Files.of(3 * MIB), list[int]()
+
+    def pause_s(self: object, doublings: int) -> float:
+        pauses.append(doublings)
+        return 0.0 if len(pauses) < 3 else 3_600.0
+
+    async def forgets(digest: bytes, segments: Sequence[object], caller: str) -> list[None]:
+        return [None] * len(segments)
+
+    monkeypatch.setattr(DeliverySettings, "pause_s", pause_s)
+    async with two(tmp_path) as (jp, fr):
+        await sent_on(jp, fr, files)
+        await jp.bring(files, files.segments)
+        fr.intake.take = forgets  # type: ignore[assignment, method-assign]
+        async with delivering(jp):
+            await until(lambda: len(pauses) == 3)
+        assert pauses == [1, 2, 3]
+        assert sum(count for _, count in jp.partners.said) == 3 * len(files.segments)
 
 
 async def test_a_store_that_cannot_be_read_here_is_not_laid_at_the_partners_door(

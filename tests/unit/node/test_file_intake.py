@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -176,6 +177,25 @@ async def test_room_of_a_sender_that_brings_nothing_is_given_to_others(
         monkeypatch.setattr(loop, "time", lambda: began + 3 * 3_600)
         await node.announce(other)
         assert await node.bring(idle, list(idle.segments)[:1]) == [None], "it may still come, as far as there is room"
+
+
+async def test_room_that_nobody_fills_is_not_kept_longer_because_the_node_looks_at_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    idle, other = Files.of(3 * MIB), Files.of(3 * MIB, seed=3)
+    store = SmallStore(tmp_path / "files", 5 * MIB)
+    monkeypatch.setattr("node.files.holdings.MAX_IDLE", 0)  # as with many messages: none stays in memory
+    async with file_node(tmp_path, store, reserved_h=2) as node:
+        for files in (idle, other):
+            await node.accept(files)
+        await node.announce(idle)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        for hours in (1, 3):
+            monkeypatch.setattr(loop, "time", lambda hours=hours: began + hours * 3_600)
+            gc.collect()
+            await node.housekeeping.look(node.clock())
+        await node.announce(other)
 
 
 async def test_a_disk_that_is_full_or_read_only_midway_takes_nothing_and_is_tried_again(tmp_path: Path) -> None:

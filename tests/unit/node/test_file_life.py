@@ -75,6 +75,23 @@ async def test_files_stay_until_everyone_has_them_and_the_retention_passed(tmp_p
         assert all(event.files == whole_set(files.list) for event in await node.events())
 
 
+async def test_whole_files_whose_end_was_cut_off_by_a_kill_are_not_called_incomplete_afterwards(tmp_path: Path) -> None:
+    files = Files.of(1000)
+    async with file_node(tmp_path) as node:
+        await node.accept(files)
+        await node.bring_all(files)
+        await node.store.delete(files.digest)  # let go on the disk, and killed before it was written down
+    async with file_node(tmp_path) as node:
+        node.clock.pass_(days=31)
+        await node.housekeeping.look(node.clock())
+        last = (await node.events())[-1]
+        assert (last.name, last.reasons, last.files) == (
+            EventName.FileExpiry,
+            ("expired-unfetched",),
+            whole_set(files.list),
+        )
+
+
 async def test_one_message_let_go_touches_no_file_of_another_with_the_same_names(tmp_path: Path) -> None:
     files, forwarded = Files.of(2 * MIB), Files.of(2 * MIB)
     assert files.list == forwarded.list
@@ -164,6 +181,19 @@ async def test_what_is_stated_of_some_files_is_logged_for_each_choice_of_them_on
         assert stored.done_at is not None
 
 
+async def test_a_desk_fills_no_log_with_choices_of_files_that_nobody_can_recompute(tmp_path: Path) -> None:
+    files = Files.of(100, 600)
+    async with file_node(tmp_path) as node:
+        await node.accept(files, local=(OSAKA,), partners=())
+        await node.bring_all(files)
+        for event in (EventName.FileHandover, EventName.FileAccessTracking):
+            made_up = [LoggedFiles(files.list.file_set.digest, None, 1, bytes([number]) * 32) for number in range(1, 9)]
+            answers = [await code(node, stated(files, event, said)) for said in (whole_set(files.list), *made_up)]
+            assert answers == [""] * 4 + ["forbidden"] * 5
+            assert await code(node, stated(files, event)) == "", "what was logged before is answered as before"
+        assert len(await node.events()) == 2 + 2 * 4
+
+
 async def test_a_statement_about_one_file_of_several_does_not_let_the_others_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,6 +226,22 @@ async def test_a_partner_that_refused_the_message_gets_none_of_its_files(tmp_pat
         assert stored is not None
         assert stored.state_of("fr") is HopState.GETS_NONE
         assert stored.done_at is not None
+
+
+async def test_files_that_never_came_of_a_message_that_was_refused_keep_no_others_from_ending(tmp_path: Path) -> None:
+    never, other = Files.of(1000), Files.of(2000)
+    async with file_node(tmp_path, retention_h=2) as node:
+        await node.accept(never)
+        await node.accept(other, partners=("gh",))
+        (queued,) = await node.database.reads.due_outbound("fr", OutboundKind.ENVELOPE, NOW, Portion(9, MIB))
+        await node.perform(RecordRefused(queued.outbound_id, "fr", ("revoked",), NOW))
+        await node.bring_all(other)
+        await node.perform(taken(other, "gh"))
+        node.clock.pass_(hours=9)
+        await node.housekeeping.look(node.clock())
+        ends = {event.digest: (event.name.value, event.reasons) for event in await node.events()}
+        assert ends == {never.digest: ("FileExpiry", ("never-complete",)), other.digest: ("FileDeletion", ())}
+        assert await node.store.messages() == []
 
 
 async def test_cancelling_is_told_to_those_who_wait_until_they_know(tmp_path: Path) -> None:
