@@ -50,6 +50,8 @@ class Conversation:
                 except _NOT_NOW:
                     continue
                 except OSError:
+                    if self._has_spoken():  # it answered, and then let go of what it had not read
+                        raise AnsweredEarlyError from None
                     raise ScannerFailedError("unreachable") from None
 
     def read_until(self, mark: bytes, most: int) -> bytes:

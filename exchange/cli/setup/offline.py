@@ -83,7 +83,7 @@ def take(
         from keys.local.bundle_files import read_parts
 
         if not file and files_folder is None:
-            raise UsageError("a bundle's file is needed, or --files")
+            raise UsageError(_("a bundle's file is needed, or --files"))
         where = home.expanduser()
         address = DeskSettings.load(Home(where).settings).address
         parts = [part for part, _data in read_parts(file or [], address)]

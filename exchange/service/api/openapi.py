@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from exchange.service.api import _cases, _drafting, _events, _evidence, _files, _messages, _office, _replies
+from exchange.service.api import _cases, _drafting, _events, _evidence, _messages, _office, _replies
 from exchange.service.api.declared import Declared
 from exchange.service.api.shapes import Shapes
 
@@ -18,7 +18,6 @@ ENDPOINTS: tuple[Declared, ...] = (
     *_messages.ENDPOINTS,
     *_replies.ENDPOINTS,
     *_evidence.ENDPOINTS,
-    *_files.ENDPOINTS,
     *_drafting.ENDPOINTS,
     *_cases.ENDPOINTS,
     *_events.ENDPOINTS,

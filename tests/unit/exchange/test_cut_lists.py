@@ -207,7 +207,7 @@ def test_the_process_that_commands_are_made_from_learns_all_that_was_derived_sin
 
 
 _TAUGHT = """
-import os
+import asyncio, os
 from exchange.service._warm import WarmProcess
 known = [b"nothing"]
 def run(descriptors):
@@ -216,16 +216,18 @@ def run(descriptors):
     os._exit(0)
 def learn(content):
     known[0] = content
-warm = WarmProcess.start(run, learn)
-for content in (None, b"x" * 3_000_000, b"new"):
-    if content is not None:
-        warm.teach(content)
-    reading, writing = os.pipe()
-    warm.make(1, [writing] * 5)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as said:
-        assert said.read() == (content or b"nothing")
-warm.close()
+async def taught():
+    warm = WarmProcess.start(run, learn)
+    for content in (None, b"x" * 3_000_000, b"new"):
+        if content is not None:
+            await warm.teach(content)
+        reading, writing = os.pipe()
+        await warm.make(1, [writing] * 5)
+        os.close(writing)
+        with os.fdopen(reading, "rb") as said:
+            assert said.read() == (content or b"nothing")
+    warm.close()
+asyncio.run(taught())
 print("learned")
 """
 

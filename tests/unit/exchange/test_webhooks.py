@@ -216,7 +216,7 @@ async def test_a_notice_that_nobody_took_for_days_is_given_up_and_its_number_is_
             await fr.webhooks.queue()
             world.clock.advance(seconds=int(GIVE_UP_AFTER.total_seconds()))
             (failure,) = (await fr.webhooks.deliver()).failed
-            assert "notice 1 not within 5 days" in failure.detail
+            assert failure.detail == "the webhook did not take this notice in time: 1 (days: 5)"
             assert hook.tried == 0
         await another_is_due(world)
         async with world.open(FR) as fr:
