@@ -19,7 +19,7 @@ from hashlib import sha256
 from typing import Any
 
 from protocol.address import Address, parse_node
-from protocol.bundle_sizes import MAX_PART_BYTES, MIN_PART_BYTES
+from protocol.bundle_sizes import MAX_HAND_BYTES, MAX_PART_BYTES, MIN_PART_BYTES
 from protocol.crypto import cose
 from protocol.crypto.signing import Ed25519Verifier, Signer
 from protocol.encoding import cbor
@@ -47,7 +47,6 @@ ID_BYTES = 16
 DIGEST_BYTES = 32
 HAND_TYPE = "application/vnd.comity.hand+cose"
 HAND_CONTEXT = b"comity/v1/hand"
-MAX_HAND_BYTES = 4096
 MAX_PARTS = 10_000
 # Receipts of one part: below what may travel together.
 _PART_RECEIPTS = 1_000

@@ -1,7 +1,8 @@
-"""How large a part of a bundle may be: apart from what reads one, as a command's help says it."""
+"""How large a part of a bundle may be, and what goes beside it: apart from what reads one, as a command's help says it."""
 
 from __future__ import annotations
 
 MAX_PART_BYTES = 32 * 1024 * 1024
 MIN_PART_BYTES = 2 * 1024 * 1024  # holds the largest envelope with its receipts
 DEFAULT_PART_BYTES = 7 * 1024 * 1024  # fits mail of 10 MB after base64
+MAX_HAND_BYTES = 4096  # who carried files, signed

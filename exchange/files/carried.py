@@ -25,7 +25,6 @@ from exchange.link.link import NodeLink
 from exchange.store.files import FileTransfer, TransferState
 from exchange.views import Direction
 from keys.local.carried.folder import BLOCK, CarriedFolder, Pack
-from protocol.bundle import write_hand
 from protocol.encoding.instants import truncate
 from protocol.errors import BundleTruncatedError, ComityError, FileNotHereError
 from protocol.event import EventName, decode_event
@@ -116,6 +115,8 @@ class FileCarrying:
             if event is not None and event.name is EventName.FileAcceptance and event.files == whole_set(files):
                 return None
         now = truncate(self._context.clock())
+        from protocol.bundle import write_hand  # only what is carried needs it
+
         hand = write_hand(head.digest, str(self._context.address), node, now, self._context.signer)
         return _CarriedOut(head.digest, files, tuple(places[file.name] for file in files.files), hand)
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keys.local.files import PRIVATE_MODE
-from protocol.bundle import MAX_HAND_BYTES
+from protocol.bundle_sizes import MAX_HAND_BYTES
 from protocol.errors import BundleAlteredError, BundleTruncatedError, ComityError, StorageFullError, UsageError
 from protocol.files.file_list import DIGEST_BYTES, MAX_LIST_BYTES
 from protocol.http.files import MAX_SEGMENTS_BYTES, SegmentSent, decode_segments, encode_segments
