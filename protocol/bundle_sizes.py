@@ -1,4 +1,4 @@
-"""How large a part of a bundle may be, and what goes beside it: apart from what reads one, as a command's help says it."""
+"""How large a part of a bundle may be, and what goes beside it: apart from what reads one, as a help says it."""
 
 from __future__ import annotations
 
