@@ -190,17 +190,19 @@ def test_a_correction_that_changes_nothing_says_so_also_when_it_repeats_the_last
     assert without_effect(before(thread.entries, back), back) is None
 
 
-def test_a_consultation_is_closed_once_by_who_opened_it() -> None:
+def test_a_consultation_is_closed_once_by_who_opened_it_or_by_the_answer_of_who_was_asked() -> None:
     thread = Thread("assistance.request")
     early = made(thread, "consultation.close", targets=None)
     asked = thread.add("consultation.open", PARIS, targets=None)
     theirs = made(thread, "consultation.close", about=asked, by=TOKYO, targets=None)
-    thread.add("note", TOKYO, reply_to=asked)
     close = made(thread, "consultation.close", about=asked, targets=None)
     assert early is not None and theirs is not None and close is not None  # noqa: PT018 - all three are made
-    assert [without_effect(thread.entries, one) is None for one in (theirs, close)] == [False, True]
+    assert [without_effect(thread.entries, one) is None for one in (theirs, close)] == [True, True]
     assert without_effect(Thread("assistance.request").entries, early) is not None
     taken(thread, close)
+    late = without_effect(thread.entries, theirs)
+    assert late is not None
+    assert late.code == "no_consultation"
     for outcome in ("in_part", "with_conditions", "refuse"):
         if outcome not in load_codes("consultation_outcome"):
             continue
