@@ -200,9 +200,11 @@ def test_a_consultation_is_closed_once_by_who_opened_it_or_by_the_answer_of_who_
     assert [without_effect(thread.entries, one) is None for one in (theirs, close)] == [True, True]
     assert without_effect(Thread("assistance.request").entries, early) is not None
     taken(thread, close)
-    late = without_effect(thread.entries, theirs)
+    late = made(thread, "consultation.close", about=asked, by=TOKYO, targets=None)
     assert late is not None
-    assert late.code == "no_consultation"
+    refused = without_effect(thread.entries, late)
+    assert refused is not None
+    assert refused.code == "no_consultation"
     for outcome in ("in_part", "with_conditions", "refuse"):
         if outcome not in load_codes("consultation_outcome"):
             continue
