@@ -9,7 +9,16 @@ from uuid import UUID
 from exchange.cases.calls import CallEntry, CallKind, Calls, CallSheet, asking_office, calls_of, is_emergency_here
 from exchange.context.desk_context import DeskContext
 from exchange.office.case_notes import check_text
-from exchange.office.officers import READERS, Acting, Login, OfficerRegister, Role, check_line, person_of, who_acts
+from exchange.office.officers import (
+    READERS,
+    Acting,
+    Login,
+    OfficerRegister,
+    Role,
+    check_line,
+    person_of,
+    second_person,
+)
 from exchange.office.processing_log import ProcessingLog
 from protocol.codes import load_codes
 from protocol.encoding.instants import truncate
@@ -76,7 +85,7 @@ class CallBook:
 
         Raises :class:`OfficerNeededError` where no officer acts, :class:`OfficerRoleError` for who counts as the same
         person, :class:`ForbiddenError` once the office said that the case is not theirs, or where none is needed, and
-        as :func:`who_acts` for the second officer's login.
+        as :func:`second_person`.
         """
         register = OfficerRegister(self._store.database)
         if not register.all():
@@ -85,7 +94,8 @@ class CallBook:
                     "two officers break the glass, and this desk has registered none: comity officer add registers them"
                 )
             )
-        if self._acting.officer is None:
+        first = self._acting.officer
+        if first is None:
             raise OfficerNeededError
         self._acting.require(Role.DRAFTER, Role.RELEASER)
         text = check_line(reason, "a reason")
@@ -93,18 +103,7 @@ class CallBook:
             raise ForbiddenError(phrase("nothing here needs a call before it is disclosed"))
         if sheet.calls.suspected:
             raise ForbiddenError(phrase("the office said that this case is not theirs: nothing is disclosed"))
-        other = who_acts(register, self._store.records, self._folder, second, "").officer
-        if other is None:
-            raise OfficerNeededError
-        known = register.all()
-        if person_of(other.id, known) == person_of(self._acting.officer.id, known):
-            raise OfficerRoleError(
-                phrase(
-                    "a second person is needed: {id} and {other} count as one (comity officer confirm says who is who)",
-                    id=other.id,
-                    other=self._acting.officer.id,
-                )
-            )
+        other = second_person(first, register, self._store.records, self._folder, second)
         if other.roles.isdisjoint({Role.DRAFTER, Role.RELEASER}):
             raise OfficerRoleError(phrase("the second officer drafts or releases; {id} does neither", id=other.id))
         entry = CallEntry(
@@ -114,7 +113,7 @@ class CallBook:
             by=self._name(),
             text=text,
             second=f"{other.name} ({other.id})",
-            ids=(self._acting.officer.id, other.id),
+            ids=(first.id, other.id),
         )
         self._keep(sheet, entry, "call.break-glass", subject=other.recorded)
         return entry

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exchange.context.desk_context import DeskContext
-from exchange.office.officers import Acting, Login, OfficerRegister, Role, check_line, person_of, who_acts
+from exchange.office.officers import Acting, Login, OfficerRegister, Role, check_line, second_person
 from exchange.office.processing_log import Giving, ProcessingLog
 from protocol.encoding import cbor
 from protocol.encoding.instants import from_ms, to_ms, truncate
@@ -113,27 +113,17 @@ class HashOnly:
 
         Raises :class:`ForbiddenError` where the settings allow no exception, :class:`OfficerNeededError` where no
         officer acts, :class:`OfficerRoleError` for who counts as the same person or does not release, and as
-        :func:`who_acts` for the second officer's login.
+        :func:`second_person`.
         """
         if self._settings.hash_only == "never":
             raise ForbiddenError(phrase("the settings of this office allow no exception: hash_only in [files]"))
         register = OfficerRegister(self._store.database)
-        if self._acting.officer is None:
+        first = self._acting.officer
+        if first is None:
             raise OfficerNeededError
         self._acting.require(Role.RELEASER, Role.ADMINISTRATOR)
         text = check_line(reason, "a reason")
-        other = who_acts(register, self._store.records, self._folder, second, "").officer
-        if other is None:
-            raise OfficerNeededError
-        known = register.all()
-        if person_of(other.id, known) == person_of(self._acting.officer.id, known):
-            raise OfficerRoleError(
-                phrase(
-                    "a second person is needed: {id} and {other} count as one (comity officer confirm says who is who)",
-                    id=other.id,
-                    other=self._acting.officer.id,
-                )
-            )
+        other = second_person(first, register, self._store.records, self._folder, second)
         if other.roles.isdisjoint({Role.RELEASER, Role.ADMINISTRATOR}):
             raise OfficerRoleError(phrase("the second officer releases or administers; {id} does neither", id=other.id))
         now = truncate(self._clock())

@@ -233,6 +233,29 @@ def who_acts(
     return replace(acting, name=f"{officer.name} ({officer.id})", officer=officer, signer=signer)
 
 
+def second_person(
+    first: DeskOfficer, register: OfficerRegister, records: ProcessingLogTable, folder: Path, login: Login
+) -> DeskOfficer:
+    """The officer of ``login``, who is another person than ``first``: what one alone may not do, both do.
+
+    Raises :class:`OfficerNeededError` where the login names none, :class:`OfficerRoleError` for who counts as the same
+    person, and as :func:`who_acts`.
+    """
+    other = who_acts(register, records, folder, login, "").officer
+    if other is None:
+        raise OfficerNeededError
+    known = register.all()
+    if person_of(other.id, known) == person_of(first.id, known):
+        raise OfficerRoleError(
+            phrase(
+                "a second person is needed: {id} and {other} count as one (comity officer confirm says who is who)",
+                id=other.id,
+                other=first.id,
+            )
+        )
+    return other
+
+
 def officer_signer(folder: Path, officer: DeskOfficer, passphrase: bytes) -> Signer:
     """The officer's key; a new one that was registered takes its place now, if that was interrupted.
 
