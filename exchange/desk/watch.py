@@ -84,7 +84,7 @@ async def watch(
     turn = _LogTurn(clock)
     trying = _Trying()
     await trying.do("begin", arrivals.begin)
-    delivery, moving = _Delivery(desk, clock, turn_s), _Moving(desk, turn_s)
+    delivery, moving = _delivery(desk, clock, turn_s), _moving(desk, turn_s)
     try:
         while True:
             if desk.settings.transport != "file":
@@ -232,93 +232,81 @@ class _Arrivals:
             await self._listening.aclose()
 
 
-class _Delivery:
-    """Gives webhooks what waits for them, beside the watch: a receiver that does not answer keeps nothing else."""
+class _Beside:
+    """Work beside the watch, which keeps nothing else: ``work`` is begun again at each turn, or after what it returns.
 
-    def __init__(self, desk: Desk, clock: Clock, turn_s: float) -> None:
-        self._desk = desk
-        self._clock = clock
+    ``work(self)`` notes what failed and returns in how many seconds it is to be begun again, None for the next turn.
+    """
+
+    def __init__(self, channel: str, turn_s: float, work: Callable[[_Beside], Awaitable[float | None]] | None) -> None:
+        self._channel = channel
         self._turn_s = turn_s
         self._wake = asyncio.Event()
         self._failed: list[TryFailed] = []
         self._told: str | None = None
-        self._task = asyncio.create_task(self._run()) if desk.webhooks.urls else None
+        self._task = asyncio.create_task(self._run(work)) if work is not None else None
 
     def turn(self) -> list[TryFailed]:
-        """Look again for what waits; what failed since, each cause once."""
+        """Begin again now; what failed since, each cause once."""
         self._wake.set()
         failed, self._failed = self._failed, []
         return failed
 
     async def close(self) -> None:
-        """Stop. A notice that is on its way is given again later."""
+        """Stop. The work goes on where it was when somebody begins it again."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _run(self) -> None:
-        while True:
-            self._wake.clear()
-            wait = self._turn_s
-            try:
-                done = await self._desk.webhooks.deliver()
-            except (ComityError, OSError) as problem:  # the disk, or another program; it is tried again
-                self._note(problem if isinstance(problem, ComityError) else UnavailableError(str(problem)))
-            else:
-                for failure in done.failed:
-                    self._note(failure)
-                if done.again_at is not None:
-                    wait = min(wait, max(0.05, (done.again_at - self._clock()).total_seconds()))
-                elif not done.failed:
-                    self._told = None
-            with suppress(TimeoutError):
-                async with asyncio.timeout(wait):  # wait_for may swallow that it is cancelled
-                    await self._wake.wait()
-
-    def _note(self, error: ComityError) -> None:
+    def note(self, error: ComityError) -> None:
+        """Something failed: it is told unless it was told last."""
         if self._told != error.detail:
             self._told = error.detail
-            self._failed.append(TryFailed(CHANNEL, error))
+            self._failed.append(TryFailed(self._channel, error))
 
+    def well(self) -> None:
+        """All went well: what failed before is told again when it fails again."""
+        self._told = None
 
-class _Moving:
-    """Moves evidence files, beside the watch: a long one keeps nothing else. Each turn of the watch looks again."""
-
-    def __init__(self, desk: Desk, turn_s: float) -> None:
-        self._desk = desk
-        self._turn_s = turn_s
-        self._wake = asyncio.Event()
-        self._failed: list[TryFailed] = []
-        self._told: str | None = None
-        self._task = asyncio.create_task(self._run()) if desk.settings.transport != "file" else None
-
-    def turn(self) -> list[TryFailed]:
-        """Look again for what is to be moved; what failed since, each cause once."""
-        self._wake.set()
-        failed, self._failed = self._failed, []
-        return failed
-
-    async def close(self) -> None:
-        """Stop. A transfer goes on where it was when somebody begins again."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _run(self) -> None:
+    async def _run(self, work: Callable[[_Beside], Awaitable[float | None]]) -> None:
         while True:
             self._wake.clear()
-            wait: float | None = None
+            wait_s = None
             try:
-                wait = await self._desk.files.turn()
-                self._told = None
+                wait_s = await work(self)
             except (ComityError, OSError) as problem:  # the disk, or another program; it is tried again
-                error = problem if isinstance(problem, ComityError) else UnavailableError(str(problem))
-                if self._told != error.detail:
-                    self._told = error.detail
-                    self._failed.append(TryFailed(FILES, error))
+                self.note(problem if isinstance(problem, ComityError) else UnavailableError(str(problem)))
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._turn_s if wait is None else min(wait, self._turn_s)):
+                # wait_for may swallow that it is cancelled
+                async with asyncio.timeout(self._turn_s if wait_s is None else min(wait_s, self._turn_s)):
                     await self._wake.wait()
+
+
+def _delivery(desk: Desk, clock: Clock, turn_s: float) -> _Beside:
+    """Gives webhooks what waits for them. A notice that is on its way at the end is given again later."""
+
+    async def deliver(beside: _Beside) -> float | None:
+        done = await desk.webhooks.deliver()
+        for failure in done.failed:
+            beside.note(failure)
+        if done.again_at is not None:
+            return max(0.05, (done.again_at - clock()).total_seconds())
+        if not done.failed:
+            beside.well()
+        return None
+
+    return _Beside(CHANNEL, turn_s, deliver if desk.webhooks.urls else None)
+
+
+def _moving(desk: Desk, turn_s: float) -> _Beside:
+    """Moves evidence files, which may take long. A transfer goes on where it was when somebody begins again."""
+
+    async def move(beside: _Beside) -> float | None:
+        wait_s = await desk.files.turn()
+        beside.well()
+        return wait_s
+
+    return _Beside(FILES, turn_s, move if desk.settings.transport != "file" else None)
 
 
 class _LogTurn:
