@@ -107,20 +107,6 @@ def phone_card_object(reach: PhoneCard) -> PhoneCardShown:
     }
 
 
-async def record_call(
-    desk: Desk,
-    message_id: UUID,
-    outcome: str,
-    *,
-    number: str | None = None,
-    spoke_to: str | None = None,
-    remark: str = "",
-) -> CallEntry:
-    """Record what came of a call; raises as :meth:`DeskCases.record_call`."""
-    await desk.cases.call_sheet(message_id)  # so that the other side's nation is read
-    return await desk.cases.record_call(message_id, outcome, number=number, spoke_to=spoke_to, remark=remark)
-
-
 async def break_glass(
     desk: Desk, message_id: UUID, reason: str, second_officer: str, second_passphrase: bytes
 ) -> CallEntry:

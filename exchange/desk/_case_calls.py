@@ -51,8 +51,7 @@ class CaseCalls:
         self._works.acting.require(*READERS)
         return calls_of(self._works.context.store, thread)
 
-    @in_desk_thread
-    def record_call(
+    async def record_call(
         self,
         message_id: UUID,
         outcome: str,
@@ -66,7 +65,10 @@ class CaseCalls:
         ``outcome`` is a code of the list call_outcome. Durable, in the processing log too. Raises as
         :meth:`CallBook.record`, and :class:`NotFoundError`.
         """
-        return self._works.call_book.record(self._sheet(message_id), outcome, number, spoke_to, remark)
+        await self._refresh(message_id)
+        return await self._in_thread(
+            lambda: self._works.call_book.record(self._sheet(message_id), outcome, number, spoke_to, remark)
+        )
 
     @in_desk_thread
     def break_glass(self, message_id: UUID, reason: str, second: Login) -> CallEntry:

@@ -101,10 +101,8 @@ def record(
         given = [outcome for outcome, yes in said.items() if yes]
         if len(given) != 1:
             raise UsageError(_("give one of --verified, --nobody-answered and --not-theirs"))
-        from exchange.acts.calls import record_call
-
         message = await desk.messages.resolve(message_id)
-        entry = await record_call(desk, message, given[0], number=number, spoke_to=spoke_to, remark=remark)
+        entry = await desk.cases.record_call(message, given[0], number=number, spoke_to=spoke_to, remark=remark)
         _report(entry, as_json=as_json)
         if not_theirs and entry.about != "own" and not as_json:
             line(warning_of_forgery())

@@ -101,7 +101,7 @@ ENDPOINTS = (
         "POST",
         f"{_MESSAGE}/calls",
         "Record what came of a call on a number of the directory.",
-        calls.record_call,
+        DeskCases.record_call,
         "call record",
         texts={**_OUTCOME, "remark": "A remark for this office."},
     ),
