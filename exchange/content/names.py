@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 
 MAX_NAME_BYTES = 255
@@ -57,10 +57,19 @@ def distinct_names(originals: Sequence[str], taken: Iterable[str] = ()) -> tuple
     """
     used, found = {folded(name) for name in taken}, []
     for original in originals:
-        name = _unused(clean_name(original), used)
+        name = unused_name(clean_name(original), lambda name: folded(name) in used)
         used.add(folded(name))
         found.append(name)
     return tuple(found)
+
+
+def unused_name(name: str, is_taken: Callable[[str], bool]) -> str:
+    """The name, with a number before its extension where it is taken."""
+    number, tried = 1, name
+    while is_taken(tried):
+        number += 1
+        tried = _with_suffix(name, f" ({number})")
+    return tried
 
 
 def folded(name: str) -> str:
@@ -80,14 +89,6 @@ def _harmless(character: str) -> str:
 
 def _trimmed(name: str) -> str:
     return name.strip(" ").rstrip(" .")
-
-
-def _unused(name: str, used: set[str]) -> str:
-    number, tried = 1, name
-    while folded(tried) in used:
-        number += 1
-        tried = _with_suffix(name, f" ({number})")
-    return tried
 
 
 def _shortened(name: str) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from exchange.cases.offers import WithheldTable
+from exchange.content.names import unused_name
 from exchange.context.desk_context import DeskContext
 from exchange.files._source import opened_source
 from exchange.files.sealing import Sealed, WantedFile
@@ -275,27 +276,17 @@ def appended(draft: Draft, attachments: Sequence[Mapping[str, Any]]) -> Draft:
     own = list(before) if isinstance(before, list | tuple) else []
     taken = {str(one.get("name")) for one in own if isinstance(one, Mapping)}
     for attachment in attachments:
-        name = unused(str(attachment["name"]), taken)
+        name = unused_name(str(attachment["name"]), taken.__contains__)
         taken.add(name)
         own.append({**attachment, "name": name})
     return with_attachments(draft, own)
 
 
-def unused(name: str, taken: Collection[str]) -> str:
-    """The name, with a number before its ending where it is taken."""
-    stem, dot, ending = name.rpartition(".")
-    number, again = 2, name
-    while again in taken:
-        again = f"{stem} ({number}){dot}{ending}" if stem else f"{name} ({number})"
-        number += 1
-    return again
-
-
 def with_attachments(draft: Draft, attachments: Sequence[Mapping[str, Any]]) -> Draft:
     """The draft with these attachments, whatever else it is."""
-    again: Any = copy(draft) if isinstance(draft, dict) else dict(draft)
+    again: dict[str, Any] = copy(draft) if isinstance(draft, dict) else dict(draft)
     again["attachments"] = list(attachments)
-    return again  # type: ignore[no-any-return]
+    return again
 
 
 def _name_of(sealed: Mapping[str, Any]) -> bytes | None:

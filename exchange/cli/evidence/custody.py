@@ -32,7 +32,7 @@ from exchange.cli.output import line, print_json, safe
 from exchange.i18n import _
 from keys.local.terminal import UNCHECKED, UNVERIFIED
 from protocol.encoding.phrase import phrase
-from protocol.errors import NotFoundError, UsageError
+from protocol.errors import NotFoundError
 
 if TYPE_CHECKING:
     from exchange.content.verdicts import ScanResult
@@ -243,10 +243,10 @@ def allow(
     """Allow a file."""
 
     async def work(desk: Desk) -> None:
-        from exchange.office.officers import Login
+        from exchange.acts.evidence import allow_file
 
         secret = read_officer_passphrase(second_passphrase_file, second_officer, "--second-passphrase-file")
-        decided = await desk.custody.allow(_digest(sha256_), reason, Login(second_officer, secret))
+        decided = await allow_file(desk, sha256_, reason, second_officer, secret)
         if as_json:
             print_json(decided)
         else:
@@ -254,13 +254,3 @@ def allow(
             line(text.format(by=safe(decided.by), second=safe(decided.second), reason=safe(decided.reason)))
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
-
-
-def _digest(text: str) -> bytes:
-    try:
-        digest = bytes.fromhex(text)
-    except ValueError:
-        digest = b""
-    if len(digest) != 32:
-        raise UsageError(_("give the SHA-256 of the file, 64 hexadecimal digits"))
-    return digest
