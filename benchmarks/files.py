@@ -337,7 +337,7 @@ def _nginx(place: Path) -> Iterator[int]:
         for _ in range(100):
             if (place / "pid").exists():
                 break
-            time.sleep(0.05)
+            time.sleep(0.05)  # nginx says by a file that it listens, and not otherwise
         yield port
     finally:
         process.terminate()

@@ -18,7 +18,7 @@ from exchange.cases.threads import proved_events
 from exchange.store.rows import Head, StoredMessage
 from exchange.views import Direction, Undelivered
 from protocol.encoding import cbor
-from protocol.encoding.instants import from_ms, to_ms
+from protocol.encoding.instants import to_ms
 from protocol.encoding.phrase import phrase
 from protocol.errors import ForbiddenError, StillUnderWayError
 from protocol.event import Event, EventName
@@ -126,12 +126,6 @@ def draft_anew(message_id: UUID, content: bytes, officer: Mapping[str, Any] | No
 def settled_value(instead: UUID | None, reason: str, by: str, at: datetime) -> bytes:
     """What is kept of a message that needs nobody any more: ``instead`` was sent, or ``reason`` says why nothing is."""
     return cbor.encode([instead.bytes if instead else None, reason, by, to_ms(at)])
-
-
-def settled_by(value: bytes) -> tuple[UUID | None, str, str, datetime]:
-    """What :func:`settled_value` made."""
-    instead, reason, by, at = cbor.decode(value)
-    return UUID(bytes=instead) if instead else None, reason, by, from_ms(at)
 
 
 def _has_arrived(events: Iterable[Event], recipient: str) -> bool:

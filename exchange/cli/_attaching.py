@@ -13,6 +13,8 @@ import typer
 from exchange.i18n import _
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from exchange.desk.desk import Desk
     from exchange.files.progress import Progress, Told
     from exchange.files.sealing import WantedFile
@@ -106,16 +108,12 @@ def file_progress(*, as_json: bool = False) -> Iterator[Told]:
     }
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True, highlight=False), transient=True) as shown:
-        tasks: dict[str, int] = {}
+        tasks: dict[str, TaskID] = {}
 
         def told(progress: Progress) -> None:
             if progress.phase not in tasks:
                 tasks[progress.phase] = shown.add_task(phases[progress.phase], total=progress.total)
-            shown.update(
-                tasks[progress.phase],  # type: ignore[arg-type]
-                completed=progress.done,
-                total=progress.total,
-            )
+            shown.update(tasks[progress.phase], completed=progress.done, total=progress.total)
 
         yield told
 

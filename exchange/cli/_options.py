@@ -197,21 +197,17 @@ def read_officer_passphrase(path: Path | None, officer: str, option: str, *, new
 
 def instant(text: str | None) -> datetime | None:
     """The instant that a person wrote, with its offset; seconds may be left out. Raises :class:`UsageError`."""
-    if text is None:
-        return None
+    return None if text is None else given_instant(text)
+
+
+def given_instant(text: str) -> datetime:
+    """As :func:`instant`, where one must be given."""
     from protocol.encoding.instants import parse_instant
 
     try:
         return parse_instant(_AS_TYPED.sub(lambda found: f"{found[1]}T{found[2]}{found[3] or ':00'}", text, count=1))
     except MalformedError as problem:
         raise UsageError(problem.detail) from None
-
-
-def given_instant(text: str) -> datetime:
-    """As :func:`instant`, where one must be given."""
-    found = instant(text)
-    assert found is not None  # noqa: S101 - it was given
-    return found
 
 
 def run(work: Callable[[], Coroutine[Any, Any, int | None]], *, as_json: bool) -> None:

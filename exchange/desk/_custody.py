@@ -213,10 +213,11 @@ class DeskCustody:
 
         wanted = await self._in_thread(places)
         shelf = self._works.files.shelf
-        return [
-            await stoppable(lambda _stop, name=name, place=place: copy_whole(shelf.path(place), folder / name))  # type: ignore[misc]
-            for name, place in sorted(wanted.items())
-        ]
+
+        def copied(name: str, place: str, _stop: Stop) -> Path:
+            return copy_whole(shelf.path(place), folder / name)
+
+        return [await stoppable(partial(copied, name, place)) for name, place in sorted(wanted.items())]
 
     def _exportable(
         self, head: Head, content: Mapping[str, Any], custodies: Iterable[Custody], only_named: bool

@@ -10,6 +10,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 from uuid import UUID
@@ -67,7 +68,7 @@ class FileCarrying:
         moved, transfers = [0, 0], []
         for transfer in await self._unfinished(Direction.SENT):
             with alone(self._context, transfer):
-                going = await self._context.in_thread(lambda each=transfer: self._going(each.message))  # type: ignore[misc]
+                going = await self._context.in_thread(partial(self._going, transfer.message))
                 if going is None:  # the node's log proves that it has them
                     done = TransferBook(self._context, transfer)
                     await done.note(TransferState.DONE, bytes_moved=transfer.total_bytes, rate=0)
@@ -146,7 +147,7 @@ class _CarriedOut:
             most = min(MAX_SEGMENTS, MAX_DATA_BYTES // file.segment_bytes)
             for block in range(-(-file.segments // BLOCK)):
                 for run in self._lacking(folder, number, block, most):
-                    yield lambda number=number, run=run: write(number, run)  # type: ignore[misc]
+                    yield partial(write, number, run)
 
     def _lacking(self, folder: CarriedFolder, number: int, block: int, most: int) -> Iterator[list[int]]:
         folder.tidy(self.digest, number, block)

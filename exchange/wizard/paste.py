@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
@@ -367,9 +366,3 @@ def _is_no_session(line: str) -> bool:
 
 def _joined(line: str) -> str:
     return " ".join(line.split()).strip(" ,;|\"'")
-
-
-def problems_of_paste(paste: Paste) -> Iterator[str]:
-    """The lines that gave no target, each with why, for a person."""
-    for one in paste.not_understood:
-        yield phrase("line {line}: {why}", line=one.line, why=one.why) if one.line else one.why
