@@ -26,6 +26,9 @@ from multidict import MultiDictProxy
 from exchange.desk.desk import Desk, utc_now
 from exchange.office.officers import Login
 from exchange.service.service import DeskService
+from exchange.web.done import done_text
+from exchange.web.frame import Facts, FactsKept, frame_of
+from exchange.web.signin.door import Door
 from exchange.web.signin.sessions import WebSession, WebSessions
 from keys.local.translation import _
 from keys.pages.assets import Assets
@@ -47,8 +50,10 @@ class WebDesk:
     origins: Origins
     assets: Assets
     templates: Environment
+    door: Door
     cookie: str
     secure: bool
+    facts: FactsKept = field(default_factory=FactsKept)
 
 
 WEB_DESK: web.AppKey[WebDesk] = web.AppKey("web_desk")
@@ -63,6 +68,7 @@ class PageCall:
     session: WebSession | None
     form: Mapping[str, str] = field(default_factory=dict)
     fields: MultiDictProxy[Any] | None = None
+    facts: Facts | None = None
     _desk: Desk | None = None
 
     @property
@@ -108,6 +114,18 @@ class PageCall:
         """The token of a form that is sent to ``path``."""
         return token_of(self.session.form_key, path) if self.session is not None else ""
 
+    @property
+    def back(self) -> str:
+        """The page that the reader sees: this one; after a form, the one that it stands on."""
+        if self.request.method == "GET":
+            return self.request.path_qs
+        origin, _slash, path = self.request.headers.get("Referer", "").partition(self.request.headers["Host"])
+        return (
+            path
+            if path.startswith("/") and f"{origin}{self.request.headers['Host']}" in self.site.origins.origins
+            else "/"
+        )
+
     def page(self, template: str, *, status: int = 200, **values: Any) -> web.Response:
         """A page."""
         given = {
@@ -119,6 +137,10 @@ class PageCall:
             "token": self.token,
             "languages": offered(),
             "problem": None,
+            "frame": frame_of(self.site.door.party.desk, self.now, self.site.sessions.idle_s, self.facts),
+            "back": self.back,
+            "done": done_text(self.query("done")),
+            "kept": self.session.typed() if self.session is not None else None,
             "form": self.form,
             **values,
         }
