@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -26,6 +26,7 @@ from exchange.link.link import NodeLink
 from exchange.store.files import FileTransfer, TransferState
 from exchange.views import Direction
 from keys.local.carried.folder import BLOCK, CarriedFolder, Pack
+from protocol.bundle_sizes import MAX_HANDS
 from protocol.encoding.instants import truncate
 from protocol.errors import BundleTruncatedError, ComityError, FileNotHereError
 from protocol.event import EventName, decode_event
@@ -73,10 +74,11 @@ class FileCarrying:
                     done = TransferBook(self._context, transfer)
                     await done.note(TransferState.DONE, bytes_moved=transfer.total_bytes, rate=0)
                     continue
+                before = moved[0]
                 for step in going.steps(folder, self._book):
                     count, size = await asyncio.to_thread(step)
                     moved = [moved[0] + count, moved[1] + size]
-                transfers.append(transfer)
+                transfers.append(await self._handed(transfer, going.hand) if moved[0] > before else transfer)
         return CarriedFiles(len(transfers), moved[0], moved[1], tuple(transfers))
 
     async def take(self, path: Path) -> CarriedFiles:
@@ -103,6 +105,19 @@ class FileCarrying:
             return [one for one in found if store.refusals.of(one.message) is None]
 
         return await self._context.in_thread(look)
+
+    async def _handed(self, transfer: FileTransfer, hand: bytes) -> FileTransfer:
+        """Keep that this desk wrote these files to a disk: their custody shows it."""
+        files = self._context.store.files
+
+        def keep() -> FileTransfer:
+            with self._context.store.database.transaction(redone=True):
+                now = files.transfer(transfer.message) or transfer
+                kept = replace(now, hands=tuple(dict.fromkeys((*now.hands, hand)))[-MAX_HANDS:])
+                files.progress(kept)
+                return kept
+
+        return await self._context.in_thread(keep)
 
     def _going(self, message: UUID) -> _CarriedOut | None:
         """The message's files on their way out; None when the own node has them all."""
@@ -197,7 +212,7 @@ class _FolderNode:
         files = decode_list(raw)
         if not wanted.wanted:
             held = tuple(ranges_of(self._look(wanted.digest, number)) for number in range(len(files.files)))
-            return FilesHeld(raw, held)
+            return FilesHeld(raw, held, (), self._folder.hands(wanted.digest))
         segments: list[SegmentSent] = []
         for one in wanted.wanted:
             for index in range(one.first, one.first + one.count):

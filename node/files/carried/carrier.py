@@ -148,7 +148,8 @@ class FileCarrier:
         if at.file == 0 and at.segment == 0:
             hand = write_hand(digest, self._node.name, to, now, self._signer)
             file_list = writing.holding.stored.file_list or b""
-            await asyncio.to_thread(writing.folder.begin, digest, file_list, hand)
+            earlier = await self._context.hands.of(digest)
+            await asyncio.to_thread(writing.folder.begin, digest, file_list, hand, earlier)
             writing.step.messages += 1
         following: CarriedPlace | None = None
         for place in writing.blocks(at):
@@ -252,6 +253,8 @@ class FileCarrier:
         holding = await self._context.holdings.find(at.digest)
         if holding is None:
             raise FileGoneError("these files were let go here")
+        if holding.marks.absent:  # before the files are whole: who fetches them then gets this with them
+            await self._context.hands.keep(at.digest, await asyncio.to_thread(taking.folder.hands, at.digest))
         before = taking.step.segments, taking.step.size_bytes
         taking.step.messages += at.file == 0 and at.segment == 0
         try:
