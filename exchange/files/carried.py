@@ -42,12 +42,16 @@ _PACKS_KEPT = 4
 
 @dataclass(frozen=True, slots=True)
 class CarriedFiles:
-    """What an export or import moved, and how the transfers of the messages then stand."""
+    """What an export or import moved, and how the transfers of the messages then stand.
+
+    ``already`` counts segments that an earlier export left in the folder and that are not written again.
+    """
 
     messages: int
     segments: int
     size_bytes: int
     transfers: tuple[FileTransfer, ...]
+    already: int = 0
 
 
 class FileCarrying:
@@ -66,7 +70,7 @@ class FileCarrying:
         """
         folder = CarriedFolder(path)
         await asyncio.to_thread(folder.create)
-        moved, transfers = [0, 0], []
+        moved, transfers, already = [0, 0], [], 0
         for transfer in await self._unfinished(Direction.SENT):
             with alone(self._context, transfer):
                 going = await self._context.in_thread(partial(self._going, transfer.message))
@@ -78,8 +82,9 @@ class FileCarrying:
                 for step in going.steps(folder, self._book):
                     count, size = await asyncio.to_thread(step)
                     moved = [moved[0] + count, moved[1] + size]
+                already += going.already
                 transfers.append(await self._handed(transfer, going.hand) if moved[0] > before else transfer)
-        return CarriedFiles(len(transfers), moved[0], moved[1], tuple(transfers))
+        return CarriedFiles(len(transfers), moved[0], moved[1], tuple(transfers), already)
 
     async def take(self, path: Path) -> CarriedFiles:
         """Take what the folder has of files of messages that came, each segment verified; harmless to repeat.
@@ -137,12 +142,15 @@ class FileCarrying:
         return _CarriedOut(head.digest, files, tuple(places[file.name] for file in files.files), hand)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _CarriedOut:
+    """Files on their way out; ``already`` of their segments were in the folder."""
+
     digest: bytes
     files: FileList
     places: tuple[str, ...]
     hand: bytes
+    already: int = 0
 
     def steps(self, folder: CarriedFolder, book: FileBook) -> Iterator[Callable[[], tuple[int, int]]]:
         """The work of writing them, pack by pack: each says how many segments and bytes it wrote."""
@@ -171,6 +179,7 @@ class _CarriedOut:
             end = pack.first + pack.count
             if end <= file.segments and pack.size_bytes >= sum(file.extent(end - 1)) - file.extent(pack.first)[0]:
                 covered.update(range(pack.first, end))
+        self.already += len(covered)
         end = min(file.segments, (block + 1) * BLOCK)
         lacking = [index for index in range(block * BLOCK, end) if index not in covered]
         for first, count in ranges_of(lacking):
