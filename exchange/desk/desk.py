@@ -62,7 +62,6 @@ from protocol.address import Address
 
 if TYPE_CHECKING:
     from exchange.desk._custody import DeskCustody
-    from exchange.desk._web_access import DeskWebAccess
 
 T = TypeVar("T")
 
@@ -121,13 +120,6 @@ class Desk:
         from exchange.desk._custody import DeskCustody
 
         return DeskCustody(self._works, self.files, self.evidence)
-
-    @cached_property
-    def web_access(self) -> DeskWebAccess:
-        """The officer's own ways to sign in in a browser; made, and imported, by who asks for it."""
-        from exchange.desk._web_access import DeskWebAccess
-
-        return DeskWebAccess(self._works)
 
     @classmethod
     @asynccontextmanager

@@ -29,6 +29,7 @@ from exchange.service.service import DeskService
 from exchange.web.done import done_text
 from exchange.web.frame import Facts, FactsKept, frame_of
 from exchange.web.signin.door import Door
+from exchange.web.signin.factors import OwnAccess
 from exchange.web.signin.sessions import WebSession, WebSessions
 from keys.local.translation import _
 from keys.pages.assets import Assets
@@ -36,7 +37,8 @@ from keys.pages.form_tokens import token_of
 from keys.pages.languages import offered
 from keys.pages.origins import Origins
 from keys.pages.rendering import rendered
-from protocol.errors import ComityError, FormError, SignInNeededError
+from protocol.encoding.phrase import phrase
+from protocol.errors import ComityError, FormError, SignInNeededError, UnavailableError
 
 MAX_FIELD_CHARS = 200_000
 
@@ -80,10 +82,19 @@ class PageCall:
     async def desk(self) -> Desk:
         """The desk as the signed-in officer acts on it; raises :class:`SignInNeededError`."""
         if self._desk is None:
-            session = self.signed_in()
-            login = Login(session.officer, signer=session.signer) if session.officer is not None else Login()
-            self._desk = await self.site.service.desk(login)
+            self._desk = await self.site.service.desk(self._login())
         return self._desk
+
+    async def own_access(self) -> OwnAccess:
+        """The officer's own settings and ways to sign in; raises as :meth:`desk`."""
+        opened = self.site.service.opened
+        if opened is None:
+            raise UnavailableError(phrase("the desk is not open"))
+        return OwnAccess(opened.context, await opened.acting(self._login()))
+
+    def _login(self) -> Login:
+        session = self.signed_in()
+        return Login(session.officer, signer=session.signer) if session.officer is not None else Login()
 
     def signed_in(self) -> WebSession:
         """The session, open; raises :class:`SignInNeededError`."""

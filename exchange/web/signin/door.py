@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from exchange.desk.desk import OpenedDesk
 from exchange.office.officers import DeskOfficer, OfficerRegister, check_officer_id, officer_signer
-from exchange.office.web_access import WebAccess, WebProfile, public_key_of, unwrap_seed
+from exchange.web.signin.access import WebAccess, WebProfile, public_key_of, unwrap_seed
 from exchange.web.signin.codes import OneTimeCodes
 from exchange.web.signin.limits import Guesses
 from exchange.web.signin.passkeys import Challenges, RelyingParty, credential_of, used

@@ -1,7 +1,7 @@
 """Passkeys (WebAuthn Level 3 with its extension ``prf``): what a browser is asked, and whether its answer is right.
 
 The relying party is the desk's own name: a passkey of one desk says nothing to another program of the machine. The
-authenticator must verify its holder. What it computes for ``prf`` opens the officer's key, and is kept nowhere.
+authenticator must verify its holder. Its output for ``prf`` opens the officer's key, and is kept nowhere.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ import json
 import os
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from exchange.office.web_access import Passkey, prf_input, public_key_of, wrap_seed
+from exchange.web.signin.access import Passkey, prf_input, public_key_of, wrap_seed
 from protocol.encoding.json_bounds import require_few_items
+from protocol.encoding.json_names import each_name_once
 from protocol.encoding.phrase import phrase
-from protocol.errors import PasskeyError
+from protocol.errors import MalformedError, PasskeyError
 
 GOOD_FOR_S = 300.0
 MAX_ASKED = 1_024
@@ -57,9 +58,11 @@ class Challenges:
     def take(self, purpose: str, answer: dict[str, Any]) -> bytes:
         """The challenge that an answer is to; it is used up. Raises :class:`PasskeyError`."""
         try:
-            client = json.loads(_decoded(answer["response"]["clientDataJSON"]))
+            said = _decoded(answer["response"]["clientDataJSON"])
+            require_few_items(said, _MAX_ITEMS)
+            client = json.loads(said, object_pairs_hook=each_name_once)
             challenge = _decoded(client["challenge"])
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, RecursionError, MalformedError):
             raise PasskeyError(phrase("the browser's answer cannot be read")) from None
         until = self._asked.pop((purpose, challenge), 0.0)
         if until <= self._clock():
@@ -73,10 +76,10 @@ def read_answer(typed: str) -> dict[str, Any]:
         if len(typed) > MAX_ANSWER_CHARS:
             raise PasskeyError(phrase("the browser's answer is too long"))
         require_few_items(typed.encode(), _MAX_ITEMS)
-        answer = json.loads(typed)
+        answer = json.loads(typed, object_pairs_hook=each_name_once)
         if not isinstance(answer, dict) or not isinstance(answer.get("response"), dict):
             raise PasskeyError(phrase("the browser's answer cannot be read"))
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, MalformedError):
         raise PasskeyError(phrase("the browser's answer cannot be read")) from None
     return answer
 
@@ -91,7 +94,8 @@ def read_output(typed: str) -> bytes | None:
 
 def asked_to_add(party: RelyingParty, challenge: bytes, officer: str, user: bytes, known: list[Passkey]) -> str:
     """What a browser is asked so that it makes a passkey (JSON). ``user`` names the officer to the authenticator."""
-    from webauthn import generate_registration_options, options_to_json
+    from webauthn import generate_registration_options
+    from webauthn.helpers import options_to_json_dict
     from webauthn.helpers.structs import (
         AuthenticatorSelectionCriteria,
         PublicKeyCredentialDescriptor,
@@ -110,7 +114,7 @@ def asked_to_add(party: RelyingParty, challenge: bytes, officer: str, user: byte
             resident_key=ResidentKeyRequirement.REQUIRED, user_verification=UserVerificationRequirement.REQUIRED
         ),
     )
-    return _with_prf(options_to_json(options), party.desk)
+    return _with_prf(options_to_json_dict(options), party.desk)
 
 
 def added(
@@ -145,13 +149,14 @@ def added(
 
 def asked_to_sign_in(party: RelyingParty, challenge: bytes) -> str:
     """What a browser is asked so that a passkey signs in (JSON): whose it is, it says itself."""
-    from webauthn import generate_authentication_options, options_to_json
+    from webauthn import generate_authentication_options
+    from webauthn.helpers import options_to_json_dict
     from webauthn.helpers.structs import UserVerificationRequirement
 
     options = generate_authentication_options(
         rp_id=party.id, challenge=challenge, user_verification=UserVerificationRequirement.REQUIRED
     )
-    return _with_prf(options_to_json(options), party.desk)
+    return _with_prf(options_to_json_dict(options), party.desk)
 
 
 def credential_of(answer: dict[str, Any]) -> bytes:
@@ -182,8 +187,8 @@ def used(party: RelyingParty, challenge: bytes, answer: dict[str, Any], passkey:
     return replace(passkey, count=verified.new_sign_count, used_at=at)
 
 
-def _with_prf(options: str, desk: str) -> str:
-    said = json.loads(options)
+def _with_prf(options: Mapping[str, Any], desk: str) -> str:
+    said = dict(options)
     said["extensions"] = {"prf": {"eval": {"first": _encoded(prf_input(desk))}}}
     return json.dumps(said)
 

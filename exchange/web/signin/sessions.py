@@ -24,7 +24,7 @@ MAX_SESSIONS = 256
 LONGEST_S = 12 * 3600.0
 # So long what was typed waits for an officer whose session ended.
 ENDED_S = 24 * 3600.0
-# Whoever signed in so lately may change how one signs in.
+# An officer who signed in so lately may change how one signs in.
 FRESH_S = 600.0
 _SECRET_BYTES = 32
 _MAX_BROWSER = 200

@@ -9,12 +9,13 @@ from zoneinfo import available_timezones
 
 from aiohttp import web
 
-from exchange.office.web_access import MAX_NAME
 from exchange.web.calls import Page, PageCall
+from exchange.web.signin.access import MAX_NAME
 from exchange.web.signin.passkeys import added, asked_to_add, read_answer, read_output
 from exchange.web.signin.totp import new_offer, step_of
 from keys.local.translation import _
 from keys.pages.languages import keep_choice, offered
+from protocol.encoding.phrase import phrase
 from protocol.errors import ComityError, FormError, NotFoundError, SignInAgainError, SignInError
 
 _SETTINGS, _PASSKEY, _TOTP = "signin/settings.html", "signin/passkey.html", "signin/totp.html"
@@ -29,12 +30,12 @@ async def show(call: PageCall) -> web.StreamResponse:
 
 async def prefer(call: PageCall) -> web.StreamResponse:
     """Set language, zone and sound."""
-    desk = await call.desk()
+    own = await call.own_access()
     language, zone = call.text("language"), call.text("zone")
     try:
         if (language and language not in offered()) or (zone and zone not in available_timezones()):
-            raise FormError(_("There is no such language or time zone here."))
-        await desk.web_access.prefer(language=language, zone=zone, sound=bool(call.text("sound")))
+            raise FormError(phrase("There is no such language or time zone here."))
+        await own.prefer(language=language, zone=zone, sound=bool(call.text("sound")))
     except ComityError as problem:
         return call.refused(_SETTINGS, problem, **await _shown(call))
     call.signed_in().zone = zone
@@ -58,7 +59,7 @@ async def show_passkey(call: PageCall) -> web.StreamResponse:
 async def ask_passkey(call: PageCall) -> web.StreamResponse:
     """What a browser is asked so that it makes a passkey (JSON)."""
     officer, door = _fresh_officer(call), call.site.door
-    known = await (await call.desk()).web_access.passkeys()
+    known = await (await call.own_access()).passkeys()
     user = sha256(b"comity/v1/web-user\0" + f"{door.party.desk}\0{officer}".encode()).digest()
     asked = asked_to_add(door.party, door.challenges.ask(f"add {officer}"), officer, user, list(known))
     return web.Response(text=asked, content_type="application/json")
@@ -71,7 +72,7 @@ async def add_passkey(call: PageCall) -> web.StreamResponse:
     challenge = door.challenges.take(f"add {officer}", answer)
     made = added(door.party, challenge, answer, output, call.signed_in().seed(), call.now)
     name = " ".join(call.text("name").split())[:MAX_NAME] or _("Passkey")
-    await (await call.desk()).web_access.add_passkey(replace(made, name=name))
+    await (await call.own_access()).add_passkey(replace(made, name=name))
     done = "passkey-added" if made.wrapped is not None else "passkey-added-half"
     return web.json_response({"go": f"/settings?done={done}"})
 
@@ -79,12 +80,12 @@ async def add_passkey(call: PageCall) -> web.StreamResponse:
 async def remove_passkey(call: PageCall) -> web.StreamResponse:
     """Forget a passkey, such as one that was lost."""
     _fresh_officer(call)
-    desk = await call.desk()
-    for one in await desk.web_access.passkeys():
+    own = await call.own_access()
+    for one in await own.passkeys():
         if one.credential.hex()[:32] == call.part("passkey"):
-            await desk.web_access.remove_passkey(one.credential)
+            await own.remove_passkey(one.credential)
             return call.go("/settings?done=passkey-removed")
-    raise NotFoundError(_("There is no such passkey of yours."))
+    raise NotFoundError(phrase("There is no such passkey of yours."))
 
 
 async def show_totp(call: PageCall) -> web.StreamResponse:
@@ -103,16 +104,16 @@ async def set_totp(call: PageCall) -> web.StreamResponse:
     step = step_of(secret, call.text("totp"), call.now)
     if step is None:
         offer = new_offer(officer, call.site.door.party.desk, secret)
-        problem = SignInError(_("That is not the code that the app shows now. Is its clock right?"))
+        problem = SignInError(phrase("That is not the code that the app shows now. Is its clock right?"))
         return call.refused(_TOTP, problem, offer=offer, fresh=True)
-    await (await call.desk()).web_access.set_totp(secret, step)
+    await (await call.own_access()).set_totp(secret, step)
     return call.go("/settings?done=totp-added")
 
 
 async def remove_totp(call: PageCall) -> web.StreamResponse:
     """Ask for no more codes."""
     _fresh_officer(call)
-    await (await call.desk()).web_access.set_totp("", 0)
+    await (await call.own_access()).set_totp("", 0)
     return call.go("/settings?done=totp-removed")
 
 
@@ -123,7 +124,7 @@ async def end_session(call: PageCall) -> web.StreamResponse:
         if one.name == call.part("session"):
             call.site.sessions.end(one)
             return call.go("/sign-in" if one is own else "/settings?done=session-ended")
-    raise NotFoundError(_("There is no such session of yours."))
+    raise NotFoundError(phrase("There is no such session of yours."))
 
 
 async def end_others(call: PageCall) -> web.StreamResponse:
@@ -164,14 +165,14 @@ async def show_keys(call: PageCall) -> web.StreamResponse:
 
 
 async def _shown(call: PageCall) -> dict[str, Any]:
-    session, desk = call.signed_in(), await call.desk()
+    session, own = call.signed_in(), await call.own_access()
     sessions = [
         (one, *(round(age / 60) for age in call.site.sessions.age_s(one)))
         for one in call.site.sessions.of(session.officer)
     ]
     return {
-        "profile": await desk.web_access.profile(),
-        "passkeys": await desk.web_access.passkeys() if session.officer else [],
+        "profile": await own.profile(),
+        "passkeys": await own.passkeys() if session.officer else [],
         "sessions": sessions,
         "zones": sorted(available_timezones()),
         "fresh": _is_fresh(call),
@@ -186,7 +187,7 @@ def _fresh_officer(call: PageCall) -> str:
     """The officer, who proved to be there lately; raises :class:`SignInAgainError`, :class:`FormError` for nobody."""
     officer = call.signed_in().officer
     if officer is None:
-        raise FormError(_("A desk without officers has no second factors."))
+        raise FormError(phrase("A desk without officers has no second factors."))
     if not _is_fresh(call):
         raise SignInAgainError
     return officer
