@@ -19,8 +19,10 @@ def mounted_disk(folder: Path, size: str) -> Iterator[Path]:
     )
     if mounted.returncode:
         pytest.skip("needs the right to mount a tmpfs")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 @contextmanager
