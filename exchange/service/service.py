@@ -70,7 +70,7 @@ class DeskService:
     derived: dict[str, Any] = field(default_factory=dict)
     taught: tuple[int, int] | None = None
     opened: OpenedDesk | None = None
-    # What commands may ask other parts of the service, by the act's name.
+    # Acts of other parts of the service that commands may ask for, by their names.
     acts: dict[str, Callable[[Mapping[str, Any]], Any]] = field(default_factory=dict)
     commands: CommandServer | None = None
     _ending: asyncio.Event = field(default_factory=asyncio.Event)

@@ -18,7 +18,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-from weakref import WeakSet
 
 from aiohttp import web
 from jinja2 import Environment
@@ -58,7 +57,7 @@ class WebDesk:
     secure: bool
     facts: FactsKept = field(default_factory=FactsKept)
     # The connections on which an officer is signed in: others end before them where there are too many.
-    signed_in: WeakSet[object] = field(default_factory=WeakSet)
+    signed_in: set[object] = field(default_factory=set)
 
 
 WEB_DESK: web.AppKey[WebDesk] = web.AppKey("web_desk")

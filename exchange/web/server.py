@@ -171,6 +171,7 @@ async def _tidy(desk: WebDesk, connections: ApiConnections) -> None:
     while True:
         await asyncio.sleep(TIDY_EVERY_S)
         connections.look()
+        desk.signed_in.intersection_update(connections.there())
         desk.sessions.tidy()
 
 
