@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -37,7 +37,11 @@ from protocol.files.logged import CANCELLED, LoggedFiles, check_logged, whole_se
 _INSERT_SET = (
     "INSERT INTO file_set (message, digest, set_digest, files, bytes, payer, expires_ms) VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
-_INSERT_HOP = "INSERT OR IGNORE INTO file_hop (message, party, recipients) VALUES (?, ?, ?)"
+_INSERT_HOP = (
+    "INSERT INTO file_hop (message, party, state, recipients) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT (message, party) DO UPDATE SET state = excluded.state, recipients = excluded.recipients"
+)
+_FIND_HOP = "SELECT state, recipients FROM file_hop WHERE message = ? AND party = ?"
 _INSERT_EVENT = "INSERT INTO file_event (message, event, party, file, idx) VALUES (?, ?, ?, ?, ?)"
 _COUNT_EVENTS = "SELECT count(*) FROM file_event WHERE message = ? AND event = ? AND party = ?"
 # A desk states something of each file alone and, at the most, as often of some of them together. The log is for ever.
@@ -109,18 +113,39 @@ def keep_files(rows: Rows, message: int, incoming: Incoming, payer: str, parties
         expires_ms = to_ms(incoming.expires)
         row = (message, incoming.digest, files.digest, files.count, files.total_bytes, payer, expires_ms)
         rows.execute(_INSERT_SET, row)
-    hops = [(message, party, " ".join(map(str, recipients))) for party, recipients in parties]
-    added = sum(rows.execute(_INSERT_HOP, hop).rowcount for hop in hops)
-    if added:
+    waits = [_wait_for(rows, message, party, recipients) for party, recipients in parties]
+    if any(waits):
         # Somebody waits (again), also for the entry that says that the files are here.
         rows.execute("UPDATE file_set SET whole_ms = NULL, done_ms = NULL WHERE message = ?", (message,))
 
 
-def no_files_for(rows: Rows, message: int, party: str, at: datetime) -> None:
-    """The party does not get the message, and so none of its files."""
-    closed = rows.execute(_SET_HOP, (HopState.GETS_NONE, message, party, HopState.WAITS))
-    if closed.rowcount:
-        rows.execute(_DONE, (to_ms(at), message))
+def _wait_for(rows: Rows, message: int, party: str, recipients: Iterable[Address]) -> bool:
+    """The party is to get the files for these recipients too; whether it did not wait for any before.
+
+    One that has them needs no more of them: it hands them on to its further recipients itself.
+    """
+    further = [str(recipient) for recipient in recipients]
+    known = rows.execute(_FIND_HOP, (message, party)).fetchone()
+    if known is None or known[0] == HopState.GETS_NONE:  # none of those before get the message from there
+        rows.execute(_INSERT_HOP, (message, party, HopState.WAITS, " ".join(further)))
+        return True
+    together = " ".join(dict.fromkeys((*known[1].split(), *further)))
+    if together != known[1]:
+        rows.execute(_INSERT_HOP, (message, party, known[0], together))
+    return False
+
+
+def no_files_for(rows: Rows, message: int, party: str, refused: Sequence[str], at: datetime) -> None:
+    """The party does not get the message for the ``refused`` recipients, and so none of its files for them."""
+    known = rows.execute(_FIND_HOP, (message, party)).fetchone()
+    if known is None or known[0] != HopState.WAITS:
+        return
+    left = " ".join(recipient for recipient in known[1].split() if recipient not in refused)
+    if left and refused:
+        rows.execute(_INSERT_HOP, (message, party, HopState.WAITS, left))
+        return
+    rows.execute(_SET_HOP, (HopState.GETS_NONE, message, party, HopState.WAITS))
+    rows.execute(_DONE, (to_ms(at), message))
 
 
 def forget_files(rows: Rows, messages: list[tuple[int]]) -> None:

@@ -10,6 +10,7 @@ import pytest
 from node.store.file_operations import RecordCancelTold, RecordFilesTaken
 from node.store.file_reads import HopState
 from node.store.operations import (
+    AcceptTransfer,
     Done,
     EraseEntries,
     Failed,
@@ -320,3 +321,57 @@ async def test_a_folder_that_was_lost_is_told_to_the_operator(tmp_path: Path) ->
     async with file_node(tmp_path) as node:
         assert "files-missing" in node.log.getvalue()
         assert await node.missing(files) == set(files.segments)
+
+
+async def test_recipients_of_one_partner_that_come_one_after_the_other_all_stand_behind_it(tmp_path: Path) -> None:
+    files = Files.of(1000)
+    async with file_node(tmp_path) as node:
+        for behind in (OSAKA, PARIS, PARIS):
+            await node.perform(AcceptTransfer(files.message, "fr", (), NOW, {"gr": (behind,)}))
+        stored = await node.database.reads.file_set(files.digest)
+        assert stored is not None
+        assert [(hop.party, hop.recipients, hop.state) for hop in stored.hops] == [
+            ("gr", (OSAKA, PARIS), HopState.WAITS)
+        ]
+
+
+async def test_a_message_refused_for_one_recipient_keeps_its_files_from_no_other_behind_that_partner(
+    tmp_path: Path,
+) -> None:
+    files = Files.of(1000)
+    async with file_node(tmp_path) as node:
+
+        async def hop(expected: HopState, *recipients: Address) -> None:
+            stored = await node.database.reads.file_set(files.digest)
+            assert stored is not None
+            assert [(one.state, one.recipients) for one in stored.hops] == [(expected, recipients)]
+            assert (stored.done_at is None) == (expected is HopState.WAITS)
+
+        async def refuse_next() -> None:
+            queued, *_ = await node.database.reads.due_outbound("gr", OutboundKind.ENVELOPE, NOW, Portion(9, MIB))
+            await node.perform(RecordRefused(queued.outbound_id, "gr", ("revoked",), NOW))
+
+        for behind in (OSAKA, PARIS):
+            await node.perform(AcceptTransfer(files.message, "fr", (), NOW, {"gr": (behind,)}))
+        await refuse_next()
+        await hop(HopState.WAITS, PARIS)
+        await refuse_next()
+        await hop(HopState.GETS_NONE, PARIS)
+        await node.perform(AcceptTransfer(files.message, "fr", (), NOW, {"gr": (TOKYO,)}))
+        await hop(HopState.WAITS, TOKYO)
+
+
+async def test_a_partner_that_has_the_files_needs_none_for_a_further_recipient(tmp_path: Path) -> None:
+    files = Files.of(1000)
+    async with file_node(tmp_path, retention_h=2) as node:
+        await node.perform(AcceptTransfer(files.message, "fr", (), NOW, {"gr": (OSAKA,)}))
+        await node.announce(files, "fr")
+        await node.bring(files, files.segments, "fr")
+        await node.perform(taken(files, "gr"))
+        await node.perform(AcceptTransfer(files.message, "fr", (), NOW, {"gr": (PARIS,)}))
+        stored = await node.database.reads.file_set(files.digest)
+        assert stored is not None
+        assert [(hop.state, hop.recipients) for hop in stored.hops] == [(HopState.HAS, (OSAKA, PARIS))]
+        node.clock.pass_(hours=4)
+        await node.housekeeping.look(node.clock())
+        assert await node.store.messages() == [], "what nobody waits for does not stay until the message expires"
