@@ -95,7 +95,7 @@ class FileFetcher:
                 held = await client.fetch_files(FilesWanted(stored.digest), 0)
                 check_list(held.file_list, stored.file_set)
                 announced = FilesAnnounced(stored.digest, held.file_list)
-                return await self._here(self._intake.announce(announced, relay, desk=False)) is not None
+                return await self._here(self._intake.announce(announced, relay)) is not None
             holding = await self._context.holdings.of(stored)
             if holding is None:
                 return False

@@ -111,7 +111,7 @@ class InProcess:
 
     async def announce_files(self, announced: FilesAnnounced, files: int) -> tuple[Ranges, ...]:
         decoded = bodies.decode_open(bodies.encode_open(announced))
-        missing = await self.node.intake.announce(decoded, self.own, desk=False)
+        missing = await self.node.intake.announce(decoded, self.own)
         return bodies.decode_missing(bodies.encode_missing(missing), files, self.own)
 
     async def send_segments(self, message: bytes, body: bytes, count: int, extra_s: float) -> list[ComityError | None]:
@@ -194,7 +194,7 @@ class FileNode:
         await self.sequencer.perform(operation)
 
     async def announce(self, files: Files, caller: str = SENDER) -> list[Ranges]:
-        return await self.intake.announce(files.announced, caller, desk="@" in caller)
+        return await self.intake.announce(files.announced, caller)
 
     async def missing(self, files: Files) -> set[tuple[int, int]]:
         """The places that the node says are missing."""

@@ -245,7 +245,7 @@ class FileCarrier:
         file_list = await asyncio.to_thread(taking.folder.file_list, at.digest)
         announced = FilesAnnounced(at.digest, file_list)
         try:
-            await self._intake.announce(announced, stored.payer, desk="@" in stored.payer)
+            await self._intake.announce(announced, stored.payer)
         except (FileQuotaError, StorageFullError) as problem:  # there may be room for those of another message
             taking.step.refuse(at.digest, problem)
             return None

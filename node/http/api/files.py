@@ -28,7 +28,7 @@ def _party(context: HttpContext, caller: Caller) -> str:
 async def announce(context: HttpContext, caller: Caller, request: web.Request, body: bytes) -> web.Response:
     """The list of a message's files; the answer says which segments are missing here, also after a break."""
     party = _party(context, caller)
-    missing = await context.files.announce(bodies.decode_open(body), party, desk=caller.desk is not None)
+    missing = await context.files.announce(bodies.decode_open(body), party)
     return cbor_response(bodies.encode_missing(missing))
 
 

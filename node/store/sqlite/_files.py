@@ -11,11 +11,14 @@ from node.store._leaves import EventSubject
 from node.store.file_operations import (
     AnnounceFiles,
     CancelFiles,
+    FilesQuota,
+    NoteFilesMoved,
     RecordCancelTold,
     RecordFiles,
     RecordFilesDeleted,
     RecordFilesExpired,
     RecordFilesTaken,
+    ReserveFilesAgain,
 )
 from node.store.file_reads import HopState
 from node.store.operations import Incoming, RecordStatement
@@ -49,6 +52,7 @@ _STATED_FOR_EACH_FILE = 2
 _SET_HOP = "UPDATE file_hop SET state = ? WHERE message = ? AND party = ? AND state = ?"
 # Those who wait get none; partners come into the state that is given.
 _CLOSE = "UPDATE file_hop SET state = CASE WHEN instr(party, '@') > 0 THEN 3 ELSE ? END WHERE message = ? AND state = 0"
+_MOVED = "UPDATE file_set SET moved_ms = ? WHERE digest = ?"
 _BEGIN = frozenset({EventName.FileAcceptance, EventName.FileRelayAcceptance})
 _ENDS = frozenset({EventName.FileDeletion, EventName.FileExpiry})
 _END = "UPDATE file_set SET ended_ms = ? WHERE message = ?"
@@ -167,17 +171,42 @@ def announce_files(rows: Rows, operation: AnnounceFiles) -> Result:
         return Result(duplicate=True)
     if from_ms(row.message.expires_ms) <= operation.at:
         raise ExpiredError("the message's expiry has passed")
-    (taken,) = rows.execute(
-        "SELECT COALESCE(sum(bytes), 0) FROM file_set WHERE payer = ? AND list IS NOT NULL AND ended_ms IS NULL",
-        (operation.caller,),
-    ).fetchone()
-    if taken + row.bytes > operation.quota_bytes:
-        raise FileQuotaError(
-            f"{operation.caller} has {taken} bytes of files in transit here, and may have {operation.quota_bytes}"
-        )
-    kept = (operation.file_list, operation.may_rest, row.message.id)
-    rows.execute("UPDATE file_set SET list = ?, may_rest = ? WHERE message = ?", kept)
+    _require_quota(rows, operation.caller, row.bytes, operation.quota)
+    kept = (operation.file_list, operation.may_rest, to_ms(operation.at), row.message.id)
+    rows.execute("UPDATE file_set SET list = ?, may_rest = ?, moved_ms = ? WHERE message = ?", kept)
     return Result(count=1)
+
+
+def reserve_files_again(rows: Rows, operation: ReserveFilesAgain) -> Result:
+    """See :class:`~node.store.file_operations.ReserveFilesAgain`."""
+    row = _SetRow(rows, operation.digest)
+    row.require_from(operation.caller)
+    if row.ended:
+        raise FileGoneError("these files were let go here")
+    if from_ms(row.message.expires_ms) <= operation.at:
+        raise ExpiredError("the message's expiry has passed")
+    _require_quota(rows, operation.caller, operation.absent_bytes, operation.quota)
+    rows.execute(_MOVED, (to_ms(operation.at), operation.digest))
+    return Result(count=1)
+
+
+def note_files_moved(rows: Rows, operation: NoteFilesMoved) -> Result:
+    """See :class:`~node.store.file_operations.NoteFilesMoved`."""
+    changed = rows.executemany(_MOVED, [(to_ms(operation.at), digest) for digest in operation.digests])
+    return Result(count=changed.rowcount)
+
+
+def _require_quota(rows: Rows, caller: str, wanted: int, quota: FilesQuota) -> None:
+    (announced,) = rows.execute(
+        "SELECT COALESCE(sum(bytes), 0) FROM file_set WHERE payer = ? AND list IS NOT NULL AND ended_ms IS NULL",
+        (caller,),
+    ).fetchone()
+    taken = announced - quota.unclaimed_bytes
+    if taken + wanted > quota.limit_bytes:
+        raise FileQuotaError(
+            f"{caller} has {taken} bytes of files in transit here, and may have {quota.limit_bytes}: {wanted} more do"
+            " not fit"
+        )
 
 
 def record_files(rows: Rows, operation: RecordFiles) -> Result:

@@ -156,7 +156,7 @@ async def test_any_packs_carried_in_any_order_over_several_trips_end_whole_and_l
             await made.tell(files)
             if random.random() < 0.5:  # another disk
                 made.folder.rename(tmp_path / f"disk-{trip}")
-            missing = await made.fr.intake.announce(files.announced, "jp", desk=False)
+            missing = await made.fr.intake.announce(files.announced, "jp")
             if not any(missing):
                 break
         else:
