@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from node.context import NodeContext
+from node.files._shares import ToldShares
 from node.files.holdings import Holdings
 from node.files.pace import Pace
 from node.files.store import FileStore
@@ -23,5 +24,6 @@ class FilesContext:
     holdings: Holdings
     monitor: Monitor
     pace: Pace
+    shares: ToldShares = field(default_factory=ToldShares)
     # Batches in memory on their way to all partners together: who waits for a place gets it in turn.
     in_memory: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(BATCHES_IN_MEMORY))

@@ -16,12 +16,14 @@ from weakref import WeakValueDictionary
 
 from node.context import NodeContext
 from node.files._marks import SegmentMarks
+from node.files._speed import Speed
 from node.files.store import FileStore
 from node.operations.logging import log_defect
 from node.store.file_reads import StoredFileSet
 from protocol.errors import ComityError, StorageFullError, UnavailableError
 from protocol.files.file_list import FileList, decode_list
 from protocol.files.logged import LARGE_FILE_BYTES, LoggedFiles, some_files
+from protocol.http.files import FilesShare
 
 # Holdings that stay in memory although nobody works with them.
 MAX_IDLE = 64
@@ -38,6 +40,7 @@ class Holding:
         self.marks = marks
         self.logged: set[int | None] = set()  # of which whole files (None: the set) an entry stands in the log
         self.ended = False
+        self.speed = Speed()
         self._changed = asyncio.Event()
 
     @property
@@ -63,6 +66,16 @@ class Holding:
             if self.files.files[number].length >= LARGE_FILE_BYTES and number not in self.logged
         ]
         return [*large, None] if self.marks.absent == 0 and None not in self.logged else list(large)
+
+    @property
+    def share(self) -> FilesShare:
+        """How much of them is here."""
+        return FilesShare(self.bytes_here, len(self.marks.whole_numbers()))
+
+    @property
+    def bytes_here(self) -> int:
+        """Of all of them."""
+        return self.stored.file_set.total_bytes - self.marks.absent_bytes
 
     def whole(self) -> LoggedFiles:
         """What is said of the files that are whole here, when they end: none of them, some or all."""
@@ -165,8 +178,10 @@ class Holdings:
 
     def note(self, holding: Holding) -> None:
         """Something of the holding came, or was lost: so much room it still needs, for some time from now."""
+        now = self._node.clock()
         self._moved.add(holding.digest)
-        self._reserve(holding, self._node.clock())
+        holding.speed.note(now, holding.bytes_here)
+        self._reserve(holding, now)
 
     def _reserve(self, holding: Holding, since: datetime) -> None:
         if holding.marks.absent:

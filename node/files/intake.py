@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from node.files._endings import gone
 from node.files._passage import may_rest_at
 from node.files.context import FilesContext
 from node.files.holdings import Holding
@@ -32,7 +33,7 @@ from protocol.errors import (
     FileUnknownError,
 )
 from protocol.files.file_list import FileList, check_list, decode_list
-from protocol.files.logged import LoggedFiles, one_file, whole_set
+from protocol.files.logged import CANCELLED, FORGOTTEN, LoggedFiles, one_file, whole_set
 from protocol.files.sealed_file import verify_segment
 from protocol.http.files import FilesAnnounced, Ranges, SegmentSent
 from protocol.log.merkle import EMPTY_ROOT
@@ -60,7 +61,7 @@ class FileIntake:
             await self._reserve(stored, announced, caller)
         holding = await self._context.holdings.find(announced.digest)
         if holding is None:
-            raise FileGoneError("these files were let go here")
+            raise gone(await self._brought_by(announced.digest, caller))
         await self._reserve_again(holding)
         await self.settle(holding)
         self._node.metrics.files_announced.inc(stored.file_list is None)
@@ -75,8 +76,8 @@ class FileIntake:
         """
         holding = await self._context.holdings.find(digest)
         if holding is None or holding.stored.payer != caller:
-            if (await self._brought_by(digest, caller)).ended:
-                raise FileGoneError("these files were let go here")
+            if (brought := await self._brought_by(digest, caller)).ended:
+                raise gone(brought)
             raise FileNotReservedError("the files of this message were not announced here")
         if holding.stored.expires <= self._node.clock():
             raise ExpiredError("the message's expiry has passed")
@@ -130,25 +131,29 @@ class FileIntake:
                 self._node.metrics.files_whole.inc()
                 self._node.log.info("files-whole", count=len(files.files), size=holding.stored.file_set.total_bytes)
 
-    async def cancel(self, digest: bytes, caller: str) -> int:
-        """Let the files go that nobody got yet; how many. Raises :class:`FileUnknownError`."""
-        return await self._cancel(await self._brought_by(digest, caller))
+    async def cancel(self, digest: bytes, caller: str, reason: str = CANCELLED) -> int:
+        """Let the files go that nobody got yet; how many. Raises :class:`FileUnknownError`.
+
+        A desk takes its own files back; a node passes on why it let them go, the ``reason``.
+        """
+        stored = await self._brought_by(digest, caller)
+        return await self._cancel(stored, CANCELLED if "@" in caller else reason)
 
     async def forget(self, digest: bytes) -> int:
         """The operator lets the files go that nobody got yet; how many. Raises :class:`FileUnknownError`."""
         stored = await self._node.store.reads.file_set(digest)
         if stored is None:
             raise FileUnknownError(_UNKNOWN)
-        return await self._cancel(stored)
+        return await self._cancel(stored, FORGOTTEN)
 
-    async def _cancel(self, stored: StoredFileSet) -> int:
+    async def _cancel(self, stored: StoredFileSet, reason: str) -> int:
         digest, caller = stored.digest, stored.payer
         holding = await self._context.holdings.find(digest)
         whole = whole_of(stored, holding)
-        done = await self._node.sequencer.perform(CancelFiles(digest, caller, whole, self._node.clock()))
+        done = await self._node.sequencer.perform(CancelFiles(digest, caller, reason, whole, self._node.clock()))
         if not done.count:
             return 0
-        self._node.log.info("files-cancelled", count=stored.file_set.count)
+        self._node.log.info("files-cancelled", count=stored.file_set.count, code=reason)
         with self._context.holdings.ending(digest):
             await self._context.store.delete(digest)
         self._node.sequencer.wakeups.notify((ANY_FILES,))

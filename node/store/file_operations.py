@@ -91,13 +91,15 @@ class RecordFilesTaken:
 
 @dataclass(frozen=True, slots=True)
 class CancelFiles:
-    """``caller``, from whom the message came, takes its files back: logs FileExpiry, unless nobody waited for them.
+    """The files are let go before their time: logs FileExpiry with the ``reason``, unless nobody waited for them.
 
-    ``Done.count`` is 1 when something was let go. Partners that wait for them are to be told.
+    ``caller`` is from whom the message came. ``Done.count`` is 1 when something was let go. Partners that wait for them
+    are to be told.
     """
 
     digest: bytes
     caller: str
+    reason: str
     whole: LoggedFiles
     at: datetime
 
@@ -112,7 +114,10 @@ class RecordCancelTold:
 
 @dataclass(frozen=True, slots=True)
 class RecordFilesExpired:
-    """The message's time passed before everyone had its files: logs FileExpiry with the reason; nothing is kept."""
+    """The files end before everyone had them: logs FileExpiry with the ``reason``; nothing is kept.
+
+    Partners that wait for them are to be told where that is before their time.
+    """
 
     digest: bytes
     reason: str

@@ -36,7 +36,8 @@ class StoredFileSet:
     """The files of one message. ``peer`` brought it, None: it was submitted here; ``payer`` is whose room they take.
 
     ``file_list`` is None until they were announced; ``ended`` says that nothing is kept any more; ``moved_at`` is when
-    they were announced, or some of them came last, as far as that was noted.
+    they were announced, or some of them came last, as far as that was noted. ``end_reason`` is why they were let go
+    before everyone had them, if that is so.
     """
 
     message_id: UUID
@@ -52,6 +53,7 @@ class StoredFileSet:
     ended: bool
     hops: tuple[FileHop, ...]
     moved_at: datetime | None = None
+    end_reason: str | None = None
 
     def state_of(self, party: str) -> HopState | None:
         """Where the party stands; None for one that is not to get them from here."""

@@ -140,6 +140,7 @@ ComityError                              internal                 _base
 ├─ FileUnknownError                      file-unknown             _files
 ├─ FileNotReservedError                  file-not-reserved        _files
 ├─ FileGoneError                         file-gone                _files
+│  └─ FileCancelledError                 file-cancelled           _files
 ├─ FileNotSupportedError                 file-not-supported       _files
 ├─ FileInfectedError                     file-infected            _files
 ├─ FileNotScannedError                   file-not-scanned         _files
@@ -188,6 +189,7 @@ from protocol.errors._evidence import TimestampInvalidError as TimestampInvalidE
 from protocol.errors._evidence import TimestampUnavailableError as TimestampUnavailableError
 from protocol.errors._files import FileAlteredError as FileAlteredError
 from protocol.errors._files import FileByHashOnlyError as FileByHashOnlyError
+from protocol.errors._files import FileCancelledError as FileCancelledError
 from protocol.errors._files import FileGoneError as FileGoneError
 from protocol.errors._files import FileHashMismatchError as FileHashMismatchError
 from protocol.errors._files import FileInfectedError as FileInfectedError

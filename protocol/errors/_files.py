@@ -85,6 +85,13 @@ class FileGoneError(ComityError):
     advice = "Ask the sender to send the file again, in a new message."
 
 
+class FileCancelledError(FileGoneError):
+    """The sender took the file back before it was handed over."""
+
+    code = "file-cancelled"
+    advice = "Ask the sender whether another file comes; nothing is to be done here."
+
+
 class FileNotSupportedError(ComityError):
     """A desk or node that the files must pass does not take files, or not so many bytes."""
 

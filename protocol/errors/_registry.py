@@ -156,6 +156,7 @@ _CLASS_OF: Mapping[str, type[_base.ComityError]] = MappingProxyType(
         "file-not-reserved": _files.FileNotReservedError,
         "file-quota": _files.FileQuotaError,
         "file-not-here": _files.FileNotHereError,
+        "file-cancelled": _files.FileCancelledError,
         "file-gone": _files.FileGoneError,
         "file-not-supported": _files.FileNotSupportedError,
         "file-infected": _files.FileInfectedError,

@@ -17,7 +17,7 @@ from protocol.files.file_list import FileSet
 # A message's id is the index of its first entry: one that is not released yet is not there for a reader.
 _SETS = (
     "SELECT m.message_id, f.digest, m.sender, m.peer, f.set_digest, f.files, f.bytes, f.payer, f.list, f.expires_ms,"
-    " f.whole_ms, f.done_ms, f.ended_ms, f.moved_ms, f.message,"
+    " f.whole_ms, f.done_ms, f.ended_ms, f.moved_ms, f.end_reason, f.message,"
     " (SELECT group_concat(h.party || ' ' || h.state || ' ' || h.recipients, char(10)) FROM file_hop h"
     " WHERE h.message = f.message)"
     " FROM file_set f JOIN message m ON m.id = f.message WHERE f.message < ?"
@@ -106,6 +106,7 @@ def _stored(row: tuple[object, ...]) -> StoredFileSet:
         done,
         ended,
         moved,
+        end_reason,
         _,
         hops,
     ) = row
@@ -122,6 +123,7 @@ def _stored(row: tuple[object, ...]) -> StoredFileSet:
         done_at=None if done is None else from_ms(_int(done)),
         ended=ended is not None,
         hops=tuple(map(_hop, str(hops or "").splitlines())),
+        end_reason=None if end_reason is None else str(end_reason),
         moved_at=None if moved is None else from_ms(_int(moved)),
     )
 

@@ -35,7 +35,7 @@ from protocol.errors import (
 )
 from protocol.event import Event, EventName
 from protocol.files.file_list import decode_list
-from protocol.files.logged import CANCELLED, LoggedFiles, check_logged, whole_set
+from protocol.files.logged import BEFORE_THEIR_TIME, LoggedFiles, check_logged, whole_set
 
 _INSERT_SET = (
     "INSERT INTO file_set (message, digest, set_digest, files, bytes, payer, expires_ms) VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -55,7 +55,7 @@ _CLOSE = "UPDATE file_hop SET state = CASE WHEN instr(party, '@') > 0 THEN 3 ELS
 _MOVED = "UPDATE file_set SET moved_ms = ? WHERE digest = ?"
 _BEGIN = frozenset({EventName.FileAcceptance, EventName.FileRelayAcceptance})
 _ENDS = frozenset({EventName.FileDeletion, EventName.FileExpiry})
-_END = "UPDATE file_set SET ended_ms = ? WHERE message = ?"
+_END = "UPDATE file_set SET ended_ms = ?, end_reason = ? WHERE message = ?"
 # Nobody waits any more: from then on the time runs after which they are let go.
 _DONE = (
     "UPDATE file_set SET done_ms = ?1 WHERE message = ?2 AND done_ms IS NULL"
@@ -74,6 +74,16 @@ class _FileEvent:
     name: EventName
     desk: str | None = None
     peer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """Files end by this event, for the reason if it is a negative one."""
+
+    event: EventName
+    whole: LoggedFiles
+    at: datetime
+    reason: str | None = None
 
 
 class _SetRow:
@@ -245,19 +255,12 @@ def record_files_taken(rows: Rows, operation: RecordFilesTaken) -> Result:
 
 def cancel_files(rows: Rows, operation: CancelFiles) -> Result:
     """See :class:`~node.store.file_operations.CancelFiles`."""
-    row, at = _SetRow(rows, operation.digest), operation.at
+    row = _SetRow(rows, operation.digest)
     row.require_from(operation.caller)
     waiting = rows.execute("SELECT 1 FROM file_hop WHERE message = ? AND state = 0", (row.message.id,)).fetchone()
     if row.ended or waiting is None:
         return Result(duplicate=True)
-    index = _log(rows, row, _FileEvent(EventName.FileExpiry), operation.whole, at, (CANCELLED,))
-    rows.execute(_CLOSE, (HopState.TO_BE_TOLD, row.message.id))
-    rows.partners.update(
-        party
-        for (party,) in rows.execute("SELECT party FROM file_hop WHERE message = ? AND state = 2", (row.message.id,))
-    )
-    rows.execute(_END, (to_ms(at), row.message.id))
-    return Result((index,), count=1)
+    return _end(rows, row, _Ending(EventName.FileExpiry, operation.whole, operation.at, operation.reason))
 
 
 def record_cancel_told(rows: Rows, operation: RecordCancelTold) -> Result:
@@ -269,24 +272,31 @@ def record_cancel_told(rows: Rows, operation: RecordCancelTold) -> Result:
 
 def record_files_expired(rows: Rows, operation: RecordFilesExpired) -> Result:
     """See :class:`~node.store.file_operations.RecordFilesExpired`."""
-    return _end(rows, operation.digest, EventName.FileExpiry, operation.whole, operation.at, (operation.reason,))
+    ending = _Ending(EventName.FileExpiry, operation.whole, operation.at, operation.reason)
+    return _end(rows, _SetRow(rows, operation.digest), ending)
 
 
 def record_files_deleted(rows: Rows, operation: RecordFilesDeleted) -> Result:
     """See :class:`~node.store.file_operations.RecordFilesDeleted`."""
-    return _end(rows, operation.digest, EventName.FileDeletion, operation.whole, operation.at, ())
+    ending = _Ending(EventName.FileDeletion, operation.whole, operation.at)
+    return _end(rows, _SetRow(rows, operation.digest), ending)
 
 
-def _end(
-    rows: Rows, digest: bytes, event: EventName, whole: LoggedFiles, at: datetime, reasons: tuple[str, ...]
-) -> Result:
-    row = _SetRow(rows, digest)
+def _end(rows: Rows, row: _SetRow, ending: _Ending) -> Result:
     if row.ended:
         return Result(duplicate=True)
-    index = _log(rows, row, _FileEvent(event), whole, at, reasons)
-    rows.execute("UPDATE file_hop SET state = 3 WHERE message = ? AND state IN (0, 2)", (row.message.id,))
-    rows.execute(_END, (to_ms(at), row.message.id))
+    reasons = () if ending.reason is None else (ending.reason,)
+    index = _log(rows, row, _FileEvent(ending.event), ending.whole, ending.at, reasons)
+    rows.execute(_CLOSE, (_partners_when(ending.reason), row.message.id))
+    told = rows.execute("SELECT party FROM file_hop WHERE message = ? AND state = 2", (row.message.id,))
+    rows.partners.update(party for (party,) in told)
+    rows.execute(_END, (to_ms(ending.at), ending.reason, row.message.id))
     return Result((index,), count=1)
+
+
+def _partners_when(reason: str | None) -> HopState:
+    """Where partners come that wait for files which end: they hold a part of them, and count on the rest."""
+    return HopState.TO_BE_TOLD if reason in BEFORE_THEIR_TIME else HopState.GETS_NONE
 
 
 # --- At a desk -------------------------------------------------------------------------------------------------------
@@ -338,9 +348,9 @@ def import_file_event(rows: Rows, message: MessageRow, index: int, event: Event)
         rows.execute(_SET_HOP, (HopState.HAS, message.id, party, HopState.WAITS))
         rows.execute(_DONE, (at, message.id))
     elif event.name in _ENDS:
-        rows.execute(_END, (at, message.id))
-        partners = HopState.TO_BE_TOLD if CANCELLED in event.reasons else HopState.GETS_NONE
-        rows.execute(_CLOSE, (partners, message.id))
+        reason = next(iter(event.reasons), None)
+        rows.execute(_END, (at, reason, message.id))
+        rows.execute(_CLOSE, (_partners_when(reason), message.id))
 
 
 # --- Inside ----------------------------------------------------------------------------------------------------------

@@ -197,7 +197,7 @@ async def test_quota_of_files_that_do_not_come_is_given_back_and_kept_by_those_t
         assert await code_of(node.bring(idle, [(0, 0)])) == "file-quota"
         await node.intake.cancel(other.digest, SENDER)
         assert await node.missing(idle) == set(idle.segments), "reserved again, from its beginning"
-        assert await code_of(node.announce(other)) == "file-gone"
+        assert await code_of(node.announce(other)) == "file-cancelled"
 
 
 async def test_two_that_resume_at_once_do_not_both_get_the_last_quota(tmp_path: Path) -> None:
@@ -337,7 +337,7 @@ async def test_what_is_said_and_kept_of_a_cancelled_message(tmp_path: Path) -> N
             node.bring(files, files.segments),
             node.serving.fetch(FilesWanted(files.digest), str(OSAKA)),
         ):
-            assert await code_of(asked) == "file-gone"
+            assert await code_of(asked) == "file-cancelled"
 
 
 async def test_a_put_that_ends_after_the_files_were_let_go_leaves_nothing(tmp_path: Path) -> None:
