@@ -266,6 +266,16 @@ class ServiceSettings(_Table):
     run_folder: Annotated[str, Field(pattern="^/", max_length=90)] | None = None
 
 
+class WebSettings(_Table):
+    """The desk's pages for a browser on this machine: whether they are served, and at which port.
+
+    Without a ``port`` it is the first free one from 8470 on.
+    """
+
+    enabled: bool = True
+    port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+
+
 class ScanningSettings(_Table):
     """What happens to files of others before they are opened or exported, and who looks at them: in the clear.
 
@@ -327,6 +337,7 @@ class DeskSettings(_Table):
     letterhead: LetterheadSettings = Field(default_factory=LetterheadSettings)
     siblings: SiblingSettings = Field(default_factory=SiblingSettings)
     service: ServiceSettings = Field(default_factory=ServiceSettings)
+    web: WebSettings = Field(default_factory=WebSettings)
     files: EvidenceFilesSettings = Field(default_factory=EvidenceFilesSettings)
     scanning: ScanningSettings = Field(default_factory=ScanningSettings)
 

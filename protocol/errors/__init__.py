@@ -158,7 +158,13 @@ ComityError                              internal                 _base
 ├─ DatabaseDamagedError                  database-damaged         _machine
 ├─ MigrationError                        migration                _machine
 ├─ PlatformUnfitError                    platform-unfit           _machine
-└─ DemoStepError                         demo-step                _machine
+├─ DemoStepError                         demo-step                _machine
+├─ PageHostError                         page-host                _pages
+├─ PageForgedError                       page-forged              _pages
+├─ SignInNeededError                     sign-in-needed           _pages
+├─ SignInError                           sign-in                  _pages
+├─ FormError                             form                     _pages
+└─ AssetAlteredError                     asset-altered            _pages
 """
 
 from __future__ import annotations
@@ -290,6 +296,12 @@ from protocol.errors._office import OfficerNeededError as OfficerNeededError
 from protocol.errors._office import OfficerRoleError as OfficerRoleError
 from protocol.errors._office import RecipientNeededError as RecipientNeededError
 from protocol.errors._office import TransferSuspendedError as TransferSuspendedError
+from protocol.errors._pages import AssetAlteredError as AssetAlteredError
+from protocol.errors._pages import FormError as FormError
+from protocol.errors._pages import PageForgedError as PageForgedError
+from protocol.errors._pages import PageHostError as PageHostError
+from protocol.errors._pages import SignInError as SignInError
+from protocol.errors._pages import SignInNeededError as SignInNeededError
 from protocol.errors._registry import registry as registry
 from protocol.errors._sealing import CommitmentMismatchError as CommitmentMismatchError
 from protocol.errors._sealing import ExpiredError as ExpiredError

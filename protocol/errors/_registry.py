@@ -19,6 +19,7 @@ from protocol.errors import (
     _messages,
     _node,
     _office,
+    _pages,
     _sealing,
     _service,
     _transfer,
@@ -179,6 +180,12 @@ _CLASS_OF: Mapping[str, type[_base.ComityError]] = MappingProxyType(
         "migration": _machine.MigrationError,
         "platform-unfit": _machine.PlatformUnfitError,
         "demo-step": _machine.DemoStepError,
+        "page-host": _pages.PageHostError,
+        "page-forged": _pages.PageForgedError,
+        "sign-in-needed": _pages.SignInNeededError,
+        "sign-in": _pages.SignInError,
+        "form": _pages.FormError,
+        "asset-altered": _pages.AssetAlteredError,
     }
 )
 

@@ -9,6 +9,7 @@ import struct
 import sys
 import time
 from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
@@ -118,11 +119,17 @@ def run_desk(
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, end, number)
             from exchange.service.api.server import local_api
+            from exchange.web.server import web_pages
 
             def api(running: DeskService) -> AbstractAsyncContextManager[object]:
                 return local_api(running, note.api_socket)
 
-            await service.run(note, [api], ready=lambda: _say_it_runs(note, folder, as_json=as_json))
+            pages: list[str] = []
+            await service.run(
+                note,
+                [api, partial(web_pages, opened=pages)],
+                ready=lambda: _say_it_runs(note, folder, pages, as_json=as_json),
+            )
             if not as_json:
                 line(_("The desk has ended."))
             return INTERRUPTED if signal.SIGINT in received else None
@@ -315,12 +322,15 @@ def _owner(note: RunNote) -> int:
     return note.pid
 
 
-def _say_it_runs(note: RunNote, home: Path, *, as_json: bool) -> None:
+def _say_it_runs(note: RunNote, home: Path, pages: list[str], *, as_json: bool) -> None:
     if as_json:
-        print_json_line({"event": "running", "pid": note.pid, "home": str(home), "run_folder": note.folder})
+        told = {"event": "running", "pid": note.pid, "home": str(home), "run_folder": note.folder, "pages": pages}
+        print_json_line(told)
     else:
         text = _("The desk {home} runs: process {pid}, sockets in {folder}")
         line(text.format(home=safe(str(home)), pid=note.pid, folder=safe(note.folder)))
+        for one in pages:
+            line(_("Its pages, in a browser on this machine: {address}").format(address=one))
 
 
 def _say_seen(seen: Seen, *, as_json: bool) -> None:

@@ -1,0 +1,1 @@
+"""The duty board: what needs somebody now, live."""

@@ -1,0 +1,155 @@
+"""A request for a page, as its handler sees it, and how pages are declared.
+
+::
+
+    async def show(call: PageCall) -> web.Response:
+        desk = await call.desk()
+        return call.page("lists/cases.html", cases=await desk.cases.list())
+
+    PAGES = (Page("GET", "/cases", show), Page("POST", "/cases/{message}/notes", note))
+
+A GET changes nothing. A POST comes from a form of ours with its token, does one act, and sends the browser on
+(:meth:`PageCall.go`); a refusal shows the same form again with what was typed (:meth:`PageCall.refused`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from aiohttp import web
+from jinja2 import Environment
+from multidict import MultiDictProxy
+
+from exchange.desk.desk import Desk, utc_now
+from exchange.office.officers import Login
+from exchange.service.service import DeskService
+from exchange.web.signin.sessions import WebSession, WebSessions
+from keys.local.translation import _
+from keys.pages.assets import Assets
+from keys.pages.form_tokens import token_of
+from keys.pages.languages import offered
+from keys.pages.origins import Origins
+from keys.pages.rendering import rendered
+from protocol.errors import ComityError, FormError, SignInNeededError
+
+MAX_FIELD_CHARS = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class WebDesk:
+    """What all pages share."""
+
+    service: DeskService
+    sessions: WebSessions
+    origins: Origins
+    assets: Assets
+    templates: Environment
+    cookie: str
+    secure: bool
+
+
+WEB_DESK: web.AppKey[WebDesk] = web.AppKey("web_desk")
+
+
+@dataclass(slots=True)
+class PageCall:
+    """One request. ``form`` is what a POST brought; ``session`` is None where nobody is signed in."""
+
+    request: web.Request
+    site: WebDesk
+    session: WebSession | None
+    form: Mapping[str, str] = field(default_factory=dict)
+    fields: MultiDictProxy[Any] | None = None
+    _desk: Desk | None = None
+
+    @property
+    def now(self) -> datetime:
+        """The present instant, UTC, by the desk's clock."""
+        opened = self.site.service.opened
+        return utc_now() if opened is None else opened.context.clock()
+
+    async def desk(self) -> Desk:
+        """The desk as the signed-in officer acts on it; raises :class:`SignInNeededError`."""
+        if self._desk is None:
+            session = self.signed_in()
+            login = Login(session.officer, signer=session.signer) if session.officer is not None else Login()
+            self._desk = await self.site.service.desk(login)
+        return self._desk
+
+    def signed_in(self) -> WebSession:
+        """The session, open; raises :class:`SignInNeededError`."""
+        if self.session is None or self.session.locked:
+            raise SignInNeededError
+        return self.session
+
+    def part(self, name: str) -> str:
+        """A part of the path."""
+        return self.request.match_info[name]
+
+    def query(self, name: str, default: str = "") -> str:
+        """A parameter behind the ``?``."""
+        return self.request.query.get(name, default)
+
+    def text(self, name: str, default: str = "") -> str:
+        """A field of the form, without blanks around it; raises :class:`FormError` for one that is too long."""
+        found = self.form.get(name, default)
+        if len(found) > MAX_FIELD_CHARS:
+            raise FormError(_("The field {name} is too long.").format(name=name))
+        return found.strip()
+
+    def texts(self, name: str) -> list[str]:
+        """All fields of that name."""
+        return [] if self.fields is None else [one for one in self.fields.getall(name, []) if isinstance(one, str)]
+
+    def token(self, path: str) -> str:
+        """The token of a form that is sent to ``path``."""
+        return token_of(self.session.form_key, path) if self.session is not None else ""
+
+    def page(self, template: str, *, status: int = 200, **values: Any) -> web.Response:
+        """A page."""
+        given = {
+            "call": self,
+            "session": self.session,
+            "path": self.request.path,
+            "now": self.now,
+            "asset": self.site.assets.path,
+            "token": self.token,
+            "languages": offered(),
+            "problem": None,
+            "form": self.form,
+            **values,
+        }
+        return web.Response(
+            status=status, text=rendered(self.site.templates, template, given), content_type="text/html"
+        )
+
+    def refused(self, template: str, problem: ComityError, **values: Any) -> web.Response:
+        """The form again, with what was typed and why it was refused."""
+        return self.page(template, status=problem.http_status, problem=problem, **values)
+
+    def go(self, path: str) -> web.Response:
+        """On to a page of ours, after something was done (303)."""
+        if not path.startswith("/") or path.startswith(("//", "/\\")):
+            raise FormError
+        return web.Response(status=303, headers={"Location": path})
+
+
+Handle = Callable[[PageCall], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page or act. ``public``: also for who is not signed in; ``listens``: it goes on for long.
+
+    ``quiet``: it is asked for by a page itself, so that it keeps nobody signed in.
+    """
+
+    method: str
+    path: str
+    handle: Handle
+    public: bool = False
+    listens: bool = False
+    quiet: bool = False

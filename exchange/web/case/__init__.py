@@ -1,0 +1,1 @@
+"""A case and everything that can be done in it: its messages, answers, files, notes and people."""

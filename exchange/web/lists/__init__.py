@@ -1,0 +1,1 @@
+"""Lists and what an office keeps: cases, search, calendar, directory, hand-over, drafts, records, figures, settings."""

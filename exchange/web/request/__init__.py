@@ -1,0 +1,1 @@
+"""A new request, from the nations it goes to until it is sent."""

@@ -1,0 +1,1 @@
+"""Signing in and out in a browser: passphrases, one-time codes, passkeys, and the sessions that they begin."""

@@ -1,0 +1,42 @@
+"""In which language a page is: the reader's choice, else what the browser asks for (RFC 9110, 12.5.4)."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from keys.local.translation import languages
+
+COOKIE = "comity-language"
+_MAX_RANGES = 16
+
+
+def offered() -> list[str]:
+    """The languages that pages are in, English first."""
+    return ["en", *languages()]
+
+
+def language_of(request: web.Request) -> str:
+    """The language of the answer to a request."""
+    chosen = request.cookies.get(COOKIE)
+    known = offered()
+    if chosen in known:
+        return str(chosen)
+    for name in _wanted(request.headers.get("Accept-Language", "")):
+        base = name.partition("-")[0]
+        if base in known:
+            return base
+    return "en"
+
+
+def _wanted(header: str) -> list[str]:
+    """The ranges of an ``Accept-Language``, most wanted first."""
+    found: list[tuple[float, int, str]] = []
+    for place, part in enumerate(header.lower().split(",")[:_MAX_RANGES]):
+        name, _semicolon, quality = part.strip().partition(";")
+        try:
+            weight = float(quality.strip().removeprefix("q=")) if quality else 1.0
+        except ValueError:
+            continue
+        if 0 < weight <= 1:
+            found.append((-weight, place, name))
+    return [name for _weight, _place, name in sorted(found)]

@@ -1,0 +1,53 @@
+"""Pages in a browser: from where one is asked for, who is signed in, and what a form brings."""
+
+from __future__ import annotations
+
+from protocol.errors._base import ComityError
+
+
+class PageHostError(ComityError):
+    """The browser asked for a name or port under which these pages are not served."""
+
+    code = "page-host"
+    http_status = 421
+    advice = "Open the address that the program printed when it began, letter by letter."
+
+
+class PageForgedError(ComityError):
+    """Another page or program sent this form, or it is one of an earlier session."""
+
+    code = "page-forged"
+    http_status = 403
+    advice = "Nothing was done. Open the page again from the menu, and send the form from there."
+
+
+class SignInNeededError(ComityError):
+    """Nobody is signed in in this browser, or the session has ended or is locked."""
+
+    code = "sign-in-needed"
+    http_status = 401
+    advice = "Sign in. Drafts are kept; the text that was just typed comes back after that."
+
+
+class SignInError(ComityError):
+    """The officer, the passphrase, the passkey or the code is wrong."""
+
+    code = "sign-in"
+    http_status = 403
+    advice = "Try again. A one-time code is good once and for ten minutes; comity web code makes another."
+
+
+class FormError(ComityError):
+    """The form is not one that the page gave."""
+
+    code = "form"
+    http_status = 400
+    advice = "Open the page again and fill in the form there."
+
+
+class AssetAlteredError(ComityError):
+    """A stylesheet or script of the pages is not the one that belongs to this version."""
+
+    code = "asset-altered"
+    http_status = 500
+    advice = "Install the program again; pages are not served with an altered script."

@@ -1,0 +1,157 @@
+"""A desk's pages in this process: the real listener at a real port, over a desk of a world, and who visits them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from exchange.desk.desk import open_desk
+from exchange.service.service import DeskService
+from exchange.service.sessions import Sessions
+from exchange.settings import Home
+from exchange.web.calls import WebDesk
+from exchange.web.server import web_desk
+from protocol.address import Address
+from tests.worlds.desks import PASSPHRASE, World
+
+
+@dataclass
+class Form:
+    """A form of a page: where it goes, and what its fields hold now."""
+
+    action: str
+    method: str
+    fields: dict[str, str]
+
+
+class _Forms(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.forms: list[Form] = []
+        self._open: Form | None = None
+        self._select: str | None = None
+        self._area: str | None = None
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        if tag == "form":
+            self._open = Form(given.get("action", ""), given.get("method", "get").lower(), {})
+            self.forms.append(self._open)
+        if self._open is None or not given.get("name", self._select or ""):
+            return
+        if tag == "input" and (given.get("type") not in {"checkbox", "radio"} or "checked" in given):
+            if given.get("type") != "file":
+                self._open.fields[given["name"]] = given.get("value", "")
+        elif tag == "select":
+            self._select = given["name"]
+        elif tag == "option" and self._select is not None:
+            if "selected" in given or self._select not in self._open.fields:
+                self._open.fields[self._select] = given.get("value", "")
+        elif tag == "textarea":
+            self._area = given["name"]
+            self._open.fields[self._area] = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._area is not None and self._open is not None:
+            self._open.fields[self._area] += data
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "form":
+            self._open = None
+        elif tag == "select":
+            self._select = None
+        elif tag == "textarea":
+            self._area = None
+
+
+@dataclass
+class Shown:
+    """An answer: where it came from, its status, headers, and the page."""
+
+    path: str
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+    def forms(self) -> list[Form]:
+        """All forms of the page."""
+        parser = _Forms()
+        parser.feed(self.text)
+        return parser.forms
+
+    def form(self, action: str) -> Form:
+        """The form that goes to ``action``."""
+        return next(one for one in self.forms() if one.action == action)
+
+
+@dataclass
+class Visitor:
+    """A browser without script: it keeps cookies, follows redirects, and says from where a form came."""
+
+    session: aiohttp.ClientSession
+    origin: str
+    language: str = "en"
+
+    async def get(self, path: str, **headers: str) -> Shown:
+        """Open a page."""
+        return await self._ask("GET", path, None, {"Sec-Fetch-Site": "same-origin", **headers})
+
+    async def send(self, shown: Shown, action: str, **fields: str) -> Shown:
+        """Fill in the form of a page that goes to ``action``, and send it."""
+        form = shown.form(action)
+        return await self.post(form.action, {**form.fields, **fields})
+
+    async def post(self, path: str, fields: Mapping[str, str], **headers: str) -> Shown:
+        """Send a form; what follows is shown."""
+        own = {"Sec-Fetch-Site": "same-origin", "Origin": self.origin}
+        return await self._ask("POST", path, fields, {**own, **headers})
+
+    async def sign_in(self, officer: str = "", passphrase: str = PASSPHRASE.decode()) -> Shown:
+        """Sign in at the form; the page that follows."""
+        return await self.send(await self.get("/sign-in"), "/sign-in", officer=officer, passphrase=passphrase)
+
+    async def _ask(self, method: str, path: str, fields: Mapping[str, str] | None, headers: dict[str, str]) -> Shown:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        named = {"Host": urlsplit(self.origin).netloc, "Accept-Language": self.language, **named}
+        url = f"http://127.0.0.1:{urlsplit(self.origin).port}{path}"
+        async with self.session.request(method, url, data=fields, headers=named, allow_redirects=False) as answer:
+            text = await answer.text()
+            if answer.status == 303:
+                return await self.get(answer.headers["Location"])
+            return Shown(path, answer.status, dict(answer.headers), text)
+
+
+@dataclass
+class Pages:
+    """The running pages of one desk."""
+
+    desk: WebDesk
+    service: DeskService
+
+    @property
+    def origin(self) -> str:
+        """Where a browser finds them."""
+        return next(iter(self.desk.origins.origins))
+
+    @asynccontextmanager
+    async def visitor(self, language: str = "en") -> AsyncIterator[Visitor]:
+        """Somebody with a browser of their own."""
+        jar = aiohttp.CookieJar(unsafe=True)
+        async with aiohttp.ClientSession(cookie_jar=jar) as session:
+            yield Visitor(session, self.origin, language)
+
+
+@asynccontextmanager
+async def web_serving(world: World, address: Address) -> AsyncIterator[Pages]:
+    """The pages of a desk."""
+    async with AsyncExitStack() as stack:
+        home = world.home(address)
+        service = DeskService(home, cast("Any", None), cast("Any", None), Sessions(Home(home).officers, 900.0))
+        service.opened = await stack.enter_async_context(open_desk(home, PASSPHRASE, clock=cast("Any", world.clock)))
+        yield Pages(await stack.enter_async_context(web_desk(service)), service)
