@@ -306,7 +306,7 @@ class FileScanned(TypedDict):
 
 async def list_files(desk: Desk, *, message_id: UUID | None = None) -> FilesListed:
     """The files of a message, or of all; raises as :meth:`DeskFiles.listed`."""
-    return {"messages": [files_object(one) for one in await desk.files.listed(message_id)]}
+    return {"messages": [files_object(one) for one in await desk.files.listed(message_id, ask=True)]}
 
 
 async def move_files(desk: Desk, message_id: UUID) -> dict[str, Any]:

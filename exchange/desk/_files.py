@@ -15,6 +15,7 @@ name as it arrives, and against its message when it is opened.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -62,6 +63,8 @@ if TYPE_CHECKING:
     from exchange.content.verdicts import ScanResult
     from protocol.messages.schema.base import Message
 
+# How far they are at the nodes is asked for so many messages at a time.
+_ASKED_AT_ONCE = 12
 _SENDERS_FAULT = (FileKeyMismatchError, FileAlteredError, FileLengthMismatchError, FileHashMismatchError)
 
 
@@ -105,8 +108,11 @@ class DeskFiles:
 
     # --- How far they are ---
 
-    async def listed(self, message_id: UUID | None = None) -> list[MessageFiles]:
-        """The messages with files, the newest first, or one of them; raises :class:`NotFoundError`."""
+    async def listed(self, message_id: UUID | None = None, *, ask: bool = False) -> list[MessageFiles]:
+        """The messages with files, the newest first, or one of them; raises :class:`NotFoundError`.
+
+        ``ask``: also how far the newest of those that are underway are at the nodes, by these nodes' own words.
+        """
         self._works.acting.require(*READERS)
 
         def look() -> list[MessageFiles]:
@@ -114,17 +120,28 @@ class DeskFiles:
                 return [self._listed(one) for one in reversed(self._store.files.transfers())]
             return [self._listed(self._transfer(message_id))]
 
-        return await self._in_thread(look)
+        found = await self._in_thread(look)
+        if not ask:
+            return found
+        tracked = await asyncio.gather(*(self.tracking(one.message) for one in found[:_ASKED_AT_ONCE]))
+        told = [
+            one if known is None else replace(one, shares=known.shares, not_asked=known.not_asked)
+            for one, known in zip(found, tracked, strict=False)
+        ]
+        return told + found[_ASKED_AT_ONCE:]
 
     async def progress(self, message_id: UUID) -> FileTransfer:
         """How far the files of a message are; raises :class:`NotFoundError` for one without."""
         return await self._in_thread(lambda: self._transfer(message_id))
 
-    async def tracking(self, message_id: UUID) -> FileTracking | None:
-        """How far the files of a message are at each hop, as the logs prove it; None for a message without files."""
+    async def tracking(self, message_id: UUID, *, ask: bool = True) -> FileTracking | None:
+        """How far the files of a message are at each hop, as the logs prove it; None for a message without files.
+
+        ``ask``: and what the nodes say of themselves, where that is not proved yet. They are waited for some seconds.
+        """
+        head = await self._in_thread(lambda: self._store.messages.head(message_id).head)
 
         def look() -> FileTracking | None:
-            head = self._store.messages.head(message_id).head
             transfer = self._store.files.transfer(message_id)
             if transfer is None:
                 return None
@@ -133,7 +150,11 @@ class DeskFiles:
             proved = ((row.node, decode_event(one.receipt.leaf)) for row, one in judged)
             return file_tracking(transfer, proved, self._list_of(message_id))
 
-        return await self._in_thread(look)
+        tracked = await self._in_thread(look)
+        if tracked is None or not ask or tracked.handed_over(len(head.recipients)):
+            return tracked
+        heard = await self._mover.beyond.ask(tracked.transfer, head)
+        return replace(tracked, shares=heard.shares, not_asked=heard.error)
 
     async def unfinished(self) -> list[FileTransfer]:
         """What goes on by itself."""

@@ -7,6 +7,7 @@ from contextlib import suppress
 from uuid import UUID
 
 from exchange.context.desk_context import DeskContext
+from exchange.files._beyond import Beyond
 from exchange.files._download import Downloading
 from exchange.files._stating import MakeStatements, Stating
 from exchange.files._upload import Uploading
@@ -30,6 +31,7 @@ class FileMover:
         self._context = context
         self._up = Uploading(context, link, book)
         self._down = Downloading(context, link, book, self.stating)
+        self.beyond = Beyond(context, link)
         self._settings = context.settings.files
         self._again: dict[UUID, tuple[float, float, int]] = {}  # when next (monotonic), the pause then, bytes moved
 

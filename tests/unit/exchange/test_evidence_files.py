@@ -8,18 +8,26 @@ import hashlib
 import json
 import os
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from exchange.cli.evidence.files import how_far
 from exchange.files._download import Downloading
 from exchange.files.given import attaching
 from exchange.files.sealing import WantedFile
 from exchange.messaging.once import under_key
+from exchange.text.objects import files_object
+from exchange.text.sizes import ended_text, share_text
+from exchange.views import FilesShareAt
 from protocol.address import Address
 from protocol.errors import (
+    ComityError,
     ErasedError,
+    FileCancelledError,
+    FileGoneError,
     FileNotHereError,
     FileQuotaError,
     FileSourceChangedError,
@@ -27,10 +35,13 @@ from protocol.errors import (
     InvalidMessageError,
     NotFoundError,
     StorageFullError,
+    UnavailableError,
     UsageError,
     WrongFileError,
 )
-from tests.worlds.desks import FR, JP, ROOT, World, in_thread, request
+from protocol.http.file_progress import FilesAt
+from protocol.http.files import FilesShare
+from tests.worlds.desks import FR, JP, NOW, ROOT, World, in_thread, request
 
 MIB = 1 << 20
 
@@ -572,3 +583,121 @@ async def test_a_disk_that_takes_nothing_holds_a_fetch_up_and_leaves_no_opened_f
                 await fr.files.get(sent.id, out)
         assert os.listdir(out) == []
         assert len(await fr.files.get(sent.id, out)) == 1
+
+
+def told(share: FilesShareAt) -> str:
+    return share_text(share, share.at or NOW)
+
+
+async def test_tracking_shows_the_share_at_each_hop_as_its_node_says(world: World) -> None:
+    path = source(world)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await sent_with(jp, path)
+        await jp.files.resume(sent.id)
+        total = (await jp.files.progress(sent.id)).total_bytes
+        world.files.beyond = (
+            FilesAt("fr", "jp", total * 62 // 100, 0, world.clock(), 1 << 20),
+            FilesAt(str(FR), "fr"),
+        )
+        tracked = await jp.files.tracking(sent.id)
+        assert tracked is not None
+        assert tracked.not_asked is None
+        own, at_fr, desk = tracked.shares
+        assert (own.party, own.percent, told(own)) == ("jp", 100, "all files")
+        assert (at_fr.party, at_fr.behind, at_fr.percent) == ("fr", "jp", 61)
+        assert told(at_fr) == "61 %, 1.0 MB a second, 1 s left; it goes on by itself"
+        assert told(desk) == "not known"
+        (listed,) = await jp.files.listed(ask=True)
+        assert listed.shares == tracked.shares
+        assert files_object(listed)["shares"][1]["percent"] == 61
+        (known,) = await jp.files.listed()
+        assert known.shares == (), "who does not ask is told of this desk alone"
+        await fr.messages.sync()
+        await fr.files.resume(sent.id)
+        await jp.messages.sync()
+        world.files.requests.clear()
+        done = await jp.files.tracking(sent.id)
+        assert done is not None
+        assert done.shares == ()
+        assert world.files.requests == [], "what is proved is not asked for"
+
+
+async def test_a_node_that_is_away_or_hangs_neither_delays_nor_fails_tracking(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exchange.files._beyond._PATIENCE_S", 0.01)
+    path = source(world, size=1000)
+    async with world.open(JP) as jp:
+        sent = await sent_with(jp, path)
+        queued = await jp.files.tracking(sent.id, ask=False)
+        assert queued is not None
+        assert queued.shares == ()
+        await jp.files.resume(sent.id)
+        world.files.refuse = UnavailableError("away")
+        tracked = await jp.files.tracking(sent.id)
+        assert tracked is not None
+        assert (tracked.shares, tracked.not_asked) == ((), "unavailable")
+        world.files.refuse = None
+
+        async def hang(*_: object) -> None:
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(jp._works.link, "ask", hang)
+        tracked = await jp.files.tracking(sent.id)
+        assert tracked is not None
+        assert (tracked.shares, tracked.not_asked) == ((), "unavailable")
+
+
+def test_an_old_share_is_said_to_be_not_known_since_then() -> None:
+    share = FilesShareAt("fr", "jp", 62, 100, 62, 0, NOW, 5, 7.6, None)
+    assert "not known since" in share_text(share, NOW + timedelta(minutes=5))
+    assert "62 %" in share_text(share, NOW + timedelta(minutes=5))
+    ends = [ended_text(code) for code in ("cancelled", "forgotten", "gone-before", "expired-unfetched", "deleted", "x")]
+    assert len(set(ends)) == len(ends)
+    assert [end for end in ends if "sender" in end] == [ended_text("cancelled")]
+
+
+async def test_a_recipient_sees_how_much_its_node_has_and_tells_it_how_much_the_desk_has(world: World) -> None:
+    path = source(world)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await sent_with(jp, path)
+        await jp.files.resume(sent.id)
+        await fr.messages.sync()
+        world.files.hidden = {(0, 0), (0, 1)}
+        (listed,) = await fr.files.listed(sent.id, ask=True)
+        (share,) = listed.shares
+        assert (share.party, share.behind) == ("fr", None)
+        assert share.bytes == share.of - 2 * MIB
+        await fr.files.resume(sent.id)
+        assert world.files.told[-1] == FilesShare(share.bytes, 0)
+        world.files.hidden = set()
+        done = await fr.files.resume(sent.id)
+        assert done.state == "done"
+        tracked = await fr.files.tracking(sent.id)
+        assert tracked is not None
+        assert tracked.shares == ()
+
+
+@pytest.mark.parametrize(
+    ("refusal", "shown", "due"),
+    [
+        (FileCancelledError("the sender took these files back"), "cancelled by the sender", False),
+        (FileGoneError("these files were let go here: their time passed"), "given up", True),
+    ],
+)
+async def test_a_recipient_is_told_whether_the_sender_cancelled_or_the_files_are_gone(
+    world: World, refusal: ComityError, shown: str, due: bool
+) -> None:
+    path = source(world)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await sent_with(jp, path)
+        await jp.files.resume(sent.id)
+        await fr.messages.sync()
+        world.files.refuse = refusal
+        (listed,) = await fr.files.listed(sent.id, ask=True)
+        assert listed.shares[0].end == refusal.code
+        after = await fr.files.resume(sent.id)
+        assert (after.state, after.error) == ("failed", refusal.code)
+        assert how_far(after).startswith(shown)
+        items = [item.what for item in await fr.cases.agenda()]
+        assert ("files" in items) == due
