@@ -31,7 +31,15 @@ from exchange.files.opening import FileOpening, ToOpen
 from exchange.files.progress import Meter, Told, nobody
 from exchange.files.sealing import Stop, WantedFile, sealed_file_of
 from exchange.files.shelf import fetched_place
-from exchange.files.shown import FileRow, FileTracking, MessageFiles, OpenedFile, VerifiedFile, file_tracking
+from exchange.files.shown import (
+    CancelledFiles,
+    FileRow,
+    FileTracking,
+    MessageFiles,
+    OpenedFile,
+    VerifiedFile,
+    file_tracking,
+)
 from exchange.files.stoppable import stoppable
 from exchange.files.support import require_supported
 from exchange.office.officers import READERS, Role
@@ -52,6 +60,7 @@ from protocol.errors import (
     FileNotScannedError,
     NotFoundError,
     NothingOpenError,
+    UnavailableError,
     UsageError,
 )
 from protocol.event import EventName, decode_event
@@ -63,6 +72,9 @@ if TYPE_CHECKING:
     from exchange.content.verdicts import ScanResult
     from protocol.messages.schema.base import Message
 
+_STOPPED = frozenset({TransferState.GONE, TransferState.CANCELLED, TransferState.CANCELLING})
+# An officer may have these moved again.
+_ENDED = frozenset({TransferState.FAILED, TransferState.CANCELLED, TransferState.CANCELLING})
 # How far they are at the nodes is asked for so many messages at a time.
 _ASKED_AT_ONCE = 12
 _SENDERS_FAULT = (FileKeyMismatchError, FileAlteredError, FileLengthMismatchError, FileHashMismatchError)
@@ -176,7 +188,7 @@ class DeskFiles:
         def again() -> FileTransfer:
             with self._store.database.transaction():
                 transfer = self._transfer(message_id)
-                if transfer.state in {TransferState.FAILED, TransferState.CANCELLED}:
+                if transfer.state in _ENDED:
                     transfer = transfer.at_state(TransferState.WAITING, truncate(self._context.clock()))
                     self._store.files.note(transfer)
                 return transfer
@@ -194,33 +206,42 @@ class DeskFiles:
         self._works.acting.require(*READERS)
         return await self._works.carrying.take(folder)
 
-    async def cancel(self, message_id: UUID) -> int | None:
-        """Stop: what this desk sent and was not handed over is let go by the node (how many files), what it fetches is
-        not fetched any more (None). Raises :class:`NothingOpenError` where nothing is under way.
+    async def cancel(self, message_id: UUID) -> CancelledFiles:
+        """Stop: what this desk sent and was not handed over is let go by the node, what it fetches is not fetched any
+        more. Where the node cannot be asked now, that is kept, and done when it can be.
+
+        Raises :class:`NothingOpenError` where nothing is underway, and what the node refuses for good: then nothing is
+        changed. :class:`UnavailableError` where files went to the node by bundles, which brings nothing back.
         """
         self._works.acting.require(Role.DRAFTER, Role.RELEASER)
+        by_bundles = self._context.settings.transport == "file"
 
         def stop() -> tuple[FileTransfer, Head]:
             with self._store.database.transaction():
                 transfer = self._transfer(message_id)
                 received = transfer.direction is Direction.RECEIVED
-                if transfer.state in {TransferState.GONE, TransferState.CANCELLED} or (received and not transfer.open):
+                if transfer.state in _STOPPED or (received and not transfer.open):
                     raise NothingOpenError(
                         phrase("the files of that message are {value}", value=transfer.state.replace("_", " "))
                     )
-                self._store.files.note(transfer.at_state(TransferState.CANCELLED, truncate(self._context.clock())))
+                if by_bundles and not received and transfer.bytes_moved:
+                    raise UnavailableError(phrase("they went to the node by bundles, and no bundle takes files back"))
+                told = received or by_bundles or self._store.outbox.has(message_id)
+                state = TransferState.CANCELLED if told else TransferState.CANCELLING
+                self._store.files.note(transfer.at_state(state, truncate(self._context.clock())))
                 head = self._store.messages.head(message_id).head
                 self._works.keep_record(self._works.book.record(Operation.ALTERATION, "files.cancel", head))
                 return transfer, head
 
         transfer, head = await self._in_thread(stop)
-        if transfer.direction is Direction.RECEIVED:
-            return None
+        now = await self.progress(message_id)
+        if now.state is not TransferState.CANCELLING:
+            return CancelledFiles(None if transfer.direction is Direction.RECEIVED else 0)
         try:
-            return await self._works.link.ask(lambda node: node.cancel_files(head.digest))
-        except ComityError:
-            if transfer.open:  # nothing of it is there
-                return 0
+            return CancelledFiles(await self._mover.take_back(now, head))
+        except ComityError as problem:
+            if problem.retryable:
+                return CancelledFiles(None, problem.code)
             await self._in_thread(lambda: self._note(transfer))
             raise
 

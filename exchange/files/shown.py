@@ -16,6 +16,17 @@ from protocol.event import Event, EventName
 from protocol.files.file_list import FileList
 from protocol.files.logged import agrees
 
+
+@dataclass(frozen=True, slots=True)
+class CancelledFiles:
+    """That files are moved no more. ``let_go``: how many the own node let go; None of files that came, and while that
+    node could not be asked: then ``not_asked`` is the code of why, and it is told as soon as it can be.
+    """
+
+    let_go: int | None
+    not_asked: str | None = None
+
+
 _HANDED_OVER = EventName.FileHandover.value
 
 

@@ -248,14 +248,22 @@ def cancel(
 ) -> None:
     """Cancel files."""
 
-    async def work(desk: Desk) -> None:
-        count = await desk.files.cancel(await desk.messages.resolve(message))
+    async def work(desk: Desk) -> int | None:
+        from exchange.acts.evidence import cancel_files
+
+        done = await cancel_files(desk, await desk.messages.resolve(message))
+        count = done["let_go"]
         if as_json:
-            print_json({"cancelled": True, "let_go": count})
+            print_json(done)
+        elif done["not_asked"] is not None:
+            text = _("Nothing more of it is sent. The node could not be asked ({code}): it still has what it got.")
+            line(text.format(code=done["not_asked"]))
+            line(_("It is told to let that go as soon as it can be asked: by the running desk, or the next command."))
         elif count is None:
             line(_("Nothing of it is fetched any more; comity files resume goes on."))
         else:
             line(_("Files that the node let go: {count}; what was handed over before stays there.").format(count=count))
+        return QUEUED if done["not_asked"] is not None else None
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -380,6 +388,8 @@ def how_far(transfer: FileTransfer) -> str:
             return _("cancelled by the sender")
         case "failed":
             return _("given up: {why} ({code})").format(why=safe(_(transfer.why or "")), code=transfer.error)
+        case "cancelling":
+            return _("cancelled; the node is still to be told")
         case "cancelled":
             return _("cancelled")
         case "gone":

@@ -18,7 +18,9 @@ from exchange.cli.evidence.files import how_far
 from exchange.files._download import Downloading
 from exchange.files.given import attaching
 from exchange.files.sealing import WantedFile
+from exchange.files.shown import CancelledFiles
 from exchange.messaging.once import under_key
+from exchange.store.files import TransferState
 from exchange.text.objects import files_object
 from exchange.text.sizes import ended_text, share_text
 from exchange.views import FilesShareAt
@@ -31,9 +33,11 @@ from protocol.errors import (
     FileNotHereError,
     FileQuotaError,
     FileSourceChangedError,
+    ForbiddenError,
     IdempotencyKeyUsedError,
     InvalidMessageError,
     NotFoundError,
+    NothingOpenError,
     StorageFullError,
     UnavailableError,
     UsageError,
@@ -352,11 +356,84 @@ async def test_a_file_that_is_cancelled_is_let_go_and_moves_no_more(world: World
     async with world.open(JP) as jp, world.open(FR) as fr:
         sent = await sent_with(jp, source(world, size=2000))
         await jp.files.resume(sent.id)
-        assert await jp.files.cancel(sent.id) == 1
+        assert await jp.files.cancel(sent.id) == CancelledFiles(1)
         assert await jp.files.unfinished() == []
         await fr.messages.sync()
-        assert await fr.files.cancel(sent.id) is None
+        assert await fr.files.cancel(sent.id) == CancelledFiles(None)
         assert await fr.files.turn() is None
+
+
+async def test_files_cancelled_while_the_node_is_away_are_taken_back_when_it_is_there_again(world: World) -> None:
+    async with world.open(JP) as jp:
+        several = [await sent_with(jp, source(world, f"{number}.bin", 2000)) for number in range(3)]
+        await jp.files.resume(several[0].id)
+        world.nodes["jp"].down = True
+        for sent in several:
+            assert await jp.files.cancel(sent.id) == CancelledFiles(None, "unavailable")
+            assert (await jp.files.progress(sent.id)).state == "cancelling"
+            with pytest.raises(NothingOpenError):
+                await jp.files.cancel(sent.id)
+        assert await jp.files.unfinished() == [], "nothing more of it is sent"
+        with pytest.raises(UnavailableError):
+            await jp.messages.sync()
+    world.nodes["jp"].down = False
+    async with world.open(JP) as jp:  # another program, later
+        assert (await jp.files.resume(several[2].id)).state == "done", "an officer thought better of it"
+        await jp.messages.sync()
+        states = [(await jp.files.progress(sent.id)).state for sent in several]
+        assert states == ["cancelled", "cancelled", "done"]
+        assert [call for call, _ in world.files.requests if call == "cancel"] == ["cancel"] * 2
+        await jp.messages.sync()
+        assert [call for call, _ in world.files.requests if call == "cancel"] == ["cancel"] * 2, "it is told once"
+
+
+async def test_a_cancel_that_the_node_refuses_for_good_changes_nothing(world: World) -> None:
+    async with world.open(JP) as jp:
+        sent = await sent_with(jp, source(world, size=2000))
+        await jp.files.resume(sent.id)
+        world.files.refuse = ForbiddenError("not you")
+        with pytest.raises(ForbiddenError):
+            await jp.files.cancel(sent.id)
+        assert (await jp.files.progress(sent.id)).state == "done"
+        world.files.refuse = UnavailableError("away")
+        assert (await jp.files.cancel(sent.id)).not_asked == "unavailable"
+        world.files.refuse = ForbiddenError("not you")
+        assert await jp.files.turn() is None
+        refused = await jp.files.progress(sent.id)
+        assert (refused.state, refused.error) == ("failed", "forbidden"), "and it is not asked for ever"
+
+
+async def test_a_transfer_that_is_moved_does_not_forget_that_it_was_cancelled(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exchange.files._moving._NOTE_EVERY_S", 0.0)
+    async with world.open(JP) as jp, world.open(JP) as other:
+        sent = await sent_with(jp, source(world, size=4 * MIB))
+        moved = world.files.put
+
+        def cancelled_meanwhile(*of: Any) -> Any:
+            kept = in_store(other, lambda files: files.transfer(sent.id))
+            in_store(other, lambda files: files.note(kept.at_state(TransferState.CANCELLING, NOW)))
+            world.files.put = moved  # type: ignore[method-assign]
+            return moved(*of)
+
+        def in_store(desk: Any, work: Any) -> Any:
+            store = desk._works.context.store
+            with store.database.transaction():
+                return work(store.files)
+
+        monkeypatch.setattr(world.files, "put", cancelled_meanwhile)
+        await jp.files.resume(sent.id)
+        assert (await jp.files.progress(sent.id)).state == "cancelling"
+
+
+async def test_files_of_a_message_that_never_left_are_cancelled_without_the_node(world: World) -> None:
+    world.nodes["jp"].down = True
+    async with world.open(JP) as jp:
+        sent = await sent_with(jp, source(world, size=2000))
+        assert sent.status == "queued"
+        assert await jp.files.cancel(sent.id) == CancelledFiles(0)
+        assert (await jp.files.progress(sent.id)).state == "cancelled"
 
 
 async def test_a_full_disk_at_the_desk_is_named_before_anything_is_sealed(

@@ -49,7 +49,10 @@ async def test_a_file_goes_from_the_command_line_of_one_desk_to_that_of_the_othe
         assert code == 0, output
         assert "60 %, 100.0 kB a second" in " ".join(output.split()), output
     code, output = await type_(world, JP, "track", message, "--json")
-    assert [(one["party"], one["percent"]) for one in json.loads(output)["files"]["shares"]] == [("jp", 100), ("fr", 60)]
+    assert [(one["party"], one["percent"]) for one in json.loads(output)["files"]["shares"]] == [
+        ("jp", 100),
+        ("fr", 60),
+    ]
     assert (await type_(world, FR, "inbox"))[0] == 0
     code, output = await type_(world, FR, "files", "list", message, "--json")
     (listed,) = json.loads(output)["messages"]
