@@ -63,6 +63,7 @@ class FileIntake:
         if holding is None:
             raise gone(await self._brought_by(announced.digest, caller))
         await self._reserve_again(holding)
+        await self._context.hands.keep(announced.digest, announced.hands)
         await self.settle(holding)
         self._node.metrics.files_announced.inc(stored.file_list is None)
         return holding.marks.absent_ranges() if files == holding.files else []
