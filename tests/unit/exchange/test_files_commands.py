@@ -12,6 +12,8 @@ from uuid import UUID
 
 import pytest
 
+from exchange.content.scanning import Scanning
+from exchange.content.verdicts import ScanFinding, ScanResult, ScanVerdict
 from tests.unit.exchange.test_sending_commands import typed, written
 from tests.worlds.desks import FR, JP, ROOT, World, request
 
@@ -154,3 +156,24 @@ async def test_an_answer_whose_items_name_the_files_of_the_command_is_checked_an
     async with world.open(FR) as desk:
         (sent,) = (await desk.messages.peek(UUID(answer))).items
     assert (sent.hash.value, sent.size_bytes) == (sha256(b"an image").hexdigest(), 8)
+
+
+@pytest.mark.parametrize("verdict", [ScanVerdict.CLEAN, ScanVerdict.INFECTED, ScanVerdict.NOT_SCANNED])
+async def test_an_officer_who_opens_a_file_is_told_what_the_scanner_says_of_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, verdict: ScanVerdict
+) -> None:
+    reason = "unreachable" if verdict is ScanVerdict.NOT_SCANNED else None
+    result = ScanResult(ScanFinding(verdict, "A scanner", reason, "Own.Test"), 14)
+    told = {"clean": "clean, says A scanner", "infected": "INFECTED: A scanner found Own.Test"}
+    monkeypatch.setattr(Scanning, "scan", lambda self, path: result)  # and no policy blocks
+    (world.path / "order.pdf").write_bytes(b"%PDF-1.7 order")
+    code, output = await type_(
+        world, JP, "send", written(world, "c.json", request()), "--attach", "order.pdf", "--json"
+    )
+    assert code == 0, output
+    message = json.JSONDecoder().raw_decode(output)[0]["id"]
+    assert (await type_(world, FR, "inbox"))[0] == 0
+    code, output = await type_(world, FR, "files", "get", message, "--to", "case")
+    assert (code, told.get(verdict, "not scanned: the scanner cannot be reached") in output) == (0, True), output
+    code, output = await type_(world, FR, "files", "get", message, "--to", "case-2", "--json")
+    assert json.loads(output)["files"][0]["scan"]["verdict"] == verdict
