@@ -331,12 +331,14 @@ class DeskFiles:
     async def _open(self, here: _Here, number: int, target: Path, told: Told) -> OpenedFile:
         attachment, place = here.attachments[number], here.places[number]
         from exchange.content.scanning import Scanning
+        from exchange.text.rendering import attached_name
 
+        name = attached_name(str(attachment["name"]), attachment.get("label"))
         scanning, results = Scanning(self._context.settings.scanning), list["ScanResult"]()
 
         def look(path: Path) -> None:
             results.append(scanning.scan(path))
-            scanning.require(results[0])
+            scanning.require(results[0], name)
 
         def write(stop: Stop) -> Path:
             meter = Meter("opening", int(attachment["size_bytes"]), told, files=1)
