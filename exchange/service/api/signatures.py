@@ -47,7 +47,7 @@ _PARTS: dict[type, str] = {
 }
 # Parameters of acts that name a message, by what they are called.
 MESSAGES = frozenset(["message_id", "request_id", "offer_id", "test_id", "follow_up_id", "reply_to", "tests"])
-_SECRETS = frozenset(["second_passphrase", "new_passphrase", "old_passphrase"])
+SECRETS = frozenset(["second_passphrase", "new_passphrase", "old_passphrase"])
 _MAX_TEXT = 100_000
 _MAX_LISTED = 1_000
 
@@ -107,7 +107,7 @@ class Taking:
             value = getattr(body, name)
             if name in MESSAGES and value is not None:
                 value = await _message(desk, value)
-            elif name in _SECRETS:
+            elif name in SECRETS:
                 value = value.get_secret_value().encode()
             values[name] = value
         if self.needs_folder:
@@ -143,7 +143,7 @@ def _model(run: Act, hints: Mapping[str, Any], given: Sequence[str], texts: Mapp
 
 
 def _taken(name: str, hint: Any) -> Any:
-    if name in _SECRETS:
+    if name in SECRETS:
         return Annotated[SecretStr, Field(min_length=1, max_length=1024)]
     if name in MESSAGES:
         text = Annotated[str, Field(max_length=64)]

@@ -1,4 +1,4 @@
-"""Where a case stands: each target with its state, how long it is still kept, and who owes what by which kind of date."""
+"""Where a case stands: each target with its state, how long it is kept, and who owes what by which kind of date."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class TargetLine:
     """One target in one nation."""
 
     name: str
-    about: str
+    about: tuple[str, str]
     nation: str
     state: str
     tone: str
@@ -67,14 +67,13 @@ def is_ours(case: AnyCase, own: str) -> bool:
     return case.opening is not None and case.opening.by == own
 
 
-def target_lines(parts: CaseParts, own: str, now: datetime, about: Mapping[str, str]) -> list[TargetLine]:
+def target_lines(parts: CaseParts, own: str, now: datetime, about: Mapping[str, tuple[str, str]]) -> list[TargetLine]:
     """The targets of all nations; ``about`` are their identifiers by name, where the request may be shown."""
     lines = []
     for nation, case in parts.cases.items():
         due = due_lines(case, parts.due, own, now)
         where = nation_label(nation or _asked(case))
-        for target in getattr(case, "targets", ()):
-            lines.append(_target_line(case, target, where, now, about, due))
+        lines += [_target_line(case, target, where, now, about, due) for target in getattr(case, "targets", ())]
     return lines
 
 
@@ -89,7 +88,7 @@ def _asked(case: AnyCase) -> str:
 
 
 def _target_line(
-    case: AnyCase, target: Any, where: str, now: datetime, about: Mapping[str, str], due: Sequence[DueLine]
+    case: AnyCase, target: Any, where: str, now: datetime, about: Mapping[str, tuple[str, str]], due: Sequence[DueLine]
 ) -> TargetLine:
     kept = isinstance(case, PreservationCase)
     state = str(state_at(target, now) if kept else case.target_state_at(target, now))  # type: ignore[union-attr]
@@ -103,7 +102,7 @@ def _target_line(
     tone = "good" if state in _GOOD else "harm" if state in _HARM else ""
     return TargetLine(
         name=target.name,
-        about=about.get(target.name, ""),
+        about=about.get(target.name, ("", "")),
         nation=where,
         state=state_label(state),
         tone=tone,

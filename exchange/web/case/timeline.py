@@ -22,6 +22,7 @@ _STEPS = (
     EventName.ContentHandover,
     EventName.ContentAccessTracking,
 )
+_ARRIVED = frozenset({EventName.ContentHandover.value, EventName.ContentAccessTracking.value})
 _FAILURES = frozenset(
     {
         EventName.SubmissionRejection.value,
@@ -99,35 +100,35 @@ def _happening(
         what=kind,
         facts=facts,
         warnings=warnings,
-        chains=[_chain(one, several=len(wanted) > 1) for one in wanted],
+        chains=[_chain(one, ours=ours, several=len(wanted) > 1) for one in wanted],
         unread=not ours and row.opened_at is None,
         status=status_label(row.status) if row.status is not None and row.status != "submitted" else "",
     )
 
 
-def _chain(tracked: RecipientTracking, *, several: bool) -> Chain:
-    proved = {row.event: row for row in tracked.receipts if row.verified}
-    marks = []
-    for step in _STEPS:
-        found = proved.get(step.value)
-        marks.append(
-            Mark(
-                _step_text(step, found.node if found else ""),
-                "proved" if found else "waiting",
-                found.at if found else None,
-            )
-        )
-    # What lies before the last proved step happened, whether this desk was shown its proof or not.
-    while marks and marks[-1].state == "waiting" and len(marks) > 1 and marks[-2].state == "waiting":
-        marks.pop()
+def _chain(tracked: RecipientTracking, *, ours: bool, several: bool) -> Chain:
+    marks = [_mark(step, tracked) for step in _STEPS]
+    last = max((place for place, mark in enumerate(marks) if mark.state == "proved"), default=-1)
+    # What lies before a proved step happened: its own proof is with the other side.
+    marks = [mark for place, mark in enumerate(marks) if mark.state == "proved" or place > last]
+    proved = last + 1 - (len(_STEPS) - len(marks))
+    marks = marks[: proved + 1]
     failed = [row for row in tracked.receipts if row.verified and row.event in _FAILURES]
-    if failed and tracked.reached not in {EventName.ContentHandover.value, EventName.ContentAccessTracking.value}:
-        marks = [mark for mark in marks if mark.state == "proved"]
-        marks.append(Mark(code_label("receipt_event", failed[-1].event), "failed", failed[-1].at))
-    unproved = [row for row in tracked.receipts if not row.verified]
-    if unproved:
+    if failed and tracked.reached not in _ARRIVED:
+        marks = [*marks[:proved], Mark(code_label("receipt_event", failed[-1].event), "failed", failed[-1].at)]
+    if any(not row.verified for row in tracked.receipts):
         marks.append(Mark(_("a receipt does not hold: open the proofs"), "failed"))
-    return Chain(nation_label(tracked.recipient.node) if several else "", marks)
+    return Chain(nation_label(tracked.recipient.node) if several and ours else "", marks)
+
+
+def _mark(step: EventName, tracked: RecipientTracking) -> Mark:
+    found = [row for row in tracked.receipts if row.verified and row.event == step.value]
+    there = tracked.recipient.node
+    # Of several relays on the way the last counts: that of the recipient's own node.
+    row = next((one for one in found if there in {one.node, one.peer}), found[-1] if found else None)
+    if row is None:
+        return Mark(_step_text(step, there), "waiting")
+    return Mark(_step_text(step, there if there in {row.node, row.peer} else row.node), "proved", row.at)
 
 
 def _step_text(step: EventName, node: str) -> str:
