@@ -54,6 +54,7 @@ from exchange.views import (
     CaseRow,
     Caution,
     InboxRow,
+    Lane,
     RecipientTracking,
     SearchResult,
     SentMessage,
@@ -282,6 +283,11 @@ class DeskCases(CaseCalls):
     def agenda_page(self, wanted: AgendaFilter | None = None, *, limit: int = 50) -> AgendaPage:
         """What is due now and wanted, ``limit`` at most of each lane, and in which lanes there is more."""
         return self._works.agenda.page(wanted or AgendaFilter(), limit)
+
+    @in_desk_thread
+    def lane_counts(self) -> dict[Lane, int]:
+        """How many things are due in each lane of the agenda; of emergencies how many there are."""
+        return self._works.agenda.lane_counts()
 
     @in_desk_thread
     def listing(self, wanted: CaseFilter | None = None, *, limit: int | None = None) -> CasePage:

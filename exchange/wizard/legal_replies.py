@@ -41,7 +41,7 @@ _FACTS: Mapping[str, type[f.CaseFact]] = MappingProxyType(
 )
 # Questions of how it stands move no state.
 _ALWAYS: Mapping[Side, str] = MappingProxyType({Side.REQUESTER: "status.query", Side.REQUESTED: "status.report"})
-# What else a message of a type may be, where that decides whether it may be written at all.
+# Other facts that a message of a type may be, where they decide whether it may be written at all.
 _ALSO: Mapping[str, tuple[type[f.CaseFact], ...]] = MappingProxyType(
     {
         "preservation.answer": (f.NotHeld, f.Refused),

@@ -22,9 +22,8 @@ from exchange.desk.desk import Desk
 from exchange.text.sizes import bytes_text, duration_text
 from exchange.web.calls import PageCall
 from exchange.web.case.beside import files_shown
-from exchange.web.case.done import done_text
-from exchange.web.case.forms import code_options
-from exchange.web.case.messages import row_of, short
+from exchange.web.case.messages import kept_as, row_of, short
+from exchange.web.forms.fields import code_options
 from keys.local.translation import _
 from keys.pages.headers import protect
 from protocol.errors import ComityError, FormError
@@ -36,7 +35,7 @@ _CHUNK_BYTES = 256 * 1024
 async def show(call: PageCall) -> web.StreamResponse:
     """The files and their custody."""
     desk = await call.desk()
-    return call.page(_TEMPLATE, **await _values(call, desk), done=done_text(call.query("done")))
+    return call.page(_TEMPLATE, **await _values(call, desk))
 
 
 async def move(call: PageCall) -> web.StreamResponse:
@@ -55,8 +54,8 @@ async def _act(call: PageCall, run: Any, done: str) -> web.StreamResponse:
     try:
         await run(desk, row.id)
     except ComityError as problem:
-        return call.refused(_TEMPLATE, problem, **await _values(call, desk), done="")
-    return call.go(f"/messages/{row.id}/files?done={done}")
+        return call.refused(_TEMPLATE, problem, **await _values(call, desk))
+    return call.go(f"/messages/{row.id}/files?done=case-{done}")
 
 
 async def open_one(call: PageCall) -> web.StreamResponse:
@@ -71,7 +70,7 @@ async def open_one(call: PageCall) -> web.StreamResponse:
             (opened,) = await desk.files.get(row.id, folder, names=[name])
             return await _give(call, opened.path, opened.path.name)
     except ComityError as problem:
-        return call.refused(_TEMPLATE, problem, **await _values(call, desk), done="")
+        return call.refused(_TEMPLATE, problem, **await _values(call, desk))
 
 
 async def export(call: PageCall) -> web.StreamResponse:
@@ -91,7 +90,7 @@ async def export(call: PageCall) -> web.StreamResponse:
             await asyncio.to_thread(_pack, folder / "bag", archive)
             return await _give(call, archive, f"files-{short(row.id)}.zip")
     except ComityError as problem:
-        return call.refused(_TEMPLATE, problem, **await _values(call, desk), done="")
+        return call.refused(_TEMPLATE, problem, **await _values(call, desk))
 
 
 async def _values(call: PageCall, desk: Desk) -> dict[str, Any]:
@@ -136,7 +135,7 @@ async def _folder(desk: Desk) -> AsyncIterator[Path]:
 async def _give(call: PageCall, path: Path, name: str) -> web.StreamResponse:
     """The file, piece by piece, as something to keep: no browser shows it, whatever it says that it is."""
     safe = "".join(one if one.isascii() and (one.isalnum() or one in "._-") else "_" for one in name) or "file"
-    response = web.StreamResponse(headers={"Content-Disposition": f'attachment; filename="{safe}"'})
+    response = web.StreamResponse(headers={"Content-Disposition": kept_as(safe)})
     response.content_type = "application/octet-stream"
     file = await asyncio.to_thread(path.open, "rb")
     with file:

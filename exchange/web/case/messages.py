@@ -17,8 +17,8 @@ from exchange.text.labels import code_label, nation_label
 from exchange.text.rendering import read_message
 from exchange.views import Check, Direction, InboxRow, ShownMessage, VerificationReport
 from exchange.web.calls import PageCall
-from exchange.web.case.acting import Offered
-from exchange.web.case.forms import code_options
+from exchange.web.case.acting import OfferedAct
+from exchange.web.forms.fields import code_options
 from keys.local.translation import _
 from keys.pages.headers import protect
 from protocol.errors import ComityError, ConditionsOpenError
@@ -45,8 +45,8 @@ async def show(call: PageCall) -> web.StreamResponse:
         ways = []
         if isinstance(problem, ConditionsOpenError):
             ways = [
-                Offered(_("Accept the conditions"), f"/messages/{row.id}/do/accept-conditions", "primary"),
-                Offered(_("Decline them"), f"/messages/{row.id}/reply/condition.decline", "danger"),
+                OfferedAct(_("Accept the conditions"), f"/messages/{row.id}/do/accept-conditions", "primary"),
+                OfferedAct(_("Decline them"), f"/messages/{row.id}/reply/condition.decline", "danger"),
             ]
         return call.refused(_READ, problem, **_head(row), parts_read=[], shown=None, acts=ways)
     response = call.page(_READ, **_head(row), **_read(shown), acts=_acts(row))
@@ -85,20 +85,20 @@ def _read(shown: ShownMessage) -> dict[str, Any]:
     }
 
 
-def _acts(row: InboxRow) -> list[Offered]:
+def _acts(row: InboxRow) -> list[OfferedAct]:
     base = f"/messages/{row.id}"
     if row.direction is Direction.SENT:
         found = [
-            Offered(_("Correct it"), f"{base}/correct"),
-            Offered(_("Take it back"), f"{base}/do/retract", "danger"),
+            OfferedAct(_("Correct it"), f"{base}/correct"),
+            OfferedAct(_("Take it back"), f"{base}/do/retract", "danger"),
         ]
-        return [*found, Offered(_("Send it anew"), f"{base}/do/resend")]
+        return [*found, OfferedAct(_("Send it anew"), f"{base}/do/resend")]
     return [
-        Offered(_("Ask a question about it"), f"{base}/reply/clarification.ask"),
-        Offered(_("Pass it on"), f"{base}/do/forward"),
-        Offered(_("Ask for consent"), f"{base}/do/ask-consent"),
-        Offered(_("It changed nothing: explain"), f"{base}/do/explain"),
-        Offered(_("Whom to call about it"), f"{base}/call"),
+        OfferedAct(_("Ask a question about it"), f"{base}/reply/clarification.ask"),
+        OfferedAct(_("Pass it on"), f"{base}/do/forward"),
+        OfferedAct(_("Ask for consent"), f"{base}/do/ask-consent"),
+        OfferedAct(_("It changed nothing: explain"), f"{base}/do/explain"),
+        OfferedAct(_("Whom to call about it"), f"{base}/call"),
     ]
 
 
@@ -185,9 +185,14 @@ def short(message: UUID) -> str:
     return str(message)[-8:]
 
 
+def kept_as(name: str) -> str:
+    """What tells a browser to keep a file under ``name``, which is ours or made harmless, and not to show it."""
+    return "; ".join(("attachment", f'filename="{name}"'))
+
+
 def download(content: bytes, name: str, media_type: str) -> web.Response:
     """A file that the browser keeps and never shows; ``name`` is ours."""
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    headers = {"Content-Disposition": kept_as(name)}
     return web.Response(body=content, content_type=media_type, headers=headers)
 
 

@@ -16,11 +16,10 @@ from exchange.messaging.once import under_key
 from exchange.text.labels import code_label
 from exchange.views import Direction
 from exchange.web.calls import PageCall
-from exchange.web.case._words import reply_text
-from exchange.web.case.do import Place, place_on_case, place_on_message
-from exchange.web.case.done import done_code
-from exchange.web.case.forms import PageField, PageGroup, PageRows, Typed, once_of, targets_of, typed_in
-from exchange.web.case.model_form import ModelForm, Problems, merged
+from exchange.web.case.do import ActPlace, done_code, place_on_case, place_on_message
+from exchange.web.case.words import reply_text
+from exchange.web.forms.fields import PageField, PageGroup, PageRows, Typed, once_of, targets_of, typed_in
+from exchange.web.forms.model_form import ModelForm, Problems, merged
 from exchange.wizard.legal_replies import reply_standings
 from keys.local.translation import _
 from protocol.encoding.phrase import phrase
@@ -32,7 +31,7 @@ from protocol.messages.registry import MESSAGE_TYPES
 from protocol.messages.types.correcting import Correction
 
 TEMPLATE, CORRECT = "case/reply.html", "case/correct.html"
-# What a reply of a type answers: the last such message of the case; else its request.
+# Of each type of reply, the types of messages that it answers; without one it answers the request.
 _ANSWERS: Mapping[str, tuple[str, ...]] = {
     "clarification.reply": ("clarification.ask",),
     "preservation.risk-reply": ("preservation.risk",),
@@ -55,7 +54,7 @@ def reply_model(kind: str) -> type[BaseModel]:
     """The model of a type that is written by its fields; raises :class:`NotFoundError`."""
     model = MESSAGE_TYPES.get(kind)
     if model is None or kind in _ELSEWHERE or "in_reply_to" not in model.model_fields:
-        raise NotFoundError("there is no such page")
+        raise NotFoundError(phrase("there is no such page"))
     return model
 
 
@@ -89,7 +88,7 @@ async def send_on_message(call: PageCall) -> web.StreamResponse:
     return await _send(call, desk, kind, await place_on_message(desk, call.part("message"), f"reply/{kind}"))
 
 
-async def _form(call: PageCall, desk: Desk, kind: str, place: Place) -> web.Response:
+async def _form(call: PageCall, desk: Desk, kind: str, place: ActPlace) -> web.Response:
     form = ModelForm(reply_model(kind), await targets_of(desk, place.thread))
     values = await _presets(call, desk, kind, place)
     shown = form.shown(values)
@@ -98,7 +97,7 @@ async def _form(call: PageCall, desk: Desk, kind: str, place: Place) -> web.Resp
     return call.page(TEMPLATE, **_values(call, kind, place, shown))
 
 
-async def _send(call: PageCall, desk: Desk, kind: str, place: Place) -> web.StreamResponse:
+async def _send(call: PageCall, desk: Desk, kind: str, place: ActPlace) -> web.StreamResponse:
     form, typed = ModelForm(reply_model(kind), await targets_of(desk, place.thread)), typed_in(call, desk.address)
     if place.subject is None:
         return call.refused(TEMPLATE, NothingOpenError(), **_values(call, kind, place, form.shown({}, typed)))
@@ -112,7 +111,7 @@ async def _send(call: PageCall, desk: Desk, kind: str, place: Place) -> web.Stre
             sent = await desk.messages.send(draft)
     except ComityError as problem:
         group, rest = marked(form, typed, problem)
-        return call.refused(TEMPLATE, problem, **_values(call, kind, place, group), rest=rest)
+        return call.refused(TEMPLATE, problem, **{**_values(call, kind, place, group), "rest": rest})
     return call.go(f"{place.back}?done={done_code(sent)}")
 
 
@@ -141,7 +140,7 @@ def _names(part: PageField | PageGroup | PageRows) -> list[str]:
     return [name for one in inner for name in _names(one)]
 
 
-def _values(call: PageCall, kind: str, place: Place, group: PageGroup) -> dict[str, Any]:
+def _values(call: PageCall, kind: str, place: ActPlace, group: PageGroup) -> dict[str, Any]:
     subject = place.subject
     return {
         "kind": kind,
@@ -155,7 +154,7 @@ def _values(call: PageCall, kind: str, place: Place, group: PageGroup) -> dict[s
     }
 
 
-async def _presets(call: PageCall, desk: Desk, kind: str, place: Place) -> dict[str, Any]:
+async def _presets(call: PageCall, desk: Desk, kind: str, place: ActPlace) -> dict[str, Any]:
     """What a form begins with: the targets for which the reply is legal, and the period that the law of the other
     side names.
     """
@@ -226,7 +225,7 @@ async def correct(call: PageCall) -> web.StreamResponse:
     return call.go(f"{place.back}?done={done_code(sent)}")
 
 
-async def _correctable(desk: Desk, place: Place) -> tuple[ModelForm, dict[str, Any]]:
+async def _correctable(desk: Desk, place: ActPlace) -> tuple[ModelForm, dict[str, Any]]:
     """The form of a message of this desk, and what it says; raises :class:`ForbiddenError` as correcting does."""
     row = place.subject
     if row is None or row.direction is not Direction.SENT:

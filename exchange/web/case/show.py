@@ -12,13 +12,12 @@ from aiohttp import web
 from exchange.acts.cases import CaseParts
 from exchange.cases.threads import shared_state
 from exchange.desk.desk import Desk
-from exchange.text.identifiers import identifier_text
 from exchange.text.labels import code_label, entry_label, nation_label, short_label, state_label
+from exchange.text.rendering import identifier_text
 from exchange.views import CaseRow, Direction
 from exchange.web.calls import PageCall
 from exchange.web.case.acting import acts_of
 from exchange.web.case.beside import files_shown, law_said, people
-from exchange.web.case.done import done_text
 from exchange.web.case.standing import due_lines, is_ours, target_lines
 from exchange.web.case.timeline import SHOWN, happenings
 from keys.local.translation import _
@@ -38,7 +37,7 @@ async def thread_of(desk: Desk, text: str) -> UUID:
             thread = UUID(text)
         except ValueError:
             thread = None
-        # What was passed on lies in the thread of a request that was never sent here.
+        # A request that was passed on opens a thread here without ever having been sent here.
         if thread is None or not await desk.cases.thread(thread):
             raise
         return thread
@@ -53,11 +52,11 @@ async def show(call: PageCall) -> web.StreamResponse:
     thread = await thread_of(desk, text)
     if str(thread) != text:
         return call.go(f"/cases/{thread}")
-    return call.page(TEMPLATE, **await case_values(call, desk, thread), done=done_text(call.query("done")))
+    return call.page(TEMPLATE, **await case_values(call, desk, thread))
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class OpeningShown:
     """What the request says that its case page shows: identifiers by target; ``why`` where it cannot be shown."""
 
     about: Mapping[str, tuple[str, str]]
@@ -105,16 +104,16 @@ async def case_values(call: PageCall, desk: Desk, thread: UUID) -> dict[str, Any
     }
 
 
-async def _opening(desk: Desk, parts: CaseParts) -> Opening:
+async def _opening(desk: Desk, parts: CaseParts) -> OpeningShown:
     """The identifiers of the targets, read from the request: that it was looked at is in the records."""
     first = next((row for row in parts.rows if row.id == parts.thread), None)
     if first is None:
-        return Opening({})
+        return OpeningShown({})
     try:
         shown = await desk.messages.read(first.id)
     except ComityError as problem:
-        return Opening({}, _(problem.detail))
-    return Opening(_identifiers(shown.message))
+        return OpeningShown({}, _(problem.detail))
+    return OpeningShown(_identifiers(shown.message))
 
 
 def _identifiers(message: Any) -> dict[str, tuple[str, str]]:

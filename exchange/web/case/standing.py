@@ -22,7 +22,7 @@ _SOON_DAYS = 7
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class TimeBar:
     """How much of a span has passed: ``done`` of ``whole`` seconds; ``soon``: little is left."""
 
     done: int
@@ -57,7 +57,7 @@ class TargetLine:
     details: Sequence[str]
     until: datetime | None
     left: str
-    bar: Bar | None
+    bar: TimeBar | None
     suspended: bool
     due: Sequence[DueLine]
 
@@ -115,13 +115,13 @@ def _target_line(
     )
 
 
-def _bar(target: Any, now: datetime) -> Bar | None:
+def _bar(target: Any, now: datetime) -> TimeBar | None:
     begins, ends = target.preserved_at, target.expires_at
     if begins is None or ends is None or ends <= begins:
         return None
     whole = int((ends - begins).total_seconds())
     done = max(0, min(whole, int((now - begins).total_seconds())))
-    return Bar(done, whole, (ends - now).days < _SOON_DAYS)
+    return TimeBar(done, whole, (ends - now).days < _SOON_DAYS)
 
 
 def _details(target: Any, kept: bool) -> list[str]:

@@ -109,7 +109,7 @@ def _happening(
 def _chain(tracked: RecipientTracking, *, ours: bool, several: bool) -> Chain:
     marks = [_mark(step, tracked) for step in _STEPS]
     last = max((place for place, mark in enumerate(marks) if mark.state == "proved"), default=-1)
-    # What lies before a proved step happened: its own proof is with the other side.
+    # Each step before a proved one happened: its own proof is with the other side.
     marks = [mark for place, mark in enumerate(marks) if mark.state == "proved" or place > last]
     proved = last + 1 - (len(_STEPS) - len(marks))
     marks = marks[: proved + 1]

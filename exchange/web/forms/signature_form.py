@@ -11,8 +11,8 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from exchange.service.api.signatures import MESSAGES, SECRETS, Taking, taking_of, without_none
-from exchange.web.case.acts import LABELS, CaseAct
-from exchange.web.case.forms import PageField, Typed, code_options, instant_hint
+from exchange.web.forms.acts import LABELS, CaseAct
+from exchange.web.forms.fields import PageField, Typed, code_options, instant_hint
 from exchange.wizard.answers import chosen_code
 from exchange.wizard.question import AnswerProblem
 from keys.local.translation import _

@@ -1,6 +1,6 @@
 """The form of a message type, made of its model: every field of every reply, with the article that asks for it.
 
-What the type always wants, and what it may want by what else is said, stands in view; the rest is folded away.
+Fields that the type always wants, or may want by what else is said, stand in view; the rest is folded away.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 
 from exchange.text.labels import field_label, short_label
 from exchange.text.zones import in_zone, shown_zone
-from exchange.web.case.forms import PageField, PageGroup, PageRows, Typed, code_options, instant_hint, is_short
+from exchange.web.forms.fields import PageField, PageGroup, PageRows, Typed, code_options, instant_hint, is_short
 from exchange.wizard.answers import chosen_code
 from exchange.wizard.question import AnswerProblem
 from keys.local.translation import _
@@ -27,6 +27,8 @@ from protocol.messages.schema.base import Reply
 from protocol.messages.schema.fields import CodeOf, Legal
 
 PREFIX = "f"
+# Said of a field that has nothing of its own to say.
+_ORDINARY = Legal("").missing
 _DEEPEST = 3
 _MOST_ROWS = 200
 _OF_THE_DESK = frozenset(
@@ -143,7 +145,7 @@ class ModelForm:
             return instant_hint()
         if kind.name == "lines":
             return _("One a line.")
-        text = _(legal.missing) if legal is not None and legal.missing != "fill in this field" else ""
+        text = _(legal.missing) if legal is not None and legal.missing != _ORDINARY else ""
         return text[:1].upper() + text[1:]
 
     def _options(self, kind: _Kind, *, empty: bool) -> list[tuple[str, str]]:

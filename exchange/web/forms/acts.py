@@ -1,7 +1,7 @@
 """The acts on a case and its messages that have a form of their own: which act of the desk each is, and its words.
 
-What a form asks for is read off the act's signature, as the local API reads it (:mod:`exchange.service.api`). Here
-stand the words for an officer, and the code list of each field.
+A form asks for what its act's signature names, as the local API does (:mod:`exchange.service.api`). Here stand the
+words for an officer, and the code list of each field.
 """
 
 from __future__ import annotations
@@ -230,7 +230,7 @@ _EVERYTHING = (
 )  # fmt: skip
 ACTS: Mapping[str, CaseAct] = MappingProxyType({act.name: act for act in _EVERYTHING})
 
-# What a field is called, and what is said under it, by the name of the parameter.
+# The name of each field and the hint under it, by the name of the parameter.
 LABELS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "will_answer": (phrase("Will it be answered?"), ""),

@@ -14,7 +14,7 @@ PAGES: Mapping[str, str] = {
     "decision": "answer?as=decision",
     "closure": "do/close",
 }
-# What is due, and the act by which this desk does it.
+# The act by which this desk does each thing that is due.
 NEXT: Mapping[str, str] = {
     "acknowledgement": "do/acknowledge",
     "decision": "answer",
@@ -42,7 +42,7 @@ NEXT: Mapping[str, str] = {
     "authorisation": "reply/status.report",
     "renewal": "reply/confidentiality.renew",
 }
-# What of theirs is late or near: one asks.
+# Of a thing that the other side owes one asks.
 ASK = "reply/status.query"
 
 
