@@ -54,7 +54,7 @@ def _handler(page: Page) -> Callable[[web.Request], Awaitable[web.StreamResponse
         session = session_of(request, desk, used=not (page.quiet or page.listens))
         call = PageCall(request, desk, session)
         show_times_of(_zone_of(desk))
-        if page.method == "POST":
+        if page.method == "POST" and not page.streams:
             fields = await _fields(request)
             call = replace(
                 call, fields=fields, form={name: one for name, one in fields.items() if isinstance(one, str)}
