@@ -6,11 +6,14 @@ the draft from being sent. The same for lines of a paste that give no target yet
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from exchange.messaging.drafting.imports import parse_zone
+from exchange.messaging.drafting.targets import with_targets
+from exchange.wizard._requests import PRESERVATION
 from exchange.wizard._targets import EACH, targets_of
 from exchange.wizard.answers import chosen_code
 from exchange.wizard.flow import AS_TYPED, Wizard
@@ -125,12 +128,22 @@ class TypedForm:
     def pasted(self, text: str) -> TypedForm:
         """With this text in the place of the lines that were left; those that are understood become targets.
 
-        What was said for a line stays said where the line is still there. Raises :class:`TooLargeError`.
+        What was said for a line stays said where the line is still there. A table with the columns of ``comity
+        targets`` says of its targets all that they have. Raises :class:`AnswerProblem`, :class:`TooLargeError`, and
+        :class:`InvalidMessageError` for such a table with mistakes.
         """
+        text = text.replace("\r\n", "\n")
+        if self.wizard.message_type == PRESERVATION and is_target_table(text):
+            (draft,) = with_targets(self.wizard.message_draft(), text.encode())
+            return replace(self, wizard=replace(self.wizard, draft=draft), paste="", lines={})
         before = dict(enumerate(self.paste.splitlines(), 1))
         said = {before[number].strip(): one for number, one in self.lines.items() if number in before}
         lines = {number: said[line.strip()] for number, line in enumerate(text.splitlines(), 1) if line.strip() in said}
         return replace(self, paste=text, lines=lines)._taken()
+
+    def noted(self, text: str) -> TypedForm:
+        """With this text in the place of the lines that were left; it is not read yet."""
+        return replace(self, paste=text, lines={}) if text != self.paste else self
 
     def said(self, line: int, what: Ask, text: str) -> TypedForm:
         """With something said for one line; raises :class:`AnswerProblem` for what is no answer."""
@@ -162,15 +175,13 @@ class TypedForm:
     # --- Inside ---
 
     def _open(self) -> Iterator[Problem]:
-        for name, text in self.texts.items():
-            target, _dot, field = name.partition(".")
-            each = self._each(name, target)
-            step = self.wizard.step_named(name)
-            why = (
-                self.problem_of(each, target) if each is not None else self.problem(step) if step is not None else None
-            )
+        for name in self.texts:
+            target = name.partition(".")[0]
+            each, step = self._each(name, target), self.wizard.step_named(name)
+            why = self.problem(step) if step is not None else None
+            why = self.problem_of(each, target) if each is not None else why
             if why is not None:
-                yield name if each is None else f"targets.{target}.{field}", why.rule, why.text
+                yield name, why.rule, why.text
         left = self.read().not_understood if self.paste else ()
         if left:
             yield (
@@ -269,6 +280,13 @@ def _has_heading(lines: list[str]) -> bool:
         return detect("\n".join(lines).encode("utf-8", "replace"), "the paste") in ("log", "misp", "stix", "xarf")
     except (ComityError, ValueError):
         return False
+
+
+def is_target_table(text: str) -> bool:
+    """Whether a text has the columns of a table of targets in its first line."""
+    first = next((line for line in text.splitlines() if line.strip() and not line.lower().startswith("sep=")), "")
+    cells = [cell.strip('" \ufeff').lower() for cell in re.split(r"[,;\t]", first)]
+    return len(cells) > 1 and (cells[0] in ("kind", "target") or "kind" in cells)
 
 
 def _same(text: str, before: str) -> bool:

@@ -132,7 +132,10 @@ def _instant(value: Any, situation: Situation) -> str:
 
 def _offences(draft: Draft) -> str:
     found = [one for one in draft.get("offences") or () if isinstance(one, Mapping)]
-    return "; ".join(str(one.get("title") or one.get("code") or "") for one in found)
+    by_number = [one for one in found if one.get("list") == "budapest"]
+    others = [one for one in found if one.get("list") != "budapest"]
+    named = [*(one.get("code") for one in by_number), *(one.get("title") or one.get("code") for one in others)]
+    return "; ".join(str(one) for one in named if one)
 
 
 def _earlier(draft: Draft) -> str:
