@@ -269,12 +269,13 @@ class ServiceSettings(_Table):
 class WebSettings(_Table):
     """The desk's pages for a browser on this machine: whether they are served, and at which port.
 
-    Without a ``port`` it is the first free one from 8470 on. ``upload_up_to_mb``: no longer file is taken out of a
-    browser; without it any that the disk has room for.
+    Without a ``port`` it is the first free one from 8470 on. ``require_factor``: a passphrase alone signs nobody in.
+    ``upload_up_to_mb``: no longer file is taken out of a browser; without it any that the disk has room for.
     """
 
     enabled: bool = True
     port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    require_factor: bool = False
     upload_up_to_mb: Annotated[int, Field(ge=1, le=10_000_000_000)] | None = None
 
 

@@ -11,7 +11,6 @@ from exchange.acts.calls import phone_card_object
 from exchange.acts.drafting import takers_of
 from exchange.acts.sending import may_be_passed_on, send_written
 from exchange.cases.calls import PhoneCard
-from exchange.text.due import instant_text
 from exchange.text.labels import code_label, status_label
 from exchange.web.calls import Page, PageCall
 from exchange.web.request.beside import as_they_read, both_laws, hints_shown, nations_of
@@ -77,7 +76,7 @@ async def sent(call: PageCall) -> web.StreamResponse:
             calls += [_phone(desk, address) for address in (await desk.messages.row(row.id)).recipients]
     return call.page(
         _SENT,
-        kept=kept,
+        state=kept.state,
         outcomes=found,
         rows=rows,
         several=len(rows) > 1,
@@ -85,7 +84,6 @@ async def sent(call: PageCall) -> web.StreamResponse:
         status_label=status_label,
         kind=code_label("message_type", kept.type),
         emergency=kept.type == "emergency.request",
-        instant=instant_text,
     )
 
 
