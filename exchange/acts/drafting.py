@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 from uuid import UUID, uuid4
 
-from exchange.desk.desk import Desk, utc_now
+from exchange.desk.desk import Desk
 from exchange.i18n import _
 from exchange.messaging.drafting.cleaning import Removed
 from exchange.messaging.drafting.drafts import empty_draft
@@ -264,7 +264,7 @@ class Taker:
     why_not: str = ""
 
 
-async def situation_of(desk: Desk, message_type: str, zone: tzinfo) -> Situation:
+async def situation_of(desk: Desk, message_type: str, zone: tzinfo, now: datetime) -> Situation:
     """What is known before anything is asked for a message of this type by an officer with this time zone.
 
     The desk's own block is filled in; the language of the officer's texts is only proposed.
@@ -276,26 +276,26 @@ async def situation_of(desk: Desk, message_type: str, zone: tzinfo) -> Situation
         own["authority"] = {"country": named, **authority}
     return Situation(
         address=str(desk.address),
-        now=utc_now(),
+        now=now,
         zone=zone,
         language=str(written_in),
-        partners=partners_of(desk),
+        partners=partners_of(desk, now),
         own={name: own[name] for name in own if name != "type"},
     )
 
 
-def partners_of(desk: Desk) -> tuple[Partner, ...]:
+def partners_of(desk: Desk, now: datetime) -> tuple[Partner, ...]:
     """The contact points that a message of this desk may go to, by the directory that it has."""
     directory = desk.directory
-    cards = find(directory, Wanted(functions=(Function.EXCHANGE,)), utc_now())
+    cards = find(directory, Wanted(functions=(Function.EXCHANGE,)), now)
     return tuple(_partner(directory, card) for card in cards if card.address != desk.address)
 
 
-def takers_of(desk: Desk, message_type: str) -> tuple[Taker, ...]:
+def takers_of(desk: Desk, message_type: str, now: datetime) -> tuple[Taker, ...]:
     """All contact points that the desk's directory has but its own, each with whether a message of a type can go to it,
     and why not.
     """
-    directory, now = desk.directory, utc_now()
+    directory = desk.directory
     cards = find(directory, Wanted(inactive=True), now)
     return tuple(
         Taker(_partner(directory, card), _why_not(directory, card, message_type, now))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -94,7 +95,7 @@ class _Conversation:
             from exchange.text.objects import plain
 
             draft = plain(await self._desk.replies.draft(reply_to, message_type))
-        situation = await situation_of(self._desk, message_type, own_zone(card_zone(self._desk)))
+        situation = await situation_of(self._desk, message_type, own_zone(card_zone(self._desk)), _now())
         situation = replace(situation, case_targets=tuple(names))
         self._wizard = Wizard.begin(message_type, situation, draft)
         self._say_what_was_left(TypedForm.of(self._wizard))
@@ -498,7 +499,9 @@ class _Conversation:
             await self._desk.refresh_directory(everything=True)
         except (UnavailableError, ComityError) as problem:
             self._asking.say(_(problem.detail), 2)
-        self._wizard = replace(self._now, situation=replace(self._now.situation, partners=partners_of(self._desk)))
+        self._wizard = replace(
+            self._now, situation=replace(self._now.situation, partners=partners_of(self._desk, _now()))
+        )
 
 
 class _Look(Exception):  # noqa: N818 - no error: the officer looks at the whole
@@ -514,6 +517,12 @@ _ASKS = {
     Ask.SERVICE: lambda: _("At which service are account names that say none? Such as telegram"),
     Ask.CHAIN: lambda: _("On which blockchain are addresses that fit several? Such as ethereum"),
 }
+
+
+def _now() -> datetime:
+    from exchange.desk.desk import utc_now
+
+    return utc_now()
 
 
 def _year(typed: str) -> int:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
+from exchange.acts.drafting import partners_of
 from exchange.cases.legal_comparison import Hint
+from exchange.desk.desk import Desk
 from exchange.text.labels import code_label, field_label
 from exchange.text.rendering import ReadLine, read_message
 from exchange.web.request.drafts import OpenDraft
@@ -18,6 +20,7 @@ from protocol.errors import ComityError, InvalidMessageError
 from protocol.messages.parse import complete_message
 
 _SHORT = 90
+_LISTS = frozenset({"budapest", "un", "iccs"})
 _HINT_CODES = {"power_missing": "power", "route": "follow_up_route"}
 
 
@@ -64,6 +67,12 @@ def nation_named(draft: OpenDraft, address: str) -> str:
     if partner is not None and partner.country:
         return code_label("country", partner.country)
     return address.partition("@")[2]
+
+
+def nation_at(desk: Desk, address: Address, now: datetime) -> str:
+    """The nation of a contact point in the reader's language, by the directory at hand."""
+    found = next((one.country for one in partners_of(desk, now) if one.address == str(address)), None)
+    return code_label("country", found) if found else address.node
 
 
 def nations_of(draft: OpenDraft) -> list[str]:
@@ -142,11 +151,18 @@ def hints_shown(draft: OpenDraft, hints: list[Hint]) -> list[HintShown]:
 
 
 def _about(hint: Hint) -> str:
+    """What a hint concerns, with words in the place of codes."""
     codes = _HINT_CODES.get(hint.code)
     first, comma, rest = hint.about.partition(", ")
-    return (
-        f"{code_label(codes, first)}{comma}{rest}" if codes is not None and first in load_codes(codes) else hint.about
-    )
+    if codes is not None and first in load_codes(codes):
+        return f"{code_label(codes, first)}{comma}{rest}"
+    listed, _space, code = hint.about.partition(" ")
+    if listed in _LISTS and code in load_codes(f"offence_{listed}"):
+        return code_label(f"offence_{listed}", code)
+    if listed not in load_codes("legal_basis"):
+        return hint.about
+    named = code_label("legal_basis", listed)
+    return _("{basis}, {day}").format(basis=named, day=code) if code else named
 
 
 def _what_there_is(draft: Any) -> list[ReadLine]:

@@ -12,8 +12,9 @@ from exchange.acts.drafting import takers_of
 from exchange.acts.sending import may_be_passed_on, send_written
 from exchange.cases.calls import PhoneCard
 from exchange.text.labels import code_label, status_label
+from exchange.views import SendStatus
 from exchange.web.calls import Page, PageCall
-from exchange.web.request.beside import as_they_read, both_laws, hints_shown, nations_of
+from exchange.web.request.beside import as_they_read, both_laws, hints_shown, nation_at, nations_of
 from exchange.web.request.drafts import OpenDraft, kept_draft, open_draft, revision_of
 from exchange.web.request.steps import frame, same_cases
 from exchange.wizard.sections import page_with
@@ -70,16 +71,16 @@ async def sent(call: PageCall) -> web.StreamResponse:
     except ComityError:
         found = []
     rows = [one for outcome in found for one in (outcome.children or (outcome,))]
-    calls = []
+    shown, calls = [], []
     for row in rows:
-        if row.status.value != "proposed":
-            calls += [_phone(desk, address) for address in (await desk.messages.row(row.id)).recipients]
+        to = (await desk.messages.row(row.id)).recipients if row.status is not SendStatus.PROPOSED else ()
+        shown.append((row, ", ".join(dict.fromkeys(nation_at(desk, one, call.now) for one in to))))
+        calls += [_phone(desk, address) for address in to]
     return call.page(
         _SENT,
         state=kept.state,
         outcomes=found,
-        rows=rows,
-        several=len(rows) > 1,
+        rows=shown,
         calls=[one for one in calls if one is not None],
         status_label=status_label,
         kind=code_label("message_type", kept.type),
@@ -166,7 +167,7 @@ def _refusal(draft: OpenDraft, problem: tuple[str, str, str]) -> Refusal:
 def _unable(draft: OpenDraft) -> list[tuple[str, str]]:
     """Whom it cannot go to though it names them, and why."""
     to = {str(one) for one in draft.form.wizard.draft.get("to") or ()}
-    takers = takers_of(draft.desk, draft.kept.type)
+    takers = takers_of(draft.desk, draft.kept.type, draft.now)
     return [(one.partner.address, _(one.why_not)) for one in takers if one.why_not and one.partner.address in to]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +17,14 @@ from exchange.wizard.flow import Wizard
 from exchange.wizard.forms import TypedForm
 from exchange.wizard.question import AnswerKind, WizardStep
 from exchange.wizard.sections import WizardPage, pages_of
-from protocol.errors import DraftChangedError, FormError, NotFoundError
+from protocol.errors import (
+    ComityError,
+    DirectoryUnavailableError,
+    DraftChangedError,
+    FormError,
+    NotFoundError,
+    UnavailableError,
+)
 
 # The names of fields that a form brings, of each of which it says all: an unticked box says nothing of itself.
 FIELDS = "_field"
@@ -31,6 +39,7 @@ class OpenDraft:
     desk: Desk
     kept: KeptDraft
     form: TypedForm
+    now: datetime
 
     @property
     def id(self) -> UUID:
@@ -73,13 +82,14 @@ async def kept_draft(call: PageCall) -> KeptDraft:
 async def open_draft(call: PageCall) -> OpenDraft | None:
     """The draft, to go on with it; None for one whose writing is over. Raises :class:`NotFoundError`."""
     kept = await kept_draft(call)
-    return await opened(await call.desk(), kept) if kept.is_written else None
+    return await opened(call, kept) if kept.is_written else None
 
 
-async def opened(desk: Desk, kept: KeptDraft) -> OpenDraft:
+async def opened(call: PageCall, kept: KeptDraft) -> OpenDraft:
     """A draft with what is known of its type."""
-    wizard = Wizard.begin(kept.type, await situation_of(desk, kept.type, shown_zone()), kept.draft)
-    return OpenDraft(desk, kept, TypedForm.of(wizard))
+    desk = await call.desk()
+    wizard = Wizard.begin(kept.type, await situation_of(desk, kept.type, shown_zone(), call.now), kept.draft)
+    return OpenDraft(desk, kept, TypedForm.of(wizard), call.now)
 
 
 def is_over(kept: KeptDraft) -> bool:
@@ -123,6 +133,15 @@ def _joint(form: TypedForm, name: str) -> str:
     if step is not None and step.answered in (AnswerKind.TEXT, AnswerKind.LINE) and name != "to":
         return "\n"
     return "; " if name == "offences" else ", "
+
+
+async def know_everybody(desk: Desk) -> ComityError | None:
+    """Fetch the cards of all nations: a desk keeps those that it deals with. What kept it from being done."""
+    try:
+        await desk.refresh_directory(everything=True)
+    except (UnavailableError, DirectoryUnavailableError) as problem:
+        return problem
+    return None
 
 
 async def attach(desk: Desk, draft: UUID, change: Any) -> KeptDraft:

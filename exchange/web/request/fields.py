@@ -124,7 +124,7 @@ def _made(step: WizardStep, name: str, value: str, takers: Sequence[Taker], prob
     hint = "" if choices and step.answered is AnswerKind.CODES else _(step.help) if step.help else ""
     return FormField(
         name=name,
-        label=_(step.prompt),
+        label=_label(step),
         shape=shape,
         value=value,
         hint="" if step.name == "to" and takers else hint,
@@ -188,6 +188,17 @@ def _nations(value: str, takers: Sequence[Taker]) -> tuple[tuple[Choice, ...], s
     choices.sort(key=lambda one: (bool(one.why_not), one.label))
     known = {one.value for one in choices}
     return tuple(choices), ", ".join(one for one in given if one not in known)
+
+
+def _label(step: WizardStep) -> str:
+    """The question, without how it is typed where it is chosen here."""
+    match step.name:
+        case "to":
+            return _("Which nations?")
+        case "offences":
+            return _("Which offences?")
+        case _:
+            return _(step.prompt)
 
 
 def _rest_label(name: str) -> str:

@@ -182,7 +182,7 @@ def _file(attachment: Mapping[str, Any]) -> AttachedFile:
 
 async def _again(call: PageCall) -> OpenDraft:
     """The draft as it is now, also where files of the same form were taken before one was refused."""
-    return await opened(await call.desk(), await kept_draft(call))
+    return await opened(call, await kept_draft(call))
 
 
 # --- Taking what comes ---

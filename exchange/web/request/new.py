@@ -10,9 +10,10 @@ from exchange.acts.drafting import situation_of, takers_of
 from exchange.text.labels import code_label
 from exchange.text.zones import shown_zone
 from exchange.web.calls import Page, PageCall
+from exchange.web.request.drafts import know_everybody
 from exchange.wizard.flow import WIZARD_TYPES, Wizard
 from exchange.wizard.forms import TypedForm
-from exchange.wizard.sections import pages_of
+from exchange.wizard.sections import Section, pages_of, steps_in
 from keys.local.translation import _
 from protocol.errors import ComityError, FormError, NothingOpenError
 
@@ -37,9 +38,14 @@ async def begin(call: PageCall) -> web.StreamResponse:
         draft = uuid5(UUID(call.text("once")), kind)
     except ValueError:
         raise FormError from None
-    wizard = Wizard.begin(kind, await situation_of(desk, kind, shown_zone()))
+    if not any(not one.why_not for one in takers_of(desk, kind, call.now)):
+        await know_everybody(desk)  # a desk that is new has dealt with nobody yet
+    wizard = Wizard.begin(kind, await situation_of(desk, kind, shown_zone(), call.now))
     form = TypedForm(wizard, {})
-    usable = {one.partner.address for one in takers_of(desk, kind) if not one.why_not}
+    for step in steps_in(wizard, (Section.NATION,)):  # what is proposed may hang on what was proposed before
+        if step.name != "to" and (text := step.proposed(form.wizard.draft, wizard.situation)):
+            form = form.filled({step.name: text})
+    usable = {one.partner.address for one in takers_of(desk, kind, call.now) if not one.why_not}
     if to:
         form = form.filled({"to": ", ".join(one for one in to if one in usable)})
     try:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from exchange.text.labels import code_label
+from exchange.text.labels import code_label, field_label
 from exchange.text.zones import in_zone, shown_zone
 from exchange.web.request.fields import FormField, fields_of_target
 from exchange.wizard.forms import TypedForm, left_lines
@@ -37,8 +37,6 @@ class BothTimes:
             at = parse_instant(str(text))
         except (ComityError, ValueError):
             return None
-        from datetime import UTC
-
         figures = _figures(str(text))
         own, utc = (in_zone(at, zone, seconds=True) for zone in (shown_zone(), UTC))
         return cls(_with(own, figures), _with(utc, figures), at)
@@ -152,11 +150,15 @@ def _identifier(target: Mapping[str, Any]) -> tuple[str, str]:
 def _lacking(form: TypedForm) -> dict[int, tuple[tuple[str, str], ...]]:
     """What each target lacks, by its place: the text and the rule."""
     found: dict[int, list[tuple[str, str]]] = {}
+    draft = form.wizard.draft
     for field, rule, text in form.wizard.problems():
         top, _dot, rest = field.partition(".")
-        place = rest.partition(".")[0]
+        place, _dot, inside = rest.partition(".")
         if top == "targets" and place.isdigit():
-            told = (_(text), _(rule) if rule else "")
+            name = inside.partition(".")[0]
+            missing = name and value_at(draft, f"targets.{place}.{name}") in (None, "", [], {})
+            said = labelled(_("missing"), field_label(name)) if missing else _(text)
+            told = (said, _(rule) if rule else "")
             if told not in found.setdefault(int(place), []):
                 found[int(place)].append(told)
     return {place: tuple(told) for place, told in found.items()}

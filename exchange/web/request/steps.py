@@ -10,7 +10,6 @@ from aiohttp.web_request import FileField
 
 from exchange.acts.drafting import Taker, takers_of
 from exchange.cases.duplicates import Duplicate
-from exchange.desk.desk import Desk
 from exchange.office.release import KeptDraft
 from exchange.text.labels import code_label
 from exchange.text.text_files import decoded
@@ -21,6 +20,7 @@ from exchange.web.request.drafts import (
     OpenDraft,
     given_texts,
     kept_draft,
+    know_everybody,
     open_draft,
     opened,
     page_named,
@@ -38,18 +38,16 @@ from exchange.web.request.rows import (
 )
 from exchange.wizard.forms import TypedForm, left_lines
 from exchange.wizard.paste import Ask
-from exchange.wizard.question import AnswerKind, AnswerProblem
+from exchange.wizard.question import AnswerKind, AnswerProblem, NoContactKnown
 from exchange.wizard.sections import Section, WizardPage
 from keys.local.translation import _
 from protocol.encoding.instants import parse_instant
 from protocol.errors import (
     ComityError,
-    DirectoryUnavailableError,
     DraftChangedError,
     FormError,
     InvalidMessageError,
     TooLargeError,
-    UnavailableError,
     UsageError,
 )
 
@@ -65,7 +63,7 @@ async def first(call: PageCall) -> web.StreamResponse:
     kept = await kept_draft(call)
     if not kept.is_written:
         return call.go(f"/drafts/{kept.id}/sent")
-    draft = await opened(await call.desk(), kept)
+    draft = await opened(call, kept)
     return call.go(f"{draft.path}/{draft.pages[0].name}")
 
 
@@ -85,25 +83,34 @@ async def save(call: PageCall) -> web.StreamResponse:
         return call.go(f"/drafts/{call.part('draft')}/sent")
     page = page_named(draft, call.part("page"))
     act, is_quiet = call.text("do") or "next", call.text("quiet") == "1"
-    form = draft.form.filled(given_texts(call, draft.form))
-    problem: ComityError | None = None
+    given = given_texts(call, draft.form)
+    form, problem = draft.form.filled(given), None
+    if _names_nobody_known(form) and (problem := await know_everybody(draft.desk)) is None:
+        draft = await opened(call, draft.kept)
+        form = draft.form.filled(given)
     if "paste" in call.form:
         form, problem = _with_lines(call, form, "" if is_quiet else act)
     if act == "nations":
-        problem = await _know_everybody(draft.desk)
-    changed = OpenDraft(draft.desk, draft.kept, form)
+        problem = await know_everybody(draft.desk)
+    changed = OpenDraft(draft.desk, draft.kept, form, call.now)
     try:
         kept = await changed.keep(form, revision_of(call))
     except DraftChangedError as refused:
         return await _changed(call, draft, form, refused, is_quiet=is_quiet)
     except ComityError as refused:
         return await _shown(call, changed, page, problem=refused)
-    after = OpenDraft(draft.desk, kept, form)
+    after = OpenDraft(draft.desk, kept, form, call.now)
     if is_quiet:
         return _quiet(call, draft, after, page)
     if problem is not None:
         return await _shown(call, after, page, problem=problem)
     return _on(call, after, page, act)
+
+
+def _names_nobody_known(form: TypedForm) -> bool:
+    """Whether a nation is named of which the directory at hand has nobody; that of all nations may."""
+    step = form.wizard.step_named("to")
+    return step is not None and isinstance(form.problem(step), NoContactKnown)
 
 
 # --- What a page shows ---
@@ -118,18 +125,20 @@ async def _shown(
     problem: ComityError | None = None,
 ) -> web.Response:
     form = draft.form
-    takers = takers_of(draft.desk, draft.kept.type)
+    takers = takers_of(draft.desk, draft.kept.type, call.now)
     begin = _number(call.query("from"))
+    shown = targets_shown(form, begin)
     values = {
         **frame(draft, page.name),
         "fields": _fields_before(form, page, takers, missing=missing),
         "target_fields": _fields(form, (Section.TARGETS,), missing=missing) if Section.TARGETS in page.sections else [],
         "has_targets": Section.TARGETS in page.sections and _asks_for_targets(form),
-        "targets": targets_shown(form, begin),
+        "targets": shown,
         "all_targets": len(form.wizard.draft.get("targets") or ()),
         "begin": begin,
         "rows": ROWS,
-        "for_all": fields_for_all(form) if form.wizard.draft.get("targets") else [],
+        "for_all": fields_for_all(form) if shown else [],
+        "some_lack": any(one.lacks for one in shown),
         "left": lines_shown(form),
         "all_left": len(left_lines(form)),
         "asked_for_all": asked_for_all(form),
@@ -165,6 +174,7 @@ def frame(draft: OpenDraft, at: str) -> dict[str, Any]:
     pages += [*files, (_CHECK, _("Check and send"))]
     lacking = {name for name, _text in pages} & _pages_lacking(draft)
     return {
+        "language_in_words": language_in_words,
         "draft": draft,
         "heading": heading,
         "steps": [(name, text, name not in lacking and name not in (_CHECK, _ONLY_FILES)) for name, text in pages],
@@ -174,6 +184,11 @@ def frame(draft: OpenDraft, at: str) -> dict[str, Any]:
         "returned": draft.kept.remark,
         "attachments": [one for one in draft.form.wizard.draft.get("attachments") or () if isinstance(one, Mapping)],
     }
+
+
+def language_in_words(tag: str) -> str:
+    """A language by its name in the reader's."""
+    return code_label("language", tag)
 
 
 def _pages_lacking(draft: OpenDraft) -> set[str]:
@@ -262,15 +277,6 @@ def _table(call: PageCall) -> str:
     if not isinstance(given, FileField) or not given.filename:
         return ""
     return decoded(given.file.read(), given.filename)
-
-
-async def _know_everybody(desk: Desk) -> ComityError | None:
-    """Fetch the cards of all nations: a desk keeps those that it deals with."""
-    try:
-        await desk.refresh_directory(everything=True)
-    except (UnavailableError, DirectoryUnavailableError) as problem:
-        return problem
-    return None
 
 
 def _on(call: PageCall, draft: OpenDraft, page: WizardPage, act: str) -> web.Response:
