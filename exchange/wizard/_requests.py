@@ -39,7 +39,8 @@ _LISTS = ("budapest", "un", "iccs")
 def _offences(text: str, _draft: Draft, _situation: Situation) -> Fields:
     """Offences by their names or articles; one that is in no published list counts as a national one, by its title."""
     parts = [part for line in text.splitlines() for part in read.split_at(line, ";") if part]
-    return {"offences": [_offence(part) for part in parts]}
+    found = [_offence(part) for part in parts]
+    return {"offences": [one for place, one in enumerate(found) if one not in found[:place]]}
 
 
 def _offence(text: str) -> dict[str, str]:

@@ -20,6 +20,7 @@ from exchange.wizard.flow import AS_TYPED, Wizard
 from exchange.wizard.paste import Ask, NotUnderstood, Paste, Pasted, Said, read_paste_by_line
 from exchange.wizard.question import AnswerKind, AnswerProblem, WizardStep, value_at, with_fields
 from exchange.wizard.sections import text_of, text_of_target
+from protocol.encoding.instants import parse_instant
 from protocol.encoding.phrase import phrase
 from protocol.errors import ComityError, UsageError
 from protocol.messages.schema.problems import Problem
@@ -246,7 +247,7 @@ class TypedForm:
             return True
         return any(
             one.get("identifier") == names["identifier"]
-            and (found.at is None or value_at(one, "identifier.instant") is not None or _begins(one) == found.at)
+            and (found.at is None or value_at(one, "identifier.instant") is not None or _covers(one, found))
             for one in targets_of(self.wizard.draft)
         )
 
@@ -261,8 +262,17 @@ def _of(wizard: Wizard) -> list[Any]:
     return list(wizard.draft.get(_PASTES[1]) or ())
 
 
-def _begins(target: Mapping[str, Any]) -> Any:
-    return value_at(target, "time_window.begins_at")
+def _covers(target: Mapping[str, Any], found: Pasted) -> bool:
+    """Whether the window of a target holds the time that was pasted, so that it says nothing new."""
+    ends = [value_at(target, f"time_window.{end}") for end in ("begins_at", "ends_at")]
+    said = [found.at, found.until or found.at]
+    if ends[0] is None or said[0] is None or said[1] is None:
+        return False
+    try:
+        first, last = (parse_instant(str(one or ends[0])) for one in ends)
+        return first <= parse_instant(said[0]) and parse_instant(said[1]) <= last
+    except (ComityError, ValueError):
+        return False
 
 
 def _is_whole(text: str, paste: Paste) -> bool:

@@ -85,6 +85,7 @@ ANSWERS = {
     "consequences": "One person knows a name.",
     "measures": "The file was deleted.",
     "ongoing": "no",
+    "contact.telephone": "+81350000247",
     "handling.grade.source": "A",
     "handling.grade.information": "1",
     "field authorisation.basis": "Budapest Convention",

@@ -124,6 +124,13 @@ def test_what_is_said_of_one_line_stands_for_no_other_one() -> None:
     assert instants == ["2026-11-21T12:00:00Z", "2026-11-21T12:00:00+09:00"]
 
 
+def test_lines_that_are_pasted_again_are_no_more_targets_also_when_their_window_grew() -> None:
+    line = "supplier@example.com 2026-11-21 12:00 +09:00"
+    form = begun().pasted(line).filled({"each.time_window": "60"}).pasted(line)
+    assert len(form.wizard.draft["targets"]) == 1
+    assert len(form.pasted("supplier@example.com 2026-11-23 12:00 +09:00").wizard.draft["targets"]) == 2
+
+
 @pytest.mark.parametrize(
     ("ask", "text"), [(Ask.ZONE, "Mars"), (Ask.YEAR, "soon"), (Ask.PROTOCOL, "pigeon"), (Ask.CHAIN, "gold")]
 )
