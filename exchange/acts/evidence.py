@@ -281,10 +281,15 @@ class FilesVerified(TypedDict):
 
 
 class FilesCancelled(TypedDict):
-    """That files are moved no more; how many the node let go, None for files that came."""
+    """Whether files are moved no more, anywhere; how many the node let go, None for files that came.
+
+    While the node cannot be asked they are not ``cancelled`` there, ``not_asked`` is the code of why, and it is told as
+    soon as it can be.
+    """
 
     cancelled: bool
     let_go: int | None
+    not_asked: str | None
 
 
 class CustodyShown(TypedDict):
@@ -306,7 +311,7 @@ class FileScanned(TypedDict):
 
 async def list_files(desk: Desk, *, message_id: UUID | None = None) -> FilesListed:
     """The files of a message, or of all; raises as :meth:`DeskFiles.listed`."""
-    return {"messages": [files_object(one) for one in await desk.files.listed(message_id)]}
+    return {"messages": [files_object(one) for one in await desk.files.listed(message_id, ask=True)]}
 
 
 async def move_files(desk: Desk, message_id: UUID) -> dict[str, Any]:
@@ -317,7 +322,8 @@ async def move_files(desk: Desk, message_id: UUID) -> dict[str, Any]:
 
 async def cancel_files(desk: Desk, message_id: UUID) -> FilesCancelled:
     """Take files back, or fetch none any more; raises as :meth:`DeskFiles.cancel`."""
-    return {"cancelled": True, "let_go": await desk.files.cancel(message_id)}
+    done = await desk.files.cancel(message_id)
+    return {"cancelled": done.not_asked is None, "let_go": done.let_go, "not_asked": done.not_asked}
 
 
 async def open_files(desk: Desk, message_id: UUID, to: str, *, names: Sequence[str] = ()) -> FilesOpened:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from protocol.http.file_progress import FilesAt
 from tests.unit.exchange.test_sending_commands import typed, written
 from tests.worlds.desks import FR, JP, World, request
 
@@ -42,6 +43,16 @@ async def test_a_file_goes_from_the_command_line_of_one_desk_to_that_of_the_othe
     message = json.JSONDecoder().raw_decode(output)[0]["id"]  # how far its files are is said on standard error
     code, output = await type_(world, JP, "files", "list", message, "--json")
     assert (code, json.loads(output)["messages"][0]["state"]) == (0, "done"), output
+    world.files.beyond = (FilesAt("fr", "jp", 1_300_000, 0, world.clock(), 100_000),)
+    for shown in (("track", message), ("files", "list", message), ("files", "list")):
+        code, output = await type_(world, JP, *shown)
+        assert code == 0, output
+        assert "60 %, 100.0 kB a second" in " ".join(output.split()), output
+    code, output = await type_(world, JP, "track", message, "--json")
+    assert [(one["party"], one["percent"]) for one in json.loads(output)["files"]["shares"]] == [
+        ("jp", 100),
+        ("fr", 60),
+    ]
     assert (await type_(world, FR, "inbox"))[0] == 0
     code, output = await type_(world, FR, "files", "list", message, "--json")
     (listed,) = json.loads(output)["messages"]
