@@ -253,7 +253,7 @@ def export_in(content: bytes, name: str, form: str, zone: str | None, dates: str
     return read_export(content, name, form, Times(parse_zone(zone) if zone else None, dates))
 
 
-# --- Whom and what a wizard knows ---
+# --- For a wizard ---
 
 
 @dataclass(frozen=True, slots=True)

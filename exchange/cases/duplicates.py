@@ -21,6 +21,7 @@ from exchange.store.desk_store import DeskStore
 from exchange.views import Direction
 from protocol.address import Address
 from protocol.encoding.instants import parse_instant
+from protocol.encoding.json_bounds import require_few_items
 from protocol.encoding.phrase import phrase
 from protocol.errors import ComityError, DuplicateRequestError
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from protocol.messages.schema.identifiers import Identifier
 
 
+_MOST_MEMBERS = 256
 _EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 # These fields identify, by kind; the rest describes.
 _IDENTIFYING: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -155,8 +157,10 @@ def drafted_subjects(targets: Iterable[Mapping[str, Any]]) -> Iterator[TargetSub
     read: TypeAdapter[Identifier] = TypeAdapter(Identifier)
     for target in targets:
         try:
-            identifier = read.validate_json(json.dumps(target.get("identifier")))
-        except ValidationError:
+            encoded = json.dumps(target.get("identifier")).encode()
+            require_few_items(encoded, _MOST_MEMBERS)
+            identifier = read.validate_json(encoded)
+        except (ValidationError, ComityError):
             continue
         instant = getattr(identifier, "instant", None)
         for key in subject_keys(identifier):

@@ -29,7 +29,7 @@ from exchange.files.book import appended, attachments_of
 from exchange.files.carried import CarriedFiles
 from exchange.files.opening import FileOpening, ToOpen
 from exchange.files.progress import Meter, Told, nobody
-from exchange.files.sealing import ArrivingFile, Stop, WantedFile, sealed_file_of
+from exchange.files.sealing import Stop, UploadedFile, WantedFile, sealed_file_of
 from exchange.files.shelf import fetched_place
 from exchange.files.shown import (
     CancelledFiles,
@@ -118,7 +118,7 @@ class DeskFiles:
         attachments = await self._works.attaching.seal(wanted, owner_of(draft), told)
         return appended(draft, attachments)
 
-    async def take_arriving(self, draft: Draft, arriving: ArrivingFile) -> dict[str, Any]:
+    async def take_arriving(self, draft: Draft, arriving: UploadedFile) -> dict[str, Any]:
         """The attachment of a file that comes piece by piece, sealed for a draft; the caller saves it into the draft.
 
         Raises as :meth:`attach` and :meth:`FileSealing.seal_arriving`.

@@ -12,7 +12,7 @@ from exchange.context.desk_context import DeskContext
 from exchange.files.book import LOOSE, Anew, FileBook, appended, with_attachments, without_key
 from exchange.files.given import given_files
 from exchange.files.progress import Meter, Told, nobody
-from exchange.files.sealing import ArrivingFile, FileSealing, Sealed, Stop, WantedFile
+from exchange.files.sealing import FileSealing, Sealed, Stop, UploadedFile, WantedFile
 from exchange.files.stoppable import stoppable
 from exchange.files.support import require_supported
 from exchange.office.draft_ids import draft_id_of
@@ -69,7 +69,7 @@ class Attaching:
         made = iter(await self._kept(await stoppable(seal), owner)) if missing else iter(())
         return [next(made) if kept is None else without_key(kept.attachment) for kept in before]
 
-    async def seal_arriving(self, arriving: ArrivingFile, owner: UUID) -> dict[str, Any]:
+    async def seal_arriving(self, arriving: UploadedFile, owner: UUID) -> dict[str, Any]:
         """The attachment of a file that comes piece by piece; raises as :meth:`FileSealing.seal_arriving`."""
         await self._thread(self._book.sweep)
 

@@ -64,7 +64,7 @@ class WantedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class ArrivingFile:
+class UploadedFile:
     """A file that comes piece by piece, such as out of a browser, and lies nowhere in the clear meanwhile.
 
     ``name`` is what its sender calls it, of which only what is a name is taken; ``most_bytes`` are no fewer than it
@@ -124,7 +124,7 @@ class FileSealing:
         }
         return Sealed(attachment, written, leaves, source.seen)
 
-    def seal_arriving(self, arriving: ArrivingFile, meter: Meter) -> Sealed:
+    def seal_arriving(self, arriving: UploadedFile, meter: Meter) -> Sealed:
         """Seal a file as it comes; nothing of one that ends early stays.
 
         Raises what its pieces raise, :class:`TooLargeError` for more than ``most_bytes``, :class:`StorageFullError`,
@@ -193,7 +193,7 @@ class FileSealing:
 class _Counted:
     """The pieces of a file that comes, counted."""
 
-    def __init__(self, arriving: ArrivingFile) -> None:
+    def __init__(self, arriving: UploadedFile) -> None:
         self._arriving = arriving
         self.read = 0
 

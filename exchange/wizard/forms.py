@@ -129,7 +129,7 @@ class TypedForm:
     def pasted(self, text: str) -> TypedForm:
         """With this text in the place of the lines that were left; those that are understood become targets.
 
-        What was said for a line stays said where the line is still there. A table with the columns of ``comity
+        An answer for a line stays where the line is still there. A table with the columns of ``comity
         targets`` says of its targets all that they have. Raises :class:`AnswerProblem`, :class:`TooLargeError`, and
         :class:`InvalidMessageError` for such a table with mistakes.
         """

@@ -150,7 +150,7 @@ def read_paste(text: str, said: Said | None = None) -> Paste:
 def read_paste_by_line(text: str, by_line: Mapping[int, Said]) -> Paste:
     """As :func:`read_paste`, where something was said for single lines, by their numbers.
 
-    What was said for one line stands for no other one.
+    It stands for no other line.
     """
     whole = read_paste(text)
     found, left = list(whole.found), list(whole.not_understood)

@@ -20,7 +20,7 @@ from protocol.encoding.instants import parse_instant
 from protocol.errors import ComityError
 
 
-class Section(StrEnum):
+class WizardSection(StrEnum):
     """What questions are about, in the order in which they are asked."""
 
     NATION = "nation"
@@ -33,18 +33,18 @@ class WizardPage:
     """One page: its name in an address, and the sections on it."""
 
     name: str
-    sections: tuple[Section, ...]
+    sections: tuple[WizardSection, ...]
 
 
-_ALL = tuple(Section)
+_ALL = tuple(WizardSection)
 _USUAL = tuple(WizardPage(one.value, (one,)) for one in _ALL)
-# Who is in a hurry, or is asked little, has one page.
+# One page for somebody in a hurry, or where little is asked.
 _AT_ONCE: Mapping[str, tuple[WizardPage, ...]] = MappingProxyType(
     {
         EMERGENCY: (WizardPage("emergency", _ALL),),
-        TEST: (WizardPage("message", (Section.NATION, Section.WHAT)),),
-        NOTE: (WizardPage("message", (Section.NATION, Section.WHAT)),),
-        INCIDENT: (WizardPage("message", (Section.NATION, Section.WHAT)),),
+        TEST: (WizardPage("message", (WizardSection.NATION, WizardSection.WHAT)),),
+        NOTE: (WizardPage("message", (WizardSection.NATION, WizardSection.WHAT)),),
+        INCIDENT: (WizardPage("message", (WizardSection.NATION, WizardSection.WHAT)),),
     }
 )
 _NATION = frozenset({"to", "legal_basis.instrument", "legal_basis.articles", "own_reference"})
@@ -57,15 +57,15 @@ def pages_of(message_type: str) -> tuple[WizardPage, ...]:
     return _AT_ONCE.get(message_type, _USUAL)
 
 
-def section_of(step: WizardStep) -> Section:
+def section_of(step: WizardStep) -> WizardSection:
     """In which section a question stands."""
     if step.name in _NATION:
-        return Section.NATION
+        return WizardSection.NATION
     is_of_targets = step.answered is AnswerKind.PASTE or step.name.startswith((EACH, "identifiers."))
-    return Section.TARGETS if is_of_targets or step.name in _ABOUT_TARGETS else Section.WHAT
+    return WizardSection.TARGETS if is_of_targets or step.name in _ABOUT_TARGETS else WizardSection.WHAT
 
 
-def steps_in(wizard: Wizard, sections: Sequence[Section]) -> tuple[WizardStep, ...]:
+def steps_in(wizard: Wizard, sections: Sequence[WizardSection]) -> tuple[WizardStep, ...]:
     """The questions of these sections that the draft as it stands needs, or has an answer to."""
     return tuple(step for step in wizard.all_steps() if section_of(step) in sections)
 

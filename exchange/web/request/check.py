@@ -27,7 +27,7 @@ _SENT = "request/sent.html"
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Hindrance:
     """One thing that keeps a draft from being sent, the article that asks, and where it is mended."""
 
     text: str
@@ -143,14 +143,14 @@ async def _looked_at(draft: OpenDraft) -> dict[str, Any]:
     }
 
 
-def _refusals(draft: OpenDraft, problem: ComityError | None) -> list[Refusal]:
+def _refusals(draft: OpenDraft, problem: ComityError | None) -> list[Hindrance]:
     found = list(draft.form.problems())
     if isinstance(problem, InvalidMessageError):
         found += [one for one in problem.problems if one not in found]
     return [_refusal(draft, one) for one in dict.fromkeys(found)]
 
 
-def _refusal(draft: OpenDraft, problem: tuple[str, str, str]) -> Refusal:
+def _refusal(draft: OpenDraft, problem: tuple[str, str, str]) -> Hindrance:
     field, rule, text = problem
     wizard = draft.form.wizard
     step = wizard.step_named(field) or wizard.step_of(problem)
@@ -161,7 +161,7 @@ def _refusal(draft: OpenDraft, problem: tuple[str, str, str]) -> Refusal:
 
         anchor = field_of(draft.form, step, (), {}).id
     href = f"{draft.path}/{page}?missing=1#{anchor or 'targets'}"
-    return Refusal(_(text), _(rule) if rule else "", _(step.prompt) if step is not None else "", href)
+    return Hindrance(_(text), _(rule) if rule else "", _(step.prompt) if step is not None else "", href)
 
 
 def _unable(draft: OpenDraft) -> list[tuple[str, str]]:

@@ -136,7 +136,7 @@ def _joint(form: TypedForm, name: str) -> str:
 
 
 async def know_everybody(desk: Desk) -> ComityError | None:
-    """Fetch the cards of all nations: a desk keeps those that it deals with. What kept it from being done."""
+    """Fetch the cards of all nations: a desk keeps those that it deals with. The result is why it could not."""
     try:
         await desk.refresh_directory(everything=True)
     except (UnavailableError, DirectoryUnavailableError) as problem:

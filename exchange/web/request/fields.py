@@ -12,7 +12,7 @@ from exchange.text.labels import code_label, short_label
 from exchange.web.request.drafts import OTHER
 from exchange.wizard.forms import TypedForm
 from exchange.wizard.question import AnswerKind, AnswerProblem, WizardStep
-from exchange.wizard.sections import Section, proposed_window, steps_in
+from exchange.wizard.sections import WizardSection, proposed_window, steps_in
 from keys.local.translation import _
 from protocol.codes import load_codes
 
@@ -63,7 +63,7 @@ class FormField:
 
 
 def fields_in(
-    form: TypedForm, sections: Sequence[Section], takers: Sequence[Taker] = (), *, missing: bool = False
+    form: TypedForm, sections: Sequence[WizardSection], takers: Sequence[Taker] = (), *, missing: bool = False
 ) -> list[FormField]:
     """The fields of these sections but for those of targets; ``missing``: say of each that is empty that it is."""
     lacking = _lacking(form) if missing else {}
@@ -76,7 +76,7 @@ def fields_in(
 
 def fields_for_all(form: TypedForm) -> list[FormField]:
     """The fields that fill in every target that lacks them."""
-    steps = steps_in(form.wizard, (Section.TARGETS,))
+    steps = steps_in(form.wizard, (WizardSection.TARGETS,))
     return [
         field_of(form, step, (), {}) for step in steps if step.name.startswith(_EACH) and step.name != "more_targets"
     ]
@@ -86,7 +86,7 @@ def fields_of_target(form: TypedForm, target: Mapping[str, Any]) -> list[FormFie
     """The fields of one target."""
     name = str(target.get("target"))
     found = []
-    for step in steps_in(form.wizard, (Section.TARGETS,)):
+    for step in steps_in(form.wizard, (WizardSection.TARGETS,)):
         if step.name.startswith(_EACH) and step.name != "more_targets":
             value = form.shown_of(step, target)
             problem = form.problem_of(step, name)

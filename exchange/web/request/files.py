@@ -18,7 +18,7 @@ from aiohttp import BodyPartReader, web
 from exchange.acts.evidence import allow_file
 from exchange.desk.desk import Desk
 from exchange.files.book import appended
-from exchange.files.sealing import MORE_HASHES, ArrivingFile, StoppedError, WantedFile
+from exchange.files.sealing import MORE_HASHES, StoppedError, UploadedFile, WantedFile
 from exchange.office.draft_ids import DRAFT_ID
 from exchange.office.release import KeptDraft
 from exchange.text.sizes import bytes_text
@@ -149,7 +149,7 @@ async def change(call: PageCall) -> web.StreamResponse:
     return call.go(f"{draft.path}/files#files")
 
 
-# --- What the page shows ---
+# --- Showing ---
 
 
 async def _shown(call: PageCall, draft: OpenDraft, problem: ComityError | None = None) -> web.Response:
@@ -213,7 +213,7 @@ async def _sealed(
     desk: Desk, draft: OpenDraft, part: BodyPartReader, most_bytes: int, hashes: tuple[str, ...], *, by_hash_only: bool
 ) -> None:
     own = {**_bare(draft.kept), DRAFT_ID: str(draft.id)}
-    arriving = ArrivingFile(part.filename or "", _pieces(part, asyncio.get_running_loop()), most_bytes, hashes)
+    arriving = UploadedFile(part.filename or "", _pieces(part, asyncio.get_running_loop()), most_bytes, hashes)
     made = await desk.files.take_arriving(own, arriving)
     await attach(desk, draft.id, lambda now: dict(appended(now, [_labelled(made, by_hash_only)])))
 

@@ -13,7 +13,7 @@ from exchange.web.calls import Page, PageCall
 from exchange.web.request.drafts import know_everybody
 from exchange.wizard.flow import WIZARD_TYPES, Wizard
 from exchange.wizard.forms import TypedForm
-from exchange.wizard.sections import Section, pages_of, steps_in
+from exchange.wizard.sections import WizardSection, pages_of, steps_in
 from keys.local.translation import _
 from protocol.errors import ComityError, FormError, NothingOpenError
 
@@ -42,7 +42,7 @@ async def begin(call: PageCall) -> web.StreamResponse:
         await know_everybody(desk)  # a desk that is new has dealt with nobody yet
     wizard = Wizard.begin(kind, await situation_of(desk, kind, shown_zone(), call.now))
     form = TypedForm(wizard, {})
-    for step in steps_in(wizard, (Section.NATION,)):  # what is proposed may hang on what was proposed before
+    for step in steps_in(wizard, (WizardSection.NATION,)):  # what is proposed may hang on what was proposed before
         if step.name != "to" and (text := step.proposed(form.wizard.draft, wizard.situation)):
             form = form.filled({step.name: text})
     usable = {one.partner.address for one in takers_of(desk, kind, call.now) if not one.why_not}

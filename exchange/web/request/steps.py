@@ -39,7 +39,7 @@ from exchange.web.request.rows import (
 from exchange.wizard.forms import TypedForm, left_lines
 from exchange.wizard.paste import Ask
 from exchange.wizard.question import AnswerKind, AnswerProblem, NoContactKnown
-from exchange.wizard.sections import Section, WizardPage
+from exchange.wizard.sections import WizardPage, WizardSection
 from keys.local.translation import _
 from protocol.encoding.instants import parse_instant
 from protocol.errors import (
@@ -113,7 +113,7 @@ def _names_nobody_known(form: TypedForm) -> bool:
     return step is not None and isinstance(form.problem(step), NoContactKnown)
 
 
-# --- What a page shows ---
+# --- Showing ---
 
 
 async def _shown(
@@ -131,8 +131,10 @@ async def _shown(
     values = {
         **frame(draft, page.name),
         "fields": _fields_before(form, page, takers, missing=missing),
-        "target_fields": _fields(form, (Section.TARGETS,), missing=missing) if Section.TARGETS in page.sections else [],
-        "has_targets": Section.TARGETS in page.sections and _asks_for_targets(form),
+        "target_fields": _fields(form, (WizardSection.TARGETS,), missing=missing)
+        if WizardSection.TARGETS in page.sections
+        else [],
+        "has_targets": WizardSection.TARGETS in page.sections and _asks_for_targets(form),
         "targets": shown,
         "all_targets": len(form.wizard.draft.get("targets") or ()),
         "begin": begin,
@@ -149,7 +151,7 @@ async def _shown(
         "same": await same_cases(draft),
         "laws": await both_laws(draft),
         "theirs": as_they_read(draft),
-        "may_fetch_nations": Section.NATION in page.sections,
+        "may_fetch_nations": WizardSection.NATION in page.sections,
         "last": page.name == draft.pages[-1].name,
     }
     if problem is not None:
@@ -215,12 +217,12 @@ def _fields_before(
     form: TypedForm, page: WizardPage, takers: tuple[Taker, ...], *, missing: bool
 ) -> list[tuple[str, list[FormField]]]:
     """The fields of a page but for those about targets, by what they are about."""
-    sections = [one for one in page.sections if one is not Section.TARGETS]
-    titles = {Section.NATION: _("Nation and basis"), Section.WHAT: _("What happened")}
+    sections = [one for one in page.sections if one is not WizardSection.TARGETS]
+    titles = {WizardSection.NATION: _("Nation and basis"), WizardSection.WHAT: _("What happened")}
     return [(titles[one], fields_in(form, (one,), takers, missing=missing)) for one in sections]
 
 
-def _fields(form: TypedForm, sections: tuple[Section, ...], *, missing: bool) -> list[FormField]:
+def _fields(form: TypedForm, sections: tuple[WizardSection, ...], *, missing: bool) -> list[FormField]:
     return fields_in(form, sections, missing=missing)
 
 
@@ -232,7 +234,7 @@ def _number(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
 
 
-# --- What a button does ---
+# --- Buttons ---
 
 
 def _with_lines(call: PageCall, form: TypedForm, act: str) -> tuple[TypedForm, ComityError | None]:
