@@ -126,6 +126,7 @@ async def _shown(
 ) -> web.Response:
     form = draft.form
     takers = takers_of(draft.desk, draft.kept.type, call.now)
+    about_targets = WizardSection.TARGETS in page.sections
     begin = _number(call.query("from"))
     shown = targets_shown(form, begin)
     values = {
@@ -220,10 +221,6 @@ def _fields_before(
     sections = [one for one in page.sections if one is not WizardSection.TARGETS]
     titles = {WizardSection.NATION: _("Nation and basis"), WizardSection.WHAT: _("What happened")}
     return [(titles[one], fields_in(form, (one,), takers, missing=missing)) for one in sections]
-
-
-def _fields(form: TypedForm, sections: tuple[WizardSection, ...], *, missing: bool) -> list[FormField]:
-    return fields_in(form, sections, missing=missing)
 
 
 def _asks_for_targets(form: TypedForm) -> bool:
