@@ -10,7 +10,6 @@ from aiohttp.web_request import FileField
 
 from exchange.acts.drafting import Taker, takers_of
 from exchange.cases.duplicates import Duplicate
-from exchange.office.release import KeptDraft
 from exchange.text.labels import code_label
 from exchange.text.text_files import decoded
 from exchange.text.zones import in_zone, shown_zone
@@ -41,7 +40,6 @@ from exchange.wizard.paste import Ask
 from exchange.wizard.question import AnswerKind, AnswerProblem, NoContactKnown
 from exchange.wizard.sections import WizardPage, WizardSection
 from keys.local.translation import _
-from protocol.encoding.instants import parse_instant
 from protocol.errors import (
     ComityError,
     DraftChangedError,
@@ -132,10 +130,8 @@ async def _shown(
     values = {
         **frame(draft, page.name),
         "fields": _fields_before(form, page, takers, missing=missing),
-        "target_fields": _fields(form, (WizardSection.TARGETS,), missing=missing)
-        if WizardSection.TARGETS in page.sections
-        else [],
-        "has_targets": WizardSection.TARGETS in page.sections and _asks_for_targets(form),
+        "target_fields": fields_in(form, (WizardSection.TARGETS,), missing=missing) if about_targets else [],
+        "has_targets": about_targets and _asks_for_targets(form),
         "targets": shown,
         "all_targets": len(form.wizard.draft.get("targets") or ()),
         "begin": begin,
@@ -337,11 +333,6 @@ async def _changed(
     return call.refused(
         _CHANGED, problem, **frame(draft, call.part("page")), changed=rows, mine=kept, who=draft.kept.drafted_by
     )
-
-
-def saved_instant(kept: KeptDraft) -> str:
-    """When a draft was saved last, as a person reads it."""
-    return in_zone(parse_instant(kept.drafted_at.isoformat()), shown_zone(), seconds=True)
 
 
 PAGES = (
