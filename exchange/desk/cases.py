@@ -32,7 +32,7 @@ from exchange.cases.contact_tests import (
     unanswered_tests,
 )
 from exchange.cases.delivery import draft_anew, require_lost, settled_value
-from exchange.cases.duplicates import Duplicate, find_duplicates
+from exchange.cases.duplicates import Duplicate, drafted_subjects, find_duplicates, find_same
 from exchange.cases.listing import CaseFilter, inbox_row
 from exchange.cases.parents import parents_found
 from exchange.cases.standing import without_effect_in
@@ -417,6 +417,16 @@ class DeskCases(CaseCalls):
         from exchange.files.given import names_given
 
         return expecting(self._works.outbox.filled(draft), names_given())
+
+    @in_desk_thread
+    def duplicates_of_targets(self, targets: Sequence[Mapping[str, Any]]) -> list[Duplicate]:
+        """As :meth:`duplicates`, for the targets of a draft that lacks other things yet."""
+        works = self._works
+        works.search.index(INDEXED_BEFORE_SENDING)
+        found = find_same(self._store, self._parsed, works.search, drafted_subjects(targets))
+        if found:
+            works.keep_record(works.book.record(Operation.COMBINATION, "duplicates", count=len(found)))
+        return found
 
     # --- The law of the other nation ---
 
