@@ -295,6 +295,7 @@ from protocol.errors._office import OfficerRoleError as OfficerRoleError
 from protocol.errors._office import RecipientNeededError as RecipientNeededError
 from protocol.errors._office import TransferSuspendedError as TransferSuspendedError
 from protocol.errors._pages import AssetAlteredError as AssetAlteredError
+from protocol.errors._pages import ConsoleCodeError as ConsoleCodeError
 from protocol.errors._pages import FormError as FormError
 from protocol.errors._pages import PageForgedError as PageForgedError
 from protocol.errors._pages import PageHostError as PageHostError

@@ -183,6 +183,7 @@ _CLASS_OF: Mapping[str, type[_base.ComityError]] = MappingProxyType(
         "page-forged": _pages.PageForgedError,
         "sign-in-needed": _pages.SignInNeededError,
         "sign-in": _pages.SignInError,
+        "console-code": _pages.ConsoleCodeError,
         "form": _pages.FormError,
         "asset-altered": _pages.AssetAlteredError,
     }
