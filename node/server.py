@@ -19,7 +19,7 @@ from keys.transport.tls import server_context
 from node.console.app import build_admin
 from node.console.control import route_control
 from node.console.site import Console, make_console
-from node.console.status import Watch
+from node.console.status import NodeWatch
 from node.context import NodeContext
 from node.files.carried.carrier import FileCarrier
 from node.files.context import FilesContext
@@ -286,7 +286,7 @@ class Node:
         self._stack.push_async_callback(self.listeners.close)
         context = server_context(tls.certificate, tls.key_pem)
         await self.listeners.open(self._public_app, context, self._authorities.add_bound)
-        console = self.console = make_console(Watch(self.http, self._home))
+        console = self.console = make_console(NodeWatch(self.http, self._home))
         await self.listeners.open_admin(build_admin(console), console.bound)
         control = build_control(self.bundles, self.carrier, self.http)
         route_control(control, console)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from keys.local.given_files import FileKind, require_file, require_folder
+from node.cli._options import BackupFolder
 from node.cli._output import AsJson, edge, progress, show
 from node.cli._setup import Home
 from node.i18n import _
@@ -60,7 +61,7 @@ def backup(
 
 def backup_check(
     home: Home,
-    folder: Annotated[Path, typer.Argument(help=_("The backup."))],
+    folder: BackupFolder,
     drill: Annotated[
         bool, typer.Option("--drill", help=_("Restore it into a folder beside it too, which is removed again."))
     ] = False,
@@ -112,7 +113,7 @@ def _note(home: NodeHome, kind: str, act: BackupAct) -> None:
 
 
 def restore(
-    folder: Annotated[Path, typer.Argument(help=_("The backup."))],
+    folder: BackupFolder,
     into: Annotated[Path, typer.Option("--into", help=_("The new home folder."))],
     checkpoint: Annotated[
         Path | None,

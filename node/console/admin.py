@@ -8,7 +8,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from node.console.attention import Kind, attentions, taking_nothing
-from node.console.status import Watch
+from node.console.status import NodeWatch
 from node.operations.metrics import CONTENT_TYPE
 from node.recovery.backup_record import BackupRecord
 from node.store.reads import StoreStats
@@ -17,7 +17,7 @@ from protocol.errors import ComityError
 HEALTH, METRICS = "/health", "/metrics"
 
 
-def route_figures(app: web.Application, watch: Watch) -> None:
+def route_figures(app: web.Application, watch: NodeWatch) -> None:
     """Serve health and metrics in ``app``."""
 
     async def health(request: web.Request) -> web.Response:
@@ -30,7 +30,7 @@ def route_figures(app: web.Application, watch: Watch) -> None:
     app.router.add_get(METRICS, metrics)
 
 
-async def _health(watch: Watch) -> web.Response:
+async def _health(watch: NodeWatch) -> web.Response:
     """200 ``ok``, 200 ``attention`` (works, but the operator should look), or 503 ``failing`` (takes nothing)."""
     context = watch.context
     found = attentions(context, await watch.stats(), await watch.backups())
@@ -52,7 +52,7 @@ async def _health(watch: Watch) -> web.Response:
     )
 
 
-async def _metrics(watch: Watch) -> web.Response:
+async def _metrics(watch: NodeWatch) -> web.Response:
     context = watch.context
     stats = await watch.stats()
     _set_gauges(watch, stats, await watch.backups())
@@ -61,7 +61,7 @@ async def _metrics(watch: Watch) -> web.Response:
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
 
 
-def _set_gauges(watch: Watch, stats: StoreStats | None, backups: BackupRecord) -> None:
+def _set_gauges(watch: NodeWatch, stats: StoreStats | None, backups: BackupRecord) -> None:
     """What is looked at when somebody asks."""
     context, metrics = watch.context, watch.context.node.metrics
     found = attentions(context, stats, backups)

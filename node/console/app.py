@@ -38,7 +38,7 @@ from protocol.errors import (
 MAX_FORM_BYTES = 16 * 1024
 MAX_FIELDS = 16
 FORM_WITHIN_S = 10.0
-# Whose connections do not make room for those of others.
+# The holder of a connection that does not make room for those of others.
 _OPERATOR: Final = "operator"
 _FIGURES = frozenset({HEALTH, METRICS})
 

@@ -84,7 +84,7 @@ def attentions(context: HttpContext, stats: StoreStats | None, backups: BackupRe
     found = [*_failing(context), *_of_logs(context), *_of_directory(context)]
     if stats is not None:
         found += [Attention(Kind.TAKES_NOTHING, partner) for partner in taking_nothing(context, stats, now)]
-    found += [Attention(Kind.NEARLY_FULL, room.folder.name) for room in context.node.disk.rooms if room.is_nearly_full]
+    found += [Attention(Kind.NEARLY_FULL, room.folder.name) for room in context.node.disk.disks if room.is_nearly_full]
     if _lacks_backup(context, backups, now):
         found.append(Attention(Kind.NO_BACKUP))
     order = list(Kind)

@@ -9,7 +9,7 @@ from keys.pages.languages import offered
 from node.console.acts import WayTest
 from node.console.site import Console
 from node.console.status import status_values
-from node.console.words import advice_text
+from node.console.words import operator_advice
 from protocol.encoding.instants import to_text
 
 CODE = "/console/code"
@@ -63,7 +63,7 @@ def way_values(test: WayTest) -> dict[str, object]:
         "clock_ahead_s": test.offset_s,
         "error": None if test.problem is None else test.problem.code,
         "detail": "" if test.problem is None else test.problem.detail,
-        "advice": "" if test.problem is None else advice_text(test.problem.code),
+        "advice": "" if test.problem is None else operator_advice(test.problem.code),
     }
 
 

@@ -22,8 +22,8 @@ from keys.pages.one_time_codes import OneTimeCodes
 from keys.pages.origins import Origins
 from keys.pages.rendering import environment
 from node.console.acts import Acts
-from node.console.status import Watch
-from node.console.words import advice_text, error_text, size_text, span, what_text
+from node.console.status import NodeWatch
+from node.console.words import advice_text, error_text, operator_advice, size_text, span, what_text
 from node.settings import split_host_port
 from protocol.errors import SettingsError
 
@@ -44,6 +44,7 @@ def _templates() -> Environment:
             "size_text": size_text,
             "error_text": error_text,
             "advice_text": advice_text,
+            "operator_advice": operator_advice,
             "what_text": what_text,
         }
     )
@@ -54,7 +55,7 @@ def _templates() -> Environment:
 class Console:
     """One node's console. ``origins`` is empty until the listener is bound, or where it is not on loopback."""
 
-    watch: Watch
+    watch: NodeWatch
     acts: Acts
     secret_name: str = field(repr=False)
     codes: OneTimeCodes = field(default_factory=OneTimeCodes)
@@ -89,7 +90,7 @@ class Console:
 CONSOLE: web.AppKey[Console] = web.AppKey("console")
 
 
-def make_console(watch: Watch) -> Console:
+def make_console(watch: NodeWatch) -> Console:
     """The console of a node. Raises :class:`OSError` when its name cannot be kept."""
     return Console(watch, Acts(watch.context), _name_in(watch.home.console_name))
 

@@ -6,10 +6,11 @@ It reads the database on a connection of its own, off every path that messages t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from keys.directory.metadata.expiry import Expiry, expiries
@@ -76,9 +77,11 @@ class DirectoryStatus:
 
 @dataclass(frozen=True, slots=True)
 class MachineStatus:
-    """Disks, memory, and how far partners' clocks are from this one (seconds; None: nobody said a time lately)."""
+    """Disks with their ``folders`` (by device), memory, and how far partners' clocks are from this one (seconds; None:
+    nobody said a time lately)."""
 
     rooms: tuple[DiskRoom, ...]
+    folders: Mapping[int, tuple[Path, ...]]
     memory: Memory
     clock_agrees: int
     clock_asked: int
@@ -126,7 +129,7 @@ class NodeStatus:
         return sum(row.is_well(self.now) for row in self.partners)
 
 
-class Watch:
+class NodeWatch:
     """Looks at one running node."""
 
     def __init__(self, context: HttpContext, home: NodeHome) -> None:
@@ -143,7 +146,7 @@ class Watch:
         """Counts of the store; None when it cannot be read."""
         try:
             return await self.context.node.store.reads.stats()
-        except ComityError:
+        except (ComityError, OSError):  # its file may be gone, too
             return None
 
     async def backups(self) -> BackupRecord:
@@ -237,8 +240,11 @@ class Watch:
         offsets = list(self.context.clock_watch.offsets().values())
         differing = len(self.context.clock_watch.differing())
         worst = max(offsets, key=abs) if offsets else None
-        rooms = tuple(self.context.node.disk.rooms)
-        return MachineStatus(rooms, memory(), len(offsets) - differing, len(offsets), worst)
+        disk = self.context.node.disk
+        folders: dict[int, tuple[Path, ...]] = {}
+        for room in disk.rooms:
+            folders[room.device] = (*folders.get(room.device, ()), room.folder)
+        return MachineStatus(tuple(disk.disks), folders, memory(), len(offsets) - differing, len(offsets), worst)
 
 
 def _needed(policy: Policy) -> int | None:
@@ -303,8 +309,3 @@ def _partner_values(row: PartnerRow, now: datetime) -> dict[str, Any]:
         "log_size": None if row.log is None else row.log.size,
         "cosigned_at": row.past.cosigned_at,
     }
-
-
-def names_of(rows: Sequence[PartnerRow]) -> dict[str, str]:
-    """By node, what it is called."""
-    return {row.node: row.name for row in rows}

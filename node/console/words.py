@@ -85,6 +85,23 @@ def advice_text(code: str) -> str:
     return _(kind.advice) if kind is not None else ""
 
 
+def operator_advice(code: str) -> str:
+    """What the operator of this node does about an error that a partner, or the way to it, gave."""
+    texts = {
+        "unavailable": _("Test the way. If nothing answers, telephone its operator: does the node run?"),
+        "certificate-unknown": _("Fetch the directory. If it stays so, telephone its operator."),
+        "network-not-allowed": _("If its address is right, name the network in the setting allow_networks."),
+        "unauthenticated": _("Its operator looks at its directory and its clock: it does not know this node's key."),
+        "clock-skew": _("Compare both clocks, and set the wrong one (NTP)."),
+        "log-fork": _("Its log contradicted itself. The guide says how to settle it, in section 9."),
+        "rate-limited": _("It asks this node to send less. It goes on by itself."),
+        "storage-full": _("Its disk is full. Telephone its operator."),
+        "file-quota": _("It has no room for these files now. They go on by themselves."),
+        "not-on-route": _("A node on the way has an older directory: telephone its operator."),
+    }
+    return texts.get(code) or _("Test the way. If it stays so, telephone its operator.")
+
+
 def told(one: Attention, rows: Sequence[PartnerRow], home: str, now: datetime) -> Told:
     """An attention in words. ``home`` is the node's home folder, for the commands."""
     partner = next((row for row in rows if row.node == one.subject), None)
@@ -144,15 +161,18 @@ def _of_partner(one: Attention, row: PartnerRow | None, name: str, now: datetime
 
 def _takes_nothing(one: Attention, row: PartnerRow, now: datetime) -> Told:
     since = row.past.failing_since or now
-    waits = _("Messages that wait: {messages}; receipts: {receipts}; messages with files: {files}.").format(
-        messages=row.envelopes, receipts=row.receipts, files=row.file_sets
-    )
-    if row.expires_at is not None:
-        waits += " " + _("The first of them expires in {span}.").format(
-            span=span((row.expires_at - now).total_seconds())
+    said = [
+        text.format(count=count)
+        for text, count in (
+            (_("Messages that wait: {count}."), row.envelopes),
+            (_("Receipts that wait: {count}."), row.receipts),
+            (_("Messages whose files wait: {count}."), row.file_sets),
         )
-    why = _("Last error: {error}").format(error=error_text(row.past.code, row.past.detail))
-    do = advice_text(row.past.code) or _("Test the way. If it stays so, telephone its operator.")
+        if count
+    ]
+    if row.expires_at is not None:
+        said.append(_("The first expires in {span}.").format(span=span((row.expires_at - now).total_seconds())))
+    said.append(_("Last error: {error}").format(error=error_text(row.past.code, row.past.detail)))
     return Told(
         one.code,
         False,
@@ -160,8 +180,8 @@ def _takes_nothing(one: Attention, row: PartnerRow, now: datetime) -> Told:
         _("{partner} has not taken anything for {span}").format(
             partner=row.title, span=span((now - since).total_seconds())
         ),
-        f"{waits} {why}",
-        do,
+        " ".join(said),
+        operator_advice(row.past.code),
         ("retry", "test-way"),
         page=f"/partners/{row.node}",
     )

@@ -56,6 +56,7 @@ class DiskRoom:
     folder: Path
     size_bytes: int
     free_bytes: int
+    device: int = 0
 
     @property
     def is_nearly_full(self) -> bool:
@@ -112,6 +113,14 @@ class Disk:
             return sorted(f"disk:{file.name}:{use}:{failing.cause}" for (file, use), failing in self._failing.items())
 
     @property
+    def disks(self) -> list[DiskRoom]:
+        """The same, one for each disk: that of the first of its folders."""
+        by_device: dict[int, DiskRoom] = {}
+        for room in self.rooms:
+            by_device.setdefault(room.device, room)
+        return list(by_device.values())
+
+    @property
     def rooms(self) -> list[DiskRoom]:
         """The room on the disk of each folder that is watched, as it was last looked at."""
         return [self._rooms[folder] for folder in sorted(self._rooms)]
@@ -140,7 +149,7 @@ class Disk:
 
     def _look(self, folder: Path) -> None:
         used = shutil.disk_usage(folder)
-        self._rooms[folder] = DiskRoom(folder, used.total, used.free)
+        self._rooms[folder] = DiskRoom(folder, used.total, used.free, folder.stat().st_dev)
         self._metrics.disk_size.labels(folder.name).set(used.total)
         self._metrics.disk_free.labels(folder.name).set(used.free)
 

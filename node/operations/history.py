@@ -29,9 +29,9 @@ MAX_ROWS_PER_DAY = 2_000
 MAX_FILE_BYTES = 4 * 1024 * 1024
 _MAX_DETAIL_CHARS = 200
 _FLOW_S = 60.0
-# Whom refusals are counted for when a day has too many rows.
+# The peer of refusals beyond the rows that a day has.
 OTHERS = "*"
-# Who did not say who it is.
+# The peer that did not say who it is.
 NOBODY = ""
 
 

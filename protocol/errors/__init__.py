@@ -162,6 +162,7 @@ ComityError                              internal                 _base
 ├─ PageForgedError                       page-forged              _pages
 ├─ SignInNeededError                     sign-in-needed           _pages
 ├─ SignInError                           sign-in                  _pages
+├─ ConsoleCodeError                      console-code             _pages
 ├─ FormError                             form                     _pages
 └─ AssetAlteredError                     asset-altered            _pages
 """
