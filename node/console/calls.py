@@ -59,7 +59,7 @@ class ConsoleCall:
             "session": self.session,
             "path": self.request.path,
             "node": self.site.node,
-            "home": str(self.site.watch.home.path),
+            "back": self.request.path_qs if self.request.method == "GET" else "/",
             "now": self.site.watch.context.node.clock(),
             "asset": self.site.assets.path,
             "token": self.token,

@@ -158,7 +158,13 @@ async def refusals(call: ConsoleCall) -> web.StreamResponse:
 async def backups(call: ConsoleCall) -> web.StreamResponse:
     """Backups: the last, whether it was checked, whether one was tried out."""
     status = await call.site.watch.status()
-    return call.page("backups.html", status=status, **_of(status))
+    home = call.site.watch.home.path
+    commands = {
+        "make": f"comity-node backup {home} /backup/NAME",
+        "check": f"comity-node backup-check {home} /backup/NAME",
+        "drill": f"comity-node backup-check {home} /backup/NAME --drill",
+    }
+    return call.page("backups.html", status=status, commands=commands, **_of(status))
 
 
 async def machine(call: ConsoleCall) -> web.StreamResponse:

@@ -6,17 +6,20 @@ import asyncio
 
 from aiohttp import web
 
+from keys.pages.languages import FIELD, keep_choice
 from node.console.calls import ConsoleCall, ConsolePage
 from protocol.errors import ConsoleCodeError
 
 _TEMPLATE = "sign-in.html"
+# Not the home: this page is shown to whoever has the address.
+_COMMAND = "comity-node console code HOME"
 # A wrong guess is answered late; whoever is right never waits.
 _WRONG_S = 1.0
 
 
 async def show(call: ConsoleCall) -> web.StreamResponse:
     """The form."""
-    return call.go("/") if call.session is not None else call.page(_TEMPLATE)
+    return call.go("/") if call.session is not None else call.page(_TEMPLATE, command=_COMMAND)
 
 
 async def sign_in(call: ConsoleCall) -> web.StreamResponse:
@@ -26,7 +29,7 @@ async def sign_in(call: ConsoleCall) -> web.StreamResponse:
         site.watch.context.node.history.refused("", "console", ConsoleCodeError.code)
         log.warning("console-code-refused", count=site.codes.wrong)
         await asyncio.sleep(_WRONG_S)
-        return call.refused(_TEMPLATE, ConsoleCodeError())
+        return call.refused(_TEMPLATE, ConsoleCodeError(), command=_COMMAND)
     if call.session is not None:  # the earlier one of this browser
         site.sessions.end(call.session)
     secret = site.sessions.begin(call.request.headers.get("User-Agent", ""))
@@ -46,7 +49,15 @@ async def sign_out(call: ConsoleCall) -> web.StreamResponse:
     return response
 
 
+async def choose_language(call: ConsoleCall) -> web.StreamResponse:
+    """Show pages in another language from now on, in this browser."""
+    response = call.go(call.text("back") or "/")
+    keep_choice(response, call.text(FIELD), secure=False)
+    return response
+
+
 PAGES = (
+    ConsolePage("POST", "/language", choose_language, public=True),
     ConsolePage("GET", "/sign-in", show, public=True),
     ConsolePage("POST", "/sign-in", sign_in, public=True),
     ConsolePage("POST", "/sign-out", sign_out),

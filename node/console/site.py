@@ -18,9 +18,9 @@ from jinja2 import Environment
 from keys.local.files import PRIVATE_MODE, write_file
 from keys.pages.assets import Assets
 from keys.pages.browser_sessions import BrowserSessions
-from keys.pages.one_time_codes import OneTimeCodes
 from keys.pages.origins import Origins
 from keys.pages.rendering import environment
+from keys.pages.typed_codes import TypedCodes
 from node.console.acts import Acts
 from node.console.status import NodeWatch
 from node.console.words import advice_text, error_text, operator_advice, size_text, span, what_text
@@ -58,7 +58,7 @@ class Console:
     watch: NodeWatch
     acts: Acts
     secret_name: str = field(repr=False)
-    codes: OneTimeCodes = field(default_factory=OneTimeCodes)
+    codes: TypedCodes = field(default_factory=TypedCodes)
     sessions: BrowserSessions = field(default_factory=lambda: BrowserSessions(IDLE_S, LONGEST_S))
     assets: Assets = field(default_factory=Assets)
     templates: Environment = field(default_factory=_templates)

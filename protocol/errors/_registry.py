@@ -184,6 +184,9 @@ _CLASS_OF: Mapping[str, type[_base.ComityError]] = MappingProxyType(
         "sign-in-needed": _pages.SignInNeededError,
         "sign-in": _pages.SignInError,
         "console-code": _pages.ConsoleCodeError,
+        "sign-in-again": _pages.SignInAgainError,
+        "sign-in-later": _pages.SignInLaterError,
+        "passkey": _pages.PasskeyError,
         "form": _pages.FormError,
         "asset-altered": _pages.AssetAlteredError,
     }

@@ -30,7 +30,7 @@ class _Code:
     subject: str
 
 
-class OneTimeCodes:
+class TypedCodes:
     """The codes of one program, in memory. ``clock`` is monotonic. Event loop only."""
 
     def __init__(self, good_s: float = GOOD_S, clock: Callable[[], float] = time.monotonic) -> None:
