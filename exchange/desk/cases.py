@@ -261,10 +261,13 @@ class DeskCases(CaseCalls):
         return self._works.agenda.page(wanted or AgendaFilter(), limit)
 
     @in_desk_thread
-    def listing(self, wanted: CaseFilter | None = None, *, limit: int | None = None) -> CasePage:
-        """The cases that fit, as a list shows them: open emergencies first, then the newest; ``limit`` at most."""
+    def listing(self, wanted: CaseFilter | None = None, *, limit: int | None = None, after: int = 0) -> CasePage:
+        """The cases that fit, as a list shows them: open emergencies first, then the newest; ``limit`` at most.
+
+        ``after``: without the first so many.
+        """
         self._works.acting.require(*READERS)
-        return self._works.listing.cases(self._clock(), wanted or CaseFilter(), limit)
+        return self._works.listing.cases(self._clock(), wanted or CaseFilter(), limit, after)
 
     @in_desk_thread
     def of_threads(self, threads: Iterable[UUID]) -> dict[UUID, CaseRow]:

@@ -21,6 +21,7 @@ from uuid import UUID
 
 from exchange.cases.parents import grouped
 from exchange.context.worker import in_desk_thread
+from exchange.desk._calendars import OfficeCalendars
 from exchange.desk._once import sends_once
 from exchange.desk._works import Works
 from exchange.office.erasure import ErasableCase, Erased
@@ -41,14 +42,13 @@ Progress = Callable[[int, int], None]
 IndexedRecord = tuple[int, ProcessingRecord]
 
 
-class DeskOffice:
+class DeskOffice(OfficeCalendars):
     """The office of one desk."""
 
     def __init__(self, works: Works) -> None:
-        self._works = works
+        super().__init__(works)
         self._context = works.context
         self._office = works.office
-        self._in_thread = works.context.in_thread
 
     @property
     def acting(self) -> Acting:

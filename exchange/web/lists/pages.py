@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from exchange.web.calls import Page
+from exchange.web.lists.cases import PAGES as CASES
 
-PAGES: tuple[Page, ...] = ()
+PAGES: tuple[Page, ...] = (*CASES,)
