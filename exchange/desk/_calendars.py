@@ -63,7 +63,9 @@ class OfficeCalendars:
         """
         owner, view = self._owner(), SavedView(_name(name, "a view"), query)
         if len(query) > MAX_QUERY_CHARS:
-            raise TooLargeError(phrase("what a view looks for has no more characters than {most}", most=MAX_QUERY_CHARS))
+            raise TooLargeError(
+                phrase("what a view looks for has no more characters than {most}", most=MAX_QUERY_CHARS)
+            )
         with self._store.database.transaction():
             known = {one.name for one in self._store.saved_views.of(owner)}
             if view.name not in known and len(known) >= MAX_VIEWS:

@@ -115,15 +115,18 @@ class DeskOffice(OfficeCalendars):
         return self._office.draft(draft, "draft.show")
 
     @sends_once
-    async def release(self, draft: str, *, expires_in: timedelta | None = None) -> SentMessage:
+    async def release(self, draft: str, *, expires_in: timedelta | None = None, seen: str | None = None) -> SentMessage:
         """Send a draft that waits, as the acting officer; raises as :meth:`DeskMessages.send_many`.
+
+        ``seen`` is the digest (:attr:`KeptDraft.digest`) of what that officer looked at: a draft that says something
+        else by now is not sent, :class:`DraftChangedError`.
 
         It is sent once: the draft counts as released in the transaction that puts the message into the outbox. Raises
         :class:`NotFoundError`, :class:`NothingOpenError` for one that is decided, and :class:`OfficerRoleError` also
         where a second person is wanted and the drafter counts as oneself.
         """
         office, offers = self._office, self._works.offers
-        proposal = await self._in_thread(lambda: office.releasable(draft))
+        proposal = await self._in_thread(lambda: office.releasable(draft, seen))
         if proposal.offered:
             return await self._works.send_offer(
                 proposal.draft, expires_in, lambda message: office.released(proposal, message.id)
@@ -138,9 +141,12 @@ class DeskOffice(OfficeCalendars):
         return (await self._in_thread(lambda: grouped(self._works.context.store, sent)))[0]
 
     @in_desk_thread
-    def return_draft(self, draft: str, remark: str) -> KeptDraft:
-        """Give a draft back to its drafter with a remark; raises :class:`NotFoundError`, :class:`NothingOpenError`."""
-        return self._office.return_draft(draft, remark)
+    def return_draft(self, draft: str, remark: str, *, seen: str | None = None) -> KeptDraft:
+        """Give a draft back to its drafter with a remark; raises :class:`NotFoundError`, :class:`NothingOpenError`.
+
+        ``seen`` as for :meth:`release`.
+        """
+        return self._office.return_draft(draft, remark, seen)
 
     @in_desk_thread
     def drop_draft(self, draft: str) -> KeptDraft:

@@ -1,4 +1,4 @@
-"""Who may fetch the calendar without a session: rows that are found by a hash of the token, which itself is not kept."""
+"""Who may fetch the calendar without a session: rows found by a hash of the token, which itself is not kept."""
 
 from __future__ import annotations
 
@@ -34,9 +34,7 @@ class CalendarTokenTable:
         row, number = self._blinded(hashed), self._database.last_given("calendar_token") + 1
         value = [token.officer, token.name, token.own, to_ms(token.made_at), to_ms(token.ends_at)]
         sealed = self._cipher.seal(_COLUMN, row, cbor.encode(value))
-        self._database.execute(
-            "INSERT INTO calendar_token (seq, hash, sealed) VALUES (?, ?, ?)", (number, row, sealed)
-        )
+        self._database.execute("INSERT INTO calendar_token (seq, hash, sealed) VALUES (?, ?, ?)", (number, row, sealed))
         return CalendarToken(number, token.officer, token.name, token.own, token.made_at, token.ends_at)
 
     def remove(self, number: int) -> None:

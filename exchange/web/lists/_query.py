@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -77,3 +77,17 @@ def uuid_of(text: str) -> UUID:
 def once_value() -> str:
     """A value that a form carries, under which what it does is done once."""
     return secrets.token_urlsafe(18)
+
+
+def moment_of(call: PageCall, name: str) -> datetime | None:
+    """A date and time of a form in the officer's own zone, or with an offset; raises :class:`UsageError`."""
+    text = call.text(name)
+    if not text:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo is not None else found.replace(tzinfo=shown_zone())).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise UsageError(
+            _("a date and time is wanted for {name}, such as 2026-11-23 10:00").format(name=name)
+        ) from None
