@@ -26,9 +26,11 @@ from exchange.cases.agenda import AgendaFilter, Notice
 from exchange.cases.contact_tests import (
     ContactStanding,
     ContactTestPolicy,
+    ContactTestResult,
     ContactTestSent,
     contact_standing,
     draft_of_test,
+    results_of,
     unanswered_tests,
 )
 from exchange.cases.delivery import draft_anew, require_lost, settled_value
@@ -475,6 +477,11 @@ class DeskCases(CaseCalls):
         settings, now = self._context.settings.contact_tests, self._clock()
         policy = ContactTestPolicy(timedelta(hours=settings.reply_within_h), timedelta(days=settings.stale_after_days))
         return [contact_standing(self._store, contact, policy, now) for contact in contacts]
+
+    @in_desk_thread
+    def contact_results(self, contact: Address) -> list[ContactTestResult]:
+        """This desk's latest tests of a contact point, the newest first, each with what is proved of it."""
+        return list(results_of(self._store, contact))
 
     def _against(self, directory: Directory, contact: Address) -> str | None:
         """The code of what keeps a message from being sealed for ``contact`` now; None if nothing does."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from exchange.text.due import instant_text, kind_label, lane_label, span_text
+from exchange.text.due import instant_text, kind_label, lane_label, measured_text, span_text
 from exchange.text.labels import code_label, deadline_label, state_label, status_label
 from exchange.text.zones import in_zone
 from keys.directory.cards import ContactPointCard
@@ -54,6 +54,7 @@ WORDS: Mapping[str, Any] = MappingProxyType(
         "instant": instant_text,
         "utc": to_text,
         "span": span_text,
+        "measured": measured_text,
         "left": left_text,
         "pressing": pressing,
         "code": code_label,

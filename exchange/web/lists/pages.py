@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from exchange.web.calls import Page
 from exchange.web.lists.cases import PAGES as CASES
+from exchange.web.lists.directory import PAGES as DIRECTORY
 from exchange.web.lists.drafts import PAGES as DRAFTS
 from exchange.web.lists.finding import PAGES as FINDING
 from exchange.web.lists.unproved import PAGES as UNPROVED
 
-PAGES: tuple[Page, ...] = (*CASES, *FINDING, *DRAFTS, *UNPROVED)
+PAGES: tuple[Page, ...] = (*CASES, *FINDING, *DRAFTS, *UNPROVED, *DIRECTORY)

@@ -11,6 +11,7 @@ import pytest
 from exchange.desk.desk import Desk
 from exchange.office.officers import Login, Role, key_file, new_officer_key, waiting_key_file
 from exchange.settings import OfficeSettings
+from keys.directory.cards import OfficeHours, Weekday
 from keys.secrets.keystore import FAST
 from tests.worlds.desks import FR, JP, World, request
 from tests.worlds.web_desk import Pages, Visitor, web_serving
@@ -236,3 +237,31 @@ async def test_what_came_by_telephone_is_registered_called_about_and_put_aside(w
         aside = await visitor.send(called, f"{here}/drop", reason="The office withdrew it.")
         assert "Put aside" in aside.text
         assert "Erased" in (await visitor.send(aside, f"{here}/erase")).text
+
+
+# --- Directory ---
+
+
+async def test_an_office_is_found_and_called_from_its_card_and_a_test_is_sent_once(world: World, jp: Pages) -> None:
+    hours = (OfficeHours(days=(Weekday.MONDAY,), opens="08:30", closes="19:00"),)
+    changes = {"phones": ("+33 1 40 97 84 47",), "hours": hours, "time_zone": "Europe/Paris", "office": HOSTILE}
+    world.publish(world.cards[FR].model_copy(update=changes))
+    await (await one_person(jp)).refresh_directory(everything=True)
+    async with jp.visitor() as visitor:
+        await visitor.sign_in()
+        assert "France" in (await visitor.get("/directory")).text
+        found = await visitor.get("/directory?nation=fr")
+        assert "/directory/24-7@fr" in found.text
+        assert "No office fits" in (await visitor.get("/directory?nation=fr&duty=1")).text  # 04:00 in Paris
+        card = await visitor.get("/directory/24-7@fr")
+        assert "tel:+33140978447" in card.text
+        assert "08:30–19:00" in card.text
+        assert "<img" not in card.text + found.text
+        assert "from public sources: the nation did not sign it" in card.text
+        form = card.form("/directory/24-7@fr/test")
+        for _ in range(2):  # a double click
+            assert "The test is sent" in (await visitor.post(form.action, form.fields)).text
+        desk = await one_person(jp)
+        assert len(await desk.cases.contact_results(FR)) == 1
+        assert (await visitor.get("/directory/nobody@fr")).status == 404
+        assert (await visitor.get("/directory/nonsense")).status == 404
