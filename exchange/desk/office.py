@@ -14,6 +14,7 @@ with its record in the processing log, when the act returns. An act that is for 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,6 +41,18 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 IndexedRecord = tuple[int, ProcessingRecord]
+_READ_AT_ONCE = 500
+# Of so many records a page finds its own in the time that a person waits.
+_LOOKED_AT = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsPage:
+    """Some records, the newest first, of ``size`` in all. ``before``: where the look went to; None: to the first."""
+
+    records: list[IndexedRecord]
+    before: int | None
+    size: int
 
 
 class DeskOffice(OfficeCalendars):
@@ -167,6 +180,11 @@ class DeskOffice(OfficeCalendars):
         return self._office.duty()
 
     @in_desk_thread
+    def handovers(self, *, limit: int = 10) -> list[Handover]:
+        """The latest hand-overs, taken or not, the newest first."""
+        return self._office.handovers()[:limit]
+
+    @in_desk_thread
     def add_shift(self, officer: str, begins: datetime, ends: datetime) -> Shift:
         """Put an officer on duty; raises :class:`NotFoundError`, :class:`UsageError` for times that are no shift."""
         return self._office.add_shift(officer, begins, ends)
@@ -194,6 +212,31 @@ class DeskOffice(OfficeCalendars):
         entries = self._context.store.records.entries()
         found = ((index, ProcessingRecord.from_bytes(entry)) for index, _, entry in entries)
         return [(index, record) for index, record in found if wanted(record)]
+
+    @in_desk_thread
+    def records_page(
+        self, wanted: Callable[[ProcessingRecord], bool], *, limit: int, before: int | None = None
+    ) -> RecordsPage:
+        """The records that are ``wanted``, the newest first: ``limit`` at most, of those before the index ``before``.
+
+        It looks at so many at a time only: see :attr:`RecordsPage.before`.
+        """
+        table = self._context.store.records
+        size = table.frontier().size
+        end = min(size, before if before is not None else size)
+        found: list[IndexedRecord] = []
+        looked, first = 0, end
+        while first > 0 and looked < _LOOKED_AT and len(found) < limit:
+            first, stop = max(0, first - _READ_AT_ONCE), first
+            read = [(index, ProcessingRecord.from_bytes(entry)) for index, _, entry in table.entries(first, stop)]
+            for index, record in reversed(read):
+                if len(found) == limit:
+                    first = index + 1
+                    break
+                if wanted(record):
+                    found.append((index, record))
+            looked += stop - first
+        return RecordsPage(found, first if first > 0 else None, size)
 
     @in_desk_thread
     def count_records(self) -> int:

@@ -482,6 +482,11 @@ class Office:
             tuple(handover for handover in self._rota.handovers() if handover.taken_at is None),
         )
 
+    def handovers(self) -> list[Handover]:
+        """All hand-overs, the newest first."""
+        self._acting.require(*READERS)
+        return self._rota.handovers()[::-1]
+
     def add_shift(self, officer: str, begins: datetime, ends: datetime) -> Shift:
         """Put an officer on duty; raises :class:`NotFoundError`, :class:`UsageError`, :class:`OfficerRoleError`."""
         self._acting.require(Role.ADMINISTRATOR, Role.RELEASER)

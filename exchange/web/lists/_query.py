@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Literal, overload
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -79,15 +80,22 @@ def once_value() -> str:
     return secrets.token_urlsafe(18)
 
 
-def moment_of(call: PageCall, name: str) -> datetime | None:
+@overload
+def moment_of(call: PageCall, name: str) -> datetime | None: ...
+
+
+@overload
+def moment_of(call: PageCall, name: str, *, needed: Literal[True]) -> datetime: ...
+
+
+def moment_of(call: PageCall, name: str, *, needed: bool = False) -> datetime | None:
     """A date and time of a form in the officer's own zone, or with an offset; raises :class:`UsageError`."""
     text = call.text(name)
-    if not text:
+    if not text and not needed:
         return None
     try:
         found = datetime.fromisoformat(text)
         return (found if found.tzinfo is not None else found.replace(tzinfo=shown_zone())).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise UsageError(
-            _("a date and time is wanted for {name}, such as 2026-11-23 10:00").format(name=name)
-        ) from None
+        wanted = _("a date and time is wanted for {name}, such as 2026-11-23 10:00")
+        raise UsageError(wanted.format(name=name)) from None

@@ -7,6 +7,8 @@ from exchange.web.lists.cases import PAGES as CASES
 from exchange.web.lists.directory import PAGES as DIRECTORY
 from exchange.web.lists.drafts import PAGES as DRAFTS
 from exchange.web.lists.finding import PAGES as FINDING
+from exchange.web.lists.hand_over import PAGES as HAND_OVER
+from exchange.web.lists.records import PAGES as RECORDS
 from exchange.web.lists.unproved import PAGES as UNPROVED
 
-PAGES: tuple[Page, ...] = (*CASES, *FINDING, *DRAFTS, *UNPROVED, *DIRECTORY)
+PAGES: tuple[Page, ...] = (*CASES, *FINDING, *DRAFTS, *UNPROVED, *DIRECTORY, *HAND_OVER, *RECORDS)

@@ -265,3 +265,68 @@ async def test_an_office_is_found_and_called_from_its_card_and_a_test_is_sent_on
         assert len(await desk.cases.contact_results(FR)) == 1
         assert (await visitor.get("/directory/nobody@fr")).status == 404
         assert (await visitor.get("/directory/nonsense")).status == 404
+
+
+# --- The office ---
+
+
+async def test_a_shift_is_handed_over_under_both_names_and_only_who_may_changes_the_rota(staffed: Pages) -> None:
+    async with AsyncExitStack() as stack:
+        kim, lee, han = [await signed_in(stack, staffed, one) for one in ("kim", "lee", "han")]
+        page = await kim.get("/hand-over")
+        shift = {"officer": "lee", "begins": "2026-11-23T09:00", "ends": "2026-11-23T17:00"}
+        assert "on the rota" in (await kim.send(page, "/hand-over/shifts", **shift)).text
+        wrong = await kim.send(page, "/hand-over/shifts", **{**shift, "ends": "2026-11-23T08:00"})
+        assert wrong.status == 400
+        assert 'value="2026-11-23T08:00"' in wrong.text  # what was typed stays
+        seen = await han.get("/hand-over")
+        assert "by an administrator or a releaser" in seen.text
+        assert (
+            await han.send(seen, "/hand-over", taker="kim", note="Nothing.")
+        ).status == 200  # a reader has cases too
+        given = await kim.send(page, "/hand-over", taker="lee", note="Call <b>Paris</b> at ten.")
+        assert "Handed over." in given.text
+        waiting = await lee.get("/hand-over")
+        assert "Handed to you by Kim" in waiting.text
+        assert "&lt;b&gt;Paris" in waiting.text
+        taken = await lee.send(waiting, "/hand-over/take")
+        assert "the cases are yours" in taken.text
+        assert "Lee</bdi> took over" in taken.text
+
+
+async def test_the_records_say_who_did_what_and_why_and_are_verified_and_exported(world: World, jp: Pages) -> None:
+    desk = await one_person(jp)
+    await desk.messages.send(request())
+    await desk.cases.search("mailbox")
+    async with jp.visitor() as visitor:
+        await visitor.sign_in()
+        page = await visitor.get("/records")
+        assert "<code>search</code>" in page.text
+        assert "<code>search</code>" not in (await visitor.get("/records?operation=disclosure")).text
+        assert (await visitor.get("/records?operation=nonsense")).status == 400
+        assert (await visitor.get("/records?case=nonsense")).status == 404
+        assert "All records hold" in (await visitor.send(page, "/records/check")).text
+        exported = await visitor.send(page, "/records/export")
+        assert exported.headers["Content-Type"] == "application/zip"
+        assert "comity-records/24-7@jp" in (await visitor.send(page, "/records/head")).text
+
+
+async def test_a_page_of_records_finds_its_own_among_many_and_says_where_it_stopped(
+    world: World, jp: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exchange.desk.office._READ_AT_ONCE", 3)
+    monkeypatch.setattr("exchange.desk.office._LOOKED_AT", 6)
+    desk = await one_person(jp)
+    for word in ("one", "two", "three", "four", "five", "six", "seven", "eight"):
+        await desk.cases.search(word)
+    everything = [record for record in reversed(await desk.office.records())]
+    found, before = [], None
+    for _ in range(20):
+        page = await desk.office.records_page(lambda record: True, limit=2, before=before)
+        found += page.records
+        before = page.before
+        if before is None:
+            break
+    assert found == everything
+    none = await desk.office.records_page(lambda record: False, limit=2)
+    assert (none.records, none.before) == ([], len(everything) - 6)
