@@ -25,6 +25,8 @@ from protocol.processing_log import Operation
 
 TOKEN_BYTES = 32
 ENDS_AFTER = timedelta(days=365)
+SHOWN_BEFORE, SHOWN_AFTER = timedelta(days=31), timedelta(days=400)
+MAX_EVENTS = 2_000
 MAX_TOKENS = 16
 MAX_VIEWS = 64
 MAX_NAME_CHARS = 80
@@ -119,12 +121,14 @@ class OfficeCalendars:
     def calendar(self, secret: str) -> list[AgendaItem]:
         """What is due, for whoever shows a token; nobody needs to be signed in. Raises :class:`NotFoundError`.
 
+        The first :data:`MAX_EVENTS` from a month ago on.
         The error is the same for a token that never was, that ended, and whose officer left or may not read.
         """
         token = self._store.calendar_tokens.with_hash(_hashed(secret))
         if token is None or token.ends_at <= self._clock() or not self._reads(token.officer):
             raise NotFoundError(phrase("there is no such calendar"))
-        items = [item for item in self._works.agenda.items() if item.due is not None]
+        now = self._clock()
+        items = self._works.agenda.due_between(now - SHOWN_BEFORE, now + SHOWN_AFTER, MAX_EVENTS).items
         if not token.own:
             return items
         cases = self._works.listing.of_threads(self._clock(), {item.thread for item in items})

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from types import MappingProxyType
 from typing import Any
 
+from babel import Locale
+from babel.dates import format_date, format_skeleton
+
 from exchange.text.due import instant_text, kind_label, lane_label, measured_text, span_text
 from exchange.text.labels import code_label, deadline_label, state_label, status_label
-from exchange.text.zones import in_zone
+from exchange.text.zones import in_zone, shown_zone
 from keys.directory.cards import ContactPointCard
 from keys.directory.duty_hours import zone_of
-from keys.local.translation import _
+from keys.local.translation import _, language
 from protocol.encoding.instants import to_text
 
 
@@ -49,6 +52,25 @@ def there_text(at: datetime, card: ContactPointCard) -> str | None:
     return _("{time} {zone}").format(time=in_zone(at, zone), zone=card.time_zone)
 
 
+def clock_text(at: datetime) -> str:
+    """The time of day in the own zone."""
+    return f"{at.astimezone(shown_zone()):%H:%M}"
+
+
+def month_text(day: date) -> str:
+    """A month with its year."""
+    return str(format_skeleton("yMMMM", day, locale=_locale()))
+
+
+def weekday_text(day: date) -> str:
+    """A day of the week, short."""
+    return str(format_date(day, "EEE", locale=_locale()))
+
+
+def _locale() -> Locale:
+    return Locale.parse(language().partition("@")[0], sep="_")
+
+
 WORDS: Mapping[str, Any] = MappingProxyType(
     {
         "instant": instant_text,
@@ -66,5 +88,8 @@ WORDS: Mapping[str, Any] = MappingProxyType(
         "nation": nation_label,
         "nations": nations_label,
         "there": there_text,
+        "clock": clock_text,
+        "month": month_text,
+        "weekday": weekday_text,
     }
 )

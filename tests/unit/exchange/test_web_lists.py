@@ -319,7 +319,7 @@ async def test_a_page_of_records_finds_its_own_among_many_and_says_where_it_stop
     desk = await one_person(jp)
     for word in ("one", "two", "three", "four", "five", "six", "seven", "eight"):
         await desk.cases.search(word)
-    everything = [record for record in reversed(await desk.office.records())]
+    everything = list(reversed(await desk.office.records()))
     found, before = [], None
     for _ in range(20):
         page = await desk.office.records_page(lambda record: True, limit=2, before=before)
