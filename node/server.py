@@ -18,6 +18,7 @@ from keys.transport.signing import Requester
 from keys.transport.tls import server_context
 from node.context import NodeContext
 from node.files.carried.carrier import FileCarrier
+from node.files.carried.hands import SignedHands
 from node.files.context import FilesContext
 from node.files.delivery import FileDelivery
 from node.files.fetching import FileFetcher
@@ -244,7 +245,8 @@ class Node:
             await store.open()
         except UnavailableError as problem:  # it is tried again; messages do not wait for the disk of files
             self.log.error("files-unavailable", code=problem.code)
-        return FilesContext(node, store, Holdings(node, store), monitor, Pace(settings.partner_bytes_per_s))
+        pace, hands = Pace(settings.partner_bytes_per_s), SignedHands(self._home.hands, node)
+        return FilesContext(node, store, Holdings(node, store), monitor, pace, hands)
 
     def _answering(self, relay: RelayContext, files: FilesContext) -> HttpContext:
         """What answers requests."""

@@ -19,7 +19,7 @@ from hashlib import sha256
 from typing import Any
 
 from protocol.address import Address, parse_node
-from protocol.bundle_sizes import MAX_HAND_BYTES, MAX_PART_BYTES, MIN_PART_BYTES
+from protocol.bundle_sizes import MAX_HAND_BYTES, MAX_HANDS, MAX_PART_BYTES, MIN_PART_BYTES
 from protocol.crypto import cose
 from protocol.crypto.signing import Ed25519Verifier, Signer
 from protocol.encoding import cbor
@@ -34,7 +34,7 @@ from protocol.errors import (
     TooLargeError,
     UnsupportedVersionError,
 )
-from protocol.http.files import Ranges, held_from_value, held_to_value
+from protocol.http.files import Ranges, hands_from_value, held_from_value, held_to_value
 from protocol.http.wire import MailboxEntry, picked
 from protocol.receipt import Receipt, receipts_from_value, receipts_to_value
 
@@ -47,6 +47,7 @@ ID_BYTES = 16
 DIGEST_BYTES = 32
 HAND_TYPE = "application/vnd.comity.hand+cose"
 HAND_CONTEXT = b"comity/v1/hand"
+MAX_HANDS_BYTES = MAX_HANDS * (MAX_HAND_BYTES + 3) + 1
 MAX_PARTS = 10_000
 # Receipts of one part: below what may travel together.
 _PART_RECEIPTS = 1_000
@@ -220,6 +221,16 @@ def verify_hand(hand: Hand, verifier: Ed25519Verifier) -> None:
         cose.verify_sign1(hand.signed, HAND_CONTEXT, verifier)
     except SignatureInvalidError as problem:
         raise BundleAlteredError(f"this is not what {hand.sender} signed") from problem
+
+
+def encode_hands(hands: Sequence[bytes]) -> bytes:
+    """What lies beside :func:`write_hand`'s: by whose hands the files came to the exporter, each signed by its own."""
+    return cbor.encode(list(hands[-MAX_HANDS:]))
+
+
+def decode_hands(data: bytes) -> tuple[bytes, ...]:
+    """The same, read and not verified; raises :class:`MalformedError` and its kin."""
+    return hands_from_value(cbor.decode(data, max_bytes=MAX_HANDS_BYTES, max_depth=2))
 
 
 # --- Writing ---------------------------------------------------------------------------------------------------

@@ -3,7 +3,8 @@
 Four kinds of step, and none stands for another:
 
 - **claimed**: what the sender's office says of the time before it had the file: the custody of the answer's item.
-- **signed**: what the officer signed into the message: that this file, of this hash, is part of it.
+- **signed**: what the officer signed into the message: that this file, of this hash, is part of it; and what each node
+  or desk signed that wrote the files to a disk that was carried: for whom, and when.
 - **proved**: what a log holds under a verified receipt: each hop, and what the desks stated.
 - **recorded**: what this office's own processing log says: who added, opened, scanned, verified, exported.
 
@@ -22,6 +23,7 @@ from typing import Any
 from uuid import UUID
 
 from exchange.views import FileState, ReceiptRow
+from protocol.bundle import Hand
 from protocol.encoding.instants import parse_instant
 from protocol.event import Event, EventName
 from protocol.files.file_list import FileList
@@ -107,7 +109,7 @@ class Known:
     """What a desk knows of a message, all of it verified: its content, the proved receipts, the office's records.
 
     ``sent``: by this desk, which gets the receipts of every hop; a recipient gets those of its own node. ``files`` is
-    the list of its files, with which what a log says of them is compared.
+    the list of its files, with which what a log says of them is compared; ``hands`` is who carried them on a disk.
     """
 
     content: Mapping[str, Any] = field(repr=False)
@@ -116,6 +118,7 @@ class Known:
     receipts: Sequence[tuple[ReceiptRow, Event]] = ()
     records: Sequence[tuple[int, ProcessingRecord]] = ()
     files: FileList | None = None
+    hands: Sequence[Hand] = ()
 
 
 # Gaps in the way of a file; the labels are the reader's.
@@ -172,6 +175,7 @@ def custody_of(file: CustodyFile, known: Known) -> Custody:
     steps = [
         *(step for item in items for step in _claimed(item)),
         _signed(known.content),
+        *(_carried(hand) for hand in known.hands if file.sealed is not None),
         *(_proved(row, event) for row, event in proved),
         *(_recorded(index, record) for index, record in records),
     ]
@@ -206,6 +210,11 @@ def _signed(content: Mapping[str, Any]) -> ChainStep:
     officer = content.get("officer") or {}
     by = f"{officer.get('name', '')}, {content['from']}"
     return ChainStep(parse_instant(content["sent_at"]), "message", by, Shown.SIGNED, str(content["id"]))
+
+
+def _carried(hand: Hand) -> ChainStep:
+    key = f"key {hand.signed.kid.hex()}"
+    return ChainStep(hand.created, "carried", hand.sender, Shown.SIGNED, key, f"to {hand.recipient}, on a disk")
 
 
 def _is_about(event: Event, file: CustodyFile, known: Known) -> bool:

@@ -12,6 +12,7 @@ from exchange.files.sealing import sealed_file_of
 from exchange.store.files import TransferState
 from exchange.store.rows import Head, StoredMessage
 from exchange.views import Direction, FileState
+from protocol.bundle import parse_hand
 from protocol.encoding.phrase import phrase
 from protocol.errors import NotFoundError
 from protocol.event import decode_event
@@ -77,6 +78,7 @@ def _known(works: Works, stored: StoredMessage, content: Mapping[str, Any]) -> K
     store = works.context.store
     receipts = [entry.receipt for entry in store.receipts.of(stored.head.digest) if entry.error is None]
     sealed = [one for one in content.get("attachments", ()) if one.get("sealed")]
+    transfer = store.files.transfer(stored.head.id)
     return Known(
         content=content,
         case=stored.head.thread,
@@ -84,6 +86,7 @@ def _known(works: Works, stored: StoredMessage, content: Mapping[str, Any]) -> K
         receipts=[(works.judge.row(one, None), decode_event(one.leaf)) for one in receipts],
         records=list(_records(works, stored.head.id)),
         files=FileList.of(map(sealed_file_of, sealed)) if sealed else None,
+        hands=[parse_hand(one) for one in transfer.hands] if transfer is not None else [],
     )
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from uuid import UUID
 
 from keys.local.translation import current, languages, translator
+
+# The line about the program. The text around it stays as it is in every language, so that older bags are known by it.
+_PROGRAM = re.compile(r"^verify_bag\.py +\S.*$", re.MULTILINE)
 
 
 def readme(message_id: UUID, *, disclosed: bool, files: bool = False, _: Callable[[str], str] | None = None) -> str:
@@ -17,15 +21,29 @@ def readme(message_id: UUID, *, disclosed: bool, files: bool = False, _: Callabl
     It is a file that others judge byte by byte: it holds none of the marks that a terminal gets.
     """
     _ = _ or current().gettext
+    return _PROGRAM.sub(lambda _found: _program(_), _counted(message_id, disclosed, files, _), count=1)
+
+
+def readmes(message_id: UUID, *, disclosed: bool, files: bool = False) -> Iterator[str]:
+    """The text in every language that there is: what a bag may say. The likely ones come first."""
+    yield readme(message_id, disclosed=disclosed, files=files)
+    told = [_in(name) for name in ("en", *languages())]
+    for _ in told:
+        yield readme(message_id, disclosed=disclosed, files=files, _=_)
+    for _ in told:  # of bags made before, and by a version that had not translated the line about the program
+        counted = _counted(message_id, disclosed, files, _)
+        yield counted
+        yield _PROGRAM.sub(_program(str), counted, count=1)
+
+
+def _counted(message_id: UUID, disclosed: bool, files: bool, _: Callable[[str], str]) -> str:
+    """The text as it was once: with a number of lines, which the program outgrew."""
     content = [_open(_) if disclosed else _closed(_), *([_files(_)] if files else [])]
     return _about(_).format(message=message_id, content="\n".join(content))
 
 
-def readmes(message_id: UUID, *, disclosed: bool, files: bool = False) -> Iterator[str]:
-    """The text in every language that there is: what a bag of this version may say. The likely ones come first."""
-    yield readme(message_id, disclosed=disclosed, files=files)
-    for name in ("en", *languages()):
-        yield readme(message_id, disclosed=disclosed, files=files, _=_in(name))
+def _program(_: Callable[[str], str]) -> str:
+    return _("verify_bag.py          a program in one file that checks all of it")
 
 
 @cache

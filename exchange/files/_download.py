@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from exchange.context.desk_context import DeskContext
@@ -42,6 +42,7 @@ class _Coming:
     about: MessageRef
     files: FileList
     arriving: list[ArrivingFile]
+    hands: tuple[bytes, ...] = ()
 
     @property
     def missing(self) -> list[Ranges]:
@@ -108,12 +109,22 @@ class Downloading:
             self._book.shelf.require_room(left)
             await self._follow(coming, missing, (meter, noted))
         whole = sum(one.whole for one in coming.arriving)
+        noted.transfer = replace(noted.transfer, hands=self._hands(coming, noted.transfer))
         if whole == len(coming.arriving):
             stated = [self._stating.signed(EventName.FileHandover, coming.about, whole_set(coming.files))]
             done = await noted.note(TransferState.DONE, None, stated, bytes_moved=total, files_moved=whole, rate=0)
             await self._stating.make(stated)
             return done
         return await noted.note(TransferState.HELD_UP, _NOT_THERE_YET, bytes_moved=meter.done, files_moved=whole)
+
+    def _hands(self, coming: _Coming, transfer: FileTransfer) -> tuple[bytes, ...]:
+        """Who carried the files on a disk, as far as their signatures hold: for their custody, and for nothing else."""
+        if not set(coming.hands) - set(transfer.hands):
+            return transfer.hands
+        from keys.directory.carried_signatures import hands_that_hold  # only what was carried needs it
+
+        now, given = self._context.clock(), (*transfer.hands, *coming.hands)
+        return hands_that_hold(given, coming.about.digest, self._context.directory, now) or transfer.hands
 
     async def _follow(self, coming: _Coming, missing: Sequence[Ranges], telling: tuple[Meter, TransferBook]) -> None:
         """Fetch what the node holds, and what comes there meanwhile: files that are still on their way are followed."""
@@ -136,9 +147,10 @@ class Downloading:
         meter, noted = telling
         before = meter.done
         try:
-            held = (await self._held(coming, ())).held
+            state = await self._held(coming, ())
         except FileNotHereError:
             return False  # they were not announced there yet
+        held, coming.hands = state.held, state.hands or coming.hands
         if len(held) != len(missing):
             raise PeerFailedError("the node counts the files of the message otherwise")
         wanted = [wanted_of(own, theirs) for own, theirs in zip(missing, held, strict=True)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -26,6 +26,7 @@ from exchange.link.link import NodeLink
 from exchange.store.files import FileTransfer, TransferState
 from exchange.views import Direction
 from keys.local.carried.folder import BLOCK, CarriedFolder, Pack
+from protocol.bundle_sizes import MAX_HANDS
 from protocol.encoding.instants import truncate
 from protocol.errors import BundleTruncatedError, ComityError, FileNotHereError
 from protocol.event import EventName, decode_event
@@ -41,12 +42,16 @@ _PACKS_KEPT = 4
 
 @dataclass(frozen=True, slots=True)
 class CarriedFiles:
-    """What an export or import moved, and how the transfers of the messages then stand."""
+    """What an export or import moved, and how the transfers of the messages then stand.
+
+    ``already`` counts segments that an earlier export left in the folder and that are not written again.
+    """
 
     messages: int
     segments: int
     size_bytes: int
     transfers: tuple[FileTransfer, ...]
+    already: int = 0
 
 
 class FileCarrying:
@@ -65,7 +70,7 @@ class FileCarrying:
         """
         folder = CarriedFolder(path)
         await asyncio.to_thread(folder.create)
-        moved, transfers = [0, 0], []
+        moved, transfers, already = [0, 0], [], 0
         for transfer in await self._unfinished(Direction.SENT):
             with alone(self._context, transfer):
                 going = await self._context.in_thread(partial(self._going, transfer.message))
@@ -73,11 +78,13 @@ class FileCarrying:
                     done = TransferBook(self._context, transfer)
                     await done.note(TransferState.DONE, bytes_moved=transfer.total_bytes, rate=0)
                     continue
+                before = moved[0]
                 for step in going.steps(folder, self._book):
                     count, size = await asyncio.to_thread(step)
                     moved = [moved[0] + count, moved[1] + size]
-                transfers.append(transfer)
-        return CarriedFiles(len(transfers), moved[0], moved[1], tuple(transfers))
+                already += going.already
+                transfers.append(await self._handed(transfer, going.hand) if moved[0] > before else transfer)
+        return CarriedFiles(len(transfers), moved[0], moved[1], tuple(transfers), already)
 
     async def take(self, path: Path) -> CarriedFiles:
         """Take what the folder has of files of messages that came, each segment verified; harmless to repeat.
@@ -104,6 +111,19 @@ class FileCarrying:
 
         return await self._context.in_thread(look)
 
+    async def _handed(self, transfer: FileTransfer, hand: bytes) -> FileTransfer:
+        """Keep that this desk wrote these files to a disk: their custody shows it."""
+        files = self._context.store.files
+
+        def keep() -> FileTransfer:
+            with self._context.store.database.transaction(redone=True):
+                now = files.transfer(transfer.message) or transfer
+                kept = replace(now, hands=tuple(dict.fromkeys((*now.hands, hand)))[-MAX_HANDS:])
+                files.progress(kept)
+                return kept
+
+        return await self._context.in_thread(keep)
+
     def _going(self, message: UUID) -> _CarriedOut | None:
         """The message's files on their way out; None when the own node has them all."""
         head = self._context.store.messages.head(message).head
@@ -122,12 +142,15 @@ class FileCarrying:
         return _CarriedOut(head.digest, files, tuple(places[file.name] for file in files.files), hand)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _CarriedOut:
+    """Files on their way out; ``already`` of their segments were in the folder."""
+
     digest: bytes
     files: FileList
     places: tuple[str, ...]
     hand: bytes
+    already: int = 0
 
     def steps(self, folder: CarriedFolder, book: FileBook) -> Iterator[Callable[[], tuple[int, int]]]:
         """The work of writing them, pack by pack: each says how many segments and bytes it wrote."""
@@ -156,6 +179,7 @@ class _CarriedOut:
             end = pack.first + pack.count
             if end <= file.segments and pack.size_bytes >= sum(file.extent(end - 1)) - file.extent(pack.first)[0]:
                 covered.update(range(pack.first, end))
+        self.already += len(covered)
         end = min(file.segments, (block + 1) * BLOCK)
         lacking = [index for index in range(block * BLOCK, end) if index not in covered]
         for first, count in ranges_of(lacking):
@@ -197,7 +221,7 @@ class _FolderNode:
         files = decode_list(raw)
         if not wanted.wanted:
             held = tuple(ranges_of(self._look(wanted.digest, number)) for number in range(len(files.files)))
-            return FilesHeld(raw, held)
+            return FilesHeld(raw, held, (), self._folder.hands(wanted.digest))
         segments: list[SegmentSent] = []
         for one in wanted.wanted:
             for index in range(one.first, one.first + one.count):

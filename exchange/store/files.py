@@ -113,6 +113,7 @@ class FileTransfer:
     why: str | None = None
     rate: int = 0  # bytes a second, of late
     opened: tuple[int, ...] = ()  # numbers of the files that an officer opened
+    hands: tuple[bytes, ...] = ()  # who carried them on a disk, as each signed it, verified; the oldest first
 
     @property
     def open(self) -> bool:
@@ -129,7 +130,7 @@ class FileTransfer:
             [
                 *(self.message.bytes, self.thread.bytes, self.direction.value, self.files, self.total_bytes),
                 *(self.state.value, to_ms(self.at), to_ms(self.since), self.bytes_moved, self.files_moved),
-                *(self.error, self.why, self.rate, list(self.opened)),
+                *(self.error, self.why, self.rate, list(self.opened), list(self.hands)),
             ]
         )
 
@@ -137,7 +138,7 @@ class FileTransfer:
     def from_bytes(cls, value: bytes) -> FileTransfer:
         """What :meth:`to_bytes` made."""
         message, thread, direction, files, size, state, at, since, *more = cbor.decode(value)
-        moved, files_moved, error, why, rate, opened = more
+        moved, files_moved, error, why, rate, opened, *later = more
         return cls(
             UUID(bytes=message),
             UUID(bytes=thread),
@@ -153,6 +154,7 @@ class FileTransfer:
             why,
             rate,
             tuple(opened),
+            *map(tuple, later),
         )
 
 

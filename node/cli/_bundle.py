@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from keys.local.terminal import write
 from node.cli._output import AsJson, edge, show
 from node.cli._running import ask_running, is_running
 from node.cli._secrets import PassphraseFile, open_token, read_passphrase
@@ -201,11 +203,18 @@ async def _carry(
     step: Callable[[dict[str, str]], Awaitable[dict[str, Any]]], query: dict[str, str], folder: Path
 ) -> dict[str, Any]:
     """All steps of an export or import of files; each is durable before the next one is asked for."""
-    total: dict[str, Any] = {"folder": str(folder), "messages": 0, "segments": 0, "size_bytes": 0, "refused": []}
+    import asyncio
+
+    counts = ("messages", "segments", "size_bytes", "already")
+    total: dict[str, Any] = {"folder": str(folder), **dict.fromkeys(counts, 0), "refused": []}
     begin: str | None = ""
     while begin is not None:
-        done = await step({**query, "folder": str(folder), "begin": begin})
-        for name in ("messages", "segments", "size_bytes"):
+        try:
+            done = await step({**query, "folder": str(folder), "begin": begin})
+        except asyncio.CancelledError:
+            write(_("What was moved stays. The same command goes on where this one ended."), to=sys.stderr)
+            raise
+        for name in counts:
             total[name] += done[name]
         total["refused"] += [list(row) for row in done["refused"] if list(row) not in total["refused"]]
         begin = done["next"]
@@ -258,6 +267,8 @@ def _told_files(carried: dict[str, Any] | None) -> list[str]:
         return []
     text = _("Evidence files of messages: {messages}; segments: {segments}; bytes: {size_bytes}")
     lines = [text.format(**carried)]
+    if carried["already"]:
+        lines.append(_("Segments that an earlier export left on the disk: {already}").format(**carried))
     return lines + [_("refused: {code}").format(code=f"{code} ({digest})") for digest, code in carried["refused"]]
 
 

@@ -284,7 +284,8 @@ class PartnerFiles:
         try:
             self._context.monitor.require_trusted(self._partner)
             stored, files = push.holding.stored, push.holding.files
-            announced = FilesAnnounced(stored.digest, stored.file_list or b"")
+            hands = await self._context.hands.of(stored.digest)
+            announced = FilesAnnounced(stored.digest, stored.file_list or b"", hands)
             missing = await self._node.partners.get(self._partner).announce_files(announced, len(files.files))
             push.lacks = SegmentMarks.of_ranges(files, missing)
             if push.lacks.present:

@@ -94,7 +94,7 @@ class FileFetcher:
             if stored.file_list is None:
                 held = await client.fetch_files(FilesWanted(stored.digest), 0)
                 check_list(held.file_list, stored.file_set)
-                announced = FilesAnnounced(stored.digest, held.file_list)
+                announced = FilesAnnounced(stored.digest, held.file_list, held.hands)
                 return await self._here(self._intake.announce(announced, relay, desk=False)) is not None
             holding = await self._context.holdings.of(stored)
             if holding is None:
@@ -119,6 +119,7 @@ class FileFetcher:
         batches = [] if told is None else _batches(holding, told, most)
         if not batches:
             held = await self._node.partners.get(relay).fetch_files(FilesWanted(holding.digest), 0)
+            await self._context.hands.keep(holding.digest, held.hands)
             told = SegmentMarks.of_ranges(holding.files, held.held)
             batches = _batches(holding, told, most)
         if told is not None and batches and len(self._at_relay) < _MESSAGES:

@@ -45,6 +45,7 @@ class FileHousekeeping:
             if stored is None or stored.ended:
                 await self._context.store.delete(digest)
         await self._settle_all()
+        await self._sweep_hands()
 
     async def look(self, now: datetime) -> None:
         """Let go whose time is over, or whom nobody waits for since the retention passed."""
@@ -69,6 +70,14 @@ class FileHousekeeping:
             await self._context.store.delete(stored.digest)
             await self._node.sequencer.perform(operation)
         self._node.metrics.files_ended.labels(type(operation).__name__.removeprefix("RecordFiles").lower()).inc()
+
+    async def _sweep_hands(self) -> None:
+        """Forget who carried files of messages that are not here any more."""
+        kept, after = set[bytes](), b""
+        while page := await self._node.store.reads.file_sets(after, _PAGE):
+            kept.update(stored.digest for stored in page)
+            after = page[-1].digest
+        await asyncio.to_thread(self._context.hands.sweep, kept)
 
     async def _settle_all(self) -> None:
         """Log what is whole and was not logged, because the log could not be written or the node was killed."""

@@ -54,6 +54,7 @@ class FileIntake:
         holding = await self._context.holdings.find(announced.digest)
         if holding is None:
             raise FileGoneError("these files were let go here")
+        await self._context.hands.keep(announced.digest, announced.hands)
         await self.settle(holding)
         self._node.metrics.files_announced.inc(stored.file_list is None)
         return holding.marks.absent_ranges() if files == holding.files else []

@@ -63,7 +63,9 @@ class FileServing:
             await self._context.pace.take(party, found.size_bytes)
         segments = await self.read(holding, found.places)
         self._node.metrics.file_bytes.labels("handed-out").inc(sum(len(sent.segment.data) for sent in segments))
-        return FilesHeld(found.file_list, tuple(holding.marks.present_ranges()), tuple(segments))
+        # Their hands are told with the state alone, and not with each part.
+        hands = () if found.places else await self._context.hands.of(holding.digest)
+        return FilesHeld(found.file_list, tuple(holding.marks.present_ranges()), tuple(segments), hands)
 
     async def read(self, holding: Holding, places: Sequence[tuple[int, int]]) -> list[SegmentSent]:
         """These segments of the holding with their paths, as far as they are still there."""

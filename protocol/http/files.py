@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from protocol.bundle_sizes import MAX_HAND_BYTES, MAX_HANDS
 from protocol.encoding import cbor, exact
 from protocol.errors import ComityError, MalformedError, PeerFailedError, TooLargeError
 from protocol.files.file_list import MAX_FILES, MAX_LIST_BYTES
@@ -23,10 +24,11 @@ MAX_SEGMENTS_BYTES = MAX_DATA_BYTES + 1024 * 1024
 MAX_RANGES = 4_000
 MAX_WANTED = 256
 MAX_INDEX = MAX_FILE_BYTES // SEGMENT_SIZES[0]
-MAX_OPEN_BYTES = MAX_LIST_BYTES + 128
+_HANDS_BYTES = MAX_HANDS * (MAX_HAND_BYTES + 3)
+MAX_OPEN_BYTES = MAX_LIST_BYTES + _HANDS_BYTES + 128
 MAX_MISSING_BYTES = 128 * 1024
 MAX_FETCH_BYTES = 16 * 1024
-MAX_HELD_BYTES = MAX_LIST_BYTES + MAX_MISSING_BYTES + MAX_SEGMENTS_BYTES
+MAX_HELD_BYTES = MAX_LIST_BYTES + MAX_MISSING_BYTES + MAX_SEGMENTS_BYTES + _HANDS_BYTES
 MAX_CANCEL_BYTES = 64
 
 _DIGEST_BYTES = 32
@@ -38,10 +40,14 @@ Ranges = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class FilesAnnounced:
-    """What is announced: the digest of the message's envelope, and its file list as bytes, not yet compared."""
+    """What is announced: the digest of the message's envelope, and its file list as bytes, not yet compared.
+
+    ``hands`` is by whose hands the files were carried before, each as that holder signed it, not verified.
+    """
 
     digest: bytes
     file_list: bytes
+    hands: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +78,12 @@ class FilesWanted:
 @dataclass(frozen=True, slots=True)
 class FilesHeld:
     """What a node holds of a message's files: the list, for each file the segments held, and as many as fit of those
-    that were wanted. Nothing of it is verified."""
+    that were wanted, and by whose hands they were carried. Nothing of it is verified."""
 
     file_list: bytes
     held: tuple[Ranges, ...]
     segments: tuple[SegmentSent, ...] = ()
+    hands: tuple[bytes, ...] = ()
 
 
 def ranges_of(indexes: Sequence[int]) -> Ranges:
@@ -109,19 +116,29 @@ def held_from_value(value: Any) -> tuple[Ranges, ...]:
     return _ranges_from_value(value, None)
 
 
+def hands_from_value(value: Any) -> tuple[bytes, ...]:
+    """Who carried files, as each signed it, out of an array of at least one; raises :class:`MalformedError`."""
+    if type(value) is not list or not 1 <= len(value) <= MAX_HANDS:
+        raise MalformedError(f"who carried files is told in 1 to {MAX_HANDS} signed objects")
+    if any(type(hand) is not bytes or not 1 <= len(hand) <= MAX_HAND_BYTES for hand in value):
+        raise MalformedError(f"who carried files is told in signed objects of at most {MAX_HAND_BYTES} bytes")
+    return tuple(value)
+
+
 def encode_open(announced: FilesAnnounced) -> bytes:
-    """The body that announces files: ``{1: message digest, 2: file list}``."""
-    return cbor.encode_ordered({1: announced.digest, 2: announced.file_list})
+    """The body that announces files: ``{1: message digest, 2: file list}``, and ``3: hands`` if there are any."""
+    hands = {3: list(announced.hands[-MAX_HANDS:])} if announced.hands else {}
+    return cbor.encode_ordered({1: announced.digest, 2: announced.file_list, **hands})
 
 
 def decode_open(body: bytes) -> FilesAnnounced:
     """The announcement in a request; raises :class:`MalformedError` and its kin."""
     value = cbor.decode(body, max_bytes=MAX_OPEN_BYTES, max_depth=2)
-    if type(value) is not dict or set(value) != {1, 2} or type(value[2]) is not bytes:
+    if type(value) is not dict or set(value) not in ({1, 2}, {1, 2, 3}) or type(value[2]) is not bytes:
         raise MalformedError("an announcement is the digest of a message and its file list")
     if len(value[2]) > MAX_LIST_BYTES:
         raise TooLargeError(f"a file list has at most {MAX_LIST_BYTES} bytes")
-    return FilesAnnounced(_digest(value[1]), value[2])
+    return FilesAnnounced(_digest(value[1]), value[2], hands_from_value(value[3]) if 3 in value else ())
 
 
 def encode_missing(missing: Sequence[Ranges]) -> bytes:
@@ -181,16 +198,21 @@ def decode_fetch(body: bytes) -> FilesWanted:
 
 
 def encode_held(held: FilesHeld) -> bytes:
-    """The answer to it: ``{1: file list, 2: [[[first, count], ...] for each file], 3: segments}``."""
+    """The answer to it: ``{1: file list, 2: [[[first, count], ...] for each file], 3: segments}``.
+
+    With ``4: hands`` if there are any.
+    """
     _check_fit(held.segments)
+    hands = b"\x04" + cbor.encode(list(held.hands[-MAX_HANDS:])) if held.hands else b""
     return b"".join(
         (
-            b"\xa3\x01",
+            b"\xa4\x01" if hands else b"\xa3\x01",
             exact.put_bytes(held.file_list),
             b"\x02",
             cbor.encode_ordered(_ranges_to_value(limited(held.held))),
             b"\x03",
             *_segments_parts(held.segments),
+            hands,
         )
     )
 
@@ -203,12 +225,13 @@ def decode_held(body: bytes, source: str) -> FilesHeld:
         except exact.NOT_EXACT:
             pass  # read again below, which says what is wrong
     value = _response(body, MAX_HELD_BYTES, 5, source)
-    if type(value) is not dict or set(value) != {1, 2, 3} or type(value[1]) is not bytes:
+    if type(value) is not dict or set(value) not in ({1, 2, 3}, {1, 2, 3, 4}) or type(value[1]) is not bytes:
         raise _nonsense(source)
     if len(value[1]) > MAX_LIST_BYTES:
         raise _nonsense(source)
     try:
-        return FilesHeld(value[1], _ranges_from_value(value[2], None), tuple(_segments_from_value(value[3])))
+        hands = hands_from_value(value[4]) if 4 in value else ()
+        return FilesHeld(value[1], _ranges_from_value(value[2], None), tuple(_segments_from_value(value[3])), hands)
     except (MalformedError, TooLargeError) as problem:
         raise _nonsense(source) from problem
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from exchange.custody.chain import Shown
 from exchange.desk.desk import Desk
 from exchange.files.sealing import WantedFile
 from exchange.store.files import TransferState
@@ -122,6 +123,18 @@ async def a_file_goes_from_and_to_a_desk_by_hand(made: Reach, opened: dict[str, 
             done = {(await la.files.progress(message.id)).state for message in (out, back)}
             break
     assert done == {TransferState.DONE}
+    assert await carried(la, out.id) == [("24-7@la", "la")]  # the sender's own hand
+    assert await carried(fr, out.id) == [("24-7@la", "la")]  # it came on with the files, over the network
+    assert await carried(la, back.id) == [("la", "24-7@la")]
+    assert await carried(fr, back.id) == []
+
+
+async def carried(desk: Desk, message_id: UUID) -> list[tuple[str, str]]:
+    """Who handed a disk with the message's file to whom, as the file's custody shows it."""
+    (chain,) = await desk.custody.chains(message_id)
+    steps = [step for step in chain.steps if step.what == "carried"]
+    assert {step.shown for step in steps} <= {Shown.SIGNED}
+    return [(step.by, step.detail.removeprefix("to ").partition(",")[0]) for step in steps]
 
 
 async def test_a_file_reaches_a_nation_without_network_on_a_carried_disk_whole_and_proved(tmp_path: Path) -> None:
@@ -147,6 +160,8 @@ async def test_a_file_reaches_a_nation_without_network_on_a_carried_disk_whole_a
         (tmp_path / "got").mkdir()
         (got,) = await ki.files.get(sent.id, tmp_path / "got")
         assert got.path.read_bytes() == image.read_bytes()
+        assert (await carried(ki, sent.id))[0] == ("de", "ki")
+        assert set(await carried(ki, sent.id)) == {("de", "ki")}
         answer = tmp_path / "answer.raw"
         answer.write_bytes(Random(17).randbytes(2 * 1024 * 1024 + 5))
         await a_file_goes_from_and_to_a_desk_by_hand(made, opened, answer)

@@ -91,3 +91,39 @@ async def test_a_file_survives_a_kill_while_it_is_sealed_sent_fetched_and_opened
         assert str(found) == opened["files"][0]["path"]
         assert found.read_bytes() == source.read_bytes()
         assert (await typed(made, "fr", "files", "verify", sent["id"]))["ok"]
+        await it_survives_kills_on_a_carried_disk_too(made, source)
+
+
+async def it_survives_kills_on_a_carried_disk_too(made: World, source: Path) -> None:
+    """A second file goes from desk to node, and from node to desk, on a disk; what carries it is killed each time."""
+    folder, officer, operator = made.root, made.typed.comity, made.typed.node
+    jp, fr = folder / "desk-jp", folder / "desk-fr"
+    up, down = folder / "disk-up", folder / "disk-down"
+    running = made.nodes.pop("jp")
+    await running.stop()
+    sent = await officer(jp, "send", str(folder / "draft.json"), "--attach", str(source), codes=(0, 7))
+    export = ("bundle", "export", str(folder / "for-node"), "--files", str(up))
+    assert await killed_when(await begun(made, "jp", *export), any_of(up, "*/*/*/*"))
+    exported = await officer(jp, *export)
+    assert exported["carried"]["segments"] + exported["carried"]["already"] == SIZE // MIB + 1
+    await made.start("jp")
+    home = str(made.federation.node_home("jp"))
+    taken = await operator("bundle", "import", home, str(folder / "for-node"), "--files", str(up))
+    assert taken["carried"]["segments"] == SIZE // MIB + 1
+
+    for _ in range(100):
+        await officer(fr, "inbox", "--wait", "1")
+        to = ("--to", "24-7@fr", "--files", str(down))
+        bundle = folder / "for-desk"
+        bundle.unlink(missing_ok=True)
+        await operator("bundle", "export", str(made.federation.node_home("fr")), str(bundle), *to)
+        packs = [path for path in down.rglob("*-*") if path.is_file()]
+        if sum(path.stat().st_size for path in packs) > SIZE:
+            break
+    take = ("bundle", "import", "--files", str(down))
+    assert await killed_when(await begun(made, "fr", *take), any_of(fr / "files", "in/*/*.part"))
+    await officer(fr, *take)
+    assert (await officer(fr, "files", "verify", sent["id"]))["ok"]
+    (custody,) = (await officer(fr, "files", "custody", source.name, "--message", sent["id"]))["files"]
+    hands = [(step["by"], step["detail"]) for step in custody["steps"] if step["what"] == "carried"]
+    assert set(hands) == {("24-7@jp", "to jp, on a disk"), ("fr", "to 24-7@fr, on a disk")}

@@ -7,12 +7,15 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from exchange.desk.desk import Desk
+from exchange.files.given import attaching
+from exchange.files.sealing import WantedFile
 from exchange.messaging.outbox import Outbox
 from exchange.office.officers import Login, Role, new_officer_key, person_of
 from exchange.office.release import DraftState
@@ -28,7 +31,7 @@ from protocol.errors import (
     OfficerRoleError,
 )
 from protocol.processing_log import RecordedOfficer
-from tests.worlds.desks import JP, World, in_thread, request
+from tests.worlds.desks import FR, JP, World, in_thread, request
 
 BOTH = (Role.DRAFTER, Role.RELEASER)
 TYPES = OfficeSettings(four_eyes=("all",))
@@ -301,3 +304,71 @@ async def test_the_correction_of_a_message_wants_the_second_pair_of_eyes_that_th
         assert second.status is SendStatus.PROPOSED
         # A retraction gives nothing out: one officer may do that at once.
         assert (await desk.replies.retract(sent.id, why="inaccurate", reason="No.")).status is not SendStatus.PROPOSED
+
+
+async def test_files_go_only_after_the_release_and_as_they_were_when_the_draft_was_made(world: World) -> None:
+    await office_of_two(world)
+    source, out = world.path / "image.dd", world.path / "out"
+    source.write_bytes(b"what the second officer approved")
+    out.mkdir()
+    async with world.open(JP, login("kim")) as desk:
+        with attaching([WantedFile(source)]):
+            proposed = await desk.messages.send(request())
+        assert proposed.status is SendStatus.PROPOSED
+    source.write_bytes(b"what somebody exchanged it for  ")
+    async with world.open(JP, login("boss")) as desk:
+        assert await desk.files.turn() is None, "nothing of a draft moves"
+        assert (await desk.files.listed(), world.files.requests) == ([], [])
+        with pytest.raises(ComityError):
+            await desk.files.resume(proposed.id)
+        released = await desk.office.release(str(proposed.id))
+        assert released.status is SendStatus.SUBMITTED
+        assert world.files.requests == [], "the message does not wait for them"
+        assert (await desk.files.resume(released.id)).state == "done"
+        (stated,) = (await desk.messages.peek(released.id)).attachments
+        assert stated.sha256 == sha256(b"what the second officer approved").hexdigest()
+    async with world.open(FR) as desk:
+        await desk.messages.sync()
+        (opened,) = await desk.files.get(released.id, out)
+        assert opened.path.read_bytes() == b"what the second officer approved"
+
+
+async def test_of_two_who_release_a_draft_with_files_at_once_one_does_and_the_files_are_that_messages_alone(
+    world: World,
+) -> None:
+    await office_of_two(world)
+    await register(world, "boss", "lee", *BOTH)
+    source = world.path / "image.dd"
+    source.write_bytes(b"once")
+    async with world.open(JP, login("kim")) as desk:
+        with attaching([WantedFile(source)]):
+            proposal = str((await desk.messages.send(request())).id)
+    source.unlink()
+    async with world.open(JP, login("boss")) as boss, world.open(JP, login("lee")) as lee:
+        done = await asyncio.gather(
+            *(desk.office.release(proposal) for desk in (boss, lee, boss)), return_exceptions=True
+        )
+        assert sorted(type(outcome).__name__ for outcome in done) == ["NothingOpenError"] * 2 + ["SentMessage"]
+        (moved,) = await boss.files.unfinished()
+        assert (await lee.files.resume(moved.message)).state == "done"
+        assert await boss.files.unfinished() == []
+        assert len(world.files.held) == 1
+        kept = [path for path in (world.home(JP) / "files" / "out").iterdir() if path.is_file()]
+        assert len(kept) == 1, "sealed once, and taken by the one message"
+    assert await sent(world) == 1
+
+
+async def test_a_draft_with_files_that_is_dropped_leaves_no_key_and_its_files_never_go(world: World) -> None:
+    await office_of_two(world)
+    source = world.path / "image.dd"
+    source.write_bytes(b"never")
+    async with world.open(JP, login("kim")) as desk:
+        with attaching([WantedFile(source)]):
+            proposal = str((await desk.messages.send(request())).id)
+    async with world.open(JP, login("boss")) as desk:
+        await desk.office.drop_draft(proposal)
+        with pytest.raises(NothingOpenError):
+            await desk.office.release(proposal)
+        assert await in_thread(desk, desk._works.context.store.files.unsent) == []
+        assert await desk.files.turn() is None
+        assert world.files.requests == []

@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from protocol.bundle import BundleAnswer, BundleVerdict, Contents, write_bundle
+from protocol.bundle import BundleAnswer, BundleVerdict, Contents, FilesHad, write_bundle
 from protocol.bundle_sizes import DEFAULT_PART_BYTES
 from protocol.crypto.signing import Ed25519Signer
 from protocol.encoding.instants import to_ms
@@ -35,6 +35,11 @@ CASES: dict[str, tuple[str, str, Contents]] = {
             passed_on=(RECEIPT,),
             envelopes=(b"an envelope", b"another"),
         ),
+    ),
+    "with evidence files held": (
+        "fr",
+        "jp",
+        Contents(files=(FilesHad(KEY, (((0, 3), (5, 1)), (), ((70_000, 4_096),))), FilesHad(bytes(32), ((),)))),
     ),
     "desk to node": ("24-7@ki", "ki", Contents(envelopes=(b"an envelope",), statements=(b"a statement",), after=41)),
     "node to desk": (

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from node.context import NodeContext
+from node.files.carried.hands import SignedHands
 from node.files.context import FilesContext
 from node.files.folder import FolderStore
 from node.files.holdings import Holdings
@@ -162,7 +163,8 @@ class FileNode:
         )
         self.store = store or FolderStore(path / "files", report=disk)
         self.holdings = Holdings(node, self.store)
-        self.context = FilesContext(node, self.store, self.holdings, trusting, Pace(None))
+        hands = SignedHands(path / "hands", node)
+        self.context = FilesContext(node, self.store, self.holdings, trusting, Pace(None), hands)
         self.intake, self.serving = FileIntake(self.context), FileServing(self.context)
         self.housekeeping = FileHousekeeping(self.context, self.intake)
 

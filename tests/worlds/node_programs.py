@@ -29,8 +29,8 @@ class NodePrograms:
     world: World
     processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
 
-    async def start(self, name: str, **settings: Any) -> None:
-        """Run the node; returns when it serves."""
+    def configure(self, name: str, **settings: Any) -> None:
+        """Write what the node needs to run, and what its commands need while it does not."""
         world, home = self.world, self.world.home(name)
         assert world.directory is not None
         bundle = bootstrap_file_of(world.directory, world.found().repository, next(iter(world.nations)))
@@ -51,12 +51,16 @@ class NodePrograms:
             "housekeeping_s": 0.2,
         }
         home.settings.write_text(_toml(values | settings))
+
+    async def start(self, name: str, **settings: Any) -> None:
+        """Run the node; returns when it serves."""
+        self.configure(name, **settings)
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-c",
             _NODE,
             "run",
-            str(home.path),
+            str(self.world.home(name).path),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
         )
@@ -75,6 +79,26 @@ class NodePrograms:
         """Kill it, and run it again."""
         await self.kill(name)
         await self.start(name, **settings)
+
+    async def command(self, *arguments: str) -> asyncio.subprocess.Process:
+        """An operator's command that begins, in a process of its own, with its answer as JSON."""
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            _NODE,
+            *arguments,
+            "--json",
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+
+    async def done(self, *arguments: str) -> Any:
+        """An operator's command to its end: what it answered."""
+        process = await self.command(*arguments)
+        said, wrong = await process.communicate()
+        assert process.returncode == 0, (said + wrong).decode()
+        return json.loads(said)
 
     async def close(self) -> None:
         """End those that run, and the world."""

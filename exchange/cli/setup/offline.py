@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +20,7 @@ from exchange.cli._options import (
 )
 from exchange.cli.output import line, print_json
 from exchange.i18n import _
+from keys.local.terminal import write
 from protocol.bundle_sizes import DEFAULT_PART_BYTES, MAX_PART_BYTES, MIN_PART_BYTES
 from protocol.errors import ReplayedError, UsageError
 
@@ -51,7 +54,7 @@ def export(
         from keys.local.bundle_files import write_parts
 
         # The files first: an export that was broken off has written no bundle, and is simply begun again.
-        carried = None if files_folder is None else await desk.files.export_carried(files_folder)
+        carried = None if files_folder is None else await _telling(desk.files.export_carried(files_folder))
         parts = await desk.messages.export_bundle(max_part_bytes)
         files = write_parts(file, parts)
         if as_json:
@@ -90,7 +93,7 @@ def take(
         carried = next((part.contents.directory for part in parts if part.contents.directory), None)
         async with open_desk_here(home, passphrase_file, carried=carried) as desk:
             done = await _import(desk, parts, replayed_too=files_folder is None)
-            brought = None if files_folder is None else await desk.files.import_carried(files_folder)
+            brought = None if files_folder is None else await _telling(desk.files.import_carried(files_folder))
         if as_json:
             print_json({"parts": [_object(item) for item in done], **_carried(brought)})
             return
@@ -124,11 +127,23 @@ async def _import(desk: Desk, parts: list[BundlePart], *, replayed_too: bool) ->
     return done
 
 
+async def _telling(carrying: Awaitable[CarriedFiles]) -> CarriedFiles:
+    """What it moved; where it is broken off, that is said before the command ends."""
+    import asyncio
+
+    try:
+        return await carrying
+    except asyncio.CancelledError:
+        write(_("What was moved stays. The same command goes on where this one ended."), to=sys.stderr)
+        raise
+
+
 def _carried(carried: CarriedFiles | None) -> dict[str, Any]:
     if carried is None:
         return {}
     waiting = [{"id": one.message, "state": one.state.value, "code": one.error} for one in carried.transfers]
     counts = {"messages": carried.messages, "segments": carried.segments, "size_bytes": carried.size_bytes}
+    counts["already"] = carried.already
     return {"carried": {**counts, "transfers": waiting}}
 
 
@@ -136,6 +151,8 @@ def _tell_carried(carried: CarriedFiles | None) -> None:
     if carried is not None:
         text = _("Evidence files of messages: {messages}; segments: {segments}; bytes: {size_bytes}")
         line(text.format(messages=carried.messages, segments=carried.segments, size_bytes=carried.size_bytes))
+        if carried.already:
+            line(_("Segments that an earlier export left on the disk: {already}").format(already=carried.already))
 
 
 def _object(item: BundleImport) -> dict[str, Any]:

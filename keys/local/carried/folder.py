@@ -4,6 +4,7 @@
 
     FOLDER/MESSAGE/list.cbor                       the file list
     FOLDER/MESSAGE/hand.cose                       who exported it, to whom and when, signed
+    FOLDER/MESSAGE/hands.cbor                      by whose hands it came there before, each signed
     FOLDER/MESSAGE/NUMBER/BLOCK/FIRST-COUNT        segments, encoded as a request that sends them
 
 MESSAGE is the digest of the envelope in hexadecimal, NUMBER the file's place in the list, BLOCK the first segment's
@@ -32,7 +33,7 @@ BLOCK = 4096
 # No export writes more names into one folder.
 MAX_NAMES = 20_000
 
-_LIST, _HAND = "list.cbor", "hand.cose"
+_LIST, _HAND, _HANDS = "list.cbor", "hand.cose", "hands.cbor"
 _TEMPORARY = "."
 _MESSAGE = re.compile(rf"[0-9a-f]{{{2 * DIGEST_BYTES}}}")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,10}")
@@ -90,6 +91,19 @@ class CarriedFolder:
         """What is said of who exported the message's files, not verified."""
         return self._read((message.hex(),), _HAND, MAX_HAND_BYTES)
 
+    def hands(self, message: bytes) -> tuple[bytes, ...]:
+        """All that is said of who carried the message's files, not verified; what cannot be read says nothing."""
+        from protocol.bundle import MAX_HANDS_BYTES, decode_hands  # a desk's start does not need it
+
+        found: list[bytes] = []
+        with suppress(ComityError):
+            before = self._read((message.hex(),), _HANDS, MAX_HANDS_BYTES)
+            found += () if before is None else decode_hands(before)
+        with suppress(ComityError):
+            last = self.hand(message)
+            found += () if last is None else (last,)
+        return tuple(found)
+
     def blocks(self, message: bytes, number: int) -> list[int]:
         """The blocks of a file of which segments may lie here, sorted."""
         return sorted(int(name) for name in self._names((message.hex(), str(number)), _NUMBER.fullmatch))
@@ -112,9 +126,12 @@ class CarriedFolder:
 
     # --- Writing ---
 
-    def begin(self, message: bytes, file_list: bytes, hand: bytes) -> None:
-        """Write the list and who exported it, durable on return; segments that are here stay."""
-        self._write((message.hex(),), {_LIST: file_list, _HAND: hand})
+    def begin(self, message: bytes, file_list: bytes, hand: bytes, before: Sequence[bytes] = ()) -> None:
+        """Write the list, who exported it and by whose hands it came there, durable on return; segments here stay."""
+        from protocol.bundle import encode_hands
+
+        hands = {_HANDS: encode_hands(before)} if before else {}
+        self._write((message.hex(),), {_LIST: file_list, _HAND: hand, **hands})
 
     def write_packs(self, message: bytes, number: int, packs: Sequence[Sequence[SegmentSent]]) -> None:
         """Write packs of one block of a file, durable on return; each holds segments one after the other."""

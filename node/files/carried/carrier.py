@@ -80,13 +80,15 @@ class CarriedPlace:
 class CarriedStep:
     """What a step did. ``next`` is where the next one begins, None after the last.
 
-    ``refused`` has a message's digest and a problem's code for each kind of thing that was not taken.
+    ``already`` counts segments that an earlier export left in the folder and that are not written again. ``refused``
+    has a message's digest and a problem's code for each kind of thing that was not taken.
     """
 
     next: str | None = None
     messages: int = 0
     segments: int = 0
     size_bytes: int = 0
+    already: int = 0
     refused: list[tuple[str, str]] = field(default_factory=list)
 
     def refuse(self, digest: bytes, problem: ComityError) -> None:
@@ -148,7 +150,8 @@ class FileCarrier:
         if at.file == 0 and at.segment == 0:
             hand = write_hand(digest, self._node.name, to, now, self._signer)
             file_list = writing.holding.stored.file_list or b""
-            await asyncio.to_thread(writing.folder.begin, digest, file_list, hand)
+            earlier = await self._context.hands.of(digest)
+            await asyncio.to_thread(writing.folder.begin, digest, file_list, hand, earlier)
             writing.step.messages += 1
         following: CarriedPlace | None = None
         for place in writing.blocks(at):
@@ -168,7 +171,8 @@ class FileCarrier:
         """The packs of one block from ``place`` on; where to go on, None at its end."""
         holding, step, number = writing.holding, writing.step, place.file
         packs: list[list[SegmentSent]] = []
-        for run in await asyncio.to_thread(writing.lacking, place):
+        runs, there = await asyncio.to_thread(writing.lacking, place)
+        for run in runs:
             segments = await self._read(holding, number, run)
             packs += [own for own in _apart(segments) if own]
             step.segments += len(segments)
@@ -177,8 +181,10 @@ class FileCarrier:
                 await asyncio.to_thread(writing.folder.write_packs, holding.digest, number, packs)
                 packs = []
                 if step.size_bytes >= STEP_BYTES:
+                    step.already += sum(index < run[-1] for index in there)
                     return CarriedPlace(holding.digest, number, run[-1] + 1)
         await asyncio.to_thread(writing.folder.write_packs, holding.digest, number, packs)
+        step.already += len(there)
         return None
 
     async def _read(self, holding: Holding, number: int, run: list[int]) -> list[SegmentSent]:
@@ -252,6 +258,8 @@ class FileCarrier:
         holding = await self._context.holdings.find(at.digest)
         if holding is None:
             raise FileGoneError("these files were let go here")
+        if holding.marks.absent:  # before the files are whole: who fetches them then gets this with them
+            await self._context.hands.keep(at.digest, await asyncio.to_thread(taking.folder.hands, at.digest))
         before = taking.step.segments, taking.step.size_bytes
         taking.step.messages += at.file == 0 and at.segment == 0
         try:
@@ -353,8 +361,11 @@ class _Writing:
                 yield CarriedPlace(self.holding.digest, number, index)
                 index = self.holding.marks.present_only_here(self.has, number, (index // BLOCK + 1) * BLOCK)
 
-    def lacking(self, place: CarriedPlace) -> list[list[int]]:
-        """Runs of segments of one block that are here, and neither there nor in the folder; each fits into a pack."""
+    def lacking(self, place: CarriedPlace) -> tuple[list[list[int]], list[int]]:
+        """Runs of segments of one block that are here, and neither there nor in the folder; each fits into a pack.
+
+        And those that are here, not there, and in the folder already.
+        """
         digest, number, block = self.holding.digest, place.file, place.segment // BLOCK
         self.folder.tidy(digest, number, block)
         covered: set[int] = set()
@@ -362,10 +373,13 @@ class _Writing:
             if self._looks_whole(number, pack):
                 covered.update(range(pack.first, pack.first + pack.count))
         runs: list[list[int]] = []
+        there: list[int] = []
         room, most = 0, (block + 1) * BLOCK
         index = self.holding.marks.present_only_here(self.has, number, place.segment)
         while index is not None and index < most:
-            if index not in covered:
+            if index in covered:
+                there.append(index)
+            else:
                 length = self.holding.files.files[number].extent(index)[1]
                 if not runs or runs[-1][-1] != index - 1 or room < length or len(runs[-1]) == MAX_SEGMENTS:
                     runs.append([])
@@ -373,7 +387,7 @@ class _Writing:
                 runs[-1].append(index)
                 room -= length
             index = self.holding.marks.present_only_here(self.has, number, index + 1)
-        return runs
+        return runs, there
 
     def _looks_whole(self, number: int, pack: Pack) -> bool:
         file = self.holding.files.files[number]

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Container, Sequence
 from dataclasses import astuple, dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
+from keys.directory.carried_signatures import hands_that_hold
+from keys.directory.view import Directory
 from keys.local.files import PRIVATE_MODE, write_file
+from node.context import NodeContext
+from protocol.bundle import decode_hands, encode_hands
 from protocol.encoding import cbor
 from protocol.errors import ComityError, StorageFullError
 
 _MOST = 64
+_SIGNED = ".signed"
 _MAX_BYTES = 64 * 1024
 
 
@@ -51,8 +59,55 @@ def note_hand(folder: Path, digest: bytes, hand: CarriedHand) -> None:
         before = rows.pop()
         hand = replace(hand, segments=before.segments + hand.segments, size_bytes=before.size_bytes + hand.size_bytes)
     value = [list(astuple(row)) for row in [*rows, hand][-_MOST:]]
+    _write(folder, f"{digest.hex()}.cbor", cbor.encode(value))
+
+
+class SignedHands:
+    """Who carried the files of each message before they were here, as each signed it.
+
+    They go on with the files, by whatever way: so the recipient's desk can show them. They decide nothing.
+    """
+
+    def __init__(self, folder: Path, node: NodeContext) -> None:
+        self._folder = folder
+        self._node = node
+
+    async def of(self, digest: bytes) -> tuple[bytes, ...]:
+        """What is known of the message whose envelope has this digest, the oldest first."""
+        return await asyncio.to_thread(self._read, digest)
+
+    async def keep(self, digest: bytes, given: Sequence[bytes]) -> None:
+        """Keep what verifies of more of it, durable on return; a disk that takes nothing keeps no file from coming."""
+        if given:
+            directory, now = self._node.directory.current, self._node.clock()
+            try:
+                await asyncio.to_thread(self._keep, digest, given, directory, now)
+            except StorageFullError as problem:
+                self._node.log.warning("hands-not-kept", code=problem.code)
+
+    def sweep(self, kept: Container[bytes]) -> None:
+        """Forget those of messages that are not ``kept``."""
+        for path in self._folder.glob(f"*{_SIGNED}"):
+            if bytes.fromhex(path.stem) not in kept:
+                path.unlink(missing_ok=True)
+
+    def _read(self, digest: bytes) -> tuple[bytes, ...]:
+        try:
+            return decode_hands((self._folder / f"{digest.hex()}{_SIGNED}").read_bytes())
+        except (OSError, ComityError):
+            return ()
+
+    def _keep(self, digest: bytes, given: Sequence[bytes], directory: Directory, now: datetime) -> None:
+        before = self._read(digest)
+        fresh = [raw for raw in given if raw not in before]
+        hands = hands_that_hold([*before, *fresh], digest, directory, now) if fresh else before
+        if hands != before:
+            _write(self._folder, f"{digest.hex()}{_SIGNED}", encode_hands(hands))
+
+
+def _write(folder: Path, name: str, content: bytes) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_file(folder / f"{digest.hex()}.cbor", cbor.encode(value), mode=PRIVATE_MODE)
+        write_file(folder / name, content, mode=PRIVATE_MODE)
     except OSError as problem:
         raise StorageFullError(f"cannot write below {folder}: {problem.strerror}") from problem

@@ -56,17 +56,36 @@ async def test_files_on_a_disk_come_whole_and_a_damaged_piece_comes_with_the_nex
         taken = await fr.files.import_carried(disk)
         assert 0 < taken.segments < out.segments
         assert (await fr.files.progress(sent.id)).state is TransferState.HELD_UP
+        world.clock.advance(minutes=1)
         again = await jp.files.export_carried(disk)
         assert again.segments == out.segments - taken.segments
         assert (await fr.files.import_carried(disk)).segments == again.segments
         assert (await fr.files.progress(sent.id)).state is TransferState.DONE
         assert (await fr.files.import_carried(disk)).messages == 0
+        for desk in (jp, fr):  # both trips, as the sender signed them
+            steps = [step for step in (await desk.custody.chains(sent.id))[0].steps if step.what == "carried"]
+            assert [(step.by, step.detail) for step in steps] == [("24-7@jp", "to jp, on a disk")] * 2
         (tmp_path / "got").mkdir()
         await fr.messages.read(sent.id)
         got = await fr.files.get(sent.id, tmp_path / "got")
         assert {one.path.read_bytes() for one in got} == {
             (world.path / f"file-{number}").read_bytes() for number in range(2)
         }
+
+
+async def test_a_hand_that_does_not_verify_says_nothing_and_the_files_come_all_the_same(
+    world: World, tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk"
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await sent_and_here(world, jp, fr)
+        await jp.files.export_carried(disk)
+        (hand,) = disk.rglob("hand.cose")
+        raw = hand.read_bytes()
+        hand.write_bytes(raw[:-1] + bytes([raw[-1] ^ 1]))
+        await fr.files.import_carried(disk)
+        assert (await fr.files.progress(sent.id)).state is TransferState.DONE
+        assert "carried" not in {step.what for step in (await fr.custody.chains(sent.id))[0].steps}
 
 
 async def test_a_disk_without_the_files_of_a_message_takes_nothing_from_it(world: World, tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ from exchange.files.shown import file_tracking
 from exchange.store.files import FileTransfer, TransferState
 from exchange.views import Direction, FileState, ReceiptRow
 from protocol.address import Address
+from protocol.bundle import parse_hand, write_hand
+from protocol.crypto.signing import Ed25519Signer
 from protocol.event import Event, EventName
 from protocol.files.file_list import FileList
 from protocol.files.logged import LoggedFiles, one_file, some_files, whole_set
@@ -121,6 +123,18 @@ def test_a_further_file_of_an_item_has_its_custody_and_not_its_hash() -> None:
     assert custody.provider[0].item == "i1"
     assert OTHER_HASH not in custody.gaps
     assert "files.get" not in {step.what for step in custody.steps}
+
+
+def test_a_disk_that_was_carried_stands_in_the_chain_with_who_signed_it_for_whom_and_when() -> None:
+    signer = Ed25519Signer(bytes(31) + b"1")
+    raw = write_hand(bytes(32), "gh", "24-7@jp", NOW, signer)
+    known = replace(an_answer(), hands=[parse_hand(raw)])
+    (step,) = [one for one in custody_of(the_file(known, "mail.pst"), known).steps if one.what == "carried"]
+    assert (step.at, step.by, step.shown, step.detail) == (NOW, "gh", Shown.SIGNED, "to 24-7@jp, on a disk")
+    assert step.where == f"key {signer.kid.hex()}"
+    by_hash = replace(the_file(known, "mail.pst"), sealed=None)
+    assert "carried" not in {one.what for one in custody_of(by_hash, known).steps}
+    assert b"to 24-7@jp, on a disk" in case_document([custody_of(the_file(known, "mail.pst"), known)], NOW, version="1")
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from exchange.cli.output import line, table
 from exchange.desk.notify import summary
-from exchange.evidence._bag_readme import readme, readmes
+from exchange.evidence._bag_readme import _counted, _in, readme, readmes
 from keys.local import translation
 from keys.local.isolates import CLOSE, OPEN, bare, isolated, shown
 from keys.local.printing import printable, printable_json, printable_line, printable_text
@@ -176,6 +176,17 @@ def test_a_file_and_a_mail_hold_no_marks(arabic: None) -> None:
     assert told in set(readmes(UUID(int=7), disclosed=True))
     assert OPEN not in shown(_("Comity: deadlines want attention at {desk}").format(desk="24-7@fr"))
     assert summary([])["overdue"] == 0
+
+
+@pytest.mark.parametrize("files", [False, True])
+def test_a_bag_says_no_number_of_lines_and_the_text_of_bags_that_did_is_known(files: bool) -> None:
+    known = set(readmes(UUID(int=7), disclosed=False, files=files))
+    for language in ("ar", "en", "es", "fr", "ru", "zh"):
+        told = readme(UUID(int=7), disclosed=False, files=files, _=_in(language))
+        counted = _counted(UUID(int=7), disclosed=False, files=files, _=_in(language))
+        assert ("900" in told, "900" in counted) == (False, True)
+        assert len(told.splitlines()) == len(counted.splitlines())
+        assert {told, counted} <= known
 
 
 @pytest.mark.parametrize("language", ["en", "es", "fr", "ru", "zh"])

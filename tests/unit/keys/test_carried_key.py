@@ -7,10 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from keys.directory.cards import CardStatus
-from keys.directory.carried_signatures import carried_key
+from keys.directory.carried_signatures import carried_key, hands_that_hold
 from keys.directory.view import Directory
 from keys.members.federation import node_card
 from keys.members.identity import NodeKeys, generate_node_keys
+from protocol.bundle import write_hand
+from protocol.bundle_sizes import MAX_HANDS
+from protocol.crypto.signing import Ed25519Signer
 from protocol.errors import ComityError, NotYetValidError, RevokedError, UnknownKeyError
 
 MADE = datetime(2026, 11, 1, tzinfo=UTC)
@@ -63,3 +66,30 @@ def test_a_bundle_of_the_future_is_refused_but_for_the_difference_of_clocks() ->
 
 def test_a_key_that_the_card_does_not_list_is_unknown() -> None:
     assert judged(CREATED, NOW, kid=bytes(16)) is UnknownKeyError
+
+
+DIGEST = bytes(range(32))
+SIGNER = KEYS.signer()
+
+
+def hand(number: int, *, digest: bytes = DIGEST, signer: Ed25519Signer = SIGNER, sender: str = "gr") -> bytes:
+    """What the holder says of its trip with this number."""
+    return write_hand(digest, sender, "fr", CREATED + number * STEP, signer)
+
+
+def test_of_who_carried_files_only_what_its_signer_said_of_this_message_is_passed_on() -> None:
+    directory = Directory(1, NOW, [CARD], [])
+    good = [hand(2), hand(0), hand(1)]
+    forged = [
+        hand(3, signer=Ed25519Signer(bytes(32))),
+        hand(3, digest=bytes(32)),
+        hand(3, sender="fr"),
+        hand(3)[:-1] + bytes([hand(3)[-1] ^ 1]),
+        hand(3) + b"\0",
+        b"no hand",
+        write_hand(DIGEST, "gr", "fr", NOW + timedelta(days=1), SIGNER),
+    ]
+    kept = hands_that_hold([*forged, *good, *good], DIGEST, directory, NOW)
+    assert kept == (hand(0), hand(1), hand(2))
+    many = [hand(number) for number in range(MAX_HANDS + 3)]
+    assert hands_that_hold(many, DIGEST, directory, NOW) == tuple(many[-MAX_HANDS:])

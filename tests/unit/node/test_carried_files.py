@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -15,20 +16,28 @@ from typing import Any
 
 import pytest
 
+from keys.directory import carried_signatures
 from keys.local.carried import folder as module
 from keys.local.carried.folder import BLOCK, CarriedFolder
 from node.files.carried import carrier as carrying
 from node.files.carried.carrier import CarriedPlace, CarriedStep, FileCarrier
 from node.files.carried.hands import read_hands
 from node.relay.offline import OfflineExchange
-from protocol.bundle import FilesHad, parse_part
+from protocol.bundle import FilesHad, parse_hand, parse_part, write_hand
 from protocol.bundle_sizes import MAX_PART_BYTES
 from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier
-from protocol.errors import BundleAlteredError, ComityError, MalformedError, StorageFullError, UsageError
+from protocol.errors import (
+    BundleAlteredError,
+    ComityError,
+    MalformedError,
+    NotFoundError,
+    StorageFullError,
+    UsageError,
+)
 from protocol.files.file_list import encode_list
-from protocol.http.files import Ranges, SegmentSent
-from tests.conformance.store import PARIS
-from tests.worlds.file_node import FileNode, Files, file_node
+from protocol.http.files import FilesWanted, Ranges, SegmentSent
+from tests.conformance.store import NOW, PARIS
+from tests.worlds.file_node import SENDER, FileNode, Files, file_node
 from tests.worlds.parcels import MIB
 
 SIGNER = Ed25519Signer(bytes(31) + b"1")
@@ -39,7 +48,8 @@ ANOTHER = Ed25519Verifier(Ed25519Signer(bytes(31) + b"2").public_key)
 @pytest.fixture(autouse=True)
 def _anyone_may_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(carrying, "may_pass_on", lambda hop, sender, directory, at: True)
-    monkeypatch.setattr(carrying, "carried_key", lambda *_: VERIFIER)
+    for using in (carrying, carried_signatures):
+        monkeypatch.setattr(using, "carried_key", lambda *_: VERIFIER)
 
 
 class Carrying:
@@ -130,6 +140,9 @@ async def test_what_is_carried_is_whole_logged_once_and_shown_with_its_hands(tmp
         assert (out.act, out.sender, out.recipient) == ("exported", "jp", "fr")
         assert (back.act, back.sender, back.recipient) == ("imported", "jp", "fr")
         assert back.exported_at == out.at
+        (raw,) = await made.fr.context.hands.of(files.digest)
+        hand = parse_hand(raw)
+        assert (hand.sender, hand.recipient, hand.digest) == ("jp", "fr", files.digest)
         assert out.segments == back.segments == len(files.segments)
 
 
@@ -318,11 +331,42 @@ async def test_a_hand_that_somebody_else_signed_is_told_as_nobodys(
     async with carrying_between(tmp_path) as made:
         await ready(made, files)
         await made.export_all()
-        monkeypatch.setattr(carrying, "carried_key", lambda *_: ANOTHER)
+        for using in (carrying, carried_signatures):
+            monkeypatch.setattr(using, "carried_key", lambda *_: ANOTHER)
         made.fr.clock.now += timedelta(seconds=1)
         assert (await made.take_all()).segments == 1
         (hand,) = read_hands(tmp_path / "hands-fr", files.digest)
         assert (hand.act, hand.sender) == ("imported", None)
+        assert await made.fr.context.hands.of(files.digest) == ()
+
+
+async def test_by_whose_hands_files_came_goes_on_with_them_by_disk_by_request_and_is_given_to_nobody_else(
+    tmp_path: Path,
+) -> None:
+    files = Files.of(1000)
+    async with carrying_between(tmp_path) as made:
+        await ready(made, files)
+        before = write_hand(files.digest, "24-7@gh", "gh", NOW - timedelta(hours=2), SIGNER)
+        after = write_hand(files.digest, "gh", "jp", NOW - timedelta(hours=1), SIGNER)
+        foreign = write_hand(bytes(32), "gh", "jp", NOW, SIGNER)
+        announced = replace(files.announced, hands=(after, foreign, b"junk", before))
+        await made.jp.intake.announce(announced, SENDER, desk=True)  # as a node before it passes them on
+        assert await made.jp.context.hands.of(files.digest) == (before, after)
+        await made.export_all()
+        await made.take_all()
+        *earlier, last = await made.fr.context.hands.of(files.digest)
+        assert earlier == [before, after]
+        assert (parse_hand(last).sender, parse_hand(last).recipient) == ("jp", "fr")
+        state = await made.fr.serving.fetch(FilesWanted(files.digest), str(PARIS))
+        assert state.hands == (before, after, last)
+        with pytest.raises(NotFoundError):
+            await made.fr.serving.fetch(FilesWanted(files.digest), "24-7@jp")
+        (made.folder / files.digest.hex() / "hands.cbor").write_bytes(b"damaged")
+        assert CarriedFolder(made.folder).hands(files.digest) == (last,)
+        await made.fr.housekeeping.begin()
+        assert len(await made.fr.context.hands.of(files.digest)) == 3
+        made.fr.context.hands.sweep(set())
+        assert await made.fr.context.hands.of(files.digest) == ()
 
 
 async def test_an_import_that_is_broken_off_keeps_what_it_took_and_goes_on(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocol.bundle_sizes import MAX_HAND_BYTES, MAX_HANDS
 from protocol.encoding import cbor
 from protocol.errors import ComityError, MalformedError, PeerFailedError, TooLargeError
 from protocol.files.file_list import MAX_FILES, MAX_LIST_BYTES
@@ -29,12 +30,13 @@ segments = st.builds(
         st.binary(min_size=1, max_size=80),
     ),
 )
+hands = st.lists(st.binary(min_size=1, max_size=9), max_size=MAX_HANDS).map(tuple)
 ranges = st.sets(st.integers(0, 60), max_size=30).map(lambda indexes: files.ranges_of(sorted(indexes)))
 
 
-@given(st.binary(max_size=100))
-def test_an_announcement_comes_back(file_list: bytes) -> None:
-    announced = FilesAnnounced(DIGEST, file_list)
+@given(st.binary(max_size=100), hands)
+def test_an_announcement_comes_back(file_list: bytes, carried: tuple[bytes, ...]) -> None:
+    announced = FilesAnnounced(DIGEST, file_list, carried)
     assert files.decode_open(files.encode_open(announced)) == announced
 
 
@@ -55,9 +57,11 @@ def test_segments_come_back_in_their_order(sent: list[SegmentSent]) -> None:
     assert encoded == cbor.encode(rows)
 
 
-@given(st.binary(max_size=50), st.lists(ranges, min_size=1, max_size=3), st.lists(segments, max_size=3))
-def test_what_is_held_comes_back(listed: bytes, held: list[files.Ranges], sent: list[SegmentSent]) -> None:
-    whole = FilesHeld(listed, tuple(held), tuple(sent))
+@given(st.binary(max_size=50), st.lists(ranges, min_size=1, max_size=3), st.lists(segments, max_size=3), hands)
+def test_what_is_held_comes_back(
+    listed: bytes, held: list[files.Ranges], sent: list[SegmentSent], carried: tuple[bytes, ...]
+) -> None:
+    whole = FilesHeld(listed, tuple(held), tuple(sent), carried)
     assert files.decode_held(files.encode_held(whole), "jp") == whole
 
 
@@ -128,6 +132,12 @@ REQUESTS: dict[str, tuple[Decoder, Any]] = {
     "announcement as array of its keys": (files.decode_open, [1, 2]),
     "announcement of a text as long": (files.decode_open, {1: "x" * 32, 2: b""}),
     "announcement with more": (files.decode_open, {1: DIGEST, 2: b"", 3: 0}),
+    "announcement with even more": (files.decode_open, {1: DIGEST, 2: b"", 3: [b"hand"], 4: 0}),
+    "announcement by no hand": (files.decode_open, {1: DIGEST, 2: b"", 3: []}),
+    "announcement by too many hands": (files.decode_open, {1: DIGEST, 2: b"", 3: [b"hand"] * (MAX_HANDS + 1)}),
+    "announcement by an empty hand": (files.decode_open, {1: DIGEST, 2: b"", 3: [b""]}),
+    "announcement by a hand of text": (files.decode_open, {1: DIGEST, 2: b"", 3: ["hand"]}),
+    "announcement by too long a hand": (files.decode_open, {1: DIGEST, 2: b"", 3: [bytes(MAX_HAND_BYTES + 1)]}),
     "announcement as array": (files.decode_open, [DIGEST, b""]),
     "announcement of too long a list": (files.decode_open, {1: DIGEST, 2: bytes(MAX_LIST_BYTES + 1)}),
     "no segment": (files.decode_segments, []),
@@ -211,6 +221,9 @@ def test_ranges_that_are_not_in_their_one_form_are_no_answer(wrong: Any) -> None
         (held, {1: b"", 2: [[]], 3: [ROW[:3]]}),
         (held, {1: b"", 2: [[]] * (MAX_FILES + 1), 3: []}),
         (held, [b"", [[]], []]),
+        (held, {1: b"", 2: [[]], 3: [], 4: []}),
+        (held, {1: b"", 2: [[]], 3: [], 4: [b""]}),
+        (held, {1: b"", 2: [[]], 3: [], 4: [b"hand"], 5: 0}),
         (cancelled, {1: -1}),
         (cancelled, {1: MAX_FILES + 1}),
         (cancelled, {1: True}),
