@@ -385,7 +385,7 @@ class _Row:
         return None if found == _LATER else found
 
     def dues(self, at: int, begins: int, ends: int) -> list[tuple[int, int]]:
-        """(number of the item, when it is due) of what is due from ``begins`` up to ``ends``, as it counts at ``at``."""
+        """(number of the item, when it is due) of all that is due from ``begins`` up to ``ends``, and counts then."""
         index, found, place, part = self._index, list[tuple[int, int]](), 0, 0
         while place < len(index):  # one pass: there are a hundred thousand of these
             due = index[place + 2]

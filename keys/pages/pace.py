@@ -12,7 +12,7 @@ from collections.abc import Callable
 _MOST_NAMES = 4_096
 
 
-class Pace:
+class AskingPace:
     """Lets ``burst`` pass at once, and one more every ``each_s`` seconds, for each name."""
 
     def __init__(self, burst: int, each_s: float, clock: Callable[[], float] = time.monotonic) -> None:

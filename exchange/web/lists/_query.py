@@ -12,6 +12,7 @@ from uuid import UUID
 from exchange.text.zones import shown_zone
 from exchange.web.calls import PageCall
 from keys.local.translation import _
+from protocol.encoding.phrase import phrase
 from protocol.errors import NotFoundError, UsageError
 
 PER_PAGE = 50
@@ -72,7 +73,7 @@ def uuid_of(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        raise NotFoundError("there is no such page") from None
+        raise NotFoundError(phrase("there is no such page")) from None
 
 
 def once_value() -> str:

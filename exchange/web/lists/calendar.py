@@ -29,8 +29,9 @@ from exchange.web.lists._showing import refuse, show
 from exchange.web.signin.sessions import WebSessions
 from keys.directory.cards import ContactPointCard
 from keys.local.translation import _
-from keys.pages.pace import Pace
+from keys.pages.pace import AskingPace
 from protocol.address import Address
+from protocol.encoding.phrase import phrase
 from protocol.errors import ComityError, NotFoundError, RateLimitedError, UsageError
 
 _TEMPLATE = "lists/calendar.html"
@@ -177,7 +178,7 @@ async def end_calendar(call: PageCall) -> web.StreamResponse:
     desk, number = await call.desk(), call.text("number")
     try:
         if not (number.isascii() and number.isdigit() and len(number) < 18):
-            raise NotFoundError("there is no such calendar")
+            raise NotFoundError(phrase("there is no such calendar"))
         await desk.office.end_calendar(int(number))
     except ComityError as problem:
         return await _shown(call, desk, problem)
@@ -188,7 +189,7 @@ class FeedPaces:
     """How often the feeds of one desk are fetched."""
 
     def __init__(self) -> None:
-        self.looks, self.fetches = Pace(*_LOOKS), Pace(*_FETCHES)
+        self.looks, self.fetches = AskingPace(*_LOOKS), AskingPace(*_FETCHES)
 
 
 _PACES: WeakKeyDictionary[WebSessions, FeedPaces] = WeakKeyDictionary()
@@ -214,8 +215,7 @@ async def feed(call: PageCall) -> web.StreamResponse:
     if not paces.fetches.passes(token):
         return _unread(RateLimitedError())
     content = calendar_file(items, desk.address, token, call.now)
-    headers = {"Content-Disposition": 'inline; filename="comity.ics"'}
-    return web.Response(body=content, content_type="text/calendar", charset="utf-8", headers=headers)
+    return web.Response(body=content, content_type="text/calendar", charset="utf-8")
 
 
 def _unread(problem: ComityError) -> web.Response:

@@ -129,7 +129,7 @@ async def remove_view(call: PageCall) -> web.StreamResponse:
     return call.go("/cases?done=view-removed")
 
 
-# --- What was asked of several nations ---
+# --- Several nations ---
 
 
 async def list_parents(call: PageCall) -> web.StreamResponse:
@@ -176,7 +176,7 @@ async def say_to_all(call: PageCall) -> web.StreamResponse:
             await desk.parents.say(parent, "note", {"text": call.text("text"), "asks": False}, nations=nations)
     except ComityError as problem:
         return await _parent(call, desk, parent, problem)
-    return call.go(f"/parents/{parent}?done=said")
+    return call.go(f"/parents/{parent}?done=note-said-to-all")
 
 
 PAGES = (

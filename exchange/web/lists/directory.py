@@ -26,6 +26,7 @@ from keys.directory.duty_hours import on_duty, opening_at, openings_from, zone_o
 from keys.local.translation import _
 from protocol.address import Address
 from protocol.codes import load_codes
+from protocol.encoding.phrase import phrase
 from protocol.errors import ComityError, InvalidAddressError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ async def refresh(call: PageCall) -> web.StreamResponse:
         await desk.refresh_directory(everything=True)
     except ComityError as problem:
         return await _listed(call, desk, problem)
-    return call.go("/directory?done=refreshed")
+    return call.go("/directory?done=directory-refreshed")
 
 
 # --- One office ---
@@ -225,14 +226,14 @@ async def test_now(call: PageCall) -> web.StreamResponse:
             raise UsageError(_("no test can be sent to it now: {code}").format(code=sent.error))
     except ComityError as problem:
         return await _card(call, desk, problem)
-    return call.go(f"/directory/{address}?done=tested")
+    return call.go(f"/directory/{address}?done=test-sent")
 
 
 def _address(call: PageCall) -> Address:
     try:
         return Address.parse(call.part("address"))
     except InvalidAddressError:
-        raise NotFoundError("there is no such page") from None
+        raise NotFoundError(phrase("there is no such page")) from None
 
 
 # --- Tests that others sent ---
@@ -267,7 +268,7 @@ async def reply(call: PageCall) -> web.StreamResponse:
             await reply_to_tests(desk, tests=[uuid_of(one) for one in chosen], remark=call.text("remark") or None)
     except ComityError as problem:
         return await _tests(call, desk, problem)
-    return call.go("/directory/tests?done=replied")
+    return call.go("/directory/tests?done=tests-replied")
 
 
 async def test_nation(call: PageCall) -> web.StreamResponse:
@@ -278,7 +279,7 @@ async def test_nation(call: PageCall) -> web.StreamResponse:
             await send_tests(desk, country=call.text("country"))
     except ComityError as problem:
         return await _tests(call, desk, problem)
-    return call.go("/directory/tests?done=tested")
+    return call.go("/directory/tests?done=test-sent")
 
 
 PAGES = (

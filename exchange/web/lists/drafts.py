@@ -53,7 +53,7 @@ async def drop(call: PageCall) -> web.StreamResponse:
     """Drop a draft; its content is gone."""
     desk = await call.desk()
     await desk.office.drop_draft(str(uuid_of(call.part("draft"))))
-    return call.go("/drafts?done=dropped")
+    return call.go("/drafts?done=draft-dropped")
 
 
 # --- Release: the whole finished message, what changed since it was given back, and the decision ---
@@ -153,7 +153,7 @@ async def release(call: PageCall) -> web.StreamResponse:
             await desk.office.release(str(uuid_of(call.part("draft"))), seen=call.text("seen"))
     except ComityError as problem:
         return await _shown(call, desk, problem)
-    return call.go("/release?done=released")
+    return call.go("/release?done=draft-released")
 
 
 async def give_back(call: PageCall) -> web.StreamResponse:
@@ -164,7 +164,7 @@ async def give_back(call: PageCall) -> web.StreamResponse:
         await desk.office.return_draft(draft, call.text("remark"), seen=call.text("seen"))
     except ComityError as problem:
         return await _shown(call, desk, problem)
-    return call.go("/release?done=returned")
+    return call.go("/release?done=draft-returned")
 
 
 PAGES = (

@@ -75,7 +75,7 @@ async def take_over(call: PageCall) -> web.StreamResponse:
         await desk.office.take_over()
     except ComityError as problem:
         return await _shown(call, desk, problem)
-    return call.go("/hand-over?done=taken")
+    return call.go("/hand-over?done=taken-over")
 
 
 async def add_shift(call: PageCall) -> web.StreamResponse:

@@ -10,7 +10,7 @@ from exchange.acts.office import check_records, export_records, records_object, 
 from exchange.desk.desk import Desk
 from exchange.web.calls import Page, PageCall
 from exchange.web.lists._query import PER_PAGE, day_of, end_of, given, link, number_of, uuid_of
-from exchange.web.lists._showing import refuse, show
+from exchange.web.lists._showing import download, refuse, show
 from keys.local.translation import _
 from protocol.codes import load_codes
 from protocol.errors import ComityError, UsageError
@@ -85,17 +85,12 @@ async def sign_head(call: PageCall) -> web.StreamResponse:
     """The signed head, to be kept elsewhere."""
     desk = await call.desk()
     found = await sign_records_head(desk)
-    return _file(found["checkpoint"].encode(), "records-head.txt", "text/plain")
+    return download(found["checkpoint"].encode(), "records-head.txt", "text/plain")
 
 
 async def export(call: PageCall) -> web.StreamResponse:
     """All records for the supervisor."""
-    return _file(await export_records(await call.desk()), "records.zip", "application/zip")
-
-
-def _file(content: bytes, name: str, media_type: str) -> web.Response:
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return web.Response(body=content, content_type=media_type, headers=headers)
+    return download(await export_records(await call.desk()), "records.zip", "application/zip")
 
 
 PAGES = (

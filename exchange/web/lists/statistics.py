@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +17,7 @@ from exchange.text.zones import shown_zone
 from exchange.web.calls import Page, PageCall
 from exchange.web.lists._counting import Counting, counted
 from exchange.web.lists._query import day_of, end_of, given, link
-from exchange.web.lists._showing import refuse, show
+from exchange.web.lists._showing import download, refuse, show
 from keys.local.translation import _, language
 from protocol.errors import ComityError, UnavailableError, UsageError
 
@@ -45,14 +46,10 @@ async def show_statistics(call: PageCall) -> web.StreamResponse:
 
 async def report(call: PageCall) -> web.StreamResponse:
     """The same figures as a PDF file."""
-    import asyncio
-
     desk = await call.desk()
     found = await counted(call.site, desk, _period(call), _below(call), call.now)
     document = office_document(_there(found), Reader(language()))
-    content = await asyncio.to_thread(render_pdf, document)
-    headers = {"Content-Disposition": 'attachment; filename="report.pdf"'}
-    return web.Response(body=content, content_type="application/pdf", headers=headers)
+    return download(await asyncio.to_thread(render_pdf, document), "report.pdf", "application/pdf")
 
 
 def _there(found: Counting) -> Any:

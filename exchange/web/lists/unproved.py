@@ -63,7 +63,7 @@ async def register(call: PageCall) -> web.StreamResponse:
         )
     except ComityError as problem:
         return await _listed(call, desk, problem)
-    return call.go(f"/unproved/{entry.id}?done=registered")
+    return call.go(f"/unproved/{entry.id}?done=unproved-registered")
 
 
 async def show_entry(call: PageCall) -> web.StreamResponse:
@@ -88,7 +88,7 @@ async def call_about(call: PageCall) -> web.StreamResponse:
         await desk.cases.call_about(entry, call.text("outcome"), number=number, spoke_to=spoke_to)
     except ComityError as problem:
         return await _shown(call, desk, entry, problem)
-    return call.go(f"/unproved/{entry}?done=called")
+    return call.go(f"/unproved/{entry}?done=unproved-called")
 
 
 async def link_entry(call: PageCall) -> web.StreamResponse:
@@ -98,7 +98,7 @@ async def link_entry(call: PageCall) -> web.StreamResponse:
         await desk.cases.link_registered(entry, await desk.messages.resolve(call.text("message")))
     except ComityError as problem:
         return await _shown(call, desk, entry, problem)
-    return call.go(f"/unproved/{entry}?done=linked")
+    return call.go(f"/unproved/{entry}?done=unproved-linked")
 
 
 async def drop(call: PageCall) -> web.StreamResponse:
@@ -108,7 +108,7 @@ async def drop(call: PageCall) -> web.StreamResponse:
         await desk.cases.drop_registered(entry, call.text("reason"))
     except ComityError as problem:
         return await _shown(call, desk, entry, problem)
-    return call.go(f"/unproved/{entry}?done=settled")
+    return call.go(f"/unproved/{entry}?done=unproved-settled")
 
 
 async def erase(call: PageCall) -> web.StreamResponse:
@@ -118,7 +118,7 @@ async def erase(call: PageCall) -> web.StreamResponse:
         await desk.cases.erase_registered(entry)
     except ComityError as problem:
         return await _shown(call, desk, entry, problem)
-    return call.go("/unproved?done=erased")
+    return call.go("/unproved?done=unproved-erased")
 
 
 PAGES = (

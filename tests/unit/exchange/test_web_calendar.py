@@ -17,10 +17,11 @@ from exchange.desk.desk import Desk
 from exchange.office.officers import Login, Role, new_officer_key
 from exchange.web.lists._ical import calendar_file
 from exchange.web.lists.calendar import paces_of
-from keys.pages.pace import Pace
+from keys.pages.pace import AskingPace
 from keys.secrets.keystore import FAST
 from protocol.errors import NotFoundError, TooLargeError
-from tests.worlds.desks import JP, NOW, World, in_thread, request
+from tests.worlds.desks import FR, JP, NOW, World, in_thread, request
+from tests.worlds.samples import agenda_item
 from tests.worlds.web_desk import Pages, Visitor, web_serving
 
 outside = pytest.mark.outside
@@ -41,9 +42,15 @@ async def desk_of(pages: Pages) -> Desk:
     return await pages.service.desk(Login())
 
 
+async def taken(world: World, desk: Desk) -> None:
+    """The other desk has what was sent, and this desk knows: its clocks run."""
+    async with world.open(FR) as fr:
+        await fr.messages.sync()
+    await desk.messages.sync()
+
+
 async def address_of(visitor: Visitor) -> str:
     """The path of a new feed, as the page shows it once."""
-    await visitor.sign_in()
     made = await visitor.send(await visitor.get("/calendar"), "/calendar/tokens", name="My calendar")
     assert "It is shown this once" in made.text
     address = made.text.partition('value="http://')[2].partition('"')[0]
@@ -55,11 +62,15 @@ def events(content: bytes | str) -> list[Any]:
 
 
 @outside
-async def test_the_feed_tells_references_and_clocks_and_nothing_of_what_a_case_is_about(jp: Pages) -> None:
+async def test_the_feed_tells_references_and_clocks_and_nothing_of_what_a_case_is_about(
+    world: World, jp: Pages
+) -> None:
     desk = await desk_of(jp)
     draft = request(own_reference="NPA-2026-17")
     await desk.messages.send(draft)
+    await taken(world, desk)
     async with jp.visitor() as visitor, jp.visitor() as program:
+        await visitor.sign_in()
         path = await address_of(visitor)
         shown = await program.get(path)  # without a session
         assert shown.status == 200
@@ -80,6 +91,7 @@ async def test_a_token_is_shown_once_kept_as_a_hash_and_in_no_log(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     async with jp.visitor() as visitor:
+        await visitor.sign_in()
         path = await address_of(visitor)
         token = path.removeprefix("/calendar/").removesuffix(".ics")
         assert len(token) == 43  # 256 bits
@@ -105,6 +117,7 @@ async def test_a_wrong_an_ended_and_a_revoked_token_get_the_same_answer_after_th
     look = table.with_hash
     monkeypatch.setattr(table, "with_hash", lambda hashed: (looks.append(hashed), look(hashed))[1])
     async with jp.visitor() as visitor, jp.visitor() as program:
+        await visitor.sign_in()
         revoked, ended = await address_of(visitor), await address_of(visitor)
         page = await visitor.get("/calendar")
         assert "leads nowhere" in (await visitor.send(page, "/calendar/tokens/end")).text
@@ -121,8 +134,9 @@ async def test_a_wrong_an_ended_and_a_revoked_token_get_the_same_answer_after_th
 async def test_the_feed_is_only_read_and_only_so_often(jp: Pages) -> None:
     paces = paces_of(jp.desk)
     now = [0.0]
-    paces.looks, paces.fetches = Pace(6, 1.0, lambda: now[0]), Pace(2, 60.0, lambda: now[0])
+    paces.looks, paces.fetches = AskingPace(6, 1.0, lambda: now[0]), AskingPace(2, 60.0, lambda: now[0])
     async with jp.visitor() as visitor, jp.visitor() as program:
+        await visitor.sign_in()
         path = await address_of(visitor)
         assert (await program.post(path, {})).status == 405
         assert (await program.get(path, Host="evil.example")).status == 421
@@ -171,6 +185,7 @@ async def test_an_officer_has_few_calendars_and_own_ones_show_own_cases_alone(wo
         everything = (await jp.office.new_calendar("All")).secret
         own = (await jp.office.new_calendar("Own", own=True)).secret
         sent = await jp.messages.send(request())
+        await taken(world, jp)
         assert len(await jp.office.calendar(everything)) == 1
         assert await jp.office.calendar(own) == []
         for number in range(14):
@@ -182,12 +197,8 @@ async def test_an_officer_has_few_calendars_and_own_ones_show_own_cases_alone(wo
         assert (await jp.cases.due_between(NOW - timedelta(days=40), NOW)).items == []
 
 
-@given(
-    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=120), st.text(max_size=12).map(lambda t: t)
-)
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=120), st.text(max_size=12))
 def test_any_reference_gives_a_file_that_reads_back_line_by_line(reference: str, target: str) -> None:
-    from tests.worlds.samples import agenda_item
-
     item = agenda_item(reference=reference, target=target, due=NOW)
     content = calendar_file([item], JP, "token", NOW)
     assert all(len(line) <= 75 for line in content.split(b"\r\n"))
@@ -201,7 +212,7 @@ def test_any_reference_gives_a_file_that_reads_back_line_by_line(reference: str,
 
 def test_so_many_pass_at_once_and_more_as_time_goes_by() -> None:
     now = [0.0]
-    pace = Pace(2, 10.0, lambda: now[0])
+    pace = AskingPace(2, 10.0, lambda: now[0])
     assert [pace.passes("a") for _ in range(3)] == [True, True, False]
     assert pace.passes("b")
     now[0] = 9.9
