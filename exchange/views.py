@@ -54,6 +54,26 @@ class FileState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class FilesShareAt:
+    """How much of a message's files a node or a desk has, as it says itself; None for what is not known.
+
+    ``behind`` is the node before it on the way. ``bytes`` of ``of`` were there at ``at``, coming at ``rate`` a second;
+    ``left_s`` seconds are left at that rate. ``end`` is a code: why it keeps them no more.
+    """
+
+    party: str
+    behind: str | None
+    bytes: int | None
+    of: int
+    percent: int | None
+    files: int | None
+    at: datetime | None
+    rate: int | None
+    left_s: float | None
+    end: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class FilesTold:
     """The files that an event is about: of the set with this digest, so many, or the one with this name (both hex)."""
 

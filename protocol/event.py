@@ -102,7 +102,6 @@ class EventName(StrEnum):
 
 
 _FILE_EVENTS = frozenset(name for name in EventName if name.value.startswith("File"))
-_ENDS_FILES = frozenset({EventName.FileDeletion, EventName.FileExpiry})
 _AT_SENDERS_NODE = frozenset({EventName.SubmissionAcceptance, EventName.SubmissionRejection, EventName.FileAcceptance})
 _ON_THE_WAY = frozenset(
     {
@@ -194,8 +193,6 @@ class Event:
             raise MalformedError("an event about files says which, and only one about files")
         if self.files is not None and self.files.count == 0 and self.name is not EventName.FileExpiry:
             raise MalformedError("only an event that files were let go may tell of none that was whole")
-        if self.files is not None and self.files.count == 0 and self.name not in _ENDS_FILES:
-            raise MalformedError("only what ends files may be about none that was whole")
         if self.statement is not None:
             self._check_statement(self.statement)
         if self.reference is not None and self.peer is None:

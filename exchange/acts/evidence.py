@@ -17,7 +17,7 @@ from exchange.evidence.bag_reader import read_bag
 from exchange.evidence.bag_writer import write_bag
 from exchange.evidence.disclosure import Disclosure
 from exchange.evidence.timestamps import load_roots
-from exchange.files.shown import VerifiedFile
+from exchange.files.shown import OpenedFile, VerifiedFile
 from exchange.i18n import _
 from exchange.letters.composing import Parties, Printed, Printing, WithheldMessage, compose_letter
 from exchange.letters.fingerprint import fingerprint_of
@@ -267,10 +267,11 @@ class FilesOpened(TypedDict):
 
 
 class FileOpened(TypedDict):
-    """One file that was opened."""
+    """One file that was opened, and what the office's scanners say of it."""
 
     path: str
     name: str
+    scan: FileScanned | None
 
 
 class FilesVerified(TypedDict):
@@ -281,10 +282,15 @@ class FilesVerified(TypedDict):
 
 
 class FilesCancelled(TypedDict):
-    """That files are moved no more; how many the node let go, None for files that came."""
+    """Whether files are moved no more, anywhere; how many the node let go, None for files that came.
+
+    While the node cannot be asked they are not ``cancelled`` there, ``not_asked`` is the code of why, and it is told as
+    soon as it can be.
+    """
 
     cancelled: bool
     let_go: int | None
+    not_asked: str | None
 
 
 class CustodyShown(TypedDict):
@@ -306,7 +312,7 @@ class FileScanned(TypedDict):
 
 async def list_files(desk: Desk, *, message_id: UUID | None = None) -> FilesListed:
     """The files of a message, or of all; raises as :meth:`DeskFiles.listed`."""
-    return {"messages": [files_object(one) for one in await desk.files.listed(message_id)]}
+    return {"messages": [files_object(one) for one in await desk.files.listed(message_id, ask=True)]}
 
 
 async def move_files(desk: Desk, message_id: UUID) -> dict[str, Any]:
@@ -317,7 +323,8 @@ async def move_files(desk: Desk, message_id: UUID) -> dict[str, Any]:
 
 async def cancel_files(desk: Desk, message_id: UUID) -> FilesCancelled:
     """Take files back, or fetch none any more; raises as :meth:`DeskFiles.cancel`."""
-    return {"cancelled": True, "let_go": await desk.files.cancel(message_id)}
+    done = await desk.files.cancel(message_id)
+    return {"cancelled": done.not_asked is None, "let_go": done.let_go, "not_asked": done.not_asked}
 
 
 async def open_files(desk: Desk, message_id: UUID, to: str, *, names: Sequence[str] = ()) -> FilesOpened:
@@ -325,7 +332,13 @@ async def open_files(desk: Desk, message_id: UUID, to: str, *, names: Sequence[s
     folder = absolute(to)
     await asyncio.to_thread(_make_folder, folder)
     opened = await desk.files.get(message_id, folder, names=list(names))
-    return {"files": [{"path": str(one.path), "name": one.attachment["name"]} for one in opened]}
+    return {"files": list(map(opened_object, opened))}
+
+
+def opened_object(opened: OpenedFile) -> FileOpened:
+    """A file that was opened, as programs get it."""
+    scan = None if opened.scan is None else scan_object(opened.scan)
+    return {"path": str(opened.path), "name": opened.attachment["name"], "scan": scan}
 
 
 async def verify_files(desk: Desk, message_id: UUID) -> FilesVerified:

@@ -32,6 +32,7 @@ from exchange.views import Direction, Lane
 from protocol.address import Address
 from protocol.encoding import cbor
 from protocol.encoding.instants import to_ms
+from protocol.errors import FileCancelledError
 
 if TYPE_CHECKING:
     from exchange.store.rows import Head, StoredMessage, UnprovedEntry
@@ -165,11 +166,16 @@ class ThreadDerivation:
         """The files of the thread's messages that are not where they go."""
         for _, stored, _ in rows:
             transfer = self._store.files.transfer(stored.head.id) if stored.head.file_set is not None else None
-            if transfer is not None and (transfer.open or transfer.state is TransferState.FAILED):
+            if transfer is not None and (transfer.open or _is_given_up(transfer)):
                 yield stored.head, transfer
 
     def _read(self, stored: StoredMessage) -> tuple[StoredMessage, Message, Sequence[Event]]:
         return stored, self._parsed.of(stored), proved_events(self._store.receipts.of(stored.head.digest))
+
+
+def _is_given_up(transfer: FileTransfer) -> bool:
+    """Whether somebody has to look at it: files that their sender took back nobody owes any more."""
+    return transfer.state is TransferState.FAILED and transfer.error != FileCancelledError.code
 
 
 class _Case:

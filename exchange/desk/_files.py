@@ -15,6 +15,7 @@ name as it arrives, and against its message when it is opened.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,7 +31,15 @@ from exchange.files.opening import FileOpening, ToOpen
 from exchange.files.progress import Meter, Told, nobody
 from exchange.files.sealing import Stop, WantedFile, sealed_file_of
 from exchange.files.shelf import fetched_place
-from exchange.files.shown import FileRow, FileTracking, MessageFiles, OpenedFile, VerifiedFile, file_tracking
+from exchange.files.shown import (
+    CancelledFiles,
+    FileRow,
+    FileTracking,
+    MessageFiles,
+    OpenedFile,
+    VerifiedFile,
+    file_tracking,
+)
 from exchange.files.stoppable import stoppable
 from exchange.files.support import require_supported
 from exchange.office.officers import READERS, Role
@@ -51,6 +60,7 @@ from protocol.errors import (
     FileNotScannedError,
     NotFoundError,
     NothingOpenError,
+    UnavailableError,
     UsageError,
 )
 from protocol.event import EventName, decode_event
@@ -62,6 +72,11 @@ if TYPE_CHECKING:
     from exchange.content.verdicts import ScanResult
     from protocol.messages.schema.base import Message
 
+_STOPPED = frozenset({TransferState.GONE, TransferState.CANCELLED, TransferState.CANCELLING})
+# An officer may have these moved again.
+_ENDED = frozenset({TransferState.FAILED, TransferState.CANCELLED, TransferState.CANCELLING})
+# How far they are at the nodes is asked for so many messages at a time.
+_ASKED_AT_ONCE = 12
 _SENDERS_FAULT = (FileKeyMismatchError, FileAlteredError, FileLengthMismatchError, FileHashMismatchError)
 
 
@@ -105,8 +120,11 @@ class DeskFiles:
 
     # --- How far they are ---
 
-    async def listed(self, message_id: UUID | None = None) -> list[MessageFiles]:
-        """The messages with files, the newest first, or one of them; raises :class:`NotFoundError`."""
+    async def listed(self, message_id: UUID | None = None, *, ask: bool = False) -> list[MessageFiles]:
+        """The messages with files, the newest first, or one of them; raises :class:`NotFoundError`.
+
+        ``ask``: also how far the newest of those that are underway are at the nodes, by these nodes' own words.
+        """
         self._works.acting.require(*READERS)
 
         def look() -> list[MessageFiles]:
@@ -114,17 +132,28 @@ class DeskFiles:
                 return [self._listed(one) for one in reversed(self._store.files.transfers())]
             return [self._listed(self._transfer(message_id))]
 
-        return await self._in_thread(look)
+        found = await self._in_thread(look)
+        if not ask:
+            return found
+        tracked = await asyncio.gather(*(self.tracking(one.message) for one in found[:_ASKED_AT_ONCE]))
+        told = [
+            one if known is None else replace(one, shares=known.shares, not_asked=known.not_asked)
+            for one, known in zip(found, tracked, strict=False)
+        ]
+        return told + found[_ASKED_AT_ONCE:]
 
     async def progress(self, message_id: UUID) -> FileTransfer:
         """How far the files of a message are; raises :class:`NotFoundError` for one without."""
         return await self._in_thread(lambda: self._transfer(message_id))
 
-    async def tracking(self, message_id: UUID) -> FileTracking | None:
-        """How far the files of a message are at each hop, as the logs prove it; None for a message without files."""
+    async def tracking(self, message_id: UUID, *, ask: bool = True) -> FileTracking | None:
+        """How far the files of a message are at each hop, as the logs prove it; None for a message without files.
+
+        ``ask``: and what the nodes say of themselves, where that is not proved yet. They are waited for some seconds.
+        """
+        head = await self._in_thread(lambda: self._store.messages.head(message_id).head)
 
         def look() -> FileTracking | None:
-            head = self._store.messages.head(message_id).head
             transfer = self._store.files.transfer(message_id)
             if transfer is None:
                 return None
@@ -133,7 +162,11 @@ class DeskFiles:
             proved = ((row.node, decode_event(one.receipt.leaf)) for row, one in judged)
             return file_tracking(transfer, proved, self._list_of(message_id))
 
-        return await self._in_thread(look)
+        tracked = await self._in_thread(look)
+        if tracked is None or not ask or tracked.handed_over(len(head.recipients)):
+            return tracked
+        heard = await self._mover.beyond.ask(tracked.transfer, head)
+        return replace(tracked, shares=heard.shares, not_asked=heard.error)
 
     async def unfinished(self) -> list[FileTransfer]:
         """What goes on by itself."""
@@ -155,7 +188,7 @@ class DeskFiles:
         def again() -> FileTransfer:
             with self._store.database.transaction():
                 transfer = self._transfer(message_id)
-                if transfer.state in {TransferState.FAILED, TransferState.CANCELLED}:
+                if transfer.state in _ENDED:
                     transfer = transfer.at_state(TransferState.WAITING, truncate(self._context.clock()))
                     self._store.files.note(transfer)
                 return transfer
@@ -173,33 +206,42 @@ class DeskFiles:
         self._works.acting.require(*READERS)
         return await self._works.carrying.take(folder)
 
-    async def cancel(self, message_id: UUID) -> int | None:
-        """Stop: what this desk sent and was not handed over is let go by the node (how many files), what it fetches is
-        not fetched any more (None). Raises :class:`NothingOpenError` where nothing is under way.
+    async def cancel(self, message_id: UUID) -> CancelledFiles:
+        """Stop: what this desk sent and was not handed over is let go by the node, what it fetches is not fetched any
+        more. Where the node cannot be asked now, that is kept, and done when it can be.
+
+        Raises :class:`NothingOpenError` where nothing is underway, and what the node refuses for good: then nothing is
+        changed. :class:`UnavailableError` where files went to the node by bundles, which brings nothing back.
         """
         self._works.acting.require(Role.DRAFTER, Role.RELEASER)
+        by_bundles = self._context.settings.transport == "file"
 
         def stop() -> tuple[FileTransfer, Head]:
             with self._store.database.transaction():
                 transfer = self._transfer(message_id)
                 received = transfer.direction is Direction.RECEIVED
-                if transfer.state in {TransferState.GONE, TransferState.CANCELLED} or (received and not transfer.open):
+                if transfer.state in _STOPPED or (received and not transfer.open):
                     raise NothingOpenError(
                         phrase("the files of that message are {value}", value=transfer.state.replace("_", " "))
                     )
-                self._store.files.note(transfer.at_state(TransferState.CANCELLED, truncate(self._context.clock())))
+                if by_bundles and not received and transfer.bytes_moved:
+                    raise UnavailableError(phrase("they went to the node by bundles, and no bundle takes files back"))
+                told = received or by_bundles or self._store.outbox.has(message_id)
+                state = TransferState.CANCELLED if told else TransferState.CANCELLING
+                self._store.files.note(transfer.at_state(state, truncate(self._context.clock())))
                 head = self._store.messages.head(message_id).head
                 self._works.keep_record(self._works.book.record(Operation.ALTERATION, "files.cancel", head))
                 return transfer, head
 
         transfer, head = await self._in_thread(stop)
-        if transfer.direction is Direction.RECEIVED:
-            return None
+        now = await self.progress(message_id)
+        if now.state is not TransferState.CANCELLING:
+            return CancelledFiles(None if transfer.direction is Direction.RECEIVED else 0)
         try:
-            return await self._works.link.ask(lambda node: node.cancel_files(head.digest))
-        except ComityError:
-            if transfer.open:  # nothing of it is there
-                return 0
+            return CancelledFiles(await self._mover.take_back(now, head))
+        except ComityError as problem:
+            if problem.retryable:
+                return CancelledFiles(None, problem.code)
             await self._in_thread(lambda: self._note(transfer))
             raise
 
@@ -289,12 +331,14 @@ class DeskFiles:
     async def _open(self, here: _Here, number: int, target: Path, told: Told) -> OpenedFile:
         attachment, place = here.attachments[number], here.places[number]
         from exchange.content.scanning import Scanning
+        from exchange.text.rendering import attached_name
 
+        name = attached_name(str(attachment["name"]), attachment.get("label"))
         scanning, results = Scanning(self._context.settings.scanning), list["ScanResult"]()
 
         def look(path: Path) -> None:
             results.append(scanning.scan(path))
-            scanning.require(results[0])
+            scanning.require(results[0], name)
 
         def write(stop: Stop) -> Path:
             meter = Meter("opening", int(attachment["size_bytes"]), told, files=1)

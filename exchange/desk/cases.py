@@ -393,8 +393,15 @@ class DeskCases(CaseCalls):
         """As :meth:`duplicates`, for a request that is not sent yet; raises :class:`InvalidMessageError`."""
         from protocol.messages.parse import complete_message
 
-        message = complete_message(self._works.outbox.filled(draft), sender=str(self._context.address))
+        message = complete_message(self._with_files(draft), sender=str(self._context.address))
         return await self.duplicates(message, everything=everything)
+
+    def _with_files(self, draft: Draft) -> Draft:
+        """The draft filled in, with what stands for files that go with it and are not sealed yet."""
+        from exchange.files.book import expecting
+        from exchange.files.given import names_given
+
+        return expecting(self._works.outbox.filled(draft), names_given())
 
     # --- The law of the other nation ---
 
@@ -404,7 +411,7 @@ class DeskCases(CaseCalls):
         from exchange.messaging.checks import cautions_of, cautions_of_cards
         from protocol.messages.parse import complete_message
 
-        whole, directory = self._works.outbox.filled(draft), self._context.directory
+        whole, directory = self._with_files(draft), self._context.directory
         message = complete_message(whole, sender=str(self._context.address), sent_at=truncate(self._clock()))
         found = cautions_of(self._store, self._parsed, message, directory)
         return (*found, *cautions_of_cards(message, directory))
@@ -419,7 +426,7 @@ class DeskCases(CaseCalls):
         from protocol.messages.parse import complete_message
 
         now = truncate(self._clock())
-        whole = self._works.outbox.filled(draft)
+        whole = self._with_files(draft)
         message = complete_message(whole, sender=str(self._context.address), sent_at=now)
 
         def hints(directory: Directory) -> list[Hint]:

@@ -334,7 +334,9 @@ class DeskMessages:
         :class:`UnavailableError` and its kin when the node cannot be reached or refuses; what was done is kept, and
         what was not is taken up by the next call.
         """
-        return await self._works.node_sync.sync(wait)
+        result = await self._works.node_sync.sync(wait)
+        await self._works.mover.take_back_pending()
+        return result
 
     @in_desk_thread
     def fetched_at(self) -> datetime | None:

@@ -27,7 +27,7 @@ from protocol.errors import ComityError, ErasedError, FileNotHereError, PeerFail
 from protocol.event import EventName
 from protocol.files.file_list import FileList, encode_list
 from protocol.files.logged import LARGE_FILE_BYTES, one_file, whole_set
-from protocol.http.files import FilesHeld, FilesWanted, Ranges, SegmentSent, SegmentsWanted
+from protocol.http.files import FilesHeld, FilesShare, FilesWanted, Ranges, SegmentSent, SegmentsWanted
 
 _SETTLED_AT_ONCE = 256
 # While files come to the node, it is asked again after so long, and given up for a while when nothing comes.
@@ -43,6 +43,11 @@ class _Coming:
     files: FileList
     arriving: list[ArrivingFile]
     hands: tuple[bytes, ...] = ()
+    has: FilesShare | None = None
+
+    def note(self, meter: Meter) -> None:
+        """So much is here: the node is told with each request, for it cannot ask, and the sender wants to know."""
+        self.has = FilesShare(meter.done, sum(one.whole for one in self.arriving))
 
     @property
     def missing(self) -> list[Ranges]:
@@ -146,6 +151,7 @@ class Downloading:
         """
         meter, noted = telling
         before = meter.done
+        coming.note(meter)
         try:
             state = await self._held(coming, ())
         except FileNotHereError:
@@ -168,6 +174,7 @@ class Downloading:
                 if not came:
                     return  # it let them go, or has others for now
                 meter.add(await asyncio.to_thread(_take, coming, came))
+                coming.note(meter)
                 done = {(one.file, one.segment.index) for one in came}
                 left = _without(left, done)
             await noted.progress(meter, sum(one.whole for one in coming.arriving))
@@ -181,7 +188,7 @@ class Downloading:
         return meter.done > before
 
     async def _held(self, coming: _Coming, wanted: tuple[SegmentsWanted, ...]) -> FilesHeld:
-        asked = FilesWanted(coming.about.digest, wanted)
+        asked = FilesWanted(coming.about.digest, wanted, coming.has)
         held = await self._link.ask(lambda node: node.fetch_files(asked))
         if held.file_list != encode_list(coming.files):
             raise PeerFailedError("the node has another list of files than the message")

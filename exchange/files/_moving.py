@@ -65,9 +65,11 @@ class TransferBook:
 
         def write() -> bool:
             with store.database.transaction(redone=True):
-                store.files.progress(transfer)
                 now_kept = store.files.transfer(transfer.message)
-                return now_kept is not None and now_kept.open
+                if now_kept is None or not now_kept.open:
+                    return False
+                store.files.progress(transfer)
+                return True
 
         if not await self._context.in_thread(write):
             raise NothingOpenError("the files were cancelled or erased meanwhile")

@@ -7,6 +7,7 @@ from contextlib import suppress
 from uuid import UUID
 
 from exchange.context.desk_context import DeskContext
+from exchange.files._beyond import Beyond
 from exchange.files._download import Downloading
 from exchange.files._stating import MakeStatements, Stating
 from exchange.files._upload import Uploading
@@ -14,8 +15,10 @@ from exchange.files.book import FileBook
 from exchange.files.progress import Told, nobody
 from exchange.link.link import NodeLink
 from exchange.store.files import FileTransfer, TransferState
+from exchange.store.rows import Head
 from exchange.views import Direction
-from protocol.errors import DeskBusyError
+from protocol.encoding.instants import truncate
+from protocol.errors import ComityError, DeskBusyError, FileUnknownError
 
 AGAIN_FIRST_S = 1.0
 AGAIN_MOST_S = 30.0
@@ -27,9 +30,11 @@ class FileMover:
 
     def __init__(self, context: DeskContext, link: NodeLink, book: FileBook, make: MakeStatements) -> None:
         self.stating = Stating(context, make)
+        self._link = link
         self._context = context
         self._up = Uploading(context, link, book)
         self._down = Downloading(context, link, book, self.stating)
+        self.beyond = Beyond(context, link)
         self._settings = context.settings.files
         self._again: dict[UUID, tuple[float, float, int]] = {}  # when next (monotonic), the pause then, bytes moved
 
@@ -42,6 +47,7 @@ class FileMover:
         """Move what is to be moved by itself, the oldest first; seconds until something is tried again."""
         if self._context.settings.transport == "file":
             return None
+        await self.take_back_pending()
         found = await self._context.in_thread(lambda: self._context.store.files.transfers(unfinished=True))
         now, waits = time.monotonic(), list[float]()
         for known in self._again.keys() - {transfer.message for transfer in found}:
@@ -60,6 +66,45 @@ class FileMover:
             self._again[transfer.message] = (time.monotonic() + pause, pause, after.bytes_moved)
             waits.append(pause)
         return min(waits, default=None)
+
+    async def take_back(self, transfer: FileTransfer, head: Head) -> int:
+        """Have the node let the files of a message go: how many it did; raises what keeps it from that.
+
+        Where nothing was ever announced there, there is nothing to let go.
+        """
+        try:
+            count = await self._link.ask(lambda node: node.cancel_files(head.digest))
+        except FileUnknownError:
+            count = 0
+        await self._note(transfer.at_state(TransferState.CANCELLED, truncate(self._context.clock())))
+        return count
+
+    async def take_back_pending(self) -> None:
+        """Tell the node what was cancelled while it could not be asked; what fails again stays to be done."""
+        store = self._context.store
+
+        def pending() -> list[tuple[FileTransfer, Head]]:
+            return [(one, store.messages.head(one.message).head) for one in store.files.to_take_back()]
+
+        for transfer, head in await self._context.in_thread(pending):
+            try:
+                await self.take_back(transfer, head)
+            except ComityError as problem:
+                if not problem.retryable:  # the node says that it may not be: nobody is to ask it for ever
+                    why = {"error": problem.code, "why": problem.detail}
+                    await self._note(transfer.at_state(TransferState.FAILED, truncate(self._context.clock()), **why))
+
+    async def _note(self, transfer: FileTransfer) -> None:
+        """Note what became of files that were cancelled, unless somebody resumed or erased them meanwhile."""
+        store = self._context.store
+
+        def write() -> None:
+            with store.database.transaction():
+                now = store.files.transfer(transfer.message)
+                if now is not None and now.state is TransferState.CANCELLING:
+                    store.files.note(transfer)
+
+        await self._context.in_thread(write)
 
     def _by_itself(self, transfer: FileTransfer) -> bool:
         if transfer.direction is Direction.SENT:

@@ -11,10 +11,23 @@ from uuid import UUID
 
 from exchange.content.verdicts import ScanResult
 from exchange.store.files import FileTransfer
-from exchange.views import Direction, FileState
+from exchange.views import Direction, FilesShareAt, FileState
 from protocol.event import Event, EventName
 from protocol.files.file_list import FileList
 from protocol.files.logged import agrees
+
+
+@dataclass(frozen=True, slots=True)
+class CancelledFiles:
+    """That files are moved no more. ``let_go``: how many the own node let go; None of files that came, and while that
+    node could not be asked: then ``not_asked`` is the code of why, and it is told as soon as it can be.
+    """
+
+    let_go: int | None
+    not_asked: str | None = None
+
+
+_HANDED_OVER = EventName.FileHandover.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +48,19 @@ class FileRow:
 
 @dataclass(frozen=True, slots=True)
 class MessageFiles:
-    """The files of one message, and how far they are. ``files`` is empty where the content was erased."""
+    """The files of one message, and how far they are. ``files`` is empty where the content was erased.
+
+    ``shares`` is what the nodes say of themselves, as far as they were asked; ``not_asked`` is the code of the error
+    that kept the own node from being asked.
+    """
 
     message: UUID
     thread: UUID
     direction: Direction
     transfer: FileTransfer
     files: tuple[FileRow, ...] = ()
+    shares: tuple[FilesShareAt, ...] = ()
+    not_asked: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +103,20 @@ class ProvedFileHop:
 
 @dataclass(frozen=True, slots=True)
 class FileTracking:
-    """The files of one message: between this desk and its node, and at each hop that is proved, in order of time."""
+    """The files of one message: between this desk and its node, and at each hop that is proved, in order of time.
+
+    ``shares`` and ``not_asked`` are as those of :class:`MessageFiles`: nothing of them is proved.
+    """
 
     transfer: FileTransfer
     hops: tuple[ProvedFileHop, ...] = ()
+    shares: tuple[FilesShareAt, ...] = ()
+    not_asked: str | None = None
+
+    def handed_over(self, recipients: int) -> bool:
+        """Whether it is proved that so many recipients have all of the files."""
+        whole = {hop.recipient for hop in self.hops if hop.event == _HANDED_OVER and hop.files == hop.of}
+        return len(whole) >= recipients
 
 
 def file_tracking(

@@ -13,6 +13,7 @@ from keys.transport.client import HttpRequest, Reach, Server, SignedClient
 from keys.transport.signing import Requester
 from protocol.encoding import cbor
 from protocol.errors import ComityError, MalformedError, PeerFailedError, TooLargeError
+from protocol.http.file_progress import MAX_ROWS_BYTES, FilesAt, ProgressAsked, decode_progress, encode_asked
 from protocol.http.files import (
     MAX_CANCEL_BYTES,
     MAX_DATA_BYTES,
@@ -20,6 +21,7 @@ from protocol.http.files import (
     MAX_MISSING_BYTES,
     FilesAnnounced,
     FilesHeld,
+    FilesTakenBack,
     FilesWanted,
     Ranges,
     SegmentSent,
@@ -106,9 +108,13 @@ class NodeClient:
 
     async def cancel_files(self, digest: bytes) -> int:
         """Take the files of a message back: how many the node let go."""
-        return decode_cancelled(
-            await self._ask("/v1/files/cancel", encode_cancel(digest), MAX_CANCEL_BYTES), self.server.title
-        )
+        body = await self._ask("/v1/files/cancel", encode_cancel(FilesTakenBack(digest)), MAX_CANCEL_BYTES)
+        return decode_cancelled(body, self.server.title)
+
+    async def file_progress(self, asked: ProgressAsked) -> tuple[FilesAt, ...]:
+        """How far the files of a message of this desk are at the node and beyond, by the nodes' own words."""
+        body = await self._ask("/v1/files/progress", encode_asked(asked), MAX_ROWS_BYTES)
+        return decode_progress(body, self.server.title)
 
     # --- Log ---
 

@@ -20,7 +20,7 @@ from exchange.office.processing_log import Giving, ProcessingLog
 from protocol.encoding import cbor
 from protocol.encoding.instants import from_ms, to_ms, truncate
 from protocol.encoding.phrase import phrase
-from protocol.errors import FileByHashOnlyError, ForbiddenError, OfficerNeededError, OfficerRoleError
+from protocol.errors import FileByHashOnlyError, HashOnlyNeverError, OfficerNeededError, OfficerRoleError
 from protocol.processing_log import Operation
 
 if TYPE_CHECKING:
@@ -64,7 +64,14 @@ def require_allowed(context: DeskContext, attachments: Iterable[Mapping[str, Any
     """Return if each of these files may be had as a file; raises :class:`FileByHashOnlyError`."""
     for attachment in attachments:
         if attachment.get("label") == LABEL and allowed_file(context, bytes.fromhex(attachment["sha256"])) is None:
-            raise FileByHashOnlyError
+            raise by_hash_only(context)
+
+
+def by_hash_only(context: DeskContext) -> FileByHashOnlyError:
+    """The refusal, with what this office's settings let an officer do about it."""
+    if context.settings.files.hash_only == "never":
+        return FileByHashOnlyError(phrase("the settings of this office allow no exception (hash_only in [files])"))
+    return FileByHashOnlyError(phrase("two officers may let this one file go: comity files allow"))
 
 
 class HashOnly:
@@ -96,7 +103,7 @@ class HashOnly:
         labelled = {one.sha256 for one in named if one.label == LABEL}
         for one in files:
             if (one.label == LABEL or one.sha256 in labelled) and self.allowed(bytes.fromhex(one.sha256)) is None:
-                raise FileByHashOnlyError
+                raise by_hash_only(self._context)
 
     def _said(self, message: Message, parsed: Parsed) -> Iterator[Message]:
         yield message
@@ -111,12 +118,12 @@ class HashOnly:
     def allow(self, sha256: bytes, reason: str, second: Login) -> AllowedFile:
         """Decide that one file may go: two officers, two persons, a reason; durable, and recorded.
 
-        Raises :class:`ForbiddenError` where the settings allow no exception, :class:`OfficerNeededError` where no
+        Raises :class:`HashOnlyNeverError` where the settings allow no exception, :class:`OfficerNeededError` where no
         officer acts, :class:`OfficerRoleError` for who counts as the same person or does not release, and as
         :func:`second_person`.
         """
         if self._settings.hash_only == "never":
-            raise ForbiddenError(phrase("the settings of this office allow no exception: hash_only in [files]"))
+            raise HashOnlyNeverError(phrase("hash_only in [files] is never"))
         register = OfficerRegister(self._store.database)
         first = self._acting.officer
         if first is None:

@@ -85,6 +85,7 @@ class TransferState(StrEnum):
     HELD_UP = "held_up"  # it was tried, and goes on by itself
     DONE = "done"
     FAILED = "failed"  # it does not go on by itself
+    CANCELLING = "cancelling"  # nothing is sent any more; the node is still to be told
     CANCELLED = "cancelled"
     GONE = "gone"  # the files were erased here
 
@@ -230,14 +231,14 @@ class FileTable:
             " ON CONFLICT (message) DO UPDATE SET sealed = excluded.sealed RETURNING seq",
             (row, self._cipher.seal(_TRANSFER, row, transfer.to_bytes())),
         )
-        if transfer.open:
+        if transfer.open or transfer.state is TransferState.CANCELLING:
             self._database.execute("INSERT INTO file_transfer_open (seq) VALUES (?) ON CONFLICT DO NOTHING", (seq,))
         else:
             self._database.execute("DELETE FROM file_transfer_open WHERE seq = ?", (seq,))
         self._agenda.mark_stale([self._names.thread(transfer.thread)])
 
     def progress(self, transfer: FileTransfer) -> None:
-        """As :meth:`note`, where nothing that is due changes by it."""
+        """As :meth:`note`, of one that is open now and stays it, where nothing that is due changes by it."""
         row = self._names.message(transfer.message)
         sealed = self._cipher.seal(_TRANSFER, row, transfer.to_bytes())
         self._database.execute(
@@ -253,6 +254,14 @@ class FileTable:
 
     def transfers(self, *, unfinished: bool = False, most: int = 10_000) -> list[FileTransfer]:
         """The transfers of this desk, the oldest first; ``unfinished``: those alone that go on by themselves."""
+        found = self._transfers(unfinished, most)
+        return [transfer for transfer in found if transfer.open] if unfinished else found
+
+    def to_take_back(self) -> list[FileTransfer]:
+        """The transfers that somebody cancelled while the node could not be asked."""
+        return [transfer for transfer in self._transfers(True) if transfer.state is TransferState.CANCELLING]
+
+    def _transfers(self, unfinished: bool, most: int = 10_000) -> list[FileTransfer]:
         rows = self._database.all(
             "SELECT message, sealed FROM file_transfer WHERE NOT ? OR seq IN (SELECT seq FROM file_transfer_open)"
             " ORDER BY seq DESC LIMIT ?",

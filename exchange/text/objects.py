@@ -102,7 +102,7 @@ def transfer_object(transfer: Any) -> dict[str, Any]:
 
 def files_object(found: Any) -> dict[str, Any]:
     """The files of a message (``exchange.desk._files.MessageFiles``), without their keys."""
-    return {**transfer_object(found.transfer), "listed": [plain(row) for row in found.files]}
+    return {**transfer_object(found.transfer), "listed": [plain(row) for row in found.files], **_shares(found)}
 
 
 def tracking_object(tracking: Tracking, files: Any = None) -> dict[str, Any]:
@@ -132,4 +132,9 @@ def tracking_object(tracking: Tracking, files: Any = None) -> dict[str, Any]:
 
 
 def _tracked_files(files: Any) -> dict[str, Any]:
-    return {**transfer_object(files.transfer), "hops": files.hops}
+    return {**transfer_object(files.transfer), "hops": files.hops, **_shares(files)}
+
+
+def _shares(found: Any) -> dict[str, Any]:
+    """What the nodes say of how far files are, and why the own node was not asked."""
+    return {"shares": [plain(share) for share in found.shares], "not_asked": found.not_asked}

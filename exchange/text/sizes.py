@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
+from exchange.i18n import _
+from exchange.text.zones import in_zone, shown_zone
+from exchange.views import FilesShareAt
+
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 _STEP = 1000
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
@@ -25,3 +31,43 @@ def duration_text(seconds: float) -> str:
     if whole < _DAY:
         return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
     return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
+
+
+_OLD = timedelta(seconds=60)
+"""A share that is older than this is not known any more."""
+
+
+def share_text(share: FilesShareAt, now: datetime) -> str:
+    """How much of a message's files a node or a desk has, by its own word; where that is old, since when."""
+    if share.end is not None:
+        return ended_text(share.end)
+    if share.percent is None:
+        return _("not known")
+    if share.percent == 100:
+        return _("all files")
+    if share.at is not None and now - share.at > _OLD:
+        text = _("{share} %, not known since {at}; it goes on by itself")
+        return text.format(share=share.percent, at=in_zone(share.at, shown_zone()))
+    if share.rate and share.left_s is not None:
+        text = _("{share} %, {rate} a second, {left} left; it goes on by itself")
+        return text.format(share=share.percent, rate=bytes_text(share.rate), left=duration_text(share.left_s))
+    return _("{share} %; it goes on by itself").format(share=share.percent)
+
+
+def ended_text(code: str) -> str:
+    """Why files are not kept at a node any more, by the code of its event or its refusal."""
+    match code:
+        case "cancelled" | "file-cancelled":
+            return _("cancelled by the sender")
+        case "forgotten":
+            return _("let go by the operator there")
+        case "gone-before":
+            return _("let go: the node before it does not keep them any more")
+        case "expired-unfetched":
+            return _("let go: all were there, and their time passed before they were fetched")
+        case "never-complete":
+            return _("let go: their time passed before all were there")
+        case "deleted":
+            return _("handed over, and let go after that")
+        case _:
+            return _("not kept there any more ({code})").format(code=code)

@@ -56,6 +56,8 @@ class WebDesk:
     cookie: str
     secure: bool
     facts: FactsKept = field(default_factory=FactsKept)
+    # The connections on which an officer is signed in: others end before them where there are too many.
+    signed_in: set[object] = field(default_factory=set)
 
 
 WEB_DESK: web.AppKey[WebDesk] = web.AppKey("web_desk")

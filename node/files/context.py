@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from node.context import NodeContext
+from node.files._shares import ToldShares
 from node.files.carried.hands import SignedHands
 from node.files.holdings import Holdings
 from node.files.pace import Pace
@@ -26,5 +27,6 @@ class FilesContext:
     monitor: Monitor
     pace: Pace
     hands: SignedHands
+    shares: ToldShares = field(default_factory=ToldShares)
     # Batches in memory on their way to all partners together: who waits for a place gets it in turn.
     in_memory: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(BATCHES_IN_MEMORY))

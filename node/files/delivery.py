@@ -37,8 +37,9 @@ from protocol.errors import (
     StorageFullError,
     UnavailableError,
 )
+from protocol.files.logged import CANCELLED
 from protocol.files.sealed_file import verify_segment
-from protocol.http.files import FilesAnnounced, SegmentSent, encode_segments
+from protocol.http.files import FilesAnnounced, FilesTakenBack, SegmentSent, encode_segments
 from protocol.http.problem import is_final
 
 # One request carries so much: few enough that several are under way at once, and little is sent again after a kill.
@@ -190,7 +191,9 @@ class PartnerFiles:
 
     async def _tell_cancelled(self, stored: StoredFileSet) -> None:
         with suppress(FileUnknownError, FileGoneError):  # it has nothing of them
-            await self._node.partners.get(self._partner).cancel_files(stored.digest)
+            await self._node.partners.get(self._partner).cancel_files(
+                FilesTakenBack(stored.digest, stored.end_reason or CANCELLED)
+            )
         await self._node.sequencer.perform(RecordCancelTold(stored.digest, self._partner))
 
     # --- Sending ------------------------------------------------------------------------------------------------------

@@ -16,10 +16,11 @@ from node.operations.logging import log_defect
 from node.peers.routes import relay_to_ask
 from node.store.file_operations import RecordFilesExpired
 from node.store.file_reads import StoredFileSet
-from protocol.errors import ComityError, FileGoneError, FileNotHereError, NotFoundError
+from protocol.errors import ComityError, FileCancelledError, FileGoneError, FileNotHereError, NotFoundError
 from protocol.files.file_list import check_list
-from protocol.files.logged import CANCELLED
-from protocol.http.files import MAX_DATA_BYTES, FilesAnnounced, FilesWanted, SegmentsWanted
+from protocol.files.logged import CANCELLED, GONE_BEFORE
+from protocol.http.file_progress import ProgressAsked
+from protocol.http.files import MAX_DATA_BYTES, FilesAnnounced, FilesShare, FilesWanted, SegmentsWanted
 
 T = TypeVar("T")
 
@@ -30,6 +31,8 @@ _MESSAGES = 8
 # Files of which nothing new came rest so long at most; of so many messages it is known how often nothing came.
 _REST_S = 30.0
 _MOST_KNOWN = 10_000
+# So long the sender's own node is asked why files are gone.
+_ASK_S = 5.0
 
 
 class FileFetcher:
@@ -92,10 +95,10 @@ class FileFetcher:
         client = self._node.partners.get(relay)
         try:
             if stored.file_list is None:
-                held = await client.fetch_files(FilesWanted(stored.digest), 0)
+                held = await client.fetch_files(FilesWanted(stored.digest, has=FilesShare(0, 0)), 0)
                 check_list(held.file_list, stored.file_set)
                 announced = FilesAnnounced(stored.digest, held.file_list, held.hands)
-                return await self._here(self._intake.announce(announced, relay, desk=False)) is not None
+                return await self._here(self._intake.announce(announced, relay)) is not None
             holding = await self._context.holdings.of(stored)
             if holding is None:
                 return False
@@ -104,11 +107,11 @@ class FileFetcher:
                 await self._intake.settle(holding)
                 return False
             wanted = await self._wanted(relay, holding)
-            came = await asyncio.gather(*(self._fetch(relay, stored, batch) for batch in wanted))
+            came = await asyncio.gather(*(self._fetch(relay, holding, batch) for batch in wanted))
         except (FileNotHereError, NotFoundError):
             return False
-        except FileGoneError:
-            await self._taken_back(stored)
+        except FileGoneError as problem:
+            await self._gone(relay, stored, problem)
             return False
         return any(came)
 
@@ -118,7 +121,7 @@ class FileFetcher:
         told = self._at_relay.pop(holding.digest, None)
         batches = [] if told is None else _batches(holding, told, most)
         if not batches:
-            held = await self._node.partners.get(relay).fetch_files(FilesWanted(holding.digest), 0)
+            held = await self._node.partners.get(relay).fetch_files(FilesWanted(holding.digest, has=holding.share), 0)
             await self._context.hands.keep(holding.digest, held.hands)
             told = SegmentMarks.of_ranges(holding.files, held.held)
             batches = _batches(holding, told, most)
@@ -126,14 +129,15 @@ class FileFetcher:
             self._at_relay[holding.digest] = told
         return batches
 
-    async def _fetch(self, relay: str, stored: StoredFileSet, wanted: Sequence[SegmentsWanted]) -> bool:
+    async def _fetch(self, relay: str, holding: Holding, wanted: Sequence[SegmentsWanted]) -> bool:
         """One request; whether anything came."""
         slowest = self._node.settings.files.slowest_bytes_per_s
         client = self._node.partners.get(relay)
-        held = await client.fetch_files(FilesWanted(stored.digest, tuple(wanted)), MAX_DATA_BYTES / slowest)
+        asked = FilesWanted(holding.digest, tuple(wanted), holding.share)
+        held = await client.fetch_files(asked, MAX_DATA_BYTES / slowest)
         if not held.segments:
             return False
-        answers = await self._here(self._intake.take(stored.digest, held.segments, relay))
+        answers = await self._here(self._intake.take(holding.digest, held.segments, relay))
         return answers is not None and None in answers
 
     async def _here(self, taken: Awaitable[T]) -> T | None:
@@ -145,14 +149,33 @@ class FileFetcher:
             self._node.metrics.refusals.labels("files-fetching", problem.code).inc()
             return None
 
-    async def _taken_back(self, stored: StoredFileSet) -> None:
-        """The relay let them go before they were here: they were taken back, or their time is over."""
+    async def _gone(self, relay: str, stored: StoredFileSet, problem: FileGoneError) -> None:
+        """The relay let them go before they were here: they end here too, for the reason that is true."""
         self._at_relay.pop(stored.digest, None)
+        reason = await self._why(relay, stored, problem)
         whole = whole_of(stored, await self._context.holdings.of(stored))
         with self._context.holdings.ending(stored.digest):
             await self._context.store.delete(stored.digest)
-            operation = RecordFilesExpired(stored.digest, CANCELLED, whole, self._node.clock())
+            operation = RecordFilesExpired(stored.digest, reason, whole, self._node.clock())
             await self._node.sequencer.perform(operation)
+        self._node.log.info("files-gone", count=stored.file_set.count, code=reason)
+        self._node.sequencer.wakeups.notify((ANY_FILES,))
+
+    async def _why(self, relay: str, stored: StoredFileSet, problem: FileGoneError) -> str:
+        """Whether their sender took them back: by the word of its own node, or of the relay if that cannot be asked.
+
+        A relay that lost them, or let them go too early, is not to say that their sender did.
+        """
+        cancelled = isinstance(problem, FileCancelledError)
+        try:
+            origin = self._node.directory.current.serving_node(stored.sender, self._node.clock())
+            if origin != relay and self._node.partners.can_reach(origin):
+                async with asyncio.timeout(_ASK_S):
+                    told = await self._node.partners.get(origin).file_progress(ProgressAsked(stored.digest))
+                cancelled = told[0].end == CANCELLED
+        except (ComityError, TimeoutError) as unanswered:
+            self._node.log.info("files-origin-not-asked", code=getattr(unanswered, "code", "unavailable"))
+        return CANCELLED if cancelled else GONE_BEFORE
 
 
 def _batches(holding: Holding, told: SegmentMarks, most: int) -> list[list[SegmentsWanted]]:

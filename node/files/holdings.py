@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from weakref import WeakValueDictionary
 
 from node.context import NodeContext
 from node.files._marks import SegmentMarks
+from node.files._speed import Speed
 from node.files.store import FileStore
+from node.operations.logging import log_defect
 from node.store.file_reads import StoredFileSet
-from protocol.errors import StorageFullError, UnavailableError
+from protocol.errors import ComityError, StorageFullError, UnavailableError
 from protocol.files.file_list import FileList, decode_list
 from protocol.files.logged import LARGE_FILE_BYTES, LoggedFiles, some_files
+from protocol.http.files import FilesShare
 
 # Holdings that stay in memory although nobody works with them.
 MAX_IDLE = 64
@@ -35,6 +40,7 @@ class Holding:
         self.marks = marks
         self.logged: set[int | None] = set()  # of which whole files (None: the set) an entry stands in the log
         self.ended = False
+        self.speed = Speed()
         self._changed = asyncio.Event()
 
     @property
@@ -61,9 +67,42 @@ class Holding:
         ]
         return [*large, None] if self.marks.absent == 0 and None not in self.logged else list(large)
 
+    @property
+    def share(self) -> FilesShare:
+        """How much of them is here."""
+        return FilesShare(self.bytes_here, len(self.marks.whole_numbers()))
+
+    @property
+    def bytes_here(self) -> int:
+        """Of all of them."""
+        return self.stored.file_set.total_bytes - self.marks.absent_bytes
+
     def whole(self) -> LoggedFiles:
         """What is said of the files that are whole here, when they end: none of them, some or all."""
         return some_files(self.files, [self.names[number] for number in self.marks.whole_numbers()])
+
+
+async def alone(node: NodeContext, work: Awaitable[object]) -> bool:
+    """Do the work for one message; whether it was done. An error in it is logged, and keeps no other."""
+    try:
+        await work
+    except ComityError as problem:
+        node.log.warning("files-interrupted", code=problem.code)
+    except Exception as problem:  # noqa: BLE001 - a defect in the files of one message
+        node.metrics.internal_errors.inc()
+        log_defect(node.log, problem)
+    else:
+        return True
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Reserved:
+    """So many bytes that ``payer`` announced are not here; ``since``: it announced them then, or some of them came."""
+
+    payer: str
+    absent_bytes: int
+    since: datetime
 
 
 class Holdings:
@@ -75,8 +114,9 @@ class Holdings:
         self._known: WeakValueDictionary[bytes, Holding] = WeakValueDictionary()
         self._idle: OrderedDict[bytes, Holding] = OrderedDict()
         self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
-        # Of each message: bytes that were announced and are not here, and until when they count, by the loop's clock.
-        self._expected: dict[bytes, tuple[int, float]] = {}
+        # Of each message of which something is still to come.
+        self._reserved: dict[bytes, _Reserved] = {}
+        self._moved: set[bytes] = set()
         self._ending: set[bytes] = set()
         self._reserving = asyncio.Lock()
         self._counted = False
@@ -84,11 +124,16 @@ class Holdings:
         """Of how many messages the files were whole by the log, and are not here."""
 
     async def count(self) -> None:
-        """Look at everything that the store holds of announced files: from now on room can be reserved."""
+        """Look at everything that the store holds of announced files: from now on room can be reserved.
+
+        A message that cannot be looked at keeps no other from being counted: all of its room is reserved.
+        """
         after = b""
         while page := await self._node.store.reads.file_sets(after, _PAGE):
             for stored in page:
-                await self.of(stored)
+                if not await alone(self._node, self.of(stored)):
+                    reserved = _Reserved(stored.payer, stored.file_set.total_bytes, self._node.clock())
+                    self._reserved.setdefault(stored.digest, reserved)
             after = page[-1].digest
         self._counted = True
 
@@ -126,25 +171,54 @@ class Holdings:
             self._idle.popitem(last=False)
 
     def _expect(self, holding: Holding) -> None:
-        """The holding was taken up (again): that alone gives it no more time."""
-        _, until = self._expected.get(holding.digest, (0, None))
-        self.note(holding)
-        if until is not None and holding.digest in self._expected:
-            self._expected[holding.digest] = (holding.marks.absent_bytes, until)
+        """The holding was taken up (again): that alone gives it no more time, and a restart neither."""
+        known = self._reserved.get(holding.digest)
+        now = self._node.clock()
+        self._reserve(holding, min(holding.stored.moved_at or now, now) if known is None else known.since)
 
     def note(self, holding: Holding) -> None:
-        """Something of the holding came, or was lost: so much room it still needs, for some time."""
-        until = asyncio.get_running_loop().time() + self._node.settings.files.reserved_h * 3_600
-        self._expected[holding.digest] = (holding.marks.absent_bytes, until)
-        if not holding.marks.absent:
-            del self._expected[holding.digest]
+        """Something of the holding came, or was lost: so much room it still needs, for some time from now."""
+        now = self._node.clock()
+        self._moved.add(holding.digest)
+        holding.speed.note(now, holding.bytes_here)
+        self._reserve(holding, now)
+
+    def _reserve(self, holding: Holding, since: datetime) -> None:
+        if holding.marks.absent:
+            absent = holding.marks.absent_bytes
+            self._reserved[holding.digest] = _Reserved(holding.stored.payer, absent, since)
+        else:
+            self._reserved.pop(holding.digest, None)
+
+    def _counts(self, reserved: _Reserved) -> bool:
+        return self._node.clock() < reserved.since + timedelta(hours=self._node.settings.files.reserved_h)
+
+    def lapsed(self, digest: bytes) -> bool:
+        """Whether nothing of these files came for so long that their room, and their quota, may be others'."""
+        reserved = self._reserved.get(digest)
+        return reserved is not None and not self._counts(reserved)
+
+    def unclaimed_bytes(self, payer: str) -> int:
+        """How many bytes of what ``payer`` announced are not here, and not reserved any more."""
+        own = (one for one in self._reserved.values() if one.payer == payer)
+        return sum(one.absent_bytes for one in own if not self._counts(one))
+
+    def take_moved(self) -> tuple[bytes, ...]:
+        """The messages of which something came since this was asked last."""
+        moved, self._moved = self._moved, set()
+        return tuple(moved)
+
+    def moved_again(self, digests: Iterable[bytes]) -> None:
+        """That these moved could not be written down: they are among the next."""
+        self._moved.update(digests)
 
     @contextmanager
     def ending(self, digest: bytes) -> Iterator[None]:
         """While these files are let go, and it is written down, nobody finds them any more."""
         self._ending.add(digest)
         self._idle.pop(digest, None)
-        self._expected.pop(digest, None)
+        self._reserved.pop(digest, None)
+        self._moved.discard(digest)
         ended = self._known.pop(digest, None)
         if ended is not None:
             ended.ended = True
@@ -157,8 +231,7 @@ class Holdings:
     @property
     def expected_bytes(self) -> int:
         """How many bytes were announced and are not here yet, where they may still be counted on."""
-        now = asyncio.get_running_loop().time()
-        return sum(size for size, until in self._expected.values() if until > now)
+        return sum(one.absent_bytes for one in self._reserved.values() if self._counts(one))
 
     @property
     def reserving(self) -> asyncio.Lock:

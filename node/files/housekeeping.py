@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Set
 from datetime import datetime, timedelta
 
 from node.files.context import FilesContext
+from node.files.holdings import alone
 from node.files.intake import FileIntake, whole_of
-from node.store.file_operations import RecordFilesDeleted, RecordFilesExpired
+from node.store.file_operations import NoteFilesMoved, RecordFilesDeleted, RecordFilesExpired
 from node.store.file_reads import StoredFileSet
 from protocol.errors import ComityError
 from protocol.files.logged import EXPIRED_UNFETCHED, NEVER_COMPLETE
 
 _PAGE = 100
+# After so many messages whose files cannot be let go in one round, the round ends.
+_MOST_STUCK = 1_000
 
 
 class FileHousekeeping:
@@ -22,6 +26,7 @@ class FileHousekeeping:
         self._context = context
         self._node = context.node
         self._intake = intake
+        self._stuck: set[bytes] = set()  # messages whose files could not be let go when that was tried last
 
     async def run(self) -> None:
         """Look at what is on the disk, then keep looking at what is over; returns only by cancellation."""
@@ -43,17 +48,36 @@ class FileHousekeeping:
         for digest in await self._context.store.messages():
             stored = await self._node.store.reads.file_set(digest)
             if stored is None or stored.ended:
-                await self._context.store.delete(digest)
+                await alone(self._node, self._context.store.delete(digest))
         await self._settle_all()
         await self._sweep_hands()
 
     async def look(self, now: datetime) -> None:
-        """Let go whose time is over, or whom nobody waits for since the retention passed."""
+        """Let go whose time is over, or whom nobody waits for since the retention passed.
+
+        Each message by itself: one whose files cannot be let go keeps no other, and is tried after the others.
+        """
         before = now - timedelta(hours=self._node.settings.files.retention_h)
-        while over := await self._node.store.reads.files_ending(now, before, _PAGE):
-            for stored in over:
-                await self._end(stored, now)
+        earlier, self._stuck = self._stuck, set()
+        await self._end_all(now, before, earlier)
+        await self._end_all(now, before, frozenset())
+        await self._note_moved(now)
         await self._settle_all()
+
+    async def _end_all(self, now: datetime, before: datetime, without: Set[bytes]) -> None:
+        reads = self._node.store.reads
+        while over := await reads.files_ending(now, before, _PAGE, self._stuck | without):
+            for stored in over:
+                if not await alone(self._node, self._end(stored, now)):
+                    self._stuck.add(stored.digest)
+            if len(self._stuck) >= _MOST_STUCK:  # it is not for one message: the next round tries again
+                return
+
+    async def _note_moved(self, now: datetime) -> None:
+        """Write down of which messages something came: what was reserved for the rest of them outlives a restart."""
+        moved = self._context.holdings.take_moved()
+        if moved and not await alone(self._node, self._node.sequencer.perform(NoteFilesMoved(moved, now))):
+            self._context.holdings.moved_again(moved)
 
     async def _end(self, stored: StoredFileSet, now: datetime) -> None:
         holding = await self._context.holdings.of(stored)
@@ -85,8 +109,11 @@ class FileHousekeeping:
         while page := await self._node.store.reads.file_sets(after, _PAGE):
             for stored in page:
                 if stored.whole_at is None and stored.file_list is not None:
-                    holding = await self._context.holdings.of(stored)
-                    if holding is not None:
-                        holding.logged.discard(None)
-                        await self._intake.settle(holding)
+                    await alone(self._node, self._settle(stored))
             after = page[-1].digest
+
+    async def _settle(self, stored: StoredFileSet) -> None:
+        holding = await self._context.holdings.of(stored)
+        if holding is not None:
+            holding.logged.discard(None)
+            await self._intake.settle(holding)

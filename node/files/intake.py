@@ -9,12 +9,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from node.files._endings import gone
 from node.files._passage import may_rest_at
 from node.files.context import FilesContext
 from node.files.holdings import Holding
 from node.files.store import SegmentObject
 from node.log.wakeups import ANY_FILES
-from node.store.file_operations import AnnounceFiles, CancelFiles, RecordFiles
+from node.store.file_operations import (
+    AnnounceFiles,
+    CancelFiles,
+    FilesQuota,
+    RecordFiles,
+    ReserveFilesAgain,
+)
 from node.store.file_reads import StoredFileSet
 from node.store.operations import Done
 from protocol.errors import (
@@ -26,7 +33,7 @@ from protocol.errors import (
     FileUnknownError,
 )
 from protocol.files.file_list import FileList, check_list, decode_list
-from protocol.files.logged import LoggedFiles, one_file, whole_set
+from protocol.files.logged import CANCELLED, FORGOTTEN, LoggedFiles, one_file, whole_set
 from protocol.files.sealed_file import verify_segment
 from protocol.http.files import FilesAnnounced, Ranges, SegmentSent
 from protocol.log.merkle import EMPTY_ROOT
@@ -41,19 +48,21 @@ class FileIntake:
         self._context = context
         self._node = context.node
 
-    async def announce(self, announced: FilesAnnounced, caller: str, *, desk: bool) -> list[Ranges]:
+    async def announce(self, announced: FilesAnnounced, caller: str) -> list[Ranges]:
         """Keep the list and reserve the room that the files take; the segments that are missing, of each file.
 
-        A repeat says how far it is. Raises :class:`FileUnknownError`, ``FileSetMismatchError``, ``FileQuotaError``,
-        :class:`FileNotSupportedError`, ``StorageFullError``, :class:`FileGoneError`, :class:`ExpiredError`.
+        A repeat says how far it is, and reserves again what is missing where the reservation ended. Raises
+        :class:`FileUnknownError`, ``FileSetMismatchError``, ``FileQuotaError``, :class:`FileNotSupportedError`,
+        ``StorageFullError``, :class:`FileGoneError`, :class:`ExpiredError`.
         """
         stored = await self._brought_by(announced.digest, caller)
         files = check_list(announced.file_list, stored.file_set)
         if stored.file_list is None:
-            await self._reserve(stored, announced, caller, desk=desk)
+            await self._reserve(stored, announced, caller)
         holding = await self._context.holdings.find(announced.digest)
         if holding is None:
-            raise FileGoneError("these files were let go here")
+            raise gone(await self._brought_by(announced.digest, caller))
+        await self._reserve_again(holding)
         await self._context.hands.keep(announced.digest, announced.hands)
         await self.settle(holding)
         self._node.metrics.files_announced.inc(stored.file_list is None)
@@ -63,12 +72,13 @@ class FileIntake:
         """Verify the segments and keep them, durable on return; None for each that is here now, else its refusal.
 
         Raises :class:`FileUnknownError`, :class:`FileNotReservedError`, :class:`FileGoneError`, :class:`ExpiredError`,
-        and what the store raises: then none of them counts as taken.
+        as :meth:`announce` where nothing came for so long that the room went to others and there is none now, and what
+        the store raises: then none of them counts as taken.
         """
         holding = await self._context.holdings.find(digest)
         if holding is None or holding.stored.payer != caller:
-            if (await self._brought_by(digest, caller)).ended:
-                raise FileGoneError("these files were let go here")
+            if (brought := await self._brought_by(digest, caller)).ended:
+                raise gone(brought)
             raise FileNotReservedError("the files of this message were not announced here")
         if holding.stored.expires <= self._node.clock():
             raise ExpiredError("the message's expiry has passed")
@@ -79,6 +89,8 @@ class FileIntake:
                 answers[position] = FileUnknownError("the announced files have no such segment")
             elif not holding.marks.has(sent.file, sent.segment.index):
                 fresh.append((position, sent))
+        if fresh:
+            await self._reserve_again(holding)
         for position, problem in await asyncio.to_thread(_verify, holding.files, fresh):
             answers[position] = problem
         proved = [sent for position, sent in fresh if answers[position] is None]
@@ -120,45 +132,68 @@ class FileIntake:
                 self._node.metrics.files_whole.inc()
                 self._node.log.info("files-whole", count=len(files.files), size=holding.stored.file_set.total_bytes)
 
-    async def cancel(self, digest: bytes, caller: str) -> int:
-        """Let the files go that nobody got yet; how many. Raises :class:`FileUnknownError`."""
-        return await self._cancel(await self._brought_by(digest, caller))
+    async def cancel(self, digest: bytes, caller: str, reason: str = CANCELLED) -> int:
+        """Let the files go that nobody got yet; how many. Raises :class:`FileUnknownError`.
+
+        A desk takes its own files back; a node passes on why it let them go, the ``reason``.
+        """
+        stored = await self._brought_by(digest, caller)
+        return await self._cancel(stored, CANCELLED if "@" in caller else reason)
 
     async def forget(self, digest: bytes) -> int:
         """The operator lets the files go that nobody got yet; how many. Raises :class:`FileUnknownError`."""
         stored = await self._node.store.reads.file_set(digest)
         if stored is None:
             raise FileUnknownError(_UNKNOWN)
-        return await self._cancel(stored)
+        return await self._cancel(stored, FORGOTTEN)
 
-    async def _cancel(self, stored: StoredFileSet) -> int:
+    async def _cancel(self, stored: StoredFileSet, reason: str) -> int:
         digest, caller = stored.digest, stored.payer
         holding = await self._context.holdings.find(digest)
         whole = whole_of(stored, holding)
-        done = await self._node.sequencer.perform(CancelFiles(digest, caller, whole, self._node.clock()))
+        done = await self._node.sequencer.perform(CancelFiles(digest, caller, reason, whole, self._node.clock()))
         if not done.count:
             return 0
-        self._node.log.info("files-cancelled", count=stored.file_set.count)
+        self._node.log.info("files-cancelled", count=stored.file_set.count, code=reason)
         with self._context.holdings.ending(digest):
             await self._context.store.delete(digest)
         self._node.sequencer.wakeups.notify((ANY_FILES,))
         return stored.file_set.count
 
-    async def _reserve(self, stored: StoredFileSet, announced: FilesAnnounced, caller: str, *, desk: bool) -> None:
+    async def _reserve(self, stored: StoredFileSet, announced: FilesAnnounced, caller: str) -> None:
         settings, holdings = self._node.settings.files, self._context.holdings
         total = stored.file_set.total_bytes
         if total > settings.max_set_bytes:
             raise FileNotSupportedError(f"this node takes at most {settings.max_set_bytes} bytes of files of a message")
-        quota = settings.desk_quota_bytes if desk else settings.partner_quota_bytes
         async with holdings.reserving:
             await holdings.require_room(total)
             may_rest = may_rest_at(self._node.name, stored.sender, self._node.directory.current)
             operation = AnnounceFiles(
-                announced.digest, caller, announced.file_list, quota, may_rest, self._node.clock()
+                announced.digest, caller, announced.file_list, self._quota(caller), may_rest, self._node.clock()
             )
             await self._node.sequencer.perform(operation)
             await holdings.find(announced.digest)  # from now on its bytes are expected
         self._node.sequencer.wakeups.notify((ANY_FILES,))
+
+    async def _reserve_again(self, holding: Holding) -> None:
+        """Reserve the room of what is missing where nothing came for so long that it was given to others."""
+        holdings, payer = self._context.holdings, holding.stored.payer
+        if not holdings.lapsed(holding.digest):
+            return
+        async with holdings.reserving:
+            if not holdings.lapsed(holding.digest):  # another request did
+                return
+            absent = holding.marks.absent_bytes
+            await holdings.require_room(absent)
+            operation = ReserveFilesAgain(holding.digest, payer, absent, self._quota(payer), self._node.clock())
+            await self._node.sequencer.perform(operation)
+            holdings.note(holding)
+
+    def _quota(self, payer: str) -> FilesQuota:
+        """What the desk, or the partner, may have in transit here."""
+        settings = self._node.settings.files
+        limit = settings.desk_quota_bytes if "@" in payer else settings.partner_quota_bytes
+        return FilesQuota(limit, self._context.holdings.unclaimed_bytes(payer))
 
     async def _brought_by(self, digest: bytes, caller: str) -> StoredFileSet:
         stored = await self._node.store.reads.file_set(digest)

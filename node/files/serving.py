@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from node.files._endings import gone
+from node.files._progress import FileProgress
 from node.files.context import FilesContext
 from node.files.holdings import Holding
 from node.store.file_operations import RecordCancelTold
 from node.store.file_reads import HopState, StoredFileSet
-from protocol.errors import FileGoneError, FileNotHereError, NotFoundError
+from protocol.errors import FileNotHereError, NotFoundError
 from protocol.files.sealed_file import Segment, split_segment_path
+from protocol.http.file_progress import FilesAt, ProgressAsked
 from protocol.http.files import MAX_DATA_BYTES, MAX_SEGMENTS, FilesHeld, FilesWanted, SegmentSent, SegmentsWanted
 
 
@@ -38,6 +41,7 @@ class FileServing:
     def __init__(self, context: FilesContext) -> None:
         self._context = context
         self._node = context.node
+        self._progress = FileProgress(context)
 
     async def fetch(self, wanted: FilesWanted, party: str) -> FilesHeld:
         """The list, which segments are here, and as many of those wanted as fit; raises as :meth:`look`."""
@@ -46,14 +50,16 @@ class FileServing:
     async def look(self, wanted: FilesWanted, party: str) -> Answerable:
         """What can be answered, before any of it is read.
 
-        Raises :class:`NotFoundError`, :class:`FileNotHereError` before they were announced, :class:`FileGoneError`.
+        Raises :class:`NotFoundError`, :class:`FileNotHereError` before they were announced, and as :func:`gone` says.
         """
         stored = await self._for(wanted.digest, party)
+        if wanted.has is not None:  # nobody can ask it, so it says so itself
+            self._context.shares.note(wanted.digest, party, wanted.has, self._node.clock())
         if stored.file_list is None:
             raise FileNotHereError("the files of this message were not announced here yet")
         holding = await self._context.holdings.of(stored)
         if holding is None:
-            raise FileGoneError("these files were let go here")
+            raise gone(stored)
         return Answerable(stored.file_list, holding, tuple(chosen(holding, wanted.wanted)))
 
     async def answer(self, found: Answerable, party: str) -> FilesHeld:
@@ -85,8 +91,12 @@ class FileServing:
         if state is HopState.TO_BE_TOLD:  # it is told by this
             await self._node.sequencer.submit(RecordCancelTold(digest, party))
         if stored.ended or state in (HopState.TO_BE_TOLD, HopState.GETS_NONE) or stored.expires <= self._node.clock():
-            raise FileGoneError("these files were let go here")
+            raise gone(stored)
         return stored
+
+    async def progress(self, asked: ProgressAsked, party: str) -> list[FilesAt]:
+        """How far files are; raises as :meth:`FileProgress.tell`."""
+        return await self._progress.tell(asked, party)
 
 
 async def read_segment(context: FilesContext, holding: Holding, number: int, index: int) -> SegmentSent:

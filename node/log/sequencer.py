@@ -29,7 +29,13 @@ from typing import TypeVar
 
 from node.log.checkpoint_file import KeptCheckpoint
 from node.log.wakeups import ANY_PARTNER, Wakeups
-from node.store.file_operations import AnnounceFiles, RecordCancelTold, RecordFilesTaken
+from node.store.file_operations import (
+    AnnounceFiles,
+    NoteFilesMoved,
+    RecordCancelTold,
+    RecordFilesTaken,
+    ReserveFilesAgain,
+)
 from node.store.interface import Store
 from node.store.operations import (
     AcceptSubmission,
@@ -84,10 +90,12 @@ _UNDATED = (
     | DeferOutbound
     | EraseEntries
     | MarkReceiptsSent
+    | NoteFilesMoved
     | PurgeDelivered
     | RecordCancelTold
     | RecordCosigned
     | RecordFilesTaken
+    | ReserveFilesAgain
     | SkipNumbers
 )
 

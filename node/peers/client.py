@@ -21,8 +21,8 @@ from protocol.errors import (
     TooLargeError,
     UnknownNodeError,
 )
+from protocol.http import file_progress, wire
 from protocol.http import files as file_bodies
-from protocol.http import wire
 from protocol.http.add_checkpoint import MAX_ANSWER_BYTES as MAX_COSIGNATURES_BYTES
 from protocol.http.add_checkpoint import SIZE_TYPE, decode_cosignatures, decode_old_size, encode_add_checkpoint
 from protocol.http.problem import MAX_PROBLEM_BYTES
@@ -149,9 +149,15 @@ class PartnerClient:
         answer = await self._post("/v1/files/fetch", body, file_bodies.MAX_HELD_BYTES, extra_s)
         return file_bodies.decode_held(answer, self._source)
 
-    async def cancel_files(self, message: bytes) -> int:
+    async def file_progress(self, asked: file_progress.ProgressAsked) -> tuple[file_progress.FilesAt, ...]:
+        """How far the files of a message are there and beyond, by the partner's word."""
+        body = file_progress.encode_asked(asked)
+        answer = await self._post("/v1/files/progress", body, file_progress.MAX_ROWS_BYTES)
+        return file_progress.decode_progress(answer, self._source)
+
+    async def cancel_files(self, taken_back: file_bodies.FilesTakenBack) -> int:
         """Take back the files of a message; how many the partner let go."""
-        body = await self._post("/v1/files/cancel", file_bodies.encode_cancel(message), file_bodies.MAX_CANCEL_BYTES)
+        body = await self._post("/v1/files/cancel", file_bodies.encode_cancel(taken_back), file_bodies.MAX_CANCEL_BYTES)
         return file_bodies.decode_cancelled(body, self._source)
 
     # --- Inside ---

@@ -14,19 +14,52 @@ from protocol.files.logged import LoggedFiles
 
 
 @dataclass(frozen=True, slots=True)
+class FilesQuota:
+    """So many bytes of files in transit one caller may have.
+
+    ``unclaimed_bytes`` of what it announced are neither here nor reserved any more, and do not count.
+    """
+
+    limit_bytes: int
+    unclaimed_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class AnnounceFiles:
     """``caller``, from whom the message came, announced its files: keeps the list, and so the room that they take.
 
-    A repeat changes nothing. Refused with ``FileQuotaError`` when the caller's files in transit would be more than
-    ``quota_bytes`` together, ``FileGoneError`` when these were let go, ``ExpiredError``. Files that may not rest are
-    over as soon as nobody waits for them.
+    A repeat changes nothing. Refused with ``FileQuotaError`` when the caller's files in transit would be more than the
+    quota together, ``FileGoneError`` when these were let go, ``ExpiredError``. Files that may not rest are over as soon
+    as nobody waits for them.
     """
 
     digest: bytes
     caller: str
     file_list: bytes
-    quota_bytes: int
+    quota: FilesQuota
     may_rest: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ReserveFilesAgain:
+    """``caller`` goes on with files whose reservation ended: reserves the ``absent_bytes`` that are still to come.
+
+    They are among the unclaimed ones of the quota. Refused as :class:`AnnounceFiles`.
+    """
+
+    digest: bytes
+    caller: str
+    absent_bytes: int
+    quota: FilesQuota
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NoteFilesMoved:
+    """Something of the files of these messages came since this was noted last; unknown ones are passed over."""
+
+    digests: tuple[bytes, ...]
     at: datetime
 
 
@@ -58,13 +91,15 @@ class RecordFilesTaken:
 
 @dataclass(frozen=True, slots=True)
 class CancelFiles:
-    """``caller``, from whom the message came, takes its files back: logs FileExpiry, unless nobody waited for them.
+    """The files are let go before their time: logs FileExpiry with the ``reason``, unless nobody waited for them.
 
-    ``Done.count`` is 1 when something was let go. Partners that wait for them are to be told.
+    ``caller`` is from whom the message came. ``Done.count`` is 1 when something was let go. Partners that wait for them
+    are to be told.
     """
 
     digest: bytes
     caller: str
+    reason: str
     whole: LoggedFiles
     at: datetime
 
@@ -79,7 +114,10 @@ class RecordCancelTold:
 
 @dataclass(frozen=True, slots=True)
 class RecordFilesExpired:
-    """The message's time passed before everyone had its files: logs FileExpiry with the reason; nothing is kept."""
+    """The files end before everyone had them: logs FileExpiry with the ``reason``; nothing is kept.
+
+    Partners that wait for them are to be told where that is before their time.
+    """
 
     digest: bytes
     reason: str
@@ -98,6 +136,8 @@ class RecordFilesDeleted:
 
 FileOperation = (
     AnnounceFiles
+    | ReserveFilesAgain
+    | NoteFilesMoved
     | RecordFiles
     | RecordFilesTaken
     | CancelFiles

@@ -35,7 +35,9 @@ class FileHop:
 class StoredFileSet:
     """The files of one message. ``peer`` brought it, None: it was submitted here; ``payer`` is whose room they take.
 
-    ``file_list`` is None until they were announced; ``ended`` says that nothing is kept any more.
+    ``file_list`` is None until they were announced; ``ended`` says that nothing is kept any more; ``moved_at`` is when
+    they were announced, or some of them came last, as far as that was noted. ``end_reason`` is why they were let go
+    before everyone had them, if that is so.
     """
 
     message_id: UUID
@@ -50,6 +52,8 @@ class StoredFileSet:
     done_at: datetime | None
     ended: bool
     hops: tuple[FileHop, ...]
+    moved_at: datetime | None = None
+    end_reason: str | None = None
 
     def state_of(self, party: str) -> HopState | None:
         """Where the party stands; None for one that is not to get them from here."""
@@ -78,9 +82,11 @@ class FileReads(Protocol):
     async def files_from(self, peer: str, limit: int, without: Collection[bytes] = ()) -> Sequence[StoredFileSet]:
         """Sets of messages that ``peer`` brought, not whole and not ended; the oldest first, but for ``without``."""
 
-    async def files_ending(self, now: datetime, done_before: datetime, limit: int) -> Sequence[StoredFileSet]:
+    async def files_ending(
+        self, now: datetime, done_before: datetime, limit: int, without: Collection[bytes] = ()
+    ) -> Sequence[StoredFileSet]:
         """Sets that are not ended and whose message expired before ``now``, or for which nobody waited any more
-        before ``done_before``, or at all where they may not rest."""
+        before ``done_before``, or at all where they may not rest; but for those of the digests ``without``."""
 
     async def envelope_waits(self, partner: str, now: datetime) -> bool:
         """Whether a message for the partner is due."""

@@ -46,6 +46,7 @@ ComityError                              internal                 _base
 ├─ UnauthenticatedError                  unauthenticated          _http
 ├─ ClockSkewError                        clock-skew               _http
 ├─ ForbiddenError                        forbidden                _http
+│  └─ HashOnlyNeverError                 hash-only-never          _files
 ├─ NotFoundError                         not-found                _http
 ├─ MethodError                           method-not-allowed       _http
 ├─ RateLimitedError                      rate-limited             _http
@@ -139,7 +140,9 @@ ComityError                              internal                 _base
 ├─ FileSetMismatchError                  file-set-mismatch        _files
 ├─ FileUnknownError                      file-unknown             _files
 ├─ FileNotReservedError                  file-not-reserved        _files
+├─ FileCopyAlteredError                  file-copy-altered        _files
 ├─ FileGoneError                         file-gone                _files
+│  └─ FileCancelledError                 file-cancelled           _files
 ├─ FileNotSupportedError                 file-not-supported       _files
 ├─ FileInfectedError                     file-infected            _files
 ├─ FileNotScannedError                   file-not-scanned         _files
@@ -197,6 +200,8 @@ from protocol.errors._evidence import TimestampInvalidError as TimestampInvalidE
 from protocol.errors._evidence import TimestampUnavailableError as TimestampUnavailableError
 from protocol.errors._files import FileAlteredError as FileAlteredError
 from protocol.errors._files import FileByHashOnlyError as FileByHashOnlyError
+from protocol.errors._files import FileCancelledError as FileCancelledError
+from protocol.errors._files import FileCopyAlteredError as FileCopyAlteredError
 from protocol.errors._files import FileGoneError as FileGoneError
 from protocol.errors._files import FileHashMismatchError as FileHashMismatchError
 from protocol.errors._files import FileInfectedError as FileInfectedError
@@ -211,6 +216,7 @@ from protocol.errors._files import FileQuotaError as FileQuotaError
 from protocol.errors._files import FileSetMismatchError as FileSetMismatchError
 from protocol.errors._files import FileSourceChangedError as FileSourceChangedError
 from protocol.errors._files import FileUnknownError as FileUnknownError
+from protocol.errors._files import HashOnlyNeverError as HashOnlyNeverError
 from protocol.errors._formats import ForwardTooLargeError as ForwardTooLargeError
 from protocol.errors._formats import InvalidAddressError as InvalidAddressError
 from protocol.errors._formats import MalformedError as MalformedError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from protocol.errors._base import ComityError
-from protocol.errors._http import UnavailableError
+from protocol.errors._http import ForbiddenError, UnavailableError
 
 
 class FileAlteredError(ComityError):
@@ -85,6 +85,13 @@ class FileGoneError(ComityError):
     advice = "Ask the sender to send the file again, in a new message."
 
 
+class FileCancelledError(FileGoneError):
+    """The sender took the file back before it was handed over."""
+
+    code = "file-cancelled"
+    advice = "Ask the sender whether another file comes; nothing is to be done here."
+
+
 class FileNotSupportedError(ComityError):
     """A desk or node that the files must pass does not take files, or not so many bytes."""
 
@@ -123,6 +130,21 @@ class FileSourceChangedError(ComityError):
     code = "file-source-changed"
     http_status = 409
     advice = "Make sure that nothing writes to the file (copy it first), then attach it again."
+
+
+class HashOnlyNeverError(ForbiddenError):
+    """The settings of this office allow no exception for material that is exchanged by its hash only."""
+
+    code = "hash-only-never"
+    advice = 'Send its hash and size; an exception needs hash_only = "two_officers" in [files] of the desk\'s settings.'
+
+
+class FileCopyAlteredError(ComityError):
+    """The copy on this machine is not the file that a message here names: it was altered, or is another file."""
+
+    code = "file-copy-altered"
+    http_status = 409
+    advice = "Take the file out of the desk again (comity files get), and find out who changed the copy."
 
 
 class FileByHashOnlyError(ComityError):

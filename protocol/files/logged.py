@@ -18,7 +18,12 @@ LARGE_FILE_BYTES = 64 * 1024 * 1024
 EXPIRED_UNFETCHED = "expired-unfetched"
 NEVER_COMPLETE = "never-complete"
 CANCELLED = "cancelled"
-"""Why a node let files go that it did not hand over."""
+FORGOTTEN = "forgotten"
+GONE_BEFORE = "gone-before"
+"""Why a node let files go that it did not hand over: their time passed, with all or not all of them here; the sender
+took them back; the operator let them go; the node that was to bring them does not keep them any more."""
+BEFORE_THEIR_TIME = frozenset({CANCELLED, FORGOTTEN, GONE_BEFORE})
+"""Of these those that the next nodes are told."""
 
 
 @dataclass(frozen=True, slots=True)

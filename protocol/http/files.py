@@ -14,6 +14,7 @@ from protocol.bundle_sizes import MAX_HAND_BYTES, MAX_HANDS
 from protocol.encoding import cbor, exact
 from protocol.errors import ComityError, MalformedError, PeerFailedError, TooLargeError
 from protocol.files.file_list import MAX_FILES, MAX_LIST_BYTES
+from protocol.files.logged import BEFORE_THEIR_TIME, CANCELLED
 from protocol.files.sealed_file import MAX_FILE_BYTES, SEGMENT_SIZES, Segment, split_segment_path
 
 MAX_SEGMENTS = 256
@@ -68,11 +69,31 @@ class SegmentsWanted:
 
 
 @dataclass(frozen=True, slots=True)
+class FilesShare:
+    """How much of a message's files a party has: bytes of segments, and how many files are whole."""
+
+    size_bytes: int
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
 class FilesWanted:
-    """What is fetched of the message with this digest; nothing wanted asks for the state alone."""
+    """What is fetched of the message with this digest; nothing wanted asks for the state alone.
+
+    ``has`` is how much of them the fetching party has, if it says so: nobody can ask it.
+    """
 
     digest: bytes
     wanted: tuple[SegmentsWanted, ...] = ()
+    has: FilesShare | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FilesTakenBack:
+    """The files of the message with this digest are let go, for a reason of :data:`BEFORE_THEIR_TIME`."""
+
+    digest: bytes
+    reason: str = CANCELLED
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,18 +204,21 @@ def _whole_segments(body: bytes) -> list[SegmentSent]:
 
 
 def encode_fetch(wanted: FilesWanted) -> bytes:
-    """The body that fetches: ``{1: message digest, 2: [[file number, first, count], ...]}``."""
-    return cbor.encode_ordered({1: wanted.digest, 2: [[one.file, one.first, one.count] for one in wanted.wanted]})
+    """The body that fetches: ``{1: message digest, 2: [[file number, first, count], ...], 3: [bytes, files]}``."""
+    value = {1: wanted.digest, 2: [[one.file, one.first, one.count] for one in wanted.wanted]}
+    has = {} if wanted.has is None else {3: [wanted.has.size_bytes, wanted.has.files]}
+    return cbor.encode_ordered(value | has)
 
 
 def decode_fetch(body: bytes) -> FilesWanted:
     """What a request fetches; raises :class:`MalformedError` and its kin."""
     value = cbor.decode(body, max_bytes=MAX_FETCH_BYTES, max_depth=3)
-    if type(value) is not dict or set(value) != {1, 2} or type(value[2]) is not list:
+    if type(value) is not dict or set(value) - {3} != {1, 2} or type(value[2]) is not list:
         raise MalformedError("what is fetched is the digest of a message and an array of what is wanted")
     if len(value[2]) > MAX_WANTED:
         raise TooLargeError(f"one request wants at most {MAX_WANTED} runs of segments")
-    return FilesWanted(_digest(value[1]), tuple(_wanted(row) for row in value[2]))
+    has = _share(value[3]) if 3 in value else None
+    return FilesWanted(_digest(value[1]), tuple(_wanted(row) for row in value[2]), has)
 
 
 def encode_held(held: FilesHeld) -> bytes:
@@ -236,17 +260,20 @@ def decode_held(body: bytes, source: str) -> FilesHeld:
         raise _nonsense(source) from problem
 
 
-def encode_cancel(digest: bytes) -> bytes:
-    """The body by which a submitter takes a message's files back: ``{1: message digest}``."""
-    return cbor.encode_ordered({1: digest})
+def encode_cancel(taken_back: FilesTakenBack) -> bytes:
+    """The body by which a message's files are let go: ``{1: message digest}``, and ``2: reason`` for another one."""
+    reason = {} if taken_back.reason == CANCELLED else {2: taken_back.reason}
+    return cbor.encode_ordered({1: taken_back.digest, **reason})
 
 
-def decode_cancel(body: bytes) -> bytes:
-    """The digest of the message whose files are taken back; raises :class:`MalformedError` and its kin."""
+def decode_cancel(body: bytes) -> FilesTakenBack:
+    """Which files are let go, and why; raises :class:`MalformedError` and its kin."""
     value = cbor.decode(body, max_bytes=MAX_CANCEL_BYTES, max_depth=2)
-    if type(value) is not dict or set(value) != {1}:
+    if type(value) is not dict or set(value) - {2} != {1}:
         raise MalformedError("what is let go is named by the digest of its message")
-    return _digest(value[1])
+    if 2 in value and (type(value[2]) is not str or value[2] not in BEFORE_THEIR_TIME - {CANCELLED}):
+        raise MalformedError("files are let go for a reason that has a code")
+    return FilesTakenBack(_digest(value[1]), value.get(2, CANCELLED))
 
 
 def encode_cancelled(files: int) -> bytes:
@@ -389,6 +416,15 @@ def _wanted(row: Any) -> SegmentsWanted:
     if type(row) is not list or len(row) != 3 or type(row[0]) is not int or not 0 <= row[0] < MAX_FILES:
         raise MalformedError("what is wanted is the number of a file, its first segment and how many they are")
     return SegmentsWanted(row[0], *_pair(row[1:]))
+
+
+def _share(value: Any) -> FilesShare:
+    if type(value) is not list or len(value) != 2 or any(type(number) is not int for number in value):
+        raise MalformedError("how much a party has is a number of bytes and one of files")
+    size, files = value
+    if not 0 <= size <= MAX_FILE_BYTES or not 0 <= files <= MAX_FILES:
+        raise MalformedError("nobody has so much of the files of a message")
+    return FilesShare(size, files)
 
 
 def _digest(value: Any) -> bytes:

@@ -104,6 +104,10 @@ async def test_a_desk_that_ends_in_the_middle_goes_on_where_it_was(federation: F
     await federation.start("jp")
     async with federation.desk("24-7@jp") as jp, federation.desk("24-7@fr") as fr:
         assert (await jp.files.resume(sent.id)).state == "done"
+        tracked = await jp.files.tracking(sent.id)
+        assert tracked is not None
+        assert [(one.party, one.behind) for one in tracked.shares] == [("jp", None), ("fr", "jp"), ("24-7@fr", "fr")]
+        assert tracked.shares[0].percent == 100
         await fr.wait_for(lambda desk: has_message(desk, sent.id))
         async with watching(fr):
             await until(lambda: is_done(fr, sent.id))

@@ -69,6 +69,16 @@ async def test_files_pass_a_relay_to_a_nation_that_fetches_and_to_a_hosted_desk_
         await parcels.send(world, tokyo, parcel, list(parcel.segments))
 
         await parcels.held_here(world.nodes["gh"], parcel)
+        rows = await parcels.progress(world, tokyo, parcel)
+        total = parcel.files.file_set.total_bytes
+        assert {party: row.behind for party, row in rows.items()} == {
+            "jp": None,
+            "fr": "jp",
+            "gh": "fr",  # fr cannot ask it: it says so itself, when it fetches
+            "24-7@xa": "fr",
+        }
+        assert [rows[party].size_bytes for party in ("jp", "fr")] == [total, total]
+        assert rows["gh"].size_bytes is not None
         assert await parcels.fetch_all(world, hosted, parcel) == parcel.content
         await parcels.state_files(world, hosted, EventName.FileHandover, parcel)
         proved = await parcels.file_events(world, tokyo, 6)

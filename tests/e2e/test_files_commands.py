@@ -53,7 +53,7 @@ async def test_files_in_transit_are_listed_and_let_go_and_the_sender_learns_it(t
             str(other.envelope.routing.id)
         ]
         (proved,) = await parcels.file_events(world, tokyo, 1)
-        assert (proved.event.name.value, proved.event.reasons) == ("FileExpiry", ("cancelled",))
+        assert (proved.event.name.value, proved.event.reasons) == ("FileExpiry", ("forgotten",))
         assert await world.nodes["jp"].evidence.store.messages() == []
         await world.stop("jp")
         refused = await ask("files", "forget", home, str(other.envelope.routing.id), "--yes", expect=4)

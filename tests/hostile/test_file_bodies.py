@@ -203,7 +203,7 @@ async def test_random_bodies_about_files_never_meet_a_defect(world: World) -> No
         "/v1/files/open": parcel.announcement,
         parcel.target: parcel.body([(0, 0)]),
         "/v1/files/fetch": wanted,
-        "/v1/files/cancel": bodies.encode_cancel(parcel.digest),
+        "/v1/files/cancel": bodies.encode_cancel(bodies.FilesTakenBack(parcel.digest)),
     }
     for target, body in whole.items():
         for _ in range(15):

@@ -36,6 +36,7 @@ from protocol.envelope import Envelope, parse_envelope, verify_envelope
 from protocol.errors import ComityError, LogUnavailableError, QuorumNotMetError, UnavailableError
 from protocol.event import Event, EventName, LeafReference, encode_event
 from protocol.files.file_list import FileSet
+from protocol.http.file_progress import FilesAt, ProgressAsked
 from protocol.http.files import FilesAnnounced, FilesHeld, FilesWanted, Ranges, SegmentSent
 from protocol.http.wire import EnvelopeAnswer, MailboxEntry, MailboxPage
 from protocol.log.checkpoint import Checkpoint, SoftLogSigner, sign_checkpoint
@@ -274,6 +275,10 @@ class Client:
     async def fetch_files(self, wanted: FilesWanted) -> FilesHeld:
         self.node.reach("fetch-files")
         return self.node.world.files.fetch(wanted)
+
+    async def file_progress(self, asked: ProgressAsked) -> tuple[FilesAt, ...]:
+        self.node.reach("file-progress")
+        return self.node.world.files.progress(asked.digest, self.node.name, self.node.world.clock())
 
     async def cancel_files(self, digest: bytes) -> int:
         self.node.reach("cancel-files")

@@ -35,9 +35,9 @@ from protocol.errors import ComityError
 from protocol.event import Event, EventName, decode_event
 from protocol.files.file_list import FileList, encode_list
 from protocol.files.sealed_file import Segment
+from protocol.http import file_progress, wire
 from protocol.http import files as bodies
-from protocol.http import wire
-from protocol.http.files import FilesAnnounced, FilesHeld, FilesWanted, Ranges, SegmentSent
+from protocol.http.files import FilesAnnounced, FilesHeld, FilesTakenBack, FilesWanted, Ranges, SegmentSent
 from tests.conformance.store import JP, NOW, PARIS, TOKYO, ForeignLog, incoming, reference, submission
 from tests.worlds.parcels import sealed_sample
 
@@ -112,7 +112,7 @@ class InProcess:
 
     async def announce_files(self, announced: FilesAnnounced, files: int) -> tuple[Ranges, ...]:
         decoded = bodies.decode_open(bodies.encode_open(announced))
-        missing = await self.node.intake.announce(decoded, self.own, desk=False)
+        missing = await self.node.intake.announce(decoded, self.own)
         return bodies.decode_missing(bodies.encode_missing(missing), files, self.own)
 
     async def send_segments(self, message: bytes, body: bytes, count: int, extra_s: float) -> list[ComityError | None]:
@@ -131,8 +131,14 @@ class InProcess:
         held = await self.node.serving.fetch(bodies.decode_fetch(bodies.encode_fetch(wanted)), self.own)
         return bodies.decode_held(bodies.encode_held(held), self.own)
 
-    async def cancel_files(self, message: bytes) -> int:
-        return await self.node.intake.cancel(message, self.own)
+    async def cancel_files(self, taken_back: FilesTakenBack) -> int:
+        decoded = bodies.decode_cancel(bodies.encode_cancel(taken_back))
+        return await self.node.intake.cancel(decoded.digest, self.own, decoded.reason)
+
+    async def file_progress(self, asked: file_progress.ProgressAsked) -> tuple[file_progress.FilesAt, ...]:
+        decoded = file_progress.decode_asked(file_progress.encode_asked(asked))
+        rows = await self.node.serving.progress(decoded, self.own)
+        return file_progress.decode_progress(file_progress.encode_progress(rows), self.own)
 
 
 class FileNode:
@@ -148,7 +154,8 @@ class FileNode:
         self.sequencer = Sequencer(self.database, JP, KeptCheckpoint(CheckpointFile(path / "last")), self.clock)
         self.partners, self.foreign = InProcess(name), ForeignLog()
         trusting = cast(Any, SimpleNamespace(require_trusted=lambda partner: None))
-        self.directory = SimpleNamespace(current=SimpleNamespace(nodes=dict))  # of no nation
+        serving = lambda address, at: address.node  # noqa: E731
+        self.directory = SimpleNamespace(current=SimpleNamespace(nodes=dict, serving_node=serving))  # of no nation
         node = NodeContext(
             name,
             settings,
@@ -196,7 +203,7 @@ class FileNode:
         await self.sequencer.perform(operation)
 
     async def announce(self, files: Files, caller: str = SENDER) -> list[Ranges]:
-        return await self.intake.announce(files.announced, caller, desk="@" in caller)
+        return await self.intake.announce(files.announced, caller)
 
     async def missing(self, files: Files) -> set[tuple[int, int]]:
         """The places that the node says are missing."""

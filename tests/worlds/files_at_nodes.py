@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from protocol.errors import ComityError, FileUnknownError, UnavailableError
 from protocol.files.file_list import FileList, check_list
 from protocol.files.sealed_file import verify_segment
+from protocol.http.file_progress import FilesAt, decode_progress, encode_progress
 from protocol.http.files import (
     FilesAnnounced,
     FilesHeld,
+    FilesShare,
     FilesWanted,
     Ranges,
     SegmentSent,
@@ -44,6 +47,8 @@ class FilesAtNodes:
     break_after: int | None = None
     refuse: ComityError | None = None
     hidden: set[tuple[int, int]] = field(default_factory=set)
+    told: list[FilesShare | None] = field(default_factory=list)  # what who fetches says that it has
+    beyond: tuple[FilesAt, ...] = ()  # what is told of the nodes behind the first one
     spoil: bool = False
 
     def _reach(self, call: str, size: int) -> None:
@@ -80,6 +85,7 @@ class FilesAtNodes:
 
     def fetch(self, wanted: FilesWanted) -> FilesHeld:
         self._reach("fetch", 0)
+        self.told.append(wanted.has)
         held = self.held.get(wanted.digest)
         if held is None:
             raise UnavailableError("the files have not arrived")
@@ -98,6 +104,15 @@ class FilesAtNodes:
             altered = bytes(memoryview(first.segment.data)[:-1]) + b"\x00"
             found[0] = SegmentSent(first.file, type(first.segment)(first.segment.index, first.segment.path, altered))
         return FilesHeld(held.raw, ranges, tuple(found))
+
+    def progress(self, digest: bytes, node: str, now: datetime) -> tuple[FilesAt, ...]:
+        self._reach("progress", 0)
+        held = self.held.get(digest)
+        if held is None:
+            raise FileUnknownError
+        here = sum(len(one.segment.data) for own in held.segments for one in own.values())
+        rows = (FilesAt(node, None, here, None, now), *(self.beyond))
+        return decode_progress(encode_progress(rows), node)
 
     def cancel(self, digest: bytes) -> int:
         self._reach("cancel", 0)

@@ -17,8 +17,9 @@ from protocol.files.file_list import FileList, encode_list
 from protocol.files.logged import LoggedFiles, whole_set
 from protocol.files.sealed_file import SealedFile, Segment, SegmentTree, segment_hash
 from protocol.files.sealing import FileSealer
+from protocol.http import file_progress, wire
 from protocol.http import files as bodies
-from protocol.http import wire
+from protocol.http.file_progress import FilesAt, ProgressAsked
 from protocol.http.files import FilesAnnounced, FilesHeld, FilesWanted, Ranges, SegmentSent, SegmentsWanted
 from protocol.receipt import VerifiedReceipt
 from protocol.statement import DeskStatement, sign_statement
@@ -114,6 +115,14 @@ async def announce(world: World, desk: Desk, parcel: Parcel) -> tuple[Ranges, ..
     reply = await call(world, desk, "/v1/files/open", parcel.announcement)
     assert reply.status == 200, reply.body
     return bodies.decode_missing(reply.body, len(parcel.files.files), "it")
+
+
+async def progress(world: World, desk: Desk, parcel: Parcel) -> dict[str, FilesAt]:
+    """How far the files are at each party, as the desk's node tells."""
+    asked = file_progress.encode_asked(ProgressAsked(parcel.digest, file_progress.MAX_WAIT_MS))
+    reply = await call(world, desk, "/v1/files/progress", asked)
+    assert reply.status == 200, reply.body
+    return {row.party: row for row in file_progress.decode_progress(reply.body, "it")}
 
 
 async def send(world: World, desk: Desk, parcel: Parcel, places: Sequence[tuple[int, int]]) -> list[str | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from html.parser import HTMLParser
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -12,11 +13,13 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from exchange.desk.desk import open_desk
+from exchange.office.officers import Login, Role, new_officer_key
 from exchange.service.service import DeskService
 from exchange.service.sessions import Sessions
 from exchange.settings import Home
 from exchange.web.calls import WebDesk
 from exchange.web.server import web_desk
+from keys.secrets.keystore import FAST
 from protocol.address import Address
 from tests.worlds.desks import PASSPHRASE, World
 
@@ -127,6 +130,11 @@ class Visitor:
             return Shown(path, answer.status, dict(answer.headers), text)
 
 
+OFFICER = "a-tanaka"
+OFFICER_PASSPHRASE = b"a blue bicycle at dawn"
+ALL_ROLES = frozenset(Role)
+
+
 @dataclass
 class Pages:
     """The running pages of one desk."""
@@ -138,6 +146,12 @@ class Pages:
     def origin(self) -> str:
         """Where a browser finds them."""
         return next(iter(self.desk.origins.origins))
+
+    @property
+    def now(self) -> datetime:
+        """The desk's clock."""
+        assert self.service.opened is not None
+        return self.service.opened.context.clock()
 
     @asynccontextmanager
     async def visitor(self, language: str = "en") -> AsyncIterator[Visitor]:
@@ -155,3 +169,23 @@ async def web_serving(world: World, address: Address) -> AsyncIterator[Pages]:
         service = DeskService(home, cast("Any", None), cast("Any", None), Sessions(Home(home).officers, 900.0))
         service.opened = await stack.enter_async_context(open_desk(home, PASSPHRASE, clock=cast("Any", world.clock)))
         yield Pages(await stack.enter_async_context(web_desk(service)), service)
+
+
+async def add_officer(
+    pages: Pages, officer: str = OFFICER, passphrase: bytes = OFFICER_PASSPHRASE, roles: frozenset[Role] = ALL_ROLES
+) -> None:
+    """Register an officer of the desk; the first one has all roles."""
+    assert pages.service.opened is not None
+    context = pages.service.opened.context
+    registered = bool(await (await pages.service.desk(Login())).office.officers())
+    login = Login(OFFICER, OFFICER_PASSPHRASE) if registered else Login()
+    key = new_officer_key(context.home.officers, officer, passphrase, FAST, context.clock())
+    await (await pages.service.desk(login)).office.add_officer(officer, officer.title(), "Inspector", roles, key)
+
+
+@asynccontextmanager
+async def with_officers(world: World, address: Address) -> AsyncIterator[Pages]:
+    """The pages of a desk with one officer, who has all roles."""
+    async with web_serving(world, address) as pages:
+        await add_officer(pages)
+        yield pages

@@ -13,6 +13,7 @@ import typer
 from exchange.cli._attaching import file_progress, require_whole
 from exchange.cli._options import (
     DEFAULT_HOME,
+    SHORT_ID,
     HomeOption,
     IdArgument,
     JsonOption,
@@ -32,9 +33,11 @@ from exchange.cli.output import line, print_json, safe
 from exchange.i18n import _
 from keys.local.terminal import UNCHECKED, UNVERIFIED
 from protocol.encoding.phrase import phrase
-from protocol.errors import NotFoundError
+from protocol.errors import FileCopyAlteredError, NotFoundError
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from exchange.content.verdicts import ScanResult
     from exchange.custody.chain import Custody
     from exchange.desk.desk import Desk
@@ -68,11 +71,15 @@ def custody(
     """Show custody."""
 
     async def work(desk: Desk) -> None:
-        wanted = _hash_of(Path(what)) if Path(what).is_file() else what
-        messages = [await desk.messages.resolve(message)] if message else await desk.custody.messages_with(wanted)
-        if not messages:
-            raise NotFoundError(phrase("no message here names that file"))
-        found = [one for each in messages for one in await desk.custody.chains(each, [wanted])]
+        only = None if message is None else await desk.messages.resolve(message)
+        copy = Path(what) if Path(what).is_file() else None
+        wanted = what if copy is None else _hash_of(copy)
+        try:
+            found = await _chains(desk, only, wanted)
+        except NotFoundError:
+            if copy is not None:
+                await _require_unaltered(desk, copy, wanted)
+            raise
         if as_json:
             print_json({"files": found})
             return
@@ -81,6 +88,32 @@ def custody(
                 line(text)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+async def _chains(desk: Desk, only: UUID | None, wanted: str) -> list[Custody]:
+    messages = [only] if only is not None else await desk.custody.messages_with(wanted)
+    if not messages:
+        raise NotFoundError(phrase("no message here names that file"))
+    return [one for each in messages for one in await desk.custody.chains(each, [wanted])]
+
+
+async def _require_unaltered(desk: Desk, copy: Path, hashed: str) -> None:
+    """Return if the file on this machine is no copy, by its name, of one that a message names.
+
+    Raises :class:`FileCopyAlteredError`: the chain of a file is not that of a copy which is not the file any more.
+    """
+    for message in await desk.custody.messages_with(copy.name):
+        for custody in await desk.custody.chains(message, [copy.name]):
+            raise FileCopyAlteredError(
+                phrase(
+                    "{path} is not the file that message {message} names so: its SHA-256 is {found}, and the message"
+                    " names {named}. The custody of the file itself: comity files custody {named}",
+                    path=str(copy),
+                    message=str(message)[-SHORT_ID:],
+                    found=hashed,
+                    named=custody.file.sha256,
+                )
+            )
 
 
 def custody_lines(custody: Custody) -> Iterator[str]:

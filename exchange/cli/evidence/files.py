@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
@@ -27,15 +28,18 @@ from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _
 from exchange.text.labels import code_label
 from exchange.text.objects import files_object, transfer_object
-from exchange.text.sizes import bytes_text, duration_text
+from exchange.text.sizes import bytes_text, duration_text, share_text
 from keys.local.terminal import QUEUED, REFUSED, UNVERIFIED, write
-from protocol.errors import DeskBusyError, UsageError
+from protocol.errors import DeskBusyError, FileCancelledError, UsageError
 
 if TYPE_CHECKING:
     from exchange.desk.desk import Desk
     from exchange.files.progress import Told
     from exchange.files.shown import FileTracking, MessageFiles
     from exchange.store.files import FileTransfer
+
+# So many nodes and desks a list names; one message by itself shows all of them.
+_SHOWN_PARTIES = 3
 
 app = typer.Typer(no_args_is_help=True)
 OptionalIdArgument = Annotated[str | None, typer.Argument(help=_("The message's id, or its first or last characters."))]
@@ -60,18 +64,20 @@ def list_(
 
     async def work(desk: Desk) -> None:
         reached = await synced(desk, sync=sync)
-        found = await desk.files.listed(None if message is None else await desk.messages.resolve(message))
+        named = None if message is None else await desk.messages.resolve(message)
+        found = await desk.files.listed(named, ask=reached.done)
         if as_json:
             print_json({"messages": [files_object(one) for one in found], **reached.members()})
             return
         reached.say()
         table(
             _("Messages with files"),
-            [_("Message"), _("Way"), _("Files"), _("Size"), _("How far")],
+            [_("Message"), _("Way"), _("Files"), _("Size"), _("How far"), _("Beyond this desk")],
             [_row(one) for one in found],
         )
         if message is not None:
             _print_files(found[0])
+            print_shares(found[0])
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -79,7 +85,21 @@ def list_(
 def _row(one: MessageFiles) -> tuple[object, ...]:
     transfer = one.transfer
     way = _("sent") if transfer.direction == "sent" else _("received")
-    return str(one.message)[-SHORT_ID:], way, transfer.files, bytes_text(transfer.total_bytes), how_far(transfer)
+    size, short = bytes_text(transfer.total_bytes), str(one.message)[-SHORT_ID:]
+    return short, way, transfer.files, size, how_far(transfer), _beyond(one)
+
+
+def _beyond(one: MessageFiles) -> str:
+    """What the nodes say, in a few words: of the last ones on the way."""
+    if one.not_asked is not None:
+        return _("the node could not be asked ({code})").format(code=one.not_asked)
+    before = {share.behind for share in one.shares}
+    last = [share for share in one.shares if share.party not in before]
+    now = _now()
+    return "; ".join(
+        _("{party}: {far}").format(party=safe(share.party), far=share_text(share, now))
+        for share in last[:_SHOWN_PARTIES]
+    )
 
 
 def _print_files(one: MessageFiles) -> None:
@@ -132,12 +152,9 @@ def get(
         with file_progress(as_json=as_json) as told:
             opened = await desk.files.get(found, folder, names=names or (), target=target, told=told)
         if as_json:
-            print_json(
-                {
-                    "files": [{"path": str(one.path), "name": one.attachment["name"]} for one in opened],
-                    **reached.members(),
-                }
-            )
+            from exchange.acts.evidence import opened_object
+
+            print_json({"files": list(map(opened_object, opened)), **reached.members()})
             return
         for one in opened:
             if one.path.name == one.attachment["name"]:
@@ -145,6 +162,10 @@ def get(
             else:
                 text = _("{path}: as its sender says; the sender calls it {name}")
                 line(text.format(path=safe(str(one.path)), name=safe(one.attachment["name"])))
+            if one.scan is not None and one.scan.finding.reason != "off":
+                from exchange.cli.evidence.custody import scan_text
+
+                line(f"  {scan_text(one.scan)}")
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -228,14 +249,22 @@ def cancel(
 ) -> None:
     """Cancel files."""
 
-    async def work(desk: Desk) -> None:
-        count = await desk.files.cancel(await desk.messages.resolve(message))
+    async def work(desk: Desk) -> int | None:
+        from exchange.acts.evidence import cancel_files
+
+        done = await cancel_files(desk, await desk.messages.resolve(message))
+        count = done["let_go"]
         if as_json:
-            print_json({"cancelled": True, "let_go": count})
+            print_json(done)
+        elif done["not_asked"] is not None:
+            text = _("Nothing more of it is sent. The node could not be asked ({code}): it still has what it got.")
+            line(text.format(code=done["not_asked"]))
+            line(_("It is told to let that go as soon as it can be asked: by the running desk, or the next command."))
         elif count is None:
             line(_("Nothing of it is fetched any more; comity files resume goes on."))
         else:
             line(_("Files that the node let go: {count}; what was handed over before stays there.").format(count=count))
+        return QUEUED if done["not_asked"] is not None else None
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -322,6 +351,32 @@ def print_hops(tracked: FileTracking) -> None:
         ],
     )
 
+    print_shares(tracked)
+
+
+def _now() -> datetime:
+    from exchange.desk.desk import utc_now
+
+    return utc_now()
+
+
+def print_shares(told: FileTracking | MessageFiles) -> None:
+    """How far the files are at the nodes, by their own words."""
+    if told.not_asked is not None:
+        line(
+            _("How far the files are beyond this desk is not known: the node could not be asked ({code})").format(
+                code=told.not_asked
+            )
+        )
+    if not told.shares:
+        return
+    now = _now()
+    table(
+        _("Files now, as each node says of itself; nothing of it is proved"),
+        [_("At"), _("After"), _("How far"), _("Files"), _("As of")],
+        [(one.party, one.behind, share_text(one, now), one.files, one.at) for one in told.shares],
+    )
+
 
 def how_far(transfer: FileTransfer) -> str:
     """How far the files of a message are, in words."""
@@ -330,8 +385,12 @@ def how_far(transfer: FileTransfer) -> str:
     match transfer.state:
         case "done":
             return _("all files are with the node") if sent else _("all files are here")
+        case "failed" if transfer.error == FileCancelledError.code:
+            return _("cancelled by the sender")
         case "failed":
             return _("given up: {why} ({code})").format(why=safe(_(transfer.why or "")), code=transfer.error)
+        case "cancelling":
+            return _("cancelled; the node is still to be told")
         case "cancelled":
             return _("cancelled")
         case "gone":

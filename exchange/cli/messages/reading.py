@@ -247,7 +247,7 @@ def track(
     async def work(desk: Desk) -> None:
         reached = await synced(desk, wait, sync=sync)
         message = await desk.messages.resolve(message_id)
-        tracking, files = await desk.messages.track(message), await desk.files.tracking(message)
+        tracking, files = await desk.messages.track(message), await desk.files.tracking(message, ask=reached.done)
         if as_json:
             print_json({**tracking_object(tracking, files), **reached.members()})
             return

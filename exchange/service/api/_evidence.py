@@ -11,7 +11,7 @@ from exchange.desk.replies import DeskReplies
 from exchange.files.shown import FileRow
 from exchange.service.api._derived import act
 from exchange.service.api.shapes import NamedShape, hints_of
-from exchange.views import Direction, VerificationReport
+from exchange.views import Direction, FilesShareAt, VerificationReport
 
 _MESSAGE = "/v1/messages/{message}"
 _GIVEN = {"to": "Who gets it: a court, a person, or a contact point.", "purpose": "A code of the list record_purpose."}
@@ -31,7 +31,7 @@ _TRANSFER = NamedShape(
         **{"rate": int, "at": datetime, "error": str | None, "why": str | None},
     },
 )
-_FILES = {**_TRANSFER, "listed": [FileRow]}
+_FILES = {**_TRANSFER, "listed": [FileRow], "shares": [FilesShareAt], "not_asked": str | None}
 
 ENDPOINTS = (
     act(

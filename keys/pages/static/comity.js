@@ -78,6 +78,7 @@
       const kept = [["_token", meta("comity-lock")], ["_action", form?.getAttribute("action") ?? ""], ["_back", here]];
       try { await post("/lock", [...kept, ...fields]); } finally { location.assign(`/unlock?${new URLSearchParams({ back: here })}`); }
     };
+    all('form[action="/lock"]').forEach((form) => form.addEventListener("submit", (sent) => { sent.preventDefault(); lock(); }));
     setInterval(() => { if (Date.now() - last >= idle * 1000) { last = Infinity; lock(); } }, 1_000);
   }
 
@@ -100,4 +101,71 @@
       if (said) { said.hidden = false; said.focus(); }
     }
   }
+
+  /* Passkeys: what the authenticator computes goes to the desk, and is kept nowhere. */
+  const bytes = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (one) => one.charCodeAt(0));
+  const text = (buffer) => btoa(String.fromCharCode(...new Uint8Array(buffer))).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+  const prfOf = (made) => {
+    const first = made.getClientExtensionResults().prf?.results?.first;
+    return first ? text(first) : "";
+  };
+  const sent = async (path, fields) => {
+    const said = await fetch(path, { method: "POST", body: new URLSearchParams(fields), credentials: "same-origin" });
+    if (!said.ok) throw new Error(path);
+    return said.json();
+  };
+  const asked = async (path, token) => {
+    const options = await sent(path, { _token: token });
+    options.challenge = bytes(options.challenge);
+    options.extensions.prf.eval.first = bytes(options.extensions.prf.eval.first);
+    if (options.user) options.user.id = bytes(options.user.id);
+    for (const list of ["excludeCredentials", "allowCredentials"]) options[list]?.forEach((one) => { one.id = bytes(one.id); });
+    return options;
+  };
+  const shownAs = (made, response) => JSON.stringify({ id: made.id, rawId: text(made.rawId), type: made.type, clientExtensionResults: {}, response });
+  const signIn = async (button) => {
+    const options = await asked("/sign-in/passkey/ask", button.dataset.askToken);
+    const made = await navigator.credentials.get({ publicKey: options });
+    const given = {
+      authenticatorData: text(made.response.authenticatorData), clientDataJSON: text(made.response.clientDataJSON),
+      signature: text(made.response.signature), userHandle: made.response.userHandle ? text(made.response.userHandle) : null,
+    };
+    const said = await sent("/sign-in/passkey", {
+      _token: button.dataset.token, back: button.dataset.back ?? "", answer: shownAs(made, given), output: prfOf(made),
+    });
+    if (said.go) { location.assign(said.go); return; }
+    const form = document.querySelector('form[action="/sign-in"]');
+    form.elements.half.value = said.half;
+    form.elements.officer.value = said.officer;
+    document.querySelector("[data-passkey-half]").hidden = false;
+    form.elements.passphrase.focus();
+  };
+  const add = async (button) => {
+    const options = await asked("/settings/passkeys/ask", button.dataset.askToken);
+    const made = await navigator.credentials.create({ publicKey: options });
+    let output = prfOf(made);
+    if (!output && made.getClientExtensionResults().prf?.enabled) {
+      /* Some authenticators compute only when they sign in. */
+      const again = await navigator.credentials.get({ publicKey: {
+        challenge: crypto.getRandomValues(new Uint8Array(32)), rpId: options.rp.id, userVerification: "required",
+        allowCredentials: [{ type: "public-key", id: made.rawId }], extensions: { prf: options.extensions.prf },
+      } });
+      output = prfOf(again);
+    }
+    const given = { attestationObject: text(made.response.attestationObject), clientDataJSON: text(made.response.clientDataJSON) };
+    const said = await sent("/settings/passkeys", {
+      _token: button.dataset.token, name: document.getElementById("name").value, answer: shownAs(made, given), output,
+    });
+    location.assign(said.go);
+  };
+  all("button[data-passkey]").forEach((button) => {
+    if (!window.PublicKeyCredential) { button.hidden = true; return; }
+    button.addEventListener("click", async () => {
+      const refused = document.querySelector("[data-passkey-refusal]");
+      refused.hidden = true;
+      button.disabled = true;
+      try { await (button.dataset.passkey === "add" ? add : signIn)(button); } catch { refused.hidden = false; }
+      button.disabled = false;
+    });
+  });
 })();

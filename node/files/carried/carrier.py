@@ -17,6 +17,7 @@ from typing import Any
 
 from keys.directory.carried_signatures import carried_key
 from keys.local.carried.folder import BLOCK, CarriedFolder, Pack
+from node.files._endings import gone
 from node.files._marks import SegmentMarks
 from node.files._passage import may_pass_on
 from node.files.carried.hands import CarriedHand, note_hand
@@ -247,11 +248,11 @@ class FileCarrier:
         if stored is None:
             raise FileUnknownError("no message of this digest with files is here")
         if stored.ended:
-            raise FileGoneError("these files were let go here")
+            raise gone(stored)
         file_list = await asyncio.to_thread(taking.folder.file_list, at.digest)
         announced = FilesAnnounced(at.digest, file_list)
         try:
-            await self._intake.announce(announced, stored.payer, desk="@" in stored.payer)
+            await self._intake.announce(announced, stored.payer)
         except (FileQuotaError, StorageFullError) as problem:  # there may be room for those of another message
             taking.step.refuse(at.digest, problem)
             return None

@@ -14,8 +14,8 @@ from node.http.api.endpoint import Endpoint, cbor_response, count_verdicts, dige
 from node.http.authentication import Caller, require_desk, require_partner
 from node.http.context import HttpContext
 from node.http.refusals import HEADERS
+from protocol.http import file_progress, wire
 from protocol.http import files as bodies
-from protocol.http import wire
 
 
 def _party(context: HttpContext, caller: Caller) -> str:
@@ -28,7 +28,7 @@ def _party(context: HttpContext, caller: Caller) -> str:
 async def announce(context: HttpContext, caller: Caller, request: web.Request, body: bytes) -> web.Response:
     """The list of a message's files; the answer says which segments are missing here, also after a break."""
     party = _party(context, caller)
-    missing = await context.files.announce(bodies.decode_open(body), party, desk=caller.desk is not None)
+    missing = await context.files.announce(bodies.decode_open(body), party)
     return cbor_response(bodies.encode_missing(missing))
 
 
@@ -69,7 +69,16 @@ async def fetch(context: HttpContext, caller: Caller, request: web.Request, body
 async def cancel(context: HttpContext, caller: Caller, request: web.Request, body: bytes) -> web.Response:
     """Take back what nobody got yet of a message's files; how many files were let go."""
     party = _party(context, caller)
-    return cbor_response(bodies.encode_cancelled(await context.files.cancel(bodies.decode_cancel(body), party)))
+    taken_back = bodies.decode_cancel(body)
+    let_go = await context.files.cancel(taken_back.digest, party, taken_back.reason)
+    return cbor_response(bodies.encode_cancelled(let_go))
+
+
+async def progress(context: HttpContext, caller: Caller, request: web.Request, body: bytes) -> web.Response:
+    """How far the files are here and beyond; the next nodes are asked for as long as the caller says."""
+    party = _party(context, caller)
+    rows = await context.file_serving.progress(file_progress.decode_asked(body), party)
+    return cbor_response(file_progress.encode_progress(rows))
 
 
 ENDPOINTS = (
@@ -77,4 +86,5 @@ ENDPOINTS = (
     Endpoint("POST", "/v1/files/segments", "files-segments", take, bodies.MAX_SEGMENTS_BYTES, of_files=True),
     Endpoint("POST", "/v1/files/fetch", "files-fetch", fetch, bodies.MAX_FETCH_BYTES),
     Endpoint("POST", "/v1/files/cancel", "files-cancel", cancel, bodies.MAX_CANCEL_BYTES),
+    Endpoint("POST", "/v1/files/progress", "files-progress", progress, file_progress.MAX_ASKED_BYTES),
 )

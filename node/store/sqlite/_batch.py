@@ -12,11 +12,13 @@ from typing import Any
 from node.store.file_operations import (
     AnnounceFiles,
     CancelFiles,
+    NoteFilesMoved,
     RecordCancelTold,
     RecordFiles,
     RecordFilesDeleted,
     RecordFilesExpired,
     RecordFilesTaken,
+    ReserveFilesAgain,
 )
 from node.store.operations import (
     AcceptSubmission,
@@ -52,11 +54,13 @@ from node.store.sqlite._files import (
     announce_files,
     cancel_files,
     forget_files,
+    note_files_moved,
     record_cancel_told,
     record_files,
     record_files_deleted,
     record_files_expired,
     record_files_taken,
+    reserve_files_again,
 )
 from node.store.sqlite._import_entries import import_entries
 from node.store.sqlite._relay import (
@@ -198,6 +202,8 @@ _APPLY: dict[type[Any], Callable[[Rows, Any], Result]] = {
     SkipNumbers: skip_numbers,
     ImportEntries: import_entries,
     AnnounceFiles: announce_files,
+    ReserveFilesAgain: reserve_files_again,
+    NoteFilesMoved: note_files_moved,
     RecordFiles: record_files,
     RecordFilesTaken: record_files_taken,
     CancelFiles: cancel_files,

@@ -17,7 +17,7 @@ from protocol.files.file_list import FileSet
 # A message's id is the index of its first entry: one that is not released yet is not there for a reader.
 _SETS = (
     "SELECT m.message_id, f.digest, m.sender, m.peer, f.set_digest, f.files, f.bytes, f.payer, f.list, f.expires_ms,"
-    " f.whole_ms, f.done_ms, f.ended_ms, f.message,"
+    " f.whole_ms, f.done_ms, f.ended_ms, f.moved_ms, f.end_reason, f.message,"
     " (SELECT group_concat(h.party || ' ' || h.state || ' ' || h.recipients, char(10)) FROM file_hop h"
     " WHERE h.message = f.message)"
     " FROM file_set f JOIN message m ON m.id = f.message WHERE f.message < ?"
@@ -69,13 +69,16 @@ class FileReader:
         of_these = " AND f.payer = ? AND f.whole_ms IS NULL AND f.ended_ms IS NULL AND" + _WITHOUT
         return self._sets(of_these + " ORDER BY f.message LIMIT ?", (released, peer, _digests(without), limit))
 
-    def files_ending(self, released: int, now: datetime, done_before: datetime, limit: int) -> list[StoredFileSet]:
-        """See ``FileReads``."""
+    def files_ending(
+        self, released: int, now: datetime, done_before: datetime, page: tuple[int, Collection[bytes]]
+    ) -> list[StoredFileSet]:
+        """See ``FileReads``; ``page``: how many at the most, and without which."""
+        limit, without = page
         over = (
             " AND f.ended_ms IS NULL AND (f.expires_ms < ? OR f.done_ms <= ? OR (f.done_ms IS NOT NULL AND"
-            " NOT f.may_rest)) ORDER BY f.expires_ms LIMIT ?"
+            " NOT f.may_rest)) AND" + _WITHOUT + " ORDER BY f.expires_ms LIMIT ?"
         )
-        return self._sets(over, (released, to_ms(now), to_ms(done_before), limit))
+        return self._sets(over, (released, to_ms(now), to_ms(done_before), _digests(without), limit))
 
     def envelope_waits(self, partner: str, now: datetime) -> bool:
         """See ``FileReads``."""
@@ -102,6 +105,8 @@ def _stored(row: tuple[object, ...]) -> StoredFileSet:
         whole,
         done,
         ended,
+        moved,
+        end_reason,
         _,
         hops,
     ) = row
@@ -118,6 +123,8 @@ def _stored(row: tuple[object, ...]) -> StoredFileSet:
         done_at=None if done is None else from_ms(_int(done)),
         ended=ended is not None,
         hops=tuple(map(_hop, str(hops or "").splitlines())),
+        end_reason=None if end_reason is None else str(end_reason),
+        moved_at=None if moved is None else from_ms(_int(moved)),
     )
 
 

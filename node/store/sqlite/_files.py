@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -11,11 +11,14 @@ from node.store._leaves import EventSubject
 from node.store.file_operations import (
     AnnounceFiles,
     CancelFiles,
+    FilesQuota,
+    NoteFilesMoved,
     RecordCancelTold,
     RecordFiles,
     RecordFilesDeleted,
     RecordFilesExpired,
     RecordFilesTaken,
+    ReserveFilesAgain,
 )
 from node.store.file_reads import HopState
 from node.store.operations import Incoming, RecordStatement
@@ -32,12 +35,16 @@ from protocol.errors import (
 )
 from protocol.event import Event, EventName
 from protocol.files.file_list import decode_list
-from protocol.files.logged import CANCELLED, LoggedFiles, check_logged, whole_set
+from protocol.files.logged import BEFORE_THEIR_TIME, LoggedFiles, check_logged, whole_set
 
 _INSERT_SET = (
     "INSERT INTO file_set (message, digest, set_digest, files, bytes, payer, expires_ms) VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
-_INSERT_HOP = "INSERT OR IGNORE INTO file_hop (message, party, recipients) VALUES (?, ?, ?)"
+_INSERT_HOP = (
+    "INSERT INTO file_hop (message, party, state, recipients) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT (message, party) DO UPDATE SET state = excluded.state, recipients = excluded.recipients"
+)
+_FIND_HOP = "SELECT state, recipients FROM file_hop WHERE message = ? AND party = ?"
 _INSERT_EVENT = "INSERT INTO file_event (message, event, party, file, idx) VALUES (?, ?, ?, ?, ?)"
 _COUNT_EVENTS = "SELECT count(*) FROM file_event WHERE message = ? AND event = ? AND party = ?"
 # A desk states something of each file alone and, at the most, as often of some of them together. The log is for ever.
@@ -45,9 +52,10 @@ _STATED_FOR_EACH_FILE = 2
 _SET_HOP = "UPDATE file_hop SET state = ? WHERE message = ? AND party = ? AND state = ?"
 # Those who wait get none; partners come into the state that is given.
 _CLOSE = "UPDATE file_hop SET state = CASE WHEN instr(party, '@') > 0 THEN 3 ELSE ? END WHERE message = ? AND state = 0"
+_MOVED = "UPDATE file_set SET moved_ms = ? WHERE digest = ?"
 _BEGIN = frozenset({EventName.FileAcceptance, EventName.FileRelayAcceptance})
 _ENDS = frozenset({EventName.FileDeletion, EventName.FileExpiry})
-_END = "UPDATE file_set SET ended_ms = ? WHERE message = ?"
+_END = "UPDATE file_set SET ended_ms = ?, end_reason = ? WHERE message = ?"
 # Nobody waits any more: from then on the time runs after which they are let go.
 _DONE = (
     "UPDATE file_set SET done_ms = ?1 WHERE message = ?2 AND done_ms IS NULL"
@@ -66,6 +74,16 @@ class _FileEvent:
     name: EventName
     desk: str | None = None
     peer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """Files end by this event, for the reason if it is a negative one."""
+
+    event: EventName
+    whole: LoggedFiles
+    at: datetime
+    reason: str | None = None
 
 
 class _SetRow:
@@ -109,18 +127,39 @@ def keep_files(rows: Rows, message: int, incoming: Incoming, payer: str, parties
         expires_ms = to_ms(incoming.expires)
         row = (message, incoming.digest, files.digest, files.count, files.total_bytes, payer, expires_ms)
         rows.execute(_INSERT_SET, row)
-    hops = [(message, party, " ".join(map(str, recipients))) for party, recipients in parties]
-    added = sum(rows.execute(_INSERT_HOP, hop).rowcount for hop in hops)
-    if added:
+    waits = [_wait_for(rows, message, party, recipients) for party, recipients in parties]
+    if any(waits):
         # Somebody waits (again), also for the entry that says that the files are here.
         rows.execute("UPDATE file_set SET whole_ms = NULL, done_ms = NULL WHERE message = ?", (message,))
 
 
-def no_files_for(rows: Rows, message: int, party: str, at: datetime) -> None:
-    """The party does not get the message, and so none of its files."""
-    closed = rows.execute(_SET_HOP, (HopState.GETS_NONE, message, party, HopState.WAITS))
-    if closed.rowcount:
-        rows.execute(_DONE, (to_ms(at), message))
+def _wait_for(rows: Rows, message: int, party: str, recipients: Iterable[Address]) -> bool:
+    """The party is to get the files for these recipients too; whether it did not wait for any before.
+
+    One that has them needs no more of them: it hands them on to its further recipients itself.
+    """
+    further = [str(recipient) for recipient in recipients]
+    known = rows.execute(_FIND_HOP, (message, party)).fetchone()
+    if known is None or known[0] == HopState.GETS_NONE:  # none of those before get the message from there
+        rows.execute(_INSERT_HOP, (message, party, HopState.WAITS, " ".join(further)))
+        return True
+    together = " ".join(dict.fromkeys((*known[1].split(), *further)))
+    if together != known[1]:
+        rows.execute(_INSERT_HOP, (message, party, known[0], together))
+    return False
+
+
+def no_files_for(rows: Rows, message: int, party: str, refused: Sequence[str], at: datetime) -> None:
+    """The party does not get the message for the ``refused`` recipients, and so none of its files for them."""
+    known = rows.execute(_FIND_HOP, (message, party)).fetchone()
+    if known is None or known[0] != HopState.WAITS:
+        return
+    left = " ".join(recipient for recipient in known[1].split() if recipient not in refused)
+    if left and refused:
+        rows.execute(_INSERT_HOP, (message, party, HopState.WAITS, left))
+        return
+    rows.execute(_SET_HOP, (HopState.GETS_NONE, message, party, HopState.WAITS))
+    rows.execute(_DONE, (to_ms(at), message))
 
 
 def forget_files(rows: Rows, messages: list[tuple[int]]) -> None:
@@ -142,17 +181,42 @@ def announce_files(rows: Rows, operation: AnnounceFiles) -> Result:
         return Result(duplicate=True)
     if from_ms(row.message.expires_ms) <= operation.at:
         raise ExpiredError("the message's expiry has passed")
-    (taken,) = rows.execute(
-        "SELECT COALESCE(sum(bytes), 0) FROM file_set WHERE payer = ? AND list IS NOT NULL AND ended_ms IS NULL",
-        (operation.caller,),
-    ).fetchone()
-    if taken + row.bytes > operation.quota_bytes:
-        raise FileQuotaError(
-            f"{operation.caller} has {taken} bytes of files in transit here, and may have {operation.quota_bytes}"
-        )
-    kept = (operation.file_list, operation.may_rest, row.message.id)
-    rows.execute("UPDATE file_set SET list = ?, may_rest = ? WHERE message = ?", kept)
+    _require_quota(rows, operation.caller, row.bytes, operation.quota)
+    kept = (operation.file_list, operation.may_rest, to_ms(operation.at), row.message.id)
+    rows.execute("UPDATE file_set SET list = ?, may_rest = ?, moved_ms = ? WHERE message = ?", kept)
     return Result(count=1)
+
+
+def reserve_files_again(rows: Rows, operation: ReserveFilesAgain) -> Result:
+    """See :class:`~node.store.file_operations.ReserveFilesAgain`."""
+    row = _SetRow(rows, operation.digest)
+    row.require_from(operation.caller)
+    if row.ended:
+        raise FileGoneError("these files were let go here")
+    if from_ms(row.message.expires_ms) <= operation.at:
+        raise ExpiredError("the message's expiry has passed")
+    _require_quota(rows, operation.caller, operation.absent_bytes, operation.quota)
+    rows.execute(_MOVED, (to_ms(operation.at), operation.digest))
+    return Result(count=1)
+
+
+def note_files_moved(rows: Rows, operation: NoteFilesMoved) -> Result:
+    """See :class:`~node.store.file_operations.NoteFilesMoved`."""
+    changed = rows.executemany(_MOVED, [(to_ms(operation.at), digest) for digest in operation.digests])
+    return Result(count=changed.rowcount)
+
+
+def _require_quota(rows: Rows, caller: str, wanted: int, quota: FilesQuota) -> None:
+    (announced,) = rows.execute(
+        "SELECT COALESCE(sum(bytes), 0) FROM file_set WHERE payer = ? AND list IS NOT NULL AND ended_ms IS NULL",
+        (caller,),
+    ).fetchone()
+    taken = announced - quota.unclaimed_bytes
+    if taken + wanted > quota.limit_bytes:
+        raise FileQuotaError(
+            f"{caller} has {taken} bytes of files in transit here, and may have {quota.limit_bytes}: {wanted} more do"
+            " not fit"
+        )
 
 
 def record_files(rows: Rows, operation: RecordFiles) -> Result:
@@ -191,19 +255,12 @@ def record_files_taken(rows: Rows, operation: RecordFilesTaken) -> Result:
 
 def cancel_files(rows: Rows, operation: CancelFiles) -> Result:
     """See :class:`~node.store.file_operations.CancelFiles`."""
-    row, at = _SetRow(rows, operation.digest), operation.at
+    row = _SetRow(rows, operation.digest)
     row.require_from(operation.caller)
     waiting = rows.execute("SELECT 1 FROM file_hop WHERE message = ? AND state = 0", (row.message.id,)).fetchone()
     if row.ended or waiting is None:
         return Result(duplicate=True)
-    index = _log(rows, row, _FileEvent(EventName.FileExpiry), operation.whole, at, (CANCELLED,))
-    rows.execute(_CLOSE, (HopState.TO_BE_TOLD, row.message.id))
-    rows.partners.update(
-        party
-        for (party,) in rows.execute("SELECT party FROM file_hop WHERE message = ? AND state = 2", (row.message.id,))
-    )
-    rows.execute(_END, (to_ms(at), row.message.id))
-    return Result((index,), count=1)
+    return _end(rows, row, _Ending(EventName.FileExpiry, operation.whole, operation.at, operation.reason))
 
 
 def record_cancel_told(rows: Rows, operation: RecordCancelTold) -> Result:
@@ -215,24 +272,31 @@ def record_cancel_told(rows: Rows, operation: RecordCancelTold) -> Result:
 
 def record_files_expired(rows: Rows, operation: RecordFilesExpired) -> Result:
     """See :class:`~node.store.file_operations.RecordFilesExpired`."""
-    return _end(rows, operation.digest, EventName.FileExpiry, operation.whole, operation.at, (operation.reason,))
+    ending = _Ending(EventName.FileExpiry, operation.whole, operation.at, operation.reason)
+    return _end(rows, _SetRow(rows, operation.digest), ending)
 
 
 def record_files_deleted(rows: Rows, operation: RecordFilesDeleted) -> Result:
     """See :class:`~node.store.file_operations.RecordFilesDeleted`."""
-    return _end(rows, operation.digest, EventName.FileDeletion, operation.whole, operation.at, ())
+    ending = _Ending(EventName.FileDeletion, operation.whole, operation.at)
+    return _end(rows, _SetRow(rows, operation.digest), ending)
 
 
-def _end(
-    rows: Rows, digest: bytes, event: EventName, whole: LoggedFiles, at: datetime, reasons: tuple[str, ...]
-) -> Result:
-    row = _SetRow(rows, digest)
+def _end(rows: Rows, row: _SetRow, ending: _Ending) -> Result:
     if row.ended:
         return Result(duplicate=True)
-    index = _log(rows, row, _FileEvent(event), whole, at, reasons)
-    rows.execute("UPDATE file_hop SET state = 3 WHERE message = ? AND state IN (0, 2)", (row.message.id,))
-    rows.execute(_END, (to_ms(at), row.message.id))
+    reasons = () if ending.reason is None else (ending.reason,)
+    index = _log(rows, row, _FileEvent(ending.event), ending.whole, ending.at, reasons)
+    rows.execute(_CLOSE, (_partners_when(ending.reason), row.message.id))
+    told = rows.execute("SELECT party FROM file_hop WHERE message = ? AND state = 2", (row.message.id,))
+    rows.partners.update(party for (party,) in told)
+    rows.execute(_END, (to_ms(ending.at), ending.reason, row.message.id))
     return Result((index,), count=1)
+
+
+def _partners_when(reason: str | None) -> HopState:
+    """Where partners come that wait for files which end: they hold a part of them, and count on the rest."""
+    return HopState.TO_BE_TOLD if reason in BEFORE_THEIR_TIME else HopState.GETS_NONE
 
 
 # --- At a desk -------------------------------------------------------------------------------------------------------
@@ -284,9 +348,9 @@ def import_file_event(rows: Rows, message: MessageRow, index: int, event: Event)
         rows.execute(_SET_HOP, (HopState.HAS, message.id, party, HopState.WAITS))
         rows.execute(_DONE, (at, message.id))
     elif event.name in _ENDS:
-        rows.execute(_END, (at, message.id))
-        partners = HopState.TO_BE_TOLD if CANCELLED in event.reasons else HopState.GETS_NONE
-        rows.execute(_CLOSE, (partners, message.id))
+        reason = next(iter(event.reasons), None)
+        rows.execute(_END, (at, reason, message.id))
+        rows.execute(_CLOSE, (_partners_when(reason), message.id))
 
 
 # --- Inside ----------------------------------------------------------------------------------------------------------

@@ -438,9 +438,11 @@ class SqliteReader:
         """See :meth:`node.store.file_reads.FileReads.files_from`."""
         return self._files.files_from(self.released.size, peer, limit, without)
 
-    def files_ending(self, now: datetime, done_before: datetime, limit: int) -> Sequence[StoredFileSet]:
+    def files_ending(
+        self, now: datetime, done_before: datetime, limit: int, without: Collection[bytes] = ()
+    ) -> Sequence[StoredFileSet]:
         """See :meth:`node.store.file_reads.FileReads.files_ending`."""
-        return self._files.files_ending(self.released.size, now, done_before, limit)
+        return self._files.files_ending(self.released.size, now, done_before, (limit, without))
 
     def envelope_waits(self, partner: str, now: datetime) -> bool:
         """See :meth:`node.store.file_reads.FileReads.envelope_waits`."""

@@ -35,7 +35,7 @@ _DELETE_OUTBOUND = "DELETE FROM outbound WHERE id = ?"
 
 def record_relayed(rows: Rows, operation: RecordRelayed) -> Result:
     """See :class:`~node.store.operations.RecordRelayed`."""
-    message, partner = _queued(rows, operation.outbound_id)
+    message, partner, _ = _queued(rows, operation.outbound_id)
     if any(not _is_about(receipt, message) for receipt in operation.receipts):
         raise PeerFailedError("a receipt is about another message")
     _check_witnessed(rows, operation.receipts)
@@ -52,34 +52,36 @@ def record_relayed(rows: Rows, operation: RecordRelayed) -> Result:
 
 def record_refused(rows: Rows, operation: RecordRefused) -> Result:
     """See :class:`~node.store.operations.RecordRefused`."""
-    message, partner = _queued(rows, operation.outbound_id)
+    message, partner, recipients = _queued(rows, operation.outbound_id)
     about = EventSubject(message.message_id, message.digest, peer=operation.peer)
     leaf = rows.leaf(EventName.RelayRejection, operation.at, about, reasons=operation.reasons)
     index, _ = _finish(rows, operation.outbound_id, message, leaf, operation.at, EventName.RelayRejection)
-    no_files_for(rows, message.id, partner, operation.at)
+    no_files_for(rows, message.id, partner, recipients, operation.at)
     return Result((index,))
 
 
 def record_expired(rows: Rows, operation: RecordExpired) -> Result:
     """See :class:`~node.store.operations.RecordExpired`."""
-    message, partner = _queued(rows, operation.outbound_id)
+    message, partner, recipients = _queued(rows, operation.outbound_id)
     about = EventSubject(message.message_id, message.digest, peer=partner)
     leaf = rows.leaf(EventName.RelayFailure, operation.at, about, reasons=(REASON_EXPIRED,))
     index, _ = _finish(rows, operation.outbound_id, message, leaf, operation.at, EventName.RelayFailure)
-    no_files_for(rows, message.id, partner, operation.at)
+    no_files_for(rows, message.id, partner, recipients, operation.at)
     return Result((index,))
 
 
-def _queued(rows: Rows, outbound_id: int) -> tuple[MessageRow, str]:
+def _queued(rows: Rows, outbound_id: int) -> tuple[MessageRow, str, list[str]]:
+    """The message, the partner, and for whom it goes there: nobody is named in the rows of earlier versions."""
     row = rows.run(
-        "SELECT m.id, m.message_id, m.digest, m.sender, m.peer, m.expires_ms, o.partner"
+        "SELECT m.id, m.message_id, m.digest, m.sender, m.peer, m.expires_ms, o.partner, o.recipients"
         " FROM outbound o JOIN message m ON m.id = o.message WHERE o.id = ? AND o.kind = 0",
         (outbound_id,),
         INSERT_OUTBOUND,
     ).fetchone()
     if row is None or outbound_id in rows.left:
         raise NotFoundError("the outbound queue does not hold this envelope any more")
-    return MessageRow(row[0], UUID(bytes=row[1]), row[2], row[3], row[4], row[5]), row[6]
+    recipients = (row[7] or "").split()
+    return MessageRow(row[0], UUID(bytes=row[1]), row[2], row[3], row[4], row[5]), row[6], recipients
 
 
 def _finish(

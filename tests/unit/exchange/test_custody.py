@@ -32,7 +32,7 @@ from protocol.errors import (
     FileHashMismatchError,
     FileInfectedError,
     FileNotHereError,
-    ForbiddenError,
+    HashOnlyNeverError,
     KeystoreLockedError,
     NotFoundError,
     OfficerRoleError,
@@ -152,17 +152,17 @@ async def test_an_infected_file_is_neither_opened_nor_exported(world: World, mon
     def infected(self: Scanning, path: Path) -> ScanResult:
         return ScanResult(ScanFinding(ScanVerdict.INFECTED, "test", None, "Own"), path.stat().st_size)
 
-    def block(self: Scanning, result: ScanResult) -> None:
-        raise FileInfectedError("test found Own")
+    def block(self: Scanning, result: ScanResult, name: str = "") -> None:
+        raise FileInfectedError(f"{name}: test found Own")
 
     async with world.open(JP) as jp, world.open(FR) as fr:
         sent = await sent_with(jp, source(world))
         await fetched(fr, sent.id)
         monkeypatch.setattr(Scanning, "scan", infected)
         monkeypatch.setattr(Scanning, "require", block)
-        with pytest.raises(FileInfectedError):
+        with pytest.raises(FileInfectedError, match=r"server\.img"):
             await fr.files.get(sent.id, out)
-        with pytest.raises(FileInfectedError):
+        with pytest.raises(FileInfectedError, match=r"server\.img"):
             await fr.custody.export(sent.id, world.path / "bag", COURT)
         acts = [record.act for _, record in await fr.office.records(lambda record: record.act.startswith("files."))]
         assert "files.scan.infected" in acts
@@ -394,14 +394,17 @@ async def test_two_officers_let_one_file_go_with_a_reason_that_is_recorded(
     async with world.open(JP, KIM) as jp:
         await jp.office.confirm_officer("lee")
     async with world.open(JP, KIM) as jp:
-        with pytest.raises(ForbiddenError):  # the settings want no exception
+        with pytest.raises(HashOnlyNeverError) as refused:
             await jp.custody.allow(digest, "For the expert of the court.", LEE)
+        assert 'hash_only = "two_officers"' in refused.value.advice, "and that is the way to an exception"
+        with labelling(monkeypatch), pytest.raises(FileByHashOnlyError, match="no exception"):
+            await sent_with(jp, path)
     world.change_settings(JP, files=EvidenceFilesSettings(hash_only="two_officers"))
     async with world.open(JP, KIM) as jp:
         for second, refusal in ((KIM, OfficerRoleError), (Login("lee", b"wrong"), KeystoreLockedError)):
             with pytest.raises(refusal):
                 await jp.custody.allow(digest, "For the expert of the court.", second)
-        with labelling(monkeypatch), pytest.raises(FileByHashOnlyError):
+        with labelling(monkeypatch), pytest.raises(FileByHashOnlyError, match="comity files allow"):
             await sent_with(jp, path)
         decided = await jp.custody.allow(digest, "For the expert of the court.", LEE)
         assert decided.reason == "For the expert of the court."

@@ -64,6 +64,24 @@ def test_custody_by_name_by_file_and_by_hash_is_the_same(world: World, message: 
     assert call(world, "files", "custody", "none.img").exit_code == 1
 
 
+def test_a_copy_that_was_altered_is_told_from_a_file_that_no_message_names(world: World, message: str) -> None:
+    folder = world.path / "altered"
+    folder.mkdir()
+    copy = folder / "server.img"
+    copy.write_bytes((world.path / "server.img").read_bytes()[:-1] + b"!")
+    for more in ((), ("--message", message)):
+        refused = call(world, "files", "custody", str(copy), *more)
+        assert refused.exit_code != 0
+        said = " ".join(refused.output.split())
+        assert "[file-copy-altered]" in said or "file-copy-altered" in said
+        assert sha256(copy.read_bytes()).hexdigest() in said
+        assert sha256((world.path / "server.img").read_bytes()).hexdigest() in said
+    other = folder / "other.img"
+    other.write_bytes(b"of no message")
+    refused = call(world, "files", "custody", str(other))
+    assert "no message here names that file" in " ".join(refused.output.split())
+
+
 def test_the_custody_of_a_file_that_is_attached_twice_is_shown_for_each(world: World) -> None:
     async def play() -> str:
         async with world.open(JP) as jp, world.open(FR) as fr:

@@ -8,29 +8,44 @@ import hashlib
 import json
 import os
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from exchange.cli.evidence.files import how_far
 from exchange.files._download import Downloading
 from exchange.files.given import attaching
 from exchange.files.sealing import WantedFile
+from exchange.files.shown import CancelledFiles
 from exchange.messaging.once import under_key
+from exchange.store.files import TransferState
+from exchange.text.objects import files_object
+from exchange.text.sizes import ended_text, share_text
+from exchange.views import FilesShareAt
 from protocol.address import Address
 from protocol.errors import (
+    ComityError,
     ErasedError,
+    FileCancelledError,
+    FileGoneError,
     FileNotHereError,
     FileQuotaError,
     FileSourceChangedError,
+    ForbiddenError,
     IdempotencyKeyUsedError,
     InvalidMessageError,
     NotFoundError,
+    NothingOpenError,
     StorageFullError,
+    UnavailableError,
     UsageError,
     WrongFileError,
 )
-from tests.worlds.desks import FR, JP, ROOT, World, in_thread, request
+from protocol.http.file_progress import FilesAt
+from protocol.http.files import FilesShare
+from tests.worlds.desks import FR, JP, NOW, ROOT, World, in_thread, request
 
 MIB = 1 << 20
 
@@ -341,11 +356,84 @@ async def test_a_file_that_is_cancelled_is_let_go_and_moves_no_more(world: World
     async with world.open(JP) as jp, world.open(FR) as fr:
         sent = await sent_with(jp, source(world, size=2000))
         await jp.files.resume(sent.id)
-        assert await jp.files.cancel(sent.id) == 1
+        assert await jp.files.cancel(sent.id) == CancelledFiles(1)
         assert await jp.files.unfinished() == []
         await fr.messages.sync()
-        assert await fr.files.cancel(sent.id) is None
+        assert await fr.files.cancel(sent.id) == CancelledFiles(None)
         assert await fr.files.turn() is None
+
+
+async def test_files_cancelled_while_the_node_is_away_are_taken_back_when_it_is_there_again(world: World) -> None:
+    async with world.open(JP) as jp:
+        several = [await sent_with(jp, source(world, f"{number}.bin", 2000)) for number in range(3)]
+        await jp.files.resume(several[0].id)
+        world.nodes["jp"].down = True
+        for sent in several:
+            assert await jp.files.cancel(sent.id) == CancelledFiles(None, "unavailable")
+            assert (await jp.files.progress(sent.id)).state == "cancelling"
+            with pytest.raises(NothingOpenError):
+                await jp.files.cancel(sent.id)
+        assert await jp.files.unfinished() == [], "nothing more of it is sent"
+        with pytest.raises(UnavailableError):
+            await jp.messages.sync()
+    world.nodes["jp"].down = False
+    async with world.open(JP) as jp:  # another program, later
+        assert (await jp.files.resume(several[2].id)).state == "done", "an officer thought better of it"
+        await jp.messages.sync()
+        states = [(await jp.files.progress(sent.id)).state for sent in several]
+        assert states == ["cancelled", "cancelled", "done"]
+        assert [call for call, _ in world.files.requests if call == "cancel"] == ["cancel"] * 2
+        await jp.messages.sync()
+        assert [call for call, _ in world.files.requests if call == "cancel"] == ["cancel"] * 2, "it is told once"
+
+
+async def test_a_cancel_that_the_node_refuses_for_good_changes_nothing(world: World) -> None:
+    async with world.open(JP) as jp:
+        sent = await sent_with(jp, source(world, size=2000))
+        await jp.files.resume(sent.id)
+        world.files.refuse = ForbiddenError("not you")
+        with pytest.raises(ForbiddenError):
+            await jp.files.cancel(sent.id)
+        assert (await jp.files.progress(sent.id)).state == "done"
+        world.files.refuse = UnavailableError("away")
+        assert (await jp.files.cancel(sent.id)).not_asked == "unavailable"
+        world.files.refuse = ForbiddenError("not you")
+        assert await jp.files.turn() is None
+        refused = await jp.files.progress(sent.id)
+        assert (refused.state, refused.error) == ("failed", "forbidden"), "and it is not asked for ever"
+
+
+async def test_a_transfer_that_is_moved_does_not_forget_that_it_was_cancelled(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exchange.files._moving._NOTE_EVERY_S", 0.0)
+    async with world.open(JP) as jp, world.open(JP) as other:
+        sent = await sent_with(jp, source(world, size=4 * MIB))
+        moved = world.files.put
+
+        def cancelled_meanwhile(*of: Any) -> Any:
+            kept = in_store(other, lambda files: files.transfer(sent.id))
+            in_store(other, lambda files: files.note(kept.at_state(TransferState.CANCELLING, NOW)))
+            world.files.put = moved  # type: ignore[method-assign]
+            return moved(*of)
+
+        def in_store(desk: Any, work: Any) -> Any:
+            store = desk._works.context.store
+            with store.database.transaction():
+                return work(store.files)
+
+        monkeypatch.setattr(world.files, "put", cancelled_meanwhile)
+        await jp.files.resume(sent.id)
+        assert (await jp.files.progress(sent.id)).state == "cancelling"
+
+
+async def test_files_of_a_message_that_never_left_are_cancelled_without_the_node(world: World) -> None:
+    world.nodes["jp"].down = True
+    async with world.open(JP) as jp:
+        sent = await sent_with(jp, source(world, size=2000))
+        assert sent.status == "queued"
+        assert await jp.files.cancel(sent.id) == CancelledFiles(0)
+        assert (await jp.files.progress(sent.id)).state == "cancelled"
 
 
 async def test_a_full_disk_at_the_desk_is_named_before_anything_is_sealed(
@@ -591,3 +679,121 @@ async def test_a_disk_that_takes_nothing_holds_a_fetch_up_and_leaves_no_opened_f
                 await fr.files.get(sent.id, out)
         assert os.listdir(out) == []
         assert len(await fr.files.get(sent.id, out)) == 1
+
+
+def told(share: FilesShareAt) -> str:
+    return share_text(share, share.at or NOW)
+
+
+async def test_tracking_shows_the_share_at_each_hop_as_its_node_says(world: World) -> None:
+    path = source(world)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await sent_with(jp, path)
+        await jp.files.resume(sent.id)
+        total = (await jp.files.progress(sent.id)).total_bytes
+        world.files.beyond = (
+            FilesAt("fr", "jp", total * 62 // 100, 0, world.clock(), 1 << 20),
+            FilesAt(str(FR), "fr"),
+        )
+        tracked = await jp.files.tracking(sent.id)
+        assert tracked is not None
+        assert tracked.not_asked is None
+        own, at_fr, desk = tracked.shares
+        assert (own.party, own.percent, told(own)) == ("jp", 100, "all files")
+        assert (at_fr.party, at_fr.behind, at_fr.percent) == ("fr", "jp", 61)
+        assert told(at_fr) == "61 %, 1.0 MB a second, 1 s left; it goes on by itself"
+        assert told(desk) == "not known"
+        (listed,) = await jp.files.listed(ask=True)
+        assert listed.shares == tracked.shares
+        assert files_object(listed)["shares"][1]["percent"] == 61
+        (known,) = await jp.files.listed()
+        assert known.shares == (), "who does not ask is told of this desk alone"
+        await fr.messages.sync()
+        await fr.files.resume(sent.id)
+        await jp.messages.sync()
+        world.files.requests.clear()
+        done = await jp.files.tracking(sent.id)
+        assert done is not None
+        assert done.shares == ()
+        assert world.files.requests == [], "what is proved is not asked for"
+
+
+async def test_a_node_that_is_away_or_hangs_neither_delays_nor_fails_tracking(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exchange.files._beyond._PATIENCE_S", 0.01)
+    path = source(world, size=1000)
+    async with world.open(JP) as jp:
+        sent = await sent_with(jp, path)
+        queued = await jp.files.tracking(sent.id, ask=False)
+        assert queued is not None
+        assert queued.shares == ()
+        await jp.files.resume(sent.id)
+        world.files.refuse = UnavailableError("away")
+        tracked = await jp.files.tracking(sent.id)
+        assert tracked is not None
+        assert (tracked.shares, tracked.not_asked) == ((), "unavailable")
+        world.files.refuse = None
+
+        async def hang(*_: object) -> None:
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(jp._works.link, "ask", hang)
+        tracked = await jp.files.tracking(sent.id)
+        assert tracked is not None
+        assert (tracked.shares, tracked.not_asked) == ((), "unavailable")
+
+
+def test_an_old_share_is_said_to_be_not_known_since_then() -> None:
+    share = FilesShareAt("fr", "jp", 62, 100, 62, 0, NOW, 5, 7.6, None)
+    assert "not known since" in share_text(share, NOW + timedelta(minutes=5))
+    assert "62 %" in share_text(share, NOW + timedelta(minutes=5))
+    ends = [ended_text(code) for code in ("cancelled", "forgotten", "gone-before", "expired-unfetched", "deleted", "x")]
+    assert len(set(ends)) == len(ends)
+    assert [end for end in ends if "sender" in end] == [ended_text("cancelled")]
+
+
+async def test_a_recipient_sees_how_much_its_node_has_and_tells_it_how_much_the_desk_has(world: World) -> None:
+    path = source(world)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await sent_with(jp, path)
+        await jp.files.resume(sent.id)
+        await fr.messages.sync()
+        world.files.hidden = {(0, 0), (0, 1)}
+        (listed,) = await fr.files.listed(sent.id, ask=True)
+        (share,) = listed.shares
+        assert (share.party, share.behind) == ("fr", None)
+        assert share.bytes == share.of - 2 * MIB
+        await fr.files.resume(sent.id)
+        assert world.files.told[-1] == FilesShare(share.bytes, 0)
+        world.files.hidden = set()
+        done = await fr.files.resume(sent.id)
+        assert done.state == "done"
+        tracked = await fr.files.tracking(sent.id)
+        assert tracked is not None
+        assert tracked.shares == ()
+
+
+@pytest.mark.parametrize(
+    ("refusal", "shown", "due"),
+    [
+        (FileCancelledError("the sender took these files back"), "cancelled by the sender", False),
+        (FileGoneError("these files were let go here: their time passed"), "given up", True),
+    ],
+)
+async def test_a_recipient_is_told_whether_the_sender_cancelled_or_the_files_are_gone(
+    world: World, refusal: ComityError, shown: str, due: bool
+) -> None:
+    path = source(world)
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await sent_with(jp, path)
+        await jp.files.resume(sent.id)
+        await fr.messages.sync()
+        world.files.refuse = refusal
+        (listed,) = await fr.files.listed(sent.id, ask=True)
+        assert listed.shares[0].end == refusal.code
+        after = await fr.files.resume(sent.id)
+        assert (after.state, after.error) == ("failed", refusal.code)
+        assert how_far(after).startswith(shown)
+        items = [item.what for item in await fr.cases.agenda()]
+        assert ("files" in items) == due

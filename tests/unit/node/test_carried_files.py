@@ -169,7 +169,7 @@ async def test_any_packs_carried_in_any_order_over_several_trips_end_whole_and_l
             await made.tell(files)
             if random.random() < 0.5:  # another disk
                 made.folder.rename(tmp_path / f"disk-{trip}")
-            missing = await made.fr.intake.announce(files.announced, "jp", desk=False)
+            missing = await made.fr.intake.announce(files.announced, "jp")
             if not any(missing):
                 break
         else:
@@ -350,7 +350,7 @@ async def test_by_whose_hands_files_came_goes_on_with_them_by_disk_by_request_an
         after = write_hand(files.digest, "gh", "jp", NOW - timedelta(hours=1), SIGNER)
         foreign = write_hand(bytes(32), "gh", "jp", NOW, SIGNER)
         announced = replace(files.announced, hands=(after, foreign, b"junk", before))
-        await made.jp.intake.announce(announced, SENDER, desk=True)  # as a node before it passes them on
+        await made.jp.intake.announce(announced, SENDER)  # as a node before it passes them on
         assert await made.jp.context.hands.of(files.digest) == (before, after)
         await made.export_all()
         await made.take_all()

@@ -6,6 +6,7 @@ import asyncio
 import gc
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ from protocol.files.logged import LARGE_FILE_BYTES, whole_set
 from protocol.files.sealed_file import Segment
 from protocol.http.files import FilesAnnounced, FilesWanted, SegmentSent, SegmentsWanted
 from tests.conformance.store import NOW, OSAKA, PARIS, TOKYO
-from tests.worlds.file_node import SENDER, Files, file_node
+from tests.worlds.file_node import SENDER, FileNode, Files, file_node
 from tests.worlds.parcels import MIB, sealed_sample
 
 
@@ -70,7 +71,7 @@ async def test_nothing_is_kept_of_what_was_not_announced(tmp_path: Path) -> None
         with pytest.raises(FileNotReservedError):
             await node.bring(files, files.segments)
         with pytest.raises(FileSetMismatchError):
-            await node.intake.announce(FilesAnnounced(files.digest, other.announced.file_list), SENDER, desk=True)
+            await node.intake.announce(FilesAnnounced(files.digest, other.announced.file_list), SENDER)
         await node.announce(files)
         beyond = Segment(1, (), bytes(10))
         for sent in (SegmentSent(0, beyond), SegmentSent(7, files.segments[0, 0])):
@@ -162,9 +163,7 @@ async def test_room_is_reserved_before_the_first_byte_and_counted_once_for_all_s
         assert await node.store.messages() == [first.digest]
 
 
-async def test_room_of_a_sender_that_brings_nothing_is_given_to_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_room_of_a_sender_that_brings_nothing_is_given_to_others(tmp_path: Path) -> None:
     idle, other = Files.of(3 * MIB), Files.of(3 * MIB, seed=3)
     store = SmallStore(tmp_path / "files", 5 * MIB)
     async with file_node(tmp_path, store, reserved_h=2) as node:
@@ -172,11 +171,79 @@ async def test_room_of_a_sender_that_brings_nothing_is_given_to_others(
             await node.accept(files)
         await node.announce(idle)
         assert await code_of(node.announce(other)) == "storage-full"
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        monkeypatch.setattr(loop, "time", lambda: began + 3 * 3_600)
+        node.clock.pass_(hours=3)
         await node.announce(other)
-        assert await node.bring(idle, list(idle.segments)[:1]) == [None], "it may still come, as far as there is room"
+        assert await code_of(node.bring(idle, list(idle.segments)[:1])) == "storage-full", "it is told so, and clearly"
+        assert await code_of(node.announce(idle)) == "storage-full"
+        store.left += 2 * MIB
+        assert await node.bring(idle, list(idle.segments)[:1]) == [None], "it may come as soon as there is room again"
+        assert node.holdings.expected_bytes > 5 * MIB, "and then its room is reserved again"
+
+
+async def test_quota_of_files_that_do_not_come_is_given_back_and_kept_by_those_that_do(tmp_path: Path) -> None:
+    idle, moving, other = (Files.of(3 * MIB, seed=seed) for seed in (0, 3, 6))
+    sizes = [files.list.file_set.total_bytes for files in (idle, moving, other)]
+    async with file_node(tmp_path, reserved_h=2, desk_quota_bytes=sum(sizes) - 1) as node:
+        for files in (idle, moving, other):
+            await node.accept(files)
+        await node.announce(idle)
+        await node.announce(moving)
+        for index in range(2):
+            assert await code_of(node.announce(other)) == "file-quota"
+            node.clock.pass_(hours=1)
+            assert await node.bring(moving, [(0, index)]) == [None], "it goes on, and keeps what it reserved"
+        await node.announce(other)
+        assert await code_of(node.announce(idle)) == "file-quota"
+        assert await code_of(node.bring(idle, [(0, 0)])) == "file-quota"
+        await node.intake.cancel(other.digest, SENDER)
+        assert await node.missing(idle) == set(idle.segments), "reserved again, from its beginning"
+        assert await code_of(node.announce(other)) == "file-cancelled"
+
+
+async def test_two_that_resume_at_once_do_not_both_get_the_last_quota(tmp_path: Path) -> None:
+    first, second = Files.of(3 * MIB), Files.of(3 * MIB, seed=3)
+    total = first.list.file_set.total_bytes
+    async with file_node(tmp_path, reserved_h=2, desk_quota_bytes=total) as node:
+        await node.accept(first)
+        await node.announce(first)
+        node.clock.pass_(hours=3)
+        await node.accept(second)
+        await node.announce(second)
+        node.clock.pass_(hours=3)
+        both = await asyncio.gather(*(code_of(node.announce(files)) for files in (first, second)))
+        assert sorted(both) == ["", "file-quota"]
+
+
+async def test_what_lies_here_counts_although_the_rest_of_it_does_not_come(tmp_path: Path) -> None:
+    idle, other = Files.of(3 * MIB), Files.of(3 * MIB, seed=3)
+    total = idle.list.file_set.total_bytes
+    async with file_node(tmp_path, reserved_h=2, desk_quota_bytes=total + MIB - 1) as node:
+        for files in (idle, other):
+            await node.accept(files)
+        await node.announce(idle)
+        await node.bring(idle, [(0, 0)])
+        node.clock.pass_(hours=3)
+        assert await code_of(node.announce(other)) == "file-quota"
+
+
+async def test_a_restart_gives_a_reservation_no_more_time_and_takes_none_from_files_that_come(tmp_path: Path) -> None:
+    idle, moving = Files.of(3 * MIB), Files.of(3 * MIB, seed=3)
+    async with file_node(tmp_path, reserved_h=4) as node:
+        for files in (idle, moving):
+            await node.accept(files)
+            await node.announce(files)
+        node.clock.pass_(hours=3)
+        await node.bring(moving, [(0, 0)])
+        await node.housekeeping.look(node.clock())
+        now = node.clock.now
+    again = FileNode(tmp_path, reserved_h=4)
+    again.clock.now = now + timedelta(hours=2)
+    await again.open()
+    try:
+        assert [again.holdings.lapsed(files.digest) for files in (idle, moving)] == [True, False]
+        assert again.holdings.unclaimed_bytes(SENDER) == idle.list.file_set.total_bytes
+    finally:
+        await again.close()
 
 
 async def test_room_that_nobody_fills_is_not_kept_longer_because_the_node_looks_at_it_again(
@@ -189,10 +256,8 @@ async def test_room_that_nobody_fills_is_not_kept_longer_because_the_node_looks_
         for files in (idle, other):
             await node.accept(files)
         await node.announce(idle)
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        for hours in (1, 3):
-            monkeypatch.setattr(loop, "time", lambda hours=hours: began + hours * 3_600)
+        for hours in (1, 2):
+            node.clock.pass_(hours=hours)
             gc.collect()
             await node.housekeeping.look(node.clock())
         await node.announce(other)
@@ -272,7 +337,7 @@ async def test_what_is_said_and_kept_of_a_cancelled_message(tmp_path: Path) -> N
             node.bring(files, files.segments),
             node.serving.fetch(FilesWanted(files.digest), str(OSAKA)),
         ):
-            assert await code_of(asked) == "file-gone"
+            assert await code_of(asked) == "file-cancelled"
 
 
 async def test_a_put_that_ends_after_the_files_were_let_go_leaves_nothing(tmp_path: Path) -> None:
@@ -386,6 +451,6 @@ async def test_a_list_of_a_thousand_files_is_taken_and_one_more_is_none(tmp_path
     files.message, files.list = replace(files.message, file_set=made.file_set), made
     async with file_node(tmp_path) as node:
         await node.accept(files)
-        told = await node.intake.announce(FilesAnnounced(files.digest, encode_list(made)), SENDER, desk=True)
+        told = await node.intake.announce(FilesAnnounced(files.digest, encode_list(made)), SENDER)
         assert len(told) == 1000
         assert set(told) == {((0, 1),)}

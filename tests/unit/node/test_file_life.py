@@ -10,6 +10,7 @@ import pytest
 from node.store.file_operations import RecordCancelTold, RecordFilesTaken
 from node.store.file_reads import HopState
 from node.store.operations import (
+    AcceptTransfer,
     Done,
     EraseEntries,
     Failed,
@@ -23,6 +24,7 @@ from node.store.reads import OutboundKind, Portion
 from node.store.sqlite.store import SqliteStore
 from protocol.address import Address
 from protocol.crypto.signing import Ed25519Verifier
+from protocol.errors import UnavailableError
 from protocol.event import EventName
 from protocol.files.logged import LoggedFiles, one_file, some_files, whole_set
 from protocol.log.checkpoint import Checkpoint
@@ -320,3 +322,113 @@ async def test_a_folder_that_was_lost_is_told_to_the_operator(tmp_path: Path) ->
     async with file_node(tmp_path) as node:
         assert "files-missing" in node.log.getvalue()
         assert await node.missing(files) == set(files.segments)
+
+
+async def test_one_message_whose_files_cannot_be_let_go_keeps_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several = [Files.of(1000, seed=seed, expires=NOW + timedelta(days=seed + 1)) for seed in range(4)]
+    async with file_node(tmp_path) as node:
+        for files in several:
+            await node.accept(files)
+            await node.bring_all(files)
+        unreadable, defect = several[0].digest, several[2].digest
+        delete, faults = node.store.delete, {unreadable: UnavailableError("EIO"), defect: RuntimeError("a defect")}
+
+        async def break_off(message: bytes) -> None:
+            if message in faults:
+                raise faults[message]
+            await delete(message)
+
+        monkeypatch.setattr(node.store, "delete", break_off)
+        node.clock.pass_(days=40)
+        for _ in range(2):
+            await node.housekeeping.look(node.clock())
+            assert set(await node.store.messages()) == set(faults)
+        assert '"code": "unavailable"' in node.log.getvalue()
+        assert "a defect" not in node.log.getvalue()
+        faults.clear()
+        await node.housekeeping.look(node.clock())
+        assert await node.store.messages() == []
+        assert (await node.names()).count("FileExpiry") == len(several)
+
+
+async def test_one_message_that_cannot_be_looked_at_keeps_no_other_from_being_counted_or_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good = Files.of(1000), Files.of(2 * MIB, seed=1)
+    async with file_node(tmp_path) as node:
+        for files in (bad, good):
+            await node.accept(files)
+            await node.announce(files)
+    again = FileNode(tmp_path)
+    held = again.store.held
+
+    async def break_off(message: bytes) -> object:
+        if message == bad.digest:
+            raise UnavailableError("EIO")
+        return await held(message)
+
+    monkeypatch.setattr(again.store, "held", break_off)
+    await again.open()
+    try:
+        assert again.holdings.expected_bytes == sum(one.list.file_set.total_bytes for one in (bad, good))
+        await again.bring(good, good.segments)
+        await again.housekeeping.look(again.clock())
+        assert await again.names() == ["FileAcceptance"]
+    finally:
+        await again.close()
+
+
+async def test_recipients_of_one_partner_that_come_one_after_the_other_all_stand_behind_it(tmp_path: Path) -> None:
+    files = Files.of(1000)
+    async with file_node(tmp_path) as node:
+        for behind in (OSAKA, PARIS, PARIS):
+            await node.perform(AcceptTransfer(files.message, "fr", (), NOW, {"gr": (behind,)}))
+        stored = await node.database.reads.file_set(files.digest)
+        assert stored is not None
+        assert [(hop.party, hop.recipients, hop.state) for hop in stored.hops] == [
+            ("gr", (OSAKA, PARIS), HopState.WAITS)
+        ]
+
+
+async def test_a_message_refused_for_one_recipient_keeps_its_files_from_no_other_behind_that_partner(
+    tmp_path: Path,
+) -> None:
+    files = Files.of(1000)
+    async with file_node(tmp_path) as node:
+
+        async def hop(expected: HopState, *recipients: Address) -> None:
+            stored = await node.database.reads.file_set(files.digest)
+            assert stored is not None
+            assert [(one.state, one.recipients) for one in stored.hops] == [(expected, recipients)]
+            assert (stored.done_at is None) == (expected is HopState.WAITS)
+
+        async def refuse_next() -> None:
+            queued, *_ = await node.database.reads.due_outbound("gr", OutboundKind.ENVELOPE, NOW, Portion(9, MIB))
+            await node.perform(RecordRefused(queued.outbound_id, "gr", ("revoked",), NOW))
+
+        for behind in (OSAKA, PARIS):
+            await node.perform(AcceptTransfer(files.message, "fr", (), NOW, {"gr": (behind,)}))
+        await refuse_next()
+        await hop(HopState.WAITS, PARIS)
+        await refuse_next()
+        await hop(HopState.GETS_NONE, PARIS)
+        await node.perform(AcceptTransfer(files.message, "fr", (), NOW, {"gr": (TOKYO,)}))
+        await hop(HopState.WAITS, TOKYO)
+
+
+async def test_a_partner_that_has_the_files_needs_none_for_a_further_recipient(tmp_path: Path) -> None:
+    files = Files.of(1000)
+    async with file_node(tmp_path, retention_h=2) as node:
+        await node.perform(AcceptTransfer(files.message, "fr", (), NOW, {"gr": (OSAKA,)}))
+        await node.announce(files, "fr")
+        await node.bring(files, files.segments, "fr")
+        await node.perform(taken(files, "gr"))
+        await node.perform(AcceptTransfer(files.message, "fr", (), NOW, {"gr": (PARIS,)}))
+        stored = await node.database.reads.file_set(files.digest)
+        assert stored is not None
+        assert [(hop.state, hop.recipients) for hop in stored.hops] == [(HopState.HAS, (OSAKA, PARIS))]
+        node.clock.pass_(hours=4)
+        await node.housekeeping.look(node.clock())
+        assert await node.store.messages() == [], "what nobody waits for does not stay until the message expires"

@@ -12,11 +12,22 @@ from hypothesis import strategies as st
 
 from protocol.bundle_sizes import MAX_HAND_BYTES, MAX_HANDS
 from protocol.encoding import cbor
+from protocol.encoding.instants import from_ms
 from protocol.errors import ComityError, MalformedError, PeerFailedError, TooLargeError
 from protocol.files.file_list import MAX_FILES, MAX_LIST_BYTES
-from protocol.files.sealed_file import Segment
-from protocol.http import files
-from protocol.http.files import FilesAnnounced, FilesHeld, FilesWanted, SegmentSent, SegmentsWanted
+from protocol.files.logged import BEFORE_THEIR_TIME
+from protocol.files.sealed_file import MAX_FILE_BYTES, Segment
+from protocol.http import file_progress, files
+from protocol.http.file_progress import FilesAt, ProgressAsked
+from protocol.http.files import (
+    FilesAnnounced,
+    FilesHeld,
+    FilesShare,
+    FilesTakenBack,
+    FilesWanted,
+    SegmentSent,
+    SegmentsWanted,
+)
 
 DIGEST = bytes(range(32))
 hashes = st.binary(min_size=32, max_size=32)
@@ -67,14 +78,42 @@ def test_what_is_held_comes_back(
 
 @given(st.lists(st.builds(SegmentsWanted, st.integers(0, 999), st.integers(0, 9_999), st.integers(1, 999)), max_size=4))
 def test_what_is_wanted_comes_back(wanted: list[SegmentsWanted]) -> None:
-    whole = FilesWanted(DIGEST, tuple(wanted))
-    assert files.decode_fetch(files.encode_fetch(whole)) == whole
+    for has in (None, FilesShare(0, 0), FilesShare(MAX_FILE_BYTES, MAX_FILES)):
+        whole = FilesWanted(DIGEST, tuple(wanted), has)
+        assert files.decode_fetch(files.encode_fetch(whole)) == whole
 
 
 @pytest.mark.parametrize("count", [0, 1, MAX_FILES])
 def test_what_is_let_go_comes_back(count: int) -> None:
-    assert files.decode_cancel(files.encode_cancel(DIGEST)) == DIGEST
+    for reason in BEFORE_THEIR_TIME:
+        taken_back = FilesTakenBack(DIGEST, reason)
+        assert files.decode_cancel(files.encode_cancel(taken_back)) == taken_back
+    assert files.encode_cancel(FilesTakenBack(DIGEST)) == cbor.encode({1: DIGEST})
     assert files.decode_cancelled(files.encode_cancelled(count), "jp") == count
+
+
+@given(
+    st.lists(
+        st.builds(
+            FilesAt,
+            st.sampled_from(["gh", "24-7@gh", "24-7@fr"]),
+            st.just("fr"),
+            st.none() | st.integers(0, MAX_FILE_BYTES),
+            st.none() | st.integers(0, MAX_FILES),
+            st.none() | st.integers(0, 1 << 40).map(from_ms),
+            st.none() | st.integers(0, MAX_FILE_BYTES),
+            st.sampled_from([None, "cancelled", "deleted"]),
+        ),
+        max_size=3,
+        unique_by=lambda row: row.party,
+    ),
+    st.integers(0, file_progress.MAX_WAIT_MS),
+)
+def test_how_far_files_are_comes_back(behind: list[FilesAt], wait_ms: int) -> None:
+    asked = ProgressAsked(DIGEST, wait_ms)
+    assert file_progress.decode_asked(file_progress.encode_asked(asked)) == asked
+    rows = (FilesAt("fr"), *behind)
+    assert file_progress.decode_progress(file_progress.encode_progress(rows), "fr") == rows
 
 
 @given(st.sets(st.integers(0, 200)))
@@ -124,6 +163,7 @@ def test_as_much_as_may_be_asked_for_may_be_asked_for() -> None:
 
 
 ROW = [0, 0, bytes(32), b"data"]
+FR = ["fr", None, 1_000, 2, 1_700_000_000_000, 5, None]
 Decoder = Callable[[bytes], Any]
 REQUESTS: dict[str, tuple[Decoder, Any]] = {
     "announcement without list": (files.decode_open, {1: DIGEST}),
@@ -172,6 +212,16 @@ REQUESTS: dict[str, tuple[Decoder, Any]] = {
     "fetch of too much": (files.decode_fetch, {1: DIGEST, 2: [[0, 0, 1]] * (files.MAX_WANTED + 1)}),
     "letting go of a short digest": (files.decode_cancel, {1: DIGEST[1:]}),
     "letting go of more": (files.decode_cancel, {1: DIGEST, 2: 0}),
+    "letting go for a reason of its time": (files.decode_cancel, {1: DIGEST, 2: "expired-unfetched"}),
+    "letting go for the reason that is not said": (files.decode_cancel, {1: DIGEST, 2: "cancelled"}),
+    "fetch with a negative share": (files.decode_fetch, {1: DIGEST, 2: [], 3: [-1, 0]}),
+    "fetch with more files than there are": (files.decode_fetch, {1: DIGEST, 2: [], 3: [1, MAX_FILES + 1]}),
+    "fetch with half a share": (files.decode_fetch, {1: DIGEST, 2: [], 3: [1]}),
+    "fetch with a share of truth values": (files.decode_fetch, {1: DIGEST, 2: [], 3: [True, False]}),
+    "asking how far with a short digest": (file_progress.decode_asked, {1: DIGEST[1:], 2: 0}),
+    "asking how far for ever": (file_progress.decode_asked, {1: DIGEST, 2: file_progress.MAX_WAIT_MS + 1}),
+    "asking how far for a negative time": (file_progress.decode_asked, {1: DIGEST, 2: -1}),
+    "asking how far without a time": (file_progress.decode_asked, {1: DIGEST}),
     "letting go as array of its key": (files.decode_cancel, [1]),
     "letting go as text": (files.decode_cancel, {1: "message"}),
 }
@@ -189,6 +239,10 @@ def missing(body: bytes) -> Any:
 
 def held(body: bytes) -> Any:
     return files.decode_held(body, "jp")
+
+
+def progress(body: bytes) -> Any:
+    return file_progress.decode_progress(body, "jp")
 
 
 def cancelled(body: bytes) -> Any:
@@ -229,6 +283,22 @@ def test_ranges_that_are_not_in_their_one_form_are_no_answer(wrong: Any) -> None
         (cancelled, {1: True}),
         (cancelled, {}),
         (cancelled, 3),
+        (progress, {1: []}),
+        (progress, [["fr", None, 0, 0, 0, None, None]]),
+        (progress, {1: [FR[:6]]}),
+        (progress, {1: [["F R", *FR[1:]]]}),
+        (progress, {1: [["24-7@@fr", *FR[1:]]]}),
+        (progress, {1: [["fr", "jp", *FR[2:]]]}),
+        (progress, {1: [FR, FR]}),
+        (progress, {1: [FR, ["gh", None, *FR[2:]]]}),
+        (progress, {1: [FR, ["gh", "de", *FR[2:]], ["de", "fr", *FR[2:]]]}),
+        (progress, {1: [["fr", None, -1, *FR[3:]]]}),
+        (progress, {1: [["fr", None, True, *FR[3:]]]}),
+        (progress, {1: [["fr", None, 1, MAX_FILES + 1, *FR[4:]]]}),
+        (progress, {1: [[*FR[:4], 1 << 60, None, None]]}),
+        (progress, {1: [[*FR[:6], "\x1b[2J"]]}),
+        (progress, {1: [[*FR[:6], "x" * 50]]}),
+        (progress, {1: [FR, *([f"n{number}", "fr", *FR[2:]] for number in range(file_progress.MAX_ROWS))]}),
     ],
 )
 def test_an_answer_that_breaks_a_rule_is_the_partners_failure(decode: Decoder, value: Any) -> None:
@@ -238,7 +308,16 @@ def test_an_answer_that_breaks_a_rule_is_the_partners_failure(decode: Decoder, v
 
 @pytest.mark.parametrize(
     "decode",
-    [files.decode_open, files.decode_segments, files.decode_fetch, files.decode_cancel, missing, held, cancelled],
+    [
+        *(
+            files.decode_open,
+            files.decode_segments,
+            files.decode_fetch,
+            files.decode_cancel,
+            file_progress.decode_asked,
+        ),
+        *(missing, held, cancelled, progress),
+    ],
 )
 @given(data=st.binary(max_size=120))
 def test_arbitrary_bytes_are_refused_with_a_typed_error(decode: Decoder, data: bytes) -> None:
@@ -252,9 +331,14 @@ def test_a_body_larger_than_its_limit_is_refused_unread() -> None:
         (files.decode_segments, files.MAX_SEGMENTS_BYTES),
         (files.decode_fetch, files.MAX_FETCH_BYTES),
         (files.decode_cancel, files.MAX_CANCEL_BYTES),
+        (file_progress.decode_asked, file_progress.MAX_ASKED_BYTES),
     ):
         with pytest.raises(TooLargeError):
             decode(bytes(limit + 1))
-    for decode, limit in ((missing, files.MAX_MISSING_BYTES), (held, files.MAX_HELD_BYTES)):
+    for decode, limit in (
+        (missing, files.MAX_MISSING_BYTES),
+        (held, files.MAX_HELD_BYTES),
+        (progress, file_progress.MAX_ROWS_BYTES),
+    ):
         with pytest.raises(PeerFailedError):
             decode(bytes(limit + 1))
