@@ -154,7 +154,7 @@ class Visitor:
         named = {"Host": urlsplit(self.origin).netloc, "Accept-Language": self.language, **named}
         url = f"http://127.0.0.1:{urlsplit(self.origin).port}{path}"
         async with self.session.request(method, url, data=fields, headers=named, allow_redirects=False) as answer:
-            text = await answer.text()
+            text = await answer.text(errors="replace")
             if answer.status == 303:
                 return await self.get(answer.headers["Location"])
             return Shown(path, answer.status, dict(answer.headers), text)
