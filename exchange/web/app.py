@@ -69,7 +69,7 @@ def _handler(page: Page) -> Callable[[web.Request], Awaitable[web.StreamResponse
         session = session_of(request, desk, used=not (page.quiet or page.listens))
         call = PageCall(request, desk, session)
         show_times_of(_zone_of(desk), session.zone if session is not None else "")
-        if page.method == "POST":
+        if page.method == "POST" and not page.streams:
             call = await _with_form(call, page)
         if not page.public:
             call.signed_in()
