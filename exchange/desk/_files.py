@@ -142,6 +142,16 @@ class DeskFiles:
         ]
         return told + found[_ASKED_AT_ONCE:]
 
+    async def of_messages(self, messages: Sequence[UUID]) -> list[MessageFiles]:
+        """The files of those of the messages that have some, in their order."""
+        self._works.acting.require(*READERS)
+
+        def look() -> list[MessageFiles]:
+            transfers = (self._store.files.transfer(message) for message in messages)
+            return [self._listed(one) for one in transfers if one is not None]
+
+        return await self._in_thread(look)
+
     async def progress(self, message_id: UUID) -> FileTransfer:
         """How far the files of a message are; raises :class:`NotFoundError` for one without."""
         return await self._in_thread(lambda: self._transfer(message_id))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from html.parser import HTMLParser
 from typing import Any, cast
@@ -31,6 +31,12 @@ class Form:
     action: str
     method: str
     fields: dict[str, str]
+    # Several fields may have one name: all of them, in order.
+    pairs: list[tuple[str, str]] = field(default_factory=list)
+
+    def with_fields(self, fields: Mapping[str, str]) -> list[tuple[str, str]]:
+        """The pairs as a browser sends them, with these fields in the place of those of their names."""
+        return [*((name, value) for name, value in self.pairs if name not in fields), *fields.items()]
 
 
 class _Forms(HTMLParser):
@@ -50,7 +56,10 @@ class _Forms(HTMLParser):
             return
         if tag == "input" and (given.get("type") not in {"checkbox", "radio"} or "checked" in given):
             if given.get("type") != "file":
-                self._open.fields[given["name"]] = given.get("value", "")
+                # A box that is ticked, and says nothing else, says "on".
+                value = given.get("value", "on" if given.get("type") in {"checkbox", "radio"} else "")
+                self._open.fields[given["name"]] = value
+                self._open.pairs.append((given["name"], value))
         elif tag == "select":
             self._select = given["name"]
         elif tag == "option" and self._select is not None:
@@ -67,7 +76,12 @@ class _Forms(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         if tag == "form":
             self._open = None
-        elif tag == "select":
+        elif self._open is not None and tag in {"select", "textarea"}:
+            name = (self._select if tag == "select" else self._area) or ""
+            self._open.pairs.append((name, self._open.fields.get(name, "").removeprefix("\n")))
+        if tag == "form":
+            return
+        if tag == "select":
             self._select = None
         elif tag == "textarea":
             self._area = None
@@ -105,12 +119,12 @@ class Visitor:
         """Open a page."""
         return await self._ask("GET", path, None, {"Sec-Fetch-Site": "same-origin", **headers})
 
-    async def send(self, shown: Shown, action: str, **fields: str) -> Shown:
+    async def send(self, shown: Shown, action: str, /, **fields: str) -> Shown:
         """Fill in the form of a page that goes to ``action``, and send it."""
         form = shown.form(action)
-        return await self.post(form.action, {**form.fields, **fields})
+        return await self.post(form.action, form.with_fields(fields))
 
-    async def post(self, path: str, fields: Mapping[str, str], **headers: str) -> Shown:
+    async def post(self, path: str, fields: Mapping[str, str] | Sequence[tuple[str, str]], **headers: str) -> Shown:
         """Send a form; what follows is shown."""
         own = {"Sec-Fetch-Site": "same-origin", "Origin": self.origin}
         return await self._ask("POST", path, fields, {**own, **headers})
@@ -119,7 +133,13 @@ class Visitor:
         """Sign in at the form; the page that follows."""
         return await self.send(await self.get("/sign-in"), "/sign-in", officer=officer, passphrase=passphrase)
 
-    async def _ask(self, method: str, path: str, fields: Mapping[str, str] | None, headers: dict[str, str]) -> Shown:
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        fields: Mapping[str, str] | Sequence[tuple[str, str]] | None,
+        headers: dict[str, str],
+    ) -> Shown:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         named = {"Host": urlsplit(self.origin).netloc, "Accept-Language": self.language, **named}
         url = f"http://127.0.0.1:{urlsplit(self.origin).port}{path}"
