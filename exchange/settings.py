@@ -269,11 +269,12 @@ class ServiceSettings(_Table):
 class WebSettings(_Table):
     """The desk's pages for a browser on this machine: whether they are served, and at which port.
 
-    Without a ``port`` it is the first free one from 8470 on.
+    Without a ``port`` it is the first free one from 8470 on. ``require_factor``: a passphrase alone signs nobody in.
     """
 
     enabled: bool = True
     port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    require_factor: bool = False
 
 
 class ScanningSettings(_Table):

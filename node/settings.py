@@ -192,7 +192,8 @@ class DeliverySettings(_Table):
 class S3Settings(_Table):
     """The service that keeps segments: ``credentials_file`` has the id of the access key and its secret, a line each.
 
-    A path is below the home folder. A request is tried again ``retries`` times.
+    A path is below the home folder. A request has ``timeout_s`` for all of its answer, and is tried again ``retries``
+    times.
     """
 
     endpoint: Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#]+$", max_length=255)]
@@ -201,6 +202,7 @@ class S3Settings(_Table):
     region: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,64}$")] = "us-east-1"
     prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9/._-]{0,128}$")] = "comity"
     retries: Annotated[int, Field(ge=0, le=10)] = 4
+    timeout_s: Annotated[float, Field(ge=0.1, le=600)] = 30
 
 
 class FilesSettings(_Table):

@@ -16,6 +16,7 @@ from protocol.errors import ComityError, MalformedError, PeerFailedError, TooLar
 from protocol.http.file_progress import MAX_ROWS_BYTES, FilesAt, ProgressAsked, decode_progress, encode_asked
 from protocol.http.files import (
     MAX_CANCEL_BYTES,
+    MAX_DATA_BYTES,
     MAX_HELD_BYTES,
     MAX_MISSING_BYTES,
     FilesAnnounced,
@@ -50,6 +51,8 @@ MAX_ENTRIES = 128
 MAX_SUBMIT_BYTES = 2 * 1024 * 1024
 MAX_WAIT_S = 30
 MAX_LOG_BYTES = 1024 * 1024
+# A request with segments has so much more time, as a node gives one: a slow line moves files, only later.
+SLOWEST_BYTES_PER_S = 16 * 1024
 
 
 class NodeClient:
@@ -93,12 +96,15 @@ class NodeClient:
     async def put_segments(self, digest: bytes, segments: Sequence[SegmentSent]) -> list[ComityError | None]:
         """Hand over segments of the files of a message; each is durable at the node, or refused. Idempotent."""
         target = f"/v1/files/segments?message={digest.hex()}"
-        body = await self._ask(target, encode_segments(segments), MAX_ANSWER_BYTES)
+        content = encode_segments(segments)
+        body = await self._ask(target, content, MAX_ANSWER_BYTES, len(content) / SLOWEST_BYTES_PER_S)
         return decode_verdicts(body, len(segments), self.server.title)
 
     async def fetch_files(self, wanted: FilesWanted) -> FilesHeld:
         """What the node holds of a message's files, and as many as fit of the segments that are wanted."""
-        return decode_held(await self._ask("/v1/files/fetch", encode_fetch(wanted), MAX_HELD_BYTES), self.server.title)
+        extra_s = MAX_DATA_BYTES / SLOWEST_BYTES_PER_S if wanted.wanted else 0
+        body = await self._ask("/v1/files/fetch", encode_fetch(wanted), MAX_HELD_BYTES, extra_s)
+        return decode_held(body, self.server.title)
 
     async def cancel_files(self, digest: bytes) -> int:
         """Take the files of a message back: how many the node let go."""
@@ -149,5 +155,5 @@ class NodeClient:
     async def _post(self, path: str, value: Any) -> bytes:
         return await self._ask(path, cbor.encode(value), MAX_ANSWER_BYTES)
 
-    async def _ask(self, target: str, body: bytes, max_bytes: int) -> bytes:
-        return await self._client.call(HttpRequest(target, max_bytes, SignedBody(body, CONTENT_TYPE)))
+    async def _ask(self, target: str, body: bytes, max_bytes: int, extra_s: float = 0) -> bytes:
+        return await self._client.call(HttpRequest(target, max_bytes, SignedBody(body, CONTENT_TYPE), extra_s))

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
@@ -32,6 +33,15 @@ from protocol.errors import (
 
 T = TypeVar("T")
 
+
+@dataclass(frozen=True, slots=True)
+class NodeStanding:
+    """Whether the own node answers: when it did last, and since when it does not (None: it does, or was not asked)."""
+
+    reached_at: datetime | None = None
+    failing_since: datetime | None = None
+
+
 _REFRESHED = b"refreshed"
 
 
@@ -51,6 +61,7 @@ class NodeLink:
         self._clients: dict[str, NodeClient] = {}
         self._signs_with: Signer | None = None  # the key of all clients
         self._refreshing = asyncio.Lock()
+        self.standing = NodeStanding()
 
     async def close(self) -> None:
         """Close all connections."""
@@ -164,6 +175,15 @@ class NodeLink:
 
     async def ask(self, ask: Callable[[NodeClient], Awaitable[T]]) -> T:
         """Ask the own node; once more, with a new directory, when it shows a certificate that is not on its card."""
+        try:
+            answer = await self._ask(ask)
+        except UnavailableError:
+            self.standing = replace(self.standing, failing_since=self.standing.failing_since or self._clock())
+            raise
+        self.standing = NodeStanding(self._clock())
+        return answer
+
+    async def _ask(self, ask: Callable[[NodeClient], Awaitable[T]]) -> T:
         try:
             return await ask(self.client(self.own_node))
         except CertificateUnknownError:

@@ -7,11 +7,15 @@ from contextvars import ContextVar
 from datetime import UTC, datetime, tzinfo
 
 _of_card: ContextVar[str | None] = ContextVar("of_card", default=None)
+_chosen: ContextVar[str] = ContextVar("chosen", default="")
 
 
-def show_times_of(card_zone: str | None) -> None:
-    """Show times in the officer's own zone from now on: that of the environment, else that of the office's card."""
+def show_times_of(card_zone: str | None, chosen: str = "") -> None:
+    """Show times in the officer's own zone from now on: the ``chosen`` one, else that of the environment, else that of
+    the office's card.
+    """
     _of_card.set(card_zone)
+    _chosen.set(chosen)
 
 
 def shown_zone() -> tzinfo:
@@ -23,7 +27,7 @@ def own_zone(card_zone: str | None = None) -> tzinfo:
     """The zone in which an officer here reads and types times; UTC where nothing says one that is known."""
     from zoneinfo import ZoneInfo  # a command that shows no time does without
 
-    for name in (os.environ.get("TZ", "").removeprefix(":"), card_zone or ""):
+    for name in (_chosen.get(), os.environ.get("TZ", "").removeprefix(":"), card_zone or ""):
         try:
             if name:
                 return ZoneInfo(name)

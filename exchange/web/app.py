@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from aiohttp import web
 from multidict import MultiDictProxy
 
+from exchange.desk.desk import OpenedDesk
 from exchange.text.zones import show_times_of
 from exchange.web.calls import WEB_DESK, Page, PageCall, WebDesk
 from exchange.web.pages import PAGES
 from exchange.web.signin.cookies import session_of
+from exchange.web.signin.kept import KeptForm
 from keys.local.translation import speaking
 from keys.pages.form_tokens import NAME as TOKEN
 from keys.pages.form_tokens import check_token
 from keys.pages.headers import protect
 from keys.pages.languages import language_of
+from protocol.encoding.phrase import phrase
 from protocol.errors import (
     ComityError,
     FormError,
@@ -34,6 +38,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 MAX_FORM_BYTES = 4 * 1024 * 1024
 MAX_FIELDS = 5_000
 FORM_WITHIN_S = 60.0
+# Never shown again, nor kept.
+NOT_SHOWN = frozenset({TOKEN, "passphrase", "code", "totp"})
 _FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
 
@@ -53,25 +59,57 @@ def _handler(page: Page) -> Callable[[web.Request], Awaitable[web.StreamResponse
         desk.origins.check(request, listens=page.listens)
         session = session_of(request, desk, used=not (page.quiet or page.listens))
         call = PageCall(request, desk, session)
-        show_times_of(_zone_of(desk))
+        show_times_of(_zone_of(desk), session.zone if session is not None else "")
         if page.method == "POST":
-            fields = await _fields(request)
-            call = replace(
-                call, fields=fields, form={name: one for name, one in fields.items() if isinstance(one, str)}
-            )
-            if session is not None:
-                check_token(session.form_key, request.path, call.form.get(TOKEN, ""))
+            call = await _with_form(call, page)
         if not page.public:
             call.signed_in()
+        if session is not None and not session.locked and not (page.quiet or page.listens):
+            call.facts = await desk.facts.now(_opened(desk))
         return await page.handle(call)
 
     return handle
 
 
+async def _with_form(call: PageCall, page: Page) -> PageCall:
+    """The call with what its form brought, whose token is right.
+
+    Where the session is locked, or has ended, the form is kept for its officer; raises :class:`SignInNeededError`.
+    """
+    fields = await _fields(call.request)
+    form = {name: one for name, one in fields.items() if isinstance(one, str)}
+    call = replace(call, fields=fields, form=form)
+    session = call.session
+    before = session or call.site.sessions.ended(call.request.cookies.get(call.site.cookie))
+    if session is not None or (before is not None and not page.public):
+        check_token(before.form_key if before is not None else b"", call.request.path, form.get(TOKEN, ""))
+    if page.public or (session is not None and not session.locked):
+        if session is not None and session.kept is not None and not session.locked:
+            kept = session.typed()
+            if kept is not None and kept.action == call.request.path:
+                session.kept = None
+        return call
+    if before is not None and not page.quiet:
+        before.keep(KeptForm.of(call.request.path, call.back, fields.items()))
+    raise LostFormError(form)
+
+
+class LostFormError(SignInNeededError):
+    """A form came from who is not signed in; ``form`` is what was typed, to be shown to its browser again."""
+
+    def __init__(self, form: Mapping[str, str]) -> None:
+        super().__init__()
+        self.form = form
+
+
+def _opened(desk: WebDesk) -> OpenedDesk:
+    if desk.service.opened is None:
+        raise UnavailableError(phrase("the desk is not open"))
+    return desk.service.opened
+
+
 def _zone_of(desk: WebDesk) -> str | None:
-    opened = desk.service.opened
-    if opened is None:
-        raise UnavailableError("the desk is not open")
+    opened = _opened(desk)
     try:
         return opened.context.current().contact_point(opened.context.address).time_zone
     except ComityError:
@@ -85,9 +123,9 @@ async def _fields(request: web.Request) -> MultiDictProxy[Any]:
         async with asyncio.timeout(FORM_WITHIN_S):
             fields = await request.post()
     except TimeoutError:
-        raise UnavailableError("the form did not come in time") from None
+        raise UnavailableError(phrase("the form did not come in time")) from None
     except web.HTTPRequestEntityTooLarge:
-        raise TooLargeError(f"a form has at most {MAX_FORM_BYTES} bytes") from None
+        raise TooLargeError(phrase("a form has at most {most} bytes", most=MAX_FORM_BYTES)) from None
     except (ValueError, AssertionError):
         raise FormError from None
     if len(fields) > MAX_FIELDS:
@@ -106,15 +144,17 @@ async def _guard(
         except ComityError as problem:
             response = _refused(request, problem)
         except web.HTTPNotFound:
-            response = _refused(request, NotFoundError("there is no such page"))
+            response = _refused(request, NotFoundError(phrase("there is no such page")))
         except web.HTTPMethodNotAllowed:
             response = _refused(request, MethodError())
         except web.HTTPException as problem:
-            response = _refused(request, FormError(f"the request cannot be read ({problem.status})"))
+            unread = phrase("the request cannot be read ({status})", status=problem.status)
+            response = _refused(request, FormError(unread))
         except (ConnectionError, asyncio.CancelledError):
             raise
         except Exception as defect:  # noqa: BLE001 - the last resort: a defect is named by type, never by its values
-            response = _refused(request, ComityError(f"a defect of the program ({type(defect).__name__})"))
+            named = phrase("a defect of the program ({name})", name=type(defect).__name__)
+            response = _refused(request, ComityError(named))
     if not response.prepared:
         protect(response)
     return response
@@ -126,7 +166,22 @@ def _refused(request: web.Request, problem: ComityError) -> web.Response:
         session = session_of(request, desk, used=False)
     except ComityError:
         session = None
-    call = PageCall(request, desk, session)
-    if isinstance(problem, SignInNeededError) and request.method == "GET":
-        return call.go("/sign-in")
-    return call.page("problem.html", status=problem.http_status, problem=problem)
+    typed = problem.form if isinstance(problem, LostFormError) else {}
+    call = PageCall(request, desk, session, form=typed)
+    if isinstance(problem, SignInNeededError):
+        ended = desk.sessions.ended(request.cookies.get(desk.cookie))
+        if session is not None and session.locked:
+            back = "/kept" if request.method == "POST" and session.kept is not None else call.back
+            return _led(call, f"/unlock?{urlencode({'back': back})}")
+        if request.method == "GET" or (ended is not None and ended.kept is not None):
+            return _led(call, "/sign-in")
+    shown = [(name, value) for name, value in typed.items() if name not in NOT_SHOWN and value]
+    return call.page("problem.html", status=problem.http_status, problem=problem, typed=shown)
+
+
+def _led(call: PageCall, path: str) -> web.Response:
+    """On to a page; a script that asked for a part of one goes there too."""
+    headers = call.request.headers
+    if "HX-Request" in headers or headers.get("Accept", "") == "text/event-stream":
+        return web.Response(status=401, headers={"HX-Redirect": path})
+    return call.go(path)

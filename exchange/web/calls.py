@@ -26,6 +26,10 @@ from multidict import MultiDictProxy
 from exchange.desk.desk import Desk, utc_now
 from exchange.office.officers import Login
 from exchange.service.service import DeskService
+from exchange.web.done import done_text
+from exchange.web.frame import Facts, FactsKept, frame_of
+from exchange.web.signin.door import Door
+from exchange.web.signin.factors import OwnAccess
 from exchange.web.signin.sessions import WebSession, WebSessions
 from keys.local.translation import _
 from keys.pages.assets import Assets
@@ -33,7 +37,8 @@ from keys.pages.form_tokens import token_of
 from keys.pages.languages import offered
 from keys.pages.origins import Origins
 from keys.pages.rendering import rendered
-from protocol.errors import ComityError, FormError, SignInNeededError
+from protocol.encoding.phrase import phrase
+from protocol.errors import ComityError, FormError, SignInNeededError, UnavailableError
 
 MAX_FIELD_CHARS = 200_000
 
@@ -47,8 +52,10 @@ class WebDesk:
     origins: Origins
     assets: Assets
     templates: Environment
+    door: Door
     cookie: str
     secure: bool
+    facts: FactsKept = field(default_factory=FactsKept)
 
 
 WEB_DESK: web.AppKey[WebDesk] = web.AppKey("web_desk")
@@ -63,6 +70,7 @@ class PageCall:
     session: WebSession | None
     form: Mapping[str, str] = field(default_factory=dict)
     fields: MultiDictProxy[Any] | None = None
+    facts: Facts | None = None
     _desk: Desk | None = None
 
     @property
@@ -74,10 +82,19 @@ class PageCall:
     async def desk(self) -> Desk:
         """The desk as the signed-in officer acts on it; raises :class:`SignInNeededError`."""
         if self._desk is None:
-            session = self.signed_in()
-            login = Login(session.officer, signer=session.signer) if session.officer is not None else Login()
-            self._desk = await self.site.service.desk(login)
+            self._desk = await self.site.service.desk(self._login())
         return self._desk
+
+    async def own_access(self) -> OwnAccess:
+        """The officer's own settings and ways to sign in; raises as :meth:`desk`."""
+        opened = self.site.service.opened
+        if opened is None:
+            raise UnavailableError(phrase("the desk is not open"))
+        return OwnAccess(opened.context, await opened.acting(self._login()))
+
+    def _login(self) -> Login:
+        session = self.signed_in()
+        return Login(session.officer, signer=session.signer) if session.officer is not None else Login()
 
     def signed_in(self) -> WebSession:
         """The session, open; raises :class:`SignInNeededError`."""
@@ -108,6 +125,18 @@ class PageCall:
         """The token of a form that is sent to ``path``."""
         return token_of(self.session.form_key, path) if self.session is not None else ""
 
+    @property
+    def back(self) -> str:
+        """The page that the reader sees: this one; after a form, the one that it stands on."""
+        if self.request.method == "GET":
+            return self.request.path_qs
+        origin, _slash, path = self.request.headers.get("Referer", "").partition(self.request.headers["Host"])
+        return (
+            path
+            if path.startswith("/") and f"{origin}{self.request.headers['Host']}" in self.site.origins.origins
+            else "/"
+        )
+
     def page(self, template: str, *, status: int = 200, **values: Any) -> web.Response:
         """A page."""
         given = {
@@ -119,6 +148,10 @@ class PageCall:
             "token": self.token,
             "languages": offered(),
             "problem": None,
+            "frame": frame_of(self.site.door.party.desk, self.now, self.site.sessions.idle_s, self.facts),
+            "back": self.back,
+            "done": done_text(self.query("done")),
+            "kept": self.session.typed() if self.session is not None else None,
             "form": self.form,
             **values,
         }

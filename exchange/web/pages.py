@@ -8,5 +8,6 @@ from exchange.web.case.pages import PAGES as CASE
 from exchange.web.lists.pages import PAGES as LISTS
 from exchange.web.request.pages import PAGES as REQUEST
 from exchange.web.signin.pages import PAGES as SIGNIN
+from exchange.web.signin.settings import PAGES as SETTINGS
 
-PAGES: tuple[Page, ...] = (*SIGNIN, *BOARD, *CASE, *REQUEST, *LISTS)
+PAGES: tuple[Page, ...] = (*SIGNIN, *SETTINGS, *BOARD, *CASE, *REQUEST, *LISTS)

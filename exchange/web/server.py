@@ -20,11 +20,15 @@ from aiohttp import web
 from exchange.service.service import DeskService
 from exchange.web.app import TEMPLATES, build
 from exchange.web.calls import WebDesk
+from exchange.web.frame import zoned
+from exchange.web.signin.door import Door
+from exchange.web.signin.passkeys import RelyingParty
 from exchange.web.signin.sessions import WebSessions
 from keys.pages.assets import Assets
 from keys.pages.origins import Origins
 from keys.pages.rendering import environment
 from protocol.address import Address
+from protocol.encoding.phrase import phrase
 from protocol.errors import SettingsError, UnavailableError
 
 FIRST_PORT = 8470
@@ -50,15 +54,23 @@ class WebAddress:
 async def web_desk(service: DeskService) -> AsyncIterator[WebDesk]:
     """Serve the pages of a desk for the length of the block; raises :class:`SettingsError` for a port that is taken."""
     if service.opened is None:
-        raise UnavailableError("the desk is not open")
+        raise UnavailableError(phrase("the desk is not open"))
     context = service.opened.context
     listening = _listening(context.settings.web.port)
     address = WebAddress(name_of(context.address), listening.getsockname()[1])
     sessions = WebSessions(context.settings.service.idle_min * 60.0)
     # One of each desk: a cookie goes to every port of its name.
     cookie = "comity-" + re.sub(r"[^a-z0-9]", "-", address.name) + f"-{address.port}"
+    party = RelyingParty(address.name, address.origin, str(context.address))
     desk = WebDesk(
-        service, sessions, Origins.of(address.origin), Assets(), environment(TEMPLATES), cookie, secure=False
+        service=service,
+        sessions=sessions,
+        origins=Origins.of(address.origin),
+        assets=Assets(),
+        templates=environment(TEMPLATES, zoned=zoned),
+        door=Door(service.opened, party),
+        cookie=cookie,
+        secure=False,
     )
     runner = web.AppRunner(build(desk), access_log=None, handle_signals=False, shutdown_timeout=2.0)
     try:
@@ -99,8 +111,10 @@ def _listening(port: int | None) -> socket.socket:
         except OSError as problem:
             made.close()
             if problem.errno != errno.EADDRINUSE:
-                raise SettingsError(f"port {one} cannot be listened on: {problem.strerror}") from None
+                raise SettingsError(
+                    phrase("port {port} cannot be listened on: {why}", port=one, why=problem.strerror or "")
+                ) from None
         else:
             made.setblocking(False)
             return made
-    raise SettingsError(f"port {wanted[-1]} is taken by another program")
+    raise SettingsError(phrase("port {port} is taken by another program", port=wanted[-1]))

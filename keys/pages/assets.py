@@ -1,6 +1,6 @@
 """Stylesheet and scripts, each under a path that names its hash, so that a browser keeps it and never has a stale one.
 
-What others wrote is vendored beside ours and listed in ``static/vendored.sha256``: a file that differs is refused.
+Files that others wrote are vendored beside ours and listed in ``static/vendored.sha256``: one that differs is refused.
 """
 
 from __future__ import annotations

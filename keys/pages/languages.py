@@ -7,12 +7,29 @@ from aiohttp import web
 from keys.local.translation import languages
 
 COOKIE = "comity-language"
+FIELD = "language"
+_YEAR_S = 365 * 86_400
+# Each in its own words, so that who reads no other finds it.
+_NAMES = {"ar": "العربية", "en": "English", "es": "español", "fr": "français", "ru": "русский", "zh": "中文"}
 _MAX_RANGES = 16
 
 
 def offered() -> list[str]:
     """The languages that pages are in, English first."""
     return ["en", *languages()]
+
+
+def name_of(language: str) -> str:
+    """A language as its readers call it."""
+    return _NAMES.get(language, language)
+
+
+def keep_choice(response: web.StreamResponse, language: str, *, secure: bool) -> None:
+    """Let the browser remember the reader's language; one that there is none of is not kept."""
+    if language in offered():
+        response.set_cookie(
+            COOKIE, language, max_age=_YEAR_S, path="/", secure=secure, httponly=True, samesite="Strict"
+        )
 
 
 def language_of(request: web.Request) -> str:

@@ -6,6 +6,8 @@ with what cannot be seen made visible. Values are put into texts by ``_("...").f
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,22 @@ from markupsafe import Markup, escape
 from keys.local.isolates import shown
 from keys.local.printing import printable_line, printable_text
 from keys.local.translation import _, is_right_to_left, language, ngettext, pgettext
+from keys.pages.languages import name_of
+from protocol.errors import FormError
+
+# An instant in words, in the reader's own zone, or in a named one.
+Zoned = Callable[[datetime, str | None], str]
 
 FOLDER = Path(__file__).parent / "templates"
 
 
-def environment(*folders: Path) -> Environment:
-    """The templates of ``folders``, with the common ones beneath."""
+def in_utc(at: datetime, _zone: str | None = None) -> str:
+    """An instant to the minute, in UTC."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%MZ}"
+
+
+def environment(*folders: Path, zoned: Zoned = in_utc) -> Environment:
+    """The templates of ``folders``, with the common ones beneath; ``zoned`` tells instants."""
     made = Environment(
         loader=ChoiceLoader([FileSystemLoader(folder) for folder in (*folders, FOLDER)]),
         autoescape=True,
@@ -30,15 +42,38 @@ def environment(*folders: Path) -> Environment:
         auto_reload=False,
     )
     made.globals.update(
-        {"_": _, "ngettext": ngettext, "pgettext": pgettext, "language": language, "is_right_to_left": is_right_to_left}
+        {
+            "_": _,
+            "ngettext": ngettext,
+            "pgettext": pgettext,
+            "language": language,
+            "language_name": name_of,
+            "is_right_to_left": is_right_to_left,
+            "zoned": zoned,
+        }
     )
-    made.filters.update({"plain": _plain, "prose": _prose})
+    made.filters.update({"plain": _plain, "prose": _prose, "own_path": own_path, "iso": _iso, "utc": in_utc})
     return made
 
 
 def rendered(templates: Environment, name: str, values: dict[str, Any]) -> str:
     """The page ``name`` with its values, in the language that is spoken now."""
     return shown(templates.get_template(name).render(values))
+
+
+def own_path(value: object) -> str:
+    """A path of these pages, for a link or a form; raises :class:`FormError` for any other address.
+
+    A browser takes ``//host`` and ``/\\host`` for another site.
+    """
+    path = str(value)
+    if path[:1] not in {"/", "?", "#"} or path[1:2] in {"/", "\\"} or not path.isprintable():
+        raise FormError("a page names an address that is not its own")
+    return path
+
+
+def _iso(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _plain(value: object) -> str:

@@ -28,7 +28,6 @@ T = TypeVar("T")
 # Requests to the service at the same time.
 _AT_ONCE = 16
 _DELETE_AT_ONCE = 500
-_TIMEOUT = timedelta(seconds=30)
 _RETRY_FOR = timedelta(seconds=20)
 
 
@@ -50,6 +49,7 @@ class ObjectStore:
 
         settings = self._settings
         key_id, secret = _credentials(self._home / settings.credentials_file)
+        timeout = timedelta(seconds=settings.timeout_s)
         with self._service("opened"):
             self._opened = S3Store(
                 settings.bucket,
@@ -58,7 +58,7 @@ class ObjectStore:
                 access_key_id=key_id,
                 secret_access_key=secret,
                 virtual_hosted_style_request=False,
-                client_options={"timeout": _TIMEOUT, "allow_http": settings.endpoint.startswith("http://")},
+                client_options={"timeout": timeout, "allow_http": settings.endpoint.startswith("http://")},
                 retry_config={"max_retries": settings.retries, "retry_timeout": _RETRY_FOR},
             )
 

@@ -165,6 +165,9 @@ ComityError                              internal                 _base
 ├─ PageForgedError                       page-forged              _pages
 ├─ SignInNeededError                     sign-in-needed           _pages
 ├─ SignInError                           sign-in                  _pages
+├─ SignInAgainError                      sign-in-again            _pages
+├─ SignInLaterError                      sign-in-later            _pages
+├─ PasskeyError                          passkey                  _pages
 ├─ FormError                             form                     _pages
 └─ AssetAlteredError                     asset-altered            _pages
 """
@@ -304,7 +307,10 @@ from protocol.errors._pages import AssetAlteredError as AssetAlteredError
 from protocol.errors._pages import FormError as FormError
 from protocol.errors._pages import PageForgedError as PageForgedError
 from protocol.errors._pages import PageHostError as PageHostError
+from protocol.errors._pages import PasskeyError as PasskeyError
+from protocol.errors._pages import SignInAgainError as SignInAgainError
 from protocol.errors._pages import SignInError as SignInError
+from protocol.errors._pages import SignInLaterError as SignInLaterError
 from protocol.errors._pages import SignInNeededError as SignInNeededError
 from protocol.errors._registry import registry as registry
 from protocol.errors._sealing import CommitmentMismatchError as CommitmentMismatchError

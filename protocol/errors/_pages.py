@@ -37,6 +37,31 @@ class SignInError(ComityError):
     advice = "Try again. A one-time code is good once and for ten minutes; comity web code makes another."
 
 
+class SignInLaterError(ComityError):
+    """Too many wrong tries to sign in."""
+
+    code = "sign-in-later"
+    http_status = 429
+    retryable = True
+    advice = "Wait a minute, or sign in with a passkey, or with a code that comity web code makes at the terminal."
+
+
+class SignInAgainError(ComityError):
+    """You signed in some time ago, and this changes how you sign in."""
+
+    code = "sign-in-again"
+    http_status = 403
+    advice = "Lock the desk and unlock it: then it is known that it is you. Then do this again."
+
+
+class PasskeyError(ComityError):
+    """The passkey cannot be used here."""
+
+    code = "passkey"
+    http_status = 403
+    advice = "Use the passkey of this desk, and let it verify you; else sign in with the passphrase."
+
+
 class FormError(ComityError):
     """The form is not one that the page gave."""
 

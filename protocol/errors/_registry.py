@@ -186,6 +186,9 @@ _CLASS_OF: Mapping[str, type[_base.ComityError]] = MappingProxyType(
         "page-forged": _pages.PageForgedError,
         "sign-in-needed": _pages.SignInNeededError,
         "sign-in": _pages.SignInError,
+        "sign-in-again": _pages.SignInAgainError,
+        "sign-in-later": _pages.SignInLaterError,
+        "passkey": _pages.PasskeyError,
         "form": _pages.FormError,
         "asset-altered": _pages.AssetAlteredError,
     }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from protocol.event import EventName
-from tests.faults.small_disk import mounted_disk
+from tests.faults.small_disk import mounted_disk, read_only
 from tests.worlds import parcels
 from tests.worlds.nodes import World
 from tests.worlds.parcels import MIB, Parcel
@@ -76,5 +77,27 @@ async def test_a_next_node_without_room_gets_the_files_when_it_has_some(world: W
             assert await parcels.fetch_all(world, paris, parcel) == parcel.content
             (stated,) = await parcels.state_files(world, paris, EventName.FileHandover, parcel)
             assert stated.code is None
+        finally:
+            await world.close()
+
+
+async def test_a_node_whose_disk_of_files_is_read_only_carries_messages_and_the_files_when_it_can_be_written(
+    world: World,
+) -> None:
+    tokyo, paris = world.desks["24-7@jp"], world.desks["24-7@fr"]
+    with mounted_disk(world.home("jp").path / "files", "8m") as disk:
+        try:
+            with read_only(disk):
+                jp = await world.start("jp", files=FILES)
+                parcel = Parcel.of(world, tokyo, [paris], 2 * MIB)
+                (answer,) = await world.submit(tokyo, parcel.envelope)
+                assert answer.code is None
+                refused = await parcels.call(world, tokyo, "/v1/files/open", parcel.announcement)
+                assert (refused.status, refused.code) in {(503, "unavailable"), (507, "storage-full")}
+                assert any("EROFS" in problem for problem in jp.disk.problems)
+            async with asyncio.timeout(30):
+                while (await parcels.call(world, tokyo, "/v1/files/open", parcel.announcement)).status != 200:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            assert await parcels.send(world, tokyo, parcel, list(parcel.segments)) == [None] * len(parcel.segments)
         finally:
             await world.close()

@@ -1,9 +1,9 @@
 """Writes keys/locale/comity.pot, every text that people read: run it from the root of the checkout.
 
-It holds what stands in ``_( )`` and ``phrase( )`` in all four packages, the help of ``comity-node``'s commands, what
-each typed error says and advises, what the check of a draft says of each field, and the labels of the code lists
-(countries and languages are named by CLDR instead). A label has its list as context, a field's name the field too: the
-same English word may be another word elsewhere.
+It holds what stands in ``_( )`` and ``phrase( )`` in all four packages and their templates of pages, the help of
+``comity-node``'s commands, what each typed error says and advises, what the check of a draft says of each field, and
+the labels of the code lists (countries and languages are named by CLDR instead). A label has its list as context, a
+field's name the field too: the same English word may be another word elsewhere.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from protocol.lifecycle._owed import _DUTIES
 from protocol.lifecycle.facts import CaseFact
 from protocol.messages.schema.fields import Legal
 from tests.generators.source_texts import SourceText, texts_in
+from tests.generators.template_texts import templates, texts_in_template
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "keys" / "locale" / "comity.pot"
@@ -41,6 +42,9 @@ def texts() -> Iterator[tuple[SourceText, str]]:
         for file in sorted((ROOT / folder).rglob("*.py")):
             for text in texts_in(file):
                 yield text, file.relative_to(ROOT).as_posix()
+    for file in templates():
+        for text in texts_in_template(file.read_text("utf-8")):
+            yield text, file.relative_to(ROOT).as_posix()
     yield SourceText(Legal("").missing), "protocol/messages/schema/fields.py"
     for help_text in documented(ROWS):
         yield SourceText(help_text), "node/cli"

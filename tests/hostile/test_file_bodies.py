@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from keys.directory.cards import CardStatus
+from keys.members.federation import with_status
 from keys.transport.tls import client_context
 from node.operations.limits import Room
+from protocol.errors import RevokedError
 from protocol.http import files as bodies
 from protocol.http import wire
 from protocol.http.files import FilesWanted, SegmentSent, SegmentsWanted
@@ -121,6 +124,25 @@ async def test_more_than_was_announced_is_not_kept_and_repeats_take_no_room(worl
     assert sum(map(len, held.values())) == len(parcel.segments)
     paths = sum(32 * len(segment.path) for segment in parcel.segments.values())
     assert await store.usage(parcel.digest) == parcel.files.file_set.total_bytes + paths
+
+
+async def test_a_recipient_that_is_revoked_midway_gets_no_more_of_its_files_by_any_way(
+    world: World, tmp_path: Path
+) -> None:
+    tokyo, node = world.desks["24-7@jp"], world.nodes["jp"]
+    own = Parcel.of(world, tokyo, [tokyo], 2 * MIB)
+    await world.submit(tokyo, own.envelope)
+    await parcels.announce(world, tokyo, own)
+    await parcels.send(world, tokyo, own, list(own.segments))
+    assert len((await parcels.fetch(world, tokyo, own, SegmentsWanted(0, 0, 1))).segments) == 1
+    world.publish("jp", with_status(tokyo.card, CardStatus.REVOKED, world.clock()))
+    await node.context.directory.refresh()
+    for wanted in ((), (SegmentsWanted(0, 1, 1),)):
+        body = bodies.encode_fetch(FilesWanted(own.digest, wanted))
+        assert (await parcels.call(world, tokyo, "/v1/files/fetch", body)).code == "revoked"
+    with pytest.raises(RevokedError):
+        await node.carrier.write("24-7@jp", str(tmp_path / "disk"), "")
+    assert not (tmp_path / "disk").exists()
 
 
 async def test_files_under_way_never_take_what_messages_need(world: World) -> None:

@@ -10,7 +10,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -58,16 +58,26 @@ def bucket_settings(endpoint: str, bucket: str, home: Path, **other: object) -> 
 def troubled(service: str, troubles: Sequence[int | str]) -> Iterator[str]:
     """The address of a proxy before ``service``: its first answers are these, then it passes requests on.
 
-    A number is a status; ``cut`` is an answer that promises more bytes than it brings.
+    A number is a status; ``cut`` is an answer that promises more bytes than it brings, ``drip`` one that comes a byte
+    in a while, ``hang`` none at all, and ``drop`` a connection that is closed while the request is sent.
     """
     left = list(troubles)
+    ended = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             trouble = left.pop(0) if left else None
+            length = int(self.headers.get("Content-Length", 0))
+            if trouble == "drop":
+                self.rfile.read(length // 2)
+                self.close_connection = True
+                return
+            body = self.rfile.read(length)
+            if trouble == "hang":
+                ended.wait()
+                return
             if isinstance(trouble, int):
                 self.send_response(trouble)
                 self.send_header("Content-Length", "0")
@@ -84,8 +94,20 @@ def troubled(service: str, troubles: Sequence[int | str]) -> Iterator[str]:
                     self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
+            if trouble == "drip":
+                self.drip(content)
+                return
             self.wfile.write(content[: len(content) // 2] if trouble == "cut" else content)
             self.close_connection = trouble == "cut"
+
+        def drip(self, content: bytes) -> None:
+            """A byte in a while, until nobody reads any more."""
+            self.close_connection = True
+            with suppress(OSError):
+                for at in range(len(content)):
+                    self.wfile.write(content[at : at + 1])
+                    if ended.wait(0.02):
+                        return
 
         do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = answer  # noqa: N815 - named by the library
 
@@ -98,6 +120,7 @@ def troubled(service: str, troubles: Sequence[int | str]) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{server.server_port}"
     finally:
+        ended.set()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -1,1 +1,4 @@
-"""The duty board: what needs somebody now, live."""
+"""The duty board: what needs somebody now, live.
+
+It decides nothing.
+"""

@@ -1,1 +1,4 @@
-"""A case and everything that can be done in it: its messages, answers, files, notes and people."""
+"""A case and everything that can be done in it: its messages, answers, files, notes and people.
+
+It decides nothing.
+"""

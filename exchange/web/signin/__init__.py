@@ -1,1 +1,4 @@
-"""Signing in and out in a browser: passphrases, one-time codes, passkeys, and the sessions that they begin."""
+"""Signing in and out in a browser: passphrases, one-time codes, passkeys, and the sessions that they begin.
+
+No passphrase, code or key is kept.
+"""

@@ -1,48 +1,106 @@
-"""The page by which an officer signs in, and the acts that end a session."""
+"""Signing in, unlocking and signing out: pages and acts that are there for who is not signed in."""
 
 from __future__ import annotations
 
-import asyncio
+from typing import Any
+from urllib.parse import urlencode
 
 from aiohttp import web
 
-from exchange.office.officers import OfficerRegister, check_officer_id, officer_signer
 from exchange.web.calls import Page, PageCall
-from exchange.web.signin.cookies import give, take_back
-from keys.secrets.keystore import Keystore
-from protocol.crypto.signing import Ed25519Signer
-from protocol.errors import (
-    ComityError,
-    KeystoreError,
-    KeystoreLockedError,
-    NotFoundError,
-    SignInError,
-    UnavailableError,
-    UsageError,
-)
+from exchange.web.signin.cookies import give, known_marks, take_back
+from exchange.web.signin.door import Entered, HalfEntered, Offered
+from exchange.web.signin.kept import KeptForm
+from exchange.web.signin.passkeys import asked_to_sign_in, read_answer, read_output
+from exchange.web.signin.sessions import WebSession
+from keys.pages.languages import FIELD, keep_choice, offered
+from keys.pages.rendering import own_path
+from protocol.errors import ComityError, FormError, SignInError, SignInNeededError
 
 _TEMPLATE = "signin/sign-in.html"
 
 
 async def show(call: PageCall) -> web.StreamResponse:
     """The form."""
-    return call.page(_TEMPLATE)
+    if call.session is not None and not call.session.locked:
+        return call.go("/")
+    return call.page(_TEMPLATE, **_shown(call))
 
 
 async def sign_in(call: PageCall) -> web.StreamResponse:
-    """Sign in with the passphrase of an officer's key."""
-    officer = call.text("officer")
+    """Sign in with a passphrase, and a code of an app."""
     try:
-        seed = await _seed(call, officer or None, call.form.get("passphrase", "").encode())
-    except (KeystoreLockedError, KeystoreError, NotFoundError, UsageError):
-        await asyncio.sleep(1.0)
-        return call.refused(_TEMPLATE, SignInError())
+        entered = await call.site.door.by_passphrase(_offered(call, call.text("officer") or None))
     except ComityError as problem:
-        return call.refused(_TEMPLATE, problem)
-    secret = call.site.sessions.begin(officer or None, seed, call.request.headers.get("User-Agent", ""))
-    response = call.go("/")
-    give(response, call.site, secret)
-    return response
+        return call.refused(_TEMPLATE, problem, **_shown(call))
+    return await _enter(call, entered)
+
+
+async def sign_in_by_code(call: PageCall) -> web.StreamResponse:
+    """Sign in with a code that was made at the terminal."""
+    try:
+        entered = await call.site.door.by_code(call.text("officer") or None, call.text("code"))
+    except ComityError as problem:
+        return call.refused(_TEMPLATE, problem, **_shown(call))
+    return await _enter(call, entered)
+
+
+async def ask_passkey(call: PageCall) -> web.StreamResponse:
+    """What a browser asks a passkey (JSON)."""
+    door = call.site.door
+    asked = asked_to_sign_in(door.party, door.challenges.ask("sign-in"))
+    return web.Response(text=asked, content_type="application/json")
+
+
+async def sign_in_by_passkey(call: PageCall) -> web.StreamResponse:
+    """Sign in with what a passkey answered; a script of the page goes on to the address in the answer (JSON)."""
+    entered = await call.site.door.by_passkey(read_answer(call.text("answer")), read_output(call.text("output")))
+    if isinstance(entered, HalfEntered):
+        return web.json_response({"officer": entered.officer, "half": entered.token})
+    if call.session is not None and call.session.locked:
+        response = _unlocked(call, call.session, entered)
+    else:
+        response = await _enter(call, entered)
+    made = web.json_response({"go": response.headers["Location"]})
+    made.cookies.update(response.cookies)
+    return made
+
+
+async def show_lock(call: PageCall) -> web.StreamResponse:
+    """The page of a session that is locked."""
+    if call.session is None:
+        return call.go("/sign-in")
+    back = _back(call.query("back"))
+    if not call.session.locked:
+        return call.go(back)
+    return call.page("signin/unlock.html", unlock_back=back)
+
+
+async def unlock(call: PageCall) -> web.StreamResponse:
+    """Open a locked session for its officer, and go back to where it was locked."""
+    if call.session is None:
+        raise SignInNeededError
+    if not call.session.locked:
+        return call.go(_back(call.text("back")))
+    try:
+        known = Offered(call.session.officer, call.form.get("passphrase", "").encode(), known=True)
+        entered = await call.site.door.by_passphrase(known, second=False)
+        return _unlocked(call, call.session, entered)
+    except SignInNeededError:
+        raise
+    except ComityError as problem:
+        return call.refused("signin/unlock.html", problem, unlock_back=_back(call.text("back")))
+
+
+async def lock(call: PageCall) -> web.StreamResponse:
+    """Lock the session now; what was typed is kept."""
+    if call.session is None:
+        return call.go("/sign-in")
+    back = _back(call.text("_back"))
+    if call.text("_action") and call.fields is not None:
+        call.session.keep(KeptForm.of(call.text("_action"), back, call.fields.items()))
+    call.session.wipe()
+    return call.go(f"/unlock?{urlencode({'back': back})}")
 
 
 async def sign_out(call: PageCall) -> web.StreamResponse:
@@ -54,24 +112,79 @@ async def sign_out(call: PageCall) -> web.StreamResponse:
     return response
 
 
-async def _seed(call: PageCall, officer: str | None, passphrase: bytes) -> bytes:
-    opened = call.site.service.opened
-    if opened is None:
-        raise UnavailableError("the desk is not open")
-    context = opened.context
-    if officer is None:
-        await asyncio.to_thread(Keystore.open, context.home.keystore, passphrase)
-        return b""
-    check_officer_id(officer)
-    found = await context.in_thread(lambda: OfficerRegister(context.store.database).get(officer))
-    signer = await asyncio.to_thread(officer_signer, context.home.officers, found, passphrase)
-    if not isinstance(signer, Ed25519Signer):
-        raise KeystoreError("that officer's key is not in a file")
-    return signer.seed()
+async def choose_language(call: PageCall) -> web.StreamResponse:
+    """Show pages in another language from now on, in this browser."""
+    chosen = call.text(FIELD)
+    if chosen not in offered():
+        raise FormError
+    response = call.go(_back(call.text("back")))
+    keep_choice(response, chosen, secure=call.site.secure)
+    return response
+
+
+def _shown(call: PageCall) -> dict[str, Any]:
+    """What the page of signing in shows: how to make a code, and that something typed waits."""
+    ended = call.site.sessions.ended(call.request.cookies.get(call.site.cookie))
+    return {"waits": ended is not None and ended.kept is not None}
+
+
+def _offered(call: PageCall, officer: str | None) -> Offered:
+    known = call.site.door.is_known(officer, known_marks(call.request, call.site))
+    passphrase = call.form.get("passphrase", "").encode("utf-8", "surrogateescape")
+    return Offered(officer, passphrase, call.text("totp"), call.text("half"), known)
+
+
+async def _enter(call: PageCall, entered: Entered) -> web.Response:
+    """Begin a session, and go on: first to what a session needs, then to what was typed, then to the board."""
+    site, before = call.site, call.request.cookies.get(call.site.cookie)
+    secret = site.sessions.begin(
+        entered.officer, entered.seed, call.request.headers.get("User-Agent", ""), entered.factor, before
+    )
+    profile = await site.door.profile(entered.officer)
+    path = "/"
+    if site.sessions.find(secret).kept is not None:
+        path = "/kept"
+    elif entered.officer is not None and not await site.door.has_factor(entered.officer):
+        path = "/settings/first"
+    begun = site.sessions.find(secret)
+    begun.zone, begun.sound = profile.zone, profile.sound
+    response = call.go(path)
+    give(call.request, response, site, secret, entered.officer)
+    if profile.language:
+        keep_choice(response, profile.language, secure=site.secure)
+    return response
+
+
+def _unlocked(call: PageCall, session: WebSession, entered: Entered) -> web.Response:
+    if entered.officer != session.officer:
+        raise SignInError
+    before = call.request.cookies.get(call.site.cookie, "")
+    secret = call.site.sessions.unlock(before, session, entered.seed, entered.factor)
+    kept = session.typed()
+    # A form that was sent is shown as it was; one that was only being written comes back on its page.
+    response = call.go("/kept" if kept is not None and call.text("back") == "/kept" else _back(call.text("back")))
+    give(call.request, response, call.site, secret, session.officer)
+    return response
+
+
+def _back(path: str) -> str:
+    """Where a page was, which is one of ours; else the board."""
+    try:
+        made = own_path(path) if path.startswith("/") else "/"
+    except ComityError:
+        return "/"
+    return "/" if made.partition("?")[0] in {"/unlock", "/sign-in", "/sign-out", "/lock"} else made
 
 
 PAGES = (
     Page("GET", "/sign-in", show, public=True),
     Page("POST", "/sign-in", sign_in, public=True),
+    Page("POST", "/sign-in/code", sign_in_by_code, public=True),
+    Page("POST", "/sign-in/passkey/ask", ask_passkey, public=True),
+    Page("POST", "/sign-in/passkey", sign_in_by_passkey, public=True),
+    Page("GET", "/unlock", show_lock, public=True),
+    Page("POST", "/unlock", unlock, public=True),
+    Page("POST", "/lock", lock, public=True, quiet=True),
     Page("POST", "/sign-out", sign_out, public=True),
+    Page("POST", "/language", choose_language, public=True),
 )

@@ -7,6 +7,7 @@ some hours after it began, whatever was done in it.
 
 from __future__ import annotations
 
+import hmac
 import os
 import time
 from base64 import urlsafe_b64encode
@@ -14,68 +15,126 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 
+from exchange.web.signin.kept import FormBox, KeptForm
 from protocol.crypto.signing import Ed25519Signer
+from protocol.encoding.phrase import phrase
 from protocol.errors import SignInNeededError
 
 MAX_SESSIONS = 256
 LONGEST_S = 12 * 3600.0
+# So long what was typed waits for an officer whose session ended.
+ENDED_S = 24 * 3600.0
+# An officer who signed in so lately may change how one signs in.
+FRESH_S = 600.0
 _SECRET_BYTES = 32
+_MAX_BROWSER = 200
 
 
 @dataclass(slots=True)
 class WebSession:
     """One officer in one browser (``officer`` None: the one person of a desk without officers).
 
-    ``began`` and ``used`` are monotonic; ``browser`` is what the browser calls itself; ``form_key`` makes the tokens of
-    its forms.
+    ``began``, ``used`` and ``proved`` (when the officer gave a passphrase, a passkey or a code) are monotonic;
+    ``browser`` is what the browser calls itself; ``form_key`` makes the tokens of its forms; ``box`` keeps what was
+    typed. ``factor`` is how the officer signed in; ``zone`` and ``sound`` are what the officer set.
     """
 
     name: str
     officer: str | None
     began: float
     used: float
+    proved: float
     browser: str
+    factor: str
     form_key: bytes = field(repr=False)
+    box: FormBox = field(repr=False)
     _seed: bytearray = field(repr=False)
     locked: bool = False
+    kept: bytes | None = field(default=None, repr=False)
+    zone: str = ""
+    sound: bool = True
 
     @property
     def signer(self) -> Ed25519Signer | None:
         """The officer's key; raises :class:`SignInNeededError` when the session is locked or has ended."""
+        return Ed25519Signer(self.seed()) if self._seed else None
+
+    def seed(self) -> bytes:
+        """The officer's key as 32 bytes (none at a desk without officers); raises :class:`SignInNeededError`."""
         if self.locked:
-            raise SignInNeededError("the session is locked")
-        return Ed25519Signer(bytes(self._seed)) if self._seed else None
+            raise SignInNeededError(phrase("the session is locked"))
+        return bytes(self._seed)
 
     def wipe(self) -> None:
         """Overwrite the key."""
         self._seed[:] = bytes(len(self._seed))
         self.locked = True
 
-    def unlock(self, seed: bytes) -> None:
+    def unlock(self, seed: bytes, at: float, factor: str) -> None:
         """Put the key back, of the officer who gave it again."""
         self._seed[:] = seed
         self.locked = False
+        self.used = self.proved = at
+        self.factor = factor
+
+    def keep(self, form: KeptForm) -> None:
+        """Keep what was typed into a form; the last one is kept."""
+        self.kept = self.box.seal(form) or self.kept
+
+    def typed(self) -> KeptForm | None:
+        """What was kept, for the officer who is signed in."""
+        return None if self.kept is None or self.locked else self.box.open(self.kept, bytes(self._seed))
 
 
 class WebSessions:
     """The sessions of one desk. ``idle_s``: how long one stays open in which nothing is done."""
 
     def __init__(self, idle_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._idle_s = idle_s
+        self.idle_s = idle_s
         self._clock = clock
         self._sessions: dict[bytes, WebSession] = {}
+        self._ended: dict[bytes, tuple[float, WebSession]] = {}
+        # Called with the officer, and whether a session began, in the event loop; it must not wait.
+        self.on_change: list[Callable[[str, bool], None]] = []
 
-    def begin(self, officer: str | None, seed: bytes, browser: str) -> str:
-        """Begin a session; the value for the browser's cookie, which is new each time."""
+    def begin(self, officer: str | None, seed: bytes, browser: str, factor: str = "", before: str | None = None) -> str:
+        """Begin a session; the value for the browser's cookie, which is new each time.
+
+        ``before``: the cookie of the browser until now. Its session ends, and what the same officer had typed in it
+        goes on.
+        """
         self.tidy()
         while len(self._sessions) >= MAX_SESSIONS:
             self._end(min(self._sessions, key=lambda one: self._sessions[one].used))
-        secret = urlsafe_b64encode(os.urandom(_SECRET_BYTES)).decode()
-        now = self._clock()
-        name = os.urandom(6).hex()
-        made = WebSession(name, officer, now, now, browser[:200], os.urandom(_SECRET_BYTES), bytearray(seed))
+        secret, now = _new_secret(), self._clock()
+        browser = "".join(one for one in browser if one.isprintable())[:_MAX_BROWSER]
+        box = FormBox.of(seed)
+        made = WebSession(
+            os.urandom(6).hex(), officer, now, now, now, browser, factor, os.urandom(32), box, bytearray(seed)
+        )
+        if before is not None:
+            self._take_over(_key(before), made)
         self._sessions[_key(secret)] = made
+        self._tell(officer, True)
         return secret
+
+    def _take_over(self, key: bytes, made: WebSession) -> None:
+        if key in self._sessions:
+            self._end(key)
+        _at, old = self._ended.pop(key, (0.0, None))
+        if old is None or old.officer != made.officer or old.kept is None:
+            return
+        if made.officer is None or old.box.public == made.box.public:
+            made.kept, made.box = old.kept, old.box
+
+    def unlock(self, secret: str, session: WebSession, seed: bytes, factor: str) -> str:
+        """Open a locked session for its officer, who gave the key again; the cookie's new value."""
+        if self._sessions.pop(_key(secret), None) is not session:
+            raise SignInNeededError
+        session.unlock(seed, self._clock(), factor)
+        made = _new_secret()
+        self._sessions[_key(made)] = session
+        return made
 
     def find(self, secret: str | None, *, used: bool = True) -> WebSession:
         """The session of a cookie; ``used``: somebody does something, so that it stays open.
@@ -90,23 +149,43 @@ class WebSessions:
             found.used = self._clock()
         return found
 
+    def ended(self, secret: str | None) -> WebSession | None:
+        """The session that a cookie was of and that has ended: to keep what was typed in it."""
+        return self._ended.get(_key(secret), (0.0, None))[1] if secret else None
+
     def of(self, officer: str | None) -> list[WebSession]:
         """The sessions of an officer, the newest first."""
         self.tidy()
-        return sorted(
-            (one for one in self._sessions.values() if one.officer == officer), key=lambda one: one.began, reverse=True
-        )
+        found = (one for one in self._sessions.values() if one.officer == officer)
+        return sorted(found, key=lambda one: one.began, reverse=True)
 
-    def end(self, session: WebSession) -> None:
-        """End a session; again is harmless."""
+    def all(self) -> list[WebSession]:
+        """All sessions, the newest first."""
+        self.tidy()
+        return sorted(self._sessions.values(), key=lambda one: one.began, reverse=True)
+
+    def age_s(self, session: WebSession) -> tuple[float, float]:
+        """How long ago a session began, and when something was last done in it."""
+        now = self._clock()
+        return now - session.began, now - session.used
+
+    def is_fresh(self, session: WebSession) -> bool:
+        """Whether the officer proved to be there so lately that the ways of signing in may be changed."""
+        return not session.locked and self._clock() - session.proved <= FRESH_S
+
+    def end(self, session: WebSession, *, forget: bool = True) -> None:
+        """End a session; again is harmless. ``forget``: also what was typed in it."""
         for key, one in list(self._sessions.items()):
             if one is session:
                 self._end(key)
+                if forget:
+                    self._ended.pop(key, None)
 
     def end_all(self) -> None:
         """End all sessions."""
         for key in list(self._sessions):
             self._end(key)
+        self._ended.clear()
 
     def tidy(self) -> None:
         """Lock those that were idle; end those that are too old."""
@@ -114,11 +193,32 @@ class WebSessions:
         for key, one in list(self._sessions.items()):
             if now - one.began > LONGEST_S:
                 self._end(key)
-            elif not one.locked and now - one.used > self._idle_s:
+            elif not one.locked and now - one.used > self.idle_s:
                 one.wipe()
+        for key, (at, _session) in list(self._ended.items()):
+            if now - at > ENDED_S:
+                del self._ended[key]
 
     def _end(self, key: bytes) -> None:
-        self._sessions.pop(key).wipe()
+        ended = self._sessions.pop(key)
+        ended.wipe()
+        self._ended[key] = (self._clock(), ended)
+        while len(self._ended) > MAX_SESSIONS:
+            del self._ended[next(iter(self._ended))]
+        self._tell(ended.officer, False)
+
+    def _tell(self, officer: str | None, began: bool) -> None:
+        for hear in self.on_change if officer is not None else ():
+            hear(officer or "", began)
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two values are the same, in a time that does not say how much of them is."""
+    return hmac.compare_digest(one.encode("utf-8", "surrogateescape"), other.encode("utf-8", "surrogateescape"))
+
+
+def _new_secret() -> str:
+    return urlsafe_b64encode(os.urandom(_SECRET_BYTES)).decode()
 
 
 def _key(secret: str) -> bytes:

@@ -608,6 +608,25 @@ async def test_a_case_that_is_erased_while_its_files_come_leaves_nothing_of_them
         assert [path for path in shelved(world, FR) if not path.name.startswith(".")] == []
 
 
+async def test_a_case_that_is_erased_while_its_files_go_out_sends_no_more_of_them_and_keeps_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exchange.files._moving._NOTE_EVERY_S", 0.0)
+    async with world.open(JP) as jp:
+        sent = await sent_with(jp, source(world, size=6 * MIB))
+        begun = asyncio.Event()
+        sending = asyncio.create_task(jp.files.resume(sent.id, lambda progress: begun.set()))
+        await begun.wait()
+        await jp.office.erase_case(sent.thread, "ordered")
+        await sending
+        assert (await jp.files.progress(sent.id)).state == "gone"
+        assert [path for path in shelved(world, JP) if not path.name.startswith(".")] == []
+        asked = len(world.files.requests)
+        assert await jp.files.turn() is None
+        assert (await jp.files.resume(sent.id)).state == "gone"
+        assert len(world.files.requests) == asked
+
+
 async def test_who_sealed_opened_and_cancelled_files_is_in_the_processing_log(world: World) -> None:
     out = world.path / "out"
     out.mkdir()

@@ -12,12 +12,14 @@ import pytest
 from aiohttp import web
 
 from exchange.link.client import MAX_LOG_BYTES, NodeClient
-from keys.transport.client import Server
+from keys.transport.client import HttpRequest, Server
 from keys.transport.signing import Requester
 from keys.transport.tls import make_certificate, server_context
 from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier
 from protocol.encoding import cbor
 from protocol.errors import ComityError, ExpiredError, PeerFailedError, UnavailableError
+from protocol.files.sealed_file import Segment
+from protocol.http.files import FilesAnnounced, FilesWanted, SegmentSent, SegmentsWanted
 from protocol.http.signature import verify_request
 
 pytestmark = pytest.mark.outside
@@ -143,6 +145,33 @@ async def test_an_answer_longer_than_asked_for_is_cut_off() -> None:
     async with node(answering(b"x" * (MAX_LOG_BYTES + 1))) as client:
         with pytest.raises(PeerFailedError):
             await client.checkpoint()
+
+
+async def test_segments_have_the_time_that_a_slow_line_takes_and_all_else_has_not() -> None:
+    asked: dict[str, float] = {}
+    client = NodeClient(Server("jp", "https://127.0.0.1:1", (TLS.certificate,)), REQUESTER)
+
+    async def call(request: HttpRequest) -> bytes:
+        asked[request.target.partition("?")[0]] = request.extra_s
+        raise UnavailableError
+
+    client._client.call = call  # type: ignore[method-assign]
+    segments = [SegmentSent(0, Segment(0, (), bytes(1 << 20)))]
+    state, some = FilesWanted(bytes(32)), FilesWanted(bytes(32), (SegmentsWanted(0, 0, 1),))
+    for ask in (
+        lambda: client.put_segments(bytes(32), segments),
+        lambda: client.fetch_files(some),
+        lambda: client.open_files(FilesAnnounced(bytes(32), b""), 1),
+        lambda: client.cancel_files(bytes(32)),
+    ):
+        with pytest.raises(UnavailableError):
+            await ask()
+    assert asked.pop("/v1/files/segments") >= 64
+    assert asked.pop("/v1/files/fetch") >= 64
+    with pytest.raises(UnavailableError):
+        await client.fetch_files(state)
+    assert set(asked.values()) == {0}
+    await client.close()
 
 
 async def test_a_redirect_is_not_followed() -> None:

@@ -20,10 +20,10 @@ from protocol.codes import load_codes
 from protocol.encoding.phrase import Label, Phrase, joined, phrase
 from protocol.errors import InvalidMessageError, NoEffectError, TransitionError
 from protocol.lifecycle.reasons import Reason
-from tests.generators.source_texts import CALLS
+from tests.generators.source_texts import CALLS, TABLES
 
 ROOT = Path(__file__).resolve().parents[3]
-ROOMS = ("acts", "cli", "text", "letters", "wizard", "desk", "messaging", "office", "cases", "context")
+ROOMS = ("acts", "cli", "text", "letters", "wizard", "desk", "messaging", "office", "cases", "context", "web")
 # Their arguments are texts that the template lists, or no texts at all.
 TAKEN = {*CALLS, "ngettext", "pgettext", "labelled", "compile", "sub", "fullmatch", "match", "TypeVar", "cast"}
 # Rows of a database, and errors that no officer sees: a program that is wrong.
@@ -60,7 +60,7 @@ def literals(module: Path) -> Iterator[tuple[int, str]]:
     waiting: list[ast.AST] = [tree]
     while waiting:
         node = waiting.pop()
-        if id(node) in told or _is_taken(node):
+        if id(node) in told or _is_taken(node) or _is_table(node):
             continue
         text = _text(node)
         if text is not None:
@@ -68,6 +68,11 @@ def literals(module: Path) -> Iterator[tuple[int, str]]:
                 yield getattr(node, "lineno", 0), text
             continue
         waiting += ast.iter_child_nodes(node)
+
+
+def _is_table(node: ast.AST) -> bool:
+    """Whether it is a table whose values the template lists."""
+    return isinstance(node, ast.Assign) and any(isinstance(one, ast.Name) and one.id in TABLES for one in node.targets)
 
 
 def _is_taken(node: ast.AST) -> bool:

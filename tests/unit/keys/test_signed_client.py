@@ -191,6 +191,20 @@ async def test_an_unknown_certificate_is_taken_for_what_proves_itself_and_never_
     assert heard == ["Sun, 06 Nov 1994 08:49:37 GMT"]
 
 
+async def test_an_answer_that_comes_a_byte_in_a_while_has_the_time_of_the_request_and_no_more() -> None:
+    async def dripping(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n")
+        for _ in range(900):
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.05)
+
+    async with listening(dripping) as listener, client_of(listener.server, Reach(0.3)) as client:
+        async with asyncio.timeout(20):
+            with pytest.raises(UnavailableError):
+                await client.call(REQUEST)
+
+
 async def test_a_thread_without_a_loop_asks_by_the_same_rules_over_one_connection() -> None:
     async with listening(plain("200 OK", b"{}")) as listener:
         client = BlockingClient(listener.server, REQUESTER, Reach(5, 1))

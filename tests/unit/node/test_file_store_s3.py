@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -72,6 +73,39 @@ async def test_an_answer_that_breaks_off_is_never_taken_for_a_segment(
             with pytest.raises(UnavailableError):
                 await store.get(MESSAGE, NAME, 0)
             assert await store.get(MESSAGE, NAME, 0) == content
+
+
+@pytest.mark.parametrize("trouble", ["drip", "hang"])
+async def test_a_service_that_brings_a_byte_in_a_while_or_nothing_is_left_and_nothing_of_it_taken(
+    service: str, bucket: str, tmp_path: Path, trouble: str
+) -> None:
+    content = b"s" * 100_000
+    async with opened(ObjectStore(bucket_settings(service, bucket, tmp_path), tmp_path)) as store:
+        await store.put(MESSAGE, [segment(0, content)])
+    with troubled(service, [trouble]) as address:
+        settings = bucket_settings(address, bucket, tmp_path, retries=0, timeout_s=0.3)
+        async with opened(ObjectStore(settings, tmp_path)) as store, asyncio.timeout(30):
+            with pytest.raises(UnavailableError):
+                await store.get(MESSAGE, NAME, 0)
+            assert await store.get(MESSAGE, NAME, 0) == content
+
+
+@pytest.mark.parametrize("trouble", ["drop", "hang", "cut", 503])
+async def test_a_put_without_a_whole_answer_does_not_count_and_may_be_repeated(
+    service: str, bucket: str, tmp_path: Path, trouble: str | int
+) -> None:
+    """Whether the service kept it or not: the same bytes come again, and other segments went on meanwhile."""
+    content = b"s" * 300_000
+    with troubled(service, [trouble]) as address:
+        settings = bucket_settings(address, bucket, tmp_path, retries=0, timeout_s=0.5)
+        async with opened(ObjectStore(settings, tmp_path)) as store, asyncio.timeout(30):
+            if trouble == "cut":  # of an answer without a body there is nothing to cut
+                await store.put(MESSAGE, [segment(0, content)])
+            else:
+                with pytest.raises(UnavailableError):
+                    await store.put(MESSAGE, [segment(0, content)])
+            await store.put(MESSAGE, [segment(0, content), segment(1, content)])
+            assert [await store.get(MESSAGE, NAME, index) for index in (0, 1)] == [content] * 2
 
 
 async def test_a_service_that_nobody_answers_for_passes_too(tmp_path: Path) -> None:

@@ -1,0 +1,115 @@
+"""What stands around every page: whose desk, what time it is there, and how things are, in one line."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from zoneinfo import ZoneInfo
+
+from exchange.desk.desk import OpenedDesk
+from exchange.office.release import DraftState, KeptDrafts
+from exchange.office.rota import DutyRota
+from exchange.text.due import instant_text
+from exchange.text.zones import in_zone, shown_zone
+from exchange.views import Direction
+from protocol.errors import ComityError
+
+# So long the line stays as it was looked up: every page shows it.
+FACTS_FOR_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """How things are at this desk. ``reached``: the node answered since the desk was opened."""
+
+    node: str
+    by_bundles: bool
+    reached: bool
+    failing_since: datetime | None
+    last_message: datetime | None
+    has_rota: bool
+    on_duty: tuple[str, ...]
+    to_release: int
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The frame of one page. ``zone`` is a name of the IANA database; ``idle_s``: a page locks itself after so long."""
+
+    address: str
+    zone: str
+    zone_name: str
+    time: str
+    utc_time: str
+    idle_s: int
+    facts: Facts | None
+
+
+def look_up(opened: OpenedDesk) -> Facts:
+    """How things are: instants and counts alone. Blocking; runs in the desk's thread."""
+    context, standing = opened.context, opened.link.standing
+    now = context.clock()
+    last = context.store.messages.heads(Direction.RECEIVED, 1, None, unopened=False)
+    shifts = [one for one in DutyRota(context.store.database).shifts() if one.ends > now]
+    waiting = [one for one in KeptDrafts(context.store).all() if one.state is DraftState.WAITING]
+    return Facts(
+        node=context.address.node,
+        by_bundles=context.settings.transport == "file",
+        reached=standing.reached_at is not None,
+        failing_since=standing.failing_since,
+        last_message=last[0].head.stored_at if last else None,
+        has_rota=bool(shifts),
+        on_duty=tuple(one.officer for one in shifts if one.covers(now)),
+        to_release=len(waiting),
+    )
+
+
+class FactsKept:
+    """How things are, looked up once for all who ask within some seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._facts: Facts | None = None
+        self._until = 0.0
+        self._looking = asyncio.Lock()
+
+    async def now(self, opened: OpenedDesk) -> Facts | None:
+        """How things are; None where the desk cannot say it now: a page is shown without."""
+        async with self._looking:
+            if self._clock() >= self._until:
+                try:
+                    self._facts = await opened.context.in_thread(partial(look_up, opened))
+                except ComityError:
+                    self._facts = None
+                self._until = self._clock() + FACTS_FOR_S
+            return self._facts
+
+
+def frame_of(address: str, now: datetime, idle_s: float, facts: Facts | None) -> Frame:
+    """The frame of a page that is shown ``now``, in the zone of its reader."""
+    zone = shown_zone()
+    name = getattr(zone, "key", "UTC")
+    local = now.astimezone(zone)
+    return Frame(
+        address=address,
+        zone=name,
+        zone_name=name.rpartition("/")[2].replace("_", " "),
+        time=f"{local:%H:%M}",
+        utc_time=f"{now.astimezone(UTC):%H:%M}",
+        idle_s=int(idle_s),
+        facts=facts,
+    )
+
+
+def zoned(at: datetime, zone: str | None) -> str:
+    """An instant in the reader's own zone, or in that of another office."""
+    if zone is None:
+        return instant_text(at)
+    try:
+        return in_zone(at, ZoneInfo(zone))
+    except (ValueError, OSError, KeyError):  # a card may name a zone that this machine does not know
+        return in_zone(at, UTC)

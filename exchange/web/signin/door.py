@@ -1,0 +1,237 @@
+"""Who may sign in at a desk's pages: by a passphrase with a second factor, a passkey, or a code of the terminal.
+
+Each way ends with the officer's key, or is refused with one and the same error, whichever part of it was wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import os
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from exchange.desk.desk import OpenedDesk
+from exchange.office.officers import DeskOfficer, OfficerRegister, check_officer_id, officer_signer
+from exchange.web.signin.access import WebAccess, WebProfile, public_key_of, unwrap_seed
+from exchange.web.signin.codes import OneTimeCodes
+from exchange.web.signin.limits import Guesses
+from exchange.web.signin.passkeys import Challenges, RelyingParty, credential_of, used
+from exchange.web.signin.sessions import same
+from exchange.web.signin.totp import step_of
+from keys.secrets.keystore import Keystore
+from protocol.crypto.signing import Ed25519Signer
+from protocol.encoding.phrase import phrase
+from protocol.errors import (
+    ForbiddenError,
+    KeystoreError,
+    KeystoreLockedError,
+    NotFoundError,
+    PasskeyError,
+    ServiceBusyError,
+    SignInError,
+    UsageError,
+)
+
+# Deriving a key takes a second and much memory: so many at once, the others wait so long.
+DERIVED_AT_ONCE = 2
+DERIVED_WITHIN_S = 15.0
+HALF_S = 300.0
+MAX_HALVES = 64
+_MAX_PASSPHRASE = 4_096
+_WRONG = (KeystoreLockedError, KeystoreError, NotFoundError, UsageError, ForbiddenError)
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """Who signed in: the officer (None: the one person of a desk without officers), the key, and how."""
+
+    officer: str | None
+    seed: bytes = field(repr=False)
+    factor: str
+
+
+@dataclass(frozen=True, slots=True)
+class HalfEntered:
+    """A passkey that cannot keep the officer's key says who it is; the passphrase opens it. ``token`` goes along."""
+
+    officer: str
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """What was typed to sign in with a passphrase. ``known``: the officer signed in in this browser before."""
+
+    officer: str | None
+    passphrase: bytes = field(repr=False)
+    code: str = field(default="", repr=False)
+    half: str = field(default="", repr=False)
+    known: bool = False
+
+
+class Door:
+    """The ways in of one desk. Event loop only."""
+
+    def __init__(self, opened: OpenedDesk, party: RelyingParty, clock: Callable[[], float] = time.monotonic) -> None:
+        self._context = opened.context
+        self._clock = clock
+        self.party = party
+        self.guesses = Guesses(clock)
+        self.codes = OneTimeCodes(clock)
+        self.challenges = Challenges(clock)
+        self._access = WebAccess(opened.context.store.database)
+        self._deriving = asyncio.Semaphore(DERIVED_AT_ONCE)
+        self._halves: dict[str, tuple[str, float]] = {}
+        self._known = opened.context.store.database.cipher.blind(b"web-known", b"browsers")
+
+    async def by_passphrase(self, offered: Offered, *, second: bool = True) -> Entered:
+        """Sign in with the passphrase of an officer's key, and a second factor where the officer has one.
+
+        Without ``second`` the passphrase is enough: a session is unlocked with it. Raises :class:`SignInError`,
+        :class:`SignInLaterError`, :class:`ServiceBusyError`.
+        """
+        who = offered.officer or ""
+        self.guesses.check(who, offered.known)
+        try:
+            seed = await self._seed(offered.officer, offered.passphrase)
+            factor = await self._factor(offered) if second and offered.officer is not None else "passphrase"
+        except _WRONG:
+            self.guesses.failed(who, offered.known)
+            raise SignInError from None
+        except SignInError:
+            self.guesses.failed(who, offered.known)
+            raise
+        self.guesses.succeeded(who, offered.known)
+        return Entered(offered.officer, seed, factor)
+
+    async def by_code(self, officer: str | None, code: str) -> Entered:
+        """Sign in with a code that was made at the terminal; raises :class:`SignInError`."""
+        seed = self.codes.use(officer, code)
+        if officer is not None:
+            await self._require(officer, seed)
+        return Entered(officer, seed, "code")
+
+    async def by_passkey(self, answer: dict[str, object], output: bytes | None) -> Entered | HalfEntered:
+        """Sign in with a passkey; raises :class:`PasskeyError`."""
+        challenge = self.challenges.take("sign-in", answer)
+        credential, context = credential_of(answer), self._context
+        try:
+            passkey = await context.in_thread(lambda: self._access.passkey(credential))
+            officer = await self._officer(passkey.officer)
+        except _WRONG:
+            raise PasskeyError(phrase("this desk knows no such passkey")) from None
+        counted = used(self.party, challenge, answer, passkey, context.clock())
+
+        def keep() -> None:
+            with context.store.database.transaction():
+                self._access.put_passkey(counted)
+
+        await context.in_thread(keep)
+        if passkey.wrapped is None or output is None:
+            return HalfEntered(officer.id, self._half(officer.id))
+        seed = unwrap_seed(passkey.wrapped, output, credential, self.party.desk)
+        if public_key_of(seed) != officer.public_key:
+            raise PasskeyError(
+                phrase("the officer has another key by now: sign in otherwise, and add the passkey again")
+            )
+        return Entered(officer.id, seed, "passkey")
+
+    async def profile(self, officer: str | None) -> WebProfile:
+        """What an officer set."""
+        return await self._context.in_thread(lambda: self._access.profile(officer or ""))
+
+    async def has_factor(self, officer: str) -> bool:
+        """Whether an officer has a second factor."""
+        return await self._context.in_thread(
+            lambda: bool(self._access.profile(officer).totp or self._access.passkeys(officer))
+        )
+
+    def known_as(self, officer: str | None) -> str:
+        """The mark of a browser in which an officer signed in."""
+        made = hmac.digest(self._known, (officer or "").encode(), "sha256")
+        return urlsafe_b64encode(made[:18]).decode()
+
+    def is_known(self, officer: str | None, marks: str) -> bool:
+        """Whether one of a browser's marks is the officer's."""
+        wanted = self.known_as(officer)
+        return any(same(wanted, one) for one in marks.split(".")[:8])
+
+    def _half(self, officer: str) -> str:
+        now = self._clock()
+        self._halves = {token: half for token, half in self._halves.items() if half[1] > now}
+        while len(self._halves) >= MAX_HALVES:
+            del self._halves[next(iter(self._halves))]
+        token = urlsafe_b64encode(os.urandom(24)).decode()
+        self._halves[token] = (officer, now + HALF_S)
+        return token
+
+    async def _factor(self, offered: Offered) -> str:
+        """By what else the officer proved to be there; raises :class:`SignInError`."""
+        officer = offered.officer or ""
+        profile, now = await self.profile(officer), self._context.clock()
+        if profile.totp and offered.code:
+            step = step_of(profile.totp, offered.code, now)
+            if step is not None and await self._context.in_thread(lambda: self._access.take_step(officer, step)):
+                return "passphrase+totp"
+        half, until = self._halves.pop(offered.half, ("", 0.0))
+        if half == officer and until > self._clock():
+            return "passphrase+passkey"
+        if await self.has_factor(officer) or self._context.settings.web.require_factor:
+            raise SignInError
+        return "passphrase"
+
+    async def _seed(self, officer: str | None, passphrase: bytes) -> bytes:
+        context = self._context
+        if len(passphrase) > _MAX_PASSPHRASE:
+            raise KeystoreLockedError
+        if officer is None:
+            if await context.in_thread(lambda: _has_officers(OfficerRegister(context.store.database))):
+                raise UsageError(phrase("it was not said who signs in"))
+            await self._derived(Keystore.open, context.home.keystore, passphrase)
+            return b""
+        try:
+            found = await self._officer(officer)
+        except (NotFoundError, UsageError, ForbiddenError):
+            # It takes as long as for an officer that there is.
+            await self._derived(Keystore.open, context.home.keystore, os.urandom(16).hex().encode())
+            raise
+        signer = await self._derived(officer_signer, context.home.officers, found, passphrase)
+        if not isinstance(signer, Ed25519Signer):
+            raise KeystoreError(phrase("that officer's key is not in a file"))
+        if signer.public_key != found.public_key:
+            raise ForbiddenError(phrase("the key file of {id} does not hold the key that is registered", id=officer))
+        return signer.seed()
+
+    async def _derived(self, derive: Callable[..., object], *given: object) -> object:
+        try:
+            async with asyncio.timeout(DERIVED_WITHIN_S):
+                await self._deriving.acquire()
+        except TimeoutError:
+            raise ServiceBusyError(phrase("many sign in at this moment")) from None
+        try:
+            return await asyncio.to_thread(derive, *given)
+        finally:
+            self._deriving.release()
+
+    async def _officer(self, officer: str) -> DeskOfficer:
+        context = self._context
+        check_officer_id(officer)
+        found = await context.in_thread(lambda: OfficerRegister(context.store.database).get(officer))
+        if found.withdrawn_at is not None:
+            raise ForbiddenError(phrase("{id} is no longer an officer of this desk", id=officer))
+        return found
+
+    async def _require(self, officer: str, seed: bytes) -> None:
+        try:
+            found = await self._officer(officer)
+        except _WRONG:
+            raise SignInError from None
+        if found.public_key != public_key_of(seed):
+            raise SignInError
+
+
+def _has_officers(register: OfficerRegister) -> bool:
+    return any(one.withdrawn_at is None for one in register.all())
