@@ -53,6 +53,10 @@ class FileState(StrEnum):
     GONE = "gone"  # it was here, and its key is destroyed
 
 
+NOT_TAKEN_YET = frozenset({"storage-full", "erased"})
+"""Reasons for which a desk did not take files, and which say nothing any more when it has them."""
+
+
 @dataclass(frozen=True, slots=True)
 class FilesShareAt:
     """How much of a message's files a node or a desk has, as it says itself; None for what is not known.

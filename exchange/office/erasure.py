@@ -22,7 +22,7 @@ from exchange.office.officers import Acting, Role
 from exchange.office.processing_log import ProcessingLog
 from exchange.office.release import DraftState, KeptDrafts
 from exchange.office.rota import DutyRota
-from exchange.store.rows import StoredMessage
+from exchange.store.rows import PendingStatement, StoredMessage
 from protocol.codes import load_codes
 from protocol.encoding.instants import truncate
 from protocol.encoding.phrase import phrase
@@ -68,6 +68,10 @@ class ErasesFiles(Protocol):
 
     def erase(self, messages: Sequence[tuple[UUID, bytes]]) -> Sequence[str]:
         """Destroy the keys of the files of messages (id, digest), inside a transaction; where they lie."""
+        ...
+
+    def not_taken(self, messages: Sequence[StoredMessage]) -> Sequence[PendingStatement]:
+        """What is stated of files that were not taken, and never will be; before their messages are erased."""
         ...
 
     def drop(self, draft: Mapping[str, Any]) -> None:
@@ -217,6 +221,7 @@ class Erasure:
         ids = self._ids(thread)
         opening = self._store.messages.head(ids[0]).head
         elsewhere = self._elsewhere(thread, set(ids))
+        not_taken = self._files.not_taken(messages)
         with self._store.database.transaction():
             seqs: list[int] = []
             for message in messages:
@@ -224,6 +229,7 @@ class Erasure:
                 self._store.records.insert([self._book.record(Operation.ERASURE, "erase", message.head, ground=ground)])
             self._store.search.forget(seqs)
             self._store.parents.erase(thread)
+            self._store.statements.insert(not_taken)
             places = self._files.erase([(message.head.id, message.head.digest) for message in messages])
             self._store.custody.erase([message.head.id for message in messages])
             notes = self._store.case_notes.erase(thread) + self._erase_handovers(thread)

@@ -115,6 +115,7 @@ def deadline_label(what: str) -> str:
         "handover": _("Not delivered: call, or send it anew"),
         "files": _("Files are listed, not received"),
         "files_sent": _("Files are not with the node yet"),
+        "files_not_taken": _("A desk could not take files: see why, and send them again"),
         "call_back": _("Call the asking office back before anything is disclosed"),
         "glass_review": _("Review what was disclosed without a call"),
         "own_authority": _("Our own authority decides"),

@@ -132,7 +132,17 @@ def tracking_object(tracking: Tracking, files: Any = None) -> dict[str, Any]:
 
 
 def _tracked_files(files: Any) -> dict[str, Any]:
-    return {**transfer_object(files.transfer), "hops": files.hops, **_shares(files)}
+    from exchange.text.sizes import after_not_taken, not_taken_text
+
+    not_taken = [
+        {
+            **plain(one),
+            "cause": [not_taken_text(code) for code in one.reasons],
+            "next": [after_not_taken(code) for code in one.reasons],
+        }
+        for one in files.not_taken
+    ]
+    return {**transfer_object(files.transfer), "hops": files.hops, **_shares(files), "not_taken": not_taken}
 
 
 def _shares(found: Any) -> dict[str, Any]:
