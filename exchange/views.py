@@ -39,6 +39,7 @@ class SendStatus(StrEnum):
     SUBMITTED = "submitted"  # the own node accepted it, and its receipt was verified
     REFUSED = "refused"  # the own node refused it for good; ``error`` says why
     SCHEDULED = "scheduled"  # durable in the outbox, and goes at an instant of its own
+    CALLED_OFF = "called_off"  # it waited for its instant, and was called off before it left
     PROPOSED = "proposed"  # a draft that another officer is to release; ``id`` is the draft's
 
 

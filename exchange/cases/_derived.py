@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from exchange.cases.calls import REVIEW_WITHIN, Calls, changed_at
 from exchange.cases.delivery import ALWAYS, NotArrived, missing_of
-from exchange.cases.threads import proved_events
+from exchange.cases.threads import proved_events, state_shown, unsent_state
 from exchange.context.desk_context import DeskContext
 from exchange.store.files import FileTransfer, TransferState
 from exchange.views import NOT_TAKEN_YET, Direction, Lane
@@ -226,6 +226,7 @@ class _Case:
         self._peers = list(self._opening.requested) if self._side is Side.REQUESTER else [self._opening.by]
         self._national = clocks_of(derivation._directory(), case)
         self._message = next((m for _, m, _ in thread if m.id == self._opening.message_id), None)
+        self._unsent = unsent_state(self._store, self._opening.thread)
 
     def due(
         self,
@@ -238,7 +239,11 @@ class _Case:
         """
         from protocol.lifecycle.deadlines import deadlines
 
-        items = [self._deadline(deadline) for deadline in deadlines(self._case, self._national)]
+        if self._unsent == "called_off":
+            return None
+        # Nobody owes anything of what nobody has.
+        owed = deadlines(self._case, self._national) if self._unsent is None else ()
+        items = [self._deadline(deadline) for deadline in owed]
         items += [self._missing(one) for one in missing]
         items += [self._files_due(head, transfer) for head, transfer in files]
         items += [self._files_not_taken(head, at) for head, at in not_taken]
@@ -469,11 +474,15 @@ class _Case:
         turns = {_FIRST, self._opening.at, *self._known_turns()}
         times, states = [], list[str]()
         for at in sorted(turns):
-            state = str(self._case.state_at(at))
+            state = state_shown(str(self._case.state_at(at)), self._unsent_at(at))
             if not states or states[-1] != state:
                 times.append(to_ms(at))
                 states.append(state)
         return times, states
+
+    def _unsent_at(self, at: datetime) -> str | None:
+        """As long as the first message waits for its instant, it does; then it waits for the node."""
+        return "queued" if self._unsent == "scheduled" and at >= self._opening.at else self._unsent
 
     def _known_turns(self) -> Iterator[datetime]:
         if self._opening.wanted_by is not None:

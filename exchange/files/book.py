@@ -178,6 +178,12 @@ class FileBook:
                 places += self.shelf.fetched(digest)
         return [place for place in dict.fromkeys(places) if not self._files.belongs(place)]
 
+    def call_off(self, message: UUID) -> None:
+        """Note that the files of a message that does not leave go nowhere, inside a transaction."""
+        transfer = self._files.transfer(message)
+        if transfer is not None and transfer.open:
+            self._files.note(transfer.at_state(TransferState.CANCELLED, truncate(self._clock())))
+
     def not_taken(self, messages: Sequence[StoredMessage]) -> list[PendingStatement]:
         """What this desk states before it erases messages whose files it has not taken: that it never will."""
         found = list[PendingStatement]()

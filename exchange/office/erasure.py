@@ -16,7 +16,7 @@ from uuid import UUID
 
 from exchange.cases.agenda import Agenda
 from exchange.cases.offers import WithheldTable
-from exchange.cases.threads import thread_messages
+from exchange.cases.threads import state_shown, thread_messages, unsent_state
 from exchange.context.desk_context import DeskContext
 from exchange.office.officers import Acting, Role
 from exchange.office.processing_log import ProcessingLog
@@ -126,9 +126,10 @@ class Erasure:
         found: list[ErasableCase] = []
         for thread, (at, count) in sorted(last.items(), key=lambda entry: entry[1]):
             if at < before and thread not in busy and self._has_content(thread):
-                case = self._case(thread, now)
-                if is_over(case, now):
-                    found.append(ErasableCase(thread, count, at, str(case.state_at(now))))
+                case, unsent = self._case(thread, now), unsent_state(self._store, thread)
+                if is_over(case, now) or unsent == "called_off":
+                    state = state_shown(str(case.state_at(now)), unsent)
+                    found.append(ErasableCase(thread, count, at, state))
         return found
 
     def erase_case(self, thread: UUID, ground: str) -> Erased:
@@ -212,7 +213,7 @@ class Erasure:
 
         now = self._clock()
         case = self._case(thread, now)
-        if not is_over(case, now):
+        if not is_over(case, now) and unsent_state(self._store, thread) != "called_off":
             raise ErasureError(phrase("the case has not ended: it is {state}", state=case.state_at(now)))
         if thread in self._busy(now):
             raise ErasureError(phrase("something in the case is still due"))

@@ -8,12 +8,13 @@ from datetime import datetime
 from uuid import UUID
 
 from exchange.audit.verify import VerifiedLog
-from exchange.cases.threads import thread_messages
+from exchange.cases.threads import send_status, state_shown, thread_messages, unsent_state
 from exchange.context.parsed import Parsed
 from exchange.report._courses import Course, Due, course_of
 from exchange.report.audit_figures import AuditedLog
 from exchange.report.office_figures import CountedMessage, OfficeRecords, RefusedMessage
 from exchange.store.desk_store import DeskStore
+from exchange.views import Direction, SendStatus
 from keys.local.tile_folder import read_items, widths
 from protocol.address import Address
 from protocol.directory_seen import DirectorySeen, decode_entry
@@ -77,6 +78,8 @@ def office_records(
     messages: dict[UUID, CountedMessage] = {}
     threads: dict[UUID, None] = {}
     for head in store.messages.all_heads():
+        if head.direction is Direction.SENT and send_status(store, head.id) is SendStatus.CALLED_OFF:
+            continue  # it never left
         messages[head.id] = CountedMessage(head.direction, head.type, head.sent_at, head.thread)
         threads[head.thread] = None
     courses: list[Course] = []
@@ -85,12 +88,13 @@ def office_records(
         found = thread_messages(store, parsed, thread)
         contents = [entry.message for entry in found]
         for closed in (message for message in contents if not is_given(message, contents)):
-            del messages[closed.id]
+            messages.pop(closed.id, None)
         erased += not found
         for of_case in projections(found, str(own)).values():
             course = course_of(effective(of_case).facts, as_of, due)
             if course is not None:
-                courses.append(replace(course, thread=thread))
+                state = state_shown(course.state, unsent_state(store, thread))
+                courses.append(replace(course, thread=thread, state=state))
         if progress is not None:
             progress(done, len(threads))
     refused = tuple(_refused(store))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from gettext import NullTranslations
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,15 @@ def _language_label(tag: str) -> str:
 def state_label(state: str) -> str:
     """The name of a state of a case or target."""
     return code_label(list_of_state(state), state)
+
+
+def state_until(state: str, at: datetime | None) -> str:
+    """The name of a state; of what waits on this desk for its instant ``at``, until when."""
+    if state != "scheduled" or at is None:
+        return state_label(state)
+    from exchange.text.zones import in_zone, shown_zone
+
+    return _("Waits on this desk until {at}; not sent yet").format(at=in_zone(at, shown_zone(), seconds=True))
 
 
 def list_of_state(state: str) -> str:
@@ -145,6 +155,7 @@ def status_label(status: str) -> str:
         "submitted": _("submitted"),
         "queued": _("queued"),
         "scheduled": _("scheduled"),
+        "called_off": _("called off"),
         "refused": _("refused"),
         "proposed": _("proposed"),
     }.get(status, status)

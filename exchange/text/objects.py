@@ -116,6 +116,7 @@ def tracking_object(tracking: Tracking, files: Any = None) -> dict[str, Any]:
         "from": tracking.row.sender,
         "to": tracking.row.recipients,
         "state": tracking.state,
+        **({"goes_at": tracking.row.sent_at} if tracking.row.status == "scheduled" else {}),
         "recipients": [
             {
                 "recipient": item.recipient,
