@@ -14,7 +14,7 @@ with other cases, and notes do.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from hashlib import sha256
@@ -36,17 +36,29 @@ from exchange.cases.duplicates import Duplicate, find_duplicates
 from exchange.cases.listing import CaseFilter, inbox_row
 from exchange.cases.parents import parents_found
 from exchange.cases.standing import without_effect_in
-from exchange.cases.threads import thread_messages, unsent_state
+from exchange.cases.threads import recipients_tracked, thread_messages, unsent_state, ways_of
 from exchange.context.worker import in_desk_thread
 from exchange.desk._case_calls import CaseCalls
 from exchange.desk._once import sends_once
+from exchange.desk._reading import receipt_rows
 from exchange.desk._works import Draft, Works
 from exchange.desk.messages import DeskMessages
 from exchange.messaging.drafting.closing import LAPSE, Loss, losses
 from exchange.messaging.once import given_key, under_key
 from exchange.office.case_notes import CaseEntry, Casework, EntryKind
 from exchange.office.officers import READERS, check_line
-from exchange.views import AgendaItem, AgendaPage, CasePage, CaseRow, Caution, InboxRow, SearchResult, SentMessage
+from exchange.views import (
+    AgendaItem,
+    AgendaPage,
+    CasePage,
+    CaseRow,
+    Caution,
+    InboxRow,
+    Lane,
+    RecipientTracking,
+    SearchResult,
+    SentMessage,
+)
 from keys.directory.view import Directory
 from keys.local.files import acquire_lock, release_lock
 from protocol.address import Address
@@ -98,6 +110,18 @@ class DeskCases(CaseCalls):
         """The messages of a thread, in the order they were stored."""
         rows = self._store.messages.thread(thread)
         return [inbox_row(self._store, seq, stored.head, opened_at) for seq, stored, opened_at in rows]
+
+    @in_desk_thread
+    def tracked(self, messages: Iterable[UUID]) -> dict[UUID, tuple[RecipientTracking, ...]]:
+        """What is proved of each of these messages for each recipient; one that is not known is left out."""
+        found = {}
+        for message in messages:
+            with suppress(NotFoundError):
+                seq, head, opened_at = self._store.messages.head(message)
+                row = inbox_row(self._store, seq, head, opened_at)
+                receipts = receipt_rows(self._works, head)
+                found[message] = recipients_tracked(row, receipts, ways_of(self._context.directory, row))
+        return found
 
     @in_desk_thread
     def without_effect(self, thread: UUID) -> list[dict[str, Any]]:
@@ -266,6 +290,11 @@ class DeskCases(CaseCalls):
         return self._works.agenda.page(wanted or AgendaFilter(), limit)
 
     @in_desk_thread
+    def lane_counts(self) -> dict[Lane, int]:
+        """How many things are due in each lane of the agenda; of emergencies how many there are."""
+        return self._works.agenda.lane_counts()
+
+    @in_desk_thread
     def listing(self, wanted: CaseFilter | None = None, *, limit: int | None = None) -> CasePage:
         """The cases that fit, as a list shows them: open emergencies first, then the newest; ``limit`` at most."""
         self._works.acting.require(*READERS)
@@ -384,8 +413,15 @@ class DeskCases(CaseCalls):
         """As :meth:`duplicates`, for a request that is not sent yet; raises :class:`InvalidMessageError`."""
         from protocol.messages.parse import complete_message
 
-        message = complete_message(self._works.outbox.filled(draft), sender=str(self._context.address))
+        message = complete_message(self._with_files(draft), sender=str(self._context.address))
         return await self.duplicates(message, everything=everything)
+
+    def _with_files(self, draft: Draft) -> Draft:
+        """The draft filled in, with what stands for files that go with it and are not sealed yet."""
+        from exchange.files.book import expecting
+        from exchange.files.given import names_given
+
+        return expecting(self._works.outbox.filled(draft), names_given())
 
     # --- The law of the other nation ---
 
@@ -395,7 +431,7 @@ class DeskCases(CaseCalls):
         from exchange.messaging.checks import cautions_of, cautions_of_cards
         from protocol.messages.parse import complete_message
 
-        whole, directory = self._works.outbox.filled(draft), self._context.directory
+        whole, directory = self._with_files(draft), self._context.directory
         message = complete_message(whole, sender=str(self._context.address), sent_at=truncate(self._clock()))
         found = cautions_of(self._store, self._parsed, message, directory)
         return (*found, *cautions_of_cards(message, directory))
@@ -410,7 +446,7 @@ class DeskCases(CaseCalls):
         from protocol.messages.parse import complete_message
 
         now = truncate(self._clock())
-        whole = self._works.outbox.filled(draft)
+        whole = self._with_files(draft)
         message = complete_message(whole, sender=str(self._context.address), sent_at=now)
 
         def hints(directory: Directory) -> list[Hint]:

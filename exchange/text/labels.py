@@ -37,6 +37,12 @@ def short_label(name: str, code: str) -> str:
     return list(names_of(code_label(name, code)))[-1]
 
 
+def nation_label(node: str) -> str:
+    """A nation in the reader's language, by the name of its node; the name itself of one that is no country."""
+    code = node.upper()
+    return code_label("country", code) if code in load_codes("country") else node
+
+
 def listed_label(name: str, entry: Code) -> str:
     """The label of an entry of the list ``name``, which may be an added one."""
     return pgettext(label_context(name, entry.code), entry.label)

@@ -16,6 +16,16 @@ _TEXTS = {
     "totp-removed": "Codes of an app are no longer asked for.",
     "session-ended": "The session is ended.",
     "sessions-ended": "Your other sessions are ended.",
+    "case-sent": "Sent. Your node has it; its chain shows how far it comes.",
+    "case-queued": "Kept in the outbox: the node cannot be reached now. It goes by itself as soon as it can.",
+    "case-scheduled": "Kept; it goes at an instant of its own.",
+    "case-refused": "Your own node refused it: the board says why, under what was not delivered.",
+    "case-proposed": "Kept as a draft: another officer must release it. Nothing was sent yet.",
+    "case-noted": "Noted. It stays at this desk.",
+    "case-recorded": "Recorded.",
+    "case-aside": "Put aside: it leaves the board.",
+    "case-moved": "The files are being moved.",
+    "case-erased": "Erased.",
 }
 
 

@@ -1,4 +1,4 @@
-"""What waits on this desk is said to wait there, wherever a state is shown; until it goes it is called off in silence."""
+"""What waits on this desk is said to wait there, wherever a state is shown; it is called off in silence until then."""
 
 from __future__ import annotations
 
