@@ -30,7 +30,7 @@ from exchange.files.book import appended, attachments_of
 from exchange.files.carried import CarriedFiles
 from exchange.files.opening import FileOpening, ToOpen
 from exchange.files.progress import Meter, Told, nobody
-from exchange.files.sealing import Stop, WantedFile, sealed_file_of
+from exchange.files.sealing import Stop, UploadedFile, WantedFile, sealed_file_of
 from exchange.files.shelf import fetched_place
 from exchange.files.shown import (
     CancelledFiles,
@@ -42,7 +42,7 @@ from exchange.files.shown import (
     file_tracking,
 )
 from exchange.files.stoppable import stoppable
-from exchange.files.support import require_supported
+from exchange.files.support import require_sizes_supported, require_supported
 from exchange.office.officers import READERS, Role
 from exchange.office.processing_log import Giving, scan_records
 from exchange.store.files import FileTransfer, TransferState
@@ -118,6 +118,19 @@ class DeskFiles:
         require_supported(self._context, draft, wanted)
         attachments = await self._works.attaching.seal(wanted, owner_of(draft), told)
         return appended(draft, attachments)
+
+    async def take_arriving(self, draft: Draft, arriving: UploadedFile) -> dict[str, Any]:
+        """The attachment of a file that comes piece by piece, sealed for a draft; the caller saves it into the draft.
+
+        Raises as :meth:`attach` and :meth:`FileSealing.seal_arriving`.
+        """
+        self._works.acting.require(Role.DRAFTER, Role.RELEASER)
+        require_sizes_supported(self._context, draft, [arriving.most_bytes])
+        return await self._works.attaching.seal_arriving(arriving, owner_of(draft))
+
+    async def room(self) -> int:
+        """How many bytes files may still have on this desk's disk."""
+        return await asyncio.to_thread(self._book.shelf.room)
 
     # --- How far they are ---
 

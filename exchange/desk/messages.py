@@ -232,6 +232,12 @@ class DeskMessages:
         return [SentMessage(one.id, _thread_of(one), b"", SendStatus.PROPOSED) for one in kept]
 
     @in_desk_thread
+    def needs_release(self, draft: Draft) -> bool:
+        """Whether a draft, were it sent, would wait for another officer; raises as :meth:`send` for who may not."""
+        offered = draft.get("type") == "information.spontaneous" and bool(draft.get("conditions"))
+        return self._works.office.needs_release(str(draft.get("type")), offered=offered, draft=draft)
+
+    @in_desk_thread
     def filled(self, draft: Draft) -> dict[str, Any]:
         """The draft as it would be sent: with the desk's own block where it leaves that out."""
         return self._works.outbox.filled(draft)

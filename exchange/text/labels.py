@@ -182,6 +182,18 @@ def side_label(side: str) -> str:
     return _("requester") if side == "requester" else _("requested side")
 
 
+def answering_label(standing: str) -> str:
+    """How a contact point answers tests."""
+    return {
+        "replies": _("replies"),
+        "waiting": _("waiting for a reply"),
+        "late": _("replies late"),
+        "stale": _("last reply is old"),
+        "silent": _("SILENT"),
+        "untested": _("not tested"),
+    }[standing]
+
+
 def marked(text: str, *, suspected: bool, proved: bool = True) -> str:
     """``text`` behind the marks that a row of a list carries: a suspected forgery, or what is not proved."""
     marks = [_("SUSPECTED FORGERY")] if suspected else []

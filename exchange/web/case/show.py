@@ -20,6 +20,7 @@ from exchange.web.case.acting import acts_of
 from exchange.web.case.beside import files_shown, law_said, people
 from exchange.web.case.standing import due_lines, is_ours, target_lines
 from exchange.web.case.timeline import SHOWN, happenings
+from exchange.web.case.words import SAID_TO_ALL, reply_text
 from keys.local.translation import _
 from protocol.address import Address
 from protocol.errors import ComityError, NotFoundError
@@ -170,6 +171,7 @@ def _badges(parts: CaseParts, row: CaseRow | None) -> list[tuple[str, str]]:
 
 
 async def _parent(desk: Desk, parent: UUID) -> dict[str, Any]:
+    """What the page of a parent shows."""
     view = await desk.parents.view(parent)
     return {
         "view": view,
@@ -180,4 +182,5 @@ async def _parent(desk: Desk, parent: UUID) -> dict[str, Any]:
         "state": state_label(view.state),
         "state_label": state_label,
         "nation_label": nation_label,
+        "said": [(kind, reply_text(kind)) for kind in SAID_TO_ALL],
     }
