@@ -154,3 +154,39 @@ async def test_the_demonstrations_desk_is_entered_by_its_code_and_ends_with_it(
         await page.get_by_role("button", name="Sign in with the code").click()
         await expect(page.get_by_role("heading", name="What needs somebody now")).to_be_visible()
     assert not is_owned(home)
+
+
+async def test_a_page_that_nobody_uses_locks_itself_and_the_keyboard_alone_unlocks_it(
+    chrome: Browser, jp: Pages
+) -> None:
+    async with window(chrome) as opened:
+        page = await opened.new_page()
+        await sign_in(page, jp)
+        await expect(page.get_by_role("heading", name="Add a second factor")).to_be_visible()
+        jp.desk.sessions.idle_s = 2.0
+        await page.goto(f"{jp.origin}/settings")
+        zone = page.get_by_label("Time zone")
+        await zone.focus()
+        await page.keyboard.type("Asia/Dhaka")
+        await page.wait_for_url("**/unlock?*")
+        (session,) = jp.desk.sessions.all()
+        assert (session.locked, session.kept is not None) == (True, True)
+        jp.desk.sessions.idle_s = 900.0
+        await page.go_back()
+        await page.wait_for_url("**/unlock?*")
+        while not await page.get_by_label("Passphrase").evaluate("one => one === document.activeElement"):
+            await page.keyboard.press("Tab")
+        await page.keyboard.type(OFFICER_PASSPHRASE.decode())
+        await page.keyboard.press("Enter")
+        await expect(zone).to_have_value("Asia/Dhaka")
+        await expect(page.get_by_text("What you had typed is back in the form.")).to_be_focused()
+        # Keys lead everywhere, and none of one letter works while somebody types.
+        await zone.focus()
+        await page.keyboard.type("n")
+        assert page.url.endswith("/settings")
+        await page.locator("body").click(position={"x": 5, "y": 5})
+        await page.keyboard.press("g")
+        await page.keyboard.press("b")
+        await expect(page.get_by_role("heading", name="What needs somebody now")).to_be_visible()
+        await page.keyboard.press("?")
+        await expect(page.get_by_role("heading", name="Keyboard")).to_be_visible()
