@@ -87,7 +87,9 @@ async def case_values(call: PageCall, desk: Desk, thread: UUID) -> dict[str, Any
         "targets": target_lines(parts, str(own), now, opening.about),
         "not_shown": opening.why,
         "due": [line for line in due if not line.target],
-        "acts": acts_of(parts, str(own), now, due, await _objections(desk, parts)),
+        "acts": acts_of(
+            parts, str(own), now, due, await _objections(desk, parts), call_first=await _must_call(desk, parts, row)
+        ),
         "happenings": happenings(parts, own, tracked),
         "earlier": len(parts.rows) - len(shown),
         "zones": {str(card.address.node): card.time_zone for card in cards.values()},
@@ -124,6 +126,14 @@ def _identifiers(message: Any) -> dict[str, tuple[str, str]]:
         for target in getattr(message, "targets", None) or ()
         if getattr(target, "target", None) and getattr(target, "identifier", None) is not None
     }
+
+
+async def _must_call(desk: Desk, parts: CaseParts, row: CaseRow | None) -> bool:
+    """Whether the office that asks in an emergency is still to be called back."""
+    if row is None or row.urgency != "emergency" or row.ours or parts.calls.verified:
+        return False
+    sheet = (await desk.cases.call_sheets([parts.thread])).get(parts.thread)
+    return sheet is not None and sheet.required
 
 
 async def _objections(desk: Desk, parts: CaseParts) -> tuple[Objection, ...]:
