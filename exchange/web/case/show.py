@@ -17,7 +17,7 @@ from exchange.text.rendering import identifier_text
 from exchange.views import CaseRow, Direction
 from exchange.web.calls import PageCall
 from exchange.web.case.acting import acts_of
-from exchange.web.case.beside import files_shown, law_said, people
+from exchange.web.case.beside import files_shown, law_said, other_zones, people
 from exchange.web.case.standing import due_lines, is_ours, target_lines
 from exchange.web.case.timeline import SHOWN, happenings
 from exchange.web.case.words import SAID_TO_ALL, reply_text
@@ -92,7 +92,7 @@ async def case_values(call: PageCall, desk: Desk, thread: UUID) -> dict[str, Any
         ),
         "happenings": happenings(parts, own, tracked),
         "earlier": len(parts.rows) - len(shown),
-        "zones": {str(card.address.node): card.time_zone for card in cards.values()},
+        "zones": other_zones(cards.values(), now),
         "people": people([cards[peer] for peer in peers if peer in cards], now),
         "law": law_said(desk, cases, now),
         "files": files_shown(files),
