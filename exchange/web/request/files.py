@@ -26,6 +26,7 @@ from exchange.web.calls import Page, PageCall
 from exchange.web.request.drafts import OpenDraft, attach, kept_draft, open_draft, opened
 from exchange.web.request.steps import frame
 from exchange.web.signin.sessions import WebSessions
+from exchange.wizard.sections import takes_files
 from keys.local.translation import _
 from keys.pages.form_tokens import NAME as TOKEN
 from keys.pages.form_tokens import check_token
@@ -33,6 +34,7 @@ from protocol.errors import (
     ComityError,
     ForbiddenError,
     FormError,
+    NotFoundError,
     PageForgedError,
     StorageFullError,
     TooLargeError,
@@ -73,6 +75,8 @@ async def show(call: PageCall) -> web.StreamResponse:
     draft = await open_draft(call)
     if draft is None:
         return call.go(f"/drafts/{call.part('draft')}/sent")
+    if not takes_files(draft.kept.type):
+        raise NotFoundError(_("no files go with messages of this kind"))
     return await _shown(call, draft)
 
 
