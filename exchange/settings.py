@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import tomllib
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -23,6 +24,7 @@ from protocol.address import Address
 from protocol.errors import InvalidAddressError, SettingsError
 
 _DAY_S = 24 * 3600
+_HOST = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,16 +269,31 @@ class ServiceSettings(_Table):
 
 
 class WebSettings(_Table):
-    """The desk's pages for a browser on this machine: whether they are served, and at which port.
+    """The desk's pages for browsers: whether they are served, and where.
 
-    Without a ``port`` it is the first free one from 8470 on. ``require_factor``: a passphrase alone signs nobody in.
+    On this machine alone (``listen`` is loopback) there is no TLS, and the name is the desk's own. For an agency's
+    network ``name``, ``certificate`` and ``key`` (PEM files, the key this user's alone) are wanted. Without a ``port``
+    it is 443 there, and here the first free one from 8470 on. ``require_factor``: a passphrase alone signs nobody in.
     ``upload_up_to_mb``: no longer file is taken out of a browser; without it any that the disk has room for.
     """
 
     enabled: bool = True
     port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    listen: Annotated[str, Field(pattern=r"^[0-9a-f.:]{2,45}$")] = "127.0.0.1"
+    name: Annotated[str, Field(pattern=_HOST, max_length=253)] | None = None
+    certificate: Annotated[str, Field(pattern="^/")] | None = None
+    key: Annotated[str, Field(pattern="^/")] | None = None
     require_factor: bool = False
     upload_up_to_mb: Annotated[int, Field(ge=1, le=10_000_000_000)] | None = None
+
+    @model_validator(mode="after")
+    def _by_tls_off_loopback(self) -> WebSettings:
+        given = [one is not None for one in (self.name, self.certificate, self.key)]
+        if any(given) and not all(given):
+            raise ValueError("name, certificate and key of the pages go together")
+        if not ip_address(self.listen).is_loopback and not all(given):
+            raise ValueError("pages beyond this machine need name, certificate and key: there is no plain HTTP")
+        return self
 
 
 class ScanningSettings(_Table):

@@ -424,6 +424,7 @@ class CaseRow:
     harm_at: datetime | None
     suspected: bool = False
     proved: bool = True
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -235,12 +235,32 @@ async def list_cases(
     owner: str | None = None,
     ours: bool | None = None,
     text: str | None = None,
+    offence: str | None = None,
+    reference: str | None = None,
+    label: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
     limit: int = 50,
+    after: int = 0,
 ) -> CasesShown:
-    """The cases that fit; ``nation`` is a code of the list country, perhaps in words. Raises :class:`UsageError`."""
+    """The cases that fit; ``nation`` is a code of the list country, perhaps in words. Raises :class:`UsageError`.
+
+    ``since`` and ``until`` are when they began, ``after`` leaves out the first so many.
+    """
     country = code_of("country", nation) if nation else None
-    wanted = CaseFilter(nation=country.lower() if country else None, state=state, owner=owner, ours=ours, text=text)
-    page = await desk.cases.listing(wanted, limit=limit)
+    wanted = CaseFilter(
+        nation=country.lower() if country else None,
+        state=state,
+        owner=owner,
+        ours=ours,
+        text=text,
+        offence=offence,
+        reference=reference,
+        label=label,
+        opened_from=since,
+        opened_before=until,
+    )
+    page = await desk.cases.listing(wanted, limit=limit, after=after)
     return {"cases": page.cases, "more": page.more}
 
 

@@ -17,7 +17,7 @@ from exchange.evidence.bag_reader import read_bag
 from exchange.evidence.bag_writer import write_bag
 from exchange.evidence.disclosure import Disclosure
 from exchange.evidence.timestamps import load_roots
-from exchange.files.shown import VerifiedFile
+from exchange.files.shown import OpenedFile, VerifiedFile
 from exchange.i18n import _
 from exchange.letters.composing import Parties, Printed, Printing, WithheldMessage, compose_letter
 from exchange.letters.fingerprint import fingerprint_of
@@ -267,10 +267,11 @@ class FilesOpened(TypedDict):
 
 
 class FileOpened(TypedDict):
-    """One file that was opened."""
+    """One file that was opened, and what the office's scanners say of it."""
 
     path: str
     name: str
+    scan: FileScanned | None
 
 
 class FilesVerified(TypedDict):
@@ -331,7 +332,13 @@ async def open_files(desk: Desk, message_id: UUID, to: str, *, names: Sequence[s
     folder = absolute(to)
     await asyncio.to_thread(_make_folder, folder)
     opened = await desk.files.get(message_id, folder, names=list(names))
-    return {"files": [{"path": str(one.path), "name": one.attachment["name"]} for one in opened]}
+    return {"files": list(map(opened_object, opened))}
+
+
+def opened_object(opened: OpenedFile) -> FileOpened:
+    """A file that was opened, as programs get it."""
+    scan = None if opened.scan is None else scan_object(opened.scan)
+    return {"path": str(opened.path), "name": opened.attachment["name"], "scan": scan}
 
 
 async def verify_files(desk: Desk, message_id: UUID) -> FilesVerified:

@@ -11,6 +11,8 @@ from typing import Any
 from exchange.cases.duplicates import Duplicate
 from exchange.cases.legal_comparison import Hint
 from exchange.desk.desk import Desk
+from exchange.files.book import expecting
+from exchange.files.given import names_given
 from exchange.i18n import _
 from exchange.messaging.drafting.cleaning import Removed, cleaned
 from exchange.messaging.drafting.splitting import split_request
@@ -83,10 +85,13 @@ async def _send(desk: Desk, drafts: Sequence[Draft], checks: SendingChecks) -> l
     return await desk.messages.send_many(drafts, unless_duplicate=unless, at_once=at_once)
 
 
-def complete(draft: Draft, *, split: bool, clean: bool) -> tuple[list[dict[str, Any]], tuple[Removed, ...] | None]:
+def complete(
+    draft: Draft, *, split: bool, clean: bool, files: Sequence[str] = ()
+) -> tuple[list[dict[str, Any]], tuple[Removed, ...] | None]:
     """The draft, in parts if ``split``, and what was removed from it if ``clean``.
 
-    Raises :class:`InvalidMessageError` with all that it lacks.
+    It is judged with the files that go with it, and with those that are called ``files``. Raises
+    :class:`InvalidMessageError` with all that it lacks.
     """
     whole, removed = dict(draft), None
     if clean:
@@ -94,8 +99,11 @@ def complete(draft: Draft, *, split: bool, clean: bool) -> tuple[list[dict[str, 
     parts = split_request(whole) if split else [whole]
     problems: list[tuple[str, str, str]] = []
     before = 0
+    names = list(files) or names_given()
     for part in parts:
-        problems += [(_of_whole(field, before), rule, text) for field, rule, text in check_outgoing(part)]
+        problems += [
+            (_of_whole(field, before), rule, text) for field, rule, text in check_outgoing(expecting(part, names))
+        ]
         before += len(part["targets"]) if len(parts) > 1 else 0
     if problems:
         raise InvalidMessageError(_("the draft is not complete"), tuple(dict.fromkeys(problems)))

@@ -11,7 +11,7 @@ is due begins with all that this takes, as 64-bit numbers (-1: None)::
     item      [what, appears at, lane, ours, [peer, ...], target, due, kind, source, confidence, since, next command,
                [level reached at, ...], [level, ...], {owes, delivery, proved}]
     standing  [thread, type, urgency, ours, [peer, ...], own reference, peer reference, offence, opened at, owner,
-               [state from, ...], [state, ...], harm at, suspected, proved]
+               [state from, ...], [state, ...], harm at, suspected, proved, [label, ...]]
 
 A level or a state is that of the last instant that has come.
 """
@@ -248,6 +248,7 @@ class _Case:
             _ms(self._harm_at()),
             self._calls.suspected,
             True,
+            _labels(message),
         ]
 
     # --- Inside ---
@@ -497,6 +498,7 @@ def _of_unproved(entry: UnprovedEntry, own: str) -> tuple[bytes, bytes]:
         _ms(harm_at),
         suspected,
         False,
+        [],
     ]
     return _with_index([[head, items]]), _encoded([standing])
 
@@ -547,6 +549,15 @@ def _offence(message: Message | None) -> str | None:
     offences: Sequence[Offence] = getattr(message, "offences", None) or ()
     # Information may name none; its subject says without content what it is about.
     return offences[0].title if offences else getattr(message, "subject", None)
+
+
+def _labels(message: Message | None) -> list[str]:
+    """The labels of a request as officers write them: TLP:AMBER, PAP:RED, H1."""
+    if message is None:
+        return []
+    handling = message.handling
+    pap = [f"PAP:{handling.pap}"] if handling.pap is not None else []
+    return [f"TLP:{handling.tlp}", *pap, *handling.codes]
 
 
 def _ms(at: datetime | None) -> int | None:

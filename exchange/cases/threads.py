@@ -132,11 +132,10 @@ def tracking(
     from protocol.lifecycle.deadlines import deadlines, overdue
     from protocol.lifecycle.preservation import PreservationCase
 
-    direct = {recipient: (row.sender.node, recipient.node) for recipient in row.recipients}
     preservation = case if isinstance(case, PreservationCase) else None
     return Tracking(
         row=row,
-        recipients=tuple(_recipient(recipient, receipts, ways or direct) for recipient in row.recipients),
+        recipients=recipients_tracked(row, receipts, ways),
         case=case,
         state=str(case.state_at(now)),
         targets=tuple(target_rows(case, now)),
@@ -150,6 +149,14 @@ def tracking(
             deadlines=deadlines(case, national),
         ),
     )
+
+
+def recipients_tracked(
+    row: InboxRow, receipts: Sequence[ReceiptRow], ways: Ways | None = None
+) -> tuple[RecipientTracking, ...]:
+    """What is proved of a message for each recipient; ``ways`` as of :func:`tracking`."""
+    direct = {recipient: (row.sender.node, recipient.node) for recipient in row.recipients}
+    return tuple(_recipient(recipient, receipts, ways or direct) for recipient in row.recipients)
 
 
 def of_several(tracked: Tracking, cases: Mapping[str, AnyCase], now: datetime) -> Tracking:

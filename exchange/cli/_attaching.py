@@ -62,6 +62,13 @@ def wanted_files() -> list[WantedFile]:
     return [WantedFile(path, _hashes.get()) for path in _paths.get()]
 
 
+def names_attached() -> list[str]:
+    """What the files that were given with ``--attach`` will be called in their message."""
+    from exchange.files.given import names_of
+
+    return names_of(wanted_files())
+
+
 def require_whole(*paths: Path) -> None:
     """Return if each is a file that can be read whole; raises :class:`WrongFileError`, :class:`UsageError`."""
     import os

@@ -313,6 +313,11 @@ ROWS = (
         _("Who is signed in at the running desk.\n\nExample: comity sessions"),
     ),
     CommandRow(
+        "web",
+        "exchange.cli.setup.web:app",
+        _("The desk's pages in a browser: one-time codes, sessions.\n\nExample: comity web code"),
+    ),
+    CommandRow(
         "settings",
         "exchange.cli.setup.settings:app",
         _("What the desk fills in of itself.\n\nExample: comity settings show"),

@@ -28,6 +28,7 @@ from protocol.errors import FileInfectedError, FileNotScannedError, UsageError
 
 # In two halves: written in one, it would make a scanner find this very file.
 TRIAL = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$" + b"EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
+_NOBODY = "none"  # no scanner was asked
 _WORST_FIRST = (ScanVerdict.INFECTED, ScanVerdict.NOT_SCANNED, ScanVerdict.CLEAN)
 
 
@@ -58,21 +59,23 @@ class Scanning:
             if not self.is_on:
                 return ScanResult(ScanFinding(ScanVerdict.NOT_SCANNED, "none", "off"), size)
             if size > self._settings.max_bytes:
-                return ScanResult(ScanFinding(ScanVerdict.NOT_SCANNED, "none", "too-large"), size)
+                return ScanResult(ScanFinding(ScanVerdict.NOT_SCANNED, _NOBODY, "too-large"), size)
             return self._asked(file, size)
 
-    def require(self, result: ScanResult) -> None:
-        """Return if the policy lets a file with that result out.
+    def require(self, result: ScanResult, name: str = "") -> None:
+        """Return if the policy lets a file with that result out, which the refusal calls by ``name``.
 
         Raises :class:`FileInfectedError`, :class:`FileNotScannedError`.
         """
         if self._settings.policy != "block":
             return
-        finding = result.finding
+        finding, of_it = result.finding, f"{name}: " if name else ""
         if result.verdict is ScanVerdict.INFECTED:
-            raise FileInfectedError(f"{finding.scanner} found {finding.signature}")
+            raise FileInfectedError(f"{of_it}{finding.scanner} found {finding.signature}")
+        if result.verdict is ScanVerdict.NOT_SCANNED and finding.scanner == _NOBODY:
+            raise FileNotScannedError(f"{of_it}longer than what the settings give to a scanner ({finding.reason})")
         if result.verdict is ScanVerdict.NOT_SCANNED:
-            raise FileNotScannedError(f"{finding.scanner} gave no verdict on the whole file ({finding.reason})")
+            raise FileNotScannedError(f"{of_it}{finding.scanner} gave no verdict on the whole file ({finding.reason})")
 
     def _asked(self, file: BinaryIO, size: int) -> ScanResult:
         findings, digests = [], set()

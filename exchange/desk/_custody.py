@@ -172,7 +172,7 @@ class DeskCustody:
 
         def checked(path: Path) -> None:
             scans[path.name] = self._scanning.scan(path)
-            self._scanning.require(scans[path.name])
+            self._scanning.require(scans[path.name], path.name)
 
         def write(stop: Stop) -> tuple[WrittenFile, ...]:
             meter = Meter("exporting", sum(int(one["size_bytes"]) for one, _ in wanted), told, files=len(wanted))

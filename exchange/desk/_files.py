@@ -155,6 +155,16 @@ class DeskFiles:
         ]
         return told + found[_ASKED_AT_ONCE:]
 
+    async def of_messages(self, messages: Sequence[UUID]) -> list[MessageFiles]:
+        """The files of those of the messages that have some, in their order."""
+        self._works.acting.require(*READERS)
+
+        def look() -> list[MessageFiles]:
+            transfers = (self._store.files.transfer(message) for message in messages)
+            return [self._listed(one) for one in transfers if one is not None]
+
+        return await self._in_thread(look)
+
     async def progress(self, message_id: UUID) -> FileTransfer:
         """How far the files of a message are; raises :class:`NotFoundError` for one without."""
         return await self._in_thread(lambda: self._transfer(message_id))
@@ -344,12 +354,14 @@ class DeskFiles:
     async def _open(self, here: _Here, number: int, target: Path, told: Told) -> OpenedFile:
         attachment, place = here.attachments[number], here.places[number]
         from exchange.content.scanning import Scanning
+        from exchange.text.rendering import attached_name
 
+        name = attached_name(str(attachment["name"]), attachment.get("label"))
         scanning, results = Scanning(self._context.settings.scanning), list["ScanResult"]()
 
         def look(path: Path) -> None:
             results.append(scanning.scan(path))
-            scanning.require(results[0])
+            scanning.require(results[0], name)
 
         def write(stop: Stop) -> Path:
             meter = Meter("opening", int(attachment["size_bytes"]), told, files=1)

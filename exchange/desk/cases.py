@@ -13,8 +13,9 @@ with other cases, and notes do.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from hashlib import sha256
@@ -22,13 +23,15 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from exchange.audit.period import Period
-from exchange.cases.agenda import AgendaFilter, Notice
+from exchange.cases.agenda import AgendaFilter, DueBetween, Notice
 from exchange.cases.contact_tests import (
     ContactStanding,
     ContactTestPolicy,
+    ContactTestResult,
     ContactTestSent,
     contact_standing,
     draft_of_test,
+    results_of,
     unanswered_tests,
 )
 from exchange.cases.delivery import draft_anew, require_lost, settled_value
@@ -36,17 +39,29 @@ from exchange.cases.duplicates import Duplicate, drafted_subjects, find_duplicat
 from exchange.cases.listing import CaseFilter, inbox_row
 from exchange.cases.parents import parents_found
 from exchange.cases.standing import without_effect_in
-from exchange.cases.threads import thread_messages
+from exchange.cases.threads import recipients_tracked, thread_messages, ways_of
 from exchange.context.worker import in_desk_thread
 from exchange.desk._case_calls import CaseCalls
 from exchange.desk._once import sends_once
+from exchange.desk._reading import receipt_rows
 from exchange.desk._works import Draft, Works
 from exchange.desk.messages import DeskMessages
 from exchange.messaging.drafting.closing import LAPSE, Loss, losses
 from exchange.messaging.once import given_key, under_key
 from exchange.office.case_notes import CaseEntry, Casework, EntryKind
 from exchange.office.officers import READERS, check_line
-from exchange.views import AgendaItem, AgendaPage, CasePage, CaseRow, Caution, InboxRow, SearchResult, SentMessage
+from exchange.views import (
+    AgendaItem,
+    AgendaPage,
+    CasePage,
+    CaseRow,
+    Caution,
+    InboxRow,
+    Lane,
+    RecipientTracking,
+    SearchResult,
+    SentMessage,
+)
 from keys.directory.view import Directory
 from keys.local.files import acquire_lock, release_lock
 from protocol.address import Address
@@ -69,6 +84,7 @@ if TYPE_CHECKING:
     from exchange.cases.legal_comparison import Hint, KnownProfile
     from exchange.report import Suppression
     from exchange.report.office_figures import OfficeFigures
+    from exchange.report.sources import OfficeReading
     from protocol.lifecycle.case import AnyCase
     from protocol.lifecycle.deadlines import Deadline
     from protocol.messages.schema.base import Message
@@ -76,6 +92,8 @@ if TYPE_CHECKING:
 
 # A message that is sent waits for so many others to be indexed, unless it is to be compared with all.
 INDEXED_BEFORE_SENDING = 256
+# So many cases are counted while nobody else uses the desk.
+_COUNTED_AT_ONCE = 20
 
 Progress = Callable[[int, int], None]
 
@@ -98,6 +116,18 @@ class DeskCases(CaseCalls):
         """The messages of a thread, in the order they were stored."""
         rows = self._store.messages.thread(thread)
         return [inbox_row(self._store, seq, stored.head, opened_at) for seq, stored, opened_at in rows]
+
+    @in_desk_thread
+    def tracked(self, messages: Iterable[UUID]) -> dict[UUID, tuple[RecipientTracking, ...]]:
+        """What is proved of each of these messages for each recipient; one that is not known is left out."""
+        found = {}
+        for message in messages:
+            with suppress(NotFoundError):
+                seq, head, opened_at = self._store.messages.head(message)
+                row = inbox_row(self._store, seq, head, opened_at)
+                receipts = receipt_rows(self._works, head)
+                found[message] = recipients_tracked(row, receipts, ways_of(self._context.directory, row))
+        return found
 
     @in_desk_thread
     def without_effect(self, thread: UUID) -> list[dict[str, Any]]:
@@ -261,10 +291,23 @@ class DeskCases(CaseCalls):
         return self._works.agenda.page(wanted or AgendaFilter(), limit)
 
     @in_desk_thread
-    def listing(self, wanted: CaseFilter | None = None, *, limit: int | None = None) -> CasePage:
-        """The cases that fit, as a list shows them: open emergencies first, then the newest; ``limit`` at most."""
+    def lane_counts(self) -> dict[Lane, int]:
+        """How many things are due in each lane of the agenda; of emergencies how many there are."""
+        return self._works.agenda.lane_counts()
+
+    @in_desk_thread
+    def due_between(self, begins: datetime, ends: datetime, *, most: int = 500) -> DueBetween:
+        """What is due from ``begins`` up to ``ends``, in the order of time: the first so many, and when all are."""
+        return self._works.agenda.due_between(begins, ends, most)
+
+    @in_desk_thread
+    def listing(self, wanted: CaseFilter | None = None, *, limit: int | None = None, after: int = 0) -> CasePage:
+        """The cases that fit, as a list shows them: open emergencies first, then the newest; ``limit`` at most.
+
+        ``after``: without the first so many.
+        """
         self._works.acting.require(*READERS)
-        return self._works.listing.cases(self._clock(), wanted or CaseFilter(), limit)
+        return self._works.listing.cases(self._clock(), wanted or CaseFilter(), limit, after)
 
     @in_desk_thread
     def of_threads(self, threads: Iterable[UUID]) -> dict[UUID, CaseRow]:
@@ -379,8 +422,15 @@ class DeskCases(CaseCalls):
         """As :meth:`duplicates`, for a request that is not sent yet; raises :class:`InvalidMessageError`."""
         from protocol.messages.parse import complete_message
 
-        message = complete_message(self._works.outbox.filled(draft), sender=str(self._context.address))
+        message = complete_message(self._with_files(draft), sender=str(self._context.address))
         return await self.duplicates(message, everything=everything)
+
+    def _with_files(self, draft: Draft) -> Draft:
+        """The draft filled in, with what stands for files that go with it and are not sealed yet."""
+        from exchange.files.book import expecting
+        from exchange.files.given import names_given
+
+        return expecting(self._works.outbox.filled(draft), names_given())
 
     @in_desk_thread
     def duplicates_of_targets(self, targets: Sequence[Mapping[str, Any]]) -> list[Duplicate]:
@@ -400,7 +450,7 @@ class DeskCases(CaseCalls):
         from exchange.messaging.checks import cautions_of, cautions_of_cards
         from protocol.messages.parse import complete_message
 
-        whole, directory = self._works.outbox.filled(draft), self._context.directory
+        whole, directory = self._with_files(draft), self._context.directory
         message = complete_message(whole, sender=str(self._context.address), sent_at=truncate(self._clock()))
         found = cautions_of(self._store, self._parsed, message, directory)
         return (*found, *cautions_of_cards(message, directory))
@@ -415,7 +465,7 @@ class DeskCases(CaseCalls):
         from protocol.messages.parse import complete_message
 
         now = truncate(self._clock())
-        whole = self._works.outbox.filled(draft)
+        whole = self._with_files(draft)
         message = complete_message(whole, sender=str(self._context.address), sent_at=now)
 
         def hints(directory: Directory) -> list[Hint]:
@@ -483,6 +533,11 @@ class DeskCases(CaseCalls):
         policy = ContactTestPolicy(timedelta(hours=settings.reply_within_h), timedelta(days=settings.stale_after_days))
         return [contact_standing(self._store, contact, policy, now) for contact in contacts]
 
+    @in_desk_thread
+    def contact_results(self, contact: Address) -> list[ContactTestResult]:
+        """This desk's latest tests of a contact point, the newest first, each with what is proved of it."""
+        return list(results_of(self._store, contact))
+
     def _against(self, directory: Directory, contact: Address) -> str | None:
         """The code of what keeps a message from being sealed for ``contact`` now; None if nothing does."""
         try:
@@ -499,10 +554,34 @@ class DeskCases(CaseCalls):
 
         ``progress(done, total)`` counts cases.
         """
+        from exchange.report.office_figures import office_figures
+
+        reading, as_of = self._reading(period, suppression)
+        while reading.step(1):
+            if progress is not None:
+                progress(reading.done, reading.total)
+        return office_figures(reading.records(), period, as_of, suppression)
+
+    async def figures_meanwhile(
+        self, period: Period, suppression: Suppression, progress: Progress | None = None
+    ) -> OfficeFigures:
+        """As :meth:`figures`, in steps between which others use the desk; a case that changes meanwhile is as it was
+        or as it is.
+        """
+        from exchange.report.office_figures import office_figures
+
+        reading, as_of = await self._in_thread(lambda: self._reading(period, suppression))
+        while await self._in_thread(lambda: reading.step(_COUNTED_AT_ONCE)):
+            if progress is not None:
+                progress(reading.done, reading.total)
+        records = await self._in_thread(reading.records)
+        return await asyncio.to_thread(office_figures, records, period, as_of, suppression)
+
+    def _reading(self, period: Period, suppression: Suppression) -> tuple[OfficeReading, datetime]:
+        """What the figures are read with, and the instant that they are of. In the desk's thread."""
         from exchange.cases.legal_comparison import clocks_of
         from exchange.report.alike import require_month
-        from exchange.report.office_figures import office_figures
-        from exchange.report.sources import office_records
+        from exchange.report.sources import OfficeReading
         from protocol.lifecycle.deadlines import deadlines
 
         now = truncate(self._clock())
@@ -513,5 +592,4 @@ class DeskCases(CaseCalls):
         def due(case: AnyCase) -> tuple[Deadline, ...]:
             return deadlines(case, clocks_of(self._context.directory, case))
 
-        records = office_records(self._store, self._parsed, self._context.address, as_of, due, progress)
-        return office_figures(records, period, as_of, suppression)
+        return OfficeReading(self._store, self._parsed, self._context.address, as_of, due), as_of

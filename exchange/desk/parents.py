@@ -63,6 +63,12 @@ class DeskParents:
         return [self._view(parent) for parent in found]
 
     @in_desk_thread
+    def page(self, *, limit: int, after: int = 0) -> tuple[list[ParentView], int]:
+        """As :meth:`all`, ``limit`` of them without the first ``after``, and how many more there are."""
+        found = sorted(self._store.parents.all(), key=lambda parent: parent.made_at, reverse=True)[after:]
+        return [self._view(parent) for parent in found[:limit]], max(0, len(found) - limit)
+
+    @in_desk_thread
     def view(self, parent_id: UUID) -> ParentView:
         """How the case with each nation stands; raises :class:`NotFoundError`."""
         return self._view(parent_with(self._store, parent_id))

@@ -148,7 +148,8 @@ def _check_file(file: SealedFile, stated: _Stated | None, whole: bytes | None, b
                     return Check(name, True, None, text)
     except ComityError as problem:
         return Check(name, False, problem.code, problem.detail)
-    text = f"by reference alone, {file.length} bytes sealed: give it with --files"
+    undisclosed = "" if stated is not None else ", sealed; the hash of the opened one is in the content, not disclosed"
+    text = f"by reference alone, {file.length} bytes sealed: give it with --files{undisclosed}"
     return Check(name, None, "not-here", text)
 
 

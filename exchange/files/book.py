@@ -11,6 +11,7 @@ from contextlib import suppress
 from copy import copy
 from dataclasses import replace
 from datetime import timedelta
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
@@ -271,7 +272,10 @@ def without_key(attachment: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def appended(draft: Draft, attachments: Sequence[Mapping[str, Any]]) -> Draft:
-    """The draft with these attachments behind its own, each under a name of its own."""
+    """The draft with these attachments behind its own, each under a name of its own.
+
+    An item that names one of them and says no hash or size of it gets those of the file.
+    """
     before = draft.get("attachments")
     own = list(before) if isinstance(before, list | tuple) else []
     taken = {str(one.get("name")) for one in own if isinstance(one, Mapping)}
@@ -279,10 +283,33 @@ def appended(draft: Draft, attachments: Sequence[Mapping[str, Any]]) -> Draft:
         name = unused_name(str(attachment["name"]), taken.__contains__)
         taken.add(name)
         own.append({**attachment, "name": name})
-    return with_attachments(draft, own)
+    again = with_attachments(draft, own)
+    items = again.get("items")
+    if isinstance(items, list | tuple):
+        fresh = {one["name"]: one for one in own[len(own) - len(attachments) :]}
+        again["items"] = [_with_hash(item, fresh) for item in items]
+    return again
 
 
-def with_attachments(draft: Draft, attachments: Sequence[Mapping[str, Any]]) -> Draft:
+def expecting(draft: Draft, names: Sequence[str]) -> Draft:
+    """The draft as it is judged before files of these names are sealed and attached: another file stands for each."""
+    if not names:
+        return draft
+    about = {"size_bytes": 0, "media_type": "application/octet-stream"}
+    return appended(draft, [{"name": name, "sha256": sha256(name.encode()).hexdigest(), **about} for name in names])
+
+
+def _with_hash(item: Any, attachments: Mapping[str, Mapping[str, Any]]) -> Any:
+    """The item with hash and size of its file, where it leaves them out; whatever is no item stays as it is."""
+    named = item.get("attachment") if isinstance(item, Mapping) else None
+    file = attachments.get(named) if isinstance(named, str) else None
+    if file is None:
+        return item
+    known = {"hash": {"algorithm": "sha256", "value": file["sha256"]}, "size_bytes": file["size_bytes"]}
+    return {**item, **{name: value for name, value in known.items() if item.get(name) is None}}
+
+
+def with_attachments(draft: Draft, attachments: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The draft with these attachments, whatever else it is."""
     again: dict[str, Any] = copy(draft) if isinstance(draft, dict) else dict(draft)
     again["attachments"] = list(attachments)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from exchange.files._source import name_in_message
 from exchange.files.progress import Told, nobody
 from exchange.files.sealing import WantedFile
 from protocol.errors import UsageError
@@ -50,6 +51,17 @@ def attaching(wanted: Sequence[WantedFile], told: Told = nobody) -> Iterator[Non
 def given_files() -> GivenFiles | None:
     """The files of this block."""
     return _given.get()
+
+
+def names_of(wanted: Sequence[WantedFile]) -> list[str]:
+    """What these files will be called in their message, before they are sealed."""
+    return [one.name or name_in_message(one.path) for one in wanted]
+
+
+def names_given() -> list[str]:
+    """The same, of the files of this block."""
+    given = _given.get()
+    return [] if given is None else names_of(given.wanted)
 
 
 def files_claimed() -> list[Any]:

@@ -244,7 +244,7 @@ class Erasure:
         drafts = self._proposals.of_case(thread, ids)
         for proposal in drafts:
             self._files.drop(proposal.draft)
-            dropped = replace(proposal, state=DraftState.DROPPED, draft={}, remark=None)
+            dropped = replace(proposal, state=DraftState.DROPPED, draft={}, before=None, remark=None)
             self._store.once.forget(proposal.id)
             self._proposals.put(replace(dropped, decided_by=self._acting.name, decided_at=now))
         for withheld in filter(None, map(self._withheld.get, ids)):

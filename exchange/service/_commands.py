@@ -11,7 +11,7 @@ import signal
 import socket
 import stat
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -68,11 +68,15 @@ class _Running:
 
 @dataclass(slots=True)
 class CommandServer:
-    """Runs commands for whoever connects. ``lost`` is called when the warm process is gone: the service must end."""
+    """Runs commands for whoever connects. ``lost`` is called when the warm process is gone: the service must end.
+
+    ``more`` are acts of other parts of the service, by their names.
+    """
 
     warm: WarmProcess
     sessions: Sessions
     lost: Callable[[], None]
+    more: Mapping[str, Callable[[Mapping[str, Any]], Any]] = field(default_factory=dict)
     _listening: socket.socket | None = None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _running: dict[int, _Running] = field(default_factory=dict)
@@ -285,6 +289,8 @@ class CommandServer:
             return [self._shown(peer, one) for one in sessions.of(peer)]
         if asked["act"] == "status":
             return {"commands": self.running, "sessions": len(sessions.of(peer))}
+        if asked["act"] in self.more:
+            return self.more[asked["act"]](asked)
         raise UsageError("the service does not know this act")
 
     def _shown(self, peer: Peer, session: OfficerSession) -> dict[str, Any]:

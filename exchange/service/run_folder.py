@@ -24,6 +24,8 @@ from typing import NamedTuple
 LOCK = "service.lock"
 COMMAND_SOCKET = "command.sock"
 API_SOCKET = "api.sock"
+# Where the pages of the running desk are, as a browser is told.
+PAGES_NOTE = "pages"
 MAX_SOCKET_PATH_BYTES = 107
 _NOTE_BYTES = 4_096
 

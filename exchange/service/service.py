@@ -16,7 +16,7 @@ import asyncio
 import os
 import resource
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -70,6 +70,8 @@ class DeskService:
     derived: dict[str, Any] = field(default_factory=dict)
     taught: tuple[int, int] | None = None
     opened: OpenedDesk | None = None
+    # Acts of other parts of the service that commands may ask for, by their names.
+    acts: dict[str, Callable[[Mapping[str, Any]], Any]] = field(default_factory=dict)
     commands: CommandServer | None = None
     _ending: asyncio.Event = field(default_factory=asyncio.Event)
     _failed: str | None = None
@@ -133,7 +135,7 @@ class DeskService:
             self.opened = await stack.enter_async_context(
                 open_desk(self.home, b"", keystore=unlocked(), derived=self.derived)
             )
-            self.commands = CommandServer(self.warm, self.sessions, self._lose)
+            self.commands = CommandServer(self.warm, self.sessions, self._lose, self.acts)
             for part in parts:
                 await stack.enter_async_context(part(self))
             await self.commands.listen(note.command_socket)

@@ -493,3 +493,26 @@ class UnprovedEntry:
             thread=UUID(bytes=thread) if thread else None,
             dropped=dropped,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class SavedView:
+    """A view of the list of cases that an officer keeps: ``query`` is what stands behind the ``?`` of the page."""
+
+    name: str
+    query: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarToken:
+    """That an officer's calendar program may fetch due dates until ``ends_at``; ``own``: of that officer's cases alone.
+
+    ``officer`` is empty at a desk without officers. The token itself is kept nowhere.
+    """
+
+    number: int
+    officer: str
+    name: str
+    own: bool
+    made_at: datetime
+    ends_at: datetime

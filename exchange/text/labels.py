@@ -36,6 +36,12 @@ def short_label(name: str, code: str) -> str:
     return list(names_of(code_label(name, code)))[-1]
 
 
+def nation_label(node: str) -> str:
+    """A nation in the reader's language, by the name of its node; the name itself of one that is no country."""
+    code = node.upper()
+    return code_label("country", code) if code in load_codes("country") else node
+
+
 def listed_label(name: str, entry: Code) -> str:
     """The label of an entry of the list ``name``, which may be an added one."""
     return pgettext(label_context(name, entry.code), entry.label)
@@ -162,6 +168,18 @@ def entry_label(kind: str) -> str:
 def side_label(side: str) -> str:
     """Whose turn it is."""
     return _("requester") if side == "requester" else _("requested side")
+
+
+def answering_label(standing: str) -> str:
+    """How a contact point answers tests."""
+    return {
+        "replies": _("replies"),
+        "waiting": _("waiting for a reply"),
+        "late": _("replies late"),
+        "stale": _("last reply is old"),
+        "silent": _("SILENT"),
+        "untested": _("not tested"),
+    }[standing]
 
 
 def marked(text: str, *, suspected: bool, proved: bool = True) -> str:

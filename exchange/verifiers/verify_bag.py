@@ -1008,7 +1008,8 @@ class Bag:
                     return self.check_sealed(file, stated, source)
                 if stated and path.stat().st_size == stated["size_bytes"] and hash_of(source) == stated["sha256"]:
                     return f"{path.name} has the {stated['size_bytes']} bytes and SHA-256 that the message states"
-        raise FailedError(f"by reference alone ({file.length} bytes): name it, sealed or opened, with --files", None)
+        ways = "sealed or opened" if stated else "sealed; the hash of the opened one is in the content, not disclosed"
+        raise FailedError(f"by reference alone ({file.length} bytes): name it with --files, {ways}", None)
 
     def check_sealed(self, file: Sealed, stated: dict[str, Any], source: Any) -> str:
         require(is_named(file, source), "it is not the file that its name stands for")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from aiohttp import web
 from multidict import MultiDictProxy
 
 from exchange.desk.desk import OpenedDesk
+from exchange.service.api.connections import ApiConnections
 from exchange.text.zones import show_times_of
 from exchange.web.calls import WEB_DESK, Page, PageCall, WebDesk
 from exchange.web.pages import PAGES
@@ -29,13 +30,21 @@ from protocol.errors import (
     FormError,
     MethodError,
     NotFoundError,
+    PageForgedError,
+    PageHostError,
+    ServiceBusyError,
     SignInNeededError,
     TooLargeError,
     UnavailableError,
 )
 
+# A form that came from who is not signed in: it is shown to its own browser again.
+_LOST = "lost_form"
+CONNECTIONS: web.AppKey[ApiConnections] = web.AppKey("connections")
 TEMPLATES = Path(__file__).parent / "templates"
 MAX_FORM_BYTES = 4 * 1024 * 1024
+# Of who is not signed in: a name and a passphrase.
+MAX_STRANGERS_BYTES = 64 * 1024
 MAX_FIELDS = 5_000
 FORM_WITHIN_S = 60.0
 # Never shown again, nor kept.
@@ -64,6 +73,8 @@ def _handler(page: Page) -> Callable[[web.Request], Awaitable[web.StreamResponse
             call = await _with_form(call, page)
         if not page.public:
             call.signed_in()
+        if session is not None and not session.locked:
+            desk.signed_in.add(request.protocol)
         if session is not None and not session.locked and not (page.quiet or page.listens):
             call.facts = await desk.facts.now(_opened(desk))
         return await page.handle(call)
@@ -76,7 +87,8 @@ async def _with_form(call: PageCall, page: Page) -> PageCall:
 
     Where the session is locked, or has ended, the form is kept for its officer; raises :class:`SignInNeededError`.
     """
-    fields = await _fields(call.request)
+    known = call.session or call.site.sessions.ended(call.request.cookies.get(call.site.cookie))
+    fields = await _fields(call.request, MAX_FORM_BYTES if known is not None else MAX_STRANGERS_BYTES)
     form = {name: one for name, one in fields.items() if isinstance(one, str)}
     call = replace(call, fields=fields, form=form)
     session = call.session
@@ -91,15 +103,8 @@ async def _with_form(call: PageCall, page: Page) -> PageCall:
         return call
     if before is not None and not page.quiet:
         before.keep(KeptForm.of(call.request.path, call.back, fields.items()))
-    raise LostFormError(form)
-
-
-class LostFormError(SignInNeededError):
-    """A form came from who is not signed in; ``form`` is what was typed, to be shown to its browser again."""
-
-    def __init__(self, form: Mapping[str, str]) -> None:
-        super().__init__()
-        self.form = form
+    call.request[_LOST] = form
+    raise SignInNeededError
 
 
 def _opened(desk: WebDesk) -> OpenedDesk:
@@ -116,17 +121,17 @@ def _zone_of(desk: WebDesk) -> str | None:
         return None
 
 
-async def _fields(request: web.Request) -> MultiDictProxy[Any]:
+async def _fields(request: web.Request, most: int) -> MultiDictProxy[Any]:
     if request.content_type not in _FORM_TYPES:
         raise FormError
     try:
         async with asyncio.timeout(FORM_WITHIN_S):
-            fields = await request.post()
+            fields = await request.clone(client_max_size=most).post()
     except TimeoutError:
         raise UnavailableError(phrase("the form did not come in time")) from None
     except web.HTTPRequestEntityTooLarge:
-        raise TooLargeError(phrase("a form has at most {most} bytes", most=MAX_FORM_BYTES)) from None
-    except (ValueError, AssertionError):
+        raise TooLargeError(phrase("a form has at most {most} bytes", most=most)) from None
+    except (ValueError, AssertionError, LookupError):  # a character set that there is not
         raise FormError from None
     if len(fields) > MAX_FIELDS:
         raise FormError
@@ -138,8 +143,23 @@ async def _guard(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     """Speak the reader's language, show every refusal as a page, and put the headers on."""
+    connections, connection = request.app.get(CONNECTIONS), request.protocol
+    if connections is not None:
+        connections.begin(connection)
+    try:
+        return await _answered(request, handler)
+    finally:
+        if connections is not None:
+            connections.end(connection)
+
+
+async def _answered(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    desk = request.app[WEB_DESK]
     with speaking(language_of(request)):
         try:
+            _require_room(request)
             response = await handler(request)
         except ComityError as problem:
             response = _refused(request, problem)
@@ -156,17 +176,24 @@ async def _guard(
             named = phrase("a defect of the program ({name})", name=type(defect).__name__)
             response = _refused(request, ComityError(named))
     if not response.prepared:
-        protect(response)
+        protect(response, tls=desk.secure)
+        if response.status == TooLargeError.http_status:
+            response.force_close()
     return response
+
+
+def _require_room(request: web.Request) -> None:
+    connections = request.app.get(CONNECTIONS)
+    if connections is not None and not connections.make_room(request.protocol):
+        raise ServiceBusyError(phrase("too many browsers are connected"))
 
 
 def _refused(request: web.Request, problem: ComityError) -> web.Response:
     desk = request.app[WEB_DESK]
-    try:
-        session = session_of(request, desk, used=False)
-    except ComityError:
-        session = None
-    typed = problem.form if isinstance(problem, LostFormError) else {}
+    # A page of ours did not ask: what it is shown names nobody, and holds no token.
+    strange = isinstance(problem, PageHostError | PageForgedError)
+    session = None if strange else session_of(request, desk, used=False)
+    typed = request.get(_LOST, {})
     call = PageCall(request, desk, session, form=typed)
     if isinstance(problem, SignInNeededError):
         ended = desk.sessions.ended(request.cookies.get(desk.cookie))

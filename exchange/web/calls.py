@@ -27,6 +27,7 @@ from exchange.desk.desk import Desk, utc_now
 from exchange.office.officers import Login
 from exchange.service.service import DeskService
 from exchange.web.done import done_text
+from exchange.web.following import Following
 from exchange.web.frame import Facts, FactsKept, frame_of
 from exchange.web.signin.door import Door
 from exchange.web.signin.factors import OwnAccess
@@ -56,6 +57,9 @@ class WebDesk:
     cookie: str
     secure: bool
     facts: FactsKept = field(default_factory=FactsKept)
+    following: Following = field(default_factory=Following)
+    # The connections on which an officer is signed in: others end before them where there are too many.
+    signed_in: set[object] = field(default_factory=set)
 
 
 WEB_DESK: web.AppKey[WebDesk] = web.AppKey("web_desk")

@@ -1,29 +1,40 @@
-"""The listener of a desk's pages, as a part of its service.
+"""The listener of a desk's pages, as a part of its service: on this machine alone, or by TLS for an agency's network.
 
 ::
 
     async with web_desk(service) as desk:
         ...
+
+A connection that asks nothing, does not read, or is one too many ends; nothing of a request is written to a log.
 """
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import re
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from aiohttp import web
 
+from exchange.service.api.connections import ApiConnections
+from exchange.service.recording import SessionRecording
+from exchange.service.run_folder import PAGES_NOTE
 from exchange.service.service import DeskService
-from exchange.web.app import TEMPLATES, build
+from exchange.settings import WebSettings
+from exchange.web._terminal import acts_of
+from exchange.web.app import CONNECTIONS, TEMPLATES, build
 from exchange.web.calls import WebDesk
 from exchange.web.frame import zoned
 from exchange.web.signin.door import Door
 from exchange.web.signin.passkeys import RelyingParty
 from exchange.web.signin.sessions import WebSessions
+from keys.local.files import write_file
 from keys.pages.assets import Assets
 from keys.pages.origins import Origins
 from keys.pages.rendering import environment
@@ -32,9 +43,12 @@ from protocol.encoding.phrase import phrase
 from protocol.errors import SettingsError, UnavailableError
 
 FIRST_PORT = 8470
+HTTPS_PORT = 443
+MAX_CONNECTIONS = 512
+HANDSHAKE_WITHIN_S = 10.0
+TIDY_EVERY_S = 5.0
 _PORTS = 100
 _BACKLOG = 128
-_LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +57,21 @@ class WebAddress:
 
     name: str
     port: int
+    tls: bool = False
 
     @property
     def origin(self) -> str:
-        """The origin of the pages."""
+        """The origin of the pages, as browsers write it."""
+        if self.tls:
+            return f"https://{self.name}" if self.port == HTTPS_PORT else f"https://{self.name}:{self.port}"
         return f"http://{self.name}:{self.port}"
+
+    @property
+    def cookie(self) -> str:
+        """The name of the session's cookie: of this desk alone, since a cookie goes to every port of its name."""
+        if self.tls:
+            return "__Host-comity"  # RFC 6265bis: by TLS alone, for this host alone
+        return "comity-" + re.sub(r"[^a-z0-9]", "-", self.name) + f"-{self.port}"
 
 
 @asynccontextmanager
@@ -56,42 +80,43 @@ async def web_desk(service: DeskService) -> AsyncIterator[WebDesk]:
     if service.opened is None:
         raise UnavailableError(phrase("the desk is not open"))
     context = service.opened.context
-    listening = _listening(context.settings.web.port)
-    address = WebAddress(name_of(context.address), listening.getsockname()[1])
+    settings, tls = context.settings.web, _tls_of(context.settings.web)
+    listening = _listening(settings)
+    port = listening.getsockname()[1]
+    address = WebAddress(settings.name or name_of(context.address), port, tls is not None)
     sessions = WebSessions(context.settings.service.idle_min * 60.0)
-    # One of each desk: a cookie goes to every port of its name.
-    cookie = "comity-" + re.sub(r"[^a-z0-9]", "-", address.name) + f"-{address.port}"
-    party = RelyingParty(address.name, address.origin, str(context.address))
     desk = WebDesk(
         service=service,
         sessions=sessions,
         origins=Origins.of(address.origin),
         assets=Assets(),
         templates=environment(TEMPLATES, zoned=zoned),
-        door=Door(service.opened, party),
-        cookie=cookie,
-        secure=False,
+        door=Door(service.opened, RelyingParty(address.name, address.origin, str(context.address))),
+        cookie=address.cookie,
+        secure=address.tls,
     )
-    runner = web.AppRunner(build(desk), access_log=None, handle_signals=False, shutdown_timeout=2.0)
     try:
-        await runner.setup()
-        await web.SockSite(runner, listening).start()
-        yield desk
+        async with _listens(desk, listening, tls), _told(desk):
+            yield desk
     finally:
         sessions.end_all()
-        await runner.cleanup()
         listening.close()
 
 
 @asynccontextmanager
-async def web_pages(service: DeskService, opened: list[str]) -> AsyncIterator[None]:
-    """As :func:`web_desk`, where the settings want it; ``opened`` gets the origin."""
+async def web_pages(service: DeskService, opened: list[str], folder: str) -> AsyncIterator[None]:
+    """As :func:`web_desk`, where the settings want it; ``opened`` gets the origin, and so does a note in ``folder``."""
     if service.opened is None or not service.opened.context.settings.web.enabled:
         yield
         return
+    note = Path(folder) / PAGES_NOTE
     async with web_desk(service) as desk:
-        opened += sorted(desk.origins.origins)
-        yield
+        opened.append(desk.door.party.origin)
+        write_file(note, desk.door.party.origin.encode(), mode=0o600)
+        try:
+            yield
+        finally:
+            note.unlink(missing_ok=True)
 
 
 def name_of(address: Address) -> str:
@@ -99,14 +124,85 @@ def name_of(address: Address) -> str:
     return f"{address.contact_point}.{address.node}.localhost"
 
 
-def _listening(port: int | None) -> socket.socket:
-    """A socket at that port; at the first free one from :data:`FIRST_PORT` on where none is set."""
-    wanted = range(FIRST_PORT, FIRST_PORT + _PORTS) if port is None else (port,)
+@asynccontextmanager
+async def _listens(desk: WebDesk, listening: socket.socket, tls: ssl.SSLContext | None) -> AsyncIterator[None]:
+    """Answer requests, and end the connections that keep a place for nothing."""
+    app = build(desk)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, keepalive_timeout=75.0, shutdown_timeout=2.0)
+    app[CONNECTIONS] = connections = ApiConnections(
+        lambda: list(runner.server.connections) if runner.server is not None else [],
+        lambda connection: connection in desk.signed_in,
+        lambda: MAX_CONNECTIONS,
+    )
+    await runner.setup()
+    server = await asyncio.get_running_loop().create_server(
+        runner.server,  # type: ignore[arg-type]  # aiohttp's server makes a protocol of each connection
+        sock=listening,
+        ssl=tls,
+        backlog=_BACKLOG,
+        ssl_handshake_timeout=HANDSHAKE_WITHIN_S if tls is not None else None,
+    )
+    tidying = asyncio.create_task(_tidy(desk, connections))
+    try:
+        yield
+    finally:
+        tidying.cancel()
+        server.close()
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def _told(desk: WebDesk) -> AsyncIterator[None]:
+    """Let commands ask, and keep an event of each officer who signs in or out in a browser."""
+    acts, recording = acts_of(desk), SessionRecording(desk.service)
+    desk.service.acts.update(acts)
+    desk.sessions.on_change.append(recording.note)
+    try:
+        yield
+    finally:
+        desk.sessions.end_all()
+        desk.sessions.on_change.remove(recording.note)
+        for name in acts:
+            desk.service.acts.pop(name, None)
+        await recording.end()
+
+
+async def _tidy(desk: WebDesk, connections: ApiConnections) -> None:
+    while True:
+        await asyncio.sleep(TIDY_EVERY_S)
+        connections.look()
+        desk.signed_in.intersection_update(connections.there())
+        desk.sessions.tidy()
+
+
+def _tls_of(settings: WebSettings) -> ssl.SSLContext | None:
+    """TLS as the settings want it; None for plain HTTP on this machine. Raises :class:`SettingsError`."""
+    if settings.certificate is None or settings.key is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    try:
+        if Path(settings.key).stat().st_mode & 0o077:
+            raise SettingsError(phrase("{file} can be read by others: run chmod 600 on it", file=settings.key))
+        context.load_cert_chain(settings.certificate, settings.key)
+    except (OSError, ssl.SSLError) as problem:
+        raise SettingsError(
+            phrase("the certificate or key of the pages cannot be used: {why}", why=problem.strerror or "")
+        ) from None
+    return context
+
+
+def _listening(settings: WebSettings) -> socket.socket:
+    """A socket at the port that is set; else 443 for TLS, and the first free one from :data:`FIRST_PORT` on without."""
+    own = settings.certificate is None
+    first = HTTPS_PORT if not own else FIRST_PORT
+    wanted = range(first, first + (_PORTS if own else 1)) if settings.port is None else (settings.port,)
+    family = socket.AF_INET6 if ":" in settings.listen else socket.AF_INET
     for one in wanted:
-        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        made = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            made.bind((_LOOPBACK, one))
+            made.bind((settings.listen, one))
             made.listen(_BACKLOG)
         except OSError as problem:
             made.close()

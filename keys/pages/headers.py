@@ -28,10 +28,18 @@ _ALWAYS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "X-Robots-Tag": "noindex",
+    # Not which libraries, and of which versions.
+    "Server": "Comity",
 }
 
 
-def protect(response: web.StreamResponse) -> None:
+# RFC 6797: this name is asked for by TLS alone from now on.
+_TLS_ONLY = "max-age=31536000"
+
+
+def protect(response: web.StreamResponse, *, tls: bool = False) -> None:
     """Put the headers on an answer that was not begun; what the answer says itself of being kept stays."""
+    if tls:
+        response.headers.setdefault("Strict-Transport-Security", _TLS_ONLY)
     for name, value in _ALWAYS.items():
         response.headers.setdefault(name, value)

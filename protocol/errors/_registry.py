@@ -186,6 +186,7 @@ _CLASS_OF: Mapping[str, type[_base.ComityError]] = MappingProxyType(
         "page-forged": _pages.PageForgedError,
         "sign-in-needed": _pages.SignInNeededError,
         "sign-in": _pages.SignInError,
+        "console-code": _pages.ConsoleCodeError,
         "sign-in-again": _pages.SignInAgainError,
         "sign-in-later": _pages.SignInLaterError,
         "passkey": _pages.PasskeyError,

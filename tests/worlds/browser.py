@@ -1,4 +1,7 @@
-"""Debian's Chromium, driven by Playwright, as officers use it: each with a window of their own."""
+"""Debian's Chromium, driven by Playwright, as officers use it: each with a window of their own.
+
+A window in which a script failed, or in which the policy of a page kept something from being loaded, fails the test.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,15 @@ import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
-from playwright.async_api import Browser, BrowserContext, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
 
+from tests.conftest import require, require_program
+from tests.interop.node_program import SCRIPTS
+
+AXE = SCRIPTS / "node_modules" / "axe-core" / "axe.min.js"
 _QUIET = (
     "--disable-gpu",
     "--disable-quic",
@@ -17,6 +26,8 @@ _QUIET = (
     "--disable-component-update",
     "--disable-sync",
 )
+# A refusal is a page like any other, and its status no failure of a script.
+_NO_FAILURE = "Failed to load resource: the server responded with a status of 4"
 
 
 def chromium() -> str | None:
@@ -26,11 +37,12 @@ def chromium() -> str | None:
 
 @asynccontextmanager
 async def browser() -> AsyncIterator[Browser]:
-    """A browser without a screen."""
+    """A browser without a screen; the test is skipped where there is none."""
+    program = require_program("chromium")
     async with async_playwright() as playwright:
         # Chromium's sandbox does not start for root, as whom tests run in a container.
         sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-        made = await playwright.chromium.launch(executable_path=chromium(), args=[*_QUIET, *sandbox])
+        made = await playwright.chromium.launch(executable_path=program, args=[*_QUIET, *sandbox])
         try:
             yield made
         finally:
@@ -41,14 +53,65 @@ async def browser() -> AsyncIterator[Browser]:
 async def window(
     of: Browser, language: str = "en", *, script: bool = True, width: int = 1440, dark: bool = False
 ) -> AsyncIterator[BrowserContext]:
-    """A window with cookies of its own, of somebody who reads ``language``."""
+    """A window with cookies of its own, of somebody who reads ``language``; fails where a page's script fails, or its
+    policy is violated.
+    """
     context = await of.new_context(
         locale=language,
         java_script_enabled=script,
         viewport={"width": width, "height": 900},
         color_scheme="dark" if dark else "light",
+        reduced_motion="reduce",
     )
+    failures: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type == "error" and not message.text.startswith(_NO_FAILURE):
+            failures.append(message.text)
+
+    context.on("console", note)
+    context.on("weberror", lambda failed: failures.append(str(failed.error)))
     try:
         yield context
     finally:
         await context.close()
+    assert failures == []
+
+
+async def axe(page: Page) -> list[str]:
+    """What axe-core finds on a page as it is shown now: the rule, and where. Nothing is right."""
+    require(AXE.is_file(), "axe-core of tests/interop/node")
+    # By the debugger, past the policy of the page: the page itself could not load it.
+    await page.evaluate(AXE.read_text("utf-8"))
+    found: dict[str, Any] = await page.evaluate("axe.run(document)")
+    rows = [(one["id"], node["target"], node["failureSummary"]) for one in found["violations"] for node in one["nodes"]]
+    return [f"{rule}: {target} ({why})" for rule, target, why in rows]
+
+
+async def overflows(page: Page) -> bool:
+    """Whether a page is wider than its window: somebody would have to move it to the side to read."""
+    return bool(await page.evaluate("document.documentElement.scrollWidth > window.innerWidth + 1"))
+
+
+async def authenticator(page: Page, *, prf: bool = True, verified: bool = True) -> None:
+    """A virtual security key in the window of ``page`` that verifies its holder."""
+    session = await page.context.new_cdp_session(page)
+    await session.send("WebAuthn.enable")
+    options = {
+        "protocol": "ctap2",
+        "ctap2Version": "ctap2_1",
+        "transport": "internal",
+        "hasResidentKey": True,
+        "hasUserVerification": True,
+        "hasPrf": prf,
+        "isUserVerified": verified,
+        "automaticPresenceSimulation": True,
+    }
+    await session.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+
+
+def picture(name: str) -> Path:
+    """Where a screenshot of the tests is put to be looked at; those of the guides are under docs/images."""
+    folder = Path(os.environ.get("COMITY_PICTURES", "/tmp/comity-pictures"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{name}.png"

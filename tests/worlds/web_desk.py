@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from html.parser import HTMLParser
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -12,11 +13,13 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from exchange.desk.desk import open_desk
+from exchange.office.officers import Login, Role, new_officer_key
 from exchange.service.service import DeskService
 from exchange.service.sessions import Sessions
 from exchange.settings import Home
 from exchange.web.calls import WebDesk
 from exchange.web.server import web_desk
+from keys.secrets.keystore import FAST
 from protocol.address import Address
 from tests.worlds.desks import PASSPHRASE, World
 
@@ -28,6 +31,7 @@ class Form:
     action: str
     method: str
     fields: dict[str, str]
+    # Several fields may have one name: all of them, in order.
     pairs: list[tuple[str, str]] = field(default_factory=list)
 
     def filled(self, **changes: str | Sequence[str]) -> list[tuple[str, str]]:
@@ -55,8 +59,10 @@ class _Forms(HTMLParser):
             return
         if tag == "input" and (given.get("type") not in {"checkbox", "radio"} or "checked" in given):
             if given.get("type") != "file":
-                self._open.fields[given["name"]] = given.get("value", "")
-                self._open.pairs.append((given["name"], given.get("value", "")))
+                # A box that is ticked, and says nothing else, says "on".
+                value = given.get("value", "on" if given.get("type") in {"checkbox", "radio"} else "")
+                self._open.fields[given["name"]] = value
+                self._open.pairs.append((given["name"], value))
         elif tag == "select":
             self._select = given["name"]
         elif tag == "option" and self._select is not None:
@@ -118,17 +124,17 @@ class Visitor:
         """Open a page."""
         return await self._ask("GET", path, None, {"Sec-Fetch-Site": "same-origin", **headers})
 
-    async def send(self, shown: Shown, action: str, **fields: str) -> Shown:
+    async def send(self, shown: Shown, action: str, /, **fields: str) -> Shown:
         """Fill in the form of a page that goes to ``action``, and send it."""
         form = shown.form(action)
-        return await self.post(form.action, {**form.fields, **fields})
+        return await self.post(form.action, form.filled(**fields))
 
     async def fill(self, shown: Shown, action: str, **changes: str | Sequence[str]) -> Shown:
         """As :meth:`send`, for a form with several fields of one name; a name with ``__`` has a dot there."""
         form = shown.form(action)
         return await self.post(form.action, form.filled(**{n.replace("__", "."): v for n, v in changes.items()}))
 
-    async def post(self, path: str, fields: Any, **headers: str) -> Shown:
+    async def post(self, path: str, fields: Mapping[str, str] | Sequence[tuple[str, str]], **headers: str) -> Shown:
         """Send a form; what follows is shown."""
         own = {"Sec-Fetch-Site": "same-origin", "Origin": self.origin}
         return await self._ask("POST", path, fields, {**own, **headers})
@@ -137,15 +143,26 @@ class Visitor:
         """Sign in at the form; the page that follows."""
         return await self.send(await self.get("/sign-in"), "/sign-in", officer=officer, passphrase=passphrase)
 
-    async def _ask(self, method: str, path: str, fields: Any, headers: dict[str, str]) -> Shown:
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        fields: Mapping[str, str] | Sequence[tuple[str, str]] | None,
+        headers: dict[str, str],
+    ) -> Shown:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         named = {"Host": urlsplit(self.origin).netloc, "Accept-Language": self.language, **named}
         url = f"http://127.0.0.1:{urlsplit(self.origin).port}{path}"
         async with self.session.request(method, url, data=fields, headers=named, allow_redirects=False) as answer:
-            text = await answer.text()
+            text = await answer.text(errors="replace")
             if answer.status == 303:
                 return await self.get(answer.headers["Location"])
             return Shown(path, answer.status, dict(answer.headers), text)
+
+
+OFFICER = "a-tanaka"
+OFFICER_PASSPHRASE = b"a blue bicycle at dawn"
+ALL_ROLES = frozenset(Role)
 
 
 @dataclass
@@ -159,6 +176,12 @@ class Pages:
     def origin(self) -> str:
         """Where a browser finds them."""
         return next(iter(self.desk.origins.origins))
+
+    @property
+    def now(self) -> datetime:
+        """The desk's clock."""
+        assert self.service.opened is not None
+        return self.service.opened.context.clock()
 
     @asynccontextmanager
     async def visitor(self, language: str = "en") -> AsyncIterator[Visitor]:
@@ -176,3 +199,23 @@ async def web_serving(world: World, address: Address) -> AsyncIterator[Pages]:
         service = DeskService(home, cast("Any", None), cast("Any", None), Sessions(Home(home).officers, 900.0))
         service.opened = await stack.enter_async_context(open_desk(home, PASSPHRASE, clock=cast("Any", world.clock)))
         yield Pages(await stack.enter_async_context(web_desk(service)), service)
+
+
+async def add_officer(
+    pages: Pages, officer: str = OFFICER, passphrase: bytes = OFFICER_PASSPHRASE, roles: frozenset[Role] = ALL_ROLES
+) -> None:
+    """Register an officer of the desk; the first one has all roles."""
+    assert pages.service.opened is not None
+    context = pages.service.opened.context
+    registered = bool(await (await pages.service.desk(Login())).office.officers())
+    login = Login(OFFICER, OFFICER_PASSPHRASE) if registered else Login()
+    key = new_officer_key(context.home.officers, officer, passphrase, FAST, context.clock())
+    await (await pages.service.desk(login)).office.add_officer(officer, officer.title(), "Inspector", roles, key)
+
+
+@asynccontextmanager
+async def with_officers(world: World, address: Address) -> AsyncIterator[Pages]:
+    """The pages of a desk with one officer, who has all roles."""
+    async with web_serving(world, address) as pages:
+        await add_officer(pages)
+        yield pages

@@ -9,11 +9,14 @@ import typer
 from exchange.cli._options import (
     DEFAULT_HOME,
     SHORT_ID,
+    FromOption,
     HomeOption,
     JsonOption,
     LimitOption,
     PassphraseOption,
+    ToOption,
     code_in,
+    instant,
     run,
     with_desk,
 )
@@ -50,6 +53,13 @@ def case_list(
     ours: Annotated[
         bool | None, typer.Option("--ours/--theirs", help=_("Only what this desk asked for, or what it was asked."))
     ] = None,
+    offence: Annotated[str | None, typer.Option("--offence", help=_("Part of what the offence is called."))] = None,
+    reference: Annotated[str | None, typer.Option("--reference", help=_("Part of either office's reference."))] = None,
+    label: Annotated[
+        str | None, typer.Option("--label", help=_("Only under this label, such as TLP:AMBER, PAP:RED or H1."))
+    ] = None,
+    since: FromOption = None,
+    until: ToOption = None,
     limit: LimitOption = 50,
     sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
@@ -62,7 +72,19 @@ def case_list(
         from exchange.acts.cases import list_cases
 
         reached = await synced(desk, sync=sync)
-        shown = await list_cases(desk, nation=nation, owner=owner, ours=ours, text=words, limit=limit)
+        shown = await list_cases(
+            desk,
+            nation=nation,
+            owner=owner,
+            ours=ours,
+            text=words,
+            offence=offence,
+            reference=reference,
+            label=label,
+            since=instant(since),
+            until=instant(until),
+            limit=limit,
+        )
         if as_json:
             print_json({**shown, **reached.members()})
             return

@@ -152,12 +152,9 @@ def get(
         with file_progress(as_json=as_json) as told:
             opened = await desk.files.get(found, folder, names=names or (), target=target, told=told)
         if as_json:
-            print_json(
-                {
-                    "files": [{"path": str(one.path), "name": one.attachment["name"]} for one in opened],
-                    **reached.members(),
-                }
-            )
+            from exchange.acts.evidence import opened_object
+
+            print_json({"files": list(map(opened_object, opened)), **reached.members()})
             return
         for one in opened:
             if one.path.name == one.attachment["name"]:
@@ -165,6 +162,10 @@ def get(
             else:
                 text = _("{path}: as its sender says; the sender calls it {name}")
                 line(text.format(path=safe(str(one.path)), name=safe(one.attachment["name"])))
+            if one.scan is not None and one.scan.finding.reason != "off":
+                from exchange.cli.evidence.custody import scan_text
+
+                line(f"  {scan_text(one.scan)}")
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 

@@ -12,7 +12,15 @@ from uuid import uuid4
 
 import typer
 
-from exchange.cli._attaching import AttachOption, HashOption, check_files, file_progress, forget_files, wanted_files
+from exchange.cli._attaching import (
+    AttachOption,
+    HashOption,
+    check_files,
+    file_progress,
+    forget_files,
+    names_attached,
+    wanted_files,
+)
 from exchange.cli._options import (
     DEFAULT_HOME,
     AtOnceOption,
@@ -218,7 +226,8 @@ def send(
 
         if saved is not None and not check and (sent := await desk.messages.sent_as(saved)):
             return report_sent_many(sent, as_json=as_json) if split else report_sent(sent[0], as_json=as_json)
-        drafts, removed = complete(await desk.messages.filled(await given(desk)), split=split, clean=clean)
+        filled_in = await desk.messages.filled(await given(desk))
+        drafts, removed = complete(filled_in, split=split, clean=clean, files=names_attached())
         if check:
             check_files()
             say(drafts, removed)
@@ -239,7 +248,8 @@ def send(
         from exchange.messaging.drafting.own_block import filled
 
         check_files()
-        say(*complete(filled(read_document(file or Path()), own_block(home)), split=split, clean=clean))
+        written = filled(read_document(file or Path()), own_block(home))
+        say(*complete(written, split=split, clean=clean, files=names_attached()))
 
     def say(parts: list[dict[str, Any]], removed: tuple[Removed, ...] | None) -> None:
         if as_json:

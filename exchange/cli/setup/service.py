@@ -30,7 +30,7 @@ from exchange.cli._options import (
 from exchange.cli.output import line, print_json, print_json_line, safe, table, told
 from exchange.cli.setup import programs
 from exchange.i18n import _, labelled
-from exchange.service.run_folder import is_owned, owned, read_note
+from exchange.service.run_folder import PAGES_NOTE, is_owned, owned, read_note
 from exchange.service.served import Served, served_desk
 from keys.local.terminal import INTERRUPTED, NOTHING
 from protocol.encoding.phrase import phrase
@@ -127,7 +127,7 @@ def run_desk(
             pages: list[str] = []
             await service.run(
                 note,
-                [api, partial(web_pages, opened=pages)],
+                [api, partial(web_pages, opened=pages, folder=note.folder)],
                 ready=lambda: _say_it_runs(note, folder, pages, as_json=as_json),
             )
             if not as_json:
@@ -143,13 +143,16 @@ def status(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None
     folder = home.expanduser()
     note = read_note(folder) if is_owned(folder) else None
     if as_json:
-        found = {"pid": note.pid, "run_folder": note.folder} if note else {}
+        found = {"pid": note.pid, "run_folder": note.folder, "pages": _pages(note)} if note else {}
         print_json({"running": note is not None, **found})
     elif note is None:
         line(_("The desk does not run: each command opens the home itself."))
     else:
         text = _("The desk runs: process {pid}, sockets in {folder}")
         line(text.format(pid=note.pid, folder=safe(note.folder)))
+        pages = _pages(note)
+        if pages is not None:
+            line(_("Its pages, in a browser: {address}").format(address=safe(pages)))
     raise typer.Exit(0 if note else NOTHING)
 
 
@@ -322,6 +325,13 @@ def _owner(note: RunNote) -> int:
     return note.pid
 
 
+def _pages(note: RunNote) -> str | None:
+    """Where the pages of the running desk are; None where it serves none."""
+    with suppress(OSError, UnicodeDecodeError):
+        return Path(note.folder, PAGES_NOTE).read_text("ascii")[:300]
+    return None
+
+
 def _say_it_runs(note: RunNote, home: Path, pages: list[str], *, as_json: bool) -> None:
     if as_json:
         told = {"event": "running", "pid": note.pid, "home": str(home), "run_folder": note.folder, "pages": pages}
@@ -330,7 +340,7 @@ def _say_it_runs(note: RunNote, home: Path, pages: list[str], *, as_json: bool) 
         text = _("The desk {home} runs: process {pid}, sockets in {folder}")
         line(text.format(home=safe(str(home)), pid=note.pid, folder=safe(note.folder)))
         for one in pages:
-            line(_("Its pages, in a browser on this machine: {address}").format(address=one))
+            line(_("Its pages, in a browser: {address}").format(address=one))
 
 
 def _say_seen(seen: Seen, *, as_json: bool) -> None:

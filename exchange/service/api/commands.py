@@ -22,6 +22,8 @@ NOT_HERE: dict[str, str] = {
     "desk unit": _SERVICE,
     "desk api": _SERVICE,
     "desk webhook-secret": "it shows a secret to the administrator who gives it to whoever runs the receiver",
+    "web code": "it makes a code for the person at the terminal, who types it into a browser",
+    "web sessions": "it is about browsers, and the pages list the sessions of their officer",
     "bundle export": _FILES,
     "bundle import": _FILES,
     "records verify": "it is the supervisor's: it verifies a folder that another office exported",

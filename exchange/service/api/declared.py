@@ -17,8 +17,8 @@ from protocol.errors import UsageError
 
 if TYPE_CHECKING:
     from exchange.desk.desk import Desk
-    from exchange.service.api._connections import ApiConnections
     from exchange.service.api.callers import ApiCaller, ApiCallers
+    from exchange.service.api.connections import ApiConnections
     from exchange.service.service import DeskService
 
 

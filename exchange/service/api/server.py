@@ -26,13 +26,12 @@ from exchange.acts.evidence import absolute
 from exchange.files.given import attaching
 from exchange.files.sealing import WantedFile
 from exchange.messaging.once import under_key
-from exchange.office.officers import Login
-from exchange.service.api._connections import ApiConnections
 from exchange.service.api.callers import ApiCallers
+from exchange.service.api.connections import ApiConnections
 from exchange.service.api.declared import RUNNING, Body, Call, Declared, Running
 from exchange.service.api.openapi import ENDPOINTS, document
+from exchange.service.recording import SessionRecording
 from exchange.service.service import DeskService
-from exchange.store.rows import Happened
 from exchange.text.objects import plain
 from protocol.encoding.json_bounds import require_few_items
 from protocol.encoding.json_names import each_name_once
@@ -77,7 +76,7 @@ async def local_api(service: DeskService, path: str) -> AsyncIterator[web.Applic
         lambda: MAX_CONNECTIONS,
     )
     tidying = asyncio.create_task(_tidy(running.callers, connections))
-    recording = _Recording(service)
+    recording = SessionRecording(service)
     service.sessions.on_change.append(recording.note)
     listening = _listening(path)
     try:
@@ -292,30 +291,6 @@ def _refused(problem: ComityError) -> web.Response:
     if isinstance(problem, TooLargeError):
         response.force_close()
     return response
-
-
-class _Recording:
-    """Keeps an event of each officer who signs in or out, one after the other."""
-
-    def __init__(self, service: DeskService) -> None:
-        self._service = service
-        self._last: asyncio.Task[None] | None = None
-
-    def note(self, officer: str, began: bool) -> None:
-        """An officer signed in or out."""
-        name = Happened.SIGNED_IN if began else Happened.SIGNED_OUT
-        self._last = asyncio.get_running_loop().create_task(self._keep(self._last, name, officer))
-
-    async def end(self) -> None:
-        """Return when all of it is kept."""
-        if self._last is not None:
-            await self._last
-
-    async def _keep(self, before: asyncio.Task[None] | None, name: Happened, officer: str) -> None:
-        if before is not None:
-            await before
-        with suppress(ComityError):  # the database cannot be written now: nobody is kept from signing in
-            await (await self._service.desk(Login())).events.record_session(name, officer)
 
 
 async def _tidy(callers: ApiCallers, connections: ApiConnections) -> None:

@@ -53,12 +53,13 @@ class Guesses:
     def failed(self, who: str, known: bool) -> None:
         """Count a wrong try."""
         now = self._clock()
-        count = self._counts.setdefault((who, known), _Count(0, now))
+        count = self._counts.pop((who, known), None) or _Count(0, now)
         count.failed, count.last = count.failed + 1, now
+        self._counts[who, known] = count  # the latest stands last
         if not known:
             self._unknown.append(now)
         while len(self._counts) > MAX_COUNTED:
-            del self._counts[min(self._counts, key=lambda one: self._counts[one].last)]
+            del self._counts[next(iter(self._counts))]
 
     def succeeded(self, who: str, known: bool) -> None:
         """Forget the wrong tries of who signed in."""
@@ -67,4 +68,4 @@ class Guesses:
 
 def wait_s(failed: int) -> float:
     """How long after so many wrong tries the next is refused."""
-    return 0.0 if failed < FREE else min(2.0 ** (failed - FREE), LONGEST_WAIT_S)
+    return 0.0 if failed < FREE else min(2.0 ** min(failed - FREE, 10), LONGEST_WAIT_S)

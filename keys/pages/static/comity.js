@@ -78,6 +78,7 @@
       const kept = [["_token", meta("comity-lock")], ["_action", form?.getAttribute("action") ?? ""], ["_back", here]];
       try { await post("/lock", [...kept, ...fields]); } finally { location.assign(`/unlock?${new URLSearchParams({ back: here })}`); }
     };
+    all('form[action="/lock"]').forEach((form) => form.addEventListener("submit", (sent) => { sent.preventDefault(); lock(); }));
     setInterval(() => { if (Date.now() - last >= idle * 1000) { last = Infinity; lock(); } }, 1_000);
   }
 
@@ -100,4 +101,151 @@
       if (said) { said.hidden = false; said.focus(); }
     }
   }
+
+  /* Passkeys: what the authenticator computes goes to the desk, and is kept nowhere. */
+  const bytes = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (one) => one.charCodeAt(0));
+  const text = (buffer) => btoa(String.fromCharCode(...new Uint8Array(buffer))).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+  const prfOf = (made) => {
+    const first = made.getClientExtensionResults().prf?.results?.first;
+    return first ? text(first) : "";
+  };
+  const sent = async (path, fields) => {
+    const said = await fetch(path, { method: "POST", body: new URLSearchParams(fields), credentials: "same-origin" });
+    if (!said.ok) throw new Error(path);
+    return said.json();
+  };
+  const asked = async (path, token) => {
+    const options = await sent(path, { _token: token });
+    options.challenge = bytes(options.challenge);
+    options.extensions.prf.eval.first = bytes(options.extensions.prf.eval.first);
+    if (options.user) options.user.id = bytes(options.user.id);
+    for (const list of ["excludeCredentials", "allowCredentials"]) options[list]?.forEach((one) => { one.id = bytes(one.id); });
+    return options;
+  };
+  const shownAs = (made, response) => JSON.stringify({ id: made.id, rawId: text(made.rawId), type: made.type, clientExtensionResults: {}, response });
+  const signIn = async (button) => {
+    const options = await asked("/sign-in/passkey/ask", button.dataset.askToken);
+    const made = await navigator.credentials.get({ publicKey: options });
+    const given = {
+      authenticatorData: text(made.response.authenticatorData), clientDataJSON: text(made.response.clientDataJSON),
+      signature: text(made.response.signature), userHandle: made.response.userHandle ? text(made.response.userHandle) : null,
+    };
+    const said = await sent("/sign-in/passkey", {
+      _token: button.dataset.token, back: button.dataset.back ?? "", answer: shownAs(made, given), output: prfOf(made),
+    });
+    if (said.go) { location.assign(said.go); return; }
+    const form = document.querySelector('form[action="/sign-in"]');
+    form.elements.half.value = said.half;
+    form.elements.officer.value = said.officer;
+    document.querySelector("[data-passkey-half]").hidden = false;
+    form.elements.passphrase.focus();
+  };
+  const add = async (button) => {
+    const options = await asked("/settings/passkeys/ask", button.dataset.askToken);
+    const made = await navigator.credentials.create({ publicKey: options });
+    let output = prfOf(made);
+    if (!output && made.getClientExtensionResults().prf?.enabled) {
+      /* Some authenticators compute only when they sign in. */
+      const again = await navigator.credentials.get({ publicKey: {
+        challenge: crypto.getRandomValues(new Uint8Array(32)), rpId: options.rp.id, userVerification: "required",
+        allowCredentials: [{ type: "public-key", id: made.rawId }], extensions: { prf: options.extensions.prf },
+      } });
+      output = prfOf(again);
+    }
+    const given = { attestationObject: text(made.response.attestationObject), clientDataJSON: text(made.response.clientDataJSON) };
+    const said = await sent("/settings/passkeys", {
+      _token: button.dataset.token, name: document.getElementById("name").value, answer: shownAs(made, given), output,
+    });
+    location.assign(said.go);
+  };
+  all("button[data-passkey]").forEach((button) => {
+    if (!window.PublicKeyCredential) { button.hidden = true; return; }
+    button.addEventListener("click", async () => {
+      const refused = document.querySelector("[data-passkey-refusal]");
+      refused.hidden = true;
+      button.disabled = true;
+      try { await (button.dataset.passkey === "add" ? add : signIn)(button); } catch { refused.hidden = false; }
+      button.disabled = false;
+    });
+  });
+})();
+
+/* The board, live: lanes are asked for anew when the desk says that something changed; a new emergency rings. */
+(() => {
+  const board = document.querySelector("[data-board]");
+  if (!board) return;
+  const state = document.querySelector("[data-live-state]");
+  const said = document.querySelector("[data-board-said]");
+  const title = document.title;
+  const seenKey = "comity-emergencies";
+  const seen = () => { try { return JSON.parse(sessionStorage.getItem(seenKey)); } catch { return null; } };
+  const live = (on) => { if (state) { state.textContent = on ? state.dataset.on : state.dataset.off; state.className = on ? "" : "soon"; } };
+
+  let asking = false, again = false;
+  const refresh = async () => {
+    if (asking) { again = true; return; }
+    asking = true;
+    try {
+      const answer = await fetch(board.dataset.board, { credentials: "same-origin", redirect: "manual", cache: "no-store" });
+      if (answer.type === "opaqueredirect" || answer.status === 401) { location.reload(); return; }
+      if (!answer.ok) return;
+      const made = await answer.text();
+      const held = board.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+      board.innerHTML = made;
+      if (held) board.querySelector(`a[href="${CSS.escape(held)}"]`)?.focus();
+    } catch { /* the stream says that the connection is gone */ } finally {
+      asking = false;
+      if (again) { again = false; refresh(); }
+    }
+  };
+
+  /* Three short tones, made here: nothing is fetched for them. */
+  let audio = null;
+  const ring = () => {
+    if (!board.dataset.sound) return;
+    try {
+      audio ??= new AudioContext();
+      audio.resume();
+      [0, 0.35, 0.7].forEach((at) => {
+        const tone = audio.createOscillator(), volume = audio.createGain();
+        tone.frequency.value = 880;
+        volume.gain.value = 0.25;
+        tone.connect(volume).connect(audio.destination);
+        tone.start(audio.currentTime + at);
+        tone.stop(audio.currentTime + at + 0.2);
+      });
+    } catch { /* a browser without sound */ }
+  };
+  addEventListener("pointerdown", () => { audio ??= new AudioContext(); audio.resume(); }, { once: true });
+
+  let unseen = 0;
+  const badge = () => { document.title = unseen ? `(${unseen}) ${board.dataset.new} · ${title}` : title; };
+  const looked = () => { unseen = 0; badge(); };
+  ["pointerdown", "keydown"].forEach((kind) => addEventListener(kind, looked));
+
+  const told = (emergencies) => {
+    const before = seen();
+    sessionStorage.setItem(seenKey, JSON.stringify(emergencies));
+    const fresh = emergencies.filter((one) => !(before ?? []).includes(one));
+    if (before === null || !fresh.length) return;
+    unseen += fresh.length;
+    badge();
+    if (said) said.textContent = said.dataset.text;
+    ring();
+  };
+
+  let stream = null;
+  const listen = () => {
+    stream = new EventSource(board.dataset.events);
+    stream.addEventListener("open", () => live(true));
+    stream.addEventListener("board", (event) => { live(true); told(JSON.parse(event.data).emergencies); refresh(); });
+    stream.addEventListener("ended", () => { stream.close(); location.reload(); });
+    stream.addEventListener("error", () => {
+      live(false);
+      /* The browser tries again by itself; where it gave up, this does. */
+      if (stream.readyState === EventSource.CLOSED) { stream.close(); setTimeout(listen, 5_000); }
+    });
+  };
+  listen();
+  addEventListener("pagehide", () => stream?.close());
 })();

@@ -152,17 +152,17 @@ async def test_an_infected_file_is_neither_opened_nor_exported(world: World, mon
     def infected(self: Scanning, path: Path) -> ScanResult:
         return ScanResult(ScanFinding(ScanVerdict.INFECTED, "test", None, "Own"), path.stat().st_size)
 
-    def block(self: Scanning, result: ScanResult) -> None:
-        raise FileInfectedError("test found Own")
+    def block(self: Scanning, result: ScanResult, name: str = "") -> None:
+        raise FileInfectedError(f"{name}: test found Own")
 
     async with world.open(JP) as jp, world.open(FR) as fr:
         sent = await sent_with(jp, source(world))
         await fetched(fr, sent.id)
         monkeypatch.setattr(Scanning, "scan", infected)
         monkeypatch.setattr(Scanning, "require", block)
-        with pytest.raises(FileInfectedError):
+        with pytest.raises(FileInfectedError, match=r"server\.img"):
             await fr.files.get(sent.id, out)
-        with pytest.raises(FileInfectedError):
+        with pytest.raises(FileInfectedError, match=r"server\.img"):
             await fr.custody.export(sent.id, world.path / "bag", COURT)
         acts = [record.act for _, record in await fr.office.records(lambda record: record.act.startswith("files."))]
         assert "files.scan.infected" in acts

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from exchange.content.scanning import Scanning
+from exchange.content.verdicts import ScanFinding, ScanResult, ScanVerdict
 from protocol.http.file_progress import FilesAt
 from tests.unit.exchange.test_sending_commands import typed, written
-from tests.worlds.desks import FR, JP, World, request
+from tests.worlds.desks import FR, JP, ROOT, World, request
 
 MIB = 1 << 20
 
@@ -132,3 +136,55 @@ async def test_a_command_that_sends_nothing_does_not_take_files_in_silence(world
     assert code == 0
     code, output = await type_(world, JP, "send", "c.json", "--attach", "a.txt", "--hash", "crc32")
     assert (code, "sha512, sha1, md5" in output) == (2, True), output
+
+
+async def test_an_answer_whose_items_name_the_files_of_the_command_is_checked_and_sent_with_their_hashes(
+    world: World,
+) -> None:
+    example = json.loads((ROOT / "examples/messages/assistance.request.json").read_text("utf-8"))
+    code, output = await type_(world, JP, "send", written(world, "ask.json", example), "--json")
+    assert code == 0, output
+    asked = json.loads(output)["id"]
+    assert (await type_(world, FR, "inbox"))[0] == 0
+    code, output = await type_(world, FR, "new", "answer", "--reply-to", asked, "--empty", "--out", "given.json")
+    assert code == 0, output
+    said = json.loads((ROOT / "examples/messages/answer.json").read_text("utf-8"))
+    item = {name: value for name, value in said["items"][0].items() if name not in {"hash", "size_bytes", "conditions"}}
+    draft = json.loads((world.path / "given.json").read_text())
+    draft |= {"completeness": "final", "authorisation": said["authorisation"]}
+    draft["items"] = [{**item, "attachment": "server.dd", "files": ["order.pdf"]}]
+    written(world, "given.json", draft)
+    (world.path / "server.dd").write_bytes(b"an image")
+    (world.path / "order.pdf").write_bytes(b"%PDF-1.7 order")
+    both = ("--attach", "server.dd", "--attach", "order.pdf")
+    for more, told in ((both[:2], "that is not attached"), ((), "add the hash of the item")):
+        code, output = await type_(world, FR, "send", "given.json", *more, "--check")
+        assert (code, told in output) == (1, True), output
+    assert (await type_(world, FR, "send", "given.json", *both, "--check"))[0] == 0
+    code, output = await type_(world, FR, "send", "given.json", *both, "--json")
+    assert code == 0, output
+    answer = json.JSONDecoder().raw_decode(output)[0]["id"]
+    async with world.open(FR) as desk:
+        (sent,) = (await desk.messages.peek(UUID(answer))).items
+    assert (sent.hash.value, sent.size_bytes) == (sha256(b"an image").hexdigest(), 8)
+
+
+@pytest.mark.parametrize("verdict", [ScanVerdict.CLEAN, ScanVerdict.INFECTED, ScanVerdict.NOT_SCANNED])
+async def test_an_officer_who_opens_a_file_is_told_what_the_scanner_says_of_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, verdict: ScanVerdict
+) -> None:
+    reason = "unreachable" if verdict is ScanVerdict.NOT_SCANNED else None
+    result = ScanResult(ScanFinding(verdict, "A scanner", reason, "Own.Test"), 14)
+    told = {"clean": "clean, says A scanner", "infected": "INFECTED: A scanner found Own.Test"}
+    monkeypatch.setattr(Scanning, "scan", lambda self, path: result)  # and no policy blocks
+    (world.path / "order.pdf").write_bytes(b"%PDF-1.7 order")
+    code, output = await type_(
+        world, JP, "send", written(world, "c.json", request()), "--attach", "order.pdf", "--json"
+    )
+    assert code == 0, output
+    message = json.JSONDecoder().raw_decode(output)[0]["id"]
+    assert (await type_(world, FR, "inbox"))[0] == 0
+    code, output = await type_(world, FR, "files", "get", message, "--to", "case")
+    assert (code, told.get(verdict, "not scanned: the scanner cannot be reached") in output) == (0, True), output
+    code, output = await type_(world, FR, "files", "get", message, "--to", "case-2", "--json")
+    assert json.loads(output)["files"][0]["scan"]["verdict"] == verdict

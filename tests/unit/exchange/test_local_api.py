@@ -26,9 +26,9 @@ from openapi_spec_validator import validate
 
 from exchange.cli._commands import ROWS
 from exchange.service.api import server
-from exchange.service.api._connections import ApiConnections
 from exchange.service.api.callers import MAX_WRONG
 from exchange.service.api.commands import NOT_HERE
+from exchange.service.api.connections import ApiConnections
 from exchange.service.api.openapi import ENDPOINTS, document, schema_of
 from exchange.store import _events as event_table
 from keys.commands import functions

@@ -1,31 +1,424 @@
-"""Signing in at a desk's pages."""
+"""Signing in at a desk's pages: who gets in and who does not, how often it may be tried, and what a lock keeps."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import base64
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import pyotp
 import pytest
 
-from tests.worlds.desks import JP, World
-from tests.worlds.web_desk import Pages, web_serving
+from exchange.office.officers import Login
+from exchange.web.signin.access import PRF_BYTES, unwrap_seed, wrap_seed
+from exchange.web.signin.codes import GOOD_FOR_S, MAX_TRIES, OneTimeCodes, read_code
+from exchange.web.signin.kept import FormBox, KeptForm
+from exchange.web.signin.limits import FREE, LONGEST_WAIT_S, MOST_A_MINUTE, Guesses, wait_s
+from exchange.web.signin.sessions import ENDED_S, LONGEST_S, WebSessions
+from exchange.web.signin.totp import STEP_S, step_of
+from protocol.errors import FormError, PasskeyError, SignInError, SignInLaterError, SignInNeededError
+from tests.worlds.desks import JP, NOW, World
+from tests.worlds.web_desk import OFFICER, OFFICER_PASSPHRASE, Pages, add_officer, web_serving, with_officers
 
-pytestmark = pytest.mark.outside
+SEED = bytes(range(32))
+OTHER_SEED = bytes(range(1, 33))
+
+
+class Seconds:
+    """A clock of seconds that stands until it is told."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 @pytest.fixture
-async def jp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pages]:
+async def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pages]:
+    """A desk without officers."""
     async with web_serving(World(tmp_path, monkeypatch), JP) as made:
         yield made
 
 
-async def test_who_gives_the_passphrase_comes_to_the_board_and_who_does_not_is_refused(jp: Pages) -> None:
-    async with jp.visitor() as visitor:
+@pytest.fixture
+async def jp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pages]:
+    async with with_officers(World(tmp_path, monkeypatch), JP) as made:
+        yield made
+
+
+def asked(pages: Pages, act: str, **said: Any) -> Any:
+    """What a command of the terminal asks."""
+    return pages.service.acts[act](said)
+
+
+async def code_of(pages: Pages, officer: str | None = OFFICER, passphrase: bytes = OFFICER_PASSPHRASE) -> str:
+    """A code as ``comity web code`` makes it."""
+    assert pages.service.opened is not None
+    acting = (await pages.service.opened.acting(Login(officer, passphrase))) if officer else None
+    seed = acting.signer.seed() if acting is not None else b""  # type: ignore[union-attr]
+    return str(asked(pages, "web-code", officer=officer, seed=base64.b64encode(seed).decode())["code"])
+
+
+@contextmanager
+def turned(sessions: WebSessions) -> Iterator[Seconds]:
+    """The clock of the sessions, to be turned."""
+    clock = Seconds()
+    clock.now = sessions._clock()
+    sessions._clock = clock
+    yield clock
+
+
+# --- The ways in -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.outside
+async def test_who_gives_the_passphrase_comes_to_the_board_and_who_does_not_is_refused(alone: Pages) -> None:
+    async with alone.visitor() as visitor:
         assert (await visitor.get("/")).path == "/sign-in"
         assert (await visitor.sign_in(passphrase="wrong")).status == 403
         board = await visitor.sign_in()
         assert (board.path, board.status) == ("/", 200)
         assert "What needs somebody now" in board.text
+        assert "Node jp" in board.text
         out = await visitor.send(board, "/sign-out")
         assert out.path == "/sign-in"
         assert (await visitor.get("/")).path == "/sign-in"
+
+
+@pytest.mark.outside
+async def test_an_officer_is_led_to_a_second_factor_and_a_code_is_good_once(jp: Pages) -> None:
+    async with jp.visitor() as visitor:
+        first = await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
+        assert first.path == "/settings/first"
+        offer = await visitor.get("/settings/totp")
+        secret = offer.form("/settings/totp").fields["secret"]
+        wrong = await visitor.send(offer, "/settings/totp", totp="000000")
+        assert (wrong.status, secret in wrong.text) == (403, True)
+        now = pyotp.TOTP(secret).at(jp.now)
+        assert (await visitor.send(wrong, "/settings/totp", totp=now)).path.startswith("/settings?done=totp-added")
+        await visitor.send(await visitor.get("/settings"), "/sign-out")
+        # Neither the passphrase alone, nor the code that was used to set it up.
+        assert (await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())).status == 403
+        form = await visitor.get("/sign-in")
+        typed = {"officer": OFFICER, "passphrase": OFFICER_PASSPHRASE.decode()}
+        assert (await visitor.send(form, "/sign-in", **typed, totp=now)).status == 403
+        later = pyotp.TOTP(secret).at(jp.now + timedelta(seconds=STEP_S))
+        assert (await visitor.send(form, "/sign-in", **typed, totp=later)).path == "/"
+        assert jp.desk.sessions.all()[0].factor == "passphrase+totp"
+
+
+@pytest.mark.outside
+async def test_a_code_of_the_terminal_signs_in_once_and_whatever_was_lost(jp: Pages) -> None:
+    code = await code_of(jp)
+    async with jp.visitor() as visitor, jp.visitor() as thief:
+        form = await visitor.get("/sign-in")
+        assert (await visitor.send(form, "/sign-in/code", officer=OFFICER, code="00000-00000")).status == 403
+        typed = code.lower().replace("-", " ")
+        assert (await visitor.send(form, "/sign-in/code", officer=OFFICER, code=typed)).path == "/settings/first"
+        assert jp.desk.sessions.all()[0].factor == "code"
+        form = await thief.get("/sign-in")
+        assert (await thief.send(form, "/sign-in/code", officer=OFFICER, code=code)).status == 403
+    shown = asked(jp, "web-sessions")
+    assert [(one["officer"], one["factor"]) for one in shown] == [(OFFICER, "code")]
+    assert asked(jp, "web-sessions", end=OFFICER) == shown
+    assert asked(jp, "web-sessions") == []
+
+
+@pytest.mark.outside
+async def test_nothing_of_a_wrong_try_says_which_part_was_wrong(jp: Pages) -> None:
+    async with jp.visitor() as visitor:
+        said = set()
+        for officer, passphrase in (
+            (OFFICER, "wrong"),
+            ("nobody", "wrong"),
+            ("../etc", "wrong"),
+            ("", "wrong"),
+            (OFFICER, "x" * 9_000),
+            ("", OFFICER_PASSPHRASE.decode()),
+        ):
+            shown = await visitor.sign_in(officer, passphrase)
+            start = shown.text.index('id="refusal"')
+            said.add((shown.status, shown.text[start : shown.text.index("</div>", start)]))
+        assert len(said) == 1
+        assert "x" * 99 not in shown.text
+
+
+@pytest.mark.outside
+async def test_an_officer_who_left_or_has_another_key_signs_in_by_nothing(jp: Pages) -> None:
+    await add_officer(jp, "b-sato", b"another passphrase")
+    code = await code_of(jp, "b-sato", b"another passphrase")
+    async with jp.visitor() as visitor:
+        assert (await visitor.sign_in("b-sato", "another passphrase")).path == "/settings/first"
+        await (await jp.service.desk(Login(OFFICER, OFFICER_PASSPHRASE))).office.withdraw_officer("b-sato")
+        assert (await visitor.get("/settings")).status == 403
+        form = await visitor.get("/problem")
+        async with jp.visitor() as again:
+            assert (await again.sign_in("b-sato", "another passphrase")).status == 403
+            form = await again.get("/sign-in")
+            assert (await again.send(form, "/sign-in/code", officer="b-sato", code=code)).status == 403
+
+
+# --- Locks, and what was typed ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.outside
+async def test_a_form_that_came_to_a_locked_session_is_given_back_to_its_officer_alone(jp: Pages) -> None:
+    async with jp.visitor() as visitor:
+        await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
+        form = await visitor.get("/settings")
+        with turned(jp.desk.sessions) as clock:
+            clock.now += jp.desk.sessions.idle_s + 1
+            locked = await visitor.send(form, "/settings", zone="Asia/Nowhere", language="fr")
+            assert locked.path.startswith("/unlock")
+            (session,) = jp.desk.sessions.all()
+            assert session.kept is not None
+            assert b"Nowhere" not in session.kept
+            with pytest.raises(SignInNeededError):
+                session.seed()
+            # The page before is behind the lock too.
+            assert (await visitor.get("/settings")).path.startswith("/unlock")
+            assert (await visitor.send(locked, "/unlock", passphrase="wrong")).status == 403
+            kept = await visitor.send(locked, "/unlock", passphrase=OFFICER_PASSPHRASE.decode())
+            assert (kept.path, "Asia/Nowhere" in kept.text) == ("/kept", True)
+            sent = await visitor.send(kept, "/settings")
+            # It was sent, and refused for what it says.
+            assert (sent.status, "Asia/Nowhere" in sent.text) == (400, True)
+
+
+@pytest.mark.outside
+async def test_a_form_that_came_after_the_session_ended_is_given_back_after_signing_in(jp: Pages) -> None:
+    await add_officer(jp, "b-sato", b"another passphrase")
+    async with jp.visitor() as visitor:
+        await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
+        form = await visitor.get("/settings")
+        with turned(jp.desk.sessions) as clock:
+            clock.now += LONGEST_S + 1
+            ended = await visitor.send(form, "/settings", zone="Asia/Nowhere")
+            assert (ended.path, "comes back when you sign in" in ended.text) == ("/sign-in", True)
+            typed = {"officer": OFFICER, "passphrase": OFFICER_PASSPHRASE.decode()}
+            back = await visitor.send(ended, "/sign-in", **typed)
+            assert (back.path, "Asia/Nowhere" in back.text) == ("/kept", True)
+            gone = await visitor.send(back, "/kept/forget")
+            assert "Nowhere" not in gone.text
+            # Another officer in the same browser is shown nothing of it.
+            form = await visitor.get("/settings")
+            clock.now += LONGEST_S + 1
+            ended = await visitor.send(form, "/settings", zone="Asia/Elsewhere")
+            other = await visitor.send(ended, "/sign-in", officer="b-sato", passphrase="another passphrase")
+            assert other.path == "/settings/first"
+            assert "Elsewhere" not in other.text + (await visitor.get("/kept")).text
+
+
+@pytest.mark.outside
+async def test_a_form_whose_session_nobody_remembers_is_shown_to_its_own_browser_again(jp: Pages) -> None:
+    async with jp.visitor() as visitor:
+        await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
+        form = await visitor.get("/settings")
+        jp.desk.sessions.end_all()  # as when the service was started again
+        shown = await visitor.send(form, "/settings", zone="Asia/Nowhere")
+        assert (shown.status, "Asia/Nowhere" in shown.text) == (401, True)
+        assert form.form("/settings").fields["_token"] not in shown.text
+
+
+@pytest.mark.outside
+async def test_sessions_are_listed_and_ended_one_by_one_and_all(jp: Pages) -> None:
+    async with jp.visitor() as one, jp.visitor() as other, jp.visitor() as third:
+        for visitor in (one, other, third):
+            await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
+        names = [session.name for session in jp.desk.sessions.all()]
+        listed = await one.get("/settings")
+        assert all(f"/settings/sessions/{name}/end" in listed.text for name in names)
+        own = next(name for name in names if jp.desk.sessions.all()[-1].name == name)
+        ended = next(name for name in names if name != own)
+        await one.send(listed, f"/settings/sessions/{ended}/end")
+        assert len(jp.desk.sessions.all()) == 2
+        await one.send(await one.get("/settings"), "/settings/sessions/end-others")
+        assert [session.name for session in jp.desk.sessions.all()] == [own]
+        assert (await one.get("/settings")).status == 200
+        assert {(await visitor.get("/settings")).path for visitor in (other, third)} == {"/sign-in"}
+
+
+@pytest.mark.outside
+async def test_who_signs_in_and_out_stands_in_the_events(jp: Pages) -> None:
+    async with jp.visitor() as visitor:
+        board = await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
+        await visitor.send(board, "/sign-out")
+    desk = await jp.service.desk(Login(OFFICER, OFFICER_PASSPHRASE))
+    events = []
+    while len(events) < 2:  # they are kept one after the other, beside the answers
+        events = [event for _, event in (await desk.events.after(0)).events if "session" in event.name]
+    assert [(event.name.value, event.more["officer"]) for event in events] == [
+        ("session.began", OFFICER), ("session.ended", OFFICER),
+    ]  # fmt: skip
+
+
+@pytest.mark.outside
+async def test_ways_to_sign_in_change_only_soon_after_one_proved_to_be_there_and_each_change_is_recorded(
+    jp: Pages,
+) -> None:
+    async with jp.visitor() as visitor:
+        await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
+        offer = await visitor.get("/settings/totp")
+        secret = offer.form("/settings/totp").fields["secret"]
+        with turned(jp.desk.sessions) as clock:
+            clock.now += 601
+            code = pyotp.TOTP(secret).at(jp.now)
+            assert (await visitor.send(offer, "/settings/totp", totp=code)).status == 403
+            assert "secret" not in {
+                name for form in (await visitor.get("/settings/totp")).forms() for name in form.fields
+            }
+            lock = await visitor.get("/settings/totp")
+            locked = await visitor.send(lock, "/lock")
+            again = await visitor.send(locked, "/unlock", passphrase=OFFICER_PASSPHRASE.decode())
+            assert again.path == "/settings/totp"
+            await visitor.send(offer, "/settings/totp", totp=code)
+            await visitor.send(await visitor.get("/settings"), "/settings/totp/remove")
+    desk = await jp.service.desk(Login(OFFICER, OFFICER_PASSPHRASE))
+    acts = [one.act for _, one in await desk.office.records() if one.act.startswith("web.")]
+    assert acts == ["web.totp.add", "web.totp.remove"]
+
+
+# --- Parts -----------------------------------------------------------------------------------------------------------
+
+
+def test_guessing_becomes_slow_and_locks_nobody_out() -> None:
+    clock = Seconds()
+    guesses = Guesses(clock)
+    for _ in range(FREE):
+        guesses.check("kim", known=False)
+        guesses.failed("kim", known=False)
+    with pytest.raises(SignInLaterError):
+        guesses.check("kim", known=False)
+    # The officer's own browser, and other officers, are not in the attacker's way.
+    guesses.check("kim", known=True)
+    guesses.check("lee", known=False)
+    for _ in range(1_000):
+        clock.now += LONGEST_WAIT_S
+        guesses.check("kim", known=False)
+        guesses.failed("kim", known=False)
+    assert wait_s(10_000) == LONGEST_WAIT_S
+    clock.now += LONGEST_WAIT_S
+    guesses.check("kim", known=False)
+    guesses.succeeded("kim", known=False)
+    guesses.check("kim", known=False)
+
+
+def test_tries_from_unknown_browsers_count_together_whatever_names_they_give() -> None:
+    clock = Seconds()
+    guesses = Guesses(clock)
+    for number in range(MOST_A_MINUTE):
+        guesses.check(f"o{number}", known=False)
+        guesses.failed(f"o{number}", known=False)
+    with pytest.raises(SignInLaterError):
+        guesses.check("kim", known=False)
+    guesses.check("kim", known=True)
+    clock.now += 61
+    guesses.check("kim", known=False)
+    for number in range(9_000):
+        guesses.failed(f"p{number}", known=True)
+    assert len(guesses._counts) <= 4_096
+
+
+def test_a_one_time_code_ends_with_its_time_its_use_its_successor_and_some_wrong_tries() -> None:
+    clock = Seconds()
+    codes = OneTimeCodes(clock)
+    code = codes.make("kim", SEED)
+    assert len(read_code(code)) == 10
+    assert repr(SEED) not in repr(codes._codes)
+    for typed in ("", "wrong", code[:-1], code + "0"):
+        with pytest.raises(SignInError):
+            codes.use("kim", typed)
+    assert codes.use("kim", code.replace("0", "o").replace("1", "l").lower()) == SEED
+    with pytest.raises(SignInError):
+        codes.use("kim", code)
+    old, new = codes.make("kim", SEED), codes.make("kim", SEED)
+    with pytest.raises(SignInError):
+        codes.use("kim", old)
+    assert codes.use("kim", new) == SEED
+    late = codes.make("kim", SEED)
+    clock.now += GOOD_FOR_S
+    with pytest.raises(SignInError):
+        codes.use("kim", late)
+    guessed = codes.make("kim", SEED)
+    for _ in range(MAX_TRIES):
+        with pytest.raises(SignInError):
+            codes.use("kim", "AAAAAAAAAA")
+    with pytest.raises(SignInError):
+        codes.use("kim", guessed)
+    with pytest.raises(SignInError):
+        codes.use("lee", codes.make("kim", SEED))
+
+
+def test_a_wrapped_key_opens_for_the_passkey_the_credential_and_the_desk_alone() -> None:
+    output, credential = bytes(PRF_BYTES), b"credential"
+    wrapped = wrap_seed(SEED, output, credential, "24-7@jp")
+    assert unwrap_seed(wrapped, output, credential, "24-7@jp") == SEED
+    assert SEED not in wrapped
+    for wrong in (
+        (wrapped, b"\1" * PRF_BYTES, credential, "24-7@jp"),
+        (wrapped, output, b"credentia", "l24-7@jp"),
+        (wrapped, output, credential, "24-7@fr"),
+        (wrapped[:-1], output, credential, "24-7@jp"),
+        (bytes(len(wrapped)), output, credential, "24-7@jp"),
+        (wrapped, b"", credential, "24-7@jp"),
+        (b"", output, credential, "24-7@jp"),
+    ):
+        with pytest.raises(PasskeyError):
+            unwrap_seed(*wrong)
+
+
+def test_a_code_of_an_app_counts_for_its_own_step_and_the_next_to_it() -> None:
+    secret = pyotp.random_base32()
+    for off, counts in ((-2, False), (-1, True), (0, True), (1, True), (2, False)):
+        code = pyotp.TOTP(secret).at(NOW + timedelta(seconds=off * STEP_S))
+        assert (step_of(secret, code, NOW) is not None) is counts
+    for typed in ("", "12345", "1234567", "abcdef", "１２３４５６", "12 34 5x"):
+        assert step_of(secret, typed, NOW) is None
+
+
+def test_a_cookie_is_new_at_each_sign_in_and_unlocking_and_the_old_one_is_nobodys() -> None:
+    clock = Seconds()
+    sessions = WebSessions(60.0, clock)
+    first = sessions.begin("kim", SEED, "browser")
+    second = sessions.begin("kim", SEED, "browser", before=first)
+    with pytest.raises(SignInNeededError):
+        sessions.find(first)
+    clock.now += 61
+    session = sessions.find(second)
+    assert (session.locked, bytes(session._seed)) == (True, bytes(32))
+    third = sessions.unlock(second, session, SEED, "passphrase")
+    assert third != second
+    assert sessions.find(third) is session
+    with pytest.raises(SignInNeededError):
+        sessions.find(second)
+    with pytest.raises(SignInNeededError):
+        sessions.unlock(second, session, SEED, "passphrase")
+    clock.now += LONGEST_S + 1
+    with pytest.raises(SignInNeededError):
+        sessions.find(third)
+    assert sessions.ended(third) is session
+    clock.now += ENDED_S + 1
+    sessions.tidy()
+    assert sessions.ended(third) is None
+    assert SEED.hex() not in repr(session)
+
+
+def test_what_was_typed_is_sealed_to_the_officer_without_what_is_secret() -> None:
+    form = KeptForm.of("/x", "/y", [("text", "seen"), ("passphrase", "hidden"), ("_token", "t"), ("file", object())])
+    assert form.fields == (("text", "seen"),)
+    box = FormBox.of(SEED)
+    sealed = box.seal(form)
+    assert sealed is not None
+    assert b"seen" not in sealed
+    assert box.open(sealed, SEED) == form
+    with pytest.raises(FormError):
+        box.open(sealed, OTHER_SEED)
+    assert box.seal(KeptForm.of("/x", "/y", [("text", "x" * 2_000_000)])) is None
+    own = FormBox.of(b"")
+    sealed = own.seal(form)
+    assert sealed is not None
+    assert own.open(sealed, b"") == form

@@ -43,6 +43,10 @@ class ApiConnections:
         self._clock = clock
         self._seen: dict[Any, _Seen] = {}
 
+    def there(self) -> list[Any]:
+        """The connections that there are."""
+        return self._connected()
+
     def begin(self, connection: Any) -> None:
         """A request came on a connection."""
         seen = self._seen.setdefault(connection, _Seen(self._clock()))

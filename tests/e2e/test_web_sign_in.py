@@ -1,0 +1,136 @@
+"""Signing in in a real browser: passkeys that open the officer's key, codes of an app, and nothing lost by a lock."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pyotp
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
+
+from tests.worlds.browser import authenticator, axe, browser, overflows, picture, window
+from tests.worlds.desks import JP, World
+from tests.worlds.web_desk import OFFICER, OFFICER_PASSPHRASE, Pages, with_officers
+
+pytestmark = [pytest.mark.outside, pytest.mark.asyncio(loop_scope="module")]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def chrome() -> AsyncIterator[Browser]:
+    async with browser() as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def jp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pages]:
+    async with with_officers(World(tmp_path, monkeypatch), JP) as made:
+        yield made
+
+
+async def sign_in(page: Page, pages: Pages) -> None:
+    await page.goto(f"{pages.origin}/sign-in")
+    await page.get_by_label("Officer", exact=True).first.fill(OFFICER)
+    await page.get_by_label("Passphrase").fill(OFFICER_PASSPHRASE.decode())
+    await page.get_by_role("button", name="Sign in", exact=True).click()
+
+
+async def test_a_passkey_opens_the_officers_key_and_a_lost_one_opens_nothing(chrome: Browser, jp: Pages) -> None:
+    async with window(chrome) as opened:
+        page = await opened.new_page()
+        await authenticator(page)
+        await sign_in(page, jp)
+        await expect(page.get_by_role("heading", name="Add a second factor")).to_be_visible()
+        assert await axe(page) == []
+        await page.get_by_role("link", name="Add a passkey").click()
+        await page.get_by_label("Name").fill("blue key")
+        await page.get_by_role("button", name="Add a passkey").click()
+        await expect(page.get_by_text("opens your key", exact=True)).to_be_visible()
+        await page.screenshot(path=picture("settings"), full_page=True)
+        assert await axe(page) == []
+        await page.get_by_role("button", name="Sign out").click()
+        # The passphrase alone is no longer enough.
+        await sign_in(page, jp)
+        await expect(page.get_by_role("alert").first).to_contain_text("wrong")
+        await page.get_by_role("button", name="Sign in with a passkey").click()
+        await expect(page.get_by_role("heading", name="What needs somebody now")).to_be_visible()
+        (session,) = jp.desk.sessions.all()
+        assert (session.officer, session.factor) == (OFFICER, "passkey")
+        await page.get_by_role("button", name="Lock").click()
+        await page.screenshot(path=picture("locked"), full_page=True)
+        assert await axe(page) == []
+        await page.get_by_role("button", name="Unlock with a passkey").click()
+        await expect(page.get_by_role("heading", name="What needs somebody now")).to_be_visible()
+        await page.goto(f"{jp.origin}/settings")
+        await page.get_by_role("button", name="Remove, such as when it was lost").click()
+        await page.get_by_role("button", name="Sign out").click()
+        await page.get_by_role("button", name="Sign in with a passkey").click()
+        await expect(page.get_by_text("The passkey did not sign you in.")).to_be_visible()
+
+
+async def test_an_authenticator_that_does_not_verify_its_holder_adds_nothing(chrome: Browser, jp: Pages) -> None:
+    async with window(chrome) as opened:
+        page = await opened.new_page()
+        await authenticator(page, verified=False)
+        await sign_in(page, jp)
+        await page.goto(f"{jp.origin}/settings/passkeys/new")
+        await page.get_by_role("button", name="Add a passkey").click()
+        await expect(page.get_by_text("The passkey was not added.")).to_be_visible()
+        assert jp.desk.sessions.all()[0].factor == "passphrase"
+
+
+async def test_a_passkey_that_keeps_no_key_is_asked_for_beside_the_passphrase(chrome: Browser, jp: Pages) -> None:
+    async with window(chrome) as opened:
+        page = await opened.new_page()
+        await authenticator(page, prf=False)
+        await sign_in(page, jp)
+        await page.goto(f"{jp.origin}/settings/passkeys/new")
+        await page.get_by_role("button", name="Add a passkey").click()
+        await expect(page.get_by_text("asked for beside the passphrase", exact=True)).to_be_visible()
+        await page.get_by_role("button", name="Sign out").click()
+        await page.get_by_role("button", name="Sign in with a passkey").click()
+        await expect(page.get_by_text("The passkey is right.")).to_be_visible()
+        await page.get_by_label("Passphrase").fill(OFFICER_PASSPHRASE.decode())
+        await page.get_by_role("button", name="Sign in", exact=True).click()
+        await expect(page.get_by_role("heading", name="What needs somebody now")).to_be_visible()
+        assert jp.desk.sessions.all()[0].factor == "passphrase+passkey"
+
+
+@pytest.mark.parametrize("language", ["en", "ar", "zh"])
+async def test_signing_in_reads_in_each_script_on_a_telephone_and_without_script(
+    chrome: Browser, jp: Pages, language: str
+) -> None:
+    async with window(chrome, language, width=360) as opened:
+        page = await opened.new_page()
+        await page.goto(f"{jp.origin}/sign-in")
+        assert await axe(page) == []
+        assert not await overflows(page)
+        await page.screenshot(path=picture(f"sign-in-{language}"), full_page=True)
+    async with window(chrome, language, script=False, dark=True) as opened:
+        page = await opened.new_page()
+        await page.goto(f"{jp.origin}/sign-in")
+        form = page.locator('form[action="/sign-in"]')
+        await form.locator("[name=officer]").fill(OFFICER)
+        await form.locator("[name=passphrase]").fill(OFFICER_PASSPHRASE.decode())
+        await form.locator("button").click()
+        await page.goto(f"{jp.origin}/settings/totp")
+        await page.screenshot(path=picture(f"totp-{language}"), full_page=True)
+        secret = await page.locator("[name=secret]").input_value()
+        await page.locator("[name=totp]").fill(pyotp.TOTP(secret).at(jp.now))
+        await page.locator('form[action="/settings/totp"] button').click()
+        await expect(page.locator("#done")).to_be_visible()
+        await page.screenshot(path=picture(f"settings-{language}"), full_page=True)
+        assert (await page.evaluate("document.documentElement.dir")) == ("rtl" if language == "ar" else "ltr")
+
+
+async def test_what_was_typed_comes_back_after_the_page_locked_itself(chrome: Browser, jp: Pages) -> None:
+    async with window(chrome) as opened:
+        page = await opened.new_page()
+        await sign_in(page, jp)
+        await page.goto(f"{jp.origin}/settings")
+        await page.get_by_label("Time zone").fill("Asia/To")
+        await page.get_by_role("button", name="Lock").click()
+        await page.get_by_label("Passphrase").fill(OFFICER_PASSPHRASE.decode())
+        await page.get_by_role("button", name="Unlock", exact=True).click()
+        await expect(page.get_by_label("Time zone")).to_have_value("Asia/To")
