@@ -72,11 +72,9 @@ class AttachedFile:
 
 async def show(call: PageCall) -> web.StreamResponse:
     """The files of a draft."""
-    draft = await open_draft(call)
+    draft = await _with_files(call)
     if draft is None:
         return call.go(f"/drafts/{call.part('draft')}/sent")
-    if not takes_files(draft.kept.type):
-        raise NotFoundError(_("no files go with messages of this kind"))
     return await _shown(call, draft)
 
 
@@ -84,7 +82,7 @@ async def upload(call: PageCall) -> web.StreamResponse:
     """Take files out of a browser, each sealed as it comes."""
     session = call.signed_in()
     request = call.request
-    draft = await open_draft(call)
+    draft = await _with_files(call)
     if draft is None:
         return call.go(f"/drafts/{call.part('draft')}/sent")
     sessions = call.site.sessions
@@ -117,7 +115,7 @@ async def upload(call: PageCall) -> web.StreamResponse:
 
 async def by_path(call: PageCall) -> web.StreamResponse:
     """Attach a file of this machine, as ``--attach`` does."""
-    draft = await open_draft(call)
+    draft = await _with_files(call)
     if draft is None:
         return call.go(f"/drafts/{call.part('draft')}/sent")
     text, hashes = call.text("path"), tuple(one for one in MORE_HASHES if call.text(one))
@@ -138,7 +136,7 @@ async def by_path(call: PageCall) -> web.StreamResponse:
 
 async def change(call: PageCall) -> web.StreamResponse:
     """Take a file out of the draft, or let only its hash go."""
-    draft = await open_draft(call)
+    draft = await _with_files(call)
     if draft is None:
         return call.go(f"/drafts/{call.part('draft')}/sent")
     name, act = call.form.get("name", ""), call.text("do")
@@ -151,6 +149,14 @@ async def change(call: PageCall) -> web.StreamResponse:
     except ComityError as problem:
         return await _shown(call, draft, problem)
     return call.go(f"{draft.path}/files#files")
+
+
+async def _with_files(call: PageCall) -> OpenDraft | None:
+    """The draft; raises :class:`NotFoundError` for one of a kind that no files follow."""
+    draft = await open_draft(call)
+    if draft is not None and not takes_files(draft.kept.type):
+        raise NotFoundError(_("no files go with messages of this kind"))
+    return draft
 
 
 # --- Showing ---
