@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -309,27 +310,38 @@ class DeskFiles:
         return opened
 
     async def verify(self, message_id: UUID, told: Told = nobody) -> list[VerifiedFile]:
-        """Compare the sealed files that are here with their names, keys and hashes; nothing is written.
+        """Compare the sealed files that are here with their names, keys and hashes; no file is written.
+
+        One that is not what its sender signed is kept apart, and that is stated, as where it is opened.
 
         Raises :class:`NotFoundError`, :class:`ErasedError`.
         """
         self._works.acting.require(*READERS)
         here = await self._in_thread(lambda: self._here(message_id))
+        problems = list[ComityError | None]()
 
         def check(stop: Stop) -> list[VerifiedFile]:
             opening, found = FileOpening(self._book.shelf, stop), list[VerifiedFile]()
+            problems.clear()
             meter = Meter("checking", sum(int(one["size_bytes"]) for one in here.attachments), told)
             for number, (attachment, place) in enumerate(zip(here.attachments, here.places, strict=True)):
                 name = str(attachment["name"])
                 try:
                     opening.verify(attachment, place, meter)
                 except ComityError as problem:
+                    problems.append(problem)
                     found.append(VerifiedFile(number, name, False, problem.code, problem.detail))
                 else:
+                    problems.append(None)
                     found.append(VerifiedFile(number, name, True))
             return found
 
-        return await stoppable(check)
+        found = await stoppable(check)
+        for one, problem in zip(found, problems, strict=True):
+            if isinstance(problem, _SENDERS_FAULT):
+                with suppress(FileAlteredError):  # the disk's doing: it is fetched anew
+                    await self._blame(here, one.number, problem)
+        return found
 
     # --- Inside ---
 

@@ -39,7 +39,7 @@ from exchange.cases.duplicates import Duplicate, drafted_subjects, find_duplicat
 from exchange.cases.listing import CaseFilter, inbox_row
 from exchange.cases.parents import parents_found
 from exchange.cases.standing import without_effect_in
-from exchange.cases.threads import recipients_tracked, thread_messages, ways_of
+from exchange.cases.threads import recipients_tracked, thread_messages, unsent_state, ways_of
 from exchange.context.worker import in_desk_thread
 from exchange.desk._case_calls import CaseCalls
 from exchange.desk._once import sends_once
@@ -139,6 +139,11 @@ class DeskCases(CaseCalls):
             {"message": message, "rule": none.code, "reason": str(none), "counts": counts}
             for message, none, counts in without_effect_in(self._store, self._works.context.parsed, thread)
         ]
+
+    @in_desk_thread
+    def unsent(self, thread: UUID) -> str | None:
+        """The state of a case whose first message did not leave this desk; None where it did, or came here."""
+        return unsent_state(self._store, thread)
 
     @in_desk_thread
     def case(self, thread: UUID, nation: str | None = None) -> AnyCase:

@@ -12,7 +12,7 @@ from aiohttp import web
 from exchange.acts.cases import CaseParts
 from exchange.cases.threads import shared_state
 from exchange.desk.desk import Desk
-from exchange.text.labels import code_label, entry_label, nation_label, short_label, state_label
+from exchange.text.labels import code_label, entry_label, nation_label, short_label, state_label, state_until
 from exchange.text.rendering import identifier_text
 from exchange.views import CaseRow, Direction
 from exchange.web.calls import PageCall
@@ -83,7 +83,9 @@ async def case_values(call: PageCall, desk: Desk, thread: UUID) -> dict[str, Any
         "row": row,
         "title": _title(parts, row, own),
         "badges": _badges(parts, row),
-        "state": state_label(shared_state(parts.cases, now)),
+        "state": state_until(
+            shared_state(parts.cases, now, parts.unsent), parts.rows[0].sent_at if parts.rows else None
+        ),
         "targets": target_lines(parts, str(own), now, opening.about),
         "not_shown": opening.why,
         "due": [line for line in due if not line.target],
