@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import sys
 from contextlib import suppress
@@ -63,6 +62,8 @@ def serve(
 
 
 async def _until_ended(site: AuditSite, *, as_json: bool) -> None:
+    import asyncio  # the help does without
+
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
