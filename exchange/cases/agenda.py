@@ -73,6 +73,19 @@ class AgendaFilter:
         return (item.ours or not self.ours) and (item.level is not None or not self.pressing)
 
 
+@dataclass(frozen=True, slots=True)
+class DueBetween:
+    """The first items that are due in a time, and when all of them are: ``times`` has one instant for each."""
+
+    items: list[AgendaItem]
+    times: tuple[datetime, ...]
+
+    @property
+    def more(self) -> int:
+        """How many there are besides."""
+        return len(self.times) - len(self.items)
+
+
 AGENDA: Literal["agenda"] = "agenda"
 
 
@@ -107,6 +120,11 @@ class Agenda:
         """How many items each lane has now; of emergencies how many threads."""
         self.derive()
         return self._shown.counts(self._store, self._clock())
+
+    def due_between(self, begins: datetime, ends: datetime, most: int) -> DueBetween:
+        """What is due from ``begins`` up to ``ends``, in the order of time."""
+        self.derive()
+        return self._shown.due_between(self._store, self._clock(), (to_ms(begins), to_ms(ends)), most)
 
     def next_due_at(self, thread: bytes, at: int) -> int | None:
         """When (Unix milliseconds) something is due next in the thread of this blinded id, as of the last look."""
@@ -212,6 +230,17 @@ class KeptAgenda:
             if self._others[place][0][0] != number:
                 return
             yield self._others[place]
+
+    def due_between(self, store: DeskStore, now: datetime, between: tuple[int, int], most: int) -> DueBetween:
+        """What is due between two moments (Unix milliseconds), in the order of time; only the first are decoded."""
+        at = self.look(_derived_since(store, self.seq), now)
+        begins, ends = between
+        found = sorted(
+            ((due, row.thread, part, row) for row in self._rows.values() for part, due in row.dues(at, begins, ends)),
+            key=lambda one: one[:3],
+        )
+        items = [row.item(part, at) for _, _, part, row in found[:most]]
+        return DueBetween(items, tuple(from_ms(due) for due, *_ in found))
 
     def emergencies(self, store: DeskStore, now: datetime, most: int) -> list[AgendaItem]:
         """The first so many items of the first lane alone."""
@@ -366,6 +395,16 @@ class _Row:
             times = [one for one in index[place + 5 : place + 5 + index[place + 4]] if one > at]
             found = min(found, *ahead, *times, _LATER)
         return None if found == _LATER else found
+
+    def dues(self, at: int, begins: int, ends: int) -> list[tuple[int, int]]:
+        """(number of the item, when it is due) of all that is due from ``begins`` up to ``ends``, and counts then."""
+        index, found, place, part = self._index, list[tuple[int, int]](), 0, 0
+        while place < len(index):  # one pass: there are a hundred thousand of these
+            due = index[place + 2]
+            if begins <= due < ends and due >= 0 and index[place + 1] <= at:
+                found.append((part, due))
+            place, part = place + 5 + index[place + 4], part + 1
+        return found
 
     def next_due_at(self, at: int) -> int | None:
         """When something of it is due next."""

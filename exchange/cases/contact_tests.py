@@ -6,10 +6,11 @@ and how long until somebody there replied. Each contact point gets a test of its
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -134,10 +135,16 @@ def unanswered_tests(store: DeskStore, now: datetime) -> list[InboxRow]:
 
 def contact_standing(store: DeskStore, contact: Address, policy: ContactTestPolicy, now: datetime) -> ContactStanding:
     """What this desk's tests say of ``contact`` at ``now``."""
-    results = [_result(store, message, contact) for message in store.contact_tests.of(contact, _TESTS_KEPT_IN_VIEW)]
-    latest = results[0] if results else None
-    replied = next((result for result in results if result.replied_at is not None), None)
+    results = results_of(store, contact)
+    latest = next(results, None)
+    # Only as far back as somebody replied: most often that is the latest.
+    replied = next((one for one in chain((latest,), results) if one is not None and one.replied_at is not None), None)
     return ContactStanding(contact, _standing(latest, replied, policy, now), latest, replied)
+
+
+def results_of(store: DeskStore, contact: Address) -> Iterator[ContactTestResult]:
+    """The latest tests of ``contact``, the newest first."""
+    return (_result(store, message, contact) for message in store.contact_tests.of(contact, _TESTS_KEPT_IN_VIEW))
 
 
 def _standing(

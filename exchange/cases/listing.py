@@ -15,11 +15,12 @@ import cbor2
 
 from exchange.cases.agenda import AGENDA, Agenda, KeptAgenda, addresses_of, without_collections
 from exchange.cases.calls import Calls
+from exchange.cases.threads import send_status
 from exchange.context.desk_context import DeskContext
 from exchange.store.agenda import DerivedRow
 from exchange.store.desk_store import DeskStore
 from exchange.store.rows import Head, Quarantined
-from exchange.views import CasePage, CaseRow, Direction, InboxRow, QuarantineRow, SendStatus
+from exchange.views import CasePage, CaseRow, Direction, InboxRow, QuarantineRow
 from protocol.encoding.instants import from_ms, to_ms
 from protocol.errors import NotFoundError
 
@@ -30,7 +31,9 @@ _ONE_BY_ONE = 512
 
 DerivedNews = tuple[Sequence[Sequence[Any]], Sequence[Sequence[Any]]]
 """Rows of the agenda and of how cases stand (:class:`DerivedRow`), in the order of their numbers."""
-_SETTLED = frozenset({"answered", "closed", "refused", "withdrawn", "impossible", "supplement_due", "preserved"})
+_SETTLED = frozenset(
+    {"answered", "closed", "refused", "withdrawn", "impossible", "supplement_due", "preserved", "called_off"}
+)
 
 
 def inbox_row(store: DeskStore, sequence: int, head: Head, opened_at: datetime | None) -> InboxRow:
@@ -49,19 +52,10 @@ def inbox_row(store: DeskStore, sequence: int, head: Head, opened_at: datetime |
         stored_at=head.stored_at,
         expires_at=head.expires_at,
         opened_at=opened_at,
-        status=send_status(store, head) if head.direction is Direction.SENT else None,
+        status=send_status(store, head.id) if head.direction is Direction.SENT else None,
         sequence=sequence,
         suspected=Calls.of(store.calls.of(head.thread)).suspected,
     )
-
-
-def send_status(store: DeskStore, head: Head) -> SendStatus:
-    """Where a sent message stands at its first hop."""
-    if store.outbox.is_held(head.id):
-        return SendStatus.SCHEDULED
-    if store.outbox.has(head.id):
-        return SendStatus.QUEUED
-    return SendStatus.REFUSED if store.refusals.of(head.id) else SendStatus.SUBMITTED
 
 
 def emergencies_first(rows: Sequence[InboxRow], pinned: Sequence[InboxRow] = ()) -> list[InboxRow]:
@@ -132,22 +126,23 @@ class Listing:
         self._agenda = agenda
         self._standings: KeptStandings = context.derived.setdefault(STANDING, KeptStandings())
 
-    def cases(self, now: datetime, wanted: CaseFilter, limit: int | None = None) -> CasePage:
+    def cases(self, now: datetime, wanted: CaseFilter, limit: int | None = None, after: int = 0) -> CasePage:
         """The cases that fit, ``limit`` at most: open emergencies first, by the time that is left; then the newest.
 
-        Without a filter nothing is read of the others but their number.
+        ``after``: without the first so many. Without a filter nothing is read of the others but their number.
         """
         self._agenda.items(most=0)
         kept, at = self._standings, to_ms(now)
         kept.take(self._store.agenda.since(STANDING, kept.seq))
         places = self._places(at)
         if wanted == ANY_CASE:
-            shown = [self._row(*one, at) for one in islice(places, limit)]
-            return CasePage(shown, len(kept.newest) - len(shown))
+            last = None if limit is None else after + limit
+            shown = [self._row(*one, at) for one in islice(places, after, last)]
+            return CasePage(shown, max(0, len(kept.newest) - after - len(shown)))
         before = to_ms(wanted.due_before) if wanted.due_before is not None else None
         found = [one for one in places if self._is_due(one[0], at, before) and wanted.fits(kept.part(*one), at)]
-        shown = [self._row(*one, at) for one in found[:limit]]
-        return CasePage(shown, len(found) - len(shown))
+        shown = [self._row(*one, at) for one in found[after:][:limit]]
+        return CasePage(shown, max(0, len(found) - after - len(shown)))
 
     def of_threads(self, now: datetime, threads: Iterable[UUID]) -> dict[UUID, CaseRow]:
         """The cases of these threads, as a list shows them."""
@@ -257,6 +252,7 @@ class _Standing(NamedTuple):
     harm_at: int | None
     suspected: bool
     proved: bool
+    labels: Sequence[str] = ()
 
     def state_at(self, at: int) -> str:
         """The state at a moment."""
@@ -283,12 +279,17 @@ def _row(standing: _Standing, due: tuple[int, str] | None, at: int) -> CaseRow:
         harm_at=from_ms(standing.harm_at) if standing.harm_at is not None else None,
         suspected=standing.suspected,
         proved=standing.proved,
+        labels=tuple(standing.labels),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class CaseFilter:
-    """Which cases are wanted; None and empty: any. ``text`` is looked for in references and the offence."""
+    """Which cases are wanted; None and empty: any. ``text`` is looked for in references and the offence.
+
+    ``owner`` empty: those that nobody works on. ``label`` is one as officers write it, such as TLP:AMBER or H1. Cases
+    that were ``opened_before`` an instant are those that began earlier than it.
+    """
 
     nation: str | None = None
     state: str | None = None
@@ -296,23 +297,34 @@ class CaseFilter:
     ours: bool | None = None
     text: str | None = None
     due_before: datetime | None = None
+    offence: str | None = None
+    reference: str | None = None
+    label: str | None = None
+    opened_from: datetime | None = None
+    opened_before: datetime | None = None
 
     def fits(self, standing: _Standing, at: int) -> bool:
         """Whether a case is wanted, but for when it is due."""
+        references = standing.own_reference, standing.peer_reference
         return (
             (self.ours is None or self.ours is standing.ours)
             and (self.owner is None or (standing.owner or "") == self.owner)
             and (self.nation is None or self._is_with(standing.peers))
             and (self.state is None or self.state == standing.state_at(at))
-            and (self.text is None or self._is_in(standing))
+            and (self.label is None or self.label.upper() in standing.labels)
+            and _is_in(self.text, *references, standing.offence)
+            and _is_in(self.offence, standing.offence)
+            and _is_in(self.reference, *references)
+            and (self.opened_from is None or standing.opened_at >= to_ms(self.opened_from))
+            and (self.opened_before is None or standing.opened_at < to_ms(self.opened_before))
         )
 
     def _is_with(self, peers: Sequence[str]) -> bool:
         return any(peer.rpartition("@")[2] == (self.nation or "").lower() for peer in peers)
 
-    def _is_in(self, standing: _Standing) -> bool:
-        texts = (standing.own_reference, standing.peer_reference, standing.offence)
-        return any((self.text or "").casefold() in text.casefold() for text in texts if text)
+
+def _is_in(wanted: str | None, *texts: str | None) -> bool:
+    return wanted is None or any(wanted.casefold() in text.casefold() for text in texts if text)
 
 
 ANY_CASE = CaseFilter()

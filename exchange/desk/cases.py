@@ -13,6 +13,7 @@ with other cases, and notes do.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -22,21 +23,23 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from exchange.audit.period import Period
-from exchange.cases.agenda import AgendaFilter, Notice
+from exchange.cases.agenda import AgendaFilter, DueBetween, Notice
 from exchange.cases.contact_tests import (
     ContactStanding,
     ContactTestPolicy,
+    ContactTestResult,
     ContactTestSent,
     contact_standing,
     draft_of_test,
+    results_of,
     unanswered_tests,
 )
 from exchange.cases.delivery import draft_anew, require_lost, settled_value
-from exchange.cases.duplicates import Duplicate, find_duplicates
+from exchange.cases.duplicates import Duplicate, drafted_subjects, find_duplicates, find_same
 from exchange.cases.listing import CaseFilter, inbox_row
 from exchange.cases.parents import parents_found
 from exchange.cases.standing import without_effect_in
-from exchange.cases.threads import recipients_tracked, thread_messages, ways_of
+from exchange.cases.threads import recipients_tracked, thread_messages, unsent_state, ways_of
 from exchange.context.worker import in_desk_thread
 from exchange.desk._case_calls import CaseCalls
 from exchange.desk._once import sends_once
@@ -81,6 +84,7 @@ if TYPE_CHECKING:
     from exchange.cases.legal_comparison import Hint, KnownProfile
     from exchange.report import Suppression
     from exchange.report.office_figures import OfficeFigures
+    from exchange.report.sources import OfficeReading
     from protocol.lifecycle.case import AnyCase
     from protocol.lifecycle.deadlines import Deadline
     from protocol.messages.schema.base import Message
@@ -88,6 +92,8 @@ if TYPE_CHECKING:
 
 # A message that is sent waits for so many others to be indexed, unless it is to be compared with all.
 INDEXED_BEFORE_SENDING = 256
+# So many cases are counted while nobody else uses the desk.
+_COUNTED_AT_ONCE = 20
 
 Progress = Callable[[int, int], None]
 
@@ -133,6 +139,11 @@ class DeskCases(CaseCalls):
             {"message": message, "rule": none.code, "reason": str(none), "counts": counts}
             for message, none, counts in without_effect_in(self._store, self._works.context.parsed, thread)
         ]
+
+    @in_desk_thread
+    def unsent(self, thread: UUID) -> str | None:
+        """The state of a case whose first message did not leave this desk; None where it did, or came here."""
+        return unsent_state(self._store, thread)
 
     @in_desk_thread
     def case(self, thread: UUID, nation: str | None = None) -> AnyCase:
@@ -290,10 +301,18 @@ class DeskCases(CaseCalls):
         return self._works.agenda.lane_counts()
 
     @in_desk_thread
-    def listing(self, wanted: CaseFilter | None = None, *, limit: int | None = None) -> CasePage:
-        """The cases that fit, as a list shows them: open emergencies first, then the newest; ``limit`` at most."""
+    def due_between(self, begins: datetime, ends: datetime, *, most: int = 500) -> DueBetween:
+        """What is due from ``begins`` up to ``ends``, in the order of time: the first so many, and when all are."""
+        return self._works.agenda.due_between(begins, ends, most)
+
+    @in_desk_thread
+    def listing(self, wanted: CaseFilter | None = None, *, limit: int | None = None, after: int = 0) -> CasePage:
+        """The cases that fit, as a list shows them: open emergencies first, then the newest; ``limit`` at most.
+
+        ``after``: without the first so many.
+        """
         self._works.acting.require(*READERS)
-        return self._works.listing.cases(self._clock(), wanted or CaseFilter(), limit)
+        return self._works.listing.cases(self._clock(), wanted or CaseFilter(), limit, after)
 
     @in_desk_thread
     def of_threads(self, threads: Iterable[UUID]) -> dict[UUID, CaseRow]:
@@ -418,6 +437,16 @@ class DeskCases(CaseCalls):
 
         return expecting(self._works.outbox.filled(draft), names_given())
 
+    @in_desk_thread
+    def duplicates_of_targets(self, targets: Sequence[Mapping[str, Any]]) -> list[Duplicate]:
+        """As :meth:`duplicates`, for the targets of a draft that lacks other things yet."""
+        works = self._works
+        works.search.index(INDEXED_BEFORE_SENDING)
+        found = find_same(self._store, self._parsed, works.search, drafted_subjects(targets))
+        if found:
+            works.keep_record(works.book.record(Operation.COMBINATION, "duplicates", count=len(found)))
+        return found
+
     # --- The law of the other nation ---
 
     @in_desk_thread
@@ -509,6 +538,11 @@ class DeskCases(CaseCalls):
         policy = ContactTestPolicy(timedelta(hours=settings.reply_within_h), timedelta(days=settings.stale_after_days))
         return [contact_standing(self._store, contact, policy, now) for contact in contacts]
 
+    @in_desk_thread
+    def contact_results(self, contact: Address) -> list[ContactTestResult]:
+        """This desk's latest tests of a contact point, the newest first, each with what is proved of it."""
+        return list(results_of(self._store, contact))
+
     def _against(self, directory: Directory, contact: Address) -> str | None:
         """The code of what keeps a message from being sealed for ``contact`` now; None if nothing does."""
         try:
@@ -525,10 +559,34 @@ class DeskCases(CaseCalls):
 
         ``progress(done, total)`` counts cases.
         """
+        from exchange.report.office_figures import office_figures
+
+        reading, as_of = self._reading(period, suppression)
+        while reading.step(1):
+            if progress is not None:
+                progress(reading.done, reading.total)
+        return office_figures(reading.records(), period, as_of, suppression)
+
+    async def figures_meanwhile(
+        self, period: Period, suppression: Suppression, progress: Progress | None = None
+    ) -> OfficeFigures:
+        """As :meth:`figures`, in steps between which others use the desk; a case that changes meanwhile is as it was
+        or as it is.
+        """
+        from exchange.report.office_figures import office_figures
+
+        reading, as_of = await self._in_thread(lambda: self._reading(period, suppression))
+        while await self._in_thread(lambda: reading.step(_COUNTED_AT_ONCE)):
+            if progress is not None:
+                progress(reading.done, reading.total)
+        records = await self._in_thread(reading.records)
+        return await asyncio.to_thread(office_figures, records, period, as_of, suppression)
+
+    def _reading(self, period: Period, suppression: Suppression) -> tuple[OfficeReading, datetime]:
+        """What the figures are read with, and the instant that they are of. In the desk's thread."""
         from exchange.cases.legal_comparison import clocks_of
         from exchange.report.alike import require_month
-        from exchange.report.office_figures import office_figures
-        from exchange.report.sources import office_records
+        from exchange.report.sources import OfficeReading
         from protocol.lifecycle.deadlines import deadlines
 
         now = truncate(self._clock())
@@ -539,5 +597,4 @@ class DeskCases(CaseCalls):
         def due(case: AnyCase) -> tuple[Deadline, ...]:
             return deadlines(case, clocks_of(self._context.directory, case))
 
-        records = office_records(self._store, self._parsed, self._context.address, as_of, due, progress)
-        return office_figures(records, period, as_of, suppression)
+        return OfficeReading(self._store, self._parsed, self._context.address, as_of, due), as_of

@@ -14,6 +14,7 @@ with its record in the processing log, when the act returns. An act that is for 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from uuid import UUID
 
 from exchange.cases.parents import grouped
 from exchange.context.worker import in_desk_thread
+from exchange.desk._calendars import OfficeCalendars
 from exchange.desk._once import sends_once
 from exchange.desk._works import Works
 from exchange.office.erasure import ErasableCase, Erased
@@ -39,16 +41,27 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 IndexedRecord = tuple[int, ProcessingRecord]
+_READ_AT_ONCE = 500
+# Of so many records a page finds its own in the time that a person waits.
+_LOOKED_AT = 5_000
 
 
-class DeskOffice:
+@dataclass(frozen=True, slots=True)
+class RecordsPage:
+    """Some records, the newest first, of ``size`` in all. ``before``: where the look went to; None: to the first."""
+
+    records: list[IndexedRecord]
+    before: int | None
+    size: int
+
+
+class DeskOffice(OfficeCalendars):
     """The office of one desk."""
 
     def __init__(self, works: Works) -> None:
-        self._works = works
+        super().__init__(works)
         self._context = works.context
         self._office = works.office
-        self._in_thread = works.context.in_thread
 
     @property
     def acting(self) -> Acting:
@@ -115,15 +128,18 @@ class DeskOffice:
         return self._office.draft(draft, "draft.show")
 
     @sends_once
-    async def release(self, draft: str, *, expires_in: timedelta | None = None) -> SentMessage:
+    async def release(self, draft: str, *, expires_in: timedelta | None = None, seen: str | None = None) -> SentMessage:
         """Send a draft that waits, as the acting officer; raises as :meth:`DeskMessages.send_many`.
+
+        ``seen`` is the digest (:attr:`KeptDraft.digest`) of what that officer looked at: a draft that says something
+        else by now is not sent, :class:`DraftChangedError`.
 
         It is sent once: the draft counts as released in the transaction that puts the message into the outbox. Raises
         :class:`NotFoundError`, :class:`NothingOpenError` for one that is decided, and :class:`OfficerRoleError` also
         where a second person is wanted and the drafter counts as oneself.
         """
         office, offers = self._office, self._works.offers
-        proposal = await self._in_thread(lambda: office.releasable(draft))
+        proposal = await self._in_thread(lambda: office.releasable(draft, seen))
         if proposal.offered:
             return await self._works.send_offer(
                 proposal.draft, expires_in, lambda message: office.released(proposal, message.id)
@@ -138,9 +154,12 @@ class DeskOffice:
         return (await self._in_thread(lambda: grouped(self._works.context.store, sent)))[0]
 
     @in_desk_thread
-    def return_draft(self, draft: str, remark: str) -> KeptDraft:
-        """Give a draft back to its drafter with a remark; raises :class:`NotFoundError`, :class:`NothingOpenError`."""
-        return self._office.return_draft(draft, remark)
+    def return_draft(self, draft: str, remark: str, *, seen: str | None = None) -> KeptDraft:
+        """Give a draft back to its drafter with a remark; raises :class:`NotFoundError`, :class:`NothingOpenError`.
+
+        ``seen`` as for :meth:`release`.
+        """
+        return self._office.return_draft(draft, remark, seen)
 
     @in_desk_thread
     def drop_draft(self, draft: str) -> KeptDraft:
@@ -159,6 +178,11 @@ class DeskOffice:
     def duty(self) -> DutyView:
         """Who is on duty now and next, when nobody is, and what was handed over and not taken yet."""
         return self._office.duty()
+
+    @in_desk_thread
+    def handovers(self, *, limit: int = 10) -> list[Handover]:
+        """The latest hand-overs, taken or not, the newest first."""
+        return self._office.handovers()[:limit]
 
     @in_desk_thread
     def add_shift(self, officer: str, begins: datetime, ends: datetime) -> Shift:
@@ -188,6 +212,31 @@ class DeskOffice:
         entries = self._context.store.records.entries()
         found = ((index, ProcessingRecord.from_bytes(entry)) for index, _, entry in entries)
         return [(index, record) for index, record in found if wanted(record)]
+
+    @in_desk_thread
+    def records_page(
+        self, wanted: Callable[[ProcessingRecord], bool], *, limit: int, before: int | None = None
+    ) -> RecordsPage:
+        """The records that are ``wanted``, the newest first: ``limit`` at most, of those before the index ``before``.
+
+        It looks at so many at a time only: see :attr:`RecordsPage.before`.
+        """
+        table = self._context.store.records
+        size = table.frontier().size
+        end = min(size, before if before is not None else size)
+        found: list[IndexedRecord] = []
+        looked, first = 0, end
+        while first > 0 and looked < _LOOKED_AT and len(found) < limit:
+            first, stop = max(0, first - _READ_AT_ONCE), first
+            read = [(index, ProcessingRecord.from_bytes(entry)) for index, _, entry in table.entries(first, stop)]
+            for index, record in reversed(read):
+                if len(found) == limit:
+                    first = index + 1
+                    break
+                if wanted(record):
+                    found.append((index, record))
+            looked += stop - first
+        return RecordsPage(found, first if first > 0 else None, size)
 
     @in_desk_thread
     def count_records(self) -> int:

@@ -256,8 +256,10 @@ class Office:
         with self._database.transaction():
             before = self._written(own) if own is not None else None
             kept = [self._proposed(draft, own if len(drafts) == 1 else None, offered=offered) for draft in drafts]
+            if before is not None and len(drafts) == 1:
+                kept = [replace(kept[0], before=before.before, remark=before.remark)]
             if before is not None and len(drafts) > 1:
-                self._drafts.put(replace(before, state=DraftState.SENT, draft={}))
+                self._drafts.put(replace(before, state=DraftState.SENT, draft={}, before=None))
             for proposal in kept:
                 self._keep(proposal, Operation.COLLECTION, "draft")
             noting(kept)
@@ -293,6 +295,7 @@ class Office:
             DraftState.SAVED,
             revision=before.revision + 1 if before is not None else 1,
             remark=before.remark if before is not None else None,
+            before=before.before if before is not None else None,
         )
         self._keep(saved, Operation.COLLECTION if before is None else Operation.ALTERATION, "draft.save")
         return saved
@@ -331,7 +334,7 @@ class Office:
         before = self._written(draft)
         if before is not None:
             done = replace(before, state=DraftState.SENT, decided_by=self._who(), decided_at=self._now(), draft={})
-            self._drafts.put(replace(done, message=message, remark=None))
+            self._drafts.put(replace(done, message=message, remark=None, before=None))
 
     def drafts(self) -> list[KeptDraft]:
         """The drafts that are being written, wait, or came back, the oldest first."""
@@ -352,16 +355,18 @@ class Office:
         open_ = {DraftState.WAITING, DraftState.RETURNED}
         return [proposal for proposal in self._drafts.all() if proposal.state in open_]
 
-    def releasable(self, text: str) -> KeptDraft:
-        """The draft, if the acting officer may release it.
+    def releasable(self, text: str, seen: str | None = None) -> KeptDraft:
+        """The draft, if the acting officer may release it; ``seen`` is the digest of what that officer looked at.
 
-        Raises :class:`OfficerRoleError`, also where a second person is wanted and the drafter counts as oneself, and
-        :class:`NothingOpenError` for one that is decided.
+        Raises :class:`DraftChangedError` where it says something else by now, :class:`OfficerRoleError`, also where a
+        second person is wanted and the drafter counts as oneself, and :class:`NothingOpenError` for one that is
+        decided.
         """
         self._acting.require(Role.RELEASER)
         proposal = self._drafts.get(text)
         if proposal.state is not DraftState.WAITING:
             raise NothingOpenError(proposal.why_closed)
+        _require_seen(proposal, seen)
         if self._wants_four_eyes(proposal.type, proposal.draft, offered=proposal.offered):
             known = self._register.all()
             if person_of(proposal.drafted_by, known) == person_of(self._officer_id(), known):
@@ -378,20 +383,25 @@ class Office:
     def released(self, proposal: KeptDraft, message: UUID) -> None:
         """Note what a draft is sent as, inside the transaction that puts the message into the outbox.
 
-        Raises :class:`NothingOpenError` when somebody else decided on the draft meanwhile: then nothing is sent.
+        Raises :class:`NothingOpenError` when somebody else decided on the draft meanwhile, and
+        :class:`DraftChangedError` when it says something else: then nothing is sent.
         """
         now = self._drafts.get(str(proposal.id))
+        if now.state is DraftState.WAITING:
+            _require_seen(now, proposal.digest)
         done = now.decided(DraftState.RELEASED, self._officer_id(), self._now(), message=message)
         self._drafts.put(done)
         self._store.records.insert([self._book.record(Operation.ALTERATION, "draft.release")])
 
     @in_one_transaction
-    def return_draft(self, text: str, remark: str) -> KeptDraft:
-        """Give a draft back to its drafter with a remark; raises as :meth:`releasable`."""
+    def return_draft(self, text: str, remark: str, seen: str | None = None) -> KeptDraft:
+        """Give a draft back to its drafter with a remark; ``seen`` and what it raises are as for :meth:`releasable`."""
         self._acting.require(Role.RELEASER)
         remark = check_text(remark)
         with self._database.transaction():
             found = self._drafts.get(text)
+            if found.state is DraftState.WAITING:
+                _require_seen(found, seen)
             done = found.decided(DraftState.RETURNED, self._officer_id(), self._now(), remark=remark)
             self._keep(done, Operation.ALTERATION, "draft.return")
         return done
@@ -472,6 +482,11 @@ class Office:
             tuple(handover for handover in self._rota.handovers() if handover.taken_at is None),
         )
 
+    def handovers(self) -> list[Handover]:
+        """All hand-overs, the newest first."""
+        self._acting.require(*READERS)
+        return self._rota.handovers()[::-1]
+
     def add_shift(self, officer: str, begins: datetime, ends: datetime) -> Shift:
         """Put an officer on duty; raises :class:`NotFoundError`, :class:`UsageError`, :class:`OfficerRoleError`."""
         self._acting.require(Role.ADMINISTRATOR, Role.RELEASER)
@@ -549,3 +564,9 @@ class Office:
 
     def _now(self) -> datetime:
         return truncate(self._clock())
+
+
+def _require_seen(draft: KeptDraft, seen: str | None) -> None:
+    """Return where the draft says what somebody looked at (None: nobody says what that was)."""
+    if seen is not None and seen != draft.digest:
+        raise DraftChangedError(phrase("the draft says something else than what you looked at: look again"))

@@ -14,14 +14,18 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
+from exchange.office.draft_ids import canonical
 from exchange.store.desk_store import DeskStore
 from protocol.encoding import cbor
 from protocol.encoding.instants import from_ms, to_ms
 from protocol.encoding.phrase import phrase
 from protocol.errors import NotFoundError, NothingOpenError
+
+_ID_CHARS = 36
 
 
 class DraftState(StrEnum):
@@ -40,7 +44,8 @@ class KeptDraft:
     """One draft. ``draft`` is empty once it is sent or decided on; ``message`` is what it was sent as.
 
     ``drafted_by`` is who saved or proposed it last, ``revision`` how often it was saved. ``offered``: it is to be
-    offered first, and what is in it given when its conditions are accepted.
+    offered first, and what is in it given when its conditions are accepted. ``before`` is what it said when it was last
+    given back, as long as it is open.
     """
 
     id: UUID
@@ -55,6 +60,7 @@ class KeptDraft:
     message: UUID | None = None
     offered: bool = False
     revision: int = 0
+    before: Mapping[str, Any] | None = field(default=None, repr=False)
 
     def to_bytes(self) -> bytes:
         """As it is sealed."""
@@ -72,6 +78,7 @@ class KeptDraft:
                 self.message.bytes if self.message else None,
                 self.offered,
                 self.revision,
+                json.dumps(self.before, ensure_ascii=False) if self.before is not None else None,
             ]
         )
 
@@ -79,6 +86,9 @@ class KeptDraft:
     def from_bytes(cls, value: bytes) -> KeptDraft:
         """What :meth:`to_bytes` made."""
         id_, kind, by, at, draft, state, decided_by, decided_at, remark, message, *more = cbor.decode(value)
+        known: list[Any] = [False, 0, None]  # what drafts of older programs lack
+        known[: len(more)] = more
+        offered, revision, before = known
         return cls(
             UUID(bytes=id_),
             kind,
@@ -90,7 +100,9 @@ class KeptDraft:
             from_ms(decided_at) if decided_at is not None else None,
             remark,
             UUID(bytes=message) if message else None,
-            *more,
+            offered,
+            revision,
+            json.loads(before) if before is not None else None,
         )
 
     def decided(
@@ -101,7 +113,13 @@ class KeptDraft:
             raise NothingOpenError(self.why_closed)
         # A returned draft goes back whole: its drafter mends it.
         draft = self.draft if state is DraftState.RETURNED else {}
-        return replace(self, state=state, decided_by=by, decided_at=at, remark=remark, message=message, draft=draft)
+        done = replace(self, state=state, decided_by=by, decided_at=at, remark=remark, message=message, draft=draft)
+        return replace(done, before=draft or None)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hexadecimal) of what it says now: who looked at it decides on that and on nothing else."""
+        return sha256(canonical(self.draft)).hexdigest()
 
     @property
     def is_written(self) -> bool:
@@ -168,6 +186,8 @@ class KeptDrafts:
     def get(self, text: str) -> KeptDraft:
         """The one draft whose id is, begins or ends with ``text``; raises :class:`NotFoundError`."""
         wanted = text.strip().lower()
+        if len(wanted) == _ID_CHARS and (whole := self._of_text(wanted)) is not None:
+            return whole  # without looking at all that were ever kept
         found = [p for p in self.all() if str(p.id).startswith(wanted) or str(p.id).endswith(wanted)]
         if len(wanted) < 4:
             raise NotFoundError(phrase("give at least four characters of the id"))
@@ -178,6 +198,12 @@ class KeptDrafts:
                 phrase("several drafts fit {text} ({count}); give more", count=len(found), text=repr(text))
             )
         return found[0]
+
+    def _of_text(self, text: str) -> KeptDraft | None:
+        try:
+            return self.of_id(UUID(text))
+        except ValueError:
+            return None
 
     def _row(self, proposal: UUID) -> bytes:
         return self._cipher.blind(b"draft", proposal.bytes)

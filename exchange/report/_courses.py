@@ -67,7 +67,8 @@ class Course:
     """What happened in one case up to some instant, without what it is about.
 
     ``acknowledged_at`` is the first word of the requested side, also if it was the answer; ``answered_at`` when the
-    last target had its answer. ``open`` are the deadlines that are left. ``thread`` is the case, where it matters.
+    last target had its answer. ``open`` are the deadlines that are left. ``thread`` is the case, where it matters;
+    ``read_at`` when it is proved that an officer of the requested side opened the request.
     """
 
     kind: str
@@ -81,6 +82,8 @@ class Course:
     open: tuple[Deadline, ...]
     refusals: tuple[CountedRefusal, ...]
     thread: UUID | None = None
+    urgency: str = ""
+    read_at: datetime | None = None
 
     def asked_by(self, own: Address) -> bool:
         """Whether this contact point opened the case."""
@@ -140,6 +143,7 @@ class _Walk:
             settled=tuple(self._settled),
             open=tuple(self._left.values()),
             refusals=tuple(_refusals(case)),
+            urgency=case.opening.urgency,
         )
 
     def _note_words(self, fact: f.CaseFact, case: AnyCase, now: datetime) -> None:

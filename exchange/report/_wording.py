@@ -9,7 +9,7 @@ from typing import Protocol
 
 from exchange.report._measures import Count, Spread, Suppression
 from exchange.report.document import Bar, Chart, Column, Document, Fact, Section, TextKind
-from exchange.report.language import Reader
+from exchange.report.language import Reader, isolated
 
 
 class Figures(Protocol):
@@ -117,3 +117,16 @@ class Wording:
             Bar(self.reader.month(month), self.count(total), (total or 0) / most) for month, total in totals.items()
         ]
         return (Chart(caption, tuple(bars)),)
+
+    def bars(self, caption: str, counted: Iterable[tuple[str, int]], most: int | None = None) -> tuple[Chart, ...]:
+        """A bar for each count, as parts of ``most`` (None: of the largest); none where all are nothing."""
+        numbers = list(counted)
+        longest = most or max((number for _label, number in numbers), default=0)
+        if not longest:
+            return ()
+        return (Chart(caption, tuple(Bar(label, self.count(n), n / longest) for label, n in numbers)),)
+
+    def nation(self, node: str) -> str:
+        """A nation by the name of its node."""
+        country = node.upper()
+        return self.reader.country(country) or isolated(node)

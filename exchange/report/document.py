@@ -38,11 +38,17 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar: ``shown`` is its value as a text, ``share`` its length, 0 to 1 (0 for what was left out)."""
+    """One bar: ``shown`` is its value as a text, ``share`` its length, 0 to 1 (0 for what was left out).
+
+    ``outlined`` bars are of another kind than the others of the chart, which their labels say. ``mark``, 0 to 1, is
+    where a line stands that the value is compared with.
+    """
 
     label: str
     shown: str
     share: float
+    outlined: bool = False
+    mark: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,25 @@ class Chart:
 
 
 @dataclass(frozen=True, slots=True)
+class Cell:
+    """One value of a grid, as a text and as a share of the largest, 0 to 1."""
+
+    shown: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Values by two names; each row, by its name, has a cell for every column. The table that says the same stands
+    beside it.
+    """
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
     """A heading with what belongs to it."""
 
@@ -61,6 +86,7 @@ class Section:
     tables: tuple[Table, ...]
     notes: tuple[str, ...] = ()
     charts: tuple[Chart, ...] = ()
+    grids: tuple[Grid, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

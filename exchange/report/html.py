@@ -7,6 +7,7 @@ from importlib import resources
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from exchange.report.charts import bars_svg, grid_svg
 from exchange.report.document import Document, TextKind
 
 _TEMPLATE = "templates/report.html"
@@ -17,7 +18,8 @@ def render_html(document: Document) -> bytes:
     # The template is not a page to be cached or extended: one text, with escaping for all of it.
     environment = Environment(autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
     source = resources.files("exchange.report").joinpath(_TEMPLATE).read_text("utf-8")
-    return environment.from_string(source).render(report=document, cell=_cell).encode("utf-8")
+    drawn = {"bars": bars_svg, "grid": grid_svg}
+    return environment.from_string(source).render(report=document, cell=_cell, **drawn).encode("utf-8")
 
 
 def _cell(value: str, kind: TextKind) -> Markup:

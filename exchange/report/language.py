@@ -10,6 +10,7 @@ from babel.numbers import format_decimal
 
 from keys.local.translation import in_language, label_context
 from protocol.codes import load_codes
+from protocol.codes.likely import names_of
 from protocol.errors import UsageError
 
 _SECOND_MS = 1000
@@ -48,6 +49,17 @@ class Reader:
         if code not in codes:
             return isolated(code)
         return self._catalogue.pgettext(label_context(name, code), codes.label(code))
+
+    def short_code(self, name: str, code: str) -> str:
+        """As :meth:`code`, without what a label says in explanation."""
+        return next(reversed(list(names_of(self.code(name, code)))), code)
+
+    def country(self, code: str) -> str | None:
+        """A country's name; None for what is no code of the list country."""
+        codes = load_codes("country")
+        if code not in codes:
+            return None
+        return self._locale.territories.get(code, codes.label(code)) if self.tag != "en" else codes.label(code)
 
     def number(self, number: int) -> str:
         """A whole number."""

@@ -19,7 +19,7 @@ from exchange.report.alike import frequent, require_month
 from exchange.views import Direction
 from protocol.address import Address
 from protocol.lifecycle.deadlines import Deadline
-from protocol.lifecycle.profiles import warning_steps
+from protocol.lifecycle.profiles import acknowledgement_period, warning_steps
 from protocol.lifecycle.rules import Side
 
 K = TypeVar("K", bound=tuple[Any, ...])
@@ -29,12 +29,13 @@ ACKNOWLEDGEMENT, ANSWER = "acknowledgement", "answer"
 
 @dataclass(frozen=True, slots=True)
 class CountedMessage:
-    """All that is counted of one message; ``thread`` is the case that it belongs to."""
+    """All that is counted of one message; ``thread`` is the case that it belongs to, ``nations`` the other side."""
 
     direction: Direction
     type: str
     sent_at: datetime
     thread: UUID | None = None
+    nations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +132,42 @@ class CodeCount:
 
 
 @dataclass(frozen=True, slots=True)
+class UrgencyTimes:
+    """How long it took from proved receipt to the acknowledgement, by urgency, beside the network's own target.
+
+    ``ours``: this office asked, so these are the times of others.
+    """
+
+    ours: bool
+    urgency: str
+    spread: Spread
+    target_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelStep:
+    """How many of the requests that this office opened in the period got so far; the first step is all of them."""
+
+    step: str  # submitted, received, opened, acknowledged, answered
+    requests: int
+
+
+@dataclass(frozen=True, slots=True)
+class PairVolume:
+    """How many messages went between this office and a nation in a month."""
+
+    nation: str
+    month: str
+    sent: int
+    received: int
+
+
+@dataclass(frozen=True, slots=True)
 class OfficeFigures:
-    """The figures of one office; ``warning_ms`` is how long before an expiry the first warning comes."""
+    """The figures of one office; ``warning_ms`` is how long before an expiry the first warning comes.
+
+    ``replies``, ``funnel`` and ``pairs`` are for the office itself: figures for publication have none of them.
+    """
 
     office: str
     since: datetime | None
@@ -150,6 +185,9 @@ class OfficeFigures:
     refusals: tuple[GroundCount, ...]
     states: tuple[StateCount, ...]
     quarantined: tuple[CodeCount, ...]
+    replies: tuple[UrgencyTimes, ...] = ()
+    funnel: tuple[FunnelStep, ...] = ()
+    pairs: tuple[PairVolume, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,10 +238,69 @@ def office_figures(records: OfficeRecords, period: Period, as_of: datetime, supp
             CodeCount(code, suppression.count(count))
             for (code,), count in _sorted((refused.code,) for refused in records.refused if period.holds(refused.at))
         ),
+        **({} if suppression.below else _own_view(records, period)),
     )
 
 
 # --- Inside ---
+
+
+def _own_view(records: OfficeRecords, period: Period) -> dict[str, Any]:
+    """What the office counts for itself alone."""
+    return {
+        "replies": _replies(records.courses, records.office, period),
+        "funnel": _funnel(records.courses, records.office, period),
+        "pairs": _pairs(records.messages, period),
+    }
+
+
+def _replies(courses: Sequence[Course], own: Address, period: Period) -> tuple[UrgencyTimes, ...]:
+    measured: defaultdict[tuple[bool, str], list[int]] = defaultdict(list)
+    for course in courses:
+        at = course.acknowledged_at
+        if course.received_at is not None and at is not None and period.holds(at) and _is_request(course):
+            measured[course.asked_by(own), course.urgency].append(_ms(at - course.received_at))
+    everything = Suppression()
+    return tuple(
+        UrgencyTimes(ours, urgency, everything.spread(times), _ms(acknowledgement_period(urgency)))
+        for (ours, urgency), times in sorted(measured.items())
+    )
+
+
+def _funnel(courses: Sequence[Course], own: Address, period: Period) -> tuple[FunnelStep, ...]:
+    """A later step counts as each earlier one: an answer was opened, whether or not that was proved."""
+    asked = [
+        course for course in courses if _is_request(course) and course.asked_by(own) and period.holds(course.opened_at)
+    ]
+    reached = [
+        (
+            True,
+            course.received_at is not None,
+            course.read_at is not None,
+            course.acknowledged_at is not None,
+            course.answered_at is not None,
+        )
+        for course in asked
+    ]
+    names = ("submitted", "received", "opened", "acknowledged", "answered")
+    steps = [FunnelStep(name, sum(any(one[place:]) for one in reached)) for place, name in enumerate(names)]
+    return tuple(steps) if asked else ()
+
+
+def _is_request(course: Course) -> bool:
+    return course.kind.endswith(".request")
+
+
+def _pairs(messages: Iterable[CountedMessage], period: Period) -> tuple[PairVolume, ...]:
+    counted: defaultdict[tuple[str, str], Counter[Direction]] = defaultdict(Counter)
+    for message in messages:
+        if period.holds(message.sent_at):
+            for nation in message.nations:
+                counted[nation, month_of(message.sent_at)][message.direction] += 1
+    return tuple(
+        PairVolume(nation, month, row[Direction.SENT], row[Direction.RECEIVED])
+        for (nation, month), row in sorted(counted.items())
+    )
 
 
 def _frequent(records: OfficeRecords, period: Period, as_of: datetime, below: int) -> OfficeRecords:

@@ -8,19 +8,22 @@ from datetime import datetime
 from uuid import UUID
 
 from exchange.audit.verify import VerifiedLog
-from exchange.cases.threads import thread_messages
+from exchange.cases.threads import send_status, state_shown, thread_messages, unsent_state
 from exchange.context.parsed import Parsed
 from exchange.report._courses import Course, Due, course_of
 from exchange.report.audit_figures import AuditedLog
 from exchange.report.office_figures import CountedMessage, OfficeRecords, RefusedMessage
 from exchange.store.desk_store import DeskStore
+from exchange.views import Direction, SendStatus
 from keys.local.tile_folder import read_items, widths
 from protocol.address import Address
 from protocol.directory_seen import DirectorySeen, decode_entry
 from protocol.errors import ComityError, LogUnavailableError, MalformedError, TooLargeError
-from protocol.event import Event
+from protocol.event import Event, EventName
 from protocol.lifecycle.corrections import effective
+from protocol.lifecycle.facts import Submitted
 from protocol.lifecycle.projection import projections
+from protocol.lifecycle.thread import ThreadMessage
 from protocol.log.layout import TILE_WIDTH
 from protocol.log.scoped import Withheld, item_hash
 from protocol.messages.types.consent import is_given
@@ -74,27 +77,70 @@ def office_records(
 
     Content under conditions that nobody accepted is not counted.
     """
-    messages: dict[UUID, CountedMessage] = {}
-    threads: dict[UUID, None] = {}
-    for head in store.messages.all_heads():
-        messages[head.id] = CountedMessage(head.direction, head.type, head.sent_at, head.thread)
-        threads[head.thread] = None
-    courses: list[Course] = []
-    erased = 0
-    for done, thread in enumerate(threads, 1):
-        found = thread_messages(store, parsed, thread)
+    reading = OfficeReading(store, parsed, own, as_of, due)
+    while reading.step(1):
+        if progress is not None:
+            progress(reading.done, reading.total)
+    return reading.records()
+
+
+class OfficeReading:
+    """Reads what a desk's database says up to ``as_of``, some cases at a time, so that others can work between.
+
+    Blocking. ``done`` of ``total`` cases were read.
+    """
+
+    def __init__(self, store: DeskStore, parsed: Parsed, own: Address, as_of: datetime, due: Due) -> None:
+        self._store, self._parsed, self._own, self._as_of, self._due = store, parsed, own, as_of, due
+        self._messages: dict[UUID, CountedMessage] = {}
+        threads: dict[UUID, None] = {}
+        for head in store.messages.all_heads():
+            if head.direction is Direction.SENT and send_status(store, head.id) is SendStatus.CALLED_OFF:
+                continue  # it never left
+            peers = head.recipients if head.direction is Direction.SENT else (head.sender,)
+            nations = tuple(dict.fromkeys(peer.node for peer in peers))
+            self._messages[head.id] = CountedMessage(head.direction, head.type, head.sent_at, head.thread, nations)
+            threads[head.thread] = None
+        self._threads = list(threads)
+        self._courses: list[Course] = []
+        self._erased = 0
+        self.done, self.total = 0, len(self._threads)
+
+    def step(self, cases: int) -> bool:
+        """Read so many cases more; whether there were any."""
+        part = self._threads[self.done : self.done + cases]
+        for thread in part:
+            self._read(thread)
+        self.done += len(part)
+        return bool(part)
+
+    def records(self) -> OfficeRecords:
+        """What was read, when all was."""
+        refused = tuple(_refused(self._store))
+        return OfficeRecords(self._own, tuple(self._messages.values()), tuple(self._courses), refused, self._erased)
+
+    def _read(self, thread: UUID) -> None:
+        found = thread_messages(self._store, self._parsed, thread)
         contents = [entry.message for entry in found]
         for closed in (message for message in contents if not is_given(message, contents)):
-            del messages[closed.id]
-        erased += not found
-        for of_case in projections(found, str(own)).values():
-            course = course_of(effective(of_case).facts, as_of, due)
+            self._messages.pop(closed.id, None)
+        self._erased += not found
+        opened = {entry.message.id: _opened_at(entry) for entry in found}
+        unsent = unsent_state(self._store, thread)
+        for of_case in projections(found, str(self._own)).values():
+            facts = effective(of_case).facts
+            course = course_of(facts, self._as_of, self._due)
             if course is not None:
-                courses.append(replace(course, thread=thread))
-        if progress is not None:
-            progress(done, len(threads))
-    refused = tuple(_refused(store))
-    return OfficeRecords(own, tuple(messages.values()), tuple(courses), refused, erased)
+                read_at = next((opened.get(fact.message_id) for fact in facts if isinstance(fact, Submitted)), None)
+                read_at = read_at if read_at is not None and read_at <= self._as_of else None
+                state = state_shown(course.state, unsent)
+                self._courses.append(replace(course, thread=thread, read_at=read_at, state=state))
+
+
+def _opened_at(entry: ThreadMessage) -> datetime | None:
+    """When it is proved that an officer of the other side opened a message."""
+    opened = EventName.ContentAccessTracking.value
+    return min((event.at for event in entry.events if event.name == opened), default=None)
 
 
 def _refused(store: DeskStore) -> Iterator[RefusedMessage]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from uuid import UUID
 
+from exchange.store._calendar_tokens import CalendarTokenTable
 from exchange.store._calls import CardSeenTable
 from exchange.store._content import ContentSeal
 from exchange.store._content_keys import ContentKeys
@@ -27,6 +28,7 @@ from exchange.store._once import OnceTable
 from exchange.store._outbox import OutboxTable
 from exchange.store._parents import ParentTable
 from exchange.store._refusals import RefusalTable
+from exchange.store._saved_views import SavedViewTable
 from exchange.store._settled import SettledTable
 from exchange.store._short_ids import ShortIds
 from exchange.store._state import StateTable
@@ -94,6 +96,8 @@ class DeskStore:
     records: ProcessingLogTable
     events: EventTable
     webhooks: WebhookTable
+    saved_views: SavedViewTable
+    calendar_tokens: CalendarTokenTable
 
     def __init__(self, path: Path, cipher: RowCipher) -> None:
         self.database = database = SealedDatabase(path, cipher)
@@ -129,6 +133,8 @@ class DeskStore:
             self.records = ProcessingLogTable(database)
             self.events = EventTable(database)
             self.webhooks = WebhookTable(database)
+            self.saved_views = SavedViewTable(database)
+            self.calendar_tokens = CalendarTokenTable(database)
             self._names = names
             with suppress(DeskBusyError):  # another program is at it
                 self.content.destroy_doomed()  # of what was erased when the power went
@@ -196,7 +202,8 @@ class DeskStore:
             head = at_hand.get(message_id) or self.messages.head(message_id).head
             why = refused.get(message_id)
             if why is not None:
-                events.append(replace(_of(head, Happened.REFUSED, why.at), more={"code": why.code}))
+                happened = Happened.CALLED_OFF if why.called_off else Happened.REFUSED
+                events.append(replace(_of(head, happened, why.at), more={"code": why.code}))
                 continue
             events.append(_of(head, Happened.SUBMITTED, proved_at.get(head.digest, head.stored_at)))
         return events

@@ -120,3 +120,13 @@ def span_text(span: timedelta) -> str:
     return (
         _("{hours} h {minutes} min").format(hours=hours, minutes=minutes) if hours else _("{n} min").format(n=minutes)
     )
+
+
+def measured_text(seconds: float | None) -> str:
+    """A measured span for a person: seconds, then minutes, then hours and minutes."""
+    if seconds is None:
+        return "-"
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from gettext import NullTranslations
 from typing import TYPE_CHECKING
 
@@ -67,6 +68,15 @@ def state_label(state: str) -> str:
     return code_label(list_of_state(state), state)
 
 
+def state_until(state: str, at: datetime | None) -> str:
+    """The name of a state; of what waits on this desk for its instant ``at``, until when."""
+    if state != "scheduled" or at is None:
+        return state_label(state)
+    from exchange.text.zones import in_zone, shown_zone
+
+    return _("Waits on this desk until {at}; not sent yet").format(at=in_zone(at, shown_zone(), seconds=True))
+
+
 def list_of_state(state: str) -> str:
     """The code list that a state of a case or target is in."""
     return "case_state" if state in load_codes("case_state") else "derived_state"
@@ -121,6 +131,7 @@ def deadline_label(what: str) -> str:
         "handover": _("Not delivered: call, or send it anew"),
         "files": _("Files are listed, not received"),
         "files_sent": _("Files are not with the node yet"),
+        "files_not_taken": _("A desk could not take files: see why, and send them again"),
         "call_back": _("Call the asking office back before anything is disclosed"),
         "glass_review": _("Review what was disclosed without a call"),
         "own_authority": _("Our own authority decides"),
@@ -150,6 +161,7 @@ def status_label(status: str) -> str:
         "submitted": _("submitted"),
         "queued": _("queued"),
         "scheduled": _("scheduled"),
+        "called_off": _("called off"),
         "refused": _("refused"),
         "proposed": _("proposed"),
     }.get(status, status)
@@ -168,6 +180,18 @@ def entry_label(kind: str) -> str:
 def side_label(side: str) -> str:
     """Whose turn it is."""
     return _("requester") if side == "requester" else _("requested side")
+
+
+def answering_label(standing: str) -> str:
+    """How a contact point answers tests."""
+    return {
+        "replies": _("replies"),
+        "waiting": _("waiting for a reply"),
+        "late": _("replies late"),
+        "stale": _("last reply is old"),
+        "silent": _("SILENT"),
+        "untested": _("not tested"),
+    }[standing]
 
 
 def marked(text: str, *, suspected: bool, proved: bool = True) -> str:

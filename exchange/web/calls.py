@@ -181,7 +181,8 @@ Handle = Callable[[PageCall], Awaitable[web.StreamResponse]]
 class Page:
     """One page or act. ``public``: also for who is not signed in; ``listens``: it goes on for long.
 
-    ``quiet``: it is asked for by a page itself, so that it keeps nobody signed in.
+    ``quiet``: it is asked for by a page itself, so that it keeps nobody signed in. ``streams``: its form has files of
+    any length, which its handler reads as they come, after the token that is the form's first field.
     """
 
     method: str
@@ -190,3 +191,4 @@ class Page:
     public: bool = False
     listens: bool = False
     quiet: bool = False
+    streams: bool = False

@@ -59,6 +59,18 @@ def opening_at(card: Opens, at: datetime) -> tuple[datetime, datetime] | None:
     return min(openings, default=None)
 
 
+def openings_from(card: Opens, at: datetime, days: int = 7) -> list[tuple[datetime, datetime]]:
+    """(beginning, end), in UTC, of the openings that are not over at ``at`` and begin within ``days`` days.
+
+    Empty for an office that is always open, and where this machine does not know its zone.
+    """
+    zone = zone_of(card)
+    if card.hours == ALWAYS or zone is None:
+        return []
+    first = at.astimezone(zone).date() - timedelta(days=1)
+    return sorted(span for span in _openings(card, zone, first, days + 1) if span[1] > max(at, span[0]))
+
+
 def zone_of(card: Opens) -> ZoneInfo | None:
     """The card's time zone, if this machine's time zone data has it."""
     try:

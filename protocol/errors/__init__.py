@@ -114,6 +114,7 @@ ComityError                              internal                 _base
 ├─ ClosingLosesError                     closing-loses            _cases
 ├─ OtherKindOfIdError                    other-kind-of-id         _cases
 ├─ AlreadyRegisteredError                already-registered       _cases
+├─ AlreadySentError                      already-sent             _cases
 ├─ OfferNeededError                      offer-needed             _messages
 ├─ ConditionsOpenError                   conditions-open          _messages
 ├─ RetractedError                        retracted                _messages
@@ -177,6 +178,7 @@ from __future__ import annotations
 
 from protocol.errors._base import ComityError as ComityError
 from protocol.errors._cases import AlreadyRegisteredError as AlreadyRegisteredError
+from protocol.errors._cases import AlreadySentError as AlreadySentError
 from protocol.errors._cases import CallBackNeededError as CallBackNeededError
 from protocol.errors._cases import ClosingLosesError as ClosingLosesError
 from protocol.errors._cases import OtherKindOfIdError as OtherKindOfIdError

@@ -128,6 +128,7 @@ _CLASS_OF: Mapping[str, type[_base.ComityError]] = MappingProxyType(
         "closing-loses": _cases.ClosingLosesError,
         "other-kind-of-id": _cases.OtherKindOfIdError,
         "already-registered": _cases.AlreadyRegisteredError,
+        "already-sent": _cases.AlreadySentError,
         "offer-needed": _messages.OfferNeededError,
         "conditions-open": _messages.ConditionsOpenError,
         "retracted": _messages.RetractedError,

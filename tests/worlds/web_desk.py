@@ -34,9 +34,11 @@ class Form:
     # Several fields may have one name: all of them, in order.
     pairs: list[tuple[str, str]] = field(default_factory=list)
 
-    def with_fields(self, fields: Mapping[str, str]) -> list[tuple[str, str]]:
-        """The pairs as a browser sends them, with these fields in the place of those of their names."""
-        return [*((name, value) for name, value in self.pairs if name not in fields), *fields.items()]
+    def filled(self, **changes: str | Sequence[str]) -> list[tuple[str, str]]:
+        """What a browser sends: the fields as they stand, several of one name too, but for ``changes``."""
+        kept = [(name, value) for name, value in self.pairs if name not in changes]
+        given = {name: (value,) if isinstance(value, str) else value for name, value in changes.items()}
+        return [*kept, *((name, one) for name, values in given.items() for one in values)]
 
 
 class _Forms(HTMLParser):
@@ -46,6 +48,7 @@ class _Forms(HTMLParser):
         self._open: Form | None = None
         self._select: str | None = None
         self._area: str | None = None
+        self._written = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
@@ -65,25 +68,27 @@ class _Forms(HTMLParser):
         elif tag == "option" and self._select is not None:
             if "selected" in given or self._select not in self._open.fields:
                 self._open.fields[self._select] = given.get("value", "")
+                self._open.pairs = [one for one in self._open.pairs if one[0] != self._select]
+                self._open.pairs.append((self._select, given.get("value", "")))
         elif tag == "textarea":
             self._area = given["name"]
             self._open.fields[self._area] = ""
+            self._written = ""
 
     def handle_data(self, data: str) -> None:
         if self._area is not None and self._open is not None:
-            self._open.fields[self._area] += data
+            self._written += data
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "form":
             self._open = None
-        elif self._open is not None and tag in {"select", "textarea"}:
-            name = (self._select if tag == "select" else self._area) or ""
-            self._open.pairs.append((name, self._open.fields.get(name, "").removeprefix("\n")))
-        if tag == "form":
-            return
-        if tag == "select":
+        elif tag == "select":
             self._select = None
-        elif tag == "textarea":
+        elif tag == "textarea" and self._area is not None and self._open is not None:
+            # The first line end behind the tag is no part of the text.
+            text = self._written.removeprefix("\n")
+            self._open.fields[self._area] = text
+            self._open.pairs.append((self._area, text))
             self._area = None
 
 
@@ -122,7 +127,12 @@ class Visitor:
     async def send(self, shown: Shown, action: str, /, **fields: str) -> Shown:
         """Fill in the form of a page that goes to ``action``, and send it."""
         form = shown.form(action)
-        return await self.post(form.action, form.with_fields(fields))
+        return await self.post(form.action, form.filled(**fields))
+
+    async def fill(self, shown: Shown, action: str, **changes: str | Sequence[str]) -> Shown:
+        """As :meth:`send`, for a form with several fields of one name; a name with ``__`` has a dot there."""
+        form = shown.form(action)
+        return await self.post(form.action, form.filled(**{n.replace("__", "."): v for n, v in changes.items()}))
 
     async def post(self, path: str, fields: Mapping[str, str] | Sequence[tuple[str, str]], **headers: str) -> Shown:
         """Send a form; what follows is shown."""
@@ -144,7 +154,7 @@ class Visitor:
         named = {"Host": urlsplit(self.origin).netloc, "Accept-Language": self.language, **named}
         url = f"http://127.0.0.1:{urlsplit(self.origin).port}{path}"
         async with self.session.request(method, url, data=fields, headers=named, allow_redirects=False) as answer:
-            text = await answer.text()
+            text = await answer.text(errors="replace")
             if answer.status == 303:
                 return await self.get(answer.headers["Location"])
             return Shown(path, answer.status, dict(answer.headers), text)

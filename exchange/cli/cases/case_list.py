@@ -9,18 +9,21 @@ import typer
 from exchange.cli._options import (
     DEFAULT_HOME,
     SHORT_ID,
+    FromOption,
     HomeOption,
     JsonOption,
     LimitOption,
     PassphraseOption,
+    ToOption,
     code_in,
+    instant,
     run,
     with_desk,
 )
 from exchange.cli.messages.syncing import SyncOption, synced
 from exchange.cli.output import line, print_json, table
 from exchange.i18n import _, ngettext
-from exchange.text.labels import code_label, deadline_label, marked, state_label
+from exchange.text.labels import code_label, deadline_label, marked, state_until
 from protocol.encoding.phrase import phrase
 
 if TYPE_CHECKING:
@@ -50,6 +53,13 @@ def case_list(
     ours: Annotated[
         bool | None, typer.Option("--ours/--theirs", help=_("Only what this desk asked for, or what it was asked."))
     ] = None,
+    offence: Annotated[str | None, typer.Option("--offence", help=_("Part of what the offence is called."))] = None,
+    reference: Annotated[str | None, typer.Option("--reference", help=_("Part of either office's reference."))] = None,
+    label: Annotated[
+        str | None, typer.Option("--label", help=_("Only under this label, such as TLP:AMBER, PAP:RED or H1."))
+    ] = None,
+    since: FromOption = None,
+    until: ToOption = None,
     limit: LimitOption = 50,
     sync: SyncOption = True,
     home: HomeOption = DEFAULT_HOME,
@@ -62,7 +72,19 @@ def case_list(
         from exchange.acts.cases import list_cases
 
         reached = await synced(desk, sync=sync)
-        shown = await list_cases(desk, nation=nation, owner=owner, ours=ours, text=words, limit=limit)
+        shown = await list_cases(
+            desk,
+            nation=nation,
+            owner=owner,
+            ours=ours,
+            text=words,
+            offence=offence,
+            reference=reference,
+            label=label,
+            since=instant(since),
+            until=instant(until),
+            limit=limit,
+        )
         if as_json:
             print_json({**shown, **reached.members()})
             return
@@ -90,7 +112,7 @@ def _cells(row: CaseRow) -> tuple[object, ...]:
         row.peer_reference,
         code_label("country", row.nation.upper()) if len(row.nation) == 2 else row.nation,
         row.offence,
-        marked(state_label(row.state), suspected=row.suspected, proved=row.proved),
+        marked(state_until(row.state, row.opened_at), suspected=row.suspected, proved=row.proved),
         row.owner,
         row.due,
         deadline_label(row.due_what) if row.due_what else None,

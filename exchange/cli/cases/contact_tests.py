@@ -22,6 +22,8 @@ from exchange.cli.messages.printing import code_of, status_line
 from exchange.cli.messages.syncing import SyncOption, synced
 from exchange.cli.output import line, print_json, table
 from exchange.i18n import _
+from exchange.text.due import measured_text
+from exchange.text.labels import answering_label
 from keys.local.terminal import REFUSED
 from protocol.address import Address
 
@@ -126,35 +128,18 @@ def _say_what_waits(sent: Sequence[SentMessage]) -> None:
             line(status_line(one))
 
 
-def standing_text(entry: ContactStanding) -> str:
-    """The standing in one word or two, for a person."""
-    words = {
-        "replies": _("replies"),
-        "waiting": _("waiting for a reply"),
-        "late": _("replies late"),
-        "stale": _("last reply is old"),
-        "silent": _("SILENT"),
-        "untested": _("not tested"),
-    }
-    return words[entry.standing.value]
-
-
 def _row(entry: ContactStanding) -> tuple[object, ...]:
     latest = entry.latest
     if latest is None:
-        return (entry.contact, standing_text(entry), None, None, None)
-    handover = ", ".join(latest.failed) if latest.failed else span_text(latest.handover_s)
-    return (entry.contact, standing_text(entry), latest.sent_at, handover, span_text(latest.reply_s))
-
-
-def span_text(seconds: float | None) -> str:
-    """A measured span for a person: seconds, then minutes, then hours and minutes."""
-    if seconds is None:
-        return "-"
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+        return (entry.contact, answering_label(entry.standing.value), None, None, None)
+    handover = ", ".join(latest.failed) if latest.failed else measured_text(latest.handover_s)
+    return (
+        entry.contact,
+        answering_label(entry.standing.value),
+        latest.sent_at,
+        handover,
+        measured_text(latest.reply_s),
+    )
 
 
 def _addresses(contacts: list[str] | None) -> list[Address]:

@@ -27,24 +27,9 @@ if TYPE_CHECKING:
     from exchange.cases.law.bases import Basis, Statement
     from exchange.cases.legal_comparison import Hint
     from exchange.desk.desk import Desk
-    from keys.directory.legal_profile import LegalProfile, Sourced
+    from keys.directory.legal_profile import LegalProfile
 
-# The code lists in which the values of these fields, and of these hints, stand.
-_CODES_OF_FIELD = {
-    "list": "offence_list",
-    "power": "power",
-    "route": "follow_up_route",
-    "instruments": "legal_basis",
-    "language": "language",
-    "types": "message_type",
-    "what": "message_type",
-    "urgencies": "urgency",
-    "instrument": "legal_basis",
-}
-_PARTS = (
-    *("offences", "powers", "preservation", "renewal", "languages", "authorities", "routes", "clocks"),
-    *("treaties", "suspensions"),
-)
+# The code lists in which what these hints are about stands.
 _CODES_OF_HINT = {"power_missing": "power", "route": "follow_up_route"}
 
 
@@ -176,26 +161,11 @@ def _about(hint: Hint) -> str | None:
 
 
 def _print_profile(shown: LegalProfile) -> None:
-    for part in _PARTS:
-        found: Sequence[Sourced] | Sourced | None = getattr(shown, part)
-        rules = found if isinstance(found, tuple) else (found,) if found is not None else ()
-        if rules:
-            table(
-                code_label("profile_field", part),
-                [_("Rule"), code_label("profile_field", "source"), code_label("profile_field", "confidence")],
-                [(_said(rule), rule.source, code_label("confidence", rule.confidence)) for rule in rules],
-            )
+    from exchange.cases.law.saying import parts_said, rule_text
 
-
-def _said(rule: Sourced) -> str:
-    """What a rule says, as name and value of its fields."""
-    values = rule.model_dump(mode="json", exclude_defaults=True, exclude={"source", "confidence"})
-    parts = []
-    for name, value in values.items():
-        codes = _CODES_OF_FIELD.get(name)
-        given = value if isinstance(value, list) else [value]
-        text = ", ".join(code_label(codes, item) if codes else str(item) for item in given)
-        if isinstance(value, bool):
-            text = _("yes") if value else _("no")
-        parts.append(labelled(code_label("profile_field", name), text))
-    return "; ".join(parts)
+    for part, rules in parts_said(shown):
+        table(
+            part,
+            [_("Rule"), code_label("profile_field", "source"), code_label("profile_field", "confidence")],
+            [(rule_text(rule), rule.source, code_label("confidence", rule.confidence)) for rule in rules],
+        )

@@ -209,7 +209,7 @@ def directory(
 def _print_cards(
     title: str, cards: Sequence[ContactPointCard], now: datetime, standings: Mapping[Address, ContactStanding]
 ) -> None:
-    from exchange.cli.cases.contact_tests import standing_text
+    from exchange.text.labels import answering_label
 
     table(
         title,
@@ -221,7 +221,7 @@ def _print_cards(
                 card.agency,
                 ", ".join(card.languages),
                 _duty(card, now),
-                standing_text(standings[card.address]),
+                answering_label(standings[card.address].standing.value),
                 card.status,
             )
             for card in cards
@@ -230,7 +230,8 @@ def _print_cards(
 
 
 def _print_card(card: ContactPointCard, now: datetime, standing: ContactStanding) -> None:
-    from exchange.cli.cases.contact_tests import span_text, standing_text
+    from exchange.text.due import measured_text
+    from exchange.text.labels import answering_label
 
     replied = standing.replied
     rows: list[tuple[str, object]] = [
@@ -250,9 +251,9 @@ def _print_card(card: ContactPointCard, now: datetime, standing: ContactStanding
         (_("Competences"), ", ".join(card.competences) or None),
         (_("Reads messages"), _reads(card)),
         (_("Status"), card.status),
-        (_("Contact test"), standing_text(standing)),
+        (_("Contact test"), answering_label(standing.standing.value)),
         (_("Last reply"), None if replied is None else replied.replied_at),
-        (_("Replied after"), span_text(None if replied is None else replied.reply_s)),
+        (_("Replied after"), measured_text(None if replied is None else replied.reply_s)),
     ]
     table(str(card.address), [_("Field"), _("Value")], rows)
 

@@ -80,6 +80,7 @@ _TAKEN: dict[Any, Any] = {
 _RANGES: dict[str, dict[str, Any]] = {
     "limit": {"ge": 1, "le": _MAX_LISTED},
     "before": {"ge": 1, "le": 1 << 40},
+    "after": {"ge": 0, "le": 1 << 40},
     "around": {"ge": 1, "le": 527_040},
     "suppress_below": {"ge": 0, "le": 1_000_000},
 }

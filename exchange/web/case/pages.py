@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from exchange.web.calls import Page
-from exchange.web.case import do, files, messages, reply, show
+from exchange.web.case import _closing, _parents, answer, do, files, messages, reply, show
 
 PAGES: tuple[Page, ...] = (
     Page("GET", "/cases/{thread}", show.show),
+    Page("GET", "/cases/{thread}/answer", answer.show),
+    Page("POST", "/cases/{thread}/answer", answer.send),
+    Page("GET", "/cases/{thread}/say/{type}", _parents.show),
+    Page("POST", "/cases/{thread}/say/{type}", _parents.say),
+    Page("GET", "/cases/{thread}/do/close", _closing.show),
+    Page("POST", "/cases/{thread}/do/close", _closing.close),
     Page("GET", "/cases/{thread}/do/{act}", do.show_act),
     Page("POST", "/cases/{thread}/do/{act}", do.do_act),
     Page("GET", "/cases/{thread}/reply/{type}", reply.show_on_case),

@@ -12,7 +12,7 @@ from aiohttp import web
 from exchange.acts.cases import CaseParts
 from exchange.cases.threads import shared_state
 from exchange.desk.desk import Desk
-from exchange.text.labels import code_label, entry_label, nation_label, short_label, state_label
+from exchange.text.labels import code_label, entry_label, nation_label, short_label, state_label, state_until
 from exchange.text.rendering import identifier_text
 from exchange.views import CaseRow, Direction
 from exchange.web.calls import PageCall
@@ -20,6 +20,7 @@ from exchange.web.case.acting import acts_of
 from exchange.web.case.beside import files_shown, law_said, people
 from exchange.web.case.standing import due_lines, is_ours, target_lines
 from exchange.web.case.timeline import SHOWN, happenings
+from exchange.web.case.words import SAID_TO_ALL, reply_text
 from keys.local.translation import _
 from protocol.address import Address
 from protocol.errors import ComityError, NotFoundError
@@ -82,7 +83,9 @@ async def case_values(call: PageCall, desk: Desk, thread: UUID) -> dict[str, Any
         "row": row,
         "title": _title(parts, row, own),
         "badges": _badges(parts, row),
-        "state": state_label(shared_state(parts.cases, now)),
+        "state": state_until(
+            shared_state(parts.cases, now, parts.unsent), parts.rows[0].sent_at if parts.rows else None
+        ),
         "targets": target_lines(parts, str(own), now, opening.about),
         "not_shown": opening.why,
         "due": [line for line in due if not line.target],
@@ -168,6 +171,7 @@ def _badges(parts: CaseParts, row: CaseRow | None) -> list[tuple[str, str]]:
 
 
 async def _parent(desk: Desk, parent: UUID) -> dict[str, Any]:
+    """What the page of a parent shows."""
     view = await desk.parents.view(parent)
     return {
         "view": view,
@@ -178,4 +182,5 @@ async def _parent(desk: Desk, parent: UUID) -> dict[str, Any]:
         "state": state_label(view.state),
         "state_label": state_label,
         "nation_label": nation_label,
+        "said": [(kind, reply_text(kind)) for kind in SAID_TO_ALL],
     }

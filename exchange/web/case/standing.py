@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from exchange.acts.cases import CaseParts
+from exchange.cases.threads import state_shown
 from exchange.text.due import instant_text, span_text
 from exchange.text.labels import code_label, deadline_label, due_kind_label, nation_label, source_label, state_label
 from keys.local.translation import _
@@ -73,7 +74,9 @@ def target_lines(parts: CaseParts, own: str, now: datetime, about: Mapping[str, 
     for nation, case in parts.cases.items():
         due = due_lines(case, parts.due, own, now)
         where = nation_label(nation or _asked(case))
-        lines += [_target_line(case, target, where, now, about, due) for target in getattr(case, "targets", ())]
+        lines += [
+            _target_line(case, target, where, now, about, due, parts.unsent) for target in getattr(case, "targets", ())
+        ]
     return lines
 
 
@@ -88,10 +91,17 @@ def _asked(case: AnyCase) -> str:
 
 
 def _target_line(
-    case: AnyCase, target: Any, where: str, now: datetime, about: Mapping[str, tuple[str, str]], due: Sequence[DueLine]
+    case: AnyCase,
+    target: Any,
+    where: str,
+    now: datetime,
+    about: Mapping[str, tuple[str, str]],
+    due: Sequence[DueLine],
+    unsent: str | None,
 ) -> TargetLine:
     kept = isinstance(case, PreservationCase)
     state = str(state_at(target, now) if kept else case.target_state_at(target, now))  # type: ignore[union-attr]
+    state = state_shown(state, unsent)
     until = getattr(target, "expires_at", None) if kept else None
     suspended = bool(kept and target.expiry_suspended)
     living = until is not None and state not in {"released", "withdrawn", "produced", "refused", "not_held"}

@@ -11,13 +11,13 @@ PAGES: Mapping[str, str] = {
     "acknowledgement": "do/acknowledge",
     "preservation.answer": "answer",
     "answer": "answer",
-    "decision": "answer?as=decision",
+    "decision": "reply/decision",
     "closure": "do/close",
 }
 # The act by which this desk does each thing that is due.
 NEXT: Mapping[str, str] = {
     "acknowledgement": "do/acknowledge",
-    "decision": "answer",
+    "decision": "reply/decision",
     "answer": "answer",
     "extension": "answer",
     "next_update": "reply/status.report",
@@ -44,6 +44,8 @@ NEXT: Mapping[str, str] = {
 }
 # Of a thing that the other side owes one asks.
 ASK = "reply/status.query"
+# The same is said in the case with each of several nations.
+SAID_TO_ALL = ("withdrawal", "status.query")
 
 
 def reply_text(kind: str) -> str:

@@ -56,10 +56,18 @@ class _Kind:
 class ModelForm:
     """The form of one message type. ``targets`` are the names of the case's targets."""
 
-    def __init__(self, model: type[BaseModel], targets: Sequence[str], leave_out: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        model: type[BaseModel],
+        targets: Sequence[str],
+        leave_out: frozenset[str] = frozenset(),
+        prefix: str = PREFIX,
+    ) -> None:
         self._model = model
         self._targets = targets
         self._left_out = _OF_THE_DESK | leave_out
+        self._prefix = prefix
+        self._errors: dict[str, str] = {}
 
     def shown(
         self,
@@ -68,20 +76,19 @@ class ModelForm:
         problems: Mapping[str, tuple[str, str]] | None = None,
     ) -> PageGroup:
         """The form with these values, or with what was typed; ``problems`` are (text, rule) by dotted names."""
-        given = typed.texts if typed is not None else _flat(values, PREFIX)
+        given = typed.texts if typed is not None else _flat(values, self._prefix)
         self._errors = dict(typed.errors) if typed is not None else {}
         for name, (text, rule) in (problems or {}).items():
-            self._errors.setdefault(f"{PREFIX}.{name}", f"{text} ({rule})" if rule else text)
-        return self._group(self._model, PREFIX, "", given, 0)
+            self._errors.setdefault(f"{self._prefix}.{name}", f"{text} ({rule})" if rule else text)
+        return self._group(self._model, self._prefix, "", given, 0)
 
     def read(self, typed: Typed) -> dict[str, Any]:
         """The fields of a draft that the form says; what is wrong with them is among the errors of ``typed``."""
-        return self._read_group(self._model, PREFIX, typed, 0)
+        return self._read_group(self._model, self._prefix, typed, 0)
 
-    @staticmethod
-    def flat(values: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
+    def flat(self, values: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
         """Values of a draft as a form of them would bring them."""
-        return _flat(values, PREFIX)
+        return _flat(values, self._prefix)
 
     # --- Showing ---
 
@@ -215,6 +222,8 @@ class ModelForm:
         kind = _kind(info.annotation, tuple(info.metadata))
         if kind is not None and kind.name == "lines" and name in _OF_TARGETS and self._targets:
             return _Kind("names")
+        if kind is not None and kind.name == "line" and name == "target" and self._targets:
+            return _Kind("code", options=tuple(self._targets))
         return kind
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from exchange.cases.contact_tests import Answering
-from exchange.cli.cases.contact_tests import span_text
 from exchange.desk.desk import Desk
+from exchange.text.due import measured_text
 from protocol.address import Address
 from protocol.errors import ForbiddenError
 from protocol.messages.types.contact import ContactTest
@@ -137,7 +137,7 @@ async def test_only_a_received_test_is_replied_to(world: World) -> None:
 
 def test_spans_are_told_in_the_unit_that_fits() -> None:
     assert [
-        span_text(seconds) for seconds in (None, 0.04, 119, 600, timedelta(hours=5, minutes=3).total_seconds())
+        measured_text(seconds) for seconds in (None, 0.04, 119, 600, timedelta(hours=5, minutes=3).total_seconds())
     ] == [
         "-",
         "0.0 s",

@@ -351,6 +351,10 @@ async def test_what_is_exchanged_by_hash_only_is_neither_sent_fetched_opened_nor
             "failed",
             "file-by-hash-only",
         )
+        await jp.messages.sync()
+        tracked = await jp.files.tracking(sent.id, ask=False)
+        assert tracked is not None
+        assert [one.reasons for one in tracked.not_taken] == [("file-by-hash-only",)], "and its sender learns it"
         with pytest.raises(FileByHashOnlyError):
             await fr.files.get(sent.id, out)
         with pytest.raises(FileByHashOnlyError):

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from inspect import isawaitable
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,6 +15,7 @@ from uuid import UUID
 import pytest
 
 from exchange.desk.desk import Desk
+from exchange.office.officers import Login
 from protocol.encoding.instants import to_text
 from tests.worlds.desks import FR, JP, World, request
 from tests.worlds.web_desk import Pages, Shown, Visitor, web_serving
@@ -41,23 +43,24 @@ class Two:
 
 
 @asynccontextmanager
-async def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prepare: Any = None) -> AsyncIterator[Two]:
-    world = World(tmp_path, monkeypatch)
+async def two(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    prepare: Any = None,
+    more: tuple[str, ...] = (),
+    signs_in: tuple[str, ...] = (),
+) -> AsyncIterator[Two]:
+    world = World(tmp_path, monkeypatch, *more)
     async with AsyncExitStack() as stack:
-        if prepare is not None:
-            prepare(world)
+        made = prepare(world) if prepare is not None else None
+        if isawaitable(made):
+            await made
         fr = await stack.enter_async_context(world.open(FR))
         pages = await stack.enter_async_context(web_serving(world, JP))
-        jp = await pages.service.desk(_nobody())
+        jp = await pages.service.desk(Login())
         visitor = await stack.enter_async_context(pages.visitor())
-        await visitor.sign_in()
+        await visitor.sign_in(*signs_in)
         yield Two(world, pages, visitor, fr, jp)
-
-
-def _nobody() -> Any:
-    from exchange.office.officers import Login
-
-    return Login()
 
 
 @pytest.fixture
