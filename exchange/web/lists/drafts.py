@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from protocol.messages.schema.base import Message
 
 _TEMPLATE = "lists/release-one.html"
+_GIVEN_WHEN_RELEASED = frozenset({("id",), ("thread",), ("sent_at",)})
 
 
 async def list_drafts(call: PageCall) -> web.StreamResponse:
@@ -109,7 +110,7 @@ async def _read(call: PageCall, desk: Desk, draft: KeptDraft) -> dict[str, Any]:
         except InvalidMessageError:
             before = None  # what was given back was not complete: nothing can be set beside it
     with speaking(language):
-        read = _compared(language, read_message(message), read_message(before) if before is not None else None)
+        read = _compared(language, _read_whole(message), _read_whole(before) if before is not None else None)
     return {
         "read": read,
         "message": message,
@@ -117,6 +118,11 @@ async def _read(call: PageCall, desk: Desk, draft: KeptDraft) -> dict[str, Any]:
         "cautions": await desk.cases.cautions_of_draft(draft.draft),
         "duplicates": await desk.cases.duplicates_of_draft(draft.draft),
     }
+
+
+def _read_whole(message: Message) -> list[ReadLine]:
+    """All values but those that the desk gives a message when it is released."""
+    return [line for line in read_message(message) if line.path not in _GIVEN_WHEN_RELEASED]
 
 
 def _compared(language: str, now: Sequence[ReadLine], before: Sequence[ReadLine] | None) -> ReadAs:

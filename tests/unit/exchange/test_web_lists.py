@@ -9,27 +9,15 @@ from pathlib import Path
 import pytest
 
 from exchange.desk.desk import Desk
-from exchange.office.officers import Login, Role, key_file, new_officer_key, waiting_key_file
-from exchange.settings import OfficeSettings
+from exchange.office.officers import Login
 from keys.directory.cards import OfficeHours, Weekday
-from keys.secrets.keystore import FAST
 from tests.worlds.desks import FR, JP, World, request
 from tests.worlds.web_desk import Pages, Visitor, web_serving
+from tests.worlds.web_office import RTL, secret, staffed_desk
 
 pytestmark = pytest.mark.outside
 
 HOSTILE = "<img src=x onerror=alert(1)>'\""
-RTL = "مكتب الجرائم السيبرانية"
-ROLES = {
-    "boss": (Role.ADMINISTRATOR, Role.READER),
-    "kim": (Role.DRAFTER, Role.RELEASER),
-    "lee": (Role.RELEASER, Role.READER),
-    "han": (Role.READER,),
-}
-
-
-def secret(officer: str) -> bytes:
-    return f"{officer}'s own words".encode()
 
 
 @pytest.fixture
@@ -45,25 +33,7 @@ async def jp(world: World) -> AsyncIterator[Pages]:
 
 @pytest.fixture
 async def staffed(world: World) -> AsyncIterator[Pages]:
-    """jp's office with officers: boss administrates, kim drafts and releases, lee releases, han reads."""
-    folder = world.home(JP) / "officers"
-
-    async def add(desk: Desk, officer: str) -> None:
-        key = new_officer_key(folder, officer, secret(officer), FAST, world.clock())
-        await desk.office.add_officer(officer, officer.title(), "Inspector", frozenset(ROLES[officer]), key)
-
-    world.change_settings(JP, office=OfficeSettings(four_eyes=("all",)))
-    async with world.open(JP) as desk:
-        await add(desk, "boss")
-    async with world.open(JP, Login("boss", secret("boss"))) as desk:
-        for officer in ("kim", "lee", "han"):
-            await add(desk, officer)
-    async with world.open(JP, Login("kim", secret("kim"))) as desk:
-        await desk.office.change_own_key(
-            new_officer_key(folder, "kim", secret("kim"), FAST, world.clock(), waiting=True)
-        )
-    waiting_key_file(folder, "kim").replace(key_file(folder, "kim"))
-    async with web_serving(world, JP) as made:
+    async with staffed_desk(world) as made:
         yield made
 
 
