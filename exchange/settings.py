@@ -274,6 +274,7 @@ class WebSettings(_Table):
     On this machine alone (``listen`` is loopback) there is no TLS, and the name is the desk's own. For an agency's
     network ``name``, ``certificate`` and ``key`` (PEM files, the key this user's alone) are wanted. Without a ``port``
     it is 443 there, and here the first free one from 8470 on. ``require_factor``: a passphrase alone signs nobody in.
+    ``upload_up_to_mb``: no longer file is taken out of a browser; without it any that the disk has room for.
     """
 
     enabled: bool = True
@@ -283,6 +284,7 @@ class WebSettings(_Table):
     certificate: Annotated[str, Field(pattern="^/")] | None = None
     key: Annotated[str, Field(pattern="^/")] | None = None
     require_factor: bool = False
+    upload_up_to_mb: Annotated[int, Field(ge=1, le=10_000_000_000)] | None = None
 
     @model_validator(mode="after")
     def _by_tls_off_loopback(self) -> WebSettings:

@@ -39,6 +39,7 @@ class SendStatus(StrEnum):
     SUBMITTED = "submitted"  # the own node accepted it, and its receipt was verified
     REFUSED = "refused"  # the own node refused it for good; ``error`` says why
     SCHEDULED = "scheduled"  # durable in the outbox, and goes at an instant of its own
+    CALLED_OFF = "called_off"  # it waited for its instant, and was called off before it left
     PROPOSED = "proposed"  # a draft that another officer is to release; ``id`` is the draft's
 
 
@@ -51,6 +52,10 @@ class FileState(StrEnum):
     OPENED = "opened"
     QUARANTINED = "quarantined"
     GONE = "gone"  # it was here, and its key is destroyed
+
+
+NOT_TAKEN_YET = frozenset({"storage-full", "erased"})
+"""Reasons for which a desk did not take files, and which say nothing any more when it has them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from node.log.sequencer import Sequencer
 from node.operations.disk import Disk
+from node.operations.history import History
 from node.operations.logging import Log
 from node.operations.metrics import Metrics
 from node.peers.client import Partners
@@ -30,3 +31,4 @@ class NodeContext:
     metrics: Metrics
     log: Log
     disk: Disk
+    history: History

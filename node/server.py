@@ -16,6 +16,10 @@ from keys.secrets.keystore import Keystore, Purpose
 from keys.transport.client import Reach
 from keys.transport.signing import Requester
 from keys.transport.tls import server_context
+from node.console.app import build_admin
+from node.console.control import route_control
+from node.console.site import Console, make_console
+from node.console.status import NodeWatch
 from node.context import NodeContext
 from node.files.carried.carrier import FileCarrier
 from node.files.carried.hands import SignedHands
@@ -33,6 +37,7 @@ from node.files.store import FileStore
 from node.http.app import build_app
 from node.http.authentication import Authenticator, Authorities
 from node.http.context import HttpContext
+from node.http.control import build_control
 from node.http.descriptors import raise_limit
 from node.http.nonces import NonceJournal
 from node.http.serving import Listeners, public_connections
@@ -46,6 +51,7 @@ from node.monitor.monitor import Monitor
 from node.monitor.proof_files import ProofFiles
 from node.operations.disk import Disk
 from node.operations.expiry_watch import ExpiryWatch
+from node.operations.history import History
 from node.operations.limits import Allowances
 from node.operations.logging import Log, make_log, quiet_libraries
 from node.operations.metrics import Metrics
@@ -89,6 +95,7 @@ class Node:
     bundles: OfflineExchange
     carrier: FileCarrier
     listeners: Listeners
+    console: Console
     clock_watch: ClockWatch
     _confirmation: LogConfirmation
 
@@ -111,6 +118,7 @@ class Node:
         self.log = log or make_log(settings.node, settings.log_level)
         self.metrics = Metrics()
         self.disk = Disk(self.metrics, self.log)
+        self.history = History(home.history, clock)
         self.failed = asyncio.Event()
         self.failure: ComityError | None = None
         self.tasks = Tasks(self.metrics, self.log, self.failed)
@@ -139,6 +147,7 @@ class Node:
         """
         quiet_libraries()
         self._home.require_private()
+        self._stack.push_async_callback(self.history.save, self.disk)
         LogMarks(self._home.path).require_here()
         await self._or_stop(self._open)
 
@@ -188,7 +197,7 @@ class Node:
             Requester(settings.node, self._keystore.signer(Purpose.HTTP), self._clock),
             lambda: _directory_or_none(directory),
             bootstrap_of(self._home),
-            Reach(settings.delivery.timeout_s, MAX_CONNECTIONS, settings.allow_networks, self.clock_watch.heard),
+            Reach(settings.delivery.timeout_s, MAX_CONNECTIONS, settings.allow_networks, self._heard),
         )
         self._stack.push_async_callback(partners.close)
         context = NodeContext(
@@ -202,6 +211,7 @@ class Node:
             self.metrics,
             self.log,
             self.disk,
+            self.history,
         )
         self.context = context  # the directory's sources are asked through its partners
         directory.listeners.append(self._authorities.note)
@@ -278,11 +288,16 @@ class Node:
         self._stack.push_async_callback(self.listeners.close)
         context = server_context(tls.certificate, tls.key_pem)
         await self.listeners.open(self._public_app, context, self._authorities.add_bound)
-        await self.listeners.open_control(self.bundles, self.carrier, self._home.path / self._settings.control)
+        console = self.console = make_console(NodeWatch(self.http, self._home))
+        await self.listeners.open_admin(build_admin(console), console.bound)
+        control = build_control(self.bundles, self.carrier, self.http)
+        route_control(control, console)
+        await self.listeners.open_control(control, self._home.path / self._settings.control)
         directory, sequencer = self.context.directory, self.context.sequencer
         self.tasks.spawn("directory", lambda: directory.run(self._settings.directory.refresh_s))
         self.tasks.spawn("expiry-watch", self.http.expiry_watch.run)
         self.tasks.spawn("disk-watch", self._watch_disk)
+        self.tasks.spawn("history", lambda: self.history.run(self.disk))
         if sequencer.held is None:
             self._work()
         else:
@@ -335,6 +350,11 @@ class Node:
             self.failed.set()
         else:
             self.tasks.ended(task)
+
+    def _heard(self, partner: str, date: str | None) -> None:
+        """A partner answered, over its pinned connection, with this ``Date`` field."""
+        self.history.answered(partner)
+        self.clock_watch.heard(partner, date)
 
     async def _watch_disk(self) -> None:
         """Watch every folder that the node writes into, and its database's file."""

@@ -114,6 +114,21 @@ class NodeHome:
         return self.path / "cosigned-checkpoint"
 
     @property
+    def history(self) -> Path:
+        """What happened lately, as the operator asks for it."""
+        return self.path / "history.cbor"
+
+    @property
+    def backups(self) -> Path:
+        """Which backups were made, checked and tried out."""
+        return self.path / "backups.json"
+
+    @property
+    def console_name(self) -> Path:
+        """The part of the console's address that other users of this machine do not know."""
+        return self.path / "console-name"
+
+    @property
     def misbehaviour(self) -> Path:
         """The proofs that logs lied."""
         return self.path / "misbehaviour"

@@ -13,7 +13,7 @@ from exchange.cases.calls import CallEntry, Calls
 from exchange.cases.legal_comparison import clocks_of
 from exchange.cases.listing import CaseFilter
 from exchange.cases.parents import ChildView, ParentView
-from exchange.cases.threads import rows_of, shared_state
+from exchange.cases.threads import rows_of, shared_state, state_shown
 from exchange.desk.desk import Desk, utc_now
 from exchange.i18n import _
 from exchange.messaging.drafting.closing import Loss
@@ -140,7 +140,7 @@ class NumberToCall(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class CaseParts:
-    """All that is told of a case, as it stands at ``now``."""
+    """All that is told of a case, as it stands at ``now``; ``unsent`` is its state if its first message never left."""
 
     thread: UUID
     now: datetime
@@ -151,16 +151,19 @@ class CaseParts:
     calls: Calls
     idle: list[dict[str, Any]]
     before: list[UnprovedEntry]
+    unsent: str | None = None
 
     @classmethod
     async def of(cls, desk: Desk, thread: UUID) -> CaseParts:
         """Of a thread; raises as :meth:`DeskCases.by_nation`."""
         cases, rows = await desk.cases.by_nation(thread), await desk.cases.thread(thread)
+        unsent = await desk.cases.unsent(thread)
         due = [item for case in cases.values() for item in deadlines(case, clocks_of(desk.directory, case))]
+        due = due if unsent is None else []  # nobody owes anything of what nobody has
         noted, calls = await desk.cases.notes(thread), await desk.cases.calls(thread)
         idle = await desk.cases.without_effect(thread)
         before = await desk.cases.registered_before(thread)
-        return cls(thread, utc_now(), cases, rows, noted, due, calls, idle, before)
+        return cls(thread, utc_now(), cases, rows, noted, due, calls, idle, before, unsent)
 
 
 async def show_case(desk: Desk, thread: UUID) -> CaseShown:
@@ -173,11 +176,13 @@ def case_object(parts: CaseParts) -> CaseShown:
     now, cases, several = parts.now, parts.cases, tuple(parts.cases.values())
     return {
         "thread": parts.thread,
-        "state": shared_state(cases, now),
-        "nations": {nation: str(case.state_at(now)) for nation, case in cases.items() if nation},
+        "state": shared_state(cases, now, parts.unsent),
+        "nations": {
+            nation: state_shown(str(case.state_at(now)), parts.unsent) for nation, case in cases.items() if nation
+        },
         "assigned_to": parts.noted.assigned_to,
         "waiting_until": parts.noted.waiting_until(now),
-        "targets": rows_of(cases, now),
+        "targets": rows_of(cases, now, parts.unsent),
         "deadlines": parts.due,
         "out_of_order": [
             {
@@ -315,6 +320,13 @@ async def say_to_all(
         raise UsageError(_("say in which cases: --all, or --nation for each"))
     fields = dict(draft)
     return await desk.parents.say(parent_id, str(fields.pop("type", "")), fields, nations=nations, at_once=at_once)
+
+
+async def call_off_parent(
+    desk: Desk, parent_id: UUID, *, reason: str | None = None, nations: Sequence[str] | None = None
+) -> ParentShown:
+    """Call off what is asked of several nations and has not left; raises as :meth:`DeskParents.call_off`."""
+    return parent_object(await desk.parents.call_off(parent_id, reason, nations=nations))
 
 
 # --- Notes of the office ---

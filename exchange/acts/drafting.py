@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, TypedDict
 from uuid import UUID, uuid4
@@ -28,8 +29,15 @@ from exchange.messaging.drafting.templates import (
 )
 from exchange.office.draft_ids import DRAFT_ID, without_draft_id
 from exchange.text.objects import plain
+from exchange.wizard.question import Partner, Situation
+from keys.directory.cards import ContactPointCard, Function
+from keys.directory.search import Wanted, country_of, find
+from keys.directory.view import Directory
 from keys.local.printing import printable_line
-from protocol.errors import UsageError
+from keys.local.translation import language
+from protocol.codes import load_codes
+from protocol.encoding.phrase import phrase
+from protocol.errors import ComityError, UsageError
 from protocol.messages.parse import check_outgoing
 
 
@@ -243,6 +251,84 @@ def require_table(zone: str | None, dates: str, protocol: str, around: int | Non
 def export_in(content: bytes, name: str, form: str, zone: str | None, dates: str) -> Export:
     """What an export holds; raises as :func:`read_export`."""
     return read_export(content, name, form, Times(parse_zone(zone) if zone else None, dates))
+
+
+# --- For a wizard ---
+
+
+@dataclass(frozen=True, slots=True)
+class Taker:
+    """A contact point, and why a message of a type cannot go to it; empty where it can."""
+
+    partner: Partner
+    why_not: str = ""
+
+
+async def situation_of(desk: Desk, message_type: str, zone: tzinfo, now: datetime) -> Situation:
+    """What is known before anything is asked for a message of this type by an officer with this time zone.
+
+    The desk's own block is filled in; the language of the officer's texts is only proposed.
+    """
+    own = dict(await desk.messages.filled({"type": message_type}))
+    written_in = own.pop("language", None) or language().partition("_")[0]
+    named = desk.address.node.upper()
+    if isinstance(authority := own.get("authority"), dict) and named in load_codes("country"):
+        own["authority"] = {"country": named, **authority}
+    return Situation(
+        address=str(desk.address),
+        now=now,
+        zone=zone,
+        language=str(written_in),
+        partners=partners_of(desk, now),
+        own={name: own[name] for name in own if name != "type"},
+    )
+
+
+def partners_of(desk: Desk, now: datetime) -> tuple[Partner, ...]:
+    """The contact points that a message of this desk may go to, by the directory that it has."""
+    directory = desk.directory
+    cards = find(directory, Wanted(functions=(Function.EXCHANGE,)), now)
+    return tuple(_partner(directory, card) for card in cards if card.address != desk.address)
+
+
+def takers_of(desk: Desk, message_type: str, now: datetime) -> tuple[Taker, ...]:
+    """All contact points that the desk's directory has but its own, each with whether a message of a type can go to it,
+    and why not.
+    """
+    directory = desk.directory
+    cards = find(directory, Wanted(inactive=True), now)
+    return tuple(
+        Taker(_partner(directory, card), _why_not(directory, card, message_type, now))
+        for card in cards
+        if card.address != desk.address
+    )
+
+
+def card_zone(desk: Desk) -> str | None:
+    """The time zone on the office's own card; None where the directory at hand has none."""
+    try:
+        return desk.directory.contact_point(desk.address).time_zone
+    except ComityError:
+        return None
+
+
+def _why_not(directory: Directory, card: ContactPointCard, message_type: str, now: datetime) -> str:
+    if Function.EXCHANGE not in card.functions:
+        return phrase("this office reads logs as an auditor, and takes no messages")
+    try:
+        directory.require_active(card.holder, now)
+    except ComityError as problem:
+        return problem.detail
+    if card.reads is not None and message_type not in card.reads:
+        return phrase("the desk of this office is too old for messages of this kind: call it")
+    return ""
+
+
+def _partner(directory: Directory, card: ContactPointCard) -> Partner:
+    """With the country of its card, of its node's, or the one that its node is named by."""
+    named = card.address.node.upper()
+    country = country_of(directory, card) or (named if named in load_codes("country") else None)
+    return Partner(str(card.address), country, card.office, tuple(card.languages))
 
 
 # --- European Production Orders ---

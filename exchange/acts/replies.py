@@ -31,6 +31,29 @@ class PutAside(TypedDict):
     put_aside: bool
 
 
+async def acknowledge(
+    desk: Desk,
+    message_id: UUID,
+    will_answer: str,
+    *,
+    form: str = "message",
+    eta: datetime | None = None,
+    next_update_by: datetime | None = None,
+    remark: str | None = None,
+    language: str | None = None,
+) -> SentMessage:
+    """Say whether a request will be answered, and when; raises as :meth:`DeskReplies.acknowledge`."""
+    return await desk.replies.acknowledge(
+        message_id,
+        will_answer=will_answer,
+        form=form,
+        eta=eta,
+        next_update_by=next_update_by,
+        remark=remark,
+        language=language,
+    )
+
+
 async def open_consultation(
     desk: Desk,
     message_id: UUID,

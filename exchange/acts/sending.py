@@ -23,6 +23,7 @@ from protocol.encoding.phrase import phrase
 from protocol.errors import DuplicateRequestError, InvalidMessageError, LawsDifferError
 from protocol.messages.parse import check_outgoing
 from protocol.messages.types.forward import Forward, can_be_passed_on
+from protocol.messages.types.information import InformationSpontaneous
 
 Draft = Mapping[str, Any]
 
@@ -66,6 +67,15 @@ async def send_checked(desk: Desk, drafts: Sequence[Draft], checks: SendingCheck
         cautions = [caution for part in drafts for caution in await desk.cases.cautions_of_draft(part)]
         _require_no_warning(hints, cautions)
     return SentDrafts(await _send(desk, drafts, checks), duplicates, not_searched, hints)
+
+
+async def send_written(desk: Desk, draft: Draft, *, at_once: bool = False) -> SentMessage:
+    """Send a draft as its type goes: information under conditions is offered first. Raises as :meth:`DeskMessages.send`
+    and :meth:`DeskMessages.offer`.
+    """
+    if draft.get("type") == InformationSpontaneous.TYPE and draft.get("conditions"):
+        return await desk.messages.offer(draft)
+    return await desk.messages.send(draft, at_once=at_once)
 
 
 async def _send(desk: Desk, drafts: Sequence[Draft], checks: SendingChecks) -> list[SentMessage]:

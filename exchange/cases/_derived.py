@@ -25,16 +25,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from exchange.cases.calls import REVIEW_WITHIN, Calls, changed_at
 from exchange.cases.delivery import ALWAYS, NotArrived, missing_of
-from exchange.cases.threads import proved_events
+from exchange.cases.threads import proved_events, state_shown, unsent_state
 from exchange.context.desk_context import DeskContext
 from exchange.store.files import FileTransfer, TransferState
-from exchange.views import Direction, Lane
+from exchange.views import NOT_TAKEN_YET, Direction, Lane
 from protocol.address import Address
 from protocol.encoding import cbor
 from protocol.encoding.instants import to_ms
 from protocol.errors import FileCancelledError
+from protocol.event import EventName
 
 if TYPE_CHECKING:
+    from exchange.store.desk_store import DeskStore
     from exchange.store.rows import Head, StoredMessage, UnprovedEntry
     from protocol.event import Event
     from protocol.lifecycle.case import AnyCase
@@ -158,7 +160,8 @@ class ThreadDerivation:
         parts = [_Case(self, case, thread, calls, noted) for case in cases]
         missing = missing_of(self._store, thread, cases) if cases else []
         files = [] if not cases else list(self._files(rows))
-        due = [part.due(missing, files) if part is parts[0] else part.due() for part in parts]
+        not_taken = [] if not cases else list(_not_taken(rows, self._store))
+        due = [part.due(missing, files, not_taken) if part is parts[0] else part.due() for part in parts]
         derived = _with_index([part for part in due if part is not None]), _encoded([part.standing() for part in parts])
         return derived, [message for _, message, _ in thread if message.thread == message.id]
 
@@ -171,6 +174,27 @@ class ThreadDerivation:
 
     def _read(self, stored: StoredMessage) -> tuple[StoredMessage, Message, Sequence[Event]]:
         return stored, self._parsed.of(stored), proved_events(self._store.receipts.of(stored.head.digest))
+
+
+def _not_taken(rows: Sequence[tuple[int, StoredMessage, Any]], store: DeskStore) -> Iterator[tuple[Head, datetime]]:
+    """The messages with files of which a desk states that it cannot take them, and since when.
+
+    Not where it took them after all, and not any more when files were sent after that: they are the answer to it.
+    """
+    heads = [stored.head for _, stored, _ in rows if stored.head.direction is Direction.SENT]
+    sent = [(head, head.file_set.count) for head in heads if head.file_set is not None]
+    for head, count in sent:
+        events = [event for event in proved_events(store.receipts.of(head.digest)) if event.files is not None]
+        taken = [event for event in events if event.name is EventName.FileHandover]
+        whole = {event.recipient for event in taken if event.files is not None and event.files.count == count}
+        failed = [
+            event.at
+            for event in events
+            if event.name is EventName.FileHandoverFailure
+            and (event.recipient not in whole or not NOT_TAKEN_YET.issuperset(event.reasons))
+        ]
+        if failed and not any(later.sent_at > min(failed) for later, _ in sent):
+            yield head, min(failed)
 
 
 def _is_given_up(transfer: FileTransfer) -> bool:
@@ -202,16 +226,27 @@ class _Case:
         self._peers = list(self._opening.requested) if self._side is Side.REQUESTER else [self._opening.by]
         self._national = clocks_of(derivation._directory(), case)
         self._message = next((m for _, m, _ in thread if m.id == self._opening.message_id), None)
+        self._unsent = unsent_state(self._store, self._opening.thread)
 
     def due(
-        self, missing: Sequence[NotArrived] = (), files: Sequence[tuple[Head, FileTransfer]] = ()
+        self,
+        missing: Sequence[NotArrived] = (),
+        files: Sequence[tuple[Head, FileTransfer]] = (),
+        not_taken: Sequence[tuple[Head, datetime]] = (),
     ) -> list[Any] | None:
-        """What is due, with what is ``missing`` in the thread and ``files`` on their way; None where nothing is."""
+        """What is due, with what is ``missing`` in the thread, ``files`` on their way and those that a desk could not
+        take; None where nothing is.
+        """
         from protocol.lifecycle.deadlines import deadlines
 
-        items = [self._deadline(deadline) for deadline in deadlines(self._case, self._national)]
+        if self._unsent == "called_off":
+            return None
+        # Nobody owes anything of what nobody has.
+        owed = deadlines(self._case, self._national) if self._unsent is None else ()
+        items = [self._deadline(deadline) for deadline in owed]
         items += [self._missing(one) for one in missing]
         items += [self._files_due(head, transfer) for head, transfer in files]
+        items += [self._files_not_taken(head, at) for head, at in not_taken]
         items += self._calls_due()
         items += self._own_authority(told=any(item[2] == _LANE[Lane.OWN_AUTHORITIES] for item in items))
         if not items:
@@ -345,6 +380,14 @@ class _Case:
             item[3], item[14] = False, {"owes": str(head.sender)}
         return item
 
+    def _files_not_taken(self, head: Head, at: datetime) -> list[Any]:
+        """A desk states that it cannot take files of ours: somebody looks why, and sends them again or another way."""
+        due = head.expires_at
+        levels = [(at, "review")]
+        return self._ours(
+            "files_not_taken", Lane.NOT_DELIVERED, due, at, f"comity track {str(head.id)[-SHORT_ID:]}", levels
+        )
+
     def _ours(
         self,
         what: str,
@@ -432,11 +475,15 @@ class _Case:
         turns = {_FIRST, self._opening.at, *self._known_turns()}
         times, states = [], list[str]()
         for at in sorted(turns):
-            state = str(self._case.state_at(at))
+            state = state_shown(str(self._case.state_at(at)), self._unsent_at(at))
             if not states or states[-1] != state:
                 times.append(to_ms(at))
                 states.append(state)
         return times, states
+
+    def _unsent_at(self, at: datetime) -> str | None:
+        """As long as the first message waits for its instant, it does; then it waits for the node."""
+        return "queued" if self._unsent == "scheduled" and at >= self._opening.at else self._unsent
 
     def _known_turns(self) -> Iterator[datetime]:
         if self._opening.wanted_by is not None:

@@ -116,6 +116,11 @@ class Agenda:
         self.derive()
         return self._shown.page(self._store, self._clock(), wanted, limit)
 
+    def lane_counts(self) -> dict[Lane, int]:
+        """How many items each lane has now; of emergencies how many threads."""
+        self.derive()
+        return self._shown.counts(self._store, self._clock())
+
     def due_between(self, begins: datetime, ends: datetime, most: int) -> DueBetween:
         """What is due from ``begins`` up to ``ends``, in the order of time."""
         self.derive()
@@ -207,6 +212,13 @@ class KeptAgenda:
             items += found[:limit]
             more += [lane] if len(found) > limit else []
         return AgendaPage(items, tuple(more))
+
+    def counts(self, store: DeskStore, now: datetime) -> dict[Lane, int]:
+        """How many items each lane has at ``now``, of emergencies how many threads; none of them is made."""
+        self.look(_derived_since(store, self.seq), now)
+        ends = [bisect_left(self._others, (number,), key=_first) for number in range(len(_LANES) + 1)]
+        found = {lane: ends[number + 1] - ends[number] for number, lane in enumerate(_LANES)}
+        return {**found, Lane.EMERGENCIES: len({row.thread for _, row, _ in self._pressing})}
 
     def _lane(self, lane: Lane) -> Iterator[_Entry]:
         """The entries of one lane, in order; nothing behind the last that is asked for is touched."""

@@ -123,9 +123,13 @@ def draft_anew(message_id: UUID, content: bytes, officer: Mapping[str, Any] | No
     return {**draft, **named, REPLACES: str(message_id)}
 
 
-def settled_value(instead: UUID | None, reason: str, by: str, at: datetime) -> bytes:
-    """What is kept of a message that needs nobody any more: ``instead`` was sent, or ``reason`` says why nothing is."""
-    return cbor.encode([instead.bytes if instead else None, reason, by, to_ms(at)])
+def settled_value(instead: UUID | None, reason: str, by: str, at: datetime, *, says_nothing: bool = False) -> bytes:
+    """What is kept of a message that needs nobody any more: ``instead`` was sent, or ``reason`` says why nothing is.
+
+    ``says_nothing``: it counts for nothing in its thread, as if it had not been written.
+    """
+    kept = [instead.bytes if instead else None, reason, by, to_ms(at)]
+    return cbor.encode([*kept, True] if says_nothing else kept)
 
 
 def _has_arrived(events: Iterable[Event], recipient: str) -> bool:

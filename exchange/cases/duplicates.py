@@ -7,12 +7,12 @@ they ask about overlap. It is pointed out, never refused: an office may have its
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from exchange.cases.search import Search
@@ -20,14 +20,17 @@ from exchange.context.parsed import Parsed
 from exchange.store.desk_store import DeskStore
 from exchange.views import Direction
 from protocol.address import Address
+from protocol.encoding.instants import parse_instant
+from protocol.encoding.json_bounds import require_few_items
 from protocol.encoding.phrase import phrase
-from protocol.errors import DuplicateRequestError
+from protocol.errors import ComityError, DuplicateRequestError
 
 if TYPE_CHECKING:
     from protocol.messages.schema.base import Message
     from protocol.messages.schema.identifiers import Identifier
 
 
+_MOST_MEMBERS = 256
 _EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 # These fields identify, by kind; the rest describes.
 _IDENTIFYING: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -145,13 +148,50 @@ def require_no_duplicate(
         raise DuplicateRequestError(phrase("other cases are about the same targets: {names}", names=", ".join(named)))
 
 
+def drafted_subjects(targets: Iterable[Mapping[str, Any]]) -> Iterator[TargetSubject]:
+    """The targets of a draft whose identifier can be read, whatever else it lacks."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from protocol.messages.schema.identifiers import Identifier
+
+    read: TypeAdapter[Identifier] = TypeAdapter(Identifier)
+    for target in targets:
+        try:
+            encoded = json.dumps(target.get("identifier")).encode()
+            require_few_items(encoded, _MOST_MEMBERS)
+            identifier = read.validate_json(encoded)
+        except (ValidationError, ComityError):
+            continue
+        instant = getattr(identifier, "instant", None)
+        for key in subject_keys(identifier):
+            span = (instant, instant) if instant else _drafted_span(target.get("time_window"))
+            yield TargetSubject(str(target.get("target")), key, *span)
+
+
+def _drafted_span(window: Any) -> tuple[datetime, datetime]:
+    """The span of a window; ever, where it has none, or an end that cannot be read."""
+    ends = (window.get("begins_at"), window.get("ends_at")) if isinstance(window, Mapping) else (None, None)
+    try:
+        first, last = (parse_instant(str(end)) if end else ever for end, ever in zip(ends, _EVER, strict=True))
+    except (ComityError, ValueError):
+        return _EVER
+    return first, last
+
+
 def find_duplicates(store: DeskStore, parsed: Parsed, search: Search, message: Message) -> list[Duplicate]:
     """Where other threads of this desk are about targets of ``message``, the newest first."""
+    return find_same(store, parsed, search, subjects_of(message), message.thread)
+
+
+def find_same(
+    store: DeskStore, parsed: Parsed, search: Search, subjects: Iterable[TargetSubject], thread: UUID | None = None
+) -> list[Duplicate]:
+    """Where threads of this desk other than ``thread`` are about these targets, the newest first."""
     found: list[Duplicate] = []
-    for subject in subjects_of(message):
+    for subject in subjects:
         for stored in search.with_subject(subject.key):
             other, head = parsed.of(stored), stored.head
-            if head.thread == message.thread:
+            if head.thread == thread:
                 continue
             found += [
                 Duplicate(

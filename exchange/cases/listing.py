@@ -15,11 +15,12 @@ import cbor2
 
 from exchange.cases.agenda import AGENDA, Agenda, KeptAgenda, addresses_of, without_collections
 from exchange.cases.calls import Calls
+from exchange.cases.threads import send_status
 from exchange.context.desk_context import DeskContext
 from exchange.store.agenda import DerivedRow
 from exchange.store.desk_store import DeskStore
 from exchange.store.rows import Head, Quarantined
-from exchange.views import CasePage, CaseRow, Direction, InboxRow, QuarantineRow, SendStatus
+from exchange.views import CasePage, CaseRow, Direction, InboxRow, QuarantineRow
 from protocol.encoding.instants import from_ms, to_ms
 from protocol.errors import NotFoundError
 
@@ -30,7 +31,9 @@ _ONE_BY_ONE = 512
 
 DerivedNews = tuple[Sequence[Sequence[Any]], Sequence[Sequence[Any]]]
 """Rows of the agenda and of how cases stand (:class:`DerivedRow`), in the order of their numbers."""
-_SETTLED = frozenset({"answered", "closed", "refused", "withdrawn", "impossible", "supplement_due", "preserved"})
+_SETTLED = frozenset(
+    {"answered", "closed", "refused", "withdrawn", "impossible", "supplement_due", "preserved", "called_off"}
+)
 
 
 def inbox_row(store: DeskStore, sequence: int, head: Head, opened_at: datetime | None) -> InboxRow:
@@ -49,19 +52,10 @@ def inbox_row(store: DeskStore, sequence: int, head: Head, opened_at: datetime |
         stored_at=head.stored_at,
         expires_at=head.expires_at,
         opened_at=opened_at,
-        status=send_status(store, head) if head.direction is Direction.SENT else None,
+        status=send_status(store, head.id) if head.direction is Direction.SENT else None,
         sequence=sequence,
         suspected=Calls.of(store.calls.of(head.thread)).suspected,
     )
-
-
-def send_status(store: DeskStore, head: Head) -> SendStatus:
-    """Where a sent message stands at its first hop."""
-    if store.outbox.is_held(head.id):
-        return SendStatus.SCHEDULED
-    if store.outbox.has(head.id):
-        return SendStatus.QUEUED
-    return SendStatus.REFUSED if store.refusals.of(head.id) else SendStatus.SUBMITTED
 
 
 def emergencies_first(rows: Sequence[InboxRow], pinned: Sequence[InboxRow] = ()) -> list[InboxRow]:

@@ -12,8 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from exchange.cases.listing import send_status
-from exchange.cases.threads import rows_of, shared_state, thread_messages
+from exchange.cases.threads import rows_of, send_status, shared_state, thread_messages, unsent_state
 from exchange.context.parsed import Parsed
 from exchange.store.desk_store import DeskStore
 from exchange.store.rows import Parent
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
 # The least far first.
 _PROGRESS = (
+    SendStatus.CALLED_OFF,
     SendStatus.REFUSED,
     SendStatus.PROPOSED,
     SendStatus.QUEUED,
@@ -114,16 +114,17 @@ def _child_view(
     head = store.messages.head(child.thread).head
     refusal = store.refusals.of(head.id)
     cases = own_cases(thread_messages(store, parsed, child.thread), str(own))
-    due = [item for case in cases.values() for item in deadlines(case) if item.due is not None]
+    unsent = unsent_state(store, child.thread)
+    due = [item for case in cases.values() for item in deadlines(case) if item.due is not None and unsent is None]
     return ChildView(
         nation=child.nation,
         thread=child.thread,
         own_reference=child.own_reference,
         sent_at=child.sent_at,
-        status=send_status(store, head),
+        status=send_status(store, head.id),
         error=refusal.code if refusal is not None else None,
-        state=shared_state(cases, now),
-        targets=tuple(rows_of(cases, now)),
+        state=shared_state(cases, now, unsent),
+        targets=tuple(rows_of(cases, now, unsent)),
         due=min(due, key=lambda item: item.due or now, default=None),
     )
 

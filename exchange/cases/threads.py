@@ -12,7 +12,17 @@ from uuid import UUID
 from exchange.context.parsed import Parsed
 from exchange.store.desk_store import DeskStore
 from exchange.store.rows import Head, StoredMessage, StoredReceipt
-from exchange.views import Clocks, InboxRow, NationCase, ReceiptRow, RecipientTracking, TargetRow, Tracking
+from exchange.views import (
+    Clocks,
+    Direction,
+    InboxRow,
+    NationCase,
+    ReceiptRow,
+    RecipientTracking,
+    SendStatus,
+    TargetRow,
+    Tracking,
+)
 from keys.directory.routes import node_path
 from keys.directory.view import Directory
 from protocol.address import Address
@@ -40,6 +50,47 @@ _PROGRESS = (
     EventName.ContentAccessTracking,
 )
 _RANK = {name.value: rank for rank, name in enumerate(_PROGRESS)}
+
+
+_FIRST_STATE = "submitted"
+_UNSENT = {
+    SendStatus.SCHEDULED: "scheduled",
+    SendStatus.QUEUED: "queued",
+    SendStatus.REFUSED: "not_sent",
+    SendStatus.CALLED_OFF: "called_off",
+}
+
+
+def send_status(store: DeskStore, message_id: UUID) -> SendStatus:
+    """Where a message of this desk stands at its first hop."""
+    if store.outbox.is_held(message_id):
+        return SendStatus.SCHEDULED
+    if store.outbox.has(message_id):
+        return SendStatus.QUEUED
+    refusal = store.refusals.of(message_id)
+    if refusal is None:
+        return SendStatus.SUBMITTED
+    return SendStatus.CALLED_OFF if refusal.called_off else SendStatus.REFUSED
+
+
+def unsent_state(store: DeskStore, thread: UUID) -> str | None:
+    """The state of a case whose first message did not leave this desk; None where it did, or came here.
+
+    A lifecycle begins with a request that was submitted. As long as it is not, that would be said of what nobody has.
+    """
+    try:
+        head = store.messages.head(thread).head
+    except NotFoundError:
+        return None
+    return _UNSENT.get(send_status(store, head.id)) if head.direction is Direction.SENT else None
+
+
+def state_shown(state: str, unsent: str | None) -> str:
+    """The state of a case, or of a target of it, as it is shown: ``unsent`` (:func:`unsent_state`) before its first.
+
+    A case that was called off is that, whatever else was said in it.
+    """
+    return unsent if unsent is not None and (state == _FIRST_STATE or unsent == "called_off") else state
 
 
 def thread_messages(store: DeskStore, parsed: Parsed, thread: UUID) -> list[ThreadMessage]:
@@ -84,6 +135,8 @@ def check_next_step(
 
     if message.thread == message.id:
         return
+    if unsent_state(store, message.thread) == "called_off":
+        raise NoEffectError(phrase("the case was called off before its first message left: nobody has it"))
     whole = thread_messages(store, parsed, message.thread)
     if not whole:
         raise NotFoundError(phrase("this desk has no thread {thread}", thread=message.thread))
@@ -123,60 +176,71 @@ def tracking(
     now: datetime,
     ways: Ways | None = None,
     national: NationalClocks = NO_NATIONAL_CLOCKS,
+    unsent: str | None = None,
 ) -> Tracking:
     """Where a message and its case stand at ``now``; ``ways``: the nodes to each recipient (None: the direct ones).
 
-    ``national`` are the requested nation's own clocks.
+    ``national`` are the requested nation's own clocks, ``unsent`` is as of :func:`unsent_state`: then nothing is due.
     """
     from protocol.lifecycle.clocks import acknowledgement_due, expiry_warnings
     from protocol.lifecycle.deadlines import deadlines, overdue
     from protocol.lifecycle.preservation import PreservationCase
 
-    direct = {recipient: (row.sender.node, recipient.node) for recipient in row.recipients}
     preservation = case if isinstance(case, PreservationCase) else None
     return Tracking(
         row=row,
-        recipients=tuple(_recipient(recipient, receipts, ways or direct) for recipient in row.recipients),
+        recipients=recipients_tracked(row, receipts, ways),
         case=case,
-        state=str(case.state_at(now)),
-        targets=tuple(target_rows(case, now)),
+        state=state_shown(str(case.state_at(now)), unsent),
+        targets=tuple(target_rows(case, now, unsent)),
         clocks=Clocks(
             acknowledgement_due=acknowledgement_due(case, national),
-            acknowledgement_overdue=any(late.what == "acknowledgement" for late in overdue(case, now, national)),
+            acknowledgement_overdue=unsent is None
+            and any(late.what == "acknowledgement" for late in overdue(case, now, national)),
             answer_eta=case.eta,
             next_update_by=case.next_update_by,
             expires_at=preservation.expires_at if preservation else None,
             warnings=expiry_warnings(preservation, now) if preservation else (),
-            deadlines=deadlines(case, national),
+            deadlines=deadlines(case, national) if unsent is None else (),
         ),
     )
 
 
-def of_several(tracked: Tracking, cases: Mapping[str, AnyCase], now: datetime) -> Tracking:
+def recipients_tracked(
+    row: InboxRow, receipts: Sequence[ReceiptRow], ways: Ways | None = None
+) -> tuple[RecipientTracking, ...]:
+    """What is proved of a message for each recipient; ``ways`` as of :func:`tracking`."""
+    direct = {recipient: (row.sender.node, recipient.node) for recipient in row.recipients}
+    return tuple(_recipient(recipient, receipts, ways or direct) for recipient in row.recipients)
+
+
+def of_several(tracked: Tracking, cases: Mapping[str, AnyCase], now: datetime, unsent: str | None = None) -> Tracking:
     """``tracked`` with the case of each nation, where there are several."""
     if len(cases) < 2:
         return tracked
-    nations = tuple(NationCase(nation, str(case.state_at(now)), case) for nation, case in cases.items())
-    return replace(tracked, state=shared_state(cases, now), targets=tuple(rows_of(cases, now)), nations=nations)
+    states = {nation: state_shown(str(case.state_at(now)), unsent) for nation, case in cases.items()}
+    nations = tuple(NationCase(nation, states[nation], case) for nation, case in cases.items())
+    shared, rows = shared_state(cases, now, unsent), rows_of(cases, now, unsent)
+    return replace(tracked, state=shared, targets=tuple(rows), nations=nations)
 
 
-def shared_state(cases: Mapping[str, AnyCase], now: datetime) -> str:
-    """The state that all of the cases are in; by_nation where they differ."""
-    states = {str(case.state_at(now)) for case in cases.values()}
+def shared_state(cases: Mapping[str, AnyCase], now: datetime, unsent: str | None = None) -> str:
+    """The state that all of the cases are in; by_nation where they differ. ``unsent``: :func:`unsent_state`."""
+    states = {state_shown(str(case.state_at(now)), unsent) for case in cases.values()}
     return states.pop() if len(states) == 1 else "by_nation"
 
 
-def rows_of(cases: Mapping[str, AnyCase], now: datetime) -> list[TargetRow]:
+def rows_of(cases: Mapping[str, AnyCase], now: datetime, unsent: str | None = None) -> list[TargetRow]:
     """The targets of all of the cases; each says its nation where there are several."""
     several = len(cases) > 1
     return [
         replace(row, nation=nation) if several else row
         for nation, case in cases.items()
-        for row in target_rows(case, now)
+        for row in target_rows(case, now, unsent)
     ]
 
 
-def target_rows(case: AnyCase, now: datetime) -> list[TargetRow]:
+def target_rows(case: AnyCase, now: datetime, unsent: str | None = None) -> list[TargetRow]:
     """The targets of the request at ``now``; none of a thread that asks for nothing."""
     from protocol.lifecycle.assistance import AssistanceCase
     from protocol.lifecycle.preservation import PreservationCase, state_at
@@ -185,7 +249,7 @@ def target_rows(case: AnyCase, now: datetime) -> list[TargetRow]:
         return [
             TargetRow(
                 target=target.name,
-                state=str(state_at(target, now)),
+                state=state_shown(str(state_at(target, now)), unsent),
                 expires_at=target.expires_at,
                 expiry_suspended=target.expiry_suspended,
                 refusal_ground=target.refusal_ground,
@@ -198,7 +262,7 @@ def target_rows(case: AnyCase, now: datetime) -> list[TargetRow]:
         return [
             TargetRow(
                 target=target.name,
-                state=str(case.target_state_at(target, now)),
+                state=state_shown(str(case.target_state_at(target, now)), unsent),
                 expires_at=None,
                 expiry_suspended=False,
                 refusal_ground=target.refusal_ground,

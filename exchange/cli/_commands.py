@@ -114,6 +114,14 @@ ROWS = (
         ),
     ),
     CommandRow(
+        "call-off",
+        "exchange.cli.messages.acts:call_off",
+        _(
+            "Call a message off that waits for its time on this desk; nobody learns of it.\n\n"
+            "Example: comity call-off 7f3a --reason 'The account was found closed.'"
+        ),
+    ),
+    CommandRow(
         "note",
         "exchange.cli.messages.acts:note",
         _("Send a note in a case, or on a service matter.\n\nExample: comity note 7f3a 'The provider opens at 8:00.'"),

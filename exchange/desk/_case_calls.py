@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Unpack
 from uuid import UUID
 
@@ -27,7 +29,7 @@ from exchange.store.rows import Head, UnprovedEntry
 from exchange.views import Direction
 from protocol.address import Address
 from protocol.encoding.phrase import phrase
-from protocol.errors import AlreadyRegisteredError, UnavailableError
+from protocol.errors import AlreadyRegisteredError, NotFoundError, UnavailableError
 
 
 class CaseCalls:
@@ -44,6 +46,15 @@ class CaseCalls:
         """
         await self._refresh(message_id)
         return await self._in_thread(lambda: self._sheet(message_id))
+
+    @in_desk_thread
+    def call_sheets(self, messages: Iterable[UUID]) -> dict[UUID, CallSheet]:
+        """As :meth:`call_sheet` of each, by what this desk has of the directory; one that is not known is left out."""
+        found = {}
+        for message in messages:
+            with suppress(NotFoundError):
+                found[message] = self._sheet(message)
+        return found
 
     @in_desk_thread
     def calls(self, thread: UUID) -> Calls:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ from exchange.files.book import appended, attachments_of
 from exchange.files.carried import CarriedFiles
 from exchange.files.opening import FileOpening, ToOpen
 from exchange.files.progress import Meter, Told, nobody
-from exchange.files.sealing import Stop, WantedFile, sealed_file_of
+from exchange.files.sealing import Stop, UploadedFile, WantedFile, sealed_file_of
 from exchange.files.shelf import fetched_place
 from exchange.files.shown import (
     CancelledFiles,
@@ -41,7 +42,7 @@ from exchange.files.shown import (
     file_tracking,
 )
 from exchange.files.stoppable import stoppable
-from exchange.files.support import require_supported
+from exchange.files.support import require_sizes_supported, require_supported
 from exchange.office.officers import READERS, Role
 from exchange.office.processing_log import Giving, scan_records
 from exchange.store.files import FileTransfer, TransferState
@@ -118,6 +119,19 @@ class DeskFiles:
         attachments = await self._works.attaching.seal(wanted, owner_of(draft), told)
         return appended(draft, attachments)
 
+    async def take_arriving(self, draft: Draft, arriving: UploadedFile) -> dict[str, Any]:
+        """The attachment of a file that comes piece by piece, sealed for a draft; the caller saves it into the draft.
+
+        Raises as :meth:`attach` and :meth:`FileSealing.seal_arriving`.
+        """
+        self._works.acting.require(Role.DRAFTER, Role.RELEASER)
+        require_sizes_supported(self._context, draft, [arriving.most_bytes])
+        return await self._works.attaching.seal_arriving(arriving, owner_of(draft))
+
+    async def room(self) -> int:
+        """How many bytes files may still have on this desk's disk."""
+        return await asyncio.to_thread(self._book.shelf.room)
+
     # --- How far they are ---
 
     async def listed(self, message_id: UUID | None = None, *, ask: bool = False) -> list[MessageFiles]:
@@ -141,6 +155,16 @@ class DeskFiles:
             for one, known in zip(found, tracked, strict=False)
         ]
         return told + found[_ASKED_AT_ONCE:]
+
+    async def of_messages(self, messages: Sequence[UUID]) -> list[MessageFiles]:
+        """The files of those of the messages that have some, in their order."""
+        self._works.acting.require(*READERS)
+
+        def look() -> list[MessageFiles]:
+            transfers = (self._store.files.transfer(message) for message in messages)
+            return [self._listed(one) for one in transfers if one is not None]
+
+        return await self._in_thread(look)
 
     async def progress(self, message_id: UUID) -> FileTransfer:
         """How far the files of a message are; raises :class:`NotFoundError` for one without."""
@@ -276,37 +300,56 @@ class DeskFiles:
 
         originals = [str(here.attachments[number]["name"]) for number in chosen]
         targets = [target] if target is not None else [folder / name for name in distinct_names(originals)]
-        opened = list[OpenedFile]()
+        opened, done, refused = list[OpenedFile](), list[int](), list[ComityError]()
         try:
             for number, place in zip(chosen, targets, strict=True):
-                opened.append(await self._open(here, number, place, told))
-        finally:  # where one is refused, those before it are with the officer all the same
-            if opened:
-                await self._state_opened(here, chosen[: len(opened)])
+                try:
+                    opened.append(await self._open(here, number, place, told))
+                except (FileInfectedError, FileNotScannedError) as problem:
+                    refused.append(problem)  # the verdict on one file keeps no other from the officer
+                else:
+                    done.append(number)
+        finally:  # where one is refused, the others are with the officer all the same
+            if done:
+                await self._state_opened(here, done)
+        if refused:
+            count = f"; others were opened: {len(opened)}" if opened else ""
+            raise type(refused[0])("; ".join(problem.detail for problem in refused) + count)
         return opened
 
     async def verify(self, message_id: UUID, told: Told = nobody) -> list[VerifiedFile]:
-        """Compare the sealed files that are here with their names, keys and hashes; nothing is written.
+        """Compare the sealed files that are here with their names, keys and hashes; no file is written.
+
+        One that is not what its sender signed is kept apart, and that is stated, as where it is opened.
 
         Raises :class:`NotFoundError`, :class:`ErasedError`.
         """
         self._works.acting.require(*READERS)
         here = await self._in_thread(lambda: self._here(message_id))
+        problems = list[ComityError | None]()
 
         def check(stop: Stop) -> list[VerifiedFile]:
             opening, found = FileOpening(self._book.shelf, stop), list[VerifiedFile]()
+            problems.clear()
             meter = Meter("checking", sum(int(one["size_bytes"]) for one in here.attachments), told)
             for number, (attachment, place) in enumerate(zip(here.attachments, here.places, strict=True)):
                 name = str(attachment["name"])
                 try:
                     opening.verify(attachment, place, meter)
                 except ComityError as problem:
+                    problems.append(problem)
                     found.append(VerifiedFile(number, name, False, problem.code, problem.detail))
                 else:
+                    problems.append(None)
                     found.append(VerifiedFile(number, name, True))
             return found
 
-        return await stoppable(check)
+        found = await stoppable(check)
+        for one, problem in zip(found, problems, strict=True):
+            if isinstance(problem, _SENDERS_FAULT):
+                with suppress(FileAlteredError):  # the disk's doing: it is fetched anew
+                    await self._blame(here, one.number, problem)
+        return found
 
     # --- Inside ---
 

@@ -7,8 +7,8 @@ from functools import wraps
 from typing import Any, Protocol, TypeVar, cast
 from uuid import UUID
 
-from exchange.cases.listing import send_status
 from exchange.cases.parents import grouped
+from exchange.cases.threads import send_status
 from exchange.desk._works import Works
 from exchange.files.given import note_done_before, note_sent
 from exchange.messaging.once import Claim, OvertakenError, claim_of, claiming, current_claim
@@ -63,7 +63,7 @@ async def as_they_are(works: Works, results: Sequence[OnceResult]) -> list[SentM
             head = store.messages.head(result.id).head
             refusal = store.refusals.of(head.id)
             receipts = tuple(judge.row(one.receipt, None) for one in store.receipts.of(head.digest) if not one.error)
-            status = send_status(store, head)
+            status = send_status(store, head.id)
             error, reason = (refusal.code, refusal.detail) if refusal is not None else (None, None)
             at = head.sent_at if status is SendStatus.SCHEDULED else None
             shown.append(SentMessage(head.id, head.thread, head.digest, status, receipts, error, reason, goes_at=at))

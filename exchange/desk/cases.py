@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from hashlib import sha256
@@ -35,21 +35,33 @@ from exchange.cases.contact_tests import (
     unanswered_tests,
 )
 from exchange.cases.delivery import draft_anew, require_lost, settled_value
-from exchange.cases.duplicates import Duplicate, find_duplicates
+from exchange.cases.duplicates import Duplicate, drafted_subjects, find_duplicates, find_same
 from exchange.cases.listing import CaseFilter, inbox_row
 from exchange.cases.parents import parents_found
 from exchange.cases.standing import without_effect_in
-from exchange.cases.threads import thread_messages
+from exchange.cases.threads import recipients_tracked, thread_messages, unsent_state, ways_of
 from exchange.context.worker import in_desk_thread
 from exchange.desk._case_calls import CaseCalls
 from exchange.desk._once import sends_once
+from exchange.desk._reading import receipt_rows
 from exchange.desk._works import Draft, Works
 from exchange.desk.messages import DeskMessages
 from exchange.messaging.drafting.closing import LAPSE, Loss, losses
 from exchange.messaging.once import given_key, under_key
 from exchange.office.case_notes import CaseEntry, Casework, EntryKind
 from exchange.office.officers import READERS, check_line
-from exchange.views import AgendaItem, AgendaPage, CasePage, CaseRow, Caution, InboxRow, SearchResult, SentMessage
+from exchange.views import (
+    AgendaItem,
+    AgendaPage,
+    CasePage,
+    CaseRow,
+    Caution,
+    InboxRow,
+    Lane,
+    RecipientTracking,
+    SearchResult,
+    SentMessage,
+)
 from keys.directory.view import Directory
 from keys.local.files import acquire_lock, release_lock
 from protocol.address import Address
@@ -106,6 +118,18 @@ class DeskCases(CaseCalls):
         return [inbox_row(self._store, seq, stored.head, opened_at) for seq, stored, opened_at in rows]
 
     @in_desk_thread
+    def tracked(self, messages: Iterable[UUID]) -> dict[UUID, tuple[RecipientTracking, ...]]:
+        """What is proved of each of these messages for each recipient; one that is not known is left out."""
+        found = {}
+        for message in messages:
+            with suppress(NotFoundError):
+                seq, head, opened_at = self._store.messages.head(message)
+                row = inbox_row(self._store, seq, head, opened_at)
+                receipts = receipt_rows(self._works, head)
+                found[message] = recipients_tracked(row, receipts, ways_of(self._context.directory, row))
+        return found
+
+    @in_desk_thread
     def without_effect(self, thread: UUID) -> list[dict[str, Any]]:
         """The messages of a thread that do nothing in it, as objects: ``message``, ``rule`` and ``reason`` (a phrase).
 
@@ -115,6 +139,11 @@ class DeskCases(CaseCalls):
             {"message": message, "rule": none.code, "reason": str(none), "counts": counts}
             for message, none, counts in without_effect_in(self._store, self._works.context.parsed, thread)
         ]
+
+    @in_desk_thread
+    def unsent(self, thread: UUID) -> str | None:
+        """The state of a case whose first message did not leave this desk; None where it did, or came here."""
+        return unsent_state(self._store, thread)
 
     @in_desk_thread
     def case(self, thread: UUID, nation: str | None = None) -> AnyCase:
@@ -267,6 +296,11 @@ class DeskCases(CaseCalls):
         return self._works.agenda.page(wanted or AgendaFilter(), limit)
 
     @in_desk_thread
+    def lane_counts(self) -> dict[Lane, int]:
+        """How many things are due in each lane of the agenda; of emergencies how many there are."""
+        return self._works.agenda.lane_counts()
+
+    @in_desk_thread
     def due_between(self, begins: datetime, ends: datetime, *, most: int = 500) -> DueBetween:
         """What is due from ``begins`` up to ``ends``, in the order of time: the first so many, and when all are."""
         return self._works.agenda.due_between(begins, ends, most)
@@ -402,6 +436,16 @@ class DeskCases(CaseCalls):
         from exchange.files.given import names_given
 
         return expecting(self._works.outbox.filled(draft), names_given())
+
+    @in_desk_thread
+    def duplicates_of_targets(self, targets: Sequence[Mapping[str, Any]]) -> list[Duplicate]:
+        """As :meth:`duplicates`, for the targets of a draft that lacks other things yet."""
+        works = self._works
+        works.search.index(INDEXED_BEFORE_SENDING)
+        found = find_same(self._store, self._parsed, works.search, drafted_subjects(targets))
+        if found:
+            works.keep_record(works.book.record(Operation.COMBINATION, "duplicates", count=len(found)))
+        return found
 
     # --- The law of the other nation ---
 

@@ -23,7 +23,7 @@ from uuid import UUID
 from exchange.cases.duplicates import require_no_duplicate
 from exchange.cases.listing import emergencies_first, inbox_row, pressing_rows, quarantine_row
 from exchange.cases.parents import grouped
-from exchange.cases.threads import of_several, thread_messages, tracking, ways_of
+from exchange.cases.threads import of_several, thread_messages, tracking, unsent_state, ways_of
 from exchange.context.worker import in_desk_thread
 from exchange.desk._once import as_they_are, done_once, sends_once
 from exchange.desk._opening import once_consented, require_open
@@ -34,7 +34,7 @@ from exchange.messaging.offline import BundleImport
 from exchange.messaging.once import Claim, claim_of, current_claim
 from exchange.messaging.outbox import Composed
 from exchange.office.draft_ids import DRAFT_ID, common_draft_id, without_draft_id
-from exchange.office.officers import READERS
+from exchange.office.officers import READERS, Role
 from exchange.office.release import KeptDraft
 from exchange.store.rows import OnceResult, PendingStatement
 from exchange.views import (
@@ -230,6 +230,12 @@ class DeskMessages:
         own = [self._works.outbox.filled(draft) for draft in drafts]
         kept = await self._in_thread(lambda: office.propose(own, check, note, offered=offered))
         return [SentMessage(one.id, _thread_of(one), b"", SendStatus.PROPOSED) for one in kept]
+
+    @in_desk_thread
+    def needs_release(self, draft: Draft) -> bool:
+        """Whether a draft, were it sent, would wait for another officer; raises as :meth:`send` for who may not."""
+        offered = draft.get("type") == "information.spontaneous" and bool(draft.get("conditions"))
+        return self._works.office.needs_release(str(draft.get("type")), offered=offered, draft=draft)
 
     @in_desk_thread
     def filled(self, draft: Draft) -> dict[str, Any]:
@@ -441,6 +447,16 @@ class DeskMessages:
         return resolved(self._store, text)
 
     @in_desk_thread
+    def call_off(self, message_id: UUID, reason: str | None = None) -> InboxRow:
+        """Keep a message back that waits for its instant on this desk: nobody learns of it; recorded, with the reason.
+
+        Raises as :meth:`Outbox.call_off`: a message that left is withdrawn, or taken back, and its recipients learn it.
+        """
+        self._works.acting.require(Role.DRAFTER, Role.RELEASER)
+        self._works.outbox.call_off(message_id, reason)
+        return inbox_row(self._store, *self._store.messages.head(message_id))
+
+    @in_desk_thread
     def row(self, message_id: UUID) -> InboxRow:
         """A message as a list shows it; raises :class:`NotFoundError`."""
         return inbox_row(self._store, *self._store.messages.head(message_id))
@@ -464,7 +480,9 @@ class DeskMessages:
         row = inbox_row(self._store, seq, head, opened_at)
         ways, national = ways_of(directory, row), clocks_of(directory, case)
         now = self._clock()
-        tracked = of_several(tracking(row, receipt_rows(self._works, head), case, now, ways, national), cases, now)
+        unsent = unsent_state(self._store, head.thread)
+        tracked = tracking(row, receipt_rows(self._works, head), case, now, ways, national, unsent)
+        tracked = of_several(tracked, cases, now, unsent)
         # The state follows from contents alone: where none is left, nobody can say any more what it was.
         return tracked if messages else replace(tracked, state="erased")
 

@@ -16,12 +16,14 @@ from typing import Any
 from uuid import UUID
 
 from exchange.cases.parents import ParentView, parent_view, parent_with, resolved_parent
+from exchange.cases.threads import unsent_state
 from exchange.context.worker import in_desk_thread
 from exchange.desk._once import done_once
 from exchange.desk._works import Draft, Works
 from exchange.desk.messages import DeskMessages
 from exchange.messaging.once import claim_of
 from exchange.office.draft_ids import draft_id_of, without_draft_id
+from exchange.office.officers import Role
 from exchange.store.rows import Parent
 from exchange.views import SentMessage
 from protocol.encoding.phrase import phrase
@@ -84,8 +86,8 @@ class DeskParents:
     ) -> list[SentMessage]:
         """Say the same in the cases with these nations, or (None) in all: a message in each, in its own thread.
 
-        They go at instants of their own, as the requests did. Without a key the ``draft_id`` of the fields is theirs:
-        the same words are said once (:mod:`exchange.messaging.once`).
+        They go at instants of their own, as the requests did; none to a nation whose request was called off. Without a
+        key the ``draft_id`` of the fields is theirs: the same words are said once (:mod:`exchange.messaging.once`).
 
         Raises :class:`NotFoundError`, :class:`UsageError` for a nation that was not asked, and as
         :meth:`DeskMessages.send_many`; then nothing is sent in any of the cases.
@@ -97,7 +99,12 @@ class DeskParents:
 
         def drafts() -> list[Draft]:
             parent = parent_with(self._store, parent_id)
-            written = [self._draft(thread, reply_type, said) for thread in _threads(parent, nations)]
+            threads = [
+                thread
+                for thread in _threads(parent, nations)
+                if nations is not None or unsent_state(self._store, thread) != "called_off"
+            ]
+            written = [self._draft(thread, reply_type, said) for thread in threads]
             return works.fanning.spread(written, at_once=at_once)
 
         async def say(done: int) -> list[SentMessage]:
@@ -109,6 +116,23 @@ class DeskParents:
             return await works.node_sync.send(written, None)
 
         return await done_once(works, claim_of("say", asked, own), say)
+
+    @in_desk_thread
+    def call_off(
+        self, parent_id: UUID, reason: str | None = None, *, nations: Collection[str] | None = None
+    ) -> ParentView:
+        """Keep back what is asked of these nations (None: of all) and still waits for its instant; nobody learns of it.
+
+        How the case with each nation then stands: where it had left, that says so. Raises :class:`NotFoundError`,
+        :class:`UsageError` for a nation that was not asked, and as :meth:`DeskMessages.call_off` where none waits.
+        """
+        self._works.acting.require(Role.DRAFTER, Role.RELEASER)
+        with self._store.database.transaction():
+            threads = _threads(parent_with(self._store, parent_id), nations)
+            waiting = [thread for thread in threads if self._store.outbox.is_held(thread)]
+            for thread in waiting or threads[:1]:
+                self._works.outbox.call_off(thread, reason)
+        return self._view(parent_with(self._store, parent_id))
 
     def _draft(self, thread: UUID, reply_type: str, fields: Mapping[str, Any]) -> Draft:
         own = {name: value for name, value in fields.items() if name not in _OF_ONE_CASE}

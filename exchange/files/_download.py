@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -22,14 +23,23 @@ from exchange.files.shelf import fetched_place
 from exchange.link.link import NodeLink
 from exchange.office.hash_only import require_allowed
 from exchange.store.files import FileTransfer, TransferState
-from exchange.store.rows import MessageRef
-from protocol.errors import ComityError, ErasedError, FileNotHereError, PeerFailedError
+from exchange.store.rows import MessageRef, PendingStatement
+from protocol.errors import (
+    ComityError,
+    ErasedError,
+    FileByHashOnlyError,
+    FileNotHereError,
+    PeerFailedError,
+    StorageFullError,
+)
 from protocol.event import EventName
 from protocol.files.file_list import FileList, encode_list
 from protocol.files.logged import LARGE_FILE_BYTES, one_file, whole_set
 from protocol.http.files import FilesHeld, FilesShare, FilesWanted, Ranges, SegmentSent, SegmentsWanted
 
 _SETTLED_AT_ONCE = 256
+# These are this desk's own: the node has the files, and the sender is told why they are not taken.
+_DESK_CANNOT = (StorageFullError, FileByHashOnlyError)
 # While files come to the node, it is asked again after so long, and given up for a while when nothing comes.
 _PAUSE_FIRST_S, _PAUSE_MOST_S, _FOLLOWED_S = 0.05, 0.5, 3.0
 _NOT_THERE_YET = FileNotHereError("the sender's files have not arrived at the node yet")
@@ -70,6 +80,7 @@ class Downloading:
         self._book = book
         self._stating = stating
         self._at_once = context.settings.files.requests_at_once
+        self._told = set[tuple[UUID, str]]()  # what this program stated of its own troubles
 
     async def run(self, transfer: FileTransfer, told: Told = nobody) -> FileTransfer:
         """Fetch what the node has and this desk lacks; how it then stands. A refusal is in it, and not raised.
@@ -88,12 +99,34 @@ class Downloading:
                 return await noted.note(TransferState.GONE, problem)
             except ComityError as problem:
                 state = TransferState.HELD_UP if problem.retryable else TransferState.FAILED
-                return await noted.note(state, problem)
+                after = await noted.note(state, problem)
+                await self._tell_sender(transfer, problem)
+                return after
             finally:
                 if coming is not None:
                     for one in coming.arriving:
                         one.close()
                     await self._clear_if_erased(coming)
+
+    async def _tell_sender(self, before: FileTransfer, problem: ComityError) -> None:
+        """State that this desk cannot take the files, where it is this desk that cannot.
+
+        A disk that is full now may have room the next time: that is stated when it is so again. A node logs no reason
+        of one message twice.
+        """
+        lasts = not problem.retryable or before.error == problem.code
+        if not isinstance(problem, _DESK_CANNOT) or not lasts or (before.message, problem.code) in self._told:
+            return
+
+        def about() -> PendingStatement:
+            stored = self._context.store.messages.get(before.message)
+            files = FileList.of(map(sealed_file_of, attachments_of(self._context.parsed.of(stored))))
+            failure, ref = EventName.FileHandoverFailure, stored.head.ref
+            return self._stating.signed(failure, ref, whole_set(files), (problem.code,))
+
+        with suppress(ErasedError):
+            await self._stating.state(await self._context.in_thread(about))
+            self._told.add((before.message, problem.code))
 
     async def _clear_if_erased(self, coming: _Coming) -> None:
         """Leave nothing of files whose case was erased while they came."""

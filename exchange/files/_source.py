@@ -86,9 +86,17 @@ def read_into(descriptor: int, block: memoryview) -> int:
     return filled
 
 
+def name_given(text: str) -> str:
+    """As :func:`name_in_message`, of a name that another program sent, perhaps with a path of its own system."""
+    return _cleaned(re.split(r"[/\\]", text)[-1].encode("utf-8", "replace").decode("utf-8", "replace"))
+
+
 def name_in_message(path: Path) -> str:
     """The name that a message gives a file: without what the schema of messages refuses in one."""
-    raw = os.fsencode(path.name).decode("utf-8", "replace")
+    return _cleaned(os.fsencode(path.name).decode("utf-8", "replace"))
+
+
+def _cleaned(raw: str) -> str:
     kept = "".join("_" if unicodedata.category(one)[0] == "C" or one == "\ufffd" else one for one in raw)
     name = _RESERVED.sub("_", unicodedata.normalize("NFC", kept))
     name = " ".join(name.split()).strip(" .")

@@ -14,6 +14,17 @@ from protocol.statement import DeskStatement, sign_statement
 MakeStatements = Callable[[Sequence[PendingStatement]], Awaitable[int]]
 
 
+def signed_of_files(
+    context: DeskContext, event: EventName, about: MessageRef, files: LoggedFiles, reasons: tuple[str, ...] = ()
+) -> PendingStatement:
+    """A statement of this desk about files of a message, not kept yet."""
+    codes = tuple(reason[:MAX_REASON_CHARS] for reason in reasons)
+    at = truncate(context.clock())
+    stated = DeskStatement(event, about.id, about.digest, context.address, at, codes, files)
+    key = about.digest + event.value.encode() + files.root
+    return PendingStatement(key, sign_statement(stated, context.signer))
+
+
 class Stating:
     """Makes statements of files. ``make`` tells the node; what cannot be told now is told by the next sync."""
 
@@ -25,12 +36,7 @@ class Stating:
         self, event: EventName, about: MessageRef, files: LoggedFiles, reasons: tuple[str, ...] = ()
     ) -> PendingStatement:
         """A statement that is not kept yet."""
-        context = self._context
-        codes = tuple(reason[:MAX_REASON_CHARS] for reason in reasons)
-        at = truncate(context.clock())
-        stated = DeskStatement(event, about.id, about.digest, context.address, at, codes, files)
-        key = about.digest + event.value.encode() + files.root
-        return PendingStatement(key, sign_statement(stated, context.signer))
+        return signed_of_files(self._context, event, about, files, reasons)
 
     async def state(self, statement: PendingStatement) -> None:
         """Keep a statement durably, and make it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -10,12 +12,13 @@ from exchange.context.desk_context import DeskContext
 from exchange.files.book import LOOSE, Anew, FileBook, appended, with_attachments, without_key
 from exchange.files.given import given_files
 from exchange.files.progress import Meter, Told, nobody
-from exchange.files.sealing import FileSealing, Sealed, Stop, WantedFile
+from exchange.files.sealing import FileSealing, Sealed, Stop, UploadedFile, WantedFile
 from exchange.files.stoppable import stoppable
 from exchange.files.support import require_supported
 from exchange.office.draft_ids import draft_id_of
 from exchange.office.processing_log import Giving, ProcessingLog
-from protocol.errors import UsageError
+from protocol.encoding.phrase import phrase
+from protocol.errors import ForbiddenError, UsageError
 from protocol.processing_log import Operation
 
 Draft = Mapping[str, Any]
@@ -49,8 +52,10 @@ class Attaching:
     async def seal(self, wanted: Sequence[WantedFile], owner: UUID, told: Told = nobody) -> list[dict[str, Any]]:
         """The attachments of files, each sealed, or found on the shelf where it is sealed and did not change since.
 
-        All are durable when this returns. Raises as :meth:`FileSealing.seal`.
+        All are durable when this returns. Raises as :meth:`FileSealing.seal`, and :class:`ForbiddenError` for a file of
+        the desk's own home: its keys and its database go to nobody, whoever names them.
         """
+        await asyncio.to_thread(self._require_foreign, wanted)
         await self._thread(self._book.sweep)
         before = await self._thread(lambda: [self._book.sealed_before(one, owner) for one in wanted])
         missing = [one for one, kept in zip(wanted, before, strict=True) if kept is None]
@@ -63,6 +68,24 @@ class Attaching:
 
         made = iter(await self._kept(await stoppable(seal), owner)) if missing else iter(())
         return [next(made) if kept is None else without_key(kept.attachment) for kept in before]
+
+    async def seal_arriving(self, arriving: UploadedFile, owner: UUID) -> dict[str, Any]:
+        """The attachment of a file that comes piece by piece; raises as :meth:`FileSealing.seal_arriving`."""
+        await self._thread(self._book.sweep)
+
+        def seal(stop: Stop) -> list[Sealed]:
+            sealing = FileSealing(self._book.shelf, stop)
+            meter = Meter("sealing", arriving.most_bytes, files=1)
+            return _all_or_none(sealing, [lambda: sealing.seal_arriving(arriving, meter)], meter)
+
+        (made,) = await self._kept(await stoppable(seal), owner)
+        return made
+
+    def _require_foreign(self, wanted: Sequence[WantedFile]) -> None:
+        own = os.path.realpath(self._context.home.path)
+        for one in wanted:
+            if os.path.commonpath((own, os.path.realpath(one.path))) == own:
+                raise ForbiddenError(phrase("that file is of the desk itself: copy what you mean to send elsewhere"))
 
     async def own(self, drafts: Sequence[Draft]) -> Sequence[Draft]:
         """The drafts, where no two messages have one sealed file: what another message has is sealed anew.

@@ -19,14 +19,18 @@ from exchange.cases.offers import WithheldTable
 from exchange.content.names import unused_name
 from exchange.context.desk_context import DeskContext
 from exchange.files._source import opened_source
-from exchange.files.sealing import Sealed, WantedFile
+from exchange.files._stating import signed_of_files
+from exchange.files.sealing import Sealed, WantedFile, sealed_file_of
 from exchange.files.shelf import Shelf, fetched_place
 from exchange.office.release import KeptDrafts
 from exchange.store.files import FileTransfer, ShelfFile, SourceSeen, TransferState
-from exchange.store.rows import Head
+from exchange.store.rows import Head, PendingStatement, StoredMessage
 from exchange.views import Direction
 from protocol.encoding.instants import truncate
-from protocol.errors import ComityError, DeskBusyError, FileNotHereError, StorageFullError
+from protocol.errors import ComityError, DeskBusyError, ErasedError, FileNotHereError, StorageFullError
+from protocol.event import EventName
+from protocol.files.file_list import FileList
+from protocol.files.logged import whole_set
 
 if TYPE_CHECKING:
     from protocol.messages.schema.base import Message
@@ -51,6 +55,7 @@ class FileBook:
     """The files of one desk."""
 
     def __init__(self, context: DeskContext) -> None:
+        self._context = context
         self._store = context.store
         self._files = context.store.files
         self._clock = context.clock
@@ -173,6 +178,25 @@ class FileBook:
                 self._files.note(transfer.at_state(TransferState.GONE, truncate(self._clock())))
                 places += self.shelf.fetched(digest)
         return [place for place in dict.fromkeys(places) if not self._files.belongs(place)]
+
+    def call_off(self, message: UUID) -> None:
+        """Note that the files of a message that does not leave go nowhere, inside a transaction."""
+        transfer = self._files.transfer(message)
+        if transfer is not None and transfer.open:
+            self._files.note(transfer.at_state(TransferState.CANCELLED, truncate(self._clock())))
+
+    def not_taken(self, messages: Sequence[StoredMessage]) -> list[PendingStatement]:
+        """What this desk states before it erases messages whose files it has not taken: that it never will."""
+        found = list[PendingStatement]()
+        for stored in messages:
+            transfer = self._files.transfer(stored.head.id)
+            waits = transfer is not None and transfer.state not in {TransferState.DONE, TransferState.GONE}
+            if waits and stored.head.direction is Direction.RECEIVED and not stored.erased:
+                attachments = attachments_of(self._context.parsed.of(stored))
+                files = whole_set(FileList.of(map(sealed_file_of, attachments)))
+                failure = EventName.FileHandoverFailure
+                found.append(signed_of_files(self._context, failure, stored.head.ref, files, (ErasedError.code,)))
+        return found
 
     def clear(self, places: Sequence[str]) -> None:
         """Take files that were forgotten off the disk; one that cannot be removed now does not open any more."""

@@ -20,11 +20,11 @@ from pathlib import Path
 from queue import Empty, Full, Queue
 from typing import Any, Protocol
 
-from exchange.files._source import OpenSource, media_type_of, name_in_message, opened_source, read_into
+from exchange.files._source import OpenSource, media_type_of, name_given, name_in_message, opened_source, read_into
 from exchange.files.progress import Meter
 from exchange.files.shelf import LEAVES, Shelf, ShelfPart, begin_to_write, let_go_of_cache, on_this_disk, own_place
 from exchange.store.files import ShelfFile, SourceSeen
-from protocol.errors import FileNotHereError
+from protocol.errors import FileNotHereError, TooLargeError
 from protocol.files.chunked import KEY_BYTES, SALT_BYTES, Buffer
 from protocol.files.opening import open_file
 from protocol.files.sealed_file import SealedFile, sealed_length, segment_hash
@@ -61,6 +61,20 @@ class WantedFile:
     hashes: tuple[str, ...] = ()
     name: str | None = None
     media_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UploadedFile:
+    """A file that comes piece by piece, such as out of a browser, and lies nowhere in the clear meanwhile.
+
+    ``name`` is what its sender calls it, of which only what is a name is taken; ``most_bytes`` are no fewer than it
+    has. ``pieces`` may wait for what has not come, and raises what ended it.
+    """
+
+    name: str
+    pieces: Iterable[Buffer]
+    most_bytes: int
+    hashes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +124,25 @@ class FileSealing:
         }
         return Sealed(attachment, written, leaves, source.seen)
 
+    def seal_arriving(self, arriving: UploadedFile, meter: Meter) -> Sealed:
+        """Seal a file as it comes; nothing of one that ends early stays.
+
+        Raises what its pieces raise, :class:`TooLargeError` for more than ``most_bytes``, :class:`StorageFullError`,
+        and :class:`StoppedError`.
+        """
+        hashes = {name: hashlib.new(name, usedforsecurity=False) for name in ("sha256", *arriving.hashes)}
+        pieces = _Counted(arriving)
+        sealed, written, leaves = self._sealed(_hashing(pieces, list(hashes.values())), meter, arriving.most_bytes)
+        name = name_given(arriving.name)
+        attachment = {
+            "name": name,
+            "size_bytes": pieces.read,
+            "media_type": media_type_of(name),
+            **{algorithm: made.hexdigest() for algorithm, made in hashes.items()},
+            "sealed": sealed,
+        }
+        return Sealed(attachment, written, leaves, None)
+
     def anew(self, kept: ShelfFile, meter: Meter) -> Sealed:
         """Seal what lies sealed on the shelf once more, under another key: for another message.
 
@@ -155,6 +188,21 @@ class FileSealing:
             "root": file.root.hex(),
         }
         return sealed, part.path, bytes(writer.leaves) if file.segments >= LEAVES_FROM else b""
+
+
+class _Counted:
+    """The pieces of a file that comes, counted."""
+
+    def __init__(self, arriving: UploadedFile) -> None:
+        self._arriving = arriving
+        self.read = 0
+
+    def __iter__(self) -> Iterator[Buffer]:
+        for piece in self._arriving.pieces:
+            self.read += len(piece)
+            if self.read > self._arriving.most_bytes:
+                raise TooLargeError("the file is longer than it was said to be")
+            yield piece
 
 
 class _Pieces:

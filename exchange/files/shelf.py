@@ -64,6 +64,11 @@ class Shelf:
                 f"the disk of the desk's home has {free} bytes free; the files need {wanted_bytes + RESERVE_BYTES}"
             )
 
+    def room(self) -> int:
+        """How many bytes the disk takes still."""
+        self._make(self._folder)
+        return max(0, shutil.disk_usage(self._folder).free - RESERVE_BYTES)
+
     @contextmanager
     def writing(self, name: str) -> Iterator[ShelfPart]:
         """A new file of this desk's to be written, which is removed when the block raises."""

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from exchange.content.verdicts import ScanResult
 from exchange.store.files import FileTransfer
-from exchange.views import Direction, FilesShareAt, FileState
+from exchange.views import NOT_TAKEN_YET, Direction, FilesShareAt, FileState
 from protocol.event import Event, EventName
 from protocol.files.file_list import FileList
 from protocol.files.logged import agrees
@@ -102,6 +102,17 @@ class ProvedFileHop:
 
 
 @dataclass(frozen=True, slots=True)
+class FilesNotTaken:
+    """That the desk of a recipient states that it cannot take files, ``files`` of ``of``: the codes of why."""
+
+    recipient: str
+    reasons: tuple[str, ...]
+    files: int
+    of: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class FileTracking:
     """The files of one message: between this desk and its node, and at each hop that is proved, in order of time.
 
@@ -112,6 +123,18 @@ class FileTracking:
     hops: tuple[ProvedFileHop, ...] = ()
     shares: tuple[FilesShareAt, ...] = ()
     not_asked: str | None = None
+
+    @property
+    def not_taken(self) -> tuple[FilesNotTaken, ...]:
+        """What desks state that they cannot take, and did not take after all."""
+        taken = {hop.recipient for hop in self.hops if hop.event == _HANDED_OVER and hop.files == hop.of}
+        return tuple(
+            FilesNotTaken(hop.recipient, hop.reasons, hop.files, hop.of, hop.at)
+            for hop in self.hops
+            if hop.event == EventName.FileHandoverFailure.value
+            and hop.recipient is not None
+            and (hop.recipient not in taken or not NOT_TAKEN_YET.issuperset(hop.reasons))
+        )
 
     def handed_over(self, recipients: int) -> bool:
         """Whether it is proved that so many recipients have all of the files."""

@@ -23,13 +23,22 @@ def require_supported(context: DeskContext, draft: Mapping[str, Any], wanted: Se
 
     Errors of the draft itself, or of a file, are left to its reader.
     """
-    total = 0
+    sizes = list[int]()
     for one in wanted:
-        with suppress(OSError, ComityError):
-            total += sealed_length(one.path.stat().st_size)
-    if not total or len(wanted) > MAX_FILES or total > MAX_FILE_BYTES:
+        with suppress(OSError):
+            sizes.append(one.path.stat().st_size)
+    require_sizes_supported(context, draft, sizes)
+
+
+def require_sizes_supported(context: DeskContext, draft: Mapping[str, Any], sizes: Sequence[int]) -> None:
+    """As :func:`require_supported`, for files of these sizes in bytes."""
+    total = 0
+    for size in sizes:
+        with suppress(ComityError):
+            total += sealed_length(size)
+    if not total or len(sizes) > MAX_FILES or total > MAX_FILE_BYTES:
         return
-    files, to = FileSet(bytes(DIGEST_BYTES), len(wanted), total), draft.get("to")
+    files, to = FileSet(bytes(DIGEST_BYTES), len(sizes), total), draft.get("to")
     for text in to if isinstance(to, list) else ():
         try:
             require_files(context.current(), context.address, [Address.parse(text)], files, context.clock())

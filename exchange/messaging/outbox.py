@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -22,7 +22,7 @@ from uuid import UUID
 from exchange.cases.calls import goes_by_glass, needs_glass, use_glass
 from exchange.cases.delivery import REPLACES, require_lost, settled_value
 from exchange.cases.standing import standing_of
-from exchange.cases.threads import check_next_step
+from exchange.cases.threads import check_next_step, send_status
 from exchange.context.desk_context import DeskContext
 from exchange.files.attaching import Attaching
 from exchange.files.book import FileBook
@@ -34,9 +34,9 @@ from exchange.messaging.handling import PassingOn
 from exchange.messaging.once import Claim, Once
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
 from exchange.office.hash_only import HashOnly
-from exchange.office.officers import Acting
+from exchange.office.officers import Acting, check_line
 from exchange.office.processing_log import Giving, ProcessingLog
-from exchange.store.rows import Head, OnceResult, Refusal, StoredMessage, StoredReceipt
+from exchange.store.rows import CALLED_OFF, Head, OnceResult, Refusal, StoredMessage, StoredReceipt
 from exchange.views import Caution, Direction, ReceiptRow, SendStatus
 from protocol.address import Address
 from protocol.encoding.ids import RANDOM_BYTES, new_message_id
@@ -45,9 +45,12 @@ from protocol.encoding.padme import SALT_BYTES
 from protocol.encoding.phrase import phrase
 from protocol.envelope import seal
 from protocol.errors import (
+    AlreadySentError,
     ComityError,
+    ForbiddenError,
     InvalidMessageError,
     NoEffectError,
+    NothingOpenError,
     OlderReaderError,
     PeerFailedError,
     RetractedError,
@@ -235,11 +238,43 @@ class Outbox:
                 continue
             head = self._store.messages.head(message.retracts).head
             detail = phrase("it was taken back before its instant came, with the message {message}", message=message.id)
-            record = self._book.record(Operation.ALTERATION, "send.refused", head)
-            refusal = Refusal(RetractedError.code, detail, self._clock())
-            self._store.record_submission((), [(head.id, refusal)], (), {head.id: record})
-            value = settled_value(None, detail, self._acting.name, self._clock())
-            self._store.settle(head.id, value)
+            self._keep_back(head, Refusal(RetractedError.code, detail, self._clock()))
+
+    def call_off(self, message_id: UUID, reason: str | None = None) -> Head:
+        """Keep a message back that waits for its instant: nobody learns of it. Durable, and recorded.
+
+        Raises :class:`NotFoundError`, :class:`ForbiddenError` for one that this desk did not send,
+        :class:`AlreadySentError` for one that left, or whose instant has come, :class:`NothingOpenError` for one that
+        does not leave anyhow, :class:`UsageError` for a reason that is none.
+        """
+        text = check_line(reason, "a reason") if reason is not None else ""
+        with self._store.database.transaction():
+            head = self._store.messages.head(message_id).head
+            if head.direction is not Direction.SENT:
+                raise ForbiddenError(phrase("this desk did not send that message"))
+            match send_status(self._store, head.id):
+                case SendStatus.SCHEDULED:
+                    self._keep_back(head, Refusal(CALLED_OFF, text, self._clock()), silent=True)
+                case SendStatus.QUEUED:
+                    raise AlreadySentError(phrase("its time has come, and the node may have it already"))
+                case SendStatus.SUBMITTED:
+                    raise AlreadySentError(phrase("the node has taken it"))
+                case SendStatus.CALLED_OFF:
+                    raise NothingOpenError(phrase("that message was called off before"))
+                case _:
+                    raise NothingOpenError(phrase("the own node refused that message: it never left"))
+        return head
+
+    def _keep_back(self, head: Head, why: Refusal, *, silent: bool = False) -> None:
+        """A message never leaves this desk, and nor do its files; ``silent``: nothing in its thread says so."""
+        record = self._book.record(Operation.ALTERATION, "send.call_off", head)
+        if silent and why.detail:
+            record = replace(record, reason=why.detail)
+        self._store.record_submission((), [(head.id, why)], (), {head.id: record})
+        says_nothing = silent and head.id != head.thread
+        value = settled_value(None, why.detail, self._acting.name, why.at, says_nothing=says_nothing)
+        self._store.settle(head.id, value)
+        self._files.call_off(head.id)
 
     def _check_closing(self, messages: Sequence[ComposedMessage], drafts: Sequence[Mapping[str, Any]]) -> None:
         """Return if closing loses nothing, or the draft says that it may; raises :class:`ClosingLosesError`."""

@@ -16,13 +16,13 @@ from uuid import UUID
 
 from exchange.cases.agenda import Agenda
 from exchange.cases.offers import WithheldTable
-from exchange.cases.threads import thread_messages
+from exchange.cases.threads import state_shown, thread_messages, unsent_state
 from exchange.context.desk_context import DeskContext
 from exchange.office.officers import Acting, Role
 from exchange.office.processing_log import ProcessingLog
 from exchange.office.release import DraftState, KeptDrafts
 from exchange.office.rota import DutyRota
-from exchange.store.rows import StoredMessage
+from exchange.store.rows import PendingStatement, StoredMessage
 from protocol.codes import load_codes
 from protocol.encoding.instants import truncate
 from protocol.encoding.phrase import phrase
@@ -68,6 +68,10 @@ class ErasesFiles(Protocol):
 
     def erase(self, messages: Sequence[tuple[UUID, bytes]]) -> Sequence[str]:
         """Destroy the keys of the files of messages (id, digest), inside a transaction; where they lie."""
+        ...
+
+    def not_taken(self, messages: Sequence[StoredMessage]) -> Sequence[PendingStatement]:
+        """What is stated of files that were not taken, and never will be; before their messages are erased."""
         ...
 
     def drop(self, draft: Mapping[str, Any]) -> None:
@@ -122,9 +126,10 @@ class Erasure:
         found: list[ErasableCase] = []
         for thread, (at, count) in sorted(last.items(), key=lambda entry: entry[1]):
             if at < before and thread not in busy and self._has_content(thread):
-                case = self._case(thread, now)
-                if is_over(case, now):
-                    found.append(ErasableCase(thread, count, at, str(case.state_at(now))))
+                case, unsent = self._case(thread, now), unsent_state(self._store, thread)
+                if is_over(case, now) or unsent == "called_off":
+                    state = state_shown(str(case.state_at(now)), unsent)
+                    found.append(ErasableCase(thread, count, at, state))
         return found
 
     def erase_case(self, thread: UUID, ground: str) -> Erased:
@@ -208,7 +213,7 @@ class Erasure:
 
         now = self._clock()
         case = self._case(thread, now)
-        if not is_over(case, now):
+        if not is_over(case, now) and unsent_state(self._store, thread) != "called_off":
             raise ErasureError(phrase("the case has not ended: it is {state}", state=case.state_at(now)))
         if thread in self._busy(now):
             raise ErasureError(phrase("something in the case is still due"))
@@ -217,6 +222,7 @@ class Erasure:
         ids = self._ids(thread)
         opening = self._store.messages.head(ids[0]).head
         elsewhere = self._elsewhere(thread, set(ids))
+        not_taken = self._files.not_taken(messages)
         with self._store.database.transaction():
             seqs: list[int] = []
             for message in messages:
@@ -224,6 +230,7 @@ class Erasure:
                 self._store.records.insert([self._book.record(Operation.ERASURE, "erase", message.head, ground=ground)])
             self._store.search.forget(seqs)
             self._store.parents.erase(thread)
+            self._store.statements.insert(not_taken)
             places = self._files.erase([(message.head.id, message.head.digest) for message in messages])
             self._store.custody.erase([message.head.id for message in messages])
             notes = self._store.case_notes.erase(thread) + self._erase_handovers(thread)

@@ -25,6 +25,8 @@ from protocol.encoding.instants import from_ms, to_ms
 from protocol.encoding.phrase import phrase
 from protocol.errors import NotFoundError, NothingOpenError
 
+_ID_CHARS = 36
+
 
 class DraftState(StrEnum):
     """What became of a draft."""
@@ -184,6 +186,8 @@ class KeptDrafts:
     def get(self, text: str) -> KeptDraft:
         """The one draft whose id is, begins or ends with ``text``; raises :class:`NotFoundError`."""
         wanted = text.strip().lower()
+        if len(wanted) == _ID_CHARS and (whole := self._of_text(wanted)) is not None:
+            return whole  # without looking at all that were ever kept
         found = [p for p in self.all() if str(p.id).startswith(wanted) or str(p.id).endswith(wanted)]
         if len(wanted) < 4:
             raise NotFoundError(phrase("give at least four characters of the id"))
@@ -194,6 +198,12 @@ class KeptDrafts:
                 phrase("several drafts fit {text} ({count}); give more", count=len(found), text=repr(text))
             )
         return found[0]
+
+    def _of_text(self, text: str) -> KeptDraft | None:
+        try:
+            return self.of_id(UUID(text))
+        except ValueError:
+            return None
 
     def _row(self, proposal: UUID) -> bytes:
         return self._cipher.blind(b"draft", proposal.bytes)

@@ -8,13 +8,13 @@ from datetime import datetime
 from uuid import UUID
 
 from exchange.audit.verify import VerifiedLog
-from exchange.cases.threads import thread_messages
+from exchange.cases.threads import send_status, state_shown, thread_messages, unsent_state
 from exchange.context.parsed import Parsed
 from exchange.report._courses import Course, Due, course_of
 from exchange.report.audit_figures import AuditedLog
 from exchange.report.office_figures import CountedMessage, OfficeRecords, RefusedMessage
 from exchange.store.desk_store import DeskStore
-from exchange.views import Direction
+from exchange.views import Direction, SendStatus
 from keys.local.tile_folder import read_items, widths
 from protocol.address import Address
 from protocol.directory_seen import DirectorySeen, decode_entry
@@ -95,6 +95,8 @@ class OfficeReading:
         self._messages: dict[UUID, CountedMessage] = {}
         threads: dict[UUID, None] = {}
         for head in store.messages.all_heads():
+            if head.direction is Direction.SENT and send_status(store, head.id) is SendStatus.CALLED_OFF:
+                continue  # it never left
             peers = head.recipients if head.direction is Direction.SENT else (head.sender,)
             nations = tuple(dict.fromkeys(peer.node for peer in peers))
             self._messages[head.id] = CountedMessage(head.direction, head.type, head.sent_at, head.thread, nations)
@@ -124,13 +126,15 @@ class OfficeReading:
             self._messages.pop(closed.id, None)
         self._erased += not found
         opened = {entry.message.id: _opened_at(entry) for entry in found}
+        unsent = unsent_state(self._store, thread)
         for of_case in projections(found, str(self._own)).values():
             facts = effective(of_case).facts
             course = course_of(facts, self._as_of, self._due)
             if course is not None:
                 read_at = next((opened.get(fact.message_id) for fact in facts if isinstance(fact, Submitted)), None)
                 read_at = read_at if read_at is not None and read_at <= self._as_of else None
-                self._courses.append(replace(course, thread=thread, read_at=read_at))
+                state = state_shown(course.state, unsent)
+                self._courses.append(replace(course, thread=thread, read_at=read_at, state=state))
 
 
 def _opened_at(entry: ThreadMessage) -> datetime | None:

@@ -25,10 +25,11 @@ class SettledTable:
         return self._cipher.open(b"settled.sealed", row, rows[0][0]) if rows else None
 
     def replaced(self, ids: Iterable[UUID]) -> set[UUID]:
-        """Those of the messages in whose place another one was sent."""
+        """Those of the messages in whose place another one was sent, or that say nothing since they never left."""
         named = {self._names.message(message_id): message_id for message_id in ids}
         rows = self._database.among("SELECT id, sealed FROM settled WHERE id IN", named)
-        return {named[row] for row, sealed in rows if cbor.decode(self._cipher.open(b"settled.sealed", row, sealed))[0]}
+        values = ((row, cbor.decode(self._cipher.open(b"settled.sealed", row, sealed))) for row, sealed in rows)
+        return {named[row] for row, (instead, _, _, _, *says_nothing) in values if instead or any(says_nothing)}
 
     def put(self, message_id: UUID, value: bytes) -> None:
         """Note it, inside a transaction; the last word counts."""

@@ -202,7 +202,8 @@ class DeskStore:
             head = at_hand.get(message_id) or self.messages.head(message_id).head
             why = refused.get(message_id)
             if why is not None:
-                events.append(replace(_of(head, Happened.REFUSED, why.at), more={"code": why.code}))
+                happened = Happened.CALLED_OFF if why.called_off else Happened.REFUSED
+                events.append(replace(_of(head, happened, why.at), more={"code": why.code}))
                 continue
             events.append(_of(head, Happened.SUBMITTED, proved_at.get(head.digest, head.stored_at)))
         return events

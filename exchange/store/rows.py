@@ -14,6 +14,7 @@ from protocol.address import Address
 from protocol.encoding import cbor
 from protocol.encoding.instants import from_ms, to_ms
 from protocol.envelope import Envelope
+from protocol.errors import RetractedError
 from protocol.event import Event
 from protocol.files.file_list import FileList, FileSet
 from protocol.processing_log import ProcessingRecord
@@ -221,13 +222,22 @@ class PendingStatement:
     raw: bytes
 
 
+CALLED_OFF = "called-off"
+_CALLED_OFF_BY = frozenset({CALLED_OFF, RetractedError.code})
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why the own node refused something for good."""
+    """Why something did not leave this desk: the own node refused it for good, or an officer called it off before."""
 
     code: str
     detail: str
     at: datetime
+
+    @property
+    def called_off(self) -> bool:
+        """Whether it is an officer's doing: called off, or taken back while it waited for its instant."""
+        return self.code in _CALLED_OFF_BY
 
     def to_bytes(self) -> bytes:
         """The stored form."""
@@ -345,6 +355,7 @@ class Happened(StrEnum):
     QUEUED = "message.queued"  # kept, and not taken by the own node yet
     SUBMITTED = "message.submitted"
     REFUSED = "message.refused"
+    CALLED_OFF = "message.called-off"  # before it left
     OPENED = "message.opened"  # by an officer of this desk
     PROVED = "receipt.proved"  # what a node's log proves of a message: delivered, opened there, not delivered
     DUE = "case.due"  # a deadline reached another level

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from gettext import NullTranslations
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,12 @@ def short_label(name: str, code: str) -> str:
     return list(names_of(code_label(name, code)))[-1]
 
 
+def nation_label(node: str) -> str:
+    """A nation in the reader's language, by the name of its node; the name itself of one that is no country."""
+    code = node.upper()
+    return code_label("country", code) if code in load_codes("country") else node
+
+
 def listed_label(name: str, entry: Code) -> str:
     """The label of an entry of the list ``name``, which may be an added one."""
     return pgettext(label_context(name, entry.code), entry.label)
@@ -59,6 +66,15 @@ def _language_label(tag: str) -> str:
 def state_label(state: str) -> str:
     """The name of a state of a case or target."""
     return code_label(list_of_state(state), state)
+
+
+def state_until(state: str, at: datetime | None) -> str:
+    """The name of a state; of what waits on this desk for its instant ``at``, until when."""
+    if state != "scheduled" or at is None:
+        return state_label(state)
+    from exchange.text.zones import in_zone, shown_zone
+
+    return _("Waits on this desk until {at}; not sent yet").format(at=in_zone(at, shown_zone(), seconds=True))
 
 
 def list_of_state(state: str) -> str:
@@ -115,6 +131,7 @@ def deadline_label(what: str) -> str:
         "handover": _("Not delivered: call, or send it anew"),
         "files": _("Files are listed, not received"),
         "files_sent": _("Files are not with the node yet"),
+        "files_not_taken": _("A desk could not take files: see why, and send them again"),
         "call_back": _("Call the asking office back before anything is disclosed"),
         "glass_review": _("Review what was disclosed without a call"),
         "own_authority": _("Our own authority decides"),
@@ -144,6 +161,7 @@ def status_label(status: str) -> str:
         "submitted": _("submitted"),
         "queued": _("queued"),
         "scheduled": _("scheduled"),
+        "called_off": _("called off"),
         "refused": _("refused"),
         "proposed": _("proposed"),
     }.get(status, status)

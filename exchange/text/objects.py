@@ -116,6 +116,7 @@ def tracking_object(tracking: Tracking, files: Any = None) -> dict[str, Any]:
         "from": tracking.row.sender,
         "to": tracking.row.recipients,
         "state": tracking.state,
+        **({"goes_at": tracking.row.sent_at} if tracking.row.status == "scheduled" else {}),
         "recipients": [
             {
                 "recipient": item.recipient,
@@ -132,7 +133,17 @@ def tracking_object(tracking: Tracking, files: Any = None) -> dict[str, Any]:
 
 
 def _tracked_files(files: Any) -> dict[str, Any]:
-    return {**transfer_object(files.transfer), "hops": files.hops, **_shares(files)}
+    from exchange.text.sizes import after_not_taken, not_taken_text
+
+    not_taken = [
+        {
+            **plain(one),
+            "cause": [not_taken_text(code) for code in one.reasons],
+            "next": [after_not_taken(code) for code in one.reasons],
+        }
+        for one in files.not_taken
+    ]
+    return {**transfer_object(files.transfer), "hops": files.hops, **_shares(files), "not_taken": not_taken}
 
 
 def _shares(found: Any) -> dict[str, Any]:

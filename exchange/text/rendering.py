@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from ipaddress import IPv6Address
 from typing import Any, get_args
+from uuid import UUID
 
 from pydantic import BaseModel, StringConstraints
 from pydantic.fields import FieldInfo
 
-from exchange.text.labels import code_label, field_label
+from exchange.text.labels import code_label, field_label, short_label
 from keys.local.isolates import bare
 from keys.local.translation import _, isolated_value, language
 from protocol.codes import load_codes
@@ -22,7 +24,7 @@ from protocol.encoding.instants import as_written
 from protocol.errors import InvalidMessageError, MalformedError
 from protocol.messages.corrections import corrected
 from protocol.messages.parse import parse_message
-from protocol.messages.schema.base import Attachment, Message, UnknownMessage
+from protocol.messages.schema.base import Attachment, Message, Part, UnknownMessage
 from protocol.messages.schema.fields import CodeOf
 from protocol.messages.schema.identifiers import PaymentCard, masked_card
 from protocol.messages.schema.parts import Offence
@@ -35,6 +37,16 @@ _BY_HASH_ONLY = "by_hash_only"
 _NAMES_FILES = frozenset({"attachment", "files", "certificate"})
 # Shown in the head of a message, or of use to programs alone.
 _NOT_READ = frozenset({"schema_version", "signature", "key", "envelope", "salt"})
+
+
+# Of an identifier: what is said of it beside its name, or a second time.
+_BESIDE = frozenset(
+    {
+        *("kind", "precision", "as_typed", "clock_note", "role", "service", "port", "protocol", "instant"),
+        *("destination_address", "destination_port", "profile_url", "chain_name", "file_name", "number"),
+    }
+)
+_MOST_VALUES, _MOST_CHARS = 3, 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,3 +247,46 @@ def _inner(annotation: Any) -> Iterator[Any]:
     for inner in get_args(annotation):
         yield inner
         yield from _inner(inner)
+
+
+# --- Identifiers in one line ---
+
+
+def identifier_text(identifier: Part) -> tuple[str, str]:
+    """(what kind of identifier it is, in the reader's language; its value as it is written)."""
+    kind = str(getattr(identifier, "kind", ""))
+    values = [_named(identifier)]
+    fields = type(identifier).model_fields
+    values += [
+        str(getattr(identifier, name))
+        for name in fields
+        if name not in _BESIDE and name != "address" and isinstance(getattr(identifier, name), str | UUID | int)
+    ]
+    at = getattr(identifier, "instant", None)
+    told = [_cut(one) for one in values if one][:_MOST_VALUES]
+    if isinstance(at, datetime):
+        told.append(as_written(at))
+    return short_label("identifier_type", kind), " ".join(told)
+
+
+def _named(identifier: Any) -> str:
+    """Its address or number, with port and protocol where it has them."""
+    if isinstance(identifier, PaymentCard):
+        return masked_card(identifier.number)
+    name = str(getattr(identifier, "address", None) or getattr(identifier, "number", None) or "")
+    port, protocol = getattr(identifier, "port", None), getattr(identifier, "protocol", None)
+    if port is not None:
+        name = f"[{name}]:{port}" if _is_ipv6(name) else f"{name}:{port}"
+    return f"{name} {protocol}" if protocol is not None else name
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST_CHARS else f"{text[: _MOST_CHARS - 3]}..."

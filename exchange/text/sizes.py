@@ -54,6 +54,38 @@ def share_text(share: FilesShareAt, now: datetime) -> str:
     return _("{share} %; it goes on by itself").format(share=share.percent)
 
 
+def not_taken_text(code: str) -> str:
+    """Why a desk could not take files, by the reason that it stated."""
+    match code:
+        case "file-altered" | "file-key-mismatch" | "file-length-mismatch":
+            return _("what was sealed is not what the message says of it")
+        case "file-hash-mismatch":
+            return _("it opens to another file than the one whose hash the message states")
+        case "storage-full":
+            return _("its disk is full")
+        case "file-by-hash-only":
+            return _("its office takes such material by its hash only")
+        case "erased":
+            return _("its office erased the message before it had the files")
+        case _:
+            return code
+
+
+def after_not_taken(code: str) -> str:
+    """What the sender does when a desk could not take files."""
+    match code:
+        case "storage-full":
+            return _("nothing: they go on by themselves when it has room; call the office if that is urgent")
+        case "file-by-hash-only":
+            return _("agree with the office on another way, and name it in a message")
+        case "erased":
+            return _("ask the office whether it still needs them; if so, send them in a new message")
+        case "file-altered" | "file-key-mismatch" | "file-length-mismatch" | "file-hash-mismatch":
+            return _("seal the file anew from its source, and send it again (comity files supplement)")
+        case _:
+            return _("call the office")
+
+
 def ended_text(code: str) -> str:
     """Why files are not kept at a node any more, by the code of its event or its refusal."""
     match code:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,16 @@ from protocol.errors import (
     FormError,
     MethodError,
     NotFoundError,
+    PageForgedError,
+    PageHostError,
     ServiceBusyError,
     SignInNeededError,
     TooLargeError,
     UnavailableError,
 )
 
+# A form that came from who is not signed in: it is shown to its own browser again.
+_LOST: web.RequestKey[dict[str, str]] = web.RequestKey("lost_form", dict)
 CONNECTIONS: web.AppKey[ApiConnections] = web.AppKey("connections")
 TEMPLATES = Path(__file__).parent / "templates"
 MAX_FORM_BYTES = 4 * 1024 * 1024
@@ -65,7 +69,7 @@ def _handler(page: Page) -> Callable[[web.Request], Awaitable[web.StreamResponse
         session = session_of(request, desk, used=not (page.quiet or page.listens))
         call = PageCall(request, desk, session)
         show_times_of(_zone_of(desk), session.zone if session is not None else "")
-        if page.method == "POST":
+        if page.method == "POST" and not page.streams:
             call = await _with_form(call, page)
         if not page.public:
             call.signed_in()
@@ -99,15 +103,8 @@ async def _with_form(call: PageCall, page: Page) -> PageCall:
         return call
     if before is not None and not page.quiet:
         before.keep(KeptForm.of(call.request.path, call.back, fields.items()))
-    raise LostFormError(form)
-
-
-class LostFormError(SignInNeededError):
-    """A form came from who is not signed in; ``form`` is what was typed, to be shown to its browser again."""
-
-    def __init__(self, form: Mapping[str, str]) -> None:
-        super().__init__()
-        self.form = form
+    call.request[_LOST] = form
+    raise SignInNeededError
 
 
 def _opened(desk: WebDesk) -> OpenedDesk:
@@ -134,7 +131,7 @@ async def _fields(request: web.Request, most: int) -> MultiDictProxy[Any]:
         raise UnavailableError(phrase("the form did not come in time")) from None
     except web.HTTPRequestEntityTooLarge:
         raise TooLargeError(phrase("a form has at most {most} bytes", most=most)) from None
-    except (ValueError, AssertionError):
+    except (ValueError, AssertionError, LookupError):  # a character set that there is not
         raise FormError from None
     if len(fields) > MAX_FIELDS:
         raise FormError
@@ -193,11 +190,10 @@ def _require_room(request: web.Request) -> None:
 
 def _refused(request: web.Request, problem: ComityError) -> web.Response:
     desk = request.app[WEB_DESK]
-    try:
-        session = session_of(request, desk, used=False)
-    except ComityError:
-        session = None
-    typed = problem.form if isinstance(problem, LostFormError) else {}
+    # A page of ours did not ask: what it is shown names nobody, and holds no token.
+    strange = isinstance(problem, PageHostError | PageForgedError)
+    session = None if strange else session_of(request, desk, used=False)
+    typed = request.get(_LOST, {})
     call = PageCall(request, desk, session, form=typed)
     if isinstance(problem, SignInNeededError):
         ended = desk.sessions.ended(request.cookies.get(desk.cookie))

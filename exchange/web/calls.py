@@ -27,6 +27,7 @@ from exchange.desk.desk import Desk, utc_now
 from exchange.office.officers import Login
 from exchange.service.service import DeskService
 from exchange.web.done import done_text
+from exchange.web.following import Following
 from exchange.web.frame import Facts, FactsKept, frame_of
 from exchange.web.signin.door import Door
 from exchange.web.signin.factors import OwnAccess
@@ -56,6 +57,7 @@ class WebDesk:
     cookie: str
     secure: bool
     facts: FactsKept = field(default_factory=FactsKept)
+    following: Following = field(default_factory=Following)
     # The connections on which an officer is signed in: others end before them where there are too many.
     signed_in: set[object] = field(default_factory=set)
 
@@ -150,6 +152,7 @@ class PageCall:
             "token": self.token,
             "languages": offered(),
             "problem": None,
+            "typed": (),
             "frame": frame_of(self.site.door.party.desk, self.now, self.site.sessions.idle_s, self.facts),
             "back": self.back,
             "done": done_text(self.query("done")),
@@ -179,7 +182,8 @@ Handle = Callable[[PageCall], Awaitable[web.StreamResponse]]
 class Page:
     """One page or act. ``public``: also for who is not signed in; ``listens``: it goes on for long.
 
-    ``quiet``: it is asked for by a page itself, so that it keeps nobody signed in.
+    ``quiet``: it is asked for by a page itself, so that it keeps nobody signed in. ``streams``: its form has files of
+    any length, which its handler reads as they come, after the token that is the form's first field.
     """
 
     method: str
@@ -188,3 +192,4 @@ class Page:
     public: bool = False
     listens: bool = False
     quiet: bool = False
+    streams: bool = False

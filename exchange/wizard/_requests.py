@@ -20,6 +20,7 @@ from protocol.messages.types.assistance import CASELESS_KINDS, DATA_KINDS
 PRESERVATION, EMERGENCY = "preservation.request", "emergency.request"
 REPORTED = "identifiers"
 ASSISTANCE, INFORMATION = "assistance.request", "information.spontaneous"
+TEST, NOTE, INCIDENT = "contact.test", "note", "incident"
 # The articles that a request of this type under this instrument rests on; the officer may write others.
 _ARTICLES: Mapping[tuple[str, str], str] = MappingProxyType(
     {
@@ -38,7 +39,8 @@ _LISTS = ("budapest", "un", "iccs")
 def _offences(text: str, _draft: Draft, _situation: Situation) -> Fields:
     """Offences by their names or articles; one that is in no published list counts as a national one, by its title."""
     parts = [part for line in text.splitlines() for part in read.split_at(line, ";") if part]
-    return {"offences": [_offence(part) for part in parts]}
+    found = [_offence(part) for part in parts]
+    return {"offences": [one for place, one in enumerate(found) if one not in found[:place]]}
 
 
 def _offence(text: str) -> dict[str, str]:
@@ -115,10 +117,23 @@ def _conditions(text: str, _draft: Draft, _situation: Situation) -> Fields:
     return {"conditions": [_condition(number, one) for number, one in enumerate(lines, 1)]}
 
 
+def _items(text: str, _draft: Draft, _situation: Situation) -> Fields:
+    """Items of messages, one a line: the message's id, a colon, the item's short name."""
+    found = [read.cut(one, ":") for one in text.splitlines() if one.strip()]
+    if not all(message and item for message, item in found):
+        raise AnswerProblem(phrase("write the id of the message, a colon, and the short name of the item, one a line"))
+    return {"items": [{"message": in_ascii(message).strip(), "item": in_ascii(item)} for message, item in found]}
+
+
 def _condition(number: int, text: str) -> dict[str, str]:
     kind, terms = read.cut(text, ":")
     code = find_code("condition_kind", in_ascii(kind)) if terms else None
     return {"condition": f"c{number}", "kind": code or "other", "text": terms if code else text}
+
+
+def _own_number(_draft: Draft, situation: Situation) -> str:
+    """The telephone number of the desk's own block."""
+    return str(value_at(situation.own, "call_back.telephone") or value_at(situation.own, "authority.telephone") or "")
 
 
 _NATIONS = phrase("Such as France, or 24-7@fr; several with commas.")
@@ -129,6 +144,10 @@ TO = step.line(
     rule="T-CY(2018)11 item 4",
     reader=read.recipients,
 )
+TO_ANY = step.line(
+    "to", phrase("Which nation gets it? Country, or contact point"), help=_NATIONS, reader=read.recipients
+)
+_ON_INCIDENTS = "Second Additional Protocol Art. 14"
 BASIS = step.code(
     "legal_basis.instrument",
     "legal_basis",
@@ -239,6 +258,8 @@ REQUESTS: Mapping[str, tuple[WizardStep, ...]] = MappingProxyType(
             step.line("relation", phrase("How will the data help to avert the danger?"),
                   rule="Second Additional Protocol Art. 9"),
             step.at("needed_by", phrase("By when are the data needed?"), optional=True),
+            step.line("call_back.telephone", phrase("On which number can you be called back?"), rule="call-back",
+                      proposed=_own_number),
             step.code("legal_basis.instrument", "legal_basis", phrase("On which legal basis?"),
                   proposed=lambda draft, situation: "budapest"),
             ARTICLES, REFERENCE, *SILENCE,
@@ -272,8 +293,7 @@ REQUESTS: Mapping[str, tuple[WizardStep, ...]] = MappingProxyType(
             *URGENCY, *LABELS,
         ),
         INFORMATION: (
-            step.line("to", phrase("Which nation gets it? Country, or contact point"), help=_NATIONS,
-                      reader=read.recipients),
+            TO_ANY,
             BASIS, ARTICLES, REFERENCE,
             step.line("subject", phrase("Subject, without what is to be protected"),
                       rule="Budapest Convention Art. 26"),
@@ -299,6 +319,31 @@ REQUESTS: Mapping[str, tuple[WizardStep, ...]] = MappingProxyType(
             step.code("handling.grade.source", "grade_source", phrase("How reliable is the source?")),
             step.code("handling.grade.information", "grade_information", phrase("How sure is the information?")),
             *URGENCY, *LABELS,
+        ),
+        TEST: (TO_ANY, *LABELS),
+        NOTE: (
+            TO_ANY,
+            step.code("service", "service_matter", phrase("Which service matter is it about?"), rule="note"),
+            step.prose("text", phrase("What do you want to say?"), rule="note"),
+            step.decide("asks", phrase("Do you expect a note in return?"), rule="note",
+                        proposed=lambda draft, situation: "no"),
+            *LABELS,
+        ),
+        INCIDENT: (
+            TO_ANY, BASIS, ARTICLES, REFERENCE,
+            step.code("incident_kind", "incident_kind", phrase("What kind of incident is it?"), rule=_ON_INCIDENTS),
+            step.prose("items", phrase("Which items of which messages? One a line"), rule=_ON_INCIDENTS, reader=_items,
+                       help=phrase("The id of the message, a colon, and the short name of the item.")),
+            step.at("occurred_at", phrase("When did it happen?"), optional=True),
+            step.at("discovered_at", phrase("When was it discovered?"), rule=_ON_INCIDENTS),
+            step.prose("description", phrase("What happened?"), rule=_ON_INCIDENTS),
+            step.prose("consequences", phrase("What are the likely consequences?"), rule=_ON_INCIDENTS),
+            step.prose("measures", phrase("What was done, and what is planned?"), rule=_ON_INCIDENTS),
+            step.decide("ongoing", phrase("Does it go on?"), rule=_ON_INCIDENTS),
+            step.line("contact.name", phrase("Who answers questions?"), rule=_ON_INCIDENTS,
+                      proposed=lambda draft, situation: str(value_at(situation.own, "officer.name") or "")),
+            step.line("contact.telephone", phrase("On which number?"), proposed=_own_number, optional=True),
+            *LABELS,
         ),
     }
 )  # fmt: skip

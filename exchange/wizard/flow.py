@@ -39,6 +39,7 @@ from exchange.wizard.question import (
     value_at,
     with_fields,
 )
+from keys.local.translation import languages
 from protocol.encoding.phrase import phrase
 from protocol.messages.parse import check_outgoing, json_schema
 from protocol.messages.schema.problems import Problem
@@ -83,6 +84,28 @@ class Wizard:
             of_type = answer_steps(tuple(str(one.get("target")) for one in targets_of(self.draft)))
         return tuple(step for step in of_type if step.needed(self.draft, self.situation))
 
+    def all_steps(self) -> tuple[WizardStep, ...]:
+        """The questions of :meth:`steps`, those that have an answer which the draft needs no more, and those that are
+        made of what the type still lacks: for whoever shows them all at once.
+        """
+        of_type = REQUESTS.get(self.message_type, ())
+        asked = [one for one in of_type if one.needed(self.draft, self.situation) or self._has(one)]
+        known = {name for step in of_type for name in step.fields}
+        lacking = (self._for(problem) for problem in self.problems() if not _is_of(problem[0], known))
+        return (*asked, *(step for step in lacking if step is not None))
+
+    def step_named(self, name: str) -> WizardStep | None:
+        """The question of that name, whether the draft needs it or not; None for no such."""
+        of_type = REQUESTS.get(self.message_type, ())
+        return next((step for step in (*of_type, *self.all_steps()) if step.name == name), None)
+
+    def step_of(self, problem: Problem) -> WizardStep | None:
+        """The question whose answer would mend a problem; None where none would."""
+        steps = self.all_steps()
+        exact = next((step for step in steps if self._is_wrong(step, problem)), None)
+        top = problem[0].partition(".")[0]
+        return exact or next((step for step in steps if top in {name.partition(".")[0] for name in step.fields}), None)
+
     def current(self) -> WizardStep | None:
         """The next question; None when there is none, and the draft can be looked at as a whole."""
         for step in self.steps():
@@ -108,6 +131,30 @@ class Wizard:
             return replace(self, skipped=self.skipped | {step.name})
         # Codes are typed in words also where a question is made of what the type lacks.
         return self._checked(step, with_codes(with_fields(self.draft, fields)))
+
+    def answer_for(self, target: str, step: WizardStep, text: str) -> Wizard:
+        """The wizard with this answer for one target alone; an empty one takes it out. Raises as :meth:`answer`."""
+        name = step.name.removeprefix(EACH)
+        targets = targets_of(self.draft)
+        place = next((place for place, one in enumerate(targets) if one.get("target") == target), None)
+        if place is None:
+            raise AnswerProblem(phrase("the draft has no such target any more"))
+        bare = {key: value for key, value in targets[place].items() if key != name}
+        changed = dict(bare)
+        if text.strip():
+            read_one = step.read(text.strip(), {**self.draft, "targets": [bare]}, self.situation)
+            changed = dict(read_one["targets"][0])
+        draft = with_codes(with_fields(self.draft, {f"targets.{place}": changed}))
+        inside = f"targets.{place}.{name}"
+        for field, rule, told in check_outgoing({key: v for key, v in draft.items() if key not in PRIVATE}):
+            if text.strip() and (field == inside or field.startswith(f"{inside}.")):
+                raise AnswerProblem(told, rule)
+        return replace(self, draft=draft)
+
+    def without_target(self, target: str) -> Wizard:
+        """The wizard without one target."""
+        left = [one for one in targets_of(self.draft) if one.get("target") != target]
+        return replace(self, draft=with_fields(self.draft, {_TARGETS: left}))
 
     def pasted(self, step: WizardStep, found: tuple[Pasted, ...]) -> Wizard:
         """The wizard with the targets of a paste; raises :class:`AnswerProblem` when there is none, or too many."""
@@ -150,7 +197,23 @@ class Wizard:
         """What would be useful and is not there: said, and never in the way."""
         return list(_cautions(self.draft, self.situation))
 
+    def read_in(self) -> str:
+        """The first language of the recipients that there are texts in; English where there is none."""
+        there = {*languages(), "en"}
+        for address in self.draft.get("to") or ():
+            partner = self.situation.partner(str(address))
+            for one in partner.languages if partner is not None else ():
+                if (first := one.partition("-")[0]) in there:
+                    return first
+        return "en"
+
     # --- Inside ---
+
+    def _has(self, step: WizardStep) -> bool:
+        """Whether the draft says what a question asks for, though it is not needed."""
+        if step.name.startswith(EACH) or step.name == _TARGETS:
+            return False
+        return value_at(self.draft, step.fields[0]) not in (None, "", [], {})
 
     def _checked(self, step: WizardStep, draft: Draft) -> Wizard:
         changed = replace(self, draft=draft, skipped=self.skipped - {step.name})
@@ -214,9 +277,15 @@ def _fields_of(message_type: str) -> frozenset[str]:
 
 _SHORTEST_DAYS = 60
 # Kept by the wizard itself in a draft beside the message.
-PRIVATE = frozenset({"draft_id", "revision"})
+AS_TYPED = "as_typed"
+PRIVATE = frozenset({"draft_id", "revision", AS_TYPED})
 _EACH = tuple(f"{EACH}{name}" for name in ("data_categories", "time_window", "relation", "custodian", "held_there"))
 _GROUP = frozenset({_TARGETS, _MORE, *_EACH})
+
+
+def _is_of(field: str, known: frozenset[str] | set[str]) -> bool:
+    """Whether a question of the type asks for this field, or for what it stands in."""
+    return any(field == one or field.startswith(f"{one}.") for one in known)
 
 
 def _kind_of(field: str, value: Any, text: str) -> tuple[AnswerKind, Any]:

@@ -7,13 +7,15 @@ message can meet.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
 from protocol.lifecycle import facts as f
 from protocol.lifecycle.assistance import AssistanceCase
 from protocol.lifecycle.assistance_rules import ASSISTANCE_RULES, EMERGENCY_RULES
-from protocol.lifecycle.preservation import PreservationCase
+from protocol.lifecycle.preservation import PreservationCase, state_at
 from protocol.lifecycle.preservation_rules import RULES as PRESERVATION_RULES
 from protocol.lifecycle.rules import Rule, Side
 from protocol.messages.registry import MESSAGE_TYPES
@@ -39,6 +41,59 @@ _FACTS: Mapping[str, type[f.CaseFact]] = MappingProxyType(
 )
 # Questions of how it stands move no state.
 _ALWAYS: Mapping[Side, str] = MappingProxyType({Side.REQUESTER: "status.query", Side.REQUESTED: "status.report"})
+# Other facts that a message of a type may be, where they decide whether it may be written at all.
+_ALSO: Mapping[str, tuple[type[f.CaseFact], ...]] = MappingProxyType(
+    {
+        "preservation.answer": (f.NotHeld, f.Refused),
+        "answer": (f.AnsweredInPart,),
+        "decision": (f.Refused, f.Postponed, f.ConditionsProposed, f.Impossible),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyStanding:
+    """Whether one side may write a message of ``type`` now, and for which ``targets``.
+
+    Where it may not: ``state`` is the one that keeps it from being written, ``states`` are those in which it may be
+    written, and ``rule`` is what says so.
+    """
+
+    type: str
+    targets: tuple[str, ...]
+    state: str
+    states: tuple[str, ...]
+    rule: str
+
+    @property
+    def legal(self) -> bool:
+        """Whether it may be written."""
+        return bool(self.targets)
+
+
+def reply_standings(case: Any, *, ours: bool, now: datetime) -> tuple[ReplyStanding, ...]:
+    """Each type that this side ever writes in such a case, with whether it may be written at ``now``.
+
+    Empty for a thread that asks for nothing. Composing a message judges it by the same rules, with their guards.
+    """
+    rules = _rules_of(case)
+    if rules is None or not case.targets:
+        return ()
+    side = Side.REQUESTER if ours else Side.REQUESTED
+    states = {target.name: _state_of(case, target, now) for target in case.targets}
+    found = []
+    for name, fact in _FACTS.items():
+        rows = [row for row in rules if row.fact in (fact, *_ALSO.get(name, ())) and row.side in (None, side)]
+        if not rows:
+            continue
+        before = tuple(dict.fromkeys(str(state) for row in rows for state in row.before))
+        fitting = tuple(target for target, state in states.items() if state in before)
+        found.append(ReplyStanding(name, fitting, next(iter(states.values())), before, rows[0].source))
+    return tuple(found)
+
+
+def _state_of(case: Any, target: Any, now: datetime) -> str:
+    return str(state_at(target, now) if isinstance(case, PreservationCase) else case.target_state_at(target, now))
 
 
 def legal_replies(case: Any, *, ours: bool) -> tuple[str, ...]:

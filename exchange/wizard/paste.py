@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
@@ -76,11 +77,12 @@ class Pasted:
 
 @dataclass(frozen=True, slots=True)
 class NotUnderstood:
-    """A line of a paste that gives no target, and why."""
+    """A line of a paste that gives no target, and why. ``asks``: what, if it were said, would mend it."""
 
     line: int
     text: str
     why: str
+    asks: Ask | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,24 @@ def read_paste(text: str, said: Said | None = None) -> Paste:
         if line.strip():
             reader.of_line(number, line)
     return reader.result()
+
+
+def read_paste_by_line(text: str, by_line: Mapping[int, Said]) -> Paste:
+    """As :func:`read_paste`, where something was said for single lines, by their numbers.
+
+    It stands for no other line.
+    """
+    whole = read_paste(text)
+    found, left = list(whole.found), list(whole.not_understood)
+    for said in dict.fromkeys(by_line.values()):
+        lines = {number for number, one in by_line.items() if one == said}
+        of_these = read_paste(text, said)
+        found = [one for one in found if one.line not in lines] + [one for one in of_these.found if one.line in lines]
+        left = [one for one in left if one.line not in lines]
+        left += [one for one in of_these.not_understood if one.line in lines]
+    found.sort(key=lambda one: one.line)
+    left.sort(key=lambda one: one.line)
+    return Paste(tuple(found), tuple(left), tuple(ask for ask in Ask if any(one.asks == ask for one in left)))
 
 
 def in_both_times(instant: str) -> tuple[str, str]:
@@ -313,7 +333,7 @@ class _Reader:
         self.found.append(Pasted(number, dict(read.identifier), at, until, " ".join(rest.split())))
 
     def refuse(self, number: int, text: str, why: str, ask: Ask | None = None) -> None:
-        told = NotUnderstood(number, text, _ASKED_TEXTS.get(why, why))
+        told = NotUnderstood(number, text, _ASKED_TEXTS.get(why, why), ask)
         if told not in self.left:
             self.left.append(told)
         if ask is not None:

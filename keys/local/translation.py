@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, lru_cache
 from io import BytesIO
 from pathlib import Path
 
@@ -85,8 +85,13 @@ def speaking(language: str) -> Iterator[None]:
 
 
 def translator(language: str) -> gettext.NullTranslations:
-    """What puts texts into ``language``, such as ``fr``, whatever the user's own is."""
-    return catalogue(FOLDER, {"LANGUAGE": language})
+    """What puts texts into ``language``, such as ``fr``, whatever the user's own is; read once in a process."""
+    return _translator(FOLDER, language)
+
+
+@lru_cache(maxsize=16)
+def _translator(folder: Path, language: str) -> gettext.NullTranslations:
+    return catalogue(folder, {"LANGUAGE": language})
 
 
 def languages() -> list[str]:

@@ -28,6 +28,8 @@ _ALWAYS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "X-Robots-Tag": "noindex",
+    # Not which libraries, and of which versions.
+    "Server": "Comity",
 }
 
 

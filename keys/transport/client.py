@@ -15,6 +15,9 @@ Nothing that a node answers is trusted here: the caller verifies it.
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -223,7 +226,7 @@ class SignedClient:
             if is_refusal(cause):
                 text = f"{title} is reached at {parsed.host}, in no network that is allowed"
                 raise NetworkNotAllowedError(text) from cause
-            raise UnavailableError(f"{title} cannot be reached ({type(cause).__name__})") from cause
+            raise UnavailableError(f"{title} cannot be reached ({_why(cause)})") from cause
 
     async def _read(self, response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
         if response.headers.get("Content-Encoding", "identity") != "identity":
@@ -234,6 +237,19 @@ class SignedClient:
             if len(parts) > max_bytes:
                 raise PeerFailedError(f"{self.server.title} answered with more than {max_bytes} bytes")
         return bytes(parts)
+
+
+def _why(cause: BaseException) -> str:
+    """What the system said, such as ``Connection refused``; the library's kind of error where it said nothing."""
+    seen: BaseException | None = cause
+    while seen is not None:
+        system = getattr(seen, "os_error", seen)
+        if isinstance(system, socket.gaierror):
+            return "its name is not known"
+        if isinstance(system, OSError) and system.errno is not None and system.errno in errno.errorcode:
+            return os.strerror(system.errno)
+        seen = seen.__cause__
+    return type(cause).__name__
 
 
 # A larger body goes in pieces: each is encrypted by itself, and other requests have their turn in between.

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from keys.local.given_files import FileKind, require_file, require_folder
+from node.cli._options import BackupFolder
 from node.cli._output import AsJson, edge, progress, show
 from node.cli._setup import Home
 from node.i18n import _
+
+if TYPE_CHECKING:
+    from node.recovery.backup_record import BackupAct
+    from node.settings import NodeHome
 
 
 def backup(
@@ -28,7 +35,9 @@ def backup(
     """Write a consistent copy of the node with a list of hashes. The node may be running, but not for --final."""
     with edge(as_json):
         from node.recovery.backup import make_backup, make_final_backup
+        from node.recovery.backup_record import BackupAct
         from node.settings import NodeHome, NodeSettings
+        from protocol.encoding.instants import parse_instant
 
         files = NodeHome(home)
         make = make_final_backup if final else make_backup
@@ -36,6 +45,7 @@ def backup(
             made = make(
                 files, NodeSettings.load(files.settings), folder, datetime.now(UTC), shown, keystore=with_keystore
             )
+        _note(files, "made", BackupAct(parse_instant(made.made_at), str(folder.absolute()), made.size))
         values = {
             "folder": str(folder), "node": made.node, "size": made.size, "root": made.root, "final": made.final,
             "made_at": made.made_at, "files": len(made.files), "keystore": with_keystore,
@@ -49,8 +59,61 @@ def backup(
         show(as_json, values, lambda: "\n".join(lines))
 
 
+def backup_check(
+    home: Home,
+    folder: BackupFolder,
+    drill: Annotated[
+        bool, typer.Option("--drill", help=_("Restore it into a folder beside it too, which is removed again."))
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Verify every file of a backup, and note in the home that it is whole. With --drill also restore it for a trial.
+
+    Example: comity-node backup-check jp /backup/jp-monday --drill
+    """
+    with edge(as_json):
+        from node.recovery.backup import drill_backup, read_backup
+        from node.recovery.backup_record import BackupAct
+        from node.settings import NodeHome, NodeSettings
+        from protocol.errors import UsageError
+
+        require_folder(folder, FileKind.BACKUP)
+        files = NodeHome(home)
+        own = NodeSettings.load(files.settings).node
+        with progress(as_json, _("verified")) as shown:
+            found = read_backup(folder, shown)
+        if found.node != own:
+            raise UsageError(f"this is a backup of {found.node}, and the home is of {own}")
+        act = BackupAct(datetime.now(UTC), str(folder.absolute()), found.size)
+        if drill:
+            with progress(as_json, _("restored")) as shown:
+                drill_backup(folder, shown)
+            _note(files, "drilled", act)
+        _note(files, "checked", act)
+        values = {
+            "folder": str(folder),
+            "node": found.node,
+            "size": found.size,
+            "made_at": found.made_at,
+            "drill": drill,
+        }
+        whole = _("{folder} is whole, of {at}; entries of the log: {size}.").format(
+            folder=folder, at=found.made_at, size=found.size
+        )
+        tried = _("It was restored for a trial: its database opens, and its log is the one that it names.")
+        show(as_json, values, lambda: "\n".join([whole, *([tried] if drill else [])]))
+
+
+def _note(home: NodeHome, kind: str, act: BackupAct) -> None:
+    """Note what was done, for the console; a home that cannot be written keeps nobody from a backup."""
+    from node.recovery.backup_record import BackupRecord
+
+    with suppress(OSError):
+        replace(BackupRecord.load(home.backups), **{kind: act}).save(home.backups)
+
+
 def restore(
-    folder: Annotated[Path, typer.Argument(help=_("The backup."))],
+    folder: BackupFolder,
     into: Annotated[Path, typer.Option("--into", help=_("The new home folder."))],
     checkpoint: Annotated[
         Path | None,

@@ -57,6 +57,42 @@ ROWS = (
         ),
     ),
     CommandRow(
+        "status",
+        "node.cli._console:status",
+        _(
+            "Say how the running node is: what needs you and what to do, partners, log, disks, backups. 4 when it "
+            "is failing.\n\n"
+            "The console shows the same in the same words. Example: comity-node status jp"
+        ),
+    ),
+    CommandRow("console", "node.cli._console:console", _("Open the operator's console in a browser.")),
+    CommandRow(
+        "retry",
+        "node.cli._console:retry",
+        _(
+            "Try now what waits for a partner, instead of at the end of the pause. The node must run.\n\n"
+            "Example: comity-node retry jp fr"
+        ),
+    ),
+    CommandRow(
+        "test-way",
+        "node.cli._console:way",
+        _(
+            "Ask a partner for its log's newest checkpoint and verify it: address, certificate, signature, log, "
+            "clock.\n\n"
+            "The node must run. 4 when the way is not open. Example: comity-node test-way jp fr"
+        ),
+    ),
+    CommandRow(
+        "refresh-directory",
+        "node.cli._console:refresh_directory",
+        _(
+            "Fetch the directory now instead of at the next turn. The node must run. 4 when no source gave one that "
+            "verifies.\n\n"
+            "Example: comity-node refresh-directory jp"
+        ),
+    ),
+    CommandRow(
         "trace",
         "node.cli._inspection:trace",
         _(
@@ -80,6 +116,15 @@ ROWS = (
             "Write a consistent copy of the node with a list of hashes. The node may be running, but not "
             "for --final.\n\n"
             "Example: comity-node backup jp /backup/jp-monday"
+        ),
+    ),
+    CommandRow(
+        "backup-check",
+        "node.cli._backup:backup_check",
+        _(
+            "Verify every file of a backup, and note in the home that it is whole. With --drill also restore it for a "
+            "trial.\n\n"
+            "Example: comity-node backup-check jp /backup/jp-monday --drill"
         ),
     ),
     CommandRow(

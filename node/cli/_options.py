@@ -17,3 +17,4 @@ QuickKeystore = Annotated[
     bool,
     typer.Option("--demonstration", help=_("A keystore that opens fast: for tests and demonstrations only.")),
 ]
+BackupFolder = Annotated[Path, typer.Argument(help=_("The backup."))]

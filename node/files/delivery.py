@@ -324,6 +324,7 @@ class PartnerFiles:
                 verdicts = await client.send_segments(push.holding.digest, body, len(segments), extra_s)
                 del body
             self._node.metrics.file_bytes.labels("sent").inc(size)
+            self._node.history.sent(self._partner, size)
             self._worked()
             for sent, verdict in zip(segments, verdicts, strict=True):
                 if isinstance(verdict, FileAlteredError):
@@ -393,6 +394,7 @@ class PartnerFiles:
     def _worked(self) -> None:
         if self._failures:
             self._node.log.info("files-resumed", partner=self._partner)
+            self._node.history.resumed(self._partner)
         self._failures = 0
 
     def _ended(self, request: asyncio.Task[None]) -> None:
@@ -412,6 +414,7 @@ class PartnerFiles:
         """The partner, or this node, cannot do it now: everything to this partner rests for a while."""
         self._failures += 1
         self._node.metrics.delivery_failures.labels(self._partner, problem.code).inc()
+        self._node.history.failed(self._partner, problem)
         if not is_final(problem):
             self._node.log.warning("files-delayed", partner=self._partner, code=problem.code, attempts=self._failures)
         else:

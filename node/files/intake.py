@@ -20,6 +20,7 @@ from node.store.file_operations import (
     CancelFiles,
     FilesQuota,
     RecordFiles,
+    RecordFilesDeleted,
     ReserveFilesAgain,
 )
 from node.store.file_reads import StoredFileSet
@@ -141,11 +142,18 @@ class FileIntake:
         return await self._cancel(stored, CANCELLED if "@" in caller else reason)
 
     async def forget(self, digest: bytes) -> int:
-        """The operator lets the files go that nobody got yet; how many. Raises :class:`FileUnknownError`."""
+        """The operator lets the files go, also those that everyone has: how many. Raises :class:`FileUnknownError`."""
         stored = await self._node.store.reads.file_set(digest)
         if stored is None:
             raise FileUnknownError(_UNKNOWN)
-        return await self._cancel(stored, FORGOTTEN)
+        whole = whole_of(stored, await self._context.holdings.find(digest))
+        if stored.done_at is None or stored.ended or not whole.count:
+            return await self._cancel(stored, FORGOTTEN)
+        # Nobody waits for them any more: they go before the retention has passed.
+        with self._context.holdings.ending(digest):
+            await self._context.store.delete(digest)
+            await self._node.sequencer.perform(RecordFilesDeleted(digest, whole, self._node.clock()))
+        return stored.file_set.count
 
     async def _cancel(self, stored: StoredFileSet, reason: str) -> int:
         digest, caller = stored.digest, stored.payer

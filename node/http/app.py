@@ -35,6 +35,7 @@ from node.http.connections import Connection
 from node.http.context import CONTEXT, HttpContext
 from node.http.listener import TrackedHandler
 from node.http.refusals import HEADERS
+from node.operations.history import NOBODY
 from node.operations.limits import network_of
 from node.operations.logging import log_defect
 from protocol.errors import (
@@ -63,6 +64,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 )
 _ROUTE = web.RequestKey("route", str)
 _STRANGER = web.RequestKey("stranger", bool)
+_HOLDER = web.RequestKey("holder", str)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -88,6 +90,7 @@ def _gate(context: HttpContext, endpoint: Endpoint) -> Handler:
         try:
             with context.connections.serving(connection), ExitStack() as under_way:
                 caller, signed = await _authenticate(context, endpoint, request)
+                request[_HOLDER] = caller.holder
                 context.connections.authenticated(connection, caller.holder)
                 context.heard_from(caller.peer)
                 under_way.enter_context(context.allowances.requests.take(caller.holder))
@@ -226,6 +229,7 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
 
 def _problem(context: HttpContext, request: web.Request, problem: ComityError) -> web.Response:
     context.node.metrics.refusals.labels(_route(request), problem.code).inc()
+    context.node.history.refused(request.get(_HOLDER, NOBODY), _route(request), problem.code)
     context.node.log.debug("refused", route=_route(request), code=problem.code, status=problem.http_status)
     response = web.Response(
         status=problem.http_status,

@@ -1,7 +1,7 @@
 """The operator's way into a running node: a socket in its home folder that only its own user may open.
 
-It carries bundles and files in and out, erases log entries, and lets files in transit go; nothing else. A user that can
-open the socket can also read the keystore file.
+It carries bundles and files in and out, erases log entries, lets files in transit go, and does what
+:mod:`node.console.control` adds. A user that can open the socket can also read the keystore file.
 """
 
 from __future__ import annotations

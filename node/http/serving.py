@@ -12,16 +12,13 @@ from typing import Any
 
 from aiohttp import web
 
-from node.files.carried.carrier import FileCarrier
-from node.http.admin import build_admin
 from node.http.connections import Connections
 from node.http.context import HttpContext
-from node.http.control import build_control, listen_control
+from node.http.control import listen_control
 from node.http.descriptors import Descriptors
 from node.http.listener import Handshake, Listener
 from node.http.refusals import SERVER
 from node.http.sockets import listening_sockets
-from node.relay.offline import OfflineExchange
 from node.settings import LimitSettings, split_host_port
 from protocol.errors import UnavailableError
 
@@ -46,7 +43,7 @@ class Listeners:
         self._stack = AsyncExitStack()
 
     async def open(self, app: Callable[[], web.Application], tls: ssl.SSLContext, bound: Callable[[str], None]) -> None:
-        """Serve an ``app`` on each public listener, and the operator's; ``bound`` is told each public ``host:port``.
+        """Serve an ``app`` on each public listener; ``bound`` is told each public ``host:port``.
 
         Raises typed errors; what was opened then is closed by :meth:`close`.
         """
@@ -55,12 +52,18 @@ class Listeners:
             shown = await self._serve(app(), where, tls)
             self.url = self.url or f"https://{shown}"
             bound(shown)
-        if settings.admin:
-            self.admin_url = f"http://{await self._serve(build_admin(self._context), settings.admin, None)}"
 
-    async def open_control(self, bundles: OfflineExchange, carrier: FileCarrier, path: Path) -> None:
-        """Listen on the control socket. Raises :class:`SettingsError`."""
-        control = web.AppRunner(build_control(bundles, carrier, self._context), access_log=None, handle_signals=False)
+    async def open_admin(self, app: web.Application, bound: Callable[[str], None]) -> None:
+        """Serve ``app`` on the operator's listener, if there is one; ``bound`` is told its ``host:port``."""
+        where = self._context.node.settings.admin
+        if where:
+            shown = await self._serve(app, where, None)
+            self.admin_url = f"http://{shown}"
+            bound(shown)
+
+    async def open_control(self, app: web.Application, path: Path) -> None:
+        """Serve ``app`` on the control socket. Raises :class:`SettingsError`."""
+        control = web.AppRunner(app, access_log=None, handle_signals=False)
         await control.setup()
         self._stack.push_async_callback(control.cleanup)
         await listen_control(control, path)
@@ -98,7 +101,7 @@ class Listeners:
             self._context.connections if public else own,
             self._descriptors,
             self._context.node.log,
-            Handshake(tls, limits.handshake_timeout_s, limits.idle_timeout_s if public else None),
+            Handshake(tls, limits.handshake_timeout_s, limits.idle_timeout_s),
         )
         self._stack.push_async_callback(listener.close)
         host, port = sockets[0].getsockname()[:2]

@@ -104,6 +104,10 @@ class ClockWatch:
         """The partners whose time is another one than this node's."""
         return sorted(partner for partner, offset in self._offsets().items() if abs(offset) > BOUND)
 
+    def offsets(self) -> dict[str, float]:
+        """By partner, how many seconds its time is ahead of this node's; of those that said one lately."""
+        return {partner: offset.total_seconds() for partner, offset in self._offsets().items()}
+
     def problem_with(self, at: datetime) -> ComityError | None:
         """Why nothing may be dated ``at``, now; None if it may. Any thread."""
         refused, state = self._refused, self._state

@@ -182,6 +182,7 @@ class Monitor:
         except ComityError as problem:
             self._node.metrics.monitor_failures.labels(partner, problem.code).inc()
             self._node.log.info("monitoring-not-completed", partner=partner, code=problem.code)
+            self._node.history.failed(partner, problem, offered=False)
             return Checked.STALE if isinstance(problem, CheckpointStaleError) else Checked.NOT_COMPLETED
         return Checked.PROVED
 

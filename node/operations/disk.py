@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -22,6 +23,9 @@ from node.operations.metrics import Metrics
 from protocol.errors import ComityError, StoreDamagedError
 
 PROBE_S = 2.0
+# A disk is nearly full when less than this part of it is free, and less than so many bytes.
+NEARLY_FULL_PART = 0.05
+NEARLY_FULL_BYTES = 5 * 1024**3
 # One batch may need so much, so that the trial fails before a batch does.
 _PROBE_BYTES = 1024 * 1024
 _PROBE_NAME = ".comity-disk-probe"
@@ -45,6 +49,21 @@ class _Failing:
     lasts: bool  # a damaged or replaced database does not become whole by itself
 
 
+@dataclass(frozen=True, slots=True)
+class DiskRoom:
+    """The disk that ``folder`` lies on."""
+
+    folder: Path
+    size_bytes: int
+    free_bytes: int
+    device: int = 0
+
+    @property
+    def is_nearly_full(self) -> bool:
+        """Whether somebody should make room before anything fails."""
+        return self.free_bytes < min(NEARLY_FULL_PART * self.size_bytes, NEARLY_FULL_BYTES)
+
+
 class Disk:
     """What is wrong with this node's files. Any thread may report."""
 
@@ -53,6 +72,7 @@ class Disk:
         self._log = log
         self._lock = Lock()
         self._failing: dict[tuple[Path, str], _Failing] = {}
+        self._rooms: dict[Path, DiskRoom] = {}
 
     def __call__(self, file: Path, problem: BaseException | None, use: str) -> None:
         """See :data:`node.store.disk_errors.Report`."""
@@ -92,6 +112,19 @@ class Disk:
         with self._lock:
             return sorted(f"disk:{file.name}:{use}:{failing.cause}" for (file, use), failing in self._failing.items())
 
+    @property
+    def disks(self) -> list[DiskRoom]:
+        """The same, one for each disk: that of the first of its folders."""
+        by_device: dict[int, DiskRoom] = {}
+        for room in self.rooms:
+            by_device.setdefault(room.device, room)
+        return list(by_device.values())
+
+    @property
+    def rooms(self) -> list[DiskRoom]:
+        """The room on the disk of each folder that is watched, as it was last looked at."""
+        return [self._rooms[folder] for folder in sorted(self._rooms)]
+
     async def run(self, folders: Iterable[Path], still_there: Callable[[], None]) -> None:
         """Try the folders for ever. ``still_there`` looks at the database's file and says itself what is wrong."""
         tried = sorted({folder.absolute() for folder in folders})
@@ -103,6 +136,7 @@ class Disk:
 
     def _try(self, folder: Path) -> None:
         try:
+            self._look(folder)
             probe(folder)
         except OSError as problem:
             self(folder, problem, "writing")
@@ -112,6 +146,12 @@ class Disk:
             # against it.
             if use == "writing" and (folder == file or folder in file.parents):
                 self._works(file, use)
+
+    def _look(self, folder: Path) -> None:
+        used = shutil.disk_usage(folder)
+        self._rooms[folder] = DiskRoom(folder, used.total, used.free, folder.stat().st_dev)
+        self._metrics.disk_size.labels(folder.name).set(used.total)
+        self._metrics.disk_free.labels(folder.name).set(used.free)
 
 
 def probe(folder: Path) -> None:

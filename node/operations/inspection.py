@@ -5,6 +5,7 @@ Read-only, on a connection of its own, off every path that messages take.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,6 +28,11 @@ MIN_ID_CHARS = 4
 MAX_FOUND = 50
 _ID_CHARS = 32
 _HEX = frozenset("0123456789abcdef")
+_LAST_ERRORS = (
+    "SELECT partner, error FROM (SELECT partner, error,"
+    " row_number() OVER (PARTITION BY partner ORDER BY next_ms DESC, id DESC) AS place"
+    " FROM outbound WHERE error IS NOT NULL) WHERE place = 1"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +104,7 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class PartnerState:
-    """What waits for one partner, and how far its log was seen (None before its first receipt)."""
+    """What waits for one partner: since when the oldest of it does, and when the first of it expires."""
 
     partner: str
     envelopes: int
@@ -106,6 +112,8 @@ class PartnerState:
     next_at: datetime | None
     most_attempts: int
     last_error: str | None
+    oldest_at: datetime | None = None
+    expires_at: datetime | None = None
 
 
 @asynccontextmanager
@@ -155,19 +163,31 @@ class Inspection:
     async def partners(self) -> list[PartnerState]:
         """What waits for each partner with a queue."""
         rows = await self._all(
-            "SELECT partner, sum(kind = 0), sum(kind = 1), min(next_ms), max(attempts) FROM outbound GROUP BY partner"
-            " ORDER BY partner"
+            "SELECT partner, sum(kind = 0), sum(kind = 1), min(next_ms), max(attempts), min(message), min(expires_ms)"
+            " FROM outbound GROUP BY partner ORDER BY partner"
         )
-        states = []
-        for partner, envelopes, receipts, next_ms, attempts in rows:
-            last = await self._all(
-                "SELECT error FROM outbound WHERE partner = ? AND error IS NOT NULL ORDER BY next_ms DESC LIMIT 1",
-                (partner,),
+        errors = dict(await self._all(_LAST_ERRORS))
+        accepted = await self._accepted_at([row[5] for row in rows])
+        return [
+            PartnerState(
+                partner,
+                envelopes,
+                receipts,
+                from_ms(next_ms),
+                attempts,
+                errors.get(partner),
+                accepted.get(oldest),
+                _instant(expires_ms),
             )
-            states.append(
-                PartnerState(partner, envelopes, receipts, from_ms(next_ms), attempts, last[0][0] if last else None)
-            )
-        return states
+            for partner, envelopes, receipts, next_ms, attempts, oldest, expires_ms in rows
+        ]
+
+    async def _accepted_at(self, messages: list[int]) -> dict[int, datetime]:
+        """When messages were taken here, by the number of each, which is that of the entry that accepted it."""
+        rows = await self._all(
+            "SELECT idx, leaf FROM event WHERE idx IN (SELECT value FROM json_each(?))", (json.dumps(messages),)
+        )
+        return {idx: decode_event(leaf).at for idx, leaf in rows}
 
     async def file_sets(self) -> list[tuple[Any, ...]]:
         """Of each message with files that are kept here: ids, who brought it, counts, the list, times, who waits."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from node.store.reads import StoreStats
@@ -67,6 +69,8 @@ class Metrics:
         self.disk_failing = gauge(
             "disk_failing", "1 while a file of this node cannot be used: ALARM", "file", "use", "cause"
         )
+        self.disk_size = gauge("disk_size_bytes", "Size of the disk that a folder of this node lies on", "folder")
+        self.disk_free = gauge("disk_free_bytes", "What is free on that disk", "folder")
         self.expired = counter("expired", "Messages that expired undelivered or unclaimed")
         self.internal_errors = counter("internal_errors", "Defects met while answering: report them")
         self.tasks_interrupted = counter(
@@ -89,6 +93,20 @@ class Metrics:
         self._wal = gauge("wal_bytes", "Size of the write-ahead log")
         self._pending = gauge("sequencer_pending", "Operations that wait to be written")
         self._halted = gauge("sequencer_halted", "1 if nothing can be written: ALARM")
+        self._add_looked_at(gauge)
+
+    def _add_looked_at(self, gauge: Callable[..., Gauge]) -> None:
+        """What is looked at when somebody asks for the metrics."""
+        self.failing_seconds = gauge(
+            "partner_takes_nothing_seconds", "Since when a partner took nothing of what waits for it", "partner"
+        )
+        self.not_renewed = gauge("checkpoint_not_renewed", "1 while the newest checkpoint cannot be signed anew: ALARM")
+        self.behind_witness = gauge(
+            "log_behind_witness", "1 if a witness cosigned a larger tree than this log has: ALARM", "partner"
+        )
+        self.not_admitted = gauge("not_admitted", "1 if the directory has no card of this node")
+        self.backup_at = gauge("backup_timestamp_seconds", "When a backup of this node was made last, here", "what")
+        self.first_start = gauge("first_start_timestamp_seconds", "When this home's node began for the first time")
 
     def render(self, stats: StoreStats | None, pending: int, halted: bool) -> bytes:
         """The exposition; ``stats`` is None when the store cannot be read."""

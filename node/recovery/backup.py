@@ -161,6 +161,28 @@ def restore_backup(folder: Path, home: Path, checkpoint: Path | None, progress: 
     return manifest
 
 
+def drill_backup(folder: Path, progress: Progress) -> Manifest:
+    """Restore a whole backup for a trial beside itself, look into it, and remove it again.
+
+    The database must be sound by SQLite's own check, and the log in it the one that the manifest names. Raises
+    :class:`BackupDamagedError`, and the storage errors.
+    """
+    with (
+        storage_errors(_not_copied),
+        tempfile.TemporaryDirectory(prefix=f".{folder.name}.", suffix=".drill", dir=folder.parent) as trial,
+    ):
+        manifest = read_backup(folder, progress)
+        _copy(folder / DATABASE, Path(trial) / DATABASE)
+        with closing(open_reader(Path(trial) / DATABASE)) as reader:
+            sound = reader.execute("PRAGMA integrity_check(1)").fetchone()[0]
+            row = reader.execute("SELECT size, root FROM checkpoint ORDER BY size DESC LIMIT 1").fetchone()
+    if sound != "ok":
+        raise BackupDamagedError("the database of the backup is not sound")
+    if row is None or (row[0], row[1].hex()) != (manifest.size, manifest.root):
+        raise BackupDamagedError("the database of the backup holds another log than the manifest names")
+    return manifest
+
+
 # --- Inside ---
 
 

@@ -193,12 +193,14 @@ class PartnerQueue:
             if self._failures:
                 self._node.log.info("partner-back", partner=self._partner)
             self._failures = 0
+            self._node.history.took(self._partner)
             return
         self._failures += 1
         if isinstance(problem, NotRecordedError):
             self._node.log.error("delivery-not-recorded", partner=self._partner, code=problem.code)
             return
         metrics.delivery_failures.labels(self._partner, problem.code).inc()
+        self._node.history.failed(self._partner, problem)
         self._node.log.warning("delivery-failed", partner=self._partner, code=problem.code, attempts=self._failures)
 
     async def _transfer(self, items: Sequence[OutboundItem]) -> ComityError | None:

@@ -116,6 +116,7 @@ class Outcomes:
         relayed = sum(isinstance(operation, RecordRelayed) for operation in operations)
         self._node.metrics.delivered.labels(partner, "envelope").inc(relayed)
         if relayed:
+            self._node.history.took(partner)
             self._node.sequencer.wakeups.notify((ANY_FILES,))
         return failed or written
 
@@ -138,6 +139,7 @@ class Outcomes:
         if sent:
             operations.append(MarkReceiptsSent(tuple(sent)))
             self._node.metrics.delivered.labels(partner, "receipt").inc(len(sent))
+            self._node.history.took(partner)
         return await self.write(partner, operations)
 
     def defer(self, item: OutboundItem, problem: ComityError) -> DeferOutbound:

@@ -43,6 +43,7 @@ class Puller:
                 if is_final(problem):
                     self._taken = Taken()  # what the relay cannot take it would never take: it shows what is left
                 self._context.node.metrics.delivery_failures.labels(relay, problem.code).inc()
+                self._context.node.history.failed(relay, problem)
                 await self._failed(relay, problem.code)
             except Exception as problem:  # noqa: BLE001 - a defect in one round must not end the pulling for good
                 self._context.node.metrics.internal_errors.inc()
@@ -61,6 +62,7 @@ class Puller:
             self._context.node.log.info("partner-back", partner=relay)
             self._failures = 0
         self._context.node.metrics.partner_up.labels(relay).set(1)
+        self._context.node.history.took(relay)
         self._taken = await take_waiting(self._context, relay, waiting)
 
     async def _failed(self, relay: str, code: str) -> None:

@@ -43,6 +43,10 @@ class Cosignatures:
         """Whether ``node`` cosigned it."""
         return node in self._gathered.get(checkpoint, ())
 
+    def by(self, checkpoint: Checkpoint) -> tuple[str, ...]:
+        """Who cosigned it, as far as that is in memory."""
+        return tuple(sorted(self._gathered.get(checkpoint, ())))
+
     def is_enough(self, policy: Policy, checkpoint: Checkpoint) -> bool:
         """Whether those who cosigned ``checkpoint`` are enough by ``policy``."""
         return policy.is_met_by(sorted(self._gathered.get(checkpoint, ()))[:MAX_WITNESSES])

@@ -42,6 +42,11 @@ class WitnessGateway:
         self._failures: dict[str, tuple[int, float]] = {}  # how often in a row, and when to ask again (monotonic)
         self.ahead: set[str] = set()
 
+    @property
+    def cosigned_by(self) -> tuple[str, ...]:
+        """Who cosigned the checkpoint that is being sent round, or was last."""
+        return () if self._target is None else self._cosignatures.by(self._target[1])
+
     async def run(self, interval_s: float) -> None:
         """Ask around for ever, ``interval_s`` seconds apart; what is asked for when this is cancelled is dropped."""
         await self._resume()
@@ -97,6 +102,7 @@ class WitnessGateway:
             lines = await self._lines_of(node, self._node.partners.get(node), note, checkpoint)
             self._cosignatures.add(note, checkpoint, node, lines)
             self._failures.pop(node, None)
+            self._node.history.cosigned(node)
         except ComityError as problem:
             self._node.metrics.cosignature_failures.labels(node, problem.code).inc()
             self._node.log.info("cosignature-not-given", partner=node, code=problem.code)

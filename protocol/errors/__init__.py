@@ -114,6 +114,7 @@ ComityError                              internal                 _base
 ├─ ClosingLosesError                     closing-loses            _cases
 ├─ OtherKindOfIdError                    other-kind-of-id         _cases
 ├─ AlreadyRegisteredError                already-registered       _cases
+├─ AlreadySentError                      already-sent             _cases
 ├─ OfferNeededError                      offer-needed             _messages
 ├─ ConditionsOpenError                   conditions-open          _messages
 ├─ RetractedError                        retracted                _messages
@@ -165,6 +166,7 @@ ComityError                              internal                 _base
 ├─ PageForgedError                       page-forged              _pages
 ├─ SignInNeededError                     sign-in-needed           _pages
 ├─ SignInError                           sign-in                  _pages
+├─ ConsoleCodeError                      console-code             _pages
 ├─ SignInAgainError                      sign-in-again            _pages
 ├─ SignInLaterError                      sign-in-later            _pages
 ├─ PasskeyError                          passkey                  _pages
@@ -176,6 +178,7 @@ from __future__ import annotations
 
 from protocol.errors._base import ComityError as ComityError
 from protocol.errors._cases import AlreadyRegisteredError as AlreadyRegisteredError
+from protocol.errors._cases import AlreadySentError as AlreadySentError
 from protocol.errors._cases import CallBackNeededError as CallBackNeededError
 from protocol.errors._cases import ClosingLosesError as ClosingLosesError
 from protocol.errors._cases import OtherKindOfIdError as OtherKindOfIdError
@@ -304,6 +307,7 @@ from protocol.errors._office import OfficerRoleError as OfficerRoleError
 from protocol.errors._office import RecipientNeededError as RecipientNeededError
 from protocol.errors._office import TransferSuspendedError as TransferSuspendedError
 from protocol.errors._pages import AssetAlteredError as AssetAlteredError
+from protocol.errors._pages import ConsoleCodeError as ConsoleCodeError
 from protocol.errors._pages import FormError as FormError
 from protocol.errors._pages import PageForgedError as PageForgedError
 from protocol.errors._pages import PageHostError as PageHostError

@@ -45,6 +45,17 @@ class OtherKindOfIdError(ComityError):
     advice = "Use the command that is named."
 
 
+class AlreadySentError(ComityError):
+    """Not called off: the message left this desk, or its time has come and the node may have it."""
+
+    code = "already-sent"
+    http_status = 409
+    advice = (
+        "Withdraw the request (comity new withdrawal --reply-to ID), or take the message back (comity retract ID): its"
+        " recipients learn that."
+    )
+
+
 class AlreadyRegisteredError(ComityError):
     """Not registered: the same letter is registered already, or its proved message is here."""
 

@@ -37,6 +37,14 @@ class SignInError(ComityError):
     advice = "Try again. A one-time code is good once and for ten minutes; comity web code makes another."
 
 
+class ConsoleCodeError(ComityError):
+    """The code is wrong, was used, or is too old."""
+
+    code = "console-code"
+    http_status = 403
+    advice = "Make another with comity-node console code, as the node's system user, and type it within ten minutes."
+
+
 class SignInLaterError(ComityError):
     """Too many wrong tries to sign in."""
 

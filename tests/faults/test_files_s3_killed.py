@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from node.files.s3 import ObjectStore
 from protocol.http import wire
 from tests.worlds import parcels
 from tests.worlds.node_programs import NodePrograms
 from tests.worlds.nodes import World
 from tests.worlds.parcels import MIB, Parcel
-from tests.worlds.s3_services import bucket_settings, make_bucket, moto_service
+from tests.worlds.s3_services import bucket_settings, make_bucket, moto_service, troubled
 
 pytestmark = pytest.mark.outside
 
@@ -23,7 +24,7 @@ async def test_a_node_with_files_at_s3_killed_at_upload_and_at_hand_over_loses_a
     world = World.of(tmp_path, "jp", "fr")
     tokyo, paris = world.desks["24-7@jp"], world.desks["24-7@fr"]
     programs = NodePrograms(world)
-    parcel = Parcel.of(world, tokyo, [paris], 12 * MIB, 700, 0)
+    parcel = Parcel.of(world, tokyo, [paris], 8 * MIB, 700, 0)
     places, acknowledged = list(parcel.segments), set[tuple[int, int]]()
 
     async def bring(place: tuple[int, int]) -> None:
@@ -71,3 +72,37 @@ async def test_a_node_with_files_at_s3_killed_at_upload_and_at_hand_over_loses_a
         ("jp", "FileAcceptance", "", ""),
         ("jp", "FileDeletion", "", ""),
     ]
+
+
+async def test_a_service_that_hangs_delays_no_message_and_the_files_come_when_it_answers(tmp_path: Path) -> None:
+    world = World.of(tmp_path, "jp", "fr")
+    tokyo, paris = world.desks["24-7@jp"], world.desks["24-7@fr"]
+    parcel = Parcel.of(world, tokyo, [paris], 2 * MIB, 700)
+    places = list(parcel.segments)
+    try:
+        with moto_service() as service:
+            make_bucket(service, "files")
+            home = world.home("jp").path
+            kept = bucket_settings(service, "files", home)
+            jp = await world.start("jp", files={"reserve_bytes": 0, "store": "s3", "s3": kept.model_dump(mode="json")})
+            store = jp.evidence.store
+            assert isinstance(store, ObjectStore)
+            await world.submit(tokyo, parcel.envelope)
+            await parcels.announce(world, tokyo, parcel)
+            with troubled(service, ["hang"] * 100) as address:
+                store._settings = bucket_settings(address, "files", home, timeout_s=60, retries=0)
+                await store.open()
+                hanging = [
+                    asyncio.ensure_future(parcels.call(world, tokyo, parcel.target, parcel.body([place])))
+                    for place in places
+                ]
+                for _ in range(3):
+                    (answer,) = await world.submit(tokyo, world.seal(tokyo, [tokyo]))
+                    assert answer.code is None
+                assert not any(request.done() for request in hanging)
+            assert {reply.code for reply in await asyncio.gather(*hanging)} == {"unavailable"}
+            store._settings = kept
+            await store.open()
+            assert await parcels.send(world, tokyo, parcel, places) == [None] * len(places)
+    finally:
+        await world.close()

@@ -24,6 +24,7 @@ from node.files.store import FileStore
 from node.log.checkpoint_file import CheckpointFile, KeptCheckpoint
 from node.log.sequencer import Sequencer
 from node.operations.disk import Disk
+from node.operations.history import History
 from node.operations.logging import make_log
 from node.operations.metrics import Metrics
 from node.settings import NodeSettings
@@ -167,6 +168,7 @@ class FileNode:
             self.metrics,
             log,
             disk,
+            History(None, self.clock),
         )
         self.store = store or FolderStore(path / "files", report=disk)
         self.holdings = Holdings(node, self.store)

@@ -77,6 +77,7 @@ def troubled(service: str, troubles: Sequence[int | str]) -> Iterator[str]:
             body = self.rfile.read(length)
             if trouble == "hang":
                 ended.wait()
+                self.close_connection = True
                 return
             if isinstance(trouble, int):
                 self.send_response(trouble)

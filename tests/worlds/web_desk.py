@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from html.parser import HTMLParser
 from typing import Any, cast
@@ -31,6 +31,14 @@ class Form:
     action: str
     method: str
     fields: dict[str, str]
+    # Several fields may have one name: all of them, in order.
+    pairs: list[tuple[str, str]] = field(default_factory=list)
+
+    def filled(self, **changes: str | Sequence[str]) -> list[tuple[str, str]]:
+        """What a browser sends: the fields as they stand, several of one name too, but for ``changes``."""
+        kept = [(name, value) for name, value in self.pairs if name not in changes]
+        given = {name: (value,) if isinstance(value, str) else value for name, value in changes.items()}
+        return [*kept, *((name, one) for name, values in given.items() for one in values)]
 
 
 class _Forms(HTMLParser):
@@ -40,6 +48,7 @@ class _Forms(HTMLParser):
         self._open: Form | None = None
         self._select: str | None = None
         self._area: str | None = None
+        self._written = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
@@ -50,26 +59,36 @@ class _Forms(HTMLParser):
             return
         if tag == "input" and (given.get("type") not in {"checkbox", "radio"} or "checked" in given):
             if given.get("type") != "file":
-                self._open.fields[given["name"]] = given.get("value", "")
+                # A box that is ticked, and says nothing else, says "on".
+                value = given.get("value", "on" if given.get("type") in {"checkbox", "radio"} else "")
+                self._open.fields[given["name"]] = value
+                self._open.pairs.append((given["name"], value))
         elif tag == "select":
             self._select = given["name"]
         elif tag == "option" and self._select is not None:
             if "selected" in given or self._select not in self._open.fields:
                 self._open.fields[self._select] = given.get("value", "")
+                self._open.pairs = [one for one in self._open.pairs if one[0] != self._select]
+                self._open.pairs.append((self._select, given.get("value", "")))
         elif tag == "textarea":
             self._area = given["name"]
             self._open.fields[self._area] = ""
+            self._written = ""
 
     def handle_data(self, data: str) -> None:
         if self._area is not None and self._open is not None:
-            self._open.fields[self._area] += data
+            self._written += data
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "form":
             self._open = None
         elif tag == "select":
             self._select = None
-        elif tag == "textarea":
+        elif tag == "textarea" and self._area is not None and self._open is not None:
+            # The first line end behind the tag is no part of the text.
+            text = self._written.removeprefix("\n")
+            self._open.fields[self._area] = text
+            self._open.pairs.append((self._area, text))
             self._area = None
 
 
@@ -105,12 +124,17 @@ class Visitor:
         """Open a page."""
         return await self._ask("GET", path, None, {"Sec-Fetch-Site": "same-origin", **headers})
 
-    async def send(self, shown: Shown, action: str, **fields: str) -> Shown:
+    async def send(self, shown: Shown, action: str, /, **fields: str) -> Shown:
         """Fill in the form of a page that goes to ``action``, and send it."""
         form = shown.form(action)
-        return await self.post(form.action, {**form.fields, **fields})
+        return await self.post(form.action, form.filled(**fields))
 
-    async def post(self, path: str, fields: Mapping[str, str], **headers: str) -> Shown:
+    async def fill(self, shown: Shown, action: str, **changes: str | Sequence[str]) -> Shown:
+        """As :meth:`send`, for a form with several fields of one name; a name with ``__`` has a dot there."""
+        form = shown.form(action)
+        return await self.post(form.action, form.filled(**{n.replace("__", "."): v for n, v in changes.items()}))
+
+    async def post(self, path: str, fields: Mapping[str, str] | Sequence[tuple[str, str]], **headers: str) -> Shown:
         """Send a form; what follows is shown."""
         own = {"Sec-Fetch-Site": "same-origin", "Origin": self.origin}
         return await self._ask("POST", path, fields, {**own, **headers})
@@ -119,7 +143,13 @@ class Visitor:
         """Sign in at the form; the page that follows."""
         return await self.send(await self.get("/sign-in"), "/sign-in", officer=officer, passphrase=passphrase)
 
-    async def _ask(self, method: str, path: str, fields: Mapping[str, str] | None, headers: dict[str, str]) -> Shown:
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        fields: Mapping[str, str] | Sequence[tuple[str, str]] | None,
+        headers: dict[str, str],
+    ) -> Shown:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         named = {"Host": urlsplit(self.origin).netloc, "Accept-Language": self.language, **named}
         url = f"http://127.0.0.1:{urlsplit(self.origin).port}{path}"

@@ -23,7 +23,7 @@ from exchange.cli._options import (
 from exchange.cli.messages.syncing import SyncOption, synced
 from exchange.cli.output import line, print_json, table
 from exchange.i18n import _, ngettext
-from exchange.text.labels import code_label, deadline_label, marked, state_label
+from exchange.text.labels import code_label, deadline_label, marked, state_until
 from protocol.encoding.phrase import phrase
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _cells(row: CaseRow) -> tuple[object, ...]:
         row.peer_reference,
         code_label("country", row.nation.upper()) if len(row.nation) == 2 else row.nation,
         row.offence,
-        marked(state_label(row.state), suspected=row.suspected, proved=row.proved),
+        marked(state_until(row.state, row.opened_at), suspected=row.suspected, proved=row.proved),
         row.owner,
         row.due,
         deadline_label(row.due_what) if row.due_what else None,

@@ -39,6 +39,7 @@ from exchange.text.labels import (
     side_label,
     source_label,
     state_label,
+    state_until,
 )
 from keys.local.terminal import ask
 from protocol.errors import ClosingLosesError, UsageError
@@ -77,7 +78,7 @@ def show(
 
     async def work(desk: Desk) -> None:
         from exchange.acts.cases import CaseParts, case_object
-        from exchange.cases.threads import rows_of, shared_state
+        from exchange.cases.threads import rows_of, shared_state, state_shown
 
         reached = await synced(desk, sync=sync)
         if (parent := await desk.parents.resolve(message_id)) is not None:
@@ -90,17 +91,18 @@ def show(
             return
         now, cases, rows, noted, due = parts.now, parts.cases, parts.rows, parts.noted, parts.due
         calls, idle = parts.calls, parts.idle
-        state, targets = shared_state(cases, now), rows_of(cases, now)
+        state, targets = shared_state(cases, now, parts.unsent), rows_of(cases, now, parts.unsent)
         out_of_order = [entry for case in cases.values() for entry in case.out_of_order]
         reached.say()
         if calls.suspected:
             from exchange.cli.cases.calls import warning_of_forgery
 
             line(warning_of_forgery())
-        line(_("Case {thread}: {state} [{code}]").format(thread=thread, state=state_label(state), code=state))
+        shown = state_until(state, rows[0].sent_at if rows else None)
+        line(_("Case {thread}: {state} [{code}]").format(thread=thread, state=shown, code=state))
         if len(cases) > 1:
             for nation, case in cases.items():
-                line(labelled(safe(nation), state_label(str(case.state_at(now)))))
+                line(labelled(safe(nation), state_label(state_shown(str(case.state_at(now)), parts.unsent))))
         for registered in parts.before:
             line(_before_text(registered))
         line(labelled(_("Works on it"), safe(noted.assigned_to or "-")))

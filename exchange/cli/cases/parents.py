@@ -23,7 +23,7 @@ from exchange.cli.messages.printing import report_sent_many
 from exchange.cli.messages.syncing import Synced, SyncOption, synced
 from exchange.cli.output import line, listed, print_json, safe, table
 from exchange.i18n import _, labelled
-from exchange.text.labels import code_label, deadline_label, state_label
+from exchange.text.labels import code_label, deadline_label, state_label, state_until
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -74,7 +74,7 @@ async def show_parent(desk: Desk, parent_id: UUID, reached: Synced, *, as_json: 
                 child.own_reference,
                 child.sent_at,
                 child.error or child.status,
-                state_label(child.state),
+                state_until(child.state, child.sent_at),
                 deadline_label(child.due.what) if child.due is not None else None,
                 child.due.due if child.due is not None else None,
             )

@@ -28,7 +28,7 @@ from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _
 from exchange.text.labels import code_label
 from exchange.text.objects import files_object, transfer_object
-from exchange.text.sizes import bytes_text, duration_text, share_text
+from exchange.text.sizes import after_not_taken, bytes_text, duration_text, not_taken_text, share_text
 from keys.local.terminal import QUEUED, REFUSED, UNVERIFIED, write
 from protocol.errors import DeskBusyError, FileCancelledError, UsageError
 
@@ -351,6 +351,12 @@ def print_hops(tracked: FileTracking) -> None:
         ],
     )
 
+    for one in tracked.not_taken:
+        text = _("{desk} could not take the files ({files} of {all}): {why}")
+        why = "; ".join(safe(not_taken_text(code)) for code in one.reasons)
+        line(text.format(desk=safe(one.recipient), files=one.files, all=one.of, why=why))
+        for code in one.reasons:
+            line(_("What to do: {advice}").format(advice=after_not_taken(code)))
     print_shares(tracked)
 
 

@@ -9,6 +9,7 @@ import typer
 
 from exchange.cli._options import (
     DEFAULT_HOME,
+    SHORT_ID,
     HomeOption,
     IdArgument,
     JsonOption,
@@ -22,8 +23,12 @@ from exchange.cli._options import (
 )
 from exchange.cli.messages.files import read_document
 from exchange.cli.messages.printing import report_sent
-from exchange.i18n import _
+from exchange.cli.output import line, print_json
+from exchange.i18n import _, labelled
+from exchange.text.labels import state_until
 from keys.local.given_files import FileKind
+from keys.local.terminal import REFUSED
+from protocol.errors import UsageError
 
 if TYPE_CHECKING:
     from exchange.desk.desk import Desk
@@ -66,6 +71,49 @@ def retract(
     async def work(desk: Desk) -> int | None:
         known = await desk.messages.resolve(message_id)
         return report_sent(await desk.replies.retract(known, why=why, reason=reason), as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def call_off(
+    what: Annotated[
+        str, typer.Argument(help=_("The message's id, or what was asked of several nations: its id or your reference."))
+    ],
+    reason: Annotated[str | None, typer.Option("--reason", help=_("Why; it stands in the processing log."))] = None,
+    nations: Annotated[
+        list[str] | None,
+        typer.Option("--nation", help=_("Of what was asked of several nations: only this one; repeat it.")),
+    ] = None,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Call a message off that waits for its time."""
+
+    async def work(desk: Desk) -> int | None:
+        from exchange.acts.cases import call_off_parent
+
+        parent = await desk.parents.resolve(what)
+        if parent is None:
+            if nations:
+                raise UsageError(_("--nation is for what was asked of several nations"))
+            row = await desk.messages.call_off(await desk.messages.resolve(what), reason)
+            if as_json:
+                print_json(row)
+            else:
+                line(_("{id}: called off; it never left this desk, and nobody learns of it").format(id=row.id))
+            return None
+        shown = await call_off_parent(desk, parent, reason=reason, nations=nations or None)
+        left = [child for child in shown["children"] if child.status not in {"called_off", "scheduled"}]
+        if as_json:
+            print_json(shown)
+        else:
+            for child in shown["children"]:
+                line(labelled(child.nation, state_until(child.state, child.sent_at)))
+            for child in left:
+                text = _("{nation} has it, or may have it. Withdraw it: comity case say {parent} --nation {nation}")
+                line(text.format(nation=child.nation, parent=str(parent)[-SHORT_ID:]))
+        return REFUSED if any(not nations or child.nation in nations for child in left) else None
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 

@@ -35,7 +35,7 @@ from exchange.cli.messages.printing import (
 from exchange.cli.messages.syncing import SyncOption, synced
 from exchange.cli.output import line, print_json, progress, safe, table, told
 from exchange.i18n import _, labelled, ngettext
-from exchange.text.labels import code_label, marked, short_label, state_label, status_label
+from exchange.text.labels import code_label, marked, short_label, state_until, status_label
 from exchange.text.objects import plain, tracking_object
 from keys.local.given_files import FileKind, read_given, reading_as
 from keys.local.terminal import UNCHECKED, UNVERIFIED, at_once
@@ -254,7 +254,7 @@ def track(
         reached.say()
         what = code_label("message_type", tracking.row.type)
         text = _("{what} {message}: {state} [{code}]")
-        state = state_label(tracking.state)
+        state = state_until(tracking.state, tracking.row.sent_at)
         line(text.format(what=what, message=tracking.row.id, state=state, code=tracking.state))
         for recipient in tracking.recipients:
             print_receipts(_("Proved for {recipient}").format(recipient=recipient.recipient), recipient.receipts)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from exchange.acts.drafting import card_zone, partners_of, situation_of
+from exchange.acts.sending import send_written
 from exchange.cli._asking import BACK, HELP, WHOLE, Asking
 from exchange.cli.messages.printing import report_sent
 from exchange.cli.output import line, safe
@@ -16,19 +19,18 @@ from exchange.text.labels import code_label
 from exchange.text.typed import in_ascii
 from exchange.text.zones import own_zone
 from exchange.wizard.flow import WIZARD_TYPES, Wizard
+from exchange.wizard.forms import TypedForm
 from exchange.wizard.legal_replies import legal_replies
 from exchange.wizard.paste import Ask, Paste, Said, in_both_times, read_paste
-from exchange.wizard.question import AnswerKind, AnswerProblem, NoContactKnown, Partner, Situation, WizardStep, value_at
+from exchange.wizard.question import AnswerKind, AnswerProblem, NoContactKnown, WizardStep, value_at
 from keys.local.terminal import INTERRUPTED
-from keys.local.translation import language, languages, speaking
+from keys.local.translation import speaking
 from protocol.codes import load_codes
 from protocol.codes.likely import MOST_LISTED
 from protocol.errors import ComityError, InvalidMessageError, UnavailableError
 
 if TYPE_CHECKING:
     from exchange.desk.desk import Desk
-    from keys.directory.cards import ContactPointCard
-    from keys.directory.view import Directory
     from protocol.lifecycle.case import AnyCase
 
 _SHORT = 8
@@ -74,7 +76,6 @@ class _Conversation:
 
     async def begin(self, message_type: str | None, reply_to: UUID | None, saved: str | None) -> None:
         """A new draft, a reply, or one that was saved."""
-        situation = self._situation()
         draft: dict[str, Any] | None = None
         if saved is not None:
             kept = await self._desk.messages.saved_draft(saved)
@@ -82,10 +83,10 @@ class _Conversation:
             self._attachments = list(draft.get("attachments") or ())
             message_type = str(draft.get("type") or message_type or WIZARD_TYPES[0])
             reply_to = UUID(str(draft["in_reply_to"])) if draft.get("in_reply_to") else None
+        names: dict[str, None] = {}
         if reply_to is not None:
             case, ours = await self._case_of(reply_to)
             names = dict.fromkeys(target.name for target in getattr(case, "targets", ()) if target.name)
-            situation = replace(situation, case_targets=tuple(names))
             if message_type is None:
                 message_type = self._chosen_type(legal_replies(case, ours=ours))
         if message_type is None:
@@ -94,8 +95,10 @@ class _Conversation:
             from exchange.text.objects import plain
 
             draft = plain(await self._desk.replies.draft(reply_to, message_type))
-        situation = await self._with_own_block(situation, message_type)
+        situation = await situation_of(self._desk, message_type, own_zone(card_zone(self._desk)), _now())
+        situation = replace(situation, case_targets=tuple(names))
         self._wizard = Wizard.begin(message_type, situation, draft)
+        self._say_what_was_left(TypedForm.of(self._wizard))
         say = self._asking.say
         say(labelled(_("Message"), code_label("message_type", message_type)))
         say(
@@ -123,31 +126,16 @@ class _Conversation:
             except ComityError as problem:
                 self._asking.say(_(problem.detail), 2)
 
+    def _say_what_was_left(self, left: TypedForm) -> None:
+        """What was typed in a browser and is no answer yet: it is shown, to be typed again, and leaves the draft."""
+        for text in (*left.texts.values(), *left.paste.splitlines()):
+            self._asking.say("  ! " + labelled(_("Typed before, and not understood"), safe(text)), 4)
+
     async def _case_of(self, message: UUID) -> tuple[AnyCase, bool]:
         """The case that a message belongs to, and whether this desk opened it."""
         row = await self._desk.messages.row(message)
         first = (await self._desk.cases.thread(row.thread))[0]
         return await self._desk.cases.case(row.thread), first.sender == self._desk.address
-
-    def _situation(self) -> Situation:
-        from exchange.desk.desk import utc_now
-
-        return Situation(
-            address=str(self._desk.address),
-            now=utc_now(),
-            zone=own_zone(card_zone(self._desk)),
-            language=language().partition("_")[0],
-            partners=partners_of(self._desk),
-        )
-
-    async def _with_own_block(self, situation: Situation, message_type: str) -> Situation:
-        """The situation with what the desk fills in of itself; the language of its texts is only proposed."""
-        own = dict(await self._desk.messages.filled({"type": message_type}))
-        written_in = own.pop("language", None) or situation.language
-        named = self._desk.address.node.upper()
-        if isinstance(authority := own.get("authority"), dict) and named in load_codes("country"):
-            own["authority"] = {"country": named, **authority}
-        return replace(situation, own={name: own[name] for name in own if name != "type"}, language=str(written_in))
 
     # --- Asking ---
 
@@ -436,7 +424,7 @@ class _Conversation:
         from protocol.messages.parse import complete_message
 
         message = complete_message(wizard.message_draft(), sender=str(self._desk.address))
-        theirs = their_language(wizard)
+        theirs = wizard.read_in()
         self._asking.say("")
         self._asking.say(
             _("So will the other side read it ({language}):").format(language=code_label("language", theirs)), 2
@@ -464,9 +452,8 @@ class _Conversation:
         from exchange.cli.output import table  # noqa: F401 - loaded before anything is sent
 
         draft = {**self._draft(), **({"draft_id": str(self._draft_id)} if self._draft_id else {})}
-        offers = draft.get("type") == "information.spontaneous" and draft.get("conditions")
         try:
-            sent = await (self._desk.messages.offer(draft) if offers else self._desk.messages.send(draft))
+            sent = await send_written(self._desk, draft)
         except ComityError as error:
             from keys.local.terminal import refusal_lines
 
@@ -512,7 +499,9 @@ class _Conversation:
             await self._desk.refresh_directory(everything=True)
         except (UnavailableError, ComityError) as problem:
             self._asking.say(_(problem.detail), 2)
-        self._wizard = replace(self._now, situation=replace(self._now.situation, partners=partners_of(self._desk)))
+        self._wizard = replace(
+            self._now, situation=replace(self._now.situation, partners=partners_of(self._desk, _now()))
+        )
 
 
 class _Look(Exception):  # noqa: N818 - no error: the officer looks at the whole
@@ -530,50 +519,14 @@ _ASKS = {
 }
 
 
+def _now() -> datetime:
+    from exchange.desk.desk import utc_now
+
+    return utc_now()
+
+
 def _year(typed: str) -> int:
     year = int(typed)
     if not 1970 <= year <= 9999:
         raise ValueError
     return year
-
-
-def partners_of(desk: Desk) -> tuple[Partner, ...]:
-    """The contact points that a message of this desk may go to, by the directory that it has."""
-    from exchange.desk.desk import utc_now
-    from keys.directory.cards import Function
-    from keys.directory.search import Wanted, find
-
-    directory = desk.directory
-    cards = find(directory, Wanted(functions=(Function.EXCHANGE,)), utc_now())
-    return tuple(
-        Partner(str(card.address), _country(directory, card), card.office, tuple(card.languages))
-        for card in cards
-        if card.address != desk.address
-    )
-
-
-def _country(directory: Directory, card: ContactPointCard) -> str | None:
-    """The country of a contact point: of its card, of its node's, or the one that its node is named by."""
-    from keys.directory.search import country_of
-
-    named = card.address.node.upper()
-    return country_of(directory, card) or (named if named in load_codes("country") else None)
-
-
-def card_zone(desk: Desk) -> str | None:
-    """The time zone on the office's own card; None where the directory at hand has none."""
-    try:
-        return desk.directory.contact_point(desk.address).time_zone
-    except ComityError:
-        return None
-
-
-def their_language(wizard: Wizard) -> str:
-    """The first language of the recipient that there are texts in; English where there is none."""
-    there = {*languages(), "en"}
-    for address in wizard.draft.get("to") or ():
-        partner = wizard.situation.partner(str(address))
-        for one in partner.languages if partner is not None else ():
-            if (first := one.partition("-")[0]) in there:
-                return first
-    return "en"

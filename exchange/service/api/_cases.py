@@ -81,6 +81,13 @@ ENDPOINTS = (
     ),
     act(
         "POST",
+        "/v1/parents/{parent}/call-off",
+        "Call off what is asked of several nations and still waits here; nobody learns of it.",
+        cases.call_off_parent,
+        "call-off",
+    ),
+    act(
+        "POST",
         "/v1/parents/{parent}/messages",
         "Say the same in the case with each nation, at different times, so that none learns of the others.",
         cases.say_to_all,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import Field
 
-from exchange.acts import messages
+from exchange.acts import messages, replies
 from exchange.acts.sending import SendingChecks, answered, answered_all, check_draft, send_drafts
 from exchange.messaging.drafting.cleaning import Removed
 from exchange.service.api._derived import act
@@ -45,17 +44,6 @@ class Replying(Body):
     fields: dict[str, Any] = Field(default_factory=dict)
 
 
-class AcknowledgingBody(Body):
-    """An acknowledgement: codes of the lists will_answer and form, and when the answer or an update comes."""
-
-    will_answer: Annotated[str, Field(max_length=64)]
-    form: Annotated[str, Field(max_length=64)] = "message"
-    eta: datetime | None = None
-    next_update_by: datetime | None = None
-    remark: Annotated[str, Field(max_length=10_000)] | None = None
-    language: Annotated[str, Field(max_length=64)] | None = None
-
-
 class Saving(Body):
     """A draft that is being written, the one that it replaces, and the revision of that which was read."""
 
@@ -79,13 +67,8 @@ async def _send(call: Call) -> Any:
 
 
 async def _reply(call: Call) -> Any:
-    replies = (await call.acting()).replies
-    return answered(await replies.reply(await call.message(), call.body.type, **call.body.fields))
-
-
-async def _acknowledge(call: Call) -> Any:
-    said = call.body.model_dump(exclude_none=True)
-    return answered(await (await call.acting()).replies.acknowledge(await call.message(), **said))
+    desk = await call.acting()
+    return answered(await desk.replies.reply(await call.message(), call.body.type, **call.body.fields))
 
 
 async def _search(call: Call) -> Any:
@@ -180,15 +163,13 @@ ENDPOINTS = (
         known=True,
     ),
     Declared("POST", "/v1/messages/{message}/replies", "Reply.", _reply, SENT_ONE, Replying, keyed=True),
-    Declared(
+    act(
         "POST",
         "/v1/messages/{message}/acknowledgement",
         "Acknowledge.",
-        _acknowledge,
-        SENT_ONE,
-        AcknowledgingBody,
-        keyed=True,
-        commands=("acknowledge",),
+        replies.acknowledge,
+        "acknowledge",
+        texts={"form": "A code of the list answer_form."},
     ),
     Declared(
         "GET",

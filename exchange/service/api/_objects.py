@@ -72,6 +72,7 @@ TRACKING = NamedShape(
         "from": Address,
         "to": [Address],
         "state": str,
+        "goes_at?": datetime,
         "recipients": [{"recipient": Address, "reached": str | None, "failed": [str], "receipts": [RECEIPT]}],
         "targets": [TargetRow],
         "clocks": Clocks,

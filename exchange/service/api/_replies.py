@@ -56,6 +56,13 @@ ENDPOINTS = (
         "give",
     ),
     act("POST", f"{_MESSAGE}/correction", "Correct an own message.", DeskReplies.correct, "correct"),
+    act(
+        "POST",
+        f"{_MESSAGE}/call-off",
+        "Call off a message that waits for its time here; nobody learns of it.",
+        DeskMessages.call_off,
+        "call-off",
+    ),
     act("POST", f"{_MESSAGE}/retraction", "Take an own message back.", DeskReplies.retract, "retract"),
     act("POST", f"{_MESSAGE}/notes", "Send a note in a case.", replies.send_note, "note"),
     act("POST", "/v1/service-notes", "Send a note without a case.", DeskReplies.service_note, "note"),

@@ -1,21 +1,17 @@
-"""The start page: what is due, in lanes, the most pressing first."""
+"""The pages of this room."""
 
 from __future__ import annotations
 
-from aiohttp import web
+from exchange.web.board import calls, events, show
+from exchange.web.calls import Page
 
-from exchange.text.due import due_text, lane_label
-from exchange.text.labels import deadline_label
-from exchange.views import Lane
-from exchange.web.calls import Page, PageCall
-
-
-async def show(call: PageCall) -> web.StreamResponse:
-    """The duty board."""
-    desk = await call.desk()
-    found = await desk.cases.agenda()
-    lanes = [(lane_label(lane), [one for one in found if one.lane is lane]) for lane in Lane]
-    return call.page("board/board.html", lanes=lanes, due_text=due_text, what=deadline_label)
-
-
-PAGES = (Page("GET", "/", show),)
+PAGES: tuple[Page, ...] = (
+    # A wall screen stays when its session is locked; what else is asked for needs an open one.
+    Page("GET", "/", show.show, public=True),
+    # A locked page follows too; what it gets has no content.
+    Page("GET", "/board/lanes", show.lanes, public=True, quiet=True),
+    Page("GET", "/board/events", events.follow, public=True, listens=True, quiet=True),
+    Page("GET", "/messages/{message}/call", calls.show),
+    Page("POST", "/messages/{message}/call", calls.record),
+    Page("GET", "/cases/{thread}/call", calls.show_on_case),
+)

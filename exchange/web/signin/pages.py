@@ -97,8 +97,9 @@ async def lock(call: PageCall) -> web.StreamResponse:
     if call.session is None:
         return call.go("/sign-in")
     back = _back(call.text("_back"))
-    if call.text("_action") and call.fields is not None:
-        call.session.keep(KeptForm.of(call.text("_action"), back, call.fields.items()))
+    action = call.text("_action")
+    if _back(action) == action and call.fields is not None:
+        call.session.keep(KeptForm.of(action, back, call.fields.items()))
     call.session.wipe()
     return call.go(f"/unlock?{urlencode({'back': back})}")
 

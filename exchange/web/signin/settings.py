@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from hashlib import sha256
 from typing import Any
 from zoneinfo import available_timezones
@@ -33,7 +34,7 @@ async def prefer(call: PageCall) -> web.StreamResponse:
     own = await call.own_access()
     language, zone = call.text("language"), call.text("zone")
     try:
-        if (language and language not in offered()) or (zone and zone not in available_timezones()):
+        if (language and language not in offered()) or (zone and zone not in _zones()):
             raise FormError(phrase("There is no such language or time zone here."))
         await own.prefer(language=language, zone=zone, sound=bool(call.text("sound")))
     except ComityError as problem:
@@ -174,9 +175,15 @@ async def _shown(call: PageCall) -> dict[str, Any]:
         "profile": await own.profile(),
         "passkeys": await own.passkeys() if session.officer else [],
         "sessions": sessions,
-        "zones": sorted(available_timezones()),
+        "zones": _zones(),
         "fresh": _is_fresh(call),
     }
+
+
+@cache
+def _zones() -> tuple[str, ...]:
+    """The time zones that this machine knows; its files are read once."""
+    return tuple(sorted(available_timezones()))
 
 
 def _is_fresh(call: PageCall) -> bool:

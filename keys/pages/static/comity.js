@@ -169,3 +169,83 @@
     });
   });
 })();
+
+/* The board, live: lanes are asked for anew when the desk says that something changed; a new emergency rings. */
+(() => {
+  const board = document.querySelector("[data-board]");
+  if (!board) return;
+  const state = document.querySelector("[data-live-state]");
+  const said = document.querySelector("[data-board-said]");
+  const title = document.title;
+  const seenKey = "comity-emergencies";
+  const seen = () => { try { return JSON.parse(sessionStorage.getItem(seenKey)); } catch { return null; } };
+  const live = (on) => { if (state) { state.textContent = on ? state.dataset.on : state.dataset.off; state.className = on ? "" : "soon"; } };
+
+  let asking = false, again = false;
+  const refresh = async () => {
+    if (asking) { again = true; return; }
+    asking = true;
+    try {
+      const answer = await fetch(board.dataset.board, { credentials: "same-origin", redirect: "manual", cache: "no-store" });
+      if (answer.type === "opaqueredirect" || answer.status === 401) { location.reload(); return; }
+      if (!answer.ok) return;
+      const made = await answer.text();
+      const held = board.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+      board.innerHTML = made;
+      if (held) board.querySelector(`a[href="${CSS.escape(held)}"]`)?.focus();
+    } catch { /* the stream says that the connection is gone */ } finally {
+      asking = false;
+      if (again) { again = false; refresh(); }
+    }
+  };
+
+  /* Three short tones, made here: nothing is fetched for them. */
+  let audio = null;
+  const ring = () => {
+    if (!board.dataset.sound) return;
+    try {
+      audio ??= new AudioContext();
+      audio.resume();
+      [0, 0.35, 0.7].forEach((at) => {
+        const tone = audio.createOscillator(), volume = audio.createGain();
+        tone.frequency.value = 880;
+        volume.gain.value = 0.25;
+        tone.connect(volume).connect(audio.destination);
+        tone.start(audio.currentTime + at);
+        tone.stop(audio.currentTime + at + 0.2);
+      });
+    } catch { /* a browser without sound */ }
+  };
+  addEventListener("pointerdown", () => { audio ??= new AudioContext(); audio.resume(); }, { once: true });
+
+  let unseen = 0;
+  const badge = () => { document.title = unseen ? `(${unseen}) ${board.dataset.new} · ${title}` : title; };
+  const looked = () => { unseen = 0; badge(); };
+  ["pointerdown", "keydown"].forEach((kind) => addEventListener(kind, looked));
+
+  const told = (emergencies) => {
+    const before = seen();
+    sessionStorage.setItem(seenKey, JSON.stringify(emergencies));
+    const fresh = emergencies.filter((one) => !(before ?? []).includes(one));
+    if (before === null || !fresh.length) return;
+    unseen += fresh.length;
+    badge();
+    if (said) said.textContent = said.dataset.text;
+    ring();
+  };
+
+  let stream = null;
+  const listen = () => {
+    stream = new EventSource(board.dataset.events);
+    stream.addEventListener("open", () => live(true));
+    stream.addEventListener("board", (event) => { live(true); told(JSON.parse(event.data).emergencies); refresh(); });
+    stream.addEventListener("ended", () => { stream.close(); location.reload(); });
+    stream.addEventListener("error", () => {
+      live(false);
+      /* The browser tries again by itself; where it gave up, this does. */
+      if (stream.readyState === EventSource.CLOSED) { stream.close(); setTimeout(listen, 5_000); }
+    });
+  };
+  listen();
+  addEventListener("pagehide", () => stream?.close());
+})();

@@ -49,13 +49,13 @@ def cbor_response(body: bytes) -> web.Response:
     return web.Response(body=body, content_type=wire.CONTENT_TYPE)
 
 
-def answers_response(context: HttpContext, route: str, answers: list[EnvelopeAnswer]) -> web.Response:
+def answers_response(context: HttpContext, caller: Caller, route: str, answers: list[EnvelopeAnswer]) -> web.Response:
     """200 with an answer per item; counts them."""
-    count_verdicts(context, route, [answer.refusal for answer in answers])
+    count_verdicts(context, caller, route, [answer.refusal for answer in answers])
     return cbor_response(wire.encode_answers(answers))
 
 
-def count_verdicts(context: HttpContext, route: str, refusals: Sequence[ComityError | None]) -> None:
+def count_verdicts(context: HttpContext, caller: Caller, route: str, refusals: Sequence[ComityError | None]) -> None:
     """Count what was accepted of a batch (None) and what was refused with which code."""
     metrics = context.node.metrics
     for code, count in Counter(None if refusal is None else refusal.code for refusal in refusals).items():
@@ -63,6 +63,7 @@ def count_verdicts(context: HttpContext, route: str, refusals: Sequence[ComityEr
             metrics.accepted.labels(route).inc(count)
         else:
             metrics.refusals.labels(route, code).inc(count)
+            context.node.history.refused(caller.holder, route, code, count)
 
 
 def take_items(buckets: TokenBuckets, caller: Caller, count: int) -> None:

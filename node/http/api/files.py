@@ -37,7 +37,7 @@ async def take(context: HttpContext, caller: Caller, request: web.Request, body:
     party = _party(context, caller)
     digest, segments = digest_of(request), bodies.decode_segments(body)
     verdicts = await context.files.take(digest, segments, party)
-    count_verdicts(context, "files-segments", verdicts)
+    count_verdicts(context, caller, "files-segments", verdicts)
     return cbor_response(wire.encode_verdicts(verdicts))
 
 

@@ -21,7 +21,7 @@ async def serve(context: HttpContext, caller: Caller, request: web.Request, body
         raise TooLargeError(f"a request carries 1 to {wire.MAX_RECEIPTS} receipts")
     take_items(context.allowances.partner, caller, len(receipts))
     verdicts = await take_receipts(context.relay, peer, receipts)
-    count_verdicts(context, "receipts", verdicts)
+    count_verdicts(context, caller, "receipts", verdicts)
     return cbor_response(wire.encode_verdicts(verdicts))
 
 

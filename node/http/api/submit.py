@@ -15,7 +15,7 @@ async def submit(context: HttpContext, caller: Caller, request: web.Request, bod
     desk = require_desk(context.node.name, caller)
     envelopes = wire.decode_items(body, wire.MAX_ENVELOPES, wire.MAX_BATCH_BYTES)
     take_items(context.allowances.desk, caller, len(envelopes))
-    return answers_response(context, "submit", await context.relay.intake.submit(envelopes, desk))
+    return answers_response(context, caller, "submit", await context.relay.intake.submit(envelopes, desk))
 
 
 async def state(context: HttpContext, caller: Caller, request: web.Request, body: bytes) -> web.Response:
@@ -23,7 +23,7 @@ async def state(context: HttpContext, caller: Caller, request: web.Request, body
     desk = require_desk(context.node.name, caller)
     statements = wire.decode_items(body, wire.MAX_STATEMENTS, wire.MAX_STATEMENTS_BYTES)
     take_items(context.allowances.desk, caller, len(statements))
-    return answers_response(context, "statements", await context.relay.intake.state(statements, desk))
+    return answers_response(context, caller, "statements", await context.relay.intake.state(statements, desk))
 
 
 ENDPOINTS = (

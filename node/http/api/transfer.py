@@ -15,7 +15,7 @@ async def serve(context: HttpContext, caller: Caller, request: web.Request, body
     peer = require_partner(context.node.name, caller)
     envelopes = wire.decode_items(body, wire.MAX_ENVELOPES, wire.MAX_BATCH_BYTES)
     take_items(context.allowances.partner, caller, len(envelopes))
-    return answers_response(context, "transfer", await context.relay.intake.transfer(envelopes, peer))
+    return answers_response(context, caller, "transfer", await context.relay.intake.transfer(envelopes, peer))
 
 
 ENDPOINTS = (Endpoint("POST", "/v1/transfer", "transfer", serve, wire.MAX_BATCH_BYTES),)

@@ -31,6 +31,7 @@ async def add_checkpoint(context: HttpContext, caller: Caller, request: web.Requ
     except OldSizeError as problem:
         # The specification gives this answer a form of its own.
         context.node.metrics.refusals.labels("witness-add", problem.code).inc()
+        context.node.history.refused(caller.holder, "witness-add", problem.code)
         return web.Response(status=problem.http_status, body=encode_old_size(problem.size), content_type=SIZE_TYPE)
     return web.Response(body=encode_cosignatures(lines), content_type=NOTE_TYPE, charset="utf-8")
 

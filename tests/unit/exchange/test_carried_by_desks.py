@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -9,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from exchange.cli.setup.offline import _telling
 from exchange.files.given import attaching
 from exchange.files.sealing import WantedFile
 from exchange.store.files import TransferState
 from exchange.store.receipts import ReceiptTable
+from keys.local.carried.folder import CarriedFolder
 from protocol.errors import UsageError
 from protocol.event import Event, EventName, encode_event
 from protocol.files.file_list import decode_list
@@ -118,3 +121,30 @@ async def test_files_stay_on_their_way_until_the_node_says_of_all_of_them_that_i
                 patch.setattr(ReceiptTable, "of", lambda *_, row=row: [row])
                 assert (await jp.files.export_carried(tmp_path / "disk")).messages == exported
         assert out.messages == 1
+
+
+async def test_an_export_that_is_broken_off_says_that_the_same_command_goes_on_and_counts_what_is_there(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        await sent_and_here(world, jp, fr)
+        written = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        real = CarriedFolder.write_packs
+
+        def slow(folder: CarriedFolder, *given: Any) -> None:
+            real(folder, *given)
+            loop.call_soon_threadsafe(written.set)
+
+        monkeypatch.setattr(CarriedFolder, "write_packs", slow)
+        exporting = asyncio.ensure_future(_telling(jp.files.export_carried(tmp_path / "disk")))
+        await written.wait()
+        exporting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await exporting
+        assert "The same command goes on where this one ended." in capsys.readouterr().err
+        left = [path for path in (tmp_path / "disk").rglob("*-*") if path.is_file()]
+        again = await jp.files.export_carried(tmp_path / "disk")
+        assert again.already >= len(left) > 0
+        assert again.already + again.segments == 9 + 1 + 1
+        assert [path for path in (tmp_path / "disk").rglob(".*") if path.is_file()] == []

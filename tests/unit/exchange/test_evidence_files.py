@@ -16,20 +16,22 @@ import pytest
 
 from exchange.cli.evidence.files import how_far
 from exchange.files._download import Downloading
+from exchange.files.book import FileBook
 from exchange.files.given import attaching
 from exchange.files.sealing import WantedFile
 from exchange.files.shown import CancelledFiles
 from exchange.messaging.once import under_key
 from exchange.store.files import TransferState
-from exchange.text.objects import files_object
-from exchange.text.sizes import ended_text, share_text
-from exchange.views import FilesShareAt
+from exchange.text.objects import files_object, tracking_object
+from exchange.text.sizes import after_not_taken, ended_text, not_taken_text, share_text
+from exchange.views import FilesShareAt, FileState
 from protocol.address import Address
 from protocol.errors import (
     ComityError,
     ErasedError,
     FileCancelledError,
     FileGoneError,
+    FileHashMismatchError,
     FileNotHereError,
     FileQuotaError,
     FileSourceChangedError,
@@ -797,3 +799,86 @@ async def test_a_recipient_is_told_whether_the_sender_cancelled_or_the_files_are
         assert how_far(after).startswith(shown)
         items = [item.what for item in await fr.cases.agenda()]
         assert ("files" in items) == due
+
+
+async def not_taken(jp: Any, message: Any) -> list[tuple[str, tuple[str, ...]]]:
+    """What the sender learns of desks that could not take its files, and that it has something to do."""
+    await jp.messages.sync()
+    tracked = await jp.files.tracking(message, ask=False)
+    assert tracked is not None
+    due = [item.thread for item in await jp.cases.agenda() if item.what == "files_not_taken"]
+    assert (tracked.transfer.thread in due) == bool(tracked.not_taken)
+    for one in tracking_object(await jp.messages.track(message), tracked)["files"]["not_taken"]:
+        assert all(one["cause"])
+        assert all(one["next"])
+    return [(one.recipient, one.reasons) for one in tracked.not_taken]
+
+
+async def test_a_sender_learns_that_a_disk_stays_full_and_no_more_when_the_files_were_taken(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        sent = await sent_with(jp, source(world, size=2 * MIB))
+        await jp.files.resume(sent.id)
+        await fr.messages.sync()
+        with monkeypatch.context() as full:
+            full.setattr("exchange.files.shelf.RESERVE_BYTES", 1 << 60)
+            await fr.files.resume(sent.id)
+            assert await not_taken(jp, sent.id) == [], "once may be a moment"
+            for _ in range(3):
+                held_up = await fr.files.resume(sent.id)
+            assert (held_up.state, held_up.error) == ("held_up", "storage-full")
+        assert await not_taken(jp, sent.id) == [(str(FR), ("storage-full",))]
+        stated = [raw for raw in world.nodes["fr"].stated if "FileHandoverFailure" in raw]
+        assert len(stated) == 1
+        assert (await fr.files.resume(sent.id)).state == "done"
+        assert await not_taken(jp, sent.id) == []
+
+
+async def test_a_sender_learns_that_its_files_were_erased_before_they_were_taken(world: World) -> None:
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        taken, left = [await sent_with(jp, source(world, f"{number}.bin", 2000)) for number in range(2)]
+        await fr.messages.sync()
+        for sent in (taken, left):
+            await jp.files.resume(sent.id)
+        await fr.files.resume(taken.id)
+        for sent in (taken, left):
+            await fr.office.erase_case(sent.thread, "ordered")
+        await fr.messages.sync()
+        assert await not_taken(jp, taken.id) == []
+        assert await not_taken(jp, left.id) == [(str(FR), ("erased",))]
+
+
+@pytest.mark.parametrize("act", ["get", "verify"])
+async def test_a_sender_learns_that_its_file_is_not_the_one_that_its_message_states_however_that_is_found(
+    world: World, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    out = world.path / "out"
+    out.mkdir()
+    honest, lie = FileBook.with_keys, hashlib.sha256(b"another file").hexdigest()
+
+    def lying(self: FileBook, draft: Any) -> dict[str, Any]:
+        said = honest(self, draft)
+        return {**said, "attachments": [{**one, "sha256": lie} for one in said["attachments"]]}
+
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        with monkeypatch.context() as patched:
+            patched.setattr(FileBook, "with_keys", lying)
+            sent = await sent_with(jp, source(world, size=2000))
+        await jp.files.resume(sent.id)
+        await fr.messages.sync()
+        await fr.files.resume(sent.id)
+        if act == "get":
+            with pytest.raises(FileHashMismatchError):
+                await fr.files.get(sent.id, out)
+        else:
+            assert [one.code for one in await fr.files.verify(sent.id)] == ["file-hash-mismatch"]
+            (listed,) = await fr.files.listed(sent.id)
+            assert [row.state for row in listed.files] == [FileState.QUARANTINED]
+        assert await not_taken(jp, sent.id) == [(str(FR), ("file-hash-mismatch",))]
+
+
+def test_every_reason_of_a_desk_has_its_cause_and_its_next_step_and_unknown_ones_are_no_promise() -> None:
+    reasons = ["storage-full", "file-by-hash-only", "erased", "file-hash-mismatch", "file-key-mismatch", "made-up"]
+    assert all(not_taken_text(code) and after_not_taken(code) for code in reasons)
+    assert after_not_taken("made-up") == "call the office"

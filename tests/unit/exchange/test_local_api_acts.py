@@ -264,6 +264,7 @@ AT_JP = (
         ("retract", "{m}", "--why", "wrong_content", "--reason", "Wrong."),
         {"why": "wrong_content", "reason": "Wrong."},
     ),
+    Twin("POST", "/v1/messages/{m}/call-off", ("call-off", "{m}", "--reason", "Closed."), {"reason": "Closed."}),
     Twin("POST", "/v1/messages/{m}/resending", ("resend", "{m}"), {}),
     Twin(
         "POST", "/v1/messages/{m}/resending/not-needed", ("resend", "{m}", "--not-needed", "Late."), {"reason": "Late."}

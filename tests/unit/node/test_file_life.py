@@ -77,6 +77,27 @@ async def test_files_stay_until_everyone_has_them_and_the_retention_passed(tmp_p
         assert all(event.files == whole_set(files.list) for event in await node.events())
 
 
+async def test_an_operator_lets_files_go_that_everyone_has_before_the_retention_passed(tmp_path: Path) -> None:
+    files, other = Files.of(2 * MIB, 0), Files.of(1000, seed=5)
+    async with file_node(tmp_path, retention_h=2) as node:
+        for each in (files, other):
+            await node.accept(each, local=(OSAKA,))
+            await node.bring_all(each)
+            await node.perform(taken(each))
+        assert await node.intake.forget(other.digest) == 1, "a desk still waits: it is told that they were let go"
+        await node.perform(stated(files, EventName.FileHandover))
+        assert await node.intake.forget(files.digest) == 2
+        assert await node.intake.forget(files.digest) == 0
+        assert await node.store.messages() == []
+        told = [event.name.value for event in await node.events() if event.digest == files.digest]
+        assert told == ["FileAcceptance", "FileConsignment", "FileHandover", "FileDeletion"]
+        told = [event.name.value for event in await node.events() if event.digest == other.digest]
+        assert told == ["FileAcceptance", "FileConsignment", "FileExpiry"]
+        node.clock.pass_(hours=3)
+        await node.housekeeping.look(node.clock())
+        assert (await node.names()).count("FileDeletion") == 1
+
+
 async def test_whole_files_whose_end_was_cut_off_by_a_kill_are_not_called_incomplete_afterwards(tmp_path: Path) -> None:
     files = Files.of(1000)
     async with file_node(tmp_path) as node:

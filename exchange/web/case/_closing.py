@@ -1,0 +1,53 @@
+"""Closing a case: what closing loses is said before anything is asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from exchange.acts.cases import close_case
+from exchange.desk.desk import Desk
+from exchange.messaging.once import under_key
+from exchange.web.calls import PageCall
+from exchange.web.case.do import ActPlace, place_on_case, said_of, told_of
+from exchange.web.forms.fields import code_options, once_of
+from keys.local.translation import _
+from protocol.errors import ComityError, FormError
+
+TEMPLATE = "case/close.html"
+
+
+async def show(call: PageCall) -> web.StreamResponse:
+    """What it loses, and the form."""
+    desk = await call.desk()
+    place = await place_on_case(desk, call.part("thread"), "do/close")
+    return call.page(TEMPLATE, **await _values(call, desk, place))
+
+
+async def close(call: PageCall) -> web.StreamResponse:
+    """Close it; what is lost must have been agreed to, as it is now and not as it was when the page was shown."""
+    desk = await call.desk()
+    place = await place_on_case(desk, call.part("thread"), "do/close")
+    reason = call.text("reason")
+    try:
+        if not reason:
+            raise FormError(_("Say why the case is closed."))
+        with under_key(call.text("once") or None):
+            done = await close_case(
+                desk, place.thread, reason, text=call.text("text") or None, lapse=call.text("lapse") == "yes"
+            )
+    except ComityError as problem:
+        _beside, rest = told_of(problem, ())
+        return call.refused(TEMPLATE, problem, **{**await _values(call, desk, place), "rest": rest})
+    return call.go(f"{place.back}?done={said_of(done, 'recorded')}")
+
+
+async def _values(call: PageCall, desk: Desk, place: ActPlace) -> dict[str, Any]:
+    return {
+        "place": place,
+        "lost": [str(one) for one in await desk.cases.closing_loses(place.thread)],
+        "reasons": code_options("closure_reason", empty=True),
+        "once": once_of(call),
+        "rest": [],
+    }

@@ -1,0 +1,394 @@
+"""Answering a request: a preservation for all its targets at once, and data with their authorisation and files.
+
+The grid begins with what the law of this nation presets. An answer that gives data is a draft, so that files of any
+size can be attached to it; its authorisation stands first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from aiohttp import web
+
+from exchange.cases.legal_comparison import profile_at_hand
+from exchange.desk.desk import Desk
+from exchange.messaging.once import under_key
+from exchange.office.draft_ids import DRAFT_ID
+from exchange.text.labels import state_label
+from exchange.text.rendering import identifier_text
+from exchange.web.calls import PageCall
+from exchange.web.case.do import ActPlace, done_code, place_on_case, told_of, way_of
+from exchange.web.case.reply import refuse_problems
+from exchange.web.forms.fields import (
+    PageField,
+    PageGroup,
+    Typed,
+    code_options,
+    instant_hint,
+    instant_value,
+    once_of,
+    typed_in,
+)
+from exchange.web.forms.model_form import ModelForm
+from exchange.wizard.legal_replies import ReplyStanding, reply_standings
+from keys.local.translation import _
+from protocol.encoding.instants import to_text
+from protocol.errors import ComityError, FormError, InvalidMessageError, NothingOpenError
+from protocol.lifecycle.case import AnyCase
+from protocol.lifecycle.preservation import PreservationCase
+from protocol.messages.types.answer import Answer, AnswerItem
+
+GRID, DATA = "case/answer.html", "case/data.html"
+_DAYS = 60
+_PRESERVED = frozenset({"preserved", "partly_preserved"})
+_OF_ITEMS = frozenset({"items"})
+_OF_THE_FILE = frozenset({"item", "hash", "size_bytes", "attachment", "files", "certificate", "available_at"})
+_CELLS = ("result", "preserved_at", "expires_at", "provider_reference", "scope", "ground", "text")
+
+
+@dataclass(frozen=True, slots=True)
+class GridRow:
+    """One target of the grid, with its cells; ``why`` where nothing can be said of it now."""
+
+    name: str
+    kind: str
+    value: str
+    state: str
+    cells: Sequence[PageField] = ()
+    why: str = ""
+
+
+async def show(call: PageCall) -> web.StreamResponse:
+    """The form that fits the case: the grid of a preservation, or the answer that gives data."""
+    desk = await call.desk()
+    place, case = await _asked(call, desk)
+    if _gives_data(call, case):
+        return await _show_data(call, desk, place, case)
+    return call.page(GRID, **await _grid(call, desk, place, case, None))
+
+
+async def send(call: PageCall) -> web.StreamResponse:
+    """Send the answer."""
+    desk = await call.desk()
+    place, case = await _asked(call, desk)
+    if _gives_data(call, case):
+        return await _send_data(call, desk, place, case)
+    typed = typed_in(call, desk.address)
+    if call.text("_fill"):
+        return call.page(GRID, **await _grid(call, desk, place, case, _filled(typed)))
+    try:
+        targets = _targets(typed)
+        if typed.errors:
+            raise FormError(_("Look at what is marked, and send it again."))
+        if not targets:
+            raise FormError(_("Say the result of one target at least. The others stay open."))
+        with under_key(call.text("once") or None):
+            sent = await desk.replies.answer(_subject(place), targets, own_reference=call.text("own_reference") or None)
+    except ComityError as problem:
+        named = [str(one["target"]) for one in targets]
+        rest = _beside_cells(problem, named, typed)
+        values = await _grid(call, desk, place, case, typed)
+        return call.refused(GRID, problem, **{**values, "rest": rest, "way": way_of(problem, place)})
+    return call.go(f"{place.back}?done={done_code(sent)}")
+
+
+async def _asked(call: PageCall, desk: Desk) -> tuple[ActPlace, AnyCase]:
+    """What is answered: the request, or the last extension that was asked for; raises :class:`NothingOpenError`."""
+    place = await place_on_case(desk, call.part("thread"), "answer")
+    cases = await desk.cases.by_nation(place.thread)
+    case = next(iter(cases.values()))
+    if case.opening is None or case.opening.by == str(desk.address) or place.subject is None:
+        raise NothingOpenError(_("this desk asked itself: the other side answers"))
+    wanted = any(getattr(target, "wanted_until", None) is not None for target in getattr(case, "targets", ()))
+    if wanted:
+        extension = await place_on_case(desk, call.part("thread"), "answer", ("preservation.extend",))
+        place = extension if extension.subject is not None else place
+    return place, case
+
+
+def _gives_data(call: PageCall, case: AnyCase) -> bool:
+    return not isinstance(case, PreservationCase) or call.query("as", call.text("as")) == "answer"
+
+
+def _subject(place: ActPlace) -> UUID:
+    if place.subject is None:
+        raise NothingOpenError
+    return place.subject.id
+
+
+# --- The grid of a preservation ---
+
+
+async def _grid(call: PageCall, desk: Desk, place: ActPlace, case: AnyCase, typed: Typed | None) -> dict[str, Any]:
+    about = await _identifiers(desk, place)
+    standing = _standing(case, "preservation.answer", call)
+    allowed = standing.targets if standing is not None else ()
+    days, source = _period(desk, case)
+    return {
+        "place": place,
+        "rows": [
+            _row(call, target, about.get(target.name, ("", "")), allowed, max(days, _least(case)), typed)
+            for target in getattr(case, "targets", ())
+        ],
+        "results": code_options("preservation_result", empty=True),
+        "days": max(days, _least(case)),
+        "source": source,
+        "hint": instant_hint(),
+        "once": once_of(call),
+        "reference": call.text("own_reference"),
+        "followed_up": any(getattr(target, "follow_ups", ()) for target in getattr(case, "targets", ())),
+        "rest": [],
+        "way": None,
+    }
+
+
+def _row(
+    call: PageCall, target: Any, about: tuple[str, str], allowed: tuple[str, ...], days: int, typed: Typed | None
+) -> GridRow:
+    state = state_label(str(target.state))
+    if target.name not in allowed:
+        return GridRow(target.name, *about, state, why=_("nothing can be said of it now: {state}").format(state=state))
+    if typed is not None:
+        said = {cell: typed.one(f"{target.name}.{cell}") for cell in _CELLS}
+        errors = {cell: typed.errors.get(f"{target.name}.{cell}", "") for cell in _CELLS}
+    else:
+        until = target.wanted_until or call.now + timedelta(days=days)
+        said = {"preserved_at": instant_value(target.preserved_at or call.now), "expires_at": instant_value(until)}
+        errors = {}
+    return GridRow(target.name, *about, state, _cells(target.name, said, errors))
+
+
+def _cells(name: str, said: Mapping[str, str], errors: Mapping[str, str]) -> list[PageField]:
+    def cell(part: str, label: str, kind: str, rule: str = "", codes: str = "") -> PageField:
+        return PageField(
+            name=f"{name}.{part}",
+            label=label,
+            kind=kind,
+            values=(said.get(part, ""),),
+            rule=rule,
+            options=code_options(codes, empty=True) if codes else (),
+            required=True,  # of the result that is chosen; what is needed with which is said beside it
+            error=errors.get(part, ""),
+        )
+
+    return [
+        cell("result", _("Result"), "code", "Art. 29.3", "preservation_result"),
+        cell("preserved_at", _("Preserved at"), "instant", "Art. 29.7"),
+        cell("expires_at", _("Kept until"), "instant", "Art. 29.7"),
+        cell("provider_reference", _("The provider's reference"), "line"),
+        cell("scope", _("Kept and not kept, where it is a part"), "line", "Art. 29.3"),
+        cell("ground", _("Ground, where it is refused"), "code", "Art. 29.5", "refusal_ground"),
+        cell("text", _("The reasons that are owed"), "line", "Art. 27.7"),
+    ]
+
+
+def _standing(case: AnyCase, kind: str, call: PageCall) -> ReplyStanding | None:
+    return next((one for one in reply_standings(case, ours=False, now=call.now) if one.type == kind), None)
+
+
+def _least(case: AnyCase) -> int:
+    return case.opening.minimum_days if case.opening is not None else 0
+
+
+def _period(desk: Desk, case: AnyCase) -> tuple[int, str]:
+    """For how many days the law of this nation keeps data at first, and what says so."""
+    known = profile_at_hand(desk.directory, desk.address.node)
+    instrument = case.opening.instrument if case.opening is not None else None
+    rule = known.profile.preservation_under(instrument or "") if known is not None else None
+    return (rule.minimum_days, rule.source) if rule is not None else (_DAYS, "")
+
+
+async def _identifiers(desk: Desk, place: ActPlace) -> dict[str, tuple[str, str]]:
+    try:
+        shown = await desk.messages.read(place.thread)
+    except ComityError:
+        return {}
+    return {
+        target.target: identifier_text(target.identifier)
+        for target in getattr(shown.message, "targets", None) or ()
+        if getattr(target, "identifier", None) is not None
+    }
+
+
+def _filled(typed: Typed) -> Typed:
+    """The grid with the result for all put into every row that has none yet."""
+    result = typed.one("all.result")
+    texts = dict(typed.texts)
+    for name in list(texts):
+        if name.endswith(".result") and name != "all.result" and not typed.one(name):
+            texts[name] = (result,)
+    return Typed(texts, typed.situation)
+
+
+def _targets(typed: Typed) -> list[dict[str, Any]]:
+    """What the grid says of each target; those without a result are left out."""
+    found = []
+    for name in (one.removesuffix(".result") for one in typed.texts if one.endswith(".result")):
+        result = typed.one(f"{name}.result")
+        if not result or name == "all":
+            continue
+        said: dict[str, Any] = {"target": name, "result": result}
+        if result in _PRESERVED:
+            said |= {cell: typed.instant(f"{name}.{cell}") for cell in ("preserved_at", "expires_at")}
+            said["provider_reference"] = typed.one(f"{name}.provider_reference")
+            said["scope"] = typed.one(f"{name}.scope")
+        if result == "refused":
+            said["ground"] = {"code": typed.one(f"{name}.ground"), "text": typed.one(f"{name}.text")}
+        found.append({key: value for key, value in said.items() if value not in (None, "")})
+    return found
+
+
+_CELL_OF = {"ground.code": "ground", "ground.text": "text"}
+
+
+def _beside_cells(problem: ComityError, targets: list[str], typed: Typed) -> list[str]:
+    """Put the problems beside the cells of the grid that they are about; the rest of them."""
+    if not isinstance(problem, InvalidMessageError):
+        return []
+    rest = []
+    for name, rule, text in problem.problems:
+        parts = name.split(".")
+        place = int(parts[1]) if len(parts) > 2 and parts[0] == "targets" and parts[1].isdigit() else -1
+        cell = _CELL_OF.get(".".join(parts[2:]), parts[2] if len(parts) > 2 else "")
+        told = f"{_(text)} ({_(rule)})" if rule else _(text)
+        if 0 <= place < len(targets) and cell in _CELLS:
+            typed.errors.setdefault(f"{targets[place]}.{cell}", told)
+        else:
+            rest.append(told)
+    return rest
+
+
+# --- An answer that gives data ---
+
+
+async def _draft_of(call: PageCall, desk: Desk, place: ActPlace) -> dict[str, Any]:
+    """The saved draft that is gone on with, else a new one; raises :class:`NotFoundError`."""
+    kept = call.query("draft") or call.text("draft")
+    if kept:
+        return await desk.messages.export_draft(kept)
+    return await desk.replies.draft(_subject(place), Answer.TYPE, completeness="final")
+
+
+async def _show_data(call: PageCall, desk: Desk, place: ActPlace, case: AnyCase) -> web.Response:
+    draft = await _draft_of(call, desk, place)
+    return call.page(DATA, **_data(call, desk, place, case, draft, None))
+
+
+def _data(
+    call: PageCall, desk: Desk, place: ActPlace, case: AnyCase, draft: Mapping[str, Any], typed: Typed | None
+) -> dict[str, Any]:
+    names = [target.name for target in getattr(case, "targets", ())]
+    said = {"authorisation": {"basis": case.opening.instrument if case.opening else None}, **draft}
+    head = _head_form(names).shown(said, typed)
+    first = [one for one in (*head.fields, *head.more) if one.name == "f.authorisation"]
+    text = [one for one in (*head.fields, *head.more) if one.name == "f.text"]
+    apart = {"f.authorisation", "f.text"}
+    wanted = [one for one in head.fields if one.name not in apart]
+    head = PageGroup("f", "", [*text, *wanted], [one for one in head.more if one.name not in apart])
+    items: list[tuple[Mapping[str, Any], PageGroup]] = []
+    for number, attachment in enumerate(draft.get("attachments") or ()):
+        item = next((one for one in draft.get("items") or () if one.get("attachment") == attachment["name"]), None)
+        values = item if item is not None else _new_item(call, desk, names)
+        items.append((attachment, _item_form(names, number).shown(values, typed)))
+    standing = _standing(case, Answer.TYPE, call)
+    return {
+        "place": place,
+        "head": head,
+        "authorisation": first,
+        "items": items,
+        "draft": str(draft.get(DRAFT_ID, "")),
+        "once": once_of(call),
+        "as_answer": isinstance(case, PreservationCase),
+        "illegal": standing is not None and not standing.legal,
+        "state": state_label(standing.state) if standing is not None else "",
+        "rest": [],
+        "way": None,
+    }
+
+
+def _head_form(names: list[str]) -> ModelForm:
+    return ModelForm(Answer, names, _OF_ITEMS)
+
+
+def _item_form(names: list[str], number: int) -> ModelForm:
+    return ModelForm(AnswerItem, names, _OF_THE_FILE, f"i{number}")
+
+
+def _new_item(call: PageCall, desk: Desk, names: list[str]) -> dict[str, Any]:
+    try:
+        organisation = desk.directory.contact_point(desk.address).agency
+    except ComityError:
+        organisation = str(desk.address)
+    step = {"action": "received", "at": to_text(call.now), "organisation": organisation}
+    return {"targets": names, "onward_use": "as_labelled", "custody": [step]}
+
+
+async def _send_data(call: PageCall, desk: Desk, place: ActPlace, case: AnyCase) -> web.StreamResponse:
+    typed = typed_in(call, desk.address)
+    before = await _draft_of(call, desk, place)
+    draft = _said(before, case, typed)
+    if call.text("_add"):
+        return call.page(DATA, **_data(call, desk, place, case, draft, typed))
+    try:
+        if call.text("_to") == "files":
+            kept = await desk.messages.save_draft(draft)
+            return call.go(f"/drafts/{kept.id}/files")
+        if call.text("_to") == "save":
+            kept = await desk.messages.save_draft(draft)
+            return call.go(f"{place.path}?draft={kept.id}{'&as=answer' if isinstance(case, PreservationCase) else ''}")
+        refuse_problems(await desk.messages.filled(draft), typed)
+        under_conditions = any(item.get("conditions") for item in draft.get("items", ()))
+        with under_key(None if draft.get(DRAFT_ID) else call.text("once") or None):
+            sent = await (desk.messages.offer(draft) if under_conditions else desk.messages.send(draft))
+    except ComityError as problem:
+        beside, rest = told_of(problem, _field_names(problem))
+        typed.errors |= {_form_name(name): text for name, text in beside.items()}
+        values = _data(call, desk, place, case, draft, typed)
+        return call.refused(DATA, problem, **{**values, "rest": rest, "way": way_of(problem, place)})
+    return call.go(f"{place.back}?done={done_code(sent)}")
+
+
+def _said(before: Mapping[str, Any], case: AnyCase, typed: Typed) -> dict[str, Any]:
+    """The draft with what the form says: its own fields, and an item for each of its files."""
+    names = [target.name for target in getattr(case, "targets", ())]
+    fields = _head_form(names).read(typed)
+    of_form = {name for name in Answer.model_fields if name not in {"items", *_kept_of(before)}}
+    draft = {name: value for name, value in before.items() if name not in of_form}
+    items = []
+    for number, attachment in enumerate(before.get("attachments") or ()):
+        read = _item_form(names, number).read(typed)
+        items.append(
+            {
+                "item": f"i{number + 1}",
+                **read,
+                "attachment": attachment["name"],
+                "hash": {"algorithm": "sha256", "value": attachment["sha256"]},
+                "size_bytes": attachment["size_bytes"],
+            }
+        )
+    # An authorisation of nothing would suggest that something was given.
+    if not items:
+        fields.pop("authorisation", None)
+    return {**draft, **fields, **({"items": items} if items else {})}
+
+
+def _kept_of(before: Mapping[str, Any]) -> set[str]:
+    """What the desk itself put into the draft: addresses, thread, labels, references."""
+    return {name for name in before if name in Answer.__mro__[1].model_fields or name in {"type", DRAFT_ID}}  # type: ignore[attr-defined]
+
+
+def _field_names(problem: ComityError) -> list[str]:
+    return [name for name, _rule, _text in problem.problems] if isinstance(problem, InvalidMessageError) else []
+
+
+def _form_name(name: str) -> str:
+    """The field of the form that shows a field of the draft."""
+    first, _dot, rest = name.partition(".")
+    if first == "items" and rest[:1].isdigit():
+        number, _dot, field = rest.partition(".")
+        return f"i{number}.{field}"
+    return f"f.{name}"

@@ -1,0 +1,184 @@
+"""Doing an act on a case or a message: its form, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from aiohttp import web
+
+from exchange.desk.desk import Desk
+from exchange.messaging.once import under_key
+from exchange.text.labels import code_label
+from exchange.views import Direction, InboxRow, SendStatus, SentMessage
+from exchange.web.calls import PageCall
+from exchange.web.case.show import thread_of
+from exchange.web.forms.acts import ACTS, CaseAct
+from exchange.web.forms.fields import once_of, targets_of, typed_in, with_typed
+from exchange.web.forms.signature_form import SignatureForm
+from keys.local.translation import _
+from protocol.encoding.phrase import phrase
+from protocol.errors import (
+    CallBackNeededError,
+    ComityError,
+    ConditionsOpenError,
+    FormError,
+    HandlingError,
+    InvalidMessageError,
+    NotFoundError,
+    NothingOpenError,
+)
+
+TEMPLATE = "case/act.html"
+
+
+@dataclass(frozen=True, slots=True)
+class ActPlace:
+    """Where an act is done: on a case, or on one message of it. ``path`` is its page, ``back`` the page before."""
+
+    thread: UUID
+    subject: InboxRow | None
+    path: str
+
+    @property
+    def back(self) -> str:
+        """The case's page."""
+        return f"/cases/{self.thread}"
+
+
+async def place_on_case(desk: Desk, text: str, name: str, on: tuple[str, ...] = ()) -> ActPlace:
+    """The place of an act on a case: the last message of the types ``on``, else the request."""
+    thread = await thread_of(desk, text)
+    rows = await desk.cases.thread(thread)
+    found = [row for row in rows if row.type in on]
+    if on and any(row.direction is Direction.RECEIVED for row in found):
+        found = [row for row in found if row.direction is Direction.RECEIVED]
+    request = next((row for row in rows if row.id == thread), rows[0] if rows else None)
+    subject = found[-1] if found else None if on else request
+    return ActPlace(thread, subject, f"/cases/{thread}/{name}")
+
+
+async def place_on_message(desk: Desk, text: str, name: str) -> ActPlace:
+    """The place of an act on one message."""
+    row = await desk.messages.row(await desk.messages.resolve(text))
+    return ActPlace(row.thread, row, f"/messages/{row.id}/{name}")
+
+
+async def show_act(call: PageCall) -> web.StreamResponse:
+    """The form of an act on a case."""
+    act, desk = _act_of(call), await call.desk()
+    return await _form(call, desk, act, await place_on_case(desk, call.part("thread"), f"do/{act.name}", act.on))
+
+
+async def do_act(call: PageCall) -> web.StreamResponse:
+    """Do an act on a case."""
+    act, desk = _act_of(call), await call.desk()
+    return await _do(call, desk, act, await place_on_case(desk, call.part("thread"), f"do/{act.name}", act.on))
+
+
+async def show_message_act(call: PageCall) -> web.StreamResponse:
+    """The form of an act on one message."""
+    act, desk = _act_of(call), await call.desk()
+    return await _form(call, desk, act, await place_on_message(desk, call.part("message"), f"do/{act.name}"))
+
+
+async def do_message_act(call: PageCall) -> web.StreamResponse:
+    """Do an act on one message."""
+    act, desk = _act_of(call), await call.desk()
+    return await _do(call, desk, act, await place_on_message(desk, call.part("message"), f"do/{act.name}"))
+
+
+def _act_of(call: PageCall) -> CaseAct:
+    found = ACTS.get(call.part("act"))
+    if found is None:
+        raise NotFoundError(phrase("there is no such page"))
+    return found
+
+
+async def _form(call: PageCall, desk: Desk, act: CaseAct, place: ActPlace) -> web.Response:
+    form = SignatureForm(act, await targets_of(desk, place.thread))
+    given = {name: text for name in form.taking.given if (text := call.query(name))}
+    values = _values(call, act, place, form.fields(given))
+    if act.on and place.subject is None:
+        return call.refused(TEMPLATE, NothingOpenError(), **values)
+    return call.page(TEMPLATE, **values)
+
+
+def _values(call: PageCall, act: CaseAct, place: ActPlace, fields: Any) -> dict[str, Any]:
+    subject = place.subject
+    return {
+        "act": act,
+        "place": place,
+        "fields": fields,
+        "once": once_of(call),
+        "rest": [],
+        "way": None,
+        "what": code_label("message_type", subject.type) if subject is not None else "",
+    }
+
+
+async def _do(call: PageCall, desk: Desk, act: CaseAct, place: ActPlace) -> web.StreamResponse:
+    form, typed = SignatureForm(act, await targets_of(desk, place.thread)), typed_in(call, desk.address)
+    if act.on and place.subject is None:
+        return call.refused(TEMPLATE, NothingOpenError(), **_values(call, act, place, form.fields()))
+    body = form.read(typed)
+    if typed.errors:
+        problem = FormError(_("Look at what is marked, and send it again."))
+        return call.refused(TEMPLATE, problem, **_values(call, act, place, with_typed(form.fields(), typed)))
+    named = form.named(place.thread, place.subject.id if place.subject is not None else None)
+    try:
+        with under_key(call.text("once") or None):
+            done = await form.taking.run_with(desk, named, body)
+    except ComityError as problem:
+        beside_fields, rest = told_of(problem, form.taking.given)
+        typed.errors |= beside_fields
+        values = _values(call, act, place, with_typed(form.fields(), typed))
+        return call.refused(TEMPLATE, problem, **{**values, "rest": rest, "way": way_of(problem, place)})
+    return call.go(f"{place.back}?done={said_of(done, act.done)}")
+
+
+def told_of(problem: ComityError, names: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """The problems of a message beside the fields of these names, and those that belong to none."""
+    beside: dict[str, str] = {}
+    rest: list[str] = []
+    for name, rule, text in problem.problems if isinstance(problem, InvalidMessageError) else ():
+        told = f"{_(text)} ({_(rule)})" if rule else _(text)
+        if name in names:
+            beside.setdefault(name, told)
+        else:
+            rest.append(told)
+    return beside, rest
+
+
+def way_of(problem: ComityError, place: ActPlace) -> tuple[str, str] | None:
+    """What leads on from a refusal: (what to do, where); None where its advice says it."""
+    message = f"/messages/{place.subject.id}" if place.subject is not None else place.back
+    if isinstance(problem, CallBackNeededError):
+        return _("Whom to call, and record it"), f"{message}/call"
+    if isinstance(problem, ConditionsOpenError):
+        return _("Accept the conditions"), f"{message}/do/accept-conditions"
+    if isinstance(problem, HandlingError):
+        return _("Ask for their consent"), f"{message}/do/ask-consent"
+    return None
+
+
+def done_code(sent: SentMessage) -> str:
+    """What the next page says of a message that was sent (:mod:`exchange.web.done`)."""
+    return {
+        SendStatus.PROPOSED: "case-proposed",
+        SendStatus.QUEUED: "case-queued",
+        SendStatus.SCHEDULED: "case-scheduled",
+        SendStatus.REFUSED: "case-refused",
+        SendStatus.SUBMITTED: "case-sent",
+    }[sent.status]
+
+
+def said_of(done: Any, code: str) -> str:
+    """The code of what came of an act."""
+    if isinstance(done, SentMessage):
+        return done_code(done)
+    if isinstance(done, Mapping) and isinstance(done.get("sent"), list) and done["sent"]:
+        return done_code(done["sent"][-1])
+    return f"case-{code or 'recorded'}"

@@ -1,0 +1,236 @@
+"""One message: as it is read, what proves it, and what is given out of it (letter, evidence)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+from aiohttp import web
+
+from exchange.acts.evidence import LetterWishes, compose, give_bag, note_letter, require_copy
+from exchange.custody.reading import with_states
+from exchange.desk.desk import Desk
+from exchange.letters.fingerprint import fingerprint_of
+from exchange.text.labels import code_label, nation_label
+from exchange.text.rendering import read_message
+from exchange.views import Check, Direction, InboxRow, ShownMessage, VerificationReport
+from exchange.web.calls import PageCall
+from exchange.web.case.acting import OfferedAct
+from exchange.web.forms.fields import code_options
+from keys.local.translation import _
+from keys.pages.headers import protect
+from protocol.errors import ComityError, ConditionsOpenError
+
+_READ, _PROOFS, _LETTER = "case/message.html", "case/proofs.html", "case/letter.html"
+# Said at the head of the page.
+_IN_THE_HEAD = frozenset({"id", "thread", "from", "to", "sent_at", "in_reply_to", "type"})
+
+
+async def row_of(desk: Desk, call: PageCall) -> InboxRow:
+    """The message that the path names; raises :class:`NotFoundError`."""
+    return await desk.messages.row(await desk.messages.resolve(call.part("message")))
+
+
+async def show(call: PageCall) -> web.StreamResponse:
+    """The message, as an officer reads it. Its sender learns that it was opened when this page has gone out."""
+    desk = await call.desk()
+    row = await row_of(desk, call)
+    if str(row.id) != call.part("message"):
+        return call.go(f"/messages/{row.id}")
+    try:
+        shown = await desk.messages.read(row.id)
+    except ComityError as problem:
+        ways = []
+        if isinstance(problem, ConditionsOpenError):
+            ways = [
+                OfferedAct(_("Accept the conditions"), f"/messages/{row.id}/do/accept-conditions", "primary"),
+                OfferedAct(_("Decline them"), f"/messages/{row.id}/reply/condition.decline", "danger"),
+            ]
+        return call.refused(_READ, problem, **_head(row), parts_read=[], shown=None, acts=ways)
+    response = call.page(_READ, **_head(row), **_read(shown), acts=_acts(row))
+    if row.direction is Direction.SENT or "prefetch" in call.request.headers.get("Sec-Purpose", ""):
+        return response
+    protect(response)
+    await response.prepare(call.request)
+    await response.write_eof()
+    await desk.messages.opened(row.id)
+    return response
+
+
+def _head(row: InboxRow) -> dict[str, Any]:
+    ours = row.direction is Direction.SENT
+    nations = ", ".join(dict.fromkeys(nation_label(one.node) for one in (row.recipients if ours else (row.sender,))))
+    what = code_label("message_type", row.type)
+    text = _("{what} to {nation}") if ours else _("{what} from {nation}")
+    return {"row": row, "title": text.format(what=what, nation=nations), "what": what, "ours": ours}
+
+
+def _read(shown: ShownMessage) -> dict[str, Any]:
+    lines = [
+        line
+        for line in with_states(read_message(shown.message, shown.original), shown)
+        if line.path[0] not in _IN_THE_HEAD
+    ]
+    grouped = [list(part) for _name, part in groupby(lines, key=lambda line: line.path[0])]
+    return {
+        "shown": shown,
+        "parts_read": grouped,
+        "notes": shown.notes,
+        "cautions": [code_label(one.codes, one.code) for one in shown.cautions],
+        "readers": shown.readers,
+        "fingerprint": fingerprint_of(shown.digest),
+        "language_of": lambda tag: code_label("language", tag),
+    }
+
+
+def _acts(row: InboxRow) -> list[OfferedAct]:
+    base = f"/messages/{row.id}"
+    if row.direction is Direction.SENT:
+        found = [
+            OfferedAct(_("Correct it"), f"{base}/correct"),
+            OfferedAct(_("Take it back"), f"{base}/do/retract", "danger"),
+        ]
+        return [*found, OfferedAct(_("Send it anew"), f"{base}/do/resend")]
+    return [
+        OfferedAct(_("Ask a question about it"), f"{base}/reply/clarification.ask"),
+        OfferedAct(_("Pass it on"), f"{base}/do/forward"),
+        OfferedAct(_("Ask for consent"), f"{base}/do/ask-consent"),
+        OfferedAct(_("It changed nothing: explain"), f"{base}/do/explain"),
+        OfferedAct(_("Whom to call about it"), f"{base}/call"),
+    ]
+
+
+# --- Proofs ---
+
+
+async def proofs(call: PageCall) -> web.StreamResponse:
+    """What proves the message, judged again from the stored bytes."""
+    return await _proofs(call, online=False)
+
+
+async def ask_logs(call: PageCall) -> web.StreamResponse:
+    """The same, with the logs asked as they are now."""
+    return await _proofs(call, online=True)
+
+
+async def _proofs(call: PageCall, *, online: bool) -> web.Response:
+    desk = await call.desk()
+    row = await row_of(desk, call)
+    try:
+        report = await desk.evidence.verify(row.id, online=online)
+    except ComityError as problem:
+        return call.refused(_PROOFS, problem, **_head(row), report=None)
+    return call.page(
+        _PROOFS, **_head(row), **_report(report), online=online, purposes=code_options("record_purpose", empty=False)
+    )
+
+
+def _report(report: VerificationReport) -> dict[str, Any]:
+    return {
+        "report": report,
+        "digest": report.digest.hex(),
+        "checks": [(_check_text(one.name), *_verdict(one)) for one in report.checks],
+        "receipts": [
+            {
+                "event": code_label("receipt_event", one.receipt.event),
+                "row": one.receipt,
+                "checks": [
+                    (_check_text(check.name), *_verdict(check))
+                    for check in (one.inclusion, one.consistency, one.witnesses)
+                ],
+            }
+            for one in report.receipts
+        ],
+    }
+
+
+def _verdict(check: Check) -> tuple[str, str, str]:
+    """(what it came to, its tone, why)."""
+    if check.ok:
+        return _("holds"), "good", ""
+    why = _(check.detail) if check.detail else check.error or ""
+    return (_("not checked"), "soon", why) if check.ok is None else (_("FAILS"), "harm", why)
+
+
+def _check_text(name: str) -> str:
+    return {
+        "whole": _("The receipts fit together"),
+        "signature": _("The sender's signature"),
+        "dated": _("When it was signed"),
+        "commitment": _("The sender committed to this content"),
+        "content": _("The content names the same message"),
+        "officer": _("The officer's own signature"),
+        "inclusion": _("It stands in the log"),
+        "consistency": _("The log still begins as it did"),
+        "witnesses": _("Witnesses signed that log"),
+    }.get(name, name)
+
+
+async def evidence(call: PageCall) -> web.StreamResponse:
+    """An evidence bag, given out: to whom and what for is recorded."""
+    desk = await call.desk()
+    row = await row_of(desk, call)
+    disclose = call.text("disclose") == "yes"
+    try:
+        bag = await give_bag(desk, row.id, call.text("to"), call.text("purpose"), disclose=disclose)
+    except ComityError as problem:
+        return call.refused(_PROOFS, problem, **_head(row), report=None)
+    return download(bag, f"evidence-{short(row.id)}.zip", "application/zip")
+
+
+def short(message: UUID) -> str:
+    """The end of an id, for a file's name."""
+    return str(message)[-8:]
+
+
+def kept_as(name: str) -> str:
+    """What tells a browser to keep a file under ``name``, which is ours or made harmless, and not to show it."""
+    return "; ".join(("attachment", f'filename="{name}"'))
+
+
+def download(content: bytes, name: str, media_type: str) -> web.Response:
+    """A file that the browser keeps and never shows; ``name`` is ours."""
+    headers = {"Content-Disposition": kept_as(name)}
+    return web.Response(body=content, content_type=media_type, headers=headers)
+
+
+# --- Letters ---
+
+
+async def letter_form(call: PageCall) -> web.StreamResponse:
+    """The form of a letter."""
+    desk = await call.desk()
+    return call.page(_LETTER, **_head(await row_of(desk, call)), **_letter_choices(call))
+
+
+def _letter_choices(call: PageCall) -> Mapping[str, Any]:
+    return {"purposes": code_options("record_purpose", empty=True), "typed": call.form}
+
+
+async def letter(call: PageCall) -> web.StreamResponse:
+    """The message, or its case, as a formal letter; that it was given is recorded."""
+    desk = await call.desk()
+    row = await row_of(desk, call)
+    copy = call.text("copy") == "yes"
+    wishes = LetterWishes(
+        case=call.text("case") == "yes",
+        language=call.text("language") or "ours",
+        disclosure=copy,
+        fields=_lines(call.text("redact")) if copy else (),
+        words=_lines(call.text("redact_words")) if copy else (),
+        to=call.text("to") or None if copy else None,
+        purpose=call.text("purpose") or None if copy else None,
+    )
+    try:
+        require_copy(wishes)
+        made = await compose(desk, row.id, wishes)
+        await note_letter(desk, made)
+    except ComityError as problem:
+        return call.refused(_LETTER, problem, **_head(row), **_letter_choices(call))
+    return download(made.content, f"letter-{short(row.id)}.pdf", "application/pdf")
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]

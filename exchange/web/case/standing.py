@@ -1,0 +1,186 @@
+"""Where a case stands: each target with its state, how long it is kept, and who owes what by which kind of date."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from exchange.acts.cases import CaseParts
+from exchange.cases.threads import state_shown
+from exchange.text.due import instant_text, span_text
+from exchange.text.labels import code_label, deadline_label, due_kind_label, nation_label, source_label, state_label
+from keys.local.translation import _
+from protocol.lifecycle.case import AnyCase
+from protocol.lifecycle.deadlines import Deadline
+from protocol.lifecycle.preservation import PreservationCase, state_at
+from protocol.lifecycle.rules import Side
+
+_GOOD = frozenset({"preserved", "extended", "produced", "answered", "accepted", "conditions_agreed"})
+_HARM = frozenset({"refused", "lapsed", "impossible", "expired_unanswered", "follow_up_refused"})
+_SOON_DAYS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class TimeBar:
+    """How much of a span has passed: ``done`` of ``whole`` seconds; ``soon``: little is left."""
+
+    done: int
+    whole: int
+    soon: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DueLine:
+    """One thing that is owed: by ``ours`` or the other side. ``tone`` is late, soon or empty; ``kind`` whose date."""
+
+    what: str
+    code: str
+    target: str
+    ours: bool
+    at: datetime | None
+    text: str
+    tone: str
+    kind: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class TargetLine:
+    """One target in one nation."""
+
+    name: str
+    about: tuple[str, str]
+    nation: str
+    state: str
+    tone: str
+    details: Sequence[str]
+    until: datetime | None
+    left: str
+    bar: TimeBar | None
+    suspended: bool
+    due: Sequence[DueLine]
+
+
+def is_ours(case: AnyCase, own: str) -> bool:
+    """Whether this desk asked."""
+    return case.opening is not None and case.opening.by == own
+
+
+def target_lines(parts: CaseParts, own: str, now: datetime, about: Mapping[str, tuple[str, str]]) -> list[TargetLine]:
+    """The targets of all nations; ``about`` are their identifiers by name, where the request may be shown."""
+    lines = []
+    for nation, case in parts.cases.items():
+        due = due_lines(case, parts.due, own, now)
+        where = nation_label(nation or _asked(case))
+        lines += [
+            _target_line(case, target, where, now, about, due, parts.unsent) for target in getattr(case, "targets", ())
+        ]
+    return lines
+
+
+def due_lines(case: AnyCase, due: Sequence[Deadline], own: str, now: datetime) -> list[DueLine]:
+    """What is owed in a case, as this desk sees it."""
+    ours = is_ours(case, own)
+    return [_due_line(item, (item.side is Side.REQUESTER) is ours, now) for item in due]
+
+
+def _asked(case: AnyCase) -> str:
+    return case.opening.requested[0].partition("@")[2] if case.opening is not None and case.opening.requested else ""
+
+
+def _target_line(
+    case: AnyCase,
+    target: Any,
+    where: str,
+    now: datetime,
+    about: Mapping[str, tuple[str, str]],
+    due: Sequence[DueLine],
+    unsent: str | None,
+) -> TargetLine:
+    kept = isinstance(case, PreservationCase)
+    state = str(state_at(target, now) if kept else case.target_state_at(target, now))  # type: ignore[union-attr]
+    state = state_shown(state, unsent)
+    until = getattr(target, "expires_at", None) if kept else None
+    suspended = bool(kept and target.expiry_suspended)
+    living = until is not None and state not in {"released", "withdrawn", "produced", "refused", "not_held"}
+    left = ""
+    if living and until is not None and not suspended:
+        span = span_text(abs(until - now))
+        left = _("{span} left").format(span=span) if until > now else _("ended {span} ago").format(span=span)
+    tone = "good" if state in _GOOD else "harm" if state in _HARM else ""
+    return TargetLine(
+        name=target.name,
+        about=about.get(target.name, ("", "")),
+        nation=where,
+        state=state_label(state),
+        tone=tone,
+        details=_details(target, kept),
+        until=until if living else None,
+        left=left,
+        bar=_bar(target, now) if living and not suspended else None,
+        suspended=suspended,
+        due=[one for one in due if one.target == target.name],
+    )
+
+
+def _bar(target: Any, now: datetime) -> TimeBar | None:
+    begins, ends = target.preserved_at, target.expires_at
+    if begins is None or ends is None or ends <= begins:
+        return None
+    whole = int((ends - begins).total_seconds())
+    done = max(0, min(whole, int((now - begins).total_seconds())))
+    return TimeBar(done, whole, (ends - now).days < _SOON_DAYS)
+
+
+def _details(target: Any, kept: bool) -> list[str]:
+    found = []
+    if kept and target.preserved_at is not None:
+        found.append(_("kept since {at}").format(at=instant_text(target.preserved_at)))
+    if kept and target.wanted_until is not None:
+        found.append(_("asked to be kept until {at}").format(at=instant_text(target.wanted_until)))
+    if target.refusal_ground is not None:
+        found.append(code_label("refusal_ground", target.refusal_ground))
+    if kept and target.central is not None:
+        found.append(_follow_up(target.central))
+    if target.waiting is not None:
+        found.append(
+            _("waits for an authority of the requested State since {at}").format(at=instant_text(target.waiting.since))
+        )
+    return found
+
+
+def _follow_up(leg: Any) -> str:
+    if leg.confirmed_at is None:
+        return _("a request followed; its receipt is not confirmed: the expiry stands")
+    text = _("the request that followed was received by {authority}, file {number}")
+    return text.format(authority=leg.authority, number=leg.file_number)
+
+
+def _due_line(item: Deadline, ours: bool, now: datetime) -> DueLine:
+    if item.due is None:
+        text, tone = _("paused"), ""
+    else:
+        span, at = span_text(abs(item.due - now)), instant_text(item.due)
+        if item.is_late(now):
+            text, tone = _("late since {at} ({span})").format(at=at, span=span), "late"
+        elif item.has_passed(now):
+            text, tone = (
+                _("our target passed {at}").format(at=at) if ours else _("target passed {at}").format(at=at),
+                "",
+            )
+        else:
+            text = _("by {at} ({span} left)").format(at=at, span=span)
+            tone = "soon" if (item.due - now).days < 2 else ""
+    return DueLine(
+        what=deadline_label(item.what),
+        code=item.what,
+        target=item.target,
+        ours=ours,
+        at=item.due,
+        text=text,
+        tone=tone,
+        kind=due_kind_label(item.kind),
+        source=source_label(item.source),
+    )

@@ -1,0 +1,180 @@
+"""Fields of forms as values: what a field asks for, what was typed, what is wrong with it; and reading them back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+from uuid import uuid4
+
+from exchange.desk.desk import Desk
+from exchange.text.labels import listed_label
+from exchange.text.zones import in_zone, shown_zone
+from exchange.web.calls import PageCall
+from exchange.wizard.answers import instant_of
+from exchange.wizard.question import AnswerProblem, Situation
+from keys.local.translation import _, language
+from protocol.address import Address
+from protocol.codes import load_codes
+from protocol.encoding.instants import parse_instant
+from protocol.errors import ComityError, InvalidAddressError
+
+ONCE = "once"
+# Of longer lists a code is typed, in words or as itself.
+_MOST_OPTIONS = 120
+_SHORT_CHARS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class PageField:
+    """One field. ``kind`` is line, text, code, codes, instant, yes, check, number, address, addresses, lines, names,
+    secret or fixed; ``values`` what was typed; ``options`` are (value, text). ``rule`` is the article that asks for it.
+    """
+
+    name: str
+    label: str
+    kind: str
+    values: Sequence[str] = ()
+    hint: str = ""
+    rule: str = ""
+    options: Sequence[tuple[str, str]] = ()
+    required: bool = False
+    error: str = ""
+
+    @property
+    def value(self) -> str:
+        """What was typed, of a field with one value."""
+        return self.values[0] if self.values else ""
+
+
+@dataclass(frozen=True, slots=True)
+class PageGroup:
+    """Fields that belong together, under one heading; ``more`` are those that are seldom wanted."""
+
+    name: str
+    label: str
+    fields: Sequence[PageField | PageGroup | PageRows]
+    more: Sequence[PageField | PageGroup | PageRows] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PageRows:
+    """The same fields several times; ``name`` is what a button says that wants one more."""
+
+    name: str
+    label: str
+    rows: Sequence[PageGroup]
+
+
+@dataclass(slots=True)
+class Typed:
+    """What a form brought: texts by the names of fields, and what is wrong with them."""
+
+    texts: Mapping[str, Sequence[str]]
+    situation: Situation
+    errors: dict[str, str] = field(default_factory=dict)
+
+    def one(self, name: str) -> str:
+        """The first text of a field, without blanks around it."""
+        found = self.texts.get(name) or ("",)
+        return found[0].strip()
+
+    def several(self, name: str) -> list[str]:
+        """All texts of a field that are not empty."""
+        return [text.strip() for text in self.texts.get(name, ()) if text.strip()]
+
+    def instant(self, name: str) -> str | None:
+        """An instant in RFC 3339, in the officer's zone where it names none; None where nothing was typed."""
+        text = self.one(name)
+        if not text:
+            return None
+        try:
+            return parse_instant(text).isoformat() if "T" in text else instant_of(text, self.situation)
+        except AnswerProblem as problem:
+            self.errors[name] = _(problem.text)
+        except ComityError as problem:
+            self.errors[name] = _(problem.detail)
+        return None
+
+    def number(self, name: str) -> int | None:
+        """A whole number."""
+        text = self.one(name)
+        if not text:
+            return None
+        if not (text.isascii() and text.isdigit() and len(text) < 10):
+            self.errors[name] = _("Write a whole number, such as 90.")
+            return None
+        return int(text)
+
+    def addresses(self, name: str) -> list[Address]:
+        """Contact points, one a line or parted by commas."""
+        found = []
+        for part in self.one(name).replace(",", "\n").split():
+            try:
+                found.append(Address.parse(part))
+            except InvalidAddressError:
+                self.errors[name] = _("Write the address as contact point and node, such as 24-7@fr.")
+        return found
+
+
+def typed_in(call: PageCall, own: Address) -> Typed:
+    """What the form of a call brought."""
+    texts: dict[str, list[str]] = {}
+    for name in call.form:
+        texts[name] = call.texts(name)
+    return Typed(texts, situation_of(call, own))
+
+
+def situation_of(call: PageCall, own: Address) -> Situation:
+    """What reading an answer needs to know."""
+    return Situation(address=str(own), now=call.now, zone=shown_zone(), language=language())
+
+
+def instant_value(at: Any) -> str:
+    """An instant as a form shows it: in the officer's zone, with its offset."""
+    return in_zone(at, shown_zone())
+
+
+def instant_hint() -> str:
+    """How a date and time is typed."""
+    return _("In your own time zone, such as 2026-12-01 09:00, or +8h or +3d from now.")
+
+
+def code_options(codes: str, *, empty: bool) -> list[tuple[str, str]]:
+    """The codes of a list with their labels; none of a list that is too long to choose from."""
+    entries = load_codes(codes).entries
+    if len(entries) > _MOST_OPTIONS:
+        return []
+    shown = [(entry.code, listed_label(codes, entry)) for entry in entries]
+    return [("", "–"), *shown] if empty else shown
+
+
+def is_short(most_chars: int | None) -> bool:
+    """Whether a text fits into one line."""
+    return most_chars is not None and most_chars <= _SHORT_CHARS
+
+
+def once_of(call: PageCall) -> str:
+    """The value that lets a form send once: made with it, and kept while it is corrected."""
+    return call.text(ONCE) or uuid4().hex
+
+
+def with_typed(fields: Iterable[PageField], typed: Typed) -> list[PageField]:
+    """The fields with what was typed into them, and what is wrong with it. A secret is never shown again."""
+    return [
+        replace(
+            one,
+            values=() if one.kind == "secret" else tuple(typed.texts.get(one.name, ())),
+            error=typed.errors.get(one.name, ""),
+        )
+        for one in fields
+    ]
+
+
+async def targets_of(desk: Desk, thread: Any) -> list[str]:
+    """The names of a case's targets."""
+    try:
+        cases = await desk.cases.by_nation(thread)
+    except ComityError:
+        return []
+    return list(dict.fromkeys(target.name for case in cases.values() for target in getattr(case, "targets", ())))

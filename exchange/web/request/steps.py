@@ -1,0 +1,343 @@
+"""The pages on which a draft is filled in. Each button keeps what was typed, also what is no answer yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+from aiohttp.web_request import FileField
+
+from exchange.acts.drafting import Taker, takers_of
+from exchange.cases.duplicates import Duplicate
+from exchange.text.labels import code_label
+from exchange.text.text_files import decoded
+from exchange.text.zones import in_zone, shown_zone
+from exchange.web.calls import Page, PageCall
+from exchange.web.request.beside import as_they_read, both_laws, nations_of
+from exchange.web.request.drafts import (
+    OpenDraft,
+    given_texts,
+    kept_draft,
+    know_everybody,
+    open_draft,
+    opened,
+    page_named,
+    revision_of,
+)
+from exchange.web.request.fields import FormField, fields_for_all, fields_in
+from exchange.web.request.rows import (
+    ROWS,
+    asked_for_all,
+    lines_shown,
+    question_for_all,
+    question_of,
+    reported_shown,
+    targets_shown,
+)
+from exchange.wizard.forms import TypedForm, left_lines
+from exchange.wizard.paste import Ask
+from exchange.wizard.question import AnswerKind, AnswerProblem, NoContactKnown
+from exchange.wizard.sections import WizardPage, WizardSection, takes_files
+from keys.local.translation import _
+from protocol.errors import (
+    ComityError,
+    DraftChangedError,
+    FormError,
+    InvalidMessageError,
+    TooLargeError,
+    UsageError,
+)
+
+_TEMPLATE = "request/step.html"
+_CHANGED = "request/changed.html"
+_SAVED = "request/saved.html"
+_ONLY_FILES = "files"
+_CHECK = "check"
+
+
+async def first(call: PageCall) -> web.StreamResponse:
+    """On to where a draft is gone on with."""
+    kept = await kept_draft(call)
+    if not kept.is_written:
+        return call.go(f"/drafts/{kept.id}/sent")
+    draft = await opened(call, kept)
+    return call.go(f"{draft.path}/{draft.pages[0].name}")
+
+
+async def show(call: PageCall) -> web.StreamResponse:
+    """One page of a draft; ``?missing=1`` says of each field that is empty that it is."""
+    draft = await open_draft(call)
+    if draft is None:
+        return call.go(f"/drafts/{call.part('draft')}/sent")
+    page = page_named(draft, call.part("page"))
+    return await _shown(call, draft, page, missing=call.query("missing") == "1")
+
+
+async def save(call: PageCall) -> web.StreamResponse:
+    """Keep what the page holds, and do what its button says."""
+    draft = await open_draft(call)
+    if draft is None:
+        return call.go(f"/drafts/{call.part('draft')}/sent")
+    page = page_named(draft, call.part("page"))
+    act, is_quiet = call.text("do") or "next", call.text("quiet") == "1"
+    given = given_texts(call, draft.form)
+    form, problem = draft.form.filled(given), None
+    if _names_nobody_known(form) and (problem := await know_everybody(draft.desk)) is None:
+        draft = await opened(call, draft.kept)
+        form = draft.form.filled(given)
+    if "paste" in call.form:
+        form, problem = _with_lines(call, form, "" if is_quiet else act)
+    if act == "nations":
+        problem = await know_everybody(draft.desk)
+    changed = OpenDraft(draft.desk, draft.kept, form, call.now)
+    try:
+        kept = await changed.keep(form, revision_of(call))
+    except DraftChangedError as refused:
+        return await _changed(call, draft, form, refused, is_quiet=is_quiet)
+    except ComityError as refused:
+        return await _shown(call, changed, page, problem=refused)
+    after = OpenDraft(draft.desk, kept, form, call.now)
+    if is_quiet:
+        return await _quiet(call, after, page)
+    if problem is not None:
+        return await _shown(call, after, page, problem=problem)
+    return _on(call, after, page, act)
+
+
+def _names_nobody_known(form: TypedForm) -> bool:
+    """Whether a nation is named of which the directory at hand has nobody; that of all nations may."""
+    step = form.wizard.step_named("to")
+    return step is not None and isinstance(form.problem(step), NoContactKnown)
+
+
+# --- Showing ---
+
+
+async def _shown(
+    call: PageCall,
+    draft: OpenDraft,
+    page: WizardPage,
+    *,
+    missing: bool = False,
+    problem: ComityError | None = None,
+) -> web.Response:
+    form = draft.form
+    takers = takers_of(draft.desk, draft.kept.type, call.now)
+    about_targets = WizardSection.TARGETS in page.sections
+    begin = _number(call.query("from"))
+    shown = targets_shown(form, begin)
+    values = {
+        **frame(draft, page.name),
+        "fields": _fields_before(form, page, takers, missing=missing),
+        "target_fields": fields_in(form, (WizardSection.TARGETS,), missing=missing) if about_targets else [],
+        "has_targets": about_targets and _asks_for_targets(form),
+        "targets": shown,
+        "all_targets": len(form.wizard.draft.get("targets") or ()),
+        "begin": begin,
+        "rows": ROWS,
+        "for_all": fields_for_all(form) if shown else [],
+        "some_lack": any(one.lacks for one in shown),
+        "left": lines_shown(form),
+        "all_left": len(left_lines(form)),
+        "asked_for_all": asked_for_all(form),
+        "question_of": question_of,
+        "question_for_all": question_for_all,
+        "reported": reported_shown(form),
+        "paste": form.paste,
+        "same": await same_cases(draft),
+        "laws": await both_laws(draft),
+        "theirs": as_they_read(draft),
+        "may_fetch_nations": WizardSection.NATION in page.sections,
+        "last": page.name == draft.pages[-1].name,
+    }
+    if problem is not None:
+        return call.refused(_TEMPLATE, problem, **values)
+    return call.page(_TEMPLATE, **values)
+
+
+def frame(draft: OpenDraft, at: str) -> dict[str, Any]:
+    """What the frame of every page of a draft shows: its heading, its pages, where one is."""
+    nations = nations_of(draft)
+    kind = code_label("message_type", draft.kept.type)
+    heading = _("{kind} to {nations}").format(kind=kind, nations=", ".join(nations)) if nations else kind
+    names = {
+        "nation": _("Nation and basis"),
+        "what": _("What happened"),
+        "targets": _("Targets"),
+        "emergency": _("Emergency"),
+        "message": _("Message"),
+    }
+    pages = [(page.name, names[page.name]) for page in draft.pages]
+    files = [(_ONLY_FILES, _("Files"))] if takes_files(draft.kept.type) else []
+    pages += [*files, (_CHECK, _("Check and send"))]
+    lacking = {name for name, _text in pages} & _pages_lacking(draft)
+    return {
+        "language_in_words": language_in_words,
+        "draft": draft,
+        "heading": heading,
+        "steps": [(name, text, name not in lacking and name not in (_CHECK, _ONLY_FILES)) for name, text in pages],
+        "at": at,
+        "revision": draft.kept.revision,
+        "saved_at": in_zone(draft.kept.drafted_at, shown_zone(), seconds=True),
+        "returned": draft.kept.remark,
+        "attachments": [one for one in draft.form.wizard.draft.get("attachments") or () if isinstance(one, Mapping)],
+    }
+
+
+def language_in_words(tag: str) -> str:
+    """A language by its name in the reader's."""
+    return code_label("language", tag)
+
+
+def _pages_lacking(draft: OpenDraft) -> set[str]:
+    """The pages on which something is missing or wrong."""
+    from exchange.wizard.sections import page_with
+
+    wizard, found = draft.form.wizard, set[str]()
+    for problem in draft.form.problems():
+        step = wizard.step_named(problem[0]) or wizard.step_of(problem)
+        if problem[0] == "lines":
+            found.add(draft.pages[-1].name)
+        elif step is not None:
+            found.add(page_with(wizard, step))
+    return found
+
+
+async def same_cases(draft: OpenDraft) -> list[Duplicate]:
+    """Where other cases are about targets of the draft."""
+    targets = [one for one in draft.form.wizard.draft.get("targets") or () if isinstance(one, Mapping)]
+    return await draft.desk.cases.duplicates_of_targets(targets) if targets else []
+
+
+def _fields_before(
+    form: TypedForm, page: WizardPage, takers: tuple[Taker, ...], *, missing: bool
+) -> list[tuple[str, list[FormField]]]:
+    """The fields of a page but for those about targets, by what they are about."""
+    sections = [one for one in page.sections if one is not WizardSection.TARGETS]
+    titles = {WizardSection.NATION: _("Nation and basis"), WizardSection.WHAT: _("What happened")}
+    return [(titles[one], fields_in(form, (one,), takers, missing=missing)) for one in sections]
+
+
+def _asks_for_targets(form: TypedForm) -> bool:
+    return any(step.answered is AnswerKind.PASTE for step in form.wizard.all_steps())
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
+
+
+# --- Buttons ---
+
+
+def _with_lines(call: PageCall, form: TypedForm, act: str) -> tuple[TypedForm, ComityError | None]:
+    """The form with what was pasted, and what was said of its lines; and what was wrong with that."""
+    text = call.form.get("paste", "").replace("\r\n", "\n")
+    what, _colon, rest = act.partition(":")
+    noted = form.noted(text)
+    try:
+        table = _table(call)
+        if table:
+            return noted.pasted(f"{text}\n{table}" if text.strip() else table), None
+        if not act:
+            return noted, None
+        if what in {one.value for one in Ask}:
+            return _said(call, form if text == form.paste else form.pasted(text), Ask(what), rest), None
+        if what == "leave":
+            return (form.without_lines() if rest == "*" else form.without_line(_number(rest))), None
+        if what == "remove":
+            return TypedForm(noted.wizard.without_target(rest), noted.texts, noted.paste, noted.lines), None
+        return (form.pasted(text) if text.strip() else form.without_lines()), None
+    except AnswerProblem as problem:
+        rule = ((problem.rule, problem.text),) if problem.rule else ()
+        return noted, UsageError(f"{_(problem.text)} ({_(rule[0][0])})" if rule else problem.text)
+    except (TooLargeError, InvalidMessageError, UsageError) as refused:
+        return noted, refused
+    except ComityError as refused:
+        return noted, refused
+
+
+def _said(call: PageCall, form: TypedForm, ask: Ask, rest: str) -> TypedForm:
+    """``3:UTC`` is an answer for line 3, ``*:UTC`` for all; without one it stands in the field beside."""
+    line, _colon, answer = rest.partition(":")
+    answer = answer or call.text(f"say.{ask.value}.{line}")
+    if not answer:
+        return form
+    return form.said_for_all(ask, answer) if line == "*" else form.said(_number(line), ask, answer)
+
+
+def _table(call: PageCall) -> str:
+    """The text of a table or report that came with the form; raises :class:`MalformedError` for one of no text."""
+    given = call.fields.get("table") if call.fields is not None else None
+    if not isinstance(given, FileField) or not given.filename:
+        return ""
+    return decoded(given.file.read(), given.filename)
+
+
+def _on(call: PageCall, draft: OpenDraft, page: WizardPage, act: str) -> web.Response:
+    here = f"{draft.path}/{page.name}"
+    if act.startswith("go:"):
+        name = act.removeprefix("go:")
+        known = {one.name for one in draft.pages} | {_CHECK, _ONLY_FILES}
+        if name not in known:
+            raise FormError
+        return call.go(f"{draft.path}/{name}")
+    if act != "next":
+        anchor = "#targets" if act.partition(":")[0] in {*(one.value for one in Ask), "read", "leave", "remove"} else ""
+        return call.go(f"{here}{anchor}")
+    if _is_open(draft, page):
+        return call.go(f"{here}?missing=1#problems")
+    names = [one.name for one in draft.pages]
+    following = names[names.index(page.name) + 1 :]
+    return call.go(f"{draft.path}/{following[0] if following else _CHECK}")
+
+
+def _is_open(draft: OpenDraft, page: WizardPage) -> bool:
+    """Whether something on this page is missing or wrong."""
+    return page.name in _pages_lacking(draft)
+
+
+# --- Quietly, while the officer types ---
+
+
+async def _quiet(call: PageCall, after: OpenDraft, page: WizardPage) -> web.Response:
+    """What changes in the page by itself: when it was saved, fields that are needed now, and what stands beside."""
+    shown = set(call.texts("_field"))
+    takers: tuple[Taker, ...] = ()
+    new = [
+        one
+        for _title, fields in _fields_before(after.form, page, takers, missing=False)
+        for one in fields
+        if one.name not in shown
+    ]
+    beside = {"theirs": as_they_read(after), "laws": await both_laws(after)}
+    return call.page(_SAVED, **{**frame(after, page.name), "new": new, **beside})
+
+
+# --- Two at once ---
+
+
+async def _changed(
+    call: PageCall, draft: OpenDraft, form: TypedForm, problem: DraftChangedError, *, is_quiet: bool
+) -> web.Response:
+    """What was typed here beside what is saved now; nothing was saved."""
+    if is_quiet:
+        return call.page(_SAVED, **{**frame(draft, call.part("page")), "new": [], "conflict": True})
+    given = given_texts(call, draft.form)
+    rows = []
+    for name, text in given.items():
+        step = form.wizard.step_named(name)
+        now = draft.form.shown(step) if step is not None and "." not in name.removeprefix("each.") else ""
+        if step is not None and text.strip() != now.strip():
+            rows.append((_(step.prompt), text, now))
+    kept = {name: call.texts(name) for name in dict.fromkeys(call.form) if name not in ("_token", "revision", "quiet")}
+    return call.refused(
+        _CHANGED, problem, **frame(draft, call.part("page")), changed=rows, mine=kept, who=draft.kept.drafted_by
+    )
+
+
+PAGES = (
+    Page("GET", "/drafts/{draft}", first),
+    Page("GET", "/drafts/{draft}/{page:nation|what|targets|emergency|message}", show),
+    Page("POST", "/drafts/{draft}/{page:nation|what|targets|emergency|message}", save),
+)

@@ -1,0 +1,80 @@
+"""The operator's listener on loopback: health and metrics for programs, without identities; the console for a person.
+
+Plain HTTP. ``/health`` and ``/metrics`` hold no message data and no secrets: any program of this machine may read them.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from node.console.attention import Kind, attentions, taking_nothing
+from node.console.status import NodeWatch
+from node.operations.metrics import CONTENT_TYPE
+from node.recovery.backup_record import BackupRecord
+from node.store.reads import StoreStats
+from protocol.errors import ComityError
+
+HEALTH, METRICS = "/health", "/metrics"
+
+
+def route_figures(app: web.Application, watch: NodeWatch) -> None:
+    """Serve health and metrics in ``app``."""
+
+    async def health(request: web.Request) -> web.Response:
+        return await _health(watch)
+
+    async def metrics(request: web.Request) -> web.Response:
+        return await _metrics(watch)
+
+    app.router.add_get(HEALTH, health)
+    app.router.add_get(METRICS, metrics)
+
+
+async def _health(watch: NodeWatch) -> web.Response:
+    """200 ``ok``, 200 ``attention`` (works, but the operator should look), or 503 ``failing`` (takes nothing)."""
+    context = watch.context
+    found = attentions(context, await watch.stats(), await watch.backups())
+    failing = any(one.failing for one in found)
+    status = "failing" if failing else "attention" if found else "ok"
+    try:
+        version = context.node.directory.current.version
+    except ComityError:
+        version = 0
+    return web.json_response(
+        {
+            "status": status,
+            "node": context.node.name,
+            "problems": [one.code for one in found],
+            "log_size": await context.node.store.reads.log_size(),
+            "directory_version": version,
+        },
+        status=503 if failing else 200,
+    )
+
+
+async def _metrics(watch: NodeWatch) -> web.Response:
+    context = watch.context
+    stats = await watch.stats()
+    _set_gauges(watch, stats, await watch.backups())
+    halted = (context.node.sequencer.problem or context.node.sequencer.clock_problem) is not None
+    body = context.node.metrics.render(stats, context.node.sequencer.pending, halted)
+    return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
+
+
+def _set_gauges(watch: NodeWatch, stats: StoreStats | None, backups: BackupRecord) -> None:
+    """What is looked at when somebody asks."""
+    context, metrics = watch.context, watch.context.node.metrics
+    found = attentions(context, stats, backups)
+    metrics.not_renewed.set(any(one.kind is Kind.NOT_RENEWED for one in found))
+    metrics.not_admitted.set(any(one.kind in {Kind.NOT_ADMITTED, Kind.NO_DIRECTORY} for one in found))
+    metrics.behind_witness.clear()
+    for partner in context.gateway.ahead:
+        metrics.behind_witness.labels(partner).set(1)
+    metrics.failing_seconds.clear()
+    now = context.node.clock()
+    for partner in taking_nothing(context, stats, now) if stats is not None else ():
+        since = context.node.history.past(partner).failing_since or now
+        metrics.failing_seconds.labels(partner).set((now - since).total_seconds())
+    for what, act in (("made", backups.made), ("checked", backups.checked), ("drilled", backups.drilled)):
+        metrics.backup_at.labels(what).set(0 if act is None else act.at.timestamp())
+    metrics.first_start.set(context.node.history.first_start.timestamp())

@@ -1,0 +1,151 @@
+"""What needs the operator now, as codes: ``/health`` lists them, and :mod:`node.console.words` puts them into words.
+
+Every kind stands in :class:`Kind`; deploy/prometheus/comity-node.rules.yml has an alert for each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from node.http.context import HttpContext
+from node.operations.expiry_watch import URGENT_DAYS
+from node.recovery.backup_record import BackupRecord
+from node.store.reads import StoreStats
+from protocol.address import node_of
+from protocol.errors import ComityError, NotAdmittedError
+
+# So long a partner may take nothing of what waits for it.
+TAKES_NOTHING = timedelta(minutes=15)
+# Back up at least once a day: after two something is wrong. A new node has a week.
+BACKUP_WITHIN = timedelta(days=2)
+FIRST_BACKUP_WITHIN = timedelta(days=7)
+# A backup is what it says it is only when somebody looked.
+CHECK_WITHIN = timedelta(days=31)
+
+
+class Kind(StrEnum):
+    """What an attention is about. Those that make the node take nothing come first."""
+
+    HALTED = "halted"  # its code in health is that of the error
+    DISK = "disk"
+    STOPPING = "stopping"
+    NO_DIRECTORY = "no-directory"  # likewise
+    CLOCK_DIFFERS = "clock-differs"
+    DISTRUSTED = "partner-log-distrusted"
+    NOT_RENEWED = "checkpoint-not-renewed"
+    BEHIND_WITNESS = "log-behind-witness"
+    LIED = "proved-to-lie"
+    DIRECTORY_EXPIRED = "directory-expired"
+    EXPIRES = "expires"
+    SOURCE = "directory-source"
+    NOT_ADMITTED = "not-admitted"
+    LEFT_OUT = "nation-left-out"
+    TAKES_NOTHING = "partner-takes-nothing"
+    NEARLY_FULL = "disk-nearly-full"
+    NO_BACKUP = "backup-missing"
+
+
+FAILING = frozenset({Kind.HALTED, Kind.DISK, Kind.STOPPING, Kind.NO_DIRECTORY})
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """One thing. ``subject`` is whom or what it concerns, ``cause`` how; ``problem`` is the error behind it, if any."""
+
+    kind: Kind
+    subject: str = ""
+    cause: str = ""
+    problem: ComityError | None = None
+
+    @property
+    def failing(self) -> bool:
+        """Whether the node takes nothing because of it."""
+        return self.kind in FAILING
+
+    @property
+    def code(self) -> str:
+        """As ``/health`` lists it."""
+        if self.problem is not None and self.kind in {Kind.HALTED, Kind.NO_DIRECTORY, Kind.NOT_ADMITTED}:
+            return self.problem.code
+        match self.kind:
+            case Kind.SOURCE:
+                return f"{self.kind}-{self.cause}:{self.subject}"
+            case Kind.DISK | Kind.EXPIRES:
+                return f"{self.kind}:{self.cause}"
+            case _:
+                return ":".join(filter(None, (self.kind, self.subject)))
+
+
+def attentions(context: HttpContext, stats: StoreStats | None, backups: BackupRecord) -> list[Attention]:
+    """All that there is now: what fails first, then the rest in the order of :class:`Kind`."""
+    now = context.node.clock()
+    found = [*_failing(context), *_of_logs(context), *_of_directory(context)]
+    if stats is not None:
+        found += [Attention(Kind.TAKES_NOTHING, partner) for partner in taking_nothing(context, stats, now)]
+    found += [Attention(Kind.NEARLY_FULL, room.folder.name) for room in context.node.disk.disks if room.is_nearly_full]
+    if _lacks_backup(context, backups, now):
+        found.append(Attention(Kind.NO_BACKUP))
+    order = list(Kind)
+    return sorted(found, key=lambda one: (not one.failing, order.index(one.kind)))
+
+
+def taking_nothing(context: HttpContext, stats: StoreStats, now: datetime) -> list[str]:
+    """The partners that take nothing of what waits for them, although it is tried."""
+    pasts = {partner: context.node.history.past(partner) for partner, count in stats.outbound.items() if count}
+    return sorted(
+        partner
+        for partner, past in pasts.items()
+        if past.failing_since is not None and now - past.failing_since > TAKES_NOTHING
+    )
+
+
+def _failing(context: HttpContext) -> list[Attention]:
+    sequencer = context.node.sequencer
+    found = []
+    problem, misdated = sequencer.problem, sequencer.clock_problem
+    if problem is not None:
+        found.append(Attention(Kind.HALTED, problem=problem))
+    if misdated is not None and (problem is None or misdated.code != problem.code):
+        found.append(Attention(Kind.HALTED, problem=misdated))
+    for text in context.node.disk.problems:
+        _kind, _colon, where = text.partition(":")
+        found.append(Attention(Kind.DISK, where.partition(":")[0], where))
+    if context.polls.stopping:
+        found.append(Attention(Kind.STOPPING))
+    return found
+
+
+def _of_logs(context: HttpContext) -> list[Attention]:
+    monitor = context.relay.monitor
+    found = [Attention(Kind.CLOCK_DIFFERS, partner) for partner in context.clock_watch.differing()]
+    found += [Attention(Kind.DISTRUSTED, partner) for partner in monitor.distrusted]
+    unsigned = context.node.sequencer.renewal_problem
+    if unsigned is not None:
+        found.append(Attention(Kind.NOT_RENEWED, unsigned.code, problem=unsigned))
+    found += [Attention(Kind.BEHIND_WITNESS, partner) for partner in sorted(context.gateway.ahead)]
+    lied = sorted({node_of(kept.proof.origin) for kept in monitor.proofs.open()})
+    return found + [Attention(Kind.LIED, partner) for partner in lied]
+
+
+def _of_directory(context: HttpContext) -> list[Attention]:
+    service = context.node.directory
+    try:
+        directory = service.current
+        expiring = context.expiry_watch.near()
+    except ComityError as missing:
+        return [Attention(Kind.NO_DIRECTORY, problem=missing)]
+    found = [Attention(Kind.DIRECTORY_EXPIRED)] if directory.is_stale(context.node.clock()) else []
+    urgent = [expiry for expiry, level in expiring if level <= URGENT_DAYS]
+    found += [Attention(Kind.EXPIRES, one.subject, f"{one.what}:{one.subject}") for one in urgent]
+    found += [Attention(Kind.SOURCE, name, str(how)) for name, how in service.disagreeing.items()]
+    if context.node.name not in directory.nodes():
+        found.append(Attention(Kind.NOT_ADMITTED, problem=NotAdmittedError()))
+    return found + [Attention(Kind.LEFT_OUT, node) for node in directory.problems]
+
+
+def _lacks_backup(context: HttpContext, backups: BackupRecord, now: datetime) -> bool:
+    if backups.made is None:
+        return now - context.node.history.first_start > FIRST_BACKUP_WITHIN
+    return now - backups.made.at > BACKUP_WITHIN

@@ -1,0 +1,114 @@
+"""What all pages of the console share, and under which name they are served.
+
+The name has a part that other users of this machine do not know, kept in the node's home: a browser sends a cookie to
+every port of a name, so whoever serves another port must not be able to lead a browser there under this one.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+
+from aiohttp import web
+from jinja2 import Environment
+
+from keys.local.files import PRIVATE_MODE, write_file
+from keys.pages.assets import Assets
+from keys.pages.browser_sessions import BrowserSessions
+from keys.pages.origins import Origins
+from keys.pages.rendering import environment
+from keys.pages.typed_codes import TypedCodes
+from node.console.acts import Acts
+from node.console.status import NodeWatch
+from node.console.words import advice_text, error_text, operator_advice, size_text, span, what_text
+from node.settings import split_host_port
+from protocol.errors import SettingsError
+
+TEMPLATES = Path(__file__).parent / "templates"
+# Short: the console of a node in operation is looked at, and left.
+IDLE_S = 15 * 60.0
+LONGEST_S = 8 * 3600.0
+_NAME_CHARS = 8
+_LETTERS = "abcdefghjkmnpqrstvwxyz23456789"
+_KEPT_NAME = re.compile(rf"[{_LETTERS}]{{{_NAME_CHARS}}}\Z")
+
+
+def _templates() -> Environment:
+    made = environment(TEMPLATES)
+    made.globals.update(
+        {
+            "span": span,
+            "size_text": size_text,
+            "error_text": error_text,
+            "advice_text": advice_text,
+            "operator_advice": operator_advice,
+            "what_text": what_text,
+        }
+    )
+    return made
+
+
+@dataclass(slots=True)
+class Console:
+    """One node's console. ``origins`` is empty until the listener is bound, or where it is not on loopback."""
+
+    watch: NodeWatch
+    acts: Acts
+    secret_name: str = field(repr=False)
+    codes: TypedCodes = field(default_factory=TypedCodes)
+    sessions: BrowserSessions = field(default_factory=lambda: BrowserSessions(IDLE_S, LONGEST_S))
+    assets: Assets = field(default_factory=Assets)
+    templates: Environment = field(default_factory=_templates)
+    origins: Origins = field(default_factory=Origins.of)
+    cookie: str = ""
+    address: str = ""
+
+    @property
+    def node(self) -> str:
+        """Whose console it is."""
+        return self.watch.context.node.name
+
+    def bound(self, where: str) -> None:
+        """The listener is at this ``host:port``."""
+        host, port = split_host_port(where)
+        if not _is_loopback(host):
+            return
+        self.address = f"http://{self.node}-{self.secret_name}.console.localhost:{port}"
+        self.origins = Origins.of(self.address)
+        self.cookie = f"comity-console-{port}"
+
+    def require_served(self) -> str:
+        """The address; raises :class:`SettingsError` where there is none."""
+        if not self.address:
+            raise SettingsError("the console is served on loopback alone, and the setting admin names no such address")
+        return self.address
+
+
+CONSOLE: web.AppKey[Console] = web.AppKey("console")
+
+
+def make_console(watch: NodeWatch) -> Console:
+    """The console of a node. Raises :class:`OSError` when its name cannot be kept."""
+    return Console(watch, Acts(watch.context), _name_in(watch.home.console_name))
+
+
+def _name_in(path: Path) -> str:
+    """The part of the name that is kept in the home, made at first."""
+    try:
+        kept = path.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        kept = ""
+    if not _KEPT_NAME.match(kept):
+        kept = "".join(secrets.choice(_LETTERS) for _ in range(_NAME_CHARS))
+        write_file(path, f"{kept}\n".encode(), mode=PRIVATE_MODE)
+    return kept
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,506 @@
+"""A desk's pages, attacked: from other sites, other programs of the machine, other sessions, and by partners' texts.
+
+Tests walk all pages and acts that there are: a new one is attacked without being named here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import re
+import socket
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import aiohttp
+import pytest
+
+from exchange.office.case_notes import EntryKind
+from exchange.office.officers import Login
+from exchange.web.app import MAX_FIELDS, MAX_STRANGERS_BYTES
+from exchange.web.calls import Page
+from exchange.web.pages import PAGES
+from exchange.web.server import MAX_CONNECTIONS, name_of
+from keys.pages.headers import POLICY
+from tests.worlds.desks import FR, JP, World, request
+from tests.worlds.web_desk import OFFICER, OFFICER_PASSPHRASE, Pages, Shown, Visitor, web_serving, with_officers
+
+pytestmark = pytest.mark.outside
+
+HOSTILE = "\"'><img src=x data-evil=1 onerror=evil()></textarea></script><b data-evil=2>{{7*7}}&lt;i data-evil=3&gt;"
+TURNED = "\u202e"
+# Acts that end what the walk needs.
+_ENDS = re.compile(r"^/(?:sign-out|lock|unlock|sign-in|language|settings/sessions)")
+# Answers that are no pages: an event stream, files.
+_READS_ONLY = frozenset({"processing_record", "record", "records"})
+
+
+def hostile(value: Any) -> Any:
+    """A message in which each text that is in somebody's words attacks."""
+    if isinstance(value, dict):
+        return {name: hostile(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [hostile(one) for one in value]
+    return f"{HOSTILE} {value}"[:180] if isinstance(value, str) and " " in value else value
+
+
+class _Markup(HTMLParser):
+    """What a browser makes of a page: each element with its attributes, and what is wrong with it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wrong: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name == "data-evil" or name.startswith("on") or name == "style" or name.startswith("hx-on"):
+                self.wrong.append(f"<{tag} {name}>")
+            if name in {"href", "src", "action", "formaction", "hx-get", "hx-post"} and not _is_own(value or ""):
+                self.wrong.append(f"<{tag} {name}={value!r}>")
+        if tag in {"iframe", "object", "embed", "base", "style"} or (tag == "script" and not dict(attrs).get("src")):
+            self.wrong.append(f"<{tag}>")
+
+    def handle_data(self, data: str) -> None:
+        if TURNED in data:
+            self.wrong.append("a character that turns the direction")
+        if "49" in data and "{{7*7}}" not in data and "&lt;i" in data:
+            self.wrong.append("a template in a template")
+
+
+def _is_own(address: str) -> bool:
+    return bool(re.match(r"(?:/(?![/\\])|\?|#|tel:|mailto:|$)", address))
+
+
+def wrong_with(shown: Shown) -> list[str]:
+    """What a page lets others write into it."""
+    markup = _Markup()
+    markup.feed(shown.text)
+    return [f"{shown.path}: {one}" for one in markup.wrong]
+
+
+@pytest.fixture
+async def jp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pages]:
+    async with with_officers(World(tmp_path, monkeypatch), JP) as made:
+        yield made
+
+
+class Walk:
+    """All pages of a desk that holds something of everything, and the addresses that lead to it."""
+
+    def __init__(self, pages: Pages) -> None:
+        self.pages = pages
+        self.names: dict[str, list[str]] = {}
+
+    def paths(self, page: Page) -> list[str]:
+        """The addresses of a page, for all that the desk holds; one that leads to nothing where it is not known."""
+        found = [page.path]
+        for part in re.findall(r"\{(\w+)[^}]*\}", page.path):
+            values = self.names.get(part, ["nothing"])
+            found = [re.sub(rf"\{{{part}[^}}]*\}}", quote(one, safe="@"), path) for path in found for one in values]
+        return found
+
+    async def all(self, visitor: Visitor) -> list[Shown]:
+        """Every page, opened; those that they link to, too."""
+        shown = [await visitor.get(path) for page in PAGES if _is_read(page) for path in self.paths(page)]
+        seen = {one.path for one in shown}
+        for page in list(shown):
+            for link in re.findall(r'href="(/[^"#]*)"', page.text):
+                path = link.replace("&amp;", "&")
+                if path not in seen and not path.startswith("/assets/") and len(seen) < 400:
+                    seen.add(path)
+                    shown.append(await visitor.get(path))
+        return shown
+
+
+def _is_read(page: Page) -> bool:
+    return page.method == "GET" and not page.listens
+
+
+@pytest.fixture
+async def walk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Walk]:
+    """A desk to which a hostile partner wrote, whose own officers noted hostile things too."""
+    world = World(tmp_path, monkeypatch)
+    async with world.open(FR) as fr:
+        sent = await fr.messages.send(hostile(request(to=["24-7@jp"], own_reference="<b data-evil=9>")))
+        await fr.messages.send(hostile(request(to=["24-7@jp"], urgency="emergency")))
+        async with with_officers(world, JP) as pages:
+            made = Walk(pages)
+            desk = await pages.service.desk(Login(OFFICER, OFFICER_PASSPHRASE))
+            await desk.messages.sync()
+            own = await desk.messages.send(hostile(request()))
+            await fr.messages.sync()
+            soon = world.clock() + timedelta(hours=1)
+            await fr.replies.acknowledge(own.id, will_answer="yes", form="message", eta=soon, remark=HOSTILE)
+            await desk.messages.sync()
+            await desk.cases.add_note(sent.thread, EntryKind.NOTE, HOSTILE)
+            draft = await desk.messages.save_draft(hostile(request()))
+            await desk.messages.propose(hostile(request()))
+            made.names = {
+                "thread": [str(sent.thread), str(own.thread)],
+                "message": [str(sent.id), str(own.id)],
+                "address": ["24-7@fr", "24-7@jp"],
+                "draft": [str(draft.id)],
+                "nation": ["fr"],
+                "node": ["fr"],
+                "page": ["what", "targets"],
+            }
+            yield made
+
+
+# --- What others write -----------------------------------------------------------------------------------------------
+
+
+async def test_no_page_shows_what_others_wrote_as_anything_but_text(walk: Walk) -> None:
+    async with walk.pages.visitor() as visitor:
+        await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
+        shown = await walk.all(visitor)
+        assert len(shown) >= len([page for page in PAGES if _is_read(page)])
+        assert [one for page in shown for one in wrong_with(page)] == []
+        assert [page.path for page in shown if page.status >= 500] == []
+        told = [page for page in shown if "data-evil" in page.text or "&lt;img src=x" in page.text]
+        assert told or len(PAGES) < 40  # the pages that show messages are among those that were opened
+
+
+async def test_each_answer_forbids_all_that_pages_do_not_need_and_is_kept_by_no_browser(walk: Walk) -> None:
+    async with walk.pages.visitor() as visitor:
+        strangers = [await visitor.get("/sign-in"), await visitor.get("/no-such-page"), await visitor.post("/", {})]
+        await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
+        for page in (*strangers, *await walk.all(visitor)):
+            assert page.headers["Content-Security-Policy"] == POLICY, page.path
+            assert page.headers["Cache-Control"] == "no-store", page.path
+            assert page.headers["X-Content-Type-Options"] == "nosniff"
+            assert page.headers["X-Frame-Options"] == "DENY"
+            assert page.headers["Referrer-Policy"] == "same-origin"
+            assert "unsafe" not in POLICY
+            assert "Server" not in page.headers or "aiohttp" not in page.headers["Server"]
+
+
+async def test_what_an_address_says_is_shown_as_nothing(walk: Walk) -> None:
+    attack = quote(HOSTILE + TURNED, safe="")
+    async with walk.pages.visitor() as visitor:
+        await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
+        for page in filter(_is_read, PAGES):
+            whole = re.sub(r"\{[^}]*\}", attack, page.path)
+            for name in (
+                "q",
+                "done",
+                "back",
+                "state",
+                "nation",
+                "before",
+                "after",
+                "page",
+                "label",
+                "tab",
+                "from",
+                "to",
+            ):
+                shown = await visitor.get(f"{whole}?{name}={attack}")
+                assert wrong_with(shown) == []
+                assert shown.status < 500, shown.path
+
+
+# --- Who asks, and from where ----------------------------------------------------------------------------------------
+
+
+async def test_another_name_or_port_is_never_answered_so_that_no_name_can_be_bent_to_this_machine(jp: Pages) -> None:
+    port = urlsplit(jp.origin).port
+    own = urlsplit(jp.origin).netloc
+    async with jp.visitor() as visitor:
+        await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
+        for host in (
+            f"evil.example:{port}", f"localhost:{port}", f"127.0.0.1:{port}", name_of(JP), f"{name_of(JP)}:1",
+            f"{own}.evil.example", f"evil.{own}", f"{own}:80", f"{name_of(FR)}:{port}", f"evil@{own}", "",
+        ):  # fmt: skip
+            shown = await visitor.get("/settings", Host=host)
+            assert (shown.status, OFFICER in shown.text) == (421, False), host
+        assert (await visitor.get("/settings", Host=own.upper())).status == 200
+
+    def twice() -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        connection.putrequest("GET", "/sign-in", skip_host=True)
+        connection.putheader("Host", own)
+        connection.putheader("Host", "evil.example")
+        connection.endheaders()
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
+    assert await asyncio.to_thread(twice) in {400, 421}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "none"},
+        {"Sec-Fetch-Site": ""},
+        {"Origin": "null"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "http://24-7.jp.localhost"},
+        {"Origin": "http://24-7.jp.localhost:1"},
+        {"Origin": ""},
+    ],
+    ids=str,
+)
+async def test_no_act_is_done_that_another_page_sent_also_not_signing_in(jp: Pages, headers: dict[str, str]) -> None:
+    async with jp.visitor() as visitor:
+        typed = {"officer": OFFICER, "passphrase": OFFICER_PASSPHRASE.decode()}
+        named = {name.replace("-", "_"): value for name, value in headers.items()}
+        assert (await visitor.post("/sign-in", typed, **named)).status == 403
+        assert jp.desk.sessions.all() == []
+        await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
+        form = (await visitor.get("/settings")).form("/settings")
+        assert (await visitor.post("/settings", form.fields, **named)).status == 403
+        if headers.get("Sec-Fetch-Site") != "none":  # a person may open a stream by its address
+            for page in PAGES:
+                assert not page.listens or (await visitor.get(page.path, **named)).status == 403
+
+
+async def test_no_page_is_shown_inside_of_another(jp: Pages) -> None:
+    async with jp.visitor() as visitor:
+        for kind in ("iframe", "frame", "embed", "object"):
+            assert (await visitor.get("/sign-in", Sec_Fetch_Dest=kind, Sec_Fetch_Site="cross-site")).status == 403
+
+
+async def test_every_act_wants_the_token_of_its_own_form_and_session(walk: Walk) -> None:
+    async with walk.pages.visitor() as visitor, walk.pages.visitor() as other:
+        await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
+        await other.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
+        before = await dump(walk.pages)
+        foreign = (await other.get("/settings")).form("/settings").fields["_token"]
+        elsewhere = (await visitor.get("/settings")).form("/lock").fields["_token"]
+        acts = [path for page in PAGES if page.method == "POST" for path in walk.paths(page)]
+        uploads = {path for page in PAGES if page.streams for path in walk.paths(page)}
+        assert len(acts) > 15
+        for path in acts:
+            for token in ("", "x", foreign, elsewhere if path != "/lock" else "", TURNED):
+                shown = await visitor.post(path, {"_token": token, "language": "fr", "zone": "Asia/Tokyo"})
+                # A form with files is refused before, where it is none.
+                refused = (400, False) if path in uploads else (403, True)
+                assert (shown.status, "page-forged" in shown.text) == refused, path
+        assert await dump(walk.pages) == before
+        assert [one.locked for one in walk.pages.desk.sessions.all()] == [False, False]
+
+
+async def test_who_is_not_signed_in_sees_no_page_and_does_no_act(walk: Walk) -> None:
+    async with walk.pages.visitor() as visitor:
+        before = await dump(walk.pages)
+        for page in PAGES:
+            for path in walk.paths(page):
+                shown = await (visitor.get(path) if page.method == "GET" else visitor.post(path, {"x": "y"}))
+                assert HOSTILE[:12] not in shown.text
+                if not page.public:
+                    wanted = ("/sign-in", 200) if page.method == "GET" and not page.listens else (shown.path, 401)
+                    assert (shown.path, shown.status) == wanted, path
+        assert await dump(walk.pages) == before
+
+
+async def test_opening_pages_changes_nothing_but_the_records_of_what_was_read(walk: Walk) -> None:
+    async with walk.pages.visitor() as visitor:
+        await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
+        await walk.all(visitor)  # an officer's first reading of a message is stated and recorded
+        before = await dump(walk.pages)
+        shown = await walk.all(visitor)
+        for page in filter(_is_read, PAGES):
+            for path in walk.paths(page):
+                await visitor._ask("HEAD", path, None, {"Sec-Fetch-Site": "cross-site"})
+        assert await dump(walk.pages) == before
+        assert len(shown) > 5
+
+
+async def dump(pages: Pages) -> dict[str, Any]:
+    """Every row of the desk's database but those of the processing log and of events."""
+    assert pages.service.opened is not None
+    store = pages.service.opened.context.store
+
+    def rows() -> dict[str, Any]:
+        tables = [name for (name,) in store.database.all("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        # And what is derived of messages, and only kept so that it is not derived again.
+        left_out = ("record", "event", "sqlite_", "agenda", "standing", "state")
+        return {name: store.database.all(f'SELECT * FROM "{name}"') for name in tables if not name.startswith(left_out)}  # noqa: S608
+
+    return await pages.service.opened.context.in_thread(rows)
+
+
+# --- Sessions and cookies --------------------------------------------------------------------------------------------
+
+
+async def test_a_session_that_an_attacker_chose_is_nobodys(jp: Pages) -> None:
+    async with jp.visitor() as visitor:
+        chosen = "A" * 43 + "="
+        visitor.session.cookie_jar.update_cookies({jp.desk.cookie: chosen}, response_url=_url(jp))
+        await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
+        given = {one.key: one for one in visitor.session.cookie_jar}[jp.desk.cookie]
+        assert given.value != chosen
+        assert (given["httponly"], given["samesite"], given["path"]) == (True, "Strict", "/")
+        assert not given["domain"] or given["domain"] == "127.0.0.1"
+    async with jp.visitor() as other:
+        for value in (chosen, "", "\u00e9", "x" * 5_000, given.value[:-2]):
+            other.session.cookie_jar.update_cookies({jp.desk.cookie: value}, response_url=_url(jp))
+            assert (await other.get("/settings")).path == "/sign-in"
+
+
+async def test_the_cookie_of_another_desk_or_port_of_the_machine_opens_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path, monkeypatch)
+    async with web_serving(world, JP) as jp, web_serving(world, FR) as fr, jp.visitor() as visitor:
+        assert jp.desk.cookie != fr.desk.cookie
+        await visitor.sign_in()
+        stolen = {one.key: one.value for one in visitor.session.cookie_jar}[jp.desk.cookie]
+        async with fr.visitor() as other:
+            for name in (fr.desk.cookie, jp.desk.cookie):
+                other.session.cookie_jar.update_cookies({name: stolen}, response_url=_url(fr))
+            assert (await other.get("/settings")).path == "/sign-in"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["//evil.example/x", "/\\evil.example", "https://evil.example", "javascript:evil()", "/x\r\nSet-Cookie: a=b"],
+)
+async def test_no_page_leads_anywhere_else(jp: Pages, path: str) -> None:
+    async with jp.visitor() as visitor:
+        form = await visitor.get("/sign-in")
+        for action, field in (("/language", "back"),):
+            fields = {**form.form(action).fields, field: path, "language": "fr"}
+            assert await where(visitor, action, fields) in {"/", "/sign-in"}
+        await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
+        locked = await visitor.get("/settings")
+        lock = {**locked.form("/lock").fields, "_back": path, "_action": path}
+        assert urlsplit(await where(visitor, "/lock", lock)).path == "/unlock"
+        shown = await visitor.get(f"/unlock?back={quote(path)}")
+        assert wrong_with(shown) == []
+        unlock = {**shown.form("/unlock").fields, "back": path, "passphrase": OFFICER_PASSPHRASE.decode()}
+        assert await where(visitor, "/unlock", unlock) == "/"
+        assert (await visitor.get("/kept")).status < 500
+
+
+async def test_two_tabs_of_one_session_both_send_and_a_lock_in_one_locks_the_other(jp: Pages) -> None:
+    async with jp.visitor() as visitor:
+        await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
+        first, second = await visitor.get("/settings"), await visitor.get("/settings")
+        assert (await visitor.send(first, "/settings", zone="Asia/Tokyo")).path == "/settings?done=settings-kept"
+        locked = await visitor.send(first, "/lock")
+        assert (await visitor.get("/settings")).path.startswith("/unlock")
+        await visitor.send(locked, "/unlock", passphrase=OFFICER_PASSPHRASE.decode())
+        # A form that was open in the other tab is still of this session.
+        assert (await visitor.send(second, "/settings", zone="")).path == "/settings?done=settings-kept"
+
+
+# --- Heavy and broken input ------------------------------------------------------------------------------------------
+
+
+async def test_a_stranger_sends_no_large_form_and_nobody_one_of_countless_fields(jp: Pages) -> None:
+    async with jp.visitor() as visitor:
+        large = await visitor.post("/sign-in", {"passphrase": "x" * (MAX_STRANGERS_BYTES + 1)})
+        assert (large.status, "too-large" in large.text) == (413, True)
+        await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
+        form = (await visitor.get("/settings")).form("/settings")
+        many = {**form.fields, **{f"f{number}": "" for number in range(MAX_FIELDS)}}
+        assert (await visitor.post("/settings", many)).status in {400, 413}
+        assert (await visitor.post("/settings", {**form.fields, "zone": "x" * 300_000})).status == 400
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/json", b"{}"),
+        ("text/plain", b"_token=x"),
+        ("multipart/form-data", b"--x\r\n"),
+        ("multipart/form-data; boundary=x", b"--x\r\nContent-Disposition: form-data; name=\"zone\"\r\n\r\n"),
+        ("multipart/form-data; boundary=x", b"\xff" * 999),
+        ("application/x-www-form-urlencoded; charset=utf-7", b"a=+ADw-"),
+        ("application/x-www-form-urlencoded; charset=nothing", b"a=%ff%fe"),
+        ("application/x-www-form-urlencoded", b"%" * 999 + b"&=&=;"),
+    ],
+)  # fmt: skip
+async def test_a_broken_form_is_refused_and_a_defect_of_nothing(jp: Pages, kind: str, body: bytes) -> None:
+    async with jp.visitor() as visitor:
+        await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
+        headers = {
+            "Host": urlsplit(jp.origin).netloc, "Content-Type": kind, "Origin": jp.origin,
+            "Sec-Fetch-Site": "same-origin",
+        }  # fmt: skip
+        async with visitor.session.post(f"{_url(jp)}/settings", data=body, headers=headers) as answer:
+            assert answer.status in {400, 403}
+            assert "defect" not in await answer.text()
+
+
+async def test_a_file_where_a_text_is_wanted_is_no_text(jp: Pages) -> None:
+    async with jp.visitor() as visitor:
+        await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
+        form = (await visitor.get("/settings")).form("/settings")
+        body = aiohttp.FormData()
+        for name, value in form.fields.items():
+            body.add_field(name, value)
+        body.add_field("zone", b"\x00" * 99, filename="../../evil.html", content_type="text/html")
+        headers = {"Host": urlsplit(jp.origin).netloc, "Origin": jp.origin, "Sec-Fetch-Site": "same-origin"}
+        async with visitor.session.post(f"{_url(jp)}/settings", data=body, headers=headers) as answer:
+            assert (answer.status, "evil.html" in await answer.text()) == (200, False)
+
+
+async def test_connections_that_say_nothing_keep_nobody_out(jp: Pages) -> None:
+    port = int(urlsplit(jp.origin).port or 0)
+    async with jp.visitor() as visitor:
+        await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
+        silent = [await asyncio.to_thread(socket.create_connection, ("127.0.0.1", port)) for _ in range(40)]
+        try:
+            assert len(silent) < MAX_CONNECTIONS
+            assert (await visitor.get("/settings")).status == 200
+        finally:
+            for one in silent:
+                one.close()
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND"])
+async def test_no_other_method_does_anything(jp: Pages, method: str) -> None:
+    async with jp.visitor() as visitor:
+        shown = await visitor._ask(method, "/settings", None, {"Origin": jp.origin, "Sec-Fetch-Site": "same-origin"})
+        assert shown.status in {400, 405}
+
+
+def _url(pages: Pages) -> Any:
+    from yarl import URL
+
+    return URL(f"http://127.0.0.1:{urlsplit(pages.origin).port}")
+
+
+async def where(visitor: Visitor, path: str, fields: dict[str, str]) -> str:
+    """To which address an act leads, as the answer says it."""
+    headers = {
+        "Host": urlsplit(visitor.origin).netloc, "Origin": visitor.origin, "Sec-Fetch-Site": "same-origin",
+    }  # fmt: skip
+    url = f"http://127.0.0.1:{urlsplit(visitor.origin).port}{path}"
+    async with visitor.session.post(url, data=fields, headers=headers, allow_redirects=False) as answer:
+        assert (answer.status, "\n" in answer.headers.get("Location", "")) == (303, False)
+        return answer.headers["Location"]
+
+
+async def test_a_form_with_files_wants_its_token_before_any_file(walk: Walk) -> None:
+    async with walk.pages.visitor() as visitor:
+        await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
+        headers = {
+            "Host": urlsplit(visitor.origin).netloc, "Origin": visitor.origin, "Sec-Fetch-Site": "same-origin",
+        }  # fmt: skip
+        before = await dump(walk.pages)
+        for path in [path for page in PAGES if page.streams for path in walk.paths(page)]:
+            for token in (None, "", "x"):
+                body = aiohttp.FormData()
+                if token is not None:
+                    body.add_field("_token", token)
+                body.add_field("files", b"evil", filename="evil.html", content_type="text/html")
+                url = f"{_url(walk.pages)}{path}"
+                async with visitor.session.post(url, data=body, headers=headers) as answer:
+                    assert answer.status in {400, 403}, path
+        assert await dump(walk.pages) == before
+
+
+def test_no_two_pages_have_one_address() -> None:
+    addresses = [(page.method, re.sub(r"\{[^}:]*", "{", page.path)) for page in PAGES]
+    assert [one for one in addresses if addresses.count(one) > 1] == []

@@ -1,0 +1,204 @@
+"""Answering on a page: the grid of a preservation, data behind a call and an authorisation, and closing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from exchange.office.release import DraftState
+from protocol.lifecycle.preservation import PreservationCase
+from tests.unit.exchange.test_officers import EVERYTHING, LEE, SECRETS, staffed
+from tests.unit.exchange.test_web_case import SCRIPT, Two, two, types
+from tests.worlds.desks import FR, JP, ROOT, World, request
+
+pytestmark = pytest.mark.outside
+NUMBER, FORGED = "+33 1 40 97 80 00", "+442079460958"
+
+
+def example(name: str, **changes: Any) -> dict[str, Any]:
+    return {**json.loads((ROOT / f"examples/messages/{name}.json").read_text("utf-8")), **changes}
+
+
+def with_number(world: World) -> None:
+    card = world.cards[FR].model_copy(update={"phones": (NUMBER,), "updated_at": world.clock()})
+    world.publish(card)
+
+
+async def emergency(both: Two) -> UUID:
+    """France asks Japan in an emergency, and names a number that is not the directory's."""
+    times = {
+        "needed_by": both.world.clock() + timedelta(minutes=30),
+        "supplement_by": both.world.clock() + timedelta(days=3),
+    }
+    draft = example(
+        "emergency.request", to=[str(JP)], call_back={"name": SCRIPT, "telephone": FORGED}, own_reference="P-9", **times
+    )
+    both.asked = (await both.fr.messages.send(draft)).id
+    await both.exchange()
+    return both.asked
+
+
+@pytest.fixture
+async def received(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Two]:
+    async with two(tmp_path, monkeypatch) as both:
+        both.asked = (await both.fr.messages.send(request(to=[str(JP)]))).id
+        await both.exchange()
+        yield both
+
+
+@pytest.fixture
+async def pressed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Two]:
+    async with two(tmp_path, monkeypatch, with_number) as both:
+        await emergency(both)
+        yield both
+
+
+async def test_all_targets_are_answered_at_once_with_what_the_law_presets(received: Two) -> None:
+    path = f"/cases/{received.asked}/answer"
+    form = await received.visitor.get(path)
+    fields = form.form(path).fields
+    assert {"t1.result", "t2.result"} <= fields.keys()
+    assert fields["t1.expires_at"] > fields["t1.preserved_at"]  # a proposal that the law makes
+    none = await received.visitor.send(form, path)
+    assert none.status != 200
+    assert "The others stay open" in none.text
+    given = {"t1.result": "preserved", "t1.provider_reference": "OR-1", "t2.result": "refused"}
+    without_reasons = await received.visitor.send(form, path, **given, **{"t2.ground": "essential_interests"})
+    assert without_reasons.status != 200
+    assert 'id="t2.text-error"' in without_reasons.text
+    assert 'value="OR-1"' in without_reasons.text
+    done = await received.visitor.send(
+        form, path, **given, **{"t2.ground": "essential_interests", "t2.text": "It belongs to a ministry."}
+    )
+    assert done.path.endswith("?done=case-sent"), done.text
+    case = await received.jp.cases.case(received.asked)
+    assert isinstance(case, PreservationCase)
+    assert {target.name: str(target.state) for target in case.targets} == {"t1": "preserved", "t2": "refused"}
+
+
+async def test_one_result_is_filled_in_for_all_and_too_short_a_period_is_refused_beside_its_cell(received: Two) -> None:
+    path = f"/cases/{received.asked}/answer"
+    form = await received.visitor.get(path)
+    filled = await received.visitor.send(form, path, **{"all.result": "preserved", "_fill": "1"})
+    assert filled.form(path).fields["t2.result"] == "preserved"
+    assert await types(received.jp, received.asked) == ["preservation.request"]
+    refused = await received.visitor.send(filled, path, **{"t1.expires_at": "+3d"})
+    assert refused.status != 200
+    assert 'role="alert"' in refused.text
+    assert await types(received.jp, received.asked) == ["preservation.request"]
+
+
+async def test_only_who_was_asked_answers(received: Two) -> None:
+    own = (await received.jp.messages.send(request())).id
+    assert (await received.visitor.get(f"/cases/{own}/answer")).status != 200
+
+
+async def test_an_answer_that_another_officer_must_release_becomes_a_draft_and_the_page_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def four_eyes(world: World) -> None:
+        await staffed(world)
+        world.change_settings(JP, office=EVERYTHING)
+
+    async with two(tmp_path, monkeypatch, four_eyes, signs_in=("kim", SECRETS["kim"].decode())) as both:
+        both.asked = (await both.fr.messages.send(request(to=[str(JP)]))).id
+        await both.exchange()
+        path = f"/cases/{both.asked}/answer"
+        done = await both.visitor.send(await both.visitor.get(path), path, **{"t1.result": "not_held"})
+        assert done.path.endswith("?done=case-proposed")
+        assert "another officer must release it" in done.text
+        lee = await both.pages.service.desk(LEE)
+        (kept,) = await lee.messages.saved_drafts()
+        assert kept.state is DraftState.WAITING
+        assert await types(both.jp, both.asked) == ["preservation.request"]
+
+
+async def test_the_board_and_the_call_name_the_directorys_number_and_cross_out_the_messages(pressed: Two) -> None:
+    board = await pressed.visitor.get("/")
+    assert NUMBER in board.text
+    assert "do not call it" in board.text
+    assert FORGED not in board.text
+    page = await pressed.visitor.get(f"/messages/{pressed.asked}/call")
+    assert NUMBER in page.text
+    assert f'<s><bdi dir="ltr">{FORGED}</bdi></s>' in page.text
+    assert SCRIPT not in page.text
+
+
+async def test_nothing_is_disclosed_before_the_call_and_the_refusal_leads_to_it(pressed: Two) -> None:
+    path = f"/cases/{pressed.asked}/answer"
+    form = await pressed.visitor.get(path)
+    said = {"f.completeness": "final", "f.text": "The subscriber is known.", "_to": "send"}
+    refused = await pressed.visitor.send(form, path, **said)
+    assert refused.status != 200
+    assert f'href="/messages/{pressed.asked}/call"' in refused.text
+    assert "The subscriber is known." in refused.text
+    call = f"/messages/{pressed.asked}/call"
+    page = await pressed.visitor.get(call)
+    forged = await pressed.visitor.send(page, call, outcome="verified", number=FORGED, spoke_to="Marc")
+    assert forged.status != 200  # a number that is not of the directory
+    nobody = await pressed.visitor.send(page, call, outcome="nobody_answered", number=NUMBER)
+    assert "two officers may let one disclosure go" in nobody.text
+    assert (await pressed.visitor.send(form, path, **said)).status != 200
+    done = await pressed.visitor.send(page, call, outcome="verified", number=NUMBER, spoke_to="Marc Petit")
+    assert done.path.endswith("?done=case-recorded")
+    sent = await pressed.visitor.send(form, path, **said)
+    assert sent.path.endswith("?done=case-sent"), sent.text
+    assert "answer" in await types(pressed.jp, pressed.asked)
+
+
+async def test_an_office_that_says_it_is_not_theirs_marks_a_suspected_forgery_everywhere(pressed: Two) -> None:
+    call = f"/messages/{pressed.asked}/call"
+    await pressed.visitor.send(
+        await pressed.visitor.get(call), call, outcome="not_theirs", number=NUMBER, spoke_to="Marc Petit"
+    )
+    for path in ("/", f"/cases/{pressed.asked}", f"/messages/{pressed.asked}"):
+        assert "SUSPECTED FORGERY" in (await pressed.visitor.get(path)).text, path
+
+
+async def test_an_answer_with_data_is_kept_as_a_draft_and_gone_on_with(pressed: Two) -> None:
+    path = f"/cases/{pressed.asked}/answer"
+    said = {"f.text": "Half written.", "f.authorisation.person": "Judge", "_to": "save"}
+    saved = await pressed.visitor.send(await pressed.visitor.get(path), path, **said)
+    assert saved.path.startswith(f"{path}?draft=")
+    assert "Half written." in saved.text
+    assert await types(pressed.jp, pressed.asked) == ["emergency.request"]
+
+
+async def test_closing_says_first_what_it_loses_and_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with two(tmp_path, monkeypatch) as both:
+        both.asked = (await both.jp.messages.send(request())).id
+        await both.exchange()
+        now = both.world.clock()
+        until = (now + timedelta(days=60)).isoformat()
+        kept = {"result": "preserved", "preserved_at": now.isoformat(), "expires_at": until}
+        await both.fr.replies.answer(both.asked, [{"target": "t1", **kept}, {"target": "t2", "result": "not_held"}])
+        await both.exchange()
+        path = f"/cases/{both.asked}/do/close"
+        form = await both.visitor.get(path)
+        assert "Closing it loses:" in form.text
+        refused = await both.visitor.send(form, path, reason="answered")
+        assert refused.status != 200
+        assert "closure" not in await types(both.jp, both.asked)
+        done = await both.visitor.send(form, path, reason="answered", lapse="yes")
+        assert done.path.endswith("?done=case-sent"), done.text
+        assert {"preservation.release", "closure"} <= set(await types(both.jp, both.asked))
+
+
+async def test_the_same_is_said_to_several_nations_in_the_case_with_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with two(tmp_path, monkeypatch, more=("gh",)) as both:
+        sent = await both.jp.messages.send(request(to=[str(FR), "24-7@gh"]), at_once=True)
+        page = await both.visitor.get(f"/cases/{sent.id}")
+        assert all(name in page.text for name in ("France", "Ghana"))
+        path = f"/cases/{sent.id}/say/withdrawal"
+        done = await both.visitor.send(await both.visitor.get(path), path, **{"f.reason": "The account was closed."})
+        assert "?done=case-" in done.path, done.text
+        for child in sent.children:
+            assert "withdrawal" in await types(both.jp, child.thread)

@@ -1,0 +1,293 @@
+"""The pages of a case: where it stands, what may be done now, and each act by a browser without script."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from inspect import isawaitable
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from exchange.desk.desk import Desk
+from exchange.office.officers import Login
+from protocol.encoding.instants import to_text
+from tests.worlds.desks import FR, JP, World, request
+from tests.worlds.web_desk import Pages, Shown, Visitor, web_serving
+
+pytestmark = pytest.mark.outside
+SCRIPT = "<script>alert(1)</script>"
+
+
+@dataclass
+class Two:
+    """Japan with a browser, France with a desk."""
+
+    world: World
+    pages: Pages
+    visitor: Visitor
+    fr: Desk
+    jp: Desk
+    asked: UUID = field(default_factory=lambda: UUID(int=0))
+
+    async def exchange(self) -> None:
+        """Both desks fetch what waits for them."""
+        await self.jp.messages.sync()
+        await self.fr.messages.sync()
+        await self.jp.messages.sync()
+
+
+@asynccontextmanager
+async def two(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    prepare: Any = None,
+    more: tuple[str, ...] = (),
+    signs_in: tuple[str, ...] = (),
+) -> AsyncIterator[Two]:
+    world = World(tmp_path, monkeypatch, *more)
+    async with AsyncExitStack() as stack:
+        made = prepare(world) if prepare is not None else None
+        if isawaitable(made):
+            await made
+        fr = await stack.enter_async_context(world.open(FR))
+        pages = await stack.enter_async_context(web_serving(world, JP))
+        jp = await pages.service.desk(Login())
+        visitor = await stack.enter_async_context(pages.visitor())
+        await visitor.sign_in(*signs_in)
+        yield Two(world, pages, visitor, fr, jp)
+
+
+@pytest.fixture
+async def preserved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Two]:
+    """Japan asked France; t1 is preserved for 60 days, t2 refused."""
+    async with two(tmp_path, monkeypatch) as both:
+        both.asked = (await both.jp.messages.send(request())).id
+        await both.exchange()
+        at = both.world.clock()
+        answer = {"preserved_at": to_text(at), "expires_at": to_text(at + timedelta(days=60))}
+        refused = {"code": "essential_interests", "text": SCRIPT}
+        await both.fr.replies.answer(
+            both.asked,
+            [
+                {"target": "t1", "result": "preserved", **answer},
+                {"target": "t2", "result": "refused", "ground": refused},
+            ],
+        )
+        await both.exchange()
+        yield both
+
+
+@pytest.fixture
+async def received(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Two]:
+    """France asked Japan."""
+    async with two(tmp_path, monkeypatch) as both:
+        asked = request(to=[str(JP)], facts=f"{SCRIPT} and facts", own_reference="PARIS-7")
+        both.asked = (await both.fr.messages.send(asked)).id
+        await both.exchange()
+        yield both
+
+
+async def types(desk: Desk, thread: UUID) -> list[str]:
+    return [row.type for row in await desk.cases.thread(thread)]
+
+
+def has_act(shown: Shown, path: str) -> bool:
+    return 'class="button' in shown.text and f'href="{path}"' in shown.text
+
+
+async def test_a_case_shows_each_target_its_end_and_only_the_acts_that_are_legal_now(preserved: Two) -> None:
+    case = f"/cases/{preserved.asked}"
+    shown = await preserved.visitor.get(case)
+    assert shown.status == 200
+    assert ("Preserved" in shown.text and "59 d" in shown.text) or "60 d" in shown.text
+    assert has_act(shown, f"{case}/reply/preservation.extend")
+    assert has_act(shown, f"{case}/reply/preservation.release")
+    assert not has_act(shown, f"{case}/do/acknowledge")  # that is the other side's to do
+    assert not has_act(shown, f"{case}/answer")
+    preserved.world.clock.advance(days=61)
+    later = await preserved.visitor.get(case)
+    if later.path == "/sign-in":
+        await preserved.visitor.sign_in()
+        later = await preserved.visitor.get(case)
+    assert not has_act(later, f"{case}/reply/preservation.extend")
+    assert "not while the state is" in later.text  # named, with the rule and the way there
+    assert 'href="/new"' in later.text
+
+
+async def test_what_the_page_does_not_offer_the_desk_refuses(preserved: Two) -> None:
+    case = f"/cases/{preserved.asked}"
+    form = await preserved.visitor.get(f"{case}/reply/preservation.extend")
+    preserved.world.clock.advance(days=61)  # it ended between showing and sending
+    refused = await preserved.visitor.send(form, f"{case}/reply/preservation.extend", **{"f.reason": "More time."})
+    assert refused.status != 200
+    assert 'role="alert"' in refused.text
+    assert "More time." in refused.text  # what was typed is still there
+    assert "preservation.extend" not in await types(preserved.jp, preserved.asked)
+
+
+async def test_an_extension_is_sent_once_however_often_its_form_is_sent(preserved: Two) -> None:
+    case = f"/cases/{preserved.asked}"
+    form = await preserved.visitor.get(f"{case}/reply/preservation.extend")
+    assert form.form(f"{case}/reply/preservation.extend").fields["f.targets"] == "t1"  # t2 was refused
+    for _ in range(2):
+        sent = await preserved.visitor.send(form, f"{case}/reply/preservation.extend", **{"f.reason": "More time."})
+        assert (sent.path, sent.status) == (f"{case}?done=case-sent", 200)
+    assert (await types(preserved.jp, preserved.asked)).count("preservation.extend") == 1
+
+
+async def test_a_reply_that_lacks_something_names_the_field_and_the_article(preserved: Two) -> None:
+    path = f"/cases/{preserved.asked}/reply/preservation.follow-up"
+    shown = await preserved.visitor.send(await preserved.visitor.get(path), path)
+    assert shown.status != 200
+    assert 'aria-invalid="true"' in shown.text
+    assert "Art. 29.7" in shown.text
+
+
+async def test_no_text_of_a_partner_becomes_a_part_of_a_page(received: Two) -> None:
+    case = f"/cases/{received.asked}"
+    pages = [case, f"/messages/{received.asked}", f"/messages/{received.asked}/proofs", f"{case}/call", "/"]
+    for path in pages:
+        shown = await received.visitor.get(path)
+        assert shown.status == 200, path
+        assert SCRIPT not in shown.text
+    assert "&lt;script&gt;" in (await received.visitor.get(f"/messages/{received.asked}")).text
+
+
+async def test_a_message_that_is_shown_counts_as_opened_and_one_on_the_case_page_does_not(received: Two) -> None:
+    await received.visitor.get(f"/cases/{received.asked}")
+    assert (await received.jp.messages.row(received.asked)).opened_at is None
+    await received.visitor.get(f"/messages/{received.asked}", **{"Sec-Purpose": "prefetch"})
+    assert (await received.jp.messages.row(received.asked)).opened_at is None
+    await received.visitor.get(f"/messages/{received.asked}")
+    assert (await received.jp.messages.row(received.asked)).opened_at is not None
+
+
+async def test_an_acknowledgement_goes_out_of_its_form(received: Two) -> None:
+    path = f"/cases/{received.asked}/do/acknowledge"
+    form = await received.visitor.get(path)
+    lacking = await received.visitor.send(form, path)
+    assert lacking.status != 200
+    assert 'aria-invalid="true"' in lacking.text
+    without_date = await received.visitor.send(
+        form, path, will_answer="yes"
+    )  # a rule of the type, told beside its field
+    assert without_date.status != 200
+    assert 'class="field-error"' in without_date.text
+    done = await received.visitor.send(form, path, will_answer="yes", eta="+8h")
+    assert done.path.endswith("?done=case-sent")
+    await received.exchange()
+    assert "acknowledgement" in await types(received.fr, received.asked)
+
+
+@pytest.mark.parametrize(
+    ("act", "fields", "expected"),
+    [
+        ("send-note", {"text": "The provider was told."}, "note"),
+        (
+            "open-consultation",
+            {"question": "Is t1 still used?", "answer_by": "+8h", "intends": "ask"},
+            "consultation.open",
+        ),
+        ("point-to", {"organisation": "24/7", "country": "BE", "reason": "The servers stand there."}, "misdirected"),
+        ("report-authority", {"reason": "A magistrate decides.", "until": "+3d"}, "status.report"),
+        ("ask-consent", {"purpose": "For the trial.", "action": "proceedings"}, "consent.request"),
+    ],
+)
+async def test_each_act_of_a_case_goes_out_of_its_form(
+    received: Two, act: str, fields: dict[str, str], expected: str
+) -> None:
+    path = f"/cases/{received.asked}/do/{act}"
+    done = await received.visitor.send(await received.visitor.get(path), path, **fields)
+    assert done.path.endswith("?done=case-sent"), done.text
+    assert expected in await types(received.jp, received.asked)
+
+
+@pytest.mark.parametrize(
+    ("act", "fields", "said"),
+    [
+        ("note", {"text": "Called Paris."}, "Called Paris."),
+        ("assign", {"officer": "Suzuki Ren"}, "Suzuki Ren"),
+        ("wait", {"until": "+3d", "reason": "The provider calls back."}, "waits until"),
+        ("await-authority", {"whom": "Investigating judge", "until": "+3d"}, "Investigating judge"),
+    ],
+)
+async def test_each_note_of_the_office_stays_at_the_desk(
+    received: Two, act: str, fields: dict[str, str], said: str
+) -> None:
+    path = f"/cases/{received.asked}/do/{act}"
+    done = await received.visitor.send(await received.visitor.get(path), path, **fields)
+    assert done.path.endswith("?done=case-noted")
+    assert said in done.text
+    assert await types(received.jp, received.asked) == ["preservation.request"]
+
+
+async def test_a_correction_sends_only_what_was_changed_and_keeps_what_its_form_cannot_ask_for(preserved: Two) -> None:
+    path = f"/messages/{preserved.asked}/correct"
+    form = await preserved.visitor.get(path)
+    unchanged = await preserved.visitor.send(form, path, reason="Nothing")
+    assert unchanged.status != 200
+    assert "Nothing was changed" in unchanged.text
+    done = await preserved.visitor.send(form, path, reason="A slip.", **{"f.targets.0.identifier.port": "51545"})
+    assert done.path.endswith("?done=case-sent"), done.text
+    rows = await preserved.jp.cases.thread(preserved.asked)
+    said = await preserved.jp.messages.read(rows[-1].id)
+    before = request()["targets"]
+    now = said.message.model_dump(mode="json", exclude_none=True)["message"]["targets"]
+    assert now[0]["identifier"]["port"] == 51545
+    assert now[1]["identifier"] == before[1]["identifier"]
+
+
+async def test_an_own_message_is_taken_back_and_anothers_is_not(preserved: Two) -> None:
+    rows = await preserved.jp.cases.thread(preserved.asked)
+    path = f"/messages/{rows[-1].id}/do/retract"
+    form = await preserved.visitor.get(path)
+    refused = await preserved.visitor.send(form, path, why="sent_twice", reason="-")
+    assert refused.status == 403
+    path = f"/messages/{preserved.asked}/do/retract"
+    done = await preserved.visitor.send(await preserved.visitor.get(path), path, why="sent_twice", reason="Twice.")
+    assert done.path.endswith("?done=case-sent")
+
+
+async def test_proofs_letter_and_evidence_are_given_out_of_the_pages(preserved: Two) -> None:
+    proofs = await preserved.visitor.get(f"/messages/{preserved.asked}/proofs")
+    assert "holds" in proofs.text
+    assert "FAILS" not in proofs.text
+    online = await preserved.visitor.send(proofs, f"/messages/{preserved.asked}/proofs")
+    assert online.status == 200
+
+
+async def test_a_form_without_its_token_changes_nothing(received: Two) -> None:
+    path = f"/cases/{received.asked}/do/note"
+    for given in ({"text": "Forged."}, {"text": "Forged.", "_token": "0" * 64}):
+        assert (await received.visitor.post(path, given)).status == 403
+    elsewhere = await received.visitor.get("/cases/" + str(received.asked) + "/do/assign")
+    token = elsewhere.forms()[-1].fields.get("_token", "")
+    assert (await received.visitor.post(path, {"text": "Forged.", "_token": token})).status == 403
+    assert not (await received.jp.cases.notes(received.asked)).entries
+
+
+async def test_two_officers_who_answer_at_once_are_both_heard_and_the_second_is_told(received: Two) -> None:
+    path = f"/cases/{received.asked}/do/acknowledge"
+    async with received.pages.visitor() as other:
+        await other.sign_in()
+        first, second = await received.visitor.get(path), await other.get(path)
+        answers = await asyncio.gather(
+            received.visitor.send(first, path, will_answer="yes", eta="+8h"),
+            other.send(second, path, will_answer="no", remark="Not ours."),
+        )
+    assert all(one.status == 200 or 'role="alert"' in one.text for one in answers)
+    assert "acknowledgement" in await types(received.jp, received.asked)
+
+
+async def test_the_id_of_a_message_leads_to_its_case_and_one_that_is_none_is_said(preserved: Two) -> None:
+    rows = await preserved.jp.cases.thread(preserved.asked)
+    assert (await preserved.visitor.get(f"/cases/{rows[-1].id}")).path == f"/cases/{preserved.asked}"
+    assert (await preserved.visitor.get("/cases/00000000-0000-7000-8000-00000000abcd")).status == 404
+    assert (await preserved.visitor.get(f"/cases/{preserved.asked}/do/nothing")).status == 404
+    assert (await preserved.visitor.get(f"/cases/{preserved.asked}/reply/forward")).status == 404

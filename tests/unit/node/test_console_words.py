@@ -1,0 +1,84 @@
+"""Each attention in words: what is so, what to do, and the act beside it, in every language."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from keys.local.translation import speaking
+from keys.pages.languages import offered
+from node.console.attention import FAILING, Attention, Kind
+from node.console.partner_rows import PartnerRow
+from node.console.words import headline, size_text, span, told
+from node.operations.history import PartnerPast
+from protocol.errors import ClockAheadError, DirectoryUnavailableError, StorageFullError
+
+NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
+NIGERIA = PartnerRow(
+    node="ng",
+    name="Nigeria",
+    address="https://node.ng:8443",
+    envelopes=14,
+    file_sets=1,
+    expires_at=NOW + timedelta(hours=20),
+    past=PartnerPast(
+        failing_since=NOW - timedelta(hours=3, minutes=10), code="unavailable", detail="connection refused"
+    ),
+)
+
+
+def one_of(kind: Kind) -> Attention:
+    problem = {
+        Kind.HALTED: ClockAheadError("this node's clock is at least 900 s ahead of 5 partners"),
+        Kind.NO_DIRECTORY: DirectoryUnavailableError("this node has no directory yet"),
+        Kind.NOT_RENEWED: StorageFullError("the disk is full"),
+    }.get(kind)
+    cause = {Kind.EXPIRES: "signing-key:jp", Kind.SOURCE: "behind", Kind.DISK: "node.sqlite:writing:ENOSPC"}
+    subject = {Kind.EXPIRES: "jp", Kind.DISK: "node.sqlite", Kind.NEARLY_FULL: "jp"}
+    return Attention(kind, subject.get(kind, "ng"), cause.get(kind, ""), problem)
+
+
+@pytest.mark.parametrize("language", offered())
+def test_each_attention_says_what_is_so_and_what_to_do(language: str) -> None:
+    with speaking(language):
+        all_told = {kind: told(one_of(kind), [NIGERIA], "/var/lib/comity", NOW) for kind in Kind}
+    for kind, said in all_told.items():
+        assert said.failing == (kind in FAILING)
+        for text in (said.title, said.text, said.do):
+            assert text, kind
+            assert "{" not in text
+
+
+def test_a_partner_that_takes_nothing_is_told_whole_with_its_acts() -> None:
+    said = told(one_of(Kind.TAKES_NOTHING), [NIGERIA], "jp", NOW)
+    assert said.title == "Nigeria (ng) has not taken anything for 3 h 10 min"
+    assert said.text == (
+        "Messages that wait: 14. Messages whose files wait: 1. The first expires in 20 h 0 min."
+        " Last error: connection refused"
+    )
+    assert said.acts == ("retry", "test-way")
+    assert said.page == "/partners/ng"
+
+
+def test_the_first_line_says_how_things_are() -> None:
+    quiet = told(one_of(Kind.NO_BACKUP), [], "jp", NOW)
+    stops = told(one_of(Kind.DISK), [], "jp", NOW)
+    assert headline([]) == "Serving. Nothing needs you."
+    assert headline([quiet]) == "Serving. One thing needs you."
+    assert headline([quiet, quiet]) == "Serving. Things that need you: 2."
+    assert headline([stops, quiet]) == "Not serving. Things that stop this node: 1."
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(-5, "0 s"), (59, "59 s"), (60, "1 min"), (3_600, "1 h 0 min"), (200_000, "2 days")]
+)
+def test_a_span_is_told_in_its_two_largest_units(seconds: float, text: str) -> None:
+    assert span(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(0, "0 B"), (999, "999 B"), (1_500, "1.5 KB"), (142_000_000, "142 MB"), (10**16, "10000 TB")]
+)
+def test_a_size_has_the_unit_that_suits(size: int, text: str) -> None:
+    assert size_text(size) == text
