@@ -22,6 +22,7 @@ PAGE_OF: dict[str, str] = {
     "agenda": "/",
     "answer": "/cases/{thread}/answer",
     "call break-glass": _ACT,
+    "call-off": _MESSAGE_ACT,
     "call record": "/messages/{message}/call",
     "call review": _ACT,
     "call show": "/messages/{message}/call",

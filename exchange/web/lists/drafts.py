@@ -50,13 +50,6 @@ async def list_waiting(call: PageCall) -> web.StreamResponse:
     return show(call, "lists/drafts.html", desk, written=[], waiting=waiting, only_waiting=True)
 
 
-async def drop(call: PageCall) -> web.StreamResponse:
-    """Drop a draft; its content is gone."""
-    desk = await call.desk()
-    await desk.office.drop_draft(str(uuid_of(call.part("draft"))))
-    return call.go("/drafts?done=draft-dropped")
-
-
 # --- Release: the whole finished message, what changed since it was given back, and the decision ---
 
 
@@ -175,7 +168,6 @@ async def give_back(call: PageCall) -> web.StreamResponse:
 
 PAGES = (
     Page("GET", "/drafts", list_drafts),
-    Page("POST", "/drafts/{draft}/drop", drop),
     Page("GET", "/release", list_waiting),
     Page("GET", "/release/{draft}", show_waiting),
     Page("POST", "/release/{draft}", release),

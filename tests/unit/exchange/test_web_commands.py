@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from exchange.cli._commands import ROWS
-from exchange.web.case.pages import PAGES as CASE
 from exchange.web.lists.commands import NO_PAGE, PAGE_OF
 from exchange.web.pages import PAGES
-from exchange.web.request.pages import PAGES as REQUEST
 from keys.commands import functions
 
 
@@ -18,8 +18,6 @@ def test_each_command_has_a_page_or_a_reason_why_not() -> None:
     assert all(NO_PAGE.values())
 
 
-def test_each_page_that_is_named_is_there() -> None:
-    there = {page.path for page in PAGES}
-    rooms = [(CASE, ("/cases/{thread}", "/messages/{message}", "/board/")), (REQUEST, ("/new", "/drafts/{draft}"))]
-    not_yet = tuple(path for pages, paths in rooms if not pages for path in paths)
-    assert {path for path in PAGE_OF.values() if not path.startswith(not_yet or ("-",))} - there == set()
+def test_each_page_that_is_named_is_there_and_no_two_rooms_have_one_page() -> None:
+    assert {*PAGE_OF.values()} - {page.path for page in PAGES} == set()
+    assert [page for page, times in Counter((one.method, one.path) for one in PAGES).items() if times > 1] == []
