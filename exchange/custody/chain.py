@@ -23,7 +23,7 @@ from typing import Any
 from uuid import UUID
 
 from exchange.views import FileState, ReceiptRow
-from protocol.bundle import Hand
+from protocol.bundle import Hand, parse_hand
 from protocol.encoding.instants import parse_instant
 from protocol.event import Event, EventName
 from protocol.files.file_list import FileList
@@ -96,12 +96,13 @@ class ProviderSays:
 
 @dataclass(frozen=True, slots=True)
 class Custody:
-    """The chain of one file."""
+    """The chain of one file. ``hands`` is who carried it on a disk, as each signed it (docs/protocol.md, 8.1)."""
 
     file: CustodyFile
     steps: tuple[ChainStep, ...]
     provider: tuple[ProviderSays, ...] = ()
     gaps: tuple[str, ...] = ()
+    hands: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,8 @@ class Known:
     """What a desk knows of a message, all of it verified: its content, the proved receipts, the office's records.
 
     ``sent``: by this desk, which gets the receipts of every hop; a recipient gets those of its own node. ``files`` is
-    the list of its files, with which what a log says of them is compared; ``hands`` is who carried them on a disk.
+    the list of its files, with which what a log says of them is compared; ``hands`` is who carried them on a disk, as
+    each signed it.
     """
 
     content: Mapping[str, Any] = field(repr=False)
@@ -118,7 +120,7 @@ class Known:
     receipts: Sequence[tuple[ReceiptRow, Event]] = ()
     records: Sequence[tuple[int, ProcessingRecord]] = ()
     files: FileList | None = None
-    hands: Sequence[Hand] = ()
+    hands: Sequence[bytes] = ()
 
 
 # Gaps in the way of a file; the labels are the reader's.
@@ -172,10 +174,11 @@ def custody_of(file: CustodyFile, known: Known) -> Custody:
     items = list(items_of(known.content, file.original))
     proved = [(row, event) for row, event in known.receipts if row.verified and _is_about(event, file, known)]
     records = [(index, record) for index, record in known.records if _is_of(record, file)]
+    hands = tuple(known.hands) if file.sealed is not None else ()
     steps = [
         *(step for item in items for step in _claimed(item)),
         _signed(known.content),
-        *(_carried(hand) for hand in known.hands if file.sealed is not None),
+        *(_carried(parse_hand(raw)) for raw in hands),
         *(_proved(row, event) for row, event in proved),
         *(_recorded(index, record) for index, record in records),
     ]
@@ -183,6 +186,7 @@ def custody_of(file: CustodyFile, known: Known) -> Custody:
         file=file,
         steps=tuple(sorted(steps, key=lambda step: step.at)),
         provider=tuple(_provider(item) for item in items),
+        hands=hands,
         gaps=tuple(dict.fromkeys((*_way_gaps(file, known, proved), *_item_gaps(file, known.content, items)))),
     )
 

@@ -12,7 +12,6 @@ from exchange.files.sealing import sealed_file_of
 from exchange.store.files import TransferState
 from exchange.store.rows import Head, StoredMessage
 from exchange.views import Direction, FileState
-from protocol.bundle import parse_hand
 from protocol.encoding.phrase import phrase
 from protocol.errors import NotFoundError
 from protocol.event import decode_event
@@ -86,7 +85,7 @@ def _known(works: Works, stored: StoredMessage, content: Mapping[str, Any]) -> K
         receipts=[(works.judge.row(one, None), decode_event(one.leaf)) for one in receipts],
         records=list(_records(works, stored.head.id)),
         files=FileList.of(map(sealed_file_of, sealed)) if sealed else None,
-        hands=[parse_hand(one) for one in transfer.hands] if transfer is not None else [],
+        hands=transfer.hands if transfer is not None else (),
     )
 
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import multiprocessing
 import os
+import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 
 from exchange.files.given import attaching
 from exchange.files.sealing import WantedFile
-from protocol.errors import StorageFullError
+from exchange.files.shelf import Shelf
+from keys.local.carried.folder import CarriedFolder
+from node.files.folder import FolderStore
+from protocol.errors import ComityError, StorageFullError
 from tests.faults.small_disk import mounted_disk, read_only
 from tests.worlds.desks import FR, JP, World, request
 
@@ -126,3 +134,45 @@ async def test_a_carried_disk_that_is_too_small_goes_twice_and_one_that_cannot_b
             with read_only(disk):
                 assert (await fr.files.import_carried(disk)).segments == 4
         assert (await fr.files.progress(sent.id)).state == "done"
+
+
+def _as_nobody(told: Connection, folder: Path) -> None:
+    """What each store says of a folder that its user may not write."""
+    if os.geteuid() == 0:
+        os.setgid(65534)
+        os.setuid(65534)
+    carried, shelf = CarriedFolder(folder), Shelf(folder / "files")
+
+    async def put() -> None:
+        store = FolderStore(folder / "segments")
+        await store.open()
+
+    def write() -> None:
+        with shelf.writing("a"):
+            raise AssertionError("it was written")
+
+    for work in (lambda: carried.begin(bytes(32), b"list", b"hand"), write, lambda: asyncio.run(put())):
+        try:
+            work()
+        except ComityError as problem:
+            told.send((problem.code, problem.retryable))
+        except BaseException as problem:  # noqa: BLE001 - told to who asks
+            told.send((repr(problem), False))
+
+
+def test_a_folder_that_the_user_may_not_write_is_a_typed_refusal_wherever_files_lie() -> None:
+    """The same without the right to mount: another user's folder, and who tries is not root."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o555)
+        hears, tells = multiprocessing.get_context("fork").Pipe(duplex=False)
+        process = multiprocessing.get_context("fork").Process(target=_as_nobody, args=(tells, Path(name)))
+        process.start()
+        tells.close()
+        heard = []
+        with suppress(EOFError):
+            while True:
+                heard.append(hears.recv())
+        process.join()
+        assert [code for code, _ in heard] == ["usage", "storage-full", "unavailable"]
+        assert os.listdir(name) == []
+        Path(name).chmod(0o755)

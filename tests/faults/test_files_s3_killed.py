@@ -24,7 +24,7 @@ async def test_a_node_with_files_at_s3_killed_at_upload_and_at_hand_over_loses_a
     world = World.of(tmp_path, "jp", "fr")
     tokyo, paris = world.desks["24-7@jp"], world.desks["24-7@fr"]
     programs = NodePrograms(world)
-    parcel = Parcel.of(world, tokyo, [paris], 12 * MIB, 700, 0)
+    parcel = Parcel.of(world, tokyo, [paris], 8 * MIB, 700, 0)
     places, acknowledged = list(parcel.segments), set[tuple[int, int]]()
 
     async def bring(place: tuple[int, int]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,12 +26,12 @@ from exchange.custody.chain import (
     custody_of,
     file_of,
 )
-from exchange.custody.tags import custody_lines
+from exchange.custody.tags import custody_lines, custody_object
 from exchange.files.shown import file_tracking
 from exchange.store.files import FileTransfer, TransferState
 from exchange.views import Direction, FileState, ReceiptRow
 from protocol.address import Address
-from protocol.bundle import parse_hand, write_hand
+from protocol.bundle import write_hand
 from protocol.crypto.signing import Ed25519Signer
 from protocol.event import Event, EventName
 from protocol.files.file_list import FileList
@@ -128,8 +129,10 @@ def test_a_further_file_of_an_item_has_its_custody_and_not_its_hash() -> None:
 def test_a_disk_that_was_carried_stands_in_the_chain_with_who_signed_it_for_whom_and_when() -> None:
     signer = Ed25519Signer(bytes(31) + b"1")
     raw = write_hand(bytes(32), "gh", "24-7@jp", NOW, signer)
-    known = replace(an_answer(), hands=[parse_hand(raw)])
-    (step,) = [one for one in custody_of(the_file(known, "mail.pst"), known).steps if one.what == "carried"]
+    known = replace(an_answer(), hands=[raw])
+    custody = custody_of(the_file(known, "mail.pst"), known)
+    (step,) = [one for one in custody.steps if one.what == "carried"]
+    assert custody_object(custody)["hands"] == [b64encode(raw).decode()], "others can verify it"
     assert (step.at, step.by, step.shown, step.detail) == (NOW, "gh", Shown.SIGNED, "to 24-7@jp, on a disk")
     assert step.where == f"key {signer.kid.hex()}"
     by_hash = replace(the_file(known, "mail.pst"), sealed=None)
