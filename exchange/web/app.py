@@ -39,7 +39,7 @@ from protocol.errors import (
 )
 
 # A form that came from who is not signed in: it is shown to its own browser again.
-_LOST = "lost_form"
+_LOST: web.RequestKey[dict[str, str]] = web.RequestKey("lost_form", dict)
 CONNECTIONS: web.AppKey[ApiConnections] = web.AppKey("connections")
 TEMPLATES = Path(__file__).parent / "templates"
 MAX_FORM_BYTES = 4 * 1024 * 1024
