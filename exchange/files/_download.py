@@ -26,6 +26,7 @@ from exchange.store.files import FileTransfer, TransferState
 from exchange.store.rows import MessageRef, PendingStatement
 from protocol.errors import (
     ComityError,
+    DirectoryUnavailableError,
     ErasedError,
     FileByHashOnlyError,
     FileNotHereError,
