@@ -18,6 +18,9 @@ from exchange.wizard.flow import Wizard
 from exchange.wizard.question import AnswerKind, Draft, Situation, WizardStep, value_at
 from protocol.encoding.instants import parse_instant
 from protocol.errors import ComityError
+from protocol.messages.registry import MESSAGE_TYPES
+from protocol.messages.schema.base import Attachment
+from protocol.messages.schema.since import Since
 
 
 class WizardSection(StrEnum):
@@ -55,6 +58,13 @@ _MINUTES = "60"
 def pages_of(message_type: str) -> tuple[WizardPage, ...]:
     """The pages of a type, in order."""
     return _AT_ONCE.get(message_type, _USUAL)
+
+
+def takes_files(message_type: str) -> bool:
+    """Whether files may follow a message of this type: whether its newest version has sealed attachments."""
+    since = next(one.version for one in Attachment.model_fields["sealed"].metadata if isinstance(one, Since))
+    model = MESSAGE_TYPES.get(message_type)
+    return model is not None and since <= model.SCHEMA_VERSION
 
 
 def section_of(step: WizardStep) -> WizardSection:

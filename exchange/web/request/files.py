@@ -26,6 +26,7 @@ from exchange.web.calls import Page, PageCall
 from exchange.web.request.drafts import OpenDraft, attach, kept_draft, open_draft, opened
 from exchange.web.request.steps import frame
 from exchange.web.signin.sessions import WebSessions
+from exchange.wizard.sections import takes_files
 from keys.local.translation import _
 from keys.pages.form_tokens import NAME as TOKEN
 from keys.pages.form_tokens import check_token
@@ -33,6 +34,7 @@ from protocol.errors import (
     ComityError,
     ForbiddenError,
     FormError,
+    NotFoundError,
     PageForgedError,
     StorageFullError,
     TooLargeError,
@@ -70,7 +72,7 @@ class AttachedFile:
 
 async def show(call: PageCall) -> web.StreamResponse:
     """The files of a draft."""
-    draft = await open_draft(call)
+    draft = await _with_files(call)
     if draft is None:
         return call.go(f"/drafts/{call.part('draft')}/sent")
     return await _shown(call, draft)
@@ -80,7 +82,7 @@ async def upload(call: PageCall) -> web.StreamResponse:
     """Take files out of a browser, each sealed as it comes."""
     session = call.signed_in()
     request = call.request
-    draft = await open_draft(call)
+    draft = await _with_files(call)
     if draft is None:
         return call.go(f"/drafts/{call.part('draft')}/sent")
     sessions = call.site.sessions
@@ -113,7 +115,7 @@ async def upload(call: PageCall) -> web.StreamResponse:
 
 async def by_path(call: PageCall) -> web.StreamResponse:
     """Attach a file of this machine, as ``--attach`` does."""
-    draft = await open_draft(call)
+    draft = await _with_files(call)
     if draft is None:
         return call.go(f"/drafts/{call.part('draft')}/sent")
     text, hashes = call.text("path"), tuple(one for one in MORE_HASHES if call.text(one))
@@ -134,7 +136,7 @@ async def by_path(call: PageCall) -> web.StreamResponse:
 
 async def change(call: PageCall) -> web.StreamResponse:
     """Take a file out of the draft, or let only its hash go."""
-    draft = await open_draft(call)
+    draft = await _with_files(call)
     if draft is None:
         return call.go(f"/drafts/{call.part('draft')}/sent")
     name, act = call.form.get("name", ""), call.text("do")
@@ -147,6 +149,14 @@ async def change(call: PageCall) -> web.StreamResponse:
     except ComityError as problem:
         return await _shown(call, draft, problem)
     return call.go(f"{draft.path}/files#files")
+
+
+async def _with_files(call: PageCall) -> OpenDraft | None:
+    """The draft; raises :class:`NotFoundError` for one of a kind that no files follow."""
+    draft = await open_draft(call)
+    if draft is not None and not takes_files(draft.kept.type):
+        raise NotFoundError(_("no files go with messages of this kind"))
+    return draft
 
 
 # --- Showing ---

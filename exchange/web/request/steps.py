@@ -38,7 +38,7 @@ from exchange.web.request.rows import (
 from exchange.wizard.forms import TypedForm, left_lines
 from exchange.wizard.paste import Ask
 from exchange.wizard.question import AnswerKind, AnswerProblem, NoContactKnown
-from exchange.wizard.sections import WizardPage, WizardSection
+from exchange.wizard.sections import WizardPage, WizardSection, takes_files
 from keys.local.translation import _
 from protocol.errors import (
     ComityError,
@@ -99,7 +99,7 @@ async def save(call: PageCall) -> web.StreamResponse:
         return await _shown(call, changed, page, problem=refused)
     after = OpenDraft(draft.desk, kept, form, call.now)
     if is_quiet:
-        return _quiet(call, draft, after, page)
+        return await _quiet(call, after, page)
     if problem is not None:
         return await _shown(call, after, page, problem=problem)
     return _on(call, after, page, act)
@@ -169,7 +169,7 @@ def frame(draft: OpenDraft, at: str) -> dict[str, Any]:
         "message": _("Message"),
     }
     pages = [(page.name, names[page.name]) for page in draft.pages]
-    files = [] if draft.kept.type == "note" else [(_ONLY_FILES, _("Files"))]
+    files = [(_ONLY_FILES, _("Files"))] if takes_files(draft.kept.type) else []
     pages += [*files, (_CHECK, _("Check and send"))]
     lacking = {name for name, _text in pages} & _pages_lacking(draft)
     return {
@@ -300,8 +300,8 @@ def _is_open(draft: OpenDraft, page: WizardPage) -> bool:
 # --- Quietly, while the officer types ---
 
 
-def _quiet(call: PageCall, before: OpenDraft, after: OpenDraft, page: WizardPage) -> web.Response:
-    """What changes in the page by itself: when it was saved, and fields that are needed now."""
+async def _quiet(call: PageCall, after: OpenDraft, page: WizardPage) -> web.Response:
+    """What changes in the page by itself: when it was saved, fields that are needed now, and what stands beside."""
     shown = set(call.texts("_field"))
     takers: tuple[Taker, ...] = ()
     new = [
@@ -310,7 +310,8 @@ def _quiet(call: PageCall, before: OpenDraft, after: OpenDraft, page: WizardPage
         for one in fields
         if one.name not in shown
     ]
-    return call.page(_SAVED, **{**frame(after, page.name), "new": new, "before": before.kept.revision})
+    beside = {"theirs": as_they_read(after), "laws": await both_laws(after)}
+    return call.page(_SAVED, **{**frame(after, page.name), "new": new, **beside})
 
 
 # --- Two at once ---
@@ -321,7 +322,7 @@ async def _changed(
 ) -> web.Response:
     """What was typed here beside what is saved now; nothing was saved."""
     if is_quiet:
-        return call.page(_SAVED, **{**frame(draft, call.part("page")), "new": [], "before": 0, "conflict": True})
+        return call.page(_SAVED, **{**frame(draft, call.part("page")), "new": [], "conflict": True})
     given = given_texts(call, draft.form)
     rows = []
     for name, text in given.items():
