@@ -116,6 +116,10 @@ def _told(values: dict[str, Any]) -> list[str]:
         lines += [f"  {one['command']}"] if one["command"] else []
     log, partners = values["log"], values["partners"]
     well = sum(one["well"] for one in partners)
+    if values["unread"] is not None:
+        lines += ["", _("The database cannot be read now: partners, what waits for them, and files are not shown.")]
+        lines += [f"  {_(values['unread']['detail'])}"]
+        return lines
     lines += ["", _("Partners: {well} of {all} well").format(well=well, all=len(partners))]
     waiting = [one for one in partners if not one["well"] or one["messages"] or one["files"]]
     lines += [f"  {_waiting(one)}" for one in waiting[:_MOST_PARTNERS]]

@@ -21,8 +21,6 @@ TAKES_NOTHING = timedelta(minutes=15)
 # Back up at least once a day: after two something is wrong. A new node has a week.
 BACKUP_WITHIN = timedelta(days=2)
 FIRST_BACKUP_WITHIN = timedelta(days=7)
-# A backup is what it says it is only when somebody looked.
-CHECK_WITHIN = timedelta(days=31)
 
 
 class Kind(StrEnum):

@@ -43,7 +43,7 @@ async def _partner(call: ConsoleCall, problem: ComityError | None = None) -> web
     status = await call.site.watch.status()
     row = next((one for one in status.partners if one.node == call.part("node")), None)
     if row is None:
-        raise NotFoundError("the directory has no other node of that name")
+        raise status.unread or NotFoundError("the directory has no other node of that name")
     values: dict[str, Any] = {
         "status": status,
         "row": row,

@@ -23,7 +23,7 @@ from keys.pages.rendering import environment
 from keys.pages.typed_codes import TypedCodes
 from node.console.acts import Acts
 from node.console.status import NodeWatch
-from node.console.words import advice_text, error_text, operator_advice, size_text, span, what_text
+from node.console.words import error_text, operator_advice, size_text, span, what_text
 from node.settings import split_host_port
 from protocol.errors import SettingsError
 
@@ -43,7 +43,6 @@ def _templates() -> Environment:
             "span": span,
             "size_text": size_text,
             "error_text": error_text,
-            "advice_text": advice_text,
             "operator_advice": operator_advice,
             "what_text": what_text,
         }

@@ -20,7 +20,6 @@ from node.console.partner_rows import PartnerRow, partner_rows
 from node.console.words import Told, headline, told
 from node.files.inspection import FilesInTransit, files_in_transit
 from node.http.context import HttpContext
-from node.log.marks import LogMarks
 from node.operations.disk import DiskRoom
 from node.operations.history import NOBODY, RefusalRow
 from node.operations.inspection import Inspection, open_inspection
@@ -57,7 +56,6 @@ class LogStatus:
     cosigned_by: tuple[str, ...]
     needed: int | None
     witnessed_size: int | None
-    state: str
     proofs: tuple[KeptLie, ...]
     distrusted: tuple[str, ...]
 
@@ -90,7 +88,7 @@ class MachineStatus:
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
-    """All of it."""
+    """All of it. ``unread`` says why the database could not be read: then ``partners`` and ``files`` are not known."""
 
     node: str
     now: datetime
@@ -103,6 +101,7 @@ class NodeStatus:
     refusals: tuple[RefusalRow, ...]
     backups: BackupRecord
     stats: StoreStats | None
+    unread: ComityError | None = None
 
     @property
     def headline(self) -> str:
@@ -159,18 +158,20 @@ class NodeWatch:
         stats, backups = await self.stats(), await self.backups()
         files: list[FilesInTransit] = []
         rows: tuple[PartnerRow, ...] = ()
+        unread: ComityError | None = None
         try:
             async with self.inspection() as inspection:
                 files = await files_in_transit(inspection, node.settings, self.home)
                 rows = await partner_rows(context, inspection, files)
         except ComityError as problem:
             node.log.warning("status-not-complete", code=problem.code)
+            unread = problem
         now = node.clock()
         found = attentions(context, stats, backups)
         return NodeStatus(
             node=node.name,
             now=now,
-            told=tuple(told(one, rows, str(self.home.path), now) for one in found),
+            told=tuple(told(one, rows, str(self.home.path), now, node.name) for one in found),
             partners=rows,
             files=tuple(files),
             log=await self._log(stats),
@@ -179,6 +180,7 @@ class NodeWatch:
             refusals=tuple(node.history.refusals()),
             backups=backups,
             stats=stats,
+            unread=unread,
         )
 
     async def _log(self, stats: StoreStats | None) -> LogStatus:
@@ -202,7 +204,6 @@ class NodeWatch:
             cosigned_by=context.gateway.cosigned_by,
             needed=None if policy is None else _needed(policy),
             witnessed_size=None if kept is None else parse_checkpoint(kept).size,
-            state=await asyncio.to_thread(lambda: LogMarks(self.home.path).state),
             proofs=tuple(
                 KeptLie(node_of(one.proof.origin), one.proof.kind.value, str(one.path), one.digest not in open_now)
                 for one in monitor.proofs.all()
@@ -273,6 +274,7 @@ def status_values(status: NodeStatus) -> dict[str, Any]:
             }
             for one in status.told
         ],
+        "unread": None if status.unread is None else {"code": status.unread.code, "detail": status.unread.detail},
         "partners": [_partner_values(row, status.now) for row in status.partners],
         "log": {
             "origin": status.log.origin,

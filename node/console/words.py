@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from node.console.attention import Attention, Kind
+from node.console.attention import TAKES_NOTHING, Attention, Kind
 from node.console.partner_rows import PartnerRow
 from node.i18n import _
-from protocol.encoding.instants import to_text
 from protocol.errors import ComityError, registry
 
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
@@ -102,17 +101,19 @@ def operator_advice(code: str) -> str:
     return texts.get(code) or _("Test the way. If it stays so, telephone its operator.")
 
 
-def told(one: Attention, rows: Sequence[PartnerRow], home: str, now: datetime) -> Told:
-    """An attention in words. ``home`` is the node's home folder, for the commands."""
+def told(one: Attention, rows: Sequence[PartnerRow], home: str, now: datetime, own: str = "") -> Told:
+    """An attention in words. ``home`` is the home folder of the node ``own``, for the commands."""
     partner = next((row for row in rows if row.node == one.subject), None)
     name = partner.title if partner is not None else one.subject
+    if one.kind is Kind.LIED and one.subject == own:
+        return _own_log_lied(one, home)
     return _of_partner(one, partner, name, now, home) or _of_directory(one, name, home) or _of_this_node(one, home)
 
 
 def _of_partner(one: Attention, row: PartnerRow | None, name: str, now: datetime, home: str) -> Told | None:
     match one.kind:
-        case Kind.TAKES_NOTHING if row is not None:
-            return _takes_nothing(one, row, now)
+        case Kind.TAKES_NOTHING:
+            return _takes_nothing(one, row or PartnerRow(one.subject, one.subject), now)
         case Kind.CLOCK_DIFFERS:
             return Told(
                 one.code,
@@ -159,8 +160,23 @@ def _of_partner(one: Attention, row: PartnerRow | None, name: str, now: datetime
             return None
 
 
+def _own_log_lied(one: Attention, home: str) -> Told:
+    return Told(
+        one.code,
+        False,
+        one.subject,
+        _("It is proved that this node's own log lied"),
+        _(
+            "Partners hold the proof, and count none of its receipts. Somebody else has its keys, or a backup runs twice."
+        ),
+        _("Stop the node at once, and find out who else has its keys, or which backup runs."),
+        command=f"comity-node monitor proof {home} {one.subject} --out {one.subject}.proof",
+        page="/log",
+    )
+
+
 def _takes_nothing(one: Attention, row: PartnerRow, now: datetime) -> Told:
-    since = row.past.failing_since or now
+    since = row.past.failing_since or now - TAKES_NOTHING
     said = [
         text.format(count=count)
         for text, count in (
@@ -172,7 +188,10 @@ def _takes_nothing(one: Attention, row: PartnerRow, now: datetime) -> Told:
     ]
     if row.expires_at is not None:
         said.append(_("The first expires in {span}.").format(span=span((row.expires_at - now).total_seconds())))
-    said.append(_("Last error: {error}").format(error=error_text(row.past.code, row.past.detail)))
+    if row.past.code:
+        said.append(_("Last error: {error}").format(error=error_text(row.past.code, row.past.detail)))
+    if not said:
+        said.append(_("Each try for 15 minutes failed."))
     return Told(
         one.code,
         False,
@@ -304,8 +323,3 @@ def _of_this_node(one: Attention, home: str) -> Told:
 
 def _said(problem: ComityError | None) -> str:
     return "" if problem is None else _(problem.detail)
-
-
-def instant(at: datetime | None) -> str:
-    """An instant for a terminal, UTC."""
-    return _("never") if at is None else to_text(at)

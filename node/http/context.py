@@ -57,6 +57,7 @@ class HttpContext:
     def heard_from(self, peer: str | None) -> None:
         """A request of this partner was authenticated: what waits for it need not wait longer."""
         if peer is not None:
+            self.node.history.called(peer)
             self.node.sequencer.wakeups.notify((calling(peer),))
 
     def end_polls(self) -> None:

@@ -51,6 +51,7 @@ class PartnerPast:
     code: str = ""
     detail: str = ""
     cosigned_at: datetime | None = None
+    called_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,10 @@ class History:
             past.failing_since = past.failing_since or now
         if isinstance(problem, UnavailableError) and past.silent_since is None:
             past.silent_since = now
+
+    def called(self, partner: str) -> None:
+        """A request of it was authenticated here: also of one that nobody can reach."""
+        self._past(partner).called_at = self._clock()
 
     def cosigned(self, partner: str) -> None:
         """It cosigned this node's newest checkpoint."""
@@ -203,7 +208,7 @@ class History:
         partners = {
             name: [
                 *(_ms(at) for at in (past.answered_at, past.taken_at, past.silent_since, past.failing_since)),
-                *(_ms(at) for at in (past.failed_at, past.cosigned_at)),
+                *(_ms(at) for at in (past.failed_at, past.cosigned_at, past.called_at)),
                 past.code,
                 past.detail,
             ]
@@ -216,9 +221,9 @@ class History:
         value = cbor.decode(path.read_bytes(), max_bytes=MAX_FILE_BYTES, max_items=cbor.MAX_FILE_ITEMS)
         first, partners, days = from_ms(value[1]), {}, {}
         for name, row in value[2].items():
-            answered, taken, silent, failing, failed, cosigned = (_instant(ms) for ms in row[:6])
+            answered, taken, silent, failing, failed, cosigned, called = (_instant(ms) for ms in row[:7])
             partners[str(name)] = PartnerPast(
-                answered, taken, silent, failing, failed, str(row[6]), str(row[7]), cosigned
+                answered, taken, silent, failing, failed, str(row[7]), str(row[8]), cosigned, called
             )
         for day, rows in value[3].items():
             days[date.fromisoformat(day)] = _Day(

@@ -65,7 +65,7 @@ async def raw(node: Node, request: bytes) -> bytes:
 async def test_nothing_is_shown_or_done_without_a_session(world: World) -> None:
     node = world.nodes["jp"]
     async with stranger(node) as visitor:
-        for path in GETS + ["/partners/fr", "/files/" + "0" * 64 + "/forget"]:
+        for path in [*GETS, "/partners/fr", f"/files/{'0' * 64}/forget"]:
             shown = await visitor.get(path)
             assert shown.path == "/sign-in"
             assert "Test federation" not in shown.text
@@ -414,9 +414,14 @@ async def test_a_database_that_cannot_be_read_leaves_a_page_that_says_so(world: 
     jp = world.nodes["jp"]
     with patch("node.console.status.open_inspection", side_effect=UnavailableError("the database cannot be read")):
         async with operator(jp) as visitor:
-            assert (await visitor.get("/")).status == 200
-            assert (await visitor.get("/files")).status == 200
-            assert (await visitor.get("/messages?id=00000000")).status in {200, 503}
+            for path in ("/", "/partners", "/files", "/log"):
+                shown = await visitor.get(path)
+                assert shown.status == 200
+                assert "The database cannot be read now" in shown.text
+                assert "of 0 well" not in shown.text
+                assert "No files are in transit" not in shown.text
+            assert (await visitor.get("/messages?id=00000000")).status == 503
+            assert (await visitor.get("/partners/fr")).status == 503
 
 
 async def test_no_act_is_done_by_reading(world: World) -> None:

@@ -61,6 +61,18 @@ def test_a_partner_that_takes_nothing_is_told_whole_with_its_acts() -> None:
     assert said.page == "/partners/ng"
 
 
+def test_a_partner_of_which_nothing_else_is_known_is_told_as_one_that_takes_nothing() -> None:
+    said = told(one_of(Kind.TAKES_NOTHING), [], "jp", NOW)
+    assert said.title == "ng has not taken anything for 15 min"
+    assert not said.failing
+
+
+def test_a_proof_against_this_nodes_own_log_is_told_as_such() -> None:
+    said = told(Attention(Kind.LIED, "jp"), [NIGERIA], "/home", NOW, "jp")
+    assert said.title == "It is proved that this node's own log lied"
+    assert said.do.startswith("Stop the node at once")
+
+
 def test_the_first_line_says_how_things_are() -> None:
     quiet = told(one_of(Kind.NO_BACKUP), [], "jp", NOW)
     stops = told(one_of(Kind.DISK), [], "jp", NOW)

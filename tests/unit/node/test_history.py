@@ -104,6 +104,7 @@ async def test_it_outlives_a_restart(tmp_path: Path) -> None:
     history.failed("fr", UnavailableError("down"))
     history.refused("fr", "transfer", "expired", 3)
     history.cosigned("gh")
+    history.called("gh")
     await history.save(kept)
     assert file.stat().st_mode & 0o777 == 0o600
 
@@ -111,6 +112,7 @@ async def test_it_outlives_a_restart(tmp_path: Path) -> None:
     again = History(file, clock)
     assert again.past("fr") == history.past("fr")
     assert again.past("gh").cosigned_at == NOW
+    assert again.past("gh").called_at == NOW
     assert again.refusals() == history.refusals()
     assert again.first_start == NOW
 
