@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
@@ -23,6 +24,8 @@ from exchange.web.signin.access import PRF_BYTES, unwrap_seed, wrap_seed
 from exchange.web.signin.codes import GOOD_FOR_S, MAX_TRIES, OneTimeCodes, read_code
 from exchange.web.signin.kept import FormBox, KeptForm
 from exchange.web.signin.limits import FREE, LONGEST_WAIT_S, MOST_A_MINUTE, Guesses, wait_s
+from exchange.web.signin.passkeys import GOOD_FOR_S as CHALLENGE_FOR_S
+from exchange.web.signin.passkeys import Challenges
 from exchange.web.signin.sessions import ENDED_S, LONGEST_S, WebSessions
 from exchange.web.signin.totp import STEP_S, step_of
 from keys.transport.tls import make_certificate
@@ -376,6 +379,40 @@ def test_a_wrapped_key_opens_for_the_passkey_the_credential_and_the_desk_alone()
     ):
         with pytest.raises(PasskeyError):
             unwrap_seed(*wrong)
+
+
+def answer_to(challenge: bytes) -> dict[str, Any]:
+    """The part of a browser's answer that names the challenge."""
+    text = base64.urlsafe_b64encode(challenge).decode().rstrip("=")
+    client = json.dumps({"type": "webauthn.get", "challenge": text, "origin": "http://24-7.jp.localhost:8470"})
+    return {"response": {"clientDataJSON": base64.urlsafe_b64encode(client.encode()).decode()}}
+
+
+def test_a_challenge_is_good_once_for_its_purpose_and_its_time_and_none_is_taken_away_by_others() -> None:
+    clock = Seconds()
+    challenges = Challenges(clock)
+    asked = challenges.ask("sign-in")
+    for _ in range(10_000):
+        challenges.ask("sign-in")
+    assert challenges.answered("sign-in", answer_to(asked)) == asked
+    for wrong in (
+        lambda: challenges.answered("add kim", answer_to(asked)),
+        lambda: challenges.answered("sign-in", answer_to(asked[:-1])),
+        lambda: challenges.answered("sign-in", answer_to(asked[:-1] + bytes([asked[-1] ^ 1]))),
+        lambda: challenges.answered("sign-in", answer_to(b"")),
+        lambda: challenges.answered("sign-in", {"response": {"clientDataJSON": "{"}}),
+        lambda: challenges.answered("sign-in", {}),
+        lambda: Challenges(clock).answered("sign-in", answer_to(asked)),
+    ):
+        with pytest.raises(PasskeyError):
+            wrong()
+    challenges.spend(asked)
+    with pytest.raises(PasskeyError):
+        challenges.answered("sign-in", answer_to(asked))
+    late = challenges.ask("sign-in")
+    clock.now += CHALLENGE_FOR_S + 1
+    with pytest.raises(PasskeyError):
+        challenges.answered("sign-in", answer_to(late))
 
 
 def test_a_code_of_an_app_counts_for_its_own_step_and_the_next_to_it() -> None:
