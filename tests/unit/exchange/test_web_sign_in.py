@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import aiohttp
 import pyotp
@@ -29,7 +30,15 @@ from exchange.web.signin.passkeys import Challenges
 from exchange.web.signin.sessions import ENDED_S, LONGEST_S, WebSessions
 from exchange.web.signin.totp import STEP_S, step_of
 from keys.transport.tls import make_certificate
-from protocol.errors import FormError, PasskeyError, SettingsError, SignInError, SignInLaterError, SignInNeededError
+from protocol.errors import (
+    FormError,
+    PasskeyError,
+    SettingsError,
+    SignInError,
+    SignInLaterError,
+    SignInNeededError,
+    UnavailableError,
+)
 from tests.worlds.desks import JP, NOW, PASSPHRASE, World
 from tests.worlds.web_desk import OFFICER, OFFICER_PASSPHRASE, Pages, add_officer, web_serving, with_officers
 
@@ -531,3 +540,42 @@ async def test_by_tls_the_cookie_is_of_that_host_alone_and_plain_http_gets_nothi
             assert "Domain" not in given[0]
         with pytest.raises(aiohttp.ClientError):
             await browser.get(f"http://127.0.0.1:{port}/sign-in", headers=headers)
+
+
+# --- What stands around each page ------------------------------------------------------------------------------------
+
+
+@pytest.mark.outside
+async def test_the_clock_is_in_the_officers_zone_else_in_that_of_the_office_and_in_utc(jp: Pages) -> None:
+    async with jp.visitor() as visitor:
+        await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
+        form = await visitor.get("/settings")
+        shown = await visitor.send(form, "/settings", zone="Asia/Kolkata", language="")
+        local = jp.now.astimezone(ZoneInfo("Asia/Kolkata"))
+        assert f'data-clock="Asia/Kolkata" datetime="{jp.now:%Y-%m-%dT%H:%M:%SZ}">{local:%H:%M}</time>' in shown.text
+        assert f'data-clock="UTC" datetime="{jp.now:%Y-%m-%dT%H:%M:%SZ}">{jp.now:%H:%M}</time> UTC' in shown.text
+        assert "Kolkata ·" in shown.text
+        back = await visitor.send(shown, "/settings", zone="")
+        assert jp.service.opened is not None
+        card = jp.service.opened.context.current().contact_point(JP)
+        assert f'data-clock="{card.time_zone or "UTC"}"' in back.text
+
+
+@pytest.mark.outside
+async def test_the_line_under_the_bar_says_whether_the_node_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path, monkeypatch)
+    async with with_officers(world, JP) as jp, jp.visitor() as visitor:
+        assert jp.service.opened is not None
+        link, node = jp.service.opened.link, world.nodes["jp"]
+        await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
+        while link.standing.reached_at is None:
+            await (await jp.service.desk(Login())).messages.sync()
+        jp.desk.facts._until = 0.0
+        assert "Node jp: reachable" in (await visitor.get("/keys")).text
+        node.down = True
+        with pytest.raises(UnavailableError):
+            await (await jp.service.desk(Login())).messages.sync()
+        jp.desk.facts._until = 0.0
+        assert "Node jp: not reachable since" in (await visitor.get("/keys")).text
