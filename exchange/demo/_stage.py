@@ -14,6 +14,7 @@ from keys.local.files import write_file
 from protocol.errors import NotFoundError
 
 PASSPHRASE = b"only for this demonstration"
+_ZONES = {"jp": "Asia/Tokyo", "fr": "Europe/Paris", "gh": "Africa/Accra"}
 _TELEPHONES = {"jp": "+81350000247", "fr": "+33123456789", "gh": "+233302770000"}
 
 
@@ -98,6 +99,8 @@ class Stage:
                 "--agency",
                 agency,
                 "--quick-derivation",
+                "--time-zone",
+                _ZONES[node],
                 *who,
             )
             enrolments.setdefault(node, []).append(Path(made["enrolment"]))

@@ -49,7 +49,7 @@ from exchange.store.files import FileTransfer, TransferState
 from exchange.store.rows import Head
 from exchange.views import Direction, FileState
 from protocol.encoding.instants import truncate
-from protocol.encoding.phrase import phrase
+from protocol.encoding.phrase import joined, phrase
 from protocol.errors import (
     ComityError,
     FileAlteredError,
@@ -313,8 +313,8 @@ class DeskFiles:
             if done:
                 await self._state_opened(here, done)
         if refused:
-            count = f"; others were opened: {len(opened)}" if opened else ""
-            raise type(refused[0])("; ".join(problem.detail for problem in refused) + count)
+            count = [phrase("others were opened: {count}", count=len(opened))] if opened else []
+            raise type(refused[0])(joined([*(problem.detail for problem in refused), *count]))
         return opened
 
     async def verify(self, message_id: UUID, told: Told = nobody) -> list[VerifiedFile]:

@@ -17,6 +17,7 @@ from exchange.wizard.flow import Wizard
 from exchange.wizard.forms import TypedForm
 from exchange.wizard.question import AnswerKind, WizardStep
 from exchange.wizard.sections import WizardPage, pages_of
+from protocol.encoding.phrase import phrase
 from protocol.errors import (
     ComityError,
     DirectoryUnavailableError,
@@ -70,7 +71,7 @@ def draft_of(call: PageCall) -> UUID:
     try:
         return UUID(call.part("draft"))
     except ValueError:
-        raise NotFoundError("there is no such page") from None
+        raise NotFoundError(phrase("there is no such page")) from None
 
 
 async def kept_draft(call: PageCall) -> KeptDraft:
@@ -107,7 +108,7 @@ def page_named(draft: OpenDraft, name: str) -> WizardPage:
     for page in draft.pages:
         if page.name == name:
             return page
-    raise NotFoundError("there is no such page")
+    raise NotFoundError(phrase("there is no such page"))
 
 
 def revision_of(call: PageCall) -> int:

@@ -30,6 +30,7 @@ from exchange.wizard.sections import takes_files
 from keys.local.translation import _
 from keys.pages.form_tokens import NAME as TOKEN
 from keys.pages.form_tokens import check_token
+from protocol.encoding.phrase import phrase
 from protocol.errors import (
     ComityError,
     ForbiddenError,
@@ -102,7 +103,7 @@ async def upload(call: PageCall) -> web.StreamResponse:
     except (ValueError, AssertionError):
         raise FormError from None
     except StoppedError:
-        raise ConnectionResetError("the browser went away") from None
+        raise ConnectionResetError from None
     except ComityError as problem:
         if isinstance(problem, PageForgedError | FormError):
             raise
@@ -236,7 +237,7 @@ def _pieces(part: BodyPartReader, loop: asyncio.AbstractEventLoop) -> Iterator[b
             async with asyncio.timeout(PIECE_WITHIN_S):
                 return await part.read_chunk(PIECE_BYTES)
         except TimeoutError:
-            raise UnavailableError("the file stopped coming") from None
+            raise UnavailableError(phrase("the file stopped coming")) from None
 
     while True:
         try:

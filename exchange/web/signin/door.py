@@ -116,7 +116,7 @@ class Door:
 
     async def by_passkey(self, answer: dict[str, object], output: bytes | None) -> Entered | HalfEntered:
         """Sign in with a passkey; raises :class:`PasskeyError`."""
-        challenge = self.challenges.take("sign-in", answer)
+        challenge = self.challenges.answered("sign-in", answer)
         credential, context = credential_of(answer), self._context
         try:
             passkey = await context.in_thread(lambda: self._access.passkey(credential))
@@ -124,6 +124,7 @@ class Door:
         except _WRONG:
             raise PasskeyError(phrase("this desk knows no such passkey")) from None
         counted = used(self.party, challenge, answer, passkey, context.clock())
+        self.challenges.spend(challenge)
 
         def keep() -> None:
             with context.store.database.transaction():

@@ -6,6 +6,7 @@ authenticator must verify its holder. Its output for ``prf`` opens the officer's
 
 from __future__ import annotations
 
+import hmac
 import json
 import os
 import time
@@ -22,10 +23,9 @@ from protocol.encoding.phrase import phrase
 from protocol.errors import MalformedError, PasskeyError
 
 GOOD_FOR_S = 300.0
-MAX_ASKED = 1_024
 MAX_ANSWER_CHARS = 32_768
 _MAX_ITEMS = 200
-_CHALLENGE_BYTES = 32
+_NONCE_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,25 +38,22 @@ class RelyingParty:
 
 
 class Challenges:
-    """What browsers were asked and did not answer: each is good once, for what it was asked for."""
+    """What browsers are asked. A challenge says itself until when it is good and for what, under a key of this process:
+    nothing is kept of one that was not answered, so that nobody who asks for many takes away another's.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._asked: dict[tuple[str, bytes], float] = {}
+        self._key = os.urandom(32)
+        self._spent: dict[bytes, float] = {}
 
     def ask(self, purpose: str) -> bytes:
         """A new challenge."""
-        now = self._clock()
-        for key in [one for one, until in self._asked.items() if until <= now]:
-            del self._asked[key]
-        while len(self._asked) >= MAX_ASKED:
-            del self._asked[next(iter(self._asked))]
-        challenge = os.urandom(_CHALLENGE_BYTES)
-        self._asked[purpose, challenge] = now + GOOD_FOR_S
-        return challenge
+        said = os.urandom(_NONCE_BYTES) + int(self._clock() + GOOD_FOR_S).to_bytes(8, "big")
+        return said + self._mark(purpose, said)
 
-    def take(self, purpose: str, answer: dict[str, Any]) -> bytes:
-        """The challenge that an answer is to; it is used up. Raises :class:`PasskeyError`."""
+    def answered(self, purpose: str, answer: dict[str, Any]) -> bytes:
+        """The challenge that an answer is to; raises :class:`PasskeyError` where it was not asked, or is used up."""
         try:
             said = _decoded(answer["response"]["clientDataJSON"])
             require_few_items(said, _MAX_ITEMS)
@@ -64,10 +61,20 @@ class Challenges:
             challenge = _decoded(client["challenge"])
         except (KeyError, TypeError, ValueError, RecursionError, MalformedError):
             raise PasskeyError(phrase("the browser's answer cannot be read")) from None
-        until = self._asked.pop((purpose, challenge), 0.0)
-        if until <= self._clock():
+        said, mark = challenge[: _NONCE_BYTES + 8], challenge[_NONCE_BYTES + 8 :]
+        asked = hmac.compare_digest(mark, self._mark(purpose, said))
+        if not asked or int.from_bytes(said[_NONCE_BYTES:], "big") <= self._clock() or challenge in self._spent:
             raise PasskeyError(phrase("the browser's answer is to nothing that was asked"))
         return challenge
+
+    def spend(self, challenge: bytes) -> None:
+        """Use up a challenge whose answer was right: it is good once."""
+        now = self._clock()
+        self._spent = {one: until for one, until in self._spent.items() if until > now}
+        self._spent[challenge] = now + GOOD_FOR_S
+
+    def _mark(self, purpose: str, said: bytes) -> bytes:
+        return hmac.digest(self._key, purpose.encode() + b"\0" + said, "sha256")
 
 
 def read_answer(typed: str) -> dict[str, Any]:

@@ -70,8 +70,9 @@ async def add_passkey(call: PageCall) -> web.StreamResponse:
     """Add the passkey that the browser made; a script of the page goes on to the address in the answer (JSON)."""
     officer, door = _fresh_officer(call), call.site.door
     answer, output = read_answer(call.text("answer")), read_output(call.text("output"))
-    challenge = door.challenges.take(f"add {officer}", answer)
+    challenge = door.challenges.answered(f"add {officer}", answer)
     made = added(door.party, challenge, answer, output, call.signed_in().seed(), call.now)
+    door.challenges.spend(challenge)
     name = " ".join(call.text("name").split())[:MAX_NAME] or _("Passkey")
     await (await call.own_access()).add_passkey(replace(made, name=name))
     done = "passkey-added" if made.wrapped is not None else "passkey-added-half"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import aiohttp
 import pyotp
@@ -23,10 +25,20 @@ from exchange.web.signin.access import PRF_BYTES, unwrap_seed, wrap_seed
 from exchange.web.signin.codes import GOOD_FOR_S, MAX_TRIES, OneTimeCodes, read_code
 from exchange.web.signin.kept import FormBox, KeptForm
 from exchange.web.signin.limits import FREE, LONGEST_WAIT_S, MOST_A_MINUTE, Guesses, wait_s
+from exchange.web.signin.passkeys import GOOD_FOR_S as CHALLENGE_FOR_S
+from exchange.web.signin.passkeys import Challenges
 from exchange.web.signin.sessions import ENDED_S, LONGEST_S, WebSessions
 from exchange.web.signin.totp import STEP_S, step_of
 from keys.transport.tls import make_certificate
-from protocol.errors import FormError, PasskeyError, SettingsError, SignInError, SignInLaterError, SignInNeededError
+from protocol.errors import (
+    FormError,
+    PasskeyError,
+    SettingsError,
+    SignInError,
+    SignInLaterError,
+    SignInNeededError,
+    UnavailableError,
+)
 from tests.worlds.desks import JP, NOW, PASSPHRASE, World
 from tests.worlds.web_desk import OFFICER, OFFICER_PASSPHRASE, Pages, add_officer, web_serving, with_officers
 
@@ -378,6 +390,40 @@ def test_a_wrapped_key_opens_for_the_passkey_the_credential_and_the_desk_alone()
             unwrap_seed(*wrong)
 
 
+def answer_to(challenge: bytes) -> dict[str, Any]:
+    """The part of a browser's answer that names the challenge."""
+    text = base64.urlsafe_b64encode(challenge).decode().rstrip("=")
+    client = json.dumps({"type": "webauthn.get", "challenge": text, "origin": "http://24-7.jp.localhost:8470"})
+    return {"response": {"clientDataJSON": base64.urlsafe_b64encode(client.encode()).decode()}}
+
+
+def test_a_challenge_is_good_once_for_its_purpose_and_its_time_and_none_is_taken_away_by_others() -> None:
+    clock = Seconds()
+    challenges = Challenges(clock)
+    asked = challenges.ask("sign-in")
+    for _ in range(10_000):
+        challenges.ask("sign-in")
+    assert challenges.answered("sign-in", answer_to(asked)) == asked
+    for wrong in (
+        lambda: challenges.answered("add kim", answer_to(asked)),
+        lambda: challenges.answered("sign-in", answer_to(asked[:-1])),
+        lambda: challenges.answered("sign-in", answer_to(asked[:-1] + bytes([asked[-1] ^ 1]))),
+        lambda: challenges.answered("sign-in", answer_to(b"")),
+        lambda: challenges.answered("sign-in", {"response": {"clientDataJSON": "{"}}),
+        lambda: challenges.answered("sign-in", {}),
+        lambda: Challenges(clock).answered("sign-in", answer_to(asked)),
+    ):
+        with pytest.raises(PasskeyError):
+            wrong()
+    challenges.spend(asked)
+    with pytest.raises(PasskeyError):
+        challenges.answered("sign-in", answer_to(asked))
+    late = challenges.ask("sign-in")
+    clock.now += CHALLENGE_FOR_S + 1
+    with pytest.raises(PasskeyError):
+        challenges.answered("sign-in", answer_to(late))
+
+
 def test_a_code_of_an_app_counts_for_its_own_step_and_the_next_to_it() -> None:
     secret = pyotp.random_base32()
     for off, counts in ((-2, False), (-1, True), (0, True), (1, True), (2, False)):
@@ -494,3 +540,42 @@ async def test_by_tls_the_cookie_is_of_that_host_alone_and_plain_http_gets_nothi
             assert "Domain" not in given[0]
         with pytest.raises(aiohttp.ClientError):
             await browser.get(f"http://127.0.0.1:{port}/sign-in", headers=headers)
+
+
+# --- What stands around each page ------------------------------------------------------------------------------------
+
+
+@pytest.mark.outside
+async def test_the_clock_is_in_the_officers_zone_else_in_that_of_the_office_and_in_utc(jp: Pages) -> None:
+    async with jp.visitor() as visitor:
+        await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
+        form = await visitor.get("/settings")
+        shown = await visitor.send(form, "/settings", zone="Asia/Kolkata", language="")
+        local = jp.now.astimezone(ZoneInfo("Asia/Kolkata"))
+        assert f'data-clock="Asia/Kolkata" datetime="{jp.now:%Y-%m-%dT%H:%M:%SZ}">{local:%H:%M}</time>' in shown.text
+        assert f'data-clock="UTC" datetime="{jp.now:%Y-%m-%dT%H:%M:%SZ}">{jp.now:%H:%M}</time> UTC' in shown.text
+        assert "Kolkata ·" in shown.text
+        back = await visitor.send(shown, "/settings", zone="")
+        assert jp.service.opened is not None
+        card = jp.service.opened.context.current().contact_point(JP)
+        assert f'data-clock="{card.time_zone or "UTC"}"' in back.text
+
+
+@pytest.mark.outside
+async def test_the_line_under_the_bar_says_whether_the_node_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path, monkeypatch)
+    async with with_officers(world, JP) as jp, jp.visitor() as visitor:
+        assert jp.service.opened is not None
+        link, node = jp.service.opened.link, world.nodes["jp"]
+        await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
+        while link.standing.reached_at is None:
+            await (await jp.service.desk(Login())).messages.sync()
+        jp.desk.facts._until = 0.0
+        assert "Node jp: reachable" in (await visitor.get("/keys")).text
+        node.down = True
+        with pytest.raises(UnavailableError):
+            await (await jp.service.desk(Login())).messages.sync()
+        jp.desk.facts._until = 0.0
+        assert "Node jp: not reachable since" in (await visitor.get("/keys")).text
