@@ -22,6 +22,7 @@ from exchange.web.forms.model_form import ModelForm
 from protocol.encoding.instants import to_text
 from protocol.messages.handling_rules import Action
 from protocol.messages.registry import MESSAGE_TYPES
+from tests.hostile.test_offers import information
 from tests.worlds.desks import FR, JP, ROOT, World, request
 from tests.worlds.web_desk import Pages, Shown, Visitor, web_serving
 
@@ -394,3 +395,20 @@ async def test_every_page_of_an_act_or_reply_that_a_case_links_to_is_there(recei
         }
     for path in sorted(seen):
         assert (await received.visitor.get(path)).status in {200, 409, 422}, path
+
+
+async def test_conditions_are_accepted_and_what_was_offered_is_given_on_pages(received: Two) -> None:
+    offered = await received.fr.messages.offer(information())
+    own = await received.jp.messages.offer(information(to=[str(FR)]))
+    await received.exchange()
+    accept = f"/cases/{offered.thread}/do/accept-conditions"
+    done = await received.visitor.send(await received.visitor.get(accept), accept)
+    assert done.path.endswith("?done=case-sent"), done.text
+    assert "condition.accept" in await types(received.jp, offered.thread)
+    give = f"/cases/{own.thread}/do/give"
+    early = await received.visitor.send(await received.visitor.get(give), give)
+    assert early.status != 200  # nobody accepted them yet
+    await received.fr.replies.accept_conditions(own.id)
+    await received.exchange()
+    given = await received.visitor.send(await received.visitor.get(give), give)
+    assert given.path.endswith("?done=case-sent"), given.text
