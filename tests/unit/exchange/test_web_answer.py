@@ -269,3 +269,23 @@ async def test_two_officers_let_one_disclosure_go_without_a_call_and_a_third_loo
         sent = await both.visitor.send(await both.visitor.get(answer), answer, **said)
         assert sent.path.endswith("?done=case-sent"), sent.text
         assert f'href="/cases/{both.asked}/do/review-glass"' in (await both.visitor.get("/")).text
+
+
+async def test_an_extension_that_was_asked_for_is_answered_with_the_date_that_was_wanted(received: Two) -> None:
+    path = f"/cases/{received.asked}/answer"
+    kept = {"t1.result": "preserved", "t2.result": "not_held"}
+    await received.visitor.send(await received.visitor.get(path), path, **kept)
+    await received.exchange()
+    wanted = received.world.clock() + timedelta(days=150)
+    asked = {"targets": ["t1"], "until": wanted.isoformat(), "reason": "More time.", "previous_reference": "NPA-1"}
+    await received.fr.replies.reply(received.asked, "preservation.extend", **asked)
+    await received.exchange()
+    form = await received.visitor.get(path)
+    fields = form.form(path).fields
+    assert fields["t1.expires_at"].startswith(f"{wanted:%Y-%m-%d}")
+    assert "t2.result" not in fields  # nothing can be said of it any more
+    done = await received.visitor.send(form, path, **{"t1.result": "preserved"})
+    assert done.path.endswith("?done=case-sent"), done.text
+    case = await received.jp.cases.case(received.asked)
+    assert isinstance(case, PreservationCase)
+    assert str(case.targets[0].state) == "extended"
