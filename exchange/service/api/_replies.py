@@ -131,7 +131,6 @@ ENDPOINTS = (
         texts={
             "reason": "The reason, shown to the recipient.",
             "purpose": "What for, a code of the list record_purpose.",
-            "files": "Whether its files go with it.",
         },
     ),
     act(

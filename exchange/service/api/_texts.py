@@ -39,6 +39,7 @@ ABOUT = {
     "fields": "Fields to begin with.",
     "files": "Whether its files go along.",
     "file_number": "The file number that the authority gave.",
+    "files": "Whether its files go with it.",
     "form": "table, log, xarf, misp or stix; else it is found out.",
     "ground": "A code of the list erasure_ground.",
     "intends": "A code of the list consultation_intent.",

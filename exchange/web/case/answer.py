@@ -341,7 +341,9 @@ async def _send_data(call: PageCall, desk: Desk, place: ActPlace, case: AnyCase)
             kept = await desk.messages.save_draft(draft)
             return call.go(f"{place.path}?draft={kept.id}{'&as=answer' if isinstance(case, PreservationCase) else ''}")
         refuse_problems(await desk.messages.filled(draft), typed)
-        under_conditions = any(item.get("conditions") for item in draft.get("items", ()))
+        # In an emergency nothing waits for an acceptance.
+        conditions = any(item.get("conditions") for item in draft.get("items", ()))
+        under_conditions = conditions and draft.get("urgency") != "emergency"
         with under_key(None if draft.get(DRAFT_ID) else call.text("once") or None):
             sent = await (desk.messages.offer(draft) if under_conditions else desk.messages.send(draft))
     except ComityError as problem:

@@ -48,13 +48,14 @@ class ActPlace:
         return f"/cases/{self.thread}"
 
 
-async def place_on_case(desk: Desk, text: str, name: str, on: tuple[str, ...] = ()) -> ActPlace:
-    """The place of an act on a case: the last message of the types ``on``, else the request."""
+async def place_on_case(desk: Desk, text: str, name: str, on: tuple[str, ...] = (), *, own: bool = False) -> ActPlace:
+    """The place of an act on a case: the last message of the types ``on`` that was received, or is this desk's ``own``;
+    without types the request.
+    """
     thread = await thread_of(desk, text)
     rows = await desk.cases.thread(thread)
-    found = [row for row in rows if row.type in on]
-    if on and any(row.direction is Direction.RECEIVED for row in found):
-        found = [row for row in found if row.direction is Direction.RECEIVED]
+    wanted = Direction.SENT if own else Direction.RECEIVED
+    found = [row for row in rows if row.type in on and row.direction is wanted]
     request = next((row for row in rows if row.id == thread), rows[0] if rows else None)
     subject = found[-1] if found else None if on else request
     return ActPlace(thread, subject, f"/cases/{thread}/{name}")
@@ -69,13 +70,17 @@ async def place_on_message(desk: Desk, text: str, name: str) -> ActPlace:
 async def show_act(call: PageCall) -> web.StreamResponse:
     """The form of an act on a case."""
     act, desk = _act_of(call), await call.desk()
-    return await _form(call, desk, act, await place_on_case(desk, call.part("thread"), f"do/{act.name}", act.on))
+    return await _form(
+        call, desk, act, await place_on_case(desk, call.part("thread"), f"do/{act.name}", act.on, own=act.own)
+    )
 
 
 async def do_act(call: PageCall) -> web.StreamResponse:
     """Do an act on a case."""
     act, desk = _act_of(call), await call.desk()
-    return await _do(call, desk, act, await place_on_case(desk, call.part("thread"), f"do/{act.name}", act.on))
+    return await _do(
+        call, desk, act, await place_on_case(desk, call.part("thread"), f"do/{act.name}", act.on, own=act.own)
+    )
 
 
 async def show_message_act(call: PageCall) -> web.StreamResponse:

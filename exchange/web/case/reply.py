@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from exchange.cases.legal_comparison import profile_at_hand
 from exchange.desk.desk import Desk
 from exchange.messaging.once import under_key
-from exchange.text.labels import code_label
+from exchange.text.labels import code_label, field_label
 from exchange.views import Direction
 from exchange.web.calls import PageCall
 from exchange.web.case.do import ActPlace, done_code, place_on_case, place_on_message, way_of
@@ -21,7 +21,7 @@ from exchange.web.case.words import reply_text
 from exchange.web.forms.fields import PageField, PageGroup, PageRows, Typed, once_of, targets_of, typed_in
 from exchange.web.forms.model_form import ModelForm, Problems, merged
 from exchange.wizard.legal_replies import reply_standings
-from keys.local.translation import _
+from keys.local.translation import _, labelled
 from protocol.encoding.phrase import phrase
 from protocol.errors import ComityError, ForbiddenError, InvalidMessageError, NotFoundError, NothingOpenError
 from protocol.lifecycle.preservation import PreservationCase
@@ -130,8 +130,15 @@ def marked(form: ModelForm, typed: Typed, problem: ComityError) -> tuple[PageGro
         problems = {name: (_(text), _(rule) if rule else "") for name, rule, text in problem.problems}
     group = form.shown({}, typed, problems)
     names = {f"f.{name}" for name in problems} - set(_names(group))
-    rest = [f"{name[2:]}: {' '.join(problems[name[2:]])}" for name in sorted(names)]
+    rest = [_of_a_part(name[2:], *problems[name[2:]]) for name in sorted(names)]
     return group, rest
+
+
+def _of_a_part(name: str, text: str, rule: str) -> str:
+    """A problem of something that is no single field: by the name of its last part."""
+    told = f"{text} ({rule})" if rule else text
+    named = [part for part in name.split(".") if not part.isdigit()]
+    return labelled(field_label(named[-1]), told) if named else told
 
 
 def _names(part: PageField | PageGroup | PageRows) -> list[str]:

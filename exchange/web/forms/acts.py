@@ -24,7 +24,8 @@ from protocol.encoding.phrase import phrase
 class CaseAct:
     """One act. ``title`` is its heading, ``button`` says what will happen, ``about`` what an officer must know first.
 
-    ``on`` are the types of the message that it is about, the last such one of the case; empty: its request. ``codes``
+    ``on`` are the types of the message that it is about, the last such one that was received, or that is this desk's
+    ``own``; empty: the request. ``codes``
     are the code lists of fields, ``only`` those fields that are asked for where not all are, ``fixed`` values that are
     not asked for. ``done`` is the code of what is said afterwards, where the act sends nothing.
     """
@@ -35,6 +36,7 @@ class CaseAct:
     button: str
     about: str = ""
     on: tuple[str, ...] = ()
+    own: bool = False
     codes: Mapping[str, str] = field(default_factory=dict)
     only: tuple[str, ...] = ()
     fixed: Mapping[str, Any] = field(default_factory=dict)
@@ -109,6 +111,7 @@ _EVERYTHING = (
         phrase("Send it now"),
         phrase("Its conditions were accepted: what this desk kept back goes out, once."),
         on=("condition.propose", "information.spontaneous"),
+        own=True,
         danger=True,
     ),
     CaseAct(

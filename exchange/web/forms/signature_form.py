@@ -19,6 +19,8 @@ from keys.local.translation import _
 from protocol.address import Address
 
 _LONG = frozenset({"text", "reason", "question", "remark", "because", "purpose", "law", "contact"})
+# Under this name no page keeps what was typed, nor shows it again.
+_SECRET = "passphrase"  # noqa: S105 - the name of a field
 _FIXED = frozenset({"thread", "entry", *MESSAGES})
 
 
@@ -54,7 +56,7 @@ class SignatureForm:
         if kind == "check":
             shown = "yes" if parameter.default is True else ""
         return PageField(
-            name=name,
+            name=_SECRET if kind == "secret" else name,
             label=_(label),
             kind=kind,
             values=(shown,) if shown else (),
@@ -121,6 +123,8 @@ class SignatureForm:
                 return self._code(name, typed)
             case "text":
                 return typed.one(name).replace("\r\n", "\n")
+            case "secret":
+                return typed.one(_SECRET)
         return typed.one(name)
 
     def _code(self, name: str, typed: Typed) -> str | None:

@@ -244,3 +244,48 @@ async def test_data_go_as_files_each_with_its_hash_and_custody_and_their_authori
     assert "subscriber.csv" in page.text
     case = await pressed.visitor.get(f"/cases/{pressed.asked}")
     assert "subscriber.csv" in case.text
+
+
+async def test_two_officers_let_one_disclosure_go_without_a_call_and_a_third_look_is_owed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def office(world: World) -> None:
+        with_number(world)
+        await staffed(world)
+
+    async with two(tmp_path, monkeypatch, office, signs_in=("kim", SECRETS["kim"].decode())) as both:
+        await emergency(both)
+        path = f"/messages/{both.asked}/do/break-glass"
+        form = await both.visitor.get(path)
+        given = {"reason": "A child is in danger now.", "second_officer": "lee"}
+        wrong = await both.visitor.send(form, path, **given, passphrase="not it")
+        assert wrong.status != 200
+        assert "A child is in danger now." in wrong.text
+        assert "not it" not in wrong.text
+        done = await both.visitor.send(form, path, **given, passphrase=SECRETS["lee"].decode())
+        assert done.path.endswith("?done=case-recorded"), done.text
+        answer = f"/cases/{both.asked}/answer"
+        said = {"f.text": "The subscriber is known.", "_to": "send"}
+        sent = await both.visitor.send(await both.visitor.get(answer), answer, **said)
+        assert sent.path.endswith("?done=case-sent"), sent.text
+        assert f'href="/cases/{both.asked}/do/review-glass"' in (await both.visitor.get("/")).text
+
+
+async def test_an_extension_that_was_asked_for_is_answered_with_the_date_that_was_wanted(received: Two) -> None:
+    path = f"/cases/{received.asked}/answer"
+    kept = {"t1.result": "preserved", "t2.result": "not_held"}
+    await received.visitor.send(await received.visitor.get(path), path, **kept)
+    await received.exchange()
+    wanted = received.world.clock() + timedelta(days=150)
+    asked = {"targets": ["t1"], "until": wanted.isoformat(), "reason": "More time.", "previous_reference": "NPA-1"}
+    await received.fr.replies.reply(received.asked, "preservation.extend", **asked)
+    await received.exchange()
+    form = await received.visitor.get(path)
+    fields = form.form(path).fields
+    assert fields["t1.expires_at"].startswith(f"{wanted:%Y-%m-%d}")
+    assert "t2.result" not in fields  # nothing can be said of it any more
+    done = await received.visitor.send(form, path, **{"t1.result": "preserved"})
+    assert done.path.endswith("?done=case-sent"), done.text
+    case = await received.jp.cases.case(received.asked)
+    assert isinstance(case, PreservationCase)
+    assert str(case.targets[0].state) == "extended"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,9 +18,12 @@ import pytest
 
 from exchange.desk.desk import Desk
 from exchange.office.officers import Login
+from exchange.web.forms.model_form import ModelForm
 from protocol.encoding.instants import to_text
 from protocol.messages.handling_rules import Action
-from tests.worlds.desks import FR, JP, World, request
+from protocol.messages.registry import MESSAGE_TYPES
+from tests.hostile.test_offers import information
+from tests.worlds.desks import FR, JP, ROOT, World, request
 from tests.worlds.web_desk import Pages, Shown, Visitor, web_serving
 
 pytestmark = pytest.mark.outside
@@ -366,3 +371,44 @@ async def test_an_officer_without_the_role_sees_what_it_may_and_is_refused_the_r
         refused = await both.visitor.send(await both.visitor.get(path), path, will_answer="yes", eta="+8h")
         assert refused.status == 403
         assert "acknowledgement" not in await types(await both.pages.service.desk(LEE), both.asked)
+
+
+@pytest.mark.parametrize("kind", ["preservation.release", "preservation.follow-up", "withdrawal", "status.query"])
+async def test_each_reply_of_the_side_that_asked_goes_out_of_its_form(preserved: Two, kind: str) -> None:
+    example = json.loads((ROOT / f"examples/messages/{kind}.json").read_text("utf-8"))
+    typed = {name: texts[0] for name, texts in ModelForm(MESSAGE_TYPES[kind], ()).flat(example).items()}
+    path = f"/cases/{preserved.asked}/reply/{kind}"
+    form = await preserved.visitor.get(path)
+    names = {name for name, _ in form.form(path).pairs} - {"f.targets", "f.submitted_at"}
+    typed |= {"f.issued_at": "2026-11-22 09:00+09:00"}  # those of the example lie ahead of this world's clock
+    done = await preserved.visitor.send(form, path, **{name: text for name, text in typed.items() if name in names})
+    assert done.path.endswith("?done=case-sent"), [one for one in done.text.split("\n") if "field-error" in one]
+    assert kind in await types(preserved.jp, preserved.asked)
+
+
+async def test_every_page_of_an_act_or_reply_that_a_case_links_to_is_there(received: Two) -> None:
+    seen: set[str] = set()
+    for page in (f"/cases/{received.asked}", f"/messages/{received.asked}", "/"):
+        shown = await received.visitor.get(page)
+        seen |= {
+            one for one in re.findall(r'href="(/[^"#]*)"', shown.text) if one.startswith(("/cases/", "/messages/"))
+        }
+    for path in sorted(seen):
+        assert (await received.visitor.get(path)).status in {200, 409, 422}, path
+
+
+async def test_conditions_are_accepted_and_what_was_offered_is_given_on_pages(received: Two) -> None:
+    offered = await received.fr.messages.offer(information())
+    own = await received.jp.messages.offer(information(to=[str(FR)]))
+    await received.exchange()
+    accept = f"/cases/{offered.thread}/do/accept-conditions"
+    done = await received.visitor.send(await received.visitor.get(accept), accept)
+    assert done.path.endswith("?done=case-sent"), done.text
+    assert "condition.accept" in await types(received.jp, offered.thread)
+    give = f"/cases/{own.thread}/do/give"
+    early = await received.visitor.send(await received.visitor.get(give), give)
+    assert early.status != 200  # nobody accepted them yet
+    await received.fr.replies.accept_conditions(own.id)
+    await received.exchange()
+    given = await received.visitor.send(await received.visitor.get(give), give)
+    assert given.path.endswith("?done=case-sent"), given.text
