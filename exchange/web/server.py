@@ -95,6 +95,7 @@ async def web_desk(service: DeskService) -> AsyncIterator[WebDesk]:
         cookie=address.cookie,
         secure=address.tls,
     )
+    desk.facts.ask_where_unknown(service.opened)
     try:
         async with _listens(desk, listening, tls), _told(desk):
             yield desk

@@ -61,7 +61,12 @@ async def signed_in(
 async def test_an_emergency_arrives_rings_and_is_called_back_and_answered(chrome: Browser, both: Two) -> None:
     async with signed_in(chrome, both) as page:
         await expect(page.get_by_text("Live", exact=True)).to_be_visible()
+        other = await page.context.new_page()  # the same officer reads a case meanwhile
+        await other.goto(f"{both.pages.origin}/cases/{both.asked}")
         asked = await emergency(both)
+        await expect(other).to_have_title("(1) NEW EMERGENCY · Preservation request from France · 24-7@jp")
+        assert both.pages.desk.following.followers == {both.pages.desk.sessions.of(None)[0].name: 1}
+        await other.close()
         # Nobody loads the page anew: the lane fills, the title says it, and it is read out.
         card = page.locator("#lane-emergencies + article, section:has(#lane-emergencies) article").first
         await expect(card.get_by_text("30 min left")).to_be_visible()

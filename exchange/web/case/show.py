@@ -47,10 +47,13 @@ async def thread_of(desk: Desk, text: str) -> UUID:
 async def show(call: PageCall) -> web.StreamResponse:
     """One case, or the page of all that was asked of several nations."""
     desk, text = await call.desk(), call.part("thread")
-    parent = await desk.parents.resolve(text)
-    if parent is not None:
+    try:
+        thread = await thread_of(desk, text)
+    except ComityError:
+        parent = await desk.parents.resolve(text)
+        if parent is None:
+            raise
         return call.page("case/parent.html", **await _parent(desk, parent))
-    thread = await thread_of(desk, text)
     if str(thread) != text:
         return call.go(f"/cases/{thread}")
     return call.page(TEMPLATE, **await case_values(call, desk, thread))
