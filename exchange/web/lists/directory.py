@@ -63,13 +63,13 @@ async def list_directory(call: PageCall) -> web.StreamResponse:
 
 async def _listed(call: PageCall, desk: Desk, problem: ComityError | None = None) -> web.Response:
     known, wanted = desk.directory, given(call, *_NAMES)
-    looks = any(wanted.values())
+    looks, nations = any(wanted.values()), _nations(known)
     values: dict[str, Any] = {
         "directory": known,
         "wanted": wanted,
         "stale": known.is_stale(call.now),
-        "nations": _nations(known) if not looks else [],
-        "choices": [(one.node, one.name) for one in _nations(known)],
+        "nations": [] if looks else nations,
+        "choices": [(one.node, one.name) for one in nations],
         "functions": [one.code for one in load_codes("contact_function").entries],
         "cards": [],
         "found": 0,

@@ -371,7 +371,7 @@ async def test_statistics_are_charts_with_their_tables_and_the_same_as_a_report(
         await visitor.sign_in()
         shown = await visitor.get("/statistics")
         for _ in range(100):
-            if "svg" in shown.text:
+            if "<svg" in shown.text:
                 break
             await asyncio.sleep(0)
             shown = await visitor.get("/statistics")
