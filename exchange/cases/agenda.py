@@ -75,10 +75,13 @@ class AgendaFilter:
 
 @dataclass(frozen=True, slots=True)
 class DueBetween:
-    """The first items that are due in a time, and when all of them are: ``times`` has one instant for each."""
+    """The first items that are due in a time; when all of them are (Unix milliseconds, in order); and how much was
+    due ``before`` it and still is.
+    """
 
     items: list[AgendaItem]
-    times: tuple[datetime, ...]
+    times: Sequence[int]
+    before: int
 
     @property
     def more(self) -> int:
@@ -235,12 +238,10 @@ class KeptAgenda:
         """What is due between two moments (Unix milliseconds), in the order of time; only the first are decoded."""
         at = self.look(_derived_since(store, self.seq), now)
         begins, ends = between
-        found = sorted(
-            ((due, row.thread, part, row) for row in self._rows.values() for part, due in row.dues(at, begins, ends)),
-            key=lambda one: one[:3],
-        )
+        due = [(when, row.thread, part, row) for row in self._rows.values() for part, when in row.dues(at, ends)]
+        found = sorted((one for one in due if one[0] >= begins), key=lambda one: one[:3])
         items = [row.item(part, at) for _, _, part, row in found[:most]]
-        return DueBetween(items, tuple(from_ms(due) for due, *_ in found))
+        return DueBetween(items, [when for when, *_ in found], len(due) - len(found))
 
     def emergencies(self, store: DeskStore, now: datetime, most: int) -> list[AgendaItem]:
         """The first so many items of the first lane alone."""
@@ -396,12 +397,12 @@ class _Row:
             found = min(found, *ahead, *times, _LATER)
         return None if found == _LATER else found
 
-    def dues(self, at: int, begins: int, ends: int) -> list[tuple[int, int]]:
-        """(number of the item, when it is due) of all that is due from ``begins`` up to ``ends``, and counts then."""
+    def dues(self, at: int, ends: int) -> list[tuple[int, int]]:
+        """(number of the item, when it is due) of all that is due before ``ends`` and counts at ``at``."""
         index, found, place, part = self._index, list[tuple[int, int]](), 0, 0
         while place < len(index):  # one pass: there are a hundred thousand of these
             due = index[place + 2]
-            if begins <= due < ends and due >= 0 and index[place + 1] <= at:
+            if 0 <= due < ends and index[place + 1] <= at:
                 found.append((part, due))
             place, part = place + 5 + index[place + 4], part + 1
         return found

@@ -140,7 +140,9 @@ class Listing:
             shown = [self._row(*one, at) for one in islice(places, after, last)]
             return CasePage(shown, max(0, len(kept.newest) - after - len(shown)))
         before = to_ms(wanted.due_before) if wanted.due_before is not None else None
-        found = [one for one in places if self._is_due(one[0], at, before) and wanted.fits(kept.part(*one), at)]
+        marks = wanted.marks()
+        likely = (one for one in places if kept.has(one[0], marks) and self._is_due(one[0], at, before))
+        found = [one for one in likely if wanted.fits(kept.part(*one), at)]
         shown = [self._row(*one, at) for one in found[after:][:limit]]
         return CasePage(shown, max(0, len(found) - after - len(shown)))
 
@@ -224,6 +226,11 @@ class KeptStandings:
     def part(self, thread: bytes, part: int) -> _Standing:
         """One case of a thread."""
         return _read(self._rows[thread])[part]
+
+    def has(self, thread: bytes, marks: Sequence[bytes]) -> bool:
+        """Whether these bytes stand in the row of a thread: only then is it worth decoding."""
+        row = self._rows[thread]
+        return all(mark in row for mark in marks)
 
     def parts(self, thread: bytes) -> range:
         """The numbers of a thread's cases."""
@@ -318,6 +325,12 @@ class CaseFilter:
             and (self.opened_from is None or standing.opened_at >= to_ms(self.opened_from))
             and (self.opened_before is None or standing.opened_at < to_ms(self.opened_before))
         )
+
+    def marks(self) -> list[bytes]:
+        """Bytes without which a row fits in none of its cases."""
+        nation = f"@{self.nation.lower()}" if self.nation is not None else None
+        label = self.label.upper() if self.label is not None else None
+        return [text.encode() for text in (nation, label, self.state, self.owner) if text]
 
     def _is_with(self, peers: Sequence[str]) -> bool:
         return any(peer.rpartition("@")[2] == (self.nation or "").lower() for peer in peers)

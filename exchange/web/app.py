@@ -28,6 +28,7 @@ from protocol.encoding.phrase import phrase
 from protocol.errors import (
     ComityError,
     FormError,
+    JustificationError,
     MethodError,
     NotFoundError,
     PageForgedError,
@@ -204,6 +205,8 @@ def _refused(request: web.Request, problem: ComityError) -> web.Response:
             return _led(call, f"/unlock?{urlencode({'back': back})}")
         if request.method == "GET" or (ended is not None and ended.kept is not None):
             return _led(call, "/sign-in")
+    if isinstance(problem, JustificationError) and session is not None and request.method == "GET":
+        return _led(call, f"/reason?{urlencode({'back': call.back})}")
     shown = [(name, value) for name, value in typed.items() if name not in NOT_SHOWN and value]
     return call.page("problem.html", status=problem.http_status, problem=problem, typed=shown)
 

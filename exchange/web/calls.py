@@ -15,7 +15,7 @@ A GET changes nothing. A POST comes from a form of ours with its token, does one
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -98,7 +98,8 @@ class PageCall:
 
     def _login(self) -> Login:
         session = self.signed_in()
-        return Login(session.officer, signer=session.signer) if session.officer is not None else Login()
+        why = Login(session.officer, purpose=session.purpose, reason=session.reason)
+        return replace(why, signer=session.signer) if session.officer is not None else why
 
     def signed_in(self) -> WebSession:
         """The session, open; raises :class:`SignInNeededError`."""

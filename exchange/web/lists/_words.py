@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -21,6 +22,12 @@ from protocol.encoding.instants import to_text
 
 def nation_label(node: str) -> str:
     """A nation by the name of its node: the country's name, else the node's."""
+    return _nation_in(language(), node)
+
+
+@lru_cache(maxsize=4_096)
+def _nation_in(_language: str, node: str) -> str:
+    """Pages name up to two hundred nations: each is looked up once in a language."""
     return code_label("country", node.upper())
 
 

@@ -7,8 +7,8 @@ ended or was taken back gets the same answer after the same look.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from calendar import Calendar
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -31,11 +31,12 @@ from keys.directory.cards import ContactPointCard
 from keys.local.translation import _
 from keys.pages.pace import AskingPace
 from protocol.address import Address
+from protocol.encoding.instants import to_ms
 from protocol.encoding.phrase import phrase
 from protocol.errors import ComityError, NotFoundError, RateLimitedError, UsageError
 
 _TEMPLATE = "lists/calendar.html"
-_MOST = 300
+_MOST = 100
 _A_DAY = 3
 _MAX_YEARS = 20
 # Asked for by anybody of this machine: so many looks at once, then one a second; per calendar, one a minute.
@@ -83,7 +84,7 @@ async def _shown(
         "cases": cases,
         "cards": _cards(desk, listed),
         "more": found.more,
-        "late": await desk.cases.due_between(begins - timedelta(days=3_650), min(begins, call.now), most=1),
+        "late": found.before if begins <= call.now else 0,
         "tokens": await desk.office.calendar_tokens(),
         "address": f"{_origin(call)}/calendar/{secret}.ics" if secret is not None else None,
     }
@@ -94,13 +95,17 @@ async def _shown(
 
 def _weeks(weeks: Sequence[Sequence[date]], month: date, today: date, found: DueBetween) -> list[list[Day]]:
     zone = shown_zone()
-    numbers = Counter(at.astimezone(zone).date() for at in found.times)
+
+    def number(day: date) -> int:
+        begins, ends = (to_ms(_instant(one)) for one in (day, day + timedelta(days=1)))
+        return bisect_left(found.times, ends) - bisect_left(found.times, begins)
+
     items: dict[date, list[AgendaItem]] = {}
     for item in found.items:
         if item.due is not None:
             items.setdefault(item.due.astimezone(zone).date(), []).append(item)
     return [
-        [Day(day, day.month == month.month, day == today, items.get(day, [])[:_A_DAY], numbers[day]) for day in week]
+        [Day(day, day.month == month.month, day == today, items.get(day, [])[:_A_DAY], number(day)) for day in week]
         for week in weeks
     ]
 

@@ -120,7 +120,7 @@ NO_PAGE: dict[str, str] = {
     **dict.fromkeys(
         (
             *("audit mirror", "audit policy", "audit proof", "audit prove", "audit reconcile", "audit report"),
-            *("audit trace", "audit verify"),
+            *("audit serve", "audit trace", "audit verify"),
         ),
         _AUDITOR,
     ),

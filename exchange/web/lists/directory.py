@@ -63,13 +63,13 @@ async def list_directory(call: PageCall) -> web.StreamResponse:
 
 async def _listed(call: PageCall, desk: Desk, problem: ComityError | None = None) -> web.Response:
     known, wanted = desk.directory, given(call, *_NAMES)
-    looks = any(wanted.values())
+    looks, nations = any(wanted.values()), _nations(known)
     values: dict[str, Any] = {
         "directory": known,
         "wanted": wanted,
         "stale": known.is_stale(call.now),
-        "nations": _nations(known) if not looks else [],
-        "choices": [(one.node, one.name) for one in _nations(known)],
+        "nations": [] if looks else nations,
+        "choices": [(one.node, one.name) for one in nations],
         "functions": [one.code for one in load_codes("contact_function").entries],
         "cards": [],
         "found": 0,
@@ -93,7 +93,9 @@ async def _offices(call: PageCall, desk: Desk, wanted: dict[str, str]) -> dict[s
     nation = wanted["nation"].lower()
     if nation and nation in known.unread:
         known = await desk.judged(lambda read: (read.node(nation), read)[1])
-    fitting = [card for card in known.contact_points() if _fits(card, wanted, call.now)]
+    cards = known.contact_points()
+    names = {node: nation_label(node) for node in {card.address.node for card in cards}}
+    fitting = [card for card in cards if _fits(card, names[card.address.node], wanted, call.now)]
     first = (page - 1) * PER_PAGE
     cards = fitting[first : first + PER_PAGE]
     standings = await desk.cases.contact_standings([card.address for card in cards])
@@ -108,9 +110,9 @@ async def _offices(call: PageCall, desk: Desk, wanted: dict[str, str]) -> dict[s
     }
 
 
-def _fits(card: ContactPointCard, wanted: dict[str, str], now: datetime) -> bool:
+def _fits(card: ContactPointCard, nation: str, wanted: dict[str, str], now: datetime) -> bool:
     words, language = wanted["q"].casefold(), wanted["language"].lower()
-    own = (str(card.address), card.office, card.agency, nation_label(card.address.node), *card.competences)
+    own = (str(card.address), card.office, card.agency, nation, *card.competences)
     done = {limb.value for limb, how in (card.performs or {}).items() if how is not Performance.CANNOT}
     return (
         wanted["nation"].lower() in {"", card.address.node}

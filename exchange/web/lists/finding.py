@@ -11,13 +11,12 @@ from aiohttp import web
 from exchange.acts.messages import list_messages as messages_of
 from exchange.acts.messages import list_refused
 from exchange.desk.desk import Desk
-from exchange.office.officers import Login
 from exchange.views import CaseRow, InboxRow
 from exchange.web.calls import Page, PageCall
 from exchange.web.lists._query import MOST, PER_PAGE, link, number_of
 from exchange.web.lists._showing import refuse, show
 from keys.local.translation import _
-from protocol.errors import ComityError, JustificationError, UsageError
+from protocol.errors import UsageError
 
 _BOXES = ("received", "sent", "refused")
 _LAST = 1 << 40
@@ -25,16 +24,14 @@ _LAST = 1 << 40
 
 async def search(call: PageCall) -> web.StreamResponse:
     """Messages that have every word, with the case that each belongs to."""
-    desk, query, reason = await call.desk(), call.query("q").strip(), call.query("reason").strip()
-    values: dict[str, Any] = {"query": query, "reason": reason, "found": None, "cases": {}, "longer": "", "asks": False}
+    desk, query = await call.desk(), call.query("q").strip()
+    values: dict[str, Any] = {"query": query, "found": None, "cases": {}, "longer": ""}
     if not query:
         return show(call, "lists/search.html", desk, **values)
     try:
         limit = number_of(call, "limit", PER_PAGE, MOST)
-        acting = await _with_reason(call, reason) if reason else desk
-        found = await acting.cases.search(query, limit=limit)
-    except ComityError as problem:
-        values["asks"] = isinstance(problem, JustificationError)
+        found = await desk.cases.search(query, limit=limit)
+    except UsageError as problem:
         return refuse(call, "lists/search.html", desk, problem, **values)
     more = min(MOST, limit + PER_PAGE)
     values |= {
@@ -43,13 +40,6 @@ async def search(call: PageCall) -> web.StreamResponse:
         "longer": link("/search", {"q": query, "limit": more}) if found.more and more > limit else "",
     }
     return show(call, "lists/search.html", desk, **values)
-
-
-async def _with_reason(call: PageCall, reason: str) -> Desk:
-    """The desk for who acts, with the reason of what is looked at."""
-    session = call.signed_in()
-    login = Login(session.officer, signer=session.signer, reason=reason) if session.officer else Login(reason=reason)
-    return await call.site.service.desk(login)
 
 
 async def _cases_of(desk: Desk, rows: Sequence[InboxRow]) -> dict[UUID, CaseRow]:

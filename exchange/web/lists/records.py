@@ -8,6 +8,7 @@ from aiohttp import web
 
 from exchange.acts.office import check_records, export_records, records_object, sign_records_head
 from exchange.desk.desk import Desk
+from exchange.office.officers import check_line, check_purpose
 from exchange.web.calls import Page, PageCall
 from exchange.web.lists._query import PER_PAGE, day_of, end_of, given, link, number_of, uuid_of
 from exchange.web.lists._showing import download, refuse, show
@@ -93,7 +94,41 @@ async def export(call: PageCall) -> web.StreamResponse:
     return download(await export_records(await call.desk()), "records.zip", "application/zip")
 
 
+# --- Why personal data are looked at ---
+
+
+async def ask_reason(call: PageCall) -> web.StreamResponse:
+    """The form in which an officer says why."""
+    return _reason(call, await call.desk())
+
+
+def _reason(call: PageCall, desk: Desk, problem: ComityError | None = None) -> web.Response:
+    session = call.signed_in()
+    values = {
+        "back_to": call.text("back") or call.query("back") or "/",
+        "purposes": [one.code for one in load_codes("record_purpose").entries],
+        "purpose": call.text("purpose") or session.purpose,
+        "reason": call.text("reason") or session.reason or "",
+    }
+    if problem is not None:
+        return refuse(call, "lists/reason.html", desk, problem, **values)
+    return show(call, "lists/reason.html", desk, **values)
+
+
+async def keep_reason(call: PageCall) -> web.StreamResponse:
+    """Keep why, for what is looked at from now on: until another is said, or the session is locked or ends."""
+    desk, session = await call.desk(), call.signed_in()
+    try:
+        purpose, reason = check_purpose(call.text("purpose")), check_line(call.text("reason"), "a reason")
+    except ComityError as problem:
+        return _reason(call, desk, problem)
+    session.purpose, session.reason = purpose, reason
+    return call.go(call.text("back") or "/")
+
+
 PAGES = (
+    Page("GET", "/reason", ask_reason),
+    Page("POST", "/reason", keep_reason),
     Page("GET", "/records", list_records),
     Page("POST", "/records/check", check),
     Page("POST", "/records/head", sign_head),

@@ -36,7 +36,8 @@ class WebSession:
 
     ``began``, ``used`` and ``proved`` (when the officer gave a passphrase, a passkey or a code) are monotonic;
     ``browser`` is what the browser calls itself; ``form_key`` makes the tokens of its forms; ``box`` keeps what was
-    typed. ``factor`` is how the officer signed in; ``zone`` and ``sound`` are what the officer set.
+    typed. ``factor`` is how the officer signed in; ``zone`` and ``sound`` are what the officer set. ``purpose`` and
+    ``reason`` are why personal data are looked at now, where the office wants that said.
     """
 
     name: str
@@ -53,6 +54,8 @@ class WebSession:
     kept: bytes | None = field(default=None, repr=False)
     zone: str = ""
     sound: bool = True
+    purpose: str | None = None
+    reason: str | None = None
 
     @property
     def signer(self) -> Ed25519Signer | None:
@@ -69,6 +72,7 @@ class WebSession:
         """Overwrite the key."""
         self._seed[:] = bytes(len(self._seed))
         self.locked = True
+        self.purpose = self.reason = None
 
     def unlock(self, seed: bytes, at: float, factor: str) -> None:
         """Put the key back, of the officer who gave it again."""

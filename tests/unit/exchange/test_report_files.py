@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -30,17 +31,21 @@ from exchange.report.audit_figures import (
     ReasonCount,
     StepTimes,
 )
-from exchange.report.document import Document
+from exchange.report.charts import bars_svg
+from exchange.report.document import Bar, Chart, Document
 from exchange.report.html import render_html
 from exchange.report.language import Reader, printable
 from exchange.report.office_document import office_document
 from exchange.report.office_figures import (
     CodeCount,
     DeadlineCount,
+    FunnelStep,
     GroundCount,
     Lapses,
     OfficeFigures,
+    PairVolume,
     StateCount,
+    UrgencyTimes,
     Volume,
     WordTimes,
 )
@@ -97,6 +102,12 @@ OFFICE = OfficeFigures(
     refusals=(GroundCount(False, "political_offence", 2), GroundCount(True, HOSTILE, 1)),
     states=(StateCount(True, "preservation.request", "preserved", 2),),
     quarantined=(CodeCount(HOSTILE, 3),),
+    replies=(
+        UrgencyTimes(True, "urgent", Spread(6, HOUR_MS, 9 * HOUR_MS, 9 * HOUR_MS), 8 * HOUR_MS),
+        UrgencyTimes(False, HOSTILE, Spread(1, HOUR_MS, HOUR_MS, HOUR_MS), 8 * HOUR_MS),
+    ),
+    funnel=tuple(map(FunnelStep, ("submitted", "received", "opened", "acknowledged", "answered"), (6, 5, 4, 3, 0))),
+    pairs=(PairVolume("fr", "2026-10", 2, 1), PairVolume("fr", "2026-11", 4, 4), PairVolume(HOSTILE, "2026-11", 1, 0)),
 )
 
 # Chinese needs the second of Debian's font packages, the others the first; `make peers` installs both.
@@ -131,6 +142,10 @@ def texts(document: Document) -> list[str]:
     found = [document.title, *(part for fact in document.facts for part in (fact.name, fact.value))]
     for section in document.sections:
         found += [section.heading, *section.notes, *(chart.caption for chart in section.charts)]
+        found += [text for chart in section.charts for bar in chart.bars for text in (bar.label, bar.shown)]
+        for grid in section.grids:
+            found += [grid.caption, *grid.columns, *(name for name, _cells in grid.rows)]
+            found += [cell.shown for _name, cells in grid.rows for cell in cells]
         for table in section.tables:
             assert all(len(row) == len(table.columns) for row in table.rows)
             cells = [table.caption, *(c.heading for c in table.columns), *(cell for row in table.rows for cell in row)]
@@ -362,3 +377,28 @@ def test_only_the_fonts_of_the_language_are_needed(tmp_path: Path) -> None:
 def test_a_text_in_a_script_that_the_fonts_lack_is_refused_and_never_printed_as_boxes() -> None:
     with pytest.raises(FontsMissingError, match="cannot show"):
         render_pdf(replace(english()[0], title="\N{DEVANAGARI LETTER HA}"))
+
+
+# --- Charts -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("direction", ["ltr", "rtl"])
+def test_a_chart_says_its_values_in_words_and_two_kinds_of_bars_by_a_pattern(direction: str) -> None:
+    chart = Chart(HOSTILE, (Bar("median", "1 h", 0.5, mark=0.8), Bar(HOSTILE, "9 h", 1.0, outlined=True, mark=0.8)))
+    drawn = str(bars_svg(chart, direction, "p1"))
+    assert "<script" not in drawn
+    assert "style=" not in drawn
+    page = Page(drawn.encode())
+    assert [one["class"] for one in page.of("rect")] == ["bar", "bar outlined"]
+    assert [one.get("fill") for one in page.of("rect")] == [None, "url(#p1)"]
+    assert len(page.of("line")) == 3  # the pattern's own, and the target beside each bar
+    assert {"median", "1 h", "9 h"} <= {*re.findall(r">([^<>]+)<", drawn)}
+    for box in page.of("rect"):
+        x, width = float(box["x"] or 0), float(box["width"] or 0)
+        assert 0 <= x <= x + width <= 720
+
+
+def test_figures_for_publication_say_nothing_of_pairs_of_nations_or_of_how_far_requests_got() -> None:
+    document = office_document(replace(OFFICE, suppressed_below=5, replies=(), funnel=(), pairs=()), Reader("en"))
+    assert [section.grids for section in document.sections if section.grids] == []
+    assert "Nations" not in [section.heading for section in document.sections]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -341,3 +342,40 @@ async def test_of_an_erased_case_only_its_messages_are_counted(world: World) -> 
         await jp.office.erase_case(sent.thread, "ordered")
         found = await jp.cases.figures(ALWAYS, Suppression())
     assert (found.sent, found.erased_cases, found.states) == (1, 1, ())
+
+
+# --- For the office alone ---------------------------------------------------------------------------------------------
+
+
+def test_requests_are_counted_by_how_far_they_got_and_a_later_step_counts_as_each_earlier_one() -> None:
+    acknowledgement = acknowledged(T0 + 3 * HOUR)
+    courses = [
+        course(OPENING),
+        course(*BEGUN),
+        replace(course(*BEGUN), read_at=T0 + 2 * HOUR),
+        course(*BEGUN, acknowledgement),
+        course(*BEGUN, acknowledgement, preserved(3, T0 + 4 * HOUR)),
+    ]
+    found = figures(*courses)
+    assert [(step.step, step.requests) for step in found.funnel] == [
+        ("submitted", 5), ("received", 4), ("opened", 3), ("acknowledged", 2), ("answered", 1),
+    ]  # fmt: skip
+    (replies,) = found.replies
+    assert (replies.ours, replies.urgency, replies.spread.count) == (True, "urgent", 2)
+    assert (replies.spread.median_ms, replies.target_ms) == (2 * 3_600_000, 8 * 3_600_000)
+    assert figures(*courses, office=FR).funnel == ()  # it asked for nothing
+
+
+def test_messages_are_counted_by_pair_and_month_and_not_at_all_for_publication() -> None:
+    at = [T0, T0, T0 + 10 * DAY]
+    messages = [
+        CountedMessage(direction, "note", when, None, ("fr",))
+        for direction, when in zip((Direction.SENT, Direction.RECEIVED, Direction.SENT), at, strict=True)
+    ]
+    found = figures(messages=messages)
+    assert [(row.nation, row.month, row.sent, row.received) for row in found.pairs] == [
+        ("fr", "2026-11", 1, 1), ("fr", "2026-12", 1, 0),
+    ]  # fmt: skip
+    month = Period(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
+    published = figures(messages=messages, below=2, period=month)
+    assert (published.pairs, published.funnel, published.replies) == ((), (), ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from exchange.desk.desk import Desk
 from exchange.office.officers import Login
+from exchange.settings import OfficeSettings
 from keys.directory.cards import OfficeHours, Weekday
 from tests.worlds.desks import FR, JP, World, request
 from tests.worlds.web_desk import Pages, Visitor, web_serving
@@ -338,3 +340,47 @@ async def test_a_case_is_erased_by_an_administrator_who_means_it(world: World, s
         assert (await boss.send(page, "/erasure/case", **{**typed, "agree": ""})).status == 400
         assert "Erased for good" in (await boss.send(page, "/erasure/case", **typed)).text
         assert "Erased for good" in (await boss.send(page, "/erasure/due", refused="1", agree="1")).text
+
+
+async def test_where_a_reason_is_wanted_it_is_asked_for_once_recorded_and_forgotten_with_the_lock(
+    world: World,
+) -> None:
+    world.change_settings(JP, office=OfficeSettings(justification="required"))
+    async with web_serving(world, JP) as pages, pages.visitor() as visitor:
+        await visitor.sign_in()
+        asked = await visitor.get("/search?q=mailbox")
+        assert asked.path.startswith("/reason?")
+        refused = await visitor.send(asked, "/reason", reason=" ")
+        assert refused.status == 400
+        found = await visitor.send(asked, "/reason", reason="NPA-2026-17")
+        assert found.path == "/search?q=mailbox"
+        assert "NPA-2026-17" in (await visitor.get("/records?act=search")).text
+        elsewhere = await visitor.send(asked, "/reason", reason="x", back="//evil.example")
+        assert elsewhere.status == 400
+        pages.desk.sessions.all()[0].wipe()
+        assert pages.desk.sessions.all()[0].reason is None
+
+
+async def test_statistics_are_charts_with_their_tables_and_the_same_as_a_report(world: World, jp: Pages) -> None:
+    desk = await one_person(jp)
+    await desk.messages.send(request())
+    async with world.open(FR) as fr:
+        await fr.messages.sync()
+    await desk.messages.sync()
+    async with jp.visitor() as visitor:
+        await visitor.sign_in()
+        shown = await visitor.get("/statistics")
+        for _ in range(100):
+            if "<svg" in shown.text:
+                break
+            await asyncio.sleep(0)
+            shown = await visitor.get("/statistics")
+        assert shown.text.count("<svg") >= 2
+        assert "Requests that this office made in the period" in shown.text
+        assert shown.text.count("<caption") >= shown.text.count("<svg")
+        report = await visitor.get("/statistics/report.pdf")
+        assert (report.status, report.text[:5]) == (200, "%PDF-")
+        assert (await visitor.get("/statistics?since=2026-11-02&until=2026-11-01")).status == 400
+        assert (await visitor.get("/statistics?below=x")).status == 400
+        refused = await visitor.get("/statistics?below=5")
+        assert "one month" in refused.text
