@@ -88,7 +88,7 @@ class Wizard:
         """The questions of :meth:`steps`, those that have an answer which the draft needs no more, and those that are
         made of what the type still lacks: for whoever shows them all at once.
         """
-        of_type = REQUESTS.get(self.message_type, ())
+        of_type = REQUESTS.get(self.message_type) or REPLIES.get(self.message_type) or ()
         asked = [one for one in of_type if one.needed(self.draft, self.situation) or self._has(one)]
         known = {name for step in of_type for name in step.fields}
         lacking = (self._for(problem) for problem in self.problems() if not _is_of(problem[0], known))
@@ -96,7 +96,7 @@ class Wizard:
 
     def step_named(self, name: str) -> WizardStep | None:
         """The question of that name, whether the draft needs it or not; None for no such."""
-        of_type = REQUESTS.get(self.message_type, ())
+        of_type = REQUESTS.get(self.message_type) or REPLIES.get(self.message_type) or ()
         return next((step for step in (*of_type, *self.all_steps()) if step.name == name), None)
 
     def step_of(self, problem: Problem) -> WizardStep | None:
