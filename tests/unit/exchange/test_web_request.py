@@ -285,6 +285,23 @@ async def test_two_windows_on_one_draft_save_over_nobody(world: World) -> None:
         assert kept.revision == 3
 
 
+async def test_a_page_that_saved_itself_is_no_other_window(world: World) -> None:
+    async with at_work(world) as (_pages, visitor):
+        path = path_of(await begin(visitor))
+        page = await shown(visitor, f"{path}/what")
+        # The answers to what it saved quietly did not come before the button was pressed.
+        for text in ("Some", "Somebody", "Somebody entered"):
+            assert "Saved as a draft" in (await visitor.fill(page, f"{path}/what", quiet="1", facts=text)).text
+        assert (await fill(visitor, page, "save", **FACTS)).status == 200
+        late = await visitor.fill(page, f"{path}/what", quiet="1", facts="Older.")
+        assert "Not saved" in late.text
+        assert FACTS["facts"] in (await shown(visitor, f"{path}/what")).text
+        first, second = await shown(visitor, f"{path}/what"), await shown(visitor, f"{path}/what")
+        await visitor.fill(first, f"{path}/what", quiet="1", facts="The first window.")
+        assert (await fill(visitor, second, "save", facts="The second window.")).status == 409
+        assert (await fill(visitor, first, "save", facts="The first window!")).status == 200
+
+
 async def test_reading_changes_nothing_and_a_quiet_saving_keeps_what_is_half_written(world: World) -> None:
     async with at_work(world) as (pages, visitor):
         path = path_of(await begin(visitor))
