@@ -40,6 +40,7 @@ SCRIPTS: Mapping[str, tuple[str, ...]] = {
     "latency": ("--pings", "5", "--floor", "5"),
     "commands": ("--rounds", "1"),
     "desk": ("--messages", "1000", "--cases", "200"),
+    "web": ("--messages", "1000", "--cases", "200", "--officers", "5", "--rounds", "2"),
     "store": ("--count", "512"),
     "directory": ("--nations", "6", "--contact-points", "4", "--repeat", "1"),
     "audit": ("--entries", "3000", "--log-entries", "20000"),

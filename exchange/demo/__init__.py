@@ -11,6 +11,7 @@ from typing import Any
 from exchange.cli.output import line, print_json
 from exchange.demo._federation import NATIONS
 from exchange.demo._kept import environment_file, ways_on
+from exchange.demo._pages import show_pages
 from exchange.demo._playing import play
 from exchange.demo._scenarios import SCENARIOS
 from exchange.demo._stage import Stage
@@ -55,6 +56,8 @@ async def _play(root: Path, scenario: str, *, as_json: bool) -> dict[str, Any]:
     stage = Stage(root, quiet=as_json, third=third)
     async with stage.running():
         result = await play(stage, names) if names else await Story(stage).run()
+        if not as_json:
+            await show_pages(stage)
     return {**result, "nations": sorted(stage.nations)}
 
 

@@ -65,30 +65,36 @@ class Commands:
 
     async def start_node(self, home: Path) -> RunningNode:
         """Start the node in ``home`` and wait until it says that it is ready."""
-        log = (home / "node.log").open("ab")
-        with log:
+        return await self._start("node", home, "node.cli.main", "run", str(home))
+
+    async def start_desk(self, home: Path) -> RunningNode:
+        """Start the desk in ``home`` as a service, and wait until it says that it runs."""
+        return await self._start("desk", home, "exchange.cli.main", "desk", "run", "--home", str(home), "--json")
+
+    async def _start(self, what: str, home: Path, module: str, *arguments: str) -> RunningNode:
+        with (home / f"{what}.log").open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                "node.cli.main",
-                "run",
-                str(home),
+                module,
+                *arguments,
                 stdin=DEVNULL,
                 stdout=PIPE,
                 stderr=log,
                 env=self._environment(),
             )
         if process.stdout is None:
-            raise PeerFailedError("the node's process has no output")
+            raise PeerFailedError(f"the {what}'s process has no output")
         try:
             async with asyncio.timeout(READY_TIMEOUT_S):
                 ready = await process.stdout.readline()
         except TimeoutError:
             process.kill()
-            raise UnavailableError(f"the node in {home} was not ready within {READY_TIMEOUT_S} s") from None
+            raise UnavailableError(f"the {what} in {home} was not ready within {READY_TIMEOUT_S} s") from None
         if not ready:
             await process.wait()
-            raise UnavailableError(f"the node in {home} ended with {process.returncode}; see {home / 'node.log'}")
+            log_file = home / f"{what}.log"
+            raise UnavailableError(f"the {what} in {home} ended with {process.returncode}; see {log_file}")
         return RunningNode(process, json.loads(ready))
 
     def _environment(self) -> dict[str, str]:
@@ -98,7 +104,7 @@ class Commands:
 
 @dataclass(frozen=True, slots=True)
 class RunningNode:
-    """A node's process, and what it said when it was ready."""
+    """The process of a node, or of a desk's service, and what it said when it was ready."""
 
     process: Process
     ready: dict[str, Any]

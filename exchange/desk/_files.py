@@ -300,13 +300,21 @@ class DeskFiles:
 
         originals = [str(here.attachments[number]["name"]) for number in chosen]
         targets = [target] if target is not None else [folder / name for name in distinct_names(originals)]
-        opened = list[OpenedFile]()
+        opened, done, refused = list[OpenedFile](), list[int](), list[ComityError]()
         try:
             for number, place in zip(chosen, targets, strict=True):
-                opened.append(await self._open(here, number, place, told))
-        finally:  # where one is refused, those before it are with the officer all the same
-            if opened:
-                await self._state_opened(here, chosen[: len(opened)])
+                try:
+                    opened.append(await self._open(here, number, place, told))
+                except (FileInfectedError, FileNotScannedError) as problem:
+                    refused.append(problem)  # the verdict on one file keeps no other from the officer
+                else:
+                    done.append(number)
+        finally:  # where one is refused, the others are with the officer all the same
+            if done:
+                await self._state_opened(here, done)
+        if refused:
+            count = f"; others were opened: {len(opened)}" if opened else ""
+            raise type(refused[0])("; ".join(problem.detail for problem in refused) + count)
         return opened
 
     async def verify(self, message_id: UUID, told: Told = nobody) -> list[VerifiedFile]:

@@ -39,7 +39,7 @@ from protocol.errors import (
 )
 
 # A form that came from who is not signed in: it is shown to its own browser again.
-_LOST = "lost_form"
+_LOST: web.RequestKey[dict[str, str]] = web.RequestKey("lost_form", dict)
 CONNECTIONS: web.AppKey[ApiConnections] = web.AppKey("connections")
 TEMPLATES = Path(__file__).parent / "templates"
 MAX_FORM_BYTES = 4 * 1024 * 1024
@@ -68,7 +68,9 @@ def _handler(page: Page) -> Callable[[web.Request], Awaitable[web.StreamResponse
         desk.origins.check(request, listens=page.listens)
         session = session_of(request, desk, used=not (page.quiet or page.listens))
         call = PageCall(request, desk, session)
-        show_times_of(_zone_of(desk), session.zone if session is not None else "")
+        # The service's own zone is nobody's: the officer's choice counts, then that of the office.
+        office = _zone_of(desk)
+        show_times_of(office, (session.zone if session is not None else "") or office or "")
         if page.method == "POST" and not page.streams:
             call = await _with_form(call, page)
         if not page.public:

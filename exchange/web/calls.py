@@ -152,6 +152,7 @@ class PageCall:
             "token": self.token,
             "languages": offered(),
             "problem": None,
+            "typed": (),
             "frame": frame_of(self.site.door.party.desk, self.now, self.site.sessions.idle_s, self.facts),
             "back": self.back,
             "done": done_text(self.query("done")),

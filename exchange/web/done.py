@@ -45,7 +45,10 @@ _TEXTS = {
     "taken-over": "Taken over: the cases are yours.",
     "calendar-ended": "The calendar was ended: its address leads nowhere from now on.",
     "note-said-to-all": "Sent to each of them.",
-    "cases-erased": "Erased. What these cases said is gone for good.",
+    "officer-added": "The officer is registered. The officer makes a key of their own next.",
+    "officer-roles": "The roles are changed.",
+    "officer-left": "The officer has left: the key counts no more.",
+    "officer-confirmed": "Confirmed: the short name is that person's own.",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -20,6 +21,7 @@ from protocol.errors import ComityError
 
 # So long the line stays as it was looked up: every page shows it.
 FACTS_FOR_S = 5.0
+ASK_EVERY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +78,12 @@ class FactsKept:
         self._facts: Facts | None = None
         self._until = 0.0
         self._looking = asyncio.Lock()
+        self._ask_again = 0.0
 
     async def now(self, opened: OpenedDesk) -> Facts | None:
         """How things are; None where the desk cannot say it now: a page is shown without."""
         async with self._looking:
+            self.ask_where_unknown(opened)
             if self._clock() >= self._until:
                 try:
                     self._facts = await opened.context.in_thread(partial(look_up, opened))
@@ -87,6 +91,20 @@ class FactsKept:
                     self._facts = None
                 self._until = self._clock() + FACTS_FOR_S
             return self._facts
+
+    def ask_where_unknown(self, opened: OpenedDesk) -> None:
+        """Ask the node beside the page, where it is not known to answer: who listens there waits for its news."""
+        standing = opened.link.standing
+        if opened.context.settings.transport == "file" or (standing.reached_at and standing.failing_since is None):
+            return
+        if self._clock() >= self._ask_again:
+            self._ask_again = self._clock() + ASK_EVERY_S
+            opened.context.background.start(_asked(opened))
+
+
+async def _asked(opened: OpenedDesk) -> None:
+    with suppress(ComityError):
+        await opened.link.ask(lambda node: node.checkpoint())
 
 
 def frame_of(address: str, now: datetime, idle_s: float, facts: Facts | None) -> Frame:

@@ -80,7 +80,7 @@ async def web_desk(service: DeskService) -> AsyncIterator[WebDesk]:
     if service.opened is None:
         raise UnavailableError(phrase("the desk is not open"))
     context = service.opened.context
-    settings, tls = context.settings.web, _tls_of(context.settings.web)
+    settings, tls = context.settings.web, tls_of(context.settings.web)
     listening = _listening(settings)
     port = listening.getsockname()[1]
     address = WebAddress(settings.name or name_of(context.address), port, tls is not None)
@@ -95,6 +95,7 @@ async def web_desk(service: DeskService) -> AsyncIterator[WebDesk]:
         cookie=address.cookie,
         secure=address.tls,
     )
+    desk.facts.ask_where_unknown(service.opened)
     try:
         async with _listens(desk, listening, tls), _told(desk):
             yield desk
@@ -175,7 +176,7 @@ async def _tidy(desk: WebDesk, connections: ApiConnections) -> None:
         desk.sessions.tidy()
 
 
-def _tls_of(settings: WebSettings) -> ssl.SSLContext | None:
+def tls_of(settings: WebSettings) -> ssl.SSLContext | None:
     """TLS as the settings want it; None for plain HTTP on this machine. Raises :class:`SettingsError`."""
     if settings.certificate is None or settings.key is None:
         return None

@@ -167,6 +167,7 @@ ComityError                              internal                 _base
 ├─ SignInNeededError                     sign-in-needed           _pages
 ├─ SignInError                           sign-in                  _pages
 ├─ ConsoleCodeError                      console-code             _pages
+├─ AuditCodeError                        audit-code               _pages
 ├─ SignInAgainError                      sign-in-again            _pages
 ├─ SignInLaterError                      sign-in-later            _pages
 ├─ PasskeyError                          passkey                  _pages
@@ -307,6 +308,7 @@ from protocol.errors._office import OfficerRoleError as OfficerRoleError
 from protocol.errors._office import RecipientNeededError as RecipientNeededError
 from protocol.errors._office import TransferSuspendedError as TransferSuspendedError
 from protocol.errors._pages import AssetAlteredError as AssetAlteredError
+from protocol.errors._pages import AuditCodeError as AuditCodeError
 from protocol.errors._pages import ConsoleCodeError as ConsoleCodeError
 from protocol.errors._pages import FormError as FormError
 from protocol.errors._pages import PageForgedError as PageForgedError

@@ -45,6 +45,14 @@ class ConsoleCodeError(ComityError):
     advice = "Make another with comity-node console code, as the node's system user, and type it within ten minutes."
 
 
+class AuditCodeError(ComityError):
+    """The code is wrong, was used, or is too old."""
+
+    code = "audit-code"
+    http_status = 403
+    advice = "Press Enter where comity audit serve runs: it prints another, which is good once and for ten minutes."
+
+
 class SignInLaterError(ComityError):
     """Too many wrong tries to sign in."""
 

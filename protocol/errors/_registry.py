@@ -188,6 +188,7 @@ _CLASS_OF: Mapping[str, type[_base.ComityError]] = MappingProxyType(
         "sign-in-needed": _pages.SignInNeededError,
         "sign-in": _pages.SignInError,
         "console-code": _pages.ConsoleCodeError,
+        "audit-code": _pages.AuditCodeError,
         "sign-in-again": _pages.SignInAgainError,
         "sign-in-later": _pages.SignInLaterError,
         "passkey": _pages.PasskeyError,

@@ -13,8 +13,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 
@@ -124,6 +126,27 @@ def test_of_two_services_that_start_at_once_one_runs(running: ServedDesk) -> Non
 
 
 # --- Who acts ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_code_of_the_terminal_signs_its_officer_in_at_the_pages_of_the_running_desk(running: ServedDesk) -> None:
+    pages = running.run("desk", "status", "--json").json["pages"]
+    assert running.run("web", "code", "--json").json["error"]["code"] == "officer-needed"
+    made = running.run("web", "code", "--json", *running.by("kim")).json
+    assert (made["address"], made["officer"]) == (pages, "kim")
+    browser = HTTPConnection("127.0.0.1", urlsplit(pages).port, timeout=WITHIN_S)
+    typed = urlencode({"officer": "kim", "code": made["code"]})
+    own = {"Host": urlsplit(pages).netloc, "Origin": pages, "Sec-Fetch-Site": "same-origin"}
+    browser.request("POST", "/sign-in/code", typed, {**own, "Content-Type": "application/x-www-form-urlencoded"})
+    answer = browser.getresponse()
+    assert (answer.status, answer.headers["Location"]) == (303, "/settings/first")
+    browser.close()
+    (session,) = running.run("web", "sessions", "--json").json["sessions"]
+    assert (session["officer"], session["factor"], session["locked"]) == ("kim", "code", False)
+    assert running.run("web", "sessions", "--end", session["session"], "--json").code == 0
+    assert running.run("web", "sessions", "--json").code == 5
+    said = running.run("web", "code", *running.by("kim"))
+    assert pages in said.out
+    assert "One-time code: " in said.out
 
 
 SCRIPT = """

@@ -10,8 +10,11 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
+from exchange.demo._pages import desk_pages
+from exchange.demo.processes import Commands
+from exchange.service.run_folder import is_owned
 from tests.worlds.browser import authenticator, axe, browser, overflows, picture, window
-from tests.worlds.desks import JP, World
+from tests.worlds.desks import JP, PASSPHRASE, World
 from tests.worlds.web_desk import OFFICER, OFFICER_PASSPHRASE, Pages, with_officers
 
 pytestmark = [pytest.mark.outside, pytest.mark.asyncio(loop_scope="module")]
@@ -134,3 +137,56 @@ async def test_what_was_typed_comes_back_after_the_page_locked_itself(chrome: Br
         await page.get_by_label("Passphrase").fill(OFFICER_PASSPHRASE.decode())
         await page.get_by_role("button", name="Unlock", exact=True).click()
         await expect(page.get_by_label("Time zone")).to_have_value("Asia/To")
+
+
+async def test_the_demonstrations_desk_is_entered_by_its_code_and_ends_with_it(
+    chrome: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = World(tmp_path, monkeypatch).home(JP)
+    passphrase = tmp_path / "passphrase"
+    passphrase.write_bytes(PASSPHRASE)
+    passphrase.chmod(0o600)
+    async with desk_pages(Commands(passphrase), home) as shown, window(chrome) as opened:
+        page = await opened.new_page()
+        await page.goto(shown.address)
+        await page.get_by_text("With a one-time code").click()
+        await page.get_by_label("One-time code").fill(shown.code.lower())
+        await page.get_by_role("button", name="Sign in with the code").click()
+        await expect(page.get_by_role("heading", name="What needs somebody now")).to_be_visible()
+    assert not is_owned(home)
+
+
+async def test_a_page_that_nobody_uses_locks_itself_and_the_keyboard_alone_unlocks_it(
+    chrome: Browser, jp: Pages
+) -> None:
+    async with window(chrome) as opened:
+        page = await opened.new_page()
+        await sign_in(page, jp)
+        await expect(page.get_by_role("heading", name="Add a second factor")).to_be_visible()
+        jp.desk.sessions.idle_s = 2.0
+        await page.goto(f"{jp.origin}/settings")
+        zone = page.get_by_label("Time zone")
+        await zone.focus()
+        await page.keyboard.type("Asia/Dhaka")
+        await page.wait_for_url("**/unlock?*")
+        (session,) = jp.desk.sessions.all()
+        assert (session.locked, session.kept is not None) == (True, True)
+        jp.desk.sessions.idle_s = 900.0
+        await page.go_back()
+        await page.wait_for_url("**/unlock?*")
+        while not await page.get_by_label("Passphrase").evaluate("one => one === document.activeElement"):
+            await page.keyboard.press("Tab")
+        await page.keyboard.type(OFFICER_PASSPHRASE.decode())
+        await page.keyboard.press("Enter")
+        await expect(zone).to_have_value("Asia/Dhaka")
+        await expect(page.get_by_text("What you had typed is back in the form.")).to_be_focused()
+        # Keys lead everywhere, and none of one letter works while somebody types.
+        await zone.focus()
+        await page.keyboard.type("n")
+        assert page.url.endswith("/settings")
+        await page.locator("body").click(position={"x": 5, "y": 5})
+        await page.keyboard.press("g")
+        await page.keyboard.press("b")
+        await expect(page.get_by_role("heading", name="What needs somebody now")).to_be_visible()
+        await page.keyboard.press("?")
+        await expect(page.get_by_role("heading", name="Keyboard")).to_be_visible()

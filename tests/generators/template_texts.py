@@ -19,6 +19,8 @@ _CALLS = {"_": (0, None, None), "ngettext": (0, 1, None), "pgettext": (1, None, 
 # Attributes that a person reads or hears.
 _READ = frozenset({"alt", "aria-label", "aria-description", "aria-roledescription", "label", "placeholder", "title"})
 _WORD = re.compile(r"[A-Za-z]{2,}")
+# A macro may be a row of attributes.
+_ATTRIBUTE = re.compile(r'[a-z-]+="[^"]*"')
 _SENTENCE = re.compile(r"[A-Za-z]{2,}[,;:.]? [A-Za-z]{2,}|^[A-Z][a-z]+")
 # The name of the program, and what is the same in every language.
 NAMES = frozenset({"Comity", "UTC", "SHA", "STIX", "MISP", "PDF", "JSON", "CSV", "TLP"})
@@ -85,7 +87,7 @@ _DANGERS = tuple(
         (r"=\s*[\"']?\s*(?:javascript|vbscript|data):", "an address that is a program"),
         (r"\bhx-(?:vals|vars|headers|request)\s*=\s*[\"']\s*js:", "an attribute that is a program"),
         (r"=\s*[\"']?\s*(?:https?:)?//", "an address elsewhere"),
-        (r"[\w-]=\s*\{\{", "an attribute without quotation marks"),
+        (r"\s[\w:-]+=\{\{", "an attribute without quotation marks"),
         (
             r"\s(?:href|src|action|hx-(?:get|post|put|delete))\s*=\s*[\"']\s*\{\{(?!\s*asset\()(?![^}]*\|\s*own_path\s*\}\})",
             "an address that may be of any kind: | own_path",
@@ -136,5 +138,6 @@ class _Page(HTMLParser):
             self._look(data)
 
     def _look(self, text: str) -> None:
+        text = _ATTRIBUTE.sub("", text)
         if not set(_WORD.findall(text)) <= NAMES:
             self.found.append(TemplateText(self.getpos()[0], " ".join(text.split())))

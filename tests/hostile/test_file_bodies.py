@@ -17,8 +17,9 @@ from keys.members.federation import with_status
 from keys.transport.tls import client_context
 from node.operations.limits import Room
 from protocol.errors import RevokedError
+from protocol.http import file_progress, wire
 from protocol.http import files as bodies
-from protocol.http import wire
+from protocol.http.file_progress import ProgressAsked
 from protocol.http.files import FilesWanted, SegmentSent, SegmentsWanted
 from protocol.http.signature import NONCE_BYTES, SignedBody, sign_request
 from tests.worlds import parcels
@@ -204,6 +205,7 @@ async def test_random_bodies_about_files_never_meet_a_defect(world: World) -> No
         parcel.target: parcel.body([(0, 0)]),
         "/v1/files/fetch": wanted,
         "/v1/files/cancel": bodies.encode_cancel(bodies.FilesTakenBack(parcel.digest)),
+        "/v1/files/progress": file_progress.encode_asked(ProgressAsked(parcel.digest, 0)),
     }
     for target, body in whole.items():
         for _ in range(15):

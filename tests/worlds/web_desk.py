@@ -23,6 +23,8 @@ from keys.secrets.keystore import FAST
 from protocol.address import Address
 from tests.worlds.desks import PASSPHRASE, World
 
+Fields = Mapping[str, str] | Sequence[tuple[str, str]] | aiohttp.FormData
+
 
 @dataclass
 class Form:
@@ -113,6 +115,15 @@ class Shown:
 
 
 @dataclass
+class Fetched:
+    """An answer that is a file."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+@dataclass
 class Visitor:
     """A browser without script: it keeps cookies, follows redirects, and says from where a form came."""
 
@@ -134,10 +145,19 @@ class Visitor:
         form = shown.form(action)
         return await self.post(form.action, form.filled(**{n.replace("__", "."): v for n, v in changes.items()}))
 
-    async def post(self, path: str, fields: Mapping[str, str] | Sequence[tuple[str, str]], **headers: str) -> Shown:
+    async def post(self, path: str, fields: Fields, **headers: str) -> Shown:
         """Send a form; what follows is shown."""
         own = {"Sec-Fetch-Site": "same-origin", "Origin": self.origin}
         return await self._ask("POST", path, fields, {**own, **headers})
+
+    async def fetch(self, shown: Shown, action: str, /, **fields: str) -> Fetched:
+        """As :meth:`send`, of a form that gives a file."""
+        form = shown.form(action)
+        named = {"Host": urlsplit(self.origin).netloc, "Origin": self.origin, "Sec-Fetch-Site": "same-origin"}
+        url = f"http://127.0.0.1:{urlsplit(self.origin).port}{form.action}"
+        data = form.filled(**fields)
+        async with self.session.post(url, data=data, headers=named, allow_redirects=False) as answer:
+            return Fetched(answer.status, dict(answer.headers), await answer.read())
 
     async def sign_in(self, officer: str = "", passphrase: str = PASSPHRASE.decode()) -> Shown:
         """Sign in at the form; the page that follows."""
@@ -147,7 +167,7 @@ class Visitor:
         self,
         method: str,
         path: str,
-        fields: Mapping[str, str] | Sequence[tuple[str, str]] | None,
+        fields: Fields | None,
         headers: dict[str, str],
     ) -> Shown:
         named = {name.replace("_", "-"): value for name, value in headers.items()}

@@ -43,6 +43,7 @@ from exchange.cli.audit.mirrors import (
     verified_all,
     witnesses_of,
 )
+from exchange.cli.audit.serve import serve
 from exchange.cli.messages.files import write_out
 from exchange.cli.office.report import (
     LanguageOption,
@@ -240,6 +241,15 @@ app.command(
         "Example: comity audit reconcile jp fr --from 2026-11-01T00:00:00Z --to 2026-12-01T00:00:00Z --proofs proofs"
     ),
 )(reconcile)
+
+
+app.command(
+    "serve",
+    help=_(
+        "Show verified mirrors in a browser on this machine: entries, messages, findings, proofs, reports.\n\n"
+        "Example: comity audit serve jp fr=mirrors/fr"
+    ),
+)(serve)
 
 
 @app.command(

@@ -37,6 +37,7 @@ ABOUT = {
     "eta": "When the answer comes: an instant with its offset.",
     "everybody": "All of them.",
     "fields": "Fields to begin with.",
+    "files": "Whether its files go along.",
     "file_number": "The file number that the authority gave.",
     "form": "table, log, xarf, misp or stix; else it is found out.",
     "ground": "A code of the list erasure_ground.",

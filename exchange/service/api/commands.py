@@ -34,6 +34,7 @@ NOT_HERE: dict[str, str] = {
     "audit trace": _AUDITOR,
     "audit reconcile": _AUDITOR,
     "audit report": _AUDITOR,
+    "audit serve": _AUDITOR,
     "audit policy": _AUDITOR,
     "audit prove": _AUDITOR,
     "audit proof": _AUDITOR,

@@ -48,5 +48,4 @@ async def _values(call: PageCall) -> dict[str, Any]:
         "bare": wall or locked,
         "only": only,
         "live": f"/board/lanes?{query}" if query else "/board/lanes",
-        "sound": session is not None and session.sound,
     }

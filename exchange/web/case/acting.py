@@ -52,15 +52,27 @@ class CaseActs:
 
 
 def acts_of(
-    parts: CaseParts, own: str, now: datetime, due: Iterable[DueLine], objections: Sequence[Objection]
+    parts: CaseParts,
+    own: str,
+    now: datetime,
+    due: Iterable[DueLine],
+    objections: Sequence[Objection],
+    *,
+    call_first: bool = False,
 ) -> CaseActs:
-    """What may be done in the case at ``now``; ``objections`` are those against passing its request on."""
+    """What may be done in the case at ``now``; ``objections`` are those against passing its request on.
+
+    ``call_first``: the asking office was not called back yet, and nothing is disclosed before that.
+    """
     case = next(iter(parts.cases.values()), None)
     ours = case is not None and is_ours(case, own)
     standings = reply_standings(case, ours=ours, now=now) if case is not None else ()
     legal = {path_of(parts.thread, one.type) for one in standings if one.legal}
     illegal = {path_of(parts.thread, one.type) for one in standings} - legal
     offered: dict[str, OfferedAct] = {}
+    if call_first:
+        path = f"/cases/{parts.thread}/call"
+        offered[path] = OfferedAct(_("Call back before you disclose"), path, "danger")
     for one in due:
         path = f"/cases/{parts.thread}/{NEXT.get(one.code, '')}"
         if one.ours and (text := next_text(one.code)) and path not in illegal:
@@ -80,8 +92,9 @@ def acts_of(
     if objections and not ours:
         refused.append(_not_passed_on(parts, objections))
     acts = list(offered.values())
-    if not acts[0].kind:  # what ends or takes back something is never the first thing to do
-        acts[0] = OfferedAct(acts[0].text, acts[0].path, "primary")
+    first = next((place for place, one in enumerate(acts) if not one.kind), None)
+    if first in {0, 1}:  # what ends or takes back something is never the first thing to do
+        acts[first] = OfferedAct(acts[first].text, acts[first].path, "primary")
     return CaseActs(acts, _beside(parts, ours=ours, free=not objections), _office(parts, now), refused)
 
 

@@ -6,7 +6,7 @@ size can be attached to it; its authorisation stands first.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -23,7 +23,16 @@ from exchange.text.rendering import identifier_text
 from exchange.web.calls import PageCall
 from exchange.web.case.do import ActPlace, done_code, place_on_case, told_of, way_of
 from exchange.web.case.reply import refuse_problems
-from exchange.web.forms.fields import PageGroup, Typed, code_options, instant_hint, instant_value, once_of, typed_in
+from exchange.web.forms.fields import (
+    PageField,
+    PageGroup,
+    Typed,
+    code_options,
+    instant_hint,
+    instant_value,
+    once_of,
+    typed_in,
+)
 from exchange.web.forms.model_form import ModelForm
 from exchange.wizard.legal_replies import ReplyStanding, reply_standings
 from keys.local.translation import _
@@ -43,14 +52,13 @@ _CELLS = ("result", "preserved_at", "expires_at", "provider_reference", "scope",
 
 @dataclass(frozen=True, slots=True)
 class GridRow:
-    """One target of the grid: ``values`` of its cells by their names; ``why`` where nothing can be said of it now."""
+    """One target of the grid, with its cells; ``why`` where nothing can be said of it now."""
 
     name: str
     kind: str
     value: str
     state: str
-    values: Mapping[str, str]
-    errors: Mapping[str, str]
+    cells: Sequence[PageField] = ()
     why: str = ""
 
 
@@ -127,7 +135,6 @@ async def _grid(call: PageCall, desk: Desk, place: ActPlace, case: AnyCase, type
             for target in getattr(case, "targets", ())
         ],
         "results": code_options("preservation_result", empty=True),
-        "grounds": code_options("refusal_ground", empty=True),
         "days": max(days, _least(case)),
         "source": source,
         "hint": instant_hint(),
@@ -144,15 +151,39 @@ def _row(
 ) -> GridRow:
     state = state_label(str(target.state))
     if target.name not in allowed:
-        why = _("nothing can be said of it now: {state}").format(state=state)
-        return GridRow(target.name, *about, state, {}, {}, why)
+        return GridRow(target.name, *about, state, why=_("nothing can be said of it now: {state}").format(state=state))
     if typed is not None:
-        cells = {cell: typed.one(f"{target.name}.{cell}") for cell in _CELLS}
+        said = {cell: typed.one(f"{target.name}.{cell}") for cell in _CELLS}
         errors = {cell: typed.errors.get(f"{target.name}.{cell}", "") for cell in _CELLS}
-        return GridRow(target.name, *about, state, cells, errors)
-    until = target.wanted_until or call.now + timedelta(days=days)
-    preset = {"preserved_at": instant_value(target.preserved_at or call.now), "expires_at": instant_value(until)}
-    return GridRow(target.name, *about, state, {**dict.fromkeys(_CELLS, ""), **preset}, dict.fromkeys(_CELLS, ""))
+    else:
+        until = target.wanted_until or call.now + timedelta(days=days)
+        said = {"preserved_at": instant_value(target.preserved_at or call.now), "expires_at": instant_value(until)}
+        errors = {}
+    return GridRow(target.name, *about, state, _cells(target.name, said, errors))
+
+
+def _cells(name: str, said: Mapping[str, str], errors: Mapping[str, str]) -> list[PageField]:
+    def cell(part: str, label: str, kind: str, rule: str = "", codes: str = "") -> PageField:
+        return PageField(
+            name=f"{name}.{part}",
+            label=label,
+            kind=kind,
+            values=(said.get(part, ""),),
+            rule=rule,
+            options=code_options(codes, empty=True) if codes else (),
+            required=True,  # of the result that is chosen; what is needed with which is said beside it
+            error=errors.get(part, ""),
+        )
+
+    return [
+        cell("result", _("Result"), "code", "Art. 29.3", "preservation_result"),
+        cell("preserved_at", _("Preserved at"), "instant", "Art. 29.7"),
+        cell("expires_at", _("Kept until"), "instant", "Art. 29.7"),
+        cell("provider_reference", _("The provider's reference"), "line"),
+        cell("scope", _("Kept and not kept, where it is a part"), "line", "Art. 29.3"),
+        cell("ground", _("Ground, where it is refused"), "code", "Art. 29.5", "refusal_ground"),
+        cell("text", _("The reasons that are owed"), "line", "Art. 27.7"),
+    ]
 
 
 def _standing(case: AnyCase, kind: str, call: PageCall) -> ReplyStanding | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -14,6 +15,7 @@ from exchange.desk.desk import Desk
 from exchange.files.shown import MessageFiles
 from exchange.text.labels import code_label, nation_label
 from exchange.text.sizes import bytes_text
+from exchange.text.zones import shown_zone
 from keys.directory.duty_hours import on_duty, opening_at
 from keys.local.translation import _
 from protocol.address import Address
@@ -57,6 +59,16 @@ class FileShown:
     here: bool
     done: int
     whole: int
+
+
+def other_zones(cards: Iterable[PhoneCard], now: datetime) -> dict[str, str]:
+    """The zones of these offices by their nodes, where their clocks show another time than the reader's."""
+    own, found = now.astimezone(shown_zone()).utcoffset(), {}
+    for card in cards:
+        with suppress(ValueError, OSError, KeyError):  # a zone that this machine does not know is not told
+            if now.astimezone(ZoneInfo(card.time_zone)).utcoffset() != own:
+                found[card.address.node] = card.time_zone
+    return found
 
 
 def people(cards: Sequence[PhoneCard], now: datetime) -> list[Person]:

@@ -17,7 +17,7 @@ from exchange.text.rendering import identifier_text
 from exchange.views import CaseRow, Direction
 from exchange.web.calls import PageCall
 from exchange.web.case.acting import acts_of
-from exchange.web.case.beside import files_shown, law_said, people
+from exchange.web.case.beside import files_shown, law_said, other_zones, people
 from exchange.web.case.standing import due_lines, is_ours, target_lines
 from exchange.web.case.timeline import SHOWN, happenings
 from exchange.web.case.words import SAID_TO_ALL, reply_text
@@ -47,10 +47,13 @@ async def thread_of(desk: Desk, text: str) -> UUID:
 async def show(call: PageCall) -> web.StreamResponse:
     """One case, or the page of all that was asked of several nations."""
     desk, text = await call.desk(), call.part("thread")
-    parent = await desk.parents.resolve(text)
-    if parent is not None:
+    try:
+        thread = await thread_of(desk, text)
+    except ComityError:
+        parent = await desk.parents.resolve(text)
+        if parent is None:
+            raise
         return call.page("case/parent.html", **await _parent(desk, parent))
-    thread = await thread_of(desk, text)
     if str(thread) != text:
         return call.go(f"/cases/{thread}")
     return call.page(TEMPLATE, **await case_values(call, desk, thread))
@@ -89,10 +92,12 @@ async def case_values(call: PageCall, desk: Desk, thread: UUID) -> dict[str, Any
         "targets": target_lines(parts, str(own), now, opening.about),
         "not_shown": opening.why,
         "due": [line for line in due if not line.target],
-        "acts": acts_of(parts, str(own), now, due, await _objections(desk, parts)),
+        "acts": acts_of(
+            parts, str(own), now, due, await _objections(desk, parts), call_first=await _must_call(desk, parts, row)
+        ),
         "happenings": happenings(parts, own, tracked),
         "earlier": len(parts.rows) - len(shown),
-        "zones": {str(card.address.node): card.time_zone for card in cards.values()},
+        "zones": other_zones(cards.values(), now),
         "people": people([cards[peer] for peer in peers if peer in cards], now),
         "law": law_said(desk, cases, now),
         "files": files_shown(files),
@@ -126,6 +131,14 @@ def _identifiers(message: Any) -> dict[str, tuple[str, str]]:
         for target in getattr(message, "targets", None) or ()
         if getattr(target, "target", None) and getattr(target, "identifier", None) is not None
     }
+
+
+async def _must_call(desk: Desk, parts: CaseParts, row: CaseRow | None) -> bool:
+    """Whether the office that asks in an emergency is still to be called back."""
+    if row is None or row.urgency != "emergency" or row.ours or parts.calls.verified:
+        return False
+    sheet = (await desk.cases.call_sheets([parts.thread])).get(parts.thread)
+    return sheet is not None and sheet.required
 
 
 async def _objections(desk: Desk, parts: CaseParts) -> tuple[Objection, ...]:

@@ -14,7 +14,7 @@ from keys.local.translation import _
 from protocol.address import Address
 from protocol.event import EventName
 
-SHOWN = 40
+SHOWN = 20
 _STEPS = (
     EventName.SubmissionAcceptance,
     EventName.RelayAcceptance,

@@ -100,7 +100,9 @@ class ModelForm:
             if made is None:
                 continue
             has = any(key.startswith(f"{path}.{name}") and any(given[key]) for key in given)
-            (wanted if info.is_required() or info.validate_default or has else more).append(made)
+            # Several parts of which none is there yet are seldom wanted, though the type checks that they may be.
+            at_hand = info.is_required() or has or (info.validate_default and not isinstance(made, PageRows))
+            (wanted if at_hand else more).append(made)
         return PageGroup(path, label, wanted, more)
 
     def _one(

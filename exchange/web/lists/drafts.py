@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from protocol.messages.schema.base import Message
 
 _TEMPLATE = "lists/release-one.html"
+_GIVEN_WHEN_RELEASED = frozenset({("id",), ("thread",), ("sent_at",)})
 
 
 async def list_drafts(call: PageCall) -> web.StreamResponse:
@@ -47,13 +48,6 @@ async def list_waiting(call: PageCall) -> web.StreamResponse:
     found = await desk.office.proposals()
     waiting = [draft for draft in found if draft.state is DraftState.WAITING]
     return show(call, "lists/drafts.html", desk, written=[], waiting=waiting, only_waiting=True)
-
-
-async def drop(call: PageCall) -> web.StreamResponse:
-    """Drop a draft; its content is gone."""
-    desk = await call.desk()
-    await desk.office.drop_draft(str(uuid_of(call.part("draft"))))
-    return call.go("/drafts?done=draft-dropped")
 
 
 # --- Release: the whole finished message, what changed since it was given back, and the decision ---
@@ -109,7 +103,7 @@ async def _read(call: PageCall, desk: Desk, draft: KeptDraft) -> dict[str, Any]:
         except InvalidMessageError:
             before = None  # what was given back was not complete: nothing can be set beside it
     with speaking(language):
-        read = _compared(language, read_message(message), read_message(before) if before is not None else None)
+        read = _compared(language, _read_whole(message), _read_whole(before) if before is not None else None)
     return {
         "read": read,
         "message": message,
@@ -117,6 +111,11 @@ async def _read(call: PageCall, desk: Desk, draft: KeptDraft) -> dict[str, Any]:
         "cautions": await desk.cases.cautions_of_draft(draft.draft),
         "duplicates": await desk.cases.duplicates_of_draft(draft.draft),
     }
+
+
+def _read_whole(message: Message) -> list[ReadLine]:
+    """All values but those that the desk gives a message when it is released."""
+    return [line for line in read_message(message) if line.path not in _GIVEN_WHEN_RELEASED]
 
 
 def _compared(language: str, now: Sequence[ReadLine], before: Sequence[ReadLine] | None) -> ReadAs:
@@ -169,7 +168,6 @@ async def give_back(call: PageCall) -> web.StreamResponse:
 
 PAGES = (
     Page("GET", "/drafts", list_drafts),
-    Page("POST", "/drafts/{draft}/drop", drop),
     Page("GET", "/release", list_waiting),
     Page("GET", "/release/{draft}", show_waiting),
     Page("POST", "/release/{draft}", release),

@@ -9,6 +9,7 @@ from exchange.web.lists.directory import PAGES as DIRECTORY
 from exchange.web.lists.drafts import PAGES as DRAFTS
 from exchange.web.lists.finding import PAGES as FINDING
 from exchange.web.lists.hand_over import PAGES as HAND_OVER
+from exchange.web.lists.office import PAGES as OFFICE
 from exchange.web.lists.records import PAGES as RECORDS
 from exchange.web.lists.statistics import PAGES as STATISTICS
 from exchange.web.lists.unproved import PAGES as UNPROVED
@@ -23,4 +24,5 @@ PAGES: tuple[Page, ...] = (
     *RECORDS,
     *STATISTICS,
     *CALENDAR,
+    *OFFICE,
 )

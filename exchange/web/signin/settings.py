@@ -159,6 +159,9 @@ async def show_keys(call: PageCall) -> web.StreamResponse:
     """The keys by which pages are reached."""
     keys = [
         ("/", _("Search")), ("n", _("New request")), ("g b", _("Duty board")), ("g c", _("Cases")),
+        ("g m", _("Messages")), ("g f", _("Drafts")), ("g l", _("To release")),
+        ("g n", _("Asked of several nations")), ("g u", _("What came by another way")),
+        ("g t", _("Contact tests")), ("g a", _("Statistics")),
         ("g k", _("Calendar")), ("g d", _("Directory")), ("g h", _("Hand-over")), ("g r", _("Records")),
         ("g s", _("Settings")), ("?", _("This list")),
     ]  # fmt: skip

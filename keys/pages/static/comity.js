@@ -170,10 +170,11 @@
   });
 })();
 
-/* The board, live: lanes are asked for anew when the desk says that something changed; a new emergency rings. */
+/* Live: one page of a browser listens, and tells the others; the board asks for its lanes anew, a new emergency rings. */
 (() => {
+  const ring = document.querySelector("[data-events]");
+  if (!ring || !navigator.locks || !window.BroadcastChannel) return;
   const board = document.querySelector("[data-board]");
-  if (!board) return;
   const state = document.querySelector("[data-live-state]");
   const said = document.querySelector("[data-board-said]");
   const title = document.title;
@@ -183,6 +184,7 @@
 
   let asking = false, again = false;
   const refresh = async () => {
+    if (!board) return;
     if (asking) { again = true; return; }
     asking = true;
     try {
@@ -199,55 +201,67 @@
     }
   };
 
-  /* Three short tones, made here: nothing is fetched for them. */
+  /* Three short tones, made here: nothing is fetched for them. A browser lets a page sound after a key or a click. */
   let audio = null;
-  const ring = () => {
-    if (!board.dataset.sound) return;
-    try {
-      audio ??= new AudioContext();
-      audio.resume();
-      [0, 0.35, 0.7].forEach((at) => {
-        const tone = audio.createOscillator(), volume = audio.createGain();
-        tone.frequency.value = 880;
-        volume.gain.value = 0.25;
-        tone.connect(volume).connect(audio.destination);
-        tone.start(audio.currentTime + at);
-        tone.stop(audio.currentTime + at + 0.2);
-      });
-    } catch { /* a browser without sound */ }
-  };
-  addEventListener("pointerdown", () => { audio ??= new AudioContext(); audio.resume(); }, { once: true });
-
-  let unseen = 0;
-  const badge = () => { document.title = unseen ? `(${unseen}) ${board.dataset.new} · ${title}` : title; };
-  const looked = () => { unseen = 0; badge(); };
-  ["pointerdown", "keydown"].forEach((kind) => addEventListener(kind, looked));
-
-  const told = (emergencies) => {
-    const before = seen();
-    sessionStorage.setItem(seenKey, JSON.stringify(emergencies));
-    const fresh = emergencies.filter((one) => !(before ?? []).includes(one));
-    if (before === null || !fresh.length) return;
-    unseen += fresh.length;
-    badge();
-    if (said) said.textContent = said.dataset.text;
-    ring();
-  };
-
-  let stream = null;
-  const listen = () => {
-    stream = new EventSource(board.dataset.events);
-    stream.addEventListener("open", () => live(true));
-    stream.addEventListener("board", (event) => { live(true); told(JSON.parse(event.data).emergencies); refresh(); });
-    stream.addEventListener("ended", () => { stream.close(); location.reload(); });
-    stream.addEventListener("error", () => {
-      live(false);
-      /* The browser tries again by itself; where it gave up, this does. */
-      if (stream.readyState === EventSource.CLOSED) { stream.close(); setTimeout(listen, 5_000); }
+  const ready = () => { try { audio ??= new AudioContext(); audio.resume(); } catch { /* a browser without sound */ } };
+  const sound = () => {
+    if (!ring.dataset.sound) return;
+    ready();
+    if (audio) [0, 0.35, 0.7].forEach((at) => {
+      const tone = audio.createOscillator(), volume = audio.createGain();
+      tone.frequency.value = 880;
+      volume.gain.value = 0.25;
+      tone.connect(volume).connect(audio.destination);
+      tone.start(audio.currentTime + at);
+      tone.stop(audio.currentTime + at + 0.2);
     });
   };
-  listen();
-  addEventListener("pagehide", () => stream?.close());
+
+  let unseen = 0;
+  const badge = () => { document.title = unseen ? `(${unseen}) ${ring.dataset.new} · ${title}` : title; };
+  ["pointerdown", "keydown"].forEach((kind) => addEventListener(kind, () => { ready(); unseen = 0; badge(); }));
+
+  /* The page that listens knows what is new: another may have been opened only just now. */
+  const fresh = (emergencies) => {
+    const before = seen();
+    return before === null ? 0 : emergencies.filter((one) => !before.includes(one)).length;
+  };
+  const hear = (message, mine) => {
+    if (message.ended) { location.reload(); return; }
+    live(message.live);
+    if (!message.emergencies) return;
+    sessionStorage.setItem(seenKey, JSON.stringify(message.emergencies));
+    if (message.fresh) {
+      unseen += message.fresh;
+      badge();
+      if (said) said.textContent = said.dataset.text;
+      if (mine) sound();
+    }
+    refresh();
+  };
+  const others = new BroadcastChannel("comity-live");
+  others.onmessage = (event) => hear(event.data, false);
+  const tell = (message) => { others.postMessage(message); hear(message, true); };
+
+  const listen = () => {
+    const stream = new EventSource(ring.dataset.events);
+    stream.addEventListener("open", () => tell({ live: true }));
+    stream.addEventListener("board", (event) => {
+      const { emergencies } = JSON.parse(event.data);
+      tell({ live: true, emergencies, fresh: fresh(emergencies) });
+    });
+    stream.addEventListener("ended", () => { stream.close(); tell({ ended: true }); });
+    stream.addEventListener("error", () => {
+      tell({ live: false });
+      /* The browser tries again by itself; where it gave up, this does. */
+      if (stream.readyState === EventSource.CLOSED) setTimeout(listen, 5_000);
+    });
+    addEventListener("pagehide", () => stream.close());
+  };
+  /* A browser has few connections to a desk: whoever holds the lock listens for all its pages, until that page goes. */
+  navigator.locks.request("comity-live", () => new Promise(() => listen()));
+  /* Where another page listens, nothing tells this one how things are until something changes. */
+  navigator.locks.query().then((found) => { if (found.held.some((one) => one.name === "comity-live")) { live(true); refresh(); } });
 })();
 
 /* Files on their way: how far they are. What the answer shows takes the place of the page; without script the form goes

@@ -39,6 +39,7 @@ ROUTINE = {"urgency": "routine", "urgency_reason": None}
 OFFICE_TABLES = ("officer", "reading", "draft", "duty", "record", "withheld", "closed", "parent", "parent_of", "held")
 DUE_TABLES = ("standing", "waiting", "settled", "card_seen", "message_card", "call_back", "unproved")
 FILE_TABLES = ("file", "file_unsent", "file_transfer", "file_transfer_open", "file_quarantine", "file_allowed")
+WEB_TABLES = ("web_officer", "web_passkey", "saved_view", "calendar_token")
 
 
 @pytest.fixture
@@ -157,6 +158,7 @@ async def test_an_old_database_gets_its_agenda_when_it_is_opened(world: World) -
             *DUE_TABLES,
             *OFFICE_TABLES,
             *FILE_TABLES,
+            *WEB_TABLES,
         ):
             await in_thread(jp, execute, f"DROP TABLE {table}")
         await in_thread(jp, execute, "ALTER TABLE message DROP COLUMN slot")

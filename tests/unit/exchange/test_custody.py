@@ -463,3 +463,34 @@ async def test_a_copy_from_which_a_file_was_removed_keeps_nothing_of_its_custody
     told = "\n".join(texts_of(compose_letter([copy], parties, printing)))
     assert "server.img" not in told
     assert hashlib.sha256((world.path / "server.img").read_bytes()).hexdigest() not in told
+
+
+async def test_a_file_that_a_scanner_refuses_keeps_no_other_from_being_opened(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from exchange.content.scanning import Scanning
+
+    out = world.path / "out"
+    out.mkdir()
+    names = ("a.img", "b.img", "c.img")
+
+    def scan(self: Scanning, path: Path) -> ScanResult:
+        bad = path.read_bytes() == b"b.img"
+        return ScanResult(ScanFinding(ScanVerdict.INFECTED if bad else ScanVerdict.CLEAN, "test", None, "Own"), 5)
+
+    def require(self: Scanning, result: ScanResult, name: str = "") -> None:
+        if result.verdict is ScanVerdict.INFECTED:
+            raise FileInfectedError(f"{name}: test found Own")
+
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        for name in names:
+            (world.path / name).write_bytes(name.encode())
+        sent = await sent_with(jp, *(world.path / name for name in names))
+        await fetched(fr, sent.id)
+        monkeypatch.setattr(Scanning, "scan", scan)
+        monkeypatch.setattr(Scanning, "require", require)
+        with pytest.raises(FileInfectedError, match=r"b\.img: test found Own; others were opened: 2"):
+            await fr.files.get(sent.id, out)
+        assert sorted(path.name for path in out.iterdir()) == ["a.img", "c.img"]
+        (listed,) = await fr.files.listed(sent.id)
+        assert {row.name: row.opened for row in listed.files} == {"a.img": True, "b.img": False, "c.img": True}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import aiohttp
 import pytest
 
 from exchange.office.release import DraftState
@@ -202,3 +203,44 @@ async def test_the_same_is_said_to_several_nations_in_the_case_with_each(
         assert "?done=case-" in done.path, done.text
         for child in sent.children:
             assert "withdrawal" in await types(both.jp, child.thread)
+
+
+async def test_data_go_as_files_each_with_its_hash_and_custody_and_their_authorisation(pressed: Two) -> None:
+    call = f"/messages/{pressed.asked}/call"
+    await pressed.visitor.send(
+        await pressed.visitor.get(call), call, outcome="verified", number=NUMBER, spoke_to="Marc Petit"
+    )
+    path = f"/cases/{pressed.asked}/answer"
+    files = await pressed.visitor.send(await pressed.visitor.get(path), path, **{"_to": "files"})
+    uploads = files.path
+    assert uploads.startswith("/drafts/"), files.text
+    given = aiohttp.FormData()
+    given.add_field("_token", files.form(uploads).fields["_token"])
+    given.add_field("file", b"name;born\nDupont;1970\n", filename="subscriber.csv", content_type="text/csv")
+    added = await pressed.visitor.post(uploads, given)
+    assert "subscriber.csv" in added.text
+    draft = uploads.split("/")[2]
+    form = await pressed.visitor.get(f"{path}?draft={draft}&as=answer")
+    lacking = await pressed.visitor.send(form, path, **{"_to": "send"})
+    assert lacking.status != 200
+    assert 'id="f.authorisation.authority-error"' in lacking.text or "authorisation" in lacking.text
+    said = {
+        "f.authorisation.authority": "Tokyo District Court",
+        "f.authorisation.provision": "Code of Criminal Procedure Art. 218",
+        "f.authorisation.date": "2026-11-22",
+        "f.authorisation.file_number": "2026-77",
+        "f.authorisation.person": "Judge Abe",
+        "i0.description": "The subscriber of the mailbox.",
+        "i0.data_category": "subscriber",
+        "i0.evidential_status": "evidence",
+        "_to": "send",
+    }
+    done = await pressed.visitor.send(form, path, **said)
+    assert done.path.endswith("?done=case-sent"), done.text
+    rows = await pressed.jp.cases.thread(pressed.asked)
+    message = (await pressed.jp.messages.read(rows[-1].id)).message.model_dump(mode="json", exclude_none=True)
+    assert message["items"][0]["hash"]["value"] == message["attachments"][0]["sha256"]
+    page = await pressed.visitor.get(f"/messages/{rows[-1].id}/files")
+    assert "subscriber.csv" in page.text
+    case = await pressed.visitor.get(f"/cases/{pressed.asked}")
+    assert "subscriber.csv" in case.text

@@ -17,6 +17,7 @@ import pytest
 from exchange.desk.desk import Desk
 from exchange.office.officers import Login
 from protocol.encoding.instants import to_text
+from protocol.messages.handling_rules import Action
 from tests.worlds.desks import FR, JP, World, request
 from tests.worlds.web_desk import Pages, Shown, Visitor, web_serving
 
@@ -291,3 +292,77 @@ async def test_the_id_of_a_message_leads_to_its_case_and_one_that_is_none_is_sai
     assert (await preserved.visitor.get("/cases/00000000-0000-7000-8000-00000000abcd")).status == 404
     assert (await preserved.visitor.get(f"/cases/{preserved.asked}/do/nothing")).status == 404
     assert (await preserved.visitor.get(f"/cases/{preserved.asked}/reply/forward")).status == 404
+
+
+async def test_a_long_case_shows_its_last_messages_and_leads_to_the_earlier_ones(received: Two) -> None:
+    for number in range(22):
+        await received.jp.replies.note(received.asked, f"Note {number}")
+    case = f"/cases/{received.asked}"
+    shown = await received.visitor.get(case)
+    assert "Earlier messages: 3" in shown.text
+    whole = await received.visitor.get(f"{case}?all=1")
+    assert whole.text.count('class="happening"') == 23
+
+
+async def test_a_letter_and_an_evidence_bag_are_kept_by_the_browser_and_recorded(preserved: Two) -> None:
+    base = f"/messages/{preserved.asked}"
+    letter = await preserved.visitor.fetch(await preserved.visitor.get(f"{base}/letter"), f"{base}/letter")
+    assert letter.content.startswith(b"%PDF")
+    assert letter.headers["Content-Disposition"].startswith("attachment; ")
+    proofs = await preserved.visitor.get(f"{base}/proofs")
+    bag = await preserved.visitor.fetch(proofs, f"{base}/evidence", to="The court", purpose="proceedings")
+    assert bag.content.startswith(b"PK")
+    refused = await preserved.visitor.fetch(proofs, f"{base}/evidence", to="", purpose="proceedings")
+    assert refused.status != 200
+    copy = {"copy": "yes", "to": "The court", "purpose": "proceedings", "redact": "authority.telephone=privacy"}
+    page = await preserved.visitor.get(f"{base}/letter")
+    assert (await preserved.visitor.fetch(page, f"{base}/letter", **copy)).content.startswith(b"%PDF")
+    records = await preserved.jp.office.records()
+    assert {"print", "bag.sealed"} <= {record.act for _, record in records}
+
+
+async def test_consent_is_asked_given_and_refused_on_pages(received: Two) -> None:
+    path = f"/cases/{received.asked}/do/ask-consent"
+    asked = await received.visitor.send(
+        await received.visitor.get(path), path, purpose="For the trial.", **{"action": "proceedings"}
+    )
+    assert asked.path.endswith("?done=case-sent")
+    own = (await received.jp.messages.send(request())).id
+    await received.exchange()
+    await received.fr.replies.ask_consent(own, Action.PROCEEDINGS, [], "For our trial.")
+    await received.exchange()
+    for act, fields in (
+        ("refuse-consent", {"reason": "The investigation goes on."}),
+        ("give-consent", {"conditions": "Not in public"}),
+    ):
+        path = f"/cases/{own}/do/{act}"
+        form = await received.visitor.get(path)
+        assert form.status == 200
+        done = await received.visitor.send(form, path, **fields)
+        assert done.path.endswith("?done=case-sent") or 'role="alert"' in done.text
+    assert "consent.reply" in await types(received.jp, own)
+
+
+async def test_a_message_that_may_still_arrive_is_not_sent_anew_and_nothing_waits_is_said(preserved: Two) -> None:
+    path = f"/messages/{preserved.asked}/do/resend"
+    refused = await preserved.visitor.send(await preserved.visitor.get(path), path)
+    assert refused.status != 200
+    assert 'role="alert"' in refused.text
+    nothing = await preserved.visitor.get(f"/cases/{preserved.asked}/do/give-consent")
+    assert nothing.status != 200
+    assert 'role="alert"' in nothing.text
+
+
+async def test_an_officer_without_the_role_sees_what_it_may_and_is_refused_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.unit.exchange.test_officers import LEE, SECRETS, staffed
+
+    async with two(tmp_path, monkeypatch, staffed, signs_in=("han", SECRETS["han"].decode())) as both:
+        both.asked = (await both.fr.messages.send(request(to=[str(JP)]))).id
+        await both.exchange()
+        assert (await both.visitor.get(f"/messages/{both.asked}")).status == 200
+        path = f"/cases/{both.asked}/do/acknowledge"
+        refused = await both.visitor.send(await both.visitor.get(path), path, will_answer="yes", eta="+8h")
+        assert refused.status == 403
+        assert "acknowledgement" not in await types(await both.pages.service.desk(LEE), both.asked)

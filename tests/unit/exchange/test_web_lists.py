@@ -9,27 +9,15 @@ from pathlib import Path
 import pytest
 
 from exchange.desk.desk import Desk
-from exchange.office.officers import Login, Role, key_file, new_officer_key, waiting_key_file
-from exchange.settings import OfficeSettings
+from exchange.office.officers import Login
 from keys.directory.cards import OfficeHours, Weekday
-from keys.secrets.keystore import FAST
 from tests.worlds.desks import FR, JP, World, request
 from tests.worlds.web_desk import Pages, Visitor, web_serving
+from tests.worlds.web_office import RTL, secret, staffed_desk
 
 pytestmark = pytest.mark.outside
 
 HOSTILE = "<img src=x onerror=alert(1)>'\""
-RTL = "مكتب الجرائم السيبرانية"
-ROLES = {
-    "boss": (Role.ADMINISTRATOR, Role.READER),
-    "kim": (Role.DRAFTER, Role.RELEASER),
-    "lee": (Role.RELEASER, Role.READER),
-    "han": (Role.READER,),
-}
-
-
-def secret(officer: str) -> bytes:
-    return f"{officer}'s own words".encode()
 
 
 @pytest.fixture
@@ -45,25 +33,7 @@ async def jp(world: World) -> AsyncIterator[Pages]:
 
 @pytest.fixture
 async def staffed(world: World) -> AsyncIterator[Pages]:
-    """jp's office with officers: boss administrates, kim drafts and releases, lee releases, han reads."""
-    folder = world.home(JP) / "officers"
-
-    async def add(desk: Desk, officer: str) -> None:
-        key = new_officer_key(folder, officer, secret(officer), FAST, world.clock())
-        await desk.office.add_officer(officer, officer.title(), "Inspector", frozenset(ROLES[officer]), key)
-
-    world.change_settings(JP, office=OfficeSettings(four_eyes=("all",)))
-    async with world.open(JP) as desk:
-        await add(desk, "boss")
-    async with world.open(JP, Login("boss", secret("boss"))) as desk:
-        for officer in ("kim", "lee", "han"):
-            await add(desk, officer)
-    async with world.open(JP, Login("kim", secret("kim"))) as desk:
-        await desk.office.change_own_key(
-            new_officer_key(folder, "kim", secret("kim"), FAST, world.clock(), waiting=True)
-        )
-    waiting_key_file(folder, "kim").replace(key_file(folder, "kim"))
-    async with web_serving(world, JP) as made:
+    async with staffed_desk(world) as made:
         yield made
 
 
@@ -330,3 +300,41 @@ async def test_a_page_of_records_finds_its_own_among_many_and_says_where_it_stop
     assert found == everything
     none = await desk.office.records_page(lambda record: False, limit=2)
     assert (none.records, none.before) == ([], len(everything) - 6)
+
+
+async def test_an_administrator_registers_officers_and_lets_them_leave_and_nobody_else_does(staffed: Pages) -> None:
+    async with AsyncExitStack() as stack:
+        boss, han = await signed_in(stack, staffed, "boss"), await signed_in(stack, staffed, "han")
+        seen = await han.get("/officers")
+        assert "for the role administrator" in seen.text
+        assert "/officers/leave" not in {form.action for form in seen.forms()}
+        page = await boss.get("/officers")
+        typed = {"officer": "ito", "name": HOSTILE, "job_title": "Inspector", "role": "reader", "passphrase": "one two"}
+        wrong = await boss.send(page, "/officers", **typed, passphrase_again="another")
+        assert (wrong.status, "one two" in wrong.text) == (400, False)
+        added = await boss.send(page, "/officers", **typed, passphrase_again="one two")
+        assert "The officer is registered" in added.text
+        assert "<img" not in added.text
+        leave = next(
+            form for form in added.forms() if form.action == "/officers/leave" and form.fields["officer"] == "ito"
+        )
+        assert (await boss.post(leave.action, leave.fields)).status == 400  # not by one click
+        assert "has left" in (await boss.post(leave.action, {**leave.fields, "agree": "1"})).text
+
+
+async def test_a_case_is_erased_by_an_administrator_who_means_it(world: World, staffed: Pages) -> None:
+    async with world.open(FR) as fr:
+        await fr.messages.send(request(to=[str(JP)]))
+    desk = await staffed.service.desk(Login("boss", secret("boss")))
+    await desk.messages.sync()
+    (row,) = await desk.messages.inbox()
+    async with AsyncExitStack() as stack:
+        boss, han = await signed_in(stack, staffed, "boss"), await signed_in(stack, staffed, "han")
+        typed = {"case": str(row.id), "ground": "ordered", "agree": "1"}
+        refused = await han.send(await han.get("/erasure"), "/erasure/case", **typed)
+        assert refused.status == 403
+        page = await boss.get("/erasure?look=1")
+        assert "No case is due." in page.text
+        assert (await boss.send(page, "/erasure/case", **{**typed, "agree": ""})).status == 400
+        assert "Erased for good" in (await boss.send(page, "/erasure/case", **typed)).text
+        assert "Erased for good" in (await boss.send(page, "/erasure/due", refused="1", agree="1")).text

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import base64
+import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pyotp
 import pytest
+from pydantic import ValidationError
 
 from exchange.office.officers import Login
+from exchange.settings import WebSettings
+from exchange.web.server import tls_of
 from exchange.web.signin.access import PRF_BYTES, unwrap_seed, wrap_seed
 from exchange.web.signin.codes import GOOD_FOR_S, MAX_TRIES, OneTimeCodes, read_code
 from exchange.web.signin.kept import FormBox, KeptForm
 from exchange.web.signin.limits import FREE, LONGEST_WAIT_S, MOST_A_MINUTE, Guesses, wait_s
 from exchange.web.signin.sessions import ENDED_S, LONGEST_S, WebSessions
 from exchange.web.signin.totp import STEP_S, step_of
-from protocol.errors import FormError, PasskeyError, SignInError, SignInLaterError, SignInNeededError
-from tests.worlds.desks import JP, NOW, World
+from keys.transport.tls import make_certificate
+from protocol.errors import FormError, PasskeyError, SettingsError, SignInError, SignInLaterError, SignInNeededError
+from tests.worlds.desks import JP, NOW, PASSPHRASE, World
 from tests.worlds.web_desk import OFFICER, OFFICER_PASSPHRASE, Pages, add_officer, web_serving, with_officers
 
 SEED = bytes(range(32))
@@ -422,3 +429,68 @@ def test_what_was_typed_is_sealed_to_the_officer_without_what_is_secret() -> Non
     sealed = own.seal(form)
     assert sealed is not None
     assert own.open(sealed, b"") == form
+
+
+# --- Beyond this machine ---------------------------------------------------------------------------------------------
+
+
+def test_pages_beyond_this_machine_want_tls_and_a_key_that_is_the_desks_alone(tmp_path: Path) -> None:
+    identity = make_certificate("desk.police.example", ["desk.police.example"], NOW)
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    certificate.write_text(ssl.DER_cert_to_PEM_cert(identity.certificate))
+    key.write_bytes(identity.key_pem)
+    whole = {"name": "desk.police.example", "certificate": str(certificate), "key": str(key)}
+    for missing in ({"listen": "0.0.0.0"}, {"listen": "::"}, {"name": "desk.police.example"}, {"listen": "nowhere"}):  # noqa: S104
+        with pytest.raises(ValidationError):
+            WebSettings.model_validate(missing)
+    for name in (
+        "localhost",
+        "desk.police.example:443",
+        "desk police",
+        "https://x.example",
+        "x..example",
+        "-x.example",
+    ):
+        with pytest.raises(ValidationError):
+            WebSettings.model_validate({**whole, "name": name})
+    key.chmod(0o640)
+    with pytest.raises(SettingsError, match="read by others"):
+        tls_of(WebSettings.model_validate({**whole, "listen": "0.0.0.0"}))  # noqa: S104
+    key.chmod(0o600)
+    context = tls_of(WebSettings.model_validate(whole))
+    assert context is not None
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_3
+    key.write_text("no key")
+    with pytest.raises(SettingsError):
+        tls_of(WebSettings.model_validate(whole))
+
+
+@pytest.mark.outside
+async def test_by_tls_the_cookie_is_of_that_host_alone_and_plain_http_gets_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path, monkeypatch)
+    identity = make_certificate("desk.police.example", ["desk.police.example"], NOW)
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    certificate.write_text(ssl.DER_cert_to_PEM_cert(identity.certificate))
+    key.touch(0o600)
+    key.write_bytes(identity.key_pem)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    settings = {"name": "desk.police.example", "certificate": str(certificate), "key": str(key), "port": port}
+    world.change_settings(JP, web=WebSettings.model_validate(settings))
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    trusting.check_hostname = False  # it is asked at an address of this machine
+    async with web_serving(world, JP) as pages, aiohttp.ClientSession() as browser:
+        assert pages.origin == f"https://desk.police.example:{port}"
+        headers = {"Host": f"desk.police.example:{port}", "Origin": pages.origin, "Sec-Fetch-Site": "same-origin"}
+        typed = {"officer": "", "passphrase": PASSPHRASE.decode()}
+        url = f"https://127.0.0.1:{port}/sign-in"
+        async with browser.post(url, data=typed, headers=headers, ssl=trusting, allow_redirects=False) as answer:
+            assert answer.status == 303
+            assert "max-age" in answer.headers["Strict-Transport-Security"]
+            given = [one for one in answer.headers.getall("Set-Cookie") if one.startswith("__Host-comity=")]
+            assert all(word in given[0] for word in ("Secure", "HttpOnly", "SameSite=Strict", "Path=/"))
+            assert "Domain" not in given[0]
+        with pytest.raises(aiohttp.ClientError):
+            await browser.get(f"http://127.0.0.1:{port}/sign-in", headers=headers)

@@ -111,6 +111,7 @@ OTHERS = {
     *(("comity audit trace", "proofs"), ("comity audit reconcile", "proofs"), ("comity audit report", "out")),
     *(("comity audit policy", "out"), ("comity audit prove", "mirror"), ("comity-node init", "directory_folder")),
     *(("comity-node bootstrap", "out"), ("comity-node backup", "folder"), ("comity-node restore", "folder")),
+    ("comity-node backup-check", "folder"),
     *(("comity-node restore", "into"), ("comity-node keys create", "keystore"), ("comity-node bundle export", "file")),
     *(("comity-node bundle export", "files_folder"), ("comity-node bundle import", "files_folder")),
     *(("comity bundle export", "files_folder"), ("comity bundle import", "files_folder")),
@@ -299,6 +300,7 @@ comity audit mirror|MIRROR|jp --into FILE --home HOME
 comity audit verify|MIRROR|jp=FILE --home HOME
 comity audit prove|MIRROR|jp --offline --mirror FILE --home HOME
 comity-node restore|BACKUP|FILE --into NEW
+comity-node backup-check|BACKUP|NODE FILE
 comity-node log verify-tiles|MIRROR|NODE FILE
 comity-node log import-entries|MIRROR|NODE FILE
 comity-node federation status|DIRECTORY|FILE

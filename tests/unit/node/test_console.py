@@ -186,7 +186,10 @@ async def test_large_slow_and_strange_forms_are_refused(world: World, monkeypatc
     monkeypatch.setattr(console_app, "FORM_WITHIN_S", 0.05)
     node = world.nodes["jp"]
     host = urlsplit(node.console.address).netloc
-    head = f"POST /sign-in HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nSec-Fetch-Site: same-origin\r\nConnection: close\r\n"
+    head = (
+        f"POST /sign-in HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\n"
+        "Sec-Fetch-Site: same-origin\r\nConnection: close\r\n"
+    )
     form = "Content-Type: application/x-www-form-urlencoded\r\n"
     async with stranger(node) as visitor:
         assert (await visitor.post("/sign-in", {"code": "A" * 20_000})).status == 413

@@ -1,0 +1,182 @@
+"""The duty board and a case in a real browser: an emergency that arrives, is called back and answered; the answer grid
+by the keyboard alone; and all pages of a case in three scripts, on a telephone and in the dark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
+
+from exchange.office.officers import Login
+from protocol.lifecycle.preservation import PreservationCase
+from tests.unit.exchange.test_web_answer import FORGED, NUMBER, emergency, with_number
+from tests.unit.exchange.test_web_case import Two, types
+from tests.worlds.browser import axe, browser, overflows, picture, window
+from tests.worlds.desks import FR, JP, PASSPHRASE, World, request
+from tests.worlds.web_desk import Visitor, web_serving
+
+pytestmark = [pytest.mark.outside, pytest.mark.asyncio(loop_scope="module")]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def chrome() -> AsyncIterator[Browser]:
+    async with browser() as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Two]:
+    """Japan with pages, France with a desk; France asked for a preservation."""
+    world = World(tmp_path, monkeypatch)
+    with_number(world)
+    async with AsyncExitStack() as stack:
+        fr = await stack.enter_async_context(world.open(FR))
+        pages = await stack.enter_async_context(web_serving(world, JP))
+        jp = await pages.service.desk(Login())
+        visitor: Visitor = await stack.enter_async_context(pages.visitor())
+        made = Two(world, pages, visitor, fr, jp)
+        made.asked = (await fr.messages.send(request(to=[str(JP)], own_reference="PARIS-2026-0471"))).id
+        await made.exchange()
+        yield made
+
+
+@asynccontextmanager
+async def signed_in(
+    chrome: Browser, both: Two, language: str = "en", *, width: int = 1440, dark: bool = False
+) -> AsyncIterator[Page]:
+    async with window(chrome, language, width=width, dark=dark) as opened:
+        page = await opened.new_page()
+        await page.goto(f"{both.pages.origin}/sign-in")
+        await page.fill("form[action='/sign-in'] [name=passphrase]", PASSPHRASE.decode())
+        await page.press("form[action='/sign-in'] [name=passphrase]", "Enter")
+        await page.wait_for_url(f"{both.pages.origin}/")
+        yield page
+
+
+async def test_an_emergency_arrives_rings_and_is_called_back_and_answered(chrome: Browser, both: Two) -> None:
+    async with signed_in(chrome, both) as page:
+        await expect(page.get_by_text("Live", exact=True)).to_be_visible()
+        other = await page.context.new_page()  # the same officer reads a case meanwhile
+        await other.goto(f"{both.pages.origin}/cases/{both.asked}")
+        asked = await emergency(both)
+        await expect(other).to_have_title("(1) NEW EMERGENCY · Preservation request from France · 24-7@jp")
+        assert both.pages.desk.following.followers == {both.pages.desk.sessions.of(None)[0].name: 1}
+        await other.close()
+        # Nobody loads the page anew: the lane fills, the title says it, and it is read out.
+        card = page.locator("#lane-emergencies + article, section:has(#lane-emergencies) article").first
+        await expect(card.get_by_text("30 min left")).to_be_visible()
+        await expect(page).to_have_title("(1) NEW EMERGENCY · Duty board · 24-7@jp")
+        await expect(card.get_by_text(NUMBER)).to_be_visible()
+        await expect(card.get_by_text("The message names another number: do not call it.")).to_be_visible()
+        await page.screenshot(path=picture("board"), full_page=True)
+        assert await axe(page) == []
+        await card.get_by_role("link", name="I called: record it").click()
+        await expect(page.locator("s", has_text=FORGED)).to_be_visible()
+        await page.screenshot(path=picture("call"), full_page=True)
+        assert await axe(page) == []
+        await page.get_by_label("They said that it is theirs", exact=True).check()
+        await page.get_by_label("Who answered the call").fill("Marc Petit")
+        await page.get_by_role("button", name="Record the call").click()
+        await expect(page.locator("#done")).to_have_text("Recorded.")
+        await page.get_by_role("link", name="Answer", exact=True).click()
+        await page.locator("[id='f.text']").fill("The subscriber is Jean Dupont, rue de Lyon 1.")
+        await page.screenshot(path=picture("answer-data"), full_page=True)
+        assert await axe(page) == []
+        await page.get_by_role("button", name="Send the answer").last.click()
+        await expect(page.locator("#done")).to_contain_text("Sent.")
+        await page.screenshot(path=picture("case-emergency"), full_page=True)
+        assert await axe(page) == []
+    assert "answer" in await types(both.jp, asked)
+
+
+async def test_a_locked_page_rings_and_shows_references_and_clocks_alone(chrome: Browser, both: Two) -> None:
+    async with signed_in(chrome, both) as page:
+        await expect(page.get_by_text("Live", exact=True)).to_be_visible()
+        await page.get_by_role("button", name="Lock").click()
+        await expect(page.get_by_role("heading", name="Locked")).to_be_visible()
+        await expect(page.get_by_text("PARIS-2026-0471")).to_be_visible()
+        await emergency(both)
+        await expect(page.get_by_text("P-9", exact=True)).to_be_visible()
+        await expect(page).to_have_title("(1) NEW EMERGENCY · Locked · 24-7@jp")
+        assert not await page.get_by_text("France").count()
+        await page.screenshot(path=picture("board-locked"), full_page=True)
+        assert await axe(page) == []
+        await page.goto(f"{both.pages.origin}/?wall=1")
+        await expect(page.get_by_text("P-9", exact=True)).to_be_visible()
+        await page.screenshot(path=picture("board-wall"), full_page=True)
+        assert await axe(page) == []
+
+
+async def test_all_targets_are_answered_with_the_keyboard_alone(chrome: Browser, both: Two) -> None:
+    async with signed_in(chrome, both) as page:
+
+        async def to(name: str) -> None:
+            """Move on with the key alone until the focus is on what is called so."""
+            for _ in range(80):
+                await page.keyboard.press("Tab")
+                focused = await page.evaluate(
+                    "(document.activeElement.labels?.[0] ?? document.activeElement).textContent.trim()"
+                )
+                if focused.startswith(name):
+                    return
+            raise AssertionError(f"{name} cannot be reached")
+
+        await page.keyboard.press("Tab")
+        await page.keyboard.press("Enter")  # skip to the content
+        await to("Acknowledge the request")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("heading", name="Where it stands")).to_be_visible()
+        await to("Answer for the targets")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("heading", name="Answer for the targets")).to_be_visible()
+        await to("Result for every target")
+        await page.keyboard.type("Pres")
+        await to("Fill it in")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("[name='t2.result']")).to_have_value("preserved")
+        await to("Our reference")
+        await page.keyboard.type("NPA-77")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#done")).to_contain_text("Sent.")
+    case = await both.jp.cases.case(both.asked)
+    assert isinstance(case, PreservationCase)
+    assert {str(target.state) for target in case.targets} == {"preserved"}
+
+
+@pytest.mark.parametrize(("language", "dark"), [("en", True), ("ar", False), ("zh", False)])
+async def test_every_page_of_a_case_reads_in_each_script_on_a_telephone_and_in_the_dark(
+    chrome: Browser, both: Two, language: str, dark: bool
+) -> None:
+    await emergency(both)
+    own = (await both.jp.messages.send(request())).id
+    await both.exchange()
+    case, message = f"/cases/{both.asked}", f"/messages/{both.asked}"
+    paths = {
+        "board": "/",
+        "wall": "/?wall=1",
+        "case": case,
+        "message": message,
+        "answer": f"{case}/answer",
+        "case-own": f"/cases/{own}",
+        "proofs": f"{message}/proofs",
+        "letter": f"{message}/letter",
+        "files": f"{message}/files",
+        "call": f"{message}/call",
+        "acknowledge": f"{case}/do/acknowledge",
+        "decision": f"{case}/reply/decision",
+        "close": f"/cases/{own}/do/close",
+        "correct": f"/messages/{own}/correct",
+        "refused": f"/cases/{own}/answer",
+    }
+    async with signed_in(chrome, both, language, width=360, dark=dark) as page:
+        for name, path in paths.items() if language == "ar" else list(paths.items())[:5]:
+            await page.goto(both.pages.origin + path)
+            assert await axe(page) == [], name
+            assert not await overflows(page), name
+            await page.screenshot(path=picture(f"{name}-{language}"), full_page=True)
+        assert (await page.evaluate("document.documentElement.dir")) == ("rtl" if language == "ar" else "ltr")

@@ -1,0 +1,188 @@
+"""The auditor's view in a browser: what it shows of verified mirrors, and who may see it."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+import pytest
+
+from exchange.audit.verify import LogMirror, verify_mirror
+from exchange.audit.witnessing import witnessed
+from exchange.audit_pages.logs import AuditedLogs, SeenLog
+from exchange.audit_pages.server import audit_site
+from exchange.audit_pages.site import AuditSite
+from protocol.log.layout import entries_path
+from protocol.log.proof import decode_tlog_proof
+from tests.interop.go_log import write_log
+from tests.worlds.desks import FR, JP, World, request
+
+pytestmark = pytest.mark.outside
+
+
+@dataclass
+class View:
+    """A running view, and who looks at it."""
+
+    site: AuditSite
+    folder: Path
+    message: str
+    session: aiohttp.ClientSession
+
+    async def ask(
+        self, path: str, fields: dict[str, str] | None = None, **headers: str
+    ) -> tuple[int, str, dict[str, str]]:
+        raw, status, got = await self.bytes_of(path, fields, **headers)
+        return status, raw.decode("utf-8", "replace"), got
+
+    async def bytes_of(
+        self, path: str, fields: dict[str, str] | None = None, **headers: str
+    ) -> tuple[bytes, int, dict[str, str]]:
+        own = {"Host": urlsplit(self.site.origin).netloc, "Sec-Fetch-Site": "same-origin"}
+        if fields is not None:
+            own["Origin"] = self.site.origin
+        named = {**own, **{name.replace("_", "-"): value for name, value in headers.items()}}
+        method = "GET" if fields is None else "POST"
+        url = f"http://127.0.0.1:{urlsplit(self.site.origin).port}{path}"
+        async with self.session.request(method, url, data=fields, headers=named, allow_redirects=False) as answer:
+            return await answer.read(), answer.status, dict(answer.headers)
+
+    async def sign_in(self) -> None:
+        status, _text, _headers = await self.ask("/sign-in", {"code": self.site.codes.make()})
+        assert status == 303
+
+    async def page(self, path: str) -> str:
+        status, text, _headers = await self.ask(path)
+        assert status == 200, text[:500]
+        return text
+
+    async def send(self, page: str, action: str) -> int:
+        token = re.search(rf'action="{action}".*?name="_token" value="([0-9a-f]+)"', await self.page(page), re.DOTALL)
+        assert token is not None
+        status, _text, _headers = await self.ask(action, {"_token": token[1]})
+        return status
+
+
+@pytest.fixture
+async def view(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[View]:
+    monkeypatch.setattr("exchange.audit_pages.signin._WRONG_S", 0)
+    world = World(tmp_path / "world", monkeypatch)
+    async with world.open(JP) as tokyo, world.open(FR) as paris:
+        sent = await tokyo.messages.send(request())
+        await paris.messages.sync()
+        directory = tokyo.directory
+    for name, node in world.nodes.items():
+        write_log(tmp_path / name, node.log.checkpoint(), node.log.tree, node.log._tiles, node.log.leaves)
+
+    def verified() -> tuple[SeenLog, ...]:
+        found = []
+        for name in ("jp", "fr"):
+            log = verify_mirror(LogMirror(tmp_path / name, name, directory.log_verifier(name)), directory)
+            found.append(SeenLog(log, witnessed(log, directory, world.clock()), world.clock()))
+        return tuple(found)
+
+    async def again() -> tuple[SeenLog, ...]:
+        return verified()
+
+    async with (
+        audit_site(JP, AuditedLogs(verified(), again), world.clock) as site,
+        aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session,
+    ):
+        yield View(site, tmp_path, str(sent.id), session)
+
+
+PAGES = ("/", "/logs/jp", "/logs/jp/0", "/message", "/findings", "/reconcile", "/report.html")
+
+
+async def test_without_the_code_no_page_is_shown_and_a_code_is_good_once(view: View) -> None:
+    for path in (*PAGES, "/logs/jp/0/proof", "/message/proofs?id=x", "/reconcile/proofs"):
+        status, _text, headers = await view.ask(path)
+        assert (status, headers["Location"]) == (303, "/sign-in")
+    code = view.site.codes.make()
+    assert (await view.ask("/sign-in", {"code": "0000-0000-0000"}))[0] == 403
+    assert (await view.ask("/sign-in", {"code": code.lower()}))[0] == 303
+    view.session.cookie_jar.clear()
+    assert (await view.ask("/sign-in", {"code": code}))[0] == 403
+
+
+async def test_a_page_of_another_name_or_site_gets_nothing_and_does_nothing(view: View) -> None:
+    await view.sign_in()
+    port = urlsplit(view.site.origin).port
+    status, text, _headers = await view.ask("/", Host=f"127.0.0.1:{port}")
+    assert status == 421
+    assert "jp" not in text
+    assert (await view.ask("/verify", {}))[0] == 403
+    assert (await view.ask("/verify", {}, Origin="http://elsewhere.localhost"))[0] == 403
+    assert await view.send("/", "/verify") == 303
+
+
+async def test_every_page_says_what_its_logs_hold_and_nothing_of_it_is_kept_by_the_browser(view: View) -> None:
+    await view.sign_in()
+    for path in PAGES:
+        status, text, headers = await view.ask(path)
+        assert status == 200, text[:300]
+        assert headers["Cache-Control"] == "no-store"
+        assert "script-src 'self'" in headers["Content-Security-Policy"]
+    assert "Verified, no findings." in await view.page("/")
+    shown = await view.page("/logs/jp?event=SubmissionAcceptance")
+    assert shown.count("/message?id=") == 1
+    assert "Both logs tell the same." in await view.page("/reconcile?pair=jp:fr")
+
+
+async def test_a_message_is_followed_through_both_logs_and_its_proofs_hold_by_themselves(view: View) -> None:
+    await view.sign_in()
+    shown = await view.page(f"/message?id={view.message}")
+    assert "SubmissionAcceptance" in shown
+    assert ">fr:" in shown
+    content, status, _headers = await view.bytes_of(f"/message/proofs?id={view.message}")
+    assert status == 200
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        names = archive.namelist()
+        assert {name.partition("-")[0] for name in names} == {"jp", "fr"}
+        for name in names:
+            if name.endswith(".tlog-proof"):
+                assert decode_tlog_proof(archive.read(name)).index == int(name.split("-")[1].split(".")[0])
+                assert name.replace(".tlog-proof", ".entry") in names
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/logs/zz", 404),
+        ("/logs/jp/99999999", 404),
+        ("/logs/jp/-1", 400),
+        ("/logs/jp?from=x", 400),
+        ("/logs/jp?event=<b>", 400),
+        ("/message?id=<script>alert(1)</script>", 400),
+        ("/message/proofs?id=1", 400),
+        ("/reconcile?pair=jp:jp", 400),
+        ("/reconcile?pair=jp:zz", 404),
+        ("/reconcile?pair=jp:fr&since=yesterday", 400),
+        ("/report.exe", 404),
+        ("/logs/jp?from=" + "9" * 300, 400),
+    ],
+)
+async def test_a_wrong_address_is_refused_with_its_cause_and_shown_as_text(view: View, path: str, status: int) -> None:
+    await view.sign_in()
+    answered, text, _headers = await view.ask(path)
+    assert answered == status, text[:500]
+    assert 'role="alert"' in text
+    assert "<script>alert" not in text
+    assert "Traceback" not in text
+
+
+async def test_a_mirror_that_lost_entries_is_said_to_be_partial_on_every_page(view: View) -> None:
+    await view.sign_in()
+    log = view.site.logs.of("fr").log
+    (view.folder / "fr" / entries_path(0, log.tree.size % 256 or 256)).unlink()
+    assert await view.send("/", "/verify") == 303
+    for path in ("/", "/logs/fr", "/findings", "/reconcile?pair=jp:fr", f"/message?id={view.message}"):
+        assert "The mirror of fr is partial." in await view.page(path)
+    assert "missing-entries" in await view.page("/findings")
+    assert "only its hash is known here" in await view.page("/logs/fr/0")
