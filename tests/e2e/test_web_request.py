@@ -58,8 +58,8 @@ class Officer:
 
 @pytest.fixture
 async def pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pages]:
-    monkeypatch.setenv("TZ", "Asia/Tokyo")
     world = World(tmp_path, monkeypatch)
+    world.publish(world.cards[JP].model_copy(update={"time_zone": "Asia/Tokyo", "updated_at": world.clock()}))
     world.change_settings(JP, authority=AuthoritySettings(telephone="+81350000247"))
     async with web_serving(world, JP) as made:
         yield made

@@ -39,8 +39,8 @@ FACTS = {"facts": "Somebody entered the payment system."}
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setenv("TZ", "Asia/Tokyo")
     made = World(tmp_path, monkeypatch)
+    made.publish(made.cards[JP].model_copy(update={"time_zone": "Asia/Tokyo", "updated_at": made.clock()}))
     made.change_settings(JP, authority=AuthoritySettings(telephone="+81350000247"))
     return made
 
