@@ -15,7 +15,7 @@ from exchange.text.labels import code_label, status_label
 from exchange.views import SendStatus
 from exchange.web.calls import Page, PageCall
 from exchange.web.request.beside import as_they_read, both_laws, hints_shown, nation_at, nations_of
-from exchange.web.request.drafts import OpenDraft, kept_draft, open_draft, revision_of
+from exchange.web.request.drafts import OpenDraft, kept_draft, open_draft, opened, revision_of
 from exchange.web.request.steps import frame, same_cases
 from exchange.wizard.sections import page_with
 from keys.local.translation import _
@@ -88,6 +88,19 @@ async def sent(call: PageCall) -> web.StreamResponse:
         kind=code_label("message_type", kept.type),
         emergency=kept.type == "emergency.request",
     )
+
+
+async def drop(call: PageCall) -> web.StreamResponse:
+    """Throw a draft away."""
+    desk = await call.desk()
+    kept = await kept_draft(call)
+    try:
+        await desk.office.drop_draft(str(kept.id))
+    except ComityError as problem:
+        if not kept.is_written:
+            raise
+        return await _checked(call, await opened(call, kept), problem)
+    return call.go("/drafts?done=draft-dropped")
 
 
 # --- Inside ---
@@ -183,4 +196,5 @@ PAGES = (
     Page("GET", "/drafts/{draft}/check", check),
     Page("POST", "/drafts/{draft}/send", send),
     Page("GET", "/drafts/{draft}/sent", sent),
+    Page("POST", "/drafts/{draft}/drop", drop),
 )
