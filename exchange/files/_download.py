@@ -26,6 +26,7 @@ from exchange.store.files import FileTransfer, TransferState
 from exchange.store.rows import MessageRef, PendingStatement
 from protocol.errors import (
     ComityError,
+    DirectoryUnavailableError,
     ErasedError,
     FileByHashOnlyError,
     FileNotHereError,
@@ -162,7 +163,11 @@ class Downloading:
         from keys.directory.carried_signatures import hands_that_hold  # only what was carried needs it
 
         now, given = self._context.clock(), (*transfer.hands, *coming.hands)
-        return hands_that_hold(given, coming.about.digest, self._context.directory, now) or transfer.hands
+        try:
+            directory = self._context.directory
+        except DirectoryUnavailableError:  # a desk that is new, and by files: nobody's key is known yet
+            return transfer.hands
+        return hands_that_hold(given, coming.about.digest, directory, now) or transfer.hands
 
     async def _follow(self, coming: _Coming, missing: Sequence[Ranges], telling: tuple[Meter, TransferBook]) -> None:
         """Fetch what the node holds, and what comes there meanwhile: files that are still on their way are followed."""
