@@ -16,16 +16,21 @@ from exchange.files.given import names_given
 from exchange.i18n import _
 from exchange.messaging.drafting.cleaning import Removed, cleaned
 from exchange.messaging.drafting.splitting import split_request
+from exchange.office.draft_ids import DRAFT_ID, without_draft_id
 from exchange.text.labels import code_label
 from exchange.text.objects import sent_object
 from exchange.views import Caution, SentMessage
+from exchange.wizard.flow import AS_TYPED
 from protocol.encoding.phrase import phrase
-from protocol.errors import DuplicateRequestError, InvalidMessageError, LawsDifferError
+from protocol.errors import DuplicateRequestError, InvalidMessageError, LawsDifferError, UsageError
 from protocol.messages.parse import check_outgoing
 from protocol.messages.types.forward import Forward, can_be_passed_on
 from protocol.messages.types.information import InformationSpontaneous
 
 Draft = Mapping[str, Any]
+_NOT_UNDERSTOOD = phrase(
+    "something that was typed in the browser is no answer yet: go on with the draft there, or with comity new --draft"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,24 @@ async def send_written(desk: Desk, draft: Draft, *, at_once: bool = False) -> Se
     return await desk.messages.send(draft, at_once=at_once)
 
 
+def parts_of(draft: Draft) -> int:
+    """As how many messages a draft goes: more than one where its targets are too many for one, and nothing is missing."""
+    try:
+        return len(complete(draft, split=True, clean=False)[0])
+    except (InvalidMessageError, UsageError):
+        return 1
+
+
+async def send_in_parts(desk: Desk, draft: Draft) -> None:
+    """As :func:`send_written`, and as several messages where the targets are too many for one."""
+    if parts_of(without_draft_id(draft)) < 2:
+        await send_written(desk, draft)
+        return
+    parts, _removed = complete(without_draft_id(draft), split=True, clean=False)
+    own = {DRAFT_ID: draft[DRAFT_ID]} if DRAFT_ID in draft else {}
+    await desk.messages.send_many([{**part, **own} for part in parts])
+
+
 async def _send(desk: Desk, drafts: Sequence[Draft], checks: SendingChecks) -> list[SentMessage]:
     unless, at_once = checks.unless_duplicate, checks.at_once
     if len(drafts) == 1:
@@ -106,7 +129,8 @@ def complete(
         ]
         before += len(part["targets"]) if len(parts) > 1 else 0
     if problems:
-        raise InvalidMessageError(_("the draft is not complete"), tuple(dict.fromkeys(problems)))
+        told = [(field, rule, _NOT_UNDERSTOOD if field == AS_TYPED else text) for field, rule, text in problems]
+        raise InvalidMessageError(_("the draft is not complete"), tuple(dict.fromkeys(told)))
     return parts, removed
 
 

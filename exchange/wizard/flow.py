@@ -18,7 +18,7 @@ that asks for it: no type is without a wizard, and none forgets what its model w
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -58,6 +58,8 @@ class Wizard:
     situation: Situation
     skipped: frozenset[str] = frozenset()
     more: bool = False
+    # A wizard is a value: what is wrong with its draft is found out once.
+    _found: dict[str, list[Problem]] = field(init=False, default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def begin(cls, message_type: str, situation: Situation, draft: Draft | None = None) -> Wizard:
@@ -88,7 +90,7 @@ class Wizard:
         """The questions of :meth:`steps`, those that have an answer which the draft needs no more, and those that are
         made of what the type still lacks: for whoever shows them all at once.
         """
-        of_type = REQUESTS.get(self.message_type, ())
+        of_type = REQUESTS.get(self.message_type) or REPLIES.get(self.message_type) or ()
         asked = [one for one in of_type if one.needed(self.draft, self.situation) or self._has(one)]
         known = {name for step in of_type for name in step.fields}
         lacking = (self._for(problem) for problem in self.problems() if not _is_of(problem[0], known))
@@ -96,7 +98,7 @@ class Wizard:
 
     def step_named(self, name: str) -> WizardStep | None:
         """The question of that name, whether the draft needs it or not; None for no such."""
-        of_type = REQUESTS.get(self.message_type, ())
+        of_type = REQUESTS.get(self.message_type) or REPLIES.get(self.message_type) or ()
         return next((step for step in (*of_type, *self.all_steps()) if step.name == name), None)
 
     def step_of(self, problem: Problem) -> WizardStep | None:
@@ -180,6 +182,11 @@ class Wizard:
 
     def problems(self) -> list[Problem]:
         """What is missing or wrong in the draft as a whole, by the rules that ask for it."""
+        if "problems" not in self._found:
+            self._found["problems"] = self._problems()
+        return list(self._found["problems"])
+
+    def _problems(self) -> list[Problem]:
         draft = {name: value for name, value in self.draft.items() if name not in PRIVATE}
         found = check_outgoing(draft)
         inner = [one for one in found if self._is_object(one[0])]

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from exchange.text.zones import in_zone
-from exchange.wizard._requests import EMERGENCY, INCIDENT, NOTE, TEST
+from exchange.wizard._requests import EMERGENCY, INCIDENT, NOTE, REQUESTS, TEST
 from exchange.wizard._targets import EACH, targets_of
 from exchange.wizard.flow import Wizard
 from exchange.wizard.question import AnswerKind, Draft, Situation, WizardStep, value_at
@@ -57,7 +57,7 @@ _MINUTES = "60"
 
 def pages_of(message_type: str) -> tuple[WizardPage, ...]:
     """The pages of a type, in order."""
-    return _AT_ONCE.get(message_type, _USUAL)
+    return _AT_ONCE.get(message_type) or (_USUAL if message_type in REQUESTS else (WizardPage("message", _ALL),))
 
 
 def takes_files(message_type: str) -> bool:

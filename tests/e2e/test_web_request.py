@@ -58,8 +58,8 @@ class Officer:
 
 @pytest.fixture
 async def pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pages]:
-    monkeypatch.setenv("TZ", "Asia/Tokyo")
     world = World(tmp_path, monkeypatch)
+    world.publish(world.cards[JP].model_copy(update={"time_zone": "Asia/Tokyo", "updated_at": world.clock()}))
     world.change_settings(JP, authority=AuthoritySettings(telephone="+81350000247"))
     async with web_serving(world, JP) as made:
         yield made
@@ -112,6 +112,12 @@ async def test_a_new_officer_sends_a_valid_request_in_few_steps_and_nothing_type
         await officer.click("aside button.primary")
         await page.wait_for_url("**/check")
         assert "Nothing is missing." in await page.inner_text("main")
+        await officer.click('nav.parts a[href$="/files"]')
+        file = {"name": "order.pdf", "mimeType": "application/pdf", "buffer": b"x" * 2_000_000}
+        await page.set_input_files("#upload", [file])
+        await officer.click("form[data-upload] button.primary")
+        await page.wait_for_selector("#files :text('order.pdf')")
+        await officer.click("aside a.primary")
         await officer.click('form[action$="/send"] button')
         await page.wait_for_url("**/sent")
         assert officer.steps <= MOST_STEPS, officer.steps
@@ -121,6 +127,7 @@ async def test_a_new_officer_sends_a_valid_request_in_few_steps_and_nothing_type
     content = json.loads((await desk.messages.read(row.id)).content)
     assert [one["identifier"]["kind"] for one in content["targets"]] == ["email", "ipv6", "ipv4"]
     assert content["urgency_reason"] == "They go tomorrow."
+    assert [one["name"] for one in content["attachments"]] == ["order.pdf"]
 
 
 async def test_the_pages_hold_on_a_telephone_and_in_a_language_that_runs_the_other_way(pages: Pages) -> None:

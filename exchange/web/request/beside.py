@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -20,20 +21,21 @@ from protocol.errors import ComityError, InvalidMessageError
 from protocol.messages.parse import complete_message
 
 _SHORT = 90
+MOST_TARGETS = 50
 _LISTS = frozenset({"budapest", "un", "iccs"})
 _HINT_CODES = {"power_missing": "power", "route": "follow_up_route"}
 
 
 @dataclass(frozen=True, slots=True)
 class AsTheyRead:
-    """A draft in the recipient's language: ``nation`` and ``language`` by name; ``whole``: nothing is missing."""
+    """A draft in the recipient's language: ``nation`` and ``language`` by name; ``left``: targets that are not shown."""
 
     nation: str
     tag: str
     direction: str
     language: str
     lines: tuple[ReadLine, ...]
-    whole: bool
+    left: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,24 +83,26 @@ def nations_of(draft: OpenDraft) -> list[str]:
 
 
 def as_they_read(draft: OpenDraft, *, whole: bool = False) -> AsTheyRead:
-    """The draft as its first recipient will read it; of one that lacks something, what there is."""
+    """The draft as its first recipient will read it: its main facts, or (``whole``) all of it where nothing is missing.
+
+    Of many targets the first are shown, and it is said how many are not.
+    """
     wizard = draft.form.wizard
     theirs = wizard.read_in()
     to = [str(one) for one in wizard.draft.get("to") or ()]
-    nation = nation_named(draft, to[0]) if to else ""
     named = code_label("language", theirs)
-    complete = True
+    content, left = wizard.message_draft(), 0
+    if isinstance(targets := content.get("targets"), list) and whole:
+        content, left = {**content, "targets": targets[:MOST_TARGETS]}, max(0, len(targets) - MOST_TARGETS)
     with speaking(theirs):
         right = is_right_to_left()
-        try:
-            message = complete_message(wizard.message_draft(), sender=wizard.situation.address)
-            lines = [one for one in read_message(message) if one.path[0] not in ("id", "thread", "sent_at")]
-        except InvalidMessageError:
-            lines, complete = _what_there_is(wizard.draft), False
-    if not whole and complete:
-        with speaking(theirs):
-            lines = _what_there_is(wizard.draft)
-    return AsTheyRead(nation, theirs, "rtl" if right else "ltr", named, tuple(lines), complete)
+        lines = _what_there_is(wizard.draft)
+        if whole:
+            with suppress(InvalidMessageError):
+                message = complete_message(content, sender=wizard.situation.address)
+                lines = [one for one in read_message(message) if one.path[0] not in ("id", "thread", "sent_at")]
+    nation = nation_named(draft, to[0]) if to else ""
+    return AsTheyRead(nation, theirs, "rtl" if right else "ltr", named, tuple(lines), left)
 
 
 async def both_laws(draft: OpenDraft) -> list[BothLaws]:

@@ -9,18 +9,20 @@ from aiohttp import web
 
 from exchange.acts.calls import phone_card_object
 from exchange.acts.drafting import takers_of
-from exchange.acts.sending import may_be_passed_on, send_written
+from exchange.acts.sending import may_be_passed_on, parts_of, send_in_parts
 from exchange.cases.calls import PhoneCard
 from exchange.text.labels import code_label, status_label
 from exchange.views import SendStatus
 from exchange.web.calls import Page, PageCall
 from exchange.web.request.beside import as_they_read, both_laws, hints_shown, nation_at, nations_of
-from exchange.web.request.drafts import OpenDraft, kept_draft, open_draft, revision_of
+from exchange.web.request.drafts import OpenDraft, kept_draft, open_draft, opened, revision_of
 from exchange.web.request.steps import frame, same_cases
 from exchange.wizard.sections import page_with
 from keys.local.translation import _
 from protocol.address import Address
 from protocol.errors import ComityError, DraftChangedError, InvalidMessageError
+from protocol.messages.schema.parts import MAX_TARGETS
+from protocol.messages.schema.problems import Problem
 
 _CHECK = "request/check.html"
 _SENT = "request/sent.html"
@@ -51,10 +53,10 @@ async def send(call: PageCall) -> web.StreamResponse:
         return call.go(f"/drafts/{call.part('draft')}/sent")
     if draft.kept.revision != revision_of(call):
         return await _checked(call, draft, DraftChangedError(_("the draft was saved again since you looked at it")))
-    if draft.form.problems():
+    if _problems(draft):
         return await _checked(call, draft)
     try:
-        await send_written(draft.desk, draft.to_send())
+        await send_in_parts(draft.desk, draft.to_send())
     except ComityError as problem:
         return await _checked(call, draft, problem)
     return call.go(f"{draft.path}/sent")
@@ -90,14 +92,15 @@ async def sent(call: PageCall) -> web.StreamResponse:
 
 async def drop(call: PageCall) -> web.StreamResponse:
     """Throw a draft away."""
-    draft = await open_draft(call)
-    if draft is None:
-        return call.go(f"/drafts/{call.part('draft')}/sent")
+    desk = await call.desk()
+    kept = await kept_draft(call)
     try:
-        await draft.desk.office.drop_draft(str(draft.id))
+        await desk.office.drop_draft(str(kept.id))
     except ComityError as problem:
-        return await _checked(call, draft, problem)
-    return call.go("/?done=draft-dropped")
+        if not kept.is_written:
+            raise
+        return await _checked(call, await opened(call, kept), problem)
+    return call.go("/drafts?done=draft-dropped")
 
 
 # --- Inside ---
@@ -119,6 +122,7 @@ async def _checked(call: PageCall, draft: OpenDraft, problem: ComityError | None
         "again": [],
         "too_long": False,
         "unable": _unable(draft),
+        "parts_count": parts_of(draft.form.wizard.message_draft()),
     }
     if not refusals:
         try:
@@ -134,6 +138,7 @@ async def _checked(call: PageCall, draft: OpenDraft, problem: ComityError | None
 async def _looked_at(draft: OpenDraft) -> dict[str, Any]:
     """What is worth a look in a draft that lacks nothing."""
     whole, desk = draft.form.wizard.message_draft(), draft.desk
+    whole = {**whole, "targets": whole["targets"][:MAX_TARGETS]} if whole.get("targets") else whole
     cautions = await desk.cases.cautions_of_draft(whole)
     return {
         "hints": hints_shown(draft, await desk.cases.compare_laws(whole)),
@@ -143,8 +148,17 @@ async def _looked_at(draft: OpenDraft) -> dict[str, Any]:
     }
 
 
+def _problems(draft: OpenDraft) -> list[Problem]:
+    """What keeps a draft from being sent, perhaps as several messages that hold its targets."""
+    found = draft.form.problems()
+    if found and parts_of(draft.form.wizard.message_draft()) > 1:
+        own = draft.form.wizard.problems()
+        return [one for one in found if one not in own]
+    return found
+
+
 def _refusals(draft: OpenDraft, problem: ComityError | None) -> list[Hindrance]:
-    found = list(draft.form.problems())
+    found = _problems(draft)
     if isinstance(problem, InvalidMessageError):
         found += [one for one in problem.problems if one not in found]
     return [_refusal(draft, one) for one in dict.fromkeys(found)]

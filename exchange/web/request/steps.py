@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import uuid4
 
 from aiohttp import web
 from aiohttp.web_request import FileField
@@ -35,6 +36,7 @@ from exchange.web.request.rows import (
     reported_shown,
     targets_shown,
 )
+from exchange.web.request.windows import ShownPages
 from exchange.wizard.forms import TypedForm, left_lines
 from exchange.wizard.paste import Ask
 from exchange.wizard.question import AnswerKind, AnswerProblem, NoContactKnown
@@ -54,6 +56,8 @@ _CHANGED = "request/changed.html"
 _SAVED = "request/saved.html"
 _ONLY_FILES = "files"
 _CHECK = "check"
+_TRIES = 3
+_SHOWN = ShownPages()
 
 
 async def first(call: PageCall) -> web.StreamResponse:
@@ -76,10 +80,20 @@ async def show(call: PageCall) -> web.StreamResponse:
 
 async def save(call: PageCall) -> web.StreamResponse:
     """Keep what the page holds, and do what its button says."""
-    draft = await open_draft(call)
-    if draft is None:
-        return call.go(f"/drafts/{call.part('draft')}/sent")
-    page = page_named(draft, call.part("page"))
+    for left in reversed(range(_TRIES)):
+        draft = await open_draft(call)
+        if draft is None:
+            return call.go(f"/drafts/{call.part('draft')}/sent")
+        try:
+            return await _saved(call, draft, page_named(draft, call.part("page")))
+        except DraftChangedError as refused:
+            # Somebody saved at this very moment, the page itself perhaps; else another version was there before.
+            if not left or _over(call, draft) != draft.kept.revision:
+                return await _changed(call, draft, refused)
+    raise DraftChangedError
+
+
+async def _saved(call: PageCall, draft: OpenDraft, page: WizardPage) -> web.Response:
     act, is_quiet = call.text("do") or "next", call.text("quiet") == "1"
     given = given_texts(call, draft.form)
     form, problem = draft.form.filled(given), None
@@ -91,18 +105,27 @@ async def save(call: PageCall) -> web.StreamResponse:
     if act == "nations":
         problem = await know_everybody(draft.desk)
     changed = OpenDraft(draft.desk, draft.kept, form, call.now)
+    session, shown, over = call.signed_in().name, call.text("shown"), _over(call, draft)
     try:
-        kept = await changed.keep(form, revision_of(call))
-    except DraftChangedError as refused:
-        return await _changed(call, draft, form, refused, is_quiet=is_quiet)
+        kept = await changed.keep(form, over)
+    except DraftChangedError:
+        raise
     except ComityError as refused:
         return await _shown(call, changed, page, problem=refused)
     after = OpenDraft(draft.desk, kept, form, call.now)
     if is_quiet:
+        _SHOWN.saved(session, draft.id, shown, over, kept.revision)
         return await _quiet(call, after, page)
+    _SHOWN.left(session, draft.id, shown)
     if problem is not None:
         return await _shown(call, after, page, problem=problem)
     return _on(call, after, page, act)
+
+
+def _over(call: PageCall, draft: OpenDraft) -> int:
+    """The revision that a form saves over."""
+    session, shown = call.signed_in().name, call.text("shown")
+    return _SHOWN.revision(session, draft.id, shown, revision_of(call), draft.kept.revision)
 
 
 def _names_nobody_known(form: TypedForm) -> bool:
@@ -174,6 +197,7 @@ def frame(draft: OpenDraft, at: str) -> dict[str, Any]:
     lacking = {name for name, _text in pages} & _pages_lacking(draft)
     return {
         "language_in_words": language_in_words,
+        "shown": uuid4().hex,
         "draft": draft,
         "heading": heading,
         "steps": [(name, text, name not in lacking and name not in (_CHECK, _ONLY_FILES)) for name, text in pages],
@@ -317,20 +341,19 @@ async def _quiet(call: PageCall, after: OpenDraft, page: WizardPage) -> web.Resp
 # --- Two at once ---
 
 
-async def _changed(
-    call: PageCall, draft: OpenDraft, form: TypedForm, problem: DraftChangedError, *, is_quiet: bool
-) -> web.Response:
+async def _changed(call: PageCall, draft: OpenDraft, problem: DraftChangedError) -> web.Response:
     """What was typed here beside what is saved now; nothing was saved."""
-    if is_quiet:
+    if call.text("quiet") == "1":
         return call.page(_SAVED, **{**frame(draft, call.part("page")), "new": [], "conflict": True})
     given = given_texts(call, draft.form)
     rows = []
     for name, text in given.items():
-        step = form.wizard.step_named(name)
-        now = draft.form.shown(step) if step is not None and "." not in name.removeprefix("each.") else ""
+        step = draft.form.wizard.step_named(name)
+        now = draft.form.shown(step) if step is not None else ""
         if step is not None and text.strip() != now.strip():
             rows.append((_(step.prompt), text, now))
-    kept = {name: call.texts(name) for name in dict.fromkeys(call.form) if name not in ("_token", "revision", "quiet")}
+    own = ("_token", "revision", "quiet", "shown")
+    kept = {name: call.texts(name) for name in dict.fromkeys(call.form) if name not in own}
     return call.refused(
         _CHANGED, problem, **frame(draft, call.part("page")), changed=rows, mine=kept, who=draft.kept.drafted_by
     )

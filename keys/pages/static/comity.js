@@ -263,3 +263,33 @@
   /* Where another page listens, nothing tells this one how things are until something changes. */
   navigator.locks.query().then((found) => { if (found.held.some((one) => one.name === "comity-live")) { live(true); refresh(); } });
 })();
+
+/* Files on their way: how far they are. What the answer shows takes the place of the page; without script the form goes
+   as any other. */
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (!(form instanceof HTMLFormElement) || !("upload" in form.dataset)) return;
+  event.preventDefault();
+  const bar = form.querySelector("progress");
+  const button = form.querySelector("button");
+  const request = new XMLHttpRequest();
+  const over = () => { bar.hidden = true; button.disabled = false; };
+  request.open("POST", form.action);
+  request.upload.addEventListener("progress", (sent) => {
+    bar.max = sent.total;
+    bar.value = sent.loaded;
+  });
+  request.addEventListener("load", () => {
+    const main = new DOMParser().parseFromString(request.responseText, "text/html").querySelector("main");
+    if (main === null) { over(); return; }
+    document.querySelector("main").replaceWith(document.adoptNode(main));
+    document.querySelector("#refusal, #files")?.scrollIntoView();
+  });
+  request.addEventListener("error", () => {
+    over();
+    form.querySelector("[data-failed]").hidden = false;
+  });
+  bar.hidden = false;
+  button.disabled = true;
+  request.send(new FormData(form));
+});

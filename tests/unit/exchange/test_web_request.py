@@ -25,7 +25,7 @@ from exchange.wizard.flow import WIZARD_TYPES, Wizard
 from protocol.messages.parse import complete_message
 from tests.hostile.test_four_eyes import login, office_of_two
 from tests.unit.exchange.test_wizard_flow import ANSWERS, answered
-from tests.worlds.desks import FR, JP, World
+from tests.worlds.desks import FR, JP, World, request
 from tests.worlds.web_desk import Pages, Shown, Visitor, web_serving
 
 pytestmark = pytest.mark.outside
@@ -39,8 +39,8 @@ FACTS = {"facts": "Somebody entered the payment system."}
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setenv("TZ", "Asia/Tokyo")
     made = World(tmp_path, monkeypatch)
+    made.publish(made.cards[JP].model_copy(update={"time_zone": "Asia/Tokyo", "updated_at": made.clock()}))
     made.change_settings(JP, authority=AuthoritySettings(telephone="+81350000247"))
     return made
 
@@ -170,6 +170,45 @@ async def test_what_is_asked_of_several_nations_goes_to_each_alone(
         assert sorted(one["to"] for one in sent) == [["24-7@fr"], ["24-7@gh"]]
 
 
+async def test_more_targets_than_one_message_holds_go_as_several(world: World) -> None:
+    targets = [
+        {
+            **request()["targets"][0],
+            "target": f"t{one}",
+            "identifier": {"kind": "domain", "domain": f"x{one}.example.com"},
+        }
+        for one in range(1, 1002)
+    ]
+    async with at_work(world) as (pages, visitor):
+        desk = await desk_of(pages)
+        kept = await desk.messages.save_draft(request(targets=targets))
+        path = f"/drafts/{kept.id}"
+        page = await shown(visitor, f"{path}/targets?from=950")
+        assert "Shown: 951 to 1000 of 1001." in html.unescape(page.text)
+        check = await shown(visitor, f"{path}/check")
+        assert "it goes as several, 2" in html.unescape(check.text)
+        done = await visitor.fill(check, f"{path}/send")
+        assert (done.path, done.status) == (f"{path}/sent", 200), html.unescape(done.text)
+        assert [len(one["targets"]) for one in await sent_by(desk)] == [1000, 1] or [
+            len(one["targets"]) for one in await sent_by(desk)
+        ] == [1, 1000]
+
+
+async def test_a_draft_of_a_reply_is_gone_on_with_and_sent_too(world: World) -> None:
+    async with at_work(world) as (pages, visitor):
+        desk = await desk_of(pages)
+        sent = await desk.messages.send(request())
+        draft = await desk.replies.draft(sent.id, "status.query")
+        kept = await desk.messages.save_draft(json.loads(json.dumps(draft, default=str)))
+        page = await shown(visitor, f"/drafts/{kept.id}")
+        assert page.path.endswith("/message")
+        check = await shown(visitor, f"/drafts/{kept.id}/check")
+        assert check.status == 200
+        dropped = await visitor.fill(check, f"/drafts/{kept.id}/drop")
+        assert dropped.status == 200
+        assert (await desk.messages.saved_draft(str(kept.id))).state == "dropped"
+
+
 async def test_who_cannot_take_a_message_is_named_with_why(world: World) -> None:
     card = world.cards[FR]
     world.publish(card.model_copy(update={"reads": {"note": (1,)}, "updated_at": world.clock()}))
@@ -244,6 +283,23 @@ async def test_two_windows_on_one_draft_save_over_nobody(world: World) -> None:
         assert "The second window." in (await shown(visitor, f"{path}/what")).text
         kept = await (await desk_of(pages)).messages.saved_draft(path.rpartition("/")[2])
         assert kept.revision == 3
+
+
+async def test_a_page_that_saved_itself_is_no_other_window(world: World) -> None:
+    async with at_work(world) as (_pages, visitor):
+        path = path_of(await begin(visitor))
+        page = await shown(visitor, f"{path}/what")
+        # The answers to what it saved quietly did not come before the button was pressed.
+        for text in ("Some", "Somebody", "Somebody entered"):
+            assert "Saved as a draft" in (await visitor.fill(page, f"{path}/what", quiet="1", facts=text)).text
+        assert (await fill(visitor, page, "save", **FACTS)).status == 200
+        late = await visitor.fill(page, f"{path}/what", quiet="1", facts="Older.")
+        assert "Not saved" in late.text
+        assert FACTS["facts"] in (await shown(visitor, f"{path}/what")).text
+        first, second = await shown(visitor, f"{path}/what"), await shown(visitor, f"{path}/what")
+        await visitor.fill(first, f"{path}/what", quiet="1", facts="The first window.")
+        assert (await fill(visitor, second, "save", facts="The second window.")).status == 409
+        assert (await fill(visitor, first, "save", facts="The first window!")).status == 200
 
 
 async def test_reading_changes_nothing_and_a_quiet_saving_keeps_what_is_half_written(world: World) -> None:
