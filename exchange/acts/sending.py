@@ -84,7 +84,7 @@ async def send_written(desk: Desk, draft: Draft, *, at_once: bool = False) -> Se
 
 
 def parts_of(draft: Draft) -> int:
-    """As how many messages a draft goes: more than one where its targets are too many for one, and nothing is missing."""
+    """As how many messages a draft goes: more than one where its targets are too many, and nothing is missing."""
     try:
         return len(complete(draft, split=True, clean=False)[0])
     except (InvalidMessageError, UsageError):

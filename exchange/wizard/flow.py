@@ -148,8 +148,8 @@ class Wizard:
             changed = dict(read_one["targets"][0])
         draft = with_codes(with_fields(self.draft, {f"targets.{place}": changed}))
         inside = f"targets.{place}.{name}"
-        for field, rule, told in check_outgoing({key: v for key, v in draft.items() if key not in PRIVATE}):
-            if text.strip() and (field == inside or field.startswith(f"{inside}.")):
+        for where, rule, told in check_outgoing({key: v for key, v in draft.items() if key not in PRIVATE}):
+            if text.strip() and (where == inside or where.startswith(f"{inside}.")):
                 raise AnswerProblem(told, rule)
         return replace(self, draft=draft)
 

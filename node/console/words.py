@@ -167,7 +167,8 @@ def _own_log_lied(one: Attention, home: str) -> Told:
         one.subject,
         _("It is proved that this node's own log lied"),
         _(
-            "Partners hold the proof, and count none of its receipts. Somebody else has its keys, or a backup runs twice."
+            "Partners hold the proof, and count none of its receipts. Somebody else has its keys, or a backup"
+            " runs twice."
         ),
         _("Stop the node at once, and find out who else has its keys, or which backup runs."),
         command=f"comity-node monitor proof {home} {one.subject} --out {one.subject}.proof",

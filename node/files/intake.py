@@ -1,4 +1,4 @@
-"""SegmentTaking files in: announced by whom the message came from, room reserved first, each segment verified and durable.
+"""Taking files in: announced by whom the message came from, room reserved first, each segment verified and durable.
 
 A segment proves itself against the list, and the list against the message's signed header. So their order is free,
 repeats do nothing, and the node keeps not a byte more than was announced.

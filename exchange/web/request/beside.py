@@ -28,7 +28,7 @@ _HINT_CODES = {"power_missing": "power", "route": "follow_up_route"}
 
 @dataclass(frozen=True, slots=True)
 class AsTheyRead:
-    """A draft in the recipient's language: ``nation`` and ``language`` by name; ``left``: targets that are not shown."""
+    """A draft in the recipient's language: ``nation`` and ``language`` by name; ``left``: targets not shown."""
 
     nation: str
     tag: str

@@ -1,4 +1,4 @@
-"""Which revisions of a draft one shown page saved quietly: its own next saving comes after them, and over nobody else's.
+"""Which revisions of a draft one shown page saved quietly: its next saving comes after them, over nobody else's.
 
 A page saves itself while an officer types, and the answer that names the new revision may not have come when a button
 is pressed. Kept in this process's memory; forgotten, a saving is refused, and both versions are shown.
