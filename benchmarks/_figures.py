@@ -2,7 +2,8 @@
 
 With ``--json`` a script prints one line on standard output, and what a person reads on standard error::
 
-    {"script": "store", "figures": [{"name": …, "value": …, "unit": …, "floor": …, "more_is_better": …}], "slopes": {…}}
+    {"script": "store", "figures": [{"name": …, "value": …, "unit": …, "floor": …, "more_is_better": …}], "slopes": {…},
+     "peers": {"age": [{"name": …, …}]}, "missing": {"nginx": "why"}}
 """
 
 from __future__ import annotations
@@ -55,11 +56,20 @@ class Figure:
 
 @dataclass(slots=True)
 class Report:
-    """What a script measured. ``slopes`` are growth by name, such as bytes of disk a message."""
+    """What a script measured. ``slopes`` are growth by name, such as bytes of disk a message.
+
+    ``peers`` are figures of other programs in the same run; ``missing`` says why one could not be had.
+    """
 
     script: str
     figures: list[Figure] = field(default_factory=list)
     slopes: dict[str, float] = field(default_factory=dict)
+    peers: dict[str, list[Figure]] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+
+    def add_peer(self, peer: str, name: str, value: float, unit: str, *, more_is_better: bool = False) -> None:
+        """Keep what another program reached in the same run, for the row of this name."""
+        self.peers.setdefault(peer, []).append(Figure(name, value, unit, None, more_is_better))
 
     def add(
         self, name: str, value: float, unit: str, floor: float | None = None, *, more_is_better: bool = False
@@ -82,7 +92,11 @@ class Report:
     def line(self) -> str:
         """The line for the table."""
         figures = [asdict(figure) for figure in self.figures]
-        return json.dumps({"script": self.script, "figures": figures, "slopes": self.slopes}, ensure_ascii=False)
+        told: dict[str, Any] = {"script": self.script, "figures": figures, "slopes": self.slopes}
+        if self.peers or self.missing:
+            told["peers"] = {peer: [asdict(figure) for figure in found] for peer, found in self.peers.items()}
+            told["missing"] = self.missing
+        return json.dumps(told, ensure_ascii=False)
 
 
 def database_bytes(path: Path) -> int:

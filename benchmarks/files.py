@@ -1,15 +1,20 @@
-"""What evidence files cost: sealing, moving over two nodes, many small ones, memory, and messages meanwhile.
+"""What evidence files cost: sealing, moving over two nodes, many small ones, memory, messages meanwhile, and a kill.
 
-    python -m benchmarks.files [--mib 64] [--small 200] [--rounds 3] [--json]
+    python -m benchmarks.files [--mib 256] [--small 2000] [--messages 100] [--rounds 5] [--folder FOLDER] [--json]
 
-``--mib 1024 --small 10000 --rounds 5`` is the full run. Every floor is of the same run and the same bytes:
+``--mib 1024 --small 10000`` is the full run. A value is the median of the rounds; in each round the floor, the peers
+and Comity take turns with the same bytes, so that what else the machine does falls on all of them.
 
-- sealing: SHA-256 of the plaintext, AES-256-GCM, SHA-256 of the ciphertext, on two threads, nothing read or written;
-  ``age`` and ``openssl enc -aes-256-ctr`` are printed beside it, where they are installed;
-- desk, node, node, desk, each verified and durable: three ``curl`` PUT to nginx over TLS at the same time, each synced;
-  where nginx is not installed, the floor is three copies on this disk at the same time, each synced, which is faster.
+- sealing: the floor is SHA-256 of the plaintext, AES-256-GCM and SHA-256 of the ciphertext on two threads, nothing read
+  or written; beside it ``age`` and ``openssl enc -aes-256-ctr``, which hash nothing;
+- desk, node, node, desk, each verified and durable: the floor is three copies on this disk at the same time, each
+  synced; beside it three ``curl`` PUT to nginx over TLS at the same time, each synced. The same for many small files;
+- memory of every process above idle, sampled twenty times a second: resident, and what the kernel cannot drop of it;
+- a message to a partner while files move; its floor is the same when they do not;
+- bytes that go over the wire a second time when a process is killed (SIGKILL) in the middle; the floor is a segment
+  for each request that is under way.
 
-Memory is sampled of every process twenty times a second: resident, and not of files (what the kernel cannot drop).
+Peers that are not installed are fetched from Debian and unpacked. A line below each figure says what its goal is.
 """
 
 from __future__ import annotations
@@ -18,54 +23,59 @@ import argparse
 import asyncio
 import hashlib
 import os
-import shutil
-import subprocess
+import signal
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from queue import Queue
 from statistics import median, quantiles
+from subprocess import run
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from benchmarks._figures import Report, add_json_option
+from benchmarks._files_peers import COPIES, CURL, copying, putting, sealers, seconds
+from benchmarks._files_wire import counted
+from benchmarks.peers._peer import NotInstalledError
 from exchange.desk.desk import Desk
 from exchange.files.given import attaching
 from exchange.files.progress import Meter
-from exchange.files.sealing import FileSealing, WantedFile
+from exchange.files.sealing import FileSealing, WantedFile, segment_bytes_of
 from exchange.files.shelf import Shelf
 from tests.worlds.processes import PASSPHRASE, World, desk, request_draft, world
 
 MIB = 1 << 20
 REPORT = Report("files")
+MOVING, SMALL, SEALING = "files: desk to desk over two nodes", "files: small ones, sealed to received", "files: sealing"
 _CHUNK = 16 * 1024
 _SMALL_BYTES = 10_000
 _A_SET = 1_000
-_MESSAGES = 40
+_KILLED_MIB = 96  # is moved while a process is killed
+_STREAMS = 3  # requests of one message's files under way over one hop
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mib", type=int, default=64, help="size of the large file")
-    parser.add_argument("--small", type=int, default=200, help="how many small files")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--mib", type=int, default=256, help="size of the large file")
+    parser.add_argument("--small", type=int, default=2000, help="how many small files")
+    parser.add_argument("--messages", type=int, default=100, help="messages alone, and while files move")
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--folder", type=Path, help="where to work; it needs some ten times the large file")
     add_json_option(parser)
     given = parser.parse_args()
     with REPORT.shown(given.json), tempfile.TemporaryDirectory(dir=given.folder) as folder:
         source = Path(folder) / "image.dd"
-        with source.open("wb") as file:
-            for _ in range(given.mib):
-                file.write(os.urandom(MIB))
+        _write(source, given.mib)
         _sealing(source, given.rounds)
-        asyncio.run(_moving(Path(folder), source, given.small, given.rounds))
+        asyncio.run(_over_nodes(Path(folder), source, given))
+        asyncio.run(_killed(Path(folder), min(given.mib, _KILLED_MIB)))
 
 
 # --- Sealing ---
@@ -75,16 +85,21 @@ def _sealing(source: Path, rounds: int) -> None:
     mib = source.stat().st_size / MIB
     rates, floors, peers = list[float](), list[float](), dict[str, list[float]]()
     for _ in range(rounds):
-        floors.append(mib / _timed(lambda: _sealing_floor(int(mib))))
+        floors.append(mib / seconds(lambda: _sealing_floor(int(mib))))
         with tempfile.TemporaryDirectory(dir=source.parent) as folder:
             sealing = FileSealing(Shelf(Path(folder) / "files"), threading.Event())
-            rates.append(mib / _timed(partial(sealing.seal, WantedFile(source), Meter("sealing", 0))))
-        for name, command in _peers(source):
-            peers.setdefault(name, []).append(mib / _timed(partial(subprocess.run, command, check=True)))
-    REPORT.add("sealing", median(rates), "MiB/s", median(floors), more_is_better=True)
-    print(f"sealing {median(rates):.0f} MiB/s, floor {median(floors):.0f}, {median(rates) / median(floors):.2f} of it")
+            rates.append(mib / seconds(partial(sealing.seal, WantedFile(source), Meter("sealing", 0))))
+        try:
+            commands = sealers(source)
+        except NotInstalledError as problem:
+            REPORT.missing["age"] = str(problem)
+            continue
+        for name, command in commands.items():
+            peers.setdefault(name, []).append(mib / seconds(partial(run, command, check=True)))
+    source.with_suffix(".out").unlink(missing_ok=True)
+    _rate(SEALING, rates, floors, "the cryptography alone", 0.8)
     for name, found in peers.items():
-        REPORT.add(f"sealing, {name}", median(found), "MiB/s", more_is_better=True)
+        REPORT.add_peer(name, SEALING, median(found), "MiB/s", more_is_better=True)
         print(f"  {name}: {median(found):.0f} MiB/s")
 
 
@@ -110,25 +125,6 @@ def _sealing_floor(mib: int) -> None:
         given.put(sealed)
     given.put(None)
     taker.join()
-
-
-def _peers(source: Path) -> Iterator[tuple[str, list[str]]]:
-    if shutil.which("openssl"):
-        out = str(source.with_suffix(".openssl"))
-        key = ["-K", "00" * 32, "-iv", "00" * 16]
-        yield "openssl aes-256-ctr", ["openssl", "enc", "-aes-256-ctr", *key, "-in", str(source), "-out", out]
-    if shutil.which("age") and shutil.which("age-keygen"):
-        keys = source.with_suffix(".age-key")
-        if not keys.exists():
-            subprocess.run(["age-keygen", "-o", str(keys)], check=True, capture_output=True)
-        public = subprocess.run(["age-keygen", "-y", str(keys)], check=True, capture_output=True, text=True).stdout
-        yield "age", ["age", "-r", public.strip(), "-o", str(source.with_suffix(".age")), str(source)]
-
-
-def _timed(work: Callable[[], object]) -> float:
-    begun = time.perf_counter()
-    work()
-    return time.perf_counter() - begun
 
 
 # --- Memory ---
@@ -174,86 +170,140 @@ def _memory_of(pid: int) -> tuple[float, float]:
 # --- Moving ---
 
 
+class _Receiver:
+    """The desk of fr in a process of its own, which keeps watch; it may be killed and begun again."""
+
+    def __init__(self, made: World) -> None:
+        self._home = made.root / "desk-fr"
+        self.process: asyncio.subprocess.Process
+        self._began = asyncio.Event()
+
+    async def start(self) -> None:
+        command = (sys.executable, "-m", "benchmarks._files_desk", str(self._home), PASSPHRASE.decode())
+        pipe = asyncio.subprocess.PIPE
+        self.process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
+        assert await self._line() == "ready", "the receiving desk ended"
+        self._began.set()
+
+    async def has(self, message: str) -> None:
+        """Return when all files of the message are there."""
+        while True:
+            process = self.process
+            line = await self._line()
+            if line == message:
+                return
+            if not line:  # it ended: it was killed, or that is a defect
+                await self._began.wait()
+                assert self.process is not process, "the receiving desk ended"
+
+    async def restart(self) -> None:
+        """Kill it, and begin it again."""
+        self._began.clear()
+        self.process.send_signal(signal.SIGKILL)
+        await self.process.wait()
+        await self.start()
+
+    async def stop(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        await self.process.wait()
+
+    async def _line(self) -> str:
+        assert self.process.stdout is not None
+        return (await self.process.stdout.readline()).decode().strip()
+
+
 @asynccontextmanager
-async def _receiving(made: World) -> AsyncIterator[asyncio.subprocess.Process]:
-    """The desk of fr in a process of its own."""
-    command = (sys.executable, "-m", "benchmarks._files_desk", str(made.root / "desk-fr"), PASSPHRASE.decode())
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
-    assert process.stdin is not None
-    assert process.stdout is not None
-    assert (await process.stdout.readline()).strip() == b"ready"
+async def _receiving(made: World) -> AsyncIterator[_Receiver]:
+    receiver = _Receiver(made)
+    await receiver.start()
     try:
-        yield process
+        yield receiver
     finally:
-        process.stdin.close()
-        await process.wait()
+        await receiver.stop()
 
 
-async def _moving(folder: Path, source: Path, small: int, rounds: int) -> None:
+async def _over_nodes(folder: Path, source: Path, given: argparse.Namespace) -> None:
     async with world(folder) as made, desk(made, "jp") as jp, _receiving(made) as fr:
         await _sent(jp, fr, [_file(folder, "first", 1000)])
-        processes = {"desk jp": os.getpid(), "desk fr": fr.pid}
+        processes = {"desk jp": os.getpid(), "desk fr": fr.process.pid}
         processes |= {f"node {name}": node.process.pid for name, node in made.nodes.items()}
         idle = {name: _memory_of(pid) for name, pid in processes.items()}
-        rates, floors, sealing = list[float](), list[float](), list[float]()
-        mib = await asyncio.to_thread(lambda: source.stat().st_size) / MIB
         with _sampled(processes) as memory:
-            for _ in range(rounds):
-                floors.append(mib / await asyncio.to_thread(_copying_floor, folder, source))
-                sealed, moved = await _sent(jp, fr, [source])
-                sealing.append(mib / sealed)
-                rates.append(mib / moved)
-        REPORT.add("desk to desk over two nodes", median(rates), "MiB/s", median(floors), more_is_better=True)
-        share = median(rates) / median(floors)
-        print(f"desk to desk {median(rates):.0f} MiB/s, {_floor_name()} {median(floors):.0f}, {share:.2f} of it")
+            await _moving(jp, fr, source, given.rounds)
         for name, (resident, anonymous) in memory.most.items():
             more = resident - idle[name][0], anonymous - idle[name][1]
-            REPORT.add(f"memory above idle, {name}", more[0], "MB")
-            print(f"  {name}: {more[0]:.0f} MB above idle resident, {more[1]:.0f} MB of it not of files")
-        await _small(jp, fr, folder, small)
-        await _messages(jp, fr, source)
+            REPORT.add(f"files: memory above idle, {name}", more[0], "MB")
+            REPORT.add(f"files: memory above idle that stays, {name}", more[1], "MB")
+            print(f"  {name}: {more[0]:.0f} MB above idle resident, {more[1]:.0f} MB of it not of files (goal 64)")
+        await _small(jp, fr, folder, given.small)
+        await _messages(jp, fr, source, given.messages)
 
 
-async def _sent(jp: Desk, fr: asyncio.subprocess.Process, paths: list[Path]) -> tuple[float, float]:
+async def _moving(jp: Desk, fr: _Receiver, source: Path, rounds: int) -> None:
+    rates, floors, peers = list[float](), list[float](), list[float]()
+    mib = await asyncio.to_thread(lambda: source.stat().st_size) / MIB
+    for _ in range(rounds):
+        floors.append(mib / await asyncio.to_thread(copying, source.parent, [source]))
+        with _unless_missing():
+            peers.append(mib / await asyncio.to_thread(putting, source.parent, [source]))
+        _, moved = await _sent(jp, fr, [source])
+        rates.append(mib / moved)
+    _rate(MOVING, rates, floors, f"{COPIES} synced copies", None)
+    _against_curl(MOVING, rates, peers, "MiB/s")
+
+
+async def _sent(jp: Desk, fr: _Receiver, paths: list[Path]) -> tuple[float, float]:
     """Send files; seconds of sealing and sending, and of moving until they are whole at the other desk."""
-    assert fr.stdout is not None
     begun = time.perf_counter()
     with attaching([WantedFile(path) for path in paths]):
         sent = await jp.messages.send(request_draft())
     moving = time.perf_counter()
-    while True:
-        if (await jp.files.resume(sent.id)).state == "done":
-            break
-        await asyncio.sleep(0.05)
-    while (await fr.stdout.readline()).strip() != str(sent.id).encode():
-        pass
+    await asyncio.gather(_moved(jp, sent.id), fr.has(str(sent.id)))
     return moving - begun, time.perf_counter() - moving
 
 
-async def _small(jp: Desk, fr: asyncio.subprocess.Process, folder: Path, count: int) -> None:
+async def _moved(jp: Desk, message: object) -> None:
+    while (await jp.files.resume(message)).state != "done":  # type: ignore[arg-type]  # noqa: ASYNC110 - tried again
+        await asyncio.sleep(0.05)
+
+
+async def _small(jp: Desk, fr: _Receiver, folder: Path, count: int) -> None:
     many = folder / "many"
     many.mkdir()
     paths = [_file(many, f"{number:06}.bin", _SMALL_BYTES) for number in range(count)]
-    begun = time.perf_counter()
+    rates, floors, peers = list[float](), list[float](), list[float]()
     for at in range(0, count, _A_SET):
-        await _sent(jp, fr, paths[at : at + _A_SET])
-    rate = count / (time.perf_counter() - begun)
-    REPORT.add("small files, sealed to received", rate, "files/s", more_is_better=True)
-    print(f"{count} files of {_SMALL_BYTES} bytes: {rate:.0f} files/s")
+        some = paths[at : at + _A_SET]
+        floors.append(len(some) / await asyncio.to_thread(copying, folder, some))
+        with _unless_missing():
+            peers.append(len(some) / await asyncio.to_thread(putting, folder, some))
+        rates.append(len(some) / sum(await _sent(jp, fr, some)))
+    # Of all of them, one set after the other.
+    REPORT.add(SMALL, _all(rates), "files/s", _all(floors), more_is_better=True)
+    print(f"{count} files of {_SMALL_BYTES} bytes: {_all(rates):.0f} files/s (goal 300), {COPIES} synced copies "
+          f"{_all(floors):.0f}")  # fmt: skip
+    _against_curl(SMALL, [_all(rates)], [_all(peers)] if peers else [], "files/s")
 
 
-async def _messages(jp: Desk, fr: asyncio.subprocess.Process, source: Path) -> None:
+def _all(rates: list[float]) -> float:
+    """The rate of equal parts that were done one after the other."""
+    return len(rates) / sum(1 / rate for rate in rates)
+
+
+async def _messages(jp: Desk, fr: _Receiver, source: Path, count: int) -> None:
     """How long sending a message takes, alone and while files move."""
-    idle = await _latencies(jp, _MESSAGES)
-    moving = asyncio.create_task(_sent(jp, fr, [source]))
-    busy = list[float]()
-    while not moving.done() or len(busy) < _MESSAGES // 4:
-        busy += await _latencies(jp, 4)
-    await moving
+    idle, busy = await _latencies(jp, count), list[float]()
+    while len(busy) < count:
+        moving = asyncio.create_task(_sent(jp, fr, [source]))
+        await asyncio.sleep(0)
+        while not moving.done():
+            busy += await _latencies(jp, 4)
+        await moving
     alone, meanwhile = _p99(idle), _p99(busy)
-    REPORT.add("message p99 while files move", meanwhile, "ms", alone)
-    print(f"message p99 {alone:.0f} ms alone, {meanwhile:.0f} ms while files move ({meanwhile / alone:.1f} times)")
+    REPORT.add("files: message p99 while they move", meanwhile, "ms", alone)
+    print(f"message p99 {alone:.0f} ms alone, {meanwhile:.0f} ms while files move: {meanwhile / alone:.1f} times "
+          f"(goal 2), of {len(busy)}; median {median(idle):.0f} and {median(busy):.0f} ms")  # fmt: skip
 
 
 async def _latencies(jp: Desk, count: int) -> list[float]:
@@ -266,7 +316,68 @@ async def _latencies(jp: Desk, count: int) -> list[float]:
 
 
 def _p99(found: list[float]) -> float:
-    return quantiles(found, n=100)[98]
+    return quantiles(found, n=100)[98] if len(found) > 1 else found[0]
+
+
+# --- Bytes on the wire after a kill ---
+
+
+async def _killed(folder: Path, mib: int) -> None:
+    """Kill each of the receiving processes in the middle, and count what goes over the wire more than once."""
+    place = folder / "killed"
+    place.mkdir()
+    source = place / "image.dd"
+    _write(source, mib)
+    async with world(place) as made, counted(made) as wire, desk(made, "jp") as jp, _receiving(made) as fr:
+        await _sent(jp, fr, [_file(place, "first", 1000)])
+        before = wire.total
+        await _sent(jp, fr, [source])
+        segment = segment_bytes_of(mib * MIB)
+        usual = wire.total - before
+        print(f"{mib} MiB over three hops: {usual / MIB:.1f} MiB on the wire")
+        kills = {
+            "the sender's node": (partial(made.restart, "jp"), 2),
+            "the recipient's node": (partial(made.restart, "fr"), 2),
+            "the recipient's desk": (fr.restart, 1),
+        }
+        for name, (kill, hops) in kills.items():
+            before = wire.total
+            moving = asyncio.create_task(_sent(jp, fr, [source]))
+            await asyncio.wait({moving, asyncio.create_task(wire.reaches(before + usual // 2))},
+                               return_when=asyncio.FIRST_COMPLETED)  # fmt: skip
+            await kill()
+            await moving
+            again, allowed = (wire.total - before - usual) / MIB, hops * _STREAMS * segment / MIB
+            REPORT.add(f"files: sent again after {name} was killed", max(again, 0.01), "MiB", allowed)
+            print(f"  killed in the middle, {name}: {again:.1f} MiB were sent again "
+                  f"(goal {allowed:.0f}: a segment for each request under way)")  # fmt: skip
+
+
+# --- Telling ---
+
+
+def _rate(name: str, rates: list[float], floors: list[float], floor: str, goal: float | None) -> None:
+    REPORT.add(name, median(rates), "MiB/s", median(floors), more_is_better=True)
+    share = median([rate / most for rate, most in zip(rates, floors, strict=True)])
+    told = f" (goal {goal})" if goal else ""
+    print(f"{name} {median(rates):.0f} MiB/s; {floor} {median(floors):.0f}, {share:.2f} of it{told}")
+
+
+def _against_curl(name: str, rates: list[float], peers: list[float], unit: str) -> None:
+    if not peers:
+        return
+    REPORT.add_peer(CURL, name, median(peers), unit, more_is_better=True)
+    share = median([rate / most for rate, most in zip(rates, peers, strict=True)])
+    goal = " (goal 0.7)" if name == MOVING else ""
+    print(f"  {COPIES} times {CURL} over TLS: {median(peers):.0f} {unit}, {share:.2f} of it{goal}")
+
+
+@contextmanager
+def _unless_missing() -> Iterator[None]:
+    try:
+        yield
+    except NotInstalledError as problem:
+        REPORT.missing[CURL] = str(problem)
 
 
 def _file(folder: Path, name: str, size: int) -> Path:
@@ -275,73 +386,10 @@ def _file(folder: Path, name: str, size: int) -> Path:
     return path
 
 
-# --- The floor of moving ---
-
-
-def _floor_name() -> str:
-    return "three curl PUT to nginx" if shutil.which("nginx") else "three synced copies (nginx is not installed)"
-
-
-def _copying_floor(folder: Path, source: Path) -> float:
-    """Seconds of three durable copies at the same time."""
-    with tempfile.TemporaryDirectory(dir=folder) as place:
-        if shutil.which("nginx") and shutil.which("curl"):
-            with _nginx(Path(place)) as port:
-                return _timed(lambda: _at_once(3, lambda number: _put(Path(place), source, port, number)))
-        return _timed(lambda: _at_once(3, lambda number: _copy(source, Path(place) / str(number))))
-
-
-def _at_once(count: int, work: Callable[[int], None]) -> None:
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-
-def _copy(source: Path, target: Path) -> None:
-    with source.open("rb") as read, target.open("wb") as write:
-        shutil.copyfileobj(read, write, MIB)
-        write.flush()
-        os.fsync(write.fileno())
-
-
-def _put(place: Path, source: Path, port: int, number: int) -> None:
-    url = f"https://127.0.0.1:{port}/{number}"
-    subprocess.run(["curl", "-ksS", "-T", str(source), "-o", os.devnull, url], check=True)
-    descriptor = os.open(place / "www" / str(number), os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)
-
-
-@contextmanager
-def _nginx(place: Path) -> Iterator[int]:
-    """An nginx on loopback that takes PUT over TLS, into ``www``; its port."""
-    from exchange.demo._ports import free_port
-
-    port = free_port()
-    for name in ("www", "temp"):
-        (place / name).mkdir()
-    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
-    names = ["-subj", "/CN=127.0.0.1", "-keyout", str(place / "key.pem"), "-out", str(place / "cert.pem")]
-    subprocess.run([*made, *names], check=True, capture_output=True)
-    (place / "nginx.conf").write_text(
-        f"daemon off; pid {place}/pid; error_log {place}/error.log; worker_processes 2;\n"
-        "events { worker_connections 64; }\n"
-        f"http {{ access_log off; client_max_body_size 0; client_body_temp_path {place}/temp;\n"
-        f"server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {place}/cert.pem;\n"
-        f"ssl_certificate_key {place}/key.pem; location / {{ root {place}/www; dav_methods PUT; }} }} }}\n"
-    )
-    process = subprocess.Popen(["nginx", "-p", str(place), "-c", str(place / "nginx.conf")])
-    try:
-        for _ in range(100):
-            if (place / "pid").exists():
-                break
-            time.sleep(0.05)  # nginx says by a file that it listens, and not otherwise
-        yield port
-    finally:
-        process.terminate()
-        process.wait()
+def _write(path: Path, mib: int) -> None:
+    with path.open("wb") as file:
+        for _ in range(mib):
+            file.write(os.urandom(MIB))
 
 
 if __name__ == "__main__":

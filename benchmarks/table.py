@@ -44,7 +44,7 @@ SCRIPTS: Mapping[str, tuple[str, ...]] = {
     "store": ("--count", "512"),
     "directory": ("--nations", "6", "--contact-points", "4", "--repeat", "1"),
     "audit": ("--entries", "3000", "--log-entries", "20000"),
-    "files": ("--mib", "8", "--small", "20", "--rounds", "1"),
+    "files": ("--mib", "8", "--small", "20", "--messages", "4", "--rounds", "1"),
     "floor": (),
 }
 
@@ -137,6 +137,10 @@ class Table:
             row.add(figure)
         for name, value in told.get("slopes", {}).items():
             self.slopes.setdefault(name, []).append(float(value))
+        for peer, figures in told.get("peers", {}).items():
+            self.take_peer({"peer": peer, "figures": figures})
+        for peer, why in told.get("missing", {}).items():
+            self.take_peer({"peer": peer, "not_installed": why})
 
     def take_peer(self, told: Mapping[str, Any]) -> None:
         """The line of one peer in one round."""

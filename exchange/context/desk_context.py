@@ -13,6 +13,7 @@ from exchange.context.worker import Background, InThread
 from exchange.settings import DeskSettings, Home
 from exchange.store.desk_store import DeskStore
 from keys.directory.view import Directory
+from keys.transport.precedence import Precedence
 from protocol.address import Address
 from protocol.errors import DirectoryUnavailableError
 
@@ -24,7 +25,8 @@ class DeskContext:
     """One open desk, as its parts share it.
 
     ``derived`` is what parts read of the database and bring up to date at each look, by the part's name: all who act on
-    this desk share it, and a desk may begin with that of another one of the same home.
+    this desk share it, and a desk may begin with that of another one of the same home. Files wait for the messages of
+    ``first``.
 
     ``store``, ``parsed`` and ``derived`` are used in the desk's thread only: ``in_thread`` runs a function there.
     ``current`` gives the directory in use, which changes while the desk is open: look it up each time.
@@ -40,6 +42,7 @@ class DeskContext:
     current: Callable[[], Directory]
     parsed: Parsed = field(default_factory=Parsed)
     background: Background = field(default_factory=Background)
+    first: Precedence = field(default_factory=Precedence)
     derived: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

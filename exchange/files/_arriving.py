@@ -1,7 +1,8 @@
 """A file that arrives on the shelf, segment by segment in any order, each verified against the name before it is kept.
 
 Beside the part lie the leaf hashes of the segments that are here; zeros stand for one that is missing. After a program
-was killed, or the power cut, each segment is compared with its leaf hash before it counts as here.
+was killed, or the power cut, each segment is compared with its leaf hash before it counts as here. Of a file of one
+segment that is the root itself, and nothing lies beside it.
 Blocking; one program has the file, and any of its threads.
 """
 
@@ -10,14 +11,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
-from exchange.files.shelf import LEAVES, PART, Shelf, begin_to_write, let_go_of_cache, on_this_disk
+from exchange.files.shelf import CACHED_BYTES, LEAVES, PART, Shelf, begin_to_write, let_go_of_cache, on_this_disk
 from keys.local.files import PRIVATE_MODE
 from protocol.errors import FileAlteredError
 from protocol.files.sealed_file import SealedFile, Segment, segment_hash, verify_segment
-from protocol.http.files import Ranges, ranges_of
+from protocol.http.files import Ranges
 from protocol.log.frontier import Frontier
 from protocol.log.merkle import HASH_BYTES
 
@@ -36,6 +36,7 @@ class ArrivingFile:
         self._part = shelf.path(place + PART)
         self._leaves_path = shelf.path(place + LEAVES)
         self._leaves: bytearray | None = None
+        self._here = bytearray()  # a byte for each segment: 1 where it is here
         self._descriptor = self._leaves_descriptor = -1
         self._since_written = 0
         self._lock = threading.Lock()  # several requests bring segments of one file at the same time
@@ -48,11 +49,18 @@ class ArrivingFile:
             self._shelf.make_room_for(self._part)
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             self._descriptor = os.open(self._part, flags, PRIVATE_MODE)
-            self._leaves_descriptor = os.open(self._leaves_path, flags, PRIVATE_MODE)
-            known = os.pread(self._leaves_descriptor, self.file.segments * HASH_BYTES, 0)
+            known = self.file.root
+            if self.file.segments > 1:
+                self._leaves_descriptor = os.open(self._leaves_path, flags, PRIVATE_MODE)
+                known = os.pread(self._leaves_descriptor, self.file.segments * HASH_BYTES, 0)
         self._leaves = bytearray(known.ljust(self.file.segments * HASH_BYTES, b"\0"))
+        self._here = bytearray(self.file.segments)
         for index in range(len(known) // HASH_BYTES):
-            if self._leaf(index) != _MISSING and not self._is_as_verified(index):
+            if self._leaf(index) == _MISSING:
+                continue
+            if self._is_as_verified(index):
+                self._here[index] = 1
+            else:
                 self._set_leaf(index, _MISSING)
 
     def close(self) -> None:
@@ -69,27 +77,29 @@ class ArrivingFile:
             return ()
         if self._leaves is None:
             return ((0, self.file.segments),) if not self._part.exists() else self._looked()
-        return ranges_of([index for index in range(self.file.segments) if self._leaf(index) == _MISSING])
+        return tuple(_runs_of_zeros(self._here))
 
     def take(self, segment: Segment) -> int:
         """Keep a segment; how many bytes are new by that. Raises :class:`FileAlteredError`."""
-        verify_segment(self.file, segment)
+        leaf = verify_segment(self.file, segment)
         with self._lock:
             self.begin()
-            return 0 if self.whole or self._leaf(segment.index) != _MISSING else self._keep(segment)
+            return 0 if self.whole or self._here[segment.index] else self._keep(segment, leaf)
 
-    def _keep(self, segment: Segment) -> int:
+    def _keep(self, segment: Segment, leaf: bytes) -> int:
         offset, length = self.file.extent(segment.index)
         with on_this_disk():
             left, at = memoryview(segment.data), offset
             while left:
                 written = os.pwrite(self._descriptor, left, at)
                 left, at = left[written:], at + written
-            self._set_leaf(segment.index, segment_hash(segment.data))
+            self._set_leaf(segment.index, leaf)
+        self._here[segment.index] = 1
         self._since_written += length
         if self._since_written >= _WRITE_OUT_BYTES:
             begin_to_write(self._descriptor, 0, 0)
-            let_go_of_cache(self._descriptor, 0, max(0, offset - _WRITE_OUT_BYTES))
+            if self.file.length > CACHED_BYTES:
+                let_go_of_cache(self._descriptor, 0, max(0, offset - _WRITE_OUT_BYTES))
             self._since_written = 0
         return length
 
@@ -115,9 +125,6 @@ class ArrivingFile:
     def settled(self) -> None:
         """The part has its place now."""
         self.whole = True
-        if self.file.segments == 1:
-            with suppress(FileNotFoundError):
-                self._leaves_path.unlink()
 
     # --- Inside ---
 
@@ -132,12 +139,22 @@ class ArrivingFile:
     def _set_leaf(self, index: int, leaf: bytes) -> None:
         if self._leaves is not None:
             self._leaves[index * HASH_BYTES : (index + 1) * HASH_BYTES] = leaf
-            os.pwrite(self._leaves_descriptor, leaf, index * HASH_BYTES)
+            if self._leaves_descriptor >= 0:
+                os.pwrite(self._leaves_descriptor, leaf, index * HASH_BYTES)
 
     def _is_as_verified(self, index: int) -> bool:
         offset, length = self.file.extent(index)
         data = os.pread(self._descriptor, length, offset)
         return len(data) == length and segment_hash(data) == self._leaf(index)
+
+
+def _runs_of_zeros(marks: bytearray) -> Iterator[tuple[int, int]]:
+    start = marks.find(0)
+    while start >= 0:
+        end = marks.find(1, start)
+        end = len(marks) if end < 0 else end
+        yield start, end - start
+        start = marks.find(0, end)
 
 
 def wanted_of(missing: Ranges, held: Ranges) -> Ranges:

@@ -24,8 +24,11 @@ from exchange.link.link import NodeLink
 from exchange.office.hash_only import require_allowed
 from exchange.store.files import FileTransfer, TransferState
 from exchange.store.rows import MessageRef, PendingStatement
+from keys.transport.as_they_come import AsTheyCome
+from keys.transport.segments import Took, nobody_takes
 from protocol.errors import (
     ComityError,
+    DirectoryUnavailableError,
     ErasedError,
     FileByHashOnlyError,
     FileNotHereError,
@@ -42,6 +45,8 @@ _SETTLED_AT_ONCE = 256
 _DESK_CANNOT = (StorageFullError, FileByHashOnlyError)
 # While files come to the node, it is asked again after so long, and given up for a while when nothing comes.
 _PAUSE_FIRST_S, _PAUSE_MOST_S, _FOLLOWED_S = 0.05, 0.5, 3.0
+# So many bytes of one request wait in memory while those before them are written.
+_WAITING_BYTES = 2 << 20
 _NOT_THERE_YET = FileNotHereError("the sender's files have not arrived at the node yet")
 
 
@@ -52,6 +57,8 @@ class _Coming:
     about: MessageRef
     files: FileList
     arriving: list[ArrivingFile]
+    held: tuple[Ranges, ...] | None = None
+    """What the node said last that it holds, as long as that was not used up."""
     hands: tuple[bytes, ...] = ()
     has: FilesShare | None = None
 
@@ -162,7 +169,11 @@ class Downloading:
         from keys.directory.carried_signatures import hands_that_hold  # only what was carried needs it
 
         now, given = self._context.clock(), (*transfer.hands, *coming.hands)
-        return hands_that_hold(given, coming.about.digest, self._context.directory, now) or transfer.hands
+        try:
+            directory = self._context.directory
+        except DirectoryUnavailableError:  # a desk that is new, and by files: nobody's key is known yet
+            return transfer.hands
+        return hands_that_hold(given, coming.about.digest, directory, now) or transfer.hands
 
     async def _follow(self, coming: _Coming, missing: Sequence[Ranges], telling: tuple[Meter, TransferBook]) -> None:
         """Fetch what the node holds, and what comes there meanwhile: files that are still on their way are followed."""
@@ -184,32 +195,16 @@ class Downloading:
         """
         meter, noted = telling
         before = meter.done
-        coming.note(meter)
-        try:
-            state = await self._held(coming, ())
-        except FileNotHereError:
-            return False  # they were not announced there yet
-        held, coming.hands = state.held, state.hands or coming.hands
-        if len(held) != len(missing):
-            raise PeerFailedError("the node counts the files of the message otherwise")
-        wanted = [wanted_of(own, theirs) for own, theirs in zip(missing, held, strict=True)]
+        wanted = await self._wanted(coming, missing)
         if not any(wanted):
             return False
-        await noted.note(
-            TransferState.MOVING, bytes_moved=meter.done, files_moved=sum(one.whole for one in coming.arriving)
-        )
+        if noted.transfer.state is not TransferState.MOVING:
+            whole = sum(one.whole for one in coming.arriving)
+            await noted.note(TransferState.MOVING, bytes_moved=meter.done, files_moved=whole)
         waiting: list[int] = []
 
         async def fetch(part: tuple[SegmentsWanted, ...]) -> None:
-            left = set(part)
-            while left:
-                came = (await self._held(coming, tuple(sorted(left, key=lambda one: (one.file, one.first))))).segments
-                if not came:
-                    return  # it let them go, or has others for now
-                meter.add(await asyncio.to_thread(_take, coming, came))
-                coming.note(meter)
-                done = {(one.file, one.segment.index) for one in came}
-                left = _without(left, done)
+            await self._fetch_part(coming, part, meter)
             await noted.progress(meter, sum(one.whole for one in coming.arriving))
             waiting.extend(dict.fromkeys(one.file for one in part))
             if len(waiting) >= _SETTLED_AT_ONCE:
@@ -220,9 +215,49 @@ class Downloading:
         meter.tell()
         return meter.done > before
 
-    async def _held(self, coming: _Coming, wanted: tuple[SegmentsWanted, ...]) -> FilesHeld:
+    async def _wanted(self, coming: _Coming, missing: Sequence[Ranges]) -> list[Ranges]:
+        """What is missing here and held there: by the last answer, which says so too, and else by a new one."""
+        told, coming.held = coming.held, None
+        if told is not None:
+            wanted = [wanted_of(own, theirs) for own, theirs in zip(missing, told, strict=True)]
+            if any(wanted):
+                return wanted
+        try:
+            state = await self._held(coming, ())
+        except FileNotHereError:
+            return []  # they were not announced there yet
+        held, coming.hands = state.held, state.hands or coming.hands
+        if len(held) != len(missing):
+            raise PeerFailedError("the node counts the files of the message otherwise")
+        return [wanted_of(own, theirs) for own, theirs in zip(missing, held, strict=True)]
+
+    async def _fetch_part(self, coming: _Coming, part: tuple[SegmentsWanted, ...], meter: Meter) -> None:
+        """Fetch what one request brings, each segment verified and written as it comes."""
+        left = set(part)
+        while left:
+            done = set[tuple[int, int]]()
+
+            async def take(came: list[SegmentSent], done: set[tuple[int, int]] = done) -> None:
+                meter.add(await asyncio.to_thread(_take, coming, came))
+                coming.note(meter)
+                done |= {(one.file, one.segment.index) for one in came}
+
+            taking = AsTheyCome[SegmentSent](take, _data_bytes, _WAITING_BYTES)
+            wanted = tuple(sorted(left, key=lambda one: (one.file, one.first)))
+            try:
+                said = await self._held(coming, wanted, taking.add)
+            except BaseException:
+                await taking.leave()
+                raise
+            await taking.end()
+            if not done:
+                return  # it let them go, or has others for now
+            coming.held = said.held if len(said.held) == len(coming.arriving) else None
+            left = _without(left, done)
+
+    async def _held(self, coming: _Coming, wanted: tuple[SegmentsWanted, ...], took: Took = nobody_takes) -> FilesHeld:
         asked = FilesWanted(coming.about.digest, wanted, coming.has)
-        held = await self._link.ask(lambda node: node.fetch_files(asked))
+        held = await self._link.ask(lambda node: node.fetch_files(asked, took))
         if held.file_list != encode_list(coming.files):
             raise PeerFailedError("the node has another list of files than the message")
         return held
@@ -259,6 +294,10 @@ class Downloading:
         shelf, digest = self._book.shelf, stored.head.digest
         arriving = [ArrivingFile(shelf, fetched_place(digest, file.name), file) for file in files.files]
         return _Coming(stored.head.ref, files, arriving)
+
+
+def _data_bytes(sent: SegmentSent) -> int:
+    return memoryview(sent.segment.data).nbytes
 
 
 def _take(coming: _Coming, came: Sequence[SegmentSent]) -> int:

@@ -109,21 +109,26 @@ class AtOnce(Generic[T]):
     async def run(self, parts: Iterator[T], work: Callable[[T], Awaitable[None]]) -> None:
         """Do ``work`` for each part; raises the first error when all that was begun has ended."""
         running = set[asyncio.Task[None]]()
-        failed: BaseException | None = None
+        problems = list[BaseException]()
+
+        async def settle(*, all_of_them: bool) -> None:
+            nonlocal running
+            when = asyncio.ALL_COMPLETED if all_of_them else asyncio.FIRST_COMPLETED
+            done, running = await asyncio.wait(running, return_when=when)
+            problems.extend(problem for one in done if (problem := one.exception()) is not None)
+
         try:
             for part in parts:
                 running.add(asyncio.ensure_future(work(part)))
                 if len(running) >= self._most:
-                    done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                    failed = next((one.exception() for one in done if one.exception() is not None), None)
-                    if failed is not None:
-                        break
-            if failed is None and running:
-                done, running = await asyncio.wait(running)
-                failed = next((one.exception() for one in done if one.exception() is not None), None)
+                    await settle(all_of_them=False)
+                if problems:
+                    break
+            if running and not problems:
+                await settle(all_of_them=True)
         finally:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
-        if failed is not None:
-            raise failed
+        if problems:
+            raise problems[0]

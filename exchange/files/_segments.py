@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 from exchange.files.sealing import LEAVES_FROM, segments_of
 from exchange.files.shelf import LEAVES, Shelf
+from keys.transport.client import StreamedBody
+from keys.transport.precedence import Precedence
 from protocol.errors import FileNotHereError
 from protocol.files.file_list import FileList
-from protocol.files.sealed_file import SealedFile, Segment, SegmentTree, segment_hash
+from protocol.files.sealed_file import SealedFile, Segment, SegmentTree, path_hashes, segment_hash
 from protocol.http.files import Ranges, SegmentSent
+from protocol.http.segment_streams import Buffer, array_head, segment_bytes, segment_head
+from protocol.http.wire import CONTENT_TYPE
 from protocol.log.merkle import HASH_BYTES
 
 REQUEST_BYTES = 1 << 20
-"""One request moves so much: a segment, or many small files. What a kill makes be moved again is no more."""
+"""One request moves so much, in many small files; or else a single segment, so that after a kill no more than that is
+moved again for each request that was under way."""
+_RUN_BYTES = 1 << 20  # is read at a time
+_PIECE_BYTES = 256 * 1024  # each is encrypted by itself, and other requests have their turn in between
 REQUEST_SEGMENTS = 256
 _TREES = 2  # kept: those of the files that are on their way now
 
@@ -55,25 +64,83 @@ def count_bytes(file: SealedFile, ranges: Ranges) -> int:
 class ShelfReader:
     """Reads segments of one message's files, each with its path. Blocking."""
 
-    def __init__(self, shelf: Shelf, files: FileList, places: Places) -> None:
+    def __init__(self, shelf: Shelf, files: FileList, places: Places, first: Precedence | None = None) -> None:
         self._shelf = shelf
         self._files = files
         self._places = places
+        self._first = first or Precedence()
         self._trees: OrderedDict[int, SegmentTree] = OrderedDict()
+        self._lock = threading.Lock()  # several requests read at the same time
+        self.failed: FileNotHereError | None = None
+        """Why a body broke off."""
+
+    def body(self, batch: Batch) -> StreamedBody:
+        """A body with the segments of a batch, read while it is sent; its parts raise :class:`FileNotHereError`."""
+        length = len(array_head(len(batch))) + sum(self._length(*place) for place in batch)
+        return StreamedBody(length, CONTENT_TYPE, lambda: self._parts(batch))
+
+    def _length(self, number: int, index: int) -> int:
+        file = self._files.files[number]
+        return segment_bytes(number, index, path_hashes(index, file.segments), file.extent(index)[1])
+
+    async def _parts(self, batch: Batch) -> AsyncIterator[Buffer]:
+        yield array_head(len(batch))
+        ahead: asyncio.Future[list[Buffer]] | None = None
+        for run in [*self._runs(batch), None]:
+            coming, ahead = ahead, None if run is None else asyncio.ensure_future(asyncio.to_thread(self._encoded, run))
+            for part in [] if coming is None else await coming:
+                await self._first.messages_first()
+                yield part
+
+    def _runs(self, batch: Batch) -> Iterator[Batch]:
+        run, size = Batch(), 0
+        for number, index in batch:
+            length = self._files.files[number].extent(index)[1]
+            if run and size + length > _RUN_BYTES:
+                yield run
+                run, size = [], 0
+            run.append((number, index))
+            size += length
+        if run:
+            yield run
 
     def read(self, batch: Batch) -> list[SegmentSent]:
-        """The segments of a batch; raises :class:`FileNotHereError`."""
+        """The segments of a batch; raises :class:`FileNotHereError`. Blocking."""
         return [self._segment(number, index) for number, index in batch]
 
+    def _encoded(self, run: Batch) -> list[Buffer]:
+        """Segments as a body carries them, small ones joined; raises :class:`FileNotHereError`."""
+        parts, small = list[Buffer](), bytearray()
+        try:
+            for one in self.read(run):
+                data = memoryview(one.segment.data)
+                small += segment_head(one.file, one.segment.index, b"".join(one.segment.path), len(data))
+                if len(data) < _PIECE_BYTES:
+                    small += data
+                    continue
+                parts.append(bytes(small))
+                small.clear()
+                parts += [data[at : at + _PIECE_BYTES] for at in range(0, len(data), _PIECE_BYTES)]
+        except FileNotHereError as problem:
+            self.failed = problem
+            raise
+        return [*parts, bytes(small)] if small else parts
+
     def _segment(self, number: int, index: int) -> SegmentSent:
-        file = self._files.files[number]
-        offset, length = file.extent(index)
+        path = self._path(number, index) if self._files.files[number].segments > 1 else ()
+        return SegmentSent(number, Segment(index, path, self._data(number, index)))
+
+    def _data(self, number: int, index: int) -> memoryview:
+        offset, length = self._files.files[number].extent(index)
         with self._shelf.reading(self._places[number]) as descriptor:
             data = os.pread(descriptor, length, offset)
         if len(data) != length:
             raise FileNotHereError("the sealed file on this desk's shelf is shorter than it was")
-        path = self._tree(number).path(index) if file.segments > 1 else ()
-        return SegmentSent(number, Segment(index, path, data))
+        return memoryview(data)
+
+    def _path(self, number: int, index: int) -> tuple[bytes, ...]:
+        with self._lock:
+            return self._tree(number).path(index)
 
     def _tree(self, number: int) -> SegmentTree:
         tree = self._trees.get(number)

@@ -6,7 +6,6 @@ request is answered.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -63,7 +62,7 @@ class Uploading:
                 return await noted.note(state, problem)
 
     async def _move(self, going: _Going, noted: TransferBook, told: Told) -> FileTransfer:
-        reader = ShelfReader(self._book.shelf, going.files, going.places)
+        reader = ShelfReader(self._book.shelf, going.files, going.places, self._context.first)
         announced = FilesAnnounced(going.digest, encode_list(going.files))
         total = sum(file.length for file in going.files.files)
         refused: ComityError | None = None
@@ -89,11 +88,16 @@ class Uploading:
         refusals: list[ComityError] = []
 
         async def put(batch: Batch) -> None:
-            segments = await asyncio.to_thread(reader.read, batch)
-            verdicts = await self._link.ask(lambda node: node.put_segments(going.digest, segments))
+            body = reader.body(batch)
+            try:
+                verdicts = await self._link.ask(lambda node: node.put_segments(going.digest, body, len(batch)))
+            except ComityError:
+                if reader.failed is not None:  # the request broke off because of it
+                    raise reader.failed from None
+                raise
             refusals.extend(verdict for verdict in verdicts if verdict is not None)
-            taken = [one for one, verdict in zip(segments, verdicts, strict=True) if verdict is None]
-            meter.add(sum(len(memoryview(one.segment.data)) for one in taken))
+            taken = [place for place, verdict in zip(batch, verdicts, strict=True) if verdict is None]
+            meter.add(sum(going.files.files[number].extent(index)[1] for number, index in taken))
             await noted.progress(meter, 0)
 
         await AtOnce[Batch](self._at_once).run(batches(going.files, missing), put)

@@ -26,6 +26,7 @@ from exchange.link.link import NodeLink
 from exchange.store.files import FileTransfer, TransferState
 from exchange.views import Direction
 from keys.local.carried.folder import BLOCK, CarriedFolder, Pack
+from keys.transport.segments import Took, nobody_takes
 from protocol.bundle_sizes import MAX_HANDS
 from protocol.encoding.instants import truncate
 from protocol.errors import BundleTruncatedError, ComityError, FileNotHereError
@@ -208,10 +209,12 @@ class _FolderNode:
         self.segments = 0
         self.size_bytes = 0
 
-    async def fetch_files(self, wanted: FilesWanted) -> FilesHeld:
+    async def fetch_files(self, wanted: FilesWanted, took: Took = nobody_takes) -> FilesHeld:
         """As a node's; raises :class:`FileNotHereError` where the folder has nothing of the message."""
         async with self._lock:
-            return await asyncio.to_thread(self._fetch, wanted)
+            held = await asyncio.to_thread(self._fetch, wanted)
+        await took(held.segments)
+        return held
 
     def _fetch(self, wanted: FilesWanted) -> FilesHeld:
         try:

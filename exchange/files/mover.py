@@ -17,6 +17,7 @@ from exchange.link.link import NodeLink
 from exchange.store.files import FileTransfer, TransferState
 from exchange.store.rows import Head
 from exchange.views import Direction
+from keys.transport.segments import keep_freed_memory
 from protocol.encoding.instants import truncate
 from protocol.errors import ComityError, DeskBusyError, FileUnknownError
 
@@ -40,6 +41,7 @@ class FileMover:
 
     async def move(self, transfer: FileTransfer, told: Told = nobody) -> FileTransfer:
         """Move the files of one message as far as that goes now; raises :class:`DeskBusyError`."""
+        keep_freed_memory()
         way = self._up if transfer.direction is Direction.SENT else self._down
         return await way.run(transfer, told)
 

@@ -22,12 +22,21 @@ from typing import Any, Protocol
 
 from exchange.files._source import OpenSource, media_type_of, name_given, name_in_message, opened_source, read_into
 from exchange.files.progress import Meter
-from exchange.files.shelf import LEAVES, Shelf, ShelfPart, begin_to_write, let_go_of_cache, on_this_disk, own_place
+from exchange.files.shelf import (
+    CACHED_BYTES,
+    LEAVES,
+    Shelf,
+    ShelfPart,
+    begin_to_write,
+    let_go_of_cache,
+    on_this_disk,
+    own_place,
+)
 from exchange.store.files import ShelfFile, SourceSeen
 from protocol.errors import FileNotHereError, TooLargeError
 from protocol.files.chunked import KEY_BYTES, SALT_BYTES, Buffer
 from protocol.files.opening import open_file
-from protocol.files.sealed_file import SealedFile, sealed_length, segment_hash
+from protocol.files.sealed_file import SEGMENT_SIZES, SealedFile, sealed_length, segment_hash
 from protocol.files.sealing import FileSealer
 from protocol.log.frontier import Frontier
 
@@ -36,7 +45,9 @@ BLOCK_BYTES = 1 << 20
 MORE_HASHES = ("sha512", "sha1", "md5")
 # A file of so many segments keeps its leaf hashes beside it: of a shorter one they are quickly made anew.
 LEAVES_FROM = 64
-_WAITING = 4  # segments between the two threads
+_WAITING = 2  # segments between the two threads
+# A longer file has longer segments: as many requests move twice as much.
+_LONG_BYTES = 32 << 20
 _WRITE_OUT_BYTES = 8 << 20
 _LOOK_S = 0.5
 
@@ -171,12 +182,17 @@ class FileSealing:
         key, salt = os.urandom(KEY_BYTES), os.urandom(SALT_BYTES)
         self._shelf.require_room(sealed_length(size))
         with self._shelf.writing(os.urandom(16).hex()) as part:
-            sealer, writer = FileSealer(key, salt), _Writer(part)
+            sealer, writer = FileSealer(key, salt, segment_bytes_of(size), expected_bytes=size), _Writer(part)
+
+            def take(segment: bytearray) -> None:
+                writer.take(segment)
+                sealer.reuse(segment)
+
             if size <= BLOCK_BYTES // 2:
                 for segment in _segments(sealer, pieces, meter, self._stop):
-                    writer.take(segment)
+                    take(segment)
             else:
-                _in_two_threads(_segments(sealer, pieces, meter, self._stop), writer.take)
+                _in_two_threads(_segments(sealer, pieces, meter, self._stop), take)
             file = sealer.sealed_file(writer.edge.root())
             writer.done(file)
         sealed = {
@@ -188,6 +204,11 @@ class FileSealing:
             "root": file.root.hex(),
         }
         return sealed, part.path, bytes(writer.leaves) if file.segments >= LEAVES_FROM else b""
+
+
+def segment_bytes_of(size: int) -> int:
+    """How long the segments of a file of this size are, as this desk seals it."""
+    return SEGMENT_SIZES[0] if size < _LONG_BYTES else SEGMENT_SIZES[1]
 
 
 class _Counted:
@@ -211,7 +232,8 @@ class _Pieces:
     def __init__(self, source: OpenSource) -> None:
         self._source = source
         self._descriptor = source.descriptor
-        self._block = memoryview(bytearray(BLOCK_BYTES))
+        # One byte more than it is long: so its end is seen by the first look, or that it grew.
+        self._block = memoryview(bytearray(min(BLOCK_BYTES, source.seen.size + 1)))
         self.read = 0
 
     def __iter__(self) -> Iterator[Buffer]:
@@ -223,7 +245,9 @@ class _Pieces:
             if self.read > self._source.seen.size:  # it grows: perhaps for ever
                 self._source.require_unchanged(self.read)
             yield self._block[:count]
-            if self.read % _WRITE_OUT_BYTES == 0:
+            if count < len(self._block):
+                return
+            if self.read % _WRITE_OUT_BYTES == 0 and self._source.seen.size > CACHED_BYTES:
                 let_go_of_cache(self._descriptor, self.read - _WRITE_OUT_BYTES, _WRITE_OUT_BYTES)
 
 
@@ -264,7 +288,8 @@ class _Writer:
         self._written += len(segment)
         if self._written - self._begun >= _WRITE_OUT_BYTES:
             begin_to_write(self._descriptor, self._begun, self._written - self._begun)
-            let_go_of_cache(self._descriptor, max(0, self._begun - _WRITE_OUT_BYTES), _WRITE_OUT_BYTES)
+            if self._written > CACHED_BYTES:
+                let_go_of_cache(self._descriptor, max(0, self._begun - _WRITE_OUT_BYTES), _WRITE_OUT_BYTES)
             self._begun = self._written
 
     def done(self, file: SealedFile) -> None:
@@ -336,5 +361,5 @@ def segments_of(descriptor: int, file: SealedFile) -> Iterator[Buffer]:
                 raise FileNotHereError("the sealed file on this desk's shelf is shorter than it was")
             filled += count
         yield block[:length]
-        if (offset + length) % _WRITE_OUT_BYTES == 0:
+        if (offset + length) % _WRITE_OUT_BYTES == 0 and file.length > CACHED_BYTES:
             let_go_of_cache(descriptor, offset + length - _WRITE_OUT_BYTES, _WRITE_OUT_BYTES)

@@ -30,6 +30,8 @@ _OUT, _IN = "out", "in"
 STRAY_S = 3600.0
 # So much stays free on the disk: the database must be able to go on.
 RESERVE_BYTES = 64 * 1024 * 1024
+# A file that is no longer may stay in the system's cache: what is sealed is sent next, what came is opened.
+CACHED_BYTES = 1 << 30
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
 
 

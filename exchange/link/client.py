@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from keys.transport.client import HttpRequest, Reach, Server, SignedClient
+from keys.transport.client import HttpRequest, Reach, Server, SignedClient, StreamedBody
+from keys.transport.segments import Took, fetch_held, nobody_takes
 from keys.transport.signing import Requester
 from protocol.encoding import cbor
 from protocol.errors import ComityError, MalformedError, PeerFailedError, TooLargeError
@@ -24,14 +25,11 @@ from protocol.http.files import (
     FilesTakenBack,
     FilesWanted,
     Ranges,
-    SegmentSent,
     decode_cancelled,
-    decode_held,
     decode_missing,
     encode_cancel,
     encode_fetch,
     encode_open,
-    encode_segments,
 )
 from protocol.http.signature import SignedBody
 from protocol.http.wire import (
@@ -93,18 +91,21 @@ class NodeClient:
         body = await self._ask("/v1/files/open", encode_open(announced), MAX_MISSING_BYTES)
         return decode_missing(body, files, self.server.title)
 
-    async def put_segments(self, digest: bytes, segments: Sequence[SegmentSent]) -> list[ComityError | None]:
-        """Hand over segments of the files of a message; each is durable at the node, or refused. Idempotent."""
-        target = f"/v1/files/segments?message={digest.hex()}"
-        content = encode_segments(segments)
-        body = await self._ask(target, content, MAX_ANSWER_BYTES, len(content) / SLOWEST_BYTES_PER_S)
-        return decode_verdicts(body, len(segments), self.server.title)
+    async def put_segments(self, digest: bytes, body: StreamedBody, count: int) -> list[ComityError | None]:
+        """Hand over ``count`` segments of the files of a message; each is durable at the node, or refused. Idempotent.
 
-    async def fetch_files(self, wanted: FilesWanted) -> FilesHeld:
-        """What the node holds of a message's files, and as many as fit of the segments that are wanted."""
-        extra_s = MAX_DATA_BYTES / SLOWEST_BYTES_PER_S if wanted.wanted else 0
-        body = await self._ask("/v1/files/fetch", encode_fetch(wanted), MAX_HELD_BYTES, extra_s)
-        return decode_held(body, self.server.title)
+        The node may take as much longer as a slow line needs.
+        """
+        target = f"/v1/files/segments?message={digest.hex()}"
+        extra_s = body.length / SLOWEST_BYTES_PER_S
+        answer = await self._client.call(HttpRequest(target, MAX_ANSWER_BYTES, body, extra_s))
+        return decode_verdicts(answer, count, self.server.title)
+
+    async def fetch_files(self, wanted: FilesWanted, took: Took = nobody_takes) -> FilesHeld:
+        """What the node holds of a message's files; ``took`` gets the wanted segments as they come, not verified."""
+        body = SignedBody(encode_fetch(wanted), CONTENT_TYPE)
+        extra_s = MAX_DATA_BYTES / SLOWEST_BYTES_PER_S if wanted.wanted else 0.0
+        return await fetch_held(self._client, HttpRequest("/v1/files/fetch", MAX_HELD_BYTES, body, extra_s), took)
 
     async def cancel_files(self, digest: bytes) -> int:
         """Take the files of a message back: how many the node let go."""

@@ -105,6 +105,7 @@ class NodeSync:
         self._link = link
         self._thread = context.in_thread
         self._background = context.background
+        self._first = context.first
         self._renew = context.renew
         self._clock = context.clock
         self._in_flight: set[UUID] = set()  # messages that are being submitted
@@ -149,6 +150,23 @@ class NodeSync:
         def seal(part: Sequence[Composed]) -> list[StoredMessage] | None:
             return self._outbox.seal(part, expires_in, keeping, claim, total)
 
+        with self._first.message():
+            sent, outcomes = await self._sealed_and_submitted(drafts, messages, seal, claim)
+        self._acts += 1
+        self._background.start(self._tidied(self._acts))
+        return [
+            replace(_sent(message.head, outcomes[message.head.id]), cautions=composed.cautions)
+            for message, composed in zip(sent, messages, strict=True)
+        ]
+
+    async def _sealed_and_submitted(
+        self,
+        drafts: Drafts,
+        messages: Sequence[Composed],
+        seal: Callable[[Sequence[Composed]], list[StoredMessage] | None],
+        claim: Any,
+    ) -> tuple[list[StoredMessage], dict[UUID, Outcome]]:
+        """Seal messages part by part, and submit each part as soon as it is sealed."""
         sent: list[StoredMessage] = []
         outcomes: dict[UUID, Outcome] = {}
         submitting: set[asyncio.Task[Mapping[UUID, Outcome]]] = set()
@@ -172,12 +190,7 @@ class NodeSync:
             # outbox.
             for finished in await asyncio.gather(*submitting):
                 outcomes.update(finished)
-        self._acts += 1
-        self._background.start(self._tidied(self._acts))
-        return [
-            replace(_sent(message.head, outcomes[message.head.id]), cautions=composed.cautions)
-            for message, composed in zip(sent, messages, strict=True)
-        ]
+        return sent, outcomes
 
     async def _held_among(self, composed: Sequence[Composed], sealed: Sequence[StoredMessage]) -> set[UUID]:
         if not any(is_held(message.draft) for message in composed):

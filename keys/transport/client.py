@@ -39,13 +39,14 @@ from protocol.errors import (
     UnavailableError,
 )
 from protocol.http.problem import MAX_PROBLEM_BYTES, problem_of
-from protocol.http.signature import SignedBody
+from protocol.http.signature import ProvenBody, SignedBody
 
 if TYPE_CHECKING:
     import aiohttp
 
 
 T = TypeVar("T")
+Buffer = bytes | bytearray | memoryview
 
 _CONNECT_TIMEOUT_S = 10.0
 _KEEP_ALIVE_S = 20.0  # shorter than a server's idle time-out, so that it is seldom the server who closes first
@@ -84,6 +85,15 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamedBody:
+    """A body of ``length`` bytes whose parts prove themselves: they are made, with ``parts``, while they are sent."""
+
+    length: int
+    content_type: str
+    parts: Callable[[], AsyncIterator[Buffer]]
+
+
+@dataclass(frozen=True, slots=True)
 class HttpRequest:
     """One request. ``target`` is path and query, percent-encoded; ``body`` is None for GET.
 
@@ -92,7 +102,7 @@ class HttpRequest:
 
     target: str
     max_bytes: int
-    body: SignedBody | None = None
+    body: SignedBody | StreamedBody | None = None
     extra_s: float = 0
 
     @property
@@ -161,6 +171,10 @@ class SignedClient:
         """The node's answer, whatever its status."""
         return await self._send(request, None)
 
+    async def call_in_parts(self, request: HttpRequest, take: Callable[[bytes], Awaitable[None]]) -> None:
+        """As :meth:`call`, where ``take`` is given the content as it comes; raises what it raises."""
+        (await self._send(request, None, take)).content(self.server.title)
+
     async def call_for_proof(self, request: HttpRequest, *, began_here: bool) -> bytes:
         """As :meth:`call`, for a file that proves itself, such as one of the directory.
 
@@ -192,8 +206,13 @@ class SignedClient:
             raise MalformedError(f"the address of {self.server.title} is not an https URL")
         return url, parsed
 
-    async def _send(self, request: HttpRequest, tls: ssl.SSLContext | None) -> HttpAnswer:
-        """The answer over the pinned certificates, or over ``tls`` where that is given."""
+    async def _send(
+        self,
+        request: HttpRequest,
+        tls: ssl.SSLContext | None,
+        take: Callable[[bytes], Awaitable[None]] | None = None,
+    ) -> HttpAnswer:
+        """The answer over the pinned certificates, or over ``tls`` where that is given; its content by ``take``."""
         import aiohttp
 
         title = self.server.title
@@ -207,13 +226,16 @@ class SignedClient:
                 parsed,
                 data=_data(request.body),
                 headers=_length(request.body),
-                middlewares=(signing(request.method, url, request.body, self._requester),),
+                middlewares=(signing(request.method, url, _signed(request.body), self._requester),),
                 timeout=timeout,
                 allow_redirects=False,
                 ssl=True if tls is None else tls,
             ) as response:
                 if tls is None:
                     self._reach.heard(self.server.node, response.headers.get("Date"))
+                if response.status == 200 and take is not None:
+                    await self._give(response, request.max_bytes, take)
+                    return HttpAnswer(response.status, response.content_type, b"")
                 body = await self._read(response, request.max_bytes if response.status == 200 else MAX_PROBLEM_BYTES)
                 return HttpAnswer(response.status, response.content_type, body)
         except TimeoutError as cause:
@@ -229,14 +251,25 @@ class SignedClient:
             raise UnavailableError(f"{title} cannot be reached ({_why(cause)})") from cause
 
     async def _read(self, response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+        parts = list[bytes]()
+
+        async def keep(part: bytes) -> None:
+            parts.append(part)
+
+        await self._give(response, max_bytes, keep)
+        return b"".join(parts)
+
+    async def _give(
+        self, response: aiohttp.ClientResponse, max_bytes: int, take: Callable[[bytes], Awaitable[None]]
+    ) -> None:
         if response.headers.get("Content-Encoding", "identity") != "identity":
             raise PeerFailedError(f"{self.server.title} answered with a compressed body")
-        parts = bytearray()
+        left = max_bytes
         async for part in response.content.iter_any():
-            parts += part
-            if len(parts) > max_bytes:
+            left -= len(part)
+            if left < 0:
                 raise PeerFailedError(f"{self.server.title} answered with more than {max_bytes} bytes")
-        return bytes(parts)
+            await take(part)
 
 
 def _why(cause: BaseException) -> str:
@@ -256,14 +289,22 @@ def _why(cause: BaseException) -> str:
 _PIECE_BYTES = 256 * 1024
 
 
-def _data(body: SignedBody | None) -> bytes | AsyncIterator[memoryview] | None:
+def _signed(body: SignedBody | StreamedBody | None) -> SignedBody | ProvenBody | None:
+    return ProvenBody(body.content_type) if isinstance(body, StreamedBody) else body
+
+
+def _data(body: SignedBody | StreamedBody | None) -> bytes | AsyncIterator[Buffer] | None:
+    if isinstance(body, StreamedBody):
+        return body.parts()
     if body is None or len(body.content) <= _PIECE_BYTES:
         return None if body is None else body.content
     return _pieces(body.content)
 
 
-def _length(body: SignedBody | None) -> dict[str, str]:
+def _length(body: SignedBody | StreamedBody | None) -> dict[str, str]:
     """What pieces do not say by themselves."""
+    if isinstance(body, StreamedBody):
+        return {"Content-Length": str(body.length)}
     return {} if body is None or len(body.content) <= _PIECE_BYTES else {"Content-Length": str(len(body.content))}
 
 

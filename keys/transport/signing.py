@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from protocol.crypto.signing import Signer
-from protocol.http.signature import NONCE_BYTES, SignedBody, sign_request
+from protocol.http.signature import NONCE_BYTES, ProvenBody, SignedBody, sign_request
 
 if TYPE_CHECKING:
     from aiohttp import ClientHandlerType, ClientMiddlewareType, ClientRequest, ClientResponse
@@ -29,7 +29,7 @@ class Requester:
     clock: Callable[[], datetime]
 
 
-def signing(method: str, url: str, body: SignedBody | None, by: Requester) -> ClientMiddlewareType:
+def signing(method: str, url: str, body: SignedBody | ProvenBody | None, by: Requester) -> ClientMiddlewareType:
     """What signs this one request (see :func:`protocol.http.signature.sign_request`) anew whenever it is sent."""
 
     async def sign(request: ClientRequest, send: ClientHandlerType) -> ClientResponse:

@@ -17,7 +17,7 @@ class SegmentMarks:
         self._files = files
         self._marks = [bytearray(file.segments) for file in files.files]
         self._absent = [file.segments for file in files.files]
-        self.absent = sum(self._absent)
+        self._all = self.absent = sum(self._absent)
         self.absent_bytes = sum(file.length for file in files.files)
 
     @classmethod
@@ -86,7 +86,7 @@ class SegmentMarks:
     @property
     def present(self) -> bool:
         """Whether any segment is."""
-        return self.absent < sum(map(len, self._marks))
+        return self.absent < self._all
 
     def absent_ranges(self, most: int = MAX_RANGES) -> list[Ranges]:
         """The runs that are absent, of each file; of all files the first ``most``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+from keys.transport.precedence import Precedence
 from node.context import NodeContext
 from node.files._shares import ToldShares
 from node.files.carried.hands import SignedHands
@@ -28,5 +29,6 @@ class FilesContext:
     pace: Pace
     hands: SignedHands
     shares: ToldShares = field(default_factory=ToldShares)
-    # Batches in memory on their way to all partners together: who waits for a place gets it in turn.
+    first: Precedence = field(default_factory=Precedence)
+    # Batches on their way to all partners together, of each a MiB or two in memory: who waits gets a place in turn.
     in_memory: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(BATCHES_IN_MEMORY))

@@ -14,7 +14,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from keys.transport.client import StreamedBody
 from node.files._marks import SegmentMarks
+from node.files._outgoing import SegmentsOut
 from node.files._passage import may_pass_on
 from node.files.context import FilesContext
 from node.files.holdings import Holding
@@ -35,16 +37,17 @@ from protocol.errors import (
     FileUnknownError,
     NotFoundError,
     StorageFullError,
-    UnavailableError,
 )
 from protocol.files.logged import CANCELLED
 from protocol.files.sealed_file import verify_segment
-from protocol.http.files import FilesAnnounced, FilesTakenBack, SegmentSent, encode_segments
+from protocol.http import wire
+from protocol.http.files import FilesAnnounced, FilesTakenBack
 from protocol.http.problem import is_final
 
-# One request carries so much: few enough that several are under way at once, and little is sent again after a kill.
+# One request carries so much, in many small files; or else a single segment, so that after a kill no more than that is
+# sent again for each request that was under way.
 BATCH_BYTES = 1024 * 1024
-BATCH_SEGMENTS = 128
+BATCH_SEGMENTS = 256
 # So many messages' files go to one partner in turn.
 _MESSAGES_AT_ONCE = 8
 _LOOK_AGAIN_S = 5.0
@@ -314,21 +317,17 @@ class PartnerFiles:
             size = sum(push.holding.files.files[number].extent(index)[1] for number, index in places)
             await self._messages_first()
             await self._context.pace.take(self._partner, size)
+            out = SegmentsOut(self._context, push.holding)
             async with self._context.in_memory:
-                segments = await self._readable(push, places)
-                if not segments:
-                    return
-                body = await asyncio.to_thread(encode_segments, segments)
-                extra_s = len(body) / self._settings.slowest_bytes_per_s
-                client = self._node.partners.get(self._partner)
-                verdicts = await client.send_segments(push.holding.digest, body, len(segments), extra_s)
-                del body
+                verdicts = await self._sent(push, out, places)
+            if verdicts is None:
+                return
             self._node.metrics.file_bytes.labels("sent").inc(size)
             self._node.history.sent(self._partner, size)
             self._worked()
-            for sent, verdict in zip(segments, verdicts, strict=True):
+            for place, verdict in zip(places, verdicts, strict=True):
                 if isinstance(verdict, FileAlteredError):
-                    await self._look_at(push, sent)
+                    await self._look_at(push, place)
             refusal = next((verdict for verdict in verdicts if verdict is not None), None)
             if refusal is not None:  # it is asked again what it lacks, and less often the more it refuses
                 self._refused(push, refusal)
@@ -342,33 +341,41 @@ class PartnerFiles:
         finally:
             push.under_way -= 1
 
-    async def _readable(self, push: _Push, places: Sequence[tuple[int, int]]) -> list[SegmentSent]:
-        """The segments; none where this node's own store cannot be read now, which is no fault of the partner."""
+    async def _sent(
+        self, push: _Push, out: SegmentsOut, places: Sequence[tuple[int, int]]
+    ) -> list[ComityError | None] | None:
+        """The partner's verdicts; None where this node's own store cannot give them, which is no fault of the partner.
+
+        The request breaks off then: what the partner has of it, it is asked.
+        """
+        length = out.body_length(places)
+        body = StreamedBody(length, wire.CONTENT_TYPE, lambda: out.body(places))
+        client, extra_s = self._node.partners.get(self._partner), length / self._settings.slowest_bytes_per_s
         try:
-            return await self._read(push, places)
-        except UnavailableError as problem:
-            self._node.log.warning("files-not-read", code=problem.code)
-            push.lacks = None
+            return await client.send_segments(push.holding.digest, body, len(places), extra_s)
+        except ComityError:
+            if out.problem is None:
+                raise
+        push.lacks = None
+        for number, index in out.lost:
+            lose(self._context, push.holding, number, index)
+        if not out.lost:
+            self._node.log.warning("files-not-read", code=out.problem.code)
             self._rest(push.holding.digest)
-            return []
+        return None
 
-    async def _read(self, push: _Push, places: Sequence[tuple[int, int]]) -> list[SegmentSent]:
-        segments = []
-        for number, index in places:
-            try:
-                segments.append(await read_segment(self._context, push.holding, number, index))
-            except NotFoundError:
-                lose(self._context, push.holding, number, index)
-        return segments
-
-    async def _look_at(self, push: _Push, sent: SegmentSent) -> None:
+    async def _look_at(self, push: _Push, place: tuple[int, int]) -> None:
         """The partner says that the segment is altered: if it is so here, it goes, and may be brought again."""
-        file = push.holding.files.files[sent.file]
+        number, index = place
+        file = push.holding.files.files[number]
         try:
+            sent = await read_segment(self._context, push.holding, number, index)
             await asyncio.to_thread(verify_segment, file, sent.segment)
         except FileAlteredError:
-            await self._context.store.drop(push.holding.digest, file.name, sent.segment.index)
-            lose(self._context, push.holding, sent.file, sent.segment.index)
+            await self._context.store.drop(push.holding.digest, file.name, index)
+            lose(self._context, push.holding, number, index)
+        except NotFoundError:
+            lose(self._context, push.holding, number, index)
 
     async def _messages_first(self) -> None:
         """Let the messages go that are due for the partner, if that does not take long."""

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
+from keys.transport.as_they_come import AsTheyCome
 from node.files._marks import SegmentMarks
 from node.files.context import FilesContext
 from node.files.delivery import BATCH_BYTES, BATCH_SEGMENTS
@@ -20,7 +21,7 @@ from protocol.errors import ComityError, FileCancelledError, FileGoneError, File
 from protocol.files.file_list import check_list
 from protocol.files.logged import CANCELLED, GONE_BEFORE
 from protocol.http.file_progress import ProgressAsked
-from protocol.http.files import MAX_DATA_BYTES, FilesAnnounced, FilesShare, FilesWanted, SegmentsWanted
+from protocol.http.files import MAX_DATA_BYTES, FilesAnnounced, FilesShare, FilesWanted, SegmentSent, SegmentsWanted
 
 T = TypeVar("T")
 
@@ -133,12 +134,20 @@ class FileFetcher:
         """One request; whether anything came."""
         slowest = self._node.settings.files.slowest_bytes_per_s
         client = self._node.partners.get(relay)
-        asked = FilesWanted(holding.digest, tuple(wanted), holding.share)
-        held = await client.fetch_files(asked, MAX_DATA_BYTES / slowest)
-        if not held.segments:
-            return False
-        answers = await self._here(self._intake.take(holding.digest, held.segments, relay))
-        return answers is not None and None in answers
+        taken = 0
+
+        async def took(segments: Sequence[SegmentSent]) -> None:
+            nonlocal taken
+            answers = await self._here(self._intake.take(holding.digest, segments, relay))
+            taken += 0 if answers is None else answers.count(None)
+
+        coming = AsTheyCome[SegmentSent](took, lambda sent: memoryview(sent.segment.data).nbytes, BATCH_BYTES // 2)
+        try:
+            asked = FilesWanted(holding.digest, tuple(wanted), holding.share)
+            await client.fetch_files(asked, MAX_DATA_BYTES / slowest, coming.add)
+        finally:
+            await coming.leave()
+        return taken > 0
 
     async def _here(self, taken: Awaitable[T]) -> T | None:
         """What this node made of it; None where it could not take it now, which is no fault of the relay."""

@@ -121,6 +121,19 @@ class FolderStore:
             except FileNotFoundError:
                 raise NotFoundError("this segment is not here") from None
 
+    async def get_some(self, message: bytes, segments: Sequence[tuple[bytes, int]]) -> Sequence[bytes | None]:
+        """See :class:`~node.files.store.FileStore`."""
+        return await self._calling(lambda: self._get_some(message, segments))
+
+    def _get_some(self, message: bytes, segments: Sequence[tuple[bytes, int]]) -> list[bytes | None]:
+        found: list[bytes | None] = []
+        for name, index in segments:
+            try:
+                found.append(self._get(message, name, index))
+            except NotFoundError:
+                found.append(None)
+        return found
+
     async def held(self, message: bytes) -> Mapping[bytes, Sequence[int]]:
         """See :class:`~node.files.store.FileStore`; what another run left unfinished is taken away."""
         return await self._calling(lambda: self._held(message))

@@ -1,4 +1,4 @@
-"""Taking files in: announced by whom the message came from, room reserved first, each segment verified and durable.
+"""SegmentTaking files in: announced by whom the message came from, room reserved first, each segment verified and durable.
 
 A segment proves itself against the list, and the list against the message's signed header. So their order is free,
 repeats do nothing, and the node keeps not a byte more than was announced.
@@ -7,8 +7,10 @@ repeats do nothing, and the node keeps not a byte more than was announced.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 
+from keys.transport.as_they_come import AsTheyCome
 from node.files._endings import gone
 from node.files._passage import may_rest_at
 from node.files.context import FilesContext
@@ -39,6 +41,8 @@ from protocol.files.sealed_file import verify_segment
 from protocol.http.files import FilesAnnounced, Ranges, SegmentSent
 from protocol.log.merkle import EMPTY_ROOT
 
+# So many bytes of one request wait in memory while those before them are written.
+_WAITING_BYTES = 2 * 1024 * 1024
 _UNKNOWN = "no message of this digest with files is here"
 
 
@@ -72,10 +76,25 @@ class FileIntake:
     async def take(self, digest: bytes, segments: Sequence[SegmentSent], caller: str) -> list[ComityError | None]:
         """Verify the segments and keep them, durable on return; None for each that is here now, else its refusal.
 
-        Raises :class:`FileUnknownError`, :class:`FileNotReservedError`, :class:`FileGoneError`, :class:`ExpiredError`,
-        as :meth:`announce` where nothing came for so long that the room went to others and there is none now, and what
-        the store raises: then none of them counts as taken.
+        Raises as :meth:`taking`, as :meth:`announce` where nothing came for so long that the room went to others and
+        there is none now, and what the store raises: then none of them counts as taken.
         """
+        return await self._take(await self._announced(digest, caller), segments)
+
+    @asynccontextmanager
+    async def taking(self, digest: bytes, caller: str) -> AsyncIterator[SegmentTaking]:
+        """Segments of one request, kept as they come: those that came whole are kept also when the rest never does.
+
+        Raises :class:`FileUnknownError`, :class:`FileNotReservedError`, :class:`FileGoneError`, :class:`ExpiredError`.
+        """
+        holding = await self._announced(digest, caller)
+        taking = SegmentTaking(lambda segments: self._take(holding, segments))
+        try:
+            yield taking
+        finally:
+            await taking.leave()
+
+    async def _announced(self, digest: bytes, caller: str) -> Holding:
         holding = await self._context.holdings.find(digest)
         if holding is None or holding.stored.payer != caller:
             if (brought := await self._brought_by(digest, caller)).ended:
@@ -83,6 +102,9 @@ class FileIntake:
             raise FileNotReservedError("the files of this message were not announced here")
         if holding.stored.expires <= self._node.clock():
             raise ExpiredError("the message's expiry has passed")
+        return holding
+
+    async def _take(self, holding: Holding, segments: Sequence[SegmentSent]) -> list[ComityError | None]:
         answers: list[ComityError | None] = [None] * len(segments)
         fresh: list[tuple[int, SegmentSent]] = []
         for position, sent in enumerate(segments):
@@ -208,6 +230,38 @@ class FileIntake:
         if stored is None or stored.payer != caller:
             raise FileUnknownError(_UNKNOWN)
         return stored
+
+
+class SegmentTaking:
+    """Segments of one request that come one after the other: verified and kept together with those that wait."""
+
+    def __init__(self, take: Callable[[Sequence[SegmentSent]], Awaitable[list[ComityError | None]]]) -> None:
+        self._take = take
+        self._answers: list[ComityError | None] = []
+        self._coming = AsTheyCome[SegmentSent](self._some, _data_bytes, _WAITING_BYTES)
+
+    async def add(self, segments: Sequence[SegmentSent]) -> None:
+        """Some more; waits while many do. Raises what the store raises."""
+        await self._coming.add(segments)
+
+    async def answers(self) -> list[ComityError | None]:
+        """When all of them are durable: None for each that is here now, else its refusal, in order.
+
+        Raises what the store raises.
+        """
+        await self._coming.end()
+        return self._answers
+
+    async def leave(self) -> None:
+        """Return when nothing of them is being written any more."""
+        await self._coming.leave()
+
+    async def _some(self, segments: list[SegmentSent]) -> None:
+        self._answers += await self._take(segments)
+
+
+def _data_bytes(sent: SegmentSent) -> int:
+    return memoryview(sent.segment.data).nbytes
 
 
 def whole_of(stored: StoredFileSet, holding: Holding | None) -> LoggedFiles:

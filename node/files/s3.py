@@ -95,6 +95,17 @@ class ObjectStore:
         with self._service("read"):
             return (await self._all([read()]))[0]
 
+    async def get_some(self, message: bytes, segments: Sequence[tuple[bytes, int]]) -> Sequence[bytes | None]:
+        """See :class:`~node.files.store.FileStore`."""
+
+        async def one(name: bytes, index: int) -> bytes | None:
+            try:
+                return await self.get(message, name, index)
+            except NotFoundError:
+                return None
+
+        return await asyncio.gather(*(one(name, index) for name, index in segments))
+
     async def held(self, message: bytes) -> Mapping[bytes, Sequence[int]]:
         """See :class:`~node.files.store.FileStore`."""
         found: dict[bytes, list[int]] = {}

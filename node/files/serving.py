@@ -6,10 +6,13 @@ unknown message: a digest or a name that was seen in a log opens nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 
+from keys.transport.precedence import Precedence
 from node.files._endings import gone
+from node.files._outgoing import SegmentsOut
 from node.files._progress import FileProgress
 from node.files.context import FilesContext
 from node.files.holdings import Holding
@@ -19,6 +22,7 @@ from protocol.errors import FileNotHereError, NotFoundError
 from protocol.files.sealed_file import Segment, split_segment_path
 from protocol.http.file_progress import FilesAt, ProgressAsked
 from protocol.http.files import MAX_DATA_BYTES, MAX_SEGMENTS, FilesHeld, FilesWanted, SegmentSent, SegmentsWanted
+from protocol.http.segment_streams import Buffer, held_head
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,11 @@ class FileServing:
         self._node = context.node
         self._progress = FileProgress(context)
 
+    @property
+    def first(self) -> Precedence:
+        """What messages of this node go before."""
+        return self._context.first
+
     async def fetch(self, wanted: FilesWanted, party: str) -> FilesHeld:
         """The list, which segments are here, and as many of those wanted as fit; raises as :meth:`look`."""
         return await self.answer(await self.look(wanted, party), party)
@@ -65,13 +74,41 @@ class FileServing:
     async def answer(self, found: Answerable, party: str) -> FilesHeld:
         """The answer, with its segments in memory."""
         holding = found.holding
-        if "@" not in party:
-            await self._context.pace.take(party, found.size_bytes)
+        await self._pace(found, party)
         segments = await self.read(holding, found.places)
-        self._node.metrics.file_bytes.labels("handed-out").inc(sum(len(sent.segment.data) for sent in segments))
+        self._note(sum(len(sent.segment.data) for sent in segments))
         # Their hands are told with the state alone, and not with each part.
         hands = () if found.places else await self._context.hands.of(holding.digest)
         return FilesHeld(found.file_list, tuple(holding.marks.present_ranges()), tuple(segments), hands)
+
+    async def parts(self, found: Answerable, party: str) -> tuple[int, AsyncGenerator[Buffer]]:
+        """The answer with the segments as they are read, and how long it is.
+
+        The parts raise :class:`NotFoundError` when a segment turns out to be lost: it is missing from then on.
+        """
+        await self._pace(found, party)
+        head = held_head(found.file_list, found.holding.marks.present_ranges(), len(found.places))
+        out = SegmentsOut(self._context, found.holding)
+        self._note(found.size_bytes)
+        return len(head) + sum(map(out.length, found.places)), self._sent(head, out, found)
+
+    async def _sent(self, head: bytes, out: SegmentsOut, found: Answerable) -> AsyncGenerator[Buffer]:
+        yield head
+        try:
+            async with aclosing(out.parts(found.places)) as parts:
+                async for part in parts:
+                    yield part
+        except NotFoundError:
+            for number, index in out.lost:
+                lose(self._context, found.holding, number, index)
+            raise
+
+    async def _pace(self, found: Answerable, party: str) -> None:
+        if "@" not in party:
+            await self._context.pace.take(party, found.size_bytes)
+
+    def _note(self, size: int) -> None:
+        self._node.metrics.file_bytes.labels("handed-out").inc(size)
 
     async def read(self, holding: Holding, places: Sequence[tuple[int, int]]) -> list[SegmentSent]:
         """These segments of the holding with their paths, as far as they are still there."""

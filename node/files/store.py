@@ -53,6 +53,9 @@ class FileStore(Protocol):
     async def get(self, message: bytes, name: bytes, index: int) -> bytes:
         """One object; raises ``NotFoundError``."""
 
+    async def get_some(self, message: bytes, segments: Sequence[tuple[bytes, int]]) -> Sequence[bytes | None]:
+        """The objects of these names and indexes, in order; None for one that is not here."""
+
     async def held(self, message: bytes) -> Mapping[bytes, Sequence[int]]:
         """The indexes that are kept whole, by name, in no order; empty for an unknown message."""
 

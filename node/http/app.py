@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack, nullcontext, suppress
+from hashlib import sha256
 
 from aiohttp import web
 
+from keys.transport.precedence import Precedence
 from node.http.api import (
     directory,
     files,
@@ -29,7 +31,7 @@ from node.http.api import (
     transfer,
     witness,
 )
-from node.http.api.endpoint import Endpoint
+from node.http.api.endpoint import Endpoint, FilesEndpoint
 from node.http.authentication import Caller, SignedCall
 from node.http.connections import Connection
 from node.http.context import CONTEXT, HttpContext
@@ -49,7 +51,7 @@ from protocol.errors import (
 from protocol.http.problem import PROBLEM_TYPE, problem_text
 from protocol.http.signature import AuthenticatedRequest
 
-ENDPOINTS: tuple[Endpoint, ...] = (
+ENDPOINTS: tuple[Endpoint | FilesEndpoint, ...] = (
     *submit.ENDPOINTS,
     *transfer.ENDPOINTS,
     *receipts.ENDPOINTS,
@@ -62,6 +64,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *misbehaviour.ENDPOINTS,
     *heads.ENDPOINTS,
 )
+# Of these, files wait until they are answered.
+_MESSAGES = frozenset({"submit", "transfer", "statements", "receipts"})
 _ROUTE = web.RequestKey("route", str)
 _STRANGER = web.RequestKey("stranger", bool)
 _HOLDER = web.RequestKey("holder", str)
@@ -82,7 +86,7 @@ def build_app(context: HttpContext) -> web.Application:
     return app
 
 
-def _gate(context: HttpContext, endpoint: Endpoint) -> Handler:
+def _gate(context: HttpContext, endpoint: Endpoint | FilesEndpoint) -> Handler:
     async def serve(request: web.Request) -> web.StreamResponse:
         request[_ROUTE] = endpoint.name
         began = time.perf_counter()
@@ -96,14 +100,14 @@ def _gate(context: HttpContext, endpoint: Endpoint) -> Handler:
                 under_way.enter_context(context.allowances.requests.take(caller.holder))
                 if context.node.sequencer.held is not None and not endpoint.early:
                     raise context.node.sequencer.held
+                if isinstance(endpoint, FilesEndpoint):
+                    return await _take_in_parts(context, endpoint, caller, request, signed)
                 body = await _body(context, endpoint, caller, request)
-                if endpoint.of_files:
-                    await asyncio.to_thread(signed.require_body, body)
-                else:
-                    signed.require_body(body)
+                signed.require_body(body)
                 if endpoint.waits:
                     under_way.close()
-                return await endpoint.handler(context, caller, request, body)
+                with context.file_serving.first.message() if endpoint.name in _MESSAGES else nullcontext():
+                    return await endpoint.handler(context, caller, request, body)
         finally:
             if not endpoint.waits:
                 context.node.metrics.request_seconds.labels(endpoint.name).observe(time.perf_counter() - began)
@@ -112,7 +116,7 @@ def _gate(context: HttpContext, endpoint: Endpoint) -> Handler:
 
 
 async def _authenticate(
-    context: HttpContext, endpoint: Endpoint, request: web.Request
+    context: HttpContext, endpoint: Endpoint | FilesEndpoint, request: web.Request
 ) -> tuple[Caller, AuthenticatedRequest]:
     """Who asks, by the request's head. Only what fails counts against the network that it came from."""
     network = network_of(request.remote or "")
@@ -138,30 +142,91 @@ def _connection(request: web.Request) -> Connection:
 
 async def _body(context: HttpContext, endpoint: Endpoint, caller: Caller, request: web.Request) -> bytes:
     """The body, charged to the caller before it is read."""
-    desk = caller.desk is not None
-    (context.allowances.desk if desk else context.allowances.partner).take(caller.holder)
+    desk = _charge_request(context, caller)
     if not _has_body(request):
         return b""
-    size = request.content_length
-    if size is None:
-        size = endpoint.max_bytes  # a chunked one may become as long
+    size = _size_of(request, endpoint)
     timeout_s = context.node.settings.limits.body_timeout_s
     allowances = context.allowances
-    if endpoint.of_files:  # they never take what messages need, and have the time that a slow line takes
-        allowances.file_bytes.take(caller.holder, size)
-        timeout_s += size / context.node.settings.files.slowest_bytes_per_s
-        with allowances.file_bodies.take(caller.holder, size):
-            return await _read_body(request, endpoint.max_bytes, timeout_s)
     (allowances.desk_bytes if desk else allowances.partner_bytes).take(caller.holder, size)
     with allowances.bodies.take(caller.holder, size):
-        return await _read_body(request, endpoint.max_bytes, timeout_s)
+        return b"".join([part async for part in _parts(request, endpoint.max_bytes, timeout_s)])
+
+
+async def _take_in_parts(
+    context: HttpContext, endpoint: FilesEndpoint, caller: Caller, request: web.Request, signed: AuthenticatedRequest
+) -> web.StreamResponse:
+    """Give a body with segments to its handler as it comes, charged to the caller before.
+
+    Such bodies never take what messages need, and have the time that a slow line takes. A segment that proved itself
+    is kept, whatever becomes of the rest: so a digest of the whole, where the caller gives one, is compared at the end.
+    """
+    _charge_request(context, caller)
+    size = _size_of(request, endpoint) if _has_body(request) else 0
+    context.allowances.file_bytes.take(caller.holder, size)
+    timeout_s = context.node.settings.limits.body_timeout_s + size / context.node.settings.files.slowest_bytes_per_s
+    with context.allowances.file_bodies.take(caller.holder, size):
+        parts = _Hashed(_parts(request, endpoint.max_bytes, timeout_s), signed, context.file_serving.first)
+        try:
+            response = await endpoint.handler(context, caller, request, parts)
+        except ComityError:
+            await parts.drain()  # who still sends would not read why it is refused
+            raise
+        await parts.require_signed()
+        return response
+
+
+class _Hashed:
+    """The parts of a body, and the digest of the whole if its signer gave one."""
+
+    def __init__(self, parts: AsyncIterator[bytes], signed: AuthenticatedRequest, first: Precedence) -> None:
+        self._parts = parts
+        self._first = first
+        self._signed = signed
+        self._hash = None if signed.content_digest is None else sha256()
+        self._any = False
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        await self._first.messages_first()
+        part = await anext(self._parts)
+        self._any = True
+        if self._hash is not None:
+            self._hash.update(part)
+        return part
+
+    async def drain(self) -> None:
+        """Read what is left, and keep nothing of it."""
+        with suppress(ComityError):
+            async for _ in self._parts:
+                pass
+
+    async def require_signed(self) -> None:
+        """Return if the body is the one that was signed, or proves itself; raises :class:`UnauthenticatedError`."""
+        await self.drain()
+        if self._hash is not None:
+            self._signed.require_digest(self._hash.digest() if self._any else None)
+
+
+def _charge_request(context: HttpContext, caller: Caller) -> bool:
+    """Charge a request to the caller; whether that is a desk."""
+    desk = caller.desk is not None
+    (context.allowances.desk if desk else context.allowances.partner).take(caller.holder)
+    return desk
+
+
+def _size_of(request: web.Request, endpoint: Endpoint | FilesEndpoint) -> int:
+    """How long the body is; a chunked one may become as long as any."""
+    return endpoint.max_bytes if request.content_length is None else request.content_length
 
 
 def _has_body(request: web.Request) -> bool:
     return request.body_exists and request.content_length != 0
 
 
-def _check_form(request: web.Request, endpoint: Endpoint) -> None:
+def _check_form(request: web.Request, endpoint: Endpoint | FilesEndpoint) -> None:
     headers = request.headers
     if "Upgrade" in headers:
         raise MalformedError("this server does not change protocols")
@@ -179,21 +244,21 @@ def _check_form(request: web.Request, endpoint: Endpoint) -> None:
         raise TooLargeError(f"a body here has at most {endpoint.max_bytes} bytes")
 
 
-async def _read_body(request: web.Request, max_bytes: int, timeout_s: float) -> bytes:
-    parts: list[bytes] = []
-    size = 0
+async def _parts(request: web.Request, max_bytes: int, timeout_s: float) -> AsyncIterator[bytes]:
+    """The body as it comes, within its time."""
+    size, content = 0, request.content
+    # One timer for the whole: it ends whoever waits for more of the body then.
+    timer = asyncio.get_running_loop().call_later(timeout_s, content.set_exception, BodyTimeoutError())
     try:
-        async with asyncio.timeout(timeout_s):
-            async for part in request.content.iter_any():
-                parts.append(part)
-                size += len(part)
-                if size > max_bytes:
-                    raise TooLargeError(f"a body here has at most {max_bytes} bytes")
-    except TimeoutError as problem:
-        raise BodyTimeoutError from problem
+        while part := await content.readany():
+            size += len(part)
+            if size > max_bytes:
+                raise TooLargeError(f"a body here has at most {max_bytes} bytes")
+            yield part
     except (ConnectionError, web.RequestPayloadError) as problem:
         raise MalformedError("the body broke off") from problem
-    return b"".join(parts)
+    finally:
+        timer.cancel()
 
 
 @web.middleware

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from hashlib import sha256
 from urllib.parse import quote, urlencode
 
 from keys.directory.metadata.repository import MAX_FILE_BYTES
 from keys.directory.view import Directory
 from keys.members.bootstrap import BootstrapFile
-from keys.transport.client import HttpRequest, Reach, Server, SignedClient
+from keys.transport.client import HttpRequest, Reach, Server, SignedClient, StreamedBody
+from keys.transport.segments import Took, fetch_held, nobody_takes
 from keys.transport.signing import Requester
 from protocol.errors import (
     ComityError,
@@ -135,19 +135,22 @@ class PartnerClient:
         body = await self._post("/v1/files/open", file_bodies.encode_open(announced), file_bodies.MAX_MISSING_BYTES)
         return file_bodies.decode_missing(body, files, self._source)
 
-    async def send_segments(self, message: bytes, body: bytes, count: int, extra_s: float) -> list[ComityError | None]:
-        """Send ``count`` segments of announced files, encoded; None for each that the partner keeps now."""
+    async def send_segments(
+        self, message: bytes, body: StreamedBody, count: int, extra_s: float
+    ) -> list[ComityError | None]:
+        """Send ``count`` segments of announced files; None for each that the partner keeps now."""
         target = f"/v1/files/segments?message={message.hex()}"
-        digest = await asyncio.to_thread(lambda: sha256(body).digest())
-        signed = SignedBody(body, wire.CONTENT_TYPE, digest)
-        answer = await self._client.call(HttpRequest(target, wire.MAX_BATCH_BYTES, signed, extra_s))
+        answer = await self._client.call(HttpRequest(target, wire.MAX_BATCH_BYTES, body, extra_s))
         return wire.decode_verdicts(answer, count, self._source)
 
-    async def fetch_files(self, wanted: file_bodies.FilesWanted, extra_s: float) -> file_bodies.FilesHeld:
-        """Segments of files that wait there for this node, not verified."""
-        body = file_bodies.encode_fetch(wanted)
-        answer = await self._post("/v1/files/fetch", body, file_bodies.MAX_HELD_BYTES, extra_s)
-        return file_bodies.decode_held(answer, self._source)
+    async def fetch_files(
+        self, wanted: file_bodies.FilesWanted, extra_s: float, took: Took = nobody_takes
+    ) -> file_bodies.FilesHeld:
+        """What of files waits there for this node; ``took`` gets the wanted segments as they come, not verified."""
+        body = SignedBody(file_bodies.encode_fetch(wanted), wire.CONTENT_TYPE)
+        return await fetch_held(
+            self._client, HttpRequest("/v1/files/fetch", file_bodies.MAX_HELD_BYTES, body, extra_s), took
+        )
 
     async def file_progress(self, asked: file_progress.ProgressAsked) -> tuple[file_progress.FilesAt, ...]:
         """How far the files of a message are there and beyond, by the partner's word."""

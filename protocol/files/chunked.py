@@ -86,21 +86,31 @@ def plaintext_length(ciphertext_bytes: int) -> int:
 class ChunkSealer:
     """Seals a plaintext that comes in pieces; gives the ciphertext in parts of ``part_bytes``, the last one shorter.
 
-    ``salt`` is fresh for each sealing under ``key``. A part is a buffer of its own: the caller may keep it.
+    ``salt`` is fresh for each sealing under ``key``. A part is a buffer of its own: the caller may keep it, or gives it
+    back when it is done with it (:meth:`reuse`, from any thread), so that no memory is fetched for each.
     """
 
-    __slots__ = ("_aead", "_at", "_base", "_chunks", "_part", "_part_bytes", "_pending")
+    __slots__ = ("_aead", "_at", "_base", "_chunks", "_free", "_part", "_part_bytes", "_pending")
 
-    def __init__(self, key: bytes, salt: bytes, part_bytes: int, context: bytes = CONTEXT) -> None:
+    def __init__(
+        self, key: bytes, salt: bytes, part_bytes: int, context: bytes = CONTEXT, *, first_bytes: int | None = None
+    ) -> None:
+        """``first_bytes``: so long the first part is at first, where a short plaintext is expected; it grows."""
         derived = derive(key, salt, context)
         self._aead = AESGCM(derived.key)
         self._base = int.from_bytes(derived.base_nonce, "big")
         self._chunks = 0
         self._pending = bytearray()
         self._part_bytes = part_bytes
-        self._part = bytearray(part_bytes)
+        self._part = bytearray(part_bytes if first_bytes is None else min(part_bytes, max(first_bytes, PREFIX_BYTES)))
         self._part[:PREFIX_BYTES] = salt + derived.commitment
         self._at = PREFIX_BYTES
+        self._free: list[bytearray] = []
+
+    def reuse(self, part: bytearray) -> None:
+        """Write a later part into this one, which nobody needs any more."""
+        if len(part) == self._part_bytes:
+            self._free.append(part)
 
     def update(self, plaintext: Buffer) -> list[bytearray]:
         """Seal more of the plaintext: the parts that became full, in order; raises :class:`TooLargeError`."""
@@ -141,6 +151,8 @@ class ChunkSealer:
         encrypt, base, number, at = self._aead.encrypt_into, self._base, self._chunks, self._at
         if number + len(chunks) // CHUNK_BYTES > MAX_CHUNKS:
             raise TooLargeError(_TOO_LONG)
+        if len(self._part) < at + len(chunks) // CHUNK_BYTES * SEALED_CHUNK_BYTES:
+            self._part += bytes(self._part_bytes - len(self._part))
         with memoryview(self._part) as part:
             for start in range(0, len(chunks), CHUNK_BYTES):
                 end = at + SEALED_CHUNK_BYTES
@@ -163,7 +175,7 @@ class ChunkSealer:
             sealed = sealed[len(taken) :]
             if self._at == self._part_bytes:
                 full.append(self._part)
-                self._part = bytearray(self._part_bytes)
+                self._part = self._free.pop() if self._free else bytearray(self._part_bytes)
                 self._at = 0
 
 

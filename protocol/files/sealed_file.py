@@ -108,15 +108,17 @@ class Segment:
     data: Buffer = field(repr=False)
 
 
-def verify_segment(file: SealedFile, segment: Segment) -> None:
-    """Return if the segment is the file's at its place; raises :class:`FileAlteredError`."""
+def verify_segment(file: SealedFile, segment: Segment) -> bytes:
+    """The leaf hash of the segment, if it is the file's at its place; raises :class:`FileAlteredError`."""
     _, length = file.extent(segment.index)
     if memoryview(segment.data).nbytes != length:
         raise FileAlteredError(f"segment {segment.index} does not have the length of its place")
+    leaf = segment_hash(segment.data)
     try:
-        verify_inclusion(segment_hash(segment.data), segment.index, file.segments, segment.path, file.root)
+        verify_inclusion(leaf, segment.index, file.segments, segment.path, file.root)
     except ProofInvalidError as problem:
         raise FileAlteredError(f"segment {segment.index} is not the one that the file's name stands for") from problem
+    return leaf
 
 
 class SegmentTree:
@@ -185,6 +187,15 @@ class SegmentTree:
                 edge = last if edge is None else node_hash(last, edge)
             edges.append(edge)
         return edges
+
+
+def path_hashes(index: int, segments: int) -> int:
+    """How many hashes the path of a segment has, in a file of so many segments."""
+    place, last, count = index, segments - 1, 0
+    while last > 0:
+        count += (place & 1) or place < last  # the last place of a level may have no sibling
+        place, last = place >> 1, last >> 1
+    return count
 
 
 def split_segment_path(path: bytes) -> tuple[bytes, ...]:

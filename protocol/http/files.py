@@ -169,6 +169,13 @@ def encode_missing(missing: Sequence[Ranges]) -> bytes:
 
 def decode_missing(body: bytes, files: int, source: str) -> tuple[Ranges, ...]:
     """What the partner lacks of each of the ``files`` files; raises :class:`PeerFailedError` for anything else."""
+    if len(body) <= MAX_MISSING_BYTES and body.startswith(b"\xa1\x01"):
+        try:
+            ranges, end = _exact_ranges(body, 2)
+            if end == len(body) and len(ranges) == files:
+                return ranges
+        except exact.NOT_EXACT:
+            pass  # read again below, which says what is wrong
     value = _response(body, MAX_MISSING_BYTES, 4, source)
     if type(value) is not dict or set(value) != {1}:
         raise _nonsense(source)
@@ -322,7 +329,7 @@ def _exact_segments(body: bytes, at: int) -> tuple[list[SegmentSent], int]:
         path, at = exact.byte_string(body, at)
         start, at = exact.byte_span(body, at)
         total += at - start
-        segments.append(_segment(file, index, path, view[start:at]))
+        segments.append(segment_of(file, index, path, view[start:at]))
     if total > MAX_DATA_BYTES:
         raise exact.InexactError
     return segments, at
@@ -399,12 +406,13 @@ def _segments_from_value(value: Any) -> list[SegmentSent]:
     for row in value:
         if type(row) is not list or len(row) != 4 or type(row[3]) is not bytes:
             raise MalformedError("a segment is its file's number, its index, its path and its data")
-        segments.append(_segment(row[0], row[1], row[2], memoryview(row[3])))
+        segments.append(segment_of(row[0], row[1], row[2], memoryview(row[3])))
     _check_fit(segments)
     return segments
 
 
-def _segment(file: Any, index: Any, path: Any, data: memoryview) -> SegmentSent:
+def segment_of(file: Any, index: Any, path: Any, data: memoryview) -> SegmentSent:
+    """The segment of these parts; raises :class:`MalformedError` where one of them is none."""
     if type(file) is not int or not 0 <= file < MAX_FILES or type(index) is not int or not 0 <= index <= MAX_INDEX:
         raise MalformedError("a segment names its file and itself by their numbers")
     if not 1 <= len(data) <= MAX_DATA_BYTES:

@@ -5,6 +5,9 @@ and ``content-digest`` (RFC 9530, SHA-256), in this order. Parameters are always
 ``keyid``, ``alg`` and ``tag``, in any order. ``keyid`` is ``<holder>/<key id in hex>``: the holder is the address of a
 contact point or the name of a node. The label is ``comity``, and there is no other signature.
 
+A body whose parts prove themselves (segments of files) may go without ``content-digest``: then it is read, sent and
+kept part by part, and hashed once.
+
 One profile without options needs no general implementation of the RFC: a general one costs a millisecond a request,
 more than all that a node does with a message. The tests compare with one.
 """
@@ -33,9 +36,11 @@ MAX_FUTURE_SKEW = timedelta(seconds=30)
 NONCE_BYTES = 16
 
 _COMPONENTS = '("@method" "@authority" "@path" "@query")'
+_PROVEN_COMPONENTS = '("@method" "@authority" "@path" "@query" "content-type")'
 _BODY_COMPONENTS = '("@method" "@authority" "@path" "@query" "content-type" "content-digest")'
 _PARAMETER_NAMES = {"created", "expires", "nonce", "keyid", "alg", "tag"}
 _ALGORITHM = "ed25519"
+_NOT_COVERED = "the signature does not cover exactly what this protocol covers"
 _MAX_INPUT_CHARS = 1024
 # RFC 8941 integers and strings, of which only those without escapes occur here.
 _PARAMETER = re.compile(r';([a-z]+)=(?:([0-9]{1,12})|"([A-Za-z0-9@/._-]{1,200})")')
@@ -76,7 +81,8 @@ class KeyRef:
 @dataclass(frozen=True, slots=True)
 class AuthenticatedRequest:
     """Who signed a request's head. The nonce must still be checked against those seen until ``expires``, and the body,
-    if there is one, by :meth:`require_body`: ``content_digest`` is what the signer says of it, None without a body."""
+    if there is one, by :meth:`require_body`: ``content_digest`` is what the signer says of it, None without a body, and
+    for one that is to prove itself, which only its reader can judge."""
 
     key_ref: KeyRef
     nonce: str
@@ -86,27 +92,36 @@ class AuthenticatedRequest:
 
     def require_body(self, body: bytes) -> None:
         """Return if ``body`` is the one that was signed; raises :class:`UnauthenticatedError`."""
+        self.require_digest(sha256(body).digest() if body else None)
+
+    def require_digest(self, digest: bytes | None) -> None:
+        """As :meth:`require_body`, by the body's SHA-256; None for no body."""
         said = self.content_digest
-        if (said is None) == bool(body) or (said is not None and not compare_digest(said, _digest(body))):
+        if said is None and digest is not None:
+            raise UnauthenticatedError(_NOT_COVERED)
+        if said is not None and (digest is None or not compare_digest(said, _digest_field(digest))):
             raise UnauthenticatedError("the content digest is not the body's")
 
 
 @dataclass(frozen=True, slots=True)
 class SignedBody:
-    """The body of a request with the value of its ``Content-Type``, which the signature covers too.
-
-    ``sha256`` is the digest of a large one, made where that takes nobody's time; None: it is made when it is signed.
-    """
+    """The body of a request with the value of its ``Content-Type``, which the signature covers too."""
 
     content: bytes
     content_type: str
-    sha256: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenBody:
+    """A body whose parts prove themselves: the signature covers the value of its ``Content-Type`` alone."""
+
+    content_type: str
 
 
 def sign_request(
     method: str,
     url: str,
-    body: SignedBody | None,
+    body: SignedBody | ProvenBody | None,
     holder: str,
     signer: Signer,
     now: datetime,
@@ -114,26 +129,34 @@ def sign_request(
 ) -> dict[str, str]:
     """The headers to send: ``Signature-Input``, ``Signature``, and with a body ``Content-Type`` and ``Content-Digest``.
 
+    A body that proves itself has no ``Content-Digest``.
     ``url`` is absolute and percent-encoded as it will be sent; ``nonce`` is 16 fresh random bytes.
     """
     created = int(now.timestamp())
+    headers = _body_headers(body)
     parameters = (
-        f"{_COMPONENTS if body is None else _BODY_COMPONENTS};created={created};"
+        f"{_covered(headers)};created={created};"
         f'expires={created + int(LIFETIME.total_seconds())};nonce="{nonce.hex()}";'
         f'keyid="{KeyRef(holder, signer.kid)}";alg="{_ALGORITHM}";tag="{TAG}"'
-    )
-    headers = (
-        {}
-        if body is None
-        else {
-            "Content-Type": body.content_type,
-            "Content-Digest": _digest_field(body.sha256 or sha256(body.content).digest()),
-        }
     )
     signature = signer.sign(_signature_base(method, url, headers, parameters))
     headers["Signature-Input"] = f"{LABEL}={parameters}"
     headers["Signature"] = f"{LABEL}=:{b64encode(signature).decode('ascii')}:"
     return headers
+
+
+def _body_headers(body: SignedBody | ProvenBody | None) -> dict[str, str]:
+    if body is None:
+        return {}
+    if isinstance(body, ProvenBody):
+        return {"Content-Type": body.content_type}
+    return {"Content-Type": body.content_type, "Content-Digest": _digest_field(sha256(body.content).digest())}
+
+
+def _covered(headers: Mapping[str, str]) -> str:
+    if "Content-Digest" in headers:
+        return _BODY_COMPONENTS
+    return _PROVEN_COMPONENTS if headers else _COMPONENTS
 
 
 def verify_request(
@@ -167,10 +190,12 @@ def verify_head(
     """
     fields = {name.lower(): value for name, value in headers.items()}
     parameters, signature = _parse(fields)
-    values = _parameters(parameters.removeprefix(_BODY_COMPONENTS if has_body else _COMPONENTS))
-    digest = _said_of_body(fields) if has_body else None
-    request = _judge(values, now, digest)
-    resolve(request.key_ref).verify(_signature_base(method, url, fields if has_body else {}, parameters), signature)
+    proven = has_body and parameters.startswith(_PROVEN_COMPONENTS)
+    form = _PROVEN_COMPONENTS if proven else _BODY_COMPONENTS if has_body else _COMPONENTS
+    values = _parameters(parameters.removeprefix(form))
+    covered = _said_of_body(fields, proven=proven) if has_body else {}
+    request = _judge(values, now, covered.get("content-digest"))
+    resolve(request.key_ref).verify(_signature_base(method, url, covered, parameters), signature)
     return request
 
 
@@ -199,24 +224,22 @@ def _parameters(text: str) -> dict[str, str]:
         values[matched[1]] = matched[2] if matched[2] is not None else matched[3]
         end = matched.end()
     if end != len(text) or set(values) != _PARAMETER_NAMES:
-        raise UnauthenticatedError("the signature does not cover exactly what this protocol covers")
+        raise UnauthenticatedError(_NOT_COVERED)
     if values["alg"] != _ALGORITHM or values["tag"] != TAG:
         raise UnauthenticatedError("the signature is of another algorithm or for another use")
     return values
 
 
-def _said_of_body(fields: Mapping[str, str]) -> str:
-    """The body's digest by the signer's word."""
+def _said_of_body(fields: Mapping[str, str], *, proven: bool) -> dict[str, str]:
+    """What the signer says of the body: its type and, unless it proves itself, its digest."""
     if not _FIELD_VALUE.match(fields.get("content-type", "")):
         raise UnauthenticatedError("a request with a body says its content type")
+    if proven:
+        return {"content-type": fields["content-type"]}
     digest = fields.get("content-digest", "")
     if not _CONTENT_DIGEST.match(digest):
         raise UnauthenticatedError("a request with a body says its SHA-256 as content digest")
-    return digest
-
-
-def _digest(body: bytes) -> str:
-    return _digest_field(sha256(body).digest())
+    return {"content-type": fields["content-type"], "content-digest": digest}
 
 
 def _digest_field(digest: bytes) -> str:
@@ -234,7 +257,7 @@ def _signature_base(method: str, url: str, fields: Mapping[str, str], parameters
         f'"@query": ?{parts.query}',
     ]
     by_name = {name.lower(): value for name, value in fields.items()}
-    lines += [f'"{name}": {by_name[name]}' for name in ("content-type", "content-digest") if by_name]
+    lines += [f'"{name}": {by_name[name]}' for name in ("content-type", "content-digest") if name in by_name]
     lines.append(f'"@signature-params": {parameters}')
     base = "\n".join(lines)
     if base.count("\n") != len(lines) - 1 or not base.isascii():

@@ -78,6 +78,9 @@ class FileStoreConformance:
             await store.put(MESSAGE, [segment(0, name, name) for name in names])
             assert sorted_held(await store.held(MESSAGE)) == {name: [0] for name in names}
             assert [await store.get(MESSAGE, name, 0) for name in names[::25]] == names[::25]
+            some = [(names[3], 0), (NAME, 0), (names[2], 1), (names[99], 0)]
+            assert list(await store.get_some(MESSAGE, some)) == [names[3], None, None, names[99]]
+            assert list(await store.get_some(OTHER, some)) == [None] * 4
 
     async def test_a_dropped_object_is_gone_alone_and_may_come_again(self, tmp_path: Path) -> None:
         async with opened(self.new_store(tmp_path)) as store:

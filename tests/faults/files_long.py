@@ -6,8 +6,10 @@ Both nodes and the programs of both desks are processes. Any of them is killed (
 again, while the file is sent and fetched. At the end the file is verified at the recipient's desk, or opened
 (``--open``) and compared, and the stand-alone verifier judges the bag of the sender with the sealed file beside it.
 
-Disk: the sealed file lies at the sender's desk, at both nodes until it is handed over, and at the recipient's desk:
-four times its size, and once more with ``--open``. The source has holes, and takes little.
+Disk: three times the sealed file, and the recipient's desk fetches only when the sender's node let its copy go, which
+it does as soon as the next one has the whole. So there are never more than three: at the sender's desk and both nodes,
+or at both desks and the recipient's node, or with ``--open`` at both desks and opened. The source has holes, takes
+little, and is removed when it is sealed. What that needs is said first, and refused where it is not there.
 """
 
 from __future__ import annotations
@@ -30,11 +32,18 @@ from typing import Any
 
 from exchange.demo.processes import variables
 from keys.members.bootstrap import BootstrapFile
+from protocol.files.sealed_file import sealed_length
 from tests.worlds.processes import World, request_draft, world
 
 GIB, MIB = 1 << 30, 1 << 20
+# Beside the copies: what the nodes leave free on their disk, databases, and the source.
+BESIDE_BYTES = 2 * GIB
+# A node lets files go as soon as they are handed over.
+LETTING_GO = "[files]\nretention_h = 0\n"
 PROVED = {"FileAcceptance", "FileRelayAcceptance", "FileConsignment", "FileHandover"}
 ROUNDS = 10_000
+COPIES = 3
+SLOWLY_FROM = 3 << 29
 VERIFIER = Path(__file__).resolve().parents[2] / "exchange" / "verifiers" / "verify_bag.py"
 
 
@@ -48,25 +57,33 @@ def main() -> None:
     parser.add_argument("--open", action="store_true")
     given = parser.parse_args()
     size = int(given.gib * GIB)
-    needed = (5 if given.open else 4) * size * 103 // 100 + GIB
-    free = shutil.disk_usage(given.folder).free
+    needed, free = needed_bytes(size), shutil.disk_usage(given.folder).free
     print(
         f"{given.gib:g} GiB need {needed / GIB:.1f} GiB of disk in {given.folder}; {free / GIB:.1f} are free",
         flush=True,
     )
     if free < needed:
-        raise SystemExit("not enough: give another --folder, or a smaller --gib")
+        raise SystemExit(
+            f"not enough: {(needed - free) / GIB:.1f} GiB are missing. Free them, or give another folder (FOLDER=) or a"
+            " smaller file (GIB=)"
+        )
     with tempfile.TemporaryDirectory(dir=given.folder, prefix="comity-files-") as folder:
         asyncio.run(_run(Path(folder), size, given))
+
+
+def needed_bytes(size: int) -> int:
+    """How much disk a run with a file of this size takes at most."""
+    return COPIES * sealed_length(size) + size // 64 + BESIDE_BYTES
 
 
 class Run:
     """One run: the processes that may be killed now, and the most memory of each kind."""
 
-    def __init__(self, made: World, seed: int, kills: int) -> None:
+    def __init__(self, made: World, seed: int, kills: int, size: int) -> None:
         self.made = made
         self.random = random.Random(seed)
         self.kills = kills
+        self.pause = max(1.0, size / SLOWLY_FROM)  # kills fall on all of a long run
         self.done = 0
         self.most: dict[str, float] = {}
         self.idle: dict[str, float] = {}
@@ -115,13 +132,15 @@ class Run:
                 return
             if said is not None and "messages" in said and said["messages"][0]["state"] == "failed":
                 raise SystemExit(f"given up at {node}: {said['messages'][0]['why']}")
+            if said is not None and "messages" in said and said["messages"][0]["state"] == "waiting":
+                await self.command(node, "inbox")  # the message itself has not left: its node was down
             await asyncio.sleep(0.2)
         raise SystemExit(f"the files did not arrive at {node}")
 
     async def kill_at_random(self) -> None:
         """Kill one of the processes now and then; a node is started again at once."""
         while self.done < self.kills:
-            await asyncio.sleep(self.random.uniform(0.5, 6))
+            await asyncio.sleep(self.random.uniform(0.5, 6) * self.pause)
             victims = [*(f"node {name}" for name in self.made.nodes), *(f"desk {name}" for name in self.desks)]
             kind, name = self.random.choice(victims).split()
             self.done += 1
@@ -137,8 +156,8 @@ async def _run(folder: Path, size: int, given: argparse.Namespace) -> None:
     source, draft = folder / "image.dd", folder / "draft.json"
     digest = await asyncio.to_thread(_write_source, source, size)
     draft.write_text(json.dumps(request_draft()), "utf-8")
-    async with world(folder) as made:
-        run = Run(made, given.seed, given.kills)
+    async with world(folder, more=LETTING_GO) as made:
+        run = Run(made, given.seed, given.kills, size)
         run.idle = {name: _anonymous_mb(pid) for name, pid in run.pids().items()}
         sampling = threading.Thread(target=run.sample)
         sampling.start()
@@ -146,7 +165,10 @@ async def _run(folder: Path, size: int, given: argparse.Namespace) -> None:
         begun, before = time.monotonic(), _loopback_bytes()
         try:
             message = await _send(run, source, draft)
-            await asyncio.gather(run.until_done("jp", message), _receive(run, message))
+            source.unlink()
+            await run.until_done("jp", message)
+            await _let_go(folder, "jp")
+            await _receive(run, message)
         finally:
             killing.cancel()
             await asyncio.gather(killing, return_exceptions=True)
@@ -172,6 +194,12 @@ async def _send(run: Run, source: Path, draft: Path) -> str:
     raise SystemExit("the message was not sent")
 
 
+async def _let_go(folder: Path, node: str) -> None:
+    """Return when the node let its copy go: then whoever comes after it has the whole."""
+    while any((folder / f"node-{node}" / "files").glob("*/*")):  # noqa: ASYNC110 - another process, and no event
+        await asyncio.sleep(0.5)
+
+
 async def _receive(run: Run, message: str) -> None:
     for _ in range(ROUNDS):
         said = await run.command("fr", "inbox", "--wait", "5")
@@ -188,6 +216,7 @@ async def _judge(run: Run, folder: Path, message: str, wanted: tuple[Path, str, 
     if not verified["ok"] or listed["messages"][0]["listed"][0]["sha256"] != digest:
         raise SystemExit("what arrived is not what was sent")
     if opened:
+        await _let_go(folder, "fr")
         got = await run.command("fr", "files", "get", message, "--to", str(folder / "out"))
         if _digest(Path(got["files"][0]["path"])) != digest:
             raise SystemExit("the opened file is not the source")

@@ -40,10 +40,14 @@ async def test_a_node_killed_at_any_stage_keeps_each_segment_it_acknowledged_and
     acknowledged: set[tuple[int, int]] = set()
 
     async def bring(some: list[tuple[int, int]]) -> None:
-        for place in some:
-            reply = await parcels.call(world, tokyo, parcel.target, parcel.body([place]))
-            if wire.decode_verdicts(reply.body, 1, "it") == [None]:
-                acknowledged.add(place)
+        """Several requests at once, each with several segments."""
+
+        async def request(batch: list[tuple[int, int]]) -> None:
+            reply = await parcels.call(world, tokyo, parcel.target, parcel.body(batch))
+            verdicts = wire.decode_verdicts(reply.body, len(batch), "it")
+            acknowledged.update(place for place, verdict in zip(batch, verdicts, strict=True) if verdict is None)
+
+        await asyncio.gather(*(request(some[at : at + 3]) for at in range(0, len(some), 3)))
 
     async def missing() -> set[tuple[int, int]]:
         told = await parcels.announce(world, tokyo, parcel)

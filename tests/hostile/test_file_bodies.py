@@ -21,7 +21,7 @@ from protocol.http import file_progress, wire
 from protocol.http import files as bodies
 from protocol.http.file_progress import ProgressAsked
 from protocol.http.files import FilesWanted, SegmentSent, SegmentsWanted
-from protocol.http.signature import NONCE_BYTES, SignedBody, sign_request
+from protocol.http.signature import NONCE_BYTES, ProvenBody, SignedBody, sign_request
 from tests.worlds import parcels
 from tests.worlds.nodes import World
 from tests.worlds.parcels import MIB, Parcel
@@ -54,11 +54,11 @@ async def works(world: World) -> None:
     assert answer.code is None
 
 
-def head(world: World, target: str, body: bytes, length: str) -> bytes:
-    """The head of a signed request of Tokyo's desk; ``length`` is its field."""
+def head(world: World, target: str, body: bytes | None, length: str) -> bytes:
+    """The head of a signed request of Tokyo's desk; ``length`` is its field. None: a body that proves itself."""
     tokyo = world.desks["24-7@jp"]
     url = world.url("jp") + target
-    signed = SignedBody(body, wire.CONTENT_TYPE)
+    signed = ProvenBody(wire.CONTENT_TYPE) if body is None else SignedBody(body, wire.CONTENT_TYPE)
     fields = sign_request(
         "POST", url, signed, str(tokyo.address), tokyo.signer(), world.clock(), os.urandom(NONCE_BYTES)
     )
@@ -101,10 +101,57 @@ async def test_an_endless_body_and_one_of_more_than_a_request_carries_are_cut_of
     body = parcel.body([(0, 0)])
     chunk = b"100000\r\n" + bytes(MIB) + b"\r\n"
     answer = await raw(world, head(world, parcel.target, body, "Transfer-Encoding: chunked"), *[chunk] * 7)
-    assert b"too-large" in answer or answer == b""
+    assert b"malformed" in answer or b"too-large" in answer or answer == b"", "what is no segment is refused at once"
     assert b"too-large" in await raw(world, head(world, parcel.target, body, "Content-Length: 99999999"))
     assert world.nodes["jp"].http.allowances.file_bodies.total == 0
     await works(world)
+
+
+async def test_of_a_body_that_breaks_off_what_came_whole_is_kept_and_the_rest_is_not(world: World) -> None:
+    parcel = await announced(world, 3 * MIB)
+    store = world.nodes["jp"].evidence.store
+    places = [(0, 0), (0, 2), (0, 1)]
+    body = parcel.body(places)
+    whole = len(parcel.body(places[:2]))
+    sent = head(world, parcel.target, body, f"Content-Length: {len(body)}") + body[: whole + MIB // 2]
+    tls = client_context([world.node_keys["jp"].tls.certificate])
+    _, writer = await asyncio.open_connection("127.0.0.1", world.ports["jp"], ssl=tls)
+    writer.write(sent)
+    await writer.drain()
+    async with asyncio.timeout(20):
+        while sum(map(len, (await store.held(parcel.digest)).values())) < 2:  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0.01)
+    writer.transport.abort()
+    await world.until(lambda: world.nodes["jp"].http.allowances.file_bodies.total == 0)
+    told = await parcels.announce(world, world.desks["24-7@jp"], parcel)
+    assert told == (((1, 1), (3, parcel.files.files[0].segments - 3)),)
+    assert await parcels.send(world, world.desks["24-7@jp"], parcel, list(parcel.segments)) == [None] * len(
+        parcel.segments
+    )
+
+
+async def test_a_damaged_segment_among_several_is_named_and_the_others_are_kept(world: World) -> None:
+    tokyo, parcel = world.desks["24-7@jp"], await announced(world, 3 * MIB)
+    body = bytearray(parcel.body([(0, 0), (0, 1), (0, 2)]))
+    body[len(body) // 2] ^= 1
+    reply = await parcels.call(world, tokyo, parcel.target, bytes(body))
+    verdicts = [verdict and verdict.code for verdict in wire.decode_verdicts(reply.body, 3, "it")]
+    assert verdicts == [None, "file-altered", None]
+    ((first, *_),) = await parcels.announce(world, tokyo, parcel)
+    assert first == (1, 1)
+
+
+async def test_a_body_may_go_without_a_digest_and_is_refused_with_another_ones(world: World) -> None:
+    parcel = await announced(world, 600)
+    body = parcel.body([(0, 0)])
+
+    async def status(target: str, signed: bytes | None, sent: bytes) -> bytes:
+        fields = f"Content-Length: {len(sent)}\r\nConnection: close"
+        return (await raw(world, head(world, target, signed, fields), sent)).split()[1]
+
+    assert await status(parcel.target, body[:-1] + b"\x00", body) == b"401"
+    assert await status(parcel.target, None, body) == b"200"
+    assert await status("/v1/files/open", None, parcel.announcement) == b"401", "nothing in that body proves itself"
 
 
 async def test_more_than_was_announced_is_not_kept_and_repeats_take_no_room(world: World) -> None:

@@ -160,7 +160,7 @@ async def test_of_two_officers_who_release_one_draft_at_once_one_does(world: Wor
 
 
 def _returning(value: Any) -> Callable[[str], Any]:
-    return lambda _: value
+    return lambda *_, **__: value
 
 
 async def test_a_draft_that_was_returned_or_dropped_meanwhile_is_not_sent_and_a_released_one_not_returned(

@@ -29,7 +29,8 @@ from keys.members.bootstrap import BootstrapFile
 from keys.members.federation import bootstrap_file_of
 from keys.members.identity import NodeKeys
 from keys.secrets.keystore import FAST, Keystore
-from keys.transport.client import Server
+from keys.transport.client import Server, StreamedBody
+from keys.transport.segments import Took, nobody_takes
 from keys.transport.signing import Requester
 from protocol.address import Address
 from protocol.envelope import Envelope, parse_envelope, verify_envelope
@@ -37,7 +38,7 @@ from protocol.errors import ComityError, LogUnavailableError, QuorumNotMetError,
 from protocol.event import Event, EventName, LeafReference, encode_event
 from protocol.files.file_list import FileSet
 from protocol.http.file_progress import FilesAt, ProgressAsked
-from protocol.http.files import FilesAnnounced, FilesHeld, FilesWanted, Ranges, SegmentSent
+from protocol.http.files import FilesAnnounced, FilesHeld, FilesWanted, Ranges, decode_segments
 from protocol.http.wire import EnvelopeAnswer, MailboxEntry, MailboxPage
 from protocol.log.checkpoint import Checkpoint, SoftLogSigner, sign_checkpoint
 from protocol.log.layout import TileName, parse_tile_path
@@ -268,13 +269,17 @@ class Client:
         assert len(missing) == files
         return missing
 
-    async def put_segments(self, digest: bytes, segments: Sequence[SegmentSent]) -> list[ComityError | None]:
+    async def put_segments(self, digest: bytes, body: StreamedBody, count: int) -> list[ComityError | None]:
         self.node.reach("put-segments")
-        return self.node.world.files.put(digest, segments)
+        sent = decode_segments(b"".join([bytes(part) async for part in body.parts()]))
+        assert len(sent) == count
+        return self.node.world.files.put(digest, sent)
 
-    async def fetch_files(self, wanted: FilesWanted) -> FilesHeld:
+    async def fetch_files(self, wanted: FilesWanted, took: Took = nobody_takes) -> FilesHeld:
         self.node.reach("fetch-files")
-        return self.node.world.files.fetch(wanted)
+        held = self.node.world.files.fetch(wanted)
+        await took(held.segments)
+        return replace(held, segments=())
 
     async def file_progress(self, asked: ProgressAsked) -> tuple[FilesAt, ...]:
         self.node.reach("file-progress")

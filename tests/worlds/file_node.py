@@ -11,6 +11,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+from keys.transport.client import StreamedBody
+from keys.transport.segments import Took, nobody_takes
 from node.context import NodeContext
 from node.files.carried.hands import SignedHands
 from node.files.context import FilesContext
@@ -116,11 +118,15 @@ class InProcess:
         missing = await self.node.intake.announce(decoded, self.own)
         return bodies.decode_missing(bodies.encode_missing(missing), files, self.own)
 
-    async def send_segments(self, message: bytes, body: bytes, count: int, extra_s: float) -> list[ComityError | None]:
+    async def send_segments(
+        self, message: bytes, body: StreamedBody, count: int, extra_s: float
+    ) -> list[ComityError | None]:
         if self.problem is not None:
             raise self.problem
         self.said.append((message.hex(), count))
-        sent = bodies.decode_segments(body)
+        whole = b"".join([bytes(part) async for part in body.parts()])
+        assert len(whole) == body.length
+        sent = bodies.decode_segments(whole)
         if self.altering:
             self.altering = False
             changed = bytes(len(sent[0].segment.data))
@@ -128,9 +134,11 @@ class InProcess:
         verdicts = await self.node.intake.take(message, sent, self.own)
         return wire.decode_verdicts(wire.encode_verdicts(verdicts), count, self.own)
 
-    async def fetch_files(self, wanted: FilesWanted, extra_s: float) -> FilesHeld:
+    async def fetch_files(self, wanted: FilesWanted, extra_s: float, took: Took = nobody_takes) -> FilesHeld:
         held = await self.node.serving.fetch(bodies.decode_fetch(bodies.encode_fetch(wanted)), self.own)
-        return bodies.decode_held(bodies.encode_held(held), self.own)
+        came = bodies.decode_held(bodies.encode_held(held), self.own)
+        await took(came.segments)
+        return replace(came, segments=())
 
     async def cancel_files(self, taken_back: FilesTakenBack) -> int:
         decoded = bodies.decode_cancel(bodies.encode_cancel(taken_back))

@@ -92,8 +92,10 @@ class Founded:
     ports: Mapping[str, tuple[int, int]]
 
 
-def make_homes(root: Path, passphrase: bytes, passphrase_file: Path, *desks: str) -> NodeHomes:
+def make_homes(root: Path, passphrase: bytes, passphrase_file: Path, *desks: str, more: str = "") -> NodeHomes:
     """A federation in ``root`` (2 of 3 root holders, 2 of 2 keys a nation) with both nodes' homes, and desks of these.
+
+    ``more`` stands at the end of the settings of both nodes.
 
     It is a copy of one that was founded once. Ports are those of the first: its nodes are stopped by now.
     """
@@ -120,6 +122,7 @@ def make_homes(root: Path, passphrase: bytes, passphrase_file: Path, *desks: str
             "[delivery]\n"
             "first_backoff_s = 0.05\n"
             "max_backoff_s = 1\n"
+            f"{more}"
         )
         write_file(made.node_home(node) / "node.toml", settings.encode())
     return made
@@ -223,11 +226,11 @@ class World:
 
 
 @asynccontextmanager
-async def world(root: Path) -> AsyncIterator[World]:
-    """A federation whose two nodes run; they are stopped at the end."""
+async def world(root: Path, *, more: str = "") -> AsyncIterator[World]:
+    """A federation whose two nodes run, with ``more`` settings; they are stopped at the end."""
     passphrase_file = root / "passphrase"
     write_file(passphrase_file, PASSPHRASE, mode=0o600)
-    made = World(root, Commands(passphrase_file), make_homes(root, PASSPHRASE, passphrase_file, "jp", "fr"))
+    made = World(root, Commands(passphrase_file), make_homes(root, PASSPHRASE, passphrase_file, "jp", "fr", more=more))
     try:
         for node in ("jp", "fr"):
             await made.start(node)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -77,18 +77,19 @@ class SignedHands:
         return await asyncio.to_thread(self._read, digest)
 
     async def keep(self, digest: bytes, given: Sequence[bytes]) -> None:
-        """Keep what verifies of more of it, durable on return; a disk that takes nothing keeps no file from coming."""
+        """Keep what verifies of more of it, durable on return; where that cannot be, the files come all the same."""
         if given:
-            directory, now = self._node.directory.current, self._node.clock()
             try:
+                directory, now = self._node.directory.current, self._node.clock()
                 await asyncio.to_thread(self._keep, digest, given, directory, now)
-            except StorageFullError as problem:
+            except ComityError as problem:
                 self._node.log.warning("hands-not-kept", code=problem.code)
 
-    def sweep(self, kept: Container[bytes]) -> None:
+    def sweep(self, kept: Iterable[bytes]) -> None:
         """Forget those of messages that are not ``kept``."""
+        names = {digest.hex() for digest in kept}
         for path in self._folder.glob(f"*{_SIGNED}"):
-            if bytes.fromhex(path.stem) not in kept:
+            if path.stem not in names:
                 path.unlink(missing_ok=True)
 
     def _read(self, digest: bytes) -> tuple[bytes, ...]:

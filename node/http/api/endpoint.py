@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -18,6 +18,7 @@ from protocol.http import wire
 from protocol.http.wire import EnvelopeAnswer
 
 Serve = Callable[[HttpContext, Caller, web.Request, bytes], Awaitable[web.StreamResponse]]
+ServeParts = Callable[[HttpContext, Caller, web.Request, AsyncIterator[bytes]], Awaitable[web.StreamResponse]]
 # An envelope or statement costs less than a request: most of a request's cost is the connection and the signature.
 _ITEM_COST = 1 / 16
 MAX_NUMBER = (1 << 63) - 1
@@ -30,7 +31,6 @@ class Endpoint:
 
     ``body_type`` is the one content type that a body may have; ``early`` if it is served also while the node may not
     sign yet: it shows nothing of the node's own log.
-    ``of_files`` if its body brings segments of files, which have allowances of their own.
     """
 
     method: str
@@ -41,7 +41,20 @@ class Endpoint:
     waits: bool = False
     body_type: str = wire.CONTENT_TYPE
     early: bool = False
-    of_files: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FilesEndpoint:
+    """A resource whose body brings segments of files: its handler takes the parts as they come."""
+
+    method: str
+    path: str
+    name: str
+    handler: ServeParts
+    max_bytes: int
+    waits: bool = False
+    body_type: str = wire.CONTENT_TYPE
+    early: bool = False
 
 
 def cbor_response(body: bytes) -> web.Response:

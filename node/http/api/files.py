@@ -7,15 +7,19 @@ anyone else a message is as unknown as one that never was.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 from aiohttp import web
 
-from node.http.api.endpoint import Endpoint, cbor_response, count_verdicts, digest_of
+from node.http.api.endpoint import Endpoint, FilesEndpoint, cbor_response, count_verdicts, digest_of
 from node.http.authentication import Caller, require_desk, require_partner
 from node.http.context import HttpContext
 from node.http.refusals import HEADERS
+from protocol.errors import ComityError, MalformedError
 from protocol.http import file_progress, wire
 from protocol.http import files as bodies
+from protocol.http.segment_streams import SegmentStream
 
 
 def _party(context: HttpContext, caller: Caller) -> str:
@@ -32,11 +36,25 @@ async def announce(context: HttpContext, caller: Caller, request: web.Request, b
     return cbor_response(bodies.encode_missing(missing))
 
 
-async def take(context: HttpContext, caller: Caller, request: web.Request, body: bytes) -> web.Response:
-    """Segments of announced files; null for each that is durable here now, else what is wrong with it."""
-    party = _party(context, caller)
-    digest, segments = digest_of(request), bodies.decode_segments(body)
-    verdicts = await context.files.take(digest, segments, party)
+async def take(
+    context: HttpContext, caller: Caller, request: web.Request, parts: AsyncIterator[bytes]
+) -> web.StreamResponse:
+    """Segments of announced files, each kept as soon as all of it is here.
+
+    The answer says null for each that is durable here now, else what is wrong with it.
+    """
+    party, digest = _party(context, caller), digest_of(request)
+    stream, count = SegmentStream(), 0
+    async with context.files.taking(digest, party) as taking:
+        async for part in parts:
+            segments = stream.feed(part)
+            count += len(segments)
+            if segments:
+                await taking.add(segments)
+        stream.finish()
+        if not count:
+            raise MalformedError("a request carries at least one segment")
+        verdicts = await taking.answers()
     count_verdicts(context, caller, "files-segments", verdicts)
     return cbor_response(wire.encode_verdicts(verdicts))
 
@@ -50,19 +68,21 @@ async def fetch(context: HttpContext, caller: Caller, request: web.Request, body
     settings = context.node.settings
     # The answer takes its room until the caller has it, or was too slow.
     with context.allowances.file_bodies.take(caller.holder, found.size_bytes):
-        held = await context.file_serving.answer(found, party)
-        content = await asyncio.to_thread(bodies.encode_held, held)
-        del held
+        length, parts = await context.file_serving.parts(found, party)
         response = web.StreamResponse(headers=HEADERS)
-        response.content_type, response.content_length = wire.CONTENT_TYPE, len(content)
-        timeout_s = settings.limits.body_timeout_s + len(content) / settings.files.slowest_bytes_per_s
+        response.content_type, response.content_length = wire.CONTENT_TYPE, length
+        timeout_s = settings.limits.body_timeout_s + length / settings.files.slowest_bytes_per_s
         try:
             async with asyncio.timeout(timeout_s):
                 await response.prepare(request)
-                await response.write(content)
+                async with aclosing(parts):
+                    async for part in parts:
+                        await response.write(part)
                 await response.write_eof()
         except TimeoutError as problem:
             raise ConnectionError("the caller was too slow") from problem
+        except ComityError as problem:  # the answer began: that it breaks off says that it is none
+            raise ConnectionResetError("a segment was lost while it was handed out") from problem
     return response
 
 
@@ -83,7 +103,7 @@ async def progress(context: HttpContext, caller: Caller, request: web.Request, b
 
 ENDPOINTS = (
     Endpoint("POST", "/v1/files/open", "files-open", announce, bodies.MAX_OPEN_BYTES),
-    Endpoint("POST", "/v1/files/segments", "files-segments", take, bodies.MAX_SEGMENTS_BYTES, of_files=True),
+    FilesEndpoint("POST", "/v1/files/segments", "files-segments", take, bodies.MAX_SEGMENTS_BYTES),
     Endpoint("POST", "/v1/files/fetch", "files-fetch", fetch, bodies.MAX_FETCH_BYTES),
     Endpoint("POST", "/v1/files/cancel", "files-cancel", cancel, bodies.MAX_CANCEL_BYTES),
     Endpoint("POST", "/v1/files/progress", "files-progress", progress, file_progress.MAX_ASKED_BYTES),

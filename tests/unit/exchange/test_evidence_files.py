@@ -7,7 +7,6 @@ import errno
 import hashlib
 import json
 import os
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from exchange.store.files import TransferState
 from exchange.text.objects import files_object, tracking_object
 from exchange.text.sizes import after_not_taken, ended_text, not_taken_text, share_text
 from exchange.views import FilesShareAt, FileState
+from keys.transport.segments import nobody_takes
 from protocol.address import Address
 from protocol.errors import (
     ComityError,
@@ -303,11 +303,11 @@ async def test_a_node_that_says_what_it_holds_and_never_gives_it_is_not_asked_fo
 ) -> None:
     honest, asked = Downloading._held, 0
 
-    async def holding_back(self: Downloading, coming: Any, wanted: Any) -> Any:
+    async def holding_back(self: Downloading, coming: Any, wanted: Any, took: Any = nobody_takes) -> Any:
         nonlocal asked
         asked += 1
         assert asked < 100
-        return replace(await honest(self, coming, wanted), segments=())
+        return await honest(self, coming, wanted, nobody_takes)
 
     monkeypatch.setattr("exchange.files._download._FOLLOWED_S", 0.1)
     async with world.open(JP) as jp, world.open(FR) as fr:

@@ -12,14 +12,13 @@ import pytest
 from aiohttp import web
 
 from exchange.link.client import MAX_LOG_BYTES, NodeClient
-from keys.transport.client import HttpRequest, Server
+from keys.transport.client import HttpRequest, Server, StreamedBody
 from keys.transport.signing import Requester
 from keys.transport.tls import make_certificate, server_context
 from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier
 from protocol.encoding import cbor
 from protocol.errors import ComityError, ExpiredError, PeerFailedError, UnavailableError
-from protocol.files.sealed_file import Segment
-from protocol.http.files import FilesAnnounced, FilesWanted, SegmentSent, SegmentsWanted
+from protocol.http.files import FilesAnnounced, FilesWanted, SegmentsWanted
 from protocol.http.signature import verify_request
 
 pytestmark = pytest.mark.outside
@@ -151,15 +150,19 @@ async def test_segments_have_the_time_that_a_slow_line_takes_and_all_else_has_no
     asked: dict[str, float] = {}
     client = NodeClient(Server("jp", "https://127.0.0.1:1", (TLS.certificate,)), REQUESTER)
 
-    async def call(request: HttpRequest) -> bytes:
+    async def call(request: HttpRequest, *_: object) -> bytes:
         asked[request.target.partition("?")[0]] = request.extra_s
         raise UnavailableError
 
-    client._client.call = call  # type: ignore[method-assign]
-    segments = [SegmentSent(0, Segment(0, (), bytes(1 << 20)))]
+    client._client.call = client._client.call_in_parts = call  # type: ignore[assignment, method-assign]
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield bytes(1 << 20)
+
+    body = StreamedBody(1 << 20, "application/cbor", parts)
     state, some = FilesWanted(bytes(32)), FilesWanted(bytes(32), (SegmentsWanted(0, 0, 1),))
     for ask in (
-        lambda: client.put_segments(bytes(32), segments),
+        lambda: client.put_segments(bytes(32), body, 1),
         lambda: client.fetch_files(some),
         lambda: client.open_files(FilesAnnounced(bytes(32), b""), 1),
         lambda: client.cancel_files(bytes(32)),

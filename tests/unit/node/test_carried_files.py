@@ -444,3 +444,14 @@ async def test_only_a_node_whose_card_takes_files_is_told_which_segments_are_her
 
 async def no_files() -> dict[str, bytes]:
     return {}
+
+
+async def test_files_come_also_where_it_cannot_be_kept_who_carried_them(tmp_path: Path) -> None:
+    files = Files.of(1000)
+    async with carrying_between(tmp_path) as made:
+        await ready(made, files)
+        (tmp_path / "fr" / "hands").write_bytes(b"a file in the place of the folder")
+        await made.export_all()
+        assert (await made.take_all()).segments == 1
+        assert await made.fr.names() == ["FileRelayAcceptance", "FileConsignment"]
+        assert await made.fr.context.hands.of(files.digest) == ()

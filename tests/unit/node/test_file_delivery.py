@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from keys.transport.client import StreamedBody
 from node.files import delivery as module
 from node.files.delivery import FileDelivery
 from node.files.fetching import FileFetcher
@@ -174,7 +175,7 @@ class Endless:
     async def announce_files(self, announced: FilesAnnounced, files: int) -> tuple[Ranges, ...]:
         return (((0, 100),),) * files
 
-    async def send_segments(self, message: bytes, body: bytes, count: int, extra_s: float) -> list[None]:
+    async def send_segments(self, message: bytes, body: StreamedBody, count: int, extra_s: float) -> list[None]:
         self.now += 1
         self.most = max(self.most, self.now)
         await asyncio.sleep(0.01)
@@ -248,15 +249,15 @@ async def test_a_store_that_cannot_be_read_here_is_not_laid_at_the_partners_door
     async with two(tmp_path) as (jp, fr):
         await sent_on(jp, fr, files)
         await jp.bring(files, files.segments)
-        get = jp.store.get
+        get = jp.store.get_some
 
-        async def fails(message: bytes, name: bytes, index: int) -> bytes:
+        async def fails(message: bytes, segments: Sequence[tuple[bytes, int]]) -> Sequence[bytes | None]:
             raise UnavailableError("the disk")
 
-        monkeypatch.setattr(jp.store, "get", fails)
+        monkeypatch.setattr(jp.store, "get_some", fails)
         async with delivering(jp):
             await until(lambda: "files-not-read" in jp.log.getvalue())
-            monkeypatch.setattr(jp.store, "get", get)
+            monkeypatch.setattr(jp.store, "get_some", get)
             await until(lambda: here(fr, files) == 1)
         assert "files-delayed" not in jp.log.getvalue()
 

@@ -1,0 +1,109 @@
+"""Segments on their way out of the store: read while those before them are sent, and never many in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, suppress
+
+from node.files.context import FilesContext
+from node.files.holdings import Holding
+from protocol.errors import ComityError, NotFoundError
+from protocol.files.sealed_file import path_hashes
+from protocol.http.segment_streams import Buffer, array_head, segment_bytes, segment_head
+from protocol.log.merkle import HASH_BYTES
+
+Place = tuple[int, int]
+"""A segment: the number of its file, and its index."""
+
+# So much is read at a time: a segment, or many small ones.
+_RUN_BYTES = 1 << 20
+# A longer segment is sent in pieces: each is encrypted by itself, and other requests have their turn in between.
+_PIECE_BYTES = 256 * 1024
+
+
+class SegmentsOut:
+    """The segments of one message's files, as bodies carry them."""
+
+    def __init__(self, context: FilesContext, holding: Holding) -> None:
+        self._context = context
+        self._holding = holding
+        self.lost: list[Place] = []
+        """Of those that were to be read, which turned out not to be here."""
+        self.problem: ComityError | None = None
+        """Why this node's own store did not give what was to be read."""
+
+    def length(self, place: Place) -> int:
+        """How long a segment is in a body."""
+        file = self._holding.files.files[place[0]]
+        return segment_bytes(*place, path_hashes(place[1], file.segments), file.extent(place[1])[1])
+
+    def body_length(self, places: Sequence[Place]) -> int:
+        """How long a body with these segments is."""
+        return len(array_head(len(places))) + sum(map(self.length, places))
+
+    async def body(self, places: Sequence[Place]) -> AsyncGenerator[Buffer]:
+        """A body with these segments, in parts; raises :class:`NotFoundError` when one of them is lost."""
+        yield array_head(len(places))
+        async with aclosing(self.parts(places)) as parts:
+            async for part in parts:
+                yield part
+
+    async def parts(self, places: Sequence[Place]) -> AsyncGenerator[Buffer]:
+        """The segments as in a body; raises :class:`NotFoundError` when one of them is lost."""
+        ahead: asyncio.Task[list[Buffer]] | None = None
+        try:
+            for run in [*self._runs(places), None]:
+                coming, ahead = ahead, None if run is None else asyncio.create_task(self.read(run))
+                if coming is not None:
+                    for part in await coming:
+                        await self._context.first.messages_first()
+                        yield part
+        finally:
+            if ahead is not None:
+                ahead.cancel()
+                with suppress(asyncio.CancelledError, ComityError):
+                    await ahead
+
+    async def read(self, places: Sequence[Place]) -> list[Buffer]:
+        """These segments as in a body, small ones joined; raises :class:`NotFoundError` when one of them is lost."""
+        try:
+            return await self._read(places)
+        except ComityError as problem:
+            self.problem = problem
+            raise
+
+    async def _read(self, places: Sequence[Place]) -> list[Buffer]:
+        holding = self._holding
+        wanted = [(holding.names[number], index) for number, index in places]
+        found = await self._context.store.get_some(holding.digest, wanted)
+        parts, small = list[Buffer](), bytearray()
+        for (number, index), content in zip(places, found, strict=True):
+            file = holding.files.files[number]
+            length, path = file.extent(index)[1], path_hashes(index, file.segments) * HASH_BYTES
+            if content is None or len(content) != path + length:
+                self.lost.append((number, index))
+                continue
+            view = memoryview(content)
+            small += segment_head(number, index, view[:path], length)
+            if length < _PIECE_BYTES:
+                small += view[path:]
+                continue
+            parts.append(bytes(small))
+            small.clear()
+            parts += [view[at : at + _PIECE_BYTES] for at in range(path, len(view), _PIECE_BYTES)]
+        if self.lost:
+            raise NotFoundError("this segment is not here")
+        return [*parts, bytes(small)] if small else parts
+
+    def _runs(self, places: Sequence[Place]) -> Iterator[list[Place]]:
+        run, size = list[Place](), 0
+        for place in places:
+            length = self._holding.files.files[place[0]].extent(place[1])[1]
+            if run and size + length > _RUN_BYTES:
+                yield run
+                run, size = [], 0
+            run.append(place)
+            size += length
+        if run:
+            yield run
