@@ -165,7 +165,7 @@ async def _parent(call: PageCall, desk: Desk, parent: UUID, problem: ComityError
 
 
 async def say_to_all(call: PageCall) -> web.StreamResponse:
-    """Send the same note in the case with each nation, at different times, so that none learns of the others."""
+    """Ask each nation how it stands, at different times, so that none learns of the others."""
     desk = await call.desk()
     parent = uuid_of(call.part("parent"))
     try:
@@ -173,7 +173,7 @@ async def say_to_all(call: PageCall) -> web.StreamResponse:
         if not nations:
             raise UsageError(_("choose at least one nation"))
         with under_key(call.text("once") or None):
-            await desk.parents.say(parent, "note", {"text": call.text("text"), "asks": False}, nations=nations)
+            await desk.parents.say(parent, "status.query", {"question": call.text("text")}, nations=nations)
     except ComityError as problem:
         return await _parent(call, desk, parent, problem)
     return call.go(f"/parents/{parent}?done=note-said-to-all")
@@ -185,5 +185,5 @@ PAGES = (
     Page("POST", "/cases/views/remove", remove_view),
     Page("GET", "/parents", list_parents),
     Page("GET", "/parents/{parent}", show_parent),
-    Page("POST", "/parents/{parent}/notes", say_to_all),
+    Page("POST", "/parents/{parent}/say", say_to_all),
 )

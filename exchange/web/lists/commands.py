@@ -32,7 +32,7 @@ PAGE_OF: dict[str, str] = {
     "case list": "/cases",
     "case note": _ACT,
     "case parents": "/parents",
-    "case say": "/parents/{parent}/notes",
+    "case say": "/parents/{parent}/say",
     "case show": "/cases/{thread}",
     "case wait": _ACT,
     "compare": "/drafts/{draft}/check",

@@ -384,3 +384,31 @@ async def test_statistics_are_charts_with_their_tables_and_the_same_as_a_report(
         assert (await visitor.get("/statistics?below=x")).status == 400
         refused = await visitor.get("/statistics?below=5")
         assert "one month" in refused.text
+
+
+async def test_what_was_asked_of_several_nations_stands_together_and_those_that_are_marked_are_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path, monkeypatch, "gh")
+    async with web_serving(world, JP) as pages, pages.visitor() as visitor:
+        desk = await one_person(pages)
+        sent = await desk.messages.send(request(to=[str(FR), "24-7@gh"], own_reference="S-1"), at_once=True)
+        await visitor.sign_in()
+        assert "S-1" in (await visitor.get("/parents")).text
+        page = await visitor.get(f"/parents/{sent.id}")
+        assert "Ghana" in page.text
+        action = f"/parents/{sent.id}/say"
+        form = page.form(action)
+        fields = {
+            "_token": form.fields["_token"],
+            "once": form.fields["once"],
+            "text": "Does it end an hour later?",
+        }
+        nobody = await visitor.post(action, fields)
+        assert (nobody.status, "an hour later" in nobody.text) == (400, True)
+        for _ in range(2):  # a double click
+            told = (await visitor.post(action, {**fields, "nation": "fr"})).text
+            assert "Sent to each of them." in told
+        notes = [row for row in await desk.messages.inbox(sent=True) if row.type == "status.query"]
+        assert [str(row.recipients[0]) for row in notes] == [str(FR)]
+        assert (await visitor.get("/parents/nonsense")).status == 404
