@@ -37,7 +37,6 @@ ABOUT = {
     "eta": "When the answer comes: an instant with its offset.",
     "everybody": "All of them.",
     "fields": "Fields to begin with.",
-    "files": "Whether its files go along.",
     "file_number": "The file number that the authority gave.",
     "files": "Whether its files go with it.",
     "form": "table, log, xarf, misp or stix; else it is found out.",
