@@ -318,6 +318,7 @@ class TargetRow:
     nation: str = ""  # whose case it is of, where several nations are asked in one thread
     follow_up: CentralLeg | None = None
     waiting: AuthorityWait | None = None
+    partly: bool = False  # what is preserved is a part of what was asked for
 
 
 @dataclass(frozen=True, slots=True)

@@ -255,6 +255,7 @@ def target_rows(case: AnyCase, now: datetime, unsent: str | None = None) -> list
                 refusal_ground=target.refusal_ground,
                 follow_up=target.central,
                 waiting=target.waiting,
+                partly=target.partly,
             )
             for target in case.targets
         ]

@@ -68,6 +68,11 @@ def state_label(state: str) -> str:
     return code_label(list_of_state(state), state)
 
 
+def target_state_label(state: str, partly: bool = False) -> str:
+    """The name of a target's state; ``partly``: what is kept of it is a part, and nobody may take it for the whole."""
+    return code_label("preservation_result", "partly_preserved") if partly and state == "preserved" else state_label(state)
+
+
 def state_until(state: str, at: datetime | None) -> str:
     """The name of a state; of what waits on this desk for its instant ``at``, until when."""
     if state != "scheduled" or at is None:

@@ -23,7 +23,7 @@ from exchange.cli.messages.printing import report_sent_many
 from exchange.cli.messages.syncing import Synced, SyncOption, synced
 from exchange.cli.output import line, listed, print_json, safe, table
 from exchange.i18n import _, labelled
-from exchange.text.labels import code_label, deadline_label, state_label, state_until
+from exchange.text.labels import code_label, deadline_label, state_label, state_until, target_state_label
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -90,7 +90,7 @@ async def show_parent(desk: Desk, parent_id: UUID, reached: Synced, *, as_json: 
                 (
                     nation,
                     row.target,
-                    state_label(row.state),
+                    target_state_label(row.state, row.partly),
                     row.expires_at,
                     code_label("refusal_ground", row.refusal_ground) if row.refusal_ground else None,
                 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from exchange.cli._options import SHORT_ID
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _, labelled, ngettext
-from exchange.text.labels import code_label, state_label, status_label
+from exchange.text.labels import code_label, status_label, target_state_label
 from exchange.text.objects import sent_object
 from keys.local.terminal import QUEUED, REFUSED
 from protocol.encoding.phrase import phrase
@@ -211,7 +211,7 @@ def _scheduled(at: datetime) -> str:
 def target_cells(row: TargetRow) -> tuple[object, ...]:
     """A target's name, state, expiry and ground for a table."""
     ground = code_label("refusal_ground", row.refusal_ground) if row.refusal_ground else None
-    return row.target, state_label(row.state), row.expires_at, ground
+    return row.target, target_state_label(row.state, row.partly), row.expires_at, ground
 
 
 def print_targets(rows: Sequence[TargetRow]) -> None:

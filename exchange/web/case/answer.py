@@ -18,7 +18,7 @@ from exchange.cases.legal_comparison import profile_at_hand
 from exchange.desk.desk import Desk
 from exchange.messaging.once import under_key
 from exchange.office.draft_ids import DRAFT_ID
-from exchange.text.labels import state_label
+from exchange.text.labels import state_label, target_state_label
 from exchange.text.rendering import identifier_text
 from exchange.web.calls import PageCall
 from exchange.web.case.do import ActPlace, done_code, place_on_case, told_of, way_of
@@ -149,7 +149,7 @@ async def _grid(call: PageCall, desk: Desk, place: ActPlace, case: AnyCase, type
 def _row(
     call: PageCall, target: Any, about: tuple[str, str], allowed: tuple[str, ...], days: int, typed: Typed | None
 ) -> GridRow:
-    state = state_label(str(target.state))
+    state = target_state_label(str(target.state), getattr(target, "partly", False))
     if target.name not in allowed:
         return GridRow(target.name, *about, state, why=_("nothing can be said of it now: {state}").format(state=state))
     if typed is not None:

@@ -10,11 +10,18 @@ from typing import Any
 from exchange.acts.cases import CaseParts
 from exchange.cases.threads import state_shown
 from exchange.text.due import instant_text, span_text
-from exchange.text.labels import code_label, deadline_label, due_kind_label, nation_label, source_label, state_label
+from exchange.text.labels import (
+    code_label,
+    deadline_label,
+    due_kind_label,
+    nation_label,
+    source_label,
+    target_state_label,
+)
 from keys.local.translation import _
 from protocol.lifecycle.case import AnyCase
 from protocol.lifecycle.deadlines import Deadline
-from protocol.lifecycle.preservation import PreservationCase, state_at
+from protocol.lifecycle.preservation import PreservationCase, State, state_at
 from protocol.lifecycle.rules import Side
 
 _GOOD = frozenset({"preserved", "extended", "produced", "answered", "accepted", "conditions_agreed"})
@@ -109,12 +116,13 @@ def _target_line(
     if living and until is not None and not suspended:
         span = span_text(abs(until - now))
         left = _("{span} left").format(span=span) if until > now else _("ended {span} ago").format(span=span)
-    tone = "good" if state in _GOOD else "harm" if state in _HARM else ""
+    partly = kept and target.partly and state == State.PRESERVED
+    tone = "good" if state in _GOOD and not partly else "harm" if state in _HARM else ""
     return TargetLine(
         name=target.name,
         about=about.get(target.name, ("", "")),
         nation=where,
-        state=state_label(state),
+        state=target_state_label(state, kept and target.partly),
         tone=tone,
         details=_details(target, kept),
         until=until if living else None,
@@ -136,6 +144,8 @@ def _bar(target: Any, now: datetime) -> TimeBar | None:
 
 def _details(target: Any, kept: bool) -> list[str]:
     found = []
+    if kept and target.partly and target.state != State.PRESERVED:
+        found.append(target_state_label("preserved", partly=True))
     if kept and target.preserved_at is not None:
         found.append(_("kept since {at}").format(at=instant_text(target.preserved_at)))
     if kept and target.wanted_until is not None:

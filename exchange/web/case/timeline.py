@@ -13,6 +13,7 @@ from exchange.views import Direction, InboxRow, RecipientTracking
 from keys.local.translation import _
 from protocol.address import Address
 from protocol.event import EventName
+from protocol.lifecycle.facts import CaseFact, Preserved
 
 SHOWN = 20
 _STEPS = (
@@ -143,6 +144,13 @@ def _step_text(step: EventName, node: str) -> str:
     }[step]
 
 
+def _did(fact: CaseFact) -> str:
+    """What a fact did; a preservation in part is named as one."""
+    if isinstance(fact, Preserved) and fact.partly:
+        return code_label("preservation_result", "partly_preserved")
+    return fact_label(type(fact))
+
+
 def _facts(parts: CaseParts) -> dict[UUID, list[str]]:
     """What each message did: the fact, and the targets that it did it to."""
     grouped: dict[UUID, dict[str, list[str]]] = {}
@@ -150,7 +158,7 @@ def _facts(parts: CaseParts) -> dict[UUID, list[str]]:
         for step in case.history:
             if step.fact.NAME in {"delivered"}:
                 continue
-            names = grouped.setdefault(step.fact.message_id, {}).setdefault(fact_label(type(step.fact)), [])
+            names = grouped.setdefault(step.fact.message_id, {}).setdefault(_did(step.fact), [])
             if step.target and step.target not in names:
                 names.append(step.target)
     return {

@@ -12,6 +12,8 @@ from uuid import UUID
 import aiohttp
 import pytest
 
+from exchange.cases.threads import target_rows
+from exchange.cli.messages.printing import target_cells
 from exchange.office.release import DraftState
 from protocol.lifecycle.preservation import PreservationCase
 from tests.unit.exchange.test_officers import EVERYTHING, LEE, SECRETS, staffed
@@ -289,3 +291,20 @@ async def test_an_extension_that_was_asked_for_is_answered_with_the_date_that_wa
     case = await received.jp.cases.case(received.asked)
     assert isinstance(case, PreservationCase)
     assert str(case.targets[0].state) == "extended"
+
+
+async def test_what_is_kept_in_part_is_nowhere_shown_as_kept_whole(received: Two) -> None:
+    path = f"/cases/{received.asked}/answer"
+    form = await received.visitor.get(path)
+    given = {"t1.result": "partly_preserved", "t1.scope": "The logs since Monday.", "t2.result": "not_held"}
+    done = await received.visitor.send(form, path, **given)
+    assert done.path.endswith("?done=case-sent"), done.text
+    shown = await received.visitor.get(f"/cases/{received.asked}")
+    assert '<span class="badge">Preserved in part</span>' in shown.text
+    assert "Preserved in part: t1" in shown.text
+    assert '<span class="badge good">Preserved</span>' not in shown.text
+    case = await received.jp.cases.case(received.asked)
+    assert case is not None
+    assert [target_cells(row)[1] for row in target_rows(case, received.world.clock())] == [
+        "Preserved in part", "The data are not held",
+    ]  # fmt: skip
