@@ -70,7 +70,9 @@ def state_label(state: str) -> str:
 
 def target_state_label(state: str, partly: bool = False) -> str:
     """The name of a target's state; ``partly``: what is kept of it is a part, and nobody may take it for the whole."""
-    return code_label("preservation_result", "partly_preserved") if partly and state == "preserved" else state_label(state)
+    return (
+        code_label("preservation_result", "partly_preserved") if partly and state == "preserved" else state_label(state)
+    )
 
 
 def state_until(state: str, at: datetime | None) -> str:

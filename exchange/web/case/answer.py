@@ -19,8 +19,8 @@ from exchange.desk.desk import Desk
 from exchange.messaging.once import under_key
 from exchange.office.draft_ids import DRAFT_ID
 from exchange.text.labels import state_label, target_state_label
-from exchange.text.rendering import identifier_text
 from exchange.web.calls import PageCall
+from exchange.web.case._targets import identifiers_of
 from exchange.web.case.do import ActPlace, done_code, place_on_case, told_of, way_of
 from exchange.web.case.reply import refuse_problems
 from exchange.web.forms.fields import (
@@ -204,14 +204,9 @@ def _period(desk: Desk, case: AnyCase) -> tuple[int, str]:
 
 async def _identifiers(desk: Desk, place: ActPlace) -> dict[str, tuple[str, str]]:
     try:
-        shown = await desk.messages.read(place.thread)
+        return await identifiers_of(desk, place.thread)
     except ComityError:
         return {}
-    return {
-        target.target: identifier_text(target.identifier)
-        for target in getattr(shown.message, "targets", None) or ()
-        if getattr(target, "identifier", None) is not None
-    }
 
 
 def _filled(typed: Typed) -> Typed:

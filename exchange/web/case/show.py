@@ -13,9 +13,9 @@ from exchange.acts.cases import CaseParts
 from exchange.cases.threads import shared_state
 from exchange.desk.desk import Desk
 from exchange.text.labels import code_label, entry_label, nation_label, short_label, state_label, state_until
-from exchange.text.rendering import identifier_text
 from exchange.views import CaseRow, Direction
 from exchange.web.calls import PageCall
+from exchange.web.case._targets import identifiers_of
 from exchange.web.case.acting import acts_of
 from exchange.web.case.beside import files_shown, law_said, other_zones, people
 from exchange.web.case.standing import due_lines, is_ours, target_lines
@@ -118,19 +118,9 @@ async def _opening(desk: Desk, parts: CaseParts) -> OpeningShown:
     if first is None:
         return OpeningShown({})
     try:
-        shown = await desk.messages.read(first.id)
+        return OpeningShown(await identifiers_of(desk, first.id))
     except ComityError as problem:
         return OpeningShown({}, _(problem.detail))
-    return OpeningShown(_identifiers(shown.message))
-
-
-def _identifiers(message: Any) -> dict[str, tuple[str, str]]:
-    """What names each target: its kind, and its value."""
-    return {
-        target.target: identifier_text(target.identifier)
-        for target in getattr(message, "targets", None) or ()
-        if getattr(target, "target", None) and getattr(target, "identifier", None) is not None
-    }
 
 
 async def _must_call(desk: Desk, parts: CaseParts, row: CaseRow | None) -> bool:

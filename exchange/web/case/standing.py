@@ -21,7 +21,7 @@ from exchange.text.labels import (
 from keys.local.translation import _
 from protocol.lifecycle.case import AnyCase
 from protocol.lifecycle.deadlines import Deadline
-from protocol.lifecycle.preservation import PreservationCase, State, state_at
+from protocol.lifecycle.preservation import PreservationCase, state_at
 from protocol.lifecycle.rules import Side
 
 _GOOD = frozenset({"preserved", "extended", "produced", "answered", "accepted", "conditions_agreed"})
@@ -116,7 +116,7 @@ def _target_line(
     if living and until is not None and not suspended:
         span = span_text(abs(until - now))
         left = _("{span} left").format(span=span) if until > now else _("ended {span} ago").format(span=span)
-    partly = kept and target.partly and state == State.PRESERVED
+    partly = kept and target.partly and state == "preserved"
     tone = "good" if state in _GOOD and not partly else "harm" if state in _HARM else ""
     return TargetLine(
         name=target.name,
@@ -144,7 +144,7 @@ def _bar(target: Any, now: datetime) -> TimeBar | None:
 
 def _details(target: Any, kept: bool) -> list[str]:
     found = []
-    if kept and target.partly and target.state != State.PRESERVED:
+    if kept and target.partly and str(target.state) != "preserved":
         found.append(target_state_label("preserved", partly=True))
     if kept and target.preserved_at is not None:
         found.append(_("kept since {at}").format(at=instant_text(target.preserved_at)))

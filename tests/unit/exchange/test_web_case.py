@@ -247,6 +247,22 @@ async def test_a_correction_sends_only_what_was_changed_and_keeps_what_its_form_
     now = said.message.model_dump(mode="json", exclude_none=True)["message"]["targets"]
     assert now[0]["identifier"]["port"] == 51545
     assert now[1]["identifier"] == before[1]["identifier"]
+    # Nobody goes on with the number that was wrong.
+    shown = await preserved.visitor.get(f"/cases/{preserved.asked}")
+    port = before[0]["identifier"]["port"]
+    assert ":51545 " in shown.text
+    assert f":{port} " not in shown.text
+
+
+async def test_who_was_asked_answers_for_the_target_as_it_was_corrected(received: Two) -> None:
+    targets = [dict(one) for one in request()["targets"]]
+    targets[0]["identifier"] = {**targets[0]["identifier"], "port": 51545}
+    await received.fr.replies.correct(received.asked, {"targets": targets}, reason="The port was wrong.")
+    await received.exchange()
+    for path in (f"/cases/{received.asked}", f"/cases/{received.asked}/answer"):
+        shown = await received.visitor.get(path)
+        assert ":51545 " in shown.text
+        assert f":{request()['targets'][0]['identifier']['port']} " not in shown.text
 
 
 async def test_an_own_message_is_taken_back_and_anothers_is_not(preserved: Two) -> None:
