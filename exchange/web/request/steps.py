@@ -162,7 +162,7 @@ async def _shown(
         "for_all": fields_for_all(form) if shown else [],
         "some_lack": any(one.lacks for one in shown),
         "left": lines_shown(form),
-        # What is said of the whole paste is no line: it names nobody, and cannot be left out.
+        # A remark on the whole paste is no line: it names nobody, and cannot be left out.
         "all_left": sum(1 for one in left_lines(form) if one.line),
         "more_left": len(left_lines(form)) - ROWS,
         "asked_for_all": asked_for_all(form),
