@@ -242,6 +242,12 @@ class DeskMessages:
         """The draft as it would be sent: with the desk's own block where it leaves that out."""
         return self._works.outbox.filled(draft)
 
+    @in_desk_thread
+    def signed_by(self, draft: Draft) -> dict[str, Any]:
+        """The draft with the officer whom it names when whoever acts now sends it, whoever wrote it."""
+        officer = self._works.replies.officer()
+        return {**draft, "officer": officer} if officer is not None else dict(draft)
+
     # --- Drafts that are being written ---
 
     @in_desk_thread

@@ -16,6 +16,7 @@ from exchange.files.shown import MessageFiles
 from exchange.text.labels import code_label, nation_label
 from exchange.text.sizes import bytes_text
 from exchange.text.zones import shown_zone
+from exchange.views import Direction
 from keys.directory.duty_hours import on_duty, opening_at
 from keys.local.translation import _
 from protocol.address import Address
@@ -137,7 +138,7 @@ def files_shown(found: Sequence[MessageFiles]) -> list[FileShown]:
             name=row.name,
             size=bytes_text(row.size_bytes),
             sha256=row.sha256,
-            state=_file_state(row.state),
+            state=_file_state(row.state, sent=one.direction is Direction.SENT),
             tone={"quarantined": "harm", "opened": "good", "received": "good"}.get(row.state, ""),
             here=row.here,
             done=one.transfer.bytes_moved,
@@ -148,7 +149,9 @@ def files_shown(found: Sequence[MessageFiles]) -> list[FileShown]:
     ]
 
 
-def _file_state(state: str) -> str:
+def _file_state(state: str, *, sent: bool) -> str:
+    if sent and state == "received":
+        return _("goes with the message")  # it lies here because this office sent it: nobody gave it to us
     return {
         "by hash only": _("by hash only: no file follows"),
         "listed": _("listed, not all of it here"),

@@ -92,14 +92,14 @@ async def _read(call: PageCall, desk: Desk, draft: KeptDraft) -> dict[str, Any]:
     def complete(content: Mapping[str, Any]) -> Message:
         return complete_message(content, sender=str(desk.address), sent_at=truncate(call.now))
 
-    message = complete(await desk.messages.filled(draft.draft))
+    message = complete(await desk.messages.signed_by(await desk.messages.filled(draft.draft)))
     cards = [card for card in map(_card_of(desk), message.to) if card is not None]
     asked = call.query("as")
     language = asked if asked in {"en", *languages()} else _language_of(cards)
     before = None
     if draft.before is not None:
         try:
-            before = complete(await desk.messages.filled(draft.before))
+            before = complete(await desk.messages.signed_by(await desk.messages.filled(draft.before)))
         except InvalidMessageError:
             before = None  # what was given back was not complete: nothing can be set beside it
     with speaking(language):

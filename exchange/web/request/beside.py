@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -82,8 +83,8 @@ def nations_of(draft: OpenDraft) -> list[str]:
     return list(dict.fromkeys(nation_named(draft, str(one)) for one in draft.form.wizard.draft.get("to") or ()))
 
 
-def as_they_read(draft: OpenDraft, *, whole: bool = False) -> AsTheyRead:
-    """The draft as its first recipient will read it: its main facts, or (``whole``) all of it where nothing is missing.
+def as_they_read(draft: OpenDraft, whole: Mapping[str, Any] | None = None) -> AsTheyRead:
+    """The draft as its first recipient will read it: its main facts, or all of ``whole`` where nothing is missing.
 
     Of many targets the first are shown, and it is said how many are not.
     """
@@ -91,8 +92,8 @@ def as_they_read(draft: OpenDraft, *, whole: bool = False) -> AsTheyRead:
     theirs = wizard.read_in()
     to = [str(one) for one in wizard.draft.get("to") or ()]
     named = code_label("language", theirs)
-    content, left = wizard.message_draft(), 0
-    if isinstance(targets := content.get("targets"), list) and whole:
+    content, left = dict(whole or {}), 0
+    if isinstance(targets := content.get("targets"), list):
         content, left = {**content, "targets": targets[:MOST_TARGETS]}, max(0, len(targets) - MOST_TARGETS)
     with speaking(theirs):
         right = is_right_to_left()

@@ -115,7 +115,7 @@ async def _checked(call: PageCall, draft: OpenDraft, problem: ComityError | None
         "same": await same_cases(draft),
         "not_searched": await draft.desk.cases.not_searched(),
         "laws": await both_laws(draft),
-        "theirs": as_they_read(draft, whole=True),
+        "theirs": as_they_read(draft, await draft.desk.messages.signed_by(draft.form.wizard.message_draft())),
         "nations": nations_of(draft),
         "waits": False,
         "hints": [],

@@ -163,7 +163,12 @@ async def test_a_draft_is_released_once_as_it_was_seen_whoever_decides_meanwhile
         late = next(one for one in stale.forms() if one.action == f"/release/{draft}" and one.method == "post")
         assert "was sent already" in (await other.post(late.action, late.fields)).text
         desk = await staffed.service.desk(Login("lee", secret("lee")))
-        assert len(await desk.messages.inbox(sent=True)) == 1
+        (sent,) = await desk.messages.inbox(sent=True)
+        # The page named whom the message names: who released it, and not who wrote it.
+        message = (await desk.messages.read(sent.id)).message
+        assert message.officer is not None
+        assert message.officer.name in page.text
+        assert "targets.0" not in page.text  # no path of a program where words stand
 
 
 async def test_a_draft_that_changed_since_it_was_looked_at_is_not_sent_and_what_changed_is_shown(
