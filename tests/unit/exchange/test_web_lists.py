@@ -171,6 +171,15 @@ async def test_a_draft_is_released_once_as_it_was_seen_whoever_decides_meanwhile
         assert "targets.0" not in page.text  # no path of a program where words stand
 
 
+async def test_a_draft_that_was_only_begun_stands_in_the_list_of_drafts(staffed: Pages) -> None:
+    desk = await staffed.service.desk(Login("kim", secret("kim")))
+    kept = await desk.messages.save_draft({"type": "contact.test"})  # it names nobody yet
+    async with AsyncExitStack() as stack:
+        shown = await (await signed_in(stack, staffed, "kim")).get("/drafts")
+    assert shown.status == 200
+    assert f'href="/drafts/{kept.id}"' in shown.text
+
+
 async def test_a_draft_that_changed_since_it_was_looked_at_is_not_sent_and_what_changed_is_shown(
     staffed: Pages,
 ) -> None:
