@@ -38,6 +38,7 @@ from keys.local.files import write_file
 from keys.pages.assets import Assets
 from keys.pages.origins import Origins
 from keys.pages.rendering import environment
+from keys.pages.serving import page_handlers
 from protocol.address import Address
 from protocol.encoding.phrase import phrase
 from protocol.errors import SettingsError, UnavailableError
@@ -129,7 +130,8 @@ def name_of(address: Address) -> str:
 async def _listens(desk: WebDesk, listening: socket.socket, tls: ssl.SSLContext | None) -> AsyncIterator[None]:
     """Answer requests, and end the connections that keep a place for nothing."""
     app = build(desk)
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, keepalive_timeout=75.0, shutdown_timeout=2.0)
+    handler = {"access_log": None, "keepalive_timeout": 75.0}
+    runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=2.0, **handler)  # type: ignore[arg-type]
     app[CONNECTIONS] = connections = ApiConnections(
         lambda: list(runner.server.connections) if runner.server is not None else [],
         lambda connection: connection in desk.signed_in,
@@ -137,7 +139,7 @@ async def _listens(desk: WebDesk, listening: socket.socket, tls: ssl.SSLContext 
     )
     await runner.setup()
     server = await asyncio.get_running_loop().create_server(
-        runner.server,  # type: ignore[arg-type]  # aiohttp's server makes a protocol of each connection
+        page_handlers(runner.server, **handler),
         sock=listening,
         ssl=tls,
         backlog=_BACKLOG,

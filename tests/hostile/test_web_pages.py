@@ -212,6 +212,47 @@ async def test_what_an_address_says_is_shown_as_nothing(walk: Walk) -> None:
             assert shown.status < 500, shown.path
 
 
+# --- Bytes that are no request ----------------------------------------------------------------------------------------
+
+_OWN = "Connection: close\r\nOrigin: {origin}\r\nSec-Fetch-Site: same-origin\r\n"
+_FORM = "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 3\r\n"
+UNREADABLE = {
+    "a cookie with a control character": "GET / HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}=SECRET\x01\r\n\r\n",
+    "the address of a calendar, mistyped": "GET /calendar/SECRET\xff.ics HTTP/1.1\r\nHost: {host}\r\n\r\n",
+    "another protocol": "GET /calendar/SECRET.ics HTTP/9.1\r\nHost: {host}\r\n\r\n",
+    "two hosts": "POST /sign-in HTTP/1.1\r\nHost: {host}\r\nHost: SECRET\r\n\r\n",
+    "a form of no host": "POST /sign-in HTTP/1.0\r\n" + _FORM + "\r\na=b",
+    "a form of no host and no page": "POST /SECRET HTTP/1.0\r\n" + _FORM + "\r\na=b",
+    "two lengths": "POST /here HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\n" + _FORM + "\r\n0\r\n\r\n",
+    "not packed as it says": "POST /sign-in HTTP/1.1\r\nHost: {host}\r\n"
+    + _OWN
+    + "Content-Encoding: gzip\r\n"
+    + _FORM
+    + "\r\na=b",  # noqa: E501
+}
+
+
+def told(port: int, sent: bytes) -> bytes:
+    """All that is answered to these bytes."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(sent)
+        return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+
+async def test_bytes_that_are_no_request_are_refused_and_neither_told_nor_written_anywhere(
+    jp: Pages, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = urlsplit(jp.origin).port or 0
+    named = {"host": urlsplit(jp.origin).netloc, "origin": jp.origin, "cookie": jp.desk.cookie}
+    for name, sent in UNREADABLE.items():
+        answer = await asyncio.to_thread(told, port, sent.format(**named).encode("latin-1"))
+        head = answer.partition(b"\r\n\r\n")[0]
+        assert head.split()[1] in {b"400", b"421"}, name
+        assert b"Content-Security-Policy: default-src 'none'" in head, name
+        assert not any(one in answer for one in (b"SECRET", b"aiohttp", b"Python", b"defect")), name
+    assert "SECRET" not in caplog.text
+
+
 # --- Who asks, and from where ----------------------------------------------------------------------------------------
 
 
