@@ -11,6 +11,7 @@ A connection that asks nothing, does not read, or is one too many ends; nothing 
 from __future__ import annotations
 
 import asyncio
+import base64
 import errno
 import re
 import socket
@@ -27,6 +28,7 @@ from exchange.service.recording import SessionRecording
 from exchange.service.run_folder import PAGES_NOTE
 from exchange.service.service import DeskService
 from exchange.settings import WebSettings
+from exchange.store.cipher import RowCipher
 from exchange.web._terminal import acts_of
 from exchange.web.app import CONNECTIONS, TEMPLATES, build
 from exchange.web.calls import WebDesk
@@ -50,6 +52,7 @@ HANDSHAKE_WITHIN_S = 10.0
 TIDY_EVERY_S = 5.0
 _PORTS = 100
 _BACKLOG = 128
+_SECRET_CHARS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,9 @@ async def web_desk(service: DeskService) -> AsyncIterator[WebDesk]:
     settings, tls = context.settings.web, tls_of(context.settings.web)
     listening = _listening(settings)
     port = listening.getsockname()[1]
-    address = WebAddress(settings.name or name_of(context.address), port, tls is not None)
+    address = WebAddress(
+        settings.name or name_of(context.address, context.store.database.cipher), port, tls is not None
+    )
     sessions = WebSessions(context.settings.service.idle_min * 60.0)
     desk = WebDesk(
         service=service,
@@ -121,9 +126,15 @@ async def web_pages(service: DeskService, opened: list[str], folder: str) -> Asy
             note.unlink(missing_ok=True)
 
 
-def name_of(address: Address) -> str:
-    """The name of a desk's pages on loopback: of this desk alone, whatever else runs on the machine."""
-    return f"{address.contact_point}.{address.node}.localhost"
+def name_of(address: Address, cipher: RowCipher) -> str:
+    """The name of a desk's pages on loopback: of this desk alone, whatever else runs on the machine.
+
+    A part of it is known to nobody else: a browser sends a cookie to every port of a name, so whoever serves another
+    port must not be able to lead a browser there under this one. It stays as long as the desk's database, since the
+    passkeys of its officers are of this name.
+    """
+    secret = base64.b32encode(cipher.blind(b"web-name", str(address).encode()))[:_SECRET_CHARS].decode().lower()
+    return f"{address.contact_point}-{secret}.{address.node}.localhost"
 
 
 @asynccontextmanager

@@ -21,6 +21,7 @@ import pytest
 
 from exchange.office.case_notes import EntryKind
 from exchange.office.officers import Login
+from exchange.store.cipher import RowCipher
 from exchange.web.app import MAX_FIELDS, MAX_STRANGERS_BYTES
 from exchange.web.calls import Page
 from exchange.web.pages import PAGES
@@ -228,7 +229,7 @@ UNREADABLE = {
     + _OWN
     + "Content-Encoding: gzip\r\n"
     + _FORM
-    + "\r\na=b",  # noqa: E501
+    + "\r\na=b",
 }
 
 
@@ -256,17 +257,25 @@ async def test_bytes_that_are_no_request_are_refused_and_neither_told_nor_writte
 # --- Who asks, and from where ----------------------------------------------------------------------------------------
 
 
+def test_nobody_who_serves_another_port_knows_the_name_that_a_browser_gives_the_cookie_to() -> None:
+    # Passkeys are of a name: it is the same each time for the desk, whose key nobody else has.
+    own, again, other = (name_of(JP, RowCipher(bytes(32), bytes([key]) * 32)) for key in (1, 1, 2))
+    assert own == again != other
+    assert re.fullmatch(r"24-7-[a-z2-7]{8}\.jp\.localhost", own)
+
+
 async def test_another_name_or_port_is_never_answered_so_that_no_name_can_be_bent_to_this_machine(jp: Pages) -> None:
     port = urlsplit(jp.origin).port
-    own = urlsplit(jp.origin).netloc
+    own, name = urlsplit(jp.origin).netloc, urlsplit(jp.origin).hostname
+    assert name is not None
     async with jp.visitor() as visitor:
         await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
         for host in (
-            f"evil.example:{port}", f"localhost:{port}", f"127.0.0.1:{port}", name_of(JP), f"{name_of(JP)}:1",
-            f"{own}.evil.example", f"evil.{own}", f"{own}:80", f"{name_of(FR)}:{port}", f"evil@{own}", "",
+            f"evil.example:{port}", f"localhost:{port}", f"127.0.0.1:{port}", name, f"{name}:1",
+            f"{own}.evil.example", f"evil.{own}", f"{own}:80", f"24-7.jp.localhost:{port}", f"evil@{own}", "",
         ):  # fmt: skip
             shown = await visitor.get("/settings", Host=host)
-            assert (shown.status, OFFICER in shown.text) == (421, False), host
+            assert (shown.status, OFFICER in shown.text, name in shown.text) == (421, False, False), host
         assert (await visitor.get("/settings", Host=own.upper())).status == 200
 
     def twice() -> int:
