@@ -133,7 +133,7 @@ async def _fields(request: web.Request, most: int) -> MultiDictProxy[Any]:
     except TimeoutError:
         raise UnavailableError(phrase("the form did not come in time")) from None
     except web.HTTPRequestEntityTooLarge:
-        raise TooLargeError(phrase("a form has at most {most} bytes", most=most)) from None
+        raise TooLargeError(phrase("a form has no more bytes than {most}", most=most)) from None
     except (ValueError, AssertionError, LookupError):  # a character set that there is not
         raise FormError from None
     if len(fields) > MAX_FIELDS:
