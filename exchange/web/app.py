@@ -163,6 +163,7 @@ async def _answered(
     with speaking(language_of(request)):
         try:
             _require_room(request)
+            desk.origins.require_host(request)
             response = await handler(request)
         except ComityError as problem:
             response = _refused(request, problem)
@@ -170,6 +171,8 @@ async def _answered(
             response = _refused(request, NotFoundError(phrase("there is no such page")))
         except web.HTTPMethodNotAllowed:
             response = _refused(request, MethodError())
+        except web.RequestPayloadError:  # what came is not what its headers said
+            response = _refused(request, FormError())
         except web.HTTPException as problem:
             unread = phrase("the request cannot be read ({status})", status=problem.status)
             response = _refused(request, FormError(unread))

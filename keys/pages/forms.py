@@ -29,7 +29,7 @@ async def read_form(request: web.Request, *, max_bytes: int, max_fields: int, wi
         raise UnavailableError("the form did not come in time") from None
     except web.HTTPRequestEntityTooLarge:
         raise TooLargeError(f"a form has no more bytes than {max_bytes}") from None
-    except (ValueError, AssertionError):
+    except (ValueError, AssertionError, LookupError):  # a character set that there is not
         raise FormError from None
     if len(fields) > max_fields:
         raise FormError
