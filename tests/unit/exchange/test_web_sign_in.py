@@ -185,6 +185,7 @@ async def test_an_officer_who_left_or_has_another_key_signs_in_by_nothing(jp: Pa
 async def test_who_left_sees_no_wall_and_nobodys_session_ends_where_a_desk_gets_officers(alone: Pages) -> None:
     async with alone.visitor() as nobody, alone.visitor() as left, alone.visitor() as stays:
         await nobody.sign_in()
+        code = await code_of(alone, None)
         await add_officer(alone)
         await add_officer(alone, "b-sato", b"another passphrase")
         await stays.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
@@ -194,12 +195,11 @@ async def test_who_left_sees_no_wall_and_nobodys_session_ends_where_a_desk_gets_
         await (await alone.service.desk(Login(OFFICER, OFFICER_PASSPHRASE))).office.withdraw_officer("b-sato")
         await end_of_who_left(alone.desk)
         assert [one.officer for one in alone.desk.sessions.all()] == [OFFICER]
-        assert [(await one.get("/?wall=1")).path for one in (nobody, left, stays)] == [
-            "/sign-in",
-            "/sign-in",
-            "/?wall=1",
-        ]
-        assert (await nobody.get("/records")).path == "/sign-in"
+        seen = [(await one.get("/?wall=1")).path for one in (nobody, left, stays)]
+        assert seen == ["/sign-in", "/sign-in", "/?wall=1"]
+        form = await nobody.get("/records")
+        assert form.path == "/sign-in"
+        assert (await nobody.send(form, "/sign-in/code", officer="", code=code)).status == 403
 
 
 # --- Locks, and what was typed ---------------------------------------------------------------------------------------
