@@ -17,6 +17,7 @@ from keys.pages.form_tokens import check_token
 from keys.pages.forms import UNREADABLE, read_form
 from keys.pages.headers import protect
 from keys.pages.languages import language_of
+from keys.pages.serving import PageHandler
 from protocol.errors import (
     ComityError,
     FormError,
@@ -64,8 +65,15 @@ def _handler(page: AuditPage) -> _Handler:
 @web.middleware
 async def _guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
     """Speak the reader's language, show a refusal as a page, put the headers on."""
-    with speaking(language_of(request)):
-        response = await _answered(request, handler)
+    connection = request.protocol
+    if isinstance(connection, PageHandler):
+        connection.busy += 1
+    try:
+        with speaking(language_of(request)):
+            response = await _answered(request, handler)
+    finally:
+        if isinstance(connection, PageHandler):
+            connection.busy -= 1
     if not response.prepared:
         protect(response)
     return response

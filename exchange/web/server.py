@@ -150,7 +150,7 @@ async def _listens(desk: WebDesk, listening: socket.socket, tls: ssl.SSLContext 
     )
     await runner.setup()
     server = await asyncio.get_running_loop().create_server(
-        page_handlers(runner.server, **handler),
+        page_handlers(runner.server, None, **handler),
         sock=listening,
         ssl=tls,
         backlog=_BACKLOG,
