@@ -14,7 +14,7 @@ from protocol.errors import FormError, TooLargeError, UnavailableError
 _TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
 
-# What the library raises for a body that is not what its headers, or those of its parts, say.
+# The library raises these for a body that is not as its headers, or those of its parts, say.
 UNREADABLE = (web.RequestPayloadError, HttpProcessingError)
 
 

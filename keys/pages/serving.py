@@ -64,8 +64,8 @@ class PageHandler(web.RequestHandler):
 def page_handlers(server: web.Server | None, most: int | None = None, **handler: Any) -> Callable[[], PageHandler]:
     """Makes the handler of each connection that the event loop takes for ``server``, which was set up.
 
-    Where there are ``most`` connections, that one ends for a new one on which nothing came for the longest time and
-    nothing is answered: who keeps many open keeps nobody out.
+    One of ``most`` connections ends for a new one: that on which nothing came for the longest time and nothing is
+    answered. So nobody is kept out by many that are open.
     """
     assert server is not None  # noqa: S101 - its runner was set up
     loop = asyncio.get_running_loop()
