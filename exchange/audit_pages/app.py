@@ -14,9 +14,10 @@ from exchange.audit_pages.site import SITE, AuditSite
 from keys.local.translation import speaking
 from keys.pages.form_tokens import NAME as TOKEN
 from keys.pages.form_tokens import check_token
-from keys.pages.forms import read_form
+from keys.pages.forms import UNREADABLE, read_form
 from keys.pages.headers import protect
 from keys.pages.languages import language_of
+from keys.pages.serving import PageHandler
 from protocol.errors import (
     ComityError,
     FormError,
@@ -64,8 +65,15 @@ def _handler(page: AuditPage) -> _Handler:
 @web.middleware
 async def _guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
     """Speak the reader's language, show a refusal as a page, put the headers on."""
-    with speaking(language_of(request)):
-        response = await _answered(request, handler)
+    connection = request.protocol
+    if isinstance(connection, PageHandler):
+        connection.busy += 1
+    try:
+        with speaking(language_of(request)):
+            response = await _answered(request, handler)
+    finally:
+        if isinstance(connection, PageHandler):
+            connection.busy -= 1
     if not response.prepared:
         protect(response)
     return response
@@ -83,7 +91,7 @@ async def _answered(request: web.Request, handler: _Handler) -> web.StreamRespon
         return _refused(request, MethodError())
     except web.HTTPRequestEntityTooLarge:
         return _refused(request, TooLargeError(f"a form has no more bytes than {MAX_FORM_BYTES}"))
-    except web.RequestPayloadError:  # what came is not what its headers said
+    except UNREADABLE:
         return _refused(request, FormError())
     except web.HTTPException as problem:
         return _refused(request, FormError(f"the request cannot be read ({problem.status})"))

@@ -25,6 +25,7 @@ from protocol.errors import SettingsError
 
 _LOOPBACK = "127.0.0.1"
 _BACKLOG = 32
+MAX_CONNECTIONS = 128
 
 
 @asynccontextmanager
@@ -38,7 +39,7 @@ async def audit_site(
     runner = web.AppRunner(build(site), access_log=None, handle_signals=False, shutdown_timeout=2.0)
     try:
         await runner.setup()
-        taken = page_handlers(runner.server, access_log=None)
+        taken = page_handlers(runner.server, MAX_CONNECTIONS, access_log=None)
         server = await asyncio.get_running_loop().create_server(taken, sock=listening, backlog=_BACKLOG)
         try:
             yield site

@@ -22,6 +22,7 @@ from exchange.web.signin.kept import KeptForm
 from keys.local.translation import speaking
 from keys.pages.form_tokens import NAME as TOKEN
 from keys.pages.form_tokens import check_token
+from keys.pages.forms import UNREADABLE
 from keys.pages.headers import protect
 from keys.pages.languages import language_of
 from protocol.encoding.phrase import phrase
@@ -171,7 +172,7 @@ async def _answered(
             response = _refused(request, NotFoundError(phrase("there is no such page")))
         except web.HTTPMethodNotAllowed:
             response = _refused(request, MethodError())
-        except web.RequestPayloadError:  # what came is not what its headers said
+        except UNREADABLE:
             response = _refused(request, FormError())
         except web.HTTPException as problem:
             unread = phrase("the request cannot be read ({status})", status=problem.status)

@@ -17,7 +17,7 @@ import re
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +43,7 @@ from keys.pages.rendering import environment
 from keys.pages.serving import page_handlers
 from protocol.address import Address
 from protocol.encoding.phrase import phrase
-from protocol.errors import SettingsError, UnavailableError
+from protocol.errors import ComityError, SettingsError, UnavailableError
 
 FIRST_PORT = 8470
 HTTPS_PORT = 443
@@ -150,7 +150,7 @@ async def _listens(desk: WebDesk, listening: socket.socket, tls: ssl.SSLContext 
     )
     await runner.setup()
     server = await asyncio.get_running_loop().create_server(
-        page_handlers(runner.server, **handler),
+        page_handlers(runner.server, None, **handler),
         sock=listening,
         ssl=tls,
         backlog=_BACKLOG,
@@ -187,6 +187,15 @@ async def _tidy(desk: WebDesk, connections: ApiConnections) -> None:
         connections.look()
         desk.signed_in.intersection_update(connections.there())
         desk.sessions.tidy()
+        with suppress(ComityError):  # a desk that closes, or a disk that fails: the next look may do
+            await end_of_who_left(desk)
+
+
+async def end_of_who_left(desk: WebDesk) -> None:
+    """End the sessions of officers who left or have another key: a wall and a stream ask for no officer's key."""
+    for session in desk.sessions.all():
+        if not await desk.door.is_still(session):
+            desk.sessions.end(session)
 
 
 def tls_of(settings: WebSettings) -> ssl.SSLContext | None:

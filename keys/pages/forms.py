@@ -6,11 +6,16 @@ import asyncio
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from multidict import MultiDictProxy
 
 from protocol.errors import FormError, TooLargeError, UnavailableError
 
 _TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
+
+
+# The library raises these for a body that is not as its headers, or those of its parts, say.
+UNREADABLE = (web.RequestPayloadError, HttpProcessingError)
 
 
 async def read_form(request: web.Request, *, max_bytes: int, max_fields: int, within_s: float) -> MultiDictProxy[Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -30,7 +31,18 @@ def quiet_libraries() -> None:
 class PageHandler(web.RequestHandler):
     """The library's handler of one connection of a browser; it tells nothing of what it could not read."""
 
-    __slots__ = ()
+    __slots__ = ("busy", "used")
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        # How many requests are answered on it now, and when something came last (monotonic).
+        self.busy = 0
+        self.used = time.monotonic()
+
+    def data_received(self, data: bytes) -> None:
+        """See :class:`asyncio.Protocol`."""
+        self.used = time.monotonic()
+        super().data_received(data)
 
     def handle_error(
         self,
@@ -49,8 +61,22 @@ class PageHandler(web.RequestHandler):
         return response
 
 
-def page_handlers(server: web.Server | None, **handler: Any) -> Callable[[], web.RequestHandler]:
-    """Makes the handler of each connection that the event loop takes for ``server``, which was set up."""
+def page_handlers(server: web.Server | None, most: int | None = None, **handler: Any) -> Callable[[], PageHandler]:
+    """Makes the handler of each connection that the event loop takes for ``server``, which was set up.
+
+    One of ``most`` connections ends for a new one: that on which nothing came for the longest time and nothing is
+    answered. So nobody is kept out by many that are open.
+    """
     assert server is not None  # noqa: S101 - its runner was set up
     loop = asyncio.get_running_loop()
-    return lambda: PageHandler(server, loop=loop, **handler)
+
+    def made() -> PageHandler:
+        there = [one for one in server.connections if isinstance(one, PageHandler)]
+        idle = [one for one in there if not one.busy]
+        if most is not None and len(there) >= most and idle:
+            longest = min(idle, key=lambda one: one.used)
+            if longest.transport is not None:
+                longest.transport.abort()
+        return PageHandler(server, loop=loop, **handler)
+
+    return made

@@ -16,7 +16,7 @@ from aiohttp import web
 from keys.local.translation import speaking
 from keys.pages.form_tokens import NAME as TOKEN
 from keys.pages.form_tokens import check_token
-from keys.pages.forms import read_form
+from keys.pages.forms import UNREADABLE, read_form
 from keys.pages.headers import protect
 from keys.pages.languages import language_of
 from node.console.admin import HEALTH, METRICS, route_figures
@@ -106,7 +106,7 @@ async def _answered(request: web.Request, handler: _Handler) -> web.StreamRespon
         return _refused(request, MethodError())
     except web.HTTPRequestEntityTooLarge:
         return _refused(request, TooLargeError(f"a form has no more bytes than {MAX_FORM_BYTES}"))
-    except web.RequestPayloadError:  # what came is not what its headers said
+    except UNREADABLE:
         return _refused(request, FormError())
     except web.HTTPException as problem:
         return _refused(request, FormError(f"the request cannot be read ({problem.status})"))

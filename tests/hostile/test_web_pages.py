@@ -230,6 +230,10 @@ UNREADABLE = {
     + "Content-Encoding: gzip\r\n"
     + _FORM
     + "\r\na=b",
+    "a part with a name of no header": "POST /sign-in HTTP/1.1\r\nHost: {host}\r\n"
+    + _OWN
+    + "Content-Type: multipart/form-data; boundary=B\r\nContent-Length: 78\r\n\r\n"
+    + '--B\r\nContent-Disposition: form-data; name="a"; filename="\x00"\r\n\r\nSECRET\r\n--B--\r\n',
 }
 
 

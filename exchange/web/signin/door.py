@@ -19,7 +19,7 @@ from exchange.web.signin.access import WebAccess, WebProfile, public_key_of, unw
 from exchange.web.signin.codes import OneTimeCodes
 from exchange.web.signin.limits import Guesses
 from exchange.web.signin.passkeys import Challenges, RelyingParty, credential_of, used
-from exchange.web.signin.sessions import same
+from exchange.web.signin.sessions import WebSession, same
 from exchange.web.signin.totp import step_of
 from keys.secrets.keystore import Keystore
 from protocol.crypto.signing import Ed25519Signer
@@ -112,6 +112,8 @@ class Door:
         seed = self.codes.use(officer, code)
         if officer is not None:
             await self._require(officer, seed)
+        elif await self._context.in_thread(lambda: _has_officers(OfficerRegister(self._context.store.database))):
+            raise SignInError  # it was made before the desk had officers
         return Entered(officer, seed, "code")
 
     async def by_passkey(self, answer: dict[str, object], output: bytes | None) -> Entered | HalfEntered:
@@ -149,6 +151,16 @@ class Door:
         return await self._context.in_thread(
             lambda: bool(self._access.profile(officer).totp or self._access.passkeys(officer))
         )
+
+    async def is_still(self, session: WebSession) -> bool:
+        """Whether a session's officer is one of this desk, with the key of then; nobody's: that it has no officers."""
+        context = self._context
+        if session.officer is None:
+            return not await context.in_thread(lambda: _has_officers(OfficerRegister(context.store.database)))
+        try:
+            return session.box.is_of((await self._officer(session.officer)).public_key)
+        except _WRONG:
+            return False
 
     def known_as(self, officer: str | None) -> str:
         """The mark of a browser in which an officer signed in."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from nacl.exceptions import CryptoError
 from nacl.public import PrivateKey, PublicKey, SealedBox
-from nacl.signing import SigningKey
+from nacl.signing import SigningKey, VerifyKey
 
 from protocol.encoding import cbor
 from protocol.encoding.phrase import phrase
@@ -57,6 +57,10 @@ class FormBox:
             return cls(bytes(SigningKey(seed).verify_key.to_curve25519_public_key()))
         made = PrivateKey(os.urandom(32))
         return cls(bytes(made.public_key), bytes(made))
+
+    def is_of(self, public_key: bytes) -> bool:
+        """Whether it seals for the officer with that public key (32 bytes)."""
+        return self.public == bytes(VerifyKey(public_key).to_curve25519_public_key())
 
     def seal(self, form: KeptForm) -> bytes | None:
         """The form sealed; None for one that is too large to be kept."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
 import zipfile
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,7 +18,7 @@ import pytest
 from exchange.audit.verify import LogMirror, verify_mirror
 from exchange.audit.witnessing import witnessed
 from exchange.audit_pages.logs import AuditedLogs, SeenLog
-from exchange.audit_pages.server import audit_site
+from exchange.audit_pages.server import MAX_CONNECTIONS, audit_site
 from exchange.audit_pages.site import AuditSite
 from protocol.log.layout import entries_path
 from protocol.log.proof import decode_tlog_proof
@@ -121,6 +123,18 @@ async def test_a_page_of_another_name_or_site_gets_nothing_and_does_nothing(view
     assert (await view.ask("/verify", {}))[0] == 403
     assert (await view.ask("/verify", {}, Origin="http://elsewhere.localhost"))[0] == 403
     assert await view.send("/", "/verify") == 303
+
+
+async def test_who_keeps_many_connections_open_keeps_no_auditor_out(view: View) -> None:
+    port = urlsplit(view.site.origin).port
+    silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MAX_CONNECTIONS + 20)]
+    await view.sign_in()
+    assert (await view.ask("/"))[0] == 200
+    first, _writer = silent[0]
+    with suppress(ConnectionError):
+        assert await first.read() == b""
+    for _reader, writer in silent:
+        writer.close()
 
 
 async def test_every_page_says_what_its_logs_hold_and_nothing_of_it_is_kept_by_the_browser(view: View) -> None:

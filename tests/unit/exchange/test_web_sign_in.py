@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from exchange.office.officers import Login
 from exchange.settings import WebSettings
-from exchange.web.server import tls_of
+from exchange.web.server import end_of_who_left, tls_of
 from exchange.web.signin.access import PRF_BYTES, unwrap_seed, wrap_seed
 from exchange.web.signin.codes import GOOD_FOR_S, OneTimeCodes, read_code
 from exchange.web.signin.kept import FormBox, KeptForm
@@ -179,6 +179,27 @@ async def test_an_officer_who_left_or_has_another_key_signs_in_by_nothing(jp: Pa
             assert (await again.sign_in("b-sato", "another passphrase")).status == 403
             form = await again.get("/sign-in")
             assert (await again.send(form, "/sign-in/code", officer="b-sato", code=code)).status == 403
+
+
+@pytest.mark.outside
+async def test_who_left_sees_no_wall_and_nobodys_session_ends_where_a_desk_gets_officers(alone: Pages) -> None:
+    async with alone.visitor() as nobody, alone.visitor() as left, alone.visitor() as stays:
+        await nobody.sign_in()
+        code = await code_of(alone, None)
+        await add_officer(alone)
+        await add_officer(alone, "b-sato", b"another passphrase")
+        await stays.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
+        await left.sign_in("b-sato", "another passphrase")
+        await left.send(await left.get("/cases"), "/lock")
+        assert (await left.get("/?wall=1")).path == "/?wall=1"
+        await (await alone.service.desk(Login(OFFICER, OFFICER_PASSPHRASE))).office.withdraw_officer("b-sato")
+        await end_of_who_left(alone.desk)
+        assert [one.officer for one in alone.desk.sessions.all()] == [OFFICER]
+        seen = [(await one.get("/?wall=1")).path for one in (nobody, left, stays)]
+        assert seen == ["/sign-in", "/sign-in", "/?wall=1"]
+        form = await nobody.get("/records")
+        assert form.path == "/sign-in"
+        assert (await nobody.send(form, "/sign-in/code", officer="", code=code)).status == 403
 
 
 # --- Locks, and what was typed ---------------------------------------------------------------------------------------

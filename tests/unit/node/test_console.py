@@ -271,7 +271,7 @@ async def test_a_language_is_kept_and_leads_nowhere_else(world: World) -> None:
         token = (await visitor.get("/")).form("/language").fields["_token"]
         shown = await visitor.post("/language", {"_token": token, "language": "ar", "back": "/log"})
         assert (shown.path, 'dir="rtl"' in shown.text) == ("/log", True)
-        for back in ("//evil.example", "http://evil.example", "/\\evil"):
+        for back in ("/\t/evil.example", "//evil.example", "http://evil.example", "/\\evil"):
             refused = await visitor.post("/language", {"_token": token, "language": "en", "back": back})
             assert refused.status == 400
 
