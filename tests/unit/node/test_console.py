@@ -329,7 +329,7 @@ async def test_a_clock_that_differs_is_told_in_words(world: World) -> None:
     async with operator(jp) as visitor:
         shown = await visitor.get("/")
     assert "The clock of gh says another time" in shown.text
-    assert "0 of 1 partners agree" in shown.text
+    assert "Partners that agree: 0 of 1" in shown.text
     assert 'action="/partners/gh/test-way"' in shown.text
 
 
