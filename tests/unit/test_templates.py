@@ -54,6 +54,7 @@ def test_the_search_reads_plurals_contexts_and_values() -> None:
         "<a onclick='x()'>", "<a href='javascript:x()'>", "<img src='https://example.org/x.png'>", "<p class={{ x }}>",
         "<a href='{{ x }}'>", "<form action='{{ x | plain }}'>", "<iframe src='/x'>", "<p hx-on:click='x()'>",
         "<a href='//example.org'>", "<p hx-vals='js:{x: 1}'>",
+        '<a href="{{ x | own_path }}\\">',
     ],
 )  # fmt: skip
 def test_the_search_finds_each_way_past_the_escaping(source: str) -> None:
