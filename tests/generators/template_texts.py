@@ -92,7 +92,7 @@ _DANGERS = tuple(
             r"\s(?:href|src|action|hx-(?:get|post|put|delete))\s*=\s*[\"']\s*\{\{(?!\s*asset\()(?![^}]*\|\s*own_path\s*\}\})",
             "an address that may be of any kind: | own_path",
         ),
-        (r"\\[\"']", "a backslash before a quotation mark: HTML has no such escape, it goes into the address"),
+        (r"\}\}\\[\"']", "a backslash behind a value: HTML has no such escape, it goes into the address"),
         (r"<(?:iframe|object|embed|base|applet)\b", "an element that holds other pages"),
     )
 )
