@@ -50,8 +50,8 @@ web-long: setup-dev ## the pages in a browser: all languages, the keyboard alone
 	@COMITY_WEB=long $(BIN)/python -m pytest -q tests/e2e/test_web_*.py
 
 pictures: setup-dev ## make the pictures of the guides anew in docs/images (needs chromium and pngquant)
-	@COMITY_PICTURES=$(CURDIR)/docs/images/web $(BIN)/python -m pytest -q tests/e2e/test_web_main_job.py -k pictures
-	@pngquant --force --skip-if-larger --strip --ext .png --speed 1 docs/images/web/*.png
+	@COMITY_PICTURES=$(CURDIR)/docs/images $(BIN)/python -m pytest -q tests/e2e/test_web_pictures.py
+	@pngquant --force --skip-if-larger --strip --ext .png --speed 1 docs/images/*.png
 
 check: setup-dev lint types layers test ## everything that must hold before a change lands
 

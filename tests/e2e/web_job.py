@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import zipfile
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -181,7 +180,7 @@ async def write_request(tokyo: Officer, reference: str) -> str:
     await hands.write('[name="each.custodian"]', "Example Hosting SAS, France")
     await hands.press('button[value="read"]:not(.primary)')
     await expect(page.locator("#targets tr.more")).to_have_count(3)
-    await pictured(page, f"request-{await _language(page)}")
+    await pictured(page, "new-request")
     await hands.press('nav.parts button[value="go:files"]')
     await hands.attach("#upload", SCAN)
     await hands.press("form[data-upload] button.primary")
@@ -195,11 +194,10 @@ async def write_request(tokyo: Officer, reference: str) -> str:
     return path.removeprefix("/cases/")
 
 
-async def answer_request(paris: Officer, thread: str, pictures: str = "") -> str:
-    """It appears on the board; opened with its file, acknowledged, and answered on the grid. The answer's identifier."""
+async def answer_request(paris: Officer, thread: str) -> str:
+    """It appears on the board; its file is opened, it is acknowledged, and answered on the grid. The answer's id."""
     hands, page = paris.hands, paris.page
     await paris.until(page.locator(f'[data-board] p > a[href="/cases/{thread}"]'))
-    await pictured(page, f"board-{pictures}")
     await hands.press(f'[data-board] a[href="/cases/{thread}"]')
     await paris.looked_again(page.locator("#happened"))
     await _opened(paris, thread)
@@ -214,11 +212,11 @@ async def answer_request(paris: Officer, thread: str, pictures: str = "") -> str
     await hands.press("button[name=_fill]")
     await expect(page.locator("select[name$='.result']")).to_have_count(4)
     await hands.write("[name=own_reference]", "PARIS-2026-0471")
-    await pictured(page, f"answer-{pictures}")
+    await pictured(page, "answer-grid")
     await hands.press("form .acts button.primary")
     await expect(page.locator("#done")).to_be_visible()
     (answer,) = await _messages(page) - before
-    await pictured(page, f"case-{pictures}")
+    await pictured(page, "case")
     return answer
 
 
@@ -261,12 +259,10 @@ async def look_at_answer(tokyo: Officer, thread: str, answer: str) -> None:
     assert any("custody" in name for name in names), names
 
 
-async def main_job(tokyo: Officer, paris: Officer, reference: str, code_of: Callable[[Officer], Awaitable[str]]) -> str:
-    """The whole of it; the thread of the case."""
-    for officer in (tokyo, paris):
-        await officer.sign_in(await code_of(officer))
+async def main_job(tokyo: Officer, paris: Officer, reference: str) -> str:
+    """The whole of it, by officers who are signed in; the thread of the case."""
     thread = await write_request(tokyo, reference)
-    answer = await answer_request(paris, thread, pictures=await _language(paris.page))
+    answer = await answer_request(paris, thread)
     await look_at_answer(tokyo, thread, answer)
     return thread
 
@@ -275,7 +271,3 @@ async def _messages(page: Page) -> set[str]:
     """The identifiers of the messages that a case's page shows."""
     found = await page.locator("article.happening").evaluate_all("all => all.map((one) => one.id)")
     return {one.removeprefix("m-") for one in found}
-
-
-async def _language(page: Page) -> str:
-    return str(await page.evaluate("document.documentElement.lang"))
