@@ -12,6 +12,7 @@ from aiohttp import web
 from keys.directory.metadata.repository import MetadataRepository
 from keys.directory.view import Directory
 from keys.members.identity import tls_identity
+from keys.pages.serving import quiet_libraries
 from keys.secrets.keystore import Keystore, Purpose
 from keys.transport.client import Reach
 from keys.transport.signing import Requester
@@ -53,7 +54,7 @@ from node.operations.disk import Disk
 from node.operations.expiry_watch import ExpiryWatch
 from node.operations.history import History
 from node.operations.limits import Allowances
-from node.operations.logging import Log, make_log, quiet_libraries
+from node.operations.logging import Log, make_log
 from node.operations.metrics import Metrics
 from node.operations.tasks import Tasks, Work
 from node.peers.client import MAX_CONNECTIONS, Partners

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ from aiohttp import web
 from exchange.audit_pages.app import build
 from exchange.audit_pages.logs import AuditedLogs
 from exchange.audit_pages.site import AuditSite
+from keys.pages.serving import page_handlers
 from protocol.address import Address
 from protocol.errors import SettingsError
 
@@ -36,8 +38,12 @@ async def audit_site(
     runner = web.AppRunner(build(site), access_log=None, handle_signals=False, shutdown_timeout=2.0)
     try:
         await runner.setup()
-        await web.SockSite(runner, listening).start()
-        yield site
+        taken = page_handlers(runner.server, access_log=None)
+        server = await asyncio.get_running_loop().create_server(taken, sock=listening, backlog=_BACKLOG)
+        try:
+            yield site
+        finally:
+            server.close()
     finally:
         site.sessions.end_all()
         await runner.cleanup()

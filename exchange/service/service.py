@@ -40,6 +40,7 @@ from exchange.service.run_folder import HeldPlaces, RunNote
 from exchange.service.sessions import OfficerSession, Sessions
 from exchange.settings import DeskSettings, Home
 from exchange.store.desk_store import DeskStore
+from keys.pages.serving import quiet_libraries
 from keys.secrets.keystore import Keystore
 from keys.starting import write_waiting
 from protocol.address import Address
@@ -129,6 +130,7 @@ class DeskService:
         async def unlocked() -> Keystore:
             return self.keystore
 
+        quiet_libraries()
         async with AsyncExitStack() as stack:
             stack.callback(self.sessions.end_all)
             stack.callback(self.warm.close)

@@ -133,7 +133,7 @@ async def _fields(request: web.Request, most: int) -> MultiDictProxy[Any]:
     except TimeoutError:
         raise UnavailableError(phrase("the form did not come in time")) from None
     except web.HTTPRequestEntityTooLarge:
-        raise TooLargeError(phrase("a form has at most {most} bytes", most=most)) from None
+        raise TooLargeError(phrase("a form has no more bytes than {most}", most=most)) from None
     except (ValueError, AssertionError, LookupError):  # a character set that there is not
         raise FormError from None
     if len(fields) > MAX_FIELDS:
@@ -163,6 +163,7 @@ async def _answered(
     with speaking(language_of(request)):
         try:
             _require_room(request)
+            desk.origins.require_host(request)
             response = await handler(request)
         except ComityError as problem:
             response = _refused(request, problem)
@@ -170,6 +171,8 @@ async def _answered(
             response = _refused(request, NotFoundError(phrase("there is no such page")))
         except web.HTTPMethodNotAllowed:
             response = _refused(request, MethodError())
+        except web.RequestPayloadError:  # what came is not what its headers said
+            response = _refused(request, FormError())
         except web.HTTPException as problem:
             unread = phrase("the request cannot be read ({status})", status=problem.status)
             response = _refused(request, FormError(unread))

@@ -37,7 +37,7 @@ from keys.pages.assets import Assets
 from keys.pages.form_tokens import token_of
 from keys.pages.languages import offered
 from keys.pages.origins import Origins
-from keys.pages.rendering import rendered
+from keys.pages.rendering import own_path, rendered
 from protocol.encoding.phrase import phrase
 from protocol.errors import ComityError, FormError, SignInNeededError, UnavailableError
 
@@ -135,12 +135,10 @@ class PageCall:
         """The page that the reader sees: this one; after a form, the one that it stands on."""
         if self.request.method == "GET":
             return self.request.path_qs
-        origin, _slash, path = self.request.headers.get("Referer", "").partition(self.request.headers["Host"])
-        return (
-            path
-            if path.startswith("/") and f"{origin}{self.request.headers['Host']}" in self.site.origins.origins
-            else "/"
-        )
+        host = self.request.headers.get("Host", "")
+        # HTTP/1.0 knows requests without one.
+        origin, _host, path = self.request.headers.get("Referer", "").partition(host) if host else ("", "", "")
+        return path if path.startswith("/") and f"{origin}{host}" in self.site.origins.origins else "/"
 
     def page(self, template: str, *, status: int = 200, **values: Any) -> web.Response:
         """A page."""
@@ -171,9 +169,7 @@ class PageCall:
 
     def go(self, path: str) -> web.Response:
         """On to a page of ours, after something was done (303)."""
-        if not path.startswith("/") or path.startswith(("//", "/\\")):
-            raise FormError
-        return web.Response(status=303, headers={"Location": path})
+        return web.Response(status=303, headers={"Location": own_path(path)})
 
 
 Handle = Callable[[PageCall], Awaitable[web.StreamResponse]]

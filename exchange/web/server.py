@@ -11,6 +11,7 @@ A connection that asks nothing, does not read, or is one too many ends; nothing 
 from __future__ import annotations
 
 import asyncio
+import base64
 import errno
 import re
 import socket
@@ -27,6 +28,7 @@ from exchange.service.recording import SessionRecording
 from exchange.service.run_folder import PAGES_NOTE
 from exchange.service.service import DeskService
 from exchange.settings import WebSettings
+from exchange.store.cipher import RowCipher
 from exchange.web._terminal import acts_of
 from exchange.web.app import CONNECTIONS, TEMPLATES, build
 from exchange.web.calls import WebDesk
@@ -38,6 +40,7 @@ from keys.local.files import write_file
 from keys.pages.assets import Assets
 from keys.pages.origins import Origins
 from keys.pages.rendering import environment
+from keys.pages.serving import page_handlers
 from protocol.address import Address
 from protocol.encoding.phrase import phrase
 from protocol.errors import SettingsError, UnavailableError
@@ -49,6 +52,7 @@ HANDSHAKE_WITHIN_S = 10.0
 TIDY_EVERY_S = 5.0
 _PORTS = 100
 _BACKLOG = 128
+_SECRET_CHARS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,9 @@ async def web_desk(service: DeskService) -> AsyncIterator[WebDesk]:
     settings, tls = context.settings.web, tls_of(context.settings.web)
     listening = _listening(settings)
     port = listening.getsockname()[1]
-    address = WebAddress(settings.name or name_of(context.address), port, tls is not None)
+    address = WebAddress(
+        settings.name or name_of(context.address, context.store.database.cipher), port, tls is not None
+    )
     sessions = WebSessions(context.settings.service.idle_min * 60.0)
     desk = WebDesk(
         service=service,
@@ -120,16 +126,23 @@ async def web_pages(service: DeskService, opened: list[str], folder: str) -> Asy
             note.unlink(missing_ok=True)
 
 
-def name_of(address: Address) -> str:
-    """The name of a desk's pages on loopback: of this desk alone, whatever else runs on the machine."""
-    return f"{address.contact_point}.{address.node}.localhost"
+def name_of(address: Address, cipher: RowCipher) -> str:
+    """The name of a desk's pages on loopback: of this desk alone, whatever else runs on the machine.
+
+    A part of it is known to nobody else: a browser sends a cookie to every port of a name, so whoever serves another
+    port must not be able to lead a browser there under this one. It stays as long as the desk's database, since the
+    passkeys of its officers are of this name.
+    """
+    secret = base64.b32encode(cipher.blind(b"web-name", str(address).encode()))[:_SECRET_CHARS].decode().lower()
+    return f"{address.contact_point}-{secret}.{address.node}.localhost"
 
 
 @asynccontextmanager
 async def _listens(desk: WebDesk, listening: socket.socket, tls: ssl.SSLContext | None) -> AsyncIterator[None]:
     """Answer requests, and end the connections that keep a place for nothing."""
     app = build(desk)
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, keepalive_timeout=75.0, shutdown_timeout=2.0)
+    handler = {"access_log": None, "keepalive_timeout": 75.0}
+    runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=2.0, **handler)  # type: ignore[arg-type]
     app[CONNECTIONS] = connections = ApiConnections(
         lambda: list(runner.server.connections) if runner.server is not None else [],
         lambda connection: connection in desk.signed_in,
@@ -137,7 +150,7 @@ async def _listens(desk: WebDesk, listening: socket.socket, tls: ssl.SSLContext 
     )
     await runner.setup()
     server = await asyncio.get_running_loop().create_server(
-        runner.server,  # type: ignore[arg-type]  # aiohttp's server makes a protocol of each connection
+        page_handlers(runner.server, **handler),
         sock=listening,
         ssl=tls,
         backlog=_BACKLOG,

@@ -21,15 +21,15 @@ async def read_form(request: web.Request, *, max_bytes: int, max_fields: int, wi
     if request.content_type not in _TYPES:
         raise FormError
     if (request.content_length or 0) > max_bytes:
-        raise TooLargeError(f"a form has at most {max_bytes} bytes")
+        raise TooLargeError(f"a form has no more bytes than {max_bytes}")
     try:
         async with asyncio.timeout(within_s):
             fields = await request.post()
     except TimeoutError:
         raise UnavailableError("the form did not come in time") from None
     except web.HTTPRequestEntityTooLarge:
-        raise TooLargeError(f"a form has at most {max_bytes} bytes") from None
-    except (ValueError, AssertionError):
+        raise TooLargeError(f"a form has no more bytes than {max_bytes}") from None
+    except (ValueError, AssertionError, LookupError):  # a character set that there is not
         raise FormError from None
     if len(fields) > max_fields:
         raise FormError

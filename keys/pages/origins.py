@@ -31,14 +31,18 @@ class Origins:
         """Of origins such as ``http://fr.localhost:8470``."""
         return cls(frozenset(one.partition("://")[2] for one in origins), frozenset(origins))
 
+    def require_host(self, request: web.Request) -> None:
+        """Return for a request by the name of these pages, of whatever path; raises :class:`PageHostError`."""
+        if len(request.headers.getall("Host", ())) != 1 or request.headers["Host"].lower() not in self.hosts:
+            raise PageHostError
+
     def check(self, request: web.Request, *, listens: bool = False) -> None:
         """Return for a request that a page of ours, or a person, made.
 
         ``listens``: the answer goes on for long, and shows what happens. Raises :class:`PageHostError` for another
         host, :class:`PageForgedError` for a change that another page sent.
         """
-        if len(request.headers.getall("Host", ())) != 1 or request.headers["Host"].lower() not in self.hosts:
-            raise PageHostError
+        self.require_host(request)
         site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
         if request.method in _READS and not listens:
             if request.headers.get("Sec-Fetch-Dest") in {"iframe", "frame", "embed", "object"}:

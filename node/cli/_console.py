@@ -47,7 +47,7 @@ def code(home: Home, as_json: AsJson = False) -> None:
         lines = [
             _("Open {address} in a browser on this machine, and type the code:").format(address=values["address"]),
             f"  {values['code']}",
-            _("It is good once, for {minutes} minutes.").format(minutes=values["minutes"]),
+            _("It is good once. Minutes: {minutes}.").format(minutes=values["minutes"]),
         ]
         show(as_json, values, lambda: "\n".join(lines))
 
@@ -126,7 +126,7 @@ def _told(values: dict[str, Any]) -> list[str]:
     if len(waiting) > _MOST_PARTNERS:
         lines.append("  " + _("More partners: {count}").format(count=len(waiting) - _MOST_PARTNERS))
     lines += [
-        _("Log: {size} entries, cosigned by {cosigned} of {witnesses}").format(
+        _("Entries of the log: {size}; cosigned by {cosigned} of {witnesses}").format(
             size=log["size"], cosigned=len(log["cosigned_by"]), witnesses=log["witnesses"]
         ),
         _("Refused today: {count}").format(count=values["refused_today"]),

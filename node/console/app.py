@@ -105,7 +105,9 @@ async def _answered(request: web.Request, handler: _Handler) -> web.StreamRespon
     except web.HTTPMethodNotAllowed:
         return _refused(request, MethodError())
     except web.HTTPRequestEntityTooLarge:
-        return _refused(request, TooLargeError(f"a form has at most {MAX_FORM_BYTES} bytes"))
+        return _refused(request, TooLargeError(f"a form has no more bytes than {MAX_FORM_BYTES}"))
+    except web.RequestPayloadError:  # what came is not what its headers said
+        return _refused(request, FormError())
     except web.HTTPException as problem:
         return _refused(request, FormError(f"the request cannot be read ({problem.status})"))
     except (ConnectionError, asyncio.CancelledError):

@@ -15,7 +15,7 @@ from keys.local.translation import _
 from keys.pages.browser_sessions import BrowserSession
 from keys.pages.form_tokens import token_of
 from keys.pages.languages import offered
-from keys.pages.rendering import rendered
+from keys.pages.rendering import own_path, rendered
 from node.console.site import Console
 from protocol.errors import ComityError, FormError, SignInNeededError
 
@@ -79,9 +79,7 @@ class ConsoleCall:
 
     def go(self, path: str) -> web.Response:
         """On to a page of ours, after something was done (303)."""
-        if not path.startswith("/") or path.startswith(("//", "/\\")):
-            raise FormError
-        return web.Response(status=303, headers={"Location": path})
+        return web.Response(status=303, headers={"Location": own_path(path)})
 
 
 Handle = Callable[[ConsoleCall], Awaitable[web.StreamResponse]]

@@ -57,7 +57,7 @@ def span(seconds: float) -> str:
         return _("{minutes} min").format(minutes=whole // _MINUTE)
     if whole < 2 * _DAY:
         return _("{hours} h {minutes} min").format(hours=whole // _HOUR, minutes=whole % _HOUR // _MINUTE)
-    return _("{days} days").format(days=whole // _DAY)
+    return _("{days} d").format(days=whole // _DAY)
 
 
 def size_text(size_bytes: int) -> str:

@@ -67,14 +67,6 @@ def make_log(node: str, level: str = "info", stream: TextIO | None = None) -> Lo
     return log
 
 
-def quiet_libraries() -> None:
-    """Libraries log what they like, and some of it quotes requests: nothing of theirs is written."""
-    for name in ("aiohttp", "asyncio", "tuf", "securesystemslib", "urllib3"):
-        logger = logging.getLogger(name)
-        logger.handlers = [logging.NullHandler()]
-        logger.propagate = False
-
-
 def log_defect(log: Log, problem: BaseException, **fields: str) -> None:
     """Log an exception that nobody foresaw: its type, and where it was raised as ``file:line function``."""
     frames = traceback.extract_tb(problem.__traceback__)

@@ -21,6 +21,7 @@ import pytest
 
 from exchange.office.case_notes import EntryKind
 from exchange.office.officers import Login
+from exchange.store.cipher import RowCipher
 from exchange.web.app import MAX_FIELDS, MAX_STRANGERS_BYTES
 from exchange.web.calls import Page
 from exchange.web.pages import PAGES
@@ -212,20 +213,69 @@ async def test_what_an_address_says_is_shown_as_nothing(walk: Walk) -> None:
             assert shown.status < 500, shown.path
 
 
+# --- Bytes that are no request ----------------------------------------------------------------------------------------
+
+_OWN = "Connection: close\r\nOrigin: {origin}\r\nSec-Fetch-Site: same-origin\r\n"
+_FORM = "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 3\r\n"
+UNREADABLE = {
+    "a cookie with a control character": "GET / HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}=SECRET\x01\r\n\r\n",
+    "the address of a calendar, mistyped": "GET /calendar/SECRET\xff.ics HTTP/1.1\r\nHost: {host}\r\n\r\n",
+    "another protocol": "GET /calendar/SECRET.ics HTTP/9.1\r\nHost: {host}\r\n\r\n",
+    "two hosts": "POST /sign-in HTTP/1.1\r\nHost: {host}\r\nHost: SECRET\r\n\r\n",
+    "a form of no host": "POST /sign-in HTTP/1.0\r\n" + _FORM + "\r\na=b",
+    "a form of no host and no page": "POST /SECRET HTTP/1.0\r\n" + _FORM + "\r\na=b",
+    "two lengths": "POST /here HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\n" + _FORM + "\r\n0\r\n\r\n",
+    "not packed as it says": "POST /sign-in HTTP/1.1\r\nHost: {host}\r\n"
+    + _OWN
+    + "Content-Encoding: gzip\r\n"
+    + _FORM
+    + "\r\na=b",
+}
+
+
+def told(port: int, sent: bytes) -> bytes:
+    """All that is answered to these bytes."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(sent)
+        return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+
+async def test_bytes_that_are_no_request_are_refused_and_neither_told_nor_written_anywhere(
+    jp: Pages, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = urlsplit(jp.origin).port or 0
+    named = {"host": urlsplit(jp.origin).netloc, "origin": jp.origin, "cookie": jp.desk.cookie}
+    for name, sent in UNREADABLE.items():
+        answer = await asyncio.to_thread(told, port, sent.format(**named).encode("latin-1"))
+        head = answer.partition(b"\r\n\r\n")[0]
+        assert head.split()[1] in {b"400", b"421"}, name
+        assert b"Content-Security-Policy: default-src 'none'" in head, name
+        assert not any(one in answer for one in (b"SECRET", b"aiohttp", b"Python", b"defect")), name
+    assert "SECRET" not in caplog.text
+
+
 # --- Who asks, and from where ----------------------------------------------------------------------------------------
+
+
+def test_nobody_who_serves_another_port_knows_the_name_that_a_browser_gives_the_cookie_to() -> None:
+    # Passkeys are of a name: it is the same each time for the desk, whose key nobody else has.
+    own, again, other = (name_of(JP, RowCipher(bytes(32), bytes([key]) * 32)) for key in (1, 1, 2))
+    assert own == again != other
+    assert re.fullmatch(r"24-7-[a-z2-7]{8}\.jp\.localhost", own)
 
 
 async def test_another_name_or_port_is_never_answered_so_that_no_name_can_be_bent_to_this_machine(jp: Pages) -> None:
     port = urlsplit(jp.origin).port
-    own = urlsplit(jp.origin).netloc
+    own, name = urlsplit(jp.origin).netloc, urlsplit(jp.origin).hostname
+    assert name is not None
     async with jp.visitor() as visitor:
         await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
         for host in (
-            f"evil.example:{port}", f"localhost:{port}", f"127.0.0.1:{port}", name_of(JP), f"{name_of(JP)}:1",
-            f"{own}.evil.example", f"evil.{own}", f"{own}:80", f"{name_of(FR)}:{port}", f"evil@{own}", "",
+            f"evil.example:{port}", f"localhost:{port}", f"127.0.0.1:{port}", name, f"{name}:1",
+            f"{own}.evil.example", f"evil.{own}", f"{own}:80", f"24-7.jp.localhost:{port}", f"evil@{own}", "",
         ):  # fmt: skip
             shown = await visitor.get("/settings", Host=host)
-            assert (shown.status, OFFICER in shown.text) == (421, False), host
+            assert (shown.status, OFFICER in shown.text, name in shown.text) == (421, False, False), host
         assert (await visitor.get("/settings", Host=own.upper())).status == 200
 
     def twice() -> int:

@@ -47,6 +47,7 @@ def serve(
         from exchange.audit.period import ALWAYS
         from exchange.audit_pages.logs import AuditedLogs, SeenLog
         from exchange.audit_pages.server import audit_site
+        from keys.pages.serving import quiet_libraries
 
         async def verify(*, anew: bool = False) -> tuple[SeenLog, ...]:
             plan = plan_of(desk, home, ALWAYS, jobs, anew=anew)
@@ -55,6 +56,7 @@ def serve(
             return tuple([SeenLog(log, await witnesses_of(desk, log), at) for log in logs])
 
         logs = AuditedLogs(await verify(anew=anew), verify)
+        quiet_libraries()
         async with audit_site(desk.address, logs, lambda: datetime.now(UTC), port) as site:
             await _until_ended(site, as_json=as_json)
 

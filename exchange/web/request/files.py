@@ -94,7 +94,7 @@ async def upload(call: PageCall) -> web.StreamResponse:
     _uploading[sessions] = _uploading.get(sessions, 0) + 1
     try:
         reader = await request.multipart()
-        token = await reader.next()
+        token = await _next(reader)
         if not isinstance(token, BodyPartReader) or token.name != TOKEN:
             raise FormError
         check_token(session.form_key, request.path, await _short(token, _TOKEN_BYTES))
@@ -102,6 +102,8 @@ async def upload(call: PageCall) -> web.StreamResponse:
         await _taken(draft.desk, draft, reader, request.content_length)
     except (ValueError, AssertionError):
         raise FormError from None
+    except TimeoutError:
+        raise UnavailableError(phrase("the file stopped coming")) from None
     except StoppedError:
         raise ConnectionResetError from None
     except ComityError as problem:
@@ -203,7 +205,7 @@ async def _taken(desk: Desk, draft: OpenDraft, reader: Any, most_bytes: int) -> 
     hashes: list[str] = []
     by_hash_only = False
     for _part in range(MOST_FILES + len(MORE_HASHES) + 2):
-        part = await reader.next()
+        part = await _next(reader)
         if part is None:
             return
         if not isinstance(part, BodyPartReader):
@@ -216,7 +218,8 @@ async def _taken(desk: Desk, draft: OpenDraft, reader: Any, most_bytes: int) -> 
         elif part.filename:
             await _sealed(desk, draft, part, most_bytes, tuple(hashes), by_hash_only=by_hash_only)
         else:
-            await part.release()
+            async with asyncio.timeout(PIECE_WITHIN_S):
+                await part.release()
     raise TooLargeError(_("a form brings no more files at once than {most}").format(most=MOST_FILES))
 
 
@@ -248,6 +251,12 @@ def _pieces(part: BodyPartReader, loop: asyncio.AbstractEventLoop) -> Iterator[b
             yield piece
         elif part.at_eof():
             return
+
+
+async def _next(reader: Any) -> Any:
+    """The next part; raises :class:`TimeoutError` for one that does not begin: it keeps a place from others."""
+    async with asyncio.timeout(PIECE_WITHIN_S):
+        return await reader.next()
 
 
 async def _short(part: BodyPartReader, most: int) -> str:

@@ -48,10 +48,10 @@ class OwnAccess:
         """Add a passkey that was verified; raises :class:`UsageError` for one too many."""
         officer = self._officer()
         if not 0 < len(passkey.name) <= MAX_NAME or not passkey.name.isprintable():
-            raise UsageError(phrase("a passkey's name is one line of at most {most} characters", most=MAX_NAME))
+            raise UsageError(phrase("a passkey's name is one line of no more characters than {most}", most=MAX_NAME))
         with self._store.database.transaction():
             if len(self._access.passkeys(officer)) >= MAX_PASSKEYS:
-                raise UsageError(phrase("an officer has at most {most} passkeys", most=MAX_PASSKEYS))
+                raise UsageError(phrase("an officer has no more passkeys than {most}", most=MAX_PASSKEYS))
             self._access.put_passkey(replace(passkey, officer=officer))
             self._record("web.passkey.add")
 

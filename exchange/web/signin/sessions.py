@@ -77,6 +77,8 @@ class WebSession:
     def unlock(self, seed: bytes, at: float, factor: str) -> None:
         """Put the key back, of the officer who gave it again."""
         self._seed[:] = seed
+        if seed and FormBox.of(seed).public != self.box.public:  # another key by now, which opens nothing of before
+            self.box, self.kept = FormBox.of(seed), None
         self.locked = False
         self.used = self.proved = at
         self.factor = factor

@@ -114,9 +114,10 @@ async def test_without_the_code_no_page_is_shown_and_a_code_is_good_once(view: V
 async def test_a_page_of_another_name_or_site_gets_nothing_and_does_nothing(view: View) -> None:
     await view.sign_in()
     port = urlsplit(view.site.origin).port
-    status, text, _headers = await view.ask("/", Host=f"127.0.0.1:{port}")
-    assert status == 421
-    assert "jp" not in text
+    for path in ("/", "/no/such/page"):
+        status, text, _headers = await view.ask(path, Host=f"127.0.0.1:{port}")
+        assert status == 421
+        assert "jp" not in text
     assert (await view.ask("/verify", {}))[0] == 403
     assert (await view.ask("/verify", {}, Origin="http://elsewhere.localhost"))[0] == 403
     assert await view.send("/", "/verify") == 303
