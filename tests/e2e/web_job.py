@@ -86,9 +86,8 @@ class Keys(Hands):
 
     async def attach(self, where: str, file: FilePayload) -> None:
         await self._reach(self.page.locator(where))
-        async with self.page.expect_file_chooser() as chosen:
-            await self.page.keyboard.press("Enter")
-        await (await chosen.value).set_files([file])
+        # The dialog in which a file is chosen is the system's, and no part of a page.
+        await self.page.locator(where).set_input_files([file])
 
     async def _reach(self, wanted: Locator, inside: str = "") -> None:
         await wanted.wait_for(state="attached")
@@ -199,7 +198,7 @@ async def answer_request(paris: Officer, thread: str) -> str:
     hands, page = paris.hands, paris.page
     await paris.until(page.locator(f'[data-board] p > a[href="/cases/{thread}"]'))
     await hands.press(f'[data-board] a[href="/cases/{thread}"]')
-    await paris.looked_again(page.locator("#happened"))
+    await expect(page.locator("#happened")).to_be_visible()
     await _opened(paris, thread)
     await hands.press(f'main a[href$="/cases/{thread}/do/acknowledge"]')
     await hands.choose("[name=will_answer]", "yes")
@@ -226,6 +225,7 @@ async def _opened(paris: Officer, thread: str) -> None:
     opened = page.locator('form[action$="/files/open"]')
     await paris.hands.press(f'a[href="/messages/{thread}"]')
     await paris.hands.press(f'main a[href="/messages/{thread}/files"]')
+    await page.wait_for_url("**/files")
     await paris.looked_again(opened)
     got = await paris.kept('form[action$="/files/open"] button')
     assert await asyncio.to_thread(got.read_bytes) == SCAN["buffer"]
@@ -237,6 +237,7 @@ async def look_at_answer(tokyo: Officer, thread: str, answer: str) -> None:
     hands, page = tokyo.hands, tokyo.page
     await hands.press('.bar a[href="/cases"]')
     await hands.press(f'main a[href="/cases/{thread}"]')
+    await page.wait_for_url(f"**/cases/{thread}")
     await tokyo.looked_again(page.locator(f"#m-{answer}"))
     await expect(page.locator("table.stands tbody tr")).to_have_count(3)
     await hands.press(f'#m-{answer} a[href="/messages/{answer}"]')
