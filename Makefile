@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/compiled
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-fast files-long desk-long desk-service-long guide-long cases-long check bench mutate lint types layers peers setup setup-dev requirements clean
+.PHONY: help demo test test-fast files-long desk-long desk-service-long guide-long cases-long web-long pictures check bench mutate lint types layers peers setup setup-dev requirements clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -45,6 +45,13 @@ cases-long: setup-dev ## cases of three to five nations against a second model, 
 
 desk-service-long: setup-dev ## programs of three officers on one running desk that is killed five times in a minute: nothing lost or doubled
 	@COMITY_SERVICE_SECONDS=$${SERVICE_SECONDS:-60} COMITY_DESK_SEED=$${SEED:-1} $(BIN)/python -m pytest -q -s tests/faults/test_desk_service_kill.py
+
+web-long: setup-dev ## the pages in a browser: all languages, the keyboard alone, every page of each kind
+	@COMITY_WEB=long $(BIN)/python -m pytest -q tests/e2e/test_web_*.py
+
+pictures: setup-dev ## make the pictures of the guides anew in docs/images (needs chromium and pngquant)
+	@COMITY_PICTURES=$(CURDIR)/docs/images $(BIN)/python -m pytest -q tests/e2e/test_web_pictures.py
+	@pngquant --force --skip-if-larger --strip --ext .png --speed 1 docs/images/*.png
 
 check: setup-dev lint types layers test ## everything that must hold before a change lands
 

@@ -17,6 +17,8 @@ from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, 
 from tests.conftest import require, require_program
 from tests.interop.node_program import SCRIPTS
 
+# Whatever takes long is done too: `make web-long`.
+LONG = os.environ.get("COMITY_WEB") == "long"
 AXE = SCRIPTS / "node_modules" / "axe-core" / "axe.min.js"
 _QUIET = (
     "--disable-gpu",
@@ -115,3 +117,15 @@ def picture(name: str) -> Path:
     folder = Path(os.environ.get("COMITY_PICTURES", "/tmp/comity-pictures"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{name}.png"
+
+
+async def pictured(page: Page, name: str, height: int = 0) -> None:
+    """A picture for the guides, where ``COMITY_PICTURES`` names a folder for them: of the window, or so high."""
+    if "COMITY_PICTURES" not in os.environ:
+        return
+    size = page.viewport_size
+    assert size is not None
+    if height:
+        await page.set_viewport_size({"width": size["width"], "height": height})
+    await page.screenshot(path=picture(name))
+    await page.set_viewport_size(size)
