@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
@@ -19,7 +21,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
 
 from exchange.demo.processes import Commands
@@ -188,6 +192,29 @@ async def stamped_later(audit: Audit, line: str) -> None:
     assert "timestamps added: 1; in all: 2" in said
 
 
+async def looked_at(audit: Audit, line: str) -> None:
+    """The view runs, is entered by the code that it prints, and ends with Ctrl-C."""
+    environment = {**os.environ, "COMITY_PASSPHRASE_FILE": str(audit.world.commands.passphrase_file), "LANGUAGE": "en"}
+    words = [sys.executable, "-m", "exchange.cli.main", *line.split()[1:], "--json"]
+    view = await asyncio.create_subprocess_exec(
+        *words, cwd=audit.folder, env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert view.stdout is not None
+        said = json.loads(await asyncio.wait_for(view.stdout.readline(), 60))
+        here = urlsplit(said["address"])
+        named = {"Host": here.netloc, "Origin": said["address"], "Sec-Fetch-Site": "same-origin"}
+        jar = aiohttp.CookieJar(unsafe=True)
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{here.port}", headers=named, cookie_jar=jar) as browser:
+            async with browser.post("/sign-in", data={"code": said["code"]}, allow_redirects=False) as entered:
+                assert entered.status == 303
+            async with browser.get("/") as logs:
+                assert "Verified, no findings." in await logs.text()
+    finally:
+        view.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(view.wait(), 60) == 130
+
+
 async def without_comity(audit: Audit, line: str) -> None:
     """The program in the bundle runs isolated, in a process of its own."""
     words = [word.strip("'") for word in re.findall(r"'[^']*'|\S+", line)]
@@ -261,6 +288,7 @@ STEPS = (
         f"comity audit trace {GUIDES_ID} jp fr --proofs proofs --home auditor",
         (*sorted(PROVED), "Entries with their cryptographic proofs in proofs: 6"),
     ),
+    Step("comity audit serve jp fr --home auditor", run=looked_at),
     Step(
         f"comity audit reconcile jp fr {MONTH} --proofs proofs --home auditor",
         ("matched", "Unexplained: 0", "Entries with their cryptographic proofs in proofs: 0"),

@@ -22,6 +22,7 @@ from exchange.cli.audit.mirrors import (
 )
 from exchange.cli.output import line, print_json_line
 from exchange.i18n import _
+from keys.local.terminal import INTERRUPTED
 
 if TYPE_CHECKING:
     from exchange.audit_pages.logs import SeenLog
@@ -43,7 +44,7 @@ def serve(
 ) -> None:
     """Serve the view until it is ended."""
 
-    async def work(desk: Desk) -> None:
+    async def work(desk: Desk) -> int | None:
         from exchange.audit.period import ALWAYS
         from exchange.audit_pages.logs import AuditedLogs, SeenLog
         from exchange.audit_pages.server import audit_site
@@ -58,17 +59,25 @@ def serve(
         logs = AuditedLogs(await verify(anew=anew), verify)
         quiet_libraries()
         async with audit_site(desk.address, logs, lambda: datetime.now(UTC), port) as site:
-            await _until_ended(site, as_json=as_json)
+            interrupted = await _until_ended(site, as_json=as_json)
+        return INTERRUPTED if interrupted else None
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
-async def _until_ended(site: AuditSite, *, as_json: bool) -> None:
+async def _until_ended(site: AuditSite, *, as_json: bool) -> bool:
+    """Whether Ctrl-C ended it."""
     import asyncio  # the help does without
 
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    received: list[int] = []
+
+    def end(number: int) -> None:
+        received.append(number)
+        ended.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, ended.set)
+        loop.add_signal_handler(number, end, number)
     _say(site, as_json=as_json)
     typing = sys.stdin.isatty()
     if typing:
@@ -80,6 +89,7 @@ async def _until_ended(site: AuditSite, *, as_json: bool) -> None:
             loop.remove_reader(sys.stdin)
     if not as_json:
         line(_("The view has ended."))
+    return signal.SIGINT in received
 
 
 def _say(site: AuditSite, *, as_json: bool) -> None:
