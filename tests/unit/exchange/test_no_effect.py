@@ -158,7 +158,7 @@ async def test_what_is_taken_back_before_its_instant_never_leaves_the_desk(
         await jp.replies.retract(child.thread, why="wrong_recipient", reason="Not them.")
         world.clock.advance(hours=1)
         await jp.messages.sync()
-        assert (await jp.messages.row(child.thread)).status is SendStatus.REFUSED
+        assert (await jp.messages.row(child.thread)).status is SendStatus.CALLED_OFF
         received = [row.id for desk in (fr, gh) for row in (await desk.messages.sync()).received]
         assert child.thread not in received
         assert received
