@@ -83,7 +83,7 @@ def test_the_first_line_says_how_things_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(-5, "0 s"), (59, "59 s"), (60, "1 min"), (3_600, "1 h 0 min"), (200_000, "2 days")]
+    ("seconds", "text"), [(-5, "0 s"), (59, "59 s"), (60, "1 min"), (3_600, "1 h 0 min"), (200_000, "2 d")]
 )
 def test_a_span_is_told_in_its_two_largest_units(seconds: float, text: str) -> None:
     assert span(seconds) == text
