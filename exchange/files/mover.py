@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from functools import cached_property
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from exchange.context.desk_context import DeskContext
-from exchange.files._beyond import Beyond
 from exchange.files._download import Downloading
 from exchange.files._stating import MakeStatements, Stating
 from exchange.files._upload import Uploading
@@ -20,6 +21,9 @@ from exchange.views import Direction
 from keys.transport.segments import keep_freed_memory
 from protocol.encoding.instants import truncate
 from protocol.errors import ComityError, DeskBusyError, FileUnknownError
+
+if TYPE_CHECKING:
+    from exchange.files._beyond import Beyond
 
 AGAIN_FIRST_S = 1.0
 AGAIN_MOST_S = 30.0
@@ -35,9 +39,15 @@ class FileMover:
         self._context = context
         self._up = Uploading(context, link, book)
         self._down = Downloading(context, link, book, self.stating)
-        self.beyond = Beyond(context, link)
         self._settings = context.settings.files
         self._again: dict[UUID, tuple[float, float, int]] = {}  # when next (monotonic), the pause then, bytes moved
+
+    @cached_property
+    def beyond(self) -> Beyond:
+        """How far files are behind the own node; made, and imported, by who asks for it."""
+        from exchange.files._beyond import Beyond
+
+        return Beyond(self._context, self._link)
 
     async def move(self, transfer: FileTransfer, told: Told = nobody) -> FileTransfer:
         """Move the files of one message as far as that goes now; raises :class:`DeskBusyError`."""
