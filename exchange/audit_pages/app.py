@@ -14,18 +14,14 @@ from exchange.audit_pages.site import SITE, AuditSite
 from keys.local.translation import speaking
 from keys.pages.form_tokens import NAME as TOKEN
 from keys.pages.form_tokens import check_token
-from keys.pages.forms import UNREADABLE, read_form
+from keys.pages.forms import read_form
 from keys.pages.headers import protect
 from keys.pages.languages import language_of
-from keys.pages.serving import PageHandler
+from keys.pages.serving import REFUSALS, PageHandler, refusal_of
 from protocol.errors import (
     ComityError,
-    FormError,
-    MethodError,
-    NotFoundError,
     PageHostError,
     SignInNeededError,
-    TooLargeError,
 )
 
 MAX_FORM_BYTES = 16 * 1024
@@ -83,18 +79,8 @@ async def _answered(request: web.Request, handler: _Handler) -> web.StreamRespon
     try:
         request.app[SITE].origins.require_host(request)
         return await handler(request)
-    except ComityError as problem:
-        return _refused(request, problem)
-    except web.HTTPNotFound:
-        return _refused(request, NotFoundError("there is no such page"))
-    except web.HTTPMethodNotAllowed:
-        return _refused(request, MethodError())
-    except web.HTTPRequestEntityTooLarge:
-        return _refused(request, TooLargeError(f"a form has no more bytes than {MAX_FORM_BYTES}"))
-    except UNREADABLE:
-        return _refused(request, FormError())
-    except web.HTTPException as problem:
-        return _refused(request, FormError(f"the request cannot be read ({problem.status})"))
+    except REFUSALS as problem:
+        return _refused(request, refusal_of(problem))
     except (ConnectionError, asyncio.CancelledError):
         raise
     except Exception as defect:  # noqa: BLE001 - the last edge: a defect is named by type, never by values

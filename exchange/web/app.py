@@ -22,16 +22,14 @@ from exchange.web.signin.kept import KeptForm
 from keys.local.translation import speaking
 from keys.pages.form_tokens import NAME as TOKEN
 from keys.pages.form_tokens import check_token
-from keys.pages.forms import UNREADABLE
 from keys.pages.headers import protect
 from keys.pages.languages import language_of
+from keys.pages.serving import REFUSALS, refusal_of
 from protocol.encoding.phrase import phrase
 from protocol.errors import (
     ComityError,
     FormError,
     JustificationError,
-    MethodError,
-    NotFoundError,
     PageForgedError,
     PageHostError,
     ServiceBusyError,
@@ -166,17 +164,8 @@ async def _answered(
             _require_room(request)
             desk.origins.require_host(request)
             response = await handler(request)
-        except ComityError as problem:
-            response = _refused(request, problem)
-        except web.HTTPNotFound:
-            response = _refused(request, NotFoundError(phrase("there is no such page")))
-        except web.HTTPMethodNotAllowed:
-            response = _refused(request, MethodError())
-        except UNREADABLE:
-            response = _refused(request, FormError())
-        except web.HTTPException as problem:
-            unread = phrase("the request cannot be read ({status})", status=problem.status)
-            response = _refused(request, FormError(unread))
+        except REFUSALS as problem:
+            response = _refused(request, refusal_of(problem))
         except (ConnectionError, asyncio.CancelledError):
             raise
         except Exception as defect:  # noqa: BLE001 - the last resort: a defect is named by type, never by its values

@@ -14,9 +14,13 @@ from typing import Any
 
 from aiohttp import web
 
+from keys.pages.forms import UNREADABLE
 from keys.pages.headers import protect
-from protocol.errors import FormError
+from protocol.encoding.phrase import phrase
+from protocol.errors import ComityError, FormError, MethodError, NotFoundError
 
+# Our own refusals, and those of the library: a page that raises one of them has no defect.
+REFUSALS = (ComityError, web.HTTPException, *UNREADABLE)
 _LIBRARIES = ("aiohttp", "asyncio", "tuf", "securesystemslib", "urllib3")
 
 
@@ -26,6 +30,21 @@ def quiet_libraries() -> None:
         logger = logging.getLogger(name)
         logger.handlers = [logging.NullHandler()]
         logger.propagate = False
+
+
+def refusal_of(problem: Exception) -> ComityError:
+    """One of :data:`REFUSALS`, as the person who asked for a page is told it."""
+    match problem:
+        case ComityError():
+            return problem
+        case web.HTTPNotFound():
+            return NotFoundError(phrase("there is no such page"))
+        case web.HTTPMethodNotAllowed():
+            return MethodError()
+        case web.HTTPException():
+            return FormError(phrase("the request cannot be read ({status})", status=problem.status))
+        case _:
+            return FormError()
 
 
 class PageHandler(web.RequestHandler):

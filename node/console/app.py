@@ -16,9 +16,10 @@ from aiohttp import web
 from keys.local.translation import speaking
 from keys.pages.form_tokens import NAME as TOKEN
 from keys.pages.form_tokens import check_token
-from keys.pages.forms import UNREADABLE, read_form
+from keys.pages.forms import read_form
 from keys.pages.headers import protect
 from keys.pages.languages import language_of
+from keys.pages.serving import REFUSALS, refusal_of
 from node.console.admin import HEALTH, METRICS, route_figures
 from node.console.calls import ConsoleCall, ConsolePage
 from node.console.pages import PAGES
@@ -28,11 +29,7 @@ from node.http.listener import TrackedHandler
 from node.operations.logging import log_defect
 from protocol.errors import (
     ComityError,
-    FormError,
-    MethodError,
-    NotFoundError,
     SignInNeededError,
-    TooLargeError,
 )
 
 MAX_FORM_BYTES = 16 * 1024
@@ -98,18 +95,8 @@ async def _answered(request: web.Request, handler: _Handler) -> web.StreamRespon
     log = request.app[CONSOLE].watch.context.node.log
     try:
         return await handler(request)
-    except ComityError as problem:
-        return _refused(request, problem)
-    except web.HTTPNotFound:
-        return _refused(request, NotFoundError("there is no such page"))
-    except web.HTTPMethodNotAllowed:
-        return _refused(request, MethodError())
-    except web.HTTPRequestEntityTooLarge:
-        return _refused(request, TooLargeError(f"a form has no more bytes than {MAX_FORM_BYTES}"))
-    except UNREADABLE:
-        return _refused(request, FormError())
-    except web.HTTPException as problem:
-        return _refused(request, FormError(f"the request cannot be read ({problem.status})"))
+    except REFUSALS as problem:
+        return _refused(request, refusal_of(problem))
     except (ConnectionError, asyncio.CancelledError):
         raise
     except Exception as defect:  # noqa: BLE001 - the last edge: a defect is named by type and place, never by values
