@@ -20,6 +20,7 @@ from keys.local.carried.folder import CarriedFolder
 from node.files.folder import FolderStore
 from protocol.errors import ComityError, StorageFullError
 from tests.faults.small_disk import mounted_disk, read_only
+from tests.worlds.altered import one_bit_off
 from tests.worlds.desks import FR, JP, World, request
 
 pytestmark = pytest.mark.outside
@@ -126,7 +127,7 @@ async def test_a_carried_disk_that_is_too_small_goes_twice_and_one_that_cannot_b
             await jp.files.export_carried(disk)
             pack = next(path for path in disk.rglob("0-*") if path.is_file())
             whole = pack.read_bytes()
-            pack.write_bytes(whole[:-1] + b"?")
+            pack.write_bytes(one_bit_off(whole))
             with read_only(disk):  # a damaged pack stays where nothing can be removed
                 assert (await fr.files.import_carried(disk)).segments == 0
                 assert pack.exists()

@@ -16,6 +16,7 @@ from protocol.errors import UnavailableError
 from protocol.event import EventName
 from protocol.http.wire import EnvelopeAnswer as WireAnswer
 from protocol.receipt import Receipt, VerifiedReceipt
+from tests.worlds.altered import one_bit_off
 from tests.worlds.nodes import Desk, Nation, World, answers
 
 JP, DE, FR = (f"test-federation/{node}" for node in ("jp", "de", "fr"))
@@ -210,7 +211,7 @@ async def test_an_envelope_that_the_relay_altered_is_refused_and_the_sender_lear
     transfer = client.transfer
 
     async def tampering(envelopes: list[bytes]) -> list[WireAnswer]:
-        return await transfer([raw[:-1] + bytes([raw[-1] ^ 1]) for raw in envelopes])
+        return await transfer([one_bit_off(raw) for raw in envelopes])
 
     monkeypatch.setattr(client, "transfer", tampering)
     envelope = world.seal(tokyo, [paris])
@@ -290,4 +291,4 @@ async def test_a_relay_killed_mid_way_and_started_again_hands_on_what_it_had(wor
 
 
 def _altered(receipt: Receipt) -> Receipt:
-    return Receipt(receipt.leaf[:-1] + bytes([receipt.leaf[-1] ^ 1]), receipt.index, receipt.path, receipt.checkpoint)
+    return Receipt(one_bit_off(receipt.leaf), receipt.index, receipt.path, receipt.checkpoint)

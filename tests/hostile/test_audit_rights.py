@@ -21,6 +21,7 @@ from protocol.event import Event, EventName
 from protocol.log.layout import decode_bundle
 from protocol.log.scoped import Withheld, decode_scoped_bundle
 from protocol.misbehaviour.proof import PostDated, encode_proof, proof_digest
+from tests.worlds.altered import one_bit_off
 from tests.worlds.nodes import Desk, Nation, Reply, World
 
 AUDIT = (Function.AUDIT,)
@@ -106,7 +107,7 @@ async def test_what_is_forgotten_of_a_message_is_shown_to_its_nations_and_to_no_
 async def test_a_refused_message_is_shown_to_the_nation_that_handed_it_over(world: World) -> None:
     paris, tokyo = world.desks["24-7@fr"], world.desks["24-7@jp"]
     forged = world.seal(tokyo, [paris])
-    await world.node_call("jp", "fr", "POST", "/v1/transfer", [forged.raw[:-1] + bytes([forged.raw[-1] ^ 1])])
+    await world.node_call("jp", "fr", "POST", "/v1/transfer", [one_bit_off(forged.raw)])
     assert (await read(world, "audit@jp", "fr"))[0] == {forged.routing.id}
     assert (await read(world, "audit@us", "fr"))[0] == set()
 

@@ -29,6 +29,7 @@ from protocol.log.merkle import leaf_hash, verify_inclusion
 from protocol.log.proof import decode_tlog_proof
 from tests.interop.go_log import write_log
 from tests.unit.exchange.test_audit import event
+from tests.worlds.altered import one_bit_off
 from tests.worlds.desks import FR, JP, NOW, PASSPHRASE, Log, World, request
 
 CARRIER = Ed25519Signer(bytes([3]) * 32)
@@ -232,7 +233,7 @@ def test_the_senders_of_carried_envelopes_are_verified_against_the_log(auditing:
 
 def test_an_envelope_whose_sender_did_not_sign_it_is_a_finding(world: World, auditing: Auditing) -> None:
     envelope = raw(world)
-    forged = envelope[:-1] + bytes([envelope[-1] ^ 1])
+    forged = one_bit_off(envelope)
     log = verify_mirror(
         LogMirror(auditing.home / "mirrors/jp", "jp", world.directory.log_verifier("jp")), world.directory
     )

@@ -34,6 +34,7 @@ from protocol.log.merkle import leaf_hash
 from protocol.log.scoped import Withheld, encode_scoped_bundle, scoped_path
 from tests.unit.exchange.test_audit import LOGS, NOW, event, story, write
 from tests.unit.exchange.test_audit_rules import CONSIGNED, DIRECTORY, HANDED, OPENED, TAKEN, stated
+from tests.worlds.altered import one_bit_off
 
 ORIGIN = LOGS["fr"].origin
 HONEST = [TAKEN, CONSIGNED, HANDED, OPENED]
@@ -344,7 +345,7 @@ def test_a_card_that_changed_is_judged_by_as_from_the_beginning(
 
 
 def test_a_statement_whose_key_becomes_known_is_verified_then(tmp_path: Path) -> None:
-    forged = replace(HANDED, statement=bytes(HANDED.statement or b"")[:-1] + b"\0")
+    forged = replace(HANDED, statement=one_bit_off(HANDED.statement or b""))
     many = [TAKEN, CONSIGNED, forged, *(event(EventName.SubmissionAcceptance, number) for number in range(10, 300))]
     folder = grown(tmp_path / "fr", many)
     plan = VerifyPlan(keeper=keeper(tmp_path))
@@ -360,12 +361,12 @@ def test_a_statement_whose_key_becomes_known_is_verified_then(tmp_path: Path) ->
 def altered(path: Path) -> None:
     """One entry becomes another of the same length."""
     entries = decode_bundle(path.read_bytes())
-    entries[1] = entries[1][:-1] + bytes([entries[1][-1] ^ 1])
+    entries[1] = one_bit_off(entries[1])
     path.write_bytes(encode_bundle(entries))
 
 
 def spoil_tile(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    path.write_bytes(one_bit_off(path.read_bytes()))
 
 
 @pytest.mark.parametrize(

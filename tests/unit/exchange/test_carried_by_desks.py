@@ -20,6 +20,7 @@ from protocol.errors import UsageError
 from protocol.event import Event, EventName, encode_event
 from protocol.files.file_list import decode_list
 from protocol.files.logged import LoggedFiles, whole_set
+from tests.worlds.altered import one_bit_off
 from tests.worlds.desks import FR, JP, NOW, World, request
 
 MIB = 1 << 20
@@ -53,7 +54,7 @@ async def test_files_on_a_disk_come_whole_and_a_damaged_piece_comes_with_the_nex
         assert out.messages == 1
         assert (await jp.files.export_carried(disk)).segments == 0
         packs = sorted(path for path in disk.rglob("*-*") if path.is_file())
-        packs[0].write_bytes(packs[0].read_bytes()[:-1] + b"?")
+        packs[0].write_bytes(one_bit_off(packs[0].read_bytes()))
         packs[1].unlink()
         packs[1].symlink_to(tmp_path / "elsewhere")
         taken = await fr.files.import_carried(disk)
@@ -85,7 +86,7 @@ async def test_a_hand_that_does_not_verify_says_nothing_and_the_files_come_all_t
         await jp.files.export_carried(disk)
         (hand,) = disk.rglob("hand.cose")
         raw = hand.read_bytes()
-        hand.write_bytes(raw[:-1] + bytes([raw[-1] ^ 1]))
+        hand.write_bytes(one_bit_off(raw))
         await fr.files.import_carried(disk)
         assert (await fr.files.progress(sent.id)).state is TransferState.DONE
         assert "carried" not in {step.what for step in (await fr.custody.chains(sent.id))[0].steps}

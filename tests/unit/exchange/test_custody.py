@@ -39,6 +39,7 @@ from protocol.errors import (
 )
 from protocol.files.sealed_file import SealedFile
 from tests.unit.exchange.test_officers import KIM, LEE, own_key, staffed
+from tests.worlds.altered import one_bit_off
 from tests.worlds.desks import FR, JP, NOW, ROOT, World, request
 from tests.worlds.evidence import standalone
 
@@ -276,7 +277,7 @@ async def test_a_damaged_file_that_another_act_mends_while_it_is_opened_accuses_
         ]
         whole = sealed.read_bytes()
         sealed.chmod(0o600)
-        sealed.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        sealed.write_bytes(one_bit_off(whole))
 
         def mended(self: FileOpening, file: SealedFile, place: str) -> bool:
             sealed.write_bytes(whole)

@@ -17,6 +17,7 @@ from exchange.cli.main import app
 from exchange.settings import ScanningSettings
 from keys.local.terminal import UNCHECKED, UNVERIFIED
 from tests.unit.exchange.test_custody import fetched, sent_with, source
+from tests.worlds.altered import one_bit_off
 from tests.worlds.desks import FR, JP, PASSPHRASE, World, request
 from tests.worlds.scanners import SIGNATURE, clamd_that, finds_the_trial, served, unix_listener
 
@@ -68,7 +69,7 @@ def test_a_copy_that_was_altered_is_told_from_a_file_that_no_message_names(world
     folder = world.path / "altered"
     folder.mkdir()
     copy = folder / "server.img"
-    copy.write_bytes((world.path / "server.img").read_bytes()[:-1] + b"!")
+    copy.write_bytes(one_bit_off((world.path / "server.img").read_bytes()))
     for more in ((), ("--message", message)):
         refused = call(world, "files", "custody", str(copy), *more)
         assert refused.exit_code != 0

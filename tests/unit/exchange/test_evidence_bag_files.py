@@ -25,6 +25,7 @@ from protocol.files.file_list import FileList, FileSet
 from protocol.files.logged import LoggedFiles, agrees, one_file, some_files, whole_set
 from protocol.files.sealed_file import DEFAULT_SEGMENT_BYTES, SealedFile, segment_hash
 from protocol.log.frontier import Frontier
+from tests.worlds.altered import one_bit_off
 
 SALT = bytes(24)
 
@@ -130,7 +131,7 @@ def test_whole_files_hold_against_the_message() -> None:
 def test_without_the_content_a_sealed_file_is_named_and_not_opened() -> None:
     case = Case(disclosed=False)
     assert results(case) == [True, None, None]
-    case.bag[case.place(0)] = case.bag[case.place(0)][:-1] + b"x"
+    case.bag[case.place(0)] = one_bit_off(case.bag[case.place(0)])
     assert of(case, 0) is False
 
 
@@ -145,7 +146,7 @@ def test_files_by_reference_are_not_checked_and_hold_when_they_are_given_beside(
         path.write_bytes(content)
         case.beside.append(path)
     assert results(case) == [True, True, True]
-    case.beside[0].write_bytes(b"An order of one page" if opened else case.whole[0][:-1] + b"x")
+    case.beside[0].write_bytes(b"An order of one page" if opened else one_bit_off(case.whole[0]))
     assert of(case, 0) is None
     assert of(case, 1) is True
 
@@ -254,7 +255,7 @@ def test_a_sender_that_sealed_under_another_key_is_shown_to_have() -> None:
 
 
 def _altered_ciphertext(case: Case) -> None:
-    case.bag[case.place(0)] = case.whole[0][:-1] + bytes([case.whole[0][-1] ^ 1])
+    case.bag[case.place(0)] = one_bit_off(case.whole[0])
 
 
 def _other_key(case: Case) -> None:

@@ -26,6 +26,7 @@ from protocol.envelope import ENVELOPE_CONTEXT, SEALED_TYPE, parse_envelope, sea
 from protocol.event import EventName, decode_event
 from protocol.messages.parse import complete_message, message_to_bytes
 from protocol.routing import Priority, Routing
+from tests.worlds.altered import one_bit_off
 from tests.worlds.desks import FR, JP, NOW, World, in_thread, request
 
 
@@ -144,7 +145,7 @@ async def test_recipient_refuses_altered_ciphertext_that_its_sender_signed(world
 async def test_recipient_refuses_envelope_altered_on_the_way(world: World) -> None:
     raw = craft(world, fresh_id())
 
-    assert await refusal_code(world, raw[:-1] + bytes([raw[-1] ^ 1])) == "signature-invalid"
+    assert await refusal_code(world, one_bit_off(raw)) == "signature-invalid"
 
 
 async def test_recipient_refuses_content_that_was_not_committed_to(
@@ -278,7 +279,7 @@ async def first_receipt(desk: Desk, message_id: UUID) -> Any:
 
 async def test_a_receipt_that_does_not_verify_is_kept_and_never_counted(world: World) -> None:
     def alter(receipt: Any) -> Any:
-        return replace(receipt, leaf=receipt.leaf[:-1] + bytes([receipt.leaf[-1] ^ 1]))
+        return replace(receipt, leaf=one_bit_off(receipt.leaf))
 
     async with world.open(JP) as jp, world.open(FR) as fr:
         sent = await jp.messages.send(request())

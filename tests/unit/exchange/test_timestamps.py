@@ -30,6 +30,7 @@ from protocol.errors import (
     UsageError,
 )
 from tests.conftest import require_program
+from tests.worlds.altered import one_bit_off
 from tests.worlds.evidence import Made, bag_of, comity, exchanged, files_of, standalone, zipped
 
 STAMPED = b"what existed then"
@@ -294,7 +295,7 @@ def test_what_openssl_verifies_of_an_authority_under_an_intermediate_is_accepted
         assert swapped != token
         assert openssl_verifies(authority, swapped)
         assert we_verify(authority, swapped)
-        altered = token[:-1] + bytes([token[-1] ^ 1])
+        altered = one_bit_off(token)
         assert not openssl_verifies(authority, altered)
         assert not we_verify(authority, altered)
 

@@ -39,6 +39,7 @@ from protocol.errors import (
     SignInNeededError,
     UnavailableError,
 )
+from tests.worlds.altered import one_bit_off
 from tests.worlds.desks import JP, NOW, PASSPHRASE, World
 from tests.worlds.web_desk import OFFICER, OFFICER_PASSPHRASE, Pages, add_officer, web_serving, with_officers
 
@@ -439,7 +440,7 @@ def test_a_challenge_is_good_once_for_its_purpose_and_its_time_and_none_is_taken
     for wrong in (
         lambda: challenges.answered("add kim", answer_to(asked)),
         lambda: challenges.answered("sign-in", answer_to(asked[:-1])),
-        lambda: challenges.answered("sign-in", answer_to(asked[:-1] + bytes([asked[-1] ^ 1]))),
+        lambda: challenges.answered("sign-in", answer_to(one_bit_off(asked))),
         lambda: challenges.answered("sign-in", answer_to(b"")),
         lambda: challenges.answered("sign-in", {"response": {"clientDataJSON": "{"}}),
         lambda: challenges.answered("sign-in", {}),

@@ -15,6 +15,7 @@ from protocol.bundle import write_hand
 from protocol.bundle_sizes import MAX_HANDS
 from protocol.crypto.signing import Ed25519Signer
 from protocol.errors import ComityError, NotYetValidError, RevokedError, UnknownKeyError
+from tests.worlds.altered import one_bit_off
 
 MADE = datetime(2026, 11, 1, tzinfo=UTC)
 CREATED = MADE + timedelta(days=10)
@@ -84,7 +85,7 @@ def test_of_who_carried_files_only_what_its_signer_said_of_this_message_is_passe
         hand(3, signer=Ed25519Signer(bytes(32))),
         hand(3, digest=bytes(32)),
         hand(3, sender="fr"),
-        hand(3)[:-1] + bytes([hand(3)[-1] ^ 1]),
+        one_bit_off(hand(3)),
         hand(3) + b"\0",
         b"no hand",
         write_hand(DIGEST, "gr", "fr", NOW + timedelta(days=1), SIGNER),
