@@ -17,9 +17,9 @@ from exchange.audit.period import ALWAYS, Period
 from exchange.audit.reconcile import Cited, reconcile
 from exchange.audit.trace import TraceRow
 from exchange.audit.verify import VerifiedLog
-from exchange.audit_pages.calls import AuditCall, AuditPage
 from exchange.audit_pages.logs import AuditedLogs, entries, read
 from exchange.audit_pages.report import report_html, report_pdf
+from exchange.audit_pages.site import AuditCall, AuditPage
 from keys.local.translation import _
 from protocol.encoding.instants import parse_instant
 from protocol.errors import ComityError, LogUnavailableError, NotFoundError, UsageError
@@ -28,6 +28,7 @@ from protocol.event import Event, EventName
 SHOWN = 500
 # A file of proofs holds those of no more entries.
 _MAX_PROOFS = 5_000
+_MAX_DIGITS = 15
 
 
 async def overview(call: AuditCall) -> web.StreamResponse:
@@ -51,7 +52,7 @@ async def browse(call: AuditCall) -> web.StreamResponse:
     event = call.query("event") or None
     if event is not None and event not in kinds:
         raise UsageError(_("there is no event of that name"))
-    first = call.number(call.query("from") or "0")
+    first = _number(call.query("from") or "0")
     size = seen.log.tree.size
     if first and first >= size:
         raise NotFoundError(_("the log has no entry of that number; entries: {size}").format(size=size))
@@ -170,8 +171,15 @@ def status_text(status: Status) -> str:
     }[status]
 
 
+def _number(text: str) -> int:
+    """A number of an entry; raises :class:`UsageError`."""
+    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS):
+        raise UsageError(_("the number of an entry has only digits"))
+    return int(text)
+
+
 def _index(call: AuditCall, size: int) -> int:
-    index = call.number(call.part("index"))
+    index = _number(call.part("index"))
     if index >= size:
         raise NotFoundError(_("the log has no entry of that number; entries: {size}").format(size=size))
     return index

@@ -18,7 +18,7 @@ from aiohttp import web
 
 from exchange.audit_pages.app import build
 from exchange.audit_pages.logs import AuditedLogs
-from exchange.audit_pages.site import AuditSite
+from exchange.audit_pages.site import AuditSite, make_site
 from keys.pages.serving import page_handlers
 from protocol.address import Address
 from protocol.errors import SettingsError
@@ -33,7 +33,7 @@ async def audit_site(
     auditor: Address, logs: AuditedLogs, clock: Callable[[], datetime], port: int = 0
 ) -> AsyncIterator[AuditSite]:
     """Serve the view for the length of the block; raises :class:`SettingsError` for a port that is taken."""
-    site = AuditSite(auditor, logs, clock)
+    site = make_site(auditor, logs, clock)
     listening = _listening(port)
     site.bound(listening.getsockname()[1])
     runner = web.AppRunner(build(site), access_log=None, handle_signals=False, shutdown_timeout=2.0)

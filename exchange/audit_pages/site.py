@@ -7,21 +7,20 @@ whoever serves another port must not be able to lead a browser there under this 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-
-from aiohttp import web
-from jinja2 import Environment
+from typing import Any
 
 from exchange.audit_pages.logs import AuditedLogs
-from keys.pages.assets import Assets
+from keys.local.translation import _
 from keys.pages.browser_sessions import BrowserSessions
+from keys.pages.code_pages import CodeCall, CodePage, CodeSite
 from keys.pages.origins import Origins
 from keys.pages.rendering import environment
-from keys.pages.typed_codes import TypedCodes
 from protocol.address import Address
+from protocol.errors import AuditCodeError, ComityError
 
 TEMPLATES = Path(__file__).parent / "templates"
 IDLE_S = 3600.0
@@ -29,20 +28,25 @@ LONGEST_S = 12 * 3600.0
 _NAME_BYTES = 5
 
 
-@dataclass(slots=True)
-class AuditSite:
+@dataclass(slots=True, kw_only=True)
+class AuditSite(CodeSite):
     """One auditor's view. ``origin`` is empty until the listener is bound."""
 
     auditor: Address
     logs: AuditedLogs
-    clock: Callable[[], datetime]
-    codes: TypedCodes = field(default_factory=TypedCodes)
-    sessions: BrowserSessions = field(default_factory=lambda: BrowserSessions(IDLE_S, LONGEST_S))
-    assets: Assets = field(default_factory=Assets)
-    templates: Environment = field(default_factory=lambda: environment(TEMPLATES))
-    origins: Origins = field(default_factory=Origins.of)
     origin: str = ""
-    cookie: str = ""
+
+    def frame(self) -> Mapping[str, Any]:
+        """See :class:`CodeSite`."""
+        return {"auditor": str(self.auditor), "logs": self.logs.seen}
+
+    def done_texts(self) -> Mapping[str, str]:
+        """See :class:`CodeSite`."""
+        return {"verified": _("Verified again, from what the mirrors hold now.")}
+
+    def refused_code(self) -> ComityError:
+        """See :class:`CodeSite`."""
+        return AuditCodeError()
 
     def bound(self, port: int) -> None:
         """The listener is at this port of loopback."""
@@ -51,4 +55,11 @@ class AuditSite:
         self.cookie = f"comity-audit-{port}"
 
 
-SITE: web.AppKey[AuditSite] = web.AppKey("audit_site")
+def make_site(auditor: Address, logs: AuditedLogs, clock: Callable[[], datetime]) -> AuditSite:
+    """The view of ``logs``, not bound yet."""
+    sessions = BrowserSessions(IDLE_S, LONGEST_S)
+    return AuditSite(auditor=auditor, logs=logs, templates=environment(TEMPLATES), clock=clock, sessions=sessions)
+
+
+AuditCall = CodeCall[AuditSite]
+AuditPage = CodePage[AuditSite]

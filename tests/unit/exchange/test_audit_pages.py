@@ -73,7 +73,7 @@ class View:
 
 @pytest.fixture
 async def view(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[View]:
-    monkeypatch.setattr("exchange.audit_pages.signin._WRONG_S", 0)
+    monkeypatch.setattr("keys.pages.code_pages.WRONG_S", 0)
     world = World(tmp_path / "world", monkeypatch)
     async with world.open(JP) as tokyo, world.open(FR) as paris:
         sent = await tokyo.messages.send(request())
