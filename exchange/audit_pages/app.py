@@ -7,6 +7,7 @@ from aiohttp.typedefs import Middleware
 
 from exchange.audit_pages.pages import PAGES
 from exchange.audit_pages.site import AuditSite
+from exchange.text.zones import show_times_of
 from keys.pages.code_pages import MAX_FORM_BYTES, Handler, answered, route_pages
 from keys.pages.serving import PageHandler
 
@@ -21,7 +22,8 @@ def build(site: AuditSite) -> web.Application:
 def _guard(site: AuditSite) -> Middleware:
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Count the connection as busy, so that none ends while it is answered."""
+        """Show the auditor's own times; count the connection as busy, so that none ends while it is answered."""
+        show_times_of(site.zone)
         connection = request.protocol
         if not isinstance(connection, PageHandler):
             return await answered(site, request, handler)

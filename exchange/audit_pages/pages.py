@@ -12,11 +12,13 @@ from uuid import UUID
 
 from aiohttp import web
 
-from exchange.audit import Status, proof_name
+from exchange.audit import proof_name
 from exchange.audit.period import ALWAYS, Period
 from exchange.audit.reconcile import Cited, reconcile
 from exchange.audit.trace import TraceRow
+from exchange.audit.verdict import Limit, Teller, headline, reasons
 from exchange.audit.verify import VerifiedLog
+from exchange.audit.words import event_text
 from exchange.audit_pages.logs import AuditedLogs, entries, read
 from exchange.audit_pages.report import report_html, report_pdf
 from exchange.audit_pages.site import AuditCall, AuditPage
@@ -33,7 +35,7 @@ _MAX_DIGITS = 15
 
 async def overview(call: AuditCall) -> web.StreamResponse:
     """All logs: what was verified, what is not known here, what is wrong."""
-    return call.page("logs.html")
+    return call.page("logs.html", **_verdict(call))
 
 
 async def verify_again(call: AuditCall) -> web.StreamResponse:
@@ -41,7 +43,7 @@ async def verify_again(call: AuditCall) -> web.StreamResponse:
     try:
         await call.site.logs.verify_again()
     except ComityError as problem:
-        return call.refused("logs.html", problem)
+        return call.refused("logs.html", problem, **_verdict(call))
     return call.go("/?done=verified")
 
 
@@ -56,7 +58,7 @@ async def browse(call: AuditCall) -> web.StreamResponse:
     size = seen.log.tree.size
     if first and first >= size:
         raise NotFoundError(_("the log has no entry of that number; entries: {size}").format(size=size))
-    choices = [("", _("all")), *((kind, kind) for kind in kinds)]
+    choices = [("", _("all")), *((kind, f"{event_text(kind)} ({kind})") for kind in kinds)]
     page = entries(seen.log, first, event)
     return call.page("entries.html", seen=seen, page_of=page, first=first, event=event or "", choices=choices)
 
@@ -95,7 +97,9 @@ async def message(call: AuditCall) -> web.StreamResponse:
         wanted = UUID(typed)
     except ValueError:
         return call.refused("message.html", UsageError(_("give the message's whole id")), rows=None, typed=typed)
-    return call.page("message.html", rows=call.site.logs.trace(wanted), typed=str(wanted))
+    rows = call.site.logs.trace(wanted)
+    unseen = sorted(call.site.logs.not_here(rows))
+    return call.page("message.html", rows=rows, unseen=unseen, typed=str(wanted))
 
 
 async def message_proofs(call: AuditCall) -> web.StreamResponse:
@@ -125,7 +129,6 @@ async def compare(call: AuditCall) -> web.StreamResponse:
         **asked,
         "pairs": pairs,
         "most": SHOWN,
-        "status_text": status_text,
         "onward": urlencode(asked),
     }
     if not asked["pair"]:
@@ -156,19 +159,10 @@ async def report(call: AuditCall) -> web.StreamResponse:
     return call.file(f"report.{call.part('form')}", content, media_type)
 
 
-def status_text(status: Status) -> str:
-    """What came of matching, in words."""
-    return {
-        Status.MATCHED: _("both logs tell the same"),
-        Status.LATE: _("late"),
-        Status.REFUSED: _("refused, as both say"),
-        Status.FAILED: _("failed on its way"),
-        Status.OPEN: _("still under way"),
-        Status.WITHHELD: _("the counterpart is withheld"),
-        Status.BEYOND_MIRROR: _("newer than the other mirror"),
-        Status.UNMATCHED: _("only one log holds it"),
-        Status.CONTRADICTORY: _("the logs contradict each other"),
-    }[status]
+def _verdict(call: AuditCall) -> dict[str, Any]:
+    """How far the logs are verified, for the front page: what is partial stands on every page already."""
+    verdict, teller = call.site.logs.verdict(call.site.clock()), Teller.spoken()
+    return {"headline": headline(verdict, teller), "reasons": reasons(verdict, teller, {Limit.PARTIAL})}
 
 
 def _number(text: str) -> int:

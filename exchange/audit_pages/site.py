@@ -9,11 +9,15 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment
+
+from exchange.audit.words import event_text, finding_text, reason_text, status_text
 from exchange.audit_pages.logs import AuditedLogs
+from exchange.text.zones import in_zone, shown_zone
 from keys.local.translation import _
 from keys.pages.browser_sessions import BrowserSessions
 from keys.pages.code_pages import CodeCall, CodePage, CodeSite
@@ -30,15 +34,24 @@ _NAME_BYTES = 5
 
 @dataclass(slots=True, kw_only=True)
 class AuditSite(CodeSite):
-    """One auditor's view. ``origin`` is empty until the listener is bound."""
+    """One auditor's view; ``zone`` is that of the auditor's card. ``origin`` is empty until the listener is bound."""
 
     auditor: Address
     logs: AuditedLogs
+    zone: str | None = None
     origin: str = ""
 
     def frame(self) -> Mapping[str, Any]:
         """See :class:`CodeSite`."""
-        return {"auditor": str(self.auditor), "logs": self.logs.seen}
+        zone = shown_zone()
+        name = getattr(zone, "key", "UTC")
+        return {
+            "auditor": str(self.auditor),
+            "logs": self.logs.seen,
+            "zone": name,
+            "zone_name": name.rpartition("/")[2].replace("_", " "),
+            "own_time": f"{self.clock().astimezone(zone):%H:%M}",
+        }
 
     def done_texts(self) -> Mapping[str, str]:
         """See :class:`CodeSite`."""
@@ -55,10 +68,23 @@ class AuditSite(CodeSite):
         self.cookie = f"comity-audit-{port}"
 
 
-def make_site(auditor: Address, logs: AuditedLogs, clock: Callable[[], datetime]) -> AuditSite:
+def make_site(auditor: Address, logs: AuditedLogs, clock: Callable[[], datetime], zone: str | None = None) -> AuditSite:
     """The view of ``logs``, not bound yet."""
     sessions = BrowserSessions(IDLE_S, LONGEST_S)
-    return AuditSite(auditor=auditor, logs=logs, templates=environment(TEMPLATES), clock=clock, sessions=sessions)
+    return AuditSite(auditor=auditor, logs=logs, templates=_templates(), clock=clock, sessions=sessions, zone=zone)
+
+
+def _templates() -> Environment:
+    made = environment(TEMPLATES, zoned=_zoned)
+    made.globals.update(
+        {"event_text": event_text, "reason_text": reason_text, "status_text": status_text, "finding_text": finding_text}
+    )
+    return made
+
+
+def _zoned(at: datetime, zone: str | None) -> str:
+    """An instant to the second, in the reader's own zone, or in UTC: no other office is named here."""
+    return in_zone(at, shown_zone() if zone is None else UTC, seconds=True)
 
 
 AuditCall = CodeCall[AuditSite]
