@@ -5,10 +5,12 @@ Every kind stands in :class:`Kind`; deploy/prometheus/comity-node.rules.yml has 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from node.console.away import Away, Waits, away_of, waits_of
 from node.http.context import HttpContext
 from node.operations.expiry_watch import URGENT_DAYS
 from node.recovery.backup_record import BackupRecord
@@ -16,11 +18,11 @@ from node.store.reads import StoreStats
 from protocol.address import node_of
 from protocol.errors import ComityError, NotAdmittedError
 
-# So long a partner may take nothing of what waits for it.
-TAKES_NOTHING = timedelta(minutes=15)
-# Back up at least once a day: after two something is wrong. A new node has a week.
+# Back up at least once a day: after two something is wrong. A copy is a backup when somebody has looked: each month
+# whether one is whole, each quarter whether it can be restored.
 BACKUP_WITHIN = timedelta(days=2)
-FIRST_BACKUP_WITHIN = timedelta(days=7)
+CHECKED_WITHIN = timedelta(days=31)
+DRILLED_WITHIN = timedelta(days=92)
 
 
 class Kind(StrEnum):
@@ -43,6 +45,8 @@ class Kind(StrEnum):
     TAKES_NOTHING = "partner-takes-nothing"
     NEARLY_FULL = "disk-nearly-full"
     NO_BACKUP = "backup-missing"
+    NOT_CHECKED = "backup-not-checked"
+    NOT_DRILLED = "backup-not-drilled"
 
 
 FAILING = frozenset({Kind.HALTED, Kind.DISK, Kind.STOPPING, Kind.NO_DIRECTORY})
@@ -81,22 +85,28 @@ def attentions(context: HttpContext, stats: StoreStats | None, backups: BackupRe
     now = context.node.clock()
     found = [*_failing(context), *_of_logs(context), *_of_directory(context)]
     if stats is not None:
-        found += [Attention(Kind.TAKES_NOTHING, partner) for partner in taking_nothing(context, stats, now)]
+        away = [one for one in partners_away(context, stats) if one.needs(now)]
+        found += [Attention(Kind.TAKES_NOTHING, one.node, one.because(now)) for one in away]
     found += [Attention(Kind.NEARLY_FULL, room.folder.name) for room in context.node.disk.disks if room.is_nearly_full]
-    if _lacks_backup(context, backups, now):
-        found.append(Attention(Kind.NO_BACKUP))
+    found += [Attention(kind) for kind in backups_wanted(backups, now)]
     order = list(Kind)
     return sorted(found, key=lambda one: (not one.failing, order.index(one.kind)))
 
 
-def taking_nothing(context: HttpContext, stats: StoreStats, now: datetime) -> list[str]:
-    """The partners that take nothing of what waits for them, although it is tried."""
-    pasts = {partner: context.node.history.past(partner) for partner, count in stats.outbound.items() if count}
-    return sorted(
-        partner
-        for partner, past in pasts.items()
-        if past.failing_since is not None and now - past.failing_since > TAKES_NOTHING
-    )
+def partners_away(context: HttpContext, stats: StoreStats) -> list[Away]:
+    """The partners that take nothing, whatever waits for them, those that need the operator first."""
+    now, waits = context.node.clock(), waits_of(stats)
+    past = context.node.history.past
+    names = {*waits, *_partners(context)} - {context.node.name}
+    found = [away_of(name, past(name), waits.get(name, Waits())) for name in names]
+    return sorted((one for one in found if one is not None), key=lambda one: (not one.needs(now), one.since, one.node))
+
+
+def _partners(context: HttpContext) -> Collection[str]:
+    try:
+        return context.node.directory.current.nodes()
+    except ComityError:
+        return ()
 
 
 def _failing(context: HttpContext) -> list[Attention]:
@@ -143,7 +153,10 @@ def _of_directory(context: HttpContext) -> list[Attention]:
     return found + [Attention(Kind.LEFT_OUT, node) for node in directory.problems]
 
 
-def _lacks_backup(context: HttpContext, backups: BackupRecord, now: datetime) -> bool:
-    if backups.made is None:
-        return now - context.node.history.first_start > FIRST_BACKUP_WITHIN
-    return now - backups.made.at > BACKUP_WITHIN
+def backups_wanted(backups: BackupRecord, now: datetime) -> list[Kind]:
+    """What is to be done about backups; one that was never made is neither checked nor tried out."""
+    if backups.made is None or now - backups.made.at > BACKUP_WITHIN:
+        return [Kind.NO_BACKUP]
+    if backups.checked is None or now - backups.checked.at > CHECKED_WITHIN:
+        return [Kind.NOT_CHECKED]
+    return [Kind.NOT_DRILLED] if backups.drilled is None or now - backups.drilled.at > DRILLED_WITHIN else []

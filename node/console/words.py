@@ -10,11 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from node.console.attention import TAKES_NOTHING, Attention, Kind
+from node.console.attention import BACKUP_WITHIN, CHECKED_WITHIN, DRILLED_WITHIN, Attention, Kind
+from node.console.away import DEADLINE, EMERGENCY, TAKES_NOTHING, Away
 from node.console.partner_rows import PartnerRow
 from node.i18n import _
+from node.recovery.backup_record import BackupRecord
 from protocol.errors import ComityError, registry
 
+_NONE_KNOWN = BackupRecord()
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 
 
@@ -36,8 +39,15 @@ class Told:
     page: str = ""
 
 
-def headline(told: Sequence[Told]) -> str:
-    """The first line of the page: how things are."""
+def headline(told: Sequence[Told], away: int = 0) -> str:
+    """The first line of the page: how things are; ``away`` partners take nothing now, and need nobody yet."""
+    said = _headline(told)
+    if not away:
+        return said
+    return " ".join((said, _("Partners that take nothing now: {count}.").format(count=away)))
+
+
+def _headline(told: Sequence[Told]) -> str:
     failing = sum(one.failing for one in told)
     if failing:
         return _("Not serving. Things that stop this node: {count}.").format(count=failing)
@@ -101,13 +111,50 @@ def operator_advice(code: str) -> str:
     return texts.get(code) or _("Test the way. If it stays so, telephone its operator.")
 
 
-def told(one: Attention, rows: Sequence[PartnerRow], home: str, now: datetime, own: str = "") -> Told:
+def told_away(one: Away, rows: Sequence[PartnerRow], now: datetime) -> Told:
+    """A partner that takes nothing now, and does not need the operator yet."""
+    row = next((row for row in rows if row.node == one.node), None) or PartnerRow(one.node, one.node)
+    text = (
+        _("Not reachable now: {partner}, since {time} ({span})")
+        if one.silent
+        else _("Takes nothing now: {partner}, since {time} ({span})")
+    )
+    title = text.format(partner=row.title, time=time_text(one.since, now), span=span((now - one.since).total_seconds()))
+    needs_at = one.needs_at(now)
+    if needs_at is None:
+        said, do = _("Nothing waits for it."), _("Nothing: it is asked again by itself.")
+    else:
+        said = " ".join(_waits_said(row, one, now))
+        do = _("Nothing yet: it is tried again by itself. It needs you in {span}, if it stays so.").format(
+            span=span((needs_at - now).total_seconds())
+        )
+    acts = ("retry", "test-way") if one.waits else ("test-way",)
+    return Told(f"partner-away:{one.node}", False, one.node, title, said, do, acts, page=f"/partners/{one.node}")
+
+
+def time_text(at: datetime, now: datetime) -> str:
+    """An instant in UTC; the day only where it is another one."""
+    return f"{at:%H:%M UTC}" if at.date() == now.date() else f"{at:%Y-%m-%d %H:%M UTC}"
+
+
+def told(
+    one: Attention,
+    rows: Sequence[PartnerRow],
+    home: str,
+    now: datetime,
+    own: str = "",
+    backups: BackupRecord = _NONE_KNOWN,
+) -> Told:
     """An attention in words. ``home`` is the home folder of the node ``own``, for the commands."""
     partner = next((row for row in rows if row.node == one.subject), None)
     name = partner.title if partner is not None else one.subject
     if one.kind is Kind.LIED and one.subject == own:
         return _own_log_lied(one, home)
-    return _of_partner(one, partner, name, now, home) or _of_directory(one, name, home) or _of_this_node(one, home)
+    return (
+        _of_partner(one, partner, name, now, home)
+        or _of_directory(one, name, home)
+        or _of_this_node(one, home, backups)
+    )
 
 
 def _of_partner(one: Attention, row: PartnerRow | None, name: str, now: datetime, home: str) -> Told | None:
@@ -177,34 +224,57 @@ def _own_log_lied(one: Attention, home: str) -> Told:
 
 
 def _takes_nothing(one: Attention, row: PartnerRow, now: datetime) -> Told:
-    since = row.past.failing_since or now - TAKES_NOTHING
+    away = row.away()
+    since = away.since if away is not None else now - TAKES_NOTHING
+    said = _waits_said(row, away, now)
+    if row.past.code:
+        said.append(_("Last error: {error}").format(error=error_text(row.past.code, row.past.detail)))
+    if not said:
+        said.append(_("Each try for 15 minutes failed."))
+    pressing = {
+        EMERGENCY: _("An emergency waits for {partner}, which has taken nothing for {span}"),
+        DEADLINE: _("A deadline is at risk: {partner} has taken nothing for {span}"),
+    }
+    title = pressing.get(one.cause, _("{partner} has not taken anything for {span}"))
+    do = operator_advice(row.past.code)
+    if one.cause in pressing:
+        do = _("Telephone its operator now, at the number on its card. Then test the way, and try again.")
+    return Told(
+        one.code,
+        False,
+        row.node,
+        title.format(partner=row.title, span=span((now - since).total_seconds())),
+        " ".join(said),
+        do,
+        ("retry", "test-way"),
+        page=f"/partners/{row.node}",
+    )
+
+
+def _waits_said(row: PartnerRow, away: Away | None, now: datetime) -> list[str]:
+    """What waits for a partner, a sentence each."""
+    emergencies = 0 if away is None else away.waits.emergencies
     said = [
         text.format(count=count)
         for text, count in (
+            (_("Emergencies that wait: {count}."), emergencies),
             (_("Messages that wait: {count}."), row.envelopes),
             (_("Receipts that wait: {count}."), row.receipts),
             (_("Messages whose files wait: {count}."), row.file_sets),
         )
         if count
     ]
+    if row.waiting_since is not None and row.waits:
+        oldest = span((now - row.waiting_since).total_seconds())
+        said.append(_("The oldest has waited for {span}.").format(span=oldest))
+    deadline = None if away is None else away.waits.deadline
+    if deadline is not None and deadline <= now:
+        said.append(_("A deadline passed {span} ago.").format(span=span((now - deadline).total_seconds())))
+    elif deadline is not None and deadline != row.expires_at:
+        said.append(_("The first deadline is in {span}.").format(span=span((deadline - now).total_seconds())))
     if row.expires_at is not None:
         said.append(_("The first expires in {span}.").format(span=span((row.expires_at - now).total_seconds())))
-    if row.past.code:
-        said.append(_("Last error: {error}").format(error=error_text(row.past.code, row.past.detail)))
-    if not said:
-        said.append(_("Each try for 15 minutes failed."))
-    return Told(
-        one.code,
-        False,
-        row.node,
-        _("{partner} has not taken anything for {span}").format(
-            partner=row.title, span=span((now - since).total_seconds())
-        ),
-        " ".join(said),
-        operator_advice(row.past.code),
-        ("retry", "test-way"),
-        page=f"/partners/{row.node}",
-    )
+    return said
 
 
 def _of_directory(one: Attention, name: str, home: str) -> Told | None:
@@ -289,7 +359,7 @@ def _source(one: Attention, name: str) -> Told:
     return Told(one.code, False, one.subject, title, text, do, ("directory",), page="/directory")
 
 
-def _of_this_node(one: Attention, home: str) -> Told:
+def _of_this_node(one: Attention, home: str, backups: BackupRecord) -> Told:
     problem = one.problem
     match one.kind:
         case Kind.DISK:
@@ -304,12 +374,8 @@ def _of_this_node(one: Attention, home: str) -> Told:
             text = _("When it is full, nothing more is taken. Nothing that was accepted is lost.")
             do = _("Free space, or move the node to a larger disk.")
             return Told(one.code, False, one.subject, title, text, do, page="/machine")
-        case Kind.NO_BACKUP:
-            title = _("No backup was made lately")
-            text = _("This home knows of none in the last two days, or of none at all.")
-            do = _("Make one now, and then every day by a timer.")
-            command = f"comity-node backup {home} /backup/NAME"
-            return Told(one.code, False, "", title, text, do, command=command, page="/backups")
+        case Kind.NO_BACKUP | Kind.NOT_CHECKED | Kind.NOT_DRILLED:
+            return _backup(one, home, backups)
         case Kind.NOT_RENEWED:
             title = _("The newest checkpoint cannot be signed anew")
             text = _said(problem)
@@ -320,6 +386,35 @@ def _of_this_node(one: Attention, home: str) -> Told:
             do = advice_text(problem.code) if problem is not None else ""
             acts = ("directory",) if one.kind is Kind.NO_DIRECTORY else ()
             return Told(one.code, one.failing, one.subject, title, _said(problem), do, acts, page="/log")
+
+
+def _backup(one: Attention, home: str, backups: BackupRecord) -> Told:
+    folder = "/backup/NAME" if backups.made is None else backups.made.folder
+    check = f"comity-node backup-check {home} {folder}"
+    match one.kind:
+        case Kind.NO_BACKUP:
+            days = BACKUP_WITHIN.days
+            title = _("No backup was ever made") if backups.made is None else _("No backup was made lately")
+            text = (
+                _("As far as this home knows, there is none. If this disk is lost, so are messages and the log.")
+                if backups.made is None
+                else _("The last one that this home knows of is older than {days} days.").format(days=days)
+            )
+            do, command = _("Make one now, and then every day by a timer."), f"comity-node backup {home} /backup/NAME"
+        case Kind.NOT_CHECKED:
+            days = CHECKED_WITHIN.days
+            title = _("No backup was ever checked") if backups.checked is None else _("No backup was checked lately")
+            text = _("Whether one is whole is known only by reading it, at least every {days} days.").format(days=days)
+            do, command = _("Check the last one now; this restores it for a trial too."), f"{check} --drill"
+        case _:
+            days = DRILLED_WITHIN.days
+            never = backups.drilled is None
+            title = _("No backup was ever tried out") if never else _("No backup was tried out lately")
+            text = _("Whether one can be restored is known only by a trial, at least every {days} days.").format(
+                days=days
+            )
+            do, command = _("Try the last one out now. The trial is removed again."), f"{check} --drill"
+    return Told(one.code, False, "", title, text, do, command=command, page="/backups")
 
 
 def _said(problem: ComityError | None) -> str:
