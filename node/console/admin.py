@@ -70,6 +70,7 @@ def _set_gauges(watch: NodeWatch, stats: StoreStats | None, backups: BackupRecor
     found = attentions(context, stats, backups)
     metrics.not_renewed.set(any(one.kind is Kind.NOT_RENEWED for one in found))
     metrics.not_admitted.set(any(one.kind in {Kind.NOT_ADMITTED, Kind.NO_DIRECTORY} for one in found))
+    metrics.too_few_witnesses.set(any(one.kind is Kind.TOO_FEW_WITNESSES for one in found))
     metrics.behind_witness.clear()
     for partner in context.gateway.ahead:
         metrics.behind_witness.labels(partner).set(1)

@@ -23,6 +23,8 @@ from protocol.errors import ComityError, NotAdmittedError
 BACKUP_WITHIN = timedelta(days=2)
 CHECKED_WITHIN = timedelta(days=31)
 DRILLED_WITHIN = timedelta(days=92)
+# So long the newest entries may be without enough cosignatures.
+WITNESSED_WITHIN = timedelta(minutes=15)
 
 
 class Kind(StrEnum):
@@ -37,6 +39,7 @@ class Kind(StrEnum):
     NOT_RENEWED = "checkpoint-not-renewed"
     BEHIND_WITNESS = "log-behind-witness"
     LIED = "proved-to-lie"
+    TOO_FEW_WITNESSES = "too-few-witnesses"
     DIRECTORY_EXPIRED = "directory-expired"
     EXPIRES = "expires"
     SOURCE = "directory-source"
@@ -54,12 +57,16 @@ FAILING = frozenset({Kind.HALTED, Kind.DISK, Kind.STOPPING, Kind.NO_DIRECTORY})
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """One thing. ``subject`` is whom or what it concerns, ``cause`` how; ``problem`` is the error behind it, if any."""
+    """One thing. ``subject`` is whom or what it concerns, ``cause`` how; ``problem`` is the error behind it, if any.
+
+    ``at`` is when it ends, or since when it is so.
+    """
 
     kind: Kind
     subject: str = ""
     cause: str = ""
     problem: ComityError | None = None
+    at: datetime | None = None
 
     @property
     def failing(self) -> bool:
@@ -83,7 +90,7 @@ class Attention:
 def attentions(context: HttpContext, stats: StoreStats | None, backups: BackupRecord) -> list[Attention]:
     """All that there is now: what fails first, then the rest in the order of :class:`Kind`."""
     now = context.node.clock()
-    found = [*_failing(context), *_of_logs(context), *_of_directory(context)]
+    found = [*_failing(context), *_of_logs(context), *_of_directory(context), *_of_witnesses(context, now)]
     if stats is not None:
         away = [one for one in partners_away(context, stats) if one.needs(now)]
         found += [Attention(Kind.TAKES_NOTHING, one.node, one.because(now)) for one in away]
@@ -137,6 +144,13 @@ def _of_logs(context: HttpContext) -> list[Attention]:
     return found + [Attention(Kind.LIED, partner) for partner in lied]
 
 
+def _of_witnesses(context: HttpContext, now: datetime) -> list[Attention]:
+    since = context.gateway.lacking_since
+    if since is None or now - since <= WITNESSED_WITHIN:
+        return []
+    return [Attention(Kind.TOO_FEW_WITNESSES, cause=", ".join(context.gateway.lacking()), at=since)]
+
+
 def _of_directory(context: HttpContext) -> list[Attention]:
     service = context.node.directory
     try:
@@ -146,7 +160,7 @@ def _of_directory(context: HttpContext) -> list[Attention]:
         return [Attention(Kind.NO_DIRECTORY, problem=missing)]
     found = [Attention(Kind.DIRECTORY_EXPIRED)] if directory.is_stale(context.node.clock()) else []
     urgent = [expiry for expiry, level in expiring if level <= URGENT_DAYS]
-    found += [Attention(Kind.EXPIRES, one.subject, f"{one.what}:{one.subject}") for one in urgent]
+    found += [Attention(Kind.EXPIRES, one.subject, f"{one.what}:{one.subject}", at=one.at) for one in urgent]
     found += [Attention(Kind.SOURCE, name, str(how)) for name, how in service.disagreeing.items()]
     if context.node.name not in directory.nodes():
         found.append(Attention(Kind.NOT_ADMITTED, problem=NotAdmittedError()))

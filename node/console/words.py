@@ -13,12 +13,14 @@ from datetime import datetime
 from node.console.attention import BACKUP_WITHIN, CHECKED_WITHIN, DRILLED_WITHIN, Attention, Kind
 from node.console.away import DEADLINE, EMERGENCY, TAKES_NOTHING, Away
 from node.console.partner_rows import PartnerRow
+from node.console.phrases import advice_text, error_text, operator_advice, span, time_text, what_text
 from node.i18n import _
 from node.recovery.backup_record import BackupRecord
-from protocol.errors import ComityError, registry
+from protocol.errors import ComityError
 
+# Roles of the directory that the registry signs anew every day.
+_DAILY = frozenset({"timestamp", "snapshot"})
 _NONE_KNOWN = BackupRecord()
-_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,59 +60,6 @@ def _headline(told: Sequence[Told]) -> str:
     return _("Serving. Things that need you: {count}.").format(count=len(told))
 
 
-def span(seconds: float) -> str:
-    """A time that passed or is left, in its two largest units."""
-    whole = max(0, int(seconds))
-    if whole < _MINUTE:
-        return _("{seconds} s").format(seconds=whole)
-    if whole < _HOUR:
-        return _("{minutes} min").format(minutes=whole // _MINUTE)
-    if whole < 2 * _DAY:
-        return _("{hours} h {minutes} min").format(hours=whole // _HOUR, minutes=whole % _HOUR // _MINUTE)
-    return _("{days} d").format(days=whole // _DAY)
-
-
-def size_text(size_bytes: int) -> str:
-    """So many bytes, with the unit that suits."""
-    amount, unit = float(size_bytes), "B"
-    for larger in ("KB", "MB", "GB", "TB"):
-        if amount < 1000:
-            break
-        amount, unit = amount / 1000, larger
-    return f"{amount:.0f} {unit}" if amount >= 10 or unit == "B" else f"{amount:.1f} {unit}"
-
-
-def error_text(code: str, detail: str = "") -> str:
-    """An error in words: what happened, if that is known, else what its code means."""
-    if detail:
-        return _(detail)
-    kind = registry().get(code)
-    return _(kind().detail) if kind is not None else code
-
-
-def advice_text(code: str) -> str:
-    """What to do about an error of this code; empty for one that is not known here."""
-    kind = registry().get(code)
-    return _(kind.advice) if kind is not None else ""
-
-
-def operator_advice(code: str) -> str:
-    """What the operator of this node does about an error that a partner, or the way to it, gave."""
-    texts = {
-        "unavailable": _("Test the way. If nothing answers, telephone its operator: does the node run?"),
-        "certificate-unknown": _("Fetch the directory. If it stays so, telephone its operator."),
-        "network-not-allowed": _("If its address is right, name the network in the setting allow_networks."),
-        "unauthenticated": _("Its operator looks at its directory and its clock: it does not know this node's key."),
-        "clock-skew": _("Compare both clocks, and set the wrong one (NTP)."),
-        "log-fork": _("Its log contradicted itself. The guide says how to settle it, in section 9."),
-        "rate-limited": _("It asks this node to send less. It goes on by itself."),
-        "storage-full": _("Its disk is full. Telephone its operator."),
-        "file-quota": _("It has no room for these files now. They go on by themselves."),
-        "not-on-route": _("A node on the way has an older directory: telephone its operator."),
-    }
-    return texts.get(code) or _("Test the way. If it stays so, telephone its operator.")
-
-
 def told_away(one: Away, rows: Sequence[PartnerRow], now: datetime) -> Told:
     """A partner that takes nothing now, and does not need the operator yet."""
     row = next((row for row in rows if row.node == one.node), None) or PartnerRow(one.node, one.node)
@@ -132,11 +81,6 @@ def told_away(one: Away, rows: Sequence[PartnerRow], now: datetime) -> Told:
     return Told(f"partner-away:{one.node}", False, one.node, title, said, do, acts, page=f"/partners/{one.node}")
 
 
-def time_text(at: datetime, now: datetime) -> str:
-    """An instant in UTC; the day only where it is another one."""
-    return f"{at:%H:%M UTC}" if at.date() == now.date() else f"{at:%Y-%m-%d %H:%M UTC}"
-
-
 def told(
     one: Attention,
     rows: Sequence[PartnerRow],
@@ -152,7 +96,7 @@ def told(
         return _own_log_lied(one, home)
     return (
         _of_partner(one, partner, name, now, home)
-        or _of_directory(one, name, home)
+        or _of_directory(one, name, home, now)
         or _of_this_node(one, home, backups)
     )
 
@@ -201,6 +145,21 @@ def _of_partner(one: Attention, row: PartnerRow | None, name: str, now: datetime
                 _("{partner} cosigned more of this log than this node has").format(partner=name),
                 _("The database and the checkpoint file are older than the log was: an old copy was put back."),
                 _("Stop the node at once, and restore the newest copy of both."),
+                page="/log",
+            )
+        case Kind.TOO_FEW_WITNESSES:
+            since = now if one.at is None else one.at
+            return Told(
+                one.code,
+                False,
+                "",
+                _("Too few partners have cosigned this log for {span}").format(
+                    span=span((now - since).total_seconds())
+                ),
+                _("Receipts hold. Too few vouch that all see the same history. Who does not: {names}.").format(
+                    names=one.cause or "-"
+                ),
+                _("Test the way to them. If it is open, telephone their operators."),
                 page="/log",
             )
         case _:
@@ -277,7 +236,7 @@ def _waits_said(row: PartnerRow, away: Away | None, now: datetime) -> list[str]:
     return said
 
 
-def _of_directory(one: Attention, name: str, home: str) -> Told | None:
+def _of_directory(one: Attention, name: str, home: str, now: datetime) -> Told | None:
     match one.kind:
         case Kind.DIRECTORY_EXPIRED:
             return Told(
@@ -291,7 +250,7 @@ def _of_directory(one: Attention, name: str, home: str) -> Told | None:
                 page="/directory",
             )
         case Kind.EXPIRES:
-            return _expires(one, home)
+            return _expires(one, home, now)
         case Kind.SOURCE:
             return _source(one, name)
         case Kind.NOT_ADMITTED:
@@ -320,31 +279,30 @@ def _of_directory(one: Attention, name: str, home: str) -> Told | None:
             return None
 
 
-def what_text(what: str, subject: str) -> str:
-    """A thing that can end, in words; ``what`` is as :class:`keys.directory.metadata.expiry.Expiry` names it."""
-    texts = {
-        "signing-key": _("The signing key of {subject}"),
-        "sealing-key": _("The key of {subject} that opens messages"),
-        "tls-certificate": _("The TLS certificate of {subject}"),
-    }
-    return texts.get(what, _("The role {role} of the directory")).format(subject=subject, role=what)
-
-
-def _expires(one: Attention, home: str) -> Told:
+def _expires(one: Attention, home: str, now: datetime) -> Told:
     what = one.cause.partition(":")[0]
     thing = what_text(what, one.subject)
     own = what in {"signing-key", "sealing-key", "tls-certificate"}
     at_desk = "@" in one.subject
-    if not own:
+    if what in _DAILY:
+        do = _("Fetch the directory. If that does not help, ask the registry: it must publish every day.")
+    elif not own:
         do = _("Tell the holders of that role: they sign a new version, and the registry publishes it.")
     elif at_desk:
         do = _("Tell that office: it changes its keys at its desk.")
     else:
         do = _("Begin new keys, publish the card, then switch. The key runbook says each step.")
     command = f"comity-node rotate begin {home}" if own and not at_desk else ""
-    title = _("{thing} ends within a week, or has ended").format(thing=thing)
-    text = _("After that others refuse it.") if own else _("After that this node goes on, and is told so.")
-    return Told(one.code, False, one.subject, title, text, do, command=command, page="/directory")
+    if one.at is None:
+        title = _("{thing} ends within a week, or has ended").format(thing=thing)
+    elif one.at > now:
+        left = span((one.at - now).total_seconds())
+        title = _("{thing} ends in {span}").format(thing=thing, span=left)
+    else:
+        title = _("{thing} ended {span} ago").format(thing=thing, span=span((now - one.at).total_seconds()))
+    text = _("After that others refuse it.") if own else _("After that this node goes on, and says so.")
+    acts = () if own else ("directory",)
+    return Told(one.code, False, one.subject, title, text, do, acts, command, "/directory")
 
 
 def _source(one: Attention, name: str) -> Told:

@@ -107,6 +107,7 @@ class Metrics:
             "because",
         )
         self.emergencies = gauge("outbound_emergencies", "Emergencies that wait for the partner", "partner")
+        self.too_few_witnesses = gauge("too_few_witnesses", "1 if too few partners cosign this log for too long: ALARM")
         self.backup_needed = gauge("backup_needed", "1 if a backup is to be made, checked or tried out", "attention")
         self.not_renewed = gauge("checkpoint_not_renewed", "1 while the newest checkpoint cannot be signed anew: ALARM")
         self.behind_witness = gauge(

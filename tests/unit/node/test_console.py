@@ -27,6 +27,7 @@ from node.operations.history import PartnerPast
 from node.recovery.backup_record import BackupAct, BackupRecord
 from node.server import Node
 from protocol.errors import PeerFailedError, UnavailableError
+from protocol.log.checkpoint import parse_checkpoint
 from protocol.routing import Priority
 from tests.worlds.console import operator, stranger
 from tests.worlds.nodes import World
@@ -377,8 +378,40 @@ async def test_a_full_disk_a_key_that_ends_and_a_forked_log_are_each_told_in_wor
     assert "Telephone its operator at the number on file" in log
     assert "The disk of jp is nearly full" in machine
     assert "Free space, or move the node to a larger disk." in now
-    assert "The role timestamp of the directory ends within a week, or has ended" in keys
+    assert "The role timestamp of the directory ends in 11 h" in keys
     assert 'action="/directory/refresh"' in keys
+
+
+async def test_witnesses_that_are_silent_for_long_are_named_with_what_to_do(world: World) -> None:
+    jp = world.nodes["jp"]
+    gateway = jp.http.gateway
+    for minutes, told in ((14, False), (16, True)):
+        with patch.object(gateway, "_note_lack"):
+            gateway.lacking_since = world.clock() - timedelta(minutes=minutes)
+            async with operator(jp) as visitor:
+                shown = await visitor.get("/log")
+            assert ("Too few partners have cosigned this log for 16 min" in shown.text) == told
+            assert ("too-few-witnesses" in (await stranger_health(jp))["problems"]) == told
+            assert f"comity_too_few_witnesses {float(told)}" in await metrics(jp)
+    assert "Who does not: fr, gh." in shown.text
+
+
+async def test_the_time_without_witnesses_begins_anew_with_each_checkpoint_that_enough_cosigned(world: World) -> None:
+    gateway, sender = world.nodes["jp"].http.gateway, world.desks["24-7@jp"]
+    await world.submit(sender, world.seal(sender, [world.desks["24-7@fr"]]))
+    note = await world.nodes["jp"].context.store.reads.checkpoint()
+    policy = gateway._policy()
+    target = (note, parse_checkpoint(note))
+    with patch.object(gateway, "_target", target), patch.object(gateway, "_cosignatures") as cosignatures:
+        cosignatures.kept = gateway.lacking_since = None
+        gateway._note_lack(policy)
+        first = gateway.lacking_since
+        assert first is not None
+        gateway._note_lack(policy)
+        assert gateway.lacking_since == first
+        cosignatures.kept = note
+        gateway._note_lack(policy)
+        assert gateway.lacking_since is None
 
 
 async def test_a_clock_that_differs_is_told_in_words(world: World) -> None:

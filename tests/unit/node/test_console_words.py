@@ -12,7 +12,8 @@ from keys.pages.languages import offered
 from node.console.attention import FAILING, Attention, Kind
 from node.console.away import DEADLINE, EMERGENCY, Away, Waits
 from node.console.partner_rows import PartnerRow
-from node.console.words import headline, size_text, span, told, told_away
+from node.console.phrases import refusal_advice, size_text, span
+from node.console.words import Told, headline, told, told_away
 from node.operations.history import PartnerPast
 from node.recovery.backup_record import BackupAct, BackupRecord
 from protocol.errors import ClockAheadError, DirectoryUnavailableError, StorageFullError
@@ -105,6 +106,28 @@ def test_a_partner_of_which_nothing_else_is_known_is_told_as_one_that_takes_noth
     said = told(one_of(Kind.TAKES_NOTHING), [], "jp", NOW)
     assert said.title == "ng has not taken anything for 15 min"
     assert not said.failing
+
+
+def test_a_thing_that_ends_is_told_with_the_time_that_is_left_or_since_when_it_has_ended() -> None:
+    def ends(at: datetime) -> Told:
+        return told(Attention(Kind.EXPIRES, "jp", "signing-key:jp", at=at), [], "jp", NOW)
+
+    assert ends(NOW + timedelta(hours=30)).title == "The signing key of jp ends in 30 h 0 min"
+    assert ends(NOW - timedelta(hours=3)).title == "The signing key of jp ended 3 h 0 min ago"
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_each_refusal_is_told_with_what_to_do(known: bool) -> None:
+    for code in ("clock-skew", "unauthenticated", "rate-limited", "no-such-code"):
+        assert refusal_advice(code, known=known).endswith((".", ")."))
+
+
+def test_too_few_witnesses_are_told_with_since_when_and_who_does_not_cosign() -> None:
+    lack = Attention(Kind.TOO_FEW_WITNESSES, cause="fr, gh", at=NOW - timedelta(minutes=20))
+    said = told(lack, [], "jp", NOW)
+    assert said.title == "Too few partners have cosigned this log for 20 min"
+    assert "vouch that all see the same history. Who does not: fr, gh." in said.text
+    assert said.code == "too-few-witnesses"
 
 
 def test_a_proof_against_this_nodes_own_log_is_told_as_such() -> None:
