@@ -116,7 +116,10 @@ async def message_proofs(call: AuditCall) -> web.StreamResponse:
 
 async def findings(call: AuditCall) -> web.StreamResponse:
     """All findings, log by log."""
-    found = [(one.log.node, [(each, one.log.node) for each in one.log.findings]) for one in call.site.logs.seen]
+    found = [
+        (one.log.node, [(each, one.log.node) for each in one.log.findings], one.log.partial)
+        for one in call.site.logs.seen
+    ]
     return call.page("findings.html", found=found, most=SHOWN)
 
 
