@@ -31,6 +31,7 @@ from schemathesis.specs.openapi import checks
 from exchange.acts import office
 from exchange.office.officers import Login, Role, new_officer_key
 from exchange.service.api.openapi import ENDPOINTS, document
+from exchange.settings import OidcSettings, WebSettings
 from keys.secrets.keystore import FAST
 from protocol.errors import registry
 from tests.worlds.desks import FR, JP, NOW, World, request
@@ -57,6 +58,7 @@ CHECKS = [
     checks.unsupported_method,
 ]
 SECRETS = {"kim": "kim's own", "lee": "lee's own"}
+NOBODYS = "00000000-0000-7000-8000-000000000000"
 METHODS = {"get", "post", "delete", "put", "patch"}
 
 
@@ -143,6 +145,8 @@ async def at_work(world: World) -> dict[str, list[str]]:
         async with world.open(JP, login) as jp:
             key = new_officer_key(jp.home.officers, officer, secret.encode(), FAST, world.clock())
             await jp.office.add_officer(officer, officer.title(), "Inspector", frozenset(Role), key)
+    agency = OidcSettings(issuer="https://login.agency.example", client_id="comity-desk")
+    world.change_settings(JP, web=WebSettings(port=8470, oidc=agency))
     kim = Login("kim", SECRETS["kim"].encode())
     async with world.open(JP, kim) as jp, world.open(FR) as fr:
         sent = await jp.messages.send(request())
@@ -162,7 +166,9 @@ async def at_work(world: World) -> dict[str, list[str]]:
         "officer": [*SECRETS],
         "node": ["jp", "fr"],
         "name": ["country", "urgency"],
-        "kind": ["preservation.request"],
+        "kind": ["account", "email"],
+        "q": ["example"],
+        "on": ["2026-11-23"],
     }
 
 
@@ -177,7 +183,9 @@ def narrowed(whole: dict[str, Any], known: dict[str, list[str]], *, signed_in: b
         for method in METHODS & {*path}:
             for one in path[method].get("parameters", ()):
                 name = one.get("name", "")
-                if name in known:
+                if name in known and signed_in:
+                    one["schema"] = {"enum": [*known[name], NOBODYS]}
+                elif name in known:
                     one["schema"] = {"anyOf": [{"enum": known[name]}, one["schema"]]}
                 elif name == "once":
                     one.update(required=True, schema={"enum": ["true"]})

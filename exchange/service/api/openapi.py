@@ -45,6 +45,10 @@ _PROBLEM = {
 }
 _ID = {"minLength": 4, "maxLength": 64}
 _NAME = {"minLength": 1, "maxLength": 200}
+# All that a schema of a parameter says besides its words.
+_OF_VALUES = frozenset(
+    {"type", "format", "pattern", "enum", "const", "minimum", "maximum", "minLength", "maxLength", "items", "maxItems"}
+)
 _LENGTHS = dict.fromkeys(("message", "draft", "entry", "shift"), _ID)
 _HEADERS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     (
@@ -137,6 +141,7 @@ def _parameters(endpoint: Declared) -> list[dict[str, Any]]:
         {"name": name, "in": "path", "required": True, "schema": {"type": "string", **_LENGTHS.get(name, _NAME)}}
         for name in re.findall(r"{(\w+)}", endpoint.path)
     ]
+    read = endpoint.read_query.model_json_schema() if endpoint.read_query is not None else {}
     for query in endpoint.query:
         schema: dict[str, Any] = {"type": query.kind}
         if query.kind == "integer":
@@ -145,6 +150,7 @@ def _parameters(endpoint: Declared) -> list[dict[str, Any]]:
                 schema["maximum"] = query.most
         if query.kind == "array":
             schema["items"] = {"type": "string"}
+        schema |= _as_read(read.get("properties", {}).get(query.name, {}))
         one = {"name": query.name, "in": "query", "description": query.about, "schema": schema}
         found.append({**one, "required": True} if query.needed else one)
     headers = [*_HEADERS]
@@ -161,6 +167,13 @@ def _headers() -> dict[str, Any]:
         name: {"name": name, "in": "header", "description": about, "schema": dict(schema)}
         for name, about, schema in (*_HEADERS, *_KEYED, *_STREAMED)
     }
+
+
+def _as_read(member: dict[str, Any]) -> dict[str, Any]:
+    """What the model that reads a parameter says of its values: a parameter that is left out is no value of it."""
+    values = [one for one in member.get("anyOf", [member]) if one.get("type") != "null"]
+    found = values[0] if len(values) == 1 else {}
+    return {name: value for name, value in found.items() if name in _OF_VALUES and "$ref" not in str(value)}
 
 
 def _of_answer(endpoint: Declared, shapes: Shapes) -> dict[str, Any]:
