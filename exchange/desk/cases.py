@@ -14,7 +14,7 @@ with other cases, and notes do.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -38,6 +38,7 @@ from exchange.cases.delivery import draft_anew, require_lost, settled_value
 from exchange.cases.duplicates import Duplicate, drafted_subjects, find_duplicates, find_same
 from exchange.cases.listing import CaseFilter, inbox_row
 from exchange.cases.parents import parents_found
+from exchange.cases.reached import how_far
 from exchange.cases.standing import without_effect_in
 from exchange.cases.threads import recipients_tracked, thread_messages, unsent_state, ways_of
 from exchange.context.worker import in_desk_thread
@@ -56,6 +57,7 @@ from exchange.views import (
     CasePage,
     CaseRow,
     Caution,
+    HowFar,
     InboxRow,
     Lane,
     RecipientTracking,
@@ -120,14 +122,20 @@ class DeskCases(CaseCalls):
     @in_desk_thread
     def tracked(self, messages: Iterable[UUID]) -> dict[UUID, tuple[RecipientTracking, ...]]:
         """What is proved of each of these messages for each recipient; one that is not known is left out."""
-        found = {}
+        return {row.id: proved for row, proved in self._proved(messages)}
+
+    @in_desk_thread
+    def how_far(self, messages: Iterable[UUID]) -> dict[UUID, tuple[HowFar, ...]]:
+        """How far each of these messages is proved to have come; empty for one that this desk did not send."""
+        return {row.id: how_far(row.status, proved) for row, proved in self._proved(messages)}
+
+    def _proved(self, messages: Iterable[UUID]) -> Iterator[tuple[InboxRow, tuple[RecipientTracking, ...]]]:
         for message in messages:
             with suppress(NotFoundError):
                 seq, head, opened_at = self._store.messages.head(message)
                 row = inbox_row(self._store, seq, head, opened_at)
                 receipts = receipt_rows(self._works, head)
-                found[message] = recipients_tracked(row, receipts, ways_of(self._context.directory, row))
-        return found
+                yield row, recipients_tracked(row, receipts, ways_of(self._context.directory, row))
 
     @in_desk_thread
     def without_effect(self, thread: UUID) -> list[dict[str, Any]]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from gettext import NullTranslations
 from typing import TYPE_CHECKING
 
 from keys.local.translation import FACT, _, current, label_context, language, pgettext
 from protocol.codes import Code, load_codes
+from protocol.event import EventName
 
 if TYPE_CHECKING:
+    from exchange.views import HowFar
     from protocol.lifecycle.facts import CaseFact
     from protocol.lifecycle.reasons import Reason
 
@@ -172,6 +175,32 @@ def status_label(status: str) -> str:
         "refused": _("refused"),
         "proposed": _("proposed"),
     }.get(status, status)
+
+
+def step_label(step: str, node: str = "") -> str:
+    """How far a message came: a status at its first hop, or an event that is proved. ``node``: which one took it."""
+    if step == EventName.RelayAcceptance and node:
+        return _("node {node}").format(node=node)
+    words = {
+        EventName.SubmissionAcceptance.value: _("submitted"),
+        EventName.RelayAcceptance.value: _("next node"),
+        EventName.ContentConsignment.value: _("ready for the desk"),
+        EventName.ConsignmentNotification.value: _("ready for the desk"),
+        EventName.ContentHandover.value: _("handed over"),
+        EventName.ContentAccessTracking.value: _("opened by an officer"),
+    }
+    return words.get(step) or status_label(code_label("receipt_event", step))
+
+
+def how_far_label(found: Sequence[HowFar]) -> str:
+    """How far a message came, for each recipient where it is not the same for all."""
+    if len(found) == 1:
+        return step_label(found[0].step)
+    told = _("{nation}: {state}")
+    return "; ".join(
+        told.format(nation=nation_label(one.recipient.node) if one.recipient else "", state=step_label(one.step))
+        for one in found
+    )
 
 
 def entry_label(kind: str) -> str:
