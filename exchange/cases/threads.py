@@ -9,7 +9,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from exchange.cases.reached import how_far
 from exchange.context.parsed import Parsed
 from exchange.store.desk_store import DeskStore
 from exchange.store.rows import Head, StoredMessage, StoredReceipt
@@ -188,11 +187,9 @@ def tracking(
     from protocol.lifecycle.preservation import PreservationCase
 
     preservation = case if isinstance(case, PreservationCase) else None
-    proved = recipients_tracked(row, receipts, ways)
     return Tracking(
         row=row,
-        recipients=proved,
-        how_far=how_far(row.status, proved),
+        recipients=recipients_tracked(row, receipts, ways),
         case=case,
         state=state_shown(str(case.state_at(now)), unsent),
         targets=tuple(target_rows(case, now, unsent)),

@@ -34,11 +34,10 @@ from exchange.cases.contact_tests import (
     results_of,
     unanswered_tests,
 )
-from exchange.cases.delivery import draft_anew, require_lost, settled_value
+from exchange.cases.delivery import draft_anew, how_far, require_lost, settled_value
 from exchange.cases.duplicates import Duplicate, drafted_subjects, find_duplicates, find_same
 from exchange.cases.listing import CaseFilter, inbox_row
 from exchange.cases.parents import parents_found
-from exchange.cases.reached import how_far
 from exchange.cases.standing import without_effect_in
 from exchange.cases.threads import recipients_tracked, thread_messages, unsent_state, ways_of
 from exchange.context.worker import in_desk_thread

@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from exchange.acts.cases import CaseParts
-from exchange.cases.reached import failed
+from exchange.cases.delivery import failed
 from exchange.text.labels import code_label, fact_label, nation_label, reason_label, status_label, step_label
 from exchange.views import Direction, InboxRow, RecipientTracking
 from keys.local.translation import _

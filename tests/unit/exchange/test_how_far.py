@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from exchange.cases.reached import how_far
+from exchange.cases.delivery import how_far
 from exchange.cli.main import app
 from exchange.text.labels import how_far_label
 from exchange.views import HowFar, ReceiptRow, RecipientTracking, SendStatus
