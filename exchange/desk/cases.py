@@ -43,7 +43,7 @@ from exchange.cases.threads import recipients_tracked, thread_messages, unsent_s
 from exchange.context.worker import in_desk_thread
 from exchange.desk._case_calls import CaseCalls
 from exchange.desk._once import sends_once
-from exchange.desk._reading import receipt_rows
+from exchange.desk._reading import receipt_rows, searched
 from exchange.desk._works import Draft, Works
 from exchange.desk.messages import DeskMessages
 from exchange.messaging.drafting.closing import LAPSE, Loss, losses
@@ -400,14 +400,15 @@ class DeskCases(CaseCalls):
     def search(
         self, query: str, *, limit: int = 50, progress: Progress | None = None, everything: bool = False
     ) -> SearchResult:
-        """Messages that have every word of ``query``, the newest first; raises :class:`UsageError`.
+        """Messages that have every word of ``query``, or are about the identifier that it is however it was written
+        (:mod:`exchange.wizard.paste`), the newest first; raises :class:`UsageError`.
 
         The result says how many messages were not searched because they are not indexed yet: a thousand are indexed
         first, or with ``everything`` all. ``progress(done, total)`` is told of those.
         """
         works = self._works
         works.acting.require(*READERS)
-        found = works.search.find(query, limit, progress, everything=everything)
+        found = searched(works, query, limit, progress, everything=everything)
         found = replace(found, parents=parents_found(self._store, query, found.messages))
         works.keep_record(works.book.record(Operation.CONSULTATION, "search", count=len(found.messages)))
         return found

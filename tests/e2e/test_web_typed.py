@@ -34,7 +34,9 @@ async def pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 async def draft(pages: Pages, chrome: Any) -> AsyncIterator[Page]:
     """A page of a new preservation request, with the nation named."""
     # A browser without a way to the desk says so on its console.
-    async with window(chrome, expected=("net::ERR_INTERNET_DISCONNECTED", "htmx:sendError", "htmx:afterRequest")) as context:
+    async with window(
+        chrome, expected=("net::ERR_INTERNET_DISCONNECTED", "htmx:sendError", "htmx:afterRequest")
+    ) as context:
         page = await context.new_page()
         await page.goto(f"{pages.origin}/sign-in")
         await page.fill('[name="passphrase"]', PASSPHRASE.decode())
