@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from node.console.calls import ConsoleCall, ConsolePage
+from node.console.site import ConsoleCall, ConsolePage
 from node.console.status import NodeStatus
 from node.files.inspection import FilesInTransit, files_in_transit
 from node.operations.inspection import Trace

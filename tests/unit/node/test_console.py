@@ -17,8 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 import pytest_asyncio
 
-from node.console import app as console_app
-from node.console import signin
+from keys.pages import code_pages
 from node.console.attention import TAKES_NOTHING
 from node.console.pages import PAGES
 from node.console.partner_rows import PartnerLog, PartnerRow
@@ -140,7 +139,7 @@ async def test_a_token_of_another_session_sends_nothing(world: World) -> None:
 
 
 async def test_guessing_opens_nothing_and_keeps_nobody_out(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signin, "_WRONG_S", 0.0)
+    monkeypatch.setattr(code_pages, "WRONG_S", 0.0)
     node = world.nodes["jp"]
     code = node.console.codes.make()
     async with stranger(node) as guesser, stranger(node) as owner:
@@ -183,7 +182,7 @@ async def raw_sign_in(node: Node) -> bytes:
 
 
 async def test_large_slow_and_strange_forms_are_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(console_app, "FORM_WITHIN_S", 0.05)
+    monkeypatch.setattr(code_pages, "FORM_WITHIN_S", 0.05)
     node = world.nodes["jp"]
     host = urlsplit(node.console.address).netloc
     head = (
