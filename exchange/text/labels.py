@@ -7,7 +7,8 @@ from datetime import datetime
 from gettext import NullTranslations
 from typing import TYPE_CHECKING
 
-from keys.local.translation import FACT, _, current, label_context, language, pgettext
+from keys.local.isolates import bare
+from keys.local.translation import FACT, _, current, label_context, labelled, language, pgettext
 from protocol.codes import Code, load_codes
 from protocol.event import EventName
 
@@ -158,6 +159,27 @@ def due_kind_label(kind: str) -> str:
         "promised": _("promised"),
         "target": _("target"),
     }[kind]
+
+
+def with_rule(text: str, rule: str) -> str:
+    """A text with the article or standard that asks for it behind it, in the reader's language; said once."""
+    told, source = _(text), _(rule) if rule else ""
+    return f"{told} ({source})" if source and bare(source) not in bare(told) else told
+
+
+def under_rule(text: str, rule: str) -> str:
+    """As :func:`with_rule`, with the article before the text, as lists of problems have it."""
+    told, source = _(text), _(rule) if rule else ""
+    return labelled(source, told) if source and bare(source) not in bare(told) else told
+
+
+def basis_label(about: str) -> str | None:
+    """A legal basis and since when it is in force, of its code and day; None for another text."""
+    code, _space, day = about.partition(" ")
+    if code not in load_codes("legal_basis"):
+        return None
+    named = code_label("legal_basis", code)
+    return _("{basis}, since {day}").format(basis=named, day=day) if day else named
 
 
 def source_label(source: str) -> str:

@@ -86,7 +86,7 @@ def checked(fields: Fields) -> Understood:
     except ValidationError as error:
         (_field, rule, text), *_more = problems_of(error, model)
         return Understood(
-            None, text if not rule or rule == "message format" else phrase("{text} ({rule})", text=text, rule=rule)
+            None, text if rule == "message format" or rule in text else phrase("{text} ({rule})", text=text, rule=rule)
         )
     return Understood(json.loads(read.model_dump_json(exclude_none=True)))
 

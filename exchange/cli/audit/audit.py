@@ -302,7 +302,7 @@ def report(
             logs = await verified_all(desk, home, mirrors, plan, require_witnessed=require_witnessed, as_json=as_json)
             read = [audited(log, (await witnesses_of(desk, log)).missing) for log in logs]
             figures = audit_figures(read, period, stands_at(read, period), Suppression(suppress_below))
-            # What is published is of no reader's zone.
+            # A published text is in no reader's own zone.
             reader = wanted.reader if suppress_below else Reader(wanted.reader.language, shown_zone())
             await deliver(wanted, figures, lambda: audit_document(figures, reader), as_json=as_json)
             if not as_json:

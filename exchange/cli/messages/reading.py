@@ -369,7 +369,7 @@ def print_reading(lines: Iterable[ReadLine]) -> None:
             name = _("{name} ({language})").format(name=name, language=safe(read.written_in))
         indent = "  " * read.depth
         # Prose keeps its lines; each is shown as one, so that no text draws what is not its own.
-        first, *others = (read.text or "").split("\n")
+        first, *others = (read.text or "").expandtabs(4).split("\n")
         text = _("{name}:").format(name=name) if read.text is None else labelled(name, safe(first))
         for one in (text, *(f"  {safe(other)}" for other in others)):
             line("\n".join(wrapped(indent + one, columns(), len(indent) + 4)))

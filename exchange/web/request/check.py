@@ -176,7 +176,8 @@ def _refusal(draft: OpenDraft, problem: tuple[str, str, str]) -> Hindrance:
 
         anchor = field_of(draft.form, step, (), {}).id
     href = f"{draft.path}/{page}?missing=1#{anchor or 'targets'}"
-    return Hindrance(_(text), _(rule) if rule else "", _(step.prompt) if step is not None else "", href)
+    asks = _(rule) if rule and _(rule) not in _(text) else ""
+    return Hindrance(_(text), asks, _(step.prompt) if step is not None else "", href)
 
 
 def _unable(draft: OpenDraft) -> list[tuple[str, str]]:
