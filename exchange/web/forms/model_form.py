@@ -150,7 +150,7 @@ class ModelForm:
         return PageGroup(path, label, [which, *inner.fields], inner.more)
 
     def _hint(self, kind: _Kind, legal: Legal | None, *, filled: bool) -> str:
-        """What is expected in a field. Advice to fill it in would read, under one that is filled, as if it were wrong."""
+        """What is expected in a field. Under one that is filled, advice to fill it in would read as a refusal."""
         if kind.name == "instant":
             return instant_hint()
         if kind.name == "lines":
