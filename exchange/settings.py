@@ -26,7 +26,7 @@ from protocol.encoding.phrase import phrase
 from protocol.errors import InvalidAddressError, SettingsError
 
 _DAY_S = 24 * 3600
-# What tomllib says of a heading or a name that stands there already.
+# Words of tomllib about a heading or a name that stands there already.
 _TWICE = re.compile("twice|overwrite|already")
 _HOST = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$"
 
@@ -385,7 +385,7 @@ class DeskSettings(_Table):
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
             if _TWICE.search(str(problem)):
                 text = phrase(
-                    "{path}: a section or a name stands in it twice ({problem}); put all of a section under one heading",
+                    "{path}: a section or a name stands in it twice ({problem}); put a section under one heading",
                     path=path,
                     problem=problem,
                 )
@@ -405,7 +405,7 @@ class DeskSettings(_Table):
         return len(place) == 2 and str(place[1]) in cls.model_fields
 
     def save(self, path: Path) -> None:
-        """Write the file, whole or not at all. A default is left out: a section that is added by hand stands once."""
+        """Write the file, whole or not at all, without defaults: a section that is added by hand stands once."""
         write_file(path, _to_toml(self.model_dump(exclude_none=True, exclude_defaults=True)).encode(), mode=0o600)
 
 

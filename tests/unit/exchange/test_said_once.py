@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from exchange.text.labels import basis_label, under_rule, with_rule
+from exchange.views import FileState
+from exchange.web.case.beside import _file_state
 from keys.local.isolates import bare
 from keys.local.translation import speaking
 from keys.pages.rendering import environment
@@ -68,3 +70,12 @@ def test_a_tab_is_shown_as_a_blank() -> None:
     template = environment().from_string("{{ value | plain }}|{{ value | prose }}")
     shown = template.render(value="203.0.113.9\t51544\nNext")
     assert "\\u{9}" not in shown
+
+
+@pytest.mark.parametrize("state", list(FileState))
+def test_nobody_received_the_files_that_this_office_sends(state: FileState) -> None:
+    """A file lies here because this office sent it: of another's, that it was received is the point."""
+    sent, received = (_file_state(state.value, sent=direction) for direction in (True, False))
+    assert sent
+    assert "received" not in sent
+    assert ("received" in received) is (state in {FileState.RECEIVED})
