@@ -44,7 +44,7 @@ from exchange.context.worker import in_desk_thread
 from exchange.desk._case_calls import CaseCalls
 from exchange.desk._once import sends_once
 from exchange.desk._reading import receipt_rows
-from exchange.desk._works import Draft, Works
+from exchange.desk._works import Draft, Works, when_derived
 from exchange.desk.messages import DeskMessages
 from exchange.messaging.drafting.closing import LAPSE, Loss, losses
 from exchange.messaging.once import given_key, under_key
@@ -282,7 +282,7 @@ class DeskCases(CaseCalls):
 
     # --- Due ---
 
-    @in_desk_thread
+    @when_derived
     def agenda(self, at: datetime | None = None, *, most: int | None = None) -> list[AgendaItem]:
         """What is due in all cases, as it stands now or would stand ``at``: emergencies first, then lane by lane.
 
@@ -290,22 +290,22 @@ class DeskCases(CaseCalls):
         """
         return self._works.agenda.items(at, most)
 
-    @in_desk_thread
+    @when_derived
     def agenda_page(self, wanted: AgendaFilter | None = None, *, limit: int = 50) -> AgendaPage:
         """What is due now and wanted, ``limit`` at most of each lane, and in which lanes there is more."""
         return self._works.agenda.page(wanted or AgendaFilter(), limit)
 
-    @in_desk_thread
+    @when_derived
     def lane_counts(self) -> dict[Lane, int]:
         """How many things are due in each lane of the agenda; of emergencies how many there are."""
         return self._works.agenda.lane_counts()
 
-    @in_desk_thread
+    @when_derived
     def due_between(self, begins: datetime, ends: datetime, *, most: int = 500) -> DueBetween:
         """What is due from ``begins`` up to ``ends``, in the order of time: the first so many, and when all are."""
         return self._works.agenda.due_between(begins, ends, most)
 
-    @in_desk_thread
+    @when_derived
     def listing(self, wanted: CaseFilter | None = None, *, limit: int | None = None, after: int = 0) -> CasePage:
         """The cases that fit, as a list shows them: open emergencies first, then the newest; ``limit`` at most.
 
@@ -314,18 +314,18 @@ class DeskCases(CaseCalls):
         self._works.acting.require(*READERS)
         return self._works.listing.cases(self._clock(), wanted or CaseFilter(), limit, after)
 
-    @in_desk_thread
+    @when_derived
     def of_threads(self, threads: Iterable[UUID]) -> dict[UUID, CaseRow]:
         """The cases of these threads, as a list shows them; a thread that is no case is left out."""
         self._works.acting.require(*READERS)
         return self._works.listing.of_threads(self._clock(), threads)
 
-    @in_desk_thread
+    @when_derived
     def next_change(self) -> datetime | None:
         """When the agenda changes next by the time alone."""
         return self._works.agenda.next_change()
 
-    @in_desk_thread
+    @when_derived
     def notices(self, channel: str) -> list[Notice]:
         """What nobody was told of over ``channel`` yet; :meth:`note_given` when that is done."""
         return self._works.agenda.notices(channel)
