@@ -167,6 +167,13 @@ class Agenda:
             done += len(stale)
         return self._store.agenda.stale_count()
 
+    def of_thread(self, thread: UUID) -> list[AgendaItem]:
+        """What is due in one thread now; it is derived first, whatever else is to be."""
+        names, now = self._store.names_of_threads([thread]), self._clock()
+        self.derive_those(names)
+        self._shown.look(_derived_since(self._store, self._shown.seq), now)
+        return [item for name in names for _, item in self._shown.placed(name, now)]
+
     def derive_those(self, threads: Iterable[bytes]) -> None:
         """Derive anew those of the threads (by their blinded ids) that changed."""
         stale = self._store.agenda.marks_of(threads)

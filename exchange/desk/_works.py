@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import wraps
@@ -91,6 +93,16 @@ class Works:
         left = int(self.waits)
         while left:
             left = await self.context.in_thread(lambda: self.agenda.derive(_DERIVED_AT_ONCE))
+
+    async def steps(self, step: Callable[[], bool]) -> AsyncIterator[None]:
+        """Do a long work in the desk's thread step by step, until there is none. Others use the desk between the steps:
+        for half of the time, where whoever acts does not wait.
+        """
+        began = time.monotonic()
+        while await self.context.in_thread(step):
+            yield
+            await asyncio.sleep(0.0 if self.waits else time.monotonic() - began)
+            began = time.monotonic()
 
     def keep_record(self, record: ProcessingRecord) -> None:
         """Make one record durable. In the desk's thread."""

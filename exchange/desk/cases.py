@@ -35,7 +35,7 @@ from exchange.cases.contact_tests import (
     unanswered_tests,
 )
 from exchange.cases.delivery import draft_anew, require_lost, settled_value
-from exchange.cases.duplicates import Duplicate, drafted_subjects, find_duplicates, find_same
+from exchange.cases.duplicates import Duplicate, SameTargets, drafted_subjects
 from exchange.cases.listing import CaseFilter, inbox_row
 from exchange.cases.parents import parents_found
 from exchange.cases.standing import without_effect_in
@@ -92,8 +92,10 @@ if TYPE_CHECKING:
 
 # A message that is sent waits for so many others to be indexed, unless it is to be compared with all.
 INDEXED_BEFORE_SENDING = 256
+# So many before a page shows what is there: what it sends is compared again.
+INDEXED_BEFORE_SHOWING = 16
 # So many cases are counted while nobody else uses the desk.
-_COUNTED_AT_ONCE = 20
+_COUNTED_AT_ONCE = 4
 
 Progress = Callable[[int, int], None]
 
@@ -411,24 +413,27 @@ class DeskCases(CaseCalls):
         return self._store.search.unindexed()
 
     @in_desk_thread
-    def duplicates(self, message: Message, *, everything: bool = False) -> list[Duplicate]:
-        """Where other cases of this desk are about targets of the request ``message``, the newest first.
+    def duplicates(self, message: Message, *, everything: bool = False, most: int | None = None) -> list[Duplicate]:
+        """Where other cases of this desk are about targets of the request ``message``, the newest first; ``most`` of
+        them for each way to find a target.
 
         It does not compare messages that :meth:`not_searched` counts, unless ``everything`` is indexed first.
         """
         works = self._works
         works.search.index(None if everything else INDEXED_BEFORE_SENDING)
-        found = find_duplicates(self._store, self._parsed, works.search, message)
+        found = SameTargets(self._store, self._parsed, works.search, most).of(message)
         if found:
             works.keep_record(works.book.record(Operation.COMBINATION, "duplicates", count=len(found)))
         return found
 
-    async def duplicates_of_draft(self, draft: Draft, *, everything: bool = False) -> list[Duplicate]:
+    async def duplicates_of_draft(
+        self, draft: Draft, *, everything: bool = False, most: int | None = None
+    ) -> list[Duplicate]:
         """As :meth:`duplicates`, for a request that is not sent yet; raises :class:`InvalidMessageError`."""
         from protocol.messages.parse import complete_message
 
         message = complete_message(self._with_files(draft), sender=str(self._context.address))
-        return await self.duplicates(message, everything=everything)
+        return await self.duplicates(message, everything=everything, most=most)
 
     def _with_files(self, draft: Draft) -> Draft:
         """The draft filled in, with what stands for files that go with it and are not sealed yet."""
@@ -438,11 +443,13 @@ class DeskCases(CaseCalls):
         return expecting(self._works.outbox.filled(draft), names_given())
 
     @in_desk_thread
-    def duplicates_of_targets(self, targets: Sequence[Mapping[str, Any]]) -> list[Duplicate]:
+    def duplicates_of_targets(
+        self, targets: Sequence[Mapping[str, Any]], *, most: int | None = None
+    ) -> list[Duplicate]:
         """As :meth:`duplicates`, for the targets of a draft that lacks other things yet."""
         works = self._works
-        works.search.index(INDEXED_BEFORE_SENDING)
-        found = find_same(self._store, self._parsed, works.search, drafted_subjects(targets))
+        works.search.index(INDEXED_BEFORE_SHOWING)
+        found = SameTargets(self._store, self._parsed, works.search, most).about(drafted_subjects(targets))
         if found:
             works.keep_record(works.book.record(Operation.COMBINATION, "duplicates", count=len(found)))
         return found
@@ -553,31 +560,19 @@ class DeskCases(CaseCalls):
 
     # --- In numbers ---
 
-    @in_desk_thread
-    def figures(self, period: Period, suppression: Suppression, progress: Progress | None = None) -> OfficeFigures:
+    async def figures(
+        self, period: Period, suppression: Suppression, progress: Progress | None = None
+    ) -> OfficeFigures:
         """What this office's cases say in numbers, as it stood when the period ended, or stands now.
 
+        It is read in steps between which others use the desk; a case that changes meanwhile is as it was or as it is.
         ``progress(done, total)`` counts cases.
         """
         from exchange.report.office_figures import office_figures
 
-        reading, as_of = self._reading(period, suppression)
-        while reading.step(1):
-            if progress is not None:
-                progress(reading.done, reading.total)
-        return office_figures(reading.records(), period, as_of, suppression)
-
-    async def figures_meanwhile(
-        self, period: Period, suppression: Suppression, progress: Progress | None = None
-    ) -> OfficeFigures:
-        """As :meth:`figures`, in steps between which others use the desk; a case that changes meanwhile is as it was
-        or as it is.
-        """
-        from exchange.report.office_figures import office_figures
-
         reading, as_of = await self._in_thread(lambda: self._reading(period, suppression))
-        while await self._in_thread(lambda: reading.step(_COUNTED_AT_ONCE)):
-            if progress is not None:
+        async for _ in self._works.steps(lambda: reading.step(_COUNTED_AT_ONCE)):
+            if progress is not None and reading.done:
                 progress(reading.done, reading.total)
         records = await self._in_thread(reading.records)
         return await asyncio.to_thread(office_figures, records, period, as_of, suppression)
