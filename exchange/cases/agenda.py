@@ -231,6 +231,8 @@ class KeptAgenda:
         self._pressing: list[_Entry] = []
         self._others: list[_Entry] = []
         self._placed: dict[bytes, tuple[tuple[Any, ...], ...]] = {}  # by thread, the places in ``_others``
+        self._dues: list[tuple[int, bytes, int]] = []  # when what is due, in order: thread, which of its items
+        self._due_of: dict[bytes, tuple[tuple[int, bytes, int], ...]] = {}  # by thread, the places in ``_dues``
         self._to_tell: dict[str, set[bytes]] = {}  # by channel, the threads that changed since they were told of
         self._as_of: int | None = None  # None: nothing of what is kept is of use
 
@@ -277,11 +279,10 @@ class KeptAgenda:
     def due_between(self, store: DeskStore, now: datetime, between: tuple[int, int], most: int) -> DueBetween:
         """What is due between two moments (Unix milliseconds), in the order of time; only the first are decoded."""
         at = self.look(_derived_since(store, self.seq), now)
-        begins, ends = between
-        due = [(when, row.thread, part, row) for row in self._rows.values() for part, when in row.dues(at, ends)]
-        found = sorted((one for one in due if one[0] >= begins), key=lambda one: one[:3])
-        items = [row.item(part, at) for _, _, part, row in found[:most]]
-        return DueBetween(items, [when for when, *_ in found], len(due) - len(found))
+        before, until = (bisect_left(self._dues, (moment,)) for moment in between)
+        found = self._dues[before:until]
+        items = [self._rows[thread].item(part, at) for _, thread, part in found[:most]]
+        return DueBetween(items, [when for when, _, _ in found], before)
 
     def emergencies(self, store: DeskStore, now: datetime, most: int) -> list[AgendaItem]:
         """The first so many items of the first lane alone."""
@@ -299,6 +300,7 @@ class KeptAgenda:
         if self._as_of is None or at < self._as_of:  # the first look, or a clock that was set back
             changed = set(self._rows)
             self._pressing, self._others, self._changes, self._placed = [], [], None, {}
+            self._dues, self._due_of = [], {}
         else:
             self.plan()
         self._as_of = at
@@ -366,12 +368,17 @@ class KeptAgenda:
         if one_by_one:
             for place in (place for thread in changed for place in self._placed.get(thread, ())):
                 del self._others[bisect_left(self._others, place, key=_first)]
+            for due in (due for thread in changed for due in self._due_of.get(thread, ())):
+                del self._dues[bisect_left(self._dues, due)]
         else:
             self._others = [entry for entry in self._others if entry[1].thread not in changed]
+            self._dues = [due for due in self._dues if due[1] not in changed]
         pressing = [entry for entry in self._pressing if entry[1].thread not in changed]
         added: list[_Entry] = []
+        dues: list[tuple[int, bytes, int]] = []
         for thread in changed:
             self._placed.pop(thread, None)
+            self._due_of.pop(thread, None)
             row = self._rows.get(thread)
             if row is None:
                 continue
@@ -381,6 +388,8 @@ class KeptAgenda:
             others = [entry for entry in entries if entry[0][0] != _EMERGENCIES]
             self._placed[thread] = tuple(map(_first, others))
             added += others
+            self._due_of[thread] = own = tuple((one[3], thread, part) for one, _, part in entries if one[3] != _LATER)
+            dues += own
             change = row.next_change(at) if self._changes is not None else None
             if self._changes is not None and change is not None:
                 heapq.heappush(self._changes, (change, thread))
@@ -389,8 +398,11 @@ class KeptAgenda:
         if one_by_one:
             for entry in added:
                 insort(self._others, entry, key=_first)
+            for due in dues:
+                insort(self._dues, due)
         else:
             self._others = sorted([*self._others, *added], key=_first)
+            self._dues = sorted([*self._dues, *dues])
 
     def _take(self, rows: Sequence[DerivedRow]) -> set[bytes]:
         changed = set()
@@ -459,16 +471,6 @@ class _Row:
             times = [one for one in index[place + 5 : place + 5 + index[place + 4]] if one > at]
             found = min(found, *ahead, *times, _LATER)
         return None if found == _LATER else found
-
-    def dues(self, at: int, ends: int) -> list[tuple[int, int]]:
-        """(number of the item, when it is due) of all that is due before ``ends`` and counts at ``at``."""
-        index, found, place, part = self._index, list[tuple[int, int]](), 0, 0
-        while place < len(index):  # one pass: there are a hundred thousand of these
-            due = index[place + 2]
-            if 0 <= due < ends and index[place + 1] <= at:
-                found.append((part, due))
-            place, part = place + 5 + index[place + 4], part + 1
-        return found
 
     def next_due_at(self, at: int) -> int | None:
         """When something of it is due next."""

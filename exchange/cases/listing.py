@@ -155,6 +155,17 @@ class Listing:
         rows = [self._row(name, part, at) for name in names for part in kept.parts(name)]
         return {row.thread: row for row in rows}
 
+    def may_be_owned(self, officer: str) -> list[bytes]:
+        """The threads (by their blinded ids) that an officer may work on: of those that the office noted something of,
+        all but those that are somebody else's for sure.
+        """
+        self._agenda.items(most=0)
+        kept = self._standings
+        kept.take(self._store.agenda.since(STANDING, kept.seq))
+        noted = self._store.case_notes.threads()
+        changed = self._store.agenda.marks_of(noted)
+        return [one for one in noted if one in changed or kept.may_be_owned(one, officer.encode())]
+
     def _places(self, at: int) -> Iterator[tuple[bytes, int]]:
         """(thread, part) of all cases, in the order of the list."""
         pressing = [place[2:] for place in self._pressing(at)]
@@ -231,6 +242,10 @@ class KeptStandings:
         """Whether these bytes stand in the row of a thread: only then is it worth decoding."""
         row = self._rows[thread]
         return all(mark in row for mark in marks)
+
+    def may_be_owned(self, thread: bytes, officer: bytes) -> bool:
+        """Whether this officer's name stands in the row of a thread, or nothing is known of it."""
+        return thread not in self._rows or officer in self._rows[thread]
 
     def parts(self, thread: bytes) -> range:
         """The numbers of a thread's cases."""

@@ -199,7 +199,9 @@ class DeskOffice(OfficeCalendars):
     @in_desk_thread
     def hand_over(self, taker: str, note: str) -> Handover:
         """Hand the acting officer's cases to another, who is to take over; raises :class:`NotFoundError`."""
-        return self._office.hand_over(taker, note)
+        giver = self._works.acting.officer
+        threads = self._works.listing.may_be_owned(giver.id) if giver is not None else ()
+        return self._office.hand_over(taker, note, threads)
 
     @in_desk_thread
     def take_over(self) -> list[Handover]:
