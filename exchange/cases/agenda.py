@@ -38,8 +38,10 @@ if TYPE_CHECKING:
 
 # So many threads are derived in one transaction.
 _AT_ONCE = 256
-# So many are derived before a list that does not wait for the others: those that changed last.
+# So many are derived before a list that only begins with emergencies.
 _AT_A_LOOK = 16
+# Before a list that does not wait: so many that this program changed last, and so many others.
+_CHANGED_AT_A_LOOK, _OTHERS_AT_A_LOOK = 64, 4
 # Of so many threads what is due is told before others use the desk.
 TOLD_AT_ONCE = 256
 _PINNED = 500
@@ -181,7 +183,11 @@ class Agenda:
             self._store.agenda.put({row: self._derivation.of(row) for row in stale}, stale)
 
     def _look(self) -> None:
-        self.derive(None if self._waits else _AT_A_LOOK)
+        if self._waits:
+            self.derive()
+            return
+        self.derive_those(self._store.agenda.changed_here(_CHANGED_AT_A_LOOK))
+        self.derive(_OTHERS_AT_A_LOOK)
 
     def notices(self, channel: str, most: int | None = None) -> list[Notice]:
         """The items with a level that was not told over ``channel`` yet, in the order of the agenda.

@@ -53,7 +53,7 @@ _MOST_DESCRIPTORS = 65_536
 TEACH_EVERY_S = 5.0
 TEACH_LEAST_S = 60.0
 # So often it is looked whether something is to be derived that nobody looked at.
-DERIVE_EVERY_S = 5.0
+DERIVE_EVERY_S = 1.0
 _SECRET_BYTES = 32
 
 

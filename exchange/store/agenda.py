@@ -38,15 +38,20 @@ class AgendaTable:
         Those that this program changed come first, the last one before the others. The mark is read before the thread
         is: a later change has another one.
         """
+        found = self.marks_of(self.changed_here(limit))
+        if len(found) < limit:
+            others = self._database.all("SELECT thread, mark FROM agenda_stale LIMIT ?", (limit,))
+            found.update(islice(((row, mark) for row, mark in others if row not in found), limit - len(found)))
+        return found
+
+    def changed_here(self, limit: int) -> list[bytes]:
+        """The threads that this program changed, and that are not derived since: the last one first."""
         newest = list(islice(reversed(self._changed), limit))
         found = self.marks_of(newest)
         for thread in newest:
             if thread not in found:
                 del self._changed[thread]
-        if len(found) < limit:
-            others = self._database.all("SELECT thread, mark FROM agenda_stale LIMIT ?", (limit,))
-            found.update(islice(((row, mark) for row, mark in others if row not in found), limit - len(found)))
-        return found
+        return list(found)
 
     def marks_of(self, threads: Iterable[bytes]) -> dict[bytes, bytes]:
         """Those of the threads that changed since they were derived, in their order, with the mark of the change."""
