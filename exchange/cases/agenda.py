@@ -99,9 +99,9 @@ AGENDA: Literal["agenda"] = "agenda"
 class Agenda:
     """The agenda of one desk. Blocking; runs in the desk's thread.
 
-    ``read_notes`` reads what the office noted of a case for itself. Whoever ``waits`` gets all that is due, however
-    much is to be derived before; who does not gets what is derived, with what changed last, and somebody else derives
-    the others meanwhile.
+    ``read_notes`` reads what the office noted of a case for itself. With ``waits`` all that is due
+    is given, however much is to be derived before; without, it is given as far as it is derived, with what changed
+    last, and somebody else derives the others meanwhile.
     """
 
     def __init__(self, context: DeskContext, read_notes: ReadNotes, *, waits: bool = True) -> None:

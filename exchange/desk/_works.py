@@ -57,7 +57,7 @@ _DERIVED_AT_ONCE = 8
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Works:
     """The machinery of one desk, for the officer who acts. ``link`` and ``node_sync`` belong to the event loop, all
-    else to the desk's thread. Whoever ``waits`` gets lists when all is derived, others as far as it is.
+    else to the desk's thread. With ``waits`` lists are given when all is derived, without as far as it is.
     """
 
     context: DeskContext

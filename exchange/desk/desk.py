@@ -97,8 +97,8 @@ class OpenedDesk:
         )
 
     def desk(self, acting: Acting, *, waits: bool = True) -> Desk:
-        """The desk as ``acting`` acts on it. Who does not wait gets lists as far as they are derived: what somebody did
-        here last is in them.
+        """The desk as ``acting`` acts on it. Without ``waits`` lists are given as far as they are derived: what
+        somebody did here last is in them.
         """
         return Desk(make_works(self.context, self.link, acting, waits=waits))
 
