@@ -25,6 +25,7 @@ KEPT_FOR = timedelta(minutes=10)
 _MOST_KEPT = 8
 # A small office is counted while the page waits.
 _WITHIN_S = 0.05
+_FILE_WITHIN_S = 60.0
 _ERASABLE = "erasable"
 
 
@@ -49,14 +50,17 @@ class Counting(Generic[T]):
 _KEPT: WeakKeyDictionary[WebSessions, dict[Hashable, Counting[Any]]] = WeakKeyDictionary()
 
 
-async def counted(site: WebDesk, desk: Desk, period: Period, below: int, now: datetime) -> Counting[OfficeFigures]:
-    """The figures of a period, as far as they are."""
-    return await _once(site, (period, below), now, lambda told: desk.cases.figures(period, Suppression(below), told))
+async def counted(
+    site: WebDesk, desk: Desk, period: Period, below: int, now: datetime, *, file: bool = False
+) -> Counting[OfficeFigures]:
+    """The figures of a period, as far as they are; who asks for a ``file`` of them waits for it."""
+    found = _once(site, (period, below), now, lambda told: desk.cases.figures(period, Suppression(below), told))
+    return await _waited(found, _FILE_WITHIN_S if file else _WITHIN_S)
 
 
 async def erasable(site: WebDesk, desk: Desk, now: datetime) -> Counting[list[ErasableCase]]:
     """The cases that are due to be erased, as far as they were looked for."""
-    return await _once(site, _ERASABLE, now, desk.office.erasable_cases)
+    return await _waited(_once(site, _ERASABLE, now, desk.office.erasable_cases), _WITHIN_S)
 
 
 def forget_erasable(site: WebDesk) -> None:
@@ -66,7 +70,7 @@ def forget_erasable(site: WebDesk) -> None:
         found.task.cancel()
 
 
-async def _once(site: WebDesk, key: Hashable, now: datetime, count: Callable[[Progress], Awaitable[T]]) -> Counting[T]:
+def _once(site: WebDesk, key: Hashable, now: datetime, count: Callable[[Progress], Awaitable[T]]) -> Counting[T]:
     """What ``count`` finds, as far as it is; one count at a time serves all who ask."""
     kept = _KEPT.setdefault(site.sessions, {})
     found = kept.get(key)
@@ -78,8 +82,13 @@ async def _once(site: WebDesk, key: Hashable, now: datetime, count: Callable[[Pr
             del kept[oldest]
         found = kept[key] = Counting(now)
         found.task = asyncio.create_task(_count(found, count))
-        await asyncio.wait({found.task}, timeout=_WITHIN_S)
     return found
+
+
+async def _waited(counting: Counting[T], within_s: float) -> Counting[T]:
+    if counting.task is not None and counting.runs:
+        await asyncio.wait({counting.task}, timeout=within_s)
+    return counting
 
 
 async def _count(counting: Counting[T], count: Callable[[Progress], Awaitable[T]]) -> None:

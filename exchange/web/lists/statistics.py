@@ -48,7 +48,7 @@ async def show_statistics(call: PageCall) -> web.StreamResponse:
 async def report(call: PageCall) -> web.StreamResponse:
     """The same figures as a PDF file."""
     desk = await call.desk()
-    found = await counted(call.site, desk, _period(call), _below(call), call.now)
+    found = await counted(call.site, desk, _period(call), _below(call), call.now, file=True)
     document = office_document(_there(found), Reader(language()))
     return download(await asyncio.to_thread(render_pdf, document), "report.pdf", "application/pdf")
 
