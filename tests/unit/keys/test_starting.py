@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import gc
 import json
 import os
 import subprocess
@@ -14,7 +15,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from keys.starting import write_late, write_waiting
+from keys.starting import without_collections, write_late, write_waiting
 
 
 @pytest.fixture
@@ -23,6 +24,22 @@ def late() -> Iterator[None]:
     write_late()
     yield
     dataclasses._create_fn = written_at_once  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_the_garbage_collector_waits_and_is_then_as_it_was(collects: bool) -> None:
+    before = gc.isenabled()
+    (gc.enable if collects else gc.disable)()
+    try:
+        with pytest.raises(KeyError), without_collections():
+            assert not gc.isenabled()
+            with without_collections():
+                pass
+            assert not gc.isenabled()
+            raise KeyError
+        assert gc.isenabled() == collects
+    finally:
+        (gc.enable if before else gc.disable)()
 
 
 pytestmark = pytest.mark.skipif(not hasattr(dataclasses, "_create_fn"), reason="this Python writes a class at once")
