@@ -146,7 +146,7 @@ def _ascending(versions: tuple[int, ...]) -> tuple[int, ...]:
     return versions
 
 
-# What the last cards said that their desks read: as it was written, and what it was read as.
+# The last cards' words on what their desks read: as they were written, and as they were understood.
 _READ_BEFORE: deque[tuple[dict[str, object], dict[str, tuple[int, ...]]]] = deque(maxlen=8)
 
 
