@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from exchange.acts.cases import CaseParts
-from exchange.cases.threads import state_shown
+from exchange.cases.threads import state_shown, targets_of_case
 from exchange.text.due import instant_text, span_text
 from exchange.text.labels import (
     code_label,
@@ -82,7 +82,7 @@ def target_lines(parts: CaseParts, own: str, now: datetime, about: Mapping[str, 
         due = due_lines(case, parts.due, own, now)
         where = nation_label(nation or _asked(case))
         lines += [
-            _target_line(case, target, where, now, about, due, parts.unsent) for target in getattr(case, "targets", ())
+            _target_line(case, target, where, now, about, due, parts.unsent) for target in targets_of_case(case)
         ]
     return lines
 
