@@ -1,7 +1,9 @@
-"""Every page of the desk, filled with the longest texts, in every language and in one that nobody speaks: axe-core finds
-nothing in light and dark, no script fails, no policy is violated, and nobody moves a page to the side to read it.
+"""Every page of the desk, of the operator's console and of the auditor's view, filled with the longest texts, in each
+language and in one that nobody speaks: axe-core finds nothing in light and dark, no script fails, no policy is
+violated, and nobody moves a page to the side to read it.
 
-``make test`` looks at each page in one language, another for each; ``make web-long`` at all in each.
+``make test`` looks at one of each page in one language, another for each; ``make web-long`` at all of them in each, and
+at the forms that are refused.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ import json
 import re
 import time
 import zlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +24,11 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page
 
 from keys.local import translation
-from keys.pages import languages
 from keys.pages.languages import offered
-from tests.e2e.web_looks import PSEUDO, WIDE, PseudoTranslations, forgotten, looked_at, too_wide
-from tests.worlds.browser import LONG, browser, picture, window
+from tests.e2e.web_looks import PSEUDO, WIDE, forgotten, looked_at, speak_pseudo, too_wide
+from tests.worlds.audit_view import audit_view, lose_entries, mirror
+from tests.worlds.browser import LONG, axe, browser, window
+from tests.worlds.console import full_console
 from tests.worlds.desks import ROOT, World, request
 from tests.worlds.web_desk import OFFICER, OFFICER_PASSPHRASE
 from tests.worlds.web_full import ROWS, Full, Refused, full_desk, long_text, refused_forms, shown_pages
@@ -32,29 +36,34 @@ from tests.worlds.web_full import ROWS, Full, Refused, full_desk, long_text, ref
 pytestmark = [pytest.mark.outside, pytest.mark.asyncio(loop_scope="module")]
 
 LANGUAGES = (*sorted(offered()), PSEUDO)
-# They are looked at zoomed, whichever language.
+# They are looked at zoomed, whatever the language.
 MAIN = ("/", "/new", "/cases", "/directory", "/statistics")
 # As many tabs load pages at once.
 TABS = 2
 
 
 @dataclass
-class Matrix:
-    """All that there is to look at."""
+class Site:
+    """The pages of one program: who is to sign in how, all addresses there are to look at, and forms to be refused.
 
-    full: Full
+    ``public`` are looked at by somebody who is not signed in.
+    """
+
+    name: str
+    origin: str
+    sign_in: Callable[[Page], Awaitable[None]]
     paths: list[str]
     refused: list[Refused]
+    public: tuple[str, ...] = ("/sign-in",)
 
 
 @pytest.fixture(scope="module")
 def patched() -> Iterator[pytest.MonkeyPatch]:
-    real = translation.translator
     with pytest.MonkeyPatch.context() as made:
         made.setenv("TZ", "Asia/Tokyo")
-        made.setattr(translation, "translator", lambda name: PseudoTranslations() if name == PSEUDO else real(name))
-        made.setattr(languages, "languages", lambda: [*translation.languages(), PSEUDO])
+        speak_pseudo(made)
         yield made
+    translation._translator.cache_clear()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -64,27 +73,71 @@ async def chrome() -> AsyncIterator[Browser]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def matrix(tmp_path_factory: pytest.TempPathFactory, patched: pytest.MonkeyPatch) -> AsyncIterator[Matrix]:
-    world = World(Path(tmp_path_factory.mktemp("matrix")), patched, "gh")
-    async with full_desk(world, ROWS if LONG else 60) as full, full.pages.visitor() as visitor:
+async def sites(tmp_path_factory: pytest.TempPathFactory, patched: pytest.MonkeyPatch) -> AsyncIterator[list[Site]]:
+    folder = Path(tmp_path_factory.mktemp("matrix"))
+    async with AsyncExitStack() as stack:
+        world = World(folder, patched, "gh")
+        full = await stack.enter_async_context(full_desk(world, ROWS if LONG else 60))
+        console = await stack.enter_async_context(_console(folder))
+        yield [await _desk(full), console, await stack.enter_async_context(_audit(full, folder / "mirrors"))]
+
+
+async def _desk(full: Full) -> Site:
+    async with full.pages.visitor() as visitor:
         await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
-        shown = await shown_pages(full, visitor)
-        yield Matrix(full, list(shown), await refused_forms(shown, visitor))
+        shown = await shown_pages(full, visitor, every=LONG)
+        refused = await refused_forms(shown, visitor) if LONG else []
+    return Site("desk", full.pages.origin, _with_passphrase(full.pages.origin), list(shown), refused)
 
 
-async def sign_in(page: Page, full: Full) -> None:
-    """Sign in, whatever language the page is in."""
-    await page.goto(f"{full.pages.origin}/sign-in")
-    form = page.locator('form[action="/sign-in"]')
-    await form.locator("[name=officer]").fill(OFFICER)
-    await form.locator("[name=passphrase]").fill(OFFICER_PASSPHRASE.decode())
-    await form.locator("button").first.click()
-    await page.wait_for_url("**/settings/first*")
+@asynccontextmanager
+async def _console(folder: Path) -> AsyncIterator[Site]:
+    async with full_console(folder / "console", ROWS if LONG else 13) as (node, paths):
+        address, codes = node.console.address, node.console.codes
+        yield Site("console", address, _with_code(address, codes.make), paths, [])
 
 
-async def _refused(page: Page, full: Full, form: Refused) -> int:
+@asynccontextmanager
+async def _audit(full: Full, folder: Path) -> AsyncIterator[Site]:
+    """The view of both logs, one of which is partial."""
+    await asyncio.to_thread(mirror, full.world, folder)
+    async with audit_view(full.world, folder, full.jp.directory) as site:
+        message = full.names["message"][0]
+        await asyncio.to_thread(lose_entries, site, folder, "fr")
+        await site.logs.verify_again()
+        paths = [
+            *("/", "/logs/jp", "/logs/fr", "/logs/jp/0", "/logs/fr/0", "/logs/jp?event=SubmissionAcceptance"),
+            *("/message", f"/message?id={message}", "/message?id=nonsense", "/findings", "/reconcile"),
+            *("/reconcile?pair=jp:fr", "/reconcile?pair=jp:fr&since=yesterday", "/report.html", "/logs/zz"),
+        ]
+        yield Site("audit", site.origin, _with_code(site.origin, site.codes.make), paths, [])
+
+
+def _with_passphrase(origin: str) -> Callable[[Page], Awaitable[None]]:
+    async def sign_in(page: Page) -> None:
+        await page.goto(f"{origin}/sign-in")
+        form = page.locator('form[action="/sign-in"]')
+        await form.locator("[name=officer]").fill(OFFICER)
+        await form.locator("[name=passphrase]").fill(OFFICER_PASSPHRASE.decode())
+        await form.locator("button").first.click()
+        await page.wait_for_url("**/settings/first*")
+
+    return sign_in
+
+
+def _with_code(origin: str, make: Callable[[], str]) -> Callable[[Page], Awaitable[None]]:
+    async def sign_in(page: Page) -> None:
+        await page.goto(f"{origin}/sign-in")
+        await page.locator("[name=code]").fill(make())
+        await page.locator("main form button").first.click()
+        await page.wait_for_url(f"{origin}/")
+
+    return sign_in
+
+
+async def _send_refused(page: Page, site: Site, form: Refused) -> int:
     """Send a form as it is refused, past what a browser would keep from being sent; the status of the answer."""
-    await page.goto(full.pages.origin + form.path)
+    await page.goto(site.origin + form.path)
     async with page.expect_navigation() as coming:
         await page.evaluate(_SEND, [form.action, dict(form.typed)])
     answer = await coming.value
@@ -106,35 +159,45 @@ _SEND = """
 """
 
 
-async def _walked(matrix: Matrix, chrome: Browser, language: str, paths: Sequence[str], forms: Sequence[Refused]) -> list[str]:
-    """What is wrong on these pages, and on these forms when they are refused, in one window with several tabs."""
+async def _opened(page: Page, site: Site, what: str | Refused) -> list[str]:
+    """Open a page, or have a form refused; what is wrong with the answer."""
+    if isinstance(what, Refused):
+        status = await _send_refused(page, site, what)
+        return [] if 400 <= status < 500 else [f"it was answered with {status}"]
+    answer = await page.goto(site.origin + what)
+    if what.partition("?")[0] == "/statistics" and answer is not None and answer.status == 200:
+        await page.locator("svg.chart").first.wait_for()
+    return [] if answer is not None and answer.status < 500 else ["no page"]
+
+
+async def _walked(chrome: Browser, site: Site, language: str, what: Sequence[str | Refused]) -> list[str]:
+    """What is wrong on these pages and with these forms when they are refused: in one window with several tabs."""
     found: list[str] = []
-    work: list[str | Refused] = [*paths, *forms]
+    work = list(reversed(what))
     known = await asyncio.to_thread(_written)
 
     async def walk(page: Page) -> None:
         while work:
             one = work.pop()
-            if isinstance(one, Refused):
-                where = f"{one.path} -> {one.action}, refused"
-                if await _refused(page, matrix.full, one) < 400:
-                    found.append(f"{where}: it was not")
-                found.extend(await looked_at(page, where))
-            else:
-                answer = await page.goto(matrix.full.pages.origin + one)
-                if answer is None or answer.status >= 500:
-                    found.append(f"{one}: {answer and answer.status}")
-                if one == "/statistics":
-                    await page.locator("svg.chart").first.wait_for()
-                found.extend(await looked_at(page, one))
+            where = f"{site.name} {one.path} -> {one.action}" if isinstance(one, Refused) else f"{site.name} {one}"
+            found.extend(f"{where}: {wrong}" for wrong in await _opened(page, site, one))
+            found.extend(await (looked_at(page, where) if LONG else _looked_at_shortly(page, where)))
             if language == PSEUDO:
-                found.extend(f"{one}: not translated: {text[:100]}" for text in await forgotten(page, known))
+                found.extend(f"{where}: not translated: {text[:100]}" for text in await forgotten(page, known))
 
     async with window(chrome, language, width=WIDE) as opened:
-        await sign_in(await opened.new_page(), matrix.full)
-        tabs = [*opened.pages, *[await opened.new_page() for _ in range(TABS - 1)]]
+        page = await opened.new_page()
+        for path in site.public:
+            await page.goto(site.origin + path)
+            found.extend(await looked_at(page, path))
+        await site.sign_in(page)
+        tabs = [page, *[await opened.new_page() for _ in range(TABS - 1)]]
         await asyncio.gather(*(walk(tab) for tab in tabs))
     return sorted(found)
+
+
+async def _looked_at_shortly(page: Page, where: str) -> list[str]:
+    return [*[f"{where}: {one}" for one in await axe(page)], *await too_wide(page, where, "on a telephone")]
 
 
 def _written() -> list[str]:
@@ -152,20 +215,33 @@ def _written() -> list[str]:
 
 
 def _language_of(path: str) -> str:
-    return LANGUAGES[zlib.crc32(path.encode()) % len(LANGUAGES)]
+    """The language in which ``make test`` looks at a page: another for each, and the same each time."""
+    shape = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "", path)
+    return LANGUAGES[zlib.crc32(shape.encode()) % len(LANGUAGES)]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-async def test_every_page_of_the_desk_is_read_by_everybody(chrome: Browser, matrix: Matrix, language: str) -> None:
-    began = time.perf_counter()
-    paths = [path for path in matrix.paths if LONG or _language_of(_shape(path)) == language]
-    forms = [form for form in matrix.refused if LONG or _language_of(_shape(form.action)) == language]
-    assert await _walked(matrix, chrome, language, paths, forms) == []
-    if LONG:
-        took = time.perf_counter() - began
-        print(f"desk, {language}: {len(paths)} pages, {len(forms)} refused forms, {took:.0f} s")
+async def test_every_page_is_read_by_everybody(chrome: Browser, sites: list[Site], language: str) -> None:
+    found: list[str] = []
+    for site in sites:
+        began = time.perf_counter()
+        what = [*site.paths, *site.refused] if LONG else [one for one in site.paths if _language_of(one) == language]
+        wrong = await _walked(chrome, site, language, what)
+        found += wrong
+        if LONG:
+            took = time.perf_counter() - began
+            print(
+                f"\n{site.name}, {language}: pages {len(site.paths)}, refused forms {len(site.refused)}, "
+                f"wrong {len(wrong)}, {took:.0f} s",
+                end="",
+            )
+    assert found == []
 
 
-def _shape(path: str) -> str:
-    """A path without what another run calls otherwise."""
-    return re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "", path)
+async def test_the_main_pages_are_read_zoomed(chrome: Browser, sites: list[Site]) -> None:
+    async with window(chrome, "fr", width=WIDE) as opened:
+        page = await opened.new_page()
+        await sites[0].sign_in(page)
+        for path in MAIN:
+            await page.goto(sites[0].origin + path)
+            assert await too_wide(page, path) == []

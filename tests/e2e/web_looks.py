@@ -5,11 +5,15 @@ telephone, when zoomed to 200 %, and with letters twice as large.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from gettext import NullTranslations
+from pathlib import Path
 
+import pytest
 from playwright.async_api import Page
 
+from keys.local import translation
+from keys.pages import languages
 from tests.worlds.browser import axe, overflows
 
 WIDE, PHONE = 1280, 360
@@ -29,16 +33,21 @@ async def looked_at(page: Page, where: str) -> list[str]:
     return found
 
 
-async def too_wide(page: Page, where: str) -> list[str]:
-    """At which width or zoom the page that is shown is wider than its window."""
+# The width of the window, and how large letters are.
+_SIZES = {
+    "wide": (WIDE, ""),
+    "on a telephone": (PHONE, ""),
+    # A window of 1,280 px at 200 % has room for 640 of its pixels.
+    "zoomed to 200 %": (WIDE // 2, ""),
+    "with letters twice as large": (WIDE, "200%"),
+}
+
+
+async def too_wide(page: Page, where: str, *sizes: str) -> list[str]:
+    """At which width or zoom, of all or these, the page that is shown is wider than its window."""
     found = []
-    for name, width, letters in (
-        ("wide", WIDE, ""),
-        ("on a telephone", PHONE, ""),
-        # A window of 1,280 px at 200 % has room for 640 of its pixels.
-        ("zoomed to 200 %", WIDE // 2, ""),
-        ("with letters twice as large", WIDE, "200%"),
-    ):
+    for name in sizes or _SIZES:
+        width, letters = _SIZES[name]
         await page.set_viewport_size({"width": width, "height": _HEIGHT if width == WIDE else _HEIGHT // 2})
         await page.evaluate("size => { document.documentElement.style.fontSize = size; }", letters)
         if await overflows(page):
@@ -83,6 +92,17 @@ class PseudoTranslations(NullTranslations):
 
     def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
         return pseudo(msgid1 if n == 1 else msgid2)
+
+
+def speak_pseudo(patched: pytest.MonkeyPatch) -> None:
+    """Offer the language that nobody speaks beside the others, in this process."""
+    real = translation.catalogue
+
+    def catalogue(folder: Path, environment: Mapping[str, str]) -> NullTranslations:
+        return PseudoTranslations() if environment.get("LANGUAGE") == PSEUDO else real(folder, environment)
+
+    patched.setattr(translation, "catalogue", catalogue)
+    patched.setattr(languages, "languages", lambda: [*translation.languages(), PSEUDO])
 
 
 def pseudo(text: str) -> str:

@@ -82,7 +82,7 @@ async def window(
 
 
 async def axe(page: Page, *rules: str) -> list[str]:
-    """What axe-core finds on a page as it is shown now, by all rules or these: the rule, and where. Nothing is right."""
+    """What axe-core finds on a page as it is shown now, by all rules or these: the rule, and where."""
     if not await page.evaluate("'axe' in window"):
         # By the debugger, past the policy of the page: the page itself could not load it.
         await page.evaluate(_axe())

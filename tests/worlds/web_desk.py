@@ -235,7 +235,9 @@ async def add_officer(
     registered = bool(await (await pages.service.desk(Login())).office.officers())
     login = Login(OFFICER, OFFICER_PASSPHRASE) if registered else Login()
     key = new_officer_key(context.home.officers, officer, passphrase, FAST, context.clock())
-    await (await pages.service.desk(login)).office.add_officer(officer, name or officer.title(), "Inspector", roles, key)
+    await (await pages.service.desk(login)).office.add_officer(
+        officer, name or officer.title(), "Inspector", roles, key
+    )
 
 
 @asynccontextmanager

@@ -13,8 +13,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 from urllib.parse import quote
+from uuid import UUID
 
 from benchmarks.desk import fill as fill_with_rows
 from exchange.acts.calls import register
@@ -33,7 +33,6 @@ from protocol.messages.registry import MESSAGE_TYPES
 from tests.hostile.test_offers import information
 from tests.worlds.desks import FR, JP, ROOT, World, request
 from tests.worlds.web_desk import (
-    ALL_ROLES,
     OFFICER,
     OFFICER_PASSPHRASE,
     Form,
@@ -126,7 +125,7 @@ class Full:
 
 @asynccontextmanager
 async def full_desk(world: World, rows: int = ROWS) -> AsyncIterator[Full]:
-    """Such a desk of Japan, in a world that has Ghana too; one officer has all roles, and emergencies want four eyes."""
+    """Such a desk of Japan, in a world that has Ghana too. One officer has all roles; emergencies want four eyes."""
     world.change_settings(
         JP,
         office=OfficeSettings(four_eyes=("emergency.request",)),
@@ -170,7 +169,10 @@ def _publish(world: World) -> None:
 async def _ask(full: Full) -> None:
     """Each side asks the other for something of each kind; one has a file, one goes to two nations."""
     world, jp, fr = full.world, full.jp, full.fr
-    soon = {"needed_by": to_text(world.clock() + timedelta(minutes=30)), "supplement_by": to_text(world.clock() + timedelta(days=3))}
+    soon = {
+        "needed_by": to_text(world.clock() + timedelta(minutes=30)),
+        "supplement_by": to_text(world.clock() + timedelta(days=3)),
+    }
     call = {"name": PERSON, "telephone": "+442079460958"}
     file = world.path / ("x" * 196 + ".pdf")
     file.write_bytes(b"%PDF-" + bytes(10_000))
@@ -244,7 +246,13 @@ async def _write(full: Full) -> None:
         proposed.append(await colleague.messages.propose({**emergency, **times}))
     await jp.office.return_draft(str(proposed[0].id), long_text(2_000))
     entry = await register(
-        jp, long_text(2_000), channel="interpol", contact=FR, sender=PERSON, reference=long_text(60), urgency="emergency"
+        jp,
+        long_text(2_000),
+        channel="interpol",
+        contact=FR,
+        sender=PERSON,
+        reference=long_text(60),
+        urgency="emergency",
     )
     await send_tests(jp, contacts=[FR])
     await jp.office.add_shift(OFFICER, world.clock(), world.clock() + timedelta(hours=8))
@@ -279,13 +287,16 @@ _SEVERAL = 3
 _ALL = frozenset({"/cases/{thread}", "/messages/{message}"})
 
 
-async def shown_pages(full: Full, visitor: Visitor) -> dict[str, Shown]:
-    """Each page of the desk that there is to see, by its address; of the same act or type the first that is offered."""
+async def shown_pages(full: Full, visitor: Visitor, *, every: bool = True) -> dict[str, Shown]:
+    """Each page of the desk that there is to see, by its address; of the same act or type the first that is offered.
+
+    Without ``every`` one of each page, whatever the act, type or case.
+    """
     found: dict[str, Shown] = {}
     for page in (one for one in PAGES if one.method == "GET" and not one.listens and not _NO_PAGE.search(one.path)):
         seen: dict[tuple[str, int], int] = {}
         for path, shape in _addresses(full, page.path):
-            if _varies(page.path) and (shape, 200) in seen:
+            if (_varies(page.path) and (shape, 200) in seen) or (seen and not every):
                 continue
             shown = await visitor.get(path)
             kind = (shape, shown.status)

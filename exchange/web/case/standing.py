@@ -81,9 +81,7 @@ def target_lines(parts: CaseParts, own: str, now: datetime, about: Mapping[str, 
     for nation, case in parts.cases.items():
         due = due_lines(case, parts.due, own, now)
         where = nation_label(nation or _asked(case))
-        lines += [
-            _target_line(case, target, where, now, about, due, parts.unsent) for target in targets_of_case(case)
-        ]
+        lines += [_target_line(case, target, where, now, about, due, parts.unsent) for target in targets_of_case(case)]
     return lines
 
 
