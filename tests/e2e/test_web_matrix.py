@@ -147,7 +147,7 @@ async def _send_refused(page: Page, site: Site, form: Refused) -> int:
 
 _SEND = """
 ([action, typed]) => {
-  const form = [...document.forms].find((one) => one.getAttribute("action") === action);
+  const form = [...document.forms].find((one) => one.method === "post" && one.getAttribute("action") === action);
   for (const [name, text] of Object.entries(typed)) {
     for (const one of [...form.elements].filter((field) => field.name === name)) one.disabled = true;
     const field = document.createElement("input");
