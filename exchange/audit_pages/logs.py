@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from uuid import UUID
 
 from exchange.audit.trace import TraceRow, trace
+from exchange.audit.verdict import LogStand, LogsVerdict
 from exchange.audit.verify import VerifiedLog
 from exchange.audit.witnessing import Witnessed
 from exchange.views import FilesTold
+from keys.local.tile_folder import CHECKPOINT, read_resource
 from protocol.directory_seen import DirectorySeen, decode_entry
-from protocol.errors import LogUnavailableError, NotFoundError
+from protocol.errors import ComityError, LogUnavailableError, NotFoundError
 from protocol.event import Event, EventName
 
 # So many entries of a log are looked through for one page.
@@ -28,6 +30,14 @@ class SeenLog:
     log: VerifiedLog
     witnessed: Witnessed
     verified_at: datetime
+
+    def stand(self) -> LogStand:
+        """How it stands now: its mirror may have another checkpoint by now, which is not verified."""
+        try:
+            changed = read_resource(self.log.folder, CHECKPOINT) != self.log.head.note
+        except ComityError:
+            changed = True
+        return LogStand.of(self.log, self.witnessed, changed=changed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +66,18 @@ Verify = Callable[[], Awaitable[tuple[SeenLog, ...]]]
 
 @dataclass(slots=True)
 class AuditedLogs:
-    """All logs of one auditor's view; ``again`` verifies them anew, with what their mirrors have by then."""
+    """All logs of one auditor's view; ``again`` verifies them anew, with what their mirrors have by then.
+
+    ``refused`` is why the last verification failed, None when it did not: ``seen`` is of before it then.
+    """
 
     seen: tuple[SeenLog, ...]
     again: Verify = field(repr=False)
+    refused: ComityError | None = None
+
+    def verdict(self, now: datetime) -> LogsVerdict:
+        """How far they are verified."""
+        return LogsVerdict(tuple(one.stand() for one in self.seen), now, refused=self.refused)
 
     def of(self, node: str) -> SeenLog:
         """The log of a node; raises :class:`NotFoundError`."""
@@ -72,9 +90,19 @@ class AuditedLogs:
         """A message's way through all of them, by time."""
         return trace(message_id, [one.log for one in self.seen])
 
+    def not_here(self, rows: Iterable[TraceRow]) -> set[str]:
+        """The nodes that these events name, and whose logs are not open here: their side is not known."""
+        named = {row.peer for row in rows if row.peer} | {row.recipient.node for row in rows if row.recipient}
+        return named - {one.log.node for one in self.seen}
+
     async def verify_again(self) -> None:
         """Verify all; raises as :func:`exchange.audit.verify.verify_mirror`, and the earlier ones stay then."""
-        before, self.seen = self.seen, await self.again()
+        try:
+            before, self.seen = self.seen, await self.again()
+        except ComityError as problem:
+            self.refused = problem
+            raise
+        self.refused = None
         for one in before:
             one.log.index.close()
 

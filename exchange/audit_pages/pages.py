@@ -12,14 +12,16 @@ from uuid import UUID
 
 from aiohttp import web
 
-from exchange.audit import Status, proof_name
+from exchange.audit import proof_name
 from exchange.audit.period import ALWAYS, Period
 from exchange.audit.reconcile import Cited, reconcile
 from exchange.audit.trace import TraceRow
+from exchange.audit.verdict import Limit, Teller, headline, reasons
 from exchange.audit.verify import VerifiedLog
-from exchange.audit_pages.calls import AuditCall, AuditPage
+from exchange.audit.words import event_text
 from exchange.audit_pages.logs import AuditedLogs, entries, read
 from exchange.audit_pages.report import report_html, report_pdf
+from exchange.audit_pages.site import AuditCall, AuditPage
 from keys.local.translation import _
 from protocol.encoding.instants import parse_instant
 from protocol.errors import ComityError, LogUnavailableError, NotFoundError, UsageError
@@ -28,11 +30,12 @@ from protocol.event import Event, EventName
 SHOWN = 500
 # A file of proofs holds those of no more entries.
 _MAX_PROOFS = 5_000
+_MAX_DIGITS = 15
 
 
 async def overview(call: AuditCall) -> web.StreamResponse:
     """All logs: what was verified, what is not known here, what is wrong."""
-    return call.page("logs.html")
+    return call.page("logs.html", **_verdict(call))
 
 
 async def verify_again(call: AuditCall) -> web.StreamResponse:
@@ -40,7 +43,7 @@ async def verify_again(call: AuditCall) -> web.StreamResponse:
     try:
         await call.site.logs.verify_again()
     except ComityError as problem:
-        return call.refused("logs.html", problem)
+        return call.refused("logs.html", problem, **_verdict(call))
     return call.go("/?done=verified")
 
 
@@ -51,11 +54,11 @@ async def browse(call: AuditCall) -> web.StreamResponse:
     event = call.query("event") or None
     if event is not None and event not in kinds:
         raise UsageError(_("there is no event of that name"))
-    first = call.number(call.query("from") or "0")
+    first = _number(call.query("from") or "0")
     size = seen.log.tree.size
     if first and first >= size:
         raise NotFoundError(_("the log has no entry of that number; entries: {size}").format(size=size))
-    choices = [("", _("all")), *((kind, kind) for kind in kinds)]
+    choices = [("", _("all")), *((kind, f"{event_text(kind)} ({kind})") for kind in kinds)]
     page = entries(seen.log, first, event)
     return call.page("entries.html", seen=seen, page_of=page, first=first, event=event or "", choices=choices)
 
@@ -94,7 +97,9 @@ async def message(call: AuditCall) -> web.StreamResponse:
         wanted = UUID(typed)
     except ValueError:
         return call.refused("message.html", UsageError(_("give the message's whole id")), rows=None, typed=typed)
-    return call.page("message.html", rows=call.site.logs.trace(wanted), typed=str(wanted))
+    rows = call.site.logs.trace(wanted)
+    unseen = sorted(call.site.logs.not_here(rows))
+    return call.page("message.html", rows=rows, unseen=unseen, typed=str(wanted))
 
 
 async def message_proofs(call: AuditCall) -> web.StreamResponse:
@@ -124,7 +129,6 @@ async def compare(call: AuditCall) -> web.StreamResponse:
         **asked,
         "pairs": pairs,
         "most": SHOWN,
-        "status_text": status_text,
         "onward": urlencode(asked),
     }
     if not asked["pair"]:
@@ -155,23 +159,21 @@ async def report(call: AuditCall) -> web.StreamResponse:
     return call.file(f"report.{call.part('form')}", content, media_type)
 
 
-def status_text(status: Status) -> str:
-    """What came of matching, in words."""
-    return {
-        Status.MATCHED: _("both logs tell the same"),
-        Status.LATE: _("late"),
-        Status.REFUSED: _("refused, as both say"),
-        Status.FAILED: _("failed on its way"),
-        Status.OPEN: _("still under way"),
-        Status.WITHHELD: _("the counterpart is withheld"),
-        Status.BEYOND_MIRROR: _("newer than the other mirror"),
-        Status.UNMATCHED: _("only one log holds it"),
-        Status.CONTRADICTORY: _("the logs contradict each other"),
-    }[status]
+def _verdict(call: AuditCall) -> dict[str, Any]:
+    """How far the logs are verified, for the front page: what is partial stands on every page already."""
+    verdict, teller = call.site.logs.verdict(call.site.clock()), Teller.spoken()
+    return {"headline": headline(verdict, teller), "reasons": reasons(verdict, teller, {Limit.PARTIAL})}
+
+
+def _number(text: str) -> int:
+    """A number of an entry; raises :class:`UsageError`."""
+    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS):
+        raise UsageError(_("the number of an entry has only digits"))
+    return int(text)
 
 
 def _index(call: AuditCall, size: int) -> int:
-    index = call.number(call.part("index"))
+    index = _number(call.part("index"))
     if index >= size:
         raise NotFoundError(_("the log has no entry of that number; entries: {size}").format(size=size))
     return index

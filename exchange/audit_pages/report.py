@@ -15,6 +15,7 @@ from exchange.report.html import render_html
 from exchange.report.language import Reader
 from exchange.report.pdf import render_pdf
 from exchange.report.sources import audited
+from exchange.text.zones import shown_zone
 from keys.local.translation import language
 
 
@@ -32,4 +33,4 @@ async def report_pdf(seen: Sequence[SeenLog], period: Period) -> bytes:
 def _document(seen: Sequence[SeenLog], period: Period) -> Document:
     read = [audited(one.log, one.witnessed.missing) for one in seen]
     figures = audit_figures(read, period, stands_at(read, period), Suppression(0))
-    return audit_document(figures, Reader(language()))
+    return audit_document(figures, Reader(language(), shown_zone()))

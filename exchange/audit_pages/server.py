@@ -18,7 +18,7 @@ from aiohttp import web
 
 from exchange.audit_pages.app import build
 from exchange.audit_pages.logs import AuditedLogs
-from exchange.audit_pages.site import AuditSite
+from exchange.audit_pages.site import AuditSite, make_site
 from keys.pages.serving import page_handlers
 from protocol.address import Address
 from protocol.errors import SettingsError
@@ -30,10 +30,17 @@ MAX_CONNECTIONS = 128
 
 @asynccontextmanager
 async def audit_site(
-    auditor: Address, logs: AuditedLogs, clock: Callable[[], datetime], port: int = 0
+    auditor: Address,
+    logs: AuditedLogs,
+    clock: Callable[[], datetime],
+    port: int = 0,
+    zone: str | None = None,
 ) -> AsyncIterator[AuditSite]:
-    """Serve the view for the length of the block; raises :class:`SettingsError` for a port that is taken."""
-    site = AuditSite(auditor, logs, clock)
+    """Serve the view for the length of the block, with times in ``zone``, but for one that the environment names (TZ).
+
+    Raises :class:`SettingsError` for a port that is taken.
+    """
+    site = make_site(auditor, logs, clock, zone)
     listening = _listening(port)
     site.bound(listening.getsockname()[1])
     runner = web.AppRunner(build(site), access_log=None, handle_signals=False, shutdown_timeout=2.0)

@@ -7,21 +7,24 @@ whoever serves another port must not be able to lead a browser there under this 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from aiohttp import web
 from jinja2 import Environment
 
+from exchange.audit.words import event_text, finding_text, reason_text, status_text
 from exchange.audit_pages.logs import AuditedLogs
-from keys.pages.assets import Assets
+from exchange.text.zones import in_zone, shown_zone
+from keys.local.translation import _
 from keys.pages.browser_sessions import BrowserSessions
+from keys.pages.code_pages import CodeCall, CodePage, CodeSite
 from keys.pages.origins import Origins
 from keys.pages.rendering import environment
-from keys.pages.typed_codes import TypedCodes
 from protocol.address import Address
+from protocol.errors import AuditCodeError, ComityError
 
 TEMPLATES = Path(__file__).parent / "templates"
 IDLE_S = 3600.0
@@ -29,20 +32,34 @@ LONGEST_S = 12 * 3600.0
 _NAME_BYTES = 5
 
 
-@dataclass(slots=True)
-class AuditSite:
-    """One auditor's view. ``origin`` is empty until the listener is bound."""
+@dataclass(slots=True, kw_only=True)
+class AuditSite(CodeSite):
+    """One auditor's view; ``zone`` is that of the auditor's card. ``origin`` is empty until the listener is bound."""
 
     auditor: Address
     logs: AuditedLogs
-    clock: Callable[[], datetime]
-    codes: TypedCodes = field(default_factory=TypedCodes)
-    sessions: BrowserSessions = field(default_factory=lambda: BrowserSessions(IDLE_S, LONGEST_S))
-    assets: Assets = field(default_factory=Assets)
-    templates: Environment = field(default_factory=lambda: environment(TEMPLATES))
-    origins: Origins = field(default_factory=Origins.of)
+    zone: str | None = None
     origin: str = ""
-    cookie: str = ""
+
+    def frame(self) -> Mapping[str, Any]:
+        """See :class:`CodeSite`."""
+        zone = shown_zone()
+        name = getattr(zone, "key", "UTC")
+        return {
+            "auditor": str(self.auditor),
+            "logs": self.logs.seen,
+            "zone": name,
+            "zone_name": name.rpartition("/")[2].replace("_", " "),
+            "own_time": f"{self.clock().astimezone(zone):%H:%M}",
+        }
+
+    def done_texts(self) -> Mapping[str, str]:
+        """See :class:`CodeSite`."""
+        return {"verified": _("Verified again, from what the mirrors hold now.")}
+
+    def refused_code(self) -> ComityError:
+        """See :class:`CodeSite`."""
+        return AuditCodeError()
 
     def bound(self, port: int) -> None:
         """The listener is at this port of loopback."""
@@ -51,4 +68,24 @@ class AuditSite:
         self.cookie = f"comity-audit-{port}"
 
 
-SITE: web.AppKey[AuditSite] = web.AppKey("audit_site")
+def make_site(auditor: Address, logs: AuditedLogs, clock: Callable[[], datetime], zone: str | None = None) -> AuditSite:
+    """The view of ``logs``, not bound yet."""
+    sessions = BrowserSessions(IDLE_S, LONGEST_S)
+    return AuditSite(auditor=auditor, logs=logs, templates=_templates(), clock=clock, sessions=sessions, zone=zone)
+
+
+def _templates() -> Environment:
+    made = environment(TEMPLATES, zoned=_zoned)
+    made.globals.update(
+        {"event_text": event_text, "reason_text": reason_text, "status_text": status_text, "finding_text": finding_text}
+    )
+    return made
+
+
+def _zoned(at: datetime, zone: str | None) -> str:
+    """An instant to the second, in the reader's own zone, or in UTC: no other office is named here."""
+    return in_zone(at, shown_zone() if zone is None else UTC, seconds=True)
+
+
+AuditCall = CodeCall[AuditSite]
+AuditPage = CodePage[AuditSite]

@@ -27,11 +27,13 @@ from exchange.desk._once import sends_once
 from exchange.desk._works import Works
 from exchange.office.erasure import ErasableCase, Erased
 from exchange.office.office import DutyView
-from exchange.office.officers import Acting, DeskOfficer, Role
+from exchange.office.officers import Acting, AgencyIdentity, DeskOfficer, Role
 from exchange.office.processing_log import check_table, export_records, exported, signed_head
 from exchange.office.release import KeptDraft, KeptDrafts
 from exchange.office.rota import Handover, Shift
 from exchange.views import SentMessage
+from protocol.encoding.phrase import phrase
+from protocol.errors import UsageError
 from protocol.log.checkpoint import Checkpoint
 from protocol.processing_log import ProcessingRecord
 
@@ -114,6 +116,26 @@ class DeskOffice(OfficeCalendars):
         while the registrar knows the key.
         """
         return self._office.confirm_officer(officer)
+
+    @in_desk_thread
+    def bind_officer(self, officer: str, account: str) -> DeskOfficer:
+        """Bind an account at the agency to an officer, in place of the one before.
+
+        ``account`` is what the claim of the settings says of its holder. Raises :class:`UsageError` also where the
+        settings name no agency, :class:`NotFoundError`, :class:`ForbiddenError` for an account of another officer.
+        """
+        oidc = self._context.settings.web.oidc
+        if oidc is None:
+            raise UsageError(phrase("the settings name no identity provider of the agency ([web.oidc])"))
+        return self._office.bind_officer(officer, AgencyIdentity(oidc.issuer, oidc.claim, account))
+
+    @in_desk_thread
+    def unbind_officer(self, officer: str) -> DeskOfficer:
+        """Take the agency's account from an officer: it identifies nobody any more, and the sessions it began end.
+
+        Raises :class:`NotFoundError`, and :class:`NothingOpenError` where there is none.
+        """
+        return self._office.unbind_officer(officer)
 
     # --- Drafts that wait for another officer ---
 

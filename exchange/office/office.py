@@ -19,10 +19,12 @@ from exchange.office.draft_ids import canonical, common_draft_id, draft_id_of, w
 from exchange.office.officers import (
     READERS,
     Acting,
+    AgencyIdentity,
     DeskOfficer,
     OfficerRegister,
     Readings,
     Role,
+    check_identity,
     check_line,
     check_officer_id,
     person_of,
@@ -186,6 +188,33 @@ class Office:
         self._put_officer(confirmed, "officer.confirm")
         return confirmed
 
+    @in_one_transaction
+    def bind_officer(self, officer: str, identity: AgencyIdentity) -> DeskOfficer:
+        """Bind an account at the agency to an officer, in place of the one before.
+
+        Raises :class:`OfficerRoleError` unless an administrator acts, :class:`NotFoundError`, :class:`UsageError`, and
+        :class:`ForbiddenError` for an account that is another officer's.
+        """
+        self._acting.require(Role.ADMINISTRATOR)
+        found = self._present(officer)
+        holder = self._register.of_identity(check_identity(identity))
+        if holder is not None and holder.id != officer:
+            raise ForbiddenError(phrase("that account is bound to {officer}: unbind it there first", officer=holder.id))
+        bound = replace(found, identity=identity)
+        self._put_officer(bound, "officer.bind")
+        return bound
+
+    @in_one_transaction
+    def unbind_officer(self, officer: str) -> DeskOfficer:
+        """Take the agency's account from an officer; raises as :meth:`bind_officer`, and :class:`NothingOpenError`."""
+        self._acting.require(Role.ADMINISTRATOR)
+        found = self._present(officer)
+        if found.identity is None:
+            raise NothingOpenError(phrase("no account at the agency is bound to {officer}", officer=officer))
+        free = replace(found, identity=None)
+        self._put_officer(free, "officer.unbind")
+        return free
+
     def person_of(self, officer: str) -> str:
         """Which person an id counts as; see :mod:`exchange.office.officers`."""
         return person_of(officer, self._register.all())
@@ -215,7 +244,10 @@ class Office:
     def _put_officer(self, officer: DeskOfficer, act: str) -> None:
         with self._database.transaction():
             index = self._store.records.frontier().size
-            self._store.records.insert([self._book.record(Operation.ALTERATION, act, subject=officer.recorded)])
+            record = self._book.record(Operation.ALTERATION, act, subject=officer.recorded)
+            if officer.identity is not None:
+                record = replace(record, digest=officer.identity.digest(record.salt))
+            self._store.records.insert([record])
             self._register.put(replace(officer, record=index))
 
     # --- Drafts that wait ---
@@ -257,8 +289,7 @@ class Office:
             before = self._written(own) if own is not None else None
             kept = [self._proposed(draft, own if len(drafts) == 1 else None, offered=offered) for draft in drafts]
             if before is not None and len(drafts) == 1:
-                more = {"before": before.before, "remark": before.remark, "given_back": before.given_back}
-                kept = [replace(kept[0], **more)]
+                kept = [before.proposed_as(kept[0])]
             if before is not None and len(drafts) > 1:
                 self._drafts.put(replace(before, state=DraftState.SENT, draft={}, before=None))
             for proposal in kept:

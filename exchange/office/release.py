@@ -120,6 +120,10 @@ class KeptDraft:
         done = replace(self, state=state, decided_by=by, decided_at=at, remark=remark, message=message, draft=draft)
         return replace(done, before=draft or None, given_back=self.given_back + back)
 
+    def proposed_as(self, proposal: KeptDraft) -> KeptDraft:
+        """The proposal that this draft became, with what is known of how it was given back."""
+        return replace(proposal, before=self.before, remark=self.remark, given_back=self.given_back)
+
     @property
     def key(self) -> str:
         """Under which it is sent or proposed once; another each time that it was given back, to be proposed again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exchange.audit.verdict import Limit, LogStand, LogsVerdict, Teller, headline, reasons
 from exchange.report._wording import Wording
 from exchange.report.audit_figures import AuditFigures
 from exchange.report.document import Column, Document, Fact, Section, Table, TextKind
@@ -13,8 +14,11 @@ def audit_document(figures: AuditFigures, reader: Reader) -> Document:
     _ = reader.text
     words = Wording(reader, figures)
     findings = sum(log.findings for log in figures.logs)
+    verdict, teller = _verdict(figures), Teller(reader.text, reader.instant, reader.span)
     first = (
         Fact(_("Logs of"), ", ".join(log.node for log in figures.logs)),
+        Fact(_("Result"), headline(verdict, teller)),
+        *(Fact(_("Limit"), text) for text in reasons(verdict, teller, {Limit.PARTIAL})),
         *_partial(figures, words),
         Fact(_("Messages"), words.count(figures.messages)),
         Fact(_("Findings"), reader.number(findings)),
@@ -34,6 +38,17 @@ def audit_document(figures: AuditFigures, reader: Reader) -> Document:
 
 
 # --- Inside ---
+
+
+def _verdict(figures: AuditFigures) -> LogsVerdict:
+    """How far the logs were verified, as of the report's date; all of each was judged."""
+    stands = [
+        LogStand(
+            log.node, log.size, log.withheld + log.unread, log.findings, log.signed_at, bool(log.missing_cosignatures)
+        )
+        for log in figures.logs
+    ]
+    return LogsVerdict(tuple(stands), figures.as_of)
 
 
 def _partial(figures: AuditFigures, words: Wording) -> tuple[Fact, ...]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 from babel import Locale
 from babel.dates import format_date, format_skeleton, format_time, get_datetime_format
 from babel.numbers import format_decimal
 
+from exchange.text.zones import in_zone
 from keys.local.translation import in_language, label_context
 from protocol.codes import load_codes
 from protocol.codes.likely import names_of
@@ -19,13 +20,15 @@ _UNITS_S = (86_400, 3_600, 60, 1)  # day, hour, minute, second
 
 
 class Reader:
-    """Writes for readers of one language; raises :class:`UsageError` for one that there is no catalogue of."""
+    """Writes for readers of one language, in ``zone`` and UTC; raises :class:`UsageError` for a language that there is
+    no catalogue of."""
 
-    def __init__(self, language: str) -> None:
+    def __init__(self, language: str, zone: tzinfo = UTC) -> None:
         catalogue = in_language(language)
         if catalogue is None:
             raise UsageError(f"there are no texts in the language {language}")
         self.language = language
+        self._zone = zone
         self._catalogue = catalogue
         self._locale = Locale.parse(language.partition("@")[0], sep="_")
 
@@ -66,7 +69,13 @@ class Reader:
         return format_decimal(number, locale=self._locale)
 
     def instant(self, at: datetime) -> str:
-        """An instant in UTC, to the second, with its zone."""
+        """An instant to the second, in the reader's own zone with its offset, and in UTC beside it."""
+        utc = self._in_utc(at)
+        own = in_zone(at, self._zone, seconds=True)
+        # Isolated: digits and signs would be put in another order among words that run the other way.
+        return utc if own.endswith("Z") else f"\N{LEFT-TO-RIGHT ISOLATE}{own}\N{POP DIRECTIONAL ISOLATE} ({utc})"
+
+    def _in_utc(self, at: datetime) -> str:
         utc = at.astimezone(UTC)
         date = format_date(utc.date(), "long", locale=self._locale)
         time = format_time(utc, "medium", tzinfo=UTC, locale=self._locale)

@@ -42,3 +42,9 @@ def in_zone(at: datetime, zone: tzinfo, *, seconds: bool = False) -> str:
     offset = local.strftime("%z")
     shown = "Z" if offset in ("+0000", "") else f"{offset[:3]}:{offset[3:5]}"
     return f"{local:%Y-%m-%d %H:%M:%S}{shown}" if seconds else f"{local:%Y-%m-%d %H:%M}{shown}"
+
+
+def in_both_zones(at: datetime, *, seconds: bool = False) -> str:
+    """An instant in the reader's own zone, with UTC beside it where that is another one."""
+    own, utc = in_zone(at, shown_zone(), seconds=seconds), in_zone(at, UTC, seconds=seconds)
+    return own if own == utc else f"{own} ({utc})"

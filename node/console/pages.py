@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from node.console.calls import ConsoleCall, ConsolePage
+from node.console.site import ConsoleCall, ConsolePage
 from node.console.status import NodeStatus
 from node.files.inspection import FilesInTransit, files_in_transit
 from node.operations.inspection import Trace
@@ -16,6 +16,7 @@ from protocol.errors import ComityError, FormError, NotFoundError, UsageError
 
 # On the first page; the others are one step away.
 _FEW_PARTNERS = 12
+_FEW_AWAY = 6
 _SOURCE = "console"
 _DIGEST_CHARS = 64
 
@@ -23,7 +24,7 @@ _DIGEST_CHARS = 64
 async def now(call: ConsoleCall) -> web.StreamResponse:
     """Is it well, and if not what to do."""
     status = await call.site.watch.status()
-    return call.page("now.html", status=status, shown=status.partners[:_FEW_PARTNERS], **_of(status))
+    return call.page("now.html", status=status, shown=status.partners[:_FEW_PARTNERS], few=_FEW_AWAY, **_of(status))
 
 
 async def partners(call: ConsoleCall) -> web.StreamResponse:

@@ -8,24 +8,36 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any, Final
 
 from aiohttp import web
 from jinja2 import Environment
 
 from keys.local.files import PRIVATE_MODE, write_file
-from keys.pages.assets import Assets
 from keys.pages.browser_sessions import BrowserSessions
+from keys.pages.code_pages import CodeCall, CodePage, CodeSite
 from keys.pages.origins import Origins
 from keys.pages.rendering import environment
-from keys.pages.typed_codes import TypedCodes
 from node.console.acts import Acts
+from node.console.phrases import (
+    error_text,
+    event_text,
+    operator_advice,
+    refusal_advice,
+    size_text,
+    span,
+    what_text,
+)
 from node.console.status import NodeWatch
-from node.console.words import error_text, operator_advice, size_text, span, what_text
+from node.http.listener import TrackedHandler
+from node.i18n import _
+from node.operations.logging import log_defect
 from node.settings import split_host_port
-from protocol.errors import SettingsError
+from protocol.errors import ComityError, ConsoleCodeError, SettingsError
 
 TEMPLATES = Path(__file__).parent / "templates"
 # Short: the console of a node in operation is looked at, and left.
@@ -33,6 +45,10 @@ IDLE_S = 15 * 60.0
 LONGEST_S = 8 * 3600.0
 _NAME_CHARS = 8
 _LETTERS = "abcdefghjkmnpqrstvwxyz23456789"
+# The holder of a connection that does not make room for those of others.
+_OPERATOR: Final = "operator"
+# Not the home: this page is shown to whoever has the address.
+_COMMAND: Final = "comity-node console code HOME"
 _KEPT_NAME = re.compile(rf"[{_LETTERS}]{{{_NAME_CHARS}}}\Z")
 
 
@@ -45,30 +61,62 @@ def _templates() -> Environment:
             "error_text": error_text,
             "operator_advice": operator_advice,
             "what_text": what_text,
+            "event_text": event_text,
+            "refusal_advice": refusal_advice,
         }
     )
     return made
 
 
-@dataclass(slots=True)
-class Console:
+@dataclass(slots=True, kw_only=True)
+class Console(CodeSite):
     """One node's console. ``origins`` is empty until the listener is bound, or where it is not on loopback."""
 
     watch: NodeWatch
     acts: Acts
     secret_name: str = field(repr=False)
-    codes: TypedCodes = field(default_factory=TypedCodes)
-    sessions: BrowserSessions = field(default_factory=lambda: BrowserSessions(IDLE_S, LONGEST_S))
-    assets: Assets = field(default_factory=Assets)
-    templates: Environment = field(default_factory=_templates)
-    origins: Origins = field(default_factory=Origins.of)
-    cookie: str = ""
     address: str = ""
 
     @property
     def node(self) -> str:
         """Whose console it is."""
         return self.watch.context.node.name
+
+    def frame(self) -> Mapping[str, Any]:
+        """See :class:`CodeSite`."""
+        return {"node": self.node, "command": _COMMAND}
+
+    def done_texts(self) -> Mapping[str, str]:
+        """See :class:`CodeSite`."""
+        return {
+            "retried": _("Tried now: this page shows in a moment how it went."),
+            "tested": _("The way was tested."),
+            "refreshed": _("The directory was fetched, and verifies."),
+            "not-refreshed": _("No source gave a directory that verifies. The one in use stays."),
+            "forgotten": _("The files were let go. Their sender gets a receipt of it."),
+        }
+
+    def refused_code(self) -> ComityError:
+        """See :class:`CodeSite`; it is counted and logged."""
+        node = self.watch.context.node
+        node.history.refused("", "console", ConsoleCodeError.code)
+        node.log.warning("console-code-refused", count=self.codes.wrong)
+        return ConsoleCodeError()
+
+    def began(self) -> None:
+        """See :class:`CodeSite`; it is logged."""
+        self.watch.context.node.log.info("console-signed-in", count=len(self.sessions))
+
+    def in_use(self, request: web.Request) -> None:
+        """The connection is the operator's: strangers' connections do not end it."""
+        protocol = request.protocol
+        if isinstance(protocol, TrackedHandler):
+            protocol.connections.authenticated(protocol.connection, _OPERATOR)
+
+    def defect(self, problem: Exception) -> ComityError:
+        """See :class:`CodeSite`; the log says where."""
+        log_defect(self.watch.context.node.log, problem, route="console")
+        return ComityError("a defect of the program: its log says where")
 
     def bound(self, where: str) -> None:
         """The listener is at this ``host:port``."""
@@ -86,12 +134,20 @@ class Console:
         return self.address
 
 
-CONSOLE: web.AppKey[Console] = web.AppKey("console")
+ConsoleCall = CodeCall[Console]
+ConsolePage = CodePage[Console]
 
 
 def make_console(watch: NodeWatch) -> Console:
     """The console of a node. Raises :class:`OSError` when its name cannot be kept."""
-    return Console(watch, Acts(watch.context), _name_in(watch.home.console_name))
+    return Console(
+        watch=watch,
+        acts=Acts(watch.context),
+        secret_name=_name_in(watch.home.console_name),
+        templates=_templates(),
+        clock=watch.context.node.clock,
+        sessions=BrowserSessions(IDLE_S, LONGEST_S),
+    )
 
 
 def _name_in(path: Path) -> str:

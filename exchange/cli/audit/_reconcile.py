@@ -112,6 +112,8 @@ def _row_object(row: ReconciledRow, *, proved: bool) -> Mapping[str, object]:
 
 
 def _print(result: Reconciliation, logs: tuple[VerifiedLog, VerifiedLog]) -> None:
+    from exchange.audit.words import status_text
+
     for log in logs:
         print_log(log)
     line(labelled(_("Messages that either log mentions"), result.messages))
@@ -119,14 +121,19 @@ def _print(result: Reconciliation, logs: tuple[VerifiedLog, VerifiedLog]) -> Non
     line(labelled(_("Late means more seconds than"), f"{result.late_after_s:g}"))
     counts = [(status, count) for status, count in result.counts.items() if count]
     if counts:
-        table(_("Hand-overs"), [_("Outcome"), _("How many")], counts)
+        table(
+            _("Hand-overs"),
+            [_("Outcome"), _("Meaning"), _("How many")],
+            [(status, status_text(status), count) for status, count in counts],
+        )
     if result.rows:
         table(
             _("What did not simply match"),
-            [_("Outcome"), _("Message"), _("From"), _("To"), _("Entries"), _("What")],
+            [_("Outcome"), _("Meaning"), _("Message"), _("From"), _("To"), _("Entries"), _("What")],
             [
                 (
                     row.status,
+                    status_text(row.status),
                     row.message_id,
                     row.sender,
                     row.receiver,

@@ -38,7 +38,9 @@ from exchange.cli.audit.mirrors import (
     print_log,
     print_partial,
     print_proofs,
+    print_verdict,
     print_witnessed,
+    verdict_of,
     verified,
     verified_all,
     witnesses_of,
@@ -62,6 +64,7 @@ from protocol.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from exchange.audit.envelopes import CheckedEnvelopes
+    from exchange.audit.trace import TraceRow
     from exchange.audit.verify import VerifiedLog
     from exchange.desk.desk import Desk
     from keys.directory.view import Directory
@@ -111,12 +114,17 @@ def mirror(
         log = log.shown_at(asked_at)
         log = await demanded(desk, log, ALWAYS) if require_witnessed else log
         seen = await witnesses_of(desk, log)
+        verdict = verdict_of([log], [seen], ALWAYS)
         if as_json:
-            print_json({**log_object(log, seen), "new_entries": done.new_entries})
+            from exchange.audit.verdict import verdict_values
+
+            said = {"new_entries": done.new_entries, "verdict": verdict_values(verdict)}
+            print_json({**log_object(log, seen), **said})
         else:
             print_log(log, done.new_entries)
             print_witnessed(seen)
             print_findings(log.findings)
+            print_verdict(verdict)
         return None if log.ok else UNVERIFIED
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
@@ -149,12 +157,15 @@ def verify(
         checked = [await _checked(desk, log, envelopes or []) for log in logs]
         seen = [await witnesses_of(desk, log) for log in logs]
         ok = all(log.ok for log in logs) and not any(check.findings for check in checked)
+        verdict = verdict_of(logs, seen, period, [len(check.findings) for check in checked])
         if as_json:
+            from exchange.audit.verdict import verdict_values
+
             objects = {
                 log.node: {**log_object(log, by), "envelopes": check}
                 for log, check, by in zip(logs, checked, seen, strict=True)
             }
-            print_json({"logs": objects, "ok": ok})
+            print_json({"logs": objects, "ok": ok, "verdict": verdict_values(verdict)})
         else:
             for log, check, by in zip(logs, checked, seen, strict=True):
                 print_log(log)
@@ -162,6 +173,7 @@ def verify(
                 if envelopes:
                     line(labelled(_("Envelopes of this log that were verified"), check.logged))
                 print_findings((*log.findings, *check.findings))
+            print_verdict(verdict)
         return None if ok else UNVERIFIED
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
@@ -215,14 +227,11 @@ def trace(
         print_partial(logs)
         table(
             _("Message {message}").format(message=wanted),
-            [_("At"), _("Log of"), _("Entry"), _("Event"), _("Recipient"), _("Peer"), _("Reasons"), _("Files")],
             [
-                (
-                    *(row.at, row.node, row.index, row.event, row.recipient, row.peer, ", ".join(row.reasons) or None),
-                    row.files.words if row.files else None,
-                )
-                for row in rows
+                *(_("At"), _("Log of"), _("Entry"), _("Event"), _("Meaning"), _("Recipient"), _("Peer"), _("Reasons")),
+                _("Files"),
             ],
+            [_trace_cells(row) for row in rows],
         )
         if proofs is not None:
             print_proofs(written, proofs)
@@ -285,13 +294,17 @@ def report(
             from exchange.report import Suppression
             from exchange.report.audit_document import audit_document
             from exchange.report.audit_figures import audit_figures, stands_at
+            from exchange.report.language import Reader
             from exchange.report.sources import audited
+            from exchange.text.zones import shown_zone
 
             plan = plan_of(desk, home, ALWAYS, jobs, anew=anew)
             logs = await verified_all(desk, home, mirrors, plan, require_witnessed=require_witnessed, as_json=as_json)
             read = [audited(log, (await witnesses_of(desk, log)).missing) for log in logs]
             figures = audit_figures(read, period, stands_at(read, period), Suppression(suppress_below))
-            await deliver(wanted, figures, lambda: audit_document(figures, wanted.reader), as_json=as_json)
+            # A report to publish is in no reader's zone.
+            reader = wanted.reader if suppress_below else Reader(wanted.reader.language, shown_zone())
+            await deliver(wanted, figures, lambda: audit_document(figures, reader), as_json=as_json)
             if not as_json:
                 print_partial(logs)
             return None if all(log.ok for log in logs) else UNVERIFIED
@@ -335,6 +348,17 @@ def _sees_all(directory: Directory, node: str, auditor: Address) -> bool:
     from keys.directory.audit_rights import audit_right
 
     return audit_right(directory.node(node), directory.contact_point(auditor)).everything
+
+
+def _trace_cells(row: TraceRow) -> tuple[object, ...]:
+    from exchange.audit.words import event_text, reason_text
+    from exchange.text.zones import in_both_zones
+
+    reasons = "; ".join(f"{reason_text(code)} [{code}]" for code in row.reasons)
+    return (
+        *(in_both_zones(row.at, seconds=True), row.node, row.index, row.event, event_text(row.event)),
+        *(row.recipient, row.peer, reasons or None, row.files.words if row.files else None),
+    )
 
 
 def _not_traced(message_id: UUID, logs: Sequence[VerifiedLog]) -> str:

@@ -20,6 +20,7 @@ from protocol.errors import UsageError
 if TYPE_CHECKING:
     from exchange.audit import Finding, Keeper
     from exchange.audit.period import Period
+    from exchange.audit.verdict import LogsVerdict
     from exchange.audit.verify import VerifiedLog, VerifyPlan
     from exchange.audit.witnessing import Witnessed
     from exchange.desk.desk import Desk
@@ -152,6 +153,27 @@ def print_log(log: VerifiedLog, new_entries: int | None = None) -> None:
     print_partial([log])
 
 
+def verdict_of(
+    logs: Sequence[VerifiedLog], seen: Sequence[Witnessed], period: Period, more_findings: Sequence[int] = ()
+) -> LogsVerdict:
+    """How far these logs are verified; ``more_findings`` are those of the envelopes of each."""
+    from exchange.audit.verdict import LogStand, LogsVerdict
+
+    more = more_findings or [0] * len(logs)
+    stands = [LogStand.of(log, by, more_findings=count) for log, by, count in zip(logs, seen, more, strict=True)]
+    return LogsVerdict(tuple(stands), datetime.now(UTC), period)
+
+
+def print_verdict(verdict: LogsVerdict) -> None:
+    """How far logs are verified, for a person: in a sentence, and why no more can be said."""
+    from exchange.audit.verdict import Limit, Teller, headline, reasons
+
+    teller = Teller.spoken()
+    line(headline(verdict, teller))
+    for text in reasons(verdict, teller, {Limit.PARTIAL}):  # the line PARTIAL says it with its numbers
+        line(f"  {text}")
+
+
 def partial_object(logs: Sequence[VerifiedLog]) -> dict[str, dict[str, int]]:
     """For a program: of which nodes' logs not everything is known here, and how many entries are not."""
     return {log.node: {"withheld": log.withheld, "unread": log.unread} for log in logs if log.partial}
@@ -193,11 +215,16 @@ def print_witnessed(seen: Witnessed) -> None:
 
 def print_findings(findings: Sequence[Finding]) -> None:
     """Findings for a person, one line each."""
+    from exchange.audit.words import finding_text
+
     if not findings:
         line(_("No findings."))
         return
     table(
         _("Findings"),
-        [_("Log"), _("Entry"), _("Code"), _("What")],
-        [(finding.origin, finding.index, finding.code, finding.text) for finding in findings],
+        [_("Log"), _("Entry"), _("Code"), _("Meaning"), _("What")],
+        [
+            (finding.origin, finding.index, finding.code, finding_text(finding.code), finding.text)
+            for finding in findings
+        ],
     )

@@ -23,6 +23,7 @@ from exchange.cli.audit.mirrors import (
 from exchange.cli.output import line, print_json_line
 from exchange.i18n import _
 from keys.local.terminal import INTERRUPTED
+from protocol.errors import ComityError
 
 if TYPE_CHECKING:
     from exchange.audit_pages.logs import SeenLog
@@ -58,7 +59,10 @@ def serve(
 
         logs = AuditedLogs(await verify(anew=anew), verify)
         quiet_libraries()
-        async with audit_site(desk.address, logs, lambda: datetime.now(UTC), port) as site:
+        zone = None
+        with suppress(ComityError):
+            zone = desk.directory.contact_point(desk.address).time_zone
+        async with audit_site(desk.address, logs, lambda: datetime.now(UTC), port, zone) as site:
             interrupted = await _until_ended(site, as_json=as_json)
         return INTERRUPTED if interrupted else None
 

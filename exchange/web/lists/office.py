@@ -6,7 +6,14 @@ from typing import Any
 
 from aiohttp import web
 
-from exchange.acts.office import add_officer, change_roles, confirm_officer, withdraw_officer
+from exchange.acts.office import (
+    add_officer,
+    bind_officer,
+    change_roles,
+    confirm_officer,
+    unbind_officer,
+    withdraw_officer,
+)
 from exchange.desk.desk import Desk
 from exchange.office.erasure import Erased
 from exchange.office.officers import Role
@@ -33,6 +40,7 @@ async def _officers(call: PageCall, desk: Desk, problem: ComityError | None = No
         "left": [one for one in officers if one.withdrawn_at is not None],
         "all_roles": [role.value for role in Role],
         "chosen": call.texts("role"),
+        "oidc": desk.settings.web.oidc,
     }
     if problem is not None:
         return refuse(call, _OFFICERS, desk, problem, **values)
@@ -82,6 +90,26 @@ async def confirm(call: PageCall) -> web.StreamResponse:
     except ComityError as problem:
         return await _officers(call, desk, problem)
     return call.go("/officers?done=officer-confirmed")
+
+
+async def bind(call: PageCall) -> web.StreamResponse:
+    """Bind an account at the agency to an officer."""
+    desk = await call.desk()
+    try:
+        await bind_officer(desk, call.text("officer"), call.text("account"))
+    except ComityError as problem:
+        return await _officers(call, desk, problem)
+    return call.go("/officers?done=officer-bound")
+
+
+async def unbind(call: PageCall) -> web.StreamResponse:
+    """Take the agency's account from an officer."""
+    desk = await call.desk()
+    try:
+        await unbind_officer(desk, call.text("officer"))
+    except ComityError as problem:
+        return await _officers(call, desk, problem)
+    return call.go("/officers?done=officer-unbound")
 
 
 # --- Erasing ---
@@ -152,6 +180,8 @@ PAGES = (
     Page("POST", "/officers/roles", give_roles),
     Page("POST", "/officers/leave", let_leave),
     Page("POST", "/officers/confirm", confirm),
+    Page("POST", "/officers/bind", bind),
+    Page("POST", "/officers/unbind", unbind),
     Page("GET", "/erasure", show_erasure),
     Page("POST", "/erasure/due", erase_what_is_due),
     Page("POST", "/erasure/case", erase_one),

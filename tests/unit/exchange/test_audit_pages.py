@@ -8,9 +8,12 @@ import re
 import zipfile
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import aiohttp
 import pytest
@@ -70,7 +73,7 @@ class View:
 
 @pytest.fixture
 async def view(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[View]:
-    monkeypatch.setattr("exchange.audit_pages.signin._WRONG_S", 0)
+    monkeypatch.setattr("keys.pages.code_pages.WRONG_S", 0)
     world = World(tmp_path / "world", monkeypatch)
     async with world.open(JP) as tokyo, world.open(FR) as paris:
         sent = await tokyo.messages.send(request())
@@ -129,10 +132,58 @@ async def test_every_page_says_what_its_logs_hold_and_nothing_of_it_is_kept_by_t
         assert status == 200, text[:300]
         assert headers["Cache-Control"] == "no-store"
         assert "script-src 'self'" in headers["Content-Security-Policy"]
-    assert "Verified, no findings." in await view.page("/")
+    await front_page_says(view, "Verified as far as the mirrors go (entries known here, of all: ")
+    assert "Too few partners cosigned the log of jp" in await view.page("/")
     shown = await view.page("/logs/jp?event=SubmissionAcceptance")
     assert shown.count("/message?id=") == 1
     assert "Both logs tell the same." in await view.page("/reconcile?pair=jp:fr")
+
+
+async def front_page_says(view: View, text: str) -> None:
+    heading = re.search(r"<h1>(.*?)</h1>", await view.page("/"), re.DOTALL)
+    assert heading is not None
+    assert text in heading[1]
+
+
+async def test_the_heading_says_no_findings_only_of_what_was_verified(
+    view: View, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await view.sign_in()
+    met = [replace(one.witnessed, quorum=replace(one.witnessed.quorum, required=False)) for one in view.site.logs.seen]
+    view.site.logs.seen = tuple(replace(one, witnessed=by) for one, by in zip(view.site.logs.seen, met, strict=True))
+    await front_page_says(view, "Verified, no findings.")
+    both = view.site.logs.seen
+    view.site.logs.seen = both[:1]
+    await front_page_says(view, "Verified as far as the mirrors go")
+    assert "whether the other side&#39;s log tells the same is not known" in await view.page("/")
+    view.site.logs.seen = both
+    now = view.site.clock()
+    monkeypatch.setattr(view.site, "clock", lambda: now + timedelta(hours=3))
+    await front_page_says(view, "Verified as far as the mirrors go")
+    assert "ago): what came after is not here." in await view.page("/")
+    monkeypatch.setattr(view.site, "clock", lambda: now)
+    note = view.folder / "jp" / "checkpoint"
+    note.write_bytes(note.read_bytes()[:-8])
+    await front_page_says(view, "Verified as far as the mirrors go")
+    assert "changed since it was verified" in await view.page("/")
+    assert await view.send("/", "/verify") >= 400
+    await front_page_says(view, "Not verified as the mirrors are now.")
+
+
+async def test_times_are_the_auditors_own_with_utc_beside_and_each_code_has_its_words(view: View) -> None:
+    await view.sign_in()
+    view.site.zone = "Asia/Tokyo"
+    entry = next(row for row in view.site.logs.trace(UUID(view.message)) if row.event == "SubmissionAcceptance")
+    own, utc = entry.at.astimezone(ZoneInfo("Asia/Tokyo")), entry.at.astimezone(UTC)
+    for path in (f"/message?id={view.message}", f"/logs/{entry.node}", f"/logs/{entry.node}/{entry.index}"):
+        text = await view.page(path)
+        assert f"{own:%Y-%m-%d %H:%M:%S}+09:00" in text
+        assert f"{utc:%Y-%m-%d %H:%M:%S}Z" in text
+        assert "The sender&#39;s node accepted the message" in text
+        assert "SubmissionAcceptance" in text
+    report = await view.page("/report.html")
+    assert "+09:00" in report
+    assert "UTC" in report
 
 
 async def test_a_message_is_followed_through_both_logs_and_its_proofs_hold_by_themselves(view: View) -> None:
