@@ -114,10 +114,12 @@ def pseudo(text: str) -> str:
 
 async def forgotten(page: Page, known: Collection[str]) -> list[str]:
     """English sentences that the page shows in the language that nobody speaks: ``known`` are what somebody wrote."""
-    texts: list[str] = await page.evaluate(_TEXTS)
+    texts = [_TRANSLATED.sub("", one) for one in await page.evaluate(_TEXTS)]
     return [one for one in texts if _ENGLISH.search(one) and not any(one in other for other in known)]
 
 
+# What stands in a translated text is of it, or is a value.
+_TRANSLATED = re.compile(r"⟦.*⟧", re.DOTALL)
 _ENGLISH = re.compile(r"\b[A-Za-z][a-z]{2,} [a-z]{2,}\b")
 # What is written in a code, an address or a name is no text.
 _TEXTS = """

@@ -13,13 +13,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
 
 from tests.conftest import require, require_program
 from tests.interop.node_program import SCRIPTS
 
-# Whatever takes long is done too: `make web-long`.
+# Whatever takes long is done too: `make web-long`. This alone reads the variable.
 LONG = os.environ.get("COMITY_WEB") == "long"
+only_long = pytest.mark.skipif(not LONG, reason="takes long: `make web-long` does it")
 AXE = SCRIPTS / "node_modules" / "axe-core" / "axe.min.js"
 _QUIET = (
     "--disable-gpu",

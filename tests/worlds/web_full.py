@@ -304,7 +304,7 @@ async def shown_pages(full: Full, visitor: Visitor, *, every: bool = True) -> di
                 seen[kind] = seen.get(kind, 0) + 1
                 if seen[kind] <= _SEVERAL or page.path in _ALL:
                     found[shown.path] = shown
-    for path in _ALSO:
+    for path in _ALSO if every else ():
         found[path] = await visitor.get(path)
     while "<svg" not in found["/statistics"].text:  # they are counted meanwhile
         found["/statistics"] = await visitor.get("/statistics")
