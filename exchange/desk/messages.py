@@ -20,6 +20,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from exchange.cases.delivery import how_far
 from exchange.cases.duplicates import require_no_duplicate
 from exchange.cases.listing import emergencies_first, inbox_row, pressing_rows, quarantine_row
 from exchange.cases.parents import grouped
@@ -489,7 +490,7 @@ class DeskMessages:
         now = self._clock()
         unsent = unsent_state(self._store, head.thread)
         tracked = tracking(row, receipt_rows(self._works, head), case, now, ways, national, unsent)
-        tracked = of_several(tracked, cases, now, unsent)
+        tracked = replace(of_several(tracked, cases, now, unsent), how_far=how_far(row.status, tracked.recipients))
         # The state follows from contents alone: where none is left, nobody can say any more what it was.
         return tracked if messages else replace(tracked, state="erased")
 

@@ -551,14 +551,18 @@ class Office:
             self._rota.remove_shift(found[0].id)
         return found[0]
 
-    def hand_over(self, taker: str, note: str) -> Handover:
-        """Hand the acting officer's cases to another, who is to take over; raises :class:`NotFoundError`."""
+    def hand_over(self, taker: str, note: str, threads: Iterable[bytes]) -> Handover:
+        """Hand the acting officer's cases to another, who is to take over; raises :class:`NotFoundError`.
+
+        They are among ``threads`` (by their blinded ids).
+        """
         self._acting.require(*READERS)
         giver = self._officer_id()
         if self._present(taker).id == giver:
             raise UsageError(phrase("hand over to another officer than yourself"))
-        cases = dict.fromkeys(head.thread for head in self._store.messages.all_heads())
-        mine = tuple(case for case in cases if self._assigned_to(case) == giver)
+        messages = self._store.messages
+        cases = sorted(case for case in map(messages.opening_of_row, threads) if case is not None)
+        mine = tuple(case for _, case in cases if self._assigned_to(case) == giver)
         handover = Handover(uuid4(), giver, taker, self._now(), check_text(note), mine)
         with self._database.transaction():
             self._rota.put_handover(handover)

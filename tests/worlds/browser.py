@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
@@ -56,10 +56,16 @@ async def browser() -> AsyncIterator[Browser]:
 
 @asynccontextmanager
 async def window(
-    of: Browser, language: str = "en", *, script: bool = True, width: int = 1440, dark: bool = False
+    of: Browser,
+    language: str = "en",
+    *,
+    script: bool = True,
+    width: int = 1440,
+    dark: bool = False,
+    expected: Sequence[str] = (),
 ) -> AsyncIterator[BrowserContext]:
     """A window with cookies of its own, of somebody who reads ``language``; fails where a page's script fails, or its
-    policy is violated.
+    policy is violated. ``expected``: a failure that has such words is what the test makes.
     """
     context = await of.new_context(
         locale=language,
@@ -71,7 +77,8 @@ async def window(
     failures: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
-        if message.type == "error" and not message.text.startswith(_NO_FAILURE):
+        known = (_NO_FAILURE, *expected)
+        if message.type == "error" and not any(one in message.text for one in known):
             failures.append(message.text)
 
     context.on("console", note)

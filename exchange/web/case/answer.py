@@ -19,7 +19,7 @@ from exchange.cases.threads import targets_of_case
 from exchange.desk.desk import Desk
 from exchange.messaging.once import under_key
 from exchange.office.draft_ids import DRAFT_ID
-from exchange.text.labels import state_label, target_state_label
+from exchange.text.labels import state_label, target_state_label, with_rule
 from exchange.web.calls import PageCall
 from exchange.web.case._targets import identifiers_of
 from exchange.web.case.do import ActPlace, done_code, place_on_case, told_of, way_of
@@ -250,7 +250,7 @@ def _beside_cells(problem: ComityError, targets: list[str], typed: Typed) -> lis
         parts = name.split(".")
         place = int(parts[1]) if len(parts) > 2 and parts[0] == "targets" and parts[1].isdigit() else -1
         cell = _CELL_OF.get(".".join(parts[2:]), parts[2] if len(parts) > 2 else "")
-        told = f"{_(text)} ({_(rule)})" if rule else _(text)
+        told = with_rule(text, rule)
         if 0 <= place < len(targets) and cell in _CELLS:
             typed.errors.setdefault(f"{targets[place]}.{cell}", told)
         else:

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from exchange.desk.desk import Desk
 from exchange.messaging.once import under_key
-from exchange.text.labels import code_label
+from exchange.text.labels import code_label, with_rule
 from exchange.views import Direction, InboxRow, SendStatus, SentMessage
 from exchange.web.calls import PageCall
 from exchange.web.case.show import thread_of
@@ -149,7 +149,7 @@ def told_of(problem: ComityError, names: Sequence[str]) -> tuple[dict[str, str],
     beside: dict[str, str] = {}
     rest: list[str] = []
     for name, rule, text in problem.problems if isinstance(problem, InvalidMessageError) else ():
-        told = f"{_(text)} ({_(rule)})" if rule else _(text)
+        told = with_rule(text, rule)
         if name in names:
             beside.setdefault(name, told)
         else:
