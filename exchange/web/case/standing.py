@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from exchange.acts.cases import CaseParts
-from exchange.cases.threads import state_shown
+from exchange.cases.threads import state_shown, targets_of_case
 from exchange.text.due import instant_text, span_text
 from exchange.text.labels import (
     code_label,
@@ -81,9 +81,7 @@ def target_lines(parts: CaseParts, own: str, now: datetime, about: Mapping[str, 
     for nation, case in parts.cases.items():
         due = due_lines(case, parts.due, own, now)
         where = nation_label(nation or _asked(case))
-        lines += [
-            _target_line(case, target, where, now, about, due, parts.unsent) for target in getattr(case, "targets", ())
-        ]
+        lines += [_target_line(case, target, where, now, about, due, parts.unsent) for target in targets_of_case(case)]
     return lines
 
 
