@@ -272,13 +272,46 @@ class ServiceSettings(_Table):
     run_folder: Annotated[str, Field(pattern="^/", max_length=90)] | None = None
 
 
+class OidcSettings(_Table):
+    """The agency's identity provider (OpenID Connect Core 1.0), which says who an officer is and opens no key.
+
+    ``client_secret_file`` holds the client's secret and is this user's alone; without it the client is a public one.
+    ``ca`` is a PEM file with the authority of the provider's certificate, where the system's do not vouch for it.
+    ``claim`` is what names a person for good; other claims than ``sub`` may need ``scopes`` besides ``openid``.
+    ``in_place_of_codes``: the agency's word counts where a code of an app would. ``required``: without it nobody signs
+    in by a passphrase or a passkey.
+    """
+
+    issuer: Annotated[
+        str,
+        Field(
+            pattern=r"^(https://[^\s?#@]+|http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?(/[^\s?#@]*)?)$",
+            max_length=300,
+        ),
+    ]
+    client_id: Annotated[str, Field(pattern=r"^[\x21-\x7e]+$", max_length=200)]
+    client_secret_file: Annotated[str, Field(pattern="^/", max_length=1000)] | None = None
+    ca: Annotated[str, Field(pattern="^/", max_length=1000)] | None = None
+    claim: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9._:/-]{0,99}$")] = "sub"
+    scopes: Annotated[tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9._:/-]{1,100}$")], ...], Field(max_length=8)] = ()
+    in_place_of_codes: bool = False
+    required: bool = False
+
+    @model_validator(mode="after")
+    def _asks_once(self) -> Self:
+        if "offline_access" in self.scopes:
+            raise ValueError("the agency is asked once for each signing in: offline_access is no scope of a desk")
+        return self
+
+
 class WebSettings(_Table):
     """The desk's pages for browsers: whether they are served, and where.
 
     On this machine alone (``listen`` is loopback) there is no TLS, and the name is the desk's own. For an agency's
     network ``name``, ``certificate`` and ``key`` (PEM files, the key this user's alone) are wanted. Without a ``port``
     it is 443 there, and here the first free one from 8470 on. ``require_factor``: a passphrase alone signs nobody in.
-    ``upload_up_to_mb``: no longer file is taken out of a browser; without it any that the disk has room for.
+    ``upload_up_to_mb``: no longer file is taken out of a browser; without it any that the disk has room for. ``oidc``
+    is the agency's identity provider: it leads browsers back to one address, so that the port is fixed.
     """
 
     enabled: bool = True
@@ -289,6 +322,13 @@ class WebSettings(_Table):
     key: Annotated[str, Field(pattern="^/")] | None = None
     require_factor: bool = False
     upload_up_to_mb: Annotated[int, Field(ge=1, le=10_000_000_000)] | None = None
+    oidc: OidcSettings | None = None
+
+    @model_validator(mode="after")
+    def _is_found_again(self) -> WebSettings:
+        if self.oidc is not None and self.port is None and self.certificate is None:
+            raise ValueError("with oidc the pages need a port: the agency leads browsers back to it")
+        return self
 
     @model_validator(mode="after")
     def _by_tls_off_loopback(self) -> WebSettings:
@@ -410,11 +450,16 @@ class DeskSettings(_Table):
 
 
 def _to_toml(values: dict[str, Any]) -> str:
+    return "\n".join(_lines(values)) + "\n"
+
+
+def _lines(values: dict[str, Any], within: str = "") -> list[str]:
+    """The lines of a table, and of the tables in it, whose names begin with ``within``."""
     lines = [f"{name} = {_value(value)}" for name, value in values.items() if not isinstance(value, dict)]
     for name, table in values.items():
         if isinstance(table, dict):
-            lines += ["", f"[{name}]", *(f"{key} = {_value(value)}" for key, value in table.items())]
-    return "\n".join(lines) + "\n"
+            lines += ["", f"[{within}{name}]", *_lines(table, f"{within}{name}.")]
+    return lines
 
 
 def _value(value: str | int | tuple[str, ...]) -> str:

@@ -12,7 +12,7 @@ justification, the time, the person and the recipients. An entry is canonical CB
     7 purpose      text, a code of the list record_purpose (absent where nothing was consulted or disclosed)
     8 reason       text, the justification in words (may be absent)
     9 message      16 bytes, the id of the message
-   10 digest       32 bytes, of the message's envelope
+   10 digest       32 bytes, of the message's envelope; of an officer's account at the agency, under the salt
    11 thread       16 bytes, the case
    12 recipients   list of text, to whom it was disclosed
    13 ground       text, a code of the list erasure_ground

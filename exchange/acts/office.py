@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     from exchange.report.office_figures import OfficeFigures
 
 
+class AgencyAccount(TypedDict):
+    """An account at the agency's identity provider: the claim of its tokens that names a person, and what it says."""
+
+    issuer: str
+    claim: str
+    value: str
+
+
 class OfficerShown(TypedDict):
     """An officer as registered."""
 
@@ -39,6 +47,7 @@ class OfficerShown(TypedDict):
     registrar: str | None
     has_own_key: bool
     confirmed_by: str | None
+    identity: AgencyAccount | None
 
 
 class OfficersShown(TypedDict):
@@ -122,10 +131,16 @@ def officers_object(officers: Iterable[DeskOfficer]) -> OfficersShown:
                 "registrar": officer.registrar,
                 "has_own_key": officer.has_own_key,
                 "confirmed_by": officer.confirmed_by,
+                "identity": _account(officer),
             }
             for officer in officers
         ]
     }
+
+
+def _account(officer: DeskOfficer) -> AgencyAccount | None:
+    bound = officer.identity
+    return {"issuer": bound.issuer, "claim": bound.claim, "value": bound.value} if bound is not None else None
 
 
 async def list_officers(desk: Desk) -> OfficersShown:
@@ -167,6 +182,16 @@ async def withdraw_officer(desk: Desk, officer: str) -> OfficersShown:
 async def confirm_officer(desk: Desk, officer: str) -> OfficersShown:
     """Confirm that an officer holds the own key; raises as :meth:`DeskOffice.confirm_officer`."""
     return officers_object([await desk.office.confirm_officer(officer)])
+
+
+async def bind_officer(desk: Desk, officer: str, account: str) -> OfficersShown:
+    """Bind an account at the agency to an officer; raises as :meth:`DeskOffice.bind_officer`."""
+    return officers_object([await desk.office.bind_officer(officer, account)])
+
+
+async def unbind_officer(desk: Desk, officer: str) -> OfficersShown:
+    """Take the agency's account from an officer; raises as :meth:`DeskOffice.unbind_officer`."""
+    return officers_object([await desk.office.unbind_officer(officer)])
 
 
 async def make_own_key(

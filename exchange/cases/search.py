@@ -113,9 +113,13 @@ class Search:
                 break
         return SearchResult(tuple(emergencies_first(found[:limit])), left, len(found) > limit)
 
-    def with_subject(self, key: str) -> Iterator[StoredMessage]:
-        """The messages that are about this subject, the newest first, of those that are indexed and not closed."""
-        return (message for _, message, _ in self._candidates({_MARK + key}, _AT_ONCE) if self._is_open(message))
+    def with_subject(self, key: str, at_once: int | None = None) -> Iterator[StoredMessage]:
+        """The messages that are about this subject, the newest first, of those that are indexed and not closed.
+
+        ``at_once``: so many are opened at once, where not all are wanted.
+        """
+        found = self._candidates({_MARK + key}, min(at_once or _AT_ONCE, _AT_ONCE))
+        return (message for _, message, _ in found if self._is_open(message))
 
     def _is_open(self, message: StoredMessage) -> bool:
         return not self._is_closed(message) and not self._is_withheld(message)

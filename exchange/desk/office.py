@@ -27,11 +27,13 @@ from exchange.desk._once import sends_once
 from exchange.desk._works import Works
 from exchange.office.erasure import ErasableCase, Erased
 from exchange.office.office import DutyView
-from exchange.office.officers import Acting, DeskOfficer, Role
+from exchange.office.officers import Acting, AgencyIdentity, DeskOfficer, Role
 from exchange.office.processing_log import check_table, export_records, exported, signed_head
 from exchange.office.release import KeptDraft, KeptDrafts
 from exchange.office.rota import Handover, Shift
 from exchange.views import SentMessage
+from protocol.encoding.phrase import phrase
+from protocol.errors import UsageError
 from protocol.log.checkpoint import Checkpoint
 from protocol.processing_log import ProcessingRecord
 
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 IndexedRecord = tuple[int, ProcessingRecord]
 _READ_AT_ONCE = 500
+# So many cases are looked at before others use the desk.
+_LOOKED_AT_ONCE = 4
 # Of so many records a page finds its own in the time that a person waits.
 _LOOKED_AT = 5_000
 
@@ -114,6 +118,26 @@ class DeskOffice(OfficeCalendars):
         while the registrar knows the key.
         """
         return self._office.confirm_officer(officer)
+
+    @in_desk_thread
+    def bind_officer(self, officer: str, account: str) -> DeskOfficer:
+        """Bind an account at the agency to an officer, in place of the one before.
+
+        ``account`` is what the claim of the settings says of its holder. Raises :class:`UsageError` also where the
+        settings name no agency, :class:`NotFoundError`, :class:`ForbiddenError` for an account of another officer.
+        """
+        oidc = self._context.settings.web.oidc
+        if oidc is None:
+            raise UsageError(phrase("the settings name no identity provider of the agency ([web.oidc])"))
+        return self._office.bind_officer(officer, AgencyIdentity(oidc.issuer, oidc.claim, account))
+
+    @in_desk_thread
+    def unbind_officer(self, officer: str) -> DeskOfficer:
+        """Take the agency's account from an officer: it identifies nobody any more, and the sessions it began end.
+
+        Raises :class:`NotFoundError`, and :class:`NothingOpenError` where there is none.
+        """
+        return self._office.unbind_officer(officer)
 
     # --- Drafts that wait for another officer ---
 
@@ -197,7 +221,9 @@ class DeskOffice(OfficeCalendars):
     @in_desk_thread
     def hand_over(self, taker: str, note: str) -> Handover:
         """Hand the acting officer's cases to another, who is to take over; raises :class:`NotFoundError`."""
-        return self._office.hand_over(taker, note)
+        giver = self._works.acting.officer
+        threads = self._works.listing.may_be_owned(giver.id) if giver is not None else ()
+        return self._office.hand_over(taker, note, threads)
 
     @in_desk_thread
     def take_over(self) -> list[Handover]:
@@ -274,10 +300,16 @@ class DeskOffice(OfficeCalendars):
 
     # --- Erasing ---
 
-    @in_desk_thread
-    def erasable_cases(self) -> list[ErasableCase]:
-        """The cases that are over, with nothing to come due, whose retention by the settings has ended."""
-        return self._works.erasure.due()
+    async def erasable_cases(self, progress: Callable[[int, int], None] | None = None) -> list[ErasableCase]:
+        """The cases that are over, with nothing to come due, whose retention by the settings has ended.
+
+        In steps between which others use the desk; ``progress(done, total)`` counts cases.
+        """
+        look = await self._in_thread(self._works.erasure.due)
+        async for _ in self._works.steps(lambda: look.step(_LOOKED_AT_ONCE)):
+            if progress is not None and look.done:
+                progress(look.done, look.total)
+        return look.found
 
     @in_desk_thread
     def erase_case(self, thread: UUID, ground: str) -> Erased:

@@ -19,10 +19,12 @@ from exchange.office.draft_ids import canonical, common_draft_id, draft_id_of, w
 from exchange.office.officers import (
     READERS,
     Acting,
+    AgencyIdentity,
     DeskOfficer,
     OfficerRegister,
     Readings,
     Role,
+    check_identity,
     check_line,
     check_officer_id,
     person_of,
@@ -186,6 +188,33 @@ class Office:
         self._put_officer(confirmed, "officer.confirm")
         return confirmed
 
+    @in_one_transaction
+    def bind_officer(self, officer: str, identity: AgencyIdentity) -> DeskOfficer:
+        """Bind an account at the agency to an officer, in place of the one before.
+
+        Raises :class:`OfficerRoleError` unless an administrator acts, :class:`NotFoundError`, :class:`UsageError`, and
+        :class:`ForbiddenError` for an account that is another officer's.
+        """
+        self._acting.require(Role.ADMINISTRATOR)
+        found = self._present(officer)
+        holder = self._register.of_identity(check_identity(identity))
+        if holder is not None and holder.id != officer:
+            raise ForbiddenError(phrase("that account is bound to {officer}: unbind it there first", officer=holder.id))
+        bound = replace(found, identity=identity)
+        self._put_officer(bound, "officer.bind")
+        return bound
+
+    @in_one_transaction
+    def unbind_officer(self, officer: str) -> DeskOfficer:
+        """Take the agency's account from an officer; raises as :meth:`bind_officer`, and :class:`NothingOpenError`."""
+        self._acting.require(Role.ADMINISTRATOR)
+        found = self._present(officer)
+        if found.identity is None:
+            raise NothingOpenError(phrase("no account at the agency is bound to {officer}", officer=officer))
+        free = replace(found, identity=None)
+        self._put_officer(free, "officer.unbind")
+        return free
+
     def person_of(self, officer: str) -> str:
         """Which person an id counts as; see :mod:`exchange.office.officers`."""
         return person_of(officer, self._register.all())
@@ -215,7 +244,10 @@ class Office:
     def _put_officer(self, officer: DeskOfficer, act: str) -> None:
         with self._database.transaction():
             index = self._store.records.frontier().size
-            self._store.records.insert([self._book.record(Operation.ALTERATION, act, subject=officer.recorded)])
+            record = self._book.record(Operation.ALTERATION, act, subject=officer.recorded)
+            if officer.identity is not None:
+                record = replace(record, digest=officer.identity.digest(record.salt))
+            self._store.records.insert([record])
             self._register.put(replace(officer, record=index))
 
     # --- Drafts that wait ---
@@ -513,14 +545,18 @@ class Office:
             self._rota.remove_shift(found[0].id)
         return found[0]
 
-    def hand_over(self, taker: str, note: str) -> Handover:
-        """Hand the acting officer's cases to another, who is to take over; raises :class:`NotFoundError`."""
+    def hand_over(self, taker: str, note: str, threads: Iterable[bytes]) -> Handover:
+        """Hand the acting officer's cases to another, who is to take over; raises :class:`NotFoundError`.
+
+        They are among ``threads`` (by their blinded ids).
+        """
         self._acting.require(*READERS)
         giver = self._officer_id()
         if self._present(taker).id == giver:
             raise UsageError(phrase("hand over to another officer than yourself"))
-        cases = dict.fromkeys(head.thread for head in self._store.messages.all_heads())
-        mine = tuple(case for case in cases if self._assigned_to(case) == giver)
+        messages = self._store.messages
+        cases = sorted(case for case in map(messages.opening_of_row, threads) if case is not None)
+        mine = tuple(case for _, case in cases if self._assigned_to(case) == giver)
         handover = Handover(uuid4(), giver, taker, self._now(), check_text(note), mine)
         with self._database.transaction():
             self._rota.put_handover(handover)

@@ -12,11 +12,12 @@ who does not count as the registrar. For the second person of a desk there is no
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
@@ -43,6 +44,11 @@ from protocol.processing_log import ProcessingRecord, RecordedOfficer
 
 _MAX_ID = 32
 _MAX_NAME = 200
+# As sealed, the members from the registrar to the record: officers of older desks end with them.
+_PERSON = 4
+# OpenID Connect Core 1.0, section 2: a subject has at most 255 characters.
+_MAX_IDENTITY = 255
+_IDENTITY = b"comity/v1/agency-identity\0"
 
 
 class Role(StrEnum):
@@ -58,12 +64,28 @@ READERS = (Role.READER, Role.DRAFTER, Role.RELEASER)
 
 
 @dataclass(frozen=True, slots=True)
+class AgencyIdentity:
+    """An account at the agency's identity provider: its ``issuer``, the ``claim`` that names a person, and its value.
+
+    It says who somebody is, and opens no key.
+    """
+
+    issuer: str
+    claim: str
+    value: str
+
+    def digest(self, salt: bytes) -> bytes:
+        """As the record with that salt names it (SHA-256), so that the register is held to it."""
+        return sha256(_IDENTITY + cbor.encode([salt, self.issuer, self.claim, self.value])).digest()
+
+
+@dataclass(frozen=True, slots=True)
 class DeskOfficer:
     """One officer. ``id`` names the officer in commands; ``public_key`` is the Ed25519 key (32 bytes).
 
     ``registrar`` is the id of who registered this one (None: the first officer of the desk), ``has_own_key`` whether
     the holder made the present key, ``confirmed_by`` who confirmed that. ``record`` is the index in the processing log
-    of the last change.
+    of the last change. ``identity`` is the officer's account at the agency, where one is bound.
     """
 
     id: str
@@ -78,6 +100,7 @@ class DeskOfficer:
     has_own_key: bool = False
     confirmed_by: str | None = None
     record: int = 0
+    identity: AgencyIdentity | None = None
 
     @property
     def recorded(self) -> RecordedOfficer:
@@ -100,6 +123,7 @@ class DeskOfficer:
                 self.has_own_key,
                 self.confirmed_by,
                 self.record,
+                [self.identity.issuer, self.identity.claim, self.identity.value] if self.identity else None,
             ]
         )
 
@@ -108,7 +132,9 @@ class DeskOfficer:
         """What :meth:`to_bytes` made."""
         id_, name, title, roles, key, at, by, withdrawn, *person = cbor.decode(value)
         left = from_ms(withdrawn) if withdrawn else None
-        return cls(id_, name, title, frozenset(map(Role, roles)), key, from_ms(at), by, left, *person)
+        known, bound = person[:_PERSON], person[_PERSON:]
+        read = cls(id_, name, title, frozenset(map(Role, roles)), key, from_ms(at), by, left, *known)
+        return replace(read, identity=AgencyIdentity(*bound[0])) if bound and bound[0] is not None else read
 
 
 def person_of(officer: str, register: Iterable[DeskOfficer]) -> str:
@@ -125,7 +151,9 @@ def check_recorded(officer: DeskOfficer, records: ProcessingLogTable) -> None:
     So a key or a role that was put into the register past the program is found, and one that was put by the program and
     taken back has left its records.
     """
-    if ProcessingRecord.from_bytes(records.entry(officer.record)).subject != officer.recorded:
+    recorded = ProcessingRecord.from_bytes(records.entry(officer.record))
+    bound = officer.identity.digest(recorded.salt) if officer.identity is not None else None
+    if recorded.subject != officer.recorded or recorded.digest != bound:
         raise DatabaseDamagedError(
             phrase("the register of officers does not say what was recorded of {id}", id=officer.id)
         )
@@ -183,9 +211,11 @@ class OfficerRegister:
 
     def all(self) -> list[DeskOfficer]:
         """All officers by id."""
-        rows = self._database.all("SELECT id, sealed FROM officer")
-        found = (DeskOfficer.from_bytes(self._cipher.open(b"officer.sealed", row, sealed)) for row, sealed in rows)
-        return sorted(found, key=lambda officer: officer.id)
+        return sorted(self._each(), key=lambda officer: officer.id)
+
+    def is_staffed(self) -> bool:
+        """Whether an officer is there who did not leave."""
+        return any(officer.withdrawn_at is None for officer in self._each())
 
     def get(self, officer: str) -> DeskOfficer:
         """The officer of that id; raises :class:`NotFoundError`."""
@@ -195,6 +225,10 @@ class OfficerRegister:
             raise NotFoundError(phrase("this desk has no officer {officer}", officer=repr(officer)))
         return DeskOfficer.from_bytes(self._cipher.open(b"officer.sealed", row, rows[0][0]))
 
+    def of_identity(self, identity: AgencyIdentity) -> DeskOfficer | None:
+        """The officer, still here, to whom an account of the agency is bound; None where it is nobody's."""
+        return next((one for one in self.all() if one.withdrawn_at is None and one.identity == identity), None)
+
     def put(self, officer: DeskOfficer) -> None:
         """Keep an officer, inside a transaction."""
         row = self._row(officer.id)
@@ -202,6 +236,10 @@ class OfficerRegister:
             "INSERT INTO officer (id, sealed) VALUES (?, ?) ON CONFLICT DO UPDATE SET sealed = excluded.sealed",
             (row, self._cipher.seal(b"officer.sealed", row, officer.to_bytes())),
         )
+
+    def _each(self) -> Iterator[DeskOfficer]:
+        for row, sealed in self._database.all("SELECT id, sealed FROM officer"):
+            yield DeskOfficer.from_bytes(self._cipher.open(b"officer.sealed", row, sealed))
 
     def _row(self, officer: str) -> bytes:
         return self._cipher.blind(b"officer", officer.encode())
@@ -219,7 +257,7 @@ def who_acts(
     if login.purpose is not None:
         check_purpose(login.purpose)
     reason = check_line(login.reason, "a reason") if login.reason is not None else None
-    has_officers = any(officer.withdrawn_at is None for officer in register.all())
+    has_officers = register.is_staffed()
     acting = Acting(default_name, None, None, has_officers, login.purpose, reason, login.recipient)
     if login.officer is None:
         return acting
@@ -318,6 +356,16 @@ def check_line(text: str, what: str) -> str:
             phrase("{what} is one line, not empty and of no more characters than {most}", what=what, most=_MAX_NAME)
         )
     return text
+
+
+def check_identity(identity: AgencyIdentity) -> AgencyIdentity:
+    """Return an account of the agency; raises :class:`UsageError` for a value that no claim has."""
+    value = identity.value
+    if not 0 < len(value) <= _MAX_IDENTITY or not value.isprintable() or value != value.strip():
+        raise UsageError(
+            phrase("an account at the agency is one line of no more characters than {most}", most=_MAX_IDENTITY)
+        )
+    return identity
 
 
 def check_purpose(purpose: str) -> str:

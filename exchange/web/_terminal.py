@@ -1,4 +1,4 @@
-"""What commands ask the pages of a running desk: a one-time code, and which browsers are signed in."""
+"""What commands ask the pages of a desk that runs: a one-time code, who is signed in, how the agency is asked."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from exchange.web.calls import WebDesk
 from exchange.web.signin.sessions import WebSession
+from protocol.encoding.instants import to_text
 from protocol.encoding.phrase import phrase
 from protocol.errors import UsageError
 
@@ -32,7 +33,22 @@ def acts_of(desk: WebDesk) -> dict[str, Asked]:
             desk.sessions.end(one)
         return shown
 
-    return {"web-code": code, "web-sessions": sessions}
+    def agency(_asked: Mapping[str, Any]) -> dict[str, Any]:
+        sign_in = desk.door.agency
+        if sign_in is None:
+            raise UsageError(phrase("the settings name no identity provider of the agency ([web.oidc])"))
+        settings, last = sign_in.settings, sign_in.refused
+        return {
+            "issuer": settings.issuer,
+            "client_id": settings.client_id,
+            "redirect_uri": sign_in.redirect_uri,
+            "claim": settings.claim,
+            "required": settings.required,
+            "in_place_of_codes": settings.in_place_of_codes,
+            "last_refusal": {"at": to_text(last.at), "code": last.code, "why": last.why} if last is not None else None,
+        }
+
+    return {"web-code": code, "web-sessions": sessions, "web-agency": agency}
 
 
 def _shown(desk: WebDesk, session: WebSession) -> dict[str, Any]:

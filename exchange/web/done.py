@@ -48,6 +48,8 @@ _TEXTS = {
     "officer-added": "The officer is registered. The officer makes a key of their own next.",
     "officer-roles": "The roles are changed.",
     "officer-left": "The officer has left: the key counts no more.",
+    "officer-bound": "Bound: from now on the agency can say who the officer is.",
+    "officer-unbound": "Unbound. The sessions that the agency's word began end.",
     "officer-confirmed": "Confirmed: the short name is that person's own.",
 }
 

@@ -114,6 +114,8 @@ def _told(values: dict[str, Any]) -> list[str]:
     for one in values["needs_you"]:
         lines += ["", f"* {one['title']} ({one['code']})", f"  {one['text']}", f"  {one['do']}"]
         lines += [f"  {one['command']}"] if one["command"] else []
+    for one in values["away"]:
+        lines += ["", f"- {one['title']}", f"  {one['text']}", f"  {one['do']}"]
     log, partners = values["log"], values["partners"]
     well = sum(one["well"] for one in partners)
     if values["unread"] is not None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from node.console.attention import Kind, attentions, taking_nothing
+from node.console.attention import Kind, attentions, backups_wanted, partners_away
 from node.console.status import NodeWatch
 from node.operations.metrics import CONTENT_TYPE
 from node.recovery.backup_record import BackupRecord
@@ -33,7 +33,9 @@ def route_figures(app: web.Application, watch: NodeWatch) -> None:
 async def _health(watch: NodeWatch) -> web.Response:
     """200 ``ok``, 200 ``attention`` (works, but the operator should look), or 503 ``failing`` (takes nothing)."""
     context = watch.context
-    found = attentions(context, await watch.stats(), await watch.backups())
+    stats, now = await watch.stats(), context.node.clock()
+    found = attentions(context, stats, await watch.backups())
+    away = partners_away(context, stats) if stats is not None else []
     failing = any(one.failing for one in found)
     status = "failing" if failing else "attention" if found else "ok"
     try:
@@ -45,6 +47,7 @@ async def _health(watch: NodeWatch) -> web.Response:
             "status": status,
             "node": context.node.name,
             "problems": [one.code for one in found],
+            "away": [one.node for one in away if not one.needs(now)],
             "log_size": await context.node.store.reads.log_size(),
             "directory_version": version,
         },
@@ -67,14 +70,21 @@ def _set_gauges(watch: NodeWatch, stats: StoreStats | None, backups: BackupRecor
     found = attentions(context, stats, backups)
     metrics.not_renewed.set(any(one.kind is Kind.NOT_RENEWED for one in found))
     metrics.not_admitted.set(any(one.kind in {Kind.NOT_ADMITTED, Kind.NO_DIRECTORY} for one in found))
+    metrics.too_few_witnesses.set(any(one.kind is Kind.TOO_FEW_WITNESSES for one in found))
     metrics.behind_witness.clear()
     for partner in context.gateway.ahead:
         metrics.behind_witness.labels(partner).set(1)
-    metrics.failing_seconds.clear()
     now = context.node.clock()
-    for partner in taking_nothing(context, stats, now) if stats is not None else ():
-        since = context.node.history.past(partner).failing_since or now
-        metrics.failing_seconds.labels(partner).set((now - since).total_seconds())
+    for gauge in (metrics.failing_seconds, metrics.needs_operator, metrics.emergencies, metrics.backup_needed):
+        gauge.clear()
+    for one in partners_away(context, stats) if stats is not None else ():
+        if one.waits:
+            metrics.failing_seconds.labels(one.node).set((now - one.since).total_seconds())
+            metrics.needs_operator.labels(one.node, one.because(now)).set(one.needs(now))
+    for partner, count in (stats.emergencies if stats is not None else {}).items():
+        metrics.emergencies.labels(partner).set(count)
+    for kind in backups_wanted(backups, now):
+        metrics.backup_needed.labels(str(kind)).set(1)
     for what, act in (("made", backups.made), ("checked", backups.checked), ("drilled", backups.drilled)):
         metrics.backup_at.labels(what).set(0 if act is None else act.at.timestamp())
     metrics.first_start.set(context.node.history.first_start.timestamp())

@@ -5,10 +5,12 @@ Every kind stands in :class:`Kind`; deploy/prometheus/comity-node.rules.yml has 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from node.console.away import Away, Waits, away_of, waits_of
 from node.http.context import HttpContext
 from node.operations.expiry_watch import URGENT_DAYS
 from node.recovery.backup_record import BackupRecord
@@ -16,11 +18,13 @@ from node.store.reads import StoreStats
 from protocol.address import node_of
 from protocol.errors import ComityError, NotAdmittedError
 
-# So long a partner may take nothing of what waits for it.
-TAKES_NOTHING = timedelta(minutes=15)
-# Back up at least once a day: after two something is wrong. A new node has a week.
+# Back up at least once a day: after two something is wrong. A copy is a backup when somebody has looked: each month
+# whether one is whole, each quarter whether it can be restored.
 BACKUP_WITHIN = timedelta(days=2)
-FIRST_BACKUP_WITHIN = timedelta(days=7)
+CHECKED_WITHIN = timedelta(days=31)
+DRILLED_WITHIN = timedelta(days=92)
+# So long the newest entries may be without enough cosignatures.
+WITNESSED_WITHIN = timedelta(minutes=15)
 
 
 class Kind(StrEnum):
@@ -35,6 +39,7 @@ class Kind(StrEnum):
     NOT_RENEWED = "checkpoint-not-renewed"
     BEHIND_WITNESS = "log-behind-witness"
     LIED = "proved-to-lie"
+    TOO_FEW_WITNESSES = "too-few-witnesses"
     DIRECTORY_EXPIRED = "directory-expired"
     EXPIRES = "expires"
     SOURCE = "directory-source"
@@ -43,6 +48,8 @@ class Kind(StrEnum):
     TAKES_NOTHING = "partner-takes-nothing"
     NEARLY_FULL = "disk-nearly-full"
     NO_BACKUP = "backup-missing"
+    NOT_CHECKED = "backup-not-checked"
+    NOT_DRILLED = "backup-not-drilled"
 
 
 FAILING = frozenset({Kind.HALTED, Kind.DISK, Kind.STOPPING, Kind.NO_DIRECTORY})
@@ -50,12 +57,16 @@ FAILING = frozenset({Kind.HALTED, Kind.DISK, Kind.STOPPING, Kind.NO_DIRECTORY})
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """One thing. ``subject`` is whom or what it concerns, ``cause`` how; ``problem`` is the error behind it, if any."""
+    """One thing. ``subject`` is whom or what it concerns, ``cause`` how; ``problem`` is the error behind it, if any.
+
+    ``at`` is when it ends, or since when it is so.
+    """
 
     kind: Kind
     subject: str = ""
     cause: str = ""
     problem: ComityError | None = None
+    at: datetime | None = None
 
     @property
     def failing(self) -> bool:
@@ -79,24 +90,30 @@ class Attention:
 def attentions(context: HttpContext, stats: StoreStats | None, backups: BackupRecord) -> list[Attention]:
     """All that there is now: what fails first, then the rest in the order of :class:`Kind`."""
     now = context.node.clock()
-    found = [*_failing(context), *_of_logs(context), *_of_directory(context)]
+    found = [*_failing(context), *_of_logs(context), *_of_directory(context), *_of_witnesses(context, now)]
     if stats is not None:
-        found += [Attention(Kind.TAKES_NOTHING, partner) for partner in taking_nothing(context, stats, now)]
+        away = [one for one in partners_away(context, stats) if one.needs(now)]
+        found += [Attention(Kind.TAKES_NOTHING, one.node, one.because(now)) for one in away]
     found += [Attention(Kind.NEARLY_FULL, room.folder.name) for room in context.node.disk.disks if room.is_nearly_full]
-    if _lacks_backup(context, backups, now):
-        found.append(Attention(Kind.NO_BACKUP))
+    found += [Attention(kind) for kind in backups_wanted(backups, now)]
     order = list(Kind)
     return sorted(found, key=lambda one: (not one.failing, order.index(one.kind)))
 
 
-def taking_nothing(context: HttpContext, stats: StoreStats, now: datetime) -> list[str]:
-    """The partners that take nothing of what waits for them, although it is tried."""
-    pasts = {partner: context.node.history.past(partner) for partner, count in stats.outbound.items() if count}
-    return sorted(
-        partner
-        for partner, past in pasts.items()
-        if past.failing_since is not None and now - past.failing_since > TAKES_NOTHING
-    )
+def partners_away(context: HttpContext, stats: StoreStats) -> list[Away]:
+    """The partners that take nothing, whatever waits for them, those that need the operator first."""
+    now, waits = context.node.clock(), waits_of(stats)
+    past = context.node.history.past
+    names = {*waits, *_partners(context)} - {context.node.name}
+    found = [away_of(name, past(name), waits.get(name, Waits())) for name in names]
+    return sorted((one for one in found if one is not None), key=lambda one: (not one.needs(now), one.since, one.node))
+
+
+def _partners(context: HttpContext) -> Collection[str]:
+    try:
+        return context.node.directory.current.nodes()
+    except ComityError:
+        return ()
 
 
 def _failing(context: HttpContext) -> list[Attention]:
@@ -127,6 +144,13 @@ def _of_logs(context: HttpContext) -> list[Attention]:
     return found + [Attention(Kind.LIED, partner) for partner in lied]
 
 
+def _of_witnesses(context: HttpContext, now: datetime) -> list[Attention]:
+    since = context.gateway.lacking_since
+    if since is None or now - since <= WITNESSED_WITHIN:
+        return []
+    return [Attention(Kind.TOO_FEW_WITNESSES, cause=", ".join(context.gateway.lacking()), at=since)]
+
+
 def _of_directory(context: HttpContext) -> list[Attention]:
     service = context.node.directory
     try:
@@ -136,14 +160,17 @@ def _of_directory(context: HttpContext) -> list[Attention]:
         return [Attention(Kind.NO_DIRECTORY, problem=missing)]
     found = [Attention(Kind.DIRECTORY_EXPIRED)] if directory.is_stale(context.node.clock()) else []
     urgent = [expiry for expiry, level in expiring if level <= URGENT_DAYS]
-    found += [Attention(Kind.EXPIRES, one.subject, f"{one.what}:{one.subject}") for one in urgent]
+    found += [Attention(Kind.EXPIRES, one.subject, f"{one.what}:{one.subject}", at=one.at) for one in urgent]
     found += [Attention(Kind.SOURCE, name, str(how)) for name, how in service.disagreeing.items()]
     if context.node.name not in directory.nodes():
         found.append(Attention(Kind.NOT_ADMITTED, problem=NotAdmittedError()))
     return found + [Attention(Kind.LEFT_OUT, node) for node in directory.problems]
 
 
-def _lacks_backup(context: HttpContext, backups: BackupRecord, now: datetime) -> bool:
-    if backups.made is None:
-        return now - context.node.history.first_start > FIRST_BACKUP_WITHIN
-    return now - backups.made.at > BACKUP_WITHIN
+def backups_wanted(backups: BackupRecord, now: datetime) -> list[Kind]:
+    """What is to be done about backups; one that was never made is neither checked nor tried out."""
+    if backups.made is None or now - backups.made.at > BACKUP_WITHIN:
+        return [Kind.NO_BACKUP]
+    if backups.checked is None or now - backups.checked.at > CHECKED_WITHIN:
+        return [Kind.NOT_CHECKED]
+    return [Kind.NOT_DRILLED] if backups.drilled is None or now - backups.drilled.at > DRILLED_WITHIN else []

@@ -7,9 +7,9 @@ from aiohttp import web
 from keys.local.translation import speaking
 from keys.pages.languages import offered
 from node.console.acts import WayTest
+from node.console.phrases import operator_advice
 from node.console.site import Console
 from node.console.status import status_values
-from node.console.words import operator_advice
 from protocol.encoding.instants import to_text
 
 CODE = "/console/code"

@@ -16,6 +16,7 @@ from protocol.errors import ComityError, FormError, NotFoundError, UsageError
 
 # On the first page; the others are one step away.
 _FEW_PARTNERS = 12
+_FEW_AWAY = 6
 _SOURCE = "console"
 _DIGEST_CHARS = 64
 
@@ -23,7 +24,7 @@ _DIGEST_CHARS = 64
 async def now(call: ConsoleCall) -> web.StreamResponse:
     """Is it well, and if not what to do."""
     status = await call.site.watch.status()
-    return call.page("now.html", status=status, shown=status.partners[:_FEW_PARTNERS], **_of(status))
+    return call.page("now.html", status=status, shown=status.partners[:_FEW_PARTNERS], few=_FEW_AWAY, **_of(status))
 
 
 async def partners(call: ConsoleCall) -> web.StreamResponse:

@@ -10,7 +10,7 @@ from datetime import datetime
 from keys.directory.cards import NodeCard
 from keys.directory.view import Directory
 from keys.directory.witnesses import witness_policy
-from node.console.attention import TAKES_NOTHING
+from node.console.away import Away, Waits, away_of
 from node.files.inspection import FilesInTransit
 from node.http.context import HttpContext
 from node.operations.history import PartnerPast
@@ -30,7 +30,7 @@ class PartnerLog:
 @dataclass(frozen=True, slots=True)
 class PartnerRow:
     """One partner. ``waiting_since`` is when the oldest that waits was taken here, ``expires_at`` when the first of it
-    ends; ``witnesses`` says whether its cosignature counts for this node's log."""
+    ends, ``deadline`` when the first is late; ``witnesses`` says whether its cosignature counts for this node's log."""
 
     node: str
     name: str
@@ -40,6 +40,8 @@ class PartnerRow:
     envelopes: int = 0
     receipts: int = 0
     file_sets: int = 0
+    emergencies: int = 0
+    deadline: datetime | None = None
     waiting_since: datetime | None = None
     expires_at: datetime | None = None
     next_at: datetime | None = None
@@ -72,9 +74,13 @@ class PartnerRow:
 
     def is_well(self, now: datetime) -> bool:
         """Whether the operator need not look at it."""
-        failing = self.past.failing_since
-        slow = bool(self.waits) and failing is not None and now - failing > TAKES_NOTHING
-        return not slow and not self.distrusted and self.reachable is not False
+        away = self.away()
+        return (away is None or not away.needs(now)) and not self.distrusted and self.reachable is not False
+
+    def away(self) -> Away | None:
+        """It as a partner that takes nothing; None for one that does, or of which nothing was asked."""
+        rows = self.envelopes + self.receipts
+        return away_of(self.node, self.past, Waits(rows, self.file_sets, self.emergencies, self.deadline))
 
 
 async def partner_rows(
@@ -125,6 +131,8 @@ def _row(
         envelopes=state.envelopes if state is not None else 0,
         receipts=state.receipts if state is not None else 0,
         file_sets=known.file_sets,
+        emergencies=state.emergencies if state is not None else 0,
+        deadline=state.deadline if state is not None else None,
         waiting_since=state.oldest_at if state is not None else None,
         expires_at=state.expires_at if state is not None else None,
         next_at=state.next_at if state is not None else None,

@@ -23,8 +23,16 @@ from keys.pages.code_pages import CodeCall, CodePage, CodeSite
 from keys.pages.origins import Origins
 from keys.pages.rendering import environment
 from node.console.acts import Acts
+from node.console.phrases import (
+    error_text,
+    event_text,
+    operator_advice,
+    refusal_advice,
+    size_text,
+    span,
+    what_text,
+)
 from node.console.status import NodeWatch
-from node.console.words import error_text, operator_advice, size_text, span, what_text
 from node.http.listener import TrackedHandler
 from node.i18n import _
 from node.operations.logging import log_defect
@@ -53,6 +61,8 @@ def _templates() -> Environment:
             "error_text": error_text,
             "operator_advice": operator_advice,
             "what_text": what_text,
+            "event_text": event_text,
+            "refusal_advice": refusal_advice,
         }
     )
     return made

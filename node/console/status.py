@@ -15,9 +15,9 @@ from typing import Any
 
 from keys.directory.metadata.expiry import Expiry, expiries
 from keys.directory.witnesses import witness_policy
-from node.console.attention import attentions
+from node.console.attention import attentions, partners_away
 from node.console.partner_rows import PartnerRow, partner_rows
-from node.console.words import Told, headline, told
+from node.console.words import Told, headline, told, told_away
 from node.files.inspection import FilesInTransit, files_in_transit
 from node.http.context import HttpContext
 from node.operations.disk import DiskRoom
@@ -88,11 +88,15 @@ class MachineStatus:
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
-    """All of it. ``unread`` says why the database could not be read: then ``partners`` and ``files`` are not known."""
+    """All of it. ``told`` needs the operator; ``away`` are partners that take nothing, and do not yet.
+
+    ``unread`` says why the database could not be read: then ``partners`` and ``files`` are not known.
+    """
 
     node: str
     now: datetime
     told: tuple[Told, ...]
+    away: tuple[Told, ...]
     partners: tuple[PartnerRow, ...]
     files: tuple[FilesInTransit, ...]
     log: LogStatus
@@ -106,7 +110,7 @@ class NodeStatus:
     @property
     def headline(self) -> str:
         """How things are, in a line."""
-        return headline(self.told)
+        return headline(self.told, len(self.away))
 
     @property
     def state(self) -> str:
@@ -168,10 +172,12 @@ class NodeWatch:
             unread = problem
         now = node.clock()
         found = attentions(context, stats, backups)
+        away = partners_away(context, stats) if stats is not None else []
         return NodeStatus(
             node=node.name,
             now=now,
-            told=tuple(told(one, rows, str(self.home.path), now, node.name) for one in found),
+            told=tuple(told(one, rows, str(self.home.path), now, node.name, backups) for one in found),
+            away=tuple(told_away(one, rows, now) for one in away if not one.needs(now)),
             partners=rows,
             files=tuple(files),
             log=await self._log(stats),
@@ -274,6 +280,10 @@ def status_values(status: NodeStatus) -> dict[str, Any]:
             }
             for one in status.told
         ],
+        "away": [
+            {"partner": one.subject, "code": one.code, "title": one.title, "text": one.text, "do": one.do}
+            for one in status.away
+        ],
         "unread": None if status.unread is None else {"code": status.unread.code, "detail": status.unread.detail},
         "partners": [_partner_values(row, status.now) for row in status.partners],
         "log": {
@@ -293,6 +303,8 @@ def status_values(status: NodeStatus) -> dict[str, Any]:
             for room in status.machine.rooms
         ],
         "backup_at": None if status.backups.made is None else status.backups.made.at,
+        "backup_checked_at": None if status.backups.checked is None else status.backups.checked.at,
+        "backup_drilled_at": None if status.backups.drilled is None else status.backups.drilled.at,
     }
 
 
@@ -305,7 +317,9 @@ def _partner_values(row: PartnerRow, now: datetime) -> dict[str, Any]:
         "messages": row.envelopes,
         "receipts": row.receipts,
         "files": row.file_sets,
+        "emergencies": row.emergencies,
         "waiting_since": row.waiting_since,
+        "deadline": row.deadline,
         "taken_at": row.past.taken_at,
         "error": row.past.code or None,
         "log_size": None if row.log is None else row.log.size,

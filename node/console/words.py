@@ -10,12 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from node.console.attention import TAKES_NOTHING, Attention, Kind
+from node.console.attention import BACKUP_WITHIN, CHECKED_WITHIN, DRILLED_WITHIN, Attention, Kind
+from node.console.away import DEADLINE, EMERGENCY, TAKES_NOTHING, Away
 from node.console.partner_rows import PartnerRow
+from node.console.phrases import advice_text, error_text, operator_advice, span, time_text, what_text
 from node.i18n import _
-from protocol.errors import ComityError, registry
+from node.recovery.backup_record import BackupRecord
+from protocol.errors import ComityError
 
-_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+# Roles of the directory that the registry signs anew every day.
+_DAILY = frozenset({"timestamp", "snapshot"})
+_NONE_KNOWN = BackupRecord()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +41,15 @@ class Told:
     page: str = ""
 
 
-def headline(told: Sequence[Told]) -> str:
-    """The first line of the page: how things are."""
+def headline(told: Sequence[Told], away: int = 0) -> str:
+    """The first line of the page: how things are; ``away`` partners take nothing now, and need nobody yet."""
+    said = _headline(told)
+    if not away:
+        return said
+    return " ".join((said, _("Partners that take nothing now: {count}.").format(count=away)))
+
+
+def _headline(told: Sequence[Told]) -> str:
     failing = sum(one.failing for one in told)
     if failing:
         return _("Not serving. Things that stop this node: {count}.").format(count=failing)
@@ -48,66 +60,45 @@ def headline(told: Sequence[Told]) -> str:
     return _("Serving. Things that need you: {count}.").format(count=len(told))
 
 
-def span(seconds: float) -> str:
-    """A time that passed or is left, in its two largest units."""
-    whole = max(0, int(seconds))
-    if whole < _MINUTE:
-        return _("{seconds} s").format(seconds=whole)
-    if whole < _HOUR:
-        return _("{minutes} min").format(minutes=whole // _MINUTE)
-    if whole < 2 * _DAY:
-        return _("{hours} h {minutes} min").format(hours=whole // _HOUR, minutes=whole % _HOUR // _MINUTE)
-    return _("{days} d").format(days=whole // _DAY)
+def told_away(one: Away, rows: Sequence[PartnerRow], now: datetime) -> Told:
+    """A partner that takes nothing now, and does not need the operator yet."""
+    row = next((row for row in rows if row.node == one.node), None) or PartnerRow(one.node, one.node)
+    text = (
+        _("Not reachable now: {partner}, since {time} ({span})")
+        if one.silent
+        else _("Takes nothing now: {partner}, since {time} ({span})")
+    )
+    title = text.format(partner=row.title, time=time_text(one.since, now), span=span((now - one.since).total_seconds()))
+    needs_at = one.needs_at(now)
+    if needs_at is None:
+        said, do = _("Nothing waits for it."), _("Nothing: it is asked again by itself.")
+    else:
+        said = " ".join(_waits_said(row, one, now))
+        do = _("Nothing yet: it is tried again by itself. It needs you in {span}, if it stays so.").format(
+            span=span((needs_at - now).total_seconds())
+        )
+    acts = ("retry", "test-way") if one.waits else ("test-way",)
+    return Told(f"partner-away:{one.node}", False, one.node, title, said, do, acts, page=f"/partners/{one.node}")
 
 
-def size_text(size_bytes: int) -> str:
-    """So many bytes, with the unit that suits."""
-    amount, unit = float(size_bytes), "B"
-    for larger in ("KB", "MB", "GB", "TB"):
-        if amount < 1000:
-            break
-        amount, unit = amount / 1000, larger
-    return f"{amount:.0f} {unit}" if amount >= 10 or unit == "B" else f"{amount:.1f} {unit}"
-
-
-def error_text(code: str, detail: str = "") -> str:
-    """An error in words: what happened, if that is known, else what its code means."""
-    if detail:
-        return _(detail)
-    kind = registry().get(code)
-    return _(kind().detail) if kind is not None else code
-
-
-def advice_text(code: str) -> str:
-    """What to do about an error of this code; empty for one that is not known here."""
-    kind = registry().get(code)
-    return _(kind.advice) if kind is not None else ""
-
-
-def operator_advice(code: str) -> str:
-    """What the operator of this node does about an error that a partner, or the way to it, gave."""
-    texts = {
-        "unavailable": _("Test the way. If nothing answers, telephone its operator: does the node run?"),
-        "certificate-unknown": _("Fetch the directory. If it stays so, telephone its operator."),
-        "network-not-allowed": _("If its address is right, name the network in the setting allow_networks."),
-        "unauthenticated": _("Its operator looks at its directory and its clock: it does not know this node's key."),
-        "clock-skew": _("Compare both clocks, and set the wrong one (NTP)."),
-        "log-fork": _("Its log contradicted itself. The guide says how to settle it, in section 9."),
-        "rate-limited": _("It asks this node to send less. It goes on by itself."),
-        "storage-full": _("Its disk is full. Telephone its operator."),
-        "file-quota": _("It has no room for these files now. They go on by themselves."),
-        "not-on-route": _("A node on the way has an older directory: telephone its operator."),
-    }
-    return texts.get(code) or _("Test the way. If it stays so, telephone its operator.")
-
-
-def told(one: Attention, rows: Sequence[PartnerRow], home: str, now: datetime, own: str = "") -> Told:
+def told(
+    one: Attention,
+    rows: Sequence[PartnerRow],
+    home: str,
+    now: datetime,
+    own: str = "",
+    backups: BackupRecord = _NONE_KNOWN,
+) -> Told:
     """An attention in words. ``home`` is the home folder of the node ``own``, for the commands."""
     partner = next((row for row in rows if row.node == one.subject), None)
     name = partner.title if partner is not None else one.subject
     if one.kind is Kind.LIED and one.subject == own:
         return _own_log_lied(one, home)
-    return _of_partner(one, partner, name, now, home) or _of_directory(one, name, home) or _of_this_node(one, home)
+    return (
+        _of_partner(one, partner, name, now, home)
+        or _of_directory(one, name, home, now)
+        or _of_this_node(one, home, backups)
+    )
 
 
 def _of_partner(one: Attention, row: PartnerRow | None, name: str, now: datetime, home: str) -> Told | None:
@@ -156,6 +147,21 @@ def _of_partner(one: Attention, row: PartnerRow | None, name: str, now: datetime
                 _("Stop the node at once, and restore the newest copy of both."),
                 page="/log",
             )
+        case Kind.TOO_FEW_WITNESSES:
+            since = now if one.at is None else one.at
+            return Told(
+                one.code,
+                False,
+                "",
+                _("Too few partners have cosigned this log for {span}").format(
+                    span=span((now - since).total_seconds())
+                ),
+                _("Receipts hold. Too few vouch that all see the same history. Who does not: {names}.").format(
+                    names=one.cause or "-"
+                ),
+                _("Test the way to them. If it is open, telephone their operators."),
+                page="/log",
+            )
         case _:
             return None
 
@@ -177,37 +183,60 @@ def _own_log_lied(one: Attention, home: str) -> Told:
 
 
 def _takes_nothing(one: Attention, row: PartnerRow, now: datetime) -> Told:
-    since = row.past.failing_since or now - TAKES_NOTHING
+    away = row.away()
+    since = away.since if away is not None else now - TAKES_NOTHING
+    said = _waits_said(row, away, now)
+    if row.past.code:
+        said.append(_("Last error: {error}").format(error=error_text(row.past.code, row.past.detail)))
+    if not said:
+        said.append(_("Each try for 15 minutes failed."))
+    pressing = {
+        EMERGENCY: _("An emergency waits for {partner}, which has taken nothing for {span}"),
+        DEADLINE: _("A deadline is at risk: {partner} has taken nothing for {span}"),
+    }
+    title = pressing.get(one.cause, _("{partner} has not taken anything for {span}"))
+    do = operator_advice(row.past.code)
+    if one.cause in pressing:
+        do = _("Telephone its operator now, at the number on its card. Then test the way, and try again.")
+    return Told(
+        one.code,
+        False,
+        row.node,
+        title.format(partner=row.title, span=span((now - since).total_seconds())),
+        " ".join(said),
+        do,
+        ("retry", "test-way"),
+        page=f"/partners/{row.node}",
+    )
+
+
+def _waits_said(row: PartnerRow, away: Away | None, now: datetime) -> list[str]:
+    """What waits for a partner, a sentence each."""
+    emergencies = 0 if away is None else away.waits.emergencies
     said = [
         text.format(count=count)
         for text, count in (
+            (_("Emergencies that wait: {count}."), emergencies),
             (_("Messages that wait: {count}."), row.envelopes),
             (_("Receipts that wait: {count}."), row.receipts),
             (_("Messages whose files wait: {count}."), row.file_sets),
         )
         if count
     ]
+    if row.waiting_since is not None and row.waits:
+        oldest = span((now - row.waiting_since).total_seconds())
+        said.append(_("The oldest has waited for {span}.").format(span=oldest))
+    deadline = None if away is None else away.waits.deadline
+    if deadline is not None and deadline <= now:
+        said.append(_("A deadline passed {span} ago.").format(span=span((now - deadline).total_seconds())))
+    elif deadline is not None and deadline != row.expires_at:
+        said.append(_("The first deadline is in {span}.").format(span=span((deadline - now).total_seconds())))
     if row.expires_at is not None:
         said.append(_("The first expires in {span}.").format(span=span((row.expires_at - now).total_seconds())))
-    if row.past.code:
-        said.append(_("Last error: {error}").format(error=error_text(row.past.code, row.past.detail)))
-    if not said:
-        said.append(_("Each try for 15 minutes failed."))
-    return Told(
-        one.code,
-        False,
-        row.node,
-        _("{partner} has not taken anything for {span}").format(
-            partner=row.title, span=span((now - since).total_seconds())
-        ),
-        " ".join(said),
-        operator_advice(row.past.code),
-        ("retry", "test-way"),
-        page=f"/partners/{row.node}",
-    )
+    return said
 
 
-def _of_directory(one: Attention, name: str, home: str) -> Told | None:
+def _of_directory(one: Attention, name: str, home: str, now: datetime) -> Told | None:
     match one.kind:
         case Kind.DIRECTORY_EXPIRED:
             return Told(
@@ -221,7 +250,7 @@ def _of_directory(one: Attention, name: str, home: str) -> Told | None:
                 page="/directory",
             )
         case Kind.EXPIRES:
-            return _expires(one, home)
+            return _expires(one, home, now)
         case Kind.SOURCE:
             return _source(one, name)
         case Kind.NOT_ADMITTED:
@@ -250,31 +279,30 @@ def _of_directory(one: Attention, name: str, home: str) -> Told | None:
             return None
 
 
-def what_text(what: str, subject: str) -> str:
-    """A thing that can end, in words; ``what`` is as :class:`keys.directory.metadata.expiry.Expiry` names it."""
-    texts = {
-        "signing-key": _("The signing key of {subject}"),
-        "sealing-key": _("The key of {subject} that opens messages"),
-        "tls-certificate": _("The TLS certificate of {subject}"),
-    }
-    return texts.get(what, _("The role {role} of the directory")).format(subject=subject, role=what)
-
-
-def _expires(one: Attention, home: str) -> Told:
+def _expires(one: Attention, home: str, now: datetime) -> Told:
     what = one.cause.partition(":")[0]
     thing = what_text(what, one.subject)
     own = what in {"signing-key", "sealing-key", "tls-certificate"}
     at_desk = "@" in one.subject
-    if not own:
+    if what in _DAILY:
+        do = _("Fetch the directory. If that does not help, ask the registry: it must publish every day.")
+    elif not own:
         do = _("Tell the holders of that role: they sign a new version, and the registry publishes it.")
     elif at_desk:
         do = _("Tell that office: it changes its keys at its desk.")
     else:
         do = _("Begin new keys, publish the card, then switch. The key runbook says each step.")
     command = f"comity-node rotate begin {home}" if own and not at_desk else ""
-    title = _("{thing} ends within a week, or has ended").format(thing=thing)
-    text = _("After that others refuse it.") if own else _("After that this node goes on, and is told so.")
-    return Told(one.code, False, one.subject, title, text, do, command=command, page="/directory")
+    if one.at is None:
+        title = _("{thing} ends within a week, or has ended").format(thing=thing)
+    elif one.at > now:
+        left = span((one.at - now).total_seconds())
+        title = _("{thing} ends in {span}").format(thing=thing, span=left)
+    else:
+        title = _("{thing} ended {span} ago").format(thing=thing, span=span((now - one.at).total_seconds()))
+    text = _("After that others refuse it.") if own else _("After that this node goes on, and says so.")
+    acts = () if own else ("directory",)
+    return Told(one.code, False, one.subject, title, text, do, acts, command, "/directory")
 
 
 def _source(one: Attention, name: str) -> Told:
@@ -289,7 +317,7 @@ def _source(one: Attention, name: str) -> Told:
     return Told(one.code, False, one.subject, title, text, do, ("directory",), page="/directory")
 
 
-def _of_this_node(one: Attention, home: str) -> Told:
+def _of_this_node(one: Attention, home: str, backups: BackupRecord) -> Told:
     problem = one.problem
     match one.kind:
         case Kind.DISK:
@@ -304,12 +332,8 @@ def _of_this_node(one: Attention, home: str) -> Told:
             text = _("When it is full, nothing more is taken. Nothing that was accepted is lost.")
             do = _("Free space, or move the node to a larger disk.")
             return Told(one.code, False, one.subject, title, text, do, page="/machine")
-        case Kind.NO_BACKUP:
-            title = _("No backup was made lately")
-            text = _("This home knows of none in the last two days, or of none at all.")
-            do = _("Make one now, and then every day by a timer.")
-            command = f"comity-node backup {home} /backup/NAME"
-            return Told(one.code, False, "", title, text, do, command=command, page="/backups")
+        case Kind.NO_BACKUP | Kind.NOT_CHECKED | Kind.NOT_DRILLED:
+            return _backup(one, home, backups)
         case Kind.NOT_RENEWED:
             title = _("The newest checkpoint cannot be signed anew")
             text = _said(problem)
@@ -320,6 +344,35 @@ def _of_this_node(one: Attention, home: str) -> Told:
             do = advice_text(problem.code) if problem is not None else ""
             acts = ("directory",) if one.kind is Kind.NO_DIRECTORY else ()
             return Told(one.code, one.failing, one.subject, title, _said(problem), do, acts, page="/log")
+
+
+def _backup(one: Attention, home: str, backups: BackupRecord) -> Told:
+    folder = "/backup/NAME" if backups.made is None else backups.made.folder
+    check = f"comity-node backup-check {home} {folder}"
+    match one.kind:
+        case Kind.NO_BACKUP:
+            days = BACKUP_WITHIN.days
+            title = _("No backup was ever made") if backups.made is None else _("No backup was made lately")
+            text = (
+                _("As far as this home knows, there is none. If this disk is lost, so are messages and the log.")
+                if backups.made is None
+                else _("The last one that this home knows of is older than {days} days.").format(days=days)
+            )
+            do, command = _("Make one now, and then every day by a timer."), f"comity-node backup {home} /backup/NAME"
+        case Kind.NOT_CHECKED:
+            days = CHECKED_WITHIN.days
+            title = _("No backup was ever checked") if backups.checked is None else _("No backup was checked lately")
+            text = _("Whether one is whole is known only by reading it, at least every {days} days.").format(days=days)
+            do, command = _("Check the last one now; this restores it for a trial too."), f"{check} --drill"
+        case _:
+            days = DRILLED_WITHIN.days
+            never = backups.drilled is None
+            title = _("No backup was ever tried out") if never else _("No backup was tried out lately")
+            text = _("Whether one can be restored is known only by a trial, at least every {days} days.").format(
+                days=days
+            )
+            do, command = _("Try the last one out now. The trial is removed again."), f"{check} --drill"
+    return Told(one.code, False, "", title, text, do, command=command, page="/backups")
 
 
 def _said(problem: ComityError | None) -> str:

@@ -104,7 +104,8 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class PartnerState:
-    """What waits for one partner: since when the oldest of it does, and when the first of it expires."""
+    """What waits for one partner: since when the oldest of it does, when the first of it expires, and when the first is
+    late (``deadline``)."""
 
     partner: str
     envelopes: int
@@ -114,6 +115,8 @@ class PartnerState:
     last_error: str | None
     oldest_at: datetime | None = None
     expires_at: datetime | None = None
+    emergencies: int = 0
+    deadline: datetime | None = None
 
 
 @asynccontextmanager
@@ -163,8 +166,8 @@ class Inspection:
     async def partners(self) -> list[PartnerState]:
         """What waits for each partner with a queue."""
         rows = await self._all(
-            "SELECT partner, sum(kind = 0), sum(kind = 1), min(next_ms), max(attempts), min(message), min(expires_ms)"
-            " FROM outbound GROUP BY partner ORDER BY partner"
+            "SELECT partner, sum(kind = 0), sum(kind = 1), min(next_ms), max(attempts), min(message), min(expires_ms),"
+            " sum(kind = 0 AND rank = 0), min(deadline_ms) FROM outbound GROUP BY partner ORDER BY partner"
         )
         errors = dict(await self._all(_LAST_ERRORS))
         accepted = await self._accepted_at([row[5] for row in rows])
@@ -178,8 +181,10 @@ class Inspection:
                 errors.get(partner),
                 accepted.get(oldest),
                 _instant(expires_ms),
+                emergencies,
+                _instant(deadline_ms),
             )
-            for partner, envelopes, receipts, next_ms, attempts, oldest, expires_ms in rows
+            for partner, envelopes, receipts, next_ms, attempts, oldest, expires_ms, emergencies, deadline_ms in rows
         ]
 
     async def _accepted_at(self, messages: list[int]) -> dict[int, datetime]:

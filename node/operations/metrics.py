@@ -100,6 +100,15 @@ class Metrics:
         self.failing_seconds = gauge(
             "partner_takes_nothing_seconds", "Since when a partner took nothing of what waits for it", "partner"
         )
+        self.needs_operator = gauge(
+            "partner_needs_operator",
+            "1 if a partner took nothing for so long that its operator is to be called: ALARM",
+            "partner",
+            "because",
+        )
+        self.emergencies = gauge("outbound_emergencies", "Emergencies that wait for the partner", "partner")
+        self.too_few_witnesses = gauge("too_few_witnesses", "1 if too few partners cosign this log for too long: ALARM")
+        self.backup_needed = gauge("backup_needed", "1 if a backup is to be made, checked or tried out", "attention")
         self.not_renewed = gauge("checkpoint_not_renewed", "1 while the newest checkpoint cannot be signed anew: ALARM")
         self.behind_witness = gauge(
             "log_behind_witness", "1 if a witness cosigned a larger tree than this log has: ALARM", "partner"

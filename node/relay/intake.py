@@ -242,6 +242,7 @@ def _incoming(verified: VerifiedEnvelope) -> Incoming:
         priority=int(routing.priority),
         commitment=routing.commitment,
         file_set=routing.file_set,
+        ack_by=routing.ack_by,
     )
 
 

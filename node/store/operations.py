@@ -42,6 +42,12 @@ class Incoming:
     priority: int
     commitment: bytes
     file_set: FileSet | None = None
+    ack_by: datetime | None = None
+
+    @property
+    def deadline(self) -> datetime:
+        """When it is late: when its sender wants an acknowledgement, or when it expires."""
+        return self.expires if self.ack_by is None else min(self.ack_by, self.expires)
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,11 @@ class PeerCheckpoint:
 
 @dataclass(frozen=True, slots=True)
 class StoreStats:
-    """Counts for the metrics: rows that wait, and sizes in bytes."""
+    """Counts for the metrics: rows that wait, and sizes in bytes.
+
+    By partner: ``outbound`` rows, ``emergencies`` among them, the first instant at which a message of them is late
+    (``deadlines``), and the messages whose files wait (``files_waiting``).
+    """
 
     log_size: int
     mailbox_open: int
@@ -75,6 +79,9 @@ class StoreStats:
     wal_bytes: int = 0
     file_sets: int = 0
     file_bytes: int = 0
+    emergencies: Mapping[str, int] = field(default_factory=dict)
+    deadlines: Mapping[str, datetime] = field(default_factory=dict)
+    files_waiting: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

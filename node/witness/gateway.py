@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import datetime
 
 from keys.directory.witnesses import cosigned_by, judge_quorum, witness_policy
 from node.context import NodeContext
@@ -41,6 +42,9 @@ class WitnessGateway:
         self._old_sizes: dict[str, int] = {}  # what each witness cosigned last, as far as is known here
         self._failures: dict[str, tuple[int, float]] = {}  # how often in a row, and when to ask again (monotonic)
         self.ahead: set[str] = set()
+        # Since when the log has entries that too few cosigned, while no further ones are; None: all are.
+        self.lacking_since: datetime | None = None
+        self._seen_kept: bytes | None = None
 
     @property
     def cosigned_by(self) -> tuple[str, ...]:
@@ -58,6 +62,7 @@ class WitnessGateway:
                     await self._keep(policy)
                     await self._aim(policy)
                     self._ask_around(policy)
+                self._note_lack(policy)
         finally:
             for task in self._asking.values():
                 task.cancel()
@@ -70,6 +75,20 @@ class WitnessGateway:
         except UnknownNodeError:
             return None
         return None if policy.quorum == NONE else policy
+
+    def _note_lack(self, policy: Policy | None) -> None:
+        kept, moved = self._cosignatures.kept, self._cosignatures.kept != self._seen_kept
+        self._seen_kept = kept
+        size = 0 if self._target is None else self._target[1].size
+        if policy is None or size <= (0 if kept is None else parse_checkpoint(kept).size):
+            self.lacking_since = None
+        elif moved or self.lacking_since is None:
+            self.lacking_since = self._node.clock()
+
+    def lacking(self) -> tuple[str, ...]:
+        """Who did not cosign the checkpoint that is being sent round, of those whom the rule names."""
+        policy = self._policy()
+        return () if policy is None else tuple(sorted(policy.decisive - set(self.cosigned_by)))
 
     # --- Asking ---
 

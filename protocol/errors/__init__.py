@@ -171,6 +171,10 @@ ComityError                              internal                 _base
 ├─ SignInAgainError                      sign-in-again            _pages
 ├─ SignInLaterError                      sign-in-later            _pages
 ├─ PasskeyError                          passkey                  _pages
+├─ AgencyAwayError                       agency-away              _pages
+├─ AgencyRefusedError                    agency-refused           _pages
+├─ AgencyUnboundError                    agency-unbound           _pages
+├─ AgencyNeededError                     agency-needed            _pages
 ├─ FormError                             form                     _pages
 └─ AssetAlteredError                     asset-altered            _pages
 """
@@ -307,6 +311,10 @@ from protocol.errors._office import OfficerNeededError as OfficerNeededError
 from protocol.errors._office import OfficerRoleError as OfficerRoleError
 from protocol.errors._office import RecipientNeededError as RecipientNeededError
 from protocol.errors._office import TransferSuspendedError as TransferSuspendedError
+from protocol.errors._pages import AgencyAwayError as AgencyAwayError
+from protocol.errors._pages import AgencyNeededError as AgencyNeededError
+from protocol.errors._pages import AgencyRefusedError as AgencyRefusedError
+from protocol.errors._pages import AgencyUnboundError as AgencyUnboundError
 from protocol.errors._pages import AssetAlteredError as AssetAlteredError
 from protocol.errors._pages import AuditCodeError as AuditCodeError
 from protocol.errors._pages import ConsoleCodeError as ConsoleCodeError

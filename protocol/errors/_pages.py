@@ -78,6 +78,39 @@ class PasskeyError(ComityError):
     advice = "Use the passkey of this desk, and let it verify you; else sign in with the passphrase."
 
 
+class AgencyAwayError(ComityError):
+    """The agency's identity provider does not answer, or its answer cannot be used."""
+
+    code = "agency-away"
+    http_status = 503
+    retryable = True
+    advice = "Try again in a while. A code that comity web code makes at the terminal signs you in meanwhile."
+
+
+class AgencyRefusedError(ComityError):
+    """What came from the agency's identity provider does not say who you are."""
+
+    code = "agency-refused"
+    http_status = 403
+    advice = "Begin again from the page of signing in, in this browser. If it goes on, ask your administrator."
+
+
+class AgencyUnboundError(ComityError):
+    """The agency says who you are, and no officer of this desk is bound to that account."""
+
+    code = "agency-unbound"
+    http_status = 403
+    advice = "An administrator of the desk binds the account to your short name: comity officer bind."
+
+
+class AgencyNeededError(ComityError):
+    """At this desk the agency says first who signs in, and it has not said so in this browser."""
+
+    code = "agency-needed"
+    http_status = 403
+    advice = "Follow the link to the agency on the page of signing in, then give your passphrase or your passkey."
+
+
 class FormError(ComityError):
     """The form is not one that the page gave."""
 

@@ -192,6 +192,10 @@ _CLASS_OF: Mapping[str, type[_base.ComityError]] = MappingProxyType(
         "sign-in-again": _pages.SignInAgainError,
         "sign-in-later": _pages.SignInLaterError,
         "passkey": _pages.PasskeyError,
+        "agency-away": _pages.AgencyAwayError,
+        "agency-refused": _pages.AgencyRefusedError,
+        "agency-unbound": _pages.AgencyUnboundError,
+        "agency-needed": _pages.AgencyNeededError,
         "form": _pages.FormError,
         "asset-altered": _pages.AssetAlteredError,
     }

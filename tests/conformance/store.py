@@ -729,6 +729,19 @@ class StoreConformance:
             done(store, RecordRefused(item.outbound_id, "gr", ("forbidden",), NOW))
         assert (await store.reads.stats()).payload_count == 0
 
+    async def test_the_counts_say_of_each_partner_how_many_emergencies_wait_and_when_the_first_message_is_late(
+        self, store: Store
+    ) -> None:
+        soon, late = NOW + timedelta(hours=8), NOW + timedelta(days=3)
+        done(store, relayed(replace(incoming(PARIS, (ATHENS,), expires=late), ack_by=soon), ATHENS))
+        done(store, relayed(incoming(PARIS, (ATHENS,), expires=late, priority=2), ATHENS))
+        stats = await store.reads.stats()
+        assert (stats.emergencies, stats.deadlines) == ({"gr": 1}, {"gr": soon})
+        for item in await store.reads.outbound("gr", OutboundKind.ENVELOPE, 0, 10, 1 << 20):
+            done(store, RecordRefused(item.outbound_id, "gr", ("forbidden",), NOW))
+        after = await store.reads.stats()
+        assert (dict(after.emergencies), dict(after.deadlines)) == ({}, {})
+
     async def test_receipts_of_what_a_relay_handed_on_go_back_the_way_the_message_came(self, store: Store) -> None:
         message = incoming(PARIS, (ATHENS,))
         done(store, relayed(message, ATHENS))

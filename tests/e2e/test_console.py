@@ -16,7 +16,7 @@ from playwright.async_api import Browser, Page, expect
 from typer.testing import CliRunner
 
 from node.cli.main import app
-from node.console.attention import TAKES_NOTHING
+from node.console.away import TAKES_NOTHING
 from node.console.pages import PAGES
 from node.console.partner_rows import PartnerLog, PartnerRow
 from node.operations.history import History, PartnerPast
@@ -74,7 +74,7 @@ async def test_an_operator_finds_out_why_and_does_what_is_to_do(tmp_path: Path, 
         assert said["headline"] == "Serving. Things that need you: 2."
         assert said["status"] == "attention"
         assert any("has not taken anything for 3 h" in title for title in titles)
-        assert "No backup was made lately" in titles
+        assert "No backup was ever made" in titles
         opened = await node("console", "code", str(home))
 
         async with window(chrome) as in_window:

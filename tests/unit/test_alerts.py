@@ -41,6 +41,12 @@ COUNTED = {
     "comity_payloads",
     "comity_database_bytes",
     "comity_wal_bytes",
+    # What is known of partners and backups: when somebody is called for it is the node's own rule (node/console).
+    "comity_partner_up",
+    "comity_outbound_waiting",
+    "comity_outbound_emergencies",
+    "comity_backup_timestamp_seconds",
+    "comity_first_start_timestamp_seconds",
 }
 
 
@@ -85,6 +91,15 @@ def test_each_attention_of_health_has_an_alert_and_each_alert_says_what_to_do() 
         assert rule["annotations"]["summary"].endswith(".")
         assert rule["annotations"]["do"].endswith(".")
     assert len({rule["alert"] for rule in rules}) == len(rules)
+
+
+def test_when_a_partner_or_a_backup_needs_somebody_is_the_nodes_own_rule_and_no_alarm_has_another() -> None:
+    by_node = {Kind.TAKES_NOTHING, Kind.NO_BACKUP, Kind.NOT_CHECKED, Kind.NOT_DRILLED}
+    rules = [rule for rule in alerts() if rule["labels"]["attention"] in by_node]
+    assert [rule["labels"]["attention"] for rule in rules] == [str(kind) for kind in Kind if kind in by_node]
+    for rule in rules:
+        assert re.search(r"comity_(partner_needs_operator|backup_needed)\S* == 1$", rule["expr"])
+        assert not re.search(r"\d", rule["expr"].removesuffix("== 1"))
 
 
 def test_each_section_that_an_alert_names_is_in_the_guide() -> None:

@@ -123,7 +123,8 @@ def mirror(
         else:
             print_log(log, done.new_entries)
             print_witnessed(seen)
-            print_findings(log.findings)
+            if log.findings:
+                print_findings(log.findings)
             print_verdict(verdict)
         return None if log.ok else UNVERIFIED
 
@@ -172,7 +173,8 @@ def verify(
                 print_witnessed(by)
                 if envelopes:
                     line(labelled(_("Envelopes of this log that were verified"), check.logged))
-                print_findings((*log.findings, *check.findings))
+                if log.findings or check.findings:
+                    print_findings((*log.findings, *check.findings))
             print_verdict(verdict)
         return None if ok else UNVERIFIED
 
@@ -199,6 +201,7 @@ def trace(
     async def work(desk: Desk) -> int | None:
         from exchange.audit import write_proofs
         from exchange.audit.period import ALWAYS
+        from exchange.audit.trace import sides_missing
         from exchange.audit.trace import trace as trace_message
 
         try:
@@ -220,6 +223,7 @@ def trace(
                     "events": rows,
                     "proofs": written,
                     "partial": partial_object(logs),
+                    "sides_missing": sides_missing(rows, logs),
                     "findings": findings,
                 }
             )
@@ -233,6 +237,9 @@ def trace(
             ],
             [_trace_cells(row) for row in rows],
         )
+        if missing := sides_missing(rows, logs):
+            text = _("The logs of these nodes are not here, so their side is not known: {nodes}")
+            line(text.format(nodes=", ".join(missing)))
         if proofs is not None:
             print_proofs(written, proofs)
         for log in logs:
@@ -302,7 +309,7 @@ def report(
             logs = await verified_all(desk, home, mirrors, plan, require_witnessed=require_witnessed, as_json=as_json)
             read = [audited(log, (await witnesses_of(desk, log)).missing) for log in logs]
             figures = audit_figures(read, period, stands_at(read, period), Suppression(suppress_below))
-            # A published text is in no reader's own zone.
+            # A report to publish is in no reader's zone.
             reader = wanted.reader if suppress_below else Reader(wanted.reader.language, shown_zone())
             await deliver(wanted, figures, lambda: audit_document(figures, reader), as_json=as_json)
             if not as_json:

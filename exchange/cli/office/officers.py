@@ -205,6 +205,58 @@ def confirm(
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
+@app.command(
+    "bind",
+    help=_(
+        "Bind an officer's account at the agency's identity provider, which then says who signs in.\n\n"
+        "The account is what the claim of the settings says of its holder ([web.oidc], claim).\n\n"
+        "Example: comity officer bind kim --account 8f3c21d0"
+    ),
+)
+def bind(
+    officer: OfficerArgument,
+    account: Annotated[str, typer.Option("--account", help=_("What the agency's claim says of the officer."))],
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bind an account."""
+
+    async def work(desk: Desk) -> None:
+        bound = await desk.office.bind_officer(officer, account)
+        if as_json:
+            _print([bound], as_json=True)
+        else:
+            line(_("Bound: the agency says who {officer} is.").format(officer=bound.id))
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command(
+    "unbind",
+    help=_(
+        "Take the agency's account from an officer; the sessions that it began end.\n\n"
+        "Example: comity officer unbind kim"
+    ),
+)
+def unbind(
+    officer: OfficerArgument,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Unbind an account."""
+
+    async def work(desk: Desk) -> None:
+        free = await desk.office.unbind_officer(officer)
+        if as_json:
+            _print([free], as_json=True)
+        else:
+            line(_("Unbound: the agency says of nobody that it is {officer}.").format(officer=free.id))
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
 def _print(officers: Sequence[DeskOfficer], *, as_json: bool) -> None:
     if as_json:
         from exchange.acts.office import officers_object

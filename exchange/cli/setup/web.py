@@ -82,6 +82,42 @@ def sessions(
     run(work, as_json=as_json)
 
 
+@app.command(
+    "agency",
+    help=_(
+        "What to register at the agency's identity provider, and whether it answers ([web.oidc] of the settings).\n\n"
+        "Example: comity web agency"
+    ),
+)
+def agency(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
+    """Show how the agency is asked, and ask it what it is and which keys it has."""
+
+    async def work() -> None:
+        from exchange.settings import DeskSettings, Home
+        from exchange.web.agency.provider import AgencyProvider
+
+        known: dict[str, Any] = _served(home).ask("web-agency")
+        if not as_json:
+            line(_("Issuer: {issuer}").format(issuer=safe(known["issuer"])))
+            line(_("Client: {client}").format(client=safe(known["client_id"])))
+            line(_("Redirect address to register: {address}").format(address=safe(known["redirect_uri"])))
+            line(_("Claim that names an officer: {claim}").format(claim=safe(known["claim"])))
+            if known["last_refusal"] is not None:
+                last = known["last_refusal"]
+                said = _("Refused last: {at}, {why} ({code})")
+                line(said.format(at=last["at"], why=safe(last["why"]), code=last["code"]))
+        oidc = DeskSettings.load(Home(home.expanduser()).settings).web.oidc
+        if oidc is None:
+            raise SessionError(phrase("the settings changed since the desk began: begin it again"))
+        keys = await AgencyProvider(oidc).keys(None)
+        if as_json:
+            print_json({**known, "keys": len(keys)})
+        else:
+            line(_("It answers. Keys that can sign: {n}").format(n=len(keys)))
+
+    run(work, as_json=as_json)
+
+
 def _row(one: dict[str, Any]) -> tuple[object, ...]:
     locked = _("yes") if one["locked"] else _("no")
     return one["session"], safe(one["officer"] or "–"), one["idle_s"] // 60, locked, safe(one["browser"])

@@ -162,6 +162,21 @@ ENDPOINTS = (
     ),
     act(
         "POST",
+        f"{_OFFICER}/account",
+        "Bind an account at the agency's identity provider to an officer.",
+        office.bind_officer,
+        "officer bind",
+        texts={"account": "What the claim of the settings says of the account's holder."},
+    ),
+    act(
+        "DELETE",
+        f"{_OFFICER}/account",
+        "Take the agency's account from an officer.",
+        office.unbind_officer,
+        "officer unbind",
+    ),
+    act(
+        "POST",
         "/v1/own-key",
         "Make a new key of one's own, under a passphrase that nobody else knows.",
         office.make_own_key,

@@ -22,6 +22,7 @@ NOT_HERE: dict[str, str] = {
     "desk unit": _SERVICE,
     "desk api": _SERVICE,
     "desk webhook-secret": "it shows a secret to the administrator who gives it to whoever runs the receiver",
+    "web agency": "it says what the administrator registers at the agency's identity provider",
     "web code": "it makes a code for the person at the terminal, who types it into a browser",
     "web sessions": "it is about browsers, and the pages list the sessions of their officer",
     "bundle export": _FILES,

@@ -78,10 +78,12 @@ PAGE_OF: dict[str, str] = {
     "new": "/new",
     "note": _ACT,
     "officer add": "/officers",
+    "officer bind": "/officers/bind",
     "officer confirm": "/officers/confirm",
     "officer leave": "/officers/leave",
     "officer list": "/officers",
     "officer roles": "/officers/roles",
+    "officer unbind": "/officers/unbind",
     "pass-on": _ACT,
     "point-to": _ACT,
     "print": "/messages/{message}/letter",
@@ -116,6 +118,7 @@ NO_PAGE: dict[str, str] = {
     ),
     **dict.fromkeys(("desk api", "desk run", "desk status", "desk stop", "desk unit", "desk webhook-secret"), _SERVICE),
     **dict.fromkeys(("settings set", "settings show"), "the desk's settings are its administrator's, in a file"),
+    "web agency": "how the agency's identity provider is asked is its administrators' at the terminal",
     **dict.fromkeys(("web code", "web sessions"), "a browser without a session is let in from the terminal"),
     **dict.fromkeys(
         (

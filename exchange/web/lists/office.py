@@ -6,11 +6,19 @@ from typing import Any
 
 from aiohttp import web
 
-from exchange.acts.office import add_officer, change_roles, confirm_officer, withdraw_officer
+from exchange.acts.office import (
+    add_officer,
+    bind_officer,
+    change_roles,
+    confirm_officer,
+    unbind_officer,
+    withdraw_officer,
+)
 from exchange.desk.desk import Desk
 from exchange.office.erasure import Erased
 from exchange.office.officers import Role
 from exchange.web.calls import Page, PageCall
+from exchange.web.lists._counting import erasable, forget_erasable
 from exchange.web.lists._query import uuid_of
 from exchange.web.lists._showing import refuse, show
 from keys.local.translation import _
@@ -33,6 +41,7 @@ async def _officers(call: PageCall, desk: Desk, problem: ComityError | None = No
         "left": [one for one in officers if one.withdrawn_at is not None],
         "all_roles": [role.value for role in Role],
         "chosen": call.texts("role"),
+        "oidc": desk.settings.web.oidc,
     }
     if problem is not None:
         return refuse(call, _OFFICERS, desk, problem, **values)
@@ -84,6 +93,26 @@ async def confirm(call: PageCall) -> web.StreamResponse:
     return call.go("/officers?done=officer-confirmed")
 
 
+async def bind(call: PageCall) -> web.StreamResponse:
+    """Bind an account at the agency to an officer."""
+    desk = await call.desk()
+    try:
+        await bind_officer(desk, call.text("officer"), call.text("account"))
+    except ComityError as problem:
+        return await _officers(call, desk, problem)
+    return call.go("/officers?done=officer-bound")
+
+
+async def unbind(call: PageCall) -> web.StreamResponse:
+    """Take the agency's account from an officer."""
+    desk = await call.desk()
+    try:
+        await unbind_officer(desk, call.text("officer"))
+    except ComityError as problem:
+        return await _officers(call, desk, problem)
+    return call.go("/officers?done=officer-unbound")
+
+
 # --- Erasing ---
 
 
@@ -96,10 +125,14 @@ async def _erasure(
     call: PageCall, desk: Desk, problem: ComityError | None = None, *, erased: list[Erased] | None = None
 ) -> web.Response:
     look = call.query("look") == "1"
-    found = await desk.office.erasable_cases() if look and erased is None else []
+    counting = await erasable(call.site, desk, call.now) if look and erased is None else None
+    if counting is not None and counting.problem is not None:
+        problem = problem or counting.problem
+    found = counting.found or [] if counting is not None else []
     retention = desk.settings.retention
     values: dict[str, Any] = {
         "look": look,
+        "counting": counting if counting is not None and counting.found is None else None,
         "due": found[:_AT_ONCE],
         "more": max(0, len(found) - _AT_ONCE),
         "cases_days": retention.cases_days,
@@ -120,6 +153,7 @@ async def erase_what_is_due(call: PageCall) -> web.StreamResponse:
         chosen = [uuid_of(one) for one in call.texts("case")]
         if len(chosen) > _AT_ONCE:
             raise UsageError(_("no more cases at once than {most}").format(most=_AT_ONCE))
+        forget_erasable(call.site)
         done = [await desk.office.erase_case(one, "retention") for one in chosen]
         if call.text("refused") == "1":
             done.append(await desk.office.erase_refused())
@@ -134,6 +168,7 @@ async def erase_one(call: PageCall) -> web.StreamResponse:
     try:
         _require_agreed(call)
         thread = (await desk.messages.row(await desk.messages.resolve(call.text("case")))).thread
+        forget_erasable(call.site)
         done = await desk.office.erase_case(thread, call.text("ground"))
     except ComityError as problem:
         return await _erasure(call, desk, problem)
@@ -152,6 +187,8 @@ PAGES = (
     Page("POST", "/officers/roles", give_roles),
     Page("POST", "/officers/leave", let_leave),
     Page("POST", "/officers/confirm", confirm),
+    Page("POST", "/officers/bind", bind),
+    Page("POST", "/officers/unbind", unbind),
     Page("GET", "/erasure", show_erasure),
     Page("POST", "/erasure/due", erase_what_is_due),
     Page("POST", "/erasure/case", erase_one),

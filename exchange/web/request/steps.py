@@ -233,10 +233,14 @@ def _pages_lacking(draft: OpenDraft) -> set[str]:
     return found
 
 
+# So many other cases are shown for each way to find a target.
+SAME_SHOWN = 20
+
+
 async def same_cases(draft: OpenDraft) -> list[Duplicate]:
     """Where other cases are about targets of the draft."""
     targets = [one for one in draft.form.wizard.draft.get("targets") or () if isinstance(one, Mapping)]
-    return await draft.desk.cases.duplicates_of_targets(targets) if targets else []
+    return await draft.desk.cases.duplicates_of_targets(targets, most=SAME_SHOWN) if targets else []
 
 
 def _fields_before(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from exchange.web.agency.flow import GOOD_FOR_S
 from exchange.web.calls import WebDesk
 from exchange.web.signin.sessions import LONGEST_S, WebSession
 from protocol.errors import SignInNeededError
 
+# One is brought back by a browser that was sent to the agency; the other is shown by it afterwards.
+BEGUN, SAID = "agency", "said"
 _KNOWN_S = 365 * 86_400
 _MOST_KNOWN = 8
 
@@ -40,3 +43,30 @@ def known_marks(request: web.Request, desk: WebDesk) -> str:
 def take_back(response: web.Response, desk: WebDesk) -> None:
     """Let the browser forget its session."""
     response.del_cookie(desk.cookie, path="/", secure=desk.secure, httponly=True, samesite="Strict")
+
+
+def give_agency(response: web.Response, desk: WebDesk, name: str, value: str) -> None:
+    """Give the browser one of :data:`BEGUN` and :data:`SAID`, for some minutes.
+
+    The agency's page leads the browser back: a cookie that is kept from every other site would not come along. It goes
+    with a page that is opened, and with nothing that another site's page sends or loads.
+    """
+    response.set_cookie(
+        f"{desk.cookie}-{name}",
+        value,
+        max_age=int(GOOD_FOR_S),
+        path="/",
+        secure=desk.secure,
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def agency_cookie(request: web.Request, desk: WebDesk, name: str) -> str | None:
+    """One of :data:`BEGUN` and :data:`SAID`."""
+    return request.cookies.get(f"{desk.cookie}-{name}")
+
+
+def take_agency(response: web.Response, desk: WebDesk, name: str) -> None:
+    """Let the browser forget it."""
+    response.del_cookie(f"{desk.cookie}-{name}", path="/", secure=desk.secure, httponly=True, samesite="Lax")

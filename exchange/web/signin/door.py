@@ -1,5 +1,8 @@
 """Who may sign in at a desk's pages: by a passphrase with a second factor, a passkey, or a code of the terminal.
 
+The agency can say who somebody is (:mod:`exchange.web.agency`): that opens nothing, and the settings say whether it is
+asked for, or counts as a second factor.
+
 Each way ends with the officer's key, or is refused with one and the same error, whichever part of it was wrong.
 """
 
@@ -14,7 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from exchange.desk.desk import OpenedDesk
-from exchange.office.officers import DeskOfficer, OfficerRegister, check_officer_id, officer_signer
+from exchange.office.officers import AgencyIdentity, DeskOfficer, OfficerRegister, check_officer_id, officer_signer
+from exchange.web.agency.flow import AgencySignIn
 from exchange.web.signin.access import WebAccess, WebProfile, public_key_of, unwrap_seed
 from exchange.web.signin.codes import OneTimeCodes
 from exchange.web.signin.limits import Guesses
@@ -25,6 +29,7 @@ from keys.secrets.keystore import Keystore
 from protocol.crypto.signing import Ed25519Signer
 from protocol.encoding.phrase import phrase
 from protocol.errors import (
+    AgencyNeededError,
     ForbiddenError,
     KeystoreError,
     KeystoreLockedError,
@@ -46,11 +51,15 @@ _WRONG = (KeystoreLockedError, KeystoreError, NotFoundError, UsageError, Forbidd
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """Who signed in: the officer (None: the one person of a desk without officers), the key, and how."""
+    """Who signed in: the officer (None: the one person of a desk without officers), the key, and how.
+
+    ``identity`` is the account by which the agency said who that is.
+    """
 
     officer: str | None
     seed: bytes = field(repr=False)
     factor: str
+    identity: AgencyIdentity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +72,16 @@ class HalfEntered:
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """What was typed to sign in with a passphrase. ``known``: the officer signed in in this browser before."""
+    """What was typed to sign in with a passphrase. ``known``: the officer signed in in this browser before; ``agency``
+    is the browser's sign that the agency said who its officer is.
+    """
 
     officer: str | None
     passphrase: bytes = field(repr=False)
     code: str = field(default="", repr=False)
     half: str = field(default="", repr=False)
     known: bool = False
+    agency: str | None = field(default=None, repr=False)
 
 
 class Door:
@@ -79,6 +91,8 @@ class Door:
         self._context = opened.context
         self._clock = clock
         self.party = party
+        oidc = opened.context.settings.web.oidc
+        self.agency = AgencySignIn(opened.context, oidc, party.origin, clock) if oidc is not None else None
         self.guesses = Guesses(clock)
         self.codes = OneTimeCodes(clock)
         self.challenges = Challenges(clock)
@@ -91,13 +105,14 @@ class Door:
         """Sign in with the passphrase of an officer's key, and a second factor where the officer has one.
 
         Without ``second`` the passphrase is enough: a session is unlocked with it. Raises :class:`SignInError`,
-        :class:`SignInLaterError`, :class:`ServiceBusyError`.
+        :class:`SignInLaterError`, :class:`ServiceBusyError`, and :class:`AgencyNeededError` before anything is tried.
         """
         who = offered.officer or ""
+        identity = await self._said(offered.officer, offered.agency) if second else None
         self.guesses.check(who, offered.known)
         try:
             seed = await self._seed(offered.officer, offered.passphrase)
-            factor = await self._factor(offered) if second and offered.officer is not None else "passphrase"
+            factor = await self._factor(offered, identity) if second and offered.officer is not None else "passphrase"
         except _WRONG:
             self.guesses.failed(who, offered.known)
             raise SignInError from None
@@ -105,10 +120,13 @@ class Door:
             self.guesses.failed(who, offered.known)
             raise
         self.guesses.succeeded(who, offered.known)
-        return Entered(offered.officer, seed, factor)
+        return Entered(offered.officer, seed, factor, identity)
 
     async def by_code(self, officer: str | None, code: str) -> Entered:
-        """Sign in with a code that was made at the terminal; raises :class:`SignInError`."""
+        """Sign in with a code that was made at the terminal; raises :class:`SignInError`.
+
+        It was made with the officer's key there: it is good where the agency is away, too.
+        """
         seed = self.codes.use(officer, code)
         if officer is not None:
             await self._require(officer, seed)
@@ -116,8 +134,13 @@ class Door:
             raise SignInError  # it was made before the desk had officers
         return Entered(officer, seed, "code")
 
-    async def by_passkey(self, answer: dict[str, object], output: bytes | None) -> Entered | HalfEntered:
-        """Sign in with a passkey; raises :class:`PasskeyError`."""
+    async def by_passkey(
+        self, answer: dict[str, object], output: bytes | None, agency: str | None = None, *, second: bool = True
+    ) -> Entered | HalfEntered:
+        """Sign in with a passkey, or unlock a session with it (no ``second``); raises :class:`PasskeyError`.
+
+        Raises :class:`AgencyNeededError` where the settings want the agency's word and it says nothing of the officer.
+        """
         challenge = self.challenges.answered("sign-in", answer)
         credential, context = credential_of(answer), self._context
         try:
@@ -127,6 +150,7 @@ class Door:
             raise PasskeyError(phrase("this desk knows no such passkey")) from None
         counted = used(self.party, challenge, answer, passkey, context.clock())
         self.challenges.spend(challenge)
+        identity = await self._said(officer.id, agency) if second else None
 
         def keep() -> None:
             with context.store.database.transaction():
@@ -140,7 +164,7 @@ class Door:
             raise PasskeyError(
                 phrase("the officer has another key by now: sign in otherwise, and add the passkey again")
             )
-        return Entered(officer.id, seed, "passkey")
+        return Entered(officer.id, seed, "passkey", identity)
 
     async def profile(self, officer: str | None) -> WebProfile:
         """What an officer set."""
@@ -153,14 +177,19 @@ class Door:
         )
 
     async def is_still(self, session: WebSession) -> bool:
-        """Whether a session's officer is one of this desk, with the key of then; nobody's: that it has no officers."""
+        """Whether a session's officer is one of this desk, with the key and the agency's account of then.
+
+        Of nobody's session: whether the desk has no officers.
+        """
         context = self._context
         if session.officer is None:
             return not await context.in_thread(lambda: _has_officers(OfficerRegister(context.store.database)))
         try:
-            return session.box.is_of((await self._officer(session.officer)).public_key)
+            officer = await self._officer(session.officer)
         except _WRONG:
             return False
+        bound = session.identity is None or session.identity == officer.identity
+        return bound and session.box.is_of(officer.public_key)
 
     def known_as(self, officer: str | None) -> str:
         """The mark of a browser in which an officer signed in."""
@@ -181,7 +210,21 @@ class Door:
         self._halves[token] = (officer, now + HALF_S)
         return token
 
-    async def _factor(self, offered: Offered) -> str:
+    async def _said(self, officer: str | None, agency: str | None) -> AgencyIdentity | None:
+        """By which account the agency said in this browser that it is the officer; None where it did not.
+
+        Raises :class:`AgencyNeededError` where the settings want it. A desk without officers has no accounts.
+        """
+        if self.agency is None or officer is None:
+            return None
+        known = await self.agency.who(agency)
+        if known is not None and known.officer == officer:
+            return known.identity
+        if self.agency.settings.required:
+            raise AgencyNeededError
+        return None
+
+    async def _factor(self, offered: Offered, identity: AgencyIdentity | None) -> str:
         """By what else the officer proved to be there; raises :class:`SignInError`."""
         officer = offered.officer or ""
         profile, now = await self.profile(officer), self._context.clock()
@@ -192,9 +235,17 @@ class Door:
         half, until = self._halves.pop(offered.half, ("", 0.0))
         if half == officer and until > self._clock():
             return "passphrase+passkey"
+        if identity is not None and await self._counts_as_code(officer, profile):
+            return "passphrase+agency"
         if await self.has_factor(officer) or self._context.settings.web.require_factor:
             raise SignInError
         return "passphrase"
+
+    async def _counts_as_code(self, officer: str, profile: WebProfile) -> bool:
+        """Whether the agency's word counts where a code of an app would: not in place of a passkey that is wanted."""
+        if self.agency is None or not self.agency.settings.in_place_of_codes:
+            return False
+        return bool(profile.totp) or not await self.has_factor(officer)
 
     async def _seed(self, officer: str | None, passphrase: bytes) -> bytes:
         context = self._context

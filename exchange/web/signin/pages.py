@@ -8,23 +8,43 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from exchange.web.calls import Page, PageCall
-from exchange.web.signin.cookies import give, known_marks, take_back
+from exchange.web.signin.cookies import SAID, agency_cookie, give, known_marks, take_agency, take_back
 from exchange.web.signin.door import Entered, HalfEntered, Offered
 from exchange.web.signin.kept import KeptForm
 from exchange.web.signin.passkeys import asked_to_sign_in, read_answer, read_output
 from exchange.web.signin.sessions import WebSession
 from keys.pages.languages import FIELD, keep_choice, offered
 from keys.pages.rendering import own_path
-from protocol.errors import ComityError, FormError, SignInError, SignInNeededError
+from protocol.errors import (
+    AgencyAwayError,
+    AgencyRefusedError,
+    AgencyUnboundError,
+    ComityError,
+    DatabaseDamagedError,
+    FormError,
+    ServiceBusyError,
+    SignInError,
+    SignInNeededError,
+)
 
 _TEMPLATE = "signin/sign-in.html"
+# How the way by the agency ended, as the address of the page says it: fixed codes, and texts of our own.
+_AGENCY_SAID: dict[str, type[ComityError]] = {
+    one.code: one
+    for one in (AgencyAwayError, AgencyRefusedError, AgencyUnboundError, DatabaseDamagedError, ServiceBusyError)
+}
+# The agency's word was taken in place of an app's code: no other factor is offered first.
+_TWO = frozenset({"passphrase+agency"})
 
 
 async def show(call: PageCall) -> web.StreamResponse:
-    """The form."""
+    """The form; with the refusal that the way by the agency ended with, by its code."""
     if call.session is not None and not call.session.locked:
         return call.go("/")
-    return call.page(_TEMPLATE, **_shown(call))
+    problem = _AGENCY_SAID.get(call.query("agency"))
+    if problem is not None:
+        return call.refused(_TEMPLATE, problem(), **await _shown(call))
+    return call.page(_TEMPLATE, **await _shown(call))
 
 
 async def sign_in(call: PageCall) -> web.StreamResponse:
@@ -32,7 +52,7 @@ async def sign_in(call: PageCall) -> web.StreamResponse:
     try:
         entered = await call.site.door.by_passphrase(_offered(call, call.text("officer") or None))
     except ComityError as problem:
-        return call.refused(_TEMPLATE, problem, **_shown(call))
+        return call.refused(_TEMPLATE, problem, **await _shown(call))
     return await _enter(call, entered)
 
 
@@ -41,7 +61,7 @@ async def sign_in_by_code(call: PageCall) -> web.StreamResponse:
     try:
         entered = await call.site.door.by_code(call.text("officer") or None, call.text("code"))
     except ComityError as problem:
-        return call.refused(_TEMPLATE, problem, **_shown(call))
+        return call.refused(_TEMPLATE, problem, **await _shown(call))
     return await _enter(call, entered)
 
 
@@ -54,7 +74,10 @@ async def ask_passkey(call: PageCall) -> web.StreamResponse:
 
 async def sign_in_by_passkey(call: PageCall) -> web.StreamResponse:
     """Sign in with what a passkey answered; a script of the page goes on to the address in the answer (JSON)."""
-    entered = await call.site.door.by_passkey(read_answer(call.text("answer")), read_output(call.text("output")))
+    answer, output = read_answer(call.text("answer")), read_output(call.text("output"))
+    unlocks = call.session is not None and call.session.locked
+    shown = agency_cookie(call.request, call.site, SAID)
+    entered = await call.site.door.by_passkey(answer, output, shown, second=not unlocks)
     if isinstance(entered, HalfEntered):
         return web.json_response({"officer": entered.officer, "half": entered.token})
     if call.session is not None and call.session.locked:
@@ -123,16 +146,23 @@ async def choose_language(call: PageCall) -> web.StreamResponse:
     return response
 
 
-def _shown(call: PageCall) -> dict[str, Any]:
-    """What the page of signing in shows: how to make a code, and that something typed waits."""
+async def _shown(call: PageCall) -> dict[str, Any]:
+    """What the page of signing in shows: that something typed waits, and whom the agency said that this browser is."""
     ended = call.site.sessions.ended(call.request.cookies.get(call.site.cookie))
-    return {"waits": ended is not None and ended.kept is not None}
+    agency = call.site.door.agency
+    who = await agency.who(agency_cookie(call.request, call.site, SAID)) if agency is not None else None
+    return {
+        "waits": ended is not None and ended.kept is not None,
+        "agency": agency.settings if agency is not None else None,
+        "who": who,
+    }
 
 
 def _offered(call: PageCall, officer: str | None) -> Offered:
     known = call.site.door.is_known(officer, known_marks(call.request, call.site))
     passphrase = call.form.get("passphrase", "").encode("utf-8", "surrogateescape")
-    return Offered(officer, passphrase, call.text("totp"), call.text("half"), known)
+    agency = agency_cookie(call.request, call.site, SAID)
+    return Offered(officer, passphrase, call.text("totp"), call.text("half"), known, agency)
 
 
 async def _enter(call: PageCall, entered: Entered) -> web.Response:
@@ -145,12 +175,16 @@ async def _enter(call: PageCall, entered: Entered) -> web.Response:
     path = "/"
     if site.sessions.find(secret).kept is not None:
         path = "/kept"
-    elif entered.officer is not None and not await site.door.has_factor(entered.officer):
+    elif entered.officer is not None and entered.factor not in _TWO and not await site.door.has_factor(entered.officer):
         path = "/settings/first"
     begun = site.sessions.find(secret)
+    begun.identity = entered.identity
     begun.zone, begun.sound = profile.zone, profile.sound
     response = call.go(path)
     give(call.request, response, site, secret, entered.officer)
+    if site.door.agency is not None:
+        site.door.agency.forget(agency_cookie(call.request, site, SAID))  # it was good for one session
+        take_agency(response, site, SAID)
     if profile.language:
         keep_choice(response, profile.language, secure=site.secure)
     return response

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 
+from exchange.office.officers import AgencyIdentity
 from exchange.web.signin.kept import FormBox, KeptForm
 from protocol.crypto.signing import Ed25519Signer
 from protocol.encoding.phrase import phrase
@@ -37,7 +38,8 @@ class WebSession:
     ``began``, ``used`` and ``proved`` (when the officer gave a passphrase, a passkey or a code) are monotonic;
     ``browser`` is what the browser calls itself; ``form_key`` makes the tokens of its forms; ``box`` keeps what was
     typed. ``factor`` is how the officer signed in; ``zone`` and ``sound`` are what the officer set. ``purpose`` and
-    ``reason`` are why personal data are looked at now, where the office wants that said.
+    ``reason`` are why personal data are looked at now, where the office wants that said. ``identity`` is the account by
+    which the agency said who the officer is: the session ends when it is no longer bound to the officer.
     """
 
     name: str
@@ -56,6 +58,7 @@ class WebSession:
     sound: bool = True
     purpose: str | None = None
     reason: str | None = None
+    identity: AgencyIdentity | None = None
 
     @property
     def signer(self) -> Ed25519Signer | None:

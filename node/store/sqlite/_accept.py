@@ -97,7 +97,8 @@ def _hand_on(
     rows: Rows, message: int, incoming: Incoming, partner: str, reached: tuple[Address, ...], at: datetime
 ) -> None:
     recipients = " ".join(map(str, reached))
-    envelope = QueuedEnvelope(message, incoming.digest, to_ms(incoming.expires), 2 - incoming.priority, recipients)
+    expires_ms, deadline_ms = to_ms(incoming.expires), to_ms(incoming.deadline)
+    envelope = QueuedEnvelope(message, incoming.digest, expires_ms, 2 - incoming.priority, recipients, deadline_ms)
     rows.queue(partner, envelope, at)
 
 

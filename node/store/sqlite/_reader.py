@@ -65,6 +65,14 @@ _DUE = _OUTBOUND + (  # noqa: S608 - no text from outside
     " WHERE o.partner = ? AND o.kind = ? AND o.rank = ? AND o.next_ms <= ? AND o.id <= ?"
     " AND o.id NOT IN (SELECT value FROM json_each(?)) ORDER BY o.next_ms, o.id LIMIT ?"
 )
+# Rank 0: emergencies go first.
+_EMERGENCIES = "SELECT partner, count(*) FROM outbound WHERE kind = 0 AND rank = 0 GROUP BY partner"
+_DEADLINES = "SELECT partner, min(deadline_ms) FROM outbound WHERE deadline_ms IS NOT NULL GROUP BY partner"
+# Of nodes: a desk fetches by itself.
+_FILES_WAITING = (
+    "SELECT h.party, count(*) FROM file_hop h JOIN file_set f ON f.message = h.message"
+    " WHERE h.state = 0 AND f.ended_ms IS NULL AND instr(h.party, '@') = 0 GROUP BY h.party"
+)
 # Jumps from partner to partner in the index instead of reading every row.
 _PARTNERS = """
 WITH RECURSIVE
@@ -465,6 +473,9 @@ class SqliteReader:
             wal_bytes=wal.stat().st_size if wal.exists() else 0,
             file_sets=file_sets,
             file_bytes=file_bytes,
+            emergencies=dict(count(_EMERGENCIES).fetchall()),
+            deadlines={partner: from_ms(ms) for partner, ms in count(_DEADLINES)},
+            files_waiting=dict(count(_FILES_WAITING).fetchall()),
         )
 
 

@@ -34,8 +34,8 @@ _DELETE_PAYLOAD = (
 )
 INSERT_MAILBOX = "INSERT INTO mailbox (desk, seq, kind, message, event) VALUES (?, ?, ?, ?, ?)"
 INSERT_OUTBOUND = (
-    "INSERT INTO outbound (id, partner, next_ms, kind, rank, message, digest, event, expires_ms, recipients)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO outbound (id, partner, next_ms, kind, rank, message, digest, event, expires_ms, recipients,"
+    " deadline_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -75,11 +75,12 @@ class QueuedEnvelope:
     expires_ms: int
     rank: int
     recipients: str
+    deadline_ms: int
 
     def columns(self) -> tuple[object, ...]:
         """From ``kind`` on."""
         kind = int(OutboundKind.ENVELOPE)
-        return kind, self.rank, self.message, self.digest, None, self.expires_ms, self.recipients
+        return kind, self.rank, self.message, self.digest, None, self.expires_ms, self.recipients, self.deadline_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ class QueuedReceipts:
 
     def columns(self) -> tuple[object, ...]:
         """From ``kind`` on. Receipts are never given up for age."""
-        return int(OutboundKind.RECEIPTS), _RECEIPTS_RANK, self.message, self.digest, self.event, None, None
+        return int(OutboundKind.RECEIPTS), _RECEIPTS_RANK, self.message, self.digest, self.event, None, None, None
 
 
 class Rows:

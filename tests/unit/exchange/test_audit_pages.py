@@ -251,4 +251,6 @@ async def test_a_mirror_that_lost_entries_is_said_to_be_partial_on_every_page(vi
     for path in ("/", "/logs/fr", "/findings", "/reconcile?pair=jp:fr", f"/message?id={view.message}"):
         assert "The mirror of fr is partial." in await view.page(path)
     assert "missing-entries" in await view.page("/findings")
+    compared = await view.page("/reconcile?pair=jp:fr")
+    assert "Both logs tell the same." not in compared
     assert "only its hash is known here" in await view.page("/logs/fr/0")

@@ -16,15 +16,19 @@ from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
+from prometheus_client.parser import text_string_to_metric_families
 
 from keys.pages import code_pages
-from node.console.attention import TAKES_NOTHING
+from node.console.away import PRESSING_AFTER, TAKES_NOTHING
 from node.console.pages import PAGES
 from node.console.partner_rows import PartnerLog, PartnerRow
 from node.operations.disk import DiskRoom
 from node.operations.history import PartnerPast
+from node.recovery.backup_record import BackupAct, BackupRecord
 from node.server import Node
 from protocol.errors import PeerFailedError, UnavailableError
+from protocol.log.checkpoint import parse_checkpoint
+from protocol.routing import Priority
 from tests.worlds.console import operator, stranger
 from tests.worlds.nodes import World
 
@@ -37,6 +41,8 @@ POSTS = [page.path.replace("{node}", "fr").replace("{digest}", "0" * 64) for pag
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     """jp runs; fr and gh do not."""
     made = World.of(tmp_path, "jp", "fr", "gh")
+    act = BackupAct(made.clock(), "/backup/jp", 0)
+    BackupRecord(act, act, act).save(made.home("jp").backups)
     await made.start("jp")
     try:
         yield made
@@ -304,6 +310,60 @@ async def test_a_partner_that_is_down_is_told_in_words_with_its_acts(world: Worl
     assert len(acts(world)) == 3
 
 
+async def test_a_partner_that_is_away_is_told_at_once_and_an_emergency_for_it_needs_the_operator(world: World) -> None:
+    jp, sender, there = world.nodes["jp"], world.desks["24-7@jp"], world.desks["24-7@fr"]
+    await world.submit(sender, world.seal(sender, [there]))
+    await world.until(lambda: jp.history.past("fr").failing_since is not None)
+    past = jp.history.past("fr")
+    past.failing_since = past.silent_since = world.clock() - PRESSING_AFTER - timedelta(seconds=1)
+    async with operator(jp) as visitor:
+        shown = await visitor.get("/")
+        assert "Serving. Nothing needs you. Partners that take nothing now: " in shown.text
+        assert "Not reachable now: fr, since " in shown.text
+        assert "Messages that wait: 1." in shown.text
+        assert "It needs you in 12 min, if it stays so." in shown.text
+        assert 'action="/partners/fr/retry"' in shown.text
+        health = await stranger_health(jp)
+        assert (health["status"], health["problems"], "fr" in health["away"]) == ("ok", [], True)
+        assert needs_operator(await metrics(jp)) == [("fr", "waiting", 0.0)]
+
+        await world.submit(sender, world.seal(sender, [there], priority=Priority.EMERGENCY))
+        shown = await visitor.get("/")
+        assert "Serving. One thing needs you." in shown.text
+        assert "An emergency waits for fr, which has taken nothing for 2 min" in shown.text
+        assert "Emergencies that wait: 1." in shown.text
+    health = await stranger_health(jp)
+    assert (health["status"], health["problems"]) == ("attention", ["partner-takes-nothing:fr"])
+    assert "fr" not in health["away"]
+    assert needs_operator(await metrics(jp)) == [("fr", "emergency", 1.0)]
+
+
+async def metrics(node: Node) -> str:
+    async with stranger(node) as visitor, visitor.session.get(f"{node.admin_url}/metrics") as answer:
+        return await answer.text()
+
+
+def needs_operator(text: str) -> list[tuple[str, str, float]]:
+    return [
+        (sample.labels["partner"], sample.labels["because"], sample.value)
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "comity_partner_needs_operator"
+    ]
+
+
+async def test_a_node_without_a_backup_needs_one_from_the_first_day(world: World) -> None:
+    jp = world.nodes["jp"]
+    world.home("jp").backups.unlink()
+    async with operator(jp) as visitor:
+        for path in ("/", "/backups"):
+            shown = await visitor.get(path)
+            assert "No backup was ever made" in shown.text
+            assert f"comity-node backup {world.home('jp').path} /backup/NAME" in shown.text
+    assert (await stranger_health(jp))["problems"] == ["backup-missing"]
+    assert 'comity_backup_needed{attention="backup-missing"} 1.0' in await metrics(jp)
+
+
 async def test_a_full_disk_a_key_that_ends_and_a_forked_log_are_each_told_in_words(world: World) -> None:
     jp = world.nodes["jp"]
     room = DiskRoom(world.home("jp").path, 100 * 10**9, 10**9, 1)
@@ -318,8 +378,40 @@ async def test_a_full_disk_a_key_that_ends_and_a_forked_log_are_each_told_in_wor
     assert "Telephone its operator at the number on file" in log
     assert "The disk of jp is nearly full" in machine
     assert "Free space, or move the node to a larger disk." in now
-    assert "The role timestamp of the directory ends within a week, or has ended" in keys
+    assert "The role timestamp of the directory ends in 11 h" in keys
     assert 'action="/directory/refresh"' in keys
+
+
+async def test_witnesses_that_are_silent_for_long_are_named_with_what_to_do(world: World) -> None:
+    jp = world.nodes["jp"]
+    gateway = jp.http.gateway
+    for minutes, told in ((14, False), (16, True)):
+        with patch.object(gateway, "_note_lack"):
+            gateway.lacking_since = world.clock() - timedelta(minutes=minutes)
+            async with operator(jp) as visitor:
+                shown = await visitor.get("/log")
+            assert ("Too few partners have cosigned this log for 16 min" in shown.text) == told
+            assert ("too-few-witnesses" in (await stranger_health(jp))["problems"]) == told
+            assert f"comity_too_few_witnesses {float(told)}" in await metrics(jp)
+    assert "Who does not: fr, gh." in shown.text
+
+
+async def test_the_time_without_witnesses_begins_anew_with_each_checkpoint_that_enough_cosigned(world: World) -> None:
+    gateway, sender = world.nodes["jp"].http.gateway, world.desks["24-7@jp"]
+    await world.submit(sender, world.seal(sender, [world.desks["24-7@fr"]]))
+    note = await world.nodes["jp"].context.store.reads.checkpoint()
+    policy = gateway._policy()
+    target = (note, parse_checkpoint(note))
+    with patch.object(gateway, "_target", target), patch.object(gateway, "_cosignatures") as cosignatures:
+        cosignatures.kept = gateway.lacking_since = None
+        gateway._note_lack(policy)
+        first = gateway.lacking_since
+        assert first is not None
+        gateway._note_lack(policy)
+        assert gateway.lacking_since == first
+        cosignatures.kept = note
+        gateway._note_lack(policy)
+        assert gateway.lacking_since is None
 
 
 async def test_a_clock_that_differs_is_told_in_words(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,9 +10,12 @@ import pytest
 from keys.local.translation import speaking
 from keys.pages.languages import offered
 from node.console.attention import FAILING, Attention, Kind
+from node.console.away import DEADLINE, EMERGENCY, Away, Waits
 from node.console.partner_rows import PartnerRow
-from node.console.words import headline, size_text, span, told
+from node.console.phrases import refusal_advice, size_text, span
+from node.console.words import Told, headline, told, told_away
 from node.operations.history import PartnerPast
+from node.recovery.backup_record import BackupAct, BackupRecord
 from protocol.errors import ClockAheadError, DirectoryUnavailableError, StorageFullError
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -61,10 +65,69 @@ def test_a_partner_that_takes_nothing_is_told_whole_with_its_acts() -> None:
     assert said.page == "/partners/ng"
 
 
+def test_an_emergency_or_a_deadline_that_waits_stands_first() -> None:
+    waits = replace(NIGERIA, emergencies=1, deadline=NOW - timedelta(minutes=5), waiting_since=NOW - timedelta(hours=1))
+    first = told(Attention(Kind.TAKES_NOTHING, "ng", EMERGENCY), [waits], "jp", NOW)
+    assert first.title == "An emergency waits for Nigeria (ng), which has taken nothing for 3 h 10 min"
+    assert first.text.startswith("Emergencies that wait: 1. Messages that wait: 14.")
+    assert "The oldest has waited for 1 h 0 min. A deadline passed 5 min ago." in first.text
+    assert first.do.startswith("Telephone its operator now")
+    late = told(Attention(Kind.TAKES_NOTHING, "ng", DEADLINE), [waits], "jp", NOW)
+    assert late.title == "A deadline is at risk: Nigeria (ng) has taken nothing for 3 h 10 min"
+
+
+def test_a_partner_that_is_away_is_told_at_once_with_what_waits_and_from_when_on_it_needs_somebody() -> None:
+    since = NOW - timedelta(minutes=3)
+    away = Away("ng", since, True, Waits(rows=14, deadline=NOW + timedelta(hours=9)))
+    said = told_away(away, [replace(NIGERIA, waiting_since=since)], NOW)
+    assert said.title == "Not reachable now: Nigeria (ng), since 11:57 UTC (3 min)"
+    assert "Messages that wait: 14." in said.text
+    assert "The oldest has waited for 3 min." in said.text
+    assert said.do == "Nothing yet: it is tried again by itself. It needs you in 12 min, if it stays so."
+    nothing = told_away(Away("ng", since, True, Waits()), [NIGERIA], NOW)
+    assert nothing.text == "Nothing waits for it."
+    assert headline([], 2) == "Serving. Nothing needs you. Partners that take nothing now: 2."
+
+
+@pytest.mark.parametrize("kind", [Kind.NO_BACKUP, Kind.NOT_CHECKED, Kind.NOT_DRILLED])
+def test_a_backup_that_is_wanted_is_told_with_the_command_to_type(kind: Kind) -> None:
+    made = BackupAct(NOW - timedelta(days=1), "/backup/jp-monday", 9)
+    never = told(Attention(kind), [], "jp", NOW)
+    known = told(Attention(kind), [], "jp", NOW, backups=BackupRecord(made, made, made))
+    assert "ever" in never.title
+    assert "lately" in known.title
+    if kind is Kind.NO_BACKUP:
+        assert known.command == "comity-node backup jp /backup/NAME"
+    else:
+        assert known.command == "comity-node backup-check jp /backup/jp-monday --drill"
+
+
 def test_a_partner_of_which_nothing_else_is_known_is_told_as_one_that_takes_nothing() -> None:
     said = told(one_of(Kind.TAKES_NOTHING), [], "jp", NOW)
     assert said.title == "ng has not taken anything for 15 min"
     assert not said.failing
+
+
+def test_a_thing_that_ends_is_told_with_the_time_that_is_left_or_since_when_it_has_ended() -> None:
+    def ends(at: datetime) -> Told:
+        return told(Attention(Kind.EXPIRES, "jp", "signing-key:jp", at=at), [], "jp", NOW)
+
+    assert ends(NOW + timedelta(hours=30)).title == "The signing key of jp ends in 30 h 0 min"
+    assert ends(NOW - timedelta(hours=3)).title == "The signing key of jp ended 3 h 0 min ago"
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_each_refusal_is_told_with_what_to_do(known: bool) -> None:
+    for code in ("clock-skew", "unauthenticated", "rate-limited", "no-such-code"):
+        assert refusal_advice(code, known=known).endswith((".", ")."))
+
+
+def test_too_few_witnesses_are_told_with_since_when_and_who_does_not_cosign() -> None:
+    lack = Attention(Kind.TOO_FEW_WITNESSES, cause="fr, gh", at=NOW - timedelta(minutes=20))
+    said = told(lack, [], "jp", NOW)
+    assert said.title == "Too few partners have cosigned this log for 20 min"
+    assert "vouch that all see the same history. Who does not: fr, gh." in said.text
+    assert said.code == "too-few-witnesses"
 
 
 def test_a_proof_against_this_nodes_own_log_is_told_as_such() -> None:
