@@ -115,10 +115,8 @@ async def test_a_request_is_passed_on_to_an_office_of_our_own_state(chrome: Brow
         await page.get_by_role("link", name="Pass on within our State").click()
         await page.get_by_label("To", exact=False).first.fill(str(court))
         await page.get_by_label("Reason", exact=False).first.fill("The court of Tokyo is competent.")
-        await page.screenshot(path=picture("pass-on"), full_page=True)
         await page.get_by_role("button", name="Pass it on and tell its maker").last.click()
         await expect(page.locator("#done")).to_contain_text("Sent.")
-        await page.screenshot(path=picture("case-passed-on"), full_page=True)
         assert [row.type for row in (await desk.messages.sync()).received] == ["forward"]
     await both.fr.messages.sync()
     assert {"forward", "misdirected"} <= {row.type for row in await both.fr.messages.inbox()}
