@@ -28,7 +28,6 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from yarl import URL
 
 from keys.starting import load_http
-from keys.transport.long_bodies import LongAnswer, LongConnections, Origin, OtherFormError
 from keys.transport.networks import Network, guarded_sockets, is_refusal
 from keys.transport.signing import Requester, signed_headers, signing
 from keys.transport.tls import any_server_context, client_context
@@ -45,6 +44,8 @@ from protocol.http.signature import ProvenBody, SignedBody
 
 if TYPE_CHECKING:
     import aiohttp
+
+    from keys.transport.long_bodies import LongAnswer, LongConnections
 
 
 T = TypeVar("T")
@@ -232,6 +233,8 @@ class SignedClient:
     async def _asked(self, request: HttpRequest, sink: Sink | None) -> HttpAnswer:
         """The answer; what is long goes and comes in threads, unless the node answers in a form of its own."""
         if (sink is not None or isinstance(request.body, StreamedBody)) and not self._other_form:
+            from keys.transport.long_bodies import OtherFormError  # only who moves files needs it
+
             try:
                 return await self._send_long(request, sink)
             except (OtherFormError, NotImplementedError):
@@ -240,6 +243,8 @@ class SignedClient:
 
     async def _send_long(self, request: HttpRequest, sink: Sink | None) -> HttpAnswer:
         """As :meth:`_send`, over connections that threads read and write. Raises :class:`OtherFormError` too."""
+        from keys.transport.long_bodies import LongConnections, Origin
+
         url, parsed = self._url(request.target)
         if self._long is None:
             origin = Origin(parsed.host or "", parsed.port or 443, self._pins, self._make)
