@@ -49,8 +49,8 @@ desk-service-long: setup-dev ## programs of three officers on one running desk t
 api-long: setup-dev ## every resource of the local API, with many requests that its document allows and forbids (EXAMPLES=100)
 	@COMITY_API_EXAMPLES=$${EXAMPLES:-100} $(BIN)/python -m pytest -q tests/hostile/test_api_schema.py
 
-web-long: setup-dev ## the pages in a browser: the main job in all six languages, without script, by the keyboard alone
-	@COMITY_WEB=long $(BIN)/python -m pytest -q tests/e2e/test_web_*.py
+web-long: setup-dev peers ## the pages in a browser: the main job in all six languages, without script, by the keyboard alone; every page in every language
+	@COMITY_WEB=long $(BIN)/python -m pytest -q -s -rs tests/e2e/test_web_*.py tests/e2e/test_console.py
 
 pictures: setup-dev ## make the pictures of the guides anew in docs/images (needs chromium and pngquant)
 	@COMITY_PICTURES=$(CURDIR)/docs/images $(BIN)/python -m pytest -q tests/e2e/test_web_pictures.py
