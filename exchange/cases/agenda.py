@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, islice
@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 _AT_ONCE = 256
 # So many are derived before a list that only begins with emergencies.
 _AT_A_LOOK = 16
+# Before a list that does not wait: so many that this program changed last, and so many others.
+_CHANGED_AT_A_LOOK, _OTHERS_AT_A_LOOK = 64, 4
+# Of so many threads what is due is told before others use the desk.
+TOLD_AT_ONCE = 256
 _PINNED = 500
 _LANES = tuple(Lane)
 _EMERGENCIES = _LANES.index(Lane.EMERGENCIES)
@@ -94,11 +98,14 @@ AGENDA: Literal["agenda"] = "agenda"
 class Agenda:
     """The agenda of one desk. Blocking; runs in the desk's thread.
 
-    ``read_notes`` reads what the office noted of a case for itself.
+    ``read_notes`` reads what the office noted of a case for itself. With ``waits`` all that is due
+    is given, however much is to be derived before; without, it is given as far as it is derived, with what changed
+    last, and somebody else derives the others meanwhile.
     """
 
-    def __init__(self, context: DeskContext, read_notes: ReadNotes) -> None:
+    def __init__(self, context: DeskContext, read_notes: ReadNotes, *, waits: bool = True) -> None:
         self._store = context.store
+        self._waits = waits
         self._clock = context.clock
         self._derivation = ThreadDerivation(context, read_notes)
         self._shown: KeptAgenda = context.derived.setdefault(AGENDA, KeptAgenda())
@@ -108,24 +115,24 @@ class Agenda:
 
         ``most``: the first so many of each lane, as it stands now.
         """
-        self.derive()
+        self._look()
         if at is not None:
             return self._shown.as_of(self._store, at)
         return self._shown.now(self._store, self._clock(), most)
 
     def page(self, wanted: AgendaFilter, limit: int) -> AgendaPage:
         """What is due now and wanted, the first so many of each lane, and in which lanes there is more."""
-        self.derive()
+        self._look()
         return self._shown.page(self._store, self._clock(), wanted, limit)
 
     def lane_counts(self) -> dict[Lane, int]:
         """How many items each lane has now; of emergencies how many threads."""
-        self.derive()
+        self._look()
         return self._shown.counts(self._store, self._clock())
 
     def due_between(self, begins: datetime, ends: datetime, most: int) -> DueBetween:
         """What is due from ``begins`` up to ``ends``, in the order of time."""
-        self.derive()
+        self._look()
         return self._shown.due_between(self._store, self._clock(), (to_ms(begins), to_ms(ends)), most)
 
     def next_due_at(self, thread: bytes, at: int) -> int | None:
@@ -161,11 +168,49 @@ class Agenda:
             done += len(stale)
         return self._store.agenda.stale_count()
 
-    def notices(self, channel: str) -> list[Notice]:
-        """The items with a level that was not told over ``channel`` yet, in the order of the agenda."""
-        found = [Notice(item, _name(item, channel)) for item in self.items() if item.level is not None]
-        given = self._store.agenda.given_notices([notice.name for notice in found])
-        return [notice for notice in found if notice.name not in given]
+    def of_thread(self, thread: UUID) -> list[AgendaItem]:
+        """What is due in one thread now; it is derived first, whatever else is to be."""
+        names, now = self._store.names_of_threads([thread]), self._clock()
+        self.derive_those(names)
+        self._shown.look(_derived_since(self._store, self._shown.seq), now)
+        return [item for name in names for _, item in self._shown.placed(name, now)]
+
+    def derive_those(self, threads: Iterable[bytes]) -> None:
+        """Derive anew those of the threads (by their blinded ids) that changed."""
+        stale = self._store.agenda.marks_of(threads)
+        if stale:
+            self._store.agenda.put({row: self._derivation.of(row) for row in stale}, stale)
+
+    def _look(self) -> None:
+        if self._waits:
+            self.derive()
+            return
+        self.derive_those(self._store.agenda.changed_here(_CHANGED_AT_A_LOOK))
+        self.derive(_OTHERS_AT_A_LOOK)
+
+    def notices(self, channel: str, most: int | None = None) -> list[Notice]:
+        """The items with a level that was not told over ``channel`` yet, in the order of the agenda.
+
+        ``most``: of so many threads that changed since they were looked at for it; ask again for those of others.
+        """
+        self._look()
+        now = self._clock()
+        self._shown.look(_derived_since(self._store, self._shown.seq), now)
+        wanted = self._shown.to_tell(channel, most)
+        found = [
+            (place, thread, Notice(item, _name(item, channel)))
+            for thread in wanted
+            for place, item in self._shown.placed(thread, now)
+            if item.level is not None
+        ]
+        given = self._store.agenda.given_notices([notice.name for _, _, notice in found])
+        untold = [one for one in found if one[2].name not in given]
+        self._shown.told(channel, set(wanted) - {thread for _, thread, _ in untold})
+        return [notice for _, _, notice in sorted(untold, key=lambda one: one[0])]
+
+    def is_untold(self, channel: str) -> bool:
+        """Whether threads changed since :meth:`notices` looked at them for a channel, or it gave something of them."""
+        return self._shown.is_untold(channel)
 
     def note_given(self, notices: Sequence[Notice]) -> None:
         """These are not told again."""
@@ -191,6 +236,9 @@ class KeptAgenda:
         self._pressing: list[_Entry] = []
         self._others: list[_Entry] = []
         self._placed: dict[bytes, tuple[tuple[Any, ...], ...]] = {}  # by thread, the places in ``_others``
+        self._dues: list[tuple[int, bytes, int]] = []  # when what is due, in order: thread, which of its items
+        self._due_of: dict[bytes, tuple[tuple[int, bytes, int], ...]] = {}  # by thread, the places in ``_dues``
+        self._to_tell: dict[str, set[bytes]] = {}  # by channel, the threads that changed since they were told of
         self._as_of: int | None = None  # None: nothing of what is kept is of use
 
     def now(self, store: DeskStore, now: datetime, most: int | None = None) -> list[AgendaItem]:
@@ -236,11 +284,10 @@ class KeptAgenda:
     def due_between(self, store: DeskStore, now: datetime, between: tuple[int, int], most: int) -> DueBetween:
         """What is due between two moments (Unix milliseconds), in the order of time; only the first are decoded."""
         at = self.look(_derived_since(store, self.seq), now)
-        begins, ends = between
-        due = [(when, row.thread, part, row) for row in self._rows.values() for part, when in row.dues(at, ends)]
-        found = sorted((one for one in due if one[0] >= begins), key=lambda one: one[:3])
-        items = [row.item(part, at) for _, _, part, row in found[:most]]
-        return DueBetween(items, [when for when, *_ in found], len(due) - len(found))
+        before, until = (bisect_left(self._dues, (moment,)) for moment in between)
+        found = self._dues[before:until]
+        items = [self._rows[thread].item(part, at) for _, thread, part in found[:most]]
+        return DueBetween(items, [when for when, _, _ in found], before)
 
     def emergencies(self, store: DeskStore, now: datetime, most: int) -> list[AgendaItem]:
         """The first so many items of the first lane alone."""
@@ -258,6 +305,7 @@ class KeptAgenda:
         if self._as_of is None or at < self._as_of:  # the first look, or a clock that was set back
             changed = set(self._rows)
             self._pressing, self._others, self._changes, self._placed = [], [], None, {}
+            self._dues, self._due_of = [], {}
         else:
             self.plan()
         self._as_of = at
@@ -292,22 +340,50 @@ class KeptAgenda:
         """The row of a thread's blinded id."""
         return self._rows.get(thread)
 
+    def to_tell(self, channel: str, most: int | None) -> list[bytes]:
+        """The threads of which something may be to be told over ``channel``, emergencies first; ``most`` of them."""
+        wanted = self._to_tell.setdefault(channel, set(self._rows))
+        first = dict.fromkeys(row.thread for _, row, _ in self._pressing if row.thread in wanted)
+        others = (thread for thread in wanted if thread not in first)
+        return list(islice(chain(first, others), most))
+
+    def told(self, channel: str, threads: Iterable[bytes]) -> None:
+        """Nothing of these threads is to be told over ``channel``, until they change."""
+        self._to_tell.setdefault(channel, set(self._rows)).difference_update(threads)
+
+    def is_untold(self, channel: str) -> bool:
+        """Whether something may be to be told over ``channel``."""
+        return bool(self._to_tell.get(channel, self._rows))
+
+    def placed(self, thread: bytes, now: datetime) -> Iterator[tuple[tuple[Any, ...], AgendaItem]]:
+        """(place, item) of what is due in a thread at ``now``, which is the moment of the last look."""
+        row, at = self._rows.get(thread), to_ms(now)
+        for place, one, part in row.entries(at) if row is not None else ():
+            yield place, one.item(part, at)
+
     def _place(self, changed: set[bytes], at: int) -> None:
         """Put what is due in the changed threads into its place.
 
         A few are taken out and put in one by one: a command of a running desk shares what is kept with the process that
         it is a copy of, as long as it touches little of it.
         """
+        for untold in self._to_tell.values():
+            untold.update(changed)
         one_by_one = len(changed) <= _ONE_BY_ONE
         if one_by_one:
             for place in (place for thread in changed for place in self._placed.get(thread, ())):
                 del self._others[bisect_left(self._others, place, key=_first)]
+            for due in (due for thread in changed for due in self._due_of.get(thread, ())):
+                del self._dues[bisect_left(self._dues, due)]
         else:
             self._others = [entry for entry in self._others if entry[1].thread not in changed]
+            self._dues = [due for due in self._dues if due[1] not in changed]
         pressing = [entry for entry in self._pressing if entry[1].thread not in changed]
         added: list[_Entry] = []
+        dues: list[tuple[int, bytes, int]] = []
         for thread in changed:
             self._placed.pop(thread, None)
+            self._due_of.pop(thread, None)
             row = self._rows.get(thread)
             if row is None:
                 continue
@@ -317,6 +393,8 @@ class KeptAgenda:
             others = [entry for entry in entries if entry[0][0] != _EMERGENCIES]
             self._placed[thread] = tuple(map(_first, others))
             added += others
+            self._due_of[thread] = own = tuple((one[3], thread, part) for one, _, part in entries if one[3] != _LATER)
+            dues += own
             change = row.next_change(at) if self._changes is not None else None
             if self._changes is not None and change is not None:
                 heapq.heappush(self._changes, (change, thread))
@@ -325,8 +403,11 @@ class KeptAgenda:
         if one_by_one:
             for entry in added:
                 insort(self._others, entry, key=_first)
+            for due in dues:
+                insort(self._dues, due)
         else:
             self._others = sorted([*self._others, *added], key=_first)
+            self._dues = sorted([*self._dues, *dues])
 
     def _take(self, rows: Sequence[DerivedRow]) -> set[bytes]:
         changed = set()
@@ -383,16 +464,6 @@ class _Row:
             times = [one for one in index[place + 5 : place + 5 + index[place + 4]] if one > at]
             found = min(found, *ahead, *times, _LATER)
         return None if found == _LATER else found
-
-    def dues(self, at: int, ends: int) -> list[tuple[int, int]]:
-        """(number of the item, when it is due) of all that is due before ``ends`` and counts at ``at``."""
-        index, found, place, part = self._index, list[tuple[int, int]](), 0, 0
-        while place < len(index):  # one pass: there are a hundred thousand of these
-            due = index[place + 2]
-            if 0 <= due < ends and index[place + 1] <= at:
-                found.append((part, due))
-            place, part = place + 5 + index[place + 4], part + 1
-        return found
 
     def next_due_at(self, at: int) -> int | None:
         """When something of it is due next."""

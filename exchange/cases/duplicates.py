@@ -10,9 +10,11 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from ipaddress import ip_address
+from itertools import islice
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from exchange.cases.search import Search
@@ -26,6 +28,8 @@ from protocol.encoding.phrase import phrase
 from protocol.errors import ComityError, DuplicateRequestError
 
 if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
     from protocol.messages.schema.base import Message
     from protocol.messages.schema.identifiers import Identifier
 
@@ -122,6 +126,22 @@ def subject_keys(identifier: Identifier) -> tuple[str, ...]:
     return tuple(found)
 
 
+def subject_keys_of(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    """As :func:`subject_keys`, of the fields of an identifier that may lack what does not name it, such as a time."""
+    found = [key for key in subject_keys(cast("Identifier", _Named(fields))) if '"None"' not in key]
+    return tuple(found)
+
+
+class _Named:
+    """An identifier by its fields alone; one that is not there is None."""
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        self._fields = fields
+
+    def __getattr__(self, name: str) -> Any:
+        return self._fields.get(name)
+
+
 def subject_key(identifier: Identifier) -> str:
     """The identifier as text that is the same however it was written."""
     kind = identifier.kind
@@ -142,7 +162,7 @@ def require_no_duplicate(
 ) -> None:
     """Return if no other case but ``besides`` is about a target of the request; :class:`DuplicateRequestError`."""
     search.index()
-    found = find_duplicates(store, parsed, search, message)
+    found = SameTargets(store, parsed, search).of(message)
     named = sorted({str(one.thread) for one in found if one.thread not in besides})
     if named:
         raise DuplicateRequestError(phrase("other cases are about the same targets: {names}", names=", ".join(named)))
@@ -150,11 +170,9 @@ def require_no_duplicate(
 
 def drafted_subjects(targets: Iterable[Mapping[str, Any]]) -> Iterator[TargetSubject]:
     """The targets of a draft whose identifier can be read, whatever else it lacks."""
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
-    from protocol.messages.schema.identifiers import Identifier
-
-    read: TypeAdapter[Identifier] = TypeAdapter(Identifier)
+    read = _identifiers()
     for target in targets:
         try:
             encoded = json.dumps(target.get("identifier")).encode()
@@ -168,6 +186,16 @@ def drafted_subjects(targets: Iterable[Mapping[str, Any]]) -> Iterator[TargetSub
             yield TargetSubject(str(target.get("target")), key, *span)
 
 
+@cache
+def _identifiers() -> TypeAdapter[Identifier]:
+    """What reads an identifier; to make it takes longer than to read many."""
+    from pydantic import TypeAdapter
+
+    from protocol.messages.schema.identifiers import Identifier
+
+    return TypeAdapter(Identifier)
+
+
 def _drafted_span(window: Any) -> tuple[datetime, datetime]:
     """The span of a window; ever, where it has none, or an end that cannot be read."""
     ends = (window.get("begins_at"), window.get("ends_at")) if isinstance(window, Mapping) else (None, None)
@@ -178,35 +206,37 @@ def _drafted_span(window: Any) -> tuple[datetime, datetime]:
     return first, last
 
 
-def find_duplicates(store: DeskStore, parsed: Parsed, search: Search, message: Message) -> list[Duplicate]:
-    """Where other threads of this desk are about targets of ``message``, the newest first."""
-    return find_same(store, parsed, search, subjects_of(message), message.thread)
+class SameTargets:
+    """Finds where threads of a desk are about targets, the newest first; ``most`` of them for each way to find one."""
 
+    def __init__(self, store: DeskStore, parsed: Parsed, search: Search, most: int | None = None) -> None:
+        self._store, self._parsed, self._search, self._most = store, parsed, search, most
 
-def find_same(
-    store: DeskStore, parsed: Parsed, search: Search, subjects: Iterable[TargetSubject], thread: UUID | None = None
-) -> list[Duplicate]:
-    """Where threads of this desk other than ``thread`` are about these targets, the newest first."""
-    found: list[Duplicate] = []
-    for subject in subjects:
-        for stored in search.with_subject(subject.key):
-            other, head = parsed.of(stored), stored.head
+    def of(self, message: Message) -> list[Duplicate]:
+        """Where other threads are about targets of ``message``."""
+        return self.about(subjects_of(message), message.thread)
+
+    def about(self, subjects: Iterable[TargetSubject], thread: UUID | None = None) -> list[Duplicate]:
+        """Where threads other than ``thread`` are about these targets."""
+        found = [one for subject in subjects for one in islice(self._about(subject, thread), self._most)]
+        # Once for each pair of targets, however many names and times they have in common.
+        return sorted(dict.fromkeys(found), key=lambda duplicate: (duplicate.sent_at, duplicate.target), reverse=True)
+
+    def _about(self, subject: TargetSubject, thread: UUID | None) -> Iterator[Duplicate]:
+        for stored in self._search.with_subject(subject.key, self._most):
+            head = stored.head
             if head.thread == thread:
                 continue
-            found += [
-                Duplicate(
-                    subject.target,
-                    head.thread,
-                    head.id,
-                    match.target,
-                    head.direction,
-                    head.sender,
-                    head.recipients,
-                    head.sent_at,
-                    head.direction is Direction.SENT and store.outbox.is_held(head.id),
-                )
-                for match in subjects_of(other)
-                if match.overlaps(subject)
-            ]
-    # Once for each pair of targets, however many names and times they have in common.
-    return sorted(dict.fromkeys(found), key=lambda duplicate: (duplicate.sent_at, duplicate.target), reverse=True)
+            for match in subjects_of(self._parsed.of(stored)):
+                if match.overlaps(subject):
+                    yield Duplicate(
+                        subject.target,
+                        head.thread,
+                        head.id,
+                        match.target,
+                        head.direction,
+                        head.sender,
+                        head.recipients,
+                        head.sent_at,
+                        head.direction is Direction.SENT and self._store.outbox.is_held(head.id),
+                    )

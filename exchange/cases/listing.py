@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 from uuid import UUID
 
 import cbor2
@@ -24,6 +24,8 @@ from exchange.views import CasePage, CaseRow, Direction, InboxRow, QuarantineRow
 from keys.starting import without_collections
 from protocol.encoding.instants import from_ms, to_ms
 from protocol.errors import NotFoundError
+
+T = TypeVar("T")
 
 # After all that have time left.
 _PASSED = 1 << 60
@@ -141,9 +143,8 @@ class Listing:
             shown = [self._row(*one, at) for one in islice(places, after, last)]
             return CasePage(shown, max(0, len(kept.newest) - after - len(shown)))
         before = to_ms(wanted.due_before) if wanted.due_before is not None else None
-        marks = wanted.marks()
-        likely = (one for one in places if kept.has(one[0], marks) and self._is_due(one[0], at, before))
-        found = [one for one in likely if wanted.fits(kept.part(*one), at)]
+        fits = wanted.fitting(at)
+        found = [one for one in places if fits(kept.brief(*one)) and self._is_due(one[0], at, before)]
         shown = [self._row(*one, at) for one in found[after:][:limit]]
         return CasePage(shown, max(0, len(found) - after - len(shown)))
 
@@ -155,6 +156,17 @@ class Listing:
         names = self._store.names_of_threads(threads)
         rows = [self._row(name, part, at) for name in names for part in kept.parts(name)]
         return {row.thread: row for row in rows}
+
+    def may_be_owned(self, officer: str) -> list[bytes]:
+        """The threads (by their blinded ids) that an officer may work on: of those that the office noted something of,
+        all but those that are somebody else's for sure.
+        """
+        self._agenda.items(most=0)
+        kept = self._standings
+        kept.take(self._store.agenda.since(STANDING, kept.seq))
+        noted = self._store.case_notes.threads()
+        changed = self._store.agenda.marks_of(noted)
+        return [one for one in noted if one in changed or kept.may_be_owned(one, officer.encode())]
 
     def _places(self, at: int) -> Iterator[tuple[bytes, int]]:
         """(thread, part) of all cases, in the order of the list."""
@@ -193,7 +205,8 @@ class KeptStandings:
     def __init__(self) -> None:
         self.seq = 0
         self._rows: dict[bytes, bytes] = {}
-        self._begun: dict[bytes, tuple[int, ...]] = {}  # by thread, when each part of it began
+        self._briefs: dict[bytes, tuple[_Brief, ...]] = {}  # by thread, of each part of it what lists filter by
+        self._same: dict[object, Any] = {}  # the same few nations, officers and labels recur in all of them
         self.newest: list[tuple[int, bytes, int]] = []
         self.emergencies: set[tuple[bytes, int]] = set()
 
@@ -205,16 +218,16 @@ class KeptStandings:
         for derived in rows:
             self.seq = derived.seq
             thread = derived.thread
-            for part, begun in enumerate(self._begun.pop(thread, ())):
+            for part, brief in enumerate(self._briefs.pop(thread, ())):
                 self.emergencies.discard((thread, part))
                 gone.add(thread)
                 if one_by_one:
-                    del self.newest[bisect_left(self.newest, (-begun, thread, part))]
+                    del self.newest[bisect_left(self.newest, (-brief.opened_at, thread, part))]
             self._rows.pop(thread, None)
             if derived.value:
                 self._rows[thread] = derived.value
                 parts = _read(derived.value)
-                self._begun[thread] = tuple(standing.opened_at for standing in parts)
+                self._briefs[thread] = tuple(self._brief_of(standing) for standing in parts)
                 places = [(-standing.opened_at, thread, part) for part, standing in enumerate(parts)]
                 self.emergencies.update((thread, n) for n, one in enumerate(parts) if one.harm_at is not None)
                 added += places
@@ -228,14 +241,36 @@ class KeptStandings:
         """One case of a thread."""
         return _read(self._rows[thread])[part]
 
-    def has(self, thread: bytes, marks: Sequence[bytes]) -> bool:
-        """Whether these bytes stand in the row of a thread: only then is it worth decoding."""
-        row = self._rows[thread]
-        return all(mark in row for mark in marks)
+    def brief(self, thread: bytes, part: int) -> _Brief:
+        """What lists filter one case of a thread by."""
+        return self._briefs[thread][part]
+
+    def may_be_owned(self, thread: bytes, officer: bytes) -> bool:
+        """Whether this officer's name stands in the row of a thread, or nothing is known of it."""
+        return thread not in self._rows or officer in self._rows[thread]
 
     def parts(self, thread: bytes) -> range:
         """The numbers of a thread's cases."""
-        return range(len(self._begun.get(thread, ())))
+        return range(len(self._briefs.get(thread, ())))
+
+    def _brief_of(self, standing: _Standing) -> _Brief:
+        nations = frozenset(peer.rpartition("@")[2] for peer in standing.peers)
+        references = (_folded(standing.own_reference), _folded(standing.peer_reference))
+        return _Brief(
+            ours=standing.ours,
+            nations=self._shared(nations),
+            owner=self._shared(standing.owner or ""),
+            labels=self._shared(tuple(standing.labels)),
+            opened_at=standing.opened_at,
+            times=tuple(standing.times),
+            states=self._shared(tuple(standing.states)),
+            references=tuple(one for one in references if one),
+            offence=self._shared(_folded(standing.offence)),
+        )
+
+    def _shared(self, value: T) -> T:
+        shared: T = self._same.setdefault(value, value)
+        return shared
 
 
 def _read(value: bytes) -> list[_Standing]:
@@ -265,6 +300,28 @@ class _Standing(NamedTuple):
     def state_at(self, at: int) -> str:
         """The state at a moment."""
         return self.states[max(0, bisect_right(self.times, at) - 1)]
+
+
+class _Brief(NamedTuple):
+    """What lists filter a case by; texts are folded."""
+
+    ours: bool
+    nations: frozenset[str]
+    owner: str
+    labels: tuple[str, ...]
+    opened_at: int
+    times: tuple[int, ...]
+    states: tuple[str, ...]
+    references: tuple[str, ...]
+    offence: str
+
+    def state_at(self, at: int) -> str:
+        """The state at a moment."""
+        return self.states[max(0, bisect_right(self.times, at) - 1)]
+
+
+def _folded(text: str | None) -> str:
+    return "" if text is None else text.casefold()
 
 
 def _row(standing: _Standing, due: tuple[int, str] | None, at: int) -> CaseRow:
@@ -311,34 +368,38 @@ class CaseFilter:
     opened_from: datetime | None = None
     opened_before: datetime | None = None
 
-    def fits(self, standing: _Standing, at: int) -> bool:
-        """Whether a case is wanted, but for when it is due."""
-        references = standing.own_reference, standing.peer_reference
-        return (
-            (self.ours is None or self.ours is standing.ours)
-            and (self.owner is None or (standing.owner or "") == self.owner)
-            and (self.nation is None or self._is_with(standing.peers))
-            and (self.state is None or self.state == standing.state_at(at))
-            and (self.label is None or self.label.upper() in standing.labels)
-            and _is_in(self.text, *references, standing.offence)
-            and _is_in(self.offence, standing.offence)
-            and _is_in(self.reference, *references)
-            and (self.opened_from is None or standing.opened_at >= to_ms(self.opened_from))
-            and (self.opened_before is None or standing.opened_at < to_ms(self.opened_before))
-        )
+    def fitting(self, at: int) -> Callable[[_Brief], bool]:
+        """What says whether a case is wanted, but for when it is due."""
+        tests: list[Callable[[_Brief], bool]] = []
+        nation, label = (self.nation or "").lower(), (self.label or "").upper()
+        text, offence, reference = _folded(self.text), _folded(self.offence), _folded(self.reference)
+        since = to_ms(self.opened_from) if self.opened_from is not None else 0
+        until = to_ms(self.opened_before) if self.opened_before is not None else 0
+        if self.ours is not None:
+            tests.append(lambda one: one.ours is self.ours)
+        if self.owner is not None:
+            tests.append(lambda one: one.owner == self.owner)
+        if self.nation is not None:
+            tests.append(lambda one: nation in one.nations)
+        if self.state is not None:
+            tests.append(lambda one: one.state_at(at) == self.state)
+        if self.label is not None:
+            tests.append(lambda one: label in one.labels)
+        if self.opened_from is not None:
+            tests.append(lambda one: one.opened_at >= since)
+        if self.opened_before is not None:
+            tests.append(lambda one: one.opened_at < until)
+        if self.reference is not None:
+            tests.append(lambda one: _is_in(reference, one.references))
+        if self.offence is not None:
+            tests.append(lambda one: _is_in(offence, (one.offence,)))
+        if self.text is not None:
+            tests.append(lambda one: _is_in(text, (*one.references, one.offence)))
+        return lambda one: all(test(one) for test in tests)
 
-    def marks(self) -> list[bytes]:
-        """Bytes without which a row fits in none of its cases."""
-        nation = f"@{self.nation.lower()}" if self.nation is not None else None
-        label = self.label.upper() if self.label is not None else None
-        return [text.encode() for text in (nation, label, self.state, self.owner) if text]
 
-    def _is_with(self, peers: Sequence[str]) -> bool:
-        return any(peer.rpartition("@")[2] == (self.nation or "").lower() for peer in peers)
-
-
-def _is_in(wanted: str | None, *texts: str | None) -> bool:
-    return wanted is None or any(wanted.casefold() in text.casefold() for text in texts if text)
+def _is_in(wanted: str, texts: Iterable[str]) -> bool:
+    return any(wanted in text for text in texts if text)
 
 
 ANY_CASE = CaseFilter()

@@ -14,7 +14,7 @@ from datetime import timedelta
 from hashlib import sha256
 
 from exchange.context.worker import in_desk_thread
-from exchange.desk._works import Works
+from exchange.desk._works import Works, when_derived
 from exchange.office.officers import READERS, OfficerRegister, Role, check_line
 from exchange.store.rows import CalendarToken, SavedView
 from exchange.views import AgendaItem
@@ -117,7 +117,7 @@ class OfficeCalendars:
             self._store.records.insert([self._works.book.record(Operation.ALTERATION, "calendar.end")])
         return found
 
-    @in_desk_thread
+    @when_derived
     def calendar(self, secret: str) -> list[AgendaItem]:
         """What is due, for whoever shows a token; nobody needs to be signed in. Raises :class:`NotFoundError`.
 

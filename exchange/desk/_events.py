@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from exchange.cases.agenda import TOLD_AT_ONCE
 from exchange.context.worker import in_desk_thread
 from exchange.desk._works import Works
 from exchange.office.officers import READERS
@@ -50,12 +51,21 @@ class DeskEvents:
         """The last number that was given; 0 before the first."""
         return self._store.events.last()
 
+    async def record_due(self) -> int:
+        """Keep an event of each deadline that reached another level; how many. Others use the desk meanwhile."""
+        await self._works.derived()
+        done, left = 0, True
+        while left:
+            recorded, left = await self._record_due()
+            done += recorded
+        return done
+
     @in_desk_thread
-    def record_due(self) -> int:
-        """Keep an event of each deadline that reached another level; how many."""
-        notices = self._works.agenda.notices(CHANNEL)
+    def _record_due(self) -> tuple[int, bool]:
+        """How many were recorded, and whether to look again."""
+        notices = self._works.agenda.notices(CHANNEL, TOLD_AT_ONCE)
         if not notices:
-            return 0
+            return 0, self._works.agenda.is_untold(CHANNEL)
         now = truncate(self._clock())
         with self._store.database.transaction():
             given = self._store.agenda.given_notices([notice.name for notice in notices])
@@ -72,7 +82,7 @@ class DeskEvents:
                 ]
             )
             self._works.agenda.note_given(new)
-        return len(new)
+        return len(new), True
 
     @in_desk_thread
     def record_session(self, name: Happened, officer: str) -> None:

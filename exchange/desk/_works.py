@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from exchange.cases.agenda import Agenda
 from exchange.cases.duplicates import subjects_of
@@ -45,12 +48,16 @@ if TYPE_CHECKING:
 
 
 Draft = Mapping[str, Any]
+P = ParamSpec("P")
+T = TypeVar("T")
+# So many threads are derived at once: between them others use the desk.
+_DERIVED_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Works:
     """The machinery of one desk, for the officer who acts. ``link`` and ``node_sync`` belong to the event loop, all
-    else to the desk's thread.
+    else to the desk's thread. With ``waits`` lists are given when all is derived, without as far as it is.
     """
 
     context: DeskContext
@@ -79,6 +86,23 @@ class Works:
     attaching: Attaching
     mover: FileMover
     carrying: FileCarrying
+    waits: bool = True
+
+    async def derived(self) -> None:
+        """Return when all that is due is derived, where whoever acts waits for it: in steps, and others act between."""
+        left = int(self.waits)
+        while left:
+            left = await self.context.in_thread(lambda: self.agenda.derive(_DERIVED_AT_ONCE))
+
+    async def steps(self, step: Callable[[], bool]) -> AsyncIterator[None]:
+        """Do a long work in the desk's thread step by step, until there is none. Others use the desk between the steps:
+        for half of the time, where whoever acts does not wait.
+        """
+        began = time.monotonic()
+        while await self.context.in_thread(step):
+            yield
+            await asyncio.sleep(0.0 if self.waits else time.monotonic() - began)
+            began = time.monotonic()
 
     def keep_record(self, record: ProcessingRecord) -> None:
         """Make one record durable. In the desk's thread."""
@@ -101,8 +125,29 @@ class Works:
         return sent
 
 
-def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
-    """The machinery of a desk on which ``acting`` acts."""
+class HasWorks(Protocol):
+    """A part of a desk."""
+
+    @property
+    def _works(self) -> Works: ...
+
+
+S = TypeVar("S", bound=HasWorks)
+
+
+def when_derived(act: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
+    """As :func:`exchange.context.worker.in_desk_thread`, for what shows what was derived."""
+
+    @wraps(act)
+    async def run(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        await self._works.derived()
+        return await self._works.context.in_thread(lambda: act(self, *args, **kwargs))
+
+    return run
+
+
+def make_works(context: DeskContext, link: NodeLink, acting: Acting, *, waits: bool = True) -> Works:
+    """The machinery of a desk on which ``acting`` acts; ``waits`` as :attr:`Works.waits`."""
     store, parsed = context.store, context.parsed
     book = ProcessingLog(acting, context.clock, reason_needed=context.settings.office.justification == "required")
     judge = ReceiptJudge(context.current)
@@ -118,7 +163,7 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
         lambda stored: bool(passing_on.closed_by(stored)),
         lambda stored: withheld_by(store, parsed, stored) is not None,
     )
-    agenda = Agenda(context, casework_of)
+    agenda = Agenda(context, casework_of, waits=waits)
     office = Office(context, acting, book)
     bundles = OfflineDesk(context, outbox, mailbox)
     node_sync = NodeSync(context, link, outbox, mailbox, bundles, search, agenda)
@@ -150,4 +195,5 @@ def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
         attaching=outbox.attaching,
         mover=mover,
         carrying=FileCarrying(context, link, files, mover.stating),
+        waits=waits,
     )

@@ -14,7 +14,7 @@ with other cases, and notes do.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -34,8 +34,8 @@ from exchange.cases.contact_tests import (
     results_of,
     unanswered_tests,
 )
-from exchange.cases.delivery import draft_anew, require_lost, settled_value
-from exchange.cases.duplicates import Duplicate, drafted_subjects, find_duplicates, find_same
+from exchange.cases.delivery import draft_anew, how_far, require_lost, settled_value
+from exchange.cases.duplicates import Duplicate, SameTargets, drafted_subjects
 from exchange.cases.listing import CaseFilter, inbox_row
 from exchange.cases.parents import parents_found
 from exchange.cases.standing import without_effect_in
@@ -43,8 +43,8 @@ from exchange.cases.threads import recipients_tracked, thread_messages, unsent_s
 from exchange.context.worker import in_desk_thread
 from exchange.desk._case_calls import CaseCalls
 from exchange.desk._once import sends_once
-from exchange.desk._reading import receipt_rows
-from exchange.desk._works import Draft, Works
+from exchange.desk._reading import receipt_rows, searched
+from exchange.desk._works import Draft, Works, when_derived
 from exchange.desk.messages import DeskMessages
 from exchange.messaging.drafting.closing import LAPSE, Loss, losses
 from exchange.messaging.once import given_key, under_key
@@ -56,6 +56,7 @@ from exchange.views import (
     CasePage,
     CaseRow,
     Caution,
+    HowFar,
     InboxRow,
     Lane,
     RecipientTracking,
@@ -92,8 +93,10 @@ if TYPE_CHECKING:
 
 # A message that is sent waits for so many others to be indexed, unless it is to be compared with all.
 INDEXED_BEFORE_SENDING = 256
+# So many before a page shows what is there: what it sends is compared again.
+INDEXED_BEFORE_SHOWING = 16
 # So many cases are counted while nobody else uses the desk.
-_COUNTED_AT_ONCE = 20
+_COUNTED_AT_ONCE = 4
 
 Progress = Callable[[int, int], None]
 
@@ -120,14 +123,25 @@ class DeskCases(CaseCalls):
     @in_desk_thread
     def tracked(self, messages: Iterable[UUID]) -> dict[UUID, tuple[RecipientTracking, ...]]:
         """What is proved of each of these messages for each recipient; one that is not known is left out."""
-        found = {}
+        return {row.id: proved for row, proved in self._proved(messages)}
+
+    @in_desk_thread
+    def how_far(self, messages: Iterable[UUID]) -> dict[UUID, tuple[HowFar, ...]]:
+        """How far each of these messages is proved to have come; empty for one that this desk did not send."""
+        return {row.id: how_far(row.status, proved) for row, proved in self._proved(messages, steps=True)}
+
+    def _proved(
+        self, messages: Iterable[UUID], *, steps: bool = False
+    ) -> Iterator[tuple[InboxRow, tuple[RecipientTracking, ...]]]:
         for message in messages:
             with suppress(NotFoundError):
                 seq, head, opened_at = self._store.messages.head(message)
                 row = inbox_row(self._store, seq, head, opened_at)
-                receipts = receipt_rows(self._works, head)
-                found[message] = recipients_tracked(row, receipts, ways_of(self._context.directory, row))
-        return found
+                # Of one recipient alone, each receipt is about it, whichever way it came: lists look at no more.
+                alone = steps and len(row.recipients) == 1
+                receipts = receipt_rows(self._works, head, bare=alone)
+                ways = None if alone else ways_of(self._context.directory, row)
+                yield row, recipients_tracked(row, receipts, ways)
 
     @in_desk_thread
     def without_effect(self, thread: UUID) -> list[dict[str, Any]]:
@@ -282,7 +296,7 @@ class DeskCases(CaseCalls):
 
     # --- Due ---
 
-    @in_desk_thread
+    @when_derived
     def agenda(self, at: datetime | None = None, *, most: int | None = None) -> list[AgendaItem]:
         """What is due in all cases, as it stands now or would stand ``at``: emergencies first, then lane by lane.
 
@@ -290,22 +304,22 @@ class DeskCases(CaseCalls):
         """
         return self._works.agenda.items(at, most)
 
-    @in_desk_thread
+    @when_derived
     def agenda_page(self, wanted: AgendaFilter | None = None, *, limit: int = 50) -> AgendaPage:
         """What is due now and wanted, ``limit`` at most of each lane, and in which lanes there is more."""
         return self._works.agenda.page(wanted or AgendaFilter(), limit)
 
-    @in_desk_thread
+    @when_derived
     def lane_counts(self) -> dict[Lane, int]:
         """How many things are due in each lane of the agenda; of emergencies how many there are."""
         return self._works.agenda.lane_counts()
 
-    @in_desk_thread
+    @when_derived
     def due_between(self, begins: datetime, ends: datetime, *, most: int = 500) -> DueBetween:
         """What is due from ``begins`` up to ``ends``, in the order of time: the first so many, and when all are."""
         return self._works.agenda.due_between(begins, ends, most)
 
-    @in_desk_thread
+    @when_derived
     def listing(self, wanted: CaseFilter | None = None, *, limit: int | None = None, after: int = 0) -> CasePage:
         """The cases that fit, as a list shows them: open emergencies first, then the newest; ``limit`` at most.
 
@@ -314,18 +328,18 @@ class DeskCases(CaseCalls):
         self._works.acting.require(*READERS)
         return self._works.listing.cases(self._clock(), wanted or CaseFilter(), limit, after)
 
-    @in_desk_thread
+    @when_derived
     def of_threads(self, threads: Iterable[UUID]) -> dict[UUID, CaseRow]:
         """The cases of these threads, as a list shows them; a thread that is no case is left out."""
         self._works.acting.require(*READERS)
         return self._works.listing.of_threads(self._clock(), threads)
 
-    @in_desk_thread
+    @when_derived
     def next_change(self) -> datetime | None:
         """When the agenda changes next by the time alone."""
         return self._works.agenda.next_change()
 
-    @in_desk_thread
+    @when_derived
     def notices(self, channel: str) -> list[Notice]:
         """What nobody was told of over ``channel`` yet; :meth:`note_given` when that is done."""
         return self._works.agenda.notices(channel)
@@ -393,14 +407,15 @@ class DeskCases(CaseCalls):
     def search(
         self, query: str, *, limit: int = 50, progress: Progress | None = None, everything: bool = False
     ) -> SearchResult:
-        """Messages that have every word of ``query``, the newest first; raises :class:`UsageError`.
+        """Messages that have every word of ``query``, or are about the identifier that it is however it was written
+        (:mod:`exchange.wizard.paste`), the newest first; raises :class:`UsageError`.
 
         The result says how many messages were not searched because they are not indexed yet: a thousand are indexed
         first, or with ``everything`` all. ``progress(done, total)`` is told of those.
         """
         works = self._works
         works.acting.require(*READERS)
-        found = works.search.find(query, limit, progress, everything=everything)
+        found = searched(works, query, limit, progress, everything=everything)
         found = replace(found, parents=parents_found(self._store, query, found.messages))
         works.keep_record(works.book.record(Operation.CONSULTATION, "search", count=len(found.messages)))
         return found
@@ -411,24 +426,27 @@ class DeskCases(CaseCalls):
         return self._store.search.unindexed()
 
     @in_desk_thread
-    def duplicates(self, message: Message, *, everything: bool = False) -> list[Duplicate]:
-        """Where other cases of this desk are about targets of the request ``message``, the newest first.
+    def duplicates(self, message: Message, *, everything: bool = False, most: int | None = None) -> list[Duplicate]:
+        """Where other cases of this desk are about targets of the request ``message``, the newest first; ``most`` of
+        them for each way to find a target.
 
         It does not compare messages that :meth:`not_searched` counts, unless ``everything`` is indexed first.
         """
         works = self._works
         works.search.index(None if everything else INDEXED_BEFORE_SENDING)
-        found = find_duplicates(self._store, self._parsed, works.search, message)
+        found = SameTargets(self._store, self._parsed, works.search, most).of(message)
         if found:
             works.keep_record(works.book.record(Operation.COMBINATION, "duplicates", count=len(found)))
         return found
 
-    async def duplicates_of_draft(self, draft: Draft, *, everything: bool = False) -> list[Duplicate]:
+    async def duplicates_of_draft(
+        self, draft: Draft, *, everything: bool = False, most: int | None = None
+    ) -> list[Duplicate]:
         """As :meth:`duplicates`, for a request that is not sent yet; raises :class:`InvalidMessageError`."""
         from protocol.messages.parse import complete_message
 
         message = complete_message(self._with_files(draft), sender=str(self._context.address))
-        return await self.duplicates(message, everything=everything)
+        return await self.duplicates(message, everything=everything, most=most)
 
     def _with_files(self, draft: Draft) -> Draft:
         """The draft filled in, with what stands for files that go with it and are not sealed yet."""
@@ -438,11 +456,13 @@ class DeskCases(CaseCalls):
         return expecting(self._works.outbox.filled(draft), names_given())
 
     @in_desk_thread
-    def duplicates_of_targets(self, targets: Sequence[Mapping[str, Any]]) -> list[Duplicate]:
+    def duplicates_of_targets(
+        self, targets: Sequence[Mapping[str, Any]], *, most: int | None = None
+    ) -> list[Duplicate]:
         """As :meth:`duplicates`, for the targets of a draft that lacks other things yet."""
         works = self._works
-        works.search.index(INDEXED_BEFORE_SENDING)
-        found = find_same(self._store, self._parsed, works.search, drafted_subjects(targets))
+        works.search.index(INDEXED_BEFORE_SHOWING)
+        found = SameTargets(self._store, self._parsed, works.search, most).about(drafted_subjects(targets))
         if found:
             works.keep_record(works.book.record(Operation.COMBINATION, "duplicates", count=len(found)))
         return found
@@ -553,31 +573,19 @@ class DeskCases(CaseCalls):
 
     # --- In numbers ---
 
-    @in_desk_thread
-    def figures(self, period: Period, suppression: Suppression, progress: Progress | None = None) -> OfficeFigures:
+    async def figures(
+        self, period: Period, suppression: Suppression, progress: Progress | None = None
+    ) -> OfficeFigures:
         """What this office's cases say in numbers, as it stood when the period ended, or stands now.
 
+        It is read in steps between which others use the desk; a case that changes meanwhile is as it was or as it is.
         ``progress(done, total)`` counts cases.
         """
         from exchange.report.office_figures import office_figures
 
-        reading, as_of = self._reading(period, suppression)
-        while reading.step(1):
-            if progress is not None:
-                progress(reading.done, reading.total)
-        return office_figures(reading.records(), period, as_of, suppression)
-
-    async def figures_meanwhile(
-        self, period: Period, suppression: Suppression, progress: Progress | None = None
-    ) -> OfficeFigures:
-        """As :meth:`figures`, in steps between which others use the desk; a case that changes meanwhile is as it was
-        or as it is.
-        """
-        from exchange.report.office_figures import office_figures
-
         reading, as_of = await self._in_thread(lambda: self._reading(period, suppression))
-        while await self._in_thread(lambda: reading.step(_COUNTED_AT_ONCE)):
-            if progress is not None:
+        async for _ in self._works.steps(lambda: reading.step(_COUNTED_AT_ONCE)):
+            if progress is not None and reading.done:
                 progress(reading.done, reading.total)
         records = await self._in_thread(reading.records)
         return await asyncio.to_thread(office_figures, records, period, as_of, suppression)

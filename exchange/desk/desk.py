@@ -27,10 +27,11 @@ The database and all cryptography run in one thread of the desk's own, a batch a
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -59,6 +60,7 @@ from exchange.store.desk_store import DeskStore
 from keys.directory.view import Directory
 from keys.secrets.keystore import Keystore, Purpose
 from protocol.address import Address
+from protocol.errors import StorageFullError
 
 if TYPE_CHECKING:
     from exchange.desk._custody import DeskCustody
@@ -66,6 +68,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 NOBODY = Login()
+# So many threads are derived before others use the desk.
+_DERIVED_AT_ONCE = 4
 
 
 def utc_now() -> datetime:
@@ -93,9 +97,23 @@ class OpenedDesk:
             )
         )
 
-    def desk(self, acting: Acting) -> Desk:
-        """The desk as ``acting`` acts on it."""
-        return Desk(make_works(self.context, self.link, acting))
+    def desk(self, acting: Acting, *, waits: bool = True) -> Desk:
+        """The desk as ``acting`` acts on it. Without ``waits`` lists are given as far as they are derived: what
+        somebody did here last is in them.
+        """
+        return Desk(make_works(self.context, self.link, acting, waits=waits))
+
+    async def derive_all(self) -> AsyncIterator[float]:
+        """Derive what is due in all threads that changed until now, the newest first, a few at a time; after each few
+        in how many seconds that was done.
+        """
+        context = self.context
+        agenda = make_works(context, self.link, Acting("")).agenda
+        threads = await context.in_thread(context.store.agenda.all_stale)
+        for first in range(0, len(threads), _DERIVED_AT_ONCE):
+            some, began = threads[first : first + _DERIVED_AT_ONCE], time.monotonic()
+            await context.in_thread(partial(agenda.derive_those, some))
+            yield time.monotonic() - began
 
 
 class Desk:
@@ -241,7 +259,13 @@ async def open_desk(
             derived={} if derived is None else derived,
         )
         link = NodeLink(context, trust, directory_thread)
-        stack.push_async_callback(thread, lambda: keep_signed_head(context))
+        stack.push_async_callback(thread, lambda: _keep_head(context))
         stack.push_async_callback(link.close)
         stack.push_async_callback(context.background.cancel)
         yield OpenedDesk(context, link)
+
+
+def _keep_head(context: DeskContext) -> None:
+    """Keep the signed head of the records, where the disk takes it: the next who closes the desk signs one anew."""
+    with suppress(OSError, StorageFullError):
+        keep_signed_head(context)

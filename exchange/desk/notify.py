@@ -27,7 +27,7 @@ from functools import partial
 from typing import NamedTuple, Protocol
 from uuid import uuid4
 
-from exchange.cases.agenda import Notice, counts
+from exchange.cases.agenda import TOLD_AT_ONCE, Notice, counts
 from exchange.context.worker import in_desk_thread
 from exchange.desk._works import Works
 from exchange.i18n import _
@@ -173,14 +173,26 @@ class DeskWebhooks:
         self._works.acting.require(Role.ADMINISTRATOR)
         return {url: f"whsec_{b64encode(self._secret(url)).decode()}" for url in self.urls}
 
+    async def queue(self) -> int:
+        """Put what is due and was not told on its way to every receiver, durably; how many deadlines that tells of.
+
+        Others use the desk meanwhile.
+        """
+        await self._works.derived()
+        done, left = 0, True
+        while left:
+            queued, left = await self._queue()
+            done += queued
+        return done
+
     @in_desk_thread
-    def queue(self) -> int:
-        """Put what is due and was not told on its way to every receiver, durably; how many deadlines that tells of."""
+    def _queue(self) -> tuple[int, bool]:
+        """How many were put on their way, and whether to look again."""
         urls = self.urls
         self._store.webhooks.keep_only([url.encode() for url in urls])
-        notices = self._works.agenda.notices(CHANNEL) if urls else []
+        notices = self._works.agenda.notices(CHANNEL, TOLD_AT_ONCE) if urls else []
         if not notices:
-            return 0
+            return 0, bool(urls) and self._works.agenda.is_untold(CHANNEL)
         with self._store.database.transaction():
             given = self._store.agenda.given_notices([notice.name for notice in notices])
             new = [notice for notice in notices if notice.name not in given]  # another program may have been faster
@@ -188,7 +200,7 @@ class DeskWebhooks:
                 for url in urls:
                     self._add(url, new)
                 self._works.agenda.note_given(new)
-        return len(new)
+        return len(new), True
 
     @in_desk_thread
     def waiting(self) -> int:

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 IndexedRecord = tuple[int, ProcessingRecord]
 _READ_AT_ONCE = 500
+# So many cases are looked at before others use the desk.
+_LOOKED_AT_ONCE = 4
 # Of so many records a page finds its own in the time that a person waits.
 _LOOKED_AT = 5_000
 
@@ -219,7 +221,9 @@ class DeskOffice(OfficeCalendars):
     @in_desk_thread
     def hand_over(self, taker: str, note: str) -> Handover:
         """Hand the acting officer's cases to another, who is to take over; raises :class:`NotFoundError`."""
-        return self._office.hand_over(taker, note)
+        giver = self._works.acting.officer
+        threads = self._works.listing.may_be_owned(giver.id) if giver is not None else ()
+        return self._office.hand_over(taker, note, threads)
 
     @in_desk_thread
     def take_over(self) -> list[Handover]:
@@ -296,10 +300,16 @@ class DeskOffice(OfficeCalendars):
 
     # --- Erasing ---
 
-    @in_desk_thread
-    def erasable_cases(self) -> list[ErasableCase]:
-        """The cases that are over, with nothing to come due, whose retention by the settings has ended."""
-        return self._works.erasure.due()
+    async def erasable_cases(self, progress: Callable[[int, int], None] | None = None) -> list[ErasableCase]:
+        """The cases that are over, with nothing to come due, whose retention by the settings has ended.
+
+        In steps between which others use the desk; ``progress(done, total)`` counts cases.
+        """
+        look = await self._in_thread(self._works.erasure.due)
+        async for _ in self._works.steps(lambda: look.step(_LOOKED_AT_ONCE)):
+            if progress is not None and look.done:
+                progress(look.done, look.total)
+        return look.found
 
     @in_desk_thread
     def erase_case(self, thread: UUID, ground: str) -> Erased:

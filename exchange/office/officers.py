@@ -12,7 +12,7 @@ who does not count as the registrar. For the second person of a desk there is no
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -211,9 +211,11 @@ class OfficerRegister:
 
     def all(self) -> list[DeskOfficer]:
         """All officers by id."""
-        rows = self._database.all("SELECT id, sealed FROM officer")
-        found = (DeskOfficer.from_bytes(self._cipher.open(b"officer.sealed", row, sealed)) for row, sealed in rows)
-        return sorted(found, key=lambda officer: officer.id)
+        return sorted(self._each(), key=lambda officer: officer.id)
+
+    def is_staffed(self) -> bool:
+        """Whether an officer is there who did not leave."""
+        return any(officer.withdrawn_at is None for officer in self._each())
 
     def get(self, officer: str) -> DeskOfficer:
         """The officer of that id; raises :class:`NotFoundError`."""
@@ -235,6 +237,10 @@ class OfficerRegister:
             (row, self._cipher.seal(b"officer.sealed", row, officer.to_bytes())),
         )
 
+    def _each(self) -> Iterator[DeskOfficer]:
+        for row, sealed in self._database.all("SELECT id, sealed FROM officer"):
+            yield DeskOfficer.from_bytes(self._cipher.open(b"officer.sealed", row, sealed))
+
     def _row(self, officer: str) -> bytes:
         return self._cipher.blind(b"officer", officer.encode())
 
@@ -251,7 +257,7 @@ def who_acts(
     if login.purpose is not None:
         check_purpose(login.purpose)
     reason = check_line(login.reason, "a reason") if login.reason is not None else None
-    has_officers = any(officer.withdrawn_at is None for officer in register.all())
+    has_officers = register.is_staffed()
     acting = Acting(default_name, None, None, has_officers, login.purpose, reason, login.recipient)
     if login.officer is None:
         return acting

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import islice
 from uuid import UUID
 
 from exchange.audit.verify import VerifiedLog
@@ -14,6 +15,7 @@ from exchange.report._courses import Course, Due, course_of
 from exchange.report.audit_figures import AuditedLog
 from exchange.report.office_figures import CountedMessage, OfficeRecords, RefusedMessage
 from exchange.store.desk_store import DeskStore
+from exchange.store.rows import Head
 from exchange.views import Direction, SendStatus
 from keys.local.tile_folder import read_items, widths
 from protocol.address import Address
@@ -28,6 +30,8 @@ from protocol.log.layout import TILE_WIDTH
 from protocol.log.scoped import Withheld, item_hash
 from protocol.messages.types.consent import is_given
 
+# The head of a message is read so many times as fast as a case.
+_HEADS_A_CASE = 32
 # So many refused messages are read at once.
 _PAGE = 1000
 
@@ -93,21 +97,22 @@ class OfficeReading:
     def __init__(self, store: DeskStore, parsed: Parsed, own: Address, as_of: datetime, due: Due) -> None:
         self._store, self._parsed, self._own, self._as_of, self._due = store, parsed, own, as_of, due
         self._messages: dict[UUID, CountedMessage] = {}
-        threads: dict[UUID, None] = {}
-        for head in store.messages.all_heads():
-            if head.direction is Direction.SENT and send_status(store, head.id) is SendStatus.CALLED_OFF:
-                continue  # it never left
-            peers = head.recipients if head.direction is Direction.SENT else (head.sender,)
-            nations = tuple(dict.fromkeys(peer.node for peer in peers))
-            self._messages[head.id] = CountedMessage(head.direction, head.type, head.sent_at, head.thread, nations)
-            threads[head.thread] = None
-        self._threads = list(threads)
+        self._heads: Iterator[Head] | None = store.messages.all_heads()
+        self._found: dict[UUID, None] = {}
+        self._threads: list[UUID] = []
         self._courses: list[Course] = []
         self._erased = 0
-        self.done, self.total = 0, len(self._threads)
+        self.done = self.total = 0
 
     def step(self, cases: int) -> bool:
-        """Read so many cases more; whether there were any."""
+        """Read so many cases more, or find out first which there are; whether there was anything to do."""
+        if self._heads is not None:
+            heads = list(islice(self._heads, cases * _HEADS_A_CASE))
+            self._find(heads)
+            if not heads:
+                self._heads, self._threads, self._found = None, list(self._found), {}
+                self.total = len(self._threads)
+            return True
         part = self._threads[self.done : self.done + cases]
         for thread in part:
             self._read(thread)
@@ -118,6 +123,15 @@ class OfficeReading:
         """What was read, when all was."""
         refused = tuple(_refused(self._store))
         return OfficeRecords(self._own, tuple(self._messages.values()), tuple(self._courses), refused, self._erased)
+
+    def _find(self, heads: Sequence[Head]) -> None:
+        for head in heads:
+            if head.direction is Direction.SENT and send_status(self._store, head.id) is SendStatus.CALLED_OFF:
+                continue  # it never left
+            peers = head.recipients if head.direction is Direction.SENT else (head.sender,)
+            nations = tuple(dict.fromkeys(peer.node for peer in peers))
+            self._messages[head.id] = CountedMessage(head.direction, head.type, head.sent_at, head.thread, nations)
+            self._found[head.thread] = None
 
     def _read(self, thread: UUID) -> None:
         found = thread_messages(self._store, self._parsed, thread)

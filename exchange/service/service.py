@@ -52,6 +52,8 @@ LOOK_EVERY_S = 2.0
 _MOST_DESCRIPTORS = 65_536
 TEACH_EVERY_S = 5.0
 TEACH_LEAST_S = 60.0
+# So often it is looked whether something is to be derived that nobody looked at.
+DERIVE_EVERY_S = 1.0
 _SECRET_BYTES = 32
 
 
@@ -104,11 +106,13 @@ class DeskService:
         """
         return await self.desk(Login(session.officer, None, purpose, reason, None, session.signer))
 
-    async def desk(self, login: Login) -> Desk:
-        """The desk as whoever ``login`` names acts on it; raises as :meth:`OpenedDesk.acting`."""
+    async def desk(self, login: Login, *, waits: bool = True) -> Desk:
+        """The desk as whoever ``login`` names acts on it; raises as :meth:`OpenedDesk.acting`. ``waits``: see
+        :meth:`OpenedDesk.desk`.
+        """
         if self.opened is None:
             raise UnavailableError("the desk is not open")
-        return self.opened.desk(await self.opened.acting(login))
+        return self.opened.desk(await self.opened.acting(login), waits=waits)
 
     def end(self) -> None:
         """End the service in order; again is harmless."""
@@ -142,7 +146,13 @@ class DeskService:
                 await stack.enter_async_context(part(self))
             await self.commands.listen(note.command_socket)
             places = HeldPlaces(self.home, note)
-            works = (self._keep_watch(), self._expire(), self._keep(places), self._teach(self.opened.context))
+            works = (
+                self._keep_watch(),
+                self._expire(),
+                self._keep(places),
+                self._teach(self.opened.context),
+                self.keep_derived(),
+            )
             beside = [asyncio.create_task(work) for work in works]
             try:
                 if ready is not None:
@@ -175,7 +185,7 @@ class DeskService:
                 self._lose(f"{lost} was removed, or replaced by another program")
 
     async def _keep_watch(self) -> None:
-        desk = await self.desk(Login())
+        desk = await self.desk(Login(), waits=False)
         async with aclosing(watch(desk, channels_of(desk.settings), utc_now, here=False)) as seen:
             async for each in seen:
                 for hear in self.on_seen:
@@ -198,6 +208,17 @@ class DeskService:
                     continue
             await asyncio.sleep(TEACH_EVERY_S)
             quiet_s += TEACH_EVERY_S
+
+    async def keep_derived(self) -> None:
+        """Derive what is due in all threads that changed and that nobody looked at: after an upgrade these are all.
+
+        In steps, each durable, with pauses in which others use the desk; the newest threads first.
+        """
+        while self.opened is not None:
+            with suppress(ComityError):  # a disk that fails, or another program: it is tried again
+                async for took_s in self.opened.derive_all():
+                    await asyncio.sleep(took_s)
+            await asyncio.sleep(DERIVE_EVERY_S)
 
     async def _expire(self) -> None:
         while True:

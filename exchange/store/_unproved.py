@@ -24,6 +24,9 @@ class UnprovedTable:
         self._names = names
         self._content = content
         self._agenda = agenda
+        # Which open entries have which reference, and as of which change of the database: asked for by every case.
+        self._open_ones: dict[tuple[Address, str], list[UUID]] = {}
+        self._open_as_of: int | None = None
 
     def all(self) -> list[UnprovedEntry]:
         """All entries, the newest first."""
@@ -52,7 +55,7 @@ class UnprovedTable:
 
     def put(self, entry: UnprovedEntry) -> None:
         """Keep an entry as it is now, inside a transaction; the key of what it was before is destroyed."""
-        row = self._names.unproved(entry.id)
+        row, self._open_as_of = self._names.unproved(entry.id), None
         before = self._database.all("SELECT slot FROM unproved WHERE id = ?", (row,))
         self._content.doom(slot for (slot,) in before)
         slot, sealed = self._content.seal(_COLUMN, row, entry.to_bytes())
@@ -64,17 +67,28 @@ class UnprovedTable:
 
     def erase(self, entry: UUID) -> None:
         """Take an entry out, inside a transaction."""
-        row = self._names.unproved(entry)
+        row, self._open_as_of = self._names.unproved(entry), None
         self._content.doom(slot for (slot,) in self._database.all("SELECT slot FROM unproved WHERE id = ?", (row,)))
         self._database.execute("DELETE FROM unproved WHERE id = ?", (row,))
         self._agenda.mark_stale([row])
 
     def confirm(self, contact: Address, reference: str | None, thread: UUID) -> None:
         """Link the entries that a proved message confirms: from the contact point that is named, by its reference."""
-        if reference is None or not self._database.all("SELECT 1 FROM unproved LIMIT 1"):
+        if reference is None or (contact, reference) not in self._open():
             return
-        fitting = [e for e in self.all() if e.is_open and e.contact == contact and e.reference == reference]
-        if fitting:
-            with self._database.transaction():
-                for entry in fitting:
+        with self._database.transaction():
+            for entry in [self.of_row(self._names.unproved(one)) for one in self._open_ones[contact, reference]]:
+                if entry is not None and entry.is_open:  # another program may have been faster
                     self.put(replace(entry, thread=thread))
+
+    def _open(self) -> dict[tuple[Address, str], list[UUID]]:
+        """The open entries with a reference, by their contact point and it."""
+        as_of = self._database.changes_of_others()
+        if self._open_as_of != as_of:
+            found: dict[tuple[Address, str], list[UUID]] = {}
+            for entry in self.all():
+                if entry.is_open and entry.reference is not None:
+                    found.setdefault((entry.contact, entry.reference), []).append(entry.id)
+            # Not of a transaction that may be undone.
+            self._open_ones, self._open_as_of = found, None if self._database.in_transaction else as_of
+        return self._open_ones

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Literal, NamedTuple
 
 from exchange.store.database import SealedDatabase
 
 Derived = Mapping[bytes, tuple[bytes, bytes]]
 """By the thread's blinded id: what is due in it, and how it stands; empty: nothing."""
+
+
+# So many threads are remembered as those that this program changed last.
+_MOST_CHANGED = 4_096
 
 
 class DerivedRow(NamedTuple):
@@ -25,13 +30,42 @@ class AgendaTable:
     def __init__(self, database: SealedDatabase) -> None:
         self._database = database
         self._cipher = database.cipher
+        self._changed: dict[bytes, None] = {}  # by this program, the newest last: what somebody did now is shown first
 
     def stale(self, limit: int) -> dict[bytes, bytes]:
         """Blinded ids of threads that changed since their part of the agenda was derived, with the mark of the change.
 
-        The mark is read before the thread is: a later change has another one.
+        Those that this program changed come first, the last one before the others. The mark is read before the thread
+        is: a later change has another one.
         """
-        return dict(self._database.all("SELECT thread, mark FROM agenda_stale LIMIT ?", (limit,)))
+        found = self.marks_of(self.changed_here(limit))
+        if len(found) < limit:
+            others = self._database.all("SELECT thread, mark FROM agenda_stale LIMIT ?", (limit,))
+            found.update(islice(((row, mark) for row, mark in others if row not in found), limit - len(found)))
+        return found
+
+    def changed_here(self, limit: int) -> list[bytes]:
+        """The threads that this program changed, and that are not derived since: the last one first."""
+        newest = list(islice(reversed(self._changed), limit))
+        found = self.marks_of(newest)
+        for thread in newest:
+            if thread not in found:
+                del self._changed[thread]
+        return list(found)
+
+    def marks_of(self, threads: Iterable[bytes]) -> dict[bytes, bytes]:
+        """Those of the threads that changed since they were derived, in their order, with the mark of the change."""
+        wanted = list(threads)
+        marks = dict(self._database.among("SELECT thread, mark FROM agenda_stale WHERE thread IN", wanted))
+        return {thread: marks[thread] for thread in wanted if thread in marks}
+
+    def all_stale(self) -> list[bytes]:
+        """All threads that changed since they were derived, the one with the newest message first."""
+        rows = self._database.all(
+            "SELECT s.thread FROM agenda_stale s LEFT JOIN message m ON m.thread = s.thread"
+            " GROUP BY s.thread ORDER BY max(m.seq) DESC"
+        )
+        return [thread for (thread,) in rows]
 
     def stale_count(self) -> int:
         """How many threads are still to be derived again."""
@@ -39,10 +73,16 @@ class AgendaTable:
 
     def mark_stale(self, threads: Iterable[bytes]) -> None:
         """Note that threads changed, inside a transaction."""
+        changed = sorted(set(threads))
+        for thread in changed:
+            self._changed.pop(thread, None)
+            self._changed[thread] = None
+        while len(self._changed) > _MOST_CHANGED:
+            del self._changed[next(iter(self._changed))]
         self._database.execute_all(
             "INSERT INTO agenda_stale (thread, mark) VALUES (?, randomblob(8))"
             " ON CONFLICT DO UPDATE SET mark = excluded.mark",
-            [(thread,) for thread in sorted(set(threads))],
+            [(thread,) for thread in changed],
         )
 
     def put(self, derived: Derived, marks: Mapping[bytes, bytes]) -> None:

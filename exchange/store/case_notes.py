@@ -53,6 +53,11 @@ class CaseEntryTable:
         )
         return [self._content.open(self._column, row, sealed, slot) for sealed, slot in rows]
 
+    def threads(self) -> list[bytes]:
+        """The blinded ids of the threads that have entries."""
+        rows = self._database.all(f"SELECT DISTINCT thread FROM {self._table}")  # noqa: S608 - one of two names
+        return [row for (row,) in rows]
+
     def erase(self, thread: UUID) -> int:
         """Take the entries of a case out, inside a transaction; how many there were."""
         row = self._names.thread(thread)

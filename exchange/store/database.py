@@ -108,6 +108,11 @@ class SealedDatabase:
             with suppress(sqlite3.Error):
                 self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction of :meth:`transaction` goes on."""
+        return self._connection.in_transaction
+
     def changes_of_others(self) -> int:
         """A number that is another one after another program wrote."""
         return int(self.all("PRAGMA data_version")[0][0])

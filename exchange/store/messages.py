@@ -126,6 +126,11 @@ class MessageTable:
         rows = self._database.all("SELECT id, head FROM message WHERE thread = ?", (self._names.thread(thread),))
         return max((self._head(row, head).sent_at for row, head in rows), default=None)
 
+    def opening_of_row(self, row: bytes) -> tuple[int, UUID] | None:
+        """(row number, thread) of the first message of the thread with this blinded id; None without one."""
+        rows = self._database.all("SELECT seq, id, head FROM message WHERE thread = ? ORDER BY seq LIMIT 1", (row,))
+        return (rows[0][0], self._head(*rows[0][1:]).thread) if rows else None
+
     def thread_end(self, thread: UUID) -> int:
         """The row number of the last message of a thread; 0 when there is none."""
         rows = self._database.all("SELECT max(seq) FROM message WHERE thread = ?", (self._names.thread(thread),))

@@ -86,7 +86,7 @@ class PageCall:
     async def desk(self) -> Desk:
         """The desk as the signed-in officer acts on it; raises :class:`SignInNeededError`."""
         if self._desk is None:
-            self._desk = await self.site.service.desk(self._login())
+            self._desk = await self.site.service.desk(self._login(), waits=False)
         return self._desk
 
     async def own_access(self) -> OwnAccess:

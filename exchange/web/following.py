@@ -58,7 +58,7 @@ class Following:
         since = 0.0
         while True:
             with suppress(ComityError):  # a desk that is closed, or a disk that fails: the next look may do
-                desk = await service.desk(Login())
+                desk = await service.desk(Login(), waits=False)
                 last = await desk.events.last()
                 if last != self.seen or since >= ANEW_EVERY_S:
                     self.seen, since = last, 0.0

@@ -22,6 +22,8 @@ from protocol.errors import ComityError
 # So long the line stays as it was looked up: every page shows it.
 FACTS_FOR_S = 5.0
 ASK_EVERY_S = 10.0
+# So many cases that changed lately are derived when a page looks.
+_LATELY = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class Facts:
     has_rota: bool
     on_duty: tuple[str, ...]
     to_release: int
+    # So many cases changed and were not derived again: lists may lack them, or show them as they were.
+    uncounted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ def look_up(opened: OpenedDesk) -> Facts:
         has_rota=bool(shifts),
         on_duty=tuple(one.officer for one in shifts if one.covers(now)),
         to_release=len(waiting),
+        uncounted=left if (left := context.store.agenda.stale_count()) > _LATELY else 0,
     )
 
 

@@ -138,7 +138,7 @@ def refusal_lines(error: ComityError) -> list[str]:
     """The refusal for a person, in their language: what happened, every problem of the draft, what to do."""
     lines = [_("refused ({code}): {detail}").format(code=error.code, detail=printable_line(_(error.detail)))]
     for field, rule, text in getattr(error, "problems", ()):
-        said = _("{rule}: {text} [{field}]")
+        said = _("{rule}: {text} [{field}]") if _(rule) not in _(text) else _("{text} [{field}]")
         told = {"rule": printable_line(_(rule)), "text": printable_line(_(text)), "field": printable_line(_(field))}
         lines.append("  " + said.format(**told))
     return [*lines, printable_line(_(error.advice))]

@@ -33,7 +33,7 @@ async def lanes(call: PageCall) -> web.StreamResponse:
 async def _values(call: PageCall) -> dict[str, Any]:
     session = call.session
     locked = session is None or session.locked
-    desk = await call.site.service.desk(Login()) if locked else await call.desk()
+    desk = await call.site.service.desk(Login(), waits=False) if locked else await call.desk()
     wanted = call.query("lane") or None
     require_lane(wanted)
     wall = call.query("wall") == "1"

@@ -212,7 +212,7 @@ async def feed(call: PageCall) -> web.StreamResponse:
     paces, token = paces_of(call.site), call.part("token")
     if not paces.looks.passes():
         return _unread(RateLimitedError())
-    desk = await call.site.service.desk(Login())
+    desk = await call.site.service.desk(Login(), waits=False)
     try:
         items = await desk.office.calendar(token)
     except NotFoundError as problem:

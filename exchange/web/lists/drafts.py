@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from protocol.messages.schema.base import Message
 
 _TEMPLATE = "lists/release-one.html"
+# So many other cases are shown for each way to find a target.
+_SAME_SHOWN = 20
 _GIVEN_WHEN_RELEASED = frozenset({("id",), ("thread",), ("sent_at",)})
 
 
@@ -109,7 +111,7 @@ async def _read(call: PageCall, desk: Desk, draft: KeptDraft) -> dict[str, Any]:
         "message": message,
         "cards": cards,
         "cautions": await desk.cases.cautions_of_draft(draft.draft),
-        "duplicates": await desk.cases.duplicates_of_draft(draft.draft),
+        "duplicates": await desk.cases.duplicates_of_draft(draft.draft, most=_SAME_SHOWN),
     }
 
 

@@ -18,6 +18,7 @@ from exchange.desk.desk import Desk
 from exchange.office.erasure import Erased
 from exchange.office.officers import Role
 from exchange.web.calls import Page, PageCall
+from exchange.web.lists._counting import erasable, forget_erasable
 from exchange.web.lists._query import uuid_of
 from exchange.web.lists._showing import refuse, show
 from keys.local.translation import _
@@ -124,10 +125,14 @@ async def _erasure(
     call: PageCall, desk: Desk, problem: ComityError | None = None, *, erased: list[Erased] | None = None
 ) -> web.Response:
     look = call.query("look") == "1"
-    found = await desk.office.erasable_cases() if look and erased is None else []
+    counting = await erasable(call.site, desk, call.now) if look and erased is None else None
+    if counting is not None and counting.problem is not None:
+        problem = problem or counting.problem
+    found = counting.found or [] if counting is not None else []
     retention = desk.settings.retention
     values: dict[str, Any] = {
         "look": look,
+        "counting": counting if counting is not None and counting.found is None else None,
         "due": found[:_AT_ONCE],
         "more": max(0, len(found) - _AT_ONCE),
         "cases_days": retention.cases_days,
@@ -148,6 +153,7 @@ async def erase_what_is_due(call: PageCall) -> web.StreamResponse:
         chosen = [uuid_of(one) for one in call.texts("case")]
         if len(chosen) > _AT_ONCE:
             raise UsageError(_("no more cases at once than {most}").format(most=_AT_ONCE))
+        forget_erasable(call.site)
         done = [await desk.office.erase_case(one, "retention") for one in chosen]
         if call.text("refused") == "1":
             done.append(await desk.office.erase_refused())
@@ -162,6 +168,7 @@ async def erase_one(call: PageCall) -> web.StreamResponse:
     try:
         _require_agreed(call)
         thread = (await desk.messages.row(await desk.messages.resolve(call.text("case")))).thread
+        forget_erasable(call.site)
         done = await desk.office.erase_case(thread, call.text("ground"))
     except ComityError as problem:
         return await _erasure(call, desk, problem)

@@ -12,6 +12,7 @@ from exchange.audit.period import Period
 from exchange.report.charts import bars_svg, grid_svg
 from exchange.report.language import Reader
 from exchange.report.office_document import office_document
+from exchange.report.office_figures import OfficeFigures
 from exchange.report.pdf import render_pdf
 from exchange.text.zones import shown_zone
 from exchange.web.calls import Page, PageCall
@@ -39,25 +40,25 @@ async def show_statistics(call: PageCall) -> web.StreamResponse:
     except ComityError as problem:
         return refuse(call, _TEMPLATE, desk, problem, **values)
     values["counting"] = found
-    if found.figures is not None:
-        values |= {"document": office_document(found.figures, Reader(language())), "published": below > 0}
+    if found.found is not None:
+        values |= {"document": office_document(found.found, Reader(language())), "published": below > 0}
     return show(call, _TEMPLATE, desk, **values)
 
 
 async def report(call: PageCall) -> web.StreamResponse:
     """The same figures as a PDF file."""
     desk = await call.desk()
-    found = await counted(call.site, desk, _period(call), _below(call), call.now)
+    found = await counted(call.site, desk, _period(call), _below(call), call.now, file=True)
     document = office_document(_there(found), Reader(language()))
     return download(await asyncio.to_thread(render_pdf, document), "report.pdf", "application/pdf")
 
 
-def _there(found: Counting) -> Any:
+def _there(found: Counting[OfficeFigures]) -> OfficeFigures:
     if found.problem is not None:
         raise found.problem
-    if found.figures is None:
+    if found.found is None:
         raise UnavailableError(_("the figures are still being counted: look again in a moment"))
-    return found.figures
+    return found.found
 
 
 def _period(call: PageCall) -> Period:
