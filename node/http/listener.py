@@ -136,6 +136,9 @@ class TrackedHandler(PlainHandler):
         if not untouched or not length or not isinstance(transport, TlsTransport) or request.headers.get(_CODING):
             yield None
             return
+        if transport.get_write_buffer_size() or transport.is_closing():  # of an answer before this one
+            yield None
+            return
         held, self._held = self._held or b"", b""
         with transport.lent() as connection:
             body = SocketBody(connection, held, length)

@@ -33,7 +33,7 @@ class TlsTransport(asyncio.Transport):
         self._waiting: deque[memoryview] = deque()
         self._waiting_bytes = 0
         self._high, self._low = _HIGH_BYTES, _HIGH_BYTES // 4
-        self._reads = False  # whether the loop watches for what comes
+        self._reads = self._writes = False  # whether the loop watches for what comes, or may go
         self._wants_to_read = True
         self._over_full = False
         self._closing = self._gone = False
@@ -179,23 +179,30 @@ class TlsTransport(asyncio.Transport):
 
     def _write_on(self) -> None:
         """Write what waits, as far as it is taken."""
-        self._loop.remove_writer(self._tls)
         try:
             while self._waiting:
                 self._tls.send(self._waiting[0])
                 self._waiting_bytes -= len(self._waiting.popleft())
         except _WANTS:
-            self._loop.add_writer(self._tls, self._write_on)
+            if not self._writes:
+                self._loop.add_writer(self._tls, self._write_on)
+                self._writes = True
+            return
         except OSError as problem:
             self._fail(problem)
             return
-        if not self._waiting:
-            self._tell_drained()
+        self._watch_no_writing()
+        self._tell_drained()
         if self._over_full and self._waiting_bytes <= self._low:
             self._over_full = False
             self._protocol.resume_writing()
-        if self._closing and not self._waiting:
+        if self._closing:
             self._leave(None)
+
+    def _watch_no_writing(self) -> None:
+        if self._writes:
+            self._loop.remove_writer(self._tls)
+            self._writes = False
 
     def _tell_drained(self) -> None:
         if self._drained is not None and not self._drained.done():
@@ -217,7 +224,7 @@ class TlsTransport(asyncio.Transport):
         if self._gone:
             return
         self._gone = True
-        self._loop.remove_writer(self._tls)
+        self._watch_no_writing()
         self._loop.call_soon(self._left, problem)
 
     def _left(self, problem: Exception | None) -> None:
