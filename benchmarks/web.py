@@ -48,7 +48,7 @@ _ASKED = (
     "/?wall=1",
     "/calendar?month=2026-01",
     "/cases?nation=fr",
-    "/cases?nation=fr&state=received&page=3",
+    "/cases?nation=fr&state=submitted&page=3",
     "/cases?reference=REF-50",
     "/cases?offence=fraud",
     "/cases?owner=nobody-of-this-name",
@@ -259,13 +259,13 @@ def _path(page: Page, made: Made) -> str:
     """The page's path with something in the place of each name."""
     case, waits = made.names["case"], page.path.startswith("/release/")
     names = {
-        "thread": case,
+        "thread": made.names["parent"] if "/say/" in page.path else case,
         "message": made.names["sent"] if page.path.endswith("/correct") else case,
         "address": "24-7@fr",
         "draft": made.names["waiting" if waits else "draft"],
         "entry": made.names["entry"],
         "act": "note",
-        "type": "status.report",
+        "type": "status.query" if "/say/" in page.path else "status.report",
         "page": "what",
         "parent": made.names["parent"],
     }
