@@ -9,6 +9,7 @@ lie empty lock files, by which the programs that work on one home keep out of ea
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -21,9 +22,12 @@ from keys.directory.cards import Line
 from keys.local.files import write_file
 from keys.secrets.keystore import FILE_NAME
 from protocol.address import Address
+from protocol.encoding.phrase import phrase
 from protocol.errors import InvalidAddressError, SettingsError
 
 _DAY_S = 24 * 3600
+# Words of tomllib about a heading or a name that stands there already.
+_TWICE = re.compile("twice|overwrite|already")
 _HOST = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$"
 
 
@@ -419,16 +423,30 @@ class DeskSettings(_Table):
         except OSError as problem:
             raise SettingsError(f"cannot read {path}: {problem.strerror}") from problem
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+            if _TWICE.search(str(problem)):
+                text = phrase(
+                    "{path}: a section or a name stands in it twice ({problem}); put a section under one heading",
+                    path=path,
+                    problem=problem,
+                )
+                raise SettingsError(text) from problem
             raise SettingsError(f"{path} is not TOML: {problem}") from problem
         except ValidationError as problem:
-            wrong = "; ".join(
-                f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in problem.errors(include_input=False)
-            )
+            found = problem.errors(include_input=False)
+            wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in found)
+            if any(e["type"] == "extra_forbidden" and cls._is_of_no_section(e["loc"]) for e in found):
+                text = phrase("{path}: {wrong}; this name stands before the first section", path=path, wrong=wrong)
+                raise SettingsError(text) from None
             raise SettingsError(f"{path}: {wrong}") from None
 
+    @classmethod
+    def _is_of_no_section(cls, place: tuple[int | str, ...]) -> bool:
+        """Whether a name that a section does not know is one that belongs to none."""
+        return len(place) == 2 and str(place[1]) in cls.model_fields
+
     def save(self, path: Path) -> None:
-        """Write the file, whole or not at all."""
-        write_file(path, _to_toml(self.model_dump(exclude_none=True)).encode(), mode=0o600)
+        """Write the file, whole or not at all, without defaults: a section that is added by hand stands once."""
+        write_file(path, _to_toml(self.model_dump(exclude_none=True, exclude_defaults=True)).encode(), mode=0o600)
 
 
 def _to_toml(values: dict[str, Any]) -> str:

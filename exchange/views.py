@@ -303,6 +303,19 @@ class RecipientTracking:
 
 
 @dataclass(frozen=True, slots=True)
+class HowFar:
+    """How far a message of this desk is proved to have come, and since when.
+
+    ``step`` is the name of the furthest proved event, or of the one by which it failed; before any, a
+    :class:`SendStatus`. ``recipient`` is None where it is so for all of several.
+    """
+
+    step: str
+    at: datetime | None = None
+    recipient: Address | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TargetRow:
     """The state of one target of the request, at the time of tracking.
 
@@ -448,6 +461,7 @@ class Tracking:
     targets: tuple[TargetRow, ...]
     clocks: Clocks
     nations: tuple[NationCase, ...] = ()
+    how_far: tuple[HowFar, ...] = ()  # of a message that this desk sent
 
 
 @dataclass(frozen=True, slots=True)

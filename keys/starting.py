@@ -6,10 +6,12 @@ Nothing here changes what a program does. Outside of a program (a test, a script
 from __future__ import annotations
 
 import dataclasses
+import gc
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -18,11 +20,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import ssl
 
-# Parts of libraries that load others which nothing here uses: a token by their hands, and a second way to the network.
-# Each has one class, with the fields that its library reads when it loads.
-_LEFT_OUT: dict[str, tuple[str, dict[str, object]]] = {
-    "securesystemslib.signer._hsm_signer": ("HSMSigner", {"SCHEME": "hsm"}),
-    "tuf.ngclient.urllib3_fetcher": ("Urllib3Fetcher", {}),
+# Parts of libraries that load others which nothing here uses: a token by their hands, signatures by other programs and
+# by services, a second way to the network, and Pydantic's look at all that is installed. Each has the names that its
+# library wants of it when it loads. A signer by their hands is one that no address of a key leads to.
+_LEFT_OUT: dict[str, dict[str, object]] = {
+    "securesystemslib.signer._aws_signer": {"AWSSigner": type("AWSSigner", (), {"SCHEME": "awskms"})},
+    "securesystemslib.signer._azure_signer": {"AzureSigner": type("AzureSigner", (), {"SCHEME": "azurekms"})},
+    "securesystemslib.signer._gcp_signer": {"GCPSigner": type("GCPSigner", (), {"SCHEME": "gcpkms"})},
+    "securesystemslib.signer._gpg_signer": {
+        "GPGKey": type("GPGKey", (), {}),
+        "GPGSigner": type("GPGSigner", (), {"SCHEME": "gnupg"}),
+    },
+    "securesystemslib.signer._hsm_signer": {"HSMSigner": type("HSMSigner", (), {"SCHEME": "hsm"})},
+    "securesystemslib.signer._vault_signer": {"VaultSigner": type("VaultSigner", (), {"SCHEME": "hv"})},
+    "tuf.ngclient.urllib3_fetcher": {"Urllib3Fetcher": type("Urllib3Fetcher", (), {})},
+    "pydantic.plugin._loader": {"get_plugins": tuple},
 }
 _WRITER = "_create_fn"
 _written_at_once: Callable[..., Any] | None = getattr(dataclasses, _WRITER, None)
@@ -33,13 +45,29 @@ _loading = threading.Lock()
 def start_lean() -> None:
     """Put off and leave out, from now on: what is loaded already stays as it is."""
     write_late()
-    # Else Pydantic looks through all that is installed for programs that want to see what it validates.
+    # For a program that this one starts, and that starts otherwise.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     sys.meta_path.insert(0, _LeftOut())
 
 
+@contextmanager
+def without_collections() -> Iterator[None]:
+    """The garbage collector waits: for work that makes a hundred thousand objects which stay, and no garbage.
+
+    It would walk over all of them again and again as they become more. It waits in all threads of the program, so this
+    is for work that ends by itself within seconds.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
 class _LeftOut:
-    """Finds the modules of :data:`_LEFT_OUT`, each with nothing but its one class."""
+    """Finds the modules of :data:`_LEFT_OUT`, each with nothing but its names."""
 
     def find_spec(self, name: str, _path: object = None, _target: object = None) -> ModuleSpec | None:
         return ModuleSpec(name, self) if name in _LEFT_OUT else None  # type: ignore[arg-type]
@@ -48,8 +76,7 @@ class _LeftOut:
         """A module of the usual kind."""
 
     def exec_module(self, module: ModuleType) -> None:
-        left_out, fields = _LEFT_OUT[module.__name__]
-        setattr(module, left_out, type(left_out, (), dict(fields)))
+        vars(module).update(_LEFT_OUT[module.__name__])
 
 
 def load_http() -> None:
@@ -64,15 +91,22 @@ def load_http() -> None:
         if "aiohttp" in sys.modules:
             return
         make, here = ssl.create_default_context, threading.get_ident()
+        read_authorities = ssl.SSLContext.set_default_verify_paths
 
         def trusting_nobody(*given: Any, **named: Any) -> ssl.SSLContext:
             return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if threading.get_ident() == here else make(*given, **named)
 
+        def read_elsewhere(context: ssl.SSLContext) -> None:
+            if threading.get_ident() != here:
+                read_authorities(context)
+
         ssl.create_default_context = trusting_nobody
+        setattr(ssl.SSLContext, "set_default_verify_paths", read_elsewhere)  # noqa: B010 - it has no type of its own
         try:
             import_module("aiohttp")
         finally:
             ssl.create_default_context = make
+            setattr(ssl.SSLContext, "set_default_verify_paths", read_authorities)  # noqa: B010
 
 
 # --- Methods of dataclasses -------------------------------------------------------------------------------------------

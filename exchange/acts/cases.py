@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 from uuid import UUID
 
 from exchange.cases.agenda import AgendaFilter
 from exchange.cases.calls import CallEntry, Calls
-from exchange.cases.legal_comparison import clocks_of
 from exchange.cases.listing import CaseFilter
 from exchange.cases.parents import ChildView, ParentView
 from exchange.cases.threads import rows_of, shared_state, state_shown
@@ -25,8 +24,10 @@ from exchange.views import AgendaItem, CaseRow, InboxRow, Lane, SentMessage, Tar
 from protocol.address import Address
 from protocol.encoding.phrase import phrase
 from protocol.errors import NotFoundError, UsageError
-from protocol.lifecycle.case import AnyCase
-from protocol.lifecycle.deadlines import Deadline, deadlines
+
+if TYPE_CHECKING:
+    from protocol.lifecycle.case import AnyCase
+    from protocol.lifecycle.deadlines import Deadline
 
 
 class OutOfOrderShown(TypedDict):
@@ -156,6 +157,10 @@ class CaseParts:
     @classmethod
     async def of(cls, desk: Desk, thread: UUID) -> CaseParts:
         """Of a thread; raises as :meth:`DeskCases.by_nation`."""
+        # The lifecycle loads every type of message: what is due is shown without.
+        from exchange.cases.legal_comparison import clocks_of
+        from protocol.lifecycle.deadlines import deadlines
+
         cases, rows = await desk.cases.by_nation(thread), await desk.cases.thread(thread)
         unsent = await desk.cases.unsent(thread)
         due = [item for case in cases.values() for item in deadlines(case, clocks_of(desk.directory, case))]

@@ -13,14 +13,18 @@ from exchange.desk.desk import Desk
 from exchange.letters.fingerprint import fingerprint_of
 from exchange.text.objects import tracking_object
 from exchange.text.rendering import ReadLine, read_message
-from exchange.views import Caution, Direction, InboxRow, QuarantineRow, ReceiptRow, ShownMessage
+from exchange.views import Caution, Direction, HowFar, InboxRow, QuarantineRow, ReceiptRow, ShownMessage
 
 
 class MessagesListed(TypedDict):
-    """The first messages of a list, the newest first; ``more``: there are others behind them."""
+    """The first messages of a list, the newest first; ``more``: there are others behind them.
+
+    ``how_far``: by the id of each message that this desk sent, how far it is proved to have come.
+    """
 
     messages: list[InboxRow]
     more: bool
+    how_far: dict[str, Sequence[HowFar]]
 
 
 class RefusedListed(TypedDict):
@@ -74,7 +78,13 @@ async def list_messages(
     if unread:
         left = await desk.messages.unread([row.id for row in rows])
         rows = [row for row in rows if row.id in left]
-    return {"messages": rows, "more": page.more}
+    return {"messages": rows, "more": page.more, "how_far": await how_far_of(desk, rows)}
+
+
+async def how_far_of(desk: Desk, rows: Sequence[InboxRow]) -> dict[str, Sequence[HowFar]]:
+    """How far each of these messages is proved to have come, by its id; those alone that this desk sent."""
+    found = await desk.cases.how_far(row.id for row in rows if row.direction is Direction.SENT)
+    return {str(message): far for message, far in found.items()}
 
 
 async def list_refused(desk: Desk, *, limit: int = 50, before: int | None = None) -> RefusedListed:

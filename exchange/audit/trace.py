@@ -34,6 +34,12 @@ def trace(message_id: UUID, logs: Sequence[VerifiedLog]) -> list[TraceRow]:
     return sorted(rows, key=lambda row: (row.at, row.node, row.index))
 
 
+def sides_missing(rows: Sequence[TraceRow], logs: Sequence[VerifiedLog]) -> list[str]:
+    """The nodes that these events name, and whose logs are not among these: their side is not known."""
+    named = {row.peer for row in rows if row.peer} | {row.recipient.node for row in rows if row.recipient}
+    return sorted(named - {log.node for log in logs})
+
+
 def _row(log: VerifiedLog, index: int) -> TraceRow:
     event = decode_event(log.entry(index))
     return TraceRow(

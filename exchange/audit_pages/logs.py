@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -89,11 +89,6 @@ class AuditedLogs:
     def trace(self, message_id: UUID) -> list[TraceRow]:
         """A message's way through all of them, by time."""
         return trace(message_id, [one.log for one in self.seen])
-
-    def not_here(self, rows: Iterable[TraceRow]) -> set[str]:
-        """The nodes that these events name, and whose logs are not open here: their side is not known."""
-        named = {row.peer for row in rows if row.peer} | {row.recipient.node for row in rows if row.recipient}
-        return named - {one.log.node for one in self.seen}
 
     async def verify_again(self) -> None:
         """Verify all; raises as :func:`exchange.audit.verify.verify_mirror`, and the earlier ones stay then."""

@@ -15,7 +15,7 @@ from aiohttp import web
 from exchange.audit import proof_name
 from exchange.audit.period import ALWAYS, Period
 from exchange.audit.reconcile import Cited, reconcile
-from exchange.audit.trace import TraceRow
+from exchange.audit.trace import TraceRow, sides_missing
 from exchange.audit.verdict import Limit, Teller, headline, reasons
 from exchange.audit.verify import VerifiedLog
 from exchange.audit.words import event_text
@@ -98,7 +98,7 @@ async def message(call: AuditCall) -> web.StreamResponse:
     except ValueError:
         return call.refused("message.html", UsageError(_("give the message's whole id")), rows=None, typed=typed)
     rows = call.site.logs.trace(wanted)
-    unseen = sorted(call.site.logs.not_here(rows))
+    unseen = sides_missing(rows, [one.log for one in call.site.logs.seen])
     return call.page("message.html", rows=rows, unseen=unseen, typed=str(wanted))
 
 
@@ -116,7 +116,10 @@ async def message_proofs(call: AuditCall) -> web.StreamResponse:
 
 async def findings(call: AuditCall) -> web.StreamResponse:
     """All findings, log by log."""
-    found = [(one.log.node, [(each, one.log.node) for each in one.log.findings]) for one in call.site.logs.seen]
+    found = [
+        (one.log.node, [(each, one.log.node) for each in one.log.findings], one.log.partial)
+        for one in call.site.logs.seen
+    ]
     return call.page("findings.html", found=found, most=SHOWN)
 
 

@@ -11,11 +11,9 @@ desk owes, what others owe, what was not delivered, and what own authorities are
 
 from __future__ import annotations
 
-import gc
 import heapq
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, islice
@@ -27,6 +25,7 @@ import cbor2
 from exchange.cases._derived import SHORT_ID, ReadNotes, ThreadDerivation, split_index
 from exchange.context.desk_context import DeskContext
 from exchange.views import AgendaItem, AgendaPage, Lane, Undelivered
+from keys.starting import without_collections
 from protocol.address import Address
 from protocol.encoding import cbor
 from protocol.encoding.instants import from_ms, to_ms
@@ -420,18 +419,6 @@ class KeptAgenda:
             else:
                 self._rows.pop(derived.thread, None)
         return changed
-
-
-@contextmanager
-def without_collections() -> Iterator[None]:
-    """The garbage collector waits: the first look makes a hundred thousand places, and none of them is garbage."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
 
 
 def _derived_since(store: DeskStore, seq: int) -> list[DerivedRow]:

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from exchange.cases.threads import proved_events
 from exchange.store.rows import Head, StoredMessage
-from exchange.views import Direction, Undelivered
+from exchange.views import Direction, HowFar, RecipientTracking, SendStatus, Undelivered
 from protocol.encoding import cbor
 from protocol.encoding.instants import to_ms
 from protocol.encoding.phrase import phrase
@@ -38,6 +38,17 @@ EXPIRES, NEEDED = "expiry", "needed_by"
 # The fields that speak of a message's own sending alone.
 _OF_ONE_SENDING = frozenset({"schema_version", "id", "from", "sent_at", "officer"})
 _ARRIVED = frozenset({EventName.ContentHandover, EventName.ContentAccessTracking})
+_FAILURES = frozenset(
+    {
+        EventName.SubmissionRejection,
+        EventName.RelayRejection,
+        EventName.RelayFailure,
+        EventName.ContentConsignmentFailure,
+        EventName.ContentHandoverFailure,
+    }
+)
+# A message stands there before any node has it, or in place of that.
+_BEFORE_THE_NODE = frozenset(SendStatus) - {SendStatus.SUBMITTED}
 _ON_THE_WAY = (
     EventName.SubmissionAcceptance,
     EventName.RelayAcceptance,
@@ -205,3 +216,39 @@ def _step_name(step: timedelta) -> str:
     from protocol.lifecycle.warnings import step_name
 
     return step_name(step)
+
+
+# --- How far each came, for every list, page and command that says so ---
+
+
+def how_far(status: SendStatus | None, tracked: Sequence[RecipientTracking]) -> tuple[HowFar, ...]:
+    """How far a message came that stands at ``status`` and of which ``tracked`` is proved; one where all are the same.
+
+    Empty for a message that this desk did not send (``status`` None).
+    """
+    if status is None:
+        return ()
+    if status in _BEFORE_THE_NODE and not any(one.reached for one in tracked):
+        return (HowFar(status.value),)
+    found = [_one(one) for one in tracked] or [HowFar(status.value)]
+    if len({one.step for one in found}) > 1:
+        return tuple(found)
+    # The last of several: until then not all had it.
+    last = max((one.at for one in found if one.at is not None), default=None)
+    return (HowFar(found[0].step, last, found[0].recipient if len(found) == 1 else None),)
+
+
+def _one(tracked: RecipientTracking) -> HowFar:
+    failure = failed(tracked)
+    step = failure or tracked.reached
+    if step is None:
+        return HowFar(SendStatus.SUBMITTED.value, None, tracked.recipient)
+    times = [row.at for row in tracked.receipts if row.verified and row.event == step]
+    return HowFar(step, max(times) if failure else min(times), tracked.recipient)
+
+
+def failed(tracked: RecipientTracking) -> str | None:
+    """The verified event by which a message failed on its way to a recipient; None where it arrived, or may yet."""
+    if tracked.reached in _ARRIVED:
+        return None
+    return next((row.event for row in reversed(tracked.receipts) if row.verified and row.event in _FAILURES), None)

@@ -14,7 +14,7 @@ from functools import cache
 from ipaddress import ip_address
 from itertools import islice
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from exchange.cases.search import Search
@@ -124,6 +124,22 @@ def subject_keys(identifier: Identifier) -> tuple[str, ...]:
         plain = [value.casefold().replace(" ", "").replace("-", "") for value in names]
         found.append(json.dumps(["account_id", *plain], ensure_ascii=False))
     return tuple(found)
+
+
+def subject_keys_of(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    """As :func:`subject_keys`, of the fields of an identifier that may lack what does not name it, such as a time."""
+    found = [key for key in subject_keys(cast("Identifier", _Named(fields))) if '"None"' not in key]
+    return tuple(found)
+
+
+class _Named:
+    """An identifier by its fields alone; one that is not there is None."""
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        self._fields = fields
+
+    def __getattr__(self, name: str) -> Any:
+        return self._fields.get(name)
 
 
 def subject_key(identifier: Identifier) -> str:

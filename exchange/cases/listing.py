@@ -13,7 +13,7 @@ from uuid import UUID
 
 import cbor2
 
-from exchange.cases.agenda import AGENDA, Agenda, KeptAgenda, addresses_of, without_collections
+from exchange.cases.agenda import AGENDA, Agenda, KeptAgenda, addresses_of
 from exchange.cases.calls import Calls
 from exchange.cases.threads import send_status
 from exchange.context.desk_context import DeskContext
@@ -21,6 +21,7 @@ from exchange.store.agenda import DerivedRow
 from exchange.store.desk_store import DeskStore
 from exchange.store.rows import Head, Quarantined
 from exchange.views import CasePage, CaseRow, Direction, InboxRow, QuarantineRow
+from keys.starting import without_collections
 from protocol.encoding.instants import from_ms, to_ms
 from protocol.errors import NotFoundError
 

@@ -10,8 +10,9 @@ did not look into yet, and whether there are more than it shows.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
+from heapq import merge
 
 from exchange.cases.listing import emergencies_first, inbox_row
 from exchange.store.desk_store import DeskStore
@@ -30,6 +31,7 @@ _BEFORE_ANSWER = 1024
 _MARK = "subject "
 
 Progress = Callable[[int, int], None]
+_Candidate = tuple[int, StoredMessage, datetime | None]
 
 
 def words_of(text: str) -> frozenset[str]:
@@ -80,9 +82,16 @@ class Search:
         return self._store.search.unindexed() if done < total else 0
 
     def find(
-        self, query: str, limit: int, progress: Progress | None = None, *, everything: bool = False
+        self,
+        query: str,
+        limit: int,
+        progress: Progress | None = None,
+        *,
+        everything: bool = False,
+        subjects: Collection[str] = (),
     ) -> SearchResult:
-        """Messages that have every word of ``query``, emergencies first, then the newest.
+        """Messages that have every word of ``query``, or are about one of ``subjects``: emergencies first, then the
+        newest.
 
         Raises :class:`UsageError` without a word.
         ``everything``: however many messages are to be indexed before.
@@ -94,9 +103,12 @@ class Search:
             raise UsageError(phrase("give no more words to search for than {most}", most=MAX_QUERY_WORDS))
         left = self.index(None if everything else _BEFORE_ANSWER, progress)
         found: list[InboxRow] = []
-        for seq, message, opened_at in self._candidates(asked.keys(), limit + 1):
-            if asked.is_held_by(_texts_of(message)) and self._is_open(message):
+        about = [self._about(key, limit + 1) for key in subjects]
+        last = -1
+        for seq, message, opened_at in merge(self._holding(asked, limit + 1), *about, key=_newest_first):
+            if seq != last and self._is_open(message):
                 found.append(inbox_row(self._store, seq, message.head, opened_at))
+            last = seq
             if len(found) > limit:
                 break
         return SearchResult(tuple(emergencies_first(found[:limit])), left, len(found) > limit)
@@ -125,12 +137,24 @@ class Search:
         """What a message is indexed under besides its words; none for an erased one."""
         return frozenset() if message.erased else frozenset(_MARK + key for key in self._subjects(message))
 
-    def _candidates(self, keys: set[str], at_once: int) -> Iterator[tuple[int, StoredMessage, datetime | None]]:
+    def _holding(self, asked: Query, at_once: int) -> Iterator[_Candidate]:
+        rows = self._candidates(asked.keys(), at_once)
+        return (row for row in rows if asked.is_held_by(_texts_of(row[1])))
+
+    def _about(self, key: str, at_once: int) -> Iterator[_Candidate]:
+        rows = self._candidates({_MARK + key}, at_once)
+        return (row for row in rows if not row[1].erased and key in self._subjects(row[1]))
+
+    def _candidates(self, keys: set[str], at_once: int) -> Iterator[_Candidate]:
         """What is indexed under all of the keys, the newest first."""
         before: int | None = None
         while rows := self._store.search.with_words(keys, at_once, before):
             yield from rows
             before = rows[-1][0]
+
+
+def _newest_first(candidate: _Candidate) -> int:
+    return -candidate[0]
 
 
 def _texts_of(message: StoredMessage) -> Iterator[str]:

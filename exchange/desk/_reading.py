@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from exchange.cases.calls import Calls
+from exchange.cases.duplicates import subject_keys_of
 from exchange.cases.listing import inbox_row
 from exchange.cases.parents import resolved_parent
 from exchange.cases.standing import notes_of as notes_of_standing
@@ -17,7 +19,8 @@ from exchange.messaging.handling import verify_originals
 from exchange.office.officers import READERS
 from exchange.store.desk_store import DeskStore
 from exchange.store.rows import Head, PendingStatement, StoredMessage
-from exchange.views import Direction, FileState, ReceiptRow, ShownMessage
+from exchange.text.typed import refanged
+from exchange.views import Direction, FileState, ReceiptRow, SearchResult, ShownMessage
 from protocol.encoding.phrase import phrase
 from protocol.errors import ComityError, NotFoundError, OtherKindOfIdError, UnavailableError, UsageError
 from protocol.event import EventName
@@ -232,3 +235,22 @@ async def proof_of(works: Works, forward: Forward) -> tuple[str, ...]:
         )
         return (undated,)
     return (phrase("what is passed on here is proved to be the originator's message"), datings[0].said)
+
+
+def searched(
+    works: Works,
+    query: str,
+    limit: int,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    everything: bool = False,
+) -> SearchResult:
+    """The messages that :meth:`Search.find` finds for what a person wrote; raises as it does.
+
+    An identifier is found however it is written: read as the entry of targets reads it, by what it is.
+    """
+    from exchange.wizard.paste import identifiers_named
+
+    plain = refanged(query)
+    subjects = {key for one in identifiers_named(plain) for key in subject_keys_of(one)}
+    return works.search.find(plain, limit, progress, everything=everything, subjects=subjects)

@@ -14,7 +14,7 @@ with other cases, and notes do.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -34,7 +34,7 @@ from exchange.cases.contact_tests import (
     results_of,
     unanswered_tests,
 )
-from exchange.cases.delivery import draft_anew, require_lost, settled_value
+from exchange.cases.delivery import draft_anew, how_far, require_lost, settled_value
 from exchange.cases.duplicates import Duplicate, SameTargets, drafted_subjects
 from exchange.cases.listing import CaseFilter, inbox_row
 from exchange.cases.parents import parents_found
@@ -43,7 +43,7 @@ from exchange.cases.threads import recipients_tracked, thread_messages, unsent_s
 from exchange.context.worker import in_desk_thread
 from exchange.desk._case_calls import CaseCalls
 from exchange.desk._once import sends_once
-from exchange.desk._reading import receipt_rows
+from exchange.desk._reading import receipt_rows, searched
 from exchange.desk._works import Draft, Works, when_derived
 from exchange.desk.messages import DeskMessages
 from exchange.messaging.drafting.closing import LAPSE, Loss, losses
@@ -56,6 +56,7 @@ from exchange.views import (
     CasePage,
     CaseRow,
     Caution,
+    HowFar,
     InboxRow,
     Lane,
     RecipientTracking,
@@ -122,14 +123,20 @@ class DeskCases(CaseCalls):
     @in_desk_thread
     def tracked(self, messages: Iterable[UUID]) -> dict[UUID, tuple[RecipientTracking, ...]]:
         """What is proved of each of these messages for each recipient; one that is not known is left out."""
-        found = {}
+        return {row.id: proved for row, proved in self._proved(messages)}
+
+    @in_desk_thread
+    def how_far(self, messages: Iterable[UUID]) -> dict[UUID, tuple[HowFar, ...]]:
+        """How far each of these messages is proved to have come; empty for one that this desk did not send."""
+        return {row.id: how_far(row.status, proved) for row, proved in self._proved(messages)}
+
+    def _proved(self, messages: Iterable[UUID]) -> Iterator[tuple[InboxRow, tuple[RecipientTracking, ...]]]:
         for message in messages:
             with suppress(NotFoundError):
                 seq, head, opened_at = self._store.messages.head(message)
                 row = inbox_row(self._store, seq, head, opened_at)
                 receipts = receipt_rows(self._works, head)
-                found[message] = recipients_tracked(row, receipts, ways_of(self._context.directory, row))
-        return found
+                yield row, recipients_tracked(row, receipts, ways_of(self._context.directory, row))
 
     @in_desk_thread
     def without_effect(self, thread: UUID) -> list[dict[str, Any]]:
@@ -395,14 +402,15 @@ class DeskCases(CaseCalls):
     def search(
         self, query: str, *, limit: int = 50, progress: Progress | None = None, everything: bool = False
     ) -> SearchResult:
-        """Messages that have every word of ``query``, the newest first; raises :class:`UsageError`.
+        """Messages that have every word of ``query``, or are about the identifier that it is however it was written
+        (:mod:`exchange.wizard.paste`), the newest first; raises :class:`UsageError`.
 
         The result says how many messages were not searched because they are not indexed yet: a thousand are indexed
         first, or with ``everything`` all. ``progress(done, total)`` is told of those.
         """
         works = self._works
         works.acting.require(*READERS)
-        found = works.search.find(query, limit, progress, everything=everything)
+        found = searched(works, query, limit, progress, everything=everything)
         found = replace(found, parents=parents_found(self._store, query, found.messages))
         works.keep_record(works.book.record(Operation.CONSULTATION, "search", count=len(found.messages)))
         return found

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from gettext import NullTranslations
 from typing import TYPE_CHECKING
 
-from keys.local.translation import FACT, _, current, label_context, language, pgettext
+from keys.local.isolates import bare
+from keys.local.translation import FACT, _, current, label_context, labelled, language, pgettext
 from protocol.codes import Code, load_codes
+from protocol.event import EventName
 
 if TYPE_CHECKING:
+    from exchange.views import HowFar
     from protocol.lifecycle.facts import CaseFact
     from protocol.lifecycle.reasons import Reason
 
@@ -157,6 +161,27 @@ def due_kind_label(kind: str) -> str:
     }[kind]
 
 
+def with_rule(text: str, rule: str) -> str:
+    """A text with the article or standard that asks for it behind it, in the reader's language; said once."""
+    told, source = _(text), _(rule) if rule else ""
+    return f"{told} ({source})" if source and bare(source) not in bare(told) else told
+
+
+def under_rule(text: str, rule: str) -> str:
+    """As :func:`with_rule`, with the article before the text, as lists of problems have it."""
+    told, source = _(text), _(rule) if rule else ""
+    return labelled(source, told) if source and bare(source) not in bare(told) else told
+
+
+def basis_label(about: str) -> str | None:
+    """A legal basis and since when it is in force, of its code and day; None for another text."""
+    code, _space, day = about.partition(" ")
+    if code not in load_codes("legal_basis"):
+        return None
+    named = code_label("legal_basis", code)
+    return _("{basis}, since {day}").format(basis=named, day=day) if day else named
+
+
 def source_label(source: str) -> str:
     """What a due date rests on, part by part; a name of a law that has no translation stays."""
     return "; ".join(_(part) for part in source.split("; ") if part)
@@ -172,6 +197,32 @@ def status_label(status: str) -> str:
         "refused": _("refused"),
         "proposed": _("proposed"),
     }.get(status, status)
+
+
+def step_label(step: str, node: str = "") -> str:
+    """How far a message came: a status at its first hop, or an event that is proved. ``node``: which one took it."""
+    if step == EventName.RelayAcceptance and node:
+        return _("node {node}").format(node=node)
+    words = {
+        EventName.SubmissionAcceptance.value: _("submitted"),
+        EventName.RelayAcceptance.value: _("next node"),
+        EventName.ContentConsignment.value: _("ready for the desk"),
+        EventName.ConsignmentNotification.value: _("ready for the desk"),
+        EventName.ContentHandover.value: _("handed over"),
+        EventName.ContentAccessTracking.value: _("opened by an officer"),
+    }
+    return words.get(step) or status_label(code_label("receipt_event", step))
+
+
+def how_far_label(found: Sequence[HowFar]) -> str:
+    """How far a message came, for each recipient where it is not the same for all."""
+    if len(found) == 1:
+        return step_label(found[0].step)
+    told = _("{nation}: {state}")
+    return "; ".join(
+        told.format(nation=nation_label(one.recipient.node) if one.recipient else "", state=step_label(one.step))
+        for one in found
+    )
 
 
 def entry_label(kind: str) -> str:

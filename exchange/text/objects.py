@@ -117,6 +117,7 @@ def tracking_object(tracking: Tracking, files: Any = None) -> dict[str, Any]:
         "to": tracking.row.recipients,
         "state": tracking.state,
         **({"goes_at": tracking.row.sent_at} if tracking.row.status == "scheduled" else {}),
+        "how_far": tracking.how_far,
         "recipients": [
             {
                 "recipient": item.recipient,

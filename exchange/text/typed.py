@@ -7,6 +7,7 @@ as they were typed; nobody puts those through here.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from exchange.text._folding import fold
@@ -27,6 +28,39 @@ _UNSEEN = frozenset("\u200b\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u206
 def in_ascii(text: str) -> str:
     """``text`` with the digits, punctuation and spaces of all scripts in their ASCII forms; letters stay."""
     return text if text.isascii() else "".join(map(_one, text))
+
+
+_OPENS, _CLOSES = r"\s{0,2}[\[({<]\s{0,2}", r"\s{0,2}[\])}>]\s{0,2}"
+# A sign made harmless: in brackets, also when one of them is missing, or as its name.
+_DEFANGED = (
+    (re.compile(rf"{_OPENS}:\s*//{_CLOSES}"), "://"),
+    (re.compile(rf"{_OPENS}(?:\.|dot|point|punkt){_CLOSES}", re.IGNORECASE), "."),
+    (re.compile(rf"{_OPENS}(?:@|at){_CLOSES}", re.IGNORECASE), "@"),
+    (re.compile(rf"{_OPENS}:{_CLOSES}"), ":"),
+    (re.compile(rf"{_OPENS}/{_CLOSES}"), "/"),
+    (re.compile(r"(?<=\w)\[\.|(?<=\w)\.\](?=\w)|(?<=\w)\\\.(?=\w)"), "."),
+)
+_SCHEME = re.compile(r"(?<!\w)(?P<first>[hf])(?:xx|x|\*\*)(?P<rest>tps?|ps?)(?=:)", re.IGNORECASE)
+# In words: "kim at example dot com". One "at" without a "dot" is language.
+_SAID = re.compile(r"(?<![\w.+-])(?P<name>[\w.+-]{1,64}) at (?P<host>[\w-]{1,63}(?: dot [\w-]{1,63})+)", re.IGNORECASE)
+_DOT_SAID = re.compile(r"(?<=\w) dot (?=\w)", re.IGNORECASE)
+
+
+def refanged(text: str) -> str:
+    """``text`` with the signs back that analysts take out of addresses, so that nobody follows one by accident.
+
+    Such as ``hxxp``, ``[.]``, ``(dot)``, ``[at]``; signs of full width become those of ASCII first.
+    """
+    text = in_ascii(text)
+    for defanged, meant in _DEFANGED:
+        text = defanged.sub(meant, text)
+    text = _SCHEME.sub(_with_scheme, text)
+    return _SAID.sub(lambda found: f"{found['name']}@{_DOT_SAID.sub('.', found['host'])}", text)
+
+
+def _with_scheme(found: re.Match[str]) -> str:
+    end = "s" if found["rest"].lower().endswith("s") else ""
+    return ("http" if found["first"].lower() == "h" else "ftp") + end
 
 
 def plain_word(text: str) -> str:

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from exchange.messaging.drafting.targets import KINDS
 from exchange.text.code_words import find_code
+from exchange.text.typed import refanged
 from protocol.codes import load_codes
 from protocol.encoding.phrase import phrase
 from protocol.messages.schema.problems import problems_of
@@ -54,6 +55,10 @@ _DOMAIN = re.compile(r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,10}(?:[^\W\d_]{2,24}
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,20}:(?://|\?)\S+")
 _HEX = re.compile("|".join(f"[0-9A-Fa-f]{{{length}}}" for length in (32, 40, 56, 64, 96, 128)))
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+# An identifier of letters and digits, which blanks and hyphens may part.
+_ONE_WORD = re.compile(r"(?=.*\d)[A-Za-z0-9: -]{12,140}")
+# Kinds that take nearly every text.
+_LOOSE = frozenset({"host", "message_id", "domain", "url", "email"})
 _LONG_NAME = re.compile(r"[A-Za-z0-9:]{24,120}")
 
 SEVERAL_KINDS = phrase("this can be more than one kind of identifier: write which before it, such as imei or imsi")
@@ -81,7 +86,7 @@ def checked(fields: Fields) -> Understood:
     except ValidationError as error:
         (_field, rule, text), *_more = problems_of(error, model)
         return Understood(
-            None, text if not rule or rule == "message format" else phrase("{text} ({rule})", text=text, rule=rule)
+            None, text if rule == "message format" or rule in text else phrase("{text} ({rule})", text=text, rule=rule)
         )
     return Understood(json.loads(read.model_dump_json(exclude_none=True)))
 
@@ -91,7 +96,7 @@ def read_name(text: str, service: str = "", chain: str = "") -> Understood:
 
     ``service`` and ``chain`` are of all account names and blockchain addresses that say none themselves.
     """
-    text = _refanged(text.strip().strip(",;"))
+    text = refanged(text.strip().strip(",;"))
     if labelled := _labelled(text):
         return labelled
     if text.startswith("<") and text.endswith(">") and "@" in text:
@@ -107,6 +112,19 @@ def read_name(text: str, service: str = "", chain: str = "") -> Understood:
             value = text.removeprefix("mailto:") if kind == "email" else text
             return checked({"kind": kind, _FIELD[kind]: value})
     return _by_letters(text, chain)
+
+
+def by_every_kind(text: str) -> list[Fields]:
+    """Each identifier that a text of one word may be: of every kind that takes it, on every blockchain."""
+    if not _ONE_WORD.fullmatch(text):
+        return []
+    chains = [entry.code for entry in load_codes("chain").entries if entry.code != "other"]
+    tried: list[Fields] = [{"kind": kind, name: text} for kind, name in _FIELD.items() if kind not in _LOOSE]
+    tried += [{"kind": "crypto_address", "chain": chain, "address": text} for chain in chains]
+    tried += [{"kind": "transaction", "chain": chain, "hash": text} for chain in chains]
+    tried += [{"kind": "file_hash", "algorithm": name, "value": text} for name in sorted(_HASHES)]
+    read = [checked(fields).identifier for fields in tried]
+    return [dict(identifier) for identifier in read if identifier is not None]
 
 
 def _by_letters(text: str, chain: str) -> Understood:
@@ -183,7 +201,10 @@ def _of_kind(kind: str, word: str, value: str) -> Understood | None:
 def _of_chain(chain: str, value: str) -> Understood:
     if hashed := re.fullmatch(r"(?:tx|transaction)\s*:?\s*(\S+)", value, re.IGNORECASE):
         return checked({"kind": "transaction", "chain": chain, "hash": hashed[1]})
-    return checked({"kind": "crypto_address", "chain": chain, "address": value})
+    # As a wallet writes it for another: with an amount, or for one chain of several (BIP 21, EIP-681).
+    address = value.partition("?")[0].strip()
+    address = address.partition("@")[0] if chain == "ethereum" else address
+    return checked({"kind": "crypto_address", "chain": chain, "address": address})
 
 
 def _of_account(value: str) -> Understood:
@@ -233,11 +254,3 @@ def _labels() -> Mapping[str, str]:
     return MappingProxyType(
         {**chains, **hashes, **transactions, **dict.fromkeys(_ADVERTISING, "advertising_id"), **kinds, **_WORDS}
     )
-
-
-def _refanged(text: str) -> str:
-    """An address as analysts write it so that nobody follows it by accident (hxxp, [.]), as it is."""
-    text = re.sub(r"^hxxp", "http", text, flags=re.IGNORECASE)
-    for defanged, meant in (("[.]", "."), ("(.)", "."), ("[@]", "@"), ("[at]", "@"), ("[:]", ":"), ("[://]", "://")):
-        text = text.replace(defanged, meant)
-    return text

@@ -15,8 +15,10 @@ from typing import Any
 from protocol.lifecycle import facts as f
 from protocol.lifecycle.assistance import AssistanceCase
 from protocol.lifecycle.assistance_rules import ASSISTANCE_RULES, EMERGENCY_RULES
+from protocol.lifecycle.assistance_rules import TERMINAL as ASSISTANCE_OVER
 from protocol.lifecycle.preservation import PreservationCase, state_at
 from protocol.lifecycle.preservation_rules import RULES as PRESERVATION_RULES
+from protocol.lifecycle.preservation_rules import TERMINAL as PRESERVATION_OVER
 from protocol.lifecycle.rules import Rule, Side
 from protocol.messages.registry import MESSAGE_TYPES
 
@@ -50,13 +52,17 @@ _ALSO: Mapping[str, tuple[type[f.CaseFact], ...]] = MappingProxyType(
     }
 )
 
+# Nobody is to go on with a target that is over, although late words about it are taken.
+_OVER = frozenset(map(str, (*PRESERVATION_OVER, *ASSISTANCE_OVER)))
+
 
 @dataclass(frozen=True, slots=True)
 class ReplyStanding:
     """Whether one side may write a message of ``type`` now, and for which ``targets``.
 
     Where it may not: ``state`` is the one that keeps it from being written, ``states`` are those in which it may be
-    written, and ``rule`` is what says so.
+    written, and ``rule`` is what says so. ``moves``: it would bring one of the targets on, and is no courtesy beside
+    what was said already.
     """
 
     type: str
@@ -64,6 +70,7 @@ class ReplyStanding:
     state: str
     states: tuple[str, ...]
     rule: str
+    moves: bool = False
 
     @property
     def legal(self) -> bool:
@@ -88,7 +95,9 @@ def reply_standings(case: Any, *, ours: bool, now: datetime) -> tuple[ReplyStand
             continue
         before = tuple(dict.fromkeys(str(state) for row in rows for state in row.before))
         fitting = tuple(target for target, state in states.items() if state in before)
-        found.append(ReplyStanding(name, fitting, next(iter(states.values())), before, rows[0].source))
+        moving = {str(state) for row in rows if row.after is not None for state in row.before} - _OVER
+        moves = any(states[target] in moving for target in fitting)
+        found.append(ReplyStanding(name, fitting, next(iter(states.values())), before, rows[0].source, moves))
     return tuple(found)
 
 

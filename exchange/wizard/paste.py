@@ -24,10 +24,10 @@ from exchange.messaging.drafting.imports import (
     read_export,
     split_address,
 )
-from exchange.text.typed import in_ascii
+from exchange.text.typed import in_ascii, refanged
 from exchange.wizard._dates import with_named_day
 from exchange.wizard._line_times import LineTime, has_day_alone, take_times
-from exchange.wizard._names import MAC, Fields, Understood, checked, read_name, read_range
+from exchange.wizard._names import MAC, Fields, Understood, by_every_kind, checked, read_name, read_range
 from protocol.encoding.instants import parse_instant
 from protocol.encoding.phrase import phrase
 from protocol.errors import ComityError, TooLargeError
@@ -165,6 +165,21 @@ def read_paste_by_line(text: str, by_line: Mapping[int, Said]) -> Paste:
     return Paste(tuple(found), tuple(left), tuple(ask for ask in Ask if any(one.asks == ask for one in left)))
 
 
+def identifiers_named(text: str) -> list[Fields]:
+    """Each identifier that ``text`` as a whole may be, read as lines of a paste are, without time, port and protocol.
+
+    Nobody is asked here: one that may be of several kinds, or on several blockchains, is each of them.
+    """
+    line = _joined(_BULLET.sub("", refanged(text)))
+    if (span := _RANGE.fullmatch(line)) and (read := read_range(span[0])) is not None:
+        return [dict(read.identifier)] if read.identifier is not None else []
+    if (match := _SESSION.fullmatch(line)) and not _is_no_session(line):
+        address = split_address(match["address"])[0].strip("[]").partition("%")[0]
+        return [{"kind": _kind(address), "address": address}] if _is_address(address) else []
+    read = read_name(line)
+    return [dict(read.identifier)] if read.identifier is not None else by_every_kind(line)
+
+
 def in_both_times(instant: str) -> tuple[str, str]:
     """An instant as it was written, and the same in UTC, to be read beside each other."""
     at = parse_instant(instant)
@@ -222,12 +237,14 @@ class _Reader:
             self.left.append(NotUnderstood(0, "", phrase("not taken: {count} {what}", count=count, what=what)))
 
     def of_line(self, number: int, line: str) -> None:
-        """One line: as it stands; else with signs of other scripts in ASCII and months as numbers; else by cells."""
+        """One line: as it stands; else with signs of other scripts in ASCII and months as numbers; else with the signs
+        back that made it harmless; else by cells.
+        """
         if len(line) > MAX_LINE:
             self.refuse(number, line[:80], phrase("this line is too long"))
             return
         plain = in_ascii(line)
-        for way in dict.fromkeys((line, plain, with_named_day(plain))):
+        for way in dict.fromkeys((line, plain, with_named_day(plain), with_named_day(refanged(plain)))):
             tried = _Reader(self.said, lines_of=dict(self.lines_of))
             tried.as_written(number, way, line.strip())
             if tried.found or tried.asks:
@@ -377,6 +394,14 @@ def _kind(address: str) -> str:
         return f"ipv{ip_address(address.partition('%')[0]).version}"
     except ValueError:
         return "ipv6" if ":" in address else "ipv4"
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_no_session(line: str) -> bool:

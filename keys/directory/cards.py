@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections import deque
 from datetime import datetime
 from enum import StrEnum
 from itertools import pairwise
@@ -25,6 +26,9 @@ from pydantic import (
     PlainSerializer,
     StringConstraints,
     ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     model_validator,
 )
 
@@ -137,9 +141,33 @@ def _no_controls(value: str) -> str:
 
 
 def _ascending(versions: tuple[int, ...]) -> tuple[int, ...]:
-    if any(later <= earlier for earlier, later in pairwise(versions)):
+    if len(versions) > 1 and any(later <= earlier for earlier, later in pairwise(versions)):
         raise ValueError("schema versions are in ascending order, each once")
     return versions
+
+
+# The last cards' words on what their desks read: as they were written, and as they were understood.
+_READ_BEFORE: deque[tuple[dict[str, object], dict[str, tuple[int, ...]]]] = deque(maxlen=8)
+
+
+def _read_once(
+    value: dict[str, object], read: ValidatorFunctionWrapHandler, info: ValidationInfo
+) -> dict[str, tuple[int, ...]]:
+    """What a card says that its desk reads, read once for all cards that say the same in the same order.
+
+    Most desks of a federation run one of a few versions. Ten thousand cards would otherwise hold ten thousand copies of
+    the same 43 entries: a third of the time of reading them, and of their memory.
+    """
+    found: dict[str, tuple[int, ...]]
+    if info.mode != "json" or type(value) is not dict:
+        return read(value)  # type: ignore[no-any-return]
+    names = list(value)
+    for written, known in _READ_BEFORE.copy():
+        if value == written and names == list(written):
+            return known
+    found = read(value)
+    _READ_BEFORE.append((value, found))
+    return found
 
 
 def _check_message_id(value: UUID) -> UUID:
@@ -501,7 +529,7 @@ class ContactPointCard(_Card):
     escalation_contact: Line | None = None
     deputy: AddressField | None = None
     hosting: Annotated[tuple[Hosting, ...], Field(max_length=16)] = ()
-    reads: Annotated[dict[MessageType, SchemaVersions], Field(max_length=256)] | None = None
+    reads: Annotated[dict[MessageType, SchemaVersions], Field(max_length=256), WrapValidator(_read_once)] | None = None
     audit_scope: AuditScope | None = None
     files: FilesCard | None = None
     updated_at: Instant

@@ -7,6 +7,9 @@ import json
 from protocol.encoding.json_names import RepeatedNameError, each_name_once
 from protocol.errors import MalformedError
 
+# Made once: ``json.loads`` makes one for each text. Bytes are decoded as it does.
+_DECODER = json.JSONDecoder(object_pairs_hook=each_name_once)
+
 
 def require_unique_members(encoded: bytes) -> None:
     """Return if no object in the JSON names a member twice; raises :class:`MalformedError`.
@@ -14,7 +17,7 @@ def require_unique_members(encoded: bytes) -> None:
     A text that is no JSON at all is left to the reader of what it should be.
     """
     try:
-        json.loads(encoded, object_pairs_hook=each_name_once)
+        _DECODER.decode(encoded.decode(json.detect_encoding(encoded), "surrogatepass"))
     except RepeatedNameError:
         raise MalformedError("a member stands twice in one object of the JSON") from None
     except (ValueError, RecursionError):

@@ -77,7 +77,8 @@ def _iso(at: datetime) -> str:
 
 
 def _plain(value: object) -> str:
-    return printable_line(str(value))
+    # A page shows a tab as a blank, and obeys nothing in it.
+    return printable_line(str(value).replace("\t", " "))
 
 
 def _prose(value: object) -> Markup:

@@ -330,7 +330,15 @@ class BlockingClient:
 
     def run(self, ask: Callable[[SignedClient], Awaitable[T]]) -> T:
         """What ``ask`` makes of the client; raises what it raises."""
-        return self._runner.run(self._asked(ask))
+        answers: list[T] = []
+
+        async def asked() -> None:
+            # Not returned: the standard library writes out in full what a task returned, twice a call in the main
+            # thread, where it puts the handler of Ctrl-C back (CPython 3.11, ``signal.signal`` over ``Runner.run``).
+            answers.append(await self._asked(ask))
+
+        self._runner.run(asked())
+        return answers[0]
 
     def close(self) -> None:
         """Close the connections and the loop."""

@@ -134,5 +134,6 @@ def truncate(instant: datetime) -> datetime:
     if type(instant) is datetime and instant.tzinfo is not None and 1970 < instant.year < 9999:
         # The same, and much faster: a directory has tens of thousands of instants.
         there = instant.astimezone(UTC)
-        return there.replace(microsecond=there.microsecond // 1000 * 1000)
+        beyond = there.microsecond % 1000
+        return there - timedelta(microseconds=beyond) if beyond else there
     return from_ms(to_ms(instant))

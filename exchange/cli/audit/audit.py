@@ -123,7 +123,8 @@ def mirror(
         else:
             print_log(log, done.new_entries)
             print_witnessed(seen)
-            print_findings(log.findings)
+            if log.findings:
+                print_findings(log.findings)
             print_verdict(verdict)
         return None if log.ok else UNVERIFIED
 
@@ -172,7 +173,8 @@ def verify(
                 print_witnessed(by)
                 if envelopes:
                     line(labelled(_("Envelopes of this log that were verified"), check.logged))
-                print_findings((*log.findings, *check.findings))
+                if log.findings or check.findings:
+                    print_findings((*log.findings, *check.findings))
             print_verdict(verdict)
         return None if ok else UNVERIFIED
 
@@ -199,6 +201,7 @@ def trace(
     async def work(desk: Desk) -> int | None:
         from exchange.audit import write_proofs
         from exchange.audit.period import ALWAYS
+        from exchange.audit.trace import sides_missing
         from exchange.audit.trace import trace as trace_message
 
         try:
@@ -220,6 +223,7 @@ def trace(
                     "events": rows,
                     "proofs": written,
                     "partial": partial_object(logs),
+                    "sides_missing": sides_missing(rows, logs),
                     "findings": findings,
                 }
             )
@@ -233,6 +237,9 @@ def trace(
             ],
             [_trace_cells(row) for row in rows],
         )
+        if missing := sides_missing(rows, logs):
+            text = _("The logs of these nodes are not here, so their side is not known: {nodes}")
+            line(text.format(nodes=", ".join(missing)))
         if proofs is not None:
             print_proofs(written, proofs)
         for log in logs:

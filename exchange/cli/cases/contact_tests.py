@@ -23,7 +23,7 @@ from exchange.cli.messages.syncing import SyncOption, synced
 from exchange.cli.output import line, print_json, table
 from exchange.i18n import _
 from exchange.text.due import measured_text
-from exchange.text.labels import answering_label
+from exchange.text.labels import answering_label, status_label
 from keys.local.terminal import REFUSED
 from protocol.address import Address
 
@@ -57,7 +57,9 @@ def send(
             print_json(tests_object(round_))
         else:
             _say_what_waits([item.sent for item in round_ if item.sent])
-            rows = [(item.contact, item.sent.status if item.sent else None, item.error) for item in round_]
+            rows = [
+                (item.contact, status_label(item.sent.status) if item.sent else None, item.error) for item in round_
+            ]
             table(_("Contact tests sent"), [_("Contact point"), _("Status"), _("Why not")], rows)
         return code_of([item.sent for item in round_ if item.sent]) or (
             REFUSED if any(i.error for i in round_) else None

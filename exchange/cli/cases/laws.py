@@ -20,7 +20,7 @@ from exchange.cli._options import (
 from exchange.cli.messages.files import read_document
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _, labelled
-from exchange.text.labels import code_label
+from exchange.text.labels import basis_label, code_label
 from protocol.codes import list_names, load_codes
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def _about(hint: Hint) -> str | None:
     if f"offence_{offences}" in list_names() and offence in load_codes(f"offence_{offences}"):
         return f"{code_label(f'offence_{offences}', offence)} [{hint.about}]"
     if codes is None or not hint.about:
-        return hint.about or None
+        return basis_label(hint.about) or hint.about or None
     code, comma, rest = hint.about.partition(", ")
     return code_label(codes, code) + comma + rest
 

@@ -23,7 +23,14 @@ from exchange.cli.messages.printing import report_sent_many
 from exchange.cli.messages.syncing import Synced, SyncOption, synced
 from exchange.cli.output import line, listed, print_json, safe, table
 from exchange.i18n import _, labelled
-from exchange.text.labels import code_label, deadline_label, state_label, state_until, target_state_label
+from exchange.text.labels import (
+    code_label,
+    deadline_label,
+    how_far_label,
+    state_label,
+    state_until,
+    target_state_label,
+)
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -60,6 +67,7 @@ async def show_parent(desk: Desk, parent_id: UUID, reached: Synced, *, as_json: 
         print_json({**parent_object(view), **reached.members()})
         return
     reached.say()
+    far = await desk.cases.how_far(child.thread for child in view.children)
     text = _("Asked of several nations: {type}, {id}: {state} [{code}]")
     state = state_label(view.state)
     line(text.format(type=code_label("message_type", view.type), id=view.id, state=state, code=view.state))
@@ -73,7 +81,7 @@ async def show_parent(desk: Desk, parent_id: UUID, reached: Synced, *, as_json: 
                 str(child.thread)[-SHORT_ID:],
                 child.own_reference,
                 child.sent_at,
-                child.error or child.status,
+                child.error or how_far_label(far[child.thread]),
                 state_until(child.state, child.sent_at),
                 deadline_label(child.due.what) if child.due is not None else None,
                 child.due.due if child.due is not None else None,

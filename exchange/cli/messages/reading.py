@@ -35,7 +35,7 @@ from exchange.cli.messages.printing import (
 from exchange.cli.messages.syncing import SyncOption, synced
 from exchange.cli.output import line, print_json, progress, safe, table, told
 from exchange.i18n import _, labelled, ngettext
-from exchange.text.labels import code_label, marked, short_label, state_until, status_label
+from exchange.text.labels import code_label, how_far_label, marked, short_label, state_until
 from exchange.text.objects import plain, tracking_object
 from keys.local.given_files import FileKind, read_given, reading_as
 from keys.local.terminal import UNCHECKED, UNVERIFIED, at_once
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from exchange.cases.duplicates import Duplicate
     from exchange.desk.desk import Desk
     from exchange.text.rendering import ReadLine
-    from exchange.views import CaseRow, InboxRow, ShownMessage, VerificationReport
+    from exchange.views import CaseRow, HowFar, InboxRow, ShownMessage, VerificationReport
 
 OfflineOption = Annotated[bool, typer.Option("--offline", help=_("Do not contact the node."))]
 
@@ -126,6 +126,8 @@ def inbox(
     """List messages."""
 
     async def work(desk: Desk) -> None:
+        from exchange.acts.messages import how_far_of
+
         reached = await synced(desk, wait, sync=sync)
         if refused:
             kept = await desk.messages.quarantine(limit=limit + 1)
@@ -143,8 +145,9 @@ def inbox(
         if unread:
             left = await desk.messages.unread([row.id for row in messages])
             messages = [row for row in messages if row.id in left]
+        far = await how_far_of(desk, messages)
         if as_json:
-            print_json({"messages": messages, "more": page.more, **reached.members()})
+            print_json({"messages": messages, "more": page.more, "how_far": far, **reached.members()})
             return
         reached.say()
         cases = await desk.cases.of_threads({row.thread for row in messages})
@@ -154,7 +157,7 @@ def inbox(
                 _("Id"), _("Type"), _("Urgency"), _("With"), _("Case"), _("Our reference"), _("Their reference"),
                 _("Subject"), _("Sent at"), _("Opened at"), _("Status"),
             ],
-            [_inbox_cells(row, cases.get(row.thread), sent=sent) for row in messages],
+            [_inbox_cells(row, cases.get(row.thread), far.get(str(row.id), ()), sent=sent) for row in messages],
         )  # fmt: skip
         if unread and page.more:
             text = _("Only the newest messages were looked at ({count}): give --limit.")
@@ -170,7 +173,7 @@ def _say_more(more: bool) -> None:
         line(_("There are older ones: give --limit."))
 
 
-def _inbox_cells(row: InboxRow, case: CaseRow | None, *, sent: bool) -> tuple[object, ...]:
+def _inbox_cells(row: InboxRow, case: CaseRow | None, far: Sequence[HowFar], *, sent: bool) -> tuple[object, ...]:
     """A message with its case: both references, and what it is about."""
     return (
         str(row.id)[-SHORT_ID:],
@@ -183,7 +186,7 @@ def _inbox_cells(row: InboxRow, case: CaseRow | None, *, sent: bool) -> tuple[ob
         case.offence if case is not None else None,
         sent_cell(row),
         row.opened_at,
-        status_label(row.status) if row.status is not None else None,
+        how_far_label(far) if far else None,
     )
 
 
@@ -205,12 +208,13 @@ def show(
         known = await desk.messages.resolve(message_id)
         shown = await desk.messages.read(known)
         duplicates, not_searched = await desk.cases.duplicates(shown.message), await desk.cases.not_searched()
+        far = (await desk.cases.how_far([known]))[known]
         # Rendered as a whole, then written: its sender is told that it was opened when it was, and not before.
         with at_once():
             if as_json:
                 print_json({**message_object(shown, duplicates, not_searched), **reached.members()})
             else:
-                _print_shown(shown, duplicates, not_searched)
+                _print_shown(shown, far, duplicates, not_searched)
         await desk.messages.opened(known)
         # The sender is told at once; if the node is away, the next synchronisation tells.
         if reached.done:
@@ -219,11 +223,15 @@ def show(
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
-def _print_shown(shown: ShownMessage, duplicates: Sequence[Duplicate], not_searched: int) -> None:
+def _print_shown(
+    shown: ShownMessage, far: Sequence[HowFar], duplicates: Sequence[Duplicate], not_searched: int
+) -> None:
     from exchange.custody.reading import with_states
     from exchange.letters.fingerprint import fingerprint_of
     from exchange.text.rendering import read_message
 
+    if far:
+        line(labelled(_("How far it is"), how_far_label(far)))
     for note in shown.notes:
         line(safe(_(note)))
     print_cautions(shown.cautions)
@@ -256,6 +264,8 @@ def track(
         text = _("{what} {message}: {state} [{code}]")
         state = state_until(tracking.state, tracking.row.sent_at)
         line(text.format(what=what, message=tracking.row.id, state=state, code=tracking.state))
+        if tracking.how_far:
+            line(labelled(_("How far it is"), how_far_label(tracking.how_far)))
         for recipient in tracking.recipients:
             print_receipts(_("Proved for {recipient}").format(recipient=recipient.recipient), recipient.receipts)
         print_targets(tracking.targets)
@@ -359,7 +369,7 @@ def print_reading(lines: Iterable[ReadLine]) -> None:
             name = _("{name} ({language})").format(name=name, language=safe(read.written_in))
         indent = "  " * read.depth
         # Prose keeps its lines; each is shown as one, so that no text draws what is not its own.
-        first, *others = (read.text or "").split("\n")
+        first, *others = (read.text or "").expandtabs(4).split("\n")
         text = _("{name}:").format(name=name) if read.text is None else labelled(name, safe(first))
         for one in (text, *(f"  {safe(other)}" for other in others)):
             line("\n".join(wrapped(indent + one, columns(), len(indent) + 4)))

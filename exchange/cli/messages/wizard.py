@@ -15,7 +15,7 @@ from exchange.cli._asking import BACK, HELP, WHOLE, Asking
 from exchange.cli.messages.printing import report_sent
 from exchange.cli.output import line, safe
 from exchange.i18n import _, labelled, ngettext
-from exchange.text.labels import code_label
+from exchange.text.labels import code_label, under_rule
 from exchange.text.typed import in_ascii
 from exchange.text.zones import own_zone
 from exchange.wizard.flow import WIZARD_TYPES, Wizard
@@ -255,7 +255,7 @@ class _Conversation:
             self._asking.say(f"  {number}  {code_label(codes, entry.code)} [{safe(entry.code)}]", 6)
 
     def _refuse(self, problem: AnswerProblem) -> None:
-        text = labelled(_(problem.rule), _(problem.text)) if problem.rule else _(problem.text)
+        text = under_rule(problem.text, problem.rule)
         self._asking.say(f"  ! {text}", 4)
 
     # --- Pasting ---
@@ -364,7 +364,7 @@ class _Conversation:
             except InvalidMessageError as error:
                 problems = list(error.problems)
         for field, rule, text in problems:
-            say(f"  ! {labelled(_(rule), _(text))} [{safe(field)}]", 4)
+            say(f"  ! {under_rule(text, rule)} [{safe(field)}]", 4)
         for caution in wizard.cautions():
             say(f"  - {_(caution)}", 4)
         if not problems:

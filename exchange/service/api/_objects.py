@@ -9,7 +9,7 @@ from uuid import UUID
 from exchange.cases.duplicates import Duplicate
 from exchange.cases.legal_comparison import Hint
 from exchange.service.api.shapes import NamedShape
-from exchange.views import Caution, Clocks, SendStatus, TargetRow
+from exchange.views import Caution, Clocks, HowFar, SendStatus, TargetRow
 from protocol.address import Address
 
 RECEIPT = NamedShape(
@@ -73,6 +73,7 @@ TRACKING = NamedShape(
         "to": [Address],
         "state": str,
         "goes_at?": datetime,
+        "how_far": [HowFar],
         "recipients": [{"recipient": Address, "reached": str | None, "failed": [str], "receipts": [RECEIPT]}],
         "targets": [TargetRow],
         "clocks": Clocks,

@@ -17,6 +17,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -26,6 +27,7 @@ from exchange.acts.evidence import absolute
 from exchange.files.given import attaching
 from exchange.files.sealing import WantedFile
 from exchange.messaging.once import under_key
+from exchange.office.officers import check_line, check_officer_id, check_purpose
 from exchange.service.api.callers import ApiCallers
 from exchange.service.api.connections import ApiConnections
 from exchange.service.api.declared import RUNNING, Body, Call, Declared, Running
@@ -59,6 +61,11 @@ KEEP_ALIVE_S = 75.0
 TIDY_EVERY_S = 5.0
 _BACKLOG = 128
 _PROBLEM = "application/problem+json"
+_SAID: tuple[tuple[str, Callable[[str], object]], ...] = (
+    ("Comity-Officer", check_officer_id),
+    ("Comity-Purpose", check_purpose),
+    ("Comity-Reason", partial(check_line, what="a reason")),
+)
 
 
 @asynccontextmanager
@@ -124,6 +131,7 @@ def _handler(endpoint: Declared) -> Callable[[web.Request], Awaitable[web.Stream
     async def handle(request: web.Request) -> web.StreamResponse:
         running = request.app[RUNNING]
         caller = running.callers.of(request)
+        _require_readable_headers(request)
         body = await _body(request, endpoint.body)
         if endpoint.read_query is not None:
             body = _read_query(request, endpoint)
@@ -217,6 +225,19 @@ def _validated(model: type[Body], value: Any, refused: type[ComityError] = Malfo
     except ValidationError as problem:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in problem.errors(include_input=False))
         raise refused(wrong[:1_000]) from None
+
+
+def _require_readable_headers(request: web.Request) -> None:
+    """Return where the headers say who acts and why, also of a resource for which that is of no matter.
+
+    Raises :class:`UsageError`.
+    """
+    for name, check in _SAID:
+        given = request.headers.getall(name, [])
+        if len(given) > 1:
+            raise UsageError(f"{name} stands there once")
+        if given:
+            check(given[0])
 
 
 def _require_known_query(request: web.Request, endpoint: Declared) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from exchange.acts.cases import CaseParts
 from exchange.text.labels import code_label, state_label
+from exchange.views import Direction
 from exchange.web.case.standing import DueLine, is_ours
-from exchange.web.case.words import NEXT, next_text, path_of, reply_text, way_text
+from exchange.web.case.words import BESIDE, NEXT, next_text, path_of, reply_text, way_text
 from exchange.wizard.legal_replies import ReplyStanding, reply_standings
 from keys.local.translation import _
 from protocol.messages.handling_rules import Objection
@@ -18,16 +19,22 @@ from protocol.messages.handling_rules import Objection
 _NAMED = 4
 # Nobody misses the answer to a question that was not asked.
 _ONLY_WHEN_ASKED = frozenset({"clarification.reply", "preservation.risk-reply"})
+# Word of how it stands: an act that brings the case on says more, as long as nobody is late with the word.
+_WORDS = frozenset({"next_update", "status", "authorisation"})
 _DANGER = frozenset({"withdrawal", "preservation.release", "closure"})
 
 
 @dataclass(frozen=True, slots=True)
 class OfferedAct:
-    """An act that may be done: what its button says, where it leads. ``kind`` is primary, danger or empty."""
+    """An act that may be done: what its button says, where it leads. ``kind`` is primary, danger or empty.
+
+    ``done_at`` is when this office last did it in the case, where it may be done again.
+    """
 
     text: str
     path: str
     kind: str = ""
+    done_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +50,10 @@ class NotNow:
 
 @dataclass(frozen=True, slots=True)
 class CaseActs:
-    """All acts of a case: of its course, beside it, and those of the office alone."""
+    """All acts of a case: of its course, beside it, and those of the office alone.
+
+    ``now`` begins with what is due next; no act of it is primary where nothing is due from this office.
+    """
 
     now: Sequence[OfferedAct]
     beside: Sequence[OfferedAct]
@@ -70,18 +80,23 @@ def acts_of(
     legal = {path_of(parts.thread, one.type) for one in standings if one.legal}
     illegal = {path_of(parts.thread, one.type) for one in standings} - legal
     offered: dict[str, OfferedAct] = {}
+    call = f"/cases/{parts.thread}/call"
     if call_first:
-        path = f"/cases/{parts.thread}/call"
-        offered[path] = OfferedAct(_("Call back before you disclose"), path, "danger")
-    for one in due:
+        offered[call] = OfferedAct(_("Call back before you disclose"), call, "danger")
+    called_for: list[str] = []
+    for one in sorted(due, key=_soonest):
         path = f"/cases/{parts.thread}/{NEXT.get(one.code, '')}"
         if one.ours and (text := next_text(one.code)) and path not in illegal:
             offered.setdefault(path, OfferedAct(text, path))
-    for standing in standings:
+            called_for += [path] if one.at is not None and (one.tone == "late" or one.code not in _WORDS) else []
+    # An act that brings the case on stands before one that only adds to something said already.
+    for standing in sorted(standings, key=lambda one: not one.moves):
         path = path_of(parts.thread, standing.type)
         if standing.legal:
             kind = "danger" if standing.type in _DANGER else ""
             offered.setdefault(path, OfferedAct(reply_text(standing.type), path, kind))
+            called_for += [path] if standing.moves and not kind else []
+    called_for += [f"/cases/{parts.thread}/{NEXT[one.code]}" for one in due if one.ours and one.code in _WORDS]
     refused = [
         _not_now(parts, one)
         for one in standings
@@ -91,11 +106,30 @@ def acts_of(
     offered.setdefault(f"/cases/{parts.thread}/reply/{status}", _status(parts, status))
     if objections and not ours:
         refused.append(_not_passed_on(parts, objections))
-    acts = list(offered.values())
-    first = next((place for place, one in enumerate(acts) if not one.kind), None)
-    if first in {0, 1}:  # what ends or takes back something is never the first thing to do
-        acts[first] = OfferedAct(acts[first].text, acts[first].path, "primary")
-    return CaseActs(acts, _beside(parts, ours=ours, free=not objections), _office(parts, now), refused)
+    first, before = next(iter(called_for), None), _done_before(parts)
+    acts = [
+        replace(one, kind="primary" if one.path == first else one.kind, done_at=before.get(one.path))
+        for one in offered.values()
+    ]
+    acts.sort(key=lambda one: (not call_first or one.path != call, one.kind != "primary"))
+    beside = [replace(one, done_at=before.get(one.path)) for one in _beside(parts, ours=ours, free=not objections)]
+    return CaseActs(acts, beside, _office(parts, now), refused)
+
+
+def _soonest(line: DueLine) -> tuple[bool, datetime]:
+    """What is due, by its date; what is paused last."""
+    return line.at is None, line.at or datetime.max.replace(tzinfo=UTC)
+
+
+def _done_before(parts: CaseParts) -> dict[str, datetime]:
+    """When this office last did each thing in the case, by the page it is done on."""
+    sent = [row for row in parts.rows if row.direction is Direction.SENT and row.id != parts.thread]
+    named = [(f"/cases/{parts.thread}/{BESIDE[row.type]}" if row.type in BESIDE else "", row) for row in sent]
+    found: dict[str, datetime] = {}
+    for path, row in [*named, *((path_of(parts.thread, row.type), row) for row in sent)]:
+        if path:
+            found[path] = max(row.sent_at, found.get(path, row.sent_at))
+    return found
 
 
 def _status(parts: CaseParts, kind: str) -> OfferedAct:

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from exchange.desk.desk import Desk
 from exchange.messaging.once import under_key
-from exchange.text.labels import code_label
+from exchange.text.labels import code_label, with_rule
 from exchange.views import Direction, InboxRow, SendStatus, SentMessage
 from exchange.web.calls import PageCall
 from exchange.web.case.show import thread_of
@@ -46,6 +46,13 @@ class ActPlace:
     def back(self) -> str:
         """The case's page."""
         return f"/cases/{self.thread}"
+
+    @property
+    def message(self) -> InboxRow:
+        """The message that the act is about; raises :class:`NothingOpenError` where there is none."""
+        if self.subject is None:
+            raise NothingOpenError
+        return self.subject
 
 
 async def place_on_case(desk: Desk, text: str, name: str, on: tuple[str, ...] = (), *, own: bool = False) -> ActPlace:
@@ -149,7 +156,7 @@ def told_of(problem: ComityError, names: Sequence[str]) -> tuple[dict[str, str],
     beside: dict[str, str] = {}
     rest: list[str] = []
     for name, rule, text in problem.problems if isinstance(problem, InvalidMessageError) else ():
-        told = f"{_(text)} ({_(rule)})" if rule else _(text)
+        told = with_rule(text, rule)
         if name in names:
             beside.setdefault(name, told)
         else:

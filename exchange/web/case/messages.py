@@ -13,7 +13,7 @@ from exchange.acts.evidence import LetterWishes, compose, give_bag, note_letter,
 from exchange.custody.reading import with_states
 from exchange.desk.desk import Desk
 from exchange.letters.fingerprint import fingerprint_of
-from exchange.text.labels import code_label, nation_label
+from exchange.text.labels import code_label, how_far_label, nation_label
 from exchange.text.rendering import read_message
 from exchange.views import Check, Direction, InboxRow, ShownMessage, VerificationReport
 from exchange.web.calls import PageCall
@@ -48,8 +48,9 @@ async def show(call: PageCall) -> web.StreamResponse:
                 OfferedAct(_("Accept the conditions"), f"/messages/{row.id}/do/accept-conditions", "primary"),
                 OfferedAct(_("Decline them"), f"/messages/{row.id}/reply/condition.decline", "danger"),
             ]
-        return call.refused(_READ, problem, **_head(row), parts_read=[], shown=None, acts=ways)
-    response = call.page(_READ, **_head(row), **_read(shown), acts=_acts(row))
+        return call.refused(_READ, problem, **_head(row), far=(), parts_read=[], shown=None, acts=ways)
+    far = (await desk.cases.how_far([row.id]))[row.id]
+    response = call.page(_READ, **_head(row), **_read(shown), far=far, how_far_label=how_far_label, acts=_acts(row))
     if row.direction is Direction.SENT or "prefetch" in call.request.headers.get("Sec-Purpose", ""):
         return response
     protect(response)

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from exchange.cases.legal_comparison import profile_at_hand
 from exchange.desk.desk import Desk
 from exchange.messaging.once import under_key
-from exchange.text.labels import code_label, field_label
+from exchange.text.labels import code_label, field_label, with_rule
 from exchange.views import Direction
 from exchange.web.calls import PageCall
 from exchange.web.case.do import ActPlace, done_code, place_on_case, place_on_message, way_of
@@ -127,7 +127,7 @@ def marked(form: ModelForm, typed: Typed, problem: ComityError) -> tuple[PageGro
     """The form with the problems beside their fields, and those that no field of it has."""
     problems: Problems = {}
     if isinstance(problem, InvalidMessageError):
-        problems = {name: (_(text), _(rule) if rule else "") for name, rule, text in problem.problems}
+        problems = {name: (text, rule) for name, rule, text in problem.problems}
     group = form.shown({}, typed, problems)
     names = {f"f.{name}" for name in problems} - set(_names(group))
     rest = [_of_a_part(name[2:], *problems[name[2:]]) for name in sorted(names)]
@@ -136,7 +136,7 @@ def marked(form: ModelForm, typed: Typed, problem: ComityError) -> tuple[PageGro
 
 def _of_a_part(name: str, text: str, rule: str) -> str:
     """A problem of something that is no single field: by the name of its last part."""
-    told = f"{text} ({rule})" if rule else text
+    told = with_rule(text, rule)
     named = [part for part in name.split(".") if not part.isdigit()]
     return labelled(field_label(named[-1]), told) if named else told
 
@@ -227,7 +227,7 @@ async def correct(call: PageCall) -> web.StreamResponse:
         if not changes:
             raise InvalidMessageError(_("Nothing was changed: there is nothing to correct."))
         with under_key(call.text("once") or None):
-            sent = await desk.replies.correct(place.subject.id, changes, reason=call.text("reason"))  # type: ignore[union-attr]
+            sent = await desk.replies.correct(place.message.id, changes, reason=call.text("reason"))
     except ComityError as problem:
         group, rest = marked(form, typed, problem)
         return call.refused(CORRECT, problem, **{**values, "group": group, "rest": rest})

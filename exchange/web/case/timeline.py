@@ -8,7 +8,8 @@ from datetime import datetime
 from uuid import UUID
 
 from exchange.acts.cases import CaseParts
-from exchange.text.labels import code_label, fact_label, nation_label, reason_label, status_label
+from exchange.cases.delivery import failed
+from exchange.text.labels import code_label, fact_label, nation_label, reason_label, status_label, step_label
 from exchange.views import Direction, InboxRow, RecipientTracking
 from keys.local.translation import _
 from protocol.address import Address
@@ -22,16 +23,6 @@ _STEPS = (
     EventName.ContentConsignment,
     EventName.ContentHandover,
     EventName.ContentAccessTracking,
-)
-_ARRIVED = frozenset({EventName.ContentHandover.value, EventName.ContentAccessTracking.value})
-_FAILURES = frozenset(
-    {
-        EventName.SubmissionRejection.value,
-        EventName.RelayRejection.value,
-        EventName.RelayFailure.value,
-        EventName.ContentConsignmentFailure.value,
-        EventName.ContentHandoverFailure.value,
-    }
 )
 
 
@@ -114,9 +105,10 @@ def _chain(tracked: RecipientTracking, *, ours: bool, several: bool) -> Chain:
     marks = [mark for place, mark in enumerate(marks) if mark.state == "proved" or place > last]
     proved = last + 1 - (len(_STEPS) - len(marks))
     marks = marks[: proved + 1]
-    failed = [row for row in tracked.receipts if row.verified and row.event in _FAILURES]
-    if failed and tracked.reached not in _ARRIVED:
-        marks = [*marks[:proved], Mark(code_label("receipt_event", failed[-1].event), "failed", failed[-1].at)]
+    failure = failed(tracked)
+    if failure is not None:
+        at = max(row.at for row in tracked.receipts if row.verified and row.event == failure)
+        marks = [*marks[:proved], Mark(step_label(failure), "failed", at)]
     if any(not row.verified for row in tracked.receipts):
         marks.append(Mark(_("a receipt does not hold: open the proofs"), "failed"))
     return Chain(nation_label(tracked.recipient.node) if several and ours else "", marks)
@@ -128,20 +120,8 @@ def _mark(step: EventName, tracked: RecipientTracking) -> Mark:
     # Of several relays on the way the last counts: that of the recipient's own node.
     row = next((one for one in found if there in {one.node, one.peer}), found[-1] if found else None)
     if row is None:
-        return Mark(_step_text(step, there), "waiting")
-    return Mark(_step_text(step, there if there in {row.node, row.peer} else row.node), "proved", row.at)
-
-
-def _step_text(step: EventName, node: str) -> str:
-    if step is EventName.RelayAcceptance and node:
-        return _("node {node}").format(node=node)
-    return {
-        EventName.SubmissionAcceptance: _("submitted"),
-        EventName.RelayAcceptance: _("next node"),
-        EventName.ContentConsignment: _("ready for the desk"),
-        EventName.ContentHandover: _("handed over"),
-        EventName.ContentAccessTracking: _("opened by an officer"),
-    }[step]
+        return Mark(step_label(step, there), "waiting")
+    return Mark(step_label(step, there if there in {row.node, row.peer} else row.node), "proved", row.at)
 
 
 def _did(fact: CaseFact) -> str:

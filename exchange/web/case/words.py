@@ -42,6 +42,13 @@ NEXT: Mapping[str, str] = {
     "authorisation": "reply/status.report",
     "renewal": "reply/confidentiality.renew",
 }
+# The act beside a case's course that sends a message of each type.
+BESIDE: Mapping[str, str] = {
+    "note": "do/send-note",
+    "consultation.open": "do/open-consultation",
+    "forward": "do/forward",
+    "consent.request": "do/ask-consent",
+}
 # Of a thing that the other side owes one asks.
 ASK = "reply/status.query"
 # The same is said in the case with each of several nations.

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, StringConstraints
 from pydantic.fields import FieldInfo
 
-from exchange.text.labels import field_label, short_label
+from exchange.text.labels import field_label, short_label, with_rule
 from exchange.text.zones import in_zone, shown_zone
 from exchange.web.forms.fields import PageField, PageGroup, PageRows, Typed, code_options, instant_hint, is_short
 from exchange.wizard.answers import chosen_code
@@ -79,7 +79,7 @@ class ModelForm:
         given = typed.texts if typed is not None else _flat(values, self._prefix)
         self._errors = dict(typed.errors) if typed is not None else {}
         for name, (text, rule) in (problems or {}).items():
-            self._errors.setdefault(f"{self._prefix}.{name}", f"{text} ({rule})" if rule else text)
+            self._errors.setdefault(f"{self._prefix}.{name}", with_rule(text, rule))
         return self._group(self._model, self._prefix, "", given, 0)
 
     def read(self, typed: Typed) -> dict[str, Any]:
@@ -132,7 +132,7 @@ class ModelForm:
             label=label,
             kind=kind.name,
             values=tuple(given.get(path, ())),
-            hint=self._hint(kind, legal),
+            hint=self._hint(kind, legal, filled=any(given.get(path, ()))),
             rule=legal.rule if legal is not None and any(map(str.isdigit, legal.rule)) else "",
             options=self._options(kind, empty=True),
             required=required,
@@ -149,12 +149,13 @@ class ModelForm:
         inner = self._group(kind.models[chosen], path, label, given, depth + 1)
         return PageGroup(path, label, [which, *inner.fields], inner.more)
 
-    def _hint(self, kind: _Kind, legal: Legal | None) -> str:
+    def _hint(self, kind: _Kind, legal: Legal | None, *, filled: bool) -> str:
+        """What is expected in a field. Under one that is filled, advice to fill it in would read as a refusal."""
         if kind.name == "instant":
             return instant_hint()
         if kind.name == "lines":
             return _("One a line.")
-        text = _(legal.missing) if legal is not None and legal.missing != _ORDINARY else ""
+        text = _(legal.missing) if legal is not None and legal.missing != _ORDINARY and not filled else ""
         return text[:1].upper() + text[1:]
 
     def _options(self, kind: _Kind, *, empty: bool) -> list[tuple[str, str]]:

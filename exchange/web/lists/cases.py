@@ -158,7 +158,8 @@ async def show_parent(call: PageCall) -> web.StreamResponse:
 
 async def _parent(call: PageCall, desk: Desk, parent: UUID, problem: ComityError | None = None) -> web.Response:
     view = await desk.parents.view(parent)
-    values = {"parent": view, "once": call.form.get("once") or once_value()}
+    far = await desk.cases.how_far(child.thread for child in view.children)
+    values = {"parent": view, "far": far, "once": call.form.get("once") or once_value()}
     if problem is not None:
         return refuse(call, "lists/parent.html", desk, problem, **values)
     return show(call, "lists/parent.html", desk, **values)

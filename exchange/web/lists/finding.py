@@ -8,8 +8,8 @@ from uuid import UUID
 
 from aiohttp import web
 
+from exchange.acts.messages import how_far_of, list_refused
 from exchange.acts.messages import list_messages as messages_of
-from exchange.acts.messages import list_refused
 from exchange.desk.desk import Desk
 from exchange.views import CaseRow, InboxRow
 from exchange.web.calls import Page, PageCall
@@ -25,7 +25,7 @@ _LAST = 1 << 40
 async def search(call: PageCall) -> web.StreamResponse:
     """Messages that have every word, with the case that each belongs to."""
     desk, query = await call.desk(), call.query("q").strip()
-    values: dict[str, Any] = {"query": query, "found": None, "cases": {}, "longer": ""}
+    values: dict[str, Any] = {"query": query, "found": None, "cases": {}, "far": {}, "longer": ""}
     if not query:
         return show(call, "lists/search.html", desk, **values)
     try:
@@ -37,6 +37,7 @@ async def search(call: PageCall) -> web.StreamResponse:
     values |= {
         "found": found,
         "cases": await _cases_of(desk, found.messages),
+        "far": await how_far_of(desk, found.messages),
         "longer": link("/search", {"q": query, "limit": more}) if found.more and more > limit else "",
     }
     return show(call, "lists/search.html", desk, **values)
@@ -68,6 +69,7 @@ async def boxes(call: PageCall) -> web.StreamResponse:
         box=box,
         boxes=_BOXES,
         shown=rows,
+        far=found["how_far"],
         refused=[],
         cases=await _cases_of(desk, rows),
         unread=await desk.messages.unread([row.id for row in rows]) if box == "received" else set(),
@@ -88,6 +90,7 @@ async def _refused_box(call: PageCall, desk: Desk, start: int | None) -> web.Res
         box="refused",
         boxes=_BOXES,
         shown=[],
+        far={},
         refused=rows,
         cases={},
         unread=set(),

@@ -11,7 +11,7 @@ from typing import Any
 from exchange.acts.drafting import partners_of
 from exchange.cases.legal_comparison import Hint
 from exchange.desk.desk import Desk
-from exchange.text.labels import code_label, field_label
+from exchange.text.labels import basis_label, code_label, field_label
 from exchange.text.rendering import ReadLine, read_message
 from exchange.web.request.drafts import OpenDraft
 from keys.local.isolates import bare
@@ -164,10 +164,7 @@ def _about(hint: Hint) -> str:
     listed, _space, code = hint.about.partition(" ")
     if listed in _LISTS and code in load_codes(f"offence_{listed}"):
         return code_label(f"offence_{listed}", code)
-    if listed not in load_codes("legal_basis"):
-        return hint.about
-    named = code_label("legal_basis", listed)
-    return _("{basis}, {day}").format(basis=named, day=code) if code else named
+    return basis_label(hint.about) or hint.about
 
 
 def _what_there_is(draft: Any) -> list[ReadLine]:

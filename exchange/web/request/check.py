@@ -11,7 +11,7 @@ from exchange.acts.calls import phone_card_object
 from exchange.acts.drafting import takers_of
 from exchange.acts.sending import may_be_passed_on, parts_of, send_in_parts
 from exchange.cases.calls import PhoneCard
-from exchange.text.labels import code_label, status_label
+from exchange.text.labels import code_label, how_far_label, status_label
 from exchange.views import SendStatus
 from exchange.web.calls import Page, PageCall
 from exchange.web.request.beside import as_they_read, both_laws, hints_shown, nation_at, nations_of
@@ -74,9 +74,11 @@ async def sent(call: PageCall) -> web.StreamResponse:
         found = []
     rows = [one for outcome in found for one in (outcome.children or (outcome,))]
     shown, calls = [], []
+    far = await desk.cases.how_far(row.id for row in rows if row.status is not SendStatus.PROPOSED)
     for row in rows:
         to = (await desk.messages.row(row.id)).recipients if row.status is not SendStatus.PROPOSED else ()
-        shown.append((row, ", ".join(dict.fromkeys(nation_at(desk, one, call.now) for one in to))))
+        how = how_far_label(far[row.id]) if row.id in far else status_label(row.status)
+        shown.append((row, how, ", ".join(dict.fromkeys(nation_at(desk, one, call.now) for one in to))))
         calls += [_phone(desk, address) for address in to]
     return call.page(
         _SENT,
@@ -84,7 +86,6 @@ async def sent(call: PageCall) -> web.StreamResponse:
         outcomes=found,
         rows=shown,
         calls=[one for one in calls if one is not None],
-        status_label=status_label,
         kind=code_label("message_type", kept.type),
         emergency=kept.type == "emergency.request",
     )
@@ -175,7 +176,8 @@ def _refusal(draft: OpenDraft, problem: tuple[str, str, str]) -> Hindrance:
 
         anchor = field_of(draft.form, step, (), {}).id
     href = f"{draft.path}/{page}?missing=1#{anchor or 'targets'}"
-    return Hindrance(_(text), _(rule) if rule else "", _(step.prompt) if step is not None else "", href)
+    asks = _(rule) if rule and _(rule) not in _(text) else ""
+    return Hindrance(_(text), asks, _(step.prompt) if step is not None else "", href)
 
 
 def _unable(draft: OpenDraft) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from exchange.acts.drafting import Taker
-from exchange.text.labels import code_label, short_label
+from exchange.text.labels import code_label, short_label, with_rule
 from exchange.web.request.drafts import OTHER
 from exchange.wizard.forms import TypedForm
 from exchange.wizard.question import AnswerKind, AnswerProblem, WizardStep
@@ -49,7 +49,6 @@ class FormField:
     rest: str | None = None
     rest_label: str = ""
     problem: str = ""
-    problem_rule: str = ""
 
     @property
     def id(self) -> str:
@@ -133,8 +132,7 @@ def _made(step: WizardStep, name: str, value: str, takers: Sequence[Taker], prob
         choices=choices,
         rest=rest,
         rest_label=_rest_label(step.name),
-        problem=_(problem.text) if problem else "",
-        problem_rule=_(problem.rule) if problem and problem.rule else "",
+        problem=with_rule(problem.text, problem.rule) if problem else "",
     )
 
 

@@ -158,7 +158,7 @@ def _lacking(form: TypedForm) -> dict[int, tuple[tuple[str, str], ...]]:
             name = inside.partition(".")[0]
             missing = name and value_at(draft, f"targets.{place}.{name}") in (None, "", [], {})
             said = labelled(_("missing"), field_label(name)) if missing else _(text)
-            told = (said, _(rule) if rule else "")
+            told = (said, _(rule) if rule and _(rule) not in said else "")
             if told not in found.setdefault(int(place), []):
                 found[int(place)].append(told)
     return {place: tuple(told) for place, told in found.items()}

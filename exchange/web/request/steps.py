@@ -11,7 +11,7 @@ from aiohttp.web_request import FileField
 
 from exchange.acts.drafting import Taker, takers_of
 from exchange.cases.duplicates import Duplicate
-from exchange.text.labels import code_label
+from exchange.text.labels import code_label, with_rule
 from exchange.text.text_files import decoded
 from exchange.text.zones import in_zone, shown_zone
 from exchange.web.calls import Page, PageCall
@@ -279,8 +279,7 @@ def _with_lines(call: PageCall, form: TypedForm, act: str) -> tuple[TypedForm, C
             return TypedForm(noted.wizard.without_target(rest), noted.texts, noted.paste, noted.lines), None
         return (form.pasted(text) if text.strip() else form.without_lines()), None
     except AnswerProblem as problem:
-        rule = ((problem.rule, problem.text),) if problem.rule else ()
-        return noted, UsageError(f"{_(problem.text)} ({_(rule[0][0])})" if rule else problem.text)
+        return noted, UsageError(with_rule(problem.text, problem.rule))
     except (TooLargeError, InvalidMessageError, UsageError) as refused:
         return noted, refused
     except ComityError as refused:

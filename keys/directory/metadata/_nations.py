@@ -36,6 +36,7 @@ from keys.directory.metadata.repository import (
 )
 from keys.directory.metadata.rules import file_faults, nation_faults
 from keys.local.files import write_file
+from keys.starting import without_collections
 from protocol.errors import ComityError, NationUnusableError, ProfileError
 
 MAX_CARDS_PER_NATION = 1_024
@@ -157,7 +158,7 @@ class NationsReading:
             except NationUnusableError as problem:
                 problems[node] = problem.detail
 
-        with ThreadPoolExecutor(_PARSERS, thread_name_prefix="cards") as threads:
+        with without_collections(), ThreadPoolExecutor(_PARSERS, thread_name_prefix="cards") as threads:
             for node in sorted(nodes):
                 try:
                     to_parse = self._verified(node)

@@ -63,20 +63,29 @@
   const changed = (form) => [...form.elements].some((one) => one.matches("textarea, input:not([type=hidden])")
     ? one.value !== one.defaultValue || one.checked !== one.defaultChecked : false);
   const here = location.pathname + location.search;
+  const reach = (is) => document.dispatchEvent(new CustomEvent("comity:reach", { detail: is }));
   if (idle) {
     let last = Date.now(), saidAt = Date.now();
     const noted = () => {
       last = Date.now();
       if (last - saidAt < Math.min(60_000, idle * 250)) return;
       saidAt = last;
-      post("/here", { _token: meta("comity-here") });
+      post("/here", { _token: meta("comity-here") }).then(() => reach(true), () => reach(false));
     };
     ["keydown", "pointerdown", "wheel"].forEach((kind) => addEventListener(kind, noted, { passive: true }));
     const lock = async () => {
       const form = all("main form").find(changed);
       const fields = form ? typed(form) : [];
       const kept = [["_token", meta("comity-lock")], ["_action", form?.getAttribute("action") ?? ""], ["_back", here]];
-      try { await post("/lock", [...kept, ...fields]); } finally { location.assign(`/unlock?${new URLSearchParams({ back: here })}`); }
+      /* A desk that cannot be reached locks nothing: the page hides what it shows, and keeps it until the desk has it. */
+      try { await post("/lock", [...kept, ...fields]); } catch {
+        document.getElementById("hidden-now")?.removeAttribute("hidden");
+        [...document.body.children].forEach((part) => { if (part.id !== "hidden-now") part.hidden = true; });
+        setTimeout(lock, 3_000);
+        return;
+      }
+      delete document.documentElement.dataset.unsaved;
+      location.assign(`/unlock?${new URLSearchParams({ back: here })}`);
     };
     all('form[action="/lock"]').forEach((form) => form.addEventListener("submit", (sent) => { sent.preventDefault(); lock(); }));
     setInterval(() => { if (Date.now() - last >= idle * 1000) { last = Infinity; lock(); } }, 1_000);
@@ -229,6 +238,7 @@
   const hear = (message, mine) => {
     if (message.ended) { location.reload(); return; }
     live(message.live);
+    document.dispatchEvent(new CustomEvent("comity:reach", { detail: message.live }));
     if (!message.emergencies) return;
     sessionStorage.setItem(seenKey, JSON.stringify(message.emergencies));
     if (message.fresh) {
@@ -293,3 +303,64 @@ document.addEventListener("submit", (event) => {
   button.disabled = true;
   request.send(new FormData(form));
 });
+
+/* A desk that cannot be reached: nothing that was typed is lost. A draft that saves itself says that it did not, and
+   tries again; a form that is sent stays where it is, and says so; leaving asks first. */
+(() => {
+  const root = document.documentElement;
+  const unsent = document.getElementById("unsent"), unsaved = document.getElementById("unsaved");
+  const draft = document.querySelector("form[data-saves]");
+  const icon = document.querySelector('link[rel="icon"]').href;
+  let gone = false, failures = 0, later = 0, typed = 0, sending = 0, saved = 0, leaving = false;
+  document.addEventListener("comity:reach", (told) => { gone = !told.detail; });
+  const asked = async () => {
+    try { gone = !(await fetch(icon, { cache: "no-store", credentials: "same-origin" })).ok; } catch { gone = true; }
+    return !gone;
+  };
+  const say = (element, text) => { if (element) { element.textContent = text; element.hidden = !text; } };
+
+  const again = () => { clearTimeout(later); if (failures) window.htmx.trigger(draft, "again"); };
+  const fail = (text) => {
+    failures += 1;
+    root.dataset.unsaved = "";
+    say(unsaved, text);
+    clearTimeout(later);
+    later = setTimeout(again, Math.min(30_000, 1_000 * 2 ** Math.min(failures, 5)));
+  };
+  if (draft && unsaved) {
+    draft.addEventListener("input", () => { typed += 1; });
+    draft.addEventListener("htmx:beforeRequest", () => { sending = typed; });
+    ["htmx:sendError", "htmx:timeout"].forEach((kind) => draft.addEventListener(kind, () => { gone = true; fail(unsaved.dataset.unreached); }));
+    draft.addEventListener("htmx:responseError", () => fail(unsaved.dataset.refused));
+    draft.addEventListener("htmx:afterRequest", (done) => {
+      if (!done.detail.successful) return;
+      [failures, gone, saved] = [0, false, sending];
+      clearTimeout(later);
+      delete root.dataset.unsaved;
+      say(unsaved, "");
+    });
+    addEventListener("online", again);
+    /* What was typed in the last moment goes with the page that is left. */
+    addEventListener("pagehide", () => {
+      if (leaving === draft || typed === saved) return;
+      const fields = new URLSearchParams([...new FormData(draft), ["quiet", "1"]].filter(([, value]) => typeof value === "string"));
+      fetch(draft.getAttribute("action"), { method: "POST", body: fields, credentials: "same-origin", redirect: "manual", keepalive: true }).catch(() => {});
+    });
+  }
+  addEventListener("beforeunload", (event) => { if ("unsaved" in root.dataset && !leaving) event.preventDefault(); });
+
+  document.addEventListener("submit", async (event) => {
+    const form = event.target;
+    if (event.defaultPrevented || form.method !== "post") return;
+    if (leaving === form || (!gone && navigator.onLine && !("unsaved" in root.dataset))) { leaving = form; return; }
+    event.preventDefault();
+    if (await asked()) {
+      leaving = form;
+      say(unsent, "");
+      form.requestSubmit(event.submitter);
+    } else {
+      say(unsent, unsent?.dataset.text ?? "");
+      unsent?.focus();
+    }
+  });
+})();

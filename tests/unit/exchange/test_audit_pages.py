@@ -18,14 +18,11 @@ from zoneinfo import ZoneInfo
 import aiohttp
 import pytest
 
-from exchange.audit.verify import LogMirror, verify_mirror
-from exchange.audit.witnessing import witnessed
-from exchange.audit_pages.logs import AuditedLogs, SeenLog
-from exchange.audit_pages.server import MAX_CONNECTIONS, audit_site
+from exchange.audit_pages.server import MAX_CONNECTIONS
 from exchange.audit_pages.site import AuditSite
 from protocol.log.layout import entries_path
 from protocol.log.proof import decode_tlog_proof
-from tests.interop.go_log import write_log
+from tests.worlds.audit_view import audit_view, mirror
 from tests.worlds.desks import FR, JP, World, request
 
 pytestmark = pytest.mark.outside
@@ -82,21 +79,9 @@ async def view(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         sent = await tokyo.messages.send(request())
         await paris.messages.sync()
         directory = tokyo.directory
-    for name, node in world.nodes.items():
-        write_log(tmp_path / name, node.log.checkpoint(), node.log.tree, node.log._tiles, node.log.leaves)
-
-    def verified() -> tuple[SeenLog, ...]:
-        found = []
-        for name in ("jp", "fr"):
-            log = verify_mirror(LogMirror(tmp_path / name, name, directory.log_verifier(name)), directory)
-            found.append(SeenLog(log, witnessed(log, directory, world.clock()), world.clock()))
-        return tuple(found)
-
-    async def again() -> tuple[SeenLog, ...]:
-        return verified()
-
+    mirror(world, tmp_path)
     async with (
-        audit_site(JP, AuditedLogs(verified(), again), world.clock) as site,
+        audit_view(world, tmp_path, directory) as site,
         aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session,
     ):
         yield View(site, tmp_path, str(sent.id), session)
@@ -251,4 +236,6 @@ async def test_a_mirror_that_lost_entries_is_said_to_be_partial_on_every_page(vi
     for path in ("/", "/logs/fr", "/findings", "/reconcile?pair=jp:fr", f"/message?id={view.message}"):
         assert "The mirror of fr is partial." in await view.page(path)
     assert "missing-entries" in await view.page("/findings")
+    compared = await view.page("/reconcile?pair=jp:fr")
+    assert "Both logs tell the same." not in compared
     assert "only its hash is known here" in await view.page("/logs/fr/0")

@@ -33,6 +33,7 @@ from protocol.errors import (
     SettingsError,
     UsageError,
 )
+from tests.unit.exchange.test_sending_commands import typed
 from tests.worlds.agency_desk import ACCOUNT, FROM_ELSEWHERE, AgencyPages, Turned, agency_desk
 from tests.worlds.desks import JP, PASSPHRASE, World
 from tests.worlds.identity_provider import CLIENT, SECRET, Agency, SigningKey, identity_provider
@@ -496,6 +497,43 @@ async def test_a_register_that_names_another_account_than_was_recorded_is_found(
     async with jp.pages.visitor() as visitor:
         assert "database-damaged" in (await jp.whole(visitor)).text
         assert await nobody_is_identified(jp, visitor)
+
+
+async def test_the_commands_say_what_to_register_whether_it_answers_and_whom_the_agency_names(
+    jp: AgencyPages, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Served:
+        def ask(self, act: str, **said: Any) -> Any:
+            return jp.pages.service.acts[act](said)
+
+    monkeypatch.setattr("exchange.cli.setup.web.served_desk", lambda _home: Served())
+    secret = world.path / "secret"
+    secret.write_bytes(OFFICER_PASSPHRASE)
+    secret.chmod(0o600)
+    by = ("--officer", OFFICER, "--officer-passphrase-file", str(secret))
+
+    async def comity(*words: str) -> tuple[int, str]:
+        return await asyncio.to_thread(typed, world, JP, *words)
+
+    code, said = await comity("web", "agency", "--json")
+    shown = json.loads(said)
+    assert (code, shown["keys"], shown["claim"], shown["last_refusal"]) == (0, 2, "sub", None)
+    assert shown["redirect_uri"] == f"{jp.pages.origin}/sign-in/agency/answer"
+    async with jp.pages.visitor() as visitor:
+        await jp.says(sign="none")
+        await jp.whole(visitor)
+    told = (await comity("web", "agency"))[1]
+    assert shown["redirect_uri"] in told.replace("\n", "")
+    assert "agency-refused" in told
+    await jp.says(redirect=f"{jp.agency.issuer}/elsewhere")
+    code, said = await comity("web", "agency", "--json")
+    assert (code == 0, json.loads(said)["error"]["code"]) == (False, "agency-away")
+    code, said = await comity("officer", "bind", OFFICER, "--account", "another", "--json", *by)
+    assert (code, json.loads(said)["officers"][0]["identity"]["value"]) == (0, "another")
+    assert (await comity("officer", "bind", OFFICER, "--account", "another", *by))[1].startswith("Bound:")
+    assert (await comity("officer", "unbind", OFFICER, *by))[1].startswith("Unbound:")
+    code, said = await comity("officer", "unbind", OFFICER, "--json", *by)
+    assert json.loads(said)["error"]["code"] == "nothing-open"
 
 
 # --- Settings and the provider ---------------------------------------------------------------------------------------

@@ -87,3 +87,19 @@ def test_a_date_that_is_none_is_told_beside_its_field_and_never_guessed(text: st
     typed = Typed({"until": [text]}, situation())
     typed.instant("until")
     assert typed.errors or text == "2026-11-23"
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_no_field_that_is_filled_is_told_to_be_filled(path: Path) -> None:
+    model, content = written(path)
+    shown = ModelForm(model, ("thread", "id")).shown(content)
+
+    def look(part: PageField | PageGroup | PageRows) -> None:
+        if isinstance(part, PageField):
+            filled = any(part.values) and part.kind not in {"instant", "lines"}
+            assert not (filled and part.hint), (part.name, part.hint)
+            return
+        for inner in part.rows if isinstance(part, PageRows) else (*part.fields, *part.more):
+            look(inner)
+
+    look(shown)

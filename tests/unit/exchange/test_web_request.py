@@ -512,6 +512,53 @@ async def test_a_file_is_sealed_as_it_comes_and_its_hash_shown(world: World, mon
         assert attachment["sealed"]["key"]
 
 
+@pytest.mark.parametrize("where", ["before the token", "in the token", "in the file", "behind the file"])
+async def test_an_upload_that_stops_coming_is_refused_leaves_nothing_and_keeps_no_place(
+    world: World, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    monkeypatch.setattr(upload_pages, "PIECE_WITHIN_S", 0.5)
+    async with at_work(world) as (pages, visitor):
+        path = await whole(visitor)
+        here = f"{path}/files"
+        token = dict((await shown(visitor, here)).form(here).pairs)["_token"]
+        field = f'--b\r\nContent-Disposition: form-data; name="_token"\r\n\r\n{token}'
+        file = '\r\n--b\r\nContent-Disposition: form-data; name="file"; filename="a.bin"\r\n\r\n' + "x" * 3_000_000
+        body = {
+            "before the token": "--b\r\nContent-Dis",
+            "in the token": field[:-20],
+            "in the file": field + file,
+            "behind the file": field + file + "\r\n--b\r\nContent-",
+        }[where].encode()
+        answer = await stalled(visitor, here, body, 5_000_000, "multipart/form-data; boundary=b")
+        assert answer.split(b" ", 2)[1] in (b"503", b"504"), answer[:300]
+        assert b"the file stopped coming" in answer
+        assert upload_pages._uploading.get(pages.desk.sessions, 0) == 0
+        kept = await (await desk_of(pages)).messages.saved_draft(path.rpartition("/")[2])
+        # A file that had come whole stays; a half one is nowhere.
+        whole_ones = [one["name"] for one in kept.draft.get("attachments") or ()]
+        assert whole_ones == (["a.bin"] if where == "behind the file" else [])
+        assert len(on_shelf(world)) == len(whole_ones)
+
+
+async def stalled(visitor: Visitor, path: str, body: bytes, said: int, kind: str) -> bytes:
+    """Begin to send a form, and send no more of it; the answer."""
+    parts = urlsplit(visitor.origin)
+    cookies = "; ".join(f"{one.key}={one.value}" for one in visitor.session.cookie_jar)
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nOrigin: {visitor.origin}\r\nSec-Fetch-Site: same-origin\r\n"
+        f"Cookie: {cookies}\r\nContent-Type: {kind}\r\nContent-Length: {said}\r\n\r\n"
+    )
+    reader, writer = await asyncio.open_connection("127.0.0.1", parts.port)
+    writer.write(head.encode() + body)
+    await writer.drain()
+    answer = b""
+    while b"</html>" not in answer and (piece := await reader.read(1 << 16)):
+        answer += piece
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
 async def test_an_upload_that_breaks_off_leaves_nothing(world: World) -> None:
     async with at_work(world) as (pages, visitor):
         path = path_of(await begin(visitor))

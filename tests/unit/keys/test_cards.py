@@ -278,6 +278,26 @@ def test_the_card_of_a_desk_says_what_it_reads_and_that_of_an_auditor_does_not()
     assert parse_contact_point_card(json.dumps(members).encode()).reads is None
 
 
+def test_cards_that_say_the_same_of_what_they_read_share_it_and_others_keep_their_own_word_and_order() -> None:
+    first, again = (parse_contact_point_card(card_to_bytes(_office())) for _ in range(2))
+    assert first.reads is again.reads
+    assert first.reads is not None
+    turned = dict(reversed(first.reads.items()))
+    for said in (turned, turned | {"note": (1, 9)}, {name: first.reads[name] for name in turned if name != "note"}):
+        card = parse_contact_point_card(_altered(_office(), reads=said))
+        assert card.reads == said
+        assert list(card.reads or ()) == list(said)
+        assert card_to_bytes(parse_contact_point_card(card_to_bytes(card))) == card_to_bytes(card)
+
+
+def test_what_a_program_says_of_its_reading_is_not_remembered_for_others() -> None:
+    said = {"note": [1]}
+    made = make_contact_point_card(**_office().model_dump() | {"reads": said})
+    said["note"] = [1, 2]
+    later = make_contact_point_card(**_office().model_dump() | {"reads": said})
+    assert (made.reads, later.reads) == ({"note": (1,)}, {"note": (1, 2)})
+
+
 @pytest.mark.parametrize(
     "changes",
     [

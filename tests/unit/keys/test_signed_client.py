@@ -219,6 +219,23 @@ async def test_a_thread_without_a_loop_asks_by_the_same_rules_over_one_connectio
         await asyncio.to_thread(client.close)
 
 
+def test_an_answer_is_not_written_out_as_text_in_the_main_thread() -> None:
+    """The standard library does that with what a task returned: for a large answer it costs more than to read it."""
+
+    class Answer:
+        def __repr__(self) -> str:
+            raise AssertionError("the answer was written out")
+
+    async def answered(_client: SignedClient) -> Answer:
+        return Answer()
+
+    client = BlockingClient(Server("jp", "https://127.0.0.1:1", (TLS.certificate,)), REQUESTER, Reach(5, 1))
+    try:
+        assert isinstance(client.run(answered), Answer)
+    finally:
+        client.close()
+
+
 def test_a_thread_of_its_own_needs_no_other_loop_to_get_an_answer_or_to_end() -> None:
     """Whoever waits for the thread may be the loop's own thread: a call that needed that loop would never end."""
     failed: list[ComityError] = []

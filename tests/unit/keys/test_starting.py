@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import gc
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import FrozenInstanceError, dataclass, field, replace
 from typing import Any, ClassVar
 
 import pytest
 
-from keys.starting import write_late, write_waiting
+from keys.starting import without_collections, write_late, write_waiting
 
 
 @pytest.fixture
@@ -23,6 +25,22 @@ def late() -> Iterator[None]:
     write_late()
     yield
     dataclasses._create_fn = written_at_once  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_the_garbage_collector_waits_and_is_then_as_it_was(collects: bool) -> None:
+    before, seen = gc.isenabled(), []
+    (gc.enable if collects else gc.disable)()
+    try:
+        with suppress(KeyError), without_collections():
+            with without_collections():
+                seen.append(gc.isenabled())
+            seen.append(gc.isenabled())
+            raise KeyError
+        assert seen == [False, False]
+        assert gc.isenabled() == collects
+    finally:
+        (gc.enable if before else gc.disable)()
 
 
 pytestmark = pytest.mark.skipif(not hasattr(dataclasses, "_create_fn"), reason="this Python writes a class at once")
@@ -145,7 +163,8 @@ def told(then: str) -> Any:
 def test_the_directory_is_verified_without_a_token_library_and_a_second_way_to_the_network() -> None:
     names = told(
         "import keys.directory.metadata.client, keys.members.bootstrap\n"
-        "print(json.dumps([n for n in ('pkcs11', 'urllib3', 'tuf.ngclient.updater') if n in sys.modules]))"
+        "print(json.dumps([n for n in ('pkcs11', 'urllib3', 'importlib.metadata', 'securesystemslib._gpg',\n"
+        "    'tuf.ngclient.updater') if n in sys.modules]))"
     )
     assert names == ["tuf.ngclient.updater"]
 
@@ -159,8 +178,12 @@ def test_a_context_of_the_http_library_trusts_nobody_and_a_public_one_the_system
         "from aiohttp import connector\n"
         "made = ssl.create_default_context\n"
         "own, public = connector._SSL_CONTEXT_VERIFIED, public_context()\n"
+        "unused = connector._SSL_CONTEXT_UNVERIFIED\n"
         "system = ssl.create_default_context()\n"
+        "later = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)\n"
+        "later.set_default_verify_paths()\n"
         "print(json.dumps([own.cert_store_stats()['x509'], own.verify_mode, own.check_hostname,\n"
-        "    public.cert_store_stats() == system.cert_store_stats()]))"
+        "    public.cert_store_stats() == system.cert_store_stats(), unused.cert_store_stats()['x509'],\n"
+        "    later.cert_store_stats() == system.cert_store_stats()]))"
     )
-    assert trusted == [0, 2, True, True]
+    assert trusted == [0, 2, True, True, 0, True]

@@ -1,0 +1,104 @@
+"""What an officer types is never lost half-written, and every control is one that a keyboard works."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Page, expect
+
+from exchange.settings import AuthoritySettings
+from tests.worlds.browser import browser, chromium, window
+from tests.worlds.desks import JP, PASSPHRASE, World
+from tests.worlds.web_desk import Pages, web_serving
+
+pytestmark = [pytest.mark.outside, pytest.mark.skipif(chromium() is None, reason="no Chromium")]
+
+UNSAVED = "Not saved: the desk cannot be reached. What you typed is still on this page."
+UNSENT = "Not sent: the desk cannot be reached. What you typed is still on this page."
+
+
+@pytest.fixture
+async def pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pages]:
+    world = World(tmp_path, monkeypatch)
+    world.change_settings(JP, authority=AuthoritySettings(telephone="+81350000247"))
+    async with web_serving(world, JP) as made:
+        yield made
+
+
+@asynccontextmanager
+async def draft(pages: Pages, chrome: Any) -> AsyncIterator[Page]:
+    """A page of a new preservation request, with the nation named."""
+    # A browser without a way to the desk says so on its console.
+    async with window(
+        chrome, expected=("net::ERR_INTERNET_DISCONNECTED", "htmx:sendError", "htmx:afterRequest")
+    ) as context:
+        page = await context.new_page()
+        await page.goto(f"{pages.origin}/sign-in")
+        await page.fill('[name="passphrase"]', PASSPHRASE.decode())
+        await page.press('[name="passphrase"]', "Enter")
+        await page.wait_for_url(f"{pages.origin}/")
+        await page.goto(f"{pages.origin}/new")
+        await page.click('button[value="preservation.request"]')
+        await page.check('[name="to"][value="24-7@fr"]')
+        await page.fill('[name="own_reference"]', "NPA-2026-17")
+        await page.click("aside button.primary")
+        await page.wait_for_selector('[name="facts"]')
+        yield page
+
+
+async def test_a_saving_that_fails_is_said_and_tried_again_and_leaving_asks_first(pages: Pages) -> None:
+    async with browser() as chrome, draft(pages, chrome) as page:
+        await page.context.set_offline(True)
+        await page.fill('[name="facts"]', "Somebody entered the payment system.")
+        await page.press('[name="facts"]', "Tab")
+        await expect(page.locator("#unsaved")).to_have_text(UNSAVED)
+        asked: list[str] = []
+
+        async def stay(dialog: Any) -> None:
+            asked.append(dialog.type)
+            await dialog.dismiss()
+
+        page.on("dialog", stay)
+        await page.evaluate("setTimeout(() => location.assign('/'), 0)")
+        await page.wait_for_function("document.visibilityState === 'visible'")
+        # A form that is sent stays where it is.
+        await page.click("aside button.primary")
+        await expect(page.locator("#unsent")).to_have_text(UNSENT)
+        assert await page.input_value('[name="facts"]') == "Somebody entered the payment system."
+        await page.context.set_offline(False)
+        await expect(page.locator("#unsaved")).to_be_hidden(timeout=40_000)
+        await page.reload()
+        assert await page.input_value('[name="facts"]') == "Somebody entered the payment system."
+        assert "beforeunload" in asked
+
+
+async def test_every_field_for_files_opens_by_the_keyboard_alone(pages: Pages) -> None:
+    async with browser() as chrome, draft(pages, chrome) as page:
+        base = re.sub(r"/[a-z]+$", "", page.url)
+        for path, field in (("targets", "table"), ("files", "upload")):
+            await page.goto(f"{base}/{path}")
+            for key in ("Enter", "Space"):
+                await page.focus("main")
+                for _ in range(80):
+                    await page.keyboard.press("Tab")
+                    if await page.evaluate("document.activeElement?.id") == field:
+                        break
+                async with page.expect_file_chooser(timeout=5_000):
+                    await page.keyboard.press(key)
+
+
+async def test_leaving_at_once_keeps_the_last_word(pages: Pages) -> None:
+    async with browser() as chrome, draft(pages, chrome) as page:
+        here = page.url
+        await page.fill('[name="facts"]', "The last word.")
+        await page.goto(f"{pages.origin}/cases")
+        for _ in range(100):  # it goes beside the page that follows
+            await page.goto(here)
+            if await page.input_value('[name="facts"]'):
+                break
+        assert await page.input_value('[name="facts"]') == "The last word."
