@@ -45,10 +45,8 @@ _PROBLEM = {
 }
 _ID = {"minLength": 4, "maxLength": 64}
 _NAME = {"minLength": 1, "maxLength": 200}
-# All that a schema of a parameter says besides its words.
-_OF_VALUES = frozenset(
-    {"type", "format", "pattern", "enum", "const", "minimum", "maximum", "minLength", "maxLength", "items", "maxItems"}
-)
+# All that a schema of a parameter says besides its words. How long one is, the line of a request bounds.
+_OF_VALUES = frozenset({"type", "format", "pattern", "enum", "const", "minimum", "maximum", "minLength", "items"})
 _LENGTHS = dict.fromkeys(("message", "draft", "entry", "shift"), _ID)
 _HEADERS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     (

@@ -73,10 +73,10 @@ async def local_api(service: DeskService, path: str) -> AsyncIterator[web.Applic
     """Serve the API of a desk at the socket ``path`` for the length of the block."""
     running = Running(service, ApiCallers(service), asyncio.Semaphore(MAX_AT_ONCE))
     app = _application(running)
-    runner = web.AppRunner(
-        app, access_log=None, handle_signals=False, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=2.0
-    )
+    handler: dict[str, Any] = {"access_log": None, "keepalive_timeout": KEEP_ALIVE_S}
+    runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=2.0, **handler)
     await runner.setup()
+    loop = asyncio.get_running_loop()
     connections = running.connections = ApiConnections(
         lambda: list(runner.server.connections) if runner.server is not None else [],
         running.callers.is_signed_in,
@@ -86,12 +86,17 @@ async def local_api(service: DeskService, path: str) -> AsyncIterator[web.Applic
     recording = SessionRecording(service)
     service.sessions.on_change.append(recording.note)
     listening = _listening(path)
+    server = await loop.create_unix_server(
+        lambda: _PlainHandler(runner.server, loop=loop, **handler),  # type: ignore[arg-type]
+        sock=listening,
+        backlog=_BACKLOG,
+    )
     try:
-        await web.SockSite(runner, listening, backlog=_BACKLOG).start()
         yield app
     finally:
         running.ending.set()
         tidying.cancel()
+        server.close()
         await runner.cleanup()
         running.callers.end_all()
         service.sessions.on_change.remove(recording.note)
@@ -99,6 +104,26 @@ async def local_api(service: DeskService, path: str) -> AsyncIterator[web.Applic
         listening.close()
         with suppress(FileNotFoundError):
             os.unlink(path)
+
+
+class _PlainHandler(web.RequestHandler):
+    """The library's handler of one connection. Its own refusals quote the bytes that came, and are no problems."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The answer to what could not be read as a request; the connection is closed after it."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer was under way already")
+        response = _refused(MalformedError("the request cannot be read: its line or a header is too long, or no HTTP"))
+        response.force_close()
+        return response
 
 
 def _application(running: Running) -> web.Application:

@@ -19,13 +19,16 @@ from exchange.text.labels import (
 )
 from keys.local.translation import _
 from protocol.lifecycle.assistance import AssistanceCase, WantedCase
+from protocol.lifecycle.assistance_rules import TERMINAL as ASSISTANCE_OVER
 from protocol.lifecycle.case import AnyCase
 from protocol.lifecycle.deadlines import Deadline
 from protocol.lifecycle.preservation import CentralLeg, PreservationCase, TargetCase, state_at
+from protocol.lifecycle.preservation_rules import TERMINAL as PRESERVATION_OVER
 from protocol.lifecycle.rules import Side
 
 _GOOD = frozenset({"preserved", "extended", "produced", "answered", "accepted", "conditions_agreed"})
 _HARM = frozenset({"refused", "lapsed", "impossible", "expired_unanswered", "follow_up_refused"})
+_OVER = frozenset(map(str, (*PRESERVATION_OVER, *ASSISTANCE_OVER, "answered")))
 _SOON_DAYS = 7
 
 
@@ -68,6 +71,7 @@ class TargetLine:
     bar: TimeBar | None
     suspended: bool
     due: Sequence[DueLine]
+    open: bool = True
 
 
 def is_ours(case: AnyCase, own: str) -> bool:
@@ -140,6 +144,7 @@ def _target_line(
         bar=_bar(kept, now) if kept is not None and living and not suspended else None,
         suspended=suspended,
         due=[one for one in due if one.target == target.name],
+        open=state not in _OVER,
     )
 
 

@@ -76,7 +76,10 @@ async def nobody_is_identified(desk: AgencyPages, visitor: Visitor) -> bool:
 # --- The way there and back ------------------------------------------------------------------------------------------
 
 
-async def test_the_agency_says_who_it_is_and_the_passphrase_alone_opens_the_desk(jp: AgencyPages) -> None:
+async def test_the_agency_says_who_it_is_and_the_passphrase_alone_opens_the_desk(
+    jp: AgencyPages, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
     async with jp.pages.visitor() as visitor:
         first = await visitor.get("/sign-in")
         assert SAID in first.text
@@ -87,7 +90,8 @@ async def test_the_agency_says_who_it_is_and_the_passphrase_alone_opens_the_desk
         assert (asked["response_type"], asked["scope"], asked["client_id"]) == ("code", "openid", CLIENT)
         assert asked["code_challenge_method"] == "S256"
         assert {len(asked[name]) for name in ("state", "nonce", "code_challenge")} == {43}
-        shown = await jp.answered(visitor, url)
+        answer = urlsplit(await jp.agency.visit(url)).query
+        shown = await jp.back(visitor, answer)
         # What the agency added to the address is gone from it, and the page names the officer.
         assert shown.path == "/sign-in"
         assert SAID in shown.text
@@ -105,6 +109,12 @@ async def test_the_agency_says_who_it_is_and_the_passphrase_alone_opens_the_desk
         # What the agency said was good for this one session.
         assert cookies(visitor, "-said") == ""
         assert jp.sign_in._identified == {}
+        # Nothing of the way stands in a log, nor in what the program says of itself.
+        ways = [asked["state"], asked["nonce"], parse_qs(answer)["code"][0], _PASSPHRASE]
+        for one in ways:
+            assert one not in caplog.text
+            assert one not in inside.text
+            assert one not in repr(jp.sign_in) + repr(session) + repr(jp.sign_in.refused)
 
 
 async def test_without_a_second_factor_the_agencys_word_does_not_count_as_one_unless_the_settings_say_so(
