@@ -164,6 +164,7 @@ async def test_no_case_in_which_something_is_to_come_is_erased_because_it_is_not
             await beside.office.erase_case(thread, "retention")
 
 
+@pytest.mark.outside
 async def test_a_hand_over_has_all_cases_of_the_officer_also_those_that_are_not_derived(world: World) -> None:
     threads = await received(world)
     async with with_officers(world, JP) as made:
