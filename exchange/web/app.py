@@ -38,7 +38,7 @@ from protocol.errors import (
     UnavailableError,
 )
 
-# A form that came from who is not signed in: it is shown to its own browser again.
+# A form that came: where no page of its own shows it again, it is shown to its own browser beside the refusal.
 _LOST: web.RequestKey[dict[str, str]] = web.RequestKey("lost_form", dict)
 CONNECTIONS: web.AppKey[ApiConnections] = web.AppKey("connections")
 TEMPLATES = Path(__file__).parent / "templates"
@@ -48,7 +48,7 @@ MAX_STRANGERS_BYTES = 64 * 1024
 MAX_FIELDS = 5_000
 FORM_WITHIN_S = 60.0
 # Never shown again, nor kept.
-NOT_SHOWN = frozenset({TOKEN, "passphrase", "code", "totp"})
+NOT_SHOWN = frozenset({TOKEN, "passphrase", "passphrase_again", "code", "totp", "secret", "once", "do"})
 _FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
 
@@ -102,6 +102,7 @@ async def _with_form(call: PageCall, page: Page) -> PageCall:
             kept = session.typed()
             if kept is not None and kept.action == call.request.path:
                 session.kept = None
+        call.request[_LOST] = form
         return call
     if before is not None and not page.quiet:
         before.keep(KeptForm.of(call.request.path, call.back, fields.items()))
@@ -200,7 +201,7 @@ def _refused(request: web.Request, problem: ComityError) -> web.Response:
             return _led(call, "/sign-in")
     if isinstance(problem, JustificationError) and session is not None and request.method == "GET":
         return _led(call, f"/reason?{urlencode({'back': call.back})}")
-    shown = [(name, value) for name, value in typed.items() if name not in NOT_SHOWN and value]
+    shown = [(name, value) for name, value in typed.items() if name not in NOT_SHOWN and name[:1] != "_" and value]
     return call.page("problem.html", status=problem.http_status, problem=problem, typed=shown)
 
 

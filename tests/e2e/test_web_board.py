@@ -13,6 +13,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from exchange.office.officers import Login
+from protocol.address import Address
 from protocol.lifecycle.preservation import PreservationCase
 from tests.unit.exchange.test_web_answer import FORGED, NUMBER, emergency, with_number
 from tests.unit.exchange.test_web_case import Two, types
@@ -104,6 +105,21 @@ async def test_a_locked_page_rings_and_shows_references_and_clocks_alone(chrome:
         await page.goto(f"{both.pages.origin}/?wall=1")
         await expect(page.get_by_text("P-9", exact=True)).to_be_visible()
         assert await axe(page) == []
+
+
+async def test_a_request_is_passed_on_to_an_office_of_our_own_state(chrome: Browser, both: Two) -> None:
+    court = Address.parse("court@jp")
+    both.world.enrol(court)
+    async with signed_in(chrome, both) as page, both.world.open(court) as desk:
+        await page.goto(f"{both.pages.origin}/cases/{both.asked}")
+        await page.get_by_role("link", name="Pass on within our State").click()
+        await page.get_by_label("To", exact=False).first.fill(str(court))
+        await page.get_by_label("Reason", exact=False).first.fill("The court of Tokyo is competent.")
+        await page.get_by_role("button", name="Pass it on and tell its maker").last.click()
+        await expect(page.locator("#done")).to_contain_text("Sent.")
+        assert [row.type for row in (await desk.messages.sync()).received] == ["forward"]
+    await both.fr.messages.sync()
+    assert {"forward", "misdirected"} <= {row.type for row in await both.fr.messages.inbox()}
 
 
 async def test_all_targets_are_answered_with_the_keyboard_alone(chrome: Browser, both: Two) -> None:

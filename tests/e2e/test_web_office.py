@@ -74,6 +74,24 @@ async def test_a_draft_is_released_and_a_shift_taken_by_keyboard_and_without_scr
     assert [case.owner for case in (await lee.cases.listing()).cases].count("lee") == 2
 
 
+async def test_a_shift_is_handed_over_under_one_name_and_taken_under_another(chrome: Browser, jp: Pages) -> None:
+    async with window(chrome) as gives, window(chrome) as takes:
+        lee, kim = await gives.new_page(), await takes.new_page()
+        await sign_in(lee, jp, "lee")
+        await lee.goto(f"{jp.origin}/hand-over")
+        await lee.get_by_label("Who takes over").select_option("kim")
+        await lee.get_by_label("What they must know").fill("The judge decides at noon.")
+        await lee.get_by_role("button", name="Hand over, under my name").click()
+        await expect(lee.locator("#done")).to_be_visible()
+        await sign_in(kim, jp, "kim")
+        await kim.goto(f"{jp.origin}/hand-over")
+        await expect(kim.get_by_text("The judge decides at noon.").first).to_be_visible()
+        await kim.get_by_role("button", name="I take over, under my name").click()
+        await expect(kim.locator("#done")).to_contain_text("the cases are yours")
+    (last, *_others) = await (await acting(jp, "kim")).office.handovers()
+    assert (last.giver, last.taker, last.taken_at is not None) == ("lee", "kim", True)
+
+
 async def test_what_is_printed_has_the_lists_and_no_buttons(chrome: Browser, jp: Pages) -> None:
     async with window(chrome, dark=True) as opened:
         page = await opened.new_page()

@@ -41,6 +41,7 @@ from protocol.encoding.instants import to_text
 from protocol.errors import ComityError, FormError, InvalidMessageError, NothingOpenError
 from protocol.lifecycle.case import AnyCase
 from protocol.lifecycle.preservation import PreservationCase
+from protocol.messages.schema.base import Reply
 from protocol.messages.types.answer import Answer, AnswerItem
 
 GRID, DATA = "case/answer.html", "case/data.html"
@@ -376,7 +377,7 @@ def _said(before: Mapping[str, Any], case: AnyCase, typed: Typed) -> dict[str, A
 
 def _kept_of(before: Mapping[str, Any]) -> set[str]:
     """What the desk itself put into the draft: addresses, thread, labels, references."""
-    return {name for name in before if name in Answer.__mro__[1].model_fields or name in {"type", DRAFT_ID}}  # type: ignore[attr-defined]
+    return {name for name in before if name in Reply.model_fields or name in {"type", DRAFT_ID}}
 
 
 def _field_names(problem: ComityError) -> list[str]:

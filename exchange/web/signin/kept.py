@@ -20,7 +20,7 @@ from protocol.encoding.phrase import phrase
 from protocol.errors import FormError
 
 MAX_BYTES = 1024 * 1024
-_SECRET = frozenset({"passphrase", "code", "totp", "secret", "_token"})
+_SECRET = frozenset({"passphrase", "passphrase_again", "code", "totp", "secret", "_token"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -11,13 +13,16 @@ import pytest
 from exchange.acts.cases import CaseParts
 from exchange.cases.calls import Calls
 from exchange.office.case_notes import Casework
+from exchange.office.officers import Login
 from exchange.views import Direction, InboxRow, SendStatus
 from exchange.web.case.acting import CaseActs, acts_of
 from exchange.web.case.standing import due_lines
 from protocol.address import Address
 from protocol.lifecycle.deadlines import deadlines
 from protocol.messages.schema.base import Message
+from tests.worlds.desks import FR, JP, World, request
 from tests.worlds.threads import DAY, HOUR, PARIS, T0, TOKYO, Thread, preserved, text
+from tests.worlds.web_desk import web_serving
 
 _SIDES = {"asks": TOKYO, "asked": PARIS}
 END = T0 + 61 * DAY
@@ -128,3 +133,22 @@ def test_an_act_that_was_done_says_so(course: Callable[[], Thread], side: str) -
             assert (one.kind == "primary") is (one.done_at is None)
         elif one.path.endswith("/answer"):
             assert one.done_at == sent.get("preservation.answer")
+
+
+@pytest.mark.outside
+async def test_the_board_and_the_case_offer_the_same_act_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(tmp_path, monkeypatch)
+    async with world.open(FR) as fr:
+        asked = (await fr.messages.send(request(to=[str(JP)]))).id
+    async with web_serving(world, JP) as pages, pages.visitor() as visitor:
+        jp = await pages.service.desk(Login())
+        await jp.messages.sync()
+        await visitor.sign_in()
+        for expected in ("do/acknowledge", "answer"):
+            for path in ("/", f"/cases/{asked}"):
+                main = (await visitor.get(path)).text.partition("<main")[2]
+                first = re.findall(r'class="button primary" href="([^"]+)"', main)
+                assert first[:1] == [f"/cases/{asked}/{expected}"], path
+            if expected == "do/acknowledge":
+                eta = world.clock() + timedelta(hours=5)
+                await jp.replies.acknowledge(asked, will_answer="yes", form="message", eta=eta)
