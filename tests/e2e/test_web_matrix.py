@@ -255,12 +255,14 @@ def _language_of(path: str) -> str:
 async def test_every_page_is_read_by_everybody_in_each_language(
     chrome: Browser, sites: list[Site], language: str
 ) -> None:
-    assert await _walked(chrome, language, sites) == []
+    found = await _walked(chrome, language, sites)
+    assert not found, "\n".join(found)
 
 
 @pytest.mark.skipif(LONG, reason="each page is looked at in each language")
 async def test_each_page_is_read_by_everybody_in_one_language(chrome: Browser, sites: list[Site]) -> None:
-    assert await _walked_in_turn(chrome, sites) == []
+    found = await _walked_in_turn(chrome, sites)
+    assert not found, "\n".join(found)
 
 
 async def test_the_main_pages_are_read_zoomed(chrome: Browser, sites: list[Site]) -> None:

@@ -10,6 +10,7 @@ import http.client
 import re
 import socket
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,6 +19,7 @@ from urllib.parse import quote, urlsplit
 
 import aiohttp
 import pytest
+import pytest_asyncio
 
 from exchange.office.case_notes import EntryKind
 from exchange.office.officers import Login
@@ -30,7 +32,7 @@ from keys.pages.headers import POLICY
 from tests.worlds.desks import FR, JP, World, request
 from tests.worlds.web_desk import OFFICER, OFFICER_PASSPHRASE, Pages, Shown, Visitor, web_serving, with_officers
 
-pytestmark = pytest.mark.outside
+pytestmark = [pytest.mark.outside, pytest.mark.asyncio(loop_scope="module")]
 
 HOSTILE = "\"'><img src=x data-evil=1 onerror=evil()></textarea></script><b data-evil=2>{{7*7}}&lt;i data-evil=3&gt;"
 TURNED = "\u202e"
@@ -100,7 +102,7 @@ def wrong_with(shown: Shown) -> list[str]:
     return [f"{shown.path}: {one}" for one in markup.wrong]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def jp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pages]:
     async with with_officers(World(tmp_path, monkeypatch), JP) as made:
         yield made
@@ -112,6 +114,7 @@ class Walk:
     def __init__(self, pages: Pages) -> None:
         self.pages = pages
         self.names: dict[str, list[str]] = {}
+        self._shown: list[Shown] = []
 
     def paths(self, page: Page) -> list[str]:
         """The addresses of a page, for all that the desk holds; one that leads to nothing where it is not known."""
@@ -125,9 +128,14 @@ class Walk:
         """Every page, opened."""
         return [await visitor.get(path) for page in PAGES if _is_read(page) for path in self.paths(page)]
 
+    async def once(self, visitor: Visitor) -> list[Shown]:
+        """Every page, as it was opened first: for who looks at the answers alone."""
+        self._shown = self._shown or await self.each(visitor)
+        return list(self._shown)
+
     async def all(self, visitor: Visitor) -> list[Shown]:
         """Every page, opened; those that they link to, too."""
-        shown = await self.each(visitor)
+        shown = await self.once(visitor)
         seen = {one.path for one in shown}
         for page in list(shown):
             for link in re.findall(r'href="(/[^"#]*)"', page.text):
@@ -142,10 +150,23 @@ def _is_read(page: Page) -> bool:
     return page.method == "GET" and not page.listens
 
 
-@pytest.fixture
-async def walk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Walk]:
-    """A desk to which a hostile partner wrote, whose own officers noted hostile things too."""
-    world = World(tmp_path, monkeypatch)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def walked(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Walk]:
+    """A desk to which a hostile partner wrote, whose own officers noted hostile things too; no test changes it."""
+    with pytest.MonkeyPatch.context() as patched:
+        async with _hostile_desk(World(tmp_path_factory.mktemp("walk"), patched)) as made:
+            yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def walk(walked: Walk) -> Walk:
+    """The same, with nobody signed in."""
+    walked.pages.desk.sessions.end_all()
+    return walked
+
+
+@asynccontextmanager
+async def _hostile_desk(world: World) -> AsyncIterator[Walk]:
     async with world.open(FR) as fr:
         sent = await fr.messages.send(hostile(request(to=["24-7@jp"], own_reference="<b data-evil=9>")))
         await fr.messages.send(hostile(request(to=["24-7@jp"], urgency="emergency")))
@@ -191,7 +212,7 @@ async def test_each_answer_forbids_all_that_pages_do_not_need_and_is_kept_by_no_
     async with walk.pages.visitor() as visitor:
         strangers = [await visitor.get("/sign-in"), await visitor.get("/no-such-page"), await visitor.post("/", {})]
         await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
-        for page in (*strangers, *await walk.each(visitor)):
+        for page in (*strangers, *await walk.once(visitor)):
             assert page.headers["Content-Security-Policy"] == POLICY, page.path
             assert page.headers["Cache-Control"] == "no-store", page.path
             assert page.headers["X-Content-Type-Options"] == "nosniff"
@@ -261,7 +282,7 @@ async def test_bytes_that_are_no_request_are_refused_and_neither_told_nor_writte
 # --- Who asks, and from where ----------------------------------------------------------------------------------------
 
 
-def test_nobody_who_serves_another_port_knows_the_name_that_a_browser_gives_the_cookie_to() -> None:
+async def test_nobody_who_serves_another_port_knows_the_name_that_a_browser_gives_the_cookie_to() -> None:
     # Passkeys are of a name: it is the same each time for the desk, whose key nobody else has.
     own, again, other = (name_of(JP, RowCipher(bytes(32), bytes([key]) * 32)) for key in (1, 1, 2))
     assert own == again != other
@@ -366,7 +387,7 @@ async def test_who_is_not_signed_in_sees_no_page_and_does_no_act(walk: Walk) -> 
 async def test_opening_pages_changes_nothing_but_the_records_of_what_was_read(walk: Walk) -> None:
     async with walk.pages.visitor() as visitor:
         await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
-        await walk.each(visitor)  # an officer's first reading of a message is stated and recorded
+        await walk.once(visitor)  # an officer's first reading of a message is stated and recorded
         before = await dump(walk.pages)
         shown = await walk.each(visitor)
         for page in filter(_is_read, PAGES):
@@ -562,6 +583,6 @@ async def test_a_form_with_files_wants_its_token_before_any_file(walk: Walk) -> 
         assert await dump(walk.pages) == before
 
 
-def test_no_two_pages_have_one_address() -> None:
+async def test_no_two_pages_have_one_address() -> None:
     addresses = [(page.method, re.sub(r"\{[^}:]*", "{", page.path)) for page in PAGES]
     assert [one for one in addresses if addresses.count(one) > 1] == []
