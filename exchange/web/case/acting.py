@@ -146,7 +146,7 @@ def _not_now(parts: CaseParts, standing: ReplyStanding, legal: set[str]) -> NotN
     )
     way, kind = way_text(standing.type)
     path = "/new" if kind == "new" else path_of(parts.thread, kind) if kind else ""
-    # A way that is not open leads nowhere: what has not ended needs no new request, and nobody releases what nobody keeps.
+    # A way that is not open leads nowhere: what has not ended needs no new request, and who cannot release does not.
     if not (standing.over if kind == "new" else path in legal):
         way = path = ""
     return NotNow(reply_text(standing.type), why, standing.rule, way, path)

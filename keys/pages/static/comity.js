@@ -65,20 +65,20 @@
   const here = location.pathname + location.search;
   const reach = (is) => document.dispatchEvent(new CustomEvent("comity:reach", { detail: is }));
   if (idle) {
-    let last = Date.now(), saidAt = Date.now(), locking = false;
+    let last = Date.now(), saidAt = Date.now(), toldAt = 0, locking = false;
     /* All pages of a desk are one session: who works on one of them is there, and who locks one locks them all. */
     const pages = new BroadcastChannel("comity-session");
     const tellPages = (what) => pages.postMessage(what);
-    pages.onmessage = ({ data }) => { if (data === "lock") lock(); else last = Math.max(last, Date.now()); };
+    pages.onmessage = ({ data }) => { if (data === "lock") lock(); else last = Date.now(); };
     const noted = () => {
-      const now = Date.now();
-      if (now - last >= 1_000) tellPages("here");
-      last = now;
+      last = Date.now();
+      if (last - toldAt >= 1_000) { toldAt = last; tellPages("here"); }
       if (last - saidAt < Math.min(60_000, idle * 250)) return;
       saidAt = last;
       post("/here", { _token: meta("comity-here") }).then(() => reach(true), () => reach(false));
     };
     ["keydown", "pointerdown", "wheel"].forEach((kind) => addEventListener(kind, noted, { passive: true }));
+    tellPages("here");
     const lock = async () => {
       if (locking) return;
       locking = true;
@@ -104,6 +104,11 @@
       const said = await post("/here", { _token: meta("comity-here") }).catch(() => null);
       if (said?.ok) ended.detail(); else lock();
     });
+  }
+
+  /* A page that asks for the passphrase goes back by itself where the officer gave it on another. */
+  if (document.querySelector('form[action="/unlock"]')) {
+    new BroadcastChannel("comity-session").onmessage = ({ data }) => { if (data === "here") location.reload(); };
   }
 
   /* What was typed before the lock comes back into its form. */
