@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/compiled
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-fast files-long desk-long desk-service-long guide-long cases-long web-long pictures check bench mutate lint types layers peers setup setup-dev requirements clean
+.PHONY: help demo test test-fast api-long files-long desk-long desk-service-long guide-long cases-long web-long pictures check bench mutate lint types layers peers setup setup-dev requirements clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -46,8 +46,11 @@ cases-long: setup-dev ## cases of three to five nations against a second model, 
 desk-service-long: setup-dev ## programs of three officers on one running desk that is killed five times in a minute: nothing lost or doubled
 	@COMITY_SERVICE_SECONDS=$${SERVICE_SECONDS:-60} COMITY_DESK_SEED=$${SEED:-1} $(BIN)/python -m pytest -q -s tests/faults/test_desk_service_kill.py
 
-web-long: setup-dev ## the pages in a browser: the main job in all six languages, without script, by the keyboard alone
-	@COMITY_WEB=long $(BIN)/python -m pytest -q tests/e2e/test_web_*.py
+api-long: setup-dev ## every resource of the local API, with many requests that its document allows and forbids (EXAMPLES=100)
+	@COMITY_API_EXAMPLES=$${EXAMPLES:-100} $(BIN)/python -m pytest -q tests/hostile/test_api_schema.py
+
+web-long: setup-dev peers ## the pages in a browser: the main job in all six languages, without script, by the keyboard alone; every page in every language
+	@COMITY_WEB=long $(BIN)/python -m pytest -q -s -rs tests/e2e/test_web_*.py tests/e2e/test_console.py
 
 pictures: setup-dev ## make the pictures of the guides anew in docs/images (needs chromium and pngquant)
 	@COMITY_PICTURES=$(CURDIR)/docs/images $(BIN)/python -m pytest -q tests/e2e/test_web_pictures.py

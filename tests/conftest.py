@@ -1,10 +1,13 @@
-"""What all tests share: how hard Hypothesis tries, what is derived once, what ``--fast`` leaves out, missing tools."""
+"""What all tests share: how hard Hypothesis tries, what is derived once, what ``--fast`` leaves out, missing tools, and
+that nothing is left running.
+"""
 
 import os
 import shutil
 import sys
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -48,6 +51,36 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         return (yield)
     finally:
         _Watch.on = False
+
+
+# Programs that a test starts inherit it, and theirs too.
+_MARK = f"COMITY-TESTS-{os.getpid()}"
+# Python's own helper of shared memory lives as long as the process.
+_OF_PYTHON = "multiprocessing"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_is_left_running() -> Iterator[None]:
+    """Each test ends the processes that it began, in every way out: one that is left names its test here."""
+    os.environ["TESTS_OF"] = _MARK
+    yield
+    left = left_running()
+    assert left == []
+
+
+def left_running() -> list[str]:
+    """The programs that these tests began and that run: what each is, and the test."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            held = (folder / "environ").read_bytes().split(b"\0")
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
+        except OSError:  # it ended meanwhile, or is another user's
+            continue
+        if f"TESTS_OF={_MARK}".encode() in held and int(folder.name) != os.getpid() and _OF_PYTHON not in command:
+            test = next((one for one in held if one.startswith(b"PYTEST_CURRENT_TEST=")), b"").decode()
+            found.append(f"{folder.name}: {command} ({test.removeprefix('PYTEST_CURRENT_TEST=')})")
+    return found
 
 
 @pytest.fixture(autouse=True)

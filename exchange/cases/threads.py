@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from exchange.context.parsed import Parsed
@@ -238,6 +238,13 @@ def rows_of(cases: Mapping[str, AnyCase], now: datetime, unsent: str | None = No
         for nation, case in cases.items()
         for row in target_rows(case, now, unsent)
     ]
+
+
+def targets_of_case(case: AnyCase) -> tuple[Any, ...]:
+    """The targets of a request; none of a thread that asks for nothing, which has itself as its only subject."""
+    from protocol.lifecycle.conversation import ConversationCase
+
+    return () if isinstance(case, ConversationCase) else tuple(case.targets)
 
 
 def target_rows(case: AnyCase, now: datetime, unsent: str | None = None) -> list[TargetRow]:

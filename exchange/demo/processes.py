@@ -30,6 +30,13 @@ def variables(passphrase_file: Path) -> dict[str, str]:
     }
 
 
+async def _ended(process: Process) -> None:
+    """Kill a process if it still runs, and wait for it."""
+    if process.returncode is None:
+        process.kill()
+        await process.wait()
+
+
 @dataclass(frozen=True, slots=True)
 class Commands:
     """Runs ``comity`` and ``comity-node`` with the demonstration's passphrase file."""
@@ -52,9 +59,9 @@ class Commands:
             async with asyncio.timeout(COMMAND_TIMEOUT_S):
                 printed, said = await process.communicate()
         except TimeoutError:
-            process.kill()
-            await process.wait()
             raise DemoStepError(f"{arguments[0]} did not end within {COMMAND_TIMEOUT_S} s") from None
+        finally:
+            await _ended(process)
         if process.returncode not in codes:
             text = (printed or said).decode("utf-8", "replace").strip()[-600:]
             raise DemoStepError(f"{' '.join(arguments[:2])} ended with {process.returncode}: {text}")
@@ -83,19 +90,29 @@ class Commands:
                 stderr=log,
                 env=self._environment(),
             )
+        ready: dict[str, Any] | None = None
+        try:
+            ready = await self._ready(process, what, home)
+        finally:
+            # One that nobody was given, nobody stops.
+            if ready is None:
+                await _ended(process)
+        return RunningNode(process, ready)
+
+    async def _ready(self, process: Process, what: str, home: Path) -> dict[str, Any]:
         if process.stdout is None:
             raise PeerFailedError(f"the {what}'s process has no output")
         try:
             async with asyncio.timeout(READY_TIMEOUT_S):
-                ready = await process.stdout.readline()
+                said = await process.stdout.readline()
         except TimeoutError:
-            process.kill()
             raise UnavailableError(f"the {what} in {home} was not ready within {READY_TIMEOUT_S} s") from None
-        if not ready:
+        if not said:
             await process.wait()
             log_file = home / f"{what}.log"
             raise UnavailableError(f"the {what} in {home} ended with {process.returncode}; see {log_file}")
-        return RunningNode(process, json.loads(ready))
+        parsed: dict[str, Any] = json.loads(said)
+        return parsed
 
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("COMITY_")}

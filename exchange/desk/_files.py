@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from exchange.cases.threads import send_status
 from exchange.desk._opening import require_consent, require_open
 from exchange.desk._works import Draft, Works
 from exchange.files.attaching import owner_of
@@ -46,8 +47,8 @@ from exchange.files.support import require_sizes_supported, require_supported
 from exchange.office.officers import READERS, Role
 from exchange.office.processing_log import Giving, scan_records
 from exchange.store.files import FileTransfer, TransferState
-from exchange.store.rows import Head
-from exchange.views import Direction, FileState
+from exchange.store.rows import Head, StoredMessage
+from exchange.views import Direction, FileState, SendStatus
 from protocol.encoding.instants import truncate
 from protocol.encoding.phrase import joined, phrase
 from protocol.errors import (
@@ -205,19 +206,26 @@ class DeskFiles:
     async def resume(self, message_id: UUID, told: Told = nobody) -> FileTransfer:
         """Move the files of a message now, also those that were given up or taken back; how they then stand.
 
+        A message that still waits in the outbox is submitted first: before that the node takes no file of it.
+
         Raises :class:`NotFoundError`, :class:`DeskBusyError` while another program moves them.
         """
         self._works.acting.require(*READERS)
 
-        def again() -> FileTransfer:
+        def again() -> tuple[FileTransfer, list[StoredMessage]]:
             with self._store.database.transaction():
                 transfer = self._transfer(message_id)
                 if transfer.state in _ENDED:
                     transfer = transfer.at_state(TransferState.WAITING, truncate(self._context.clock()))
                     self._store.files.note(transfer)
-                return transfer
+                queued = transfer.direction is Direction.SENT and (
+                    send_status(self._store, message_id) is SendStatus.QUEUED
+                )
+                return transfer, [self._store.messages.get(message_id)] if queued else []
 
-        transfer = await self._in_thread(again)
+        transfer, waiting = await self._in_thread(again)
+        if waiting:
+            await self._works.node_sync.submit_again(waiting)
         return await self._mover.move(transfer, told) if transfer.open else transfer
 
     async def export_carried(self, folder: Path) -> CarriedFiles:

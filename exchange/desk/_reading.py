@@ -121,14 +121,16 @@ def resolved_entry(store: DeskStore, text: str) -> UUID:
     raise OtherKindOfIdError(phrase("{short} is a message, and proved: comity show {short}", short=short))
 
 
-def receipt_rows(works: Works, head: Head) -> list[ReceiptRow]:
-    """The receipts about a message, in the order they came. One that was verified later than it came is there once."""
+def receipt_rows(works: Works, head: Head, *, bare: bool = False) -> list[ReceiptRow]:
+    """The receipts about a message, in the order they came. One that was verified later than it came is there once.
+
+    ``bare``: without whose log each is of.
+    """
+    row = works.judge.bare_row if bare else works.judge.row
     stored = works.context.store.receipts.of(head.digest)
     proved = {entry.receipt.leaf for entry in stored if entry.error is None}
     return [
-        works.judge.row(entry.receipt, entry.error)
-        for entry in stored
-        if entry.error is None or entry.receipt.leaf not in proved
+        row(entry.receipt, entry.error) for entry in stored if entry.error is None or entry.receipt.leaf not in proved
     ]
 
 

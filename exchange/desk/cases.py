@@ -56,6 +56,7 @@ from exchange.views import (
     CasePage,
     CaseRow,
     Caution,
+    Direction,
     HowFar,
     InboxRow,
     Lane,
@@ -128,15 +129,25 @@ class DeskCases(CaseCalls):
     @in_desk_thread
     def how_far(self, messages: Iterable[UUID]) -> dict[UUID, tuple[HowFar, ...]]:
         """How far each of these messages is proved to have come; empty for one that this desk did not send."""
-        return {row.id: how_far(row.status, proved) for row, proved in self._proved(messages)}
+        return {row.id: how_far(row.status, proved) for row, proved in self._proved(messages, steps=True)}
 
-    def _proved(self, messages: Iterable[UUID]) -> Iterator[tuple[InboxRow, tuple[RecipientTracking, ...]]]:
+    async def how_far_sent(self, rows: Iterable[InboxRow]) -> dict[str, Sequence[HowFar]]:
+        """The same of a list's rows, by the id of each message that this desk sent, as programs get it."""
+        found = await self.how_far([row.id for row in rows if row.direction is Direction.SENT])
+        return {str(message): far for message, far in found.items()}
+
+    def _proved(
+        self, messages: Iterable[UUID], *, steps: bool = False
+    ) -> Iterator[tuple[InboxRow, tuple[RecipientTracking, ...]]]:
         for message in messages:
             with suppress(NotFoundError):
                 seq, head, opened_at = self._store.messages.head(message)
                 row = inbox_row(self._store, seq, head, opened_at)
-                receipts = receipt_rows(self._works, head)
-                yield row, recipients_tracked(row, receipts, ways_of(self._context.directory, row))
+                # Of one recipient alone, each receipt is about it, whichever way it came: lists look at no more.
+                alone = steps and len(row.recipients) == 1
+                receipts = receipt_rows(self._works, head, bare=alone)
+                ways = None if alone else ways_of(self._context.directory, row)
+                yield row, recipients_tracked(row, receipts, ways)
 
     @in_desk_thread
     def without_effect(self, thread: UUID) -> list[dict[str, Any]]:

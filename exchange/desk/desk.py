@@ -29,7 +29,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -60,6 +60,7 @@ from exchange.store.desk_store import DeskStore
 from keys.directory.view import Directory
 from keys.secrets.keystore import Keystore, Purpose
 from protocol.address import Address
+from protocol.errors import StorageFullError
 
 if TYPE_CHECKING:
     from exchange.desk._custody import DeskCustody
@@ -258,7 +259,13 @@ async def open_desk(
             derived={} if derived is None else derived,
         )
         link = NodeLink(context, trust, directory_thread)
-        stack.push_async_callback(thread, lambda: keep_signed_head(context))
+        stack.push_async_callback(thread, lambda: _keep_head(context))
         stack.push_async_callback(link.close)
         stack.push_async_callback(context.background.cancel)
         yield OpenedDesk(context, link)
+
+
+def _keep_head(context: DeskContext) -> None:
+    """Keep the signed head of the records, where the disk takes it: the next who closes the desk signs one anew."""
+    with suppress(OSError, StorageFullError):
+        keep_signed_head(context)

@@ -117,22 +117,23 @@ class DeskMessages:
             rest = self._works.outbox.rest_of(given, done)
             return await self._send(rest, expires_in, unless_duplicate=unless_duplicate, at_once=at_once)
 
-        sent = await done_once(self._works, self._claim(drafts, expires_in), send)
+        sent = await done_once(self._works, await self._claim(drafts, expires_in), send)
         return await self._in_thread(lambda: grouped(self._store, sent))
 
     async def sent_before(self, drafts: Sequence[Draft], *, expires_in: timedelta | None = None) -> bool:
         """Whether :meth:`send_many` would send nothing, since it sent these drafts under this key. Raises as it does
         where the key stands for something else.
         """
-        claim = self._claim(drafts, expires_in)
+        claim = await self._claim(drafts, expires_in)
         if claim is None:
             return False
         record = await self._in_thread(lambda: self._works.once.standing(claim))
         return record is not None and len(record.results) >= record.total
 
-    def _claim(self, drafts: Sequence[Draft], expires_in: timedelta | None, act: str = "send") -> Claim | None:
+    async def _claim(self, drafts: Sequence[Draft], expires_in: timedelta | None, act: str = "send") -> Claim | None:
         own = common_draft_id(drafts)
-        claim = claim_of(act, [list(map(without_draft_id, drafts)), expires_in], own)
+        key = None if own is None else await self._in_thread(lambda: self._works.office.key_of(own))
+        claim = claim_of(act, [list(map(without_draft_id, drafts)), expires_in], key)
         if claim is not None and own is not None:
             draft, office = UUID(own), self._works.office
             claim.first = lambda result: None if result.draft else office.sent_draft(draft, result.id)
@@ -175,7 +176,7 @@ class DeskMessages:
                 return await self._propose([draft], check, offered=True)
             return [await self._works.send_offer(without_draft_id(draft), expires_in, lambda message: None)]
 
-        return (await done_once(self._works, self._claim([draft], expires_in, "offer"), offer))[0]
+        return (await done_once(self._works, await self._claim([draft], expires_in, "offer"), offer))[0]
 
     @sends_once
     async def give(self, offer_id: UUID, *, expires_in: timedelta | None = None) -> SentMessage:
@@ -205,7 +206,7 @@ class DeskMessages:
             )
             return [replace(told, cautions=composed[-1].cautions if composed else ())]
 
-        return (await done_once(self._works, self._claim([draft], None, "propose"), propose))[0]
+        return (await done_once(self._works, await self._claim([draft], None, "propose"), propose))[0]
 
     async def propose_many(self, drafts: Sequence[Draft]) -> list[SentMessage]:
         """As :meth:`propose`, for all of them in one transaction."""
@@ -214,7 +215,7 @@ class DeskMessages:
             given = await self._works.attaching.attached(drafts)
             return await self._propose(given, lambda one: self._works.outbox.compose([one]))
 
-        return await done_once(self._works, self._claim(drafts, None, "propose"), propose)
+        return await done_once(self._works, await self._claim(drafts, None, "propose"), propose)
 
     async def _propose(
         self, drafts: Sequence[Draft], check: Callable[[Draft], object], *, offered: bool = False
@@ -293,7 +294,7 @@ class DeskMessages:
             kept = self._works.office.draft(draft, "draft.show")
             if kept.is_written:
                 return ()
-            record = self._works.once.done_under(str(kept.id))
+            record = self._works.once.done_under(kept.key)
             if record is None or len(record.results) < record.total:
                 raise NothingOpenError(kept.why_closed)
             return record.results

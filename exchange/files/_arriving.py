@@ -13,8 +13,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from exchange.files.shelf import CACHED_BYTES, LEAVES, PART, Shelf, begin_to_write, let_go_of_cache, on_this_disk
-from keys.local.files import PRIVATE_MODE
+from exchange.files.shelf import LEAVES, PART, Shelf, on_this_disk
+from keys.local.files import CACHED_BYTES, PRIVATE_MODE, RUN_BYTES, let_go_of_cache, write_out
 from protocol.errors import FileAlteredError
 from protocol.files.sealed_file import SealedFile, Segment, segment_hash, verify_segment
 from protocol.http.files import Ranges
@@ -22,7 +22,6 @@ from protocol.log.frontier import Frontier
 from protocol.log.merkle import HASH_BYTES
 
 _MISSING = bytes(HASH_BYTES)
-_WRITE_OUT_BYTES = 8 << 20
 
 
 class ArrivingFile:
@@ -94,14 +93,19 @@ class ArrivingFile:
                 written = os.pwrite(self._descriptor, left, at)
                 left, at = left[written:], at + written
             self._set_leaf(segment.index, leaf)
-        self._here[segment.index] = 1
-        self._since_written += length
-        if self._since_written >= _WRITE_OUT_BYTES:
-            begin_to_write(self._descriptor, 0, 0)
-            if self.file.length > CACHED_BYTES:
-                let_go_of_cache(self._descriptor, 0, max(0, offset - _WRITE_OUT_BYTES))
-            self._since_written = 0
+            self._here[segment.index] = 1
+            self._since_written += length
+            if self._since_written >= RUN_BYTES:
+                self._write_out(offset - 2 * RUN_BYTES)
         return length
+
+    def _write_out(self, behind: int) -> None:
+        """Write out what is not, and let what lies before ``behind`` leave the cache, where segments came before."""
+        self._since_written = 0
+        write_out(self._descriptor, 0, 0)
+        if self.file.length > CACHED_BYTES and behind > 0:
+            write_out(self._descriptor, 0, behind, wait=True)
+            let_go_of_cache(self._descriptor, 0, behind)
 
     def complete(self) -> Path | None:
         """The part, when all of it is here and its root is the file's; None before.

@@ -25,7 +25,8 @@ from exchange.office.hash_only import require_allowed
 from exchange.store.files import FileTransfer, TransferState
 from exchange.store.rows import MessageRef, PendingStatement
 from keys.transport.as_they_come import AsTheyCome
-from keys.transport.segments import Took, nobody_takes
+from keys.transport.segments import BUFFERS, Took, nobody_takes, requests_at_once
+from keys.transport.tls_io import in_segment_thread
 from protocol.errors import (
     ComityError,
     DirectoryUnavailableError,
@@ -210,7 +211,8 @@ class Downloading:
             if len(waiting) >= _SETTLED_AT_ONCE:
                 await self._settle(coming, waiting)
 
-        await AtOnce[tuple[SegmentsWanted, ...]](self._at_once).run(_parts(coming.files, wanted), fetch)
+        at_once = requests_at_once(self._at_once, coming.files)
+        await AtOnce[tuple[SegmentsWanted, ...]](at_once).run(_parts(coming.files, wanted), fetch)
         await self._settle(coming, list(range(len(coming.arriving))))
         meter.tell()
         return meter.done > before
@@ -238,9 +240,10 @@ class Downloading:
             done = set[tuple[int, int]]()
 
             async def take(came: list[SegmentSent], done: set[tuple[int, int]] = done) -> None:
-                meter.add(await asyncio.to_thread(_take, coming, came))
+                meter.add(await in_segment_thread(lambda: _take(coming, came)))
                 coming.note(meter)
                 done |= {(one.file, one.segment.index) for one in came}
+                BUFFERS.give_back(came)
 
             taking = AsTheyCome[SegmentSent](take, _data_bytes, _WAITING_BYTES)
             wanted = tuple(sorted(left, key=lambda one: (one.file, one.first)))

@@ -10,8 +10,10 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 
 from exchange.files.sealing import LEAVES_FROM, segments_of
 from exchange.files.shelf import LEAVES, Shelf
+from keys.local.files import CACHED_BYTES, let_go_of_cache, read_ahead
 from keys.transport.client import StreamedBody
 from keys.transport.precedence import Precedence
+from keys.transport.tls_io import in_segment_thread
 from protocol.errors import FileNotHereError
 from protocol.files.file_list import FileList
 from protocol.files.sealed_file import SealedFile, Segment, SegmentTree, path_hashes, segment_hash
@@ -24,7 +26,7 @@ REQUEST_BYTES = 1 << 20
 """One request moves so much, in many small files; or else a single segment, so that after a kill no more than that is
 moved again for each request that was under way."""
 _RUN_BYTES = 1 << 20  # is read at a time
-_PIECE_BYTES = 256 * 1024  # each is encrypted by itself, and other requests have their turn in between
+_PIECE_BYTES = 1 << 20  # each is encrypted by itself, and other requests have their turn in between
 REQUEST_SEGMENTS = 256
 _TREES = 2  # kept: those of the files that are on their way now
 
@@ -87,10 +89,13 @@ class ShelfReader:
         yield array_head(len(batch))
         ahead: asyncio.Future[list[Buffer]] | None = None
         for run in [*self._runs(batch), None]:
-            coming, ahead = ahead, None if run is None else asyncio.ensure_future(asyncio.to_thread(self._encoded, run))
+            coming, ahead = ahead, None if run is None else self._reading(run)
             for part in [] if coming is None else await coming:
                 await self._first.messages_first()
                 yield part
+
+    def _reading(self, run: Batch) -> asyncio.Future[list[Buffer]]:
+        return asyncio.ensure_future(in_segment_thread(lambda: self._encoded(run)))
 
     def _runs(self, batch: Batch) -> Iterator[Batch]:
         run, size = Batch(), 0
@@ -131,9 +136,15 @@ class ShelfReader:
         return SegmentSent(number, Segment(index, path, self._data(number, index)))
 
     def _data(self, number: int, index: int) -> memoryview:
-        offset, length = self._files.files[number].extent(index)
+        file = self._files.files[number]
+        offset, length = file.extent(index)
         with self._shelf.reading(self._places[number]) as descriptor:
+            passes = file.length > CACHED_BYTES
+            if passes:
+                read_ahead(descriptor, offset, length)
             data = os.pread(descriptor, length, offset)
+            if passes:
+                let_go_of_cache(descriptor, offset, length)
         if len(data) != length:
             raise FileNotHereError("the sealed file on this desk's shelf is shorter than it was")
         return memoryview(data)

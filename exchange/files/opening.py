@@ -21,14 +21,13 @@ from typing import Any
 
 from exchange.files.progress import Meter
 from exchange.files.sealing import MORE_HASHES, Stop, StoppedError, key_of, sealed_file_of, segments_of
-from exchange.files.shelf import RESERVE_BYTES, Shelf, begin_to_write, let_go_of_cache
-from keys.local.files import PRIVATE_MODE, sync_folder
+from exchange.files.shelf import RESERVE_BYTES, Shelf
+from keys.local.files import PRIVATE_MODE, WrittenThrough, sync_folder
 from protocol.errors import FileAlteredError, FileHashMismatchError, StorageFullError, UsageError
 from protocol.files.opening import open_file
 from protocol.files.sealed_file import SealedFile, segment_hash
 from protocol.log.frontier import Frontier
 
-_WRITE_OUT_BYTES = 8 << 20
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV})
 
 Checked = Callable[[Path], None]
@@ -119,19 +118,16 @@ class FileOpening:
             raise StorageFullError(f"the disk of {target.parent} has {free} bytes free, and the file has {size}")
 
     def _write(self, wanted: ToOpen, descriptor: int, meter: Meter) -> None:
-        written = begun = 0
+        written, through = 0, WrittenThrough(descriptor, int(wanted.attachment["size_bytes"]))
         for piece in self._pieces(wanted.attachment, wanted.place, meter):
             try:
                 left = memoryview(piece)
                 while left:
                     left = left[os.write(descriptor, left) :]
+                written += len(piece)
+                through.wrote(written)
             except OSError as problem:
                 raise _cannot_write(wanted.target.parent, problem) from problem
-            written += len(piece)
-            if written - begun >= _WRITE_OUT_BYTES:
-                begin_to_write(descriptor, begun, written - begun)
-                let_go_of_cache(descriptor, max(0, begun - _WRITE_OUT_BYTES), _WRITE_OUT_BYTES)
-                begun = written
         try:
             os.fsync(descriptor)
         except OSError as problem:

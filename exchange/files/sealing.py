@@ -23,16 +23,15 @@ from typing import Any, Protocol
 from exchange.files._source import OpenSource, media_type_of, name_given, name_in_message, opened_source, read_into
 from exchange.files.progress import Meter
 from exchange.files.shelf import (
-    CACHED_BYTES,
     LEAVES,
     Shelf,
     ShelfPart,
-    begin_to_write,
-    let_go_of_cache,
     on_this_disk,
     own_place,
 )
 from exchange.store.files import ShelfFile, SourceSeen
+from keys.local.files import CACHED_BYTES, RUN_BYTES, WrittenThrough, is_cached, let_go_of_cache
+from keys.transport.tls_io import step_back
 from protocol.errors import FileNotHereError, TooLargeError
 from protocol.files.chunked import KEY_BYTES, SALT_BYTES, Buffer
 from protocol.files.opening import open_file
@@ -46,9 +45,9 @@ MORE_HASHES = ("sha512", "sha1", "md5")
 # A file of so many segments keeps its leaf hashes beside it: of a shorter one they are quickly made anew.
 LEAVES_FROM = 64
 _WAITING = 2  # segments between the two threads
-# A longer file has longer segments: as many requests move twice as much.
+# A longer file has longer segments: as many requests move twice as much, and more than that.
 _LONG_BYTES = 32 << 20
-_WRITE_OUT_BYTES = 8 << 20
+_VERY_LONG_BYTES = 128 << 20
 _LOOK_S = 0.5
 
 
@@ -182,7 +181,8 @@ class FileSealing:
         key, salt = os.urandom(KEY_BYTES), os.urandom(SALT_BYTES)
         self._shelf.require_room(sealed_length(size))
         with self._shelf.writing(os.urandom(16).hex()) as part:
-            sealer, writer = FileSealer(key, salt, segment_bytes_of(size), expected_bytes=size), _Writer(part)
+            sealer = FileSealer(key, salt, segment_bytes_of(size), expected_bytes=size)
+            writer = _Writer(part, sealed_length(size))
 
             def take(segment: bytearray) -> None:
                 writer.take(segment)
@@ -208,7 +208,7 @@ class FileSealing:
 
 def segment_bytes_of(size: int) -> int:
     """How long the segments of a file of this size are, as this desk seals it."""
-    return SEGMENT_SIZES[0] if size < _LONG_BYTES else SEGMENT_SIZES[1]
+    return SEGMENT_SIZES[(size >= _LONG_BYTES) + (size >= _VERY_LONG_BYTES)]
 
 
 class _Counted:
@@ -234,6 +234,7 @@ class _Pieces:
         self._descriptor = source.descriptor
         # One byte more than it is long: so its end is seen by the first look, or that it grew.
         self._block = memoryview(bytearray(min(BLOCK_BYTES, source.seen.size + 1)))
+        self._passes = source.seen.size > CACHED_BYTES and not is_cached(source.descriptor)
         self.read = 0
 
     def __iter__(self) -> Iterator[Buffer]:
@@ -247,8 +248,8 @@ class _Pieces:
             yield self._block[:count]
             if count < len(self._block):
                 return
-            if self.read % _WRITE_OUT_BYTES == 0 and self._source.seen.size > CACHED_BYTES:
-                let_go_of_cache(self._descriptor, self.read - _WRITE_OUT_BYTES, _WRITE_OUT_BYTES)
+            if self._passes and self.read % RUN_BYTES == 0:
+                let_go_of_cache(self._descriptor, self.read - RUN_BYTES, RUN_BYTES)
 
 
 def _hashing(pieces: Iterable[Buffer], hashes: Sequence[Any]) -> Iterator[Buffer]:
@@ -270,10 +271,10 @@ def _segments(sealer: FileSealer, pieces: Iterable[Buffer], meter: Meter, stop: 
 class _Writer:
     """Hashes segments and writes them, one after the other."""
 
-    def __init__(self, part: ShelfPart) -> None:
+    def __init__(self, part: ShelfPart, length: int) -> None:
         self._descriptor = part.descriptor
+        self._through = WrittenThrough(part.descriptor, length)
         self._written = 0
-        self._begun = 0
         self.edge = Frontier()
         self.leaves = bytearray()
 
@@ -285,12 +286,8 @@ class _Writer:
             left = memoryview(segment)
             while left:
                 left = left[os.write(self._descriptor, left) :]
-        self._written += len(segment)
-        if self._written - self._begun >= _WRITE_OUT_BYTES:
-            begin_to_write(self._descriptor, self._begun, self._written - self._begun)
-            if self._written > CACHED_BYTES:
-                let_go_of_cache(self._descriptor, max(0, self._begun - _WRITE_OUT_BYTES), _WRITE_OUT_BYTES)
-            self._begun = self._written
+            self._written += len(segment)
+            self._through.wrote(self._written)
 
     def done(self, file: SealedFile) -> None:
         if self._written != file.length:
@@ -304,6 +301,7 @@ def _in_two_threads(segments: Iterator[bytearray], take: Callable[[bytearray], N
     ended = threading.Event()
 
     def taking() -> None:
+        step_back()
         try:
             while (segment := waiting.get()) is not None:
                 take(segment)
@@ -352,6 +350,7 @@ def key_of(attachment: Mapping[str, Any]) -> bytes:
 def segments_of(descriptor: int, file: SealedFile) -> Iterator[Buffer]:
     """The segments of a sealed file, in order, in one buffer that is used again; raises :class:`FileNotHereError`."""
     block = memoryview(bytearray(min(file.segment_bytes, file.length)))
+    passes = file.length > CACHED_BYTES and not is_cached(descriptor)
     for index in range(file.segments):
         offset, length = file.extent(index)
         filled = 0
@@ -361,5 +360,5 @@ def segments_of(descriptor: int, file: SealedFile) -> Iterator[Buffer]:
                 raise FileNotHereError("the sealed file on this desk's shelf is shorter than it was")
             filled += count
         yield block[:length]
-        if (offset + length) % _WRITE_OUT_BYTES == 0 and file.length > CACHED_BYTES:
-            let_go_of_cache(descriptor, offset + length - _WRITE_OUT_BYTES, _WRITE_OUT_BYTES)
+        if passes and (offset + length) % RUN_BYTES == 0:
+            let_go_of_cache(descriptor, offset + length - RUN_BYTES, RUN_BYTES)

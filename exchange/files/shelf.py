@@ -8,7 +8,6 @@ The files that this desk sealed lie in ``out``, those that it fetched in ``in``,
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
 import os
@@ -30,8 +29,6 @@ _OUT, _IN = "out", "in"
 STRAY_S = 3600.0
 # So much stays free on the disk: the database must be able to go on.
 RESERVE_BYTES = 64 * 1024 * 1024
-# A file that is no longer may stay in the system's cache: what is sealed is sent next, what came is opened.
-CACHED_BYTES = 1 << 30
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
 
 
@@ -176,24 +173,6 @@ def on_this_disk() -> Iterator[None]:
         if problem.errno in _FULL:
             raise StorageFullError("the disk with the desk's home is full or read-only") from problem
         raise StorageFullError(f"the desk's home cannot be written: {problem.strerror}") from problem
-
-
-def let_go_of_cache(descriptor: int, offset: int, length: int) -> None:
-    """Ask the system not to keep these bytes in memory: a long file pushes nothing else out."""
-    with suppress(OSError):
-        os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_DONTNEED)
-
-
-_sync_range = getattr(ctypes.CDLL(None, use_errno=True), "sync_file_range", None)
-_WRITE_ASYNC = 2
-
-
-def begin_to_write(descriptor: int, offset: int, length: int) -> None:
-    """Ask the system to begin writing these bytes out: the wait at the end is short, and dirty memory stays small."""
-    if _sync_range is not None:
-        _sync_range(
-            ctypes.c_int(descriptor), ctypes.c_int64(offset), ctypes.c_int64(length), ctypes.c_uint(_WRITE_ASYNC)
-        )
 
 
 def _abandoned(path: Path) -> bool:

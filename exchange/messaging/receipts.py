@@ -96,6 +96,10 @@ class ReceiptJudge:
         checkpoint = parse_checkpoint(receipt.checkpoint)
         return self._row(decode_event(receipt.leaf), checkpoint.origin, receipt.index, checkpoint.size, error)
 
+    def bare_row(self, receipt: Receipt, error: str | None) -> ReceiptRow:
+        """As :meth:`row`, without whose log it is of: for lists of many messages."""
+        return self._row(decode_event(receipt.leaf), "", receipt.index, 0, error)
+
     def proved_row(self, proved: VerifiedReceipt) -> ReceiptRow:
         """A verified receipt as it is shown."""
         return self._row(proved.event, proved.origin, proved.index, proved.size, None)

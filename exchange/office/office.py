@@ -289,7 +289,7 @@ class Office:
             before = self._written(own) if own is not None else None
             kept = [self._proposed(draft, own if len(drafts) == 1 else None, offered=offered) for draft in drafts]
             if before is not None and len(drafts) == 1:
-                kept = [replace(kept[0], before=before.before, remark=before.remark)]
+                kept = [before.proposed_as(kept[0])]
             if before is not None and len(drafts) > 1:
                 self._drafts.put(replace(before, state=DraftState.SENT, draft={}, before=None))
             for proposal in kept:
@@ -301,6 +301,11 @@ class Office:
         content = without_draft_id(draft)
         kind = str(content.get("type", ""))
         return KeptDraft(own or uuid4(), kind, self._officer_id(), self._now(), content, offered=offered)
+
+    def key_of(self, draft: str) -> str:
+        """The key under which a draft is sent or proposed once, also one that nobody saved yet."""
+        kept = self._drafts.of_id(UUID(draft))
+        return kept.key if kept is not None else draft
 
     # --- Drafts that are being written ---
 
@@ -328,6 +333,7 @@ class Office:
             revision=before.revision + 1 if before is not None else 1,
             remark=before.remark if before is not None else None,
             before=before.before if before is not None else None,
+            given_back=before.given_back if before is not None else 0,
         )
         self._keep(saved, Operation.COLLECTION if before is None else Operation.ALTERATION, "draft.save")
         return saved

@@ -45,7 +45,7 @@ class KeptDraft:
 
     ``drafted_by`` is who saved or proposed it last, ``revision`` how often it was saved. ``offered``: it is to be
     offered first, and what is in it given when its conditions are accepted. ``before`` is what it said when it was last
-    given back, as long as it is open.
+    given back, as long as it is open; ``given_back`` is how often that was.
     """
 
     id: UUID
@@ -61,6 +61,7 @@ class KeptDraft:
     offered: bool = False
     revision: int = 0
     before: Mapping[str, Any] | None = field(default=None, repr=False)
+    given_back: int = 0
 
     def to_bytes(self) -> bytes:
         """As it is sealed."""
@@ -79,6 +80,7 @@ class KeptDraft:
                 self.offered,
                 self.revision,
                 json.dumps(self.before, ensure_ascii=False) if self.before is not None else None,
+                self.given_back,
             ]
         )
 
@@ -86,9 +88,9 @@ class KeptDraft:
     def from_bytes(cls, value: bytes) -> KeptDraft:
         """What :meth:`to_bytes` made."""
         id_, kind, by, at, draft, state, decided_by, decided_at, remark, message, *more = cbor.decode(value)
-        known: list[Any] = [False, 0, None]  # what drafts of older programs lack
+        known: list[Any] = [False, 0, None, 0]  # what drafts of older programs lack
         known[: len(more)] = more
-        offered, revision, before = known
+        offered, revision, before, given_back = known
         return cls(
             UUID(bytes=id_),
             kind,
@@ -103,6 +105,7 @@ class KeptDraft:
             offered,
             revision,
             json.loads(before) if before is not None else None,
+            given_back,
         )
 
     def decided(
@@ -112,9 +115,19 @@ class KeptDraft:
         if self.state is not DraftState.WAITING:
             raise NothingOpenError(self.why_closed)
         # A returned draft goes back whole: its drafter mends it.
-        draft = self.draft if state is DraftState.RETURNED else {}
+        back = state is DraftState.RETURNED
+        draft = self.draft if back else {}
         done = replace(self, state=state, decided_by=by, decided_at=at, remark=remark, message=message, draft=draft)
-        return replace(done, before=draft or None)
+        return replace(done, before=draft or None, given_back=self.given_back + back)
+
+    def proposed_as(self, proposal: KeptDraft) -> KeptDraft:
+        """The proposal that this draft became, with what is known of how it was given back."""
+        return replace(proposal, before=self.before, remark=self.remark, given_back=self.given_back)
+
+    @property
+    def key(self) -> str:
+        """Under which it is sent or proposed once; another each time that it was given back, to be proposed again."""
+        return f"{self.id}/{self.given_back}" if self.given_back else str(self.id)
 
     @property
     def digest(self) -> str:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from keys.local.isolates import bare
 from keys.local.translation import FACT, _, current, label_context, labelled, language, pgettext
 from protocol.codes import Code, load_codes
-from protocol.event import EventName
 
 if TYPE_CHECKING:
     from exchange.views import HowFar
@@ -201,6 +200,8 @@ def status_label(status: str) -> str:
 
 def step_label(step: str, node: str = "") -> str:
     """How far a message came: a status at its first hop, or an event that is proved. ``node``: which one took it."""
+    from protocol.event import EventName
+
     if step == EventName.RelayAcceptance and node:
         return _("node {node}").format(node=node)
     words = {

@@ -38,7 +38,7 @@ from protocol.errors import (
     UnavailableError,
 )
 
-# A form that came from who is not signed in: it is shown to its own browser again.
+# A form that came: where no page of its own shows it again, it is shown to its own browser beside the refusal.
 _LOST: web.RequestKey[dict[str, str]] = web.RequestKey("lost_form", dict)
 CONNECTIONS: web.AppKey[ApiConnections] = web.AppKey("connections")
 TEMPLATES = Path(__file__).parent / "templates"
@@ -102,6 +102,7 @@ async def _with_form(call: PageCall, page: Page) -> PageCall:
             kept = session.typed()
             if kept is not None and kept.action == call.request.path:
                 session.kept = None
+        call.request[_LOST] = form
         return call
     if before is not None and not page.quiet:
         before.keep(KeptForm.of(call.request.path, call.back, fields.items()))

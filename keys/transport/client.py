@@ -20,15 +20,16 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from yarl import URL
 
 from keys.starting import load_http
 from keys.transport.networks import Network, guarded_sockets, is_refusal
-from keys.transport.signing import Requester, signing
+from keys.transport.signing import Requester, signed_headers, signing
 from keys.transport.tls import any_server_context, client_context
 from keys.transport.urls import read_url
 from protocol.errors import (
@@ -44,6 +45,8 @@ from protocol.http.signature import ProvenBody, SignedBody
 if TYPE_CHECKING:
     import aiohttp
 
+    from keys.transport.long_bodies import LongAnswer, LongConnections
+
 
 T = TypeVar("T")
 Buffer = bytes | bytearray | memoryview
@@ -52,6 +55,8 @@ _CONNECT_TIMEOUT_S = 10.0
 _KEEP_ALIVE_S = 20.0  # shorter than a server's idle time-out, so that it is seldom the server who closes first
 # So long a server that showed an unknown certificate is not asked over the known ones for what proves itself.
 _UNKNOWN_FOR_S = 60.0
+
+_OWN_FIELDS = {"Accept-Encoding": "identity", "User-Agent": "comity"}
 
 Heard = Callable[[str, str | None], None]
 """Told of each answer over a pinned connection: the node, and what its ``Date`` field says."""
@@ -91,6 +96,19 @@ class StreamedBody:
     length: int
     content_type: str
     parts: Callable[[], AsyncIterator[Buffer]]
+
+
+class Sink(Protocol):
+    """Where a long answer goes."""
+
+    def place(self) -> memoryview | None:
+        """Where its next bytes are to be; None where :meth:`feed` is to be given them."""
+
+    async def feed(self, part: bytes) -> None:
+        """More of it; raises what is wrong with it."""
+
+    async def filled(self) -> None:
+        """All of the last :meth:`place` was filled; raises what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +164,13 @@ class SignedClient:
         guard: dict[str, Any] = {}
         if reach.networks is not None:
             guard["socket_factory"] = guarded_sockets(reach.networks)
+        self._pins = client_context(server.certificates)
+        self._make = guard.get("socket_factory")
+        self._long: LongConnections | None = None
+        self._other_form = False  # it answers in a form that only the library reads
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                ssl=client_context(server.certificates),
+                ssl=self._pins,
                 limit=reach.connections,
                 keepalive_timeout=_KEEP_ALIVE_S,
                 **guard,
@@ -156,11 +178,13 @@ class SignedClient:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
-            headers={"Accept-Encoding": "identity", "User-Agent": "comity"},
+            headers=_OWN_FIELDS,
         )
 
     async def close(self) -> None:
         """Close the connections."""
+        if self._long is not None:
+            self._long.close()
         await self._session.close()
 
     async def call(self, request: HttpRequest) -> bytes:
@@ -169,11 +193,11 @@ class SignedClient:
 
     async def ask(self, request: HttpRequest) -> HttpAnswer:
         """The node's answer, whatever its status."""
-        return await self._send(request, None)
+        return await self._asked(request, None)
 
-    async def call_in_parts(self, request: HttpRequest, take: Callable[[bytes], Awaitable[None]]) -> None:
-        """As :meth:`call`, where ``take`` is given the content as it comes; raises what it raises."""
-        (await self._send(request, None, take)).content(self.server.title)
+    async def call_into(self, request: HttpRequest, sink: Sink) -> None:
+        """As :meth:`call`, where ``sink`` is given the content as it comes; raises what it raises."""
+        (await self._asked(request, sink)).content(self.server.title)
 
     async def call_for_proof(self, request: HttpRequest, *, began_here: bool) -> bytes:
         """As :meth:`call`, for a file that proves itself, such as one of the directory.
@@ -206,49 +230,125 @@ class SignedClient:
             raise MalformedError(f"the address of {self.server.title} is not an https URL")
         return url, parsed
 
-    async def _send(
-        self,
-        request: HttpRequest,
-        tls: ssl.SSLContext | None,
-        take: Callable[[bytes], Awaitable[None]] | None = None,
-    ) -> HttpAnswer:
-        """The answer over the pinned certificates, or over ``tls`` where that is given; its content by ``take``."""
-        import aiohttp
+    async def _asked(self, request: HttpRequest, sink: Sink | None) -> HttpAnswer:
+        """The answer; what is long goes and comes in threads, unless the node answers in a form of its own."""
+        if (sink is not None or isinstance(request.body, StreamedBody)) and not self._other_form:
+            from keys.transport.long_bodies import OtherFormError  # only who moves files needs it
 
-        title = self.server.title
+            try:
+                return await self._send_long(request, sink)
+            except (OtherFormError, NotImplementedError):
+                self._other_form = True
+        return await self._send(request, None, sink)
+
+    async def _send_long(self, request: HttpRequest, sink: Sink | None) -> HttpAnswer:
+        """As :meth:`_send`, over connections that threads read and write. Raises :class:`OtherFormError` too."""
+        from keys.transport.long_bodies import LongConnections, Origin
+
         url, parsed = self._url(request.target)
-        timeout = aiohttp.ClientTimeout(
-            total=self._reach.timeout_s + request.extra_s, connect=min(_CONNECT_TIMEOUT_S, self._reach.timeout_s)
-        )
+        if self._long is None:
+            origin = Origin(parsed.host or "", parsed.port or 443, self._pins, self._make)
+            self._long = LongConnections(origin, self._reach.connections, _KEEP_ALIVE_S)
+
+        def head() -> bytes:
+            own = {"Host": parsed.host_port_subcomponent or "", "Accept": "*/*", **_OWN_FIELDS}
+            own |= _length(request.body) or {"Content-Length": str(len(_content(request.body)))}
+            own |= signed_headers(request.method, url, _signed(request.body), self._requester)
+            lines = (f"{name}: {value}\r\n" for name, value in own.items())
+            return f"{request.method} {parsed.raw_path_qs} HTTP/1.1\r\n{''.join(lines)}\r\n".encode("ascii")
+
+        connect_s = min(_CONNECT_TIMEOUT_S, self._reach.timeout_s)
+        with self._failures(parsed):
+            async with asyncio.timeout(self._reach.timeout_s + request.extra_s):
+                async with self._long.asked(head, lambda: _parts(request.body), connect_s) as answer:
+                    self._reach.heard(self.server.node, answer.fields.get("date"))
+                    kind = answer.fields.get("content-type", "").partition(";")[0].strip().lower()
+                    if answer.status == 200 and sink is not None:
+                        await self._pour(answer, request.max_bytes, sink)
+                        return HttpAnswer(answer.status, kind, b"")
+                    most = request.max_bytes if answer.status == 200 else MAX_PROBLEM_BYTES
+                    return HttpAnswer(answer.status, kind, await self._whole(answer, most))
+
+    async def _pour(self, answer: LongAnswer, max_bytes: int, sink: Sink) -> None:
+        self._require_plain(answer.fields.get("content-encoding"))
+        self._require_fit(answer.body.left, max_bytes)
         try:
+            while answer.body.left:
+                place = sink.place()
+                if place is None or len(place) > answer.body.left:
+                    await sink.feed(await answer.body.some(_HEAD_BYTES))
+                else:
+                    await answer.body.fill(place)
+                    await sink.filled()
+        except ConnectionError as cause:
+            raise PeerFailedError(f"{self.server.title} broke its answer off") from cause
+
+    async def _whole(self, answer: LongAnswer, max_bytes: int) -> bytes:
+        parts = list[bytes]()
+        self._require_plain(answer.fields.get("content-encoding"))
+        self._require_fit(answer.body.left, max_bytes)
+        try:
+            while answer.body.left:
+                parts.append(await answer.body.some(_PIECE_BYTES))
+        except ConnectionError as cause:
+            raise PeerFailedError(f"{self.server.title} broke its answer off") from cause
+        return b"".join(parts)
+
+    async def _send(self, request: HttpRequest, tls: ssl.SSLContext | None, sink: Sink | None = None) -> HttpAnswer:
+        """The answer over the pinned certificates, or over ``tls`` where that is given; its content into ``sink``."""
+        url, parsed = self._url(request.target)
+        with self._failures(parsed):
             async with self._session.request(
                 request.method,
                 parsed,
                 data=_data(request.body),
                 headers=_length(request.body),
                 middlewares=(signing(request.method, url, _signed(request.body), self._requester),),
-                timeout=timeout,
+                timeout=self._timeout(request),
                 allow_redirects=False,
                 ssl=True if tls is None else tls,
             ) as response:
                 if tls is None:
                     self._reach.heard(self.server.node, response.headers.get("Date"))
-                if response.status == 200 and take is not None:
-                    await self._give(response, request.max_bytes, take)
+                if response.status == 200 and sink is not None:
+                    await self._give(response, request.max_bytes, sink.feed)
                     return HttpAnswer(response.status, response.content_type, b"")
                 body = await self._read(response, request.max_bytes if response.status == 200 else MAX_PROBLEM_BYTES)
                 return HttpAnswer(response.status, response.content_type, body)
+
+    def _timeout(self, request: HttpRequest) -> aiohttp.ClientTimeout:
+        import aiohttp
+
+        total_s = self._reach.timeout_s + request.extra_s
+        return aiohttp.ClientTimeout(total=total_s, connect=min(_CONNECT_TIMEOUT_S, self._reach.timeout_s))
+
+    @contextmanager
+    def _failures(self, parsed: URL) -> Iterator[None]:
+        """What goes wrong on the way becomes its typed error."""
+        import aiohttp
+
+        title = self.server.title
+        try:
+            yield
         except TimeoutError as cause:
             raise UnavailableError(f"{title} did not answer in time") from cause
         except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError) as cause:
             raise PeerFailedError(f"{title} broke its answer off ({type(cause).__name__})") from cause
-        except aiohttp.ClientConnectorCertificateError as cause:
+        except (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError) as cause:
             raise CertificateUnknownError(f"{title} shows a certificate that is not on its card") from cause
         except (aiohttp.ClientError, OSError) as cause:
             if is_refusal(cause):
                 text = f"{title} is reached at {parsed.host}, in no network that is allowed"
                 raise NetworkNotAllowedError(text) from cause
             raise UnavailableError(f"{title} cannot be reached ({_why(cause)})") from cause
+
+    def _require_plain(self, encoding: str | None) -> None:
+        if (encoding or "identity") != "identity":
+            raise PeerFailedError(f"{self.server.title} answered with a compressed body")
+
+    def _require_fit(self, size: int, max_bytes: int) -> None:
+        if size > max_bytes:
+            raise PeerFailedError(f"{self.server.title} answered with more than {max_bytes} bytes")
 
     async def _read(self, response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
         parts = list[bytes]()
@@ -262,13 +362,11 @@ class SignedClient:
     async def _give(
         self, response: aiohttp.ClientResponse, max_bytes: int, take: Callable[[bytes], Awaitable[None]]
     ) -> None:
-        if response.headers.get("Content-Encoding", "identity") != "identity":
-            raise PeerFailedError(f"{self.server.title} answered with a compressed body")
-        left = max_bytes
+        self._require_plain(response.headers.get("Content-Encoding"))
+        came = 0
         async for part in response.content.iter_any():
-            left -= len(part)
-            if left < 0:
-                raise PeerFailedError(f"{self.server.title} answered with more than {max_bytes} bytes")
+            came += len(part)
+            self._require_fit(came, max_bytes)
             await take(part)
 
 
@@ -287,6 +385,8 @@ def _why(cause: BaseException) -> str:
 
 # A larger body goes in pieces: each is encrypted by itself, and other requests have their turn in between.
 _PIECE_BYTES = 256 * 1024
+# The heads of segments, and of all of them, are read in parts of so many.
+_HEAD_BYTES = 4096
 
 
 def _signed(body: SignedBody | StreamedBody | None) -> SignedBody | ProvenBody | None:
@@ -299,6 +399,18 @@ def _data(body: SignedBody | StreamedBody | None) -> bytes | AsyncIterator[Buffe
     if body is None or len(body.content) <= _PIECE_BYTES:
         return None if body is None else body.content
     return _pieces(body.content)
+
+
+def _content(body: SignedBody | StreamedBody | None) -> bytes:
+    return body.content if isinstance(body, SignedBody) else b""
+
+
+async def _parts(body: SignedBody | StreamedBody | None) -> AsyncGenerator[Buffer]:
+    if isinstance(body, StreamedBody):
+        async for part in body.parts():
+            yield part
+    elif content := _content(body):
+        yield content
 
 
 def _length(body: SignedBody | StreamedBody | None) -> dict[str, str]:

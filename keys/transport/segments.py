@@ -3,15 +3,55 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from keys.transport.client import HttpRequest, SignedClient
+from protocol.files.file_list import FileList
 from protocol.http.files import FilesHeld, SegmentSent
 from protocol.http.segment_streams import HeldStream
 
 Took = Callable[[Sequence[SegmentSent]], Awaitable[None]]
 """Is given segments that came, not verified; the next ones wait until it returns."""
+
+
+class SegmentBuffers:
+    """Memory for segments that come, used again when one was kept: new memory is fetched page by page, and cleared.
+
+    Memory that nobody gives back is simply gone. Any thread.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._free: list[bytearray] = []
+
+    def take(self, length: int) -> bytearray:
+        """Memory of this length, with anything in it."""
+        for number, buffer in enumerate(self._free):
+            if len(buffer) == length:
+                with suppress(IndexError):
+                    return self._free.pop(number)
+        return bytearray(length)
+
+    def give_back(self, segments: Iterable[SegmentSent]) -> None:
+        """The memory of these segments, of which nobody reads any more."""
+        for one in segments:
+            data = one.segment.data
+            if isinstance(data, memoryview) and isinstance(data.obj, bytearray) and len(self._free) < self._most:
+                self._free.append(data.obj)
+
+
+BUFFERS = SegmentBuffers(2)
+_LONG_SEGMENT_BYTES = 2 << 20
+
+
+def requests_at_once(most: int, files: FileList) -> int:
+    """Of so many requests with segments at once, how many where these files have longer ones: as much in memory."""
+    longest = max((min(file.segment_bytes, file.length) for file in files.files), default=0)
+    if longest <= _LONG_SEGMENT_BYTES:
+        return most
+    return max(min(most, 2), most * _LONG_SEGMENT_BYTES // longest)
 
 
 # Of glibc's mallopt(3): its numbers of the two, and what is freed and not given back to the system.
@@ -39,15 +79,28 @@ async def fetch_held(client: SignedClient, request: HttpRequest, took: Took) -> 
 
     Raises as :meth:`SignedClient.call`, and what ``took`` raises.
     """
-    stream = HeldStream(client.server.title)
-
-    async def take(part: bytes) -> None:
-        segments = stream.feed(part)
-        if segments:
-            await took(segments)
-
-    await client.call_in_parts(request, take)
-    held = stream.finish()
+    sink = _HeldSink(HeldStream(client.server.title, BUFFERS.take), took)
+    await client.call_into(request, sink)
+    held = sink.stream.finish()
     if held.segments:
         await took(held.segments)
     return replace(held, segments=())
+
+
+class _HeldSink:
+    """Gives segments on as they become whole."""
+
+    def __init__(self, stream: HeldStream, took: Took) -> None:
+        self.stream = stream
+        self._took = took
+
+    def place(self) -> memoryview | None:
+        return self.stream.place()
+
+    async def feed(self, part: bytes) -> None:
+        segments = self.stream.feed(part)
+        if segments:
+            await self._took(segments)
+
+    async def filled(self) -> None:
+        await self._took(self.stream.filled())

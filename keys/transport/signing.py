@@ -29,13 +29,16 @@ class Requester:
     clock: Callable[[], datetime]
 
 
+def signed_headers(method: str, url: str, body: SignedBody | ProvenBody | None, by: Requester) -> dict[str, str]:
+    """The headers of this one sending (see :func:`protocol.http.signature.sign_request`)."""
+    return sign_request(method, url, body, by.holder, by.signer, by.clock(), os.urandom(NONCE_BYTES))
+
+
 def signing(method: str, url: str, body: SignedBody | ProvenBody | None, by: Requester) -> ClientMiddlewareType:
     """What signs this one request (see :func:`protocol.http.signature.sign_request`) anew whenever it is sent."""
 
     async def sign(request: ClientRequest, send: ClientHandlerType) -> ClientResponse:
-        nonce = os.urandom(NONCE_BYTES)
-        headers = sign_request(method, url, body, by.holder, by.signer, by.clock(), nonce)
-        request.headers.update(headers)
+        request.headers.update(signed_headers(method, url, body, by))
         return await send(request)
 
     return sign

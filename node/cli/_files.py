@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,16 +27,18 @@ files = typer.Typer(no_args_is_help=True)
 
 @files.command("list")
 def list_files(home: Home, as_json: AsJson = False) -> None:
-    """Show whose files are in transit here, how much of each is here, and who waits. The node may be running.
+    """Show whose files are in transit here, how much is here, who waits, and where no room is reserved any more.
+
+    The node may be running.
 
     Example: comity-node files list jp
     """
     with edge(as_json):
-        found = _found(home, "")
+        found, now = _found(home, ""), datetime.now(UTC)
         show(
             as_json,
-            {"files": [plain(asdict(one)) for one in found]},
-            lambda: "\n".join(map(_told, found)) or _("No files are in transit here."),
+            {"files": [plain(asdict(one)) | {"reservation_lapsed": one.lapsed(now)} for one in found]},
+            lambda: "\n".join(_told(one, now) for one in found) or _("No files are in transit here."),
         )
 
 
@@ -88,14 +91,14 @@ def _found(home: Path, wanted: str) -> list[FilesInTransit]:
     return asyncio.run(look())
 
 
-def _told(one: FilesInTransit) -> str:
+def _told(one: FilesInTransit, now: datetime) -> str:
     if one.segments is None:
         here = _("not announced yet")
     elif one.segments_here is None:
         here = _("whole") if one.whole_at is not None else _("not whole")
     else:
         here = f"{100 * one.segments_here // one.segments} %"
-    return _("{id}: files: {count}, bytes: {size}, here: {here}; from {payer}; waits: {waiting}; expires {at}").format(
+    told = _("{id}: files: {count}, bytes: {size}, here: {here}; from {payer}; waits: {waiting}; expires {at}").format(
         id=one.message_id,
         count=one.files,
         size=one.size_bytes,
@@ -104,3 +107,7 @@ def _told(one: FilesInTransit) -> str:
         waiting=", ".join(one.waiting) or _("nobody"),
         at=to_text(one.expires_at),
     )
+    if one.reserved_until is None or not one.lapsed(now):
+        return told
+    lapsed = _("nothing comes: its room is no longer reserved, since {at}")
+    return f"{told}; {lapsed.format(at=to_text(one.reserved_until))}"

@@ -1,7 +1,9 @@
 """What all pages of the console share, and under which name they are served.
 
 The name has a part that other users of this machine do not know, kept in the node's home: a browser sends a cookie to
-every port of a name, so whoever serves another port must not be able to lead a browser there under this one.
+every port of a name, so whoever serves another port must not be able to lead a browser there under this one. Another
+part is drawn at each start: while the node rests, another user may listen at its port, and a page that is still open
+there asks that listener. Its scripts stay in that page, whose origin is not the one of the next start.
 """
 
 from __future__ import annotations
@@ -123,7 +125,8 @@ class Console(CodeSite):
         host, port = split_host_port(where)
         if not _is_loopback(host):
             return
-        self.address = f"http://{self.node}-{self.secret_name}.console.localhost:{port}"
+        began = "".join(secrets.choice(_LETTERS) for _ in range(_NAME_CHARS))
+        self.address = f"http://{self.node}-{self.secret_name}.{began}.console.localhost:{port}"
         self.origins = Origins.of(self.address)
         self.cookie = f"comity-console-{port}"
 

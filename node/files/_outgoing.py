@@ -19,7 +19,7 @@ Place = tuple[int, int]
 # So much is read at a time: a segment, or many small ones.
 _RUN_BYTES = 1 << 20
 # A longer segment is sent in pieces: each is encrypted by itself, and other requests have their turn in between.
-_PIECE_BYTES = 256 * 1024
+_PIECE_BYTES = 1 << 20
 
 
 class SegmentsOut:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from keys.transport.client import StreamedBody
+from keys.transport.segments import requests_at_once
 from node.files._marks import SegmentMarks
 from node.files._outgoing import SegmentsOut
 from node.files._passage import may_pass_on
@@ -55,6 +56,9 @@ _MAX_SLEEP_S = 60.0
 # A batch of segments waits so long at most for messages that are due.
 _YIELD_S = 0.25
 _YIELD_STEP_S = 0.02
+# That no message was due is known for so long; and which messages' files wait, unless there is news of them.
+_CLEAR_S = 0.05
+_LOOKED_S = 0.5
 # Refusals of one message's files alone: those of others may go on.
 OF_ONE_MESSAGE = (
     ExpiredError,
@@ -132,6 +136,7 @@ class PartnerFiles:
         self._failures = 0
         self._resting: dict[bytes, float] = {}  # until when, by the loop's clock
         self._refusals: dict[bytes, int] = {}
+        self._clear_until = self._looked_until = 0.0  # by the loop's clock
 
     async def run(self) -> None:
         """Send until nothing waits; what is under way is given up with it."""
@@ -154,6 +159,10 @@ class PartnerFiles:
         """Take up what waits for the partner; False when that is nothing."""
         if not self._node.partners.can_reach(self._partner):
             return False
+        now = asyncio.get_running_loop().time()
+        if self._under_way and not self._failures and now < self._looked_until:
+            return True
+        self._looked_until = now + _LOOKED_S
         try:
             waiting = await self._node.store.reads.files_for(self._partner, _MESSAGES_AT_ONCE, self._rested())
             for stored in waiting:
@@ -223,6 +232,8 @@ class PartnerFiles:
         try:
             await asyncio.wait([*self._under_way, *waits], return_when=asyncio.FIRST_COMPLETED)
         finally:
+            if waits[-1].done():
+                self._looked_until = 0.0
             for wait in waits:
                 wait.cancel()
         for request in [request for request in self._under_way if request.done()]:
@@ -247,7 +258,7 @@ class PartnerFiles:
             if push.lacks is None:
                 if not push.under_way:
                     return push
-            elif self._first(push) is not None:
+            elif push.under_way < self._most(push) and self._first(push) is not None:
                 return push
             elif not push.lacks.present and not push.under_way:
                 # All was sent: whether the partner has it all, it says itself, and soon its log does.
@@ -256,6 +267,9 @@ class PartnerFiles:
                 if push.again_at <= now:
                     return push
         return None
+
+    def _most(self, push: _Push) -> int:
+        return requests_at_once(self._settings.requests_at_once, push.holding.files)
 
     def _first(self, push: _Push) -> tuple[int, int] | None:
         """The first segment from the cursor on that the partner lacks and that is here."""
@@ -379,11 +393,15 @@ class PartnerFiles:
 
     async def _messages_first(self) -> None:
         """Let the messages go that are due for the partner, if that does not take long."""
-        until = asyncio.get_running_loop().time() + _YIELD_S
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._clear_until:
+            return
+        until = loop.time() + _YIELD_S
         while await self._node.store.reads.envelope_waits(self._partner, self._node.clock()):
-            if asyncio.get_running_loop().time() >= until:
+            if loop.time() >= until:
                 return
             await asyncio.sleep(_YIELD_STEP_S)
+        self._clear_until = loop.time() + _CLEAR_S
 
     # --- How it went --------------------------------------------------------------------------------------------------
 
@@ -394,6 +412,7 @@ class PartnerFiles:
         self._rest(push.holding.digest)
 
     def _rest(self, digest: bytes) -> None:
+        self._looked_until = 0.0
         refusals = self._refusals[digest] = self._refusals.get(digest, 0) + 1
         pause_s = self._node.settings.delivery.pause_s(refusals)
         self._resting[digest] = asyncio.get_running_loop().time() + max(pause_s, 0.01)

@@ -10,13 +10,15 @@ import asyncio
 import os
 import secrets
 import shutil
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from keys.local.files import PRIVATE_MODE, acquire_lock, make_durable, release_lock, sync_folder
+from keys.local.files import PRIVATE_MODE, acquire_lock, let_go_of_cache, make_durable, release_lock, sync_folder
+from keys.transport.tls_io import step_back
 from node.files.store import KEY_BYTES, SegmentObject
 from node.store.disk_errors import Report, disk_error, unreported
 from protocol.errors import NotFoundError, StoreInUseError
@@ -26,6 +28,10 @@ T = TypeVar("T")
 _THREADS = 4
 _TEMPORARY = "."
 _HEX_CHARS = 2 * KEY_BYTES
+# Of so many long objects that were written last, none has to be read from the disk; the cache lets go of others, and
+# of those that were read: the same pages of it serve again and again (see :data:`keys.local.files.CACHED_BYTES`).
+_KEPT = 16
+_LONG_BYTES = 1 << 20
 
 
 class FolderStore:
@@ -37,13 +43,14 @@ class FolderStore:
         self._lock: int | None = None
         self._run = secrets.token_hex(4)  # what another run left unfinished has another one
         self._threads: ThreadPoolExecutor | None = None
+        self._cached: deque[Path] = deque()
 
     # --- Life ---------------------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
         """See :class:`~node.files.store.FileStore`."""
         if self._threads is None:
-            self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="files")
+            self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="files", initializer=step_back)
         if self._lock is None:
             await self._calling(self._open)
 
@@ -86,11 +93,23 @@ class FolderStore:
                 for temporary, final in written:
                     os.replace(temporary, final)
                 sync_folder(folder)
+                self._pass_on([final for final, segment in named if segment.size_bytes >= _LONG_BYTES])
             except BaseException:
                 for temporary, _ in written:
                     with suppress(OSError):
                         temporary.unlink()
                 raise
+
+    def _pass_on(self, written: Sequence[Path]) -> None:
+        """Let the cache go of what was written before these long objects."""
+        self._cached.extend(written)
+        while len(self._cached) > _KEPT:
+            with suppress(OSError, IndexError):
+                descriptor = os.open(self._cached.popleft(), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+                try:
+                    let_go_of_cache(descriptor)
+                finally:
+                    os.close(descriptor)
 
     async def drop(self, message: bytes, name: bytes, index: int) -> None:
         """See :class:`~node.files.store.FileStore`."""
@@ -117,7 +136,7 @@ class FolderStore:
     def _get(self, message: bytes, name: bytes, index: int) -> bytes:
         with self._reading():
             try:
-                return (self._folder(message) / _file_name(name, index)).read_bytes()
+                return _read(self._folder(message) / _file_name(name, index))
             except FileNotFoundError:
                 raise NotFoundError("this segment is not here") from None
 
@@ -212,6 +231,20 @@ class FolderStore:
     async def _calling(self, work: Callable[[], T]) -> T:
         """In a thread of this store. The work goes on when the caller goes away: nothing is left half done."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+def _read(path: Path) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        length = os.fstat(descriptor).st_size
+        content = os.pread(descriptor, length, 0)
+        while len(content) < length and (more := os.pread(descriptor, length - len(content), len(content))):
+            content += more
+        if length >= _LONG_BYTES:
+            let_go_of_cache(descriptor)
+    finally:
+        os.close(descriptor)
+    return content
 
 
 def _write(path: Path, segment: SegmentObject) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -25,7 +25,9 @@ class FilesInTransit:
     """The files of one message. ``payer`` is who brought them; ``segments_here`` is None where nobody can look.
 
     ``segments`` is None before they were announced. ``waiting`` are the nodes and desks that are still to get them;
-    ``hands`` is who exported and imported them where they were carried by hand, the oldest first.
+    ``hands`` is who exported and imported them where they were carried by hand, the oldest first. The room of what is
+    missing, and its part of the quota, is reserved until ``reserved_until``, or later where some of it came since the
+    node wrote that down last; None where nothing is missing, or was announced.
     """
 
     message_id: UUID
@@ -39,6 +41,11 @@ class FilesInTransit:
     expires_at: datetime
     waiting: tuple[str, ...]
     hands: tuple[CarriedHand, ...]
+    reserved_until: datetime | None = None
+
+    def lapsed(self, now: datetime) -> bool:
+        """Whether nothing came for so long that the room of the rest may be others'."""
+        return self.reserved_until is not None and self.reserved_until <= now
 
 
 async def files_in_transit(
@@ -53,7 +60,7 @@ async def files_in_transit(
         raise UsageError(f"a message id, or {MIN_ID_CHARS} or more of its first or last characters, is needed")
     found = []
     for row in await inspection.file_sets():
-        message_id, digest, payer, files, size, file_list, whole_ms, expires_ms, hops = row
+        message_id, digest, payer, files, size, file_list, whole_ms, expires_ms, moved_ms, hops = row
         if wanted and not (message_id.hex().startswith(text) or message_id.hex().endswith(text)):
             continue
         parties = [line.rpartition(" ") for line in (hops or "").splitlines()]
@@ -74,6 +81,9 @@ async def files_in_transit(
                 expires_at=from_ms(expires_ms),
                 waiting=tuple(party for party, _, state in parties if int(state) == HopState.WAITS),
                 hands=read_hands(home.hands, digest),
+                reserved_until=None
+                if announced is None or whole_ms is not None or moved_ms is None
+                else from_ms(moved_ms) + timedelta(hours=settings.files.reserved_h),
             )
         )
     if wanted and not found:

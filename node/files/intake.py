@@ -6,11 +6,12 @@ repeats do nothing, and the node keeps not a byte more than was announced.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from keys.transport.as_they_come import AsTheyCome
+from keys.transport.segments import BUFFERS
+from keys.transport.tls_io import in_segment_thread
 from node.files._endings import gone
 from node.files._passage import may_rest_at
 from node.files.context import FilesContext
@@ -114,7 +115,7 @@ class FileIntake:
                 fresh.append((position, sent))
         if fresh:
             await self._reserve_again(holding)
-        for position, problem in await asyncio.to_thread(_verify, holding.files, fresh):
+        for position, problem in await in_segment_thread(lambda: _verify(holding.files, fresh)):
             answers[position] = problem
         proved = [sent for position, sent in fresh if answers[position] is None]
         await self._keep(holding, proved)
@@ -258,6 +259,7 @@ class SegmentTaking:
 
     async def _some(self, segments: list[SegmentSent]) -> None:
         self._answers += await self._take(segments)
+        BUFFERS.give_back(segments)
 
 
 def _data_bytes(sent: SegmentSent) -> int:

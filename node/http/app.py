@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack, nullcontext, suppress
-from hashlib import sha256
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 
 from aiohttp import web
 
-from keys.transport.precedence import Precedence
+from keys.transport.segment_bodies import LentSegments, PartedSegments
+from keys.transport.tls_io import SocketBody
 from node.http.api import (
     directory,
     files,
@@ -109,6 +109,7 @@ def _gate(context: HttpContext, endpoint: Endpoint | FilesEndpoint) -> Handler:
                 with context.file_serving.first.message() if endpoint.name in _MESSAGES else nullcontext():
                     return await endpoint.handler(context, caller, request, body)
         finally:
+            _go_on(request)
             if not endpoint.waits:
                 context.node.metrics.request_seconds.labels(endpoint.name).observe(time.perf_counter() - began)
 
@@ -165,49 +166,32 @@ async def _take_in_parts(
     size = _size_of(request, endpoint) if _has_body(request) else 0
     context.allowances.file_bytes.take(caller.holder, size)
     timeout_s = context.node.settings.limits.body_timeout_s + size / context.node.settings.files.slowest_bytes_per_s
-    with context.allowances.file_bodies.take(caller.holder, size):
-        parts = _Hashed(_parts(request, endpoint.max_bytes, timeout_s), signed, context.file_serving.first)
+    first = context.file_serving.first
+    with context.allowances.file_bodies.take(caller.holder, size), _lent(request, signed) as lent:
+        if lent is None:
+            body: LentSegments | PartedSegments = PartedSegments(
+                _parts(request, endpoint.max_bytes, timeout_s), signed, first
+            )
+        else:
+            body = LentSegments(lent, first, asyncio.get_running_loop().time() + timeout_s)
         try:
-            response = await endpoint.handler(context, caller, request, parts)
+            response = await endpoint.handler(context, caller, request, body)
         except ComityError:
-            await parts.drain()  # who still sends would not read why it is refused
+            await body.drain()  # who still sends would not read why it is refused
             raise
-        await parts.require_signed()
+        await body.require_signed()
         return response
 
 
-class _Hashed:
-    """The parts of a body, and the digest of the whole if its signer gave one."""
-
-    def __init__(self, parts: AsyncIterator[bytes], signed: AuthenticatedRequest, first: Precedence) -> None:
-        self._parts = parts
-        self._first = first
-        self._signed = signed
-        self._hash = None if signed.content_digest is None else sha256()
-        self._any = False
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        await self._first.messages_first()
-        part = await anext(self._parts)
-        self._any = True
-        if self._hash is not None:
-            self._hash.update(part)
-        return part
-
-    async def drain(self) -> None:
-        """Read what is left, and keep nothing of it."""
-        with suppress(ComityError):
-            async for _ in self._parts:
-                pass
-
-    async def require_signed(self) -> None:
-        """Return if the body is the one that was signed, or proves itself; raises :class:`UnauthenticatedError`."""
-        await self.drain()
-        if self._hash is not None:
-            self._signed.require_digest(self._hash.digest() if self._any else None)
+@contextmanager
+def _lent(request: web.Request, signed: AuthenticatedRequest) -> Iterator[SocketBody | None]:
+    """The body to be read from the connection, where it can be; a digest of the whole is compared the usual way."""
+    handler = request.protocol
+    if signed.content_digest is not None or not isinstance(handler, TrackedHandler):
+        yield None
+        return
+    with handler.lend(request) as body:
+        yield body
 
 
 def _charge_request(context: HttpContext, caller: Caller) -> bool:
@@ -215,6 +199,12 @@ def _charge_request(context: HttpContext, caller: Caller) -> bool:
     desk = caller.desk is not None
     (context.allowances.desk if desk else context.allowances.partner).take(caller.holder)
     return desk
+
+
+def _go_on(request: web.Request) -> None:
+    """Have the library read what was held back."""
+    if isinstance(request.protocol, TrackedHandler):
+        request.protocol.go_on()
 
 
 def _size_of(request: web.Request, endpoint: Endpoint | FilesEndpoint) -> int:
@@ -247,6 +237,7 @@ def _check_form(request: web.Request, endpoint: Endpoint | FilesEndpoint) -> Non
 async def _parts(request: web.Request, max_bytes: int, timeout_s: float) -> AsyncIterator[bytes]:
     """The body as it comes, within its time."""
     size, content = 0, request.content
+    _go_on(request)
     # One timer for the whole: it ends whoever waits for more of the body then.
     timer = asyncio.get_running_loop().call_later(timeout_s, content.set_exception, BodyTimeoutError())
     try:

@@ -197,7 +197,7 @@ class Inspection:
     async def file_sets(self) -> list[tuple[Any, ...]]:
         """Of each message with files that are kept here: ids, who brought it, counts, the list, times, who waits."""
         return await self._all(
-            "SELECT m.message_id, f.digest, f.payer, f.files, f.bytes, f.list, f.whole_ms, f.expires_ms,"
+            "SELECT m.message_id, f.digest, f.payer, f.files, f.bytes, f.list, f.whole_ms, f.expires_ms, f.moved_ms,"
             " (SELECT group_concat(h.party || ' ' || h.state, char(10)) FROM file_hop h WHERE h.message = f.message)"
             " FROM file_set f JOIN message m ON m.id = f.message WHERE f.ended_ms IS NULL ORDER BY f.message"
         )

@@ -6,7 +6,7 @@ segment after the other, who takes it keeps each before the next one is here. Sa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from protocol.encoding import exact
 from protocol.errors import ComityError, MalformedError, PeerFailedError, TooLargeError
@@ -24,6 +24,8 @@ from protocol.http.files import (
 from protocol.log.merkle import HASH_BYTES, MAX_PATH_HASHES
 
 Buffer = bytes | bytearray | memoryview
+MakeMemory = Callable[[int], bytearray]
+"""Memory of so many bytes, with anything in it."""
 
 _ROW = 0x84
 # Array and numbers, the path with its head, the head of the data.
@@ -58,14 +60,20 @@ def held_head(file_list: bytes, held: Sequence[Ranges], segments: int) -> bytes:
 
 
 class SegmentStream:
-    """The segments of a body that comes in pieces, which nobody may change afterwards."""
+    """The segments of a body that comes in pieces, which nobody may change afterwards.
 
-    def __init__(self) -> None:
+    Or else, where its reader can put bytes wherever it likes: it is told the :meth:`place` of the next ones, in memory
+    that ``make`` gives, and says when all of that is :meth:`filled`.
+    """
+
+    def __init__(self, make: MakeMemory = bytearray) -> None:
+        self._make_memory = make
         self._before = bytearray()  # what came of the next segment's head
         self._left: int | None = None  # segments that are still to begin; None: the array did not begin yet
         self._room = MAX_DATA_BYTES
         self._head: tuple[int, int, bytes] | None = None
         self._parts: list[memoryview] = []
+        self._place: memoryview | None = None
         self._lacking = 0
 
     def feed(self, piece: Buffer) -> list[SegmentSent]:
@@ -84,6 +92,25 @@ class SegmentStream:
             if self._head is not None and not self._lacking:
                 found.append(self._made(self._head))
         return found
+
+    def place(self) -> memoryview | None:
+        """Where the rest of the segment that came in part is to be; None before its numbers are here."""
+        if self._head is None:
+            return None
+        if self._place is None:
+            before = sum(map(len, self._parts))
+            whole = self._place = memoryview(self._make_memory(before + self._lacking))
+            for part in self._parts:
+                whole[: len(part)], whole = part, whole[len(part) :]
+        return self._place[-self._lacking :]
+
+    def filled(self) -> list[SegmentSent]:
+        """All of its :meth:`place` was filled: the segment."""
+        place, head, self._place = self._place, self._head, None
+        if place is None or head is None:
+            raise RuntimeError("no place was asked for")
+        self._parts, self._lacking = [place], 0
+        return [self._made(head)]
 
     def finish(self) -> None:
         """Return if the body ended where it should; raises :class:`MalformedError`."""
@@ -144,11 +171,11 @@ class HeldStream:
     One that tells of hands has no segments, or gives them at its end.
     """
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, make: MakeMemory = bytearray) -> None:
         self._source = source
         self._before = bytearray()
         self._held: FilesHeld | None = None
-        self._segments = SegmentStream()
+        self._segments = SegmentStream(make)
 
     def feed(self, piece: Buffer) -> list[SegmentSent]:
         """More of the answer: the segments that it makes whole; raises :class:`PeerFailedError`."""
@@ -160,6 +187,14 @@ class HeldStream:
             return [] if end is None else self._segments.feed(self._rest(end))
         except (MalformedError, TooLargeError) as problem:
             raise self._nonsense() from problem
+
+    def place(self) -> memoryview | None:
+        """As :meth:`SegmentStream.place`."""
+        return None if self._held is None else self._segments.place()
+
+    def filled(self) -> list[SegmentSent]:
+        """As :meth:`SegmentStream.filled`."""
+        return self._segments.filled()
 
     def finish(self) -> FilesHeld:
         """What the node holds, without the segments that were given already; raises :class:`PeerFailedError`."""

@@ -1,5 +1,5 @@
 """The duty board and a case in a real browser: an emergency that arrives, is called back and answered; the answer grid
-by the keyboard alone; and all pages of a case in three scripts, on a telephone and in the dark.
+by the keyboard alone.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from exchange.office.officers import Login
+from protocol.address import Address
 from protocol.lifecycle.preservation import PreservationCase
 from tests.unit.exchange.test_web_answer import FORGED, NUMBER, emergency, with_number
 from tests.unit.exchange.test_web_case import Two, types
-from tests.worlds.browser import axe, browser, overflows, picture, window
+from tests.worlds.browser import axe, browser, window
 from tests.worlds.desks import FR, JP, PASSPHRASE, World, request
 from tests.worlds.web_desk import Visitor, web_serving
 
@@ -73,11 +74,9 @@ async def test_an_emergency_arrives_rings_and_is_called_back_and_answered(chrome
         await expect(page).to_have_title("(1) NEW EMERGENCY · Duty board · 24-7@jp")
         await expect(card.get_by_text(NUMBER)).to_be_visible()
         await expect(card.get_by_text("The message names another number: do not call it.")).to_be_visible()
-        await page.screenshot(path=picture("board"), full_page=True)
         assert await axe(page) == []
         await card.get_by_role("link", name="I called: record it").click()
         await expect(page.locator("s", has_text=FORGED)).to_be_visible()
-        await page.screenshot(path=picture("call"), full_page=True)
         assert await axe(page) == []
         await page.get_by_label("They said that it is theirs", exact=True).check()
         await page.get_by_label("Who answered the call").fill("Marc Petit")
@@ -85,11 +84,9 @@ async def test_an_emergency_arrives_rings_and_is_called_back_and_answered(chrome
         await expect(page.locator("#done")).to_have_text("Recorded.")
         await page.get_by_role("link", name="Answer", exact=True).click()
         await page.locator("[id='f.text']").fill("The subscriber is Jean Dupont, rue de Lyon 1.")
-        await page.screenshot(path=picture("answer-data"), full_page=True)
         assert await axe(page) == []
         await page.get_by_role("button", name="Send the answer").last.click()
         await expect(page.locator("#done")).to_contain_text("Sent.")
-        await page.screenshot(path=picture("case-emergency"), full_page=True)
         assert await axe(page) == []
     assert "answer" in await types(both.jp, asked)
 
@@ -104,12 +101,25 @@ async def test_a_locked_page_rings_and_shows_references_and_clocks_alone(chrome:
         await expect(page.get_by_text("P-9", exact=True)).to_be_visible()
         await expect(page).to_have_title("(1) NEW EMERGENCY · Locked · 24-7@jp")
         assert not await page.get_by_text("France").count()
-        await page.screenshot(path=picture("board-locked"), full_page=True)
         assert await axe(page) == []
         await page.goto(f"{both.pages.origin}/?wall=1")
         await expect(page.get_by_text("P-9", exact=True)).to_be_visible()
-        await page.screenshot(path=picture("board-wall"), full_page=True)
         assert await axe(page) == []
+
+
+async def test_a_request_is_passed_on_to_an_office_of_our_own_state(chrome: Browser, both: Two) -> None:
+    court = Address.parse("court@jp")
+    both.world.enrol(court)
+    async with signed_in(chrome, both) as page, both.world.open(court) as desk:
+        await page.goto(f"{both.pages.origin}/cases/{both.asked}")
+        await page.get_by_role("link", name="Pass on within our State").click()
+        await page.get_by_label("To", exact=False).first.fill(str(court))
+        await page.get_by_label("Reason", exact=False).first.fill("The court of Tokyo is competent.")
+        await page.get_by_role("button", name="Pass it on and tell its maker").last.click()
+        await expect(page.locator("#done")).to_contain_text("Sent.")
+        assert [row.type for row in (await desk.messages.sync()).received] == ["forward"]
+    await both.fr.messages.sync()
+    assert {"forward", "misdirected"} <= {row.type for row in await both.fr.messages.inbox()}
 
 
 async def test_all_targets_are_answered_with_the_keyboard_alone(chrome: Browser, both: Two) -> None:
@@ -146,37 +156,3 @@ async def test_all_targets_are_answered_with_the_keyboard_alone(chrome: Browser,
     case = await both.jp.cases.case(both.asked)
     assert isinstance(case, PreservationCase)
     assert {str(target.state) for target in case.targets} == {"preserved"}
-
-
-@pytest.mark.parametrize(("language", "dark"), [("en", True), ("ar", False), ("zh", False)])
-async def test_every_page_of_a_case_reads_in_each_script_on_a_telephone_and_in_the_dark(
-    chrome: Browser, both: Two, language: str, dark: bool
-) -> None:
-    await emergency(both)
-    own = (await both.jp.messages.send(request())).id
-    await both.exchange()
-    case, message = f"/cases/{both.asked}", f"/messages/{both.asked}"
-    paths = {
-        "board": "/",
-        "wall": "/?wall=1",
-        "case": case,
-        "message": message,
-        "answer": f"{case}/answer",
-        "case-own": f"/cases/{own}",
-        "proofs": f"{message}/proofs",
-        "letter": f"{message}/letter",
-        "files": f"{message}/files",
-        "call": f"{message}/call",
-        "acknowledge": f"{case}/do/acknowledge",
-        "decision": f"{case}/reply/decision",
-        "close": f"/cases/{own}/do/close",
-        "correct": f"/messages/{own}/correct",
-        "refused": f"/cases/{own}/answer",
-    }
-    async with signed_in(chrome, both, language, width=360, dark=dark) as page:
-        for name, path in paths.items() if language == "ar" else list(paths.items())[:5]:
-            await page.goto(both.pages.origin + path)
-            assert await axe(page) == [], name
-            assert not await overflows(page), name
-            await page.screenshot(path=picture(f"{name}-{language}"), full_page=True)
-        assert (await page.evaluate("document.documentElement.dir")) == ("rtl" if language == "ar" else "ltr")

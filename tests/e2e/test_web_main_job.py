@@ -1,24 +1,25 @@
 """The main job in a real browser: two officers in two windows, two desks that run, and two real nodes between them.
 
-Once in each language of the pages, once with the keyboard alone, and once without script. ``make test`` runs it in two
-languages and without script; ``make web-long`` runs all.
+Once in each language of the pages, once with the keyboard alone, once without script, and once on a telephone.
+``make test`` runs it in Arabic, and in English without script; ``make web-long`` runs all.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
 
-from tests.e2e.web_job import Keys, main_job
-from tests.e2e.web_offices import Offices, at_work, running_offices
-from tests.worlds.browser import LONG, browser
+from tests.e2e.web_job import Keys, Newcomer, Officer, first_request, main_job
+from tests.e2e.web_offices import TOKYO, Offices, at_work, running_offices
+from tests.worlds.browser import LONG, browser, only_long, window
 
 pytestmark = [pytest.mark.outside, pytest.mark.asyncio(loop_scope="module")]
 
-LANGUAGES = ("en", "ar", "zh", "fr", "ru", "es") if LONG else ("en", "ar")
+LANGUAGES = ("ar", "en", "es", "fr", "ru", "zh") if LONG else ("ar",)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -46,7 +47,31 @@ async def test_the_main_job_is_done_without_script(chrome: Browser, offices: Off
         await main_job(tokyo, paris, "NPA-2026-no-script")
 
 
-@pytest.mark.skipif(not LONG, reason="runs with COMITY_WEB=long")
+@only_long
+async def test_the_main_job_is_done_on_a_telephone(chrome: Browser, offices: Offices) -> None:
+    async with at_work(chrome, offices, width=360) as (tokyo, paris):
+        await main_job(tokyo, paris, "NPA-2026-telephone")
+
+
+@only_long
 async def test_the_main_job_is_done_with_the_keyboard_alone(chrome: Browser, offices: Offices) -> None:
     async with at_work(chrome, offices, hands=Keys) as (tokyo, paris):
         await main_job(tokyo, paris, "NPA-2026-keys")
+
+
+@only_long
+async def test_a_newcomer_with_a_persons_pauses_has_sent_a_request_within_three_minutes(
+    chrome: Browser, offices: Offices
+) -> None:
+    code = await offices.code(TOKYO)
+    async with window(chrome) as opened:
+        hands = Newcomer(await opened.new_page(), pauses=True)
+        began = time.perf_counter()
+        await first_request(Officer(hands, offices.addresses[TOKYO.node], TOKYO.officer), code)
+        took = time.perf_counter() - began
+        print(
+            f"\na newcomer's first request: {took:.0f} s with a person's pauses ({hands.takes_s:.0f} s of them); "
+            f"fields {hands.fields}, keys {hands.keys}, clicks {hands.clicks}, pages {hands.pages}",
+            end="",
+        )
+        assert hands.takes_s < 180

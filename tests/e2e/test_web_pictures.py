@@ -74,10 +74,10 @@ async def _auditors_view(offices: Offices) -> AsyncIterator[dict[str, Any]]:
         stdout=PIPE,
         env={**os.environ, **variables(world.commands.passphrase_file)},
     )
-    assert process.stdout is not None
-    serving = RunningNode(process, json.loads(await process.stdout.readline()))
+    serving = RunningNode(process, {})
     try:
-        yield serving.ready
+        assert process.stdout is not None
+        yield json.loads(await process.stdout.readline())
     finally:
         await serving.stop()
 

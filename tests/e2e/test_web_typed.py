@@ -92,6 +92,28 @@ async def test_every_field_for_files_opens_by_the_keyboard_alone(pages: Pages) -
                     await page.keyboard.press(key)
 
 
+async def test_a_question_that_an_answer_makes_necessary_stands_behind_it_at_once(pages: Pages) -> None:
+    async with browser() as chrome, draft(pages, chrome) as page:
+        await page.check('[name="urgency"][value="urgent"]')
+        reason = page.locator('[name="urgency_reason"]')
+        await expect(reason).to_be_visible()
+        await reason.fill("They go tomorrow.")
+        # A second one takes nothing away of the first.
+        await page.check('[name="do_not_notify"][value="yes"]')
+        await expect(page.locator('[name="do_not_notify_reason"]')).to_be_visible()
+        await expect(reason).to_have_value("They go tomorrow.")
+        behind = "one => one.closest('.asked').previousElementSibling.id"
+        assert await reason.evaluate(behind) == "f-urgency-at"
+        assert await page.locator('[name="do_not_notify_reason"]').evaluate(behind) == "f-do_not_notify-at"
+        # Without an answer it goes with the question; with one it stays.
+        await page.check('[name="do_not_notify"][value="no"]')
+        await expect(page.locator('[name="do_not_notify_reason"]')).to_have_count(0)
+        order = "() => [...document.querySelectorAll('#draft-form [name=_field]')].map(one => one.value)"
+        before = await page.evaluate(order)
+        await page.reload()
+        assert await page.evaluate(order) == before
+
+
 async def test_leaving_at_once_keeps_the_last_word(pages: Pages) -> None:
     async with browser() as chrome, draft(pages, chrome) as page:
         here = page.url

@@ -98,6 +98,51 @@ class Keys(Hands):
         raise AssertionError(f"{wanted} cannot be reached with the Tab key")
 
 
+# How long somebody takes who types with two fingers and reads each page, in seconds.
+A_KEY_S, A_CLICK_S, A_PAGE_S = 0.3, 1.0, 2.0
+
+
+class Newcomer(Hands):
+    """Who does it for the first time: each key, click and page is counted, and takes its time if it ``pauses``."""
+
+    def __init__(self, page: Page, *, pauses: bool = False) -> None:
+        super().__init__(page)
+        self.keys = self.fields = self.clicks = self.pages = 0
+        self._pauses = pauses
+        page.on("framenavigated", lambda _frame: self._turned())
+
+    @property
+    def takes_s(self) -> float:
+        """How long all of it takes such a person, beside what the pages take."""
+        return self.keys * A_KEY_S + self.clicks * A_CLICK_S + self.pages * A_PAGE_S
+
+    async def press(self, what: str) -> None:
+        self.clicks += 1
+        await self._pause(A_CLICK_S)
+        before = self.pages
+        await super().press(what)
+        await self._pause(A_PAGE_S * (self.pages - before))
+
+    async def write(self, where: str, text: str) -> None:
+        self.fields += 1
+        self.clicks += 1
+        self.keys += len(text)
+        await self._pause(A_CLICK_S)
+        await self.page.locator(where).first.press_sequentially(text, delay=A_KEY_S * 1_000 if self._pauses else 0)
+
+    async def tick(self, name: str, value: str) -> None:
+        self.clicks += 1
+        await self._pause(A_CLICK_S)
+        await super().tick(name, value)
+
+    def _turned(self) -> None:
+        self.pages += 1
+
+    async def _pause(self, seconds: float) -> None:
+        if self._pauses:
+            await self.page.wait_for_timeout(seconds * 1_000)
+
+
 async def _focused(wanted: Locator, inside: str = "") -> bool:
     looked = "(one, inside) => one === document.activeElement || (inside && document.activeElement.matches(inside))"
     return bool(await wanted.evaluate(looked, inside))
@@ -105,7 +150,9 @@ async def _focused(wanted: Locator, inside: str = "") -> bool:
 
 @dataclass
 class Officer:
-    """An officer in a window of their own. ``reloads`` where no script keeps the page current."""
+    """An officer in a window of their own; without a ``name`` at a desk that has no officers yet. ``reloads`` where no
+    script keeps the page current.
+    """
 
     hands: Hands
     address: str
@@ -117,16 +164,18 @@ class Officer:
         """The page that is shown."""
         return self.hands.page
 
-    async def sign_in(self, code: str) -> None:
-        """Sign in with a one-time code; the duty board is shown."""
+    async def sign_in(self, code: str, *, to_board: bool = True) -> None:
+        """Sign in with a one-time code; the duty board is shown, or what one who is new is asked first."""
         await self.page.goto(self.address)
         form = 'form[action="/sign-in/code"]'
         await self.hands.press(f"details:has({form}) > summary")
-        await self.hands.write(f"{form} [name=officer]", self.name)
+        if self.name:
+            await self.hands.write(f"{form} [name=officer]", self.name)
         await self.hands.write(f"{form} [name=code]", code)
         await self.hands.press(f"{form} button")
         await expect(self.page.locator(".bar [href='/new']")).to_be_visible()
-        await self.to_board()
+        if to_board:
+            await self.to_board()
 
     async def to_board(self) -> None:
         """Back to the duty board."""
@@ -191,6 +240,34 @@ async def write_request(tokyo: Officer, reference: str) -> str:
     path = await page.locator('main a[href^="/cases/"]').get_attribute("href")
     assert path is not None
     return path.removeprefix("/cases/")
+
+
+async def first_request(newcomer: Officer, code: str) -> None:
+    """All that a new officer does from the address and the code that were named to them to a request that is sent."""
+    hands, page = newcomer.hands, newcomer.page
+    await newcomer.sign_in(code, to_board=False)
+    await hands.press(".bar [href='/new']")
+    await hands.press('button[value="preservation.request"]')
+    await hands.tick("to", "24-7@fr")
+    await hands.write("[name=own_reference]", "NPA-17")
+    await hands.press("aside button.primary")
+    await hands.tick("offences", "8")
+    await hands.write("[name=facts]", "Yen 4,200,000 were diverted from a hospital by e-mail.")
+    await hands.write("[name=necessity]", "The logs are kept for seven days.")
+    await hands.tick("mutual_assistance.declared", "yes")
+    await hands.tick("do_not_notify", "no")
+    await hands.press("aside button.primary")
+    await hands.write("#paste", "j.doe@example.fr")
+    await hands.press('button[value="read"].primary')
+    await hands.tick("each.data_categories", "subscriber")
+    await hands.write('[name="each.time_window"]', "2026-11-20 to 2026-11-22")
+    await hands.write('[name="each.relation"]', "The mails came from it.")
+    await hands.write('[name="each.custodian"]', "Example Hosting, France")
+    await hands.press("aside button.primary")
+    await page.wait_for_url("**/check")
+    await expect(page.locator("main p.done")).to_be_visible()
+    await hands.press('form[action$="/send"] button')
+    await page.wait_for_url("**/sent")
 
 
 async def answer_request(paris: Officer, thread: str) -> str:

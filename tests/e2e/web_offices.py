@@ -102,9 +102,10 @@ async def running_offices(root: Path) -> AsyncIterator[Offices]:
         made = Offices(world, {})
         for office in (TOKYO, PARIS):
             _make_desk(world, office)
+        # Those that run at the end: a test may have started one anew.
+        stack.push_async_callback(world.stop)
         for office in (TOKYO, PARIS):
             await world.start(office.node)
-            stack.push_async_callback(world.nodes[office.node].stop)
         for office in (TOKYO, PARIS):
             await _add_officer(world, office)
             running = await world.commands.start_desk(home_of(root, office))

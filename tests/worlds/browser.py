@@ -9,16 +9,19 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
 
 from tests.conftest import require, require_program
 from tests.interop.node_program import SCRIPTS
 
-# Whatever takes long is done too: `make web-long`.
+# Whatever takes long is done too: `make web-long`. This alone reads the variable.
 LONG = os.environ.get("COMITY_WEB") == "long"
+only_long = pytest.mark.skipif(not LONG, reason="takes long: `make web-long` does it")
 AXE = SCRIPTS / "node_modules" / "axe-core" / "axe.min.js"
 _QUIET = (
     "--disable-gpu",
@@ -84,17 +87,24 @@ async def window(
         yield context
     finally:
         await context.close()
-    assert failures == []
+    assert not failures, failures
 
 
-async def axe(page: Page) -> list[str]:
-    """What axe-core finds on a page as it is shown now: the rule, and where. Nothing is right."""
-    require(AXE.is_file(), "axe-core of tests/interop/node")
-    # By the debugger, past the policy of the page: the page itself could not load it.
-    await page.evaluate(AXE.read_text("utf-8"))
-    found: dict[str, Any] = await page.evaluate("axe.run(document)")
+async def axe(page: Page, *rules: str) -> list[str]:
+    """What axe-core finds on a page as it is shown now, by all rules or these: the rule, and where."""
+    if not await page.evaluate("'axe' in window"):
+        # By the debugger, past the policy of the page: the page itself could not load it.
+        await page.evaluate(_axe())
+    how = {"resultTypes": ["violations"], **({"runOnly": list(rules)} if rules else {})}
+    found: dict[str, Any] = await page.evaluate("how => axe.run(document, how)", how)
     rows = [(one["id"], node["target"], node["failureSummary"]) for one in found["violations"] for node in one["nodes"]]
     return [f"{rule}: {target} ({why})" for rule, target, why in rows]
+
+
+@cache
+def _axe() -> str:
+    require(AXE.is_file(), "axe-core of tests/interop/node")
+    return AXE.read_text("utf-8")
 
 
 async def overflows(page: Page) -> bool:

@@ -220,6 +220,12 @@ class World:
         await self.kill(node)
         await self.start(node)
 
+    async def stop(self) -> None:
+        """Stop the nodes that run now."""
+        while self.nodes:
+            _node, running = self.nodes.popitem()
+            await running.stop()
+
     def make_desk(self, node: str) -> Path:
         """Make and enrol the desk 24-7@``node``; its home folder."""
         return _make_desk(self.federation, node, datetime.now(UTC))
@@ -236,8 +242,7 @@ async def world(root: Path, *, more: str = "") -> AsyncIterator[World]:
             await made.start(node)
         yield made
     finally:
-        for running in made.nodes.values():
-            await running.stop()
+        await made.stop()
 
 
 def desk(made: World, node: str) -> Any:

@@ -99,7 +99,8 @@ def troubled(service: str, troubles: Sequence[int | str]) -> Iterator[str]:
                 self.drip(content)
                 return
             self.wfile.write(content[: len(content) // 2] if trouble == "cut" else content)
-            self.close_connection = trouble == "cut"
+            # Behind an answer that is whole the connection stays, as its reader goes on with it.
+            self.close_connection = trouble == "cut" and bool(content)
 
         def drip(self, content: bytes) -> None:
             """A byte in a while, until nobody reads any more."""

@@ -175,6 +175,7 @@ class Visitor:
         url = f"http://127.0.0.1:{urlsplit(self.origin).port}{path}"
         async with self.session.request(method, url, data=fields, headers=named, allow_redirects=False) as answer:
             text = await answer.text(errors="replace")
+            assert answer.status != 500, f"{path}: a defect of the program"
             if answer.status == 303:
                 return await self.get(answer.headers["Location"])
             return Shown(path, answer.status, dict(answer.headers), text)
@@ -222,7 +223,11 @@ async def web_serving(world: World, address: Address) -> AsyncIterator[Pages]:
 
 
 async def add_officer(
-    pages: Pages, officer: str = OFFICER, passphrase: bytes = OFFICER_PASSPHRASE, roles: frozenset[Role] = ALL_ROLES
+    pages: Pages,
+    officer: str = OFFICER,
+    passphrase: bytes = OFFICER_PASSPHRASE,
+    roles: frozenset[Role] = ALL_ROLES,
+    name: str = "",
 ) -> None:
     """Register an officer of the desk; the first one has all roles."""
     assert pages.service.opened is not None
@@ -230,7 +235,9 @@ async def add_officer(
     registered = bool(await (await pages.service.desk(Login())).office.officers())
     login = Login(OFFICER, OFFICER_PASSPHRASE) if registered else Login()
     key = new_officer_key(context.home.officers, officer, passphrase, FAST, context.clock())
-    await (await pages.service.desk(login)).office.add_officer(officer, officer.title(), "Inspector", roles, key)
+    await (await pages.service.desk(login)).office.add_officer(
+        officer, name or officer.title(), "Inspector", roles, key
+    )
 
 
 @asynccontextmanager

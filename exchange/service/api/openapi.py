@@ -11,6 +11,7 @@ from typing import Any
 from exchange.service.api import _cases, _drafting, _events, _evidence, _messages, _office, _replies
 from exchange.service.api.declared import Declared
 from exchange.service.api.shapes import Shapes
+from protocol.codes import load_codes
 
 VERSION = "1.0.0"
 ENDPOINTS: tuple[Declared, ...] = (
@@ -44,11 +45,36 @@ _PROBLEM = {
 }
 _ID = {"minLength": 4, "maxLength": 64}
 _NAME = {"minLength": 1, "maxLength": 200}
+# All that a schema of a parameter says besides its words. How long one is, the line of a request bounds.
+_OF_VALUES = frozenset({"type", "format", "pattern", "enum", "const", "minimum", "maximum", "minLength", "items"})
 _LENGTHS = dict.fromkeys(("message", "draft", "entry", "shift"), _ID)
-_HEADERS = (
-    ("Comity-Officer", "The officer who acts, of those who are signed in here; else whoever signed in first."),
-    ("Comity-Purpose", "Why: a code of the list record_purpose; it stands in the processing log."),
-    ("Comity-Reason", "Why, in words; it stands in the processing log."),
+_HEADERS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    (
+        "Comity-Officer",
+        "The officer who acts, of those who are signed in here; else whoever signed in first.",
+        {"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,31}$"},
+    ),
+    (
+        "Comity-Purpose",
+        "Why: a code of the list record_purpose; it stands in the processing log.",
+        {"type": "string", "enum": [one.code for one in load_codes("record_purpose").entries]},
+    ),
+    (
+        "Comity-Reason",
+        "Why, in one line of words; it stands in the processing log.",
+        {"type": "string", "minLength": 1, "maxLength": 200},
+    ),
+)
+_KEYED: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("Comity-Attach", "Files of this machine that go with it: a JSON list of absolute paths.", {"type": "string"}),
+    (
+        "Idempotency-Key",
+        "The caller's own name for this act: asked for again, it is done once.",
+        {"type": "string", "pattern": "^[!-~]{1,128}$"},
+    ),
+)
+_STREAMED: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("Last-Event-ID", "The number of the last event that was seen.", {"type": "string"}),
 )
 
 
@@ -75,7 +101,10 @@ def document() -> dict[str, Any]:
         },
         "servers": [{"url": "http://desk", "description": "the host is of no matter on a Unix socket"}],
         "paths": dict(sorted(paths.items())),
-        "components": {"schemas": {"Problem": _PROBLEM, **dict(sorted(shapes.named.items()))}},
+        "components": {
+            "parameters": _headers(),
+            "schemas": {"Problem": _PROBLEM, **dict(sorted(shapes.named.items()))},
+        },
         "security": [{}],
     }
 
@@ -110,6 +139,7 @@ def _parameters(endpoint: Declared) -> list[dict[str, Any]]:
         {"name": name, "in": "path", "required": True, "schema": {"type": "string", **_LENGTHS.get(name, _NAME)}}
         for name in re.findall(r"{(\w+)}", endpoint.path)
     ]
+    read = endpoint.read_query.model_json_schema() if endpoint.read_query is not None else {}
     for query in endpoint.query:
         schema: dict[str, Any] = {"type": query.kind}
         if query.kind == "integer":
@@ -118,17 +148,30 @@ def _parameters(endpoint: Declared) -> list[dict[str, Any]]:
                 schema["maximum"] = query.most
         if query.kind == "array":
             schema["items"] = {"type": "string"}
+        schema |= _as_read(read.get("properties", {}).get(query.name, {}))
         one = {"name": query.name, "in": "query", "description": query.about, "schema": schema}
         found.append({**one, "required": True} if query.needed else one)
     headers = [*_HEADERS]
     if endpoint.keyed:
-        headers.append(("Comity-Attach", "Files of this machine that go with it: a JSON list of absolute paths."))
-        headers.append(("Idempotency-Key", "The caller's own name for this act: asked for again, it is done once."))
+        headers += _KEYED
     if endpoint.media_type == "text/event-stream":
-        headers.append(("Last-Event-ID", "The number of the last event that was seen."))
-    return found + [
-        {"name": name, "in": "header", "description": about, "schema": {"type": "string"}} for name, about in headers
-    ]
+        headers += _STREAMED
+    return found + [{"$ref": f"#/components/parameters/{name}"} for name, _about, _schema in headers]
+
+
+def _headers() -> dict[str, Any]:
+    """Each header once, by its name."""
+    return {
+        name: {"name": name, "in": "header", "description": about, "schema": dict(schema)}
+        for name, about, schema in (*_HEADERS, *_KEYED, *_STREAMED)
+    }
+
+
+def _as_read(member: dict[str, Any]) -> dict[str, Any]:
+    """What the model that reads a parameter says of its values: a parameter that is left out is no value of it."""
+    values = [one for one in member.get("anyOf", [member]) if one.get("type") != "null"]
+    found = values[0] if len(values) == 1 else {}
+    return {name: value for name, value in found.items() if name in _OF_VALUES and "$ref" not in str(value)}
 
 
 def _of_answer(endpoint: Declared, shapes: Shapes) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -26,6 +27,7 @@ from exchange.acts.evidence import absolute
 from exchange.files.given import attaching
 from exchange.files.sealing import WantedFile
 from exchange.messaging.once import under_key
+from exchange.office.officers import check_line, check_officer_id, check_purpose
 from exchange.service.api.callers import ApiCallers
 from exchange.service.api.connections import ApiConnections
 from exchange.service.api.declared import RUNNING, Body, Call, Declared, Running
@@ -59,6 +61,11 @@ KEEP_ALIVE_S = 75.0
 TIDY_EVERY_S = 5.0
 _BACKLOG = 128
 _PROBLEM = "application/problem+json"
+_SAID: tuple[tuple[str, Callable[[str], object]], ...] = (
+    ("Comity-Officer", check_officer_id),
+    ("Comity-Purpose", check_purpose),
+    ("Comity-Reason", partial(check_line, what="a reason")),
+)
 
 
 @asynccontextmanager
@@ -66,10 +73,10 @@ async def local_api(service: DeskService, path: str) -> AsyncIterator[web.Applic
     """Serve the API of a desk at the socket ``path`` for the length of the block."""
     running = Running(service, ApiCallers(service), asyncio.Semaphore(MAX_AT_ONCE))
     app = _application(running)
-    runner = web.AppRunner(
-        app, access_log=None, handle_signals=False, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=2.0
-    )
+    handler: dict[str, Any] = {"access_log": None, "keepalive_timeout": KEEP_ALIVE_S}
+    runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=2.0, **handler)
     await runner.setup()
+    loop = asyncio.get_running_loop()
     connections = running.connections = ApiConnections(
         lambda: list(runner.server.connections) if runner.server is not None else [],
         running.callers.is_signed_in,
@@ -79,12 +86,17 @@ async def local_api(service: DeskService, path: str) -> AsyncIterator[web.Applic
     recording = SessionRecording(service)
     service.sessions.on_change.append(recording.note)
     listening = _listening(path)
+    server = await loop.create_unix_server(
+        lambda: _PlainHandler(runner.server, loop=loop, **handler),  # type: ignore[arg-type]
+        sock=listening,
+        backlog=_BACKLOG,
+    )
     try:
-        await web.SockSite(runner, listening, backlog=_BACKLOG).start()
         yield app
     finally:
         running.ending.set()
         tidying.cancel()
+        server.close()
         await runner.cleanup()
         running.callers.end_all()
         service.sessions.on_change.remove(recording.note)
@@ -92,6 +104,26 @@ async def local_api(service: DeskService, path: str) -> AsyncIterator[web.Applic
         listening.close()
         with suppress(FileNotFoundError):
             os.unlink(path)
+
+
+class _PlainHandler(web.RequestHandler):
+    """The library's handler of one connection. Its own refusals quote the bytes that came, and are no problems."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The answer to what could not be read as a request; the connection is closed after it."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer was under way already")
+        response = _refused(MalformedError("the request cannot be read: its line or a header is too long, or no HTTP"))
+        response.force_close()
+        return response
 
 
 def _application(running: Running) -> web.Application:
@@ -124,6 +156,7 @@ def _handler(endpoint: Declared) -> Callable[[web.Request], Awaitable[web.Stream
     async def handle(request: web.Request) -> web.StreamResponse:
         running = request.app[RUNNING]
         caller = running.callers.of(request)
+        _require_readable_headers(request)
         body = await _body(request, endpoint.body)
         if endpoint.read_query is not None:
             body = _read_query(request, endpoint)
@@ -217,6 +250,19 @@ def _validated(model: type[Body], value: Any, refused: type[ComityError] = Malfo
     except ValidationError as problem:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in problem.errors(include_input=False))
         raise refused(wrong[:1_000]) from None
+
+
+def _require_readable_headers(request: web.Request) -> None:
+    """Return where the headers say who acts and why, also of a resource for which that is of no matter.
+
+    Raises :class:`UsageError`.
+    """
+    for name, check in _SAID:
+        given = request.headers.getall(name, [])
+        if len(given) > 1:
+            raise UsageError(f"{name} stands there once")
+        if given:
+            check(given[0])
 
 
 def _require_known_query(request: web.Request, endpoint: Declared) -> None:

@@ -71,10 +71,12 @@ def _address(value: Any) -> Any:
         raise ValueError(problem.detail) from None
 
 
+# As :mod:`protocol.address` reads one.
+_AN_ADDRESS = Annotated[str, Field(pattern="^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?@[a-z]([a-z0-9-]{0,30}[a-z0-9])$")]
 _TAKEN: dict[Any, Any] = {
     str: Annotated[str, Field(max_length=_MAX_TEXT)],
     datetime: Annotated[datetime, BeforeValidator(_instant, json_schema_input_type=datetime)],
-    Address: Annotated[Any, BeforeValidator(_address, json_schema_input_type=str)],
+    Address: Annotated[Any, BeforeValidator(_address, json_schema_input_type=_AN_ADDRESS)],
     bytes: Base64Bytes,
 }
 _RANGES: dict[str, dict[str, Any]] = {

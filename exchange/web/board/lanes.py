@@ -6,7 +6,7 @@ On a wall, and while a session is locked, it shows references and clocks alone: 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -18,7 +18,7 @@ from exchange.text.due import delivery_lines, due_text, kind_label, lane_label, 
 from exchange.text.labels import code_label, deadline_label, nation_label
 from exchange.views import AgendaItem, Lane
 from exchange.web.case.acting import OfferedAct
-from exchange.web.case.words import ASK, NEXT, next_text
+from exchange.web.case.words import ASK, NEXT, next_text, path_of, reply_text
 from keys.local.translation import _
 from protocol.address import Address
 
@@ -221,6 +221,10 @@ def _acts(items: Sequence[AgendaItem], number: str | None) -> list[OfferedAct]:
         return _emergency_acts(items, base)
     if first.ours:
         acts = [OfferedAct(text, f"{base}/{NEXT[first.what]}", "primary")] if (text := next_text(first.what)) else []
+        if first.what == "next_update" and not first.overdue:
+            # As on the page of the case: an answer says more than word of how it stands.
+            kind = "preservation.answer" if first.type == "preservation.request" else "answer"
+            acts = [OfferedAct(reply_text(kind), path_of(first.thread, kind), "primary"), replace(acts[0], kind="")]
         if first.what == "expiry":
             acts.append(OfferedAct(_("Follow up"), f"{base}/reply/preservation.follow-up"))
         return acts

@@ -15,6 +15,7 @@ from uuid import UUID
 from aiohttp import web
 
 from exchange.cases.legal_comparison import profile_at_hand
+from exchange.cases.threads import targets_of_case
 from exchange.desk.desk import Desk
 from exchange.messaging.once import under_key
 from exchange.office.draft_ids import DRAFT_ID
@@ -40,6 +41,7 @@ from protocol.encoding.instants import to_text
 from protocol.errors import ComityError, FormError, InvalidMessageError, NothingOpenError
 from protocol.lifecycle.case import AnyCase
 from protocol.lifecycle.preservation import PreservationCase
+from protocol.messages.schema.base import Reply
 from protocol.messages.types.answer import Answer, AnswerItem
 
 GRID, DATA = "case/answer.html", "case/data.html"
@@ -103,7 +105,7 @@ async def _asked(call: PageCall, desk: Desk) -> tuple[ActPlace, AnyCase]:
     case = next(iter(cases.values()))
     if case.opening is None or case.opening.by == str(desk.address) or place.subject is None:
         raise NothingOpenError(_("this desk asked itself: the other side answers"))
-    wanted = any(getattr(target, "wanted_until", None) is not None for target in getattr(case, "targets", ()))
+    wanted = any(getattr(target, "wanted_until", None) is not None for target in targets_of_case(case))
     if wanted:
         extension = await place_on_case(desk, call.part("thread"), "answer", ("preservation.extend",))
         place = extension if extension.subject is not None else place
@@ -132,7 +134,7 @@ async def _grid(call: PageCall, desk: Desk, place: ActPlace, case: AnyCase, type
         "place": place,
         "rows": [
             _row(call, target, about.get(target.name, ("", "")), allowed, max(days, _least(case)), typed)
-            for target in getattr(case, "targets", ())
+            for target in targets_of_case(case)
         ],
         "results": code_options("preservation_result", empty=True),
         "days": max(days, _least(case)),
@@ -140,7 +142,7 @@ async def _grid(call: PageCall, desk: Desk, place: ActPlace, case: AnyCase, type
         "hint": instant_hint(),
         "once": once_of(call),
         "reference": call.text("own_reference"),
-        "followed_up": any(getattr(target, "follow_ups", ()) for target in getattr(case, "targets", ())),
+        "followed_up": any(getattr(target, "follow_ups", ()) for target in targets_of_case(case)),
         "rest": [],
         "way": None,
     }
@@ -276,7 +278,7 @@ async def _show_data(call: PageCall, desk: Desk, place: ActPlace, case: AnyCase)
 def _data(
     call: PageCall, desk: Desk, place: ActPlace, case: AnyCase, draft: Mapping[str, Any], typed: Typed | None
 ) -> dict[str, Any]:
-    names = [target.name for target in getattr(case, "targets", ())]
+    names = [target.name for target in targets_of_case(case)]
     said = {"authorisation": {"basis": case.opening.instrument if case.opening else None}, **draft}
     head = _head_form(names).shown(said, typed)
     first = [one for one in (*head.fields, *head.more) if one.name == "f.authorisation"]
@@ -351,7 +353,7 @@ async def _send_data(call: PageCall, desk: Desk, place: ActPlace, case: AnyCase)
 
 def _said(before: Mapping[str, Any], case: AnyCase, typed: Typed) -> dict[str, Any]:
     """The draft with what the form says: its own fields, and an item for each of its files."""
-    names = [target.name for target in getattr(case, "targets", ())]
+    names = [target.name for target in targets_of_case(case)]
     fields = _head_form(names).read(typed)
     of_form = {name for name in Answer.model_fields if name not in {"items", *_kept_of(before)}}
     draft = {name: value for name, value in before.items() if name not in of_form}
@@ -375,7 +377,7 @@ def _said(before: Mapping[str, Any], case: AnyCase, typed: Typed) -> dict[str, A
 
 def _kept_of(before: Mapping[str, Any]) -> set[str]:
     """What the desk itself put into the draft: addresses, thread, labels, references."""
-    return {name for name in before if name in Answer.__mro__[1].model_fields or name in {"type", DRAFT_ID}}  # type: ignore[attr-defined]
+    return {name for name in before if name in Reply.model_fields or name in {"type", DRAFT_ID}}
 
 
 def _field_names(problem: ComityError) -> list[str]:

@@ -47,6 +47,13 @@ class ActPlace:
         """The case's page."""
         return f"/cases/{self.thread}"
 
+    @property
+    def message(self) -> InboxRow:
+        """The message that the act is about; raises :class:`NothingOpenError` where there is none."""
+        if self.subject is None:
+            raise NothingOpenError
+        return self.subject
+
 
 async def place_on_case(desk: Desk, text: str, name: str, on: tuple[str, ...] = (), *, own: bool = False) -> ActPlace:
     """The place of an act on a case: the last message of the types ``on`` that was received, or is this desk's ``own``;

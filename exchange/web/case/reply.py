@@ -227,7 +227,7 @@ async def correct(call: PageCall) -> web.StreamResponse:
         if not changes:
             raise InvalidMessageError(_("Nothing was changed: there is nothing to correct."))
         with under_key(call.text("once") or None):
-            sent = await desk.replies.correct(place.subject.id, changes, reason=call.text("reason"))  # type: ignore[union-attr]
+            sent = await desk.replies.correct(place.message.id, changes, reason=call.text("reason"))
     except ComityError as problem:
         group, rest = marked(form, typed, problem)
         return call.refused(CORRECT, problem, **{**values, "group": group, "rest": rest})

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from exchange.acts.cases import CaseParts
 from exchange.cases.threads import state_shown
@@ -19,13 +18,17 @@ from exchange.text.labels import (
     target_state_label,
 )
 from keys.local.translation import _
+from protocol.lifecycle.assistance import AssistanceCase, WantedCase
+from protocol.lifecycle.assistance_rules import TERMINAL as ASSISTANCE_OVER
 from protocol.lifecycle.case import AnyCase
 from protocol.lifecycle.deadlines import Deadline
-from protocol.lifecycle.preservation import PreservationCase, state_at
+from protocol.lifecycle.preservation import CentralLeg, PreservationCase, TargetCase, state_at
+from protocol.lifecycle.preservation_rules import TERMINAL as PRESERVATION_OVER
 from protocol.lifecycle.rules import Side
 
 _GOOD = frozenset({"preserved", "extended", "produced", "answered", "accepted", "conditions_agreed"})
 _HARM = frozenset({"refused", "lapsed", "impossible", "expired_unanswered", "follow_up_refused"})
+_OVER = frozenset(map(str, (*PRESERVATION_OVER, *ASSISTANCE_OVER, "answered")))
 _SOON_DAYS = 7
 
 
@@ -68,6 +71,7 @@ class TargetLine:
     bar: TimeBar | None
     suspended: bool
     due: Sequence[DueLine]
+    open: bool = True
 
 
 def is_ours(case: AnyCase, own: str) -> bool:
@@ -82,9 +86,21 @@ def target_lines(parts: CaseParts, own: str, now: datetime, about: Mapping[str, 
         due = due_lines(case, parts.due, own, now)
         where = nation_label(nation or _asked(case))
         lines += [
-            _target_line(case, target, where, now, about, due, parts.unsent) for target in getattr(case, "targets", ())
+            _target_line(target, state_shown(state, parts.unsent), where, now, about.get(target.name, ("", "")), due)
+            for target, state in _targets_of(case, now)
         ]
     return lines
+
+
+def _targets_of(case: AnyCase, now: datetime) -> list[tuple[TargetCase | WantedCase, str]]:
+    """The targets of a case with their states; a conversation has none."""
+    match case:
+        case PreservationCase():
+            return [(target, str(state_at(target, now))) for target in case.targets]
+        case AssistanceCase():
+            return [(target, str(case.target_state_at(target, now))) for target in case.targets]
+        case _:
+            return []
 
 
 def due_lines(case: AnyCase, due: Sequence[Deadline], own: str, now: datetime) -> list[DueLine]:
@@ -98,42 +114,41 @@ def _asked(case: AnyCase) -> str:
 
 
 def _target_line(
-    case: AnyCase,
-    target: Any,
+    target: TargetCase | WantedCase,
+    state: str,
     where: str,
     now: datetime,
-    about: Mapping[str, tuple[str, str]],
+    about: tuple[str, str],
     due: Sequence[DueLine],
-    unsent: str | None,
 ) -> TargetLine:
-    kept = isinstance(case, PreservationCase)
-    state = str(state_at(target, now) if kept else case.target_state_at(target, now))  # type: ignore[union-attr]
-    state = state_shown(state, unsent)
-    until = getattr(target, "expires_at", None) if kept else None
-    suspended = bool(kept and target.expiry_suspended)
+    kept = target if isinstance(target, TargetCase) else None
+    until = None if kept is None else kept.expires_at
+    suspended = kept is not None and kept.expiry_suspended
+    partly_kept = kept is not None and kept.partly
     living = until is not None and state not in {"released", "withdrawn", "produced", "refused", "not_held"}
     left = ""
     if living and until is not None and not suspended:
         span = span_text(abs(until - now))
         left = _("{span} left").format(span=span) if until > now else _("ended {span} ago").format(span=span)
-    partly = kept and target.partly and state == "preserved"
+    partly = partly_kept and state == "preserved"
     tone = "good" if state in _GOOD and not partly else "harm" if state in _HARM else ""
     return TargetLine(
         name=target.name,
-        about=about.get(target.name, ("", "")),
+        about=about,
         nation=where,
-        state=target_state_label(state, kept and target.partly),
+        state=target_state_label(state, partly_kept),
         tone=tone,
-        details=_details(target, kept),
+        details=_details(target),
         until=until if living else None,
         left=left,
-        bar=_bar(target, now) if living and not suspended else None,
+        bar=_bar(kept, now) if kept is not None and living and not suspended else None,
         suspended=suspended,
         due=[one for one in due if one.target == target.name],
+        open=state not in _OVER,
     )
 
 
-def _bar(target: Any, now: datetime) -> TimeBar | None:
+def _bar(target: TargetCase, now: datetime) -> TimeBar | None:
     begins, ends = target.preserved_at, target.expires_at
     if begins is None or ends is None or ends <= begins:
         return None
@@ -142,18 +157,19 @@ def _bar(target: Any, now: datetime) -> TimeBar | None:
     return TimeBar(done, whole, (ends - now).days < _SOON_DAYS)
 
 
-def _details(target: Any, kept: bool) -> list[str]:
+def _details(target: TargetCase | WantedCase) -> list[str]:
+    kept = target if isinstance(target, TargetCase) else None
     found = []
-    if kept and target.partly and str(target.state) != "preserved":
+    if kept is not None and kept.partly and str(kept.state) != "preserved":
         found.append(target_state_label("preserved", partly=True))
-    if kept and target.preserved_at is not None:
-        found.append(_("kept since {at}").format(at=instant_text(target.preserved_at)))
-    if kept and target.wanted_until is not None:
-        found.append(_("asked to be kept until {at}").format(at=instant_text(target.wanted_until)))
+    if kept is not None and kept.preserved_at is not None:
+        found.append(_("kept since {at}").format(at=instant_text(kept.preserved_at)))
+    if kept is not None and kept.wanted_until is not None:
+        found.append(_("asked to be kept until {at}").format(at=instant_text(kept.wanted_until)))
     if target.refusal_ground is not None:
         found.append(code_label("refusal_ground", target.refusal_ground))
-    if kept and target.central is not None:
-        found.append(_follow_up(target.central))
+    if kept is not None and kept.central is not None:
+        found.append(_follow_up(kept.central))
     if target.waiting is not None:
         found.append(
             _("waits for an authority of the requested State since {at}").format(at=instant_text(target.waiting.since))
@@ -161,7 +177,7 @@ def _details(target: Any, kept: bool) -> list[str]:
     return found
 
 
-def _follow_up(leg: Any) -> str:
+def _follow_up(leg: CentralLeg) -> str:
     if leg.confirmed_at is None:
         return _("a request followed; its receipt is not confirmed: the expiry stands")
     text = _("the request that followed was received by {authority}, file {number}")

@@ -17,6 +17,8 @@ from protocol.event import EventName
 from protocol.lifecycle.facts import CaseFact, Preserved
 
 SHOWN = 20
+# That it was sent and handed over stands in the chain of each message, with its proof.
+_SAID_BY_THE_CHAIN = frozenset({"submitted", "delivered"})
 _STEPS = (
     EventName.SubmissionAcceptance,
     EventName.RelayAcceptance,
@@ -136,7 +138,7 @@ def _facts(parts: CaseParts) -> dict[UUID, list[str]]:
     grouped: dict[UUID, dict[str, list[str]]] = {}
     for case in parts.cases.values():
         for step in case.history:
-            if step.fact.NAME in {"delivered"}:
+            if step.fact.NAME in _SAID_BY_THE_CHAIN:
                 continue
             names = grouped.setdefault(step.fact.message_id, {}).setdefault(_did(step.fact), [])
             if step.target and step.target not in names:

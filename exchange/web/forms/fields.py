@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import uuid4
 
+from exchange.cases.threads import targets_of_case
 from exchange.desk.desk import Desk
 from exchange.text.labels import listed_label
 from exchange.text.zones import in_zone, shown_zone
@@ -177,4 +178,4 @@ async def targets_of(desk: Desk, thread: Any) -> list[str]:
         cases = await desk.cases.by_nation(thread)
     except ComityError:
         return []
-    return list(dict.fromkeys(target.name for case in cases.values() for target in getattr(case, "targets", ())))
+    return list(dict.fromkeys(target.name for case in cases.values() for target in targets_of_case(case)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
@@ -57,6 +58,8 @@ _SAVED = "request/saved.html"
 _ONLY_FILES = "files"
 _CHECK = "check"
 _TRIES = 3
+# A field of one target: t1.relation.
+_TARGET_FIELD = re.compile(r"t[0-9]+[.]")
 _SHOWN = ShownPages()
 
 
@@ -333,14 +336,19 @@ async def _quiet(call: PageCall, after: OpenDraft, page: WizardPage) -> web.Resp
     """What changes in the page by itself: when it was saved, fields that are needed now, and what stands beside."""
     shown = set(call.texts("_field"))
     takers: tuple[Taker, ...] = ()
-    new = [
-        one
-        for _title, fields in _fields_before(after.form, page, takers, missing=False)
-        for one in fields
-        if one.name not in shown
-    ]
-    beside = {"theirs": as_they_read(after), "laws": await both_laws(after)}
-    return call.page(_SAVED, **{**frame(after, page.name), "new": new, **beside})
+    asked = [one for _title, fields in _fields_before(after.form, page, takers, missing=False) for one in fields]
+    places = zip(asked, ["", *(one.id for one in asked)], strict=False)
+    new = [(one, before) for one, before in places if one.name not in shown]
+    gone = [FormField(name, "", "line").id for name in _asked_no_more(call, after.form)]
+    beside: dict[str, Any] = {"theirs": as_they_read(after), "laws": await both_laws(after)}
+    return call.page(_SAVED, **{**frame(after, page.name), **beside, "new": new, "gone": gone})
+
+
+def _asked_no_more(call: PageCall, form: TypedForm) -> list[str]:
+    """Fields of the page that are not asked for any more and hold nothing: one with an answer stays to be seen."""
+    now = {one.name for one in fields_in(form, tuple(WizardSection))}
+    names = [name for name in dict.fromkeys(call.texts("_field")) if name not in now and not name.startswith("each.")]
+    return [name for name in names if _TARGET_FIELD.match(name) is None and not "".join(call.texts(name)).strip()]
 
 
 # --- Two at once ---
@@ -349,7 +357,7 @@ async def _quiet(call: PageCall, after: OpenDraft, page: WizardPage) -> web.Resp
 async def _changed(call: PageCall, draft: OpenDraft, problem: DraftChangedError) -> web.Response:
     """What was typed here beside what is saved now; nothing was saved."""
     if call.text("quiet") == "1":
-        return call.page(_SAVED, **{**frame(draft, call.part("page")), "new": [], "conflict": True})
+        return call.page(_SAVED, **{**frame(draft, call.part("page")), "new": [], "gone": [], "conflict": True})
     given = given_texts(call, draft.form)
     rows = []
     for name, text in given.items():

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
 
+from keys.transport.segment_bodies import SegmentBody
 from node.http.authentication import Caller
 from node.http.context import HttpContext
 from node.operations.limits import TokenBuckets
@@ -18,7 +19,7 @@ from protocol.http import wire
 from protocol.http.wire import EnvelopeAnswer
 
 Serve = Callable[[HttpContext, Caller, web.Request, bytes], Awaitable[web.StreamResponse]]
-ServeParts = Callable[[HttpContext, Caller, web.Request, AsyncIterator[bytes]], Awaitable[web.StreamResponse]]
+ServeParts = Callable[[HttpContext, Caller, web.Request, SegmentBody], Awaitable[web.StreamResponse]]
 # An envelope or statement costs less than a request: most of a request's cost is the connection and the signature.
 _ITEM_COST = 1 / 16
 MAX_NUMBER = (1 << 63) - 1

@@ -7,19 +7,21 @@ anyone else a message is as unknown as one that never was.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from aiohttp import web
 
+from keys.transport.segment_bodies import SegmentBody
 from node.http.api.endpoint import Endpoint, FilesEndpoint, cbor_response, count_verdicts, digest_of
 from node.http.authentication import Caller, require_desk, require_partner
 from node.http.context import HttpContext
+from node.http.listener import TrackedHandler
 from node.http.refusals import HEADERS
 from protocol.errors import ComityError, MalformedError
 from protocol.http import file_progress, wire
 from protocol.http import files as bodies
-from protocol.http.segment_streams import SegmentStream
+from protocol.http.segment_streams import Buffer
 
 
 def _party(context: HttpContext, caller: Caller) -> str:
@@ -36,22 +38,17 @@ async def announce(context: HttpContext, caller: Caller, request: web.Request, b
     return cbor_response(bodies.encode_missing(missing))
 
 
-async def take(
-    context: HttpContext, caller: Caller, request: web.Request, parts: AsyncIterator[bytes]
-) -> web.StreamResponse:
+async def take(context: HttpContext, caller: Caller, request: web.Request, body: SegmentBody) -> web.StreamResponse:
     """Segments of announced files, each kept as soon as all of it is here.
 
     The answer says null for each that is durable here now, else what is wrong with it.
     """
     party, digest = _party(context, caller), digest_of(request)
-    stream, count = SegmentStream(), 0
-    async with context.files.taking(digest, party) as taking:
-        async for part in parts:
-            segments = stream.feed(part)
+    count = 0
+    async with context.files.taking(digest, party) as taking, aclosing(body.segments()) as coming:
+        async for segments in coming:
             count += len(segments)
-            if segments:
-                await taking.add(segments)
-        stream.finish()
+            await taking.add(segments)
         if not count:
             raise MalformedError("a request carries at least one segment")
         verdicts = await taking.answers()
@@ -76,14 +73,25 @@ async def fetch(context: HttpContext, caller: Caller, request: web.Request, body
             async with asyncio.timeout(timeout_s):
                 await response.prepare(request)
                 async with aclosing(parts):
-                    async for part in parts:
-                        await response.write(part)
+                    await _send(request, response, parts)
                 await response.write_eof()
         except TimeoutError as problem:
             raise ConnectionError("the caller was too slow") from problem
         except ComityError as problem:  # the answer began: that it breaks off says that it is none
             raise ConnectionResetError("a segment was lost while it was handed out") from problem
     return response
+
+
+async def _send(request: web.Request, response: web.StreamResponse, parts: AsyncGenerator[Buffer]) -> None:
+    """Send the parts straight to the connection, where that can be lent."""
+    handler = request.protocol
+    if not isinstance(handler, TrackedHandler) or not await handler.is_free():
+        async for part in parts:
+            await response.write(part)
+        return
+    with handler.lend_to_send() as connection:
+        async for part in parts:
+            await connection.send(part)
 
 
 async def cancel(context: HttpContext, caller: Caller, request: web.Request, body: bytes) -> web.Response:

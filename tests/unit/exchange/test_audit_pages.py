@@ -18,14 +18,18 @@ from zoneinfo import ZoneInfo
 import aiohttp
 import pytest
 
-from exchange.audit.verify import LogMirror, verify_mirror
-from exchange.audit.witnessing import witnessed
+from exchange.audit.witnessing import Witnessed
 from exchange.audit_pages.logs import AuditedLogs, SeenLog
 from exchange.audit_pages.server import MAX_CONNECTIONS, audit_site
 from exchange.audit_pages.site import AuditSite
+from keys.directory.witnesses import Quorum
+from protocol.errors import ProofInvalidError
+from protocol.event import EventName
 from protocol.log.layout import entries_path
 from protocol.log.proof import decode_tlog_proof
-from tests.interop.go_log import write_log
+from tests.unit.exchange.test_audit import NOW, verified, write
+from tests.unit.exchange.test_audit import event as logged
+from tests.worlds.audit_view import audit_view, mirror
 from tests.worlds.desks import FR, JP, World, request
 
 pytestmark = pytest.mark.outside
@@ -82,21 +86,9 @@ async def view(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         sent = await tokyo.messages.send(request())
         await paris.messages.sync()
         directory = tokyo.directory
-    for name, node in world.nodes.items():
-        write_log(tmp_path / name, node.log.checkpoint(), node.log.tree, node.log._tiles, node.log.leaves)
-
-    def verified() -> tuple[SeenLog, ...]:
-        found = []
-        for name in ("jp", "fr"):
-            log = verify_mirror(LogMirror(tmp_path / name, name, directory.log_verifier(name)), directory)
-            found.append(SeenLog(log, witnessed(log, directory, world.clock()), world.clock()))
-        return tuple(found)
-
-    async def again() -> tuple[SeenLog, ...]:
-        return verified()
-
+    mirror(world, tmp_path)
     async with (
-        audit_site(JP, AuditedLogs(verified(), again), world.clock) as site,
+        audit_view(world, tmp_path, directory) as site,
         aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session,
     ):
         yield View(site, tmp_path, str(sent.id), session)
@@ -241,6 +233,41 @@ async def test_a_wrong_address_is_refused_with_its_cause_and_shown_as_text(view:
     assert 'role="alert"' in text
     assert "<script>alert" not in text
     assert "Traceback" not in text
+
+
+HOSTILE = '"><script>alert(1)</script><b data-evil=1>{{7*7}}\u202e\x1b[31m=1'
+
+
+async def test_nothing_that_a_hostile_log_says_becomes_markup_or_a_name_of_a_file(tmp_path: Path) -> None:
+    told = [
+        logged(EventName.SubmissionAcceptance, 1),
+        logged(EventName.RelayRejection, 1, peer="fr", reasons=(HOSTILE, "expired")),
+        logged(EventName.RelayRejection, 1, peer="fr", reasons=(HOSTILE,)),
+    ]
+    log = verified(write(tmp_path / "jp", "jp", told), "jp")
+    seen = SeenLog(log, Witnessed(log.tree.size, Quorum((), (), required=False, met=False)), NOW)
+
+    async def again() -> tuple[SeenLog, ...]:
+        raise ProofInvalidError(HOSTILE)
+
+    message = str(told[0].message_id)
+    async with (
+        audit_site(JP, AuditedLogs((seen,), again), lambda: NOW) as site,
+        aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session,
+    ):
+        hostile = View(site, tmp_path, message, session)
+        await hostile.sign_in()
+        assert await hostile.send("/", "/verify") >= 400
+        paths = ("/", "/logs/jp", "/logs/jp/1", f"/message?id={message}", "/findings", "/report.html")
+        for path in paths:
+            text = await hostile.page(path)
+            assert "<script>alert" not in text, path
+            assert "<b data-evil" not in text, path
+            assert not {"\u202e", "\x1b"} & set(text), path
+        content, _status, headers = await hostile.bytes_of(f"/message/proofs?id={message}")
+        assert headers["Content-Disposition"] == f'attachment; filename="{message}-proofs.zip"'
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            assert all(re.fullmatch(r"jp-[0-9]+\.(entry|tlog-proof)", name) for name in archive.namelist())
 
 
 async def test_a_mirror_that_lost_entries_is_said_to_be_partial_on_every_page(view: View) -> None:

@@ -240,6 +240,17 @@ async def test_an_empty_file_and_a_sparse_one_arrive(world: World) -> None:
     assert opened == {"empty": b"", "sparse.img": sparse.read_bytes()}
 
 
+async def test_files_that_are_resumed_bring_the_node_their_message_first(world: World) -> None:
+    path = source(world)
+    async with world.open(JP) as jp:
+        world.nodes["jp"].down = True
+        sent = await sent_with(jp, path)
+        assert (sent.status, (await jp.files.resume(sent.id)).state) == ("queued", "waiting")
+        world.nodes["jp"].down = False
+        assert (await jp.files.resume(sent.id)).state == "done"
+        assert (await jp.messages.sync()).submitted == ()
+
+
 async def test_an_upload_that_breaks_off_goes_on_where_it_was(world: World) -> None:
     path = source(world, size=6 * MIB)
     async with world.open(JP) as jp:

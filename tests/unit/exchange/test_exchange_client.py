@@ -154,7 +154,7 @@ async def test_segments_have_the_time_that_a_slow_line_takes_and_all_else_has_no
         asked[request.target.partition("?")[0]] = request.extra_s
         raise UnavailableError
 
-    client._client.call = client._client.call_in_parts = call  # type: ignore[assignment, method-assign]
+    client._client.call = client._client.call_into = call  # type: ignore[assignment, method-assign]
 
     async def parts() -> AsyncIterator[bytes]:
         yield bytes(1 << 20)

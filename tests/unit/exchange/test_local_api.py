@@ -310,6 +310,26 @@ async def test_what_cannot_be_read_is_refused_with_a_code(jp: LocalApi, monkeypa
         assert (await program.ask("GET", "/v1/health"))[1]["code"] == "desk-service-busy"
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET /v1/agenda?lane=" + b"0123456789" * 1_000 + b" HTTP/1.1\r\nHost: desk\r\n\r\n",
+        b"GET /v1/agenda HTTP/1.1\r\nHost: desk\r\nComity-Reason: " + b"0123456789" * 1_000 + b"\r\n\r\n",
+        b"0123456789 no request\r\n\r\n",
+        b"\x16\x03\x01" + b"0123456789" * 20,
+    ],
+)
+async def test_bytes_that_are_no_request_get_a_problem_that_quotes_none_of_them(jp: LocalApi, sent: bytes) -> None:
+    reader, writer = await asyncio.open_unix_connection(jp.path)
+    writer.write(sent)
+    head, _blank, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    assert head.split()[1] == b"400"
+    assert b"application/problem+json" in head
+    assert json.loads(body)["code"] == "malformed"
+    assert b"0123456789" not in body
+
+
 async def test_one_request_too_many_is_refused_and_the_next_one_is_not(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

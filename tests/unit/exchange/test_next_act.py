@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from exchange.acts.cases import CaseParts
 from exchange.cases.calls import Calls
 from exchange.office.case_notes import Casework
+from exchange.office.officers import Login
 from exchange.views import Direction, InboxRow, SendStatus
 from exchange.web.case.acting import CaseActs, acts_of
 from exchange.web.case.standing import due_lines
@@ -19,7 +22,9 @@ from protocol.lifecycle.deadlines import deadlines
 from protocol.lifecycle.preservation import PreservationCase, state_at
 from protocol.lifecycle.preservation_rules import TERMINAL
 from protocol.messages.schema.base import Message
+from tests.worlds.desks import FR, JP, World, request
 from tests.worlds.threads import DAY, HOUR, PARIS, T0, TOKYO, Thread, preserved, text
+from tests.worlds.web_desk import web_serving
 
 _SIDES = {"asks": TOKYO, "asked": PARIS}
 END = T0 + 61 * DAY
@@ -152,3 +157,22 @@ def test_the_way_to_an_act_that_cannot_be_done_is_open(
             assert has_ended(thread, T0 + after), one
         elif one.path:
             assert one.path in offered
+
+
+@pytest.mark.outside
+async def test_the_board_and_the_case_offer_the_same_act_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(tmp_path, monkeypatch)
+    async with world.open(FR) as fr:
+        asked = (await fr.messages.send(request(to=[str(JP)]))).id
+    async with web_serving(world, JP) as pages, pages.visitor() as visitor:
+        jp = await pages.service.desk(Login())
+        await jp.messages.sync()
+        await visitor.sign_in()
+        for expected in ("do/acknowledge", "answer"):
+            for path in ("/", f"/cases/{asked}"):
+                main = (await visitor.get(path)).text.partition("<main")[2]
+                first = re.findall(r'class="button primary" href="([^"]+)"', main)
+                assert first[:1] == [f"/cases/{asked}/{expected}"], path
+            if expected == "do/acknowledge":
+                eta = world.clock() + timedelta(hours=5)
+                await jp.replies.acknowledge(asked, will_answer="yes", form="message", eta=eta)

@@ -23,6 +23,7 @@ from protocol.crypto.signing import Ed25519Signer
 from protocol.errors import (
     ComityError,
     ForbiddenError,
+    IdempotencyKeyUsedError,
     InvalidMessageError,
     KeystoreLockedError,
     NotFoundError,
@@ -313,6 +314,31 @@ async def test_a_returned_draft_keeps_its_content_and_a_dropped_one_loses_it(wor
         for proposal in (first, second):
             assert not (await jp.office.drop_draft(str(proposal.id))).draft
         assert await jp.office.proposals() == []
+
+
+async def test_a_draft_is_proposed_again_each_time_that_it_was_given_back_and_once_each_time(world: World) -> None:
+    await staffed(world)
+    world.change_settings(JP, office=EVERYTHING)
+    async with world.open(JP, KIM) as jp:
+        draft = str((await jp.messages.save_draft(request())).id)
+    for facts in ("The first.", "The second.", "The second."):
+        async with world.open(JP, KIM) as jp:
+            for _ in range(2):  # a double click
+                proposal = await jp.messages.send(request(facts=facts, draft_id=draft))
+                assert (str(proposal.id), proposal.status) == (draft, SendStatus.PROPOSED)
+            with pytest.raises(IdempotencyKeyUsedError):
+                await jp.messages.send(request(facts="Another.", draft_id=draft))
+        async with world.open(JP, LEE) as jp:
+            (waiting,) = await jp.office.proposals()
+            assert waiting.draft["facts"] == facts
+            await jp.office.return_draft(draft, "Say more.")
+    async with world.open(JP, KIM) as jp:
+        await jp.messages.save_draft(request(facts="The last.", draft_id=draft), revision=None)
+        await jp.messages.send(request(facts="The last.", draft_id=draft))
+    async with world.open(JP, LEE) as jp:
+        released = await jp.office.release(draft)
+    async with world.open(JP, KIM) as jp:
+        assert (await jp.messages.saved_draft(draft)).message == released.id
 
 
 # --- Reading, assignment, duty --------------------------------------------------------------------------------------

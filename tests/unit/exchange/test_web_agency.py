@@ -33,6 +33,7 @@ from protocol.errors import (
     SettingsError,
     UsageError,
 )
+from tests.unit.exchange.test_sending_commands import typed
 from tests.worlds.agency_desk import ACCOUNT, FROM_ELSEWHERE, AgencyPages, Turned, agency_desk
 from tests.worlds.desks import JP, PASSPHRASE, World
 from tests.worlds.identity_provider import CLIENT, SECRET, Agency, SigningKey, identity_provider
@@ -75,7 +76,10 @@ async def nobody_is_identified(desk: AgencyPages, visitor: Visitor) -> bool:
 # --- The way there and back ------------------------------------------------------------------------------------------
 
 
-async def test_the_agency_says_who_it_is_and_the_passphrase_alone_opens_the_desk(jp: AgencyPages) -> None:
+async def test_the_agency_says_who_it_is_and_the_passphrase_alone_opens_the_desk(
+    jp: AgencyPages, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
     async with jp.pages.visitor() as visitor:
         first = await visitor.get("/sign-in")
         assert SAID in first.text
@@ -86,7 +90,8 @@ async def test_the_agency_says_who_it_is_and_the_passphrase_alone_opens_the_desk
         assert (asked["response_type"], asked["scope"], asked["client_id"]) == ("code", "openid", CLIENT)
         assert asked["code_challenge_method"] == "S256"
         assert {len(asked[name]) for name in ("state", "nonce", "code_challenge")} == {43}
-        shown = await jp.answered(visitor, url)
+        answer = urlsplit(await jp.agency.visit(url)).query
+        shown = await jp.back(visitor, answer)
         # What the agency added to the address is gone from it, and the page names the officer.
         assert shown.path == "/sign-in"
         assert SAID in shown.text
@@ -104,6 +109,12 @@ async def test_the_agency_says_who_it_is_and_the_passphrase_alone_opens_the_desk
         # What the agency said was good for this one session.
         assert cookies(visitor, "-said") == ""
         assert jp.sign_in._identified == {}
+        # Nothing of the way stands in a log, nor in what the program says of itself.
+        ways = [asked["state"], asked["nonce"], parse_qs(answer)["code"][0], _PASSPHRASE]
+        for one in ways:
+            assert one not in caplog.text
+            assert one not in inside.text
+            assert one not in repr(jp.sign_in) + repr(session) + repr(jp.sign_in.refused)
 
 
 async def test_without_a_second_factor_the_agencys_word_does_not_count_as_one_unless_the_settings_say_so(
@@ -496,6 +507,43 @@ async def test_a_register_that_names_another_account_than_was_recorded_is_found(
     async with jp.pages.visitor() as visitor:
         assert "database-damaged" in (await jp.whole(visitor)).text
         assert await nobody_is_identified(jp, visitor)
+
+
+async def test_the_commands_say_what_to_register_whether_it_answers_and_whom_the_agency_names(
+    jp: AgencyPages, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Served:
+        def ask(self, act: str, **said: Any) -> Any:
+            return jp.pages.service.acts[act](said)
+
+    monkeypatch.setattr("exchange.cli.setup.web.served_desk", lambda _home: Served())
+    secret = world.path / "secret"
+    secret.write_bytes(OFFICER_PASSPHRASE)
+    secret.chmod(0o600)
+    by = ("--officer", OFFICER, "--officer-passphrase-file", str(secret))
+
+    async def comity(*words: str) -> tuple[int, str]:
+        return await asyncio.to_thread(typed, world, JP, *words)
+
+    code, said = await comity("web", "agency", "--json")
+    shown = json.loads(said)
+    assert (code, shown["keys"], shown["claim"], shown["last_refusal"]) == (0, 2, "sub", None)
+    assert shown["redirect_uri"] == f"{jp.pages.origin}/sign-in/agency/answer"
+    async with jp.pages.visitor() as visitor:
+        await jp.says(sign="none")
+        await jp.whole(visitor)
+    told = (await comity("web", "agency"))[1]
+    assert shown["redirect_uri"] in told.replace("\n", "")
+    assert "agency-refused" in told
+    await jp.says(redirect=f"{jp.agency.issuer}/elsewhere")
+    code, said = await comity("web", "agency", "--json")
+    assert (code == 0, json.loads(said)["error"]["code"]) == (False, "agency-away")
+    code, said = await comity("officer", "bind", OFFICER, "--account", "another", "--json", *by)
+    assert (code, json.loads(said)["officers"][0]["identity"]["value"]) == (0, "another")
+    assert (await comity("officer", "bind", OFFICER, "--account", "another", *by))[1].startswith("Bound:")
+    assert (await comity("officer", "unbind", OFFICER, *by))[1].startswith("Unbound:")
+    code, said = await comity("officer", "unbind", OFFICER, "--json", *by)
+    assert json.loads(said)["error"]["code"] == "nothing-open"
 
 
 # --- Settings and the provider ---------------------------------------------------------------------------------------

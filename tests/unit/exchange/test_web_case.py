@@ -419,7 +419,8 @@ async def test_conditions_are_accepted_and_what_was_offered_is_given_on_pages(re
     await received.exchange()
     accept = f"/cases/{offered.thread}/do/accept-conditions"
     done = await received.visitor.send(await received.visitor.get(accept), accept)
-    assert done.path.endswith("?done=case-sent"), done.text
+    assert (done.path.endswith("?done=case-sent"), done.status) == (True, 200), done.text
+    assert "targets:" not in done.text  # such a thread asks for nothing
     assert "condition.accept" in await types(received.jp, offered.thread)
     give = f"/cases/{own.thread}/do/give"
     early = await received.visitor.send(await received.visitor.get(give), give)

@@ -49,6 +49,6 @@ async def test_the_case_as_a_whole_owes_what_no_target_says(tmp_path: Path, monk
         assert "In the case as a whole" in page
         table = page.partition("Where each target stands")[2].partition("</table>")[0]
         assert "nobody" not in table
-        assert table.count("In the case as a whole") == 3
+        assert table.count("see below: the case as a whole") == 3
         message = await visitor.get(f"/messages/{sent.id}")
         assert message.text.count(NOBODY_HOLDS_IT) <= 1

@@ -6,6 +6,7 @@ Loopback is shared: every program and user of the machine is an attacker here.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from email.utils import format_datetime
@@ -18,10 +19,14 @@ import pytest
 import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
+from keys.local.terminal import write
 from keys.pages import code_pages
+from node.cli._console import _told
 from node.console.away import PRESSING_AFTER, TAKES_NOTHING
+from node.console.control import _plain
 from node.console.pages import PAGES
 from node.console.partner_rows import PartnerLog, PartnerRow
+from node.console.status import status_values
 from node.operations.disk import DiskRoom
 from node.operations.history import PartnerPast
 from node.recovery.backup_record import BackupAct, BackupRecord
@@ -113,6 +118,22 @@ async def test_the_name_stays_over_a_restart_and_only_its_user_may_read_it(world
     kept.write_text("../../x", "ascii")
     await world.stop("jp")
     assert "/" not in (urlsplit((await world.start("jp")).console.address).hostname or "/")
+
+
+async def test_a_page_that_was_open_while_another_program_had_the_port_reaches_nothing_after_the_next_start(
+    world: World,
+) -> None:
+    node = world.nodes["jp"]
+    before = urlsplit(node.console.address).hostname
+    await world.stop("jp")
+    again = await world.start("jp")
+    assert urlsplit(again.console.address).hostname != before
+    async with operator(again) as visitor:
+        stale = f"{before}:{urlsplit(again.console.address).port}"
+        for headers in ({"Host": stale}, {"Host": stale, "Origin": f"http://{stale}"}):
+            assert (await visitor.get("/", **headers)).status == 421
+        token = (await visitor.get("/directory")).form("/directory/refresh").fields
+        assert (await visitor.post("/directory/refresh", token, Origin=f"http://{stale}")).status == 403
 
 
 async def test_no_other_page_sends_a_form(world: World) -> None:
@@ -446,6 +467,31 @@ async def test_no_name_or_error_of_a_partner_becomes_markup(world: World) -> Non
                 assert "\x1b" not in shown.text
             searched = await visitor.get("/partners?find=%22%3E%3Cscript%3Ealert(1)%3C/script%3E")
             assert "<script>alert" not in searched.text
+
+
+async def test_a_hostile_name_of_a_partner_that_is_away_or_presses_becomes_no_markup_and_moves_no_terminal(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jp, sender, there = world.nodes["jp"], world.desks["24-7@jp"], world.desks["24-7@fr"]
+    await world.submit(sender, world.seal(sender, [there]))
+    await world.until(lambda: jp.history.past("fr").failing_since is not None)
+    past = jp.history.past("fr")
+    for minutes in (1, 20):
+        past.failing_since = past.silent_since = world.clock() - timedelta(minutes=minutes)
+        past.code, past.detail = "peer-failed", HOSTILE
+        rows = (PartnerRow(node="fr", name=HOSTILE, address="https://node.fr:8443", envelopes=1, past=past),)
+        with patch("node.console.status.partner_rows", return_value=rows):
+            async with operator(jp) as visitor:
+                for path in ("/", "/partners/fr"):
+                    text = (await visitor.get(path)).text
+                    assert "takes nothing" in text or "not taken" in text or "Not reachable now" in text
+                    assert "<script>alert" not in text
+                    assert not {"\u202e", "\x1b"} & set(text)
+            said = _told(json.loads(json.dumps(_plain(status_values(await jp.console.watch.status())))))
+        write("\n".join(said))
+        printed = capsys.readouterr().out
+        assert "gnp.exe" in printed
+        assert not {"\u202e", "\x1b"} & set(printed)
 
 
 def fields(row: PartnerRow) -> dict[str, Any]:

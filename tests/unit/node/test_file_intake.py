@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 
 from node.files.folder import FolderStore
+from node.files.inspection import files_in_transit
 from node.files.store import SegmentObject
+from node.operations.inspection import open_inspection
+from node.settings import NodeHome
 from node.store.operations import AcceptTransfer
 from protocol.errors import (
     ComityError,
@@ -244,6 +247,22 @@ async def test_a_restart_gives_a_reservation_no_more_time_and_takes_none_from_fi
         assert again.holdings.unclaimed_bytes(SENDER) == idle.list.file_set.total_bytes
     finally:
         await again.close()
+
+
+async def test_the_operator_sees_of_which_files_no_room_is_reserved_any_more(tmp_path: Path) -> None:
+    idle, whole, unannounced = Files.of(3 * MIB), Files.of(MIB, seed=3), Files.of(MIB, seed=4)
+    async with file_node(tmp_path, reserved_h=4) as node:
+        for files in (idle, whole, unannounced):
+            await node.accept(files)
+        for files in (idle, whole):
+            await node.announce(files)
+        await node.bring(whole, whole.segments)
+        begun = node.clock()
+        async with open_inspection(tmp_path / "node.db") as inspection:
+            found = await files_in_transit(inspection, node.context.node.settings, NodeHome(tmp_path))
+    told = {one.digest: [one.lapsed(begun + timedelta(hours=hours)) for hours in (3, 5)] for one in found}
+    assert told[idle.digest.hex()] == [False, True]
+    assert told[whole.digest.hex()] == told[unannounced.digest.hex()] == [False, False]
 
 
 async def test_room_that_nobody_fills_is_not_kept_longer_because_the_node_looks_at_it_again(
