@@ -18,7 +18,7 @@ from exchange.text.zones import show_times_of
 from exchange.web.calls import WEB_DESK, Page, PageCall, WebDesk
 from exchange.web.pages import PAGES
 from exchange.web.signin.cookies import session_of
-from exchange.web.signin.kept import KeptForm
+from exchange.web.signin.kept import KeptForm, is_secret
 from keys.local.translation import speaking
 from keys.pages.form_tokens import NAME as TOKEN
 from keys.pages.form_tokens import check_token
@@ -47,8 +47,8 @@ MAX_FORM_BYTES = 4 * 1024 * 1024
 MAX_STRANGERS_BYTES = 64 * 1024
 MAX_FIELDS = 5_000
 FORM_WITHIN_S = 60.0
-# Never shown again, nor kept.
-NOT_SHOWN = frozenset({TOKEN, "passphrase", "passphrase_again", "code", "totp", "secret", "once", "do"})
+# What a page says of itself, which nobody typed.
+_OF_THE_PAGE = frozenset({"once", "revision", "shown", "seen", "quiet", "do"})
 _FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
 
@@ -201,8 +201,12 @@ def _refused(request: web.Request, problem: ComityError) -> web.Response:
             return _led(call, "/sign-in")
     if isinstance(problem, JustificationError) and session is not None and request.method == "GET":
         return _led(call, f"/reason?{urlencode({'back': call.back})}")
-    shown = [(name, value) for name, value in typed.items() if name not in NOT_SHOWN and name[:1] != "_" and value]
+    shown = [(name, value) for name, value in typed.items() if value and _was_typed(name)]
     return call.page("problem.html", status=problem.http_status, problem=problem, typed=shown)
+
+
+def _was_typed(name: str) -> bool:
+    return name not in _OF_THE_PAGE and not name.startswith("_") and not is_secret(name)
 
 
 def _led(call: PageCall, path: str) -> web.Response:

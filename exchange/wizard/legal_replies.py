@@ -62,7 +62,7 @@ class ReplyStanding:
 
     Where it may not: ``state`` is the one that keeps it from being written, ``states`` are those in which it may be
     written, and ``rule`` is what says so. ``moves``: it would bring one of the targets on, and is no courtesy beside
-    what was said already.
+    what was said already. ``over``: all targets of the case have ended.
     """
 
     type: str
@@ -71,6 +71,7 @@ class ReplyStanding:
     states: tuple[str, ...]
     rule: str
     moves: bool = False
+    over: bool = False
 
     @property
     def legal(self) -> bool:
@@ -88,6 +89,7 @@ def reply_standings(case: Any, *, ours: bool, now: datetime) -> tuple[ReplyStand
         return ()
     side = Side.REQUESTER if ours else Side.REQUESTED
     states = {target.name: _state_of(case, target, now) for target in case.targets}
+    first, over = next(iter(states.values())), all(state in _OVER for state in states.values())
     found = []
     for name, fact in _FACTS.items():
         rows = [row for row in rules if row.fact in (fact, *_ALSO.get(name, ())) and row.side in (None, side)]
@@ -97,7 +99,7 @@ def reply_standings(case: Any, *, ours: bool, now: datetime) -> tuple[ReplyStand
         fitting = tuple(target for target, state in states.items() if state in before)
         moving = {str(state) for row in rows if row.after is not None for state in row.before} - _OVER
         moves = any(states[target] in moving for target in fitting)
-        found.append(ReplyStanding(name, fitting, next(iter(states.values())), before, rows[0].source, moves))
+        found.append(ReplyStanding(name, fitting, first, before, rows[0].source, moves, over))
     return tuple(found)
 
 

@@ -185,3 +185,42 @@ async def test_a_page_that_nobody_uses_locks_itself_and_the_keyboard_alone_unloc
         await expect(page.get_by_role("heading", name="What needs somebody now")).to_be_visible()
         await page.keyboard.press("?")
         await expect(page.get_by_role("heading", name="Keyboard")).to_be_visible()
+
+
+async def test_who_works_on_one_page_of_a_desk_is_not_locked_out_by_another(chrome: Browser, jp: Pages) -> None:
+    async with window(chrome) as opened:
+        page, board = await opened.new_page(), await opened.new_page()
+        await sign_in(page, jp)
+        await expect(page.get_by_role("heading", name="Add a second factor")).to_be_visible()
+        await opened.clock.install()
+        await page.goto(f"{jp.origin}/settings")
+        await board.goto(f"{jp.origin}/")
+        await board.evaluate(
+            "window.heard = 0; new BroadcastChannel('comity-session').onmessage = () => { heard += 1; }"
+        )
+        await page.get_by_label("Time zone").focus()
+        for number in range(1, 4):  # each of them nearly as long as a page waits, together far longer
+            await page.keyboard.type("A")
+            await board.wait_for_function(f"heard >= {number}")
+            await opened.clock.run_for(800_000)
+        assert (board.url, page.url) == (f"{jp.origin}/", f"{jp.origin}/settings")
+        (session,) = jp.desk.sessions.all()
+        assert not session.locked
+
+
+async def test_locking_one_page_locks_all_and_what_was_typed_on_another_comes_back(chrome: Browser, jp: Pages) -> None:
+    async with window(chrome) as opened:
+        board, page = await opened.new_page(), await opened.new_page()
+        await sign_in(page, jp)
+        await expect(page.get_by_role("heading", name="Add a second factor")).to_be_visible()
+        await page.goto(f"{jp.origin}/settings")
+        await board.goto(f"{jp.origin}/")
+        await page.get_by_label("Time zone").fill("Asia/Dhaka")
+        await board.get_by_role("button", name="Lock").click()
+        await board.wait_for_url("**/unlock?*")
+        await page.wait_for_url("**/unlock?*")
+        await board.get_by_label("Passphrase").fill(OFFICER_PASSPHRASE.decode())
+        await board.get_by_role("button", name="Unlock", exact=True).click()
+        await expect(board.get_by_role("heading", name="What needs somebody now")).to_be_visible()
+        await page.wait_for_url("**/settings")
+        await expect(page.get_by_label("Time zone")).to_have_value("Asia/Dhaka")

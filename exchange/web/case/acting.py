@@ -98,7 +98,7 @@ def acts_of(
             called_for += [path] if standing.moves and not kind else []
     called_for += [f"/cases/{parts.thread}/{NEXT[one.code]}" for one in due if one.ours and one.code in _WORDS]
     refused = [
-        _not_now(parts, one)
+        _not_now(parts, one, legal)
         for one in standings
         if not one.legal and one.type not in _ONLY_WHEN_ASKED and path_of(parts.thread, one.type) not in offered
     ]
@@ -136,8 +136,9 @@ def _status(parts: CaseParts, kind: str) -> OfferedAct:
     return OfferedAct(reply_text(kind), path_of(parts.thread, kind))
 
 
-def _not_now(parts: CaseParts, standing: ReplyStanding) -> NotNow:
-    states = ", ".join(state_label(state) for state in standing.states[:_NAMED])
+def _not_now(parts: CaseParts, standing: ReplyStanding, legal: set[str]) -> NotNow:
+    # The names of states hold commas themselves.
+    states = "; ".join(state_label(state) for state in standing.states[:_NAMED])
     if len(standing.states) > _NAMED:
         states = _("{states} and others").format(states=states)
     why = _("not while the state is: {state}. It can be done while it is: {states}.").format(
@@ -145,6 +146,9 @@ def _not_now(parts: CaseParts, standing: ReplyStanding) -> NotNow:
     )
     way, kind = way_text(standing.type)
     path = "/new" if kind == "new" else path_of(parts.thread, kind) if kind else ""
+    # A way that is not open leads nowhere: what has not ended needs no new request, and who cannot release does not.
+    if not (standing.over if kind == "new" else path in legal):
+        way = path = ""
     return NotNow(reply_text(standing.type), why, standing.rule, way, path)
 
 

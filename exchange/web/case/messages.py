@@ -79,7 +79,7 @@ def _read(shown: ShownMessage) -> dict[str, Any]:
         "shown": shown,
         "parts_read": grouped,
         "notes": shown.notes,
-        "cautions": [code_label(one.codes, one.code) for one in shown.cautions],
+        "cautions": list(dict.fromkeys(code_label(one.codes, one.code) for one in shown.cautions)),
         "readers": shown.readers,
         "fingerprint": fingerprint_of(shown.digest),
         "language_of": lambda tag: code_label("language", tag),

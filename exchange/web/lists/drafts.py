@@ -110,7 +110,9 @@ async def _read(call: PageCall, desk: Desk, draft: KeptDraft) -> dict[str, Any]:
         "read": read,
         "message": message,
         "cards": cards,
-        "cautions": await desk.cases.cautions_of_draft(draft.draft),
+        "cautions": tuple(
+            {(one.codes, one.code): one for one in await desk.cases.cautions_of_draft(draft.draft)}.values()
+        ),
         "duplicates": await desk.cases.duplicates_of_draft(draft.draft, most=_SAME_SHOWN),
     }
 

@@ -143,7 +143,7 @@ async def _looked_at(draft: OpenDraft) -> dict[str, Any]:
     cautions = await desk.cases.cautions_of_draft(whole)
     return {
         "hints": hints_shown(draft, await desk.cases.compare_laws(whole)),
-        "again": [code_label(one.codes, one.code) for one in cautions],
+        "again": list(dict.fromkeys(code_label(one.codes, one.code) for one in cautions)),
         "waits": await desk.messages.needs_release(whole),
         "too_long": not may_be_passed_on(whole),
     }

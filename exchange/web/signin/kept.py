@@ -20,7 +20,13 @@ from protocol.encoding.phrase import phrase
 from protocol.errors import FormError
 
 MAX_BYTES = 1024 * 1024
-_SECRET = frozenset({"passphrase", "passphrase_again", "code", "totp", "secret", "_token"})
+_SECRET = frozenset({"code", "totp", "secret", "_token"})
+_PASSPHRASES = "passphrase"
+
+
+def is_secret(name: str) -> bool:
+    """Whether a field of that name holds a secret, which is neither kept nor shown again: all whose name begins so."""
+    return name in _SECRET or name.startswith(_PASSPHRASES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,7 @@ class KeptForm:
     @classmethod
     def of(cls, action: str, back: str, fields: Iterable[tuple[str, object]]) -> KeptForm:
         """Without what is secret, and without files."""
-        kept = ((name, value) for name, value in fields if isinstance(value, str) and name not in _SECRET)
+        kept = ((name, value) for name, value in fields if isinstance(value, str) and not is_secret(name))
         return cls(action, back, tuple((name, value) for name, value in kept if name not in {"_action", "_back"}))
 
 

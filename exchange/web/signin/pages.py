@@ -13,6 +13,8 @@ from exchange.web.signin.door import Entered, HalfEntered, Offered
 from exchange.web.signin.kept import KeptForm
 from exchange.web.signin.passkeys import asked_to_sign_in, read_answer, read_output
 from exchange.web.signin.sessions import WebSession
+from keys.pages.form_tokens import NAME as TOKEN
+from keys.pages.form_tokens import check_token
 from keys.pages.languages import FIELD, keep_choice, offered
 from keys.pages.rendering import own_path
 from protocol.errors import (
@@ -116,14 +118,18 @@ async def unlock(call: PageCall) -> web.StreamResponse:
 
 
 async def lock(call: PageCall) -> web.StreamResponse:
-    """Lock the session now; what was typed is kept."""
-    if call.session is None:
-        return call.go("/sign-in")
+    """Lock the session now; what was typed is kept, also of one that has just ended."""
+    session = call.session
+    if session is None:
+        session = call.site.sessions.ended(call.request.cookies.get(call.site.cookie))
+        if session is None:
+            return call.go("/sign-in")
+        check_token(session.form_key, call.request.path, call.text(TOKEN))
     back = _back(call.text("_back"))
     action = call.text("_action")
     if _back(action) == action and call.fields is not None:
-        call.session.keep(KeptForm.of(action, back, call.fields.items()))
-    call.session.wipe()
+        session.keep(KeptForm.of(action, back, call.fields.items()))
+    session.wipe()
     return call.go(f"/unlock?{urlencode({'back': back})}")
 
 

@@ -65,15 +65,23 @@
   const here = location.pathname + location.search;
   const reach = (is) => document.dispatchEvent(new CustomEvent("comity:reach", { detail: is }));
   if (idle) {
-    let last = Date.now(), saidAt = Date.now();
+    let last = Date.now(), saidAt = Date.now(), toldAt = 0, locking = false;
+    /* All pages of a desk are one session: who works on one of them is there, and who locks one locks them all. */
+    const pages = new BroadcastChannel("comity-session");
+    const tellPages = (what) => pages.postMessage(what);
+    pages.onmessage = ({ data }) => { if (data === "lock") lock(); else last = Date.now(); };
     const noted = () => {
       last = Date.now();
+      if (last - toldAt >= 1_000) { toldAt = last; tellPages("here"); }
       if (last - saidAt < Math.min(60_000, idle * 250)) return;
       saidAt = last;
       post("/here", { _token: meta("comity-here") }).then(() => reach(true), () => reach(false));
     };
     ["keydown", "pointerdown", "wheel"].forEach((kind) => addEventListener(kind, noted, { passive: true }));
+    tellPages("here");
     const lock = async () => {
+      if (locking) return;
+      locking = true;
       const form = all("main form").find(changed);
       const fields = form ? typed(form) : [];
       const kept = [["_token", meta("comity-lock")], ["_action", form?.getAttribute("action") ?? ""], ["_back", here]];
@@ -81,14 +89,26 @@
       try { await post("/lock", [...kept, ...fields]); } catch {
         document.getElementById("hidden-now")?.removeAttribute("hidden");
         [...document.body.children].forEach((part) => { if (part.id !== "hidden-now") part.hidden = true; });
+        locking = false;
         setTimeout(lock, 3_000);
         return;
       }
+      tellPages("lock");
       delete document.documentElement.dataset.unsaved;
       location.assign(`/unlock?${new URLSearchParams({ back: here })}`);
     };
     all('form[action="/lock"]').forEach((form) => form.addEventListener("submit", (sent) => { sent.preventDefault(); lock(); }));
     setInterval(() => { if (Date.now() - last >= idle * 1000) { last = Infinity; lock(); } }, 1_000);
+    /* The session has another cookie since it was unlocked on another page; else it has ended, and what is typed waits. */
+    document.addEventListener("comity:ended", async (ended) => {
+      const said = await post("/here", { _token: meta("comity-here") }).catch(() => null);
+      if (said?.ok) ended.detail(); else lock();
+    });
+  }
+
+  /* A page that asks for the passphrase goes back by itself where the officer gave it on another. */
+  if (document.querySelector('form[action="/unlock"]')) {
+    new BroadcastChannel("comity-session").onmessage = ({ data }) => { if (data === "here") location.reload(); };
   }
 
   /* What was typed before the lock comes back into its form. */
@@ -236,7 +256,11 @@
     return before === null ? 0 : emergencies.filter((one) => !before.includes(one)).length;
   };
   const hear = (message, mine) => {
-    if (message.ended) { location.reload(); return; }
+    if (message.ended) {
+      if (!document.querySelector('meta[name="comity-idle"]')) location.reload();
+      else document.dispatchEvent(new CustomEvent("comity:ended", { detail: mine ? listen : () => {} }));
+      return;
+    }
     live(message.live);
     document.dispatchEvent(new CustomEvent("comity:reach", { detail: message.live }));
     if (!message.emergencies) return;

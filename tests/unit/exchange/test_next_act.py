@@ -19,6 +19,8 @@ from exchange.web.case.acting import CaseActs, acts_of
 from exchange.web.case.standing import due_lines
 from protocol.address import Address
 from protocol.lifecycle.deadlines import deadlines
+from protocol.lifecycle.preservation import PreservationCase, state_at
+from protocol.lifecycle.preservation_rules import TERMINAL
 from protocol.messages.schema.base import Message
 from tests.worlds.desks import FR, JP, World, request
 from tests.worlds.threads import DAY, HOUR, PARIS, T0, TOKYO, Thread, preserved, text
@@ -133,6 +135,28 @@ def test_an_act_that_was_done_says_so(course: Callable[[], Thread], side: str) -
             assert (one.kind == "primary") is (one.done_at is None)
         elif one.path.endswith("/answer"):
             assert one.done_at == sent.get("preservation.answer")
+
+
+def has_ended(thread: Thread, now: datetime) -> bool:
+    assert isinstance(thread.case, PreservationCase)
+    return all(state_at(target, now) in TERMINAL for target in thread.case.targets)
+
+
+@pytest.mark.parametrize("course", [Thread, asked, acknowledged, questioned, answered, extension_asked, withdrawn])
+@pytest.mark.parametrize("side", sorted(_SIDES))
+@pytest.mark.parametrize("after", [timedelta(hours=5), timedelta(days=62)])
+def test_the_way_to_an_act_that_cannot_be_done_is_open(
+    course: Callable[[], Thread], side: str, after: timedelta
+) -> None:
+    thread = course()
+    found = acts(thread, _SIDES[side], T0 + after)
+    offered = {one.path for one in found.now}
+    for one in found.not_now:
+        assert bool(one.way) is bool(one.path)
+        if one.path == "/new":
+            assert has_ended(thread, T0 + after), one
+        elif one.path:
+            assert one.path in offered
 
 
 @pytest.mark.outside

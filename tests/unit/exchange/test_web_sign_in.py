@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
@@ -20,6 +21,7 @@ from pydantic import ValidationError
 
 from exchange.office.officers import Login
 from exchange.settings import WebSettings
+from exchange.web import app
 from exchange.web.server import end_of_who_left, tls_of
 from exchange.web.signin.access import PRF_BYTES, unwrap_seed, wrap_seed
 from exchange.web.signin.codes import GOOD_FOR_S, OneTimeCodes, read_code
@@ -263,6 +265,53 @@ async def test_a_form_whose_session_nobody_remembers_is_shown_to_its_own_browser
         shown = await visitor.send(form, "/settings", zone="Asia/Nowhere")
         assert (shown.status, "Asia/Nowhere" in shown.text) == (401, True)
         assert form.form("/settings").fields["_token"] not in shown.text
+        # The desk does not have it: no sentence of the page says that it comes back.
+        assert "the desk did not keep it" in shown.text
+        assert "the text that was just typed comes back" not in shown.text
+        assert 'href="/sign-in"' in shown.text
+
+
+@pytest.mark.outside
+async def test_what_was_typed_on_a_page_whose_session_has_ended_is_kept_when_it_locks_itself(jp: Pages) -> None:
+    async with jp.visitor() as visitor:
+        await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
+        form = await visitor.get("/settings")
+        with turned(jp.desk.sessions) as clock:
+            clock.now += LONGEST_S + 1
+            place = {"_action": "/settings", "_back": "/settings", "zone": "Asia/Nowhere"}
+            await visitor.send(form, "/lock", **place, _token="0" * 64)
+            assert all(one.kept is None for _at, one in jp.desk.sessions._ended.values())
+            shown = await visitor.send(form, "/lock", **place)
+            typed = {"officer": OFFICER, "passphrase": OFFICER_PASSPHRASE.decode()}
+            back = await visitor.send(shown, "/sign-in", **typed)
+            assert (back.path, "Asia/Nowhere" in back.text) == ("/kept", True)
+
+
+@pytest.mark.outside
+async def test_no_field_for_a_passphrase_is_kept_or_shown_again(jp: Pages) -> None:
+    async with jp.visitor() as visitor:
+        await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
+        form = await visitor.get("/settings")
+        named = {"zone": "Asia/Nowhere", **dict.fromkeys(secret_fields(), "hunter2")}
+        assert len(named) > 2
+        with turned(jp.desk.sessions) as clock:
+            clock.now += jp.desk.sessions.idle_s + 1
+            locked = await visitor.send(form, "/settings", **named)
+            kept = await visitor.send(locked, "/unlock", passphrase=OFFICER_PASSPHRASE.decode())
+            assert ("Asia/Nowhere" in kept.text, "hunter2" in kept.text) == (True, False)
+        jp.desk.sessions.end_all()
+        shown = await visitor.send(form, "/settings", **named)
+        assert ("Asia/Nowhere" in shown.text, "hunter2" in shown.text) == (True, False)
+
+
+def secret_fields() -> set[str]:
+    """The names of all fields of the pages in which what is typed is hidden."""
+    found = set()
+    for template in (Path(app.__file__).parent / "templates").rglob("*.html"):
+        text = template.read_text("utf-8")
+        found.update(re.findall(r'name="(\w+)" type="password"', text))
+        found.update(re.findall(r'parts\.field\("(\w+)"[^{}]*type="password"', text))
+    return found
 
 
 @pytest.mark.outside
