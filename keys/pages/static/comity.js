@@ -66,7 +66,7 @@
   const reach = (is) => document.dispatchEvent(new CustomEvent("comity:reach", { detail: is }));
   if (idle) {
     let last = Date.now(), saidAt = Date.now(), toldAt = 0, locking = false;
-    /* All pages of a desk are one session: who works on one of them is there, and who locks one locks them all. */
+    /* All pages of a desk are one session: an officer at work on one of them is there, and locking one locks them all. */
     const pages = new BroadcastChannel("comity-session");
     const tellPages = (what) => pages.postMessage(what);
     pages.onmessage = ({ data }) => { if (data === "lock") lock(); else last = Date.now(); };
