@@ -47,7 +47,7 @@ MAX_FORM_BYTES = 4 * 1024 * 1024
 MAX_STRANGERS_BYTES = 64 * 1024
 MAX_FIELDS = 5_000
 FORM_WITHIN_S = 60.0
-# What a page says of itself, which nobody typed.
+# The page says these of itself: nobody typed them.
 _OF_THE_PAGE = frozenset({"once", "revision", "shown", "seen", "quiet", "do"})
 _FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 

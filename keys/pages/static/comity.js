@@ -66,8 +66,8 @@
   const reach = (is) => document.dispatchEvent(new CustomEvent("comity:reach", { detail: is }));
   if (idle) {
     let last = Date.now(), saidAt = Date.now(), toldAt = 0, locking = false;
-    /* All pages of a desk are one session: who works on one of them is there, and who locks one locks them all. */
-    const pages = new BroadcastChannel("comity-session");
+    /* All pages of a desk are one session: an officer at work on one of them is there, and locking one locks them all. */
+    const pages = window.BroadcastChannel ? new BroadcastChannel("comity-session") : { postMessage() {} };
     const tellPages = (what) => pages.postMessage(what);
     pages.onmessage = ({ data }) => { if (data === "lock") lock(); else last = Date.now(); };
     const noted = () => {
@@ -107,7 +107,7 @@
   }
 
   /* A page that asks for the passphrase goes back by itself where the officer gave it on another. */
-  if (document.querySelector('form[action="/unlock"]')) {
+  if (window.BroadcastChannel && document.querySelector('form[action="/unlock"]')) {
     new BroadcastChannel("comity-session").onmessage = ({ data }) => { if (data === "here") location.reload(); };
   }
 
