@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import quantiles
@@ -81,20 +79,17 @@ async def _follow(homes: dict[Address, Path], origin: str, rounds: int) -> tuple
     async with aiohttp.ClientSession(cookie_jar=jar) as session, Desk.open(homes[FR], PASSPHRASE) as fr:
         visitor = Visitor(session, origin, "en")
         await visitor.sign_in()
-        async with aclosing(_told(visitor)) as events:
-            await anext(events)  # what is there at the beginning
-            for number in range(rounds):
-                await asyncio.sleep(_IDLE_S)
-                sending = asyncio.create_task(_send(fr, f"BOARD-{number}"))
-                heard: list[tuple[float, str]] = []
-                # It may be told before the sender knows the message's id.
-                while not (sending.done() and any(sending.result()[0][-_SHORT_ID:] in ids for _, ids in heard)):
-                    heard.append(await anext(events))
-                message, consigned = await sending
-                told.append((next(at for at, ids in heard if message[-_SHORT_ID:] in ids) - consigned) * 1e3)
-                while f"BOARD-{number}" not in (await visitor.get("/board/lanes?lane=emergencies")).text:
-                    assert time.time() - consigned < _WITHIN_S
-                shown.append((time.time() - consigned) * 1e3)
+        board = _Board(visitor)
+        listening = asyncio.create_task(board.listen())
+        await board.told("")  # what is there at the beginning
+        for number in range(rounds):
+            await asyncio.sleep(_IDLE_S)
+            message, consigned = await _send(fr, f"BOARD-{number}")
+            while f"BOARD-{number}" not in (await visitor.get("/board/lanes?lane=emergencies")).text:
+                assert time.time() - consigned < _WITHIN_S
+            shown.append((time.time() - consigned) * 1e3)
+            told.append((await board.told(message[-_SHORT_ID:]) - consigned) * 1e3)
+        listening.cancel()
     return told, shown
 
 
@@ -108,12 +103,31 @@ async def _send(fr: Desk, reference: str) -> tuple[str, float]:
         await fr.messages.sync(wait=1)
 
 
-async def _told(visitor: Visitor) -> AsyncIterator[tuple[float, str]]:
-    """(when, what) the board is told, as a browser hears it."""
-    parts = urlsplit(visitor.origin)
-    named = {"Host": parts.netloc, "Accept": "text/event-stream", "Sec-Fetch-Site": "same-origin"}
-    url = f"http://127.0.0.1:{parts.port}/board/events"
-    async with visitor.session.get(url, headers=named, timeout=aiohttp.ClientTimeout(total=None)) as answer:
-        async for line in answer.content:
-            if line.startswith(b"data: "):
-                yield time.time(), line.decode()
+class _Board:
+    """What the board is told, and when, as a browser hears it."""
+
+    def __init__(self, visitor: Visitor) -> None:
+        self._visitor = visitor
+        self._heard: list[tuple[float, str]] = []
+        self._changed = asyncio.Event()
+
+    async def listen(self) -> None:
+        """Follow the board until it is ended."""
+        parts = urlsplit(self._visitor.origin)
+        named = {"Host": parts.netloc, "Accept": "text/event-stream", "Sec-Fetch-Site": "same-origin"}
+        url = f"http://127.0.0.1:{parts.port}/board/events"
+        async with self._visitor.session.get(url, headers=named, timeout=aiohttp.ClientTimeout(total=None)) as answer:
+            async for line in answer.content:
+                if line.startswith(b"data: "):
+                    self._heard.append((time.time(), line.decode()))
+                    self._changed.set()
+
+    async def told(self, text: str) -> float:
+        """When it was told of something first, since 1970."""
+        async with asyncio.timeout(_WITHIN_S):
+            while True:
+                for at, said in self._heard:
+                    if text in said:
+                        return at
+                self._changed.clear()
+                await self._changed.wait()

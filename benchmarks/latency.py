@@ -5,7 +5,11 @@ stages of the message begin and end (:mod:`benchmarks.traced`); the table has th
 of each stage, in the order in which they follow each other. The floor is the same number of commits, files and HTTP
 round trips, one after the other, with nothing else done, in the same run.
 
-    python -m benchmarks.latency [--json] [--pings N] [--idle SECONDS] [--floor N]
+    python -m benchmarks.latency [--json] [--pings N] [--idle SECONDS] [--floor N] [--counts]
+
+With ``--counts`` it says what each process does for a message until all its receipts are there: signatures, statements,
+commits, flushes, requests, changes of threads. No load on the machine changes them; the times are then those of
+processes that count.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ import tempfile
 import time
 from asyncio.subprocess import DEVNULL, PIPE
 from bisect import bisect_left
+from collections import Counter
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -131,6 +136,8 @@ def run_desk(role: Any, home: Path, pipe: Connection) -> None:
     import uvloop
 
     traced.wrap_all(traced.STAGES_OF_A_DESK)
+    if os.environ.get(traced.COUNTING):
+        traced.count_all()
     uvloop.run(role(home, pipe))
     traced.save(home / "trace.json")
 
@@ -199,6 +206,18 @@ def print_stages(followed: list[list[int]]) -> None:
             print(f"{shares(took)}  {process:9} {words}")
     whole = [(way[-1] - way[0]) / 1e6 for way in followed]
     print(f"{shares(whole)}  submit to opened, {len(whole)} messages")
+
+
+def print_counts(traces: dict[str, list[tuple[int, str]]], followed: list[list[int]]) -> None:
+    """What each process does for a message, from the first measured message until the last one begins."""
+    begins, ends, messages = followed[0][0], followed[-1][0], len(followed) - 1
+    found = {
+        name: Counter(what[1:] for at, what in notes if what[0] == "#" and begins <= at < ends)
+        for name, notes in traces.items()
+    }
+    print(f"{'for a message':26}" + "".join(f"{name:>11}" for name in found))
+    for what in sorted(set().union(*found.values())):
+        print(f"{what:26}" + "".join(f"{counts[what] / messages:11.2f}" for counts in found.values()))
 
 
 def shares(took: list[float]) -> str:
@@ -330,8 +349,11 @@ async def measure(arguments: argparse.Namespace, report: Report) -> None:
         finally:
             await bench.stop()
             shutil.rmtree(BOOT_FOLDER)
-        followed = follow(bench.traces())[WARM_UP_PINGS:]
+        traces = bench.traces()
+        followed = follow(traces)[WARM_UP_PINGS:]
         print_stages(followed)
+        if os.environ.get(traced.COUNTING):
+            print_counts(traces, followed)
         whole = [(way[-1] - way[0]) / 1e6 for way in followed]
         for name, share in (("p50", 0.5), ("p99", 0.99)):
             known = percentile(least, share) if least else None
@@ -344,8 +366,11 @@ def main() -> None:
     parser.add_argument("--pings", type=int, default=100)
     parser.add_argument("--idle", type=float, default=IDLE_S, help="seconds of silence before each message")
     parser.add_argument("--floor", type=int, default=50, help="messages of the floor, 0 for none")
+    parser.add_argument("--counts", action="store_true", help="count what each process does for a message")
     add_json_option(parser)
     arguments = parser.parse_args()
+    if arguments.counts:
+        os.environ[traced.COUNTING] = "1"
     report = Report("latency")
     with report.shown(arguments.json):
         asyncio.run(measure(arguments, report))

@@ -1,11 +1,14 @@
 """One table of all figures: the figure, its floor, peers where they are installed, and the ratios.
 
-    python -m benchmarks.table [--rounds 5] [--quick] [--only throughput,store] [--no-peers] [--out FOLDER] [--page]
+    python -m benchmarks.table [--rounds 3] [--quick | --full] [--only throughput,store] [--no-peers] [--out FOLDER]
+                               [--page]
 
 Every script runs ``--rounds`` times, in a process of its own, and so does every peer. A figure, a floor and a ratio are
 medians over the rounds; a ratio is of one round, so that what else the machine did falls on both sides of it. The table
-goes to standard output, and as ``table.md`` and ``table.json`` into the folder. ``--quick`` runs small settings, which
-show that everything works and say nothing of speed. ``--page`` also writes the result into ``docs/performance.md``.
+goes to standard output, and as ``table.md`` and ``table.json`` into the folder; below it stands how long each script
+took. One round fits into ten minutes of an idle machine: the pasts of desks are shorter for that than a script alone
+has them. ``--full`` is with the scripts' own settings. ``--quick`` runs small settings, which show that everything
+works and say nothing of speed. ``--page`` also writes the result into ``docs/performance.md``.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import platform
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -46,6 +50,18 @@ SCRIPTS: Mapping[str, tuple[str, ...]] = {
     "audit": ("--entries", "3000", "--log-entries", "20000"),
     "files": ("--mib", "8", "--small", "20", "--messages", "4", "--rounds", "1"),
     "floor": (),
+}
+
+# With these, a round of all scripts and peers fits into ten minutes.
+FITTING: Mapping[str, tuple[str, ...]] = {
+    "throughput": ("--soak", "2000"),
+    "latency": ("--pings", "60"),
+    "commands": ("--rounds", "5"),
+    "desk": ("--messages", "20000", "--cases", "4000"),
+    "web": ("--messages", "20000", "--cases", "4000", "--rounds", "5"),
+    "directory": ("--repeat", "2"),
+    "audit": ("--entries", "20000", "--log-entries", "100000"),
+    "files": ("--mib", "128", "--small", "1000", "--messages", "40", "--rounds", "2"),
 }
 
 
@@ -127,6 +143,7 @@ class Table:
     rows: dict[str, Row] = field(default_factory=dict)
     slopes: dict[str, list[float]] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+    took_s: dict[str, float] = field(default_factory=dict)
     quick: bool = False
     machine: dict[str, Any] = field(default_factory=machine)
 
@@ -160,6 +177,7 @@ class Table:
             "rows": [row.as_json() for row in self.rows.values()],
             "slopes": {name: median(values) for name, values in self.slopes.items()},
             "missing": self.missing,
+            "took_s": {name: round(took, 1) for name, took in self.took_s.items()},
         }
 
 
@@ -184,22 +202,24 @@ def told_by(command: Sequence[str]) -> dict[str, Any]:
     raise RuntimeError("it printed no line for the table")
 
 
-def run(table: Table, scripts: Iterable[str], *, quick: bool, rounds: int, peers: bool) -> None:
+def run(
+    table: Table, scripts: Iterable[str], settings: Mapping[str, tuple[str, ...]], *, rounds: int, peers: bool
+) -> None:
     """Run all of them in turns, so that a change of the machine falls on every figure."""
     for number in range(1, rounds + 1):
         for script in scripts:
             if not (Path(__file__).parent / f"{script}.py").exists():
                 table.missing[script] = "there is no such script"
                 continue
-            settings = SCRIPTS.get(script, ()) if quick else ()
-            _take(table, script, ("-m", f"benchmarks.{script}", "--json", *settings), number)
+            _take(table, script, ("-m", f"benchmarks.{script}", "--json", *settings.get(script, ())), number)
         for peer in sorted(PEERS.glob("[a-z]*.py")) if peers else ():
-            quickly = ("--quick",) if quick else ()
+            quickly = ("--quick",) if table.quick else ()
             _take(table, peer.stem, ("-m", f"benchmarks.peers.{peer.stem}", "--json", *quickly), number)
 
 
 def _take(table: Table, name: str, command: Sequence[str], number: int) -> None:
     print(f"round {number}: {name}", file=sys.stderr, flush=True)
+    began = time.monotonic()
     try:
         told = told_by(command)
         if "peer" in told:
@@ -208,6 +228,8 @@ def _take(table: Table, name: str, command: Sequence[str], number: int) -> None:
             table.take(told)
     except (RuntimeError, ValueError, KeyError, TypeError) as problem:
         table.missing[name] = str(problem)
+    finally:
+        table.took_s[name] = table.took_s.get(name, 0.0) + time.monotonic() - began
 
 
 # --- Writing ------------------------------------------------------------------------------------------------------
@@ -246,6 +268,8 @@ def markdown(result: Mapping[str, Any]) -> str:
             "### Capacity",
             "",
             *_table(CAPACITY_HEADER, capacity_rows(result["slopes"], shown)),
+            "",
+            *textwrap.wrap(_took(result["took_s"]), WIDTH),
         )
     )
 
@@ -258,6 +282,11 @@ def _measured(result: Mapping[str, Any]) -> str:
     )
     small = " **Small settings: these show that it works, and say nothing of speed.**"
     return told + small if result["quick"] else told
+
+
+def _took(by_script: Mapping[str, float]) -> str:
+    each = ", ".join(f"{name} {took:.0f} s" for name, took in by_script.items())
+    return f"All of it took {sum(by_script.values()) / 60:.1f} minutes: {each}."
 
 
 CAPACITY_HEADER = (
@@ -300,15 +329,18 @@ def page_with(page: str, result: Mapping[str, Any]) -> str:
 def main() -> None:
     """Run, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="small settings: whether it works, not how fast")
+    parser.add_argument("--rounds", type=int, default=1)
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="small settings: whether it works, not how fast")
+    size.add_argument("--full", action="store_true", help="the scripts' own settings: half an hour a round")
     parser.add_argument("--only", default=",".join(SCRIPTS), help="scripts, separated by commas")
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("--out", type=Path, default=ROOT / ".cache" / "bench")
     parser.add_argument("--page", action="store_true", help="write the result into docs/performance.md too")
     given = parser.parse_args()
     table = Table(quick=given.quick)
-    run(table, given.only.split(","), quick=given.quick, rounds=given.rounds, peers=not given.no_peers)
+    settings = SCRIPTS if given.quick else {} if given.full else FITTING
+    run(table, given.only.split(","), settings, rounds=given.rounds, peers=not given.no_peers)
     result = table.as_json()
     told, encoded = markdown(result), json.dumps(result, ensure_ascii=False, indent=1) + "\n"
     given.out.mkdir(parents=True, exist_ok=True)

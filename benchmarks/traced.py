@@ -13,7 +13,9 @@ import functools
 import importlib
 import inspect
 import json
+import os
 import runpy
+import sqlite3
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -22,6 +24,9 @@ from typing import Any
 
 Label = Callable[..., str | None]
 """The stage that a call is, by its arguments; None for a call of no interest."""
+
+COUNTING = "BENCHMARK_COUNTS"
+"""Set for processes that count, too: a note takes longer than some of what is counted."""
 
 noted: list[tuple[int, str]] = []
 
@@ -109,10 +114,55 @@ STAGES_OF_A_DESK: Mapping[str, str | Label] = {
 }
 
 
+COUNTED: Mapping[str, str] = {
+    "os:fsync": "files flushed",
+    "os:fdatasync": "files flushed",
+    "concurrent.futures:ThreadPoolExecutor.submit": "calls in another thread",
+    "keys.transport.client:SignedClient._send": "HTTP requests",
+    "protocol.crypto.signing:Ed25519Signer.sign": "Ed25519 made",
+    "protocol.crypto.signing:Ed25519Verifier.verify": "Ed25519 verified",
+    "protocol.crypto.mldsa:MLDSA44Signer.sign": "ML-DSA-44 made",
+    "protocol.crypto.mldsa:MLDSA44Verifier.verify": "ML-DSA-44 verified",
+}
+STATEMENTS, COMMITS = "SQL statements", "commits"
+
+
 def wrap_all(stages: Mapping[str, str | Label]) -> None:
     """Note each of these stages from now on."""
     for place, label in stages.items():
         wrap(place, label)
+
+
+def count_all() -> None:
+    """Note each call of :data:`COUNTED`, each SQL statement and each commit that writes: as ``#`` and what it is.
+
+    The notes have no effect on each other, and no load on the machine changes their number.
+    """
+    for place, what in COUNTED.items():
+        _count(place, f"#{what}")
+    connect = sqlite3.connect
+
+    def connected(*arguments: Any, **named: Any) -> sqlite3.Connection:
+        connection = connect(*arguments, **named)
+        connection.set_trace_callback(_noted_statement)
+        return connection
+
+    setattr(sqlite3, "connect", connected)  # noqa: B010 - its type has many forms
+
+
+def _noted_statement(text: str) -> None:
+    note(f"#{COMMITS if text.lstrip()[:6].upper() == 'COMMIT' else STATEMENTS}")
+
+
+def _count(place: str, what: str) -> None:
+    holder, last, function = found(place)
+
+    @functools.wraps(function)
+    def counted(*arguments: Any, **named: Any) -> Any:
+        note(what)
+        return function(*arguments, **named)
+
+    setattr(holder, last, counted)
 
 
 def main() -> None:
@@ -120,6 +170,8 @@ def main() -> None:
     path, module = Path(sys.argv[1]), sys.argv[2]
     sys.argv = [module, *sys.argv[3:]]
     wrap_all(STAGES_OF_A_NODE)
+    if os.environ.get(COUNTING):
+        count_all()
     atexit.register(save, path)
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 

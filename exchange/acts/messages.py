@@ -78,13 +78,7 @@ async def list_messages(
     if unread:
         left = await desk.messages.unread([row.id for row in rows])
         rows = [row for row in rows if row.id in left]
-    return {"messages": rows, "more": page.more, "how_far": await how_far_of(desk, rows)}
-
-
-async def how_far_of(desk: Desk, rows: Sequence[InboxRow]) -> dict[str, Sequence[HowFar]]:
-    """How far each of these messages is proved to have come, by its id; those alone that this desk sent."""
-    found = await desk.cases.how_far(row.id for row in rows if row.direction is Direction.SENT)
-    return {str(message): far for message, far in found.items()}
+    return {"messages": rows, "more": page.more, "how_far": await desk.cases.how_far_sent(rows)}
 
 
 async def list_refused(desk: Desk, *, limit: int = 50, before: int | None = None) -> RefusedListed:

@@ -202,7 +202,7 @@ def _known(path: str, encoded: bytes) -> Card | LegalProfile:
     parsed = parse_published(path, encoded)
     if parsed is None:
         raise CeremonyError(f"this version does not know what {printable(path)} is: nobody could review it")
-    known = set(_members(parsed.model_dump(mode="json", by_alias=True)))
+    known = _members(parsed.model_dump(mode="json", by_alias=True))
     for member in _members(_json(path, encoded)):
         if member not in known:
             name = printable(".".join(member))
@@ -210,15 +210,23 @@ def _known(path: str, encoded: bytes) -> Card | LegalProfile:
     return parsed
 
 
-def _members(value: Any, path: Path = ()) -> Iterator[Path]:
-    """The names of all members of a JSON value, wherever they stand."""
+def _members(value: Any) -> dict[Path, None]:
+    """The names of all members of a JSON value, wherever they stand, in their order."""
+    found: dict[Path, None] = {}
+    _gather(value, (), found)
+    return found
+
+
+def _gather(value: Any, path: Path, found: dict[Path, None]) -> None:
     if isinstance(value, dict):
         for name, item in value.items():
-            yield (*path, name)
-            yield from _members(item, (*path, name))
+            found[inner := (*path, name)] = None
+            if isinstance(item, dict | list):
+                _gather(item, inner, found)
     elif isinstance(value, list):
         for item in value:
-            yield from _members(item, path)
+            if isinstance(item, dict | list):
+                _gather(item, path, found)
 
 
 def _json(path: str, encoded: bytes) -> Any:

@@ -47,9 +47,8 @@ async def take_receipts(context: RelayContext, peer: str, receipts: Sequence[Rec
         StoreForeignReceipts(peer, tuple(receipt for _, receipt in found), now) for _, found in logs
     ]
     # In the same batch: what a node has by its own log, it need not be sent any more.
-    taken = [
-        _files_taken(receipt, node, now) for node, found in logs for _, receipt in found if _has_files(context, receipt)
-    ]
+    told = (_files_taken(context, receipt, node, now) for node, found in logs for _, receipt in found)
+    taken = [operation for operation in told if operation is not None]
     outcomes = await context.node.sequencer.submit_many([*operations, *taken])
     for (node, found), outcome in zip(logs, outcomes[: len(logs)], strict=True):
         if isinstance(outcome, Failed):
@@ -65,17 +64,13 @@ async def take_receipts(context: RelayContext, peer: str, receipts: Sequence[Rec
     return verdicts
 
 
-def _has_files(context: RelayContext, receipt: VerifiedReceipt) -> bool:
-    """Whether it proves that a node has all files of a message, which it got from this one."""
+def _files_taken(context: RelayContext, receipt: VerifiedReceipt, node: str, now: datetime) -> RecordFilesTaken | None:
+    """That ``node`` has all files of a message from this node, if the receipt proves it."""
     event = receipt.event
-    whole = event.files is not None and event.files.name is None
-    return whole and event.name is EventName.FileRelayAcceptance and event.peer == context.node.name
-
-
-def _files_taken(receipt: VerifiedReceipt, node: str, now: datetime) -> RecordFilesTaken:
-    event = receipt.event
-    if event.files is None:
-        raise TypeError("an event about files says which")
+    if event.files is None or event.files.name is not None:
+        return None
+    if event.name is not EventName.FileRelayAcceptance or event.peer != context.node.name:
+        return None
     return RecordFilesTaken(event.message_id, event.digest, node, event.files, now)
 
 

@@ -17,7 +17,8 @@ from node.log.sequencer import Sequencer
 from node.log.wakeups import Wakeups
 from node.relay.context import RelayContext
 from node.relay.receipt_intake import take_receipts
-from node.store.operations import DeferOutbound, Done, Failed, MarkReceiptsSent, RecordRelayed
+from node.store.file_operations import RecordFilesTaken
+from node.store.operations import DeferOutbound, Done, Failed, MarkReceiptsSent, Operation, Outcome, RecordRelayed
 from node.store.reads import OutboundItem, OutboundKind
 from protocol.address import Address
 from protocol.crypto.signing import Signer
@@ -293,6 +294,36 @@ async def test_of_a_message_that_is_known_here_no_other_node_can_say_that_it_was
     (verdict,) = await take_receipts(stage.relay, "us", [submitted])
     assert verdict is not None
     assert verdict.code == "forbidden"
+
+
+async def test_only_a_log_that_took_all_files_from_this_node_ends_their_sending(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One file, another event, another giver: each is a true entry, and none says that the log's node has them all."""
+    submitted: list[Operation] = []
+    sequencer = stage.relay.node.sequencer
+    submit_many = sequencer.submit_many
+
+    async def noted(operations: Sequence[Operation]) -> list[Outcome]:
+        submitted.extend(operations)
+        return await submit_many(operations)
+
+    monkeypatch.setattr(sequencer, "submit_many", noted)
+    taken, one_file = EventName.FileRelayAcceptance, LoggedFiles(bytes(32), bytes(32), 1, bytes(32))
+    for event, ends in (
+        (stage.event(taken, peer="jp", files=one_file), False),
+        (stage.event(EventName.FileDeletion, peer="jp"), False),
+        (stage.event(EventName.RelayAcceptance, peer="jp"), False),
+        (stage.event(taken, peer="us"), False),
+        (stage.event(taken), False),
+        (stage.event(taken, peer="jp"), True),
+    ):
+        submitted.clear()
+        verdicts = await take_receipts(stage.relay, "fr", [stage.logs["fr"].receipt(event)])
+        assert verdicts == [None]
+        ended = [one for one in submitted if isinstance(one, RecordFilesTaken)]
+        told = [(one.message_id, one.digest, one.partner, one.files) for one in ended]
+        assert told == ([(event.message_id, event.digest, "fr", event.files)] if ends else [])
 
 
 # --- Answers to an envelope ----------------------------------------------------------------------------------------

@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks._capacity import BUSY_HOURS, DAYS, MESSAGES_A_DAY, capacity_rows
 from benchmarks._figures import Figure, Report
-from benchmarks.table import BEGIN, END, PAGE, SCRIPTS, Table, markdown, page_with, shown
-from benchmarks.traced import STAGES_OF_A_DESK, STAGES_OF_A_NODE, found
+from benchmarks.table import BEGIN, END, FITTING, PAGE, SCRIPTS, Table, markdown, page_with, shown
+from benchmarks.traced import COUNTED, STAGES_OF_A_DESK, STAGES_OF_A_NODE, found
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -97,6 +97,20 @@ def test_every_script_of_the_table_stands_on_the_page_and_prints_a_line_for_it()
         assert not file.exists() or "--json" in file.read_text("utf-8") or "add_json_option" in file.read_text("utf-8")
 
 
+def test_the_tables_settings_are_options_of_the_scripts() -> None:
+    for settings in (SCRIPTS, FITTING):
+        for script, words in settings.items():
+            text = (BENCHMARKS / f"{script}.py").read_text("utf-8")
+            assert [word for word in words[::2] if f'"{word}"' not in text] == []
+    assert FITTING.keys() <= SCRIPTS.keys()
+
+
+def test_the_table_says_how_long_each_script_took() -> None:
+    table = Table(took_s={"store": 12.34, "floor": 50.0})
+    assert table.as_json()["took_s"] == {"store": 12.3, "floor": 50.0}
+    assert markdown(table.as_json()).endswith("All of it took 1.0 minutes: store 12 s, floor 50 s.")
+
+
 def test_with_json_the_line_alone_is_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     report = Report("store")
     with report.shown(as_json=True):
@@ -107,6 +121,6 @@ def test_with_json_the_line_alone_is_on_standard_output(capsys: pytest.CaptureFi
     assert captured.err == "for a person\n"
 
 
-@pytest.mark.parametrize("place", [*STAGES_OF_A_NODE, *STAGES_OF_A_DESK])
+@pytest.mark.parametrize("place", [*STAGES_OF_A_NODE, *STAGES_OF_A_DESK, *COUNTED])
 def test_every_stage_whose_time_is_taken_is_a_function_that_there_is(place: str) -> None:
     assert callable(found(place)[2])

@@ -126,8 +126,6 @@ def inbox(
     """List messages."""
 
     async def work(desk: Desk) -> None:
-        from exchange.acts.messages import how_far_of
-
         reached = await synced(desk, wait, sync=sync)
         if refused:
             kept = await desk.messages.quarantine(limit=limit + 1)
@@ -145,7 +143,7 @@ def inbox(
         if unread:
             left = await desk.messages.unread([row.id for row in messages])
             messages = [row for row in messages if row.id in left]
-        far = await how_far_of(desk, messages)
+        far = await desk.cases.how_far_sent(messages)
         if as_json:
             print_json({"messages": messages, "more": page.more, "how_far": far, **reached.members()})
             return

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from aiohttp import web
 
-from exchange.acts.messages import how_far_of, list_refused
 from exchange.acts.messages import list_messages as messages_of
+from exchange.acts.messages import list_refused
 from exchange.desk.desk import Desk
 from exchange.views import CaseRow, InboxRow
 from exchange.web.calls import Page, PageCall
@@ -37,7 +37,7 @@ async def search(call: PageCall) -> web.StreamResponse:
     values |= {
         "found": found,
         "cases": await _cases_of(desk, found.messages),
-        "far": await how_far_of(desk, found.messages),
+        "far": await desk.cases.how_far_sent(found.messages),
         "longer": link("/search", {"q": query, "limit": more}) if found.more and more > limit else "",
     }
     return show(call, "lists/search.html", desk, **values)

@@ -18,6 +18,7 @@ from exchange.desk.desk import OpenedDesk
 from exchange.office.case_notes import EntryKind
 from exchange.office.officers import Acting, Login
 from exchange.settings import RetentionSettings
+from exchange.store._unproved import UnprovedTable
 from exchange.store.desk_store import DeskStore
 from exchange.views import AgendaItem
 from protocol.encoding.instants import to_ms
@@ -163,6 +164,7 @@ async def test_no_case_in_which_something_is_to_come_is_erased_because_it_is_not
             await beside.office.erase_case(thread, "retention")
 
 
+@pytest.mark.outside
 async def test_a_hand_over_has_all_cases_of_the_officer_also_those_that_are_not_derived(world: World) -> None:
     threads = await received(world)
     async with with_officers(world, JP) as made:
@@ -242,3 +244,61 @@ def due_of(item: AgendaItem) -> datetime:
 
 def key(item: AgendaItem) -> tuple[str, ...]:
     return str(item.due), str(item.thread), item.what, str(item.target)
+
+
+# --- What it costs ----------------------------------------------------------------------------------------------------
+
+
+async def test_cases_are_derived_without_opening_what_came_by_another_way_and_still_confirm_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = "interpol", "preservation.request", FR, "An office elsewhere"
+    async with world.open(JP) as jp:
+        for number in range(3):
+            await jp.cases.register(*given, f"Letter {number}", reference=f"LETTER-{number}")
+    opened_all: list[int] = []
+    really = UnprovedTable.all
+    monkeypatch.setattr(UnprovedTable, "all", lambda self: (opened_all.append(1), really(self))[1])
+    async with world.open(FR) as fr, world.open(JP) as jp, world.open(JP) as other:
+        for number in range(CASES):
+            await fr.messages.send(request(to=[str(JP)], own_reference=f"CASE-{number}"))
+        await jp.messages.sync()
+        await jp.cases.agenda()
+        assert len(opened_all) <= 2  # whatever the number of cases
+        # Another program registers what the next message proves.
+        entry = await other.cases.register(*given, "One letter more", reference="CASE-NEXT")
+        sent = await fr.messages.send(request(to=[str(JP)], own_reference="CASE-NEXT"))
+        await jp.messages.sync()
+        await jp.cases.agenda()
+        assert (await jp.cases.registered_entry(entry.id))[0].thread == sent.thread
+
+
+async def test_a_search_goes_through_no_message_to_learn_that_none_is_closed(world: World) -> None:
+    await received(world)
+    async with world.open(JP) as jp:
+        await jp.cases.search("CASE-1")
+        store = jp._works.context.store
+        steps: list[int] = []
+
+        def closed() -> int:
+            steps.clear()
+            connection = store.database._connection
+            connection.set_progress_handler(lambda: steps.append(1), 1)
+            try:
+                assert store.search.closed() == []
+            finally:
+                connection.set_progress_handler(None, 1)
+            return len(steps)
+
+        assert await in_thread(jp, closed) < 3 * CASES  # a look at each message takes some steps of SQLite's program
+
+
+async def test_no_more_cases_about_a_target_are_opened_than_are_shown(world: World) -> None:
+    await received(world)
+    async with world.open(JP) as jp:
+        await jp.cases.search("CASE-1", everything=True)
+        targets = request()["targets"][:1]
+        everyone = await jp.cases.duplicates_of_targets(targets)
+        newest = await jp.cases.duplicates_of_targets(targets, most=2)
+        assert len(everyone) == CASES
+        assert newest == everyone[:2]
