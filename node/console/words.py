@@ -351,25 +351,25 @@ def _backup(one: Attention, home: str, backups: BackupRecord) -> Told:
     check = f"comity-node backup-check {home} {folder}"
     match one.kind:
         case Kind.NO_BACKUP:
-            days = BACKUP_WITHIN.days
+            within = span(BACKUP_WITHIN.total_seconds())
             title = _("No backup was ever made") if backups.made is None else _("No backup was made lately")
             text = (
                 _("As far as this home knows, there is none. If this disk is lost, so are messages and the log.")
                 if backups.made is None
-                else _("The last one that this home knows of is older than {days} days.").format(days=days)
+                else _("The last one that this home knows of is older than {span}.").format(span=within)
             )
             do, command = _("Make one now, and then every day by a timer."), f"comity-node backup {home} /backup/NAME"
         case Kind.NOT_CHECKED:
-            days = CHECKED_WITHIN.days
+            within = span(CHECKED_WITHIN.total_seconds())
             title = _("No backup was ever checked") if backups.checked is None else _("No backup was checked lately")
-            text = _("Whether one is whole is known only by reading it, at least every {days} days.").format(days=days)
+            text = _("Whether one is whole is known only by reading it, at least once in {span}.").format(span=within)
             do, command = _("Check the last one now; this restores it for a trial too."), f"{check} --drill"
         case _:
-            days = DRILLED_WITHIN.days
+            within = span(DRILLED_WITHIN.total_seconds())
             never = backups.drilled is None
             title = _("No backup was ever tried out") if never else _("No backup was tried out lately")
-            text = _("Whether one can be restored is known only by a trial, at least every {days} days.").format(
-                days=days
+            text = _("Whether one can be restored is known only by a trial, at least once in {span}.").format(
+                span=within
             )
             do, command = _("Try the last one out now. The trial is removed again."), f"{check} --drill"
     return Told(one.code, False, "", title, text, do, command=command, page="/backups")

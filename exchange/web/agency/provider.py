@@ -199,7 +199,7 @@ async def _read(answer: Any) -> bytes:
     async for part in answer.content.iter_any():
         content += part
         if len(content) > MAX_JSON_BYTES:
-            raise AgencyAwayError(phrase("its answer is longer than {most} bytes", most=MAX_JSON_BYTES))
+            raise AgencyAwayError(phrase("its answer is too long; bytes at most: {most}", most=MAX_JSON_BYTES))
     return bytes(content)
 
 
