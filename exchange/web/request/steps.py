@@ -275,7 +275,9 @@ def _with_lines(call: PageCall, form: TypedForm, act: str) -> tuple[TypedForm, C
         if not act:
             return noted, None
         if what in {one.value for one in Ask}:
-            return _said(call, form if text == form.paste else form.pasted(text), Ask(what), rest), None
+            return _all_said(call, form if text == form.paste else form.pasted(text), act), None
+        if what not in {"leave", "remove"} and text == form.paste and _typed_answers(call):
+            return _all_said(call, form, ""), None
         if what == "leave":
             return (form.without_lines() if rest == "*" else form.without_line(_number(rest))), None
         if what == "remove":
@@ -289,13 +291,30 @@ def _with_lines(call: PageCall, form: TypedForm, act: str) -> tuple[TypedForm, C
         return noted, refused
 
 
-def _said(call: PageCall, form: TypedForm, ask: Ask, rest: str) -> TypedForm:
-    """``3:UTC`` is an answer for line 3, ``*:UTC`` for all; without one it stands in the field beside."""
+def _all_said(call: PageCall, form: TypedForm, act: str) -> TypedForm:
+    """The form with every answer that was typed beside a line, whichever button was pressed, and that of the button.
+
+    A button's ``zone:3:UTC`` is an answer for line 3, ``zone:*:UTC`` for all; else it stands in the field beside.
+    """
+    answers = _typed_answers(call)
+    what, _colon, rest = act.partition(":")
     line, _colon, answer = rest.partition(":")
-    answer = answer or call.text(f"say.{ask.value}.{line}")
-    if not answer:
-        return form
-    return form.said_for_all(ask, answer) if line == "*" else form.said(_number(line), ask, answer)
+    if answer:
+        answers[what, line] = answer
+    # From the end, since a line that is understood leaves and those behind it move up; and then what is said of all.
+    for (name, where), said in sorted(answers.items(), key=lambda one: -_number(one[0][1])):
+        form = form.said_for_all(Ask(name), said) if where == "*" else form.said(_number(where), Ask(name), said)
+    return form
+
+
+def _typed_answers(call: PageCall) -> dict[tuple[str, str], str]:
+    """What was typed beside lines, by the question and the line (``*``: all of them)."""
+    names = [(one.value, name.partition(".")[2]) for one in Ask for name in _names_of(call, one)]
+    return {(ask, line): text for ask, line in names if (text := call.text(f"say.{ask}.{line}"))}
+
+
+def _names_of(call: PageCall, ask: Ask) -> list[str]:
+    return [name.removeprefix("say.") for name in call.form if name.startswith(f"say.{ask.value}.")]
 
 
 def _table(call: PageCall) -> str:

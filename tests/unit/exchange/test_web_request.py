@@ -370,6 +370,22 @@ async def test_a_zone_that_is_not_written_is_asked_for_each_line_with_buttons(wo
         assert "targets: 1" in page.text
 
 
+@pytest.mark.parametrize("act", ["next", "save", "read", "go:what", "zone:4:"])
+async def test_a_zone_that_was_typed_beside_a_line_counts_whichever_button_is_pressed(world: World, act: str) -> None:
+    async with at_work(world) as (_pages, visitor):
+        path = path_of(await begin(visitor))
+        lines = "\n".join(
+            ["203.0.113.9:51544 2026-11-21 12:12:45 tcp", "nonsense"]
+            + [f"203.0.113.{10 + one}:2 2026-11-21 12:00 tcp" for one in range(2)]
+        )
+        page = await fill(visitor, await shown(visitor, f"{path}/targets"), "read", paste=lines)
+        await fill(visitor, page, act, say__zone__1="Asia/Tokyo", say__zone__3="+01:00", say__zone__4="UTC")
+        page = await shown(visitor, f"{path}/targets")
+        assert "targets: 3" in page.text
+        assert all(at in page.text for at in ("2026-11-21 03:12:45Z", "2026-11-21 11:00:00Z", "2026-11-21 12:00:00Z"))
+        assert "nonsense" in page.text
+
+
 async def test_another_case_about_the_same_target_is_pointed_out(world: World) -> None:
     async with at_work(world) as (_pages, visitor):
         path = await whole(visitor)
