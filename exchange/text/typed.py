@@ -51,7 +51,11 @@ def refanged(text: str) -> str:
 
     Such as ``hxxp``, ``[.]``, ``(dot)``, ``[at]``; signs of full width become those of ASCII first.
     """
-    text = in_ascii(text)
+    return with_signs_back(in_ascii(text))
+
+
+def with_signs_back(text: str) -> str:
+    """As :func:`refanged`, of a text whose signs are those of ASCII; of another one all else stays as it was typed."""
     for defanged, meant in _DEFANGED:
         text = defanged.sub(meant, text)
     text = _SCHEME.sub(_with_scheme, text)

@@ -9,11 +9,9 @@ Prints who signed, for whom, when and dated by what, then a line per check. Exit
 `cryptography` 48 or later. Never checked: whether the directory is the newest and logs are consistent beyond what the
 bag shows; the signature of a timestamp (it says how OpenSSL checks that); the words of README.txt, beyond that the
 maker signed them; whether a key that is not of small order has a part that is.
-
-It is one file of some 1,100 lines on purpose: it lies in each bag, and one person reads it whole before trusting it.
 """
 
-# Imports in one line, one empty line between functions: this is meant to be read as a whole.
+# One file, imports in one line, one empty line between functions: one person reads it whole before trusting it.
 # ruff: noqa: E401, I001
 # fmt: off
 import argparse, io, json, pathlib, re, stat, sys, zipfile, zlib

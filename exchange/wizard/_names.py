@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from exchange.messaging.drafting.targets import KINDS
 from exchange.text.code_words import find_code
-from exchange.text.typed import refanged
+from exchange.text.typed import with_signs_back
 from protocol.codes import load_codes
 from protocol.encoding.phrase import phrase
 from protocol.messages.schema.problems import problems_of
@@ -96,7 +96,7 @@ def read_name(text: str, service: str = "", chain: str = "") -> Understood:
 
     ``service`` and ``chain`` are of all account names and blockchain addresses that say none themselves.
     """
-    text = refanged(text.strip().strip(",;"))
+    text = with_signs_back(text.strip().strip(",;"))
     if labelled := _labelled(text):
         return labelled
     if text.startswith("<") and text.endswith(">") and "@" in text:

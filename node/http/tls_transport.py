@@ -174,6 +174,14 @@ class TlsTransport(asyncio.Transport):
         if parts:
             self._protocol.data_received(parts[0] if len(parts) == 1 else b"".join(parts))
         if ended:
+            # A request that came with the end is begun first: then its handler is told that the rest is missing.
+            self._reads = False
+            self._loop.remove_reader(self._tls)
+            self._loop.call_soon(self._ended)
+
+    def _ended(self) -> None:
+        """The peer says nothing more."""
+        if not self._closing:
             self._protocol.eof_received()
             self.close()
 

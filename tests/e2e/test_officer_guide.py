@@ -433,6 +433,7 @@ STEPS = (
     Step("comity send request.json --unless-duplicate", code=1, says=("duplicate-request",)),
     Step("comity search Roubaix mailbox", says=("Preservation request",)),
     Step("comity search 203.0.113.77", says=("Preservation request",)),
+    Step('comity search "supplier [at] example [dot] com"', says=("Found",)),
     Step("comity track 7f3a --wait 20", ids=REQUEST, before=relayed, says=("RelayAcceptance", "ContentConsignment")),
     Step("comity inbox --wait 20", by=FR, says=("Preservation request",)),
     Step("comity show 7f3a", by=FR, ids=REQUEST, says=("Sato Yui",)),

@@ -88,7 +88,7 @@ async def test_every_field_for_files_opens_by_the_keyboard_alone(pages: Pages) -
                     await page.keyboard.press("Tab")
                     if await page.evaluate("document.activeElement?.id") == field:
                         break
-                async with page.expect_file_chooser(timeout=5_000):
+                async with page.expect_file_chooser():
                     await page.keyboard.press(key)
 
 

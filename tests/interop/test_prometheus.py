@@ -58,9 +58,17 @@ CASES: dict[str, tuple[list[tuple[str, str, str]], set[str]]] = {
         [
             ("comity_partner_takes_nothing_seconds", 'partner="ng"', "11400x30"),
             ("comity_partner_up", 'partner="ng"', "0x30"),
+            ("comity_partner_needs_operator", 'partner="ng"', "1x30"),
             ("comity_outbound_waiting", 'partner="ng"', "14x30"),
         ],
-        {"ComityPartnerTakesNothing", "ComityPartnerNotUp"},
+        {"ComityPartnerTakesNothing"},
+    ),
+    "a partner takes nothing, and nothing presses": (
+        [
+            ("comity_partner_takes_nothing_seconds", 'partner="ng"', "600x30"),
+            ("comity_partner_needs_operator", 'partner="ng"', "0x30"),
+        ],
+        set(),
     ),
     "the disk is nearly full": (
         [
@@ -81,7 +89,7 @@ CASES: dict[str, tuple[list[tuple[str, str, str]], set[str]]] = {
     "a new home without a backup": (
         [
             ("comity_backup_timestamp_seconds", 'what="made"', "0x30"),
-            ("comity_first_start_timestamp_seconds", "", "-700000x30"),
+            ("comity_backup_needed", 'attention="backup-missing"', "1x30"),
         ],
         {"ComityNoBackup"},
     ),

@@ -175,7 +175,7 @@ class Visitor:
         url = f"http://127.0.0.1:{urlsplit(self.origin).port}{path}"
         async with self.session.request(method, url, data=fields, headers=named, allow_redirects=False) as answer:
             text = await answer.text(errors="replace")
-            assert answer.status != 500, f"{path}: a defect of the program"
+            assert "<code>internal</code>" not in text, f"{path}: a defect of the program"
             if answer.status == 303:
                 return await self.get(answer.headers["Location"])
             return Shown(path, answer.status, dict(answer.headers), text)

@@ -337,11 +337,11 @@ def test_settings_name_the_channels_and_refuse_what_would_leak(tmp_path: Path) -
     assert DeskSettings.load(home.settings) == settings
     assert [channel.name for channel in channels_of(settings)] == ["email"]
     text = home.settings.read_text()
-    for before, after in (
-        ("starttls = true", "starttls = false"),
-        ("[notify]", '[notify]\nwebhook = "http://x.example/"'),
-    ):
-        home.settings.write_text(text.replace(before, after))
+    for more in ("[email]\nstarttls = false", '[notify]\nwebhook = "http://x.example/"'):
+        section, _line, setting = more.partition("\n")
+        with_it = text.replace(section, more) if section in text else f"{text}\n{more}\n"
+        assert setting in with_it
+        home.settings.write_text(with_it)
         with pytest.raises(SettingsError):
             DeskSettings.load(home.settings)
 

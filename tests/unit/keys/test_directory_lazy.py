@@ -295,7 +295,7 @@ async def test_what_is_judged_of_the_directory_is_judged_when_all_it_looks_up_wa
 
 async def test_a_desk_that_keeps_all_nations_queues_a_message_to_any_while_its_node_is_away(desks: Desks) -> None:
     settings = desks.home(JP) / "settings.toml"
-    settings.write_text(settings.read_text().replace('nations = "asked"', 'nations = "all"'))
+    settings.write_text('nations = "all"\n' + settings.read_text())
     async with desks.open(JP) as jp:
         await jp.messages.sync()
         assert jp.directory.nodes() == ["br", "de", "fr", "jp"]
