@@ -60,6 +60,7 @@ async def test_a_passkey_opens_the_officers_key_and_a_lost_one_opens_nothing(chr
         (session,) = jp.desk.sessions.all()
         assert (session.officer, session.factor) == (OFFICER, "passkey")
         await page.get_by_role("button", name="Lock").click()
+        await expect(page.get_by_role("button", name="Unlock with a passkey")).to_be_visible()
         assert await axe(page) == []
         await page.get_by_role("button", name="Unlock with a passkey").click()
         await expect(page.get_by_role("heading", name="What needs somebody now")).to_be_visible()
