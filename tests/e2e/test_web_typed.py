@@ -80,6 +80,7 @@ async def test_a_saving_that_fails_is_said_and_tried_again_and_leaving_asks_firs
 async def test_every_field_for_files_opens_by_the_keyboard_alone(pages: Pages) -> None:
     async with browser() as chrome, draft(pages, chrome) as page:
         base = re.sub(r"/[a-z]+$", "", page.url)
+        page.on("filechooser", lambda _chooser: None)  # from now on: else each wait begins to listen beside the key
         for path, field in (("targets", "table"), ("files", "upload")):
             for key in ("Enter", "Space"):
                 await page.goto(f"{base}/{path}")  # a browser may hold a second dialog of one page back
