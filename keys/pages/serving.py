@@ -16,6 +16,7 @@ from aiohttp import web
 
 from keys.pages.forms import UNREADABLE
 from keys.pages.headers import protect
+from keys.transport.unread_requests import UnreadRequests
 from protocol.encoding.phrase import phrase
 from protocol.errors import ComityError, FormError, MethodError, NotFoundError
 
@@ -47,7 +48,7 @@ def refusal_of(problem: Exception) -> ComityError:
             return FormError()
 
 
-class PageHandler(web.RequestHandler):
+class PageHandler(UnreadRequests):
     """The library's handler of one connection of a browser; it tells nothing of what it could not read."""
 
     __slots__ = ("busy", "used")
@@ -63,20 +64,10 @@ class PageHandler(web.RequestHandler):
         self.used = time.monotonic()
         super().data_received(data)
 
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """The answer to what could not be read as a request; the connection is closed after it."""
-        if request.writer.output_size > 0:
-            raise ConnectionError("an answer was under way already")
-        refused = FormError()
-        response = web.Response(status=status, text=f"{refused.code}\n")
+    def unread(self, status: int) -> web.Response:
+        """See :class:`UnreadRequests`."""
+        response = web.Response(status=status, text=f"{FormError().code}\n")
         protect(response)
-        response.force_close()
         return response
 
 

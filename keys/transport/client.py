@@ -237,7 +237,7 @@ class SignedClient:
 
             try:
                 return await self._send_long(request, sink)
-            except (OtherFormError, NotImplementedError):
+            except (OtherFormError, NotImplementedError):  # an event loop that watches no sockets raises the second
                 self._other_form = True
         return await self._send(request, None, sink)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 
 from keys.transport.client import HttpRequest, SignedClient
@@ -24,22 +24,26 @@ class SegmentBuffers:
 
     def __init__(self, most: int) -> None:
         self._most = most
+        self._lock = threading.Lock()
         self._free: list[bytearray] = []
 
     def take(self, length: int) -> bytearray:
         """Memory of this length, with anything in it."""
-        for number, buffer in enumerate(self._free):
-            if len(buffer) == length:
-                with suppress(IndexError):
+        with self._lock:
+            for number, buffer in enumerate(self._free):
+                if len(buffer) == length:
                     return self._free.pop(number)
         return bytearray(length)
 
     def give_back(self, segments: Iterable[SegmentSent]) -> None:
-        """The memory of these segments, of which nobody reads any more."""
+        """The memory of these segments, of which nobody reads any more; not where one is a part of it."""
         for one in segments:
             data = one.segment.data
-            if isinstance(data, memoryview) and isinstance(data.obj, bytearray) and len(self._free) < self._most:
-                self._free.append(data.obj)
+            memory = data.obj if isinstance(data, memoryview) else None
+            if isinstance(memory, bytearray) and len(memory) == memoryview(data).nbytes:
+                with self._lock:
+                    if len(self._free) < self._most:
+                        self._free.append(memory)
 
 
 BUFFERS = SegmentBuffers(2)

@@ -35,6 +35,7 @@ from exchange.service.api.openapi import ENDPOINTS, document
 from exchange.service.recording import SessionRecording
 from exchange.service.service import DeskService
 from exchange.text.objects import plain
+from keys.transport.unread_requests import UnreadRequests
 from protocol.encoding.json_bounds import require_few_items
 from protocol.encoding.json_names import each_name_once
 from protocol.errors import (
@@ -106,24 +107,14 @@ async def local_api(service: DeskService, path: str) -> AsyncIterator[web.Applic
             os.unlink(path)
 
 
-class _PlainHandler(web.RequestHandler):
+class _PlainHandler(UnreadRequests):
     """The library's handler of one connection. Its own refusals quote the bytes that came, and are no problems."""
 
     __slots__ = ()
 
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """The answer to what could not be read as a request; the connection is closed after it."""
-        if request.writer.output_size > 0:
-            raise ConnectionError("an answer was under way already")
-        response = _refused(MalformedError("the request cannot be read: its line or a header is too long, or no HTTP"))
-        response.force_close()
-        return response
+    def unread(self, status: int) -> web.Response:
+        """See :class:`UnreadRequests`."""
+        return _refused(MalformedError("the request cannot be read: its line or a header is too long, or no HTTP"))
 
 
 def _application(running: Running) -> web.Application:

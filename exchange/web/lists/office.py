@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
@@ -48,69 +49,61 @@ async def _officers(call: PageCall, desk: Desk, problem: ComityError | None = No
     return show(call, _OFFICERS, desk, **values)
 
 
-async def register(call: PageCall) -> web.StreamResponse:
-    """Register an officer with a first key, which its holder replaces."""
+async def _after(call: PageCall, done: str, act: Callable[[Desk], Awaitable[object]]) -> web.StreamResponse:
+    """Do an act, and show the officers with what was ``done``, or with what refused it."""
     desk = await call.desk()
     try:
+        await act(desk)
+    except ComityError as problem:
+        return await _officers(call, desk, problem)
+    return call.go(f"/officers?done={done}")
+
+
+async def register(call: PageCall) -> web.StreamResponse:
+    """Register an officer with a first key, which its holder replaces."""
+
+    async def act(desk: Desk) -> None:
         first, again = call.form.get("passphrase", ""), call.form.get("passphrase_again", "")
         if not first or first != again:
             raise UsageError(_("type the same passphrase twice"))
         given = (call.text("officer"), call.text("name"), call.text("job_title"), call.texts("role"))
         await add_officer(desk, desk.home.officers, *given, first.encode())
-    except ComityError as problem:
-        return await _officers(call, desk, problem)
-    return call.go("/officers?done=officer-added")
+
+    return await _after(call, "officer-added", act)
 
 
 async def give_roles(call: PageCall) -> web.StreamResponse:
     """Give an officer other roles."""
-    desk = await call.desk()
-    try:
-        await change_roles(desk, call.text("officer"), call.texts("role"))
-    except ComityError as problem:
-        return await _officers(call, desk, problem)
-    return call.go("/officers?done=officer-roles")
+    return await _after(
+        call, "officer-roles", lambda desk: change_roles(desk, call.text("officer"), call.texts("role"))
+    )
 
 
 async def let_leave(call: PageCall) -> web.StreamResponse:
     """Let an officer leave."""
-    desk = await call.desk()
-    try:
+
+    async def act(desk: Desk) -> None:
         _require_agreed(call)
         await withdraw_officer(desk, call.text("officer"))
-    except ComityError as problem:
-        return await _officers(call, desk, problem)
-    return call.go("/officers?done=officer-left")
+
+    return await _after(call, "officer-left", act)
 
 
 async def confirm(call: PageCall) -> web.StreamResponse:
     """Confirm that an id is its holder's own."""
-    desk = await call.desk()
-    try:
-        await confirm_officer(desk, call.text("officer"))
-    except ComityError as problem:
-        return await _officers(call, desk, problem)
-    return call.go("/officers?done=officer-confirmed")
+    return await _after(call, "officer-confirmed", lambda desk: confirm_officer(desk, call.text("officer")))
 
 
 async def bind(call: PageCall) -> web.StreamResponse:
     """Bind an account at the agency to an officer."""
-    desk = await call.desk()
-    try:
-        await bind_officer(desk, call.text("officer"), call.text("account"))
-    except ComityError as problem:
-        return await _officers(call, desk, problem)
-    return call.go("/officers?done=officer-bound")
+    return await _after(
+        call, "officer-bound", lambda desk: bind_officer(desk, call.text("officer"), call.text("account"))
+    )
 
 
 async def unbind(call: PageCall) -> web.StreamResponse:
     """Take the agency's account from an officer."""
-    desk = await call.desk()
-    try:
-        await unbind_officer(desk, call.text("officer"))
-    except ComityError as problem:
-        return await _officers(call, desk, problem)
-    return call.go("/officers?done=officer-unbound")
+    return await _after(call, "officer-unbound", lambda desk: unbind_officer(desk, call.text("officer")))
 
 
 # --- Erasing ---
