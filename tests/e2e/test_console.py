@@ -82,7 +82,7 @@ async def test_an_operator_finds_out_why_and_does_what_is_to_do(tmp_path: Path, 
             assert checked["drill"] is True
             await page.goto(f"{opened['address']}/backups")
             await expect(page.get_by_text(str(tmp_path / "backup")).first).to_be_visible()
-            assert "never, as far as" not in await page.inner_text("main")
+            await expect(page.locator("main")).not_to_contain_text("never, as far as")
 
             await page.goto(f"{opened['address']}/partners/fr")
             await page.get_by_role("button", name="Test the way").click()

@@ -16,7 +16,7 @@ from exchange.office.officers import Login
 from exchange.settings import AuthoritySettings
 from tests.e2e.web_job import Newcomer, first_request
 from tests.e2e.web_job import Officer as Employee
-from tests.worlds.browser import browser, whole, window
+from tests.worlds.browser import browser, is_known, whole, window
 from tests.worlds.desks import JP, PASSPHRASE, World
 from tests.worlds.web_desk import Pages, web_serving
 
@@ -80,7 +80,7 @@ async def officer_at(context: Any) -> Officer:
     page = await context.new_page()
     await page.add_init_script(_VIOLATIONS)
     officer = Officer(page)
-    page.on("console", lambda message: officer.said.append(message.text))
+    page.on("console", lambda message: is_known(message.text) or officer.said.append(message.text))
     page.on("pageerror", lambda problem: officer.said.append(str(problem)))
     return officer
 

@@ -62,6 +62,11 @@ async def browser() -> AsyncIterator[Browser]:
             await made.close()
 
 
+def is_known(text: str, expected: Sequence[str] = ()) -> bool:
+    """Whether what a console says is of no failure, or is what a test makes."""
+    return any(one in text for one in (*_NO_FAILURE, *expected))
+
+
 @asynccontextmanager
 async def window(
     of: Browser,
@@ -86,8 +91,7 @@ async def window(
     failures: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
-        known = (*_NO_FAILURE, *expected)
-        if message.type == "error" and not any(one in message.text for one in known):
+        if message.type == "error" and not is_known(message.text, expected):
             failures.append(message.text)
 
     context.on("console", note)
