@@ -145,6 +145,14 @@ class StoredMessage:
         return not self.content
 
 
+class ReceiptEntry(NamedTuple):
+    """The log entry of one receipt, its place in the log, and the verdict on it (None: verified)."""
+
+    leaf: bytes
+    place: int
+    error: str | None
+
+
 class HeadRow(NamedTuple):
     """One row of a list: the row number, the head, and when the message was opened (None: not yet)."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
+from itertools import groupby
 from uuid import UUID
 
 from protocol.lifecycle.facts import CaseFact, Delivered
@@ -17,8 +18,10 @@ _FIELD_NAMES: dict[type[CaseFact], tuple[str, ...]] = {}
 
 def in_order(facts: Iterable[CaseFact]) -> list[CaseFact]:
     """The facts, each once, sorted: never before what they reply to, then by time, then by id and content."""
-    # Sorted by content first: of two messages with one id the same one is taken everywhere.
-    unique = sorted(set(facts), key=_content)
+    unique = list(set(facts))
+    if _differ_in_place(unique):
+        # Of two messages with one id the same one is taken everywhere: the first by its content.
+        unique.sort(key=_content)
     places = _places(unique)
 
     def key(fact: CaseFact) -> tuple[datetime, int, bytes]:
@@ -27,8 +30,27 @@ def in_order(facts: Iterable[CaseFact]) -> list[CaseFact]:
             at, depth = max(at, fact.at), depth + 1
         return at, depth, fact.message_id.bytes
 
-    # Sorting is stable: where the key is the same, the order by content stays.
-    return sorted(unique, key=key)
+    # By content where all else is the same: seldom, and it is what an order of many facts would spend its time on.
+    keyed = sorted(((key(fact), number) for number, fact in enumerate(unique)))
+    ordered: list[CaseFact] = []
+    for _, same in groupby(keyed, key=_key_of):
+        alike = [unique[number] for _, number in same]
+        ordered += sorted(alike, key=_content) if len(alike) > 1 else alike
+    return ordered
+
+
+def _key_of(entry: tuple[tuple[datetime, int, bytes], int]) -> tuple[datetime, int, bytes]:
+    return entry[0]
+
+
+def _differ_in_place(facts: Iterable[CaseFact]) -> bool:
+    """Whether two facts of one message say different times, or reply to different messages."""
+    said: dict[UUID, tuple[datetime, UUID | None]] = {}
+    for fact in facts:
+        place = (fact.at, fact.about)
+        if not isinstance(fact, Delivered) and said.setdefault(fact.message_id, place) != place:
+            return True
+    return False
 
 
 def _content(fact: CaseFact) -> tuple[str, ...]:

@@ -17,8 +17,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from enum import Enum
 from functools import cache
-from typing import Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -60,6 +62,7 @@ FREE = frozenset({"begins_at", "ends_at"})
 _AFTER_REQUEST = {PreservationAnswer: ("preserved_at",), Acknowledgement: ("received_at",)}
 # These kinds of assistance collect data that come into being later (Budapest Convention Art. 33, 34).
 _LIVE = frozenset({"real_time_traffic", "interception"})
+_TIMELESS = frozenset({str, int, bool, float, bytes, UUID, NoneType, ...})
 _LONG_AGO = timedelta(days=20 * 366)
 _FAR_AHEAD = timedelta(days=10 * 366)
 # A day on a paper may be a day ahead of ours, anywhere on Earth.
@@ -165,8 +168,10 @@ def _times(part: BaseModel, path: str, targets: tuple[str, ...]) -> Iterator[tup
     named = values.get("target")
     if path:
         targets = (named,) if isinstance(named, str) else (values.get("targets") or targets)
-    for name, written in _names_of(type(part)):
+    for name, written in _timed_fields(type(part)):
         value = values[name]
+        if value is None:
+            continue
         if isinstance(value, datetime):
             if path or name != "sent_at":
                 yield f"{path}{written}", targets, value
@@ -174,16 +179,43 @@ def _times(part: BaseModel, path: str, targets: tuple[str, ...]) -> Iterator[tup
             yield from _times(value, f"{path}{written}.", targets)
         elif isinstance(value, tuple):
             for number, item in enumerate(value):
-                if isinstance(item, BaseModel):
+                if isinstance(item, BaseModel) and _timed_fields(type(item)):
                     yield from _times(item, f"{path}{written}.{number}.", targets)
         elif name == "date" and isinstance(part, Authorisation):
             yield f"{path}{written}", targets, date.fromisoformat(value)
 
 
 @cache
-def _names_of(model: type[BaseModel]) -> tuple[tuple[str, str], ...]:
-    """The fields of a model, and as what each is written."""
-    return tuple((name, field.alias or name) for name, field in model.model_fields.items())
+def _timed_fields(model: type[BaseModel]) -> tuple[tuple[str, str], ...]:
+    """The fields of a model that may hold a time, or a part that has one, and as what each is written."""
+    return tuple(
+        (name, field.alias or name)
+        for name, field in model.model_fields.items()
+        if _may_hold_time(field.annotation, frozenset({model})) or (name == "date" and issubclass(model, Authorisation))
+    )
+
+
+def _may_hold_time(annotation: Any, within: frozenset[Any]) -> bool:
+    """Whether a value of this type may be or hold a time: all do that are not known to be without.
+
+    ``within`` are the models that the annotation stands in: what they hold themselves is looked at there.
+    """
+    if annotation in _TIMELESS or annotation in within:
+        return False
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return False
+    if origin is Annotated:
+        return _may_hold_time(inner[0], within)
+    if origin in {Union, UnionType, tuple}:
+        return any(_may_hold_time(one, within) for one in inner)
+    if not isinstance(annotation, type):
+        return True
+    if issubclass(annotation, BaseModel):
+        fields = annotation.model_fields.values()
+        within |= {annotation}
+        return issubclass(annotation, Authorisation) or any(_may_hold_time(one.annotation, within) for one in fields)
+    return not issubclass(annotation, Enum)
 
 
 def _of_time(field: str, targets: tuple[str, ...], value: datetime | date, judged: _Judged) -> Iterator[Implausible]:
