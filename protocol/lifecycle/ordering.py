@@ -24,11 +24,11 @@ def in_order(facts: Iterable[CaseFact]) -> list[CaseFact]:
         unique.sort(key=_content)
     places = _places(unique)
 
-    def key(fact: CaseFact) -> tuple[datetime, int, bytes]:
-        at, depth = places.get(fact.message_id, (fact.at, 0))
+    def key(fact: CaseFact) -> tuple[datetime, int, int]:
+        at, depth = places.get(fact.message_id.int, (fact.at, 0))
         if isinstance(fact, Delivered):
             at, depth = max(at, fact.at), depth + 1
-        return at, depth, fact.message_id.bytes
+        return at, depth, fact.message_id.int
 
     # By content where all else is the same: seldom, and it is what an order of many facts would spend its time on.
     keyed = sorted(((key(fact), number) for number, fact in enumerate(unique)))
@@ -39,16 +39,16 @@ def in_order(facts: Iterable[CaseFact]) -> list[CaseFact]:
     return ordered
 
 
-def _key_of(entry: tuple[tuple[datetime, int, bytes], int]) -> tuple[datetime, int, bytes]:
+def _key_of(entry: tuple[tuple[datetime, int, int], int]) -> tuple[datetime, int, int]:
     return entry[0]
 
 
 def _differ_in_place(facts: Iterable[CaseFact]) -> bool:
     """Whether two facts of one message say different times, or reply to different messages."""
-    said: dict[UUID, tuple[datetime, UUID | None]] = {}
+    said: dict[int, tuple[datetime, int | None]] = {}
     for fact in facts:
-        place = (fact.at, fact.about)
-        if not isinstance(fact, Delivered) and said.setdefault(fact.message_id, place) != place:
+        place = (fact.at, fact.about.int if fact.about is not None else None)
+        if not isinstance(fact, Delivered) and said.setdefault(fact.message_id.int, place) != place:
             return True
     return False
 
@@ -71,18 +71,20 @@ def _text(value: object) -> str:
     return value.hex if isinstance(value, UUID) else repr(value)
 
 
-def _places(facts: Iterable[CaseFact]) -> Mapping[UUID, _Place]:
-    own: dict[UUID, datetime] = {}
-    parents: dict[UUID, UUID | None] = {}
+def _places(facts: Iterable[CaseFact]) -> Mapping[int, _Place]:
+    """The place of each message, by its id as a number: the order of the numbers is that of the ids."""
+    own: dict[int, datetime] = {}
+    parents: dict[int, int | None] = {}
     for fact in facts:
-        if not isinstance(fact, Delivered) and fact.message_id not in own:
-            own[fact.message_id] = fact.at
-            parents[fact.message_id] = fact.about
+        key = fact.message_id.int
+        if not isinstance(fact, Delivered) and key not in own:
+            own[key] = fact.at
+            parents[key] = fact.about.int if fact.about is not None else None
     _cut_rings(parents)
-    places: dict[UUID, _Place] = {}
+    places: dict[int, _Place] = {}
     for message_id in own:
-        chain: list[UUID] = []
-        current: UUID | None = message_id
+        chain: list[int] = []
+        current: int | None = message_id
         while current is not None and current in own and current not in places:
             chain.append(current)
             current = parents[current]
@@ -93,12 +95,12 @@ def _places(facts: Iterable[CaseFact]) -> Mapping[UUID, _Place]:
     return places
 
 
-def _cut_rings(parents: dict[UUID, UUID | None]) -> None:
+def _cut_rings(parents: dict[int, int | None]) -> None:
     """Messages that reply to each other in a ring: the one with the smallest id is taken as replying to nothing."""
-    settled: set[UUID] = set()
+    settled: set[int] = set()
     for start in sorted(parents):
-        walk: dict[UUID, None] = {}
-        current: UUID | None = start
+        walk: dict[int, None] = {}
+        current: int | None = start
         while current is not None and current in parents and current not in settled and current not in walk:
             walk[current] = None
             current = parents[current]

@@ -732,7 +732,7 @@ def by_content_first(facts: list[f.CaseFact]) -> list[f.CaseFact]:
     places = ordering._places(unique)
 
     def key(fact: f.CaseFact) -> tuple[Any, ...]:
-        at, depth = places.get(fact.message_id, (fact.at, 0))
+        at, depth = places.get(fact.message_id.int, (fact.at, 0))
         return (
             (max(at, fact.at), depth + 1, fact.message_id)
             if isinstance(fact, f.Delivered)
