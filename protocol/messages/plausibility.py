@@ -151,8 +151,11 @@ def held_back(
 def _all(message: Message, judged: _Judged) -> Iterator[Implausible]:
     if isinstance(message, Forward):
         return  # it holds what others said at another time
-    for field, targets, value in _times(message, "", ()):
-        yield from _of_time(field, targets, value, judged)
+    for field, targets, value in times_in(message):
+        code = _code_of(field, value, judged)
+        if code is not None:
+            cannot_be = code in _CANNOT_BE and _name_of(field) not in WISHED
+            yield Implausible(code, field, targets, refused=cannot_be, holds_back=cannot_be)
     opening = judged.known.get(message.thread)
     if opening is not None and opening.id != message.id:
         yield from _before(message, opening)
@@ -162,8 +165,17 @@ def _all(message: Message, judged: _Judged) -> Iterator[Implausible]:
     yield from _periods(message, judged.minimum_days)
 
 
-def _times(part: BaseModel, path: str, targets: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...], Any]]:
-    """Every time in a part of a message: its path, the targets that it is about, and its value."""
+_Time = tuple[str, tuple[str, ...], Any]
+
+
+def times_in(message: BaseModel) -> list[_Time]:
+    """Every time in a message: its path, the targets that it is about, and its value."""
+    found: list[_Time] = []
+    _add_times(found, message, "", ())
+    return found
+
+
+def _add_times(found: list[_Time], part: BaseModel, path: str, targets: tuple[str, ...]) -> None:
     values = part.__dict__  # a case is folded often: this is what that spends its time on
     named = values.get("target")
     if path:
@@ -174,15 +186,16 @@ def _times(part: BaseModel, path: str, targets: tuple[str, ...]) -> Iterator[tup
             continue
         if isinstance(value, datetime):
             if path or name != "sent_at":
-                yield f"{path}{written}", targets, value
+                found.append((f"{path}{written}", targets, value))
         elif isinstance(value, BaseModel):
-            yield from _times(value, f"{path}{written}.", targets)
+            if _timed_fields(type(value)):
+                _add_times(found, value, f"{path}{written}.", targets)
         elif isinstance(value, tuple):
             for number, item in enumerate(value):
                 if isinstance(item, BaseModel) and _timed_fields(type(item)):
-                    yield from _times(item, f"{path}{written}.{number}.", targets)
+                    _add_times(found, item, f"{path}{written}.{number}.", targets)
         elif name == "date" and isinstance(part, Authorisation):
-            yield f"{path}{written}", targets, date.fromisoformat(value)
+            found.append((f"{path}{written}", targets, date.fromisoformat(value)))
 
 
 @cache
@@ -218,26 +231,30 @@ def _may_hold_time(annotation: Any, within: frozenset[Any]) -> bool:
     return not issubclass(annotation, Enum)
 
 
-def _of_time(field: str, targets: tuple[str, ...], value: datetime | date, judged: _Judged) -> Iterator[Implausible]:
-    name = field.rpartition(".")[2]
+_CANNOT_BE = frozenset({"ahead", "passed"})
+
+
+def _name_of(field: str) -> str:
+    return field.rpartition(".")[2]
+
+
+def _code_of(field: str, value: datetime | date, judged: _Judged) -> str | None:
+    """What is wrong with one time; None for nothing."""
     if not isinstance(value, datetime):
-        if value > (judged.latest.astimezone(UTC) + _EASTERNMOST).date():
-            yield Implausible("ahead", field, targets)
-    elif name in PAST and value > judged.latest + MAX_CLOCK_SKEW:
-        yield Implausible("ahead", field, targets)
-    elif name in PROMISED and value <= judged.earliest:
-        yield Implausible("passed", field, targets)
-    elif name in WISHED and value <= judged.earliest:
-        yield Implausible("passed", field, targets, refused=False, holds_back=False)
-    elif value < judged.earliest - _LONG_AGO:
-        yield Implausible("long_ago", field, targets, refused=False, holds_back=False)
-    elif value > judged.latest + _FAR_AHEAD:
-        yield Implausible("far_ahead", field, targets, refused=False, holds_back=False)
+        return "ahead" if value > (judged.latest.astimezone(UTC) + _EASTERNMOST).date() else None
+    name = _name_of(field)
+    if name in PAST and value > judged.latest + MAX_CLOCK_SKEW:
+        return "ahead"
+    if (name in PROMISED or name in WISHED) and value <= judged.earliest:
+        return "passed"
+    if value < judged.earliest - _LONG_AGO:
+        return "long_ago"
+    return "far_ahead" if value > judged.latest + _FAR_AHEAD else None
 
 
 def _before(message: Message, opening: Message) -> Iterator[Implausible]:
     for name in _AFTER_REQUEST.get(type(message), ()):
-        for field, targets, value in _times(message, "", ()):
+        for field, targets, value in times_in(message):
             if field.rpartition(".")[2] == name and value < opening.sent_at - MAX_CLOCK_SKEW:
                 yield Implausible("before_request", field, targets)
 

@@ -23,9 +23,9 @@ from protocol.messages.plausibility import (
     HeldBack,
     Implausible,
     _timed_fields,
-    _times,
     held_back,
     implausibilities,
+    times_in,
 )
 from protocol.messages.registry import MESSAGE_TYPES
 from protocol.messages.schema.base import Message
@@ -314,7 +314,7 @@ def every_time(part: BaseModel, path: str = "") -> Iterator[str]:
 @pytest.mark.parametrize("name", sorted(MESSAGE_TYPES))
 def test_only_fields_that_cannot_hold_a_time_are_passed_over(name: str) -> None:
     message = made(name)
-    found = [path for path, _, _ in _times(message, "", ())]
+    found = [path for path, _, _ in times_in(message)]
     # The day of an authorisation is written as a date.
     assert [path for path in found if not path.endswith("authorisation.date")] == list(every_time(message))
 
