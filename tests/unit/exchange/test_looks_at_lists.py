@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import hmac
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from exchange.cases import agenda
 from exchange.cases._derived import ThreadDerivation
 from exchange.desk.desk import Desk
+from exchange.store.cipher import RowCipher
 from exchange.store.database import SealedDatabase
+from exchange.store.rows import DeskEvent, Happened
+from protocol.encoding import cbor
 from tests.unit.exchange.test_derived_beside import forget
 from tests.worlds.desks import FR, JP, World, in_thread, request
 
 MESSAGES = 6
+AT = datetime(2026, 11, 30, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -113,3 +121,25 @@ def mark_stale(desk: Desk, count: int) -> None:
     with store.database.transaction():
         rows = store.database.all("SELECT DISTINCT thread FROM message ORDER BY seq DESC LIMIT ?", (count,))
         store.agenda.mark_stale(thread for (thread,) in rows)
+
+
+# --- What is written for each message ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key_bytes", [0, 32, 64, 65, 200])
+def test_a_blinded_name_is_the_hmac_of_its_purpose_and_value(key_bytes: int) -> None:
+    key = os.urandom(key_bytes)
+    cipher = RowCipher(bytes(32), key)
+    for purpose, value in ((b"message", b""), (b"thread", os.urandom(16)), (b"message", os.urandom(300))):
+        text = b"comity/v1/desk-index\0" + purpose + b"\0" + value
+        assert cipher.blind(purpose, value) == hmac.digest(key, text, "sha256")
+
+
+def test_an_event_is_kept_in_canonical_form_whatever_codes_go_with_it() -> None:
+    codes = ("recipient", "event", "type", "urgency", "é", "reasons", "code", "a", "zz")
+    for count in range(len(codes) + 1):
+        for chosen in (codes[:count], codes[::-1][:count]):
+            event = DeskEvent(Happened.PROVED, AT, UUID(int=1), None, {name: name.upper() for name in chosen})
+            encoded = event.to_bytes()
+            assert encoded == cbor.encode(cbor.decode(encoded))
+            assert DeskEvent.from_bytes(encoded) == event
