@@ -9,7 +9,7 @@ is due begins with all that this takes, as 64-bit numbers (-1: None)::
               level reached at, ...
     part      [[thread, type, urgency, reference, needed by, suspected, harm at], [item, ...]]
     item      [what, appears at, lane, ours, [peer, ...], target, due, kind, source, confidence, since, next command,
-               [level reached at, ...], [level, ...], {owes, delivery, proved}]
+               [level reached at, ...], [level, ...], {owes, delivery, proved, unopened}]
     standing  [thread, type, urgency, ours, [peer, ...], own reference, peer reference, offence, opened at, owner,
                [state from, ...], [state, ...], harm at, suspected, proved, [label, ...]]
 
@@ -20,11 +20,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from exchange.cases.calls import REVIEW_WITHIN, Calls, changed_at
-from exchange.cases.delivery import ALWAYS, NotArrived, missing_of
+from exchange.cases.delivery import ALWAYS, NotArrived, NotOpened, missing_of, unopened_of
 from exchange.cases.threads import proved_events, state_shown, unsent_state
 from exchange.context.desk_context import DeskContext
 from exchange.store.files import FileTransfer, TransferState
@@ -161,7 +162,8 @@ class ThreadDerivation:
         missing = missing_of(self._store, thread, cases) if cases else []
         files = [] if not cases else list(self._files(rows))
         not_taken = [] if not cases else list(_not_taken(rows, self._store))
-        due = [part.due(missing, files, not_taken) if part is parts[0] else part.due() for part in parts]
+        beside = _Beside(missing, files, not_taken, unopened_of(self._store, thread, cases) if cases else ())
+        due = [part.due(beside) if part is parts[0] else part.due() for part in parts]
         derived = _with_index([part for part in due if part is not None]), _encoded([part.standing() for part in parts])
         return derived, [message for _, message, _ in thread if message.thread == message.id]
 
@@ -202,6 +204,21 @@ def _is_given_up(transfer: FileTransfer) -> bool:
     return transfer.state is TransferState.FAILED and transfer.error != FileCancelledError.code
 
 
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """What a thread waits for whatever its cases owe: messages that did not arrive, files on their way, those that a
+    desk could not take, and what nobody opened at the other desk.
+    """
+
+    missing: Sequence[NotArrived] = ()
+    files: Sequence[tuple[Head, FileTransfer]] = ()
+    not_taken: Sequence[tuple[Head, datetime]] = ()
+    unopened: Sequence[NotOpened] = ()
+
+
+NOTHING_BESIDE = _Beside()
+
+
 class _Case:
     """One case of a thread while it is derived."""
 
@@ -228,15 +245,8 @@ class _Case:
         self._message = next((m for _, m, _ in thread if m.id == self._opening.message_id), None)
         self._unsent = unsent_state(self._store, self._opening.thread)
 
-    def due(
-        self,
-        missing: Sequence[NotArrived] = (),
-        files: Sequence[tuple[Head, FileTransfer]] = (),
-        not_taken: Sequence[tuple[Head, datetime]] = (),
-    ) -> list[Any] | None:
-        """What is due, with what is ``missing`` in the thread, ``files`` on their way and those that a desk could not
-        take; None where nothing is.
-        """
+    def due(self, beside: _Beside = NOTHING_BESIDE) -> list[Any] | None:
+        """What is due, with what the thread as a whole waits for; None where nothing is."""
         from protocol.lifecycle.deadlines import deadlines
 
         if self._unsent == "called_off":
@@ -244,9 +254,10 @@ class _Case:
         # Nobody owes anything of what nobody has.
         owed = deadlines(self._case, self._national) if self._unsent is None else ()
         items = [self._deadline(deadline) for deadline in owed]
-        items += [self._missing(one) for one in missing]
-        items += [self._files_due(head, transfer) for head, transfer in files]
-        items += [self._files_not_taken(head, at) for head, at in not_taken]
+        items += [self._missing(one) for one in beside.missing]
+        items += [self._not_opened(beside.unopened)] if beside.unopened else []
+        items += [self._files_due(head, transfer) for head, transfer in beside.files]
+        items += [self._files_not_taken(head, at) for head, at in beside.not_taken]
         items += self._calls_due()
         items += self._own_authority(told=any(item[2] == _LANE[Lane.OWN_AUTHORITIES] for item in items))
         if not items:
@@ -453,6 +464,20 @@ class _Case:
                 ],
             },
         ]
+
+    def _not_opened(self, waiting: Sequence[NotOpened]) -> list[Any]:
+        """What waits longest at the other desk to be opened; one calls once for all that waits."""
+        first = waiting[0]
+        lane = Lane.EMERGENCIES if self._is_pressing() else Lane.THEIRS
+        command = f"comity call show {str(first.message)[-SHORT_ID:]}"
+        item = self._ours("unopened", lane, first.due, first.since, command, [(first.due, "target_passed")])
+        item[1] = _ms(first.due)  # until then nobody has to look at it
+        item[3], item[4] = False, list(first.recipients)
+        item[14] = {
+            "owes": ", ".join(first.recipients),
+            "unopened": [first.message.bytes, first.type, _ms(first.since), len(waiting) - 1],
+        }
+        return item
 
     def _next(self, deadline: Deadline, *, ours: bool) -> str:
         """The command that comes next; of what a message asked, in reply to that message."""

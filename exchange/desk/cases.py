@@ -34,7 +34,7 @@ from exchange.cases.contact_tests import (
     results_of,
     unanswered_tests,
 )
-from exchange.cases.delivery import draft_anew, how_far, require_lost, settled_value
+from exchange.cases.delivery import draft_anew, how_far, require_lost, require_waited_for, settled_value
 from exchange.cases.duplicates import Duplicate, SameTargets, drafted_subjects
 from exchange.cases.listing import CaseFilter, inbox_row
 from exchange.cases.parents import parents_found
@@ -320,6 +320,11 @@ class DeskCases(CaseCalls):
         """What is due now and wanted, ``limit`` at most of each lane, and in which lanes there is more."""
         return self._works.agenda.page(wanted or AgendaFilter(), limit)
 
+    @in_desk_thread
+    def due_in(self, thread: UUID) -> list[AgendaItem]:
+        """What is due in one case now, as the agenda says it; nothing else is derived for it."""
+        return self._works.agenda.of_thread(thread)
+
     @when_derived
     def lane_counts(self) -> dict[Lane, int]:
         """How many things are due in each lane of the agenda; of emergencies how many there are."""
@@ -399,7 +404,8 @@ class DeskCases(CaseCalls):
 
     @in_desk_thread
     def put_aside(self, message_id: UUID, reason: str) -> None:
-        """Note that a message which did not arrive is needed no more, and why; durable. It leaves the agenda.
+        """Note that a message which did not arrive, or that nobody opened there, is waited for no more, and why;
+        durable. It leaves the agenda.
 
         Raises as :meth:`resend`, and :class:`UsageError` for a reason that is empty or too long.
         """
@@ -407,7 +413,7 @@ class DeskCases(CaseCalls):
         works.acting.require(*READERS)
         text, now = check_line(reason, "a reason"), truncate(self._clock())
         with store.database.transaction():
-            require_lost(store, message_id, now)
+            require_waited_for(store, message_id, now)
             head = store.messages.head(message_id).head
             store.settle(message_id, settled_value(None, text, works.acting.name, now))
             store.records.insert([works.book.record(Operation.ALTERATION, "delivery.put-aside", head)])

@@ -142,6 +142,7 @@ def deadline_label(what: str) -> str:
         "redirect": _("Another authority is the right one: send the request there, or close the case"),
         "data_protection": _("Say what was done with the data that were corrected or taken back"),
         "handover": _("Not delivered: call, or send it anew"),
+        "unopened": _("Nobody there opened it: call them"),
         "files": _("Files are listed, not received"),
         "files_sent": _("Files are not with the node yet"),
         "files_not_taken": _("A desk could not take files: see why, and send them again"),
