@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -430,6 +430,12 @@ class AgendaItem:
     delivery: Undelivered | None = None
     proved: bool = True
     unopened: Unopened | None = None
+
+    @property
+    def without_words(self) -> AgendaItem:
+        """The same for who may not read: what somebody wrote of it is left out, as a sender or an authority's name."""
+        written = not self.proved or self.lane is Lane.OWN_AUTHORITIES
+        return replace(self, target="") if written and self.target else self
 
     @property
     def late(self) -> bool:

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from exchange.cases.calls import REVIEW_WITHIN, Calls, changed_at
 from exchange.cases.delivery import ALWAYS, NotArrived, NotOpened, missing_of, unopened_of
+from exchange.cases.standing import withheld_by
 from exchange.cases.threads import proved_events, state_shown, unsent_state
 from exchange.context.desk_context import DeskContext
 from exchange.store.files import FileTransfer, TransferState
@@ -37,6 +38,8 @@ from protocol.errors import FileCancelledError
 from protocol.event import EventName
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from exchange.store.desk_store import DeskStore
     from exchange.store.rows import Head, StoredMessage, UnprovedEntry
     from protocol.event import Event
@@ -174,6 +177,11 @@ class ThreadDerivation:
             if transfer is not None and (transfer.open or _is_given_up(transfer)):
                 yield stored.head, transfer
 
+    def _is_withheld(self, thread: Sequence[tuple[StoredMessage, Message, Sequence[Event]]], message: UUID) -> bool:
+        """Whether a message of the thread is shown to nobody here (:func:`exchange.cases.standing.withheld_by`)."""
+        stored = next((one for one, _, _ in thread if one.head.id == message), None)
+        return stored is not None and withheld_by(self._store, self._parsed, stored) is not None
+
     def _read(self, stored: StoredMessage) -> tuple[StoredMessage, Message, Sequence[Event]]:
         return stored, self._parsed.of(stored), proved_events(self._store.receipts.of(stored.head.digest))
 
@@ -243,6 +251,8 @@ class _Case:
         self._peers = list(self._opening.requested) if self._side is Side.REQUESTER else [self._opening.by]
         self._national = clocks_of(derivation._directory(), case)
         self._message = next((m for _, m, _ in thread if m.id == self._opening.message_id), None)
+        # What nobody here may see, for it was taken back before anybody opened it, lists do not show either.
+        self._withheld = derivation._is_withheld(thread, self._opening.message_id)
         self._unsent = unsent_state(self._store, self._opening.thread)
 
     def due(self, beside: _Beside = NOTHING_BESIDE) -> list[Any] | None:
@@ -255,7 +265,7 @@ class _Case:
         owed = deadlines(self._case, self._national) if self._unsent is None else ()
         items = [self._deadline(deadline) for deadline in owed]
         items += [self._missing(one) for one in beside.missing]
-        items += [self._not_opened(beside.unopened)] if beside.unopened else []
+        items += self._unopened(beside.unopened, items)
         items += [self._files_due(head, transfer) for head, transfer in beside.files]
         items += [self._files_not_taken(head, at) for head, at in beside.not_taken]
         items += self._calls_due()
@@ -286,7 +296,7 @@ class _Case:
             self._peers,
             own or self._said_reference(mine=True),
             peer or self._said_reference(mine=False),
-            _offence(message),
+            None if self._withheld else _offence(message),
             _ms(opening.at),
             self._noted.assigned_to,
             times,
@@ -464,6 +474,15 @@ class _Case:
                 ],
             },
         ]
+
+    def _unopened(self, waiting: Sequence[NotOpened], owed: Sequence[list[Any]]) -> list[list[Any]]:
+        """A line for what waits there to be opened. Of a request whose acknowledgement is owed that line says it."""
+        acknowledgement = next((item for item in owed if item[0] == "acknowledgement" and not item[3]), None)
+        opening = next((one for one in waiting if one.message == self._opening.message_id), None)
+        if acknowledgement is not None and opening is not None and self._opening.urgency != _EMERGENCY:
+            acknowledgement[14]["unopened"] = [opening.message.bytes, opening.type, _ms(opening.since), 0]
+            waiting = [one for one in waiting if one is not opening]
+        return [self._not_opened(waiting)] if waiting else []
 
     def _not_opened(self, waiting: Sequence[NotOpened]) -> list[Any]:
         """What waits longest at the other desk to be opened; one calls once for all that waits."""

@@ -617,7 +617,7 @@ addresses_of = _parsing()
 def _name(item: AgendaItem, channel: str) -> bytes:
     due = to_ms(item.due) if item.due else None
     name = [channel, item.thread.bytes, item.what, item.target, due, item.level]
-    about = item.delivery or item.unopened
+    about = item.delivery or (item.unopened if item.what == "unopened" else None)
     return cbor.encode(name if about is None else [*name, about.message.bytes])
 
 

@@ -112,9 +112,9 @@ def unopened_lines(item: AgendaItem) -> list[str]:
     found = item.unopened
     if found is None:
         return []
-    peers = ", ".join(map(str, item.peers))
-    at, kind = instant_text(found.since), code_label("message_type", found.type)
-    lines = [_("{type}: with the desk of {peers} since {at}, not opened").format(type=kind, peers=peers, at=at)]
+    peers, at = ", ".join(map(str, item.peers)), instant_text(found.since)
+    lines = [code_label("message_type", found.type)] if item.what == "unopened" else []
+    lines.append(_("with the desk of {peers} since {at}, not opened").format(peers=peers, at=at))
     if found.others:
         lines.append(_("Further messages of this case that wait there: {n}").format(n=found.others))
     return lines

@@ -138,7 +138,7 @@ def _left(item: AgendaItem, now: datetime) -> tuple[str, str]:
     if item.delivery is not None:
         tone = "late" if item.delivery.state in {"refused", "failed"} else "soon"
         return _("since {span}").format(span=span_text(now - item.delivery.sent_at)), tone
-    if item.unopened is not None:
+    if item.unopened is not None and item.what == "unopened":
         tone = "late" if item.urgency == "emergency" else "soon"
         return _("since {span}").format(span=span_text(now - item.unopened.since)), tone
     if at is None:
@@ -190,16 +190,16 @@ def _lines(items: Sequence[AgendaItem], now: datetime) -> list[str]:
             text
             for one in items
             if one.what not in {"call_back"}
-            for text in unopened_lines(one)
+            for text in (unopened_lines(one) if one.what == "unopened" else ())
             or [_("{what}: {due}").format(what=deadline_label(one.what), due=due_text(one, now))]
         ]
     if first.delivery is not None:
         return delivery_lines(first)
-    if first.unopened is not None:
+    if first.unopened is not None and first.what == "unopened":
         return unopened_lines(first)
     if first.due is None:
         return [kind_label(first)]
-    return [_("{due}, {kind}").format(due=due_text(first, now), kind=kind_label(first))]
+    return [_("{due}, {kind}").format(due=due_text(first, now), kind=kind_label(first)), *unopened_lines(first)]
 
 
 def _call_box(sheet: CallSheet) -> CallBox | None:
@@ -226,7 +226,7 @@ def _acts(items: Sequence[AgendaItem], number: str | None) -> list[OfferedAct]:
         return acts
     if first.lane is Lane.EMERGENCIES:
         return _emergency_acts(items, base)
-    if first.unopened is not None:
+    if first.unopened is not None and (first.overdue or first.what == "unopened"):
         aside = f"/messages/{first.unopened.message}/do/put-aside"
         return [_call_them(first, number), OfferedAct(_("It is needed no more"), aside)]
     if first.ours:
