@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -30,6 +30,7 @@ from exchange.cases.standing import withheld_by
 from exchange.cases.threads import proved_events, state_shown, unsent_state
 from exchange.context.desk_context import DeskContext
 from exchange.store.files import FileTransfer, TransferState
+from exchange.text.labels import target_ranges
 from exchange.views import NOT_TAKEN_YET, Direction, Lane
 from protocol.address import Address
 from protocol.encoding import cbor
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
 
 
 SHORT_ID = 8
+# From so many targets on, the same due date of each is one line.
+_TOGETHER = 4
 _EMERGENCY = "emergency"
 _LANE = {lane: number for number, lane in enumerate(Lane)}
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -263,7 +266,7 @@ class _Case:
             return None
         # Nobody owes anything of what nobody has.
         owed = deadlines(self._case, self._national) if self._unsent is None else ()
-        items = [self._deadline(deadline) for deadline in owed]
+        items = [self._deadline(deadline) for deadline in _together(owed)]
         items += [self._missing(one) for one in beside.missing]
         items += self._unopened(beside.unopened, items)
         items += [self._files_due(head, transfer) for head, transfer in beside.files]
@@ -614,6 +617,18 @@ def split_index(value: bytes) -> tuple[tuple[int, ...], bytes]:
 
 def _encoded(parts: Sequence[Any]) -> bytes:
     return cbor.encode(list(parts)) if parts else b""
+
+
+def _together(owed: Sequence[Deadline]) -> Iterator[Deadline]:
+    """What is owed; where it is the same of many targets of a request, it is one thing about all of them."""
+    grouped: dict[Deadline, list[str]] = {}
+    for deadline in owed:
+        grouped.setdefault(replace(deadline, target=""), []).append(deadline.target)
+    for deadline, targets in grouped.items():
+        if len(targets) < _TOGETHER:
+            yield from (replace(deadline, target=target) for target in targets)
+        else:
+            yield replace(deadline, target=target_ranges(targets))
 
 
 def _levels(deadline: Deadline, urgency: str) -> Iterator[tuple[datetime, str]]:
