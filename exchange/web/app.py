@@ -15,6 +15,7 @@ from multidict import MultiDictProxy
 from exchange.desk.desk import OpenedDesk
 from exchange.service.api.connections import ApiConnections
 from exchange.text.zones import show_times_of
+from exchange.web.advice import shown_on_page
 from exchange.web.calls import WEB_DESK, Page, PageCall, WebDesk
 from exchange.web.pages import PAGES
 from exchange.web.signin.cookies import session_of
@@ -160,7 +161,7 @@ async def _answered(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     desk = request.app[WEB_DESK]
-    with speaking(language_of(request)):
+    with speaking(language_of(request)), shown_on_page(dict(request.match_info)):
         try:
             _require_room(request)
             desk.origins.require_host(request)
