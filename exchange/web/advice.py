@@ -1,4 +1,4 @@
-"""What a text says that names a command, where it is shown on a page: the page's own way, and the link that leads there.
+"""What a text that names a command says where it is shown on a page: the page's own way, and the link behind it.
 
 Errors and phrases are written once, for a terminal: "record the call with comity call record". An officer in a browser
 may have none. Here stands for each such text what it says on a page. Where only a terminal does it, the text says whom
@@ -147,8 +147,14 @@ _BY_CODE: dict[str, OnPage] = {
     "officer-needed": OnPage(phrase("Sign out, and sign in as the officer who acts.")),
     "handling": OnPage(
         phrase("Ask the originator's consent; what is granted is then allowed."),
-        (_to(phrase("Ask for their consent"), "/messages/{message}/do/ask-consent", "/cases/{thread}/do/ask-consent",
-             "/cases"),),
+        (
+            _to(
+                phrase("Ask for their consent"),
+                "/messages/{message}/do/ask-consent",
+                "/cases/{thread}/do/ask-consent",
+                "/cases",
+            ),
+        ),
     ),
     "transfer-suspended": OnPage(
         phrase("Disclose nothing there; ask the authority that suspended the transfers, or see the directory."),
@@ -201,7 +207,9 @@ _OF_THE_NODE = {
     "store-replaced": phrase(
         "Ask the node's operator to stop it, to put its database back, and to run comity-node log reconcile."
     ),
-    "log-rolled-back": phrase("Ask the node's operator to run comity-node log reconcile. Nothing is signed until then."),
+    "log-rolled-back": phrase(
+        "Ask the node's operator to run comity-node log reconcile. Nothing is signed until then."
+    ),
     "log-unconfirmed": phrase(
         "Send the same again: the node goes on asking its partners. If it stays so, tell the node's operator."
     ),

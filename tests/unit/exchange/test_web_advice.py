@@ -63,9 +63,9 @@ def _named_in(file: Path) -> Iterator[str]:
     said = {id(one.value) for one in ast.walk(tree) if isinstance(one, ast.Expr)}
     parts = {id(part) for one in ast.walk(tree) if isinstance(one, ast.JoinedStr) for part in one.values}
     for one in ast.walk(tree):
-        if isinstance(one, ast.Constant) and isinstance(one.value, str) and id(one) not in said | parts:
-            if " " in one.value and NAMES_COMMAND.search(one.value):
-                yield one.value
+        is_text = isinstance(one, ast.Constant) and isinstance(one.value, str) and id(one) not in said | parts
+        if is_text and " " in one.value and NAMES_COMMAND.search(one.value):
+            yield one.value
 
 
 def has_page(text: str) -> list[str]:
