@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from html import escape
 from typing import Any
 
 from aiohttp import web
@@ -33,6 +34,7 @@ from exchange.web.frame import Facts, FactsKept, frame_of
 from exchange.web.refill import refilled
 from exchange.web.signin.door import Door
 from exchange.web.signin.factors import OwnAccess
+from exchange.web.signin.kept import KeptForm
 from exchange.web.signin.sessions import WebSession, WebSessions
 from keys.local.translation import _
 from keys.pages.assets import Assets
@@ -191,7 +193,18 @@ class PageCall:
         return text.replace(KEPT_MARK, rendered(self.site.templates, "signin/kept-notice.html", notice), 1)
 
     def refused(self, template: str, problem: ComityError, **values: Any) -> web.Response:
-        """The form again, with what was typed and why it was refused."""
+        """The form again, with what was typed and why it was refused.
+
+        Where the page has no such form any more, what was typed is kept, and the page says so.
+        """
+        shown = self.page(template, status=problem.http_status, problem=problem, **values)
+        session, path = self.session, self.request.path
+        if self.request.method != "POST" or session is None or session.locked or self.fields is None:
+            return shown
+        form = KeptForm.of(path, self.back, self.fields.items())
+        if not form.typed or f'action="{escape(path)}"' in (shown.text or ""):
+            return shown
+        session.keep(form)
         return self.page(template, status=problem.http_status, problem=problem, **values)
 
     def go(self, path: str) -> web.Response:
