@@ -183,17 +183,22 @@ class DeskCases(CaseCalls):
         return found
 
     @in_desk_thread
-    def by_nation(self, thread: UUID) -> Mapping[str, AnyCase]:
+    def by_nation(self, thread: UUID, *, before: UUID | None = None) -> Mapping[str, AnyCase]:
         """The case with each nation that is asked in the thread, of those in which this desk is a party.
+
+        With ``before``: as it stood when that message of the thread was written.
 
         Raises :class:`NotFoundError`, :class:`ErasedError`.
         """
-        return self._by_nation(thread)
+        return self._by_nation(thread, before)
 
-    def _by_nation(self, thread: UUID) -> Mapping[str, AnyCase]:
+    def _by_nation(self, thread: UUID, before: UUID | None = None) -> Mapping[str, AnyCase]:
         from protocol.lifecycle.projection import own_cases
 
         messages = thread_messages(self._store, self._parsed, thread)
+        end = next(((one.message.sent_at, one.message.id) for one in messages if one.message.id == before), None)
+        if end is not None:
+            messages = [one for one in messages if (one.message.sent_at, one.message.id) < end]
         if not messages:
             if self._store.messages.thread(thread):
                 raise ErasedError

@@ -7,6 +7,7 @@ from datetime import datetime
 from gettext import NullTranslations
 from typing import TYPE_CHECKING
 
+from exchange.text import _ranges
 from keys.local.isolates import bare
 from keys.local.translation import FACT, _, current, label_context, labelled, language, pgettext
 from protocol.codes import Code, load_codes
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from exchange.views import HowFar
     from protocol.lifecycle.facts import CaseFact
     from protocol.lifecycle.reasons import Reason
+
+targets_text = _ranges.targets_text
 
 _NAMED_BY_CLDR = {"country": "territories", "language": "languages"}
 

@@ -16,7 +16,7 @@ from exchange.views import Direction, InboxRow, SendStatus, SentMessage
 from exchange.web.calls import PageCall
 from exchange.web.case.show import thread_of
 from exchange.web.forms.acts import ACTS, CaseAct
-from exchange.web.forms.fields import once_of, targets_of, typed_in, with_typed
+from exchange.web.forms.fields import choice_of, once_of, typed_in, with_typed
 from exchange.web.forms.signature_form import SignatureForm
 from keys.local.translation import _
 from protocol.encoding.phrase import phrase
@@ -107,12 +107,20 @@ def _act_of(call: PageCall) -> CaseAct:
 
 
 async def _form(call: PageCall, desk: Desk, act: CaseAct, place: ActPlace) -> web.Response:
-    form = SignatureForm(act, await targets_of(desk, place.thread))
+    form = await _form_of(call, desk, act, place)
     given = {name: text for name in form.taking.given if (text := call.query(name))}
     values = _values(call, act, place, form.fields(given))
     if act.on and place.subject is None:
         return call.refused(TEMPLATE, NothingOpenError(), **values)
     return call.page(TEMPLATE, **values)
+
+
+async def _form_of(call: PageCall, desk: Desk, act: CaseAct, place: ActPlace) -> SignatureForm:
+    """The form of an act; where it names targets, with those of which it can say something now."""
+    if not act.sends:
+        return SignatureForm(act)
+    about = place.subject.id if place.subject is not None else None
+    return SignatureForm(act, await choice_of(desk, place.thread, act.sends, call.now, about))
 
 
 def _values(call: PageCall, act: CaseAct, place: ActPlace, fields: Any) -> dict[str, Any]:
@@ -128,7 +136,7 @@ def _values(call: PageCall, act: CaseAct, place: ActPlace, fields: Any) -> dict[
 
 
 async def _do(call: PageCall, desk: Desk, act: CaseAct, place: ActPlace) -> web.StreamResponse:
-    form, typed = SignatureForm(act, await targets_of(desk, place.thread)), typed_in(call, desk.address)
+    form, typed = await _form_of(call, desk, act, place), typed_in(call, desk.address)
     if act.on and place.subject is None:
         return call.refused(TEMPLATE, NothingOpenError(), **_values(call, act, place, form.fields()))
     body = form.read(typed)
