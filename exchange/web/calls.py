@@ -185,9 +185,7 @@ class PageCall:
         notice = {
             **values,
             "given_back": [(kept, [(field_name(name), value) for name, value in left[kept]]) for kept in left],
-            "others": [
-                kept for kept, form in others if any(form.action == one.action for at, one in here if at in left)
-            ],
+            "others": [kept for kept, form in others if form.action in filled],
             "waiting": session.kept.unsent - sum(1 for kept in left if session.kept.was_sent(kept)),
         }
         return text.replace(KEPT_MARK, rendered(self.site.templates, "signin/kept-notice.html", notice), 1)

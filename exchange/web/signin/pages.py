@@ -234,7 +234,15 @@ async def _place(call: PageCall, session: WebSession, at: str) -> str:
     if not at:
         return ""
     found = session.kept_as(at)
-    return (await shown_at(call, found) if found is not None else "") or "/kept"
+    path = await shown_at(call, found) if found is not None else ""
+    if found is not None and len(session.typed_at(path)) > 1:
+        return kept_path(path, at)
+    return path or "/kept"
+
+
+def kept_path(path: str, kept: str) -> str:
+    """The page at ``path`` with this one of the forms that are kept filled in."""
+    return f"{path}{'&' if '?' in path else '?'}{urlencode({'kept': kept})}"
 
 
 def own_page(path: str) -> str:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 from typing import Any
-from urllib.parse import urlencode
 from zoneinfo import available_timezones
 
 from aiohttp import web
@@ -14,7 +13,7 @@ from aiohttp import web
 from exchange.web.calls import Page, PageCall
 from exchange.web.field_names import field_name
 from exchange.web.signin.access import MAX_NAME
-from exchange.web.signin.pages import keep_form, own_page, shown_at
+from exchange.web.signin.pages import keep_form, kept_path, own_page, shown_at
 from exchange.web.signin.passkeys import added, asked_to_add, read_answer, read_output
 from exchange.web.signin.totp import new_offer, step_of
 from keys.local.translation import _
@@ -147,12 +146,11 @@ async def show_kept(call: PageCall) -> web.StreamResponse:
     forms = []
     for kept, form in session.typed():
         path = await shown_at(call, form)
-        mark = "&" if "?" in path else "?"
         forms.append(
             {
                 "id": kept,
                 "title": form.back.partition("?")[0],
-                "path": f"{path}{mark}{urlencode({'kept': kept})}" if path else "",
+                "path": kept_path(path, kept) if path else "",
                 "typed": [(field_name(name), value) for name, value in form.typed],
             }
         )
@@ -172,7 +170,7 @@ async def open_kept(call: PageCall) -> web.StreamResponse:
     path = await shown_at(call, form) if form is not None else ""
     if not path:
         return call.go("/kept")
-    return call.go(f"{path}{'&' if '?' in path else '?'}{urlencode({'kept': kept})}")
+    return call.go(kept_path(path, kept))
 
 
 async def forget_kept(call: PageCall) -> web.StreamResponse:
