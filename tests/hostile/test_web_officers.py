@@ -13,7 +13,7 @@ import pytest
 
 from protocol.encoding.instants import to_text
 from tests.unit.exchange.test_web_case import Two, two, types
-from tests.worlds.desks import FR, JP, World, request
+from tests.worlds.desks import JP, World, request
 from tests.worlds.web_desk import Form, Pages, Shown, Visitor
 from tests.worlds.web_office import acting, secret, staffed_desk
 
@@ -214,7 +214,9 @@ async def test_times_of_an_answer_are_those_that_were_typed_to_the_second(asked:
     at = asked.world.clock()
     until = at + timedelta(days=90)
     typed = {"t1.result": "preserved", "t1.preserved_at": to_text(at), "t1.expires_at": to_text(until)}
-    done = await asked.visitor.fill(await asked.visitor.get(path), path, **{k.replace(".", "__"): v for k, v in typed.items()})
+    done = await asked.visitor.fill(
+        await asked.visitor.get(path), path, **{k.replace(".", "__"): v for k, v in typed.items()}
+    )
     assert done.status == 200
     (sent,) = [row for row in await asked.jp.cases.thread(asked.asked) if row.type == "preservation.answer"]
     message = (await asked.jp.messages.read(sent.id)).message
