@@ -353,7 +353,7 @@ _BY_TEXT: dict[str, OnPage] = {
         phrase("(not shown: exchanged by hash only)")
     ),
     "{number} (masked; the whole number is in the output of --json)": OnPage(phrase("{number} (masked)")),
-    # What a file is, in the refusal of one that is no such thing.
+    # Kinds of files, in the refusal of one that is no such thing.
     "a draft of a message, as comity new writes it": OnPage(phrase("a draft of a message")),
     "an evidence bag, as comity evidence bag writes it": OnPage(phrase("an evidence bag")),
     "a message in a form that is no longer read: ask for it by comity evidence bag": OnPage(

@@ -1,7 +1,7 @@
 """What was typed, put back into the form of a page as the page is shown now: by its markup, whoever made the form.
 
-A field of the page takes what was typed under its name, several of one name in their order. What has no field on the
-page any more is told, so that it can be shown beside. What the page hides in its form stays the page's own.
+A field of the page takes what was typed under its name, several of one name in their order. Values without a field on
+the page are told, so that they can be shown beside. Hidden fields stay the page's own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Left = dict[str, list[tuple[str, str]]]
 def refilled(page: str, forms: Iterable[tuple[str, KeptForm]]) -> tuple[str, Left]:
     """The page with the ``forms`` filled in, the first of each action.
 
-    What is left of each that the page has a form for, by its id: (name, value).
+    The second value: (name, value) of all that has no field there, by the id of each form that the page has.
     """
     wanted: dict[str, tuple[str, KeptForm]] = {}
     for kept, form in forms:

@@ -30,7 +30,7 @@ _RIGHT_TO_LEFT = frozenset({"ar", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur
 _SOURCE = frozenset({"C", "POSIX", "en"})
 # The catalogue for another reader than the user, where a text is made for one.
 _spoken: ContextVar[gettext.NullTranslations | None] = ContextVar("spoken", default=None)
-# What texts say instead of themselves, where they are shown in another place than a terminal.
+# Texts in the place of others, where they are shown elsewhere than at a terminal.
 _instead: ContextVar[Mapping[str, str]] = ContextVar("instead", default=MappingProxyType({}))
 # GNU gettext manual, "Locale Environment Variables": the first of these that is set decides.
 _VARIABLES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")

@@ -66,7 +66,7 @@ class KeptForm:
         return [(name, value) for name, value in self.fields if value and was_typed(name)]
 
 
-# What a page says of a form that it gives to be kept.
+# A page says these of a form that it gives to be kept.
 _ABOUT_IT = frozenset({"_action", "_back", "_tab", "_kept"})
 
 

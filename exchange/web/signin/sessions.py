@@ -117,8 +117,8 @@ class WebSessions:
     def begin(self, officer: str | None, seed: bytes, browser: str, factor: str = "", before: str | None = None) -> str:
         """Begin a session; the value for the browser's cookie, which is new each time.
 
-        ``before``: the cookie of the browser until now. Its session ends. What the same officer had typed in it, and in
-        others that have ended, goes on.
+        ``before``: the cookie of the browser until now. Its session ends. Texts that the same officer had typed in it,
+        and in others that have ended, go on.
         """
         self.tidy()
         while len(self._sessions) >= MAX_SESSIONS:
