@@ -272,6 +272,12 @@ class Wizard:
         )
 
 
+def all_questions() -> Iterator[WizardStep]:
+    """Every question of every message type; one that several types ask comes several times."""
+    for steps in (*REQUESTS.values(), *REPLIES.values()):
+        yield from steps
+
+
 @lru_cache(maxsize=4_096)
 def _empty(message_type: str, field: str) -> Any:
     """What an empty draft has in a field; nobody changes it."""

@@ -22,7 +22,7 @@ from exchange.office.draft_ids import DRAFT_ID
 from exchange.text.labels import reason_label, state_label, target_state_label, with_rule
 from exchange.web.calls import PageCall
 from exchange.web.case._targets import identifiers_of
-from exchange.web.case.do import ActPlace, done_code, place_on_case, told_of, way_of
+from exchange.web.case.do import ActPlace, done_code, place_on_case, told_of
 from exchange.web.case.reply import refuse_problems
 from exchange.web.forms.fields import (
     PageField,
@@ -95,7 +95,7 @@ async def send(call: PageCall) -> web.StreamResponse:
         named = [str(one["target"]) for one in targets]
         rest = _beside_cells(problem, named, typed)
         values = await _grid(call, desk, place, case, typed)
-        return call.refused(GRID, problem, **{**values, "rest": rest, "way": way_of(problem, place)})
+        return call.refused(GRID, problem, **{**values, "rest": rest})
     return call.go(f"{place.back}?done={done_code(sent)}")
 
 
@@ -150,7 +150,6 @@ async def _grid(call: PageCall, desk: Desk, place: ActPlace, case: AnyCase, type
         "reference": call.text("own_reference"),
         "followed_up": any(getattr(target, "follow_ups", ()) for target in targets_of_case(case)),
         "rest": [],
-        "way": None,
     }
 
 
@@ -319,7 +318,6 @@ def _data(
         "illegal": standing is not None and not standing.legal,
         "state": state_label(standing.state) if standing is not None else "",
         "rest": [],
-        "way": None,
     }
 
 
@@ -368,7 +366,7 @@ async def _send_data(call: PageCall, desk: Desk, place: ActPlace, case: AnyCase)
         beside, rest = told_of(problem, _field_names(problem))
         typed.errors |= {_form_name(name): text for name, text in beside.items()}
         values = _data(call, desk, place, case, draft, typed)
-        return call.refused(DATA, problem, **{**values, "rest": rest, "way": way_of(problem, place)})
+        return call.refused(DATA, problem, **{**values, "rest": rest})
     return call.go(f"{place.back}?done={done_code(sent)}")
 
 

@@ -16,7 +16,7 @@ from exchange.messaging.once import under_key
 from exchange.text.labels import code_label, field_label, with_rule
 from exchange.views import Direction
 from exchange.web.calls import PageCall
-from exchange.web.case.do import ActPlace, done_code, place_on_case, place_on_message, way_of
+from exchange.web.case.do import ActPlace, done_code, place_on_case, place_on_message
 from exchange.web.case.words import reply_text
 from exchange.web.forms.fields import PageField, PageGroup, PageRows, Typed, choice_of, once_of, typed_in
 from exchange.web.forms.model_form import ModelForm, Problems, merged
@@ -118,7 +118,7 @@ async def _send(call: PageCall, desk: Desk, kind: str, place: ActPlace) -> web.S
     except ComityError as problem:
         group, rest = marked(form, typed, problem)
         values = _values(call, kind, place, group)
-        return call.refused(TEMPLATE, problem, **{**values, "rest": rest, "way": way_of(problem, place)})
+        return call.refused(TEMPLATE, problem, **{**values, "rest": rest})
     return call.go(f"{place.back}?done={done_code(sent)}")
 
 
@@ -165,7 +165,6 @@ def _values(call: PageCall, kind: str, place: ActPlace, group: PageGroup) -> dic
         "once": once_of(call),
         "what": code_label("message_type", subject.type) if subject is not None else "",
         "rest": [],
-        "way": None,
     }
 
 
