@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from html import escape
 from typing import Any
 
 from aiohttp import web
@@ -193,14 +192,15 @@ class PageCall:
     def refused(self, template: str, problem: ComityError, **values: Any) -> web.Response:
         """The form again, with what was typed and why it was refused.
 
-        Where the page has no such form any more, what was typed is kept, and the page says so.
+        Where the page has no such form any more, or not all fields of it, what was typed is kept, and the page says so.
         """
         shown = self.page(template, status=problem.http_status, problem=problem, **values)
         session, path = self.session, self.request.path
         if self.request.method != "POST" or session is None or session.locked or self.fields is None:
             return shown
         form = KeptForm.of(path, self.back, self.fields.items())
-        if not form.typed or f'action="{escape(path)}"' in (shown.text or ""):
+        _text, left = refilled(shown.text or "", [("", form)])
+        if not form.typed or left == {"": []}:
             return shown
         session.keep(form)
         return self.page(template, status=problem.http_status, problem=problem, **values)

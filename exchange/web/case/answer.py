@@ -92,7 +92,7 @@ async def send(call: PageCall) -> web.StreamResponse:
         with under_key(call.text("once") or None):
             sent = await desk.replies.answer(_subject(place), targets, own_reference=call.text("own_reference") or None)
     except ComityError as problem:
-        named = [str(one["target"]) for one in targets]
+        named = [str(one.get("target", "")) for one in targets]
         rest = _beside_cells(problem, named, typed)
         values = await _grid(call, desk, place, case, typed)
         return call.refused(GRID, problem, **{**values, "rest": rest})
