@@ -17,7 +17,7 @@ from exchange.service.api.connections import ApiConnections
 from exchange.text.zones import show_times_of
 from exchange.web.calls import WEB_DESK, Page, PageCall, WebDesk
 from exchange.web.pages import PAGES
-from exchange.web.signin.cookies import session_of
+from exchange.web.signin.cookies import secret_of, session_of
 from exchange.web.signin.kept import KeptForm, is_secret
 from keys.local.translation import speaking
 from keys.pages.form_tokens import NAME as TOKEN
@@ -30,6 +30,7 @@ from protocol.errors import (
     ComityError,
     FormError,
     JustificationError,
+    PageEarlierError,
     PageForgedError,
     PageHostError,
     ServiceBusyError,
@@ -40,6 +41,8 @@ from protocol.errors import (
 
 # A form that came: where no page of its own shows it again, it is shown to its own browser beside the refusal.
 _LOST: web.RequestKey[dict[str, str]] = web.RequestKey("lost_form", dict)
+# What answers by the name too that stays over all starts.
+_STEADY: web.AppKey[set[object]] = web.AppKey("steady")
 CONNECTIONS: web.AppKey[ApiConnections] = web.AppKey("connections")
 TEMPLATES = Path(__file__).parent / "templates"
 MAX_FORM_BYTES = 4 * 1024 * 1024
@@ -56,16 +59,19 @@ def build(desk: WebDesk) -> web.Application:
     """The application of a desk's pages."""
     app = web.Application(client_max_size=MAX_FORM_BYTES, middlewares=[_guard])
     app[WEB_DESK] = desk
+    app[_STEADY] = set()
     desk.assets.route(app)
     for page in PAGES:
-        app.router.add_route(page.method, page.path, _handler(page))
+        handler = _handler(page)
+        app.router.add_route(page.method, page.path, handler)
+        app[_STEADY].update({handler} if page.steady else ())
     return app
 
 
 def _handler(page: Page) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def handle(request: web.Request) -> web.StreamResponse:
         desk = request.app[WEB_DESK]
-        desk.origins.check(request, listens=page.listens)
+        desk.origins.check(request, listens=page.listens, steady=page.steady)
         session = session_of(request, desk, used=not (page.quiet or page.listens))
         call = PageCall(request, desk, session)
         # The service's own zone is nobody's: the officer's choice counts, then that of the office.
@@ -89,12 +95,12 @@ async def _with_form(call: PageCall, page: Page) -> PageCall:
 
     Where the session is locked, or has ended, the form is kept for its officer; raises :class:`SignInNeededError`.
     """
-    known = call.session or call.site.sessions.ended(call.request.cookies.get(call.site.cookie))
+    known = call.session or call.site.sessions.ended(secret_of(call.request, call.site))
     fields = await _fields(call.request, MAX_FORM_BYTES if known is not None else MAX_STRANGERS_BYTES)
     form = {name: one for name, one in fields.items() if isinstance(one, str)}
     call = replace(call, fields=fields, form=form)
     session = call.session
-    before = session or call.site.sessions.ended(call.request.cookies.get(call.site.cookie))
+    before = session or call.site.sessions.ended(secret_of(call.request, call.site))
     if session is not None or (before is not None and not page.public):
         check_token(before.form_key if before is not None else b"", call.request.path, form.get(TOKEN, ""))
     if page.public or (session is not None and not session.locked):
@@ -163,7 +169,7 @@ async def _answered(
     with speaking(language_of(request)):
         try:
             _require_room(request)
-            desk.origins.require_host(request)
+            desk.origins.require_host(request, steady=request.match_info.handler in request.app[_STEADY])
             response = await handler(request)
         except REFUSALS as problem:
             response = _refused(request, refusal_of(problem))
@@ -187,13 +193,15 @@ def _require_room(request: web.Request) -> None:
 
 def _refused(request: web.Request, problem: ComityError) -> web.Response:
     desk = request.app[WEB_DESK]
+    if isinstance(problem, PageEarlierError):
+        return _earlier(request, problem)
     # A page of ours did not ask: what it is shown names nobody, and holds no token.
     strange = isinstance(problem, PageHostError | PageForgedError)
     session = None if strange else session_of(request, desk, used=False)
     typed = request.get(_LOST, {})
     call = PageCall(request, desk, session, form=typed)
     if isinstance(problem, SignInNeededError):
-        ended = desk.sessions.ended(request.cookies.get(desk.cookie))
+        ended = desk.sessions.ended(secret_of(request, desk))
         if session is not None and session.locked:
             back = "/kept" if request.method == "POST" and session.kept is not None else call.back
             return _led(call, f"/unlock?{urlencode({'back': back})}")
@@ -203,6 +211,19 @@ def _refused(request: web.Request, problem: ComityError) -> web.Response:
         return _led(call, f"/reason?{urlencode({'back': call.back})}")
     shown = [(name, value) for name, value in typed.items() if value and _was_typed(name)]
     return call.page("problem.html", status=problem.http_status, problem=problem, typed=shown)
+
+
+def _earlier(request: web.Request, problem: PageEarlierError) -> web.Response:
+    """Say the way on, and never the name: any program of the machine can ask so.
+
+    What another program left under that name in the browser goes with it, service workers too. Cookies are left out:
+    browsers clear them for all names beside it, and the officer's session of this start would go.
+    """
+    response = PageCall(request, request.app[WEB_DESK], None).page(
+        "earlier.html", status=problem.http_status, problem=problem
+    )
+    response.headers["Clear-Site-Data"] = '"cache", "storage"'
+    return response
 
 
 def _was_typed(name: str) -> bool:

@@ -24,10 +24,11 @@ import pytest_asyncio
 from exchange.office.case_notes import EntryKind
 from exchange.office.officers import Login
 from exchange.store.cipher import RowCipher
+from exchange.web.address import name_of
 from exchange.web.app import MAX_FIELDS, MAX_STRANGERS_BYTES
 from exchange.web.calls import Page
 from exchange.web.pages import PAGES
-from exchange.web.server import MAX_CONNECTIONS, name_of
+from exchange.web.server import MAX_CONNECTIONS
 from keys.pages.headers import POLICY
 from tests.worlds.desks import FR, JP, World, request
 from tests.worlds.web_desk import OFFICER, OFFICER_PASSPHRASE, Pages, Shown, Visitor, web_serving, with_officers

@@ -8,7 +8,16 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from exchange.web.calls import Page, PageCall
-from exchange.web.signin.cookies import SAID, agency_cookie, give, known_marks, take_agency, take_back
+from exchange.web.signin.cookies import (
+    SAID,
+    agency_cookie,
+    give,
+    known_marks,
+    secret_of,
+    take_agency,
+    take_back,
+    values_of,
+)
 from exchange.web.signin.door import Entered, HalfEntered, Offered
 from exchange.web.signin.kept import KeptForm
 from exchange.web.signin.passkeys import asked_to_sign_in, read_answer, read_output
@@ -121,7 +130,7 @@ async def lock(call: PageCall) -> web.StreamResponse:
     """Lock the session now; what was typed is kept, also of one that has just ended."""
     session = call.session
     if session is None:
-        session = call.site.sessions.ended(call.request.cookies.get(call.site.cookie))
+        session = call.site.sessions.ended(secret_of(call.request, call.site))
         if session is None:
             return call.go("/sign-in")
         check_token(session.form_key, call.request.path, call.text(TOKEN))
@@ -154,7 +163,7 @@ async def choose_language(call: PageCall) -> web.StreamResponse:
 
 async def _shown(call: PageCall) -> dict[str, Any]:
     """What the page of signing in shows: that something typed waits, and whom the agency said that this browser is."""
-    ended = call.site.sessions.ended(call.request.cookies.get(call.site.cookie))
+    ended = call.site.sessions.ended(secret_of(call.request, call.site))
     agency = call.site.door.agency
     who = await agency.who(agency_cookie(call.request, call.site, SAID)) if agency is not None else None
     return {
@@ -173,7 +182,9 @@ def _offered(call: PageCall, officer: str | None) -> Offered:
 
 async def _enter(call: PageCall, entered: Entered) -> web.Response:
     """Begin a session, and go on: first to what a session needs, then to what was typed, then to the board."""
-    site, before = call.site, call.request.cookies.get(call.site.cookie)
+    site = call.site
+    # Whoever signs in ends what the browser had before, also a session that another page put beside it.
+    before = tuple(values_of(call.request, site.cookie))
     secret = site.sessions.begin(
         entered.officer, entered.seed, call.request.headers.get("User-Agent", ""), entered.factor, before
     )
@@ -199,7 +210,7 @@ async def _enter(call: PageCall, entered: Entered) -> web.Response:
 def _unlocked(call: PageCall, session: WebSession, entered: Entered) -> web.Response:
     if entered.officer != session.officer:
         raise SignInError
-    before = call.request.cookies.get(call.site.cookie, "")
+    before = secret_of(call.request, call.site) or ""
     secret = call.site.sessions.unlock(before, session, entered.seed, entered.factor)
     kept = session.typed()
     # A form that was sent is shown as it was; one that was only being written comes back on its page.
