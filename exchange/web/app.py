@@ -166,7 +166,7 @@ async def _answered(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     desk = request.app[WEB_DESK]
-    with speaking(language_of(request)):
+    with speaking(language_of(request, desk.language_cookie)):
         try:
             _require_room(request)
             desk.origins.require_host(request, steady=request.match_info.handler in request.app[_STEADY])

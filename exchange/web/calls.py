@@ -67,6 +67,11 @@ class WebDesk:
     signed_in: set[object] = field(default_factory=set)
 
     @property
+    def language_cookie(self) -> str:
+        """The name of the cookie with the reader's language: of these pages, as that of the session is."""
+        return f"{self.cookie}-language"
+
+    @property
     def is_new_each_start(self) -> bool:
         """Whether the pages have another name at each start, so that what answers at this one later is not the desk."""
         return bool(self.origins.steady)

@@ -157,7 +157,7 @@ async def choose_language(call: PageCall) -> web.StreamResponse:
     if chosen not in offered():
         raise FormError
     response = call.go(_back(call.text("back")))
-    keep_choice(response, chosen, secure=call.site.secure)
+    keep_choice(response, chosen, secure=call.site.secure, cookie=call.site.language_cookie)
     return response
 
 
@@ -203,7 +203,7 @@ async def _enter(call: PageCall, entered: Entered) -> web.Response:
         site.door.agency.forget(agency_cookie(call.request, site, SAID))  # it was good for one session
         take_agency(response, site, SAID)
     if profile.language:
-        keep_choice(response, profile.language, secure=site.secure)
+        keep_choice(response, profile.language, secure=site.secure, cookie=site.language_cookie)
     return response
 
 
