@@ -191,5 +191,12 @@ async def test_who_listens_while_a_desk_rests_is_asked_nothing_by_its_pages_and_
             # Loaded again, the old address says what it is.
             await evil.goto(f"{old}/")
             await expect(evil.get_by_text("comity desk open")).to_be_visible()
+            # A browser that is filled with cookies lets them go, and whoever signs in again is let in.
+            filled = f"['a','b','c','d','e'].forEach((one) => {{ document.cookie = `${{one}}={'z' * 4_000}; {{}}` }})"
+            await evil.evaluate(filled.replace("{}", f"Domain={steady}"))
+            unread = await own.goto(f"{new}/")
+            assert (unread and (unread.status, unread.headers["clear-site-data"])) == (400, '"cookies"')
+            await own.goto(f"{new}/sign-in")
+            await sign_in(own)
         finally:
             await desk.stop()
