@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 
@@ -95,10 +96,18 @@ def name_of(address: Address, cipher: RowCipher) -> str:
 
 def leading_file(origin: str) -> bytes:
     """A page that leads to the pages, for a file of this user alone: the arguments of a browser are read by others."""
-    target = escape(f"{origin}/begin")
-    direction = "rtl" if is_right_to_left() else "ltr"
-    return (
-        f'<!doctype html>\n<html lang="{language()}" dir="{direction}">\n<meta charset="utf-8">\n'
-        f'<meta name="referrer" content="no-referrer">\n<meta http-equiv="refresh" content="0; url={target}">\n'
-        f'<title>Comity</title>\n<p><a href="{target}">{escape(_("The pages of the desk"))}</a></p>\n</html>\n'
-    ).encode()
+    target = f"{origin}/begin"
+    tags = (
+        _tag("html", {"lang": language(), "dir": "rtl" if is_right_to_left() else "ltr"}),
+        _tag("meta", {"charset": "utf-8"}),
+        _tag("meta", {"name": "referrer", "content": "no-referrer"}),
+        _tag("meta", {"http-equiv": "refresh", "content": f"0; url={target}"}),
+        _tag("title", {}, "Comity"),
+        _tag("a", {"href": target}, _("The pages of the desk")),
+    )
+    return "\n".join(("<!doctype html>", *tags, "")).encode()
+
+
+def _tag(name: str, given: Mapping[str, str], text: str = "") -> str:
+    opened = f"<{name}" + "".join(f' {one}="{escape(value)}"' for one, value in given.items()) + ">"
+    return f"{opened}{escape(text)}</{name}>" if text else opened

@@ -41,7 +41,7 @@ from protocol.errors import (
 
 # A form that came: where no page of its own shows it again, it is shown to its own browser beside the refusal.
 _LOST: web.RequestKey[dict[str, str]] = web.RequestKey("lost_form", dict)
-# What answers by the name too that stays over all starts.
+# Handlers that answer by the name too that stays over all starts.
 _STEADY: web.AppKey[set[object]] = web.AppKey("steady")
 CONNECTIONS: web.AppKey[ApiConnections] = web.AppKey("connections")
 TEMPLATES = Path(__file__).parent / "templates"
@@ -216,7 +216,7 @@ def _refused(request: web.Request, problem: ComityError) -> web.Response:
 def _earlier(request: web.Request, problem: PageEarlierError) -> web.Response:
     """Say the way on, and never the name: any program of the machine can ask so.
 
-    What another program left under that name in the browser goes with it, service workers too. Cookies are left out:
+    The browser lets go of what another program left there under that name, service workers too. Cookies are left out:
     browsers clear them for all names beside it, and the officer's session of this start would go.
     """
     response = PageCall(request, request.app[WEB_DESK], None).page(

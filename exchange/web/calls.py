@@ -59,7 +59,7 @@ class WebDesk:
     secure: bool
     # The origin by which programs ask that have no session, over all starts of the desk.
     steady_origin: str
-    # What this start says of itself to its pages: they ask on only where it is said.
+    # This start says it of itself to its pages: they ask on only where it is said.
     there: str = field(default_factory=secrets.token_urlsafe)
     facts: FactsKept = field(default_factory=FactsKept)
     following: Following = field(default_factory=Following)

@@ -183,7 +183,7 @@ def _offered(call: PageCall, officer: str | None) -> Offered:
 async def _enter(call: PageCall, entered: Entered) -> web.Response:
     """Begin a session, and go on: first to what a session needs, then to what was typed, then to the board."""
     site = call.site
-    # Whoever signs in ends what the browser had before, also a session that another page put beside it.
+    # Signing in ends the sessions that the browser had before, also one that another page put beside it.
     before = tuple(values_of(call.request, site.cookie))
     secret = site.sessions.begin(
         entered.officer, entered.seed, call.request.headers.get("User-Agent", ""), entered.factor, before
