@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from exchange.cases.calls import REVIEW_WITHIN, Calls, changed_at
 from exchange.cases.delivery import ALWAYS, NotArrived, missing_of
-from exchange.cases.threads import proved_events, state_shown, unsent_state
+from exchange.cases.threads import events_of, proved_events, state_shown, told_of, unsent_state
 from exchange.context.desk_context import DeskContext
 from exchange.store.files import FileTransfer, TransferState
 from exchange.views import NOT_TAKEN_YET, Direction, Lane
@@ -131,7 +131,6 @@ class ThreadDerivation:
     def _derived(self, row: bytes) -> tuple[tuple[bytes, bytes], list[Message]]:
         """What :meth:`of` says, and the messages that begin the thread."""
         from protocol.lifecycle.projection import own_cases
-        from protocol.lifecycle.thread import ThreadEvent
 
         rows = self._store.messages.thread_of_row(row)
         if not rows:
@@ -141,18 +140,9 @@ class ThreadDerivation:
             return _of_unproved(entry, self._address), []
         replaced = self._store.settled.replaced(stored.head.id for _, stored, _ in rows)
         kept = [stored for _, stored, _ in rows if not stored.erased and stored.head.id not in replaced]
-        thread = [self._read(stored) for stored in kept]
-        messages = [
-            self._parsed.of_case(
-                stored,
-                (
-                    ThreadEvent(event.name.value, str(event.recipient), event.at)
-                    for event in events
-                    if event.recipient is not None
-                ),
-            )
-            for stored, _, events in thread
-        ]
+        proved = events_of(self._store, (stored.head for stored in kept))
+        thread = [(stored, self._parsed.of(stored), proved[stored.head.digest]) for stored in kept]
+        messages = [self._parsed.of_case(stored, told_of(events)) for stored, _, events in thread]
         # A thread to several nations is a case for each.
         cases = [case for case in own_cases(messages, self._address).values() if case.opening is not None]
         calls = Calls.of(self._store.calls.of_row(row), changed_at(rows))
@@ -172,9 +162,6 @@ class ThreadDerivation:
             if transfer is not None and (transfer.open or _is_given_up(transfer)):
                 yield stored.head, transfer
 
-    def _read(self, stored: StoredMessage) -> tuple[StoredMessage, Message, Sequence[Event]]:
-        return stored, self._parsed.of(stored), proved_events(self._store.receipts.of(stored.head.digest))
-
 
 def _not_taken(rows: Sequence[tuple[int, StoredMessage, Any]], store: DeskStore) -> Iterator[tuple[Head, datetime]]:
     """The messages with files of which a desk states that it cannot take them, and since when.
@@ -184,7 +171,7 @@ def _not_taken(rows: Sequence[tuple[int, StoredMessage, Any]], store: DeskStore)
     heads = [stored.head for _, stored, _ in rows if stored.head.direction is Direction.SENT]
     sent = [(head, head.file_set.count) for head in heads if head.file_set is not None]
     for head, count in sent:
-        events = [event for event in proved_events(store.receipts.of(head.digest)) if event.files is not None]
+        events = [event for event in proved_events(store, head) if event.files is not None]
         taken = [event for event in events if event.name is EventName.FileHandover]
         whole = {event.recipient for event in taken if event.files is not None and event.files.count == count}
         failed = [

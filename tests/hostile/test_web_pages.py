@@ -31,6 +31,7 @@ from exchange.web.pages import PAGES
 from exchange.web.server import MAX_CONNECTIONS
 from keys.pages.headers import POLICY
 from tests.worlds.desks import FR, JP, World, request
+from tests.worlds.patience import WITHIN_S
 from tests.worlds.web_desk import OFFICER, OFFICER_PASSPHRASE, Pages, Shown, Visitor, web_serving, with_officers
 
 pytestmark = [pytest.mark.outside, pytest.mark.asyncio(loop_scope="module")]
@@ -261,7 +262,7 @@ UNREADABLE = {
 
 def told(port: int, sent: bytes) -> bytes:
     """All that is answered to these bytes."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=WITHIN_S) as connection:
         connection.sendall(sent)
         return b"".join(iter(lambda: connection.recv(65_536), b""))
 
