@@ -105,7 +105,7 @@ def leading_file(origin: str) -> bytes:
         _tag("title", {}, "Comity"),
         _tag("a", {"href": target}, _("The pages of the desk")),
     )
-    return "\n".join(("<!doctype html>", *tags, "")).encode()
+    return "\n".join((*tags, "")).encode()
 
 
 def _tag(name: str, given: Mapping[str, str], text: str = "") -> str:
