@@ -96,4 +96,4 @@ async def test_acts_that_a_case_offers_are_taken_and_others_are_refused(
         await both.exchange()
         both.world.clock.advance(days=400)
         wrong += await _wrong(both, cases, "over")
-        assert wrong == []
+        assert wrong == [], "\n".join(map(str, wrong))
