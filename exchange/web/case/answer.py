@@ -103,7 +103,7 @@ async def send(call: PageCall) -> web.StreamResponse:
             said = [{name: value for name, value in one.items() if name != _LINE} for one in targets]
             sent = await desk.replies.answer(_subject(place), said, own_reference=call.text("own_reference") or None)
     except ComityError as problem:
-        named = [str(one.pop(_LINE, "")) or str(one["target"]) for one in targets]
+        named = [str(one.get(_LINE) or one.get("target", "")) for one in targets]
         rest = _beside_cells(problem, named, typed)
         values = await _grid(call, desk, place, case, typed)
         return call.refused(GRID, problem, **{**values, "rest": rest})

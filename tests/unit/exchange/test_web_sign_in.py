@@ -524,7 +524,7 @@ def test_a_cookie_is_new_at_each_sign_in_and_unlocking_and_the_old_one_is_nobody
     clock = Seconds()
     sessions = WebSessions(60.0, clock)
     first = sessions.begin("kim", SEED, "browser")
-    second = sessions.begin("kim", SEED, "browser", before=first)
+    second = sessions.begin("kim", SEED, "browser", before=(first,))
     with pytest.raises(SignInNeededError):
         sessions.find(first)
     clock.now += 61
