@@ -195,7 +195,7 @@ def _refused(request: web.Request, problem: ComityError) -> web.Response:
     desk = request.app[WEB_DESK]
     if isinstance(problem, PageEarlierError):
         return _earlier(request, problem)
-    # A page of ours did not ask: what it is shown names nobody, and holds no token.
+    # A page of ours did not ask: what it is shown names nobody, and holds no token and no mark of this start.
     strange = isinstance(problem, PageHostError | PageForgedError)
     session = None if strange else session_of(request, desk, used=False)
     typed = request.get(_LOST, {})
@@ -210,7 +210,8 @@ def _refused(request: web.Request, problem: ComityError) -> web.Response:
     if isinstance(problem, JustificationError) and session is not None and request.method == "GET":
         return _led(call, f"/reason?{urlencode({'back': call.back})}")
     shown = [(name, value) for name, value in typed.items() if value and _was_typed(name)]
-    return call.page("problem.html", status=problem.http_status, problem=problem, typed=shown)
+    mark = {"there": ""} if strange else {}
+    return call.page("problem.html", status=problem.http_status, problem=problem, typed=shown, **mark)
 
 
 def _earlier(request: web.Request, problem: PageEarlierError) -> web.Response:
