@@ -113,7 +113,7 @@ async def opened(jp: Desk) -> Counter[str]:
     counts: Counter[str] = Counter()
     for row in await jp.messages.inbox(limit=1000):
         head = (await in_thread(jp, jp._works.context.store.messages.head, row.id)).head
-        events = proved_events(await in_thread(jp, jp._works.context.store.receipts.of, head.digest))
+        events = await in_thread(jp, proved_events, jp._works.context.store, head)
         counts[str(row.id)] = sum(event.name is EventName.ContentAccessTracking for event in events)
     return counts
 
