@@ -13,6 +13,7 @@ from exchange.files.shelf import LEAVES, Shelf
 from keys.local.files import CACHED_BYTES, let_go_of_cache, read_ahead
 from keys.transport.client import StreamedBody
 from keys.transport.precedence import Precedence
+from keys.transport.segments import BUFFERS
 from keys.transport.tls_io import in_segment_thread
 from protocol.errors import FileNotHereError
 from protocol.files.file_list import FileList
@@ -90,9 +91,12 @@ class ShelfReader:
         ahead: asyncio.Future[list[Buffer]] | None = None
         for run in [*self._runs(batch), None]:
             coming, ahead = ahead, None if run is None else self._reading(run)
-            for part in [] if coming is None else await coming:
-                await self._first.messages_first()
-                yield part
+            if coming is not None:
+                parts = await coming
+                for part in parts:
+                    await self._first.messages_first()
+                    yield part
+                BUFFERS.put_back(parts)
 
     def _reading(self, run: Batch) -> asyncio.Future[list[Buffer]]:
         return asyncio.ensure_future(in_segment_thread(lambda: self._encoded(run)))
@@ -142,12 +146,13 @@ class ShelfReader:
             passes = file.length > CACHED_BYTES
             if passes:
                 read_ahead(descriptor, offset, length)
-            data = os.pread(descriptor, length, offset)
+            data = memoryview(BUFFERS.take(length))
+            filled = os.preadv(descriptor, [data], offset)
             if passes:
                 let_go_of_cache(descriptor, offset, length)
-        if len(data) != length:
+        if filled != length:
             raise FileNotHereError("the sealed file on this desk's shelf is shorter than it was")
-        return memoryview(data)
+        return data
 
     def _path(self, number: int, index: int) -> tuple[bytes, ...]:
         with self._lock:

@@ -31,6 +31,7 @@ from exchange.files.shelf import (
 )
 from exchange.store.files import ShelfFile, SourceSeen
 from keys.local.files import CACHED_BYTES, RUN_BYTES, WrittenThrough, is_cached, let_go_of_cache
+from keys.transport.segments import BUFFERS
 from keys.transport.tls_io import step_back
 from protocol.errors import FileNotHereError, TooLargeError
 from protocol.files.chunked import KEY_BYTES, SALT_BYTES, Buffer
@@ -44,7 +45,8 @@ BLOCK_BYTES = 1 << 20
 MORE_HASHES = ("sha512", "sha1", "md5")
 # A file of so many segments keeps its leaf hashes beside it: of a shorter one they are quickly made anew.
 LEAVES_FROM = 64
-_WAITING = 2  # segments between the two threads
+# Segments between the two threads. Two more are in memory: one is made, one is written.
+_WAITING = 1
 # A longer file has longer segments: as many requests move twice as much, and more than that.
 _LONG_BYTES = 32 << 20
 _VERY_LONG_BYTES = 128 << 20
@@ -181,7 +183,7 @@ class FileSealing:
         key, salt = os.urandom(KEY_BYTES), os.urandom(SALT_BYTES)
         self._shelf.require_room(sealed_length(size))
         with self._shelf.writing(os.urandom(16).hex()) as part:
-            sealer = FileSealer(key, salt, segment_bytes_of(size), expected_bytes=size)
+            sealer = FileSealer(key, salt, segment_bytes_of(size), expected_bytes=size, make=BUFFERS.take)
             writer = _Writer(part, sealed_length(size))
 
             def take(segment: bytearray) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, suppress
 
+from keys.transport.segments import BUFFERS
 from node.files.context import FilesContext
 from node.files.holdings import Holding
 from protocol.errors import ComityError, NotFoundError
@@ -56,9 +57,11 @@ class SegmentsOut:
             for run in [*self._runs(places), None]:
                 coming, ahead = ahead, None if run is None else asyncio.create_task(self.read(run))
                 if coming is not None:
-                    for part in await coming:
+                    parts = await coming
+                    for part in parts:
                         await self._context.first.messages_first()
                         yield part
+                    BUFFERS.put_back(parts)
         finally:
             if ahead is not None:
                 ahead.cancel()
