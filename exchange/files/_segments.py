@@ -27,7 +27,8 @@ REQUEST_BYTES = 1 << 20
 """One request moves so much, in many small files; or else a single segment, so that after a kill no more than that is
 moved again for each request that was under way."""
 _RUN_BYTES = 1 << 20  # is read at a time
-_PIECE_BYTES = 1 << 20  # each is encrypted by itself, and other requests have their turn in between
+_JOINED_BYTES = 1 << 20  # what is shorter is sent together with what stands before it
+_PIECE_BYTES = 2 << 20  # each is encrypted by itself, and other requests have their turn in between
 REQUEST_SEGMENTS = 256
 _TREES = 2  # kept: those of the files that are on their way now
 
@@ -124,7 +125,7 @@ class ShelfReader:
             for one in self.read(run):
                 data = memoryview(one.segment.data)
                 small += segment_head(one.file, one.segment.index, b"".join(one.segment.path), len(data))
-                if len(data) < _PIECE_BYTES:
+                if len(data) < _JOINED_BYTES:
                     small += data
                     continue
                 parts.append(bytes(small))

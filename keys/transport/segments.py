@@ -32,8 +32,8 @@ class _Memory(bytearray):
 class SegmentBuffers:
     """Memory for segments, used again when one was kept or sent: new memory is fetched page by page, and cleared.
 
-    What is lent and what waits to be lent again are together no more than ``kept_bytes``, as long as no more than that
-    is lent. Memory that nobody gives back is simply gone. Any thread.
+    What waits to be lent again is no more than ``kept_bytes``, and gives place to memory of another length. Memory that
+    nobody gives back is simply gone. Any thread.
     """
 
     def __init__(self, kept_bytes: int) -> None:
@@ -41,7 +41,8 @@ class SegmentBuffers:
         # Memory may end, and say so, wherever this thread is.
         self._lock = threading.RLock()
         self._free: list[_Memory] = []
-        self._free_bytes = 0
+        self.free_bytes = 0
+        """How many bytes wait to be lent again."""
         self.lent_bytes = 0
         """How many bytes are lent now."""
         self.most_bytes = 0
@@ -51,7 +52,6 @@ class SegmentBuffers:
         """Memory of this length, with anything in it."""
         with self._lock:
             memory = self._found(length)
-            self._drop_free(self._kept_bytes - self.lent_bytes - length)
         memory = memory or _Memory(self, length)
         with self._lock:
             memory.lent_bytes = length
@@ -59,23 +59,27 @@ class SegmentBuffers:
             self.most_bytes = max(self.most_bytes, self.lent_bytes)
         return memory
 
+    def take_for(self, length: int) -> memoryview:
+        """As :meth:`take`, of memory that is as long for a segment alone as for one behind its path."""
+        longer = -(-(length + _PATH_BYTES) // _ROUND_BYTES) * _ROUND_BYTES
+        return memoryview(self.take(longer))[:length]
+
     def give_back(self, segments: Iterable[SegmentSent]) -> None:
-        """The memory of these segments, of which nobody reads any more; not where one is a part of it."""
-        for one in segments:
-            data = one.segment.data
-            if isinstance(data, memoryview) and isinstance(data.obj, _Memory) and len(data.obj) == data.nbytes:
-                self.put_back((data,))
+        """The memory of these segments, of which nobody reads any more."""
+        self.put_back(one.segment.data for one in segments)
 
     def put_back(self, parts: Iterable[Buffer]) -> None:
         """The memory of which these are parts, as far as it was taken here; of all of it nobody reads any more."""
         owners = (part.obj if isinstance(part, memoryview) else part for part in parts)
         for memory in {id(owner): owner for owner in owners if isinstance(owner, _Memory)}.values():
+            if memory.buffers is not self:
+                continue
             with self._lock:
                 whole = memory.lent_bytes == len(memory)
                 self.ended(memory)
-                if whole and self.lent_bytes + self._free_bytes + len(memory) <= self._kept_bytes:
+                if whole and self.free_bytes + len(memory) <= self._kept_bytes:
                     self._free.append(memory)
-                    self._free_bytes += len(memory)
+                    self.free_bytes += len(memory)
 
     def ended(self, memory: _Memory) -> None:
         """This memory is not lent any more."""
@@ -86,16 +90,19 @@ class SegmentBuffers:
     def _found(self, length: int) -> _Memory | None:
         for number, memory in enumerate(self._free):
             if len(memory) == length:
-                self._free_bytes -= length
+                self.free_bytes -= length
                 return self._free.pop(number)
+        dropped = 0
+        while self._free and dropped < length:
+            dropped += len(self._free.pop(0))
+        self.free_bytes -= dropped
         return None
 
-    def _drop_free(self, room: int) -> None:
-        while self._free and self._free_bytes > room:
-            self._free_bytes -= len(self._free.pop(0))
 
-
-KEPT_BYTES = 16 << 20
+KEPT_BYTES = 24 << 20
+_PATH_BYTES, _ROUND_BYTES = 2048, 16 * 1024
+LONG_BYTES = 64 * 1024
+"""A segment of which so much is missing is read to where it is to be; shorter ones are read many at a time."""
 BUFFERS = SegmentBuffers(KEPT_BYTES)
 
 
@@ -112,7 +119,7 @@ def give_freed_memory_back() -> None:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:  # another library decides by itself
-        mallopt(_TRIM_THRESHOLD, 2 * _FREED_BYTES)
+        mallopt(_TRIM_THRESHOLD, 4 * _FREED_BYTES)
         mallopt(_MMAP_THRESHOLD, _FREED_BYTES)
 
 
@@ -125,7 +132,7 @@ async def fetch_held(client: SignedClient, request: HttpRequest, took: Took) -> 
 
     Raises as :meth:`SignedClient.call`, and what ``took`` raises.
     """
-    sink = _HeldSink(HeldStream(client.server.title, BUFFERS.take), took)
+    sink = _HeldSink(HeldStream(client.server.title, BUFFERS.take_for), took)
     await client.call_into(request, sink)
     held = sink.stream.finish()
     if held.segments:
@@ -141,12 +148,15 @@ class _HeldSink:
         self._took = took
 
     def place(self) -> memoryview | None:
-        return self.stream.place()
+        return self.stream.place(LONG_BYTES)
 
-    async def feed(self, part: bytes) -> None:
+    async def feed(self, part: Buffer) -> None:
         segments = self.stream.feed(part)
         if segments:
             await self._took(segments)
+
+    def note(self, part: memoryview) -> None:
+        self.stream.note(part)
 
     async def filled(self) -> None:
         await self._took(self.stream.filled())

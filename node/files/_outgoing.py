@@ -20,7 +20,9 @@ Place = tuple[int, int]
 # So much is read at a time: a segment, or many small ones.
 _RUN_BYTES = 1 << 20
 # A longer segment is sent in pieces: each is encrypted by itself, and other requests have their turn in between.
-_PIECE_BYTES = 1 << 20
+_PIECE_BYTES = 2 << 20
+# A shorter one is sent together with what stands before it.
+_JOINED_BYTES = 1 << 20
 
 
 class SegmentsOut:
@@ -89,7 +91,7 @@ class SegmentsOut:
                 continue
             view = memoryview(content)
             small += segment_head(number, index, view[:path], length)
-            if length < _PIECE_BYTES:
+            if length < _JOINED_BYTES:
                 small += view[path:]
                 continue
             parts.append(bytes(small))

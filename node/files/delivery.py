@@ -56,7 +56,7 @@ _MAX_SLEEP_S = 60.0
 _YIELD_S = 0.25
 _YIELD_STEP_S = 0.02
 # That no message was due is known for so long; and which messages' files wait, unless there is news of them.
-_CLEAR_S = 0.05
+_CLEAR_S = 0.2
 _LOOKED_S = 0.5
 # Refusals of one message's files alone: those of others may go on.
 OF_ONE_MESSAGE = (

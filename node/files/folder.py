@@ -33,7 +33,6 @@ _HEX_CHARS = 2 * KEY_BYTES
 # of those that were read: the same pages of it serve again and again (see :data:`keys.local.files.CACHED_BYTES`).
 _KEPT = 16
 _LONG_BYTES = 1 << 20
-_ROUND_BYTES = 16 * 1024
 
 
 class FolderStore:
@@ -241,8 +240,7 @@ def _read(path: Path) -> Buffer:
         length = os.fstat(descriptor).st_size
         if length < _LONG_BYTES:
             return os.pread(descriptor, length, 0)
-        # With a path before its data each is somewhat longer than others: so that the same memory serves all.
-        content, filled = memoryview(BUFFERS.take(-(-length // _ROUND_BYTES) * _ROUND_BYTES))[:length], 0
+        content, filled = BUFFERS.take_for(length), 0
         while filled < length and (more := os.preadv(descriptor, [content[filled:]], filled)):
             filled += more
         let_go_of_cache(descriptor)

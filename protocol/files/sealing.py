@@ -16,8 +16,8 @@ _ZEROS = bytes(1 << 20)
 class FileSealer:
     """Seals one file under a key of its own (32 random bytes) and a salt (24): never two files under one key.
 
-    ``expected_bytes`` is how long the file seems to be: a short one takes little memory, which ``make`` makes. It hashes nothing, so that the
-    caller can hash in a thread of its own while this one encrypts::
+    ``expected_bytes`` is how long the file seems to be: a short one takes little memory, which ``make`` makes. It
+    hashes nothing, so that the caller can hash in a thread of its own while this one encrypts::
 
         sealer = FileSealer(key, salt)
         for piece in pieces:                 # big ones: a MiB or more
