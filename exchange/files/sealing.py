@@ -183,7 +183,8 @@ class FileSealing:
         key, salt = os.urandom(KEY_BYTES), os.urandom(SALT_BYTES)
         self._shelf.require_room(sealed_length(size))
         with self._shelf.writing(os.urandom(16).hex()) as part:
-            sealer = FileSealer(key, salt, segment_bytes_of(size), expected_bytes=size, make=BUFFERS.take)
+            make = BUFFERS.take if size > BLOCK_BYTES // 2 else bytearray
+            sealer = FileSealer(key, salt, segment_bytes_of(size), expected_bytes=size, make=make)
             writer = _Writer(part, sealed_length(size))
 
             def take(segment: bytearray) -> None:
@@ -297,7 +298,7 @@ class _Writer:
 
 
 def _in_two_threads(segments: Iterator[bytearray], take: Callable[[bytearray], None]) -> None:
-    """Make segments in this thread, and take them in another one. Raises what either raised."""
+    """Make segments in one thread, and take them in another: messages go before both. Raises what either raised."""
     waiting: Queue[bytearray | None] = Queue(_WAITING)
     failed: list[BaseException] = []
     ended = threading.Event()
@@ -321,16 +322,23 @@ def _in_two_threads(segments: Iterator[bytearray], take: Callable[[bytearray], N
                 waiting.put(segment, timeout=_LOOK_S)
                 return
 
-    taker = threading.Thread(target=taking, name="sealing", daemon=True)
-    taker.start()
-    try:
-        for segment in segments:
-            give(segment)
-            if failed:
-                break
-    finally:
-        give(None)
-        taker.join()
+    def making() -> None:
+        step_back()
+        try:
+            for segment in segments:
+                give(segment)
+                if failed:
+                    break
+        except BaseException as problem:  # noqa: BLE001 - as above
+            failed.append(problem)
+        finally:
+            give(None)
+
+    threads = [threading.Thread(target=work, name="sealing", daemon=True) for work in (making, taking)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     if failed:
         raise failed[0]
 
