@@ -34,16 +34,16 @@ from exchange.cases.contact_tests import (
     results_of,
     unanswered_tests,
 )
-from exchange.cases.delivery import draft_anew, how_far, require_lost, settled_value
+from exchange.cases.delivery import draft_anew, how_far, require_lost, require_waited_for, settled_value
 from exchange.cases.duplicates import Duplicate, SameTargets, drafted_subjects
-from exchange.cases.listing import CaseFilter, inbox_row
+from exchange.cases.listing import CaseFilter, inbox_rows
 from exchange.cases.parents import parents_found
 from exchange.cases.standing import without_effect_in
 from exchange.cases.threads import recipients_tracked, thread_messages, unsent_state, ways_of
 from exchange.context.worker import in_desk_thread
 from exchange.desk._case_calls import CaseCalls
 from exchange.desk._once import sends_once
-from exchange.desk._reading import receipt_rows, searched
+from exchange.desk._reading import bare_receipt_rows, receipt_rows, searched
 from exchange.desk._works import Draft, Works, when_derived
 from exchange.desk.messages import DeskMessages
 from exchange.messaging.drafting.closing import LAPSE, Loss, losses
@@ -119,7 +119,7 @@ class DeskCases(CaseCalls):
     def thread(self, thread: UUID) -> list[InboxRow]:
         """The messages of a thread, in the order they were stored."""
         rows = self._store.messages.thread(thread)
-        return [inbox_row(self._store, seq, stored.head, opened_at) for seq, stored, opened_at in rows]
+        return inbox_rows(self._store, [(seq, stored.head, opened_at) for seq, stored, opened_at in rows])
 
     @in_desk_thread
     def tracked(self, messages: Iterable[UUID]) -> dict[UUID, tuple[RecipientTracking, ...]]:
@@ -139,15 +139,19 @@ class DeskCases(CaseCalls):
     def _proved(
         self, messages: Iterable[UUID], *, steps: bool = False
     ) -> Iterator[tuple[InboxRow, tuple[RecipientTracking, ...]]]:
+        heads = []
         for message in messages:
             with suppress(NotFoundError):
-                seq, head, opened_at = self._store.messages.head(message)
-                row = inbox_row(self._store, seq, head, opened_at)
-                # Of one recipient alone, each receipt is about it, whichever way it came: lists look at no more.
-                alone = steps and len(row.recipients) == 1
-                receipts = receipt_rows(self._works, head, bare=alone)
-                ways = None if alone else ways_of(self._context.directory, row)
-                yield row, recipients_tracked(row, receipts, ways)
+                heads.append(self._store.messages.head(message))
+        # Of one recipient alone, each receipt is about it, whichever way it came: lists look at no more.
+        alone = {head.digest for _, head, _ in heads if steps and len(head.recipients) == 1}
+        bare = bare_receipt_rows(self._works, (head for _, head, _ in heads if head.digest in alone))
+        for (_, head, _), row in zip(heads, inbox_rows(self._store, heads), strict=True):
+            if head.digest in alone:
+                yield row, recipients_tracked(row, bare[head.digest])
+            else:
+                ways = ways_of(self._context.directory, row)
+                yield row, recipients_tracked(row, receipt_rows(self._works, head), ways)
 
     @in_desk_thread
     def without_effect(self, thread: UUID) -> list[dict[str, Any]]:
@@ -183,17 +187,23 @@ class DeskCases(CaseCalls):
         return found
 
     @in_desk_thread
-    def by_nation(self, thread: UUID) -> Mapping[str, AnyCase]:
+    def by_nation(self, thread: UUID, *, before: UUID | None = None) -> Mapping[str, AnyCase]:
         """The case with each nation that is asked in the thread, of those in which this desk is a party.
+
+        With ``before``: as it stood when that message of the thread was written.
 
         Raises :class:`NotFoundError`, :class:`ErasedError`.
         """
-        return self._by_nation(thread)
+        return self._by_nation(thread, before)
 
-    def _by_nation(self, thread: UUID) -> Mapping[str, AnyCase]:
+    def _by_nation(self, thread: UUID, before: UUID | None = None) -> Mapping[str, AnyCase]:
         from protocol.lifecycle.projection import own_cases
 
+        self._works.acting.require_of_officer(*READERS)
         messages = thread_messages(self._store, self._parsed, thread)
+        end = next(((one.message.sent_at, one.message.id) for one in messages if one.message.id == before), None)
+        if end is not None:
+            messages = [one for one in messages if (one.message.sent_at, one.message.id) < end]
         if not messages:
             if self._store.messages.thread(thread):
                 raise ErasedError
@@ -243,6 +253,7 @@ class DeskCases(CaseCalls):
         replies, context = self._works.replies, self._works.context
 
         def look() -> tuple[Loss, ...]:
+            self._works.acting.require_of_officer(*READERS)
             from protocol.messages.parse import complete_message
 
             draft = replies.reply(thread, "closure", {"reason": "other", "text": "-"})
@@ -308,12 +319,22 @@ class DeskCases(CaseCalls):
 
         ``most``: the first so many of each lane.
         """
-        return self._works.agenda.items(at, most)
+        return self._shown(self._works.agenda.items(at, most))
 
     @when_derived
     def agenda_page(self, wanted: AgendaFilter | None = None, *, limit: int = 50) -> AgendaPage:
         """What is due now and wanted, ``limit`` at most of each lane, and in which lanes there is more."""
-        return self._works.agenda.page(wanted or AgendaFilter(), limit)
+        page = self._works.agenda.page(wanted or AgendaFilter(), limit)
+        return replace(page, items=self._shown(page.items))
+
+    @in_desk_thread
+    def due_in(self, thread: UUID) -> list[AgendaItem]:
+        """What is due in one case now, as the agenda says it; nothing else is derived for it."""
+        return self._shown(self._works.agenda.of_thread(thread))
+
+    def _shown(self, items: Sequence[AgendaItem]) -> list[AgendaItem]:
+        """The items as whoever acts may read them."""
+        return list(items) if self._works.acting.may(*READERS) else [item.without_words for item in items]
 
     @when_derived
     def lane_counts(self) -> dict[Lane, int]:
@@ -323,7 +344,8 @@ class DeskCases(CaseCalls):
     @when_derived
     def due_between(self, begins: datetime, ends: datetime, *, most: int = 500) -> DueBetween:
         """What is due from ``begins`` up to ``ends``, in the order of time: the first so many, and when all are."""
-        return self._works.agenda.due_between(begins, ends, most)
+        found = self._works.agenda.due_between(begins, ends, most)
+        return replace(found, items=self._shown(found.items))
 
     @when_derived
     def listing(self, wanted: CaseFilter | None = None, *, limit: int | None = None, after: int = 0) -> CasePage:
@@ -348,7 +370,9 @@ class DeskCases(CaseCalls):
     @when_derived
     def notices(self, channel: str) -> list[Notice]:
         """What nobody was told of over ``channel`` yet; :meth:`note_given` when that is done."""
-        return self._works.agenda.notices(channel)
+        found = self._works.agenda.notices(channel)
+        may = self._works.acting.may(*READERS)
+        return found if may else [replace(one, item=one.item.without_words) for one in found]
 
     @in_desk_thread
     def note_given(self, notices: Sequence[Notice]) -> None:
@@ -394,7 +418,8 @@ class DeskCases(CaseCalls):
 
     @in_desk_thread
     def put_aside(self, message_id: UUID, reason: str) -> None:
-        """Note that a message which did not arrive is needed no more, and why; durable. It leaves the agenda.
+        """Note that a message which did not arrive, or that nobody opened there, is waited for no more, and why;
+        durable. It leaves the agenda.
 
         Raises as :meth:`resend`, and :class:`UsageError` for a reason that is empty or too long.
         """
@@ -402,7 +427,7 @@ class DeskCases(CaseCalls):
         works.acting.require(*READERS)
         text, now = check_line(reason, "a reason"), truncate(self._clock())
         with store.database.transaction():
-            require_lost(store, message_id, now)
+            require_waited_for(store, message_id, now)
             head = store.messages.head(message_id).head
             store.settle(message_id, settled_value(None, text, works.acting.name, now))
             store.records.insert([works.book.record(Operation.ALTERATION, "delivery.put-aside", head)])
@@ -439,6 +464,7 @@ class DeskCases(CaseCalls):
         It does not compare messages that :meth:`not_searched` counts, unless ``everything`` is indexed first.
         """
         works = self._works
+        works.acting.require(*READERS)
         works.search.index(None if everything else INDEXED_BEFORE_SENDING)
         found = SameTargets(self._store, self._parsed, works.search, most).of(message)
         if found:
@@ -467,6 +493,7 @@ class DeskCases(CaseCalls):
     ) -> list[Duplicate]:
         """As :meth:`duplicates`, for the targets of a draft that lacks other things yet."""
         works = self._works
+        works.acting.require(*READERS)
         works.search.index(INDEXED_BEFORE_SHOWING)
         found = SameTargets(self._store, self._parsed, works.search, most).about(drafted_subjects(targets))
         if found:

@@ -22,7 +22,7 @@ from uuid import UUID
 
 from exchange.cases.delivery import how_far
 from exchange.cases.duplicates import require_no_duplicate
-from exchange.cases.listing import emergencies_first, inbox_row, pressing_rows, quarantine_row
+from exchange.cases.listing import emergencies_first, inbox_row, inbox_rows, pressing_rows, quarantine_row
 from exchange.cases.parents import grouped
 from exchange.cases.threads import of_several, thread_messages, tracking, unsent_state, ways_of
 from exchange.context.worker import in_desk_thread
@@ -337,6 +337,7 @@ class DeskMessages:
     @in_desk_thread
     def objections(self, message_id: UUID, action: Action, recipient: Address | None = None) -> tuple[Objection, ...]:
         """What forbids the action on a message now, one by one; raises :class:`NotFoundError`, :class:`ErasedError`."""
+        self._works.acting.require_of_officer(*READERS)
         return self._works.passing_on.objections(message_id, action, recipient)
 
     # --- Receiving ---
@@ -390,7 +391,7 @@ class DeskMessages:
             if sequence is None or len(heads) < limit or heads[-1][0] <= sequence:
                 break
             limit *= 8
-        found = [inbox_row(self._store, *row) for row in heads]
+        found = inbox_rows(self._store, heads)
         return [row for row in reversed(found) if sequence is None or row.sequence > sequence]
 
     @in_desk_thread
@@ -422,7 +423,7 @@ class DeskMessages:
         self._works.acting.require(*READERS)
         direction = Direction.SENT if sent else Direction.RECEIVED
         heads = self._store.messages.heads(direction, limit + 1, before, unopened=unopened)
-        rows = [inbox_row(self._store, *row) for row in heads[:limit]]
+        rows = inbox_rows(self._store, heads[:limit])
         more = len(heads) > limit
         if before is not None:
             return InboxPage(emergencies_first(rows), more)
@@ -480,6 +481,7 @@ class DeskMessages:
         from exchange.cases.legal_comparison import clocks_of
         from protocol.lifecycle.projection import own_cases
 
+        self._works.acting.require_of_officer(*READERS)
         directory = self._works.context.directory
         seq, head, opened_at = self._store.messages.head(message_id)
         messages = thread_messages(self._store, self._parsed, head.thread)
@@ -543,6 +545,7 @@ class DeskMessages:
         """The stored message for the program's own use: states nothing, records nothing. Raises as :meth:`read`."""
 
         def peek() -> Message:
+            self._works.acting.require_of_officer(*READERS)
             stored = self._store.messages.get(message_id)
             require_open(self._works, stored)
             return self._parsed.of(stored)

@@ -63,6 +63,7 @@ from protocol.processing_log import Operation
 from protocol.routing import COMMITMENT_BYTES, MAX_CLOCK_SKEW, Priority, Routing
 
 if TYPE_CHECKING:
+    from keys.directory.view import Directory
     from protocol.messages.parse import ComposedMessage
     from protocol.messages.schema.base import Message
 
@@ -99,6 +100,7 @@ class Composed:
     draft: Mapping[str, Any] = field(default_factory=dict, repr=False)
     replaces: UUID | None = None  # a message of this desk that did not arrive, and never will
     cautions: tuple[Caution, ...] = ()
+    judged_by: Directory | None = field(default=None, repr=False)  # by which directory the law was asked
 
     @property
     def message(self) -> Message:
@@ -209,23 +211,26 @@ class Outbox:
             )
         cautions: list[tuple[Caution, ...]] = []
         self._check_closing(messages, flat)  # before the case: it says what is lost
+        if not messages:
+            return []
+        directory = self._directory()
         families = [family_of(draft) for draft in flat]
         for number, (composed, instead_of, family) in enumerate(zip(messages, replaced, families, strict=True)):
             # First what names the field that is wrong; the case would only say that such a step does not count.
-            found = check_composed(self._store, self._parsed, composed.message, self._directory())
+            found = check_composed(self._store, self._parsed, composed.message, directory)
             earlier = [one.message for one in messages[:number]]
             check_next_step(self._store, self._parsed, composed.message, without=instead_of, together_with=earlier)
             told = [Caution("caution", "left_out", name) for name in composed.left_out]
             told += [_SAME_WORDS] if family is not None and families.count(family) > 1 else []
-            cautions.append((*found, *cautions_of_cards(composed.message, self._directory()), *told))
-            check_law(self._directory(), composed.message)
+            cautions.append((*found, *cautions_of_cards(composed.message, directory), *told))
+            check_law(directory, composed.message)
             self._check_files(composed.message, known_only=True)
             self._hash_only.check_outgoing(composed.message, self._parsed)
             self._fanning.require_alone(composed.message)
             self._passing_on.check_outgoing(composed)
             self._needs_glass(composed.message)
         return [
-            Composed(composed, self._end_before(composed.message), draft, instead_of, found)
+            Composed(composed, self._end_before(composed.message), draft, instead_of, found, directory)
             for composed, draft, instead_of, found in zip(messages, flat, replaced, cautions, strict=True)
         ]
 
@@ -353,8 +358,10 @@ class Outbox:
         """
         from exchange.cases.law.checks import check_law
 
+        directory = self._directory()
         for message in messages:
-            check_law(self._directory(), message.message)  # again: a newer directory may know more of both nations
+            if message.judged_by is not directory:
+                check_law(directory, message.message)  # again: a newer one may know more of both nations
             self._check_files(message.message)
         sealed = [self._seal(message.complete, expires_in) for message in messages]
         heads = [message.head for message in sealed]

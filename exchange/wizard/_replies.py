@@ -25,6 +25,9 @@ def _names(text: str, _draft: Draft, situation: Situation) -> Fields:
     asked = read.parts_of(in_ascii(text))
     if not asked or asked == ["*"] or plain_word(asked[0]) in ("all", plain_word(bare(_("all")))):
         return {"targets": known}
+    barred = next((name for name in asked if name in situation.barred_targets), None)
+    if barred is not None:
+        raise AnswerProblem(phrase("{target}: {reason}", target=barred, reason=situation.barred_targets[barred]))
     if known and not set(asked) <= set(known):
         raise AnswerProblem(phrase("the case has no such target; it has {targets}", targets=", ".join(known)))
     return {"targets": asked}

@@ -22,7 +22,8 @@ import pytest
 
 from exchange.service import wire
 from exchange.service.run_folder import read_note
-from tests.worlds.served import COMITY, ROOT, WITHIN_S, Ran, ServedDesk, Shell, Terminal, served_world, until
+from tests.worlds.patience import WITHIN_S
+from tests.worlds.served import COMITY, ROOT, Ran, ServedDesk, Shell, Terminal, served_world, until
 
 EXAMPLE = str(ROOT / "examples" / "preservation-request.json")
 

@@ -43,9 +43,10 @@ from tests.worlds.lying_nodes import (
     rewrite_log,
 )
 from tests.worlds.nodes import Desk, Nation, Reply, World
+from tests.worlds.patience import WITHIN_S
 
 HONEST = ("jp", "us", "br", "gr")
-DELIVERY = {"first_backoff_s": 0.02, "max_backoff_s": 0.2, "timeout_s": 5, "monitor_s": 3600}
+DELIVERY = {"first_backoff_s": 0.02, "max_backoff_s": 0.2, "timeout_s": WITHIN_S, "monitor_s": 3600}
 
 
 @dataclass

@@ -18,6 +18,7 @@ from exchange.demo._stage import example_folders
 from node.cli.main import app
 from node.log.sequencer import BatchLimits
 from node.settings import NodeSettings
+from tests.worlds.patience import WITHIN_S
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 EXAMPLE = (DEPLOY / "node.toml.example").read_text("utf-8")
@@ -141,7 +142,7 @@ def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
     # systemd looks for the program and the page; here they are elsewhere.
     text = (DEPLOY / "comity-node.service").read_text("utf-8").replace("/opt/comity/.venv/bin/comity-node", "/bin/true")
     copy.write_text(re.sub(r"^Documentation=.*\n", "", text, flags=re.MULTILINE))
-    run = subprocess.run([verify, "verify", str(copy)], capture_output=True, text=True, check=False, timeout=60)
+    run = subprocess.run([verify, "verify", str(copy)], capture_output=True, text=True, check=False, timeout=WITHIN_S)
     about = [line for line in run.stderr.splitlines() if "comity-node" in line]
     assert not about, run.stderr
 

@@ -60,7 +60,7 @@ def basis_of(directory: Directory, instrument: str, first: str, second: str, day
 
 def law_of(directory: Directory, node: str) -> NationLaw:
     """A node's nation, and what it says of its law as far as the directory has it."""
-    country = directory.node(node).country if node in directory.nodes() else None
+    country = directory.node(node).country if directory.has_node(node) else None
     return NationLaw((country or node).lower(), profile_at_hand(directory, node))
 
 

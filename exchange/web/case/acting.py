@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from exchange.acts.cases import CaseParts
-from exchange.text.labels import code_label, state_label
+from exchange.text.labels import code_label, reason_label, state_label
 from exchange.views import Direction
 from exchange.web.case.standing import DueLine, is_ours
 from exchange.web.case.words import BESIDE, NEXT, next_text, path_of, reply_text, way_text
@@ -141,9 +141,12 @@ def _not_now(parts: CaseParts, standing: ReplyStanding, legal: set[str]) -> NotN
     states = "; ".join(state_label(state) for state in standing.states[:_NAMED])
     if len(standing.states) > _NAMED:
         states = _("{states} and others").format(states=states)
-    why = _("not while the state is: {state}. It can be done while it is: {states}.").format(
-        state=state_label(standing.state), states=states
-    )
+    if standing.reason is not None:
+        why = _("{why}.").format(why=reason_label(standing.reason))
+    else:
+        why = _("not while the state is: {state}. It can be done while it is: {states}.").format(
+            state=state_label(standing.state), states=states
+        )
     way, kind = way_text(standing.type)
     path = "/new" if kind == "new" else path_of(parts.thread, kind) if kind else ""
     # A way that is not open leads nowhere: what has not ended needs no new request, and who cannot release does not.

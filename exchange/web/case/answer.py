@@ -19,10 +19,10 @@ from exchange.cases.threads import targets_of_case
 from exchange.desk.desk import Desk
 from exchange.messaging.once import under_key
 from exchange.office.draft_ids import DRAFT_ID
-from exchange.text.labels import state_label, target_state_label, with_rule
+from exchange.text.labels import reason_label, state_label, target_state_label, with_rule
 from exchange.web.calls import PageCall
 from exchange.web.case._targets import identifiers_of
-from exchange.web.case.do import ActPlace, done_code, place_on_case, told_of, way_of
+from exchange.web.case.do import ActPlace, done_code, place_on_case, told_of
 from exchange.web.case.reply import refuse_problems
 from exchange.web.forms.fields import (
     PageField,
@@ -35,11 +35,12 @@ from exchange.web.forms.fields import (
     typed_in,
 )
 from exchange.web.forms.model_form import ModelForm
-from exchange.wizard.legal_replies import ReplyStanding, reply_standings
+from exchange.wizard.legal_replies import ReplyStanding, TargetChoice, reply_standings, target_choice
 from keys.local.translation import _
 from protocol.encoding.instants import to_text
 from protocol.errors import ComityError, FormError, InvalidMessageError, NothingOpenError
 from protocol.lifecycle.case import AnyCase
+from protocol.lifecycle.possible import state_met
 from protocol.lifecycle.preservation import PreservationCase
 from protocol.messages.schema.base import Reply
 from protocol.messages.types.answer import Answer, AnswerItem
@@ -94,7 +95,7 @@ async def send(call: PageCall) -> web.StreamResponse:
         named = [str(one["target"]) for one in targets]
         rest = _beside_cells(problem, named, typed)
         values = await _grid(call, desk, place, case, typed)
-        return call.refused(GRID, problem, **{**values, "rest": rest, "way": way_of(problem, place)})
+        return call.refused(GRID, problem, **{**values, "rest": rest})
     return call.go(f"{place.back}?done={done_code(sent)}")
 
 
@@ -127,13 +128,18 @@ def _subject(place: ActPlace) -> UUID:
 
 async def _grid(call: PageCall, desk: Desk, place: ActPlace, case: AnyCase, typed: Typed | None) -> dict[str, Any]:
     about = await _identifiers(desk, place)
-    standing = _standing(case, "preservation.answer", call)
-    allowed = standing.targets if standing is not None else ()
+    choice = target_choice(
+        [case],
+        "preservation.answer",
+        own=str(desk.address),
+        now=call.now,
+        about=place.subject.id if place.subject is not None else None,
+    )
     days, source = _period(desk, case)
     return {
         "place": place,
         "rows": [
-            _row(call, target, about.get(target.name, ("", "")), allowed, max(days, _least(case)), typed)
+            _row(call, case, target, about.get(target.name, ("", "")), choice, max(days, _least(case)), typed)
             for target in targets_of_case(case)
         ],
         "results": code_options("preservation_result", empty=True),
@@ -144,16 +150,25 @@ async def _grid(call: PageCall, desk: Desk, place: ActPlace, case: AnyCase, type
         "reference": call.text("own_reference"),
         "followed_up": any(getattr(target, "follow_ups", ()) for target in targets_of_case(case)),
         "rest": [],
-        "way": None,
     }
 
 
 def _row(
-    call: PageCall, target: Any, about: tuple[str, str], allowed: tuple[str, ...], days: int, typed: Typed | None
+    call: PageCall,
+    case: AnyCase,
+    target: Any,
+    about: tuple[str, str],
+    choice: TargetChoice,
+    days: int,
+    typed: Typed | None,
 ) -> GridRow:
-    state = target_state_label(str(target.state), getattr(target, "partly", False))
-    if target.name not in allowed:
-        return GridRow(target.name, *about, state, why=_("nothing can be said of it now: {state}").format(state=state))
+    at = str(state_met(case, target, call.now))
+    state = target_state_label(at, getattr(target, "partly", False))
+    reason = choice.barred.get(target.name)
+    if reason is not None:
+        return GridRow(
+            target.name, *about, state, why=_("nothing can be said of it now: {why}").format(why=reason_label(reason))
+        )
     if typed is not None:
         said = {cell: typed.one(f"{target.name}.{cell}") for cell in _CELLS}
         errors = {cell: typed.errors.get(f"{target.name}.{cell}", "") for cell in _CELLS}
@@ -278,9 +293,9 @@ async def _show_data(call: PageCall, desk: Desk, place: ActPlace, case: AnyCase)
 def _data(
     call: PageCall, desk: Desk, place: ActPlace, case: AnyCase, draft: Mapping[str, Any], typed: Typed | None
 ) -> dict[str, Any]:
-    names = [target.name for target in targets_of_case(case)]
+    choice = _choice(call, desk, case)
     said = {"authorisation": {"basis": case.opening.instrument if case.opening else None}, **draft}
-    head = _head_form(names).shown(said, typed)
+    head = _head_form(choice).shown(said, typed)
     first = [one for one in (*head.fields, *head.more) if one.name == "f.authorisation"]
     text = [one for one in (*head.fields, *head.more) if one.name == "f.text"]
     apart = {"f.authorisation", "f.text"}
@@ -289,8 +304,8 @@ def _data(
     items: list[tuple[Mapping[str, Any], PageGroup]] = []
     for number, attachment in enumerate(draft.get("attachments") or ()):
         item = next((one for one in draft.get("items") or () if one.get("attachment") == attachment["name"]), None)
-        values = item if item is not None else _new_item(call, desk, names)
-        items.append((attachment, _item_form(names, number).shown(values, typed)))
+        values = item if item is not None else _new_item(call, desk, choice.possible)
+        items.append((attachment, _item_form(choice, number).shown(values, typed)))
     standing = _standing(case, Answer.TYPE, call)
     return {
         "place": place,
@@ -303,31 +318,35 @@ def _data(
         "illegal": standing is not None and not standing.legal,
         "state": state_label(standing.state) if standing is not None else "",
         "rest": [],
-        "way": None,
     }
 
 
-def _head_form(names: list[str]) -> ModelForm:
-    return ModelForm(Answer, names, _OF_ITEMS)
+def _choice(call: PageCall, desk: Desk, case: AnyCase) -> TargetChoice:
+    """Of which targets something can be given now."""
+    return target_choice([case], Answer.TYPE, own=str(desk.address), now=call.now)
 
 
-def _item_form(names: list[str], number: int) -> ModelForm:
-    return ModelForm(AnswerItem, names, _OF_THE_FILE, f"i{number}")
+def _head_form(choice: TargetChoice) -> ModelForm:
+    return ModelForm(Answer, choice, _OF_ITEMS)
 
 
-def _new_item(call: PageCall, desk: Desk, names: list[str]) -> dict[str, Any]:
+def _item_form(choice: TargetChoice, number: int) -> ModelForm:
+    return ModelForm(AnswerItem, choice, _OF_THE_FILE, f"i{number}")
+
+
+def _new_item(call: PageCall, desk: Desk, names: Sequence[str]) -> dict[str, Any]:
     try:
         organisation = desk.directory.contact_point(desk.address).agency
     except ComityError:
         organisation = str(desk.address)
     step = {"action": "received", "at": to_text(call.now), "organisation": organisation}
-    return {"targets": names, "onward_use": "as_labelled", "custody": [step]}
+    return {"targets": list(names), "onward_use": "as_labelled", "custody": [step]}
 
 
 async def _send_data(call: PageCall, desk: Desk, place: ActPlace, case: AnyCase) -> web.StreamResponse:
     typed = typed_in(call, desk.address)
     before = await _draft_of(call, desk, place)
-    draft = _said(before, case, typed)
+    draft = _said(before, _choice(call, desk, case), typed)
     if call.text("_add"):
         return call.page(DATA, **_data(call, desk, place, case, draft, typed))
     try:
@@ -347,19 +366,18 @@ async def _send_data(call: PageCall, desk: Desk, place: ActPlace, case: AnyCase)
         beside, rest = told_of(problem, _field_names(problem))
         typed.errors |= {_form_name(name): text for name, text in beside.items()}
         values = _data(call, desk, place, case, draft, typed)
-        return call.refused(DATA, problem, **{**values, "rest": rest, "way": way_of(problem, place)})
+        return call.refused(DATA, problem, **{**values, "rest": rest})
     return call.go(f"{place.back}?done={done_code(sent)}")
 
 
-def _said(before: Mapping[str, Any], case: AnyCase, typed: Typed) -> dict[str, Any]:
+def _said(before: Mapping[str, Any], choice: TargetChoice, typed: Typed) -> dict[str, Any]:
     """The draft with what the form says: its own fields, and an item for each of its files."""
-    names = [target.name for target in targets_of_case(case)]
-    fields = _head_form(names).read(typed)
+    fields = _head_form(choice).read(typed)
     of_form = {name for name in Answer.model_fields if name not in {"items", *_kept_of(before)}}
     draft = {name: value for name, value in before.items() if name not in of_form}
     items = []
     for number, attachment in enumerate(before.get("attachments") or ()):
-        read = _item_form(names, number).read(typed)
+        read = _item_form(choice, number).read(typed)
         items.append(
             {
                 "item": f"i{number + 1}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 from uuid import UUID
@@ -13,8 +14,8 @@ from exchange.acts.evidence import LetterWishes, compose, give_bag, note_letter,
 from exchange.custody.reading import with_states
 from exchange.desk.desk import Desk
 from exchange.letters.fingerprint import fingerprint_of
-from exchange.text.labels import code_label, how_far_label, nation_label
-from exchange.text.rendering import read_message
+from exchange.text.labels import code_label, how_far_label, nation_label, target_ranges
+from exchange.text.rendering import ReadLine, read_message
 from exchange.views import Check, Direction, InboxRow, ShownMessage, VerificationReport
 from exchange.web.calls import PageCall
 from exchange.web.case.acting import OfferedAct
@@ -25,6 +26,7 @@ from protocol.errors import ComityError, ConditionsOpenError
 
 _READ, _PROOFS, _LETTER = "case/message.html", "case/proofs.html", "case/letter.html"
 # Said at the head of the page.
+_OF_TARGETS = frozenset({"targets", "remaining"})
 _IN_THE_HEAD = frozenset({"id", "thread", "from", "to", "sent_at", "in_reply_to", "type"})
 
 
@@ -70,7 +72,7 @@ def _head(row: InboxRow) -> dict[str, Any]:
 
 def _read(shown: ShownMessage) -> dict[str, Any]:
     lines = [
-        line
+        _in_ranges(line)
         for line in with_states(read_message(shown.message, shown.original), shown)
         if line.path[0] not in _IN_THE_HEAD
     ]
@@ -84,6 +86,13 @@ def _read(shown: ShownMessage) -> dict[str, Any]:
         "fingerprint": fingerprint_of(shown.digest),
         "language_of": lambda tag: code_label("language", tag),
     }
+
+
+def _in_ranges(line: ReadLine) -> ReadLine:
+    """A list of the names of targets, as it is read: all of them, those that count on as ranges."""
+    if line.path[-1] not in _OF_TARGETS or line.text is None:
+        return line
+    return replace(line, text=target_ranges(line.text.split(", ")))
 
 
 def _acts(row: InboxRow) -> list[OfferedAct]:

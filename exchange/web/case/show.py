@@ -12,6 +12,7 @@ from aiohttp import web
 from exchange.acts.cases import CaseParts
 from exchange.cases.threads import shared_state
 from exchange.desk.desk import Desk
+from exchange.text.due import unopened_lines
 from exchange.text.labels import code_label, entry_label, nation_label, short_label, state_label, state_until
 from exchange.views import CaseRow, Direction
 from exchange.web.calls import PageCall
@@ -92,6 +93,8 @@ async def case_values(call: PageCall, desk: Desk, thread: UUID) -> dict[str, Any
         "targets": target_lines(parts, str(own), now, opening.about),
         "not_shown": opening.why,
         "due": [line for line in due if not line.target],
+        "unopened": [item for item in await desk.cases.due_in(thread) if item.unopened is not None],
+        "unopened_lines": unopened_lines,
         "acts": acts_of(
             parts, str(own), now, due, await _objections(desk, parts), call_first=await _must_call(desk, parts, row)
         ),

@@ -17,8 +17,18 @@ from pydantic.fields import FieldInfo
 
 from exchange.text.labels import field_label, short_label, with_rule
 from exchange.text.zones import in_zone, shown_zone
-from exchange.web.forms.fields import PageField, PageGroup, PageRows, Typed, code_options, instant_hint, is_short
+from exchange.web.forms.fields import (
+    PageField,
+    PageGroup,
+    PageRows,
+    Typed,
+    barred_lines,
+    code_options,
+    instant_hint,
+    is_short,
+)
 from exchange.wizard.answers import chosen_code
+from exchange.wizard.legal_replies import TargetChoice
 from exchange.wizard.question import AnswerProblem
 from keys.local.translation import _
 from protocol.encoding.instants import parse_instant
@@ -54,17 +64,20 @@ class _Kind:
 
 
 class ModelForm:
-    """The form of one message type. ``targets`` are the names of the case's targets."""
+    """The form of one message type. ``choice`` are the case's targets: those that it can name, and the others."""
 
     def __init__(
         self,
         model: type[BaseModel],
-        targets: Sequence[str],
+        choice: TargetChoice,
         leave_out: frozenset[str] = frozenset(),
         prefix: str = PREFIX,
     ) -> None:
         self._model = model
-        self._targets = targets
+        self._targets = choice.possible
+        self._late = frozenset(choice.barred)
+        self._has_targets = bool(choice.possible or choice.barred)
+        self._barred = barred_lines(choice)
         self._left_out = _OF_THE_DESK | leave_out
         self._prefix = prefix
         self._errors: dict[str, str] = {}
@@ -134,9 +147,10 @@ class ModelForm:
             values=tuple(given.get(path, ())),
             hint=self._hint(kind, legal, filled=any(given.get(path, ()))),
             rule=legal.rule if legal is not None and any(map(str.isdigit, legal.rule)) else "",
-            options=self._options(kind, empty=True),
+            options=self._options(kind, given.get(path, ())),
             required=required,
             error=self._errors.get(path, ""),
+            barred=self._barred if kind.name == "names" or name == "target" else (),
         )
 
     def _of_kinds(self, kind: _Kind, path: str, label: str, given: Mapping[str, Any], depth: int) -> PageGroup:
@@ -158,11 +172,13 @@ class ModelForm:
         text = _(legal.missing) if legal is not None and legal.missing != _ORDINARY and not filled else ""
         return text[:1].upper() + text[1:]
 
-    def _options(self, kind: _Kind, *, empty: bool) -> list[tuple[str, str]]:
+    def _options(self, kind: _Kind, given: Sequence[str]) -> list[tuple[str, str]]:
         if kind.name == "names":
-            return [(name, name) for name in self._targets]
+            # What was chosen and is barred meanwhile stays in view: the act refuses it, and says why.
+            late = [(name, _("{target} (not now)").format(target=name)) for name in given if name in self._late]
+            return [*((name, name) for name in self._targets), *late]
         if kind.codes is not None:
-            return code_options(kind.codes, empty=empty and kind.name == "code")
+            return code_options(kind.codes, empty=kind.name == "code")
         return [("", "–"), *((one, one) for one in kind.options)] if kind.options else []
 
     # --- Reading ---
@@ -223,9 +239,9 @@ class ModelForm:
 
     def _kind_of(self, info: FieldInfo, name: str) -> _Kind | None:
         kind = _kind(info.annotation, tuple(info.metadata))
-        if kind is not None and kind.name == "lines" and name in _OF_TARGETS and self._targets:
+        if kind is not None and kind.name == "lines" and name in _OF_TARGETS and self._has_targets:
             return _Kind("names")
-        if kind is not None and kind.name == "line" and name == "target" and self._targets:
+        if kind is not None and kind.name == "line" and name == "target" and self._has_targets:
             return _Kind("code", options=tuple(self._targets))
         return kind
 
