@@ -1,4 +1,4 @@
-"""What a case offers is taken, and anything else is refused: in cases of each kind, on both sides, over time."""
+"""What a case offers is taken, and what it bars is refused: in cases of each kind, on both sides, over time."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ pytestmark = pytest.mark.outside
 
 # These send something; the replies that a lifecycle knows have a test of their own (tests/property/test_possible.py).
 ACTS = ("send-note", "report-authority", "point-to", "open-consultation", "ask-consent", "pass-on")
+# Named as impossible, with the rule.
+NAMED = {"emergency, asked of us": ("send-note",)}
 # Refused for how the form was filled in, or because the very same was said already; never for the state of the case.
 TYPED = re.compile(r"<code>(form|invalid-message|usage|no-effect)</code>")
 _CHOSEN = {"to": "24-7@fr", "recipients": "24-7@fr", "country": "fr", "address": "24-7@fr", "language": "en",
@@ -61,7 +63,7 @@ async def _open(both: Two) -> dict[str, str]:
 
 
 async def _wrong(both: Two, cases: Mapping[str, str], stage: str) -> list[tuple[str, ...]]:
-    """Acts that are offered and not taken, or taken and not offered."""
+    """Acts that are offered and not taken, or named as impossible and taken."""
     found: list[tuple[str, ...]] = []
     for what, thread in cases.items():
         case = f"/cases/{thread}"
@@ -77,12 +79,12 @@ async def _wrong(both: Two, cases: Mapping[str, str], stage: str) -> list[tuple[
             done = await both.visitor.post(path, filled(form, both.world.clock()))
             if path in offered and done.status >= 400 and not TYPED.search(done.text):
                 found.append((stage, what, act, "is offered and refused"))
-            if path not in offered and done.status < 400:
-                found.append((stage, what, act, "is taken and not offered"))
+            if act in NAMED.get(what, ()) and (path in offered or done.status < 400):
+                found.append((stage, what, act, "is named as impossible and taken"))
     return found
 
 
-async def test_acts_that_a_case_offers_are_taken_and_others_are_refused(
+async def test_acts_that_a_case_offers_are_taken_and_those_that_it_names_as_impossible_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with two(tmp_path, monkeypatch) as both:
