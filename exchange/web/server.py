@@ -27,6 +27,7 @@ from exchange.service.service import DeskService
 from exchange.settings import WebSettings
 from exchange.web._terminal import acts_of
 from exchange.web.address import HTTPS_PORT, address_of, leading_file
+from exchange.web.advice import ways_of
 from exchange.web.app import CONNECTIONS, TEMPLATES, build
 from exchange.web.calls import WebDesk
 from exchange.web.frame import zoned
@@ -64,7 +65,7 @@ async def web_desk(service: DeskService) -> AsyncIterator[WebDesk]:
         sessions=sessions,
         origins=address.origins,
         assets=Assets(),
-        templates=environment(TEMPLATES, zoned=zoned),
+        templates=environment(TEMPLATES, zoned=zoned, ways=ways_of),
         door=Door(service.opened, RelyingParty(address.name, address.origin, str(context.address))),
         cookie=address.cookie,
         secure=address.tls,

@@ -24,6 +24,7 @@ from typing import Any
 
 from exchange.messaging.drafting.drafts import empty_field
 from exchange.text.draft_codes import with_codes
+from exchange.text.labels import target_ranges
 from exchange.wizard import answers as read
 from exchange.wizard._replies import ANSWER, REPLIES, answer_steps
 from exchange.wizard._requests import FIXED, REPORTED, REQUESTS, reported
@@ -271,6 +272,12 @@ class Wizard:
         )
 
 
+def all_questions() -> Iterator[WizardStep]:
+    """Every question of every message type; one that several types ask comes several times."""
+    for steps in (*REQUESTS.values(), *REPLIES.values()):
+        yield from steps
+
+
 @lru_cache(maxsize=4_096)
 def _empty(message_type: str, field: str) -> Any:
     """What an empty draft has in a field; nobody changes it."""
@@ -315,7 +322,7 @@ def _cautions(draft: Draft, situation: Situation) -> Iterator[str]:
     if without and f"{EACH}custodian" in {step.name for step in REQUESTS.get(str(draft.get("type")), ())}:
         yield phrase(
             "nothing says who holds the data of {targets}: the other side must find out first (Art. 29.2 (d))",
-            targets=", ".join(without),
+            targets=target_ranges(without),
         )
     language = str(draft.get("language") or "")
     for address in draft.get("to") or ():

@@ -128,3 +128,40 @@ async def test_leaving_at_once_keeps_the_last_word(pages: Pages) -> None:
                 await page.goto(here)
                 said = await page.input_value('[name="facts"]')
         assert said == "The last word."
+
+
+async def test_what_is_typed_on_a_page_that_is_left_or_locked_comes_back_however_long(pages: Pages) -> None:
+    async with browser() as chrome, draft(pages, chrome) as page:
+        await page.goto(f"{pages.origin}/unproved")
+        await page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+        await page.fill('[name="text"]', "Half-written")
+        await page.goto(f"{pages.origin}/cases")
+        said = ""
+        async with asyncio.timeout(WITHIN_S):  # it goes beside the page that follows
+            while not said:
+                await page.goto(f"{pages.origin}/unproved")
+                said = await page.input_value('[name="text"]')
+        assert said == "Half-written"
+        await expect(page.locator("#kept-back")).to_be_focused()
+        # More than a browser sends from a page that is left: the lock waits until the desk has it.
+        long = "203.0.113.9 " * 10_000
+        await page.fill('[name="text"]', long)
+        await page.click('form[action="/lock"] button')
+        await page.wait_for_url("**/unlock?*")
+        await page.fill('[name="passphrase"]', PASSPHRASE.decode())
+        await page.press('[name="passphrase"]', "Enter")
+        await page.wait_for_url("**/unproved")
+        assert await page.input_value('[name="text"]') == long
+        (session,) = pages.desk.sessions.all()
+        assert len(session.kept) == 1
+
+
+async def test_no_part_of_a_page_that_comes_anew_brings_a_style_with_it(pages: Pages) -> None:
+    # A field that somebody made larger has a style of its own; the window fails where the policy is violated.
+    async with browser() as chrome, draft(pages, chrome) as page:
+        await page.evaluate("document.querySelector('[name=facts]').style.height = '300px'")
+        field = "<textarea id='f-facts' name='facts' hx-swap-oob='true'></textarea>"
+        await page.evaluate("field => htmx.swap(document.body, field, { swapStyle: 'none' })", field)
+        await page.wait_for_function("document.querySelector('[name=facts]').value === ''")
+        await page.wait_for_function("!document.querySelector('.htmx-settling')")
+        assert await page.locator("style").count() == 0

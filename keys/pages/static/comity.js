@@ -59,9 +59,13 @@ const desk = (() => {
 (() => {
   const all = (selector) => [...document.querySelectorAll(selector)];
   const meta = (name) => document.querySelector(`meta[name="${name}"]`)?.content;
-  const post = (path, fields) => fetch(path, {
-    method: "POST", body: new URLSearchParams(fields), credentials: "same-origin", redirect: "manual", keepalive: true,
-  });
+  /* What goes along with a page that is left must be small: a browser sends no more than 64 KB so. */
+  const mostLeft = 60_000;
+  const post = (path, fields, headers = {}) => {
+    const body = new URLSearchParams(fields);
+    const keepalive = body.toString().length < mostLeft;
+    return fetch(path, { method: "POST", body, credentials: "same-origin", redirect: "manual", keepalive, headers });
+  };
 
   /* A page that the browser kept is asked for again: it may be locked by now. */
   addEventListener("pageshow", async (shown) => { if (shown.persisted && await desk.still()) location.reload(); });
@@ -119,6 +123,22 @@ const desk = (() => {
   const changed = (form) => [...form.elements].some((one) => one.matches("textarea, input:not([type=hidden])")
     ? one.value !== one.defaultValue || one.checked !== one.defaultChecked : false);
   const here = location.pathname + location.search;
+  /* By which a page says that it is the same tab as before; nothing that was typed is put down in the browser. */
+  const tab = (() => {
+    try { return sessionStorage.comityTab ??= [...crypto.getRandomValues(new Uint8Array(8))].map((one) => one.toString(16)).join(""); } catch { return ""; }
+  })();
+  /* A page that is left gives what is typed on it to the desk, and has it again when one comes back to it. */
+  const leftForms = (but) => all('main form[method="post"]:not([data-saves])').filter((form) => form !== but && changed(form));
+  if (meta("comity-keep")) {
+    let sentForm = null;
+    document.addEventListener("submit", (sent) => { sentForm = sent.target; setTimeout(() => { if (sent.defaultPrevented) sentForm = null; }, 0); });
+    addEventListener("pagehide", () => desk.away || leftForms(sentForm).forEach((form) => {
+      post("/kept", [["_token", meta("comity-keep")], ["_action", form.getAttribute("action")], ["_back", here], ["_tab", tab], ...typed(form)]).catch(() => {});
+    }));
+    addEventListener("beforeunload", (event) => {
+      if (leftForms(sentForm).some((form) => new URLSearchParams(typed(form)).toString().length >= mostLeft - 1_000)) event.preventDefault();
+    });
+  }
   const reach = (is) => document.dispatchEvent(new CustomEvent("comity:reach", { detail: is }));
   if (idle) {
     let last = Date.now(), saidAt = Date.now(), toldAt = 0, locking = false;
@@ -162,11 +182,16 @@ const desk = (() => {
       if (locking) return;
       locking = true;
       if (!(await desk.still())) { hideForGood(); locking = false; return; }
-      const form = all("main form").find(changed);
-      const fields = form ? typed(form) : [];
-      const kept = [["_token", meta("comity-lock")], ["_action", form?.getAttribute("action") ?? ""], ["_back", here]];
+      const forms = all('main form[method="post"]').filter(changed);
+      const given = (form, token) => [
+        ["_token", token], ["_action", form?.getAttribute("action") ?? ""], ["_back", here], ["_tab", tab], ...(form ? typed(form) : []),
+      ];
       /* A desk that cannot be reached locks nothing: the page hides what it shows, and keeps it until the desk has it. */
-      try { await post("/lock", [...kept, ...fields]); } catch {
+      let said;
+      try {
+        for (const form of forms.slice(1)) await post("/kept", given(form, meta("comity-keep")));
+        said = await (await post("/lock", given(forms[0], meta("comity-lock")), { Accept: "application/json" })).json();
+      } catch {
         hide("hidden-now");
         locking = false;
         setTimeout(lock, 3_000);
@@ -174,7 +199,7 @@ const desk = (() => {
       }
       tellPages("lock");
       delete document.documentElement.dataset.unsaved;
-      location.assign(`/unlock?${new URLSearchParams({ back: here })}`);
+      location.assign(said.go);
     };
     all('form[action="/lock"]').forEach((form) => form.addEventListener("submit", (sent) => { sent.preventDefault(); lock(); }));
     setInterval(() => { if (Date.now() - last >= idle * 1000) { last = Infinity; lock(); } }, 1_000);
@@ -191,25 +216,8 @@ const desk = (() => {
     new BroadcastChannel("comity-session").onmessage = ({ data }) => { if (data === "here" && !desk.away) location.reload(); };
   }
 
-  /* What was typed before the lock comes back into its form. */
-  const kept = document.getElementById("kept");
-  if (kept && kept.dataset.back === here) {
-    const form = all("main form").find((one) => one.getAttribute("action") === kept.dataset.action);
-    if (form) {
-      const left = new Map();
-      JSON.parse(kept.dataset.fields).forEach(([name, value]) => left.set(name, [...(left.get(name) ?? []), value]));
-      [...form.elements].forEach((one) => {
-        if (!one.name || one.type === "hidden" || one.type === "file") return;
-        const values = left.get(one.name) ?? [];
-        if (one.type === "checkbox" || one.type === "radio") one.checked = values.includes(one.value);
-        else if (values.length) one.value = values.shift();
-      });
-      post("/kept/forget", { _token: meta("comity-kept") });
-      kept.hidden = true;
-      const said = document.getElementById("kept-back");
-      if (said) { said.hidden = false; said.focus(); }
-    }
-  }
+  /* What was typed before stands in its form again: one is told so first. */
+  document.getElementById("kept-back")?.focus();
 
   /* Passkeys: what the authenticator computes goes to the desk, and is kept nowhere. */
   const bytes = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (one) => one.charCodeAt(0));
@@ -241,7 +249,7 @@ const desk = (() => {
       signature: text(made.response.signature), userHandle: made.response.userHandle ? text(made.response.userHandle) : null,
     };
     const said = await sent("/sign-in/passkey", {
-      _token: button.dataset.token, back: button.dataset.back ?? "", answer: shownAs(made, given), output: prfOf(made),
+      _token: button.dataset.token, back: button.dataset.back ?? "", at: button.dataset.at ?? "", answer: shownAs(made, given), output: prfOf(made),
     });
     if (said.go) { location.assign(said.go); return; }
     const form = document.querySelector('form[action="/sign-in"]');

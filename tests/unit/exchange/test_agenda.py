@@ -40,7 +40,7 @@ ROUTINE = {"urgency": "routine", "urgency_reason": None}
 OFFICE_TABLES = ("officer", "reading", "draft", "duty", "record", "withheld", "closed", "parent", "parent_of", "held")
 DUE_TABLES = ("standing", "waiting", "settled", "card_seen", "message_card", "call_back", "unproved")
 FILE_TABLES = ("file", "file_unsent", "file_transfer", "file_transfer_open", "file_quarantine", "file_allowed")
-WEB_TABLES = ("web_officer", "web_passkey", "saved_view", "calendar_token")
+WEB_TABLES = ("web_officer", "web_passkey", "saved_view", "calendar_token", "unopened")
 
 
 @pytest.fixture
