@@ -50,12 +50,17 @@ def start_lean() -> None:
     sys.meta_path.insert(0, _LeftOut())
 
 
+# So many objects that stay are a walk of tens of milliseconds.
+_MANY_OBJECTS = 100_000
+
+
 @contextmanager
 def without_collections() -> Iterator[None]:
     """The garbage collector waits: for work that makes a hundred thousand objects which stay, and no garbage.
 
     It would walk over all of them again and again as they become more. It waits in all threads of the program, so this
-    is for work that ends by itself within seconds.
+    is for work that ends by itself within seconds. Where that many were made, it leaves them alone from then on: else
+    whoever makes the next object waits while it walks over all of them, and twice more later.
     """
     collects = gc.isenabled()
     gc.disable()
@@ -63,6 +68,8 @@ def without_collections() -> Iterator[None]:
         yield
     finally:
         if collects:
+            if gc.get_count()[0] > _MANY_OBJECTS:
+                gc.freeze()  # what is freed by its count still is
             gc.enable()
 
 

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from exchange.cases.calls import REVIEW_WITHIN, Calls, changed_at
 from exchange.cases.delivery import ALWAYS, NotArrived, NotOpened, missing_of, unopened_of
 from exchange.cases.standing import withheld_by
-from exchange.cases.threads import proved_events, state_shown, unsent_state
+from exchange.cases.threads import events_of, proved_events, state_shown, told_of, unsent_state
 from exchange.context.desk_context import DeskContext
 from exchange.store.files import FileTransfer, TransferState
 from exchange.text.labels import target_ranges
@@ -140,7 +140,6 @@ class ThreadDerivation:
     def _derived(self, row: bytes) -> tuple[tuple[bytes, bytes], list[Message]]:
         """What :meth:`of` says, and the messages that begin the thread."""
         from protocol.lifecycle.projection import own_cases
-        from protocol.lifecycle.thread import ThreadEvent
 
         rows = self._store.messages.thread_of_row(row)
         if not rows:
@@ -150,18 +149,9 @@ class ThreadDerivation:
             return _of_unproved(entry, self._address), []
         replaced = self._store.settled.replaced(stored.head.id for _, stored, _ in rows)
         kept = [stored for _, stored, _ in rows if not stored.erased and stored.head.id not in replaced]
-        thread = [self._read(stored) for stored in kept]
-        messages = [
-            self._parsed.of_case(
-                stored,
-                (
-                    ThreadEvent(event.name.value, str(event.recipient), event.at)
-                    for event in events
-                    if event.recipient is not None
-                ),
-            )
-            for stored, _, events in thread
-        ]
+        proved = events_of(self._store, (stored.head for stored in kept))
+        thread = [(stored, self._parsed.of(stored), proved[stored.head.digest]) for stored in kept]
+        messages = [self._parsed.of_case(stored, told_of(events)) for stored, _, events in thread]
         # A thread to several nations is a case for each.
         cases = [case for case in own_cases(messages, self._address).values() if case.opening is not None]
         calls = Calls.of(self._store.calls.of_row(row), changed_at(rows))
@@ -187,9 +177,6 @@ class ThreadDerivation:
         stored = next((one for one, _, _ in thread if one.head.id == message), None)
         return stored is not None and withheld_by(self._store, self._parsed, stored) is not None
 
-    def _read(self, stored: StoredMessage) -> tuple[StoredMessage, Message, Sequence[Event]]:
-        return stored, self._parsed.of(stored), proved_events(self._store.receipts.of(stored.head.digest))
-
 
 def _not_taken(rows: Sequence[tuple[int, StoredMessage, Any]], store: DeskStore) -> Iterator[tuple[Head, datetime]]:
     """The messages with files of which a desk states that it cannot take them, and since when.
@@ -199,7 +186,7 @@ def _not_taken(rows: Sequence[tuple[int, StoredMessage, Any]], store: DeskStore)
     heads = [stored.head for _, stored, _ in rows if stored.head.direction is Direction.SENT]
     sent = [(head, head.file_set.count) for head in heads if head.file_set is not None]
     for head, count in sent:
-        events = [event for event in proved_events(store.receipts.of(head.digest)) if event.files is not None]
+        events = [event for event in proved_events(store, head) if event.files is not None]
         taken = [event for event in events if event.name is EventName.FileHandover]
         whole = {event.recipient for event in taken if event.files is not None and event.files.count == count}
         failed = [

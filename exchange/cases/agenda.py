@@ -148,9 +148,11 @@ class Agenda:
     def pressing(self) -> list[UUID]:
         """The threads of the emergencies that wait for something, in the order of the agenda.
 
-        Of what is still to be derived only a little is, so that a list which begins with them costs little.
+        A little that is still to be derived is, so that what just came is where it belongs. Of more than that, as after
+        an upgrade, only what this program changed is: a list which begins with these costs as little then.
         """
-        self.derive(_AT_A_LOOK)
+        stale = self._store.agenda.stale(_AT_A_LOOK + 1)
+        self.derive_those(stale if len(stale) <= _AT_A_LOOK else self._store.agenda.changed_here(_AT_A_LOOK))
         items = self._shown.emergencies(self._store, self._clock(), _PINNED)
         return list(dict.fromkeys(item.thread for item in items))
 

@@ -14,10 +14,10 @@ from itertools import chain
 from typing import Any
 from uuid import UUID
 
-from exchange.cases.listing import inbox_row
+from exchange.cases.listing import inbox_rows
 from exchange.cases.threads import proved_events
 from exchange.store.desk_store import DeskStore
-from exchange.store.rows import Head, StoredMessage
+from exchange.store.rows import Head, HeadRow, StoredMessage
 from exchange.views import Direction, InboxRow, SentMessage
 from protocol.address import Address
 from protocol.event import Event, EventName
@@ -122,15 +122,15 @@ def _is_unanswered_test(store: DeskStore, head: Head) -> bool:
 
 def unanswered_tests(store: DeskStore, now: datetime) -> list[InboxRow]:
     """The tests that came within :data:`TESTS_ANSWERED_WITHIN` and that nobody here replied to, the newest first."""
-    found: list[InboxRow] = []
+    found: list[HeadRow] = []
     before: int | None = None
     while rows := store.messages.heads(Direction.RECEIVED, _READ_AT_ONCE, before, unopened=False):
         recent = [row for row in rows if row[1].stored_at > now - TESTS_ANSWERED_WITHIN]
-        found += [inbox_row(store, *row) for row in recent if _is_unanswered_test(store, row[1])]
+        found += [row for row in recent if _is_unanswered_test(store, row[1])]
         if len(recent) < len(rows):
             break
         before = rows[-1][0]
-    return found
+    return inbox_rows(store, found)
 
 
 def contact_standing(store: DeskStore, contact: Address, policy: ContactTestPolicy, now: datetime) -> ContactStanding:
@@ -162,11 +162,7 @@ def _standing(
 
 def _result(store: DeskStore, message_id: UUID, contact: Address) -> ContactTestResult:
     head = store.messages.head(message_id).head
-    events = [
-        event
-        for event in proved_events(store.receipts.of(head.digest))
-        if event.recipient is None or event.recipient == contact
-    ]
+    events = [event for event in proved_events(store, head) if event.recipient is None or event.recipient == contact]
     reply = _reply_of(store, head, contact)
     return ContactTestResult(
         id=message_id,
@@ -196,7 +192,7 @@ def _is_reply(stored: StoredMessage, direction: Direction) -> bool:
 
 def _first_logged(store: DeskStore, head: Head) -> datetime:
     """The earliest time that a verified log entry states for a message; without one, when this desk stored it."""
-    return min((event.at for event in proved_events(store.receipts.of(head.digest))), default=head.stored_at)
+    return min((event.at for event in proved_events(store, head)), default=head.stored_at)
 
 
 def _first(events: Sequence[Event], name: EventName) -> datetime | None:

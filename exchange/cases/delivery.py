@@ -162,7 +162,7 @@ def require_lost(store: DeskStore, message_id: UUID, now: datetime) -> None:
         raise ForbiddenError(phrase("this desk did not send that message"))
     if store.settled.of(message_id) is not None:
         raise StillUnderWayError(phrase("that message was sent anew, or put aside, before"))
-    events = proved_events(store.receipts.of(head.digest))
+    events = proved_events(store, head)
     left = tuple(str(one) for one in head.recipients if not _has_arrived(events, str(one)))
     if not left:
         raise StillUnderWayError(phrase("every recipient has that message"))
@@ -180,7 +180,7 @@ def require_waited_for(store: DeskStore, message_id: UUID, now: datetime) -> Non
     """
     head = store.messages.head(message_id).head
     if head.direction is Direction.SENT and store.settled.of(message_id) is None:
-        events = proved_events(store.receipts.of(head.digest))
+        events = proved_events(store, head)
         since = [at for one in head.recipients if (at := _with_their_desk(events, one)) is not None]
         if since and now >= min(since) + opening_period(head.urgency):
             return

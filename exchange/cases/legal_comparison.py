@@ -73,7 +73,7 @@ def known_profile(directory: Directory, node: str) -> KnownProfile | None:
     published = directory.legal_profile(node)
     if published is not None:
         return KnownProfile(published, signed=True)
-    country = directory.node(node).country if node in directory.nodes() else None
+    country = directory.node(node).country if directory.has_node(node) else None
     shipped = shipped_profile(country or node)
     return KnownProfile(shipped, signed=False) if shipped is not None else None
 
@@ -85,7 +85,7 @@ def clocks_of(directory: Directory, case: AnyCase) -> NationalClocks:
     if len(nodes) != 1:
         return NO_NATIONAL_CLOCKS
     (node,) = nodes
-    known = directory.legal_profile(node) if node in directory.nodes() else None
+    known = directory.legal_profile(node) if directory.has_node(node) else None
     clocks = known.national_clocks() if known is not None else NO_NATIONAL_CLOCKS
     asker = Address.parse(case.opening.by).node if case.opening is not None else node
     return replace(clocks, nations=frozenset(_country(directory, name) for name in (asker, node)))
@@ -93,7 +93,7 @@ def clocks_of(directory: Directory, case: AnyCase) -> NationalClocks:
 
 def _country(directory: Directory, node: str) -> str:
     """The country code of a node in lower case; the node's name where the directory has none."""
-    country = directory.node(node).country if node in directory.nodes() else None
+    country = directory.node(node).country if directory.has_node(node) else None
     return (country or node).lower()
 
 

@@ -15,12 +15,12 @@ import cbor2
 
 from exchange.cases.agenda import AGENDA, Agenda, KeptAgenda, addresses_of
 from exchange.cases.calls import Calls
-from exchange.cases.threads import send_status
+from exchange.cases.threads import send_statuses
 from exchange.context.desk_context import DeskContext
 from exchange.store.agenda import DerivedRow
 from exchange.store.desk_store import DeskStore
 from exchange.store.rows import Head, Quarantined
-from exchange.views import CasePage, CaseRow, Direction, InboxRow, QuarantineRow
+from exchange.views import CasePage, CaseRow, Direction, InboxRow, QuarantineRow, SendStatus
 from keys.starting import without_collections
 from protocol.encoding.instants import from_ms, to_ms
 from protocol.errors import NotFoundError
@@ -41,6 +41,20 @@ _SETTLED = frozenset(
 
 def inbox_row(store: DeskStore, sequence: int, head: Head, opened_at: datetime | None) -> InboxRow:
     """A message as a list shows it; of a sent one, also where it stands."""
+    return inbox_rows(store, ((sequence, head, opened_at),))[0]
+
+
+def inbox_rows(store: DeskStore, heads: Sequence[tuple[int, Head, datetime | None]]) -> list[InboxRow]:
+    """As :func:`inbox_row`, of a list: what stands beside each message is looked up once for all of them."""
+    statuses = send_statuses(store, [head.id for _, head, _ in heads if head.direction is Direction.SENT])
+    entries = store.calls.of_those({head.thread for _, head, _ in heads})
+    suspected = {thread for thread, values in entries.items() if Calls.of(values).suspected}
+    return [_inbox_row(*row, statuses.get(row[1].id), suspected=row[1].thread in suspected) for row in heads]
+
+
+def _inbox_row(
+    sequence: int, head: Head, opened_at: datetime | None, status: SendStatus | None, *, suspected: bool
+) -> InboxRow:
     return InboxRow(
         id=head.id,
         thread=head.thread,
@@ -55,9 +69,9 @@ def inbox_row(store: DeskStore, sequence: int, head: Head, opened_at: datetime |
         stored_at=head.stored_at,
         expires_at=head.expires_at,
         opened_at=opened_at,
-        status=send_status(store, head.id) if head.direction is Direction.SENT else None,
+        status=status,
         sequence=sequence,
-        suspected=Calls.of(store.calls.of(head.thread)).suspected,
+        suspected=suspected,
     )
 
 
@@ -70,12 +84,12 @@ def emergencies_first(rows: Sequence[InboxRow], pinned: Sequence[InboxRow] = ())
 
 def pressing_rows(store: DeskStore, agenda: Agenda, direction: Direction, *, unopened: bool) -> list[InboxRow]:
     """The requests of the emergencies that wait for something, by the time that is left, however old they are."""
-    found = []
+    heads = []
     for thread in agenda.pressing():
         with suppress(NotFoundError):
-            row = inbox_row(store, *store.messages.head(thread))
-            found += [row] if row.direction is direction and not (unopened and row.opened_at) else []
-    return found
+            row = store.messages.head(thread)
+            heads += [row] if row.head.direction is direction and not (unopened and row.opened_at) else []
+    return inbox_rows(store, heads)
 
 
 STANDING: Literal["standing"] = "standing"

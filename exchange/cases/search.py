@@ -14,11 +14,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
 from heapq import merge
 
-from exchange.cases.listing import emergencies_first, inbox_row
+from exchange.cases.listing import emergencies_first, inbox_rows
 from exchange.store.desk_store import DeskStore
-from exchange.store.rows import StoredMessage
+from exchange.store.rows import Head, StoredMessage
 from exchange.text.words import Query, keys_of, pieces_of
-from exchange.views import InboxRow, SearchResult
+from exchange.views import SearchResult
 from protocol.encoding.phrase import phrase
 from protocol.errors import UsageError
 
@@ -102,16 +102,17 @@ class Search:
         if len(asked.pieces) > MAX_QUERY_WORDS:
             raise UsageError(phrase("give no more words to search for than {most}", most=MAX_QUERY_WORDS))
         left = self.index(None if everything else _BEFORE_ANSWER, progress)
-        found: list[InboxRow] = []
+        found: list[tuple[int, Head, datetime | None]] = []
         about = [self._about(key, limit + 1) for key in subjects]
         last = -1
         for seq, message, opened_at in merge(self._holding(asked, limit + 1), *about, key=_newest_first):
             if seq != last and self._is_open(message):
-                found.append(inbox_row(self._store, seq, message.head, opened_at))
+                found.append((seq, message.head, opened_at))
             last = seq
             if len(found) > limit:
                 break
-        return SearchResult(tuple(emergencies_first(found[:limit])), left, len(found) > limit)
+        rows = inbox_rows(self._store, found[:limit])
+        return SearchResult(tuple(emergencies_first(rows)), left, len(found) > limit)
 
     def with_subject(self, key: str, at_once: int | None = None) -> Iterator[StoredMessage]:
         """The messages that are about this subject, the newest first, of those that are indexed and not closed.

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from exchange.context.parsed import Parsed
 from exchange.store.desk_store import DeskStore
-from exchange.store.rows import Head, StoredMessage, StoredReceipt
+from exchange.store.rows import Head, StoredMessage
 from exchange.text.labels import target_ranges
 from exchange.views import (
     Clocks,
@@ -65,14 +65,18 @@ _UNSENT = {
 
 def send_status(store: DeskStore, message_id: UUID) -> SendStatus:
     """Where a message of this desk stands at its first hop."""
-    if store.outbox.is_held(message_id):
-        return SendStatus.SCHEDULED
-    if store.outbox.has(message_id):
-        return SendStatus.QUEUED
-    refusal = store.refusals.of(message_id)
-    if refusal is None:
-        return SendStatus.SUBMITTED
-    return SendStatus.CALLED_OFF if refusal.called_off else SendStatus.REFUSED
+    return send_statuses(store, (message_id,))[message_id]
+
+
+def send_statuses(store: DeskStore, messages: Sequence[UUID]) -> dict[UUID, SendStatus]:
+    """As :func:`send_status`, of several messages at one look."""
+    held = store.outbox.waiting(messages)
+    refused = store.refusals.of_those(one for one in messages if one not in held)
+    found = dict.fromkeys(messages, SendStatus.SUBMITTED)
+    found |= {one: SendStatus.SCHEDULED if waits else SendStatus.QUEUED for one, waits in held.items()}
+    return found | {
+        one: SendStatus.CALLED_OFF if refusal.called_off else SendStatus.REFUSED for one, refusal in refused.items()
+    }
 
 
 def unsent_state(store: DeskStore, thread: UUID) -> str | None:
@@ -112,11 +116,9 @@ def _with_events(
     store: DeskStore, parsed: Parsed, rows: Sequence[tuple[int, StoredMessage, datetime | None]]
 ) -> list[ThreadMessage]:
     replaced = store.settled.replaced(stored.head.id for _, stored, _ in rows)
-    return [
-        parsed.of_case(stored, _events(store.receipts.of(stored.head.digest)))
-        for _, stored, _ in rows
-        if not stored.erased and stored.head.id not in replaced
-    ]
+    kept = [stored for _, stored, _ in rows if not stored.erased and stored.head.id not in replaced]
+    events = events_of(store, (stored.head for stored in kept))
+    return [parsed.of_case(stored, told_of(events[stored.head.digest])) for stored in kept]
 
 
 def check_next_step(
@@ -287,24 +289,29 @@ def received_at(store: DeskStore, head: Head, own: Address) -> datetime:
     """When this desk received a message: the handover that its node logged, else when it was stored."""
     times = [
         event.at
-        for event in _events(store.receipts.of(head.digest))
+        for event in told_of(proved_events(store, head))
         if event.name == EventName.ContentHandover and event.recipient == str(own)
     ]
     return min(times, default=head.stored_at)
 
 
-def proved_events(receipts: Sequence[StoredReceipt]) -> list[Event]:
-    """The events that the verified ones of these receipts prove."""
-    return [decode_event(stored.receipt.leaf) for stored in receipts if stored.error is None]
+def proved_events(store: DeskStore, head: Head) -> list[Event]:
+    """The events that the verified receipts of a message prove."""
+    return events_of(store, (head,))[head.digest]
 
 
-def _events(receipts: Sequence[StoredReceipt]) -> tuple[ThreadEvent, ...]:
+def events_of(store: DeskStore, heads: Iterable[Head]) -> dict[bytes, list[Event]]:
+    """As :func:`proved_events`, of several messages at one look, by the digests of their envelopes."""
+    entries = store.receipts.entries(head.digest for head in heads)
+    return {digest: [decode_event(one.leaf) for one in all_ if one.error is None] for digest, all_ in entries.items()}
+
+
+def told_of(events: Iterable[Event]) -> tuple[ThreadEvent, ...]:
+    """What events say of a message's recipients, as a case is folded from it."""
     from protocol.lifecycle.thread import ThreadEvent
 
     return tuple(
-        ThreadEvent(event.name.value, str(event.recipient), event.at)
-        for event in proved_events(receipts)
-        if event.recipient is not None
+        ThreadEvent(event.name.value, str(event.recipient), event.at) for event in events if event.recipient is not None
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -121,12 +121,19 @@ def resolved_entry(store: DeskStore, text: str) -> UUID:
     raise OtherKindOfIdError(phrase("{short} is a message, and proved: comity show {short}", short=short))
 
 
-def receipt_rows(works: Works, head: Head, *, bare: bool = False) -> list[ReceiptRow]:
-    """The receipts about a message, in the order they came. One that was verified later than it came is there once.
+def bare_receipt_rows(works: Works, heads: Iterable[Head]) -> dict[bytes, list[ReceiptRow]]:
+    """As :func:`receipt_rows`, of several messages by their digests, without whose log each is of."""
+    found = {}
+    for digest, entries in works.context.store.receipts.entries(head.digest for head in heads).items():
+        proved = {entry.leaf for entry in entries if entry.error is None}
+        kept = (entry for entry in entries if entry.error is None or entry.leaf not in proved)
+        found[digest] = [works.judge.bare_row(entry) for entry in kept]
+    return found
 
-    ``bare``: without whose log each is of.
-    """
-    row = works.judge.bare_row if bare else works.judge.row
+
+def receipt_rows(works: Works, head: Head) -> list[ReceiptRow]:
+    """The receipts about a message, in the order they came. One that was verified later than it came is there once."""
+    row = works.judge.row
     stored = works.context.store.receipts.of(head.digest)
     proved = {entry.receipt.leaf for entry in stored if entry.error is None}
     return [

@@ -36,14 +36,14 @@ from exchange.cases.contact_tests import (
 )
 from exchange.cases.delivery import draft_anew, how_far, require_lost, require_waited_for, settled_value
 from exchange.cases.duplicates import Duplicate, SameTargets, drafted_subjects
-from exchange.cases.listing import CaseFilter, inbox_row
+from exchange.cases.listing import CaseFilter, inbox_rows
 from exchange.cases.parents import parents_found
 from exchange.cases.standing import without_effect_in
 from exchange.cases.threads import recipients_tracked, thread_messages, unsent_state, ways_of
 from exchange.context.worker import in_desk_thread
 from exchange.desk._case_calls import CaseCalls
 from exchange.desk._once import sends_once
-from exchange.desk._reading import receipt_rows, searched
+from exchange.desk._reading import bare_receipt_rows, receipt_rows, searched
 from exchange.desk._works import Draft, Works, when_derived
 from exchange.desk.messages import DeskMessages
 from exchange.messaging.drafting.closing import LAPSE, Loss, losses
@@ -119,7 +119,7 @@ class DeskCases(CaseCalls):
     def thread(self, thread: UUID) -> list[InboxRow]:
         """The messages of a thread, in the order they were stored."""
         rows = self._store.messages.thread(thread)
-        return [inbox_row(self._store, seq, stored.head, opened_at) for seq, stored, opened_at in rows]
+        return inbox_rows(self._store, [(seq, stored.head, opened_at) for seq, stored, opened_at in rows])
 
     @in_desk_thread
     def tracked(self, messages: Iterable[UUID]) -> dict[UUID, tuple[RecipientTracking, ...]]:
@@ -139,15 +139,19 @@ class DeskCases(CaseCalls):
     def _proved(
         self, messages: Iterable[UUID], *, steps: bool = False
     ) -> Iterator[tuple[InboxRow, tuple[RecipientTracking, ...]]]:
+        heads = []
         for message in messages:
             with suppress(NotFoundError):
-                seq, head, opened_at = self._store.messages.head(message)
-                row = inbox_row(self._store, seq, head, opened_at)
-                # Of one recipient alone, each receipt is about it, whichever way it came: lists look at no more.
-                alone = steps and len(row.recipients) == 1
-                receipts = receipt_rows(self._works, head, bare=alone)
-                ways = None if alone else ways_of(self._context.directory, row)
-                yield row, recipients_tracked(row, receipts, ways)
+                heads.append(self._store.messages.head(message))
+        # Of one recipient alone, each receipt is about it, whichever way it came: lists look at no more.
+        alone = {head.digest for _, head, _ in heads if steps and len(head.recipients) == 1}
+        bare = bare_receipt_rows(self._works, (head for _, head, _ in heads if head.digest in alone))
+        for (_, head, _), row in zip(heads, inbox_rows(self._store, heads), strict=True):
+            if head.digest in alone:
+                yield row, recipients_tracked(row, bare[head.digest])
+            else:
+                ways = ways_of(self._context.directory, row)
+                yield row, recipients_tracked(row, receipt_rows(self._works, head), ways)
 
     @in_desk_thread
     def without_effect(self, thread: UUID) -> list[dict[str, Any]]:

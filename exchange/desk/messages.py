@@ -22,7 +22,7 @@ from uuid import UUID
 
 from exchange.cases.delivery import how_far
 from exchange.cases.duplicates import require_no_duplicate
-from exchange.cases.listing import emergencies_first, inbox_row, pressing_rows, quarantine_row
+from exchange.cases.listing import emergencies_first, inbox_row, inbox_rows, pressing_rows, quarantine_row
 from exchange.cases.parents import grouped
 from exchange.cases.threads import of_several, thread_messages, tracking, unsent_state, ways_of
 from exchange.context.worker import in_desk_thread
@@ -391,7 +391,7 @@ class DeskMessages:
             if sequence is None or len(heads) < limit or heads[-1][0] <= sequence:
                 break
             limit *= 8
-        found = [inbox_row(self._store, *row) for row in heads]
+        found = inbox_rows(self._store, heads)
         return [row for row in reversed(found) if sequence is None or row.sequence > sequence]
 
     @in_desk_thread
@@ -423,7 +423,7 @@ class DeskMessages:
         self._works.acting.require(*READERS)
         direction = Direction.SENT if sent else Direction.RECEIVED
         heads = self._store.messages.heads(direction, limit + 1, before, unopened=unopened)
-        rows = [inbox_row(self._store, *row) for row in heads[:limit]]
+        rows = inbox_rows(self._store, heads[:limit])
         more = len(heads) > limit
         if before is not None:
             return InboxPage(emergencies_first(rows), more)

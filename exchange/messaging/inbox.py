@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from exchange.cases.calls import phone_card
-from exchange.cases.listing import inbox_row, quarantine_row
+from exchange.cases.listing import inbox_rows, quarantine_row
 from exchange.context.desk_context import DeskContext
 from exchange.files.book import FileBook
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge, readable
@@ -326,8 +326,10 @@ class Inbox:
         unverified = sum(stored.error is not None for stored in page.receipts)
         result = SyncResult(
             received=tuple(
-                inbox_row(self._store, seq, message.head, None)
-                for seq, message in zip(rows.messages, page.messages, strict=True)
+                inbox_rows(
+                    self._store,
+                    [(seq, message.head, None) for seq, message in zip(rows.messages, page.messages, strict=True)],
+                )
             ),
             quarantined=tuple(
                 quarantine_row(seq, refused) for seq, refused in zip(rows.quarantined, page.quarantined, strict=True)

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from exchange.store.rows import MessageRef, StoredReceipt
+from exchange.store.rows import MessageRef, ReceiptEntry, StoredReceipt
 from exchange.views import FilesTold, ReceiptRow
 from keys.directory.view import Directory
 from protocol.encoding.phrase import phrase
@@ -96,9 +96,9 @@ class ReceiptJudge:
         checkpoint = parse_checkpoint(receipt.checkpoint)
         return self._row(decode_event(receipt.leaf), checkpoint.origin, receipt.index, checkpoint.size, error)
 
-    def bare_row(self, receipt: Receipt, error: str | None) -> ReceiptRow:
+    def bare_row(self, entry: ReceiptEntry) -> ReceiptRow:
         """As :meth:`row`, without whose log it is of: for lists of many messages."""
-        return self._row(decode_event(receipt.leaf), "", receipt.index, 0, error)
+        return self._row(decode_event(entry.leaf), "", entry.place, 0, entry.error)
 
     def proved_row(self, proved: VerifiedReceipt) -> ReceiptRow:
         """A verified receipt as it is shown."""

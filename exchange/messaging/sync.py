@@ -53,10 +53,13 @@ _SUBMITTING = 3
 MAX_PENDING_BYTES = 8 * 1024 * 1024
 _RETRY_FIRST_S = 0.2
 _RETRY_MOST_S = 30.0
-# Messages that are not indexed in quiet moments are indexed by the next searches. Arrivals wait for so many.
-_INDEXED_AT_ONCE = 16
-_DERIVED_AT_ONCE = 16
-_QUIET_AFTER_S = 0.05
+# Messages that are not indexed in quiet moments are indexed by the next searches. Few at once: a message that comes
+# meanwhile waits until they are done.
+_INDEXED_AT_ONCE = 4
+_DERIVED_AT_ONCE = 4
+# A desk that sends and fetches by turns waits for its node this long without being quiet; one that listens, less.
+_QUIET_AFTER_S = 0.2
+_UNHEARD_AFTER_S = 0.05
 # Threads that changed are derived once the desk is quiet, and no later than this after a change.
 _DERIVE_WITHIN_S = 15.0
 _RELEASE_AFTER_S = 0.01
@@ -387,7 +390,7 @@ class NodeSync:
         """The next page of a listener; while none comes, messages are indexed, a few at a time."""
         fetching = asyncio.create_task(self._fetch(after, wait))
         try:
-            await asyncio.wait({fetching}, timeout=_QUIET_AFTER_S)
+            await asyncio.wait({fetching}, timeout=_UNHEARD_AFTER_S)
             left = 1
             while left and not fetching.done():
                 left = await self._thread(lambda: self._agenda.derive(_DERIVED_AT_ONCE))

@@ -91,6 +91,12 @@ class OutboxTable:
         """Whether the message waits."""
         return bool(self._database.all("SELECT 1 FROM outbox WHERE id = ?", (self._names.message(message_id),)))
 
+    def waiting(self, messages: Iterable[UUID]) -> dict[UUID, bool]:
+        """Those of the messages that wait, each with whether it is held until its own instant."""
+        named = {self._names.message(message_id): message_id for message_id in messages}
+        rows = self._database.among("SELECT id, seq IN (SELECT seq FROM held) FROM outbox WHERE id IN", named)
+        return {named[row]: bool(held) for row, held in rows}
+
     def reason(self, message_id: UUID) -> str | None:
         """The code of why the message was not taken when it was last offered; None while nobody said."""
         row = self._names.message(message_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from uuid import UUID
 
 from exchange.store._names import RowNames
@@ -19,9 +20,14 @@ class RefusalTable:
 
     def of(self, message_id: UUID) -> Refusal | None:
         """Why the own node refused the message for good."""
-        row = self._names.message(message_id)
-        rows = self._database.all("SELECT sealed FROM refusal WHERE id = ?", (row,))
-        return Refusal.from_bytes(self._cipher.open(b"refusal.sealed", row, rows[0][0])) if rows else None
+        return self.of_those((message_id,)).get(message_id)
+
+    def of_those(self, messages: Iterable[UUID]) -> dict[UUID, Refusal]:
+        """Why the own node refused those of the messages that it refused for good."""
+        named = {self._names.message(message_id): message_id for message_id in messages}
+        rows = self._database.among("SELECT id, sealed FROM refusal WHERE id IN", named)
+        opened = ((row, self._cipher.open(b"refusal.sealed", row, sealed)) for row, sealed in rows)
+        return {named[row]: Refusal.from_bytes(value) for row, value in opened}
 
     def put(self, row: bytes, refusal: Refusal) -> None:
         """Keep why the thing of the name ``row`` was refused, inside a transaction."""

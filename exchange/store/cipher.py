@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hmac
 import os
+from hashlib import sha256
+from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -52,8 +54,8 @@ class RowCipher(ValueCipher):
         super().__init__(database_key)
         self._content_key = hmac.digest(database_key, _CONTENT_DOMAIN, "sha256")
         self._index_key = index_key
-        # The key and a purpose are hashed once, not again for each value.
-        self._begun: dict[bytes, hmac.HMAC] = {}
+        # The key and a purpose are hashed once, not again for each value: HMAC as its two hashes, begun (RFC 2104).
+        self._begun: dict[bytes, tuple[Any, Any]] = {}
 
     def for_content(self, secret: bytes) -> ValueCipher:
         """The cipher of one message's content, whose key is made from this one's and from ``secret`` (32 bytes)."""
@@ -63,7 +65,16 @@ class RowCipher(ValueCipher):
         """The blinded form of ``value`` for look-ups of one ``purpose``, 32 bytes."""
         begun = self._begun.get(purpose)
         if begun is None:
-            begun = self._begun[purpose] = hmac.new(self._index_key, _INDEX_DOMAIN + purpose + b"\0", "sha256")
-        blinded = begun.copy()
-        blinded.update(value)
-        return blinded.digest()
+            begun = self._begun[purpose] = _begun(self._index_key, _INDEX_DOMAIN + purpose + b"\0")
+        inner, outer = begun[0].copy(), begun[1].copy()
+        inner.update(value)
+        outer.update(inner.digest())
+        blinded: bytes = outer.digest()
+        return blinded
+
+
+def _begun(key: bytes, text: bytes) -> tuple[Any, Any]:
+    """The inner hash of HMAC-SHA256 over what begins with ``text``, and its outer hash."""
+    size = sha256().block_size
+    block = (key if len(key) <= size else sha256(key).digest()).ljust(size, b"\0")
+    return sha256(bytes(one ^ 0x36 for one in block) + text), sha256(bytes(one ^ 0x5C for one in block))

@@ -19,7 +19,7 @@ from exchange.store.cipher import RowCipher
 from keys.local.files import LOCK_WAIT_S, locked
 from keys.local.migrations import load_migrations, migrate_sqlite
 from keys.local.sqlite import Trouble, error_name, set_up, trouble_of
-from protocol.errors import DatabaseDamagedError, DeskBusyError, StorageFullError, UnavailableError
+from protocol.errors import ComityError, DatabaseDamagedError, DeskBusyError, StorageFullError, UnavailableError
 
 # A program waits so long for those that write before it: far longer than any number of honest ones take.
 BUSY_TIMEOUT_MS = int(LOCK_WAIT_S * 1000)
@@ -127,8 +127,10 @@ class SealedDatabase:
 
     def all(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """All rows of a query."""
-        with _translated():
+        try:
             return self._connection.execute(sql, values).fetchall()
+        except sqlite3.Error as problem:
+            raise _meant(problem) from problem
 
     def last_given(self, table: str) -> int:
         """The last row number that a table with AUTOINCREMENT gave, 0 before the first; inside a transaction."""
@@ -179,13 +181,15 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as problem:
-        name, trouble = error_name(problem), trouble_of(problem)
-        if trouble is Trouble.FULL:
-            raise StorageFullError("the desk's database cannot be written: the disk is full or read-only") from problem
-        if trouble is Trouble.DAMAGED:
-            raise DatabaseDamagedError from problem
-        if trouble is Trouble.BUSY:
-            raise DeskBusyError("another program is writing to the desk's database") from problem
-        raise UnavailableError(
-            f"the desk's database cannot be used now ({name or type(problem).__name__})"
-        ) from problem
+        raise _meant(problem) from problem
+
+
+def _meant(problem: sqlite3.Error) -> ComityError:
+    name, trouble = error_name(problem), trouble_of(problem)
+    if trouble is Trouble.FULL:
+        return StorageFullError("the desk's database cannot be written: the disk is full or read-only")
+    if trouble is Trouble.DAMAGED:
+        return DatabaseDamagedError()
+    if trouble is Trouble.BUSY:
+        return DeskBusyError("another program is writing to the desk's database")
+    return UnavailableError(f"the desk's database cannot be used now ({name or type(problem).__name__})")

@@ -145,6 +145,14 @@ class StoredMessage:
         return not self.content
 
 
+class ReceiptEntry(NamedTuple):
+    """The log entry of one receipt, its place in the log, and the verdict on it (None: verified)."""
+
+    leaf: bytes
+    place: int
+    error: str | None
+
+
 class HeadRow(NamedTuple):
     """One row of a list: the row number, the head, and when the message was opened (None: not yet)."""
 
@@ -377,7 +385,8 @@ class DeskEvent:
     def to_bytes(self) -> bytes:
         """The stored form."""
         ids = [one.bytes if one is not None else None for one in (self.message, self.thread)]
-        return cbor.encode([self.name.value, to_ms(self.at), *ids, dict(self.more)])
+        more = dict(sorted(self.more.items(), key=_place_of))
+        return cbor.encode_ordered([self.name.value, to_ms(self.at), *ids, more])
 
     @classmethod
     def from_bytes(cls, encoded: bytes) -> DeskEvent:
@@ -385,6 +394,12 @@ class DeskEvent:
         name, at, message, thread, more = cbor.decode(encoded)
         ids = (UUID(bytes=one) if one is not None else None for one in (message, thread))
         return cls(Happened(name), from_ms(at), next(ids), next(ids), more)
+
+
+def _place_of(item: tuple[str, str]) -> tuple[int, bytes]:
+    """The place of a text key among those of a map, in canonical CBOR."""
+    key = item[0].encode()
+    return len(key), key
 
 
 @dataclass(frozen=True, slots=True)

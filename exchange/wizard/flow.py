@@ -32,6 +32,7 @@ from exchange.wizard._requests import FIXED, REPORTED, REQUESTS, reported
 from exchange.wizard._targets import EACH, MoreTargets, added_targets, targets_of
 from exchange.wizard.paste import Pasted
 from exchange.wizard.question import (
+    AS_TYPED,
     AnswerKind,
     AnswerProblem,
     Draft,
@@ -273,6 +274,12 @@ class Wizard:
         )
 
 
+def all_questions() -> Iterator[WizardStep]:
+    """Every question of every message type; one that several types ask comes several times."""
+    for steps in (*REQUESTS.values(), *REPLIES.values()):
+        yield from steps
+
+
 @lru_cache(maxsize=4_096)
 def _empty(message_type: str, field: str) -> Any:
     """What an empty draft has in a field; nobody changes it."""
@@ -286,7 +293,6 @@ def _fields_of(message_type: str) -> frozenset[str]:
 
 _SHORTEST_DAYS = 60
 # Kept by the wizard itself in a draft beside the message.
-AS_TYPED = "as_typed"
 PRIVATE = frozenset({"draft_id", "revision", AS_TYPED, READ_OTHERWISE})
 _EACH = tuple(f"{EACH}{name}" for name in ("data_categories", "time_window", "relation", "custodian", "held_there"))
 _GROUP = frozenset({_TARGETS, _MORE, *_EACH})

@@ -18,9 +18,9 @@ from exchange.text.typed import read_otherwise
 from exchange.wizard._requests import PRESERVATION
 from exchange.wizard._targets import EACH, targets_of
 from exchange.wizard.answers import chosen_code
-from exchange.wizard.flow import AS_TYPED, Wizard
+from exchange.wizard.flow import Wizard
 from exchange.wizard.paste import Ask, NotUnderstood, Paste, Pasted, Said, read_paste_by_line
-from exchange.wizard.question import AnswerKind, AnswerProblem, WizardStep, value_at, with_fields
+from exchange.wizard.question import AS_TYPED, AnswerKind, AnswerProblem, WizardStep, value_at, with_fields
 from exchange.wizard.sections import text_of, text_of_target
 from protocol.encoding.instants import parse_instant
 from protocol.encoding.phrase import phrase

@@ -101,6 +101,7 @@ class Directory:
         "_sealing",
         "_signing",
         "_want",
+        "_with_offices",
         "_witnesses",
         "digest",
         "expires_at",
@@ -133,6 +134,7 @@ class Directory:
         self._want = read.want
         self._nodes = {card.node: card for card in node_cards}
         self._contact_points = {card.address: card for card in contact_point_cards}
+        self._with_offices = frozenset(address.node for address in self._contact_points)
         # Every key that each log ever had; a card lists the present ones first.
         self._origins: dict[str, tuple[str, list[LogCard]]] = {}
         for node_card in self._nodes.values():
@@ -149,6 +151,10 @@ class Directory:
     def nodes(self) -> list[str]:
         """The names of all usable nodes, sorted."""
         return sorted(self._nodes)
+
+    def has_node(self, name: str) -> bool:
+        """Whether there is a usable node of this name: as a look through :meth:`nodes`, and without making it."""
+        return name in self._nodes
 
     def members_read(self) -> list[str]:
         """The nations of which any card was read, those whose offices others host among them, sorted."""
@@ -384,7 +390,7 @@ class Directory:
 
     def _has_offices(self, name: str) -> bool:
         """Whether it is a nation with contact points here: it may have no node of its own."""
-        return any(address.node == name for address in self._contact_points)
+        return name in self._with_offices
 
     def _require_active(self, card: Card, at: datetime) -> None:
         card.require_active(at)

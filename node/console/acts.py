@@ -112,7 +112,7 @@ class Acts:
         return WayTest(partner, at, _since_ms(began), address, None, size, signed_at, offset_s)
 
     def _require_partner(self, partner: str) -> None:
-        if partner == self._node.name or partner not in self._node.directory.current.nodes():
+        if partner == self._node.name or not self._node.directory.current.has_node(partner):
             raise NotFoundError("the directory has no other node of that name")
 
     def _log(self, act: str, source: str, partner: str | None = None) -> None:

@@ -162,7 +162,7 @@ def _of_directory(context: HttpContext) -> list[Attention]:
     urgent = [expiry for expiry, level in expiring if level <= URGENT_DAYS]
     found += [Attention(Kind.EXPIRES, one.subject, f"{one.what}:{one.subject}", at=one.at) for one in urgent]
     found += [Attention(Kind.SOURCE, name, str(how)) for name, how in service.disagreeing.items()]
-    if context.node.name not in directory.nodes():
+    if not directory.has_node(context.node.name):
         found.append(Attention(Kind.NOT_ADMITTED, problem=NotAdmittedError()))
     return found + [Attention(Kind.LEFT_OUT, node) for node in directory.problems]
 

@@ -13,7 +13,7 @@ from protocol.errors import ComityError
 
 
 def _card(sender: Address, directory: Directory) -> NodeFilesCard | None:
-    return directory.node(sender.node).files if sender.node in directory.nodes() else None
+    return directory.node(sender.node).files if directory.has_node(sender.node) else None
 
 
 def may_rest_at(own_node: str, sender: Address, directory: Directory) -> bool:

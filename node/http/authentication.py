@@ -77,7 +77,7 @@ class Authorities:
     def note(self, directory: Directory) -> None:
         """The directory is this one now."""
         node = self._node
-        urls = directory.node(node).urls if node in directory.nodes() else ()
+        urls = directory.node(node).urls if directory.has_node(node) else ()
         self._on_card = frozenset(url.removeprefix("https://") for url in urls)
         self._make()
 

@@ -57,6 +57,8 @@ from protocol.receipt import VerifiedReceipt
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_SUSPECTS = 16
+# Of so many checkpoints it is kept when they were signed: two of each log are compared with what comes.
+_MOST_DATED = 512
 
 _MAX_COMPARED = 4  # of the notes that are held against a log
 
@@ -125,6 +127,7 @@ class Monitor:
         # By node: checkpoints whose consistency was not proved by who showed them. The log is asked at the next check.
         self._suspects: dict[str, list[_Noted]] = {}
         self._examining: set[str] = set()
+        self._signed_at: dict[tuple[bytes, LogVerifier], datetime | None] = {}
         self._saved_at: dict[str, datetime] = {}  # what the file's note of each partner's log says
         for kept in proofs.open():
             accused = node_of(kept.proof.origin)
@@ -273,8 +276,14 @@ class Monitor:
 
     def _is_settled(self, note: bytes, verifier: LogVerifier) -> bool:
         """Whether the operator settled what the log signed then: it is held against nothing that came later."""
-        verified = verify_checkpoint(note, verifier)
-        return self.proofs.is_settled(verified.checkpoint.origin, verified.signed_at)
+        if not self.proofs.settled_any(verifier.origin):
+            return False
+        # When it was signed is in its signature, and that was verified before it was kept: it is read once.
+        if (note, verifier) not in self._signed_at:
+            if len(self._signed_at) >= _MOST_DATED:
+                self._signed_at.clear()
+            self._signed_at[note, verifier] = verify_checkpoint(note, verifier).signed_at
+        return self.proofs.is_settled(verifier.origin, self._signed_at[note, verifier])
 
     async def _take(self, partner: str, served_note: bytes, served: Checkpoint) -> None:
         self._node.metrics.proved_size.labels(partner).set(served.size)

@@ -78,6 +78,10 @@ class ProofFiles:
             return False
         return not self.is_settled(proved.origin, proved.first_signed_at)
 
+    def settled_any(self, origin: str) -> bool:
+        """Whether the operator settled anything that this log signed."""
+        return origin in self._settled.until
+
     def is_settled(self, origin: str, signed_at: datetime | None) -> bool:
         """Whether the operator settled what the log signed at that time."""
         until = self._settled.until.get(origin)

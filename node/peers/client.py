@@ -226,7 +226,7 @@ class Partners:
 
     def _where(self, node: str) -> Server:
         directory = self._directory()
-        if directory is not None and node in directory.nodes():
+        if directory is not None and directory.has_node(node):
             return Server(node, directory.url(node), tuple(directory.tls_certificates(node)))
         if self._bundle is not None and self._bundle.node == node:
             return Server(node, self._bundle.url, tuple(self._bundle.tls_certificates))

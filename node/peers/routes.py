@@ -50,7 +50,7 @@ def route(own_node: str, recipients: Iterable[Address], directory: Directory, at
 
 def relay_to_ask(directory: Directory, own_node: str) -> str | None:
     """The node at which ``own_node`` asks for what waits for it: its card's relay, if it has no address of its own."""
-    if own_node not in directory.nodes() or directory.node(own_node).urls:
+    if not directory.has_node(own_node) or directory.node(own_node).urls:
         return None
     return directory.node(own_node).relay
 

@@ -46,7 +46,7 @@ class DirectorySources:
         if self._settings.offline:
             return sources
         first = [bundle.node] if bundle is not None else []
-        relay = directory.node(own).relay if directory is not None and own in directory.nodes() else None
+        relay = directory.node(own).relay if directory is not None and directory.has_node(own) else None
         if relay is not None:
             first.insert(0, relay)
         others = [node for node in directory.nodes() if directory.node(node).urls] if directory is not None else []

@@ -17,8 +17,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from enum import Enum
 from functools import cache
-from typing import Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -60,6 +62,7 @@ FREE = frozenset({"begins_at", "ends_at"})
 _AFTER_REQUEST = {PreservationAnswer: ("preserved_at",), Acknowledgement: ("received_at",)}
 # These kinds of assistance collect data that come into being later (Budapest Convention Art. 33, 34).
 _LIVE = frozenset({"real_time_traffic", "interception"})
+_TIMELESS = frozenset({str, int, bool, float, bytes, UUID, NoneType, ...})
 _LONG_AGO = timedelta(days=20 * 366)
 _FAR_AHEAD = timedelta(days=10 * 366)
 # A day on a paper may be a day ahead of ours, anywhere on Earth.
@@ -95,6 +98,9 @@ class HeldBack:
         return self.whole or (bool(named) and named <= self.targets)
 
 
+_Bounds = tuple[datetime, datetime, datetime, datetime]
+
+
 @dataclass(frozen=True, slots=True)
 class _Judged:
     """What a message is judged by: happened is what was before ``latest``, promised what is after ``earliest``."""
@@ -103,6 +109,11 @@ class _Judged:
     earliest: datetime
     known: Mapping[UUID, Message]
     minimum_days: int
+
+    def bounds(self) -> _Bounds:
+        """The instants that times are held against."""
+        latest, earliest = self.latest, self.earliest
+        return latest + MAX_CLOCK_SKEW, earliest, earliest - _LONG_AGO, latest + _FAR_AHEAD
 
 
 def implausibilities(
@@ -148,8 +159,9 @@ def held_back(
 def _all(message: Message, judged: _Judged) -> Iterator[Implausible]:
     if isinstance(message, Forward):
         return  # it holds what others said at another time
-    for field, targets, value in _times(message, "", ()):
-        yield from _of_time(field, targets, value, judged)
+    times = times_in(message)
+    if times:
+        yield from _of_times(times, judged.bounds())
     opening = judged.known.get(message.thread)
     if opening is not None and opening.id != message.id:
         yield from _before(message, opening)
@@ -159,53 +171,105 @@ def _all(message: Message, judged: _Judged) -> Iterator[Implausible]:
     yield from _periods(message, judged.minimum_days)
 
 
-def _times(part: BaseModel, path: str, targets: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...], Any]]:
-    """Every time in a part of a message: its path, the targets that it is about, and its value."""
+_Time = tuple[str, tuple[str, ...], Any]
+
+
+def times_in(message: BaseModel) -> list[_Time]:
+    """Every time in a message: its path, the targets that it is about, and its value."""
+    found: list[_Time] = []
+    _add_times(found, message, "", ())
+    return found
+
+
+def _add_times(found: list[_Time], part: BaseModel, path: str, targets: tuple[str, ...]) -> None:
     values = part.__dict__  # a case is folded often: this is what that spends its time on
     named = values.get("target")
     if path:
         targets = (named,) if isinstance(named, str) else (values.get("targets") or targets)
-    for name, written in _names_of(type(part)):
+    for name, written in _timed_fields(type(part)):
         value = values[name]
+        if value is None:
+            continue
         if isinstance(value, datetime):
             if path or name != "sent_at":
-                yield f"{path}{written}", targets, value
+                found.append((f"{path}{written}", targets, value))
         elif isinstance(value, BaseModel):
-            yield from _times(value, f"{path}{written}.", targets)
+            if _timed_fields(type(value)):
+                _add_times(found, value, f"{path}{written}.", targets)
         elif isinstance(value, tuple):
             for number, item in enumerate(value):
-                if isinstance(item, BaseModel):
-                    yield from _times(item, f"{path}{written}.{number}.", targets)
+                if isinstance(item, BaseModel) and _timed_fields(type(item)):
+                    _add_times(found, item, f"{path}{written}.{number}.", targets)
         elif name == "date" and isinstance(part, Authorisation):
-            yield f"{path}{written}", targets, date.fromisoformat(value)
+            found.append((f"{path}{written}", targets, date.fromisoformat(value)))
 
 
 @cache
-def _names_of(model: type[BaseModel]) -> tuple[tuple[str, str], ...]:
-    """The fields of a model, and as what each is written."""
-    return tuple((name, field.alias or name) for name, field in model.model_fields.items())
+def _timed_fields(model: type[BaseModel]) -> tuple[tuple[str, str], ...]:
+    """The fields of a model that may hold a time, or a part that has one, and as what each is written."""
+    return tuple(
+        (name, field.alias or name)
+        for name, field in model.model_fields.items()
+        if _may_hold_time(field.annotation, frozenset({model})) or (name == "date" and issubclass(model, Authorisation))
+    )
 
 
-def _of_time(field: str, targets: tuple[str, ...], value: datetime | date, judged: _Judged) -> Iterator[Implausible]:
-    name = field.rpartition(".")[2]
+def _may_hold_time(annotation: Any, within: frozenset[Any]) -> bool:
+    """Whether a value of this type may be or hold a time: all do that are not known to be without.
+
+    ``within`` are the models that the annotation stands in: what they hold themselves is looked at there.
+    """
+    if annotation in _TIMELESS or annotation in within:
+        return False
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return False
+    if origin is Annotated:
+        return _may_hold_time(inner[0], within)
+    if origin in {Union, UnionType, tuple}:
+        return any(_may_hold_time(one, within) for one in inner)
+    if not isinstance(annotation, type):
+        return True
+    if issubclass(annotation, BaseModel):
+        fields = annotation.model_fields.values()
+        within |= {annotation}
+        return issubclass(annotation, Authorisation) or any(_may_hold_time(one.annotation, within) for one in fields)
+    return not issubclass(annotation, Enum)
+
+
+_CANNOT_BE = frozenset({"ahead", "passed"})
+
+
+def _of_times(times: Iterable[_Time], bounds: _Bounds) -> Iterator[Implausible]:
+    for field, targets, value in times:
+        code = _code_of(_name_of(field), value, bounds)
+        if code is not None:
+            cannot_be = code in _CANNOT_BE and _name_of(field) not in WISHED
+            yield Implausible(code, field, targets, refused=cannot_be, holds_back=cannot_be)
+
+
+def _name_of(field: str) -> str:
+    return field.rpartition(".")[2]
+
+
+def _code_of(name: str, value: datetime | date, bounds: _Bounds) -> str | None:
+    """What is wrong with one time, by the name of its field; None for nothing."""
+    happened, now, long_ago, far_ahead = bounds
     if not isinstance(value, datetime):
-        if value > (judged.latest.astimezone(UTC) + _EASTERNMOST).date():
-            yield Implausible("ahead", field, targets)
-    elif name in PAST and value > judged.latest + MAX_CLOCK_SKEW:
-        yield Implausible("ahead", field, targets)
-    elif name in PROMISED and value <= judged.earliest:
-        yield Implausible("passed", field, targets)
-    elif name in WISHED and value <= judged.earliest:
-        yield Implausible("passed", field, targets, refused=False, holds_back=False)
-    elif value < judged.earliest - _LONG_AGO:
-        yield Implausible("long_ago", field, targets, refused=False, holds_back=False)
-    elif value > judged.latest + _FAR_AHEAD:
-        yield Implausible("far_ahead", field, targets, refused=False, holds_back=False)
+        latest = happened - MAX_CLOCK_SKEW
+        return "ahead" if value > (latest.astimezone(UTC) + _EASTERNMOST).date() else None
+    if name in PAST and value > happened:
+        return "ahead"
+    if value <= now and (name in PROMISED or name in WISHED):
+        return "passed"
+    if value < long_ago:
+        return "long_ago"
+    return "far_ahead" if value > far_ahead else None
 
 
 def _before(message: Message, opening: Message) -> Iterator[Implausible]:
     for name in _AFTER_REQUEST.get(type(message), ()):
-        for field, targets, value in _times(message, "", ()):
+        for field, targets, value in times_in(message):
             if field.rpartition(".")[2] == name and value < opening.sent_at - MAX_CLOCK_SKEW:
                 yield Implausible("before_request", field, targets)
 

@@ -116,10 +116,10 @@ def compose_for(
     stated = draft.get("schema_version", message.schema_version)
     if type(stated) is not int or not 1 <= stated <= message.schema_version:
         return compose_message(draft, message_id=message_id, sender=sender, sent_at=sent_at)  # which refuses it
-    each = {reader: newest_for(message.type, stated, reads) for reader, reads in sorted(readers.items())}
     version = _common(message.type, stated, readers.values())
     if version == message.schema_version:
         return composed
+    each = {reader: newest_for(message.type, stated, reads) for reader, reads in sorted(readers.items())}
     behind = [reader for reader, newest in each.items() if newest < message.schema_version] or sorted(readers)
     if version == 0:
         behind = [reader for reader, newest in each.items() if newest == 0] or sorted(readers)
@@ -140,8 +140,8 @@ def require_readable(message_type: str, version: int, readers: Mapping[str, Read
 def _common(message_type: str, upto: int, readers: Iterable[Reads | None]) -> int:
     """The newest version that all of them read; 0 when there is none."""
     every = list(readers)
-    while upto and any(newest_for(message_type, upto, reads) != upto for reads in every):
-        upto = min(newest_for(message_type, upto, reads) for reads in every)
+    while upto and every and (newest := min(newest_for(message_type, upto, reads) for reads in every)) != upto:
+        upto = newest
     return upto
 
 

@@ -23,7 +23,7 @@ from exchange.office.draft_ids import DRAFT_ID
 from exchange.text.labels import reason_label, state_label, target_ranges, target_state_label, with_rule
 from exchange.web.calls import PageCall
 from exchange.web.case._targets import identifiers_of
-from exchange.web.case.do import ActPlace, done_code, place_on_case, told_of, way_of
+from exchange.web.case.do import ActPlace, done_code, place_on_case, told_of
 from exchange.web.case.reply import refuse_problems
 from exchange.web.forms.fields import (
     PageField,
@@ -103,10 +103,10 @@ async def send(call: PageCall) -> web.StreamResponse:
             said = [{name: value for name, value in one.items() if name != _LINE} for one in targets]
             sent = await desk.replies.answer(_subject(place), said, own_reference=call.text("own_reference") or None)
     except ComityError as problem:
-        named = [str(one.pop(_LINE, "")) or str(one["target"]) for one in targets]
+        named = [str(one.get(_LINE) or one.get("target", "")) for one in targets]
         rest = _beside_cells(problem, named, typed)
         values = await _grid(call, desk, place, case, typed)
-        return call.refused(GRID, problem, **{**values, "rest": rest, "way": way_of(problem, place)})
+        return call.refused(GRID, problem, **{**values, "rest": rest})
     return call.go(f"{place.back}?done={done_code(sent)}")
 
 
@@ -167,7 +167,6 @@ async def _grid(call: PageCall, desk: Desk, place: ActPlace, case: AnyCase, type
         "reference": call.text("own_reference"),
         "followed_up": any(getattr(target, "follow_ups", ()) for target in targets_of_case(case)),
         "rest": [],
-        "way": None,
     }
 
 
@@ -420,7 +419,6 @@ def _data(
         "illegal": standing is not None and not standing.legal,
         "state": state_label(standing.state) if standing is not None else "",
         "rest": [],
-        "way": None,
     }
 
 
@@ -469,7 +467,7 @@ async def _send_data(call: PageCall, desk: Desk, place: ActPlace, case: AnyCase)
         beside, rest = told_of(problem, _field_names(problem))
         typed.errors |= {_form_name(name): text for name, text in beside.items()}
         values = _data(call, desk, place, case, draft, typed)
-        return call.refused(DATA, problem, **{**values, "rest": rest, "way": way_of(problem, place)})
+        return call.refused(DATA, problem, **{**values, "rest": rest})
     return call.go(f"{place.back}?done={done_code(sent)}")
 
 

@@ -21,11 +21,8 @@ from exchange.web.forms.signature_form import SignatureForm
 from keys.local.translation import _
 from protocol.encoding.phrase import phrase
 from protocol.errors import (
-    CallBackNeededError,
     ComityError,
-    ConditionsOpenError,
     FormError,
-    HandlingError,
     InvalidMessageError,
     NotFoundError,
     NothingOpenError,
@@ -134,7 +131,6 @@ def _values(call: PageCall, act: CaseAct, place: ActPlace, fields: Any) -> dict[
         "fields": fields,
         "once": once_of(call),
         "rest": [],
-        "way": None,
         "what": code_label("message_type", subject.type) if subject is not None else "",
     }
 
@@ -155,7 +151,7 @@ async def _do(call: PageCall, desk: Desk, act: CaseAct, place: ActPlace) -> web.
         beside_fields, rest = told_of(problem, form.taking.given)
         typed.errors |= beside_fields
         values = _values(call, act, place, with_typed(form.fields(), typed))
-        return call.refused(TEMPLATE, problem, **{**values, "rest": rest, "way": way_of(problem, place)})
+        return call.refused(TEMPLATE, problem, **{**values, "rest": rest})
     return call.go(f"{place.back}?done={said_of(done, act.done)}")
 
 
@@ -170,18 +166,6 @@ def told_of(problem: ComityError, names: Sequence[str]) -> tuple[dict[str, str],
         else:
             rest.append(told)
     return beside, rest
-
-
-def way_of(problem: ComityError, place: ActPlace) -> tuple[str, str] | None:
-    """What leads on from a refusal: (what to do, where); None where its advice says it."""
-    message = f"/messages/{place.subject.id}" if place.subject is not None else place.back
-    if isinstance(problem, CallBackNeededError):
-        return _("Whom to call, and record it"), f"{message}/call"
-    if isinstance(problem, ConditionsOpenError):
-        return _("Accept the conditions"), f"{message}/do/accept-conditions"
-    if isinstance(problem, HandlingError):
-        return _("Ask for their consent"), f"{message}/do/ask-consent"
-    return None
 
 
 def done_code(sent: SentMessage) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode
 from collections.abc import Iterable
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
@@ -51,6 +51,13 @@ class Part(BaseModel):
     model_config = ConfigDict(
         frozen=True, strict=True, extra="forbid", hide_input_in_errors=True, ser_json_inf_nan="null", defer_build=True
     )
+
+    if not TYPE_CHECKING:  # that a part has no such field is asked ten times a message; the library's answer is slow
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("__") or self.__pydantic_extra__:
+                return super().__getattr__(name)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 
 class LegalBasis(Part):

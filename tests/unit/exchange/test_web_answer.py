@@ -139,7 +139,7 @@ async def test_nothing_is_disclosed_before_the_call_and_the_refusal_leads_to_it(
     said = {"f.completeness": "final", "f.text": "The subscriber is known.", "_to": "send"}
     refused = await pressed.visitor.send(form, path, **said)
     assert refused.status != 200
-    assert f'href="/messages/{pressed.asked}/call"' in refused.text
+    assert f'href="/cases/{pressed.asked}/call"' in refused.text
     assert "The subscriber is known." in refused.text
     call = f"/messages/{pressed.asked}/call"
     page = await pressed.visitor.get(call)

@@ -28,6 +28,7 @@ from protocol.messages.parse import complete_message
 from tests.hostile.test_four_eyes import login, office_of_two
 from tests.unit.exchange.test_wizard_flow import ANSWERS, answered
 from tests.worlds.desks import FR, JP, World, request
+from tests.worlds.patience import until
 from tests.worlds.web_desk import Pages, Shown, Visitor, web_serving
 
 pytestmark = pytest.mark.outside
@@ -628,11 +629,7 @@ async def test_an_upload_that_breaks_off_leaves_nothing(world: World) -> None:
         ).encode() + b"x" * 3_000_000
         await broken_off(visitor, here, body, 50_000_000, "multipart/form-data; boundary=B")
         desk = await desk_of(pages)
-        for _ in range(500):
-            await asyncio.sleep(0.01)
-            if not upload_pages._uploading.get(pages.desk.sessions, 0) and not on_shelf(world):
-                break
-        assert on_shelf(world) == []
+        await until(lambda: not upload_pages._uploading.get(pages.desk.sessions, 0) and not on_shelf(world))
         kept = await desk.messages.saved_draft(path.rpartition("/")[2])
         assert "attachments" not in kept.draft
 

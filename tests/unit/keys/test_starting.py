@@ -187,3 +187,18 @@ def test_a_context_of_the_http_library_trusts_nobody_and_a_public_one_the_system
         "    later.cert_store_stats() == system.cert_store_stats()]))"
     )
     assert trusted == [0, 2, True, True, 0, True]
+
+
+def test_many_objects_that_were_made_together_are_left_alone_and_few_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    left_alone: list[bool] = []
+    monkeypatch.setattr("keys.starting._MANY_OBJECTS", 2_000)
+    monkeypatch.setattr("keys.starting.gc.freeze", lambda: left_alone.append(True))
+    gc.collect()
+    with without_collections():
+        few = [[number] for number in range(200)]
+    assert (len(few), left_alone) == (200, [])
+    with without_collections():
+        with without_collections():
+            many = [[number] for number in range(4_000)]
+        assert left_alone == []  # the outer one says when it is over
+    assert (len(many), left_alone) == (4_000, [True])

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from node.monitor.monitor import Monitor
 from node.monitor.proof_files import ProofFiles
 from protocol.errors import ProofNotKeptError, SettingsError
+from protocol.log.checkpoint import LogVerifier, VerifiedCheckpoint, verify_checkpoint
 from protocol.misbehaviour.proof import MisbehaviourKind, encode_proof, proof_digest
 from protocol.misbehaviour.prove import prove_two_trees
 from protocol.misbehaviour.verify import verify_proof
@@ -70,3 +72,24 @@ def test_a_disk_that_takes_nothing_is_a_typed_refusal(tmp_path: Path) -> None:
     with pytest.raises(ProofNotKeptError):
         add(files, MisbehaviourKind.FORK)
     assert files.all() == []
+
+
+def test_a_kept_checkpoint_is_verified_again_only_where_something_of_its_log_was_settled_and_then_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verified: list[bytes] = []
+
+    def noted(note: bytes, verifier: LogVerifier) -> VerifiedCheckpoint:
+        verified.append(note)
+        return verify_checkpoint(note, verifier)
+
+    monkeypatch.setattr("node.monitor.monitor.verify_checkpoint", noted)
+    monitor = Monitor.__new__(Monitor)
+    monitor.proofs, monitor._signed_at = ProofFiles(tmp_path), {}
+    before, after = signed(TRUE, later(10)), signed(TRUE, later(11))
+    assert not any(monitor._is_settled(note, VERIFIER) for note in (before, after))
+    assert verified == []
+    monitor.proofs.settle(ORIGIN, later(10))
+    for _ in range(3):
+        assert [monitor._is_settled(note, VERIFIER) for note in (before, after)] == [True, False]
+    assert verified == [before, after]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,7 @@ import pytest
 
 from protocol.codes import Confidence
 from protocol.lifecycle import facts as f
-from protocol.lifecycle import profiles
+from protocol.lifecycle import ordering, profiles
 from protocol.lifecycle.assistance import AssistanceCase, fold_assistance
 from protocol.lifecycle.assistance_rules import ASSISTANCE_RULES, EMERGENCY_RULES, AssistanceState
 from protocol.lifecycle.case import AnyCase, fold_any, is_over
@@ -723,3 +724,36 @@ def test_the_first_preservation_and_the_first_closing_give_the_time():
 
 def test_a_case_of_assistance_says_so():
     assert isinstance(Story(EMERGENCY).case, AssistanceCase)
+
+
+def by_content_first(facts: list[f.CaseFact]) -> list[f.CaseFact]:
+    """The order in one sentence: all by their content, and then, keeping that, by their places."""
+    unique = sorted(set(facts), key=ordering._content)
+    places = ordering._places(unique)
+
+    def key(fact: f.CaseFact) -> tuple[Any, ...]:
+        at, depth = places.get(fact.message_id.int, (fact.at, 0))
+        return (
+            (max(at, fact.at), depth + 1, fact.message_id)
+            if isinstance(fact, f.Delivered)
+            else (
+                at,
+                depth,
+                fact.message_id,
+            )
+        )
+
+    return sorted(unique, key=key)
+
+
+def test_content_is_compared_only_where_places_are_the_same_and_the_order_is_as_if_it_always_were() -> None:
+    random = Random(14)
+    kinds = (f.Reported, f.Accepted, f.Delivered)
+    for _ in range(300):
+        facts = [
+            said(random.randint(1, 5), random.randint(0, 3), random.choice([None, 1, 2, 3, 5]), random.choice(kinds))
+            for _ in range(random.randint(0, 9))
+        ]
+        expected = by_content_first(facts)
+        random.shuffle(facts)
+        assert in_order(facts) == expected

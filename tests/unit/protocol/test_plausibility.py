@@ -22,8 +22,10 @@ from protocol.messages.plausibility import (
     WISHED,
     HeldBack,
     Implausible,
+    _timed_fields,
     held_back,
     implausibilities,
+    times_in,
 )
 from protocol.messages.registry import MESSAGE_TYPES
 from protocol.messages.schema.base import Message
@@ -290,3 +292,36 @@ def test_held_back_as_a_whole_covers_every_fact() -> None:
     assert HeldBack(True).covers([])
     assert HeldBack(True).covers(["t1"])
     assert Implausible("ahead", "at").holds_back
+
+
+# --- Where times are looked for ------------------------------------------------------------------------------------
+
+
+def every_time(part: BaseModel, path: str = "") -> Iterator[str]:
+    """The paths of all instants in a part of a message, found by looking at every field of it."""
+    for name, field in type(part).model_fields.items():
+        value, written = getattr(part, name), f"{path}{field.alias or name}"
+        if isinstance(value, datetime) and written != "sent_at":
+            yield written
+        elif isinstance(value, BaseModel):
+            yield from every_time(value, f"{written}.")
+        elif isinstance(value, tuple):
+            for number, item in enumerate(value):
+                if isinstance(item, BaseModel):
+                    yield from every_time(item, f"{written}.{number}.")
+
+
+@pytest.mark.parametrize("name", sorted(MESSAGE_TYPES))
+def test_only_fields_that_cannot_hold_a_time_are_passed_over(name: str) -> None:
+    message = made(name)
+    found = [path for path, _, _ in times_in(message)]
+    # The day of an authorisation is written as a date.
+    assert [path for path in found if not path.endswith("authorisation.date")] == list(every_time(message))
+
+
+def test_a_field_of_a_new_kind_of_type_is_looked_at() -> None:
+    class Held(BaseModel):
+        times: dict[str, datetime]
+        word: str | None
+
+    assert _timed_fields(Held) == (("times", "times"),)
