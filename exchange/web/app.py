@@ -213,7 +213,7 @@ def _refused(request: web.Request, problem: ComityError) -> web.Response:
     desk = request.app[WEB_DESK]
     if isinstance(problem, PageEarlierError):
         return _earlier(request, problem)
-    # A page of ours did not ask: what it is shown names nobody, and holds no token.
+    # A page of ours did not ask: what it is shown names nobody, and holds no token and no mark of this start.
     strange = isinstance(problem, PageHostError | PageForgedError)
     session = None if strange else session_of(request, desk, used=False)
     typed = request.get(_LOST, [])
@@ -230,7 +230,8 @@ def _refused(request: web.Request, problem: ComityError) -> web.Response:
     if shown and session is not None and not session.locked and not request.get(_KEPT_AS):
         _keep(replace(call, fields=MultiDictProxy(MultiDict(typed))), session)
     kept = request.get(_KEPT_AS, "")
-    return call.page("problem.html", status=problem.http_status, problem=problem, typed=shown, kept_as=kept)
+    mark = {"there": ""} if strange else {}
+    return call.page("problem.html", status=problem.http_status, problem=problem, typed=shown, kept_as=kept, **mark)
 
 
 def _unlock_path(call: PageCall, session: WebSession) -> str:

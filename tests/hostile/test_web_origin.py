@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -97,8 +97,18 @@ async def cookies_of(opened: BrowserContext, host: str) -> dict[str, str]:
     return {one["name"]: one["value"] for one in await opened.cookies() if one["domain"] == host}
 
 
-async def stays_silent_and_keeps_what_was_typed(board: Page, form: Page, at: Listener) -> None:
-    """Whatever is done on pages of a desk that went, nobody is asked, and what was typed stays to be copied."""
+async def stays_silent_and_keeps_what_was_typed(board: Page, form: Page, door: Page, at: Listener) -> None:
+    """Whatever is done on pages of a desk that went, nobody is asked, and what was typed stays to be copied.
+
+    ``door`` is a page of signing in: that its desk is gone it finds out when somebody types a passphrase.
+    """
+    await door.fill('[name="passphrase"]', PASSPHRASE.decode())
+    await door.press('[name="passphrase"]', "Enter")
+    await expect(door.locator("#away")).to_be_visible()
+    await door.get_by_role("button", name="Sign in with a passkey").click()
+    await door.press('[name="passphrase"]', "Enter")
+    assert all(path == "/there" and not cookie for _host, path, cookie in at.asked)
+    at.asked.clear()
     for page in (board, form):
         await expect(page.locator("#away")).to_be_visible()
         await expect(page.locator("#away")).to_contain_text("comity desk open")
@@ -131,7 +141,11 @@ async def test_who_listens_while_a_desk_rests_is_asked_nothing_by_its_pages_and_
     passphrase.chmod(0o600)
     commands = Commands(passphrase)
     desk = await commands.start_desk(home)
-    async with browser() as chrome, window(chrome, expected=("",)) as opened, listening(beside):
+    async with AsyncExitStack() as stack:
+        chrome = await stack.enter_async_context(browser())
+        # Nobody is signed in in the second one.
+        opened, stranger = [await stack.enter_async_context(window(chrome, expected=("",))) for _ in range(2)]
+        await stack.enter_async_context(listening(beside))
         await opened.clock.install()
         (old,) = desk.ready["pages"]
         old_host = urlsplit(old).hostname or ""
@@ -139,6 +153,8 @@ async def test_who_listens_while_a_desk_rests_is_asked_nothing_by_its_pages_and_
         board, form = await opened.new_page(), await opened.new_page()
         await board.goto(f"{old}/sign-in")
         await sign_in(board)
+        door = await stranger.new_page()
+        await door.goto(f"{old}/sign-in")
         await form.goto(f"{old}/settings")
         await form.get_by_label("Time zone").fill("Asia/To")
         old_cookies = await cookies_of(opened, old_host)
@@ -153,7 +169,7 @@ async def test_who_listens_while_a_desk_rests_is_asked_nothing_by_its_pages_and_
         ]
         leaks = [f"{host}:{beside.port}" for host in (old_host, steady, "jp.localhost")]
         async with listening(Listener(port, leaks, tossed)) as attacker:
-            await stays_silent_and_keeps_what_was_typed(board, form, attacker)
+            await stays_silent_and_keeps_what_was_typed(board, form, door, attacker)
             # Somebody loads the old page all the same: now a page and a service worker of the attacker's are there.
             evil = await opened.new_page()
             await evil.goto(f"{old}/")
@@ -195,7 +211,8 @@ async def test_who_listens_while_a_desk_rests_is_asked_nothing_by_its_pages_and_
             filled = f"['a','b','c','d','e'].forEach((one) => {{ document.cookie = `${{one}}={'z' * 4_000}; {{}}` }})"
             await evil.evaluate(filled.replace("{}", f"Domain={steady}"))
             unread = await own.goto(f"{new}/")
-            assert (unread and (unread.status, unread.headers["clear-site-data"])) == (400, '"cookies"')
+            assert unread is not None
+            assert (unread.status, (await unread.all_headers())["clear-site-data"]) == (400, '"cookies"')
             await own.goto(f"{new}/sign-in")
             await sign_in(own)
         finally:

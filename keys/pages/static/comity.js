@@ -35,9 +35,20 @@ const desk = (() => {
     if (event.target.getAttribute?.("action") === "/lock") document.dispatchEvent(new CustomEvent("comity:hide"));
     else notice.focus();
   };
+  /* A passphrase goes to this desk alone: it is looked before, each time. */
+  let looked = null;
+  const look = async (event) => {
+    const form = event.target;
+    if (away || !form.querySelector?.('input[type="password"]')) return;
+    if (looked === form) { looked = null; return; }
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    if (await still()) { looked = form; form.requestSubmit(event.submitter); } else notice.focus();
+  };
   if (notice) {
     const leads = (event) => { if (event.target.closest?.('a[href]:not([href^="#"]), button[data-passkey]')) stop(event); };
     addEventListener("submit", stop, true);
+    addEventListener("submit", look, true);
     addEventListener("click", leads, true);
     addEventListener("auxclick", leads, true);
     document.addEventListener("htmx:beforeRequest", (event) => { if (away) event.preventDefault(); });
@@ -221,6 +232,7 @@ const desk = (() => {
     return said.json();
   };
   const asked = async (path, token) => {
+    if (!(await desk.still())) throw new Error(path);
     const options = await sent(path, { _token: token });
     options.challenge = bytes(options.challenge);
     options.extensions.prf.eval.first = bytes(options.extensions.prf.eval.first);

@@ -144,7 +144,8 @@ async def test_a_page_knows_its_desk_by_what_this_start_alone_can_say(world: Wor
     said = []
     for _ in range(2):
         async with web_serving(world, JP) as pages, pages.visitor() as visitor:
-            assert "comity-there" not in (await visitor.get("/sign-in")).text
+            for headers in ({"Host": "evil.example"}, {"Sec-Fetch-Dest": "iframe"}):  # nobody of ours asks so
+                assert "comity-there" not in (await visitor.get("/sign-in", **headers)).text
             board = await visitor.sign_in()
             mark = board.text.partition('name="comity-there" content="')[2].partition('"')[0]
             async with stranger(pages) as nobody:

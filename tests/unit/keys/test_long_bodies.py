@@ -113,6 +113,7 @@ class Sunk:
 
     def __init__(self) -> None:
         self.got = bytearray()
+        self.noted = bytearray()
         self._place: bytearray | None = None
 
     def place(self) -> memoryview | None:
@@ -124,8 +125,13 @@ class Sunk:
     async def feed(self, part: bytes) -> None:
         self.got += part
 
+    def note(self, part: memoryview) -> None:
+        self.noted += part
+
     async def filled(self) -> None:
         assert self._place is not None
+        assert self.noted == self._place, "what came is noted once, all of it and in order"
+        self.noted.clear()
         self.got += self._place
 
 
