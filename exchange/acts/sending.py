@@ -20,7 +20,7 @@ from exchange.office.draft_ids import DRAFT_ID, without_draft_id
 from exchange.text.labels import code_label
 from exchange.text.objects import sent_object
 from exchange.views import Caution, SentMessage
-from exchange.wizard.flow import AS_TYPED
+from exchange.wizard.question import AS_TYPED
 from protocol.encoding.phrase import phrase
 from protocol.errors import DuplicateRequestError, InvalidMessageError, LawsDifferError, UsageError
 from protocol.messages.parse import check_outgoing

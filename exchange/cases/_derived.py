@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 SHORT_ID = 8
 # From so many targets on, the same due date of each is one line.
 _TOGETHER = 4
+# So many names and ranges of them are said there; how many others there are stands behind.
+_RANGES = 6
 _EMERGENCY = "emergency"
 _LANE = {lane: number for number, lane in enumerate(Lane)}
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -241,7 +243,7 @@ class _Case:
         self._peers = list(self._opening.requested) if self._side is Side.REQUESTER else [self._opening.by]
         self._national = clocks_of(derivation._directory(), case)
         self._message = next((m for _, m, _ in thread if m.id == self._opening.message_id), None)
-        # What nobody here may see, for it was taken back before anybody opened it, lists do not show either.
+        # Lists do not show the words of a request that nobody here may see: it was taken back before anybody opened it.
         self._withheld = derivation._is_withheld(thread, self._opening.message_id)
         self._unsent = unsent_state(self._store, self._opening.thread)
 
@@ -253,7 +255,7 @@ class _Case:
             return None
         # Nobody owes anything of what nobody has.
         owed = deadlines(self._case, self._national) if self._unsent is None else ()
-        items = [self._deadline(deadline) for deadline in _together(owed)]
+        items = [self._deadline(deadline) for deadline in _together(owed, self._case)]
         items += [self._missing(one) for one in beside.missing]
         items += self._unopened(beside.unopened, items)
         items += [self._files_due(head, transfer) for head, transfer in beside.files]
@@ -606,7 +608,7 @@ def _encoded(parts: Sequence[Any]) -> bytes:
     return cbor.encode(list(parts)) if parts else b""
 
 
-def _together(owed: Sequence[Deadline]) -> Iterator[Deadline]:
+def _together(owed: Sequence[Deadline], case: AnyCase) -> Iterator[Deadline]:
     """What is owed; where it is the same of many targets of a request, it is one thing about all of them."""
     grouped: dict[Deadline, list[str]] = {}
     for deadline in owed:
@@ -615,7 +617,9 @@ def _together(owed: Sequence[Deadline]) -> Iterator[Deadline]:
         if len(targets) < _TOGETHER:
             yield from (replace(deadline, target=target) for target in targets)
         else:
-            yield replace(deadline, target=target_ranges(targets))
+            wanted = set(targets)
+            in_order = [target.name for target in case.targets if target.name in wanted]
+            yield replace(deadline, target=target_ranges(in_order, _RANGES))
 
 
 def _levels(deadline: Deadline, urgency: str) -> Iterator[tuple[datetime, str]]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -63,6 +64,7 @@ from protocol.processing_log import Operation
 from protocol.routing import COMMITMENT_BYTES, MAX_CLOCK_SKEW, Priority, Routing
 
 if TYPE_CHECKING:
+    from exchange.cases.law.checks import Known
     from keys.directory.view import Directory
     from protocol.messages.parse import ComposedMessage
     from protocol.messages.schema.base import Message
@@ -156,6 +158,7 @@ class Outbox:
         self._hash_only = HashOnly(context, acting, book)
         self.attaching = Attaching(context, self._files, book)
         self._last_id = (0, 0)
+        self._own: tuple[Directory, Mapping[str, Any]] | None = None
 
     def compose(self, drafts: Sequence[Mapping[str, Any]]) -> list[Composed]:
         """The messages of the drafts; raises :class:`InvalidMessageError` or :class:`TransitionError`.
@@ -214,6 +217,7 @@ class Outbox:
         if not messages:
             return []
         directory = self._directory()
+        law: Known = {}
         families = [family_of(draft) for draft in flat]
         for number, (composed, instead_of, family) in enumerate(zip(messages, replaced, families, strict=True)):
             # First what names the field that is wrong; the case would only say that such a step does not count.
@@ -223,7 +227,7 @@ class Outbox:
             told = [Caution("caution", "left_out", name) for name in composed.left_out]
             told += [_SAME_WORDS] if family is not None and families.count(family) > 1 else []
             cautions.append((*found, *cautions_of_cards(composed.message, directory), *told))
-            check_law(directory, composed.message)
+            check_law(directory, composed.message, law)
             self._check_files(composed.message, known_only=True)
             self._hash_only.check_outgoing(composed.message, self._parsed)
             self._fanning.require_alone(composed.message)
@@ -442,11 +446,12 @@ class Outbox:
     def complete(self, draft: Mapping[str, Any]) -> ComposedMessage:
         """The message of one draft, checked by itself and signed by who acts; raises :class:`InvalidMessageError`."""
         from exchange.messaging.checks import readers_of
+        from exchange.messaging.drafting.own_block import filled
         from protocol.messages.officer_signature import sign_as_officer
         from protocol.messages.versions import compose_for
 
         now = self._time_of(draft)  # before it is filled: a timed draft knows its own instant
-        draft = self.filled(draft)
+        draft = filled(draft, self._own_fields())
         claimed = draft.get("from")
         if claimed is not None and claimed != str(self._address):
             raise _one_problem("from", phrase("this desk sends as {address}", address=self._address))
@@ -463,16 +468,26 @@ class Outbox:
 
     def filled(self, draft: Mapping[str, Any]) -> dict[str, Any]:
         """The draft with the desk's own block where it leaves that out."""
-        from exchange.messaging.drafting.own_block import filled, own_fields
+        from exchange.messaging.drafting.own_block import filled
+
+        return filled(draft, deepcopy(self._own_fields()))  # whoever fills in may write on
+
+    def _own_fields(self) -> Mapping[str, Any]:
+        """The desk's own block, made once for each directory."""
+        from exchange.messaging.drafting.own_block import own_fields
 
         card, country = None, None
         try:
             directory = self._directory()
+            if self._own is not None and self._own[0] is directory:
+                return self._own[1]
             card = directory.contact_point(self._address)
             country = directory.node(self._address.node).country
         except ComityError:
-            pass  # a desk without a directory fills in what its settings say
-        return filled(draft, own_fields(self._settings, card, country))
+            # A desk without a directory fills in what its settings say.
+            return own_fields(self._settings, card, country)
+        self._own = (directory, own_fields(self._settings, card, country))
+        return self._own[1]
 
     def _named(self, draft: Mapping[str, Any]) -> Mapping[str, Any]:
         """The draft with the officer who releases it, where officers sign."""

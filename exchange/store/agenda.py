@@ -74,6 +74,8 @@ class AgendaTable:
     def mark_stale(self, threads: Iterable[bytes]) -> None:
         """Note that threads changed, inside a transaction."""
         changed = sorted(set(threads))
+        if not changed:
+            return
         for thread in changed:
             self._changed.pop(thread, None)
             self._changed[thread] = None

@@ -210,6 +210,8 @@ class DeskStore:
 
     def note_waiting(self, reasons: Mapping[UUID, str]) -> None:
         """Note why messages stay in the outbox, by the code of the reason."""
+        if not reasons:
+            return
         with self.database.transaction(redone=True):
             self._mark_stale(self.outbox.note_reason(reasons))
 
@@ -220,6 +222,8 @@ class DeskStore:
 
     def _mark_stale(self, messages: Iterable[UUID]) -> None:
         blinded = [self._names.message(message_id) for message_id in messages]
+        if not blinded:
+            return
         found = self.database.among("SELECT thread FROM message WHERE id IN", blinded)
         self.agenda.mark_stale(thread for (thread,) in found)
 

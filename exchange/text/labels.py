@@ -271,9 +271,14 @@ _FEWEST = 3
 _COUNTED = re.compile(r"(.*?)([1-9][0-9]{0,8}|0)")
 
 
-def target_ranges(names: Sequence[str]) -> str:
-    """All names of targets, those that count on as ranges: t1–t46; or t1–t3, t7. For a place of a phrase."""
-    return ", ".join(text for text, _count in _parts(names, str))
+def target_ranges(names: Sequence[str], most: int | None = None) -> str:
+    """All names of targets, those that count on as ranges: t1–t46; or t1–t3, t7. For a place of a phrase.
+
+    ``most``: so many parts, and behind them how many targets are left, in no language.
+    """
+    parts = list(_parts(names, str))
+    left = sum(count for _text, count in parts[most:]) if most is not None else 0
+    return ", ".join(text for text, _count in parts[:most]) + (f" … (+{left})" if left else "")
 
 
 def targets_text(names: Sequence[str], most: int = MOST) -> str:

@@ -196,6 +196,12 @@ _BY_CODE: dict[str, OnPage] = {
         (_to(phrase("What was sent"), "/messages?box=sent"), _DRAFT),
     ),
     "file-name-refused": OnPage(phrase("Give the file another name; its own name stays in the record.")),
+    "page-earlier": OnPage(
+        phrase(
+            "Close this page, and open the desk's pages anew by the launcher on this machine; where there is none, ask"
+            " your administrator for comity desk open."
+        )
+    ),
     "file-copy-altered": OnPage(
         phrase("Take the file out of the desk again, and find out who changed the copy."), (_FILES,)
     ),

@@ -19,7 +19,7 @@ from exchange.web.advice import shown_on_page
 from exchange.web.calls import WEB_DESK, Page, PageCall, WebDesk
 from exchange.web.field_names import field_name
 from exchange.web.pages import PAGES
-from exchange.web.signin.cookies import session_of
+from exchange.web.signin.cookies import secret_of, session_of
 from exchange.web.signin.kept import KeptForm, was_typed
 from exchange.web.signin.sessions import WebSession
 from keys.local.translation import speaking
@@ -33,6 +33,7 @@ from protocol.errors import (
     ComityError,
     FormError,
     JustificationError,
+    PageEarlierError,
     PageForgedError,
     PageHostError,
     ServiceBusyError,
@@ -49,6 +50,8 @@ _KEPT_AS: web.RequestKey[str] = web.RequestKey("kept_as", str)
 _LONGEST_BACK = 1_000
 # Something was done, and another page shows it.
 _DONE = 303
+# Handlers that answer by the name too that stays over all starts.
+_STEADY: web.AppKey[set[object]] = web.AppKey("steady")
 CONNECTIONS: web.AppKey[ApiConnections] = web.AppKey("connections")
 TEMPLATES = Path(__file__).parent / "templates"
 MAX_FORM_BYTES = 4 * 1024 * 1024
@@ -63,16 +66,19 @@ def build(desk: WebDesk) -> web.Application:
     """The application of a desk's pages."""
     app = web.Application(client_max_size=MAX_FORM_BYTES, middlewares=[_guard])
     app[WEB_DESK] = desk
+    app[_STEADY] = set()
     desk.assets.route(app)
     for page in PAGES:
-        app.router.add_route(page.method, page.path, _handler(page))
+        handler = _handler(page)
+        app.router.add_route(page.method, page.path, handler)
+        app[_STEADY].update({handler} if page.steady else ())
     return app
 
 
 def _handler(page: Page) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def handle(request: web.Request) -> web.StreamResponse:
         desk = request.app[WEB_DESK]
-        desk.origins.check(request, listens=page.listens)
+        desk.origins.check(request, listens=page.listens, steady=page.steady)
         session = session_of(request, desk, used=not (page.quiet or page.listens))
         call = PageCall(request, desk, session)
         # The service's own zone is nobody's: the officer's choice counts, then that of the office.
@@ -99,7 +105,7 @@ async def _with_form(call: PageCall, page: Page) -> PageCall:
 
     Where the session is locked, or has ended, the form is kept for its officer; raises :class:`SignInNeededError`.
     """
-    known = call.session or call.site.sessions.ended(call.request.cookies.get(call.site.cookie))
+    known = call.session or call.site.sessions.ended(secret_of(call.request, call.site))
     fields = await _fields(call.request, MAX_FORM_BYTES if known is not None else MAX_STRANGERS_BYTES)
     form = {name: one for name, one in fields.items() if isinstance(one, str)}
     call = replace(call, fields=fields, form=form)
@@ -178,10 +184,10 @@ async def _answered(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     desk = request.app[WEB_DESK]
-    with speaking(language_of(request)), shown_on_page(dict(request.match_info)):
+    with speaking(language_of(request, desk.language_cookie)), shown_on_page(dict(request.match_info)):
         try:
             _require_room(request)
-            desk.origins.require_host(request)
+            desk.origins.require_host(request, steady=request.match_info.handler in request.app[_STEADY])
             response = await handler(request)
         except REFUSALS as problem:
             response = _refused(request, refusal_of(problem))
@@ -205,13 +211,15 @@ def _require_room(request: web.Request) -> None:
 
 def _refused(request: web.Request, problem: ComityError) -> web.Response:
     desk = request.app[WEB_DESK]
-    # A page of ours did not ask: what it is shown names nobody, and holds no token.
+    if isinstance(problem, PageEarlierError):
+        return _earlier(request, problem)
+    # A page of ours did not ask: what it is shown names nobody, and holds no token and no mark of this start.
     strange = isinstance(problem, PageHostError | PageForgedError)
     session = None if strange else session_of(request, desk, used=False)
     typed = request.get(_LOST, [])
     call = PageCall(request, desk, session, form=dict(typed))
     if isinstance(problem, SignInNeededError):
-        ended = desk.sessions.ended(request.cookies.get(desk.cookie))
+        ended = desk.sessions.ended(secret_of(request, desk))
         if session is not None and session.locked:
             return _led(call, _unlock_path(call, session))
         if request.method == "GET" or (ended is not None and request.get(_KEPT_AS)):
@@ -222,7 +230,8 @@ def _refused(request: web.Request, problem: ComityError) -> web.Response:
     if shown and session is not None and not session.locked and not request.get(_KEPT_AS):
         _keep(replace(call, fields=MultiDictProxy(MultiDict(typed))), session)
     kept = request.get(_KEPT_AS, "")
-    return call.page("problem.html", status=problem.http_status, problem=problem, typed=shown, kept_as=kept)
+    mark = {"there": ""} if strange else {}
+    return call.page("problem.html", status=problem.http_status, problem=problem, typed=shown, kept_as=kept, **mark)
 
 
 def _unlock_path(call: PageCall, session: WebSession) -> str:
@@ -231,6 +240,19 @@ def _unlock_path(call: PageCall, session: WebSession) -> str:
     if not at and len(call.back) > _LONGEST_BACK:
         at = session.keep(KeptForm("", call.back))
     return f"/unlock?{urlencode({'at': at} if at else {'back': call.back})}"
+
+
+def _earlier(request: web.Request, problem: PageEarlierError) -> web.Response:
+    """Say the way on, and never the name: any program of the machine can ask so.
+
+    The browser lets go of what another program left there under that name, service workers too. Cookies are left out:
+    browsers clear them for all names beside it, and the officer's session of this start would go.
+    """
+    response = PageCall(request, request.app[WEB_DESK], None).page(
+        "earlier.html", status=problem.http_status, problem=problem
+    )
+    response.headers["Clear-Site-Data"] = '"cache", "storage"'
+    return response
 
 
 def _led(call: PageCall, path: str) -> web.Response:

@@ -14,10 +14,10 @@ A GET changes nothing. A POST comes from a form of ours with its token, does one
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from html import escape
 from typing import Any
 
 from aiohttp import web
@@ -62,10 +62,24 @@ class WebDesk:
     door: Door
     cookie: str
     secure: bool
+    # The origin by which programs ask that have no session, over all starts of the desk.
+    steady_origin: str
+    # This start says it of itself to its pages: they ask on only where it is said.
+    there: str = field(default_factory=secrets.token_urlsafe)
     facts: FactsKept = field(default_factory=FactsKept)
     following: Following = field(default_factory=Following)
     # The connections on which an officer is signed in: others end before them where there are too many.
     signed_in: set[object] = field(default_factory=set)
+
+    @property
+    def language_cookie(self) -> str:
+        """The name of the cookie with the reader's language: of these pages, as that of the session is."""
+        return f"{self.cookie}-language"
+
+    @property
+    def is_new_each_start(self) -> bool:
+        """Whether the pages have another name at each start, so that what answers at this one later is not the desk."""
+        return bool(self.origins.steady)
 
 
 WEB_DESK: web.AppKey[WebDesk] = web.AppKey("web_desk")
@@ -158,6 +172,7 @@ class PageCall:
             "languages": offered(),
             "problem": None,
             "typed": (),
+            "there": self.site.there if self.site.is_new_each_start else "",
             "frame": frame_of(self.site.door.party.desk, self.now, self.site.sessions.idle_s, self.facts),
             "back": self.back,
             "done": done_text(self.query("done")),
@@ -193,14 +208,15 @@ class PageCall:
     def refused(self, template: str, problem: ComityError, **values: Any) -> web.Response:
         """The form again, with what was typed and why it was refused.
 
-        Where the page has no such form any more, what was typed is kept, and the page says so.
+        Where the page has no such form any more, or not all fields of it, what was typed is kept, and the page says so.
         """
         shown = self.page(template, status=problem.http_status, problem=problem, **values)
         session, path = self.session, self.request.path
         if self.request.method != "POST" or session is None or session.locked or self.fields is None:
             return shown
         form = KeptForm.of(path, self.back, self.fields.items())
-        if not form.typed or f'action="{escape(path)}"' in (shown.text or ""):
+        _text, left = refilled(shown.text or "", [("", form)])
+        if not form.typed or left == {"": []}:
             return shown
         session.keep(form)
         return self.page(template, status=problem.http_status, problem=problem, **values)
@@ -218,7 +234,8 @@ class Page:
     """One page or act. ``public``: also for who is not signed in; ``listens``: it goes on for long.
 
     ``quiet``: it is asked for by a page itself, so that it keeps nobody signed in. ``streams``: its form has files of
-    any length, which its handler reads as they come, after the token that is the form's first field.
+    any length, which its handler reads as they come, after the token that is the form's first field. ``steady``: it is
+    for programs without a session, and answers by the name too that stays over all starts.
     """
 
     method: str
@@ -228,3 +245,4 @@ class Page:
     listens: bool = False
     quiet: bool = False
     streams: bool = False
+    steady: bool = False

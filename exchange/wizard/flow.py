@@ -23,6 +23,7 @@ from functools import lru_cache
 from typing import Any
 
 from exchange.messaging.drafting.drafts import empty_field
+from exchange.office.draft_ids import READ_OTHERWISE
 from exchange.text.draft_codes import with_codes
 from exchange.text.labels import target_ranges
 from exchange.wizard import answers as read
@@ -31,6 +32,7 @@ from exchange.wizard._requests import FIXED, REPORTED, REQUESTS, reported
 from exchange.wizard._targets import EACH, MoreTargets, added_targets, targets_of
 from exchange.wizard.paste import Pasted
 from exchange.wizard.question import (
+    AS_TYPED,
     AnswerKind,
     AnswerProblem,
     Draft,
@@ -291,8 +293,7 @@ def _fields_of(message_type: str) -> frozenset[str]:
 
 _SHORTEST_DAYS = 60
 # Kept by the wizard itself in a draft beside the message.
-AS_TYPED = "as_typed"
-PRIVATE = frozenset({"draft_id", "revision", AS_TYPED})
+PRIVATE = frozenset({"draft_id", "revision", AS_TYPED, READ_OTHERWISE})
 _EACH = tuple(f"{EACH}{name}" for name in ("data_categories", "time_window", "relation", "custodian", "held_there"))
 _GROUP = frozenset({_TARGETS, _MORE, *_EACH})
 

@@ -18,7 +18,7 @@ from protocol.lifecycle.assistance import AssistanceCase
 from protocol.lifecycle.assistance_rules import TERMINAL as ASSISTANCE_OVER
 from protocol.lifecycle.case import AnyCase
 from protocol.lifecycle.conversation import ConversationCase
-from protocol.lifecycle.possible import STATED, Attempt, barred, lifecycle_of, state_met
+from protocol.lifecycle.possible import STATED, SaidNow, barred, lifecycle_of, state_met
 from protocol.lifecycle.preservation import PreservationCase, state_at
 from protocol.lifecycle.preservation_rules import TERMINAL as PRESERVATION_OVER
 from protocol.lifecycle.reasons import Reason
@@ -94,7 +94,7 @@ def target_choice(
     for case in cases:
         if case.opening is None:
             continue
-        found = barred(case, kind, Attempt(_by(case, own), now, about))
+        found = barred(case, kind, SaidNow(_by(case, own), now, about))
         for target in targets_of_case(case):
             reason = found.get(target.name)
             if target.name and reason is None:
@@ -131,7 +131,7 @@ def reply_standings(case: Any, *, ours: bool, now: datetime) -> tuple[ReplyStand
             continue
         rows.sort(key=lambda row: row.fact is not STATED[name][0])
         before = tuple(dict.fromkeys(str(state) for row in rows for state in row.before))
-        against = barred(case, name, Attempt(by, now))
+        against = barred(case, name, SaidNow(by, now))
         fitting = tuple(target for target, reason in against.items() if reason is None)
         moving = {str(state) for row in rows if row.after is not None for state in row.before} - _OVER
         moves = any(met[target] in moving for target in fitting)

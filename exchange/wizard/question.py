@@ -18,6 +18,10 @@ Draft = Mapping[str, Any]
 Fields = Mapping[str, Any]
 
 
+AS_TYPED = "as_typed"
+"""The name under which a draft keeps what was typed and not understood, beside the message."""
+
+
 class AnswerKind(StrEnum):
     """How a person answers."""
 

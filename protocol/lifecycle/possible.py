@@ -1,8 +1,8 @@
 """Of which targets of a case a message of some type can still say something, judged by the fold's own rules.
 
-A form offers what this says, and composing a message judges it by the same rules. What is probed is the most favourable
-message of the type: a guard on a date that the message itself names finds a date that it has nothing against. So
-whatever is barred here is barred for every message of the type, now.
+A form offers what this says, and composing a message judges it by the same rules. It probes the most favourable message
+of the type: a guard on a date that the message itself names finds a date that it has nothing against. So a target that
+is barred here is barred for every message of the type, now.
 """
 
 from __future__ import annotations
@@ -53,15 +53,15 @@ _FAR = timedelta(days=36_500)
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
-    """Who would say something now, and in reply to which message of the thread (None: to its opening)."""
+class SaidNow:
+    """Who says something now, and in reply to which message of the thread (None: to its opening)."""
 
     by: str
     at: datetime
     about: UUID | None = None
 
 
-def barred(case: AnyCase, kind: str, said: Attempt) -> Mapping[str, Reason | None]:
+def barred(case: AnyCase, kind: str, said: SaidNow) -> Mapping[str, Reason | None]:
     """What is against a message of the type ``kind``, for each target of the case; None where nothing is.
 
     A case without targets has one, the whole of it, under an empty name.
@@ -86,7 +86,7 @@ def lifecycle_of(case: AnyCase) -> Lifecycle[Any]:
     return CONVERSATION
 
 
-def _against(lifecycle: Lifecycle[Any], opening: f.Submitted, target: Any, kind: str, said: Attempt) -> Reason | None:
+def _against(lifecycle: Lifecycle[Any], opening: f.Submitted, target: Any, kind: str, said: SaidNow) -> Reason | None:
     first: Reason | None = None
     for fact in _probes(kind, target, opening, said):
         side = side_of(opening, fact)
@@ -107,7 +107,7 @@ def _against(lifecycle: Lifecycle[Any], opening: f.Submitted, target: Any, kind:
 _PLAIN = frozenset({"target_state", "request_state", "requester_only", "requested_only"})
 
 
-def _probes(kind: str, target: Any, opening: f.Submitted, said: Attempt) -> Iterator[f.CaseFact]:
+def _probes(kind: str, target: Any, opening: f.Submitted, said: SaidNow) -> Iterator[f.CaseFact]:
     """The most favourable facts of a type: nothing in them that a guard could be against, if it need not be there."""
     common: dict[str, Any] = {
         "message_id": UUID(int=0),

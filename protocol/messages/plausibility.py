@@ -98,6 +98,9 @@ class HeldBack:
         return self.whole or (bool(named) and named <= self.targets)
 
 
+_Bounds = tuple[datetime, datetime, datetime, datetime]
+
+
 @dataclass(frozen=True, slots=True)
 class _Judged:
     """What a message is judged by: happened is what was before ``latest``, promised what is after ``earliest``."""
@@ -106,6 +109,11 @@ class _Judged:
     earliest: datetime
     known: Mapping[UUID, Message]
     minimum_days: int
+
+    def bounds(self) -> _Bounds:
+        """The instants that times are held against."""
+        latest, earliest = self.latest, self.earliest
+        return latest + MAX_CLOCK_SKEW, earliest, earliest - _LONG_AGO, latest + _FAR_AHEAD
 
 
 def implausibilities(
@@ -151,11 +159,9 @@ def held_back(
 def _all(message: Message, judged: _Judged) -> Iterator[Implausible]:
     if isinstance(message, Forward):
         return  # it holds what others said at another time
-    for field, targets, value in times_in(message):
-        code = _code_of(field, value, judged)
-        if code is not None:
-            cannot_be = code in _CANNOT_BE and _name_of(field) not in WISHED
-            yield Implausible(code, field, targets, refused=cannot_be, holds_back=cannot_be)
+    times = times_in(message)
+    if times:
+        yield from _of_times(times, judged.bounds())
     opening = judged.known.get(message.thread)
     if opening is not None and opening.id != message.id:
         yield from _before(message, opening)
@@ -234,22 +240,31 @@ def _may_hold_time(annotation: Any, within: frozenset[Any]) -> bool:
 _CANNOT_BE = frozenset({"ahead", "passed"})
 
 
+def _of_times(times: Iterable[_Time], bounds: _Bounds) -> Iterator[Implausible]:
+    for field, targets, value in times:
+        code = _code_of(_name_of(field), value, bounds)
+        if code is not None:
+            cannot_be = code in _CANNOT_BE and _name_of(field) not in WISHED
+            yield Implausible(code, field, targets, refused=cannot_be, holds_back=cannot_be)
+
+
 def _name_of(field: str) -> str:
     return field.rpartition(".")[2]
 
 
-def _code_of(field: str, value: datetime | date, judged: _Judged) -> str | None:
-    """What is wrong with one time; None for nothing."""
+def _code_of(name: str, value: datetime | date, bounds: _Bounds) -> str | None:
+    """What is wrong with one time, by the name of its field; None for nothing."""
+    happened, now, long_ago, far_ahead = bounds
     if not isinstance(value, datetime):
-        return "ahead" if value > (judged.latest.astimezone(UTC) + _EASTERNMOST).date() else None
-    name = _name_of(field)
-    if name in PAST and value > judged.latest + MAX_CLOCK_SKEW:
+        latest = happened - MAX_CLOCK_SKEW
+        return "ahead" if value > (latest.astimezone(UTC) + _EASTERNMOST).date() else None
+    if name in PAST and value > happened:
         return "ahead"
-    if (name in PROMISED or name in WISHED) and value <= judged.earliest:
+    if value <= now and (name in PROMISED or name in WISHED):
         return "passed"
-    if value < judged.earliest - _LONG_AGO:
+    if value < long_ago:
         return "long_ago"
-    return "far_ahead" if value > judged.latest + _FAR_AHEAD else None
+    return "far_ahead" if value > far_ahead else None
 
 
 def _before(message: Message, opening: Message) -> Iterator[Implausible]:

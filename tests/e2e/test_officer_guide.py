@@ -118,7 +118,7 @@ async def write_the_answer(office: Office) -> None:
     """The answer as the guide shows it, of data that were preserved after the request came."""
     (shown,) = (block for language, block in blocks() if language == "json")
     given = json.loads(office.today(shown))
-    given["targets"][0]["preserved_at"] = datetime.now(UTC).isoformat(timespec="seconds")
+    given["targets"][0]["preserved_at"] = datetime.now(UTC).isoformat(timespec="milliseconds")
     write_draft(office.file(FR, "answer.json"), given)
 
 

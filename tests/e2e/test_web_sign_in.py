@@ -36,7 +36,9 @@ async def sign_in(page: Page, pages: Pages) -> None:
     await page.goto(f"{pages.origin}/sign-in")
     await page.get_by_label("Officer", exact=True).first.fill(OFFICER)
     await page.get_by_label("Passphrase").fill(OFFICER_PASSPHRASE.decode())
-    await page.get_by_role("button", name="Sign in", exact=True).click()
+    # The page looks first whether its desk is still there.
+    async with page.expect_navigation():
+        await page.get_by_role("button", name="Sign in", exact=True).click()
 
 
 async def test_a_passkey_opens_the_officers_key_and_a_lost_one_opens_nothing(chrome: Browser, jp: Pages) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
-from exchange.settings import AuthoritySettings
+from exchange.settings import AuthoritySettings, WebSettings
 from tests.worlds.browser import browser, chromium, window
 from tests.worlds.desks import JP, PASSPHRASE, World
 from tests.worlds.patience import WITHIN_S
@@ -27,7 +27,9 @@ UNSENT = "Not sent: the desk cannot be reached. What you typed is still on this 
 @pytest.fixture
 async def pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pages]:
     world = World(tmp_path, monkeypatch)
-    world.change_settings(JP, authority=AuthoritySettings(telephone="+81350000247"))
+    # A network may come back: where the address stays, a page tries again.
+    web = WebSettings(address="stays")
+    world.change_settings(JP, authority=AuthoritySettings(telephone="+81350000247"), web=web)
     async with web_serving(world, JP) as made:
         yield made
 

@@ -492,8 +492,9 @@ async def test_a_partner_that_hangs_delays_no_other(world: World) -> None:
     async with FakePartner(world, _silent) as partner:
         await world.submit(tokyo, world.seal(tokyo, [paris]))
         await world.until(lambda: partner.requests == 1)
-        await world.submit(tokyo, world.seal(tokyo, [rio]))
-        entries, _ = await world.mailbox(rio, wait=10)
+        other = world.seal(tokyo, [rio])
+        await world.submit(tokyo, other)
+        entries, _ = await world.arrived(rio, other)
         assert len(entries) == 1
         assert len(await world.events(tokyo, 3)) == 3
         assert partner.requests == 1

@@ -149,7 +149,7 @@ async def at_work(world: World) -> dict[str, list[str]]:
             key = new_officer_key(jp.home.officers, officer, secret.encode(), FAST, world.clock())
             await jp.office.add_officer(officer, officer.title(), "Inspector", frozenset(Role), key)
     agency = OidcSettings(issuer="https://login.agency.example", client_id="comity-desk")
-    world.change_settings(JP, web=WebSettings(port=8470, oidc=agency))
+    world.change_settings(JP, web=WebSettings(port=8470, address="stays", oidc=agency))
     kim = Login("kim", SECRETS["kim"].encode())
     async with world.open(JP, kim) as jp, world.open(FR) as fr:
         sent = await jp.messages.send(request())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -37,5 +36,4 @@ async def test_what_waits_for_a_partner_is_handed_over_as_soon_as_it_calls(
     await world.submit(tokyo, world.seal(tokyo, [paris]))
     await world.until(lambda: world.logs["jp"].getvalue().count("delivery-failed") >= 4)
     await world.start("fr")
-    async with asyncio.timeout(WITHIN_S):
-        assert (await world.mailbox(paris, wait=20))[0]
+    await world.arrived(paris)

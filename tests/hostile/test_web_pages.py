@@ -25,12 +25,13 @@ import pytest_asyncio
 from exchange.office.case_notes import EntryKind
 from exchange.office.officers import Login
 from exchange.store.cipher import RowCipher
+from exchange.web.address import name_of
 from exchange.web.app import MAX_FIELDS, MAX_STRANGERS_BYTES
 from exchange.web.calls import Page
 from exchange.web.field_names import field_name
 from exchange.web.pages import PAGES
 from exchange.web.refill import refilled
-from exchange.web.server import MAX_CONNECTIONS, name_of
+from exchange.web.server import MAX_CONNECTIONS
 from exchange.web.signin.kept import KeptForm, is_secret
 from keys.pages.form_tokens import token_of
 from keys.pages.headers import POLICY

@@ -99,6 +99,13 @@ def same_now_and_then(node: ast.AST) -> bool:
     )
 
 
+def too_slow_to_draw(node: ast.AST) -> bool:
+    """A list of health checks that replaces the one of all tests, and judges a busy machine again."""
+    if not (isinstance(node, ast.keyword) and node.arg == "suppress_health_check"):
+        return False
+    return not re.search(r"too_slow|list\(HealthCheck\)", ast.unparse(node.value))
+
+
 RULES: dict[str, tuple[Callable[[ast.AST], bool], set[str], str]] = {
     "short limits": (short_limits, ENDS, ""),
     "tries": (tries, set(), ""),
@@ -106,6 +113,7 @@ RULES: dict[str, tuple[Callable[[ast.AST], bool], set[str], str]] = {
     "drawn without a seed": (draws_unseeded, set(), ""),
     "another year": (another_year, EVERY_YEAR, ""),
     "the same now and then": (same_now_and_then, FIXED, ""),
+    "too slow to draw": (too_slow_to_draw, set(), ""),
 }
 
 
@@ -146,6 +154,7 @@ def test_nothing_is_left_to_chance_or_to_how_fast_a_machine_is() -> None:
         ("tries", "for _ in range(50):\n if it(): break\n time.sleep(0.1)"),
         ("looks at once", "page.locator('h1').inner_text()"),
         ("drawn without a seed", "import random\nrandom.choice(them)"),
+        ("too slow to draw", "settings(suppress_health_check=[HealthCheck.function_scoped_fixture])"),
         ("another year", "clock().replace(year=2027)"),
         ("the same now and then", "raw[:-1] + b'x'"),
         ("the same now and then", "raw[:3] + b'x' + raw[4:]"),
@@ -167,6 +176,7 @@ def test_each_of_these_shapes_is_seen(rule: str, source: str) -> None:
         "random.choice(them)",
         "NOW.replace(year=2027)",
         "one_bit_off(raw)",
+        "settings(suppress_health_check=[HealthCheck.too_slow])",
         "raw[:-1] + other",
     ],
 )

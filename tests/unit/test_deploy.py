@@ -14,6 +14,7 @@ import pytest
 import typer
 from pydantic import BaseModel
 
+from exchange.cli.setup.service import app as desk_app
 from exchange.demo._stage import example_folders
 from node.cli.main import app
 from node.log.sequencer import BatchLimits
@@ -94,6 +95,20 @@ def test_the_unit_runs_a_command_that_exists_with_its_options() -> None:
     command = command.commands[words.pop(0)]
     options = {option for parameter in command.params for option in parameter.opts}
     assert {word for word in words if word.startswith("--")} <= options
+
+
+def test_the_launcher_opens_the_desks_pages_and_stays_where_something_is_to_be_read() -> None:
+    entry = unit("comity-desk.desktop")["Desktop Entry"]
+    shell, option, script = shlex.split(entry["Exec"][0])
+    assert (shell, option, entry["Type"], entry["Terminal"]) == ("sh", "-c", ["Application"], ["true"])
+    command, _or, otherwise = script.partition(" || ")
+    program, *words = command.split()
+    assert (Path(program).name, otherwise) == ("comity", "read -r _")
+    found: Any = typer.main.get_command(desk_app)
+    assert words[0] == "desk"
+    assert words[1] in found.commands
+    # The characters that a desktop takes for itself stand within quotes, and none of them needs a backslash.
+    assert not set(script) & set('"`$\\%')
 
 
 def test_the_unit_takes_the_passphrase_from_the_credential_it_loads() -> None:

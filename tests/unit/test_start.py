@@ -133,3 +133,24 @@ def test_a_desk_that_opens_imports_what_it_needs_for_that(
     assert code == 0
     assert names & NOT_FOR_A_DESK == frozenset()
     assert len(names) <= 730  # its files on their way, too
+
+
+@pytest.mark.outside
+def test_who_sends_a_draft_in_json_imports_no_questions_no_readers_of_exports_and_no_yaml() -> None:
+    ran = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import json, sys, exchange.acts.sending, exchange.cli.messages.files;"
+            "from exchange.text.documents import read_object;"
+            "read_object(b'{}', 'draft.json'); print(json.dumps(sorted(sys.modules)))",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    names = frozenset(json.loads(ran.stdout))
+    assert "exchange.acts.sending" in names
+    unwanted = ("yaml", "exchange.wizard.flow", "exchange.messaging.drafting.imports", "exchange.text._yaml")
+    assert [name for name in unwanted if name in names] == []

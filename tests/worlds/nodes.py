@@ -375,6 +375,18 @@ class World:
         receipts = receipts_from_value(value[2])
         return [Entry(seq, raw, [receipts[n] for n in numbers]) for seq, raw, numbers in value[1]], value[3]
 
+    async def arrived(self, desk: Desk, *envelopes: Envelope) -> tuple[list[Entry], int]:
+        """A mailbox as soon as these messages are in it, whatever came before them; without any: as soon as it has one
+        entry.
+        """
+        wanted = {envelope.raw for envelope in envelopes}
+        async with asyncio.timeout(WITHIN_S):
+            entries, head = await self.mailbox(desk, wait=5)
+            while not entries or not wanted <= {entry.envelope for entry in entries}:
+                more, head = await self.mailbox(desk, head, wait=5)
+                entries += more
+        return entries, head
+
     async def state(self, desk: Desk, event: EventName, envelope: Envelope) -> list[Answer]:
         said = DeskStatement(event, envelope.routing.id, envelope.digest, desk.address, self.clock())
         reply = await self.desk_call(desk, "POST", "/v1/statements", [sign_statement(said, desk.signer())])

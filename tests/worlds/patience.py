@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 WITHIN_S = 120
 WITHIN_MS = WITHIN_S * 1_000
+# For what many commands, or nodes that are killed meanwhile, bring about together.
+LONG_S = 5 * WITHIN_S
 
 
 async def until(holds: Callable[[], object]) -> None:

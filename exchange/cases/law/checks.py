@@ -32,10 +32,15 @@ _RESTING = frozenset(
 _REFUSED = frozenset({BasisStanding.NOT_IN_FORCE, BasisStanding.NOT_BOUND})
 
 
-def check_law(directory: Directory, message: Message) -> None:
+Known = dict[tuple[str, str, str, date], Basis]
+"""What one directory says of instruments between two nations on a day."""
+
+
+def check_law(directory: Directory, message: Message, known: Known | None = None) -> None:
     """Return if the law between the nations allows a message, as far as their profiles say.
 
-    Raises :class:`InvalidMessageError` for a basis that is not in force, with the ways out, and
+    ``known`` is what was asked of this directory for messages before, and gets what is asked for this one. Raises
+    :class:`InvalidMessageError` for a basis that is not in force, with the ways out, and
     :class:`TransferSuspendedError`.
     """
     sender, day = Address.parse(message.sender), message.sent_at.astimezone(UTC).date()
@@ -44,7 +49,12 @@ def check_law(directory: Directory, message: Message) -> None:
         if recipient == sender.node:
             continue
         for field, instrument in relied_on(message):
-            basis = basis_of(directory, instrument, sender.node, recipient, day)
+            asked = (instrument, sender.node, recipient, day)
+            basis = known.get(asked) if known is not None else None
+            if basis is None:
+                basis = basis_of(directory, *asked)
+                if known is not None:
+                    known[asked] = basis
             if basis.standing in _REFUSED:
                 problems.append((field, _RULE, _not_in_force(directory, basis, sender.node, recipient, day)))
         if discloses(message):

@@ -8,6 +8,7 @@ is, so that nobody's number ends up beside somebody else's name.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from keys.local.isolates import bare
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 # The member that names somebody, by the field of a message.
 _NAMED_BY = {"authority": "organisation", "confirmation_contact": "name", "call_back": "name", "officer": "name"}
 _NUMBERS = ("telephone", "mobile", "email")
+_OWN = ("authority", "confirmation_contact", "call_back", "language", "officer")
 
 
 def own_fields(settings: DeskSettings, card: ContactPointCard | None, country: str | None = None) -> dict[str, Any]:
@@ -48,18 +50,29 @@ def own_fields(settings: DeskSettings, card: ContactPointCard | None, country: s
 def filled(draft: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """``draft`` with what its type asks for and it leaves out, as far as ``own`` has it."""
     given = dict(draft)
-    model = MESSAGE_TYPES.get(str(draft.get("type")))
-    for name, value in own.items() if model is not None else ():
-        field = model.model_fields.get(name) if model is not None else None
-        # The authority of some types is another one: that which received a request, say.
-        if field is None or (name == "authority" and field.annotation is not Authority):
+    for name, required in _own_of(str(draft.get("type"))).items():
+        value = own.get(name)
+        if value is None:
             continue
         if _is_blank(given.get(name)):
-            if name != "call_back" or field.is_required():
+            if name != "call_back" or required:
                 given[name] = value
         elif isinstance(value, Mapping) and _names_same(given[name], value, _NAMED_BY.get(name, "name")):
             given[name] = {**value, **{key: one for key, one in given[name].items() if not _is_blank(one)}}
     return given
+
+
+@cache
+def _own_of(message_type: str) -> Mapping[str, bool]:
+    """Which fields of a type are of the desk's own block, and whether each must be there."""
+    model = MESSAGE_TYPES.get(message_type)
+    fields = model.model_fields if model is not None else {}
+    # The authority of some types is another one: that which received a request, say.
+    return {
+        name: fields[name].is_required()
+        for name in _OWN
+        if name in fields and not (name == "authority" and fields[name].annotation is not Authority)
+    }
 
 
 def _of_card(card: ContactPointCard, country: str | None, written_in: str) -> dict[str, Any]:

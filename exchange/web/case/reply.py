@@ -17,7 +17,7 @@ from exchange.text.labels import code_label, field_label, with_rule
 from exchange.views import Direction
 from exchange.web.calls import PageCall
 from exchange.web.case.do import ActPlace, done_code, place_on_case, place_on_message
-from exchange.web.case.words import reply_text
+from exchange.web.case.words import ANSWERS, reply_text
 from exchange.web.forms.fields import PageField, PageGroup, PageRows, Typed, choice_of, once_of, typed_in
 from exchange.web.forms.model_form import ModelForm, Problems, merged
 from exchange.wizard.legal_replies import TargetChoice, reply_standings, target_choice
@@ -32,13 +32,6 @@ from protocol.messages.registry import MESSAGE_TYPES
 from protocol.messages.types.correcting import Correction
 
 TEMPLATE, CORRECT = "case/reply.html", "case/correct.html"
-# Of each type of reply, the types of messages that it answers; without one it answers the request.
-_ANSWERS: Mapping[str, tuple[str, ...]] = {
-    "clarification.reply": ("clarification.ask",),
-    "preservation.risk-reply": ("preservation.risk",),
-    "use.report": ("use.query",),
-    "condition.decline": ("condition.propose", "information.spontaneous", "answer", "decision"),
-}
 # Types that are replies in name alone: they have an act, or a page of their own.
 _ELSEWHERE = frozenset(
     {
@@ -63,7 +56,7 @@ async def show_on_case(call: PageCall) -> web.StreamResponse:
     """The form of a reply in a case."""
     desk, kind = await call.desk(), call.part("type")
     reply_model(kind)
-    place = await place_on_case(desk, call.part("thread"), f"reply/{kind}", _ANSWERS.get(kind, ()))
+    place = await place_on_case(desk, call.part("thread"), f"reply/{kind}", ANSWERS.get(kind, ()))
     return await _form(call, desk, kind, place)
 
 
@@ -71,7 +64,7 @@ async def send_on_case(call: PageCall) -> web.StreamResponse:
     """Send a reply in a case."""
     desk, kind = await call.desk(), call.part("type")
     reply_model(kind)
-    place = await place_on_case(desk, call.part("thread"), f"reply/{kind}", _ANSWERS.get(kind, ()))
+    place = await place_on_case(desk, call.part("thread"), f"reply/{kind}", ANSWERS.get(kind, ()))
     return await _send(call, desk, kind, place)
 
 

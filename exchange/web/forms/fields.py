@@ -9,10 +9,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from exchange.desk.desk import Desk
-from exchange.text.labels import listed_label, reason_label, targets_text
+from exchange.text.labels import listed_label, reason_label, target_ranges, targets_text
 from exchange.text.zones import in_zone, shown_zone
 from exchange.web.calls import PageCall
-from exchange.wizard.answers import instant_of
+from exchange.wizard.answers import instant_of, named_targets
 from exchange.wizard.legal_replies import TargetChoice, target_choice
 from exchange.wizard.question import AnswerProblem, Situation
 from keys.local.translation import _, language
@@ -25,6 +25,8 @@ ONCE = "once"
 # Of longer lists a code is typed, in words or as itself.
 _MOST_OPTIONS = 120
 _SHORT_CHARS = 400
+# Of more targets than that none has a box of its own: they are named, as ranges or by what is pasted.
+MOST_BOXES = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,28 @@ class Typed:
             except InvalidAddressError:
                 self.errors[name] = _("Write the address as contact point and node, such as 24-7@fr.")
         return found
+
+
+def named_in(typed: Typed, field: str, choice: TargetChoice) -> list[str]:
+    """The targets that a field chose: ticked one by one, or named in it where there are many."""
+    if len(choice.possible) <= MOST_BOXES:
+        return typed.several(field)
+    known = dict.fromkeys((*choice.possible, *choice.barred), "")
+    found, unknown = named_targets("\n".join(typed.several(field)), known)
+    if unknown:
+        typed.errors[field] = _("The case has no such target: {targets}").format(targets=", ".join(unknown[:5]))
+    return found
+
+
+def names_field(field: PageField, choice: TargetChoice) -> PageField:
+    """A choice of targets as it is shown: a box for each, or one field for many."""
+    if len(choice.possible) <= MOST_BOXES:
+        return field
+    text = "\n".join(field.values)
+    named, unknown = named_targets(text, dict.fromkeys(choice.possible, ""))
+    hint = _("Names or ranges, such as {example}.").format(example=target_ranges(choice.possible[:3]))
+    shown = text if unknown else target_ranges(named)
+    return replace(field, kind="ranges", options=(), values=(shown,), hint=f"{field.hint} {hint}".strip())
 
 
 def typed_in(call: PageCall, own: Address) -> Typed:

@@ -26,6 +26,8 @@ from exchange.web.forms.fields import (
     code_options,
     instant_hint,
     is_short,
+    named_in,
+    names_field,
 )
 from exchange.wizard.answers import chosen_code
 from exchange.wizard.legal_replies import TargetChoice
@@ -74,7 +76,7 @@ class ModelForm:
         prefix: str = PREFIX,
     ) -> None:
         self._model = model
-        self._targets = choice.possible
+        self._choice, self._targets = choice, choice.possible
         self._late = frozenset(choice.barred)
         self._has_targets = bool(choice.possible or choice.barred)
         self._barred = barred_lines(choice)
@@ -140,7 +142,7 @@ class ModelForm:
             return PageRows(path, label, rows)
         legal = next((one for one in info.metadata if isinstance(one, Legal)), None)
         required = info.is_required()
-        return PageField(
+        made = PageField(
             name=path,
             label=label,
             kind=kind.name,
@@ -152,6 +154,7 @@ class ModelForm:
             error=self._errors.get(path, ""),
             barred=self._barred if kind.name == "names" or name == "target" else (),
         )
+        return names_field(made, self._choice) if kind.name == "names" else made
 
     def _of_kinds(self, kind: _Kind, path: str, label: str, given: Mapping[str, Any], depth: int) -> PageGroup:
         """A part that is one of several kinds: which one, and its fields once that is known."""
@@ -174,7 +177,7 @@ class ModelForm:
 
     def _options(self, kind: _Kind, given: Sequence[str]) -> list[tuple[str, str]]:
         if kind.name == "names":
-            # What was chosen and is barred meanwhile stays in view: the act refuses it, and says why.
+            # A target that was chosen and is barred meanwhile stays in view: the act refuses it, and says why.
             late = [(name, _("{target} (not now)").format(target=name)) for name in given if name in self._late]
             return [*((name, name) for name in self._targets), *late]
         if kind.codes is not None:
@@ -218,7 +221,7 @@ class ModelForm:
             case "codes":
                 return [one for text in typed.several(path) if (one := _code(kind, text, path, typed))]
             case "names":
-                return typed.several(path)
+                return named_in(typed, path, self._choice)
             case "lines":
                 return [line.strip() for line in typed.one(path).splitlines() if line.strip()]
             case "code":

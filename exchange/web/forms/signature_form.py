@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from exchange.service.api.signatures import MESSAGES, SECRETS, Taking, taking_of, without_none
 from exchange.web.forms.acts import LABELS, CaseAct
-from exchange.web.forms.fields import PageField, Typed, barred_lines, code_options, instant_hint
+from exchange.web.forms.fields import PageField, Typed, barred_lines, code_options, instant_hint, named_in, names_field
 from exchange.wizard.answers import chosen_code
 from exchange.wizard.legal_replies import TargetChoice
 from exchange.wizard.question import AnswerProblem
@@ -57,7 +57,7 @@ class SignatureForm:
         shown = value or default
         if kind == "check":
             shown = "yes" if parameter.default is True else ""
-        return PageField(
+        made = PageField(
             name=_SECRET if kind == "secret" else name,
             label=_(label),
             kind=kind,
@@ -67,6 +67,7 @@ class SignatureForm:
             required=required,
             barred=barred_lines(self._choice) if kind == "names" else (),
         )
+        return names_field(made, self._choice) if kind == "names" else made
 
     def _kind(self, name: str) -> str:
         hint = without_none(self.taking.hints[name])
@@ -119,7 +120,7 @@ class SignatureForm:
             case "addresses":
                 return [str(one) for one in typed.addresses(name)]
             case "names":
-                return typed.several(name)
+                return named_in(typed, name, self._choice)
             case "lines":
                 return [line.strip() for line in typed.one(name).splitlines() if line.strip()]
             case "code":

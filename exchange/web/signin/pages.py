@@ -8,7 +8,16 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from exchange.web.calls import Page, PageCall
-from exchange.web.signin.cookies import SAID, agency_cookie, give, known_marks, take_agency, take_back
+from exchange.web.signin.cookies import (
+    SAID,
+    agency_cookie,
+    give,
+    known_marks,
+    secret_of,
+    take_agency,
+    take_back,
+    values_of,
+)
 from exchange.web.signin.door import Entered, HalfEntered, Offered
 from exchange.web.signin.kept import KeptForm
 from exchange.web.signin.passkeys import asked_to_sign_in, read_answer, read_output
@@ -122,7 +131,7 @@ async def lock(call: PageCall) -> web.StreamResponse:
     """Lock the session now; what was typed is kept, also of one that has just ended."""
     session = call.session
     if session is None:
-        session = call.site.sessions.ended(call.request.cookies.get(call.site.cookie))
+        session = call.site.sessions.ended(secret_of(call.request, call.site))
         if session is None:
             return _led(call, "/sign-in")
         check_token(session.form_key, call.request.path, call.text(TOKEN))
@@ -164,13 +173,13 @@ async def choose_language(call: PageCall) -> web.StreamResponse:
     if chosen not in offered():
         raise FormError
     response = call.go(own_page(call.text("back")))
-    keep_choice(response, chosen, secure=call.site.secure)
+    keep_choice(response, chosen, secure=call.site.secure, cookie=call.site.language_cookie)
     return response
 
 
 async def _shown(call: PageCall) -> dict[str, Any]:
     """What the page of signing in shows: that something typed waits, and whom the agency said that this browser is."""
-    ended = call.site.sessions.ended(call.request.cookies.get(call.site.cookie))
+    ended = call.site.sessions.ended(secret_of(call.request, call.site))
     agency = call.site.door.agency
     who = await agency.who(agency_cookie(call.request, call.site, SAID)) if agency is not None else None
     return {
@@ -189,7 +198,9 @@ def _offered(call: PageCall, officer: str | None) -> Offered:
 
 async def _enter(call: PageCall, entered: Entered) -> web.Response:
     """Begin a session, and go on: first to what a session needs, then to what was typed, then to the board."""
-    site, before = call.site, call.request.cookies.get(call.site.cookie)
+    site = call.site
+    # Signing in ends the sessions that the browser had before, also one that another page put beside it.
+    before = tuple(values_of(call.request, site.cookie))
     secret = site.sessions.begin(
         entered.officer, entered.seed, call.request.headers.get("User-Agent", ""), entered.factor, before
     )
@@ -208,14 +219,14 @@ async def _enter(call: PageCall, entered: Entered) -> web.Response:
         site.door.agency.forget(agency_cookie(call.request, site, SAID))  # it was good for one session
         take_agency(response, site, SAID)
     if profile.language:
-        keep_choice(response, profile.language, secure=site.secure)
+        keep_choice(response, profile.language, secure=site.secure, cookie=site.language_cookie)
     return response
 
 
 async def _unlocked(call: PageCall, session: WebSession, entered: Entered) -> web.Response:
     if entered.officer != session.officer:
         raise SignInError
-    before = call.request.cookies.get(call.site.cookie, "")
+    before = secret_of(call.request, call.site) or ""
     secret = call.site.sessions.unlock(before, session, entered.seed, entered.factor)
     response = call.go(await _place(call, session, call.text("at")) or own_page(call.text("back")))
     give(call.request, response, call.site, secret, session.officer)

@@ -11,7 +11,7 @@ import hmac
 import os
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -114,11 +114,13 @@ class WebSessions:
         # Called with the officer, and whether a session began, in the event loop; it must not wait.
         self.on_change: list[Callable[[str, bool], None]] = []
 
-    def begin(self, officer: str | None, seed: bytes, browser: str, factor: str = "", before: str | None = None) -> str:
+    def begin(
+        self, officer: str | None, seed: bytes, browser: str, factor: str = "", before: tuple[str, ...] = ()
+    ) -> str:
         """Begin a session; the value for the browser's cookie, which is new each time.
 
-        ``before``: the cookie of the browser until now. Its session ends. Texts that the same officer had typed in it,
-        and in others that have ended, go on.
+        ``before``: the cookies of the browser until now. Their sessions end. Texts that the same officer had typed in
+        them, and in others that have ended, go on.
         """
         self.tidy()
         while len(self._sessions) >= MAX_SESSIONS:
@@ -129,8 +131,8 @@ class WebSessions:
         made = WebSession(
             os.urandom(6).hex(), officer, now, now, now, browser, factor, os.urandom(32), box, bytearray(seed)
         )
-        if before is not None:
-            self._take_over(_key(before), made)
+        for one in before:
+            self._take_over(_key(one), made)
         # It is sealed to the officer's key: in whichever browser it was typed, only the officer opens it.
         for key, (_at, old) in list(self._ended.items()) if officer is not None else ():
             if old.officer == officer and old.box.public == made.box.public:
@@ -169,6 +171,17 @@ class WebSessions:
         if used and not found.locked:
             found.used = self._clock()
         return found
+
+    def known(self, secrets: Sequence[str]) -> str | None:
+        """Which of the cookies of a browser is that of its session; else of one that ended.
+
+        None where none is known, and where there are two: the officer signs in again.
+        """
+        live = [one for one in secrets if _key(one) in self._sessions]
+        ended = [one for one in secrets if _key(one) in self._ended]
+        if len(live) > 1:
+            return None
+        return next(iter(live or ended), None)
 
     def ended(self, secret: str | None) -> WebSession | None:
         """The session that a cookie was of and that has ended: to keep what was typed in it."""

@@ -45,7 +45,7 @@ async def prefer(call: PageCall) -> web.StreamResponse:
     call.signed_in().sound = bool(call.text("sound"))
     response = call.go("/settings?done=settings-kept")
     if language:
-        keep_choice(response, language, secure=call.site.secure)
+        keep_choice(response, language, secure=call.site.secure, cookie=call.site.language_cookie)
     return response
 
 

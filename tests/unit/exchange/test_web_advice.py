@@ -43,7 +43,16 @@ _FILES = frozenset(
 )
 # Errors that are raised before a desk's pages are served, or by programs that have none.
 _BEFORE = frozenset(
-    {"desk-running", "run-folder", "session", "root-unknown", "console-code", "audit-code", "kept-audit-altered"}
+    {
+        "desk-running",
+        "run-folder",
+        "session",
+        "root-unknown",
+        "console-code",
+        "audit-code",
+        "kept-audit-altered",
+        "pages-not-served",
+    }
 )
 # Said of a file that was given in place of another: what made it, and no advice.
 _DESCRIBES = "keys/local/given_files.py"

@@ -5,11 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import re
-import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,6 +18,7 @@ import pyotp
 import pytest
 from pydantic import ValidationError
 
+from exchange.demo._ports import free_port
 from exchange.office.officers import Login
 from exchange.settings import WebSettings
 from exchange.web import app
@@ -524,7 +524,7 @@ def test_a_cookie_is_new_at_each_sign_in_and_unlocking_and_the_old_one_is_nobody
     clock = Seconds()
     sessions = WebSessions(60.0, clock)
     first = sessions.begin("kim", SEED, "browser")
-    second = sessions.begin("kim", SEED, "browser", before=first)
+    second = sessions.begin("kim", SEED, "browser", before=(first,))
     with pytest.raises(SignInNeededError):
         sessions.find(first)
     clock.now += 61
@@ -568,7 +568,7 @@ def test_what_was_typed_is_sealed_to_the_officer_without_what_is_secret() -> Non
 
 
 def test_pages_beyond_this_machine_want_tls_and_a_key_that_is_the_desks_alone(tmp_path: Path) -> None:
-    identity = make_certificate("desk.police.example", ["desk.police.example"], NOW)
+    identity = make_certificate("desk.police.example", ["desk.police.example"], datetime.now(UTC))
     certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
     certificate.write_text(ssl.DER_cert_to_PEM_cert(identity.certificate))
     key.write_bytes(identity.key_pem)
@@ -603,13 +603,12 @@ async def test_by_tls_the_cookie_is_of_that_host_alone_and_plain_http_gets_nothi
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = World(tmp_path, monkeypatch)
-    identity = make_certificate("desk.police.example", ["desk.police.example"], NOW)
+    identity = make_certificate("desk.police.example", ["desk.police.example"], datetime.now(UTC))
     certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
     certificate.write_text(ssl.DER_cert_to_PEM_cert(identity.certificate))
     key.touch(0o600)
     key.write_bytes(identity.key_pem)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     settings = {"name": "desk.police.example", "certificate": str(certificate), "key": str(key), "port": port}
     world.change_settings(JP, web=WebSettings.model_validate(settings))
     trusting = ssl.create_default_context(cafile=str(certificate))
