@@ -9,6 +9,7 @@ and Comity take turns with the same bytes, so that what else the machine does fa
   or written; beside it ``age`` and ``openssl enc -aes-256-ctr``, which hash nothing;
 - desk, node, node, desk, each verified and durable: the floor is three copies on this disk at the same time, each
   synced; beside it three ``curl`` PUT to nginx over TLS at the same time, each synced. The same for many small files;
+- processor time that a MiB costs each process, which other programs on the machine change less than the clock;
 - memory of every process above idle, sampled twenty times a second: resident, and what the kernel cannot drop of it;
 - a message to a partner while files move; its floor is the same when they do not;
 - bytes that go over the wire a second time when a process is killed (SIGKILL) in the middle; the floor is a segment
@@ -23,6 +24,7 @@ import argparse
 import asyncio
 import hashlib
 import os
+import resource
 import signal
 import sys
 import tempfile
@@ -230,7 +232,7 @@ async def _over_nodes(folder: Path, source: Path, given: argparse.Namespace) -> 
         processes |= {f"node {name}": node.process.pid for name, node in made.nodes.items()}
         idle = {name: _memory_of(pid) for name, pid in processes.items()}
         with _sampled(processes) as memory:
-            await _moving(jp, fr, source, given.rounds)
+            await _moving(jp, fr, source, given.rounds, processes)
         for name, (resident, anonymous) in memory.most.items():
             more = resident - idle[name][0], anonymous - idle[name][1]
             REPORT.add(f"files: memory above idle, {name}", more[0], "MB")
@@ -240,17 +242,39 @@ async def _over_nodes(folder: Path, source: Path, given: argparse.Namespace) -> 
         await _messages(jp, fr, source, given.messages)
 
 
-async def _moving(jp: Desk, fr: _Receiver, source: Path, rounds: int) -> None:
+async def _moving(jp: Desk, fr: _Receiver, source: Path, rounds: int, processes: Mapping[str, int]) -> None:
     rates, floors, peers = list[float](), list[float](), list[float]()
+    spent, spent_by_peers = dict[str, list[float]](), list[float]()
     mib = await asyncio.to_thread(lambda: source.stat().st_size) / MIB
     for _ in range(rounds):
         floors.append(mib / await asyncio.to_thread(copying, source.parent, [source]))
         with _unless_missing():
+            before = _spent_by_children()
             peers.append(mib / await asyncio.to_thread(putting, source.parent, [source]))
+            spent_by_peers.append((_spent_by_children() - before) * 1000 / mib)
+        spent_before = {name: _spent(pid) for name, pid in processes.items()}
         _, moved = await _sent(jp, fr, [source])
+        for name, pid in processes.items():
+            spent.setdefault(name, []).append((_spent(pid) - spent_before[name]) * 1000 / mib)
         rates.append(mib / moved)
     _rate(MOVING, rates, floors, f"{COPIES} synced copies", None)
     _against_curl(MOVING, rates, peers, "MiB/s")
+    each, theirs = {name: median(found) for name, found in spent.items()}, median(spent_by_peers or [0.0])
+    REPORT.add("files: processor time of a MiB, all processes, sealing too", sum(each.values()), "ms", theirs or None)
+    told = ", ".join(f"{name} {value:.2f}" for name, value in each.items())
+    print(f"  processor time of a MiB: {sum(each.values()):.2f} ms ({told}, sealing in it); {CURL} {theirs:.2f} ms")
+
+
+def _spent(pid: int) -> float:
+    """Seconds of the processor that a process used so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _spent_by_children() -> float:
+    """The same of this process's children that ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 async def _sent(jp: Desk, fr: _Receiver, paths: list[Path]) -> tuple[float, float]:

@@ -310,8 +310,12 @@ class WebSettings(_Table):
     On this machine alone (``listen`` is loopback) there is no TLS, and the name is the desk's own. For an agency's
     network ``name``, ``certificate`` and ``key`` (PEM files, the key this user's alone) are wanted. Without a ``port``
     it is 443 there, and here the first free one from 8470 on. ``require_factor``: a passphrase alone signs nobody in.
-    ``upload_up_to_mb``: no longer file is taken out of a browser; without it any that the disk has room for. ``oidc``
-    is the agency's identity provider: it leads browsers back to one address, so that the port is fixed.
+    ``upload_up_to_mb``: no longer file is taken out of a browser; without it any that the disk has room for.
+
+    ``address``: on this machine alone the name is a new one at each start (``each_start``), so that a page of before,
+    which may have asked another program meanwhile, is of another origin. Where it ``stays``, bookmarks stay good and
+    that gap is open. By TLS the name is the agency's, and stays. ``oidc`` is the agency's identity provider: it leads
+    browsers back to one address, so that name and port are fixed.
     """
 
     enabled: bool = True
@@ -320,14 +324,31 @@ class WebSettings(_Table):
     name: Annotated[str, Field(pattern=_HOST, max_length=253)] | None = None
     certificate: Annotated[str, Field(pattern="^/")] | None = None
     key: Annotated[str, Field(pattern="^/")] | None = None
+    address: Literal["each_start", "stays"] = "each_start"
     require_factor: bool = False
     upload_up_to_mb: Annotated[int, Field(ge=1, le=10_000_000_000)] | None = None
     oidc: OidcSettings | None = None
+
+    @property
+    def is_new_each_start(self) -> bool:
+        """Whether the pages have another name at each start."""
+        return self.certificate is None and self.address == "each_start"
 
     @model_validator(mode="after")
     def _is_found_again(self) -> WebSettings:
         if self.oidc is not None and self.port is None and self.certificate is None:
             raise ValueError("with oidc the pages need a port: the agency leads browsers back to it")
+        if self.oidc is not None and self.is_new_each_start:
+            raise ValueError(
+                "with oidc the pages need an address that stays: the agency leads browsers back to it. Give them a name"
+                ' with TLS, or set address = "stays" under [web] (the officer guide says what that leaves open)'
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_one_name(self) -> WebSettings:
+        if self.name is not None and "address" in self.model_fields_set and self.address == "each_start":
+            raise ValueError("a name of the pages that is set by hand stays: leave address out")
         return self
 
     @model_validator(mode="after")

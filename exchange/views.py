@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -314,6 +314,11 @@ class HowFar:
     at: datetime | None = None
     recipient: Address | None = None
 
+    @property
+    def unopened(self) -> bool:
+        """Whether the other desk has it, and nobody is proved to have opened it."""
+        return self.step == "ContentHandover"
+
 
 @dataclass(frozen=True, slots=True)
 class TargetRow:
@@ -378,6 +383,19 @@ class Undelivered:
 
 
 @dataclass(frozen=True, slots=True)
+class Unopened:
+    """A message of this desk that the other desk has, ``since`` then, and that nobody there is proved to have opened.
+
+    ``others`` are how many further messages of the thread wait there for so long.
+    """
+
+    message: UUID
+    type: str
+    since: datetime
+    others: int
+
+
+@dataclass(frozen=True, slots=True)
 class AgendaItem:
     """One thing that is due in a thread. ``ours``: this desk must act; ``due`` is None while its clock stands still.
 
@@ -411,6 +429,13 @@ class AgendaItem:
     suspected: bool = False
     delivery: Undelivered | None = None
     proved: bool = True
+    unopened: Unopened | None = None
+
+    @property
+    def without_words(self) -> AgendaItem:
+        """The same for who may not read: what somebody wrote of it is left out, as a sender or an authority's name."""
+        written = not self.proved or self.lane is Lane.OWN_AUTHORITIES
+        return replace(self, target="") if written and self.target else self
 
     @property
     def late(self) -> bool:

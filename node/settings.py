@@ -241,7 +241,7 @@ class FilesSettings(_Table):
     caller_bytes_per_s: ByteCount = 256 * 1024 * 1024
     caller_bytes_burst: ByteCount = 1024 * 1024 * 1024
     slowest_bytes_per_s: Annotated[int, Field(ge=1024, le=1 << 30)] = 16 * 1024
-    body_bytes_at_once: ByteCount = 24 * 1024 * 1024
+    body_bytes_at_once: ByteCount = 48 * 1024 * 1024
     body_bytes_per_key: ByteCount = 16 * 1024 * 1024
     requests_at_once: Annotated[int, Field(ge=1, le=16)] = 3
     retention_h: Annotated[int, Field(ge=0, le=24 * 366)] = 24

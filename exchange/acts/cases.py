@@ -386,8 +386,8 @@ def require_lane(lane: str | None) -> None:
 
 
 def wants_call(item: AgendaItem) -> bool:
-    """Whether the number to call belongs to the item: something did not arrive, or an office is called back."""
-    return item.delivery is not None or item.what == "call_back"
+    """Whether the number to call belongs to the item: something did not arrive or was not opened, or is confirmed."""
+    return item.delivery is not None or item.what in {"call_back", "unopened"}
 
 
 async def numbers_of(desk: Desk, items: Sequence[AgendaItem]) -> dict[Address, str]:

@@ -12,6 +12,7 @@ from exchange.i18n import _
 from exchange.text.labels import code_label
 from exchange.views import SentMessage
 from protocol.address import Address
+from protocol.encoding.phrase import phrase
 from protocol.errors import UsageError
 from protocol.messages.handling_rules import Action, Objection
 
@@ -113,10 +114,13 @@ async def send_note(
     """
     if not as_note and (formal := await desk.replies.formal_type(message_id, text, asks=asks)) is not None:
         raise UsageError(
-            _(
+            phrase(
                 "this reads like another message type, which has effect: {type} [{code}]. Write it with comity new "
-                "{code} --reply-to {id}, or send it as a note all the same with --as-note"
-            ).format(type=code_label("message_type", formal), code=formal, id=str(message_id)[-8:])
+                "{code} --reply-to {id}, or send it as a note all the same with --as-note",
+                type=code_label("message_type", formal),
+                code=formal,
+                id=str(message_id)[-8:],
+            )
         )
     return await desk.replies.note(message_id, text, asks=asks)
 

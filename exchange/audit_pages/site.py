@@ -24,7 +24,8 @@ from keys.pages.code_pages import CodeCall, CodePage, CodeSite
 from keys.pages.origins import Origins
 from keys.pages.rendering import environment
 from protocol.address import Address
-from protocol.errors import AuditCodeError, ComityError
+from protocol.encoding.phrase import phrase
+from protocol.errors import AuditCodeError, ComityError, KeptAuditAlteredError
 
 TEMPLATES = Path(__file__).parent / "templates"
 IDLE_S = 3600.0
@@ -56,6 +57,20 @@ class AuditSite(CodeSite):
     def done_texts(self) -> Mapping[str, str]:
         """See :class:`CodeSite`."""
         return {"verified": _("Verified again, from what the mirrors hold now.")}
+
+    def told_here(self) -> Mapping[str, str]:
+        """See :class:`CodeSite`."""
+        return {
+            KeptAuditAlteredError.advice: phrase(
+                "Find out who altered it. Then verify once at the terminal with comity audit verify"
+                " --from-the-beginning, which makes it anew."
+            ),
+            "what leaves out small counts is of one whole month, such as --from 2026-10-01T00:00:00Z --to"
+            " 2026-11-01T00:00:00Z": phrase(
+                "what leaves out small counts is of one whole month, such as from 2026-10-01T00:00:00Z to"
+                " 2026-11-01T00:00:00Z"
+            ),
+        }
 
     def refused_code(self) -> ComityError:
         """See :class:`CodeSite`."""

@@ -9,7 +9,7 @@ is due begins with all that this takes, as 64-bit numbers (-1: None)::
               level reached at, ...
     part      [[thread, type, urgency, reference, needed by, suspected, harm at], [item, ...]]
     item      [what, appears at, lane, ours, [peer, ...], target, due, kind, source, confidence, since, next command,
-               [level reached at, ...], [level, ...], {owes, delivery, proved}]
+               [level reached at, ...], [level, ...], {owes, delivery, proved, unopened}]
     standing  [thread, type, urgency, ours, [peer, ...], own reference, peer reference, offence, opened at, owner,
                [state from, ...], [state, ...], harm at, suspected, proved, [label, ...]]
 
@@ -20,14 +20,17 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from exchange.cases.calls import REVIEW_WITHIN, Calls, changed_at
-from exchange.cases.delivery import ALWAYS, NotArrived, missing_of
+from exchange.cases.delivery import ALWAYS, NotArrived, NotOpened, missing_of, unopened_of
+from exchange.cases.standing import withheld_by
 from exchange.cases.threads import events_of, proved_events, state_shown, told_of, unsent_state
 from exchange.context.desk_context import DeskContext
 from exchange.store.files import FileTransfer, TransferState
+from exchange.text.labels import target_ranges
 from exchange.views import NOT_TAKEN_YET, Direction, Lane
 from protocol.address import Address
 from protocol.encoding import cbor
@@ -36,6 +39,8 @@ from protocol.errors import FileCancelledError
 from protocol.event import EventName
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from exchange.store.desk_store import DeskStore
     from exchange.store.rows import Head, StoredMessage, UnprovedEntry
     from protocol.event import Event
@@ -46,6 +51,10 @@ if TYPE_CHECKING:
 
 
 SHORT_ID = 8
+# From so many targets on, the same due date of each is one line.
+_TOGETHER = 4
+# So many names and ranges of them are said there; how many others there are stands behind.
+_RANGES = 6
 _EMERGENCY = "emergency"
 _LANE = {lane: number for number, lane in enumerate(Lane)}
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -151,7 +160,8 @@ class ThreadDerivation:
         missing = missing_of(self._store, thread, cases) if cases else []
         files = [] if not cases else list(self._files(rows))
         not_taken = [] if not cases else list(_not_taken(rows, self._store))
-        due = [part.due(missing, files, not_taken) if part is parts[0] else part.due() for part in parts]
+        beside = _Beside(missing, files, not_taken, unopened_of(self._store, thread, cases) if cases else ())
+        due = [part.due(beside) if part is parts[0] else part.due() for part in parts]
         derived = _with_index([part for part in due if part is not None]), _encoded([part.standing() for part in parts])
         return derived, [message for _, message, _ in thread if message.thread == message.id]
 
@@ -161,6 +171,11 @@ class ThreadDerivation:
             transfer = self._store.files.transfer(stored.head.id) if stored.head.file_set is not None else None
             if transfer is not None and (transfer.open or _is_given_up(transfer)):
                 yield stored.head, transfer
+
+    def _is_withheld(self, thread: Sequence[tuple[StoredMessage, Message, Sequence[Event]]], message: UUID) -> bool:
+        """Whether a message of the thread is shown to nobody here (:func:`exchange.cases.standing.withheld_by`)."""
+        stored = next((one for one, _, _ in thread if one.head.id == message), None)
+        return stored is not None and withheld_by(self._store, self._parsed, stored) is not None
 
 
 def _not_taken(rows: Sequence[tuple[int, StoredMessage, Any]], store: DeskStore) -> Iterator[tuple[Head, datetime]]:
@@ -189,6 +204,21 @@ def _is_given_up(transfer: FileTransfer) -> bool:
     return transfer.state is TransferState.FAILED and transfer.error != FileCancelledError.code
 
 
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """What a thread waits for whatever its cases owe: messages that did not arrive, files on their way, those that a
+    desk could not take, and what nobody opened at the other desk.
+    """
+
+    missing: Sequence[NotArrived] = ()
+    files: Sequence[tuple[Head, FileTransfer]] = ()
+    not_taken: Sequence[tuple[Head, datetime]] = ()
+    unopened: Sequence[NotOpened] = ()
+
+
+NOTHING_BESIDE = _Beside()
+
+
 class _Case:
     """One case of a thread while it is derived."""
 
@@ -213,27 +243,23 @@ class _Case:
         self._peers = list(self._opening.requested) if self._side is Side.REQUESTER else [self._opening.by]
         self._national = clocks_of(derivation._directory(), case)
         self._message = next((m for _, m, _ in thread if m.id == self._opening.message_id), None)
+        # Lists do not show the words of a request that nobody here may see: it was taken back before anybody opened it.
+        self._withheld = derivation._is_withheld(thread, self._opening.message_id)
         self._unsent = unsent_state(self._store, self._opening.thread)
 
-    def due(
-        self,
-        missing: Sequence[NotArrived] = (),
-        files: Sequence[tuple[Head, FileTransfer]] = (),
-        not_taken: Sequence[tuple[Head, datetime]] = (),
-    ) -> list[Any] | None:
-        """What is due, with what is ``missing`` in the thread, ``files`` on their way and those that a desk could not
-        take; None where nothing is.
-        """
+    def due(self, beside: _Beside = NOTHING_BESIDE) -> list[Any] | None:
+        """What is due, with what the thread as a whole waits for; None where nothing is."""
         from protocol.lifecycle.deadlines import deadlines
 
         if self._unsent == "called_off":
             return None
         # Nobody owes anything of what nobody has.
         owed = deadlines(self._case, self._national) if self._unsent is None else ()
-        items = [self._deadline(deadline) for deadline in owed]
-        items += [self._missing(one) for one in missing]
-        items += [self._files_due(head, transfer) for head, transfer in files]
-        items += [self._files_not_taken(head, at) for head, at in not_taken]
+        items = [self._deadline(deadline) for deadline in _together(owed, self._case)]
+        items += [self._missing(one) for one in beside.missing]
+        items += self._unopened(beside.unopened, items)
+        items += [self._files_due(head, transfer) for head, transfer in beside.files]
+        items += [self._files_not_taken(head, at) for head, at in beside.not_taken]
         items += self._calls_due()
         items += self._own_authority(told=any(item[2] == _LANE[Lane.OWN_AUTHORITIES] for item in items))
         if not items:
@@ -262,7 +288,7 @@ class _Case:
             self._peers,
             own or self._said_reference(mine=True),
             peer or self._said_reference(mine=False),
-            _offence(message),
+            None if self._withheld else _offence(message),
             _ms(opening.at),
             self._noted.assigned_to,
             times,
@@ -441,6 +467,29 @@ class _Case:
             },
         ]
 
+    def _unopened(self, waiting: Sequence[NotOpened], owed: Sequence[list[Any]]) -> list[list[Any]]:
+        """A line for what waits there to be opened. Of a request whose acknowledgement is owed that line says it."""
+        acknowledgement = next((item for item in owed if item[0] == "acknowledgement" and not item[3]), None)
+        opening = next((one for one in waiting if one.message == self._opening.message_id), None)
+        if acknowledgement is not None and opening is not None and self._opening.urgency != _EMERGENCY:
+            acknowledgement[14]["unopened"] = [opening.message.bytes, opening.type, _ms(opening.since), 0]
+            waiting = [one for one in waiting if one is not opening]
+        return [self._not_opened(waiting)] if waiting else []
+
+    def _not_opened(self, waiting: Sequence[NotOpened]) -> list[Any]:
+        """What waits longest at the other desk to be opened; one calls once for all that waits."""
+        first = waiting[0]
+        lane = Lane.EMERGENCIES if self._is_pressing() else Lane.THEIRS
+        command = f"comity call show {str(first.message)[-SHORT_ID:]}"
+        item = self._ours("unopened", lane, first.due, first.since, command, [(first.due, "target_passed")])
+        item[1] = _ms(first.due)  # until then nobody has to look at it
+        item[3], item[4] = False, list(first.recipients)
+        item[14] = {
+            "owes": ", ".join(first.recipients),
+            "unopened": [first.message.bytes, first.type, _ms(first.since), len(waiting) - 1],
+        }
+        return item
+
     def _next(self, deadline: Deadline, *, ours: bool) -> str:
         """The command that comes next; of what a message asked, in reply to that message."""
         short = str(deadline.message or self._opening.thread)[-SHORT_ID:]
@@ -557,6 +606,20 @@ def split_index(value: bytes) -> tuple[tuple[int, ...], bytes]:
 
 def _encoded(parts: Sequence[Any]) -> bytes:
     return cbor.encode(list(parts)) if parts else b""
+
+
+def _together(owed: Sequence[Deadline], case: AnyCase) -> Iterator[Deadline]:
+    """What is owed; where it is the same of many targets of a request, it is one thing about all of them."""
+    grouped: dict[Deadline, list[str]] = {}
+    for deadline in owed:
+        grouped.setdefault(replace(deadline, target=""), []).append(deadline.target)
+    for deadline, targets in grouped.items():
+        if len(targets) < _TOGETHER:
+            yield from (replace(deadline, target=target) for target in targets)
+        else:
+            wanted = set(targets)
+            in_order = [target.name for target in case.targets if target.name in wanted]
+            yield replace(deadline, target=target_ranges(in_order, _RANGES))
 
 
 def _levels(deadline: Deadline, urgency: str) -> Iterator[tuple[datetime, str]]:

@@ -24,7 +24,7 @@ import cbor2
 
 from exchange.cases._derived import SHORT_ID, ReadNotes, ThreadDerivation, split_index
 from exchange.context.desk_context import DeskContext
-from exchange.views import AgendaItem, AgendaPage, Lane, Undelivered
+from exchange.views import AgendaItem, AgendaPage, Lane, Undelivered, Unopened
 from keys.starting import without_collections
 from protocol.address import Address
 from protocol.encoding import cbor
@@ -564,6 +564,7 @@ def _item(head: Sequence[Any], fields: Sequence[Any], at: int) -> AgendaItem:
         suspected=suspected,
         delivery=delivery,
         proved=extra.get("proved", True),
+        unopened=_unopened(extra["unopened"]) if "unopened" in extra else None,
     )
 
 
@@ -587,6 +588,11 @@ def _delivery(value: Sequence[Any]) -> Undelivered:
         hangs=hangs,
         hangs_at=_instant(hangs_at),
     )
+
+
+def _unopened(value: Sequence[Any]) -> Unopened:
+    message, type_, since, others = value
+    return Unopened(UUID(bytes=message), type_, from_ms(since), others)
 
 
 def _instant(ms: int | None) -> datetime | None:
@@ -613,7 +619,8 @@ addresses_of = _parsing()
 def _name(item: AgendaItem, channel: str) -> bytes:
     due = to_ms(item.due) if item.due else None
     name = [channel, item.thread.bytes, item.what, item.target, due, item.level]
-    return cbor.encode(name if item.delivery is None else [*name, item.delivery.message.bytes])
+    about = item.delivery or (item.unopened if item.what == "unopened" else None)
+    return cbor.encode(name if about is None else [*name, about.message.bytes])
 
 
 def counts(items: Sequence[AgendaItem]) -> Mapping[str, int]:

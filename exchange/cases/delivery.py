@@ -17,12 +17,13 @@ from uuid import UUID
 from exchange.cases.threads import proved_events
 from exchange.store.rows import Head, StoredMessage
 from exchange.views import Direction, HowFar, RecipientTracking, SendStatus, Undelivered
+from protocol.address import Address
 from protocol.encoding import cbor
 from protocol.encoding.instants import to_ms
 from protocol.encoding.phrase import phrase
 from protocol.errors import ForbiddenError, StillUnderWayError
 from protocol.event import Event, EventName
-from protocol.lifecycle.profiles import handover_period, warning_steps
+from protocol.lifecycle.profiles import handover_period, opening_period, warning_steps
 
 if TYPE_CHECKING:
     from exchange.store.desk_store import DeskStore
@@ -55,6 +56,10 @@ _ON_THE_WAY = (
     EventName.ContentConsignment,
     EventName.ConsignmentNotification,
 )
+# Nobody waits for these to be read: they test, confirm, end, or say something beside the course of a case.
+_NOT_AWAITED = frozenset(
+    {"acknowledgement", "closure", "contact.test", "contact.test-reply", "note", "out-of-order", "status.report"}
+)
 # These keep a preservation from lapsing, if they arrive before it does.
 _KEEPING = frozenset({"preservation.extend", "preservation.follow-up"})
 
@@ -84,6 +89,17 @@ class NotArrived:
             yield self.due, "overdue" if self.delivery.hangs_at == self.due else "expired"
 
 
+@dataclass(frozen=True, slots=True)
+class NotOpened:
+    """A message that the desks of ``recipients`` have ``since`` then, and nobody opened; ``due``: then one calls."""
+
+    message: UUID
+    type: str
+    recipients: tuple[str, ...]
+    since: datetime
+    due: datetime
+
+
 def missing_of(
     store: DeskStore, thread: Sequence[tuple[StoredMessage, Message, Sequence[Event]]], cases: Sequence[AnyCase]
 ) -> list[NotArrived]:
@@ -100,6 +116,39 @@ def missing_of(
         if left:
             found.append(_missing(store, head, events, left, _hanging(message, cases)))
     return found
+
+
+def unopened_of(
+    store: DeskStore, thread: Sequence[tuple[StoredMessage, Message, Sequence[Event]]], cases: Sequence[AnyCase]
+) -> list[NotOpened]:
+    """The messages of a thread that wait at another desk to be opened, the one that waits longest first; as above.
+
+    Not those that need nobody, that were taken back or corrected, or to which who has them replied: they were read.
+    """
+    gone = {message for case in cases for message in case.standings}
+    replied = {(message.in_reply_to, message.sender) for _, message, _ in thread}
+    found = []
+    for stored, _, events in thread:
+        head = stored.head
+        if head.direction is not Direction.SENT or head.type in _NOT_AWAITED or head.id in gone:
+            continue
+        waiting = {
+            str(one): since
+            for one in head.recipients
+            if (head.id, str(one)) not in replied and (since := _with_their_desk(events, one)) is not None
+        }
+        if waiting and store.settled.of(head.id) is None:
+            since = min(waiting.values())
+            found.append(NotOpened(head.id, head.type, tuple(waiting), since, since + opening_period(head.urgency)))
+    return sorted(found, key=lambda one: (one.due, one.message))
+
+
+def _with_their_desk(events: Sequence[Event], recipient: Address) -> datetime | None:
+    """Since when a message waits at a recipient's desk to be opened; None where it does not: see :func:`how_far`."""
+    arrived = [event for event in events if event.name in _ARRIVED and event.recipient == recipient]
+    if any(event.name is EventName.ContentAccessTracking for event in arrived):
+        return None
+    return min((event.at for event in arrived), default=None)
 
 
 def require_lost(store: DeskStore, message_id: UUID, now: datetime) -> None:
@@ -122,6 +171,20 @@ def require_lost(store: DeskStore, message_id: UUID, now: datetime) -> None:
     state, _, _ = _state_of(store, head, events, left)
     if state not in {"failed", "refused"} and now < head.expires_at:
         raise StillUnderWayError(phrase("that message may still arrive"))
+
+
+def require_waited_for(store: DeskStore, message_id: UUID, now: datetime) -> None:
+    """Return if a message of this desk did not arrive and never will, or nobody opened it in the time for that.
+
+    Raises as :func:`require_lost`.
+    """
+    head = store.messages.head(message_id).head
+    if head.direction is Direction.SENT and store.settled.of(message_id) is None:
+        events = proved_events(store, head)
+        since = [at for one in head.recipients if (at := _with_their_desk(events, one)) is not None]
+        if since and now >= min(since) + opening_period(head.urgency):
+            return
+    require_lost(store, message_id, now)
 
 
 def draft_anew(message_id: UUID, content: bytes, officer: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from uuid import UUID
 from exchange.context.parsed import Parsed
 from exchange.store.desk_store import DeskStore
 from exchange.store.rows import Head, StoredMessage
+from exchange.text.labels import target_ranges
 from exchange.views import (
     Clocks,
     Direction,
@@ -33,6 +34,7 @@ from protocol.lifecycle.profiles import NO_NATIONAL_CLOCKS
 
 if TYPE_CHECKING:
     from protocol.lifecycle.case import AnyCase
+    from protocol.lifecycle.folding import OutOfOrder
     from protocol.lifecycle.profiles import NationalClocks
     from protocol.lifecycle.thread import ThreadEvent, ThreadMessage
     from protocol.messages.schema.base import Message
@@ -148,7 +150,7 @@ def check_next_step(
         raise NoEffectError(str(none))
     against = check_step(thread, message)
     if against:
-        raise TransitionError(joined(dict.fromkeys(_reason(entry.target, str(entry.reason)) for entry in against)))
+        raise TransitionError(joined(_reasons(against)))
 
 
 def _in_thread(message: Message, others: Iterable[Message]) -> Iterator[ThreadMessage]:
@@ -335,5 +337,11 @@ def _concerns(receipt: ReceiptRow, recipient: Address, ways: Ways) -> bool:
     return recipient in concerned or not concerned
 
 
-def _reason(target: str, reason: str) -> str:
-    return phrase("{target}: {reason}", target=target, reason=reason) if target else reason
+def _reasons(against: Iterable[OutOfOrder]) -> Iterator[str]:
+    """Each reason once, with the targets that it is about."""
+    grouped: dict[Any, dict[str, None]] = {}
+    for entry in against:
+        grouped.setdefault(entry.reason, {})[entry.target] = None
+    for reason, targets in grouped.items():
+        named = target_ranges([target for target in targets if target])
+        yield phrase("{target}: {reason}", target=named, reason=str(reason)) if named else str(reason)

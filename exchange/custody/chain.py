@@ -25,6 +25,7 @@ from uuid import UUID
 from exchange.views import FileState, ReceiptRow
 from protocol.bundle import Hand, parse_hand
 from protocol.encoding.instants import parse_instant
+from protocol.encoding.phrase import joined, phrase
 from protocol.event import Event, EventName
 from protocol.files.file_list import FileList
 from protocol.files.logged import agrees
@@ -47,7 +48,7 @@ class ChainStep:
     """One step: when, by whom, what (an event, a code of custody_action, or an act of the processing log).
 
     ``where`` is the log and index of a proved step, or ``record <n>`` of a recorded one; empty for what is claimed.
-    ``detail`` holds texts of others.
+    ``detail`` holds texts of others beside phrases of ours. ``operation`` is what a recorded act was of the data.
     """
 
     at: datetime
@@ -56,6 +57,7 @@ class ChainStep:
     shown: Shown
     where: str = ""
     detail: str = ""
+    operation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,8 +219,9 @@ def _signed(content: Mapping[str, Any]) -> ChainStep:
 
 
 def _carried(hand: Hand) -> ChainStep:
-    key = f"key {hand.signed.kid.hex()}"
-    return ChainStep(hand.created, "carried", hand.sender, Shown.SIGNED, key, f"to {hand.recipient}, on a disk")
+    key = phrase("key {key}", key=hand.signed.kid.hex())
+    detail = phrase("to {recipient}, on a disk", recipient=hand.recipient)
+    return ChainStep(hand.created, "carried", hand.sender, Shown.SIGNED, key, detail)
 
 
 def _is_about(event: Event, file: CustodyFile, known: Known) -> bool:
@@ -240,12 +243,17 @@ def _has_it(event: Event, known: Known) -> bool:
 
 
 def _proved(row: ReceiptRow, event: Event) -> ChainStep:
-    parts = [f"to {row.recipient}" if row.recipient else "", f"with {row.peer}" if row.peer else "", *row.reasons]
+    parts = [
+        phrase("to {recipient}", recipient=row.recipient) if row.recipient else "",
+        phrase("with {node}", node=row.peer) if row.peer else "",
+        *row.reasons,
+    ]
     if event.files is not None:
-        parts.append(f"{event.files.count} of its files" if event.files.name is None else "this file")
+        whole = event.files.name is None
+        parts.append(phrase("files: {count}", count=event.files.count) if whole else phrase("this file"))
     by = str(row.recipient) if row.recipient is not None and event.statement is not None else row.node or row.origin
     where = f"{row.origin} {row.index}"
-    return ChainStep(row.at, row.event, by, Shown.PROVED, where, ", ".join(filter(None, parts)))
+    return ChainStep(row.at, row.event, by, Shown.PROVED, where, joined(filter(None, parts), ", "))
 
 
 def _is_of(record: ProcessingRecord, file: CustodyFile) -> bool:
@@ -258,7 +266,8 @@ def _is_of(record: ProcessingRecord, file: CustodyFile) -> bool:
 
 def _recorded(index: int, record: ProcessingRecord) -> ChainStep:
     detail = "; ".join(filter(None, (", ".join(record.recipients), record.purpose, record.reason)))
-    return ChainStep(record.at, record.act, record.officer, Shown.RECORDED, f"record {index}", detail)
+    where = phrase("record {number}", number=index)
+    return ChainStep(record.at, record.act, record.officer, Shown.RECORDED, where, detail, record.operation.value)
 
 
 def _provider(item: Mapping[str, Any]) -> ProviderSays:

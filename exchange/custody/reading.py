@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from exchange.custody.chain import ChainStep, Custody, Shown
 from exchange.i18n import _
+from exchange.text.labels import code_label
 from exchange.text.rendering import ReadLine, attached_name
 from exchange.views import FileState, ShownMessage
 from protocol.encoding.instants import as_written
+from protocol.encoding.phrase import joined
 
 _ATTACHMENTS = "attachments"
 
@@ -33,6 +35,32 @@ def shown_text(shown: Shown) -> str:
         Shown.PROVED: _("proved"),
         Shown.RECORDED: _("recorded here"),
     }[shown]
+
+
+def step_text(step: ChainStep) -> str:
+    """A step in words; its code stands beside them where they do not say all of it."""
+    if step.shown is Shown.PROVED:
+        return code_label("receipt_event", step.what)
+    if step.shown is Shown.CLAIMED:
+        return code_label("custody_action", step.what)
+    said = {
+        "message": _("Named in the signed message"),
+        "carried": _("Written to a disk that was carried"),
+        "files.allow": _("Allowed to be attached"),
+        "files.cancel": _("Taken back"),
+        "files.custody": _("Custody read"),
+        "files.export": _("Exported with its custody"),
+        "files.get": _("Opened, and a copy made"),
+        "files.quarantine": _("Kept apart"),
+        "files.seal": _("Sealed"),
+    }.get(step.what)
+    return said or f"{code_label('record_operation', step.operation)} ({step.what})"
+
+
+def more_text(step: ChainStep) -> str:
+    """Where a step stands and what else is said of it; texts of others among ours."""
+    said = joined(filter(None, (step.where, step.detail)))
+    return _(said) if said else ""
 
 
 def with_states(lines: Sequence[ReadLine], shown: ShownMessage) -> Iterator[ReadLine]:
@@ -65,8 +93,8 @@ def shown_name(custody: Custody) -> str:
 
 
 def _told(step: ChainStep) -> str:
-    more = "; ".join(filter(None, (step.where, step.detail)))
-    return f"{shown_text(step.shown)}: {step.what}, {step.by}{f' ({more})' if more else ''}"
+    more = more_text(step)
+    return f"{shown_text(step.shown)}: {step_text(step)}, {step.by}{f' ({more})' if more else ''}"
 
 
 def gap_text(gap: str) -> str:

@@ -177,6 +177,7 @@ class CaseCalls:
         await self.phone_cards({sheet.contact})
 
     def _sheet(self, message_id: UUID) -> CallSheet:
+        self._works.acting.require_of_officer(*READERS)
         context = self._works.context
         head = context.store.messages.head(message_id).head
         received = head.direction is Direction.RECEIVED

@@ -34,7 +34,7 @@ from exchange.cases.contact_tests import (
     results_of,
     unanswered_tests,
 )
-from exchange.cases.delivery import draft_anew, how_far, require_lost, settled_value
+from exchange.cases.delivery import draft_anew, how_far, require_lost, require_waited_for, settled_value
 from exchange.cases.duplicates import Duplicate, SameTargets, drafted_subjects
 from exchange.cases.listing import CaseFilter, inbox_rows
 from exchange.cases.parents import parents_found
@@ -187,17 +187,23 @@ class DeskCases(CaseCalls):
         return found
 
     @in_desk_thread
-    def by_nation(self, thread: UUID) -> Mapping[str, AnyCase]:
+    def by_nation(self, thread: UUID, *, before: UUID | None = None) -> Mapping[str, AnyCase]:
         """The case with each nation that is asked in the thread, of those in which this desk is a party.
+
+        With ``before``: as it stood when that message of the thread was written.
 
         Raises :class:`NotFoundError`, :class:`ErasedError`.
         """
-        return self._by_nation(thread)
+        return self._by_nation(thread, before)
 
-    def _by_nation(self, thread: UUID) -> Mapping[str, AnyCase]:
+    def _by_nation(self, thread: UUID, before: UUID | None = None) -> Mapping[str, AnyCase]:
         from protocol.lifecycle.projection import own_cases
 
+        self._works.acting.require_of_officer(*READERS)
         messages = thread_messages(self._store, self._parsed, thread)
+        end = next(((one.message.sent_at, one.message.id) for one in messages if one.message.id == before), None)
+        if end is not None:
+            messages = [one for one in messages if (one.message.sent_at, one.message.id) < end]
         if not messages:
             if self._store.messages.thread(thread):
                 raise ErasedError
@@ -247,6 +253,7 @@ class DeskCases(CaseCalls):
         replies, context = self._works.replies, self._works.context
 
         def look() -> tuple[Loss, ...]:
+            self._works.acting.require_of_officer(*READERS)
             from protocol.messages.parse import complete_message
 
             draft = replies.reply(thread, "closure", {"reason": "other", "text": "-"})
@@ -312,12 +319,22 @@ class DeskCases(CaseCalls):
 
         ``most``: the first so many of each lane.
         """
-        return self._works.agenda.items(at, most)
+        return self._shown(self._works.agenda.items(at, most))
 
     @when_derived
     def agenda_page(self, wanted: AgendaFilter | None = None, *, limit: int = 50) -> AgendaPage:
         """What is due now and wanted, ``limit`` at most of each lane, and in which lanes there is more."""
-        return self._works.agenda.page(wanted or AgendaFilter(), limit)
+        page = self._works.agenda.page(wanted or AgendaFilter(), limit)
+        return replace(page, items=self._shown(page.items))
+
+    @in_desk_thread
+    def due_in(self, thread: UUID) -> list[AgendaItem]:
+        """What is due in one case now, as the agenda says it; nothing else is derived for it."""
+        return self._shown(self._works.agenda.of_thread(thread))
+
+    def _shown(self, items: Sequence[AgendaItem]) -> list[AgendaItem]:
+        """The items as whoever acts may read them."""
+        return list(items) if self._works.acting.may(*READERS) else [item.without_words for item in items]
 
     @when_derived
     def lane_counts(self) -> dict[Lane, int]:
@@ -327,7 +344,8 @@ class DeskCases(CaseCalls):
     @when_derived
     def due_between(self, begins: datetime, ends: datetime, *, most: int = 500) -> DueBetween:
         """What is due from ``begins`` up to ``ends``, in the order of time: the first so many, and when all are."""
-        return self._works.agenda.due_between(begins, ends, most)
+        found = self._works.agenda.due_between(begins, ends, most)
+        return replace(found, items=self._shown(found.items))
 
     @when_derived
     def listing(self, wanted: CaseFilter | None = None, *, limit: int | None = None, after: int = 0) -> CasePage:
@@ -352,7 +370,9 @@ class DeskCases(CaseCalls):
     @when_derived
     def notices(self, channel: str) -> list[Notice]:
         """What nobody was told of over ``channel`` yet; :meth:`note_given` when that is done."""
-        return self._works.agenda.notices(channel)
+        found = self._works.agenda.notices(channel)
+        may = self._works.acting.may(*READERS)
+        return found if may else [replace(one, item=one.item.without_words) for one in found]
 
     @in_desk_thread
     def note_given(self, notices: Sequence[Notice]) -> None:
@@ -398,7 +418,8 @@ class DeskCases(CaseCalls):
 
     @in_desk_thread
     def put_aside(self, message_id: UUID, reason: str) -> None:
-        """Note that a message which did not arrive is needed no more, and why; durable. It leaves the agenda.
+        """Note that a message which did not arrive, or that nobody opened there, is waited for no more, and why;
+        durable. It leaves the agenda.
 
         Raises as :meth:`resend`, and :class:`UsageError` for a reason that is empty or too long.
         """
@@ -406,7 +427,7 @@ class DeskCases(CaseCalls):
         works.acting.require(*READERS)
         text, now = check_line(reason, "a reason"), truncate(self._clock())
         with store.database.transaction():
-            require_lost(store, message_id, now)
+            require_waited_for(store, message_id, now)
             head = store.messages.head(message_id).head
             store.settle(message_id, settled_value(None, text, works.acting.name, now))
             store.records.insert([works.book.record(Operation.ALTERATION, "delivery.put-aside", head)])
@@ -443,6 +464,7 @@ class DeskCases(CaseCalls):
         It does not compare messages that :meth:`not_searched` counts, unless ``everything`` is indexed first.
         """
         works = self._works
+        works.acting.require(*READERS)
         works.search.index(None if everything else INDEXED_BEFORE_SENDING)
         found = SameTargets(self._store, self._parsed, works.search, most).of(message)
         if found:
@@ -471,6 +493,7 @@ class DeskCases(CaseCalls):
     ) -> list[Duplicate]:
         """As :meth:`duplicates`, for the targets of a draft that lacks other things yet."""
         works = self._works
+        works.acting.require(*READERS)
         works.search.index(INDEXED_BEFORE_SHOWING)
         found = SameTargets(self._store, self._parsed, works.search, most).about(drafted_subjects(targets))
         if found:

@@ -337,6 +337,7 @@ class DeskMessages:
     @in_desk_thread
     def objections(self, message_id: UUID, action: Action, recipient: Address | None = None) -> tuple[Objection, ...]:
         """What forbids the action on a message now, one by one; raises :class:`NotFoundError`, :class:`ErasedError`."""
+        self._works.acting.require_of_officer(*READERS)
         return self._works.passing_on.objections(message_id, action, recipient)
 
     # --- Receiving ---
@@ -480,6 +481,7 @@ class DeskMessages:
         from exchange.cases.legal_comparison import clocks_of
         from protocol.lifecycle.projection import own_cases
 
+        self._works.acting.require_of_officer(*READERS)
         directory = self._works.context.directory
         seq, head, opened_at = self._store.messages.head(message_id)
         messages = thread_messages(self._store, self._parsed, head.thread)
@@ -543,6 +545,7 @@ class DeskMessages:
         """The stored message for the program's own use: states nothing, records nothing. Raises as :meth:`read`."""
 
         def peek() -> Message:
+            self._works.acting.require_of_officer(*READERS)
             stored = self._store.messages.get(message_id)
             require_open(self._works, stored)
             return self._parsed.of(stored)

@@ -22,6 +22,7 @@ from exchange.context.worker import in_desk_thread
 from exchange.desk._once import sends_once
 from exchange.desk._works import Draft, Works
 from exchange.desk.messages import DeskMessages
+from exchange.office.officers import READERS
 from exchange.views import SentMessage
 from protocol.address import Address
 
@@ -209,5 +210,10 @@ class DeskReplies:
 
     async def draft(self, message_id: UUID, reply_type: str, /, **fields: Any) -> dict[str, Any]:
         """A draft of a reply of any type to a stored message: addressed, in its thread, under its labels."""
-        replies = self._works.replies
-        return await self._in_thread(lambda: replies.reply(message_id, reply_type, fields))
+        works = self._works
+
+        def written() -> dict[str, Any]:
+            works.acting.require_of_officer(*READERS)
+            return works.replies.reply(message_id, reply_type, fields)
+
+        return await self._in_thread(written)

@@ -25,7 +25,7 @@ from exchange.office.hash_only import require_allowed
 from exchange.store.files import FileTransfer, TransferState
 from exchange.store.rows import MessageRef, PendingStatement
 from keys.transport.as_they_come import AsTheyCome
-from keys.transport.segments import BUFFERS, Took, nobody_takes, requests_at_once
+from keys.transport.segments import BUFFERS, Took, nobody_takes
 from keys.transport.tls_io import in_segment_thread
 from protocol.errors import (
     ComityError,
@@ -211,8 +211,7 @@ class Downloading:
             if len(waiting) >= _SETTLED_AT_ONCE:
                 await self._settle(coming, waiting)
 
-        at_once = requests_at_once(self._at_once, coming.files)
-        await AtOnce[tuple[SegmentsWanted, ...]](at_once).run(_parts(coming.files, wanted), fetch)
+        await AtOnce[tuple[SegmentsWanted, ...]](self._at_once).run(_parts(coming.files, wanted), fetch)
         await self._settle(coming, list(range(len(coming.arriving))))
         meter.tell()
         return meter.done > before

@@ -13,6 +13,7 @@ from exchange.files.shelf import LEAVES, Shelf
 from keys.local.files import CACHED_BYTES, let_go_of_cache, read_ahead
 from keys.transport.client import StreamedBody
 from keys.transport.precedence import Precedence
+from keys.transport.segments import BUFFERS
 from keys.transport.tls_io import in_segment_thread
 from protocol.errors import FileNotHereError
 from protocol.files.file_list import FileList
@@ -26,7 +27,8 @@ REQUEST_BYTES = 1 << 20
 """One request moves so much, in many small files; or else a single segment, so that after a kill no more than that is
 moved again for each request that was under way."""
 _RUN_BYTES = 1 << 20  # is read at a time
-_PIECE_BYTES = 1 << 20  # each is encrypted by itself, and other requests have their turn in between
+_JOINED_BYTES = 1 << 20  # what is shorter is sent together with what stands before it
+_PIECE_BYTES = 2 << 20  # each is encrypted by itself, and other requests have their turn in between
 REQUEST_SEGMENTS = 256
 _TREES = 2  # kept: those of the files that are on their way now
 
@@ -90,9 +92,12 @@ class ShelfReader:
         ahead: asyncio.Future[list[Buffer]] | None = None
         for run in [*self._runs(batch), None]:
             coming, ahead = ahead, None if run is None else self._reading(run)
-            for part in [] if coming is None else await coming:
-                await self._first.messages_first()
-                yield part
+            if coming is not None:
+                parts = await coming
+                for part in parts:
+                    await self._first.messages_first()
+                    yield part
+                BUFFERS.put_back(parts)
 
     def _reading(self, run: Batch) -> asyncio.Future[list[Buffer]]:
         return asyncio.ensure_future(in_segment_thread(lambda: self._encoded(run)))
@@ -120,7 +125,7 @@ class ShelfReader:
             for one in self.read(run):
                 data = memoryview(one.segment.data)
                 small += segment_head(one.file, one.segment.index, b"".join(one.segment.path), len(data))
-                if len(data) < _PIECE_BYTES:
+                if len(data) < _JOINED_BYTES:
                     small += data
                     continue
                 parts.append(bytes(small))
@@ -142,12 +147,13 @@ class ShelfReader:
             passes = file.length > CACHED_BYTES
             if passes:
                 read_ahead(descriptor, offset, length)
-            data = os.pread(descriptor, length, offset)
+            data = memoryview(BUFFERS.take(length))
+            filled = os.preadv(descriptor, [data], offset)
             if passes:
                 let_go_of_cache(descriptor, offset, length)
-        if len(data) != length:
+        if filled != length:
             raise FileNotHereError("the sealed file on this desk's shelf is shorter than it was")
-        return memoryview(data)
+        return data
 
     def _path(self, number: int, index: int) -> tuple[bytes, ...]:
         with self._lock:

@@ -18,7 +18,6 @@ from exchange.files.progress import Meter, Told, nobody
 from exchange.files.sealing import sealed_file_of
 from exchange.link.link import NodeLink
 from exchange.store.files import FileTransfer, TransferState
-from keys.transport.segments import requests_at_once
 from protocol.errors import ComityError, NotFoundError
 from protocol.files.file_list import FileList, encode_list
 from protocol.http.files import FilesAnnounced, Ranges
@@ -101,8 +100,7 @@ class Uploading:
             meter.add(sum(going.files.files[number].extent(index)[1] for number, index in taken))
             await noted.progress(meter, 0)
 
-        at_once = requests_at_once(self._at_once, going.files)
-        await AtOnce[Batch](at_once).run(batches(going.files, missing), put)
+        await AtOnce[Batch](self._at_once).run(batches(going.files, missing), put)
         meter.tell()
         return refusals[-1] if refusals else None
 

@@ -18,7 +18,7 @@ from exchange.link.link import NodeLink
 from exchange.store.files import FileTransfer, TransferState
 from exchange.store.rows import Head
 from exchange.views import Direction
-from keys.transport.segments import keep_freed_memory
+from keys.transport.segments import give_freed_memory_back
 from protocol.encoding.instants import truncate
 from protocol.errors import ComityError, DeskBusyError, FileUnknownError
 
@@ -51,7 +51,7 @@ class FileMover:
 
     async def move(self, transfer: FileTransfer, told: Told = nobody) -> FileTransfer:
         """Move the files of one message as far as that goes now; raises :class:`DeskBusyError`."""
-        keep_freed_memory()
+        give_freed_memory_back()
         way = self._up if transfer.direction is Direction.SENT else self._down
         return await way.run(transfer, told)
 

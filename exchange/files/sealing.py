@@ -31,6 +31,7 @@ from exchange.files.shelf import (
 )
 from exchange.store.files import ShelfFile, SourceSeen
 from keys.local.files import CACHED_BYTES, RUN_BYTES, WrittenThrough, is_cached, let_go_of_cache
+from keys.transport.segments import BUFFERS
 from keys.transport.tls_io import step_back
 from protocol.errors import FileNotHereError, TooLargeError
 from protocol.files.chunked import KEY_BYTES, SALT_BYTES, Buffer
@@ -44,7 +45,8 @@ BLOCK_BYTES = 1 << 20
 MORE_HASHES = ("sha512", "sha1", "md5")
 # A file of so many segments keeps its leaf hashes beside it: of a shorter one they are quickly made anew.
 LEAVES_FROM = 64
-_WAITING = 2  # segments between the two threads
+# Segments between the two threads. Two more are in memory: one is made, one is written.
+_WAITING = 1
 # A longer file has longer segments: as many requests move twice as much, and more than that.
 _LONG_BYTES = 32 << 20
 _VERY_LONG_BYTES = 128 << 20
@@ -181,7 +183,8 @@ class FileSealing:
         key, salt = os.urandom(KEY_BYTES), os.urandom(SALT_BYTES)
         self._shelf.require_room(sealed_length(size))
         with self._shelf.writing(os.urandom(16).hex()) as part:
-            sealer = FileSealer(key, salt, segment_bytes_of(size), expected_bytes=size)
+            make = BUFFERS.take if size > BLOCK_BYTES // 2 else bytearray
+            sealer = FileSealer(key, salt, segment_bytes_of(size), expected_bytes=size, make=make)
             writer = _Writer(part, sealed_length(size))
 
             def take(segment: bytearray) -> None:
@@ -295,7 +298,7 @@ class _Writer:
 
 
 def _in_two_threads(segments: Iterator[bytearray], take: Callable[[bytearray], None]) -> None:
-    """Make segments in this thread, and take them in another one. Raises what either raised."""
+    """Make segments in one thread, and take them in another: messages go before both. Raises what either raised."""
     waiting: Queue[bytearray | None] = Queue(_WAITING)
     failed: list[BaseException] = []
     ended = threading.Event()
@@ -319,16 +322,23 @@ def _in_two_threads(segments: Iterator[bytearray], take: Callable[[bytearray], N
                 waiting.put(segment, timeout=_LOOK_S)
                 return
 
-    taker = threading.Thread(target=taking, name="sealing", daemon=True)
-    taker.start()
-    try:
-        for segment in segments:
-            give(segment)
-            if failed:
-                break
-    finally:
-        give(None)
-        taker.join()
+    def making() -> None:
+        step_back()
+        try:
+            for segment in segments:
+                give(segment)
+                if failed:
+                    break
+        except BaseException as problem:  # noqa: BLE001 - as above
+            failed.append(problem)
+        finally:
+            give(None)
+
+    threads = [threading.Thread(target=work, name="sealing", daemon=True) for work in (making, taking)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     if failed:
         raise failed[0]
 

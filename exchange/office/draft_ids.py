@@ -12,6 +12,8 @@ from protocol.errors import UsageError
 
 DRAFT_ID = "draft_id"
 """The field of a draft that names it, a UUID; it is no part of the message."""
+READ_OTHERWISE = "read_otherwise"
+"""The field of a draft that keeps which pasted lines were not read as they were typed; it is no part either."""
 
 
 def canonical(value: Any) -> bytes:
@@ -53,4 +55,9 @@ def common_draft_id(drafts: Sequence[Mapping[str, Any]]) -> str | None:
 
 def without_draft_id(draft: Mapping[str, Any]) -> dict[str, Any]:
     """The draft as it is composed."""
+    return {name: value for name, value in draft.items() if name not in {DRAFT_ID, READ_OTHERWISE}}
+
+
+def as_saved(draft: Mapping[str, Any]) -> dict[str, Any]:
+    """The draft as it is kept while it is written."""
     return {name: value for name, value in draft.items() if name != DRAFT_ID}

@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 from exchange.cases.offers import offer_type
 from exchange.context.desk_context import DeskContext
 from exchange.office.case_notes import CaseEntry, EntryKind, casework_of, check_text
-from exchange.office.draft_ids import canonical, common_draft_id, draft_id_of, without_draft_id
+from exchange.office.draft_ids import as_saved, canonical, common_draft_id, draft_id_of, without_draft_id
 from exchange.office.officers import (
     READERS,
     Acting,
@@ -314,7 +314,7 @@ class Office:
         """Keep a draft as it is now; see :meth:`DeskMessages.save_draft`."""
         self._acting.require(Role.DRAFTER, Role.RELEASER)
         named = draft_id_of(draft)
-        content = without_draft_id(draft)
+        content = as_saved(draft)
         if len(canonical(content)) > MAX_DRAFT_BYTES:
             raise TooLargeError(phrase("a draft that is saved has no more bytes than {most}", most=MAX_DRAFT_BYTES))
         key = draft_id or (UUID(named) if named is not None else uuid4())

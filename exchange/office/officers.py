@@ -188,6 +188,15 @@ class Acting:
     reason: str | None = None
     recipient: str | None = None
 
+    def may(self, *roles: Role) -> bool:
+        """Whether :meth:`require` would let the officer do it."""
+        return not self.has_officers or (self.officer is not None and not self.officer.roles.isdisjoint(roles))
+
+    def require_of_officer(self, *roles: Role) -> None:
+        """As :meth:`require`, of an officer who acts; a program that acts for nobody may, such as a watch."""
+        if self.officer is not None:
+            self.require(*roles)
+
     def require(self, *roles: Role) -> None:
         """Return if the officer has one of the roles; raises :class:`OfficerNeededError`, :class:`OfficerRoleError`."""
         if not self.has_officers:

@@ -20,6 +20,7 @@ from exchange.service.run_folder import RunNote, is_owned, owners_of, read_note
 HERE = frozenset(
     {
         *(("desk", "run"), ("desk", "status"), ("desk", "stop"), ("desk", "unit"), ("desk", "api"), ("desk", "events")),
+        ("desk", "open"),
         *(("init",), ("demo",), ("codes",), ("keys",), ("settings",), ("targets",), ("template",)),
         *(("officer", "passphrase"), ("epoc",), ("evidence", "stamp"), ("evidence", "verify"), ("evidence", "root")),
     }

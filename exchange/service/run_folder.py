@@ -26,6 +26,8 @@ COMMAND_SOCKET = "command.sock"
 API_SOCKET = "api.sock"
 # Where the pages of the running desk are, as a browser is told.
 PAGES_NOTE = "pages"
+# A page that leads a browser there: its path may stand among a program's arguments, which other users read.
+PAGES_FILE = "pages.html"
 MAX_SOCKET_PATH_BYTES = 107
 _NOTE_BYTES = 4_096
 

@@ -51,6 +51,10 @@ class StatementTable:
         done = self._database.execute(
             "INSERT INTO opening (id, sealed) VALUES (?, ?) ON CONFLICT DO NOTHING", (row, sealed)
         )
+        if done.rowcount:
+            self._database.execute(
+                "DELETE FROM unopened WHERE (box, seq) IN (SELECT box, seq FROM message WHERE id = ?)", (row,)
+            )
         return bool(done.rowcount)
 
     def _sealed(self, statement: PendingStatement) -> tuple[bytes, bytes]:

@@ -65,11 +65,16 @@ class MessageTable:
     # --- Several ---
 
     def heads(self, direction: Direction, limit: int, before: int | None, *, unopened: bool) -> list[HeadRow]:
-        """Rows of one box, the newest first; ``before`` is a row number."""
+        """Rows of one box, the newest first; ``before`` is a row number.
+
+        ``unopened``: of what was received only what nobody here opened, found without looking at the rest.
+        """
+        listed = "unopened" if unopened and direction is Direction.RECEIVED else "message"
         rows = self._database.all(
-            "SELECT m.seq, m.id, m.head, o.sealed FROM message m LEFT JOIN opening o ON o.id = m.id"
-            " WHERE m.box = ? AND m.seq < ? AND (? OR o.id IS NULL) ORDER BY m.seq DESC LIMIT ?",
-            (self._names.box(direction), before or (1 << 62), not unopened, limit),
+            "SELECT m.seq, m.id, m.head, o.sealed FROM message m LEFT JOIN opening o ON o.id = m.id"  # noqa: S608 - of two
+            f" WHERE m.seq IN (SELECT seq FROM {listed} WHERE box = ? AND seq < ? ORDER BY seq DESC LIMIT ?)"
+            " ORDER BY m.seq DESC",
+            (self._names.box(direction), before or (1 << 62), limit),
         )
         return [self._head_row(*row) for row in rows]
 
@@ -150,6 +155,15 @@ class MessageTable:
         )
         self._agenda.mark_stale(self._names.thread(message.head.thread) for message in messages)
         seqs = list(range(first, first + len(messages)))
+        received = self._names.box(Direction.RECEIVED)
+        self._database.execute_all(
+            "INSERT INTO unopened (box, seq) VALUES (?, ?)",
+            [
+                (received, seq)
+                for seq, message in zip(seqs, messages, strict=True)
+                if message.head.direction is Direction.RECEIVED
+            ],
+        )
         self.short_ids.add([(seq, message.head.id) for seq, message in zip(seqs, messages, strict=True)])
         return seqs
 

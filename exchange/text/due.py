@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from exchange.text.labels import deadline_label
+from exchange.text.labels import code_label, deadline_label
 from exchange.text.zones import in_zone, shown_zone
 from exchange.views import AgendaItem, Lane
 from keys.local.printing import printable_line
@@ -80,6 +80,7 @@ def item_lines(item: AgendaItem, now: datetime, call: str | None = None) -> list
         lines.append(_INDENT + _("since {at}").format(at=instant_text(item.since)))
     if item.delivery is not None:
         lines += [_INDENT + text for text in delivery_lines(item)]
+    lines += [_INDENT + text for text in unopened_lines(item)]
     if item.reference is not None:
         lines.append(_INDENT + printable_line(item.reference))
     if call is not None:
@@ -103,6 +104,19 @@ def delivery_lines(item: AgendaItem) -> list[str]:
     lines = [f"{state} ({', '.join(delivery.reasons)})" if delivery.reasons else state]
     if delivery.hangs == "expiry" and delivery.hangs_at is not None:
         lines.append(_("THE PRESERVATION LAPSES {at} if it does not arrive").format(at=instant_text(delivery.hangs_at)))
+    return lines
+
+
+def unopened_lines(item: AgendaItem) -> list[str]:
+    """What is known of a message that the other desk has and nobody opened."""
+    found = item.unopened
+    if found is None:
+        return []
+    peers, at = ", ".join(map(str, item.peers)), instant_text(found.since)
+    lines = [code_label("message_type", found.type)] if item.what == "unopened" else []
+    lines.append(_("with the desk of {peers} since {at}, not opened").format(peers=peers, at=at))
+    if found.others:
+        lines.append(_("Further messages of this case that wait there: {n}").format(n=found.others))
     return lines
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from gettext import NullTranslations
 from typing import TYPE_CHECKING
 
-from keys.local.isolates import bare
-from keys.local.translation import FACT, _, current, label_context, labelled, language, pgettext
+from keys.local.isolates import CLOSE, OPEN, bare
+from keys.local.translation import FACT, _, current, label_context, labelled, language, ngettext, pgettext
 from protocol.codes import Code, load_codes
 
 if TYPE_CHECKING:
@@ -139,6 +140,7 @@ def deadline_label(what: str) -> str:
         "redirect": _("Another authority is the right one: send the request there, or close the case"),
         "data_protection": _("Say what was done with the data that were corrected or taken back"),
         "handover": _("Not delivered: call, or send it anew"),
+        "unopened": _("Nobody there opened it: call them"),
         "files": _("Files are listed, not received"),
         "files_sent": _("Files are not with the node yet"),
         "files_not_taken": _("A desk could not take files: see why, and send them again"),
@@ -258,3 +260,61 @@ def marked(text: str, *, suspected: bool, proved: bool = True) -> str:
     marks = [_("SUSPECTED FORGERY")] if suspected else []
     marks += [] if proved else [_("NOT PROVED")]
     return " ".join((*(f"[{mark}]" for mark in marks), text))
+
+
+# --- Lists of targets ---
+
+# So many names or ranges are said, before a list is cut.
+MOST = 8
+# Three or more that count on are a range: t1–t3. Two are said as they are.
+_FEWEST = 3
+_COUNTED = re.compile(r"(.*?)([1-9][0-9]{0,8}|0)")
+
+
+def target_ranges(names: Sequence[str], most: int | None = None) -> str:
+    """All names of targets, those that count on as ranges: t1–t46; or t1–t3, t7. For a place of a phrase.
+
+    ``most``: so many parts, and behind them how many targets are left, in no language.
+    """
+    parts = list(_parts(names, str))
+    left = sum(count for _text, count in parts[most:]) if most is not None else 0
+    return ", ".join(text for text, _count in parts[:most]) + (f" … (+{left})" if left else "")
+
+
+def targets_text(names: Sequence[str], most: int = MOST) -> str:
+    """As :func:`target_ranges`, each name isolated; of many parts the first, and how many targets are left."""
+    parts = list(_parts(names, _alone))
+    if len(parts) <= most:
+        return ", ".join(text for text, _count in parts)
+    left = sum(count for _text, count in parts[most - 1 :])
+    shown = ", ".join(text for text, _count in parts[: most - 1])
+    return ngettext("{targets} and {n} more", "{targets} and {n} more", left).format(targets=shown, n=left)
+
+
+def _parts(names: Sequence[str], shown: Callable[[str], str]) -> Iterator[tuple[str, int]]:
+    """Names and ranges of names in their order, each with how many targets it stands for."""
+    run: list[str] = []
+    for name in names:
+        if run and _follows(run[-1], name):
+            run.append(name)
+            continue
+        yield from _said(run, shown)
+        run = [name]
+    yield from _said(run, shown)
+
+
+def _said(run: Sequence[str], shown: Callable[[str], str]) -> Iterator[tuple[str, int]]:
+    if len(run) < _FEWEST:
+        yield from ((shown(name), 1) for name in run)
+    else:
+        yield f"{shown(run[0])}–{shown(run[-1])}", len(run)
+
+
+def _alone(name: str) -> str:
+    return f"{OPEN}{name}{CLOSE}"
+
+
+def _follows(first: str, second: str) -> bool:
+    """Whether the second name is the first with a number that is one higher."""
+    one, other = _COUNTED.fullmatch(first), _COUNTED.fullmatch(second)
+    return one is not None and other is not None and one[1] == other[1] and int(other[2]) == int(one[2]) + 1

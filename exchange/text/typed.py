@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import dataclass
 
 from exchange.text._folding import fold
 
@@ -60,6 +61,33 @@ def with_signs_back(text: str) -> str:
         text = defanged.sub(meant, text)
     text = _SCHEME.sub(_with_scheme, text)
     return _SAID.sub(lambda found: f"{found['name']}@{_DOT_SAID.sub('.', found['host'])}", text)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOtherwise:
+    """A line that is not read as it was typed: ``typed`` with what cannot be seen made visible, ``read`` as it is read.
+
+    ``removed`` are the code points of characters that were left out, such as U+200B.
+    """
+
+    typed: str
+    read: str
+    removed: tuple[str, ...]
+
+
+def read_otherwise(text: str) -> list[ReadOtherwise]:
+    """The lines of a text of which a page reads something else than what was typed: unseen characters are left out, and
+    the signs are put back that make an address harmless. Blanks, dashes and digits of other scripts say the same.
+    """
+    found = []
+    for line in text.splitlines():
+        removed = tuple(f"U+{ord(one):04X}" for one in dict.fromkeys(line) if one in _UNSEEN)
+        plain = in_ascii(line)
+        read = with_signs_back(plain)
+        if removed or read != plain:
+            shown = "".join(f"<U+{ord(one):04X}>" if one in _UNSEEN else one for one in line)
+            found.append(ReadOtherwise(shown.strip(), read.strip(), removed))
+    return found
 
 
 def _with_scheme(found: re.Match[str]) -> str:

@@ -10,15 +10,18 @@ from typing import Any
 from urllib.parse import urlencode
 
 from aiohttp import web
-from multidict import MultiDictProxy
+from multidict import MultiDict, MultiDictProxy
 
 from exchange.desk.desk import OpenedDesk
 from exchange.service.api.connections import ApiConnections
 from exchange.text.zones import show_times_of
+from exchange.web.advice import shown_on_page
 from exchange.web.calls import WEB_DESK, Page, PageCall, WebDesk
+from exchange.web.field_names import field_name
 from exchange.web.pages import PAGES
-from exchange.web.signin.cookies import session_of
-from exchange.web.signin.kept import KeptForm, is_secret
+from exchange.web.signin.cookies import secret_of, session_of
+from exchange.web.signin.kept import KeptForm, was_typed
+from exchange.web.signin.sessions import WebSession
 from keys.local.translation import speaking
 from keys.pages.form_tokens import NAME as TOKEN
 from keys.pages.form_tokens import check_token
@@ -30,6 +33,7 @@ from protocol.errors import (
     ComityError,
     FormError,
     JustificationError,
+    PageEarlierError,
     PageForgedError,
     PageHostError,
     ServiceBusyError,
@@ -39,7 +43,15 @@ from protocol.errors import (
 )
 
 # A form that came: where no page of its own shows it again, it is shown to its own browser beside the refusal.
-_LOST: web.RequestKey[dict[str, str]] = web.RequestKey("lost_form", dict)
+_LOST: web.RequestKey[list[tuple[str, str]]] = web.RequestKey("lost_form", list)
+# Where it is kept for its officer: the id among the kept forms.
+_KEPT_AS: web.RequestKey[str] = web.RequestKey("kept_as", str)
+# So long an address may be that stands in another one.
+_LONGEST_BACK = 1_000
+# Something was done, and another page shows it.
+_DONE = 303
+# Handlers that answer by the name too that stays over all starts.
+_STEADY: web.AppKey[set[object]] = web.AppKey("steady")
 CONNECTIONS: web.AppKey[ApiConnections] = web.AppKey("connections")
 TEMPLATES = Path(__file__).parent / "templates"
 MAX_FORM_BYTES = 4 * 1024 * 1024
@@ -47,8 +59,6 @@ MAX_FORM_BYTES = 4 * 1024 * 1024
 MAX_STRANGERS_BYTES = 64 * 1024
 MAX_FIELDS = 5_000
 FORM_WITHIN_S = 60.0
-# The page says these of itself: nobody typed them.
-_OF_THE_PAGE = frozenset({"once", "revision", "shown", "seen", "quiet", "do"})
 _FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
 
@@ -56,16 +66,19 @@ def build(desk: WebDesk) -> web.Application:
     """The application of a desk's pages."""
     app = web.Application(client_max_size=MAX_FORM_BYTES, middlewares=[_guard])
     app[WEB_DESK] = desk
+    app[_STEADY] = set()
     desk.assets.route(app)
     for page in PAGES:
-        app.router.add_route(page.method, page.path, _handler(page))
+        handler = _handler(page)
+        app.router.add_route(page.method, page.path, handler)
+        app[_STEADY].update({handler} if page.steady else ())
     return app
 
 
 def _handler(page: Page) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def handle(request: web.Request) -> web.StreamResponse:
         desk = request.app[WEB_DESK]
-        desk.origins.check(request, listens=page.listens)
+        desk.origins.check(request, listens=page.listens, steady=page.steady)
         session = session_of(request, desk, used=not (page.quiet or page.listens))
         call = PageCall(request, desk, session)
         # The service's own zone is nobody's: the officer's choice counts, then that of the office.
@@ -79,7 +92,10 @@ def _handler(page: Page) -> Callable[[web.Request], Awaitable[web.StreamResponse
             desk.signed_in.add(request.protocol)
         if session is not None and not session.locked and not (page.quiet or page.listens):
             call.facts = await desk.facts.now(_opened(desk))
-        return await page.handle(call)
+        response = await page.handle(call)
+        if session is not None and response.status == _DONE and (kept := call.form.get("_kept")):
+            session.kept.drop(kept)
+        return response
 
     return handle
 
@@ -89,25 +105,33 @@ async def _with_form(call: PageCall, page: Page) -> PageCall:
 
     Where the session is locked, or has ended, the form is kept for its officer; raises :class:`SignInNeededError`.
     """
-    known = call.session or call.site.sessions.ended(call.request.cookies.get(call.site.cookie))
+    known = call.session or call.site.sessions.ended(secret_of(call.request, call.site))
     fields = await _fields(call.request, MAX_FORM_BYTES if known is not None else MAX_STRANGERS_BYTES)
     form = {name: one for name, one in fields.items() if isinstance(one, str)}
     call = replace(call, fields=fields, form=form)
     session = call.session
-    before = session or call.site.sessions.ended(call.request.cookies.get(call.site.cookie))
+    before = session or known
+    call.request[_LOST] = [(name, one) for name, one in fields.items() if isinstance(one, str)]
     if session is not None or (before is not None and not page.public):
-        check_token(before.form_key if before is not None else b"", call.request.path, form.get(TOKEN, ""))
+        try:
+            check_token(before.form_key if before is not None else b"", call.request.path, form.get(TOKEN, ""))
+        except PageForgedError:
+            # It came from a page of ours, of an earlier session: what was typed there is the officer's all the same.
+            if session is not None and not (session.locked or page.public or page.quiet):
+                _keep(call, session)
+            raise
     if page.public or (session is not None and not session.locked):
-        if session is not None and session.kept is not None and not session.locked:
-            kept = session.typed()
-            if kept is not None and kept.action == call.request.path:
-                session.kept = None
-        call.request[_LOST] = form
         return call
     if before is not None and not page.quiet:
-        before.keep(KeptForm.of(call.request.path, call.back, fields.items()))
-    call.request[_LOST] = form
+        _keep(call, before)
     raise SignInNeededError
+
+
+def _keep(call: PageCall, session: WebSession) -> None:
+    """Keep a form that could not be sent: it comes back in the page that it stands on."""
+    request, fields = call.request, call.fields
+    back = call.back if "Referer" in request.headers else request.path
+    request[_KEPT_AS] = session.keep(KeptForm.of(request.path, back, fields.items() if fields is not None else ()))
 
 
 def _opened(desk: WebDesk) -> OpenedDesk:
@@ -160,10 +184,10 @@ async def _answered(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     desk = request.app[WEB_DESK]
-    with speaking(language_of(request)):
+    with speaking(language_of(request, desk.language_cookie)), shown_on_page(dict(request.match_info)):
         try:
             _require_room(request)
-            desk.origins.require_host(request)
+            desk.origins.require_host(request, steady=request.match_info.handler in request.app[_STEADY])
             response = await handler(request)
         except REFUSALS as problem:
             response = _refused(request, refusal_of(problem))
@@ -187,26 +211,48 @@ def _require_room(request: web.Request) -> None:
 
 def _refused(request: web.Request, problem: ComityError) -> web.Response:
     desk = request.app[WEB_DESK]
-    # A page of ours did not ask: what it is shown names nobody, and holds no token.
+    if isinstance(problem, PageEarlierError):
+        return _earlier(request, problem)
+    # A page of ours did not ask: what it is shown names nobody, and holds no token and no mark of this start.
     strange = isinstance(problem, PageHostError | PageForgedError)
     session = None if strange else session_of(request, desk, used=False)
-    typed = request.get(_LOST, {})
-    call = PageCall(request, desk, session, form=typed)
+    typed = request.get(_LOST, [])
+    call = PageCall(request, desk, session, form=dict(typed))
     if isinstance(problem, SignInNeededError):
-        ended = desk.sessions.ended(request.cookies.get(desk.cookie))
+        ended = desk.sessions.ended(secret_of(request, desk))
         if session is not None and session.locked:
-            back = "/kept" if request.method == "POST" and session.kept is not None else call.back
-            return _led(call, f"/unlock?{urlencode({'back': back})}")
-        if request.method == "GET" or (ended is not None and ended.kept is not None):
+            return _led(call, _unlock_path(call, session))
+        if request.method == "GET" or (ended is not None and request.get(_KEPT_AS)):
             return _led(call, "/sign-in")
     if isinstance(problem, JustificationError) and session is not None and request.method == "GET":
         return _led(call, f"/reason?{urlencode({'back': call.back})}")
-    shown = [(name, value) for name, value in typed.items() if value and _was_typed(name)]
-    return call.page("problem.html", status=problem.http_status, problem=problem, typed=shown)
+    shown = [(field_name(name), value) for name, value in typed if value and was_typed(name)]
+    if shown and session is not None and not session.locked and not request.get(_KEPT_AS):
+        _keep(replace(call, fields=MultiDictProxy(MultiDict(typed))), session)
+    kept = request.get(_KEPT_AS, "")
+    mark = {"there": ""} if strange else {}
+    return call.page("problem.html", status=problem.http_status, problem=problem, typed=shown, kept_as=kept, **mark)
 
 
-def _was_typed(name: str) -> bool:
-    return name not in _OF_THE_PAGE and not name.startswith("_") and not is_secret(name)
+def _unlock_path(call: PageCall, session: WebSession) -> str:
+    """The page that unlocks, which leads back afterwards; what would make a long address is kept in the session."""
+    at = call.request.get(_KEPT_AS, "")
+    if not at and len(call.back) > _LONGEST_BACK:
+        at = session.keep(KeptForm("", call.back))
+    return f"/unlock?{urlencode({'at': at} if at else {'back': call.back})}"
+
+
+def _earlier(request: web.Request, problem: PageEarlierError) -> web.Response:
+    """Say the way on, and never the name: any program of the machine can ask so.
+
+    The browser lets go of what another program left there under that name, service workers too. Cookies are left out:
+    browsers clear them for all names beside it, and the officer's session of this start would go.
+    """
+    response = PageCall(request, request.app[WEB_DESK], None).page(
+        "earlier.html", status=problem.http_status, problem=problem
+    )
+    response.headers["Clear-Site-Data"] = '"cache", "storage"'
+    return response
 
 
 def _led(call: PageCall, path: str) -> web.Response:

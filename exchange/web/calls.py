@@ -14,6 +14,7 @@ A GET changes nothing. A POST comes from a form of ours with its token, does one
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -27,10 +28,13 @@ from exchange.desk.desk import Desk, utc_now
 from exchange.office.officers import Login
 from exchange.service.service import DeskService
 from exchange.web.done import done_text
+from exchange.web.field_names import field_name
 from exchange.web.following import Following
 from exchange.web.frame import Facts, FactsKept, frame_of
+from exchange.web.refill import refilled
 from exchange.web.signin.door import Door
 from exchange.web.signin.factors import OwnAccess
+from exchange.web.signin.kept import KeptForm
 from exchange.web.signin.sessions import WebSession, WebSessions
 from keys.local.translation import _
 from keys.pages.assets import Assets
@@ -42,6 +46,8 @@ from protocol.encoding.phrase import phrase
 from protocol.errors import ComityError, FormError, SignInNeededError, UnavailableError
 
 MAX_FIELD_CHARS = 200_000
+# Where a page says what is given back on it.
+KEPT_MARK = "<!--kept-->"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +62,24 @@ class WebDesk:
     door: Door
     cookie: str
     secure: bool
+    # The origin by which programs ask that have no session, over all starts of the desk.
+    steady_origin: str
+    # This start says it of itself to its pages: they ask on only where it is said.
+    there: str = field(default_factory=secrets.token_urlsafe)
     facts: FactsKept = field(default_factory=FactsKept)
     following: Following = field(default_factory=Following)
     # The connections on which an officer is signed in: others end before them where there are too many.
     signed_in: set[object] = field(default_factory=set)
+
+    @property
+    def language_cookie(self) -> str:
+        """The name of the cookie with the reader's language: of these pages, as that of the session is."""
+        return f"{self.cookie}-language"
+
+    @property
+    def is_new_each_start(self) -> bool:
+        """Whether the pages have another name at each start, so that what answers at this one later is not the desk."""
+        return bool(self.origins.steady)
 
 
 WEB_DESK: web.AppKey[WebDesk] = web.AppKey("web_desk")
@@ -152,19 +172,53 @@ class PageCall:
             "languages": offered(),
             "problem": None,
             "typed": (),
+            "there": self.site.there if self.site.is_new_each_start else "",
             "frame": frame_of(self.site.door.party.desk, self.now, self.site.sessions.idle_s, self.facts),
             "back": self.back,
             "done": done_text(self.query("done")),
-            "kept": self.session.typed() if self.session is not None else None,
+            "gives_back": self._gives_back(),
             "form": self.form,
             **values,
         }
-        return web.Response(
-            status=status, text=rendered(self.site.templates, template, given), content_type="text/html"
-        )
+        text = rendered(self.site.templates, template, given)
+        if given["gives_back"]:
+            text = self._given_back(text, given)
+        return web.Response(status=status, text=text, content_type="text/html")
+
+    def _gives_back(self) -> bool:
+        """Whether something waits that the officer typed and that was not sent."""
+        return self.session is not None and not self.session.locked and len(self.session.kept) > 0
+
+    def _given_back(self, text: str, values: dict[str, Any]) -> str:
+        """The page with what its officer had typed on it, in its forms, and with word of what else waits."""
+        session, chosen = self.signed_in(), self.query("kept")
+        here = session.typed_at(self.request.path) if self.request.method == "GET" else []
+        here.sort(key=lambda one: one[0] != chosen)
+        text, left = refilled(text, here)
+        others = [(kept, form) for kept, form in here if kept not in left]
+        filled = {form.action for kept, form in here if kept in left}
+        notice = {
+            **values,
+            "given_back": [(kept, [(field_name(name), value) for name, value in left[kept]]) for kept in left],
+            "others": [kept for kept, form in others if form.action in filled],
+            "waiting": session.kept.unsent - sum(1 for kept in left if session.kept.was_sent(kept)),
+        }
+        return text.replace(KEPT_MARK, rendered(self.site.templates, "signin/kept-notice.html", notice), 1)
 
     def refused(self, template: str, problem: ComityError, **values: Any) -> web.Response:
-        """The form again, with what was typed and why it was refused."""
+        """The form again, with what was typed and why it was refused.
+
+        Where the page has no such form any more, or not all fields of it, what was typed is kept, and the page says so.
+        """
+        shown = self.page(template, status=problem.http_status, problem=problem, **values)
+        session, path = self.session, self.request.path
+        if self.request.method != "POST" or session is None or session.locked or self.fields is None:
+            return shown
+        form = KeptForm.of(path, self.back, self.fields.items())
+        _text, left = refilled(shown.text or "", [("", form)])
+        if not form.typed or left == {"": []}:
+            return shown
+        session.keep(form)
         return self.page(template, status=problem.http_status, problem=problem, **values)
 
     def go(self, path: str) -> web.Response:
@@ -180,7 +234,8 @@ class Page:
     """One page or act. ``public``: also for who is not signed in; ``listens``: it goes on for long.
 
     ``quiet``: it is asked for by a page itself, so that it keeps nobody signed in. ``streams``: its form has files of
-    any length, which its handler reads as they come, after the token that is the form's first field.
+    any length, which its handler reads as they come, after the token that is the form's first field. ``steady``: it is
+    for programs without a session, and answers by the name too that stays over all starts.
     """
 
     method: str
@@ -190,3 +245,4 @@ class Page:
     listens: bool = False
     quiet: bool = False
     streams: bool = False
+    steady: bool = False

@@ -11,25 +11,23 @@ A connection that asks nothing, does not read, or is one too many ends; nothing 
 from __future__ import annotations
 
 import asyncio
-import base64
 import errno
-import re
 import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
 
 from exchange.service.api.connections import ApiConnections
 from exchange.service.recording import SessionRecording
-from exchange.service.run_folder import PAGES_NOTE
+from exchange.service.run_folder import PAGES_FILE, PAGES_NOTE
 from exchange.service.service import DeskService
 from exchange.settings import WebSettings
-from exchange.store.cipher import RowCipher
 from exchange.web._terminal import acts_of
+from exchange.web.address import HTTPS_PORT, address_of, leading_file
+from exchange.web.advice import ways_of
 from exchange.web.app import CONNECTIONS, TEMPLATES, build
 from exchange.web.calls import WebDesk
 from exchange.web.frame import zoned
@@ -38,44 +36,17 @@ from exchange.web.signin.passkeys import RelyingParty
 from exchange.web.signin.sessions import WebSessions
 from keys.local.files import write_file
 from keys.pages.assets import Assets
-from keys.pages.origins import Origins
 from keys.pages.rendering import environment
 from keys.pages.serving import page_handlers
-from protocol.address import Address
 from protocol.encoding.phrase import phrase
 from protocol.errors import ComityError, SettingsError, UnavailableError
 
 FIRST_PORT = 8470
-HTTPS_PORT = 443
 MAX_CONNECTIONS = 512
 HANDSHAKE_WITHIN_S = 10.0
 TIDY_EVERY_S = 5.0
 _PORTS = 100
 _BACKLOG = 128
-_SECRET_CHARS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class WebAddress:
-    """Where a browser finds the pages. On loopback the name ends in ``.localhost``, and there is no TLS."""
-
-    name: str
-    port: int
-    tls: bool = False
-
-    @property
-    def origin(self) -> str:
-        """The origin of the pages, as browsers write it."""
-        if self.tls:
-            return f"https://{self.name}" if self.port == HTTPS_PORT else f"https://{self.name}:{self.port}"
-        return f"http://{self.name}:{self.port}"
-
-    @property
-    def cookie(self) -> str:
-        """The name of the session's cookie: of this desk alone, since a cookie goes to every port of its name."""
-        if self.tls:
-            return "__Host-comity"  # RFC 6265bis: by TLS alone, for this host alone
-        return "comity-" + re.sub(r"[^a-z0-9]", "-", self.name) + f"-{self.port}"
 
 
 @asynccontextmanager
@@ -87,19 +58,18 @@ async def web_desk(service: DeskService) -> AsyncIterator[WebDesk]:
     settings, tls = context.settings.web, tls_of(context.settings.web)
     listening = _listening(settings)
     port = listening.getsockname()[1]
-    address = WebAddress(
-        settings.name or name_of(context.address, context.store.database.cipher), port, tls is not None
-    )
+    address = address_of(settings, context.address, context.store.database.cipher, port)
     sessions = WebSessions(context.settings.service.idle_min * 60.0)
     desk = WebDesk(
         service=service,
         sessions=sessions,
-        origins=Origins.of(address.origin),
+        origins=address.origins,
         assets=Assets(),
-        templates=environment(TEMPLATES, zoned=zoned),
+        templates=environment(TEMPLATES, zoned=zoned, ways=ways_of),
         door=Door(service.opened, RelyingParty(address.name, address.origin, str(context.address))),
         cookie=address.cookie,
         secure=address.tls,
+        steady_origin=address.steady_origin,
     )
     desk.facts.ask_where_unknown(service.opened)
     try:
@@ -112,29 +82,29 @@ async def web_desk(service: DeskService) -> AsyncIterator[WebDesk]:
 
 @asynccontextmanager
 async def web_pages(service: DeskService, opened: list[str], folder: str) -> AsyncIterator[None]:
-    """As :func:`web_desk`, where the settings want it; ``opened`` gets the origin, and so does a note in ``folder``."""
+    """As :func:`web_desk`, where the settings want it; ``opened`` gets the origin.
+
+    So does a note in ``folder``, and a file beside it that leads a browser there: of this user alone, for this start.
+    """
+    note, leads = Path(folder, PAGES_NOTE), Path(folder, PAGES_FILE)
+    _forget(note, leads)  # of a start that was killed
     if service.opened is None or not service.opened.context.settings.web.enabled:
         yield
         return
-    note = Path(folder) / PAGES_NOTE
     async with web_desk(service) as desk:
-        opened.append(desk.door.party.origin)
-        write_file(note, desk.door.party.origin.encode(), mode=0o600)
+        origin = desk.door.party.origin
+        opened.append(origin)
         try:
+            write_file(leads, leading_file(origin), mode=0o600)
+            write_file(note, origin.encode(), mode=0o600)
             yield
         finally:
-            note.unlink(missing_ok=True)
+            _forget(note, leads)
 
 
-def name_of(address: Address, cipher: RowCipher) -> str:
-    """The name of a desk's pages on loopback: of this desk alone, whatever else runs on the machine.
-
-    A part of it is known to nobody else: a browser sends a cookie to every port of a name, so whoever serves another
-    port must not be able to lead a browser there under this one. It stays as long as the desk's database, since the
-    passkeys of its officers are of this name.
-    """
-    secret = base64.b32encode(cipher.blind(b"web-name", str(address).encode()))[:_SECRET_CHARS].decode().lower()
-    return f"{address.contact_point}-{secret}.{address.node}.localhost"
+def _forget(*files: Path) -> None:
+    for one in files:
+        one.unlink(missing_ok=True)
 
 
 @asynccontextmanager

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from exchange.text.typed import in_ascii, plain_word
+from exchange.text.labels import target_ranges
+from exchange.text.typed import in_ascii
 from exchange.wizard import _steps as step
 from exchange.wizard import answers as read
 from exchange.wizard.question import AnswerProblem, Draft, Fields, Situation, WizardStep, value_at
-from keys.local.isolates import bare
-from keys.local.translation import _
 from protocol.encoding.phrase import phrase
 
 EXTEND, FOLLOW_UP, RELEASE = "preservation.extend", "preservation.follow-up", "preservation.release"
@@ -22,16 +21,22 @@ _WAYS_TO_PRESERVE = ("preserved", "partly_preserved")
 def _names(text: str, _draft: Draft, situation: Situation) -> Fields:
     """Targets by their short names; the word for all of them stands for each."""
     known = list(situation.case_targets)
-    asked = read.parts_of(in_ascii(text))
-    if not asked or asked == ["*"] or plain_word(asked[0]) in ("all", plain_word(bare(_("all")))):
+    if not read.parts_of(text):
         return {"targets": known}
+    named, unknown = read.named_targets(text, dict.fromkeys(known, ""))
+    if known and not unknown:
+        return {"targets": named}
+    asked = read.parts_of(in_ascii(text))
+    barred = next((name for name in asked if name in situation.barred_targets), None)
+    if barred is not None:
+        raise AnswerProblem(phrase("{target}: {reason}", target=barred, reason=situation.barred_targets[barred]))
     if known and not set(asked) <= set(known):
-        raise AnswerProblem(phrase("the case has no such target; it has {targets}", targets=", ".join(known)))
+        raise AnswerProblem(phrase("the case has no such target; it has {targets}", targets=target_ranges(known)))
     return {"targets": asked}
 
 
 def _all_names(_draft: Draft, situation: Situation) -> str:
-    return ", ".join(situation.case_targets)
+    return target_ranges(situation.case_targets)
 
 
 NAMES = step.line("targets", phrase("Which targets? By their short names"), reader=_names, proposed=_all_names)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from exchange.messaging.drafting.imports import WHICH_DAY, Times
@@ -20,6 +20,7 @@ from protocol.errors import UsageError
 NO_CONTACT = phrase("the directory has no contact point of this country that takes messages: comity directory")
 _BETWEEN = re.compile(r"\s*[;,\t\n]\s*")
 _NUMBER = re.compile(r"\d{1,9}|\d{1,3}(?:[ ,.']\d{3}){1,2}")
+_RANGE = re.compile(r"(.*?)([0-9]{1,9})\s*-\s*(.*?)([0-9]{1,9})")
 _GROUPS = re.compile(r"[ ,.']")
 
 
@@ -64,6 +65,52 @@ def as_instant(at: datetime, situation: Situation) -> str:
 def parts_of(text: str) -> list[str]:
     """The parts of an answer that names several things: between commas or semicolons of any script, or cells."""
     return [part for part in _BETWEEN.split(_with_marks(text).strip()) if part]
+
+
+def named_targets(text: str, known: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """(the targets that a text names, in the order of ``known``; what it names and is none).
+
+    Names, ranges of names as t1-t46, or identifiers as they stand in the request: ``known`` has the identifier of each
+    target, by its name. The word for all names each.
+    """
+    of_value = _by_identifier(known)
+    found: set[str] = set()
+    unknown: list[str] = []
+    for part in parts_of(text):
+        word = in_ascii(part).strip()
+        if word == "*" or plain_word(word) in ("all", plain_word(bare(_("all")))):
+            return list(known), unknown
+        ends = _RANGE.fullmatch(word.replace("–", "-"))
+        if word in known:
+            found.add(word)
+        elif part.casefold() in of_value:
+            found.add(of_value[part.casefold()])
+        elif (
+            ends is not None and ends[1] == ends[3] and (named := _between(ends[1], int(ends[2]), int(ends[4]), known))
+        ):
+            found |= named
+        else:
+            unknown.append(part)
+    return [name for name in known if name in found], unknown
+
+
+def _by_identifier(known: Mapping[str, str]) -> dict[str, str]:
+    """The one target that an identifier is of, or a part of it such as the handle of an account; in small letters."""
+    found: dict[str, set[str]] = {}
+    for name, value in known.items():
+        for part in {value.casefold(), *value.casefold().split()} - {""}:
+            found.setdefault(part, set()).add(name)
+    return {part: next(iter(names)) for part, names in found.items() if len(names) == 1}
+
+
+def _between(stem: str, first: int, last: int, known: Mapping[str, str]) -> set[str]:
+    """The known names from the first to the last number; empty where one of the two is none."""
+    if not {f"{stem}{first}", f"{stem}{last}"} <= known.keys():
+        return set()
+    return {
+        name for name in known if name.startswith(stem) and (number := name[len(stem) :]).isdigit()
+        and first <= int(number) <= last
+    }  # fmt: skip
 
 
 def split_at(text: str, mark: str) -> list[str]:

@@ -23,7 +23,9 @@ from functools import lru_cache
 from typing import Any
 
 from exchange.messaging.drafting.drafts import empty_field
+from exchange.office.draft_ids import READ_OTHERWISE
 from exchange.text.draft_codes import with_codes
+from exchange.text.labels import target_ranges
 from exchange.wizard import answers as read
 from exchange.wizard._replies import ANSWER, REPLIES, answer_steps
 from exchange.wizard._requests import FIXED, REPORTED, REQUESTS, reported
@@ -272,6 +274,12 @@ class Wizard:
         )
 
 
+def all_questions() -> Iterator[WizardStep]:
+    """Every question of every message type; one that several types ask comes several times."""
+    for steps in (*REQUESTS.values(), *REPLIES.values()):
+        yield from steps
+
+
 @lru_cache(maxsize=4_096)
 def _empty(message_type: str, field: str) -> Any:
     """What an empty draft has in a field; nobody changes it."""
@@ -285,7 +293,7 @@ def _fields_of(message_type: str) -> frozenset[str]:
 
 _SHORTEST_DAYS = 60
 # Kept by the wizard itself in a draft beside the message.
-PRIVATE = frozenset({"draft_id", "revision", AS_TYPED})
+PRIVATE = frozenset({"draft_id", "revision", AS_TYPED, READ_OTHERWISE})
 _EACH = tuple(f"{EACH}{name}" for name in ("data_categories", "time_window", "relation", "custodian", "held_there"))
 _GROUP = frozenset({_TARGETS, _MORE, *_EACH})
 
@@ -315,7 +323,7 @@ def _cautions(draft: Draft, situation: Situation) -> Iterator[str]:
     if without and f"{EACH}custodian" in {step.name for step in REQUESTS.get(str(draft.get("type")), ())}:
         yield phrase(
             "nothing says who holds the data of {targets}: the other side must find out first (Art. 29.2 (d))",
-            targets=", ".join(without),
+            targets=target_ranges(without),
         )
     language = str(draft.get("language") or "")
     for address in draft.get("to") or ():

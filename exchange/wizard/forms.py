@@ -13,6 +13,8 @@ from typing import Any
 
 from exchange.messaging.drafting.imports import parse_zone
 from exchange.messaging.drafting.targets import with_targets
+from exchange.office.draft_ids import READ_OTHERWISE
+from exchange.text.typed import read_otherwise
 from exchange.wizard._requests import PRESERVATION
 from exchange.wizard._targets import EACH, targets_of
 from exchange.wizard.answers import chosen_code
@@ -27,6 +29,8 @@ from protocol.messages.schema.problems import Problem
 
 _PASTES = ("targets", "identifiers")
 _TEXTS, _PASTE, _LINES = "texts", "paste", "lines"
+# So many of the lines that were read otherwise are kept to be told, and so much of each.
+_MOST_ALTERED, _MOST_CHARS = 200, 300
 _UNTIL_YEAR = (1970, 9999)
 
 
@@ -34,12 +38,14 @@ _UNTIL_YEAR = (1970, 9999)
 class TypedForm:
     """A draft with what was typed and is no answer: ``texts`` by the names of fields (``facts``, ``t1.time_window``),
     ``paste`` with the lines that give no target yet, ``lines`` with what was said for them, by their numbers.
+    ``altered`` are the pasted lines that were not read as they were typed: (as it was typed, as it was read).
     """
 
     wizard: Wizard
     texts: Mapping[str, str]
     paste: str = ""
     lines: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+    altered: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def of(cls, wizard: Wizard) -> TypedForm:
@@ -54,6 +60,7 @@ class TypedForm:
             {int(number): dict(said) for number, said in lines.items() if str(number).isdecimal()}
             if isinstance(lines, Mapping)
             else {},
+            _pairs(wizard.draft.get(READ_OTHERWISE)),
         )
 
     def to_draft(self) -> dict[str, Any]:
@@ -64,7 +71,8 @@ class TypedForm:
         if self.paste:
             kept[_PASTE] = self.paste
             kept[_LINES] = {str(number): dict(said) for number, said in self.lines.items()}
-        return {**self.wizard.message_draft(), **({AS_TYPED: kept} if kept else {})}
+        altered = {READ_OTHERWISE: [list(one) for one in self.altered]} if self.altered else {}
+        return {**self.wizard.message_draft(), **altered, **({AS_TYPED: kept} if kept else {})}
 
     # --- Texts ---
 
@@ -140,7 +148,14 @@ class TypedForm:
         before = dict(enumerate(self.paste.splitlines(), 1))
         said = {before[number].strip(): one for number, one in self.lines.items() if number in before}
         lines = {number: said[line.strip()] for number, line in enumerate(text.splitlines(), 1) if line.strip() in said}
-        return replace(self, paste=text, lines=lines)._taken()
+        told = [(one.typed[:_MOST_CHARS], one.read[:_MOST_CHARS]) for one in read_otherwise(text)]
+        altered = tuple(dict.fromkeys((*self.altered, *told)))[-_MOST_ALTERED:]
+        return replace(self, paste=text, lines=lines, altered=altered)._taken()
+
+    def answered(self, line: int, what: Ask, text: str) -> TypedForm:
+        """As :meth:`said`, and the line stays where it is, as those behind it do; raises as that."""
+        _said({**self.lines.get(line, {}), what.value: text})
+        return replace(self, lines={**self.lines, line: {**self.lines.get(line, {}), what.value: text}})
 
     def noted(self, text: str) -> TypedForm:
         """With this text in the place of the lines that were left; it is not read yet."""
@@ -273,6 +288,12 @@ def _covers(target: Mapping[str, Any], found: Pasted) -> bool:
         return first <= parse_instant(said[0]) and parse_instant(said[1]) <= last
     except (ComityError, ValueError):
         return False
+
+
+def _pairs(kept: Any) -> tuple[tuple[str, str], ...]:
+    """What a saved draft says of lines that were read otherwise; nothing that is no pair of texts."""
+    rows = kept if isinstance(kept, list | tuple) else ()
+    return tuple((str(one[0]), str(one[1])) for one in rows if isinstance(one, list | tuple) and len(one) == 2)
 
 
 def _is_whole(text: str, paste: Paste) -> bool:

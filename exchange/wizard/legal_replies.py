@@ -1,59 +1,60 @@
-"""Which types of message the rules of a case allow one side to write now: the ones that a wizard offers.
+"""Which types of message the rules of a case allow one side to write now, and of which targets: what forms offer.
 
-It is a help for choosing. Composing a message judges it by the same rules, with the guards on dates that only a whole
-message can meet.
+Composing a message judges it by the same rules (:mod:`protocol.lifecycle.possible`): what is offered here is taken, as
+long as the dates that the message itself names are possible, and what is barred here is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
+from uuid import UUID
 
-from protocol.lifecycle import facts as f
+from exchange.cases.threads import targets_of_case
 from protocol.lifecycle.assistance import AssistanceCase
-from protocol.lifecycle.assistance_rules import ASSISTANCE_RULES, EMERGENCY_RULES
 from protocol.lifecycle.assistance_rules import TERMINAL as ASSISTANCE_OVER
+from protocol.lifecycle.case import AnyCase
+from protocol.lifecycle.conversation import ConversationCase
+from protocol.lifecycle.possible import STATED, SaidNow, barred, lifecycle_of, state_met
 from protocol.lifecycle.preservation import PreservationCase, state_at
-from protocol.lifecycle.preservation_rules import RULES as PRESERVATION_RULES
 from protocol.lifecycle.preservation_rules import TERMINAL as PRESERVATION_OVER
-from protocol.lifecycle.rules import Rule, Side
+from protocol.lifecycle.reasons import Reason
+from protocol.lifecycle.rules import Side
 from protocol.messages.registry import MESSAGE_TYPES
 
-# The fact that a message of each type is, most wanted first.
-_FACTS: Mapping[str, type[f.CaseFact]] = MappingProxyType(
-    {
-        "acknowledgement": f.Acknowledged,
-        "preservation.answer": f.Preserved,
-        "answer": f.Answered,
-        "decision": f.Accepted,
-        "preservation.extend": f.ExtensionAsked,
-        "preservation.follow-up": f.FollowedUp,
-        "preservation.release": f.Released,
-        "emergency.supplement": f.Supplemented,
-        "preservation.risk": f.RiskRaised,
-        "preservation.risk-reply": f.RiskAccepted,
-        "clarification.ask": f.ClarificationAsked,
-        "clarification.reply": f.ClarificationReplied,
-        "withdrawal": f.Withdrawn,
-        "closure": f.Closed,
-    }
+# The types that an officer is offered, most wanted first.
+_OFFERED = (
+    "acknowledgement",
+    "preservation.answer",
+    "answer",
+    "decision",
+    "preservation.extend",
+    "preservation.follow-up",
+    "preservation.release",
+    "emergency.supplement",
+    "preservation.risk",
+    "preservation.risk-reply",
+    "clarification.ask",
+    "clarification.reply",
+    "withdrawal",
+    "closure",
 )
 # Questions of how it stands move no state.
 _ALWAYS: Mapping[Side, str] = MappingProxyType({Side.REQUESTER: "status.query", Side.REQUESTED: "status.report"})
-# Other facts that a message of a type may be, where they decide whether it may be written at all.
-_ALSO: Mapping[str, tuple[type[f.CaseFact], ...]] = MappingProxyType(
-    {
-        "preservation.answer": (f.NotHeld, f.Refused),
-        "answer": (f.AnsweredInPart,),
-        "decision": (f.Refused, f.Postponed, f.ConditionsProposed, f.Impossible),
-    }
-)
 
 # Nobody is to go on with a target that is over, although late words about it are taken.
 _OVER = frozenset(map(str, (*PRESERVATION_OVER, *ASSISTANCE_OVER)))
+
+
+@dataclass(frozen=True, slots=True)
+class TargetChoice:
+    """Of which targets of a case something can be said now, in the case's order, and what bars the others."""
+
+    possible: tuple[str, ...] = ()
+    barred: Mapping[str, Reason] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,9 @@ class ReplyStanding:
     """Whether one side may write a message of ``type`` now, and for which ``targets``.
 
     Where it may not: ``state`` is the one that keeps it from being written, ``states`` are those in which it may be
-    written, and ``rule`` is what says so. ``moves``: it would bring one of the targets on, and is no courtesy beside
-    what was said already. ``over``: all targets of the case have ended.
+    written, ``rule`` is what says so, and ``reason`` what is against it where the state alone is not. ``moves``: it
+    would bring one of the targets on, and is no courtesy beside what was said already. ``over``: all targets of the
+    case have ended.
     """
 
     type: str
@@ -72,6 +74,7 @@ class ReplyStanding:
     rule: str
     moves: bool = False
     over: bool = False
+    reason: Reason | None = None
 
     @property
     def legal(self) -> bool:
@@ -79,60 +82,80 @@ class ReplyStanding:
         return bool(self.targets)
 
 
+def target_choice(
+    cases: Iterable[AnyCase], kind: str, *, own: str, now: datetime, about: UUID | None = None
+) -> TargetChoice:
+    """The targets of which the desk ``own`` can write a message of the type ``kind`` now, in reply to ``about``.
+
+    Of a thread with several nations a target can be chosen as long as the case with one of them allows it.
+    """
+    possible: dict[str, None] = {}
+    against: dict[str, Reason] = {}
+    for case in cases:
+        if case.opening is None:
+            continue
+        found = barred(case, kind, SaidNow(_by(case, own), now, about))
+        for target in targets_of_case(case):
+            reason = found.get(target.name)
+            if target.name and reason is None:
+                possible[target.name] = None
+            elif target.name and reason is not None:
+                against.setdefault(target.name, reason)
+    return TargetChoice(tuple(possible), {name: one for name, one in against.items() if name not in possible})
+
+
+def _by(case: AnyCase, own: str) -> str:
+    """Who speaks in the case: this desk, or in the place of those who were asked where it is none of them."""
+    assert case.opening is not None  # noqa: S101 - the caller has looked
+    if own == case.opening.by or own in case.opening.requested or not case.opening.requested:
+        return own
+    return case.opening.requested[0]
+
+
 def reply_standings(case: Any, *, ours: bool, now: datetime) -> tuple[ReplyStanding, ...]:
     """Each type that this side ever writes in such a case, with whether it may be written at ``now``.
 
-    Empty for a thread that asks for nothing. Composing a message judges it by the same rules, with their guards.
+    Empty for a thread that asks for nothing.
     """
-    rules = _rules_of(case)
-    if rules is None or not case.targets:
+    if not isinstance(case, PreservationCase | AssistanceCase) or not case.targets or case.opening is None:
         return ()
-    side = Side.REQUESTER if ours else Side.REQUESTED
-    states = {target.name: _state_of(case, target, now) for target in case.targets}
-    first, over = next(iter(states.values())), all(state in _OVER for state in states.values())
+    side, by = (Side.REQUESTER, case.opening.by) if ours else (Side.REQUESTED, _by(case, ""))
+    shown = {target.name: _state_of(case, target, now) for target in case.targets}
+    met = {target.name: str(state_met(case, target, now)) for target in case.targets}
+    first, over = next(iter(shown.values())), all(state in _OVER for state in shown.values())
+    rules = tuple(dict.fromkeys(lifecycle_of(case).rules.values()))
     found = []
-    for name, fact in _FACTS.items():
-        rows = [row for row in rules if row.fact in (fact, *_ALSO.get(name, ())) and row.side in (None, side)]
+    for name in _OFFERED:
+        rows = [row for row in rules if row.fact in STATED[name] and row.side in (None, side)]
         if not rows:
             continue
+        rows.sort(key=lambda row: row.fact is not STATED[name][0])
         before = tuple(dict.fromkeys(str(state) for row in rows for state in row.before))
-        fitting = tuple(target for target, state in states.items() if state in before)
+        against = barred(case, name, SaidNow(by, now))
+        fitting = tuple(target for target, reason in against.items() if reason is None)
         moving = {str(state) for row in rows if row.after is not None for state in row.before} - _OVER
-        moves = any(states[target] in moving for target in fitting)
-        found.append(ReplyStanding(name, fitting, first, before, rows[0].source, moves, over))
+        moves = any(met[target] in moving for target in fitting)
+        # A state in which it may be written otherwise is not what bars it.
+        reason = next((one for one in against.values() if one is not None and not one.state), None)
+        found.append(ReplyStanding(name, fitting, first, before, rows[0].source, moves, over, reason))
     return tuple(found)
 
 
-def _state_of(case: Any, target: Any, now: datetime) -> str:
+def _state_of(case: PreservationCase | AssistanceCase, target: Any, now: datetime) -> str:
     return str(state_at(target, now) if isinstance(case, PreservationCase) else case.target_state_at(target, now))
 
 
-def legal_replies(case: Any, *, ours: bool) -> tuple[str, ...]:
-    """The types that this side may write in the case as it stands; ``ours``: this desk asked.
+def legal_replies(case: Any, *, ours: bool, now: datetime) -> tuple[str, ...]:
+    """The types that this side may write in the case as it stands at ``now``; ``ours``: this desk asked.
 
     Of a thread that asks for nothing, all that reply to something.
     """
-    side = Side.REQUESTER if ours else Side.REQUESTED
-    rules = _rules_of(case)
-    if rules is None:
+    if case is None or isinstance(case, ConversationCase):
         return tuple(name for name in MESSAGE_TYPES if "in_reply_to" in MESSAGE_TYPES[name].model_fields)
-    states = {target.state for target in case.targets}
-    found = [name for name, fact in _FACTS.items() if name in MESSAGE_TYPES and _allows(rules, fact, side, states)]
-    return (*found, *_always(side))
+    found = [one.type for one in reply_standings(case, ours=ours, now=now) if one.legal and one.type in MESSAGE_TYPES]
+    return (*found, *_always(Side.REQUESTER if ours else Side.REQUESTED))
 
 
 def _always(side: Side) -> Iterator[str]:
     if _ALWAYS[side] in MESSAGE_TYPES:
         yield _ALWAYS[side]
-
-
-def _rules_of(case: Any) -> tuple[Rule[Any], ...] | None:
-    if isinstance(case, PreservationCase):
-        return PRESERVATION_RULES
-    if isinstance(case, AssistanceCase):
-        return EMERGENCY_RULES if case.is_emergency else ASSISTANCE_RULES
-    return None
-
-
-def _allows(rules: tuple[Rule[Any], ...], fact: type[f.CaseFact], side: Side, states: set[Any]) -> bool:
-    return any(rule.fact is fact and rule.side in (None, side) and states & set(rule.before) for rule in rules)

@@ -68,7 +68,8 @@ class Situation:
     """What is known before anything is asked. ``own`` are the fields that the desk's settings and card fill in.
 
     ``zone`` is the officer's, for times that are typed here; ``language`` that of the officer's texts. ``case_targets``
-    are the names of the targets of the case that a reply belongs to.
+    are the names of the targets of the case that a reply belongs to and can name now; ``barred_targets`` are the
+    others, with the reason.
     """
 
     address: str
@@ -78,6 +79,7 @@ class Situation:
     partners: Sequence[Partner] = ()
     own: Mapping[str, Any] = field(default_factory=dict)
     case_targets: Sequence[str] = ()
+    barred_targets: Mapping[str, str] = field(default_factory=dict)
 
     def partner(self, address: str) -> Partner | None:
         """The contact point of that address, where it is known."""

@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from functools import cache, lru_cache
 from io import BytesIO
 from pathlib import Path
+from types import MappingProxyType
 
 from keys.local.isolates import CLOSE, OPEN, isolated
 from protocol.encoding.phrase import Label, Phrase
@@ -29,6 +30,8 @@ _RIGHT_TO_LEFT = frozenset({"ar", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur
 _SOURCE = frozenset({"C", "POSIX", "en"})
 # The catalogue for another reader than the user, where a text is made for one.
 _spoken: ContextVar[gettext.NullTranslations | None] = ContextVar("spoken", default=None)
+# Texts in the place of others, where they are shown elsewhere than at a terminal.
+_instead: ContextVar[Mapping[str, str]] = ContextVar("instead", default=MappingProxyType({}))
 # GNU gettext manual, "Locale Environment Variables": the first of these that is set decides.
 _VARIABLES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
 
@@ -39,7 +42,7 @@ def _(text: str) -> str:
         return pgettext(label_context(text.codes, text.code), text.entry)
     if isinstance(text, Phrase):
         return _(text.template).format(**{name: value and _(value) for name, value in text.values.items()})
-    return _directed(current().gettext(text))
+    return _directed(current().gettext(_instead.get().get(text, text)))
 
 
 def pgettext(context: str, text: str) -> str:
@@ -82,6 +85,16 @@ def speaking(language: str) -> Iterator[None]:
         yield
     finally:
         _spoken.reset(token)
+
+
+@contextmanager
+def shown_instead(texts: Mapping[str, str]) -> Iterator[None]:
+    """Inside, each text that is a key of ``texts`` says what stands there: a page has other ways than a terminal."""
+    token = _instead.set(texts)
+    try:
+        yield
+    finally:
+        _instead.reset(token)
 
 
 def translator(language: str) -> gettext.NullTranslations:

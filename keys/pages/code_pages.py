@@ -22,7 +22,7 @@ from typing import Any, Generic, TypeVar
 from aiohttp import web
 from jinja2 import Environment
 
-from keys.local.translation import speaking
+from keys.local.translation import shown_instead, speaking
 from keys.pages.assets import Assets
 from keys.pages.browser_sessions import BrowserSession, BrowserSessions
 from keys.pages.form_tokens import NAME as TOKEN
@@ -69,6 +69,10 @@ class CodeSite:
 
     def done_texts(self) -> Mapping[str, str]:
         """By its code in the address, what was done: no text of an address is shown."""
+        return {}
+
+    def told_here(self) -> Mapping[str, str]:
+        """By the text that a terminal shows, what it says on these pages."""
         return {}
 
     def refused_code(self) -> ComityError:
@@ -176,7 +180,7 @@ def route_pages(app: web.Application, site: Site, pages: Sequence[CodePage[Site]
 
 async def answered(site: CodeSite, request: web.Request, handler: Handler) -> web.StreamResponse:
     """What ``handler`` answers, in the reader's language; a refusal is a page; the headers are on it."""
-    with speaking(language_of(request)):
+    with speaking(language_of(request)), shown_instead(site.told_here()):
         try:
             site.origins.require_host(request)
             response = await handler(request)

@@ -24,17 +24,17 @@ def name_of(language: str) -> str:
     return _NAMES.get(language, language)
 
 
-def keep_choice(response: web.StreamResponse, language: str, *, secure: bool) -> None:
+def keep_choice(response: web.StreamResponse, language: str, *, secure: bool, cookie: str = COOKIE) -> None:
     """Let the browser remember the reader's language; one that there is none of is not kept."""
     if language in offered():
         response.set_cookie(
-            COOKIE, language, max_age=_YEAR_S, path="/", secure=secure, httponly=True, samesite="Strict"
+            cookie, language, max_age=_YEAR_S, path="/", secure=secure, httponly=True, samesite="Strict"
         )
 
 
-def language_of(request: web.Request) -> str:
+def language_of(request: web.Request, cookie: str = COOKIE) -> str:
     """The language of the answer to a request."""
-    chosen = request.cookies.get(COOKIE)
+    chosen = request.cookies.get(cookie)
     known = offered()
     if chosen in known:
         return str(chosen)

@@ -6,7 +6,7 @@ with what cannot be seen made visible. Values are put into texts by ``_("...").f
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,12 @@ from keys.local.isolates import shown
 from keys.local.printing import printable_line, printable_text
 from keys.local.translation import _, is_right_to_left, language, ngettext, pgettext
 from keys.pages.languages import name_of
-from protocol.errors import FormError
+from protocol.errors import ComityError, FormError
 
 # An instant in words, in the reader's own zone, or in a named one.
 Zoned = Callable[[datetime, str | None], str]
+# The links behind a refusal: (path, text).
+Ways = Callable[[ComityError], Sequence[tuple[str, str]]]
 
 FOLDER = Path(__file__).parent / "templates"
 
@@ -31,8 +33,16 @@ def in_utc(at: datetime, _zone: str | None = None) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%MZ}"
 
 
-def environment(*folders: Path, zoned: Zoned = in_utc) -> Environment:
-    """The templates of ``folders``, with the common ones beneath; ``zoned`` tells instants."""
+def no_ways(_problem: ComityError) -> Sequence[tuple[str, str]]:
+    """No page leads on from a refusal."""
+    return ()
+
+
+def environment(*folders: Path, zoned: Zoned = in_utc, ways: Ways = no_ways) -> Environment:
+    """The templates of ``folders``, with the common ones beneath.
+
+    ``zoned`` tells instants; ``ways`` are the links behind a refusal.
+    """
     made = Environment(
         loader=ChoiceLoader([FileSystemLoader(folder) for folder in (*folders, FOLDER)]),
         autoescape=True,
@@ -50,6 +60,7 @@ def environment(*folders: Path, zoned: Zoned = in_utc) -> Environment:
             "language_name": name_of,
             "is_right_to_left": is_right_to_left,
             "zoned": zoned,
+            "ways": ways,
         }
     )
     made.filters.update({"plain": _plain, "prose": _prose, "own_path": own_path, "iso": _iso, "utc": in_utc})

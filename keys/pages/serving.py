@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
 
 from keys.pages.forms import UNREADABLE
 from keys.pages.headers import protect
@@ -22,6 +23,8 @@ from protocol.errors import ComityError, FormError, MethodError, NotFoundError
 
 # Our own refusals, and those of the library: a page that raises one of them has no defect.
 REFUSALS = (ComityError, web.HTTPException, *UNREADABLE)
+# Of one header: another number than that of a request's first line, so that it is known which of them was too long.
+MAX_FIELD_BYTES = 16_384
 _LIBRARIES = ("aiohttp", "asyncio", "tuf", "securesystemslib", "urllib3")
 
 
@@ -70,6 +73,23 @@ class PageHandler(UnreadRequests):
         protect(response)
         return response
 
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """See :class:`UnreadRequests`.
+
+        A page under a name above ours can fill a browser with so many cookies that no request is read any more: the
+        browser is told to let them go, and whoever signs in again is let in.
+        """
+        response = super().handle_error(request, status, exc, message)
+        if isinstance(exc, LineTooLong) and exc.args[1:2] == (MAX_FIELD_BYTES,):
+            response.headers["Clear-Site-Data"] = '"cookies"'
+        return response
+
 
 def page_handlers(server: web.Server | None, most: int | None = None, **handler: Any) -> Callable[[], PageHandler]:
     """Makes the handler of each connection that the event loop takes for ``server``, which was set up.
@@ -87,6 +107,6 @@ def page_handlers(server: web.Server | None, most: int | None = None, **handler:
             longest = min(idle, key=lambda one: one.used)
             if longest.transport is not None:
                 longest.transport.abort()
-        return PageHandler(server, loop=loop, **handler)
+        return PageHandler(server, loop=loop, max_field_size=MAX_FIELD_BYTES, **handler)
 
     return made

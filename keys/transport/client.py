@@ -104,8 +104,11 @@ class Sink(Protocol):
     def place(self) -> memoryview | None:
         """Where its next bytes are to be; None where :meth:`feed` is to be given them."""
 
-    async def feed(self, part: bytes) -> None:
-        """More of it; raises what is wrong with it."""
+    async def feed(self, part: Buffer) -> None:
+        """More of it, which nobody changes any more; raises what is wrong with it."""
+
+    def note(self, part: memoryview) -> None:
+        """These bytes are there, the next of its :meth:`place`; from any thread."""
 
     async def filled(self) -> None:
         """All of the last :meth:`place` was filled; raises what is wrong with it."""
@@ -272,13 +275,15 @@ class SignedClient:
     async def _pour(self, answer: LongAnswer, max_bytes: int, sink: Sink) -> None:
         self._require_plain(answer.fields.get("content-encoding"))
         self._require_fit(answer.body.left, max_bytes)
+        most = _HEAD_BYTES
         try:
             while answer.body.left:
                 place = sink.place()
                 if place is None or len(place) > answer.body.left:
-                    await sink.feed(await answer.body.some(_HEAD_BYTES))
+                    await sink.feed(await answer.body.piece(most))
+                    most = _PIECE_BYTES
                 else:
-                    await answer.body.fill(place)
+                    await answer.body.fill(place, sink.note)
                     await sink.filled()
         except ConnectionError as cause:
             raise PeerFailedError(f"{self.server.title} broke its answer off") from cause

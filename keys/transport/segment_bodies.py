@@ -12,15 +12,16 @@ from hashlib import sha256
 from typing import Protocol
 
 from keys.transport.precedence import Precedence
-from keys.transport.segments import BUFFERS
+from keys.transport.segments import BUFFERS, LONG_BYTES
 from keys.transport.tls_io import SocketBody
 from protocol.errors import BodyTimeoutError, ComityError, MalformedError
 from protocol.http.files import SegmentSent
 from protocol.http.segment_streams import SegmentStream
 from protocol.http.signature import AuthenticatedRequest
 
-# The head of a segment is shorter.
+# The head of a segment is shorter. Of short segments, so much is read at a time.
 _HEAD_BYTES = 4096
+_PIECE_BYTES = 256 * 1024
 
 
 class SegmentBody(Protocol):
@@ -84,11 +85,12 @@ class LentSegments:
 
     async def segments(self) -> AsyncGenerator[list[SegmentSent]]:
         """See :class:`SegmentBody`."""
-        stream = SegmentStream(BUFFERS.take)
+        stream, most = SegmentStream(BUFFERS.take_for), _HEAD_BYTES
         while self._body.left:
             await self._first.messages_first()
-            if found := await self._more(stream):
+            if found := await self._more(stream, most):
                 yield found
+            most = _PIECE_BYTES
         stream.finish()
 
     async def drain(self) -> None:
@@ -101,15 +103,15 @@ class LentSegments:
         """See :class:`SegmentBody`."""
         await self.drain()
 
-    async def _more(self, stream: SegmentStream) -> list[SegmentSent]:
+    async def _more(self, stream: SegmentStream, most: int) -> list[SegmentSent]:
         try:
             async with asyncio.timeout_at(self._until):
-                place = stream.place()
+                place = stream.place(LONG_BYTES)
                 if place is None:
-                    return stream.feed(await self._body.some(_HEAD_BYTES))
+                    return stream.feed(await self._body.piece(most))
                 if len(place) > self._body.left:
                     raise MalformedError("the body ends before its segments do")
-                await self._body.fill(place)
+                await self._body.fill(place, stream.note)
                 return stream.filled()
         except TimeoutError as problem:
             raise BodyTimeoutError from problem

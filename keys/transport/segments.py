@@ -8,70 +8,119 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 
 from keys.transport.client import HttpRequest, SignedClient
-from protocol.files.file_list import FileList
 from protocol.http.files import FilesHeld, SegmentSent
-from protocol.http.segment_streams import HeldStream
+from protocol.http.segment_streams import Buffer, HeldStream
 
 Took = Callable[[Sequence[SegmentSent]], Awaitable[None]]
 """Is given segments that came, not verified; the next ones wait until it returns."""
 
 
-class SegmentBuffers:
-    """Memory for segments that come, used again when one was kept: new memory is fetched page by page, and cleared.
+class _Memory(bytearray):
+    """Is lent until it is given back, or until nobody has it any more."""
 
-    Memory that nobody gives back is simply gone. Any thread.
+    __slots__ = ("buffers", "lent_bytes")
+
+    def __init__(self, buffers: SegmentBuffers, length: int) -> None:
+        super().__init__(length)
+        self.buffers = buffers
+        self.lent_bytes = 0
+
+    def __del__(self) -> None:
+        self.buffers.ended(self)
+
+
+class SegmentBuffers:
+    """Memory for segments, used again when one was kept or sent: new memory is fetched page by page, and cleared.
+
+    What waits to be lent again is no more than ``kept_bytes``, and gives place to memory of another length. Memory that
+    nobody gives back is simply gone. Any thread.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._lock = threading.Lock()
-        self._free: list[bytearray] = []
+    def __init__(self, kept_bytes: int) -> None:
+        self._kept_bytes = kept_bytes
+        # Memory may end, and say so, wherever this thread is.
+        self._lock = threading.RLock()
+        self._free: list[_Memory] = []
+        self.free_bytes = 0
+        """How many bytes wait to be lent again."""
+        self.lent_bytes = 0
+        """How many bytes are lent now."""
+        self.most_bytes = 0
+        """How many were at most."""
 
     def take(self, length: int) -> bytearray:
         """Memory of this length, with anything in it."""
         with self._lock:
-            for number, buffer in enumerate(self._free):
-                if len(buffer) == length:
-                    return self._free.pop(number)
-        return bytearray(length)
+            memory = self._found(length)
+        memory = memory or _Memory(self, length)
+        with self._lock:
+            memory.lent_bytes = length
+            self.lent_bytes += length
+            self.most_bytes = max(self.most_bytes, self.lent_bytes)
+        return memory
+
+    def take_for(self, length: int) -> memoryview:
+        """As :meth:`take`, of memory that is as long for a segment alone as for one behind its path."""
+        longer = -(-(length + _PATH_BYTES) // _ROUND_BYTES) * _ROUND_BYTES
+        return memoryview(self.take(longer))[:length]
 
     def give_back(self, segments: Iterable[SegmentSent]) -> None:
-        """The memory of these segments, of which nobody reads any more; not where one is a part of it."""
-        for one in segments:
-            data = one.segment.data
-            memory = data.obj if isinstance(data, memoryview) else None
-            if isinstance(memory, bytearray) and len(memory) == memoryview(data).nbytes:
-                with self._lock:
-                    if len(self._free) < self._most:
-                        self._free.append(memory)
+        """The memory of these segments, of which nobody reads any more."""
+        self.put_back(one.segment.data for one in segments)
+
+    def put_back(self, parts: Iterable[Buffer]) -> None:
+        """The memory of which these are parts, as far as it was taken here; of all of it nobody reads any more."""
+        owners = (part.obj if isinstance(part, memoryview) else part for part in parts)
+        for memory in {id(owner): owner for owner in owners if isinstance(owner, _Memory)}.values():
+            if memory.buffers is not self:
+                continue
+            with self._lock:
+                whole = memory.lent_bytes == len(memory)
+                self.ended(memory)
+                if whole and self.free_bytes + len(memory) <= self._kept_bytes:
+                    self._free.append(memory)
+                    self.free_bytes += len(memory)
+
+    def ended(self, memory: _Memory) -> None:
+        """This memory is not lent any more."""
+        with self._lock:
+            self.lent_bytes -= memory.lent_bytes
+            memory.lent_bytes = 0
+
+    def _found(self, length: int) -> _Memory | None:
+        for number, memory in enumerate(self._free):
+            if len(memory) == length:
+                self.free_bytes -= length
+                return self._free.pop(number)
+        dropped = 0
+        while self._free and dropped < length:
+            dropped += len(self._free.pop(0))
+        self.free_bytes -= dropped
+        return None
 
 
-BUFFERS = SegmentBuffers(2)
-_LONG_SEGMENT_BYTES = 2 << 20
+KEPT_BYTES = 24 << 20
+_PATH_BYTES, _ROUND_BYTES = 2048, 16 * 1024
+LONG_BYTES = 64 * 1024
+"""A segment of which so much is missing is read to where it is to be; shorter ones are read many at a time."""
+BUFFERS = SegmentBuffers(KEPT_BYTES)
 
 
-def requests_at_once(most: int, files: FileList) -> int:
-    """Of so many requests with segments at once, how many where these files have longer ones: as much in memory."""
-    longest = max((min(file.segment_bytes, file.length) for file in files.files), default=0)
-    if longest <= _LONG_SEGMENT_BYTES:
-        return most
-    return max(min(most, 2), most * _LONG_SEGMENT_BYTES // longest)
-
-
-# Of glibc's mallopt(3): its numbers of the two, and what is freed and not given back to the system.
+# Of glibc's mallopt(3): its numbers of the two, and their values.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-_KEPT_BYTES = 16 << 20
+_FREED_BYTES = 1 << 20
 
 
-def keep_freed_memory() -> None:
-    """Keep some memory that was freed for what comes next: for a program that moves segments one after the other.
+def give_freed_memory_back() -> None:
+    """Give memory back to the system that was freed: for a program that moves segments one after the other.
 
-    Else each buffer of a MiB is fetched from the system page by page, and given back: a tenth of all the work.
+    That of segments is used again here (:data:`BUFFERS`). Each thread of the library keeps more of it by itself, the
+    longer the pieces were that were freed.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:  # another library decides by itself
-        mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
-        mallopt(_MMAP_THRESHOLD, _KEPT_BYTES)
+        mallopt(_TRIM_THRESHOLD, 4 * _FREED_BYTES)
+        mallopt(_MMAP_THRESHOLD, _FREED_BYTES)
 
 
 async def nobody_takes(segments: Sequence[SegmentSent]) -> None:
@@ -83,7 +132,7 @@ async def fetch_held(client: SignedClient, request: HttpRequest, took: Took) -> 
 
     Raises as :meth:`SignedClient.call`, and what ``took`` raises.
     """
-    sink = _HeldSink(HeldStream(client.server.title, BUFFERS.take), took)
+    sink = _HeldSink(HeldStream(client.server.title, BUFFERS.take_for), took)
     await client.call_into(request, sink)
     held = sink.stream.finish()
     if held.segments:
@@ -99,12 +148,15 @@ class _HeldSink:
         self._took = took
 
     def place(self) -> memoryview | None:
-        return self.stream.place()
+        return self.stream.place(LONG_BYTES)
 
-    async def feed(self, part: bytes) -> None:
+    async def feed(self, part: Buffer) -> None:
         segments = self.stream.feed(part)
         if segments:
             await self._took(segments)
+
+    def note(self, part: memoryview) -> None:
+        self.stream.note(part)
 
     async def filled(self) -> None:
         await self._took(self.stream.filled())

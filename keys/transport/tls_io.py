@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import socket
 import ssl
 import sys
@@ -23,15 +24,17 @@ from typing import TypeVar
 
 T = TypeVar("T")
 Buffer = bytes | bytearray | memoryview
+Note = Callable[[memoryview], None]
 
 _THREADS = 16
 _NICE = 5
 # A thread waits so long for more, and works so long at a time.
-_PATIENCE_S = 0.005
+_PATIENCE_S = 0.02
 _MOST_S = 0.5
 _WRITE_BYTES = 256 * 1024  # the library is given at a time
-# So much is waited for at once where so much is to come; and what of it may be in the library's hands already.
-_WAKE_BYTES = 128 * 1024
+# So much is waited for at once where so much is to come; and what of it may be in the library's hands already. What
+# came is noted in parts of as much: they are in the processor's own memory still.
+_WAKE_BYTES = 256 * 1024
 _RECORD_BYTES = 17 * 1024
 # Something so short is written from the loop itself: a thread would cost more.
 _SHORT_BYTES = 16 * 1024
@@ -79,6 +82,7 @@ class TlsIo:
         self._tls = tls
         self._loop = asyncio.get_running_loop()
         tls.setblocking(False)
+        self._wakes_at = 1
 
     async def shake_hands(self) -> None:
         """Do the handshake."""
@@ -109,12 +113,15 @@ class TlsIo:
             await self._ready(writing=False)
         return data
 
-    async def fill(self, view: memoryview) -> None:
-        """Read until the view is full."""
-        while view:
-            view = view[await self._in_thread(lambda: self._read(view)) :]  # noqa: B023 - it is awaited here
-            if view:
-                await self._ready(writing=False, least=len(view))
+    async def fill(self, view: memoryview, note: Note | None = None) -> None:
+        """Read until the view is full; ``note`` is given all of it in order, part by part, in a thread."""
+        try:
+            while view:
+                view = view[await self._in_thread(lambda: self._read(view, note)) :]  # noqa: B023 - it is awaited here
+                if view:
+                    await self._ready(writing=False, least=len(view))
+        finally:
+            self._wake_at(1)
 
     async def send(self, data: Buffer, heard: Callable[[], bool] | None = None) -> bool:
         """Write all of it. Where the peer takes no more, ``heard`` is asked whether it answered: then no more is sent.
@@ -151,20 +158,39 @@ class TlsIo:
                 doing.exception()
             raise
         finally:
-            if doing.done():
-                self._tls.setblocking(False)
+            # What it raised knows this frame, which knows it: all that they hold would stay until somebody looks.
+            del doing
 
-    def _read(self, view: memoryview) -> int:
+    def _read(self, view: memoryview, note: Note | None) -> int:
         """Read for as long as something comes; how much. In a thread."""
-        tls, filled, until = self._tls, 0, time.monotonic() + _MOST_S
-        tls.settimeout(_PATIENCE_S)
-        with suppress(TimeoutError), _broken():
-            while filled < len(view) and time.monotonic() < until:
-                count = tls.recv_into(view[filled:])
+        read, filled, noted, until = self._tls.recv_into, 0, 0, time.monotonic() + _MOST_S
+        with _broken():
+            while filled < len(view):
+                try:
+                    count = read(view[filled:])
+                except _WANTS:
+                    if time.monotonic() < until and self._comes(len(view) - filled):
+                        continue
+                    break
                 if not count:
                     raise ConnectionResetError("the connection was ended")
                 filled += count
+                if note is not None and filled - noted >= _WAKE_BYTES:
+                    note(view[noted:filled])
+                    noted = filled
+        if note is not None and filled > noted:
+            note(view[noted:filled])
         return filled
+
+    def _comes(self, least: int) -> bool:
+        """Whether more comes soon: as much as is waited for at once. In a thread."""
+        self._wake_at(min(_WAKE_BYTES, least - _RECORD_BYTES))
+        return self._soon(select.POLLIN)
+
+    def _soon(self, event: int) -> bool:
+        poll = select.poll()
+        poll.register(self._tls, event)
+        return bool(poll.poll(_PATIENCE_S * 1000))
 
     def _write_now(self, view: memoryview) -> bool:
         """Write what is short from the loop itself; False if it was not taken: then it is to be written again."""
@@ -176,11 +202,14 @@ class TlsIo:
 
     def _write(self, view: memoryview) -> int:
         """Write for as long as it is taken; how much. The rest has to be written again, as it is. In a thread."""
-        tls, written, until = self._tls, 0, time.monotonic() + _MOST_S
-        tls.settimeout(_PATIENCE_S)
-        with suppress(TimeoutError), _broken():
-            while written < len(view) and time.monotonic() < until:
-                written += tls.send(view[written : written + _WRITE_BYTES])
+        send, written, until = self._tls.send, 0, time.monotonic() + _MOST_S
+        with _broken():
+            while written < len(view):
+                try:
+                    written += send(view[written : written + _WRITE_BYTES])
+                except _WANTS:
+                    if time.monotonic() >= until or not self._soon(select.POLLOUT):
+                        break
         return written
 
     async def _ready(self, *, writing: bool, least: int = 1) -> None:
@@ -203,11 +232,14 @@ class TlsIo:
                 loop.remove_writer(tls)
             else:
                 loop.remove_reader(tls)
-                self._wake_at(1)
 
     def _wake_at(self, size: int) -> None:
-        with suppress(OSError):
-            self._tls.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, max(1, size))
+        """Have the system say that something came when so much did."""
+        size = max(1, size)
+        if size != self._wakes_at:
+            with suppress(OSError):
+                self._tls.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
+            self._wakes_at = size
 
 
 class SocketBody:
@@ -236,13 +268,23 @@ class SocketBody:
         self.left -= len(part)
         return part
 
-    async def fill(self, view: memoryview) -> None:
-        """Read until the view is full, which is no longer than what is left."""
+    async def fill(self, view: memoryview, note: Note | None = None) -> None:
+        """Read until the view is full, which is no longer than what is left; ``note`` is given it in order."""
         length = len(view)
         part, self._held = self._held[:length], self._held[length:]
         view[: len(part)] = part
-        await self._connection.fill(view[len(part) :])
+        if part and note is not None:
+            note(part)
+        await self._connection.fill(view[len(part) :], note)
         self.left -= length
+
+    async def piece(self, most: int) -> Buffer:
+        """The next ``most`` bytes, or all that are left, in memory of their own."""
+        if min(most, self.left) <= _SHORT_BYTES:
+            return await self.some(most)
+        piece = memoryview(bytearray(min(most, self.left)))
+        await self.fill(piece)
+        return piece
 
     async def drain(self) -> None:
         """Read what is left, and keep nothing of it."""

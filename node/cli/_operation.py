@@ -39,11 +39,11 @@ def run(
 
     with edge(as_json):
         from keys.secrets.keystore import Keystore
-        from keys.transport.segments import keep_freed_memory
+        from keys.transport.segments import give_freed_memory_back
         from node.server import Node
         from node.settings import NodeHome, NodeSettings
 
-        keep_freed_memory()
+        give_freed_memory_back()
         files = NodeHome(home)
         settings = NodeSettings.load(files.settings)
         passphrase = read_passphrase(passphrase_file or settings.passphrase_file)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, suppress
 
+from keys.transport.segments import BUFFERS
 from node.files.context import FilesContext
 from node.files.holdings import Holding
 from protocol.errors import ComityError, NotFoundError
@@ -19,7 +20,9 @@ Place = tuple[int, int]
 # So much is read at a time: a segment, or many small ones.
 _RUN_BYTES = 1 << 20
 # A longer segment is sent in pieces: each is encrypted by itself, and other requests have their turn in between.
-_PIECE_BYTES = 1 << 20
+_PIECE_BYTES = 2 << 20
+# A shorter one is sent together with what stands before it.
+_JOINED_BYTES = 1 << 20
 
 
 class SegmentsOut:
@@ -56,9 +59,11 @@ class SegmentsOut:
             for run in [*self._runs(places), None]:
                 coming, ahead = ahead, None if run is None else asyncio.create_task(self.read(run))
                 if coming is not None:
-                    for part in await coming:
+                    parts = await coming
+                    for part in parts:
                         await self._context.first.messages_first()
                         yield part
+                    BUFFERS.put_back(parts)
         finally:
             if ahead is not None:
                 ahead.cancel()
@@ -86,7 +91,7 @@ class SegmentsOut:
                 continue
             view = memoryview(content)
             small += segment_head(number, index, view[:path], length)
-            if length < _PIECE_BYTES:
+            if length < _JOINED_BYTES:
                 small += view[path:]
                 continue
             parts.append(bytes(small))

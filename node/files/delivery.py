@@ -15,7 +15,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from keys.transport.client import StreamedBody
-from keys.transport.segments import requests_at_once
 from node.files._marks import SegmentMarks
 from node.files._outgoing import SegmentsOut
 from node.files._passage import may_pass_on
@@ -57,7 +56,7 @@ _MAX_SLEEP_S = 60.0
 _YIELD_S = 0.25
 _YIELD_STEP_S = 0.02
 # That no message was due is known for so long; and which messages' files wait, unless there is news of them.
-_CLEAR_S = 0.05
+_CLEAR_S = 0.2
 _LOOKED_S = 0.5
 # Refusals of one message's files alone: those of others may go on.
 OF_ONE_MESSAGE = (
@@ -258,7 +257,7 @@ class PartnerFiles:
             if push.lacks is None:
                 if not push.under_way:
                     return push
-            elif push.under_way < self._most(push) and self._first(push) is not None:
+            elif push.under_way < self._settings.requests_at_once and self._first(push) is not None:
                 return push
             elif not push.lacks.present and not push.under_way:
                 # All was sent: whether the partner has it all, it says itself, and soon its log does.
@@ -267,9 +266,6 @@ class PartnerFiles:
                 if push.again_at <= now:
                     return push
         return None
-
-    def _most(self, push: _Push) -> int:
-        return requests_at_once(self._settings.requests_at_once, push.holding.files)
 
     def _first(self, push: _Push) -> tuple[int, int] | None:
         """The first segment from the cursor on that the partner lacks and that is here."""

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
 from keys.transport.as_they_come import AsTheyCome
-from keys.transport.segments import requests_at_once
 from node.files._marks import SegmentMarks
 from node.files.context import FilesContext
 from node.files.delivery import BATCH_BYTES, BATCH_SEGMENTS
@@ -119,7 +118,7 @@ class FileFetcher:
 
     async def _wanted(self, relay: str, holding: Holding) -> list[list[SegmentsWanted]]:
         """What to ask for now: missing here, and at the relay as far as it told."""
-        most = requests_at_once(self._node.settings.files.requests_at_once, holding.files)
+        most = self._node.settings.files.requests_at_once
         told = self._at_relay.pop(holding.digest, None)
         batches = [] if told is None else _batches(holding, told, most)
         if not batches:

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from keys.local.files import PRIVATE_MODE, acquire_lock, let_go_of_cache, make_durable, release_lock, sync_folder
+from keys.transport.segments import BUFFERS
 from keys.transport.tls_io import step_back
-from node.files.store import KEY_BYTES, SegmentObject
+from node.files.store import KEY_BYTES, Buffer, SegmentObject
 from node.store.disk_errors import Report, disk_error, unreported
 from protocol.errors import NotFoundError, StoreInUseError
 
@@ -129,23 +130,23 @@ class FolderStore:
 
     # --- Reading ------------------------------------------------------------------------------------------------------
 
-    async def get(self, message: bytes, name: bytes, index: int) -> bytes:
+    async def get(self, message: bytes, name: bytes, index: int) -> Buffer:
         """See :class:`~node.files.store.FileStore`."""
         return await self._calling(lambda: self._get(message, name, index))
 
-    def _get(self, message: bytes, name: bytes, index: int) -> bytes:
+    def _get(self, message: bytes, name: bytes, index: int) -> Buffer:
         with self._reading():
             try:
                 return _read(self._folder(message) / _file_name(name, index))
             except FileNotFoundError:
                 raise NotFoundError("this segment is not here") from None
 
-    async def get_some(self, message: bytes, segments: Sequence[tuple[bytes, int]]) -> Sequence[bytes | None]:
+    async def get_some(self, message: bytes, segments: Sequence[tuple[bytes, int]]) -> Sequence[Buffer | None]:
         """See :class:`~node.files.store.FileStore`."""
         return await self._calling(lambda: self._get_some(message, segments))
 
-    def _get_some(self, message: bytes, segments: Sequence[tuple[bytes, int]]) -> list[bytes | None]:
-        found: list[bytes | None] = []
+    def _get_some(self, message: bytes, segments: Sequence[tuple[bytes, int]]) -> list[Buffer | None]:
+        found: list[Buffer | None] = []
         for name, index in segments:
             try:
                 found.append(self._get(message, name, index))
@@ -233,18 +234,19 @@ class FolderStore:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path) -> Buffer:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         length = os.fstat(descriptor).st_size
-        content = os.pread(descriptor, length, 0)
-        while len(content) < length and (more := os.pread(descriptor, length - len(content), len(content))):
-            content += more
-        if length >= _LONG_BYTES:
-            let_go_of_cache(descriptor)
+        if length < _LONG_BYTES:
+            return os.pread(descriptor, length, 0)
+        content, filled = BUFFERS.take_for(length), 0
+        while filled < length and (more := os.preadv(descriptor, [content[filled:]], filled)):
+            filled += more
+        let_go_of_cache(descriptor)
     finally:
         os.close(descriptor)
-    return content
+    return content[:filled]
 
 
 def _write(path: Path, segment: SegmentObject) -> None:

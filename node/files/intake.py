@@ -115,11 +115,19 @@ class FileIntake:
                 fresh.append((position, sent))
         if fresh:
             await self._reserve_again(holding)
-        for position, problem in await in_segment_thread(lambda: _verify(holding.files, fresh)):
+        for position, problem in await self._verified(holding.files, fresh):
             answers[position] = problem
         proved = [sent for position, sent in fresh if answers[position] is None]
         await self._keep(holding, proved)
         return answers
+
+    async def _verified(
+        self, files: FileList, fresh: Sequence[tuple[int, SegmentSent]]
+    ) -> list[tuple[int, ComityError | None]]:
+        """What is wrong with each, by its position; hashing takes its time, what was hashed on its way does not."""
+        if all(sent.segment.leaf is not None for _, sent in fresh):
+            return _verify(files, fresh)
+        return await in_segment_thread(lambda: _verify(files, fresh))
 
     async def _keep(self, holding: Holding, proved: Sequence[SegmentSent]) -> None:
         names = holding.names
@@ -274,7 +282,7 @@ def whole_of(stored: StoredFileSet, holding: Holding | None) -> LoggedFiles:
 
 
 def _verify(files: FileList, sent: Sequence[tuple[int, SegmentSent]]) -> list[tuple[int, ComityError | None]]:
-    """What is wrong with each, by its position; in a thread, for hashing takes its time."""
+    """What is wrong with each, by its position."""
     found: list[tuple[int, ComityError | None]] = []
     for position, one in sent:
         try:

@@ -143,7 +143,7 @@ async def read_segment(context: FilesContext, holding: Holding, number: int, ind
     _, length = file.extent(index)
     if len(content) < length:
         raise NotFoundError("this segment is not here")
-    path = split_segment_path(content[: len(content) - length])
+    path = split_segment_path(bytes(content[: len(content) - length]))
     return SegmentSent(number, Segment(index, path, memoryview(content)[len(content) - length :]))
 
 

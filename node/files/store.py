@@ -50,11 +50,14 @@ class FileStore(Protocol):
         When it raises, each object is there whole or not at all. Several may put the same object at once.
         """
 
-    async def get(self, message: bytes, name: bytes, index: int) -> bytes:
+    async def get(self, message: bytes, name: bytes, index: int) -> Buffer:
         """One object; raises ``NotFoundError``."""
 
-    async def get_some(self, message: bytes, segments: Sequence[tuple[bytes, int]]) -> Sequence[bytes | None]:
-        """The objects of these names and indexes, in order; None for one that is not here."""
+    async def get_some(self, message: bytes, segments: Sequence[tuple[bytes, int]]) -> Sequence[Buffer | None]:
+        """The objects of these names and indexes, in order; None for one that is not here.
+
+        Who has done with one may give its memory back (:data:`keys.transport.segments.BUFFERS`).
+        """
 
     async def held(self, message: bytes) -> Mapping[bytes, Sequence[int]]:
         """The indexes that are kept whole, by name, in no order; empty for an unknown message."""

@@ -163,6 +163,8 @@ ComityError                              internal                 _base
 ├─ PlatformUnfitError                    platform-unfit           _machine
 ├─ DemoStepError                         demo-step                _machine
 ├─ PageHostError                         page-host                _pages
+├─ PageEarlierError                      page-earlier             _pages
+├─ PagesNotServedError                   pages-not-served         _pages
 ├─ PageForgedError                       page-forged              _pages
 ├─ SignInNeededError                     sign-in-needed           _pages
 ├─ SignInError                           sign-in                  _pages
@@ -319,8 +321,10 @@ from protocol.errors._pages import AssetAlteredError as AssetAlteredError
 from protocol.errors._pages import AuditCodeError as AuditCodeError
 from protocol.errors._pages import ConsoleCodeError as ConsoleCodeError
 from protocol.errors._pages import FormError as FormError
+from protocol.errors._pages import PageEarlierError as PageEarlierError
 from protocol.errors._pages import PageForgedError as PageForgedError
 from protocol.errors._pages import PageHostError as PageHostError
+from protocol.errors._pages import PagesNotServedError as PagesNotServedError
 from protocol.errors._pages import PasskeyError as PasskeyError
 from protocol.errors._pages import SignInAgainError as SignInAgainError
 from protocol.errors._pages import SignInError as SignInError

@@ -13,6 +13,22 @@ class PageHostError(ComityError):
     advice = "Open the address that the program printed when it began, letter by letter."
 
 
+class PageEarlierError(ComityError):
+    """This address was of an earlier start of the desk, and is good no more."""
+
+    code = "page-earlier"
+    http_status = 421
+    advice = "Close this page, and open the desk's pages anew: comity desk open."
+
+
+class PagesNotServedError(ComityError):
+    """The desk's pages are not there to be opened."""
+
+    code = "pages-not-served"
+    http_status = 503
+    advice = "Begin the desk with comity desk run; it serves pages where its settings say enabled = true under [web]."
+
+
 class PageForgedError(ComityError):
     """Another page or program sent this form, or it is one of an earlier session."""
 

@@ -184,6 +184,8 @@ _CLASS_OF: Mapping[str, type[_base.ComityError]] = MappingProxyType(
         "platform-unfit": _machine.PlatformUnfitError,
         "demo-step": _machine.DemoStepError,
         "page-host": _pages.PageHostError,
+        "page-earlier": _pages.PageEarlierError,
+        "pages-not-served": _pages.PagesNotServedError,
         "page-forged": _pages.PageForgedError,
         "sign-in-needed": _pages.SignInNeededError,
         "sign-in": _pages.SignInError,

@@ -12,6 +12,7 @@ at a chunk is found. Give big buffers (1 to 4 MiB) and take big buffers: each by
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from hmac import compare_digest
 
@@ -29,6 +30,8 @@ from protocol.errors import (
 )
 
 Buffer = bytes | bytearray | memoryview
+MakeMemory = Callable[[int], bytearray]
+"""Memory of so many bytes, with anything in it."""
 
 CHUNK_BYTES = 16 * 1024
 TAG_BYTES = 16
@@ -90,19 +93,30 @@ class ChunkSealer:
     back when it is done with it (:meth:`reuse`, from any thread), so that no memory is fetched for each.
     """
 
-    __slots__ = ("_aead", "_at", "_base", "_chunks", "_free", "_part", "_part_bytes", "_pending")
+    __slots__ = ("_aead", "_at", "_base", "_chunks", "_free", "_make_memory", "_part", "_part_bytes", "_pending")
 
     def __init__(
-        self, key: bytes, salt: bytes, part_bytes: int, context: bytes = CONTEXT, *, first_bytes: int | None = None
+        self,
+        key: bytes,
+        salt: bytes,
+        part_bytes: int,
+        context: bytes = CONTEXT,
+        *,
+        first_bytes: int | None = None,
+        make: MakeMemory = bytearray,
     ) -> None:
-        """``first_bytes``: so long the first part is at first, where a short plaintext is expected; it grows."""
+        """``first_bytes``: so long the first part is at first, where a short plaintext is expected; it grows.
+
+        Parts are made by ``make``, when the first byte of one is there.
+        """
         derived = derive(key, salt, context)
         self._aead = AESGCM(derived.key)
         self._base = int.from_bytes(derived.base_nonce, "big")
         self._chunks = 0
         self._pending = bytearray()
         self._part_bytes = part_bytes
-        self._part = bytearray(part_bytes if first_bytes is None else min(part_bytes, max(first_bytes, PREFIX_BYTES)))
+        self._make_memory = make
+        self._part = make(part_bytes if first_bytes is None else min(part_bytes, max(first_bytes, PREFIX_BYTES)))
         self._part[:PREFIX_BYTES] = salt + derived.commitment
         self._at = PREFIX_BYTES
         self._free: list[bytearray] = []
@@ -151,6 +165,7 @@ class ChunkSealer:
         encrypt, base, number, at = self._aead.encrypt_into, self._base, self._chunks, self._at
         if number + len(chunks) // CHUNK_BYTES > MAX_CHUNKS:
             raise TooLargeError(_TOO_LONG)
+        self._begin_part()
         if len(self._part) < at + len(chunks) // CHUNK_BYTES * SEALED_CHUNK_BYTES:
             self._part += bytes(self._part_bytes - len(self._part))
         with memoryview(self._part) as part:
@@ -169,14 +184,18 @@ class ChunkSealer:
         self._chunks += 1
         sealed = memoryview(self._aead.encrypt(nonce, chunk, None))
         while sealed:
+            self._begin_part()
             taken = sealed[: self._part_bytes - self._at]
             self._part[self._at : self._at + len(taken)] = taken
             self._at += len(taken)
             sealed = sealed[len(taken) :]
             if self._at == self._part_bytes:
                 full.append(self._part)
-                self._part = self._free.pop() if self._free else bytearray(self._part_bytes)
-                self._at = 0
+                self._part, self._at = bytearray(), 0
+
+    def _begin_part(self) -> None:
+        if not self._part:
+            self._part = self._free.pop() if self._free else self._make_memory(self._part_bytes)
 
 
 class ChunkOpener:

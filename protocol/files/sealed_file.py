@@ -43,6 +43,25 @@ def sealed_length(file_bytes: int) -> int:
     return chunked.ciphertext_length(padded_size(file_bytes))
 
 
+class SegmentHash:
+    """The leaf hash of a segment that comes in parts; ``hashed`` is how many bytes came."""
+
+    __slots__ = ("_hash", "hashed")
+
+    def __init__(self) -> None:
+        self._hash = sha256(_LEAF)
+        self.hashed = 0
+
+    def update(self, part: memoryview) -> None:
+        """More of its data."""
+        self._hash.update(part)
+        self.hashed += len(part)
+
+    def digest(self) -> bytes:
+        """The leaf hash of all that came."""
+        return self._hash.digest()
+
+
 def segment_hash(data: Buffer) -> bytes:
     """The leaf hash of a segment: ``SHA-256(00 || data)``, without a copy of the data."""
     hash_ = sha256(_LEAF)
@@ -101,11 +120,15 @@ class SealedFile:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A segment with its number and its path to the root (32 bytes a hash). Holding one proves nothing."""
+    """A segment with its number and its path to the root (32 bytes a hash). Holding one proves nothing.
+
+    ``leaf`` is its leaf hash, where who read the data hashed it on the way.
+    """
 
     index: int
     path: tuple[bytes, ...]
     data: Buffer = field(repr=False)
+    leaf: bytes | None = field(default=None, repr=False, compare=False)
 
 
 def verify_segment(file: SealedFile, segment: Segment) -> bytes:
@@ -113,7 +136,7 @@ def verify_segment(file: SealedFile, segment: Segment) -> bytes:
     _, length = file.extent(segment.index)
     if memoryview(segment.data).nbytes != length:
         raise FileAlteredError(f"segment {segment.index} does not have the length of its place")
-    leaf = segment_hash(segment.data)
+    leaf = segment.leaf or segment_hash(segment.data)
     try:
         verify_inclusion(leaf, segment.index, file.segments, segment.path, file.root)
     except ProofInvalidError as problem:

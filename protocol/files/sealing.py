@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from protocol.encoding.padme import padded_size
 from protocol.errors import MalformedError
 from protocol.files import chunked
-from protocol.files.chunked import Buffer
+from protocol.files.chunked import Buffer, MakeMemory
 from protocol.files.sealed_file import DEFAULT_SEGMENT_BYTES, SEGMENT_SIZES, SUITE, SealedFile, sealed_length
 
 _ZEROS = bytes(1 << 20)
@@ -16,8 +16,8 @@ _ZEROS = bytes(1 << 20)
 class FileSealer:
     """Seals one file under a key of its own (32 random bytes) and a salt (24): never two files under one key.
 
-    ``expected_bytes`` is how long the file seems to be: a short one takes little memory. It hashes nothing, so that the
-    caller can hash in a thread of its own while this one encrypts::
+    ``expected_bytes`` is how long the file seems to be: a short one takes little memory, which ``make`` makes. It
+    hashes nothing, so that the caller can hash in a thread of its own while this one encrypts::
 
         sealer = FileSealer(key, salt)
         for piece in pieces:                 # big ones: a MiB or more
@@ -36,11 +36,12 @@ class FileSealer:
         segment_bytes: int = DEFAULT_SEGMENT_BYTES,
         *,
         expected_bytes: int | None = None,
+        make: MakeMemory = bytearray,
     ) -> None:
         if segment_bytes not in SEGMENT_SIZES:
             raise MalformedError("the segments of a file have 1, 2 or 4 MiB")
         first = None if expected_bytes is None else sealed_length(expected_bytes)
-        self._sealer = chunked.ChunkSealer(key, salt, segment_bytes, first_bytes=first)
+        self._sealer = chunked.ChunkSealer(key, salt, segment_bytes, first_bytes=first, make=make)
         self._segment_bytes = segment_bytes
         self.file_bytes = 0
         """How many bytes of the file came in so far."""

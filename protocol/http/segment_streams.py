@@ -7,9 +7,11 @@ segment after the other, who takes it keeps each before the next one is here. Sa
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from protocol.encoding import exact
 from protocol.errors import ComityError, MalformedError, PeerFailedError, TooLargeError
+from protocol.files.sealed_file import SegmentHash
 from protocol.http.files import (
     MAX_DATA_BYTES,
     MAX_HELD_BYTES,
@@ -24,7 +26,7 @@ from protocol.http.files import (
 from protocol.log.merkle import HASH_BYTES, MAX_PATH_HASHES
 
 Buffer = bytes | bytearray | memoryview
-MakeMemory = Callable[[int], bytearray]
+MakeMemory = Callable[[int], bytearray | memoryview]
 """Memory of so many bytes, with anything in it."""
 
 _ROW = 0x84
@@ -63,7 +65,7 @@ class SegmentStream:
     """The segments of a body that comes in pieces, which nobody may change afterwards.
 
     Or else, where its reader can put bytes wherever it likes: it is told the :meth:`place` of the next ones, in memory
-    that ``make`` gives, and says when all of that is :meth:`filled`.
+    that ``make`` gives, may :meth:`note` them in order as they come, and says when all of that is :meth:`filled`.
     """
 
     def __init__(self, make: MakeMemory = bytearray) -> None:
@@ -75,6 +77,7 @@ class SegmentStream:
         self._parts: list[memoryview] = []
         self._place: memoryview | None = None
         self._lacking = 0
+        self._leaf = SegmentHash()
 
     def feed(self, piece: Buffer) -> list[SegmentSent]:
         """More of the body: the segments that it makes whole; raises :class:`MalformedError`, :class:`TooLargeError`.
@@ -93,24 +96,36 @@ class SegmentStream:
                 found.append(self._made(self._head))
         return found
 
-    def place(self) -> memoryview | None:
-        """Where the rest of the segment that came in part is to be; None before its numbers are here."""
-        if self._head is None:
+    def place(self, least: int = 0) -> memoryview | None:
+        """Where the rest of the segment that came in part is to be; None before its numbers are here.
+
+        Also None where that is less than ``least``.
+        """
+        if self._head is None or (self._place is None and self._lacking < least):
             return None
         if self._place is None:
             before = sum(map(len, self._parts))
             whole = self._place = memoryview(self._make_memory(before + self._lacking))
+            self._leaf = SegmentHash()
             for part in self._parts:
                 whole[: len(part)], whole = part, whole[len(part) :]
+                self._leaf.update(part)
         return self._place[-self._lacking :]
+
+    def note(self, part: memoryview) -> None:
+        """The next bytes of :meth:`place` are there: they are hashed. From any thread."""
+        self._leaf.update(part)
 
     def filled(self) -> list[SegmentSent]:
         """All of its :meth:`place` was filled: the segment."""
         place, head, self._place = self._place, self._head, None
         if place is None or head is None:
             raise RuntimeError("no place was asked for")
-        self._parts, self._lacking = [place], 0
-        return [self._made(head)]
+        self._parts, self._lacking = [], 0
+        sent = self._made(head, place)
+        if self._leaf.hashed != len(place):
+            return [sent]
+        return [replace(sent, segment=replace(sent.segment, leaf=self._leaf.digest()))]
 
     def finish(self) -> None:
         """Return if the body ended where it should; raises :class:`MalformedError`."""
@@ -119,9 +134,11 @@ class SegmentStream:
 
     # --- Inside ---
 
-    def _made(self, head: tuple[int, int, bytes]) -> SegmentSent:
+    def _made(self, head: tuple[int, int, bytes], data: memoryview | None = None) -> SegmentSent:
         parts, self._parts, self._head = self._parts, [], None
-        return segment_of(*head, parts[0] if len(parts) == 1 else memoryview(b"".join(parts)))
+        if data is None:
+            data = parts[0] if len(parts) == 1 else memoryview(b"".join(parts))
+        return segment_of(*head, data)
 
     def _begin(self, view: memoryview) -> memoryview:
         """Read the head of the next segment, when all of it is here: what is behind it."""
@@ -188,9 +205,13 @@ class HeldStream:
         except (MalformedError, TooLargeError) as problem:
             raise self._nonsense() from problem
 
-    def place(self) -> memoryview | None:
+    def place(self, least: int = 0) -> memoryview | None:
         """As :meth:`SegmentStream.place`."""
-        return None if self._held is None else self._segments.place()
+        return None if self._held is None else self._segments.place(least)
+
+    def note(self, part: memoryview) -> None:
+        """As :meth:`SegmentStream.note`."""
+        self._segments.note(part)
 
     def filled(self) -> list[SegmentSent]:
         """As :meth:`SegmentStream.filled`."""

@@ -135,6 +135,19 @@ class Lifecycle(Generic[T]):
     as_met: Callable[[T, f.CaseFact], f.CaseFact]
     changed: Callable[[T, StrEnum, f.CaseFact], T]
 
+    def judged(
+        self, target: T, fact: f.CaseFact, opening: f.Submitted
+    ) -> tuple[StrEnum, f.CaseFact, Rule[Any] | None, Reason | None]:
+        """(the state that the fact meets, what it is for this target, the rule for it, what is against it)."""
+        before = self.state_at(target, fact.at)
+        met = self.as_met(target, fact)
+        rule = self.rules.get((before, type(met)))
+        if rule is None:
+            return before, met, None, Reason("target_state" if target.name else "request_state", state=str(before))
+        if rule.side is not None and rule.side is not side_of(opening, met):
+            return before, met, rule, Reason(f"{rule.side}_only")
+        return before, met, rule, rule.guard(target, met, opening) if rule.guard else None
+
     def fold(self, facts: Iterable[f.CaseFact]) -> Case[T]:
         """The case of these facts; the order and the number of times they are given do not matter."""
         ordered = in_order(facts)
@@ -176,7 +189,7 @@ class _Folding(Generic[T]):
         self._consulted: set[UUID] = set()
 
     def take(self, fact: f.CaseFact) -> None:
-        side = self._side_of(fact)
+        side = side_of(self._opening, fact)
         if isinstance(fact, f.Submitted) and fact != self._opening:
             self._refuse(fact, "", Reason("new_request"))
         elif side is None:
@@ -188,7 +201,7 @@ class _Folding(Generic[T]):
         elif isinstance(fact, f.Explained):
             self._explained |= {fact.about} if fact.about is not None else set()
         elif not (isinstance(fact, f.Delivered | f.Acknowledged) and self._is_proof_only(fact)):
-            met = _as_asked_by(side, fact)
+            met = as_asked_by(side, fact)
             if side is Side.REQUESTER and fact.about in self._consultations:
                 self._consulted.add(fact.about)
             if met.MOVES:
@@ -275,10 +288,9 @@ class _Folding(Generic[T]):
     def _apply(self, fact: f.CaseFact, name: str) -> Reason | None:
         """Apply the fact to one target; returns the reason why no rule allows it, if none does."""
         target = self._targets[name]
-        before = self._lifecycle.state_at(target, fact.at)
-        met = self._lifecycle.as_met(target, fact)
-        rule = self._lifecycle.rules.get((before, type(met)))
-        reason = self._reason_against(rule, met, target, before)
+        before, met, rule, reason = self._lifecycle.judged(target, fact, self._opening)
+        if _key(met, name) in self._applied and not isinstance(met, f.Delivered):
+            reason = Reason("taken_before")
         if reason is not None or rule is None:
             return reason
         self._applied.add(_key(met, name))
@@ -307,27 +319,6 @@ class _Folding(Generic[T]):
             for key, asked in self._consultations.items()
         )
 
-    def _reason_against(self, rule: Rule[Any] | None, fact: f.CaseFact, target: T, before: StrEnum) -> Reason | None:
-        if _key(fact, target.name) in self._applied and not isinstance(fact, f.Delivered):
-            return Reason("taken_before")
-        if rule is None:
-            return Reason("target_state" if target.name else "request_state", state=str(before))
-        if rule.side is not None and rule.side is not self._side_of(fact):
-            return Reason(f"{rule.side}_only")
-        return rule.guard(target, fact, self._opening) if rule.guard else None
-
-    def _side_of(self, fact: f.CaseFact) -> Side | None:
-        if fact.by == self._opening.by:
-            return Side.REQUESTER
-        if fact.by in self._opening.requested or self._is_of_central_authority(fact):
-            return Side.REQUESTED
-        return None
-
-    def _is_of_central_authority(self, fact: f.CaseFact) -> bool:
-        """Whether the central authority of a requested nation says what is its own to say."""
-        nations = {nation_of(address) for address in self._opening.requested}
-        return fact.central and isinstance(fact, _OF_CENTRAL_AUTHORITIES) and nation_of(fact.by) in nations
-
     def _refuse(self, fact: f.CaseFact, target: str, reason: Reason) -> None:
         self._out_of_order.append(OutOfOrder(fact, target, reason))
 
@@ -355,12 +346,27 @@ _OF_CENTRAL_AUTHORITIES = (
 )
 
 
+def side_of(opening: f.Submitted, fact: f.CaseFact) -> Side | None:
+    """The side of who states a fact; None for somebody who is no party."""
+    if fact.by == opening.by:
+        return Side.REQUESTER
+    if fact.by in opening.requested or _is_of_central_authority(opening, fact):
+        return Side.REQUESTED
+    return None
+
+
+def _is_of_central_authority(opening: f.Submitted, fact: f.CaseFact) -> bool:
+    """Whether the central authority of a requested nation says what is its own to say."""
+    nations = {nation_of(address) for address in opening.requested}
+    return fact.central and isinstance(fact, _OF_CENTRAL_AUTHORITIES) and nation_of(fact.by) in nations
+
+
 def nation_of(address: str) -> str:
     """The node of an address: a nation's country code in lower case, or an organisation's name."""
     return address.rpartition("@")[2]
 
 
-def _as_asked_by(side: Side, fact: f.CaseFact) -> f.CaseFact:
+def as_asked_by(side: Side, fact: f.CaseFact) -> f.CaseFact:
     """The fact as it is from this side: the requester may ask and be answered too, which stops no clock."""
     if isinstance(fact, f.ClarificationAsked) and side is Side.REQUESTER:
         return f.QuestionAsked(**_common(fact), answer_by=fact.answer_by)

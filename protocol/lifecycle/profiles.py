@@ -283,6 +283,16 @@ def handover_period(urgency: str) -> timedelta:
     return timedelta(minutes=minutes.get(urgency, minutes["urgent"]))
 
 
+@cache
+def opening_period(urgency: str) -> timedelta:
+    """How long after its handover somebody should have opened a message; an unknown urgency is urgent.
+
+    It is the sender's own target, as for the handover: after that one calls.
+    """
+    minutes = {row["urgency"]: row["minutes"] for row in _file()["opening"]}
+    return timedelta(minutes=minutes.get(urgency, minutes["urgent"]))
+
+
 def escalation_after() -> timedelta:
     """How long after the deputy the other side's escalation contact is to be called."""
     return timedelta(hours=_file()["warnings"]["escalation_after_hours"])

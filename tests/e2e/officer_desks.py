@@ -30,6 +30,7 @@ from keys.local.files import write_file
 from keys.members.bootstrap import BootstrapFile
 from keys.secrets.keystore import FAST
 from protocol.address import Address
+from tests.worlds.patience import WITHIN_S
 from tests.worlds.processes import PASSPHRASE, World, make_homes
 from tests.worlds.pseudo_terminal import COMITY, terminal
 
@@ -82,7 +83,7 @@ class Office:
 
     async def arrived(self, desk: str, name: str) -> None:
         """Fetch until the message that is called ``name`` is at ``desk``."""
-        async with self.open(desk) as opened, asyncio.timeout(20):
+        async with self.open(desk) as opened, asyncio.timeout(WITHIN_S):
             while UUID(self.ids[name]) not in {row.id for row in await opened.messages.inbox()}:
                 await opened.messages.sync(2)
 

@@ -44,6 +44,7 @@ from tests.interop.pymerkle_log import tree_of_pymerkle
 from tests.unit.exchange.test_report_sign import PASSPHRASE as SIGNING_PASSPHRASE
 from tests.unit.exchange.test_report_sign import p12
 from tests.unit.exchange.test_timestamps import Authority, make_authority, served
+from tests.worlds.patience import WITHIN_S
 from tests.worlds.processes import FEDERATION, PASSPHRASE, World, make_homes, request_draft
 
 PROGRAMS = Path(__file__).resolve().parents[2]
@@ -83,7 +84,7 @@ class Audit:
     async def lines_up(self, node: str) -> None:
         """Mirror until the partner has cosigned all that is there, and the mirror's second head says so too."""
         second = self.mirror(node) / "cosigned" / "checkpoint"
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WITHIN_S):
             while True:
                 log = json.loads(await self.type(f"comity audit mirror {node} --home auditor --json"))
                 met = log["witnessed"]["met"] and log["witnessed"]["size"] == log["size"]
@@ -158,7 +159,7 @@ async def a_bag_by_hand(audit: Audit) -> None:
     shutil.copy(audit.folder / "bag" / "verify_bag.py", audit.folder)
     for manifest in ("manifest-sha256.txt", "tagmanifest-sha256.txt"):
         check = [require_program("sha256sum"), "--strict", "--quiet", "-c", manifest]
-        await asyncio.to_thread(subprocess.run, check, cwd=audit.folder / "bag", check=True, timeout=60)
+        await asyncio.to_thread(subprocess.run, check, cwd=audit.folder / "bag", check=True, timeout=WITHIN_S)
 
 
 async def a_key_to_sign_with(audit: Audit) -> None:
@@ -202,7 +203,7 @@ async def looked_at(audit: Audit, line: str) -> None:
     )
     try:
         assert view.stdout is not None
-        said = json.loads(await asyncio.wait_for(view.stdout.readline(), 60))
+        said = json.loads(await asyncio.wait_for(view.stdout.readline(), WITHIN_S))
         here = urlsplit(said["address"])
         named = {"Host": here.netloc, "Origin": said["address"], "Sec-Fetch-Site": "same-origin"}
         jar = aiohttp.CookieJar(unsafe=True)
@@ -213,7 +214,7 @@ async def looked_at(audit: Audit, line: str) -> None:
                 assert "Verified, no findings." in await logs.text()
     finally:
         view.send_signal(signal.SIGINT)
-        assert await asyncio.wait_for(view.wait(), 60) == 130
+        assert await asyncio.wait_for(view.wait(), WITHIN_S) == 130
 
 
 async def without_comity(audit: Audit, line: str) -> None:
@@ -221,7 +222,7 @@ async def without_comity(audit: Audit, line: str) -> None:
     words = [word.strip("'") for word in re.findall(r"'[^']*'|\S+", line)]
     command = [sys.executable, *words[1:]]
     run = await asyncio.to_thread(
-        subprocess.run, command, cwd=audit.folder, capture_output=True, text=True, timeout=60, check=False
+        subprocess.run, command, cwd=audit.folder, capture_output=True, text=True, timeout=WITHIN_S, check=False
     )
     # The signatures of tokens are for OpenSSL to check, and what was not checked is no success.
     assert run.returncode == 3, run.stdout + run.stderr
@@ -234,7 +235,7 @@ async def proofs_without_comity(audit: Audit, line: str) -> None:
     words = line.split()
     command = [sys.executable, words[1], str(PROGRAMS / words[2]), *words[3:]]
     run = await asyncio.to_thread(
-        subprocess.run, command, cwd=audit.folder, capture_output=True, text=True, timeout=60, check=False
+        subprocess.run, command, cwd=audit.folder, capture_output=True, text=True, timeout=WITHIN_S, check=False
     )
     assert run.returncode == 0, run.stdout + run.stderr
     assert run.stdout.count("holds    ") == 6

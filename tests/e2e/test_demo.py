@@ -13,6 +13,7 @@ import pytest
 from keys.directory.metadata.client import DirectoryClient
 from protocol.errors import NotFoundError
 from tests.interop.go_log import verify_log_with_go
+from tests.worlds.patience import WITHIN_S
 
 WANTED = {"SubmissionAcceptance", "RelayAcceptance", "ContentConsignment", "ContentHandover"}
 
@@ -73,11 +74,11 @@ def test_an_auditor_goes_on_with_the_kept_federation_as_it_is_told_to(result: di
             assert node.stdout is not None
             assert json.loads(node.stdout.readline())["event"] == "ready"
         command = f'{read} comity audit mirror jp --home "$COMITY_DEMO/auditor-fr" --json'
-        mirrored = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+        mirrored = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=WITHIN_S, check=False)
     finally:
         for node in nodes:
             node.terminate()
-            node.communicate(timeout=60)
+            node.communicate(timeout=WITHIN_S)
     assert mirrored.returncode == 0, mirrored.stdout + mirrored.stderr
     assert json.loads(mirrored.stdout)["size"] >= result["logs"]["jp"]["size"]
 
@@ -87,7 +88,7 @@ def test_a_folder_that_has_something_in_it_is_not_taken(result: dict[str, Any]) 
         [sys.executable, "-m", "exchange.cli.main", "demo", "--keep", result["folder"]],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=WITHIN_S,
         check=False,
     )
     assert (run.returncode, "is not empty" in run.stderr) == (2, True)

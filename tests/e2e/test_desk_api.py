@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 
 from tests.worlds.local_api import Program
+from tests.worlds.patience import WITHIN_S
 from tests.worlds.processes import request_draft, world
 
 pytestmark = pytest.mark.outside
@@ -75,7 +76,7 @@ async def test_a_program_that_asks_again_after_the_desk_was_killed_gets_the_same
             assert [one["event"] for one in events].count("message.submitted") == 2
             assert len(events) > seen
             running.send_signal(signal.SIGTERM)
-            assert await asyncio.wait_for(running.wait(), 30) == 0
+            assert await asyncio.wait_for(running.wait(), WITHIN_S) == 0
             assert not (folder / "api.sock").exists()
         finally:
             if running.returncode is None:

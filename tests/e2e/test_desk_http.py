@@ -22,6 +22,7 @@ from node.server import Node
 from node.settings import NodeHome, NodeSettings
 from protocol.address import Address
 from tests.worlds.desks import OFFICER, request
+from tests.worlds.patience import WITHIN_S
 from tests.worlds.processes import NodeHomes, make_homes
 
 PASSPHRASE = b"correct horse"
@@ -139,7 +140,7 @@ async def test_a_batch_of_messages_is_delivered_each_once(federation: Federation
         sent = await jp.messages.send_many([request(own_reference=f"R-{number}") for number in range(100)])
         assert {message.status for message in sent} == {SendStatus.SUBMITTED}
         received = 0
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(WITHIN_S):
             while received < 100:
                 received += len((await fr.messages.sync(wait=5)).received)
 

@@ -19,6 +19,7 @@ from exchange.files.given import attaching
 from exchange.files.sealing import WantedFile
 from tests.e2e.test_desk_http import Federation, has_message, reached, running
 from tests.worlds.desks import request
+from tests.worlds.patience import WITHIN_S
 
 pytestmark = pytest.mark.outside
 MIB = 1 << 20
@@ -58,8 +59,8 @@ async def is_done(desk: Desk, message: UUID) -> bool:
     return any(one.message == message and one.transfer.state == "done" for one in await desk.files.listed())
 
 
-async def until(condition: Any, timeout_s: float = 60) -> None:
-    async with asyncio.timeout(timeout_s):
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(WITHIN_S):
         while True:
             if await condition():
                 return

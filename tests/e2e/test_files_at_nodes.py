@@ -12,6 +12,7 @@ from protocol.event import EventName
 from tests.worlds import parcels
 from tests.worlds.nodes import Nation, World
 from tests.worlds.parcels import MIB, Parcel
+from tests.worlds.patience import WITHIN_S
 from tests.worlds.s3_services import bucket_settings, make_bucket, moto_service
 
 FILES = {"reserve_bytes": 0, "retention_h": 0}
@@ -110,7 +111,7 @@ async def test_a_disk_of_files_that_fails_stops_no_message_and_files_go_on_when_
     assert any("files" in problem for problem in jp.disk.problems)
     (world.home("jp").path / "files").unlink()
     await world.until((world.home("jp").path / "files" / ".lock").exists)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WITHIN_S):
         while (await parcels.call(world, tokyo, "/v1/files/open", parcel.announcement)).status != 200:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     assert await parcels.send(world, tokyo, parcel, list(parcel.segments)) == [None]

@@ -18,6 +18,7 @@ from keys.ceremony.ceremony import Ceremony
 from keys.ceremony.ceremony_file import CeremonyFile
 from keys.ceremony.review import review
 from keys.directory.metadata.repository import SNAPSHOT, TARGETS, TIMESTAMP
+from tests.worlds.patience import WITHIN_S
 from tests.worlds.processes import World, desk, request_draft, sync, world
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,7 +62,7 @@ class Laptop:
             stderr=asyncio.subprocess.STDOUT,
             env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), **ONE_MACHINE},
         )
-        out, _ = await asyncio.wait_for(shell.communicate(), 120)
+        out, _ = await asyncio.wait_for(shell.communicate(), WITHIN_S)
         text = out.decode()
         assert shell.returncode == 0, (block, text)
         self.pids += [int(pid) for pid in re.findall(r"pid:(\d+)", text)]

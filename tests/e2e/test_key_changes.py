@@ -20,6 +20,7 @@ from keys.transport.tls import client_context, server_context
 from protocol.address import Address
 from protocol.errors import CheckpointInvalidError, ComityError, DemoStepError
 from protocol.log.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from tests.worlds.patience import WITHIN_S
 from tests.worlds.processes import PASSPHRASE, World, desk, proved, request_draft, sync, world
 
 ALL_STEPS = {
@@ -34,7 +35,7 @@ ALL_STEPS = {
 async def deliver(made: World, jp: Any, fr: Any) -> Any:
     """A message from jp to fr, until the sender has the proof of its handover."""
     sent = await jp.messages.send(request_draft())
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WITHIN_S):
         while not {(row.event, row.node) for row in await jp.messages.receipts(sent.id) if row.verified} >= ALL_STEPS:
             await sync(made, fr, wait=1)
             await sync(made, jp, wait=1)
@@ -57,7 +58,7 @@ async def rotate(made: World, *step: str) -> Any:
 async def until_published(made: World, *step: str) -> Any:
     """Repeat a step until the node has the directory that it needs."""
     done = None
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WITHIN_S):
         while done is None:
             try:
                 done = await rotate(made, *step)
@@ -100,7 +101,7 @@ async def test_a_node_changes_all_its_keys_while_messages_flow(tmp_path: Path) -
         card = publish(made, "jp")
         assert len(card.tls_certificates) == 1
         assert card.previous_logs[0].final_size is not None
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(WITHIN_S):
             while (await jp.refresh_directory()).node("jp").previous_logs[0].final_size is None:
                 await sync(made, jp, wait=1)
         after = await deliver(made, jp, fr)
@@ -159,7 +160,7 @@ async def test_a_desk_changes_its_keys_by_its_officers_commands(tmp_path: Path) 
         async def published(wanted: set[tuple[str, str]]) -> None:
             """The nation signs the card; wait until the desk sees keys in all of these states and in no other."""
             made.federation.enrol(Home(home).enrolment, datetime.now(UTC))
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(WITHIN_S):
                 seen: set[tuple[str, str]] = set()
                 while seen != wanted:
                     seen = {(row["purpose"], row["state"]) for row in (await comity("keys", "status"))["keys"]}
@@ -182,7 +183,7 @@ async def test_a_desk_changes_its_keys_by_its_officers_commands(tmp_path: Path) 
             await fr.replies.acknowledge(
                 row.id, will_answer="yes", form="message", eta=datetime.now(UTC) + timedelta(hours=4)
             )
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(WITHIN_S):
                 while not await jp.messages.inbox():
                     await sync(made, fr, wait=1)
                     await sync(made, jp, wait=1)
@@ -200,12 +201,12 @@ async def test_a_stolen_desk_key_is_of_no_use_once_it_is_revoked(tmp_path: Path)
         federation = made.federation
         revoked = with_revoked_key(fr.directory.contact_point(Address.parse(address)), kid, datetime.now(UTC))
         publish_cards(federation.ceremony, [revoked], federation.nations["jp"], federation.registry, datetime.now(UTC))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(WITHIN_S):
             while (await fr.refresh_directory()).contact_point(revoked.address).signing_keys[0].revoked_at is None:
                 await sync(made, fr, wait=1)
         async with desk(made, "jp") as thief:
             refusals = set()
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(WITHIN_S):
                 while "revoked" not in refusals:
                     try:
                         await thief.messages.sync()

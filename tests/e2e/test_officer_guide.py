@@ -37,6 +37,7 @@ from tests.e2e.officer_desks import (
     set_up,
     two_nations,
 )
+from tests.worlds.patience import WITHIN_S
 from tests.worlds.pseudo_terminal import COLUMNS, COMITY, INTERRUPT, PROMPT, terminal
 from tests.worlds.samples import AUTHORISATION
 
@@ -117,7 +118,7 @@ async def write_the_answer(office: Office) -> None:
     """The answer as the guide shows it, of data that were preserved after the request came."""
     (shown,) = (block for language, block in blocks() if language == "json")
     given = json.loads(office.today(shown))
-    given["targets"][0]["preserved_at"] = datetime.now(UTC).isoformat(timespec="seconds")
+    given["targets"][0]["preserved_at"] = datetime.now(UTC).isoformat(timespec="milliseconds")
     write_draft(office.file(FR, "answer.json"), given)
 
 
@@ -137,7 +138,7 @@ async def fill_in_the_extension(office: Office) -> None:
 
 async def a_follow_up_comes(office: Office) -> None:
     """Another request is answered, and the request for the data is announced."""
-    async with office.open(JP) as jp, office.open(FR) as fr, asyncio.timeout(20):
+    async with office.open(JP) as jp, office.open(FR) as fr, asyncio.timeout(WITHIN_S):
         request = await jp.messages.send(
             {**example("preservation-request.json"), "own_reference": "NPA-CY-2026-004419"}
         )
@@ -157,7 +158,7 @@ async def a_follow_up_comes(office: Office) -> None:
 
 async def write_what_is_given(office: Office) -> None:
     """Data are asked for, and an answer with its items is ready, and the files that it gives."""
-    async with office.open(JP) as jp, office.open(FR) as fr, asyncio.timeout(20):
+    async with office.open(JP) as jp, office.open(FR) as fr, asyncio.timeout(WITHIN_S):
         asked = await jp.messages.send(example("messages/assistance.request.json"))
         while asked.id not in {row.id for row in await fr.messages.inbox()}:
             await fr.messages.sync(2)
@@ -185,7 +186,7 @@ async def it_was_taken_back(office: Office) -> None:
 
 async def messages_cross(office: Office) -> None:
     """A request is withdrawn, and answered before the withdrawal is there."""
-    async with office.open(JP) as jp, office.open(FR) as fr, asyncio.timeout(20):
+    async with office.open(JP) as jp, office.open(FR) as fr, asyncio.timeout(WITHIN_S):
         request = await jp.messages.send(
             {**example("preservation-request.json"), "own_reference": "NPA-CY-2026-004418"}
         )
@@ -223,7 +224,7 @@ async def the_offer_is_accepted(office: Office) -> None:
     assert "offer-needed" in await office.type(FR, f"comity give {offer}", code=1)
     await office.arrived(JP, "own offer")
     await office.type(JP, f"comity accept-conditions {offer}")
-    async with office.open(FR) as fr, asyncio.timeout(20):
+    async with office.open(FR) as fr, asyncio.timeout(WITHIN_S):
         while str((await fr.messages.track(UUID(offer))).state) != "conditions_agreed":
             await fr.messages.sync(2)
 
@@ -266,13 +267,13 @@ async def read_in_another_language(office: Office) -> None:
 
 async def contact_tests_arrive(office: Office) -> None:
     """All tests of the first desk are at the second."""
-    async with office.open(FR) as fr, asyncio.timeout(20):
+    async with office.open(FR) as fr, asyncio.timeout(WITHIN_S):
         while len(await fr.cases.unanswered_contact_tests()) < 2:
             await fr.messages.sync(2)
 
 
 async def contact_replies_arrive(office: Office) -> None:
-    async with office.open(JP) as jp, asyncio.timeout(20):
+    async with office.open(JP) as jp, asyncio.timeout(WITHIN_S):
         while sum(row.type == "contact.test-reply" for row in await jp.messages.inbox()) < 2:
             await jp.messages.sync(2)
 
@@ -358,13 +359,13 @@ async def keeps_watch(office: Office, line: str) -> None:
     assert watching.stdout is not None
     async with office.open(FR) as fr:
         query = await fr.messages.send({**example("messages/contact.test.json"), "to": ["24-7@jp"]})
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WITHIN_S):
         told = b""
         while str(query.id).encode() not in told:
             told = await watching.stdout.readline()
             assert told, await watching.communicate()
     watching.send_signal(signal.SIGINT)
-    await asyncio.wait_for(watching.communicate(), 30)
+    await asyncio.wait_for(watching.communicate(), WITHIN_S)
 
 
 # --- The commands, as they stand in the guide -----------------------------------------------------------------------

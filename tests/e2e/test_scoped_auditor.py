@@ -42,7 +42,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     for _ in range(3):
         envelope = world.seal(tokyo, [paris])
         await world.submit(tokyo, envelope)
-        await world.mailbox(paris, wait=10)
+        await world.arrived(paris, envelope)
         await world.state(paris, EventName.ContentHandover, envelope)
     await world.events(tokyo, 12)
     yield world

@@ -25,7 +25,7 @@ async def test_sender_gets_proof_of_every_step_from_submission_to_handover(world
     envelope = world.seal(tokyo, [paris])
 
     (submitted,) = await world.submit(tokyo, envelope)
-    entries, head = await world.mailbox(paris, wait=10)
+    entries, head = await world.arrived(paris, envelope)
     (stated,) = await world.state(paris, EventName.ContentHandover, envelope)
     proved = await world.events(tokyo, 4)
 

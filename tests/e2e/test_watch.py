@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.worlds.patience import WITHIN_S
 from tests.worlds.processes import desk, request_draft, world
 
 
@@ -25,13 +26,13 @@ async def test_a_running_watch_tells_of_a_message_as_it_arrives_and_ends_in_orde
             env={**os.environ, "COMITY_PASSPHRASE_FILE": str(made.commands.passphrase_file)},
         )
         assert watching.stdout is not None
-        async with desk(made, "jp") as tokyo, asyncio.timeout(60):
+        async with desk(made, "jp") as tokyo, asyncio.timeout(WITHIN_S):
             sent = await tokyo.messages.send(request_draft())
             told: dict[str, object] = {}
             while told.get("received") != [str(sent.id)]:
                 told = json.loads(await watching.stdout.readline())
                 assert told["event"] in {"arrived", "due"}
         watching.send_signal(ended_by)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WITHIN_S):
             _, said = await watching.communicate()
         assert (watching.returncode, said) == (128 + ended_by, b"")

@@ -59,9 +59,15 @@ async def signed_in(
         yield page
 
 
+async def listens(page: Page) -> None:
+    """Return when a page heard how things are: what comes from now on is new to it."""
+    await expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    await page.wait_for_function("sessionStorage.getItem('comity-emergencies') !== null")
+
+
 async def test_an_emergency_arrives_rings_and_is_called_back_and_answered(chrome: Browser, both: Two) -> None:
     async with signed_in(chrome, both) as page:
-        await expect(page.get_by_text("Live", exact=True)).to_be_visible()
+        await listens(page)
         other = await page.context.new_page()  # the same officer reads a case meanwhile
         await other.goto(f"{both.pages.origin}/cases/{both.asked}")
         asked = await emergency(both)
@@ -93,7 +99,7 @@ async def test_an_emergency_arrives_rings_and_is_called_back_and_answered(chrome
 
 async def test_a_locked_page_rings_and_shows_references_and_clocks_alone(chrome: Browser, both: Two) -> None:
     async with signed_in(chrome, both) as page:
-        await expect(page.get_by_text("Live", exact=True)).to_be_visible()
+        await listens(page)
         await page.get_by_role("button", name="Lock").click()
         await expect(page.get_by_role("heading", name="Locked")).to_be_visible()
         await expect(page.get_by_text("PARIS-2026-0471")).to_be_visible()

@@ -55,6 +55,7 @@ class Site:
     paths: list[str]
     refused: list[Refused] = field(default_factory=list)
     public: tuple[str, ...] = ("/sign-in",)
+    language_cookie: str = COOKIE
 
     def where(self, what: str | Refused) -> str:
         """What a page or form is called in a list of what is wrong."""
@@ -91,7 +92,14 @@ async def _desk(full: Full) -> Site:
         await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
         shown = await shown_pages(full, visitor, every=LONG)
         refused = await refused_forms(shown, visitor) if LONG else []
-    return Site("desk", full.pages.origin, _with_passphrase(full.pages.origin), list(shown), refused)
+    return Site(
+        "desk",
+        full.pages.origin,
+        _with_passphrase(full.pages.origin),
+        list(shown),
+        refused,
+        language_cookie=full.pages.desk.language_cookie,
+    )
 
 
 @asynccontextmanager
@@ -216,7 +224,7 @@ async def _walked_in_turn(chrome: Browser, sites: Sequence[Site]) -> list[str]:
             await site.sign_in(page)
             for path in site.paths:
                 language = _language_of(path)
-                await opened.add_cookies([{"name": COOKIE, "value": language, "url": site.origin}])
+                await opened.add_cookies([{"name": site.language_cookie, "value": language, "url": site.origin}])
                 where = f"{site.where(path)} in {language}"
                 found.extend(f"{where}: {wrong}" for wrong in await _opened(page, site, path))
                 found.extend(f"{where}: {one}" for one in await axe(page))

@@ -18,7 +18,7 @@ from playwright.async_api import Page, expect
 
 from exchange.demo.processes import RunningNode, variables
 from exchange.settings import Home
-from tests.e2e.web_job import WITHIN_MS, answer_request, look_at_answer, write_request
+from tests.e2e.web_job import answer_request, look_at_answer, write_request
 from tests.e2e.web_offices import PARIS, TOKYO, Office, Offices, at_work, by_officer, home_of, running_offices
 from tests.worlds.browser import browser, pictured, window
 from tests.worlds.desks import ROOT
@@ -52,8 +52,8 @@ def _emergency() -> dict[str, Any]:
 
 
 async def _board(page: Page, name: str, height: int = 0) -> None:
-    await expect(page.locator("section:has(#lane-emergencies) article")).to_have_count(1, timeout=WITHIN_MS)
-    await expect(page.locator("section:has(#lane-theirs) article")).to_have_count(1, timeout=WITHIN_MS)
+    await expect(page.locator("section:has(#lane-emergencies) article")).to_have_count(1)
+    await expect(page.locator("section:has(#lane-theirs) article")).to_have_count(1)
     await pictured(page, name, height)
 
 

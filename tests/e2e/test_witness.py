@@ -24,6 +24,7 @@ from protocol.log.merkle import leaf_hash, verify_inclusion
 from protocol.log.policy import parse_policy
 from protocol.log.proof import decode_tlog_proof
 from tests.worlds.nodes import DELIVERY, Nation, Reply, World
+from tests.worlds.patience import WITHIN_S
 
 COSIGNING = {**DELIVERY, "cosign_s": 0.02}
 
@@ -361,7 +362,7 @@ async def test_a_witness_that_dies_between_recording_and_answering_gives_the_cos
         return Failed(StorageFullError("the power went"))
 
     fr.context.sequencer.submit = dies
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WITHIN_S):
         await recorded.wait()
     await world.stop("fr")
     cosigned_before = await _last_cosigned(world, "fr")

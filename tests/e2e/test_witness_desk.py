@@ -20,6 +20,7 @@ from protocol.log.note import parse_note
 from protocol.log.policy import parse_policy
 from tests.e2e.test_desk_http import PROVED_IN_ONE_LEG, Federation, has_message, reached, running
 from tests.worlds.desks import request
+from tests.worlds.patience import WITHIN_S
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ async def federation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIt
 async def _witnessed(federation: Federation) -> None:
     """Both logs are witnessed up to their heads."""
     for node in federation.nodes.values():
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WITHIN_S):
             size = await node.context.store.reads.log_size()
             seen = node.http.cosignatures
             while seen.kept is None or parse_checkpoint(seen.kept).size < size:  # noqa: ASYNC110 - it has no event

@@ -12,10 +12,9 @@ from pathlib import Path
 
 from playwright.async_api import Download, FilePayload, Locator, Page, expect
 
-from tests.worlds.browser import pictured
+from tests.worlds.browser import pictured, whole
+from tests.worlds.patience import WITHIN_S
 
-WITHIN_S = 60
-WITHIN_MS = WITHIN_S * 1_000
 # The last line says no zone of its own: the pages ask.
 PASTE = "j.doe@example.fr\n2001:db8::7334 2026-11-21T03:15:02.1234567Z\n203.0.113.9:51544 2026-11-21 12:12:45"
 SCAN = FilePayload(name="scan.png", mimeType="image/png", buffer=bytes(range(256)) * 4_096)
@@ -52,8 +51,10 @@ class Keys(Hands):
     """Who has a keyboard and nothing else: each thing is reached with the Tab key, as the focus goes."""
 
     async def press(self, what: str) -> None:
-        await self._reach(self.page.locator(what).first)
-        await self.page.keyboard.press("Enter")
+        wanted = self.page.locator(what).first
+        await self._reach(wanted)
+        # Its focus is there already: this way the page that follows is waited for.
+        await wanted.press("Enter")
 
     async def write(self, where: str, text: str) -> None:
         await self._reach(self.page.locator(where).first)
@@ -185,7 +186,7 @@ class Officer:
     async def until(self, shown: Locator, count: int = 1) -> None:
         """Wait until it is there: by itself, or, without script, looked at again and again."""
         if not self.reloads:
-            await expect(shown).to_have_count(count, timeout=WITHIN_MS)
+            await expect(shown).to_have_count(count)
             return
         await self.looked_again(shown, count)
 
@@ -232,7 +233,7 @@ async def write_request(tokyo: Officer, reference: str) -> str:
     await hands.press('nav.parts button[value="go:files"]')
     await hands.attach("#upload", SCAN)
     await hands.press("form[data-upload] button.primary")
-    await expect(page.locator("#files article")).to_have_count(1, timeout=WITHIN_MS)
+    await expect(page.locator("#files article")).to_have_count(1)
     await hands.press('aside a.primary[href$="/check"]')
     await expect(page.locator("main p.done")).to_be_visible()
     await hands.press('form[action$="/send"] button')
@@ -321,6 +322,7 @@ async def look_at_answer(tokyo: Officer, thread: str, answer: str) -> None:
     await expect(page.locator("dl.facts")).to_be_visible()
     await hands.press(f'main a[href="/messages/{answer}/proofs"]')
     await expect(page.locator("#verdict")).to_be_visible()
+    await whole(page)
     assert await page.locator(".panel.harm, .badge.harm").count() == 0
     await hands.press(f'.crumbs a[href="/messages/{answer}"]')
     await hands.press(f'main a[href="/messages/{answer}/letter"]')
@@ -347,5 +349,6 @@ async def main_job(tokyo: Officer, paris: Officer, reference: str) -> str:
 
 async def _messages(page: Page) -> set[str]:
     """The identifiers of the messages that a case's page shows."""
+    await whole(page)
     found = await page.locator("article.happening").evaluate_all("all => all.map((one) => one.id)")
     return {one.removeprefix("m-") for one in found}

@@ -177,7 +177,7 @@ async def test_a_bundle_counts_by_the_key_that_its_sender_had_and_still_has(worl
     (forged,) = write_bundle("jp", "ki", now, Contents(envelopes=(b"x",)), stranger, DEFAULT_PART_BYTES)
     with pytest.raises(Exception, match="lists no signing key"):
         await ki.take(forged)
-    (early,) = write_bundle("jp", "ki", now.replace(year=now.year + 1), Contents(), signer, DEFAULT_PART_BYTES)
+    (early,) = write_bundle("jp", "ki", now + timedelta(days=365), Contents(), signer, DEFAULT_PART_BYTES)
     with pytest.raises(NotYetValidError):
         await ki.take(early)
     assert world.directory is not None

@@ -19,6 +19,7 @@ from exchange.cases.threads import proved_events
 from exchange.desk.desk import Desk
 from protocol.event import EventName
 from tests.worlds.desks import in_thread
+from tests.worlds.patience import WITHIN_S
 from tests.worlds.processes import World, desk, request_draft, world
 from tests.worlds.samples import AUTHORISATION
 
@@ -98,7 +99,7 @@ async def caught_up(made: World) -> tuple[list[Any], Counter[str]]:
             await jp.messages.sync(1)
         sent = {row.id for row in await jp.messages.inbox(sent=True, limit=1000)}
         with suppress(TimeoutError):
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(WITHIN_S):
                 while not sent <= {row.id for row in await fr.messages.inbox(limit=1000)}:
                     await fr.messages.sync(2)
         received = await fr.messages.inbox(limit=1000)

@@ -131,7 +131,7 @@ async def it_survives_kills_on_a_carried_disk_too(made: World, source: Path) -> 
     taken = await operator("bundle", "import", home, str(folder / "for-node"), "--files", str(up))
     assert taken["carried"]["segments"] == SIZE // MIB + 1
 
-    for _ in range(100):
+    while True:
         await officer(fr, "inbox", "--wait", "1")
         to = ("--to", "24-7@fr", "--files", str(down))
         bundle = folder / "for-desk"

@@ -13,6 +13,7 @@ from tests.faults.small_disk import mounted_disk, read_only
 from tests.worlds import parcels
 from tests.worlds.nodes import World
 from tests.worlds.parcels import MIB, Parcel
+from tests.worlds.patience import WITHIN_S
 
 pytestmark = pytest.mark.outside
 
@@ -95,7 +96,7 @@ async def test_a_node_whose_disk_of_files_is_read_only_carries_messages_and_the_
                 refused = await parcels.call(world, tokyo, "/v1/files/open", parcel.announcement)
                 assert (refused.status, refused.code) in {(503, "unavailable"), (507, "storage-full")}
                 assert any("EROFS" in problem for problem in jp.disk.problems)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(WITHIN_S):
                 while (await parcels.call(world, tokyo, "/v1/files/open", parcel.announcement)).status != 200:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
             assert await parcels.send(world, tokyo, parcel, list(parcel.segments)) == [None] * len(parcel.segments)

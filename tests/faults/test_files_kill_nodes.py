@@ -16,6 +16,7 @@ from tests.worlds import parcels
 from tests.worlds.node_programs import NodePrograms
 from tests.worlds.nodes import World
 from tests.worlds.parcels import MIB, Parcel
+from tests.worlds.patience import WITHIN_S
 
 pytestmark = pytest.mark.outside
 
@@ -69,7 +70,7 @@ async def test_a_node_killed_at_any_stage_keeps_each_segment_it_acknowledged_and
         await bring(sorted(await missing()))
         assert await missing() == set()
 
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(WITHIN_S):
             while programs.segments_at("fr", parcel.digest) < len(places):  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.02)
         wanted = SegmentsWanted(0, 0, 3)

@@ -13,6 +13,7 @@ from tests.worlds import parcels
 from tests.worlds.node_programs import NodePrograms
 from tests.worlds.nodes import World
 from tests.worlds.parcels import MIB, Parcel
+from tests.worlds.patience import WITHIN_S
 from tests.worlds.s3_services import bucket_settings, make_bucket, moto_service, troubled
 
 pytestmark = pytest.mark.outside
@@ -57,7 +58,7 @@ async def test_a_node_with_files_at_s3_killed_at_upload_and_at_hand_over_loses_a
             await asyncio.gather(*map(bring, sorted(lacking)))
 
             await world.start("fr", files={"reserve_bytes": 0})
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(WITHIN_S):
                 while programs.segments_at("fr", parcel.digest) < 2:  # noqa: ASYNC110 - another process
                     await asyncio.sleep(0.001)
             await programs.restart("jp", **files)

@@ -37,7 +37,7 @@ async def test_a_hosted_desk_sends_and_receives_at_its_host_under_its_own_nation
     await world.submit(tokyo, there)
     (submitted,) = await world.submit(vatican, back)
     assert [world.verify(receipt).origin for receipt in submitted.receipts] == [DE]
-    entries, _ = await world.mailbox(vatican, wait=10)
+    entries, _ = await world.arrived(vatican, there)
     assert [entry.envelope for entry in entries if entry.envelope is not None] == [there.raw]
     await world.state(vatican, EventName.ContentHandover, there)
     proved = await world.events(tokyo, 4)
@@ -88,7 +88,7 @@ async def test_a_desk_that_moves_is_served_by_the_new_host_from_that_time_on(wor
     envelope = world.seal(tokyo, [vatican])
     await world.submit(tokyo, envelope)
     vatican.host = "jp"
-    entries, _ = await world.mailbox(vatican, wait=10)
+    entries, _ = await world.arrived(vatican, envelope)
     assert [entry.envelope for entry in entries] == [envelope.raw]
     vatican.host = "de"
     reply = await world.desk_call(vatican, "GET", "/v1/mailbox")

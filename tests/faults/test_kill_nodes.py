@@ -10,6 +10,7 @@ import pytest
 from exchange.desk.desk import Desk
 from node.log.checkpoint_file import CheckpointFile
 from protocol.log.checkpoint import parse_checkpoint
+from tests.worlds.patience import LONG_S
 from tests.worlds.processes import World, desk, proved, request_draft, sync, world
 
 DELIVERED = {
@@ -19,28 +20,24 @@ DELIVERED = {
     ("ContentConsignment", "fr"),
     ("ContentHandover", "fr"),
 }
-ROUNDS = 60
 
 
 async def receive(made: World, paris: Desk, count: int) -> list[str]:
     """The ids that arrive, until there are ``count``; more would be a double handover."""
     ids: list[str] = []
-    for _ in range(ROUNDS):
-        result = await sync(made, paris)
-        if result is not None:
-            assert not result.quarantined
-            ids += [str(row.id) for row in result.received]
-        if len(ids) >= count:
-            return ids
+    async with asyncio.timeout(LONG_S):
+        while len(ids) < count:
+            result = await sync(made, paris)
+            if result is not None:
+                assert not result.quarantined
+                ids += [str(row.id) for row in result.received]
     return ids
 
 
 async def prove(made: World, tokyo: Desk, message_id: UUID, expected: set[tuple[str, str]]) -> None:
-    for _ in range(ROUNDS):
-        if expected <= proved(await tokyo.messages.receipts(message_id)):
-            return
-        await sync(made, tokyo)
-    assert expected <= proved(await tokyo.messages.receipts(message_id))
+    async with asyncio.timeout(LONG_S):
+        while not expected <= proved(await tokyo.messages.receipts(message_id)):
+            await sync(made, tokyo)
 
 
 def head(made: World, node: str) -> int:
@@ -104,8 +101,7 @@ async def send_through(made: World, tokyo: Desk, count: int) -> list[str]:
     for _ in range(count):
         ids.append(str((await tokyo.messages.send(request_draft())).id))
         await sync(made, tokyo, 0)
-    for _ in range(ROUNDS):
-        if await tokyo.messages.queued() == 0:
-            break
-        await sync(made, tokyo)
+    async with asyncio.timeout(LONG_S):
+        while await tokyo.messages.queued():
+            await sync(made, tokyo)
     return ids

@@ -37,6 +37,7 @@ from protocol.log.checkpoint import claimed_time, open_checkpoint, parse_checkpo
 from protocol.log.layout import decode_bundle
 from protocol.log.scoped import Withheld, decode_scoped_bundle, item_hash
 from tests.worlds.nodes import Desk, Nation, World
+from tests.worlds.patience import WITHIN_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ROOT = Path(__file__).parents[2]
@@ -77,7 +78,7 @@ class Operator:
     async def run_refused(self) -> Any:
         """The error with which ``run`` ends, because the log does not verify."""
         process = self.process("run", self.home())
-        said, _ = await asyncio.to_thread(process.communicate, timeout=60)
+        said, _ = await asyncio.to_thread(process.communicate, timeout=WITHIN_S)
         assert process.returncode == UNVERIFIED
         return json.loads(said)["error"]
 
@@ -162,7 +163,7 @@ async def arrive(world: World, sender: Desk, recipient: Desk, lifetime: timedelt
     """A message that lies in its recipient's mailbox."""
     envelope = world.seal(sender, [recipient], lifetime=lifetime)
     assert (await world.submit(sender, envelope))[0].code is None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WITHIN_S):
         while True:
             entries, _ = await world.mailbox(recipient, wait=5)
             if any(entry.envelope == envelope.raw for entry in entries):
@@ -400,7 +401,7 @@ async def mirrored(operator: Operator, tmp_path: Path) -> Path:
 
 def size_of_queue(world: World) -> int:
     """How many envelopes wait for fr at jp."""
-    with closing(sqlite3.connect(world.home("jp").path / "node.sqlite", timeout=10)) as database:
+    with closing(sqlite3.connect(world.home("jp").path / "node.sqlite", timeout=WITHIN_S)) as database:
         (count,) = database.execute("SELECT count(*) FROM outbound WHERE kind = 0").fetchone()
     return int(count)
 

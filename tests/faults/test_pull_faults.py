@@ -81,7 +81,7 @@ async def test_what_such_a_node_sends_leaves_through_its_relay_and_its_receipts_
     context, relay = world.nodes["la"].context, world.nodes["la"].relay
     (answer,) = await relay.intake.submit([envelope.raw], vientiane.address)
     assert answer.refusal is None
-    entries, _ = await world.mailbox(tokyo, wait=20)
+    entries, _ = await world.arrived(tokyo, envelope)
     assert [entry.envelope for entry in entries] == [envelope.raw]
     await world.state(tokyo, EventName.ContentHandover, envelope)
     wanted = {

@@ -56,10 +56,7 @@ async def proved(world: World, desk: Desk, expected: set[Step]) -> list[Verified
 
 async def arrives_once(world: World, desk: Desk, *envelopes: Envelope) -> None:
     """Exactly these are in the mailbox, each once; then their handover is stated."""
-    entries, head = await world.mailbox(desk, wait=20)
-    while len(entries) < len(envelopes):
-        more, head = await world.mailbox(desk, head, wait=20)
-        entries += more
+    entries, _ = await world.arrived(desk, *envelopes)
     assert sorted(entry.envelope or b"" for entry in entries) == sorted(envelope.raw for envelope in envelopes)
     for envelope in envelopes:
         await world.state(desk, EventName.ContentHandover, envelope)

@@ -36,6 +36,7 @@ from keys.secrets.keystore import FAST
 from protocol.errors import TooLargeError, registry
 from tests.worlds.desks import FR, JP, NOW, World, request
 from tests.worlds.local_api import serving
+from tests.worlds.patience import WITHIN_S
 from tests.worlds.unix_socket import unix_session
 
 pytestmark = [pytest.mark.outside, pytest.mark.long]
@@ -73,7 +74,7 @@ class Desk:
 
     def send(self, case: Case) -> None:
         """Send one request, and hold the answer to the document."""
-        response = case.call(base_url="http://desk", session=self.session, timeout=30)
+        response = case.call(base_url="http://desk", session=self.session, timeout=WITHIN_S)
         self.seen[response.status_code] = self.seen.get(response.status_code, 0) + 1
         # The document says of a stream what it is as a whole, which is a text; Schemathesis looks at each event.
         stream = response.headers["content-type"][0].startswith("text/event-stream")
@@ -148,7 +149,7 @@ async def at_work(world: World) -> dict[str, list[str]]:
             key = new_officer_key(jp.home.officers, officer, secret.encode(), FAST, world.clock())
             await jp.office.add_officer(officer, officer.title(), "Inspector", frozenset(Role), key)
     agency = OidcSettings(issuer="https://login.agency.example", client_id="comity-desk")
-    world.change_settings(JP, web=WebSettings(port=8470, oidc=agency))
+    world.change_settings(JP, web=WebSettings(port=8470, address="stays", oidc=agency))
     kim = Login("kim", SECRETS["kim"].encode())
     async with world.open(JP, kim) as jp, world.open(FR) as fr:
         sent = await jp.messages.send(request())

@@ -42,7 +42,7 @@ async def exchanged(world: World, sender: str, recipient: str) -> Envelope:
     wrote, reads = world.desks[f"24-7@{sender}"], world.desks[f"24-7@{recipient}"]
     envelope = world.seal(wrote, [reads])
     await world.submit(wrote, envelope)
-    await world.mailbox(reads, wait=10)
+    await world.arrived(reads, envelope)
     await world.state(reads, EventName.ContentHandover, envelope)
     await world.events(wrote, 4, envelope)
     return envelope

@@ -23,8 +23,8 @@ from node.relay.delivery import PartnerQueue
 from node.server import Node
 from protocol.errors import ComityError, NotFoundError, StorageFullError, UnavailableError
 from tests.worlds.nodes import Nation, World
+from tests.worlds.patience import WITHIN_S
 
-PATIENCE_S = 30
 LIMIT = 192
 FLOOD = 3 * LIMIT
 
@@ -49,7 +49,7 @@ async def bare_connections(world: World, count: int, held: ExitStack) -> list[so
     for _ in range(count):
         bare = held.enter_context(socket.socket())
         bare.setblocking(False)
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(WITHIN_S):
             await loop.sock_connect(bare, ("127.0.0.1", world.ports["jp"]))
         opened.append(bare)
     return opened
@@ -60,7 +60,7 @@ async def test_bare_connections_push_out_their_own_and_nobody_else(world: World)
     tokyo = world.desks["24-7@jp"]
     with ExitStack() as held:
         opened = await bare_connections(world, 40, held)
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(WITHIN_S):
             # The oldest are closed from the other side.
             assert await asyncio.get_running_loop().sock_recv(opened[0], 1) == b""
         await works(world)
@@ -93,7 +93,7 @@ async def start_process(world: World) -> tuple[asyncio.subprocess.Process, dict[
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (LIMIT, LIMIT)),
         )
     assert process.stdout is not None
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(WITHIN_S):
         ready = await process.stdout.readline()
     assert ready, (world.path / "jp.log").read_text()
     return process, json.loads(ready)
@@ -116,7 +116,7 @@ async def test_a_node_with_few_descriptors_outlives_a_flood_of_bare_connections(
     finally:
         if process.returncode is None:
             process.terminate()
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(WITHIN_S):
             assert await process.wait() == 0
 
 
@@ -149,7 +149,7 @@ async def test_no_background_task_ends_by_an_error_that_passes(world: World, mon
         await asyncio.Event().wait()
 
     node.tasks.spawn("work", work)
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(WITHIN_S):
         await done.wait()
     assert not node.failed.is_set()
     assert world.logs["jp"].getvalue().count('"task-interrupted"') == len(PASSING)
@@ -170,7 +170,7 @@ async def test_a_queue_to_a_partner_that_ended_is_begun_again(world: World, monk
     tokyo = world.desks["24-7@jp"]
     for event in (begun, again):
         await world.submit(tokyo, world.seal(tokyo, [paris]))
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(WITHIN_S):
             await event.wait()
 
 
@@ -183,7 +183,7 @@ async def test_a_defect_still_ends_the_node_that_has_it(world: World) -> None:
             raise problem
 
         node.tasks.spawn("work", work)
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(WITHIN_S):
             await node.failed.wait()
 
 
@@ -212,13 +212,13 @@ async def test_a_connection_that_would_take_a_spare_descriptor_is_not_kept(
     node = await world.start("jp")
     with ExitStack() as held:
         (rests,) = await bare_connections(world, 1, held)
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(WITHIN_S):
             while node.http.connections.unknown < 1:  # noqa: ASYNC110 - it is inside the node
                 await asyncio.sleep(0.01)
         monkeypatch.setattr("node.http.descriptors.Descriptors.is_near", lambda *_: True)
         # The one that says nothing makes room for the desk's.
         await works(world)
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(WITHIN_S):
             assert await asyncio.get_running_loop().sock_recv(rests, 1) == b""
 
 

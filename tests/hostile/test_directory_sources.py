@@ -21,6 +21,7 @@ from node.peers import directory
 from node.peers.directory import DirectoryHome, DirectoryService, Source
 from protocol.errors import NotAdmittedError, UnavailableError
 from tests.worlds.nodes import World
+from tests.worlds.patience import WITHIN_S
 
 
 class Folder:
@@ -79,6 +80,12 @@ def service(world: World, metrics: Metrics, sources: list[Source], log: StringIO
         metrics,
         make_log("xx", "info", log or StringIO()),
     )
+
+
+@pytest.fixture(autouse=True)
+def _each_source_has_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a source of these tests has to say is heard, however busy the machine is."""
+    monkeypatch.setattr(directory, "GRACE_S", WITHIN_S)
 
 
 async def test_the_newest_directory_is_taken_whoever_is_asked_first(

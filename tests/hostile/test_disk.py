@@ -112,7 +112,7 @@ async def test_a_partner_is_not_blamed_for_the_own_disk(world: World, small: Pat
     assert [line["code"] for line in later if line["code"] != "unavailable"] == []
     assert jp.metrics.partner_up.labels("fr")._value.get() == 1
     ballast.unlink()
-    assert (await world.mailbox(paris, wait=10))[0]
+    await world.arrived(paris)
 
 
 def removed(database: Path) -> None:

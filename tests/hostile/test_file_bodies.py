@@ -7,7 +7,7 @@ import os
 import random
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,7 @@ from tests.worlds import parcels
 from tests.worlds.altered import one_bit_off
 from tests.worlds.nodes import World
 from tests.worlds.parcels import MIB, Parcel
+from tests.worlds.patience import WITHIN_S
 
 pytestmark = pytest.mark.outside
 
@@ -35,7 +36,7 @@ FILES = {"reserve_bytes": 0, "slowest_bytes_per_s": 1 << 30}
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     world = World.of(tmp_path, "jp", "fr")
-    await world.start("jp", files=FILES, limits={"body_timeout_s": 0.3})
+    await world.start("jp", files=FILES)
     yield world
     await world.close()
 
@@ -79,7 +80,7 @@ async def raw(world: World, first: bytes, *parts: bytes) -> bytes:
     except ConnectionError:
         pass  # it was told before that it is too much
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WITHIN_S):
             return await reader.read()
     except ConnectionError:
         return b""
@@ -90,7 +91,8 @@ async def raw(world: World, first: bytes, *parts: bytes) -> bytes:
 async def test_a_body_that_comes_a_byte_in_a_while_is_cut_off(world: World) -> None:
     parcel = await announced(world, MIB)
     body = parcel.body([(0, 0)])
-    answer = await raw(world, head(world, parcel.target, body, f"Content-Length: {len(body)}"), body[:1])
+    with world.in_a_hurry("jp", body_timeout_s=0.3):
+        answer = await raw(world, head(world, parcel.target, body, f"Content-Length: {len(body)}"), body[:1])
     assert b"body-timeout" in answer
     assert world.nodes["jp"].http.allowances.file_bodies.total == 0, "its room is free again"
     assert await world.nodes["jp"].evidence.store.held(parcel.digest) == {}
@@ -119,7 +121,7 @@ async def test_of_a_body_that_breaks_off_what_came_whole_is_kept_and_the_rest_is
     _, writer = await asyncio.open_connection("127.0.0.1", world.ports["jp"], ssl=tls)
     writer.write(sent)
     await writer.drain()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WITHIN_S):
         while sum(map(len, (await store.held(parcel.digest)).values())) < 2:  # noqa: ASYNC110 - it has no event
             await asyncio.sleep(0.01)
     writer.transport.abort()
@@ -234,12 +236,15 @@ async def test_a_reader_that_takes_nothing_gives_its_room_back(world: World, mon
     connected.connect(("127.0.0.1", world.ports["jp"]))
     _, writer = await asyncio.open_connection(sock=connected, ssl=tls, server_hostname="127.0.0.1", limit=1024)
     taken.clear()
+    hurry = ExitStack()
+    hurry.enter_context(world.in_a_hurry("jp", body_timeout_s=0.3))
     writer.write(head(world, "/v1/files/fetch", body, f"Content-Length: {len(body)}") + body)
     await writer.drain()
     room = world.nodes["jp"].http.allowances.file_bodies
     # The system's buffers may take all of a small answer at once: so it is noted, not looked for.
     await world.until(lambda: any(amount > 3 * MIB for amount in taken))
     await world.until(lambda: room.total == 0)
+    hurry.close()
     writer.close()
     assert await parcels.fetch_all(world, tokyo, own) == own.content
 

@@ -15,6 +15,7 @@ from protocol.http import wire
 from tests.hostile.test_file_bodies import FILES, announced, head, works
 from tests.worlds.nodes import World
 from tests.worlds.parcels import MIB, Parcel
+from tests.worlds.patience import WITHIN_S, until
 
 pytestmark = pytest.mark.outside
 
@@ -24,7 +25,7 @@ STATE = b"GET /log/checkpoint HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     world = World.of(tmp_path, "jp", "fr")
-    await world.start("jp", files=FILES, limits={"body_timeout_s": 0.4})
+    await world.start("jp", files=FILES)
     yield world
     await world.close()
 
@@ -69,13 +70,13 @@ class Line:
 
     async def answer(self) -> tuple[int, bytes]:
         """Status and body of the next answer."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WITHIN_S):
             said = await self.reader.readuntil(b"\r\n\r\n")
             length = next(line for line in said.lower().split(b"\r\n") if line.startswith(b"content-length:"))
             return int(said.split()[1]), await self.reader.readexactly(int(length.split(b":")[1]))
 
     async def ended(self) -> bytes:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WITHIN_S):
             try:
                 return await self.reader.read()
             except ConnectionError:
@@ -172,18 +173,16 @@ async def test_a_lent_body_that_comes_slowly_or_breaks_off_gives_its_room_and_it
     body = parcel.body([(0, 0), (0, 1)])
     for sent in (0, 1, 40, MIB + 5_000):  # in the head of the body, of a segment, and in the second segment
         line = await Line.to(world)
-        await line.say(proven(world, parcel, body), body[:sent])
-        status, why = await line.answer()
+        with world.in_a_hurry("jp", body_timeout_s=0.4 if sent < MIB else 2):  # a whole segment has time to come
+            await line.say(proven(world, parcel, body), body[:sent])
+            status, why = await line.answer()
         assert (status, b"body-timeout" in why) == (408, True)
         assert await line.ended() == b"", "nothing can follow on it"
     line = await Line.to(world)
     await line.say(proven(world, parcel, body), body[: MIB // 2])
-    async with asyncio.timeout(10):
-        while len(lent) < 5:  # noqa: ASYNC110 - of the node's own state
-            await asyncio.sleep(0.01)
-        line.writer.transport.abort()
-        while world.nodes["jp"].http.allowances.file_bodies.total:  # noqa: ASYNC110 - of the node's own state
-            await asyncio.sleep(0.01)
+    await until(lambda: len(lent) == 5)
+    line.writer.transport.abort()
+    await until(lambda: not world.nodes["jp"].http.allowances.file_bodies.total)
     assert all(lent)
     assert await held(world, parcel) == [0], "a segment that came whole is kept"
     await works(world)
@@ -211,12 +210,14 @@ async def test_a_lent_body_that_is_no_body_is_refused_and_the_connection_goes_on
     line.writer.close()
 
 
-async def test_a_node_that_stops_does_not_wait_for_a_lent_body(world: World) -> None:
+async def test_a_node_that_stops_does_not_wait_for_a_lent_body(world: World, lent: list[bool]) -> None:
+    await world.stop("jp")
+    await world.start("jp", files=FILES, stop_timeout_s=0.5, limits={"body_timeout_s": 3_600})
     parcel = await announced(world, MIB)
     body = parcel.body([(0, 0)])
     line = await Line.to(world)
     await line.say(proven(world, parcel, body), body[: MIB // 2])
-    await asyncio.sleep(0.05)
-    async with asyncio.timeout(20):
+    await until(lambda: lent == [True])
+    async with asyncio.timeout(WITHIN_S):
         await world.nodes["jp"].stop()
     await line.ended()

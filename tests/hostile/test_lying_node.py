@@ -43,9 +43,10 @@ from tests.worlds.lying_nodes import (
     rewrite_log,
 )
 from tests.worlds.nodes import Desk, Nation, Reply, World
+from tests.worlds.patience import WITHIN_S
 
 HONEST = ("jp", "us", "br", "gr")
-DELIVERY = {"first_backoff_s": 0.02, "max_backoff_s": 0.2, "timeout_s": 5, "monitor_s": 3600}
+DELIVERY = {"first_backoff_s": 0.02, "max_backoff_s": 0.2, "timeout_s": WITHIN_S, "monitor_s": 3600}
 
 
 @dataclass
@@ -333,7 +334,7 @@ async def test_a_log_that_shows_what_it_signed_long_before_has_not_answered(fede
     # The present tree, with the time at which it was signed first.
     store.reads.frozen = (0, await store.reads.checkpoint())
     world.nodes["fr"].context.sequencer._renewed = None
-    world.nodes["fr"].context.sequencer._renew_from = time.monotonic() + 60
+    world.nodes["fr"].context.sequencer._renew_from = time.monotonic() + 3_600
     assert await us.monitor.check("fr") is Checked.STALE
     assert us.monitor.proved_note("fr") == latest  # what was shown once is not forgotten
 

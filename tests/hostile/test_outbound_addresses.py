@@ -21,6 +21,7 @@ from node.peers.client import PartnerClient
 from protocol.crypto.signing import Ed25519Signer
 from protocol.errors import CertificateUnknownError, NetworkNotAllowedError, NotFoundError
 from tests.worlds.nodes import World
+from tests.worlds.patience import WITHIN_S
 
 SIGNER = Ed25519Signer(b"\x31" * 32)
 TLS = make_certificate("jp", ["127.0.0.1"], datetime.now(UTC))
@@ -83,7 +84,7 @@ def partner(port: int, reach: Reach, *, host: str = "127.0.0.1", is_first: bool 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"])
 async def test_a_card_that_names_this_machine_reaches_nothing(host: str) -> None:
     async with listening() as (port, heads):
-        client = partner(port, Reach(5, networks=()), host=host)
+        client = partner(port, Reach(WITHIN_S, networks=()), host=host)
         with pytest.raises(NetworkNotAllowedError):
             await client.checkpoint()
         with pytest.raises(NetworkNotAllowedError):
@@ -95,7 +96,7 @@ async def test_a_card_that_names_this_machine_reaches_nothing(host: str) -> None
 @pytest.mark.parametrize("is_first", [False, True])
 async def test_the_directory_is_fetched_over_an_unknown_certificate_from_the_first_node_alone(is_first: bool) -> None:
     async with listening(OTHER) as (port, heads):
-        client = partner(port, Reach(5, networks=LOOPBACK), is_first=is_first)
+        client = partner(port, Reach(WITHIN_S, networks=LOOPBACK), is_first=is_first)
         if is_first:
             assert await client.directory_file("metadata/timestamp.json") == b"ok"
         else:
@@ -115,7 +116,7 @@ async def test_a_desk_fetches_over_an_unknown_certificate_from_the_node_that_it_
             self._connected = None
             self._port = port
             self._caller = Requester("24-7@jp", SIGNER, lambda: datetime.now(UTC))
-            settings = {"transport": "https", "request_timeout_s": 5}
+            settings = {"transport": "https", "request_timeout_s": WITHIN_S}
             self._settings = type("Settings", (), settings)()  # type: ignore[assignment]
             self._bootstrap = type("Bundle", (), {"node": "jp"})()  # type: ignore[assignment]
 

@@ -17,6 +17,7 @@ from keys.transport.tls import make_certificate, server_context
 from node.peers.client import PartnerClient
 from protocol.crypto.signing import Ed25519Signer
 from protocol.encoding import cbor
+from tests.worlds.patience import WITHIN_S
 
 SIGNER = Ed25519Signer(b"\x31" * 32)
 TLS = make_certificate("jp", ["127.0.0.1"], datetime.now(UTC))
@@ -65,7 +66,7 @@ async def dropping() -> AsyncIterator[DroppingServer]:
 
 @asynccontextmanager
 async def a_desk(url: str) -> AsyncIterator[Callable[[], Awaitable[object]]]:
-    client = NodeClient(Server("jp", url, (TLS.certificate,)), Requester("24-7@jp", SIGNER, now), timeout_s=5)
+    client = NodeClient(Server("jp", url, (TLS.certificate,)), Requester("24-7@jp", SIGNER, now), timeout_s=WITHIN_S)
     yield client.checkpoint
     await client.close()
 
@@ -73,7 +74,7 @@ async def a_desk(url: str) -> AsyncIterator[Callable[[], Awaitable[object]]]:
 @asynccontextmanager
 async def a_node(url: str) -> AsyncIterator[Callable[[], Awaitable[object]]]:
     client = PartnerClient(
-        Server("jp", url, (TLS.certificate,)), Requester("fr", SIGNER, now), Reach(5, networks=(LOOPBACK,))
+        Server("jp", url, (TLS.certificate,)), Requester("fr", SIGNER, now), Reach(WITHIN_S, networks=(LOOPBACK,))
     )
     yield client.checkpoint
     await client.close()

@@ -26,6 +26,7 @@ from node.settings import NodeSettings
 from protocol.errors import HomeNotPrivateError, MalformedError, SettingsError
 from protocol.event import EventName
 from tests.worlds.nodes import World
+from tests.worlds.patience import WITHIN_S
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def test_init_takes_no_port_that_is_none(tmp_path: Path) -> None:
 async def test_a_card_whose_address_is_none_is_refused_by_name(world: World) -> None:
     keys = world.node_keys["jp"]
     server = Server("jp", "https://127.0.0.1:99999", (keys.tls.certificate,))
-    client = PartnerClient(server, Requester("fr", keys.signer(), world.clock), Reach(5, networks=()))
+    client = PartnerClient(server, Requester("fr", keys.signer(), world.clock), Reach(WITHIN_S, networks=()))
     with pytest.raises(MalformedError):
         await client.checkpoint()
     await client.close()
@@ -76,7 +77,7 @@ async def said(world: World, host: str, port: int, request: bytes) -> bytes:
     reader, writer = await asyncio.open_connection(host, port, ssl=tls)
     writer.write(request)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WITHIN_S):
             return await reader.read()
     except (ConnectionError, ssl.SSLError):
         return b""

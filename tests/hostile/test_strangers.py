@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,8 +18,8 @@ from protocol.encoding import cbor
 from protocol.http.signature import SignedBody, sign_request
 from tests.worlds.altered import one_bit_off
 from tests.worlds.nodes import Forger, Nation, World
+from tests.worlds.patience import WITHIN_S, until
 
-PATIENCE_S = 15
 TAKING = [endpoint for endpoint in ENDPOINTS if endpoint.max_bytes]
 
 
@@ -43,7 +42,7 @@ class Wire:
 
     async def status(self) -> bytes:
         """The status line of the answer, which comes although the body was not sent."""
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(WITHIN_S):
             return await self.reader.readline()
 
 
@@ -85,13 +84,6 @@ async def works(world: World) -> None:
     tokyo = world.desks["24-7@jp"]
     (answer,) = await world.submit(tokyo, world.seal(tokyo, [tokyo]))
     assert answer.code is None
-
-
-async def until(holds: Callable[[], Any]) -> None:
-    """Return when it holds."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not holds():  # noqa: ASYNC110 - what is waited for is inside the node
-            await asyncio.sleep(0.01)
 
 
 async def test_a_body_without_a_key_is_never_waited_for_by_any_call(world: World) -> None:

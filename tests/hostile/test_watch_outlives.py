@@ -16,6 +16,7 @@ from exchange.desk.notify import WebhookTurn
 from exchange.desk.watch import Interrupted, watch
 from exchange.views import SyncResult
 from protocol.errors import ComityError, ReplayedError, StorageFullError
+from tests.worlds.patience import WITHIN_S
 
 
 def every_error() -> Iterator[BaseException]:
@@ -107,7 +108,7 @@ async def test_no_refusal_ends_a_watch(no_pauses: None) -> None:
         return datetime.fromtimestamp(1e9 + 700 * next(minutes), UTC)
 
     seen: list[object] = []
-    async with asyncio.timeout(20), aclosing(watch(desk, [], clock, 0.001)) as watching:  # type: ignore[arg-type]
+    async with asyncio.timeout(WITHIN_S), aclosing(watch(desk, [], clock, 0.001)) as watching:  # type: ignore[arg-type]
         async for item in watching:
             seen.append(item)
             if desk.all_failed() and isinstance(item, SyncResult):
@@ -121,7 +122,7 @@ async def test_a_cause_that_lasts_is_told_once(no_pauses: None) -> None:
     desk = RefusingDesk([])
     desk._left["notices"] = [StorageFullError("full") for _ in range(50)]
     seen: list[object] = []
-    async with asyncio.timeout(20), aclosing(watch(desk, [], lambda: datetime.now(UTC), 0.001)) as watching:  # type: ignore[arg-type]
+    async with asyncio.timeout(WITHIN_S), aclosing(watch(desk, [], lambda: datetime.now(UTC), 0.001)) as watching:  # type: ignore[arg-type]
         async for item in watching:
             seen.append(item)
             if desk.all_failed():

@@ -11,6 +11,7 @@ import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -24,13 +25,20 @@ import pytest_asyncio
 from exchange.office.case_notes import EntryKind
 from exchange.office.officers import Login
 from exchange.store.cipher import RowCipher
+from exchange.web.address import name_of
 from exchange.web.app import MAX_FIELDS, MAX_STRANGERS_BYTES
 from exchange.web.calls import Page
+from exchange.web.field_names import field_name
 from exchange.web.pages import PAGES
-from exchange.web.server import MAX_CONNECTIONS, name_of
+from exchange.web.refill import refilled
+from exchange.web.server import MAX_CONNECTIONS
+from exchange.web.signin.kept import KeptForm, is_secret
+from keys.pages.form_tokens import token_of
 from keys.pages.headers import POLICY
+from protocol.errors import StorageFullError
 from tests.worlds.desks import FR, JP, World, request
-from tests.worlds.web_desk import OFFICER, OFFICER_PASSPHRASE, Pages, Shown, Visitor, web_serving, with_officers
+from tests.worlds.patience import WITHIN_S
+from tests.worlds.web_desk import OFFICER, OFFICER_PASSPHRASE, Form, Pages, Shown, Visitor, web_serving, with_officers
 
 pytestmark = [pytest.mark.outside, pytest.mark.asyncio(loop_scope="module")]
 
@@ -260,7 +268,7 @@ UNREADABLE = {
 
 def told(port: int, sent: bytes) -> bytes:
     """All that is answered to these bytes."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=WITHIN_S) as connection:
         connection.sendall(sent)
         return b"".join(iter(lambda: connection.recv(65_536), b""))
 
@@ -562,6 +570,111 @@ async def where(visitor: Visitor, path: str, fields: dict[str, str]) -> str:
     async with visitor.session.post(url, data=fields, headers=headers, allow_redirects=False) as answer:
         assert (answer.status, "\n" in answer.headers.get("Location", "")) == (303, False)
         return answer.headers["Location"]
+
+
+# --- What was typed --------------------------------------------------------------------------------------------------
+
+
+async def test_what_was_typed_into_any_form_stands_in_it_again_whole_and_each_field_has_words(walk: Walk) -> None:
+    async with walk.pages.visitor() as visitor:
+        await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
+        forms, nameless = 0, set()
+        for shown in filter(is_page, await walk.all(visitor)):
+            assert refilled(shown.text, []) == (shown.text, {}), shown.path
+            for form in [one for one in shown.forms() if one.method == "post"]:
+                texts = texts_of(shown, form)
+                typed = [(name, f"{HOSTILE}\n{number}" if name in texts else value)
+                         for number, (name, value) in enumerate(form.pairs)]  # fmt: skip
+                kept = KeptForm.of(form.action, shown.path, typed)
+                page, left = refilled(shown.text, [("id", kept), ("other", kept)])
+                if left:
+                    assert left == {"id": []}, (shown.path, form.action)
+                    again = next(one for one in replace(shown, text=page).forms() if is_same(one, form))
+                    expected = [one for one in typed if not is_secret(one[0])]
+                    given = [one for one in again.pairs if not is_secret(one[0]) and one[0] != "_kept"]
+                    assert [flat(one) for one in given] == [flat(one) for one in expected], (shown.path, form.action)
+                    assert wrong_with(replace(shown, text=page)) == []
+                    forms += 1
+                nameless |= {name for name, value in form.pairs if name in texts and field_name(name) == name}
+        assert nameless == set()
+        assert forms > 30
+
+
+def is_page(shown: Shown) -> bool:
+    """Whether it is no file."""
+    return shown.headers.get("Content-Type", "").startswith("text/html")
+
+
+def is_same(one: Form, other: Form) -> bool:
+    return (one.action, one.method) == (other.action, other.method)
+
+
+def flat(field: tuple[str, str]) -> tuple[str, str]:
+    """A field of one line has no line ends."""
+    return field[0], field[1].replace("\n", " ")
+
+
+def texts_of(shown: Shown, form: Form) -> set[str]:
+    """The names of the fields of a form in which one types."""
+    return {name for name in form.fields if name in _Typed.of(shown.text, form.action)}
+
+
+class _Typed(HTMLParser):
+    def __init__(self, action: str) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+        self._action, self._in = action, False
+
+    @classmethod
+    def of(cls, page: str, action: str) -> set[str]:
+        made = cls(action)
+        made.feed(page)
+        return made.names
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        if tag == "form":
+            self._in = given.get("action") == self._action and given.get("method") == "post"
+        typed = tag == "textarea" or (
+            tag == "input" and given.get("type", "text") in {"text", "search", "email", "tel"}
+        )
+        if self._in and typed and "name" in given:
+            self.names.add(given["name"])
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "form":
+            self._in = False
+
+
+async def test_on_a_full_disk_no_form_loses_what_was_typed(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with walk.pages.visitor() as visitor:
+        await visitor.sign_in(OFFICER, OFFICER_PASSPHRASE.decode())
+        pages = await walk.all(visitor)
+        assert walk.pages.service.opened is not None
+
+        def full(*_: Any, **__: Any) -> Any:
+            raise StorageFullError
+
+        monkeypatch.setattr(type(walk.pages.service.opened.context.store.database), "transaction", full)
+        lost, tried = [], set()
+        for shown in filter(is_page, pages):
+            for form in [one for one in shown.forms() if one.method == "post"]:
+                shape = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "", form.action)
+                texts = {name for name in texts_of(shown, form) if not is_secret(name)}
+                if shape in tried or not texts or form.action.startswith(("/sign", "/lock", "/language", "/kept")):
+                    continue
+                tried.add(shape)
+                # The token is of the session of then: the same form as this session has it.
+                token = token_of((walk.pages.desk.sessions.all()[0]).form_key, form.action)
+                answer = await visitor.post(
+                    form.action,
+                    form.filled(**dict.fromkeys(texts, "half-written 2026"), _token=token),
+                    Referer=f"{visitor.origin}{shown.path}",
+                )
+                if answer.status >= 400 and "half-written" not in answer.text + (await visitor.get("/kept")).text:
+                    lost.append((form.action, answer.status))
+        assert lost == []
+        assert len(tried) > 20
 
 
 async def test_a_form_with_files_wants_its_token_before_any_file(walk: Walk) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import require, require_program
+from tests.worlds.patience import WITHIN_S
 
 SCRIPTS = Path(__file__).parent / "node"
 
@@ -27,7 +28,7 @@ def run_node(script: str, **values: Any) -> dict[str, Any]:
         input=json.dumps(values),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=WITHIN_S,
         check=False,
         env=environment,
     )

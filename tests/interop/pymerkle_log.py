@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.conftest import require
+from tests.worlds.patience import WITHIN_S
 
 PYTHON = Path(__file__).parents[2] / ".cache" / "interop" / "pymerkle" / "bin" / "python"
 SCRIPT = Path(__file__).with_name("pymerkle_tree.py")
@@ -30,7 +31,7 @@ def tree_of_pymerkle(entries: Sequence[bytes]) -> PymerkleTree:
         input=json.dumps({"entries": [entry.hex() for entry in entries]}),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=WITHIN_S,
         check=True,
     )
     answer = json.loads(run.stdout)

@@ -28,6 +28,7 @@ from protocol.event import EventName
 from protocol.routing import Priority, Routing
 from protocol.statement import STATEMENT_CONTEXT, STATEMENT_TYPE, DeskStatement, sign_statement
 from tests.conftest import require
+from tests.worlds.patience import WITHIN_S
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".cache" / "interop" / "cwt" / "bin" / "python"
@@ -50,7 +51,7 @@ def run_cwt(data: bytes, context: bytes, key: Ed25519Signer = SIGNER, **more: An
         input=json.dumps(asked),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=WITHIN_S,
         check=False,
     )
     if run.returncode != 0:

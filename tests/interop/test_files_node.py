@@ -16,6 +16,7 @@ import pytest
 from tests.conftest import require_program
 from tests.interop.node_program import SCRIPTS
 from tests.vectors import make_file_vectors as maker
+from tests.worlds.patience import WITHIN_S
 
 pytestmark = pytest.mark.outside
 
@@ -31,7 +32,7 @@ def opened(folder: Path, sealed: bytes, message: dict[str, Any] = MESSAGE) -> tu
         [require_program("node"), str(SCRIPTS / "open_file.mjs"), "sealed", "message.json"],
         cwd=folder,
         capture_output=True,
-        timeout=60,
+        timeout=WITHIN_S,
         check=False,
     )
     assert (run.returncode == 0) == (run.stderr == b"")

@@ -15,6 +15,7 @@ from exchange.content.verdicts import ScanResult, ScanVerdict
 from exchange.settings import ScanningSettings
 from protocol.errors import FileInfectedError, FileNotScannedError
 from tests.conftest import require
+from tests.worlds.patience import WITHIN_S
 from tests.worlds.scanners import PEERS, SIGNATURE, SIGNATURE_NAME, connects, debian, running, tcp_listener
 
 LIMIT_BYTES = 2**20
@@ -68,7 +69,7 @@ def icap(clamd: Path) -> Iterator[str]:
 
 def scanned(tmp_path: Path, content: bytes, **settings: object) -> tuple[Scanning, ScanResult]:
     (tmp_path / "file").write_bytes(content)
-    hook = Scanning(ScanningSettings.model_validate({"policy": "block", "timeout_s": 20, **settings}))
+    hook = Scanning(ScanningSettings.model_validate({"policy": "block", "timeout_s": WITHIN_S, **settings}))
     return hook, hook.scan(tmp_path / "file")
 
 

@@ -14,10 +14,12 @@ import pytest
 import typer
 from pydantic import BaseModel
 
+from exchange.cli.setup.service import app as desk_app
 from exchange.demo._stage import example_folders
 from node.cli.main import app
 from node.log.sequencer import BatchLimits
 from node.settings import NodeSettings
+from tests.worlds.patience import WITHIN_S
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 EXAMPLE = (DEPLOY / "node.toml.example").read_text("utf-8")
@@ -95,6 +97,20 @@ def test_the_unit_runs_a_command_that_exists_with_its_options() -> None:
     assert {word for word in words if word.startswith("--")} <= options
 
 
+def test_the_launcher_opens_the_desks_pages_and_stays_where_something_is_to_be_read() -> None:
+    entry = unit("comity-desk.desktop")["Desktop Entry"]
+    shell, option, script = shlex.split(entry["Exec"][0])
+    assert (shell, option, entry["Type"], entry["Terminal"]) == ("sh", "-c", ["Application"], ["true"])
+    command, _or, otherwise = script.partition(" || ")
+    program, *words = command.split()
+    assert (Path(program).name, otherwise) == ("comity", "read -r _")
+    found: Any = typer.main.get_command(desk_app)
+    assert words[0] == "desk"
+    assert words[1] in found.commands
+    # The characters that a desktop takes for itself stand within quotes, and none of them needs a backslash.
+    assert not set(script) & set('"`$\\%')
+
+
 def test_the_unit_takes_the_passphrase_from_the_credential_it_loads() -> None:
     service = unit("comity-node.service")["Service"]
     name = service["LoadCredential"][0].partition(":")[0]
@@ -141,7 +157,7 @@ def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
     # systemd looks for the program and the page; here they are elsewhere.
     text = (DEPLOY / "comity-node.service").read_text("utf-8").replace("/opt/comity/.venv/bin/comity-node", "/bin/true")
     copy.write_text(re.sub(r"^Documentation=.*\n", "", text, flags=re.MULTILINE))
-    run = subprocess.run([verify, "verify", str(copy)], capture_output=True, text=True, check=False, timeout=60)
+    run = subprocess.run([verify, "verify", str(copy)], capture_output=True, text=True, check=False, timeout=WITHIN_S)
     about = [line for line in run.stderr.splitlines() if "comity-node" in line]
     assert not about, run.stderr
 

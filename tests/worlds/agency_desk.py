@@ -85,7 +85,9 @@ async def agency_desk(
     """The pages of a desk with one officer, to whom an account of the agency is bound."""
     oidc = OidcSettings(issuer=agency.issuer, client_id=CLIENT, **settings)
     require_factor = bool(settings.get("in_place_of_codes"))
-    world.change_settings(address, web=WebSettings(port=free_port(), oidc=oidc, require_factor=require_factor))
+    world.change_settings(
+        address, web=WebSettings(port=free_port(), address="stays", oidc=oidc, require_factor=require_factor)
+    )
     async with web_serving(world, address) as pages:
         await add_officer(pages)
         clock = Turned()

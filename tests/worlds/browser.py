@@ -14,15 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
 
 from tests.conftest import require, require_program
 from tests.interop.node_program import SCRIPTS
+from tests.worlds.patience import WITHIN_MS
 
 # Whatever takes long is done too: `make web-long`. This alone reads the variable.
 LONG = os.environ.get("COMITY_WEB") == "long"
 only_long = pytest.mark.skipif(not LONG, reason="takes long: `make web-long` does it")
 AXE = SCRIPTS / "node_modules" / "axe-core" / "axe.min.js"
+# Each look at a page waits as long as any wait of a test.
+expect.set_options(timeout=WITHIN_MS)
 _QUIET = (
     "--disable-gpu",
     "--disable-quic",
@@ -31,8 +34,13 @@ _QUIET = (
     "--disable-component-update",
     "--disable-sync",
 )
-# A refusal is a page like any other, and its status no failure of a script.
-_NO_FAILURE = "Failed to load resource: the server responded with a status of 4"
+# A refusal is a page like any other, and its status no failure of a script. Who leaves a page while it saves itself
+# breaks a request off: what was typed goes with what they pressed. A request that failed says its own event as well.
+_NO_FAILURE = (
+    "Failed to load resource: the server responded with a status of 4",
+    "htmx:sendAbort",
+    "htmx:afterRequest",
+)
 
 
 def chromium() -> str | None:
@@ -52,6 +60,11 @@ async def browser() -> AsyncIterator[Browser]:
             yield made
         finally:
             await made.close()
+
+
+def is_known(text: str, expected: Sequence[str] = ()) -> bool:
+    """Whether what a console says is of no failure, or is what a test makes."""
+    return any(one in text for one in (*_NO_FAILURE, *expected))
 
 
 @asynccontextmanager
@@ -74,11 +87,11 @@ async def window(
         color_scheme="dark" if dark else "light",
         reduced_motion="reduce",
     )
+    context.set_default_timeout(WITHIN_MS)
     failures: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
-        known = (_NO_FAILURE, *expected)
-        if message.type == "error" and not any(one in message.text for one in known):
+        if message.type == "error" and not is_known(message.text, expected):
             failures.append(message.text)
 
     context.on("console", note)
@@ -90,8 +103,14 @@ async def window(
     assert not failures, failures
 
 
+async def whole(page: Page) -> None:
+    """Return when all of a page is there: what comes first of a page is shown before the rest of it is read."""
+    await page.wait_for_load_state()
+
+
 async def axe(page: Page, *rules: str) -> list[str]:
     """What axe-core finds on a page as it is shown now, by all rules or these: the rule, and where."""
+    await whole(page)
     if not await page.evaluate("'axe' in window"):
         # By the debugger, past the policy of the page: the page itself could not load it.
         await page.evaluate(_axe())
@@ -109,6 +128,7 @@ def _axe() -> str:
 
 async def overflows(page: Page) -> bool:
     """Whether a page is wider than its window: somebody would have to move it to the side to read."""
+    await whole(page)
     return bool(await page.evaluate("document.documentElement.scrollWidth > window.innerWidth + 1"))
 
 

@@ -22,6 +22,7 @@ from exchange.evidence.bag_writer import MANIFEST, TAG_MANIFEST, EvidenceContent
 from exchange.evidence.disclosure import Disclosure
 from keys.directory.metadata.extract import trusted_root_in
 from tests.worlds.desks import FR, JP, NOW, World, request
+from tests.worlds.patience import WITHIN_S
 
 PROGRAM = Path(__file__).resolve().parents[2] / "exchange/verifiers/verify_bag.py"
 
@@ -114,6 +115,6 @@ def standalone(made: Made, bag: bytes, path: Path, *args: str) -> tuple[int, dic
     file = path / "evidence.zip"
     file.write_bytes(bag)
     command = [sys.executable, "-I", str(PROGRAM), str(file), "--root-sha256", made.fingerprint, "--json", *args]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=path, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=path, timeout=WITHIN_S)
     assert done.stderr == ""
     return done.returncode, json.loads(done.stdout)

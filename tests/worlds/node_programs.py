@@ -11,6 +11,7 @@ from typing import Any
 
 from keys.members.federation import bootstrap_file_of
 from tests.worlds.nodes import World
+from tests.worlds.patience import WITHIN_S
 
 _NODE = "from node.cli.main import main; main()"
 
@@ -46,7 +47,7 @@ class NodePrograms:
             "passphrase_file": str(secret),
             "directory": {"folder": str(world.folder)},
             "log": {"boot_folder": str(world.path), "ask_witnesses_at_start": False},
-            "delivery": {"first_backoff_s": 0.02, "max_backoff_s": 0.2, "timeout_s": 5, "cosign_s": 3600},
+            "delivery": {"first_backoff_s": 0.02, "max_backoff_s": 0.2, "timeout_s": WITHIN_S, "cosign_s": 3600},
             "files": {"reserve_bytes": 0},
             "housekeeping_s": 0.2,
         }

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 from yarl import URL
 
 from exchange.demo._ports import free_port, is_free
@@ -42,11 +44,12 @@ from protocol.routing import Priority, Routing
 from protocol.statement import DeskStatement, sign_statement
 from tests.worlds.federation import Federation, make_node_home, signers
 from tests.worlds.moulds import copied
+from tests.worlds.patience import WITHIN_S, until
 
 FEDERATION = "Test federation"
 FOLDER = "federation"
 # Partners are asked to cosign where a test says so.
-DELIVERY = {"first_backoff_s": 0.02, "max_backoff_s": 0.2, "timeout_s": 5, "cosign_s": 3600}
+DELIVERY = {"first_backoff_s": 0.02, "max_backoff_s": 0.2, "timeout_s": WITHIN_S, "cosign_s": 3600}
 
 
 class Clock:
@@ -255,6 +258,16 @@ class World:
         self.nodes[name] = node
         return node
 
+    @contextmanager
+    def in_a_hurry(self, name: str, **limits: float) -> Iterator[None]:
+        """For the length of the block a node waits for bodies no longer than these limits say. Outside of it a machine
+        that is busy is not taken for a caller who is slow.
+        """
+        with pytest.MonkeyPatch.context() as patched:
+            for limit, value in limits.items():
+                patched.setitem(self.nodes[name].context.settings.limits.__dict__, limit, value)
+            yield
+
     async def stop(self, name: str) -> None:
         await self.nodes.pop(name).stop()
 
@@ -362,6 +375,18 @@ class World:
         receipts = receipts_from_value(value[2])
         return [Entry(seq, raw, [receipts[n] for n in numbers]) for seq, raw, numbers in value[1]], value[3]
 
+    async def arrived(self, desk: Desk, *envelopes: Envelope) -> tuple[list[Entry], int]:
+        """A mailbox as soon as these messages are in it, whatever came before them; without any: as soon as it has one
+        entry.
+        """
+        wanted = {envelope.raw for envelope in envelopes}
+        async with asyncio.timeout(WITHIN_S):
+            entries, head = await self.mailbox(desk, wait=5)
+            while not entries or not wanted <= {entry.envelope for entry in entries}:
+                more, head = await self.mailbox(desk, head, wait=5)
+                entries += more
+        return entries, head
+
     async def state(self, desk: Desk, event: EventName, envelope: Envelope) -> list[Answer]:
         said = DeskStatement(event, envelope.routing.id, envelope.digest, desk.address, self.clock())
         reply = await self.desk_call(desk, "POST", "/v1/statements", [sign_statement(said, desk.signer())])
@@ -369,7 +394,7 @@ class World:
 
     async def events(self, desk: Desk, count: int, about: Envelope | None = None) -> list[VerifiedReceipt]:
         """The desk's verified receipts, once there are ``count`` of them: all, or those about one message."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WITHIN_S):
             after, found = 0, list[VerifiedReceipt]()
             while len(found) < count:
                 entries, _ = await self.mailbox(desk, after, wait=5)
@@ -389,9 +414,7 @@ class World:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Let the loop run until something holds; for what has no event to wait for."""
-        async with asyncio.timeout(20):
-            while not condition():  # noqa: ASYNC110 - what is waited for has no event
-                await asyncio.sleep(0.005)
+        await until(condition)
 
 
 @dataclass

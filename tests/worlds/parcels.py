@@ -24,6 +24,7 @@ from protocol.http.files import FilesAnnounced, FilesHeld, FilesWanted, Ranges, 
 from protocol.receipt import VerifiedReceipt
 from protocol.statement import DeskStatement, sign_statement
 from tests.worlds.nodes import Answer, Desk, Reply, World, answers
+from tests.worlds.patience import WITHIN_S
 
 MIB = 1 << 20
 
@@ -178,7 +179,7 @@ async def state_files(
 
 async def file_events(world: World, desk: Desk, count: int) -> list[VerifiedReceipt]:
     """The desk's verified receipts about files, once there are ``count`` of them."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WITHIN_S):
         after, found = 0, list[VerifiedReceipt]()
         while len(found) < count:
             entries, _ = await world.mailbox(desk, after, wait=5)
@@ -199,6 +200,6 @@ def where(receipts: Iterable[VerifiedReceipt]) -> list[tuple[str, str, str, str]
 
 async def held_here(node: Node, parcel: Parcel, count: int | None = None) -> None:
     """Return when the node keeps so many segments of the parcel: all, if no number is given."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WITHIN_S):
         while sum(map(len, (await node.evidence.store.held(parcel.digest)).values())) < (count or len(parcel.segments)):  # noqa: ASYNC110 - it has no event
             await asyncio.sleep(0.01)

@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.worlds.patience import WITHIN_S
+
 COLUMNS = 80
 ROOT = Path(__file__).resolve().parents[2]
 COMITY = (sys.executable, "-m", "exchange.cli.main")
@@ -38,7 +40,7 @@ class Terminal:
         self.shown = ""
         self._looked_at = 0
 
-    def until(self, text: str, within_s: float = 60) -> str:
+    def until(self, text: str, within_s: float = WITHIN_S) -> str:
         """What the program showed since it was last looked at, up to ``text``.
 
         Fails when the program ends before, or takes too long.
@@ -63,7 +65,7 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self._master, text.encode())
 
-    def end(self, within_s: float = 60) -> int:
+    def end(self, within_s: float = WITHIN_S) -> int:
         """Read what is left; the exit code."""
         until = time.monotonic() + within_s
         while self._read(max(0.1, until - time.monotonic())) and time.monotonic() < until:

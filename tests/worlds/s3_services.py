@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from exchange.demo._ports import free_port
 from node.settings import S3Settings
 
 KEY_ID, SECRET = "AKIAEXAMPLE", "secret-of-the-example"
@@ -31,7 +32,7 @@ def moto_service() -> Iterator[str]:
     """The address of a running service without any bucket; skips the test where moto is not there."""
     if not MOTO.exists():
         pytest.skip("moto is not there: tests/interop/install-peers makes its environment")
-    (port,) = _free_ports(1)
+    port = free_port()
     command = [str(MOTO), "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
@@ -139,7 +140,7 @@ _SERVER = Path(__file__).resolve().parents[1] / "interop" / "swift_server.py"
 @contextmanager
 def swift_service(folder: Path) -> Iterator[str]:
     """The address of a Swift with its middleware for S3: one replica on one device, and a memcached beside it."""
-    ports = dict(zip(("account", "container", "object", "proxy", "memcached"), _free_ports(5), strict=True))
+    ports = {kind: free_port() for kind in (*_KINDS, "memcached")}
     (folder / "devices" / "one").mkdir(parents=True)
     _write_swift(folder, ports)
     libraries = ":".join(str(path) for path in sorted(SWIFT.glob("usr/lib/*-linux-gnu")))
@@ -206,14 +207,6 @@ def _write_swift(folder: Path, ports: dict[str, int]) -> None:
 
 def _whoami() -> str:
     return pwd.getpwuid(os.geteuid()).pw_name
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as open_:
-        sockets = [open_.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
 
 
 def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:

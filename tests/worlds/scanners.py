@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.worlds.patience import WITHIN_S
+
 SIGNATURE = b"COMITY-TEST-SIGNATURE-THIS-IS-NO-MALWARE"
 SIGNATURE_NAME = "Comity.Test.Signature"
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,7 +53,7 @@ def served(listener: socket.socket, answer: Served) -> Iterator[None]:
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
         for thread in (accepting, *threads):
-            thread.join(10)
+            thread.join(WITHIN_S)
 
 
 def unix_listener(path: Path) -> socket.socket:
@@ -244,7 +246,7 @@ def running(command: list[str], ready: Callable[[], bool]) -> Iterator[None]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        until = time.monotonic() + 30
+        until = time.monotonic() + WITHIN_S
         while not ready():
             assert process.poll() is None, f"{command[0]} ended with {process.returncode}"
             assert time.monotonic() < until, f"{command[0]} is not ready"
@@ -252,7 +254,7 @@ def running(command: list[str], ready: Callable[[], bool]) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(WITHIN_S)
 
 
 def connects(family: socket.AddressFamily, where: str | tuple[str, int]) -> bool:

@@ -19,11 +19,11 @@ from typing import Any, TypeVar
 
 from exchange.demo.processes import variables
 from keys.local.files import write_file
+from tests.worlds.patience import WITHIN_S
 from tests.worlds.processes import PASSPHRASE, make_homes
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
-WITHIN_S = 90
 COMITY = (sys.executable, "-m", "exchange.cli.main")
 OFFICERS = ("kim", "lee", "nam")
 

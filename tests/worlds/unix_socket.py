@@ -10,7 +10,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
-_WITHIN_S = 30
+from tests.worlds.patience import WITHIN_S
 
 
 class _Connection(HTTPConnection):
@@ -20,7 +20,7 @@ class _Connection(HTTPConnection):
 
     def _new_conn(self) -> socket.socket:
         made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        made.settimeout(_WITHIN_S)
+        made.settimeout(WITHIN_S)
         made.connect(self._path)
         return made
 

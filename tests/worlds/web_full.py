@@ -271,8 +271,8 @@ async def _write(full: Full) -> None:
 
 # --- Its pages -------------------------------------------------------------------------------------------------------
 
-# What a browser keeps as a file, or asks for by itself.
-_NO_PAGE = re.compile(r"\.(?:pdf|ics)$|^/board/(?:lanes|events)$")
+# What a browser keeps as a file, asks for by itself, or is led on from at once.
+_NO_PAGE = re.compile(r"\.(?:pdf|ics)$|^/board/(?:lanes|events)$|^/(?:begin|there)$")
 _PART = re.compile(r"\{(\w+)[^}]*\}")
 # Beside those that their addresses alone lead to.
 _ALSO = (

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from exchange.cli.output import safe
-from exchange.text.labels import code_label, fact_label
+from exchange.text.labels import code_label, fact_label, target_ranges
 from keys.local.translation import _
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def _name(row: TargetRow) -> str:
 
 
 def _joined(names: Sequence[str]) -> str:
-    return safe(", ".join(name for name in names if name) or "-")
+    return safe(target_ranges([name for name in names if name]) or "-")
 
 
 def _leg_text(leg: CentralLeg) -> str:

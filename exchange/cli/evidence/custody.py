@@ -118,7 +118,7 @@ async def _require_unaltered(desk: Desk, copy: Path, hashed: str) -> None:
 
 def custody_lines(custody: Custody) -> Iterator[str]:
     """The custody of one file for a person, no line longer than a terminal of 80 columns; texts of others escaped."""
-    from exchange.custody.reading import gap_text, shown_name, shown_text, state_text
+    from exchange.custody.reading import gap_text, more_text, shown_name, shown_text, state_text, step_text
     from exchange.text.sizes import bytes_text
 
     file = custody.file
@@ -134,9 +134,8 @@ def custody_lines(custody: Custody) -> Iterator[str]:
         parts = [said.name, said.country, said.reference, said.hash, said.certificate]
         yield from _wrapped(f"{_('Provider')}: ", safe(", ".join(filter(None, parts)) or "-"))
     for step in custody.steps:
-        yield from _wrapped("  ", f"{safe(step.at)} {shown_text(step.shown)}: {safe(step.what)}, {safe(step.by)}")
-        more = "; ".join(filter(None, (step.where, step.detail)))
-        if more:
+        yield from _wrapped("  ", f"{safe(step.at)} {shown_text(step.shown)}: {safe(step_text(step))}, {safe(step.by)}")
+        if more := more_text(step):
             yield from _wrapped("    ", safe(more))
     for gap in custody.gaps:
         yield from _wrapped(f"{_('NOT SHOWN')}: ", gap_text(gap))

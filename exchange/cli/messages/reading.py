@@ -37,6 +37,7 @@ from exchange.cli.output import line, print_json, progress, safe, table, told
 from exchange.i18n import _, labelled, ngettext
 from exchange.text.labels import code_label, how_far_label, marked, short_label, state_until
 from exchange.text.objects import plain, tracking_object
+from exchange.text.typed import read_otherwise
 from keys.local.given_files import FileKind, read_given, reading_as
 from keys.local.terminal import UNCHECKED, UNVERIFIED, at_once
 from protocol.errors import UsageError
@@ -72,10 +73,13 @@ def search(
                 everything=everything,
                 progress=moved,
             )
+        otherwise = read_otherwise(" ".join(words))
         if as_json:
-            print_json({**plain(found), **reached.members()})
+            print_json({**plain(found), "read_otherwise": [plain(one) for one in otherwise], **reached.members()})
             return
         reached.say()
+        for one in otherwise:
+            line(_("Looked for as {read}; typed was {typed}.").format(read=safe(one.read), typed=safe(one.typed)))
         table(
             _("Found"),
             [_("Id"), _("Type"), _("From"), _("To"), _("Sent at"), _("Case")],

@@ -20,7 +20,7 @@ from exchange.text.typed import in_ascii
 from exchange.text.zones import own_zone
 from exchange.wizard.flow import WIZARD_TYPES, Wizard
 from exchange.wizard.forms import TypedForm
-from exchange.wizard.legal_replies import legal_replies
+from exchange.wizard.legal_replies import legal_replies, target_choice
 from exchange.wizard.paste import Ask, Paste, Said, in_both_times, read_paste
 from exchange.wizard.question import AnswerKind, AnswerProblem, NoContactKnown, WizardStep, value_at
 from keys.local.terminal import INTERRUPTED
@@ -83,12 +83,11 @@ class _Conversation:
             self._attachments = list(draft.get("attachments") or ())
             message_type = str(draft.get("type") or message_type or WIZARD_TYPES[0])
             reply_to = UUID(str(draft["in_reply_to"])) if draft.get("in_reply_to") else None
-        names: dict[str, None] = {}
+        case: AnyCase | None = None
         if reply_to is not None:
             case, ours = await self._case_of(reply_to)
-            names = dict.fromkeys(target.name for target in getattr(case, "targets", ()) if target.name)
             if message_type is None:
-                message_type = self._chosen_type(legal_replies(case, ours=ours))
+                message_type = self._chosen_type(legal_replies(case, ours=ours, now=_now()))
         if message_type is None:
             message_type = self._chosen_type(WIZARD_TYPES)
         if reply_to is not None and draft is None:
@@ -96,7 +95,11 @@ class _Conversation:
 
             draft = plain(await self._desk.replies.draft(reply_to, message_type))
         situation = await situation_of(self._desk, message_type, own_zone(card_zone(self._desk)), _now())
-        situation = replace(situation, case_targets=tuple(names))
+        if case is not None:
+            own = str(self._desk.address)
+            choice = target_choice([case], message_type, own=own, now=_now(), about=reply_to)
+            reasons = {name: str(reason) for name, reason in choice.barred.items()}
+            situation = replace(situation, case_targets=choice.possible, barred_targets=reasons)
         self._wizard = Wizard.begin(message_type, situation, draft)
         self._say_what_was_left(TypedForm.of(self._wizard))
         say = self._asking.say

@@ -30,11 +30,11 @@ from exchange.cli._options import (
 from exchange.cli.output import line, print_json, print_json_line, safe, table, told
 from exchange.cli.setup import programs
 from exchange.i18n import _, labelled
-from exchange.service.run_folder import PAGES_NOTE, is_owned, owned, read_note
+from exchange.service.run_folder import PAGES_FILE, PAGES_NOTE, is_owned, owned, read_note
 from exchange.service.served import Served, served_desk
 from keys.local.terminal import INTERRUPTED, NOTHING
 from protocol.encoding.phrase import phrase
-from protocol.errors import OfficerNeededError, ServiceBusyError, SessionError
+from protocol.errors import OfficerNeededError, PagesNotServedError, ServiceBusyError, SessionError
 
 if TYPE_CHECKING:
     from exchange.desk.watch import Seen
@@ -154,6 +154,43 @@ def status(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None
         if pages is not None:
             line(_("Its pages, in a browser: {address}").format(address=safe(pages)))
     raise typer.Exit(0 if note else NOTHING)
+
+
+@app.command(
+    "open",
+    help=_(
+        "Open the desk's pages in a browser: their address is a new one at each start.\n\n"
+        "--print only prints the address.\n\nExample: comity desk open"
+    ),
+)
+def open_pages(
+    print_only: Annotated[
+        bool, typer.Option("--print", help=_("Print the address, and open nothing; show it to nobody."))
+    ] = False,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Open them by a file of this user alone: the arguments of a browser are read by every user of the machine."""
+
+    async def work() -> None:
+        folder = home.expanduser()
+        note = read_note(folder) if is_owned(folder) else None
+        if note is None:
+            raise PagesNotServedError(phrase("the desk does not run: start it with comity desk run"))
+        address, file = _pages(note), Path(note.folder, PAGES_FILE)
+        if address is None or not file.is_file():
+            raise PagesNotServedError(phrase("the settings of this desk say that it serves no pages"))
+        opened = not print_only and _opens_in_a_browser(file)
+        if as_json:
+            print_json({"address": address, "file": str(file), "opened": opened})
+        elif opened:
+            line(_("The pages open in the browser. Signing in there may need a code: comity web code"))
+        else:
+            if not print_only:
+                line(_("No browser can be opened here. Open this address in one on this machine:"))
+            line(safe(address))
+
+    run(work, as_json=as_json)
 
 
 @app.command("stop", help=_("End the desk, when the commands that run have ended.\n\nExample: comity desk stop"))
@@ -330,6 +367,18 @@ def _pages(note: RunNote) -> str | None:
     with suppress(OSError, UnicodeDecodeError):
         return Path(note.folder, PAGES_NOTE).read_text("ascii")[:300]
     return None
+
+
+def _opens_in_a_browser(file: Path) -> bool:
+    """Whether a browser took the file. Without a display none is begun, not even one that would run in the terminal."""
+    import webbrowser
+
+    if not any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")):
+        return False
+    try:
+        return webbrowser.open(file.resolve().as_uri())
+    except (webbrowser.Error, OSError):
+        return False
 
 
 def _say_it_runs(note: RunNote, home: Path, pages: list[str], *, as_json: bool) -> None:

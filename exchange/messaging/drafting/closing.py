@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -14,7 +14,7 @@ from exchange.cases.threads import thread_messages, thread_messages_of
 from exchange.context.parsed import Parsed
 from exchange.store.desk_store import DeskStore
 from exchange.text.due import instant_text
-from exchange.text.labels import deadline_label
+from exchange.text.labels import deadline_label, target_ranges
 from keys.local.printing import printable_line
 from keys.local.translation import _
 from protocol.errors import ClosingLosesError
@@ -76,7 +76,15 @@ def losses(store: DeskStore, parsed: Parsed, message: Message, own: str, now: da
 def require_nothing_lost(lost: Sequence[Loss]) -> None:
     """Return if closing loses nothing; raises :class:`ClosingLosesError`, which names all that would be lost."""
     if lost:
-        raise ClosingLosesError("; ".join(map(str, lost)))
+        raise ClosingLosesError("; ".join(map(str, together(lost))))
+
+
+def together(lost: Iterable[Loss]) -> list[Loss]:
+    """The same, targets that lapse at one instant in one line."""
+    grouped: dict[Loss, list[str]] = {}
+    for loss in lost:
+        grouped.setdefault(replace(loss, name="" if loss.kind == "lapses" else loss.name), []).append(loss.name)
+    return [replace(one, name=target_ranges(names)) if one.kind == "lapses" else one for one, names in grouped.items()]
 
 
 def _lapsing(case: AnyCase, own: str, now: datetime) -> Iterator[Loss]:

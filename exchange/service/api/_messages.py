@@ -14,6 +14,7 @@ from exchange.service.api._derived import act
 from exchange.service.api._objects import DRAFT, SENT_MANY, SENT_ONE, TRACKING
 from exchange.service.api.declared import KNOWN, LIMIT, MAX_LISTED, Body, Call, Declared, NoBody, Parameter, known_as_of
 from exchange.text.objects import draft_object, plain
+from exchange.text.typed import ReadOtherwise, read_otherwise
 from exchange.views import FoundParent, InboxRow
 from protocol.errors import UsageError
 
@@ -77,7 +78,8 @@ async def _search(call: Call) -> Any:
         raise UsageError("q is what is looked for")
     desk, limit = await call.acting(), call.number("limit", 50, MAX_LISTED)
     found = await desk.cases.search(query, limit=limit, everything=call.flag("all"))
-    return {**plain(found), **await known_as_of(desk)}
+    told = [plain(one) for one in read_otherwise(query)]
+    return {**plain(found), "read_otherwise": told, **await known_as_of(desk)}
 
 
 async def _drafts(call: Call) -> Any:
@@ -176,7 +178,14 @@ ENDPOINTS = (
         "/v1/search",
         "Messages that have every word, the newest first.",
         _search,
-        {"messages": [InboxRow], "not_searched": int, "more": bool, "parents": [FoundParent], **KNOWN},
+        {
+            "messages": [InboxRow],
+            "not_searched": int,
+            "more": bool,
+            "parents": [FoundParent],
+            "read_otherwise": [ReadOtherwise],
+            **KNOWN,
+        },
         query=(Parameter("q", "Words."), LIMIT, Parameter("all", "Look into all messages.", "boolean")),
         commands=("search",),
     ),

@@ -18,6 +18,7 @@ NOT_HERE: dict[str, str] = {
     "keys switch-signing": _KEYS,
     "keys card": _KEYS,
     "desk run": _SERVICE,
+    "desk open": "it opens a browser where the person stands",
     "desk stop": _SERVICE,
     "desk unit": _SERVICE,
     "desk api": _SERVICE,

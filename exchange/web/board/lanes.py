@@ -14,7 +14,7 @@ from exchange.acts.cases import numbers_of, wants_call
 from exchange.cases.agenda import AgendaFilter
 from exchange.cases.calls import CallSheet
 from exchange.desk.desk import Desk
-from exchange.text.due import delivery_lines, due_text, kind_label, lane_label, span_text
+from exchange.text.due import delivery_lines, due_text, kind_label, lane_label, span_text, unopened_lines
 from exchange.text.labels import code_label, deadline_label, nation_label
 from exchange.views import AgendaItem, Lane
 from exchange.web.case.acting import OfferedAct
@@ -138,6 +138,9 @@ def _left(item: AgendaItem, now: datetime) -> tuple[str, str]:
     if item.delivery is not None:
         tone = "late" if item.delivery.state in {"refused", "failed"} else "soon"
         return _("since {span}").format(span=span_text(now - item.delivery.sent_at)), tone
+    if item.unopened is not None and item.what == "unopened":
+        tone = "late" if item.urgency == "emergency" else "soon"
+        return _("since {span}").format(span=span_text(now - item.unopened.since)), tone
     if at is None:
         if item.since is not None:
             return _("since {span}").format(span=span_text(now - item.since)), "calm"
@@ -184,15 +187,19 @@ def _lines(items: Sequence[AgendaItem], now: datetime) -> list[str]:
     first = items[0]
     if first.lane is Lane.EMERGENCIES:
         return [
-            _("{what}: {due}").format(what=deadline_label(one.what), due=due_text(one, now))
+            text
             for one in items
             if one.what not in {"call_back"}
+            for text in (unopened_lines(one) if one.what == "unopened" else ())
+            or [_("{what}: {due}").format(what=deadline_label(one.what), due=due_text(one, now))]
         ]
     if first.delivery is not None:
         return delivery_lines(first)
+    if first.unopened is not None and first.what == "unopened":
+        return unopened_lines(first)
     if first.due is None:
         return [kind_label(first)]
-    return [_("{due}, {kind}").format(due=due_text(first, now), kind=kind_label(first))]
+    return [_("{due}, {kind}").format(due=due_text(first, now), kind=kind_label(first)), *unopened_lines(first)]
 
 
 def _call_box(sheet: CallSheet) -> CallBox | None:
@@ -219,6 +226,9 @@ def _acts(items: Sequence[AgendaItem], number: str | None) -> list[OfferedAct]:
         return acts
     if first.lane is Lane.EMERGENCIES:
         return _emergency_acts(items, base)
+    if first.unopened is not None and (first.overdue or first.what == "unopened"):
+        aside = f"/messages/{first.unopened.message}/do/put-aside"
+        return [_call_them(first, number), OfferedAct(_("It is needed no more"), aside)]
     if first.ours:
         acts = [OfferedAct(text, f"{base}/{NEXT[first.what]}", "primary")] if (text := next_text(first.what)) else []
         if first.what == "next_update" and not first.overdue:
@@ -233,12 +243,20 @@ def _acts(items: Sequence[AgendaItem], number: str | None) -> list[OfferedAct]:
     return []
 
 
+def _call_them(item: AgendaItem, number: str | None) -> OfferedAct:
+    """What was not opened is told by telephone: by the directory's number."""
+    assert item.unopened is not None  # noqa: S101 - the caller has looked
+    text = _("Call {number}").format(number=number) if number else _("Whom to call")
+    return OfferedAct(text, f"/messages/{item.unopened.message}/call", "danger")
+
+
 def _emergency_acts(items: Sequence[AgendaItem], base: str) -> list[OfferedAct]:
     acts = []
     for item in items:
         if item.ours and (text := next_text(item.what)):
             kind = "danger" if item.what == "call_back" else ""
             acts.append(OfferedAct(text, f"{base}/{NEXT[item.what]}", kind))
+    acts += [_call_them(item, None) for item in items if item.unopened is not None]
     acts.sort(key=lambda one: one.kind != "danger")
     if acts and not acts[0].kind:
         acts[0] = OfferedAct(acts[0].text, acts[0].path, "primary")

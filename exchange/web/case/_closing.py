@@ -8,6 +8,7 @@ from aiohttp import web
 
 from exchange.acts.cases import close_case
 from exchange.desk.desk import Desk
+from exchange.messaging.drafting.closing import together
 from exchange.messaging.once import under_key
 from exchange.web.calls import PageCall
 from exchange.web.case.do import ActPlace, place_on_case, said_of, told_of
@@ -46,7 +47,7 @@ async def close(call: PageCall) -> web.StreamResponse:
 async def _values(call: PageCall, desk: Desk, place: ActPlace) -> dict[str, Any]:
     return {
         "place": place,
-        "lost": [str(one) for one in await desk.cases.closing_loses(place.thread)],
+        "lost": [str(one) for one in together(await desk.cases.closing_loses(place.thread))],
         "reasons": code_options("closure_reason", empty=True),
         "once": once_of(call),
         "rest": [],

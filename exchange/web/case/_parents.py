@@ -16,6 +16,7 @@ from exchange.web.case.do import done_code
 from exchange.web.case.words import SAID_TO_ALL, reply_text
 from exchange.web.forms.fields import once_of, typed_in
 from exchange.web.forms.model_form import ModelForm
+from exchange.wizard.legal_replies import TargetChoice
 from keys.local.translation import _
 from protocol.encoding.phrase import phrase
 from protocol.errors import ComityError, FormError, NotFoundError
@@ -29,7 +30,7 @@ async def show(call: PageCall) -> web.StreamResponse:
     desk, kind = await call.desk(), _kind_of(call)
     parent = await find_parent(desk, call.part("thread"))
     return call.page(
-        _SAY, **await _values(call, desk, parent, kind), group=ModelForm(MESSAGE_TYPES[kind], ()).shown({})
+        _SAY, **await _values(call, desk, parent, kind), group=ModelForm(MESSAGE_TYPES[kind], TargetChoice()).shown({})
     )
 
 
@@ -37,7 +38,7 @@ async def say(call: PageCall) -> web.StreamResponse:
     """Say it: a message in the case with each, at instants of their own, so that none learns of the others."""
     desk, kind = await call.desk(), _kind_of(call)
     parent = await find_parent(desk, call.part("thread"))
-    form, typed = ModelForm(MESSAGE_TYPES[kind], ()), typed_in(call, desk.address)
+    form, typed = ModelForm(MESSAGE_TYPES[kind], TargetChoice()), typed_in(call, desk.address)
     fields, nations = form.read(typed), typed.several("nations")
     try:
         if typed.errors or not nations:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from exchange.acts.cases import CaseParts
-from exchange.text.labels import code_label, state_label
+from exchange.text.labels import code_label, reason_label, state_label
 from exchange.views import Direction
 from exchange.web.case.standing import DueLine, is_ours
-from exchange.web.case.words import BESIDE, NEXT, next_text, path_of, reply_text, way_text
+from exchange.web.case.words import ANSWERS, BESIDE, NEXT, next_text, path_of, reply_text, way_text
 from exchange.wizard.legal_replies import ReplyStanding, reply_standings
 from keys.local.translation import _
 from protocol.messages.handling_rules import Objection
@@ -21,6 +21,8 @@ _NAMED = 4
 _ONLY_WHEN_ASKED = frozenset({"clarification.reply", "preservation.risk-reply"})
 # Word of how it stands: an act that brings the case on says more, as long as nobody is late with the word.
 _WORDS = frozenset({"next_update", "status", "authorisation"})
+# While one of these may be said, an authority of the requested State may still have to decide.
+_DECIDES = frozenset({"preservation.answer", "answer", "decision"})
 _DANGER = frozenset({"withdrawal", "preservation.release", "closure"})
 
 
@@ -76,7 +78,8 @@ def acts_of(
     """
     case = next(iter(parts.cases.values()), None)
     ours = case is not None and is_ours(case, own)
-    standings = reply_standings(case, ours=ours, now=now) if case is not None else ()
+    standings: Sequence[ReplyStanding] = reply_standings(case, ours=ours, now=now) if case is not None else ()
+    standings = [one for one in standings if _is_asked(parts, one.type)]
     legal = {path_of(parts.thread, one.type) for one in standings if one.legal}
     illegal = {path_of(parts.thread, one.type) for one in standings} - legal
     offered: dict[str, OfferedAct] = {}
@@ -106,6 +109,8 @@ def acts_of(
     offered.setdefault(f"/cases/{parts.thread}/reply/{status}", _status(parts, status))
     if objections and not ours:
         refused.append(_not_passed_on(parts, objections))
+    if _is_emergency(parts):
+        refused.append(_no_note())
     first, before = next(iter(called_for), None), _done_before(parts)
     acts = [
         replace(one, kind="primary" if one.path == first else one.kind, done_at=before.get(one.path))
@@ -113,7 +118,8 @@ def acts_of(
     ]
     acts.sort(key=lambda one: (not call_first or one.path != call, one.kind != "primary"))
     beside = [replace(one, done_at=before.get(one.path)) for one in _beside(parts, ours=ours, free=not objections)]
-    return CaseActs(acts, beside, _office(parts, now), refused)
+    undecided = not ours and any(one.legal and one.type in _DECIDES for one in standings)
+    return CaseActs(acts, beside, _office(parts, now, undecided=undecided), refused)
 
 
 def _soonest(line: DueLine) -> tuple[bool, datetime]:
@@ -141,9 +147,12 @@ def _not_now(parts: CaseParts, standing: ReplyStanding, legal: set[str]) -> NotN
     states = "; ".join(state_label(state) for state in standing.states[:_NAMED])
     if len(standing.states) > _NAMED:
         states = _("{states} and others").format(states=states)
-    why = _("not while the state is: {state}. It can be done while it is: {states}.").format(
-        state=state_label(standing.state), states=states
-    )
+    if standing.reason is not None:
+        why = _("{why}.").format(why=reason_label(standing.reason))
+    else:
+        why = _("not while the state is: {state}. It can be done while it is: {states}.").format(
+            state=state_label(standing.state), states=states
+        )
     way, kind = way_text(standing.type)
     path = "/new" if kind == "new" else path_of(parts.thread, kind) if kind else ""
     # A way that is not open leads nowhere: what has not ended needs no new request, and who cannot release does not.
@@ -163,21 +172,46 @@ def _not_passed_on(parts: CaseParts, objections: Sequence[Objection]) -> NotNow:
     )
 
 
+def _is_asked(parts: CaseParts, kind: str) -> bool:
+    """Whether the other side sent what a reply of that type answers."""
+    answered = ANSWERS.get(kind)
+    return answered is None or any(row.type in answered for row in parts.rows if row.direction is Direction.RECEIVED)
+
+
+def _is_emergency(parts: CaseParts) -> bool:
+    return any(row.id == parts.thread and row.urgency == "emergency" for row in parts.rows)
+
+
+def _no_note() -> NotNow:
+    rule = _("a note is no part of an emergency: ask, report or answer by the message type that is meant for it")
+    return NotNow(_("Write a note to them"), rule, "")
+
+
 def _beside(parts: CaseParts, *, ours: bool, free: bool) -> list[OfferedAct]:
     base = f"/cases/{parts.thread}/do"
-    found = [OfferedAct(_("Write a note to them"), f"{base}/send-note")]
+    found = [] if _is_emergency(parts) else [OfferedAct(_("Write a note to them"), f"{base}/send-note")]
     if not ours:
         found.append(OfferedAct(_("Consult them first"), f"{base}/open-consultation"))
-        found.append(OfferedAct(_("Pass on within our State"), f"{base}/pass-on"))
+        if not _only_informs(parts):
+            found.append(OfferedAct(_("Pass on within our State"), f"{base}/pass-on"))
         found.append(OfferedAct(_("It belongs to another State"), f"{base}/point-to"))
         found.append(OfferedAct(_("Whom to call"), f"/cases/{parts.thread}/call"))
         if free:
             found.append(OfferedAct(_("Pass on"), f"{base}/forward"))
-    found.append(OfferedAct(_("Ask for consent"), f"{base}/ask-consent"))
+    # Consent is asked of whoever made a message: of one's own nobody is asked.
+    received = [row for row in parts.rows if row.direction is Direction.RECEIVED]
+    if not ours:
+        found.append(OfferedAct(_("Ask for consent"), f"{base}/ask-consent"))
+    elif received:
+        found.append(OfferedAct(_("Ask for consent"), f"/messages/{received[-1].id}/do/ask-consent"))
     return found
 
 
-def _office(parts: CaseParts, now: datetime) -> list[OfferedAct]:
+def _only_informs(parts: CaseParts) -> bool:
+    return any(row.id == parts.thread and row.type == "information.spontaneous" for row in parts.rows)
+
+
+def _office(parts: CaseParts, now: datetime, *, undecided: bool) -> list[OfferedAct]:
     base = f"/cases/{parts.thread}/do"
     found = [
         OfferedAct(_("Note something"), f"{base}/note"),
@@ -190,5 +224,6 @@ def _office(parts: CaseParts, now: datetime) -> list[OfferedAct]:
         found.append(OfferedAct(_("One of our authorities decides"), f"{base}/await-authority"))
     else:
         found.append(OfferedAct(_("Our authority has decided"), f"{base}/authority-decided"))
-    found.append(OfferedAct(_("Tell them that an authority decides"), f"{base}/report-authority"))
+    if undecided:
+        found.append(OfferedAct(_("Tell them that an authority decides"), f"{base}/report-authority"))
     return found

@@ -6,6 +6,7 @@ size can be attached to it; its authorisation stands first.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,15 +20,16 @@ from exchange.cases.threads import targets_of_case
 from exchange.desk.desk import Desk
 from exchange.messaging.once import under_key
 from exchange.office.draft_ids import DRAFT_ID
-from exchange.text.labels import state_label, target_state_label, with_rule
+from exchange.text.labels import reason_label, state_label, target_ranges, target_state_label, with_rule
 from exchange.web.calls import PageCall
 from exchange.web.case._targets import identifiers_of
-from exchange.web.case.do import ActPlace, done_code, place_on_case, told_of, way_of
+from exchange.web.case.do import ActPlace, done_code, place_on_case, told_of
 from exchange.web.case.reply import refuse_problems
 from exchange.web.forms.fields import (
     PageField,
     PageGroup,
     Typed,
+    barred_lines,
     code_options,
     instant_hint,
     instant_value,
@@ -35,11 +37,13 @@ from exchange.web.forms.fields import (
     typed_in,
 )
 from exchange.web.forms.model_form import ModelForm
-from exchange.wizard.legal_replies import ReplyStanding, reply_standings
+from exchange.wizard.answers import named_targets
+from exchange.wizard.legal_replies import ReplyStanding, TargetChoice, reply_standings, target_choice
 from keys.local.translation import _
 from protocol.encoding.instants import to_text
 from protocol.errors import ComityError, FormError, InvalidMessageError, NothingOpenError
 from protocol.lifecycle.case import AnyCase
+from protocol.lifecycle.possible import state_met
 from protocol.lifecycle.preservation import PreservationCase
 from protocol.messages.schema.base import Reply
 from protocol.messages.types.answer import Answer, AnswerItem
@@ -49,6 +53,9 @@ _DAYS = 60
 _PRESERVED = frozenset({"preserved", "partly_preserved"})
 _OF_ITEMS = frozenset({"items"})
 _OF_THE_FILE = frozenset({"item", "hash", "size_bytes", "attachment", "files", "certificate", "available_at"})
+# Of more targets than that none has a row of its own: lines say of which targets they are.
+_MOST_ROWS = 40
+_MOST_LINES = 40
 _CELLS = ("result", "preserved_at", "expires_at", "provider_reference", "scope", "ground", "text")
 
 
@@ -80,21 +87,26 @@ async def send(call: PageCall) -> web.StreamResponse:
     if _gives_data(call, case):
         return await _send_data(call, desk, place, case)
     typed = typed_in(call, desk.address)
+    lines = _in_lines(case)
+    if call.text("_add"):
+        return call.page(GRID, **await _grid(call, desk, place, case, typed))
     if call.text("_fill"):
         return call.page(GRID, **await _grid(call, desk, place, case, _filled(typed)))
+    targets: list[dict[str, Any]] = []
     try:
-        targets = _targets(typed)
+        targets = await _of_lines(call, desk, place, case, typed) if lines else _targets(typed)
         if typed.errors:
             raise FormError(_("Look at what is marked, and send it again."))
         if not targets:
             raise FormError(_("Say the result of one target at least. The others stay open."))
         with under_key(call.text("once") or None):
-            sent = await desk.replies.answer(_subject(place), targets, own_reference=call.text("own_reference") or None)
+            said = [{name: value for name, value in one.items() if name != _LINE} for one in targets]
+            sent = await desk.replies.answer(_subject(place), said, own_reference=call.text("own_reference") or None)
     except ComityError as problem:
-        named = [str(one["target"]) for one in targets]
+        named = [str(one.get(_LINE) or one.get("target", "")) for one in targets]
         rest = _beside_cells(problem, named, typed)
         values = await _grid(call, desk, place, case, typed)
-        return call.refused(GRID, problem, **{**values, "rest": rest, "way": way_of(problem, place)})
+        return call.refused(GRID, problem, **{**values, "rest": rest})
     return call.go(f"{place.back}?done={done_code(sent)}")
 
 
@@ -127,14 +139,25 @@ def _subject(place: ActPlace) -> UUID:
 
 async def _grid(call: PageCall, desk: Desk, place: ActPlace, case: AnyCase, typed: Typed | None) -> dict[str, Any]:
     about = await _identifiers(desk, place)
-    standing = _standing(case, "preservation.answer", call)
-    allowed = standing.targets if standing is not None else ()
+    choice = target_choice(
+        [case],
+        "preservation.answer",
+        own=str(desk.address),
+        now=call.now,
+        about=place.subject.id if place.subject is not None else None,
+    )
     days, source = _period(desk, case)
+    lines = _in_lines(case)
     return {
         "place": place,
+        "lines": _lines(call, typed, max(days, _least(case))) if lines else [],
+        "many": [_listed(call, case, target, about.get(target.name, ("", "")), choice) for target in case.targets]
+        if lines
+        else [],
+        "barred": barred_lines(choice) if lines else (),
         "rows": [
-            _row(call, target, about.get(target.name, ("", "")), allowed, max(days, _least(case)), typed)
-            for target in targets_of_case(case)
+            _row(call, case, target, about.get(target.name, ("", "")), choice, max(days, _least(case)), typed)
+            for target in (() if lines else targets_of_case(case))
         ],
         "results": code_options("preservation_result", empty=True),
         "days": max(days, _least(case)),
@@ -144,16 +167,25 @@ async def _grid(call: PageCall, desk: Desk, place: ActPlace, case: AnyCase, type
         "reference": call.text("own_reference"),
         "followed_up": any(getattr(target, "follow_ups", ()) for target in targets_of_case(case)),
         "rest": [],
-        "way": None,
     }
 
 
 def _row(
-    call: PageCall, target: Any, about: tuple[str, str], allowed: tuple[str, ...], days: int, typed: Typed | None
+    call: PageCall,
+    case: AnyCase,
+    target: Any,
+    about: tuple[str, str],
+    choice: TargetChoice,
+    days: int,
+    typed: Typed | None,
 ) -> GridRow:
-    state = target_state_label(str(target.state), getattr(target, "partly", False))
-    if target.name not in allowed:
-        return GridRow(target.name, *about, state, why=_("nothing can be said of it now: {state}").format(state=state))
+    at = str(state_met(case, target, call.now))
+    state = target_state_label(at, getattr(target, "partly", False))
+    reason = choice.barred.get(target.name)
+    if reason is not None:
+        return GridRow(
+            target.name, *about, state, why=_("nothing can be said of it now: {why}").format(why=reason_label(reason))
+        )
     if typed is not None:
         said = {cell: typed.one(f"{target.name}.{cell}") for cell in _CELLS}
         errors = {cell: typed.errors.get(f"{target.name}.{cell}", "") for cell in _CELLS}
@@ -162,6 +194,87 @@ def _row(
         said = {"preserved_at": instant_value(target.preserved_at or call.now), "expires_at": instant_value(until)}
         errors = {}
     return GridRow(target.name, *about, state, _cells(target.name, said, errors))
+
+
+_LINE = "_line"
+
+
+def _in_lines(case: AnyCase) -> bool:
+    """Whether there are too many targets for a row each."""
+    return len(targets_of_case(case)) > _MOST_ROWS
+
+
+def _listed(call: PageCall, case: AnyCase, target: Any, about: tuple[str, str], choice: TargetChoice) -> GridRow:
+    """One of many targets, to be looked up."""
+    state = target_state_label(str(state_met(case, target, call.now)), getattr(target, "partly", False))
+    reason = choice.barred.get(target.name)
+    return GridRow(target.name, *about, state, why=reason_label(reason) if reason is not None else "")
+
+
+def _line_numbers(typed: Typed) -> list[int]:
+    """The lines of a form, in order; a button asks for one more."""
+    found = sorted({int(name[1 : name.index(".")]) for name in typed.texts if _OF_A_LINE.fullmatch(name)})
+    return found[:_MOST_LINES]
+
+
+def _lines(call: PageCall, typed: Typed | None, days: int) -> list[Sequence[PageField]]:
+    """Lines that each say one result of several targets, as they were typed; two at first."""
+    begun = {"preserved_at": instant_value(call.now), "expires_at": instant_value(call.now + timedelta(days=days))}
+    numbers = _line_numbers(typed) if typed is not None else [0, 1]
+    if typed is not None and call.text("_add") and len(numbers) < _MOST_LINES:
+        numbers.append(max(numbers, default=-1) + 1)
+    made: list[Sequence[PageField]] = []
+    for number in numbers:
+        name = f"l{number}"
+        kept = typed is not None and f"{name}.result" in typed.texts
+        said = {cell: typed.one(f"{name}.{cell}") for cell in _CELLS} if typed is not None and kept else begun
+        errors = {cell: typed.errors.get(f"{name}.{cell}", "") for cell in _CELLS} if typed is not None else {}
+        which = PageField(
+            name=f"{name}.targets",
+            label=_("Of which targets"),
+            kind="ranges",
+            values=(typed.one(f"{name}.targets") if typed is not None else "",),
+            hint=_("Names, ranges as t1-t46, or identifiers, one a line. Empty: all that no other line names."),
+            required=True,
+            error=typed.errors.get(f"{name}.targets", "") if typed is not None else "",
+        )
+        made.append((which, *_cells(name, said, errors)))
+    return made
+
+
+async def _of_lines(call: PageCall, desk: Desk, place: ActPlace, case: AnyCase, typed: Typed) -> list[dict[str, Any]]:
+    """What the lines say, of each target that they name; the errors are among those of ``typed``."""
+    about = await _identifiers(desk, place)
+    choice = target_choice([case], "preservation.answer", own=str(desk.address), now=call.now)
+    known = {target.name: about.get(target.name, ("", ""))[1] for target in targets_of_case(case)}
+    line_of: dict[str, str] = {}
+    rest = ""
+    for number in _line_numbers(typed):
+        line = f"l{number}"
+        if not typed.one(f"{line}.result"):
+            continue
+        text = typed.one(f"{line}.targets")
+        if not text and rest:
+            typed.errors[f"{line}.targets"] = _("Another line is about all others already: name these.")
+        if not text:
+            rest = rest or line
+            continue
+        named, unknown = named_targets(text, known)
+        twice = [name for name in named if name in line_of]
+        if unknown:
+            told = _("The case has no such target: {targets}").format(targets=", ".join(unknown[:5]))
+            typed.errors[f"{line}.targets"] = told
+        elif twice:
+            told = _("Another line names these too: {targets}").format(targets=target_ranges(twice))
+            typed.errors[f"{line}.targets"] = told
+        line_of |= dict.fromkeys(named, line)
+    if rest:
+        line_of |= {name: rest for name in choice.possible if name not in line_of}
+    said = {line: _said_of(typed, line) for line in dict.fromkeys(line_of.values())}
+    return [{"target": name, **said[line_of[name]], _LINE: line_of[name]} for name in known if name in line_of]
+
+
+_OF_A_LINE = re.compile(r"l[0-9]{1,3}\.result")
 
 
 def _cells(name: str, said: Mapping[str, str], errors: Mapping[str, str]) -> list[PageField]:
@@ -223,20 +336,23 @@ def _filled(typed: Typed) -> Typed:
 
 def _targets(typed: Typed) -> list[dict[str, Any]]:
     """What the grid says of each target; those without a result are left out."""
-    found = []
-    for name in (one.removesuffix(".result") for one in typed.texts if one.endswith(".result")):
-        result = typed.one(f"{name}.result")
-        if not result or name == "all":
-            continue
-        said: dict[str, Any] = {"target": name, "result": result}
-        if result in _PRESERVED:
-            said |= {cell: typed.instant(f"{name}.{cell}") for cell in ("preserved_at", "expires_at")}
-            said["provider_reference"] = typed.one(f"{name}.provider_reference")
-            said["scope"] = typed.one(f"{name}.scope")
-        if result == "refused":
-            said["ground"] = {"code": typed.one(f"{name}.ground"), "text": typed.one(f"{name}.text")}
-        found.append({key: value for key, value in said.items() if value not in (None, "")})
-    return found
+    named = [one.removesuffix(".result") for one in typed.texts if one.endswith(".result")]
+    return [
+        {"target": name, **_said_of(typed, name)} for name in named if name != "all" and typed.one(f"{name}.result")
+    ]
+
+
+def _said_of(typed: Typed, name: str) -> dict[str, Any]:
+    """What the cells of a row or line say."""
+    result = typed.one(f"{name}.result")
+    said: dict[str, Any] = {"result": result}
+    if result in _PRESERVED:
+        said |= {cell: typed.instant(f"{name}.{cell}") for cell in ("preserved_at", "expires_at")}
+        said["provider_reference"] = typed.one(f"{name}.provider_reference")
+        said["scope"] = typed.one(f"{name}.scope")
+    if result == "refused":
+        said["ground"] = {"code": typed.one(f"{name}.ground"), "text": typed.one(f"{name}.text")}
+    return {key: value for key, value in said.items() if value not in (None, "")}
 
 
 _CELL_OF = {"ground.code": "ground", "ground.text": "text"}
@@ -278,9 +394,9 @@ async def _show_data(call: PageCall, desk: Desk, place: ActPlace, case: AnyCase)
 def _data(
     call: PageCall, desk: Desk, place: ActPlace, case: AnyCase, draft: Mapping[str, Any], typed: Typed | None
 ) -> dict[str, Any]:
-    names = [target.name for target in targets_of_case(case)]
+    choice = _choice(call, desk, case)
     said = {"authorisation": {"basis": case.opening.instrument if case.opening else None}, **draft}
-    head = _head_form(names).shown(said, typed)
+    head = _head_form(choice).shown(said, typed)
     first = [one for one in (*head.fields, *head.more) if one.name == "f.authorisation"]
     text = [one for one in (*head.fields, *head.more) if one.name == "f.text"]
     apart = {"f.authorisation", "f.text"}
@@ -289,8 +405,8 @@ def _data(
     items: list[tuple[Mapping[str, Any], PageGroup]] = []
     for number, attachment in enumerate(draft.get("attachments") or ()):
         item = next((one for one in draft.get("items") or () if one.get("attachment") == attachment["name"]), None)
-        values = item if item is not None else _new_item(call, desk, names)
-        items.append((attachment, _item_form(names, number).shown(values, typed)))
+        values = item if item is not None else _new_item(call, desk, choice.possible)
+        items.append((attachment, _item_form(choice, number).shown(values, typed)))
     standing = _standing(case, Answer.TYPE, call)
     return {
         "place": place,
@@ -303,31 +419,35 @@ def _data(
         "illegal": standing is not None and not standing.legal,
         "state": state_label(standing.state) if standing is not None else "",
         "rest": [],
-        "way": None,
     }
 
 
-def _head_form(names: list[str]) -> ModelForm:
-    return ModelForm(Answer, names, _OF_ITEMS)
+def _choice(call: PageCall, desk: Desk, case: AnyCase) -> TargetChoice:
+    """Of which targets something can be given now."""
+    return target_choice([case], Answer.TYPE, own=str(desk.address), now=call.now)
 
 
-def _item_form(names: list[str], number: int) -> ModelForm:
-    return ModelForm(AnswerItem, names, _OF_THE_FILE, f"i{number}")
+def _head_form(choice: TargetChoice) -> ModelForm:
+    return ModelForm(Answer, choice, _OF_ITEMS)
 
 
-def _new_item(call: PageCall, desk: Desk, names: list[str]) -> dict[str, Any]:
+def _item_form(choice: TargetChoice, number: int) -> ModelForm:
+    return ModelForm(AnswerItem, choice, _OF_THE_FILE, f"i{number}")
+
+
+def _new_item(call: PageCall, desk: Desk, names: Sequence[str]) -> dict[str, Any]:
     try:
         organisation = desk.directory.contact_point(desk.address).agency
     except ComityError:
         organisation = str(desk.address)
     step = {"action": "received", "at": to_text(call.now), "organisation": organisation}
-    return {"targets": names, "onward_use": "as_labelled", "custody": [step]}
+    return {"targets": list(names), "onward_use": "as_labelled", "custody": [step]}
 
 
 async def _send_data(call: PageCall, desk: Desk, place: ActPlace, case: AnyCase) -> web.StreamResponse:
     typed = typed_in(call, desk.address)
     before = await _draft_of(call, desk, place)
-    draft = _said(before, case, typed)
+    draft = _said(before, _choice(call, desk, case), typed)
     if call.text("_add"):
         return call.page(DATA, **_data(call, desk, place, case, draft, typed))
     try:
@@ -347,19 +467,18 @@ async def _send_data(call: PageCall, desk: Desk, place: ActPlace, case: AnyCase)
         beside, rest = told_of(problem, _field_names(problem))
         typed.errors |= {_form_name(name): text for name, text in beside.items()}
         values = _data(call, desk, place, case, draft, typed)
-        return call.refused(DATA, problem, **{**values, "rest": rest, "way": way_of(problem, place)})
+        return call.refused(DATA, problem, **{**values, "rest": rest})
     return call.go(f"{place.back}?done={done_code(sent)}")
 
 
-def _said(before: Mapping[str, Any], case: AnyCase, typed: Typed) -> dict[str, Any]:
+def _said(before: Mapping[str, Any], choice: TargetChoice, typed: Typed) -> dict[str, Any]:
     """The draft with what the form says: its own fields, and an item for each of its files."""
-    names = [target.name for target in targets_of_case(case)]
-    fields = _head_form(names).read(typed)
+    fields = _head_form(choice).read(typed)
     of_form = {name for name in Answer.model_fields if name not in {"items", *_kept_of(before)}}
     draft = {name: value for name, value in before.items() if name not in of_form}
     items = []
     for number, attachment in enumerate(before.get("attachments") or ()):
-        read = _item_form(names, number).read(typed)
+        read = _item_form(choice, number).read(typed)
         items.append(
             {
                 "item": f"i{number + 1}",

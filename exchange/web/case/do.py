@@ -16,16 +16,13 @@ from exchange.views import Direction, InboxRow, SendStatus, SentMessage
 from exchange.web.calls import PageCall
 from exchange.web.case.show import thread_of
 from exchange.web.forms.acts import ACTS, CaseAct
-from exchange.web.forms.fields import once_of, targets_of, typed_in, with_typed
+from exchange.web.forms.fields import choice_of, once_of, typed_in, with_typed
 from exchange.web.forms.signature_form import SignatureForm
 from keys.local.translation import _
 from protocol.encoding.phrase import phrase
 from protocol.errors import (
-    CallBackNeededError,
     ComityError,
-    ConditionsOpenError,
     FormError,
-    HandlingError,
     InvalidMessageError,
     NotFoundError,
     NothingOpenError,
@@ -110,12 +107,20 @@ def _act_of(call: PageCall) -> CaseAct:
 
 
 async def _form(call: PageCall, desk: Desk, act: CaseAct, place: ActPlace) -> web.Response:
-    form = SignatureForm(act, await targets_of(desk, place.thread))
+    form = await _form_of(call, desk, act, place)
     given = {name: text for name in form.taking.given if (text := call.query(name))}
     values = _values(call, act, place, form.fields(given))
     if act.on and place.subject is None:
         return call.refused(TEMPLATE, NothingOpenError(), **values)
     return call.page(TEMPLATE, **values)
+
+
+async def _form_of(call: PageCall, desk: Desk, act: CaseAct, place: ActPlace) -> SignatureForm:
+    """The form of an act; where it names targets, with those of which it can say something now."""
+    if not act.sends:
+        return SignatureForm(act)
+    about = place.subject.id if place.subject is not None else None
+    return SignatureForm(act, await choice_of(desk, place.thread, act.sends, call.now, about))
 
 
 def _values(call: PageCall, act: CaseAct, place: ActPlace, fields: Any) -> dict[str, Any]:
@@ -126,13 +131,12 @@ def _values(call: PageCall, act: CaseAct, place: ActPlace, fields: Any) -> dict[
         "fields": fields,
         "once": once_of(call),
         "rest": [],
-        "way": None,
         "what": code_label("message_type", subject.type) if subject is not None else "",
     }
 
 
 async def _do(call: PageCall, desk: Desk, act: CaseAct, place: ActPlace) -> web.StreamResponse:
-    form, typed = SignatureForm(act, await targets_of(desk, place.thread)), typed_in(call, desk.address)
+    form, typed = await _form_of(call, desk, act, place), typed_in(call, desk.address)
     if act.on and place.subject is None:
         return call.refused(TEMPLATE, NothingOpenError(), **_values(call, act, place, form.fields()))
     body = form.read(typed)
@@ -147,7 +151,7 @@ async def _do(call: PageCall, desk: Desk, act: CaseAct, place: ActPlace) -> web.
         beside_fields, rest = told_of(problem, form.taking.given)
         typed.errors |= beside_fields
         values = _values(call, act, place, with_typed(form.fields(), typed))
-        return call.refused(TEMPLATE, problem, **{**values, "rest": rest, "way": way_of(problem, place)})
+        return call.refused(TEMPLATE, problem, **{**values, "rest": rest})
     return call.go(f"{place.back}?done={said_of(done, act.done)}")
 
 
@@ -162,18 +166,6 @@ def told_of(problem: ComityError, names: Sequence[str]) -> tuple[dict[str, str],
         else:
             rest.append(told)
     return beside, rest
-
-
-def way_of(problem: ComityError, place: ActPlace) -> tuple[str, str] | None:
-    """What leads on from a refusal: (what to do, where); None where its advice says it."""
-    message = f"/messages/{place.subject.id}" if place.subject is not None else place.back
-    if isinstance(problem, CallBackNeededError):
-        return _("Whom to call, and record it"), f"{message}/call"
-    if isinstance(problem, ConditionsOpenError):
-        return _("Accept the conditions"), f"{message}/do/accept-conditions"
-    if isinstance(problem, HandlingError):
-        return _("Ask for their consent"), f"{message}/do/ask-consent"
-    return None
 
 
 def done_code(sent: SentMessage) -> str:

@@ -17,7 +17,7 @@ from aiohttp import web
 from exchange.acts.evidence import cancel_files, move_files
 from exchange.custody.chain import Custody
 from exchange.custody.export import ExportWish
-from exchange.custody.reading import gap_text, shown_name, shown_text
+from exchange.custody.reading import gap_text, shown_name, shown_text, step_text
 from exchange.desk.desk import Desk
 from exchange.text.sizes import bytes_text, duration_text
 from exchange.web.calls import PageCall
@@ -117,6 +117,7 @@ async def _values(call: PageCall, desk: Desk) -> dict[str, Any]:
         "why": why,
         "shown_name": shown_name,
         "shown_text": shown_text,
+        "step_text": step_text,
         "gap_text": gap_text,
         "purposes": code_options("record_purpose", empty=True),
     }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 from uuid import UUID
@@ -13,11 +14,12 @@ from exchange.acts.evidence import LetterWishes, compose, give_bag, note_letter,
 from exchange.custody.reading import with_states
 from exchange.desk.desk import Desk
 from exchange.letters.fingerprint import fingerprint_of
-from exchange.text.labels import code_label, how_far_label, nation_label
-from exchange.text.rendering import read_message
+from exchange.text.labels import code_label, how_far_label, nation_label, target_ranges
+from exchange.text.rendering import ReadLine, read_message
 from exchange.views import Check, Direction, InboxRow, ShownMessage, VerificationReport
 from exchange.web.calls import PageCall
 from exchange.web.case.acting import OfferedAct
+from exchange.web.case.show import number_of
 from exchange.web.forms.fields import code_options
 from keys.local.translation import _
 from keys.pages.headers import protect
@@ -25,6 +27,9 @@ from protocol.errors import ComityError, ConditionsOpenError
 
 _READ, _PROOFS, _LETTER = "case/message.html", "case/proofs.html", "case/letter.html"
 # Said at the head of the page.
+# Of more targets than that the others are on pages of their own.
+_PARTS_AT_ONCE = 50
+_OF_TARGETS = frozenset({"targets", "remaining"})
 _IN_THE_HEAD = frozenset({"id", "thread", "from", "to", "sent_at", "in_reply_to", "type"})
 
 
@@ -50,7 +55,14 @@ async def show(call: PageCall) -> web.StreamResponse:
             ]
         return call.refused(_READ, problem, **_head(row), far=(), parts_read=[], shown=None, acts=ways)
     far = (await desk.cases.how_far([row.id]))[row.id]
-    response = call.page(_READ, **_head(row), **_read(shown), far=far, how_far_label=how_far_label, acts=_acts(row))
+    response = call.page(
+        _READ,
+        **_head(row),
+        **_read(shown, number_of(call.query("from"))),
+        far=far,
+        how_far_label=how_far_label,
+        acts=_acts(row),
+    )
     if row.direction is Direction.SENT or "prefetch" in call.request.headers.get("Sec-Purpose", ""):
         return response
     protect(response)
@@ -68,22 +80,47 @@ def _head(row: InboxRow) -> dict[str, Any]:
     return {"row": row, "title": text.format(what=what, nation=nations), "what": what, "ours": ours}
 
 
-def _read(shown: ShownMessage) -> dict[str, Any]:
+def _read(shown: ShownMessage, start: int = 0) -> dict[str, Any]:
+    """What a message says; of a list with very many parts those from ``start`` on, and how many there are."""
     lines = [
-        line
+        _in_ranges(line)
         for line in with_states(read_message(shown.message, shown.original), shown)
         if line.path[0] not in _IN_THE_HEAD
     ]
+    lines, many = _cut(lines, start)
     grouped = [list(part) for _name, part in groupby(lines, key=lambda line: line.path[0])]
     return {
         "shown": shown,
         "parts_read": grouped,
+        "many": many,
+        "many_from": start,
+        "many_shown": _PARTS_AT_ONCE,
         "notes": shown.notes,
         "cautions": list(dict.fromkeys(code_label(one.codes, one.code) for one in shown.cautions)),
         "readers": shown.readers,
         "fingerprint": fingerprint_of(shown.digest),
         "language_of": lambda tag: code_label("language", tag),
     }
+
+
+def _cut(lines: Sequence[ReadLine], start: int) -> tuple[list[ReadLine], int]:
+    """The lines without the parts of the targets before ``start`` and behind those of one page; how many there are."""
+    places = {int(line.path[1]) for line in lines if _is_of_a_target(line)}
+    if len(places) <= _PARTS_AT_ONCE:
+        return list(lines), 0
+    kept = range(start, start + _PARTS_AT_ONCE)
+    return [line for line in lines if not _is_of_a_target(line) or int(line.path[1]) in kept], len(places)
+
+
+def _is_of_a_target(line: ReadLine) -> bool:
+    return line.path[0] == "targets" and len(line.path) > 1 and line.path[1].isdigit()
+
+
+def _in_ranges(line: ReadLine) -> ReadLine:
+    """A list of the names of targets, as it is read: all of them, those that count on as ranges."""
+    if line.path[-1] not in _OF_TARGETS or line.text is None:
+        return line
+    return replace(line, text=target_ranges(line.text.split(", ")))
 
 
 def _acts(row: InboxRow) -> list[OfferedAct]:

@@ -16,28 +16,22 @@ from exchange.messaging.once import under_key
 from exchange.text.labels import code_label, field_label, with_rule
 from exchange.views import Direction
 from exchange.web.calls import PageCall
-from exchange.web.case.do import ActPlace, done_code, place_on_case, place_on_message, way_of
-from exchange.web.case.words import reply_text
-from exchange.web.forms.fields import PageField, PageGroup, PageRows, Typed, once_of, targets_of, typed_in
+from exchange.web.case.do import ActPlace, done_code, place_on_case, place_on_message
+from exchange.web.case.words import ANSWERS, reply_text
+from exchange.web.forms.fields import PageField, PageGroup, PageRows, Typed, choice_of, once_of, typed_in
 from exchange.web.forms.model_form import ModelForm, Problems, merged
-from exchange.wizard.legal_replies import reply_standings
+from exchange.wizard.legal_replies import TargetChoice, reply_standings, target_choice
 from keys.local.translation import _, labelled
 from protocol.encoding.phrase import phrase
 from protocol.errors import ComityError, ForbiddenError, InvalidMessageError, NotFoundError, NothingOpenError
 from protocol.lifecycle.preservation import PreservationCase
 from protocol.messages.corrections import own_fields
+from protocol.messages.handling_rules import REQUESTS
 from protocol.messages.parse import check_outgoing
 from protocol.messages.registry import MESSAGE_TYPES
 from protocol.messages.types.correcting import Correction
 
 TEMPLATE, CORRECT = "case/reply.html", "case/correct.html"
-# Of each type of reply, the types of messages that it answers; without one it answers the request.
-_ANSWERS: Mapping[str, tuple[str, ...]] = {
-    "clarification.reply": ("clarification.ask",),
-    "preservation.risk-reply": ("preservation.risk",),
-    "use.report": ("use.query",),
-    "condition.decline": ("condition.propose", "information.spontaneous", "answer", "decision"),
-}
 # Types that are replies in name alone: they have an act, or a page of their own.
 _ELSEWHERE = frozenset(
     {
@@ -62,7 +56,7 @@ async def show_on_case(call: PageCall) -> web.StreamResponse:
     """The form of a reply in a case."""
     desk, kind = await call.desk(), call.part("type")
     reply_model(kind)
-    place = await place_on_case(desk, call.part("thread"), f"reply/{kind}", _ANSWERS.get(kind, ()))
+    place = await place_on_case(desk, call.part("thread"), f"reply/{kind}", ANSWERS.get(kind, ()))
     return await _form(call, desk, kind, place)
 
 
@@ -70,7 +64,7 @@ async def send_on_case(call: PageCall) -> web.StreamResponse:
     """Send a reply in a case."""
     desk, kind = await call.desk(), call.part("type")
     reply_model(kind)
-    place = await place_on_case(desk, call.part("thread"), f"reply/{kind}", _ANSWERS.get(kind, ()))
+    place = await place_on_case(desk, call.part("thread"), f"reply/{kind}", ANSWERS.get(kind, ()))
     return await _send(call, desk, kind, place)
 
 
@@ -89,7 +83,7 @@ async def send_on_message(call: PageCall) -> web.StreamResponse:
 
 
 async def _form(call: PageCall, desk: Desk, kind: str, place: ActPlace) -> web.Response:
-    form = ModelForm(reply_model(kind), await targets_of(desk, place.thread))
+    form = await _form_of(call, desk, kind, place)
     values = await _presets(call, desk, kind, place)
     shown = form.shown(values)
     if place.subject is None:
@@ -97,8 +91,13 @@ async def _form(call: PageCall, desk: Desk, kind: str, place: ActPlace) -> web.R
     return call.page(TEMPLATE, **_values(call, kind, place, shown))
 
 
+async def _form_of(call: PageCall, desk: Desk, kind: str, place: ActPlace) -> ModelForm:
+    about = place.subject.id if place.subject is not None else None
+    return ModelForm(reply_model(kind), await choice_of(desk, place.thread, kind, call.now, about))
+
+
 async def _send(call: PageCall, desk: Desk, kind: str, place: ActPlace) -> web.StreamResponse:
-    form, typed = ModelForm(reply_model(kind), await targets_of(desk, place.thread)), typed_in(call, desk.address)
+    form, typed = await _form_of(call, desk, kind, place), typed_in(call, desk.address)
     if place.subject is None:
         return call.refused(TEMPLATE, NothingOpenError(), **_values(call, kind, place, form.shown({}, typed)))
     fields = form.read(typed)
@@ -112,7 +111,7 @@ async def _send(call: PageCall, desk: Desk, kind: str, place: ActPlace) -> web.S
     except ComityError as problem:
         group, rest = marked(form, typed, problem)
         values = _values(call, kind, place, group)
-        return call.refused(TEMPLATE, problem, **{**values, "rest": rest, "way": way_of(problem, place)})
+        return call.refused(TEMPLATE, problem, **{**values, "rest": rest})
     return call.go(f"{place.back}?done={done_code(sent)}")
 
 
@@ -159,7 +158,6 @@ def _values(call: PageCall, kind: str, place: ActPlace, group: PageGroup) -> dic
         "once": once_of(call),
         "what": code_label("message_type", subject.type) if subject is not None else "",
         "rest": [],
-        "way": None,
     }
 
 
@@ -177,7 +175,8 @@ async def _presets(call: PageCall, desk: Desk, kind: str, place: ActPlace) -> di
         ours = case.opening is not None and case.opening.by == own
         standing = next((one for one in reply_standings(case, ours=ours, now=call.now) if one.type == kind), None)
         if "targets" in MESSAGE_TYPES[kind].model_fields and standing is not None:
-            found["targets"] = list(standing.targets)
+            about = place.subject.id if place.subject is not None else None
+            found["targets"] = list(target_choice([case], kind, own=own, now=call.now, about=about).possible)
         if kind == "preservation.extend" and isinstance(case, PreservationCase) and case.opening is not None:
             node = case.opening.requested[0].partition("@")[2] if case.opening.requested else ""
             known = profile_at_hand(desk.directory, node)
@@ -245,4 +244,8 @@ async def _correctable(desk: Desk, place: ActPlace) -> tuple[ModelForm, dict[str
         kind, content = shown.original.type if shown.original is not None else row.type, dict(message.message)
     else:
         kind, content = message.type, own_fields(message)
-    return ModelForm(MESSAGE_TYPES[kind], await targets_of(desk, place.thread)), content
+    # The corrected version is judged in the place of the first one: what was open then can be named.
+    choice = await choice_of(desk, place.thread, kind, row.sent_at, row.in_reply_to, before=row.id)
+    if kind in REQUESTS:
+        choice = TargetChoice()  # a request names its own targets
+    return ModelForm(MESSAGE_TYPES[kind], choice), content

@@ -12,13 +12,14 @@ from aiohttp import web
 from exchange.acts.cases import CaseParts
 from exchange.cases.threads import shared_state
 from exchange.desk.desk import Desk
+from exchange.text.due import unopened_lines
 from exchange.text.labels import code_label, entry_label, nation_label, short_label, state_label, state_until
 from exchange.views import CaseRow, Direction
 from exchange.web.calls import PageCall
 from exchange.web.case._targets import identifiers_of
 from exchange.web.case.acting import acts_of
 from exchange.web.case.beside import files_shown, law_said, other_zones, people
-from exchange.web.case.standing import due_lines, is_ours, target_lines
+from exchange.web.case.standing import due_lines, is_ours, target_table
 from exchange.web.case.timeline import SHOWN, happenings
 from exchange.web.case.words import SAID_TO_ALL, reply_text
 from keys.local.translation import _
@@ -89,9 +90,15 @@ async def case_values(call: PageCall, desk: Desk, thread: UUID) -> dict[str, Any
         "state": state_until(
             shared_state(parts.cases, now, parts.unsent), parts.rows[0].sent_at if parts.rows else None
         ),
-        "targets": target_lines(parts, str(own), now, opening.about),
+        "table": target_table(
+            parts, str(own), now, opening.about, find=call.query("find"), start=number_of(call.query("from"))
+        ),
+        "find": call.query("find"),
+        "all": "1" if every else "",
         "not_shown": opening.why,
         "due": [line for line in due if not line.target],
+        "unopened": [item for item in await desk.cases.due_in(thread) if item.unopened is not None],
+        "unopened_lines": unopened_lines,
         "acts": acts_of(
             parts, str(own), now, due, await _objections(desk, parts), call_first=await _must_call(desk, parts, row)
         ),
@@ -110,6 +117,11 @@ async def case_values(call: PageCall, desk: Desk, thread: UUID) -> dict[str, Any
         "call_label": lambda code: code_label("call_outcome", code),
         "nation_label": nation_label,
     }
+
+
+def number_of(text: str) -> int:
+    """A place in a list, of an address; the first where it says none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else 0
 
 
 async def _opening(desk: Desk, parts: CaseParts) -> OpeningShown:

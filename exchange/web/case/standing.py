@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,6 +16,7 @@ from exchange.text.labels import (
     nation_label,
     source_label,
     target_state_label,
+    targets_text,
 )
 from keys.local.translation import _
 from protocol.lifecycle.assistance import AssistanceCase, WantedCase
@@ -79,17 +80,91 @@ def is_ours(case: AnyCase, own: str) -> bool:
     return case.opening is not None and case.opening.by == own
 
 
-def target_lines(parts: CaseParts, own: str, now: datetime, about: Mapping[str, tuple[str, str]]) -> list[TargetLine]:
-    """The targets of all nations; ``about`` are their identifiers by name, where the request may be shown."""
-    lines = []
-    for nation, case in parts.cases.items():
-        due = due_lines(case, parts.due, own, now)
-        where = nation_label(nation or _asked(case))
-        lines += [
-            _target_line(target, state_shown(state, parts.unsent), where, now, about.get(target.name, ("", "")), due)
-            for target, state in _targets_of(case, now)
-        ]
-    return lines
+@dataclass(frozen=True, slots=True)
+class TargetTable:
+    """Some of the targets of a case: ``lines`` from the place ``start`` on, of ``found`` that fit, of ``total``.
+
+    ``summary`` says of all of them how many are in which state, where they are too many for one page.
+    """
+
+    lines: Sequence[TargetLine]
+    total: int
+    found: int
+    start: int
+    summary: Sequence[str]
+
+    @property
+    def older(self) -> int | None:
+        """Where the page before begins."""
+        return max(0, self.start - SHOWN_TARGETS) if self.start else None
+
+    @property
+    def newer(self) -> int | None:
+        """Where the next page begins."""
+        after = self.start + SHOWN_TARGETS
+        return after if after < self.found else None
+
+
+SHOWN_TARGETS = 25
+
+
+def target_table(
+    parts: CaseParts, own: str, now: datetime, about: Mapping[str, tuple[str, str]], *, find: str = "", start: int = 0
+) -> TargetTable:
+    """The targets of all nations; ``about`` are their identifiers by name, where the request may be shown.
+
+    ``find``: those whose name, identifier or state has that text.
+    """
+    rows = [
+        (nation, case, target, state_shown(state, parts.unsent))
+        for nation, case in parts.cases.items()
+        for target, state in _targets_of(case, now)
+    ]
+    wanted = find.strip().casefold()
+    fits = [row for row in rows if not wanted or wanted in _searched(row[2], row[3], about)]
+    start = start if 0 <= start < len(fits) else 0
+    due = {nation: _by_target(due_lines(case, parts.due, own, now)) for nation, case in parts.cases.items()}
+    lines = [
+        _target_line(
+            target, state, nation_label(nation or _asked(case)), now, about.get(target.name, ("", "")),
+            due[nation].get(target.name, ()),
+        )
+        for nation, case, target, state in fits[start : start + SHOWN_TARGETS]
+    ]  # fmt: skip
+    return TargetTable(lines, len(rows), len(fits), start, _summary(rows) if len(rows) > SHOWN_TARGETS else ())
+
+
+def _searched(target: TargetCase | WantedCase, state: str, about: Mapping[str, tuple[str, str]]) -> str:
+    return " ".join((target.name, *about.get(target.name, ()), _state_text(target, state))).casefold()
+
+
+def _state_text(target: TargetCase | WantedCase, state: str) -> str:
+    return target_state_label(state, isinstance(target, TargetCase) and target.partly)
+
+
+def _by_target(due: Iterable[DueLine]) -> dict[str, list[DueLine]]:
+    found: dict[str, list[DueLine]] = {}
+    for line in due:
+        found.setdefault(line.target, []).append(line)
+    return found
+
+
+def _summary(rows: Iterable[tuple[str, AnyCase, TargetCase | WantedCase, str]]) -> list[str]:
+    """How many targets are in which state until when, with their names."""
+    grouped: dict[tuple[str, str, datetime | None], list[str]] = {}
+    for nation, case, target, state in rows:
+        until = target.expires_at if isinstance(target, TargetCase) else None
+        grouped.setdefault((nation_label(nation or _asked(case)), _state_text(target, state), until), []).append(
+            target.name
+        )
+    told = []
+    for (nation, state, until), names in grouped.items():
+        text = _("{nation}, {state}: {n} ({targets})")
+        if until is not None:
+            text = _("{nation}, {state}, until {at}: {n} ({targets})")
+        at = instant_text(until) if until is not None else ""
+        told.append(text.format(nation=nation, state=state, at=at, n=len(names), targets=targets_text(names)))
+    return told
 
 
 def _targets_of(case: AnyCase, now: datetime) -> list[tuple[TargetCase | WantedCase, str]]:
@@ -143,7 +218,7 @@ def _target_line(
         left=left,
         bar=_bar(kept, now) if kept is not None and living and not suspended else None,
         suspended=suspended,
-        due=[one for one in due if one.target == target.name],
+        due=due,
         open=state not in _OVER,
     )
 

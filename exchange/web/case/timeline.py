@@ -9,7 +9,15 @@ from uuid import UUID
 
 from exchange.acts.cases import CaseParts
 from exchange.cases.delivery import failed
-from exchange.text.labels import code_label, fact_label, nation_label, reason_label, status_label, step_label
+from exchange.text.labels import (
+    code_label,
+    fact_label,
+    nation_label,
+    reason_label,
+    status_label,
+    step_label,
+    targets_text,
+)
 from exchange.views import Direction, InboxRow, RecipientTracking
 from keys.local.translation import _
 from protocol.address import Address
@@ -145,7 +153,7 @@ def _facts(parts: CaseParts) -> dict[UUID, list[str]]:
                 names.append(step.target)
     return {
         message: [
-            _("{what}: {targets}").format(what=what, targets=", ".join(names)) if names else what
+            _("{what}: {targets}").format(what=what, targets=targets_text(names)) if names else what
             for what, names in said.items()
         ]
         for message, said in grouped.items()

@@ -14,6 +14,13 @@ PAGES: Mapping[str, str] = {
     "decision": "reply/decision",
     "closure": "do/close",
 }
+# Of each type of reply, the types of messages that it answers; without one it answers the request.
+ANSWERS: Mapping[str, tuple[str, ...]] = {
+    "clarification.reply": ("clarification.ask",),
+    "preservation.risk-reply": ("preservation.risk",),
+    "use.report": ("use.query",),
+    "condition.decline": ("condition.propose", "information.spontaneous", "answer", "decision"),
+}
 # The act by which this desk does each thing that is due.
 NEXT: Mapping[str, str] = {
     "acknowledgement": "do/acknowledge",

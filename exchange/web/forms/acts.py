@@ -25,7 +25,7 @@ class CaseAct:
     """One act. ``title`` is its heading, ``button`` says what will happen, ``about`` what an officer must know first.
 
     ``on`` are the types of the message that it is about, the last such one that was received, or that is this desk's
-    ``own``; empty: the request. ``codes``
+    ``own``; empty: the request. ``sends`` is the type of the message that it sends, where that names targets. ``codes``
     are the code lists of fields, ``only`` those fields that are asked for where not all are, ``fixed`` values that are
     not asked for. ``done`` is the code of what is said afterwards, where the act sends nothing.
     """
@@ -36,6 +36,7 @@ class CaseAct:
     button: str
     about: str = ""
     on: tuple[str, ...] = ()
+    sends: str = ""
     own: bool = False
     codes: Mapping[str, str] = field(default_factory=dict)
     only: tuple[str, ...] = ()
@@ -70,6 +71,7 @@ _EVERYTHING = (
         phrase("Consult the other side first"),
         phrase("Send the question"),
         phrase("Before a request is refused, postponed or granted under conditions, its maker is consulted."),
+        sends="consultation.open",
         codes={"intends": "consultation_intent"},
     ),
     CaseAct(
@@ -78,6 +80,7 @@ _EVERYTHING = (
         phrase("Say what the consultation came to"),
         phrase("Send the outcome"),
         on=("consultation.open",),
+        sends="consultation.close",
         codes={"outcome": "consultation_outcome"},
     ),
     CaseAct(
@@ -87,6 +90,7 @@ _EVERYTHING = (
         phrase("Send the confirmation"),
         phrase("Only this suspends the expiry: the request itself is with your central authority, and in time."),
         on=("preservation.follow-up",),
+        sends="follow-up.confirmed",
     ),
     CaseAct(
         "data-protection",

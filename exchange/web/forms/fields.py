@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
-from exchange.cases.threads import targets_of_case
 from exchange.desk.desk import Desk
-from exchange.text.labels import listed_label
+from exchange.text.labels import listed_label, reason_label, target_ranges, targets_text
 from exchange.text.zones import in_zone, shown_zone
 from exchange.web.calls import PageCall
-from exchange.wizard.answers import instant_of
+from exchange.wizard.answers import instant_of, named_targets
+from exchange.wizard.legal_replies import TargetChoice, target_choice
 from exchange.wizard.question import AnswerProblem, Situation
 from keys.local.translation import _, language
 from protocol.address import Address
@@ -24,12 +25,15 @@ ONCE = "once"
 # Of longer lists a code is typed, in words or as itself.
 _MOST_OPTIONS = 120
 _SHORT_CHARS = 400
+# Of more targets than that none has a box of its own: they are named, as ranges or by what is pasted.
+MOST_BOXES = 40
 
 
 @dataclass(frozen=True, slots=True)
 class PageField:
     """One field. ``kind`` is line, text, code, codes, instant, yes, check, number, address, addresses, lines, names,
     secret or fixed; ``values`` what was typed; ``options`` are (value, text). ``rule`` is the article that asks for it.
+    ``barred`` are (targets, why) of those that cannot be chosen now.
     """
 
     name: str
@@ -41,6 +45,7 @@ class PageField:
     options: Sequence[tuple[str, str]] = ()
     required: bool = False
     error: str = ""
+    barred: Sequence[tuple[str, str]] = ()
 
     @property
     def value(self) -> str:
@@ -118,6 +123,28 @@ class Typed:
         return found
 
 
+def named_in(typed: Typed, field: str, choice: TargetChoice) -> list[str]:
+    """The targets that a field chose: ticked one by one, or named in it where there are many."""
+    if len(choice.possible) <= MOST_BOXES:
+        return typed.several(field)
+    known = dict.fromkeys((*choice.possible, *choice.barred), "")
+    found, unknown = named_targets("\n".join(typed.several(field)), known)
+    if unknown:
+        typed.errors[field] = _("The case has no such target: {targets}").format(targets=", ".join(unknown[:5]))
+    return found
+
+
+def names_field(field: PageField, choice: TargetChoice) -> PageField:
+    """A choice of targets as it is shown: a box for each, or one field for many."""
+    if len(choice.possible) <= MOST_BOXES:
+        return field
+    text = "\n".join(field.values)
+    named, unknown = named_targets(text, dict.fromkeys(choice.possible, ""))
+    hint = _("Names or ranges, such as {example}.").format(example=target_ranges(choice.possible[:3]))
+    shown = text if unknown else target_ranges(named)
+    return replace(field, kind="ranges", options=(), values=(shown,), hint=f"{field.hint} {hint}".strip())
+
+
 def typed_in(call: PageCall, own: Address) -> Typed:
     """What the form of a call brought."""
     texts: dict[str, list[str]] = {}
@@ -172,10 +199,23 @@ def with_typed(fields: Iterable[PageField], typed: Typed) -> list[PageField]:
     ]
 
 
-async def targets_of(desk: Desk, thread: Any) -> list[str]:
-    """The names of a case's targets."""
+async def choice_of(
+    desk: Desk, thread: UUID, kind: str, now: datetime, about: UUID | None = None, *, before: UUID | None = None
+) -> TargetChoice:
+    """The targets of a case of which a message of the type ``kind`` can be written now, in reply to ``about``.
+
+    With ``before``: in the place of that message, as it is corrected.
+    """
     try:
-        cases = await desk.cases.by_nation(thread)
+        cases = await desk.cases.by_nation(thread, before=before)
     except ComityError:
-        return []
-    return list(dict.fromkeys(target.name for case in cases.values() for target in targets_of_case(case)))
+        return TargetChoice()
+    return target_choice(cases.values(), kind, own=str(desk.address), now=now, about=about)
+
+
+def barred_lines(choice: TargetChoice) -> tuple[tuple[str, str], ...]:
+    """(targets, why) of those of which nothing can be said now, those with one reason together."""
+    grouped: dict[str, list[str]] = {}
+    for name, reason in choice.barred.items():
+        grouped.setdefault(reason_label(reason), []).append(name)
+    return tuple((targets_text(names), reason) for reason, names in grouped.items())

@@ -17,8 +17,20 @@ from pydantic.fields import FieldInfo
 
 from exchange.text.labels import field_label, short_label, with_rule
 from exchange.text.zones import in_zone, shown_zone
-from exchange.web.forms.fields import PageField, PageGroup, PageRows, Typed, code_options, instant_hint, is_short
+from exchange.web.forms.fields import (
+    PageField,
+    PageGroup,
+    PageRows,
+    Typed,
+    barred_lines,
+    code_options,
+    instant_hint,
+    is_short,
+    named_in,
+    names_field,
+)
 from exchange.wizard.answers import chosen_code
+from exchange.wizard.legal_replies import TargetChoice
 from exchange.wizard.question import AnswerProblem
 from keys.local.translation import _
 from protocol.encoding.instants import parse_instant
@@ -54,17 +66,20 @@ class _Kind:
 
 
 class ModelForm:
-    """The form of one message type. ``targets`` are the names of the case's targets."""
+    """The form of one message type. ``choice`` are the case's targets: those that it can name, and the others."""
 
     def __init__(
         self,
         model: type[BaseModel],
-        targets: Sequence[str],
+        choice: TargetChoice,
         leave_out: frozenset[str] = frozenset(),
         prefix: str = PREFIX,
     ) -> None:
         self._model = model
-        self._targets = targets
+        self._choice, self._targets = choice, choice.possible
+        self._late = frozenset(choice.barred)
+        self._has_targets = bool(choice.possible or choice.barred)
+        self._barred = barred_lines(choice)
         self._left_out = _OF_THE_DESK | leave_out
         self._prefix = prefix
         self._errors: dict[str, str] = {}
@@ -127,17 +142,19 @@ class ModelForm:
             return PageRows(path, label, rows)
         legal = next((one for one in info.metadata if isinstance(one, Legal)), None)
         required = info.is_required()
-        return PageField(
+        made = PageField(
             name=path,
             label=label,
             kind=kind.name,
             values=tuple(given.get(path, ())),
             hint=self._hint(kind, legal, filled=any(given.get(path, ()))),
             rule=legal.rule if legal is not None and any(map(str.isdigit, legal.rule)) else "",
-            options=self._options(kind, empty=True),
+            options=self._options(kind, given.get(path, ())),
             required=required,
             error=self._errors.get(path, ""),
+            barred=self._barred if kind.name == "names" or name == "target" else (),
         )
+        return names_field(made, self._choice) if kind.name == "names" else made
 
     def _of_kinds(self, kind: _Kind, path: str, label: str, given: Mapping[str, Any], depth: int) -> PageGroup:
         """A part that is one of several kinds: which one, and its fields once that is known."""
@@ -158,11 +175,13 @@ class ModelForm:
         text = _(legal.missing) if legal is not None and legal.missing != _ORDINARY and not filled else ""
         return text[:1].upper() + text[1:]
 
-    def _options(self, kind: _Kind, *, empty: bool) -> list[tuple[str, str]]:
+    def _options(self, kind: _Kind, given: Sequence[str]) -> list[tuple[str, str]]:
         if kind.name == "names":
-            return [(name, name) for name in self._targets]
+            # A target that was chosen and is barred meanwhile stays in view: the act refuses it, and says why.
+            late = [(name, _("{target} (not now)").format(target=name)) for name in given if name in self._late]
+            return [*((name, name) for name in self._targets), *late]
         if kind.codes is not None:
-            return code_options(kind.codes, empty=empty and kind.name == "code")
+            return code_options(kind.codes, empty=kind.name == "code")
         return [("", "–"), *((one, one) for one in kind.options)] if kind.options else []
 
     # --- Reading ---
@@ -202,7 +221,7 @@ class ModelForm:
             case "codes":
                 return [one for text in typed.several(path) if (one := _code(kind, text, path, typed))]
             case "names":
-                return typed.several(path)
+                return named_in(typed, path, self._choice)
             case "lines":
                 return [line.strip() for line in typed.one(path).splitlines() if line.strip()]
             case "code":
@@ -223,9 +242,9 @@ class ModelForm:
 
     def _kind_of(self, info: FieldInfo, name: str) -> _Kind | None:
         kind = _kind(info.annotation, tuple(info.metadata))
-        if kind is not None and kind.name == "lines" and name in _OF_TARGETS and self._targets:
+        if kind is not None and kind.name == "lines" and name in _OF_TARGETS and self._has_targets:
             return _Kind("names")
-        if kind is not None and kind.name == "line" and name == "target" and self._targets:
+        if kind is not None and kind.name == "line" and name == "target" and self._has_targets:
             return _Kind("code", options=tuple(self._targets))
         return kind
 

@@ -12,12 +12,14 @@ from pydantic import ValidationError
 
 from exchange.service.api.signatures import MESSAGES, SECRETS, Taking, taking_of, without_none
 from exchange.web.forms.acts import LABELS, CaseAct
-from exchange.web.forms.fields import PageField, Typed, code_options, instant_hint
+from exchange.web.forms.fields import PageField, Typed, barred_lines, code_options, instant_hint, named_in, names_field
 from exchange.wizard.answers import chosen_code
+from exchange.wizard.legal_replies import TargetChoice
 from exchange.wizard.question import AnswerProblem
 from keys.local.translation import _
 from protocol.address import Address
 
+NO_TARGETS = TargetChoice()
 _LONG = frozenset({"text", "reason", "question", "remark", "because", "purpose", "law", "contact"})
 # Under this name no page keeps what was typed, nor shows it again.
 _SECRET = "passphrase"  # noqa: S105 - the name of a field
@@ -25,11 +27,11 @@ _FIXED = frozenset({"thread", "entry", *MESSAGES})
 
 
 class SignatureForm:
-    """The form of one act. ``targets`` are the names of the case's targets."""
+    """The form of one act. ``choice`` are the case's targets: those that it can name, and the others."""
 
-    def __init__(self, act: CaseAct, targets: Sequence[str] = ()) -> None:
+    def __init__(self, act: CaseAct, choice: TargetChoice = NO_TARGETS) -> None:
         self._act = act
-        self._targets = targets
+        self._choice = choice
         names = inspect.signature(act.run).parameters
         self._fixed = [name for name in names if name in _FIXED and name not in act.only]
         self.taking: Taking = taking_of(act.run, self._fixed)
@@ -50,12 +52,12 @@ class SignatureForm:
         if codes is not None:
             options = code_options(codes, empty=True)
         elif kind == "names":
-            options = [(one, one) for one in self._targets]
+            options = [(one, one) for one in self._choice.possible]
         default = parameter.default if isinstance(parameter.default, str) else ""
         shown = value or default
         if kind == "check":
             shown = "yes" if parameter.default is True else ""
-        return PageField(
+        made = PageField(
             name=_SECRET if kind == "secret" else name,
             label=_(label),
             kind=kind,
@@ -63,7 +65,9 @@ class SignatureForm:
             hint=instant_hint() if kind == "instant" and not hint else _(hint) if hint else "",
             options=options,
             required=required,
+            barred=barred_lines(self._choice) if kind == "names" else (),
         )
+        return names_field(made, self._choice) if kind == "names" else made
 
     def _kind(self, name: str) -> str:
         hint = without_none(self.taking.hints[name])
@@ -116,7 +120,7 @@ class SignatureForm:
             case "addresses":
                 return [str(one) for one in typed.addresses(name)]
             case "names":
-                return typed.several(name)
+                return named_in(typed, name, self._choice)
             case "lines":
                 return [line.strip() for line in typed.one(name).splitlines() if line.strip()]
             case "code":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Literal, overload
 from urllib.parse import urlencode
 from uuid import UUID
@@ -35,24 +35,27 @@ def page_of(call: PageCall) -> int:
     return number_of(call, "page", 1, _MAX_PAGE)
 
 
-def day_of(call: PageCall, name: str) -> datetime | None:
-    """The beginning of a day in the officer's own zone; None where none is given. Raises :class:`UsageError`."""
+def day_of(call: PageCall, name: str, zone: tzinfo | None = None) -> datetime | None:
+    """The beginning of a day in the officer's own zone, or in another; None where none is given.
+
+    Raises :class:`UsageError`.
+    """
     text = call.query(name)
     if not text:
         return None
     try:
-        return datetime.combine(date.fromisoformat(text), time(), shown_zone())
+        return datetime.combine(date.fromisoformat(text), time(), zone or shown_zone())
     except (ValueError, OverflowError):
         raise UsageError(_("a day is wanted for {name}, such as 2026-11-23").format(name=name)) from None
 
 
-def end_of(call: PageCall, name: str) -> datetime | None:
+def end_of(call: PageCall, name: str, zone: tzinfo | None = None) -> datetime | None:
     """The end of a day, which is the beginning of the next; raises as :func:`day_of`."""
-    begins = day_of(call, name)
+    begins = day_of(call, name, zone)
     if begins is None:
         return None
     try:
-        return datetime.combine(begins.date() + timedelta(days=1), time(), shown_zone())
+        return datetime.combine(begins.date() + timedelta(days=1), time(), zone or shown_zone())
     except (ValueError, OverflowError):
         raise UsageError(_("a day is wanted for {name}, such as 2026-11-23").format(name=name)) from None
 

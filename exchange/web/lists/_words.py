@@ -42,12 +42,12 @@ def left_text(due: datetime, now: datetime) -> str:
     return _("{span} left").format(span=span) if due > now else _("since {span}").format(span=span)
 
 
-def pressing(due: datetime | None, now: datetime) -> str:
-    """The class of a time: late, soon (two days), or calm."""
+def pressing(due: datetime | None, now: datetime, *, late: bool = True) -> str:
+    """The class of a time: late, soon (two days), or calm. ``late``: who missed it would be so, as by no target."""
     if due is None:
         return ""
     if due <= now:
-        return "late"
+        return "late" if late else "soon"
     return "soon" if (due - now).total_seconds() < 2 * 86_400 else "calm"
 
 

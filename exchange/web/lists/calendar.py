@@ -86,7 +86,7 @@ async def _shown(
         "more": found.more,
         "late": found.before if begins <= call.now else 0,
         "tokens": await desk.office.calendar_tokens(),
-        "address": f"{_origin(call)}/calendar/{secret}.ics" if secret is not None else None,
+        "address": f"{call.site.steady_origin}/calendar/{secret}.ics" if secret is not None else None,
     }
     if problem is not None:
         return refuse(call, _TEMPLATE, desk, problem, **values)
@@ -161,10 +161,6 @@ def _instant(day: date) -> datetime:
     return datetime.combine(day, time(), shown_zone())
 
 
-def _origin(call: PageCall) -> str:
-    return next(iter(sorted(call.site.origins.origins)))
-
-
 # --- Calendars of officers ---
 
 
@@ -233,5 +229,5 @@ PAGES = (
     Page("GET", "/calendar", show_calendar),
     Page("POST", "/calendar/tokens", new_calendar),
     Page("POST", "/calendar/tokens/end", end_calendar),
-    Page("GET", "/calendar/{token}.ics", feed, public=True, quiet=True),
+    Page("GET", "/calendar/{token}.ics", feed, public=True, quiet=True, steady=True),
 )

@@ -117,6 +117,7 @@ NO_PAGE: dict[str, str] = {
         ("keys card", "keys plan", "keys renew-signing", "keys retire", "keys status", "keys switch-signing"), _KEYS
     ),
     **dict.fromkeys(("desk api", "desk run", "desk status", "desk stop", "desk unit", "desk webhook-secret"), _SERVICE),
+    "desk open": "it leads a browser here",
     **dict.fromkeys(("settings set", "settings show"), "the desk's settings are its administrator's, in a file"),
     "web agency": "how the agency's identity provider is asked is its administrators' at the terminal",
     **dict.fromkeys(("web code", "web sessions"), "a browser without a session is let in from the terminal"),

@@ -11,6 +11,7 @@ from aiohttp import web
 from exchange.acts.messages import list_messages as messages_of
 from exchange.acts.messages import list_refused
 from exchange.desk.desk import Desk
+from exchange.text.typed import read_otherwise
 from exchange.views import CaseRow, InboxRow
 from exchange.web.calls import Page, PageCall
 from exchange.web.lists._query import MOST, PER_PAGE, link, number_of
@@ -25,7 +26,7 @@ _LAST = 1 << 40
 async def search(call: PageCall) -> web.StreamResponse:
     """Messages that have every word, with the case that each belongs to."""
     desk, query = await call.desk(), call.query("q").strip()
-    values: dict[str, Any] = {"query": query, "found": None, "cases": {}, "far": {}, "longer": ""}
+    values: dict[str, Any] = {"query": query, "found": None, "cases": {}, "far": {}, "longer": "", "otherwise": ()}
     if not query:
         return show(call, "lists/search.html", desk, **values)
     try:
@@ -35,6 +36,7 @@ async def search(call: PageCall) -> web.StreamResponse:
         return refuse(call, "lists/search.html", desk, problem, **values)
     more = min(MOST, limit + PER_PAGE)
     values |= {
+        "otherwise": read_otherwise(query),
         "found": found,
         "cases": await _cases_of(desk, found.messages),
         "far": await desk.cases.how_far_sent(found.messages),

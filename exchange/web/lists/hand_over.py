@@ -11,6 +11,7 @@ from exchange.cases.listing import CaseFilter
 from exchange.desk.desk import Desk
 from exchange.office.officers import Role
 from exchange.office.release import DraftState
+from exchange.text.due import unopened_lines
 from exchange.views import AgendaItem, Lane
 from exchange.web.calls import Page, PageCall
 from exchange.web.lists._query import moment_of
@@ -38,6 +39,7 @@ async def _shown(call: PageCall, desk: Desk, problem: ComityError | None = None)
     values: dict[str, Any] = {
         "lanes": [(lane, _of(due.items, lane), lane in due.more) for lane in Lane if _of(due.items, lane)],
         "cases": cases,
+        "unopened_lines": unopened_lines,
         "mine": mine,
         "duty": duty,
         "officers": officers,

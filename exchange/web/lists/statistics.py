@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from aiohttp import web
@@ -31,9 +31,10 @@ async def show_statistics(call: PageCall) -> web.StreamResponse:
     """The figures of a period: this month and the two before, unless another is asked for."""
     desk, wanted = await call.desk(), given(call, *_NAMES)
     values: dict[str, Any] = {"wanted": wanted, "counting": None, "document": None, "query": link("", wanted)}
-    values |= {"bars": bars_svg, "grid": grid_svg, "published": False}
+    values |= {"bars": bars_svg, "grid": grid_svg, "published": False, "zone": str(shown_zone())}
     try:
-        period, below = _period(call), _below(call)
+        below = _below(call)
+        period = _period(call, below)
         found = await counted(call.site, desk, period, below, call.now)
         if found.problem is not None:
             raise found.problem
@@ -48,7 +49,7 @@ async def show_statistics(call: PageCall) -> web.StreamResponse:
 async def report(call: PageCall) -> web.StreamResponse:
     """The same figures as a PDF file."""
     desk = await call.desk()
-    found = await counted(call.site, desk, _period(call), _below(call), call.now, file=True)
+    found = await counted(call.site, desk, _period(call, _below(call)), _below(call), call.now, file=True)
     document = office_document(_there(found), Reader(language()))
     return download(await asyncio.to_thread(render_pdf, document), "report.pdf", "application/pdf")
 
@@ -61,9 +62,14 @@ def _there(found: Counting[OfficeFigures]) -> OfficeFigures:
     return found.found
 
 
-def _period(call: PageCall) -> Period:
+def _zone(below: int) -> tzinfo:
+    """In which zone days are read: the officer's own; of figures that are published UTC, as of every office."""
+    return UTC if below else shown_zone()
+
+
+def _period(call: PageCall, below: int) -> Period:
     """The days that are asked for; raises :class:`UsageError`."""
-    since, until = day_of(call, "since"), end_of(call, "until")
+    since, until = (of(call, name, _zone(below)) for of, name in ((day_of, "since"), (end_of, "until")))
     if since is None and until is None:
         return Period(_months_ago(call.now, 2), None)
     if since is not None and until is not None and until <= since:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -165,6 +166,7 @@ async def _shown(
         "for_all": fields_for_all(form) if shown else [],
         "some_lack": any(one.lacks for one in shown),
         "left": lines_shown(form),
+        "altered": form.altered,
         # A remark on the whole paste is no line: it names nobody, and cannot be left out.
         "all_left": sum(1 for one in left_lines(form) if one.line),
         "more_left": len(left_lines(form)) - ROWS,
@@ -279,9 +281,14 @@ def _with_lines(call: PageCall, form: TypedForm, act: str) -> tuple[TypedForm, C
         if what not in {"leave", "remove"} and text == form.paste and _typed_answers(call):
             return _all_said(call, form, ""), None
         if what == "leave":
-            return (form.without_lines() if rest == "*" else form.without_line(_number(rest))), None
+            if rest == "*":
+                return form.without_lines(), None
+            # Answers that were typed beside other lines stay with them.
+            for (name, where), said in _typed_answers(call).items():
+                form = form.answered(_number(where), Ask(name), said) if where not in {"*", rest} else form
+            return form.without_line(_number(rest)), None
         if what == "remove":
-            return TypedForm(noted.wizard.without_target(rest), noted.texts, noted.paste, noted.lines), None
+            return replace(noted, wizard=noted.wizard.without_target(rest)), None
         return (form.pasted(text) if text.strip() else form.without_lines()), None
     except AnswerProblem as problem:
         return noted, UsageError(with_rule(problem.text, problem.rule))

@@ -15,10 +15,28 @@ _KNOWN_S = 365 * 86_400
 _MOST_KNOWN = 8
 
 
+def values_of(request: web.Request, name: str) -> list[str]:
+    """All values of the cookies of that name, each once.
+
+    A page under a name above ours can give a browser a second cookie of the same name (RFC 6265, 8.6), and a browser
+    does not say which is whose.
+    """
+    found = (one.partition("=") for header in request.headers.getall("Cookie", ()) for one in header.split(";"))
+    return list(dict.fromkeys(value.strip().strip('"') for given, _is, value in found if given.strip() == name))
+
+
+def secret_of(request: web.Request, desk: WebDesk) -> str | None:
+    """The value of the session's cookie: of several, the only one that this desk gave to somebody who is signed in.
+
+    So a cookie that another page put beside it neither signs in nor keeps anybody out.
+    """
+    return desk.sessions.known(values_of(request, desk.cookie))
+
+
 def session_of(request: web.Request, desk: WebDesk, *, used: bool) -> WebSession | None:
     """The session of the browser that asks, which may be locked; None without one."""
     try:
-        return desk.sessions.find(request.cookies.get(desk.cookie), used=used)
+        return desk.sessions.find(secret_of(request, desk), used=used)
     except SignInNeededError:
         return None
 
@@ -37,7 +55,7 @@ def give(request: web.Request, response: web.Response, desk: WebDesk, secret: st
 
 def known_marks(request: web.Request, desk: WebDesk) -> str:
     """The marks of the officers who signed in in this browser."""
-    return str(request.cookies.get(f"{desk.cookie}-known", ""))[:400]
+    return ".".join(values_of(request, f"{desk.cookie}-known"))[:400]
 
 
 def take_back(response: web.Response, desk: WebDesk) -> None:
@@ -63,8 +81,9 @@ def give_agency(response: web.Response, desk: WebDesk, name: str, value: str) ->
 
 
 def agency_cookie(request: web.Request, desk: WebDesk, name: str) -> str | None:
-    """One of :data:`BEGUN` and :data:`SAID`."""
-    return request.cookies.get(f"{desk.cookie}-{name}")
+    """One of :data:`BEGUN` and :data:`SAID`; None where the browser has two of them."""
+    found = values_of(request, f"{desk.cookie}-{name}")
+    return found[0] if len(found) == 1 else None
 
 
 def take_agency(response: web.Response, desk: WebDesk, name: str) -> None:

@@ -8,7 +8,16 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from exchange.web.calls import Page, PageCall
-from exchange.web.signin.cookies import SAID, agency_cookie, give, known_marks, take_agency, take_back
+from exchange.web.signin.cookies import (
+    SAID,
+    agency_cookie,
+    give,
+    known_marks,
+    secret_of,
+    take_agency,
+    take_back,
+    values_of,
+)
 from exchange.web.signin.door import Entered, HalfEntered, Offered
 from exchange.web.signin.kept import KeptForm
 from exchange.web.signin.passkeys import asked_to_sign_in, read_answer, read_output
@@ -83,7 +92,7 @@ async def sign_in_by_passkey(call: PageCall) -> web.StreamResponse:
     if isinstance(entered, HalfEntered):
         return web.json_response({"officer": entered.officer, "half": entered.token})
     if call.session is not None and call.session.locked:
-        response = _unlocked(call, call.session, entered)
+        response = await _unlocked(call, call.session, entered)
     else:
         response = await _enter(call, entered)
     made = web.json_response({"go": response.headers["Location"]})
@@ -95,10 +104,9 @@ async def show_lock(call: PageCall) -> web.StreamResponse:
     """The page of a session that is locked."""
     if call.session is None:
         return call.go("/sign-in")
-    back = _back(call.query("back"))
     if not call.session.locked:
-        return call.go(back)
-    return call.page("signin/unlock.html", unlock_back=back)
+        return call.go(await _place(call, call.session, call.query("at")) or own_page(call.query("back")))
+    return call.page("signin/unlock.html", unlock_back=own_page(call.query("back")), unlock_at=call.query("at"))
 
 
 async def unlock(call: PageCall) -> web.StreamResponse:
@@ -106,31 +114,48 @@ async def unlock(call: PageCall) -> web.StreamResponse:
     if call.session is None:
         raise SignInNeededError
     if not call.session.locked:
-        return call.go(_back(call.text("back")))
+        return call.go(await _place(call, call.session, call.text("at")) or own_page(call.text("back")))
     try:
         known = Offered(call.session.officer, call.form.get("passphrase", "").encode(), known=True)
         entered = await call.site.door.by_passphrase(known, second=False)
-        return _unlocked(call, call.session, entered)
+        return await _unlocked(call, call.session, entered)
     except SignInNeededError:
         raise
     except ComityError as problem:
-        return call.refused("signin/unlock.html", problem, unlock_back=_back(call.text("back")))
+        return call.refused(
+            "signin/unlock.html", problem, unlock_back=own_page(call.text("back")), unlock_at=call.text("at")
+        )
 
 
 async def lock(call: PageCall) -> web.StreamResponse:
     """Lock the session now; what was typed is kept, also of one that has just ended."""
     session = call.session
     if session is None:
-        session = call.site.sessions.ended(call.request.cookies.get(call.site.cookie))
+        session = call.site.sessions.ended(secret_of(call.request, call.site))
         if session is None:
-            return call.go("/sign-in")
+            return _led(call, "/sign-in")
         check_token(session.form_key, call.request.path, call.text(TOKEN))
-    back = _back(call.text("_back"))
-    action = call.text("_action")
-    if _back(action) == action and call.fields is not None:
-        session.keep(KeptForm.of(action, back, call.fields.items()))
+    at = keep_form(call, session)
     session.wipe()
-    return call.go(f"/unlock?{urlencode({'back': back})}")
+    return _led(call, f"/unlock?{urlencode({'at': at})}")
+
+
+def _led(call: PageCall, path: str) -> web.Response:
+    """On to a page; a script is told where it goes on to (JSON)."""
+    if call.request.headers.get("Accept") == "application/json":
+        return web.json_response({"go": path})
+    return call.go(path)
+
+
+def keep_form(call: PageCall, session: WebSession, *, was_sent: bool = True) -> str:
+    """Keep the form that a page gives, as ``_action`` and ``_back`` name it, or the page alone; where it is kept."""
+    action, back, fields = call.text("_action"), own_page(call.text("_back")), call.fields
+    if fields is None or not action or own_page(action) != action:
+        return session.keep(KeptForm("", back))
+    if call.text("_kept"):
+        session.kept.drop(call.text("_kept"))  # it goes on in what comes now
+    form = KeptForm.of(action, back, fields.items())
+    return session.keep(form, call.text("_tab"), was_sent=was_sent) or session.keep(KeptForm("", back))
 
 
 async def sign_out(call: PageCall) -> web.StreamResponse:
@@ -147,18 +172,18 @@ async def choose_language(call: PageCall) -> web.StreamResponse:
     chosen = call.text(FIELD)
     if chosen not in offered():
         raise FormError
-    response = call.go(_back(call.text("back")))
-    keep_choice(response, chosen, secure=call.site.secure)
+    response = call.go(own_page(call.text("back")))
+    keep_choice(response, chosen, secure=call.site.secure, cookie=call.site.language_cookie)
     return response
 
 
 async def _shown(call: PageCall) -> dict[str, Any]:
     """What the page of signing in shows: that something typed waits, and whom the agency said that this browser is."""
-    ended = call.site.sessions.ended(call.request.cookies.get(call.site.cookie))
+    ended = call.site.sessions.ended(secret_of(call.request, call.site))
     agency = call.site.door.agency
     who = await agency.who(agency_cookie(call.request, call.site, SAID)) if agency is not None else None
     return {
-        "waits": ended is not None and ended.kept is not None,
+        "waits": ended is not None and len(ended.kept) > 0,
         "agency": agency.settings if agency is not None else None,
         "who": who,
     }
@@ -173,13 +198,15 @@ def _offered(call: PageCall, officer: str | None) -> Offered:
 
 async def _enter(call: PageCall, entered: Entered) -> web.Response:
     """Begin a session, and go on: first to what a session needs, then to what was typed, then to the board."""
-    site, before = call.site, call.request.cookies.get(call.site.cookie)
+    site = call.site
+    # Signing in ends the sessions that the browser had before, also one that another page put beside it.
+    before = tuple(values_of(call.request, site.cookie))
     secret = site.sessions.begin(
         entered.officer, entered.seed, call.request.headers.get("User-Agent", ""), entered.factor, before
     )
     profile = await site.door.profile(entered.officer)
     path = "/"
-    if site.sessions.find(secret).kept is not None:
+    if site.sessions.find(secret).kept.unsent:
         path = "/kept"
     elif entered.officer is not None and entered.factor not in _TWO and not await site.door.has_factor(entered.officer):
         path = "/settings/first"
@@ -192,23 +219,44 @@ async def _enter(call: PageCall, entered: Entered) -> web.Response:
         site.door.agency.forget(agency_cookie(call.request, site, SAID))  # it was good for one session
         take_agency(response, site, SAID)
     if profile.language:
-        keep_choice(response, profile.language, secure=site.secure)
+        keep_choice(response, profile.language, secure=site.secure, cookie=site.language_cookie)
     return response
 
 
-def _unlocked(call: PageCall, session: WebSession, entered: Entered) -> web.Response:
+async def _unlocked(call: PageCall, session: WebSession, entered: Entered) -> web.Response:
     if entered.officer != session.officer:
         raise SignInError
-    before = call.request.cookies.get(call.site.cookie, "")
+    before = secret_of(call.request, call.site) or ""
     secret = call.site.sessions.unlock(before, session, entered.seed, entered.factor)
-    kept = session.typed()
-    # A form that was sent is shown as it was; one that was only being written comes back on its page.
-    response = call.go("/kept" if kept is not None and call.text("back") == "/kept" else _back(call.text("back")))
+    response = call.go(await _place(call, session, call.text("at")) or own_page(call.text("back")))
     give(call.request, response, call.site, secret, session.officer)
     return response
 
 
-def _back(path: str) -> str:
+async def shown_at(call: PageCall, form: KeptForm) -> str:
+    """The page that a form stands on; empty where there is no such page to be opened."""
+    path = own_page(form.back)
+    match = await call.request.app.router.resolve(call.request.clone(method="GET", rel_url=path))
+    return path if match.http_exception is None else ""
+
+
+async def _place(call: PageCall, session: WebSession, at: str) -> str:
+    """The page on which an officer was locked out: with what was typed there, where it stands on a page."""
+    if not at:
+        return ""
+    found = session.kept_as(at)
+    path = await shown_at(call, found) if found is not None else ""
+    if found is not None and len(session.typed_at(path)) > 1:
+        return kept_path(path, at)
+    return path or "/kept"
+
+
+def kept_path(path: str, kept: str) -> str:
+    """The page at ``path`` with this one of the forms that are kept filled in."""
+    return f"{path}{'&' if '?' in path else '?'}{urlencode({'kept': kept})}"
+
+
+def own_page(path: str) -> str:
     """Where a page was, which is one of ours; else the board."""
     try:
         made = own_path(path) if path.startswith("/") else "/"

@@ -11,12 +11,12 @@ import hmac
 import os
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
 from exchange.office.officers import AgencyIdentity
-from exchange.web.signin.kept import FormBox, KeptForm
+from exchange.web.signin.kept import FormBox, KeptForm, KeptForms
 from protocol.crypto.signing import Ed25519Signer
 from protocol.encoding.phrase import phrase
 from protocol.errors import SignInNeededError
@@ -53,7 +53,7 @@ class WebSession:
     box: FormBox = field(repr=False)
     _seed: bytearray = field(repr=False)
     locked: bool = False
-    kept: bytes | None = field(default=None, repr=False)
+    kept: KeptForms = field(default_factory=KeptForms, repr=False)
     zone: str = ""
     sound: bool = True
     purpose: str | None = None
@@ -81,18 +81,26 @@ class WebSession:
         """Put the key back, of the officer who gave it again."""
         self._seed[:] = seed
         if seed and FormBox.of(seed).public != self.box.public:  # another key by now, which opens nothing of before
-            self.box, self.kept = FormBox.of(seed), None
+            self.box, self.kept = FormBox.of(seed), KeptForms()
         self.locked = False
         self.used = self.proved = at
         self.factor = factor
 
-    def keep(self, form: KeptForm) -> None:
-        """Keep what was typed into a form; the last one is kept."""
-        self.kept = self.box.seal(form) or self.kept
+    def keep(self, form: KeptForm, tab: str = "", *, was_sent: bool = True) -> str:
+        """Keep what was typed into a form, as :meth:`KeptForms.keep`."""
+        return self.kept.keep(self.box, form, tab, was_sent=was_sent)
 
-    def typed(self) -> KeptForm | None:
-        """What was kept, for the officer who is signed in."""
-        return None if self.kept is None or self.locked else self.box.open(self.kept, bytes(self._seed))
+    def typed(self) -> list[tuple[str, KeptForm]]:
+        """What was kept, for the officer who is signed in: the newest first, each with its id."""
+        return [] if self.locked else self.kept.open(bytes(self._seed))
+
+    def typed_at(self, path: str) -> list[tuple[str, KeptForm]]:
+        """The same, of the page at ``path``."""
+        return [] if self.locked else self.kept.at(path, bytes(self._seed))
+
+    def kept_as(self, kept: str) -> KeptForm | None:
+        """One of them, or a page to go back to."""
+        return None if self.locked else self.kept.get(kept, bytes(self._seed))
 
 
 class WebSessions:
@@ -106,11 +114,13 @@ class WebSessions:
         # Called with the officer, and whether a session began, in the event loop; it must not wait.
         self.on_change: list[Callable[[str, bool], None]] = []
 
-    def begin(self, officer: str | None, seed: bytes, browser: str, factor: str = "", before: str | None = None) -> str:
+    def begin(
+        self, officer: str | None, seed: bytes, browser: str, factor: str = "", before: tuple[str, ...] = ()
+    ) -> str:
         """Begin a session; the value for the browser's cookie, which is new each time.
 
-        ``before``: the cookie of the browser until now. Its session ends, and what the same officer had typed in it
-        goes on.
+        ``before``: the cookies of the browser until now. Their sessions end. Texts that the same officer had typed in
+        them, and in others that have ended, go on.
         """
         self.tidy()
         while len(self._sessions) >= MAX_SESSIONS:
@@ -121,8 +131,13 @@ class WebSessions:
         made = WebSession(
             os.urandom(6).hex(), officer, now, now, now, browser, factor, os.urandom(32), box, bytearray(seed)
         )
-        if before is not None:
-            self._take_over(_key(before), made)
+        for one in before:
+            self._take_over(_key(one), made)
+        # It is sealed to the officer's key: in whichever browser it was typed, only the officer opens it.
+        for key, (_at, old) in list(self._ended.items()) if officer is not None else ():
+            if old.officer == officer and old.box.public == made.box.public:
+                made.kept.take(old.kept)
+                del self._ended[key]
         self._sessions[_key(secret)] = made
         self._tell(officer, True)
         return secret
@@ -130,11 +145,10 @@ class WebSessions:
     def _take_over(self, key: bytes, made: WebSession) -> None:
         if key in self._sessions:
             self._end(key)
-        _at, old = self._ended.pop(key, (0.0, None))
-        if old is None or old.officer != made.officer or old.kept is None:
-            return
-        if made.officer is None or old.box.public == made.box.public:
+        _at, old = self._ended.get(key, (0.0, None))
+        if old is not None and old.officer is None and made.officer is None:
             made.kept, made.box = old.kept, old.box
+            del self._ended[key]
 
     def unlock(self, secret: str, session: WebSession, seed: bytes, factor: str) -> str:
         """Open a locked session for its officer, who gave the key again; the cookie's new value."""
@@ -157,6 +171,17 @@ class WebSessions:
         if used and not found.locked:
             found.used = self._clock()
         return found
+
+    def known(self, secrets: Sequence[str]) -> str | None:
+        """Which of the cookies of a browser is that of its session; else of one that ended.
+
+        None where none is known, and where there are two: the officer signs in again.
+        """
+        live = [one for one in secrets if _key(one) in self._sessions]
+        ended = [one for one in secrets if _key(one) in self._ended]
+        if len(live) > 1:
+            return None
+        return next(iter(live or ended), None)
 
     def ended(self, secret: str | None) -> WebSession | None:
         """The session that a cookie was of and that has ended: to keep what was typed in it."""

@@ -11,7 +11,9 @@ from zoneinfo import available_timezones
 from aiohttp import web
 
 from exchange.web.calls import Page, PageCall
+from exchange.web.field_names import field_name
 from exchange.web.signin.access import MAX_NAME
+from exchange.web.signin.pages import keep_form, kept_path, own_page, shown_at
 from exchange.web.signin.passkeys import added, asked_to_add, read_answer, read_output
 from exchange.web.signin.totp import new_offer, step_of
 from keys.local.translation import _
@@ -43,7 +45,7 @@ async def prefer(call: PageCall) -> web.StreamResponse:
     call.signed_in().sound = bool(call.text("sound"))
     response = call.go("/settings?done=settings-kept")
     if language:
-        keep_choice(response, language, secure=call.site.secure)
+        keep_choice(response, language, secure=call.site.secure, cookie=call.site.language_cookie)
     return response
 
 
@@ -139,15 +141,43 @@ async def end_others(call: PageCall) -> web.StreamResponse:
 
 
 async def show_kept(call: PageCall) -> web.StreamResponse:
-    """What was typed and not sent."""
-    kept = call.signed_in().typed()
-    return call.page("signin/kept.html", typed=kept) if kept is not None else call.go("/")
+    """All that was typed and not sent."""
+    session = call.signed_in()
+    forms = []
+    for kept, form in session.typed():
+        path = await shown_at(call, form)
+        forms.append(
+            {
+                "id": kept,
+                "title": form.back.partition("?")[0],
+                "path": kept_path(path, kept) if path else "",
+                "typed": [(field_name(name), value) for name, value in form.typed],
+            }
+        )
+    return call.page("signin/kept.html", forms=forms, lost=session.kept.lost)
+
+
+async def keep_typed(call: PageCall) -> web.StreamResponse:
+    """Keep what is typed on a page that is left: it comes back where the page is opened again."""
+    keep_form(call, call.signed_in(), was_sent=False)
+    return web.Response(status=204)
+
+
+async def open_kept(call: PageCall) -> web.StreamResponse:
+    """To the page of one form, which is filled in there."""
+    session, kept = call.signed_in(), call.part("kept")
+    form = session.kept_as(kept)
+    path = await shown_at(call, form) if form is not None else ""
+    if not path:
+        return call.go("/kept")
+    return call.go(kept_path(path, kept))
 
 
 async def forget_kept(call: PageCall) -> web.StreamResponse:
-    """Forget what was typed and not sent."""
-    call.signed_in().kept = None
-    return call.go("/")
+    """Forget one thing that was typed and not sent."""
+    session = call.signed_in()
+    session.kept.drop(call.text("kept"))
+    return call.go(own_page(call.text("back")) if call.text("back") else "/kept" if len(session.kept) else "/")
 
 
 async def still_here(call: PageCall) -> web.StreamResponse:
@@ -218,6 +248,8 @@ PAGES = (
     Page("POST", "/settings/sessions/end-others", end_others),
     Page("POST", "/settings/sessions/{session}/end", end_session),
     Page("GET", "/kept", show_kept),
+    Page("POST", "/kept", keep_typed, quiet=True),
+    Page("GET", "/kept/{kept}", open_kept),
     Page("POST", "/kept/forget", forget_kept),
     Page("POST", "/here", still_here),
     Page("GET", "/keys", show_keys),

@@ -1,14 +1,74 @@
 "use strict";
 /* What pages do better with a script: every page reads and every act works without it. Texts come from the page. */
+
+/* The desk of this page, and whether it is still there. Where its address is new at each start, what answers here after
+   it was stopped is another program: that one is asked nothing more, and sent nothing that was typed. */
+const desk = (() => {
+  const notice = document.getElementById("away"), mark = document.querySelector('meta[name="comity-there"]')?.content;
+  const pages = notice && window.BroadcastChannel ? new BroadcastChannel("comity-away") : { postMessage() {} };
+  let away = false;
+  const leave = () => {
+    if (away) return;
+    away = true;
+    notice.hidden = false;
+    document.dispatchEvent(new CustomEvent("comity:away"));
+  };
+  pages.onmessage = leave;
+  /* What this start said to the page, it alone can say again. No cookie goes along. */
+  const still = async () => {
+    if (!notice) return true;
+    if (away) return false;
+    try {
+      const said = await fetch("/there", {
+        cache: "no-store", credentials: "omit", redirect: "error", signal: AbortSignal.timeout(15_000),
+      });
+      if (said.ok && await said.text() === mark) return true;
+    } catch { /* nobody answers, or not in time */ }
+    leave();
+    pages.postMessage("away");
+    return false;
+  };
+  const stop = (event) => {
+    if (!away) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    if (event.target.getAttribute?.("action") === "/lock") document.dispatchEvent(new CustomEvent("comity:hide"));
+    else notice.focus();
+  };
+  /* A passphrase goes to this desk alone: it is looked before, each time. */
+  let looked = null;
+  const look = async (event) => {
+    const form = event.target;
+    if (away || !form.querySelector?.('input[type="password"]')) return;
+    if (looked === form) { looked = null; return; }
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    if (await still()) { looked = form; form.requestSubmit(event.submitter); } else notice.focus();
+  };
+  if (notice) {
+    const leads = (event) => { if (event.target.closest?.('a[href]:not([href^="#"]), button[data-passkey]')) stop(event); };
+    addEventListener("submit", stop, true);
+    addEventListener("submit", look, true);
+    addEventListener("click", leads, true);
+    addEventListener("auxclick", leads, true);
+    document.addEventListener("htmx:beforeRequest", (event) => { if (away) event.preventDefault(); });
+  }
+  return { still, isNew: notice !== null, get away() { return away; } };
+})();
+
 (() => {
   const all = (selector) => [...document.querySelectorAll(selector)];
   const meta = (name) => document.querySelector(`meta[name="${name}"]`)?.content;
-  const post = (path, fields) => fetch(path, {
-    method: "POST", body: new URLSearchParams(fields), credentials: "same-origin", redirect: "manual", keepalive: true,
-  });
+  /* What goes along with a page that is left must be small: a browser sends no more than 64 KB so. */
+  const mostLeft = 60_000;
+  const post = (path, fields, headers = {}) => {
+    const body = new URLSearchParams(fields);
+    const keepalive = body.toString().length < mostLeft;
+    return fetch(path, { method: "POST", body, credentials: "same-origin", redirect: "manual", keepalive, headers });
+  };
 
   /* A page that the browser kept is asked for again: it may be locked by now. */
-  addEventListener("pageshow", (shown) => { if (shown.persisted) location.reload(); });
+  addEventListener("pageshow", async (shown) => { if (shown.persisted && await desk.still()) location.reload(); });
 
   /* A refusal, or what was done, is where one begins to read. */
   (document.getElementById("refusal") ?? document.getElementById("done"))?.focus();
@@ -63,6 +123,22 @@
   const changed = (form) => [...form.elements].some((one) => one.matches("textarea, input:not([type=hidden])")
     ? one.value !== one.defaultValue || one.checked !== one.defaultChecked : false);
   const here = location.pathname + location.search;
+  /* By which a page says that it is the same tab as before; nothing that was typed is put down in the browser. */
+  const tab = (() => {
+    try { return sessionStorage.comityTab ??= [...crypto.getRandomValues(new Uint8Array(8))].map((one) => one.toString(16)).join(""); } catch { return ""; }
+  })();
+  /* A page that is left gives what is typed on it to the desk, and has it again when one comes back to it. */
+  const leftForms = (but) => all('main form[method="post"]:not([data-saves])').filter((form) => form !== but && changed(form));
+  if (meta("comity-keep")) {
+    let sentForm = null;
+    document.addEventListener("submit", (sent) => { sentForm = sent.target; setTimeout(() => { if (sent.defaultPrevented) sentForm = null; }, 0); });
+    addEventListener("pagehide", () => desk.away || leftForms(sentForm).forEach((form) => {
+      post("/kept", [["_token", meta("comity-keep")], ["_action", form.getAttribute("action")], ["_back", here], ["_tab", tab], ...typed(form)]).catch(() => {});
+    }));
+    addEventListener("beforeunload", (event) => {
+      if (leftForms(sentForm).some((form) => new URLSearchParams(typed(form)).toString().length >= mostLeft - 1_000)) event.preventDefault();
+    });
+  }
   const reach = (is) => document.dispatchEvent(new CustomEvent("comity:reach", { detail: is }));
   if (idle) {
     let last = Date.now(), saidAt = Date.now(), toldAt = 0, locking = false;
@@ -73,34 +149,63 @@
     const noted = () => {
       last = Date.now();
       if (last - toldAt >= 1_000) { toldAt = last; tellPages("here"); }
-      if (last - saidAt < Math.min(60_000, idle * 250)) return;
+      if (desk.away || last - saidAt < Math.min(60_000, idle * 250)) return;
       saidAt = last;
-      post("/here", { _token: meta("comity-here") }).then(() => reach(true), () => reach(false));
+      post("/here", { _token: meta("comity-here") }).then(() => reach(true), () => { reach(false); desk.still(); });
     };
     ["keydown", "pointerdown", "wheel"].forEach((kind) => addEventListener(kind, noted, { passive: true }));
     tellPages("here");
+    const hide = (cover) => {
+      document.getElementById(cover)?.removeAttribute("hidden");
+      [...document.body.children].forEach((part) => { if (part.id !== cover) part.hidden = true; });
+    };
+    /* Nothing can be unlocked here any more: what was typed is shown to whoever asks for it, and nothing else. */
+    const hideForGood = () => {
+      const button = document.querySelector("[data-typed]");
+      const left = all("main form").flatMap((form) => [...form.elements]).filter((one) =>
+        one.matches("textarea, input:not([type=hidden], [type=password], [type=checkbox], [type=radio], [type=file])")
+        && one.value !== one.defaultValue);
+      button.hidden = !left.length;
+      button.onclick = () => {
+        button.hidden = true;
+        left.forEach((one) => {
+          const name = document.createElement("label"), shown = document.createElement("textarea");
+          [name.textContent, shown.value, shown.readOnly] = [one.labels?.[0]?.textContent ?? one.name, one.value, true];
+          name.append(shown);
+          button.parentElement.append(name);
+        });
+      };
+      hide("away-hidden");
+    };
+    document.addEventListener("comity:hide", hideForGood);
     const lock = async () => {
       if (locking) return;
       locking = true;
-      const form = all("main form").find(changed);
-      const fields = form ? typed(form) : [];
-      const kept = [["_token", meta("comity-lock")], ["_action", form?.getAttribute("action") ?? ""], ["_back", here]];
+      if (!(await desk.still())) { hideForGood(); locking = false; return; }
+      const forms = all('main form[method="post"]').filter(changed);
+      const given = (form, token) => [
+        ["_token", token], ["_action", form?.getAttribute("action") ?? ""], ["_back", here], ["_tab", tab], ...(form ? typed(form) : []),
+      ];
       /* A desk that cannot be reached locks nothing: the page hides what it shows, and keeps it until the desk has it. */
-      try { await post("/lock", [...kept, ...fields]); } catch {
-        document.getElementById("hidden-now")?.removeAttribute("hidden");
-        [...document.body.children].forEach((part) => { if (part.id !== "hidden-now") part.hidden = true; });
+      let said;
+      try {
+        for (const form of forms.slice(1)) await post("/kept", given(form, meta("comity-keep")));
+        said = await (await post("/lock", given(forms[0], meta("comity-lock")), { Accept: "application/json" })).json();
+      } catch {
+        hide("hidden-now");
         locking = false;
         setTimeout(lock, 3_000);
         return;
       }
       tellPages("lock");
       delete document.documentElement.dataset.unsaved;
-      location.assign(`/unlock?${new URLSearchParams({ back: here })}`);
+      location.assign(said.go);
     };
     all('form[action="/lock"]').forEach((form) => form.addEventListener("submit", (sent) => { sent.preventDefault(); lock(); }));
     setInterval(() => { if (Date.now() - last >= idle * 1000) { last = Infinity; lock(); } }, 1_000);
     /* The session has another cookie since it was unlocked on another page; else it has ended, and what is typed waits. */
     document.addEventListener("comity:ended", async (ended) => {
+      if (!(await desk.still())) return;
       const said = await post("/here", { _token: meta("comity-here") }).catch(() => null);
       if (said?.ok) ended.detail(); else lock();
     });
@@ -108,28 +213,11 @@
 
   /* A page that asks for the passphrase goes back by itself where the officer gave it on another. */
   if (window.BroadcastChannel && document.querySelector('form[action="/unlock"]')) {
-    new BroadcastChannel("comity-session").onmessage = ({ data }) => { if (data === "here") location.reload(); };
+    new BroadcastChannel("comity-session").onmessage = ({ data }) => { if (data === "here" && !desk.away) location.reload(); };
   }
 
-  /* What was typed before the lock comes back into its form. */
-  const kept = document.getElementById("kept");
-  if (kept && kept.dataset.back === here) {
-    const form = all("main form").find((one) => one.getAttribute("action") === kept.dataset.action);
-    if (form) {
-      const left = new Map();
-      JSON.parse(kept.dataset.fields).forEach(([name, value]) => left.set(name, [...(left.get(name) ?? []), value]));
-      [...form.elements].forEach((one) => {
-        if (!one.name || one.type === "hidden" || one.type === "file") return;
-        const values = left.get(one.name) ?? [];
-        if (one.type === "checkbox" || one.type === "radio") one.checked = values.includes(one.value);
-        else if (values.length) one.value = values.shift();
-      });
-      post("/kept/forget", { _token: meta("comity-kept") });
-      kept.hidden = true;
-      const said = document.getElementById("kept-back");
-      if (said) { said.hidden = false; said.focus(); }
-    }
-  }
+  /* What was typed before stands in its form again: one is told so first. */
+  document.getElementById("kept-back")?.focus();
 
   /* Passkeys: what the authenticator computes goes to the desk, and is kept nowhere. */
   const bytes = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (one) => one.charCodeAt(0));
@@ -144,6 +232,7 @@
     return said.json();
   };
   const asked = async (path, token) => {
+    if (!(await desk.still())) throw new Error(path);
     const options = await sent(path, { _token: token });
     options.challenge = bytes(options.challenge);
     options.extensions.prf.eval.first = bytes(options.extensions.prf.eval.first);
@@ -160,7 +249,7 @@
       signature: text(made.response.signature), userHandle: made.response.userHandle ? text(made.response.userHandle) : null,
     };
     const said = await sent("/sign-in/passkey", {
-      _token: button.dataset.token, back: button.dataset.back ?? "", answer: shownAs(made, given), output: prfOf(made),
+      _token: button.dataset.token, back: button.dataset.back ?? "", at: button.dataset.at ?? "", answer: shownAs(made, given), output: prfOf(made),
     });
     if (said.go) { location.assign(said.go); return; }
     const form = document.querySelector('form[action="/sign-in"]');
@@ -213,7 +302,7 @@
 
   let asking = false, again = false;
   const refresh = async () => {
-    if (!board) return;
+    if (!board || desk.away) return;
     if (asking) { again = true; return; }
     asking = true;
     try {
@@ -255,9 +344,11 @@
     const before = seen();
     return before === null ? 0 : emergencies.filter((one) => !before.includes(one)).length;
   };
+  document.addEventListener("comity:away", () => { live(false); if (state) state.textContent = state.dataset.away; });
   const hear = (message, mine) => {
+    if (desk.away) return;
     if (message.ended) {
-      if (!document.querySelector('meta[name="comity-idle"]')) location.reload();
+      if (!document.querySelector('meta[name="comity-idle"]')) desk.still().then((is) => { if (is) location.reload(); });
       else document.dispatchEvent(new CustomEvent("comity:ended", { detail: mine ? listen : () => {} }));
       return;
     }
@@ -287,6 +378,12 @@
     stream.addEventListener("ended", () => { stream.close(); tell({ ended: true }); });
     stream.addEventListener("error", () => {
       tell({ live: false });
+      if (desk.isNew) {
+        /* The browser would try again by itself, whoever listens there now. */
+        stream.close();
+        desk.still().then((is) => { if (is) setTimeout(async () => { if (await desk.still()) listen(); }, 5_000); });
+        return;
+      }
       /* The browser tries again by itself; where it gave up, this does. */
       if (stream.readyState === EventSource.CLOSED) setTimeout(listen, 5_000);
     });
@@ -322,6 +419,7 @@ document.addEventListener("submit", (event) => {
   request.addEventListener("error", () => {
     over();
     form.querySelector("[data-failed]").hidden = false;
+    desk.still();
   });
   bar.hidden = false;
   button.disabled = true;
@@ -338,12 +436,13 @@ document.addEventListener("submit", (event) => {
   let gone = false, failures = 0, later = 0, typed = 0, sending = 0, saved = 0, leaving = false;
   document.addEventListener("comity:reach", (told) => { gone = !told.detail; });
   const asked = async () => {
+    if (desk.isNew) { gone = !(await desk.still()); return !gone; }
     try { gone = !(await fetch(icon, { cache: "no-store", credentials: "same-origin" })).ok; } catch { gone = true; }
     return !gone;
   };
   const say = (element, text) => { if (element) { element.textContent = text; element.hidden = !text; } };
 
-  const again = () => { clearTimeout(later); if (failures) window.htmx.trigger(draft, "again"); };
+  const again = async () => { clearTimeout(later); if (failures && await desk.still()) window.htmx.trigger(draft, "again"); };
   const fail = (text) => {
     failures += 1;
     root.dataset.unsaved = "";
@@ -354,7 +453,7 @@ document.addEventListener("submit", (event) => {
   if (draft && unsaved) {
     draft.addEventListener("input", () => { typed += 1; });
     draft.addEventListener("htmx:beforeRequest", () => { sending = typed; });
-    ["htmx:sendError", "htmx:timeout"].forEach((kind) => draft.addEventListener(kind, () => { gone = true; fail(unsaved.dataset.unreached); }));
+    ["htmx:sendError", "htmx:timeout"].forEach((kind) => draft.addEventListener(kind, () => { gone = true; fail(unsaved.dataset.unreached); desk.still(); }));
     draft.addEventListener("htmx:responseError", () => fail(unsaved.dataset.refused));
     draft.addEventListener("htmx:afterRequest", (done) => {
       if (!done.detail.successful) return;
@@ -366,7 +465,7 @@ document.addEventListener("submit", (event) => {
     addEventListener("online", again);
     /* What was typed in the last moment goes with the page that is left. */
     addEventListener("pagehide", () => {
-      if (leaving === draft || typed === saved) return;
+      if (desk.away || leaving === draft || typed === saved) return;
       const fields = new URLSearchParams([...new FormData(draft), ["quiet", "1"]].filter(([, value]) => typeof value === "string"));
       fetch(draft.getAttribute("action"), { method: "POST", body: fields, credentials: "same-origin", redirect: "manual", keepalive: true }).catch(() => {});
     });

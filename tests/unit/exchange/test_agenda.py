@@ -32,6 +32,7 @@ from protocol.address import Address
 from protocol.encoding import cbor
 from protocol.errors import SettingsError, UnavailableError
 from tests.worlds.desks import FR, JP, PASSPHRASE, ROOT, World, in_thread, request
+from tests.worlds.patience import WITHIN_S
 
 HOUR = timedelta(hours=1)
 ROUTINE = {"urgency": "routine", "urgency_reason": None}
@@ -39,7 +40,7 @@ ROUTINE = {"urgency": "routine", "urgency_reason": None}
 OFFICE_TABLES = ("officer", "reading", "draft", "duty", "record", "withheld", "closed", "parent", "parent_of", "held")
 DUE_TABLES = ("standing", "waiting", "settled", "card_seen", "message_card", "call_back", "unproved")
 FILE_TABLES = ("file", "file_unsent", "file_transfer", "file_transfer_open", "file_quarantine", "file_allowed")
-WEB_TABLES = ("web_officer", "web_passkey", "saved_view", "calendar_token")
+WEB_TABLES = ("web_officer", "web_passkey", "saved_view", "calendar_token", "unopened")
 
 
 @pytest.fixture
@@ -274,7 +275,7 @@ async def test_watch_gives_what_arrives_and_what_becomes_due(world: World) -> No
                 await asyncio.sleep(0.02)
             world.clock.advance(hours=25)
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WITHIN_S):
             await asyncio.gather(keep_watch(), a_day_passes_once_the_handover_is_proved())
         assert any(isinstance(item, SyncResult) and item.received for item in seen)
         assert next(item for item in seen if isinstance(item, Notice)).item.level == "target_passed"

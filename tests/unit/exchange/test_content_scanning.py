@@ -28,6 +28,7 @@ from exchange.content.scanning import TRIAL, Scanning
 from exchange.content.verdicts import ScanFinding, ScanVerdict
 from exchange.settings import ScanningSettings
 from protocol.errors import FileInfectedError, FileNotScannedError, UsageError
+from tests.worlds.patience import WITHIN_S
 from tests.worlds.scanners import (
     NO_MODIFICATIONS,
     SIGNATURE,
@@ -43,7 +44,8 @@ from tests.worlds.scanners import (
 )
 
 pytestmark = pytest.mark.outside
-WAIT_S = 0.4
+# Only of a scanner that hangs has the end to be waited for: the others have all the time of a busy machine.
+HANGS_S = 0.4
 
 
 @pytest.fixture
@@ -53,15 +55,17 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def by_clamd(folder: Path, answer: Served, content: bytes = b"a file") -> ScanFinding:
+def by_clamd(folder: Path, answer: Served, content: bytes = b"a file", wait_s: float = WITHIN_S) -> ScanFinding:
     with served(unix_listener(folder / "s"), answer):
-        return Clamd(folder / "s", WAIT_S).scan(Hashed(BytesIO(content), len(content)))
+        return Clamd(folder / "s", wait_s).scan(Hashed(BytesIO(content), len(content)))
 
 
-def by_icap(answer: Served, content: bytes = b"a file that is longer than its preview") -> ScanFinding:
+def by_icap(
+    answer: Served, content: bytes = b"a file that is longer than its preview", wait_s: float = WITHIN_S
+) -> ScanFinding:
     listener, port = tcp_listener()
     with served(listener, answer):
-        return Icap(f"icap://127.0.0.1:{port}/scan", WAIT_S).scan(Hashed(BytesIO(content), len(content)))
+        return Icap(f"icap://127.0.0.1:{port}/scan", wait_s).scan(Hashed(BytesIO(content), len(content)))
 
 
 def never(connected: socket.socket) -> None:
@@ -142,12 +146,12 @@ def test_a_clamd_that_hangs_ends_the_wait(folder: Path, reads: bool) -> None:
             gone.register(connected, 0)
             gone.poll()
 
-    found = by_clamd(folder, hangs, bytes(4 * 2**20))
+    found = by_clamd(folder, hangs, bytes(4 * 2**20), HANGS_S)
     assert (found.verdict, found.reason) == (ScanVerdict.NOT_SCANNED, "timeout")
 
 
 def test_without_clamd_a_file_is_not_scanned(folder: Path) -> None:
-    found = Clamd(folder / "none", WAIT_S).scan(Hashed(BytesIO(b"x"), 1))
+    found = Clamd(folder / "none", WITHIN_S).scan(Hashed(BytesIO(b"x"), 1))
     assert (found.verdict, found.reason) == (ScanVerdict.NOT_SCANNED, "unreachable")
 
 
@@ -220,7 +224,7 @@ def test_a_server_that_answers_before_it_has_the_file_can_only_accuse(answer: by
 
 
 def test_an_icap_server_that_hangs_ends_the_wait() -> None:
-    found = by_icap(never)
+    found = by_icap(never, wait_s=HANGS_S)
     assert (found.verdict, found.reason) == (ScanVerdict.NOT_SCANNED, "timeout")
 
 
@@ -254,7 +258,7 @@ def test_another_machine_gets_the_plaintext_by_tls_and_only_if_its_certificate_i
 
     content = bytes(3 * 2**20)
     with served(listener, by_tls):
-        scanner = Icap(f"icaps://localhost:{port}/scan", 5, str(authority) if trusted else None)
+        scanner = Icap(f"icaps://localhost:{port}/scan", WITHIN_S, str(authority) if trusted else None)
         found = scanner.scan(Hashed(BytesIO(content), len(content)))
     assert (found.verdict, found.reason) == (
         (ScanVerdict.CLEAN, None) if trusted else (ScanVerdict.NOT_SCANNED, "unreachable")

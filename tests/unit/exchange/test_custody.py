@@ -447,7 +447,7 @@ async def test_a_letter_names_each_file_with_its_state_and_a_copy_its_custody(wo
     printed = compose_letter([copy], parties, Printing(language="en", as_of=NOW, disclosed_to="The court", by="x"))
     lines = [(line.label, line.text) for line in printed.messages[0].lines]
     assert any(label == "Custody of the file server.img" for label, _ in lines)
-    assert any("files.get" in (text or "") for _, text in lines)
+    assert any("Opened, and a copy made" in (text or "") for _, text in lines)
 
 
 async def test_a_copy_from_which_a_file_was_removed_keeps_nothing_of_its_custody(world: World) -> None:

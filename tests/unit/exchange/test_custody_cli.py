@@ -19,6 +19,7 @@ from keys.local.terminal import UNCHECKED, UNVERIFIED
 from tests.unit.exchange.test_custody import fetched, sent_with, source
 from tests.worlds.altered import one_bit_off
 from tests.worlds.desks import FR, JP, PASSPHRASE, World, request
+from tests.worlds.patience import WITHIN_S
 from tests.worlds.scanners import SIGNATURE, clamd_that, finds_the_trial, served, unix_listener
 
 TWICE = (("first.img", 3_000), ("second.img", 3_000), ("third.img", 9_000))
@@ -134,7 +135,7 @@ def test_an_export_by_command_is_a_bag_and_says_where_its_custody_goes_on(world:
 def test_a_scan_has_an_exit_code_for_each_verdict(world: World) -> None:
     socket = Path("/tmp") / f"comity-scan-{world.path.name}"
     file = world.path / "scanned"
-    world.change_settings(FR, scanning=ScanningSettings(policy="block", clamd=str(socket), timeout_s=5))
+    world.change_settings(FR, scanning=ScanningSettings(policy="block", clamd=str(socket), timeout_s=WITHIN_S))
     try:
         with served(unix_listener(socket), clamd_that(finds_the_trial)):
             for content, code, verdict in ((b"x", 0, "clean"), (SIGNATURE, UNVERIFIED, "infected")):

@@ -27,6 +27,7 @@ from protocol.encoding import cbor
 from protocol.encoding.instants import to_ms
 from tests.unit.exchange.test_sending_commands import typed
 from tests.worlds.desks import FR, JP, NOW, World, request
+from tests.worlds.patience import WITHIN_S
 
 _AT = to_ms(NOW)
 _HOUR = 3_600_000
@@ -234,7 +235,9 @@ print("learned")
 
 @pytest.mark.outside
 def test_a_copy_knows_what_the_process_that_it_is_made_from_was_taught() -> None:
-    done = subprocess.run([sys.executable, "-c", _TAUGHT], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", _TAUGHT], capture_output=True, text=True, timeout=WITHIN_S, check=False
+    )
     assert (done.stdout, done.stderr) == ("learned\n", "")
 
 

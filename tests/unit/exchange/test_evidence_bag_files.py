@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -44,7 +43,7 @@ def sealed(plain: bytes, key: bytes, *, padding: bytes | None = None) -> tuple[S
 class Case:
     """One message with two files, as a forger may alter it."""
 
-    plain: list[bytes] = field(default_factory=lambda: [b"an order of one page", os.urandom(1) * 2_500_000])
+    plain: list[bytes] = field(default_factory=lambda: [b"an order of one page", b"Z" * 2_500_000])
     key: list[bytes] = field(default_factory=lambda: [b"a" * 32, b"b" * 32])
     files: list[SealedFile] = field(default_factory=list)
     whole: list[bytes] = field(default_factory=list)
@@ -213,7 +212,7 @@ def test_files_that_are_not_those_of_the_envelope_fail_as_a_whole(forge: Callabl
     [
         lambda whole: whole[:-1],
         lambda whole: whole + b"x",
-        lambda whole: b"x" + whole[1:],
+        lambda whole: one_bit_off(whole, 0),
         lambda whole: whole[: 2**20] + whole[2**20 : 2**20 + 1] + whole[2**20 :],
         lambda whole: whole[2**20 : 2**21] + whole[: 2**20] + whole[2**21 :],
         lambda whole: b"",

@@ -43,6 +43,7 @@ from tests.conftest import require_program
 from tests.worlds.altered import one_bit_off
 from tests.worlds.desks import FR, JP, NOW, World, request
 from tests.worlds.evidence import PROGRAM, Made, bag_of, comity, exchanged, files_of, listed_anew, standalone, zipped
+from tests.worlds.patience import WITHIN_S
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +194,7 @@ def test_openssl_verifies_the_senders_signature_as_the_readme_says(made: Made, t
     command = [require_program("openssl"), "pkeyutl", "-verify", "-pubin", "-inkey", "key.der", "-keyform", "DER"]
     command += ["-rawin", "-in", "to-be-signed.bin", "-sigfile", "signature.bin"]
 
-    assert subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, timeout=60).returncode == 0
+    assert subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, timeout=WITHIN_S).returncode == 0
 
 
 # --- What was altered ---

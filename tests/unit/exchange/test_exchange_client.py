@@ -20,6 +20,7 @@ from protocol.encoding import cbor
 from protocol.errors import ComityError, ExpiredError, PeerFailedError, UnavailableError
 from protocol.http.files import FilesAnnounced, FilesWanted, SegmentsWanted
 from protocol.http.signature import verify_request
+from tests.worlds.patience import WITHIN_S
 
 pytestmark = pytest.mark.outside
 SIGNER = Ed25519Signer(b"\x31" * 32)
@@ -46,7 +47,7 @@ async def node(handler: Handler, certificates: list[bytes] | None = None) -> Asy
     await site.start()
     port = runner.addresses[0][1]
     pinned = certificates if certificates is not None else [TLS.certificate]
-    client = NodeClient(Server("jp", f"https://127.0.0.1:{port}", tuple(pinned)), REQUESTER, timeout_s=5)
+    client = NodeClient(Server("jp", f"https://127.0.0.1:{port}", tuple(pinned)), REQUESTER, timeout_s=WITHIN_S)
     try:
         yield client
     finally:

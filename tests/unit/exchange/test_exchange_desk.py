@@ -35,6 +35,7 @@ from protocol.misbehaviour.proof import MisbehaviourKind, decode_proof
 from protocol.misbehaviour.verify import verify_proof
 from protocol.routing import Priority
 from tests.worlds.desks import FR, JP, NOW, World, in_thread, request
+from tests.worlds.patience import WITHIN_S
 
 
 @pytest.fixture
@@ -399,7 +400,7 @@ async def test_waiting_ends_when_the_condition_holds(world: World) -> None:
 
     async with world.open(JP) as jp, world.open(FR) as fr:
         await jp.messages.send(request())
-        await fr.wait_for(arrived, timeout_s=10)
+        await fr.wait_for(arrived, timeout_s=WITHIN_S)
 
         assert len(await fr.messages.inbox()) == 1
 
@@ -407,7 +408,7 @@ async def test_waiting_ends_when_the_condition_holds(world: World) -> None:
 async def test_a_listener_yields_what_arrives_and_states_it(world: World) -> None:
     async with world.open(JP) as jp, world.open(FR) as fr:
         sent = await jp.messages.send(request())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WITHIN_S):
             async for result in fr.messages.listen():
                 assert [row.id for row in result.received] == [sent.id]
                 break

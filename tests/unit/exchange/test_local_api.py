@@ -38,6 +38,7 @@ from tests.unit.exchange.test_officers import EVERYTHING, SECRETS, staffed
 from tests.unit.exchange.test_sending_commands import typed
 from tests.worlds.desks import FR, JP, NOW, World, request
 from tests.worlds.local_api import HERE, LocalApi, Program, described, serving
+from tests.worlds.patience import WITHIN_S
 
 pytestmark = pytest.mark.outside
 ROOT = Path(__file__).resolve().parents[3]
@@ -470,7 +471,7 @@ async def test_a_stream_that_is_open_gets_what_happens_and_ends_with_the_session
 ) -> None:
     async with staffed_api(world, monkeypatch) as jp, jp.program() as follower, jp.program() as program:
         await sign_in(program, "kim")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WITHIN_S):
             url, named = "http://desk/v1/events", {"Comity-Officer": "kim"}
             async with follower.session.get(url, headers=named) as stream:
                 await program.post("/v1/messages", {"drafts": [request()]}, Comity_Officer="kim")
@@ -562,7 +563,7 @@ async def test_connections_that_ask_nothing_keep_no_place_from_others(
         async with jp.program() as another:
             assert (await another.ask("GET", "/v1/health"))[0] == 200
         # They ended, and not the one on which an officer signed in.
-        await asyncio.wait_for(asyncio.gather(*(one.read() for one in silent[:20])), 20)
+        await asyncio.wait_for(asyncio.gather(*(one.read() for one in silent[:20])), WITHIN_S)
         assert (await signed.ask("GET", "/v1/messages", Comity_Officer="kim"))[0] == 200
 
 
@@ -626,7 +627,7 @@ async def test_who_guesses_keeps_nobody_at_another_terminal_waiting(
                 guesses.append(asyncio.create_task(guesser.ask("POST", "/v1/sessions", wrong)))
             jp.place = replace(HERE, leader=4712)
             async with jp.program() as officer:
-                assert (await asyncio.wait_for(sign_in(officer, "kim"), 60))[0] == 200
+                assert (await asyncio.wait_for(sign_in(officer, "kim"), WITHIN_S))[0] == 200
             for one in guesses:
                 one.cancel()
             await asyncio.gather(*guesses, return_exceptions=True)
@@ -649,7 +650,7 @@ async def test_a_follower_that_does_not_read_is_let_go_and_keeps_no_event_from_o
     monkeypatch.setattr("exchange.service.api._events.STILL_HERE", b": " + b"x" * 65_536 + b"\n\n")
     reader, writer = await asyncio.open_unix_connection(jp.path, limit=1)
     writer.write(b"GET /v1/events HTTP/1.1\r\nHost: desk\r\n\r\n")
-    async with jp.program() as program, asyncio.timeout(60):
+    async with jp.program() as program, asyncio.timeout(WITHIN_S):
         while b"200" not in await reader.read(64):
             continue
         followers = jp.followers

@@ -37,7 +37,7 @@ from protocol.processing_log import MAX_ROLES, Operation, ProcessingRecord, Reco
 from tests.worlds.desks import FR, JP, PASSPHRASE, World, in_thread, request
 from tests.worlds.naive_tree import root
 
-TEXT = st.text(min_size=1, max_size=50).filter(lambda text: text.isprintable())
+TEXT = st.text(st.characters().filter(str.isprintable), min_size=1, max_size=50)
 RECORDS = st.builds(
     ProcessingRecord,
     operation=st.sampled_from(Operation),

@@ -22,6 +22,7 @@ from protocol.errors import DatabaseDamagedError, UsageError
 from tests.unit.exchange.test_agenda import comity
 from tests.unit.exchange.test_exchange_store import CIPHER, delivery, message
 from tests.worlds.desks import FR, JP, Client, World, request
+from tests.worlds.patience import WITHIN_S
 
 
 @pytest.fixture
@@ -214,7 +215,7 @@ async def test_a_watch_indexes_what_is_stored_while_nothing_arrives(
         monkeypatch.setattr(Client, "mailbox", mailbox)
         listening = jp.messages.listen()
         waiting = asyncio.ensure_future(anext(listening))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WITHIN_S):
             while await jp.cases.not_searched():  # noqa: ASYNC110 - what is waited for has no event
                 await asyncio.sleep(0)
         waiting.cancel()

@@ -32,6 +32,7 @@ from protocol.errors import (
 from tests.conftest import require_program
 from tests.worlds.altered import one_bit_off
 from tests.worlds.evidence import Made, bag_of, comity, exchanged, files_of, standalone, zipped
+from tests.worlds.patience import WITHIN_S
 
 STAMPED = b"what existed then"
 Reply = Callable[[bytes], bytes]
@@ -58,13 +59,13 @@ class Authority:
             "reply.tsr",
             *args,
         ]
-        subprocess.run(command, cwd=self.folder, check=True, capture_output=True, timeout=60)
+        subprocess.run(command, cwd=self.folder, check=True, capture_output=True, timeout=WITHIN_S)
         return (self.folder / "reply.tsr").read_bytes()
 
     def query(self, data: bytes, *args: str) -> bytes:
         (self.folder / "data").write_bytes(data)
         command = ["openssl", "ts", "-query", "-data", "data", "-cert", "-sha256", *args]
-        return subprocess.run(command, cwd=self.folder, check=True, capture_output=True, timeout=60).stdout
+        return subprocess.run(command, cwd=self.folder, check=True, capture_output=True, timeout=WITHIN_S).stdout
 
     @property
     def roots(self) -> Path:
@@ -270,7 +271,10 @@ def openssl_verifies(authority: Authority, token: bytes) -> bool:
     (authority.folder / "token.tst").write_bytes(token)
     (authority.folder / "data").write_bytes(STAMPED)
     command = ["openssl", "ts", "-verify", "-data", "data", "-token_in", "-in", "token.tst", "-CAfile", "root.pem"]
-    return subprocess.run(command, cwd=authority.folder, check=False, capture_output=True, timeout=60).returncode == 0
+    return (
+        subprocess.run(command, cwd=authority.folder, check=False, capture_output=True, timeout=WITHIN_S).returncode
+        == 0
+    )
 
 
 def we_verify(authority: Authority, token: bytes) -> bool:
@@ -323,7 +327,7 @@ def test_a_token_that_does_not_name_its_certificate_is_refused_as_openssl_refuse
     command = ["openssl", "cms", "-sign", "-binary", "-nodetach", "-in", "said.der", "-signer", "tsa.pem", "-inkey"]
     command += ["tsa.key", "-certfile", "chain.pem", "-econtent_type", "1.2.840.113549.1.9.16.1.4", "-outform", "DER"]
     command += ["-md", "sha256", "-out", "signed.tst", *(["-cades"] if cades else [])]
-    subprocess.run(command, cwd=authority.folder, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, cwd=authority.folder, check=True, capture_output=True, timeout=WITHIN_S)
     token = (authority.folder / "signed.tst").read_bytes()
 
     assert openssl_verifies(authority, token) is holds
@@ -340,7 +344,7 @@ def test_a_certificate_for_more_than_timestamping_is_refused_as_openssl_refuses_
     command = ["openssl", "cms", "-sign", "-binary", "-nodetach", "-in", "said.der", "-signer", "tsa.pem", "-inkey"]
     command += ["tsa.key", "-certfile", "chain.pem", "-econtent_type", "1.2.840.113549.1.9.16.1.4", "-outform", "DER"]
     command += ["-md", "sha256", "-out", "signed.tst", "-cades"]
-    subprocess.run(command, cwd=authority.folder, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, cwd=authority.folder, check=True, capture_output=True, timeout=WITHIN_S)
     token = (authority.folder / "signed.tst").read_bytes()
 
     assert not openssl_verifies(authority, token)
@@ -419,7 +423,7 @@ def test_a_stamped_bag_verifies_and_openssl_confirms_it_as_the_verifier_says(
     found = re.search(r"openssl .*", check[2])
     assert found
     command = found[0].replace("ROOTS.pem", str(authority.roots)).split()
-    assert subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, timeout=60).returncode == 0
+    assert subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, timeout=WITHIN_S).returncode == 0
 
 
 @pytest.mark.outside

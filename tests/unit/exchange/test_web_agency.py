@@ -567,7 +567,7 @@ def test_an_issuer_is_reached_by_https_and_the_port_that_it_leads_back_to_is_fix
         WebSettings(oidc=oidc)
     with pytest.raises(ValidationError):
         OidcSettings(issuer="https://login.agency.example", client_id=CLIENT, scopes=("offline_access",))
-    kept = DeskSettings(address=str(JP), web=WebSettings(port=8470, oidc=oidc))
+    kept = DeskSettings(address=str(JP), web=WebSettings(port=8470, address="stays", oidc=oidc))
     kept.save(tmp_path / "settings.toml")
     assert "[web.oidc]" in (tmp_path / "settings.toml").read_text()
     assert DeskSettings.load(tmp_path / "settings.toml") == kept

@@ -139,7 +139,7 @@ async def test_nothing_is_disclosed_before_the_call_and_the_refusal_leads_to_it(
     said = {"f.completeness": "final", "f.text": "The subscriber is known.", "_to": "send"}
     refused = await pressed.visitor.send(form, path, **said)
     assert refused.status != 200
-    assert f'href="/messages/{pressed.asked}/call"' in refused.text
+    assert f'href="/cases/{pressed.asked}/call"' in refused.text
     assert "The subscriber is known." in refused.text
     call = f"/messages/{pressed.asked}/call"
     page = await pressed.visitor.get(call)
@@ -308,3 +308,49 @@ async def test_what_is_kept_in_part_is_nowhere_shown_as_kept_whole(received: Two
     assert [target_cells(row)[1] for row in target_rows(case, received.world.clock())] == [
         "Preserved in part", "The data are not held",
     ]  # fmt: skip
+
+
+# --- Very many targets ----------------------------------------------------------------------------------------------
+
+
+async def test_a_thousand_targets_are_answered_by_a_few_lines_and_looked_up_on_pages_that_stay_small(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with two(tmp_path, monkeypatch) as both:
+        base = request(to=[str(JP)])
+        account = next(one for one in base["targets"] if one["identifier"]["kind"] == "account")
+        targets = [
+            {**account, "target": f"t{n}", "identifier": {**account["identifier"], "handle": f"person-{n}"}}
+            for n in range(1, 1_001)
+        ]
+        asked = (await both.fr.messages.send({**base, "targets": targets})).id
+        await both.exchange()
+        case = f"/cases/{asked}"
+        for path in (case, f"{case}/answer", f"/messages/{asked}"):
+            shown = await both.visitor.get(path)
+            assert (shown.status, len(shown.text) < 200_000) == (200, True), (path, len(shown.text))
+            assert shown.text.count("<input") + shown.text.count("<select") < 60
+        assert "person-777" in (await both.visitor.get(f"{case}?find=person-777")).text
+        assert "Targets 26 to 50 of 1000" in (await both.visitor.get(f"{case}?from=25")).text
+        grid = await both.visitor.get(f"{case}/answer")
+        until = "2027-03-01 09:00Z"
+        # By names and ranges, by identifiers as a provider lists them, and the others.
+        lines = {
+            "l0.targets": "t1-t900", "l0.result": "preserved", "l0.expires_at": until,
+            "l1.targets": "person-901\nperson-902", "l1.result": "not_held",
+        }  # fmt: skip
+        wrong = grid.form(f"{case}/answer").filled(**{**lines, "l1.targets": "t900\nt901"})
+        refused = await both.visitor.post(f"{case}/answer", wrong)
+        assert "Another line names these too" in refused.text
+        assert "t900" in refused.text
+        unknown = grid.form(f"{case}/answer").filled(**{**lines, "l1.targets": "somebody-else"})
+        assert "The case has no such target" in (await both.visitor.post(f"{case}/answer", unknown)).text
+        shown = await both.visitor.post(f"{case}/answer", grid.form(f"{case}/answer").filled(**lines))
+        assert shown.path.startswith(f"{case}?done=case-sent")
+        found = {target.name: str(target.state) for target in (await both.jp.cases.case(asked)).targets}
+        assert [found[name] for name in ("t1", "t900", "t901", "t902", "t903")] == [
+            "preserved", "preserved", "not_held", "not_held", "delivered",
+        ]  # fmt: skip
+        # What is due the same of many is one thing on the board.
+        (item,) = [one for one in await both.jp.cases.agenda() if one.what == "expiry"]
+        assert item.target == "t1–t900"

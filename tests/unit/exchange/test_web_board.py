@@ -15,6 +15,7 @@ from exchange.web import following
 from tests.unit.exchange.test_web_answer import NUMBER, emergency, with_number
 from tests.unit.exchange.test_web_case import Two, two
 from tests.worlds.desks import JP, request
+from tests.worlds.patience import WITHIN_S
 
 pytestmark = pytest.mark.outside
 
@@ -93,7 +94,7 @@ async def test_the_stream_tells_of_a_new_emergency_and_of_nothing_that_it_says(b
     listening = asyncio.create_task(events(both, 2))
     await both.pages.desk.following.next(0, 20)
     asked = await emergency(both)
-    first, second = await asyncio.wait_for(listening, 20)
+    first, second = await asyncio.wait_for(listening, WITHIN_S)
     assert first == {"emergencies": []}
     assert second == {"emergencies": [str(asked)[-8:]]}
 
@@ -105,7 +106,7 @@ async def test_the_stream_goes_on_while_locked_and_ends_with_its_session(both: T
     listening = asyncio.create_task(events(both, 2))
     await both.pages.desk.following.next(0, 20)
     sessions.end(session)
-    assert await asyncio.wait_for(listening, 20) == [{"emergencies": []}, {"ended": True}]
+    assert await asyncio.wait_for(listening, WITHIN_S) == [{"emergencies": []}, {"ended": True}]
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ import pytest
 from exchange.desk.desk import Desk
 from exchange.office.officers import Login
 from exchange.web.forms.model_form import ModelForm
+from exchange.wizard.legal_replies import TargetChoice
 from protocol.encoding.instants import to_text
 from protocol.messages.handling_rules import Action
 from protocol.messages.registry import MESSAGE_TYPES
@@ -392,7 +393,7 @@ async def test_an_officer_without_the_role_sees_what_it_may_and_is_refused_the_r
 @pytest.mark.parametrize("kind", ["preservation.release", "preservation.follow-up", "withdrawal", "status.query"])
 async def test_each_reply_of_the_side_that_asked_goes_out_of_its_form(preserved: Two, kind: str) -> None:
     example = json.loads((ROOT / f"examples/messages/{kind}.json").read_text("utf-8"))
-    typed = {name: texts[0] for name, texts in ModelForm(MESSAGE_TYPES[kind], ()).flat(example).items()}
+    typed = {name: texts[0] for name, texts in ModelForm(MESSAGE_TYPES[kind], TargetChoice()).flat(example).items()}
     path = f"/cases/{preserved.asked}/reply/{kind}"
     form = await preserved.visitor.get(path)
     names = {name for name, _ in form.form(path).pairs} - {"f.targets", "f.submitted_at"}

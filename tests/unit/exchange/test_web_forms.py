@@ -14,6 +14,7 @@ from exchange.web.forms.acts import ACTS
 from exchange.web.forms.fields import PageField, PageGroup, PageRows, Typed
 from exchange.web.forms.model_form import ModelForm, merged
 from exchange.web.forms.signature_form import SignatureForm
+from exchange.wizard.legal_replies import TargetChoice
 from exchange.wizard.question import Situation
 from protocol.codes import list_names
 from protocol.messages.corrections import own_fields
@@ -50,7 +51,7 @@ def test_what_a_form_shows_of_a_message_it_reads_back(path: Path) -> None:
     draft = json.loads(path.read_text("utf-8"))
     model = MESSAGE_TYPES[draft["type"]]
     names = [one["target"] for one in draft.get("targets", []) if isinstance(one, dict)]
-    form = ModelForm(model, names)
+    form = ModelForm(model, TargetChoice(tuple(names)))
     typed = Typed(form.flat(draft), situation())
     read = form.read(typed)
     assert typed.errors == {}
@@ -59,7 +60,7 @@ def test_what_a_form_shows_of_a_message_it_reads_back(path: Path) -> None:
     # What no form asks for stays as it was; what it read is the same message again.
     again = {**draft, **{name: merged(draft.get(name), read.get(name), value) for name, value in read.items()}}
     assert check_outgoing(again) == check_outgoing(draft)
-    form_of_read = ModelForm(model, names)
+    form_of_read = ModelForm(model, TargetChoice(tuple(names)))
     assert form_of_read.read(Typed(form_of_read.flat(read), situation())) == read
 
 
@@ -74,7 +75,7 @@ def test_merging_changes_what_was_changed_and_keeps_what_no_form_shows() -> None
 
 @pytest.mark.parametrize("name", sorted(ACTS))
 def test_each_act_has_a_label_for_every_field_and_codes_that_exist(name: str) -> None:
-    form = SignatureForm(ACTS[name], ("t1",))
+    form = SignatureForm(ACTS[name], TargetChoice(("t1",)))
     fields = form.fields()
     assert all(field.label for field in fields)
     assert set(ACTS[name].codes.values()) <= set(list_names())
@@ -92,7 +93,7 @@ def test_a_date_that_is_none_is_told_beside_its_field_and_never_guessed(text: st
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_no_field_that_is_filled_is_told_to_be_filled(path: Path) -> None:
     model, content = written(path)
-    shown = ModelForm(model, ("thread", "id")).shown(content)
+    shown = ModelForm(model, TargetChoice(("thread", "id"))).shown(content)
 
     def look(part: PageField | PageGroup | PageRows) -> None:
         if isinstance(part, PageField):

@@ -14,6 +14,7 @@ from exchange.office.officers import Login
 from exchange.settings import OfficeSettings
 from keys.directory.cards import OfficeHours, Weekday
 from tests.worlds.desks import FR, JP, World, request
+from tests.worlds.patience import WITHIN_S
 from tests.worlds.web_desk import Pages, Visitor, web_serving
 from tests.worlds.web_office import RTL, secret, staffed_desk
 
@@ -385,12 +386,9 @@ async def test_statistics_are_charts_with_their_tables_and_the_same_as_a_report(
     await desk.messages.sync()
     async with jp.visitor() as visitor:
         await visitor.sign_in()
-        shown = await visitor.get("/statistics")
-        for _ in range(100):
-            if "<svg" in shown.text:
-                break
-            await asyncio.sleep(0)
-            shown = await visitor.get("/statistics")
+        async with asyncio.timeout(WITHIN_S):
+            while "<svg" not in (shown := await visitor.get("/statistics")).text:  # noqa: ASYNC110 - drawn beside
+                await asyncio.sleep(0)
         assert shown.text.count("<svg") >= 2
         assert "Requests that this office made in the period" in shown.text
         assert shown.text.count("<caption") >= shown.text.count("<svg")

@@ -19,6 +19,8 @@ from aiohttp import FormData, MultipartWriter
 
 from exchange.acts.drafting import situation_of
 from exchange.desk.desk import Desk
+from exchange.office.draft_ids import READ_OTHERWISE, without_draft_id
+from exchange.office.officers import Login
 from exchange.settings import AuthoritySettings, EvidenceFilesSettings, WebSettings
 from exchange.web.request import files as upload_pages
 from exchange.wizard.flow import WIZARD_TYPES, Wizard
@@ -26,6 +28,7 @@ from protocol.messages.parse import complete_message
 from tests.hostile.test_four_eyes import login, office_of_two
 from tests.unit.exchange.test_wizard_flow import ANSWERS, answered
 from tests.worlds.desks import FR, JP, World, request
+from tests.worlds.patience import until
 from tests.worlds.web_desk import Pages, Shown, Visitor, web_serving
 
 pytestmark = pytest.mark.outside
@@ -370,6 +373,45 @@ async def test_a_zone_that_is_not_written_is_asked_for_each_line_with_buttons(wo
         assert "targets: 1" in page.text
 
 
+OTHERWISE = "sup\u200bplier@example.com\nkim[at]evil[.]example\nlee@example.com"
+
+
+async def test_what_a_paste_is_read_otherwise_is_shown_beside_what_was_typed_and_goes_with_no_message(
+    world: World,
+) -> None:
+    async with at_work(world) as (pages, visitor):
+        path = path_of(await begin(visitor))
+        page = await shown(visitor, f"{path}/targets")
+        page = await fill(visitor, page, "read", paste=OTHERWISE)
+        assert "Lines that were not read as they were typed: 2" in page.text, page.text[page.text.index("<main") :]
+        for text in ("sup&lt;U+200B&gt;plier@example.com", "supplier@example.com", "kim[at]evil[.]example"):
+            assert text in page.text, text
+        assert "lee@example.com" in page.text
+        # It is kept with the draft, and is no part of what is sent.
+        assert "read as they were typed: 2" in (await shown(visitor, f"{path}/targets")).text
+        desk = await pages.service.desk(Login())
+        kept = await desk.messages.export_draft(path.rsplit("/", 1)[1])
+        assert READ_OTHERWISE in kept
+        assert READ_OTHERWISE not in without_draft_id(kept)
+        found = await visitor.get("/search?q=sup%E2%80%8Bplier@example.com")
+        assert "Looked for as" in found.text
+        assert "&lt;U+200B&gt;" in found.text
+        assert "Looked for as" not in (await visitor.get("/search?q=supplier@example.com")).text
+
+
+async def test_leaving_one_line_out_keeps_what_was_typed_beside_the_others(world: World) -> None:
+    async with at_work(world) as (_pages, visitor):
+        path = path_of(await begin(visitor))
+        page = await shown(visitor, f"{path}/targets")
+        lines = "203.0.113.9:51544 2026-11-21 12:12:45 tcp\nnonsense\n203.0.113.10:2 2026-11-21 12:00 tcp"
+        page = await fill(visitor, page, "read", paste=lines)
+        page = await fill(visitor, page, "leave:2", say__zone__1="+09:00", say__zone__3="+01:00")
+        assert "nonsense" not in page.text
+        page = await fill(visitor, page, "read")
+        assert "2026-11-21 03:12:45Z" in page.text
+        assert "2026-11-21 11:00:00Z" in page.text
+
+
 @pytest.mark.parametrize("act", ["next", "save", "read", "go:what", "zone:4:"])
 async def test_a_zone_that_was_typed_beside_a_line_counts_whichever_button_is_pressed(world: World, act: str) -> None:
     async with at_work(world) as (_pages, visitor):
@@ -587,11 +629,7 @@ async def test_an_upload_that_breaks_off_leaves_nothing(world: World) -> None:
         ).encode() + b"x" * 3_000_000
         await broken_off(visitor, here, body, 50_000_000, "multipart/form-data; boundary=B")
         desk = await desk_of(pages)
-        for _ in range(500):
-            await asyncio.sleep(0.01)
-            if not upload_pages._uploading.get(pages.desk.sessions, 0) and not on_shelf(world):
-                break
-        assert on_shelf(world) == []
+        await until(lambda: not upload_pages._uploading.get(pages.desk.sessions, 0) and not on_shelf(world))
         kept = await desk.messages.saved_draft(path.rpartition("/")[2])
         assert "attachments" not in kept.draft
 

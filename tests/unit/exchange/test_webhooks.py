@@ -28,6 +28,7 @@ from tests.unit.exchange.test_agenda import ROUTINE, asked
 from tests.unit.exchange.test_officers import BOSS, KIM, staffed
 from tests.unit.exchange.test_sending_commands import typed
 from tests.worlds.desks import FR, JP, World
+from tests.worlds.patience import WITHIN_S
 
 pytestmark = pytest.mark.outside
 ROOT = Path(__file__).resolve().parents[3]
@@ -180,7 +181,7 @@ async def test_a_receiver_that_stalls_keeps_neither_the_watch_nor_another_receiv
     async with receiver() as slow, receiver() as quick:
         slow.stalls = True
         await becomes_due(world, slow.url, quick.url)
-        async with world.open(FR) as fr, asyncio.timeout(20):
+        async with world.open(FR) as fr, asyncio.timeout(WITHIN_S):
 
             async def keep_watch() -> None:
                 async for _ in watch(fr, [], world.clock, turn_s=0.05, here=False):
@@ -201,7 +202,7 @@ async def test_a_watch_says_once_why_a_receiver_takes_nothing(world: World) -> N
         await becomes_due(world, hook.url)
         async with (
             world.open(FR) as fr,
-            asyncio.timeout(20),
+            asyncio.timeout(WITHIN_S),
             contextlib.aclosing(watch(fr, [], world.clock, turn_s=0.05, here=False)) as watching,
         ):
             while not isinstance(seen := await anext(watching), TryFailed):
@@ -330,7 +331,7 @@ async def test_a_receiver_that_answers_without_end_is_left_in_time(
 
     endless = await asyncio.start_server(answer, "127.0.0.1", 0)
     host, port = endless.sockets[0].getsockname()
-    async with receiver() as hook, asyncio.timeout(30):
+    async with receiver() as hook, asyncio.timeout(WITHIN_S):
         await becomes_due(world, f"http://{host}:{port}/", hook.url)
         async with world.open(FR) as fr:
             await fr.webhooks.queue()

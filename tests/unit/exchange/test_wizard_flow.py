@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -14,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchange.wizard.flow import WIZARD_TYPES, Wizard
-from exchange.wizard.legal_replies import legal_replies
+from exchange.wizard.legal_replies import legal_replies as legal_replies_at
 from exchange.wizard.paste import Said, read_paste
 from exchange.wizard.question import AnswerKind, AnswerProblem, Partner, Situation, WizardStep, value_at, with_fields
+from protocol.lifecycle.facts import Submitted
 from protocol.lifecycle.preservation import PreservationCase, TargetCase, fold_facts
 from protocol.lifecycle.preservation_rules import State
 from protocol.messages.parse import check_outgoing
@@ -286,8 +288,15 @@ def test_no_answer_breaks_the_wizard_or_makes_a_field_that_the_model_refuses(kin
 
 
 def test_only_what_the_rules_of_the_case_allow_this_side_is_offered() -> None:
+    now = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
+    thread = UUID(int=1)
+    opening = Submitted(message_id=thread, at=now, by="24-7@jp", thread=thread, requested=("24-7@fr",), targets=("t1",))
+
     def case(state: State) -> PreservationCase:
-        return replace(fold_facts([]), targets=(TargetCase("t1", state=state),))
+        return replace(fold_facts([opening]), targets=(TargetCase("t1", state=state),))
+
+    def legal_replies(case: PreservationCase, *, ours: bool) -> tuple[str, ...]:
+        return legal_replies_at(case, ours=ours, now=now)
 
     asked = case(State.DELIVERED)
     assert {"acknowledgement", "preservation.answer", "decision"} <= set(legal_replies(asked, ours=False))

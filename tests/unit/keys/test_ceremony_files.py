@@ -318,7 +318,7 @@ def test_a_standing_that_cannot_be_read_is_neither_signed_nor_published(world: W
 
 
 @pytest.mark.long
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60)
 @given(data=st.data())
 def test_a_damaged_file_is_refused_never_a_traceback(world: World, data: st.DataObject) -> None:
     if TARGETS not in world.ceremony.staged():

@@ -98,7 +98,9 @@ def test_every_altered_byte_is_refused(path: Path) -> None:
             Keystore.open(path, PASSPHRASE)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(garbage=st.binary(max_size=300))
 def test_bytes_that_are_no_keystore_are_refused(path: Path, garbage: bytes) -> None:
     path.write_bytes(garbage)

@@ -22,6 +22,7 @@ from protocol.errors import (
 )
 from protocol.http.problem import problem_text
 from tests.unit.keys.test_signed_client import OTHER, REQUESTER, TLS
+from tests.worlds.patience import WITHIN_S
 
 pytestmark = pytest.mark.outside
 
@@ -65,7 +66,7 @@ async def node(
     respond: Callable[[asyncio.StreamWriter, int], Awaitable[None]],
     *,
     reads: int | None = None,
-    reach: Reach = Reach(10),  # noqa: B008
+    reach: Reach = Reach(WITHIN_S),  # noqa: B008
     shown: object = TLS,
 ) -> AsyncIterator[tuple[Node, SignedClient]]:
     made = Node(respond, reads)
@@ -112,6 +113,7 @@ class Sunk:
 
     def __init__(self) -> None:
         self.got = bytearray()
+        self.noted = bytearray()
         self._place: bytearray | None = None
 
     def place(self) -> memoryview | None:
@@ -123,8 +125,13 @@ class Sunk:
     async def feed(self, part: bytes) -> None:
         self.got += part
 
+    def note(self, part: memoryview) -> None:
+        self.noted += part
+
     async def filled(self) -> None:
         assert self._place is not None
+        assert self.noted == self._place, "what came is noted once, all of it and in order"
+        self.noted.clear()
         self.got += self._place
 
 
@@ -209,7 +216,8 @@ async def endless_head(writer: asyncio.StreamWriter, _: int) -> None:
 async def test_what_is_no_answer_to_a_long_request_is_the_nodes_failure_in_time(
     respond: Callable[[asyncio.StreamWriter, int], Awaitable[None]], error: type[ComityError]
 ) -> None:
-    async with node(respond, reach=Reach(2)) as (_, client):
+    ends = respond not in (silent, endless_head)  # only of the others has the end to be waited for
+    async with node(respond, reach=Reach(WITHIN_S if ends else 2)) as (_, client):
         with pytest.raises(error):
             await client.call_into(FETCH, Sunk())
         with pytest.raises(error):
@@ -233,7 +241,7 @@ async def test_a_long_body_goes_only_to_who_shows_the_certificate_and_where_it_m
         with pytest.raises(CertificateUnknownError):
             await client.call(sent())
         assert not made.heads
-    async with node(plain("200 OK"), reach=Reach(5, networks=(ip_network("10.0.0.0/8"),))) as (made, client):
+    async with node(plain("200 OK"), reach=Reach(WITHIN_S, networks=(ip_network("10.0.0.0/8"),))) as (made, client):
         with pytest.raises(NetworkNotAllowedError):
             await client.call(sent())
         assert not made.connections

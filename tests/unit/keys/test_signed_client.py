@@ -25,6 +25,7 @@ from protocol.errors import (
 )
 from protocol.http.problem import problem_text
 from protocol.http.signature import SignedBody
+from tests.worlds.patience import WITHIN_S
 
 pytestmark = pytest.mark.outside
 TLS = make_certificate("jp", ["127.0.0.1"], datetime.now(UTC))
@@ -78,7 +79,7 @@ async def listening(respond: Respond, shown: object = TLS) -> AsyncIterator[List
 
 
 @asynccontextmanager
-async def client_of(server: Server, reach: Reach = Reach(5)) -> AsyncIterator[SignedClient]:  # noqa: B008
+async def client_of(server: Server, reach: Reach = Reach(WITHIN_S)) -> AsyncIterator[SignedClient]:  # noqa: B008
     client = SignedClient(server, REQUESTER, reach)
     try:
         yield client
@@ -172,7 +173,7 @@ async def test_nothing_is_sent_to_an_address_that_is_not_https(url: str) -> None
 
 async def test_an_unknown_certificate_is_taken_for_what_proves_itself_and_never_heard_of_time() -> None:
     heard: list[str | None] = []
-    reach = Reach(5, heard=lambda node, date: heard.append(date))
+    reach = Reach(WITHIN_S, heard=lambda node, date: heard.append(date))
     answer = plain("200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT", b"{}")
     async with listening(answer, OTHER) as listener, client_of(listener.server, reach) as client:
         with pytest.raises(CertificateUnknownError):
@@ -200,20 +201,20 @@ async def test_an_answer_that_comes_a_byte_in_a_while_has_the_time_of_the_reques
             await asyncio.sleep(0.05)
 
     async with listening(dripping) as listener, client_of(listener.server, Reach(0.3)) as client:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WITHIN_S):
             with pytest.raises(UnavailableError):
                 await client.call(REQUEST)
 
 
 async def test_a_thread_without_a_loop_asks_by_the_same_rules_over_one_connection() -> None:
     async with listening(plain("200 OK", b"{}")) as listener:
-        client = BlockingClient(listener.server, REQUESTER, Reach(5, 1))
+        client = BlockingClient(listener.server, REQUESTER, Reach(WITHIN_S, 1))
         for _ in range(3):
             assert await asyncio.to_thread(client.run, lambda it: it.call(REQUEST)) == b"{}"
         await asyncio.to_thread(client.close)
         assert listener.connections == 1
     async with listening(endless) as listener:
-        client = BlockingClient(listener.server, REQUESTER, Reach(5, 1))
+        client = BlockingClient(listener.server, REQUESTER, Reach(WITHIN_S, 1))
         with pytest.raises(PeerFailedError):
             await asyncio.to_thread(client.run, lambda it: it.call(REQUEST))
         await asyncio.to_thread(client.close)
@@ -229,7 +230,7 @@ def test_an_answer_is_not_written_out_as_text_in_the_main_thread() -> None:
     async def answered(_client: SignedClient) -> Answer:
         return Answer()
 
-    client = BlockingClient(Server("jp", "https://127.0.0.1:1", (TLS.certificate,)), REQUESTER, Reach(5, 1))
+    client = BlockingClient(Server("jp", "https://127.0.0.1:1", (TLS.certificate,)), REQUESTER, Reach(WITHIN_S, 1))
     try:
         assert isinstance(client.run(answered), Answer)
     finally:
@@ -241,7 +242,7 @@ def test_a_thread_of_its_own_needs_no_other_loop_to_get_an_answer_or_to_end() ->
     failed: list[ComityError] = []
 
     def ask() -> None:
-        client = BlockingClient(Server("jp", "https://127.0.0.1:1", (TLS.certificate,)), REQUESTER, Reach(5, 1))
+        client = BlockingClient(Server("jp", "https://127.0.0.1:1", (TLS.certificate,)), REQUESTER, Reach(WITHIN_S, 1))
         try:
             client.run(lambda it: it.call(REQUEST))
         except ComityError as problem:

@@ -73,7 +73,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
 
 
 @given(data=st.data())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_whichever_sectors_a_power_failure_left_unwritten_the_note_before_counts(
     data: st.DataObject, path: Path, files: list[bytes]
 ) -> None:

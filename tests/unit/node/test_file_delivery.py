@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from keys.transport.client import StreamedBody
+from keys.transport.segments import KEPT_BYTES, SegmentBuffers
 from node.files import delivery as module
 from node.files.delivery import FileDelivery
 from node.files.fetching import FileFetcher
@@ -24,12 +25,7 @@ from protocol.http.files import FilesAnnounced, Ranges
 from tests.conformance.store import PARIS
 from tests.worlds.file_node import SENDER, FileNode, Files, file_node
 from tests.worlds.parcels import MIB
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not holds():  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0.005)
+from tests.worlds.patience import until
 
 
 @pytest.fixture(autouse=True)
@@ -130,8 +126,8 @@ async def test_a_partner_that_was_away_gets_what_it_lacks_and_not_what_it_has(tm
             await until(lambda: "files-delayed" in jp.log.getvalue())
             jp.partners.problem = None
             await until(lambda: here(fr, files) == len(places))
+            await until(lambda: "files-resumed" in jp.log.getvalue())
         assert sum(count for _, count in jp.partners.said) == len(places) - 4
-        assert "files-resumed" in jp.log.getvalue()
 
 
 async def test_a_segment_that_broke_on_the_way_is_sent_again_and_one_that_broke_here_is_let_go(tmp_path: Path) -> None:
@@ -260,6 +256,23 @@ async def test_a_store_that_cannot_be_read_here_is_not_laid_at_the_partners_door
             monkeypatch.setattr(jp.store, "get_some", get)
             await until(lambda: here(fr, files) == 1)
         assert "files-delayed" not in jp.log.getvalue()
+
+
+async def test_each_request_to_a_partner_has_one_segment_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buffers = SegmentBuffers(KEPT_BYTES)
+    monkeypatch.setattr("node.files.folder.BUFFERS", buffers)
+    monkeypatch.setattr("node.files._outgoing.BUFFERS", buffers)
+    files = Files.of(9 * MIB)
+    async with two(tmp_path) as (jp, fr):
+        await sent_on(jp, fr, files)
+        await jp.bring(files, files.segments)
+        async with delivering(jp):
+            await until(lambda: here(fr, files) == len(files.segments))
+        at_once = jp.context.node.settings.files.requests_at_once
+    assert 0 < buffers.most_bytes <= at_once * (MIB + 16 * 1024)
+    assert buffers.lent_bytes == 0, "what was sent was given back"
 
 
 async def test_cancelled_files_are_let_go_at_the_next_node_too(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from tests.worlds.file_node import SENDER, FileNode, Files, file_node
 from tests.worlds.parcels import MIB
 
 ACCRA = Address.parse("24-7@gh")
-WAIT_MS = 2_000
+WAIT_MS = MAX_WAIT_MS
 
 
 @asynccontextmanager

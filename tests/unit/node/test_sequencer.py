@@ -53,6 +53,7 @@ from tests.conformance.store import (
     transfer,
     verified,
 )
+from tests.worlds.patience import WITHIN_S
 
 
 def clock() -> datetime:
@@ -244,7 +245,7 @@ async def test_withheld_batch_is_released_without_a_new_operation(
     with sequencer.wakeups.watch(str(TOKYO)) as watch:
         await sequencer.submit(transfer(incoming()))
         file.full = False
-        assert await watch.wait(10)
+        assert await watch.wait(WITHIN_S)
 
     assert len(await inbox(store)) == 1
     assert sequencer.problem is None
@@ -589,6 +590,7 @@ async def test_a_log_that_cannot_be_written_shows_what_it_signed_and_its_age(
     slow = threading.Event()
     held = asyncio.create_task(resting.sequencer._in_thread(slow.wait))
     assert await resting.sequencer.newest() == first
+    monkeypatch.setattr("node.log.sequencer.RENEWAL_S", WITHIN_S)
     slow.set()
     await held
     assert (await resting.newest()).signed_at == resting.now
