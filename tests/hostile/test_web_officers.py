@@ -183,22 +183,6 @@ async def test_a_clock_that_goes_back_between_two_forms_sends_nothing_twice_and_
 # --- Much, and strange -----------------------------------------------------------------------------------------------
 
 
-async def test_ten_thousand_lines_are_read_or_refused_and_none_is_lost(asked: Two) -> None:
-    visitor = asked.visitor
-    page = await visitor.fill(await visitor.get("/new"), "/new", kind="preservation.request")
-    found = re.match(r"/drafts/[0-9a-f-]{36}", page.path)
-    assert found is not None
-    targets = f"{found[0]}/targets"
-    lines = "".join(f"198.51.{one // 250}.{one % 250}:4433 2026-11-21 12:12:45Z tcp\n" for one in range(10_000))
-    shown = await visitor.fill(await visitor.get(targets), targets, paste=lines, do="read")
-    assert shown.status < 500
-    again = await visitor.get(targets)
-    count = re.search(r"targets: (\d+)", again.text)
-    read = int(count[1]) if count is not None else 0
-    kept = again.form(targets).fields.get("paste", "")
-    assert read + len([one for one in kept.splitlines() if one.strip()]) >= 10_000
-
-
 async def test_a_name_that_turns_the_text_round_turns_nothing_on_any_page(asked: Two) -> None:
     note = f"/cases/{asked.asked}/do/note"
     await asked.visitor.fill(await asked.visitor.get(note), note, text=BIDI)
