@@ -32,7 +32,7 @@ class _Memory(bytearray):
 class SegmentBuffers:
     """Memory for segments, used again when one was kept or sent: new memory is fetched page by page, and cleared.
 
-    What waits to be lent again is no more than ``kept_bytes``, and gives place to memory of another length. Memory that
+    No more than ``kept_bytes`` wait to be lent again, and they give place to memory of another length. Memory that
     nobody gives back is simply gone. Any thread.
     """
 

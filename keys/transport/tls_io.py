@@ -32,8 +32,8 @@ _NICE = 5
 _PATIENCE_S = 0.02
 _MOST_S = 0.5
 _WRITE_BYTES = 256 * 1024  # the library is given at a time
-# So much is waited for at once where so much is to come; and what of it may be in the library's hands already. What
-# came is noted in parts of as much: they are in the processor's own memory still.
+# So much is waited for at once where so much is to come, and is noted at once: it is in the processor's own memory
+# still. And so much of it may be in the library's hands already.
 _WAKE_BYTES = 256 * 1024
 _RECORD_BYTES = 17 * 1024
 # Something so short is written from the loop itself: a thread would cost more.
@@ -158,7 +158,7 @@ class TlsIo:
                 doing.exception()
             raise
         finally:
-            # What it raised knows this frame, which knows it: all that they hold would stay until somebody looks.
+            # Its exception knows this frame, which knows it: all that they hold would stay until somebody looks.
             del doing
 
     def _read(self, view: memoryview, note: Note | None) -> int:

@@ -56,7 +56,7 @@ class FileStore(Protocol):
     async def get_some(self, message: bytes, segments: Sequence[tuple[bytes, int]]) -> Sequence[Buffer | None]:
         """The objects of these names and indexes, in order; None for one that is not here.
 
-        Who has done with one may give its memory back (:data:`keys.transport.segments.BUFFERS`).
+        The caller may give the memory of each back (:data:`keys.transport.segments.BUFFERS`).
         """
 
     async def held(self, message: bytes) -> Mapping[bytes, Sequence[int]]:

@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from babel import Locale
 from playwright.async_api import Browser, Page
 
 from keys.local import translation
@@ -239,7 +240,7 @@ async def _forgotten(page: Page, where: str, known: Sequence[str]) -> list[str]:
 
 
 def _written() -> list[str]:
-    """What somebody wrote: no text of ours."""
+    """What somebody wrote, and how CLDR names languages and countries: no texts of ours."""
 
     def texts(value: Any) -> Iterator[str]:
         if isinstance(value, str):
@@ -249,7 +250,9 @@ def _written() -> list[str]:
                 yield from texts(one)
 
     messages = [json.loads(file.read_text("utf-8")) for file in (ROOT / "examples" / "messages").glob("*.json")]
-    return [long_text(20_000), *texts(request()), *texts(messages)]
+    named = Locale.parse(PSEUDO)
+    names = (*named.languages.values(), *named.territories.values())
+    return [long_text(20_000), *texts(request()), *texts(messages), *names]
 
 
 def _language_of(path: str) -> str:

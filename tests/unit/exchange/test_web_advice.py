@@ -17,6 +17,7 @@ from exchange.web.lists.commands import NO_PAGE, PAGE_OF
 from keys.local.translation import _
 from protocol.encoding.phrase import phrase
 from protocol.errors import ComityError, ConditionsOpenError, OtherKindOfIdError, registry
+from tests.generators.template_texts import texts_in_template
 from tests.worlds.desks import FR, JP, ROOT, World, request
 from tests.worlds.web_desk import add_officer, with_officers
 
@@ -44,14 +45,8 @@ _FILES = frozenset(
 # Errors that are raised before a desk's pages are served, or by programs that have none.
 _BEFORE = frozenset(
     {
-        "desk-running",
-        "run-folder",
-        "session",
-        "root-unknown",
-        "console-code",
-        "audit-code",
-        "kept-audit-altered",
-        "pages-not-served",
+        *("desk-running", "run-folder", "session", "root-unknown", "pages-not-served"),
+        *("console-code", "audit-code", "kept-audit-altered"),
     }
 )
 # Said of a file that was given in place of another: what made it, and no advice.
@@ -103,6 +98,17 @@ def test_no_text_of_a_page_names_a_command_that_a_page_does_and_of_others_it_say
             assert any(found.group(1) in {one, one.partition(" ")[0]} for one in NO_PAGE), told.text
         if NAMES_COMMAND.search(told.text):
             assert re.search(r"administrator|operator", told.text), told.text
+
+
+def test_no_template_of_a_page_names_a_command_that_a_page_does() -> None:
+    folders = (ROOT / "exchange" / "web" / "templates", ROOT / "keys" / "pages" / "templates")
+    named = {
+        (file.name, text.text): has_page(text.text)
+        for folder in folders
+        for file in folder.rglob("*.html")
+        for text in texts_in_template(file.read_text("utf-8"))
+    }
+    assert {one: commands for one, commands in named.items() if commands} == {}
 
 
 def test_the_same_error_names_the_command_at_a_terminal_and_the_page_on_a_page() -> None:
