@@ -164,7 +164,8 @@ class FileNode:
         self.partners, self.foreign = InProcess(name), ForeignLog()
         trusting = cast(Any, SimpleNamespace(require_trusted=lambda partner: None))
         serving = lambda address, at: address.node  # noqa: E731
-        self.directory = SimpleNamespace(current=SimpleNamespace(nodes=dict, serving_node=serving))  # of no nation
+        no_nation = lambda node: False  # noqa: E731
+        self.directory = SimpleNamespace(current=SimpleNamespace(has_node=no_nation, serving_node=serving))
         node = NodeContext(
             name,
             settings,

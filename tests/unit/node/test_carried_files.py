@@ -111,7 +111,7 @@ async def carrying_between(path: Path, **at_fr: Any) -> AsyncIterator[Carrying]:
 
 async def ready(made: Carrying, files: Files, *, arrived: bool = True) -> None:
     """The message is at both nodes; its files are whole at the first."""
-    directory: Any = SimpleNamespace(nodes=dict, require_active=lambda *_: None)
+    directory: Any = SimpleNamespace(nodes=dict, has_node=lambda _: False, require_active=lambda *_: None)
     made.jp.directory.current = made.fr.directory.current = directory
     await made.jp.accept(files)
     await made.jp.bring_all(files)
