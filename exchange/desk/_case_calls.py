@@ -109,8 +109,9 @@ class CaseCalls:
         reference = more.get("reference")
         if reference is not None and not more.get("again"):
             self._works.acting.require(*READERS)
-            here = self._works.listing.cases(self._works.context.clock(), CaseFilter(ours=False, text=reference)).cases
-            for row in here:
+            # Of that office's nation alone, by what each list has at hand: no case is read for it that does not fit.
+            wanted = CaseFilter(ours=False, nation=contact.node, reference=reference)
+            for row in self._works.listing.cases(self._works.context.clock(), wanted).cases:
                 if row.proved and row.peer_reference == reference and contact in row.peers:
                     short = str(row.thread)[-SHORT_ID:]
                     raise AlreadyRegisteredError(

@@ -81,7 +81,7 @@ def is_ours(case: AnyCase, own: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class TargetTable:
+class ShownTargets:
     """Some of the targets of a case: ``lines`` from the place ``start`` on, of ``found`` that fit, of ``total``.
 
     ``summary`` says of all of them how many are in which state, where they are too many for one page.
@@ -110,7 +110,7 @@ SHOWN_TARGETS = 25
 
 def target_table(
     parts: CaseParts, own: str, now: datetime, about: Mapping[str, tuple[str, str]], *, find: str = "", start: int = 0
-) -> TargetTable:
+) -> ShownTargets:
     """The targets of all nations; ``about`` are their identifiers by name, where the request may be shown.
 
     ``find``: those whose name, identifier or state has that text.
@@ -131,7 +131,7 @@ def target_table(
         )
         for nation, case, target, state in fits[start : start + SHOWN_TARGETS]
     ]  # fmt: skip
-    return TargetTable(lines, len(rows), len(fits), start, _summary(rows) if len(rows) > SHOWN_TARGETS else ())
+    return ShownTargets(lines, len(rows), len(fits), start, _summary(rows) if len(rows) > SHOWN_TARGETS else ())
 
 
 def _searched(target: TargetCase | WantedCase, state: str, about: Mapping[str, tuple[str, str]]) -> str:
