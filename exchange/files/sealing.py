@@ -298,7 +298,11 @@ class _Writer:
 
 
 def _in_two_threads(segments: Iterator[bytearray], take: Callable[[bytearray], None]) -> None:
-    """Make segments in one thread, and take them in another: messages go before both. Raises what either raised."""
+    """Make segments in this thread, and take them in another one. Raises what either raised.
+
+    Only the other one stands back: this one has the interpreter for much of its work, and whoever waits for that would
+    wait for a thread that others go before.
+    """
     waiting: Queue[bytearray | None] = Queue(_WAITING)
     failed: list[BaseException] = []
     ended = threading.Event()
@@ -322,23 +326,16 @@ def _in_two_threads(segments: Iterator[bytearray], take: Callable[[bytearray], N
                 waiting.put(segment, timeout=_LOOK_S)
                 return
 
-    def making() -> None:
-        step_back()
-        try:
-            for segment in segments:
-                give(segment)
-                if failed:
-                    break
-        except BaseException as problem:  # noqa: BLE001 - as above
-            failed.append(problem)
-        finally:
-            give(None)
-
-    threads = [threading.Thread(target=work, name="sealing", daemon=True) for work in (making, taking)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    taker = threading.Thread(target=taking, name="sealing", daemon=True)
+    taker.start()
+    try:
+        for segment in segments:
+            give(segment)
+            if failed:
+                break
+    finally:
+        give(None)
+        taker.join()
     if failed:
         raise failed[0]
 
