@@ -247,6 +247,7 @@ WORDS = frozenset(
         "ends",
         "error",
         "event",
+        "example",
         "expires",
         "far",
         "federation",
