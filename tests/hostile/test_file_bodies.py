@@ -16,6 +16,7 @@ from keys.directory.cards import CardStatus
 from keys.members.federation import with_status
 from keys.transport.tls import client_context
 from node.operations.limits import Room
+from node.settings import FilesSettings
 from protocol.errors import RevokedError
 from protocol.http import file_progress, wire
 from protocol.http import files as bodies
@@ -30,6 +31,7 @@ from tests.worlds.patience import WITHIN_S
 
 pytestmark = pytest.mark.outside
 
+ALL_BODIES = FilesSettings().body_bytes_at_once
 FILES = {"reserve_bytes": 0, "slowest_bytes_per_s": 1 << 30}
 
 
@@ -202,7 +204,7 @@ async def test_files_under_way_never_take_what_messages_need(world: World) -> No
     await world.submit(tokyo, own.envelope)
     await parcels.announce(world, tokyo, own)
     assert await parcels.send(world, tokyo, own, [(0, 0)]) == [None]
-    with world.nodes["jp"].http.allowances.file_bodies.take("fr", 24 * MIB):
+    with world.nodes["jp"].http.allowances.file_bodies.take("fr", ALL_BODIES):
         reply = await parcels.call(world, tokyo, own.target, own.body([(0, 1)]))
         wanted = bodies.encode_fetch(FilesWanted(own.digest, (SegmentsWanted(0, 0, 1),)))
         refused = await parcels.call(world, tokyo, "/v1/files/fetch", wanted)
