@@ -27,7 +27,7 @@ _FORMS = (
 )
 # Of one part of many, such as t1.result or f.items.0.text: what the last part of it says.
 _PART = re.compile(r"[.]")
-_MORE: Mapping[str, str] = {
+_TEXTS = {
     "to": "Which nations?",
     "paste": "Paste lines as you have them, one target a line",
     "own": "Our reference",
