@@ -239,7 +239,7 @@ def _read(path: Path) -> Buffer:
     try:
         length = os.fstat(descriptor).st_size
         if length < _LONG_BYTES:
-            return os.pread(descriptor, length, 0)
+            return _read_short(descriptor, length)
         content, filled = BUFFERS.take_for(length), 0
         while filled < length and (more := os.preadv(descriptor, [content[filled:]], filled)):
             filled += more
@@ -247,6 +247,13 @@ def _read(path: Path) -> Buffer:
     finally:
         os.close(descriptor)
     return content[:filled]
+
+
+def _read_short(descriptor: int, length: int) -> bytes:
+    content = os.pread(descriptor, length, 0)
+    while len(content) < length and (more := os.pread(descriptor, length - len(content), len(content))):
+        content += more
+    return content
 
 
 def _write(path: Path, segment: SegmentObject) -> None:

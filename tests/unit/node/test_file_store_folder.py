@@ -28,6 +28,19 @@ async def test_files_and_folders_are_their_owners_alone(tmp_path: Path) -> None:
     assert [path.stat().st_mode & 0o777 for path in (kept.parent, kept, *kept.iterdir())] == [0o700, 0o700, 0o600]
 
 
+@pytest.mark.parametrize("length", [300_000, 3 << 20])
+async def test_a_segment_is_read_whole_where_the_system_gives_less_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    content = os.urandom(length)
+    whole, into = os.pread, os.preadv
+    async with opened(FolderStore(tmp_path / "files")) as store:
+        await store.put(MESSAGE, [segment(0, content)])
+        monkeypatch.setattr(os, "pread", lambda file, size, at: whole(file, min(size, 65_537), at))
+        monkeypatch.setattr(os, "preadv", lambda file, views, at: into(file, [views[0][:65_537]], at))
+        assert bytes(await store.get(MESSAGE, NAME, 0)) == content
+
+
 async def test_a_segment_has_its_name_only_after_it_is_on_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
