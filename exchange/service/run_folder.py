@@ -80,6 +80,11 @@ def is_owned(home: str | os.PathLike[str]) -> bool:
         os.close(descriptor)
 
 
+def note_of_owner(home: str | os.PathLike[str]) -> RunNote | None:
+    """What the service that owns ``home`` at this moment wrote; None where none does."""
+    return read_note(home) if is_owned(home) else None
+
+
 @contextmanager
 def owned(home: Path, wanted: Path | None, environment: Mapping[str, str]) -> Iterator[RunNote]:
     """Own ``home`` for the length of a block, with a folder for sockets: ``wanted``, else one that fits.

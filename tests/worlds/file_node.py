@@ -163,8 +163,8 @@ class FileNode:
         self.sequencer = Sequencer(self.database, JP, KeptCheckpoint(CheckpointFile(path / "last")), self.clock)
         self.partners, self.foreign = InProcess(name), ForeignLog()
         trusting = cast(Any, SimpleNamespace(require_trusted=lambda partner: None))
-        serving = lambda address, at: address.node  # noqa: E731
-        no_nation = lambda node: False  # noqa: E731
+        serving = lambda address, at: address.node  # noqa: E731 - one expression each
+        no_nation = lambda node: False  # noqa: E731 - one expression each
         self.directory = SimpleNamespace(current=SimpleNamespace(has_node=no_nation, serving_node=serving))
         node = NodeContext(
             name,

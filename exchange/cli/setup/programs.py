@@ -20,7 +20,7 @@ from exchange.cli._options import (
 )
 from exchange.cli.output import line, print_json, print_json_line, safe
 from exchange.i18n import _
-from exchange.service.run_folder import is_owned, read_note
+from exchange.service.run_folder import note_of_owner
 from protocol.encoding.phrase import phrase
 from protocol.errors import UnavailableError
 from protocol.errors import registry as error_classes
@@ -63,7 +63,7 @@ def events(
         import aiohttp
 
         folder = home.expanduser()
-        note = read_note(folder) if is_owned(folder) else None
+        note = note_of_owner(folder)
         if note is None:
             raise UnavailableError(phrase("the desk does not run: start it with comity desk run"))
         asked = {"once": "true"} if once else {}

@@ -30,7 +30,7 @@ from exchange.cli._options import (
 from exchange.cli.output import line, print_json, print_json_line, safe, table, told
 from exchange.cli.setup import programs
 from exchange.i18n import _, labelled
-from exchange.service.run_folder import PAGES_FILE, PAGES_NOTE, is_owned, owned, read_note
+from exchange.service.run_folder import PAGES_FILE, PAGES_NOTE, is_owned, note_of_owner, owned
 from exchange.service.served import Served, served_desk
 from keys.local.terminal import INTERRUPTED, NOTHING
 from protocol.encoding.phrase import phrase
@@ -141,7 +141,7 @@ def run_desk(
 def status(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
     """Say whether it runs; 5 where it does not."""
     folder = home.expanduser()
-    note = read_note(folder) if is_owned(folder) else None
+    note = note_of_owner(folder)
     if as_json:
         found = {"pid": note.pid, "run_folder": note.folder, "pages": _pages(note)} if note else {}
         print_json({"running": note is not None, **found})
@@ -174,7 +174,7 @@ def open_pages(
 
     async def work() -> None:
         folder = home.expanduser()
-        note = read_note(folder) if is_owned(folder) else None
+        note = note_of_owner(folder)
         if note is None:
             raise PagesNotServedError(phrase("the desk does not run: start it with comity desk run"))
         address, file = _pages(note), Path(note.folder, PAGES_FILE)
@@ -197,7 +197,7 @@ def open_pages(
 def stop(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
     """End it in order; 5 where it does not run."""
     folder = home.expanduser()
-    note = read_note(folder) if is_owned(folder) else None
+    note = note_of_owner(folder)
     if note is None:
         if as_json:
             print_json({"ended": False})

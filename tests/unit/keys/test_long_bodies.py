@@ -66,7 +66,7 @@ async def node(
     respond: Callable[[asyncio.StreamWriter, int], Awaitable[None]],
     *,
     reads: int | None = None,
-    reach: Reach = Reach(WITHIN_S),  # noqa: B008
+    reach: Reach = Reach(WITHIN_S),  # noqa: B008 - a frozen value
     shown: object = TLS,
 ) -> AsyncIterator[tuple[Node, SignedClient]]:
     made = Node(respond, reads)

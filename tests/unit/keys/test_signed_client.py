@@ -79,7 +79,7 @@ async def listening(respond: Respond, shown: object = TLS) -> AsyncIterator[List
 
 
 @asynccontextmanager
-async def client_of(server: Server, reach: Reach = Reach(WITHIN_S)) -> AsyncIterator[SignedClient]:  # noqa: B008
+async def client_of(server: Server, reach: Reach = Reach(WITHIN_S)) -> AsyncIterator[SignedClient]:  # noqa: B008 - a value
     client = SignedClient(server, REQUESTER, reach)
     try:
         yield client
