@@ -48,8 +48,10 @@ async def measure_board(report: Report, messages: int, cases: int, rounds: int) 
         fill(homes[JP], messages, cases)
         running = [await commands.start_node(federation.node_home(name)) for name in ("jp", "fr")]
         try:
-            async with Desk.open(homes[JP], PASSPHRASE) as desk:
-                await desk.cases.agenda()  # derived before, as it is at a desk that has its past
+            async with Desk.open(homes[JP], PASSPHRASE) as desk:  # as it is at a desk that has its past
+                await desk.cases.agenda()
+                await desk.events.record_due()
+                await desk.cases.search("nothing-has-this-word", everything=True)
             running.append(await commands.start_desk(homes[JP]))
             told, shown = await _follow(homes, running[-1].ready["pages"][0], rounds)
         finally:

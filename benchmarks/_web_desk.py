@@ -27,14 +27,16 @@ from uuid import UUID
 from aiohttp import web
 
 from benchmarks.desk import LARGE, _Patch, fill
-from exchange.desk.desk import Desk, OpenedDesk, open_desk
+from exchange.cases.listing import read_ahead
+from exchange.desk.desk import Desk, OpenedDesk, cipher_of, open_desk
 from exchange.office.officers import Login, Role, new_officer_key
 from exchange.service.service import DeskService
 from exchange.service.sessions import Sessions
 from exchange.settings import DeskSettings, Home, RetentionSettings
+from exchange.store.desk_store import DeskStore
 from exchange.web.server import web_desk
 from keys.local.terminal import OBJECTS_BETWEEN_LOOKS
-from keys.secrets.keystore import FAST
+from keys.secrets.keystore import FAST, Keystore
 from protocol.errors import UnavailableError
 from tests.worlds.desks import FR, JP, NOW, PASSPHRASE, World, request
 
@@ -181,7 +183,8 @@ async def _opened(home: Path, derived: dict[str, Any] | None = None) -> AsyncIte
 async def serve(home: Path, began: float) -> None:
     """Serve the pages until standard input ends."""
     async with AsyncExitStack() as stack:
-        service = DeskService(home, cast("Any", None), cast("Any", None), Sessions(Home(home).officers, 900.0))
+        sessions = Sessions(Home(home).officers, 900.0)
+        service = DeskService(home, cast("Any", None), cast("Any", None), sessions, derived=_read_ahead(home))
         service.opened = await stack.enter_async_context(_opened(home, service.derived))
         deriving = asyncio.create_task(service.keep_derived())
         pages = await stack.enter_async_context(web_desk(service))
@@ -191,6 +194,15 @@ async def serve(home: Path, began: float) -> None:
         print(json.dumps(ready), flush=True)
         await asyncio.to_thread(sys.stdin.read)
         deriving.cancel()
+
+
+def _read_ahead(home: Path) -> dict[str, Any]:
+    """What the service reads before it begins (:meth:`DeskService.prepare`)."""
+    store = DeskStore(Home(home).database, cipher_of(Keystore.open(Home(home).keystore, PASSPHRASE)))
+    try:
+        return read_ahead(store, NOW)
+    finally:
+        store.close()
 
 
 class _Clock:
