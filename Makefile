@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/compiled
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-fast api-long files-long desk-long desk-service-long guide-long cases-long web-long pictures check bench mutate lint types layers peers setup setup-dev requirements clean
+.PHONY: help demo test test-fast api-long files-long kill-long desk-long desk-service-long guide-long cases-long web-long pictures check bench mutate lint types layers peers setup setup-dev requirements clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -33,6 +33,9 @@ test-fast: setup-dev ## run the tests for the inner loop: no processes, no conne
 
 guide-long: setup-dev ## the officer guide from top to bottom, each command a program at a pseudo-terminal
 	@COMITY_TYPED_AT=terminal $(BIN)/python -m pytest -q tests/e2e/test_officer_guide.py
+
+kill-long: setup-dev ## nodes and desks under load, killed, stopped and refused at random: nothing lost, doubled or forked (KILLS=770)
+	@$(BIN)/python -m tests.faults.kill_long --kills $${KILLS:-770} --seed $${SEED:-1}
 
 desk-long: setup-dev ## many commands of eight programs on one desk, some of them killed: nothing refused, lost or doubled
 	@COMITY_DESK_ROUNDS=$${ROUNDS:-12} COMITY_DESK_SEED=$${SEED:-1} $(BIN)/python -m pytest -q tests/faults/test_desk_programs.py
