@@ -175,6 +175,18 @@ async def told(page: Page, count: int) -> None:
     )
 
 
+async def test_on_a_telephone_no_line_cuts_an_instant_of_an_identifier(chrome: Browser, both: Two) -> None:
+    async with signed_in(chrome, both, width=360) as page:
+        for path in (f"/cases/{both.asked}", f"/messages/{both.asked}"):
+            await page.goto(f"{both.pages.origin}{path}")
+            lines = await page.locator("code.id .number").evaluate_all(
+                "all => all.map((one) => one.getClientRects().length)"
+            )
+            assert set(lines) <= {1}, path
+        await page.goto(f"{both.pages.origin}/cases/{both.asked}")
+        assert await page.locator("code.id .number").count() > 0
+
+
 async def test_a_request_is_passed_on_to_an_office_of_our_own_state(chrome: Browser, both: Two) -> None:
     court = Address.parse("court@jp")
     both.world.enrol(court)
