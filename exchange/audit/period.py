@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from protocol.encoding.instants import MAX_MS, to_ms
+from protocol.encoding.phrase import phrase
 from protocol.errors import UsageError
 
 
@@ -18,7 +19,7 @@ class Period:
 
     def __post_init__(self) -> None:
         if self.since is not None and self.until is not None and self.until <= self.since:
-            raise UsageError("the period ends before it begins")
+            raise UsageError(phrase("the period ends before it begins"))
 
     def holds(self, at: datetime) -> bool:
         """Whether the instant lies inside."""

@@ -65,11 +65,6 @@ class AuditSite(CodeSite):
                 "Find out who altered it. Then verify once at the terminal with comity audit verify"
                 " --from-the-beginning, which makes it anew."
             ),
-            "what leaves out small counts is of one whole month, such as --from 2026-10-01T00:00:00Z --to"
-            " 2026-11-01T00:00:00Z": phrase(
-                "what leaves out small counts is of one whole month, such as from 2026-10-01T00:00:00Z to"
-                " 2026-11-01T00:00:00Z"
-            ),
         }
 
     def refused_code(self) -> ComityError:

@@ -33,6 +33,7 @@ from protocol.event import Event, EventName, decode_event
 from protocol.lifecycle.profiles import NO_NATIONAL_CLOCKS
 
 if TYPE_CHECKING:
+    from protocol.lifecycle.beside import SaidBefore
     from protocol.lifecycle.case import AnyCase
     from protocol.lifecycle.folding import OutOfOrder
     from protocol.lifecycle.profiles import NationalClocks
@@ -134,9 +135,6 @@ def check_next_step(
     desk does not have the thread, :class:`NoEffectError` for one that would do nothing, :class:`TransitionError` with
     the reason.
     """
-    from protocol.lifecycle.projection import check_step
-    from protocol.lifecycle.without_effect import without_effect
-
     if message.thread == message.id:
         return
     if unsent_state(store, message.thread) == "called_off":
@@ -145,12 +143,49 @@ def check_next_step(
     if not whole:
         raise NotFoundError(phrase("this desk has no thread {thread}", thread=message.thread))
     thread = [entry for entry in whole if entry.message.id != without]
+    refused = refused_step(thread, message, together_with)
+    if refused is not None:
+        raise refused
+
+
+def refused_step(
+    thread: Sequence[ThreadMessage], message: Message, together_with: Iterable[Message] = ()
+) -> TransitionError | None:
+    """Why a thread has no use for ``message``, as :func:`check_next_step` raises it; None where it may be said."""
+    from protocol.lifecycle.beside import out_of_place
+    from protocol.lifecycle.projection import check_step
+    from protocol.lifecycle.reasons import Reason
+    from protocol.lifecycle.without_effect import without_effect
+
     none = without_effect((*thread, *_in_thread(message, together_with)), message)
     if none is not None:
-        raise NoEffectError(str(none))
+        return NoEffectError(str(none))
     against = check_step(thread, message)
     if against:
-        raise TransitionError(joined(_reasons(against)))
+        return TransitionError(joined(_reasons(against)))
+    unfit = out_of_place(message.type, _said_before(thread, message, together_with))
+    if unfit is None and message.type == "out-of-order" and not _is_out_of_order(thread, message.in_reply_to):
+        unfit = Reason("in_order")
+    return TransitionError(str(unfit)) if unfit is not None else None
+
+
+def _is_out_of_order(thread: Sequence[ThreadMessage], message_id: UUID | None) -> bool:
+    from protocol.lifecycle.projection import cases_of
+
+    return any(entry.fact.message_id == message_id for case in cases_of(thread).values() for entry in case.out_of_order)
+
+
+def _said_before(thread: Sequence[ThreadMessage], message: Message, others: Iterable[Message]) -> SaidBefore:
+    from protocol.lifecycle.beside import SaidBefore
+    from protocol.lifecycle.projection import opening_in
+    from protocol.messages.types.consent import conditions_of
+
+    messages = [entry.message for entry in (*thread, *_in_thread(message, others))]
+    opening = opening_in(messages)
+    asks = opening is not None and opening.sender == message.sender
+    said = ((one.type, one.sender == message.sender) for one in messages)
+    terms = any(any(conditions_of(one)) for one in messages if one.sender != message.sender)
+    return SaidBefore.of(opening.type if opening is not None else "", asks=asks, said=said, terms=terms)
 
 
 def _in_thread(message: Message, others: Iterable[Message]) -> Iterator[ThreadMessage]:

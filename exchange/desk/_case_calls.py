@@ -24,7 +24,7 @@ from exchange.context.worker import in_desk_thread
 from exchange.desk._reading import SHORT_ID, resolved_entry
 from exchange.desk._works import Works
 from exchange.office.officers import READERS, Login
-from exchange.office.unproved_book import Registering
+from exchange.office.unproved_book import Registering, folded
 from exchange.store.rows import Head, UnprovedEntry
 from exchange.views import Direction
 from protocol.address import Address
@@ -106,13 +106,14 @@ class CaseCalls:
         same reference confirms it when it comes. Raises :class:`AlreadyRegisteredError` also where that came before;
         unless it is to be registered ``again``.
         """
-        reference = more.get("reference")
+        reference = " ".join((more.get("reference") or "").split()) or None
         if reference is not None and not more.get("again"):
             self._works.acting.require(*READERS)
             # Of that office's nation alone, by what each list has at hand: no case is read for it that does not fit.
             wanted = CaseFilter(ours=False, nation=contact.node, reference=reference)
             for row in self._works.listing.cases(self._works.context.clock(), wanted).cases:
-                if row.proved and row.peer_reference == reference and contact in row.peers:
+                same = folded(row.peer_reference) == folded(reference)
+                if row.proved and same and contact in row.peers:
                     short = str(row.thread)[-SHORT_ID:]
                     raise AlreadyRegisteredError(
                         phrase("it came by Comity, and is proved: comity case show {short}", short=short)

@@ -166,8 +166,8 @@ class UnprovedBook:
         for one in self._store.unproved.all():
             if one.dropped is not None or one.contact != entry.contact:
                 continue
-            first, second = _folded(one.reference), _folded(entry.reference)
-            same_words = _folded(one.sender + one.text) == _folded(entry.sender + entry.text)
+            first, second = folded(one.reference), folded(entry.reference)
+            same_words = folded(one.sender + one.text) == folded(entry.sender + entry.text)
             if first == second if first and second else same_words:
                 when, short = instant_text(one.registered_at), str(one.id)[-_SHORT_ID:]
                 raise AlreadyRegisteredError(
@@ -198,6 +198,6 @@ class UnprovedBook:
         return name
 
 
-def _folded(text: str | None) -> str:
+def folded(text: str | None) -> str:
     """A text as who reads it twice takes it for the same: however its letters and spaces are written."""
     return "".join((text or "").casefold().split())

@@ -21,6 +21,7 @@ from typing import TypeVar
 
 from exchange.audit.period import Period
 from protocol.encoding.instants import to_text
+from protocol.encoding.phrase import phrase
 from protocol.errors import UsageError
 from protocol.event import Event, EventName
 from protocol.log.freshness import FRESH_WITHIN
@@ -36,13 +37,24 @@ def require_month(period: Period, stood_at: Iterable[datetime | None]) -> None:
     since, until = period.since, period.until
     if since is None or until is None or since != _month(since) or until != _next(since):
         raise UsageError(
-            "what leaves out small counts is of one whole month, such as"
-            " --from 2026-10-01T00:00:00Z --to 2026-11-01T00:00:00Z"
+            phrase(
+                "what leaves out small counts is of one whole month, such as from 2026-10-01T00:00:00Z to"
+                " 2026-11-01T00:00:00Z"
+            )
         )
     for at in stood_at:
-        if at is None or at < until + FRESH_WITHIN:
-            text = "does not say when it was signed" if at is None else f"is of {to_text(at)}"
-            raise UsageError(f"the month is not over in what is counted, which {text}: mirror again after it")
+        if at is None:
+            raise UsageError(
+                phrase(
+                    "what is counted does not say when it was signed, and so not that the month is over: mirror again"
+                )
+            )
+        if at < until + FRESH_WITHIN:
+            raise UsageError(
+                phrase(
+                    "the month is not over in what is counted, which is of {at}: mirror again after it", at=to_text(at)
+                )
+            )
 
 
 def frequent(units: Sequence[tuple[Hashable, UnitT]], below: int) -> list[UnitT]:

@@ -17,6 +17,7 @@ from exchange.report._measures import Count, Spread, Suppression, month_of_ms
 from exchange.report.alike import frequent_events, require_month
 from protocol.address import Address
 from protocol.encoding.instants import to_ms
+from protocol.encoding.phrase import phrase
 from protocol.errors import UsageError
 from protocol.event import Event, EventName
 
@@ -188,7 +189,7 @@ def stands_at(logs: Iterable[AuditedLog], period: Period) -> datetime:
     if signed is None or period.until is None:
         stands = signed or period.until
         if stands is None:
-            raise UsageError("no checkpoint says when it was signed: give the end of the period")
+            raise UsageError(phrase("no checkpoint says when it was signed: give the end of the period"))
         return stands
     return min(signed, period.until)
 

@@ -12,6 +12,7 @@ from exchange.text.zones import in_zone
 from keys.local.translation import in_language, label_context
 from protocol.codes import load_codes
 from protocol.codes.likely import names_of
+from protocol.encoding.phrase import phrase
 from protocol.errors import UsageError
 
 _SECOND_MS = 1000
@@ -26,7 +27,7 @@ class Reader:
     def __init__(self, language: str, zone: tzinfo = UTC) -> None:
         catalogue = in_language(language)
         if catalogue is None:
-            raise UsageError(f"there are no texts in the language {language}")
+            raise UsageError(phrase("there are no texts in the language {language}", language=language))
         self.language = language
         self._zone = zone
         self._catalogue = catalogue

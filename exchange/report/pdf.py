@@ -19,6 +19,7 @@ from typing import Any
 import typst
 
 from exchange.report.document import Document
+from protocol.encoding.phrase import phrase
 from protocol.errors import FontsMissingError
 
 FONT_FOLDERS = (Path("/usr/share/fonts/truetype/noto"), Path("/usr/share/fonts/opentype/noto"))
@@ -74,7 +75,9 @@ def typeset(
             # ISO 19005 wants a glyph for every character. Anything else that is wrong would be our template's fault.
             if _NO_GLYPH not in problem.message:
                 raise
-            raise FontsMissingError(f"{', '.join(families)} cannot show every text of the report") from problem
+            raise FontsMissingError(
+                phrase("these fonts cannot show every text of the report: {names}", names=", ".join(families))
+            ) from problem
 
 
 @contextmanager
@@ -90,7 +93,13 @@ def _workplace(template: bytes, language: str, folders: tuple[Path, ...]) -> Ite
                 for path in found:
                     (place / path.name).symlink_to(path)
             elif needed_by is None or language in needed_by:
-                raise FontsMissingError(f"the font {family} is not in {' or '.join(map(str, folders))}")
+                raise FontsMissingError(
+                    phrase(
+                        "the font {family} is in none of these folders: {names}",
+                        family=family,
+                        names=", ".join(map(str, folders)),
+                    )
+                )
         yield place, families
 
 

@@ -20,6 +20,7 @@ from pyhanko.sign.fields import MDPPerm, SigSeedSubFilter
 from pyhanko.sign.signers import PdfSignatureMetadata, SimpleSigner
 
 from keys.local.given_files import FileKind, require_file
+from protocol.encoding.phrase import phrase
 from protocol.errors import SigningIdentityError
 
 FIELD = "Signature"
@@ -38,14 +39,18 @@ def read_identity(path: Path, passphrase: bytes | None, now: datetime) -> Simple
         with path.open("rb") as file:
             content = file.read(_MAX_BYTES + 1)
     except OSError as problem:
-        raise SigningIdentityError(f"cannot read {path}: {problem.strerror}") from problem
+        raise SigningIdentityError(
+            phrase("cannot read {path}: {why}", path=path, why=problem.strerror or "")
+        ) from problem
     if len(content) > _MAX_BYTES:
-        raise SigningIdentityError(f"{path} has more than {_MAX_BYTES} bytes")
+        raise SigningIdentityError(phrase("{path} has more bytes than {most}", path=path, most=_MAX_BYTES))
     try:
         opened = (_open_pkcs12 if path.suffix.lower() in _PKCS12 else _open_pem)(content, passphrase)
     except (ValueError, TypeError, UnsupportedAlgorithm) as problem:
         # The library's words may quote the file: the cause alone is told.
-        raise SigningIdentityError(f"{path} holds no key with its certificate, or the passphrase is wrong") from problem
+        raise SigningIdentityError(
+            phrase("{path} holds no key with its certificate, or the passphrase is wrong", path=path)
+        ) from problem
     _check(path, opened, now)
     key, certificate, others = opened
     plain = pkcs12.serialize_key_and_certificates(None, key, certificate, others, NoEncryption())
@@ -91,6 +96,8 @@ def _open_pem(content: bytes, passphrase: bytes | None) -> _Opened:
 def _check(path: Path, opened: _Opened, now: datetime) -> None:
     key, certificate, _others = opened
     if key.public_key() != certificate.public_key():
-        raise SigningIdentityError(f"the first certificate in {path} is not that of the key")
+        raise SigningIdentityError(phrase("the first certificate in {path} is not that of the key", path=path))
     if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
-        raise SigningIdentityError(f"the certificate in {path} does not count now: it begins later or has ended")
+        raise SigningIdentityError(
+            phrase("the certificate in {path} does not count now: it begins later or has ended", path=path)
+        )

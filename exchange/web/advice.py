@@ -351,10 +351,6 @@ _BY_TEXT: dict[str, OnPage] = {
     ),
     "say with --to to whom it would be passed on": OnPage(phrase("say to whom it would be passed on")),
     "--for is one of {actions}": OnPage(phrase("what is meant is one of {actions}")),
-    "what leaves out small counts is of one whole month, such as --from 2026-10-01T00:00:00Z --to"
-    " 2026-11-01T00:00:00Z": OnPage(
-        phrase("what leaves out small counts is of one whole month, such as from 2026-10-01 to 2026-11-01, in UTC")
-    ),
     "(not shown: exchanged by hash only; the name is in the output of --json)": OnPage(
         phrase("(not shown: exchanged by hash only)")
     ),

@@ -16,7 +16,7 @@ from exchange.desk.desk import OpenedDesk
 from exchange.service.api.connections import ApiConnections
 from exchange.text.zones import show_times_of
 from exchange.web.advice import shown_on_page
-from exchange.web.calls import WEB_DESK, Page, PageCall, WebDesk
+from exchange.web.calls import EMERGENCIES, WEB_DESK, Page, PageCall, WebDesk
 from exchange.web.field_names import field_name
 from exchange.web.pages import PAGES
 from exchange.web.signin.cookies import secret_of, session_of
@@ -57,6 +57,9 @@ TEMPLATES = Path(__file__).parent / "templates"
 MAX_FORM_BYTES = 4 * 1024 * 1024
 # Of who is not signed in: a name and a passphrase.
 MAX_STRANGERS_BYTES = 64 * 1024
+# A larger form of a session that nobody remembers, since the service was started anew, is shown to its own browser
+# again. Anybody can send such a one: there is room for one of them at a time, whoever sends it.
+_LARGE: web.RequestKey[bool] = web.RequestKey("large", bool)
 MAX_FIELDS = 5_000
 FORM_WITHIN_S = 60.0
 _FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
@@ -92,6 +95,9 @@ def _handler(page: Page) -> Callable[[web.Request], Awaitable[web.StreamResponse
             desk.signed_in.add(request.protocol)
         if session is not None and not session.locked and not (page.quiet or page.listens):
             call.facts = await desk.facts.now(_opened(desk))
+        if session is not None and not (page.quiet or page.listens):
+            # Before the page reads anything: what arrives from here on rings on it, and what it shows does not.
+            request[EMERGENCIES] = await desk.following.standing(desk.service)
         response = await page.handle(call)
         if session is not None and response.status == _DONE and (kept := call.form.get("_kept")):
             session.kept.drop(kept)
@@ -106,7 +112,8 @@ async def _with_form(call: PageCall, page: Page) -> PageCall:
     Where the session is locked, or has ended, the form is kept for its officer; raises :class:`SignInNeededError`.
     """
     known = call.session or call.site.sessions.ended(secret_of(call.request, call.site))
-    fields = await _fields(call.request, MAX_FORM_BYTES if known is not None else MAX_STRANGERS_BYTES)
+    most = MAX_FORM_BYTES if known is not None else _room_for_stranger(call, page)
+    fields = await _fields(call.request, most)
     form = {name: one for name, one in fields.items() if isinstance(one, str)}
     call = replace(call, fields=fields, form=form)
     session = call.session
@@ -125,6 +132,16 @@ async def _with_form(call: PageCall, page: Page) -> PageCall:
     if before is not None and not page.quiet:
         _keep(call, before)
     raise SignInNeededError
+
+
+def _room_for_stranger(call: PageCall, page: Page) -> int:
+    """How many bytes the form of somebody may have whose session nobody knows."""
+    request, site = call.request, call.site
+    large = request.content_length is None or request.content_length > MAX_STRANGERS_BYTES
+    if page.public or not large or site.large.is_read:
+        return MAX_STRANGERS_BYTES
+    site.large.is_read = request[_LARGE] = True
+    return MAX_FORM_BYTES
 
 
 def _keep(call: PageCall, session: WebSession) -> None:
@@ -176,6 +193,8 @@ async def _guard(
     try:
         return await _answered(request, handler)
     finally:
+        if request.get(_LARGE):
+            request.app[WEB_DESK].large.is_read = False
         if connections is not None:
             connections.end(connection)
 

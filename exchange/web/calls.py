@@ -46,8 +46,17 @@ from protocol.encoding.phrase import phrase
 from protocol.errors import ComityError, FormError, SignInNeededError, UnavailableError
 
 MAX_FIELD_CHARS = 200_000
+# Which emergencies there were before a page was made, by the ends of their ids; None where that is not known.
+EMERGENCIES: web.RequestKey[tuple[str, ...] | None] = web.RequestKey("emergencies", tuple)
 # Where a page says what is given back on it.
 KEPT_MARK = "<!--kept-->"
+
+
+@dataclass(slots=True)
+class LargeForm:
+    """Whether there is one now."""
+
+    is_read: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,8 @@ class WebDesk:
     there: str = field(default_factory=secrets.token_urlsafe)
     facts: FactsKept = field(default_factory=FactsKept)
     following: Following = field(default_factory=Following)
+    # Whether a large form of somebody is being read whose session nobody knows: one at a time.
+    large: LargeForm = field(default_factory=LargeForm)
     # The connections on which an officer is signed in: others end before them where there are too many.
     signed_in: set[object] = field(default_factory=set)
 
@@ -177,6 +188,7 @@ class PageCall:
             "back": self.back,
             "done": done_text(self.query("done")),
             "gives_back": self._gives_back(),
+            "emergencies": self.request.get(EMERGENCIES),
             "form": self.form,
             **values,
         }

@@ -24,6 +24,7 @@ _TEXTS = {
     "case-noted": "Noted. It stays at this desk.",
     "case-recorded": "Recorded.",
     "case-aside": "Put aside: it leaves the board.",
+    "case-kept-back": "Kept back: it never left this desk.",
     "case-moved": "The files are being moved.",
     "case-erased": "Erased.",
     "view-kept": "The view is kept.",

@@ -21,18 +21,21 @@ MAX_FOLLOWERS, MAX_OF_ONE = 256, 8
 LOOK_EVERY_S = 0.3
 # Time alone moves what is due: so often the board is told anew in any case.
 ANEW_EVERY_S = 30.0
-_MOST_TOLD = 50
+# All of them: what was cut off could come back as something new, or be new and never be told.
+_MOST_TOLD = 100_000
 _SHORT_ID = 8
 
 
 @dataclass(slots=True)
 class Following:
-    """Who follows one desk, and what they are told: ``number`` grows with each change."""
+    """Who follows one desk, and what they are told: ``number`` grows with each change, ``emergencies`` are those that
+    were told last. Both are of now only while somebody follows.
+    """
 
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     followers: dict[str, int] = field(default_factory=dict)
     number: int = 0
-    told: str = ""
+    emergencies: tuple[str, ...] | None = None
     seen: int | None = None
     task: asyncio.Task[None] | None = None
 
@@ -52,7 +55,7 @@ class Following:
                 del self.followers[name]
             if not self.followers and self.task is not None:
                 self.task.cancel()
-                self.seen = None
+                self.task, self.seen, self.emergencies = None, None, None
 
     async def _look(self, service: DeskService) -> None:
         since = 0.0
@@ -62,12 +65,29 @@ class Following:
                 last = await desk.events.last()
                 if last != self.seen or since >= ANEW_EVERY_S:
                     self.seen, since = last, 0.0
-                    told = json.dumps({"emergencies": await _emergencies(desk)}, separators=(",", ":"))
+                    emergencies = await _emergencies(desk)
                     async with self.changed:
-                        self.number, self.told = self.number + 1, told
+                        self.number, self.emergencies = self.number + 1, emergencies
                         self.changed.notify_all()
             await asyncio.sleep(LOOK_EVERY_S)
             since += LOOK_EVERY_S
+
+    @property
+    def told(self) -> str:
+        """What a page is told, as JSON; empty while nothing was looked at yet."""
+        return "" if self.emergencies is None else json.dumps({"emergencies": self.emergencies}, separators=(",", ":"))
+
+    async def standing(self, service: DeskService) -> tuple[str, ...] | None:
+        """Which emergencies there are: those that were told last, else those of now. None where that is not known.
+
+        A page that is made now says them. What comes after that is new to it, also before it follows.
+        """
+        if self.emergencies is not None:
+            return self.emergencies
+        try:
+            return await _emergencies(await service.desk(Login(), waits=False))
+        except ComityError:
+            return None
 
     async def next(self, number: int, within_s: float) -> int:
         """The number of the next change after ``number``, or the same one when nothing changed in time."""
@@ -78,7 +98,7 @@ class Following:
             return self.number
 
 
-async def _emergencies(desk: Desk) -> list[str]:
+async def _emergencies(desk: Desk) -> tuple[str, ...]:
     """The ends of the ids of those that this desk has to do something about."""
     page = await desk.cases.agenda_page(AgendaFilter(lane=Lane.EMERGENCIES, ours=True), limit=_MOST_TOLD)
-    return sorted({str(item.thread)[-_SHORT_ID:] for item in page.items})
+    return tuple(sorted({str(item.thread)[-_SHORT_ID:] for item in page.items}))

@@ -17,6 +17,7 @@ from exchange.cases.threads import targets_of_case
 from protocol.lifecycle.assistance import AssistanceCase
 from protocol.lifecycle.assistance_rules import TERMINAL as ASSISTANCE_OVER
 from protocol.lifecycle.case import AnyCase
+from protocol.lifecycle.conversation import OVER as CONVERSATION_OVER
 from protocol.lifecycle.conversation import ConversationCase
 from protocol.lifecycle.possible import STATED, SaidNow, barred, lifecycle_of, state_met
 from protocol.lifecycle.preservation import PreservationCase, state_at
@@ -39,14 +40,21 @@ _OFFERED = (
     "preservation.risk-reply",
     "clarification.ask",
     "clarification.reply",
+    "follow-up.confirmed",
+    "condition.propose",
+    "condition.accept",
+    "condition.decline",
+    "misdirected",
     "withdrawal",
     "closure",
 )
+# Of these, those that have a place in a thread that asks for nothing.
+_OF_CONVERSATIONS = frozenset({"acknowledgement", "condition.accept", "condition.decline", "withdrawal", "closure"})
 # Questions of how it stands move no state.
 _ALWAYS: Mapping[Side, str] = MappingProxyType({Side.REQUESTER: "status.query", Side.REQUESTED: "status.report"})
 
 # Nobody is to go on with a target that is over, although late words about it are taken.
-_OVER = frozenset(map(str, (*PRESERVATION_OVER, *ASSISTANCE_OVER)))
+_OVER = frozenset(map(str, (*PRESERVATION_OVER, *ASSISTANCE_OVER, *CONVERSATION_OVER)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +123,11 @@ def _by(case: AnyCase, own: str) -> str:
 def reply_standings(case: Any, *, ours: bool, now: datetime) -> tuple[ReplyStanding, ...]:
     """Each type that this side ever writes in such a case, with whether it may be written at ``now``.
 
-    Empty for a thread that asks for nothing.
+    A thread that asks for nothing has one target without a name.
     """
-    if not isinstance(case, PreservationCase | AssistanceCase) or not case.targets or case.opening is None:
+    if not case.targets or case.opening is None:
         return ()
+    talks = isinstance(case, ConversationCase)
     side, by = (Side.REQUESTER, case.opening.by) if ours else (Side.REQUESTED, _by(case, ""))
     shown = {target.name: _state_of(case, target, now) for target in case.targets}
     met = {target.name: str(state_met(case, target, now)) for target in case.targets}
@@ -126,6 +135,8 @@ def reply_standings(case: Any, *, ours: bool, now: datetime) -> tuple[ReplyStand
     rules = tuple(dict.fromkeys(lifecycle_of(case).rules.values()))
     found = []
     for name in _OFFERED:
+        if talks and name not in _OF_CONVERSATIONS:
+            continue
         rows = [row for row in rules if row.fact in STATED[name] and row.side in (None, side)]
         if not rows:
             continue
@@ -141,8 +152,14 @@ def reply_standings(case: Any, *, ours: bool, now: datetime) -> tuple[ReplyStand
     return tuple(found)
 
 
-def _state_of(case: PreservationCase | AssistanceCase, target: Any, now: datetime) -> str:
-    return str(state_at(target, now) if isinstance(case, PreservationCase) else case.target_state_at(target, now))
+def _state_of(case: AnyCase, target: Any, now: datetime) -> str:
+    match case:
+        case PreservationCase():
+            return str(state_at(target, now))
+        case AssistanceCase():
+            return str(case.target_state_at(target, now))
+        case _:
+            return str(target.state)
 
 
 def legal_replies(case: Any, *, ours: bool, now: datetime) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ with what cannot be seen made visible. Values are put into texts by ``_("...").f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +26,11 @@ Zoned = Callable[[datetime, str | None], str]
 # The links behind a refusal: (path, text).
 Ways = Callable[[ComityError], Sequence[tuple[str, str]]]
 
+# As instants are written in lines: a day with a time, to the minute or finer, perhaps with the offset.
+_INSTANT = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?"
+    r"(?: ?(?:Z|UTC|[+-][0-9]{2}:?[0-9]{2}))?)"
+)
 FOLDER = Path(__file__).parent / "templates"
 
 
@@ -63,7 +69,16 @@ def environment(*folders: Path, zoned: Zoned = in_utc, ways: Ways = no_ways) -> 
             "ways": ways,
         }
     )
-    made.filters.update({"plain": _plain, "prose": _prose, "own_path": own_path, "iso": _iso, "utc": in_utc})
+    made.filters.update(
+        {
+            "plain": _plain,
+            "prose": _prose,
+            "whole_instants": _whole_instants,
+            "own_path": own_path,
+            "iso": _iso,
+            "utc": in_utc,
+        }
+    )
     return made
 
 
@@ -90,6 +105,15 @@ def _iso(at: datetime) -> str:
 def _plain(value: object) -> str:
     # A page shows a tab as a blank, and obeys nothing in it.
     return printable_line(str(value).replace("\t", " "))
+
+
+def _whole_instants(value: object) -> Markup:
+    """A line whose instants are never cut at the end of a line: a half of one reads as another time."""
+    parts = _INSTANT.split(_plain(value))
+    return Markup("").join(
+        Markup('<span class="number">{}</span>').format(part) if place % 2 else escape(part)
+        for place, part in enumerate(parts)
+    )
 
 
 def _prose(value: object) -> Markup:

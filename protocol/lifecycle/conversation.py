@@ -62,8 +62,8 @@ CONVERSATION_RULE_FOR = by_state_and_fact(CONVERSATION_RULES)
 # In which nothing is asked or owed any more.
 OVER = frozenset({S.WITHDRAWN, S.CLOSED})
 _ENDED = frozenset({S.ANSWERED, S.WITHDRAWN, S.CLOSED, S.CONDITIONS_DECLINED})
-# All else in such a thread moves nothing, and is in order whenever it comes.
-_MOVING = frozenset(rule.fact for rule in CONVERSATION_RULES)
+MOVING = frozenset(rule.fact for rule in CONVERSATION_RULES)
+"""What moves such a thread. All else moves nothing in it, and is in order whenever it comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class ConversationCase(Case[Subject]):
 
 def fold_conversation(facts: Iterable[f.CaseFact]) -> ConversationCase:
     """The case of these facts; the order and the number of times they are given do not matter."""
-    of_it = (replace(fact, targets=()) for fact in facts if type(fact) in _MOVING or not fact.MOVES)
+    of_it = (replace(fact, targets=()) for fact in facts if type(fact) in MOVING or not fact.MOVES)
     folded = CONVERSATION.fold(of_it)
     return ConversationCase(**{field.name: getattr(folded, field.name) for field in fields(folded)})
 

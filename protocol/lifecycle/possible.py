@@ -7,7 +7,7 @@ is barred here is barred for every message of the type, now.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -18,7 +18,7 @@ from uuid import UUID
 from protocol.lifecycle import facts as f
 from protocol.lifecycle.assistance import ASSISTANCE, EMERGENCY, AssistanceCase
 from protocol.lifecycle.case import AnyCase
-from protocol.lifecycle.conversation import CONVERSATION
+from protocol.lifecycle.conversation import CONVERSATION, MOVING
 from protocol.lifecycle.folding import Lifecycle, as_asked_by, side_of
 from protocol.lifecycle.preservation import PRESERVATION, PreservationCase
 from protocol.lifecycle.reasons import Reason
@@ -69,7 +69,23 @@ def barred(case: AnyCase, kind: str, said: SaidNow) -> Mapping[str, Reason | Non
     opening, lifecycle = case.opening, lifecycle_of(case)
     if opening is None:
         return {}
-    return {target.name: _against(lifecycle, opening, target, kind, said) for target in case.targets}
+    return {
+        target.name: _against(lifecycle, opening, target, _probes(kind, target, opening, said))
+        for target in case.targets
+    }
+
+
+def barred_awaiting(case: AnyCase, said: SaidNow) -> Reason | None:
+    """What is against saying that an authority of the requested side must decide first; None where nothing is."""
+    opening, lifecycle = case.opening, lifecycle_of(case)
+    if opening is None:
+        return None
+    found = [_against(lifecycle, opening, target, (_awaited(target, opening, said),)) for target in case.targets]
+    return None if None in found else next(iter(found), None)
+
+
+def _awaited(target: Any, opening: f.Submitted, said: SaidNow) -> f.CaseFact:
+    return f.AuthorisationAwaited(**_common(target, opening, said), until=_far(said.at))
 
 
 def state_met(case: AnyCase, target: Any, at: datetime) -> StrEnum:
@@ -86,14 +102,16 @@ def lifecycle_of(case: AnyCase) -> Lifecycle[Any]:
     return CONVERSATION
 
 
-def _against(lifecycle: Lifecycle[Any], opening: f.Submitted, target: Any, kind: str, said: SaidNow) -> Reason | None:
+def _against(
+    lifecycle: Lifecycle[Any], opening: f.Submitted, target: Any, probes: Iterable[f.CaseFact]
+) -> Reason | None:
     first: Reason | None = None
-    for fact in _probes(kind, target, opening, said):
+    for fact in probes:
         side = side_of(opening, fact)
         if side is None:
             return Reason("no_party")
         met = as_asked_by(side, fact)
-        if not met.MOVES:
+        if not met.MOVES or (lifecycle is CONVERSATION and type(met) not in MOVING):
             return None
         reason = lifecycle.judged(target, met, opening)[3]
         if reason is None:
@@ -109,13 +127,7 @@ _PLAIN = frozenset({"target_state", "request_state", "requester_only", "requeste
 
 def _probes(kind: str, target: Any, opening: f.Submitted, said: SaidNow) -> Iterator[f.CaseFact]:
     """The most favourable facts of a type: nothing in them that a guard could be against, if it need not be there."""
-    common: dict[str, Any] = {
-        "message_id": UUID(int=0),
-        "at": said.at,
-        "by": said.by,
-        "about": said.about or opening.message_id,
-        "targets": (target.name,) if target.name else (),
-    }
+    common = _common(target, opening, said)
     for fact in STATED.get(kind, ()):
         if fact is f.Preserved:
             yield f.Preserved(**common, preserved_at=said.at, expires_at=_far(said.at))
@@ -129,6 +141,16 @@ def _probes(kind: str, target: Any, opening: f.Submitted, said: SaidNow) -> Iter
             yield fact(**common, conditions=getattr(target, "open_conditions", ()))
         else:
             yield fact(**common)
+
+
+def _common(target: Any, opening: f.Submitted, said: SaidNow) -> dict[str, Any]:
+    return {
+        "message_id": UUID(int=0),
+        "at": said.at,
+        "by": said.by,
+        "about": said.about or opening.message_id,
+        "targets": (target.name,) if target.name else (),
+    }
 
 
 def _far(at: datetime) -> datetime:

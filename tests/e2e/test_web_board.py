@@ -4,13 +4,15 @@ by the keyboard alone.
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from exchange.office.officers import Login
 from protocol.address import Address
@@ -111,6 +113,78 @@ async def test_a_locked_page_rings_and_shows_references_and_clocks_alone(chrome:
         await page.goto(f"{both.pages.origin}/?wall=1")
         await expect(page.get_by_text("P-9", exact=True)).to_be_visible()
         assert await axe(page) == []
+
+
+async def test_an_emergency_that_comes_between_a_page_and_its_streams_first_word_rings_once_on_every_kind_of_page(
+    chrome: Browser, both: Two
+) -> None:
+    """The stream is held back until the emergency is there; then it rings, and on no page that is opened afterwards."""
+    origin, held = both.pages.origin, asyncio.Event()
+    async with signed_in(chrome, both) as page:
+        await listens(page)
+
+        async def late(route: Route) -> None:
+            await held.wait()
+            await route.continue_()
+
+        await page.context.route("**/board/events", late)
+        await page.context.add_init_script(_COUNTS)
+        for path in ("/", f"/cases/{both.asked}", "/?wall=1", "/?lane=ours"):
+            held.clear()
+            await page.goto(f"{origin}{path}")
+            await emergency(both)
+            assert "NEW EMERGENCY" not in await page.title()
+            held.set()
+            await expect(page).to_have_title(re.compile(r"^\(1\) NEW EMERGENCY · "))
+            # Once: not when the page is loaded anew, nor on another one, nor after the way back.
+            for again in (path, f"/cases/{both.asked}"):
+                await page.goto(f"{origin}{again}")
+                await heard(page)
+                assert "NEW EMERGENCY" not in await page.title()
+            await page.go_back()
+            await heard(page)
+            assert "NEW EMERGENCY" not in await page.title()
+        # Another tab is told by the one that listens, and rings for none of these when it listens itself.
+        other = await page.context.new_page()
+        await other.goto(f"{origin}/cases/{both.asked}")
+        await told(other, 4)
+        await page.close()
+        await emergency(both)
+        await expect(other).to_have_title(re.compile(r"^\(1\) NEW EMERGENCY · "))
+        # A browser that was just opened is shown on the board what there is.
+        await other.goto(f"{origin}/")
+        await other.evaluate("sessionStorage.clear()")
+        await other.goto(f"{origin}/")
+        await heard(other)
+        assert "NEW EMERGENCY" not in await other.title()
+
+
+# How often a page heard from its stream: that it is open, then how things are.
+_COUNTS = "window.heard = 0; document.addEventListener('comity:reach', () => { window.heard += 1; });"
+
+
+async def heard(page: Page) -> None:
+    """Return when a page that listens heard how things are."""
+    await page.wait_for_function("() => window.heard > 1")
+
+
+async def told(page: Page, count: int) -> None:
+    """Return when a page knows of so many emergencies, by the stream's own word on it."""
+    await page.wait_for_function(
+        "count => (JSON.parse(sessionStorage.getItem('comity-emergencies')) ?? []).length === count", arg=count
+    )
+
+
+async def test_on_a_telephone_no_line_cuts_an_instant_of_an_identifier(chrome: Browser, both: Two) -> None:
+    async with signed_in(chrome, both, width=360) as page:
+        for path in (f"/cases/{both.asked}", f"/messages/{both.asked}"):
+            await page.goto(f"{both.pages.origin}{path}")
+            lines = await page.locator("code.id .number").evaluate_all(
+                "all => all.map((one) => one.getClientRects().length)"
+            )
+            assert set(lines) <= {1}, path
+        await page.goto(f"{both.pages.origin}/cases/{both.asked}")
+        assert await page.locator("code.id .number").count() > 0
 
 
 async def test_a_request_is_passed_on_to_an_office_of_our_own_state(chrome: Browser, both: Two) -> None:

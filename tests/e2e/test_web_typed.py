@@ -156,6 +156,27 @@ async def test_what_is_typed_on_a_page_that_is_left_or_locked_comes_back_however
         assert len(session.kept) == 1
 
 
+async def test_where_the_address_stays_what_is_typed_outlives_a_service_that_began_anew_and_knows_nobody(
+    pages: Pages,
+) -> None:
+    """Also where the text is longer than a desk takes of somebody whom it does not know."""
+    for text in ("Half of a note", "Half of a long note. " * 5_000):
+        async with browser() as chrome, window(chrome, expected=("401", "413", "ERR_")) as context:
+            page = await context.new_page()
+            await page.goto(f"{pages.origin}/sign-in")
+            await page.fill('[name="passphrase"]', PASSPHRASE.decode())
+            await page.press('[name="passphrase"]', "Enter")
+            await page.wait_for_url(f"{pages.origin}/")
+            await page.goto(f"{pages.origin}/unproved")
+            await page.fill('main [name="text"]', text)
+            pages.desk.sessions.end_all()
+            await page.get_by_role("button", name="Lock").click()
+            await expect(page.locator("#forgotten")).to_be_visible()
+            await expect(page.locator("main")).to_be_hidden()
+            await page.get_by_role("button", name="Show what was typed").click()
+            assert await page.locator("#forgotten textarea").first.input_value() == text
+
+
 async def test_no_part_of_a_page_that_comes_anew_brings_a_style_with_it(pages: Pages) -> None:
     # A field that somebody made larger has a style of its own; the window fails where the policy is violated.
     async with browser() as chrome, draft(pages, chrome) as page:

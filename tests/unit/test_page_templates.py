@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime, timedelta, timezone
+from html import unescape
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from keys.pages.rendering import environment
 from tests.generators.source_texts import SourceText
 from tests.generators.template_texts import ROOT, bare_texts, dangers, templates, texts_in_template
 
 TEMPLATES = templates()
+STYLES = ROOT / "keys/pages/static/comity.css"
 # A report is one file that is given away: it brings its style.
 PAGES = [one for one in TEMPLATES if "report" not in one.parts]
 IDS = [str(one.relative_to(ROOT)) for one in TEMPLATES]
@@ -67,3 +74,21 @@ def test_plain_ways_are_let_be() -> None:
         "<form action='{{ path | own_path }}'><a href='tel:{{ number | plain }}'>"
     )
     assert list(dangers(source)) == []
+
+
+@given(
+    st.datetimes(
+        min_value=datetime(1970, 1, 2),  # noqa: DTZ001 - the zones are drawn
+        timezones=st.sampled_from([UTC, timezone(timedelta(hours=9)), timezone(timedelta(hours=-3, minutes=-30))]),
+    ),
+    st.sampled_from(["203.0.113.7:443 tcp {}", "{}", "<b>x</b> {} & more", "{} {}"]),
+)
+def test_an_instant_inside_of_an_identifier_is_one_piece_that_no_line_cuts(at: datetime, written: str) -> None:
+    made = environment().from_string("{{ text | whole_instants }}")
+    for instant in (at.isoformat(), at.isoformat(timespec="minutes"), f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"):
+        text = made.render(text=written.format(instant, instant))
+        pieces = re.findall(r'<span class="number">([^<]*)</span>', text)
+        assert pieces == [instant] * written.count("{}")
+        assert unescape(re.sub(r"</?span[^>]*>", "", text)) == written.format(instant, instant)
+        assert "<b>" not in text
+    assert re.search(r"\.number \{[^}]*white-space: nowrap", STYLES.read_text("utf-8"))

@@ -52,14 +52,16 @@ class ActPlace:
         return self.subject
 
 
-async def place_on_case(desk: Desk, text: str, name: str, on: tuple[str, ...] = (), *, own: bool = False) -> ActPlace:
-    """The place of an act on a case: the last message of the types ``on`` that was received, or is this desk's ``own``;
-    without types the request.
+async def place_on_case(
+    desk: Desk, text: str, name: str, on: tuple[str, ...] = (), *, own: bool | None = False
+) -> ActPlace:
+    """The place of an act on a case: the last message of the types ``on`` that was received, or is this desk's ``own``
+    (None: of either side); without types the request.
     """
     thread = await thread_of(desk, text)
     rows = await desk.cases.thread(thread)
-    wanted = Direction.SENT if own else Direction.RECEIVED
-    found = [row for row in rows if row.type in on and row.direction is wanted]
+    wanted = {True: {Direction.SENT}, False: {Direction.RECEIVED}, None: {*Direction}}[own]
+    found = [row for row in rows if row.type in on and row.direction in wanted]
     request = next((row for row in rows if row.id == thread), rows[0] if rows else None)
     subject = found[-1] if found else None if on else request
     return ActPlace(thread, subject, f"/cases/{thread}/{name}")

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from aiohttp import web
 
+from exchange.acts.cases import CaseParts
 from exchange.acts.evidence import LetterWishes, compose, give_bag, note_letter, require_copy
 from exchange.custody.reading import with_states
 from exchange.desk.desk import Desk
@@ -19,11 +20,15 @@ from exchange.text.rendering import ReadLine, read_message
 from exchange.views import Check, Direction, InboxRow, ShownMessage, VerificationReport
 from exchange.web.calls import PageCall
 from exchange.web.case.acting import OfferedAct
+from exchange.web.case.on_message import MessageActs, OfMessage, acts_on
 from exchange.web.case.show import number_of
 from exchange.web.forms.fields import code_options
 from keys.local.translation import _
 from keys.pages.headers import protect
-from protocol.errors import ComityError, ConditionsOpenError
+from protocol.errors import ComityError, ConditionsOpenError, StillUnderWayError
+from protocol.lifecycle.folding import StandingState
+from protocol.messages.handling_rules import Action
+from protocol.messages.types.consent import conditions_of
 
 _READ, _PROOFS, _LETTER = "case/message.html", "case/proofs.html", "case/letter.html"
 # Said at the head of the page.
@@ -53,7 +58,7 @@ async def show(call: PageCall) -> web.StreamResponse:
                 OfferedAct(_("Accept the conditions"), f"/messages/{row.id}/do/accept-conditions", "primary"),
                 OfferedAct(_("Decline them"), f"/messages/{row.id}/reply/condition.decline", "danger"),
             ]
-        return call.refused(_READ, problem, **_head(row), far=(), parts_read=[], shown=None, acts=ways)
+        return call.refused(_READ, problem, **_head(row), far=(), parts_read=[], shown=None, acts=MessageActs(ways, ()))
     far = (await desk.cases.how_far([row.id]))[row.id]
     response = call.page(
         _READ,
@@ -61,7 +66,7 @@ async def show(call: PageCall) -> web.StreamResponse:
         **_read(shown, number_of(call.query("from"))),
         far=far,
         how_far_label=how_far_label,
-        acts=_acts(row),
+        acts=await _acts(call, desk, shown),
     )
     if row.direction is Direction.SENT or "prefetch" in call.request.headers.get("Sec-Purpose", ""):
         return response
@@ -123,21 +128,29 @@ def _in_ranges(line: ReadLine) -> ReadLine:
     return replace(line, text=target_ranges(line.text.split(", ")))
 
 
-def _acts(row: InboxRow) -> list[OfferedAct]:
-    base = f"/messages/{row.id}"
-    if row.direction is Direction.SENT:
-        found = [
-            OfferedAct(_("Correct it"), f"{base}/correct"),
-            OfferedAct(_("Take it back"), f"{base}/do/retract", "danger"),
-        ]
-        return [*found, OfferedAct(_("Send it anew"), f"{base}/do/resend")]
-    return [
-        OfferedAct(_("Ask a question about it"), f"{base}/reply/clarification.ask"),
-        OfferedAct(_("Pass it on"), f"{base}/do/forward"),
-        OfferedAct(_("Ask for consent"), f"{base}/do/ask-consent"),
-        OfferedAct(_("It changed nothing: explain"), f"{base}/do/explain"),
-        OfferedAct(_("Whom to call about it"), f"{base}/call"),
-    ]
+async def _acts(call: PageCall, desk: Desk, shown: ShownMessage) -> MessageActs:
+    row = shown.row
+    parts = await CaseParts.of(desk, row.thread)
+    standing = shown.standing
+    about = OfMessage(
+        row,
+        objections=await desk.messages.objections(row.id, Action.FORWARD),
+        under_conditions=any(conditions_of(shown.message)),
+        taken_back=standing is not None and standing.state is StandingState.RETRACTED,
+        not_anew=await _not_anew(desk, row),
+    )
+    return acts_on(about, parts, str(desk.address), call.now, desk.office.acting)
+
+
+async def _not_anew(desk: Desk, row: InboxRow) -> str | None:
+    """Why a message of this desk is not sent anew; empty where it may be."""
+    if row.direction is not Direction.SENT:
+        return None
+    try:
+        await desk.cases.resend_draft(row.id)
+    except StillUnderWayError as problem:
+        return problem.detail
+    return ""
 
 
 # --- Proofs ---

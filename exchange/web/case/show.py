@@ -14,7 +14,7 @@ from exchange.cases.threads import shared_state
 from exchange.desk.desk import Desk
 from exchange.text.due import unopened_lines
 from exchange.text.labels import code_label, entry_label, nation_label, short_label, state_label, state_until
-from exchange.views import CaseRow, Direction
+from exchange.views import CaseRow
 from exchange.web.calls import PageCall
 from exchange.web.case._targets import identifiers_of
 from exchange.web.case.acting import acts_of
@@ -100,7 +100,13 @@ async def case_values(call: PageCall, desk: Desk, thread: UUID) -> dict[str, Any
         "unopened": [item for item in await desk.cases.due_in(thread) if item.unopened is not None],
         "unopened_lines": unopened_lines,
         "acts": acts_of(
-            parts, str(own), now, due, await _objections(desk, parts), call_first=await _must_call(desk, parts, row)
+            parts,
+            str(own),
+            now,
+            due,
+            await _objections(desk, parts),
+            call_first=await _must_call(desk, parts, row),
+            acting=desk.office.acting,
         ),
         "happenings": happenings(parts, own, tracked),
         "earlier": len(parts.rows) - len(shown),
@@ -145,7 +151,7 @@ async def _must_call(desk: Desk, parts: CaseParts, row: CaseRow | None) -> bool:
 
 async def _objections(desk: Desk, parts: CaseParts) -> tuple[Objection, ...]:
     first = next((row for row in parts.rows if row.id == parts.thread), None)
-    if first is None or first.direction is Direction.SENT:
+    if first is None:
         return ()
     try:
         return await desk.messages.objections(first.id, Action.FORWARD)

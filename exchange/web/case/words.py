@@ -13,6 +13,20 @@ PAGES: Mapping[str, str] = {
     "answer": "answer",
     "decision": "reply/decision",
     "closure": "do/close",
+    "note": "do/send-note",
+    "consultation.open": "do/open-consultation",
+    "consultation.close": "do/close-consultation",
+    "follow-up.confirmed": "do/confirm-follow-up",
+    "condition.accept": "do/accept-conditions",
+    "consent.request": "do/ask-consent",
+    "consent.reply": "do/give-consent",
+    "data-protection.notice": "do/data-protection",
+    "misdirected": "do/point-to",
+    "forward": "do/forward",
+    "information.spontaneous": "do/give",
+    "out-of-order": "do/explain",
+    "correction": "correct",
+    "retract": "do/retract",
 }
 # Of each type of reply, the types of messages that it answers; without one it answers the request.
 ANSWERS: Mapping[str, tuple[str, ...]] = {
@@ -49,13 +63,6 @@ NEXT: Mapping[str, str] = {
     "authorisation": "reply/status.report",
     "renewal": "reply/confidentiality.renew",
 }
-# The act beside a case's course that sends a message of each type.
-BESIDE: Mapping[str, str] = {
-    "note": "do/send-note",
-    "consultation.open": "do/open-consultation",
-    "forward": "do/forward",
-    "consent.request": "do/ask-consent",
-}
 # Of a thing that the other side owes one asks.
 ASK = "reply/status.query"
 # The same is said in the case with each of several nations.
@@ -81,6 +88,26 @@ def reply_text(kind: str) -> str:
         "closure": _("Close"),
         "status.query": _("Ask how it stands"),
         "status.report": _("Say how it stands"),
+        "note": _("Write a note to them"),
+        "consultation.open": _("Consult them first"),
+        "consultation.close": _("Say what the consultation came to"),
+        "follow-up.confirmed": _("Confirm that the request arrived"),
+        "condition.propose": _("Propose conditions"),
+        "condition.accept": _("Accept the conditions"),
+        "condition.decline": _("Decline the conditions"),
+        "confidentiality.renew": _("Ask for longer silence towards the user"),
+        "traffic.partial-disclosure": _("Name the provider on the path"),
+        "use.query": _("Ask what use was made of it"),
+        "use.report": _("Report the use"),
+        "consent.request": _("Ask for consent"),
+        "consent.reply": _("Give consent"),
+        "data-protection.notice": _("Say what was done with the data"),
+        "misdirected": _("It belongs to another State"),
+        "forward": _("Pass on"),
+        "information.spontaneous": _("Give what was offered"),
+        "out-of-order": _("It changed nothing: explain"),
+        "correction": _("Correct it"),
+        "retract": _("Take it back"),
     }.get(kind, "")
 
 

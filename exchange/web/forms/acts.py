@@ -25,9 +25,10 @@ class CaseAct:
     """One act. ``title`` is its heading, ``button`` says what will happen, ``about`` what an officer must know first.
 
     ``on`` are the types of the message that it is about, the last such one that was received, or that is this desk's
-    ``own``; empty: the request. ``sends`` is the type of the message that it sends, where that names targets. ``codes``
-    are the code lists of fields, ``only`` those fields that are asked for where not all are, ``fixed`` values that are
-    not asked for. ``done`` is the code of what is said afterwards, where the act sends nothing.
+    ``own`` (None: of either side); empty: the request. ``sends`` is the type of the message that it sends, where that
+    names targets. ``codes`` are the code lists of fields, ``only`` those fields that are asked for where not all are,
+    ``fixed`` values that are not asked for. ``done`` is the code of what is said afterwards, where the act sends
+    nothing.
     """
 
     name: str
@@ -37,7 +38,7 @@ class CaseAct:
     about: str = ""
     on: tuple[str, ...] = ()
     sends: str = ""
-    own: bool = False
+    own: bool | None = False
     codes: Mapping[str, str] = field(default_factory=dict)
     only: tuple[str, ...] = ()
     fixed: Mapping[str, Any] = field(default_factory=dict)
@@ -80,6 +81,7 @@ _EVERYTHING = (
         phrase("Say what the consultation came to"),
         phrase("Send the outcome"),
         on=("consultation.open",),
+        own=None,
         sends="consultation.close",
         codes={"outcome": "consultation_outcome"},
     ),
@@ -188,6 +190,15 @@ _EVERYTHING = (
         phrase("Tell the asking office that an authority of ours must decide first"),
         phrase("Tell them"),
         _THEIRS,
+    ),
+    CaseAct(
+        "call-off",
+        DeskMessages.call_off,
+        phrase("Keep the message back"),
+        phrase("Keep it back"),
+        phrase("It waits here for its instant. It does not leave, and nobody learns of it. It cannot be undone."),
+        done="kept-back",
+        danger=True,
     ),
     CaseAct(
         "resend",

@@ -133,17 +133,17 @@ async def lock(call: PageCall) -> web.StreamResponse:
     if session is None:
         session = call.site.sessions.ended(secret_of(call.request, call.site))
         if session is None:
-            return _led(call, "/sign-in")
+            return _led(call, "/sign-in", known=False)
         check_token(session.form_key, call.request.path, call.text(TOKEN))
     at = keep_form(call, session)
     session.wipe()
     return _led(call, f"/unlock?{urlencode({'at': at})}")
 
 
-def _led(call: PageCall, path: str) -> web.Response:
-    """On to a page; a script is told where it goes on to (JSON)."""
+def _led(call: PageCall, path: str, *, known: bool = True) -> web.Response:
+    """On to a page; a script is told where it goes on to (JSON), and whether anybody knows its session."""
     if call.request.headers.get("Accept") == "application/json":
-        return web.json_response({"go": path})
+        return web.json_response({"go": path, "known": known})
     return call.go(path)
 
 

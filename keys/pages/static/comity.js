@@ -159,9 +159,10 @@ const desk = (() => {
       document.getElementById(cover)?.removeAttribute("hidden");
       [...document.body.children].forEach((part) => { if (part.id !== cover) part.hidden = true; });
     };
-    /* Nothing can be unlocked here any more: what was typed is shown to whoever asks for it, and nothing else. */
-    const hideForGood = () => {
-      const button = document.querySelector("[data-typed]");
+    /* Nothing can be unlocked here any more: what was typed is shown to whoever asks for it, and nothing else. The desk
+       is gone (away-hidden), or it began anew under its own address and knows nobody (forgotten). */
+    const hideForGood = (cover = "away-hidden") => {
+      const button = document.querySelector(`#${cover} [data-typed]`);
       const left = all("main form").flatMap((form) => [...form.elements]).filter((one) =>
         one.matches("textarea, input:not([type=hidden], [type=password], [type=checkbox], [type=radio], [type=file])")
         && one.value !== one.defaultValue);
@@ -175,9 +176,9 @@ const desk = (() => {
           button.parentElement.append(name);
         });
       };
-      hide("away-hidden");
+      hide(cover);
     };
-    document.addEventListener("comity:hide", hideForGood);
+    document.addEventListener("comity:hide", () => hideForGood());
     const lock = async () => {
       if (locking) return;
       locking = true;
@@ -190,7 +191,9 @@ const desk = (() => {
       let said;
       try {
         for (const form of forms.slice(1)) await post("/kept", given(form, meta("comity-keep")));
-        said = await (await post("/lock", given(forms[0], meta("comity-lock")), { Accept: "application/json" })).json();
+        const answer = await post("/lock", given(forms[0], meta("comity-lock")), { Accept: "application/json" });
+        /* Of somebody whom the desk does not know it takes no long form. */
+        said = answer.status === 413 ? { known: false } : await answer.json();
       } catch {
         hide("hidden-now");
         locking = false;
@@ -198,6 +201,7 @@ const desk = (() => {
         return;
       }
       tellPages("lock");
+      if (said.known === false && forms.length) { hideForGood("forgotten"); return; }
       delete document.documentElement.dataset.unsaved;
       location.assign(said.go);
     };
@@ -297,7 +301,15 @@ const desk = (() => {
   const said = document.querySelector("[data-board-said]");
   const title = document.title;
   const seenKey = "comity-emergencies";
-  const seen = () => { try { return JSON.parse(sessionStorage.getItem(seenKey)); } catch { return null; } };
+  /* Which emergencies this tab was told, or shown by a page of its own; null before either. Each rings once. */
+  const standing = ring.dataset.emergencies?.split(" ").filter(Boolean) ?? null;
+  let known = (() => { try { return JSON.parse(sessionStorage.getItem(seenKey)); } catch { return null; } })();
+  const know = (emergencies) => {
+    known = emergencies;
+    try { sessionStorage.setItem(seenKey, JSON.stringify(known)); } catch { /* a browser that keeps nothing */ }
+  };
+  /* What stood on the page when it was made is no news. What came since then is, before the stream's first word too. */
+  if (known === null && standing && document.getElementById("lane-emergencies")) know(standing);
   const live = (on) => { if (state) { state.textContent = on ? state.dataset.on : state.dataset.off; state.className = on ? "" : "soon"; } };
 
   let asking = false, again = false;
@@ -340,10 +352,7 @@ const desk = (() => {
   ["pointerdown", "keydown"].forEach((kind) => addEventListener(kind, () => { ready(); unseen = 0; badge(); }));
 
   /* The page that listens knows what is new: another may have been opened only just now. */
-  const fresh = (emergencies) => {
-    const before = seen();
-    return before === null ? 0 : emergencies.filter((one) => !before.includes(one)).length;
-  };
+  const fresh = (emergencies) => emergencies.filter((one) => !known?.includes(one)).length;
   document.addEventListener("comity:away", () => { live(false); if (state) state.textContent = state.dataset.away; });
   const hear = (message, mine) => {
     if (desk.away) return;
@@ -355,7 +364,7 @@ const desk = (() => {
     live(message.live);
     document.dispatchEvent(new CustomEvent("comity:reach", { detail: message.live }));
     if (!message.emergencies) return;
-    sessionStorage.setItem(seenKey, JSON.stringify(message.emergencies));
+    know(message.emergencies);
     if (message.fresh) {
       unseen += message.fresh;
       badge();
@@ -384,15 +393,29 @@ const desk = (() => {
         desk.still().then((is) => { if (is) setTimeout(async () => { if (await desk.still()) listen(); }, 5_000); });
         return;
       }
-      /* The browser tries again by itself; where it gave up, this does. */
-      if (stream.readyState === EventSource.CLOSED) setTimeout(listen, 5_000);
+      /* The browser tries again by itself; where it was refused, this asks whether the session is known at all. */
+      if (stream.readyState === EventSource.CLOSED) setTimeout(async () => {
+        const stop = new AbortController();
+        const answer = await fetch(ring.dataset.events, {
+          headers: { Accept: "text/event-stream" }, credentials: "same-origin", redirect: "manual", signal: stop.signal,
+        }).catch(() => null);
+        stop.abort();
+        if (answer?.status === 401) tell({ ended: true }); else listen();
+      }, 5_000);
     });
     addEventListener("pagehide", () => stream.close());
   };
   /* A browser has few connections to a desk: whoever holds the lock listens for all its pages, until that page goes. */
-  navigator.locks.request("comity-live", () => new Promise(() => listen()));
-  /* Where another page listens, nothing tells this one how things are until something changes. */
-  navigator.locks.query().then((found) => { if (found.held.some((one) => one.name === "comity-live")) { live(true); refresh(); } });
+  navigator.locks.query().then((found) => {
+    if (found.held.some((one) => one.name === "comity-live")) {
+      /* Where another page listens, it rang for what there is, and nothing tells this one how things are until something
+         changes. */
+      if (standing) know(standing);
+      live(true);
+      refresh();
+    }
+    return navigator.locks.request("comity-live", () => new Promise(() => listen()));
+  });
 })();
 
 /* Files on their way: how far they are. What the answer shows takes the place of the page; without script the form goes

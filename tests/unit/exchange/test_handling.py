@@ -207,7 +207,9 @@ async def test_consent_allows_what_a_label_forbids_to_whom_it_names_and_nobody_e
 
 
 @pytest.mark.parametrize("consent", ["refused", "expired", "taken back", "somebody else's"])
-async def test_consent_that_was_refused_ran_out_or_was_taken_back_allows_nothing(world: World, consent: str) -> None:
+async def test_consent_that_was_refused_ran_out_or_was_taken_back_allows_nothing(
+    world: World, consent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with world.open(JP) as jp, world.open(FR) as fr, world.open(GH) as gh:
         message = await received(jp, fr, **labelled("RED"))
         match consent:
@@ -228,6 +230,7 @@ async def test_consent_that_was_refused_ran_out_or_was_taken_back_allows_nothing
                 test = await gh.messages.send(draft_of_test(FR, OFFICER.model_dump(include={"name", "role"})))
                 await fr.messages.sync()
                 reply = {**example("consent.reply"), "to": [str(FR)], "thread": str(test.thread), "items": items}
+                monkeypatch.setattr("protocol.lifecycle.beside.out_of_place", lambda *_given: None)  # a desk that lies
                 await gh.messages.send({**reply, "in_reply_to": str(asked.id)})
                 await fr.messages.sync()
         assert await forbidding(fr, message, Action.FORWARD) == ["third_state", "tlp_red"]

@@ -23,7 +23,7 @@ from protocol.lifecycle.reasons import Reason
 from tests.generators.source_texts import CALLS, TABLES
 
 ROOT = Path(__file__).resolve().parents[3]
-ROOMS = ("acts", "cli", "text", "letters", "wizard", "desk", "messaging", "office", "cases", "context", "web")
+ROOMS = ("acts", "cli", "text", "letters", "wizard", "desk", "messaging", "office", "cases", "context", "web", "report")
 # Their arguments are texts that the template lists, or no texts at all.
 TAKEN = {*CALLS, "ngettext", "pgettext", "labelled", "compile", "sub", "fullmatch", "match", "TypeVar", "cast"}
 # Rows of a database, and errors that no officer sees: a program that is wrong.
@@ -44,6 +44,9 @@ ALLOWED = {
     # What an officer is called in messages where nothing else is said: content, and no text of the program.
     "duty officer",
     "as on the card in the directory",
+    # What a library says, and classes of a picture.
+    "could not be displayed with font",
+    "bar outlined",
     # A field of a form.
     '<input type="hidden" name="_kept" value=" ">',
 }
@@ -52,8 +55,8 @@ LOOKED_UP = {"_BY_TEXT"}
 # Words that people and programs write, and that are read: months and units, names of columns; and the table of commands
 # and pages, which is read by tests alone.
 READ = {"_dates.py", "_logs.py", "commands.py"}
-# Commands to be typed, and the name of a treaty.
-AS_IT_IS = re.compile(r"comity [a-z]|SELECT |Treaty on ")
+# Commands to be typed, the name of a treaty, and markup without words.
+AS_IT_IS = re.compile(r"comity [a-z]|SELECT |Treaty on |<(svg|rect|line|defs|bdi)[ >]")
 
 
 def literals(module: Path) -> Iterator[tuple[int, str]]:

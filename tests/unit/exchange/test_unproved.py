@@ -153,6 +153,9 @@ async def test_the_same_letter_is_not_registered_twice_unless_that_is_said(world
         await fr.messages.sync()
         with pytest.raises(AlreadyRegisteredError, match=f"comity case show {str(sent.thread)[-8:]}"):
             await registered(fr, reference="NPA-9")
+        # However its letters and blanks are written, as among letters.
+        with pytest.raises(AlreadyRegisteredError, match="comity case show"):
+            await registered(fr, reference=" npa-9 ")
         await registered(fr, reference="NPA-9", again=True)
 
 

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from exchange.web.app import MAX_FORM_BYTES
 from exchange.web.field_names import field_name
 from exchange.web.signin.kept import MAX_FORMS, FormBox, KeptForm, KeptForms
 from keys.pages.form_tokens import token_of
@@ -151,6 +152,29 @@ async def test_after_the_service_began_anew_what_was_typed_is_shown_by_the_words
         jp.desk.sessions.end_all()
         shown = await visitor.send(form, NOTED, text="Half-written", sender="Europol")
         assert (shown.status, "Half-written" in shown.text, field_name("sender") in shown.text) == (401, True, True)
+
+
+@pytest.mark.outside
+async def test_after_the_service_began_anew_a_form_of_any_length_is_shown_again_one_at_a_time_and_never_a_secret(
+    jp: Pages,
+) -> None:
+    """Anybody can send a form of a session that nobody knows: memory is bounded by one large form, whoever sends it."""
+    long = "Half-written words. " * 10_000
+    async with jp.visitor() as visitor:
+        await visitor.sign_in(OFFICER, WORDS)
+        form = await visitor.get(NOTED)
+        jp.desk.sessions.end_all()
+        shown = await visitor.send(form, NOTED, text=long, sender="Europol")
+        assert (shown.status, shown.text.count("Half-written words.")) == (401, 10_000)
+        assert jp.desk.large.is_read is False
+        jp.desk.large.is_read = True  # another one is being read
+        assert (await visitor.send(form, NOTED, text=long)).status == 413
+        jp.desk.large.is_read = False
+        too_long = await visitor.send(form, NOTED, text="x" * MAX_FORM_BYTES)
+        assert (too_long.status, jp.desk.large.is_read) == (413, False)
+        # Nobody signs in with so much: there the small limit holds.
+        sign_in = await visitor.get("/sign-in")
+        assert (await visitor.send(sign_in, "/sign-in", passphrase="x" * 100_000)).status == 413
 
 
 def test_forms_have_room_up_to_a_limit_the_oldest_that_was_only_left_goes_first_and_it_is_said() -> None:

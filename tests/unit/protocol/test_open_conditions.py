@@ -123,9 +123,12 @@ async def test_the_sender_opens_what_it_gave_and_content_without_conditions_open
         assert (await jp.messages.show(free.id)).message.type == "answer"
 
 
-async def test_the_other_sides_acceptance_is_not_the_readers(world: World) -> None:
+async def test_the_other_sides_acceptance_is_not_the_readers(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     async with world.open(JP) as jp, world.open(FR) as fr:
         answer = await answered(jp, fr, CONFIDENTIAL)
+        monkeypatch.setattr(
+            "protocol.lifecycle.beside.out_of_place", lambda *_given: None
+        )  # a desk that sends anything
         await fr.messages.send(await fr.replies.draft(answer.id, "condition.accept", conditions=["c1"]))
         await jp.messages.sync()
         with pytest.raises(ConditionsOpenError):
