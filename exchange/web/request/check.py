@@ -43,6 +43,8 @@ async def check(call: PageCall) -> web.StreamResponse:
     draft = await open_draft(call)
     if draft is None:
         return call.go(f"/drafts/{call.part('draft')}/sent")
+    if draft.answer_path:
+        return call.go(draft.answer_path)
     return await _checked(call, draft)
 
 
@@ -177,7 +179,8 @@ def _refusal(draft: OpenDraft, problem: tuple[str, str, str]) -> Hindrance:
         anchor = field_of(draft.form, step, (), {}).id
     href = f"{draft.path}/{page}?missing=1#{anchor or 'targets'}"
     asks = _(rule) if rule and _(rule) not in _(text) else ""
-    return Hindrance(_(text), asks, _(step.prompt) if step is not None else "", href)
+    question = _(step.prompt) if step is not None and step.prompt != text else ""
+    return Hindrance(_(text), asks, question, href)
 
 
 def _unable(draft: OpenDraft) -> list[tuple[str, str]]:
