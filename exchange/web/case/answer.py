@@ -23,8 +23,8 @@ from exchange.office.draft_ids import DRAFT_ID
 from exchange.text.labels import reason_label, state_label, target_ranges, target_state_label, with_rule
 from exchange.web.calls import PageCall
 from exchange.web.case._targets import identifiers_of
-from exchange.web.case.do import ActPlace, done_code, place_on_case, told_of
-from exchange.web.case.reply import refuse_problems
+from exchange.web.case.do import ActPlace, done_code, place_on_case
+from exchange.web.case.reply import names_in, refuse_problems
 from exchange.web.forms.fields import (
     PageField,
     PageGroup,
@@ -470,9 +470,12 @@ async def _send_data(call: PageCall, desk: Desk, place: ActPlace, case: AnyCase)
         with under_key(None if draft.get(DRAFT_ID) else call.text("once") or None):
             sent = await (desk.messages.offer(draft) if under_conditions else desk.messages.send(draft))
     except ComityError as problem:
-        beside, rest = told_of(problem, _field_names(problem))
-        typed.errors |= {_form_name(name): text for name, text in beside.items()}
+        told = _by_form_names(problem)
+        typed.errors |= told
         values = _data(call, desk, place, case, draft, typed)
+        groups = [values["head"], *values["authorisation"], *(group for _attachment, group in values["items"])]
+        shown = {name for group in groups for name in names_in(group)}
+        rest = [text for name, text in told.items() if name not in shown]
         return call.refused(DATA, problem, **{**values, "rest": rest, "returned": remark})
     return call.go(f"{place.back}?done={done_code(sent)}")
 
@@ -509,8 +512,10 @@ def _kept_of(before: Mapping[str, Any]) -> set[str]:
     return {name for name in before if name in Reply.model_fields or name in {"type", DRAFT_ID}}
 
 
-def _field_names(problem: ComityError) -> list[str]:
-    return [name for name, _rule, _text in problem.problems] if isinstance(problem, InvalidMessageError) else []
+def _by_form_names(problem: ComityError) -> dict[str, str]:
+    """The problems of a draft by the fields of the form that show it."""
+    found = problem.problems if isinstance(problem, InvalidMessageError) else ()
+    return {_form_name(name): with_rule(text, rule) for name, rule, text in found}
 
 
 def _form_name(name: str) -> str:
