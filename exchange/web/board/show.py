@@ -24,10 +24,10 @@ async def show(call: PageCall) -> web.StreamResponse:
 
 
 async def lanes(call: PageCall) -> web.StreamResponse:
-    """The lanes, as they stand now; for a locked session references and clocks alone."""
+    """The lanes and the line above them, as they stand now; for a locked session references and clocks alone."""
     if call.session is None:
         raise SignInNeededError
-    return call.page("board/lanes.html", **await _values(call))
+    return call.page("board/anew.html", **await _values(call))
 
 
 async def _values(call: PageCall) -> dict[str, Any]:

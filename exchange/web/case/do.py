@@ -14,8 +14,8 @@ from exchange.messaging.once import under_key
 from exchange.text.labels import code_label, with_rule
 from exchange.views import Direction, InboxRow, SendStatus, SentMessage
 from exchange.web.calls import PageCall
-from exchange.web.case.show import thread_of
 from exchange.web.case._targets import with_identifiers
+from exchange.web.case.show import thread_of
 from exchange.web.forms.acts import ACTS, CaseAct
 from exchange.web.forms.fields import choice_of, once_of, typed_in, with_typed
 from exchange.web.forms.signature_form import SignatureForm

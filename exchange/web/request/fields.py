@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from exchange.acts.drafting import Taker
-from exchange.text.labels import code_label, short_label, with_rule
+from exchange.text.labels import code_label, with_rule
 from exchange.web.request.drafts import OTHER
 from exchange.wizard.forms import TypedForm
 from exchange.wizard.question import AnswerKind, AnswerProblem, WizardStep
@@ -99,8 +99,11 @@ def field_of(
     """One question as a field."""
     value = form.shown(step)
     if not value and step.name == "each.time_window":
-        targets = form.wizard.draft.get("targets") or ()
-        value = proposed_window(targets[0]) if targets and not step.is_done(form.wizard.draft) else ""
+        # Proposed where it can be for all: what nobody typed is not wrong of any.
+        proposed = {
+            proposed_window(one) for one in form.wizard.draft.get("targets") or () if not one.get("time_window")
+        }
+        value = proposed.pop() if len(proposed) == 1 and not step.is_done(form.wizard.draft) else ""
     problem = form.problem(step) or lacking.get(step.name)
     return _made(step, step.name, value, takers, problem)
 
@@ -153,14 +156,10 @@ def _shape(step: WizardStep, value: str, takers: Sequence[Taker]) -> tuple[str, 
 def _of_code(codes: str, value: str) -> tuple[str, tuple[Choice, ...], str | None]:
     entries = load_codes(codes).entries
     known = {entry.code for entry in entries}
-    choices = tuple(Choice(one.code, _code_name(codes, one.code), one.code == value) for one in entries)
+    choices = tuple(Choice(one.code, code_label(codes, one.code), one.code == value) for one in entries)
     if value and value not in known:
         choices = (*choices, Choice(value, value, chosen=True))
     return ("choice" if len(entries) <= _RADIOS else "list"), choices, None
-
-
-def _code_name(codes: str, code: str) -> str:
-    return short_label(codes, code) if codes == "tlp" else code_label(codes, code)
 
 
 def _of_codes(codes: str, value: str, *, others: bool) -> tuple[tuple[Choice, ...], str | None]:
