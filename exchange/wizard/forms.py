@@ -49,8 +49,8 @@ class TypedForm:
 
     @classmethod
     def of(cls, wizard: Wizard) -> TypedForm:
-        """Out of a saved draft. A text that was no answer and is one now, by what else was said since, is taken: else it
-        would stand in its field, and be missing in what is sent.
+        """Out of a saved draft. A text that was no answer, and is one by what was said since, is taken: it would stand
+        in its field, and be missing in what is sent.
         """
         kept = wizard.draft.get(AS_TYPED)
         kept = kept if isinstance(kept, Mapping) else {}

@@ -27,6 +27,8 @@ async def lanes(call: PageCall) -> web.StreamResponse:
     """The lanes and the line above them, as they stand now; for a locked session references and clocks alone."""
     if call.session is None:
         raise SignInNeededError
+    if not call.session.locked and call.site.service.opened is not None:
+        call.facts = await call.site.facts.now(call.site.service.opened)
     return call.page("board/anew.html", **await _values(call))
 
 
