@@ -293,14 +293,14 @@ def partners_of(desk: Desk, now: datetime) -> tuple[Partner, ...]:
 
 def takers_of(desk: Desk, message_type: str, now: datetime) -> tuple[Taker, ...]:
     """All contact points that the desk's directory has but its own, each with whether a message of a type can go to it,
-    and why not.
+    and why not. An office that reads logs as an auditor is none: no message goes to it.
     """
     directory = desk.directory
     cards = find(directory, Wanted(inactive=True), now)
     return tuple(
         Taker(_partner(directory, card), _why_not(directory, card, message_type, now))
         for card in cards
-        if card.address != desk.address
+        if card.address != desk.address and Function.EXCHANGE in card.functions
     )
 
 
@@ -313,8 +313,6 @@ def card_zone(desk: Desk) -> str | None:
 
 
 def _why_not(directory: Directory, card: ContactPointCard, message_type: str, now: datetime) -> str:
-    if Function.EXCHANGE not in card.functions:
-        return phrase("this office reads logs as an auditor, and takes no messages")
     try:
         directory.require_active(card.holder, now)
     except ComityError as problem:

@@ -161,6 +161,8 @@ async def add_officer(
 ) -> DeskOfficer:
     """Register an officer with a new key in ``folder``; raises as :meth:`DeskOffice.add_officer`."""
     wanted = parse_roles(list(roles))
+    # Before the key, whose file would be in the way and say nothing of the officer.
+    await desk.office.require_new_id(officer)
     public_key = await asyncio.to_thread(new_officer_key, folder, officer, new_passphrase, derivation, utc_now())
     try:
         return await desk.office.add_officer(officer, name, job_title, wanted, public_key)

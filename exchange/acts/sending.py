@@ -25,7 +25,7 @@ from protocol.encoding.phrase import phrase
 from protocol.errors import DuplicateRequestError, InvalidMessageError, LawsDifferError, UsageError
 from protocol.messages.parse import check_outgoing
 from protocol.messages.types.forward import Forward, can_be_passed_on
-from protocol.messages.types.information import InformationSpontaneous
+from protocol.messages.types.information import waits_for_acceptance
 
 Draft = Mapping[str, Any]
 _NOT_UNDERSTOOD = phrase(
@@ -78,7 +78,7 @@ async def send_written(desk: Desk, draft: Draft, *, at_once: bool = False) -> Se
     """Send a draft as its type goes: information under conditions is offered first. Raises as :meth:`DeskMessages.send`
     and :meth:`DeskMessages.offer`.
     """
-    if draft.get("type") == InformationSpontaneous.TYPE and draft.get("conditions"):
+    if waits_for_acceptance(draft):
         return await desk.messages.offer(draft)
     return await desk.messages.send(draft, at_once=at_once)
 

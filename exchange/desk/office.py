@@ -90,6 +90,11 @@ class DeskOffice(OfficeCalendars):
         return self._office.add_officer(officer, name, job_title, roles, public_key)
 
     @in_desk_thread
+    def require_new_id(self, officer: str) -> None:
+        """Return if nobody is or was an officer under this id; raises :class:`ForbiddenError`."""
+        self._office.require_new_id(officer)
+
+    @in_desk_thread
     def change_roles(self, officer: str, roles: frozenset[Role]) -> DeskOfficer:
         """Give an officer other roles.
 

@@ -106,10 +106,7 @@ class Office:
             raise UsageError(
                 phrase("the first officer of a desk is an administrator: others are added by administrators")
             )
-        if any(other.id == officer for other in known):
-            raise ForbiddenError(
-                phrase("{officer} is, or was, an officer of this desk; an id is used once", officer=officer)
-            )
+        self.require_new_id(officer)
         added = DeskOfficer(
             check_officer_id(officer),
             check_line(name, "a name"),
@@ -122,6 +119,13 @@ class Office:
         )
         self._put_officer(added, "officer.add")
         return added
+
+    def require_new_id(self, officer: str) -> None:
+        """Return if nobody is or was an officer under this id; raises :class:`ForbiddenError`."""
+        if any(other.id == officer for other in self._register.all()):
+            raise ForbiddenError(
+                phrase("{officer} is, or was, an officer of this desk; an id is used once", officer=officer)
+            )
 
     @in_one_transaction
     def change_roles(self, officer: str, roles: frozenset[Role]) -> DeskOfficer:

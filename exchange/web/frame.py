@@ -26,6 +26,10 @@ ASK_EVERY_S = 10.0
 _LATELY = 16
 
 
+# So many messages that nobody opened are counted; of more it is said that there are more.
+UNOPENED_TOLD = 50
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """How things are at this desk. ``reached``: the node answered since the desk was opened."""
@@ -40,6 +44,8 @@ class Facts:
     to_release: int
     # So many cases changed and were not derived again: lists may lack them, or show them as they were.
     uncounted: int = 0
+    # Received messages that nobody here opened, up to one more than are told.
+    unopened: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,7 @@ def look_up(opened: OpenedDesk) -> Facts:
         has_rota=bool(shifts),
         on_duty=tuple(one.officer for one in shifts if one.covers(now)),
         to_release=len(waiting),
+        unopened=len(context.store.messages.heads(Direction.RECEIVED, UNOPENED_TOLD + 1, None, unopened=True)),
         uncounted=left if (left := context.store.agenda.stale_count()) > _LATELY else 0,
     )
 

@@ -213,10 +213,10 @@ LABELS = (
     ),
 )
 SILENCE = (
-    step.decide("do_not_notify", phrase("Must the user not be told?"), rule="UN Convention Art. 42 (g)"),
+    step.decide("do_not_notify", phrase("Must it be kept secret from the user?"), rule="UN Convention Art. 42 (g)"),
     step.line(
         "do_not_notify_reason",
-        phrase("Why must the user not be told?"),
+        phrase("Why must it be kept secret from the user?"),
         rule="UN Convention Art. 42 (g)",
         needed=_is("do_not_notify", True),
     ),

@@ -212,7 +212,7 @@ def target_steps(message_type: str, needed: Any = None) -> tuple[WizardStep, ...
             f"{EACH}time_window",
             phrase("From which time? Minutes before and after each time, or a beginning and an end"),
             _window,
-            help=phrase("Such as 60, or 2026-11-20 00:00 to 2026-11-22 00:00."),
+            help=phrase("Such as 60, or 2026-11-20 00:00 to 2026-11-22 00:00 in your own time zone."),
             rule=rule,
             optional=not preserved,
             done=_steps_name("time_window.ends_at"),

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
+from uuid import UUID
 
 from exchange.messaging.drafting.drafts import empty_field
 from exchange.office.draft_ids import READ_OTHERWISE
@@ -46,6 +47,7 @@ from keys.local.translation import languages
 from protocol.encoding.phrase import phrase
 from protocol.messages.parse import check_outgoing, json_schema
 from protocol.messages.schema.problems import Problem
+from protocol.messages.types.information import waits_for_acceptance
 
 WIZARD_TYPES = tuple(REQUESTS)
 _TARGETS, _MORE = "targets", "more_targets"
@@ -151,7 +153,7 @@ class Wizard:
             changed = dict(read_one["targets"][0])
         draft = with_codes(with_fields(self.draft, {f"targets.{place}": changed}))
         inside = f"targets.{place}.{name}"
-        for where, rule, told in check_outgoing({key: v for key, v in draft.items() if key not in PRIVATE}):
+        for where, rule, told in check_outgoing(_as_given({key: v for key, v in draft.items() if key not in PRIVATE})):
             if text.strip() and (where == inside or where.startswith(f"{inside}.")):
                 raise AnswerProblem(told, rule)
         return replace(self, draft=draft)
@@ -190,7 +192,7 @@ class Wizard:
         return list(self._found["problems"])
 
     def _problems(self) -> list[Problem]:
-        draft = {name: value for name, value in self.draft.items() if name not in PRIVATE}
+        draft = self.draft_as_given()
         found = check_outgoing(draft)
         inner = [one for one in found if self._is_object(one[0])]
         if not inner:
@@ -202,6 +204,10 @@ class Wizard:
     def message_draft(self) -> dict[str, Any]:
         """The draft as it is sent."""
         return {name: value for name, value in self.draft.items() if name not in PRIVATE}
+
+    def draft_as_given(self) -> dict[str, Any]:
+        """The draft as it will be when what it says is given: under conditions that is in reply to their acceptance."""
+        return _as_given(self.message_draft())
 
     def cautions(self) -> list[str]:
         """What would be useful and is not there: said, and never in the way."""
@@ -227,7 +233,7 @@ class Wizard:
 
     def _checked(self, step: WizardStep, draft: Draft) -> Wizard:
         changed = replace(self, draft=draft, skipped=self.skipped - {step.name})
-        of_step = [one for one in check_outgoing(changed.message_draft()) if changed._is_wrong(step, one)]
+        of_step = [one for one in check_outgoing(changed.draft_as_given()) if changed._is_wrong(step, one)]
         if of_step:
             _field, rule, text = of_step[0]
             raise AnswerProblem(text, rule)
@@ -272,6 +278,10 @@ class Wizard:
             read=reader,
             done=lambda draft: False,
         )
+
+
+def _as_given(draft: Draft) -> dict[str, Any]:
+    return {**draft, "in_reply_to": str(UUID(int=0))} if waits_for_acceptance(draft) else dict(draft)
 
 
 def all_questions() -> Iterator[WizardStep]:

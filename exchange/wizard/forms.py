@@ -49,11 +49,13 @@ class TypedForm:
 
     @classmethod
     def of(cls, wizard: Wizard) -> TypedForm:
-        """Out of a saved draft."""
+        """Out of a saved draft. A text that was no answer, and is one by what was said since, is taken: it would stand
+        in its field, and be missing in what is sent.
+        """
         kept = wizard.draft.get(AS_TYPED)
         kept = kept if isinstance(kept, Mapping) else {}
         texts, lines = kept.get(_TEXTS), kept.get(_LINES)
-        return cls(
+        form = cls(
             wizard,
             {str(name): str(text) for name, text in texts.items()} if isinstance(texts, Mapping) else {},
             str(kept.get(_PASTE) or ""),
@@ -62,6 +64,8 @@ class TypedForm:
             else {},
             _pairs(wizard.draft.get(READ_OTHERWISE)),
         )
+        # One for all targets is taken by its button alone: a target that lacks it says so by itself.
+        return form.filled({name: text for name, text in form.texts.items() if not name.startswith(EACH)})
 
     def to_draft(self) -> dict[str, Any]:
         """The draft as it is saved."""
@@ -198,7 +202,9 @@ class TypedForm:
             why = self.problem_of(each, target) if each is not None else why
             if why is not None:
                 yield name, why.rule, why.text
-        left = self.read().not_understood if self.paste else ()
+        # Also lines that are understood by now: they are no targets yet.
+        read = self.read() if self.paste else None
+        left = (*read.not_understood, *read.found) if read is not None else ()
         if left:
             yield (
                 "lines",

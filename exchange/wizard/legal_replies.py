@@ -59,10 +59,13 @@ _OVER = frozenset(map(str, (*PRESERVATION_OVER, *ASSISTANCE_OVER, *CONVERSATION_
 
 @dataclass(frozen=True, slots=True)
 class TargetChoice:
-    """Of which targets of a case something can be said now, in the case's order, and what bars the others."""
+    """Of which targets of a case something can be said now, in the case's order, and what bars the others. ``about``
+    is what names them in the request, where that can be read.
+    """
 
     possible: tuple[str, ...] = ()
     barred: Mapping[str, Reason] = field(default_factory=dict)
+    about: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

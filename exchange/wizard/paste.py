@@ -103,7 +103,7 @@ _ASKED = {NO_ZONE: Ask.ZONE, WHICH_ZONE: Ask.ZONE, WHICH_DAY: Ask.DATES}
 _ASKED_TEXTS = {
     NO_ZONE: phrase("the time zone of this time is not written, and was not said"),
     WHICH_ZONE: phrase("the short name of this time zone is used by several zones, and none was said that has it"),
-    WHICH_DAY: phrase("day and month of this date can be told apart in no way, and their order was not said"),
+    WHICH_DAY: phrase("nobody said whether the day or the month stands first in this date"),
 }
 _BULLET = re.compile(r"^\s*(?:[-*\u2022\u00b7>]|\d{1,4}[.)])\s+")
 _V4 = r"(?:\d{1,3}\.){3}\d{1,3}"

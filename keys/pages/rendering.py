@@ -26,11 +26,12 @@ Zoned = Callable[[datetime, str | None], str]
 # The links behind a refusal: (path, text).
 Ways = Callable[[ComityError], Sequence[tuple[str, str]]]
 
-# As instants are written in lines: a day with a time, to the minute or finer, perhaps with the offset.
-_INSTANT = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?"
-    r"(?: ?(?:Z|UTC|[+-][0-9]{2}:?[0-9]{2}))?)"
+# A day, perhaps with a time to the minute or finer, perhaps with the offset, as they are written in lines.
+_DATE = re.compile(
+    r"((?<![0-9])[0-9]{4}-[0-9]{2}-[0-9]{2}(?![0-9])"
+    r"(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?(?: ?(?:Z|UTC|[+-][0-9]{2}:?[0-9]{2}))?)?)"
 )
+_WHOLE = Markup('<span class="date">{}</span>')
 FOLDER = Path(__file__).parent / "templates"
 
 
@@ -70,14 +71,7 @@ def environment(*folders: Path, zoned: Zoned = in_utc, ways: Ways = no_ways) -> 
         }
     )
     made.filters.update(
-        {
-            "plain": _plain,
-            "prose": _prose,
-            "whole_instants": _whole_instants,
-            "own_path": own_path,
-            "iso": _iso,
-            "utc": in_utc,
-        }
+        {"plain": _plain, "prose": _prose, "own_path": own_path, "iso": _iso, "utc": in_utc, "dated": _dated}
     )
     return made
 
@@ -107,13 +101,12 @@ def _plain(value: object) -> str:
     return printable_line(str(value).replace("\t", " "))
 
 
-def _whole_instants(value: object) -> Markup:
-    """A line whose instants are never cut at the end of a line: a half of one reads as another time."""
-    parts = _INSTANT.split(_plain(value))
-    return Markup("").join(
-        Markup('<span class="number">{}</span>').format(part) if place % 2 else escape(part)
-        for place, part in enumerate(parts)
-    )
+def _dated(value: object) -> Markup:
+    """One line in which no date or instant is cut in two: a half of one reads as another. A browser breaks a line after
+    each hyphen, and from right to left the parts would then stand in another order.
+    """
+    parts = _DATE.split(_plain(value))
+    return Markup("").join(_WHOLE.format(part) if place % 2 else escape(part) for place, part in enumerate(parts))
 
 
 def _prose(value: object) -> Markup:

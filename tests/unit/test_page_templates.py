@@ -84,11 +84,11 @@ def test_plain_ways_are_let_be() -> None:
     st.sampled_from(["203.0.113.7:443 tcp {}", "{}", "<b>x</b> {} & more", "{} {}"]),
 )
 def test_an_instant_inside_of_an_identifier_is_one_piece_that_no_line_cuts(at: datetime, written: str) -> None:
-    made = environment().from_string("{{ text | whole_instants }}")
+    made = environment().from_string("{{ text | dated }}")
     for instant in (at.isoformat(), at.isoformat(timespec="minutes"), f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"):
         text = made.render(text=written.format(instant, instant))
-        pieces = re.findall(r'<span class="number">([^<]*)</span>', text)
+        pieces = re.findall(r'<span class="date">([^<]*)</span>', text)
         assert pieces == [instant] * written.count("{}")
         assert unescape(re.sub(r"</?span[^>]*>", "", text)) == written.format(instant, instant)
         assert "<b>" not in text
-    assert re.search(r"\.number \{[^}]*white-space: nowrap", STYLES.read_text("utf-8"))
+    assert re.search(r"\.date \{[^}]*white-space: nowrap", STYLES.read_text("utf-8"))

@@ -179,7 +179,7 @@ def open_pages(
             raise PagesNotServedError(phrase("the desk does not run: start it with comity desk run"))
         address, file = _pages(note), Path(note.folder, PAGES_FILE)
         if address is None or not file.is_file():
-            raise PagesNotServedError(phrase("the settings of this desk say that it serves no pages"))
+            raise PagesNotServedError(_why_no_pages(folder))
         opened = not print_only and _opens_in_a_browser(file)
         if as_json:
             print_json({"address": address, "file": str(file), "opened": opened})
@@ -367,6 +367,15 @@ def _pages(note: RunNote) -> str | None:
     with suppress(OSError, UnicodeDecodeError):
         return Path(note.folder, PAGES_NOTE).read_text("ascii")[:300]
     return None
+
+
+def _why_no_pages(home: Path) -> str:
+    """Why a desk that runs has no pages: its settings say so, or it has only just begun."""
+    from exchange.settings import DeskSettings, Home
+
+    if DeskSettings.load(Home(home).settings).web.enabled:
+        return phrase("the desk begins just now, and its pages are not there yet: try it again in some seconds")
+    return phrase("the settings of this desk say that it serves no pages")
 
 
 def _opens_in_a_browser(file: Path) -> bool:

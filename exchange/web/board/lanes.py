@@ -19,7 +19,7 @@ from exchange.text.labels import code_label, deadline_label, nation_label
 from exchange.views import AgendaItem, Lane
 from exchange.web.case.acting import OfferedAct
 from exchange.web.case.words import ASK, NEXT, next_text, path_of, reply_text
-from keys.local.translation import _
+from keys.local.translation import _, labelled
 from protocol.address import Address
 
 SHOWN, MOST = 5, 200
@@ -190,8 +190,7 @@ def _lines(items: Sequence[AgendaItem], now: datetime) -> list[str]:
             text
             for one in items
             if one.what not in {"call_back"}
-            for text in (unopened_lines(one) if one.what == "unopened" else ())
-            or [_("{what}: {due}").format(what=deadline_label(one.what), due=due_text(one, now))]
+            for text in (unopened_lines(one) if one.what == "unopened" else ()) or [_owed(one, now)]
         ]
     if first.delivery is not None:
         return delivery_lines(first)
@@ -200,6 +199,14 @@ def _lines(items: Sequence[AgendaItem], now: datetime) -> list[str]:
     if first.due is None:
         return [kind_label(first)]
     return [_("{due}, {kind}").format(due=due_text(first, now), kind=kind_label(first)), *unopened_lines(first)]
+
+
+def _owed(item: AgendaItem, now: datetime) -> str:
+    """What is owed until when; an emergency stands in one lane whoever owes it, so that is said too."""
+    text = _("{what}: {due}").format(what=deadline_label(item.what), due=due_text(item, now))
+    if item.what == "needed_by":
+        return text
+    return labelled(_("we") if item.ours else _("they"), text)
 
 
 def _call_box(sheet: CallSheet) -> CallBox | None:
@@ -260,4 +267,7 @@ def _emergency_acts(items: Sequence[AgendaItem], base: str) -> list[OfferedAct]:
     acts.sort(key=lambda one: one.kind != "danger")
     if acts and not acts[0].kind:
         acts[0] = OfferedAct(acts[0].text, acts[0].path, "primary")
-    return [*dict.fromkeys(acts), OfferedAct(_("Open"), base)]
+    # It is read first, and answered then.
+    opening = OfferedAct(_("Open"), base)
+    after_call = next((place for place, one in enumerate(acts) if one.kind != "danger"), len(acts))
+    return list(dict.fromkeys([*acts[:after_call], opening, *acts[after_call:]]))

@@ -24,10 +24,12 @@ async def show(call: PageCall) -> web.StreamResponse:
 
 
 async def lanes(call: PageCall) -> web.StreamResponse:
-    """The lanes, as they stand now; for a locked session references and clocks alone."""
+    """The lanes and the line above them, as they stand now; for a locked session references and clocks alone."""
     if call.session is None:
         raise SignInNeededError
-    return call.page("board/lanes.html", **await _values(call))
+    if not call.session.locked and call.site.service.opened is not None:
+        call.facts = await call.site.facts.now(call.site.service.opened)
+    return call.page("board/anew.html", **await _values(call))
 
 
 async def _values(call: PageCall) -> dict[str, Any]:

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID
 
 from exchange.desk.desk import Desk
 from exchange.text.rendering import identifier_text
+from exchange.wizard.legal_replies import TargetChoice
+from protocol.errors import ComityError
 from protocol.lifecycle.folding import StandingState
 from protocol.messages.corrections import corrected
 from protocol.messages.types.correcting import Correction
+
+
+async def with_identifiers(desk: Desk, request: UUID, choice: TargetChoice) -> TargetChoice:
+    """A choice of targets of a request with what names them; without, where the request cannot be shown."""
+    if not choice.possible:
+        return choice
+    try:
+        found = await identifiers_of(desk, request)
+    except ComityError:
+        return choice
+    return replace(choice, about={name: value for name, (_kind, value) in found.items()})
 
 
 async def identifiers_of(desk: Desk, request: UUID) -> dict[str, tuple[str, str]]:

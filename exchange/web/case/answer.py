@@ -23,8 +23,8 @@ from exchange.office.draft_ids import DRAFT_ID
 from exchange.text.labels import reason_label, state_label, target_ranges, target_state_label, with_rule
 from exchange.web.calls import PageCall
 from exchange.web.case._targets import identifiers_of
-from exchange.web.case.do import ActPlace, done_code, place_on_case, told_of
-from exchange.web.case.reply import refuse_problems
+from exchange.web.case.do import ActPlace, done_code, place_on_case
+from exchange.web.case.reply import names_in, refuse_problems
 from exchange.web.forms.fields import (
     PageField,
     PageGroup,
@@ -378,17 +378,22 @@ def _beside_cells(problem: ComityError, targets: list[str], typed: Typed) -> lis
 # --- An answer that gives data ---
 
 
-async def _draft_of(call: PageCall, desk: Desk, place: ActPlace) -> dict[str, Any]:
-    """The saved draft that is gone on with, else a new one; raises :class:`NotFoundError`."""
-    kept = call.query("draft") or call.text("draft")
-    if kept:
-        return await desk.messages.export_draft(kept)
-    return await desk.replies.draft(_subject(place), Answer.TYPE, completeness="final")
+async def _draft_of(call: PageCall, desk: Desk, place: ActPlace) -> tuple[dict[str, Any], str]:
+    """The saved draft that is gone on with, and why it came back; else a new one. Raises :class:`NotFoundError`, and
+    :class:`NothingOpenError` for one whose content is gone.
+    """
+    named = call.query("draft") or call.text("draft")
+    if not named:
+        return await desk.replies.draft(_subject(place), Answer.TYPE, completeness="final"), ""
+    kept = await desk.messages.saved_draft(named)
+    if not kept.draft:
+        raise NothingOpenError(kept.why_closed)
+    return {DRAFT_ID: str(kept.id), **kept.draft}, kept.remark or ""
 
 
 async def _show_data(call: PageCall, desk: Desk, place: ActPlace, case: AnyCase) -> web.Response:
-    draft = await _draft_of(call, desk, place)
-    return call.page(DATA, **_data(call, desk, place, case, draft, None))
+    draft, remark = await _draft_of(call, desk, place)
+    return call.page(DATA, **_data(call, desk, place, case, draft, None), returned=remark)
 
 
 def _data(
@@ -446,10 +451,10 @@ def _new_item(call: PageCall, desk: Desk, names: Sequence[str]) -> dict[str, Any
 
 async def _send_data(call: PageCall, desk: Desk, place: ActPlace, case: AnyCase) -> web.StreamResponse:
     typed = typed_in(call, desk.address)
-    before = await _draft_of(call, desk, place)
+    before, remark = await _draft_of(call, desk, place)
     draft = _said(before, _choice(call, desk, case), typed)
     if call.text("_add"):
-        return call.page(DATA, **_data(call, desk, place, case, draft, typed))
+        return call.page(DATA, **_data(call, desk, place, case, draft, typed), returned=remark)
     try:
         if call.text("_to") == "files":
             kept = await desk.messages.save_draft(draft)
@@ -457,6 +462,7 @@ async def _send_data(call: PageCall, desk: Desk, place: ActPlace, case: AnyCase)
         if call.text("_to") == "save":
             kept = await desk.messages.save_draft(draft)
             return call.go(f"{place.path}?draft={kept.id}{'&as=answer' if isinstance(case, PreservationCase) else ''}")
+        draft = _given(draft)
         refuse_problems(await desk.messages.filled(draft), typed)
         # In an emergency nothing waits for an acceptance.
         conditions = any(item.get("conditions") for item in draft.get("items", ()))
@@ -464,10 +470,13 @@ async def _send_data(call: PageCall, desk: Desk, place: ActPlace, case: AnyCase)
         with under_key(None if draft.get(DRAFT_ID) else call.text("once") or None):
             sent = await (desk.messages.offer(draft) if under_conditions else desk.messages.send(draft))
     except ComityError as problem:
-        beside, rest = told_of(problem, _field_names(problem))
-        typed.errors |= {_form_name(name): text for name, text in beside.items()}
+        told = _by_form_names(problem)
+        typed.errors |= told
         values = _data(call, desk, place, case, draft, typed)
-        return call.refused(DATA, problem, **{**values, "rest": rest})
+        groups = [values["head"], *values["authorisation"], *(group for _attachment, group in values["items"])]
+        shown = {name for group in groups for name in names_in(group)}
+        rest = [text for name, text in told.items() if name not in shown]
+        return call.refused(DATA, problem, **{**values, "rest": rest, "returned": remark})
     return call.go(f"{place.back}?done={done_code(sent)}")
 
 
@@ -488,10 +497,14 @@ def _said(before: Mapping[str, Any], choice: TargetChoice, typed: Typed) -> dict
                 "size_bytes": attachment["size_bytes"],
             }
         )
-    # An authorisation of nothing would suggest that something was given.
-    if not items:
-        fields.pop("authorisation", None)
     return {**draft, **fields, **({"items": items} if items else {})}
+
+
+def _given(draft: Mapping[str, Any]) -> dict[str, Any]:
+    """The draft as it is sent. An authorisation of nothing would suggest that something was given; while the draft is
+    written it stays, since the files come after it.
+    """
+    return dict(draft) if draft.get("items") else {name: draft[name] for name in draft if name != "authorisation"}
 
 
 def _kept_of(before: Mapping[str, Any]) -> set[str]:
@@ -499,8 +512,10 @@ def _kept_of(before: Mapping[str, Any]) -> set[str]:
     return {name for name in before if name in Reply.model_fields or name in {"type", DRAFT_ID}}
 
 
-def _field_names(problem: ComityError) -> list[str]:
-    return [name for name, _rule, _text in problem.problems] if isinstance(problem, InvalidMessageError) else []
+def _by_form_names(problem: ComityError) -> dict[str, str]:
+    """The problems of a draft by the fields of the form that show it."""
+    found = problem.problems if isinstance(problem, InvalidMessageError) else ()
+    return {_form_name(name): with_rule(text, rule) for name, rule, text in found}
 
 
 def _form_name(name: str) -> str:

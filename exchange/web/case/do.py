@@ -14,6 +14,7 @@ from exchange.messaging.once import under_key
 from exchange.text.labels import code_label, with_rule
 from exchange.views import Direction, InboxRow, SendStatus, SentMessage
 from exchange.web.calls import PageCall
+from exchange.web.case._targets import with_identifiers
 from exchange.web.case.show import thread_of
 from exchange.web.forms.acts import ACTS, CaseAct
 from exchange.web.forms.fields import choice_of, once_of, typed_in, with_typed
@@ -122,7 +123,10 @@ async def _form_of(call: PageCall, desk: Desk, act: CaseAct, place: ActPlace) ->
     if not act.sends:
         return SignatureForm(act)
     about = place.subject.id if place.subject is not None else None
-    return SignatureForm(act, await choice_of(desk, place.thread, act.sends, call.now, about))
+    choice = await choice_of(desk, place.thread, act.sends, call.now, about)
+    if "targets" in SignatureForm(act).taking.given:
+        choice = await with_identifiers(desk, place.thread, choice)
+    return SignatureForm(act, choice)
 
 
 def _values(call: PageCall, act: CaseAct, place: ActPlace, fields: Any) -> dict[str, Any]:

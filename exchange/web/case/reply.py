@@ -16,10 +16,11 @@ from exchange.messaging.once import under_key
 from exchange.text.labels import code_label, field_label, with_rule
 from exchange.views import Direction
 from exchange.web.calls import PageCall
+from exchange.web.case._targets import with_identifiers
 from exchange.web.case.do import ActPlace, done_code, place_on_case, place_on_message
 from exchange.web.case.words import ANSWERS, reply_text
 from exchange.web.forms.fields import PageField, PageGroup, PageRows, Typed, choice_of, once_of, typed_in
-from exchange.web.forms.model_form import ModelForm, Problems, merged
+from exchange.web.forms.model_form import ModelForm, Problems, merged, names_targets
 from exchange.wizard.legal_replies import TargetChoice, reply_standings, target_choice
 from keys.local.translation import _, labelled
 from protocol.encoding.phrase import phrase
@@ -40,6 +41,8 @@ _ELSEWHERE = frozenset(
         *("contact.test", "contact.test-reply", "acknowledgement", "condition.accept"),
     }
 )
+# What is wrong with a corrected message stands under this in the correction.
+_CORRECTED = "message."
 # The network's own period, where the law of the other side names none.
 _DAYS = 90
 
@@ -93,7 +96,11 @@ async def _form(call: PageCall, desk: Desk, kind: str, place: ActPlace) -> web.R
 
 async def _form_of(call: PageCall, desk: Desk, kind: str, place: ActPlace) -> ModelForm:
     about = place.subject.id if place.subject is not None else None
-    return ModelForm(reply_model(kind), await choice_of(desk, place.thread, kind, call.now, about))
+    model = reply_model(kind)
+    choice = await choice_of(desk, place.thread, kind, call.now, about)
+    if names_targets(model):
+        choice = await with_identifiers(desk, place.thread, choice)
+    return ModelForm(model, choice)
 
 
 async def _send(call: PageCall, desk: Desk, kind: str, place: ActPlace) -> web.StreamResponse:
@@ -126,9 +133,9 @@ def marked(form: ModelForm, typed: Typed, problem: ComityError) -> tuple[PageGro
     """The form with the problems beside their fields, and those that no field of it has."""
     problems: Problems = {}
     if isinstance(problem, InvalidMessageError):
-        problems = {name: (text, rule) for name, rule, text in problem.problems}
+        problems = {name.removeprefix(_CORRECTED): (text, rule) for name, rule, text in problem.problems}
     group = form.shown({}, typed, problems)
-    names = {f"f.{name}" for name in problems} - set(_names(group))
+    names = {f"f.{name}" for name in problems} - set(names_in(group))
     rest = [_of_a_part(name[2:], *problems[name[2:]]) for name in sorted(names)]
     return group, rest
 
@@ -140,11 +147,12 @@ def _of_a_part(name: str, text: str, rule: str) -> str:
     return labelled(field_label(named[-1]), told) if named else told
 
 
-def _names(part: PageField | PageGroup | PageRows) -> list[str]:
+def names_in(part: PageField | PageGroup | PageRows) -> list[str]:
+    """The names of a part of a form and of all that is in it."""
     if isinstance(part, PageField):
         return [part.name]
     inner: Sequence[Any] = part.rows if isinstance(part, PageRows) else [*part.fields, *part.more]
-    return [name for one in inner for name in _names(one)]
+    return [part.name, *(name for one in inner for name in names_in(one))]
 
 
 def _values(call: PageCall, kind: str, place: ActPlace, group: PageGroup) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from exchange.acts.cases import CaseParts
@@ -59,7 +59,7 @@ class DueLine:
 
 @dataclass(frozen=True, slots=True)
 class TargetLine:
-    """One target in one nation."""
+    """One target in one nation. ``same_as`` is the target shown above of which the very same is owed, else empty."""
 
     name: str
     about: tuple[str, str]
@@ -73,6 +73,7 @@ class TargetLine:
     suspended: bool
     due: Sequence[DueLine]
     open: bool = True
+    same_as: str = ""
 
 
 def is_ours(case: AnyCase, own: str) -> bool:
@@ -131,7 +132,9 @@ def target_table(
         )
         for nation, case, target, state in fits[start : start + SHOWN_TARGETS]
     ]  # fmt: skip
-    return ShownTargets(lines, len(rows), len(fits), start, _summary(rows) if len(rows) > SHOWN_TARGETS else ())
+    return ShownTargets(
+        told_once(lines), len(rows), len(fits), start, _summary(rows) if len(rows) > SHOWN_TARGETS else ()
+    )
 
 
 def _searched(target: TargetCase | WantedCase, state: str, about: Mapping[str, tuple[str, str]]) -> str:
@@ -221,6 +224,17 @@ def _target_line(
         due=due,
         open=state not in _OVER,
     )
+
+
+def told_once(lines: Sequence[TargetLine]) -> list[TargetLine]:
+    """The lines with ``same_as`` the first target in the same nation of which the very same is owed."""
+    first: dict[tuple[str, tuple[DueLine, ...]], str] = {}
+    told = []
+    for line in lines:
+        owed = tuple(replace(one, target="") for one in line.due)
+        name = first.setdefault((line.nation, owed), line.name)
+        told.append(replace(line, same_as=name) if owed and name != line.name else line)
+    return told
 
 
 def _bar(target: TargetCase, now: datetime) -> TimeBar | None:

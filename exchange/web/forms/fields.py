@@ -33,7 +33,7 @@ MOST_BOXES = 40
 class PageField:
     """One field. ``kind`` is line, text, code, codes, instant, yes, check, number, address, addresses, lines, names,
     secret or fixed; ``values`` what was typed; ``options`` are (value, text). ``rule`` is the article that asks for it.
-    ``barred`` are (targets, why) of those that cannot be chosen now.
+    ``barred`` are (targets, why) of those that cannot be chosen now; ``about`` is what names a target.
     """
 
     name: str
@@ -46,6 +46,7 @@ class PageField:
     required: bool = False
     error: str = ""
     barred: Sequence[tuple[str, str]] = ()
+    about: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def value(self) -> str:
@@ -55,21 +56,25 @@ class PageField:
 
 @dataclass(frozen=True, slots=True)
 class PageGroup:
-    """Fields that belong together, under one heading; ``more`` are those that are seldom wanted."""
+    """Fields that belong together, under one heading; ``more`` are those that are seldom wanted, ``error`` is what is
+    wrong with all of it.
+    """
 
     name: str
     label: str
     fields: Sequence[PageField | PageGroup | PageRows]
     more: Sequence[PageField | PageGroup | PageRows] = ()
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PageRows:
-    """The same fields several times; ``name`` is what a button says that wants one more."""
+    """The same fields several times; ``name`` is what a button says that wants one more, ``error`` as of a group."""
 
     name: str
     label: str
     rows: Sequence[PageGroup]
+    error: str = ""
 
 
 @dataclass(slots=True)
@@ -135,9 +140,9 @@ def named_in(typed: Typed, field: str, choice: TargetChoice) -> list[str]:
 
 
 def names_field(field: PageField, choice: TargetChoice) -> PageField:
-    """A choice of targets as it is shown: a box for each, or one field for many."""
+    """A choice of targets as it is shown: a box for each, beside what it names, or one field for many."""
     if len(choice.possible) <= MOST_BOXES:
-        return field
+        return replace(field, about=choice.about)
     text = "\n".join(field.values)
     named, unknown = named_targets(text, dict.fromkeys(choice.possible, ""))
     hint = _("Names or ranges, such as {example}.").format(example=target_ranges(choice.possible[:3]))

@@ -118,7 +118,7 @@ class ModelForm:
             # Several parts of which none is there yet are seldom wanted, though the type checks that they may be.
             at_hand = info.is_required() or has or (info.validate_default and not isinstance(made, PageRows))
             (wanted if at_hand else more).append(made)
-        return PageGroup(path, label, wanted, more)
+        return PageGroup(path, label, wanted, more, self._errors.get(path, ""))
 
     def _one(
         self, info: FieldInfo, name: str, path: str, given: Mapping[str, Any], depth: int
@@ -139,7 +139,7 @@ class ModelForm:
                 self._group(kind.model, f"{path}.{place}", f"{label} {number}", given, depth + 1)
                 for number, place in enumerate(places[:_MOST_ROWS], 1)
             ]
-            return PageRows(path, label, rows)
+            return PageRows(path, label, rows, self._errors.get(path, ""))
         legal = next((one for one in info.metadata if isinstance(one, Legal)), None)
         required = info.is_required()
         made = PageField(
@@ -147,7 +147,8 @@ class ModelForm:
             label=label,
             kind=kind.name,
             values=tuple(given.get(path, ())),
-            hint=self._hint(kind, legal, filled=any(given.get(path, ()))),
+            # Where it is missing, that is said beside it in the same words.
+            hint=self._hint(kind, legal, filled=any(given.get(path, ())) or bool(self._errors.get(path))),
             rule=legal.rule if legal is not None and any(map(str.isdigit, legal.rule)) else "",
             options=self._options(kind, given.get(path, ())),
             required=required,
@@ -162,9 +163,9 @@ class ModelForm:
         options = [("", "–"), *((one, short_label("identifier_type", one)) for one in kind.models)]
         which = PageField(f"{path}.kind", field_label("kind"), "code", (chosen,), options=options, required=True)
         if chosen not in kind.models:
-            return PageGroup(path, label, [which])
+            return PageGroup(path, label, [which], error=self._errors.get(path, ""))
         inner = self._group(kind.models[chosen], path, label, given, depth + 1)
-        return PageGroup(path, label, [which, *inner.fields], inner.more)
+        return PageGroup(path, label, [which, *inner.fields], inner.more, inner.error)
 
     def _hint(self, kind: _Kind, legal: Legal | None, *, filled: bool) -> str:
         """What is expected in a field. Under one that is filled, advice to fill it in would read as a refusal."""
@@ -291,6 +292,11 @@ def _of_several(models: Sequence[Any]) -> _Kind | None:
             return None
         found |= dict.fromkeys(get_args(model.model_fields["kind"].annotation), model)
     return _Kind("union", models=found)
+
+
+def names_targets(model: type[BaseModel]) -> bool:
+    """Whether a form of the model asks for targets of the case, each by a box."""
+    return any((info.alias or name) in _OF_TARGETS for name, info in model.model_fields.items())
 
 
 def merged(original: Any, before: Any, now: Any) -> Any:

@@ -35,7 +35,8 @@ async def _shown(call: PageCall, desk: Desk, problem: ComityError | None = None)
     duty = await desk.office.duty()
     officers = [one for one in await desk.office.officers() if one.withdrawn_at is None]
     drafts = await desk.messages.saved_drafts()
-    cases = await desk.cases.of_threads({item.thread for item in due.items})
+    unopened = await desk.messages.inbox_page(unopened=True, limit=_PER_LANE)
+    cases = await desk.cases.of_threads({one.thread for one in (*due.items, *unopened.messages)})
     values: dict[str, Any] = {
         "lanes": [(lane, _of(due.items, lane), lane in due.more) for lane in Lane if _of(due.items, lane)],
         "cases": cases,
@@ -46,7 +47,7 @@ async def _shown(call: PageCall, desk: Desk, problem: ComityError | None = None)
         "names": {one.id: one.name for one in officers},
         "waiting": sum(draft.state is DraftState.WAITING for draft in drafts),
         "queued": await desk.messages.queued(),
-        "unopened": await desk.messages.inbox_page(unopened=True, limit=_PER_LANE),
+        "unopened": unopened,
         "for_me": [one for one in duty.handovers if own is not None and one.taker == own.id],
         "may_rota": own is None or bool(own.roles & {Role.ADMINISTRATOR, Role.RELEASER}),
         "latest": await desk.office.handovers(),

@@ -23,6 +23,7 @@ from protocol.address import Address
 from protocol.errors import ComityError, DraftChangedError, InvalidMessageError
 from protocol.messages.schema.parts import MAX_TARGETS
 from protocol.messages.schema.problems import Problem
+from protocol.messages.types.information import waits_for_acceptance
 
 _CHECK = "request/check.html"
 _SENT = "request/sent.html"
@@ -43,6 +44,8 @@ async def check(call: PageCall) -> web.StreamResponse:
     draft = await open_draft(call)
     if draft is None:
         return call.go(f"/drafts/{call.part('draft')}/sent")
+    if draft.answer_path:
+        return call.go(draft.answer_path)
     return await _checked(call, draft)
 
 
@@ -123,6 +126,7 @@ async def _checked(call: PageCall, draft: OpenDraft, problem: ComityError | None
         "again": [],
         "too_long": False,
         "unable": _unable(draft),
+        "offers": waits_for_acceptance(draft.form.wizard.message_draft()),
         "parts_count": parts_of(draft.form.wizard.message_draft()),
     }
     if not refusals:
@@ -138,13 +142,14 @@ async def _checked(call: PageCall, draft: OpenDraft, problem: ComityError | None
 
 async def _looked_at(draft: OpenDraft) -> dict[str, Any]:
     """What is worth a look in a draft that lacks nothing."""
-    whole, desk = draft.form.wizard.message_draft(), draft.desk
+    wizard, desk = draft.form.wizard, draft.desk
+    whole = wizard.draft_as_given()
     whole = {**whole, "targets": whole["targets"][:MAX_TARGETS]} if whole.get("targets") else whole
     cautions = await desk.cases.cautions_of_draft(whole)
     return {
         "hints": hints_shown(draft, await desk.cases.compare_laws(whole)),
         "again": list(dict.fromkeys(code_label(one.codes, one.code) for one in cautions)),
-        "waits": await desk.messages.needs_release(whole),
+        "waits": await desk.messages.needs_release(wizard.message_draft()),
         "too_long": not may_be_passed_on(whole),
     }
 
@@ -177,7 +182,8 @@ def _refusal(draft: OpenDraft, problem: tuple[str, str, str]) -> Hindrance:
         anchor = field_of(draft.form, step, (), {}).id
     href = f"{draft.path}/{page}?missing=1#{anchor or 'targets'}"
     asks = _(rule) if rule and _(rule) not in _(text) else ""
-    return Hindrance(_(text), asks, _(step.prompt) if step is not None else "", href)
+    question = _(step.prompt) if step is not None and step.prompt != text else ""
+    return Hindrance(_(text), asks, question, href)
 
 
 def _unable(draft: OpenDraft) -> list[tuple[str, str]]:

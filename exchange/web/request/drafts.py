@@ -26,6 +26,7 @@ from protocol.errors import (
     NotFoundError,
     UnavailableError,
 )
+from protocol.messages.types.answer import Answer
 
 # The names of fields that a form brings, of each of which it says all: an unticked box says nothing of itself.
 FIELDS = "_field"
@@ -51,6 +52,13 @@ class OpenDraft:
     def path(self) -> str:
         """Where its pages begin."""
         return f"/drafts/{self.kept.id}"
+
+    @property
+    def answer_path(self) -> str:
+        """The page of the case on which an answer is written, with one part for each of its files; empty for all else,
+        which is written on pages of its own.
+        """
+        return answer_path(self.kept)
 
     @property
     def pages(self) -> tuple[WizardPage, ...]:
@@ -91,6 +99,15 @@ async def opened(call: PageCall, kept: KeptDraft) -> OpenDraft:
     desk = await call.desk()
     wizard = Wizard.begin(kept.type, await situation_of(desk, kept.type, shown_zone(), call.now), kept.draft)
     return OpenDraft(desk, kept, TypedForm.of(wizard), call.now)
+
+
+def answer_path(kept: KeptDraft) -> str:
+    """As :attr:`OpenDraft.answer_path`, of a draft as it lies in the office."""
+    try:
+        thread = UUID(str(kept.draft.get("thread")))
+    except ValueError:
+        return ""
+    return f"/cases/{thread}/answer?draft={kept.id}&as=answer" if kept.type == Answer.TYPE else ""
 
 
 def is_over(kept: KeptDraft) -> bool:

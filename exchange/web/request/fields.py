@@ -5,20 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 from exchange.acts.drafting import Taker
-from exchange.text.labels import code_label, short_label, with_rule
+from exchange.text.labels import code_label, field_label, with_rule
 from exchange.web.request.drafts import OTHER
 from exchange.wizard.forms import TypedForm
 from exchange.wizard.question import AnswerKind, AnswerProblem, WizardStep
 from exchange.wizard.sections import WizardSection, proposed_window, steps_in
-from keys.local.translation import _
+from keys.local.translation import _, labelled
 from protocol.codes import load_codes
 
 _RADIOS = 6
 _TICKED = 20
 _EACH = "each."
+# How the wizard names a question that it makes of what the type still lacks.
+_OF_A_FIELD = "field "
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +102,11 @@ def field_of(
     """One question as a field."""
     value = form.shown(step)
     if not value and step.name == "each.time_window":
-        targets = form.wizard.draft.get("targets") or ()
-        value = proposed_window(targets[0]) if targets and not step.is_done(form.wizard.draft) else ""
+        # Proposed where it can be for all: what nobody typed is not wrong of any.
+        proposed = {
+            proposed_window(one) for one in form.wizard.draft.get("targets") or () if not one.get("time_window")
+        }
+        value = proposed.pop() if len(proposed) == 1 and not step.is_done(form.wizard.draft) else ""
     problem = form.problem(step) or lacking.get(step.name)
     return _made(step, step.name, value, takers, problem)
 
@@ -121,13 +127,17 @@ def _lacking(form: TypedForm) -> dict[str, AnswerProblem]:
 def _made(step: WizardStep, name: str, value: str, takers: Sequence[Taker], problem: AnswerProblem | None) -> FormField:
     shape, choices, rest = _shape(step, value, takers)
     hint = "" if choices and step.answered is AnswerKind.CODES else _(step.help) if step.help else ""
+    if step.name.startswith(_OF_A_FIELD) and not problem:
+        text = _(step.prompt)
+        hint = text[:1].upper() + text[1:]
     return FormField(
         name=name,
         label=_label(step),
         shape=shape,
         value=value,
         hint="" if step.name == "to" and takers else hint,
-        rule=_(step.rule) if step.rule else "",
+        # Of a rule that is no article the officer has nothing: it is a name of this program's.
+        rule=_(step.rule) if any(map(str.isdigit, step.rule or "")) else "",
         optional=step.optional,
         choices=choices,
         rest=rest,
@@ -153,14 +163,10 @@ def _shape(step: WizardStep, value: str, takers: Sequence[Taker]) -> tuple[str, 
 def _of_code(codes: str, value: str) -> tuple[str, tuple[Choice, ...], str | None]:
     entries = load_codes(codes).entries
     known = {entry.code for entry in entries}
-    choices = tuple(Choice(one.code, _code_name(codes, one.code), one.code == value) for one in entries)
+    choices = tuple(Choice(one.code, code_label(codes, one.code), one.code == value) for one in entries)
     if value and value not in known:
         choices = (*choices, Choice(value, value, chosen=True))
     return ("choice" if len(entries) <= _RADIOS else "list"), choices, None
-
-
-def _code_name(codes: str, code: str) -> str:
-    return short_label(codes, code) if codes == "tlp" else code_label(codes, code)
 
 
 def _of_codes(codes: str, value: str, *, others: bool) -> tuple[tuple[Choice, ...], str | None]:
@@ -195,8 +201,16 @@ def _label(step: WizardStep) -> str:
             return _("Which nations?")
         case "offences":
             return _("Which offences?")
+        case name if name.startswith(_OF_A_FIELD):
+            return _of_a_field(name.removeprefix(_OF_A_FIELD))
         case _:
             return _(step.prompt)
+
+
+def _of_a_field(field: str) -> str:
+    """The name of a field that no question of the type is about, behind that of what it is a part of."""
+    parts = [field_label(part) for part in field.split(".") if not part.isdigit()]
+    return reduce(lambda inner, outer: labelled(outer, inner), reversed(parts))
 
 
 def _rest_label(name: str) -> str:

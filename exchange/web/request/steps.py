@@ -70,7 +70,7 @@ async def first(call: PageCall) -> web.StreamResponse:
     if not kept.is_written:
         return call.go(f"/drafts/{kept.id}/sent")
     draft = await opened(call, kept)
-    return call.go(f"{draft.path}/{draft.pages[0].name}")
+    return call.go(draft.answer_path or f"{draft.path}/{draft.pages[0].name}")
 
 
 async def show(call: PageCall) -> web.StreamResponse:
@@ -78,6 +78,8 @@ async def show(call: PageCall) -> web.StreamResponse:
     draft = await open_draft(call)
     if draft is None:
         return call.go(f"/drafts/{call.part('draft')}/sent")
+    if draft.answer_path:
+        return call.go(draft.answer_path)
     page = page_named(draft, call.part("page"))
     return await _shown(call, draft, page, missing=call.query("missing") == "1")
 
@@ -200,7 +202,8 @@ def frame(draft: OpenDraft, at: str) -> dict[str, Any]:
     }
     pages = [(page.name, names[page.name]) for page in draft.pages]
     files = [(_ONLY_FILES, _("Files"))] if takes_files(draft.kept.type) else []
-    pages += [*files, (_CHECK, _("Check and send"))]
+    # An answer is looked at and sent where it is written.
+    pages += [*files, *([] if draft.answer_path else [(_CHECK, _("Check and send"))])]
     lacking = {name for name, _text in pages} & _pages_lacking(draft)
     return {
         "language_in_words": language_in_words,

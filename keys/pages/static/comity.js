@@ -292,6 +292,15 @@ const desk = (() => {
   });
 })();
 
+/* What is wrong with a field is said of what stood in it: once that is changed it is said no more, until it is judged anew. */
+document.addEventListener("input", ({ target }) => {
+  const part = target.closest("fieldset");
+  const errors = [target.id && document.getElementById(`${target.id}-error`), part?.querySelector(":scope > .field-error")];
+  errors.forEach((error) => { if (error) error.hidden = true; });
+  target.removeAttribute("aria-invalid");
+  part?.removeAttribute("data-wrong");
+});
+
 /* Live: one page of a browser listens, and tells the others; the board asks for its lanes anew, a new emergency rings. */
 (() => {
   const ring = document.querySelector("[data-events]");
@@ -324,6 +333,9 @@ const desk = (() => {
       const made = await answer.text();
       const held = board.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
       board.innerHTML = made;
+      const anew = board.querySelector("[data-anew]"), status = document.querySelector(".bar + .status");
+      if (anew && status) status.replaceWith(...anew.children);
+      anew?.remove();
       if (held) board.querySelector(`a[href="${CSS.escape(held)}"]`)?.focus();
     } catch { /* the stream says that the connection is gone */ } finally {
       asking = false;

@@ -328,6 +328,10 @@ async def test_the_pages_are_opened_by_a_file_of_this_user_and_no_argument_of_a_
         for one in (file, folder / PAGES_NOTE):
             assert stat.S_IMODE(one.stat().st_mode) == 0o600
         assert f'content="0; url={origin}/begin"' in file.read_text("utf-8")
+        # Between the beginning of a desk and that of its pages nothing is said of its settings.
+        file.rename(folder / "later")
+        assert "begins just now" in json.loads((await comity(home, "--json"))[1])["error"]["detail"]
+        (folder / "later").rename(file)
         # Nobody can open a browser here: then the address is told.
         assert await comity(home) == (
             0,

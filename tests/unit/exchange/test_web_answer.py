@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -213,7 +214,16 @@ async def test_data_go_as_files_each_with_its_hash_and_custody_and_their_authori
         await pressed.visitor.get(call), call, outcome="verified", number=NUMBER, spoke_to="Marc Petit"
     )
     path = f"/cases/{pressed.asked}/answer"
-    files = await pressed.visitor.send(await pressed.visitor.get(path), path, **{"_to": "files"})
+    authorised = {
+        "f.authorisation.authority": "Tokyo District Court",
+        "f.authorisation.provision": "Code of Criminal Procedure Art. 218",
+        "f.authorisation.date": "2026-11-22",
+        "f.authorisation.file_number": "2026-77",
+        "f.authorisation.person": "Judge Abe",
+    }
+    # What was typed before the files are there stays, but for what is typed anew.
+    typed = {**authorised, "f.authorisation.authority": "Osaka District Court", "_to": "files"}
+    files = await pressed.visitor.send(await pressed.visitor.get(path), path, **typed)
     uploads = files.path
     assert uploads.startswith("/drafts/"), files.text
     given = aiohttp.FormData()
@@ -222,16 +232,18 @@ async def test_data_go_as_files_each_with_its_hash_and_custody_and_their_authori
     added = await pressed.visitor.post(uploads, given)
     assert "subscriber.csv" in added.text
     draft = uploads.split("/")[2]
-    form = await pressed.visitor.get(f"{path}?draft={draft}&as=answer")
-    lacking = await pressed.visitor.send(form, path, **{"_to": "send"})
+    written = f"{path}?draft={draft}&as=answer"
+    assert html.escape(written) in added.text
+    # An answer has one page on which it is written and sent: every way to its draft leads there.
+    for way in ("", "/message", "/check"):
+        assert (await pressed.visitor.get(f"/drafts/{draft}{way}")).path == written
+    form = await pressed.visitor.get(written)
+    assert all(text in form.text for text in ("Osaka District Court", "Judge Abe", "2026-77"))
+    lacking = await pressed.visitor.send(form, path, **{"_to": "send", "f.authorisation.authority": ""})
     assert lacking.status != 200
-    assert 'id="f.authorisation.authority-error"' in lacking.text or "authorisation" in lacking.text
+    assert 'id="f.authorisation.authority-error"' in lacking.text
     said = {
-        "f.authorisation.authority": "Tokyo District Court",
-        "f.authorisation.provision": "Code of Criminal Procedure Art. 218",
-        "f.authorisation.date": "2026-11-22",
-        "f.authorisation.file_number": "2026-77",
-        "f.authorisation.person": "Judge Abe",
+        **authorised,
         "i0.description": "The subscriber of the mailbox.",
         "i0.data_category": "subscriber",
         "i0.evidential_status": "evidence",

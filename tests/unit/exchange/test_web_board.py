@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from exchange.views import Lane
-from exchange.web import following
+from exchange.web import following, frame
 from tests.unit.exchange.test_web_answer import NUMBER, emergency, with_number
 from tests.unit.exchange.test_web_case import Two, two
 from tests.worlds.desks import JP, request
@@ -52,6 +52,23 @@ async def test_the_board_shows_one_card_for_an_emergency_with_its_acts(both: Two
     assert "30 min left" in board
     for act in ("call", "do/acknowledge", "answer"):
         assert f'href="/cases/{both.asked}/{act}"' in board
+    # It is read before it is answered, and each thing that is owed says by whom.
+    assert board.index(f'href="/cases/{both.asked}">Open') < board.index(f'href="/cases/{both.asked}/answer"')
+    assert "we: Acknowledge the request" in board
+
+
+async def test_a_board_that_follows_gets_the_line_that_says_how_things_are_with_its_lanes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frame, "FACTS_FOR_S", 0.0)  # looked up for each page
+    async with two(tmp_path, monkeypatch) as both:
+        await both.fr.messages.send(request(to=[str(JP)]))
+        await both.exchange()
+        for path in ("/", "/board/lanes"):
+            shown = (await both.visitor.get(path)).text
+            assert '<section class="status"' in shown
+            assert "Messages that nobody opened here: 1" in shown
+            assert "Last received:" in shown
 
 
 async def test_a_long_lane_says_how_many_more_there_are_and_leads_to_them(both: Two) -> None:

@@ -154,6 +154,15 @@ async def test_a_reply_that_lacks_something_names_the_field_and_the_article(pres
     assert shown.status != 200
     assert 'aria-invalid="true"' in shown.text
     assert "Art. 29.7" in shown.text
+    # What is wrong with a part as a whole stands inside of it, and what a field lacks is said of it once.
+    assert shown.text.index("Authority</legend>") < shown.text.index('id="f.authority-error"')
+    assert shown.text.lower().count("the reference of the request that followed") == 1
+
+
+async def test_a_target_is_chosen_by_what_the_request_calls_it(preserved: Two) -> None:
+    named = request()["targets"][0]["identifier"]["address"]
+    for path in ("reply/preservation.extend", "reply/preservation.follow-up"):
+        assert named in (await preserved.visitor.get(f"/cases/{preserved.asked}/{path}")).text
 
 
 async def test_no_text_of_a_partner_becomes_a_part_of_a_page(received: Two) -> None:
@@ -240,6 +249,8 @@ async def test_a_correction_sends_only_what_was_changed_and_keeps_what_its_form_
     unchanged = await preserved.visitor.send(form, path, reason="Nothing")
     assert unchanged.status != 200
     assert "Nothing was changed" in unchanged.text
+    wrong = await preserved.visitor.send(form, path, reason="A slip.", **{"f.targets.1.relation": ""})
+    assert 'id="f.targets.1.relation-error"' in wrong.text  # beside the field of the target that lacks it
     done = await preserved.visitor.send(form, path, reason="A slip.", **{"f.targets.0.identifier.port": "51545"})
     assert done.path.endswith("?done=case-sent"), done.text
     rows = await preserved.jp.cases.thread(preserved.asked)

@@ -140,6 +140,22 @@ async def test_every_kind_goes_through_the_pages_as_the_terminals_wizard_makes_i
                 assert made == wanted, f"{kind} {name}: {made} {wanted}"
 
 
+@pytest.mark.parametrize(("urgency", "sent"), [("routine", "offer"), ("emergency", "disclosure")])
+async def test_information_under_conditions_is_offered_first_and_in_an_emergency_given(
+    world: World, urgency: str, sent: str
+) -> None:
+    answers = {**ANSWERS, "conditions": "Not in proceedings without our consent.", "urgency": urgency}
+    async with at_work(world) as (pages, visitor):
+        path = await whole(visitor, "information.spontaneous", answers)
+        check = await shown(visitor, f"{path}/check")
+        assert "Nothing is missing." in check.text, html.unescape(check.text)
+        assert ("Offer the conditions" in check.text) == (sent == "offer")
+        done = await visitor.fill(check, f"{path}/send")
+        assert (done.path, done.status) == (f"{path}/sent", 200), html.unescape(done.text)
+        (content,) = await sent_by(await desk_of(pages))
+        assert (content["type"], content["stage"]) == ("information.spontaneous", sent)
+
+
 async def test_a_draft_is_sent_once_however_often_the_form_is_sent(world: World) -> None:
     async with at_work(world) as (pages, visitor):
         path = await whole(visitor)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from exchange.wizard.flow import WIZARD_TYPES, Wizard
 from exchange.wizard.forms import TypedForm, left_lines
 from exchange.wizard.paste import Ask
-from exchange.wizard.question import AnswerProblem, value_at
+from exchange.wizard.question import AS_TYPED, AnswerProblem, value_at
 from exchange.wizard.sections import pages_of, section_of, text_of, text_of_target
 from protocol.errors import InvalidMessageError
 from protocol.messages.parse import check_outgoing
@@ -183,3 +183,18 @@ def test_one_target_is_changed_alone_and_what_all_lack_is_filled_in_once() -> No
 def test_the_desks_own_block_is_filled_in_and_not_asked() -> None:
     names = {step.name for step in begun().wizard.all_steps()}
     assert not {name for name in names if name.partition(".")[0] in OWN and name != "call_back.telephone"}
+
+
+def test_a_text_that_is_an_answer_by_now_is_taken_and_never_missing_in_what_is_sent() -> None:
+    form = begun()
+    saved = {**form.to_draft(), AS_TYPED: {"texts": {"facts": "Money was diverted."}}}
+    taken = TypedForm.of(Wizard.begin(PRESERVATION, SITUATION, saved))
+    assert (taken.texts, taken.wizard.draft["facts"]) == ({}, "Money was diverted.")
+
+
+def test_lines_that_are_understood_by_now_keep_a_draft_from_being_sent_until_they_are_targets() -> None:
+    form = begun()
+    saved = {**form.to_draft(), AS_TYPED: {"paste": "j.doe@example.fr", "lines": {}}}
+    left = TypedForm.of(Wizard.begin(PRESERVATION, SITUATION, saved))
+    assert not left.read().not_understood
+    assert "lines" in {name for name, _rule, _text in left.problems()}
