@@ -136,7 +136,7 @@ TargetsOption = Annotated[
 ]
 SHORT_ID = 8  # the end of an id: its beginning is a time, alike in neighbours
 # Wanted by most commands once the desk is open: loaded while the key is derived, and only as long as that takes.
-_MEANWHILE = ("aiohttp", "protocol.messages.parse", "protocol.lifecycle.case")
+_MEANWHILE = ("keys.transport.long_bodies", "protocol.messages.parse", "protocol.lifecycle.case")
 DEFAULT_HOME = Path("~/.comity")
 # As people write an instant: with a space for the T, and to the minute.
 _AS_TYPED = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(:[\d.]+)?(?=[Zz+-])", re.ASCII)
@@ -316,7 +316,10 @@ async def open_desk_here(
     from exchange.desk.desk import open_desk, utc_now
 
     login, derived = read_login(), None if served is None else served.derived
-    async with open_desk(folder, secret, clock=utc_now, carried=carried, keystore=awaited, derived=derived) as opened:
+    opening = open_desk(
+        folder, secret, clock=utc_now, carried=carried, keystore=awaited, derived=derived, lean=served is None
+    )
+    async with opening as opened:
         acting = await opened.acting(login)
         if served is not None and login.passphrase is not None:
             typed = given_login().passphrase_file is None

@@ -224,9 +224,11 @@ async def open_desk(
     carried: Mapping[str, bytes] | None = None,
     keystore: Awaitable[Keystore] | None = None,
     derived: dict[str, Any] | None = None,
+    lean: bool = False,
 ) -> AsyncIterator[OpenedDesk]:
     """Open the desk in ``home`` for whoever will act; as :meth:`Desk.open` for the rest. ``derived`` was read of its
-    database before (:attr:`DeskContext.derived`), and is this desk's from now on.
+    database before (:attr:`DeskContext.derived`), and is this desk's from now on. ``lean`` is for a program that asks
+    little and ends (:class:`keys.transport.client.Reach`).
 
     Raises :class:`SettingsError`, :class:`KeystoreLockedError`, :class:`KeystoreError`,
     :class:`DatabaseDamagedError`, or, for a desk without a directory yet, what keeps it from getting one.
@@ -241,7 +243,7 @@ async def open_desk(
         # Each is closed by the thread that uses it: what a cancelled call left running there ends first.
         directory_thread = await stack.enter_async_context(own_thread("directory"))
         keys = LiveKeys(opened)
-        trust = DeskDirectory(files, settings, address, LiveSigner(keys), clock)
+        trust = DeskDirectory(files, settings, address, LiveSigner(keys), clock, lean=lean)
         stack.push_async_callback(directory_thread, trust.close)
         await directory_thread(lambda: trust.load(carried))
         thread = await stack.enter_async_context(own_thread("desk"))
@@ -258,7 +260,7 @@ async def open_desk(
             current=lambda: trust.current,
             derived={} if derived is None else derived,
         )
-        link = NodeLink(context, trust, directory_thread)
+        link = NodeLink(context, trust, directory_thread, lean=lean)
         stack.push_async_callback(thread, lambda: _keep_head(context))
         stack.push_async_callback(link.close)
         stack.push_async_callback(context.background.cancel)

@@ -46,9 +46,12 @@ _REFRESHED = b"refreshed"
 
 
 class NodeLink:
-    """The clients and the directory of one desk. Event loop only."""
+    """The clients and the directory of one desk. Event loop only. ``lean``: as the clients have it."""
 
-    def __init__(self, context: DeskContext, trust: DeskDirectory, directory_thread: InThread) -> None:
+    def __init__(
+        self, context: DeskContext, trust: DeskDirectory, directory_thread: InThread, *, lean: bool = False
+    ) -> None:
+        self._lean = lean
         self._address = context.address
         self._settings = context.settings
         self._signer = context.signer
@@ -206,5 +209,7 @@ class NodeLink:
             if client is not None:
                 self._background.start(client.close())
             requester = Requester(str(self._address), self._signs_with, self._clock)
-            client = self._clients[node] = NodeClient(route, requester, timeout_s=self._settings.request_timeout_s)
+            client = self._clients[node] = NodeClient(
+                route, requester, timeout_s=self._settings.request_timeout_s, lean=self._lean
+            )
         return client
