@@ -23,7 +23,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from keys.starting import load_http
 from keys.transport.networks import Network, guarded_sockets, is_refusal
@@ -234,7 +234,7 @@ class SignedClient:
                     ssl=self._pins,
                     limit=self._reach.connections,
                     keepalive_timeout=_KEEP_ALIVE_S,
-                    **({} if self._make is None else {"socket_factory": self._make}),
+                    socket_factory=self._make,
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,

@@ -7,8 +7,8 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from functools import partial
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 
