@@ -175,7 +175,7 @@ async def _opened(home: Path, derived: dict[str, Any] | None = None) -> AsyncIte
     """The desk of a home whose node is away."""
     patch = _Patch()
     patch.setattr("exchange.link.directory.DeskDirectory._get", lambda _self, path: _away(path))
-    patch.setattr("exchange.link.link.NodeClient", _NoNode)
+    patch.setattr("exchange.link.client.NodeClient", _NoNode)
     async with open_desk(home, PASSPHRASE, clock=cast("Any", _Clock()), derived=derived) as opened:
         yield opened
 

@@ -53,6 +53,8 @@ HashOption = Annotated[
 
 def wanted_files() -> list[WantedFile]:
     """The files that were given with ``--attach``; raises :class:`UsageError` for hashes that are none."""
+    if not _paths.get() and not _hashes.get():
+        return []
     from exchange.files.sealing import MORE_HASHES, WantedFile
     from protocol.errors import UsageError
 

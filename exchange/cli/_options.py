@@ -135,8 +135,29 @@ TargetsOption = Annotated[
     list[str] | None, typer.Option("--target", help=_("The target it is about, such as t1; repeat it."))
 ]
 SHORT_ID = 8  # the end of an id: its beginning is a time, alike in neighbours
-# Wanted by most commands once the desk is open: loaded while the key is derived, and only as long as that takes.
-_MEANWHILE = ("aiohttp", "protocol.messages.parse", "protocol.lifecycle.case")
+# Loaded while the key is derived, and only as long as that takes: first that with which every desk opens, then that with
+# which most commands read messages, in steps of some milliseconds each. Whoever does not need them waits for one at most.
+_MEANWHILE = (
+    "tuf.api.serialization.json",
+    "_strptime",
+    "importlib.resources.readers",
+    "cryptography.hazmat.backends.openssl.backend",
+    "exchange.text.zones",
+    "keys.transport.long_bodies",
+    "protocol.messages.schema.base",
+    "protocol.messages.schema.identifiers",
+    "protocol.messages.schema.parts",
+    "protocol.messages.schema.use",
+    "protocol.messages.schema.circumstances",
+    "protocol.messages.types.answer",
+    "protocol.messages.types.emergency",
+    "protocol.messages.types.information",
+    "protocol.messages.types.preservation",
+    "protocol.messages.types.preservation_course",
+    "protocol.messages.parse",
+    "protocol.lifecycle.facts",
+    "protocol.lifecycle.case",
+)
 DEFAULT_HOME = Path("~/.comity")
 # As people write an instant: with a space for the T, and to the minute.
 _AS_TYPED = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(:[\d.]+)?(?=[Zz+-])", re.ASCII)
@@ -316,7 +337,10 @@ async def open_desk_here(
     from exchange.desk.desk import open_desk, utc_now
 
     login, derived = read_login(), None if served is None else served.derived
-    async with open_desk(folder, secret, clock=utc_now, carried=carried, keystore=awaited, derived=derived) as opened:
+    opening = open_desk(
+        folder, secret, clock=utc_now, carried=carried, keystore=awaited, derived=derived, lean=served is None
+    )
+    async with opening as opened:
         acting = await opened.acting(login)
         if served is not None and login.passphrase is not None:
             typed = given_login().passphrase_file is None
@@ -339,8 +363,9 @@ def _show_times_of(desk: Desk) -> None:
 def _opening(folder: Path, secret: bytes) -> Awaitable[Keystore]:
     """The keystore that is being opened, while what a desk is made of is imported."""
     opening = _begin_to_open(folder, secret)
-    for module in ("exchange.desk.desk", *_MEANWHILE):
-        if opening.done() and module in _MEANWHILE:
+    import_module("exchange.desk.desk")
+    for module in _MEANWHILE:
+        if opening.done():
             break
         import_module(module)
     return _awaited(opening)

@@ -5,46 +5,41 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
-from functools import wraps
+from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-from exchange.cases.agenda import Agenda
-from exchange.cases.duplicates import subjects_of
-from exchange.cases.listing import Listing
-from exchange.cases.offers import Offers
-from exchange.cases.search import Search
-from exchange.cases.standing import withheld_by
-from exchange.context.desk_context import DeskContext
-from exchange.files.attaching import Attaching
-from exchange.files.book import FileBook
-from exchange.files.carried import FileCarrying
-from exchange.files.mover import FileMover
-from exchange.link.link import NodeLink
-from exchange.messaging.drafting.fanning import Fanning, require_one_nation
-from exchange.messaging.handling import PassingOn
-from exchange.messaging.inbox import Inbox
-from exchange.messaging.offline import OfflineDesk
-from exchange.messaging.once import Once
-from exchange.messaging.outbox import Keeping, Outbox
-from exchange.messaging.receipts import ReceiptJudge
-from exchange.messaging.replies import Replies
-from exchange.messaging.sync import NodeSync
-from exchange.office.call_book import CallBook
-from exchange.office.case_book import CaseBook
-from exchange.office.case_notes import casework_of
-from exchange.office.erasure import Erasure
-from exchange.office.hash_only import HashOnly
-from exchange.office.office import Office
-from exchange.office.officers import Acting
-from exchange.office.processing_log import ProcessingLog
-from exchange.office.unproved_book import UnprovedBook
-from exchange.views import SentMessage
-from protocol.processing_log import ProcessingRecord
-
 if TYPE_CHECKING:
+    from exchange.cases.agenda import Agenda
+    from exchange.cases.listing import Listing
+    from exchange.cases.offers import Offers
+    from exchange.cases.search import Search
+    from exchange.context.desk_context import DeskContext
+    from exchange.files.attaching import Attaching
+    from exchange.files.book import FileBook
+    from exchange.files.carried import FileCarrying
+    from exchange.files.mover import FileMover
+    from exchange.link.link import NodeLink
+    from exchange.messaging.drafting.fanning import Fanning
+    from exchange.messaging.handling import PassingOn
+    from exchange.messaging.inbox import Inbox
+    from exchange.messaging.offline import OfflineDesk
+    from exchange.messaging.once import Once
+    from exchange.messaging.outbox import Keeping, Outbox
+    from exchange.messaging.receipts import ReceiptJudge
+    from exchange.messaging.replies import Replies
+    from exchange.messaging.sync import NodeSync
+    from exchange.office.call_book import CallBook
+    from exchange.office.case_book import CaseBook
+    from exchange.office.erasure import Erasure
+    from exchange.office.hash_only import HashOnly
+    from exchange.office.office import Office
+    from exchange.office.officers import Acting
+    from exchange.office.processing_log import ProcessingLog
+    from exchange.office.unproved_book import UnprovedBook
+    from exchange.views import SentMessage
     from protocol.messages.schema.base import Message
+    from protocol.processing_log import ProcessingRecord
 
 
 Draft = Mapping[str, Any]
@@ -54,39 +49,196 @@ T = TypeVar("T")
 _DERIVED_AT_ONCE = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Works:
     """The machinery of one desk, for the officer who acts. ``link`` and ``node_sync`` belong to the event loop, all
     else to the desk's thread. With ``waits`` lists are given when all is derived, without as far as it is.
+
+    Each part is made, and imported, by who asks for it first: a command uses a few of them.
     """
 
-    context: DeskContext
-    link: NodeLink
-    acting: Acting
-    book: ProcessingLog
-    judge: ReceiptJudge
-    passing_on: PassingOn
-    fanning: Fanning
-    outbox: Outbox
-    mailbox: Inbox
-    node_sync: NodeSync
-    search: Search
-    offers: Offers
-    agenda: Agenda
-    listing: Listing
-    office: Office
-    erasure: Erasure
-    case_book: CaseBook
-    call_book: CallBook
-    unproved: UnprovedBook
-    replies: Replies
-    once: Once
-    files: FileBook
-    hash_only: HashOnly
-    attaching: Attaching
-    mover: FileMover
-    carrying: FileCarrying
-    waits: bool = True
+    def __init__(self, context: DeskContext, link: NodeLink, acting: Acting, *, waits: bool = True) -> None:
+        self.context = context
+        self.link = link
+        self.acting = acting
+        self.waits = waits
+
+    @cached_property
+    def book(self) -> ProcessingLog:
+        """The records of what is done with personal data."""
+        from exchange.office.processing_log import ProcessingLog
+
+        return ProcessingLog(
+            self.acting,
+            self.context.clock,
+            reason_needed=self.context.settings.office.justification == "required",
+        )
+
+    @cached_property
+    def judge(self) -> ReceiptJudge:
+        """What is made of receipts."""
+        from exchange.messaging.receipts import ReceiptJudge
+
+        return ReceiptJudge(self.context.current)
+
+    @cached_property
+    def passing_on(self) -> PassingOn:
+        """What may go on to others."""
+        from exchange.messaging.handling import PassingOn
+
+        return PassingOn(self.context)
+
+    @cached_property
+    def fanning(self) -> Fanning:
+        """Children of what goes to several nations."""
+        from exchange.messaging.drafting.fanning import Fanning
+
+        return Fanning(self.context)
+
+    @cached_property
+    def once(self) -> Once:
+        """Acts that are done once under a key."""
+        from exchange.messaging.once import Once
+
+        return Once(self.context, self.acting)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """What is sent."""
+        from exchange.messaging.outbox import Outbox
+
+        return Outbox(self.context, self.judge, self.acting, self.book, self.passing_on, self.once, self.fanning)
+
+    @cached_property
+    def mailbox(self) -> Inbox:
+        """What came."""
+        from exchange.messaging.inbox import Inbox
+
+        return Inbox(self.context, self.judge, self.book)
+
+    @cached_property
+    def node_sync(self) -> NodeSync:
+        """The exchange with the node."""
+        from exchange.messaging.sync import NodeSync
+
+        return NodeSync(self.context, self.link, self.outbox, self.mailbox, self._bundles, self.search, self.agenda)
+
+    @cached_property
+    def _bundles(self) -> OfflineDesk:
+        from exchange.messaging.offline import OfflineDesk
+
+        return OfflineDesk(self.context, self.outbox, self.mailbox)
+
+    @cached_property
+    def search(self) -> Search:
+        """The index of what may be searched."""
+        from exchange.cases.duplicates import subjects_of
+        from exchange.cases.search import Search
+        from exchange.cases.standing import withheld_by
+
+        store, parsed, passing_on = self.context.store, self.context.parsed, self.passing_on
+        return Search(
+            store,
+            lambda stored: [subject.key for subject in subjects_of(parsed.of(stored))],
+            lambda stored: bool(passing_on.closed_by(stored)),
+            lambda stored: withheld_by(store, parsed, stored) is not None,
+        )
+
+    @cached_property
+    def offers(self) -> Offers:
+        """Content that waits until its conditions are accepted."""
+        from exchange.cases.offers import Offers
+
+        return Offers(self.context, self.outbox.complete)
+
+    @cached_property
+    def agenda(self) -> Agenda:
+        """What is due."""
+        from exchange.cases.agenda import Agenda
+        from exchange.office.case_notes import casework_of
+
+        return Agenda(self.context, casework_of, waits=self.waits)
+
+    @cached_property
+    def listing(self) -> Listing:
+        """Lists of cases."""
+        from exchange.cases.listing import Listing
+
+        return Listing(self.context, self.agenda)
+
+    @cached_property
+    def office(self) -> Office:
+        """The people at the desk, and what each may do."""
+        from exchange.office.office import Office
+
+        return Office(self.context, self.acting, self.book)
+
+    @cached_property
+    def erasure(self) -> Erasure:
+        """What is erased at the end of its period."""
+        from exchange.office.erasure import Erasure
+
+        return Erasure(self.context, self.agenda, self.acting, self.book, self.files)
+
+    @cached_property
+    def case_book(self) -> CaseBook:
+        """What is noted about cases."""
+        from exchange.office.case_book import CaseBook
+
+        return CaseBook(self.context, self.office, self.acting, self.book)
+
+    @cached_property
+    def call_book(self) -> CallBook:
+        """Calls about messages."""
+        from exchange.office.call_book import CallBook
+
+        return CallBook(self.context, self.acting, self.book)
+
+    @cached_property
+    def unproved(self) -> UnprovedBook:
+        """What came by another way."""
+        from exchange.office.unproved_book import UnprovedBook
+
+        return UnprovedBook(self.context, self.acting, self.book)
+
+    @cached_property
+    def replies(self) -> Replies:
+        """Drafts of answers."""
+        from exchange.messaging.replies import Replies
+
+        return Replies(self.context, self.passing_on, self.acting)
+
+    @cached_property
+    def files(self) -> FileBook:
+        """Which files belong to which message."""
+        from exchange.files.book import FileBook
+
+        return FileBook(self.context)
+
+    @cached_property
+    def hash_only(self) -> HashOnly:
+        """Files that are known by their hash alone."""
+        from exchange.office.hash_only import HashOnly
+
+        return HashOnly(self.context, self.acting, self.book)
+
+    @cached_property
+    def mover(self) -> FileMover:
+        """Files on their way."""
+        from exchange.files.mover import FileMover
+
+        return FileMover(self.context, self.link, self.files, self.node_sync.state)
+
+    @cached_property
+    def carrying(self) -> FileCarrying:
+        """Files that are carried by hand."""
+        from exchange.files.carried import FileCarrying
+
+        return FileCarrying(self.context, self.link, self.files, self.mover.stating)
+
+    @property
+    def attaching(self) -> Attaching:
+        """Files that go with a message."""
+        return self.outbox.attaching
 
     async def derived(self) -> None:
         """Return when all that is due is derived, where whoever acts waits for it: in steps, and others act between."""
@@ -114,6 +266,8 @@ class Works:
 
         ``keeping`` is given the offer there. Raises as :meth:`NodeSync.send` and :meth:`Offers.prepare`.
         """
+        from exchange.messaging.drafting.fanning import require_one_nation
+
         require_one_nation(draft)
         prepared = await self.context.in_thread(lambda: self.offers.prepare(draft))
 
@@ -144,56 +298,3 @@ def when_derived(act: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S,
         return await self._works.context.in_thread(lambda: act(self, *args, **kwargs))
 
     return run
-
-
-def make_works(context: DeskContext, link: NodeLink, acting: Acting, *, waits: bool = True) -> Works:
-    """The machinery of a desk on which ``acting`` acts; ``waits`` as :attr:`Works.waits`."""
-    store, parsed = context.store, context.parsed
-    book = ProcessingLog(acting, context.clock, reason_needed=context.settings.office.justification == "required")
-    judge = ReceiptJudge(context.current)
-    passing_on = PassingOn(context)
-    fanning = Fanning(context)
-    once = Once(context, acting)
-    outbox = Outbox(context, judge, acting, book, passing_on, once, fanning)
-    mailbox = Inbox(context, judge, book)
-    files = FileBook(context)
-    search = Search(
-        store,
-        lambda stored: [subject.key for subject in subjects_of(parsed.of(stored))],
-        lambda stored: bool(passing_on.closed_by(stored)),
-        lambda stored: withheld_by(store, parsed, stored) is not None,
-    )
-    agenda = Agenda(context, casework_of, waits=waits)
-    office = Office(context, acting, book)
-    bundles = OfflineDesk(context, outbox, mailbox)
-    node_sync = NodeSync(context, link, outbox, mailbox, bundles, search, agenda)
-    mover = FileMover(context, link, files, node_sync.state)
-    return Works(
-        context=context,
-        link=link,
-        acting=acting,
-        book=book,
-        judge=judge,
-        passing_on=passing_on,
-        fanning=fanning,
-        outbox=outbox,
-        mailbox=mailbox,
-        node_sync=node_sync,
-        search=search,
-        offers=Offers(context, outbox.complete),
-        agenda=agenda,
-        listing=Listing(context, agenda),
-        office=office,
-        erasure=Erasure(context, agenda, acting, book, files),
-        case_book=CaseBook(context, office, acting, book),
-        call_book=CallBook(context, acting, book),
-        unproved=UnprovedBook(context, acting, book),
-        replies=Replies(context, passing_on, acting),
-        once=once,
-        files=files,
-        hash_only=HashOnly(context, acting, book),
-        attaching=outbox.attaching,
-        mover=mover,
-        carrying=FileCarrying(context, link, files, mover.stating),
-        waits=waits,
-    )

@@ -38,18 +38,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from exchange.context.desk_context import Clock, DeskContext
 from exchange.context.live_keys import LiveKeys, LiveSigner
 from exchange.context.worker import own_thread
-from exchange.desk._events import DeskEvents
-from exchange.desk._files import DeskFiles
-from exchange.desk._works import Works, make_works
-from exchange.desk.cases import DeskCases
-from exchange.desk.evidence import DeskEvidence
-from exchange.desk.messages import DeskMessages
-from exchange.desk.notify import DeskWebhooks
-from exchange.desk.office import DeskOffice
-from exchange.desk.parents import DeskParents
-from exchange.desk.referrals import DeskReferrals
-from exchange.desk.replies import DeskReplies
-from exchange.link.client import MAX_WAIT_S, NodeClient
+from exchange.desk._works import Works
 from exchange.link.directory import DeskDirectory
 from exchange.link.link import NodeLink
 from exchange.office.officers import Acting, Login, OfficerRegister, who_acts
@@ -64,6 +53,17 @@ from protocol.errors import StorageFullError
 
 if TYPE_CHECKING:
     from exchange.desk._custody import DeskCustody
+    from exchange.desk._events import DeskEvents
+    from exchange.desk._files import DeskFiles
+    from exchange.desk.cases import DeskCases
+    from exchange.desk.evidence import DeskEvidence
+    from exchange.desk.messages import DeskMessages
+    from exchange.desk.notify import DeskWebhooks
+    from exchange.desk.office import DeskOffice
+    from exchange.desk.parents import DeskParents
+    from exchange.desk.referrals import DeskReferrals
+    from exchange.desk.replies import DeskReplies
+    from exchange.link.client import NodeClient
 
 T = TypeVar("T")
 
@@ -101,14 +101,14 @@ class OpenedDesk:
         """The desk as ``acting`` acts on it. Without ``waits`` lists are given as far as they are derived: what
         somebody did here last is in them.
         """
-        return Desk(make_works(self.context, self.link, acting, waits=waits))
+        return Desk(Works(self.context, self.link, acting, waits=waits))
 
     async def derive_all(self) -> AsyncIterator[float]:
         """Derive what is due in all threads that changed until now, the newest first, a few at a time; after each few
         in how many seconds that was done.
         """
         context = self.context
-        agenda = make_works(context, self.link, Acting("")).agenda
+        agenda = Works(context, self.link, Acting("")).agenda
         threads = await context.in_thread(context.store.agenda.all_stale)
         for first in range(0, len(threads), _DERIVED_AT_ONCE):
             some, began = threads[first : first + _DERIVED_AT_ONCE], time.monotonic()
@@ -117,24 +117,87 @@ class OpenedDesk:
 
 
 class Desk:
-    """The desk of one contact point. Open with :meth:`open`; not for use from several event loops."""
+    """The desk of one contact point. Open with :meth:`open`; not for use from several event loops.
+
+    Each part is made, and imported, by who asks for it first: a command uses one or two of them.
+    """
 
     def __init__(self, works: Works) -> None:
         self._works = works
-        self.messages = DeskMessages(works)
-        self.replies = DeskReplies(works, self.messages)
-        self.cases = DeskCases(works, self.messages)
-        self.parents = DeskParents(works, self.messages)
-        self.referrals = DeskReferrals(works, self.messages)
-        self.office = DeskOffice(works)
-        self.evidence = DeskEvidence(works)
-        self.files = DeskFiles(works)
-        self.webhooks = DeskWebhooks(works)
-        self.events = DeskEvents(works)
+
+    @cached_property
+    def messages(self) -> DeskMessages:
+        """Sends, receives, lists and reads."""
+        from exchange.desk.messages import DeskMessages
+
+        return DeskMessages(self._works)
+
+    @cached_property
+    def replies(self) -> DeskReplies:
+        """Answers what came."""
+        from exchange.desk.replies import DeskReplies
+
+        return DeskReplies(self._works, self.messages)
+
+    @cached_property
+    def cases(self) -> DeskCases:
+        """What threads mean and what is due."""
+        from exchange.desk.cases import DeskCases
+
+        return DeskCases(self._works, self.messages)
+
+    @cached_property
+    def parents(self) -> DeskParents:
+        """What was asked of several nations."""
+        from exchange.desk.parents import DeskParents
+
+        return DeskParents(self._works, self.messages)
+
+    @cached_property
+    def referrals(self) -> DeskReferrals:
+        """Passes on what came to the wrong office."""
+        from exchange.desk.referrals import DeskReferrals
+
+        return DeskReferrals(self._works, self.messages)
+
+    @cached_property
+    def office(self) -> DeskOffice:
+        """Officers, drafts that wait, the rota, the processing log and erasure."""
+        from exchange.desk.office import DeskOffice
+
+        return DeskOffice(self._works)
+
+    @cached_property
+    def evidence(self) -> DeskEvidence:
+        """Verifies and gives out proofs."""
+        from exchange.desk.evidence import DeskEvidence
+
+        return DeskEvidence(self._works)
+
+    @cached_property
+    def files(self) -> DeskFiles:
+        """Moves and opens the files of messages."""
+        from exchange.desk._files import DeskFiles
+
+        return DeskFiles(self._works)
+
+    @cached_property
+    def webhooks(self) -> DeskWebhooks:
+        """Tells programs of the agency what is due."""
+        from exchange.desk.notify import DeskWebhooks
+
+        return DeskWebhooks(self._works)
+
+    @cached_property
+    def events(self) -> DeskEvents:
+        """What happened."""
+        from exchange.desk._events import DeskEvents
+
+        return DeskEvents(self._works)
 
     @cached_property
     def custody(self) -> DeskCustody:
-        """The custody of evidence files; made, and imported, by who asks for it."""
+        """The custody of evidence files."""
         from exchange.desk._custody import DeskCustody
 
         return DeskCustody(self._works, self.files, self.evidence)
@@ -205,6 +268,8 @@ class Desk:
 
     async def wait_for(self, condition: Callable[[Desk], Awaitable[bool]], timeout_s: float = 30) -> None:
         """Return when ``condition`` holds, looking again whenever something arrives; raises :class:`TimeoutError`."""
+        from exchange.link.client import MAX_WAIT_S
+
         async with asyncio.timeout(timeout_s):
             while not await condition(self):
                 await self.messages.sync(wait=min(timeout_s, MAX_WAIT_S))
@@ -224,9 +289,11 @@ async def open_desk(
     carried: Mapping[str, bytes] | None = None,
     keystore: Awaitable[Keystore] | None = None,
     derived: dict[str, Any] | None = None,
+    lean: bool = False,
 ) -> AsyncIterator[OpenedDesk]:
     """Open the desk in ``home`` for whoever will act; as :meth:`Desk.open` for the rest. ``derived`` was read of its
-    database before (:attr:`DeskContext.derived`), and is this desk's from now on.
+    database before (:attr:`DeskContext.derived`), and is this desk's from now on. ``lean`` is for a program that asks
+    little and ends (:class:`keys.transport.client.Reach`).
 
     Raises :class:`SettingsError`, :class:`KeystoreLockedError`, :class:`KeystoreError`,
     :class:`DatabaseDamagedError`, or, for a desk without a directory yet, what keeps it from getting one.
@@ -241,7 +308,7 @@ async def open_desk(
         # Each is closed by the thread that uses it: what a cancelled call left running there ends first.
         directory_thread = await stack.enter_async_context(own_thread("directory"))
         keys = LiveKeys(opened)
-        trust = DeskDirectory(files, settings, address, LiveSigner(keys), clock)
+        trust = DeskDirectory(files, settings, address, LiveSigner(keys), clock, lean=lean)
         stack.push_async_callback(directory_thread, trust.close)
         await directory_thread(lambda: trust.load(carried))
         thread = await stack.enter_async_context(own_thread("desk"))
@@ -258,7 +325,7 @@ async def open_desk(
             current=lambda: trust.current,
             derived={} if derived is None else derived,
         )
-        link = NodeLink(context, trust, directory_thread)
+        link = NodeLink(context, trust, directory_thread, lean=lean)
         stack.push_async_callback(thread, lambda: _keep_head(context))
         stack.push_async_callback(link.close)
         stack.push_async_callback(context.background.cancel)

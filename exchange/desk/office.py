@@ -25,7 +25,6 @@ from exchange.context.worker import in_desk_thread
 from exchange.desk._calendars import OfficeCalendars
 from exchange.desk._once import sends_once
 from exchange.desk._works import Works
-from exchange.office.erasure import ErasableCase, Erased
 from exchange.office.office import DutyView
 from exchange.office.officers import Acting, AgencyIdentity, DeskOfficer, Role
 from exchange.office.processing_log import check_table, export_records, exported, signed_head
@@ -38,6 +37,7 @@ from protocol.log.checkpoint import Checkpoint
 from protocol.processing_log import ProcessingRecord
 
 if TYPE_CHECKING:
+    from exchange.office.erasure import ErasableCase, Erased
     from protocol.messages.schema.base import Message
 
 

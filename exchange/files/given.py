@@ -10,13 +10,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from exchange.files._source import name_in_message
 from exchange.files.progress import Told, nobody
-from exchange.files.sealing import WantedFile
 from protocol.errors import UsageError
+
+if TYPE_CHECKING:
+    from exchange.files.sealing import WantedFile
 
 
 @dataclass(slots=True)
@@ -55,6 +56,8 @@ def given_files() -> GivenFiles | None:
 
 def names_of(wanted: Sequence[WantedFile]) -> list[str]:
     """What these files will be called in their message, before they are sealed."""
+    from exchange.files._source import name_in_message  # every act asks here, and few have files
+
     return [one.name or name_in_message(one.path) for one in wanted]
 
 

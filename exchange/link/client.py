@@ -55,11 +55,11 @@ SLOWEST_BYTES_PER_S = 16 * 1024
 
 class NodeClient:
     """One node. Every method raises as :class:`keys.transport.client.SignedClient` does, and the typed error that the
-    node refuses with."""
+    node refuses with. ``lean`` as :class:`keys.transport.client.Reach` has it."""
 
-    def __init__(self, server: Server, requester: Requester, *, timeout_s: float = 30) -> None:
+    def __init__(self, server: Server, requester: Requester, *, timeout_s: float = 30, lean: bool = False) -> None:
         self.server = server
-        self._client = SignedClient(server, requester, Reach(timeout_s))
+        self._client = SignedClient(server, requester, Reach(timeout_s, lean=lean))
 
     async def close(self) -> None:
         """Close the connections."""

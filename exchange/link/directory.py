@@ -33,7 +33,10 @@ from protocol.errors import (
 
 
 class DeskDirectory:
-    """The directory in use. ``current`` changes with :meth:`refresh` alone. Blocking; one thread at a time."""
+    """The directory in use. ``current`` changes with :meth:`refresh` alone. Blocking; one thread at a time.
+
+    ``lean``: as the client of the node has it.
+    """
 
     def __init__(
         self,
@@ -42,7 +45,10 @@ class DeskDirectory:
         address: Address,
         signer: Signer,
         clock: Callable[[], datetime],
+        *,
+        lean: bool = False,
     ) -> None:
+        self._lean = lean
         self._settings = settings
         self._address = address
         self._caller = Requester(str(address), signer, clock)
@@ -185,7 +191,8 @@ class DeskDirectory:
         if self._connected is None or self._connected.server != server:
             if self._connected is not None:
                 self._connected.close()
-            self._connected = BlockingClient(server, self._caller, Reach(self._settings.request_timeout_s, 1))
+            reach = Reach(self._settings.request_timeout_s, 1, lean=self._lean)
+            self._connected = BlockingClient(server, self._caller, reach)
         return self._connected
 
 

@@ -12,11 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from exchange.context.desk_context import DeskContext
 from exchange.context.worker import InThread
-from exchange.link.client import NodeClient
 from exchange.link.directory import DeskDirectory
 from keys.directory.view import Directory
 from keys.transport.signing import Requester
@@ -30,6 +29,9 @@ from protocol.errors import (
     UnavailableError,
     UnknownNodeError,
 )
+
+if TYPE_CHECKING:
+    from exchange.link.client import NodeClient
 
 T = TypeVar("T")
 
@@ -46,9 +48,12 @@ _REFRESHED = b"refreshed"
 
 
 class NodeLink:
-    """The clients and the directory of one desk. Event loop only."""
+    """The clients and the directory of one desk. Event loop only. ``lean``: as the clients have it."""
 
-    def __init__(self, context: DeskContext, trust: DeskDirectory, directory_thread: InThread) -> None:
+    def __init__(
+        self, context: DeskContext, trust: DeskDirectory, directory_thread: InThread, *, lean: bool = False
+    ) -> None:
+        self._lean = lean
         self._address = context.address
         self._settings = context.settings
         self._signer = context.signer
@@ -205,6 +210,10 @@ class NodeLink:
         if client is None or client.server != route:
             if client is not None:
                 self._background.start(client.close())
+            from exchange.link.client import NodeClient
+
             requester = Requester(str(self._address), self._signs_with, self._clock)
-            client = self._clients[node] = NodeClient(route, requester, timeout_s=self._settings.request_timeout_s)
+            client = self._clients[node] = NodeClient(
+                route, requester, timeout_s=self._settings.request_timeout_s, lean=self._lean
+            )
         return client

@@ -32,7 +32,7 @@ from pydantic import (
     model_validator,
 )
 
-from keys.local.strict_json import require_unique_members
+from keys.local.strict_json import has_only_members_of, require_unique_members
 from protocol.address import Address, node_of, parse_node
 from protocol.crypto.hpke import PUBLIC_BYTES as SEALING_PUBLIC_BYTES
 from protocol.crypto.hpke import SealingKey
@@ -641,11 +641,16 @@ def _parse(model: type[CardT], encoded: bytes) -> CardT:
     if len(encoded) > MAX_CARD_BYTES:
         raise TooLargeError(f"the card has {len(encoded)} bytes; at most {MAX_CARD_BYTES} are allowed")
     require_few_items(encoded, MAX_CARD_ITEMS)
-    require_unique_members(encoded)
     try:
-        return model.model_validate_json(encoded)
-    except ValidationError as problem:
+        card = model.model_validate_json(encoded)
+    except (ValidationError, ComityError) as problem:
+        require_unique_members(encoded)  # else another reader of it may see another card
+        if isinstance(problem, ComityError):
+            raise
         raise MalformedError(_explain(problem)) from None
+    if not has_only_members_of(encoded, card):
+        require_unique_members(encoded)
+    return card
 
 
 def _validated(model: type[CardT], fields: dict[str, Any]) -> CardT:

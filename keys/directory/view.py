@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from keys.directory.cards import Card, CardStatus, ContactPointCard, KeyEntry, LogCard, NodeCard, WitnessCard
-from keys.directory.legal_profile import LegalProfile
 from protocol.address import Address, node_of
 from protocol.crypto.hpke import SealingKey
 from protocol.crypto.signing import Ed25519Verifier
@@ -37,6 +37,9 @@ from protocol.event import Event, LoggedAt
 from protocol.log.checkpoint import FormerLogKeys, LogVerifier
 from protocol.log.policy import Policy
 from protocol.log.witness import WitnessVerifier
+
+if TYPE_CHECKING:
+    from keys.directory.legal_profile import LegalProfile
 
 
 class _KeySlot:

@@ -23,17 +23,15 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
-
-from yarl import URL
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from keys.starting import load_http
 from keys.transport.networks import Network, guarded_sockets, is_refusal
 from keys.transport.signing import Requester, signed_headers, signing
 from keys.transport.tls import any_server_context, client_context
-from keys.transport.urls import read_url
 from protocol.errors import (
     CertificateUnknownError,
+    ComityError,
     MalformedError,
     NetworkNotAllowedError,
     PeerFailedError,
@@ -44,6 +42,7 @@ from protocol.http.signature import ProvenBody, SignedBody
 
 if TYPE_CHECKING:
     import aiohttp
+    from yarl import URL
 
     from keys.transport.long_bodies import LongAnswer, LongConnections
 
@@ -80,13 +79,16 @@ class Server:
 class Reach:
     """How far a client goes: seconds until it gives up, connections at once, and networks that it may connect to.
 
-    ``networks`` are allowed beside the public one; None: anywhere. ``heard`` is told of answers.
+    ``networks`` are allowed beside the public one; None: anywhere. ``heard`` is told of answers. ``lean`` is for a
+    program that asks little and ends: short requests go as long ones do, and the HTTP library, which takes longer to
+    load than the requests take, is not loaded unless a node answers in a form that only the library reads.
     """
 
     timeout_s: float = 30
     connections: int = 8
     networks: Sequence[Network] | None = None
     heard: Heard = lambda node, date: None
+    lean: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,39 +158,25 @@ class SignedClient:
     """
 
     def __init__(self, server: Server, requester: Requester, reach: Reach = Reach()) -> None:
-        load_http()
-        import aiohttp
-
         self.server = server
         self._requester = requester
         self._reach = reach
         self._unknown_until = float("-inf")  # monotonic
         self._any_server: ssl.SSLContext | None = None
-        guard: dict[str, Any] = {}
-        if reach.networks is not None:
-            guard["socket_factory"] = guarded_sockets(reach.networks)
         self._pins = client_context(server.certificates)
-        self._make = guard.get("socket_factory")
+        self._make = None if reach.networks is None else guarded_sockets(reach.networks)
         self._long: LongConnections | None = None
         self._other_form = False  # it answers in a form that only the library reads
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                ssl=self._pins,
-                limit=reach.connections,
-                keepalive_timeout=_KEEP_ALIVE_S,
-                **guard,
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            trust_env=False,
-            headers=_OWN_FIELDS,
-        )
+        self._library: aiohttp.ClientSession | None = None
+        if not reach.lean:
+            load_http()
 
     async def close(self) -> None:
         """Close the connections."""
         if self._long is not None:
             self._long.close()
-        await self._session.close()
+        if self._library is not None:
+            await self._library.close()
 
     async def call(self, request: HttpRequest) -> bytes:
         """The content of the node's answer; raises the typed error that it refuses with."""
@@ -224,6 +212,8 @@ class SignedClient:
 
     def _url(self, target: str) -> tuple[str, URL]:
         """The absolute URL as it is signed and as it is sent."""
+        from keys.transport.urls import read_url  # its library takes long to load, and many commands ask no node
+
         url = self.server.url.rstrip("/") + target
         try:
             parsed = read_url(url)
@@ -233,10 +223,31 @@ class SignedClient:
             raise MalformedError(f"the address of {self.server.title} is not an https URL")
         return url, parsed
 
+    def _session(self) -> aiohttp.ClientSession:
+        """The library's connections, made when they are first asked for."""
+        if self._library is None:
+            load_http()
+            import aiohttp
+
+            self._library = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    ssl=self._pins,
+                    limit=self._reach.connections,
+                    keepalive_timeout=_KEEP_ALIVE_S,
+                    socket_factory=self._make,
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                trust_env=False,
+                headers=_OWN_FIELDS,
+            )
+        return self._library
+
     async def _asked(self, request: HttpRequest, sink: Sink | None) -> HttpAnswer:
         """The answer; what is long goes and comes in threads, unless the node answers in a form of its own."""
-        if (sink is not None or isinstance(request.body, StreamedBody)) and not self._other_form:
-            from keys.transport.long_bodies import OtherFormError  # only who moves files needs it
+        without = self._reach.lean or sink is not None or isinstance(request.body, StreamedBody)
+        if without and not self._other_form:
+            from keys.transport.long_bodies import OtherFormError  # only who moves files, or asks little, needs it
 
             try:
                 return await self._send_long(request, sink)
@@ -302,8 +313,8 @@ class SignedClient:
     async def _send(self, request: HttpRequest, tls: ssl.SSLContext | None, sink: Sink | None = None) -> HttpAnswer:
         """The answer over the pinned certificates, or over ``tls`` where that is given; its content into ``sink``."""
         url, parsed = self._url(request.target)
-        with self._failures(parsed):
-            async with self._session.request(
+        with self._failures(parsed), self._library_failures(parsed):
+            async with self._session().request(
                 request.method,
                 parsed,
                 data=_data(request.body),
@@ -330,22 +341,35 @@ class SignedClient:
     @contextmanager
     def _failures(self, parsed: URL) -> Iterator[None]:
         """What goes wrong on the way becomes its typed error."""
-        import aiohttp
-
         title = self.server.title
         try:
             yield
         except TimeoutError as cause:
             raise UnavailableError(f"{title} did not answer in time") from cause
-        except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError) as cause:
-            raise PeerFailedError(f"{title} broke its answer off ({type(cause).__name__})") from cause
-        except (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError) as cause:
+        except ssl.SSLCertVerificationError as cause:
             raise CertificateUnknownError(f"{title} shows a certificate that is not on its card") from cause
-        except (aiohttp.ClientError, OSError) as cause:
-            if is_refusal(cause):
-                text = f"{title} is reached at {parsed.host}, in no network that is allowed"
-                raise NetworkNotAllowedError(text) from cause
-            raise UnavailableError(f"{title} cannot be reached ({_why(cause)})") from cause
+        except OSError as cause:
+            raise self._unreached(parsed, cause) from cause
+
+    @contextmanager
+    def _library_failures(self, parsed: URL) -> Iterator[None]:
+        """So does what the library alone raises; its errors that are the system's too are left to :meth:`_failures`."""
+        import aiohttp
+
+        try:
+            yield
+        except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError) as cause:
+            raise PeerFailedError(f"{self.server.title} broke its answer off ({type(cause).__name__})") from cause
+        except aiohttp.ClientError as cause:
+            if isinstance(cause, OSError):
+                raise
+            raise self._unreached(parsed, cause) from cause
+
+    def _unreached(self, parsed: URL, cause: Exception) -> ComityError:
+        if is_refusal(cause):
+            text = f"{self.server.title} is reached at {parsed.host}, in no network that is allowed"
+            return NetworkNotAllowedError(text)
+        return UnavailableError(f"{self.server.title} cannot be reached ({_why(cause)})")
 
     def _require_plain(self, encoding: str | None) -> None:
         if (encoding or "identity") != "identity":

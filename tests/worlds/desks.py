@@ -371,7 +371,7 @@ class World:
             signer = SoftLogSigner(self.directory.origin(name), keys.log_ed25519_seed, keys.log_mldsa_seed)
             self.nodes[name] = Node(self, name, signer)
         monkeypatch.setattr("exchange.link.directory.DeskDirectory._get", self._serve)
-        monkeypatch.setattr("exchange.link.link.NodeClient", self._connect)
+        monkeypatch.setattr("exchange.link.client.NodeClient", self._connect)
         monkeypatch.setattr(
             "exchange.desk.desk.utc_now", self.clock
         )  # for commands: this directory expires after 3 days

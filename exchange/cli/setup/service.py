@@ -43,23 +43,27 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True)
 _ENDS_WITHIN_S = 60.0
 _LOOK_AGAIN_S = 0.05
-# Loaded by commands when they run.
+# Loaded by commands when they run: whole rooms, and single modules.
+_ROOMS_LOADED = (
+    "exchange.cases",
+    "exchange.cli",
+    "exchange.desk",
+    "exchange.files",
+    "exchange.link",
+    "exchange.messaging",
+    "exchange.office",
+    "exchange.text",
+)
 _LOADED = (
     "_strptime",
     "aiohttp",
     "cryptography.hazmat.backends.openssl.backend",
     "exchange.cli._app",
-    "exchange.desk.desk",
-    "exchange.desk.watch",
     "exchange.evidence.bag_writer",
     "exchange.evidence.timestamps",
-    "exchange.messaging.drafting.cleaning",
-    "exchange.messaging.drafting.own_block",
-    "exchange.messaging.drafting.splitting",
     "exchange.store.migrations",
-    "exchange.text.code_words",
-    "exchange.text.documents",
     "importlib.resources.readers",
+    "keys.directory.legal_profile",
     "protocol.lifecycle.case",
     "protocol.lifecycle.deadlines",
     "protocol.lifecycle.projection",
@@ -341,12 +345,11 @@ def _run_command() -> None:
 
 def _load_commands() -> None:
     """Load what commands run, once, before the process that they are made from."""
-    import exchange.cli
-    import exchange.text
     from exchange.cli._commands import ROWS
 
-    shown = (walk_packages(room.__path__, f"{room.__name__}.") for room in (exchange.cli, exchange.text))
-    for name in (*_LOADED, *(found.name for room in shown for found in room)):
+    rooms = [(name, import_module(name)) for name in _ROOMS_LOADED]
+    found = (module.name for name, room in rooms for module in walk_packages(room.__path__, f"{name}."))
+    for name in (*_LOADED, *found):
         import_module(name)
     for row in ROWS:
         if row.name != "demo":

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tuf.api.exceptions import DownloadError, LengthOrHashMismatchError, RepositoryError
 from tuf.api.metadata import Metadata, MetaFile, TargetFile, Targets
 
 from keys.directory.cards import MAX_CARD_BYTES, Card, ContactPointCard, NodeCard
-from keys.directory.legal_profile import LegalProfile
 from keys.directory.metadata._archive import NotTheFilesError, in_order, role_in, targets_in
 from keys.directory.metadata._nation_subset import nations_named
 from keys.directory.metadata._reading import Fetcher, TimedUpdater
@@ -38,6 +38,9 @@ from keys.directory.metadata.rules import file_faults, nation_faults
 from keys.local.files import write_file
 from keys.starting import without_collections
 from protocol.errors import ComityError, NationUnusableError, ProfileError
+
+if TYPE_CHECKING:
+    from keys.directory.legal_profile import LegalProfile
 
 MAX_CARDS_PER_NATION = 1_024
 _PARSERS = 2
@@ -320,10 +323,10 @@ class NationsReading:
                 continue
             except ComityError as problem:
                 raise NationUnusableError(f"{target.path} cannot be used: {problem.detail}") from problem
-            if isinstance(read, LegalProfile):
-                profile = read
-            elif read is not None:
+            if isinstance(read, NodeCard | ContactPointCard):
                 cards[name] = read
+            elif read is not None:
+                profile = read
         has_node = any(isinstance(card, NodeCard) for card in cards.values())
         offices = [card for card in cards.values() if isinstance(card, ContactPointCard)]
         if not cards or not (has_node or all(office.hosting for office in offices)):

@@ -18,19 +18,21 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root, Snapshot, TargetFile, Targets, Timestamp
 
 from keys.directory.cards import Card, parse_contact_point_card, parse_node_card
-from keys.directory.legal_profile import LegalProfile, parse_profile
 from keys.directory.metadata._archive import join
 from keys.directory.metadata.tuf_key import register_key_type
 from keys.local.files import write_files
 from protocol.address import Address, parse_node
 from protocol.encoding.json_bounds import require_few_items
 from protocol.errors import DirectoryUntrustedError, InvalidAddressError, MalformedError, NotFoundError, TooLargeError
+
+if TYPE_CHECKING:
+    from keys.directory.legal_profile import LegalProfile
 
 ROOT, TARGETS, SNAPSHOT, TIMESTAMP = "root", "targets", "snapshot", "timestamp"
 NATION_PREFIX = "nation-"
@@ -92,6 +94,8 @@ def parse_published(path: str, encoded: bytes) -> Card | LegalProfile | None:
     """
     if not path.endswith("/legal-profile.json"):
         return parse_card(path, encoded)
+    from keys.directory.legal_profile import parse_profile  # so many kinds of values that only a profile needs them
+
     profile = parse_profile(encoded)
     if profile_path(profile.node) != path:
         raise MalformedError(f"the legal profile at {path} is about {profile.node}")
@@ -247,6 +251,8 @@ class MetadataRepository:
 
     def legal_profile(self, node: str) -> LegalProfile | None:
         """The published legal profile of a nation; raises :class:`ProfileError` when it does not parse."""
+        from keys.directory.legal_profile import parse_profile
+
         role = self.targets(nation_role(node))
         target = role.signed.targets.get(profile_path(node)) if role else None
         return parse_profile(self.read(target_name(target))) if target else None

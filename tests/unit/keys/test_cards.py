@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,6 +25,7 @@ from keys.directory.cards import (
     parse_contact_point_card,
     parse_node_card,
 )
+from keys.local.strict_json import require_unique_members
 from keys.members.federation import contact_point_card, node_card, with_foreign_auditors, with_revoked_key
 from keys.members.identity import DeskKeys, NodeKeys, generate_desk_keys, generate_node_keys
 from protocol.address import Address
@@ -50,6 +53,10 @@ def _altered(card: ContactPointCard | NodeCard, **changes: Any) -> bytes:
     members = json.loads(card_to_bytes(card))
     members.update(changes)
     return json.dumps(members).encode()
+
+
+_NODE_BYTES = card_to_bytes(_node())
+_OFFICE_BYTES = card_to_bytes(_office(phones=["+82 2 1234 5678"]))
 
 
 def test_cards_survive_their_encoding() -> None:
@@ -173,6 +180,57 @@ def test_a_member_that_stands_twice_makes_the_whole_card_refused() -> None:
     nested = office.replace(b'"algorithm":"ed25519"', b'"algorithm":"ed25519","algorithm":"ed25519"', 1)
     with pytest.raises(MalformedError, match="twice"):
         parse_contact_point_card(nested)
+
+
+_NAME = re.compile(rb'"([A-Za-z0-9_.-]+)":')
+# What may stand before a member, by its name, and in place of its colon.
+_BEFORE = [
+    b'"%b":1,',
+    b'"%b" :1,',
+    b'"unknown":1,',
+    b'"\\":":1,',
+    b'"%b":{"a":1,"a":2},',
+    b'"unknown":"\\":\\":",',
+    b"",
+]
+_COLONS = [b'":', b'" :', b'"\n:', b'": ', b'"  :']
+
+
+@given(
+    node=st.booleans(),
+    edits=st.lists(st.tuples(st.integers(0, 80), st.sampled_from(_BEFORE), st.sampled_from(_COLONS)), max_size=4),
+)
+@settings(max_examples=120, deadline=None)
+def test_a_card_is_refused_for_a_member_that_stands_twice_wherever_and_however_it_is_written(
+    node: bool, edits: list[tuple[int, bytes, bytes]]
+) -> None:
+    encoded = _NODE_BYTES if node else _OFFICE_BYTES
+    for which, before, colon in edits:
+        names = list(_NAME.finditer(encoded))
+        place = names[which % len(names)]
+        added = before.replace(b"%b", place[1]) + place[0][:-2] + colon
+        encoded = encoded[: place.start()] + added + encoded[place.end() :]
+    assert (_refusal(require_unique_members, encoded) == "twice") == (
+        _refusal(parse_node_card if node else parse_contact_point_card, encoded) == "twice"
+    )
+
+
+def _refusal(read: Callable[[bytes], object], encoded: bytes) -> str:
+    """Why it is refused: a member stands twice, or something else does not do; empty where it is taken."""
+    try:
+        read(encoded)
+    except MalformedError as problem:
+        return "twice" if "twice" in problem.detail else "other"
+    return ""
+
+
+@pytest.mark.parametrize("card", ["_NODE_BYTES", "_OFFICE_BYTES"])
+def test_a_card_as_it_is_published_is_read_once(card: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def again(_: bytes) -> None:
+        raise AssertionError("it was read a second time")
+
+    monkeypatch.setattr("keys.directory.cards.require_unique_members", again)
+    (parse_node_card if card == "_NODE_BYTES" else parse_contact_point_card)(globals()[card])
 
 
 _READS_ALL = {"auditor": "audit@fr", "reads": "all"}
