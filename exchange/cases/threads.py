@@ -134,11 +134,11 @@ def check_next_step(
     desk does not have the thread, :class:`NoEffectError` for one that would do nothing, :class:`TransitionError` with
     the reason.
     """
+    if message.thread == message.id:
+        return
     from protocol.lifecycle.projection import check_step
     from protocol.lifecycle.without_effect import without_effect
 
-    if message.thread == message.id:
-        return
     if unsent_state(store, message.thread) == "called_off":
         raise NoEffectError(phrase("the case was called off before its first message left: nobody has it"))
     whole = thread_messages(store, parsed, message.thread)
