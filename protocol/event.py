@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
+from struct import Struct
 from typing import Any
 from uuid import UUID
 
@@ -39,6 +41,9 @@ _REFERENCE = bytes.fromhex("0b83")
 _HASH = bytes.fromhex("5820")
 _FILES = bytes.fromhex("0c845820")
 _NULL = b"\xf6"
+# Heads and values of fixed sizes behind an entry's name: eight bytes of time, 16 of the message's id, 32 of the digest.
+_FIXED = Struct(">2sQ2sQQ3s32s")
+_FIXED_HEADS = _AT, _MESSAGE_ID, _DIGEST
 
 _URI_PREFIX = "http://uri.etsi.org/19522/Event/"
 _OWN_URI_PREFIX = "urn:comity:event:"
@@ -126,6 +131,9 @@ _NEGATIVE_EVENTS = frozenset(
     }
 )
 
+# Events that have reasons or are about files: rarer than all others.
+_TOLD_MORE = _NEGATIVE_EVENTS | _FILE_EVENTS
+
 DESK_EVENTS = frozenset(
     {
         EventName.ContentHandover,
@@ -185,24 +193,29 @@ class Event:
         _require_bytes(self.salt, SALT_BYTES, "the salt of an event")
         if not is_message_id(self.message_id):
             raise MalformedError("a message id is a UUID of version 7")
-        if self.name.negative != bool(self.reasons):
-            raise MalformedError("a negative event has a reason, and only a negative one")
+        if self.name in _TOLD_MORE or self.reasons or self.files is not None:
+            self._check_more()
         if (self.name in DESK_EVENTS) != (self.statement is not None):
             raise MalformedError("a desk's event has its statement, and only a desk's")
+        if self.statement is not None:
+            self._check_statement(self.statement)
+        if self.peer is not None:
+            parse_node(self.peer)
+        elif self.reference is not None:
+            raise MalformedError("an event with a reference names the peer whose entry it refers to")
+
+    def _check_more(self) -> None:
+        """Return if reasons and files belong to the event."""
+        if self.name.negative != bool(self.reasons):
+            raise MalformedError("a negative event has a reason, and only a negative one")
         if self.name.of_files != (self.files is not None):
             raise MalformedError("an event about files says which, and only one about files")
         if self.files is not None and self.files.count == 0 and self.name is not EventName.FileExpiry:
             raise MalformedError("only an event that files were let go may tell of none that was whole")
-        if self.statement is not None:
-            self._check_statement(self.statement)
-        if self.reference is not None and self.peer is None:
-            raise MalformedError("an event with a reference names the peer whose entry it refers to")
         if len(self.reasons) > MAX_REASONS or any(not 1 <= len(code) <= MAX_REASON_CHARS for code in self.reasons):
             raise MalformedError(f"an event has at most {MAX_REASONS} reasons of 1 to {MAX_REASON_CHARS} characters")
         for code in self.reasons:
             _utf8_bytes(code)
-        if self.peer is not None:
-            parse_node(self.peer)
 
     def _check_statement(self, statement: bytes) -> None:
         if type(statement) is not bytes or not 1 <= len(statement) <= MAX_STATEMENT_BYTES:
@@ -263,47 +276,39 @@ def _exact_event(data: bytes) -> Event:
 
     One with reasons or about files, which is rare, is not found here.
     """
-    if not data.startswith(_START, 1):
+    if data[1:4] != _START:
         raise exact.InexactError
-    name, at = exact.text(data, 1 + len(_START))
-    # Heads and values of fixed sizes: eight bytes of time, sixteen of the message's id, 32 of the digest.
-    if not (data.startswith(_AT, at) and data.startswith(_MESSAGE_ID, at + 10) and data.startswith(_DIGEST, at + 28)):
+    text, at = exact.text(data, 4)
+    name = _NAMES_IN_BYTES.get(text)
+    time_head, ms, id_head, first, last, digest_head, digest = _FIXED.unpack_from(data, at)
+    if name is None or (time_head, id_head, digest_head) != _FIXED_HEADS or ms < exact.LEAST_MS:
         raise exact.InexactError
-    ms, message_id, digest = exact.milliseconds(data, at + 2), data[at + 12 : at + 28], data[at + 31 : at + 63]
-    at += 63
+    at += _FIXED.size
     fields = 6
     recipient, peer, statement, reference = None, None, None, None
     if data[at] == 6:
-        encoded, at = exact.text(data, at + 1)
-        recipient = Address.parse(encoded.decode())
+        text, at = exact.text(data, at + 1)
+        recipient = _address(text)
         fields += 1
     if data[at] == 7:
-        encoded, at = exact.text(data, at + 1)
-        peer = encoded.decode()
+        text, at = exact.text(data, at + 1)
+        peer = _decoded(text)
         fields += 1
     salt = data[at + 2 : at + 18]
     if not data.startswith(_SALT, at):
         raise exact.InexactError
     at += 18
-    if at < len(data) and data[at] == 10:
+    end = len(data)
+    if at < end and data[at] == 10:
         statement, at = exact.byte_string(data, at + 1)
         fields += 1
-    if at < len(data):
+    if at < end:
         reference, at = _exact_reference(data, at)
         fields += 1
-    if at != len(data) or data[0] != 0xA0 + fields or name not in _NAMES_IN_BYTES:
+    if at != end or data[0] != 0xA0 + fields:
         raise exact.InexactError
-    return Event(
-        name=_NAMES_IN_BYTES[name],
-        at=from_ms(ms),
-        message_id=UUID(bytes=message_id),
-        digest=digest,
-        salt=salt,
-        recipient=recipient,
-        peer=peer,
-        statement=statement,
-        reference=reference,
-    )
+    message_id = UUID(int=first << 64 | last)
+    return Event(name, from_ms(ms), message_id, digest, salt, recipient, peer, (), statement, reference)
 
 
 def _exact_reference(data: bytes, at: int) -> tuple[LeafReference, int]:
@@ -313,7 +318,18 @@ def _exact_reference(data: bytes, at: int) -> tuple[LeafReference, int]:
     index, at = exact.unsigned(data, at)
     if not data.startswith(_HASH, at):
         raise exact.InexactError
-    return LeafReference(origin.decode(), index, data[at + 2 : at + 34]), at + 34
+    return LeafReference(_decoded(origin), index, data[at + 2 : at + 34]), at + 34
+
+
+# The same few addresses, nodes and origins stand in all entries. What is refused is not kept.
+@lru_cache(maxsize=4096)
+def _address(text: bytes) -> Address:
+    return Address.parse(text.decode())
+
+
+@lru_cache(maxsize=1024)
+def _decoded(text: bytes) -> str:
+    return text.decode()
 
 
 def event_of_value(value: Any) -> Event:

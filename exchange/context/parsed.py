@@ -26,12 +26,12 @@ class Parsed:
 
     def of(self, stored: StoredMessage) -> Message:
         """The parsed content of a stored message; raises :class:`ErasedError` when it was erased."""
-        from protocol.messages.parse import parse_message
-
         if stored.erased:
             raise ErasedError
         message = self._messages.get(stored.head.digest)
         if message is None:
+            from protocol.messages.parse import parse_message
+
             message = parse_message(stored.content)
             self.keep(stored.head.digest, message)
         return message

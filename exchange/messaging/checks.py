@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from exchange.cases.legal_comparison import profile_at_hand
@@ -25,10 +24,21 @@ from protocol.codes import load_codes
 from protocol.encoding.phrase import phrase
 from protocol.errors import ComityError, InvalidMessageError, NotFoundError
 from protocol.lifecycle.profiles import minimum_days
-
-if TYPE_CHECKING:
-    from protocol.messages.schema.base import Message
-    from protocol.messages.versions import Reads
+from protocol.messages.attached import check_supplement
+from protocol.messages.cautions import form_cautions
+from protocol.messages.corrections import as_corrected, check_correction, check_retraction, original_of
+from protocol.messages.law.grounds import wrong_grounds
+from protocol.messages.notes import check_note
+from protocol.messages.plausibility import implausibilities
+from protocol.messages.schema.base import Message
+from protocol.messages.types.answer import Answer
+from protocol.messages.types.assistance import AssistanceRequest
+from protocol.messages.types.correcting import Correction, Retract
+from protocol.messages.types.emergency import EmergencyRequest
+from protocol.messages.types.files import FilesSupplement
+from protocol.messages.types.note import NoteMessage
+from protocol.messages.types.preservation import PreservationRequest
+from protocol.messages.versions import Reads, require_readable
 
 _RULE = "plausibility"
 
@@ -106,10 +116,6 @@ def _speaks(accepted: str, language: str) -> bool:
 
 
 def _limbs_of(message: Message) -> Iterator[Limb]:
-    from protocol.messages.types.assistance import AssistanceRequest
-    from protocol.messages.types.emergency import EmergencyRequest
-    from protocol.messages.types.preservation import PreservationRequest
-
     if isinstance(message, PreservationRequest):
         yield Limb.PRESERVATION
     elif isinstance(message, EmergencyRequest):
@@ -120,12 +126,6 @@ def _limbs_of(message: Message) -> Iterator[Limb]:
 
 def cautions(message: Message, thread: Sequence[Message], directory: Directory) -> Iterator[Caution]:
     """What to look at again in a message as it was said, given its thread and what nations say of their law."""
-    from protocol.messages.cautions import form_cautions
-    from protocol.messages.corrections import as_corrected
-    from protocol.messages.law.grounds import wrong_grounds
-    from protocol.messages.plausibility import implausibilities
-    from protocol.messages.types.answer import Answer
-
     as_it_reads = as_corrected(thread)
     for found in implausibilities(message, message.sent_at, thread, _minimum_days(message, as_it_reads)):
         yield Caution("implausibility", found.code, found.field, found.refused)
@@ -142,8 +142,6 @@ def cautions(message: Message, thread: Sequence[Message], directory: Directory) 
 
 def _of_unauthorised_words(message: Message, thread: Sequence[Message]) -> Iterator[Caution]:
     """Words that answer a request for data, without an item and so without an authorisation."""
-    from protocol.messages.types.answer import Answer
-
     if not isinstance(message, Answer) or message.text is None or message.items:
         return
     opening = next((other for other in thread if other.id == message.thread), None)
@@ -163,14 +161,6 @@ def _reserved(message: Message, thread: Sequence[Message], directory: Directory)
 
 
 def _check_acts(message: Message, thread: Sequence[Message], readers: Mapping[str, Reads | None]) -> None:
-    from protocol.messages.attached import check_supplement
-    from protocol.messages.corrections import check_correction, check_retraction, original_of
-    from protocol.messages.notes import check_note
-    from protocol.messages.types.correcting import Correction, Retract
-    from protocol.messages.types.files import FilesSupplement
-    from protocol.messages.types.note import NoteMessage
-    from protocol.messages.versions import require_readable
-
     if isinstance(message, NoteMessage):
         check_note(message, thread)
     if isinstance(message, FilesSupplement):

@@ -90,17 +90,23 @@ class PassingOn:
         Raises :class:`HandlingError`, :class:`ConditionsOpenError`, :class:`ErasedError`, and what
         :func:`check_given` and :func:`check_passed_on` raise.
         """
-        from protocol.messages.passing_on import check_passed_on
-        from protocol.messages.types.consent import check_given
-        from protocol.messages.types.forward import Forward, original_envelope
-
         message = composed.message
         if _gives(message):
+            from protocol.messages.types.consent import check_given
+
             check_given(message, composed.content, self._messages_of(message.thread))
         if message.thread != message.id:
             self._require_labels_of_case(message)
-        if not isinstance(message, Forward):
-            return
+        if message.type == "forward":  # the type alone is asked first: an import for each message takes its time
+            from protocol.messages.types.forward import Forward
+
+            if isinstance(message, Forward):
+                self._check_passing_on(message)
+
+    def _check_passing_on(self, message: Forward) -> None:
+        from protocol.messages.passing_on import check_passed_on
+        from protocol.messages.types.forward import original_envelope
+
         original = message.original
         try:
             stored = self._stored(original.message)
@@ -387,9 +393,8 @@ def _require_room(stored: StoredMessage, size: int) -> None:
 def _gives(message: Message) -> bool:
     """Whether the rules of conditions and offers have something to say of the message."""
     from protocol.messages.types.consent import content_conditions, opening_in
-    from protocol.messages.types.information import InformationSpontaneous
 
-    in_a_thread = isinstance(message, InformationSpontaneous) and message.thread != message.id
+    in_a_thread = message.type == "information.spontaneous" and message.thread != message.id
     return in_a_thread or opening_in(message) is not None or any(content_conditions(message))
 
 

@@ -77,6 +77,10 @@ _LOGGED_HERE = frozenset(
 )
 
 
+# The types whose rules look at what they carry: only they are asked for it.
+_CARRYING = frozenset({"forward", "answer", "information.spontaneous"})
+
+
 @dataclass(frozen=True, slots=True)
 class TakenPage:
     """A page that was stored: what it brought, and the statements to make now."""
@@ -254,11 +258,6 @@ class Inbox:
     def _accept(self, envelope: Envelope, logged_at: datetime, page: _Page) -> StoredMessage:
         from protocol.messages.officer_signature import verify_officer
         from protocol.messages.parse import parse_message
-        from protocol.messages.passing_on import check_passed_on
-        from protocol.messages.types.answer import Answer as AnswerMessage
-        from protocol.messages.types.consent import check_opening
-        from protocol.messages.types.forward import Forward
-        from protocol.messages.types.information import InformationSpontaneous
 
         routing = envelope.routing
         if routing.id in page.ids:
@@ -268,11 +267,8 @@ class Inbox:
         message = parse_message(opened.content)
         check_inner(message, envelope)
         verify_officer(message, opened.content)
-        if isinstance(message, Forward):
-            check_passed_on(message)
-        elif isinstance(message, AnswerMessage | InformationSpontaneous):
-            rows = self._store.messages.thread(message.thread)
-            check_opening(message, opened.content, [self._parsed.of(row) for _, row, _ in rows if not row.erased])
+        if message.type in _CARRYING:
+            self._check_carried(message, opened.content)
         self._parsed.keep(envelope.digest, message)
         head = Head(
             id=message.id,
@@ -291,6 +287,20 @@ class Inbox:
             file_set=routing.file_set,
         )
         return StoredMessage(head, envelope.raw, opened.content, opened.salt)
+
+    def _check_carried(self, message: Message, content: bytes) -> None:
+        """Return if the message may carry what it passes on (rule 7), and gives what was offered (rule 8)."""
+        from protocol.messages.passing_on import check_passed_on
+        from protocol.messages.types.answer import Answer as AnswerMessage
+        from protocol.messages.types.consent import check_opening
+        from protocol.messages.types.forward import Forward
+        from protocol.messages.types.information import InformationSpontaneous
+
+        if isinstance(message, Forward):
+            check_passed_on(message)
+        elif isinstance(message, AnswerMessage | InformationSpontaneous):
+            rows = self._store.messages.thread(message.thread)
+            check_opening(message, content, [self._parsed.of(row) for _, row, _ in rows if not row.erased])
 
     def _own_nodes(self, now: datetime) -> frozenset[str]:
         """The nodes that serve or served this desk."""
@@ -379,8 +389,6 @@ def check_inner(message: Message, envelope: Envelope) -> None:
 
     Raises :class:`SenderMismatchError`, :class:`RoutingMismatchError` or :class:`FileSetMismatchError`.
     """
-    from protocol.messages.attached import check_file_set
-
     routing = envelope.routing
     if message.sender != str(routing.sender):
         raise SenderMismatchError(phrase("the sender inside is not the one in the routing header"))
@@ -388,7 +396,10 @@ def check_inner(message: Message, envelope: Envelope) -> None:
         raise RoutingMismatchError(phrase("the id inside is not the one in the routing header"))
     if set(message.to) != {str(recipient) for recipient in routing.recipients}:
         raise RoutingMismatchError(phrase("the recipients inside are not those in the routing header"))
-    check_file_set(message, routing.file_set)
+    if message.attachments or routing.file_set is not None:
+        from protocol.messages.attached import check_file_set
+
+        check_file_set(message, routing.file_set)
 
 
 def _logged_at(judged: Sequence[JudgedReceipt], nodes: frozenset[str], now: datetime) -> datetime:

@@ -66,6 +66,7 @@ from protocol.routing import COMMITMENT_BYTES, MAX_CLOCK_SKEW, Priority, Routing
 if TYPE_CHECKING:
     from exchange.cases.law.checks import Known
     from keys.directory.view import Directory
+    from protocol.files.file_list import FileList
     from protocol.messages.parse import ComposedMessage
     from protocol.messages.schema.base import Message
 
@@ -310,12 +311,11 @@ class Outbox:
 
         ``known_only`` passes over recipients that the directory does not have: sealing says so, after it was asked for.
         """
-        from keys.directory.routes import require_files
-        from protocol.messages.attached import file_list_of
-
-        files = file_list_of(message)
+        files = _files_of(message)
         if files is None:
             return
+        from keys.directory.routes import require_files
+
         recipients = [Address.parse(text) for text in message.to]
         try:
             require_files(self._directory(), self._address, recipients, files.file_set, self._clock())
@@ -447,7 +447,6 @@ class Outbox:
         """The message of one draft, checked by itself and signed by who acts; raises :class:`InvalidMessageError`."""
         from exchange.messaging.checks import readers_of
         from exchange.messaging.drafting.own_block import filled
-        from protocol.messages.officer_signature import sign_as_officer
         from protocol.messages.versions import compose_for
 
         now = self._time_of(draft)  # before it is filled: a timed draft knows its own instant
@@ -464,7 +463,11 @@ class Outbox:
         )
         if str(self._address) in composed.message.to:
             raise _one_problem("to", phrase("a message is not sent to its own sender"))
-        return sign_as_officer(composed, self._acting.signer) if self._acting.signer is not None else composed
+        if self._acting.signer is None:
+            return composed
+        from protocol.messages.officer_signature import sign_as_officer
+
+        return sign_as_officer(composed, self._acting.signer)
 
     def filled(self, draft: Mapping[str, Any]) -> dict[str, Any]:
         """The draft with the desk's own block where it leaves that out."""
@@ -474,9 +477,8 @@ class Outbox:
 
     def _own_fields(self) -> Mapping[str, Any]:
         """The desk's own block, made once for each directory."""
-        from exchange.messaging.drafting.own_block import own_fields
-
         card, country = None, None
+        directory: Directory | None = None
         try:
             directory = self._directory()
             if self._own is not None and self._own[0] is directory:
@@ -484,18 +486,21 @@ class Outbox:
             card = directory.contact_point(self._address)
             country = directory.node(self._address.node).country
         except ComityError:
-            # A desk without a directory fills in what its settings say.
-            return own_fields(self._settings, card, country)
-        self._own = (directory, own_fields(self._settings, card, country))
-        return self._own[1]
+            directory = None  # without one the desk fills in what its settings say
+        from exchange.messaging.drafting.own_block import own_fields
+
+        own = own_fields(self._settings, card, country)
+        if directory is not None:
+            self._own = (directory, own)
+        return own
 
     def _named(self, draft: Mapping[str, Any]) -> Mapping[str, Any]:
         """The draft with the officer who releases it, where officers sign."""
-        from protocol.messages.officer_signature import PLACEHOLDER, key_text
-
         officer = self._acting.officer
         if officer is None:
             return draft
+        from protocol.messages.officer_signature import PLACEHOLDER, key_text
+
         named = {"name": officer.name, "role": officer.job_title, "key": key_text(officer.public_key)}
         return {**draft, "officer": {**named, "signature": PLACEHOLDER}}
 
@@ -528,17 +533,16 @@ class Outbox:
         return new_message_id(now, counter.to_bytes(2, "big") + os.urandom(RANDOM_BYTES - 2))
 
     def _seal(self, composed: ComposedMessage, expires_in: timedelta | None) -> StoredMessage:
-        from protocol.lifecycle.profiles import acknowledgement_period
-        from protocol.messages.attached import file_list_of
-
         message, content = composed.message, composed.content
-        files = file_list_of(message)
+        files = _files_of(message)
         recipients = tuple(sorted(Address.parse(text) for text in message.to))
         lifetime = expires_in or timedelta(seconds=self._settings.lifetimes.of(message.urgency))
         created = truncate(message.sent_at)
         expires = truncate(created + lifetime)
         ack_by = None
         if message.thread == message.id:
+            from protocol.lifecycle.profiles import acknowledgement_period
+
             ack_by = min(created + acknowledgement_period(message.urgency), expires)
         routing = Routing(
             id=message.id,
@@ -573,6 +577,14 @@ class Outbox:
             file_set=routing.file_set,
         )
         return StoredMessage(head, envelope, content, salt)
+
+
+def _files_of(message: Message) -> FileList | None:
+    if not message.attachments:
+        return None
+    from protocol.messages.attached import file_list_of
+
+    return file_list_of(message)
 
 
 def _starting_with(first: bytes) -> Callable[[int], bytes]:

@@ -24,10 +24,11 @@ class EventTable:
         if not events:
             return
         last = self._database.last_given("event")
-        self._database.execute_all(
-            "INSERT INTO event (seq, sealed) VALUES (?, ?)",
-            [(seq, self._seal(seq, event)) for seq, event in enumerate(events, last + 1)],
-        )
+        numbers = range(last + 1, last + 1 + len(events))
+        values = ((seq.to_bytes(8, "big"), event.to_bytes()) for seq, event in zip(numbers, events, strict=True))
+        sealed = self._cipher.seal_all(b"event.sealed", values)
+        rows = list(zip(numbers, sealed, strict=True))
+        self._database.execute_all("INSERT INTO event (seq, sealed) VALUES (?, ?)", rows)
         now = last + len(events)
         if now // _TRIM_EVERY != last // _TRIM_EVERY:
             self._database.execute("DELETE FROM event WHERE seq <= ?", (now - KEPT,))
@@ -46,9 +47,6 @@ class EventTable:
     def last(self) -> int:
         """The last number that was given."""
         return self._database.last_given("event")
-
-    def _seal(self, seq: int, event: DeskEvent) -> bytes:
-        return self._cipher.seal(b"event.sealed", seq.to_bytes(8, "big"), event.to_bytes())
 
     def _open(self, seq: int, sealed: bytes) -> bytes:
         return self._cipher.open(b"event.sealed", seq.to_bytes(8, "big"), sealed)

@@ -9,10 +9,13 @@ from exchange.store._names import RowNames
 from exchange.store.agenda import AgendaTable
 from exchange.store.database import SealedDatabase
 from exchange.store.rows import ReceiptEntry, StoredReceipt
-from protocol.encoding import cbor
+from protocol.encoding import cbor, exact
 from protocol.errors import DatabaseDamagedError
 from protocol.log.merkle import HASH_BYTES
 from protocol.receipt import Receipt
+
+# What stands before three or five parts, and in the place of an error.
+_THREE, _FIVE, _NO_ERROR = b"\x83", b"\x85", b"\xf6"
 
 
 class ReceiptTable:
@@ -46,7 +49,8 @@ class ReceiptTable:
         with self._database.transaction():
             for receipt in receipts:
                 note = self._insert_checkpoint(receipt.checkpoint)
-                row, sealed = self._sealed(StoredReceipt(digest, receipt, None), note)
+                row, value = self._row(StoredReceipt(digest, receipt, None), note)
+                sealed = self._cipher.seal(b"receipt.sealed", row, value)
                 self._database.execute("UPDATE receipt SET sealed = ? WHERE id = ?", (sealed, row))
 
     def insert(self, receipts: Sequence[StoredReceipt]) -> list[StoredReceipt]:
@@ -54,10 +58,12 @@ class ReceiptTable:
         checkpoints = {stored.receipt.checkpoint for stored in receipts}
         notes = {checkpoint: self._insert_checkpoint(checkpoint) for checkpoint in checkpoints}
         digests = {stored.digest: self._names.digest(stored.digest) for stored in receipts}
-        rows: list[tuple[bytes, bytes, bytes]] = []
-        for stored in receipts:
-            row, sealed = self._sealed(stored, notes[stored.receipt.checkpoint])
-            rows.append((row, digests[stored.digest], sealed))
+        values = [self._row(stored, notes[stored.receipt.checkpoint]) for stored in receipts]
+        sealed = self._cipher.seal_all(b"receipt.sealed", values)
+        rows = [
+            (row, digests[stored.digest], value)
+            for (row, _), stored, value in zip(values, receipts, sealed, strict=True)
+        ]
         known = {
             row for (row,) in self._database.among("SELECT id FROM receipt WHERE id IN", {row for row, _, _ in rows})
         }
@@ -69,14 +75,15 @@ class ReceiptTable:
         new = {row: stored for (row, _, _), stored in zip(rows, receipts, strict=True) if row not in known}
         return list(new.values())
 
-    def _sealed(self, stored: StoredReceipt, note: bytes) -> tuple[bytes, bytes]:
-        """The row of a receipt and its sealed value; ``note`` names the checkpoint."""
+    def _row(self, stored: StoredReceipt, note: bytes) -> tuple[bytes, bytes]:
+        """The row of a receipt, and its value (canonical CBOR); ``note`` names the checkpoint."""
         receipt = stored.receipt
+        place = exact.put_bytes(receipt.leaf) + exact.put_unsigned(receipt.index)
+        error = _NO_ERROR if stored.error is None else exact.put_text(stored.error)
         # A log entry by its bytes and place, whatever checkpoint proves it: a repeat adds nothing. A receipt that was
         # not verified is another row, so that it can never stand in the way of one that is.
-        row = self._cipher.blind(b"receipt", cbor.encode([receipt.leaf, receipt.index, stored.error]))
-        value = cbor.encode([receipt.leaf, receipt.index, b"".join(receipt.path), note, stored.error])
-        return row, self._cipher.seal(b"receipt.sealed", row, value)
+        row = self._cipher.blind(b"receipt", _THREE + place + error)
+        return row, _FIVE + place + exact.put_bytes(b"".join(receipt.path)) + exact.put_bytes(note) + error
 
     def _insert_checkpoint(self, note: bytes) -> bytes:
         digest = sha256(note).digest()

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from exchange.views import Direction
 from protocol.address import Address
-from protocol.encoding import cbor
+from protocol.encoding import cbor, exact
 from protocol.encoding.instants import from_ms, to_ms
 from protocol.envelope import Envelope
 from protocol.errors import RetractedError
@@ -384,9 +385,9 @@ class DeskEvent:
 
     def to_bytes(self) -> bytes:
         """The stored form."""
-        ids = [one.bytes if one is not None else None for one in (self.message, self.thread)]
-        more = dict(sorted(self.more.items(), key=_place_of))
-        return cbor.encode_ordered([self.name.value, to_ms(self.at), *ids, more])
+        message, thread = (_NO_ID if one is None else _ID + one.bytes for one in (self.message, self.thread))
+        at, more = exact.put_unsigned(to_ms(self.at)), _codes_in_bytes(tuple(self.more.items()))
+        return b"".join((_FIVE, exact.put_text(self.name), at, message, thread, more))
 
     @classmethod
     def from_bytes(cls, encoded: bytes) -> DeskEvent:
@@ -394,6 +395,16 @@ class DeskEvent:
         name, at, message, thread, more = cbor.decode(encoded)
         ids = (UUID(bytes=one) if one is not None else None for one in (message, thread))
         return cls(Happened(name), from_ms(at), next(ids), next(ids), more)
+
+
+# What stands before the five parts of an event, before an id, and in the place of one.
+_FIVE, _ID, _NO_ID = b"\x85", b"\x50", b"\xf6"
+
+
+@lru_cache(maxsize=256)  # the same few stand in the events of all messages
+def _codes_in_bytes(more: tuple[tuple[str, str], ...]) -> bytes:
+    """The further codes of an event as a map in canonical CBOR."""
+    return cbor.encode_ordered(dict(sorted(more, key=_place_of)))
 
 
 def _place_of(item: tuple[str, str]) -> tuple[int, bytes]:

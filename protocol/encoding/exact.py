@@ -9,10 +9,14 @@ less than what is valid, never more.
 
 from __future__ import annotations
 
+import struct
 from functools import lru_cache
 
 from protocol.encoding.instants import MAX_MS
 from protocol.errors import ComityError
+
+# An instant before this one, of 1970, fits in fewer than eight bytes.
+LEAST_MS = 1 << 32
 
 
 class InexactError(ValueError):
@@ -20,7 +24,7 @@ class InexactError(ValueError):
 
 
 # A reader of a fixed shape ends with these when the bytes are of another: a length beyond the end among them.
-NOT_EXACT = (ValueError, IndexError, ComityError)
+NOT_EXACT = (ValueError, IndexError, ComityError, struct.error)
 
 
 def byte_string(data: bytes, at: int) -> tuple[bytes, int]:
@@ -101,7 +105,7 @@ def unsigneds(data: bytes, at: int, most: int) -> tuple[list[int], int]:
 def milliseconds(data: bytes, at: int) -> int:
     """The instant in the eight bytes from ``at`` on; one that fits in fewer is before 1971, and not found here."""
     ms = int.from_bytes(data[at : at + 8], "big")
-    if not 1 << 32 <= ms <= MAX_MS:
+    if not LEAST_MS <= ms <= MAX_MS:
         raise InexactError
     return ms
 

@@ -19,6 +19,8 @@ from protocol.codes import Confidence, load_codes
 from protocol.encoding.phrase import phrase
 from protocol.errors import InvalidMessageError, TransferSuspendedError
 from protocol.messages.law.instruments import instruments
+from protocol.messages.types.correcting import Correction
+from protocol.messages.types.forward import Forward
 
 if TYPE_CHECKING:
     from protocol.messages.schema.base import Message
@@ -113,8 +115,6 @@ def relied_on(message: Message) -> Iterator[tuple[str, str]]:
     A reply repeats the basis of what it answers, and may well say that there is none: only requests and disclosures
     rest on theirs.
     """
-    from protocol.messages.types.correcting import Correction
-
     if message.type in _RESTING and message.legal_basis is not None:
         yield "legal_basis.instrument", message.legal_basis.instrument
     if isinstance(message, Correction):
@@ -129,9 +129,6 @@ def relied_on(message: Message) -> Iterator[tuple[str, str]]:
 
 def discloses(message: Message) -> bool:
     """Whether the message hands data over: of its own, corrected, or passed on."""
-    from protocol.messages.types.correcting import Correction
-    from protocol.messages.types.forward import Forward
-
     if isinstance(message, Correction):
         return "authorisation" in message.message
     return isinstance(message, Forward) or getattr(message, "authorisation", None) is not None

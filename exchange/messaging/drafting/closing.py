@@ -59,10 +59,10 @@ def losses(store: DeskStore, parsed: Parsed, message: Message, own: str, now: da
 
     Preservations of other cases that this office knows by the same own reference count too: data are kept for a case.
     """
-    from protocol.lifecycle.projection import own_cases
-
     if message.type != "closure":
         return ()
+    from protocol.lifecycle.projection import own_cases
+
     entries = thread_messages(store, parsed, message.thread)
     cases = list(own_cases(entries, own).values())
     found = [loss for case in cases for loss in (*_lapsing(case, own, now), *_owed(case, own))]

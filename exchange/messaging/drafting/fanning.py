@@ -169,10 +169,8 @@ def is_held(draft: Draft) -> bool:
 
 def nations_of(draft: Draft) -> dict[str, list[str]]:
     """The desks that a draft is fanned out to, by nation; empty for one that goes as it is."""
-    from protocol.messages.types.assistance import AssistanceRequest
-
     to = draft.get("to")
-    together = draft.get("type") == AssistanceRequest.TYPE and draft.get("joint") is True
+    together = draft.get("type") == "assistance.request" and draft.get("joint") is True
     if draft.get("thread") or together or not isinstance(to, list):
         return {}
     nations: dict[str, list[str]] = {}

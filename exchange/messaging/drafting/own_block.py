@@ -54,10 +54,11 @@ def filled(draft: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
         value = own.get(name)
         if value is None:
             continue
-        if _is_blank(given.get(name)):
+        said = given.get(name)
+        if _is_blank(said):
             if name != "call_back" or required:
                 given[name] = value
-        elif isinstance(value, Mapping) and _names_same(given[name], value, _NAMED_BY.get(name, "name")):
+        elif isinstance(value, dict | Mapping) and _names_same(said, value, _NAMED_BY.get(name, "name")):
             given[name] = {**value, **{key: one for key, one in given[name].items() if not _is_blank(one)}}
     return given
 
@@ -107,11 +108,13 @@ def _contact(settings: DeskSettings, authority: Mapping[str, Any]) -> dict[str, 
 
 
 def _names_same(given: Any, own: Mapping[str, Any], name: str) -> bool:
-    return isinstance(given, Mapping) and (_is_blank(given.get(name)) or given.get(name) == own.get(name))
+    return isinstance(given, dict | Mapping) and (_is_blank(who := given.get(name)) or who == own.get(name))
 
 
 def _is_blank(value: Any) -> bool:
     """Whether nothing was written: an empty form is as good as none."""
-    if isinstance(value, Mapping):
-        return all(_is_blank(one) for one in value.values())
-    return value is None or value in ("", [], ())
+    if value is None or type(value) is str:
+        return not value
+    if isinstance(value, dict | Mapping):
+        return all(map(_is_blank, value.values()))
+    return value in ("", [], ())
