@@ -1,7 +1,7 @@
 """Sealing: one pass over a file gives the hashes of its plaintext, its sealed form on the shelf, and its name.
 
-Two threads share the work: one reads, hashes and encrypts, the other hashes the ciphertext and writes it. Memory does
-not grow with the file. A source that changed meanwhile is refused at its end
+Three threads share the work: one reads and encrypts, one hashes what is encrypted at that moment, one hashes the
+ciphertext and writes it. Memory does not grow with the file. A source that changed meanwhile is refused at its end
 (:class:`exchange.files._source.OpenSource`): then nothing of it stays.
 
 Blocking; for a thread of its own.
@@ -14,6 +14,7 @@ import os
 import threading
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,17 +37,22 @@ from keys.transport.tls_io import step_back
 from protocol.errors import FileNotHereError, TooLargeError
 from protocol.files.chunked import KEY_BYTES, SALT_BYTES, Buffer
 from protocol.files.opening import open_file
-from protocol.files.sealed_file import SEGMENT_SIZES, SealedFile, sealed_length, segment_hash
+from protocol.files.sealed_file import SEGMENT_SIZES, SealedFile, SegmentHash, sealed_length
 from protocol.files.sealing import FileSealer
 from protocol.log.frontier import Frontier
 
 BLOCK_BYTES = 1 << 20
+# A file that is no longer is sealed by one thread.
+_SHORT_BYTES = BLOCK_BYTES // 2
 # Hashes that forensic tools ask for, beside SHA-256.
 MORE_HASHES = ("sha512", "sha1", "md5")
 # A file of so many segments keeps its leaf hashes beside it: of a shorter one they are quickly made anew.
 LEAVES_FROM = 64
-# Segments between the two threads. Two more are in memory: one is made, one is written.
-_WAITING = 1
+# Segments between the two threads: so many are made while the other one waits for the disk. Three more are in memory:
+# one is made, one waits for its place, one is written.
+_WAITING = 3
+# So much is written as soon as it is hashed: the processor has it in its cache still.
+_PART_BYTES = 256 << 10
 # A longer file has longer segments: as many requests move twice as much, and more than that.
 _LONG_BYTES = 32 << 20
 _VERY_LONG_BYTES = 128 << 20
@@ -120,7 +126,9 @@ class FileSealing:
         with opened_source(wanted.path) as source:
             hashes = {name: hashlib.new(name, usedforsecurity=False) for name in ("sha256", *wanted.hashes)}
             pieces = _Pieces(source)
-            sealed, written, leaves = self._sealed(_hashing(pieces, list(hashes.values())), meter, source.seen.size)
+            sealed, written, leaves = self._sealed(
+                _hashing(pieces, list(hashes.values()), source.seen.size), meter, source.seen.size
+            )
             try:
                 source.require_unchanged(pieces.read)
             except BaseException:
@@ -144,7 +152,9 @@ class FileSealing:
         """
         hashes = {name: hashlib.new(name, usedforsecurity=False) for name in ("sha256", *arriving.hashes)}
         pieces = _Counted(arriving)
-        sealed, written, leaves = self._sealed(_hashing(pieces, list(hashes.values())), meter, arriving.most_bytes)
+        sealed, written, leaves = self._sealed(
+            _hashing(pieces, list(hashes.values()), arriving.most_bytes), meter, arriving.most_bytes
+        )
         name = name_given(arriving.name)
         attachment = {
             "name": name,
@@ -183,19 +193,15 @@ class FileSealing:
         key, salt = os.urandom(KEY_BYTES), os.urandom(SALT_BYTES)
         self._shelf.require_room(sealed_length(size))
         with self._shelf.writing(os.urandom(16).hex()) as part:
-            make = BUFFERS.take if size > BLOCK_BYTES // 2 else bytearray
+            short = size <= _SHORT_BYTES
+            make = bytearray if short else BUFFERS.take
             sealer = FileSealer(key, salt, segment_bytes_of(size), expected_bytes=size, make=make)
             writer = _Writer(part, sealed_length(size))
-
-            def take(segment: bytearray) -> None:
-                writer.take(segment)
-                sealer.reuse(segment)
-
-            if size <= BLOCK_BYTES // 2:
+            if short:
                 for segment in _segments(sealer, pieces, meter, self._stop):
-                    take(segment)
+                    writer.take(segment)
             else:
-                _in_two_threads(_segments(sealer, pieces, meter, self._stop), take)
+                _in_two_threads(_segments(sealer, pieces, meter, self._stop), writer.take)
             file = sealer.sealed_file(writer.edge.root())
             writer.done(file)
         sealed = {
@@ -255,11 +261,23 @@ class _Pieces:
                 let_go_of_cache(self._descriptor, self.read - RUN_BYTES, RUN_BYTES)
 
 
-def _hashing(pieces: Iterable[Buffer], hashes: Sequence[Any]) -> Iterator[Buffer]:
-    for piece in pieces:
-        for one in hashes:
-            one.update(piece)
-        yield piece
+def _hashing(pieces: Iterable[Buffer], hashes: Sequence[Any], size: int) -> Iterator[Buffer]:
+    """The pieces, each hashed too: one of a long file in a thread beside, while whoever takes it encrypts it."""
+    if size <= _SHORT_BYTES:
+        for piece in pieces:
+            _update(hashes, piece)
+            yield piece
+        return
+    with ThreadPoolExecutor(1, thread_name_prefix="sealing", initializer=step_back) as beside:
+        for piece in pieces:
+            hashed = beside.submit(_update, hashes, piece)
+            yield piece
+            hashed.result()  # before its memory has the next piece
+
+
+def _update(hashes: Sequence[Any], piece: Buffer) -> None:
+    for one in hashes:
+        one.update(piece)
 
 
 def _segments(sealer: FileSealer, pieces: Iterable[Buffer], meter: Meter, stop: Stop) -> Iterator[bytearray]:
@@ -282,15 +300,19 @@ class _Writer:
         self.leaves = bytearray()
 
     def take(self, segment: bytearray) -> None:
-        leaf = segment_hash(segment)
-        self.edge = self.edge.append(leaf)
-        self.leaves += leaf
+        hashed, left = SegmentHash(), memoryview(segment)
         with on_this_disk():
-            left = memoryview(segment)
             while left:
-                left = left[os.write(self._descriptor, left) :]
+                part, left = left[:_PART_BYTES], left[_PART_BYTES:]
+                hashed.update(part)
+                while part:
+                    part = part[os.write(self._descriptor, part) :]
             self._written += len(segment)
             self._through.wrote(self._written)
+        leaf = hashed.digest()
+        self.edge = self.edge.append(leaf)
+        self.leaves += leaf
+        BUFFERS.put_back([segment])
 
     def done(self, file: SealedFile) -> None:
         if self._written != file.length:

@@ -16,13 +16,14 @@ Took = Callable[[Sequence[SegmentSent]], Awaitable[None]]
 
 
 class _Memory(bytearray):
-    """Is lent until it is given back, or until nobody has it any more."""
+    """Is lent until all who have it gave it back, or until nobody has it any more."""
 
-    __slots__ = ("buffers", "lent_bytes")
+    __slots__ = ("buffers", "holders", "lent_bytes")
 
     def __init__(self, buffers: SegmentBuffers, length: int) -> None:
         super().__init__(length)
         self.buffers = buffers
+        self.holders = 0
         self.lent_bytes = 0
 
     def __del__(self) -> None:
@@ -54,7 +55,7 @@ class SegmentBuffers:
             memory = self._found(length)
         memory = memory or _Memory(self, length)
         with self._lock:
-            memory.lent_bytes = length
+            memory.holders, memory.lent_bytes = 1, length
             self.lent_bytes += length
             self.most_bytes = max(self.most_bytes, self.lent_bytes)
         return memory
@@ -64,17 +65,27 @@ class SegmentBuffers:
         longer = -(-(length + _PATH_BYTES) // _ROUND_BYTES) * _ROUND_BYTES
         return memoryview(self.take(longer))[:length]
 
+    def share(self, part: Buffer) -> None:
+        """One more has the memory of which this is a part, if it was taken here: it is free when each gave it back."""
+        memory = part.obj if isinstance(part, memoryview) else part
+        if isinstance(memory, _Memory) and memory.buffers is self:
+            with self._lock:
+                memory.holders += 1
+
     def give_back(self, segments: Iterable[SegmentSent]) -> None:
-        """The memory of these segments, of which nobody reads any more."""
+        """The memory of these segments, of which the caller reads no more."""
         self.put_back(one.segment.data for one in segments)
 
     def put_back(self, parts: Iterable[Buffer]) -> None:
-        """The memory of which these are parts, as far as it was taken here; of all of it nobody reads any more."""
+        """The memory of which these are parts, as far as it was taken here; who gives it back reads it no more."""
         owners = (part.obj if isinstance(part, memoryview) else part for part in parts)
         for memory in {id(owner): owner for owner in owners if isinstance(owner, _Memory)}.values():
             if memory.buffers is not self:
                 continue
             with self._lock:
+                memory.holders -= 1
+                if memory.holders > 0:
+                    continue
                 whole = memory.lent_bytes == len(memory)
                 self.ended(memory)
                 if whole and self.free_bytes + len(memory) <= self._kept_bytes:
@@ -99,7 +110,7 @@ class SegmentBuffers:
         return None
 
 
-KEPT_BYTES = 24 << 20
+KEPT_BYTES = 32 << 20
 _PATH_BYTES, _ROUND_BYTES = 2048, 16 * 1024
 LONG_BYTES = 64 * 1024
 """A segment of which so much is missing is read to where it is to be; shorter ones are read many at a time."""

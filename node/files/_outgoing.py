@@ -16,6 +16,7 @@ from protocol.log.merkle import HASH_BYTES
 
 Place = tuple[int, int]
 """A segment: the number of its file, and its index."""
+_Found = tuple[Buffer, memoryview]
 
 # So much is read at a time: a segment, or many small ones.
 _RUN_BYTES = 1 << 20
@@ -79,27 +80,45 @@ class SegmentsOut:
             raise
 
     async def _read(self, places: Sequence[Place]) -> list[Buffer]:
-        holding = self._holding
-        wanted = [(holding.names[number], index) for number, index in places]
-        found = await self._context.store.get_some(holding.digest, wanted)
         parts, small = list[Buffer](), bytearray()
-        for (number, index), content in zip(places, found, strict=True):
-            file = holding.files.files[number]
-            length, path = file.extent(index)[1], path_hashes(index, file.segments) * HASH_BYTES
-            if content is None or len(content) != path + length:
-                self.lost.append((number, index))
+        for place, found in zip(places, await self._found(places), strict=True):
+            if found is None:
+                self.lost.append(place)
                 continue
-            view = memoryview(content)
-            small += segment_head(number, index, view[:path], length)
-            if length < _JOINED_BYTES:
-                small += view[path:]
+            path, data = found
+            small += segment_head(*place, path, len(data))
+            if len(data) < _JOINED_BYTES:
+                small += data
                 continue
             parts.append(bytes(small))
             small.clear()
-            parts += [view[at : at + _PIECE_BYTES] for at in range(path, len(view), _PIECE_BYTES)]
+            parts += [data[at : at + _PIECE_BYTES] for at in range(0, len(data), _PIECE_BYTES)]
         if self.lost:
             raise NotFoundError("this segment is not here")
         return [*parts, bytes(small)] if small else parts
+
+    async def _found(self, places: Sequence[Place]) -> list[_Found | None]:
+        """Path and data of each, out of memory where they still are there; None for one that is lost."""
+        holding, at_hand = self._holding, self._context.holdings.at_hand
+        found: dict[Place, _Found | None] = {}
+        for place in places:
+            if (segment := at_hand.take(holding.digest, *place)) is not None:
+                found[place] = b"".join(segment.path), memoryview(segment.data)
+        kept = [place for place in places if place not in found]
+        if kept:
+            wanted = [(holding.names[number], index) for number, index in kept]
+            contents = await self._context.store.get_some(holding.digest, wanted)
+            found |= {place: self._split(place, content) for place, content in zip(kept, contents, strict=True)}
+        return [found[place] for place in places]
+
+    def _split(self, place: Place, content: Buffer | None) -> _Found | None:
+        """Path and data of what the store has; None where that is not as long as both are."""
+        file = self._holding.files.files[place[0]]
+        length, path = file.extent(place[1])[1], path_hashes(place[1], file.segments) * HASH_BYTES
+        if content is None or len(content) != path + length:
+            return None
+        view = memoryview(content)
+        return view[:path], view[path:]
 
     def _runs(self, places: Sequence[Place]) -> Iterator[list[Place]]:
         run, size = list[Place](), 0

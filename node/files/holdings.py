@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from weakref import WeakValueDictionary
 
 from node.context import NodeContext
+from node.files._at_hand import SegmentsAtHand
 from node.files._marks import SegmentMarks
 from node.files._speed import Speed
 from node.files.store import FileStore
@@ -120,6 +121,7 @@ class Holdings:
         self._ending: set[bytes] = set()
         self._reserving = asyncio.Lock()
         self._counted = False
+        self.at_hand = SegmentsAtHand()
         self.gone = 0
         """Of how many messages the files were whole by the log, and are not here."""
 
@@ -219,6 +221,7 @@ class Holdings:
         self._idle.pop(digest, None)
         self._reserved.pop(digest, None)
         self._moved.discard(digest)
+        self.at_hand.drop(digest)
         ended = self._known.pop(digest, None)
         if ended is not None:
             ended.ended = True

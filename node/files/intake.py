@@ -143,6 +143,7 @@ class FileIntake:
         for sent in proved:
             if holding.marks.add(sent.file, sent.segment.index):
                 size += memoryview(sent.segment.data).nbytes
+                self._context.holdings.at_hand.keep(holding.digest, sent.file, sent.segment)
         if size:
             self._node.metrics.file_bytes.labels("taken").inc(size)
             self._context.holdings.note(holding)

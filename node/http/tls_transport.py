@@ -155,12 +155,22 @@ class TlsTransport(asyncio.Transport):
         self._reads = reads
 
     def _read_on(self) -> None:
-        if not self._reads:
-            return
+        # The first record may say that the rest is read by threads: so it is handed on alone.
+        ended = self._reads and self._read_records(1)
+        if self._reads and not ended:
+            ended = self._read_records(_RECORDS - 1)
+        if ended and not self._closing:
+            # A request that came with the end is begun first: then its handler is told that the rest is missing.
+            self._reads = False
+            self._loop.remove_reader(self._tls)
+            self._loop.call_soon(self._ended)
+
+    def _read_records(self, most: int) -> bool:
+        """Hand on what is here, at most so many records; whether the peer says nothing more."""
         parts = list[bytes]()
         ended = False
         try:
-            for _ in range(_RECORDS):
+            for _ in range(most):
                 part = self._tls.recv(_RECORD_BYTES)
                 if not part:
                     ended = True
@@ -170,14 +180,10 @@ class TlsTransport(asyncio.Transport):
             pass
         except OSError as problem:
             self._fail(problem)
-            return
+            return False
         if parts:
             self._protocol.data_received(parts[0] if len(parts) == 1 else b"".join(parts))
-        if ended:
-            # A request that came with the end is begun first: then its handler is told that the rest is missing.
-            self._reads = False
-            self._loop.remove_reader(self._tls)
-            self._loop.call_soon(self._ended)
+        return ended
 
     def _ended(self) -> None:
         """The peer says nothing more."""

@@ -89,11 +89,11 @@ def plaintext_length(ciphertext_bytes: int) -> int:
 class ChunkSealer:
     """Seals a plaintext that comes in pieces; gives the ciphertext in parts of ``part_bytes``, the last one shorter.
 
-    ``salt`` is fresh for each sealing under ``key``. A part is a buffer of its own: the caller may keep it, or gives it
-    back when it is done with it (:meth:`reuse`, from any thread), so that no memory is fetched for each.
+    ``salt`` is fresh for each sealing under ``key``. A part is a buffer of its own, made by ``make`` when the
+    first byte of it is there: the caller may keep it, or have ``make`` give it again when it is done with it.
     """
 
-    __slots__ = ("_aead", "_at", "_base", "_chunks", "_free", "_make_memory", "_part", "_part_bytes", "_pending")
+    __slots__ = ("_aead", "_at", "_base", "_chunks", "_make_memory", "_part", "_part_bytes", "_pending")
 
     def __init__(
         self,
@@ -119,12 +119,6 @@ class ChunkSealer:
         self._part = make(part_bytes if first_bytes is None else min(part_bytes, max(first_bytes, PREFIX_BYTES)))
         self._part[:PREFIX_BYTES] = salt + derived.commitment
         self._at = PREFIX_BYTES
-        self._free: list[bytearray] = []
-
-    def reuse(self, part: bytearray) -> None:
-        """Write a later part into this one, which nobody needs any more."""
-        if len(part) == self._part_bytes:
-            self._free.append(part)
 
     def update(self, plaintext: Buffer) -> list[bytearray]:
         """Seal more of the plaintext: the parts that became full, in order; raises :class:`TooLargeError`."""
@@ -195,7 +189,7 @@ class ChunkSealer:
 
     def _begin_part(self) -> None:
         if not self._part:
-            self._part = self._free.pop() if self._free else self._make_memory(self._part_bytes)
+            self._part = self._make_memory(self._part_bytes)
 
 
 class ChunkOpener:

@@ -46,10 +46,6 @@ class FileSealer:
         self.file_bytes = 0
         """How many bytes of the file came in so far."""
 
-    def reuse(self, segment: bytearray) -> None:
-        """Write a later segment into this one, which nobody needs any more; from any thread."""
-        self._sealer.reuse(segment)
-
     def update(self, piece: Buffer) -> list[bytearray]:
         """More of the file: the segments that became whole; raises :class:`TooLargeError`."""
         self.file_bytes += memoryview(piece).nbytes

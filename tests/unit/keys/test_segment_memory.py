@@ -24,7 +24,7 @@ from protocol.http.files import SegmentSent
 from protocol.http.segment_streams import SegmentStream
 
 MIB = 1 << 20
-SEALING_SEGMENTS = 4
+SEALING_SEGMENTS = 6
 """So many segments a file that is being sealed has in memory (docs/performance.md)."""
 
 
@@ -70,6 +70,20 @@ def test_what_was_not_taken_here_or_was_given_back_before_stays_as_it_is() -> No
     del cut[100:]
     buffers.put_back([cut])
     assert (buffers.free_bytes, buffers.lent_bytes) == (0, 0), "what is shorter now serves nobody else"
+
+
+def test_memory_that_several_have_is_free_when_each_gave_it_back() -> None:
+    buffers = SegmentBuffers(1 << 20)
+    shared = memoryview(buffers.take(400))
+    buffers.share(shared[:10])
+    buffers.put_back([shared])
+    assert (buffers.lent_bytes, buffers.free_bytes) == (400, 0)
+    buffers.put_back([shared[10:], shared])
+    assert (buffers.lent_bytes, buffers.free_bytes) == (0, 400)
+    buffers.share(b"bytes")  # nobody lent it
+    alone = memoryview(buffers.take(400))
+    buffers.put_back([alone])
+    assert buffers.free_bytes == 400, "whoever has it next has it alone"
 
 
 def sealed_on(shelf: Shelf, folder: Path, mib: int) -> Any:

@@ -16,12 +16,13 @@ from node.files import delivery as module
 from node.files.delivery import FileDelivery
 from node.files.fetching import FileFetcher
 from node.files.pace import Pace
+from node.files.store import Buffer
 from node.settings import DeliverySettings
 from node.store.file_operations import RecordFilesTaken
 from node.store.file_reads import HopState
 from protocol.errors import UnavailableError
 from protocol.files.logged import whole_set
-from protocol.http.files import FilesAnnounced, Ranges
+from protocol.http.files import FilesAnnounced, Ranges, SegmentSent
 from tests.conformance.store import PARIS
 from tests.worlds.file_node import SENDER, FileNode, Files, file_node
 from tests.worlds.parcels import MIB
@@ -144,6 +145,7 @@ async def test_a_segment_that_broke_on_the_way_is_sent_again_and_one_that_broke_
     async with two(tmp_path / "again") as (jp, fr):
         await sent_on(jp, fr, files)
         await jp.bring(files, files.segments)
+        jp.holdings.at_hand.clear()
         (stored,) = (tmp_path / "again" / "jp" / "files" / files.digest.hex()).glob("*.1")
         content = bytearray(stored.read_bytes())
         content[-1] ^= 1
@@ -268,11 +270,69 @@ async def test_each_request_to_a_partner_has_one_segment_in_memory(
     async with two(tmp_path) as (jp, fr):
         await sent_on(jp, fr, files)
         await jp.bring(files, files.segments)
+        jp.holdings.at_hand.clear()
         async with delivering(jp):
             await until(lambda: here(fr, files) == len(files.segments))
         at_once = jp.context.node.settings.files.requests_at_once
     assert 0 < buffers.most_bytes <= at_once * (MIB + 16 * 1024)
     assert buffers.lent_bytes == 0, "what was sent was given back"
+
+
+def brought(files: Files, buffers: SegmentBuffers) -> list[SegmentSent]:
+    """All segments of a message, in memory of the pool, as a body brings them."""
+    sent = []
+    for (number, _), segment in files.segments.items():
+        data = memoryview(segment.data)
+        memory = buffers.take_for(len(data))
+        memory[:] = data
+        sent.append(SegmentSent(number, replace(segment, data=memory)))
+    return sent
+
+
+async def test_a_segment_that_just_came_goes_on_without_being_read_and_its_memory_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buffers = SegmentBuffers(KEPT_BYTES)
+    for one in ("_at_hand", "_outgoing", "intake", "folder"):
+        monkeypatch.setattr(f"node.files.{one}.BUFFERS", buffers)
+    files, read = Files.of(3 * MIB), list[object]()
+    async with two(tmp_path) as (jp, fr):
+        await sent_on(jp, fr, files)
+        get = jp.store.get_some
+
+        async def counted(message: bytes, segments: Sequence[tuple[bytes, int]]) -> Sequence[Buffer | None]:
+            read.extend(segments)
+            return await get(message, segments)
+
+        monkeypatch.setattr(jp.store, "get_some", counted)
+        async with jp.intake.taking(files.digest, SENDER) as taking:
+            await taking.add(brought(files, buffers))
+            assert await taking.answers() == [None] * len(files.segments)
+        long = {place for place, segment in files.segments.items() if len(memoryview(segment.data)) >= MIB}
+        assert long, "the file has long segments"
+        assert buffers.lent_bytes == len(long) * (MIB + 16 * 1024), "what waits to go on is kept, and nothing else"
+        async with delivering(jp):
+            await until(lambda: here(fr, files) == len(files.segments))
+        assert len(read) == len(files.segments) - len(long)
+    assert buffers.lent_bytes == 0
+
+
+async def test_segments_of_files_that_were_let_go_are_in_nobodys_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buffers = SegmentBuffers(KEPT_BYTES)
+    for one in ("_at_hand", "intake"):
+        monkeypatch.setattr(f"node.files.{one}.BUFFERS", buffers)
+    files = Files.of(2 * MIB)
+    async with file_node(tmp_path) as jp:
+        await jp.accept(files)
+        await jp.announce(files)
+        async with jp.intake.taking(files.digest, SENDER) as taking:
+            await taking.add(brought(files, buffers))
+            await taking.answers()
+        assert buffers.lent_bytes
+        await jp.intake.cancel(files.digest, SENDER)
+        assert buffers.lent_bytes == 0
 
 
 async def test_cancelled_files_are_let_go_at_the_next_node_too(tmp_path: Path) -> None:

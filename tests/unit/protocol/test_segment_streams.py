@@ -154,12 +154,17 @@ def test_a_part_that_is_given_back_is_written_anew_and_changes_nothing() -> None
     content, key, salt = random.Random(3).randbytes(5_300_000), bytes(range(32)), bytes(24)
 
     def sealed(*, again: bool, expected: int | None = None) -> bytes:
-        sealer, out = FileSealer(key, salt, expected_bytes=expected), bytearray()
+        free, out = list[bytearray](), bytearray()
+
+        def make(length: int) -> bytearray:
+            return free.pop() if free and len(free[-1]) == length else bytearray(length)
+
+        sealer = FileSealer(key, salt, expected_bytes=expected, make=make)
         for at in range(0, len(content), 700_001):
             for segment in sealer.update(content[at : at + 700_001]):
                 out += segment
                 if again:
-                    sealer.reuse(segment)
+                    free.append(segment)
         for segment in sealer.finish():
             out += segment
         return bytes(out)
