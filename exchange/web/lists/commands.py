@@ -14,7 +14,6 @@ _SESSIONS = "it is about sessions at the terminal; the settings list those of br
 _PROGRAMS = "it is for programs that follow the desk"
 
 _ACT, _MESSAGE_ACT = "/cases/{thread}/do/{act}", "/messages/{message}/do/{act}"
-_REPLY = "/cases/{thread}/reply/{type}"
 
 PAGE_OF: dict[str, str] = {
     "accept-conditions": _MESSAGE_ACT,
@@ -28,7 +27,7 @@ PAGE_OF: dict[str, str] = {
     "call show": "/messages/{message}/call",
     "case assign": _ACT,
     "case authority": _ACT,
-    "case close": _REPLY,
+    "case close": "/cases/{thread}/do/close",
     "case list": "/cases",
     "case note": _ACT,
     "case parents": "/parents",
@@ -128,7 +127,8 @@ NO_PAGE: dict[str, str] = {
         ),
         _AUDITOR,
     ),
-    **dict.fromkeys(("bundle export", "bundle import", "files supplement"), _CARRIED),
+    **dict.fromkeys(("bundle export", "bundle import"), _CARRIED),
+    "files supplement": "its files are sealed on the person's own machine; an answer on a page waits for its files",
     **dict.fromkeys(("officer key", "officer passphrase"), _OWN_KEY),
     **dict.fromkeys(
         (
