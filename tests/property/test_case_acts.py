@@ -59,7 +59,7 @@ ELSEWHERE = {
     "correction": "on the page of the message that is corrected: it repeats all that the message said",
     "retract": "on the page of the message that is taken back",
     "contact.test-reply": "replies to tests are on the page of tests",
-    "files": "the files of an answer that could not wait go from the folder where they were sealed (files supplement)",
+    "files": "on the page of the answer that they follow, with why it is done at the terminal",
 }
 
 

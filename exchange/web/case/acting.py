@@ -214,16 +214,13 @@ def _not_now(parts: CaseParts, standing: ReplyStanding, legal: set[str]) -> NotN
     return NotNow(reply_text(standing.type), why, standing.rule, way, path, path_of(parts.thread, standing.type))
 
 
-def _not_passed_on(parts: CaseParts, objections: Sequence[Objection]) -> NotNow:
+def _not_passed_on(parts: CaseParts, objections: Sequence[Objection], *, ours: bool) -> NotNow:
     rules = "; ".join(dict.fromkeys(code_label("handling_objection", one.code) for one in objections))
-    return NotNow(
-        _("Pass on"),
-        _("its labels forbid it: {rules}.").format(rules=rules),
-        "",
-        _("Ask for their consent."),
-        f"/cases/{parts.thread}/do/ask-consent",
-        path_of(parts.thread, "forward"),
-    )
+    why, act = _("its labels forbid it: {rules}.").format(rules=rules), path_of(parts.thread, "forward")
+    if ours:  # nobody is asked for consent to pass on what this office made itself
+        return NotNow(reply_text("forward"), why, "", act=act)
+    way = _("Ask for their consent."), path_of(parts.thread, "consent.request")
+    return NotNow(reply_text("forward"), why, "", *way, act)
 
 
 def _has_a_place(kind: str, before: SaidBefore) -> bool:
@@ -271,7 +268,7 @@ def _beside(
         found.append(OfferedAct(_("Pass on within our State"), f"{base}/do/pass-on"))
     found.append(OfferedAct(_("Whom to call"), f"{base}/call"))
     if objections:
-        refused.append(_not_passed_on(parts, objections))
+        refused.append(_not_passed_on(parts, objections, ours=before.asks))
     else:
         found.append(_act(parts, "forward"))
     return found, refused

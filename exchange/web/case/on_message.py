@@ -15,6 +15,7 @@ from exchange.web.case.words import PAGES, reply_text
 from keys.local.translation import _
 from protocol.lifecycle.beside import GIVES, out_of_place
 from protocol.lifecycle.possible import STATED, SaidNow, barred
+from protocol.messages.attached import SUPPLEMENTED
 from protocol.messages.handling_rules import Objection
 
 # What answers a received message of each type, beside what answers any.
@@ -78,6 +79,9 @@ def _with_own(about: OfMessage) -> tuple[list[OfferedAct], list[NotNow]]:
         refused += [NotNow(reply_text(kind), why, "", act=_path(about, kind)) for kind in ("correction", "retract")]
     else:
         found += [_act(about, "correction"), _act(about, "retract", "danger")]
+    if about.row.type in SUPPLEMENTED:
+        why = _("whoever runs this desk does it at the terminal (comity files supplement).")
+        refused.append(NotNow(_("Send files that were not ready"), why, "", act=_path(about, "files")))
     if about.not_anew == "":
         found.append(OfferedAct(_("Send it anew"), f"{base}/do/resend"))
         found.append(OfferedAct(_("It is needed no more"), f"{base}/do/put-aside"))

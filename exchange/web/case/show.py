@@ -17,10 +17,10 @@ from exchange.text.labels import code_label, entry_label, nation_label, short_la
 from exchange.views import CaseRow
 from exchange.web.calls import PageCall
 from exchange.web.case._targets import identifiers_of
+from exchange.web.case._timeline import SHOWN, happenings
 from exchange.web.case.acting import acts_of
 from exchange.web.case.beside import files_shown, law_said, other_zones, people
 from exchange.web.case.standing import due_lines, is_ours, target_table
-from exchange.web.case.timeline import SHOWN, happenings
 from exchange.web.case.words import SAID_TO_ALL, reply_text
 from keys.local.translation import _
 from protocol.address import Address
