@@ -132,6 +132,8 @@ def _acts(row: InboxRow) -> list[OfferedAct]:
         ]
         return [*found, OfferedAct(_("Send it anew"), f"{base}/do/resend")]
     return [
+        # It is acknowledged and answered there.
+        OfferedAct(_("The case"), f"/cases/{row.thread}", "primary"),
         OfferedAct(_("Ask a question about it"), f"{base}/reply/clarification.ask"),
         OfferedAct(_("Pass it on"), f"{base}/do/forward"),
         OfferedAct(_("Ask for consent"), f"{base}/do/ask-consent"),
