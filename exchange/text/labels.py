@@ -209,8 +209,8 @@ def step_label(step: str, node: str = "") -> str:
     words = {
         EventName.SubmissionAcceptance.value: _("submitted"),
         EventName.RelayAcceptance.value: _("next node"),
-        EventName.ContentConsignment.value: _("ready for the desk"),
-        EventName.ConsignmentNotification.value: _("ready for the desk"),
+        EventName.ContentConsignment.value: _("in the mailbox of the desk"),
+        EventName.ConsignmentNotification.value: _("in the mailbox of the desk"),
         EventName.ContentHandover.value: _("handed over"),
         EventName.ContentAccessTracking.value: _("opened by an officer"),
     }

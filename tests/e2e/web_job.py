@@ -238,7 +238,7 @@ async def write_request(tokyo: Officer, reference: str) -> str:
     await expect(page.locator("main p.done")).to_be_visible()
     await hands.press('form[action$="/send"] button')
     await page.wait_for_url("**/sent")
-    path = await page.locator('main a[href^="/cases/"]').get_attribute("href")
+    path = await page.locator('main table a[href^="/cases/"]').get_attribute("href")
     assert path is not None
     return path.removeprefix("/cases/")
 

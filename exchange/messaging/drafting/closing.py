@@ -16,7 +16,7 @@ from exchange.store.desk_store import DeskStore
 from exchange.text.due import instant_text
 from exchange.text.labels import deadline_label, target_ranges
 from keys.local.printing import printable_line
-from keys.local.translation import _
+from keys.local.translation import _, labelled
 from protocol.errors import ClosingLosesError
 
 if TYPE_CHECKING:
@@ -45,13 +45,17 @@ class Loss:
     ours: bool
 
     def __str__(self) -> str:
-        """For a person: the case by the end of its id, the time in their zone."""
-        case, at = str(self.thread)[-8:], instant_text(self.at) if self.at is not None else "-"
+        """For a person, behind the case by the end of its id."""
+        return labelled(str(self.thread)[-8:], self.said())
+
+    def said(self) -> str:
+        """For a person who looks at the case: the time in their zone."""
+        at = instant_text(self.at) if self.at is not None else "-"
         if self.kind == "lapses":
-            text = _("{case}: {target} is preserved until {at}, and lapses")
-            return text.format(case=case, target=printable_line(self.name), at=at)
-        text = _("{case}: we still owe: {what} ({at})") if self.ours else _("{case}: they still owe: {what} ({at})")
-        return text.format(case=case, what=deadline_label(self.name), at=at)
+            text = _("preserved until {at}, and lapses: {target}")
+            return text.format(target=printable_line(self.name), at=at)
+        text = _("we still owe: {what} ({at})") if self.ours else _("they still owe: {what} ({at})")
+        return text.format(what=deadline_label(self.name), at=at)
 
 
 def losses(store: DeskStore, parsed: Parsed, message: Message, own: str, now: datetime) -> tuple[Loss, ...]:

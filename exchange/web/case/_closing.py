@@ -47,7 +47,10 @@ async def close(call: PageCall) -> web.StreamResponse:
 async def _values(call: PageCall, desk: Desk, place: ActPlace) -> dict[str, Any]:
     return {
         "place": place,
-        "lost": [str(one) for one in together(await desk.cases.closing_loses(place.thread))],
+        "lost": [
+            one.said() if one.thread == place.thread else str(one)
+            for one in together(await desk.cases.closing_loses(place.thread))
+        ],
         "reasons": code_options("closure_reason", empty=True),
         "once": once_of(call),
         "rest": [],

@@ -92,7 +92,8 @@ def _with_own(about: OfMessage) -> tuple[list[OfferedAct], list[NotNow]]:
 
 
 def _with_theirs(about: OfMessage, parts: CaseParts, own: str, now: datetime) -> tuple[list[OfferedAct], list[NotNow]]:
-    found: list[OfferedAct] = []
+    # There it is acknowledged and answered.
+    found = [OfferedAct(_("The case"), f"/cases/{about.row.thread}", "primary")]
     refused: list[NotNow] = []
     before = replace(said_before(parts, own), terms=about.under_conditions)
     kinds = list(_ANSWERED_BY.get(about.row.type, ()))

@@ -36,7 +36,8 @@ async def _shown(call: PageCall, desk: Desk, problem: ComityError | None = None)
     officers = [one for one in await desk.office.officers() if one.withdrawn_at is None]
     drafts = await desk.messages.saved_drafts()
     unopened = await desk.messages.inbox_page(unopened=True, limit=_PER_LANE)
-    cases = await desk.cases.of_threads({one.thread for one in (*due.items, *unopened.messages)})
+    threads = {item.thread for item in due.items} | {row.thread for row in unopened.messages}
+    cases = await desk.cases.of_threads(threads)
     values: dict[str, Any] = {
         "lanes": [(lane, _of(due.items, lane), lane in due.more) for lane in Lane if _of(due.items, lane)],
         "cases": cases,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import os
+import re
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Sequence
@@ -29,6 +30,17 @@ ENDED_S = 24 * 3600.0
 FRESH_S = 600.0
 _SECRET_BYTES = 32
 _MAX_BROWSER = 200
+# How browsers and systems call themselves, and how people do; one that calls itself by others' names too comes first.
+_BROWSERS = (("Edg", "Edge"), ("OPR", "Opera"), ("Firefox", "Firefox"), ("Chrome", "Chrome"), ("Safari", "Safari"))
+_SYSTEMS = (
+    *(("Windows", "Windows"), ("Android", "Android"), ("iPhone", "iOS"), ("iPad", "iOS")),
+    *(("Mac OS X", "macOS"), ("Linux", "Linux")),
+)
+
+
+def _version(sign: str, browser: str) -> str:
+    found = re.search(re.escape(sign) + r"/([0-9]{1,5})", browser)
+    return found[1] if found is not None else ""
 
 
 @dataclass(slots=True)
@@ -59,6 +71,14 @@ class WebSession:
     purpose: str | None = None
     reason: str | None = None
     identity: AgencyIdentity | None = None
+
+    @property
+    def browser_name(self) -> str:
+        """The browser as people call it, such as ``Chrome 156, Linux``; of an unknown one all that it says."""
+        named = ((name, _version(sign, self.browser)) for sign, name in _BROWSERS)
+        browser = next((f"{name} {version}" for name, version in named if version), "")
+        system = next((name for sign, name in _SYSTEMS if sign in self.browser), "")
+        return ", ".join(one for one in (browser, system) if one) if browser else self.browser
 
     @property
     def signer(self) -> Ed25519Signer | None:

@@ -41,7 +41,7 @@ async def test_closing_an_open_preservation_names_what_lapses_and_when_and_relea
         before = len(await jp.messages.inbox(sent=True))
         closure = await jp.replies.draft(thread, "closure", reason="answered")
         for way in (jp.messages.send(closure), jp.cases.close(thread, "answered")):
-            with pytest.raises(ClosingLosesError, match="t1 is preserved until 2027-02-21 03:00Z, and lapses"):
+            with pytest.raises(ClosingLosesError, match="preserved until 2027-02-21 03:00Z, and lapses: t1"):
                 await way
         assert len(await jp.messages.inbox(sent=True)) == before  # nothing was released either
         sent = await jp.cases.close(thread, "released", text="The suspect was found.", lapse=True)
@@ -89,7 +89,7 @@ async def test_the_command_asks_nobody_who_cannot_answer_and_says_what_would_lap
 
     code, out = await asyncio.to_thread(comity, "case", "close", thread, "--reason", "released")
     assert code != 0
-    assert f"{thread[-8:]}: t1 is preserved until 2027-02-21 03:00Z, and lapses" in out
+    assert f"{thread[-8:]}: preserved until 2027-02-21 03:00Z, and lapses: t1" in out
     assert "the case stays open, and nothing was sent" in out
     assert thread not in out
     assert "2027-02-21T" not in out

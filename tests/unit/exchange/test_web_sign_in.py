@@ -665,3 +665,20 @@ async def test_the_line_under_the_bar_says_whether_the_node_answers(
             await (await jp.service.desk(Login())).messages.sync()
         jp.desk.facts._until = 0.0
         assert "Node jp: not reachable since" in (await visitor.get("/keys")).text
+
+
+@pytest.mark.parametrize(
+    ("says", "called"),
+    [
+        ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/131.0.0.0 Safari/537.36", "Chrome 131, Linux"),
+        ("Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/131.0 Safari/537.36 Edg/131.0", "Edge 131, Windows"),
+        ("Mozilla/5.0 (Linux; Android 15; Mobile; rv:133.0) Gecko/133.0 Firefox/133.0", "Firefox 133, Android"),
+        ("somebody's own program", "somebody's own program"),
+        ("", ""),
+    ],
+)
+def test_a_session_calls_its_browser_as_people_do(says: str, called: str) -> None:
+    sessions = WebSessions(600.0)
+    sessions.begin("kim", bytes(32), says)
+    (session,) = sessions.of("kim")
+    assert session.browser_name == called
