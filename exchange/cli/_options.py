@@ -135,8 +135,8 @@ TargetsOption = Annotated[
     list[str] | None, typer.Option("--target", help=_("The target it is about, such as t1; repeat it."))
 ]
 SHORT_ID = 8  # the end of an id: its beginning is a time, alike in neighbours
-# Loaded while the key is derived, and only as long as that takes: first that with which every desk opens, then that with
-# which most commands read messages, in steps of some milliseconds each. Whoever does not need them waits for one at most.
+# Loaded while the key is derived, and only as long as that takes: first that with which every desk opens, then that
+# with which most commands read messages, in steps of some milliseconds. Who needs none of it waits for one at most.
 _MEANWHILE = (
     "tuf.api.serialization.json",
     "_strptime",

@@ -1,5 +1,7 @@
 """Requests and answers with long bodies, by HTTP/1.1 over connections that threads read and write.
 
+Short ones go here too where the program is one that asks little and ends (:class:`keys.transport.client.Reach`).
+
 Only the moving of bytes is here. :mod:`keys.transport.client` says whom to ask, what to sign, how long to wait, how
 much to take and what an answer means, for these as for all others. An answer in another form than a member's node
 gives is not read here: :class:`OtherFormError` says that the library has to ask.
