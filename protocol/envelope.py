@@ -14,7 +14,7 @@ Three states, three types: :class:`Envelope` is well formed, :class:`VerifiedEnv
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from hmac import compare_digest
@@ -133,7 +133,7 @@ def seal(
     if set(sealing_keys) != set(routing.recipients):
         raise MalformedError("there is not exactly one sealing key for each recipient")
     salt, content_key, iv = random(SALT_BYTES), random(KEY_BYTES), random(cose.IV_BYTES)
-    header = encode_routing(replace(routing, commitment=commitment_of(salt, content)))
+    header = encode_routing(routing, commitment_of(salt, content))
     protected = cose.encrypted_protected(iv, header)
     ciphertext = AESGCM(content_key).encrypt(iv, pad(salt, content), cose.content_aad(protected, SEALED_CONTEXT))
     recipients = tuple(

@@ -76,8 +76,11 @@ class Routing:
     file_set: FileSet | None = None
 
 
-def encode_routing(routing: Routing) -> bytes:
-    """The canonical CBOR map; raises :class:`MalformedError` when the header breaks a rule of its own."""
+def encode_routing(routing: Routing, commitment: bytes | None = None) -> bytes:
+    """The canonical CBOR map, with this ``commitment`` in the place of the header's own if one is given.
+
+    Raises :class:`MalformedError` when the header breaks a rule of its own.
+    """
     _check(routing)
     recipients = routing.recipients
     return b"".join(
@@ -97,7 +100,7 @@ def encode_routing(routing: Routing) -> bytes:
             exact.put_unsigned(routing.priority),
             b"" if routing.ack_by is None else b"\x08" + exact.put_unsigned(to_ms(routing.ack_by)),
             _COMMITMENT,
-            routing.commitment,
+            routing.commitment if commitment is None else commitment,
             b"" if routing.file_set is None else _put_file_set(routing.file_set),
         )
     )

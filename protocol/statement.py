@@ -76,6 +76,14 @@ class VerifiedStatement:
 def sign_statement(statement: DeskStatement, signer: Signer) -> bytes:
     """The signed statement's bytes."""
     _check(statement)
+    return cose.sign1(_encoded(statement), STATEMENT_TYPE, STATEMENT_CONTEXT, signer)
+
+
+def _encoded(statement: DeskStatement) -> bytes:
+    if not statement.reasons and statement.files is None:  # as most are
+        name, at = exact.put_text(statement.event), b"\x03" + exact.put_unsigned(to_ms(statement.at))
+        parts = (_START, name, at, _MESSAGE_ID, statement.message_id.bytes, _DIGEST, statement.digest)
+        return b"".join((*parts, _RECIPIENT, exact.put_text(str(statement.recipient))))
     value: dict[int, Any] = {
         1: VERSION,
         2: statement.event.value,
@@ -88,7 +96,7 @@ def sign_statement(statement: DeskStatement, signer: Signer) -> bytes:
         value[7] = list(statement.reasons)
     if statement.files is not None:
         value[8] = statement.files.to_value()
-    return cose.sign1(cbor.encode(value), STATEMENT_TYPE, STATEMENT_CONTEXT, signer)
+    return cbor.encode(value)
 
 
 @lru_cache(maxsize=512)  # a desk meets its own statement again in the receipt for it

@@ -220,14 +220,15 @@ class Inbox:
         proved = self._proved(receipts, page)
         events = [judged.proved.event if judged.proved else readable(judged.receipt) for judged in proved]
         heads = self._store.messages.heads_of(event.digest for event in events if event is not None)
+        about = {digest: head.ref for digest, head in heads.items()}
         for judged, event in zip(proved, events, strict=True):
-            head = heads.get(event.digest) if event is not None else None
-            if head is None:
+            ref = about.get(event.digest) if event is not None else None
+            if ref is None:
                 page.receipts.append(StoredReceipt(UNATTRIBUTED, judged.receipt, "not-found"))
                 continue
-            related = self._judge.relate(judged, head.ref)
+            related = self._judge.relate(judged, ref)
             page.behind |= related.may_be_ahead
-            page.receipts.append(related.stored(head.digest))
+            page.receipts.append(related.stored(ref.digest))
 
     def _take_envelope(self, item: _Arrived, page: _Page) -> None:
         digest, envelope = item.digest, item.envelope

@@ -34,6 +34,8 @@ from protocol.receipt import Receipt, ReceiptVerifier, VerifiedReceipt
 from protocol.routing import MAX_CLOCK_SKEW
 from protocol.statement import verify_statement
 
+_MAY_BE_NEW = (UnknownKeyError, UnknownContactPointError, UnknownNodeError)
+
 
 @dataclass(frozen=True, slots=True)
 class JudgedReceipt:
@@ -51,7 +53,7 @@ class JudgedReceipt:
     @property
     def may_be_ahead(self) -> bool:
         """Whether a newer directory could make it count."""
-        return isinstance(self.error, UnknownKeyError | UnknownContactPointError | UnknownNodeError)
+        return self.error is not None and isinstance(self.error, _MAY_BE_NEW)
 
 
 class ReceiptJudge:

@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from math import ceil
@@ -30,7 +30,7 @@ from exchange.messaging.offline import BundleImport, OfflineDesk
 from exchange.messaging.once import Claim, current_claim
 from exchange.messaging.outbox import Composed, Keeping, Outbox, Outcome, batches, sealable
 from exchange.store.rows import Head, PendingStatement, StoredMessage
-from exchange.views import SendStatus, SentMessage, SyncResult
+from exchange.views import Caution, SendStatus, SentMessage, SyncResult
 from protocol.errors import (
     ComityError,
     RevokedError,
@@ -158,7 +158,7 @@ class NodeSync:
         self._acts += 1
         self._background.start(self._tidied(self._acts))
         return [
-            replace(_sent(message.head, outcomes[message.head.id]), cautions=composed.cautions)
+            _sent(message.head, outcomes[message.head.id], composed.cautions)
             for message, composed in zip(sent, messages, strict=True)
         ]
 
@@ -516,7 +516,7 @@ class NodeSync:
         return self._store.mailbox.cursor(), self._store.outbox.pending_count(), self._store.statements.count()
 
 
-def _sent(head: Head, outcome: Outcome) -> SentMessage:
+def _sent(head: Head, outcome: Outcome, cautions: tuple[Caution, ...]) -> SentMessage:
     return SentMessage(
         head.id,
         head.thread,
@@ -526,4 +526,5 @@ def _sent(head: Head, outcome: Outcome) -> SentMessage:
         outcome.error,
         outcome.reason,
         goes_at=head.sent_at if outcome.status is SendStatus.SCHEDULED else None,
+        cautions=cautions,
     )

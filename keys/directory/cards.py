@@ -566,6 +566,8 @@ class ContactPointCard(_Card):
 
     def served_between(self, start: datetime | None, end: datetime) -> frozenset[str]:
         """The nodes that kept the mailbox at some time from ``start`` (None: ever) to ``end``."""
+        if not self.hosting:
+            return frozenset((self.address.node,))
         during = {
             entry.node for entry in self.hosting if (start is None or start <= entry.since) and entry.since <= end
         }

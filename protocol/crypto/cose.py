@@ -50,6 +50,7 @@ _ROUTING_LABEL = bytes.fromhex("3a00011170")
 _IV_AT = len(_ENCRYPTED_HEADER)
 _ROUTING_AT = _IV_AT + IV_BYTES
 _RECIPIENT_START = 0x83
+_RECIPIENT = bytes((_RECIPIENT_START,))
 _ENCAPSULATED_START = bytes.fromhex("a123")
 
 _SIGNED = frozenset({HEADER_ALG, HEADER_CONTENT_TYPE, HEADER_KID})
@@ -89,7 +90,10 @@ class Encrypted:
     recipients: tuple[Recipient, ...]
 
 
+# What is signed, or authenticated, begins with these.
 _SIGNATURE1 = bytes.fromhex("84") + exact.put_text("Signature1")
+_ENCRYPT = bytes.fromhex("83") + exact.put_text("Encrypt")
+_HPKE_RECIPIENT = bytes.fromhex("84") + exact.put_text("HPKE Recipient") + exact.put_unsigned(ALG_A256GCM)
 
 
 def _to_be_signed(protected: bytes, context: bytes, payload: bytes) -> bytes:
@@ -99,11 +103,16 @@ def _to_be_signed(protected: bytes, context: bytes, payload: bytes) -> bytes:
 
 def sign1(payload: bytes, content_type: str, context: bytes, signer: Signer) -> bytes:
     """The tagged COSE_Sign1 of ``payload`` in the domain ``context``."""
-    protected = cbor.encode({HEADER_ALG: ALG_ED25519, HEADER_CONTENT_TYPE: content_type, HEADER_KID: signer.kid})
+    protected = _signed_protected(content_type, signer.kid)
     signature = signer.sign(_to_be_signed(protected, context, payload))
     return b"".join(
         (_SIGN1_START, exact.put_bytes(protected), b"\xa0", exact.put_bytes(payload), _SIGNATURE_HEAD, signature)
     )
+
+
+@lru_cache(maxsize=256)  # as of those who read it
+def _signed_protected(content_type: str, kid: bytes) -> bytes:
+    return cbor.encode({HEADER_ALG: ALG_ED25519, HEADER_CONTENT_TYPE: content_type, HEADER_KID: kid})
 
 
 def parse_sign1(data: bytes, content_type: str, *, max_bytes: int) -> Sign1:
@@ -154,9 +163,12 @@ def encrypted_protected(iv: bytes, routing: bytes) -> bytes:
 
     The routing header is critical: a reader that does not know it must not open the object (RFC 9052 §3.1).
     """
-    return cbor.encode({HEADER_ALG: ALG_A256GCM, HEADER_CRIT: [HEADER_ROUTING], HEADER_IV: iv, HEADER_ROUTING: routing})
+    if len(iv) != IV_BYTES:
+        raise MalformedError(f"an iv has {IV_BYTES} bytes")
+    return _ENCRYPTED_HEADER + iv + _ROUTING_LABEL + exact.put_bytes(routing)
 
 
+@lru_cache(maxsize=256)
 def recipient_protected(kid: bytes) -> bytes:
     """The protected header of one recipient."""
     return cbor.encode({HEADER_ALG: ALG_HPKE_MLKEM768_X25519, HEADER_KID: kid})
@@ -164,18 +176,22 @@ def recipient_protected(kid: bytes) -> bytes:
 
 def content_aad(protected: bytes, context: bytes) -> bytes:
     """The additional data of the content cipher (Enc_structure, RFC 9052 §5.3)."""
-    return cbor.encode(["Encrypt", protected, context])
+    return _ENCRYPT + exact.put_bytes(protected) + exact.put_bytes(context)
 
 
 def recipient_info(protected: bytes, extra: bytes) -> bytes:
     """The HPKE ``info`` of one recipient (Recipient_structure of draft-ietf-cose-hpke, key encryption)."""
-    return cbor.encode(["HPKE Recipient", ALG_A256GCM, protected, extra])
+    return _HPKE_RECIPIENT + exact.put_bytes(protected) + exact.put_bytes(extra)
 
 
 def encode_encrypted(encrypted: Encrypted) -> bytes:
     """The tagged COSE_Encrypt."""
-    recipients = [[r.protected, {HEADER_ENCAPSULATED_KEY: r.encapsulated}, r.ciphertext] for r in encrypted.recipients]
-    return cbor.encode_tagged(TAG_ENCRYPT, [encrypted.protected, {}, encrypted.ciphertext, recipients])
+    parts = [_ENCRYPT_START, exact.put_bytes(encrypted.protected), b"\xa0", exact.put_bytes(encrypted.ciphertext)]
+    parts.append(exact.head(0x80, len(encrypted.recipients)))
+    for recipient in encrypted.recipients:
+        parts += (_RECIPIENT, exact.put_bytes(recipient.protected), _ENCAPSULATED_START)
+        parts += (exact.put_bytes(recipient.encapsulated), exact.put_bytes(recipient.ciphertext))
+    return b"".join(parts)
 
 
 def parse_encrypted(data: bytes, *, max_bytes: int) -> Encrypted:

@@ -53,6 +53,7 @@ class InclusionVerifier:
     __slots__ = ("_proved", "_root", "_size")
 
     def __init__(self, size: int, root: bytes) -> None:
+        _require_hash(root)
         self._size = size
         self._root = root
         # By level and place: the hash of a node that was proved to be in the tree, and the path from there to the root.
@@ -62,13 +63,15 @@ class InclusionVerifier:
         """As :func:`verify_inclusion`, for a leaf of this tree."""
         if not 0 <= index < self._size <= MAX_SIZE:
             raise ProofInvalidError("the index is not inside the tree")
-        _check_hashes(path, leaf, self._root)
+        _require_length(path)
+        _require_hash(leaf)
         # RFC 9162 §2.1.3.2: `node` is our place among the nodes of a level, `last` the place of the level's last node.
         node, last, level, running = index, self._size - 1, 0, leaf
         walked: list[tuple[tuple[int, int], bytes]] = []
         for used, sibling in enumerate(path, 1):
             if last == 0:
                 raise ProofInvalidError("the path is longer than the tree is high")
+            _require_hash(sibling)  # what is the same as was proved before was looked at then
             if node & 1 or node == last:
                 running = node_hash(sibling, running)
                 while not node & 1 and node:  # levels on which the right edge has no sibling
@@ -164,9 +167,18 @@ def _verify_trivial(old_size: int, old_root: bytes, new_size: int, new_root: byt
         raise ProofInvalidError("two trees of one size have different roots")
 
 
-def _check_hashes(path: Sequence[bytes], *ends: bytes) -> None:
+def _require_length(path: Sequence[bytes]) -> None:
     if len(path) > MAX_PATH_HASHES:
         raise ProofInvalidError(f"a path has at most {MAX_PATH_HASHES} hashes")
+
+
+def _require_hash(value: bytes) -> None:
+    if type(value) is not bytes or len(value) != HASH_BYTES:
+        raise ProofInvalidError(_NO_HASH)
+
+
+def _check_hashes(path: Sequence[bytes], *ends: bytes) -> None:
+    _require_length(path)
     if not (_BYTES.issuperset(map(type, path)) and _HASH_SIZE.issuperset(map(len, path))):
         raise ProofInvalidError(_NO_HASH)
     if not (_BYTES.issuperset(map(type, ends)) and _HASH_SIZE.issuperset(map(len, ends))):

@@ -262,7 +262,7 @@ def _invalid(problems: tuple[Problem, ...]) -> InvalidMessageError:
 
 def _dump(fields: Mapping[str, Any]) -> bytes:
     try:
-        return json.dumps(fields, ensure_ascii=False, allow_nan=False, default=_plain).encode()
+        return _ENCODER.encode(fields).encode()
     except (TypeError, ValueError, RecursionError):
         # UnicodeEncodeError (a lone surrogate) is a ValueError.
         text = "the draft holds something that JSON cannot carry"
@@ -277,6 +277,9 @@ def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError("not a JSON value")
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_plain)
 
 
 def _read_object(content: bytes) -> dict[str, Any]:

@@ -110,7 +110,9 @@ def compose_for(
     A ``schema_version`` that the draft states is the newest that is written. Raises :class:`InvalidMessageError` for a
     draft that is not complete, and :class:`OlderReaderError`, which lists what cannot be said to whom.
     """
-    given = {name: value for name, value in draft.items() if name != "schema_version"}
+    given = draft
+    if "schema_version" in draft:
+        given = {name: value for name, value in draft.items() if name != "schema_version"}
     composed = compose_message(given, message_id=message_id, sender=sender, sent_at=sent_at)
     message = composed.message
     stated = draft.get("schema_version", message.schema_version)
