@@ -6,12 +6,18 @@ import ast
 from collections import Counter
 
 import pytest
+from importlinter.cli import lint_imports
 
 from tests.generators import rooms
 
 # One file a type, and one file a rule of the lifecycle: their numbers are the law's.
 MANY = {"protocol.messages.types", "protocol.lifecycle"}
 MOST_PUBLIC_MODULES = 12
+
+
+@pytest.mark.long
+def test_imports_run_one_way(capsys: pytest.CaptureFixture[str]) -> None:
+    assert lint_imports(str(rooms.ROOT / "pyproject.toml"), no_cache=True, no_logo=True) == 0, capsys.readouterr().out
 
 
 @pytest.mark.long
