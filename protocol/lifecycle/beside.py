@@ -34,6 +34,7 @@ _ANSWERS: Mapping[str, frozenset[str]] = MappingProxyType(
         "clarification.reply": frozenset({"clarification.ask"}),
         "consent.reply": frozenset({"consent.request"}),
         "contact.test-reply": frozenset({"contact.test"}),
+        "follow-up.confirmed": frozenset({"preservation.follow-up"}),
         "data-protection.notice": frozenset({"correction", "retract"}),
     }
 )
