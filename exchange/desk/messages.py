@@ -53,7 +53,6 @@ from exchange.views import (
 from protocol.address import Address
 from protocol.bundle_sizes import DEFAULT_PART_BYTES
 from protocol.errors import NothingOpenError
-from protocol.messages.types.information import waits_for_acceptance
 
 if TYPE_CHECKING:
     from protocol.bundle import BundlePart
@@ -237,6 +236,8 @@ class DeskMessages:
     @in_desk_thread
     def needs_release(self, draft: Draft) -> bool:
         """Whether a draft, were it sent, would wait for another officer; raises as :meth:`send` for who may not."""
+        from protocol.messages.types.information import waits_for_acceptance
+
         offered = waits_for_acceptance(draft)
         return self._works.office.needs_release(str(draft.get("type")), offered=offered, draft=draft)
 

@@ -253,7 +253,7 @@ def _extensions(case: PreservationCase) -> Iterator[Deadline]:
             "extension",
             Side.REQUESTED,
             target.expires_at,
-            "UN Convention Art. 42; the expiry that the requested side gave",
+            "; ".join((phrase("UN Convention Art. 42"), phrase("the expiry that the requested side gave"))),
             "verified",
             target.name,
             DueKind.DECLARED,

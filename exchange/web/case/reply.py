@@ -41,7 +41,7 @@ _ELSEWHERE = frozenset(
         *("contact.test", "contact.test-reply", "acknowledgement", "condition.accept"),
     }
 )
-# What is wrong with a corrected message stands under this in the correction.
+# In a correction, the problems of the message that it corrects stand under this.
 _CORRECTED = "message."
 # The network's own period, where the law of the other side names none.
 _DAYS = 90
