@@ -258,10 +258,10 @@ def _rehearse(files: Home, settings: DeskSettings, keystore: Keystore) -> None:
             directory.load_kept()
         finally:
             directory.close()
-    build_messages()
+    _build_messages()
 
 
-def build_messages() -> None:
+def _build_messages() -> None:
     """Build what reads messages of each type: else each command builds it anew for the types that it meets."""
     for model in MESSAGE_TYPES.values():
         model.model_rebuild()
