@@ -35,7 +35,7 @@ _LEFT_OUT: dict[str, dict[str, object]] = {
     "securesystemslib.signer._hsm_signer": {"HSMSigner": type("HSMSigner", (), {"SCHEME": "hsm"})},
     "securesystemslib.signer._vault_signer": {"VaultSigner": type("VaultSigner", (), {"SCHEME": "hv"})},
     "tuf.ngclient.urllib3_fetcher": {"Urllib3Fetcher": type("Urllib3Fetcher", (), {})},
-    # What the library falls back on for its own kind of Ed25519 key, which loads nowhere here: nothing calls it.
+    # The library falls back on this for its own kind of Ed25519 key, which loads nowhere here: nothing calls it.
     "securesystemslib._vendor.ed25519.ed25519": {
         "SignatureMismatch": type("SignatureMismatch", (Exception,), {}),
         "checkvalid": None,

@@ -136,7 +136,7 @@ TargetsOption = Annotated[
 ]
 SHORT_ID = 8  # the end of an id: its beginning is a time, alike in neighbours
 # Loaded while the key is derived, and only as long as that takes: first that with which every desk opens, then that
-# with which most commands read messages, in steps of some milliseconds. Who needs none of it waits for one at most.
+# with which most commands read messages, in steps of some milliseconds. Any other command waits for one step at most.
 _MEANWHILE = (
     "tuf.api.serialization.json",
     "_strptime",

@@ -45,6 +45,7 @@ from keys.secrets.keystore import Keystore
 from keys.starting import write_waiting
 from protocol.address import Address
 from protocol.errors import ComityError, UnavailableError
+from protocol.messages.registry import MESSAGE_TYPES
 
 EXPIRY_EVERY_S = 5.0
 # So often it is looked whether others still find the service.
@@ -257,6 +258,13 @@ def _rehearse(files: Home, settings: DeskSettings, keystore: Keystore) -> None:
             directory.load_kept()
         finally:
             directory.close()
+    _build_messages()
+
+
+def _build_messages() -> None:
+    """Build what reads messages of each type: else each command builds it anew for the types that it meets."""
+    for model in MESSAGE_TYPES.values():
+        model.model_rebuild()
 
 
 def tell_manager(state: str) -> None:

@@ -146,6 +146,33 @@ def test_a_desk_that_opens_imports_what_it_needs_for_that(
     assert len(names) <= FEW_OF_A_DESK[command]
 
 
+_REHEARSED = """
+import sys
+from pathlib import Path
+from exchange.service.service import _rehearse
+from exchange.settings import DeskSettings, Home
+from keys.directory.cards import ContactPointCard, NodeCard
+from keys.secrets.keystore import Keystore
+from protocol.messages.registry import MESSAGE_TYPES
+home = Home(Path(sys.argv[1]))
+_rehearse(home, DeskSettings.load(home.settings), Keystore.open(home.keystore, sys.argv[2].encode()))
+models = [NodeCard, ContactPointCard, *MESSAGE_TYPES.values()]
+print(len(models), [model.__name__ for model in models if not model.__pydantic_complete__])
+"""
+
+
+@pytest.mark.outside
+def test_what_reads_cards_and_messages_is_built_before_the_commands_of_a_running_desk_are_forked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = World(tmp_path, monkeypatch).home(JP)
+    words = [sys.executable, "-c", _REHEARSED, str(home), PASSPHRASE.decode()]
+    ran = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    count, _space, left = ran.stdout.strip().partition(" ")
+    assert int(count) > 40
+    assert left == "[]"
+
+
 @pytest.mark.outside
 def test_who_sends_a_draft_in_json_imports_no_questions_no_readers_of_exports_and_no_yaml() -> None:
     ran = subprocess.run(

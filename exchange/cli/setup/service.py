@@ -62,6 +62,7 @@ _LOADED = (
     "exchange.evidence.bag_writer",
     "exchange.evidence.timestamps",
     "exchange.store.migrations",
+    "importlib.readers",
     "importlib.resources.readers",
     "keys.directory.legal_profile",
     "protocol.lifecycle.case",
