@@ -114,6 +114,7 @@ class _Page:
     """What is gathered while a page is judged."""
 
     now: datetime
+    own_nodes: frozenset[str]  # that serve or served this desk
     known: set[bytes]  # digests of envelopes that were accepted or refused
     ids: set[UUID]  # ids of messages that are kept
     behind: bool = False  # whether a newer directory could change a verdict
@@ -169,7 +170,8 @@ class Inbox:
         )
         if not final:
             self._look_up_senders(arrived)
-        gathered = _Page(truncate(self._clock()), known, ids)
+        now = truncate(self._clock())
+        gathered = _Page(now, self._own_nodes(now), known, ids)
         for item in arrived:
             self._take_envelope(item, gathered)
         self._take_receipts([receipt for e in entries if e.envelope is None for receipt in e.receipts], gathered)
@@ -245,7 +247,7 @@ class Inbox:
             return
         page.known.add(digest)
         try:
-            message = self._accept(envelope, _logged_at(judged, self._own_nodes(page.now), page.now), page)
+            message = self._accept(envelope, _logged_at(judged, page.own_nodes, page.now), page)
         except ComityError as problem:
             page.behind |= isinstance(problem, _MAY_BE_NEW)
             self._refuse(envelope, problem, page)

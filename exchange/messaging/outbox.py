@@ -17,6 +17,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
@@ -189,6 +190,7 @@ class Outbox:
 
         flat: list[Mapping[str, Any]] = []
         messages: list[ComposedMessage] = []
+        said: list[Message] = []
         problems: list[tuple[str, str, str]] = []
         refusals: list[InvalidMessageError] = []
         numbers = numbered(drafts)
@@ -198,8 +200,9 @@ class Outbox:
                 instead_of = self._replaced(draft)
                 for child in self._fanning.expand([draft]):
                     for one in accompanied(child):
-                        written = self._passing_on.as_it_was(one, [message.message for message in messages])
+                        written = self._passing_on.as_it_was(one, said)
                         messages.append(self.complete(self._with_glass(written)))
+                        said.append(messages[-1].message)
                         flat.append(one)
                         replaced.append(instead_of)
             except InvalidMessageError as problem:
@@ -223,7 +226,7 @@ class Outbox:
         for number, (composed, instead_of, family) in enumerate(zip(messages, replaced, families, strict=True)):
             # First what names the field that is wrong; the case would only say that such a step does not count.
             found = check_composed(self._store, self._parsed, composed.message, directory)
-            earlier = [one.message for one in messages[:number]]
+            earlier = islice(said, number)
             check_next_step(self._store, self._parsed, composed.message, without=instead_of, together_with=earlier)
             told = [Caution("caution", "left_out", name) for name in composed.left_out]
             told += [_SAME_WORDS] if family is not None and families.count(family) > 1 else []

@@ -385,7 +385,8 @@ class DeskEvent:
 
     def to_bytes(self) -> bytes:
         """The stored form."""
-        message, thread = (_NO_ID if one is None else _ID + one.bytes for one in (self.message, self.thread))
+        message = _NO_ID if self.message is None else _ID + self.message.bytes
+        thread = _NO_ID if self.thread is None else _ID + self.thread.bytes
         at, more = exact.put_unsigned(to_ms(self.at)), _codes_in_bytes(tuple(self.more.items()))
         return b"".join((_FIVE, exact.put_text(self.name), at, message, thread, more))
 

@@ -112,7 +112,8 @@ def milliseconds(data: bytes, at: int) -> int:
 
 def put_bytes(value: bytes) -> bytes:
     """The byte string."""
-    return head(0x40, len(value)) + value
+    size = len(value)
+    return (_HEADS_OF_BYTES[size] if size < 256 else head(0x40, size)) + value
 
 
 @lru_cache(maxsize=1024)  # names of events, addresses, nodes and origins: the same ones in every object
@@ -144,3 +145,7 @@ def head(kind: int, size: int) -> bytes:
     if size < 1 << 16:
         return bytes((kind + 25,)) + size.to_bytes(2, "big")
     return bytes((kind + 26,)) + size.to_bytes(4, "big")
+
+
+# Before a byte string of so many bytes, as most are.
+_HEADS_OF_BYTES = tuple(head(0x40, size) for size in range(256))

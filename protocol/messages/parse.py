@@ -291,9 +291,9 @@ def _read_object(content: bytes) -> dict[str, Any]:
     except TooLargeError:
         raise _invalid((("message", _FORMAT_RULE, "the message has too many values"),)) from None
     # A list of so many items takes a comma for each but one.
-    hook = each_name_once if content.count(b",") < MAX_LIST else _once_and_short
+    reader = _READER if content.count(b",") < MAX_LIST else _READER_OF_LISTS
     try:
-        value = json.loads(content.decode("utf-8"), object_pairs_hook=hook, parse_constant=_no_constant)
+        value = reader.decode(content.decode("utf-8"))
     except (ValueError, RecursionError):
         raise _invalid((("message", _FORMAT_RULE, _NOT_JSON),)) from None
     if not isinstance(value, dict):
@@ -310,6 +310,11 @@ def _once_and_short(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(_name: str) -> None:
     raise ValueError("not a JSON number")
+
+
+_READER, _READER_OF_LISTS = (
+    json.JSONDecoder(object_pairs_hook=hook, parse_constant=_no_constant) for hook in (each_name_once, _once_and_short)
+)
 
 
 def _text_or_empty(value: object) -> str:

@@ -57,6 +57,7 @@ _SHARED_NUMBERS_4, _SHARED_NUMBERS_6 = (
 _WIDEST = {4: 8, 6: 12}
 
 _DEFANGED = re.compile(r"\[[.:@]\]|\([.@]\)|[\[({](?:dot|at)[\])}]|^h(?:xx|\*\*|tt?x+)ps?:", re.IGNORECASE)
+_SPACE, _LISTED, _WITH_PORT = re.compile(r"\s"), re.compile(r"[,;]"), re.compile(r"[0-9.]+:[0-9]+")
 _DEFANGED_ADVICE = "this was made unclickable ([.], hxxp): write it as it was before"
 _DOTS = re.compile("[.\u3002\uff0e\uff61]")
 _MOST_CHARACTERS = 253
@@ -85,7 +86,7 @@ _URL_ADVICE = "write the URL in full, with scheme and host, such as https://exam
 def ipv4(text: str) -> str:
     """An IPv4 address that one network uses."""
     _refuse_around_address(text)
-    if re.fullmatch(r"[0-9.]+:[0-9]+", text):
+    if _WITH_PORT.fullmatch(text):
         raise problem("ipv4", "leave the port out of the address: it has a field of its own")
     if ":" in text:
         raise problem("ipv4", "this is an IPv6 address: its kind is ipv6")
@@ -119,7 +120,7 @@ def _refuse_around_address(text: str) -> None:
         raise problem("ip", _DEFANGED_ADVICE)
     if "/" in text:
         raise problem("ip", "this is a network with the length of its prefix: a range has the kind ip_range")
-    if text.startswith("[") or re.search(r"\s", text):
+    if text.startswith("[") or _SPACE.search(text):
         raise problem("ip", "write the address alone, without brackets, port and spaces")
 
 
@@ -370,9 +371,9 @@ def _halves(text: str) -> tuple[str, str]:
     quoted = _QUOTED.fullmatch(text)
     if quoted:
         return quoted[1], quoted[2]
-    if re.search(r"[,;]", text):
+    if _LISTED.search(text):
         raise problem("email", "there is a comma or semicolon: write one address, and a dot where one is meant")
-    if re.search(r"\s", text):
+    if _SPACE.search(text):
         raise problem("email", "an e-mail address has no spaces: write one address alone, name@domain")
     local, _, domain = text.rpartition("@")
     if not local or not domain:
