@@ -327,7 +327,7 @@ def _address(text: bytes) -> Address:
     return Address.parse(text.decode())
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _decoded(text: bytes) -> str:
     return text.decode()
 

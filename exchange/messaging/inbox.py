@@ -114,7 +114,6 @@ class _Page:
     """What is gathered while a page is judged."""
 
     now: datetime
-    own_nodes: frozenset[str]  # that serve or served this desk
     known: set[bytes]  # digests of envelopes that were accepted or refused
     ids: set[UUID]  # ids of messages that are kept
     behind: bool = False  # whether a newer directory could change a verdict
@@ -123,6 +122,7 @@ class _Page:
     statements: list[PendingStatement] = field(default_factory=list)
     receipts: list[StoredReceipt] = field(default_factory=list)
     duplicates: int = 0
+    own_nodes: frozenset[str] | None = None  # that serve or served this desk, once they were looked up
 
 
 class Inbox:
@@ -170,8 +170,7 @@ class Inbox:
         )
         if not final:
             self._look_up_senders(arrived)
-        now = truncate(self._clock())
-        gathered = _Page(now, self._own_nodes(now), known, ids)
+        gathered = _Page(truncate(self._clock()), known, ids)
         for item in arrived:
             self._take_envelope(item, gathered)
         self._take_receipts([receipt for e in entries if e.envelope is None for receipt in e.receipts], gathered)
@@ -247,6 +246,8 @@ class Inbox:
             return
         page.known.add(digest)
         try:
+            if page.own_nodes is None:
+                page.own_nodes = self._own_nodes(page.now)
             message = self._accept(envelope, _logged_at(judged, page.own_nodes, page.now), page)
         except ComityError as problem:
             page.behind |= isinstance(problem, _MAY_BE_NEW)

@@ -257,7 +257,7 @@ def _code_of(name: str, value: datetime | date, bounds: _Bounds) -> str | None:
     """What is wrong with one time, by the name of its field; None for nothing."""
     happened, now, long_ago, far_ahead = bounds
     if not isinstance(value, datetime):
-        latest = _EPOCH + happened - MAX_CLOCK_SKEW
+        latest = _EPOCH + (happened - MAX_CLOCK_SKEW)
         return "ahead" if value > (latest + _EASTERNMOST).date() else None
     since = value - _EPOCH  # once: instants of two time zones take ten times as long to compare
     if name in PAST and since > happened:
