@@ -274,6 +274,8 @@ def _free(file: ShelfFile, owner: UUID, held: Collection[bytes]) -> bool:
 
 def attachments_of(message: Message) -> list[dict[str, Any]]:
     """The attachments of a message whose files follow it, as in its JSON."""
+    if not message.attachments:
+        return []
     from protocol.messages.attached import sealed_attachments
 
     return [attachment.model_dump(mode="json", exclude_none=True) for attachment in sealed_attachments(message)]

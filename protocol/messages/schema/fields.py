@@ -98,11 +98,8 @@ def named(character: str) -> str:
 
 
 def is_plain(value: str) -> bool:
-    """Whether the text, by Python's own table, has nothing that a line refuses: most texts need no search.
-
-    The one blank that is printable is the space: a text that begins with something else is not blank.
-    """
-    return value.isprintable() and value[:1] > " "
+    """Whether the text, by Python's own table, has nothing that a line refuses: most texts need no search."""
+    return value.isprintable() and not value.isspace() and value != ""
 
 
 def is_plain_token(value: str) -> bool:

@@ -17,7 +17,7 @@ from protocol.crypto.hpke import HybridOpener, SealingKey
 from protocol.crypto.signing import Ed25519Signer
 from protocol.encoding import cbor, exact
 from protocol.encoding.ids import new_message_id
-from protocol.encoding.instants import MAX_MS
+from protocol.encoding.instants import MAX_MS, from_ms
 from protocol.envelope import MAX_ENVELOPE_BYTES, SEALED_TYPE, parse_envelope, seal
 from protocol.errors import ComityError
 from protocol.event import MAX_EVENT_BYTES, Event, EventName, LeafReference, decode_event, encode_event
@@ -387,3 +387,25 @@ def test_a_header_of_any_size_is_judged_alike(size: int) -> None:
 def test_the_highest_number_of_a_mailbox_is_judged_alike(head: int) -> None:
     assert_read_alike(page, wire.encode_mailbox(PAGE, head))
     assert_read_alike(page, wire.encode_mailbox([(head, None, [])], head))
+
+
+@pytest.mark.parametrize("raw", [ENVELOPE, TO_TWO])
+def test_what_is_sealed_part_by_part_is_what_the_general_encoder_writes(raw: bytes) -> None:
+    """An envelope, its headers, and what its ciphers authenticate: one shape, whoever writes it."""
+    envelope = parse_envelope(raw)
+    payload, sealed = envelope.signed.payload, envelope.sealed
+    assert cbor.encode_tagged(cose.TAG_ENCRYPT, cbor.decode_tagged(cose.TAG_ENCRYPT, payload)) == payload
+    headers = {1: 3, 2: [cose.HEADER_ROUTING], 5: sealed.iv, cose.HEADER_ROUTING: sealed.routing}
+    assert sealed.protected == cbor.encode(headers)
+    assert cose.content_aad(sealed.protected, b"context") == cbor.encode(["Encrypt", sealed.protected, b"context"])
+    expected = cbor.encode(["HPKE Recipient", cose.ALG_A256GCM, sealed.protected, b"extra"])
+    assert cose.recipient_info(sealed.protected, b"extra") == expected
+
+
+@given(at=st.integers(0, MAX_MS), event=st.sampled_from([EventName.ContentHandover, EventName.ContentAccessTracking]))
+def test_a_statement_is_written_as_the_general_encoder_writes_it(at: int, event: EventName) -> None:
+    """Also one of 1970, whose instant takes fewer bytes."""
+    stated = replace(STATED, event=event, at=from_ms(at))
+    value = {1: 1, 2: event.value, 3: at, 4: ID.bytes, 5: STATED.digest, 6: str(PARIS)}
+    signed = cose.parse_sign1(sign_statement(stated, SIGNER), statement.STATEMENT_TYPE, max_bytes=2048)
+    assert signed.payload == cbor.encode(value)
