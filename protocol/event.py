@@ -321,7 +321,7 @@ def _exact_reference(data: bytes, at: int) -> tuple[LeafReference, int]:
     return LeafReference(_decoded(origin), index, data[at + 2 : at + 34]), at + 34
 
 
-# The same few addresses, nodes and origins stand in all entries. What is refused is not kept.
+# The same few addresses, nodes and origins stand in all entries. One that is refused is not kept.
 @lru_cache(maxsize=4096)
 def _address(text: bytes) -> Address:
     return Address.parse(text.decode())

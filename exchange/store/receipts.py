@@ -14,7 +14,7 @@ from protocol.errors import DatabaseDamagedError
 from protocol.log.merkle import HASH_BYTES
 from protocol.receipt import Receipt
 
-# What stands before three or five parts, and in the place of an error.
+# These stand before three or five parts, and in the place of an error.
 _THREE, _FIVE, _NO_ERROR = b"\x83", b"\x85", b"\xf6"
 
 

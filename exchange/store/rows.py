@@ -398,7 +398,7 @@ class DeskEvent:
         return cls(Happened(name), from_ms(at), next(ids), next(ids), more)
 
 
-# What stands before the five parts of an event, before an id, and in the place of one.
+# These stand before the five parts of an event, before an id, and in the place of one.
 _FIVE, _ID, _NO_ID = b"\x85", b"\x50", b"\xf6"
 
 

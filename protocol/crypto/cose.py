@@ -90,7 +90,7 @@ class Encrypted:
     recipients: tuple[Recipient, ...]
 
 
-# What is signed, or authenticated, begins with these.
+# The bytes that are signed, or authenticated, begin with these.
 _SIGNATURE1 = bytes.fromhex("84") + exact.put_text("Signature1")
 _ENCRYPT = bytes.fromhex("83") + exact.put_text("Encrypt")
 _HPKE_RECIPIENT = bytes.fromhex("84") + exact.put_text("HPKE Recipient") + exact.put_unsigned(ALG_A256GCM)
