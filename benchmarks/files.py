@@ -86,11 +86,16 @@ def main() -> None:
 def _sealing(source: Path, rounds: int) -> None:
     mib = source.stat().st_size / MIB
     rates, floors, peers = list[float](), list[float](), dict[str, list[float]]()
+    spent, spent_by_floor = list[float](), list[float]()
     for _ in range(rounds):
+        before = time.process_time()
         floors.append(mib / seconds(lambda: _sealing_floor(int(mib))))
+        spent_by_floor.append((time.process_time() - before) * 1000 / mib)
         with tempfile.TemporaryDirectory(dir=source.parent) as folder:
             sealing = FileSealing(Shelf(Path(folder) / "files"), threading.Event())
+            before = time.process_time()
             rates.append(mib / seconds(partial(sealing.seal, WantedFile(source), Meter("sealing", 0))))
+            spent.append((time.process_time() - before) * 1000 / mib)
         try:
             commands = sealers(source)
         except NotInstalledError as problem:
@@ -100,6 +105,8 @@ def _sealing(source: Path, rounds: int) -> None:
             peers.setdefault(name, []).append(mib / seconds(partial(run, command, check=True)))
     source.with_suffix(".out").unlink(missing_ok=True)
     _rate(SEALING, rates, floors, "the cryptography alone", 0.8)
+    REPORT.add("files: processor time of a MiB that is sealed", median(spent), "ms", median(spent_by_floor))
+    print(f"  processor time of a MiB: {median(spent):.2f} ms; the cryptography alone {median(spent_by_floor):.2f} ms")
     for name, found in peers.items():
         REPORT.add_peer(name, SEALING, median(found), "MiB/s", more_is_better=True)
         print(f"  {name}: {median(found):.0f} MiB/s")

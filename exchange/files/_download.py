@@ -232,15 +232,14 @@ class Downloading:
         """
         left, asked = _parts(coming.files, wanted), set[SegmentsWanted]()
 
-        def more() -> list[Ranges]:
-            told, coming.held = coming.held, None
-            return [] if told is None else _wanted_of(coming.missing, told)
-
         async def following() -> _Part | None:
             nonlocal left
             part = next(left, None)
-            if part is None and coming.held is not None:
-                left = _parts(coming.files, await asyncio.to_thread(more), asked)
+            told = coming.held if part is None else None
+            if told is not None:
+                coming.held = None
+                more = await asyncio.to_thread(lambda: _wanted_of(coming.missing, told))
+                left = _parts(coming.files, more, asked)
                 part = next(left, None)
             asked.update(part or ())
             return part

@@ -253,6 +253,7 @@ WORDS = frozenset(
         "federation",
         "field",
         "fields",
+        "family",
         "file",
         "folder",
         "format",
