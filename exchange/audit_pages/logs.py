@@ -15,7 +15,7 @@ from exchange.audit.witnessing import Witnessed
 from exchange.views import FilesTold
 from keys.local.tile_folder import CHECKPOINT, read_resource
 from protocol.directory_seen import DirectorySeen, decode_entry
-from protocol.errors import ComityError, LogUnavailableError, NotFoundError
+from protocol.errors import ComityError, LogUnavailableError, MirrorChangedError, NotFoundError
 from protocol.event import Event, EventName
 
 # So many entries of a log are looked through for one page.
@@ -118,6 +118,8 @@ def read(log: VerifiedLog, index: int) -> Event | DirectorySeen | None:
     """What an entry says; None where the mirror has only its hash. Raises as the entry's reader."""
     try:
         return decode_entry(log.entry(index))
+    except MirrorChangedError:
+        raise
     except LogUnavailableError:
         return None
 

@@ -157,3 +157,15 @@ def test_a_span_is_told_in_its_two_largest_units(seconds: float, text: str) -> N
 )
 def test_a_size_has_the_unit_that_suits(size: int, text: str) -> None:
     assert size_text(size) == text
+
+
+def test_a_disk_of_evidence_files_alone_stops_no_message_and_is_told_so() -> None:
+    for kind, failing in ((Kind.DISK, True), (Kind.NEARLY_FULL, False)):
+        one = one_of(kind)
+        assert told(one, [], "jp", NOW).failing == one.failing == failing
+        of_files = replace(one, of_files=True)
+        said = told(of_files, [], "jp", NOW)
+        assert not said.failing
+        assert not of_files.failing
+        assert "Messages go on." in said.text
+        assert "nothing more is taken" not in said.text
