@@ -93,11 +93,12 @@ class AuditedLogs:
     async def verify_again(self) -> None:
         """Verify all; raises as :func:`exchange.audit.verify.verify_mirror`, and the earlier ones stay then."""
         try:
-            before, self.seen = self.seen, await self.again()
+            verified = await self.again()
         except ComityError as problem:
             self.refused = problem
             raise
-        self.refused = None
+        # Somebody else may have verified meanwhile: what is replaced now is closed, and nothing else.
+        before, self.seen, self.refused = self.seen, verified, None
         for one in before:
             one.log.index.close()
 

@@ -314,3 +314,10 @@ async def test_a_time_that_a_person_mistyped_is_told_to_a_person(view: View) -> 
         assert "such as 2026-11-23T04:05:06+09:00" in text
         assert "Correct it here" in text
         assert "protocol specification" not in text
+
+
+async def test_an_id_that_is_too_long_is_told_as_such(view: View) -> None:
+    await view.sign_in()
+    status, text, _headers = await view.ask("/message?id=" + "a" * 300)
+    assert status == 400
+    assert "the text is too long" in text
