@@ -141,9 +141,9 @@ class VerifiedLog:
         item = self._item(index)
         if isinstance(item, bytes):
             return item
-        if self.unread if item is None else self.withheld:
+        known = self.unread == 0 if item is None else self.withheld == 0
+        if not known:
             raise LogUnavailableError(f"the mirror of {self.node} does not hold entry {index}")
-        # The verification read every entry.
         raise MirrorChangedError(
             phrase("The mirror of {node} changed since it was verified: verify it again.", node=self.node)
         )

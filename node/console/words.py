@@ -6,6 +6,7 @@ do; names and texts of others are put in as they are, and made harmless where th
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -89,7 +90,7 @@ def told(
     own: str = "",
     backups: BackupRecord = _NONE_KNOWN,
 ) -> Told:
-    """An attention in words. ``home`` is the home folder of the node ``own``, for the commands."""
+    """An attention in words. ``home`` is the home folder of the node ``own``, as commands name it."""
     partner = next((row for row in rows if row.node == one.subject), None)
     name = partner.title if partner is not None else one.subject
     if one.kind is Kind.LIED and one.subject == own:
@@ -354,7 +355,7 @@ def _of_this_node(one: Attention, home: str, backups: BackupRecord) -> Told:
 
 def _backup(one: Attention, home: str, backups: BackupRecord) -> Told:
     folder = "/backup/NAME" if backups.made is None else backups.made.folder
-    check = f"comity-node backup-check {home} {folder}"
+    check = f"comity-node backup-check {home} {shlex.quote(folder)}"
     match one.kind:
         case Kind.NO_BACKUP:
             within = span(BACKUP_WITHIN.total_seconds())
