@@ -361,9 +361,8 @@ class Node:
         """Watch every folder that the node writes into, and its database's file."""
         files = (self.files.database, self.files.checkpoint.path, self._home.nonces / "nonces", self._home.settings)
         folders = [file.parent for file in files]
-        if self._settings.files.store == "folder":
-            folders.append(self._home.path / self._settings.files.folder)
-        await self.disk.run(folders, self.context.sequencer.require_store)
+        of_files = self._home.path / self._settings.files.folder if self._settings.files.store == "folder" else None
+        await self.disk.run(folders, self.context.sequencer.require_store, of_files)
 
     async def _log_directory(self) -> None:
         """Log which directory the node works with, whenever it is another one."""

@@ -16,12 +16,19 @@ from exchange.audit.period import ALWAYS, Period
 from keys.local.tile_folder import read_items
 from protocol.directory_seen import DirectorySeen
 from protocol.encoding.instants import to_ms
-from protocol.errors import CheckpointStaleError, LogUnavailableError
+from protocol.encoding.phrase import phrase
+from protocol.errors import (
+    CheckpointStaleError,
+    LogUnavailableError,
+    MalformedError,
+    MirrorChangedError,
+    TooLargeError,
+)
 from protocol.log.checkpoint import Checkpoint, LogVerifier, VerifiedCheckpoint
 from protocol.log.freshness import require_fresh
 from protocol.log.layout import TILE_WIDTH, tile_width
 from protocol.log.proof import encode_tlog_proof
-from protocol.log.scoped import Withheld, item_hash
+from protocol.log.scoped import BundleItem, item_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +133,31 @@ class VerifiedLog:
         return self
 
     def entry(self, index: int) -> bytes:
-        """The entry at ``index``; raises :class:`LogUnavailableError` when the mirror has it not, or only its hash."""
-        bundle, place = divmod(index, TILE_WIDTH)
-        items = read_items(self.folder, bundle, tile_width(0, bundle, self.tree.size))
-        item = items[place] if place < len(items) else None
-        if item is None or isinstance(item, Withheld) or item_hash(item) != self.tree.leaf_hash(index):
+        """The entry at ``index``.
+
+        Raises :class:`LogUnavailableError` when the mirror has it not, or only its hash, and
+        :class:`MirrorChangedError` when it had it, as the log signed it, at the verification.
+        """
+        item = self._item(index)
+        if isinstance(item, bytes):
+            return item
+        known = self.unread == 0 if item is None else self.withheld == 0
+        if not known:
             raise LogUnavailableError(f"the mirror of {self.node} does not hold entry {index}")
-        return item
+        raise MirrorChangedError(
+            phrase("The mirror of {node} changed since it was verified: verify it again.", node=self.node)
+        )
 
     def proof(self, index: int) -> bytes:
         """The C2SP tlog-proof of an entry under the mirror's checkpoint; raises :class:`LogUnavailableError`."""
         return encode_tlog_proof(index, self.tree.inclusion_path(index), self.head.note)
+
+    def _item(self, index: int) -> BundleItem | None:
+        """The item at ``index`` that leads to the signed root; None where the mirror has none now."""
+        bundle, place = divmod(index, TILE_WIDTH)
+        try:
+            items = read_items(self.folder, bundle, tile_width(0, bundle, self.tree.size))
+            leads = place < len(items) and item_hash(items[place]) == self.tree.leaf_hash(index)
+        except (LogUnavailableError, TooLargeError, MalformedError):
+            return None
+        return items[place] if leads else None

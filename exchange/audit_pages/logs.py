@@ -15,7 +15,7 @@ from exchange.audit.witnessing import Witnessed
 from exchange.views import FilesTold
 from keys.local.tile_folder import CHECKPOINT, read_resource
 from protocol.directory_seen import DirectorySeen, decode_entry
-from protocol.errors import ComityError, LogUnavailableError, NotFoundError
+from protocol.errors import ComityError, LogUnavailableError, MirrorChangedError, NotFoundError
 from protocol.event import Event, EventName
 
 # So many entries of a log are looked through for one page.
@@ -93,11 +93,12 @@ class AuditedLogs:
     async def verify_again(self) -> None:
         """Verify all; raises as :func:`exchange.audit.verify.verify_mirror`, and the earlier ones stay then."""
         try:
-            before, self.seen = self.seen, await self.again()
+            verified = await self.again()
         except ComityError as problem:
             self.refused = problem
             raise
-        self.refused = None
+        # Somebody else may have verified meanwhile: what is replaced now is closed, and nothing else.
+        before, self.seen, self.refused = self.seen, verified, None
         for one in before:
             one.log.index.close()
 
@@ -118,6 +119,8 @@ def read(log: VerifiedLog, index: int) -> Event | DirectorySeen | None:
     """What an entry says; None where the mirror has only its hash. Raises as the entry's reader."""
     try:
         return decode_entry(log.entry(index))
+    except MirrorChangedError:
+        raise
     except LogUnavailableError:
         return None
 

@@ -24,7 +24,14 @@ from exchange.audit_pages.report import report_html, report_pdf
 from exchange.audit_pages.site import AuditCall, AuditPage
 from keys.local.translation import _
 from protocol.encoding.instants import parse_instant
-from protocol.errors import ComityError, LogUnavailableError, NotFoundError, UsageError
+from protocol.errors import (
+    ComityError,
+    LogUnavailableError,
+    MalformedError,
+    MirrorChangedError,
+    NotFoundError,
+    UsageError,
+)
 from protocol.event import Event, EventName
 
 SHOWN = 500
@@ -193,7 +200,10 @@ def _period(call: AuditCall) -> Period:
     since, until = (call.query(name) for name in ("since", "until"))
     if not since and not until:
         return ALWAYS
-    return Period(parse_instant(since) if since else None, parse_instant(until) if until else None)
+    try:
+        return Period(parse_instant(since) if since else None, parse_instant(until) if until else None)
+    except MalformedError as problem:
+        raise UsageError(problem.detail) from None  # a person typed it: it is no data of the protocol
 
 
 def _zip(logs: AuditedLogs, cited: Iterable[Cited | TraceRow]) -> bytes:
@@ -206,6 +216,8 @@ def _zip(logs: AuditedLogs, cited: Iterable[Cited | TraceRow]) -> bytes:
             archive.writestr(proof_name(one), log.proof(index))
             try:
                 archive.writestr(f"{node}-{index}.entry", log.entry(index))
+            except MirrorChangedError:
+                raise
             except LogUnavailableError:
                 archive.writestr(f"{node}-{index}.withheld.txt", "This mirror holds the hash of this entry alone.\n")
     return written.getvalue()

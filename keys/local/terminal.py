@@ -37,6 +37,7 @@ from protocol.errors import (
     DirectoryUntrustedError,
     KeptAuditAlteredError,
     LogForkError,
+    MirrorChangedError,
     OutputError,
     ProofInvalidError,
     SignatureInvalidError,
@@ -62,6 +63,7 @@ _UNVERIFIED = (
     DirectoryUntrustedError,
     KeptAuditAlteredError,
     LogForkError,
+    MirrorChangedError,
     ProofInvalidError,
     SignatureInvalidError,
 )

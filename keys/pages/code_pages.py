@@ -34,6 +34,7 @@ from keys.pages.origins import Origins
 from keys.pages.rendering import own_path, rendered
 from keys.pages.serving import REFUSALS, refusal_of
 from keys.pages.typed_codes import TypedCodes
+from protocol.encoding.phrase import phrase
 from protocol.errors import ComityError, FormError, SignInNeededError
 
 MAX_FORM_BYTES = 16 * 1024
@@ -278,7 +279,7 @@ async def _choose_language(call: CodeCall[CodeSite]) -> web.StreamResponse:
 
 def _short(value: str) -> str:
     if len(value) > MAX_FIELD_CHARS:
-        raise FormError
+        raise FormError(phrase("the text is too long"))
     return value.strip()
 
 

@@ -59,7 +59,7 @@ FAILING = frozenset({Kind.HALTED, Kind.DISK, Kind.STOPPING, Kind.NO_DIRECTORY})
 class Attention:
     """One thing. ``subject`` is whom or what it concerns, ``cause`` how; ``problem`` is the error behind it, if any.
 
-    ``at`` is when it ends, or since when it is so.
+    ``at`` is when it ends, or since when it is so. ``of_files``: it stops evidence files, and no message.
     """
 
     kind: Kind
@@ -67,11 +67,12 @@ class Attention:
     cause: str = ""
     problem: ComityError | None = None
     at: datetime | None = None
+    of_files: bool = False
 
     @property
     def failing(self) -> bool:
         """Whether the node takes nothing because of it."""
-        return self.kind in FAILING
+        return self.kind in FAILING and not self.of_files
 
     @property
     def code(self) -> str:
@@ -94,7 +95,12 @@ def attentions(context: HttpContext, stats: StoreStats | None, backups: BackupRe
     if stats is not None:
         away = [one for one in partners_away(context, stats) if one.needs(now)]
         found += [Attention(Kind.TAKES_NOTHING, one.node, one.because(now)) for one in away]
-    found += [Attention(Kind.NEARLY_FULL, room.folder.name) for room in context.node.disk.disks if room.is_nearly_full]
+    disk = context.node.disk
+    found += [
+        Attention(Kind.NEARLY_FULL, room.folder.name, of_files=disk.of_files_alone(room))
+        for room in disk.disks
+        if room.is_nearly_full
+    ]
     found += [Attention(kind) for kind in backups_wanted(backups, now)]
     order = list(Kind)
     return sorted(found, key=lambda one: (not one.failing, order.index(one.kind)))
@@ -124,9 +130,9 @@ def _failing(context: HttpContext) -> list[Attention]:
         found.append(Attention(Kind.HALTED, problem=problem))
     if misdated is not None and (problem is None or misdated.code != problem.code):
         found.append(Attention(Kind.HALTED, problem=misdated))
-    for text in context.node.disk.problems:
-        _kind, _colon, where = text.partition(":")
-        found.append(Attention(Kind.DISK, where.partition(":")[0], where))
+    for one in context.node.disk.problems:
+        where = f"{one.file}:{one.use}:{one.cause}"
+        found.append(Attention(Kind.DISK, one.file, where, of_files=one.of_files))
     if context.polls.stopping:
         found.append(Attention(Kind.STOPPING))
     return found

@@ -70,10 +70,10 @@ async def retry(call: ConsoleCall) -> web.StreamResponse:
 async def test_way(call: ConsoleCall) -> web.StreamResponse:
     """Test the way to a partner."""
     try:
-        await call.site.acts.test_way(call.part("node"), _SOURCE)
+        made = await call.site.acts.test_way(call.part("node"), _SOURCE)
     except UsageError as problem:
         return await _partner(call, problem)
-    return call.go(f"/partners/{call.part('node')}?done=tested")
+    return call.go(f"/partners/{call.part('node')}?done={'tested' if made.ok else 'not-open'}")
 
 
 async def messages(call: ConsoleCall) -> web.StreamResponse:
@@ -159,7 +159,7 @@ async def refusals(call: ConsoleCall) -> web.StreamResponse:
 async def backups(call: ConsoleCall) -> web.StreamResponse:
     """Backups: the last, whether it was checked, whether one was tried out."""
     status = await call.site.watch.status()
-    home = call.site.watch.home.path
+    home = call.site.watch.home_typed
     commands = {
         "make": f"comity-node backup {home} /backup/NAME",
         "check": f"comity-node backup-check {home} /backup/NAME",

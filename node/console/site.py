@@ -93,6 +93,7 @@ class Console(CodeSite):
         return {
             "retried": _("Tried now: this page shows in a moment how it went."),
             "tested": _("The way was tested."),
+            "not-open": _("The way is not open. The last test says why."),
             "refreshed": _("The directory was fetched, and verifies."),
             "not-refreshed": _("No source gave a directory that verifies. The one in use stays."),
             "forgotten": _("The files were let go. Their sender gets a receipt of it."),

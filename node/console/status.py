@@ -6,6 +6,7 @@ It reads the database on a connection of its own, off every path that messages t
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -139,6 +140,11 @@ class NodeWatch:
         self.context = context
         self.home = home
 
+    @property
+    def home_typed(self) -> str:
+        """The home folder as somebody types it in a shell, in whatever folder they are."""
+        return shlex.quote(str(self.home.path.absolute()))
+
     @asynccontextmanager
     async def inspection(self) -> AsyncIterator[Inspection]:
         """The node's database, for reading; raises :class:`SettingsError`, ``UnavailableError``."""
@@ -176,7 +182,7 @@ class NodeWatch:
         return NodeStatus(
             node=node.name,
             now=now,
-            told=tuple(told(one, rows, str(self.home.path), now, node.name, backups) for one in found),
+            told=tuple(told(one, rows, self.home_typed, now, node.name, backups) for one in found),
             away=tuple(told_away(one, rows, now) for one in away if not one.needs(now)),
             partners=rows,
             files=tuple(files),

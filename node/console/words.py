@@ -6,6 +6,7 @@ do; names and texts of others are put in as they are, and made harmless where th
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -89,7 +90,7 @@ def told(
     own: str = "",
     backups: BackupRecord = _NONE_KNOWN,
 ) -> Told:
-    """An attention in words. ``home`` is the home folder of the node ``own``, for the commands."""
+    """An attention in words. ``home`` is the home folder of the node ``own``, as commands name it."""
     partner = next((row for row in rows if row.node == one.subject), None)
     name = partner.title if partner is not None else one.subject
     if one.kind is Kind.LIED and one.subject == own:
@@ -324,12 +325,18 @@ def _of_this_node(one: Attention, home: str, backups: BackupRecord) -> Told:
             title = _("A file of this node cannot be used: {file}").format(file=one.subject)
             text = _("The system says: {cause}.").format(cause=one.cause.rpartition(":")[2])
             do = _("Free space or mend the disk; it goes on by itself. If the file is damaged, stop and restore.")
-            return Told(one.code, True, one.subject, title, text, do, page="/machine")
+            if one.of_files:
+                text = " ".join((text, _("No evidence files are taken now. Messages go on.")))
+            return Told(one.code, one.failing, one.subject, title, text, do, page="/machine")
         case Kind.STOPPING:
             return Told(one.code, True, "", _("The node is stopping"), _("It takes nothing new."), _("Wait."))
         case Kind.NEARLY_FULL:
             title = _("The disk of {folder} is nearly full").format(folder=one.subject)
-            text = _("When it is full, nothing more is taken. Nothing that was accepted is lost.")
+            text = (
+                _("When it is full, no more evidence files are taken. Messages go on.")
+                if one.of_files
+                else _("When it is full, nothing more is taken. Nothing that was accepted is lost.")
+            )
             do = _("Free space, or move the node to a larger disk.")
             return Told(one.code, False, one.subject, title, text, do, page="/machine")
         case Kind.NO_BACKUP | Kind.NOT_CHECKED | Kind.NOT_DRILLED:
@@ -348,7 +355,7 @@ def _of_this_node(one: Attention, home: str, backups: BackupRecord) -> Told:
 
 def _backup(one: Attention, home: str, backups: BackupRecord) -> Told:
     folder = "/backup/NAME" if backups.made is None else backups.made.folder
-    check = f"comity-node backup-check {home} {folder}"
+    check = f"comity-node backup-check {home} {shlex.quote(folder)}"
     match one.kind:
         case Kind.NO_BACKUP:
             within = span(BACKUP_WITHIN.total_seconds())

@@ -66,6 +66,8 @@ ENDPOINTS: tuple[Endpoint | FilesEndpoint, ...] = (
 )
 # Of these, files wait until they are answered.
 _MESSAGES = frozenset({"submit", "transfer", "statements", "receipts"})
+# A client of the directory asks for the next root until there is none (TUF 5.3).
+_NO_REFUSALS = frozenset({("directory", NotFoundError.code)})
 _ROUTE = web.RequestKey("route", str)
 _STRANGER = web.RequestKey("stranger", bool)
 _HOLDER = web.RequestKey("holder", str)
@@ -285,7 +287,8 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
 
 def _problem(context: HttpContext, request: web.Request, problem: ComityError) -> web.Response:
     context.node.metrics.refusals.labels(_route(request), problem.code).inc()
-    context.node.history.refused(request.get(_HOLDER, NOBODY), _route(request), problem.code)
+    if (_route(request), problem.code) not in _NO_REFUSALS:
+        context.node.history.refused(request.get(_HOLDER, NOBODY), _route(request), problem.code)
     context.node.log.debug("refused", route=_route(request), code=problem.code, status=problem.http_status)
     response = web.Response(
         status=problem.http_status,

@@ -64,6 +64,19 @@ class DiskRoom:
         return self.free_bytes < min(NEARLY_FULL_PART * self.size_bytes, NEARLY_FULL_BYTES)
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class DiskProblem:
+    """A file that cannot be used now: its name, for what (``reading``, ``writing``), and the system's cause.
+
+    ``of_files``: it is of the folder of evidence files, without which messages go on.
+    """
+
+    file: str
+    use: str
+    cause: str
+    of_files: bool
+
+
 class Disk:
     """What is wrong with this node's files. Any thread may report."""
 
@@ -73,6 +86,7 @@ class Disk:
         self._lock = Lock()
         self._failing: dict[tuple[Path, str], _Failing] = {}
         self._rooms: dict[Path, DiskRoom] = {}
+        self._files: Path | None = None
 
     def __call__(self, file: Path, problem: BaseException | None, use: str) -> None:
         """See :data:`node.store.disk_errors.Report`."""
@@ -107,10 +121,13 @@ class Disk:
         self._log.info("disk-works", file=str(file), use=use, cause=failing.cause)
 
     @property
-    def problems(self) -> list[str]:
-        """``disk:<file>:<use>:<cause>`` of each file that cannot be used now."""
+    def problems(self) -> list[DiskProblem]:
+        """Each file that cannot be used now."""
         with self._lock:
-            return sorted(f"disk:{file.name}:{use}:{failing.cause}" for (file, use), failing in self._failing.items())
+            return sorted(
+                DiskProblem(file.name, use, failing.cause, self._files in (file, *file.parents))
+                for (file, use), failing in self._failing.items()
+            )
 
     @property
     def disks(self) -> list[DiskRoom]:
@@ -120,19 +137,33 @@ class Disk:
             by_device.setdefault(room.device, room)
         return list(by_device.values())
 
+    def of_files_alone(self, room: DiskRoom) -> bool:
+        """Whether of the folders that are watched only that of evidence files lies on this disk."""
+        return {one.folder for one in self.rooms if one.device == room.device} == {self._files}
+
     @property
     def rooms(self) -> list[DiskRoom]:
         """The room on the disk of each folder that is watched, as it was last looked at."""
         return [self._rooms[folder] for folder in sorted(self._rooms)]
 
-    async def run(self, folders: Iterable[Path], still_there: Callable[[], None]) -> None:
-        """Try the folders for ever. ``still_there`` looks at the database's file and says itself what is wrong."""
-        tried = sorted({folder.absolute() for folder in folders})
+    async def run(self, folders: Iterable[Path], still_there: Callable[[], None], files: Path | None = None) -> None:
+        """Try the folders for ever, and ``files``, that of evidence files, where messages do not need it.
+
+        ``still_there`` looks at the database's file and says itself what is wrong.
+        """
+        tried = self._watched(folders, files)
         while True:
             for folder in tried:
                 await asyncio.to_thread(self._try, folder)
             await asyncio.to_thread(still_there)
             await asyncio.sleep(PROBE_S)
+
+    def _watched(self, folders: Iterable[Path], files: Path | None) -> list[Path]:
+        watched = {folder.absolute() for folder in folders}
+        if files is not None:
+            self._files = files.absolute()
+            watched.add(self._files)
+        return sorted(watched)
 
     def _try(self, folder: Path) -> None:
         try:

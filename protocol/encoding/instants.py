@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Any, SupportsIndex
 
+from protocol.encoding.phrase import phrase
 from protocol.errors import MalformedError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -21,8 +22,8 @@ _RFC3339 = re.compile(
     r"(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))"
 )
 _NO_OFFSET = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9:.]+")
-_ADVICE = "write date, time and offset from UTC (RFC 3339), such as 2026-11-23T04:05:06+09:00"
-_OFFSET_ADVICE = f"the offset from UTC is missing, and is never guessed: {_ADVICE}"
+_ADVICE = phrase("write date, time and offset from UTC (RFC 3339), such as 2026-11-23T04:05:06+09:00")
+_OFFSET_ADVICE = phrase("the offset from UTC is missing, and is never guessed: {advice}", advice=_ADVICE)
 # The offsets that clocks on earth have had since 1970: Baker Island to Kiribati.
 _LEAST_OFFSET, _MOST_OFFSET = timedelta(hours=-12), timedelta(hours=14)
 _FIRST_YEAR, _LAST_YEAR = 1971, 2199

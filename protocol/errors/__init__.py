@@ -90,6 +90,7 @@ ComityError                              internal                 _base
 │  └─ LogMovedError                      log-moved                _node
 ├─ LogUnavailableError                   log-not-found            _log
 │  ├─ NoMirrorError                      no-mirror                _log
+│  ├─ MirrorChangedError                 mirror-changed           _log
 │  └─ EntriesErasedError                 entries-erased           _log
 ├─ KeptAuditAlteredError                 kept-audit-altered       _log
 ├─ OldSizeError                          old-size                 _log
@@ -261,6 +262,7 @@ from protocol.errors._log import LogConflictError as LogConflictError
 from protocol.errors._log import LogForkError as LogForkError
 from protocol.errors._log import LogUnavailableError as LogUnavailableError
 from protocol.errors._log import LogWentBackError as LogWentBackError
+from protocol.errors._log import MirrorChangedError as MirrorChangedError
 from protocol.errors._log import NoMirrorError as NoMirrorError
 from protocol.errors._log import NotProvedError as NotProvedError
 from protocol.errors._log import OldSizeError as OldSizeError

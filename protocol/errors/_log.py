@@ -107,6 +107,14 @@ class NoMirrorError(LogUnavailableError):
     advice = "Take it with comity audit mirror NODE, or name its folder as NODE=FOLDER."
 
 
+class MirrorChangedError(LogUnavailableError):
+    """The mirror changed since it was verified."""
+
+    code = "mirror-changed"
+    http_status = 409
+    advice = "Verify the mirror again: that says which entries are not those that the log signed."
+
+
 class KeptAuditAlteredError(ComityError):
     """A file that the auditor kept of an earlier verification of a log is not as it was written."""
 

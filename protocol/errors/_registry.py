@@ -96,6 +96,7 @@ _CLASS_OF: Mapping[str, type[_base.ComityError]] = MappingProxyType(
         "log-conflict": _log.LogConflictError,
         "log-not-found": _log.LogUnavailableError,
         "no-mirror": _log.NoMirrorError,
+        "mirror-changed": _log.MirrorChangedError,
         "kept-audit-altered": _log.KeptAuditAlteredError,
         "entries-erased": _log.EntriesErasedError,
         "old-size": _log.OldSizeError,

@@ -18,7 +18,7 @@ from node.cli.main import app
 from node.console.away import TAKES_NOTHING
 from node.operations.history import History
 from protocol.errors import UnavailableError
-from tests.worlds.browser import browser, overflows, window
+from tests.worlds.browser import browser, hides_values, overflows, window
 from tests.worlds.console import full_console
 from tests.worlds.processes import desk, request_draft, world
 
@@ -116,6 +116,7 @@ async def test_without_script_on_a_telephone_everything_is_there(tmp_path: Path,
         for path in paths:
             await page.goto(address + path)
             assert not await overflows(page), path
+            assert not await hides_values(page), path
         await page.goto(f"{address}/directory")
         await page.get_by_role("button", name="Fetch the directory now").click()
         await expect(page.get_by_role("status")).to_have_text("The directory was fetched, and verifies.")

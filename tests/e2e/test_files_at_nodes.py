@@ -108,7 +108,7 @@ async def test_a_disk_of_files_that_fails_stops_no_message_and_files_go_on_when_
     assert refused.status == 503
     assert b"files cannot be written here: File exists" in refused.body
     assert str(tmp_path).encode() not in refused.body
-    assert any("files" in problem for problem in jp.disk.problems)
+    assert any(one.of_files for one in jp.disk.problems)
     (world.home("jp").path / "files").unlink()
     await world.until((world.home("jp").path / "files" / ".lock").exists)
     async with asyncio.timeout(WITHIN_S):

@@ -48,7 +48,7 @@ async def test_a_disk_that_fills_up_before_or_midway_is_told_and_the_transfer_go
             assert await code(world, parcel, places[0]) == ""
             (disk / "other").write_bytes(bytes(7 * MIB - 300_000))  # another program fills it
             assert await code(world, parcel, places[1]) == "storage-full"
-            assert any("ENOSPC" in problem for problem in jp.disk.problems)
+            assert any(one.cause == "ENOSPC" and one.of_files for one in jp.disk.problems)
             (answer,) = await world.submit(tokyo, world.seal(tokyo, [paris]))
             assert answer.code is None, "messages go on"
             (disk / "other").unlink()
@@ -95,7 +95,7 @@ async def test_a_node_whose_disk_of_files_is_read_only_carries_messages_and_the_
                 assert answer.code is None
                 refused = await parcels.call(world, tokyo, "/v1/files/open", parcel.announcement)
                 assert (refused.status, refused.code) in {(503, "unavailable"), (507, "storage-full")}
-                assert any("EROFS" in problem for problem in jp.disk.problems)
+                assert any(one.cause == "EROFS" and one.of_files for one in jp.disk.problems)
             async with asyncio.timeout(WITHIN_S):
                 while (await parcels.call(world, tokyo, "/v1/files/open", parcel.announcement)).status != 200:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)

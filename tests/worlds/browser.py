@@ -132,6 +132,17 @@ async def overflows(page: Page) -> bool:
     return bool(await page.evaluate("document.documentElement.scrollWidth > window.innerWidth + 1"))
 
 
+async def hides_values(page: Page) -> bool:
+    """Whether a value of a table whose rows stand one under another on a telephone ends outside of what is shown."""
+    await whole(page)
+    return bool(
+        await page.evaluate(
+            "[...document.querySelectorAll('table.labelled td > *')].some("
+            "one => one.getBoundingClientRect().right > window.innerWidth || one.getBoundingClientRect().left < 0)"
+        )
+    )
+
+
 async def authenticator(page: Page, *, prf: bool = True, verified: bool = True) -> None:
     """A virtual security key in the window of ``page`` that verifies its holder."""
     session = await page.context.new_cdp_session(page)

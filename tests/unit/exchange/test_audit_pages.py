@@ -281,3 +281,43 @@ async def test_a_mirror_that_lost_entries_is_said_to_be_partial_on_every_page(vi
     compared = await view.page("/reconcile?pair=jp:fr")
     assert "Both logs tell the same." not in compared
     assert "only its hash is known here" in await view.page("/logs/fr/0")
+
+
+async def test_a_mirror_that_was_altered_after_it_was_verified_is_said_to_have_changed(view: View) -> None:
+    await view.sign_in()
+    log = view.site.logs.of("fr").log
+    kept = view.folder / "fr" / entries_path(0, log.tree.size % 256 or 256)
+    raw = bytearray(kept.read_bytes())
+    index = next(iter(log.index.of_message(UUID(view.message)))).number
+    raw[raw.index(log.entry(index)) + 20] ^= 1
+    for alter in (lambda: kept.write_bytes(raw), kept.unlink):
+        alter()
+        for path in (
+            f"/logs/fr/{index}",
+            "/logs/fr",
+            f"/message?id={view.message}",
+            "/message/proofs?id=" + view.message,
+        ):
+            status, text, _headers = await view.ask(path)
+            assert status == 409, path
+            assert "The mirror of fr changed since it was verified: verify it again." in text
+            assert "only its hash is known here" not in text
+    assert await view.send("/", "/verify") == 303
+    assert "missing-entries" in await view.page("/findings")
+
+
+async def test_a_time_that_a_person_mistyped_is_told_to_a_person(view: View) -> None:
+    await view.sign_in()
+    for path in ("/reconcile?pair=jp:fr&since=yesterday", "/report.html?until=2026-11-01"):
+        status, text, _headers = await view.ask(path)
+        assert status == 400
+        assert "such as 2026-11-23T04:05:06+09:00" in text
+        assert "Correct it here" in text
+        assert "protocol specification" not in text
+
+
+async def test_an_id_that_is_too_long_is_told_as_such(view: View) -> None:
+    await view.sign_in()
+    status, text, _headers = await view.ask("/message?id=" + "a" * 300)
+    assert status == 400
+    assert "the text is too long" in text

@@ -6,6 +6,7 @@ Loopback is shared: every program and user of the machine is an attacker here.
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -26,11 +27,12 @@ from node.console.away import PRESSING_AFTER, TAKES_NOTHING
 from node.console.control import _plain
 from node.console.pages import PAGES
 from node.console.partner_rows import PartnerLog, PartnerRow
-from node.console.status import status_values
+from node.console.status import NodeWatch, status_values
 from node.operations.disk import DiskRoom
 from node.operations.history import PartnerPast
 from node.recovery.backup_record import BackupAct, BackupRecord
 from node.server import Node
+from node.settings import NodeHome
 from protocol.errors import PeerFailedError, UnavailableError
 from protocol.log.checkpoint import parse_checkpoint
 from protocol.routing import Priority
@@ -317,7 +319,8 @@ async def test_a_partner_that_is_down_is_told_in_words_with_its_acts(world: Worl
         assert "partner-takes-nothing:fr" in (await stranger_health(jp))["problems"]
 
         tested = await visitor.send(shown, "/partners/fr/test-way")
-        assert tested.path == "/partners/fr?done=tested"
+        assert tested.path == "/partners/fr?done=not-open"
+        assert "The way is not open. The last test says why." in tested.text
         assert "not open" in tested.text
         assert "cannot be reached" in tested.text
 
@@ -566,3 +569,32 @@ async def test_no_act_is_done_by_reading(world: World) -> None:
         for path in POSTS:
             assert (await visitor.get(path)).status in {200, 404, 405}
     assert acts(world) == []
+
+
+async def test_a_folder_of_evidence_files_that_cannot_be_written_is_told_and_the_node_serves(world: World) -> None:
+    jp, files = world.nodes["jp"], world.home("jp").path / "files"
+    await world.until(lambda: any(room.folder == files for room in jp.disk.rooms))
+    jp.disk(files, OSError(errno.ENOSPC, "No space left on device"), "reading")
+    (problem,) = jp.disk.problems
+    assert problem.of_files
+    health = await stranger_health(jp)
+    assert health["status"] == "attention"
+    assert "disk:files:reading:ENOSPC" in health["problems"]
+    async with operator(jp) as visitor:
+        shown = await visitor.get("/")
+    assert "Serving. One thing needs you." in shown.text
+    assert "No evidence files are taken now. Messages go on." in shown.text
+
+
+async def test_a_command_names_the_home_as_it_is_typed_in_any_folder(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(world.home("jp").path.parent)
+    watch = NodeWatch(world.nodes["jp"].context, NodeHome(Path("my node; rm x")))
+    assert watch.home_typed == f"'{Path.cwd() / 'my node; rm x'}'"
+
+
+async def test_who_asks_whether_the_directory_has_a_next_root_was_refused_nothing(world: World) -> None:
+    asked = await world.desk_call(world.desks["24-7@jp"], "GET", "/directory/metadata/99.root.json")
+    assert asked.status == 404
+    assert world.nodes["jp"].history.refusals() == []

@@ -91,7 +91,7 @@ def test_a_partner_that_is_away_is_told_at_once_with_what_waits_and_from_when_on
 
 @pytest.mark.parametrize("kind", [Kind.NO_BACKUP, Kind.NOT_CHECKED, Kind.NOT_DRILLED])
 def test_a_backup_that_is_wanted_is_told_with_the_command_to_type(kind: Kind) -> None:
-    made = BackupAct(NOW - timedelta(days=1), "/backup/jp-monday", 9)
+    made = BackupAct(NOW - timedelta(days=1), "/backup/jp monday", 9)
     never = told(Attention(kind), [], "jp", NOW)
     known = told(Attention(kind), [], "jp", NOW, backups=BackupRecord(made, made, made))
     assert "ever" in never.title
@@ -99,7 +99,7 @@ def test_a_backup_that_is_wanted_is_told_with_the_command_to_type(kind: Kind) ->
     if kind is Kind.NO_BACKUP:
         assert known.command == "comity-node backup jp /backup/NAME"
     else:
-        assert known.command == "comity-node backup-check jp /backup/jp-monday --drill"
+        assert known.command == "comity-node backup-check jp '/backup/jp monday' --drill"
 
 
 def test_a_partner_of_which_nothing_else_is_known_is_told_as_one_that_takes_nothing() -> None:
@@ -157,3 +157,15 @@ def test_a_span_is_told_in_its_two_largest_units(seconds: float, text: str) -> N
 )
 def test_a_size_has_the_unit_that_suits(size: int, text: str) -> None:
     assert size_text(size) == text
+
+
+def test_a_disk_of_evidence_files_alone_stops_no_message_and_is_told_so() -> None:
+    for kind, failing in ((Kind.DISK, True), (Kind.NEARLY_FULL, False)):
+        one = one_of(kind)
+        assert told(one, [], "jp", NOW).failing == one.failing == failing
+        of_files = replace(one, of_files=True)
+        said = told(of_files, [], "jp", NOW)
+        assert not said.failing
+        assert not of_files.failing
+        assert "Messages go on." in said.text
+        assert "nothing more is taken" not in said.text
