@@ -80,7 +80,7 @@ def _with_own(about: OfMessage) -> tuple[list[OfferedAct], list[NotNow]]:
     else:
         found += [_act(about, "correction"), _act(about, "retract", "danger")]
     if about.row.type in SUPPLEMENTED:
-        why = _("whoever runs this desk does it at the terminal (comity files supplement).")
+        why = _("whoever runs this desk does it at the terminal.")
         refused.append(NotNow(_("Send files that were not ready"), why, "", act=_path(about, "files")))
     if about.not_anew == "":
         found.append(OfferedAct(_("Send it anew"), f"{base}/do/resend"))
