@@ -45,9 +45,7 @@ async def begin(call: PageCall) -> web.StreamResponse:
     usable = [one.partner.address for one in takers_of(desk, kind, call.now) if not one.why_not]
     if to:  # contact points, or nations by the names of their nodes
         form = form.filled({"to": ", ".join(one for one in usable if {one, one.partition("@")[2]} & set(to))})
-    for step in steps_in(
-        wizard, (WizardSection.NATION,)
-    ):
+    for step in steps_in(wizard, (WizardSection.NATION,)):
         if step.name != "to" and (text := step.proposed(form.wizard.draft, wizard.situation)):
             form = form.filled({step.name: text})
     try:
