@@ -330,6 +330,8 @@ def _kind_of(field: str, value: Any, text: str) -> tuple[AnswerKind, Any]:
         return AnswerKind.NUMBER, read.number(field)
     if isinstance(value, list):
         return AnswerKind.LINE, lambda text, _draft, _situation: {field: read.parts_of(text)}
+    if field.endswith(".date"):
+        return AnswerKind.LINE, read.day(field)
     if field.endswith(("_at", "_by", "until")) or ("time" in text and "date" in text):
         return AnswerKind.INSTANT, read.instant(field)
     return AnswerKind.LINE, read.line(field)
