@@ -6,11 +6,13 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import cache
 from pathlib import Path
 from typing import Any, TypedDict
 from uuid import UUID, uuid4
 
+from exchange.cases.law.checks import bases_known
 from exchange.desk.desk import Desk
 from exchange.i18n import _
 from exchange.messaging.drafting.cleaning import Removed
@@ -29,12 +31,13 @@ from exchange.messaging.drafting.templates import (
 )
 from exchange.office.draft_ids import DRAFT_ID, without_draft_id
 from exchange.text.objects import plain
-from exchange.wizard.question import Partner, Situation
+from exchange.wizard.question import KnownBasis, Partner, Situation
 from keys.directory.cards import ContactPointCard, Function
 from keys.directory.search import Wanted, country_of, find
 from keys.directory.view import Directory
 from keys.local.printing import printable_line
 from keys.local.translation import language
+from protocol.address import Address
 from protocol.codes import load_codes
 from protocol.encoding.phrase import phrase
 from protocol.errors import ComityError, UsageError
@@ -281,6 +284,7 @@ async def situation_of(desk: Desk, message_type: str, zone: tzinfo, now: datetim
         language=str(written_in),
         partners=partners_of(desk, now),
         own={name: own[name] for name in own if name != "type"},
+        bases_with=cache(lambda address: _bases_with(desk, address, now)),
     )
 
 
@@ -310,6 +314,16 @@ def card_zone(desk: Desk) -> str | None:
         return desk.directory.contact_point(desk.address).time_zone
     except ComityError:
         return None
+
+
+def _bases_with(desk: Desk, address: str, now: datetime) -> dict[str, KnownBasis]:
+    """By the directory at hand; nothing of what is no address."""
+    try:
+        other = Address.parse(address).node
+    except ComityError:
+        return {}
+    found = bases_known(desk.directory, desk.address.node, other, now.astimezone(UTC).date())
+    return {code: KnownBasis(standing, why_not) for code, (standing, why_not) in found.items()}
 
 
 def _why_not(directory: Directory, card: ContactPointCard, message_type: str, now: datetime) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from exchange.cli.output import safe
 from exchange.i18n import _
+from keys.local.translation import labelled
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -69,6 +71,15 @@ def names_attached() -> list[str]:
     from exchange.files.given import names_of
 
     return names_of(wanted_files())
+
+
+def say_renamed(wanted: Sequence[WantedFile]) -> None:
+    """Say on standard error of each file whose name is changed for its message what it is called there and here."""
+    from exchange.custody.chain import was_called
+    from exchange.files.given import renamed
+
+    for name, called in renamed(wanted).items():
+        typer.echo(safe(labelled(name, _(was_called(called)))), err=True)
 
 
 def require_whole(*paths: Path) -> None:
@@ -140,6 +151,7 @@ async def with_files(desk: Desk, *, served: bool) -> AsyncIterator[list[int]]:
     wanted, codes = wanted_files(), list[int]()
     with noting_sent() as messages:
         if wanted:
+            say_renamed(wanted)
             with file_progress() as told, attaching(wanted, told):
                 yield codes
         else:

@@ -23,7 +23,9 @@ from typing import Any
 from uuid import UUID
 
 from exchange.views import FileState, ReceiptRow
+from keys.local.printing import printable_line
 from protocol.bundle import Hand, parse_hand
+from protocol.codes import load_codes
 from protocol.encoding.instants import parse_instant
 from protocol.encoding.phrase import joined, phrase
 from protocol.event import Event, EventName
@@ -113,7 +115,7 @@ class Known:
 
     ``sent``: by this desk, which gets the receipts of every hop; a recipient gets those of its own node. ``files`` is
     the list of its files, with which what a log says of them is compared; ``hands`` is who carried them on a disk, as
-    each signed it.
+    each signed it. ``called`` is what files were called before this desk changed their names, by their names.
     """
 
     content: Mapping[str, Any] = field(repr=False)
@@ -123,6 +125,7 @@ class Known:
     records: Sequence[tuple[int, ProcessingRecord]] = ()
     files: FileList | None = None
     hands: Sequence[bytes] = ()
+    called: Mapping[str, str] = field(default_factory=dict)
 
 
 # Gaps in the way of a file; the labels are the reader's.
@@ -136,6 +139,7 @@ _WAY = MappingProxyType(
     }
 )
 FILE_ACTS = "files."
+_SEALING = "files.seal"
 _HASHES = ("sha256", "sha512", "sha1", "md5")
 
 
@@ -182,7 +186,7 @@ def custody_of(file: CustodyFile, known: Known) -> Custody:
         _signed(known.content),
         *(_carried(parse_hand(raw)) for raw in hands),
         *(_proved(row, event) for row, event in proved),
-        *(_recorded(index, record) for index, record in records),
+        *(_recorded(index, record, known.called.get(file.original)) for index, record in records),
     ]
     return Custody(
         file=file,
@@ -264,10 +268,17 @@ def _is_of(record: ProcessingRecord, file: CustodyFile) -> bool:
     return record.message == file.message and record.operation is not Operation.COMBINATION
 
 
-def _recorded(index: int, record: ProcessingRecord) -> ChainStep:
-    detail = "; ".join(filter(None, (", ".join(record.recipients), record.purpose, record.reason)))
+def _recorded(index: int, record: ProcessingRecord, called: str | None) -> ChainStep:
+    purpose = load_codes("record_purpose").label(record.purpose) if record.purpose else None
+    renamed = was_called(called) if called is not None and record.act == _SEALING else None
+    detail = joined(filter(None, (renamed, ", ".join(record.recipients), purpose, record.reason)))
     where = phrase("record {number}", number=index)
     return ChainStep(record.at, record.act, record.officer, Shown.RECORDED, where, detail, record.operation.value)
+
+
+def was_called(name: str) -> str:
+    """That this desk changed the name of a file, with what it was called, which obeys nothing in it."""
+    return phrase("this desk changed its name; the file was called {name}", name=printable_line(name))
 
 
 def _provider(item: Mapping[str, Any]) -> ProviderSays:

@@ -86,6 +86,7 @@ def _known(works: Works, stored: StoredMessage, content: Mapping[str, Any]) -> K
         records=list(_records(works, stored.head.id)),
         files=FileList.of(map(sealed_file_of, sealed)) if sealed else None,
         hands=transfer.hands if transfer is not None else (),
+        called=works.files.called(content.get("attachments", ())),
     )
 
 

@@ -129,6 +129,11 @@ class DeskFiles:
         require_sizes_supported(self._context, draft, [arriving.most_bytes])
         return await self._works.attaching.seal_arriving(arriving, owner_of(draft))
 
+    async def called(self, draft: Draft) -> dict[str, str]:
+        """What files of a draft were called before this desk changed their names, by their names in the draft."""
+        attachments = [one for one in draft.get("attachments") or () if isinstance(one, Mapping)]
+        return await self._in_thread(lambda: self._book.called(attachments))
+
     async def room(self) -> int:
         """How many bytes files may still have on this desk's disk."""
         return await asyncio.to_thread(self._book.shelf.room)

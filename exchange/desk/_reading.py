@@ -147,6 +147,7 @@ def read(works: Works, message_id: UUID, act: str = "show") -> ShownMessage:
     Raises what :meth:`Acting.require` and :func:`require_open` raise, and :class:`NotFoundError`.
     """
     from exchange.messaging.checks import cautions_of
+    from protocol.messages.cautions import FOR_ITS_SENDER
     from protocol.messages.parse import notes_of
 
     store = works.context.store
@@ -156,6 +157,8 @@ def read(works: Works, message_id: UUID, act: str = "show") -> ShownMessage:
     require_open(works, stored)
     works.keep_record(works.book.record(Operation.CONSULTATION, act, head))
     found = standing_of(store, works.context.parsed, head)
+    cautions = cautions_of(store, works.context.parsed, message, works.context.directory)
+    ours = head.direction is Direction.SENT
     return ShownMessage(
         row=inbox_row(store, *store.messages.head(message_id)),
         message=message,
@@ -167,7 +170,7 @@ def read(works: Works, message_id: UUID, act: str = "show") -> ShownMessage:
         ),
         receipts=tuple(receipt_rows(works, head)),
         digest=head.digest,
-        cautions=cautions_of(store, works.context.parsed, message, works.context.directory),
+        cautions=tuple(one for one in cautions if ours or one.code not in FOR_ITS_SENDER),
         readers=tuple(works.office.readers_with_who_acts(message_id)),
         original=_original_of(works, message),
         standing=found,

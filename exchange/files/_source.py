@@ -88,12 +88,17 @@ def read_into(descriptor: int, block: memoryview) -> int:
 
 def name_given(text: str) -> str:
     """As :func:`name_in_message`, of a name that another program sent, perhaps with a path of its own system."""
-    return _cleaned(re.split(r"[/\\]", text)[-1].encode("utf-8", "replace").decode("utf-8", "replace"))
+    return _cleaned(re.split(r"[/\\]", as_text(text))[-1])
 
 
 def name_in_message(path: Path) -> str:
     """The name that a message gives a file: without what the schema of messages refuses in one."""
-    return _cleaned(os.fsencode(path.name).decode("utf-8", "replace"))
+    return _cleaned(as_text(path.name))
+
+
+def as_text(name: str) -> str:
+    """A name in one form of Unicode, with a question mark for all in it that is no text."""
+    return unicodedata.normalize("NFC", name.encode("utf-8", "replace").decode("utf-8"))
 
 
 def _cleaned(raw: str) -> str:

@@ -93,7 +93,7 @@ class FileBook:
     def keep(self, sealed: Sequence[Sealed], owner: UUID) -> list[dict[str, Any]]:
         """Note files that were put on the shelf; their attachments, as drafts have them."""
         at = truncate(self._clock())
-        kept = [ShelfFile(owner, False, one.attachment, one.place, at, one.source) for one in sealed]
+        kept = [ShelfFile(owner, False, one.attachment, one.place, at, one.source, one.called) for one in sealed]
         with self._store.database.transaction():
             for file in kept:
                 self._files.put(file)
@@ -115,6 +115,16 @@ class FileBook:
                 if name in taken or all(row.sent for row in rows):
                     found.append(Anew(number, place, rows[0]))
                 taken.add(name)
+        return found
+
+    def called(self, attachments: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+        """What files were called before this desk changed their names, by their names in the message."""
+        found = dict[str, str]()
+        for name, file in ((str(one["name"]), _name_of(one.get("sealed") or {})) for one in attachments):
+            rows = self._files.named(file) if file is not None else ()
+            known = next((row.called for row in rows if row.called is not None), name)
+            if known != name:
+                found[name] = known
         return found
 
     def drop(self, draft: Draft) -> None:

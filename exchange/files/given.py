@@ -61,6 +61,14 @@ def names_of(wanted: Sequence[WantedFile]) -> list[str]:
     return [one.name or name_in_message(one.path) for one in wanted]
 
 
+def renamed(wanted: Sequence[WantedFile]) -> dict[str, str]:
+    """Of the files whose names are changed for their message: what each is called here, by its name there."""
+    from exchange.files._source import as_text
+
+    pairs = zip(names_of(wanted), wanted, strict=True)
+    return {name: as_text(one.path.name) for name, one in pairs if one.name is None and name != as_text(one.path.name)}
+
+
 def names_given() -> list[str]:
     """The same, of the files of this block."""
     given = _given.get()

@@ -21,7 +21,15 @@ from pathlib import Path
 from queue import Empty, Full, Queue
 from typing import Any, Protocol
 
-from exchange.files._source import OpenSource, media_type_of, name_given, name_in_message, opened_source, read_into
+from exchange.files._source import (
+    OpenSource,
+    as_text,
+    media_type_of,
+    name_given,
+    name_in_message,
+    opened_source,
+    read_into,
+)
 from exchange.files.progress import Meter
 from exchange.files.shelf import (
     LEAVES,
@@ -97,12 +105,16 @@ class UploadedFile:
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A file that was sealed and is not on the shelf yet: its attachment with the key, and where it was written."""
+    """A file that was sealed and is not on the shelf yet: its attachment with the key, and where it was written.
+
+    ``called`` is what it was called where it came from.
+    """
 
     attachment: Mapping[str, Any] = field(repr=False)
     written: Path
     leaves: bytes
     source: SourceSeen | None
+    called: str | None = None
 
     @property
     def place(self) -> str:
@@ -142,7 +154,7 @@ class FileSealing:
             **{algorithm: made.hexdigest() for algorithm, made in hashes.items()},
             "sealed": sealed,
         }
-        return Sealed(attachment, written, leaves, source.seen)
+        return Sealed(attachment, written, leaves, source.seen, wanted.name or as_text(wanted.path.name))
 
     def seal_arriving(self, arriving: UploadedFile, meter: Meter) -> Sealed:
         """Seal a file as it comes; nothing of one that ends early stays.
@@ -163,7 +175,7 @@ class FileSealing:
             **{algorithm: made.hexdigest() for algorithm, made in hashes.items()},
             "sealed": sealed,
         }
-        return Sealed(attachment, written, leaves, None)
+        return Sealed(attachment, written, leaves, None, as_text(arriving.name))
 
     def anew(self, kept: ShelfFile, meter: Meter) -> Sealed:
         """Seal what lies sealed on the shelf once more, under another key: for another message.
@@ -176,7 +188,7 @@ class FileSealing:
         with self._shelf.reading(kept.place) as descriptor:
             pieces = open_file(file, key, size, segments_of(descriptor, file), digest=digest)
             sealed, written, leaves = self._sealed(pieces, meter, size)
-        return Sealed({**kept.attachment, "sealed": sealed}, written, leaves, kept.source)
+        return Sealed({**kept.attachment, "sealed": sealed}, written, leaves, kept.source, kept.called)
 
     def settle(self, sealed: Sequence[Sealed]) -> None:
         """Put files on the shelf, all durable when this returns. Raises :class:`StorageFullError`."""

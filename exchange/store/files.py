@@ -44,6 +44,7 @@ class ShelfFile:
 
     ``owner`` is the message whose file it is, or the draft as long as it is not ``sent``. ``attachment`` is as in the
     message, with the key. ``place`` is where it lies, relative to the shelf; ``source`` what it was sealed from.
+    ``called`` is what it was called where it came from, None where that is not known.
     """
 
     owner: UUID
@@ -52,6 +53,7 @@ class ShelfFile:
     place: str
     kept_at: datetime
     source: SourceSeen | None = None
+    called: str | None = None
 
     @property
     def name(self) -> bytes:
@@ -67,14 +69,17 @@ class ShelfFile:
             else [source.path, source.device, source.inode, source.size, source.modified_ns, source.changed_ns]
         )
         attachment = json.dumps(self.attachment, ensure_ascii=True)
-        return cbor.encode([self.owner.bytes, self.sent, attachment, self.place, to_ms(self.kept_at), seen])
+        return cbor.encode(
+            [self.owner.bytes, self.sent, attachment, self.place, to_ms(self.kept_at), seen, self.called]
+        )
 
     @classmethod
     def from_bytes(cls, value: bytes) -> ShelfFile:
         """What :meth:`to_bytes` made."""
-        owner, sent, attachment, place, kept_at, seen = cbor.decode(value)
+        # What an earlier program sealed says nothing of the name.
+        owner, sent, attachment, place, kept_at, seen, *called = cbor.decode(value)
         source = None if seen is None else SourceSeen(*seen)
-        return cls(UUID(bytes=owner), sent, json.loads(attachment), place, from_ms(kept_at), source)
+        return cls(UUID(bytes=owner), sent, json.loads(attachment), place, from_ms(kept_at), source, *called)
 
 
 class TransferState(StrEnum):

@@ -249,7 +249,8 @@ def _refused(request: web.Request, problem: ComityError) -> web.Response:
     if shown and session is not None and not session.locked and not request.get(_KEPT_AS):
         _keep(replace(call, fields=MultiDictProxy(MultiDict(typed))), session)
     kept = request.get(_KEPT_AS, "")
-    mark = {"there": ""} if strange else {}
+    # At an address that is none of this desk there is no board to go to.
+    mark = {"there": "", "astray": isinstance(problem, PageHostError)} if strange else {}
     return call.page("problem.html", status=problem.http_status, problem=problem, typed=shown, kept_as=kept, **mark)
 
 

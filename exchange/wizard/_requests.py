@@ -10,6 +10,7 @@ from exchange.text.code_words import find_code
 from exchange.text.typed import in_ascii
 from exchange.wizard import _steps as step
 from exchange.wizard import answers as read
+from exchange.wizard._bases import ARTICLES_BY_BASIS, BASIS
 from exchange.wizard._targets import target_steps
 from exchange.wizard.paste import Pasted
 from exchange.wizard.question import AnswerProblem, Draft, Fields, Situation, WizardStep, value_at
@@ -21,18 +22,6 @@ PRESERVATION, EMERGENCY = "preservation.request", "emergency.request"
 REPORTED = "identifiers"
 ASSISTANCE, INFORMATION = "assistance.request", "information.spontaneous"
 TEST, NOTE, INCIDENT = "contact.test", "note", "incident"
-# The articles that a request of this type under this instrument rests on; the officer may write others.
-_ARTICLES: Mapping[tuple[str, str], str] = MappingProxyType(
-    {
-        (PRESERVATION, "budapest"): "29",
-        (PRESERVATION, "un_cybercrime"): "42",
-        (EMERGENCY, "budapest_p2"): "9",
-        (EMERGENCY, "budapest"): "25, 31",
-        (ASSISTANCE, "budapest"): "25, 31",
-        (ASSISTANCE, "un_cybercrime"): "40",
-        (INFORMATION, "budapest"): "26",
-    }
-)
 _LISTS = ("budapest", "un", "iccs")
 
 
@@ -61,7 +50,7 @@ def _articles(text: str, _draft: Draft, _situation: Situation) -> Fields:
 
 def _proposed_articles(draft: Draft, _situation: Situation) -> str:
     instrument = value_at(draft, "legal_basis.instrument")
-    return _ARTICLES.get((str(draft.get("type")), str(instrument)), "")
+    return ARTICLES_BY_BASIS.get((str(draft.get("type")), str(instrument)), "")
 
 
 def _earlier(text: str, draft: Draft, _situation: Situation) -> Fields:
@@ -148,12 +137,6 @@ TO_ANY = step.line(
     "to", phrase("Which nation gets it? Country, or contact point"), help=_NATIONS, reader=read.recipients
 )
 _ON_INCIDENTS = "Second Additional Protocol Art. 14"
-BASIS = step.code(
-    "legal_basis.instrument",
-    "legal_basis",
-    phrase("On which legal basis?"),
-    proposed=lambda draft, situation: "budapest",
-)
 ARTICLES = step.line(
     "legal_basis.articles",
     phrase("Which articles?"),
@@ -260,8 +243,7 @@ REQUESTS: Mapping[str, tuple[WizardStep, ...]] = MappingProxyType(
             step.at("needed_by", phrase("By when are the data needed?"), optional=True),
             step.line("call_back.telephone", phrase("On which number can you be called back?"), rule="call-back",
                       proposed=_own_number),
-            step.code("legal_basis.instrument", "legal_basis", phrase("On which legal basis?"),
-                  proposed=lambda draft, situation: "budapest"),
+            BASIS,
             ARTICLES, REFERENCE, *SILENCE,
             step.at("supplement_by", phrase("By when will the supplement follow (legal grounds, offence)?"),
                 rule="Second Additional Protocol Art. 9", proposed=lambda draft, situation: "+3d"),
@@ -279,7 +261,7 @@ REQUESTS: Mapping[str, tuple[WizardStep, ...]] = MappingProxyType(
             step.line(
                 "persons",
                 phrase("Who is sought? Name or description, a colon, the link to the case"),
-                rule="Directive (EU) 2023/977 Art. 4",
+                rule="UN Convention Art. 40",
                 reader=_person,
                 needed=_wants_somebody,
             ),

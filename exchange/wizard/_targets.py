@@ -235,7 +235,7 @@ def target_steps(message_type: str, needed: Any = None) -> tuple[WizardStep, ...
                 f"{EACH}held_there",
                 phrase("Why do you believe that the data are held there?"),
                 _held_there,
-                rule="Directive (EU) 2023/977 Art. 4",
+                rule=rule,
                 needed=lambda draft, situation: given(draft, situation) and _no_custodian(draft, situation),
             )
         )

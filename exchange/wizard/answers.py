@@ -57,6 +57,14 @@ def instant_of(text: str, situation: Situation) -> str:
     raise AnswerProblem(phrase("write the date and time as 2026-12-01 09:00, or as +8h or +3d from now"))
 
 
+def day_of(text: str, situation: Situation) -> str:
+    """A day as 2026-11-23, of any layout of dates; what is none, or may be two, stays: the schema says why."""
+    try:
+        return instant_of(f"{text} 12:00", situation)[:10]
+    except AnswerProblem:
+        return text
+
+
 def as_instant(at: datetime, situation: Situation) -> str:
     """An instant to the minute, in the officer's zone with its offset."""
     return at.astimezone(situation.zone).replace(second=0, microsecond=0).isoformat()
@@ -177,6 +185,11 @@ def several_codes(name: str, codes: str) -> Reader:
         return {name: list(dict.fromkeys(chosen))}
 
     return read
+
+
+def day(name: str) -> Reader:
+    """Reads a day into the field ``name``."""
+    return lambda text, _draft, situation: {name: day_of(text, situation)}
 
 
 def chosen_code(codes: str, text: str) -> str:

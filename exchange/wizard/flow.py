@@ -28,6 +28,8 @@ from exchange.office.draft_ids import READ_OTHERWISE
 from exchange.text.draft_codes import with_codes
 from exchange.text.labels import target_ranges
 from exchange.wizard import answers as read
+from exchange.wizard._bases import BASIS
+from exchange.wizard._bases import why_not as why_no_basis
 from exchange.wizard._replies import ANSWER, REPLIES, answer_steps
 from exchange.wizard._requests import FIXED, REPORTED, REQUESTS, reported
 from exchange.wizard._targets import EACH, MoreTargets, added_targets, targets_of
@@ -192,6 +194,13 @@ class Wizard:
         return list(self._found["problems"])
 
     def _problems(self) -> list[Problem]:
+        return [*self._problems_of_type(), *self._problems_of_law()]
+
+    def _problems_of_law(self) -> list[Problem]:
+        problem = why_no_basis(self.draft, self.situation)
+        return [(BASIS.name, "legal basis", problem)] if problem else []
+
+    def _problems_of_type(self) -> list[Problem]:
         draft = self.draft_as_given()
         found = check_outgoing(draft)
         inner = [one for one in found if self._is_object(one[0])]
@@ -321,6 +330,8 @@ def _kind_of(field: str, value: Any, text: str) -> tuple[AnswerKind, Any]:
         return AnswerKind.NUMBER, read.number(field)
     if isinstance(value, list):
         return AnswerKind.LINE, lambda text, _draft, _situation: {field: read.parts_of(text)}
+    if field.endswith(".date"):
+        return AnswerKind.LINE, read.day(field)
     if field.endswith(("_at", "_by", "until")) or ("time" in text and "date" in text):
         return AnswerKind.INSTANT, read.instant(field)
     return AnswerKind.LINE, read.line(field)

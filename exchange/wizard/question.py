@@ -63,13 +63,29 @@ class Partner:
     languages: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class KnownBasis:
+    """What is known of an instrument with a nation. ``standing``: a code of the list ``basis_standing``.
+
+    ``why_not`` is why nothing can rest on it, with the other ways; empty where nothing speaks against it.
+    """
+
+    standing: str
+    why_not: str = ""
+
+
+def _nothing_known(_address: str) -> Mapping[str, KnownBasis]:
+    return {}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
     """What is known before anything is asked. ``own`` are the fields that the desk's settings and card fill in.
 
     ``zone`` is the officer's, for times that are typed here; ``language`` that of the officer's texts. ``case_targets``
     are the names of the targets of the case that a reply belongs to and can name now; ``barred_targets`` are the
-    others, with the reason.
+    others, with the reason. ``bases_with`` tells of each instrument (code of the list ``legal_basis``) what is known of
+    it between this nation and that of a contact point, by its address.
     """
 
     address: str
@@ -80,6 +96,7 @@ class Situation:
     own: Mapping[str, Any] = field(default_factory=dict)
     case_targets: Sequence[str] = ()
     barred_targets: Mapping[str, str] = field(default_factory=dict)
+    bases_with: Callable[[str], Mapping[str, KnownBasis]] = _nothing_known
 
     def partner(self, address: str) -> Partner | None:
         """The contact point of that address, where it is known."""
@@ -97,12 +114,17 @@ def _nothing(_draft: Draft, _situation: Situation) -> str:
     return ""
 
 
+def _none(_draft: Draft, _situation: Situation) -> frozenset[str]:
+    return frozenset()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WizardStep:
     """One question. ``fields`` are those that it fills, the first of which says whether it is answered.
 
     ``proposed`` is what an empty answer stands for. ``optional``: an empty answer is one. ``rule`` is the article that
-    asks for it. ``codes`` is the list whose values are offered.
+    asks for it. ``codes`` is the list whose values are offered, but for those ``barred`` here. ``told`` is what to know
+    before answering; empty for nothing.
     """
 
     name: str
@@ -116,6 +138,8 @@ class WizardStep:
     optional: bool = False
     needed: Callable[[Draft, Situation], bool] = _always
     proposed: Callable[[Draft, Situation], str] = _nothing
+    barred: Callable[[Draft, Situation], frozenset[str]] = _none
+    told: Callable[[Draft, Situation], str] = _nothing
     done: Callable[[Draft], bool] | None = None
 
     def is_done(self, draft: Draft) -> bool:

@@ -14,6 +14,9 @@ from protocol.messages.types.information import InformationSpontaneous
 from protocol.messages.types.preservation import PreservationRequest, Target
 from protocol.messages.types.preservation_course import TrafficPartialDisclosure
 
+FOR_ITS_SENDER = frozenset({"no_custodian", "person_without_class", "words_without_authorisation"})
+"""Codes of the list caution that tell who writes a message to change it: a reader of it can change nothing."""
+
 _Request = PreservationRequest | AssistanceRequest | EmergencyRequest
 
 

@@ -309,6 +309,7 @@ async def test_another_name_or_port_is_never_answered_so_that_no_name_can_be_ben
         ):  # fmt: skip
             shown = await visitor.get("/settings", Host=host)
             assert (shown.status, OFFICER in shown.text, name in shown.text) == (421, False, False), host
+            assert 'href="/"' not in shown.text, "no way to a board that is not at this address"
         assert (await visitor.get("/settings", Host=own.upper())).status == 200
 
     def twice() -> int:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, date
 from typing import TYPE_CHECKING
 
-from exchange.cases.law.bases import Basis, BasisStanding, NationLaw, basis_between, ways_out
+from exchange.cases.law.bases import Basis, BasisStanding, NationLaw, bases, basis_between, ways_out
 from exchange.cases.legal_comparison import Hint, profile_at_hand
 from keys.directory.view import Directory
 from protocol.address import Address
@@ -87,6 +87,20 @@ def basis_hints(directory: Directory, message: Message) -> list[Hint]:
             basis = basis_of(directory, instrument, sender, recipient, day)
             hints += _hints_of(directory, basis, sender, recipient, day)
     return hints
+
+
+def bases_known(directory: Directory, first: str, second: str, day: date) -> dict[str, tuple[BasisStanding, str]]:
+    """Of each instrument between the nations of two nodes: its standing, and why a message that rests on it is refused
+    (empty where none is).
+    """
+    found = bases(law_of(directory, first), law_of(directory, second), day)
+    return {
+        basis.instrument: (
+            basis.standing,
+            _not_in_force(directory, basis, first, second, day) if basis.standing in _REFUSED else "",
+        )
+        for basis in found
+    }
 
 
 def _hints_of(directory: Directory, basis: Basis, own: str, other: str, day: date) -> Iterator[Hint]:

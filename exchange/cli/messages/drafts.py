@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import typer
 
-from exchange.cli._attaching import AttachOption, HashOption, file_progress, forget_files, wanted_files
+from exchange.cli._attaching import AttachOption, HashOption, file_progress, forget_files, say_renamed, wanted_files
 from exchange.cli._options import (
     DEFAULT_HOME,
     SHORT_ID,
@@ -90,6 +90,7 @@ def save(
         forget_files()
         if files:
             content = {**content, DRAFT_ID: str(replaced or content.get(DRAFT_ID) or uuid4())}
+            say_renamed(files)
             with file_progress(as_json=as_json) as told:
                 content = dict(await desk.files.attach(content, files, told))
         _print(await desk.messages.save_draft(content, draft_id=replaced, revision=revision), as_json=as_json)

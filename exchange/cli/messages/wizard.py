@@ -223,9 +223,11 @@ class _Conversation:
         rule = f" ({_(step.rule)})" if step.rule else ""
         say(f"{_(step.prompt)}{rule}", 2)
         if step.codes is not None and len(load_codes(step.codes).entries) <= _CHOICES:
-            self._list(step.codes)
+            self._list(step)
         elif step.help:
             say(f"  {_(step.help)}", 2)
+        if told := step.told(self._now.draft, self._now.situation):
+            say(f"  {_(told)}", 2)
         proposed = step.proposed(self._now.draft, self._now.situation)
         if step.codes is not None and proposed in load_codes(step.codes):
             proposed = f"{code_label(step.codes, proposed)} [{proposed}]"
@@ -240,7 +242,7 @@ class _Conversation:
         if step.help:
             self._asking.say(f"  {_(step.help)}", 2)
         if step.codes is not None:
-            self._list(step.codes)
+            self._list(step)
         if not step.help and step.codes is None:
             self._asking.say(
                 "  "
@@ -252,9 +254,13 @@ class _Conversation:
                 2,
             )
 
-    def _list(self, codes: str) -> None:
-        entries = load_codes(codes).entries
-        for number, entry in enumerate(entries[: MOST_LISTED * 3], 1):
+    def _list(self, step: WizardStep) -> None:
+        codes = str(step.codes)
+        barred = step.barred(self._now.draft, self._now.situation)
+        # A number stays that of the whole list: it is what an answer in figures is read by.
+        for number, entry in enumerate(load_codes(codes).entries[: MOST_LISTED * 3], 1):
+            if entry.code in barred:
+                continue
             self._asking.say(f"  {number}  {code_label(codes, entry.code)} [{safe(entry.code)}]", 6)
 
     def _refuse(self, problem: AnswerProblem) -> None:

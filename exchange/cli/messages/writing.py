@@ -19,6 +19,7 @@ from exchange.cli._attaching import (
     file_progress,
     forget_files,
     names_attached,
+    say_renamed,
     wanted_files,
 )
 from exchange.cli._options import (
@@ -139,6 +140,7 @@ async def _with_files(desk: Desk, known: dict[str, Any], begun: dict[str, Any], 
     forget_files()
     if not files:
         return known
+    say_renamed(files)
     with file_progress(as_json=as_json) as told:
         return dict(await desk.files.attach({**known, **begun, "draft_id": str(uuid4())}, files, told))
 

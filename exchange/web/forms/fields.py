@@ -12,7 +12,7 @@ from exchange.desk.desk import Desk
 from exchange.text.labels import listed_label, reason_label, target_ranges, targets_text
 from exchange.text.zones import in_zone, shown_zone
 from exchange.web.calls import PageCall
-from exchange.wizard.answers import instant_of, named_targets
+from exchange.wizard.answers import day_of, instant_of, named_targets
 from exchange.wizard.legal_replies import TargetChoice, target_choice
 from exchange.wizard.question import AnswerProblem, Situation
 from keys.local.translation import _, language
@@ -106,6 +106,11 @@ class Typed:
         except ComityError as problem:
             self.errors[name] = _(problem.detail)
         return None
+
+    def day(self, name: str) -> str:
+        """A day as 2026-11-23; what is none stays as it was typed."""
+        text = self.one(name)
+        return day_of(text, self.situation) if text else ""
 
     def number(self, name: str) -> int | None:
         """A whole number."""

@@ -35,12 +35,15 @@ from exchange.wizard.question import AnswerProblem
 from keys.local.translation import _
 from protocol.encoding.instants import parse_instant
 from protocol.errors import ComityError
+from protocol.messages.schema.authorisation import Day
 from protocol.messages.schema.base import Reply
 from protocol.messages.schema.fields import CodeOf, Legal
 
 PREFIX = "f"
 # Said of a field that has nothing of its own to say.
 _ORDINARY = Legal("").missing
+# What makes a text a day in the schema.
+_DAY = get_args(Day)[-1]
 _DEEPEST = 3
 _MOST_ROWS = 200
 _OF_THE_DESK = frozenset(
@@ -55,7 +58,7 @@ Problems = Mapping[str, tuple[str, str]]
 @dataclass(frozen=True, slots=True)
 class _Kind:
     """What a field holds. ``name`` as of :class:`PageField`, or part, parts; ``models`` are those of a part that is one
-    of several kinds, by its kind.
+    of several kinds, by its kind. ``day``: a line that is a day, in any layout of dates.
     """
 
     name: str
@@ -63,6 +66,7 @@ class _Kind:
     model: type[BaseModel] | None = None
     options: tuple[str, ...] = ()
     models: Mapping[str, type[BaseModel]] = field(default_factory=dict)
+    day: bool = False
 
 
 class ModelForm:
@@ -230,7 +234,7 @@ class ModelForm:
                 return _code(kind, text, path, typed) if text else None
             case "text":
                 return typed.one(path).replace("\r\n", "\n")
-        return typed.one(path)
+        return typed.day(path) if kind.day else typed.one(path)
 
     # --- Models ---
 
@@ -278,6 +282,8 @@ def _kind(annotation: Any, metadata: tuple[Any, ...]) -> _Kind | None:
     plain = {bool: "yes", int: "number", datetime: "instant"}
     if annotation in plain:
         return _Kind(plain[annotation])
+    if _DAY in metadata:
+        return _Kind("line", day=True)
     if annotation is str:
         return _Kind("line" if is_short(next((one for one in limits if one), 200)) else "text")
     return None

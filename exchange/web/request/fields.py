@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
@@ -108,7 +108,14 @@ def field_of(
         }
         value = proposed.pop() if len(proposed) == 1 and not step.is_done(form.wizard.draft) else ""
     problem = form.problem(step) or lacking.get(step.name)
-    return _made(step, step.name, value, takers, problem)
+    draft, situation = form.wizard.draft, form.wizard.situation
+    made = _made(step, step.name, value, takers, problem)
+    barred, told = step.barred(draft, situation), step.told(draft, situation)
+    return replace(
+        made,
+        hint=_(told) if told else made.hint,
+        choices=tuple(one for one in made.choices if one.chosen or one.value not in barred),
+    )
 
 
 # --- Inside ---

@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 from aiohttp import BodyPartReader, web
 
 from exchange.acts.evidence import allow_file
+from exchange.custody.chain import was_called
 from exchange.desk.desk import Desk
 from exchange.files.book import appended
 from exchange.files.sealing import MORE_HASHES, StoppedError, UploadedFile, WantedFile
@@ -60,7 +61,9 @@ _uploading: WeakKeyDictionary[WebSessions, int] = WeakKeyDictionary()
 
 @dataclass(frozen=True, slots=True)
 class AttachedFile:
-    """A file of a draft as its page shows it; ``goes``: the file itself follows the message."""
+    """A file of a draft as its page shows it; ``goes``: the file itself follows the message. ``renamed`` says that its
+    name was changed, and what it was called.
+    """
 
     name: str
     size: str
@@ -69,6 +72,7 @@ class AttachedFile:
     hashes: tuple[tuple[str, str], ...]
     by_hash_only: bool
     goes: bool
+    renamed: str = ""
 
 
 async def show(call: PageCall) -> web.StreamResponse:
@@ -168,9 +172,11 @@ async def _with_files(call: PageCall) -> OpenDraft | None:
 async def _shown(call: PageCall, draft: OpenDraft, problem: ComityError | None = None) -> web.Response:
     room = await draft.desk.files.room()
     limit = _limit(draft.desk)
+    attachments = draft.form.wizard.draft.get("attachments") or ()
+    called = await draft.desk.files.called(draft.form.wizard.draft)
     values: dict[str, Any] = {
         **frame(draft, "files"),
-        "files": [_file(one) for one in draft.form.wizard.draft.get("attachments") or () if isinstance(one, Mapping)],
+        "files": [_file(one, called) for one in attachments if isinstance(one, Mapping)],
         "room": bytes_text(min(room, limit) if limit is not None else room),
         "hashes": MORE_HASHES,
         "local": not call.site.secure,
@@ -181,7 +187,7 @@ async def _shown(call: PageCall, draft: OpenDraft, problem: ComityError | None =
     return call.page(_TEMPLATE, **values)
 
 
-def _file(attachment: Mapping[str, Any]) -> AttachedFile:
+def _file(attachment: Mapping[str, Any], called: Mapping[str, str]) -> AttachedFile:
     return AttachedFile(
         name=str(attachment.get("name")),
         size=bytes_text(int(attachment.get("size_bytes") or 0)),
@@ -190,6 +196,7 @@ def _file(attachment: Mapping[str, Any]) -> AttachedFile:
         hashes=tuple((one, str(attachment[one])) for one in MORE_HASHES if attachment.get(one)),
         by_hash_only=attachment.get("label") == LABEL,
         goes="sealed" in attachment,
+        renamed=was_called(called[name]) if (name := str(attachment.get("name"))) in called else "",
     )
 
 

@@ -42,12 +42,12 @@ async def begin(call: PageCall) -> web.StreamResponse:
         await know_everybody(desk)  # a desk that is new has dealt with nobody yet
     wizard = Wizard.begin(kind, await situation_of(desk, kind, shown_zone(), call.now))
     form = TypedForm(wizard, {})
-    for step in steps_in(wizard, (WizardSection.NATION,)):  # what is proposed may hang on what was proposed before
-        if step.name != "to" and (text := step.proposed(form.wizard.draft, wizard.situation)):
-            form = form.filled({step.name: text})
     usable = [one.partner.address for one in takers_of(desk, kind, call.now) if not one.why_not]
     if to:  # contact points, or nations by the names of their nodes
         form = form.filled({"to": ", ".join(one for one in usable if {one, one.partition("@")[2]} & set(to))})
+    for step in steps_in(wizard, (WizardSection.NATION,)):
+        if step.name != "to" and (text := step.proposed(form.wizard.draft, wizard.situation)):
+            form = form.filled({step.name: text})
     try:
         await desk.messages.save_draft(form.to_draft(), draft_id=draft, revision=0)
     except NothingOpenError:

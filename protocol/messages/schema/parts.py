@@ -323,7 +323,7 @@ class WantedData(Part):
     custodian: Custodian | None = None
     held_there: Annotated[
         Note | None,
-        Legal("Directive (EU) 2023/977 Art. 4", "explain why the data are believed to be held there"),
+        Legal(INHERITED, "explain why the data are believed to be held there"),
         needed_if(lambda fields: fields.get("custodian", ...) is None),
     ] = Field(default=None, validate_default=True)
     preserved_under: Line | None = None

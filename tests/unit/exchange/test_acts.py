@@ -253,6 +253,16 @@ async def test_evidence_that_no_court_may_use_is_warned_of_on_both_sides(world: 
         assert free.cautions == ()
 
 
+async def test_advice_to_who_writes_a_request_is_not_given_to_who_reads_it(world: World) -> None:
+    async with world.open(JP) as jp, world.open(FR) as fr:
+        draft = request()
+        bare = {name: value for name, value in draft["targets"][0].items() if name not in ("custodian", "location")}
+        sent = await jp.messages.send({**draft, "targets": [bare]})
+        await exchanged(jp, fr)
+        for desk, told in ((jp, {"no_custodian"}), (fr, set())):
+            assert {one.code for one in (await desk.messages.show(sent.id)).cautions} & {"no_custodian"} == told
+
+
 async def test_an_answer_in_words_to_a_request_for_data_is_warned_of(world: World) -> None:
     async with world.open(JP) as jp, world.open(FR) as fr:
         sent = await jp.messages.send(asked())

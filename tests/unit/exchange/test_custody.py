@@ -105,6 +105,22 @@ async def test_the_chain_goes_from_the_officers_disk_to_the_court(world: World) 
             assert len(text) <= 80
 
 
+async def test_custody_says_what_a_file_was_called_whose_name_was_changed_and_for_what_it_was_given(
+    world: World,
+) -> None:
+    async with world.open(JP) as jp:
+        hostile, decomposed = "scan\u202egpj.exe", "re\u0301sume\u0301.txt"
+        sent = await sent_with(jp, source(world, hostile, 300), source(world, decomposed, 300))
+        await jp.custody.export(sent.id, world.path / "bag", COURT)
+        changed, plain = await jp.custody.chains(sent.id)
+        assert changed.file.original == "scan_gpj.exe"
+        told = {step.what: step.detail for step in changed.steps}
+        assert told["files.seal"] == r"this desk changed its name; the file was called scan\u{202e}gpj.exe"
+        assert "Work on the case" in told["files.export"], "in words, not by its code"
+        assert not any("was called" in step.detail for step in plain.steps)
+        assert "was called" in "".join(custody_lines(changed))
+
+
 async def test_an_export_is_a_bag_with_custody_and_evidence_that_verify(world: World) -> None:
     path = source(world)
     async with world.open(JP) as jp, world.open(FR) as fr:

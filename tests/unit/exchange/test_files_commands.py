@@ -72,10 +72,14 @@ async def test_a_file_goes_from_the_command_line_of_one_desk_to_that_of_the_othe
 
 
 async def test_attach_at_send_seals_sends_and_moves_the_file_by_one_command(world: World) -> None:
-    (world.path / "order.pdf").write_bytes(b"%PDF-1.7 order")
+    for name in ("order.pdf", "or\u202eder.pdf"):
+        (world.path / name).write_bytes(b"%PDF-1.7 order")
     case = written(world, "case.json", request())
-    code, output = await type_(world, JP, "send", case, "--attach", "order.pdf")
+    code, output = await type_(world, JP, "send", case, "--attach", "order.pdf", "--attach", "or\u202eder.pdf")
     assert (code, "all files are with the node" in output) == (0, True), output
+    assert "or_der.pdf: this desk changed its name; the file was called or" in " ".join(output.split())
+    assert "\u202e" not in output
+    assert output.count("changed its name") == 1
     world.files.break_after = 0
     code, output = await type_(world, JP, "send", case, "--attach", "order.pdf")
     assert (code, "held up: the connection broke (unavailable)" in output) == (7, True), output

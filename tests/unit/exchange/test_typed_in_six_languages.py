@@ -17,7 +17,7 @@ from exchange.text.typed import in_ascii
 from exchange.wizard.answers import cut, instant_of, parts_of, said_yes, split_at
 from exchange.wizard.flow import Wizard
 from exchange.wizard.paste import Said, read_paste
-from exchange.wizard.question import AnswerProblem, Partner, Situation
+from exchange.wizard.question import AnswerProblem, KnownBasis, Partner, Situation
 from keys.local import translation
 from keys.local.isolates import bare
 
@@ -29,6 +29,7 @@ SITUATION = Situation(
     language="en",
     partners=(Partner("24-7@fr", "FR", "Police"), Partner("24-7@gh", "GH", "Cyber")),
     case_targets=("t1", "t2"),
+    bases_with=lambda _address: {"budapest": KnownBasis("in_force")},
 )
 
 

@@ -83,6 +83,20 @@ def test_each_act_has_a_label_for_every_field_and_codes_that_exist(name: str) ->
     assert not [field.name for field in fields if "passphrase" in field.name and field.kind != "secret"]
 
 
+@pytest.mark.parametrize("text", ["2026-11-23", "23.11.2026", "23 November 2026", "23/11/2026", "2026/11/23"])
+def test_the_day_of_an_authorisation_is_read_in_every_layout_of_dates(text: str) -> None:
+    form = ModelForm(MESSAGE_TYPES["answer"], TargetChoice(("t1",)))
+    read = form.read(Typed({"f.authorisation.date": [text]}, situation()))
+    assert read["authorisation"]["date"] == "2026-11-23"
+
+
+@pytest.mark.parametrize("text", ["yesterday", "03/04/2026", "31/02/2026"])
+def test_a_day_that_is_none_or_may_be_two_stays_as_it_was_typed(text: str) -> None:
+    form = ModelForm(MESSAGE_TYPES["answer"], TargetChoice(("t1",)))
+    read = form.read(Typed({"f.authorisation.date": [text]}, situation()))
+    assert read["authorisation"]["date"] == text
+
+
 @pytest.mark.parametrize("text", ["yesterday", "31/02/2026 99:99", "2026-11-23", "<script>", "+9999999999d"])
 def test_a_date_that_is_none_is_told_beside_its_field_and_never_guessed(text: str) -> None:
     typed = Typed({"until": [text]}, situation())

@@ -667,6 +667,18 @@ async def test_a_hostile_name_of_a_file_is_a_name_and_nothing_else(world: World,
     assert name_given(given_name) == taken
 
 
+async def test_a_name_that_was_changed_stands_beside_what_the_file_was_called(world: World) -> None:
+    async with at_work(world) as (_pages, visitor):
+        here = f"{path_of(await begin(visitor))}/files"
+        page = await shown(visitor, here)
+        given = ("a\u202egpj.exe", b"x"), ("plain.txt", b"y")
+        assert (await visitor.post(here, multipart(page, here, *given))).status < 400
+        told = (await shown(visitor, here)).text
+        assert "\u202e" not in told
+        assert told.count("this desk changed its name; the file was called") == 1
+        assert r"a\u{202e}gpj.exe" in told
+
+
 async def test_what_is_too_long_or_finds_no_room_is_refused_before_it_is_read(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,16 @@ from hypothesis import strategies as st
 from exchange.wizard.flow import WIZARD_TYPES, Wizard
 from exchange.wizard.legal_replies import legal_replies as legal_replies_at
 from exchange.wizard.paste import Said, read_paste
-from exchange.wizard.question import AnswerKind, AnswerProblem, Partner, Situation, WizardStep, value_at, with_fields
+from exchange.wizard.question import (
+    AnswerKind,
+    AnswerProblem,
+    KnownBasis,
+    Partner,
+    Situation,
+    WizardStep,
+    value_at,
+    with_fields,
+)
 from protocol.lifecycle.facts import Submitted
 from protocol.lifecycle.preservation import PreservationCase, TargetCase, fold_facts
 from protocol.lifecycle.preservation_rules import State
@@ -51,6 +60,7 @@ SITUATION = Situation(
     ),
     own=OWN,
     case_targets=("t1", "t2"),
+    bases_with=lambda _address: {"budapest": KnownBasis("in_force")},
 )
 PASTE = "203.0.113.9:51544 2026-11-21 12:12:45\nsupplier@example.com 2026-11-21 12:00\n"
 ANSWERS = {
