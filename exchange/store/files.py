@@ -76,7 +76,7 @@ class ShelfFile:
     @classmethod
     def from_bytes(cls, value: bytes) -> ShelfFile:
         """What :meth:`to_bytes` made."""
-        # What an earlier program sealed says nothing of the name.
+        # An earlier program sealed nothing of the name.
         owner, sent, attachment, place, kept_at, seen, *called = cbor.decode(value)
         source = None if seen is None else SourceSeen(*seen)
         return cls(UUID(bytes=owner), sent, json.loads(attachment), place, from_ms(kept_at), source, *called)

@@ -80,7 +80,7 @@ class Following:
     async def standing(self, service: DeskService) -> tuple[str, ...] | None:
         """Which emergencies there are: those that were told last, else those of now. None where that is not known.
 
-        A page that is made now says them. What comes after that is new to it, also before it follows.
+        A page that is made now says them. Those that come after that are new to it, also before it follows.
         """
         if self.emergencies is not None:
             return self.emergencies

@@ -1,9 +1,9 @@
 """Of what moves no state, what has a place in a thread: who may say it, and what must have been said before it.
 
 The tables of the lifecycles take such a message whenever a party says it, so that two sides that hold different parts
-of a thread agree on its state. A sender knows better. What has no place is not composed, by whichever way it was
-written, and a page does not offer it: both ask :func:`out_of_place`, which looks at the types that were said and at
-nothing else. What comes all the same is kept, and moves nothing.
+of a thread agree on its state. A sender knows better. A desk does not compose a message that has no place, by
+whichever way it was written, and a page does not offer it: both ask :func:`out_of_place`, which looks at the types that
+were said and at nothing else. One that comes all the same is kept, and moves nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from types import MappingProxyType
 from protocol.lifecycle.reasons import Reason
 from protocol.messages.handling_rules import REQUESTS
 
-# What is said of something that was asked for. A thread that asks for nothing has no place for it.
+# These are said of something that was asked for. A thread that asks for nothing has no place for it.
 _OF_REQUESTS = frozenset(
     {
         *("preservation.answer", "preservation.extend", "preservation.follow-up", "follow-up.confirmed"),
@@ -24,7 +24,7 @@ _OF_REQUESTS = frozenset(
     }
 )
 _REQUESTER_ONLY = frozenset({"confidentiality.renew"})
-# Whose matter something is says who was told of it, and not who told it.
+# The side that was told of a matter says whose it is, and not the side that told it.
 _REQUESTED_ONLY = frozenset({"traffic.partial-disclosure", "misdirected"})
 GIVES = frozenset({"answer", "information.spontaneous", "files", "traffic.partial-disclosure", "forward"})
 """The types that hand something over."""

@@ -1,4 +1,4 @@
-"""What may be done with one message: answered, passed on, corrected, taken back. What may not is named with why."""
+"""What may be done with one message: answered, passed on, corrected, taken back. The rest is named with why not."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from protocol.lifecycle.possible import STATED, SaidNow, barred
 from protocol.messages.attached import SUPPLEMENTED
 from protocol.messages.handling_rules import Objection
 
-# What answers a received message of each type, beside what answers any.
+# The answers to a received message of each type, beside those to any.
 _ANSWERED_BY: Mapping[str, tuple[str, ...]] = {
     "clarification.ask": ("clarification.reply",),
     "preservation.risk": ("preservation.risk-reply",),

@@ -42,7 +42,7 @@ from protocol.messages.schema.fields import CodeOf, Legal
 PREFIX = "f"
 # Said of a field that has nothing of its own to say.
 _ORDINARY = Legal("").missing
-# What makes a text a day in the schema.
+# By this a text is a day in the schema.
 _DAY = get_args(Day)[-1]
 _DEEPEST = 3
 _MOST_ROWS = 200
