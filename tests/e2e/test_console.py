@@ -86,7 +86,7 @@ async def test_an_operator_finds_out_why_and_does_what_is_to_do(tmp_path: Path, 
 
             await page.goto(f"{opened['address']}/partners/fr")
             await page.get_by_role("button", name="Test the way").click()
-            await expect(page.get_by_text("not open")).to_be_visible()
+            await expect(page.get_by_text("not open", exact=True)).to_be_visible()
             assert (await node("test-way", str(home), "fr", expect=4))["error"] == "unavailable"
 
             await made.start("fr")
