@@ -179,12 +179,12 @@ async def test_on_a_telephone_no_line_cuts_an_instant_of_an_identifier(chrome: B
     async with signed_in(chrome, both, width=360) as page:
         for path in (f"/cases/{both.asked}", f"/messages/{both.asked}"):
             await page.goto(f"{both.pages.origin}{path}")
-            lines = await page.locator("code.id .number").evaluate_all(
+            lines = await page.locator("code.id .date").evaluate_all(
                 "all => all.map((one) => one.getClientRects().length)"
             )
             assert set(lines) <= {1}, path
         await page.goto(f"{both.pages.origin}/cases/{both.asked}")
-        assert await page.locator("code.id .number").count() > 0
+        assert await page.locator("code.id .date").count() > 0
 
 
 async def test_a_request_is_passed_on_to_an_office_of_our_own_state(chrome: Browser, both: Two) -> None:
