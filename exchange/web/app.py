@@ -250,8 +250,16 @@ def _refused(request: web.Request, problem: ComityError) -> web.Response:
         _keep(replace(call, fields=MultiDictProxy(MultiDict(typed))), session)
     kept = request.get(_KEPT_AS, "")
     # At an address that is none of this desk there is no board to go to.
-    mark = {"there": "", "astray": isinstance(problem, PageHostError)} if strange else {}
-    return call.page("problem.html", status=problem.http_status, problem=problem, typed=shown, kept_as=kept, **mark)
+    mark = {"there": ""} if strange else {}
+    return call.page(
+        "problem.html",
+        status=problem.http_status,
+        problem=problem,
+        typed=shown,
+        kept_as=kept,
+        astray=isinstance(problem, PageHostError),
+        **mark,
+    )
 
 
 def _unlock_path(call: PageCall, session: WebSession) -> str:

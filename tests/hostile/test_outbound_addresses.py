@@ -106,12 +106,16 @@ async def test_the_directory_is_fetched_over_an_unknown_certificate_from_the_fir
         await client.close()
 
 
+@pytest.mark.parametrize("lean", [False, True])
 @pytest.mark.parametrize("own_node", ["xx", "jp"])
-async def test_a_desk_fetches_over_an_unknown_certificate_from_the_node_that_it_began_with_alone(own_node: str) -> None:
+async def test_a_desk_fetches_over_an_unknown_certificate_from_the_node_that_it_began_with_alone(
+    own_node: str, lean: bool
+) -> None:
     class Moved(DeskDirectory):
         """Served by ``own_node``, which shows an unknown certificate. It began with jp."""
 
         def __init__(self, port: int) -> None:
+            self._lean = lean
             self._carried = None
             self._connected = None
             self._port = port

@@ -204,10 +204,7 @@ async def show_correction(call: PageCall) -> web.StreamResponse:
     """The form of a correction: the message as it stands, to be changed."""
     desk = await call.desk()
     place = await place_on_message(desk, call.part("message"), "correct")
-    try:
-        form, content = await _correctable(desk, place)
-    except ComityError as problem:
-        return call.refused("problem.html", problem)
+    form, content = await _correctable(desk, place)
     return call.page(CORRECT, **_values(call, "correction", place, form.shown(content)), reason="")
 
 
