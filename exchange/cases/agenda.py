@@ -156,6 +156,11 @@ class Agenda:
         items = self._shown.emergencies(self._store, self._clock(), _PINNED)
         return list(dict.fromkeys(item.thread for item in items))
 
+    def known_emergencies(self) -> frozenset[UUID]:
+        """The threads of emergencies in which this desk has something to do, as far as it is derived already."""
+        items = self._shown.emergencies(self._store, self._clock(), None)
+        return frozenset(item.thread for item in items if item.ours)
+
     def derive(self, most: int | None = None) -> int:
         """Derive anew what changed, ``most`` threads or all; how many are left. Done when things arrive, a few at once.
 
@@ -291,8 +296,8 @@ class KeptAgenda:
         items = [self._rows[thread].item(part, at) for _, thread, part in found[:most]]
         return DueBetween(items, [when for when, _, _ in found], before)
 
-    def emergencies(self, store: DeskStore, now: datetime, most: int) -> list[AgendaItem]:
-        """The first so many items of the first lane alone."""
+    def emergencies(self, store: DeskStore, now: datetime, most: int | None) -> list[AgendaItem]:
+        """The items of the first lane alone, the first so many or all."""
         at = self.look(_derived_since(store, self.seq), now)
         return [row.item(part, at) for _, row, part in self._pressing[:most]]
 

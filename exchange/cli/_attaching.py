@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exchange.cli.output import safe
 from exchange.i18n import _
 from keys.local.translation import labelled
 
@@ -75,6 +74,7 @@ def names_attached() -> list[str]:
 
 def say_renamed(wanted: Sequence[WantedFile]) -> None:
     """Say on standard error of each file whose name is changed for its message what it is called there and here."""
+    from exchange.cli.output import safe
     from exchange.custody.chain import was_called
     from exchange.files.given import renamed
 

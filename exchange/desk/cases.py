@@ -328,6 +328,11 @@ class DeskCases(CaseCalls):
         return replace(page, items=self._shown(page.items))
 
     @in_desk_thread
+    def known_emergencies(self) -> frozenset[UUID]:
+        """The threads of emergencies in which this desk has something to do; nothing is derived for it."""
+        return self._works.agenda.known_emergencies()
+
+    @in_desk_thread
     def due_in(self, thread: UUID) -> list[AgendaItem]:
         """What is due in one case now, as the agenda says it; nothing else is derived for it."""
         return self._shown(self._works.agenda.of_thread(thread))

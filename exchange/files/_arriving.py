@@ -16,7 +16,6 @@ from pathlib import Path
 from exchange.files.shelf import LEAVES, PART, Shelf, on_this_disk
 from keys.local.files import CACHED_BYTES, PRIVATE_MODE, RUN_BYTES, let_go_of_cache, write_out
 from protocol.errors import FileAlteredError
-from protocol.files.logged import LARGE_FILE_BYTES
 from protocol.files.sealed_file import SealedFile, Segment, segment_hash, verify_segment
 from protocol.http.files import Ranges
 from protocol.log.frontier import Frontier
@@ -78,11 +77,6 @@ class ArrivingFile:
         if self._leaves is None:
             return ((0, self.file.segments),) if not self._part.exists() else self._looked()
         return tuple(_runs_of_zeros(self._here))
-
-    @property
-    def is_long_and_here(self) -> bool:
-        """Whether all segments of a long file are here, and it does not have its place yet."""
-        return self.file.length >= LARGE_FILE_BYTES and self._leaves is not None and not self.missing()
 
     def take(self, segment: Segment) -> int:
         """Keep a segment; how many bytes are new by that. Raises :class:`FileAlteredError`."""

@@ -6,7 +6,7 @@ Nothing is opened here. A node that holds only a part of them is asked again: th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from uuid import UUID
@@ -49,10 +49,6 @@ _PAUSE_FIRST_S, _PAUSE_MOST_S, _FOLLOWED_S = 0.05, 0.5, 3.0
 # So many bytes of one request wait in memory while those before them are written.
 _WAITING_BYTES = 2 << 20
 _NOT_THERE_YET = FileNotHereError("the sender's files have not arrived at the node yet")
-
-
-_Part = tuple[SegmentsWanted, ...]
-"""What one request asks for."""
 
 
 @dataclass(slots=True)
@@ -206,51 +202,25 @@ class Downloading:
         if noted.transfer.state is not TransferState.MOVING:
             whole = sum(one.whole for one in coming.arriving)
             await noted.note(TransferState.MOVING, bytes_moved=meter.done, files_moved=whole)
-        waiting, settled = list[int](), set[int]()
+        waiting: list[int] = []
 
-        async def fetch(part: _Part) -> None:
+        async def fetch(part: tuple[SegmentsWanted, ...]) -> None:
             await self._fetch_part(coming, part, meter)
             await noted.progress(meter, sum(one.whole for one in coming.arriving))
-            came = dict.fromkeys(one.file for one in part)
-            long = [number for number in came if number not in settled and coming.arriving[number].is_long_and_here]
-            if long:  # the sender is told now, whatever else is still to come
-                settled.update(long)
-                await self._settle(coming, long)
-            waiting.extend(number for number in came if number not in settled)
+            waiting.extend(dict.fromkeys(one.file for one in part))
             if len(waiting) >= _SETTLED_AT_ONCE:
                 await self._settle(coming, waiting)
 
-        await AtOnce[_Part](self._at_once).run(self._asked_for(coming, wanted), fetch)
+        await AtOnce[tuple[SegmentsWanted, ...]](self._at_once).run(_parts(coming.files, wanted), fetch)
         await self._settle(coming, list(range(len(coming.arriving))))
         meter.tell()
         return meter.done > before
-
-    def _asked_for(self, coming: _Coming, wanted: Sequence[Ranges]) -> Callable[[], Awaitable[_Part | None]]:
-        """What the next request asks for: of what is wanted, and then of what came to the node meanwhile.
-
-        Each answer tells of that. Nothing is asked for twice.
-        """
-        left, asked = _parts(coming.files, wanted), set[SegmentsWanted]()
-
-        async def following() -> _Part | None:
-            nonlocal left
-            part = next(left, None)
-            told = coming.held if part is None else None
-            if told is not None:
-                coming.held = None
-                more = await asyncio.to_thread(lambda: _wanted_of(coming.missing, told))
-                left = _parts(coming.files, more, asked)
-                part = next(left, None)
-            asked.update(part or ())
-            return part
-
-        return following
 
     async def _wanted(self, coming: _Coming, missing: Sequence[Ranges]) -> list[Ranges]:
         """What is missing here and held there: by the last answer, which says so too, and else by a new one."""
         told, coming.held = coming.held, None
         if told is not None:
-            wanted = _wanted_of(missing, told)
+            wanted = [wanted_of(own, theirs) for own, theirs in zip(missing, told, strict=True)]
             if any(wanted):
                 return wanted
         try:
@@ -260,9 +230,9 @@ class Downloading:
         held, coming.hands = state.held, state.hands or coming.hands
         if len(held) != len(missing):
             raise PeerFailedError("the node counts the files of the message otherwise")
-        return _wanted_of(missing, held)
+        return [wanted_of(own, theirs) for own, theirs in zip(missing, held, strict=True)]
 
-    async def _fetch_part(self, coming: _Coming, part: _Part, meter: Meter) -> None:
+    async def _fetch_part(self, coming: _Coming, part: tuple[SegmentsWanted, ...], meter: Meter) -> None:
         """Fetch what one request brings, each segment verified and written as it comes."""
         left = set(part)
         while left:
@@ -342,22 +312,13 @@ def _take(coming: _Coming, came: Sequence[SegmentSent]) -> int:
     return new
 
 
-def _wanted_of(missing: Sequence[Ranges], held: Sequence[Ranges]) -> list[Ranges]:
-    """Of each file what is missing here and held there."""
-    return [wanted_of(own, theirs) for own, theirs in zip(missing, held, strict=True)]
-
-
-def _parts(
-    files: FileList, wanted: Sequence[Ranges], asked: Collection[SegmentsWanted] = frozenset()
-) -> Iterator[_Part]:
-    """What is wanted and was not ``asked`` for, in parts that one request brings."""
+def _parts(files: FileList, wanted: Sequence[Ranges]) -> Iterator[tuple[SegmentsWanted, ...]]:
+    """What is wanted in parts that one request brings."""
     part, size = list[SegmentsWanted](), 0
     for number, ranges in enumerate(wanted):
         file = files.files[number]
         for first, count in ranges:
             for index in range(first, first + count):
-                if SegmentsWanted(number, index, 1) in asked:
-                    continue
                 length = file.extent(index)[1]
                 if part and (size + length > REQUEST_BYTES or len(part) == REQUEST_SEGMENTS):
                     yield tuple(part)

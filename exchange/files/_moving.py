@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Generic, TypeVar
 
@@ -106,41 +106,29 @@ class AtOnce(Generic[T]):
     def __init__(self, most: int) -> None:
         self._most = most
 
-    async def run(self, part: Callable[[], Awaitable[T | None]], work: Callable[[T], Awaitable[None]]) -> None:
-        """Do ``work`` for each next ``part``; raises the first error when all that was begun has ended.
-
-        Where there is none now, it is asked again when some of the work is done, which may bring one.
-        """
+    async def run(self, parts: Iterator[T], work: Callable[[T], Awaitable[None]]) -> None:
+        """Do ``work`` for each part; raises the first error when all that was begun has ended."""
         running = set[asyncio.Task[None]]()
         problems = list[BaseException]()
 
-        async def settle() -> None:
+        async def settle(*, all_of_them: bool) -> None:
             nonlocal running
-            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            when = asyncio.ALL_COMPLETED if all_of_them else asyncio.FIRST_COMPLETED
+            done, running = await asyncio.wait(running, return_when=when)
             problems.extend(problem for one in done if (problem := one.exception()) is not None)
 
         try:
-            while not problems:
-                found = await part()
-                if found is not None:
-                    running.add(asyncio.ensure_future(work(found)))
-                elif not running:
+            for part in parts:
+                running.add(asyncio.ensure_future(work(part)))
+                if len(running) >= self._most:
+                    await settle(all_of_them=False)
+                if problems:
                     break
-                if found is None or len(running) >= self._most:
-                    await settle()
+            if running and not problems:
+                await settle(all_of_them=True)
         finally:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
         if problems:
             raise problems[0]
-
-
-def each_of(parts: Iterable[T]) -> Callable[[], Awaitable[T | None]]:
-    """The next of these, for :meth:`AtOnce.run`."""
-    left = iter(parts)
-
-    async def following() -> T | None:
-        return next(left, None)
-
-    return following

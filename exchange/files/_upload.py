@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from exchange.context.desk_context import DeskContext
-from exchange.files._moving import AtOnce, TransferBook, alone, each_of
+from exchange.files._moving import AtOnce, TransferBook, alone
 from exchange.files._segments import Batch, ShelfReader, batches, count_bytes
 from exchange.files.book import FileBook
 from exchange.files.progress import Meter, Told, nobody
@@ -100,7 +100,7 @@ class Uploading:
             meter.add(sum(going.files.files[number].extent(index)[1] for number, index in taken))
             await noted.progress(meter, 0)
 
-        await AtOnce[Batch](self._at_once).run(each_of(batches(going.files, missing)), put)
+        await AtOnce[Batch](self._at_once).run(batches(going.files, missing), put)
         meter.tell()
         return refusals[-1] if refusals else None
 

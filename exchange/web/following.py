@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from exchange.cases.agenda import AgendaFilter
 from exchange.desk.desk import Desk
@@ -85,7 +86,8 @@ class Following:
         if self.emergencies is not None:
             return self.emergencies
         try:
-            return await _emergencies(await service.desk(Login(), waits=False))
+            desk = await service.desk(Login(), waits=False)
+            return _ends(await desk.cases.known_emergencies())
         except ComityError:
             return None
 
@@ -101,4 +103,8 @@ class Following:
 async def _emergencies(desk: Desk) -> tuple[str, ...]:
     """The ends of the ids of those that this desk has to do something about."""
     page = await desk.cases.agenda_page(AgendaFilter(lane=Lane.EMERGENCIES, ours=True), limit=_MOST_TOLD)
-    return tuple(sorted({str(item.thread)[-_SHORT_ID:] for item in page.items}))
+    return _ends(item.thread for item in page.items)
+
+
+def _ends(threads: Iterable[UUID]) -> tuple[str, ...]:
+    return tuple(sorted({str(thread)[-_SHORT_ID:] for thread in threads}))

@@ -145,8 +145,7 @@ async def _looked_at(draft: OpenDraft) -> dict[str, Any]:
     wizard, desk = draft.form.wizard, draft.desk
     whole = wizard.draft_as_given()
     whole = {**whole, "targets": whole["targets"][:MAX_TARGETS]} if whole.get("targets") else whole
-    # Which targets lack a holder the wizard says itself.
-    cautions = [one for one in await desk.cases.cautions_of_draft(whole) if one.code != "no_custodian"]
+    cautions = await desk.cases.cautions_of_draft(whole)
     return {
         "hints": hints_shown(draft, await desk.cases.compare_laws(whole)),
         "again": list(dict.fromkeys(code_label(one.codes, one.code) for one in cautions)),

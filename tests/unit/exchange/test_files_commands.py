@@ -118,7 +118,9 @@ async def test_a_name_that_is_too_long_for_a_message_keeps_its_ending(world: Wor
     (world.path / name).write_bytes(b"%PDF-1.7 order")
     code, output = await type_(world, JP, "new", "preservation.request", "--attach", name)
     assert code == 0, output
-    (attachment,) = json.loads(output)["attachments"]
+    told, begins, draft = output.partition("{")
+    assert name in told  # what it was called is told beside the draft, on standard error
+    (attachment,) = json.loads(begins + draft)["attachments"]
     assert attachment["name"] == "x" * 196 + ".pdf"
     assert attachment["media_type"] == "application/pdf"
 
