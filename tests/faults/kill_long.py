@@ -30,6 +30,7 @@ from collections import Counter
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import UUID
 
 from exchange.desk.desk import Desk
 from node.log.checkpoint_file import CheckpointFile
@@ -197,10 +198,10 @@ async def _ids(one: Desk, *, sent: bool = False) -> set[str]:
     return {str(row.id) for row in await one.messages.inbox(sent=sent, limit=MOST)}
 
 
-async def _receipts(one: Desk, message: object) -> list[bytes]:
+async def _receipts(one: Desk, message: UUID) -> list[bytes]:
     """The checkpoints under which the receipts of a message are proved, when all have come."""
     while True:
-        rows = await one.messages.receipts(message)  # type: ignore[arg-type]
+        rows = await one.messages.receipts(message)
         if wrong := [row.error for row in rows if not row.verified]:
             raise SystemExit(f"a receipt of {message} does not verify: {wrong}")
         if {row.event for row in rows} >= {event.value for event in RECEIPTS}:
