@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from pkgutil import resolve_name
 from uuid import UUID
 
 import cbor2
@@ -50,12 +51,8 @@ class _Patch:
     """What the tests' world wants of pytest's monkeypatch, for good."""
 
     def setattr(self, target: str, value: object) -> None:
-        module, _, name = target.rpartition(".")
-        owner: object = sys.modules.get(module)
-        if owner is None:
-            outer, _, attribute = module.rpartition(".")
-            owner = getattr(sys.modules[outer], attribute)
-        setattr(owner, name, value)
+        owner, _, name = target.rpartition(".")
+        setattr(resolve_name(owner), name, value)
 
 
 def main() -> None:
