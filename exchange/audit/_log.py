@@ -144,7 +144,11 @@ class VerifiedLog:
         known = self.unread == 0 if item is None else self.withheld == 0
         if not known:
             raise LogUnavailableError(f"the mirror of {self.node} does not hold entry {index}")
-        raise MirrorChangedError(
+        raise self.changed()
+
+    def changed(self) -> MirrorChangedError:
+        """The refusal to tell what the mirror has now, which is not what was verified."""
+        return MirrorChangedError(
             phrase("The mirror of {node} changed since it was verified: verify it again.", node=self.node)
         )
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 from itertools import islice
+from pathlib import Path
 from uuid import UUID
 
 from exchange.audit.trace import TraceRow, trace
@@ -13,7 +15,7 @@ from exchange.audit.verdict import LogStand, LogsVerdict
 from exchange.audit.verify import VerifiedLog
 from exchange.audit.witnessing import Witnessed
 from exchange.views import FilesTold
-from keys.local.tile_folder import CHECKPOINT, read_resource
+from keys.local.tile_folder import file_marks
 from protocol.directory_seen import DirectorySeen, decode_entry
 from protocol.errors import ComityError, LogUnavailableError, MirrorChangedError, NotFoundError
 from protocol.event import Event, EventName
@@ -25,19 +27,22 @@ PAGE = 100
 
 @dataclass(frozen=True, slots=True)
 class SeenLog:
-    """A log as it was verified at ``verified_at``."""
+    """A log as it was verified at ``verified_at``; ``files``: :func:`seen_files` of its mirror, just before."""
 
     log: VerifiedLog
     witnessed: Witnessed
     verified_at: datetime
+    files: bytes
 
     def stand(self) -> LogStand:
-        """How it stands now: its mirror may have another checkpoint by now, which is not verified."""
-        try:
-            changed = read_resource(self.log.folder, CHECKPOINT) != self.log.head.note
-        except ComityError:
-            changed = True
+        """How it stands now: its mirror may have other files by now, which are not verified."""
+        changed = seen_files(self.log.folder) != self.files
         return LogStand.of(self.log, self.witnessed, changed=changed)
+
+
+def seen_files(folder: Path) -> bytes:
+    """By what a mirror is known to be the one that was seen: nobody reads its files for that."""
+    return sha256(repr(file_marks(folder)).encode("ascii", "backslashreplace")).digest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,7 +162,10 @@ async def compare_proofs(call: AuditCall) -> web.StreamResponse:
 
 
 async def report(call: AuditCall) -> web.StreamResponse:
-    """The report in numbers, to look at or to keep."""
+    """The report in numbers, to look at or to keep; none of a mirror that is not as it was verified."""
+    for seen in call.site.logs.seen:
+        if seen.stand().changed:
+            raise seen.log.changed()
     made = report_pdf if call.part("form") == "pdf" else report_html
     media_type = "application/pdf" if call.part("form") == "pdf" else "text/html"
     content = await made(call.site.logs.seen, _period(call))

@@ -54,17 +54,26 @@ def audited(log: VerifiedLog, missing_cosignatures: int | None = None) -> Audite
 
 
 def _events(log: VerifiedLog) -> Iterator[tuple[int, Event]]:
-    """The events of a mirror that are what the log signed and can be read, one bundle at a time."""
+    """The events of a mirror that are what the log signed and can be read, one bundle at a time.
+
+    Raises :class:`MirrorChangedError` where the verification saw every entry, and one is not there now.
+    """
     for bundle, width in widths(log.tree.size):
         try:
             items = read_items(log.folder, bundle, width)
         except (LogUnavailableError, TooLargeError, MalformedError):
-            continue  # a finding says so
+            items = []
+        if len(items) < width and not log.unread:
+            raise log.changed()
         for index, item in enumerate(items[:width], bundle * TILE_WIDTH):
-            if not isinstance(item, Withheld) and item_hash(item) == log.tree.leaf_hash(index):
-                entry = _decoded(item)
-                if isinstance(entry, Event):
-                    yield index, entry
+            if item_hash(item) != log.tree.leaf_hash(index):
+                if not log.unread:
+                    raise log.changed()
+            elif isinstance(item, Withheld):
+                if not log.withheld:
+                    raise log.changed()
+            elif isinstance(entry := _decoded(item), Event):
+                yield index, entry
 
 
 def _decoded(item: bytes) -> Event | DirectorySeen | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from exchange.audit.verify import LogMirror, verify_mirror
 from exchange.audit.witnessing import witnessed
-from exchange.audit_pages.logs import AuditedLogs, SeenLog
+from exchange.audit_pages.logs import AuditedLogs, SeenLog, seen_files
 from exchange.audit_pages.server import audit_site
 from exchange.audit_pages.site import AuditSite
 from keys.directory.view import Directory
@@ -30,8 +30,9 @@ async def audit_view(world: World, folder: Path, directory: Directory) -> AsyncI
     def verified() -> tuple[SeenLog, ...]:
         found = []
         for name in ("jp", "fr"):
+            files = seen_files(folder / name)
             log = verify_mirror(LogMirror(folder / name, name, directory.log_verifier(name)), directory)
-            found.append(SeenLog(log, witnessed(log, directory, world.clock()), world.clock()))
+            found.append(SeenLog(log, witnessed(log, directory, world.clock()), world.clock(), files))
         return tuple(found)
 
     async def again() -> tuple[SeenLog, ...]:

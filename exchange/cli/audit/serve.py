@@ -16,6 +16,7 @@ from exchange.cli.audit.mirrors import (
     JobsOption,
     MirrorsArgument,
     WitnessedOption,
+    mirror_of,
     plan_of,
     verified_all,
     witnesses_of,
@@ -47,15 +48,20 @@ def serve(
 
     async def work(desk: Desk) -> int | None:
         from exchange.audit.period import ALWAYS
-        from exchange.audit_pages.logs import AuditedLogs, SeenLog
+        from exchange.audit_pages.logs import AuditedLogs, SeenLog, seen_files
         from exchange.audit_pages.server import audit_site
         from keys.pages.serving import quiet_libraries
 
         async def verify(*, anew: bool = False) -> tuple[SeenLog, ...]:
             plan = plan_of(desk, home, ALWAYS, jobs, anew=anew)
+            files = [
+                seen_files(mirror_of(home, text)[1]) for text in mirrors
+            ]  # before: somebody may alter them meanwhile
             logs = await verified_all(desk, home, mirrors, plan, require_witnessed=require_witnessed, as_json=True)
             at = datetime.now(UTC)
-            return tuple([SeenLog(log, await witnesses_of(desk, log), at) for log in logs])
+            return tuple(
+                [SeenLog(log, await witnesses_of(desk, log), at, seen) for log, seen in zip(logs, files, strict=True)]
+            )
 
         logs = AuditedLogs(await verify(anew=anew), verify)
         quiet_libraries()

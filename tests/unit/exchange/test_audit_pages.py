@@ -19,7 +19,7 @@ import aiohttp
 import pytest
 
 from exchange.audit.witnessing import Witnessed
-from exchange.audit_pages.logs import AuditedLogs, SeenLog
+from exchange.audit_pages.logs import AuditedLogs, SeenLog, seen_files
 from exchange.audit_pages.server import MAX_CONNECTIONS, audit_site
 from exchange.audit_pages.site import AuditSite
 from keys.directory.witnesses import Quorum
@@ -245,7 +245,8 @@ async def test_nothing_that_a_hostile_log_says_becomes_markup_or_a_name_of_a_fil
         logged(EventName.RelayRejection, 1, peer="fr", reasons=(HOSTILE,)),
     ]
     log = verified(write(tmp_path / "jp", "jp", told), "jp")
-    seen = SeenLog(log, Witnessed(log.tree.size, Quorum((), (), required=False, met=False)), NOW)
+    by = Witnessed(log.tree.size, Quorum((), (), required=False, met=False))
+    seen = SeenLog(log, by, NOW, seen_files(tmp_path / "jp"))
 
     async def again() -> tuple[SeenLog, ...]:
         raise ProofInvalidError(HOSTILE)
@@ -297,12 +298,17 @@ async def test_a_mirror_that_was_altered_after_it_was_verified_is_said_to_have_c
             "/logs/fr",
             f"/message?id={view.message}",
             "/message/proofs?id=" + view.message,
+            "/report.html",
+            "/report.pdf",
         ):
             status, text, _headers = await view.ask(path)
             assert status == 409, path
             assert "The mirror of fr changed since it was verified: verify it again." in text
             assert "only its hash is known here" not in text
+        assert "The mirror of fr changed since it was verified: verify it again." in await view.page("/")
+        await front_page_says(view, "Verified as far as the mirrors go")
     assert await view.send("/", "/verify") == 303
+    assert "changed since it was verified" not in await view.page("/")
     assert "missing-entries" in await view.page("/findings")
 
 
