@@ -45,7 +45,6 @@ _TEXTS = {
     "handed-over": "Handed over. It stays yours until the other officer takes it.",
     "taken-over": "Taken over: the cases are yours.",
     "calendar-ended": "The calendar was ended: its address leads nowhere from now on.",
-    "note-said-to-all": "Sent to each of them.",
     "officer-added": "The officer is registered. The officer makes a key of their own next.",
     "officer-roles": "The roles are changed.",
     "officer-left": "The officer has left: the key counts no more.",

@@ -13,7 +13,7 @@ from exchange.acts.cases import CaseParts
 from exchange.cases.threads import shared_state
 from exchange.desk.desk import Desk
 from exchange.text.due import unopened_lines
-from exchange.text.labels import code_label, entry_label, nation_label, short_label, state_label, state_until
+from exchange.text.labels import code_label, entry_label, nation_label, short_label, state_until
 from exchange.views import CaseRow
 from exchange.web.calls import PageCall
 from exchange.web.case._targets import identifiers_of
@@ -21,7 +21,6 @@ from exchange.web.case._timeline import SHOWN, happenings
 from exchange.web.case.acting import acts_of
 from exchange.web.case.beside import files_shown, law_said, other_zones, people
 from exchange.web.case.standing import due_lines, is_ours, target_table
-from exchange.web.case.words import SAID_TO_ALL, reply_text
 from keys.local.translation import _
 from protocol.address import Address
 from protocol.errors import ComityError, NotFoundError
@@ -54,7 +53,7 @@ async def show(call: PageCall) -> web.StreamResponse:
         parent = await desk.parents.resolve(text)
         if parent is None:
             raise
-        return call.page("case/parent.html", **await _parent(desk, parent))
+        return call.go(f"/parents/{parent}")
     if str(thread) != text:
         return call.go(f"/cases/{thread}")
     return call.page(TEMPLATE, **await case_values(call, desk, thread))
@@ -189,19 +188,3 @@ def _badges(parts: CaseParts, row: CaseRow | None) -> list[tuple[str, str]]:
     if row.offence:
         found.append((row.offence, ""))
     return found
-
-
-async def _parent(desk: Desk, parent: UUID) -> dict[str, Any]:
-    """What the page of a parent shows."""
-    view = await desk.parents.view(parent)
-    return {
-        "view": view,
-        "title": _("{what} to {nation}").format(
-            what=code_label("message_type", view.type),
-            nation=", ".join(nation_label(child.nation) for child in view.children),
-        ),
-        "state": state_label(view.state),
-        "state_label": state_label,
-        "nation_label": nation_label,
-        "said": [(kind, reply_text(kind)) for kind in SAID_TO_ALL],
-    }

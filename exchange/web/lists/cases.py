@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from aiohttp import web
 
 from exchange.cases.listing import CaseFilter
 from exchange.desk.desk import Desk
-from exchange.messaging.once import under_key
 from exchange.office.officers import DeskOfficer
 from exchange.web.calls import Page, PageCall
-from exchange.web.lists._query import PER_PAGE, day_of, end_of, given, link, once_value, page_of, uuid_of
+from exchange.web.lists._query import PER_PAGE, day_of, end_of, given, link, page_of
 from exchange.web.lists._showing import refuse, show
 from exchange.web.lists._words import nation_label
 from keys.local.translation import _
@@ -150,41 +148,9 @@ async def list_parents(call: PageCall) -> web.StreamResponse:
     )
 
 
-async def show_parent(call: PageCall) -> web.StreamResponse:
-    """How the case with each nation stands."""
-    desk = await call.desk()
-    return await _parent(call, desk, uuid_of(call.part("parent")))
-
-
-async def _parent(call: PageCall, desk: Desk, parent: UUID, problem: ComityError | None = None) -> web.Response:
-    view = await desk.parents.view(parent)
-    far = await desk.cases.how_far(child.thread for child in view.children)
-    values = {"parent": view, "far": far, "once": call.form.get("once") or once_value()}
-    if problem is not None:
-        return refuse(call, "lists/parent.html", desk, problem, **values)
-    return show(call, "lists/parent.html", desk, **values)
-
-
-async def say_to_all(call: PageCall) -> web.StreamResponse:
-    """Ask each nation how it stands, at different times, so that none learns of the others."""
-    desk = await call.desk()
-    parent = uuid_of(call.part("parent"))
-    try:
-        nations = call.texts("nation")
-        if not nations:
-            raise UsageError(_("choose at least one nation"))
-        with under_key(call.text("once") or None):
-            await desk.parents.say(parent, "status.query", {"question": call.text("text")}, nations=nations)
-    except ComityError as problem:
-        return await _parent(call, desk, parent, problem)
-    return call.go(f"/parents/{parent}?done=note-said-to-all")
-
-
 PAGES = (
     Page("GET", "/cases", list_cases),
     Page("POST", "/cases/views", save_view),
     Page("POST", "/cases/views/remove", remove_view),
     Page("GET", "/parents", list_parents),
-    Page("GET", "/parents/{parent}", show_parent),
-    Page("POST", "/parents/{parent}/say", say_to_all),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +20,7 @@ from exchange.office.release import DraftState
 from protocol.lifecycle.preservation import PreservationCase
 from tests.unit.exchange.test_officers import EVERYTHING, LEE, SECRETS, staffed
 from tests.unit.exchange.test_web_case import SCRIPT, Two, two, types
-from tests.worlds.desks import FR, JP, ROOT, World, request
+from tests.worlds.desks import FR, JP, ROOT, World, in_thread, request
 
 pytestmark = pytest.mark.outside
 NUMBER, FORGED = "+33 1 40 97 80 00", "+442079460958"
@@ -200,12 +201,45 @@ async def test_the_same_is_said_to_several_nations_in_the_case_with_each(
     async with two(tmp_path, monkeypatch, more=("gh",)) as both:
         sent = await both.jp.messages.send(request(to=[str(FR), "24-7@gh"]), at_once=True)
         page = await both.visitor.get(f"/cases/{sent.id}")
+        assert page.path == f"/parents/{sent.id}"
         assert all(name in page.text for name in ("France", "Ghana"))
-        path = f"/cases/{sent.id}/say/withdrawal"
+        assert "/keep-back" not in page.text
+        path = f"/parents/{sent.id}/say/withdrawal"
         done = await both.visitor.send(await both.visitor.get(path), path, **{"f.reason": "The account was closed."})
         assert "?done=case-" in done.path, done.text
         for child in sent.children:
             assert "withdrawal" in await types(both.jp, child.thread)
+
+
+async def test_nothing_goes_to_the_nations_for_which_it_is_kept_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with two(tmp_path, monkeypatch, more=("gh", "ke")) as both:
+        sent = await both.jp.messages.send(request(to=[str(FR), "24-7@gh", "24-7@ke"]))
+        whole, path = f"/parents/{sent.id}", f"/parents/{sent.id}/keep-back"
+
+        async def stands() -> dict[str, str]:
+            return {child.nation: child.status for child in (await both.jp.parents.view(sent.id)).children}
+
+        assert path in (await both.visitor.get(whole)).text
+        form = await both.visitor.get(path)
+        assert set(re.findall(r'name="nations" value="(\w+)"', form.text)) == {"fr", "gh", "ke"}
+        refused = await both.visitor.send(form, path, nations="")
+        assert (refused.status, 'role="alert"' in refused.text) == (400, True)
+        done = await both.visitor.send(form, path, nations="gh", reason="The account was found closed.")
+        assert "Kept back: it never left this desk." in done.text, done.text
+        assert await stands() == {"fr": "scheduled", "gh": "called_off", "ke": "scheduled"}
+        # One leaves while the form is open.
+        outbox = both.jp._works.context.store.outbox
+        both.world.clock.now = max(await in_thread(both.jp, outbox.held_until), both.world.clock())
+        await both.jp.messages.sync()
+        (left,) = [nation for nation, status in (await stands()).items() if status == "submitted"]
+        late = await both.visitor.fill(form, path, nations=["fr", "ke"])
+        assert (late.status, "It left before, to: " in late.text) == (400, True), late.text
+        assert await stands() == {"fr": "called_off", "gh": "called_off", "ke": "called_off", left: "submitted"}
+        assert path not in (await both.visitor.get(whole)).text
+        none = await both.visitor.get(path)
+        assert (none.status, 'name="nations"' in none.text) == (409, False)
 
 
 async def test_data_go_as_files_each_with_its_hash_and_custody_and_their_authorisation(pressed: Two) -> None:

@@ -409,20 +409,20 @@ async def test_what_was_asked_of_several_nations_stands_together_and_those_that_
         sent = await desk.messages.send(request(to=[str(FR), "24-7@gh"], own_reference="S-1"), at_once=True)
         await visitor.sign_in()
         assert "S-1" in (await visitor.get("/parents")).text
-        page = await visitor.get(f"/parents/{sent.id}")
-        assert "Ghana" in page.text
-        action = f"/parents/{sent.id}/say"
+        assert "Ghana" in (await visitor.get(f"/parents/{sent.id}")).text
+        action = f"/parents/{sent.id}/say/status.query"
+        page = await visitor.get(action)
         form = page.form(action)
         fields = {
             "_token": form.fields["_token"],
             "once": form.fields["once"],
-            "text": "Does it end an hour later?",
+            "f.question": "Does it end an hour later?",
         }
         nobody = await visitor.post(action, fields)
         assert (nobody.status, "an hour later" in nobody.text) == (400, True)
         for _ in range(2):  # a double click
-            told = (await visitor.post(action, {**fields, "nation": "fr"})).text
-            assert "Sent to each of them." in told
+            told = await visitor.post(action, {**fields, "nations": "fr"})
+            assert told.path.startswith(f"/parents/{sent.id}?done=case-"), told.text
         notes = [row for row in await desk.messages.inbox(sent=True) if row.type == "status.query"]
         assert [str(row.recipients[0]) for row in notes] == [str(FR)]
         assert (await visitor.get("/parents/nonsense")).status == 404
