@@ -32,7 +32,7 @@ PAGE_OF: dict[str, str] = {
     "case list": "/cases",
     "case note": f"{_CASE}/note",
     "case parents": "/parents",
-    "case say": "/parents/{parent}/say/status.query",
+    "case say": "/parents/{parent}/say/{type}",
     "case show": "/cases/{thread}",
     "case wait": f"{_CASE}/wait",
     "compare": "/drafts/{draft}/check",
