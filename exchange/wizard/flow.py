@@ -17,7 +17,7 @@ that asks for it: no type is without a wizard, and none forgets what its model w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -65,8 +65,8 @@ class Wizard:
     situation: Situation
     skipped: frozenset[str] = frozenset()
     more: bool = False
-    # A wizard is a value: what is wrong with its draft is found out once.
-    _found: dict[str, list[Problem]] = field(init=False, default_factory=dict, compare=False, repr=False)
+    # A wizard is a value: what is wrong with its draft, and what it asks, is found out once.
+    _found: dict[str, Any] = field(init=False, default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def begin(cls, message_type: str, situation: Situation, draft: Draft | None = None) -> Wizard:
@@ -88,7 +88,7 @@ class Wizard:
 
     def steps(self) -> tuple[WizardStep, ...]:
         """The questions of this type that the draft as it stands needs."""
-        of_type = REQUESTS.get(self.message_type) or REPLIES.get(self.message_type) or ()
+        of_type = self._of_type()
         if self.message_type == ANSWER:
             of_type = answer_steps(tuple(str(one.get("target")) for one in targets_of(self.draft)))
         return tuple(step for step in of_type if step.needed(self.draft, self.situation))
@@ -97,16 +97,29 @@ class Wizard:
         """The questions of :meth:`steps`, those that have an answer which the draft needs no more, and those that are
         made of what the type still lacks: for whoever shows them all at once.
         """
-        of_type = REQUESTS.get(self.message_type) or REPLIES.get(self.message_type) or ()
+        if "steps" not in self._found:
+            self._found["steps"] = self._all_steps()
+        steps: tuple[WizardStep, ...] = self._found["steps"]
+        return steps
+
+    def _all_steps(self) -> tuple[WizardStep, ...]:
+        of_type = self._of_type()
         asked = [one for one in of_type if one.needed(self.draft, self.situation) or self._has(one)]
         known = {name for step in of_type for name in step.fields}
         lacking = (self._for(problem) for problem in self.problems() if not _is_of(problem[0], known))
         return (*asked, *(step for step in lacking if step is not None))
 
+    def _of_type(self) -> tuple[WizardStep, ...]:
+        return REQUESTS.get(self.message_type) or REPLIES.get(self.message_type) or ()
+
     def step_named(self, name: str) -> WizardStep | None:
         """The question of that name, whether the draft needs it or not; None for no such."""
-        of_type = REQUESTS.get(self.message_type) or REPLIES.get(self.message_type) or ()
-        return next((step for step in (*of_type, *self.all_steps()) if step.name == name), None)
+        if (found := _of_name(self._of_type(), name)) is not None:
+            return found
+        if "named" not in self._found:
+            self._found["named"] = {step.name: step for step in reversed(self.all_steps())}
+        named: dict[str, WizardStep] = self._found["named"]
+        return named.get(name)
 
     def step_of(self, problem: Problem) -> WizardStep | None:
         """The question whose answer would mend a problem; None where none would."""
@@ -154,11 +167,18 @@ class Wizard:
             read_one = step.read(text.strip(), {**self.draft, "targets": [bare]}, self.situation)
             changed = dict(read_one["targets"][0])
         draft = with_codes(with_fields(self.draft, {f"targets.{place}": changed}))
-        inside = f"targets.{place}.{name}"
-        for where, rule, told in check_outgoing(_as_given({key: v for key, v in draft.items() if key not in PRIVATE})):
-            if text.strip() and (where == inside or where.startswith(f"{inside}.")):
-                raise AnswerProblem(told, rule)
+        if text.strip():
+            self._require_right(draft, place, name)
         return replace(self, draft=draft)
+
+    def _require_right(self, draft: Draft, place: int, name: str) -> None:
+        """Raise :class:`AnswerProblem` for what is wrong with a field of one target: the others are not looked at."""
+        alone = {key: value for key, value in draft.items() if key not in PRIVATE}
+        alone["targets"] = [targets_of(draft)[place]]
+        inside = f"targets.0.{name}"
+        for where, rule, told in check_outgoing(_as_given(alone)):
+            if where == inside or where.startswith(f"{inside}."):
+                raise AnswerProblem(told, rule)
 
     def without_target(self, target: str) -> Wizard:
         """The wizard without one target."""
@@ -299,9 +319,13 @@ def all_questions() -> Iterator[WizardStep]:
         yield from steps
 
 
-@lru_cache(maxsize=4_096)
 def _empty(message_type: str, field: str) -> Any:
-    """What an empty draft has in a field; nobody changes it."""
+    """What an empty draft has in a field; nobody changes it. It is the same in each part of a list."""
+    return _empty_in_each(message_type, ".".join("0" if part.isdigit() else part for part in field.split(".")))
+
+
+@lru_cache(maxsize=4_096)
+def _empty_in_each(message_type: str, field: str) -> Any:
     return empty_field(message_type, field)
 
 
@@ -317,9 +341,14 @@ _EACH = tuple(f"{EACH}{name}" for name in ("data_categories", "time_window", "re
 _GROUP = frozenset({_TARGETS, _MORE, *_EACH})
 
 
+def _of_name(steps: Sequence[WizardStep], name: str) -> WizardStep | None:
+    return next((step for step in steps if step.name == name), None)
+
+
 def _is_of(field: str, known: frozenset[str] | set[str]) -> bool:
     """Whether a question of the type asks for this field, or for what it stands in."""
-    return any(field == one or field.startswith(f"{one}.") for one in known)
+    parts = field.split(".")
+    return any(".".join(parts[:count]) in known for count in range(1, len(parts) + 1))
 
 
 def _kind_of(field: str, value: Any, text: str) -> tuple[AnswerKind, Any]:

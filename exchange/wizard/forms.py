@@ -100,8 +100,11 @@ class TypedForm:
         A text that says what the draft says already changes nothing of it.
         """
         form = self
+        of_target: dict[str, list[tuple[str, str]]] = {}
+        for name, text in given.items():
+            of_target.setdefault(name.partition(".")[0], []).append((name, text))
         for target in [str(one.get("target")) for one in targets_of(self.wizard.draft)]:
-            for name, text in given.items():
+            for name, text in of_target.get(target, ()):
                 step = form._each(name, target)
                 if step is not None:
                     form = form._filled_of(target, step, name, text)

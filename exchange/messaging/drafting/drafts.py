@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from functools import lru_cache
 from typing import Any
 
 from protocol.encoding.phrase import phrase
@@ -47,6 +49,7 @@ def _objects_first(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, An
 
 
 def _schema(message_type: str) -> dict[str, Any]:
+    """The schema of a type, which nobody changes."""
     if message_type not in MESSAGE_TYPES:
         raise UsageError(
             phrase(
@@ -55,7 +58,11 @@ def _schema(message_type: str) -> dict[str, Any]:
                 names=", ".join(sorted(MESSAGE_TYPES)),
             )
         )
-    return json_schema(message_type)
+    return _made_schema(message_type)
+
+
+# It takes tens of ms to be made, and a form asks for a field of it many times.
+_made_schema = lru_cache(maxsize=8)(json_schema)
 
 
 def _empty(schema: dict[str, Any], root: dict[str, Any], depth: int) -> Any:
@@ -65,7 +72,7 @@ def _empty(schema: dict[str, Any], root: dict[str, Any], depth: int) -> Any:
         # A declaration is made by a person, never by an empty form.
         return False if schema["const"] is True else schema["const"]
     if "default" in schema and schema["default"] is not None:
-        return schema["default"]
+        return deepcopy(schema["default"])
     for choice in ("anyOf", "oneOf", "allOf"):
         if choice in schema:
             return _empty(schema[choice][0], root, depth)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -198,3 +199,30 @@ def test_lines_that_are_understood_by_now_keep_a_draft_from_being_sent_until_the
     left = TypedForm.of(Wizard.begin(PRESERVATION, SITUATION, saved))
     assert not left.read().not_understood
     assert "lines" in {name for name, _rule, _text in left.problems()}
+
+
+def test_the_work_of_a_page_grows_with_its_targets_and_not_with_their_square() -> None:
+    few, many = calls_of_a_page(20), calls_of_a_page(80)
+    assert many < 5 * few, (few, many)
+    assert many < 2_000 * 80
+
+
+def calls_of_a_page(targets: int) -> int:
+    """How many functions are called to take in the rows of a page, and to say what each of its targets lacks."""
+    form = begun().pasted("\n".join(f"203.0.113.{one}:51544 2026-11-21 12:12:45Z tcp" for one in range(targets)))
+    shown = {f"t{one}.{name}": "" for one in range(1, 11) for name in ("data_categories", "relation", "custodian")}
+    calls = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        filled = form.filled(shown)
+        found = [filled.wizard.step_named(field) or filled.wizard.step_of(one) for one in filled.problems()
+                 for field in one[:1]]  # fmt: skip
+    finally:
+        sys.setprofile(None)
+    assert len(found) > targets
+    return calls
