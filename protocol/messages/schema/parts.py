@@ -1,7 +1,5 @@
 """Parts that several message types share: authorities, offences, grounds, conditions, questions of scope."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Annotated, Any, TypeVar

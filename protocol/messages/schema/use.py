@@ -1,7 +1,5 @@
 """What was done with what was given, and consent to do more: Budapest Convention Art. 28.4, CETS 224 Art. 14."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 

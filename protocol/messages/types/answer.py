@@ -1,7 +1,5 @@
 """The answer: items with hash, custody, category, conditions, each as intelligence or as evidence."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal

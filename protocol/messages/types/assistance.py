@@ -1,7 +1,5 @@
 """A request for assistance other than preservation: Budapest Convention Art. 25, 30-35, UN Convention Art. 40-48."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 

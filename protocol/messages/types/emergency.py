@@ -3,8 +3,6 @@
 An emergency is a significant and imminent risk to the life or safety of a natural person (Art. 3.2.c).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator

@@ -1,7 +1,5 @@
 """Spontaneous information: Budapest Convention Art. 26. Conditions are offered before the information is given."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 

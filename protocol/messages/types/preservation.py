@@ -1,7 +1,5 @@
 """Expedited preservation of stored data: Budapest Convention Art. 29 and 30, T-CY(2018)11, UN Convention Art. 42."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator

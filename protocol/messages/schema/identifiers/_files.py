@@ -1,7 +1,5 @@
 """Hashes of files, and fingerprints of keys."""
 
-from __future__ import annotations
-
 import base64
 import re
 from collections.abc import Callable, Mapping
