@@ -24,6 +24,7 @@ from protocol.messages.schema.parts import (
     CompetentAuthority,
     EarlierRequest,
     Offence,
+    PassingOnConsent,
     WantedData,
     WantedDataList,
     absent_if,
@@ -32,7 +33,6 @@ from protocol.messages.schema.parts import (
     needed_if,
 )
 from protocol.messages.schema.since import Since, needed_since
-from protocol.messages.schema.use import PassingOnConsent
 
 _REQUEST = "UN Convention Art. 40"
 _EXCHANGE = "Directive (EU) 2023/977 Art. 4"

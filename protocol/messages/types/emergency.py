@@ -22,6 +22,7 @@ from protocol.messages.schema.parts import (
     Authority,
     CompetentAuthority,
     Offence,
+    PassingOnConsent,
     TargetNames,
     WantedDataList,
     absent_if,
@@ -29,7 +30,6 @@ from protocol.messages.schema.parts import (
     needed_if,
 )
 from protocol.messages.schema.since import Since
-from protocol.messages.schema.use import PassingOnConsent
 
 _EMERGENCY = "Second Additional Protocol Art. 9"
 _CALL_BACK = "add a telephone number of the person to call back"

@@ -44,14 +44,6 @@ class ReportedIdentifier(Part):
     relation: Annotated[Note, Legal(INHERITED, "explain how the identifier relates to the facts")]
 
 
-def waits_for_acceptance(draft: Mapping[str, Any]) -> bool:
-    """Whether what a draft of information gives waits until its conditions are accepted (Art. 26.2): so it is offered
-    first. In an emergency nothing waits.
-    """
-    is_given = draft.get("type") == InformationSpontaneous.TYPE and not draft.get("in_reply_to")
-    return is_given and bool(draft.get("conditions")) and draft.get("urgency") != "emergency"
-
-
 class InformationSpontaneous(Message):
     """Information that was not asked for. As an ``offer`` it names subject and conditions only; then comes the rest.
 

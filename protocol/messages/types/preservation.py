@@ -39,7 +39,7 @@ from protocol.messages.schema.fields import (
     problem,
     version_of,
 )
-from protocol.messages.schema.identifiers import Identifier
+from protocol.messages.schema.identifiers import Identifier, ItemHash
 from protocol.messages.schema.parts import (
     MAX_TARGETS,
     Authority,
@@ -52,13 +52,12 @@ from protocol.messages.schema.parts import (
     FurtherWindows,
     Ground,
     Offence,
+    PassingOnConsent,
     TimeWindow,
     absent_if,
     distinct,
 )
 from protocol.messages.schema.since import Since
-from protocol.messages.schema.use import PassingOnConsent
-from protocol.messages.types.answer import ItemHash
 
 MAX_PERIOD_DAYS = 3650
 
