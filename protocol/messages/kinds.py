@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     )
 
 M = TypeVar("M")
+# The code of each class that was asked about: a model's own answer takes as long as all the rest.
+_CODES: dict[type, str] = {}
 
 
 class Kind(Generic[M]):
@@ -42,7 +44,11 @@ class Kind(Generic[M]):
         self.code = code
 
     def __call__(self, message: object) -> TypeIs[M]:
-        return getattr(type(message), "TYPE", None) == self.code
+        model = type(message)
+        code = _CODES.get(model)
+        if code is None:
+            code = _CODES[model] = getattr(model, "TYPE", "")
+        return code == self.code
 
 
 is_answer: Kind[Answer] = Kind("answer")
