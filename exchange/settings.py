@@ -6,8 +6,6 @@ keystore), ``files/`` (sealed), ``officers/`` (encrypted), ``directory/`` (publi
 lie empty lock files, by which the programs that work on one home keep out of each other's way.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import tomllib
@@ -335,7 +333,7 @@ class WebSettings(_Table):
         return self.certificate is None and self.address == "each_start"
 
     @model_validator(mode="after")
-    def _is_found_again(self) -> WebSettings:
+    def _is_found_again(self) -> Self:
         if self.oidc is not None and self.port is None and self.certificate is None:
             raise ValueError("with oidc the pages need a port: the agency leads browsers back to it")
         if self.oidc is not None and self.is_new_each_start:
@@ -346,13 +344,13 @@ class WebSettings(_Table):
         return self
 
     @model_validator(mode="after")
-    def _has_one_name(self) -> WebSettings:
+    def _has_one_name(self) -> Self:
         if self.name is not None and "address" in self.model_fields_set and self.address == "each_start":
             raise ValueError("a name of the pages that is set by hand stays: leave address out")
         return self
 
     @model_validator(mode="after")
-    def _by_tls_off_loopback(self) -> WebSettings:
+    def _by_tls_off_loopback(self) -> Self:
         given = [one is not None for one in (self.name, self.certificate, self.key)]
         if any(given) and not all(given):
             raise ValueError("name, certificate and key of the pages go together")

@@ -5,7 +5,6 @@ Nothing here changes what a program does. Outside of a program (a test, a script
 
 from __future__ import annotations
 
-import builtins
 import dataclasses
 import gc
 import os
@@ -14,8 +13,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
-from types import ModuleType, SimpleNamespace
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -48,9 +47,6 @@ _LEFT_OUT: dict[str, dict[str, object]] = {
     "securesystemslib.signer._tkey_signer": {"TKeySigner": type("TKeySigner", (), {"SCHEME": "tkey"})},
     "pydantic.plugin._loader": {"get_plugins": tuple},
 }
-# Pydantic describes what it builds by some 80 dictionaries with typed members. Nothing that runs asks for these types,
-# and to write down 700 of them takes as long as to load 30 modules.
-_SHAPES, _SHAPES_BASE = "pydantic_core.core_schema", ("typing_extensions", ("TypedDict",))
 _WRITER = "_create_fn"
 _written_at_once: Callable[..., Any] | None = getattr(dataclasses, _WRITER, None)
 _waiting: list[Callable[[], object]] = []
@@ -62,7 +58,7 @@ def start_lean() -> None:
     write_late()
     # For a program that this one starts, and that starts otherwise.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    sys.meta_path[:0] = [_LeftOut(), _PlainShapes()]
+    sys.meta_path.insert(0, _LeftOut())
 
 
 # So many objects that stay are a walk of tens of milliseconds.
@@ -99,35 +95,6 @@ class _LeftOut:
 
     def exec_module(self, module: ModuleType) -> None:
         vars(module).update(_LEFT_OUT[module.__name__])
-
-
-class _Shape(dict[str, Any]):
-    """A dictionary whose members are declared and not typed."""
-
-    def __init_subclass__(cls, total: bool = True) -> None:
-        """Take what the class of a typed dictionary takes."""
-
-
-class _PlainShapes:
-    """Finds the module :data:`_SHAPES`, for which alone a typed dictionary is a plain one."""
-
-    def find_spec(self, name: str, path: Any = None, _target: object = None) -> ModuleSpec | None:
-        found = PathFinder.find_spec(name, path) if name == _SHAPES else None
-        if found is not None and isinstance(found.loader, SourceFileLoader):
-            found.loader = _ShapesLoader(found.loader.name, found.loader.path)
-        return found
-
-
-class _ShapesLoader(SourceFileLoader):
-    def exec_module(self, module: ModuleType) -> None:
-        def loaded(name: str, *scope: Any, **more: Any) -> Any:
-            # By what it asks for, in its own globals: other threads import meanwhile, and get what they always get.
-            if (name, tuple(scope[2] or ()) if len(scope) > 2 else ()) == _SHAPES_BASE:
-                return SimpleNamespace(TypedDict=_Shape)
-            return builtins.__import__(name, *scope, **more)
-
-        vars(module)["__builtins__"] = {**vars(builtins), "__import__": loaded}
-        super().exec_module(module)
 
 
 def load_http() -> None:

@@ -4,8 +4,6 @@ Nested settings are written ``COMITY_NODE_LIMITS__DESK_REQUESTS_PER_S``. No sett
 from a file that a setting names.
 """
 
-from __future__ import annotations
-
 import random
 import tomllib
 from dataclasses import dataclass

@@ -23,9 +23,9 @@ from exchange.views import Caution, SentMessage
 from exchange.wizard.question import AS_TYPED
 from protocol.encoding.phrase import phrase
 from protocol.errors import DuplicateRequestError, InvalidMessageError, LawsDifferError, UsageError
+from protocol.messages.kinds import is_forward
 from protocol.messages.parse import check_outgoing
-from protocol.messages.types.forward import Forward, can_be_passed_on
-from protocol.messages.types.information import waits_for_acceptance
+from protocol.messages.types.consent import waits_for_acceptance
 
 Draft = Mapping[str, Any]
 _NOT_UNDERSTOOD = phrase(
@@ -226,5 +226,7 @@ def checked_object(
 
 def may_be_passed_on(draft: Draft) -> bool:
     """Whether the recipient can pass the message on with its proofs: a long one they cannot."""
+    from protocol.messages.types.forward import can_be_passed_on
+
     content, to = json.dumps(draft, ensure_ascii=False, separators=(",", ":")).encode(), draft.get("to")
-    return draft.get("type") == Forward.TYPE or can_be_passed_on(content, len(to) if isinstance(to, list) else 1)
+    return draft.get("type") == is_forward.code or can_be_passed_on(content, len(to) if isinstance(to, list) else 1)

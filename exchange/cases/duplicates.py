@@ -98,11 +98,9 @@ class Duplicate:
 
 def subjects_of(message: Message) -> Iterator[TargetSubject]:
     """The targets of a request with an identifier; none of another message."""
-    from protocol.messages.types.assistance import AssistanceRequest
-    from protocol.messages.types.emergency import EmergencyRequest
-    from protocol.messages.types.preservation import PreservationRequest
+    from protocol.messages.kinds import is_request
 
-    if not isinstance(message, PreservationRequest | AssistanceRequest | EmergencyRequest):
+    if not is_request(message):
         return
     for target in message.targets:
         spans = [(window.begins_at, window.ends_at) for window in target.windows()] or [_EVER]

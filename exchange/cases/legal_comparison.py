@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from keys.directory.legal_profile import LegalProfile, PreservationRule, Sourced, shipped_profile
 from keys.directory.view import Directory
@@ -17,16 +18,19 @@ from protocol.address import Address
 from protocol.codes import Confidence
 from protocol.encoding.instants import to_text
 from protocol.errors import UnknownNodeError
-from protocol.lifecycle.case import AnyCase
 from protocol.lifecycle.profiles import NO_NATIONAL_CLOCKS, NationalClocks
+from protocol.messages.kinds import is_emergency_request, is_preservation_request, is_request
 from protocol.messages.schema.base import Message
 from protocol.messages.schema.parts import Offence
-from protocol.messages.types.assistance import AssistanceRequest
-from protocol.messages.types.emergency import EmergencyRequest
-from protocol.messages.types.preservation import PreservationRequest
 
-Request = PreservationRequest | AssistanceRequest | EmergencyRequest
-_REQUESTS = (PreservationRequest, AssistanceRequest, EmergencyRequest)
+if TYPE_CHECKING:
+    from protocol.lifecycle.case import AnyCase
+    from protocol.messages.types.assistance import AssistanceRequest
+    from protocol.messages.types.emergency import EmergencyRequest
+    from protocol.messages.types.preservation import PreservationRequest
+
+    Request = PreservationRequest | AssistanceRequest | EmergencyRequest
+
 # Art. 29.4 allows its reservation for offences other than these alone.
 _CONVENTION_LISTS = frozenset({"budapest"})
 _POWER_OF_KIND: Mapping[str, str] = MappingProxyType(
@@ -102,7 +106,7 @@ def compare(message: Message, directory: Directory, now: datetime) -> list[Hint]
 
     Of a nation that the directory does not have, or has not read, no profile is known: sending says what is amiss.
     """
-    if not isinstance(message, _REQUESTS):
+    if not is_request(message):
         return []
     own = profile_at_hand(directory, Address.parse(message.sender).node)
     hints: list[Hint] = []
@@ -156,7 +160,7 @@ class _Comparison:
     # --- Dual criminality ---
 
     def _offences(self) -> Iterator[Hint]:
-        preserving = isinstance(self._request, PreservationRequest)
+        preserving = is_preservation_request(self._request)
         if preserving:
             yield self._hint("preservation_needs_none", warns=False)
         rule = self._preservation_rule()
@@ -186,7 +190,7 @@ class _Comparison:
 
     def _preservation(self) -> Iterator[Hint]:
         request, rule = self._request, self._preservation_rule()
-        if not isinstance(request, PreservationRequest) or rule is None:
+        if not is_preservation_request(request) or rule is None:
             return
         yield self._hint("period_shown", str(rule.minimum_days), rule, warns=False)
         yield from self._extensions(request.period_wanted_days, rule)
@@ -233,7 +237,7 @@ class _Comparison:
                 yield self._hint("authority_elsewhere", str(said.contact_point), said, warns=True)
 
     def _routes(self) -> Iterator[Hint]:
-        if not isinstance(self._request, PreservationRequest):
+        if not is_preservation_request(self._request):
             return
         instrument = self._request.legal_basis.instrument
         for said in self._other.routes:
@@ -246,10 +250,10 @@ def _name(offence: Offence) -> str:
 
 
 def _powers_wanted(request: Request) -> frozenset[str]:
-    if isinstance(request, PreservationRequest):
+    if is_preservation_request(request):
         disclosure = {"partial_disclosure"} if request.partial_disclosure_wanted else set()
         return frozenset({"preservation", *disclosure})
-    if isinstance(request, EmergencyRequest):
+    if is_emergency_request(request):
         return frozenset({"emergency_disclosure"})
     return frozenset(_POWER_OF_KIND[kind] for kind in request.kinds if kind in _POWER_OF_KIND)
 

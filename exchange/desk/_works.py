@@ -6,8 +6,10 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from datetime import timedelta
-from functools import cached_property, wraps
+from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from exchange.desk._parts import part
 
 if TYPE_CHECKING:
     from exchange.cases.agenda import Agenda
@@ -62,7 +64,7 @@ class Works:
         self.acting = acting
         self.waits = waits
 
-    @cached_property
+    @part
     def book(self) -> ProcessingLog:
         """The records of what is done with personal data."""
         from exchange.office.processing_log import ProcessingLog
@@ -73,62 +75,62 @@ class Works:
             reason_needed=self.context.settings.office.justification == "required",
         )
 
-    @cached_property
+    @part
     def judge(self) -> ReceiptJudge:
         """What is made of receipts."""
         from exchange.messaging.receipts import ReceiptJudge
 
         return ReceiptJudge(self.context.current)
 
-    @cached_property
+    @part
     def passing_on(self) -> PassingOn:
         """What may go on to others."""
         from exchange.messaging.handling import PassingOn
 
         return PassingOn(self.context)
 
-    @cached_property
+    @part
     def fanning(self) -> Fanning:
         """Children of what goes to several nations."""
         from exchange.messaging.drafting.fanning import Fanning
 
         return Fanning(self.context)
 
-    @cached_property
+    @part
     def once(self) -> Once:
         """Acts that are done once under a key."""
         from exchange.messaging.once import Once
 
         return Once(self.context, self.acting)
 
-    @cached_property
+    @part
     def outbox(self) -> Outbox:
         """What is sent."""
         from exchange.messaging.outbox import Outbox
 
         return Outbox(self.context, self.judge, self.acting, self.book, self.passing_on, self.once, self.fanning)
 
-    @cached_property
+    @part
     def mailbox(self) -> Inbox:
         """What came."""
         from exchange.messaging.inbox import Inbox
 
         return Inbox(self.context, self.judge, self.book)
 
-    @cached_property
+    @part
     def node_sync(self) -> NodeSync:
         """The exchange with the node."""
         from exchange.messaging.sync import NodeSync
 
         return NodeSync(self.context, self.link, self.outbox, self.mailbox, self._bundles, self.search, self.agenda)
 
-    @cached_property
+    @part
     def _bundles(self) -> OfflineDesk:
         from exchange.messaging.offline import OfflineDesk
 
         return OfflineDesk(self.context, self.outbox, self.mailbox)
 
-    @cached_property
+    @part
     def search(self) -> Search:
         """The index of what may be searched."""
         from exchange.cases.duplicates import subjects_of
@@ -143,14 +145,14 @@ class Works:
             lambda stored: withheld_by(store, parsed, stored) is not None,
         )
 
-    @cached_property
+    @part
     def offers(self) -> Offers:
         """Content that waits until its conditions are accepted."""
         from exchange.cases.offers import Offers
 
         return Offers(self.context, self.outbox.complete)
 
-    @cached_property
+    @part
     def agenda(self) -> Agenda:
         """What is due."""
         from exchange.cases.agenda import Agenda
@@ -158,77 +160,77 @@ class Works:
 
         return Agenda(self.context, casework_of, waits=self.waits)
 
-    @cached_property
+    @part
     def listing(self) -> Listing:
         """Lists of cases."""
         from exchange.cases.listing import Listing
 
         return Listing(self.context, self.agenda)
 
-    @cached_property
+    @part
     def office(self) -> Office:
         """The people at the desk, and what each may do."""
         from exchange.office.office import Office
 
         return Office(self.context, self.acting, self.book)
 
-    @cached_property
+    @part
     def erasure(self) -> Erasure:
         """What is erased at the end of its period."""
         from exchange.office.erasure import Erasure
 
         return Erasure(self.context, self.agenda, self.acting, self.book, self.files)
 
-    @cached_property
+    @part
     def case_book(self) -> CaseBook:
         """What is noted about cases."""
         from exchange.office.case_book import CaseBook
 
         return CaseBook(self.context, self.office, self.acting, self.book)
 
-    @cached_property
+    @part
     def call_book(self) -> CallBook:
         """Calls about messages."""
         from exchange.office.call_book import CallBook
 
         return CallBook(self.context, self.acting, self.book)
 
-    @cached_property
+    @part
     def unproved(self) -> UnprovedBook:
         """What came by another way."""
         from exchange.office.unproved_book import UnprovedBook
 
         return UnprovedBook(self.context, self.acting, self.book)
 
-    @cached_property
+    @part
     def replies(self) -> Replies:
         """Drafts of answers."""
         from exchange.messaging.replies import Replies
 
         return Replies(self.context, self.passing_on, self.acting)
 
-    @cached_property
+    @part
     def files(self) -> FileBook:
         """Which files belong to which message."""
         from exchange.files.book import FileBook
 
         return FileBook(self.context)
 
-    @cached_property
+    @part
     def hash_only(self) -> HashOnly:
         """Files that are known by their hash alone."""
         from exchange.office.hash_only import HashOnly
 
         return HashOnly(self.context, self.acting, self.book)
 
-    @cached_property
+    @part
     def mover(self) -> FileMover:
         """Files on their way."""
         from exchange.files.mover import FileMover
 
         return FileMover(self.context, self.link, self.files, self.node_sync.state)
 
-    @cached_property
+    @part
     def carrying(self) -> FileCarrying:
         """Files that are carried by hand."""
         from exchange.files.carried import FileCarrying

@@ -31,13 +31,14 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from exchange.context.desk_context import Clock, DeskContext
 from exchange.context.live_keys import LiveKeys, LiveSigner
 from exchange.context.worker import own_thread
+from exchange.desk._parts import part
 from exchange.desk._works import Works
 from exchange.link.directory import DeskDirectory
 from exchange.link.link import NodeLink
@@ -125,77 +126,77 @@ class Desk:
     def __init__(self, works: Works) -> None:
         self._works = works
 
-    @cached_property
+    @part
     def messages(self) -> DeskMessages:
         """Sends, receives, lists and reads."""
         from exchange.desk.messages import DeskMessages
 
         return DeskMessages(self._works)
 
-    @cached_property
+    @part
     def replies(self) -> DeskReplies:
         """Answers what came."""
         from exchange.desk.replies import DeskReplies
 
         return DeskReplies(self._works, self.messages)
 
-    @cached_property
+    @part
     def cases(self) -> DeskCases:
         """What threads mean and what is due."""
         from exchange.desk.cases import DeskCases
 
         return DeskCases(self._works, self.messages)
 
-    @cached_property
+    @part
     def parents(self) -> DeskParents:
         """What was asked of several nations."""
         from exchange.desk.parents import DeskParents
 
         return DeskParents(self._works, self.messages)
 
-    @cached_property
+    @part
     def referrals(self) -> DeskReferrals:
         """Passes on what came to the wrong office."""
         from exchange.desk.referrals import DeskReferrals
 
         return DeskReferrals(self._works, self.messages)
 
-    @cached_property
+    @part
     def office(self) -> DeskOffice:
         """Officers, drafts that wait, the rota, the processing log and erasure."""
         from exchange.desk.office import DeskOffice
 
         return DeskOffice(self._works)
 
-    @cached_property
+    @part
     def evidence(self) -> DeskEvidence:
         """Verifies and gives out proofs."""
         from exchange.desk.evidence import DeskEvidence
 
         return DeskEvidence(self._works)
 
-    @cached_property
+    @part
     def files(self) -> DeskFiles:
         """Moves and opens the files of messages."""
         from exchange.desk._files import DeskFiles
 
         return DeskFiles(self._works)
 
-    @cached_property
+    @part
     def webhooks(self) -> DeskWebhooks:
         """Tells programs of the agency what is due."""
         from exchange.desk.notify import DeskWebhooks
 
         return DeskWebhooks(self._works)
 
-    @cached_property
+    @part
     def events(self) -> DeskEvents:
         """What happened."""
         from exchange.desk._events import DeskEvents
 
         return DeskEvents(self._works)
 
-    @cached_property
+    @part
     def custody(self) -> DeskCustody:
         """The custody of evidence files."""
         from exchange.desk._custody import DeskCustody

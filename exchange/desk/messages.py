@@ -236,7 +236,7 @@ class DeskMessages:
     @in_desk_thread
     def needs_release(self, draft: Draft) -> bool:
         """Whether a draft, were it sent, would wait for another officer; raises as :meth:`send` for who may not."""
-        from protocol.messages.types.information import waits_for_acceptance
+        from protocol.messages.types.consent import waits_for_acceptance
 
         offered = waits_for_acceptance(draft)
         return self._works.office.needs_release(str(draft.get("type")), offered=offered, draft=draft)

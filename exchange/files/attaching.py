@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from exchange.context.desk_context import DeskContext
 from exchange.files.book import LOOSE, Anew, FileBook, appended, with_attachments, without_key
 from exchange.files.given import given_files
 from exchange.files.progress import Meter, Told, nobody
-from exchange.files.sealing import FileSealing, Sealed, Stop, UploadedFile, WantedFile
-from exchange.files.stoppable import stoppable
-from exchange.files.support import require_supported
 from exchange.office.draft_ids import draft_id_of
 from exchange.office.processing_log import Giving, ProcessingLog
 from protocol.encoding.phrase import phrase
 from protocol.errors import ForbiddenError, UsageError
 from protocol.processing_log import Operation
+
+if TYPE_CHECKING:
+    from exchange.files.sealing import FileSealing, Sealed, Stop, UploadedFile, WantedFile
 
 Draft = Mapping[str, Any]
 
@@ -45,6 +45,8 @@ class Attaching:
             raise UsageError("files go with one message: write which of these they belong to")
         (draft,) = drafts
         if given.sealed is None:
+            from exchange.files.support import require_supported
+
             require_supported(self._context, draft, given.wanted)
             given.sealed = await self.seal(given.wanted, owner_of(draft), given.told)
         return [appended(draft, given.sealed)]
@@ -55,6 +57,9 @@ class Attaching:
         All are durable when this returns. Raises as :meth:`FileSealing.seal`, and :class:`ForbiddenError` for a file of
         the desk's own home: its keys and its database go to nobody, whoever names them.
         """
+        from exchange.files.sealing import FileSealing
+        from exchange.files.stoppable import stoppable
+
         await asyncio.to_thread(self._require_foreign, wanted)
         await self._thread(self._book.sweep)
         before = await self._thread(lambda: [self._book.sealed_before(one, owner) for one in wanted])
@@ -71,6 +76,9 @@ class Attaching:
 
     async def seal_arriving(self, arriving: UploadedFile, owner: UUID) -> dict[str, Any]:
         """The attachment of a file that comes piece by piece; raises as :meth:`FileSealing.seal_arriving`."""
+        from exchange.files.sealing import FileSealing
+        from exchange.files.stoppable import stoppable
+
         await self._thread(self._book.sweep)
 
         def seal(stop: Stop) -> list[Sealed]:
@@ -95,6 +103,8 @@ class Attaching:
         anew = await self._thread(lambda: self._book.to_seal_anew(drafts))
         if not anew:
             return drafts
+        from exchange.files.sealing import FileSealing
+        from exchange.files.stoppable import stoppable
 
         def seal(stop: Stop) -> list[Sealed]:
             sealing = FileSealing(self._book.shelf, stop)

@@ -18,9 +18,6 @@ from uuid import UUID
 from exchange.cases.offers import WithheldTable
 from exchange.content.names import unused_name
 from exchange.context.desk_context import DeskContext
-from exchange.files._source import opened_source
-from exchange.files._stating import signed_of_files
-from exchange.files.sealing import Sealed, WantedFile, sealed_file_of
 from exchange.files.shelf import Shelf, fetched_place
 from exchange.office.release import KeptDrafts
 from exchange.store.files import FileTransfer, ShelfFile, SourceSeen, TransferState
@@ -33,6 +30,7 @@ from protocol.files.file_list import FileList
 from protocol.files.logged import whole_set
 
 if TYPE_CHECKING:
+    from exchange.files.sealing import Sealed, WantedFile
     from protocol.messages.schema.base import Message
 
 Draft = Mapping[str, Any]
@@ -80,6 +78,8 @@ class FileBook:
         kept = [*self._files.of(owner), *(self._files.of(LOOSE) if owner != LOOSE else ())]
         if not kept:
             return None
+        from exchange.files._source import opened_source
+
         held = self._held()
         with opened_source(wanted.path) as source:
             seen = source.seen
@@ -197,6 +197,9 @@ class FileBook:
 
     def not_taken(self, messages: Sequence[StoredMessage]) -> list[PendingStatement]:
         """What this desk states before it erases messages whose files it has not taken: that it never will."""
+        from exchange.files._stating import signed_of_files
+        from exchange.files.sealing import sealed_file_of
+
         found = list[PendingStatement]()
         for stored in messages:
             transfer = self._files.transfer(stored.head.id)

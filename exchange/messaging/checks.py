@@ -27,17 +27,20 @@ from protocol.lifecycle.profiles import minimum_days
 from protocol.messages.attached import check_supplement
 from protocol.messages.cautions import form_cautions
 from protocol.messages.corrections import as_corrected, check_correction, check_retraction, original_of
+from protocol.messages.kinds import (
+    is_answer,
+    is_assistance_request,
+    is_correction,
+    is_emergency_request,
+    is_files,
+    is_note,
+    is_preservation_request,
+    is_retraction,
+)
 from protocol.messages.law.grounds import wrong_grounds
 from protocol.messages.notes import check_note
 from protocol.messages.plausibility import implausibilities
 from protocol.messages.schema.base import Message
-from protocol.messages.types.answer import Answer
-from protocol.messages.types.assistance import AssistanceRequest
-from protocol.messages.types.correcting import Correction, Retract
-from protocol.messages.types.emergency import EmergencyRequest
-from protocol.messages.types.files import FilesSupplement
-from protocol.messages.types.note import NoteMessage
-from protocol.messages.types.preservation import PreservationRequest
 from protocol.messages.versions import Reads, require_readable
 
 _RULE = "plausibility"
@@ -116,11 +119,11 @@ def _speaks(accepted: str, language: str) -> bool:
 
 
 def _limbs_of(message: Message) -> Iterator[Limb]:
-    if isinstance(message, PreservationRequest):
+    if is_preservation_request(message):
         yield Limb.PRESERVATION
-    elif isinstance(message, EmergencyRequest):
+    elif is_emergency_request(message):
         yield Limb.EVIDENCE
-    elif isinstance(message, AssistanceRequest):
+    elif is_assistance_request(message):
         yield from (_LIMBS.get(kind, Limb.EVIDENCE) for kind in message.kinds)
 
 
@@ -131,7 +134,7 @@ def cautions(message: Message, thread: Sequence[Message], directory: Directory) 
         yield Caution("implausibility", found.code, found.field, found.refused)
     for field, code in form_cautions(message):
         yield Caution("caution", code, field)
-    if isinstance(message, Answer) and "H1" in message.handling.codes:
+    if is_answer(message) and "H1" in message.handling.codes:
         for number, item in enumerate(message.items):
             if item.evidential_status == "evidence":
                 yield Caution("caution", "evidence_under_h1", f"items.{number}.evidential_status")
@@ -142,7 +145,7 @@ def cautions(message: Message, thread: Sequence[Message], directory: Directory) 
 
 def _of_unauthorised_words(message: Message, thread: Sequence[Message]) -> Iterator[Caution]:
     """Words that answer a request for data, without an item and so without an authorisation."""
-    if not isinstance(message, Answer) or message.text is None or message.items:
+    if not is_answer(message) or message.text is None or message.items:
         return
     opening = next((other for other in thread if other.id == message.thread), None)
     wanted = getattr(opening, "targets", None)
@@ -161,17 +164,17 @@ def _reserved(message: Message, thread: Sequence[Message], directory: Directory)
 
 
 def _check_acts(message: Message, thread: Sequence[Message], readers: Mapping[str, Reads | None]) -> None:
-    if isinstance(message, NoteMessage):
+    if is_note(message):
         check_note(message, thread)
-    if isinstance(message, FilesSupplement):
+    if is_files(message):
         check_supplement(message, thread)
-    if not isinstance(message, Correction | Retract):
+    if not (is_correction(message) or is_retraction(message)):
         return
     original = original_of(message, {other.id: other for other in thread})
     if original is None:
-        named: UUID = message.corrects if isinstance(message, Correction) else message.retracts
+        named: UUID = message.corrects if is_correction(message) else message.retracts
         raise NotFoundError(phrase("the case has no message {message}", message=named))
-    if isinstance(message, Correction):
+    if is_correction(message):
         check_correction(original, message)
         stated = message.message.get("schema_version", original.schema_version)
         require_readable(original.type, stated, readers, "message.schema_version")

@@ -244,10 +244,10 @@ class Outbox:
 
     def _call_off(self, messages: Sequence[Message]) -> None:
         """What is taken back while it still waits here for its instant never leaves this desk. In a transaction."""
-        from protocol.messages.types.correcting import Retract
+        from protocol.messages.kinds import is_retraction
 
         for message in messages:
-            if not (isinstance(message, Retract) and self._store.outbox.is_held(message.retracts)):
+            if not (is_retraction(message) and self._store.outbox.is_held(message.retracts)):
                 continue
             head = self._store.messages.head(message.retracts).head
             detail = phrase("it was taken back before its instant came, with the message {message}", message=message.id)

@@ -262,10 +262,10 @@ class ContactTestTable:
 
     def insert(self, heads: Iterable[Head]) -> None:
         """Note those of the messages that are tests, inside a transaction."""
-        from protocol.messages.types.contact import ContactTest
+        from protocol.messages.kinds import is_contact_test
 
         for head in heads:
-            if head.type == ContactTest.TYPE:
+            if head.type == is_contact_test.code:
                 named = [(self._names.contact(contact), head.id.bytes) for contact in head.recipients]
                 self._database.execute_all(
                     "INSERT INTO contact_test (contact, message) VALUES (?, ?)",

@@ -49,7 +49,7 @@ from keys.local.translation import languages
 from protocol.encoding.phrase import phrase
 from protocol.messages.parse import check_outgoing, json_schema
 from protocol.messages.schema.problems import Problem
-from protocol.messages.types.information import waits_for_acceptance
+from protocol.messages.types.consent import waits_for_acceptance
 
 WIZARD_TYPES = tuple(REQUESTS)
 _TARGETS, _MORE = "targets", "more_targets"

@@ -5,15 +5,13 @@ not know are ignored (a card may say more); a change of meaning gets a new ``sch
 they end: a signature is judged by the card at the instant it was logged, so history needs the old keys.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 from collections import deque
 from datetime import datetime
 from enum import StrEnum
 from itertools import pairwise
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 from uuid import UUID
 
 from pydantic import (
@@ -223,7 +221,7 @@ class KeyEntry(_Frozen):
     revoked_at: Instant | None = None
 
     @model_validator(mode="after")
-    def _check_key(self) -> KeyEntry:
+    def _check_key(self) -> Self:
         if self.algorithm == ED25519:
             check_ed25519_public_key(self.public)
         elif len(self.public) != SEALING_PUBLIC_BYTES:
@@ -235,7 +233,7 @@ class KeyEntry(_Frozen):
         return self
 
     @classmethod
-    def of(cls, algorithm: str, public: bytes, valid_from: datetime, valid_until: datetime) -> KeyEntry:
+    def of(cls, algorithm: str, public: bytes, valid_from: datetime, valid_until: datetime) -> Self:
         """The entry for ``public``; raises :class:`WeakKeyError` for a key that must not be used."""
         if algorithm == MLKEM768_X25519:
             SealingKey(public)
@@ -286,7 +284,7 @@ class LogCard(_Frozen):
     final_root: Binary | None = None
 
     @model_validator(mode="after")
-    def _check_keys(self) -> LogCard:
+    def _check_keys(self) -> Self:
         check_ed25519_public_key(self.ed25519)
         if len(self.ml_dsa_44) != ML_DSA_44_PUBLIC_BYTES:
             raise ValueError(f"an ML-DSA-44 key has {ML_DSA_44_PUBLIC_BYTES} bytes")
@@ -320,7 +318,7 @@ class WitnessCard(_Frozen):
     valid_until: Instant | None = None
 
     @model_validator(mode="after")
-    def _check_keys(self) -> WitnessCard:
+    def _check_keys(self) -> Self:
         check_ed25519_public_key(self.ed25519)
         if len(self.ml_dsa_44) != ML_DSA_44_PUBLIC_BYTES:
             raise ValueError(f"an ML-DSA-44 key has {ML_DSA_44_PUBLIC_BYTES} bytes")
@@ -346,7 +344,7 @@ class AuditScope(_Frozen):
     messages: Annotated[tuple[MessageId, ...], Field(max_length=512)] = ()
 
     @model_validator(mode="after")
-    def _check_scope(self) -> AuditScope:
+    def _check_scope(self) -> Self:
         if not self.nodes and not self.messages and self.since is None and self.until is None:
             raise ValueError("a scope that limits nothing is left out")
         if self.since is not None and self.until is not None and self.until <= self.since:
@@ -375,7 +373,7 @@ class ForeignAuditor(_Frozen):
     scope: AuditScope | None = None
 
     @model_validator(mode="after")
-    def _check_reading(self) -> ForeignAuditor:
+    def _check_reading(self) -> Self:
         if (self.scope is not None) != (self.reads == "scoped"):
             raise ValueError("a foreign auditor has a scope when it reads scoped, and only then")
         if self.scope is not None and self.scope.nodes:
@@ -453,7 +451,7 @@ class NodeCard(_Card):
     model_config = ConfigDict(populate_by_name=True)
 
     @model_validator(mode="after")
-    def _check_card(self) -> NodeCard:
+    def _check_card(self) -> Self:
         _check_keys(self.signing_keys, ED25519)
         for log in self.logs():
             # Tying an origin to its node by form leaves no way for one nation to claim another's log.
@@ -537,7 +535,7 @@ class ContactPointCard(_Card):
     model_config = ConfigDict(populate_by_name=True)
 
     @model_validator(mode="after")
-    def _check_card(self) -> ContactPointCard:
+    def _check_card(self) -> Self:
         _check_keys(self.signing_keys, ED25519)
         _check_keys(self.sealing_keys, MLKEM768_X25519)
         if Function.EXCHANGE in self.functions and not self.sealing_keys:

@@ -4,12 +4,10 @@ Every statement says where it is from and how sure that is. A profile informs of
 gives the case the nation's own clocks; it never decides anything. Days and hours count from receipt.
 """
 
-from __future__ import annotations
-
 from datetime import date
 from functools import cache
 from importlib import resources
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -65,7 +63,7 @@ class OffenceRule(Sourced):
     penalty_years: Annotated[int, Field(ge=0, le=100)] | None = None
 
     @model_validator(mode="after")
-    def _is_listed(self) -> OffenceRule:
+    def _is_listed(self) -> Self:
         if self.code not in load_codes(f"offence_{self.list}"):
             raise ValueError(f"not a code of the list offence_{self.list}")
         return self
@@ -99,7 +97,7 @@ class PreservationRule(Sourced):
     provision: Line | None = None
 
     @model_validator(mode="after")
-    def _periods_fit(self) -> PreservationRule:
+    def _periods_fit(self) -> Self:
         if self.maximum_days is not None and self.maximum_days < self.minimum_days:
             raise ValueError("the period at most is shorter than the period at least")
         if self.extensions and self.extension_days is None:
@@ -181,7 +179,7 @@ class TreatyRule(Sourced):
     excluded_territories: Annotated[tuple[Country, ...], Field(max_length=50)] = ()
 
     @model_validator(mode="after")
-    def _fits(self) -> TreatyRule:
+    def _fits(self) -> Self:
         if self.until is not None and (self.since is None or self.until < self.since):
             raise ValueError("the treaty ends before it begins")
         if self.instrument in {"bilateral", "multilateral"} and not self.partners:
@@ -231,7 +229,7 @@ class LegalProfile(_Part):
     suspensions: Annotated[tuple[SuspensionRule, ...], Field(max_length=200)] = ()
 
     @model_validator(mode="after")
-    def _says_each_once(self) -> LegalProfile:
+    def _says_each_once(self) -> Self:
         for name, keys in (
             ("offences", [(rule.list, rule.code) for rule in self.offences]),
             ("powers", [(rule.power,) for rule in self.powers]),

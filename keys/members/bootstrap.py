@@ -3,9 +3,7 @@
 It is public, but whoever can replace it chooses the federation: compare its fingerprint by telephone.
 """
 
-from __future__ import annotations
-
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tuf.api.metadata import Root
@@ -40,7 +38,7 @@ class BootstrapFile(BaseModel):
         return self.model_dump_json(by_alias=True, indent=1).encode() + b"\n"
 
     @classmethod
-    def from_bytes(cls, encoded: bytes) -> BootstrapFile:
+    def from_bytes(cls, encoded: bytes) -> Self:
         """Read the JSON file; raises :class:`MalformedError`, :class:`TooLargeError` or, for a root that does not
         verify under its own keys, :class:`DirectoryUntrustedError`."""
         if len(encoded) > MAX_BUNDLE_BYTES:

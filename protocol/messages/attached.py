@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from protocol.errors import FileSetMismatchError, InvalidMessageError, NotFoundError
 from protocol.files.file_list import FileList, FileSet
 from protocol.messages.handling_rules import weakened
 from protocol.messages.schema.base import Attachment, Message
 from protocol.messages.types.consent import content_conditions
-from protocol.messages.types.files import FilesSupplement
+
+if TYPE_CHECKING:
+    from protocol.messages.types.files import FilesSupplement
 
 SUPPLEMENTED = frozenset({"answer", "information.spontaneous", "traffic.partial-disclosure"})
 """The types whose files may come later, with a message of type ``files``."""

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
+from protocol.messages.kinds import (
+    is_answer,
+    is_emergency_supplement,
+    is_information,
+    is_partial_disclosure,
+    is_preservation_request,
+    is_request,
+)
 from protocol.messages.schema.base import Message
 from protocol.messages.schema.identifiers import SERVER
-from protocol.messages.schema.parts import WantedData
-from protocol.messages.types.answer import Answer
-from protocol.messages.types.assistance import AssistanceRequest
-from protocol.messages.types.emergency import EmergencyRequest, EmergencySupplement
-from protocol.messages.types.information import InformationSpontaneous
-from protocol.messages.types.preservation import PreservationRequest, Target
-from protocol.messages.types.preservation_course import TrafficPartialDisclosure
+
+if TYPE_CHECKING:
+    from protocol.messages.schema.parts import WantedData
+    from protocol.messages.types.preservation import Target
 
 FOR_ITS_SENDER = frozenset({"no_custodian", "person_without_class", "words_without_authorisation"})
 """Codes of the list caution that tell who writes a message to change it: a reader of it can change nothing."""
-
-_Request = PreservationRequest | AssistanceRequest | EmergencyRequest
 
 
 def form_cautions(message: Message) -> tuple[tuple[str, str], ...]:
@@ -27,7 +31,7 @@ def form_cautions(message: Message) -> tuple[tuple[str, str], ...]:
 
 def _custodians(message: Message) -> Iterator[tuple[str, str]]:
     """Art. 29.2 (d) asks for *available* information: finding who holds the data is often the question."""
-    if not isinstance(message, PreservationRequest):
+    if not is_preservation_request(message):
         return
     for number, target in enumerate(message.targets):
         if target.custodian is None and target.location is None:
@@ -35,7 +39,7 @@ def _custodians(message: Message) -> Iterator[tuple[str, str]]:
 
 
 def _servers(message: Message) -> Iterator[tuple[str, str]]:
-    if not isinstance(message, _Request):
+    if not is_request(message):
         return
     targets: tuple[Target | WantedData, ...] = message.targets
     for number, target in enumerate(targets):
@@ -45,11 +49,11 @@ def _servers(message: Message) -> Iterator[tuple[str, str]]:
 
 def _authorisation(message: Message) -> Iterator[tuple[str, str]]:
     """Version 1 has no place for it; what an older desk discloses says nothing of who allowed it."""
-    if isinstance(message, Answer):
+    if is_answer(message):
         discloses = bool(message.items)
-    elif isinstance(message, TrafficPartialDisclosure):
+    elif is_partial_disclosure(message):
         discloses = any(disclosure.withheld is None for disclosure in message.disclosures)
-    elif isinstance(message, InformationSpontaneous):
+    elif is_information(message):
         discloses = message.stage == "disclosure"
     else:
         return
@@ -59,7 +63,7 @@ def _authorisation(message: Message) -> Iterator[tuple[str, str]]:
 
 def _persons(message: Message) -> Iterator[tuple[str, str]]:
     """Directive (EU) 2016/680 Art. 6."""
-    if not isinstance(message, _Request | EmergencySupplement | InformationSpontaneous):
+    if not (is_request(message) or is_emergency_supplement(message) or is_information(message)):
         return
     for number, person in enumerate(message.persons or ()):
         if person.person_class is None:

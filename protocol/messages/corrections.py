@@ -15,17 +15,20 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from protocol.encoding.instants import as_written
 from protocol.errors import InvalidMessageError
 from protocol.messages.attached import sealed_attachments
 from protocol.messages.handling_rules import weakened
+from protocol.messages.kinds import is_correction, is_retraction
 from protocol.messages.parse import compose_message, parse_message
 from protocol.messages.schema.base import Message, UnknownMessage
 from protocol.messages.types.consent import content_conditions
-from protocol.messages.types.correcting import KEPT_FIELDS, Correction, Retract
+
+if TYPE_CHECKING:
+    from protocol.messages.types.correcting import Correction, Retract
 
 NOT_CORRECTED = frozenset(
     {"correction", "retract", "forward", "contact.test", "contact.test-reply", "out-of-order", "consent.reply"}
@@ -42,7 +45,7 @@ MOST_ACTS = 50
 def acts_of(messages: Iterable[Message]) -> tuple[list[Correction | Retract], list[Correction | Retract]]:
     """The corrections and retractions that count, by (time of sending, id), and those that are too many."""
     acts = sorted(
-        (message for message in messages if isinstance(message, Correction | Retract)),
+        (message for message in messages if is_correction(message) or is_retraction(message)),
         key=lambda act: (act.sent_at, act.id),
     )
     taken: Counter[str] = Counter()
@@ -59,14 +62,14 @@ def original_of(message: Correction | Retract, messages: Mapping[UUID, Message])
 
     A retraction of a correction takes back the correction, so that the original stands again.
     """
-    if isinstance(message, Retract):
+    if is_retraction(message):
         return messages.get(message.retracts)
     seen = {message.id}
     found = messages.get(message.corrects)
-    while isinstance(found, Correction) and found.sender == message.sender and found.id not in seen:
+    while is_correction(found) and found.sender == message.sender and found.id not in seen:
         seen.add(found.id)
         found = messages.get(found.corrects)
-    return None if isinstance(found, Correction) else found
+    return None if is_correction(found) else found
 
 
 def corrected(original: Message, correction: Correction) -> Message:
@@ -88,10 +91,10 @@ def as_corrected(messages: Iterable[Message]) -> list[Message]:
     """The messages as they read now: each with the content of its last correction that stands."""
     known = {message.id: message for message in messages}
     acts, _too_many = acts_of(known.values())
-    taken_back = {(one.retracts, one.sender) for one in acts if isinstance(one, Retract)}
+    taken_back = {(one.retracts, one.sender) for one in acts if is_retraction(one)}
     now = dict(known)
     for act in acts:
-        if isinstance(act, Retract) or (act.id, act.sender) in taken_back:
+        if is_retraction(act) or (act.id, act.sender) in taken_back:
             continue
         original = original_of(act, known)
         if original is None:
@@ -110,10 +113,10 @@ def versions_of(message: Message, thread: Iterable[Message]) -> list[Message]:
     """
     known = {other.id: other for other in (*thread, message)}
     acts, _too_many = acts_of(known.values())
-    taken_back = {(one.retracts, one.sender) for one in acts if isinstance(one, Retract)}
+    taken_back = {(one.retracts, one.sender) for one in acts if is_retraction(one)}
     found = [message]
     for act in acts:
-        if isinstance(act, Retract) or (act.id, act.sender) in taken_back or original_of(act, known) is not message:
+        if is_retraction(act) or (act.id, act.sender) in taken_back or original_of(act, known) is not message:
             continue
         try:
             found.append(corrected(message, act))
@@ -138,12 +141,14 @@ def check_correction(original: Message, correction: Correction) -> None:
 def check_retraction(original: Message, retraction: Retract) -> None:
     """Return if the retraction takes back a message of its own sender; raises :class:`InvalidMessageError`."""
     _check_sender(original, retraction, "retracts")
-    if isinstance(original, Retract):
+    if is_retraction(original):
         raise _problem("retracts", "a retraction is not taken back: send the message again")
 
 
 def own_fields(message: Message) -> dict[str, Any]:
     """The fields of a message that a correction of it states: all but those that stay as they were."""
+    from protocol.messages.types.correcting import KEPT_FIELDS
+
     written = message.model_dump(mode="json", by_alias=True, exclude_none=True)
     return {name: value for name, value in written.items() if name not in KEPT_FIELDS}
 

@@ -31,10 +31,12 @@ from uuid import UUID
 from protocol.address import Address
 from protocol.encoding.instants import as_written
 from protocol.errors import InvalidMessageError
+from protocol.messages.kinds import is_answer, is_correction, is_forward, is_information
 
 if TYPE_CHECKING:
     from protocol.messages.schema.base import Handling, Message
-    from protocol.messages.schema.use import ConsentReply, ConsentRequest, PassingOnConsent
+    from protocol.messages.schema.parts import PassingOnConsent
+    from protocol.messages.schema.use import ConsentReply, ConsentRequest
     from protocol.messages.types.correcting import Correction
     from protocol.messages.types.forward import Original
 
@@ -121,15 +123,12 @@ def open_barriers(
 
 def barriers(message: Message, action: Action, holder: Address, recipient: Address | None) -> tuple[Barrier, ...]:
     """What forbids the action as long as nobody consents."""
-    from protocol.messages.types.correcting import Correction
-    from protocol.messages.types.forward import Forward
-
     inner: tuple[Barrier, ...] = ()
-    if isinstance(message, Forward):
+    if is_forward(message):
         inner = barriers(read_original(message.original), action, holder, recipient)
     if message.sender == str(holder):
         return inner
-    if isinstance(message, Correction):
+    if is_correction(message):
         inner = tuple(_of_correction(message, action, holder, recipient))
     own = _forwarding(message, holder, recipient) if action is Action.FORWARD else _proceedings(message)
     # The labels of what was passed on come from its original: asking there is asking enough.
@@ -230,9 +229,7 @@ def weaker_than_case(handling: Handling, *labels: Handling) -> tuple[str, ...]:
 
 def items_of(message: Message) -> tuple[str | None, ...]:
     """The items that consent is asked for: those of an answer, else the message as a whole (None)."""
-    from protocol.messages.types.answer import Answer
-
-    if isinstance(message, Answer) and message.items:
+    if is_answer(message) and message.items:
         return tuple(item.item for item in message.items)
     return (None,)
 
@@ -244,8 +241,6 @@ def rank(labels: Sequence[str], label: str) -> int:
 
 
 def _forwarding(message: Message, holder: Address, recipient: Address | None) -> Iterator[Barrier]:
-    from protocol.messages.types.answer import Answer
-
     asked_for = recipient if message.type in REQUESTS else None
     if asked_for is not None and (str(asked_for) == message.sender or asked_for.node in _nations_consented(message)):
         return
@@ -268,7 +263,7 @@ def _forwarding(message: Message, holder: Address, recipient: Address | None) ->
     for terms in handling.use_conditions:
         yield _of(message, Objection("use_condition", terms=terms))
     yield from _by_condition(message, _FORWARD_CONDITIONS)
-    if isinstance(message, Answer):
+    if is_answer(message):
         for item in message.items:
             if item.onward_use in _ONWARD_CODES:
                 objection = Objection(_ONWARD_CODES[item.onward_use], item.item)
@@ -301,25 +296,21 @@ def _tlp_objection(tlp: str, holder: Address, recipient: Address | None) -> str 
 
 
 def _proceedings(message: Message) -> Iterator[Barrier]:
-    from protocol.messages.types.answer import Answer
-    from protocol.messages.types.information import InformationSpontaneous
-
     if "H1" in message.handling.codes:
         yield _of(message, Objection("h1"))
     yield from _by_condition(message, frozenset({"no_judicial_use"}))
-    if isinstance(message, InformationSpontaneous) and message.evidential_status == "intelligence":
+    if is_information(message) and message.evidential_status == "intelligence":
         yield _of(message, Objection("intelligence"))
-    if isinstance(message, Answer):
+    if is_answer(message):
         for item in message.items:
             if item.evidential_status == "intelligence":
                 yield _of(message, Objection("intelligence", item.item))
 
 
 def _by_condition(message: Message, kinds: frozenset[str]) -> Iterator[Barrier]:
-    from protocol.messages.types.answer import Answer
     from protocol.messages.types.consent import conditions_of
 
-    if isinstance(message, Answer):
+    if is_answer(message):
         for item in message.items:
             for condition in item.conditions:
                 if condition.kind in kinds:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from protocol.errors import InvalidMessageError
 from protocol.messages.handling_rules import PAP_ORDER, TLP_ORDER, rank, weakened
 from protocol.messages.schema.base import Handling, Message
-from protocol.messages.types.note import NoteMessage
+
+if TYPE_CHECKING:
+    from protocol.messages.types.note import NoteMessage
 
 _RULE = "note"
 _ASKS = re.compile(r"[?؟？;]\s*(?:$|\s)|\b(?:please|could you|can you|kindly|we request|we need)\b", re.IGNORECASE)

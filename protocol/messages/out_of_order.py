@@ -1,7 +1,5 @@
 """The answer to a message that no rule of its case allows: it was kept, it changed nothing, and why."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Literal
 
 from protocol.messages.schema.base import Reply

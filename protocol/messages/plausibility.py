@@ -20,23 +20,31 @@ from datetime import UTC, date, datetime, timedelta
 from enum import Enum
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 from uuid import UUID
 
 from pydantic import BaseModel
 
 from protocol.errors import InvalidMessageError
 from protocol.messages.corrections import corrected, original_of
+from protocol.messages.kinds import (
+    is_assistance_request,
+    is_correction,
+    is_follow_up,
+    is_follow_up_confirmed,
+    is_forward,
+    is_preservation_answer,
+    is_preservation_request,
+    is_request,
+)
 from protocol.messages.schema.authorisation import Authorisation
 from protocol.messages.schema.base import Message
-from protocol.messages.schema.parts import TimeWindow, WantedData
-from protocol.messages.types.acknowledgement import Acknowledgement
-from protocol.messages.types.assistance import AssistanceRequest
-from protocol.messages.types.correcting import Correction
-from protocol.messages.types.forward import Forward
-from protocol.messages.types.preservation import PreservationAnswer, PreservationRequest, Target
-from protocol.messages.types.preservation_course import FollowUpConfirmed, PreservationFollowUp
 from protocol.routing import MAX_CLOCK_SKEW
+
+if TYPE_CHECKING:
+    from protocol.messages.schema.parts import TimeWindow, WantedData
+    from protocol.messages.types.preservation import Target
+    from protocol.messages.types.preservation_course import FollowUpConfirmed
 
 PAST = frozenset(
     {
@@ -59,7 +67,7 @@ WISHED = frozenset(
 )
 FREE = frozenset({"begins_at", "ends_at"})
 # Things that befall a request befall it after it was made.
-_AFTER_REQUEST = {PreservationAnswer: ("preserved_at",), Acknowledgement: ("received_at",)}
+_AFTER_REQUEST = {"preservation.answer": ("preserved_at",), "acknowledgement": ("received_at",)}
 # These kinds of assistance collect data that come into being later (Budapest Convention Art. 33, 34).
 _LIVE = frozenset({"real_time_traffic", "interception"})
 _TIMELESS = frozenset({str, int, bool, float, bytes, UUID, NoneType, ...})
@@ -126,7 +134,7 @@ def implausibilities(
     legal basis gives. Of a correction: what is implausible in the corrected message, once ``thread`` has the original.
     """
     known = {other.id: other for other in thread if other.id != message.id}
-    if not isinstance(message, Correction):
+    if not is_correction(message):
         return tuple(_all(message, _Judged(at, at, known, minimum_days)))
     original = original_of(message, known)
     if original is None:
@@ -158,7 +166,7 @@ def held_back(
 
 
 def _all(message: Message, judged: _Judged) -> Iterator[Implausible]:
-    if isinstance(message, Forward):
+    if is_forward(message):
         return  # it holds what others said at another time
     times = times_in(message)
     if times:
@@ -166,7 +174,7 @@ def _all(message: Message, judged: _Judged) -> Iterator[Implausible]:
     opening = judged.known.get(message.thread)
     if opening is not None and opening.id != message.id:
         yield from _before(message, opening)
-    if isinstance(message, FollowUpConfirmed):
+    if is_follow_up_confirmed(message):
         yield from _before_filing(message, judged.known)
     yield from _windows(message, judged.latest)
     yield from _periods(message, judged.minimum_days)
@@ -270,7 +278,7 @@ def _code_of(name: str, value: datetime | date, bounds: _Bounds) -> str | None:
 
 
 def _before(message: Message, opening: Message) -> Iterator[Implausible]:
-    for name in _AFTER_REQUEST.get(type(message), ()):
+    for name in _AFTER_REQUEST.get(type(message).TYPE, ()):
         for field, targets, value in times_in(message):
             if field.rpartition(".")[2] == name and value < opening.sent_at - MAX_CLOCK_SKEW:
                 yield Implausible("before_request", field, targets)
@@ -279,16 +287,17 @@ def _before(message: Message, opening: Message) -> Iterator[Implausible]:
 def _before_filing(message: FollowUpConfirmed, known: Mapping[UUID, Message]) -> Iterator[Implausible]:
     filed = known.get(message.in_reply_to)
     # The day of issue is often written without its hour.
-    if isinstance(filed, PreservationFollowUp) and message.received_at < filed.issued_at - timedelta(days=1):
+    if is_follow_up(filed) and message.received_at < filed.issued_at - timedelta(days=1):
         yield Implausible("before_filing", "received_at", message.targets)
 
 
 def _windows(message: Message, at: datetime) -> Iterator[Implausible]:
-    stored = isinstance(message, PreservationRequest)
-    live = isinstance(message, AssistanceRequest) and not _LIVE.isdisjoint(message.kinds)
-    for number, target in enumerate(getattr(message, "targets", ())):
-        if not isinstance(target, Target | WantedData):
-            continue
+    if not is_request(message):
+        return  # targets with windows are those of a request
+    stored = is_preservation_request(message)
+    live = is_assistance_request(message) and not _LIVE.isdisjoint(message.kinds)
+    targets: tuple[Target | WantedData, ...] = message.targets
+    for number, target in enumerate(targets):
         place = f"targets.{number}"
         for field, window in _windows_of(target, place):
             if window.ends_at > at + MAX_CLOCK_SKEW and not live:
@@ -308,9 +317,9 @@ def _windows_of(target: Target | WantedData, place: str) -> Iterator[tuple[str, 
 
 
 def _periods(message: Message, minimum_days: int) -> Iterator[Implausible]:
-    if isinstance(message, PreservationRequest) and message.period_wanted_days < minimum_days:
+    if is_preservation_request(message) and message.period_wanted_days < minimum_days:
         yield Implausible("period_short", "period_wanted_days", (), refused=False, holds_back=False)
-    if isinstance(message, PreservationAnswer):
+    if is_preservation_answer(message):
         for number, target in enumerate(message.targets):
             if target.preserved_at is None or target.expires_at is None:
                 continue

@@ -2,86 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 
-from protocol.messages.out_of_order import OutOfOrderNotice
 from protocol.messages.schema.base import Message
-from protocol.messages.schema.conditions import ConditionAccept, ConditionDecline, ConditionPropose
-from protocol.messages.schema.use import ConsentReply, ConsentRequest, UseQuery, UseReport
-from protocol.messages.types.acknowledgement import Acknowledgement
-from protocol.messages.types.answer import Answer
-from protocol.messages.types.assistance import AssistanceRequest
-from protocol.messages.types.clarification import ClarificationAsk, ClarificationReply
-from protocol.messages.types.confidentiality import ConfidentialityRenew
-from protocol.messages.types.consultation import ConsultationClose, ConsultationOpen
-from protocol.messages.types.contact import ContactTest, ContactTestReply
-from protocol.messages.types.correcting import Correction, Retract
-from protocol.messages.types.data_protection import DataProtectionNotice
-from protocol.messages.types.decision import Decision
-from protocol.messages.types.emergency import EmergencyRequest, EmergencySupplement
-from protocol.messages.types.ending import Closure, Misdirected, Withdrawal
-from protocol.messages.types.files import FilesSupplement
-from protocol.messages.types.forward import Forward
-from protocol.messages.types.incident import Incident
-from protocol.messages.types.information import InformationSpontaneous
-from protocol.messages.types.note import NoteMessage
-from protocol.messages.types.preservation import PreservationAnswer, PreservationRequest
-from protocol.messages.types.preservation_course import (
-    FollowUpConfirmed,
-    PreservationExtend,
-    PreservationFollowUp,
-    PreservationRelease,
-    PreservationRisk,
-    PreservationRiskReply,
-    TrafficPartialDisclosure,
-)
-from protocol.messages.types.status import StatusQuery, StatusReport
 
-_TYPES: tuple[type[Message], ...] = (
-    PreservationRequest,
-    PreservationAnswer,
-    PreservationRisk,
-    PreservationRiskReply,
-    PreservationExtend,
-    PreservationFollowUp,
-    FollowUpConfirmed,
-    PreservationRelease,
-    ConfidentialityRenew,
-    TrafficPartialDisclosure,
-    AssistanceRequest,
-    EmergencyRequest,
-    EmergencySupplement,
-    InformationSpontaneous,
-    Acknowledgement,
-    ClarificationAsk,
-    ClarificationReply,
-    StatusQuery,
-    StatusReport,
-    ConsultationOpen,
-    ConsultationClose,
-    Decision,
-    ConditionPropose,
-    ConditionAccept,
-    ConditionDecline,
-    Answer,
-    FilesSupplement,
-    UseQuery,
-    UseReport,
-    ConsentRequest,
-    ConsentReply,
-    Misdirected,
-    Withdrawal,
-    Correction,
-    Retract,
-    DataProtectionNotice,
-    NoteMessage,
-    Closure,
-    ContactTest,
-    ContactTestReply,
-    Incident,
-    Forward,
-    OutOfOrderNotice,
-)
+# By its code, where the class of each type is: in this room.
+_PLACES = {
+    "preservation.request": "types.preservation:PreservationRequest",
+    "preservation.answer": "types.preservation:PreservationAnswer",
+    "preservation.risk": "types.preservation_course:PreservationRisk",
+    "preservation.risk-reply": "types.preservation_course:PreservationRiskReply",
+    "preservation.extend": "types.preservation_course:PreservationExtend",
+    "preservation.follow-up": "types.preservation_course:PreservationFollowUp",
+    "follow-up.confirmed": "types.preservation_course:FollowUpConfirmed",
+    "preservation.release": "types.preservation_course:PreservationRelease",
+    "confidentiality.renew": "types.confidentiality:ConfidentialityRenew",
+    "traffic.partial-disclosure": "types.preservation_course:TrafficPartialDisclosure",
+    "assistance.request": "types.assistance:AssistanceRequest",
+    "emergency.request": "types.emergency:EmergencyRequest",
+    "emergency.supplement": "types.emergency:EmergencySupplement",
+    "information.spontaneous": "types.information:InformationSpontaneous",
+    "acknowledgement": "types.acknowledgement:Acknowledgement",
+    "clarification.ask": "types.clarification:ClarificationAsk",
+    "clarification.reply": "types.clarification:ClarificationReply",
+    "status.query": "types.status:StatusQuery",
+    "status.report": "types.status:StatusReport",
+    "consultation.open": "types.consultation:ConsultationOpen",
+    "consultation.close": "types.consultation:ConsultationClose",
+    "decision": "types.decision:Decision",
+    "condition.propose": "schema.conditions:ConditionPropose",
+    "condition.accept": "schema.conditions:ConditionAccept",
+    "condition.decline": "schema.conditions:ConditionDecline",
+    "answer": "types.answer:Answer",
+    "files": "types.files:FilesSupplement",
+    "use.query": "schema.use:UseQuery",
+    "use.report": "schema.use:UseReport",
+    "consent.request": "schema.use:ConsentRequest",
+    "consent.reply": "schema.use:ConsentReply",
+    "misdirected": "types.ending:Misdirected",
+    "withdrawal": "types.ending:Withdrawal",
+    "correction": "types.correcting:Correction",
+    "retract": "types.correcting:Retract",
+    "data-protection.notice": "types.data_protection:DataProtectionNotice",
+    "note": "types.note:NoteMessage",
+    "closure": "types.ending:Closure",
+    "contact.test": "types.contact:ContactTest",
+    "contact.test-reply": "types.contact:ContactTestReply",
+    "incident": "types.incident:Incident",
+    "forward": "types.forward:Forward",
+    "out-of-order": "out_of_order:OutOfOrderNotice",
+}
 
-MESSAGE_TYPES: Mapping[str, type[Message]] = MappingProxyType({model.TYPE: model for model in _TYPES})
+
+class _Types(Mapping[str, type[Message]]):
+    """The classes by the codes of their types: each is loaded by who asks for it first."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, type[Message]] = {}
+
+    def __getitem__(self, code: str) -> type[Message]:
+        model = self._loaded.get(code)
+        if model is None:
+            module, _colon, name = _PLACES[code].partition(":")
+            model = self._loaded[code] = getattr(import_module(f"protocol.messages.{module}"), name)
+        return model
+
+    def __contains__(self, code: object) -> bool:
+        return code in _PLACES
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_PLACES)
+
+    def __len__(self) -> int:
+        return len(_PLACES)
+
+
+MESSAGE_TYPES: Mapping[str, type[Message]] = _Types()

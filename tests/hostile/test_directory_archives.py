@@ -10,6 +10,7 @@ from datetime import timedelta
 from hashlib import sha256
 from io import StringIO
 from pathlib import Path
+from threading import Event, Lock
 
 import pytest
 from tuf.api.metadata import MetaFile, Targets
@@ -50,6 +51,7 @@ from protocol.errors import (
 )
 from tests.worlds.forged_directory import NOW, SOON, Published, signers
 from tests.worlds.nodes import World as Nodes
+from tests.worlds.patience import WITHIN_S
 
 DAY = timedelta(days=1)
 
@@ -142,6 +144,43 @@ def test_a_first_reading_asks_for_one_file_a_nation_and_a_change_for_that_nation
         ]
         assert second.node("fr") is first.node("fr")
         assert {card.office for card in second.contact_points()} > {"Other"}
+
+
+def test_the_next_archive_comes_while_a_nation_is_verified_and_the_source_is_asked_one_file_at_a_time(
+    world: Published, source: Source, tmp_path: Path
+) -> None:
+    asked, asking = Event(), Lock()
+
+    def change(name: str, content: bytes) -> bytes:
+        assert asking.acquire(blocking=False), "two files at once"
+        try:
+            if archive_node(name) == "jp":
+                asked.set()
+            return content[:-1] if archive_node(name) == "fr" else content
+        finally:
+            asking.release()
+
+    source.change = change
+    waited: list[bool] = []
+    with DirectoryClient(
+        tmp_path / "member",
+        world.repository.root_bytes(1),
+        source.fetch,
+        unused=lambda _node: waited.append(asked.wait(WITHIN_S)),
+    ) as client:
+        assert client.refresh(SOON).nodes() == ["fr", "jp"]
+    assert waited == [True]
+    assert [archive_node(name) for name in source.taken() if archive_node(name)] == ["fr", "jp"]
+
+
+def test_no_archive_that_is_here_is_fetched_ahead(world: Published, source: Source, tmp_path: Path) -> None:
+    with source.client(tmp_path / "before") as client:
+        client.refresh(SOON)
+    source.taken()
+    with source.client(tmp_path / "member") as client:
+        client.lean_on(tmp_path / "before")
+        assert client.refresh(SOON).nodes() == ["fr", "jp"]
+    assert not any(archive_node(name) for name in source.taken())
 
 
 def test_archives_come_with_what_is_published_and_go_with_it(world: Published, tmp_path: Path) -> None:

@@ -192,3 +192,38 @@ def test_who_sends_a_draft_in_json_imports_no_questions_no_readers_of_exports_an
     assert "exchange.acts.sending" in names
     unwanted = ("yaml", "exchange.wizard.flow", "exchange.messaging.drafting.imports", "exchange.text._yaml")
     assert [name for name in unwanted if name in names] == []
+
+
+_SENT = """
+import json, sys
+import exchange.acts.sending, exchange.desk.cases, exchange.desk.messages, exchange.messaging.checks
+from exchange.cases.duplicates import subjects_of
+from exchange.text.draft_codes import with_codes
+from protocol.messages.attached import file_list_of
+from protocol.messages.handling_rules import items_of
+from protocol.messages.law.grounds import wrong_grounds
+from protocol.messages.parse import check_outgoing, complete_message, parse_message, message_to_bytes
+from protocol.messages.plausibility import held_back
+from protocol.messages.types.consent import check_given
+draft = with_codes(json.load(open(sys.argv[1], encoding="utf-8")))
+message = complete_message(draft)
+parse_message(message_to_bytes(message))
+print(check_outgoing(draft), list(subjects_of(message)) == [], file_list_of(message), items_of(message))
+print(held_back(message, ()), wrong_grounds(message, (), None), check_given(message, b"", ()))
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+@pytest.mark.outside
+def test_who_sends_a_request_loads_its_own_type_and_no_other_one_and_no_rules_of_cases() -> None:
+    example = str(ROOT / "examples" / "preservation-request.json")
+    ran = subprocess.run([sys.executable, "-c", _SENT, example], cwd=ROOT, capture_output=True, text=True, check=True)
+    names = json.loads(ran.stdout.splitlines()[-1])
+    rooms = ("protocol.messages.types.", "protocol.lifecycle.")
+    assert [name for name in names if name.startswith(rooms)] == [
+        "protocol.lifecycle.profiles",
+        "protocol.messages.types.consent",
+        "protocol.messages.types.preservation",
+    ]
+    assert not {"protocol.messages.schema.use", "protocol.messages.schema.conditions"} & set(names)
+    assert "exchange.files.sealing" not in names

@@ -18,9 +18,8 @@ from protocol.address import Address
 from protocol.codes import Confidence, load_codes
 from protocol.encoding.phrase import phrase
 from protocol.errors import InvalidMessageError, TransferSuspendedError
+from protocol.messages.kinds import is_correction, is_forward
 from protocol.messages.law.instruments import instruments
-from protocol.messages.types.correcting import Correction
-from protocol.messages.types.forward import Forward
 
 if TYPE_CHECKING:
     from protocol.messages.schema.base import Message
@@ -131,7 +130,7 @@ def relied_on(message: Message) -> Iterator[tuple[str, str]]:
     """
     if message.type in _RESTING and message.legal_basis is not None:
         yield "legal_basis.instrument", message.legal_basis.instrument
-    if isinstance(message, Correction):
+    if is_correction(message):
         given = message.message.get("authorisation")
         basis = given.get("basis") if isinstance(given, dict) else None
         if isinstance(basis, str) and basis in instruments():
@@ -143,9 +142,9 @@ def relied_on(message: Message) -> Iterator[tuple[str, str]]:
 
 def discloses(message: Message) -> bool:
     """Whether the message hands data over: of its own, corrected, or passed on."""
-    if isinstance(message, Correction):
+    if is_correction(message):
         return "authorisation" in message.message
-    return isinstance(message, Forward) or getattr(message, "authorisation", None) is not None
+    return is_forward(message) or getattr(message, "authorisation", None) is not None
 
 
 def _check_transfer(directory: Directory, message: Message, own: str, recipient: str, day: date) -> None:

@@ -23,7 +23,7 @@ from protocol.address import Address
 from protocol.errors import ComityError, DraftChangedError, InvalidMessageError
 from protocol.messages.schema.parts import MAX_TARGETS
 from protocol.messages.schema.problems import Problem
-from protocol.messages.types.information import waits_for_acceptance
+from protocol.messages.types.consent import waits_for_acceptance
 
 _CHECK = "request/check.html"
 _SENT = "request/sent.html"

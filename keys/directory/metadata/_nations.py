@@ -8,13 +8,13 @@ snapshot lists the same role and the member list the same keys for it: only its 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from tuf.api.exceptions import DownloadError, LengthOrHashMismatchError, RepositoryError
 from tuf.api.metadata import Metadata, MetaFile, TargetFile, Targets
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 MAX_CARDS_PER_NATION = 1_024
 _PARSERS = 2
 _MOST_PARSING = 8  # nations whose files are in memory at once
+_MOST_AHEAD = 4  # archives that are fetched before they are asked for
 
 Unused = Callable[[str], None]
 """Told of a nation whose archive is not what was signed, and was not used."""
@@ -116,6 +117,36 @@ class ArchiveFolder:
         write_file(path, content, durable=False)
 
 
+class _Ahead:
+    """Fetches archives while others are verified: one at a time, in the order in which they will be asked for.
+
+    ``names`` are those that nobody has here. A line with a long way delays no work here then.
+    """
+
+    def __init__(self, fetcher: Fetcher, names: Iterator[str]) -> None:
+        self._fetcher = fetcher
+        self._names = names
+        self._coming: dict[str, Future[bytes | None]] = {}
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="archives")
+
+    def __enter__(self) -> Self:
+        self._fetch_more()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown(cancel_futures=True)
+
+    def archive(self, name: str) -> bytes | None:
+        """As :meth:`Fetcher.archive`."""
+        coming = self._coming.pop(name, None)
+        self._fetch_more()
+        return self._fetcher.archive(name) if coming is None else coming.result()
+
+    def _fetch_more(self) -> None:
+        while len(self._coming) < _MOST_AHEAD and (name := next(self._names, None)) is not None:
+            self._coming[name] = self._thread.submit(self._fetcher.archive, name)
+
+
 class NationsReading:
     """Reads nations, and keeps account of what was verified.
 
@@ -148,8 +179,8 @@ class NationsReading:
     def read(self, nodes: Iterable[str]) -> dict[str, str]:
         """Take over the cards of these nations; by node, why those of some cannot be used.
 
-        Raises what the TUF library raises. Cards are parsed while the next nations are fetched: half of that work is
-        the examination of keys, which leaves the interpreter free.
+        Raises what the TUF library raises. Cards are parsed, and the next archives fetched, while nations are
+        verified: half of parsing is the examination of keys, which leaves the interpreter free.
         """
         problems: dict[str, str] = {}
         parsing: deque[tuple[str, Future[Nation]]] = deque()
@@ -161,10 +192,12 @@ class NationsReading:
             except NationUnusableError as problem:
                 problems[node] = problem.detail
 
-        with without_collections(), ThreadPoolExecutor(_PARSERS, thread_name_prefix="cards") as threads:
-            for node in sorted(nodes):
+        by_name = sorted(nodes)
+        ahead = _Ahead(self._fetcher, self._not_here(by_name))
+        with without_collections(), ThreadPoolExecutor(_PARSERS, thread_name_prefix="cards") as threads, ahead:
+            for node in by_name:
                 try:
-                    to_parse = self._verified(node)
+                    to_parse = self._verified(node, ahead)
                 except NationUnusableError as problem:
                     problems[node] = problem.detail
                     continue
@@ -176,7 +209,7 @@ class NationsReading:
                 take()
         return problems
 
-    def _verified(self, node: str) -> tuple[Grounds, Targets, dict[str, bytes]] | None:
+    def _verified(self, node: str, ahead: _Ahead) -> tuple[Grounds, Targets, dict[str, bytes]] | None:
         """What is to be parsed of a nation, verified; None when it was taken over as it was read before.
 
         Raises :class:`NationUnusableError`, or what the TUF library raises.
@@ -190,7 +223,7 @@ class NationsReading:
             self.files[node], self.nations[node] = known.files, known
             return None
         try:
-            role, contents = self._obtained(node, meta)
+            role, contents = self._obtained(node, meta, ahead)
         except DownloadError as problem:
             if self._fetcher.offline:
                 raise NationUnusableError("its files are not in the local copy") from problem
@@ -220,14 +253,26 @@ class NationsReading:
 
     # --- Getting the files ---
 
-    def _obtained(self, node: str, meta: MetaFile) -> tuple[Targets, dict[str, bytes]]:
+    def _not_here(self, nodes: Iterable[str]) -> Iterator[str]:
+        """The archives of those of these nations that are to be read anew, and whose archive is not here."""
+        listed = self._updater.trusted_snapshot().meta
+        for node in nodes if not self._fetcher.offline else ():
+            meta = listed.get(f"{nation_role(node)}.json")
+            if meta is None:
+                continue
+            known = self._known.get(node)
+            name = archive_name(node, meta.version)
+            if not (self._archives.has(name) or (known is not None and known.grounds == self._grounds(node, meta))):
+                yield name
+
+    def _obtained(self, node: str, meta: MetaFile, ahead: _Ahead) -> tuple[Targets, dict[str, bytes]]:
         """The nation's verified role, and its verified targets by path; they are kept from then on."""
         name = archive_name(node, meta.version)
         kept = self._archives.read(name)
         found = self._opened(node, meta, kept) if kept is not None else None
         if found is not None:
             return found
-        fetched = self._fetcher.archive(name)
+        fetched = ahead.archive(name)
         if fetched is not None:
             found = self._opened(node, meta, fetched)
             if found is not None:

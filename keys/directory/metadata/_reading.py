@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from threading import Lock
 
 from tuf.api.exceptions import (
     BadVersionNumberError,
@@ -67,10 +68,12 @@ class Fetcher(FetcherInterface):
         self._fetch_file = fetch
         self.offline = offline
         self._archives_missing = 0
+        self._one_at_a_time = Lock()
 
     def _fetch(self, url: str) -> Iterator[bytes]:
         try:
-            content = self._fetch_file(url)
+            with self._one_at_a_time:  # archives are fetched ahead, in a thread of their own
+                content = self._fetch_file(url)
         except NotFoundError as problem:
             # The library takes 404 as "there is no newer root".
             raise DownloadHTTPError(problem.detail, 404) from problem

@@ -16,16 +16,16 @@ from importlib import resources
 from uuid import UUID
 
 from protocol.codes import Confidence, is_local_code
+from protocol.messages.kinds import (
+    is_answer,
+    is_decision,
+    is_extension,
+    is_follow_up,
+    is_partial_disclosure,
+    is_preservation_answer,
+)
 from protocol.messages.schema.base import Message
 from protocol.messages.schema.parts import Ground, Offence
-from protocol.messages.types.answer import Answer
-from protocol.messages.types.decision import Decision
-from protocol.messages.types.preservation import PreservationAnswer
-from protocol.messages.types.preservation_course import (
-    PreservationExtend,
-    PreservationFollowUp,
-    TrafficPartialDisclosure,
-)
 
 
 class Effect(StrEnum):
@@ -138,9 +138,9 @@ def wrong_grounds(message: Message, thread: Iterable[Message], reserved: bool | 
 def _act_of(message: Message, known: Mapping[UUID, Message], opening: Message | None) -> Act | None:
     """What the message decides on; None for what no list of grounds is about."""
     about = known.get(message.in_reply_to) if message.in_reply_to is not None else None
-    if isinstance(message, Decision) and isinstance(about, PreservationFollowUp):
+    if is_decision(message) and is_follow_up(about):
         return Act.ASSISTANCE  # the request that followed, not the preservation
-    if isinstance(message, Decision) and isinstance(about, PreservationExtend):
+    if is_decision(message) and is_extension(about):
         return None
     return _ACTS.get(opening.type) if opening is not None else None
 
@@ -169,18 +169,18 @@ class _Judged:
 
 def _given(message: Message, act: Act) -> Iterator[tuple[str, str, Effect | None, Act]]:
     """The grounds in a message: the path, the code, the outcome it is given for (None: any), and the act."""
-    if isinstance(message, PreservationAnswer):
+    if is_preservation_answer(message):
         for number, target in enumerate(message.targets):
             effect = Effect.REFUSES if target.result == "refused" else None
             yield from _of(target.ground, f"targets.{number}.ground.code", effect, act)
-    elif isinstance(message, Decision):
+    elif is_decision(message):
         for number, decision in enumerate(message.decisions):
             effect = _DECIDED.get(decision.decision)
             yield from _of(decision.ground, f"decisions.{number}.ground.code", effect, act)
-    elif isinstance(message, Answer):
+    elif is_answer(message):
         for number, left_out in enumerate(message.not_answered):
             yield from _of(left_out.ground, f"not_answered.{number}.ground.code", None, act)
-    elif isinstance(message, TrafficPartialDisclosure):
+    elif is_partial_disclosure(message):
         for number, disclosure in enumerate(message.disclosures):
             field = f"disclosures.{number}.withheld.code"
             yield from _of(disclosure.withheld, field, Effect.REFUSES, Act.PARTIAL_DISCLOSURE)

@@ -4,8 +4,6 @@ Police may keep data for a partner; to hand them over is another act, which the 
 somebody: a court, a prosecutor, or the office itself in an emergency. Every message that discloses says who that was.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from datetime import date

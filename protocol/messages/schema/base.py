@@ -5,8 +5,6 @@ characters; a field that a treaty or a standard form asks for says so beside it
 (:class:`protocol.messages.schema.fields.Legal`).
 """
 
-from __future__ import annotations
-
 from base64 import urlsafe_b64decode
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar

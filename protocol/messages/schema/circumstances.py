@@ -3,8 +3,6 @@
 All of it came with version 2 of the message types.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Any
 

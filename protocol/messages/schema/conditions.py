@@ -1,7 +1,5 @@
 """Terms for information or assistance, and whether they are taken: Budapest Convention Art. 26.2, 27.6, 28.2, 28.3."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """Parts that several message types share: authorities, offences, grounds, conditions, questions of scope."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Annotated, Any, TypeVar
@@ -31,6 +29,7 @@ from protocol.messages.schema.since import Since
 
 MAX_TARGETS = 1000
 MAX_CONDITIONS = 50
+_ONWARD = "Budapest Convention Art. 27.8"
 
 _Any = TypeVar("_Any")
 
@@ -374,3 +373,15 @@ class ItemRef(Part):
 
 
 ItemRefs = Annotated[tuple[ItemRef, ...], Field(max_length=MAX_TARGETS), distinct()]
+
+
+class PassingOnConsent(Part):
+    """The requester's consent that this one request is passed on to contact points of the States named.
+
+    Without it, and without a reply that gives it later, a request stays with the State that was asked.
+    """
+
+    countries: Annotated[
+        tuple[Country, ...], Field(min_length=1, max_length=50), distinct(), Legal(_ONWARD, "add the States")
+    ]
+    terms: Note | None = None

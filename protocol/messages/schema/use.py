@@ -1,7 +1,5 @@
 """What was done with what was given, and consent to do more: Budapest Convention Art. 28.4, CETS 224 Art. 14."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -12,7 +10,6 @@ from protocol.messages.schema.fields import INHERITED, CodeOf, Country, Instant,
 from protocol.messages.schema.parts import MAX_TARGETS, Conditions, ItemRef, ItemRefs, absent_if, distinct, needed_if
 
 _USE = "Budapest Convention Art. 28.4"
-_ONWARD = "Budapest Convention Art. 27.8"
 _CONSENT = "Second Additional Protocol Art. 14"
 
 
@@ -25,18 +22,6 @@ class UseQuery(Reply):
     items: Annotated[ItemRefs, Field(min_length=1), Legal(_USE, "add the items that are asked about")]
     question: Note | None = None
     answer_by: Instant | None = None
-
-
-class PassingOnConsent(Part):
-    """The requester's consent that this one request is passed on to contact points of the States named.
-
-    Without it, and without a reply that gives it later, a request stays with the State that was asked.
-    """
-
-    countries: Annotated[
-        tuple[Country, ...], Field(min_length=1, max_length=50), distinct(), Legal(_ONWARD, "add the States")
-    ]
-    terms: Note | None = None
 
 
 class ItemUse(Part):

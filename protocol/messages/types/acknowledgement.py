@@ -3,8 +3,6 @@
 Directive 2013/40/EU Art. 13 asks for it within eight hours of receipt of an urgent request.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator

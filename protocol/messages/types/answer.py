@@ -1,7 +1,5 @@
 """The answer: items with hash, custody, category, conditions, each as intelligence or as evidence."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
@@ -33,7 +31,7 @@ from protocol.messages.schema.fields import (
     ZoneName,
     problem,
 )
-from protocol.messages.schema.identifiers import FileHash
+from protocol.messages.schema.identifiers import FileHash, ItemHash
 from protocol.messages.schema.parts import (
     MAX_TARGETS,
     Conditions,
@@ -51,19 +49,6 @@ from protocol.messages.types.offer import Opening
 _ITEM = "answer"
 _CUSTODY = "ISO/IEC 27037"
 _NOT_ATTACHED = "an item names a file that is not attached: attach it, or correct the name"
-
-
-class ItemHash(FileHash):
-    """The hash of an item: SHA-256 or stronger. MD5 and SHA-1 identify a known file, they do not prove one."""
-
-    kind: Literal["file_hash"] = "file_hash"
-
-    @field_validator("algorithm")
-    @classmethod
-    def _is_strong(cls, algorithm: str) -> str:
-        if algorithm in {"md5", "sha1"}:
-            raise problem("weak_hash", "give a hash of SHA-256 or stronger for the item")
-        return algorithm
 
 
 class CustodyStep(Part):

@@ -1,7 +1,5 @@
 """A request for assistance other than preservation: Budapest Convention Art. 25, 30-35, UN Convention Art. 40-48."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -26,6 +24,7 @@ from protocol.messages.schema.parts import (
     CompetentAuthority,
     EarlierRequest,
     Offence,
+    PassingOnConsent,
     WantedData,
     WantedDataList,
     absent_if,
@@ -34,7 +33,6 @@ from protocol.messages.schema.parts import (
     needed_if,
 )
 from protocol.messages.schema.since import Since, needed_since
-from protocol.messages.schema.use import PassingOnConsent
 
 _REQUEST = "UN Convention Art. 40"
 _EXCHANGE = "Directive (EU) 2023/977 Art. 4"

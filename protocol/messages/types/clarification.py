@@ -1,7 +1,5 @@
 """Questions about a request and their answers. An open question may pause the clock (Budapest Convention Art. 27.6)."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """Until when a user must not be told, and the renewal of that: UN Convention Art. 42 (g)."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Literal
 
 from protocol.messages.schema.base import Reply

@@ -12,20 +12,35 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from protocol.errors import CommitmentMismatchError, NothingOpenError, OfferNeededError
+from protocol.messages.kinds import (
+    is_answer,
+    is_condition_accept,
+    is_condition_decline,
+    is_condition_propose,
+    is_decision,
+    is_files,
+    is_information,
+)
 from protocol.messages.schema.base import Message
-from protocol.messages.schema.conditions import ConditionAccept, ConditionDecline, ConditionPropose
-from protocol.messages.schema.parts import Condition
-from protocol.messages.types.answer import Answer
-from protocol.messages.types.decision import Decision
-from protocol.messages.types.files import FilesSupplement
-from protocol.messages.types.information import InformationSpontaneous
-from protocol.messages.types.offer import Opening, check_commitment
+
+if TYPE_CHECKING:
+    from protocol.messages.schema.parts import Condition
+    from protocol.messages.types.offer import Opening
 
 _Terms = tuple[str, str]
+
+
+def waits_for_acceptance(draft: Mapping[str, Any]) -> bool:
+    """Whether what a draft of information gives waits until its conditions are accepted (Art. 26.2): so it is offered
+    first. In an emergency nothing waits.
+    """
+    is_given = draft.get("type") == is_information.code and not draft.get("in_reply_to")
+    return is_given and bool(draft.get("conditions")) and draft.get("urgency") != "emergency"
 
 
 def open_conditions(message: Message, thread: Iterable[Message], reader: str) -> tuple[Condition, ...]:
@@ -72,7 +87,7 @@ def check_opening(message: Message, content: bytes, thread: Iterable[Message]) -
 
     Raises :class:`CommitmentMismatchError`.
     """
-    if not isinstance(message, Answer | InformationSpontaneous):
+    if not (is_answer(message) or is_information(message)):
         return
     messages = tuple(thread)
     opening = opening_in(message)
@@ -88,6 +103,8 @@ def check_opening(message: Message, content: bytes, thread: Iterable[Message]) -
     if opening.message not in offers:
         return
     offer, commitment = offers[opening.message]
+    from protocol.messages.types.offer import check_commitment
+
     check_commitment(content, bytes.fromhex(opening.salt), commitment)
     if _all_terms(conditions_of(offer)) != _all_terms(content_conditions(message)):
         raise CommitmentMismatchError("it is given under other conditions than it was offered under")
@@ -95,36 +112,33 @@ def check_opening(message: Message, content: bytes, thread: Iterable[Message]) -
 
 def opening_in(message: Message) -> Opening | None:
     """Which offer the message makes good."""
-    return message.offer if isinstance(message, Answer | InformationSpontaneous) else None
+    return message.offer if is_answer(message) or is_information(message) else None
 
 
 def conditions_of(message: Message) -> Iterator[Condition]:
     """All conditions that a message sets or proposes."""
-    match message:
-        case ConditionPropose() | InformationSpontaneous() | FilesSupplement():
-            yield from message.conditions
-        case ConditionDecline():
-            yield from message.proposal
-        case Decision():
-            for decision in message.decisions:
-                yield from decision.conditions
-        case Answer():
-            for item in message.items:
-                yield from item.conditions
-        case _:
-            return
+    if is_condition_propose(message) or is_information(message) or is_files(message):
+        yield from message.conditions
+    elif is_condition_decline(message):
+        yield from message.proposal
+    elif is_decision(message):
+        for decision in message.decisions:
+            yield from decision.conditions
+    elif is_answer(message):
+        for item in message.items:
+            yield from item.conditions
 
 
 def content_conditions(message: Message) -> Iterator[Condition]:
     """Those that what the message gives is given under; an offer or a decision gives nothing yet."""
-    discloses = isinstance(message, InformationSpontaneous) and message.stage == "disclosure"
-    if discloses or isinstance(message, Answer | FilesSupplement):
+    discloses = is_information(message) and message.stage == "disclosure"
+    if discloses or is_answer(message) or is_files(message):
         yield from conditions_of(message)
 
 
 def accepts_all(message: Message, offer: Message) -> bool:
     """Whether ``message`` accepts every condition of ``offer``."""
-    if not isinstance(message, ConditionAccept) or message.in_reply_to != offer.id:
+    if not is_condition_accept(message) or message.in_reply_to != offer.id:
         return False
     return {condition.condition for condition in conditions_of(offer)} <= set(message.conditions)
 
@@ -144,7 +158,7 @@ def _accepted(thread: Iterable[Message], reader: str) -> Iterator[tuple[_Terms, 
     """What ``reader`` accepted, each with the message that set it."""
     messages = {other.id: other for other in thread}
     for other in messages.values():
-        if not isinstance(other, ConditionAccept) or other.sender != reader:
+        if not is_condition_accept(other) or other.sender != reader:
             continue
         about = messages.get(other.in_reply_to)
         if about is None:
@@ -157,7 +171,7 @@ def _accepted(thread: Iterable[Message], reader: str) -> Iterator[tuple[_Terms, 
 def _is_owed(message: Message, offers: Iterable[UUID], thread: tuple[Message, ...]) -> bool:
     """Whether the message gives what a commitment stands for, and which was not opened yet."""
     unopened = {key for key in offers if not any(_opens(other, key) for other in thread)}
-    if isinstance(message, InformationSpontaneous):
+    if is_information(message):
         return message.stage == "disclosure" and bool(unopened)
     wanted = _all_terms(content_conditions(message))
     for reader in message.to:
@@ -179,7 +193,7 @@ def _is_made_good(opening: Opening, thread: tuple[Message, ...]) -> bool:
 
 
 def _commitment(message: Message) -> str | None:
-    return message.commitment if isinstance(message, ConditionPropose | InformationSpontaneous) else None
+    return message.commitment if is_condition_propose(message) or is_information(message) else None
 
 
 def _all_terms(conditions: Iterable[Condition]) -> set[_Terms]:

@@ -1,7 +1,5 @@
 """Consultation before a refusal or postponement: partly, or under conditions? (Budapest Convention Art. 27.6)"""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Literal
 
 from protocol.messages.schema.base import Reply

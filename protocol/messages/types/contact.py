@@ -1,7 +1,5 @@
 """A test whether a contact point answers at any hour (Budapest Convention Art. 35). The reply time is measured."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Literal
 
 from protocol.messages.schema.base import Contact, Message, Reply

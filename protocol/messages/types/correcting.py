@@ -3,8 +3,6 @@
 Neither removes anything: receipts, logs and the message itself stay, and so does what the other side did relying on it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
 

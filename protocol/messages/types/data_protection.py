@@ -1,7 +1,5 @@
 """What became of data that were wrong or should not have been sent: Directive (EU) 2016/680 Art. 7.3 and 16."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """The decision on a request, for all of it or per target: Budapest Convention Art. 27.4 to 27.7."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 

@@ -3,8 +3,6 @@
 An emergency is a significant and imminent risk to the life or safety of a natural person (Art. 3.2.c).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -24,6 +22,7 @@ from protocol.messages.schema.parts import (
     Authority,
     CompetentAuthority,
     Offence,
+    PassingOnConsent,
     TargetNames,
     WantedDataList,
     absent_if,
@@ -31,7 +30,6 @@ from protocol.messages.schema.parts import (
     needed_if,
 )
 from protocol.messages.schema.since import Since
-from protocol.messages.schema.use import PassingOnConsent
 
 _EMERGENCY = "Second Additional Protocol Art. 9"
 _CALL_BACK = "add a telephone number of the person to call back"

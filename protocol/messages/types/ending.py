@@ -1,7 +1,5 @@
 """How a request ends before or after its answer: misdirected, withdrawn, closed."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 

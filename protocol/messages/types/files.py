@@ -1,7 +1,5 @@
 """Files that could not go with an answer, because they were still being sealed: their names, hashes and keys."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 

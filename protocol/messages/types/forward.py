@@ -1,7 +1,5 @@
 """A message of one office, passed on to another with all that proves it."""
 
-from __future__ import annotations
-
 import binascii
 import json
 from base64 import b64decode

@@ -1,7 +1,5 @@
 """A security incident that touched what was received: Second Additional Protocol (CETS 224) Art. 14."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """Spontaneous information: Budapest Convention Art. 26. Conditions are offered before the information is given."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -44,14 +42,6 @@ class ReportedIdentifier(Part):
     identifier: Annotated[Identifier, Legal(INHERITED, "add the identifier")]
     seen_at: Instant | None = None
     relation: Annotated[Note, Legal(INHERITED, "explain how the identifier relates to the facts")]
-
-
-def waits_for_acceptance(draft: Mapping[str, Any]) -> bool:
-    """Whether what a draft of information gives waits until its conditions are accepted (Art. 26.2): so it is offered
-    first. In an emergency nothing waits.
-    """
-    is_given = draft.get("type") == InformationSpontaneous.TYPE and not draft.get("in_reply_to")
-    return is_given and bool(draft.get("conditions")) and draft.get("urgency") != "emergency"
 
 
 class InformationSpontaneous(Message):

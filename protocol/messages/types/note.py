@@ -1,7 +1,5 @@
 """A note in a case: what two officers tell each other that no other type is for."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator

@@ -6,8 +6,6 @@ members that are only known when it is sent (:data:`NOT_COMMITTED`). That messag
 the salt. So what is given is what was offered, and an offer tells nothing of it.
 """
 
-from __future__ import annotations
-
 import json
 from hashlib import sha256
 from hmac import compare_digest

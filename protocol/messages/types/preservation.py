@@ -1,7 +1,5 @@
 """Expedited preservation of stored data: Budapest Convention Art. 29 and 30, T-CY(2018)11, UN Convention Art. 42."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -41,7 +39,7 @@ from protocol.messages.schema.fields import (
     problem,
     version_of,
 )
-from protocol.messages.schema.identifiers import Identifier
+from protocol.messages.schema.identifiers import Identifier, ItemHash
 from protocol.messages.schema.parts import (
     MAX_TARGETS,
     Authority,
@@ -54,13 +52,12 @@ from protocol.messages.schema.parts import (
     FurtherWindows,
     Ground,
     Offence,
+    PassingOnConsent,
     TimeWindow,
     absent_if,
     distinct,
 )
 from protocol.messages.schema.since import Since
-from protocol.messages.schema.use import PassingOnConsent
-from protocol.messages.types.answer import ItemHash
 
 MAX_PERIOD_DAYS = 3650
 

@@ -3,8 +3,6 @@
 Budapest Convention Art. 29.6, 29.7 and 30; UN Convention Art. 42, 43; Regulation (EU) 2023/1543 Art. 11.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 

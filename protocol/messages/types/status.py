@@ -1,7 +1,5 @@
 """Where a request stands. Reasonable requests for status are answered (UN Convention Art. 40)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 

@@ -170,26 +170,6 @@ def test_the_directory_is_verified_without_a_token_library_and_a_second_way_to_t
 
 
 @pytest.mark.outside
-def test_shapes_of_schemas_are_plain_dictionaries_and_every_other_typed_dictionary_is_what_it_is() -> None:
-    names = told(
-        "import typing_extensions, pydantic\n"
-        "from pydantic_core import core_schema\n"
-        "class Named(typing_extensions.TypedDict, total=False):\n"
-        "    name: typing_extensions.Required[str]\n"
-        "class Model(pydantic.BaseModel):\n"
-        "    named: Named\n"
-        "try:\n"
-        "    Model.model_validate_json('{\"named\": {}}')\n"
-        "except pydantic.ValidationError as problem:\n"
-        "    (error,) = problem.errors()\n"
-        "plain = core_schema.StringSchema(type='str') == core_schema.str_schema() == {'type': 'str'}\n"
-        "print(json.dumps([core_schema.StringSchema.__base__.__module__, plain, error['type'],\n"
-        '    Model.model_validate_json(\'{"named": {"name": "x"}}\').named]))'
-    )
-    assert names == ["keys.starting", True, "missing", {"name": "x"}]
-
-
-@pytest.mark.outside
 def test_a_context_of_the_http_library_trusts_nobody_and_a_public_one_the_systems_authorities() -> None:
     trusted = told(
         "from keys.starting import load_http\n"

@@ -13,7 +13,7 @@ from protocol.messages.schema._hosts import domain_to_ascii
 from protocol.messages.schema.identifiers._account import Account
 from protocol.messages.schema.identifiers._crypto import CryptoAddress, Transaction
 from protocol.messages.schema.identifiers._device import AdvertisingId, Iccid, Imei, Imsi, Meid, Phone
-from protocol.messages.schema.identifiers._files import FileHash, PgpFingerprint
+from protocol.messages.schema.identifiers._files import FileHash, ItemHash, PgpFingerprint
 from protocol.messages.schema.identifiers._network import (
     SERVER,
     Domain,
@@ -73,6 +73,7 @@ __all__ = [
     "IpRange",
     "Ipv4",
     "Ipv6",
+    "ItemHash",
     "Mac",
     "Meid",
     "MessageId",

@@ -1,7 +1,5 @@
 """Addresses and transactions on blockchains."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Annotated, Literal
 

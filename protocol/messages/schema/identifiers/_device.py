@@ -1,7 +1,5 @@
 """Identifiers of devices, SIM cards and subscriptions."""
 
-from __future__ import annotations
-
 import re
 from typing import Annotated, Literal
 from uuid import UUID

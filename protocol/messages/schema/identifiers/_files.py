@@ -1,7 +1,5 @@
 """Hashes of files, and fingerprints of keys."""
 
-from __future__ import annotations
-
 import base64
 import re
 from collections.abc import Callable, Mapping
@@ -175,6 +173,19 @@ class FileHash(Part):
     @classmethod
     def _fits_its_algorithm(cls, value: str, info: ValidationInfo) -> str:
         return Canonical.of(value, partial(_read_hash, info.data["algorithm"])) if "algorithm" in info.data else value
+
+
+class ItemHash(FileHash):
+    """The hash of an item: SHA-256 or stronger. MD5 and SHA-1 identify a known file, they do not prove one."""
+
+    kind: Literal["file_hash"] = "file_hash"
+
+    @field_validator("algorithm")
+    @classmethod
+    def _is_strong(cls, algorithm: str) -> str:
+        if algorithm in {"md5", "sha1"}:
+            raise problem("weak_hash", "give a hash of SHA-256 or stronger for the item")
+        return algorithm
 
 
 class PgpFingerprint(Part):

@@ -1,7 +1,5 @@
 """Identifiers of networks and what runs in them: addresses, names, e-mail, URLs, servers."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal

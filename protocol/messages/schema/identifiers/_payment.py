@@ -1,7 +1,5 @@
 """Bank accounts and payment cards."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
