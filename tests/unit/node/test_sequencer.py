@@ -293,7 +293,8 @@ async def test_commit_of_a_single_message_finds_what_those_read_who_wait_for_it(
         receipts = accepted(await sequencer.submit(submission(message, local=(TOKYO,), partners=("fr",)))).receipts
         assert await asyncio.gather(*waiting) == [True, True]
 
-    assert mail.found is not None and queue.found is not None
+    assert mail.found is not None
+    assert queue.found is not None
     assert mail.found == await store.reads.mailbox_page(TOKYO, 0, 10, 1_000_000)
     assert [(entry.envelope, entry.receipts) for entry in mail.found[0]] == [(message.raw, receipts)]
     assert [item.raw for item in queue.found[0]] == [message.raw]
@@ -308,7 +309,8 @@ async def test_nothing_is_found_of_a_batch_that_is_withheld(running: Running, mo
         waiting = asyncio.create_task(watch.wait(WITHIN_S, look))
         await asyncio.sleep(0)
         assert isinstance(error(await sequencer.submit(transfer(incoming()))), ReceiptPendingError)
-        assert not waiting.done() and look.found is None
+        assert not waiting.done()
+        assert look.found is None
         file.full = False
         assert await waiting
 
