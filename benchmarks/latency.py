@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import multiprocessing
 import os
@@ -42,6 +43,7 @@ from benchmarks.floor import request
 from benchmarks.throughput import IDLE_S, PASSPHRASE, WARM_UP_PINGS, Bench, open_each, percentile
 from exchange.demo.processes import READY_TIMEOUT_S, Commands, RunningNode
 from exchange.desk.desk import Desk
+from keys.local.terminal import OBJECTS_BETWEEN_LOOKS
 from keys.transport.tls import client_context, make_certificate, server_context
 
 # The stages in their order, and the words for the time until each from the line before.
@@ -55,17 +57,16 @@ PATH = (
     ("jp", "accept>", "node: body read, envelope checked"),
     ("jp", "write>", "node: event loop to writer's thread"),
     ("jp", "commit<", "node: rows, leaves, checkpoint signed, commit"),
-    ("jp", "write<", "node: checkpoint file"),
-    ("jp", "accept<", "node: writer's thread to event loop"),
-    ("jp", "due<", "node: queue to the partner read"),
+    ("jp", "write<", "node: checkpoint file, queue to the partner read"),
+    ("jp", "due>", "node: writer's thread to event loop"),
     ("jp", "transfer>", "node: delivery began"),
     ("fr", "transfer head>", "request signed and sent, node woken"),
     ("fr", "transfer head<", "partner: request's signature"),
     ("fr", "accept>", "partner: body read, envelope checked"),
     ("fr", "write>", "partner: event loop to writer's thread"),
     ("fr", "commit<", "partner: rows, leaves, checkpoint signed, commit"),
-    ("fr", "write<", "partner: checkpoint file"),
-    ("fr", "page<", "partner: long poll woken, mailbox read"),
+    ("fr", "write<", "partner: checkpoint file, mailbox read"),
+    ("fr", "page<", "partner: writer's thread to event loop, long poll woken"),
     ("recipient", "mailbox<", "answer written, sent and read"),
     ("recipient", "take in thread>", "desk: event loop to thread"),
     ("recipient", "take<", "desk: verified, opened, durable"),
@@ -135,6 +136,7 @@ def run_desk(role: Any, home: Path, pipe: Connection) -> None:
     """The entry point of a desk's process."""
     import uvloop
 
+    gc.set_threshold(OBJECTS_BETWEEN_LOOKS)  # as the program sets it
     traced.wrap_all(traced.STAGES_OF_A_DESK)
     if os.environ.get(traced.COUNTING):
         traced.count_all()

@@ -101,7 +101,7 @@ STAGES_OF_A_NODE: Mapping[str, str | Label] = {
     "node.log.sequencer:sign_checkpoint": "sign",
     "node.relay.delivery:PartnerQueue._begin": "due",
     "node.peers.client:PartnerClient.transfer": "transfer",
-    "node.http.api.mailbox:_page": "page",
+    "node.http.api.mailbox:_fitting": "page",
 }
 STAGES_OF_A_DESK: Mapping[str, str | Label] = {
     "exchange.link.client:NodeClient.submit": "submit",

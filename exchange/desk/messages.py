@@ -143,7 +143,10 @@ class DeskMessages:
         self, drafts: Sequence[Draft], expires_in: timedelta | None, *, unless_duplicate: bool, at_once: bool
     ) -> list[SentMessage]:
         node_sync, needs_release = self._works.node_sync, self._works.office.needs_release
-        if await self._in_thread(lambda: any(needs_release(str(draft.get("type")), draft=draft) for draft in drafts)):
+        # Where no officers are registered nobody releases: the thread is not asked.
+        if self._works.acting.has_officers and await self._in_thread(
+            lambda: any(needs_release(str(draft.get("type")), draft=draft) for draft in drafts)
+        ):
             return await self._propose(drafts, lambda given: self._works.outbox.compose([given]))
         if not unless_duplicate:
             return await node_sync.send(drafts, expires_in, at_once=at_once)

@@ -237,8 +237,11 @@ class PassingOn:
         """The message, if another office passed it on to this desk; raises :class:`NotFoundError`."""
         from protocol.messages.types.forward import Forward
 
+        head = self._store.messages.head(message_id).head  # most are no forwards: their content need not be opened
+        if head.type != Forward.TYPE or head.direction is not Direction.RECEIVED:
+            return None
         stored = self._store.messages.get(message_id)
-        if stored.erased or stored.head.direction is not Direction.RECEIVED:
+        if stored.erased:
             return None
         message = self._parsed.of(stored)
         return message if isinstance(message, Forward) else None

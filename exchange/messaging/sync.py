@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 
 Drafts = Sequence[Mapping[str, Any]] | Callable[[], Sequence[Mapping[str, Any]]]
+Seal = Callable[[Sequence[Composed]], list[StoredMessage] | None]
 _ALL = slice(None)
 _RECIPIENT_MAY_BE_NEW = (UnknownKeyError, UnknownContactPointError, UnknownNodeError, RevokedError)
 # So many batches are on their way to the node at once while the next one is sealed.
@@ -138,23 +139,30 @@ class NodeSync:
         has one: raises :class:`OvertakenError` where another program sent some of them under it meanwhile.
         """
         self._acts += 1
+        owned: Drafts | None = None
         if not callable(drafts) and any(draft.get("attachments") for draft in drafts):
-            written = drafts
-            fanned = await self._thread(lambda: self._outbox.fanned(written, at_once=at_once))
-            drafts = await self._attaching.own(fanned)
-            messages = await self._thread(lambda: self._compose(drafts))
-        else:
-            drafts, messages = await self._thread(lambda: self._composed(drafts, at_once=at_once))
+            given = drafts
+            fanned = await self._thread(lambda: self._outbox.fanned(given, at_once=at_once))
+            owned = await self._attaching.own(fanned)
         claim = current_claim()
-        if claim is not None:
-            claim.spend()
-        total = len(messages) + (claim.done if claim is not None else 0)
 
-        def seal(part: Sequence[Composed]) -> list[StoredMessage] | None:
-            return self._outbox.seal(part, expires_in, keeping, claim, total)
+        def composed_and_sealed() -> tuple[Drafts, Sequence[Composed], Seal, list[StoredMessage] | None]:
+            if owned is not None:
+                written, messages = owned, self._compose(owned)
+            else:
+                written, messages = self._composed(drafts, at_once=at_once)
+            if claim is not None:
+                claim.spend()
+            total = len(messages) + (claim.done if claim is not None else 0)
+
+            def seal(part: Sequence[Composed]) -> list[StoredMessage] | None:
+                return self._outbox.seal(part, expires_in, keeping, claim, total)
+
+            return written, messages, seal, self._sealed_at_once(messages, seal)
 
         with self._first.message():
-            sent, outcomes = await self._sealed_and_submitted(drafts, messages, seal, claim)
+            written, messages, seal, sealed = await self._thread(composed_and_sealed)
+            sent, outcomes = await self._sealed_and_submitted(written, messages, seal, claim, sealed)
         self._acts += 1
         self._background.start(self._tidied(self._acts))
         return [
@@ -162,20 +170,31 @@ class NodeSync:
             for message, composed in zip(sent, messages, strict=True)
         ]
 
+    @staticmethod
+    def _sealed_at_once(messages: Sequence[Composed], seal: Seal) -> list[StoredMessage] | None:
+        """The messages, sealed, where they are one part; None where they are not, or where that is to be seen again."""
+        if len(list(sealable(messages))) != 1:
+            return None
+        with suppress(*_RECIPIENT_MAY_BE_NEW):
+            return seal(messages)
+        return None
+
     async def _sealed_and_submitted(
         self,
         drafts: Drafts,
         messages: Sequence[Composed],
-        seal: Callable[[Sequence[Composed]], list[StoredMessage] | None],
-        claim: Any,
+        seal: Seal,
+        claim: Claim | None,
+        first: list[StoredMessage] | None,
     ) -> tuple[list[StoredMessage], dict[UUID, Outcome]]:
-        """Seal messages part by part, and submit each part as soon as it is sealed."""
+        """Seal messages part by part, and submit each part as soon as it is sealed; ``first`` is one that is."""
         sent: list[StoredMessage] = []
         outcomes: dict[UUID, Outcome] = {}
         submitting: set[asyncio.Task[Mapping[UUID, Outcome]]] = set()
         try:
             for part in sealable(messages):
-                sealed = await self._seal(messages[part], drafts, part, seal, claim)
+                sealed = await self._seal(messages[part], drafts, part, seal, claim, first)
+                first = None
                 sent += sealed
                 held = await self._held_among(messages[part], sealed)
                 for message in sealed:
@@ -212,10 +231,14 @@ class NodeSync:
         return under_way | outcomes
 
     async def _tidied(self, acts: int) -> None:
-        """Derive what is due, and tidy the database, unless the desk does something again meanwhile."""
+        """Tidy the database and derive what is due, unless the desk does something again meanwhile.
+
+        In this order: the first to write after it was tidied waits for the disk once more, and is no message then.
+        """
         await asyncio.sleep(_QUIET_AFTER_S)
-        if await self._derive(lambda: self._acts == acts and not self._in_flight):
+        if self._acts == acts and not self._in_flight:
             await self._thread(self._store.database.tidy)
+            await self._derive(lambda: self._acts == acts and not self._in_flight)
 
     async def _derive(self, wanted: Callable[[], bool] = lambda: True) -> bool:
         """Derive what is due in the threads that changed, a few at a time, as long as that is ``wanted``.
@@ -266,11 +289,12 @@ class NodeSync:
         composed: Sequence[Composed],
         drafts: Drafts,
         part: slice,
-        seal: Callable[[Sequence[Composed]], list[StoredMessage] | None],
+        seal: Seal,
         claim: Claim | None,
+        sealed: list[StoredMessage] | None,
     ) -> list[StoredMessage]:
         messages = composed
-        while True:
+        while sealed is None:
             directory = self._link.directory
             try:
                 sealed = await self._thread(partial(seal, messages))
@@ -280,9 +304,8 @@ class NodeSync:
                 # The recipient's card was not known yet: it also says which versions its desk reads.
                 messages = await self._thread(lambda: self._compose(drafts, part))
                 continue
-            if sealed is not None:
-                break
-            messages = await self._thread(lambda: self._compose(drafts, part))
+            if sealed is None:
+                messages = await self._thread(lambda: self._compose(drafts, part))
         if claim is not None:
             claim.done += len(sealed)
         self._in_flight.update(message.head.id for message in sealed)
@@ -387,18 +410,21 @@ class NodeSync:
                 yield taken.result
 
     async def _await_mail(self, after: int, wait: float) -> _Fetched:
-        """The next page of a listener; while none comes, messages are indexed, a few at a time."""
+        """The next page of a listener; while none comes, messages are indexed, a few at a time.
+
+        What was put off is written after the database was tidied, as in :meth:`_tidied`.
+        """
         fetching = asyncio.create_task(self._fetch(after, wait))
         try:
             await asyncio.wait({fetching}, timeout=_UNHEARD_AFTER_S)
+            if not fetching.done():
+                await self._thread(self._store.database.tidy)
             left = 1
             while left and not fetching.done():
                 left = await self._thread(lambda: self._agenda.derive(_DERIVED_AT_ONCE))
             left = 1
             while left and not fetching.done():
                 left = await self._thread(lambda: self._search.index(_INDEXED_AT_ONCE))
-            if not fetching.done():
-                await self._thread(self._store.database.tidy)
             while not fetching.done() and (pause_s := await self._thread(self._until_release)) is not None:
                 await asyncio.wait({fetching}, timeout=pause_s)
                 if not fetching.done() and await self._thread(self._release):

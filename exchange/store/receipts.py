@@ -32,7 +32,8 @@ class ReceiptTable:
         rows = self._database.all(
             "SELECT id, sealed FROM receipt WHERE digest = ? ORDER BY seq", (self._names.digest(digest),)
         )
-        return [self._opened(digest, row, sealed) for row, sealed in rows]
+        notes: dict[bytes, bytes] = {}  # receipts about one envelope are often proved by one checkpoint
+        return [self._opened(digest, row, sealed, notes) for row, sealed in rows]
 
     def entries(self, digests: Iterable[bytes]) -> dict[bytes, list[ReceiptEntry]]:
         """As :meth:`of`, of several envelopes at one look, and without what proves each: that was verified before."""
@@ -94,12 +95,17 @@ class ReceiptTable:
         )
         return digest
 
-    def _opened(self, digest: bytes, row: bytes, sealed: bytes) -> StoredReceipt:
+    def _opened(self, digest: bytes, row: bytes, sealed: bytes, notes: dict[bytes, bytes]) -> StoredReceipt:
+        """``notes`` are the checkpoints that were opened before, by their digests; this one is added."""
         leaf, index, path, note, error = cbor.decode(self._cipher.open(b"receipt.sealed", row, sealed))
-        name = self._cipher.blind(b"checkpoint", note)
-        notes = self._database.all("SELECT sealed FROM checkpoint WHERE id = ?", (name,))
-        if not notes:
-            raise DatabaseDamagedError("a receipt's checkpoint is missing from the desk's database")
-        checkpoint = self._cipher.open(b"checkpoint.sealed", name, notes[0][0])
+        if note not in notes:
+            notes[note] = self._checkpoint(note)
         hashes = tuple(path[at : at + HASH_BYTES] for at in range(0, len(path), HASH_BYTES))
-        return StoredReceipt(digest, Receipt(leaf, index, hashes, checkpoint), error)
+        return StoredReceipt(digest, Receipt(leaf, index, hashes, notes[note]), error)
+
+    def _checkpoint(self, digest: bytes) -> bytes:
+        name = self._cipher.blind(b"checkpoint", digest)
+        rows = self._database.all("SELECT sealed FROM checkpoint WHERE id = ?", (name,))
+        if not rows:
+            raise DatabaseDamagedError("a receipt's checkpoint is missing from the desk's database")
+        return self._cipher.open(b"checkpoint.sealed", name, rows[0][0])

@@ -3,6 +3,8 @@
 Handlers add operations to the open batch and await its outcome. One thread applies a batch as one transaction, keeps
 the signed checkpoint in a file outside the database, and only then may anyone see the batch: its waiters, mailboxes,
 partners. When idle a batch is one operation; under load it is what arrived while the last batch was being written.
+When it is one message, the same thread goes on to read what those read next who wait for that message: then they need
+not wait for a thread of their own, nor for the event loop, which has the answer to the sender to write meanwhile.
 
 These hold when something fails:
 
@@ -23,12 +25,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from node.log.checkpoint_file import KeptCheckpoint
-from node.log.wakeups import ANY_PARTNER, Wakeups
+from node.log.wakeups import ANY_PARTNER, Look, Wakeups
 from node.store.file_operations import (
     AnnounceFiles,
     NoteFilesMoved,
@@ -106,6 +109,13 @@ def _envelope_bytes(operation: Operation) -> int:
     return len(operation.message.raw) if isinstance(operation, AcceptSubmission | AcceptTransfer) else 0
 
 
+def _told_of(operations: Sequence[Operation]) -> Set[str]:
+    """Whom a single message is for, by their keys; nobody for what is more, or something else."""
+    if len(operations) != 1 or not isinstance(operations[0], AcceptSubmission | AcceptTransfer):
+        return frozenset()
+    return {*map(str, operations[0].local), *operations[0].onward}
+
+
 def utc_now() -> datetime:
     """The system clock."""
     return datetime.now(UTC)
@@ -142,10 +152,14 @@ class _Group:
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """What the writer thread brought back: ``withheld`` says why a committed batch stays invisible."""
+    """What the writer thread brought back: ``withheld`` says why a committed batch stays invisible.
+
+    ``found`` is what it read for those who wait.
+    """
 
     applied: Applied
     withheld: ComityError | None
+    found: Sequence[tuple[Look[Any], object]] = ()
 
 
 class Sequencer:
@@ -421,7 +435,8 @@ class Sequencer:
     async def _write(self, groups: list[_Group]) -> None:
         self._untidied += 1
         operations = [operation for group in groups for operation in group.operations]
-        written, problem = await self._in_thread(lambda: self._apply(operations))
+        looks = self.wakeups.looks(_told_of(operations))
+        written, problem = await self._in_thread(lambda: self._apply(operations, looks))
         if written is not None:
             self._settle(groups, written)
         elif isinstance(problem, ComityError):
@@ -445,6 +460,8 @@ class Sequencer:
         keys = written.applied.desks | written.applied.partners
         if written.withheld is None:
             self._notify(keys)  # first: what goes on towards its recipient goes before the answer to its sender
+            for look, found in written.found:
+                look.found = found
         else:
             self._withheld |= keys
         at = 0
@@ -474,13 +491,17 @@ class Sequencer:
             self._signed_at = at
         return sign_checkpoint(checkpoint, self._signer, self._signed_at)
 
-    def _apply(self, operations: Sequence[Operation]) -> _Written:
+    def _apply(self, operations: Sequence[Operation], looks: Sequence[Look[Any]] = ()) -> _Written:
         applied = self._apply_dated(operations)
         try:
             self._publish()
         except ComityError as problem:
             return _Written(applied, problem)
-        return _Written(applied, None)
+        found = list[tuple[Look[Any], object]]()
+        for look in looks:
+            with suppress(ComityError):  # whoever waits reads it, and is told
+                found.append((look, look.read()))
+        return _Written(applied, None, found)
 
     def _apply_dated(self, operations: Sequence[Operation]) -> Applied:
         """Apply all but those whose time must not be signed."""

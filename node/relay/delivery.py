@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
-from node.log.wakeups import ANY_PARTNER, Watch, calling
+from node.log.wakeups import ANY_PARTNER, Look, Watch, calling
 from node.operations.logging import log_defect
 from node.relay.context import RelayContext
 from node.store.operations import RecordExpired
@@ -28,6 +28,8 @@ _MAX_SLEEP_S = 60.0
 # A partner that calls is asked again after this many doublings of the first back-off at most: it may reach this node
 # although it cannot be reached itself.
 _CALLED_DOUBLINGS = 2
+# Envelopes and receipts to send.
+_Due = tuple[list[OutboundItem], list[OutboundItem]]
 # One batch of receipts travels while the answer to another is recorded.
 _RECEIPT_REQUESTS_AT_ONCE = 2
 
@@ -91,13 +93,15 @@ class PartnerQueue:
 
     async def _deliver(self) -> None:
         changes = self._node.sequencer.wakeups
+        due: _Due | None = None  # what the commit that woke this queue found in it
         with changes.watch(self._partner) as watch, changes.watch(calling(self._partner)) as calls:
             while True:
                 if not self._node.partners.can_reach(self._partner):  # its card changed: it pulls now
                     await watch.wait(_MAX_SLEEP_S)
+                    due = None
                     continue
                 try:
-                    worked = await self._round(watch)
+                    worked = await self._round(watch, due)
                 except ComityError as problem:  # the store cannot be read, or such: nothing to do with the partner
                     self._node.log.warning("delivery-interrupted", partner=self._partner, code=problem.code)
                     self._failures += 1
@@ -107,10 +111,13 @@ class PartnerQueue:
                     log_defect(self._node.log, problem, partner=self._partner)
                     self._failures += 1
                     worked = False
+                due = None
                 if self._failures:
                     await self._pause(calls)
                 elif not worked:
-                    await watch.wait(await self._until_due_s())
+                    look = Look(self._due_at_once)
+                    await watch.wait(await self._until_due_s(), look)
+                    due = look.found
 
     async def _pause(self, calls: Watch) -> None:
         """Wait for the next attempt, not to the end when the partner calls meanwhile."""
@@ -130,13 +137,13 @@ class PartnerQueue:
 
     # --- One round ---------------------------------------------------------------------------------------------
 
-    async def _round(self, watch: Watch) -> bool:
-        """Send what is due, or all that waits for a partner that called, beside what is under way.
+    async def _round(self, watch: Watch, due: _Due | None) -> bool:
+        """Send what is ``due``, or all that waits for a partner that called, beside what is under way.
 
         Returns as soon as one request has ended or there is more to send, so that nothing waits for the slowest; when
         one failed, after all have ended. False if there was nothing.
         """
-        await self._begin()
+        await self._begin(due)
         if not self._under_way:
             return False
         more = asyncio.create_task(watch.wait())
@@ -153,22 +160,35 @@ class PartnerQueue:
         self._settle(problem)
         return True
 
-    async def _begin(self) -> None:
-        """Send what is due and not under way, as far as there is room for more requests."""
+    async def _begin(self, due: _Due | None) -> None:
+        """Send what is due and not under way, as far as there is room for more requests; None: it is to be read."""
+        envelopes, receipts = await self._due() if due is None else due
+        for batch in _batches(envelopes):
+            self._under_way[asyncio.create_task(self._transfer(batch))] = batch
+        for batch in receipt_batches(receipts):
+            self._under_way[asyncio.create_task(self._receipts(batch))] = batch
+
+    async def _due(self) -> _Due:
         ahead = timedelta(seconds=self._node.settings.delivery.max_backoff_s) if self._called else timedelta(0)
         self._called = False
         due_at = self._node.clock() + ahead
         at_once = self._node.settings.delivery.requests_at_once
-        envelopes, receipts = await self._node.store.reads.due(
+        return await self._node.store.reads.due(
             self._partner,
             due_at,
             self._room(OutboundKind.ENVELOPE, MAX_ENVELOPES, at_once),
             self._room(OutboundKind.RECEIPTS, MAX_RECEIPTS, _RECEIPT_REQUESTS_AT_ONCE),
         )
-        for batch in _batches(envelopes):
-            self._under_way[asyncio.create_task(self._transfer(batch))] = batch
-        for batch in receipt_batches(receipts):
-            self._under_way[asyncio.create_task(self._receipts(batch))] = batch
+
+    def _due_at_once(self) -> _Due:
+        """As :meth:`_due` while nothing is under way, in the thread that calls."""
+        at_once = self._node.settings.delivery.requests_at_once
+        return self._node.store.reads.due_here(
+            self._partner,
+            self._node.clock(),
+            Portion(MAX_ENVELOPES * at_once, BATCH_BYTES * at_once),
+            Portion(MAX_RECEIPTS * _RECEIPT_REQUESTS_AT_ONCE, BATCH_BYTES * _RECEIPT_REQUESTS_AT_ONCE),
+        )
 
     def _room(self, kind: OutboundKind, of_one: int, at_once: int) -> Portion:
         """The rows of as many requests as may be begun, ``of_one`` rows in each, but for those under way."""

@@ -128,6 +128,16 @@ class Reads(FileReads, Protocol):
     ) -> tuple[list[OutboundItem], list[OutboundItem]]:
         """What :meth:`due_outbound` says of both kinds at one moment."""
 
+    def mailbox_page_here(
+        self, desk: Address, after: int, limit: int, max_bytes: int
+    ) -> tuple[list[StoredMailboxEntry], int]:
+        """As :meth:`mailbox_page`, in the thread that calls; blocking."""
+
+    def due_here(
+        self, partner: str, now: datetime, envelopes: Portion, receipts: Portion
+    ) -> tuple[list[OutboundItem], list[OutboundItem]]:
+        """As :meth:`due`, in the thread that calls; blocking."""
+
     async def due_outbound(self, partner: str, kind: OutboundKind, now: datetime, most: Portion) -> list[OutboundItem]:
         """Rows of ``kind`` to send to ``partner`` now: higher priority first, then the older."""
 

@@ -474,6 +474,26 @@ def test_memory_of_another_boot_another_user_or_a_link_vouches_for_nothing(tmp_p
         assert memory.read() is None
 
 
+def test_memory_is_whole_and_its_owners_whatever_a_kill_or_another_user_left_in_its_way(tmp_path: Path) -> None:
+    memory = VolatileCheckpoint(tmp_path, tmp_path / "jp")
+    left = memory.path.with_name(f"{memory.path.name}.next")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_bytes(b"of somebody else")
+
+    left.write_bytes(b"a part of a checkpo")
+    memory.write(b"first")
+    assert memory.read() == b"first"
+    left.symlink_to(elsewhere)
+    memory.write(b"second")
+
+    assert memory.read() == b"second"
+    assert memory.path.stat().st_mode & 0o777 == 0o600
+    assert elsewhere.read_bytes() == b"of somebody else"
+    assert {path.name for path in tmp_path.iterdir()} == {memory.path.name, "elsewhere"}
+    memory.write(b"third")
+    assert memory.read() == b"third"
+
+
 def test_indexes_are_told_as_ranges() -> None:
     assert ranges([]) == ()
     assert ranges([5]) == ((5, 5),)

@@ -10,6 +10,7 @@ from node.http.api._waiting import MAX_WAIT_S, waiting
 from node.http.api.endpoint import Endpoint, cbor_response, number
 from node.http.authentication import Caller, require_desk
 from node.http.context import HttpContext
+from node.log.wakeups import Look
 from node.store.reads import StoredMailboxEntry
 from protocol.address import Address
 from protocol.http import wire
@@ -35,9 +36,11 @@ async def page(context: HttpContext, caller: Caller, request: web.Request, body:
             entries, head = await _page(context, desk, after, limit)
             while not entries and not context.polls.stopping:
                 left_s = deadline - time.monotonic()
-                if left_s <= 0 or not await watch.wait(left_s):
+                look = Look(lambda: context.node.store.reads.mailbox_page_here(desk, after, limit, MAX_PAGE_BYTES))
+                if left_s <= 0 or not await watch.wait(left_s, look):
                     break
-                entries, head = await _page(context, desk, after, limit)
+                found = look.found
+                entries, head = await _page(context, desk, after, limit) if found is None else _fitting(*found)
     rows = [(entry.seq, entry.envelope, entry.receipts) for entry in entries]
     return cbor_response(wire.encode_mailbox(rows, head))
 
@@ -64,7 +67,11 @@ async def events(context: HttpContext, caller: Caller, request: web.Request, bod
 
 async def _page(context: HttpContext, desk: Address, after: int, limit: int) -> tuple[list[StoredMailboxEntry], int]:
     """The entries, and the highest seq there is."""
-    entries, head = await context.node.store.reads.mailbox_page(desk, after, limit, MAX_PAGE_BYTES)
+    return _fitting(*await context.node.store.reads.mailbox_page(desk, after, limit, MAX_PAGE_BYTES))
+
+
+def _fitting(entries: list[StoredMailboxEntry], head: int) -> tuple[list[StoredMailboxEntry], int]:
+    """As many of the entries as one page may have."""
     head = max(head, entries[-1].seq if entries else 0)
     receipts = 0
     for count, entry in enumerate(entries):

@@ -38,6 +38,16 @@ def _read(
     return read
 
 
+def _read_here(method: Callable[Concatenate[SqliteReader, P], T]) -> Callable[Concatenate[SqliteReads, P], T]:
+    """A reader's method, as it is called from a thread that may block."""
+
+    def read(reads: SqliteReads, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return reads.here(lambda reader: method(reader, *args, **kwargs))
+
+    read.__name__, read.__doc__ = method.__name__, method.__doc__
+    return read
+
+
 class SqliteReads:
     """The :class:`~node.store.reads.Reads` of the database ``path``. ``released`` says how far they see."""
 
@@ -78,7 +88,9 @@ class SqliteReads:
     mailbox = _read(SqliteReader.mailbox)
     mailbox_head = _read(SqliteReader.mailbox_head)
     mailbox_page = _read(SqliteReader.mailbox_page)
+    mailbox_page_here = _read_here(SqliteReader.mailbox_page)
     due = _read(SqliteReader.due)
+    due_here = _read_here(SqliteReader.due)
     due_outbound = _read(SqliteReader.due_outbound)
     outbound = _read(SqliteReader.outbound)
     outbound_items = _read(SqliteReader.outbound_items)
@@ -115,6 +127,12 @@ class SqliteReads:
         if self._threads is None:
             raise UnavailableError("the store is not open")
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._reading, work, self.released)
+
+    def here(self, work: Callable[[SqliteReader], T]) -> T:
+        """As :meth:`in_thread`, in the thread that calls."""
+        if self._threads is None:
+            raise UnavailableError("the store is not open")
+        return self._reading(work, self.released)
 
     def _reading(self, work: Callable[[SqliteReader], T], released: ReleasedSeq) -> T:
         try:

@@ -14,8 +14,9 @@ import pytest
 
 from node.log.checkpoint_file import CheckpointFile, KeptCheckpoint
 from node.log.sequencer import BatchLimits, Sequencer
-from node.log.wakeups import ANY_PARTNER
+from node.log.wakeups import ANY_PARTNER, Look
 from node.store.operations import Applied, Done, Failed, Operation, Outcome, SignCheckpoint
+from node.store.reads import Portion, StoredMailboxEntry
 from node.store.sqlite.store import SqliteStore
 from protocol.errors import (
     CheckpointFileError,
@@ -273,6 +274,79 @@ async def test_commit_wakes_the_mailbox_and_the_partner_it_is_for_or_who_watches
             stack.enter_context(watch)
         await sequencer.submit(submission(incoming(OSAKA), local=(TOKYO,), partners=(partner,)))
         assert [await watch.wait(0) for watch in watches] == woken
+
+
+def inbox_look(store: RecordingStore) -> Look[tuple[list[StoredMailboxEntry], int]]:
+    return Look(lambda: store.reads.mailbox_page_here(TOKYO, 0, 10, 1_000_000))
+
+
+async def test_commit_of_a_single_message_finds_what_those_read_who_wait_for_it(running: Running) -> None:
+    sequencer, store, _ = running
+    mail, queue = inbox_look(store), Look(lambda: store.reads.due_here("fr", NOW, Portion(9, 9_999), Portion(9, 9_999)))
+    message = incoming(OSAKA)
+    with sequencer.wakeups.watch(str(TOKYO)) as at_desk, sequencer.wakeups.watch("fr") as at_queue:
+        waiting = [
+            asyncio.create_task(at_desk.wait(WITHIN_S, mail)),
+            asyncio.create_task(at_queue.wait(WITHIN_S, queue)),
+        ]
+        await asyncio.sleep(0)
+        receipts = accepted(await sequencer.submit(submission(message, local=(TOKYO,), partners=("fr",)))).receipts
+        assert await asyncio.gather(*waiting) == [True, True]
+
+    assert mail.found is not None
+    assert queue.found is not None
+    assert mail.found == await store.reads.mailbox_page(TOKYO, 0, 10, 1_000_000)
+    assert [(entry.envelope, entry.receipts) for entry in mail.found[0]] == [(message.raw, receipts)]
+    assert [item.raw for item in queue.found[0]] == [message.raw]
+
+
+async def test_nothing_is_found_of_a_batch_that_is_withheld(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("node.log.sequencer.RETRY_FILE_S", 0.01)
+    sequencer, store, file = running
+    file.full = True
+    look = inbox_look(store)
+    with sequencer.wakeups.watch(str(TOKYO)) as watch:
+        waiting = asyncio.create_task(watch.wait(WITHIN_S, look))
+        await asyncio.sleep(0)
+        assert isinstance(error(await sequencer.submit(transfer(incoming()))), ReceiptPendingError)
+        assert not waiting.done()
+        assert look.found is None
+        file.full = False
+        assert await waiting
+
+    assert look.found is None
+    assert len(await inbox(store)) == 1
+
+
+async def test_what_was_found_before_another_change_does_not_count(running: Running) -> None:
+    sequencer, store, _ = running
+    look = inbox_look(store)
+    with sequencer.wakeups.watch(str(TOKYO)) as watch:
+        waiting = asyncio.create_task(watch.wait(WITHIN_S, look))
+        await asyncio.sleep(0)
+        sequencer.wakeups.notify([str(TOKYO)])
+        look.found = ([], 0)
+        sequencer.wakeups.notify([str(TOKYO)])
+        assert await waiting
+
+    assert look.found is None
+
+
+async def test_reader_that_fails_for_who_waits_refuses_nothing_and_who_waits_is_woken(running: Running) -> None:
+    sequencer, store, _ = running
+
+    def fail() -> None:
+        raise UnavailableError("the database cannot be read")
+
+    look = Look(fail)
+    with sequencer.wakeups.watch(str(TOKYO)) as watch:
+        waiting = asyncio.create_task(watch.wait(WITHIN_S, look))
+        await asyncio.sleep(0)
+        accepted(await sequencer.submit(transfer(incoming())))
+        assert await waiting
+
+    assert look.found is None
+    assert len(await inbox(store)) == 1
 
 
 async def test_what_a_store_puts_off_it_does_when_nothing_waits(
