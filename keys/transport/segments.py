@@ -19,7 +19,7 @@ Took = Callable[[Sequence[SegmentSent]], Awaitable[None]]
 class _Memory(bytearray):
     """Is lent until all who have it gave it back, or until nobody has it any more.
 
-    What is lent of it are ``length`` bytes from the beginning of its first whole page on.
+    It lends ``length`` bytes, from the beginning of its first whole page on.
     """
 
     __slots__ = ("buffers", "holders", "length", "lent_bytes", "page")

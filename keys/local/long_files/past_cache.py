@@ -52,7 +52,7 @@ def write_at(descriptor: int, piece: Buffer, offset: int) -> int:
 def read_at(descriptor: int, view: memoryview, offset: int) -> int:
     """Fill the view from a place in a file, as far as the file goes; how many bytes. Raises :class:`OSError`.
 
-    What had to come through the cache is let go of, if it is long.
+    The cache lets go of what had to come through it, if that is long.
     """
     done = _directly(descriptor, view, offset, lambda part, at: os.preadv(descriptor, [part], at))
     copied = len(view) - done
@@ -68,8 +68,8 @@ def read_at(descriptor: int, view: memoryview, offset: int) -> int:
 class GrowingFile:
     """A file that grows to ``length`` bytes, piece by piece.
 
-    What goes through the cache is written out as it grows, and let go of behind that: so the wait at its end is short,
-    dirty memory stays small, and a long file pushes nothing else out.
+    The system writes out what goes through the cache as the file grows, and lets go of it behind that: so the wait at
+    the end is short, dirty memory stays small, and a long file pushes nothing else out.
     """
 
     def __init__(self, descriptor: int, length: int) -> None:

@@ -172,7 +172,7 @@ async def test_of_two_that_a_power_cut_left_the_one_that_came_last_counts_and_it
 @pytest.mark.parametrize("left", [0, 3, 4, 5_000, 1 << 20])
 async def test_a_long_segment_that_was_cut_is_never_taken_for_a_whole_one(tmp_path: Path, left: int) -> None:
     async with opened(FolderStore(tmp_path / "files")) as store:
-        await store.put(MESSAGE, [long_segment(0, LONG[:-1] + b"\xff")])
+        await store.put(MESSAGE, [long_segment(0, LONG)])
         (path,) = (tmp_path / "files" / MESSAGE.hex()).iterdir()
         with path.open("r+b") as file:
             file.truncate(left)
