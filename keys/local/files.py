@@ -70,13 +70,16 @@ def write_files(files: Mapping[Path, bytes], *, durable: bool = True) -> None:
         make_durable(files)
 
 
-def make_durable(paths: Collection[Path]) -> None:
-    """Make files and their names durable that were written without; raises :class:`OSError`."""
+def make_durable(paths: Collection[Path], *, named: bool = True) -> None:
+    """Make files and their names durable that were written without; raises :class:`OSError`.
+
+    ``named=False`` leaves the names out, for files that get others before they count.
+    """
     folders = {path.parent for path in paths}
     if len(paths) <= _MANY_FILES:
         for path in paths:
             _sync(path, os.O_RDONLY)
-        for folder in folders:
+        for folder in folders if named else ():
             sync_folder(folder)
         return
     # One wait for the disk, where each file by itself would take one of its own.

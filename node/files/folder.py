@@ -99,7 +99,7 @@ class FolderStore:
                     written.append((temporary, final))
                     if _write(temporary, segment) >= LONG_BYTES:
                         cached.append(final)
-                make_durable([temporary for temporary, _ in written])
+                make_durable([temporary for temporary, _ in written], named=False)
                 for temporary, final in written:
                     os.replace(temporary, final)
                     _otherwise(final).unlink(missing_ok=True)

@@ -24,6 +24,9 @@ PAGE_BYTES = 4096
 """Memory, length and place of what goes past the cache are whole ones of these: no common disk asks for more."""
 LONG_BYTES = 1 << 20
 """Of a piece. A shorter one goes through the cache: a wait for the disk would cost more than the copy."""
+# The disk is given so much at a time: whoever waits for it to write a few bytes, such as for a message, waits for no
+# more of each file than that.
+_DIRECT_BYTES = 512 << 10
 # So much is copied into the cache at a time: the processor has it in its own still, and longer ones cost twice as much.
 _COPIED_BYTES = 256 << 10
 # Linux alone has it. Elsewhere there is nothing to ask for.
@@ -102,7 +105,11 @@ def _directly(descriptor: int, view: memoryview, offset: int, move: Callable[[me
     done = 0
     try:
         fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | _DIRECT)
-        while done < whole and done % PAGE_BYTES == 0 and (more := move(view[done:whole], offset + done)):
+        while (
+            done < whole
+            and done % PAGE_BYTES == 0
+            and (more := move(view[done : min(whole, done + _DIRECT_BYTES)], offset + done))
+        ):
             done += more
     except OSError as problem:
         if problem.errno not in _REFUSED:

@@ -47,7 +47,7 @@ async def test_a_segment_has_its_name_only_after_it_is_on_the_disk(
 ) -> None:
     kept, order = tmp_path / "files" / MESSAGE.hex(), []
     durable, replace, sync = module.make_durable, os.replace, module.sync_folder
-    monkeypatch.setattr(module, "make_durable", lambda paths: (order.append("durable"), durable(paths)))
+    monkeypatch.setattr(module, "make_durable", lambda paths, **how: (order.append("durable"), durable(paths, **how)))
     monkeypatch.setattr(module.os, "replace", lambda old, new: (order.append("named"), replace(old, new)))
     monkeypatch.setattr(
         module, "sync_folder", lambda path: (order.append("name durable") if path == kept else None, sync(path))
@@ -81,7 +81,7 @@ async def test_a_disk_that_fails_midway_leaves_no_part_of_a_segment(
 ) -> None:
     reported: list[str] = []
 
-    def fails(paths: object) -> None:
+    def fails(paths: object, **how: object) -> None:
         raise OSError(number, os.strerror(number))
 
     store = FolderStore(tmp_path / "files", report=lambda file, problem, use: reported.append(use) if problem else None)
