@@ -78,7 +78,7 @@ class GrowingFile:
     def __init__(self, descriptor: int, length: int) -> None:
         self._descriptor = descriptor
         self._passes = length > CACHED_BYTES
-        self._begun = 0
+        self._begun = 0  # up to here nothing is to be written out: it is on its way, or never was in the cache
         self.written = 0
         """How many bytes it has."""
 
