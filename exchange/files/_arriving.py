@@ -14,7 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from exchange.files.shelf import LEAVES, PART, Shelf, on_this_disk
-from keys.local.files import CACHED_BYTES, PRIVATE_MODE, RUN_BYTES, let_go_of_cache, write_out
+from keys.local.files import PRIVATE_MODE
+from keys.local.long_files.cache import CACHED_BYTES, RUN_BYTES, let_go_of_cache, write_out
+from keys.local.long_files.past_cache import write_at
 from protocol.errors import FileAlteredError
 from protocol.files.sealed_file import SealedFile, Segment, segment_hash, verify_segment
 from protocol.http.files import Ranges
@@ -88,13 +90,9 @@ class ArrivingFile:
     def _keep(self, segment: Segment, leaf: bytes) -> int:
         offset, length = self.file.extent(segment.index)
         with on_this_disk():
-            left, at = memoryview(segment.data), offset
-            while left:
-                written = os.pwrite(self._descriptor, left, at)
-                left, at = left[written:], at + written
+            self._since_written += write_at(self._descriptor, segment.data, offset)
             self._set_leaf(segment.index, leaf)
             self._here[segment.index] = 1
-            self._since_written += length
             if self._since_written >= RUN_BYTES:
                 self._write_out(offset - 2 * RUN_BYTES)
         return length

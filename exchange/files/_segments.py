@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator, Sequence
 
 from exchange.files.sealing import LEAVES_FROM, segments_of
 from exchange.files.shelf import LEAVES, Shelf
-from keys.local.files import CACHED_BYTES, let_go_of_cache, read_ahead
+from keys.local.long_files.past_cache import read_at
 from keys.transport.client import StreamedBody
 from keys.transport.precedence import Precedence
 from keys.transport.segments import BUFFERS
@@ -144,13 +143,8 @@ class ShelfReader:
         file = self._files.files[number]
         offset, length = file.extent(index)
         with self._shelf.reading(self._places[number]) as descriptor:
-            passes = file.length > CACHED_BYTES
-            if passes:
-                read_ahead(descriptor, offset, length)
-            data = memoryview(BUFFERS.take(length))
-            filled = os.preadv(descriptor, [data], offset)
-            if passes:
-                let_go_of_cache(descriptor, offset, length)
+            data = BUFFERS.take(length)
+            filled = read_at(descriptor, data, offset)
         if filled != length:
             raise FileNotHereError("the sealed file on this desk's shelf is shorter than it was")
         return data

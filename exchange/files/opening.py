@@ -22,7 +22,8 @@ from typing import Any
 from exchange.files.progress import Meter
 from exchange.files.sealing import MORE_HASHES, Stop, StoppedError, key_of, sealed_file_of, segments_of
 from exchange.files.shelf import RESERVE_BYTES, Shelf
-from keys.local.files import PRIVATE_MODE, WrittenThrough, sync_folder
+from keys.local.files import PRIVATE_MODE, sync_folder
+from keys.local.long_files.past_cache import GrowingFile
 from protocol.errors import FileAlteredError, FileHashMismatchError, StorageFullError, UsageError
 from protocol.files.opening import open_file
 from protocol.files.sealed_file import SealedFile, segment_hash
@@ -118,14 +119,10 @@ class FileOpening:
             raise StorageFullError(f"the disk of {target.parent} has {free} bytes free, and the file has {size}")
 
     def _write(self, wanted: ToOpen, descriptor: int, meter: Meter) -> None:
-        written, through = 0, WrittenThrough(descriptor, int(wanted.attachment["size_bytes"]))
+        file = GrowingFile(descriptor, int(wanted.attachment["size_bytes"]))
         for piece in self._pieces(wanted.attachment, wanted.place, meter):
             try:
-                left = memoryview(piece)
-                while left:
-                    left = left[os.write(descriptor, left) :]
-                written += len(piece)
-                through.wrote(written)
+                file.write(piece)
             except OSError as problem:
                 raise _cannot_write(wanted.target.parent, problem) from problem
         try:

@@ -1,7 +1,7 @@
 """Sealing: one pass over a file gives the hashes of its plaintext, its sealed form on the shelf, and its name.
 
-Three threads share the work: one reads and encrypts, one hashes what is encrypted at that moment, one hashes the
-ciphertext and writes it. Memory does not grow with the file. A source that changed meanwhile is refused at its end
+Four threads share the work: one reads and encrypts, one hashes what is encrypted at that moment, one hashes the
+ciphertext, and one writes it. Memory does not grow with the file. A source that changed meanwhile is refused at its end
 (:class:`exchange.files._source.OpenSource`): then nothing of it stays.
 
 Blocking; for a thread of its own.
@@ -14,8 +14,8 @@ import os
 import threading
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, Full, Queue
@@ -39,13 +39,14 @@ from exchange.files.shelf import (
     own_place,
 )
 from exchange.store.files import ShelfFile, SourceSeen
-from keys.local.files import CACHED_BYTES, RUN_BYTES, WrittenThrough, is_cached, let_go_of_cache
+from keys.local.long_files.cache import CACHED_BYTES, RUN_BYTES, is_cached, let_go_of_cache
+from keys.local.long_files.past_cache import GrowingFile
 from keys.transport.segments import BUFFERS
 from keys.transport.tls_io import step_back
 from protocol.errors import FileNotHereError, TooLargeError
 from protocol.files.chunked import KEY_BYTES, SALT_BYTES, Buffer
 from protocol.files.opening import open_file
-from protocol.files.sealed_file import SEGMENT_SIZES, SealedFile, SegmentHash, sealed_length
+from protocol.files.sealed_file import SEGMENT_SIZES, SealedFile, sealed_length, segment_hash
 from protocol.files.sealing import FileSealer
 from protocol.log.frontier import Frontier
 
@@ -56,11 +57,9 @@ _SHORT_BYTES = BLOCK_BYTES // 2
 MORE_HASHES = ("sha512", "sha1", "md5")
 # A file of so many segments keeps its leaf hashes beside it: of a shorter one they are quickly made anew.
 LEAVES_FROM = 64
-# Segments between the two threads: so many are made while the other one waits for the disk. Three more are in memory:
-# one is made, one waits for its place, one is written.
-_WAITING = 3
-# So much is written as soon as it is hashed: the processor has it in its cache still.
-_PART_BYTES = 256 << 10
+# Segments between two threads: so many are made while the others have theirs. Four more are in memory: one is made, one
+# waits for its place, one is hashed, one is written.
+_WAITING = 2
 # A longer file has longer segments: as many requests move twice as much, and more than that.
 _LONG_BYTES = 32 << 20
 _VERY_LONG_BYTES = 128 << 20
@@ -208,14 +207,16 @@ class FileSealing:
             short = size <= _SHORT_BYTES
             make = bytearray if short else BUFFERS.take
             sealer = FileSealer(key, salt, segment_bytes_of(size), expected_bytes=size, make=make)
-            writer = _Writer(part, sealed_length(size))
-            if short:
-                for segment in _segments(sealer, pieces, meter, self._stop):
-                    writer.take(segment)
-            else:
-                _in_two_threads(_segments(sealer, pieces, meter, self._stop), writer.take)
-            file = sealer.sealed_file(writer.edge.root())
-            writer.done(file)
+            segments = _segments(sealer, pieces, meter, self._stop)
+            with nullcontext() if short else _thread() as beside:
+                writer = _Writer(part, sealed_length(size), beside)
+                if beside is None:
+                    for segment in segments:
+                        writer.take(segment)
+                else:
+                    _in_two_threads(segments, writer.take)
+                file = sealer.sealed_file(writer.edge.root())
+                writer.done(file)
         sealed = {
             "name": file.name.hex(),
             "key": urlsafe_b64encode(key).rstrip(b"=").decode(),
@@ -280,11 +281,16 @@ def _hashing(pieces: Iterable[Buffer], hashes: Sequence[Any], size: int) -> Iter
             _update(hashes, piece)
             yield piece
         return
-    with ThreadPoolExecutor(1, thread_name_prefix="sealing", initializer=step_back) as beside:
+    with _thread() as beside:
         for piece in pieces:
             hashed = beside.submit(_update, hashes, piece)
             yield piece
             hashed.result()  # before its memory has the next piece
+
+
+def _thread() -> ThreadPoolExecutor:
+    """One that does a part of the work beside the others."""
+    return ThreadPoolExecutor(1, thread_name_prefix="sealing", initializer=step_back)
 
 
 def _update(hashes: Sequence[Any], piece: Buffer) -> None:
@@ -292,7 +298,7 @@ def _update(hashes: Sequence[Any], piece: Buffer) -> None:
         one.update(piece)
 
 
-def _segments(sealer: FileSealer, pieces: Iterable[Buffer], meter: Meter, stop: Stop) -> Iterator[bytearray]:
+def _segments(sealer: FileSealer, pieces: Iterable[Buffer], meter: Meter, stop: Stop) -> Iterator[memoryview]:
     for piece in pieces:
         if stop.is_set():
             raise StoppedError
@@ -302,42 +308,48 @@ def _segments(sealer: FileSealer, pieces: Iterable[Buffer], meter: Meter, stop: 
 
 
 class _Writer:
-    """Hashes segments and writes them, one after the other."""
+    """Hashes segments and writes them, one after the other: one of a long file while the next one is hashed."""
 
-    def __init__(self, part: ShelfPart, length: int) -> None:
-        self._descriptor = part.descriptor
-        self._through = WrittenThrough(part.descriptor, length)
-        self._written = 0
+    def __init__(self, part: ShelfPart, length: int, beside: Executor | None) -> None:
+        self._file = GrowingFile(part.descriptor, length)
+        self._beside = beside
+        self._writing: Future[None] | None = None
         self.edge = Frontier()
         self.leaves = bytearray()
 
-    def take(self, segment: bytearray) -> None:
-        hashed, left = SegmentHash(), memoryview(segment)
-        with on_this_disk():
-            while left:
-                part, left = left[:_PART_BYTES], left[_PART_BYTES:]
-                hashed.update(part)
-                while part:
-                    part = part[os.write(self._descriptor, part) :]
-            self._written += len(segment)
-            self._through.wrote(self._written)
-        leaf = hashed.digest()
+    def take(self, segment: memoryview) -> None:
+        leaf = segment_hash(segment)
         self.edge = self.edge.append(leaf)
         self.leaves += leaf
-        BUFFERS.put_back([segment])
+        self._wait()
+        if self._beside is None:
+            self._write(segment)
+        else:
+            self._writing = self._beside.submit(self._write, segment)
 
     def done(self, file: SealedFile) -> None:
-        if self._written != file.length:
+        self._wait()
+        if self._file.written != file.length:
             raise RuntimeError("a file was sealed to another length than its own")
 
+    def _wait(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
 
-def _in_two_threads(segments: Iterator[bytearray], take: Callable[[bytearray], None]) -> None:
+    def _write(self, segment: memoryview) -> None:
+        with on_this_disk():
+            self._file.write(segment)
+        BUFFERS.put_back([segment])
+
+
+def _in_two_threads(segments: Iterator[memoryview], take: Callable[[memoryview], None]) -> None:
     """Make segments in this thread, and take them in another one. Raises what either raised.
 
     Only the other one stands back: this one has the interpreter for much of its work, and whoever waits for that would
     wait for a thread that others go before.
     """
-    waiting: Queue[bytearray | None] = Queue(_WAITING)
+    waiting: Queue[memoryview | None] = Queue(_WAITING)
     failed: list[BaseException] = []
     ended = threading.Event()
 
@@ -354,7 +366,7 @@ def _in_two_threads(segments: Iterator[bytearray], take: Callable[[bytearray], N
                 while True:
                     waiting.get_nowait()
 
-    def give(segment: bytearray | None) -> None:
+    def give(segment: memoryview | None) -> None:
         while not ended.is_set():
             with suppress(Full):
                 waiting.put(segment, timeout=_LOOK_S)

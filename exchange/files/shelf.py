@@ -88,7 +88,7 @@ class Shelf:
     def settle(self, written: Sequence[tuple[Path, str]]) -> None:
         """Give files that were written their places, all of them durable when this returns."""
         with on_this_disk():
-            make_durable([path for path, _ in written])
+            make_durable([path for path, _ in written], named=False)
             folders = set[Path]()
             for path, place in written:
                 final = self.path(place)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import errno
 import fcntl
 import os
 import re
@@ -22,13 +21,6 @@ LOCK_WAIT_S = 60.0
 _LOOK_AGAIN_S = 0.01
 # From so many files on, a sync of the whole file system is cheaper than two for each file.
 _MANY_FILES = 32
-# A longer file passes through the system's cache: the same pages of it serve again and again. New ones cost more than
-# the rest of the work, where a virtual machine has to fetch each from its host.
-CACHED_BYTES = 32 << 20
-RUN_BYTES = 8 << 20
-# Of Linux's sync_file_range(2): begin to write out what is not on its way; the same, and wait for all of it.
-_WRITE, _WRITE_AND_WAIT = 2, 7
-_NOT_HERE = frozenset({errno.ENOSYS, errno.EINVAL, errno.ESPIPE, errno.EOPNOTSUPP})
 
 
 def write_file(path: Path, content: bytes, *, mode: int = PUBLIC_MODE, durable: bool = True) -> None:
@@ -78,13 +70,16 @@ def write_files(files: Mapping[Path, bytes], *, durable: bool = True) -> None:
         make_durable(files)
 
 
-def make_durable(paths: Collection[Path]) -> None:
-    """Make files and their names durable that were written without; raises :class:`OSError`."""
+def make_durable(paths: Collection[Path], *, named: bool = True) -> None:
+    """Make files and their names durable that were written without; raises :class:`OSError`.
+
+    ``named=False`` leaves the names out, for files that get others before they count.
+    """
     folders = {path.parent for path in paths}
     if len(paths) <= _MANY_FILES:
         for path in paths:
             _sync(path, os.O_RDONLY)
-        for folder in folders:
+        for folder in folders if named else ():
             sync_folder(folder)
         return
     # One wait for the disk, where each file by itself would take one of its own.
@@ -125,67 +120,6 @@ def _sync(path: Path, flags: int) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-class WrittenThrough:
-    """A file that grows to ``length`` bytes: written out as it grows, and let go of by the cache behind that.
-
-    So the wait at its end is short, dirty memory stays small, and a long file pushes nothing else out.
-    """
-
-    def __init__(self, descriptor: int, length: int) -> None:
-        self._descriptor = descriptor
-        self._passes = length > CACHED_BYTES
-        self._begun = 0
-
-    def wrote(self, end: int) -> None:
-        """All of it up to ``end`` was written; raises :class:`OSError` for what the disk does not take."""
-        while end - self._begun >= RUN_BYTES:
-            write_out(self._descriptor, self._begun, RUN_BYTES)
-            behind = self._begun - 2 * RUN_BYTES
-            if self._passes and behind >= 0:
-                write_out(self._descriptor, behind, RUN_BYTES, wait=True)
-                let_go_of_cache(self._descriptor, behind, RUN_BYTES)
-            self._begun += RUN_BYTES
-
-
-_sync_range = getattr(ctypes.CDLL(None, use_errno=True), "sync_file_range", None)
-
-
-def write_out(descriptor: int, offset: int, length: int, *, wait: bool = False) -> None:
-    """Have the system write these bytes out, without what makes them durable; ``length`` 0 is all behind ``offset``.
-
-    Where a system cannot, nothing is done. Raises :class:`OSError` for what the disk does not take.
-    """
-    if _sync_range is None:
-        return
-    how = _WRITE_AND_WAIT if wait else _WRITE
-    bounds = ctypes.c_int64(offset), ctypes.c_int64(length)
-    if _sync_range(ctypes.c_int(descriptor), *bounds, ctypes.c_uint(how)) == 0:
-        return
-    number = ctypes.get_errno()
-    if number not in _NOT_HERE:
-        raise OSError(number, os.strerror(number))
-
-
-def read_ahead(descriptor: int, offset: int, length: int) -> None:
-    """Ask the system to have these bytes in memory, all in one go."""
-    with suppress(OSError):
-        os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_WILLNEED)
-
-
-def let_go_of_cache(descriptor: int, offset: int = 0, length: int = 0) -> None:
-    """Ask the system not to keep these bytes in memory; ``length`` 0 is all behind ``offset``."""
-    with suppress(OSError):
-        os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_DONTNEED)
-
-
-def is_cached(descriptor: int) -> bool:
-    """Whether the file's beginning is in memory: then others may use it, and it is not let go of."""
-    try:
-        return os.preadv(descriptor, [bytearray(1)], 0, os.RWF_NOWAIT) == 1
-    except OSError:  # it would have to be read, or this system does not tell
-        return False
 
 
 def acquire_lock(path: Path, refusal: Callable[[], ComityError], *, wait_s: float = 0, shared: bool = False) -> int:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 
+from keys.local.long_files.past_cache import PAGE_BYTES, behind_page
 from keys.transport.client import HttpRequest, SignedClient
 from protocol.http.files import FilesHeld, SegmentSent
 from protocol.http.segment_streams import Buffer, HeldStream
@@ -16,13 +17,18 @@ Took = Callable[[Sequence[SegmentSent]], Awaitable[None]]
 
 
 class _Memory(bytearray):
-    """Is lent until all who have it gave it back, or until nobody has it any more."""
+    """Is lent until all who have it gave it back, or until nobody has it any more.
 
-    __slots__ = ("buffers", "holders", "lent_bytes")
+    It lends ``length`` bytes, from the beginning of its first whole page on.
+    """
+
+    __slots__ = ("buffers", "holders", "length", "lent_bytes", "page")
 
     def __init__(self, buffers: SegmentBuffers, length: int) -> None:
-        super().__init__(length)
+        super().__init__(length + PAGE_BYTES - 1)
         self.buffers = buffers
+        self.length = length
+        self.page = behind_page(self)
         self.holders = 0
         self.lent_bytes = 0
 
@@ -33,6 +39,7 @@ class _Memory(bytearray):
 class SegmentBuffers:
     """Memory for segments, used again when one was kept or sent: new memory is fetched page by page, and cleared.
 
+    All of it begins with a page, so that it may go past the system's cache (:mod:`keys.local.long_files.past_cache`).
     No more than ``kept_bytes`` wait to be lent again, and they give place to memory of another length. Memory that
     nobody gives back is simply gone. Any thread.
     """
@@ -49,7 +56,7 @@ class SegmentBuffers:
         self.most_bytes = 0
         """How many were at most."""
 
-    def take(self, length: int) -> bytearray:
+    def take(self, length: int) -> memoryview:
         """Memory of this length, with anything in it."""
         with self._lock:
             memory = self._found(length)
@@ -58,12 +65,16 @@ class SegmentBuffers:
             memory.holders, memory.lent_bytes = 1, length
             self.lent_bytes += length
             self.most_bytes = max(self.most_bytes, self.lent_bytes)
-        return memory
+        return memoryview(memory)[memory.page : memory.page + length]
 
-    def take_for(self, length: int) -> memoryview:
-        """As :meth:`take`, of memory that is as long for a segment alone as for one behind its path."""
-        longer = -(-(length + _PATH_BYTES) // _ROUND_BYTES) * _ROUND_BYTES
-        return memoryview(self.take(longer))[:length]
+    def take_for(self, length: int, before: int = 0) -> memoryview:
+        """As :meth:`take`, of memory that is as long for a segment alone as for one behind its path.
+
+        Of these bytes, so many stand ``before`` the beginning of a page: a page at most.
+        """
+        start = PAGE_BYTES - before if before else 0
+        longer = -(-(length + PAGE_BYTES) // _ROUND_BYTES) * _ROUND_BYTES
+        return self.take(longer)[start : start + length]
 
     def share(self, part: Buffer) -> None:
         """One more has the memory of which this is a part, if it was taken here: it is free when each gave it back."""
@@ -86,11 +97,11 @@ class SegmentBuffers:
                 memory.holders -= 1
                 if memory.holders > 0:
                     continue
-                whole = memory.lent_bytes == len(memory)
+                was_lent = bool(memory.lent_bytes)
                 self.ended(memory)
-                if whole and self.free_bytes + len(memory) <= self._kept_bytes:
+                if was_lent and self.free_bytes + memory.length <= self._kept_bytes:
                     self._free.append(memory)
-                    self.free_bytes += len(memory)
+                    self.free_bytes += memory.length
 
     def ended(self, memory: _Memory) -> None:
         """This memory is not lent any more."""
@@ -100,18 +111,18 @@ class SegmentBuffers:
 
     def _found(self, length: int) -> _Memory | None:
         for number, memory in enumerate(self._free):
-            if len(memory) == length:
+            if memory.length == length:
                 self.free_bytes -= length
                 return self._free.pop(number)
         dropped = 0
         while self._free and dropped < length:
-            dropped += len(self._free.pop(0))
+            dropped += self._free.pop(0).length
         self.free_bytes -= dropped
         return None
 
 
 KEPT_BYTES = 32 << 20
-_PATH_BYTES, _ROUND_BYTES = 2048, 16 * 1024
+_ROUND_BYTES = 16 * 1024
 LONG_BYTES = 64 * 1024
 """A segment of which so much is missing is read to where it is to be; shorter ones are read many at a time."""
 BUFFERS = SegmentBuffers(KEPT_BYTES)

@@ -2,6 +2,10 @@
 
 A message has a folder, named by its digest; a segment's file is named ``NAME.INDEX``. A batch is written under names of
 its own, synced with one wait for the disk, renamed, and the folder synced: a crash leaves a whole segment or none.
+
+The file of a long segment is named ``NAME.INDEX.long``. Its content stands first, so that it begins with a page and can
+go past the system's cache; its head stands behind that, then the head's length in four bytes, big-endian. Before
+2026-12 long ones were kept as others are: they are read, counted and removed as before.
 """
 
 from __future__ import annotations
@@ -17,7 +21,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from keys.local.files import PRIVATE_MODE, acquire_lock, let_go_of_cache, make_durable, release_lock, sync_folder
+from keys.local.files import PRIVATE_MODE, acquire_lock, make_durable, release_lock, sync_folder
+from keys.local.long_files.cache import let_go_of_cache
+from keys.local.long_files.past_cache import LONG_BYTES, PAGE_BYTES, read_at, write_at
 from keys.transport.segments import BUFFERS
 from keys.transport.tls_io import step_back
 from node.files.store import KEY_BYTES, Buffer, SegmentObject
@@ -29,10 +35,11 @@ T = TypeVar("T")
 _THREADS = 4
 _TEMPORARY = "."
 _HEX_CHARS = 2 * KEY_BYTES
-# Of so many long objects that were written last, none has to be read from the disk; the cache lets go of others, and
-# of those that were read: the same pages of it serve again and again (see :data:`keys.local.files.CACHED_BYTES`).
+_LONG = ".long"
+_COUNT_BYTES = 4  # of the head's length
+# Where long objects have to go through the cache, it lets go of them after so many others: the same pages of it serve
+# again and again (see :data:`keys.local.long_files.cache.CACHED_BYTES`).
 _KEPT = 16
-_LONG_BYTES = 1 << 20
 
 
 class FolderStore:
@@ -79,22 +86,25 @@ class FolderStore:
 
     def _put(self, message: bytes, segments: Sequence[SegmentObject]) -> None:
         folder = self._folder(message)
-        named = [(folder / _file_name(segment.name, segment.index), segment) for segment in segments]
+        named = [(_place(folder, segment), segment) for segment in segments]
         with self._writing():
             if not folder.exists():
                 folder.mkdir(mode=0o700, exist_ok=True)
                 sync_folder(self._path)
             written: list[tuple[Path, Path]] = []
+            cached: list[Path] = []
             try:
                 for final, segment in named:
                     temporary = folder / f"{_TEMPORARY}{self._run}.{secrets.token_hex(8)}"
                     written.append((temporary, final))
-                    _write(temporary, segment)
-                make_durable([temporary for temporary, _ in written])
+                    if _write(temporary, segment) >= LONG_BYTES:
+                        cached.append(final)
+                make_durable([temporary for temporary, _ in written], named=False)
                 for temporary, final in written:
                     os.replace(temporary, final)
+                    _otherwise(final).unlink(missing_ok=True)
                 sync_folder(folder)
-                self._pass_on([final for final, segment in named if segment.size_bytes >= _LONG_BYTES])
+                self._pass_on(cached)
             except BaseException:
                 for temporary, _ in written:
                     with suppress(OSError):
@@ -102,7 +112,7 @@ class FolderStore:
                 raise
 
     def _pass_on(self, written: Sequence[Path]) -> None:
-        """Let the cache go of what was written before these long objects."""
+        """Let the cache go of what was written into it before these long objects."""
         self._cached.extend(written)
         while len(self._cached) > _KEPT:
             with suppress(OSError, IndexError):
@@ -118,7 +128,9 @@ class FolderStore:
 
     def _drop(self, message: bytes, name: bytes, index: int) -> None:
         with self._writing():
-            (self._folder(message) / _file_name(name, index)).unlink(missing_ok=True)
+            kept = self._folder(message) / _file_name(name, index)
+            kept.unlink(missing_ok=True)
+            _otherwise(kept).unlink(missing_ok=True)
 
     async def delete(self, message: bytes) -> None:
         """See :class:`~node.files.store.FileStore`."""
@@ -135,11 +147,12 @@ class FolderStore:
         return await self._calling(lambda: self._get(message, name, index))
 
     def _get(self, message: bytes, name: bytes, index: int) -> Buffer:
+        kept = self._folder(message) / _file_name(name, index)
         with self._reading():
-            try:
-                return _read(self._folder(message) / _file_name(name, index))
-            except FileNotFoundError:
-                raise NotFoundError("this segment is not here") from None
+            for path in (_otherwise(kept), kept):
+                with suppress(FileNotFoundError):
+                    return _read(path)
+        raise NotFoundError("this segment is not here")
 
     async def get_some(self, message: bytes, segments: Sequence[tuple[bytes, int]]) -> Sequence[Buffer | None]:
         """See :class:`~node.files.store.FileStore`."""
@@ -159,7 +172,7 @@ class FolderStore:
         return await self._calling(lambda: self._held(message))
 
     def _held(self, message: bytes) -> dict[bytes, list[int]]:
-        found: dict[bytes, list[int]] = {}
+        found: dict[bytes, set[int]] = {}
         with self._reading(), suppress(FileNotFoundError):
             for entry in os.scandir(self._folder(message)):
                 if entry.name.startswith(_TEMPORARY):
@@ -168,8 +181,8 @@ class FolderStore:
                             os.unlink(entry.path)
                     continue
                 name, index = _of_file_name(entry.name)
-                found.setdefault(name, []).append(index)
-        return found
+                found.setdefault(name, set()).add(index)
+        return {name: list(indexes) for name, indexes in found.items()}
 
     async def messages(self) -> Sequence[bytes]:
         """See :class:`~node.files.store.FileStore`."""
@@ -187,7 +200,8 @@ class FolderStore:
     def _usage(self, message: bytes) -> int:
         with self._reading():
             try:
-                return sum(entry.stat().st_size for entry in os.scandir(self._folder(message)))
+                entries = os.scandir(self._folder(message))
+                return sum(entry.stat().st_size - _COUNT_BYTES * entry.name.endswith(_LONG) for entry in entries)
             except FileNotFoundError:
                 return 0
 
@@ -234,19 +248,45 @@ class FolderStore:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
 
+def _is_long(segment: SegmentObject) -> bool:
+    return memoryview(segment.content).nbytes >= LONG_BYTES
+
+
+def _place(folder: Path, segment: SegmentObject) -> Path:
+    path = folder / _file_name(segment.name, segment.index)
+    return _otherwise(path) if _is_long(segment) else path
+
+
+def _otherwise(path: Path) -> Path:
+    """Where the same object lies if it was kept in the other of the two ways."""
+    return path.with_suffix("") if path.suffix == _LONG else path.with_name(path.name + _LONG)
+
+
 def _read(path: Path) -> Buffer:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         length = os.fstat(descriptor).st_size
-        if length < _LONG_BYTES:
+        if path.suffix == _LONG:
+            return _read_long(descriptor, length)
+        if length < LONG_BYTES:
             return _read_short(descriptor, length)
-        content, filled = BUFFERS.take_for(length), 0
-        while filled < length and (more := os.preadv(descriptor, [content[filled:]], filled)):
-            filled += more
-        let_go_of_cache(descriptor)
+        content = BUFFERS.take_for(length)
+        return content[: read_at(descriptor, content, 0)]
     finally:
         os.close(descriptor)
-    return content[:filled]
+
+
+def _read_long(descriptor: int, length: int) -> Buffer:
+    """Head and content, one behind the other: the content where a page of memory begins."""
+    count = os.pread(descriptor, _COUNT_BYTES, max(0, length - _COUNT_BYTES))
+    head = int.from_bytes(count, "big")
+    size = length - _COUNT_BYTES - head
+    if head > PAGE_BYTES or size < 0:
+        raise FileNotFoundError  # damaged, as one that was cut: it is brought again
+    whole = BUFFERS.take_for(head + size, before=head)
+    if os.preadv(descriptor, [whole[:head]], size) != head or read_at(descriptor, whole[head:], 0) != size:
+        raise FileNotFoundError
+    return whole
 
 
 def _read_short(descriptor: int, length: int) -> bytes:
@@ -256,16 +296,28 @@ def _read_short(descriptor: int, length: int) -> bytes:
     return content
 
 
-def _write(path: Path, segment: SegmentObject) -> None:
+def _write(path: Path, segment: SegmentObject) -> int:
+    """Write an object; how many bytes of it the cache has now."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE_MODE)
     try:
-        written = os.writev(descriptor, [segment.head, segment.content])
-        if written < segment.size_bytes:  # it was interrupted, or the disk is nearly full
-            rest = memoryview(segment.head + bytes(segment.content))[written:]
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
+        if not _is_long(segment):
+            return _write_rest(descriptor, [segment.head, segment.content])
+        copied = write_at(descriptor, segment.content, 0)
+        os.lseek(descriptor, 0, os.SEEK_END)
+        return copied + _write_rest(descriptor, [segment.head, len(segment.head).to_bytes(_COUNT_BYTES, "big")])
     finally:
         os.close(descriptor)
+
+
+def _write_rest(descriptor: int, parts: Sequence[Buffer]) -> int:
+    """Write parts one behind the other, from where the descriptor stands; how many bytes."""
+    length = sum(memoryview(part).nbytes for part in parts)
+    written = os.writev(descriptor, parts)
+    if written < length:  # it was interrupted, or the disk is nearly full
+        rest = memoryview(b"".join(parts))[written:]
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    return length
 
 
 def _file_name(name: bytes, index: int) -> str:
@@ -275,5 +327,5 @@ def _file_name(name: bytes, index: int) -> str:
 
 
 def _of_file_name(text: str) -> tuple[bytes, int]:
-    name, _, index = text.partition(".")
+    name, _, index = text.removesuffix(_LONG).partition(".")
     return bytes.fromhex(name), int(index)

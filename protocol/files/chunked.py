@@ -30,7 +30,7 @@ from protocol.errors import (
 )
 
 Buffer = bytes | bytearray | memoryview
-MakeMemory = Callable[[int], bytearray]
+MakeMemory = Callable[[int], bytearray | memoryview]
 """Memory of so many bytes, with anything in it."""
 
 CHUNK_BYTES = 16 * 1024
@@ -116,14 +116,15 @@ class ChunkSealer:
         self._pending = bytearray()
         self._part_bytes = part_bytes
         self._make_memory = make
-        self._part = make(part_bytes if first_bytes is None else min(part_bytes, max(first_bytes, PREFIX_BYTES)))
+        first = part_bytes if first_bytes is None else min(part_bytes, max(first_bytes, PREFIX_BYTES))
+        self._part = memoryview(make(first))
         self._part[:PREFIX_BYTES] = salt + derived.commitment
         self._at = PREFIX_BYTES
 
-    def update(self, plaintext: Buffer) -> list[bytearray]:
+    def update(self, plaintext: Buffer) -> list[memoryview]:
         """Seal more of the plaintext: the parts that became full, in order; raises :class:`TooLargeError`."""
         view = memoryview(plaintext).cast("B")
-        full: list[bytearray] = []
+        full: list[memoryview] = []
         at = 0
         if self._pending:
             at = min(CHUNK_BYTES - len(self._pending), len(view))
@@ -144,14 +145,13 @@ class ChunkSealer:
         self._pending += view[whole:]
         return full
 
-    def finish(self) -> list[bytearray]:
+    def finish(self) -> list[memoryview]:
         """Seal the last chunk: the parts that remain, the last of them as short as the ciphertext is."""
-        full: list[bytearray] = []
+        full: list[memoryview] = []
         self._seal(self._pending, full)
         self._pending = bytearray()
         if self._at:
-            del self._part[self._at :]
-            full.append(self._part)
+            full.append(self._part[: self._at])
         return full
 
     def _seal_run(self, chunks: memoryview) -> None:
@@ -159,18 +159,16 @@ class ChunkSealer:
         encrypt, base, number, at = self._aead.encrypt_into, self._base, self._chunks, self._at
         if number + len(chunks) // CHUNK_BYTES > MAX_CHUNKS:
             raise TooLargeError(_TOO_LONG)
-        self._begin_part()
-        if len(self._part) < at + len(chunks) // CHUNK_BYTES * SEALED_CHUNK_BYTES:
-            self._part += bytes(self._part_bytes - len(self._part))
-        with memoryview(self._part) as part:
-            for start in range(0, len(chunks), CHUNK_BYTES):
-                end = at + SEALED_CHUNK_BYTES
-                nonce = (base ^ number).to_bytes(_NONCE_BYTES, "big")
-                encrypt(nonce, chunks[start : start + CHUNK_BYTES], None, part[at:end])
-                number, at = number + 1, end
+        self._make_room(len(chunks) // CHUNK_BYTES * SEALED_CHUNK_BYTES)
+        part = self._part
+        for start in range(0, len(chunks), CHUNK_BYTES):
+            end = at + SEALED_CHUNK_BYTES
+            nonce = (base ^ number).to_bytes(_NONCE_BYTES, "big")
+            encrypt(nonce, chunks[start : start + CHUNK_BYTES], None, part[at:end])
+            number, at = number + 1, end
         self._chunks, self._at = number, at
 
-    def _seal(self, chunk: memoryview | bytearray, full: list[bytearray]) -> None:
+    def _seal(self, chunk: memoryview | bytearray, full: list[memoryview]) -> None:
         """A chunk of any length, which may reach into the next part."""
         if self._chunks >= MAX_CHUNKS:
             raise TooLargeError(_TOO_LONG)
@@ -178,18 +176,20 @@ class ChunkSealer:
         self._chunks += 1
         sealed = memoryview(self._aead.encrypt(nonce, chunk, None))
         while sealed:
-            self._begin_part()
             taken = sealed[: self._part_bytes - self._at]
+            self._make_room(len(taken))
             self._part[self._at : self._at + len(taken)] = taken
             self._at += len(taken)
             sealed = sealed[len(taken) :]
             if self._at == self._part_bytes:
                 full.append(self._part)
-                self._part, self._at = bytearray(), 0
+                self._part, self._at = memoryview(b""), 0
 
-    def _begin_part(self) -> None:
-        if not self._part:
-            self._part = self._make_memory(self._part_bytes)
+    def _make_room(self, more: int) -> None:
+        """Begin the next part, or go on with the first one in longer memory."""
+        if len(self._part) < self._at + more:
+            begun, self._part = self._part[: self._at], memoryview(self._make_memory(self._part_bytes))
+            self._part[: self._at] = begun
 
 
 class ChunkOpener:

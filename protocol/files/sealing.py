@@ -46,12 +46,12 @@ class FileSealer:
         self.file_bytes = 0
         """How many bytes of the file came in so far."""
 
-    def update(self, piece: Buffer) -> list[bytearray]:
+    def update(self, piece: Buffer) -> list[memoryview]:
         """More of the file: the segments that became whole; raises :class:`TooLargeError`."""
         self.file_bytes += memoryview(piece).nbytes
         return self._sealer.update(piece)
 
-    def finish(self) -> Iterator[bytearray]:
+    def finish(self) -> Iterator[memoryview]:
         """The end of the file: the segments that remain, one after the other (the padding may be many)."""
         missing = padded_size(self.file_bytes) - self.file_bytes
         while missing:

@@ -6,11 +6,12 @@ segment after the other, who takes it keeps each before the next one is here. Sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from protocol.encoding import exact
 from protocol.errors import ComityError, MalformedError, PeerFailedError, TooLargeError
+from protocol.files.chunked import MakeMemory
 from protocol.files.sealed_file import SegmentHash
 from protocol.http.files import (
     MAX_DATA_BYTES,
@@ -26,8 +27,6 @@ from protocol.http.files import (
 from protocol.log.merkle import HASH_BYTES, MAX_PATH_HASHES
 
 Buffer = bytes | bytearray | memoryview
-MakeMemory = Callable[[int], bytearray | memoryview]
-"""Memory of so many bytes, with anything in it."""
 
 _ROW = 0x84
 # Array and numbers, the path with its head, the head of the data.

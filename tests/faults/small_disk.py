@@ -1,7 +1,8 @@
-"""A filesystem that is full soon: a RAM disk, as only root may mount one."""
+"""A filesystem that is full soon, as only root may mount one: a RAM disk, or a disk in a file."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,23 @@ def mounted_disk(folder: Path, size: str) -> Iterator[Path]:
     )
     if mounted.returncode:
         pytest.skip("needs the right to mount a tmpfs")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@contextmanager
+def mounted_ext4(folder: Path, mib: int) -> Iterator[Path]:
+    """As :func:`mounted_disk`, of so many MiB, with blocks of its own: it takes what goes past the system's cache."""
+    image = folder.with_name(folder.name + ".image")
+    with image.open("wb") as file:
+        file.truncate(mib << 20)
+    folder.mkdir()
+    steps = ["mkfs.ext4", "-q", "-m", "0", str(image)], ["mount", "-o", "loop", str(image), str(folder)]
+    for step in steps:
+        if shutil.which(step[0]) is None or subprocess.run(step, capture_output=True, check=False).returncode:
+            pytest.skip("needs mkfs.ext4, and the right to mount")
     try:
         yield folder
     finally:

@@ -19,7 +19,7 @@ from exchange.files.shelf import Shelf
 from keys.local.carried.folder import CarriedFolder
 from node.files.folder import FolderStore
 from protocol.errors import ComityError, StorageFullError
-from tests.faults.small_disk import mounted_disk, read_only
+from tests.faults.small_disk import mounted_disk, mounted_ext4, read_only
 from tests.worlds.altered import one_bit_off
 from tests.worlds.desks import FR, JP, World, request
 
@@ -67,6 +67,29 @@ async def test_a_senders_disk_that_is_full_or_read_only_seals_nothing_and_what_i
                 assert await jp.messages.inbox(sent=True) == []
                 sent = await jp.messages.send(request())
             assert (await jp.files.resume(sent.id)).state == "done"
+
+
+async def test_a_disk_that_is_full_while_segments_go_past_the_cache_keeps_no_part_of_a_file(
+    world: World, source: Path
+) -> None:
+    out = world.path / "out"
+    out.mkdir()
+    with mounted_ext4(world.home(JP) / "files", 16) as disk:
+        async with world.open(JP) as jp, world.open(FR) as fr:
+            (disk / "other").write_bytes(bytes(10 * MIB))
+            with attaching([WantedFile(source)]):
+                with pytest.MonkeyPatch.context() as patched:  # another program takes the room after it was looked at
+                    patched.setattr(Shelf, "require_room", lambda *_: (disk / "more").write_bytes(bytes(3 * MIB)))
+                    with pytest.raises(StorageFullError):
+                        await jp.messages.send(request())
+                (disk / "more").unlink()
+                assert files_below(disk) == []
+                sent = await jp.messages.send(request())
+            await jp.files.resume(sent.id)
+            await fr.messages.sync()
+            await fr.files.resume(sent.id)
+            (opened,) = await fr.files.get(sent.id, out)
+            assert bytes_of(opened.path) == bytes_of(source)
 
 
 async def test_a_recipients_disk_that_is_full_or_read_only_midway_holds_the_files_up_and_they_go_on(

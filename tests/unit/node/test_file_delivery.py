@@ -146,7 +146,7 @@ async def test_a_segment_that_broke_on_the_way_is_sent_again_and_one_that_broke_
         await sent_on(jp, fr, files)
         await jp.bring(files, files.segments)
         jp.holdings.at_hand.clear()
-        (stored,) = (tmp_path / "again" / "jp" / "files" / files.digest.hex()).glob("*.1")
+        (stored,) = (tmp_path / "again" / "jp" / "files" / files.digest.hex()).glob("*.1*")
         content = bytearray(stored.read_bytes())
         content[-1] ^= 1
         stored.write_bytes(content)

@@ -154,9 +154,9 @@ def test_a_part_that_is_given_back_is_written_anew_and_changes_nothing() -> None
     content, key, salt = random.Random(3).randbytes(5_300_000), bytes(range(32)), bytes(24)
 
     def sealed(*, again: bool, expected: int | None = None) -> bytes:
-        free, out = list[bytearray](), bytearray()
+        free, out = list[memoryview](), bytearray()
 
-        def make(length: int) -> bytearray:
+        def make(length: int) -> bytearray | memoryview:
             return free.pop() if free and len(free[-1]) == length else bytearray(length)
 
         sealer = FileSealer(key, salt, expected_bytes=expected, make=make)
