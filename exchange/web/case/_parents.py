@@ -19,7 +19,7 @@ from exchange.web.forms.model_form import ModelForm
 from exchange.wizard.legal_replies import TargetChoice
 from keys.local.translation import _
 from protocol.encoding.phrase import phrase
-from protocol.errors import ComityError, FormError, NotFoundError
+from protocol.errors import ComityError, NotFoundError, UsageError
 from protocol.messages.registry import MESSAGE_TYPES
 
 _SAY = "case/say.html"
@@ -42,7 +42,7 @@ async def say(call: PageCall) -> web.StreamResponse:
     fields, nations = form.read(typed), typed.several("nations")
     try:
         if typed.errors or not nations:
-            raise FormError(_("Choose the nations, and look at what is marked."))
+            raise UsageError(_("Choose the nations, and look at what is marked."))
         with under_key(call.text("once") or None):
             sent = await desk.parents.say(parent, kind, fields, nations=nations)
     except ComityError as problem:

@@ -23,10 +23,10 @@ from keys.local.translation import _
 from protocol.encoding.phrase import phrase
 from protocol.errors import (
     ComityError,
-    FormError,
     InvalidMessageError,
     NotFoundError,
     NothingOpenError,
+    UsageError,
 )
 
 TEMPLATE = "case/act.html"
@@ -147,7 +147,7 @@ async def _do(call: PageCall, desk: Desk, act: CaseAct, place: ActPlace) -> web.
         return call.refused(TEMPLATE, NothingOpenError(), **_values(call, act, place, form.fields()))
     body = form.read(typed)
     if typed.errors:
-        problem = FormError(_("Look at what is marked, and send it again."))
+        problem = UsageError(_("Look at what is marked, and send it again."))
         return call.refused(TEMPLATE, problem, **_values(call, act, place, with_typed(form.fields(), typed)))
     named = form.named(place.thread, place.subject.id if place.subject is not None else None)
     try:
