@@ -14,6 +14,7 @@ from exchange.messaging.once import under_key
 from exchange.text.labels import code_label, with_rule
 from exchange.views import Direction, InboxRow, SendStatus, SentMessage
 from exchange.web.calls import PageCall
+from exchange.web.case._content import gone_out, read_beside
 from exchange.web.case._targets import with_identifiers
 from exchange.web.case.show import thread_of
 from exchange.web.forms.acts import ACTS, CaseAct
@@ -51,6 +52,11 @@ class ActPlace:
         if self.subject is None:
             raise NothingOpenError
         return self.subject
+
+    @property
+    def theirs(self) -> InboxRow | None:
+        """The message that the act is about, where the other side sent it: nobody judges what is not shown."""
+        return self.subject if self.subject is not None and self.subject.direction is Direction.RECEIVED else None
 
 
 async def place_on_case(
@@ -102,6 +108,11 @@ async def do_message_act(call: PageCall) -> web.StreamResponse:
     return await _do(call, desk, act, await place_on_message(desk, call.part("message"), f"do/{act.name}"))
 
 
+async def judged_in(desk: Desk, place: ActPlace, on: Sequence[str]) -> Mapping[str, Any] | None:
+    """What is judged, to be shown again with a form that was refused; ``on``: the types that the act is about."""
+    return await read_beside(desk, place.theirs) if on and place.theirs is not None else None
+
+
 def _act_of(call: PageCall) -> CaseAct:
     found = ACTS.get(call.part("act"))
     if found is None:
@@ -109,13 +120,24 @@ def _act_of(call: PageCall) -> CaseAct:
     return found
 
 
-async def _form(call: PageCall, desk: Desk, act: CaseAct, place: ActPlace) -> web.Response:
+async def _form(call: PageCall, desk: Desk, act: CaseAct, place: ActPlace) -> web.StreamResponse:
     form = await _form_of(call, desk, act, place)
     given = {name: text for name in form.taking.given if (text := call.query(name))}
     values = _values(call, act, place, form.fields(given))
     if act.on and place.subject is None:
         return call.refused(TEMPLATE, NothingOpenError(), **values)
-    return call.page(TEMPLATE, **values)
+    return await judging(call, desk, TEMPLATE, place.theirs if act.on else None, **values)
+
+
+async def judging(
+    call: PageCall, desk: Desk, template: str, judged: InboxRow | None, **values: Any
+) -> web.StreamResponse:
+    """A form, with what the message says that it judges: who is shown that has opened it."""
+    if judged is None:
+        return call.page(template, **values)
+    read = await read_beside(desk, judged)
+    page = call.page(template, **{**values, "read": read})
+    return await gone_out(call, desk, page, judged) if read["shown"] is not None else page
 
 
 async def _form_of(call: PageCall, desk: Desk, act: CaseAct, place: ActPlace) -> SignatureForm:
@@ -137,6 +159,7 @@ def _values(call: PageCall, act: CaseAct, place: ActPlace, fields: Any) -> dict[
         "fields": fields,
         "once": once_of(call),
         "rest": [],
+        "read": None,
         "what": code_label("message_type", subject.type) if subject is not None else "",
     }
 
@@ -148,7 +171,8 @@ async def _do(call: PageCall, desk: Desk, act: CaseAct, place: ActPlace) -> web.
     body = form.read(typed)
     if typed.errors:
         problem = UsageError(_("Look at what is marked, and send it again."))
-        return call.refused(TEMPLATE, problem, **_values(call, act, place, with_typed(form.fields(), typed)))
+        values = _values(call, act, place, with_typed(form.fields(), typed))
+        return call.refused(TEMPLATE, problem, **{**values, "read": await judged_in(desk, place, act.on)})
     named = form.named(place.thread, place.subject.id if place.subject is not None else None)
     try:
         with under_key(call.text("once") or None):
@@ -157,7 +181,9 @@ async def _do(call: PageCall, desk: Desk, act: CaseAct, place: ActPlace) -> web.
         beside_fields, rest = told_of(problem, form.taking.given)
         typed.errors |= beside_fields
         values = _values(call, act, place, with_typed(form.fields(), typed))
-        return call.refused(TEMPLATE, problem, **{**values, "rest": rest})
+        return call.refused(
+            TEMPLATE, problem, **{**values, "rest": rest, "read": await judged_in(desk, place, act.on)}
+        )
     return call.go(f"{place.back}?done={said_of(done, act.done)}")
 
 

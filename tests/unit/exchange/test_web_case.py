@@ -371,6 +371,7 @@ async def test_consent_is_asked_given_and_refused_on_pages(received: Two) -> Non
         path = f"/cases/{own}/do/{act}"
         form = await received.visitor.get(path)
         assert form.status == 200
+        assert "For our trial." in form.text  # nobody decides on what is not shown
         done = await received.visitor.send(form, path, **fields)
         assert done.path.endswith("?done=case-sent") or 'role="alert"' in done.text
     assert "consent.reply" in await types(received.jp, own)
@@ -430,6 +431,7 @@ async def test_conditions_are_accepted_and_what_was_offered_is_given_on_pages(re
     own = await received.jp.messages.offer(information(to=[str(FR)]))
     await received.exchange()
     accept = f"/cases/{offered.thread}/do/accept-conditions"
+    assert "To be kept confidential." in (await received.visitor.get(accept)).text
     done = await received.visitor.send(await received.visitor.get(accept), accept)
     assert (done.path.endswith("?done=case-sent"), done.status) == (True, 200), done.text
     assert "targets:" not in done.text  # such a thread asks for nothing
