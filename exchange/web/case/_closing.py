@@ -14,7 +14,7 @@ from exchange.web.calls import PageCall
 from exchange.web.case.do import ActPlace, place_on_case, said_of, told_of
 from exchange.web.forms.fields import code_options, once_of
 from keys.local.translation import _
-from protocol.errors import ComityError, UsageError
+from protocol.errors import ClosingLosesError, ComityError, UsageError
 
 TEMPLATE = "case/close.html"
 
@@ -38,6 +38,10 @@ async def close(call: PageCall) -> web.StreamResponse:
             done = await close_case(
                 desk, place.thread, reason, text=call.text("text") or None, lapse=call.text("lapse") == "yes"
             )
+    except ClosingLosesError:
+        # What it loses stands on the page already, in the reader's own time.
+        problem = UsageError(_("Closing it loses what stands here. Tick that you close it all the same, or go back."))
+        return call.refused(TEMPLATE, problem, **await _values(call, desk, place))
     except ComityError as problem:
         _beside, rest = told_of(problem, ())
         return call.refused(TEMPLATE, problem, **{**await _values(call, desk, place), "rest": rest})

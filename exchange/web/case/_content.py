@@ -19,20 +19,28 @@ from exchange.web.calls import PageCall
 from keys.local.translation import _
 from keys.pages.headers import protect
 from protocol.errors import ComityError
+from protocol.lifecycle.folding import StandingState
 
 # Of more targets than that the others are on pages of their own.
 _PARTS_AT_ONCE = 50
 _OF_TARGETS = frozenset({"targets", "remaining"})
 # Said at the head of the page.
 _IN_THE_HEAD = frozenset({"id", "thread", "from", "to", "sent_at", "in_reply_to", "type"})
+# Of such a message its reader reads another one too.
+_CHANGED = frozenset({StandingState.CORRECTED, StandingState.RETRACTED})
 
 
 async def read_beside(desk: Desk, row: InboxRow) -> Mapping[str, Any]:
     """What a received message says, for who acts on it; where it cannot be read, why, and nothing else."""
+    from protocol.messages.schema.base import Message
+
     try:
-        return {**read_lines(await desk.messages.read(row.id)), "not_read": ""}
+        read = read_lines(await desk.messages.read(row.id))
     except ComityError as problem:
         return {"shown": None, "not_read": _(problem.detail)}
+    # What is judged comes before what every message says: labels, references, who signed.
+    parts = sorted(read["parts_read"], key=lambda part: part[0].path[0] in Message.model_fields)
+    return {**read, "parts_read": parts, "not_read": ""}
 
 
 async def gone_out(call: PageCall, desk: Desk, response: web.Response, row: InboxRow) -> web.StreamResponse:
@@ -55,8 +63,10 @@ def read_lines(shown: ShownMessage, start: int = 0) -> dict[str, Any]:
     ]
     lines, many = _cut(lines, start)
     grouped = [list(part) for _name, part in groupby(lines, key=lambda line: line.path[0])]
+    standing = shown.standing
     return {
         "shown": shown,
+        "changed_by": standing.by if standing is not None and standing.state in _CHANGED else None,
         "parts_read": grouped,
         "many": many,
         "many_from": start,
