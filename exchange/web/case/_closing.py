@@ -39,7 +39,7 @@ async def close(call: PageCall) -> web.StreamResponse:
                 desk, place.thread, reason, text=call.text("text") or None, lapse=call.text("lapse") == "yes"
             )
     except ClosingLosesError:
-        # What it loses stands on the page already, in the reader's own time.
+        # The page lists the losses already, in the reader's own time.
         problem = UsageError(_("Closing it loses what stands here. Tick that you close it all the same, or go back."))
         return call.refused(TEMPLATE, problem, **await _values(call, desk, place))
     except ComityError as problem:

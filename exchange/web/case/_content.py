@@ -38,7 +38,7 @@ async def read_beside(desk: Desk, row: InboxRow) -> Mapping[str, Any]:
         read = read_lines(await desk.messages.read(row.id))
     except ComityError as problem:
         return {"shown": None, "not_read": _(problem.detail)}
-    # What is judged comes before what every message says: labels, references, who signed.
+    # The message's own fields come before those that every message has: labels, references, who signed.
     parts = sorted(read["parts_read"], key=lambda part: part[0].path[0] in Message.model_fields)
     return {**read, "parts_read": parts, "not_read": ""}
 

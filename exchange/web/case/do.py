@@ -181,9 +181,7 @@ async def _do(call: PageCall, desk: Desk, act: CaseAct, place: ActPlace) -> web.
         beside_fields, rest = told_of(problem, form.taking.given)
         typed.errors |= beside_fields
         values = _values(call, act, place, with_typed(form.fields(), typed))
-        return call.refused(
-            TEMPLATE, problem, **{**values, "rest": rest, "read": await judged_in(desk, place, act.on)}
-        )
+        return call.refused(TEMPLATE, problem, **{**values, "rest": rest, "read": await judged_in(desk, place, act.on)})
     return call.go(f"{place.back}?done={said_of(done, act.done)}")
 
 

@@ -268,9 +268,10 @@ async def test_a_correction_sends_only_what_was_changed_and_keeps_what_its_form_
 
 async def test_a_corrected_message_leads_to_its_correction(preserved: Two) -> None:
     path = f"/messages/{preserved.asked}"
-    assert 'href="/messages/' not in (await preserved.visitor.get(path)).text.partition('id="content"')[2].partition(
-        "</section>"
-    )[0]
+    assert (
+        'href="/messages/'
+        not in (await preserved.visitor.get(path)).text.partition('id="content"')[2].partition("</section>")[0]
+    )
     corrected = await preserved.jp.replies.correct(preserved.asked, {"own_reference": "NPA-2"}, reason="Mistyped.")
     shown = await preserved.visitor.get(path)
     assert f'href="/messages/{corrected.id}"' in shown.text.partition('id="content"')[2].partition("</section>")[0]
