@@ -402,7 +402,7 @@ class SignedClient:
             await take(part)
 
 
-# What the system says most often, in the language of who reads it.
+# The reasons that a system gives most often, for translation.
 _SAID = {
     errno.ECONNREFUSED: phrase("Connection refused"),
     errno.ECONNRESET: phrase("Connection reset by peer"),
