@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from exchange.web.calls import PageCall
 from exchange.web.case._content import gone_out, read_beside
 from exchange.web.case._targets import with_identifiers
 from exchange.web.case.show import thread_of
+from exchange.web.case.words import PAGES
 from exchange.web.forms.acts import ACTS, CaseAct
 from exchange.web.forms.fields import choice_of, once_of, typed_in, with_typed
 from exchange.web.forms.signature_form import SignatureForm
@@ -31,15 +33,21 @@ from protocol.errors import (
 )
 
 TEMPLATE = "case/act.html"
+# A page that sends what another page is named for.
+_ALSO = {"do/refuse-consent": "consent.reply"}
 
 
 @dataclass(frozen=True, slots=True)
 class ActPlace:
-    """Where an act is done: on a case, or on one message of it. ``path`` is its page, ``back`` the page before."""
+    """Where an act is done: on a case, or on one message of it. ``path`` is its page, ``back`` the page before.
+
+    ``said_at`` is when this office last said the same about the same message.
+    """
 
     thread: UUID
     subject: InboxRow | None
     path: str
+    said_at: datetime | None = None
 
     @property
     def back(self) -> str:
@@ -71,13 +79,26 @@ async def place_on_case(
     found = [row for row in rows if row.type in on and row.direction in wanted]
     request = next((row for row in rows if row.id == thread), rows[0] if rows else None)
     subject = found[-1] if found else None if on else request
-    return ActPlace(thread, subject, f"/cases/{thread}/{name}")
+    return ActPlace(thread, subject, f"/cases/{thread}/{name}", _said_at(rows, subject, name))
 
 
 async def place_on_message(desk: Desk, text: str, name: str) -> ActPlace:
     """The place of an act on one message."""
     row = await desk.messages.row(await desk.messages.resolve(text))
-    return ActPlace(row.thread, row, f"/messages/{row.id}/{name}")
+    said_at = _said_at(await desk.cases.thread(row.thread), row, name)
+    return ActPlace(row.thread, row, f"/messages/{row.id}/{name}", said_at)
+
+
+def _said_at(rows: Sequence[InboxRow], subject: InboxRow | None, name: str) -> datetime | None:
+    """When what the page ``name`` sends was last sent in reply to the message; None: never."""
+    kind = _ALSO.get(name) or next((kind for kind, page in PAGES.items() if page == name), name.removeprefix("reply/"))
+    about = subject.id if subject is not None else None
+    said = [
+        row.sent_at
+        for row in rows
+        if row.direction is Direction.SENT and row.type == kind and about is not None and row.in_reply_to == about
+    ]
+    return max(said, default=None)
 
 
 async def show_act(call: PageCall) -> web.StreamResponse:

@@ -146,6 +146,9 @@ async def test_an_extension_is_sent_once_however_often_its_form_is_sent(preserve
         sent = await preserved.visitor.send(form, f"{case}/reply/preservation.extend", **{"f.reason": "More time."})
         assert (sent.path, sent.status) == (f"{case}?done=case-sent", 200)
     assert (await types(preserved.jp, preserved.asked)).count("preservation.extend") == 1
+    # The form that is opened anew, after the way back or in another tab, is another one: it says what was said already.
+    assert "done before:" not in form.text
+    assert "done before:" in (await preserved.visitor.get(f"{case}/reply/preservation.extend")).text
 
 
 async def test_a_reply_that_lacks_something_names_the_field_and_the_article(preserved: Two) -> None:
