@@ -296,7 +296,10 @@ const desk = (() => {
       const refused = document.querySelector("[data-passkey-refusal]");
       refused.hidden = true;
       button.disabled = true;
-      try { await (button.dataset.passkey === "add" ? add : signIn)(button); } catch { refused.hidden = false; }
+      try { await (button.dataset.passkey === "add" ? add : signIn)(button); } catch {
+        refused.hidden = false;
+        document.querySelector("[data-other-way]")?.setAttribute("open", "");
+      }
       button.disabled = false;
     });
   });
