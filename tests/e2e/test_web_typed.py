@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import BrowserContext, Page, expect
 
 from exchange.office.officers import Login
 from exchange.settings import AuthoritySettings, WebSettings
@@ -35,16 +35,22 @@ async def pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         yield made
 
 
+async def signed_in(pages: Pages, context: BrowserContext) -> Page:
+    """A page of a window in which the desk's passphrase signed in."""
+    page = await context.new_page()
+    await page.goto(f"{pages.origin}/sign-in")
+    await page.fill('[name="passphrase"]', PASSPHRASE.decode())
+    await page.press('[name="passphrase"]', "Enter")
+    await page.wait_for_url(f"{pages.origin}/")
+    return page
+
+
 @asynccontextmanager
 async def draft(pages: Pages, chrome: Any) -> AsyncIterator[Page]:
     """A page of a new preservation request, with the nation named."""
     # A browser without a way to the desk says so on its console.
     async with window(chrome, expected=("net::ERR_INTERNET_DISCONNECTED", "htmx:sendError")) as context:
-        page = await context.new_page()
-        await page.goto(f"{pages.origin}/sign-in")
-        await page.fill('[name="passphrase"]', PASSPHRASE.decode())
-        await page.press('[name="passphrase"]', "Enter")
-        await page.wait_for_url(f"{pages.origin}/")
+        page = await signed_in(pages, context)
         await page.goto(f"{pages.origin}/new")
         await page.click('button[value="preservation.request"]')
         await page.check('[name="to"][value="24-7@fr"]')
@@ -200,11 +206,7 @@ async def test_who_goes_back_to_a_form_and_sends_it_again_sends_it_once_and_a_ch
 
     before = await said()
     async with browser() as chrome, window(chrome) as context:
-        page = await context.new_page()
-        await page.goto(f"{pages.origin}/sign-in")
-        await page.fill('[name="passphrase"]', PASSPHRASE.decode())
-        await page.press('[name="passphrase"]', "Enter")
-        await page.wait_for_url(f"{pages.origin}/")
+        page = await signed_in(pages, context)
         await page.goto(f"{pages.origin}/cases/{sent.id}/do/send-note")
         await page.fill('main [name="text"]', "The provider opens at eight.")
         await page.click("main .acts button.primary")
