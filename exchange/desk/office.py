@@ -13,7 +13,7 @@ with its record in the processing log, when the act returns. An act that is for 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -32,7 +32,7 @@ from exchange.office.release import KeptDraft, KeptDrafts
 from exchange.office.rota import Handover, Shift
 from exchange.views import SentMessage
 from protocol.encoding.phrase import phrase
-from protocol.errors import UsageError
+from protocol.errors import SecondPersonError, UsageError
 from protocol.log.checkpoint import Checkpoint
 from protocol.processing_log import ProcessingRecord
 
@@ -155,6 +155,20 @@ class DeskOffice(OfficeCalendars):
     def proposal(self, draft: str) -> KeptDraft:
         """One draft, to be looked at: by its id, or the beginning or end of it. Raises :class:`NotFoundError`."""
         return self._office.draft(draft, "draft.show")
+
+    @in_desk_thread
+    def waiting_in(self, thread: UUID, messages: Collection[UUID]) -> list[KeptDraft]:
+        """The drafts of a case that wait for another officer; ``messages`` are the case's own. Opens every draft."""
+        return self._office.waiting_in(thread, messages)
+
+    @in_desk_thread
+    def barred_from(self, proposal: KeptDraft) -> SecondPersonError | None:
+        """Why the acting officer does not release a draft that another person must; None: nothing is against it."""
+        try:
+            self._office.require_another(proposal)
+        except SecondPersonError as problem:
+            return problem
+        return None
 
     @sends_once
     async def release(self, draft: str, *, expires_in: timedelta | None = None, seen: str | None = None) -> SentMessage:

@@ -6,7 +6,7 @@ transaction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -43,6 +43,7 @@ from protocol.errors import (
     NothingOpenError,
     OfficerNeededError,
     OfficerRoleError,
+    SecondPersonError,
     TooLargeError,
     UsageError,
 )
@@ -397,6 +398,11 @@ class Office:
         open_ = {DraftState.WAITING, DraftState.RETURNED}
         return [proposal for proposal in self._drafts.all() if proposal.state in open_]
 
+    def waiting_in(self, thread: UUID, messages: Collection[UUID]) -> list[KeptDraft]:
+        """The drafts that reply in a case, or pass on one of its messages, and wait for another officer."""
+        self._acting.require(*READERS)
+        return [one for one in self._drafts.of_case(thread, messages) if one.state is DraftState.WAITING]
+
     def releasable(self, text: str, seen: str | None = None) -> KeptDraft:
         """The draft, if the acting officer may release it; ``seen`` is the digest of what that officer looked at.
 
@@ -409,18 +415,30 @@ class Office:
         if proposal.state is not DraftState.WAITING:
             raise NothingOpenError(proposal.why_closed)
         _require_seen(proposal, seen)
-        if self._wants_four_eyes(proposal.type, proposal.draft, offered=proposal.offered):
-            known = self._register.all()
-            if person_of(proposal.drafted_by, known) == person_of(self._officer_id(), known):
-                raise OfficerRoleError(
-                    phrase(
-                        "another person than its drafter releases this: {who} and {other} count as one (comity "
-                        "officer confirm says who is who)",
-                        who=proposal.drafted_by,
-                        other=self._officer_id(),
-                    )
-                )
+        self.require_another(proposal)
         return proposal
+
+    def require_another(self, proposal: KeptDraft) -> None:
+        """Return if no second person is wanted for a draft, or the acting officer is one.
+
+        Raises :class:`SecondPersonError`.
+        """
+        if not self._wants_four_eyes(proposal.type, proposal.draft, offered=proposal.offered):
+            return
+        known, acting = self._register.all(), self._officer_id()
+        if proposal.drafted_by == acting:
+            raise SecondPersonError(
+                phrase("another person than its drafter releases this, and {who} is its drafter", who=acting)
+            )
+        if person_of(proposal.drafted_by, known) == person_of(acting, known):
+            raise SecondPersonError(
+                phrase(
+                    "another person than its drafter releases this: {who} and {other} count as one (comity "
+                    "officer confirm says who is who)",
+                    who=proposal.drafted_by,
+                    other=acting,
+                )
+            )
 
     def released(self, proposal: KeptDraft, message: UUID) -> None:
         """Note what a draft is sent as, inside the transaction that puts the message into the outbox.
@@ -558,7 +576,7 @@ class Office:
     def hand_over(self, taker: str, note: str, threads: Iterable[bytes]) -> Handover:
         """Hand the acting officer's cases to another, who is to take over; raises :class:`NotFoundError`.
 
-        They are among ``threads`` (by their blinded ids).
+        They are among ``threads`` (by their blinded ids). Asked for again while it waits, it is the same hand-over.
         """
         self._acting.require(*READERS)
         giver = self._officer_id()
@@ -568,6 +586,9 @@ class Office:
         cases = sorted(case for case in map(messages.opening_of_row, threads) if case is not None)
         mine = tuple(case for _, case in cases if self._assigned_to(case) == giver)
         handover = Handover(uuid4(), giver, taker, self._now(), check_text(note), mine)
+        for waiting in self._rota.handovers():
+            if waiting.taken_at is None and replace(waiting, id=handover.id, at=handover.at) == handover:
+                return waiting
         with self._database.transaction():
             self._rota.put_handover(handover)
         return handover

@@ -38,6 +38,7 @@ from protocol.errors import (
     NotFoundError,
     OfficerNeededError,
     OfficerRoleError,
+    SecondPersonError,
     UsageError,
 )
 from protocol.processing_log import ProcessingRecord, RecordedOfficer
@@ -285,15 +286,17 @@ def second_person(
 ) -> DeskOfficer:
     """The officer of ``login``, who is another person than ``first``: what one alone may not do, both do.
 
-    Raises :class:`OfficerNeededError` where the login names none, :class:`OfficerRoleError` for who counts as the same
+    Raises :class:`OfficerNeededError` where the login names none, :class:`SecondPersonError` for who counts as the same
     person, and as :func:`who_acts`.
     """
     other = who_acts(register, records, folder, login, "").officer
     if other is None:
         raise OfficerNeededError
     known = register.all()
+    if other.id == first.id:
+        raise SecondPersonError(phrase("a second person is needed, and {id} is the officer who acts", id=first.id))
     if person_of(other.id, known) == person_of(first.id, known):
-        raise OfficerRoleError(
+        raise SecondPersonError(
             phrase(
                 "a second person is needed: {id} and {other} count as one (comity officer confirm says who is who)",
                 id=other.id,

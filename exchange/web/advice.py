@@ -141,6 +141,7 @@ _BY_CODE: dict[str, OnPage] = {
             ),
         ),
     ),
+    "idempotency-key-used": OnPage(phrase("The first one stands. To send this one too, send it again.")),
     "draft-changed": OnPage(
         phrase("Read the draft again, and put your changes into what stands there now."), (_DRAFT,)
     ),
@@ -229,6 +230,13 @@ _OF_THE_NODE = {
 _FOUND = _to(phrase("Open it"), "/messages/{short}")
 # By the text that a terminal shows; the values of both are the same.
 _BY_TEXT: dict[str, OnPage] = {
+    "That key stands for another draft, or another act: nothing was sent.": OnPage(
+        phrase("You sent this form before, and it said something else: this time nothing was sent.")
+    ),
+    "that draft was sent already, as message {message}": OnPage(
+        phrase("that draft was sent already, as message {message}"),
+        (_to(phrase("The message"), "/messages/{message}"),),
+    ),
     "{short} is a message, and proved: comity show {short}": OnPage(
         phrase("{short} is a message, and proved."), (_FOUND,)
     ),

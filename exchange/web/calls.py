@@ -43,7 +43,7 @@ from keys.pages.languages import offered
 from keys.pages.origins import Origins
 from keys.pages.rendering import own_path, rendered
 from protocol.encoding.phrase import phrase
-from protocol.errors import ComityError, FormError, SignInNeededError, UnavailableError
+from protocol.errors import ComityError, IdempotencyKeyUsedError, SignInNeededError, UnavailableError, UsageError
 
 MAX_FIELD_CHARS = 200_000
 # Which emergencies there were before a page was made, by the ends of their ids; None where that is not known.
@@ -147,10 +147,10 @@ class PageCall:
         return self.request.query.get(name, default)
 
     def text(self, name: str, default: str = "") -> str:
-        """A field of the form, without blanks around it; raises :class:`FormError` for one that is too long."""
+        """A field of the form, without blanks around it; raises :class:`UsageError` for one that is too long."""
         found = self.form.get(name, default)
         if len(found) > MAX_FIELD_CHARS:
-            raise FormError(_("The field {name} is too long.").format(name=name))
+            raise UsageError(_("The field {name} is too long.").format(name=name))
         return found.strip()
 
     def texts(self, name: str) -> list[str]:
@@ -221,7 +221,10 @@ class PageCall:
         """The form again, with what was typed and why it was refused.
 
         Where the page has no such form any more, or not all fields of it, what was typed is kept, and the page says so.
+        A form that was sent before, and says something else now, is another one from here on.
         """
+        if isinstance(problem, IdempotencyKeyUsedError):
+            values["once"] = secrets.token_hex(16)
         shown = self.page(template, status=problem.http_status, problem=problem, **values)
         session, path = self.session, self.request.path
         if self.request.method != "POST" or session is None or session.locked or self.fields is None:

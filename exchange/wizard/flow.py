@@ -366,11 +366,16 @@ def _kind_of(field: str, value: Any, text: str) -> tuple[AnswerKind, Any]:
     return AnswerKind.LINE, read.line(field)
 
 
+def without_custodian(draft: Draft) -> list[str]:
+    """The targets of which a draft that asks for the custodian says neither who holds the data nor where they lie."""
+    if f"{EACH}custodian" not in {step.name for step in REQUESTS.get(str(draft.get("type")), ())}:
+        return []
+    return [str(one.get("target")) for one in targets_of(draft) if not one.get("custodian") and not one.get("location")]
+
+
 def _cautions(draft: Draft, situation: Situation) -> Iterator[str]:
-    without = [
-        str(one.get("target")) for one in targets_of(draft) if not one.get("custodian") and not one.get("location")
-    ]
-    if without and f"{EACH}custodian" in {step.name for step in REQUESTS.get(str(draft.get("type")), ())}:
+    without = without_custodian(draft)
+    if without:
         yield phrase(
             "nothing says who holds the data of {targets}: the other side must find out first (Art. 29.2 (d))",
             targets=target_ranges(without),

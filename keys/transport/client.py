@@ -29,6 +29,7 @@ from keys.starting import load_http
 from keys.transport.networks import Network, guarded_sockets, is_refusal
 from keys.transport.signing import Requester, signed_headers, signing
 from keys.transport.tls import any_server_context, client_context
+from protocol.encoding.phrase import phrase
 from protocol.errors import (
     CertificateUnknownError,
     ComityError,
@@ -345,7 +346,7 @@ class SignedClient:
         try:
             yield
         except TimeoutError as cause:
-            raise UnavailableError(f"{title} did not answer in time") from cause
+            raise UnavailableError(phrase("the node {node} did not answer in time", node=self.server.node)) from cause
         except ssl.SSLCertVerificationError as cause:
             raise CertificateUnknownError(f"{title} shows a certificate that is not on its card") from cause
         except OSError as cause:
@@ -369,7 +370,9 @@ class SignedClient:
         if is_refusal(cause):
             text = f"{self.server.title} is reached at {parsed.host}, in no network that is allowed"
             return NetworkNotAllowedError(text)
-        return UnavailableError(f"{self.server.title} cannot be reached ({_why(cause)})")
+        return UnavailableError(
+            phrase("the node {node} cannot be reached ({why})", node=self.server.node, why=_why(cause))
+        )
 
     def _require_plain(self, encoding: str | None) -> None:
         if (encoding or "identity") != "identity":
@@ -399,15 +402,25 @@ class SignedClient:
             await take(part)
 
 
+# The reasons that a system gives most often, for translation.
+_SAID = {
+    errno.ECONNREFUSED: phrase("Connection refused"),
+    errno.ECONNRESET: phrase("Connection reset by peer"),
+    errno.ENETUNREACH: phrase("Network is unreachable"),
+    errno.EHOSTUNREACH: phrase("No route to host"),
+    errno.ETIMEDOUT: phrase("Connection timed out"),
+}
+
+
 def _why(cause: BaseException) -> str:
     """What the system said, such as ``Connection refused``; the library's kind of error where it said nothing."""
     seen: BaseException | None = cause
     while seen is not None:
         system = getattr(seen, "os_error", seen)
         if isinstance(system, socket.gaierror):
-            return "its name is not known"
+            return phrase("its name is not known")
         if isinstance(system, OSError) and system.errno is not None and system.errno in errno.errorcode:
-            return os.strerror(system.errno)
+            return _SAID.get(system.errno, os.strerror(system.errno))
         seen = seen.__cause__
     return type(cause).__name__
 

@@ -123,6 +123,7 @@ ComityError                              internal                 _base
 ├─ DraftChangedError                     draft-changed            _messages
 ├─ OfficerNeededError                    officer-needed           _office
 ├─ OfficerRoleError                      officer-role             _office
+│  └─ SecondPersonError                  second-person            _office
 ├─ HandlingError                         handling                 _office
 ├─ TransferSuspendedError                transfer-suspended       _office
 ├─ RecipientNeededError                  recipient-needed         _office
@@ -314,6 +315,7 @@ from protocol.errors._office import JustificationError as JustificationError
 from protocol.errors._office import OfficerNeededError as OfficerNeededError
 from protocol.errors._office import OfficerRoleError as OfficerRoleError
 from protocol.errors._office import RecipientNeededError as RecipientNeededError
+from protocol.errors._office import SecondPersonError as SecondPersonError
 from protocol.errors._office import TransferSuspendedError as TransferSuspendedError
 from protocol.errors._pages import AgencyAwayError as AgencyAwayError
 from protocol.errors._pages import AgencyNeededError as AgencyNeededError

@@ -21,6 +21,13 @@ class OfficerRoleError(ComityError):
     advice = "Ask an officer who has the role, or an administrator of the desk to give it."
 
 
+class SecondPersonError(OfficerRoleError):
+    """Another person than the officer who acts is needed for this."""
+
+    code = "second-person"
+    advice = "Ask another officer to do it."
+
+
 class HandlingError(ComityError):
     """A label or condition forbids this."""
 

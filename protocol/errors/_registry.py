@@ -137,6 +137,7 @@ _CLASS_OF: Mapping[str, type[_base.ComityError]] = MappingProxyType(
         "draft-changed": _messages.DraftChangedError,
         "officer-needed": _office.OfficerNeededError,
         "officer-role": _office.OfficerRoleError,
+        "second-person": _office.SecondPersonError,
         "handling": _office.HandlingError,
         "transfer-suspended": _office.TransferSuspendedError,
         "recipient-needed": _office.RecipientNeededError,

@@ -71,6 +71,8 @@ async def test_a_passkey_opens_the_officers_key_and_a_lost_one_opens_nothing(chr
         await page.get_by_role("button", name="Sign out").click()
         await page.get_by_role("button", name="Sign in with a passkey").click()
         await expect(page.get_by_text("The passkey did not sign you in.")).to_be_visible()
+        # Where a factor was lost the passphrase alone does not do: the way on is open.
+        await expect(page.locator('form[action="/sign-in/code"]')).to_be_visible()
 
 
 async def test_an_authenticator_that_does_not_verify_its_holder_adds_nothing(chrome: Browser, jp: Pages) -> None:

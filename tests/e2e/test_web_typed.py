@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import BrowserContext, Page, expect
 
+from exchange.office.officers import Login
 from exchange.settings import AuthoritySettings, WebSettings
 from tests.worlds.browser import browser, chromium, window
-from tests.worlds.desks import JP, PASSPHRASE, World
+from tests.worlds.desks import JP, PASSPHRASE, World, request
 from tests.worlds.patience import WITHIN_S
 from tests.worlds.web_desk import Pages, web_serving
 
@@ -34,16 +35,22 @@ async def pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         yield made
 
 
+async def signed_in(pages: Pages, context: BrowserContext) -> Page:
+    """A page of a window in which the desk's passphrase signed in."""
+    page = await context.new_page()
+    await page.goto(f"{pages.origin}/sign-in")
+    await page.fill('[name="passphrase"]', PASSPHRASE.decode())
+    await page.press('[name="passphrase"]', "Enter")
+    await page.wait_for_url(f"{pages.origin}/")
+    return page
+
+
 @asynccontextmanager
 async def draft(pages: Pages, chrome: Any) -> AsyncIterator[Page]:
     """A page of a new preservation request, with the nation named."""
     # A browser without a way to the desk says so on its console.
     async with window(chrome, expected=("net::ERR_INTERNET_DISCONNECTED", "htmx:sendError")) as context:
-        page = await context.new_page()
-        await page.goto(f"{pages.origin}/sign-in")
-        await page.fill('[name="passphrase"]', PASSPHRASE.decode())
-        await page.press('[name="passphrase"]', "Enter")
-        await page.wait_for_url(f"{pages.origin}/")
+        page = await signed_in(pages, context)
         await page.goto(f"{pages.origin}/new")
         await page.click('button[value="preservation.request"]')
         await page.check('[name="to"][value="24-7@fr"]')
@@ -186,3 +193,34 @@ async def test_no_part_of_a_page_that_comes_anew_brings_a_style_with_it(pages: P
         await page.wait_for_function("document.querySelector('[name=facts]').value === ''")
         await page.wait_for_function("!document.querySelector('.htmx-settling')")
         assert await page.locator("style").count() == 0
+
+
+async def test_who_goes_back_to_a_form_and_sends_it_again_sends_it_once_and_a_changed_one_is_asked_about(
+    pages: Pages,
+) -> None:
+    desk = await pages.service.desk(Login())
+    sent = await desk.messages.send(request())
+
+    async def said() -> int:
+        return len(await desk.cases.thread(sent.id))
+
+    before = await said()
+    async with browser() as chrome, window(chrome) as context:
+        page = await signed_in(pages, context)
+        await page.goto(f"{pages.origin}/cases/{sent.id}/do/send-note")
+        await page.fill('main [name="text"]', "The provider opens at eight.")
+        await page.click("main .acts button.primary")
+        await page.wait_for_url("**/cases/*?done=*")
+        await page.go_back()
+        assert await page.input_value('main [name="text"]') == "The provider opens at eight."
+        await page.click("main .acts button.primary")
+        await page.wait_for_url("**/cases/*?done=*")
+        assert await said() == before + 1
+        await page.go_back()
+        await page.fill('main [name="text"]', "It opens at nine.")
+        await page.click("main .acts button.primary")
+        await expect(page.locator("#refusal")).to_contain_text("send it again")
+        assert await said() == before + 1
+        await page.click("main .acts button.primary")
+        await page.wait_for_url("**/cases/*?done=*")
+        assert await said() == before + 2

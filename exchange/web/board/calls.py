@@ -13,7 +13,7 @@ from exchange.web.calls import PageCall
 from exchange.web.case.beside import people
 from exchange.web.case.do import ActPlace, place_on_case, place_on_message
 from keys.local.translation import _
-from protocol.errors import ComityError, FormError, NotFoundError
+from protocol.errors import ComityError, NotFoundError, UsageError
 
 TEMPLATE = "board/call.html"
 _OUTCOMES = ("verified", "nobody_answered", "not_theirs")
@@ -42,7 +42,7 @@ async def record(call: PageCall) -> web.StreamResponse:
     outcome = call.text("outcome")
     try:
         if outcome not in _OUTCOMES or place.subject is None:
-            raise FormError(_("Say what came of the call."))
+            raise UsageError(_("Say what came of the call."))
         await desk.cases.record_call(
             place.subject.id,
             outcome,

@@ -14,7 +14,7 @@ from exchange.web.calls import PageCall
 from exchange.web.case.do import ActPlace, place_on_case, said_of, told_of
 from exchange.web.forms.fields import code_options, once_of
 from keys.local.translation import _
-from protocol.errors import ComityError, FormError
+from protocol.errors import ClosingLosesError, ComityError, UsageError
 
 TEMPLATE = "case/close.html"
 
@@ -33,11 +33,15 @@ async def close(call: PageCall) -> web.StreamResponse:
     reason = call.text("reason")
     try:
         if not reason:
-            raise FormError(_("Say why the case is closed."))
+            raise UsageError(_("Say why the case is closed."))
         with under_key(call.text("once") or None):
             done = await close_case(
                 desk, place.thread, reason, text=call.text("text") or None, lapse=call.text("lapse") == "yes"
             )
+    except ClosingLosesError:
+        # The page lists the losses already, in the reader's own time.
+        problem = UsageError(_("Closing it loses what stands here. Tick that you close it all the same, or go back."))
+        return call.refused(TEMPLATE, problem, **await _values(call, desk, place))
     except ComityError as problem:
         _beside, rest = told_of(problem, ())
         return call.refused(TEMPLATE, problem, **{**await _values(call, desk, place), "rest": rest})

@@ -23,7 +23,7 @@ from exchange.web.forms.signature_form import SignatureForm
 from exchange.wizard.legal_replies import TargetChoice
 from keys.local.translation import _
 from protocol.encoding.phrase import phrase
-from protocol.errors import ComityError, FormError, NotFoundError, NothingOpenError
+from protocol.errors import ComityError, NotFoundError, NothingOpenError, UsageError
 from protocol.messages.registry import MESSAGE_TYPES
 
 _SAY = "case/say.html"
@@ -74,7 +74,7 @@ async def say(call: PageCall) -> web.StreamResponse:
     fields, nations = form.read(typed), typed.several("nations")
     try:
         if typed.errors or not nations:
-            raise FormError(_("Choose the nations, and look at what is marked."))
+            raise UsageError(_("Choose the nations, and look at what is marked."))
         with under_key(call.text("once") or None):
             sent = await desk.parents.say(parent, kind, fields, nations=nations)
     except ComityError as problem:
@@ -101,7 +101,7 @@ async def keep_back(call: PageCall) -> web.StreamResponse:
     nations = typed.several("nations")
     try:
         if not nations:
-            raise FormError(_("Choose the nations, and look at what is marked."))
+            raise UsageError(_("Choose the nations, and look at what is marked."))
         view = await desk.parents.call_off(parent, typed.one("reason").strip() or None, nations=nations)
         left = [
             nation_label(child.nation)
@@ -110,7 +110,7 @@ async def keep_back(call: PageCall) -> web.StreamResponse:
         ]
         if left:
             text = _("It left before, to: {nations}. To the others that you chose it does not go.")
-            raise FormError(text.format(nations=", ".join(left)))
+            raise UsageError(text.format(nations=", ".join(left)))
     except ComityError as problem:
         values = await _keeping(call, desk, parent)
         fields = with_typed(values["fields"], typed)

@@ -41,7 +41,7 @@ from exchange.wizard.answers import named_targets
 from exchange.wizard.legal_replies import ReplyStanding, TargetChoice, reply_standings, target_choice
 from keys.local.translation import _
 from protocol.encoding.instants import to_text
-from protocol.errors import ComityError, FormError, InvalidMessageError, NothingOpenError
+from protocol.errors import ComityError, InvalidMessageError, NothingOpenError, UsageError
 from protocol.lifecycle.case import AnyCase
 from protocol.lifecycle.possible import state_met
 from protocol.lifecycle.preservation import PreservationCase
@@ -96,9 +96,9 @@ async def send(call: PageCall) -> web.StreamResponse:
     try:
         targets = await _of_lines(call, desk, place, case, typed) if lines else _targets(typed)
         if typed.errors:
-            raise FormError(_("Look at what is marked, and send it again."))
+            raise UsageError(_("Look at what is marked, and send it again."))
         if not targets:
-            raise FormError(_("Say the result of one target at least. The others stay open."))
+            raise UsageError(_("Say the result of one target at least. The others stay open."))
         with under_key(call.text("once") or None):
             said = [{name: value for name, value in one.items() if name != _LINE} for one in targets]
             sent = await desk.replies.answer(_subject(place), said, own_reference=call.text("own_reference") or None)

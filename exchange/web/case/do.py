@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,8 +15,10 @@ from exchange.messaging.once import under_key
 from exchange.text.labels import code_label, with_rule
 from exchange.views import Direction, InboxRow, SendStatus, SentMessage
 from exchange.web.calls import PageCall
+from exchange.web.case._content import gone_out, read_beside
 from exchange.web.case._targets import with_identifiers
 from exchange.web.case.show import thread_of
+from exchange.web.case.words import PAGES
 from exchange.web.forms.acts import ACTS, CaseAct
 from exchange.web.forms.fields import choice_of, once_of, typed_in, with_typed
 from exchange.web.forms.signature_form import SignatureForm
@@ -23,22 +26,28 @@ from keys.local.translation import _
 from protocol.encoding.phrase import phrase
 from protocol.errors import (
     ComityError,
-    FormError,
     InvalidMessageError,
     NotFoundError,
     NothingOpenError,
+    UsageError,
 )
 
 TEMPLATE = "case/act.html"
+# A page that sends what another page is named for.
+_ALSO = {"do/refuse-consent": "consent.reply"}
 
 
 @dataclass(frozen=True, slots=True)
 class ActPlace:
-    """Where an act is done: on a case, or on one message of it. ``path`` is its page, ``back`` the page before."""
+    """Where an act is done: on a case, or on one message of it. ``path`` is its page, ``back`` the page before.
+
+    ``said_at`` is when this office last said the same about the same message.
+    """
 
     thread: UUID
     subject: InboxRow | None
     path: str
+    said_at: datetime | None = None
 
     @property
     def back(self) -> str:
@@ -51,6 +60,11 @@ class ActPlace:
         if self.subject is None:
             raise NothingOpenError
         return self.subject
+
+    @property
+    def theirs(self) -> InboxRow | None:
+        """The message that the act is about, where the other side sent it: nobody judges what is not shown."""
+        return self.subject if self.subject is not None and self.subject.direction is Direction.RECEIVED else None
 
 
 async def place_on_case(
@@ -65,13 +79,26 @@ async def place_on_case(
     found = [row for row in rows if row.type in on and row.direction in wanted]
     request = next((row for row in rows if row.id == thread), rows[0] if rows else None)
     subject = found[-1] if found else None if on else request
-    return ActPlace(thread, subject, f"/cases/{thread}/{name}")
+    return ActPlace(thread, subject, f"/cases/{thread}/{name}", _said_at(rows, subject, name))
 
 
 async def place_on_message(desk: Desk, text: str, name: str) -> ActPlace:
     """The place of an act on one message."""
     row = await desk.messages.row(await desk.messages.resolve(text))
-    return ActPlace(row.thread, row, f"/messages/{row.id}/{name}")
+    said_at = _said_at(await desk.cases.thread(row.thread), row, name)
+    return ActPlace(row.thread, row, f"/messages/{row.id}/{name}", said_at)
+
+
+def _said_at(rows: Sequence[InboxRow], subject: InboxRow | None, name: str) -> datetime | None:
+    """When what the page ``name`` sends was last sent in reply to the message; None: never."""
+    kind = _ALSO.get(name) or next((kind for kind, page in PAGES.items() if page == name), name.removeprefix("reply/"))
+    about = subject.id if subject is not None else None
+    said = [
+        row.sent_at
+        for row in rows
+        if row.direction is Direction.SENT and row.type == kind and about is not None and row.in_reply_to == about
+    ]
+    return max(said, default=None)
 
 
 async def show_act(call: PageCall) -> web.StreamResponse:
@@ -102,6 +129,11 @@ async def do_message_act(call: PageCall) -> web.StreamResponse:
     return await _do(call, desk, act, await place_on_message(desk, call.part("message"), f"do/{act.name}"))
 
 
+async def judged_in(desk: Desk, place: ActPlace, on: Sequence[str]) -> Mapping[str, Any] | None:
+    """What is judged, to be shown again with a form that was refused; ``on``: the types that the act is about."""
+    return await read_beside(desk, place.theirs) if on and place.theirs is not None else None
+
+
 def _act_of(call: PageCall) -> CaseAct:
     found = ACTS.get(call.part("act"))
     if found is None:
@@ -109,13 +141,24 @@ def _act_of(call: PageCall) -> CaseAct:
     return found
 
 
-async def _form(call: PageCall, desk: Desk, act: CaseAct, place: ActPlace) -> web.Response:
+async def _form(call: PageCall, desk: Desk, act: CaseAct, place: ActPlace) -> web.StreamResponse:
     form = await _form_of(call, desk, act, place)
     given = {name: text for name in form.taking.given if (text := call.query(name))}
     values = _values(call, act, place, form.fields(given))
     if act.on and place.subject is None:
         return call.refused(TEMPLATE, NothingOpenError(), **values)
-    return call.page(TEMPLATE, **values)
+    return await judging(call, desk, TEMPLATE, place.theirs if act.on else None, **values)
+
+
+async def judging(
+    call: PageCall, desk: Desk, template: str, judged: InboxRow | None, **values: Any
+) -> web.StreamResponse:
+    """A form, with what the message says that it judges: who is shown that has opened it."""
+    if judged is None:
+        return call.page(template, **values)
+    read = await read_beside(desk, judged)
+    page = call.page(template, **{**values, "read": read})
+    return await gone_out(call, desk, page, judged) if read["shown"] is not None else page
 
 
 async def _form_of(call: PageCall, desk: Desk, act: CaseAct, place: ActPlace) -> SignatureForm:
@@ -137,6 +180,7 @@ def _values(call: PageCall, act: CaseAct, place: ActPlace, fields: Any) -> dict[
         "fields": fields,
         "once": once_of(call),
         "rest": [],
+        "read": None,
         "what": code_label("message_type", subject.type) if subject is not None else "",
     }
 
@@ -147,8 +191,9 @@ async def _do(call: PageCall, desk: Desk, act: CaseAct, place: ActPlace) -> web.
         return call.refused(TEMPLATE, NothingOpenError(), **_values(call, act, place, form.fields()))
     body = form.read(typed)
     if typed.errors:
-        problem = FormError(_("Look at what is marked, and send it again."))
-        return call.refused(TEMPLATE, problem, **_values(call, act, place, with_typed(form.fields(), typed)))
+        problem = UsageError(_("Look at what is marked, and send it again."))
+        values = _values(call, act, place, with_typed(form.fields(), typed))
+        return call.refused(TEMPLATE, problem, **{**values, "read": await judged_in(desk, place, act.on)})
     named = form.named(place.thread, place.subject.id if place.subject is not None else None)
     try:
         with under_key(call.text("once") or None):
@@ -157,7 +202,7 @@ async def _do(call: PageCall, desk: Desk, act: CaseAct, place: ActPlace) -> web.
         beside_fields, rest = told_of(problem, form.taking.given)
         typed.errors |= beside_fields
         values = _values(call, act, place, with_typed(form.fields(), typed))
-        return call.refused(TEMPLATE, problem, **{**values, "rest": rest})
+        return call.refused(TEMPLATE, problem, **{**values, "rest": rest, "read": await judged_in(desk, place, act.on)})
     return call.go(f"{place.back}?done={said_of(done, act.done)}")
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from itertools import groupby
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -12,30 +10,22 @@ from aiohttp import web
 
 from exchange.acts.cases import CaseParts
 from exchange.acts.evidence import LetterWishes, compose, give_bag, note_letter, require_copy
-from exchange.custody.reading import with_states
 from exchange.desk.desk import Desk
-from exchange.letters.fingerprint import fingerprint_of
-from exchange.text.labels import code_label, how_far_label, nation_label, target_ranges
-from exchange.text.rendering import ReadLine, read_message
+from exchange.text.labels import code_label, how_far_label, nation_label
 from exchange.views import Check, Direction, InboxRow, ShownMessage, VerificationReport
 from exchange.web.calls import PageCall
+from exchange.web.case._content import gone_out, read_lines
 from exchange.web.case.acting import OfferedAct
 from exchange.web.case.on_message import MessageActs, OfMessage, acts_on
 from exchange.web.case.show import number_of
 from exchange.web.forms.fields import code_options
 from keys.local.translation import _
-from keys.pages.headers import protect
 from protocol.errors import ComityError, ConditionsOpenError, StillUnderWayError
 from protocol.lifecycle.folding import StandingState
 from protocol.messages.handling_rules import Action
 from protocol.messages.types.consent import conditions_of
 
 _READ, _PROOFS, _LETTER = "case/message.html", "case/proofs.html", "case/letter.html"
-# Said at the head of the page.
-# Of more targets than that the others are on pages of their own.
-_PARTS_AT_ONCE = 50
-_OF_TARGETS = frozenset({"targets", "remaining"})
-_IN_THE_HEAD = frozenset({"id", "thread", "from", "to", "sent_at", "in_reply_to", "type"})
 
 
 async def row_of(desk: Desk, call: PageCall) -> InboxRow:
@@ -63,18 +53,12 @@ async def show(call: PageCall) -> web.StreamResponse:
     response = call.page(
         _READ,
         **_head(row),
-        **_read(shown, number_of(call.query("from"))),
+        **read_lines(shown, number_of(call.query("from"))),
         far=far,
         how_far_label=how_far_label,
         acts=await _acts(call, desk, shown),
     )
-    if row.direction is Direction.SENT or "prefetch" in call.request.headers.get("Sec-Purpose", ""):
-        return response
-    protect(response)
-    await response.prepare(call.request)
-    await response.write_eof()
-    await desk.messages.opened(row.id)
-    return response
+    return await gone_out(call, desk, response, row)
 
 
 def _head(row: InboxRow) -> dict[str, Any]:
@@ -83,49 +67,6 @@ def _head(row: InboxRow) -> dict[str, Any]:
     what = code_label("message_type", row.type)
     text = _("{what} to {nation}") if ours else _("{what} from {nation}")
     return {"row": row, "title": text.format(what=what, nation=nations), "what": what, "ours": ours}
-
-
-def _read(shown: ShownMessage, start: int = 0) -> dict[str, Any]:
-    """What a message says; of a list with very many parts those from ``start`` on, and how many there are."""
-    lines = [
-        _in_ranges(line)
-        for line in with_states(read_message(shown.message, shown.original), shown)
-        if line.path[0] not in _IN_THE_HEAD
-    ]
-    lines, many = _cut(lines, start)
-    grouped = [list(part) for _name, part in groupby(lines, key=lambda line: line.path[0])]
-    return {
-        "shown": shown,
-        "parts_read": grouped,
-        "many": many,
-        "many_from": start,
-        "many_shown": _PARTS_AT_ONCE,
-        "notes": shown.notes,
-        "cautions": list(dict.fromkeys(code_label(one.codes, one.code) for one in shown.cautions)),
-        "readers": shown.readers,
-        "fingerprint": fingerprint_of(shown.digest),
-        "language_of": lambda tag: code_label("language", tag),
-    }
-
-
-def _cut(lines: Sequence[ReadLine], start: int) -> tuple[list[ReadLine], int]:
-    """The lines without the parts of the targets before ``start`` and behind those of one page; how many there are."""
-    places = {int(line.path[1]) for line in lines if _is_of_a_target(line)}
-    if len(places) <= _PARTS_AT_ONCE:
-        return list(lines), 0
-    kept = range(start, start + _PARTS_AT_ONCE)
-    return [line for line in lines if not _is_of_a_target(line) or int(line.path[1]) in kept], len(places)
-
-
-def _is_of_a_target(line: ReadLine) -> bool:
-    return line.path[0] == "targets" and len(line.path) > 1 and line.path[1].isdigit()
-
-
-def _in_ranges(line: ReadLine) -> ReadLine:
-    """A list of the names of targets, as it is read: all of them, those that count on as ranges."""
-    if line.path[-1] not in _OF_TARGETS or line.text is None:
-        return line
-    return replace(line, text=target_ranges(line.text.split(", ")))
 
 
 async def _acts(call: PageCall, desk: Desk, shown: ShownMessage) -> MessageActs:

@@ -17,7 +17,7 @@ from exchange.text.labels import code_label, field_label, with_rule
 from exchange.views import Direction
 from exchange.web.calls import PageCall
 from exchange.web.case._targets import with_identifiers
-from exchange.web.case.do import ActPlace, done_code, place_on_case, place_on_message
+from exchange.web.case.do import ActPlace, done_code, judged_in, judging, place_on_case, place_on_message
 from exchange.web.case.words import ANSWERS, reply_text
 from exchange.web.forms.fields import PageField, PageGroup, PageRows, Typed, choice_of, once_of, typed_in
 from exchange.web.forms.model_form import ModelForm, Problems, merged, names_targets
@@ -85,13 +85,14 @@ async def send_on_message(call: PageCall) -> web.StreamResponse:
     return await _send(call, desk, kind, await place_on_message(desk, call.part("message"), f"reply/{kind}"))
 
 
-async def _form(call: PageCall, desk: Desk, kind: str, place: ActPlace) -> web.Response:
+async def _form(call: PageCall, desk: Desk, kind: str, place: ActPlace) -> web.StreamResponse:
     form = await _form_of(call, desk, kind, place)
     values = await _presets(call, desk, kind, place)
     shown = form.shown(values)
     if place.subject is None:
         return call.refused(TEMPLATE, NothingOpenError(), **_values(call, kind, place, shown))
-    return call.page(TEMPLATE, **_values(call, kind, place, shown))
+    judged = place.theirs if kind in ANSWERS else None
+    return await judging(call, desk, TEMPLATE, judged, **_values(call, kind, place, shown))
 
 
 async def _form_of(call: PageCall, desk: Desk, kind: str, place: ActPlace) -> ModelForm:
@@ -118,7 +119,8 @@ async def _send(call: PageCall, desk: Desk, kind: str, place: ActPlace) -> web.S
     except ComityError as problem:
         group, rest = marked(form, typed, problem)
         values = _values(call, kind, place, group)
-        return call.refused(TEMPLATE, problem, **{**values, "rest": rest})
+        read = await judged_in(desk, place, ANSWERS.get(kind, ()))
+        return call.refused(TEMPLATE, problem, **{**values, "rest": rest, "read": read})
     return call.go(f"{place.back}?done={done_code(sent)}")
 
 
@@ -166,6 +168,7 @@ def _values(call: PageCall, kind: str, place: ActPlace, group: PageGroup) -> dic
         "once": once_of(call),
         "what": code_label("message_type", subject.type) if subject is not None else "",
         "rest": [],
+        "read": None,
     }
 
 

@@ -80,6 +80,8 @@ async def case_values(call: PageCall, desk: Desk, thread: UUID) -> dict[str, Any
     cards = await desk.cases.phone_cards(set(peers))
     files = await desk.files.of_messages([one.id for one in parts.rows])
     cases = list(parts.cases.values())
+    # Without looking at all drafts where none waits: the frame counted them some seconds ago.
+    waits = call.query("done") == "case-proposed" or (call.facts is not None and call.facts.to_release)
     due = [line for case in cases for line in due_lines(case, parts.due, str(own), now)]
     return {
         "thread": thread,
@@ -98,6 +100,8 @@ async def case_values(call: PageCall, desk: Desk, thread: UUID) -> dict[str, Any
         "due": [line for line in due if not line.target],
         "unopened": [item for item in await desk.cases.due_in(thread) if item.unopened is not None],
         "unopened_lines": unopened_lines,
+        "drafts": await desk.office.waiting_in(thread, [one.id for one in parts.rows]) if waits else [],
+        "code_label": code_label,
         "acts": acts_of(
             parts,
             str(own),

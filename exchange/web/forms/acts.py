@@ -101,6 +101,7 @@ _EVERYTHING = (
         phrase("Send it"),
         on=("correction", "retract"),
         codes={"action": "data_protection_action"},
+        labels={"action": (phrase("What was done"), "")},
     ),
     CaseAct(
         "accept-conditions",

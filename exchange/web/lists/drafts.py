@@ -77,6 +77,7 @@ async def _shown(call: PageCall, desk: Desk, problem: ComityError | None = None)
     if draft.state is not DraftState.WAITING and problem is None:
         problem = NothingOpenError(draft.why_closed)
     values: dict[str, Any] = {"draft": draft, "read": None, "cards": [], "cautions": (), "problems": ()}
+    values |= {"barred": await desk.office.barred_from(draft) if draft.state is DraftState.WAITING else None}
     values |= {"once": call.form.get("once") or once_value(), "languages_read": ["en", *languages()], "duplicates": []}
     if draft.draft:
         try:

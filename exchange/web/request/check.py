@@ -17,6 +17,7 @@ from exchange.web.calls import Page, PageCall
 from exchange.web.request.beside import as_they_read, both_laws, hints_shown, nation_at, nations_of
 from exchange.web.request.drafts import OpenDraft, kept_draft, open_draft, opened, revision_of
 from exchange.web.request.steps import frame, same_cases
+from exchange.wizard.flow import without_custodian
 from exchange.wizard.sections import page_with
 from keys.local.translation import _
 from protocol.address import Address
@@ -145,7 +146,9 @@ async def _looked_at(draft: OpenDraft) -> dict[str, Any]:
     wizard, desk = draft.form.wizard, draft.desk
     whole = wizard.draft_as_given()
     whole = {**whole, "targets": whole["targets"][:MAX_TARGETS]} if whole.get("targets") else whole
-    cautions = await desk.cases.cautions_of_draft(whole)
+    # The wizard says of the same targets which they are.
+    told = {"no_custodian"} if without_custodian(wizard.message_draft()) else set()
+    cautions = [one for one in await desk.cases.cautions_of_draft(whole) if one.code not in told]
     return {
         "hints": hints_shown(draft, await desk.cases.compare_laws(whole)),
         "again": list(dict.fromkeys(code_label(one.codes, one.code) for one in cautions)),

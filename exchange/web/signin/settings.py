@@ -19,7 +19,7 @@ from exchange.web.signin.totp import new_offer, step_of
 from keys.local.translation import _
 from keys.pages.languages import keep_choice, offered
 from protocol.encoding.phrase import phrase
-from protocol.errors import ComityError, FormError, NotFoundError, SignInAgainError, SignInError
+from protocol.errors import ComityError, FormError, NotFoundError, SignInAgainError, SignInError, UsageError
 
 _SETTINGS, _PASSKEY, _TOTP = "signin/settings.html", "signin/passkey.html", "signin/totp.html"
 _SECRET_CHARS = 32
@@ -37,7 +37,7 @@ async def prefer(call: PageCall) -> web.StreamResponse:
     language, zone = call.text("language"), call.text("zone")
     try:
         if (language and language not in offered()) or (zone and zone not in _zones()):
-            raise FormError(phrase("There is no such language or time zone here."))
+            raise UsageError(phrase("There is no such language or time zone here."))
         await own.prefer(language=language, zone=zone, sound=bool(call.text("sound")))
     except ComityError as problem:
         return call.refused(_SETTINGS, problem, **await _shown(call))

@@ -97,6 +97,16 @@ const desk = (() => {
     });
   });
 
+  /* Who goes back to a form finds there what they typed. The key goes with it under which it was sent: the page's place in
+     the history keeps that, and sent again it is the same. A new request is begun anew. */
+  const keys = () => history.state?.once ?? {};
+  all('form:not([action="/new"]) input[name="once"]').forEach((key) => { key.value = keys()[key.form.getAttribute("action")] ?? key.value; });
+  document.addEventListener("submit", (sent) => {
+    const key = sent.target.elements?.namedItem("once");
+    const once = key && { ...keys(), [sent.target.getAttribute("action")]: key.value };
+    if (once) history.replaceState({ ...history.state, once }, "");
+  });
+
   /* What needs a script is shown where there is one. */
   all("[data-script]").forEach((part) => { part.hidden = false; });
 
@@ -286,7 +296,10 @@ const desk = (() => {
       const refused = document.querySelector("[data-passkey-refusal]");
       refused.hidden = true;
       button.disabled = true;
-      try { await (button.dataset.passkey === "add" ? add : signIn)(button); } catch { refused.hidden = false; }
+      try { await (button.dataset.passkey === "add" ? add : signIn)(button); } catch {
+        refused.hidden = false;
+        document.querySelector("[data-other-way]")?.setAttribute("open", "");
+      }
       button.disabled = false;
     });
   });

@@ -370,6 +370,7 @@ async def test_cases_change_hands_when_the_next_officer_takes_over_and_not_befor
         with pytest.raises(NotFoundError):
             await jp.cases.add_note(case, EntryKind.ASSIGNED, "nobody-here")
         handed = await jp.office.hand_over("lee", "Paris calls back at 6.")
+        assert await jp.office.hand_over("lee", "Paris calls back at 6.") == handed  # a form that was sent twice
         assert handed.cases == (case,)
         assert (await jp.cases.notes(case)).assigned_to == "kim"
         with pytest.raises(NotFoundError):

@@ -72,6 +72,12 @@ def _named_in(file: Path) -> Iterator[str]:
             yield one.value
 
 
+def _decided() -> set[str]:
+    """What is said of a draft that is decided, some of which leads somewhere on a page."""
+    tree = ast.parse((ROOT / "exchange" / "office" / "release.py").read_text("utf-8"))
+    return {one.value for one in ast.walk(tree) if isinstance(one, ast.Constant) and isinstance(one.value, str)}
+
+
 def has_page(text: str) -> list[str]:
     """The commands that a text names and that a page does."""
     named = [found.group(1) for found in _COMMAND.finditer(text)]
@@ -86,7 +92,9 @@ def test_every_text_that_names_a_command_says_something_else_on_a_page() -> None
         if text not in ON_PAGES and text not in never and (file != _DESCRIBES or has_page(text))
     ]
     assert forgotten == []
-    written = {text for _file, text in texts()} | {kind.advice for kind in registry().values()}
+    # An error that is raised without words says its docstring.
+    own = {(kind.__doc__ or "").strip().partition("\n")[0] for kind in registry().values()}
+    written = {text for _file, text in texts()} | {kind.advice for kind in registry().values()} | own | _decided()
     assert {*ON_PAGES} - written == set(), "no such text is written anywhere any more"
 
 

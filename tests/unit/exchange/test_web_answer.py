@@ -189,6 +189,9 @@ async def test_closing_says_first_what_it_loses_and_asks(tmp_path: Path, monkeyp
         assert "Closing it loses:" in form.text
         refused = await both.visitor.send(form, path, reason="answered")
         assert refused.status != 200
+        # What it loses is said once, in the reader's own time, and what to do here.
+        assert "Tick that you close it all the same" in refused.text
+        assert refused.text.count("and lapses") == 1
         assert "closure" not in await types(both.jp, both.asked)
         done = await both.visitor.send(form, path, reason="answered", lapse="yes")
         assert done.path.endswith("?done=case-sent"), done.text

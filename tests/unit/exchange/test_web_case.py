@@ -146,6 +146,9 @@ async def test_an_extension_is_sent_once_however_often_its_form_is_sent(preserve
         sent = await preserved.visitor.send(form, f"{case}/reply/preservation.extend", **{"f.reason": "More time."})
         assert (sent.path, sent.status) == (f"{case}?done=case-sent", 200)
     assert (await types(preserved.jp, preserved.asked)).count("preservation.extend") == 1
+    # The form that is opened anew, after the way back or in another tab, is another one: it says what was said already.
+    assert "done before:" not in form.text
+    assert "done before:" in (await preserved.visitor.get(f"{case}/reply/preservation.extend")).text
 
 
 async def test_a_reply_that_lacks_something_names_the_field_and_the_article(preserved: Two) -> None:
@@ -266,6 +269,17 @@ async def test_a_correction_sends_only_what_was_changed_and_keeps_what_its_form_
     assert f":{port} " not in shown.text
 
 
+async def test_a_corrected_message_leads_to_its_correction(preserved: Two) -> None:
+    path = f"/messages/{preserved.asked}"
+    assert (
+        'href="/messages/'
+        not in (await preserved.visitor.get(path)).text.partition('id="content"')[2].partition("</section>")[0]
+    )
+    corrected = await preserved.jp.replies.correct(preserved.asked, {"own_reference": "NPA-2"}, reason="Mistyped.")
+    shown = await preserved.visitor.get(path)
+    assert f'href="/messages/{corrected.id}"' in shown.text.partition('id="content"')[2].partition("</section>")[0]
+
+
 async def test_who_was_asked_answers_for_the_target_as_it_was_corrected(received: Two) -> None:
     targets = [dict(one) for one in request()["targets"]]
     targets[0]["identifier"] = {**targets[0]["identifier"], "port": 51545}
@@ -371,6 +385,7 @@ async def test_consent_is_asked_given_and_refused_on_pages(received: Two) -> Non
         path = f"/cases/{own}/do/{act}"
         form = await received.visitor.get(path)
         assert form.status == 200
+        assert "For our trial." in form.text  # nobody decides on what is not shown
         done = await received.visitor.send(form, path, **fields)
         assert done.path.endswith("?done=case-sent") or 'role="alert"' in done.text
     assert "consent.reply" in await types(received.jp, own)
@@ -430,6 +445,7 @@ async def test_conditions_are_accepted_and_what_was_offered_is_given_on_pages(re
     own = await received.jp.messages.offer(information(to=[str(FR)]))
     await received.exchange()
     accept = f"/cases/{offered.thread}/do/accept-conditions"
+    assert "To be kept confidential." in (await received.visitor.get(accept)).text
     done = await received.visitor.send(await received.visitor.get(accept), accept)
     assert (done.path.endswith("?done=case-sent"), done.status) == (True, 200), done.text
     assert "targets:" not in done.text  # such a thread asks for nothing

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from exchange.acts.replies import send_note
 from exchange.desk.desk import Desk
 from exchange.office.officers import Login
 from exchange.settings import OfficeSettings
 from keys.directory.cards import OfficeHours, Weekday
+from protocol.errors import SecondPersonError
 from tests.worlds.desks import FR, JP, World, request
 from tests.worlds.patience import WITHIN_S
 from tests.worlds.web_desk import Pages, Visitor, web_serving
@@ -146,6 +148,29 @@ async def test_who_may_not_release_sees_why_and_the_service_refuses_the_act(staf
         theirs = (await lee.get(f"/release/{draft}")).forms()
         fields = next(form.fields for form in theirs if form.action == f"/release/{draft}" and form.method == "post")
         assert (await han.post(f"/release/{draft}", fields)).status == 403
+
+
+async def test_the_drafter_is_told_that_another_person_releases_and_is_offered_no_release(staffed: Pages) -> None:
+    draft = await proposed(staffed)
+    async with AsyncExitStack() as stack:
+        kim = await signed_in(stack, staffed, "kim")
+        shown = await kim.get(f"/release/{draft}")
+        assert "and kim is its drafter" in shown.text
+        assert ("post", f"/release/{draft}") not in {(form.method, form.action) for form in shown.forms()}
+    desk = await staffed.service.desk(Login("kim", secret("kim")))
+    with pytest.raises(SecondPersonError):
+        await desk.office.release(draft)
+
+
+async def test_a_case_shows_the_draft_that_waits_in_it_for_another_officer(staffed: Pages) -> None:
+    draft = await proposed(staffed)
+    sent = await (await staffed.service.desk(Login("lee", secret("lee")))).office.release(draft)
+    kim = await staffed.service.desk(Login("kim", secret("kim")))
+    await send_note(kim, sent.id, "The provider opens at eight.")
+    (waiting,) = await kim.office.proposals()
+    async with AsyncExitStack() as stack:
+        shown = await (await signed_in(stack, staffed, "kim")).get(f"/cases/{sent.id}")
+        assert f'href="/release/{waiting.id}"' in shown.text
 
 
 async def test_a_draft_is_released_once_as_it_was_seen_whoever_decides_meanwhile(staffed: Pages) -> None:

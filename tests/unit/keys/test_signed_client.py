@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from keys.transport.client import BlockingClient, HttpRequest, Reach, Server, Si
 from keys.transport.signing import Requester
 from keys.transport.tls import make_certificate, server_context
 from protocol.crypto.signing import Ed25519Signer
+from protocol.encoding.phrase import Phrase
 from protocol.errors import (
     CertificateUnknownError,
     ComityError,
@@ -266,3 +268,18 @@ def test_a_thread_of_its_own_needs_no_other_loop_to_get_an_answer_or_to_end() ->
 
     asyncio.run(waiting())
     assert [type(problem) for problem in failed] == [UnavailableError]
+
+
+async def test_why_a_node_is_not_reached_is_a_text_that_its_reader_has_translated() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # nobody listens there
+        server = Server("jp", f"https://127.0.0.1:{closed.getsockname()[1]}/", (TLS.certificate,))
+        async with client_of(server) as client:
+            with pytest.raises(UnavailableError) as refused:
+                await client.call(REQUEST)
+    told = refused.value.detail
+    assert isinstance(told, Phrase)
+    assert (told.template, dict(told.values)) == (
+        "the node {node} cannot be reached ({why})",
+        {"node": "jp", "why": "Connection refused"},
+    )
