@@ -127,8 +127,8 @@ def kept_before(folder: Path, index: int, content: bytes) -> Path:
     return path
 
 
-@pytest.mark.parametrize("content", [LONG, LONG[: 1 << 20]])
-@pytest.mark.parametrize("head", [b"", HEAD, bytes(2048)])
+@pytest.mark.parametrize("content", [LONG, LONG[: 1 << 20]], ids=["long", "just long"])
+@pytest.mark.parametrize("head", [b"", HEAD, bytes(2048)], ids=["none", "short", "longest"])
 async def test_a_long_segment_is_read_behind_its_head_as_a_short_one_is(
     tmp_path: Path, content: bytes, head: bytes
 ) -> None:
