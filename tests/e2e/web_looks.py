@@ -36,6 +36,7 @@ async def looked_at(page: Page, where: str) -> list[str]:
 # The width of the window, and how large letters are.
 _SIZES = {
     "wide": (WIDE, ""),
+    "beside another window": (1120, ""),
     "on a telephone": (PHONE, ""),
     # A window of 1,280 px at 200 % has room for 640 of its pixels.
     "zoomed to 200 %": (WIDE // 2, ""),
@@ -52,10 +53,20 @@ async def too_wide(page: Page, where: str, *sizes: str) -> list[str]:
         await page.evaluate("size => { document.documentElement.style.fontSize = size; }", letters)
         if await overflows(page):
             found.append(f"{where}, {name}: {await page.evaluate(_WIDEST)}")
+        found += [f"{where}, {name}, out of its panel: {one}" for one in await page.evaluate(_OUT_OF_PANELS)]
     await page.evaluate("document.documentElement.style.fontSize = ''")
     await page.set_viewport_size({"width": WIDE, "height": _HEIGHT})
     return found
 
+
+# The tables of which a part lies beside their panel: under the next one, where nobody reads it.
+_OUT_OF_PANELS = """
+[...document.querySelectorAll(".panel table")].filter((one) => {
+  if (one.closest(".skip, .wide-scroll, details:not([open]) > :not(summary)")) return false;
+  const box = one.getBoundingClientRect(), panel = one.closest(".panel").getBoundingClientRect();
+  return box.width > 0 && (box.right > panel.right + 1 || box.left < panel.left - 1);
+}).slice(0, 3).map((one) => one.outerHTML.slice(0, 160))
+"""
 
 # The innermost elements that reach out of the window, for who mends it.
 _WIDEST = """
