@@ -12,6 +12,7 @@ from pathlib import Path
 
 from playwright.async_api import Download, FilePayload, Locator, Page, expect
 
+from tests.e2e.web_looks import out_of_panels
 from tests.worlds.browser import pictured, whole
 from tests.worlds.patience import WITHIN_S
 
@@ -318,6 +319,7 @@ async def look_at_answer(tokyo: Officer, thread: str, answer: str) -> None:
     await page.wait_for_url(f"**/cases/{thread}")
     await tokyo.looked_again(page.locator(f"#m-{answer}"))
     await expect(page.locator("table.stands tbody tr")).to_have_count(3)
+    assert await out_of_panels(page) == []
     await hands.press(f'#m-{answer} a[href="/messages/{answer}"]')
     await expect(page.locator("dl.facts")).to_be_visible()
     await hands.press(f'main a[href="/messages/{answer}/proofs"]')

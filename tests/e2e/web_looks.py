@@ -53,9 +53,15 @@ async def too_wide(page: Page, where: str, *sizes: str) -> list[str]:
         await page.evaluate("size => { document.documentElement.style.fontSize = size; }", letters)
         if await overflows(page):
             found.append(f"{where}, {name}: {await page.evaluate(_WIDEST)}")
-        found += [f"{where}, {name}, out of its panel: {one}" for one in await page.evaluate(_OUT_OF_PANELS)]
+        found += [f"{where}, {name}, out of its panel: {one}" for one in await out_of_panels(page)]
     await page.evaluate("document.documentElement.style.fontSize = ''")
     await page.set_viewport_size({"width": WIDE, "height": _HEIGHT})
+    return found
+
+
+async def out_of_panels(page: Page) -> list[str]:
+    """The tables of which a part lies beside their panel."""
+    found: list[str] = await page.evaluate(_OUT_OF_PANELS)
     return found
 
 
