@@ -66,7 +66,7 @@ async def test_nobody_releases_an_own_draft_from_another_browser(staffed: Pages)
         form = posted(await lee.get(f"/release/{draft}"), f"/release/{draft}")
         token = token_for(staffed, "kim", form.action)
         refused = await kim.post(form.action, form.filled(_token=token))
-        assert (refused.status, "officer-role" in refused.text) == (403, True)
+        assert (refused.status, "second-person" in refused.text) == (403, True)
         assert not await (await acting(staffed, "kim")).messages.inbox(sent=True)
 
 
