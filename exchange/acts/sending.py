@@ -23,8 +23,8 @@ from exchange.views import Caution, SentMessage
 from exchange.wizard.question import AS_TYPED
 from protocol.encoding.phrase import phrase
 from protocol.errors import DuplicateRequestError, InvalidMessageError, LawsDifferError, UsageError
-from protocol.messages.kinds import is_forward
 from protocol.messages.parse import check_outgoing
+from protocol.messages.schema.kinds import is_forward
 from protocol.messages.types.consent import waits_for_acceptance
 
 Draft = Mapping[str, Any]

@@ -98,7 +98,7 @@ class Duplicate:
 
 def subjects_of(message: Message) -> Iterator[TargetSubject]:
     """The targets of a request with an identifier; none of another message."""
-    from protocol.messages.kinds import is_request
+    from protocol.messages.schema.kinds import is_request
 
     if not is_request(message):
         return

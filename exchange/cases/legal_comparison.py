@@ -19,8 +19,8 @@ from protocol.codes import Confidence
 from protocol.encoding.instants import to_text
 from protocol.errors import UnknownNodeError
 from protocol.lifecycle.profiles import NO_NATIONAL_CLOCKS, NationalClocks
-from protocol.messages.kinds import is_emergency_request, is_preservation_request, is_request
 from protocol.messages.schema.base import Message
+from protocol.messages.schema.kinds import is_emergency_request, is_preservation_request, is_request
 from protocol.messages.schema.parts import Offence
 
 if TYPE_CHECKING:

@@ -27,7 +27,11 @@ from protocol.lifecycle.profiles import minimum_days
 from protocol.messages.attached import check_supplement
 from protocol.messages.cautions import form_cautions
 from protocol.messages.corrections import as_corrected, check_correction, check_retraction, original_of
-from protocol.messages.kinds import (
+from protocol.messages.law.grounds import wrong_grounds
+from protocol.messages.notes import check_note
+from protocol.messages.plausibility import implausibilities
+from protocol.messages.schema.base import Message
+from protocol.messages.schema.kinds import (
     is_answer,
     is_assistance_request,
     is_correction,
@@ -37,10 +41,6 @@ from protocol.messages.kinds import (
     is_preservation_request,
     is_retraction,
 )
-from protocol.messages.law.grounds import wrong_grounds
-from protocol.messages.notes import check_note
-from protocol.messages.plausibility import implausibilities
-from protocol.messages.schema.base import Message
 from protocol.messages.versions import Reads, require_readable
 
 _RULE = "plausibility"

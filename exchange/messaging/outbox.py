@@ -244,7 +244,7 @@ class Outbox:
 
     def _call_off(self, messages: Sequence[Message]) -> None:
         """What is taken back while it still waits here for its instant never leaves this desk. In a transaction."""
-        from protocol.messages.kinds import is_retraction
+        from protocol.messages.schema.kinds import is_retraction
 
         for message in messages:
             if not (is_retraction(message) and self._store.outbox.is_held(message.retracts)):

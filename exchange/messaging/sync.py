@@ -412,7 +412,7 @@ class NodeSync:
     async def _await_mail(self, after: int, wait: float) -> _Fetched:
         """The next page of a listener; while none comes, messages are indexed, a few at a time.
 
-        What was put off is written after the database was tidied, as in :meth:`_tidied`.
+        The rows that were put off are written after the database was tidied, as in :meth:`_tidied`.
         """
         fetching = asyncio.create_task(self._fetch(after, wait))
         try:

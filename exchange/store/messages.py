@@ -262,7 +262,7 @@ class ContactTestTable:
 
     def insert(self, heads: Iterable[Head]) -> None:
         """Note those of the messages that are tests, inside a transaction."""
-        from protocol.messages.kinds import is_contact_test
+        from protocol.messages.schema.kinds import is_contact_test
 
         for head in heads:
             if head.type == is_contact_test.code:

@@ -29,8 +29,8 @@ def calling(partner: str) -> str:
 class Look(Generic[T]):
     """What a waiter is going to ``read`` once its key changes; blocking.
 
-    Whoever changes the key may read it in the waiter's stead, in the thread that it is in: then it is ``found``. None
-    where nobody did, or the key changed again since. Each is for one wait.
+    A writer that changes the key may read it in the waiter's stead, in its own thread: then it is ``found``. None where
+    nobody did, or the key changed again since. Each is for one wait.
     """
 
     __slots__ = ("found", "read")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from protocol.messages.kinds import (
+from protocol.messages.schema.base import Message
+from protocol.messages.schema.identifiers import SERVER
+from protocol.messages.schema.kinds import (
     is_answer,
     is_emergency_supplement,
     is_information,
@@ -13,8 +15,6 @@ from protocol.messages.kinds import (
     is_preservation_request,
     is_request,
 )
-from protocol.messages.schema.base import Message
-from protocol.messages.schema.identifiers import SERVER
 
 if TYPE_CHECKING:
     from protocol.messages.schema.parts import WantedData

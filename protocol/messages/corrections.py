@@ -22,9 +22,9 @@ from protocol.encoding.instants import as_written
 from protocol.errors import InvalidMessageError
 from protocol.messages.attached import sealed_attachments
 from protocol.messages.handling_rules import weakened
-from protocol.messages.kinds import is_correction, is_retraction
 from protocol.messages.parse import compose_message, parse_message
 from protocol.messages.schema.base import Message, UnknownMessage
+from protocol.messages.schema.kinds import is_correction, is_retraction
 from protocol.messages.types.consent import content_conditions
 
 if TYPE_CHECKING:

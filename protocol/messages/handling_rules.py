@@ -31,7 +31,7 @@ from uuid import UUID
 from protocol.address import Address
 from protocol.encoding.instants import as_written
 from protocol.errors import InvalidMessageError
-from protocol.messages.kinds import is_answer, is_correction, is_forward, is_information
+from protocol.messages.schema.kinds import is_answer, is_correction, is_forward, is_information
 
 if TYPE_CHECKING:
     from protocol.messages.schema.base import Handling, Message

@@ -27,7 +27,9 @@ from pydantic import BaseModel
 
 from protocol.errors import InvalidMessageError
 from protocol.messages.corrections import corrected, original_of
-from protocol.messages.kinds import (
+from protocol.messages.schema.authorisation import Authorisation
+from protocol.messages.schema.base import Message
+from protocol.messages.schema.kinds import (
     is_assistance_request,
     is_correction,
     is_follow_up,
@@ -37,8 +39,6 @@ from protocol.messages.kinds import (
     is_preservation_request,
     is_request,
 )
-from protocol.messages.schema.authorisation import Authorisation
-from protocol.messages.schema.base import Message
 from protocol.routing import MAX_CLOCK_SKEW
 
 if TYPE_CHECKING:

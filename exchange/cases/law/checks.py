@@ -18,8 +18,8 @@ from protocol.address import Address
 from protocol.codes import Confidence, load_codes
 from protocol.encoding.phrase import phrase
 from protocol.errors import InvalidMessageError, TransferSuspendedError
-from protocol.messages.kinds import is_correction, is_forward
 from protocol.messages.law.instruments import instruments
+from protocol.messages.schema.kinds import is_correction, is_forward
 
 if TYPE_CHECKING:
     from protocol.messages.schema.base import Message

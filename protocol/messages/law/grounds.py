@@ -16,7 +16,8 @@ from importlib import resources
 from uuid import UUID
 
 from protocol.codes import Confidence, is_local_code
-from protocol.messages.kinds import (
+from protocol.messages.schema.base import Message
+from protocol.messages.schema.kinds import (
     is_answer,
     is_decision,
     is_extension,
@@ -24,7 +25,6 @@ from protocol.messages.kinds import (
     is_partial_disclosure,
     is_preservation_answer,
 )
-from protocol.messages.schema.base import Message
 from protocol.messages.schema.parts import Ground, Offence
 
 

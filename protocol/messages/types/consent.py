@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from protocol.errors import CommitmentMismatchError, NothingOpenError, OfferNeededError
-from protocol.messages.kinds import (
+from protocol.messages.schema.base import Message
+from protocol.messages.schema.kinds import (
     is_answer,
     is_condition_accept,
     is_condition_decline,
@@ -26,7 +27,6 @@ from protocol.messages.kinds import (
     is_files,
     is_information,
 )
-from protocol.messages.schema.base import Message
 
 if TYPE_CHECKING:
     from protocol.messages.schema.parts import Condition

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from protocol.messages import kinds
-from protocol.messages.kinds import Kind, is_request
 from protocol.messages.parse import compose_message, parse_message
 from protocol.messages.registry import MESSAGE_TYPES
+from protocol.messages.schema import kinds
 from protocol.messages.schema.base import Message, UnknownMessage
+from protocol.messages.schema.kinds import OfType, is_request
 from protocol.messages.types.assistance import AssistanceRequest
 from protocol.messages.types.emergency import EmergencyRequest
 from protocol.messages.types.preservation import PreservationRequest
 
 ROOT = Path(__file__).resolve().parents[3]
-KINDS = {name: kind for name, kind in vars(kinds).items() if isinstance(kind, Kind)}
+KINDS = {name: kind for name, kind in vars(kinds).items() if isinstance(kind, OfType)}
 EXAMPLES = {path.stem: path for path in (ROOT / "examples" / "messages").glob("*.json")} | {
     "preservation.request": ROOT / "examples" / "preservation-request.json"
 }
@@ -38,7 +38,7 @@ def content_of(code: str) -> bytes:
 
 @pytest.mark.parametrize("name", sorted(KINDS))
 def test_a_kind_is_that_of_the_class_in_its_brackets(name: str) -> None:
-    assert kinds.__annotations__[name] == f"Kind[{MESSAGE_TYPES[KINDS[name].code].__name__}]"
+    assert kinds.__annotations__[name] == f"OfType[{MESSAGE_TYPES[KINDS[name].code].__name__}]"
 
 
 @pytest.mark.parametrize("code", sorted(MESSAGE_TYPES))

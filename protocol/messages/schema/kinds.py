@@ -35,7 +35,7 @@ M = TypeVar("M")
 _CODES: dict[type, str] = {}
 
 
-class Kind(Generic[M]):
+class OfType(Generic[M]):
     """Whether a message is of the type with this ``code``."""
 
     __slots__ = ("code",)
@@ -51,27 +51,27 @@ class Kind(Generic[M]):
         return code == self.code
 
 
-is_answer: Kind[Answer] = Kind("answer")
-is_assistance_request: Kind[AssistanceRequest] = Kind("assistance.request")
-is_condition_accept: Kind[ConditionAccept] = Kind("condition.accept")
-is_condition_decline: Kind[ConditionDecline] = Kind("condition.decline")
-is_condition_propose: Kind[ConditionPropose] = Kind("condition.propose")
-is_contact_test: Kind[ContactTest] = Kind("contact.test")
-is_correction: Kind[Correction] = Kind("correction")
-is_decision: Kind[Decision] = Kind("decision")
-is_emergency_request: Kind[EmergencyRequest] = Kind("emergency.request")
-is_emergency_supplement: Kind[EmergencySupplement] = Kind("emergency.supplement")
-is_extension: Kind[PreservationExtend] = Kind("preservation.extend")
-is_files: Kind[FilesSupplement] = Kind("files")
-is_follow_up: Kind[PreservationFollowUp] = Kind("preservation.follow-up")
-is_follow_up_confirmed: Kind[FollowUpConfirmed] = Kind("follow-up.confirmed")
-is_forward: Kind[Forward] = Kind("forward")
-is_information: Kind[InformationSpontaneous] = Kind("information.spontaneous")
-is_note: Kind[NoteMessage] = Kind("note")
-is_partial_disclosure: Kind[TrafficPartialDisclosure] = Kind("traffic.partial-disclosure")
-is_preservation_answer: Kind[PreservationAnswer] = Kind("preservation.answer")
-is_preservation_request: Kind[PreservationRequest] = Kind("preservation.request")
-is_retraction: Kind[Retract] = Kind("retract")
+is_answer: OfType[Answer] = OfType("answer")
+is_assistance_request: OfType[AssistanceRequest] = OfType("assistance.request")
+is_condition_accept: OfType[ConditionAccept] = OfType("condition.accept")
+is_condition_decline: OfType[ConditionDecline] = OfType("condition.decline")
+is_condition_propose: OfType[ConditionPropose] = OfType("condition.propose")
+is_contact_test: OfType[ContactTest] = OfType("contact.test")
+is_correction: OfType[Correction] = OfType("correction")
+is_decision: OfType[Decision] = OfType("decision")
+is_emergency_request: OfType[EmergencyRequest] = OfType("emergency.request")
+is_emergency_supplement: OfType[EmergencySupplement] = OfType("emergency.supplement")
+is_extension: OfType[PreservationExtend] = OfType("preservation.extend")
+is_files: OfType[FilesSupplement] = OfType("files")
+is_follow_up: OfType[PreservationFollowUp] = OfType("preservation.follow-up")
+is_follow_up_confirmed: OfType[FollowUpConfirmed] = OfType("follow-up.confirmed")
+is_forward: OfType[Forward] = OfType("forward")
+is_information: OfType[InformationSpontaneous] = OfType("information.spontaneous")
+is_note: OfType[NoteMessage] = OfType("note")
+is_partial_disclosure: OfType[TrafficPartialDisclosure] = OfType("traffic.partial-disclosure")
+is_preservation_answer: OfType[PreservationAnswer] = OfType("preservation.answer")
+is_preservation_request: OfType[PreservationRequest] = OfType("preservation.request")
+is_retraction: OfType[Retract] = OfType("retract")
 
 
 def is_request(message: object) -> TypeIs[PreservationRequest | AssistanceRequest | EmergencyRequest]:
