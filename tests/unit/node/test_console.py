@@ -574,12 +574,13 @@ async def test_no_act_is_done_by_reading(world: World) -> None:
 async def test_a_folder_of_evidence_files_that_cannot_be_written_is_told_and_the_node_serves(world: World) -> None:
     jp, files = world.nodes["jp"], world.home("jp").path / "files"
     await world.until(lambda: any(room.folder == files for room in jp.disk.rooms))
-    jp.disk(files, OSError(errno.ENOSPC, "No space left on device"), "reading")
+    # The node looks at its disk meanwhile, which is reading; nobody writes files here.
+    jp.disk(files, OSError(errno.ENOSPC, "No space left on device"), "writing")
     (problem,) = jp.disk.problems
     assert problem.of_files
     health = await stranger_health(jp)
     assert health["status"] == "attention"
-    assert "disk:files:reading:ENOSPC" in health["problems"]
+    assert "disk:files:writing:ENOSPC" in health["problems"]
     async with operator(jp) as visitor:
         shown = await visitor.get("/")
     assert "Serving. One thing needs you." in shown.text
