@@ -240,10 +240,10 @@ class NodeSync:
             await self._thread(self._store.database.tidy)
             await self._derive(lambda: self._acts == acts and not self._in_flight)
 
-    async def _derive(self, wanted: Callable[[], bool] = lambda: True) -> bool:
+    async def _derive(self, wanted: Callable[[], bool] = lambda: True) -> None:
         """Derive what is due in the threads that changed, a few at a time, as long as that is ``wanted``.
 
-        False when it no longer was. Those that change meanwhile may be left: whoever looks derives them.
+        Those that change meanwhile may be left: whoever looks derives them.
         """
         rounds = None
         with suppress(ComityError):  # whoever looks is told
@@ -252,8 +252,7 @@ class NodeSync:
                 rounds = ceil(left / _DERIVED_AT_ONCE) if rounds is None else rounds - 1
                 if not left or not rounds:
                     self._put_off_at = None
-                    return True
-        return False
+                    return
 
     async def _derive_after(self, result: SyncResult, wait: float) -> None:
         """Derive what is due after a sync: now, or once the desk is quiet.

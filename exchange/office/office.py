@@ -586,10 +586,10 @@ class Office:
         cases = sorted(case for case in map(messages.opening_of_row, threads) if case is not None)
         mine = tuple(case for _, case in cases if self._assigned_to(case) == giver)
         handover = Handover(uuid4(), giver, taker, self._now(), check_text(note), mine)
-        for waiting in self._rota.handovers():
-            if waiting.taken_at is None and replace(waiting, id=handover.id, at=handover.at) == handover:
-                return waiting
-        with self._database.transaction():
+        with self._database.transaction():  # two programs may ask at once
+            for waiting in self._rota.handovers():
+                if waiting.taken_at is None and replace(waiting, id=handover.id, at=handover.at) == handover:
+                    return waiting
             self._rota.put_handover(handover)
         return handover
 

@@ -114,12 +114,7 @@ class Wizard:
 
     def step_named(self, name: str) -> WizardStep | None:
         """The question of that name, whether the draft needs it or not; None for no such."""
-        if (found := _of_name(self._of_type(), name)) is not None:
-            return found
-        if "named" not in self._found:
-            self._found["named"] = {step.name: step for step in reversed(self.all_steps())}
-        named: dict[str, WizardStep] = self._found["named"]
-        return named.get(name)
+        return _of_name(self._of_type(), name) or _of_name(self.all_steps(), name)
 
     def step_of(self, problem: Problem) -> WizardStep | None:
         """The question whose answer would mend a problem; None where none would."""

@@ -36,6 +36,7 @@ def mounted_ext4(folder: Path, mib: int) -> Iterator[Path]:
     steps = ["mkfs.ext4", "-q", "-m", "0", str(image)], ["mount", "-o", "loop", str(image), str(folder)]
     for step in steps:
         if shutil.which(step[0]) is None or subprocess.run(step, capture_output=True, check=False).returncode:
+            # A loop mount is a right of root alone, as in CI; nothing short of one is a full disk of this kind.
             pytest.skip("needs mkfs.ext4, and the right to mount")
     try:
         yield folder

@@ -54,9 +54,8 @@ def serve(
 
         async def verify(*, anew: bool = False) -> tuple[SeenLog, ...]:
             plan = plan_of(desk, home, ALWAYS, jobs, anew=anew)
-            files = [
-                seen_files(mirror_of(home, text)[1]) for text in mirrors
-            ]  # before: somebody may alter them meanwhile
+            # Looked at before they are read: somebody may alter them meanwhile.
+            files = [seen_files(mirror_of(home, text)[1]) for text in mirrors]
             logs = await verified_all(desk, home, mirrors, plan, require_witnessed=require_witnessed, as_json=True)
             at = datetime.now(UTC)
             return tuple(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -30,11 +31,6 @@ _SAY = "case/say.html"
 _KEEP_BACK = ACTS["call-off"]
 
 
-def waiting_nations(view: ParentView) -> list[str]:
-    """The nations to which nothing went yet."""
-    return [child.nation for child in view.children if child.status is SendStatus.SCHEDULED]
-
-
 async def show(call: PageCall) -> web.StreamResponse:
     """How the case with each nation stands."""
     desk = await call.desk()
@@ -53,7 +49,7 @@ async def show(call: PageCall) -> web.StreamResponse:
         far={thread: how_far_label(found) for thread, found in far.items()},
         deadline_label=deadline_label,
         said=[(kind, reply_text(kind)) for kind in SAID_TO_ALL],
-        waiting=waiting_nations(view),
+        waiting=_waiting(view),
     )
 
 
@@ -118,6 +114,11 @@ async def keep_back(call: PageCall) -> web.StreamResponse:
     return call.go(f"/parents/{parent}?done=case-{_KEEP_BACK.done}")
 
 
+def _waiting(view: ParentView) -> list[str]:
+    """The nations to which nothing went yet."""
+    return [child.nation for child in view.children if child.status is SendStatus.SCHEDULED]
+
+
 def _kind_of(call: PageCall) -> str:
     kind = call.part("type")
     if kind not in SAID_TO_ALL:
@@ -127,8 +128,8 @@ def _kind_of(call: PageCall) -> str:
 
 async def _values(call: PageCall, desk: Desk, parent: UUID, kind: str) -> dict[str, Any]:
     view = await desk.parents.view(parent)
-    nations = [child.nation for child in view.children]
     return {
+        **_form(call, f"/parents/{parent}", f"say/{kind}", [child.nation for child in view.children]),
         "title": reply_text(kind),
         "about": _(
             "A message goes in the case with each nation, at an instant of its own, so that none learns of the others."
@@ -136,26 +137,27 @@ async def _values(call: PageCall, desk: Desk, parent: UUID, kind: str) -> dict[s
         "button": _("Send to each of them"),
         "danger": False,
         "fields": (),
-        "path_to": f"/parents/{parent}/say/{kind}",
-        "back_to": f"/parents/{parent}",
-        "nations": [(nation, nation_label(nation)) for nation in nations],
-        "chosen": nations,
-        "once": once_of(call),
     }
 
 
 async def _keeping(call: PageCall, desk: Desk, parent: UUID) -> dict[str, Any]:
-    nations = waiting_nations(await desk.parents.view(parent))
     return {
+        **_form(call, f"/parents/{parent}", "keep-back", _waiting(await desk.parents.view(parent))),
         "title": _(_KEEP_BACK.title),
         "about": _(_KEEP_BACK.about),
         "button": _(_KEEP_BACK.button),
         "danger": True,
         "group": None,
-        "path_to": f"/parents/{parent}/keep-back",
-        "back_to": f"/parents/{parent}",
+        "fields": SignatureForm(_KEEP_BACK).fields(),
+    }
+
+
+def _form(call: PageCall, parent: str, page: str, nations: Sequence[str]) -> dict[str, Any]:
+    """What each form about several nations has: where it goes, and the nations, all chosen at first."""
+    return {
+        "path_to": f"{parent}/{page}",
+        "back_to": parent,
         "nations": [(nation, nation_label(nation)) for nation in nations],
         "chosen": nations,
-        "fields": SignatureForm(_KEEP_BACK).fields(),
         "once": once_of(call),
     }

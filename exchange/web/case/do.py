@@ -91,12 +91,13 @@ async def place_on_message(desk: Desk, text: str, name: str) -> ActPlace:
 
 def _said_at(rows: Sequence[InboxRow], subject: InboxRow | None, name: str) -> datetime | None:
     """When what the page ``name`` sends was last sent in reply to the message; None: never."""
+    if subject is None:
+        return None
     kind = _ALSO.get(name) or next((kind for kind, page in PAGES.items() if page == name), name.removeprefix("reply/"))
-    about = subject.id if subject is not None else None
     said = [
         row.sent_at
         for row in rows
-        if row.direction is Direction.SENT and row.type == kind and about is not None and row.in_reply_to == about
+        if row.direction is Direction.SENT and row.type == kind and row.in_reply_to == subject.id
     ]
     return max(said, default=None)
 

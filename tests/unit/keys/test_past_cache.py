@@ -55,6 +55,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
         return
     made = Path("/dev/shm") / f"comity-{os.getpid()}-{tmp_path.name}"
     if not made.parent.is_dir():
+        # The disk's half of these tests runs all the same.
         pytest.skip("this system has no file system in memory")
     made.mkdir()
     try:
@@ -85,6 +86,7 @@ def test_any_piece_at_any_place_is_written_and_read_whole(folder: Path) -> None:
 
 def test_whole_pages_leave_nothing_in_the_cache_and_the_end_is_all_that_does(tmp_path: Path) -> None:
     if not goes_past(tmp_path):
+        # There is nothing to see then; that the bytes are right is tested on each disk.
         pytest.skip("this disk takes nothing past the cache")
     with opened(tmp_path / "file") as descriptor:
         assert write_at(descriptor, memory(bytes(3 * MIB)), 0) == 0
