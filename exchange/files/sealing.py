@@ -13,10 +13,12 @@ import hashlib
 import os
 import threading
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from queue import Empty, Full, Queue
 from typing import Any, Protocol
@@ -57,9 +59,12 @@ _SHORT_BYTES = BLOCK_BYTES // 2
 MORE_HASHES = ("sha512", "sha1", "md5")
 # A file of so many segments keeps its leaf hashes beside it: of a shorter one they are quickly made anew.
 LEAVES_FROM = 64
-# Segments between two threads: so many are made while the others have theirs. Four more are in memory: one is made, one
-# waits for its place, one is hashed, one is written.
-_WAITING = 2
+# Segments between two threads: so many wait to be hashed, and so many are to be written. A moment's wait for the disk
+# does not hold up the hashing then. Three more are in memory: one is made, one waits for its place, one is hashed.
+_WAITING = 1
+_TO_WRITE = 2
+# Blocks of the plaintext in memory: so far may the thread that hashes them fall behind the one that encrypts them.
+_BLOCKS = 4
 # A longer file has longer segments: as many requests move twice as much, and more than that.
 _LONG_BYTES = 32 << 20
 _VERY_LONG_BYTES = 128 << 20
@@ -249,48 +254,61 @@ class _Counted:
 
 
 class _Pieces:
-    """The plaintext, block by block, in one buffer that is used again."""
+    """The plaintext, block by block; so many stay as they are while the next one is read (:data:`_BLOCKS`)."""
 
     def __init__(self, source: OpenSource) -> None:
         self._source = source
         self._descriptor = source.descriptor
         # One byte more than it is long: so its end is seen by the first look, or that it grew.
-        self._block = memoryview(bytearray(min(BLOCK_BYTES, source.seen.size + 1)))
+        length = min(BLOCK_BYTES, source.seen.size + 1)
+        count = _BLOCKS if source.seen.size > _SHORT_BYTES else 1
+        self._blocks = cycle([memoryview(bytearray(length)) for _ in range(count)])
         self._passes = source.seen.size > CACHED_BYTES and not is_cached(source.descriptor)
         self.read = 0
 
     def __iter__(self) -> Iterator[Buffer]:
-        while True:
-            count = read_into(self._descriptor, self._block)
+        for block in self._blocks:
+            count = read_into(self._descriptor, block)
             if count == 0:
                 return
             self.read += count
             if self.read > self._source.seen.size:  # it grows: perhaps for ever
                 self._source.require_unchanged(self.read)
-            yield self._block[:count]
-            if count < len(self._block):
+            yield block[:count]
+            if count < len(block):
                 return
             if self._passes and self.read % RUN_BYTES == 0:
                 let_go_of_cache(self._descriptor, self.read - RUN_BYTES, RUN_BYTES)
 
 
 def _hashing(pieces: Iterable[Buffer], hashes: Sequence[Any], size: int) -> Iterator[Buffer]:
-    """The pieces, each hashed too: one of a long file in a thread beside, while whoever takes it encrypts it."""
+    """The pieces, each hashed too: those of a long file in a thread beside, while whoever takes them encrypts them.
+
+    It may be behind by some of them, which stay as they are until then.
+    """
     if size <= _SHORT_BYTES:
         for piece in pieces:
             _update(hashes, piece)
             yield piece
         return
+    hashed = deque[Future[None]]()
     with _thread() as beside:
         for piece in pieces:
-            hashed = beside.submit(_update, hashes, piece)
+            hashed.append(beside.submit(_update, hashes, piece))
             yield piece
-            hashed.result()  # before its memory has the next piece
+            _wait(hashed, _BLOCKS - 1)
+        _wait(hashed, 0)
 
 
 def _thread() -> ThreadPoolExecutor:
     """One that does a part of the work beside the others."""
     return ThreadPoolExecutor(1, thread_name_prefix="sealing", initializer=step_back)
+
+
+def _wait(under_way: deque[Future[None]], most: int) -> None:
+    """Until no more than so many are not done; raises what one of them raised."""
+    while len(under_way) > most:
+        under_way.popleft().result()
 
 
 def _update(hashes: Sequence[Any], piece: Buffer) -> None:
@@ -308,12 +326,12 @@ def _segments(sealer: FileSealer, pieces: Iterable[Buffer], meter: Meter, stop: 
 
 
 class _Writer:
-    """Hashes segments and writes them, one after the other: one of a long file while the next one is hashed."""
+    """Hashes segments and writes them, one after the other: those of a long file while the next ones are hashed."""
 
     def __init__(self, part: ShelfPart, length: int, beside: Executor | None) -> None:
         self._file = GrowingFile(part.descriptor, length)
         self._beside = beside
-        self._writing: Future[None] | None = None
+        self._writing = deque[Future[None]]()
         self.edge = Frontier()
         self.leaves = bytearray()
 
@@ -321,21 +339,16 @@ class _Writer:
         leaf = segment_hash(segment)
         self.edge = self.edge.append(leaf)
         self.leaves += leaf
-        self._wait()
         if self._beside is None:
             self._write(segment)
-        else:
-            self._writing = self._beside.submit(self._write, segment)
+            return
+        _wait(self._writing, _TO_WRITE - 1)
+        self._writing.append(self._beside.submit(self._write, segment))
 
     def done(self, file: SealedFile) -> None:
-        self._wait()
+        _wait(self._writing, 0)
         if self._file.written != file.length:
             raise RuntimeError("a file was sealed to another length than its own")
-
-    def _wait(self) -> None:
-        writing, self._writing = self._writing, None
-        if writing is not None:
-            writing.result()
 
     def _write(self, segment: memoryview) -> None:
         with on_this_disk():
