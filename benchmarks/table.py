@@ -319,11 +319,22 @@ def _table(header: Sequence[str], rows: Iterable[Iterable[str]]) -> Iterator[str
 BEGIN, END = "<!-- measured: python -m benchmarks.table --page -->", "<!-- end of what was measured -->"
 
 
+# A row for each page of a desk, by the time until a browser has it, and by processor time.
+_PAGE, _PROCESSOR = "page /", ", processor, p95"
+SLOWEST = 5
+
+
 def page_with(page: str, result: Mapping[str, Any]) -> str:
-    """The page with this result in place of the one that it has."""
+    """The page with this result in place of the one that it has: of a desk's pages it names the slowest alone."""
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{markdown(result)}\n\n{END}{after}"
+    pages = [row for row in result["rows"] if row["name"].startswith(_PAGE) and not row["name"].endswith(_PROCESSOR)]
+    slowest = sorted(pages, key=lambda row: row["value"] or 0, reverse=True)[:SLOWEST]
+    kept = [row for row in result["rows"] if not row["name"].startswith(_PAGE) or row in slowest]
+    told = markdown({**result, "rows": kept})
+    left = f"Of {len(pages)} pages of a desk these are the {len(slowest)} slowest; `performance.json` has all of them."
+    words = "\n\n".join((told, *([left] if len(pages) > len(slowest) else [])))
+    return f"{before}{BEGIN}\n\n{words}\n\n{END}{after}"
 
 
 def main() -> None:

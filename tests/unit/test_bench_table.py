@@ -124,3 +124,14 @@ def test_with_json_the_line_alone_is_on_standard_output(capsys: pytest.CaptureFi
 @pytest.mark.parametrize("place", [*STAGES_OF_A_NODE, *STAGES_OF_A_DESK, *COUNTED])
 def test_every_stage_whose_time_is_taken_is_a_function_that_there_is(place: str) -> None:
     assert callable(found(place)[2])
+
+
+def test_of_a_desks_pages_the_page_names_the_slowest_alone() -> None:
+    table = Table()
+    for number in range(9):
+        table.take(line(float(number), 1.0, name=f"page /{number}, p95"))
+        table.take(line(float(number), name=f"page /{number}, processor, p95"))
+    written = page_with(PAGE.read_text("utf-8"), table.as_json())
+    assert [number for number in range(9) if f"| page /{number}, p95 |" in written] == [4, 5, 6, 7, 8]
+    assert "processor, p95" not in written.partition(BEGIN)[2]
+    assert "Of 9 pages of a desk these are the 5 slowest" in written
