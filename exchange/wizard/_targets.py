@@ -33,8 +33,9 @@ def added_targets(draft: Draft, pasted: Sequence[Pasted]) -> Fields:
     """The targets of a draft with those of a paste behind them, each with a short name of its own."""
     targets = [*targets_of(draft)]
     taken = {str(one.get("target")) for one in targets}
+    number = 0
     for found in pasted:
-        number = len(targets) + 1
+        number = max(number, len(targets) + 1)
         while f"t{number}" in taken:
             number += 1
         taken.add(f"t{number}")

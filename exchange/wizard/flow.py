@@ -152,24 +152,22 @@ class Wizard:
     def answer_for(self, target: str, step: WizardStep, text: str) -> Wizard:
         """The wizard with this answer for one target alone; an empty one takes it out. Raises as :meth:`answer`."""
         name = step.name.removeprefix(EACH)
-        targets = targets_of(self.draft)
-        place = next((place for place, one in enumerate(targets) if one.get("target") == target), None)
+        targets = list(self.draft.get(_TARGETS) or ())
+        place = next((at for at, one in enumerate(targets) if isinstance(one, dict) and one.get("target") == target), None)
         if place is None:
             raise AnswerProblem(phrase("the draft has no such target any more"))
+        # The draft with this target alone: with thousands of others, what is said of one costs no more.
         bare = {key: value for key, value in targets[place].items() if key != name}
-        changed = dict(bare)
+        alone: dict[str, Any] = {**self.draft, _TARGETS: [bare]}
         if text.strip():
-            read_one = step.read(text.strip(), {**self.draft, "targets": [bare]}, self.situation)
-            changed = dict(read_one["targets"][0])
-        draft = with_codes(with_fields(self.draft, {f"targets.{place}": changed}))
-        if text.strip():
-            self._require_right(draft, place, name)
-        return replace(self, draft=draft)
+            alone = with_codes(with_fields(alone, step.read(text.strip(), alone, self.situation)))
+            self._require_right(alone, name)
+        (targets[place],) = alone[_TARGETS]
+        return replace(self, draft={**self.draft, _TARGETS: targets})
 
-    def _require_right(self, draft: Draft, place: int, name: str) -> None:
-        """Raise :class:`AnswerProblem` for what is wrong with a field of one target: the others are not looked at."""
-        alone = {key: value for key, value in draft.items() if key not in PRIVATE}
-        alone["targets"] = [targets_of(draft)[place]]
+    def _require_right(self, alone: Draft, name: str) -> None:
+        """Raise :class:`AnswerProblem` for what is wrong with a field of the one target of a draft."""
+        alone = {key: value for key, value in alone.items() if key not in PRIVATE}
         inside = f"targets.0.{name}"
         for where, rule, told in check_outgoing(_as_given(alone)):
             if where == inside or where.startswith(f"{inside}."):

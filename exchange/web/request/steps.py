@@ -311,10 +311,9 @@ def _all_said(call: PageCall, form: TypedForm, act: str) -> TypedForm:
     line, _colon, answer = rest.partition(":")
     if answer:
         answers[what, line] = answer
-    # From the end, since a line that is understood leaves and those behind it move up; and then what is said of all.
-    for (name, where), said in sorted(answers.items(), key=lambda one: -_number(one[0][1])):
-        form = form.said_for_all(Ask(name), said) if where == "*" else form.said(_number(where), Ask(name), said)
-    return form
+    return form.all_said(
+        {(Ask(name), None if where == "*" else _number(where)): said for (name, where), said in answers.items()}
+    )
 
 
 def _typed_answers(call: PageCall) -> dict[tuple[str, str], str]:
