@@ -24,6 +24,8 @@ from typing import Any
 from uuid import UUID
 
 from exchange.messaging.drafting.drafts import empty_field
+from exchange.messaging.drafting.splitting import REQUEST as SPLIT
+from exchange.messaging.drafting.splitting import TargetRoom, target_room
 from exchange.office.draft_ids import READ_OTHERWISE
 from exchange.text.draft_codes import with_codes
 from exchange.text.labels import target_ranges
@@ -184,9 +186,21 @@ class Wizard:
             if step.optional:
                 return replace(self, skipped=self.skipped | {step.name})
             raise AnswerProblem(phrase("no line was understood: nothing is taken"), step.rule)
-        if step.name == REPORTED:
-            return self._checked(step, with_fields(self.draft, reported(found)))
-        return replace(self._checked(step, with_fields(self.draft, added_targets(self.draft, found))), more=False)
+        added = reported(found) if step.name == REPORTED else added_targets(self.draft, found)
+        # Before what each is read for: the draft as a whole is refused anyway.
+        changed = replace(self, draft={**self.draft, **added})
+        changed.require_room(step)
+        changed = changed._checked(step, changed.draft)
+        return changed if step.name == REPORTED else replace(changed, more=False)
+
+    def room(self) -> TargetRoom:
+        """How many of its targets one message holds."""
+        return target_room(self.message_draft())
+
+    def require_room(self, step: WizardStep) -> None:
+        """Raise :class:`AnswerProblem` for more targets than one message holds, where they do not go as several."""
+        if self.message_type != SPLIT and not (room := self.room()).is_enough:
+            raise AnswerProblem(room.told, step.rule)
 
     def without(self, step: WizardStep) -> Wizard:
         """The wizard in which this question is asked again."""

@@ -162,7 +162,8 @@ class TypedForm:
         """
         text = text.replace("\r\n", "\n")
         if self.wizard.message_type == PRESERVATION and is_target_table(text):
-            (draft,) = with_targets(self.wizard.message_draft(), text.encode())
+            parts = with_targets(self.wizard.message_draft(), text.encode(), split=True)
+            draft = {**parts[0], "targets": [target for part in parts for target in part["targets"]]}
             return replace(self, wizard=replace(self.wizard, draft=draft), paste="", lines={})
         before = dict(enumerate(self.paste.splitlines(), 1))
         said = {before[number].strip(): one for number, one in self.lines.items() if number in before}
@@ -281,7 +282,8 @@ class TypedForm:
             before = value_at(wizard.draft, step.fields[0]) or []
             wizard = wizard.pasted(step, tuple(new))
             if step.name == _PASTES[1]:
-                wizard = replace(wizard, draft=with_fields(wizard.draft, {_PASTES[1]: [*before, *_of(wizard)]}))
+                wizard = replace(wizard, draft={**wizard.draft, _PASTES[1]: [*before, *_of(wizard)]})
+                wizard.require_room(step)
         taken = replace(self, wizard=wizard)
         if not paste.not_understood:
             return taken.without_lines()
