@@ -155,7 +155,8 @@ class Wizard:
         """The wizard with this answer for one target alone; an empty one takes it out. Raises as :meth:`answer`."""
         name = step.name.removeprefix(EACH)
         targets = list(self.draft.get(_TARGETS) or ())
-        place = next((at for at, one in enumerate(targets) if isinstance(one, dict) and one.get("target") == target), None)
+        called = (at for at, one in enumerate(targets) if isinstance(one, dict) and one.get("target") == target)
+        place = next(called, None)
         if place is None:
             raise AnswerProblem(phrase("the draft has no such target any more"))
         # The draft with this target alone: with thousands of others, what is said of one costs no more.

@@ -21,11 +21,11 @@ from exchange.wizard._targets import EACH, targets_of
 from exchange.wizard.answers import chosen_code
 from exchange.wizard.flow import Wizard
 from exchange.wizard.paste import Ask, NotUnderstood, Paste, Pasted, Said, read_paste_by_line
-from exchange.wizard.question import AS_TYPED, AnswerKind, AnswerProblem, WizardStep, value_at, with_fields
+from exchange.wizard.question import AS_TYPED, AnswerKind, AnswerProblem, WizardStep, value_at
 from exchange.wizard.sections import text_of, text_of_target
 from protocol.encoding.instants import parse_instant
 from protocol.encoding.phrase import phrase
-from protocol.errors import ComityError, UsageError
+from protocol.errors import ComityError, TooLargeError, UsageError
 from protocol.messages.schema.problems import Problem
 
 _PASTES = ("targets", "identifiers")
@@ -142,7 +142,7 @@ class TypedForm:
     # --- Lines ---
 
     def read(self) -> Paste:
-        """The lines that are left, read with what was said for each."""
+        """The lines that are left, read with what was said for each; of too many nothing is read, and that is said."""
         if "read" not in self._found:
             # Thousands of lines are said the same of, by one button.
             of_text: dict[tuple[tuple[str, str], ...], Said] = {}
@@ -150,15 +150,18 @@ class TypedForm:
                 if (key := tuple(one.items())) not in of_text:
                     of_text[key] = _said(one)
             said = {number: of_text[tuple(one.items())] for number, one in self.lines.items()}
-            self._found["read"] = read_paste_by_line(self.paste, said)
+            try:
+                self._found["read"] = read_paste_by_line(self.paste, said)
+            except TooLargeError as problem:
+                self._found["read"] = Paste((), (NotUnderstood(0, "", problem.detail),), ())
         return self._found["read"]
 
     def pasted(self, text: str) -> TypedForm:
         """With this text in the place of the lines that were left; those that are understood become targets.
 
         An answer for a line stays where the line is still there. A table with the columns of ``comity
-        targets`` says of its targets all that they have. Raises :class:`AnswerProblem`, :class:`TooLargeError`, and
-        :class:`InvalidMessageError` for such a table with mistakes.
+        targets`` says of its targets all that they have. Raises :class:`AnswerProblem`, also for more targets than one
+        message holds where they do not go as several, and :class:`InvalidMessageError` for such a table with mistakes.
         """
         text = text.replace("\r\n", "\n")
         if self.wizard.message_type == PRESERVATION and is_target_table(text):

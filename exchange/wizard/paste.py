@@ -148,14 +148,18 @@ def _read(text: str, said: Said, by_line: Mapping[int, Said]) -> Paste:
     and gives the lines for which that was.
     """
     if len(text) > MAX_PASTE:
-        raise TooLargeError(phrase("a paste has no more characters here than {most}", most=MAX_PASTE))
+        raise TooLargeError(
+            phrase("a paste has no more characters here than {most}: split the list over several", most=MAX_PASTE)
+        )
     reader = _Reader(said)
     if (export := _as_export(text, reader.times)) is not None:
         reader.of_export(export, text)
         return _with_said(reader.result(), text, by_line)
     lines = text.splitlines()
     if len(lines) > MAX_LINES:
-        raise TooLargeError(phrase("a paste has no more lines here than {most}", most=MAX_LINES))
+        raise TooLargeError(
+            phrase("a paste has no more lines here than {most}: split the list over several", most=MAX_LINES)
+        )
     for number, line in enumerate(lines, 1):
         if line.strip():
             reader.said = by_line.get(number, said)

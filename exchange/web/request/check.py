@@ -10,7 +10,7 @@ from aiohttp import web
 
 from exchange.acts.calls import phone_card_object
 from exchange.acts.drafting import takers_of
-from exchange.acts.sending import may_be_passed_on, parts_of, send_in_parts
+from exchange.acts.sending import may_be_passed_on, parts_written, send_in_parts
 from exchange.cases.calls import PhoneCard
 from exchange.text.labels import code_label, how_far_label, status_label
 from exchange.views import SendStatus
@@ -23,7 +23,6 @@ from exchange.wizard.sections import page_with
 from keys.local.translation import _
 from protocol.address import Address
 from protocol.errors import ComityError, DraftChangedError, InvalidMessageError
-from protocol.messages.schema.parts import MAX_TARGETS
 from protocol.messages.schema.problems import Problem
 from protocol.messages.types.consent import waits_for_acceptance
 
@@ -146,14 +145,15 @@ async def _checked(call: PageCall, draft: OpenDraft, problem: ComityError | None
 def _judged(draft: OpenDraft, problem: ComityError | None) -> tuple[list[Hindrance], list[str], int]:
     """What keeps a draft from being sent, what would be useful in it, and as how many messages it goes."""
     cautions = [_(one) for one in draft.form.wizard.cautions()]
-    return _refusals(draft, problem), cautions, parts_of(draft.form.wizard.message_draft())
+    return _refusals(draft, problem), cautions, len(parts_written(draft.form.wizard.message_draft()))
 
 
 async def _looked_at(draft: OpenDraft) -> dict[str, Any]:
     """What is worth a look in a draft that lacks nothing."""
     wizard, desk = draft.form.wizard, draft.desk
     whole = wizard.draft_as_given()
-    whole = {**whole, "targets": whole["targets"][:MAX_TARGETS]} if whole.get("targets") else whole
+    fit = (await asyncio.to_thread(wizard.room)).fit
+    whole = {**whole, "targets": whole["targets"][:fit]} if whole.get("targets") else whole
     # The wizard says of the same targets which they are.
     told = {"no_custodian"} if without_custodian(wizard.message_draft()) else set()
     cautions = [one for one in await desk.cases.cautions_of_draft(whole) if one.code not in told]
@@ -168,7 +168,7 @@ async def _looked_at(draft: OpenDraft) -> dict[str, Any]:
 def _problems(draft: OpenDraft) -> list[Problem]:
     """What keeps a draft from being sent, perhaps as several messages that hold its targets."""
     found = draft.form.problems()
-    if found and parts_of(draft.form.wizard.message_draft()) > 1:
+    if found and len(parts_written(draft.form.wizard.message_draft())) > 1:
         own = draft.form.wizard.problems()
         return [one for one in found if one not in own]
     return found
