@@ -105,8 +105,9 @@ def _named_in(draft: Mapping[str, Any]) -> tuple[str, list[Any], type[BaseModel]
 @cache
 def _list_of(message_type: str) -> tuple[str, type[BaseModel]] | None:
     model = MESSAGE_TYPES.get(message_type)
-    for name in ("targets", "identifiers") if model is not None else ():
-        field = model.model_fields.get(name)
+    fields = model.model_fields if model is not None else {}
+    for name in ("targets", "identifiers"):
+        field = fields.get(name)
         part = next(iter(get_args(field.annotation)), None) if field is not None else None
         if isinstance(part, type) and issubclass(part, BaseModel) and "identifier" in part.model_fields:
             return name, part
