@@ -281,7 +281,9 @@ class TypedForm:
         new = [one for one in paste.found if one not in there]
         wizard = self.wizard
         if new:
-            step = next(one for one in wizard.all_steps() if one.answered is AnswerKind.PASTE)
+            step = next((one for one in wizard.all_steps() if one.answered is AnswerKind.PASTE), None)
+            if step is None:
+                raise AnswerProblem(phrase("as it stands this message is about no targets: no line is taken"))
             before = value_at(wizard.draft, step.fields[0]) or []
             wizard = wizard.pasted(step, tuple(new))
             if step.name == _PASTES[1]:

@@ -26,13 +26,16 @@ from exchange.wizard.question import AnswerKind, AnswerProblem
 from protocol.errors import TooLargeError
 from protocol.messages import parse
 from protocol.messages.parse import json_schema
+from tests.unit.exchange import test_wizard_cli
 from tests.unit.exchange.test_web_request import at_work, begin, desk_of, fill, path_of, shown
-from tests.unit.exchange.test_wizard_cli import comity as comity  # a fixture
 from tests.unit.exchange.test_wizard_cli import FACTS, drafts
 from tests.unit.exchange.test_wizard_forms import again, begun
 from tests.worlds.desks import JP, World, request
 
-PRESERVATION, ASSISTANCE, INFORMATION = "preservation.request", "assistance.request", "information.spontaneous"
+PRESERVATION, EMERGENCY, INFORMATION = "preservation.request", "emergency.request", "information.spontaneous"
+
+
+comity = test_wizard_cli.comity
 
 
 @pytest.fixture
@@ -195,8 +198,10 @@ async def test_no_act_of_the_service_on_many_targets_holds_the_event_loop(
 # --- How many fit ---
 
 
-@pytest.mark.parametrize("kind", [kind for kind, steps in REQUESTS.items() if any(map(
-    lambda one: one.answered is AnswerKind.PASTE, steps))])  # fmt: skip
+PASTED = [kind for kind, steps in REQUESTS.items() if any(one.answered is AnswerKind.PASTE for one in steps)]
+
+
+@pytest.mark.parametrize("kind", PASTED)
 def test_no_more_targets_fit_than_the_schema_of_the_type_takes_and_the_message_has_bytes(kind: str) -> None:
     (field,) = {one.fields[0] for one in REQUESTS[kind] if one.answered is AnswerKind.PASTE}
     most = json_schema(kind)["properties"][field]["maxItems"]
@@ -217,14 +222,16 @@ def room_for_three(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.outside
 @pytest.mark.usefixtures("room_for_three")
-@pytest.mark.parametrize("kind", [ASSISTANCE, INFORMATION])
-async def test_a_page_refuses_more_targets_than_one_message_holds_and_keeps_the_lines(world: World, kind: str) -> None:
+@pytest.mark.parametrize(("kind", "at"), [(EMERGENCY, "emergency"), (INFORMATION, "targets")])
+async def test_a_page_refuses_more_targets_than_one_message_holds_and_keeps_the_lines(
+    world: World, kind: str, at: str
+) -> None:
     async with at_work(world) as (pages, visitor):
         path = path_of(await begin(visitor, kind))
-        page = await fill(visitor, await shown(visitor, f"{path}/targets"), "read", paste=names(2))
+        page = await fill(visitor, await shown(visitor, f"{path}/{at}"), "read", paste=names(2))
         page = await fill(visitor, page, "read", paste=names(2, 2))
         assert "holds the first 3 of these targets, and they are 4" in html.unescape(page.text)
-        kept = await shown(visitor, f"{path}/targets")
+        kept = await shown(visitor, f"{path}/{at}")
         assert names(2, 2) in html.unescape(kept.text)
         (saved,) = await (await desk_of(pages)).messages.saved_drafts()
         assert len(saved.draft.get("targets") or saved.draft["identifiers"]) == 2
@@ -303,10 +310,17 @@ def test_more_lines_than_are_read_stay_in_the_draft_which_says_so_and_opens_agai
 
 def test_a_paste_that_is_refused_changes_nothing_of_the_draft(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(splitting, "MAX_TARGETS", 2)
-    form = begun(ASSISTANCE).pasted(names(2))
+    form = begun(EMERGENCY).pasted(names(2))
     with pytest.raises(AnswerProblem):
         form.pasted(names(3, 2))
     assert len(form.wizard.draft["targets"]) == 2
+
+
+def test_lines_for_a_message_that_is_about_no_targets_are_refused_and_not_lost() -> None:
+    form = begun("assistance.request").noted(names(2))
+    with pytest.raises(AnswerProblem):
+        form.pasted(names(2))
+    assert form.paste == names(2)
 
 
 @pytest.mark.outside
