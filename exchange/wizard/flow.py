@@ -132,7 +132,9 @@ class Wizard:
                 return step
             if step.name not in self.skipped and not step.is_done(self.draft):
                 return step
-        lacking = (self._for(problem) for problem in self.problems())
+        # Targets that are too many are not asked for anew: an answer would stand in the place of them all.
+        open_ = [one for one in self.problems() if one[0] != _TARGETS or not targets_of(self.draft)]
+        lacking = (self._for(problem) for problem in open_)
         return next((step for step in lacking if step is not None and step.name not in self.skipped), None)
 
     def answer(self, step: WizardStep, text: str) -> Wizard:

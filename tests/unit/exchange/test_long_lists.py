@@ -264,14 +264,19 @@ def test_the_terminal_refuses_more_targets_than_one_message_holds_and_keeps_the_
     assert names(4) in json.dumps(saved).replace("\\n", "\n")
 
 
-@pytest.mark.usefixtures("room_for_three")
-def test_the_terminal_says_that_a_request_goes_as_several(comity: Callable[..., Any]) -> None:
+@pytest.mark.long
+def test_a_request_with_too_many_targets_goes_from_the_terminal_as_several(
+    world: World, comity: Callable[..., Any]
+) -> None:
     from tests.unit.exchange.test_wizard_cli import ABOUT, BEGUN, REST
 
     window = "2026-11-20 00:00 to 2026-11-22 00:00"
     about = [ABOUT[0], window, *ABOUT[2:]]
-    done = comity("new", PRESERVATION, "--ask", answers=[*BEGUN, *names(4).splitlines(), "", *about, *REST, "1"])
-    assert "holds the first 3 of these targets, and they are 4" in done.output, done.output
+    done = comity("new", PRESERVATION, "--ask", answers=[*BEGUN, *names(1001).splitlines(), "", *about, *REST, "1"])
+    assert "holds the first 1000 of these targets, and they are 1001" in done.output
+    assert "it goes as several, 2" in done.output, done.output[-2_000:]
+    sent = asyncio.run(test_wizard_cli.sent_by(world))
+    assert sorted(len(one["targets"]) for one in sent) == [1, 1000], done.output[-2_000:]
 
 
 @pytest.mark.usefixtures("room_for_three")
